@@ -1,0 +1,148 @@
+"""The border between text and tokens: token ids in, token ids out. Imports no torch and no implementation."""
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+value = dataclass(frozen=True, slots=True, kw_only=True)
+
+
+# what the output must look like. Compiled by the engine; one that cannot be compiled raises InvalidGrammar
+
+
+@value
+class JsonSchema:
+    schema: str  # a JSON Schema, as JSON text
+
+
+@value
+class JsonObject:
+    """Any JSON object."""
+
+
+@value
+class Regex:
+    pattern: str
+
+
+@value
+class Choice:
+    options: tuple[str, ...]
+
+
+Grammar = JsonSchema | JsonObject | Regex | Choice
+
+
+@value
+class Sampling:
+    """How the next token is chosen. Applied in this order: logit_bias, penalties, grammar, temperature, top_k, top_p,
+    min_p. temperature 0 is greedy. The same seed gives the same tokens whatever else is in the batch."""
+
+    max_tokens: int
+    temperature: float = 1.0
+    top_p: float = 1.0
+    top_k: int = 0  # 0: all
+    min_p: float = 0.0
+    presence_penalty: float = 0.0  # over generated tokens, as OpenAI defines it
+    frequency_penalty: float = 0.0
+    repetition_penalty: float = 1.0  # over prompt and generated tokens (Keskar et al. 2019, arXiv 1909.05858)
+    logit_bias: tuple[tuple[int, float], ...] = ()
+    seed: int | None = None
+    stop_tokens: frozenset[int] = frozenset()  # generating one ends the sequence with finish="stop"
+    logprobs: int | None = None  # None: none; n: the chosen token's logprob and the n most likely alternatives
+
+
+@value
+class Request:
+    tokens: tuple[int, ...]
+    sampling: Sampling
+    grammar: Grammar | None = None
+    priority: int = 0  # lower runs first
+
+
+@value
+class TokenLogprob:
+    token: int
+    logprob: float  # natural logarithm, of the model's distribution before temperature and filters
+    top: tuple[tuple[int, float], ...] = ()  # most likely first
+
+
+@value
+class Usage:
+    prompt: int
+    completion: int
+    cached: int  # prompt tokens that came from the prefix cache
+
+
+Finish = Literal["stop", "length", "abort"]
+
+
+@value
+class Delta:
+    """New tokens of one sequence. The last delta carries `finish` and `usage`. A stop token is counted in
+    usage.completion and appears in `tokens` (the text side drops it)."""
+
+    tokens: tuple[int, ...] = ()
+    logprobs: tuple[TokenLogprob, ...] = ()
+    finish: Finish | None = None
+    usage: Usage | None = None
+
+
+@value
+class Stats:
+    waiting: int = 0
+    running: int = 0
+    pages_free: int = 0
+    pages_used: int = 0
+    pages_cached: int = 0  # unreferenced, but still answering prefix hits
+    pages_total: int = 0
+    prompt_tokens: int = 0  # these and below: totals since start
+    cached_tokens: int = 0
+    generated_tokens: int = 0
+    preemptions: int = 0
+    aborts: int = 0
+
+
+@value
+class ModelInfo:
+    """What the text side needs to know of a loaded model."""
+
+    context: int  # prompt and completion together, in tokens
+    vocab: int
+    architecture: str = ""
+    extra: dict[str, str] = field(default_factory=dict[str, str])
+
+
+class EngineError(Exception):
+    """Base of what `generate` raises before its first delta; the message is meant for the caller of the API."""
+
+
+class PromptTooLong(EngineError): ...
+
+
+class InvalidGrammar(EngineError): ...
+
+
+class QueueFull(EngineError): ...
+
+
+class NoEmbeddingModel(EngineError): ...
+
+
+class EngineStopped(EngineError):
+    """The engine thread has died or is shutting down."""
+
+
+class Engine(Protocol):
+    info: ModelInfo
+
+    def generate(self, request: Request) -> AsyncIterator[Delta]:
+        """Closing the iterator (`aclose`) aborts the request within one step and frees its memory. Raises EngineError
+        before the first delta."""
+        ...
+
+    async def embed(self, batch: Sequence[tuple[int, ...]]) -> list[list[float]]: ...
+
+    def stats(self) -> Stats: ...
+
+    async def close(self) -> None: ...

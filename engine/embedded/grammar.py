@@ -1,0 +1,113 @@
+"""What the output may look like, through llguidance. Fails closed: what cannot be compiled is InvalidGrammar, and a
+matcher that fails later ends the answer; no token is ever sampled without its mask."""
+
+import json
+import re
+from collections import OrderedDict
+from collections.abc import Sequence
+from pathlib import Path
+from threading import Lock
+
+import numpy as np
+from llguidance import LLMatcher, LLTokenizer
+from numpy.typing import NDArray
+
+from engine.api import Choice, Grammar, InvalidGrammar, JsonObject, JsonSchema, Regex
+
+# a model left free to add white space may do so for ever
+_JSON = {"whitespace_pattern": r"( |\n[ \t]{0,24})?", "lenient": False}
+
+
+class GrammarFailed(Exception):
+    """The matcher cannot say any more what is allowed."""
+
+
+class Matcher:
+    """One answer's place in its grammar."""
+
+    def __init__(self, matcher: LLMatcher, ends: NDArray[np.int64]) -> None:
+        """`ends`: the tokenizer's own end-of-text tokens."""
+        self._matcher, self._ends = matcher, ends
+
+    def allowed(self, stop: frozenset[int]) -> NDArray[np.bool_]:
+        """One bool per token. Of the tokens that end text, those in `stop` are allowed exactly when the grammar is
+        complete, others never. Raises GrammarFailed when nothing is allowed."""
+        bits = np.frombuffer(self._matcher.compute_bitmask(), np.uint8)
+        self._check()
+        mask = np.unpackbits(bits, bitorder="little").view(np.bool_)
+        mask[self._ends] = False
+        mask[[token for token in stop if token < len(mask)]] = self._matcher.is_accepting()
+        if not mask.any():
+            raise GrammarFailed("no token is allowed")
+        return mask
+
+    def consume(self, token: int) -> bool:
+        """True when the grammar is complete and nothing may follow. After an error it is False, and the next call of
+        `allowed` raises."""
+        self._matcher.consume_token(token)
+        return self._matcher.is_stopped() and not self._matcher.is_error()
+
+    def _check(self) -> None:
+        if self._matcher.is_error():
+            raise GrammarFailed(self._matcher.get_error())
+
+
+class Grammars:
+    """Compiles grammars for one tokenizer. Thread-safe, and slow at times: not for the engine's thread."""
+
+    def __init__(self, tokenizer_json: Path, vocab: int, ends: Sequence[int], keep: int = 64) -> None:
+        """`vocab`: width of the logits; `ends`: tokens that end text; `keep`: compiled grammars to remember."""
+        self._path, self._vocab, self._ends, self._keep = tokenizer_json, vocab, list(ends), keep
+        self._tokenizer: LLTokenizer | None = None
+        self._compiled: OrderedDict[Grammar, LLMatcher] = OrderedDict()
+        self._lock = Lock()
+
+    def compile(self, grammar: Grammar) -> Matcher:
+        """Raises InvalidGrammar."""
+        with self._lock:
+            matcher = self._compiled.pop(grammar, None) or self._new(grammar)
+            self._compiled[grammar] = matcher
+            if len(self._compiled) > self._keep:
+                self._compiled.popitem(last=False)
+            return Matcher(matcher.deep_copy(), np.array(self._ends, np.int64))
+
+    def _new(self, grammar: Grammar) -> LLMatcher:
+        if self._tokenizer is None:
+            self._tokenizer = LLTokenizer(self._path.read_text(), n_vocab=self._vocab, eos_token=self._ends)
+        matcher = LLMatcher(self._tokenizer, _source(grammar), log_level=0)
+        if matcher.is_error():
+            raise InvalidGrammar(f"the grammar cannot be used: {_first_line(matcher.get_error())}")
+        if matcher.is_stopped():
+            raise InvalidGrammar("the grammar cannot be used: it matches no text")
+        return matcher
+
+
+def _source(grammar: Grammar) -> str:
+    """llguidance's own form."""
+    match grammar:
+        case JsonSchema(schema=schema):
+            return _json_schema(schema)
+        case JsonObject():
+            return _json_schema('{"type": "object"}')
+        case Regex(pattern=pattern):
+            return LLMatcher.grammar_from_regex(pattern)
+        case Choice(options=options):
+            return LLMatcher.grammar_from_regex(_one_of(options))
+
+
+def _json_schema(schema: str) -> str:
+    try:
+        json.loads(schema)
+        return LLMatcher.grammar_from_json_schema(schema, overrides=_JSON)
+    except ValueError as error:
+        raise InvalidGrammar(f"the JSON schema cannot be used: {error}") from error
+
+
+def _one_of(options: tuple[str, ...]) -> str:
+    if not options:
+        raise InvalidGrammar("a choice needs at least one option")
+    return "|".join(re.escape(option) for option in options)
+
+
+def _first_line(message: str) -> str:
+    return message.split("\n<state>")[0].strip()

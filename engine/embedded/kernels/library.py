@@ -1,0 +1,95 @@
+"""The compiled kernels: found, loaded, and called with one Op after another, or with a whole recorded list of them."""
+
+import ctypes
+import os
+import struct
+from collections.abc import Sequence
+from importlib.machinery import EXTENSION_SUFFIXES
+from pathlib import Path
+
+from torch import Tensor
+
+EMBED, RMS_NORM, ROTATE, QUANTIZE, LINEAR, REMEMBER, ATTEND, COMBINE, GATED, ACTIVATE, ADD = range(11)
+PAGE, GROUP, SPLIT, MAX_DIM = 16, 32, 256, 256
+
+OP = struct.Struct("=i13i2f8Q")  # op.h: struct Op
+SIZES, FLOATS, POINTERS = 13, 2, 8
+
+
+class Op:
+    """A kernel's code, the tensors it points at, its sizes and its floats, as op.h lays them out."""
+
+    __slots__ = ("code", "floats", "pointers", "sizes")
+
+    def __init__(self, code: int, tensors: Sequence[Tensor | None], sizes: Sequence[int], floats: Sequence[float] = ()) -> None:
+        self.code = code
+        self.pointers = [0 if t is None else t.data_ptr() for t in tensors]
+        self.sizes = sizes
+        self.floats = floats
+
+    def pack_into(self, buffer: bytearray, offset: int) -> None:
+        sizes = (*self.sizes, *(0,) * (SIZES - len(self.sizes)))
+        floats = (*self.floats, *(0.0,) * (FLOATS - len(self.floats)))
+        pointers = (*self.pointers, *(0,) * (POINTERS - len(self.pointers)))
+        OP.pack_into(buffer, offset, self.code, *sizes, *floats, *pointers)
+
+
+class Library:
+    """The shared object, and one pool of threads (the caller's is one of them). Not thread-safe: one caller at a time."""
+
+    def __init__(self, library: ctypes.CDLL, threads: int) -> None:
+        self._library = library
+        self._pool = ctypes.c_void_p(library.stoa_pool(threads))
+        self._buffer = bytearray(OP.size)
+        self._one = _address(self._buffer)
+        self.bf16 = bool(library.stoa_supported() & 2)
+
+    @classmethod
+    def open(cls, threads: int) -> "Library | None":
+        """None where the kernels were not built or the processor lacks AVX-512 VNNI."""
+        path = _path()
+        if path is None:
+            return None
+        library = ctypes.CDLL(os.fspath(path))
+        if not library.stoa_supported():
+            return None
+        library.stoa_pool.restype = ctypes.c_void_p
+        library.stoa_run.argtypes = (ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int)
+        library.stoa_run.restype = None
+        library.stoa_close.argtypes = (ctypes.c_void_p,)
+        if library.stoa_op_bytes() != OP.size:
+            raise RuntimeError(f"{path} was built from other sources: reinstall the package")
+        return cls(library, threads)
+
+    def row_bytes(self, inputs: int) -> int:
+        """Size of one quantized row of activations."""
+        return self._library.stoa_row_bytes(inputs)
+
+    def run(self, op: Op) -> None:
+        op.pack_into(self._buffer, 0)
+        self._library.stoa_run(self._pool, self._one, 1)
+
+    def run_packed(self, address: int, count: int) -> None:
+        self._library.stoa_run(self._pool, address, count)
+
+    def close(self) -> None:
+        self._library.stoa_close(self._pool)
+
+
+def pack(ops: Sequence[Op]) -> bytearray:
+    buffer = bytearray(OP.size * len(ops))
+    for i, op in enumerate(ops):
+        op.pack_into(buffer, i * OP.size)
+    return buffer
+
+
+def _address(buffer: bytearray) -> int:
+    return ctypes.addressof(ctypes.c_char.from_buffer(buffer))
+
+
+address = _address
+
+
+def _path() -> Path | None:
+    here = Path(__file__).parent
+    return next((p for suffix in EXTENSION_SUFFIXES if (p := here / f"_native{suffix}").exists()), None)

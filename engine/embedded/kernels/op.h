@@ -1,0 +1,18 @@
+// One step of work, as the Python side writes it down (engine/embedded/native.py mirrors this layout).
+#pragma once
+#include <cstdint>
+
+enum Code : int32_t { EMBED, RMS_NORM, ROTATE, QUANTIZE, LINEAR, REMEMBER, ATTEND, COMBINE, GATED, ACTIVATE, ADD };
+enum Format : int32_t { U4 = 4, U8 = 8, BF16 = 16 };
+enum Activation : int32_t { SILU, GELU_TANH };
+
+struct Op {
+  int32_t code;
+  int32_t n[13];  // sizes and strides (in elements); their meaning is each kernel's
+  float f[2];
+  void *p[8];
+};
+
+constexpr int PAGE = 16;    // tokens per page, and lanes of a vector of floats
+constexpr int GROUP = 32;   // weights that share a scale
+constexpr int SPLIT = 256;  // keys that one thread looks at before partial results are merged

@@ -1,0 +1,88 @@
+"""The pages of one cache layout: free, used (referenced by sequences) or cached (unreferenced, still answering prefix
+hits). Holds numbers only; what lies in a page is the backend's.
+
+Invariant: free + used + cached == total.
+"""
+
+from collections import OrderedDict
+
+PAGE = 16  # tokens
+
+
+class Pool:
+    def __init__(self, total: int) -> None:
+        self.total = total
+        self._free = list(range(total - 1, -1, -1))
+        self._references = [0] * total
+        self._keys: list[bytes | None] = [None] * total
+        self._page_of: dict[bytes, int] = {}
+        self._cached: OrderedDict[int, None] = OrderedDict()  # least recently used first
+
+    @property
+    def free(self) -> int:
+        return len(self._free)
+
+    @property
+    def cached(self) -> int:
+        return len(self._cached)
+
+    @property
+    def used(self) -> int:
+        return sum(count > 0 for count in self._references)
+
+    @property
+    def available(self) -> int:
+        """Pages that `take` can still hand out."""
+        return len(self._free) + len(self._cached)
+
+    def find(self, key: bytes) -> int | None:
+        return self._page_of.get(key)
+
+    def idle(self, page: int) -> bool:
+        """Would holding this page use up an available one?"""
+        return self._references[page] == 0
+
+    def take(self) -> int:
+        """A page of unknown content, referenced once. Call only while `available`."""
+        page = self._free.pop() if self._free else self._evict()
+        self._references[page] = 1
+        return page
+
+    def hold(self, page: int) -> None:
+        """One more sequence uses a page that `find` returned."""
+        if self._references[page] == 0:
+            del self._cached[page]
+        self._references[page] += 1
+
+    def release(self, page: int) -> None:
+        self._references[page] -= 1
+        if self._references[page]:
+            return
+        if self._keys[page] is None:
+            self._free.append(page)
+        else:
+            self._cached[page] = None
+
+    def publish(self, page: int, key: bytes) -> None:
+        """A held page is full, and `key` names all tokens up to its end. The first page with a key answers for it."""
+        if key not in self._page_of and self._keys[page] is None:
+            self._page_of[key] = page
+            self._keys[page] = key
+
+    def check(self) -> None:
+        """Raises AssertionError when the books do not balance."""
+        used = {page for page, count in enumerate(self._references) if count > 0}
+        free, cached = set(self._free), set(self._cached)
+        assert len(free) == len(self._free), "a page is free twice"
+        assert not used & free and not used & cached and not free & cached, "a page is in two places"
+        assert len(used) + len(free) + len(cached) == self.total, "a page is lost"
+        assert all(self._keys[page] is not None for page in cached), "a cached page that nothing can find"
+        assert all(self._keys[page] == key for key, page in self._page_of.items()), "a key without its page"
+
+    def _evict(self) -> int:
+        page, _ = self._cached.popitem(last=False)
+        key = self._keys[page]
+        if key is not None:
+            del self._page_of[key]
+        self._keys[page] = None
+        return page

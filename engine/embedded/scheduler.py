@@ -1,0 +1,126 @@
+"""Which sequences take part in the next step, and with how many tokens.
+
+Decodes first, then prompts chunk by chunk up to a budget, in one mixed step, so that a long prompt never stalls the
+answers that are running. When pages run out, the newest sequence gives its own back and is recomputed later.
+"""
+
+from bisect import insort
+from dataclasses import dataclass
+
+from engine.embedded.memory import Memory
+from engine.embedded.pool import PAGE
+from engine.embedded.sequence import Chunk, Sequence
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    max_running: int = 32  # sequences that hold pages
+    max_waiting: int = 256  # more than these are refused
+    max_step_tokens: int = 512  # of prompts, in a step that nothing else waits for
+    mixed_step_tokens: int = 64  # of prompts, in a step that also decodes: bounds the time between two tokens
+
+
+class Scheduler:
+    def __init__(self, memory: Memory, limits: Limits) -> None:
+        self.memory, self.limits = memory, limits
+        self.waiting: list[Sequence] = []  # both in order of rank
+        self.running: list[Sequence] = []
+        self.preemptions = 0
+
+    @property
+    def idle(self) -> bool:
+        return not self.waiting and not self.running
+
+    def add(self, seq: Sequence) -> None:
+        insort(self.waiting, seq, key=_rank)
+
+    def remove(self, seq: Sequence) -> None:
+        """Forget a finished or aborted sequence and free its pages."""
+        if seq in self.running:
+            self.running.remove(seq)
+            self.memory.release(seq)
+        else:
+            self.waiting.remove(seq)
+
+    def schedule(self) -> list[Chunk]:
+        """Decodes first, each list in order of rank. Empty only when nothing is waiting or running."""
+        step: list[Chunk] = []
+        self._decodes(step)
+        budget = self.limits.mixed_step_tokens if step else self.limits.max_step_tokens
+        if len(step) < len(self.running):
+            budget = self._prompts(step, budget)
+        if self.waiting and budget > 0 and len(self.running) < self.limits.max_running:
+            self._admissions(step, budget)
+        return step
+
+    def _decodes(self, step: list[Chunk]) -> None:
+        for seq in self.running:  # preemption shortens the list from its end, which such a loop allows
+            if seq.length - seq.computed == 1 and (seq.room >= seq.length or self._make_room(seq)):
+                step.append(Chunk(seq, 1))
+
+    def _make_room(self, seq: Sequence) -> bool:
+        """Preempt from the newest on until `seq` has its page. False when it was itself the newest."""
+        while not self.memory.grow(seq, seq.length):
+            if self._preempt() is seq:
+                return False
+        return True
+
+    def _prompts(self, step: list[Chunk], budget: int) -> int:
+        """Running sequences whose prompt is not all computed. Returns the budget left."""
+        for seq in self.running:
+            if budget <= 0:
+                break
+            if seq.length - seq.computed > 1:
+                budget -= self._chunk(step, seq, budget)
+        return budget
+
+    def _chunk(self, step: list[Chunk], seq: Sequence, budget: int) -> int:
+        count = min(budget, seq.length - seq.computed)
+        while not self.memory.grow(seq, seq.computed + count):
+            if step or self._preempt() is seq:
+                return 0  # those in the step will finish and free their pages
+        step.append(Chunk(seq, count))
+        return count
+
+    def _admissions(self, step: list[Chunk], budget: int) -> None:
+        arriving = self._arriving()
+        for seq in self.waiting[:]:
+            if budget <= 0 or len(self.running) >= self.limits.max_running:
+                return
+            pages = self.memory.match(seq)
+            if self._worth_waiting(seq, pages, arriving):
+                continue
+            if not self.memory.admit(seq, pages, reserve=len(self.running)):
+                return  # nobody overtakes for memory: the first in line would starve
+            self._start(seq)
+            budget -= self._chunk(step, seq, budget)
+            arriving.update(self._coming(seq))
+
+    def _start(self, seq: Sequence) -> None:
+        self.waiting.remove(seq)
+        insort(self.running, seq, key=_rank)
+        if seq.cached is None:
+            seq.cached = seq.computed
+
+    def _arriving(self) -> set[bytes]:
+        """Keys of the full pages that running prompts are about to compute."""
+        return {key for seq in self.running if seq.length - seq.computed > 1 for key in self._coming(seq)}
+
+    def _coming(self, seq: Sequence) -> list[bytes]:
+        full = seq.length // PAGE
+        return self.memory.keys(seq, full)[seq.published : full]
+
+    def _worth_waiting(self, seq: Sequence, pages: int, arriving: set[bytes]) -> bool:
+        """Is the first page that `seq` lacks just being computed for somebody else?"""
+        return pages < (seq.length - 1) // PAGE and seq.keys[pages] in arriving
+
+    def _preempt(self) -> Sequence:
+        seq = self.running.pop()
+        self.memory.release(seq)
+        self.add(seq)
+        self.preemptions += 1
+        return seq
+
+
+def _rank(seq: Sequence) -> tuple[int, int]:
+    return seq.rank

@@ -1,0 +1,101 @@
+"""One answer in the making: its tokens, the pages it holds, and how far it has been computed."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from engine.api import Delta, Finish, Request, TokenLogprob, Usage
+from engine.embedded.sampler import Chooser
+
+
+class Table:
+    """One sequence's pages in one layout. Entries first..end-1 are held; those before were freed (-1)."""
+
+    __slots__ = ("end", "first", "pages")
+
+    def __init__(self, width: int) -> None:
+        self.pages = np.full(width, -1, np.int32)
+        self.first = self.end = 0
+
+    def clear(self) -> None:
+        self.pages[: self.end] = -1
+        self.first = self.end = 0
+
+
+class Sequence:
+    """`tokens` holds prompt and answer, `length` of them known, `computed` of those in the cache. Each step computes
+    some of the others; when none is left, the next token is sampled. Preemption sets `computed` back to 0."""
+
+    __slots__ = (
+        "cached",
+        "chooser",
+        "computed",
+        "finish",
+        "keys",
+        "last",
+        "length",
+        "limit",
+        "prompt",
+        "published",
+        "rank",
+        "request",
+        "room",
+        "stop",
+        "tables",
+        "tokens",
+    )
+
+    def __init__(self, request: Request, arrival: int, limit: int, tables: list[Table], chooser: Chooser) -> None:
+        """`limit`: tokens of prompt and answer together at which the answer ends with "length"."""
+        self.request, self.chooser, self.tables = request, chooser, tables
+        self.rank = (request.priority, arrival)  # lower runs first, and is preempted last
+        self.prompt = self.length = len(request.tokens)
+        self.limit = min(limit, self.prompt + request.sampling.max_tokens)
+        self.tokens = np.empty(self.limit, np.int64)
+        self.tokens[: self.prompt] = request.tokens
+        self.last = request.tokens[-1]
+        self.stop = request.sampling.stop_tokens
+        self.computed = 0
+        self.room = 0  # tokens that the pages held can take
+        self.published = 0  # full pages whose keys are known to the pools
+        self.cached: int | None = None  # prompt tokens found in the prefix cache at first admission
+        self.keys: list[bytes] = []
+        self.finish: Finish | None = None
+
+    @property
+    def generated(self) -> int:
+        return self.length - self.prompt
+
+    @property
+    def usage(self) -> Usage:
+        return Usage(prompt=self.prompt, completion=self.generated, cached=self.cached or 0)
+
+    def append(self, token: int, logprob: TokenLogprob | None) -> Delta:
+        """Add a sampled token, decide whether the answer is complete, and say so."""
+        self.tokens[self.length] = token
+        self.length += 1
+        self.last = token
+        if token in self.stop or self.chooser.took(token):
+            self.finish = "stop"
+        elif self.length == self.limit:
+            self.finish = "length"
+        logprobs = () if logprob is None else (logprob,)
+        return Delta(tokens=(token,), logprobs=logprobs, finish=self.finish, usage=self.usage if self.finish else None)
+
+    def abort(self) -> Delta:
+        self.finish = "abort"
+        return Delta(finish="abort", usage=self.usage)
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """`count` tokens of one sequence, from `computed` on, that a step computes."""
+
+    sequence: Sequence
+    count: int
+
+    @property
+    def completes(self) -> bool:
+        """Is the next token sampled after this chunk?"""
+        seq = self.sequence
+        return seq.computed + self.count == seq.length

@@ -1,0 +1,76 @@
+"""What one forward step sees (`Batch`), and what a model may ask of whoever runs it (`Backend`).
+
+Tokens of all sequences of a step lie behind one another (flat, no batch axis): sequence s owns rows
+starts[s]:starts[s+1]. Parameters are the model's, memory is the backend's: a leaf from `Backend.attend` owns
+pages and no weight; a leaf from `Backend.linear` owns a weight and no memory.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Protocol
+
+from torch import Tensor, nn
+
+from models.ops import Ops
+from models.quant import Weight
+from models.spec import Attention, Paged
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """positions_T int64; starts_S1 int32 [S+1]; cached_S int32: tokens of each sequence remembered before this step;
+    pages: per cache layout the block table int32 [S, W], entry j holding tokens j*page..(j+1)*page-1 (-1: freed or
+    not yet needed). All on the model's device."""
+
+    positions_T: Tensor
+    starts_S1: Tensor
+    cached_S: Tensor
+    pages: Mapping[Paged, Tensor] = field(default_factory=dict[Paged, Tensor])
+
+    @cached_property
+    def spans(self) -> list[tuple[slice, int]]:
+        """Per sequence: its rows in this step, and how many tokens came before them. Synchronises with the device."""
+        starts, cached = self.starts_S1.tolist(), self.cached_S.tolist()
+        return [(slice(a, b), c) for a, b, c in zip(starts, starts[1:], cached, strict=False)]
+
+
+Attend = Callable[[Tensor, Tensor, Tensor, Batch], Tensor]
+"""(q_THK, k_TGK, v_TGK, batch) -> out_THK. Remembers k and v, then lets q look at all that its mask allows.
+Inputs may be strided views whose last axis is contiguous; rows of q are queries after RoPE and QK norm."""
+
+
+class Leaf(Protocol):
+    """What `Backend.linear` and `Backend.embedding` return, besides being an nn.Module: an owner of weights."""
+
+    @property
+    def fields(self) -> Mapping[str, tuple[int, ...]]:
+        """Shape of each tensor that must be assigned: {"weight": (O, I)}, and "bias": (O,) where it has one."""
+        ...
+
+    def assign(self, field: str, value: Weight) -> None:
+        """Called once for each of `fields`, with the right shape. The leaf may keep `value` in whatever form it likes."""
+        ...
+
+
+class Embedding(Protocol):
+    """An nn.Module and a Leaf that owns weight_YD."""
+
+    def __call__(self, tokens_T: Tensor) -> Tensor: ...  # x_TD
+    def logits(self, x_SD: Tensor) -> Tensor: ...  # float32 logits_SY, for tied heads
+
+
+class Backend(Protocol):
+    @property
+    def ops(self) -> Ops: ...
+
+    def embedding(self, name: str, vocab: int, dim: int) -> nn.Module:
+        """A module that is also an `Embedding`."""
+        ...
+
+    def linear(self, name: str, d_in: int, d_outs: Sequence[int], *, bias: bool = False, split: str = "column") -> nn.Module:
+        """x_TI -> y_TO with O = sum(d_outs): several matrices that read the same input, as one. `split` says how
+        tensor parallelism may cut it: "column" (outputs) or "row" (inputs). The module is also a `Leaf`."""
+        ...
+
+    def attend(self, name: str, spec: Attention) -> Attend: ...

@@ -1,0 +1,63 @@
+"""The arithmetic between the matrices, in plain torch. A backend may replace any of it by something faster
+(`dataclasses.replace(Ops(), rms_norm=...)`); these functions are the ground truth it is compared with.
+
+Replacements keep the signatures, never write to their inputs, and return contiguous tensors of the input's dtype.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    "silu": F.silu,
+    "gelu": F.gelu,
+    "gelu_tanh": lambda x: F.gelu(x, approximate="tanh"),
+}
+
+
+def rms_norm(x: Tensor, weight: Tensor, eps: float) -> Tensor:
+    """Over the last axis, in float32 (Zhang & Sennrich 2019, arXiv 1910.07467). x may have any leading axes and strides."""
+    y = x.float()
+    y = y * torch.rsqrt(y.square().mean(-1, keepdim=True) + eps)
+    return (y * weight.float()).to(x.dtype)
+
+
+def layer_norm(x: Tensor, weight: Tensor, bias: Tensor | None, eps: float) -> Tensor:
+    return F.layer_norm(x, (x.shape[-1],), weight, bias, eps)
+
+
+def rotate(x_THK: Tensor, table_PR: Tensor, positions_T: Tensor) -> Tensor:
+    """RoPE on the first R of K. Row p of `table_PR` (float32) is cos(p * f) for R/2 frequencies f, then sin(p * f);
+    element i pairs with element i + R/2."""
+    rot = table_PR.shape[1]
+    cos, sin = table_PR[positions_T][:, None].chunk(2, -1)
+    a, b = x_THK[..., :rot].float().chunk(2, -1)
+    y = torch.cat([a * cos - b * sin, b * cos + a * sin], -1).to(x_THK.dtype)
+    return torch.cat([y, x_THK[..., rot:]], -1)
+
+
+def gated(x_T2F: Tensor, activation: str) -> Tensor:
+    """act(gate) * up, where x holds gate in its first half and up in its second."""
+    gate, up = x_T2F.chunk(2, -1)
+    return ACTIVATIONS[activation](gate) * up
+
+
+def activate(x_TF: Tensor, activation: str) -> Tensor:
+    return ACTIVATIONS[activation](x_TF)
+
+
+def add(x_TD: Tensor, y_TD: Tensor) -> Tensor:
+    return x_TD + y_TD
+
+
+@dataclass(frozen=True)
+class Ops:
+    rms_norm: Callable[[Tensor, Tensor, float], Tensor] = rms_norm
+    layer_norm: Callable[[Tensor, Tensor, Tensor | None, float], Tensor] = layer_norm
+    rotate: Callable[[Tensor, Tensor, Tensor], Tensor] = rotate
+    gated: Callable[[Tensor, str], Tensor] = gated
+    activate: Callable[[Tensor, str], Tensor] = activate
+    add: Callable[[Tensor, Tensor], Tensor] = add

@@ -1,0 +1,79 @@
+"""Rotary positions. P positions, R rotated dimensions of a head; R/2 frequencies."""
+
+from math import ceil, floor, log, pi
+
+import torch
+from torch import Tensor, nn
+
+from models.ops import Ops
+from models.spec import Divided, Linear, Llama3, Rope, Yarn
+
+
+class Rotary(nn.Module):
+    """One table, shared by all layers with the same `Rope`. (x_THK, positions_T) -> x_THK"""
+
+    table_PR: Tensor
+
+    def __init__(self, spec: Rope, context: int, ops: Ops) -> None:
+        super().__init__()
+        self.ops = ops
+        self.register_buffer("table_PR", table(spec, context), persistent=False)
+
+    def forward(self, x_THK: Tensor, positions_T: Tensor) -> Tensor:
+        return self.ops.rotate(x_THK, self.table_PR, positions_T)
+
+
+def table(spec: Rope, context: int) -> Tensor:
+    """float32 table_PR for positions 0..context-1: the cosines of all frequencies, then the sines."""
+    angle = torch.outer(torch.arange(context, dtype=torch.float32), frequencies(spec))
+    return torch.cat([angle.cos(), angle.sin()], -1) * _amplitude(spec)
+
+
+def frequencies(spec: Rope) -> Tensor:
+    """float32 [R/2], radians per position, highest first."""
+    f = spec.base ** -(torch.arange(0, spec.dim, 2, dtype=torch.float32) / spec.dim)
+    match spec.scaling:
+        case None:
+            return f
+        case Linear(factor=factor):
+            return f / factor
+        case Divided(factors=factors):
+            return f / torch.tensor(factors)
+        case Llama3() as scaling:
+            return _llama3(f, scaling)
+        case Yarn() as scaling:
+            return _yarn(f, spec, scaling)
+
+
+def _llama3(f: Tensor, s: Llama3) -> Tensor:
+    """Short waves stay, long ones are stretched by `factor`, those between go over smoothly."""
+    turns = s.original * f / (2 * pi)
+    keep = ((turns - s.low_freq_factor) / (s.high_freq_factor - s.low_freq_factor)).clamp(0, 1)
+    return keep * f + (1 - keep) * f / s.factor
+
+
+def _yarn(f: Tensor, rope: Rope, s: Yarn) -> Tensor:
+    """Frequencies that turn more than beta_fast times within the original context stay; below beta_slow they are
+    divided by `factor`; linear between, over the frequency's index."""
+    low, high = _index_of(s.beta_fast, rope, s), _index_of(s.beta_slow, rope, s)
+    if s.truncate:
+        low, high = floor(low), ceil(high)
+    low, high = max(low, 0), min(high, rope.dim - 1)
+    interpolate = ((torch.arange(len(f), dtype=torch.float32) - low) / max(high - low, 0.001)).clamp(0, 1)
+    return f * (1 - interpolate) + f / s.factor * interpolate
+
+
+def _index_of(turns: float, rope: Rope, s: Yarn) -> float:
+    """The (fractional) frequency index that makes so many turns within the original context."""
+    return rope.dim * log(s.original / (turns * 2 * pi)) / (2 * log(rope.base))
+
+
+def _amplitude(spec: Rope) -> float:
+    """YaRN's temperature on attention, applied to q and k alike."""
+    match spec.scaling:
+        case Yarn(attention_factor=None, factor=factor):
+            return 0.1 * log(factor) + 1 if factor > 1 else 1.0
+        case Yarn(attention_factor=float(given)):
+            return given
+        case _:
+            return 1.0

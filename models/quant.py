@@ -1,0 +1,63 @@
+"""Weights in groups of 32 small integers: the value that a 4- or 8-bit checkpoint is, before any kernel packs it.
+
+GGUF's Q4_0, Q4_1 and Q8_0 blocks, and the result of `--quantize`, all have this one form:
+    w[o, i] = scale[o, i // 32] * q[o, i] + low[o, i // 32]
+with q unsigned (0..15 or 0..255). Q8_0's signed q becomes q + 128 with low = -128 * scale, exactly.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+GROUP = 32
+
+
+@dataclass(frozen=True, eq=False)
+class Grouped:
+    """bits 4 or 8; q_OI uint8, one number per byte; scale_OG and low_OG float16, G = I / 32."""
+
+    bits: int
+    q_OI: Tensor
+    scale_OG: Tensor
+    low_OG: Tensor
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return (self.q_OI.shape[0], self.q_OI.shape[1])
+
+    def dequantize(self) -> Tensor:
+        """float32 [O, I]"""
+        q_OGS = self.q_OI.unflatten(1, (-1, GROUP)).float()
+        return (q_OGS * self.scale_OG.float()[..., None] + self.low_OG.float()[..., None]).flatten(1)
+
+    def rows(self, index_O: Tensor) -> "Grouped":
+        """The same matrix with its rows taken in another order."""
+        return Grouped(self.bits, self.q_OI[index_O], self.scale_OG[index_O], self.low_OG[index_O])
+
+
+Weight = Tensor | Grouped
+
+
+def concatenate(weights: list[Grouped]) -> Grouped:
+    """Along O. A 4-bit part beside an 8-bit one keeps its values and takes the wider form."""
+    q, scale, low = (torch.cat([getattr(w, f) for w in weights]) for f in ("q_OI", "scale_OG", "low_OG"))
+    return Grouped(max(w.bits for w in weights), q, scale, low)
+
+
+def quantize(weight_OI: Tensor, bits: int) -> Grouped:
+    """Round to nearest: 4 bits between each group's minimum and maximum, 8 bits symmetric around zero."""
+    w_OGS = weight_OI.float().unflatten(1, (-1, GROUP))
+    if bits == 8:
+        scale = (w_OGS.abs().amax(-1) / 127).half()
+        low = scale * -128
+        q = torch.round(w_OGS / _safe(scale)).clamp(-128, 127) + 128
+    else:
+        low = w_OGS.amin(-1).half()
+        scale = ((w_OGS.amax(-1) - low.float()) / 15).half()
+        q = torch.round((w_OGS - low.float()[..., None]) / _safe(scale)).clamp(0, 15)
+    return Grouped(bits, q.to(torch.uint8).flatten(1), scale, low)
+
+
+def _safe(scale_OG: Tensor) -> Tensor:
+    return torch.where(scale_OG == 0, 1, scale_OG).float()[..., None]

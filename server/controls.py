@@ -1,0 +1,102 @@
+"""Which tokens steer a model, and how text is kept from spelling them.
+
+Inside the tokenizer every control token gets another spelling, an alias of private-use characters drawn at start. No
+text that comes from outside can contain it, so none can become a control token, and everything else is encoded by the
+tokenizer itself, exactly as always. Text that may steer (what a chat template writes) has its control tokens replaced by
+their aliases first (`arm`). What a template copies from a message is told apart by marks: a character that occurs nowhere
+in the request stands around each character that a control token could begin or end with (`guard`).
+"""
+
+import re
+import secrets
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+PLANE_15 = range(0xF0000, 0xFFFFE)  # private use: marks
+PLANE_16 = range(0x100000, 0x10FFFE)  # private use: aliases
+ALIAS_LENGTH = 6  # characters of 16 bits: 96 bits that nobody can guess
+
+Spec = dict[str, Any]  # tokenizer.json, parsed
+
+
+class NoMark(ValueError):
+    """Every character that could serve as a mark occurs in the request."""
+
+
+@dataclass(frozen=True)
+class Controls:
+    aliases: Mapping[str, str]  # control token as templates write it -> alias
+    spelling: re.Pattern[str]
+    edges: re.Pattern[str]  # characters that a control token begins or ends with
+
+    def guard(self, text: str, mark: str) -> str:
+        """`text` such that no control token in it, or built with it, survives `arm`."""
+        guarded = self.edges.sub(lambda found: f"{mark}{found[0]}{mark}", text)
+        core = text.strip()
+        if core and any(core in control for control in self.aliases):  # '<|' + text + '|>' would make one
+            guarded = guarded.replace(core, f"{mark}{core}{mark}") if guarded == text else f"{mark}{guarded}{mark}"
+        return guarded
+
+    def arm(self, text: str) -> str:
+        """`text` with its control tokens spelled so that the tokenizer knows them."""
+        return self.spelling.sub(lambda found: self.aliases[found[0]], text)
+
+    def restore(self, token: str) -> str:
+        """A vocabulary entry as the checkpoint spells it."""
+        return next((control for control, alias in self.aliases.items() if alias == token), token)
+
+
+def controls(spec: Spec, template: str, markers: Iterable[str]) -> Controls:
+    """The control tokens of a tokenizer: its special tokens, those of `markers` that it knows, and added tokens that the
+    chat template writes. Runs of white space are text, whatever a checkpoint calls them."""
+    added: list[dict[str, Any]] = spec["added_tokens"]
+    known = frozenset(markers)
+    names = {t["content"] for t in added if t["special"] or t["content"] in known or t["content"] in template}
+    names = {name for name in names if name.strip()}
+    aliases = {name: _alias() for name in names}
+    longest_first = sorted(names, key=len, reverse=True)
+    edges = {edge for name in names for edge in (name.strip()[0], name.strip()[-1])}
+    return Controls(
+        aliases=aliases,
+        spelling=re.compile("|".join(map(re.escape, longest_first)) or "(?!)"),
+        edges=re.compile(f"[{re.escape(''.join(sorted(edges)))}]" if edges else "(?!)"),
+    )
+
+
+def respell(spec: Spec, aliases: Mapping[str, str]) -> None:
+    """Writes the aliases into tokenizer.json, in place: added tokens, vocabulary and unknown token. Ids stay. Merges that
+    would spell a control token from text go."""
+    for token in spec["added_tokens"]:
+        token["content"] = aliases.get(token["content"], token["content"])
+    model = spec["model"]
+    model["vocab"] = _respelled(model["vocab"], aliases)
+    if (unknown := model.get("unk_token")) is not None:
+        model["unk_token"] = aliases.get(unknown, unknown)
+    if merges := model.get("merges"):
+        model["merges"] = [pair for pair in merges if _joined(pair) not in aliases]
+
+
+def unused_mark(texts: Iterable[str]) -> str:
+    """A character that occurs in none of `texts`. Raises NoMark."""
+    used = set[str]().union(*texts)
+    for code in PLANE_15:
+        if (mark := chr(code)) not in used:
+            return mark
+    raise NoMark("the messages use every private-use character of plane 15")
+
+
+def _alias() -> str:
+    return "".join(chr(PLANE_16[secrets.randbelow(len(PLANE_16))]) for _ in range(ALIAS_LENGTH))
+
+
+def _respelled(vocab: Any, aliases: Mapping[str, str]) -> Any:
+    if isinstance(vocab, dict):  # BPE, WordPiece: token -> id
+        words: dict[str, int] = vocab
+        return {aliases.get(token, token): number for token, number in words.items()}
+    pieces: list[tuple[str, float]] = vocab  # Unigram: (token, score) in the order of ids
+    return [(aliases.get(token, token), score) for token, score in pieces]
+
+
+def _joined(pair: str | list[str]) -> str:
+    return pair.replace(" ", "", 1) if isinstance(pair, str) else "".join(pair)

@@ -1,0 +1,92 @@
+"""Tokens to text while they arrive: halves of a character and beginnings of a stop string are held back."""
+
+import codecs
+from collections.abc import Callable, Sequence
+from typing import Any
+
+SPACE = "\u2581"  # how SentencePiece writes a space (Kudo & Richardson 2018, arXiv 1808.06226)
+
+
+class UnknownDecoder(ValueError):
+    """tokenizer.json turns tokens into text in a way that nobody here has described."""
+
+
+def token_bytes(decoder: Any) -> Callable[[str], bytes]:
+    """How a vocabulary entry spells bytes, from tokenizer.json's `decoder`. A leading space is kept: what is generated goes
+    on from a prompt. Raises UnknownDecoder."""
+    kinds = _kinds(decoder)
+    if "ByteLevel" in kinds:
+        alphabet = _byte_alphabet()
+        return lambda token: _byte_level(token, alphabet)
+    if "ByteFallback" in kinds or "Metaspace" in kinds:
+        return _sentencepiece
+    raise UnknownDecoder(f"tokenizer.json: cannot generate with decoder {sorted(kinds) or None}; known: ByteLevel, ByteFallback, Metaspace")
+
+
+def _kinds(decoder: Any) -> set[str]:
+    if decoder is None:
+        return set()
+    return {decoder["type"]}.union(*(_kinds(part) for part in decoder.get("decoders", ())))
+
+
+def _byte_alphabet() -> dict[str, int]:
+    """GPT-2's spelling of bytes as printable characters (Radford et al. 2019): printable Latin-1 as itself, the rest above."""
+    plain = [*range(ord("!"), ord("~") + 1), *range(ord("¡"), ord("¬") + 1), *range(ord("®"), ord("ÿ") + 1)]
+    others = [b for b in range(256) if b not in set(plain)]
+    return {chr(b): b for b in plain} | {chr(256 + i): b for i, b in enumerate(others)}
+
+
+def _byte_level(token: str, alphabet: dict[str, int]) -> bytes:
+    try:
+        return bytes(alphabet[c] for c in token)
+    except KeyError:  # added tokens are not spelled in the alphabet
+        return token.encode()
+
+
+def _sentencepiece(token: str) -> bytes:
+    if len(token) == 6 and token.startswith("<0x") and token.endswith(">"):
+        return bytes((int(token[3:5], 16),))
+    return token.replace(SPACE, " ").encode()
+
+
+class Detokenizer:
+    """One sequence's tokens to text. `push` returns what is certain, `flush` the rest."""
+
+    def __init__(self, spell: Callable[[int], bytes]) -> None:
+        self._spell = spell
+        self._utf8 = codecs.getincrementaldecoder("utf-8")("replace")
+
+    def push(self, token: int) -> str:
+        return self._utf8.decode(self._spell(token))
+
+    def flush(self) -> str:
+        return self._utf8.decode(b"", final=True)
+
+
+class StopStrings:
+    """Cuts text before the first stop string. What might become one is held back."""
+
+    def __init__(self, stops: Sequence[str]) -> None:
+        self._stops = tuple(stops)
+        self._held = ""
+        self.hit = False
+
+    def push(self, text: str) -> str:
+        """What can be shown. Once `hit`, nothing."""
+        if self.hit or not self._stops:
+            return "" if self.hit else text
+        text = self._held + text
+        found = [at for stop in self._stops if (at := text.find(stop)) >= 0]
+        self.hit = bool(found)
+        keep = min(found) if found else len(text) - max(overlap(text, stop) for stop in self._stops)
+        self._held = "" if found else text[keep:]
+        return text[:keep]
+
+    def flush(self) -> str:
+        held, self._held = self._held, ""
+        return held
+
+
+def overlap(text: str, word: str) -> int:
+    """Length of the longest end of `text` that `word` begins with (shorter than `word`)."""
+    return next((n for n in range(min(len(word) - 1, len(text)), 0, -1) if text.endswith(word[:n])), 0)

@@ -1,0 +1,75 @@
+"""A checkpoint's chat template, rendered as transformers renders it, in a sandbox. Templates come with checkpoints, so they
+are not trusted with more than their arguments."""
+
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Any, cast
+
+from jinja2 import TemplateError, nodes
+from jinja2.ext import Extension
+from jinja2.meta import find_undeclared_variables
+from jinja2.parser import Parser
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+Message = Mapping[str, str]
+
+
+class TemplateRefused(ValueError):
+    """The template does not accept this conversation (roles in a wrong order, say)."""
+
+
+class Generation(Extension):
+    """`{% generation %}` marks what the assistant wrote, for training; here it is only its body."""
+
+    tags = {"generation"}  # noqa: RUF012 (jinja2's declaration)
+
+    def parse(self, parser: Parser) -> nodes.Node | list[nodes.Node]:
+        next(parser.stream)
+        return parser.parse_statements(("name:endgeneration",), drop_needle=True)
+
+
+class Template:
+    def __init__(self, source: str, constants: Mapping[str, str]) -> None:
+        """`constants`: bos_token, eos_token and the like."""
+        environment = _environment()
+        self.source = source
+        self.variables = frozenset(find_undeclared_variables(environment.parse(source)))
+        self._constants = dict(constants)
+        self._compiled = environment.from_string(source)
+
+    def render(self, messages: Sequence[Message], variables: Mapping[str, Any]) -> str:
+        """The prompt, ready for the assistant's words. Raises TemplateRefused."""
+        given = {**self._constants, "tools": None, "documents": None, "add_generation_prompt": True, **variables}
+        try:
+            return self._compiled.render(messages=[dict(m) for m in messages], **given)
+        except (TemplateError, TypeError, ValueError, ArithmeticError, LookupError) as error:
+            raise TemplateRefused(str(error)) from error
+
+    def reads(self, field: str) -> bool:
+        """Whether the template looks at `field` of a message."""
+        return re.search(rf"(\.|\[['\"]|get\(['\"]){field}\b", self.source) is not None
+
+
+def _environment() -> ImmutableSandboxedEnvironment:
+    environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True, extensions=[Generation, "jinja2.ext.loopcontrols"])
+    filters = cast(dict[str, Callable[..., Any]], environment.filters)
+    filters["tojson"] = _tojson
+    helpers = cast(dict[str, Any], environment.globals)
+    helpers["raise_exception"] = _raise
+    helpers["strftime_now"] = _strftime_now
+    return environment
+
+
+def _raise(message: str) -> None:
+    raise TemplateError(message)
+
+
+def _strftime_now(form: str) -> str:
+    return datetime.now().strftime(form)
+
+
+def _tojson(value: Any, ensure_ascii: bool = False, indent: int | None = None, separators: Any = None, sort_keys: bool = False) -> str:
+    """Jinja's own filter escapes HTML."""
+    return json.dumps(value, ensure_ascii=ensure_ascii, indent=indent, separators=separators, sort_keys=sort_keys)
