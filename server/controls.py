@@ -31,20 +31,24 @@ class Controls:
     edges: re.Pattern[str]  # characters that a control token begins or ends with
 
     def guard(self, text: str, mark: str) -> str:
-        """`text` such that no control token in it, or built with it, survives `arm`."""
-        guarded = self.edges.sub(lambda found: f"{mark}{found[0]}{mark}", text)
+        """`text` such that no control token in it, or built with it, survives `arm`. White space at its ends stays there, as
+        templates trim."""
         core = text.strip()
-        if core and any(core in control for control in self.aliases):  # '<|' + text + '|>' would make one
-            guarded = guarded.replace(core, f"{mark}{core}{mark}") if guarded == text else f"{mark}{guarded}{mark}"
-        return guarded
+        start = text.index(core)
+        marked = self.edges.sub(lambda found: f"{mark}{found[0]}{mark}", core)
+        if core and any(core in control for control in self.aliases):  # '<|' + core + '|>' would make one
+            marked = f"{mark}{marked}{mark}"
+        return text[:start] + marked + text[start + len(core) :]
 
     def arm(self, text: str) -> str:
         """`text` with its control tokens spelled so that the tokenizer knows them."""
         return self.spelling.sub(lambda found: self.aliases[found[0]], text)
 
-    def restore(self, token: str) -> str:
-        """A vocabulary entry as the checkpoint spells it."""
-        return next((control for control, alias in self.aliases.items() if alias == token), token)
+    def disarm(self, text: str) -> str:
+        """The aliases in `text` as the checkpoint spells them."""
+        for control, alias in self.aliases.items():
+            text = text.replace(alias, control)
+        return text
 
 
 def controls(spec: Spec, template: str, markers: Iterable[str]) -> Controls:
@@ -64,17 +68,16 @@ def controls(spec: Spec, template: str, markers: Iterable[str]) -> Controls:
     )
 
 
-def respell(spec: Spec, aliases: Mapping[str, str]) -> None:
-    """Writes the aliases into tokenizer.json, in place: added tokens, vocabulary and unknown token. Ids stay. Merges that
-    would spell a control token from text go."""
-    for token in spec["added_tokens"]:
-        token["content"] = aliases.get(token["content"], token["content"])
-    model = spec["model"]
-    model["vocab"] = _respelled(model["vocab"], aliases)
+def respell(spec: Spec, aliases: Mapping[str, str]) -> Spec:
+    """tokenizer.json with the aliases in its added tokens, vocabulary and unknown token. Ids stay. Merges that would spell a
+    control token from text go."""
+    model: dict[str, Any] = {**spec["model"], "vocab": _respelled(spec["model"]["vocab"], aliases)}
     if (unknown := model.get("unk_token")) is not None:
         model["unk_token"] = aliases.get(unknown, unknown)
     if merges := model.get("merges"):
         model["merges"] = [pair for pair in merges if _joined(pair) not in aliases]
+    added = [{**token, "content": aliases.get(token["content"], token["content"])} for token in spec["added_tokens"]]
+    return {**spec, "model": model, "added_tokens": added}
 
 
 def unused_mark(texts: Iterable[str]) -> str:

@@ -1,33 +1,46 @@
-"""Text to token ids and back, for one model: its tokenizer, its chat template, its stop tokens.
+"""Text to token ids and back, for one model: its tokenizer, its chat template, the tokens that end its turn.
 
 Untrusted text never becomes a control token (server/controls.py says how), and everything else is encoded exactly as
 transformers' apply_chat_template encodes it.
 """
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from tokenizers import Tokenizer
 
-from server.controls import Controls, NoMark, controls, respell, unused_mark
-from server.detokenize import Detokenizer, token_bytes
+from server.controls import Controls, controls, respell, unused_mark
+from server.detokenize import token_bytes
 from server.dialects import reasoning
 from server.template import Message, Template, TemplateRefused
 
 PROBE = "stoa"  # an answer to look behind, when searching the token that ends a turn
+Json = dict[str, Any]
 
 
 class NoTemplate(ValueError):
     """A base model: it completes text, it knows no conversation."""
 
 
+class Spelling(dict[int, bytes]):
+    """Token id -> its bytes, which may be a part of a character. Filled as tokens come up."""
+
+    def __init__(self, spell: Callable[[int], bytes]) -> None:
+        super().__init__()
+        self._spell = spell
+
+    def __missing__(self, token: int) -> bytes:
+        self[token] = spelled = self._spell(token)
+        return spelled
+
+
 @dataclass(frozen=True)
 class Prompt:
     tokens: tuple[int, ...]
-    thinking: bool  # the template has already opened the model's thoughts
+    thinking: bool = False  # the template has already opened the model's thoughts
 
 
 @dataclass(frozen=True)
@@ -35,17 +48,14 @@ class Text:
     tokenizer: Tokenizer  # its control tokens are spelled by aliases
     controls: Controls
     template: Template | None
-    stop_tokens: frozenset[int]
-    hidden: frozenset[int]  # special tokens, which no answer shows
-    spelled: dict[int, bytes] = field(default_factory=dict[int, bytes])
+    stop_tokens: frozenset[int]  # each ends the model's turn
+    spelled: Spelling  # of every token
+    shown: Spelling  # the same, but nothing for special tokens
 
     @property
     def thinks(self) -> bool:
+        """The model may write its thoughts before its answer."""
         return self.template is not None and reasoning.CLOSE in self.template.source
-
-    @property
-    def vocab(self) -> int:
-        return self.tokenizer.get_vocab_size()
 
     def encode(self, text: str, *, control: bool = False, special: bool = False) -> tuple[int, ...]:
         """control: control tokens written in `text` count as such. special: with what the tokenizer adds (bos)."""
@@ -54,55 +64,95 @@ class Text:
 
     def chat(self, messages: Sequence[Message], variables: Mapping[str, Any] | None = None) -> Prompt:
         """A conversation up to where the assistant speaks. Raises NoTemplate, TemplateRefused, NoMark."""
-        rendered = self._render(messages, variables or {})
-        return Prompt(tokens=self.encode(rendered), thinking=reasoning.opened(self.controls, rendered))
+        rendered, mark = self._render(messages, variables or {})
+        armed = self.controls.arm(rendered).replace(mark, "")
+        return Prompt(tokens=self.encode(armed), thinking=reasoning.opened(rendered))
 
     def decode(self, tokens: Sequence[int]) -> str:
-        """Everything the tokens say, special ones too."""
-        detokenizer = Detokenizer(self.spell)
-        return "".join(map(detokenizer.push, tokens)) + detokenizer.flush()
+        """All that the tokens say, special ones too."""
+        return self.controls.disarm(self.tokenizer.decode(list(tokens), skip_special_tokens=False))
 
-    def spell(self, token: int) -> bytes:
-        """The bytes of a token, which may be a part of a character."""
-        return self.spelled[token]
-
-    def shown(self, token: int) -> bytes:
-        """As `spell`, but nothing for a special token."""
-        return b"" if token in self.hidden else self.spelled[token]
-
-    def _render(self, messages: Sequence[Message], variables: Mapping[str, Any]) -> str:
-        """The prompt, armed."""
+    def _render(self, messages: Sequence[Message], variables: Mapping[str, Any]) -> tuple[str, str]:
+        """The prompt, with a mark around whatever in a message could spell a control token; and that mark."""
         if self.template is None:
             raise NoTemplate("this model has no chat template; use /v1/completions")
-        mark = unused_mark(value for message in messages for value in message.values())
+        words = [value for given in (*messages, variables) for value in given.values() if isinstance(value, str)]
+        mark = unused_mark(words)
         try:
-            rendered = self.template.render([self._guarded(m, mark) for m in messages], variables)
+            return self.template.render([self._guarded(m, mark) for m in messages], self._guarded(variables, mark)), mark
         except TemplateRefused as error:
             raise TemplateRefused(str(error).replace(mark, "")) from error
-        return self.controls.arm(rendered).replace(mark, "")
 
-    def _guarded(self, message: Message, mark: str) -> Message:
-        return {key: value if key == "role" else self.controls.guard(value, mark) for key, value in message.items()}
+    def _guarded(self, given: Mapping[str, Any], mark: str) -> Json:
+        return {k: self.controls.guard(v, mark) if isinstance(v, str) and k != "role" else v for k, v in given.items()}
 
 
 def load_text(directory: Path) -> Text:
-    """Reads tokenizer.json, tokenizer_config.json, and what else of a prepared directory says how a model speaks."""
-    config = _json(directory / "tokenizer_config.json")
+    """Reads tokenizer.json, tokenizer_config.json and what else in a prepared directory says how a model speaks."""
+    config, spec = _json(directory / "tokenizer_config.json"), _json(directory / "tokenizer.json")
     source = _template_source(directory, config)
-    spec = cast(dict[str, Any], json.loads((directory / "tokenizer.json").read_bytes()))
-    steering = controls(spec, source or "", reasoning.MARKERS)
-    special = {t["content"]: t["id"] for t in spec["added_tokens"] if t["special"]}
-    visible = {special[m] for m in reasoning.MARKERS if m in special}
+    known = controls(spec, source or "", reasoning.MARKERS)
+    tokenizer, spelled, shown = _tokenizer(spec, known)
+    template = Template(source, _constants(config)) if source else None
+    ends = _named_ends(directory, config, {t["content"]: t["id"] for t in spec["added_tokens"]})
+    text = Text(tokenizer=tokenizer, controls=known, template=template, stop_tokens=ends, spelled=spelled, shown=shown)
+    return Text(**{**vars(text), "stop_tokens": ends | _turn_end(text)})
+
+
+def _tokenizer(spec: Json, known: Controls) -> tuple[Tokenizer, Spelling, Spelling]:
     spell = token_bytes(spec.get("decoder"))
-    respell(spec, steering.aliases)
-    spec["truncation"] = spec["padding"] = None
-    tokenizer = Tokenizer.from_str(json.dumps(spec))
-    text = Text(
-        tokenizer=tokenizer,
-        controls=steering,
-        template=Template(source, _constants(config)) if source else None,
-        stop_tokens=frozenset(),
-        hidden=frozenset(special.values()) - visible,
-        spelled=dict(),
-    )
-    return text
+    original = {alias: control for control, alias in known.aliases.items()}
+    hidden = {t["id"] for t in spec["added_tokens"] if t["special"] and t["content"] not in reasoning.MARKERS}
+    tokenizer = Tokenizer.from_str(json.dumps({**respell(spec, known.aliases), "truncation": None, "padding": None}))
+
+    def name(token: int) -> str:
+        entry = tokenizer.id_to_token(token) or ""  # models pad their vocabulary
+        return original.get(entry, entry)
+
+    spelled = Spelling(lambda token: spell(name(token)))
+    return tokenizer, spelled, Spelling(lambda token: b"" if token in hidden else spelled[token])
+
+
+def _json(path: Path) -> Json:
+    return json.loads(path.read_bytes()) if path.exists() else {}
+
+
+def _template_source(directory: Path, config: Json) -> str | None:
+    """chat_template.jinja, or the configuration's; of several named ones "default"."""
+    if (file := directory / "chat_template.jinja").exists():
+        return file.read_text()
+    template = config.get("chat_template")
+    if isinstance(template, list):
+        named: list[dict[str, str]] = template
+        return {t["name"]: t["template"] for t in named}.get("default")
+    return template
+
+
+def _constants(config: Json) -> dict[str, str]:
+    """What templates call bos_token, eos_token ... (older files wrap them in an object)."""
+    found = {key: value for key, value in config.items() if key.endswith("_token") and value}
+    return {key: value["content"] if isinstance(value, dict) else value for key, value in found.items() if not isinstance(value, bool)}
+
+
+def _named_ends(directory: Path, config: Json, added: Mapping[str, int]) -> frozenset[int]:
+    """End tokens that the checkpoint names."""
+    ends: set[int] = set()
+    for name in ("generation_config.json", "config.json"):
+        named = _json(directory / name).get("eos_token_id")
+        ends.update(named if isinstance(named, list) else () if named is None else (named,))
+    eos = _constants(config).get("eos_token")
+    return frozenset(ends | ({added[eos]} if eos in added else set()))
+
+
+def _turn_end(text: Text) -> frozenset[int]:
+    """The control token that the template writes behind an answer: many checkpoints do not name it."""
+    if text.template is None:
+        return frozenset()
+    talk = ({"role": "user", "content": PROBE}, {"role": "assistant", "content": PROBE})
+    try:
+        rendered = text.template.render(talk, {"add_generation_prompt": False})
+    except TemplateRefused:
+        return frozenset()
+    behind = text.controls.arm(rendered.rpartition(PROBE)[2].lstrip())
+    found = (alias for alias in text.controls.aliases.values() if behind.startswith(alias))
+    return frozenset(number for alias in found if (number := text.tokenizer.token_to_id(alias)) is not None)

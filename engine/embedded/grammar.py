@@ -2,7 +2,6 @@
 matcher that fails later ends the answer; no token is ever sampled without its mask."""
 
 import json
-import re
 from collections import OrderedDict
 from collections.abc import Sequence
 from pathlib import Path
@@ -92,7 +91,7 @@ def _source(grammar: Grammar) -> str:
         case Regex(pattern=pattern):
             return LLMatcher.grammar_from_regex(pattern)
         case Choice(options=options):
-            return LLMatcher.grammar_from_regex(_one_of(options))
+            return LLMatcher.grammar_from_lark(_one_of(options))
 
 
 def _json_schema(schema: str) -> str:
@@ -106,7 +105,7 @@ def _json_schema(schema: str) -> str:
 def _one_of(options: tuple[str, ...]) -> str:
     if not options:
         raise InvalidGrammar("a choice needs at least one option")
-    return "|".join(re.escape(option) for option in options)
+    return "start: " + " | ".join(map(json.dumps, options))
 
 
 def _first_line(message: str) -> str:

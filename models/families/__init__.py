@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from importlib import import_module
-from typing import Any, Protocol, cast
+from typing import Any, Literal, Protocol, cast
 
 from models.hf import Config, ConfigError
 from models.spec import Arch
@@ -32,6 +32,12 @@ def family_of(config: Mapping[str, Any]) -> Family:
     if name not in FAMILIES:
         raise ConfigError(f"config.json: architecture {name} is not supported, only {', '.join(FAMILIES)}")
     return cast(Family, import_module(FAMILIES[name]))
+
+
+def recipes_of(config: Mapping[str, Any], form: Literal["safetensors", "gguf"]) -> Recipes:
+    """For the family of a config.json and the form of the checkpoint beside it."""
+    family = family_of(config)
+    return family.GGUF if form == "gguf" else family.WEIGHTS
 
 
 def arch_of(config: Mapping[str, Any]) -> Arch:

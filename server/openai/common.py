@@ -1,0 +1,114 @@
+"""What the request types share. Shapes only: no behaviour beyond saying what fits.
+
+Every field of OpenAI's specification is here or is refused as unknown; one that this server does not do (`Refused`) takes
+nothing but null. Fields marked as extensions are ours.
+"""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, WithJsonSchema
+from pydantic_core import PydanticCustomError
+
+STRICT = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False, frozen=True)
+INT64 = 2**63
+
+
+def _refuse(value: Any) -> None:
+    if value is not None:
+        raise PydanticCustomError("unsupported", "This server does not support this field; leave it out")
+
+
+def _refuse_some(value: Any) -> None:
+    if value:
+        raise PydanticCustomError("unsupported", "This server does not support this field; leave it out")
+
+
+Refused = Annotated[None, BeforeValidator(_refuse), WithJsonSchema({"type": "null", "description": "Not supported."})]
+Empty = Annotated[
+    None,
+    BeforeValidator(_refuse_some),
+    WithJsonSchema({"anyOf": [{"type": "array", "maxItems": 0}, {"type": "null"}], "description": "Not supported."}),
+]
+
+Temperature = Annotated[float, Field(ge=0, le=2)] | None
+Probability = Annotated[float, Field(ge=0, le=1)] | None
+Penalty = Annotated[float, Field(ge=-2, le=2)] | None
+Repetition = Annotated[float, Field(gt=0, le=10)] | None
+Count = Annotated[int, Field(ge=1, lt=INT64)] | None
+Choices = Annotated[int, Field(ge=1, le=128)] | None
+Seed = Annotated[int, Field(ge=-INT64, lt=INT64)] | None
+StopString = Annotated[str, StringConstraints(min_length=1)]
+Stop = StopString | Annotated[list[StopString], Field(min_length=1, max_length=4)] | None
+TokenNumber = Annotated[str, StringConstraints(pattern=r"^[0-9]{1,9}$")]
+LogitBias = dict[TokenNumber, Annotated[float, Field(ge=-100, le=100)]] | None
+TokenId = Annotated[int, Field(ge=0, lt=2**31)]
+Label = Annotated[str, StringConstraints(pattern=r"^[a-zA-Z0-9_-]{1,64}$")]
+
+
+class StreamOptions(BaseModel):
+    model_config = STRICT
+    include_usage: bool | None = None
+    include_obfuscation: Literal[False] | None = None
+
+
+class JsonSchemaFormat(BaseModel):
+    model_config = STRICT
+    name: Label
+    schema_: dict[str, Any] = Field(alias="schema")
+    description: str | None = None
+    strict: bool | None = None  # either way the schema is enforced
+
+
+class FormatText(BaseModel):
+    model_config = STRICT
+    type: Literal["text"]
+
+
+class FormatJsonObject(BaseModel):
+    model_config = STRICT
+    type: Literal["json_object"]
+
+
+class FormatJsonSchema(BaseModel):
+    model_config = STRICT
+    type: Literal["json_schema"]
+    json_schema: JsonSchemaFormat
+
+
+ResponseFormat = Annotated[FormatText | FormatJsonObject | FormatJsonSchema, Field(discriminator="type")]
+
+
+class StructuredOutputs(BaseModel):
+    """Extension: exactly one of them."""
+
+    model_config = STRICT
+    json_: dict[str, Any] | None = Field(default=None, alias="json")
+    regex: Annotated[str, StringConstraints(min_length=1)] | None = None
+    choice: Annotated[list[Annotated[str, StringConstraints(min_length=1)]], Field(min_length=1)] | None = None
+
+
+class PromptDetails(BaseModel):
+    cached_tokens: int
+
+
+class CompletionDetails(BaseModel):
+    reasoning_tokens: int
+
+
+class Usage(BaseModel):
+    prompt_tokens: int
+    completion_tokens: int
+    total_tokens: int
+    prompt_tokens_details: PromptDetails
+    completion_tokens_details: CompletionDetails
+
+
+class ErrorBody(BaseModel):
+    message: str
+    type: str
+    param: str | None
+    code: str | None
+
+
+class Error(BaseModel):
+    error: ErrorBody

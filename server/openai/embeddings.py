@@ -1,0 +1,38 @@
+"""POST /v1/embeddings."""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, Field
+
+from server.openai.common import STRICT, Refused, TokenId
+
+Many = Field(min_length=1, max_length=2048)
+Tokens = Annotated[list[TokenId], Many]
+Input = str | Tokens | Annotated[list[str], Many] | Annotated[list[Tokens], Many]
+
+
+class EmbeddingRequest(BaseModel):
+    model_config = STRICT
+    model: str
+    input: Input
+    encoding_format: Literal["float", "base64"] | None = None
+    dimensions: Refused = None
+    user: str | None = None
+
+
+class Embedding(BaseModel):
+    object: Literal["embedding"] = "embedding"
+    index: int
+    embedding: list[float] | str  # base64: little-endian float32
+
+
+class EmbeddingUsage(BaseModel):
+    prompt_tokens: int
+    total_tokens: int
+
+
+class EmbeddingResponse(BaseModel):
+    object: Literal["list"] = "list"
+    data: list[Embedding]
+    model: str
+    usage: EmbeddingUsage

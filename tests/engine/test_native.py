@@ -1,0 +1,185 @@
+"""The compiled CPU kernels against their twins in plain torch, and what only they promise: a row's bits depend on nothing but the row."""
+
+import random
+
+import pytest
+import torch
+from torch import Tensor
+
+from engine.embedded.kernels.library import Library
+from engine.embedded.kernels.packing import pack
+from engine.embedded.kernels.tape import NotRecordable
+from engine.embedded.native import Kernels, NativeBackend, supports
+from models import ops
+from models.batch import Batch
+from models.build import build
+from models.quant import Grouped, quantize
+from models.reference import Reference, whole
+from models.spec import MLP, Arch, Attention, Causal, Layer, Norm, Rope, Window, groups
+
+LIBRARY = Library.open(threads=2)
+pytestmark = pytest.mark.skipif(LIBRARY is None, reason="the kernels need a compiler at installation and a processor with AVX-512 VNNI")
+WIDTH = 40  # pages per sequence
+
+
+@pytest.fixture(autouse=True)
+def _inference():
+    torch.manual_seed(0)
+    with torch.inference_mode():
+        yield
+
+
+@pytest.fixture
+def kernels() -> Kernels:
+    assert LIBRARY is not None
+    return Kernels(LIBRARY)
+
+
+def close(got: Tensor, want: Tensor, tolerance: float) -> None:
+    error = (got - want).abs().max().item() / want.abs().max().item()
+    assert error < tolerance, f"off by {error:.2e} of the largest value"
+
+
+@pytest.mark.parametrize("tokens", [1, 16, 63])
+def test_small_operations_equal_torch(kernels: Kernels, tokens: int) -> None:
+    x, y, weight = torch.randn(tokens, 96), torch.randn(tokens, 96), torch.rand(96)
+    close(kernels.rms_norm(x, weight, 1e-5), ops.rms_norm(x, weight, 1e-5), 1e-6)
+    close(kernels.add(x, y), x + y, 1e-7)
+    for activation in ("silu", "gelu_tanh"):
+        close(kernels.gated(x * 4, activation), ops.gated(x * 4, activation), 1e-6)
+        close(kernels.activate(x * 4, activation), ops.activate(x * 4, activation), 1e-6)
+
+
+@pytest.mark.parametrize("rotated", [32, 64])
+def test_strided_heads(kernels: Kernels, rotated: int) -> None:
+    q_THK, _ = torch.randn(7, 6, 64).split((4, 2), 1)
+    table_PR, positions_T = torch.randn(50, rotated), torch.randint(0, 50, (7,))
+    close(kernels.rotate(q_THK, table_PR, positions_T), ops.rotate(q_THK, table_PR, positions_T), 1e-6)
+    close(kernels.rms_norm(q_THK, torch.ones(64), 1e-6), ops.rms_norm(q_THK, torch.ones(64), 1e-6), 1e-6)
+
+
+def rounded_like_the_kernel(x_TI: Tensor) -> Tensor:
+    """Activations after 8-bit quantization in groups of 32."""
+    x_TGS = x_TI.unflatten(1, (-1, 32))
+    scale = x_TGS.abs().amax(-1, keepdim=True) / 127
+    return (torch.round(x_TGS / torch.where(scale == 0, 1, scale)) * scale).flatten(1)
+
+
+@pytest.mark.parametrize("bits", [4, 8])
+@pytest.mark.parametrize("shape", [(48, 32), (250, 576), (16, 1536)])
+@pytest.mark.parametrize("tokens", [1, 7, 8, 63, 130])
+def test_quantized_linear(kernels: Kernels, bits: int, shape: tuple[int, int], tokens: int) -> None:
+    weight, x_TI = quantize(torch.randn(shape), bits), torch.randn(tokens, shape[1])
+    got = kernels.linear(x_TI, pack(weight), None)[:, : shape[0]]
+    close(got, rounded_like_the_kernel(x_TI) @ weight.dequantize().T, 2e-3)  # a tie may round the other way
+    close(got, x_TI @ weight.dequantize().T, 2e-2)
+
+
+def test_bf16_linear_and_bias(kernels: Kernels) -> None:
+    if not kernels.library.bf16:
+        pytest.skip("the processor has no bf16 dot product")
+    weight_OI, x_TI, bias_O = torch.randn(48, 64), torch.randn(9, 64), torch.randn(48)
+    want = x_TI.bfloat16().float() @ weight_OI.bfloat16().float().T + bias_O
+    close(kernels.linear(x_TI, pack(weight_OI), bias_O), want, 1e-5)
+
+
+@pytest.mark.parametrize("bits", [4, 8, 16])
+def test_embedding_reads_the_packed_rows(kernels: Kernels, bits: int) -> None:
+    dense = torch.randn(70, 64)
+    weight = quantize(dense, bits) if bits < 16 else dense.bfloat16()
+    want = weight.dequantize() if isinstance(weight, Grouped) else weight.float()
+    tokens_T = torch.tensor([0, 69, 3, 17, 16])
+    close(kernels.embed(tokens_T, pack(weight)), want[tokens_T], 1e-6)
+
+
+def test_a_row_does_not_see_its_company(kernels: Kernels) -> None:
+    weight, x_TI = pack(quantize(torch.randn(160, 96), 4)), torch.randn(37, 96)
+    together = kernels.linear(x_TI, weight, None)
+    alone = torch.cat([kernels.linear(x_TI[t : t + 1], weight, None) for t in range(37)])
+    assert torch.equal(together, alone)
+
+
+class Pair:
+    """One model with the same weights on both backends."""
+
+    def __init__(self, heads: int, kv_heads: int, head_dim: int, window: int | None, softcap: float | None) -> None:
+        assert LIBRARY is not None
+        mask = Causal() if window is None else Window(size=window)
+        mixer = Attention(
+            heads=heads, kv_heads=kv_heads, head_dim=head_dim, mask=mask, softcap=softcap, bias=True, qk_norm=Norm(), position=Rope(dim=head_dim)
+        )
+        self.arch = Arch(dim=64, vocab=200, layers=(Layer(mixer=mixer, ffn=MLP(hidden=96)),) * 2, tied=True, context=1024)
+        assert supports(self.arch)
+        (self.group,) = groups(self.arch)
+        self.backend = NativeBackend(LIBRARY, {self.group: 8 * WIDTH})
+        self.native, self.reference = (build(self.arch, b, context=1024) for b in (self.backend, Reference()))
+        self._same_weights()
+        for leaf in self.backend.leaves.values():  # what nobody wrote must not be read
+            leaf.keys_PGKT.fill_(torch.nan), leaf.values_PGTK.fill_(torch.nan)
+
+    def _same_weights(self) -> None:
+        twins = dict(self.reference.named_modules())
+        for name, module in self.native.named_modules():
+            for field, shape in getattr(module, "fields", {}).items():
+                value = quantize(torch.randn(shape) / 8, 8) if len(shape) == 2 else torch.randn(shape)
+                module.assign(field, value), twins[name].assign(field, value)
+        for (_, a), (_, b) in zip(self.native.named_parameters(), self.reference.named_parameters(), strict=True):
+            a.data.uniform_(0.5, 1.5), b.data.copy_(a.data)
+
+    def batch(self, rows: list[tuple[int, int, int]]) -> Batch:
+        """rows: (sequence, tokens already seen, new tokens)"""
+        starts = torch.tensor([0, *(n for _, _, n in rows)]).cumsum(0).int()
+        positions = torch.cat([torch.arange(c, c + n) for _, c, n in rows])
+        table = torch.stack([torch.arange(s * WIDTH, (s + 1) * WIDTH) for s, _, _ in rows]).int()
+        return Batch(positions, starts, torch.tensor([c for _, c, _ in rows]).int(), {self.group: table})
+
+    def run(self, tokens: list[Tensor], rows: list[tuple[int, int, int]]) -> Tensor:
+        x_TD = self.native(torch.cat([tokens[s][c : c + n] for s, c, n in rows]), self.batch(rows))
+        return self.native.logits(x_TD)
+
+
+SHAPES = [(4, 2, 32, None, None), (6, 1, 16, 20, None), (4, 4, 80, 70, 5.0), (3, 3, 128, None, None), (9, 3, 64, 300, None)]
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_a_model_equals_the_reference_however_it_is_cut(shape: tuple[int, int, int, int | None, float | None]) -> None:
+    pair, lengths, rng = Pair(*shape), [1, 63, 300, 530], random.Random(1)
+    tokens = [torch.randint(0, 200, (n,)) for n in lengths]
+    want = pair.reference.logits(pair.reference(torch.cat(tokens), whole(lengths)))
+    at_once = pair.run(tokens, [(s, 0, n) for s, n in enumerate(lengths)])
+    close(at_once, want, 0.05)  # bf16 pages and 8-bit activations
+    done, parts = [0] * 4, [[] for _ in lengths]
+    while any(d < n for d, n in zip(done, lengths, strict=True)):
+        rows = [(s, d, min(rng.choice([1, 1, 5, 64, 150]), n - d)) for s, (d, n) in enumerate(zip(done, lengths, strict=True)) if d < n]
+        rng.shuffle(rows)
+        for (s, _, n), part in zip(rows, pair.run(tokens, rows).split([n for _, _, n in rows]), strict=True):
+            parts[s].append(part)
+            done[s] += n
+    assert torch.equal(torch.cat([torch.cat(p) for p in parts]), at_once)
+
+
+def test_a_recorded_step_follows_its_inputs() -> None:
+    pair = Pair(4, 2, 32, None, None)
+    tokens = [torch.randint(0, 200, (300,)) for _ in range(3)]
+    pair.run(tokens, [(s, 0, 290) for s in range(3)])
+    rows = [(s, 290 - 80 * s, 1) for s in range(3)]
+    batch, ids = pair.batch(rows), torch.stack([tokens[s][c] for s, c, _ in rows])
+    tape = pair.backend.kernels.record(lambda: pair.native.logits(pair.native(ids, batch)))
+    assert torch.equal(tape.replay(), pair.run(tokens, rows))
+    later = [(s, c + 1, n) for s, c, n in rows]
+    ids.copy_(torch.stack([tokens[s][c] for s, c, _ in later]))
+    batch.positions_T.add_(1), batch.cached_S.add_(1)
+    assert torch.equal(tape.replay(), pair.run(tokens, later))
+
+
+@pytest.mark.parametrize("foreign", [lambda y: y * 2, lambda y: y.add_(1), lambda y: y[y[0].argmax()], lambda y: y.tolist()])
+def test_what_a_replay_would_miss_is_refused(foreign) -> None:
+    pair = Pair(4, 2, 32, None, None)
+    ids, batch = torch.tensor([1, 2]), pair.batch([(0, 0, 1), (1, 0, 1)])
+    with pytest.raises(NotRecordable):
+        pair.backend.kernels.record(lambda: foreign(pair.native(ids, batch)))
+
+
+def test_odd_head_sizes_are_left_to_torch() -> None:
+    odd = Attention(heads=2, kv_heads=2, head_dim=20)
+    assert not supports(Arch(dim=64, vocab=9, layers=(Layer(mixer=odd, ffn=MLP(hidden=64)),), context=8))

@@ -1,0 +1,60 @@
+"""Tiny random checkpoints made with transformers, and both sides' logits for them."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
+
+from models.build import build
+from models.checkpoint import open_checkpoint
+from models.families import arch_of, recipes_of
+from models.reference import Reference, whole
+from models.stacks.decoder import Decoder
+from models.weights import load
+
+
+def make(values: Mapping[str, Any], seed: int = 0) -> PreTrainedModel:
+    """The world's model for a config.json, with weights that let no part hide: no norm is the identity, no bias zero."""
+    rest = {key: value for key, value in values.items() if key not in ("architectures", "model_type")}
+    config = AutoConfig.for_model(values["model_type"], **rest)
+    model = AutoModelForCausalLM.from_config(config, dtype=torch.float32, attn_implementation="eager").eval()
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            noise = torch.randn(parameter.shape, generator=generator)
+            parameter.copy_(noise * parameter.shape[1] ** -0.5 if parameter.dim() == 2 else parameter + 0.3 * noise)
+    return model
+
+
+def read_config(directory: Path) -> dict[str, Any]:
+    return json.loads((directory / "config.json").read_text())
+
+
+def ours(directory: Path, context: int = 128) -> Decoder:
+    """Our model of a prepared directory, on the reference backend."""
+    config, checkpoint = read_config(directory), open_checkpoint(directory)
+    arch = arch_of(config)
+    model = build(arch, Reference(), context=context)
+    load(model, arch, recipes_of(config, checkpoint.form), checkpoint)
+    return model
+
+
+def prompts(lengths: Sequence[int], vocab: int = 256) -> list[Tensor]:
+    generator = torch.Generator().manual_seed(7)
+    return [torch.randint(vocab, (n,), generator=generator) for n in lengths]
+
+
+@torch.no_grad()
+def logits_of(model: Decoder, tokens: Sequence[Tensor]) -> Tensor:
+    """Of every token of all sequences, in one step."""
+    return model.logits(model(torch.cat(list(tokens)), whole([len(t) for t in tokens])))
+
+
+@torch.no_grad()
+def their_logits(model: PreTrainedModel, tokens: Sequence[Tensor], **options: Any) -> Tensor:
+    """Of every token, one sequence after another."""
+    return torch.cat([model(t[None], **options).logits[0] for t in tokens])
