@@ -1,5 +1,7 @@
 """Everything is in pyproject.toml but the optional CPU kernels: where no compiler is found, torch does their work."""
 
+from pathlib import Path
+
 from setuptools import Extension, setup
 
 setup(
@@ -7,7 +9,7 @@ setup(
         Extension(
             "engine.embedded.kernels._native",
             ["engine/embedded/kernels/native.cpp"],
-            depends=[f"engine/embedded/kernels/{h}.h" for h in ("op", "pool", "math_avx512", "linear_avx512", "attention_avx512")],
+            depends=[str(header) for header in sorted(Path("engine/embedded/kernels").glob("*.h"))],
             extra_compile_args=["-O3", "-std=c++17", "-pthread", "-Wno-maybe-uninitialized"],
             language="c++",
             optional=True,

@@ -4,28 +4,26 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
-value = dataclass(frozen=True, slots=True, kw_only=True)
-
 
 # what the output must look like. Compiled by the engine; one that cannot be compiled raises InvalidGrammar
 
 
-@value
+@dataclass(frozen=True, slots=True, kw_only=True)
 class JsonSchema:
     schema: str  # a JSON Schema, as JSON text
 
 
-@value
+@dataclass(frozen=True, slots=True, kw_only=True)
 class JsonObject:
     """Any JSON object."""
 
 
-@value
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Regex:
     pattern: str
 
 
-@value
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Choice:
     options: tuple[str, ...]
 
@@ -33,7 +31,7 @@ class Choice:
 Grammar = JsonSchema | JsonObject | Regex | Choice
 
 
-@value
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Sampling:
     """How the next token is chosen. Applied in this order: logit_bias, penalties, grammar, temperature, top_k, top_p,
     min_p. temperature 0 is greedy. The same seed gives the same tokens whatever else is in the batch."""
@@ -52,7 +50,7 @@ class Sampling:
     logprobs: int | None = None  # None: none; n: the chosen token's logprob and the n most likely alternatives
 
 
-@value
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
     tokens: tuple[int, ...]
     sampling: Sampling
@@ -60,14 +58,14 @@ class Request:
     priority: int = 0  # lower runs first
 
 
-@value
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TokenLogprob:
     token: int
     logprob: float  # natural logarithm, of the model's distribution before temperature and filters
     top: tuple[tuple[int, float], ...] = ()  # most likely first
 
 
-@value
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Usage:
     prompt: int
     completion: int
@@ -77,7 +75,7 @@ class Usage:
 Finish = Literal["stop", "length", "abort"]
 
 
-@value
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Delta:
     """New tokens of one sequence. The last delta carries `finish` and `usage`. A stop token is counted in
     usage.completion and appears in `tokens` (the text side drops it)."""
@@ -88,7 +86,7 @@ class Delta:
     usage: Usage | None = None
 
 
-@value
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Stats:
     waiting: int = 0
     running: int = 0
@@ -103,7 +101,7 @@ class Stats:
     aborts: int = 0
 
 
-@value
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ModelInfo:
     """What the text side needs to know of a loaded model."""
 
@@ -135,6 +133,11 @@ class EngineStopped(EngineError):
 
 class Engine(Protocol):
     info: ModelInfo
+
+    @property
+    def alive(self) -> bool:
+        """False for good once the engine has failed or been closed; then `generate` raises EngineStopped."""
+        ...
 
     def generate(self, request: Request) -> AsyncIterator[Delta]:
         """Closing the iterator (`aclose`) aborts the request within one step and frees its memory. Raises EngineError

@@ -1,6 +1,7 @@
 """What `stoa pull` makes of a GGUF file's header: a config.json in Hugging Face's form, and an index of the tensors."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from math import log
 from pathlib import Path
 from typing import Any
 
@@ -72,21 +73,26 @@ def _common(meta: Config, tensors: Mapping[str, ReaderTensor]) -> dict[str, Any]
 
 
 def _rope(meta: Config, tensors: Mapping[str, ReaderTensor], head_dim: int) -> dict[str, Any]:
+    rope: dict[str, Any] = {"rope_theta": meta.number("rope.freq_base", 10_000.0)}
     rotated = meta.integer("rope.dimension_count", head_dim)
-    rope = {"rope_theta": meta.number("rope.freq_base", 10_000.0), "partial_rotary_factor": rotated / head_dim}
+    if rotated != head_dim:
+        rope["partial_rotary_factor"] = rotated / head_dim
     if "rope_freqs.weight" in tensors:
         return rope | {"rope_type": "divided", "factors": [float(f) for f in tensors["rope_freqs.weight"].data]}
     kind = meta.text("rope.scaling.type", "none")
     if kind == "none":
         return rope
     rope |= {"rope_type": kind, "factor": meta.number("rope.scaling.factor")}
-    return rope | _yarn(meta) if kind == "yarn" else rope
+    return rope | _yarn(meta, rope["factor"]) if kind == "yarn" else rope
 
 
-def _yarn(meta: Config) -> dict[str, Any]:
-    given = meta.optional_number("rope.scaling.attn_factor")
-    yarn = {"original_max_position_embeddings": meta.integer("rope.scaling.original_context_length")}
-    return yarn if given is None else yarn | {"attention_factor": given}
+def _yarn(meta: Config, factor: float) -> dict[str, Any]:
+    """GGUF's attn_factor comes on top of YaRN's own amplitude; Hugging Face's attention_factor replaces it."""
+    yarn: dict[str, Any] = {"original_max_position_embeddings": meta.integer("rope.scaling.original_context_length")}
+    for ours, theirs in (("beta_fast", "yarn_beta_fast"), ("beta_slow", "yarn_beta_slow")):
+        yarn[ours] = meta.optional_number(f"rope.scaling.{theirs}")
+    more = meta.number("rope.scaling.attn_factor", 1.0)
+    return yarn if more == 1 else yarn | {"attention_factor": more * (0.1 * log(factor) + 1)}
 
 
 def _plain(meta: Config, tensors: Mapping[str, ReaderTensor]) -> dict[str, Any]:
@@ -105,6 +111,7 @@ def _gemma3(meta: Config, common: Mapping[str, Any]) -> dict[str, Any]:
     local = {"rope_theta": meta.number("rope.freq_base_swa", 10_000.0)}
     per_head = common["head_dim"] if layers != _GEMMA_27B_LAYERS else common["hidden_size"] // common["num_attention_heads"]
     return {
+        "model_type": "gemma3_text",
         "hidden_activation": "gelu_pytorch_tanh",
         "query_pre_attn_scalar": per_head,
         "sliding_window": meta.integer("attention.sliding_window"),

@@ -26,7 +26,9 @@ def rms_norm(x: Tensor, weight: Tensor, eps: float) -> Tensor:
 
 
 def layer_norm(x: Tensor, weight: Tensor, bias: Tensor | None, eps: float) -> Tensor:
-    return F.layer_norm(x, (x.shape[-1],), weight, bias, eps)
+    """Over the last axis, in float32 (Ba et al. 2016, arXiv 1607.06450)."""
+    offset = None if bias is None else bias.float()
+    return F.layer_norm(x.float(), (x.shape[-1],), weight.float(), offset, eps).to(x.dtype)
 
 
 def rotate(x_THK: Tensor, table_PR: Tensor, positions_T: Tensor) -> Tensor:

@@ -76,14 +76,14 @@ def cat(*sources: str) -> Cat:
 def load(model: nn.Module, arch: Arch, recipes: Recipes, checkpoint: Checkpoint) -> None:
     """Fill every tensor of `model`, one at a time. Raises WeightsError when one is missing or has the wrong shape,
     and when the checkpoint holds a tensor that no module asked for."""
-    used: set[str] = set()
+    names, used = set(checkpoint), set[str]()  # a Mapping's own `in` would read the tensor
     for target, shape, assign in _targets(model):
         recipe, layer = _recipe(recipes, target)
-        value = _resolve(recipe, _Source(checkpoint, used, layer, arch, target))
+        value = _resolve(recipe, _Source(checkpoint, names, used, layer, arch, target))
         if tuple(value.shape) != shape:
             raise WeightsError(f"{target} must have shape {list(shape)}, but the checkpoint's has {list(value.shape)}")
         assign(value)
-    _refuse_leftovers(arch, recipes, checkpoint, used)
+    _refuse_leftovers(arch, recipes, checkpoint, names - used)
 
 
 Target = tuple[str, tuple[int, ...], Callable[[Weight], None]]
@@ -105,7 +105,10 @@ def _leaf_targets(name: str, leaf: Leaf) -> Iterator[Target]:
 
 
 def _copier(parameter: nn.Parameter) -> Callable[[Weight], None]:
-    return lambda value: cast(None, parameter.data.copy_(_dense(value)))
+    def assign(value: Weight) -> None:
+        parameter.data.copy_(_dense(value))
+
+    return assign
 
 
 def _recipe(recipes: Recipes, target: str) -> tuple[Recipe, int | None]:
@@ -122,6 +125,7 @@ class _Source:
     """The checkpoint as one of our tensors (`target`) sees it. Notes in `used` what was read."""
 
     checkpoint: Checkpoint
+    names: set[str]
     used: set[str]
     layer: int | None
     arch: Arch
@@ -129,7 +133,7 @@ class _Source:
 
     def read(self, template: str) -> Weight:
         name = template.format(i=self.layer)
-        if name not in self.checkpoint:
+        if name not in self.names:
             raise WeightsError(f"the checkpoint has no tensor {name}, which {self.target} is made from")
         self.used.add(name)
         return self.checkpoint[name]
@@ -180,19 +184,19 @@ def _dense(weight: Weight) -> Tensor:
 _COMPUTED = re.compile(r"(.*\.)?rotary_emb\.inv_freq|rope_freqs\.weight")
 
 
-def _refuse_leftovers(arch: Arch, recipes: Recipes, checkpoint: Checkpoint, used: set[str]) -> None:
-    left = {name for name in checkpoint if name not in used and not _COMPUTED.fullmatch(name)}
+def _refuse_leftovers(arch: Arch, recipes: Recipes, checkpoint: Checkpoint, left: set[str]) -> None:
+    left = {name for name in left if not _COMPUTED.fullmatch(name)}
     if arch.tied:
-        left -= _tied_copy(recipes, checkpoint)
+        left -= _tied_copy(recipes, checkpoint, left)
     if left:
         shown = ", ".join(sorted(left)[:5])
         raise WeightsError(f"the checkpoint has {len(left)} tensors that this architecture does not use: {shown}")
 
 
-def _tied_copy(recipes: Recipes, checkpoint: Checkpoint) -> set[str]:
+def _tied_copy(recipes: Recipes, checkpoint: Checkpoint, left: set[str]) -> set[str]:
     """The name of an output matrix that a tied checkpoint stores although it is the embedding."""
     head, embed = recipes["head.weight"], recipes["embed.weight"]
-    if not (isinstance(head, Copy) and isinstance(embed, Copy) and head.source in checkpoint):
+    if not (isinstance(head, Copy) and isinstance(embed, Copy) and head.source in left):
         return set()
     if not torch.equal(_dense(checkpoint[head.source]), _dense(checkpoint[embed.source])):
         raise WeightsError(f"tie_word_embeddings is true, but {head.source} differs from {embed.source}")

@@ -93,12 +93,10 @@ def _alias() -> str:
     return "".join(chr(PLANE_16[secrets.randbelow(len(PLANE_16))]) for _ in range(ALIAS_LENGTH))
 
 
-def _respelled(vocab: Any, aliases: Mapping[str, str]) -> Any:
-    if isinstance(vocab, dict):  # BPE, WordPiece: token -> id
-        words: dict[str, int] = vocab
-        return {aliases.get(token, token): number for token, number in words.items()}
-    pieces: list[tuple[str, float]] = vocab  # Unigram: (token, score) in the order of ids
-    return [(aliases.get(token, token), score) for token, score in pieces]
+def _respelled(vocab: dict[str, int] | list[tuple[str, float]], aliases: Mapping[str, str]) -> Any:
+    if isinstance(vocab, list):  # Unigram: (token, score) in the order of ids
+        return [(aliases.get(token, token), score) for token, score in vocab]
+    return {aliases.get(token, token): number for token, number in vocab.items()}
 
 
 def _joined(pair: str | list[str]) -> str:

@@ -1,7 +1,7 @@
 """Tokens to text while they arrive: halves of a character and beginnings of a stop string are held back."""
 
 import codecs
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 SPACE = "\u2581"  # how SentencePiece writes a space (Kudo & Richardson 2018, arXiv 1808.06226)
@@ -52,12 +52,12 @@ def _sentencepiece(token: str) -> bytes:
 class Detokenizer:
     """One sequence's tokens to text. `push` returns what is certain, `flush` the rest."""
 
-    def __init__(self, spell: Callable[[int], bytes]) -> None:
-        self._spell = spell
+    def __init__(self, spelled: Mapping[int, bytes]) -> None:
+        self._spelled = spelled
         self._utf8 = codecs.getincrementaldecoder("utf-8")("replace")
 
     def push(self, token: int) -> str:
-        return self._utf8.decode(self._spell(token))
+        return self._utf8.decode(self._spelled[token])
 
     def flush(self) -> str:
         return self._utf8.decode(b"", final=True)
@@ -68,7 +68,7 @@ class StopStrings:
 
     def __init__(self, stops: Sequence[str]) -> None:
         self._stops = tuple(stops)
-        self._held = ""
+        self._held: str = ""
         self.hit = False
 
     def push(self, text: str) -> str:

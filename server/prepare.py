@@ -56,18 +56,19 @@ def _identity(file: Path, home: Path, progress: Progress) -> str:
 
 
 def _fill(staging: Path, pieces: Sequence[Path], progress: Progress) -> None:
-    progress("convert", 0, None)
+    size = sum(piece.stat().st_size for piece in pieces)
+    progress("convert", 0, size)
     weights = [staging / (piece.name if len(pieces) > 1 else "model.gguf") for piece in pieces]
     for piece, weight in zip(pieces, weights, strict=True):
         _link(piece.resolve(), weight)
     try:
         files = _descriptions(weights)
-    except (ValueError, KeyError, OSError) as error:
-        raise PullError(f"{pieces[0].name} cannot be used: {error}") from error
+    except Exception as error:  # a damaged file may break its readers anywhere
+        raise PullError(f"{pieces[0].name} is damaged or of an unknown kind: {error}") from error
     files["source.json"] = {weight.name: _stamp(weight) for weight in weights}
     for name, content in files.items():
         (staging / name).write_text(content if isinstance(content, str) else json.dumps(content), encoding="utf-8")
-    progress("convert", 1, 1)
+    progress("convert", size, size)
 
 
 def _descriptions(weights: list[Path]) -> dict[str, Any]:

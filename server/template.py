@@ -3,9 +3,9 @@ are not trusted with more than their arguments."""
 
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any, cast
+from typing import Any
 
 from jinja2 import TemplateError, nodes
 from jinja2.ext import Extension
@@ -54,11 +54,8 @@ class Template:
 
 def _environment() -> ImmutableSandboxedEnvironment:
     environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True, extensions=[Generation, "jinja2.ext.loopcontrols"])
-    filters = cast(dict[str, Callable[..., Any]], environment.filters)
-    filters["tojson"] = _tojson
-    helpers = cast(dict[str, Any], environment.globals)
-    helpers["raise_exception"] = _raise
-    helpers["strftime_now"] = _strftime_now
+    environment.filters.update({"tojson": _tojson})
+    environment.globals.update({"raise_exception": _raise, "strftime_now": _strftime_now})
     return environment
 
 

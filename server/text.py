@@ -6,7 +6,7 @@ transformers' apply_chat_template encodes it.
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -96,7 +96,7 @@ def load_text(directory: Path) -> Text:
     template = Template(source, _constants(config)) if source else None
     ends = _named_ends(directory, config, {t["content"]: t["id"] for t in spec["added_tokens"]})
     text = Text(tokenizer=tokenizer, controls=known, template=template, stop_tokens=ends, spelled=spelled, shown=shown)
-    return Text(**{**vars(text), "stop_tokens": ends | _turn_end(text)})
+    return replace(text, stop_tokens=ends | _turn_end(text))
 
 
 def _tokenizer(spec: Json, known: Controls) -> tuple[Tokenizer, Spelling, Spelling]:
@@ -121,11 +121,8 @@ def _template_source(directory: Path, config: Json) -> str | None:
     """chat_template.jinja, or the configuration's; of several named ones "default"."""
     if (file := directory / "chat_template.jinja").exists():
         return file.read_text()
-    template = config.get("chat_template")
-    if isinstance(template, list):
-        named: list[dict[str, str]] = template
-        return {t["name"]: t["template"] for t in named}.get("default")
-    return template
+    template: str | list[dict[str, str]] | None = config.get("chat_template")
+    return {t["name"]: t["template"] for t in template}.get("default") if isinstance(template, list) else template
 
 
 def _constants(config: Json) -> dict[str, str]:
@@ -138,9 +135,9 @@ def _named_ends(directory: Path, config: Json, added: Mapping[str, int]) -> froz
     """End tokens that the checkpoint names."""
     ends: set[int] = set()
     for name in ("generation_config.json", "config.json"):
-        named = _json(directory / name).get("eos_token_id")
+        named: int | list[int] | None = _json(directory / name).get("eos_token_id")
         ends.update(named if isinstance(named, list) else () if named is None else (named,))
-    eos = _constants(config).get("eos_token")
+    eos = _constants(config).get("eos_token", "")
     return frozenset(ends | ({added[eos]} if eos in added else set()))
 
 

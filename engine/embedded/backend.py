@@ -10,13 +10,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from engine.embedded.linear import Embedding, Linear, QuantizingLinear
+from engine.embedded.linear import QuantizingLinear
 from engine.embedded.pool import PAGE
 from models.batch import Attend, Batch
 from models.ops import Ops
-from models.reference import visible
-from models.spec import Attention, Layer, Paged, caches
-from models.spec import MLP as _MLP
+from models.reference import Embedding, Linear, visible
+from models.spec import MLP, Attention, Layer, Paged, caches
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,7 +24,7 @@ class Storage:
     hold NaN, so that a read of what was never written shows (tests)."""
 
     pages: Mapping[Paged, int]
-    device: torch.device = torch.device("cpu")
+    device: torch.device
     dtype: torch.dtype = torch.bfloat16
     bits: int | None = None
     fill_nan: bool = False
@@ -110,14 +109,15 @@ class PagedAttention:
 
 def layout(spec: Attention) -> Paged:
     """What one attention layer leaves behind."""
-    return caches(Layer(mixer=spec, ffn=_MLP(hidden=0)))[0]
+    return caches(Layer(mixer=spec, ffn=MLP(hidden=0)))[0]
 
 
 def places(batch: Batch, layout: Paged) -> tuple[Tensor, Tensor]:
-    """(page_T, offset_T) int64 of the new tokens in `layout`; no synchronisation."""
+    """(page_T, offset_T) int64 of the new tokens in `layout`; no synchronisation. Tokens beyond the last sequence's are
+    padding, and go where that sequence's would: the caller sees to it that it owns no page."""
     table_SW, positions_T = batch.pages[layout], batch.positions_T
     tokens = torch.arange(positions_T.shape[0], device=positions_T.device, dtype=torch.int32)
-    sequence_T = torch.searchsorted(batch.starts_S1, tokens, right=True) - 1
+    sequence_T = (torch.searchsorted(batch.starts_S1, tokens, right=True) - 1).clamp(max=table_SW.shape[0] - 1)
     return table_SW[sequence_T, positions_T // PAGE].long(), positions_T % PAGE
 
 

@@ -5,6 +5,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from engine.embedded.inputs import Shape
+
 WARM_UPS = 2  # lets libraries choose their algorithms and allocate workspaces before the capture
 
 
@@ -23,16 +25,17 @@ class CudaGraphs:
     """Implements capture.Recorder. Shapes are rounded up, so that few graphs serve all steps; they share one memory
     pool, as only one runs at a time."""
 
-    def __init__(self, device: torch.device, max_sequences: int, max_width: int) -> None:
-        self._device, self._max_sequences, self._max_width = device, max_sequences, max_width
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
         self._pool = torch.cuda.graph_pool_handle()
 
-    def fit(self, sequences: int, width: int) -> tuple[int, int] | None:
-        if sequences > self._max_sequences:
+    def fit(self, shape: Shape, most: Shape) -> Shape | None:
+        """Only steps that give each sequence one token: prompts keep a GPU busy without."""
+        if shape.tokens != shape.rows:
             return None
-        padded = 1 << (sequences - 1).bit_length() if sequences <= 8 else -(-sequences // 8) * 8
-        wide = max(16, 1 << (width - 1).bit_length())
-        return min(padded, self._max_sequences), min(wide, self._max_width)
+        padded = 1 << (shape.rows - 1).bit_length() if shape.rows <= 8 else -(-shape.rows // 8) * 8
+        rows, wide = min(padded, most.rows), max(16, 1 << (shape.width - 1).bit_length())
+        return Shape(rows, rows, min(wide, most.width))
 
     def record(self, step: Callable[[], Tensor]) -> CudaGraph:
         side = torch.cuda.Stream(self._device)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from engine.api import Choice, Grammar, InvalidGrammar, JsonObject, JsonSchema, Regex
 
 # a model left free to add white space may do so for ever
-_JSON = {"whitespace_pattern": r"( |\n[ \t]{0,24})?", "lenient": False}
+_WHITE = r"( |\n[ \t]{0,24})?"
 
 
 class GrammarFailed(Exception):
@@ -63,22 +63,39 @@ class Grammars:
 
     def compile(self, grammar: Grammar) -> Matcher:
         """Raises InvalidGrammar."""
+        matcher = self._recall(grammar)
+        if matcher is None:
+            matcher = self._new(grammar)
+            self._remember(grammar, matcher)
+        return Matcher(matcher.deep_copy(), np.array(self._ends, np.int64))
+
+    def _recall(self, grammar: Grammar) -> LLMatcher | None:
         with self._lock:
-            matcher = self._compiled.pop(grammar, None) or self._new(grammar)
+            if grammar in self._compiled:
+                self._compiled.move_to_end(grammar)
+            return self._compiled.get(grammar)
+
+    def _remember(self, grammar: Grammar, matcher: LLMatcher) -> None:
+        with self._lock:
             self._compiled[grammar] = matcher
             if len(self._compiled) > self._keep:
                 self._compiled.popitem(last=False)
-            return Matcher(matcher.deep_copy(), np.array(self._ends, np.int64))
 
     def _new(self, grammar: Grammar) -> LLMatcher:
-        if self._tokenizer is None:
-            self._tokenizer = LLTokenizer(self._path.read_text(), n_vocab=self._vocab, eos_token=self._ends)
-        matcher = LLMatcher(self._tokenizer, _source(grammar), log_level=0)
+        """Outside the lock: a large grammar takes seconds, and others need not wait for it."""
+        matcher = LLMatcher(self._load(), _source(grammar), log_level=0)
+        matcher.compute_bitmask()  # only then does it notice that nothing is possible
         if matcher.is_error():
             raise InvalidGrammar(f"the grammar cannot be used: {_first_line(matcher.get_error())}")
         if matcher.is_stopped():
             raise InvalidGrammar("the grammar cannot be used: it matches no text")
         return matcher
+
+    def _load(self) -> LLTokenizer:
+        with self._lock:
+            if self._tokenizer is None:
+                self._tokenizer = LLTokenizer(self._path.read_text(), n_vocab=self._vocab, eos_token=self._ends)
+            return self._tokenizer
 
 
 def _source(grammar: Grammar) -> str:
@@ -97,7 +114,7 @@ def _source(grammar: Grammar) -> str:
 def _json_schema(schema: str) -> str:
     try:
         json.loads(schema)
-        return LLMatcher.grammar_from_json_schema(schema, overrides=_JSON)
+        return LLMatcher.grammar_from_json_schema(schema, overrides={"whitespace_pattern": _WHITE, "lenient": False})
     except ValueError as error:
         raise InvalidGrammar(f"the JSON schema cannot be used: {error}") from error
 

@@ -8,9 +8,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from models.quant import GROUP, Grouped, Weight, quantize
-from models.reference import Embedding, Linear
-
-__all__ = ["Embedding", "Linear", "QuantizingLinear", "pack4"]
 
 # up to here PyTorch's int4 kernel, which reads a quarter of the bytes, beats bf16 (two Zen 4 cores, 3072x576)
 INT4_ROWS = 8
@@ -36,8 +33,7 @@ class QuantizingLinear(nn.Module):
         if field == "bias":
             self.get_buffer("bias").copy_(value.dequantize() if isinstance(value, Grouped) else value)
             return
-        if self.bits is not None and isinstance(value, Tensor) and value.shape[1] % GROUP == 0:
-            value = quantize(value, self.bits)
+        value = quantized(value, self.bits)
         if isinstance(value, Grouped) and value.bits == 4 and value.shape[0] % 16 == 0:
             self._few = pack4(value)
         self.weight = (value.dequantize() if isinstance(value, Grouped) else value).to(torch.bfloat16).contiguous()
@@ -47,6 +43,13 @@ class QuantizingLinear(nn.Module):
             return F.linear(x_TI, self.weight, self.bias)
         y_TO = self._few(x_TI.contiguous())
         return y_TO if self.bias is None else y_TO + self.bias
+
+
+def quantized(weight: Weight, bits: int | None) -> Weight:
+    """A dense matrix in groups of `bits`; as it is where that is None, or where it does not divide into groups."""
+    if bits is None or isinstance(weight, Grouped) or weight.dim() != 2 or weight.shape[1] % GROUP:
+        return weight
+    return quantize(weight, bits)
 
 
 def pack4(weight: Grouped) -> Product:

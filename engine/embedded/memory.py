@@ -5,7 +5,7 @@ remembered when every layout still has what the next token looks at: all pages, 
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from hashlib import blake2b
 
 from engine.embedded.pool import PAGE, Pool
@@ -21,11 +21,10 @@ class Memory:
         self.pools = tuple(Pool(size) for size in sizes.values())
         self._seed = os.urandom(16) if seed is None else seed
 
-    @property
-    def capacity(self) -> int:
-        """Tokens of the longest sequence that fits when it is alone."""
-        endless = [pool.total for layout, pool in self._all() if layout.reach is None]
-        return min(endless) * PAGE if endless else 1 << 30
+    def capacity(self, step_tokens: int) -> int | None:
+        """Tokens of the longest sequence that fits when it is alone; None when any does."""
+        bounds = [pool.total * PAGE for layout, pool in self._all() if not _slides(layout, pool.total, step_tokens)]
+        return min(bounds, default=None)
 
     @property
     def counts(self) -> tuple[int, int, int, int]:
@@ -97,7 +96,7 @@ class Memory:
         for pool in self.pools:
             pool.check()
 
-    def _all(self) -> zip[tuple[Paged, Pool]]:
+    def _all(self) -> Iterator[tuple[Paged, Pool]]:
         return zip(self.layouts, self.pools, strict=True)
 
     def _hole(self, keys: list[bytes], n: int) -> int | None:
@@ -149,7 +148,11 @@ def first_seen(layout: Paged, position: int) -> int:
     return 0 if layout.reach is None else max(0, position - layout.reach + 1) // PAGE
 
 
-def window_pages(layout: Paged, step_tokens: int) -> int:
+def window_pages(reach: int, step_tokens: int) -> int:
     """The most pages one sequence can hold of a layout with a reach, when a step adds up to `step_tokens`."""
-    assert layout.reach is not None
-    return pages_for(layout.reach + step_tokens) + 2
+    return pages_for(reach + step_tokens) + 2
+
+
+def _slides(layout: Paged, pages: int, step_tokens: int) -> bool:
+    """Can a sequence of any length make do with so many pages?"""
+    return layout.reach is not None and pages >= window_pages(layout.reach, step_tokens)

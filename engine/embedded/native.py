@@ -10,13 +10,14 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
+from engine.embedded.inputs import Shape
 from engine.embedded.kernels import library as k
 from engine.embedded.kernels.packing import Packed, fits, pack
 from engine.embedded.kernels.tape import Tape
 from models.batch import Attend, Batch
 from models.ops import Ops
-from models.quant import Grouped, Weight
-from models.spec import Arch, Attention, Paged, caches, groups
+from models.quant import Weight
+from models.spec import Arch, Attention, Paged
 
 ACTIVATION = {"silu": 0, "gelu_tanh": 1}
 
@@ -44,12 +45,18 @@ class Kernels:
         self._tape: Tape | None = None
 
     def record(self, step: Callable[[], Tensor]) -> Tape:
+        """Implements capture.Recorder's."""
         self._tape = Tape(self.library)
         try:
             self._tape.record(step)
             return self._tape
         finally:
             self._tape = None
+
+    def watch(self, live: Tensor) -> None:
+        """int32 [1], where a replay finds how many of the recorded rows count."""
+        if self._tape is not None:
+            self._tape.live = live
 
     def run(self, code: int, tensors: Sequence[Tensor | None], sizes: Sequence[int], floats: Sequence[float] = ()) -> None:
         op = k.Op(code, tensors, sizes, floats)
@@ -86,7 +93,7 @@ class Kernels:
 
     def add(self, x_TD: Tensor, y_TD: Tensor) -> Tensor:
         z_TD = self.empty(*x_TD.shape)
-        self.run(k.ADD, (x_TD, y_TD, z_TD), (x_TD.numel(),))
+        self.run(k.ADD, (x_TD, y_TD, z_TD), x_TD.shape)
         return z_TD
 
     def embed(self, tokens_T: Tensor, weight: Packed) -> Tensor:
@@ -96,12 +103,23 @@ class Kernels:
 
     def linear(self, x_TI: Tensor, weight: Packed, bias: Tensor | None) -> Tensor:
         """y_TO, O padded to a multiple of 16."""
-        tokens, row = len(x_TI), self.library.row_bytes(weight.inputs) if weight.format != 16 else 2 * weight.inputs
+        tokens, row = len(x_TI), self.library.row_bytes(weight.inputs, weight.format)
         rows = self.empty(tokens, row, dtype=torch.uint8)
         self.run(k.QUANTIZE, (x_TI, rows), (tokens, weight.inputs, weight.format, row, x_TI.stride(0)))
         y_TO = self.empty(tokens, weight.outputs)
         self.run(k.LINEAR, (rows, weight.data, weight.scales, y_TO, bias), (tokens, weight.inputs, weight.outputs, weight.format, row))
         return y_TO
+
+
+class Recordings:
+    """Implements capture.Recorder: one recording of the largest step of each kind serves all, as kernels skip the rows
+    beyond the step's own."""
+
+    def __init__(self, kernels: Kernels) -> None:
+        self.record = kernels.record
+
+    def fit(self, shape: Shape, most: Shape) -> Shape:
+        return most._replace(tokens=most.rows) if shape.tokens == shape.rows else most
 
 
 class PackedLinear(nn.Module):
@@ -154,6 +172,7 @@ class PagedAttention:
         g, d, h = spec.kv_heads, spec.head_dim, spec.heads
         strides = (k_TGK.stride(0), k_TGK.stride(1), v_TGK.stride(0), v_TGK.stride(1))
         where = (table_SW, batch.starts_S1, batch.cached_S)
+        self._kernels.watch(batch.starts_S1[-1:])
         run(k.REMEMBER, (k_TGK, v_TGK, self.keys_PGKT, self.values_PGTK, *where), (sequences, g, d, width, *strides, tokens))
         out_THK = self._kernels.empty(tokens, h, d)
         splits = -(-width * k.PAGE // k.SPLIT) if tokens == sequences else 0

@@ -18,6 +18,7 @@ from engine.api import Sampling, TokenLogprob
 from engine.embedded.grammar import GrammarFailed, Matcher
 
 Row = NDArray[np.float32]
+BLOCK = 256  # of the vocabulary, summed at once
 
 
 class Chooser:
@@ -83,7 +84,8 @@ class Seen:
             self._slot(token)
 
     def add(self, token: int) -> None:
-        self._generated[self._slot(token)] += 1
+        slot = self._slot(token)
+        self._generated[slot] += 1
 
     def penalize(self, row_Y: Row, s: Sampling) -> None:
         """Changes the row in place."""
@@ -135,10 +137,11 @@ def uniform(seed: int, count: int) -> float:
 
 def draw(row_Y: Row, s: Sampling, u: float) -> int:
     """The token at `u` of the distribution that temperature, top_k, top_p and min_p leave. The row's maximum is finite."""
+    z_Y = row_Y - row_Y.max()
     with np.errstate(over="ignore"):
-        z_Y = (row_Y - row_Y.max()) / np.float32(max(s.temperature, 1e-6))
+        z_Y *= np.float32(1 / max(s.temperature, 1e-6))
     if not s.top_k and s.top_p >= 1 and not s.min_p:
-        return _invert_blocks(np.exp(z_Y), u)
+        return _invert_blocks(np.exp(z_Y, out=z_Y), u)
     ids = kept(z_Y, s)
     return int(ids[_invert(np.exp(z_Y[ids]), u)])
 
@@ -146,25 +149,25 @@ def draw(row_Y: Row, s: Sampling, u: float) -> int:
 def kept(z_Y: Row, s: Sampling) -> NDArray[np.int64]:
     """Ids that the filters leave, ascending. The maximum of z_Y is 0. Only as many candidates are sorted as it takes
     to be sure: those above a threshold, which falls until they hold top_k tokens or top_p of the mass."""
-    total = float(np.exp(z_Y).sum(dtype=np.float64)) if s.top_p < 1 and not s.top_k else None
+    total = float(np.exp(z_Y).sum()) if s.top_p < 1 and not s.top_k else None
     ids, weights = _candidates(z_Y, s, total)
-    order = np.argsort(-weights, kind="stable")[: s.top_k or None]
-    ids, weights = ids[order], weights[order].astype(np.float64)
+    ids, weights = _ranked(ids, weights, s.top_k or len(ids))
     if s.top_p < 1:
-        mass = np.cumsum(weights) / (total or weights.sum())
+        mass = np.cumsum(weights, dtype=np.float64) / (total or weights.sum())
         weights = weights[: int(np.searchsorted(mass, s.top_p)) + 1]
     count = int(np.count_nonzero(weights >= s.min_p * weights[0]))
     return np.sort(ids[:count])
 
 
 def _candidates(z_Y: Row, s: Sampling, total: float | None) -> tuple[NDArray[np.int64], Row]:
+    """Ids and weights, in vocabulary order."""
     depth = 4.0 if s.top_k or total is not None else -math.log(s.min_p) + 1e-3
     while True:
         ids = np.flatnonzero(z_Y >= -depth)
         weights = np.exp(z_Y[ids])
-        if depth > 100 or (len(ids) >= s.top_k and (total is None or weights.sum(dtype=np.float64) >= s.top_p * total)):
+        if depth > 100 or (len(ids) >= s.top_k and (total is None or weights.sum() >= s.top_p * total)):
             return ids, weights
-        depth = depth * 2 if depth < 50 else math.inf
+        depth = depth + 3 if depth < 40 else math.inf
 
 
 def _invert(weights: Row, u: float) -> int:
@@ -175,26 +178,34 @@ def _invert(weights: Row, u: float) -> int:
 
 def _invert_blocks(weights: Row, u: float) -> int:
     """`_invert` for a whole vocabulary: first the block, then the place within it."""
-    size = 256
-    blocks = np.add.reduceat(weights, np.arange(0, len(weights), size), dtype=np.float64)
-    mass = np.cumsum(blocks)
+    whole = len(weights) - len(weights) % BLOCK
+    blocks = np.append(weights[:whole].reshape(-1, BLOCK).sum(1), weights[whole:].sum())
+    mass = np.cumsum(blocks, dtype=np.float64)
     block = min(int(np.searchsorted(mass, u * mass[-1], side="right")), int(np.flatnonzero(blocks)[-1]))
     rest = u * mass[-1] - (mass[block - 1] if block else 0.0)
-    inside = weights[block * size : (block + 1) * size]
-    return block * size + _invert(inside, max(0.0, rest / blocks[block]))
+    return block * BLOCK + _invert(weights[block * BLOCK : (block + 1) * BLOCK], max(0.0, rest / blocks[block]))
 
 
 def token_logprob(row_Y: Row, token: int, top: int) -> TokenLogprob:
     """Of the model's own distribution."""
-    highest = float(row_Y.max())
-    norm = highest + math.log(float(np.exp(row_Y - highest).sum(dtype=np.float64)))
-    best = [(int(t), float(row_Y[t]) - norm) for t in most_likely(row_Y, top)] if top else []
-    return TokenLogprob(token=token, logprob=float(row_Y[token]) - norm, top=tuple(best))
+    highest = row_Y.max()
+    norm = float(highest) + math.log(float(np.exp(row_Y - highest).sum()))
+    best = tuple((int(t), float(row_Y[t]) - norm) for t in most_likely(row_Y, top)) if top else ()
+    return TokenLogprob(token=token, logprob=float(row_Y[token]) - norm, top=best)
 
 
 def most_likely(row_Y: Row, count: int) -> NDArray[np.int64]:
     """The `count` highest, highest first; equal ones in vocabulary order."""
-    depth, highest = 8.0, float(row_Y.max())
+    depth, highest = 8.0, row_Y.max()
     while len(ids := np.flatnonzero(row_Y >= highest - depth)) < min(count, len(row_Y)):
         depth = depth * 2 if depth < 1e3 else math.inf
-    return ids[np.argsort(-row_Y[ids], kind="stable")[:count]]
+    return _ranked(ids, row_Y[ids], count)[0]
+
+
+def _ranked(ids: NDArray[np.int64], values: Row, count: int) -> tuple[NDArray[np.int64], Row]:
+    """The `count` highest, highest first; equal ones in vocabulary order, as `ids` are. Sorts as few as it can."""
+    if len(ids) > 4 * count:
+        few = values >= np.partition(values, -count)[-count]
+        ids, values = ids[few], values[few]
+    order = np.argsort(-values, kind="stable")[:count]
+    return ids[order], values[order]

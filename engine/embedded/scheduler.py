@@ -16,8 +16,8 @@ from engine.embedded.sequence import Chunk, Sequence
 class Limits:
     max_running: int = 32  # sequences that hold pages
     max_waiting: int = 256  # more than these are refused
-    max_step_tokens: int = 512  # of prompts, in a step that nothing else waits for
-    mixed_step_tokens: int = 64  # of prompts, in a step that also decodes: bounds the time between two tokens
+    max_step_tokens: int = 512  # of prompts, in one step
+    mixed_step_tokens: int = 64  # of prompts, in a step that also decodes as many answers: bounds the time between two tokens
 
 
 class Scheduler:
@@ -46,7 +46,7 @@ class Scheduler:
         """Decodes first, each list in order of rank. Empty only when nothing is waiting or running."""
         step: list[Chunk] = []
         self._decodes(step)
-        budget = self.limits.mixed_step_tokens if step else self.limits.max_step_tokens
+        budget = self._budget(len(step))
         if len(step) < len(self.running):
             budget = self._prompts(step, budget)
         if self.waiting and budget > 0 and len(self.running) < self.limits.max_running:
@@ -54,9 +54,16 @@ class Scheduler:
         return step
 
     def _decodes(self, step: list[Chunk]) -> None:
-        for seq in self.running:  # preemption shortens the list from its end, which such a loop allows
-            if seq.length - seq.computed == 1 and (seq.room >= seq.length or self._make_room(seq)):
-                step.append(Chunk(seq, 1))
+        """Preemption shortens `running` from its end, which a loop over a list allows."""
+        step.extend(Chunk(s, 1) for s in self.running if s.length - s.computed == 1 and (s.room >= s.length or self._make_room(s)))
+
+    def _budget(self, decodes: int) -> int:
+        """Tokens of prompts for this step. Prompts slow down the answers that are running; the more wait for their
+        first token, measured against those who wait for their next, the more they may."""
+        if not decodes:
+            return self.limits.max_step_tokens
+        prompts = len(self.waiting) + len(self.running) - decodes
+        return min(self.limits.max_step_tokens, self.limits.mixed_step_tokens * -(-prompts // decodes))
 
     def _make_room(self, seq: Sequence) -> bool:
         """Preempt from the newest on until `seq` has its page. False when it was itself the newest."""

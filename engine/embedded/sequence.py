@@ -1,6 +1,6 @@
 """One answer in the making: its tokens, the pages it holds, and how far it has been computed."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -87,15 +87,14 @@ class Sequence:
         return Delta(finish="abort", usage=self.usage)
 
 
-@dataclass(frozen=True, slots=True)
-class Chunk:
-    """`count` tokens of one sequence, from `computed` on, that a step computes."""
+class Chunk(NamedTuple):
+    """`size` tokens of one sequence, from `computed` on, that a step computes."""
 
     sequence: Sequence
-    count: int
+    size: int
 
     @property
     def completes(self) -> bool:
         """Is the next token sampled after this chunk?"""
         seq = self.sequence
-        return seq.computed + self.count == seq.length
+        return seq.computed + self.size == seq.length

@@ -1,4 +1,4 @@
-"""GET /v1/models and /v1/models/{model}."""
+"""GET /v1/models, /v1/models/{model}, /health, /ready."""
 
 from typing import Literal
 
@@ -16,3 +16,10 @@ class Model(BaseModel):
 class ModelList(BaseModel):
     object: Literal["list"] = "list"
     data: list[Model]
+
+
+class Health(BaseModel):
+    """GET /health and /ready."""
+
+    status: str
+    reason: str | None = None

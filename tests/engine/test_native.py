@@ -1,24 +1,24 @@
 """The compiled CPU kernels against their twins in plain torch, and what only they promise: a row's bits depend on nothing but the row."""
 
 import random
+from collections.abc import Iterator
 
 import pytest
 import torch
 from torch import Tensor
 
-from engine.embedded.kernels.library import Library
+from engine.embedded.capture import NotRecordable
+from engine.embedded.kernels.library import Library, levels
 from engine.embedded.kernels.packing import pack
-from engine.embedded.kernels.tape import NotRecordable
 from engine.embedded.native import Kernels, NativeBackend, supports
 from models import ops
 from models.batch import Batch
 from models.build import build
-from models.quant import Grouped, quantize
+from models.quant import Grouped, concatenate, quantize
 from models.reference import Reference, whole
 from models.spec import MLP, Arch, Attention, Causal, Layer, Norm, Rope, Window, groups
 
-LIBRARY = Library.open(threads=2)
-pytestmark = pytest.mark.skipif(LIBRARY is None, reason="the kernels need a compiler at installation and a processor with AVX-512 VNNI")
+pytestmark = pytest.mark.skipif(not levels(), reason="the kernels need a compiler at installation and a processor with AVX2")
 WIDTH = 40  # pages per sequence
 
 
@@ -29,10 +29,18 @@ def _inference():
         yield
 
 
+@pytest.fixture(scope="module", params=levels())
+def library(request: pytest.FixtureRequest) -> Iterator[Library]:
+    """At each instruction set that the processor has."""
+    library = Library.open(2, request.param)
+    assert library is not None and library.level == request.param
+    yield library
+    library.close()
+
+
 @pytest.fixture
-def kernels() -> Kernels:
-    assert LIBRARY is not None
-    return Kernels(LIBRARY)
+def kernels(library: Library) -> Kernels:
+    return Kernels(library)
 
 
 def close(got: Tensor, want: Tensor, tolerance: float) -> None:
@@ -76,11 +84,25 @@ def test_quantized_linear(kernels: Kernels, bits: int, shape: tuple[int, int], t
 
 
 def test_bf16_linear_and_bias(kernels: Kernels) -> None:
-    if not kernels.library.bf16:
-        pytest.skip("the processor has no bf16 dot product")
     weight_OI, x_TI, bias_O = torch.randn(48, 64), torch.randn(9, 64), torch.randn(48)
     want = x_TI.bfloat16().float() @ weight_OI.bfloat16().float().T + bias_O
     close(kernels.linear(x_TI, pack(weight_OI), bias_O), want, 1e-5)
+
+
+@pytest.mark.parametrize("bits", [4, 8])
+@pytest.mark.parametrize("sign", [-1, 1])
+def test_extreme_bytes_do_not_saturate(kernels: Kernels, bits: int, sign: int) -> None:
+    largest = 2**bits - 1
+    q_OI = torch.tensor([[largest], [0], [largest - 1], [1]], dtype=torch.uint8).repeat(4, 64)
+    scale_OG = torch.full((16, 2), 2.0**-bits, dtype=torch.float16)
+    weight = Grouped(bits, q_OI, scale_OG, scale_OG * -(2 ** (bits - 1)))
+    x_TI = torch.full((7, 64), sign * 127.0)
+    close(kernels.linear(x_TI, pack(weight), None), x_TI @ weight.dequantize().T, 1e-6)
+
+
+def test_a_4_bit_matrix_joined_to_an_8_bit_one_keeps_its_values(kernels: Kernels) -> None:
+    weight, x_TI = concatenate([quantize(torch.rand(16, 64), 4), quantize(torch.randn(16, 64), 8)]), torch.randn(9, 64)
+    close(kernels.linear(x_TI, pack(weight), None), x_TI @ weight.dequantize().T, 2e-2)
 
 
 @pytest.mark.parametrize("bits", [4, 8, 16])
@@ -92,8 +114,10 @@ def test_embedding_reads_the_packed_rows(kernels: Kernels, bits: int) -> None:
     close(kernels.embed(tokens_T, pack(weight)), want[tokens_T], 1e-6)
 
 
-def test_a_row_does_not_see_its_company(kernels: Kernels) -> None:
-    weight, x_TI = pack(quantize(torch.randn(160, 96), 4)), torch.randn(37, 96)
+@pytest.mark.parametrize("bits", [4, 8, 16])
+def test_a_row_does_not_see_its_company(kernels: Kernels, bits: int) -> None:
+    dense, x_TI = torch.randn(160, 96), torch.randn(37, 96)
+    weight = pack(quantize(dense, bits) if bits < 16 else dense)
     together = kernels.linear(x_TI, weight, None)
     alone = torch.cat([kernels.linear(x_TI[t : t + 1], weight, None) for t in range(37)])
     assert torch.equal(together, alone)
@@ -102,16 +126,24 @@ def test_a_row_does_not_see_its_company(kernels: Kernels) -> None:
 class Pair:
     """One model with the same weights on both backends."""
 
-    def __init__(self, heads: int, kv_heads: int, head_dim: int, window: int | None, softcap: float | None) -> None:
-        assert LIBRARY is not None
+    def __init__(
+        self, library: Library, heads: int, kv_heads: int, head_dim: int, window: int | None = None, softcap: float | None = None
+    ) -> None:
         mask = Causal() if window is None else Window(size=window)
         mixer = Attention(
-            heads=heads, kv_heads=kv_heads, head_dim=head_dim, mask=mask, softcap=softcap, bias=True, qk_norm=Norm(), position=Rope(dim=head_dim)
+            heads=heads,
+            kv_heads=kv_heads,
+            head_dim=head_dim,
+            mask=mask,
+            softcap=softcap,
+            bias=True,
+            qk_norm=Norm(),
+            position=Rope(dim=head_dim),
         )
         self.arch = Arch(dim=64, vocab=200, layers=(Layer(mixer=mixer, ffn=MLP(hidden=96)),) * 2, tied=True, context=1024)
         assert supports(self.arch)
         (self.group,) = groups(self.arch)
-        self.backend = NativeBackend(LIBRARY, {self.group: 8 * WIDTH})
+        self.backend = NativeBackend(library, {self.group: 8 * WIDTH})
         self.native, self.reference = (build(self.arch, b, context=1024) for b in (self.backend, Reference()))
         self._same_weights()
         for leaf in self.backend.leaves.values():  # what nobody wrote must not be read
@@ -142,8 +174,8 @@ SHAPES = [(4, 2, 32, None, None), (6, 1, 16, 20, None), (4, 4, 80, 70, 5.0), (3,
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
-def test_a_model_equals_the_reference_however_it_is_cut(shape: tuple[int, int, int, int | None, float | None]) -> None:
-    pair, lengths, rng = Pair(*shape), [1, 63, 300, 530], random.Random(1)
+def test_a_model_equals_the_reference_however_it_is_cut(library: Library, shape: tuple[int, int, int, int | None, float | None]) -> None:
+    pair, lengths, rng = Pair(library, *shape), [1, 63, 300, 530], random.Random(1)
     tokens = [torch.randint(0, 200, (n,)) for n in lengths]
     want = pair.reference.logits(pair.reference(torch.cat(tokens), whole(lengths)))
     at_once = pair.run(tokens, [(s, 0, n) for s, n in enumerate(lengths)])
@@ -158,8 +190,8 @@ def test_a_model_equals_the_reference_however_it_is_cut(shape: tuple[int, int, i
     assert torch.equal(torch.cat([torch.cat(p) for p in parts]), at_once)
 
 
-def test_a_recorded_step_follows_its_inputs() -> None:
-    pair = Pair(4, 2, 32, None, None)
+def test_a_recorded_step_follows_its_inputs(library: Library) -> None:
+    pair = Pair(library, 4, 2, 32)
     tokens = [torch.randint(0, 200, (300,)) for _ in range(3)]
     pair.run(tokens, [(s, 0, 290) for s in range(3)])
     rows = [(s, 290 - 80 * s, 1) for s in range(3)]
@@ -172,9 +204,26 @@ def test_a_recorded_step_follows_its_inputs() -> None:
     assert torch.equal(tape.replay(), pair.run(tokens, later))
 
 
+def test_one_recording_serves_all_smaller_steps(library: Library) -> None:
+    pair = Pair(library, 4, 2, 32)
+    tokens = [torch.randint(0, 200, (300,)) for _ in range(3)]
+    rows = [(s, 0, 100) for s in range(3)]
+    batch, ids = pair.batch(rows), torch.zeros(300, dtype=torch.int64)
+    tape = pair.backend.kernels.record(lambda: pair.native(ids, batch))
+    for step in ([(0, 0, 37)], [(0, 37, 3), (1, 0, 60)], [(0, 40, 1), (1, 60, 1), (2, 0, 290)], [(0, 41, 1), (1, 61, 1)]):
+        total = sum(n for _, _, n in step)
+        small = pair.batch(step)
+        ids[:total] = torch.cat([tokens[s][c : c + n] for s, c, n in step])
+        batch.positions_T[:total] = small.positions_T
+        batch.starts_S1.fill_(total)[: len(step) + 1] = small.starts_S1
+        batch.cached_S.zero_()[: len(step)] = small.cached_S
+        batch.pages[pair.group][: len(step)] = small.pages[pair.group]
+        assert torch.equal(pair.native.logits(tape.replay()[:total]), pair.run(tokens, step))
+
+
 @pytest.mark.parametrize("foreign", [lambda y: y * 2, lambda y: y.add_(1), lambda y: y[y[0].argmax()], lambda y: y.tolist()])
-def test_what_a_replay_would_miss_is_refused(foreign) -> None:
-    pair = Pair(4, 2, 32, None, None)
+def test_what_a_replay_would_miss_is_refused(library: Library, foreign) -> None:
+    pair = Pair(library, 4, 2, 32)
     ids, batch = torch.tensor([1, 2]), pair.batch([(0, 0, 1), (1, 0, 1)])
     with pytest.raises(NotRecordable):
         pair.backend.kernels.record(lambda: foreign(pair.native(ids, batch)))

@@ -77,6 +77,10 @@ def _metadata(writer: gguf.GGUFWriter, config: Any) -> None:
     writer.add_layer_norm_rms_eps(config.rms_norm_eps)
     writer.add_vocab_size(config.vocab_size)
     rope = config.rope_parameters
+    if rope.get("rope_type") == "yarn":
+        writer.add_rope_scaling_type(gguf.RopeScalingType.YARN)
+        writer.add_rope_scaling_factor(rope["factor"])
+        writer.add_rope_scaling_orig_ctx_len(rope["original_max_position_embeddings"])
     writer.add_rope_freq_base(rope.get("full_attention", rope)["rope_theta"])
     writer.add_bos_token_id(1)
     head_dim = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
@@ -97,7 +101,17 @@ def _tensors(model: PreTrainedModel) -> dict[str, Tensor]:
     config, state = model.config, dict(model.state_dict())
     if config.tie_word_embeddings:
         del state["lm_head.weight"]
-    return {_name(name, config.model_type): _stored(name, weight, config) for name, weight in state.items()}
+    tensors = {_name(name, config.model_type): _stored(name, weight, config) for name, weight in state.items()}
+    if config.rope_parameters.get("rope_type") == "llama3":
+        tensors["rope_freqs.weight"] = _divisors(model)
+    return tensors
+
+
+def _divisors(model: PreTrainedModel) -> Tensor:
+    """What each frequency is divided by, from the frequencies that transformers computed."""
+    scaled = model.get_submodule("model.rotary_emb").get_buffer("inv_freq")
+    base, count = model.config.rope_parameters["rope_theta"], len(scaled)
+    return base ** -(torch.arange(count) / count) / scaled
 
 
 def _name(name: str, model_type: str) -> str:

@@ -12,58 +12,59 @@ from torch import Tensor
 EMBED, RMS_NORM, ROTATE, QUANTIZE, LINEAR, REMEMBER, ATTEND, COMBINE, GATED, ACTIVATE, ADD = range(11)
 PAGE, GROUP, SPLIT, MAX_DIM = 16, 32, 256, 256
 
-OP = struct.Struct("=i13i2f8Q")  # op.h: struct Op
+OP = struct.Struct("=i13i2f9Q")  # op.h: struct Op
 SIZES, FLOATS, POINTERS = 13, 2, 8
+
+LEVELS = ("avx2", "avx512_vnni", "avx512_bf16")  # native.cpp: LEVELS; a processor that has one has those before it
 
 
 class Op:
     """A kernel's code, the tensors it points at, its sizes and its floats, as op.h lays them out."""
 
-    __slots__ = ("code", "floats", "pointers", "sizes")
+    __slots__ = ("code", "floats", "live", "pointers", "sizes")
 
     def __init__(self, code: int, tensors: Sequence[Tensor | None], sizes: Sequence[int], floats: Sequence[float] = ()) -> None:
         self.code = code
         self.pointers = [0 if t is None else t.data_ptr() for t in tensors]
         self.sizes = sizes
         self.floats = floats
+        self.live = 0  # address of the number of rows that count; 0: all
 
     def pack_into(self, buffer: bytearray, offset: int) -> None:
         sizes = (*self.sizes, *(0,) * (SIZES - len(self.sizes)))
         floats = (*self.floats, *(0.0,) * (FLOATS - len(self.floats)))
         pointers = (*self.pointers, *(0,) * (POINTERS - len(self.pointers)))
-        OP.pack_into(buffer, offset, self.code, *sizes, *floats, *pointers)
+        OP.pack_into(buffer, offset, self.code, *sizes, *floats, *pointers, self.live)
 
 
 class Library:
     """The shared object, and one pool of threads (the caller's is one of them). Not thread-safe: one caller at a time."""
 
-    def __init__(self, library: ctypes.CDLL, threads: int) -> None:
-        self._library = library
-        self._pool = ctypes.c_void_p(library.stoa_pool(threads))
+    def __init__(self, library: ctypes.CDLL, threads: int, level: int) -> None:
+        self._library, self._level = library, level
+        self._pool = ctypes.c_void_p(library.stoa_pool(threads, level))
         self._buffer = bytearray(OP.size)
         self._one = _address(self._buffer)
-        self.bf16 = bool(library.stoa_supported() & 2)
 
     @classmethod
-    def open(cls, threads: int) -> "Library | None":
-        """None where the kernels were not built or the processor lacks AVX-512 VNNI."""
-        path = _path()
-        if path is None:
-            return None
-        library = ctypes.CDLL(os.fspath(path))
-        if not library.stoa_supported():
+    def open(cls, threads: int, level: str | None = None) -> "Library | None":
+        """`level`: one of `levels()`, by default the best. None where there is none; ValueError where it is not among them."""
+        names, library = levels(), _load()
+        if library is None or not names:
             return None
         library.stoa_pool.restype = ctypes.c_void_p
         library.stoa_run.argtypes = (ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int)
         library.stoa_run.restype = None
         library.stoa_close.argtypes = (ctypes.c_void_p,)
-        if library.stoa_op_bytes() != OP.size:
-            raise RuntimeError(f"{path} was built from other sources: reinstall the package")
-        return cls(library, threads)
+        return cls(library, threads, names.index(level or names[-1]))
 
-    def row_bytes(self, inputs: int) -> int:
-        """Size of one quantized row of activations."""
-        return self._library.stoa_row_bytes(inputs)
+    @property
+    def level(self) -> str:
+        return LEVELS[self._level]
+
+    def row_bytes(self, inputs: int, format: int) -> int:
+        """Size of one row of activations, as a matrix of that format wants it."""
+        return self._library.stoa_row_bytes(self._level, inputs, format)
 
     def run(self, op: Op) -> None:
         op.pack_into(self._buffer, 0)
@@ -74,6 +75,13 @@ class Library:
 
     def close(self) -> None:
         self._library.stoa_close(self._pool)
+
+
+def levels() -> Sequence[str]:
+    """The instruction sets that the kernels can use here, the best last. Empty where they were not built or the
+    processor has none of them."""
+    library = _load()
+    return LEVELS[: library.stoa_levels()] if library else ()
 
 
 def pack(ops: Sequence[Op]) -> bytearray:
@@ -90,6 +98,12 @@ def _address(buffer: bytearray) -> int:
 address = _address
 
 
-def _path() -> Path | None:
+def _load() -> ctypes.CDLL | None:
     here = Path(__file__).parent
-    return next((p for suffix in EXTENSION_SUFFIXES if (p := here / f"_native{suffix}").exists()), None)
+    path = next((p for suffix in EXTENSION_SUFFIXES if (p := here / f"_native{suffix}").exists()), None)
+    if path is None:
+        return None
+    library = ctypes.CDLL(os.fspath(path))
+    if library.stoa_op_bytes() != OP.size:
+        raise RuntimeError(f"{path} was built from other sources: reinstall the package")
+    return library

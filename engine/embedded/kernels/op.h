@@ -1,4 +1,4 @@
-// One step of work, as the Python side writes it down (engine/embedded/native.py mirrors this layout).
+// One step of work, as the Python side writes it down (library.py mirrors this layout).
 #pragma once
 #include <cstdint>
 
@@ -11,7 +11,10 @@ struct Op {
   int32_t n[13];  // sizes and strides (in elements); their meaning is each kernel's
   float f[2];
   void *p[8];
+  const int32_t *live;  // rows that count now, of the rows that this Op was recorded for; null: all
 };
+
+static inline int rows(const Op &op, int all) { return op.live && *op.live < all ? *op.live : all; }
 
 constexpr int PAGE = 16;    // tokens per page, and lanes of a vector of floats
 constexpr int GROUP = 32;   // weights that share a scale

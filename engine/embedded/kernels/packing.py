@@ -1,4 +1,4 @@
-"""Weights in the order in which linear_avx512.h reads them: sixteen outputs at a time."""
+"""Weights in the order in which linear.h reads them, whatever the processor: sixteen outputs at a time."""
 
 from dataclasses import dataclass
 
@@ -28,7 +28,14 @@ def fits(inputs: int) -> bool:
 
 
 def pack(weight: Weight) -> Packed:
-    return _pack_grouped(weight) if isinstance(weight, Grouped) else _pack_bf16(weight)
+    if not isinstance(weight, Grouped):
+        return _pack_bf16(weight)
+    return _pack_grouped(weight) if weight.bits == 4 or _symmetric(weight) else _pack_bf16(weight.dequantize())
+
+
+def _symmetric(weight: Grouped) -> bool:
+    """The packed 8-bit form has no low. Only a 4-bit matrix that was joined to an 8-bit one needs another than this."""
+    return torch.equal(weight.low_OG, weight.scale_OG * -128)
 
 
 def _pack_grouped(weight: Grouped) -> Packed:

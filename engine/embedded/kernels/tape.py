@@ -15,14 +15,11 @@ from torch import Tensor
 from torch._C import DisableTorchFunction
 from torch.overrides import TorchFunctionMode
 
+from engine.embedded.capture import NotRecordable
 from engine.embedded.kernels.library import Library, Op, address, pack
 
 ALIGN = 64
 READS = ("item", "tolist", "__bool__", "__int__", "__float__", "numpy")  # a replay would keep the value of the recording
-
-
-class NotRecordable(Exception):
-    """The model did something between its kernels that a replay would miss."""
 
 
 class _OnlyViews(TorchFunctionMode):
@@ -69,6 +66,7 @@ class Tape:
         self._library = library
         self._ops: list[Op] = []
         self._buffers: list[Tensor] = []
+        self.live: Tensor | None = None
 
     def note(self, op: Op) -> None:
         self._ops.append(op)
@@ -79,8 +77,11 @@ class Tape:
         return self._buffers[-1]
 
     def record(self, step: Callable[[], Tensor]) -> None:
+        """`step` runs the model and returns a tensor that a kernel has made."""
         with _OnlyViews():
             self.output = step()
+        for op in self._ops:
+            op.live = 0 if self.live is None else self.live.data_ptr()
         self._arena = _lay_out(self._ops, self._buffers, self.output)
         self._packed = pack(self._ops)
         self._address, self._count = address(self._packed), len(self._ops)

@@ -1,0 +1,89 @@
+"""The engine without its thread: sequences in, one step at a time, deltas out."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from engine.api import Delta, Stats
+from engine.embedded.memory import Memory
+from engine.embedded.pool import PAGE
+from engine.embedded.runner import Runner
+from engine.embedded.sampler import Choice
+from engine.embedded.scheduler import Limits, Scheduler
+from engine.embedded.sequence import Chunk, Sequence
+
+
+@dataclass(slots=True)
+class Totals:
+    """Since start."""
+
+    prompt: int = 0
+    cached: int = 0
+    generated: int = 0
+    aborts: int = 0
+
+
+class Core:
+    """Used by one thread; `stats` may be read by any."""
+
+    def __init__(self, runner: Runner, memory: Memory, limits: Limits) -> None:
+        self.memory, self.scheduler = memory, Scheduler(memory, limits)
+        self._runner, self._totals = runner, Totals()
+
+    @property
+    def idle(self) -> bool:
+        return self.scheduler.idle
+
+    def add(self, seq: Sequence) -> None:
+        self.scheduler.add(seq)
+
+    def abort(self, seq: Sequence) -> None:
+        """Forget a sequence that has not finished."""
+        self.scheduler.remove(seq)
+        self._totals.aborts += 1
+
+    def step(self) -> list[tuple[Sequence, Delta]]:
+        """Compute once; what the sequences that gained a token have to say."""
+        step = self.scheduler.schedule()
+        if not step:
+            return []
+        choices = iter(self._runner.run(step))
+        advanced = ((chunk.sequence, self._advance(chunk, choices)) for chunk in step)
+        return [(seq, delta) for seq, delta in advanced if delta is not None]
+
+    def stats(self) -> Stats:
+        free, used, cached, total = self.memory.counts
+        totals = self._totals
+        return Stats(
+            waiting=len(self.scheduler.waiting),
+            running=len(self.scheduler.running),
+            pages_free=free,
+            pages_used=used,
+            pages_cached=cached,
+            pages_total=total,
+            prompt_tokens=totals.prompt,
+            cached_tokens=totals.cached,
+            generated_tokens=totals.generated,
+            preemptions=self.scheduler.preemptions,
+            aborts=totals.aborts,
+        )
+
+    def _advance(self, chunk: Chunk, choices: Iterator[Choice]) -> Delta | None:
+        seq, completes = chunk.sequence, chunk.completes
+        seq.computed += chunk.size
+        if seq.computed // PAGE != seq.published:
+            self.memory.settle(seq)
+        if not completes:
+            return None
+        token, logprob = next(choices)
+        delta = seq.abort() if token is None else seq.append(token, logprob)
+        self._count(seq, delta)
+        if delta.finish is not None:
+            self.scheduler.remove(seq)
+        return delta
+
+    def _count(self, seq: Sequence, delta: Delta) -> None:
+        if seq.generated == 1:
+            self._totals.prompt += seq.prompt
+            self._totals.cached += seq.cached or 0
+        self._totals.generated += len(delta.tokens)
+        self._totals.aborts += delta.finish == "abort"

@@ -1,0 +1,117 @@
+"""From scheduled chunks to the tensors that a model sees. Indices are built in numpy, in memory shared with torch."""
+
+from collections.abc import Sequence
+from itertools import accumulate
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from engine.embedded.memory import pages_for
+from engine.embedded.scheduler import Limits
+from engine.embedded.sequence import Chunk
+from models.batch import Batch
+from models.spec import Paged
+
+
+class Shape(NamedTuple):
+    """Tokens, sequences and block table width of a step. As many tokens as sequences means one each."""
+
+    tokens: int
+    rows: int
+    width: int
+
+
+def largest_step(limits: Limits, context: int) -> Shape:
+    """Every sequence decodes, and a prompt takes the whole budget."""
+    return Shape(limits.max_running + limits.max_step_tokens, limits.max_running, pages_for(context))
+
+
+class Inputs:
+    """Static buffers for steps of up to `most`: filled in place, never reallocated, so that recorded steps can read them."""
+
+    def __init__(self, most: Shape, layouts: Sequence[Paged], device: torch.device) -> None:
+        self.most = most
+        self._layouts, self._device = tuple(layouts), device
+        self._tokens_T, self._positions_T = (_Mirror((most.tokens,), np.int64, 0, device) for _ in range(2))
+        self._starts_R1 = _Mirror((most.rows + 1,), np.int32, 0, device)
+        self._cached_R = _Mirror((most.rows,), np.int32, 0, device)
+        self._tables_RW = [_Mirror((most.rows, most.width), np.int32, -1, device) for _ in self._layouts]
+        self._dirty = 0  # rows that hold something
+
+    def fill(self, chunks: Sequence[Chunk]) -> Shape:
+        """Entries of a block table beyond a sequence's own pages may be anything that is a page; what a query cannot
+        see does not matter."""
+        computed = [chunk.sequence.computed for chunk in chunks]
+        counts = [chunk.size for chunk in chunks]
+        ends = list(accumulate(counts))
+        if ends[-1] == len(chunks):
+            self._fill_one_each(chunks, computed)
+        else:
+            self._fill_several(chunks, computed, ends)
+        self._starts_R1.host[1 : len(ends) + 1] = ends
+        self._starts_R1.host[len(ends) + 1 :] = ends[-1]  # further rows are empty
+        self._cached_R.host[: len(chunks)] = computed
+        self._fill_tables(chunks)
+        self._clear(len(chunks))
+        self._upload()
+        return Shape(ends[-1], len(chunks), max(pages_for(a + n) for a, n in zip(computed, counts, strict=True)))
+
+    def batch(self, shape: Shape) -> tuple[Tensor, Batch]:
+        """tokens_T and the Batch of that shape: views, made anew because a Batch may remember numbers."""
+        tokens, rows, width = shape
+        tables = {layout: m.device[:rows, :width] for layout, m in zip(self._layouts, self._tables_RW, strict=True)}
+        batch = Batch(self._positions_T.device[:tokens], self._starts_R1.device[: rows + 1], self._cached_R.device[:rows], tables)
+        return self._tokens_T.device[:tokens], batch
+
+    def last(self, rows: list[int]) -> Tensor:
+        """int64: where the last tokens of these rows lie among the step's tokens."""
+        return torch.from_numpy(self._starts_R1.host[1:][rows].astype(np.int64) - 1).to(self._device)
+
+    def _fill_one_each(self, chunks: Sequence[Chunk], computed: list[int]) -> None:
+        n = len(chunks)
+        self._tokens_T.host[:n] = [chunk.sequence.tokens[at] for chunk, at in zip(chunks, computed, strict=True)]
+        self._positions_T.host[:n] = computed
+
+    def _fill_several(self, chunks: Sequence[Chunk], computed: list[int], ends: list[int]) -> None:
+        for chunk, first, end in zip(chunks, computed, ends, strict=True):
+            here, there = slice(end - chunk.size, end), slice(first, first + chunk.size)
+            self._tokens_T.host[here] = chunk.sequence.tokens[there]
+            self._positions_T.host[here] = np.arange(there.start, there.stop)
+
+    def _fill_tables(self, chunks: Sequence[Chunk]) -> None:
+        for i, mirror in enumerate(self._tables_RW):
+            for row, chunk in zip(mirror.host, chunks, strict=False):
+                table = chunk.sequence.tables[i]
+                row[: table.end] = table.pages[: table.end]
+
+    def _clear(self, first: int) -> None:
+        """Rows of earlier, larger steps: nothing cached, no page of anybody's."""
+        if first < self._dirty:
+            rows = slice(first, self._dirty)
+            self._cached_R.host[rows] = 0
+            for mirror in self._tables_RW:
+                mirror.host[rows] = -1
+        self._dirty = first
+
+    def _upload(self) -> None:
+        if self._device.type != "cpu":
+            for mirror in (self._tokens_T, self._positions_T, self._starts_R1, self._cached_R, *self._tables_RW):
+                mirror.upload()
+
+
+class _Mirror:
+    """An array on the host and its tensor on the device; on the CPU they are the same memory."""
+
+    def __init__(self, shape: tuple[int, ...], dtype: type[np.integer], fill: int, device: torch.device) -> None:
+        self.host: NDArray[np.integer] = np.full(shape, fill, dtype)
+        self.device = torch.from_numpy(self.host)
+        if device.type != "cpu":
+            self._pinned = self.device.pin_memory()
+            self.host, self.device = self._pinned.numpy(), self.device.to(device)
+
+    def upload(self) -> None:
+        """A later `fill` may overwrite what is still being copied: the runner reads the step's tokens before that."""
+        self.device.copy_(self._pinned, non_blocking=True)

@@ -1,0 +1,48 @@
+// Products of bytes without VNNI. AVX2 adds two products into sixteen bits and saturates, so eight bits are taken as two
+// nibbles: a group's 16 products of at most 15 x 127 stay below 2^15, and the sum is exact.
+
+static inline i16v nibbles(const uint8_t *w, bool high) {
+  const __m256i low4 = _mm256_set1_epi8(15);
+  const i16v v = load_bytes(w);
+  if (!high) return {_mm256_and_si256(v.lo, low4), _mm256_and_si256(v.hi, low4)};
+  return {_mm256_and_si256(_mm256_srli_epi16(v.lo, 4), low4), _mm256_and_si256(_mm256_srli_epi16(v.hi, 4), low4)};
+}
+
+// Four inputs: words[r] gains two sums of two products per output.
+template <int R>
+static inline void dot_quad(i16v *words, i16v w, const uint8_t *x, int stride) {
+  for (int r = 0; r < R; r++) {
+    const __m256i v = _mm256_set1_epi32(four_bytes(x + r * stride));
+    words[r].lo = _mm256_add_epi16(words[r].lo, _mm256_maddubs_epi16(w.lo, v));
+    words[r].hi = _mm256_add_epi16(words[r].hi, _mm256_maddubs_epi16(w.hi, v));
+  }
+}
+
+template <int R>
+static inline void add_words(i16v *acc, const i16v *words, int16_t factor) {
+  const __m256i f = _mm256_set1_epi16(factor);
+  for (int r = 0; r < R; r++) {
+    acc[r].lo = _mm256_add_epi32(acc[r].lo, _mm256_madd_epi16(words[r].lo, f));
+    acc[r].hi = _mm256_add_epi32(acc[r].hi, _mm256_madd_epi16(words[r].hi, f));
+  }
+}
+
+// One group of 32 inputs, exactly: acc[r] += unsigned weights of sixteen outputs x signed bytes of row r.
+template <int R>
+static inline void dot_u4(i16v *acc, const uint8_t *w, const uint8_t *x, int stride) {
+  i16v words[R] = {};
+  for (int j = 0; j < 4; j++) {
+    dot_quad<R>(words, nibbles(w + 64 * j, false), x + 4 * j, stride);
+    dot_quad<R>(words, nibbles(w + 64 * j, true), x + 4 * j + 16, stride);
+  }
+  add_words<R>(acc, words, 1);
+}
+
+template <int R>
+static inline void dot_u8(i16v *acc, const uint8_t *w, const uint8_t *x, int stride) {
+  for (bool high : {false, true}) {
+    i16v words[R] = {};
+    for (int j = 0; j < 8; j++) dot_quad<R>(words, nibbles(w + 64 * j, high), x + 4 * j, stride);
+    add_words<R>(acc, words, high ? 16 : 1);
+  }
+}

@@ -1,0 +1,43 @@
+// How an Op is cut into items, the pieces that threads take one at a time. The same for every instruction set.
+#pragma once
+#include <algorithm>
+
+#include "op.h"
+
+constexpr int ROWS = 16;          // rows of a small operation
+constexpr int LINEAR_ROWS = 128;  // rows of a matrix product
+constexpr int TILE_ROWS = 48;     // (token, head) pairs that share a pass over the keys
+
+static inline int chunks(int n, int size) { return (n + size - 1) / size; }
+
+static inline int linear_blocks(const Op &op) {  // blocks of 16 outputs: about 24 KB of weights, 128 items at the most
+  const int block_bytes = op.n[1] * 2 * op.n[3], all = op.n[2] / 16;
+  return std::max({1, 24 * 1024 / block_bytes, all / 128});
+}
+
+static inline int attend_tiles(const Op &op, int s) {  // of one kv head of sequence s
+  const auto *starts = (const int32_t *)op.p[4];
+  return chunks((starts[s + 1] - starts[s]) * (op.n[6] / op.n[1]), TILE_ROWS);
+}
+
+static inline int attend_splits(const Op &op) {  // in use; only where each sequence has one new token
+  const auto *cached = (const int32_t *)op.p[5];
+  return op.n[8] ? chunks(*std::max_element(cached, cached + op.n[0]) + 1, SPLIT) : 1;
+}
+
+static inline int attend_items(const Op &op) {
+  int tiles = 0;
+  for (int s = 0; s < op.n[0]; s++) tiles += attend_tiles(op, s);
+  return tiles * op.n[1] * attend_splits(op);
+}
+
+static int items(const Op &op) {
+  switch (op.code) {
+    case LINEAR: return chunks(rows(op, op.n[0]), LINEAR_ROWS) * chunks(op.n[2] / 16, linear_blocks(op));
+    case ATTEND: return attend_items(op);
+    case COMBINE: return rows(op, op.n[0]);
+    case REMEMBER: return chunks(rows(op, op.n[8]), ROWS);
+    case RMS_NORM: return chunks(rows(op, op.n[0]) * op.n[1], ROWS);
+    default: return chunks(rows(op, op.n[0]), ROWS);
+  }
+}

@@ -1,0 +1,23 @@
+// Every kernel over the vectors of one instruction set. native.cpp includes this once per set, each time in a namespace
+// and under a target of its own; so these headers have no include guards and include no header of a library.
+#include "functions.h"
+#include "linear.h"
+#include "small.h"
+#include "softmax.h"
+#include "attention.h"
+
+static void run_item(const Op &op, int item) {
+  switch (op.code) {
+    case EMBED: return embed(op, item);
+    case RMS_NORM: return rms_norm(op, item);
+    case ROTATE: return rotate(op, item);
+    case QUANTIZE: return quantize(op, item);
+    case LINEAR: return linear(op, item);
+    case REMEMBER: return remember(op, item);
+    case ATTEND: return attend(op, item);
+    case COMBINE: return combine(op, item);
+    case GATED:
+    case ACTIVATE: return gate(op, item);
+    case ADD: return add(op, item);
+  }
+}

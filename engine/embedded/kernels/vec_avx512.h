@@ -1,0 +1,74 @@
+// Vectors of sixteen, for processors with AVX-512 VNNI. vec_avx2.h says the same things in halves.
+
+using f16v = __m512;   // sixteen floats; GCC gives it + - * /
+using i16v = __m512i;  // sixteen int32, or 64 bytes
+
+// Rows at a time, and in attention vectors (pages or channels) beside so many rows: what keeps 32 registers busy.
+constexpr int LINEAR_TILE = 8, ATTEND_TILE = 6;
+constexpr int beside(int) { return 4; }
+
+static inline f16v load(const float *p) { return _mm512_loadu_ps(p); }
+static inline void store(float *p, f16v x) { _mm512_storeu_ps(p, x); }
+static inline f16v set1(float x) { return _mm512_set1_ps(x); }
+static inline f16v fmadd(f16v a, f16v b, f16v c) { return _mm512_fmadd_ps(a, b, c); }
+static inline f16v fnmadd(f16v a, f16v b, f16v c) { return _mm512_fnmadd_ps(a, b, c); }
+static inline f16v lower(f16v a, f16v b) { return _mm512_min_ps(a, b); }
+static inline f16v higher(f16v a, f16v b) { return _mm512_max_ps(a, b); }
+static inline f16v magnitude(f16v x) { return _mm512_abs_ps(x); }
+static inline f16v nearest(f16v x) { return _mm512_roundscale_ps(x, 0); }
+static inline f16v times_two_to(f16v x, f16v n) { return _mm512_scalef_ps(x, n); }
+static inline f16v select(uint16_t lanes, f16v yes, f16v no) { return _mm512_mask_blend_ps(lanes, no, yes); }
+static inline float sum_of(f16v x) { return _mm512_reduce_add_ps(x); }
+static inline float highest(f16v x) { return _mm512_reduce_max_ps(x); }
+static inline float any_lane(f16v x) { return _mm512_cvtss_f32(x); }
+
+static inline i16v set1(int32_t x) { return _mm512_set1_epi32(x); }
+static inline i16v to_int(f16v x) { return _mm512_cvtps_epi32(x); }
+static inline f16v to_float(i16v x) { return _mm512_cvtepi32_ps(x); }
+static inline int32_t sum_of(i16v a, i16v b) { return _mm512_reduce_add_epi32(_mm512_add_epi32(a, b)); }
+static inline void store_bytes(void *p, i16v x) { _mm_storeu_si128((__m128i *)p, _mm512_cvtepi32_epi8(x)); }
+
+static inline f16v from_fp16(const uint16_t *p) { return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)p)); }
+static inline f16v from_bf16(const uint16_t *p) {
+  return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)p)), 16));
+}
+
+// Rounds to nearest even. NaN stays NaN only if its high mantissa bits are set, which every NaN made by arithmetic has.
+static inline void store_bf16(void *p, f16v x) {
+  __m512i u = _mm512_castps_si512(x);
+  __m512i odd = _mm512_and_si512(_mm512_srli_epi32(u, 16), _mm512_set1_epi32(1));
+  u = _mm512_add_epi32(u, _mm512_add_epi32(odd, _mm512_set1_epi32(0x7fff)));
+  _mm256_storeu_si256((__m256i *)p, _mm512_cvtepi32_epi16(_mm512_srli_epi32(u, 16)));
+}
+
+// Sixteen pairs of bf16: the first of each, the second of each.
+static inline f16v firsts_bf16(const void *p) { return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_loadu_si512(p), 16)); }
+static inline f16v seconds_bf16(const void *p) {
+  return _mm512_castsi512_ps(_mm512_and_si512(_mm512_loadu_si512(p), _mm512_set1_epi32((int32_t)0xffff0000)));
+}
+
+// One group of 32 inputs, exactly: acc[r] += unsigned weights of sixteen outputs x signed bytes of row r.
+template <int R>
+static inline void dot_group(i16v *acc, const i16v *w, const uint8_t *x, int stride) {
+  for (int j = 0; j < 8; j++)
+    for (int r = 0; r < R; r++) acc[r] = _mm512_dpbusd_epi32(acc[r], w[j], set1(four_bytes(x + r * stride + 4 * j)));
+}
+
+template <int R>
+static inline void dot_u4(i16v *acc, const uint8_t *w, const uint8_t *x, int stride) {
+  const i16v low4 = _mm512_set1_epi8(15);
+  i16v q[8];
+  for (int j = 0; j < 4; j++) {
+    i16v v = _mm512_loadu_si512(w + 64 * j);
+    q[j] = _mm512_and_si512(v, low4);
+    q[j + 4] = _mm512_and_si512(_mm512_srli_epi16(v, 4), low4);
+  }
+  dot_group<R>(acc, q, x, stride);
+}
+
+template <int R>
+static inline void dot_u8(i16v *acc, const uint8_t *w, const uint8_t *x, int stride) {
+  i16v q[8];
+  for (int j = 0; j < 8; j++) q[j] = _mm512_loadu_si512(w + 64 * j);
+  dot_group<R>(acc, q, x, stride);
+}

@@ -1,0 +1,132 @@
+"""From a prepared model directory to a model in memory with its pages: everything an engine needs, nothing running."""
+
+import json
+import os
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal, cast
+
+import torch
+
+from engine.api import ModelInfo
+from engine.embedded.backend import Storage, TorchBackend
+from engine.embedded.capture import Recorder
+from engine.embedded.cuda_graph import CudaGraphs
+from engine.embedded.kernels.library import Library
+from engine.embedded.linear import quantized
+from engine.embedded.native import NativeBackend, Recordings, supports
+from engine.embedded.runner import Model
+from engine.embedded.scheduler import Limits
+from engine.embedded.sizes import page_counts
+from models.batch import Backend
+from models.build import build
+from models.checkpoint import open_checkpoint
+from models.families import arch_of, recipes_of
+from models.spec import Arch, Paged
+from models.weights import load
+
+BITS = {"int4": 4, "int8": 8}
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoadOptions:
+    device: str = "cpu"
+    quantize: Literal["int4", "int8"] | None = None  # dense matrices of a CPU model; a quantized checkpoint stays as it is
+    context: int | None = None  # tokens; None: what the checkpoint was made for
+    kv_memory: int = 1 << 30  # bytes for K and V, all layers together
+    dtype: torch.dtype = torch.bfloat16
+    threads: int | None = None  # of the engine's tensor operations; None: PyTorch's choice
+    limits: Limits = field(default_factory=Limits)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Loaded:
+    """What EmbeddedEngine runs. `tokenizer`: path of tokenizer.json, read when the first grammar is compiled.
+    `ends`: tokens that end text, by the checkpoint's own account."""
+
+    model: Model
+    info: ModelInfo
+    pages: dict[Paged, int]
+    device: torch.device
+    recorder: Recorder | None
+    tokenizer: Path
+    ends: tuple[int, ...]
+    threads: int | None
+    limits: Limits
+
+
+def load_model(directory: Path, options: LoadOptions) -> Loaded:
+    """Raises models.hf.ConfigError, models.weights.WeightsError and sizes.TooLittleMemory (all ValueError) when the
+    directory or the options ask for what cannot be done."""
+    if options.threads is not None:
+        torch.set_num_threads(options.threads)
+    config = json.loads((directory / "config.json").read_text())
+    arch = arch_of(config)
+    context = _context(arch, options.context)
+    pages = page_counts(arch, context=context, memory=options.kv_memory, number_bytes=options.dtype.itemsize, limits=options.limits)
+    device = torch.device(options.device)
+    machine = open_machine(arch, pages, options)
+    return Loaded(
+        model=_model(directory, config, arch, machine.backend, context, device),
+        info=ModelInfo(context=context, vocab=arch.vocab, architecture=config["architectures"][0]),
+        pages=pages,
+        device=device,
+        recorder=machine.recorder,
+        tokenizer=directory / "tokenizer.json",
+        ends=_ends(directory, config),
+        threads=machine.threads,
+        limits=options.limits,
+    )
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What runs a model's arithmetic. `threads`: of PyTorch's operations; None: its own choice."""
+
+    backend: Backend
+    recorder: Recorder | None
+    threads: int | None
+
+
+def open_machine(arch: Arch, pages: dict[Paged, int], options: LoadOptions) -> Machine:
+    """The fastest that this computer and `arch` allow."""
+    device, bits = torch.device(options.device), BITS[options.quantize] if options.quantize else None
+    if bits is not None and (device.type != "cpu" or options.dtype != torch.bfloat16):
+        raise ValueError("quantize needs device cpu and bfloat16")
+    if device.type == "cpu" and options.dtype == torch.bfloat16 and supports(arch):
+        library = Library.open(options.threads or _cores())
+        if library is not None:
+            native = NativeBackend(library, pages, partial(quantized, bits=bits))
+            return Machine(native, Recordings(native.kernels), 1)  # PyTorch's threads would compete with the kernels' own
+    backend = TorchBackend(Storage(pages=pages, device=device, dtype=options.dtype, bits=bits))
+    return Machine(backend, CudaGraphs(device) if device.type == "cuda" else None, options.threads)
+
+
+def _cores() -> int:
+    """Those that this process may use, where the system tells."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _model(directory: Path, config: dict[str, Any], arch: Arch, backend: Backend, context: int, device: torch.device) -> Model:
+    checkpoint = open_checkpoint(directory)
+    with torch.device(device):
+        model = build(arch, backend, context=context).eval()
+    load(model, arch, recipes_of(config, checkpoint.form), checkpoint)
+    return cast(Model, model)
+
+
+def _context(arch: Arch, wanted: int | None) -> int:
+    if wanted is not None and not 1 < wanted <= arch.context:
+        raise ValueError(f"context = {wanted} must lie between 2 and the {arch.context} tokens that this model was made for")
+    return arch.context if wanted is None else wanted
+
+
+def _ends(directory: Path, config: dict[str, Any]) -> tuple[int, ...]:
+    path = directory / "generation_config.json"
+    generation = json.loads(path.read_text()) if path.exists() else {}
+    ends: set[int] = set()
+    for source in (config, generation):
+        value = source.get("eos_token_id") or ()
+        ends.update([value] if isinstance(value, int) else value)
+    return tuple(sorted(ends))

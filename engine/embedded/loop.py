@@ -1,0 +1,168 @@
+"""The embedded engine: one thread owns the device and takes one step after another. Requests and aborts reach it
+through a queue, deltas leave through delivery.py."""
+
+import asyncio
+import secrets
+import sys
+from collections.abc import AsyncGenerator, Callable
+from collections.abc import Sequence as Items
+from dataclasses import replace
+from functools import partial
+from itertools import count
+from queue import SimpleQueue
+from threading import Lock, Thread
+
+import torch
+
+from engine.api import Delta, EngineError, NoEmbeddingModel, PromptTooLong, QueueFull, Request, Stats
+from engine.embedded.core import Core
+from engine.embedded.delivery import Stream, deliver, stopped
+from engine.embedded.grammar import Grammars, Matcher
+from engine.embedded.inputs import Inputs, largest_step
+from engine.embedded.load import Loaded
+from engine.embedded.memory import Memory
+from engine.embedded.runner import Runner
+from engine.embedded.sampler import Chooser
+from engine.embedded.sequence import Sequence
+
+# seconds; a step takes a few milliseconds, so the engine's thread must not wait Python's usual 5 ms for its turn
+SWITCH_INTERVAL = 0.0005
+
+
+class EmbeddedEngine:
+    """Implements engine.api.Engine. Starts its thread at once; `close` ends it."""
+
+    def __init__(self, loaded: Loaded) -> None:
+        memory = Memory(loaded.pages)
+        room = memory.capacity(loaded.limits.max_step_tokens)
+        self.info = loaded.info if room is None else replace(loaded.info, context=min(loaded.info.context, room))
+        self._memory, self._limits, self._threads = memory, loaded.limits, loaded.threads
+        self._grammars = Grammars(loaded.tokenizer, loaded.info.vocab, loaded.ends)
+        self._core = Core(_runner(loaded, self.info.context), memory, loaded.limits)
+        self._streams: dict[Sequence, Stream] = {}  # the thread's
+        self._inbox: SimpleQueue[Callable[[], None]] = SimpleQueue()
+        self._lock, self._open, self._arrivals = Lock(), 0, count()
+        self._alive, self._closing = True, False
+        self._cause: BaseException | None = None
+        sys.setswitchinterval(SWITCH_INTERVAL)
+        self._thread = Thread(target=self._run, name="engine", daemon=True)
+        self._thread.start()
+
+    @property
+    def alive(self) -> bool:
+        """False once the thread has died or is told to end; then every `generate` raises EngineStopped."""
+        return self._alive
+
+    async def generate(self, request: Request) -> AsyncGenerator[Delta]:
+        """Also ends with finish="abort" when the grammar fails half way or the model's numbers are not finite."""
+        self._check(request)
+        matcher = None if request.grammar is None else await asyncio.to_thread(self._grammars.compile, request.grammar)
+        seq, stream = self._sequence(request, matcher), Stream()
+        self._submit(seq, stream)
+        delta = Delta()
+        try:
+            while delta.finish is None:
+                delta = await stream.get()
+                yield delta
+        finally:
+            if delta.finish is None:
+                self._inbox.put(partial(self._abort, seq))
+
+    async def embed(self, batch: Items[tuple[int, ...]]) -> list[list[float]]:
+        raise NoEmbeddingModel("no embedding model loaded")
+
+    def stats(self) -> Stats:
+        return self._core.stats()
+
+    async def close(self) -> None:
+        """Whoever still waits for tokens gets EngineStopped."""
+        self._inbox.put(self._end)
+        await asyncio.to_thread(self._thread.join)
+
+    def _check(self, request: Request) -> None:
+        """What would hurt others must not reach the thread."""
+        length, vocab = len(request.tokens), self.info.vocab
+        if not length:
+            raise EngineError("the prompt has no tokens")
+        if length >= self.info.context:
+            raise PromptTooLong(f"the prompt has {length} tokens; with at least one for the answer, {self.info.context} fit")
+        biased = [token for token, _ in request.sampling.logit_bias]
+        if bad := [token for token in (min(request.tokens), max(request.tokens), *biased) if not 0 <= token < vocab]:
+            raise EngineError(f"token {bad[0]} is not in the vocabulary (0 to {vocab - 1})")
+        if request.sampling.max_tokens < 1:
+            raise EngineError(f"max_tokens = {request.sampling.max_tokens} must be at least 1")
+
+    def _sequence(self, request: Request, matcher: Matcher | None) -> Sequence:
+        sampling = request.sampling
+        seed = secrets.randbits(63) if sampling.seed is None else sampling.seed
+        chooser = Chooser(sampling, seed, request.tokens, matcher)
+        limit = min(self.info.context, len(request.tokens) + sampling.max_tokens)
+        return Sequence(request, next(self._arrivals), limit, self._memory.tables(limit), chooser)
+
+    def _submit(self, seq: Sequence, stream: Stream) -> None:
+        with self._lock:
+            if not self._alive:
+                raise stopped(self._cause)
+            most = self._limits.max_running + self._limits.max_waiting
+            if self._open >= most:
+                raise QueueFull(f"{self._open} requests are running or waiting, and no more are taken")
+            self._open += 1
+            self._inbox.put(partial(self._start, seq, stream))
+
+    # from here on: the engine's thread
+
+    def _run(self) -> None:
+        try:
+            if self._threads is not None:
+                torch.set_num_threads(self._threads)
+            with torch.inference_mode():
+                while self._hear():
+                    self._step()
+        except BaseException as error:
+            self._cause = error
+        finally:
+            self._bury()
+
+    def _hear(self) -> bool:
+        """Take in all messages; when there is nothing to compute, wait for one. False: end."""
+        while not self._closing and (self._core.idle or not self._inbox.empty()):
+            self._inbox.get()()
+        return not self._closing
+
+    def _step(self) -> None:
+        out = self._core.step()
+        if out:
+            deliver([(self._streams[seq], delta) for seq, delta in out])
+        for seq, delta in out:
+            if delta.finish is not None:
+                self._forget(seq)
+
+    def _start(self, seq: Sequence, stream: Stream) -> None:
+        self._streams[seq] = stream
+        self._core.add(seq)
+
+    def _abort(self, seq: Sequence) -> None:
+        if self._alive and seq in self._streams:
+            self._core.abort(seq)
+            self._forget(seq)
+
+    def _forget(self, seq: Sequence) -> None:
+        del self._streams[seq]
+        with self._lock:
+            self._open -= 1
+
+    def _end(self) -> None:
+        self._closing = True
+
+    def _bury(self) -> None:
+        """Tell everybody, including those whose request is still in the inbox."""
+        with self._lock:
+            self._alive = False
+        while not self._inbox.empty():
+            self._inbox.get()()
+        deliver([(stream, stopped(self._cause)) for stream in self._streams.values()])
+
+
+def _runner(loaded: Loaded, context: int) -> Runner:
+    most = largest_step(loaded.limits, context)
+    return Runner(loaded.model, Inputs(most, tuple(loaded.pages), loaded.device), loaded.recorder)

@@ -1,0 +1,58 @@
+"""A scheduled step on the model: chunks in, one sampled token out for each chunk that completes its sequence."""
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from torch import Tensor
+
+from engine.embedded.capture import Captured, NotRecordable, Recorder
+from engine.embedded.inputs import Inputs, Shape
+from engine.embedded.sampler import Choice, choose
+from engine.embedded.sequence import Chunk
+from models.batch import Batch
+
+
+class Model(Protocol):
+    """What models.build returns."""
+
+    def __call__(self, tokens_T: Tensor, batch: Batch) -> Tensor: ...  # x_TD
+    def logits(self, x_SD: Tensor) -> Tensor: ...  # float32 logits_SY
+
+
+class Runner:
+    """Owns the inputs and the recordings. All calls come from one thread."""
+
+    def __init__(self, model: Model, inputs: Inputs, recorder: Recorder | None) -> None:
+        self._model, self._inputs, self._recorder = model, inputs, recorder
+        self._captured: dict[Shape, Captured] = {}
+
+    def run(self, step: Sequence[Chunk]) -> list[Choice]:
+        """Computes all chunks, then one choice for each that completes, in their order."""
+        shape = self._inputs.fill(step)
+        done = [i for i, chunk in enumerate(step) if chunk.completes]
+        choosers = [step[i].sequence.chooser for i in done]
+        if shape.tokens == shape.rows:
+            logits_SY = self._compute(self._logits, shape)[: shape.rows]
+            return choose(logits_SY if len(done) == len(step) else logits_SY[done], choosers)
+        x_TD = self._compute(self._hidden, shape)
+        return choose(self._model.logits(x_TD[self._inputs.last(done)]), choosers) if done else []
+
+    def _hidden(self, shape: Shape) -> Tensor:
+        return self._model(*self._inputs.batch(shape))
+
+    def _logits(self, shape: Shape) -> Tensor:
+        return self._model.logits(self._hidden(shape))
+
+    def _compute(self, work: Callable[[Shape], Tensor], shape: Shape) -> Tensor:
+        """`work` at `shape`, replayed where it can be; then with rows to spare."""
+        recorder = self._recorder
+        fit = None if recorder is None else recorder.fit(shape, self._inputs.most)
+        if recorder is None or fit is None:
+            return work(shape)
+        if fit not in self._captured:
+            try:
+                self._captured[fit] = recorder.record(lambda: work(fit))
+            except NotRecordable:
+                self._recorder = None
+                return work(shape)
+        return self._captured[fit].replay()

@@ -1,0 +1,42 @@
+"""What the server says on standard error: lines for people, or one JSON object per line."""
+
+import json
+import logging
+import sys
+from datetime import UTC, datetime
+
+ACCESS = logging.getLogger("stoa.access")
+PROBES = frozenset({"/health", "/ready", "/metrics"})
+FIELDS = "fields"  # attribute of a log record that holds what JSON logs show besides the message
+
+
+class JsonFormatter(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        when = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
+        line: dict[str, object] = {"time": when, "level": record.levelname.lower(), "logger": record.name, "message": record.getMessage()}
+        line |= record.__dict__.get(FIELDS, {})
+        if record.exc_info:
+            line["error"] = self.formatException(record.exc_info)
+        return json.dumps(line, default=str)
+
+
+def configure(*, as_json: bool, level: str) -> None:
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(JsonFormatter() if as_json else logging.Formatter("%(asctime)s %(levelname)-7s %(message)s"))
+    logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+
+
+def access(request_id: str, method: str, path: str, status: int, seconds: float) -> None:
+    """One line per request; those of probes and scrapers only when debugging."""
+    fields = {"request_id": request_id, "method": method, "path": path, "status": status, "seconds": round(seconds, 4)}
+    ACCESS.log(
+        logging.DEBUG if path in PROBES else logging.INFO,
+        "%s %s %d %.3fs %s",
+        method,
+        path,
+        status,
+        seconds,
+        request_id,
+        extra={FIELDS: fields},
+    )

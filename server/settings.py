@@ -1,0 +1,85 @@
+"""Every setting, typed, read in exactly one place: arguments before STOA_* in the environment before stoa.toml before these
+defaults."""
+
+import hashlib
+import ipaddress
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+
+FILE = Path("stoa.toml")  # in the directory where the server starts
+HASHED = "sha256:"  # a key may be given as its hash, so that none need be kept in the open
+Strings = Annotated[tuple[str, ...], NoDecode]  # in the environment separated by commas
+
+
+class Settings(BaseSettings):
+    model_config = SettingsConfigDict(env_prefix="STOA_", toml_file=FILE, extra="forbid", frozen=True)
+
+    model: str = Field("smollm2", min_length=1, description="Model to serve: a name, a directory, a .gguf file, wheel:NAME or a hub id")
+    served_model_name: str | None = Field(None, min_length=1, description="What clients call it (default: the model's name)")
+    host: str = Field("127.0.0.1", description="Address to bind; any but loopback requires an API key")
+    port: int = Field(8000, ge=0, le=65535, description="Port to bind (0: any free one)")
+    api_keys: Strings = Field((), description="A key that clients may use, as it is or as sha256:HEX (repeatable)")
+    context: int | None = Field(None, ge=1, description="Longest prompt and answer together, in tokens (default: the model's)")
+    kv_memory: int = Field(1024, ge=1, description="Most memory that the KV cache may take, in MiB")
+    quantize: Literal["int4", "int8"] | None = Field(None, description="Keep weights in this form (default: the checkpoint's)")
+    device: str = Field("cpu", pattern=r"^(cpu|cuda(:\d+)?)$", description="cpu, cuda or cuda:N")
+    threads: int | None = Field(None, ge=1, description="CPU threads of the engine (default: one per core)")
+    max_running: int = Field(64, ge=1, description="Sequences computed at the same time")
+    max_waiting: int = Field(512, ge=1, description="Sequences in the queue before new ones get a 503")
+    max_step_tokens: int = Field(512, ge=1, description="Tokens of one step while nothing is being generated")
+    mixed_step_tokens: int = Field(64, ge=1, description="Tokens of one step while something is")
+    drain_seconds: float = Field(30.0, ge=0, description="How long SIGTERM waits for answers before it cuts them off")
+    max_body_bytes: int = Field(8 * 2**20, ge=1, description="Largest request body")
+    cors_origins: Strings = Field((), description="Origin of web pages that may call this server (repeatable)")
+    log_json: bool = Field(False, description="Log one JSON object per line")
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least serious level that is logged")
+
+    @field_validator("api_keys", "cors_origins", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @field_validator("api_keys")
+    @classmethod
+    def _hash(cls, keys: tuple[str, ...]) -> tuple[str, ...]:
+        """No key stays in memory as it was given."""
+        return tuple(map(_hashed, keys))
+
+    @model_validator(mode="after")
+    def _guarded(self) -> "Settings":
+        if not self.api_keys and not self.on_loopback:
+            raise ValueError(f"binding to {self.host} opens the server to others: that requires an API key (--api-key, STOA_API_KEYS)")
+        return self
+
+    @property
+    def name(self) -> str:
+        """What clients call the model: the last part of a path, without what says how it is packed."""
+        return self.served_model_name or Path(self.model.removeprefix("wheel:").partition("==")[0]).name.removesuffix(".gguf")
+
+    @property
+    def on_loopback(self) -> bool:
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return self.host == "localhost"
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
+
+
+def _hashed(key: str) -> str:
+    digest = key.removeprefix(HASHED) if key.startswith(HASHED) else hashlib.sha256(key.encode()).hexdigest()
+    if len(digest) != 64 or set(digest) - set("0123456789abcdef"):
+        raise ValueError("an API key that begins with sha256: must go on with 64 lower-case hexadecimal digits")
+    return digest

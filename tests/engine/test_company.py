@@ -1,0 +1,81 @@
+"""On the compiled kernels, with recorded steps: what a sequence answers does not depend on who else is there, on how
+its prompt is cut, on preemption or on prefix hits. Bit for bit, so sampled answers must not change either."""
+
+import random
+from collections.abc import Iterator
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from engine.api import Sampling
+from engine.embedded.core import Core
+from engine.embedded.inputs import Inputs, largest_step
+from engine.embedded.kernels.library import Library
+from engine.embedded.memory import Memory
+from engine.embedded.native import NativeBackend, Recordings
+from engine.embedded.runner import Runner
+from engine.embedded.scheduler import Limits
+from models.spec import MLP, Arch, Attention, Causal, Layer, Mask, Rope, Window, groups
+from tests.engine.tiny import CONTEXT, CPU, Seq, answer, drain, filled, sequence
+
+LONG = 40  # tokens of an answer
+
+
+def _layer(mask: Mask) -> Layer:
+    return Layer(mixer=Attention(heads=4, kv_heads=2, head_dim=16, mask=mask, position=Rope(dim=16)), ffn=MLP(hidden=96))
+
+
+ARCH = Arch(dim=64, vocab=200, layers=(_layer(Window(size=20)), _layer(Causal())), context=CONTEXT)
+
+
+@pytest.fixture(scope="module")
+def library() -> Iterator[Library]:
+    opened = Library.open(threads=1)
+    if opened is None:
+        pytest.skip("the kernels were not built, or this processor lacks AVX-512 VNNI")
+    yield opened
+    opened.close()
+
+
+def engine(library: Library, pages: int, limits: Limits) -> Core:
+    counts = dict.fromkeys(groups(ARCH), pages)
+    backend = NativeBackend(library, counts)
+    inputs = Inputs(largest_step(limits, CONTEXT), tuple(counts), CPU)
+    return Core(Runner(filled(ARCH, backend), inputs, Recordings(backend.kernels)), Memory(counts, seed=b""), limits)
+
+
+def requests(seed: int) -> list[tuple[list[int], Sampling]]:
+    rnd = random.Random(seed)
+    stem = rnd.choices(range(200), k=rnd.choice([0, 16, 50]))
+    prompts = [stem + rnd.choices(range(200), k=rnd.randint(1, 50)) for _ in range(rnd.randint(2, 6))]
+    return [(p, Sampling(max_tokens=rnd.randint(1, LONG), temperature=rnd.choice([0.0, 1.0]), seed=i)) for i, p in enumerate(prompts)]
+
+
+@given(
+    seed=st.integers(0, 10_000),
+    pages=st.integers(12, 30),
+    running=st.integers(1, 6),
+    step_tokens=st.integers(16, 90),
+    mixed_tokens=st.integers(3, 40),
+)
+@settings(max_examples=25, deadline=None, database=None)
+def test_alone_and_in_company(library: Library, seed: int, pages: int, running: int, step_tokens: int, mixed_tokens: int) -> None:
+    asked = requests(seed)
+    alone = [answer(ask(engine(library, 64, Limits()), [each])[0]) for each in asked]
+    limits = Limits(max_running=running, max_step_tokens=step_tokens, mixed_step_tokens=min(mixed_tokens, step_tokens))
+    together = ask(engine(library, pages, limits), asked)
+    assert [answer(seq) for seq in together] == alone
+
+
+def ask(core: Core, asked: list[tuple[list[int], Sampling]]) -> list[Seq]:
+    """All arrive a step after another."""
+    seqs = [sequence(core, prompt, sampling) for prompt, sampling in asked]
+    with torch.inference_mode():
+        for seq in seqs:
+            core.add(seq)
+            core.step()
+    drain(core)
+    assert core._runner._captured  # nothing made it fall back to unrecorded steps
+    return seqs

@@ -1,0 +1,208 @@
+"""Grammars, with a random model that would never write JSON by itself: what comes out must parse."""
+
+import asyncio
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+
+from engine.api import Choice, Delta, Grammar, InvalidGrammar, JsonObject, JsonSchema, Regex, Request, Sampling
+from engine.embedded.grammar import GrammarFailed, Grammars, Matcher
+from engine.embedded.loop import EmbeddedEngine
+from models.spec import Causal
+from tests.engine.tiny import arch, collect, loaded, running
+
+END, TURN = 0, 1
+VOCAB = 320  # wider than the tokenizer, as checkpoints often are
+MODEL = arch(Causal(), vocab=VOCAB)
+
+
+@pytest.fixture(scope="module")
+def tokenizer() -> Tokenizer:
+    """Bytes and a few merges."""
+    made = Tokenizer(models.BPE())
+    made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)  # type: ignore[assignment]
+    made.decoder = decoders.ByteLevel()  # type: ignore[assignment]
+    special, alphabet = ["<|end|>", "<|turn|>"], pre_tokenizers.ByteLevel.alphabet()
+    trainer = trainers.BpeTrainer(vocab_size=300, special_tokens=special, initial_alphabet=alphabet, show_progress=False)
+    made.train_from_iterator(['{"name": "Bob", "age": 12, "tags": ["a", "b"]}', "yes no maybe true false null"] * 3, trainer)
+    return made
+
+
+@pytest.fixture(scope="module")
+def path(tokenizer: Tokenizer, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("tokenizer") / "tokenizer.json"
+    tokenizer.save(str(path))
+    return path
+
+
+@pytest.fixture(scope="module")
+def grammars(path: Path) -> Grammars:
+    return Grammars(path, VOCAB, (END, TURN))
+
+
+def ask(grammar: Grammar, seed: int, **options: Any) -> Request:
+    sampling = Sampling(**{"max_tokens": 120, "temperature": 0.7, "seed": seed, "stop_tokens": frozenset({TURN}), **options})
+    return Request(tokens=(5, 6, 7, seed), sampling=sampling, grammar=grammar)
+
+
+def answers(path: Path, grammar: Grammar, count: int = 6, **options: Any) -> list[Delta]:
+    async def run() -> list[Delta]:
+        async with running(loaded(MODEL, path, (END, TURN))) as engine:
+            return await asyncio.gather(*(collect(engine, ask(grammar, seed, **options)) for seed in range(count)))
+
+    return asyncio.run(run())
+
+
+def text(tokenizer: Tokenizer, delta: Delta) -> str:
+    return tokenizer.decode([t for t in delta.tokens if t not in (END, TURN)], skip_special_tokens=False)
+
+
+SCHEMA = {
+    "type": "object",
+    "properties": {
+        "age": {"type": "integer", "minimum": 0, "maximum": 130},
+        "mood": {"enum": ["good", "bad"]},
+        "tags": {"type": "array", "items": {"type": "boolean"}, "maxItems": 3},
+    },
+    "required": ["age", "mood", "tags"],
+    "additionalProperties": False,
+}
+
+
+def test_json_schema(path: Path, tokenizer: Tokenizer) -> None:
+    for delta in answers(path, JsonSchema(schema=json.dumps(SCHEMA)), max_tokens=150):
+        assert delta.finish == "stop"
+        value = json.loads(text(tokenizer, delta))
+        assert sorted(value) == ["age", "mood", "tags"]
+        assert 0 <= value["age"] <= 130
+        assert value["mood"] in ("good", "bad")
+        assert len(value["tags"]) <= 3
+
+
+def test_json_object(path: Path, tokenizer: Tokenizer) -> None:
+    deltas = answers(path, JsonObject(), logit_bias=tuple((tokenizer.encode("}").ids[0], 6.0) for _ in range(1)))
+    done = [json.loads(text(tokenizer, delta)) for delta in deltas if delta.finish == "stop"]
+    assert done
+    assert all(isinstance(value, dict) for value in done)
+
+
+def test_regex(path: Path, tokenizer: Tokenizer) -> None:
+    for delta in answers(path, Regex(pattern=r"\d{4}-\d{2}/[a-c]+")):
+        assert delta.finish == "length" or re.fullmatch(r"\d{4}-\d{2}/[a-c]+", text(tokenizer, delta))
+
+
+def test_choice(path: Path, tokenizer: Tokenizer) -> None:
+    options = ("yes", 'no "way"\n/\\', "größer", "ye", "<|end|>")
+    got = {text(tokenizer, delta) for delta in answers(path, Choice(options=options), count=12)}
+    assert got <= set(options)
+    assert len(got) > 1
+
+
+def test_ends_at_once_when_nothing_may_follow(path: Path) -> None:
+    """No stop token is needed, even when the caller accepts none."""
+    for delta in answers(path, Choice(options=("yes",)), stop_tokens=frozenset()):
+        assert delta.finish == "stop"
+        assert not {END, TURN} & set(delta.tokens)
+
+
+def test_greedy_and_with_logprobs(path: Path, tokenizer: Tokenizer) -> None:
+    first, *others = answers(path, JsonSchema(schema='{"type": "boolean"}'), temperature=0, logprobs=2, count=2)
+    assert text(tokenizer, first) in ("true", "false")
+    assert len(first.logprobs) == len(first.tokens)
+    assert others
+
+
+@pytest.mark.parametrize(
+    "grammar",
+    [
+        JsonSchema(schema='{"type": "integer", "minimum": 5, "maximum": 3}'),
+        JsonSchema(schema='{"enum": []}'),
+        JsonSchema(schema='{"type": "strin"}'),
+        JsonSchema(schema='{"not": {"type": "string"}}'),
+        JsonSchema(schema='{"not": {}, "x-guidance": {"lenient": true}}'),
+        JsonSchema(schema='{"type": "object", "properties": {"a": false}, "required": ["a"]}'),
+        JsonSchema(schema='{"$ref": "#/nowhere"}'),
+        JsonSchema(schema='{"type": "string", "minLength": 5, "maxLength": 2}'),
+        JsonSchema(schema="false"),
+        JsonSchema(schema="{"),
+        JsonSchema(schema="[]"),
+        Regex(pattern="("),
+        Regex(pattern="(?=a)b"),
+        Regex(pattern=r"[^\s\S]"),
+        Choice(options=()),
+    ],
+    ids=str,
+)
+def test_what_cannot_be_used_is_refused(path: Path, grammar: Grammar) -> None:
+    async def run() -> None:
+        async with running(loaded(MODEL, path, (END, TURN))) as engine:
+            with pytest.raises(InvalidGrammar):
+                await collect(engine, ask(grammar, 0))
+            assert not engine.stats().prompt_tokens
+
+    asyncio.run(run())
+
+
+def matcher(grammars: Grammars, tokenizer: Tokenizer, grammar: Grammar, start: str) -> Matcher:
+    made = grammars.compile(grammar)
+    for token in tokenizer.encode(start).ids:
+        made.consume(token)
+    return made
+
+
+def test_stop_tokens_only_when_complete(grammars: Grammars, tokenizer: Tokenizer) -> None:
+    both, turn = frozenset({END, TURN}), frozenset({TURN})
+    grammar = Regex(pattern="ab*")
+    assert not matcher(grammars, tokenizer, grammar, "").allowed(both)[[END, TURN]].any()
+    assert matcher(grammars, tokenizer, grammar, "ab").allowed(both)[[END, TURN]].all()
+    assert matcher(grammars, tokenizer, grammar, "ab").allowed(turn)[[END, TURN]].tolist() == [False, True]
+
+
+def test_a_failed_matcher_allows_nothing(grammars: Grammars, tokenizer: Tokenizer) -> None:
+    broken = matcher(grammars, tokenizer, Regex(pattern="ab*"), "zz")
+    with pytest.raises(GrammarFailed):
+        broken.allowed(frozenset())
+
+
+def test_compiled_grammars_are_remembered_but_not_shared(path: Path, tokenizer: Tokenizer) -> None:
+    small = Grammars(path, VOCAB, (END,), keep=1)
+    grammar = Regex(pattern="abc")
+    for _ in range(2):
+        assert not matcher(small, tokenizer, grammar, "ab").consume(tokenizer.encode("z").ids[0])
+        assert matcher(small, tokenizer, grammar, "ab").consume(tokenizer.encode("c").ids[0])
+        small.compile(Regex(pattern="x"))
+
+
+def test_failure_half_way_aborts(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Never free text: when the matcher gives up, so does the answer."""
+    allowed = Matcher.allowed
+    calls = iter(range(100))
+
+    def failing(self: Matcher, stop: frozenset[int]) -> np.ndarray:
+        if next(calls) == 3:
+            raise GrammarFailed
+        return allowed(self, stop)
+
+    monkeypatch.setattr(Matcher, "allowed", failing)
+
+    async def run() -> tuple[Delta, EmbeddedEngine]:
+        async with running(loaded(MODEL, path, (END, TURN))) as engine:
+            return await collect(engine, ask(JsonObject(), 0)), engine
+
+    delta, engine = asyncio.run(run())
+    assert delta.finish == "abort"
+    assert len(delta.tokens) == 3
+    assert engine.stats().pages_used == 0
+
+
+def test_white_space_is_bounded(grammars: Grammars, tokenizer: Tokenizer) -> None:
+    """A model left free to add spaces may do so for ever."""
+    made = matcher(grammars, tokenizer, JsonObject(), "{\n" + " " * 24)
+    mask = made.allowed(frozenset())
+    assert not mask[tokenizer.encode(" ").ids[0]]
+    assert mask[tokenizer.encode("}").ids[0]]

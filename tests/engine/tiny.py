@@ -1,0 +1,161 @@
+"""Small models with random weights, on the engine and on the reference backend, and the engine's core around them."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from itertools import count
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from engine.api import Delta, ModelInfo, Request, Sampling
+from engine.embedded.backend import Storage, TorchBackend
+from engine.embedded.capture import Recorder
+from engine.embedded.core import Core
+from engine.embedded.inputs import Inputs, largest_step
+from engine.embedded.load import Loaded
+from engine.embedded.loop import EmbeddedEngine
+from engine.embedded.memory import Memory
+from engine.embedded.runner import Runner
+from engine.embedded.sampler import Chooser
+from engine.embedded.scheduler import Limits
+from engine.embedded.sequence import Sequence as Seq
+from models.batch import Backend
+from models.build import build
+from models.reference import Reference, whole
+from models.spec import MLP, Arch, Attention, Causal, Layer, Mask, Norm, Rope, Window, groups
+from models.stacks.decoder import Decoder
+
+CPU = torch.device("cpu")
+CONTEXT = 160
+
+
+def arch(*masks: Mask, heads: int = 4, kv_heads: int = 2, softcap: float | None = None, vocab: int = 96) -> Arch:
+    """One layer per mask."""
+
+    def layer(mask: Mask) -> Layer:
+        mixer = Attention(heads=heads, kv_heads=kv_heads, head_dim=8, mask=mask, position=Rope(dim=8), softcap=softcap, qk_norm=Norm())
+        return Layer(mixer=mixer, ffn=MLP(hidden=48))
+
+    return Arch(dim=32, vocab=vocab, layers=tuple(map(layer, masks)), context=CONTEXT)
+
+
+PLAIN = arch(Causal(), Causal())
+WINDOWED = arch(Window(size=20), Causal(), Window(size=20), Window(size=7), kv_heads=1)
+SLIDING = arch(Window(size=33), Window(size=33), softcap=5.0)
+ARCHS = {"plain": PLAIN, "windowed": WINDOWED, "sliding": SLIDING}
+
+
+def filled(arch: Arch, backend: Backend, seed: int = 0) -> Decoder:
+    """The same weights for the same seed, whatever the backend."""
+    model = build(arch, backend, context=CONTEXT)
+    generator = torch.Generator().manual_seed(seed)
+    for module in model.modules():
+        fields = getattr(module, "fields", {})
+        for field, shape in fields.items():
+            module.assign(field, torch.randn(shape, generator=generator) * (1.5 / shape[-1] ** 0.5 if len(shape) == 2 else 0.3))  # type: ignore[operator]
+        if not fields:
+            _fill_norm(module, generator)
+    return model
+
+
+def _fill_norm(module: nn.Module, generator: torch.Generator) -> None:
+    for parameter in module.parameters(recurse=False):
+        parameter.data.copy_(1 + 0.2 * torch.randn(parameter.shape, generator=generator))
+
+
+class Oracle:
+    """What a model says of a whole text, with no memory at all."""
+
+    def __init__(self, arch: Arch) -> None:
+        self._model = filled(arch, Reference())
+        self._known: dict[tuple[int, ...], list[int]] = {}
+
+    @torch.inference_mode()
+    def logits(self, tokens: Sequence[int]) -> Tensor:
+        """float32 logits_TY"""
+        return self._model.logits(self._model(torch.tensor(tokens), whole([len(tokens)])))
+
+    def greedy(self, prompt: tuple[int, ...], count: int) -> list[int]:
+        """The next `count` tokens."""
+        known = self._known.setdefault(prompt, [])
+        while len(known) < count:
+            known.append(int(self.logits([*prompt, *known])[-1].argmax()))
+        return known[:count]
+
+
+def sizes(arch: Arch, pages: int) -> dict:
+    return dict.fromkeys(groups(arch), pages)
+
+
+def core(arch: Arch, pages: int = 64, limits: Limits | None = None, recorder: Recorder | None = None) -> Core:
+    limits = limits or Limits()
+    counts = sizes(arch, pages)
+    model = filled(arch, TorchBackend(Storage(pages=counts, device=CPU, dtype=torch.float32, fill_nan=True)))
+    inputs = Inputs(largest_step(limits, CONTEXT), tuple(counts), CPU)
+    return Core(Runner(model, inputs, recorder), Memory(counts, seed=b"test"), limits)
+
+
+_arrivals = count()
+
+
+def sequence(core: Core, tokens: Sequence[int], sampling: Sampling, priority: int = 0) -> Seq:
+    request = Request(tokens=tuple(tokens), sampling=sampling, priority=priority)
+    limit = min(CONTEXT, len(tokens) + sampling.max_tokens)
+    chooser = Chooser(sampling, sampling.seed or 0, request.tokens)
+    return Seq(request, next(_arrivals), limit, core.memory.tables(limit), chooser)
+
+
+def greedy(max_tokens: int, **more: object) -> Sampling:
+    return Sampling(max_tokens=max_tokens, temperature=0, **more)  # type: ignore[arg-type]
+
+
+def drain(core: Core, most: int = 5000) -> None:
+    """Step until nothing is left; checks the books after each step."""
+    for _ in range(most):
+        if core.idle:
+            return
+        with torch.inference_mode():
+            core.step()
+        core.memory.check()
+    raise AssertionError("the engine makes no progress")
+
+
+def answer(seq: Seq) -> list[int]:
+    return seq.tokens[seq.prompt : seq.length].tolist()
+
+
+def loaded(arch: Arch, tokenizer: Path = Path("none"), ends: tuple[int, ...] = (), pages: int = 64, limits: Limits | None = None) -> Loaded:
+    """What load_model makes of a directory."""
+    counts = sizes(arch, pages)
+    return Loaded(
+        model=filled(arch, TorchBackend(Storage(pages=counts, device=CPU, dtype=torch.float32, fill_nan=True))),
+        info=ModelInfo(context=CONTEXT, vocab=arch.vocab),
+        pages=counts,
+        device=CPU,
+        recorder=None,
+        tokenizer=tokenizer,
+        ends=ends,
+        threads=1,
+        limits=limits or Limits(),
+    )
+
+
+@asynccontextmanager
+async def running(loaded: Loaded) -> AsyncIterator[EmbeddedEngine]:
+    """An engine whose books balance at the end."""
+    engine = EmbeddedEngine(loaded)
+    try:
+        yield engine
+    finally:
+        await engine.close()
+        engine._memory.check()
+
+
+async def collect(engine: EmbeddedEngine, request: Request) -> Delta:
+    """All deltas of a request as one."""
+    out = Delta()
+    async for delta in engine.generate(request):
+        assert out.finish is None
+        out = Delta(tokens=out.tokens + delta.tokens, logprobs=out.logprobs + delta.logprobs, finish=delta.finish, usage=delta.usage)
+    return out

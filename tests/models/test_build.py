@@ -1,0 +1,141 @@
+"""From spec to module: names, shared tables, arithmetic through `ops`, and the parts that no family here uses yet."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import fields, replace
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from models import ops
+from models.batch import Attend
+from models.build import build
+from models.ops import Ops
+from models.parts.ffn import FeedForward
+from models.parts.norms import norm
+from models.parts.positions import Rotary
+from models.reference import Reference, whole
+from models.spec import MLP, Arch, Attention, LatentAttention, Layer, Norm, Rope, Window
+
+GLOBAL = Attention(heads=4, kv_heads=2, head_dim=8, position=Rope(dim=8), qk_norm=Norm())
+LOCAL = replace(GLOBAL, mask=Window(size=4), position=Rope(dim=8, base=100.0))
+LAYERS = tuple(Layer(mixer=mixer, ffn=MLP(hidden=24), placement="sandwich") for mixer in (GLOBAL, LOCAL, GLOBAL, LOCAL))
+ARCH = Arch(dim=16, vocab=20, layers=LAYERS, context=32)
+
+
+class Watching(Reference):
+    """Notes the names it is asked for, and which of its operations run."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.names: list[tuple[Any, ...]] = []
+        self.ran: list[str] = []
+        self.ops = Ops(**{field.name: self._watched(field.name) for field in fields(Ops)})
+
+    def _watched(self, name: str) -> Callable[..., Any]:
+        def run(*args: Any) -> Any:
+            self.ran.append(name)
+            return getattr(ops, name)(*args)
+
+        return run
+
+    def linear(self, name: str, d_in: int, d_outs: Sequence[int], *, bias: bool = False, split: str = "column") -> nn.Module:
+        self.names.append((name, d_in, tuple(d_outs), split))
+        return super().linear(name, d_in, d_outs, bias=bias, split=split)
+
+    def attend(self, name: str, spec: Attention) -> Attend:
+        self.names.append((name, spec))
+        return super().attend(name, spec)
+
+
+def test_what_a_layer_asks_for() -> None:
+    backend = Watching()
+    build(ARCH, backend, context=32)
+    assert [asked for asked in backend.names if asked[0].startswith("layers.3.")] == [
+        ("layers.3.mixer.qkv", 16, (32, 16, 16), "column"),
+        ("layers.3.mixer", LOCAL),
+        ("layers.3.mixer.out", 32, (16,), "row"),
+        ("layers.3.ffn.up", 16, (24, 24), "column"),
+        ("layers.3.ffn.down", 24, (16,), "row"),
+    ]
+    assert backend.names[-1] == ("head", 16, (20,), "column")
+
+
+def test_names_are_module_paths() -> None:
+    """What a backend hears is where the module stands, so that recipes and backends speak of the same things."""
+    backend = Watching()
+    model = build(ARCH, backend, context=32)
+    for name, d_in, d_outs, _ in (asked for asked in backend.names if len(asked) == 4):
+        assert model.get_buffer(f"{name}.weight").shape == (sum(d_outs), d_in)
+
+
+def test_all_arithmetic_goes_through_ops() -> None:
+    backend = Watching()
+    model = build(ARCH, backend, context=32)
+    model(torch.zeros(3, dtype=torch.int64), whole([3]))
+    layers = len(LAYERS)
+    assert {name: backend.ran.count(name) for name in set(backend.ran)} == {
+        "rms_norm": layers * 6 + 1,
+        "rotate": layers * 2,
+        "gated": layers,
+        "add": layers * 2,
+    }
+
+
+def test_one_table_per_rope() -> None:
+    model = build(ARCH, Reference(), context=32)
+    rotaries = {id(module) for module in model.modules() if isinstance(module, Rotary)}
+    assert len(rotaries) == 2
+    assert [tuple(b.shape) for name, b in model.named_buffers() if name.endswith("table_PR")] == [(32, 8)] * 2
+
+
+def test_tied_has_no_head() -> None:
+    backend = Watching()
+    model = build(replace(ARCH, tied=True), backend, context=32)
+    assert model.head is None and "head" not in {asked[0] for asked in backend.names}
+
+
+def test_embedding_scale_and_softcap() -> None:
+    arch = replace(ARCH, layers=(), tied=True, embed_scale=3.0, logit_softcap=2.0)
+    model = build(arch, Reference(), context=32)
+    weight = torch.randn(20, 16)
+    model.get_buffer("embed.weight").copy_(weight)
+    model.get_parameter("norm.weight").data.fill_(1)
+    x = model(torch.tensor([4]), whole([1]))
+    torch.testing.assert_close(x, ops.rms_norm(weight[4:5] * 3, torch.ones(16), 1e-6))
+    torch.testing.assert_close(model.logits(x), 2 * torch.tanh(x @ weight.T / 2))
+
+
+@pytest.mark.parametrize("activation", ["silu", "gelu", "gelu_tanh"])
+def test_plain_mlp(activation: str) -> None:
+    ffn = FeedForward("ffn", MLP(hidden=6, activation=activation, gated=False, bias=True), 4, Reference())  # type: ignore[arg-type]
+    for name in ("up.weight", "up.bias", "down.weight", "down.bias"):
+        ffn.get_buffer(name).normal_()
+    x, weights = torch.randn(3, 4), dict(ffn.named_buffers())
+    hidden = ops.ACTIVATIONS[activation](F.linear(x, weights["up.weight"], weights["up.bias"]))
+    torch.testing.assert_close(ffn(x), F.linear(hidden, weights["down.weight"], weights["down.bias"]))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_layer_norm(dtype: torch.dtype) -> None:
+    """Weights are float32 whatever the activations are."""
+    ours = norm(Norm(kind="layer", eps=1e-3), 8, Ops())
+    theirs = nn.LayerNorm(8, eps=1e-3)
+    for ours_p, theirs_p in zip(ours.parameters(), theirs.parameters(), strict=True):
+        theirs_p.data.normal_()
+        ours_p.data.copy_(theirs_p)
+    x = torch.randn(5, 8).to(dtype)
+    torch.testing.assert_close(ours(x), theirs(x.float()).to(dtype))
+
+
+def test_rms_norm() -> None:
+    x, weight = torch.randn(5, 3, 8)[:, 1:], torch.randn(8)
+    torch.testing.assert_close(ops.rms_norm(x, weight, 1e-3), F.rms_norm(x, (8,), weight, 1e-3))
+
+
+def test_latent_attention_has_no_part_yet() -> None:
+    layer = Layer(mixer=LatentAttention(heads=2, kv_rank=8, rope_dim=4), ffn=MLP(hidden=8))
+    with pytest.raises(NotImplementedError, match=r"layers\.0\.mixer: latent attention"):
+        build(replace(ARCH, layers=(layer,)), Reference(), context=8)

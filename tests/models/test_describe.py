@@ -1,0 +1,91 @@
+"""Counts from the spec alone, against modules, published sizes and arithmetic done by hand."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from torch import nn
+
+from models.build import build
+from models.describe import cache_bytes, describe, flops, parameters
+from models.families import FAMILIES, arch_of, family_of
+from models.reference import Reference
+from models.spec import MLP, Arch, Attention, LatentAttention, Layer, Norm, Window
+from tests.models.published import PUBLISHED
+
+
+@pytest.mark.parametrize(("name", "want"), [(name, model.parameters) for name, model in PUBLISHED.items()])
+def test_published_sizes(name: str, want: int) -> None:
+    assert parameters(arch_of(PUBLISHED[name].config)) == want
+
+
+def counted(model: nn.Module) -> int:
+    tensors = [*model.parameters(), *(buffer for name, buffer in model.named_buffers() if not name.endswith("table_PR"))]
+    return sum(tensor.numel() for tensor in tensors)
+
+
+def tiny(architecture: str) -> Mapping[str, Any]:
+    return family_of({"architectures": [architecture]}).TINY
+
+
+@pytest.mark.parametrize("architecture", FAMILIES)
+def test_modules_hold_as_many(architecture: str) -> None:
+    arch = arch_of(tiny(architecture))
+    assert parameters(arch) == counted(build(arch, Reference(), context=8))
+
+
+def test_biases_and_layer_norms() -> None:
+    mixer = Attention(heads=2, kv_heads=1, head_dim=4, bias=True, out_bias=True, qk_norm=Norm(kind="layer"))
+    layer = Layer(mixer=mixer, ffn=MLP(hidden=6, gated=False, bias=True), norm=Norm(kind="layer"))
+    arch = Arch(dim=8, vocab=10, layers=(layer, replace(layer, placement="sandwich")), context=8)
+    assert parameters(arch) == counted(build(arch, Reference(), context=8))
+
+
+HAND = Arch(dim=8, vocab=10, layers=(Layer(mixer=Attention(heads=2, kv_heads=1, head_dim=4), ffn=MLP(hidden=6)),) * 2, context=100)
+
+
+def test_flops_by_hand() -> None:
+    matrices = 8 * 8 + 2 * 8 * 4 + 8 * 8 + 3 * 8 * 6  # q, k and v, out, gate and up and down
+    attention = 2 * 2 * 4  # scores and mix, 2 heads of 4, per token seen
+    assert flops(HAND, 1) == 2 * (2 * (matrices + attention) + 8 * 10)
+    assert flops(HAND, 50) - flops(HAND, 49) == 2 * 2 * attention
+
+
+def test_cache_by_hand() -> None:
+    assert cache_bytes(HAND, 100) == 2 * 2 * 100 * 2 * 4  # bytes, layers, tokens, k and v, K
+    window = replace(HAND.layers[0], mixer=replace(HAND.layers[0].mixer, mask=Window(size=10)))
+    mixed = replace(HAND, layers=(HAND.layers[0], window))
+    assert cache_bytes(mixed, 100) == 2 * (100 + 10) * 2 * 4
+    assert flops(mixed, 100) == flops(mixed, 10) + 2 * 90 * 16
+    assert [(group.layers, group.reach) for group in describe(mixed).caches] == [(1, None), (1, 10)]
+
+
+def test_description_of_a_real_model() -> None:
+    d = describe(arch_of(PUBLISHED["SmolLM2-135M-Instruct"].config))
+    assert (d.layers, d.context, d.bytes_per_token) == (30, 8192, 30 * 2 * 3 * 64 * 2)
+    assert d.bytes_per_context == 8192 * d.bytes_per_token
+    assert d.flops_per_token == pytest.approx(2 * d.parameters, rel=0.01)
+    assert d.flops_per_token_full > d.flops_per_token
+
+
+def test_variants() -> None:
+    arch = arch_of(PUBLISHED["SmolLM2-135M-Instruct"].config)
+    sizes = {v.name: v.bytes_per_token for v in describe(arch, bytes_per_number=1).variants}
+    assert sizes == {"MHA": 30 * 2 * 9 * 64, "GQA": 30 * 2 * 3 * 64, "MQA": 30 * 2 * 64, "MLA": 30 * (4 * 64 + 32)}
+
+
+@pytest.mark.parametrize(("heads", "kv_heads", "want"), [(12, 12, 2), (9, 1, 3), (8, 8, 1), (7, 7, 1), (8, 4, 4)])
+def test_grouping_divides_the_heads(heads: int, kv_heads: int, want: int) -> None:
+    layer = Layer(mixer=Attention(heads=heads, kv_heads=kv_heads, head_dim=4), ffn=MLP(hidden=6))
+    arch = Arch(dim=8, vocab=10, layers=(layer,), context=16)
+    (gqa,) = [v for v in describe(arch, bytes_per_number=1).variants if v.name == "GQA"]
+    assert gqa.bytes_per_token == 2 * want * 4
+
+
+def test_latent_attention_is_remembered_but_not_counted() -> None:
+    layer = Layer(mixer=LatentAttention(heads=4, kv_rank=16, rope_dim=4), ffn=MLP(hidden=6))
+    arch = Arch(dim=8, vocab=10, layers=(layer,), context=16)
+    assert cache_bytes(arch, 16, 1) == 16 * 20
+    with pytest.raises(NotImplementedError, match="latent attention"):
+        parameters(arch)

@@ -1,0 +1,112 @@
+"""What the families make of configurations: the published ones, older and newer layouts, and ones to be refused."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from models.families import FAMILIES, arch_of, family_of, recipes_of
+from models.hf import ConfigError
+from models.spec import Attention, Causal, Layer, Llama3, Rope, Window, groups
+from tests.models.published import PUBLISHED
+from tests.models.test_parity import tiny
+from tests.models.world import make, read_config
+
+
+def mixer(layer: Layer) -> Attention:
+    assert isinstance(layer.mixer, Attention)
+    return layer.mixer
+
+
+def windows(config: dict[str, Any]) -> list[int | None]:
+    return [mixer(layer).mask.reach for layer in arch_of(config).layers]
+
+
+@pytest.mark.parametrize("architecture", FAMILIES)
+def test_a_family_is_a_value(architecture: str) -> None:
+    config = dict(family_of({"architectures": [architecture]}).TINY)
+    assert arch_of(config) == arch_of(config)
+    assert hash(arch_of(config)) == hash(arch_of(config))
+    assert arch_of(config) != replace(arch_of(config), tied=not arch_of(config).tied)
+
+
+@pytest.mark.parametrize("architecture", FAMILIES)
+def test_recipes_name_the_same_tensors_in_both_forms(architecture: str) -> None:
+    config = {"architectures": [architecture]}
+    assert recipes_of(config, "gguf").keys() == recipes_of(config, "safetensors").keys()
+
+
+@pytest.mark.parametrize("family", ["llama", "mistral", "qwen2", "qwen3", "gemma3"])
+def test_what_transformers_saves_is_what_it_was_given(family: str, tmp_path: Path) -> None:
+    values = tiny(family)
+    make(values).config.save_pretrained(tmp_path)
+    assert arch_of({"architectures": values["architectures"]} | read_config(tmp_path)) == arch_of(values)
+
+
+def test_llama_32() -> None:
+    arch = arch_of(PUBLISHED["Llama-3.2-1B-Instruct"].config)
+    scaling = Llama3(factor=32.0, original=8192, low_freq_factor=1.0, high_freq_factor=4.0)
+    assert mixer(arch.layers[0]).position == Rope(dim=64, base=500_000.0, scaling=scaling)
+    assert (arch.context, arch.tied, len(groups(arch))) == (131072, True, 1)
+
+
+def test_gemma3_older_layout() -> None:
+    arch = arch_of(PUBLISHED["gemma-3-1b-it"].config)
+    assert [i for i, layer in enumerate(arch.layers) if mixer(layer).mask == Causal()] == [5, 11, 17, 23]
+    assert {mixer(layer).position for layer in arch.layers} == {Rope(dim=256, base=1e6), Rope(dim=256, base=1e4)}
+    assert mixer(arch.layers[0]).mask == Window(size=512) and arch.tied
+    assert sorted(len(layers) for layers in groups(arch).values()) == [4, 22]
+
+
+def test_gemma3_scaling_spares_local_layers() -> None:
+    config = PUBLISHED["gemma-3-1b-it"].config | {"rope_scaling": {"rope_type": "linear", "factor": 8.0}}
+    ropes = [mixer(layer).position for layer in arch_of(config).layers]
+    assert ropes[0] == Rope(dim=256, base=1e4) and ropes[5] is not None and ropes[5].scaling is not None
+
+
+def test_mistral_window() -> None:
+    config = PUBLISHED["Mistral-7B-v0.1"].config
+    assert set(windows(config)) == {4096}
+    assert set(windows(config | {"sliding_window": None})) == {None}
+    assert set(windows({key: value for key, value in config.items() if key != "sliding_window"})) == {4096}
+
+
+def test_qwen2_windows() -> None:
+    config = PUBLISHED["Qwen2.5-0.5B-Instruct"].config
+    assert set(windows(config)) == {None}
+    assert windows(config | {"use_sliding_window": True}) == [None] * 21 + [32768] * 3
+
+
+def test_yarn_stretches_the_context() -> None:
+    """As Qwen's model cards tell their users to write it."""
+    config = PUBLISHED["Qwen2.5-0.5B-Instruct"].config
+    yarn = {"factor": 4.0, "original_max_position_embeddings": 32768, "type": "yarn"}
+    assert arch_of(config).context == 32768
+    assert arch_of(config | {"rope_scaling": yarn}).context == 131072
+
+
+REFUSED: list[tuple[str, dict[str, Any], str]] = [
+    ("llama", {"hidden_act": "gelu"}, "hidden_act"),
+    ("llama", {"quantization_config": {"quant_method": "gptq"}}, "nobody read quantization_config"),
+    ("llama", {"logit_scale": 2.0}, "nobody read logit_scale"),
+    ("llama", {"num_hidden_layers": "3"}, "num_hidden_layers = '3' has the wrong type"),
+    ("qwen2", {"use_mrope": True}, "use_mrope"),
+    ("qwen2", {"layer_types": ["full_attention"]}, "each of 3 layers"),
+    ("qwen2", {"layer_types": ["linear_attention"] * 3}, "layer_types must say"),
+    ("qwen3", {"layer_types": ["sliding_attention"] * 3}, "use_sliding_window or sliding_window is not set"),
+    ("gemma3", {"use_bidirectional_attention": True}, "use_bidirectional_attention"),
+    ("gemma3", {"vision_config": {}}, "nobody read vision_config"),
+]
+
+
+@pytest.mark.parametrize(("family", "changes", "message"), REFUSED, ids=[f"{f}-{'-'.join(c)}" for f, c, _ in REFUSED])
+def test_refused(family: str, changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        arch_of(tiny(family, **changes))
+
+
+@pytest.mark.parametrize("config", [{}, {"architectures": []}, {"architectures": ["RwkvForCausalLM"]}])
+def test_unknown_architecture(config: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError, match=r"is not supported, only LlamaForCausalLM, "):
+        arch_of(config)

@@ -1,0 +1,41 @@
+"""What must be remembered follows from the spec alone; and the vocabulary needs no torch."""
+
+import subprocess
+import sys
+from dataclasses import FrozenInstanceError, replace
+
+import pytest
+
+from models.spec import MLP, Arch, Attention, Causal, LatentAttention, Layer, Paged, Window, caches, groups
+
+FULL = Layer(mixer=Attention(heads=4, kv_heads=2, head_dim=8), ffn=MLP(hidden=8))
+LOCAL = replace(FULL, mixer=replace(FULL.mixer, mask=Window(size=5)))
+LATENT = replace(FULL, mixer=LatentAttention(heads=4, kv_rank=16, rope_dim=4))
+
+
+def test_caches() -> None:
+    assert caches(FULL) == (Paged(per_token=((2, 8), (2, 8))),)
+    assert caches(LOCAL) == (Paged(per_token=((2, 8), (2, 8)), reach=5),)
+    assert caches(LATENT) == (Paged(per_token=((16,), (4,))),)
+
+
+def test_groups() -> None:
+    arch = Arch(dim=32, vocab=8, layers=(LOCAL, LOCAL, FULL, LOCAL), context=64)
+    assert list(groups(arch).values()) == [[0, 1, 3], [2]]
+
+
+def test_floats() -> None:
+    (full,), (local,), (latent,) = caches(FULL), caches(LOCAL), caches(LATENT)
+    assert [cache.floats(3) for cache in (full, local, latent)] == [96, 96, 60]
+    assert [cache.floats(100) for cache in (full, local, latent)] == [3200, 160, 2000]
+
+
+def test_values() -> None:
+    assert Causal().reach is None and Window(size=7).reach == 7
+    with pytest.raises(FrozenInstanceError):
+        FULL.placement = "sandwich"  # type: ignore[misc]
+
+
+def test_imports_no_torch() -> None:
+    check = "import sys, models.spec, models.describe, models.hf; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", check], check=False).returncode == 0

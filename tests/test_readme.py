@@ -1,0 +1,113 @@
+"""The README tells the truth: what it points to exists, and what it shows was run.
+
+A shell or Python block is preceded by `<!-- test:NAME words -->`: it is run against the server that the block called
+`serve` starts, and its output must hold the words. The block called `test` is the one that is not run: it runs this.
+"""
+
+import ast
+import os
+import re
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8") if (ROOT / "README.md").exists() else ""
+BLOCK = re.compile(
+    r"(?:<!-- test:(?P<name>\S+) ?(?P<words>.*?) ?-->\n+)?^```(?P<language>sh|bash|shell|console|python)\n(?P<code>.*?)^```", re.M | re.S
+)
+STEP = re.compile(r"^\| *\d+ *\|(.*)\|$", re.M)
+PLACE = re.compile(r"(?P<file>[\w./]+\.(?:py|cpp|h))`?(?:: *`?(?P<name>[A-Za-z_][\w.]*))?")
+PATH = re.compile(r"`((?:server|engine|models|bench|tests|scripts|\.ci)/[\w./-]*)`")
+BLOCKS = list(BLOCK.finditer(README))
+RUN = {block["name"]: block for block in BLOCKS if block["name"] not in (None, "serve", "test")}
+
+
+def test_the_map_has_all_steps() -> None:
+    assert len(STEP.findall(README)) >= 10, "the README holds the table of a request's way"
+
+
+@pytest.mark.parametrize("step", STEP.findall(README))
+def test_every_step_of_a_requests_way_exists(step: str) -> None:
+    places = list(PLACE.finditer(step))
+    assert places, "a step names a file"
+    for place in places:
+        assert (ROOT / place["file"]).is_file(), place["file"]
+        assert not place["name"] or place["name"] in names(ROOT / place["file"]), f"{place['file']} has no {place['name']}"
+
+
+@pytest.mark.parametrize("path", sorted(set(PATH.findall(README))))
+def test_every_path_exists(path: str) -> None:
+    assert (ROOT / path).exists()
+
+
+def names(file: Path) -> set[str]:
+    """What a Python file defines: functions, classes, and methods both as `name` and as `Class.name`."""
+    if file.suffix != ".py":
+        return set(re.findall(r"\w+", file.read_text(encoding="utf-8")))
+    tree = ast.parse(file.read_text(encoding="utf-8"))
+    classes = [node for node in ast.walk(tree) if isinstance(node, ast.ClassDef)]
+    functions = {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)}
+    methods = {f"{c.name}.{node.name}" for c in classes for node in c.body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)}
+    return functions | methods | {c.name for c in classes}
+
+
+def test_every_block_is_tested() -> None:
+    untested = [block["code"] for block in BLOCKS if not block["name"]]
+    assert not untested, f"put <!-- test:NAME --> before: {untested}"
+    assert {"serve", "test"} <= {block["name"] for block in BLOCKS}
+
+
+def test_the_test_command_is_what_ci_runs() -> None:
+    block = next(block for block in BLOCKS if block["name"] == "test")
+    command = block["code"].split()[0]
+    assert os.access(ROOT / command, os.X_OK)
+    assert command in (ROOT / ".ci" / "run").read_text()
+
+
+@pytest.fixture(scope="module")
+def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    """A server, started as the README says but on a free port."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        free: int = probe.getsockname()[1]
+    command = next(block for block in BLOCKS if block["name"] == "serve")["code"].strip()
+    log = tmp_path_factory.mktemp("readme") / "log"
+    with (
+        log.open("wb") as sink,
+        subprocess.Popen(["bash", "-c", f"exec {command} --port {free}"], cwd=ROOT, stdout=sink, stderr=sink) as server,
+    ):
+        try:
+            assert ready(free, server), log.read_text()
+            yield free
+        finally:
+            server.terminate()
+            server.wait(60)
+
+
+def ready(port: int, server: "subprocess.Popen[bytes]", limit: float = 600) -> bool:
+    end = time.monotonic() + limit
+    while time.monotonic() < end and server.poll() is None:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/ready", timeout=5) as response:
+                return response.status == 200
+        except OSError:
+            time.sleep(0.2)
+    return False
+
+
+@pytest.mark.parametrize("name", RUN)
+def test_block(name: str, port: int) -> None:
+    block = RUN[name]
+    code = block["code"].replace(":8000", f":{port}")
+    command = [sys.executable, "-c", code] if block["language"] == "python" else ["bash", "-euo", "pipefail", "-c", code]
+    environment = os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+    done = subprocess.run(command, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert block["words"] in done.stdout
