@@ -54,8 +54,8 @@ class Template:
 
 def _environment() -> ImmutableSandboxedEnvironment:
     environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True, extensions=[Generation, "jinja2.ext.loopcontrols"])
-    environment.filters.update({"tojson": _tojson})
-    environment.globals.update({"raise_exception": _raise, "strftime_now": _strftime_now})
+    environment.filters["tojson"] = _tojson  # pyright: ignore[reportUnknownMemberType] (jinja2 declares no types for either)
+    environment.globals |= {"raise_exception": _raise, "strftime_now": _strftime_now}  # pyright: ignore[reportUnknownMemberType]
     return environment
 
 

@@ -124,6 +124,18 @@ def test_a_file_written_over_is_another_model(gguf_file: Path, home: Path, tmp_p
     assert pull(str(gguf_file), cache=home) == before and (before / "model.gguf").read_bytes() == old
 
 
+def test_all_pieces_make_one_model(home: Path, tmp_path: Path) -> None:
+    metadata = tiny_gguf.described(tiny_gguf.byte_level(pre_tokenizers.ByteLevel()), "gpt-2")
+    tiny_gguf.write(tmp_path / "m.gguf", metadata, split=4)
+    pieces = sorted(path.name for path in tmp_path.glob("m-*.gguf"))
+    directory = pull(str(tmp_path / pieces[1]), cache=home)
+    entries = json.loads((directory / "tensors.json").read_text())
+    assert {entry["name"] for entry in entries} == set(tiny_gguf.weights(8))
+    assert sorted({entry["file"] for entry in entries}) == pieces
+    assert all((directory / piece).samefile(tmp_path / piece) for piece in pieces)
+    assert pull(str(tmp_path), cache=home) == directory
+
+
 def test_a_missing_piece_is_named(home: Path, tmp_path: Path) -> None:
     (first := tmp_path / "m-00001-of-00003.gguf").write_bytes(b"")
     (tmp_path / "m-00003-of-00003.gguf").write_bytes(b"")

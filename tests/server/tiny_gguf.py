@@ -66,9 +66,9 @@ def llama_metadata(vocab: int) -> dict[str, Any]:
     }
 
 
-def write(path: Path, metadata: Mapping[str, Any], seed: int = 0) -> Path:
-    """One llama layer with random weights, and `metadata` beside it."""
-    writer = GGUFWriter(path, "llama")
+def write(path: Path, metadata: Mapping[str, Any], seed: int = 0, split: int = 0) -> Path:
+    """One llama layer with random weights, and `metadata` beside it; in pieces of `split` tensors if that is not 0."""
+    writer = GGUFWriter(path, "llama", split_max_tensors=split)
     for name, value in (llama_metadata(len(metadata["tokenizer.ggml.tokens"])) | dict(metadata)).items():
         _add(writer, name, value)
     for name, tensor in weights(len(metadata["tokenizer.ggml.tokens"]), seed).items():

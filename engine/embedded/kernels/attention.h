@@ -10,7 +10,8 @@ static void remember(const Op &op, int item) {
     const int position = cached[s] + t - starts[s], slot = position % PAGE;
     const int64_t page = (int64_t)table[s * width + position / PAGE] * groups * dim * PAGE;
     for (int g = 0; g < groups; g++) {
-      const float *k = (const float *)op.p[0] + (int64_t)t * op.n[4] + g * op.n[5], *v = (const float *)op.p[1] + (int64_t)t * op.n[6] + g * op.n[7];
+      const float *k = (const float *)op.p[0] + (int64_t)t * op.n[4] + g * op.n[5];
+      const float *v = (const float *)op.p[1] + (int64_t)t * op.n[6] + g * op.n[7];
       auto *keys = (uint16_t *)op.p[2] + page + g * dim * PAGE, *values = (uint16_t *)op.p[3] + page + g * dim * PAGE + slot * dim;
       uint16_t key[MAX_DIM];
       for (int d = 0; d < dim; d += 16) store_bf16(key + d, load(k + d)), store_bf16(values + d, load(v + d));

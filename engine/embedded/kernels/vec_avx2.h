@@ -28,7 +28,8 @@ static inline f16v magnitude(f16v x) {
   return {_mm256_andnot_ps(sign, x.lo), _mm256_andnot_ps(sign, x.hi)};
 }
 static inline f16v nearest(f16v x) {
-  return {_mm256_round_ps(x.lo, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC), _mm256_round_ps(x.hi, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)};
+  constexpr int HOW = _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC;
+  return {_mm256_round_ps(x.lo, HOW), _mm256_round_ps(x.hi, HOW)};
 }
 
 static inline i16v set1(int32_t x) { return {_mm256_set1_epi32(x), _mm256_set1_epi32(x)}; }
@@ -56,12 +57,14 @@ static inline f16v select(uint16_t lanes, f16v yes, f16v no) {
 
 static inline float sum_of(f16v x) {
   const __m256 eight = _mm256_add_ps(x.lo, x.hi);
-  const __m128 four = _mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1)), two = _mm_add_ps(four, _mm_movehl_ps(four, four));
+  const __m128 four = _mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
+  const __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
   return _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));
 }
 static inline float highest(f16v x) {
   const __m256 eight = _mm256_max_ps(x.lo, x.hi);
-  const __m128 four = _mm_max_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1)), two = _mm_max_ps(four, _mm_movehl_ps(four, four));
+  const __m128 four = _mm_max_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
+  const __m128 two = _mm_max_ps(four, _mm_movehl_ps(four, four));
   return _mm_cvtss_f32(_mm_max_ss(two, _mm_movehdup_ps(two)));
 }
 static inline float any_lane(f16v x) { return _mm256_cvtss_f32(x.lo); }
@@ -80,12 +83,15 @@ static inline void store_bytes(void *p, i16v x) {
 }
 
 static inline __m256 high_halves(__m256i x) { return _mm256_castsi256_ps(_mm256_slli_epi32(x, 16)); }
-static inline i16v load_bytes(const void *p) { return {_mm256_loadu_si256((const __m256i *)p), _mm256_loadu_si256((const __m256i *)p + 1)}; }
+static inline i16v load_bytes(const void *p) {
+  return {_mm256_loadu_si256((const __m256i *)p), _mm256_loadu_si256((const __m256i *)p + 1)};
+}
 static inline f16v from_fp16(const uint16_t *p) {
   return {_mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)p)), _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)p + 1))};
 }
 static inline f16v from_bf16(const uint16_t *p) {
-  return {high_halves(_mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i *)p))), high_halves(_mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i *)p + 1)))};
+  const auto *half = (const __m128i *)p;
+  return {high_halves(_mm256_cvtepu16_epi32(_mm_loadu_si128(half))), high_halves(_mm256_cvtepu16_epi32(_mm_loadu_si128(half + 1)))};
 }
 
 // Rounds to nearest even. NaN stays NaN only if its high mantissa bits are set, which every NaN made by arithmetic has.
