@@ -64,7 +64,7 @@ class Detokenizer:
 
 
 class StopStrings:
-    """Cuts text before the first stop string. What might become one is held back."""
+    """Cuts text before the stop string that is complete first. What might become one is held back."""
 
     def __init__(self, stops: Sequence[str]) -> None:
         self._stops = tuple(stops)
@@ -76,9 +76,9 @@ class StopStrings:
         if self.hit or not self._stops:
             return "" if self.hit else text
         text = self._held + text
-        found = [at for stop in self._stops if (at := text.find(stop)) >= 0]
+        found = [(at + len(stop), at) for stop in self._stops if (at := text.find(stop)) >= 0]
         self.hit = bool(found)
-        keep = min(found) if found else len(text) - max(overlap(text, stop) for stop in self._stops)
+        keep = min(found)[1] if found else len(text) - max(overlap(text, stop) for stop in self._stops)
         self._held = "" if found else text[keep:]
         return text[:keep]
 

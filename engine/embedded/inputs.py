@@ -39,11 +39,14 @@ class Inputs:
         self._starts_R1 = _Mirror((most.rows + 1,), np.int32, 0, device)
         self._cached_R = _Mirror((most.rows,), np.int32, 0, device)
         self._tables_RW = [_Mirror((most.rows, most.width), np.int32, -1, device) for _ in self._layouts]
-        self._dirty = 0  # rows that hold something
+        self._dirty = Shape(0, 0, 0)  # what holds something
+        self._copied = torch.cuda.Event() if device.type == "cuda" else None
 
     def fill(self, chunks: Sequence[Chunk]) -> Shape:
         """Entries of a block table beyond a sequence's own pages may be anything that is a page; what a query cannot
         see does not matter."""
+        if self._copied is not None:
+            self._copied.synchronize()  # the last step's numbers may still be on their way
         computed = [chunk.sequence.computed for chunk in chunks]
         counts = [chunk.size for chunk in chunks]
         ends = list(accumulate(counts))
@@ -55,7 +58,7 @@ class Inputs:
         self._starts_R1.host[len(ends) + 1 :] = ends[-1]  # further rows are empty
         self._cached_R.host[: len(chunks)] = computed
         self._fill_tables(chunks)
-        self._clear(len(chunks))
+        self._clear(ends[-1], len(chunks))
         self._upload()
         return Shape(ends[-1], len(chunks), max(pages_for(a + n) for a, n in zip(computed, counts, strict=True)))
 
@@ -87,19 +90,20 @@ class Inputs:
                 table = chunk.sequence.tables[i]
                 row[: table.end] = table.pages[: table.end]
 
-    def _clear(self, first: int) -> None:
-        """Rows of earlier, larger steps: nothing cached, no page of anybody's."""
-        if first < self._dirty:
-            rows = slice(first, self._dirty)
-            self._cached_R.host[rows] = 0
-            for mirror in self._tables_RW:
-                mirror.host[rows] = -1
-        self._dirty = first
+    def _clear(self, tokens: int, rows: int) -> None:
+        """What earlier, larger steps left beyond this one: no tokens, nothing cached, no page of anybody's."""
+        self._tokens_T.host[tokens : self._dirty.tokens] = 0
+        self._positions_T.host[tokens : self._dirty.tokens] = 0
+        self._cached_R.host[rows : self._dirty.rows] = 0
+        for mirror in self._tables_RW:
+            mirror.host[rows : self._dirty.rows] = -1
+        self._dirty = Shape(tokens, rows, 0)
 
     def _upload(self) -> None:
-        if self._device.type != "cpu":
+        if self._copied is not None:
             for mirror in (self._tokens_T, self._positions_T, self._starts_R1, self._cached_R, *self._tables_RW):
                 mirror.upload()
+            self._copied.record()
 
 
 class _Mirror:
@@ -113,5 +117,5 @@ class _Mirror:
             self.host, self.device = self._pinned.numpy(), self.device.to(device)
 
     def upload(self) -> None:
-        """A later `fill` may overwrite what is still being copied: the runner reads the step's tokens before that."""
+        """Returns before the numbers have arrived: leave `host` alone until then."""
         self.device.copy_(self._pinned, non_blocking=True)

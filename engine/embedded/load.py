@@ -61,11 +61,11 @@ def load_model(directory: Path, options: LoadOptions) -> Loaded:
     directory or the options ask for what cannot be done."""
     if options.threads is not None:
         torch.set_num_threads(options.threads)
+    device = _device(options.device)
     config = json.loads((directory / "config.json").read_text())
     arch = arch_of(config)
     context = _context(arch, options.context)
     pages = page_counts(arch, context=context, memory=options.kv_memory, number_bytes=options.dtype.itemsize, limits=options.limits)
-    device = torch.device(options.device)
     machine = open_machine(arch, pages, options)
     return Loaded(
         model=_model(directory, config, arch, machine.backend, context, device),
@@ -101,6 +101,15 @@ def open_machine(arch: Arch, pages: dict[Paged, int], options: LoadOptions) -> M
             return Machine(native, Recordings(native.kernels), 1)  # PyTorch's threads would compete with the kernels' own
     backend = TorchBackend(Storage(pages=pages, device=device, dtype=options.dtype, bits=bits))
     return Machine(backend, CudaGraphs(device) if device.type == "cuda" else None, options.threads)
+
+
+def _device(name: str) -> torch.device:
+    kind = name.partition(":")[0]
+    if kind not in ("cpu", "cuda"):
+        raise ValueError(f"device = {name!r} must be cpu, cuda or cuda:N")
+    if kind == "cuda" and not torch.cuda.is_available():
+        raise ValueError(f"device = {name!r}, but PyTorch finds no CUDA device")
+    return torch.device(name)
 
 
 def _cores() -> int:

@@ -2,6 +2,7 @@
 through a queue, deltas leave through delivery.py."""
 
 import asyncio
+import logging
 import secrets
 import sys
 from collections.abc import AsyncGenerator, Callable
@@ -28,6 +29,8 @@ from engine.embedded.sequence import Sequence
 # seconds; a step takes a few milliseconds, so the engine's thread must not wait Python's usual 5 ms for its turn
 SWITCH_INTERVAL = 0.0005
 
+_log = logging.getLogger(__name__)
+
 
 class EmbeddedEngine:
     """Implements engine.api.Engine. Starts its thread at once; `close` ends it."""
@@ -36,7 +39,7 @@ class EmbeddedEngine:
         memory = Memory(loaded.pages)
         room = memory.capacity(loaded.limits.max_step_tokens)
         self.info = loaded.info if room is None else replace(loaded.info, context=min(loaded.info.context, room))
-        self._memory, self._limits, self._threads = memory, loaded.limits, loaded.threads
+        self._loaded, self._memory, self._limits = loaded, memory, loaded.limits
         self._grammars = Grammars(loaded.tokenizer, loaded.info.vocab, loaded.ends)
         self._core = Core(_runner(loaded, self.info.context), memory, loaded.limits)
         self._streams: dict[Sequence, Stream] = {}  # the thread's
@@ -113,18 +116,27 @@ class EmbeddedEngine:
 
     def _run(self) -> None:
         try:
-            if self._threads is not None:
-                torch.set_num_threads(self._threads)
+            self._prepare()
             with torch.inference_mode():
                 while self._hear():
                     self._step()
         except BaseException as error:
+            _log.exception("the engine has failed")
             self._cause = error
         finally:
             self._bury()
 
+    def _prepare(self) -> None:
+        """What torch keeps per thread."""
+        if self._loaded.threads is not None:
+            torch.set_num_threads(self._loaded.threads)
+        if self._loaded.device.index is not None:
+            torch.cuda.set_device(self._loaded.device)
+
     def _hear(self) -> bool:
         """Take in all messages; when there is nothing to compute, wait for one. False: end."""
+        if self._core.idle and self._core.stats().pages_used:
+            _log.error("pages are lost: %s", self._core.stats())
         while not self._closing and (self._core.idle or not self._inbox.empty()):
             self._inbox.get()()
         return not self._closing

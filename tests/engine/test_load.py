@@ -102,6 +102,7 @@ def first_logits(loaded: Loaded, tokens: Tensor) -> Tensor:
         (replace(EXACT, context=1 << 30), ValueError, "context = 1073741824"),
         (replace(EXACT, context=0), ValueError, "context = 0"),
         (replace(EXACT, quantize="int4"), ValueError, "bfloat16"),
+        (replace(EXACT, device="tpu"), ValueError, "device = 'tpu'"),
         (replace(EXACT, kv_memory=100), TooLittleMemory, "100 bytes"),
     ],
 )

@@ -136,7 +136,7 @@ def test_a_template_that_edits_messages_frees_no_control_token(tmp_path: Path) -
 
 
 def test_what_a_template_raises_shows_no_mark() -> None:
-    with pytest.raises(TemplateRefused, match="^no system messages: <s>x$"):
+    with pytest.raises(TemplateRefused, match=r"^no system messages: <s>x$"):
         ours("mistral").chat([{"role": "system", "content": "<s>x"}])
 
 

@@ -3,39 +3,69 @@
 //         each output in its low nibbles and 4j+16..4j+19 in its high ones; scales: 16 fp16 scale, then 16 fp16 low
 //   U8    the same in 512 bytes, vector j holding inputs 4j..4j+3 as q + 128; scales: 16 fp16 scale
 //   BF16  per block and pair of inputs 64 bytes: two inputs of each output
-// Activations become signed bytes with one scale per group of 32 inputs of a row (U4, U8) or bf16. A row's result never
-// depends on the rows beside it: the order of its additions is the same for one row and for five hundred.
+// Activations become bf16, or (U4, U8) signed bytes with one scale per group of 32 inputs of a row. Where a group holds a
+// value far beyond the row's others, eight bits would leave too little for its neighbours: such a hot group gets sixteen,
+// a byte of high and a byte of low digits. That costs a second pass over the group, and takes the error of a whole model
+// from that of 8-bit activations to below that of bf16. A row's result never depends on the rows beside it: the order of
+// its additions is the same for one row and for five hundred.
 
-// A quantized row: I bytes, then G scales, then G corrections (U4: scale * sum, float; U8: -128 * sum, int32).
+constexpr float HOT = 3.f;  // of the row's root mean square
+
+// A quantized row: I high bytes, G scales, G corrections (U4: scale * sum, float; U8: -128 * sum, int32), I low bytes (zero
+// but in hot groups), G flags.
 static int row_bytes(int inputs, int format) {
-  const int bytes = format == BF16 ? inputs * (int)sizeof(Bf16Activation) : inputs + 8 * (inputs / GROUP);
+  const int bytes = format == BF16 ? inputs * (int)sizeof(Bf16Activation) : 2 * inputs + 9 * (inputs / GROUP);
   return (bytes + 63) & ~63;
 }
 
-static inline void quantize_group(const float *x, uint8_t *q, float *scale, int32_t *sum) {
+struct Row {
+  uint8_t *high;
+  float *scale;
+  void *correction;
+  uint8_t *low, *hot;
+  Row(uint8_t *row, int inputs)
+      : high(row),
+        scale((float *)(row + inputs)),
+        correction(scale + inputs / GROUP),
+        low((uint8_t *)(scale + inputs / GROUP * 2)),
+        hot(low + inputs) {}
+};
+
+// Returns the sum of the 32 numbers.
+static inline int32_t quantize_group(const float *x, const Row &row, int g, float limit) {
   const f16v a = load(x), b = load(x + 16);
   const float top = highest(higher(magnitude(a), magnitude(b)));
-  const f16v inverse = set1(top > 0 ? 127.f / top : 0.f);
-  const i16v qa = to_int(a * inverse), qb = to_int(b * inverse);
-  store_bytes(q, qa), store_bytes(q + 16, qb);
-  *scale = top / 127.f;
-  *sum = sum_of(qa, qb);
+  const bool hot = top > limit;
+  const f16v inverse = set1(top > 0 ? (hot ? 32512.f : 127.f) / top : 0.f);
+  i16v qa = to_int(a * inverse), qb = to_int(b * inverse);
+  if (!hot) qa = shifted_up(qa), qb = shifted_up(qb);
+  const i16v ha = high_bytes(qa), hb = high_bytes(qb);
+  store_bytes(row.high + g * GROUP, ha), store_bytes(row.high + g * GROUP + 16, hb);
+  store_bytes(row.low + g * GROUP, minus(qa, shifted_up(ha))), store_bytes(row.low + g * GROUP + 16, minus(qb, shifted_up(hb)));
+  row.hot[g] = hot;
+  row.scale[g] = top / 32512.f;
+  return sum_of(qa, qb);
 }
 
-static void quantize_row(const float *x, uint8_t *row, int inputs, int format) {
+static inline float mean_square(const float *x, int n) {
+  f16v sum = set1(0.f);
+  for (int i = 0; i < n; i += 16) sum = fmadd(load(x + i), load(x + i), sum);
+  return sum_of(sum) / n;
+}
+
+static void quantize_row(const float *x, uint8_t *bytes, int inputs, int format) {
   if (format == BF16) {
-    for (int i = 0; i < inputs; i += 16) store_activations((Bf16Activation *)row + i, load(x + i));
+    for (int i = 0; i < inputs; i += 16) store_activations((Bf16Activation *)bytes + i, load(x + i));
     return;
   }
-  const int groups = inputs / GROUP;
-  float *scale = (float *)(row + inputs);
-  for (int g = 0; g < groups; g++) {
-    int32_t sum;
-    quantize_group(x + g * GROUP, row + g * GROUP, scale + g, &sum);
+  const Row row(bytes, inputs);
+  const float limit = HOT * std::sqrt(mean_square(x, inputs));
+  for (int g = 0; g < inputs / GROUP; g++) {
+    const int32_t sum = quantize_group(x + g * GROUP, row, g, limit);
     if (format == U4)
-      scale[groups + g] = scale[g] * sum;
+      ((float *)row.correction)[g] = row.scale[g] * sum;
     else
-      ((int32_t *)scale)[groups + g] = -128 * sum;
+      ((int32_t *)row.correction)[g] = -128 * sum;
   }
 }
 
@@ -48,30 +78,45 @@ struct Block {  // sixteen outputs, and the rows that they are multiplied with
   float *y;
 };
 
-template <int R>
-static inline void add_group_u4(f16v *sum, const Block &b, const uint8_t *x, int g) {
-  const int groups = b.inputs / GROUP;
-  i16v acc[R];
-  for (int r = 0; r < R; r++) acc[r] = set1(0);
-  dot_u4<R>(acc, b.w + g * 256, x + g * GROUP, b.stride);
-  const f16v d = from_fp16(b.scales + g * 32), m = from_fp16(b.scales + g * 32 + 16);
-  for (int r = 0; r < R; r++) {
-    const auto *scale = (const float *)(x + r * b.stride + b.inputs) + g;
-    sum[r] = fmadd(to_float(acc[r]), d * set1(scale[0]), sum[r]);
-    sum[r] = fmadd(m, set1(scale[groups]), sum[r]);
-  }
+template <int F, int R>
+static inline void dot(i16v *acc, const uint8_t *w, const uint8_t *x, int stride) {
+  if constexpr (F == U4)
+    dot_u4<R>(acc, w, x, stride);
+  else
+    dot_u8<R>(acc, w, x, stride);
 }
 
-template <int R>
-static inline void add_group_u8(f16v *sum, const Block &b, const uint8_t *x, int g) {
-  const int groups = b.inputs / GROUP;
-  i16v acc[R];
-  for (int r = 0; r < R; r++) acc[r] = set1(((const int32_t *)(x + r * b.stride + b.inputs))[groups + g]);
-  dot_u8<R>(acc, b.w + g * 512, x + g * GROUP, b.stride);
-  const f16v d = from_fp16(b.scales + g * 16);
+// Exactly the weights of sixteen outputs times group g of R rows. Low bytes of cold groups are zero, so it does not
+// matter for them whether they are counted in.
+template <int F, int R>
+static inline void dot_group_of_rows(i16v *acc, const Block &b, const uint8_t *x, int g) {
+  const uint8_t *w = b.w + g * (64 * F);
+  const Row first((uint8_t *)x, b.inputs);
+  for (int r = 0; r < R; r++) acc[r] = set1(0);
+  dot<F, R>(acc, w, first.high + g * GROUP, b.stride);
+  int hot = 0;
   for (int r = 0; r < R; r++) {
-    const auto *scale = (const float *)(x + r * b.stride + b.inputs) + g;
-    sum[r] = fmadd(to_float(acc[r]), d * set1(scale[0]), sum[r]);
+    acc[r] = shifted_up(acc[r]);
+    hot += first.hot[r * b.stride + g];
+  }
+  if (2 * hot >= R)
+    dot<F, R>(acc, w, first.low + g * GROUP, b.stride);
+  else if (hot)
+    for (int r = 0; r < R; r++)
+      if (first.hot[r * b.stride + g]) dot<F, 1>(acc + r, w, first.low + r * b.stride + g * GROUP, b.stride);
+}
+
+template <int F, int R>
+static inline void add_group(f16v *sum, const Block &b, const uint8_t *x, int g) {
+  i16v acc[R];
+  dot_group_of_rows<F, R>(acc, b, x, g);
+  const uint16_t *scales = b.scales + g * (F == U4 ? 32 : 16);
+  const f16v d = from_fp16(scales);
+  for (int r = 0; r < R; r++) {
+    const Row row((uint8_t *)x + r * b.stride, b.inputs);
+    if constexpr (F == U8) acc[r] = plus(acc[r], set1(((const int32_t *)row.correction)[g]));
+    sum[r] = fmadd(to_float(acc[r]), d * set1(row.scale[g]), sum[r]);
+    if constexpr (F == U4) sum[r] = fmadd(from_fp16(scales + 16), set1(((const float *)row.correction)[g]), sum[r]);
   }
 }
 
@@ -83,7 +128,7 @@ static void multiply(const Block &b, int row) {
   if constexpr (F == BF16)
     for (int i = 0; i < b.inputs; i += 2) dot_pair<R>(sum, b.w + 32 * i, x + i * sizeof(Bf16Activation), b.stride);
   else
-    for (int g = 0; g < b.inputs / GROUP; g++) F == U4 ? add_group_u4<R>(sum, b, x, g) : add_group_u8<R>(sum, b, x, g);
+    for (int g = 0; g < b.inputs / GROUP; g++) add_group<F, R>(sum, b, x, g);
   for (int r = 0; r < R; r++) store(b.y + (int64_t)(row + r) * b.outputs, sum[r]);
 }
 

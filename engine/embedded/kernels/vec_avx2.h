@@ -36,6 +36,14 @@ static inline i16v set1(int32_t x) { return {_mm256_set1_epi32(x), _mm256_set1_e
 static inline i16v to_int(f16v x) { return {_mm256_cvtps_epi32(x.lo), _mm256_cvtps_epi32(x.hi)}; }
 static inline f16v to_float(i16v x) { return {_mm256_cvtepi32_ps(x.lo), _mm256_cvtepi32_ps(x.hi)}; }
 
+static inline i16v plus(i16v a, i16v b) { return {_mm256_add_epi32(a.lo, b.lo), _mm256_add_epi32(a.hi, b.hi)}; }
+static inline i16v minus(i16v a, i16v b) { return {_mm256_sub_epi32(a.lo, b.lo), _mm256_sub_epi32(a.hi, b.hi)}; }
+static inline i16v shifted_up(i16v x) { return {_mm256_slli_epi32(x.lo, 8), _mm256_slli_epi32(x.hi, 8)}; }
+static inline i16v high_bytes(i16v x) {  // of a number of two signed bytes
+  const i16v y = plus(x, set1(128));
+  return {_mm256_srai_epi32(y.lo, 8), _mm256_srai_epi32(y.hi, 8)};
+}
+
 // In two steps, because 2^n alone may lie beyond the floats; |n| <= 250.
 static inline __m256 times_two_to(__m256 x, __m256i n) {
   const __m256i bias = _mm256_set1_epi32(127), half = _mm256_srai_epi32(n, 1), rest = _mm256_sub_epi32(n, half);

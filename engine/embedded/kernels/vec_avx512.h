@@ -26,6 +26,10 @@ static inline i16v set1(int32_t x) { return _mm512_set1_epi32(x); }
 static inline i16v to_int(f16v x) { return _mm512_cvtps_epi32(x); }
 static inline f16v to_float(i16v x) { return _mm512_cvtepi32_ps(x); }
 static inline int32_t sum_of(i16v a, i16v b) { return _mm512_reduce_add_epi32(_mm512_add_epi32(a, b)); }
+static inline i16v plus(i16v a, i16v b) { return _mm512_add_epi32(a, b); }
+static inline i16v minus(i16v a, i16v b) { return _mm512_sub_epi32(a, b); }
+static inline i16v shifted_up(i16v x) { return _mm512_slli_epi32(x, 8); }
+static inline i16v high_bytes(i16v x) { return _mm512_srai_epi32(plus(x, set1(128)), 8); }  // of a number of two signed bytes
 static inline void store_bytes(void *p, i16v x) { _mm_storeu_si128((__m128i *)p, _mm512_cvtepi32_epi8(x)); }
 
 static inline f16v from_fp16(const uint16_t *p) { return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)p)); }

@@ -1,0 +1,211 @@
+"""Doors, bodies, states and measurements: what happens around a request."""
+
+import asyncio
+import hashlib
+import json
+import logging
+import threading
+from typing import Any
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from server.app import build
+from server.settings import Settings
+from tests.server.fakes import FakeEngine, ask, client, ready, says, served, text
+
+TEXT = text()
+CHAT = "/v1/chat/completions"
+BODY = {"model": "tiny", "messages": [{"role": "user", "content": "Hello"}]}
+
+
+def engine(**given: Any) -> FakeEngine:
+    return FakeEngine(says("Hi.", TEXT), **given)
+
+
+def post(app: Any, content: bytes, **headers: str) -> Any:
+    return ask(app, "POST", CHAT, content=content, headers={"content-type": "application/json", **headers})
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"{", b"[]", b"null", b'"x"', b'{"model": "tiny", "messages": [{"role": "user", "content": "\xff"}]}', b"\xff\xfe", b"[" * 5000,
+     b'{"model": "tiny", "messages": [{"role": "user", "content": "\\ud800"}]}', b'{"model": "tiny", "n": ' + b"9" * 5000 + b"}",
+     b'{"model": "tiny", "temperature": NaN}', b'{"model": "tiny", "temperature": 1e999}'],
+)  # fmt: skip
+def test_bodies_that_are_no_request(body: bytes) -> None:
+    answer = post(ready(engine(), TEXT)[0], body)
+    assert answer.status_code == 400
+    error = answer.json()["error"]
+    assert error["type"] == "invalid_request_error" and set(error) == {"message", "type", "param", "code"}
+
+
+def test_large_bodies() -> None:
+    app, _ = ready(engine(), TEXT, max_body_bytes=1000)
+    fits = json.dumps(BODY).encode().ljust(1000)
+    assert post(app, fits).status_code == 200
+    for size in (1001, 10_000_000):
+        answer = post(app, b"x" * size)
+        assert answer.status_code == 413 and answer.json()["error"]["code"] == "body_too_large"
+
+
+@pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", ""])
+def test_only_json_is_read(kind: str) -> None:
+    """A web page may send anything else to any server without asking."""
+    answer = post(ready(engine(), TEXT)[0], json.dumps(BODY).encode(), **{"content-type": kind})
+    assert answer.status_code == 415 and answer.json()["error"]["code"] == "unsupported_media_type"
+
+
+def test_paths_and_methods_that_do_not_exist() -> None:
+    app, _ = ready(engine(), TEXT)
+    missing = ask(app, "GET", "/v1/nothing")
+    assert missing.status_code == 404 and missing.json()["error"]["code"] == "not_found"
+    wrong = ask(app, "DELETE", CHAT)
+    assert wrong.status_code == 405 and wrong.headers["allow"] == "POST" and wrong.json()["error"]["code"] == "method_not_allowed"
+
+
+def test_models() -> None:
+    app, _ = ready(engine(), TEXT)
+    (model,) = ask(app, "GET", "/v1/models").json()["data"]
+    assert model == {"id": "tiny", "object": "model", "created": 1, "owned_by": "stoa", "max_model_len": 512}
+    assert ask(app, "GET", "/v1/models/tiny").json() == model
+    assert ask(app, "GET", "/v1/models/other").json()["error"]["code"] == "model_not_found"
+
+
+def test_keys() -> None:
+    hashed = "sha256:" + hashlib.sha256(b"second").hexdigest()
+    app, _ = ready(engine(), TEXT, api_keys=("first", hashed), host="0.0.0.0")
+    for path in ("/v1/models", "/metrics", "/openapi.json", "/v1/nothing"):
+        for header in ({}, {"authorization": "Bearer third"}, {"authorization": "first"}, {"authorization": "Basic first"}):
+            answer = ask(app, "GET", path, headers=header)
+            assert answer.status_code == 401 and answer.json()["error"]["code"] == "invalid_api_key"
+    for key in ("first", "second"):
+        assert ask(app, "GET", "/v1/models", headers={"authorization": f"Bearer {key}", "host": "example.com"}).status_code == 200
+    assert ask(app, "GET", "/health").status_code == ask(app, "GET", "/ready").status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("host", "status"), [("localhost:8000", 200), ("127.0.0.1", 200), ("[::1]:80", 200), ("evil.example", 403), ("10.0.0.1", 403)]
+)
+def test_without_keys_only_loopback_names_are_answered(host: str, status: int) -> None:
+    assert ask(ready(engine(), TEXT)[0], "GET", "/v1/models", headers={"host": host}).status_code == status
+
+
+def test_cors_is_off_unless_asked_for() -> None:
+    preflight = {"origin": "https://a.example", "access-control-request-method": "POST", "access-control-request-headers": "content-type"}
+    closed = ask(ready(engine(), TEXT)[0], "OPTIONS", CHAT, headers=preflight)
+    assert closed.status_code == 405 and "access-control-allow-origin" not in closed.headers
+    app, _ = ready(engine(), TEXT, cors_origins=("https://a.example",), api_keys=("k",))
+    opened = ask(app, "OPTIONS", CHAT, headers=preflight)
+    assert opened.status_code == 200 and opened.headers["access-control-allow-origin"] == "https://a.example"
+    assert ask(app, "OPTIONS", CHAT, headers=preflight | {"origin": "https://b.example"}).status_code == 400
+
+
+def test_request_ids() -> None:
+    app, _ = ready(engine(), TEXT)
+    assert ask(app, "GET", "/health", headers={"x-request-id": "abc-1"}).headers["x-request-id"] == "abc-1"
+    for odd in ("", "a b", "x" * 200):
+        assert ask(app, "GET", "/health", headers={"x-request-id": odd}).headers["x-request-id"].startswith("req-")
+
+
+def test_the_log_has_one_line_per_request(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "stoa.access")
+    app, _ = ready(engine(), TEXT)
+    ask(app, "GET", "/health")  # probes are not worth a line
+    post(app, json.dumps(BODY).encode(), **{"x-request-id": "abc-1"})
+    (record,) = caplog.records
+    assert record.__dict__["fields"] | {"seconds": 0} == {
+        "request_id": "abc-1",
+        "method": "POST",
+        "path": CHAT,
+        "status": 200,
+        "seconds": 0,
+    }
+
+
+def test_a_bug_is_a_500_that_tells_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    fake = engine()
+    fake.script = lambda request: [None]  # pyright: ignore[reportAttributeAccessIssue]
+    answer = post(ready(fake, TEXT)[0], json.dumps(BODY).encode())
+    assert answer.status_code == 500 and answer.json()["error"]["code"] == "internal_error" and "None" not in answer.text
+    assert "Traceback" in caplog.text
+
+
+def test_loading_then_ready_then_draining() -> None:
+    loaded = threading.Event()
+    fake = engine()
+
+    def slowly(_: Settings) -> Any:
+        loaded.wait()
+        return served(fake, TEXT)
+
+    async def scenario() -> None:
+        app, house = build(Settings(), load=slowly)
+        async with app.router.lifespan_context(app), client(app) as http:
+            assert (await http.get("/health")).status_code == 200
+            assert (await http.get("/ready")).json() == {"status": "loading", "reason": None}
+            early = await http.post(CHAT, json=BODY)
+            assert early.status_code == 503 and early.headers["retry-after"] == "1" and early.json()["error"]["code"] == "not_ready_loading"
+            loaded.set()
+            while (await http.get("/ready")).status_code != 200:
+                await asyncio.sleep(0.001)
+            assert (await http.post(CHAT, json=BODY)).status_code == 200
+            house.drain()
+            assert (await http.get("/ready")).status_code == 503 and (await http.get("/health")).status_code == 200
+            assert (await http.post(CHAT, json=BODY)).json()["error"]["code"] == "not_ready_draining"
+        assert not fake.alive
+
+    asyncio.run(scenario())
+
+
+def test_a_model_that_cannot_be_loaded() -> None:
+    def broken(_: Settings) -> Any:
+        raise ValueError("no such file")
+
+    async def scenario() -> None:
+        app, house = build(Settings(), load=broken)
+        async with app.router.lifespan_context(app), client(app) as http:
+            while house.failure is None:
+                await asyncio.sleep(0.001)
+            for path in ("/ready", "/health"):
+                answer = await http.get(path)
+                assert answer.status_code == 503 and "no such file" in answer.json()["reason"]
+
+    asyncio.run(scenario())
+
+
+def test_a_dead_engine_is_neither_ready_nor_healthy() -> None:
+    fake = engine(alive=False)
+    app, _ = ready(fake, TEXT)
+    assert [ask(app, "GET", path).status_code for path in ("/health", "/ready", "/v1/models")] == [503, 503, 503]
+
+
+def test_metrics() -> None:
+    app, _ = ready(engine(), TEXT)
+    post(app, json.dumps(BODY).encode())
+    post(app, b"{")
+    ask(app, "GET", "/v1/nothing")
+    page = ask(app, "GET", "/metrics")
+    assert page.headers["content-type"].startswith("text/plain")
+    found = {(s.name, *sorted(s.labels.items())): s.value for family in text_string_to_metric_families(page.text) for s in family.samples}
+    assert found["stoa_requests_total", ("route", CHAT), ("status", "200")] == 1
+    assert found["stoa_requests_total", ("route", CHAT), ("status", "400")] == 1
+    assert found["stoa_requests_total", ("route", "other"), ("status", "404")] == 1
+    tokens = len(TEXT.encode("Hi.")) + 1
+    assert found["stoa_time_to_first_token_seconds_count",] == 1 and found["stoa_inter_token_seconds_count",] == tokens - 1
+    assert found["stoa_request_seconds_count", ("route", CHAT)] == 2
+    assert found["stoa_pages", ("state", "free")] == 10
+    for name in ("requests_waiting", "requests_running", "prompt_tokens_total", "generated_tokens_total", "cached_tokens_total"):
+        assert (f"stoa_{name}",) in found
+    for name in ("preemptions_total", "aborts_total"):
+        assert (f"stoa_{name}",) in found
+
+
+def test_openapi_names_every_path_and_refers_to_nothing_missing() -> None:
+    document = ask(ready(engine(), TEXT)[0], "GET", "/openapi.json").json()
+    assert {"/v1/chat/completions", "/v1/completions", "/v1/embeddings", "/v1/models/{model}", "/tokenize", "/ready"} <= set(
+        document["paths"]
+    )
+    references = {part.partition('"')[0] for part in json.dumps(document).split('"$ref": "#/components/schemas/')[1:]}
+    assert references <= set(document["components"]["schemas"])
+    assert document["components"]["schemas"]["ChatRequest"]["additionalProperties"] is False
