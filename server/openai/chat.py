@@ -10,6 +10,7 @@ from server.openai.common import (
     Count,
     Empty,
     LogitBias,
+    Off,
     Penalty,
     Probability,
     Refused,
@@ -99,7 +100,7 @@ class ChatRequest(BaseModel):
     service_tier: Literal["auto", "default"] | None = None
     modalities: Annotated[list[Literal["text"]], Field(min_length=1, max_length=1)] | None = None
     verbosity: Literal["medium"] | None = None
-    store: Literal[False] | None = None
+    store: Off = None
     tools: Empty = None
     tool_choice: Literal["none", "auto"] | None = None
     parallel_tool_calls: bool | None = None

@@ -13,22 +13,23 @@ STRICT = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False, frozen=Tru
 INT64 = 2**63
 
 
-def _refuse(value: Any) -> None:
-    if value is not None:
-        raise PydanticCustomError("unsupported", "This server does not support this field; leave it out")
+def _only(harmless: object) -> BeforeValidator:
+    """Takes null and `harmless`, the value that asks for nothing."""
+
+    def check(value: Any) -> None:
+        if value is not None and (type(value) is not type(harmless) or value != harmless):
+            raise PydanticCustomError("unsupported", "This server does not support this field; leave it out")
+
+    return BeforeValidator(check)
 
 
-def _refuse_some(value: Any) -> None:
-    if value:
-        raise PydanticCustomError("unsupported", "This server does not support this field; leave it out")
+def _shape(*alternatives: dict[str, Any]) -> WithJsonSchema:
+    return WithJsonSchema({"anyOf": [*alternatives, {"type": "null"}], "description": "Not supported."})
 
 
-Refused = Annotated[None, BeforeValidator(_refuse), WithJsonSchema({"type": "null", "description": "Not supported."})]
-Empty = Annotated[
-    None,
-    BeforeValidator(_refuse_some),
-    WithJsonSchema({"anyOf": [{"type": "array", "maxItems": 0}, {"type": "null"}], "description": "Not supported."}),
-]
+Refused = Annotated[None, _only(None), _shape()]
+Empty = Annotated[None, _only([]), _shape({"type": "array", "maxItems": 0})]
+Off = Annotated[None, _only(False), _shape({"const": False})]
 
 Temperature = Annotated[float, Field(ge=0, le=2)] | None
 Probability = Annotated[float, Field(ge=0, le=1)] | None
@@ -48,7 +49,7 @@ Label = Annotated[str, StringConstraints(pattern=r"^[a-zA-Z0-9_-]{1,64}$")]
 class StreamOptions(BaseModel):
     model_config = STRICT
     include_usage: bool | None = None
-    include_obfuscation: Literal[False] | None = None
+    include_obfuscation: Off = None
 
 
 class JsonSchemaFormat(BaseModel):

@@ -157,3 +157,19 @@ def test_logprobs_ignore_temperature_and_bias() -> None:
     assert logprob is not None
     assert logprob.logprob == pytest.approx(float(logits_SY[0].log_softmax(-1)[0]))
     assert logprob.top[0][0] == 2
+
+
+def test_each_token_is_drawn_anew() -> None:
+    """And again the same after a restart: the numbers depend on the seed and the place alone."""
+
+    def tokens() -> list[int | None]:
+        chooser, drawn = Chooser(Sampling(max_tokens=20), 3), []
+        for _ in range(20):
+            ((token, _),) = choose(torch.zeros(1, 50), [chooser])
+            assert token is not None
+            chooser.took(token)
+            drawn.append(token)
+        return drawn
+
+    assert len(set(tokens())) > 10
+    assert tokens() == tokens()

@@ -48,6 +48,7 @@ class FakeEngine:
     running: int = 0
     aborts: int = 0
     alive: bool = True
+    immortal: bool = False  # survives the end of its application
 
     @property
     def info(self) -> ModelInfo:
@@ -82,7 +83,7 @@ class FakeEngine:
         return Stats(running=self.running, aborts=self.aborts, pages_free=10, pages_total=10)
 
     async def close(self) -> None:
-        self.alive = False
+        self.alive = self.immortal
 
     def _check(self, request: Request) -> None:
         if self.refusal is not None:
