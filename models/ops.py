@@ -55,6 +55,10 @@ def add(x_TD: Tensor, y_TD: Tensor) -> Tensor:
     return x_TD + y_TD
 
 
+def scale(x_TD: Tensor, factor: float) -> Tensor:
+    return x_TD * factor
+
+
 @dataclass(frozen=True)
 class Ops:
     rms_norm: Callable[[Tensor, Tensor, float], Tensor] = rms_norm
@@ -63,3 +67,4 @@ class Ops:
     gated: Callable[[Tensor, str], Tensor] = gated
     activate: Callable[[Tensor, str], Tensor] = activate
     add: Callable[[Tensor, Tensor], Tensor] = add
+    scale: Callable[[Tensor, float], Tensor] = scale

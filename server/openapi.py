@@ -11,6 +11,7 @@ from server.openai.common import Error
 
 Json = dict[str, Any]
 REF = "#/components/schemas/{model}"
+EVENT = {"type": "object", "required": ["data"], "properties": {"data": {"type": "string", "description": "A chunk, as JSON, or [DONE]"}}}
 MEANING = {
     400: "A field is wrong, unknown or not supported; `param` names it",
     401: "No key, or an unknown one",
@@ -61,7 +62,7 @@ def _success(endpoint: Endpoint, schemas: dict[type[BaseModel], Json]) -> Json:
         return _response("Done", "text/plain", {"type": "string"})
     found = _response("Done", "application/json", schemas[endpoint.answer])
     if endpoint.streams:
-        found["content"]["text/event-stream"] = {"schema": {"type": "string"}}
+        found["content"]["text/event-stream"] = {"schema": EVENT}
     return found
 
 

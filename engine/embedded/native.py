@@ -5,7 +5,6 @@ same request gives the same tokens in any company.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
@@ -95,6 +94,11 @@ class Kernels:
         z_TD = self.empty(*x_TD.shape)
         self.run(k.ADD, (x_TD, y_TD, z_TD), x_TD.shape)
         return z_TD
+
+    def scale(self, x_TD: Tensor, factor: float) -> Tensor:
+        y_TD = self.empty(*x_TD.shape)
+        self.run(k.SCALE, (x_TD, y_TD), x_TD.shape, (factor,))
+        return y_TD
 
     def embed(self, tokens_T: Tensor, weight: Packed) -> Tensor:
         x_TD = self.empty(len(tokens_T), weight.inputs)
@@ -191,8 +195,13 @@ class NativeBackend:
     def __init__(self, library: k.Library, pages: Mapping[Paged, int], prepare: Callable[[Weight], Weight] = lambda w: w) -> None:
         self.kernels = kernels = Kernels(library)
         self._pages, self._prepare = pages, prepare
-        self.ops = replace(
-            Ops(), rms_norm=kernels.rms_norm, rotate=kernels.rotate, gated=kernels.gated, activate=kernels.activate, add=kernels.add
+        self.ops = Ops(
+            rms_norm=kernels.rms_norm,
+            rotate=kernels.rotate,
+            gated=kernels.gated,
+            activate=kernels.activate,
+            add=kernels.add,
+            scale=kernels.scale,
         )
         self.leaves: dict[str, PagedAttention] = {}
 

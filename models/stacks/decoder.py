@@ -41,7 +41,7 @@ class SandwichLayer(nn.Module):
 class Decoder(nn.Module):
     def __init__(self, arch: Arch, layers: list[nn.Module], backend: Backend) -> None:
         super().__init__()
-        self.arch = arch
+        self.arch, self.ops = arch, backend.ops
         self.embed = backend.embedding("embed", arch.vocab, arch.dim)
         self.layers = nn.ModuleList(layers)
         self.norm = norm(arch.norm, arch.dim, backend.ops)
@@ -51,7 +51,7 @@ class Decoder(nn.Module):
         """x_TD after the final norm."""
         x_TD = self.embed(tokens_T)
         if self.arch.embed_scale != 1:
-            x_TD = x_TD * self.arch.embed_scale
+            x_TD = self.ops.scale(x_TD, self.arch.embed_scale)
         for layer in self.layers:
             x_TD = layer(x_TD, batch)
         return self.norm(x_TD)

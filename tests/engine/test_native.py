@@ -53,6 +53,7 @@ def test_small_operations_equal_torch(kernels: Kernels, tokens: int) -> None:
     x, y, weight = torch.randn(tokens, 96), torch.randn(tokens, 96), torch.rand(96)
     close(kernels.rms_norm(x, weight, 1e-5), ops.rms_norm(x, weight, 1e-5), 1e-6)
     close(kernels.add(x, y), x + y, 1e-7)
+    close(kernels.scale(x, 2.5), x * 2.5, 1e-7)
     for activation in ("silu", "gelu_tanh"):
         close(kernels.gated(x * 4, activation), ops.gated(x * 4, activation), 1e-6)
         close(kernels.activate(x * 4, activation), ops.activate(x * 4, activation), 1e-6)

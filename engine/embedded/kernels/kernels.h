@@ -19,5 +19,6 @@ static void run_item(const Op &op, int item) {
     case GATED:
     case ACTIVATE: return gate(op, item);
     case ADD: return add(op, item);
+    case SCALE: return scale(op, item);
   }
 }

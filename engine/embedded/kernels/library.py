@@ -9,7 +9,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-EMBED, RMS_NORM, ROTATE, QUANTIZE, LINEAR, REMEMBER, ATTEND, COMBINE, GATED, ACTIVATE, ADD = range(11)
+EMBED, RMS_NORM, ROTATE, QUANTIZE, LINEAR, REMEMBER, ATTEND, COMBINE, GATED, ACTIVATE, ADD, SCALE = range(12)
 PAGE, GROUP, SPLIT, MAX_DIM = 16, 32, 256, 256
 
 OP = struct.Struct("=i13i2f9Q")  # op.h: struct Op

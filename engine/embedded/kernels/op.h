@@ -2,7 +2,7 @@
 #pragma once
 #include <cstdint>
 
-enum Code : int32_t { EMBED, RMS_NORM, ROTATE, QUANTIZE, LINEAR, REMEMBER, ATTEND, COMBINE, GATED, ACTIVATE, ADD };
+enum Code : int32_t { EMBED, RMS_NORM, ROTATE, QUANTIZE, LINEAR, REMEMBER, ATTEND, COMBINE, GATED, ACTIVATE, ADD, SCALE };
 enum Format : int32_t { U4 = 4, U8 = 8, BF16 = 16 };
 enum Activation : int32_t { SILU, GELU_TANH };
 

@@ -80,3 +80,10 @@ static void add(const Op &op, int item) {
   const auto *x = (const float *)op.p[0], *y = (const float *)op.p[1];
   for (int64_t i = item * ROWS * dim; i < end; i += 16) store((float *)op.p[2] + i, load(x + i) + load(y + i));
 }
+
+// SCALE  p: x, out  n: T, D  f: factor
+static void scale(const Op &op, int item) {
+  const int64_t dim = op.n[1], end = std::min(rows(op, op.n[0]), (item + 1) * ROWS) * dim;
+  const f16v factor = set1(op.f[0]);
+  for (int64_t i = item * ROWS * dim; i < end; i += 16) store((float *)op.p[1] + i, load((const float *)op.p[0] + i) * factor);
+}
