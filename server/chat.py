@@ -61,7 +61,10 @@ async def prepare(served: Served, body: wire.ChatRequest) -> Plan:
     """Raises ApiError for what cannot be honoured."""
     served.expect(body.model)
     usage, form, logprobs = expect_stream_options(body), grammar(body), _logprobs(body)
-    prompt = await offloaded(_size(body.messages), render, served.text, body.messages, _variables(body, served.text))
+    variables = _variables(body, served.text, form is not None)
+    prompt = await offloaded(_size(body.messages), render, served.text, body.messages, variables)
+    if form is not None and prompt.thinking:
+        raise bad(grammar_field(body), f"{grammar_field(body)}: this model thinks first, and its thoughts would not fit the format")
     limit = _limit(body, room(served.engine.info, len(prompt.tokens), "messages"))
     requests = tuple(_request(served, body, i, prompt, form, limit, logprobs) for i in range(body.n or 1))
     return Plan(served, body, prompt, requests, usage, f"chatcmpl-{uuid4().hex}", int(time.time()))
@@ -105,9 +108,12 @@ def _content(content: wire.Content) -> str:
     return content if isinstance(content, str) else "\n".join(part.text for part in content)
 
 
-def _variables(body: wire.ChatRequest, text: Text) -> dict[str, Any]:
+def _variables(body: wire.ChatRequest, text: Text, formed: bool) -> dict[str, Any]:
+    """What the template is told. An answer that must have a form is given without thoughts, where a model has the choice."""
     known = (text.template.variables if text.template else frozenset[str]()) - OURS
     given: dict[str, Any] = dict(body.chat_template_kwargs or {})
+    if formed and "enable_thinking" in known:
+        given = {"enable_thinking": False, **given}
     if unknown := sorted(given.keys() - known):
         field = f"chat_template_kwargs.{unknown[0]}"
         raise bad(field, f"{field}: this model's chat template does not know it")

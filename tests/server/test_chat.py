@@ -2,13 +2,16 @@
 
 import json
 import math
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from engine.api import EngineStopped, JsonObject, JsonSchema, PromptTooLong, QueueFull, Regex
+from server.text import load_text
 from tests.server.fakes import FakeEngine, ask, ready, says, text
 from tests.server.fakes import text as world
+from tests.server.worlds import save
 
 HELLO = [{"role": "user", "content": "Hello"}]
 TEXT = text()
@@ -312,6 +315,54 @@ def test_an_engine_that_dies_mid_stream_says_so_in_the_stream() -> None:
     answer = ask(app, "POST", URL, json={"model": "tiny", "messages": HELLO, "stream": True})
     last = json.loads(answer.text.strip().split("\n\n")[-1].removeprefix("data: "))
     assert answer.status_code == 200 and last["error"]["code"] == "engine_stopped" and "[DONE]" not in answer.text
+
+
+def test_thoughts_are_told_from_the_answer() -> None:
+    qwen = world("qwen")
+    body = {"model": "tiny", "messages": HELLO}
+    app, _ = ready(FakeEngine(says("<think>\nHm, hm.\n</think>\n\nYes.", qwen)), qwen)
+    answer = ask(app, "POST", URL, json=body).json()
+    assert answer["choices"][0]["message"] | {"role": ""} == {
+        "role": "",
+        "content": "Yes.",
+        "refusal": None,
+        "reasoning_content": "Hm, hm.",
+    }
+    assert answer["usage"]["completion_tokens_details"]["reasoning_tokens"] > 3
+    chunks = events(ask(app, "POST", URL, json=body | {"stream": True}).text)
+    assert (content(chunks, field="reasoning_content"), content(chunks)) == ("Hm, hm.", "Yes.")
+
+
+def test_thinking_can_be_switched_off_and_is_for_a_form() -> None:
+    qwen = world("qwen")
+    wishes = [
+        {"reasoning_effort": "none"},
+        {"chat_template_kwargs": {"enable_thinking": False}},
+        {"response_format": {"type": "json_object"}},
+    ]
+    for wish in wishes:
+        fake = FakeEngine(says("{}", qwen))
+        ask(ready(fake, qwen)[0], "POST", URL, json={"model": "tiny", "messages": HELLO, **wish})
+        assert qwen.decode(fake.requests[0].tokens).endswith("</think>\n\n")
+
+
+def test_old_thoughts_are_not_shown_to_the_model() -> None:
+    qwen = world("qwen")
+    fake = FakeEngine(says("x", qwen))
+    talk = [*HELLO, {"role": "assistant", "content": "<think>secret</think>\n\nYes."}, *HELLO]
+    ask(ready(fake, qwen)[0], "POST", URL, json={"model": "tiny", "messages": talk})
+    assert "secret" not in qwen.decode(fake.requests[0].tokens) and "assistant\nYes.<|im_end|>" in qwen.decode(fake.requests[0].tokens)
+
+
+def test_a_form_and_thoughts_that_the_template_opens_exclude_each_other(tmp_path: Path) -> None:
+    save("qwen", tmp_path)
+    (tmp_path / "chat_template.jinja").write_text("{{ messages[0].content }}<|im_start|>assistant\n<think>\n{# </think> #}")
+    deep = load_text(tmp_path)
+    app, _ = ready(FakeEngine(says("hm</think>yes", deep)), deep)
+    body = {"model": "tiny", "messages": HELLO}
+    assert ask(app, "POST", URL, json=body).json()["choices"][0]["message"]["reasoning_content"] == "hm"
+    answer = ask(app, "POST", URL, json=body | {"response_format": {"type": "json_object"}})
+    assert answer.status_code == 400 and answer.json()["error"]["param"] == "response_format"
 
 
 def test_a_template_that_refuses_is_a_400() -> None:

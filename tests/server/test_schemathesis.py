@@ -43,7 +43,7 @@ def test_a_real_server_has_no_500(server: Running) -> None:
         @given(case=operation.as_strategy())
         def probe(case: Case) -> None:
             name(case, "smollm2")
-            if isinstance(case.body, dict):
+            if isinstance(case.body, dict) and "completions" in case.path:
                 case.body["max_tokens"] = 2
             case.call_and_validate(checks=[not_a_server_error])
 
