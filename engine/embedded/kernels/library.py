@@ -3,6 +3,7 @@
 import ctypes
 import os
 import struct
+import weakref
 from collections.abc import Sequence
 from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
@@ -43,8 +44,10 @@ class Library:
     def __init__(self, library: ctypes.CDLL, threads: int, level: int) -> None:
         self._library, self._level = library, level
         self._pool = ctypes.c_void_p(library.stoa_pool(threads, level))
+        # not at exit: the engine's thread may be at work until the very end
+        weakref.finalize(self, library.stoa_close, self._pool).atexit = False
         self._buffer = bytearray(OP.size)
-        self._one = _address(self._buffer)
+        self._one = address(self._buffer)
 
     @classmethod
     def open(cls, threads: int, level: str | None = None) -> "Library | None":
@@ -73,9 +76,6 @@ class Library:
     def run_packed(self, address: int, count: int) -> None:
         self._library.stoa_run(self._pool, address, count)
 
-    def close(self) -> None:
-        self._library.stoa_close(self._pool)
-
 
 def levels() -> Sequence[str]:
     """The instruction sets that the kernels can use here, the best last. Empty where they were not built or the
@@ -91,11 +91,8 @@ def pack(ops: Sequence[Op]) -> bytearray:
     return buffer
 
 
-def _address(buffer: bytearray) -> int:
+def address(buffer: bytearray) -> int:
     return ctypes.addressof(ctypes.c_char.from_buffer(buffer))
-
-
-address = _address
 
 
 def _load() -> ctypes.CDLL | None:
