@@ -4,7 +4,6 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
-
 # what the output must look like. Compiled by the engine; one that cannot be compiled raises InvalidGrammar
 
 
@@ -132,7 +131,8 @@ class EngineStopped(EngineError):
 
 
 class Engine(Protocol):
-    info: ModelInfo
+    @property
+    def info(self) -> ModelInfo: ...
 
     @property
     def alive(self) -> bool:

@@ -10,13 +10,14 @@ from server.openai.completions import CompletionRequest
 
 Body = ChatRequest | CompletionRequest
 INT64 = 2**63
+COLD = 1e-4  # a logit that is less by 0.01 has e^-100 of the probability
 
 
 def sampling(body: Body, index: int, *, info: ModelInfo, ends: frozenset[int], max_tokens: int, logprobs: int | None) -> Sampling:
     """For the `index`-th of a prompt's sequences."""
     return Sampling(
         max_tokens=max_tokens,
-        temperature=1.0 if body.temperature is None else body.temperature,
+        temperature=_temperature(body.temperature),
         top_p=1.0 if body.top_p is None else body.top_p,
         top_k=body.top_k or 0,
         min_p=body.min_p or 0.0,
@@ -66,6 +67,11 @@ def expect_stream_options(body: Body) -> bool:
     if body.stream_options is not None and not body.stream:
         raise bad("stream_options", "stream_options is only allowed with stream: true")
     return bool(body.stream_options and body.stream_options.include_usage)
+
+
+def _temperature(asked: float | None) -> float:
+    """It divides logits: what is all but greedy is greedy."""
+    return 1.0 if asked is None else 0.0 if asked < COLD else asked
 
 
 def _format(body: Body) -> Grammar | None:

@@ -17,9 +17,7 @@ Strings = Annotated[tuple[str, ...], NoDecode]  # in the environment separated b
 class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="STOA_", toml_file=FILE, extra="forbid", frozen=True)
 
-    model: str = Field(
-        default="smollm2", min_length=1, description="Model to serve: a name, a directory, a .gguf file, wheel:NAME or a hub id"
-    )
+    model: str = Field(default="smollm2", min_length=1, description="A name, a directory, a .gguf file, wheel:NAME or a hub id")
     served_model_name: str | None = Field(default=None, min_length=1, description="What clients call it (default: the model's name)")
     host: str = Field(default="127.0.0.1", description="Address to bind; any but loopback requires an API key")
     port: int = Field(default=8000, ge=0, le=65535, description="Port to bind (0: any free one)")

@@ -61,4 +61,4 @@ def _put_all(batch: list[tuple[Stream, Delta | Exception]]) -> None:
 
 
 def _joined(a: Delta, b: Delta) -> Delta:
-    return Delta(tokens=a.tokens + b.tokens, logprobs=a.logprobs + b.logprobs, finish=b.finish, usage=b.usage)
+    return Delta(tokens=a.tokens + b.tokens, logprobs=a.logprobs + b.logprobs, finish=b.finish, usage=b.usage or a.usage)

@@ -80,7 +80,8 @@ class Sequence:
         elif self.length == self.limit:
             self.finish = "length"
         logprobs = () if logprob is None else (logprob,)
-        return Delta(tokens=(token,), logprobs=logprobs, finish=self.finish, usage=self.usage if self.finish else None)
+        usage = self.usage if self.finish or self.generated == 1 else None
+        return Delta(tokens=(token,), logprobs=logprobs, finish=self.finish, usage=usage)
 
     def abort(self) -> Delta:
         self.finish = "abort"

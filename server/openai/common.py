@@ -34,7 +34,7 @@ Off = Annotated[None, _only(False), _shape({"const": False})]
 Temperature = Annotated[float, Field(ge=0, le=2)] | None
 Probability = Annotated[float, Field(ge=0, le=1)] | None
 Penalty = Annotated[float, Field(ge=-2, le=2)] | None
-Repetition = Annotated[float, Field(gt=0, le=10)] | None
+Repetition = Annotated[float, Field(ge=0.01, le=10)] | None  # it divides logits
 Count = Annotated[int, Field(ge=1, lt=INT64)] | None
 Choices = Annotated[int, Field(ge=1, le=128)] | None
 Seed = Annotated[int, Field(ge=-INT64, lt=INT64)] | None

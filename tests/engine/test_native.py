@@ -1,7 +1,6 @@
 """The compiled CPU kernels against their twins in plain torch, and what only they promise: a row's bits depend on nothing but the row."""
 
 import random
-from collections.abc import Iterator
 
 import pytest
 import torch
@@ -30,12 +29,11 @@ def _inference():
 
 
 @pytest.fixture(scope="module", params=levels())
-def library(request: pytest.FixtureRequest) -> Iterator[Library]:
+def library(request: pytest.FixtureRequest) -> Library:
     """At each instruction set that the processor has."""
     library = Library.open(2, request.param)
     assert library is not None and library.level == request.param
-    yield library
-    library.close()
+    return library
 
 
 @pytest.fixture

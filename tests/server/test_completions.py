@@ -113,7 +113,8 @@ def test_what_cannot_be_honoured_is_refused_by_name(body: dict[str, Any], param:
 
 def test_every_field_of_the_specification_is_known() -> None:
     fields = "best_of echo frequency_penalty logit_bias logprobs max_tokens n presence_penalty seed stop stream stream_options suffix"
-    complete(engine(), **dict.fromkeys([*fields.split(), "temperature", "top_p", "user"]))
+    nulls: dict[str, Any] = dict.fromkeys([*fields.split(), "temperature", "top_p", "user"])
+    complete(engine(), **nulls)
 
 
 def test_without_an_embedding_model() -> None:

@@ -46,8 +46,17 @@ def test_loopback_needs_none(host: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"port": 70000}, {"context": 0}, {"quantize": "int3"}, {"device": "tpu"}, {"api_keys": ("sha256:zz",)}, {"modle": "x"}, {"drain_seconds": -1}]
-)  # fmt: skip
+    "wrong",
+    [
+        {"port": 70000},
+        {"context": 0},
+        {"quantize": "int3"},
+        {"device": "tpu"},
+        {"api_keys": ("sha256:zz",)},
+        {"modle": "x"},
+        {"drain_seconds": -1},
+    ],
+)
 def test_settings_that_make_no_sense(wrong: dict[str, object]) -> None:
     with pytest.raises(ValidationError):
         Settings(**wrong)  # pyright: ignore[reportArgumentType]
