@@ -1,6 +1,7 @@
 """The compiled CPU kernels against their twins in plain torch, and what only they promise: a row's bits depend on nothing but the row."""
 
 import random
+from typing import Any
 
 import pytest
 import torch
@@ -158,16 +159,19 @@ class Pair:
         self.native, self.reference = (build(self.arch, b, context=1024) for b in (self.backend, Reference()))
         self._same_weights()
         for leaf in self.backend.leaves.values():  # what nobody wrote must not be read
-            leaf.keys_PGKT.fill_(torch.nan), leaf.values_PGTK.fill_(torch.nan)
+            leaf.keys_PGKT.fill_(torch.nan)
+            leaf.values_PGTK.fill_(torch.nan)
 
     def _same_weights(self) -> None:
-        twins = dict(self.reference.named_modules())
-        for name, module in self.native.named_modules():
+        twins: dict[str, Any] = dict(self.reference.named_modules())
+        modules: dict[str, Any] = dict(self.native.named_modules())
+        for name, module in modules.items():
             for field, shape in getattr(module, "fields", {}).items():
                 value = quantize(torch.randn(shape) / 8, 8) if len(shape) == 2 else torch.randn(shape)
-                module.assign(field, value), twins[name].assign(field, value)
+                module.assign(field, value)
+                twins[name].assign(field, value)
         for (_, a), (_, b) in zip(self.native.named_parameters(), self.reference.named_parameters(), strict=True):
-            a.data.uniform_(0.5, 1.5), b.data.copy_(a.data)
+            b.data.copy_(a.data.uniform_(0.5, 1.5))
 
     def batch(self, rows: list[tuple[int, int, int]]) -> Batch:
         """rows: (sequence, tokens already seen, new tokens)"""
@@ -211,7 +215,8 @@ def test_a_recorded_step_follows_its_inputs(library: Library) -> None:
     assert torch.equal(tape.replay(), pair.run(tokens, rows))
     later = [(s, c + 1, n) for s, c, n in rows]
     ids.copy_(torch.stack([tokens[s][c] for s, c, _ in later]))
-    batch.positions_T.add_(1), batch.cached_S.add_(1)
+    batch.positions_T.add_(1)
+    batch.cached_S.add_(1)
     assert torch.equal(tape.replay(), pair.run(tokens, later))
 
 
