@@ -76,8 +76,9 @@ Finish = Literal["stop", "length", "abort"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delta:
-    """New tokens of one sequence. The last delta carries `finish`, the first and the last `usage` so
-    far (who stops reading early knows the prompt's share by then). A stop token is counted in usage.completion and appears in `tokens` (the text side drops it)."""
+    """New tokens of one sequence. The last delta carries `finish`; the first and the last carry `usage` so far (who stops
+    reading early knows the prompt's share by then). A stop token is counted in usage.completion and appears in `tokens`
+    (the text side drops it)."""
 
     tokens: tuple[int, ...] = ()
     logprobs: tuple[TokenLogprob, ...] = ()
