@@ -67,10 +67,10 @@ def test_strided_heads(kernels: Kernels, rotated: int) -> None:
 
 
 def rounded_like_the_kernel(x_TI: Tensor) -> Tensor:
-    """Groups of 32 in 8 bits, or in 16 where their largest value is beyond 3 times the row's root mean square."""
+    """Groups of 32 in 8 bits, or in 16 where their largest value is beyond 4 times the row's root mean square."""
     x_TGS = x_TI.unflatten(1, (-1, 32))
     top = x_TGS.abs().amax(-1, keepdim=True)
-    hot = top > 3 * x_TI.square().mean(-1).sqrt()[:, None, None]
+    hot = top > 4 * x_TI.square().mean(-1).sqrt()[:, None, None]
     step = torch.where(top == 0, 1, top) / torch.where(hot, 127 * 256, 127)
     return (torch.round(x_TGS / step) * step).flatten(1)
 

@@ -25,7 +25,7 @@ static void remember(const Op &op, int item) {
 static Keys keys_of(const Op &op, int s, int g) {
   const int64_t head = (int64_t)op.n[2] * PAGE;
   return {(const uint16_t *)op.p[1] + g * head, (const uint16_t *)op.p[2] + g * head, (const int32_t *)op.p[3] + (int64_t)s * op.n[3],
-          head * op.n[1], op.n[2], op.n[7], op.f[0], op.f[1]};
+          head * op.n[1], op.n[2], op.n[7], op.n[3], op.f[0], op.f[1]};
 }
 
 // The rows of tile `tile` of kv head g: pairs (token, head) in order. Returns where each belongs in out.

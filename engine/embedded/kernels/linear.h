@@ -9,7 +9,8 @@
 // from that of 8-bit activations to below that of bf16. A row's result never depends on the rows beside it: the order of
 // its additions is the same for one row and for five hundred.
 
-constexpr float HOT = 3.f;  // of the row's root mean square
+constexpr int AHEAD = 1024;  // bytes: memory is slower than one group's arithmetic, and its own prefetcher stops at every page
+constexpr float HOT = 4.f;  // of the row's root mean square
 
 // A quantized row: I high bytes, G scales, G corrections (U4: scale * sum, float; U8: -128 * sum, int32), I low bytes (zero
 // but in hot groups), G flags.
@@ -109,6 +110,7 @@ static inline void dot_group_of_rows(i16v *acc, const Block &b, const uint8_t *x
 template <int F, int R>
 static inline void add_group(f16v *sum, const Block &b, const uint8_t *x, int g) {
   i16v acc[R];
+  for (int at = 0; at < 64 * F; at += 64) __builtin_prefetch(b.w + g * (64 * F) + at + AHEAD);
   dot_group_of_rows<F, R>(acc, b, x, g);
   const uint16_t *scales = b.scales + g * (F == U4 ? 32 : 16);
   const f16v d = from_fp16(scales);

@@ -11,9 +11,14 @@ struct Keys {  // one kv head of one sequence
   const int32_t *table;
   int64_t page_stride;  // elements between pages
   int dim, window;      // window 0: all
+  int width;            // of the block table
   float scale, softcap;
   const uint16_t *key_page(int page) const { return k + table[page] * page_stride; }
   const uint16_t *value_page(int page) const { return v + table[page] * page_stride; }
+  // Pages lie anywhere in memory, where no hardware prefetcher follows: while the keys of a block are used its values
+  // are fetched, and meanwhile the next block's keys.
+  void fetch_values(int page, int at) const { __builtin_prefetch(value_page(page) + at); }
+  void fetch_keys(int page, int at) const { __builtin_prefetch(key_page(std::min(page, width - 1)) + at); }
   int oldest(int position) const { return window ? std::max(0, position - window + 1) : 0; }
 };
 
@@ -36,6 +41,7 @@ static inline void score_tile(const Keys &keys, Rows &rows, int r0, int page0, i
     for (int p = 0; p < P; p++) acc[r][p] = set1(0.f);
   for (int d = 0; d < keys.dim; d++)
     for (int p = 0; p < P; p++) {
+      if (r0 == 0) keys.fetch_values(page0 + p, d * PAGE);
       const f16v k = from_bf16(page[p] + d * PAGE);
       for (int r = 0; r < R; r++) acc[r][p] = fmadd(set1(rows.q[r0 + r][d]), k, acc[r][p]);
     }
@@ -97,6 +103,7 @@ static inline void mix_tile(const Keys &keys, Rows &rows, int r0, int d0, int pa
     const int end = std::min(PAGE, count - j0);
     for (int j = 0; j < end; j++)
       for (int v = 0; v < V; v++) {
+        if (r0 == 0) keys.fetch_keys(page0 + (j0 + BLOCK) / PAGE, j * keys.dim + d0 + 16 * v);
         const f16v value = from_bf16(page + j * keys.dim + 16 * v);
         for (int r = 0; r < R; r++) acc[r][v] = fmadd(set1(rows.score[r0 + r][j0 + j]), value, acc[r][v]);
       }
