@@ -26,15 +26,16 @@ def load(settings: Settings) -> Served:
     from engine.embedded.load import LoadOptions, load_model
     from engine.embedded.loop import EmbeddedEngine
     from engine.embedded.scheduler import Limits
-    from server.pull import pull
+    from server.pull import bar, pull
     from server.text import load_text
 
-    directory = pull(settings.model)
+    with bar() as progress:
+        directory = pull(settings.model, progress=progress)
     limits = Limits(
         max_running=settings.max_running,
         max_waiting=settings.max_waiting,
         max_step_tokens=settings.max_step_tokens,
-        mixed_step_tokens=settings.mixed_step_tokens,
+        mixed_step_tokens=settings.mixed_step_tokens or (16 if settings.device == "cpu" else 512),
     )
     options = LoadOptions(
         device=settings.device,

@@ -30,7 +30,9 @@ class Settings(BaseSettings):
     max_running: int = Field(default=64, ge=1, description="Sequences computed at the same time")
     max_waiting: int = Field(default=512, ge=1, description="Sequences in the queue before new ones get a 503")
     max_step_tokens: int = Field(default=512, ge=1, description="Tokens of one step while nothing is being generated")
-    mixed_step_tokens: int = Field(default=64, ge=1, description="Tokens of one step while something is")
+    mixed_step_tokens: int | None = Field(
+        default=None, ge=1, description="Prompt tokens of one step while something is, for each answer (default: 16 on a CPU, 512 on a GPU)"
+    )
     drain_seconds: float = Field(default=30.0, ge=0, description="How long SIGTERM waits for answers before it cuts them off")
     max_body_bytes: int = Field(default=8 * 2**20, ge=1, description="Largest request body")
     cors_origins: Strings = Field(default=(), description="Origin of web pages that may call this server (repeatable)")

@@ -17,7 +17,7 @@ class Limits:
     max_running: int = 32  # sequences that hold pages
     max_waiting: int = 256  # more than these are refused
     max_step_tokens: int = 512  # of prompts, in one step
-    mixed_step_tokens: int = 64  # of prompts, in a step that also decodes as many answers: bounds the time between two tokens
+    mixed_step_tokens: int = 16  # of prompts, for each answer that waits for its next token: bounds that wait
 
 
 class Scheduler:
