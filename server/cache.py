@@ -75,21 +75,28 @@ def _empty(directory: Path) -> Path:
 
 @contextmanager
 def bar() -> Generator[Progress]:
-    """A progress bar on standard error, one line per stage."""
+    """A progress bar on standard error, one line per stage; nothing where that is no terminal."""
     from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, TextColumn, TransferSpeedColumn
     from rich.progress import Progress as Bars
 
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
-    with Bars(*columns, console=Console(stderr=True)) as bars:
-        tasks: dict[str, int] = {}
+    console = Console(stderr=True)
+    bars = Bars(*columns, console=console, disable=not console.is_terminal)
+    tasks: dict[str, int] = {}
 
-        def show(stage: str, done: int, total: int | None) -> None:
-            if stage not in tasks:
-                tasks[stage] = bars.add_task(stage if len(stage) <= 32 else f"{stage[:31]}…", total=total)
-            bars.update(bars.task_ids[tasks[stage]], completed=done, total=total)
+    def show(stage: str, done: int, total: int | None) -> None:
+        if not tasks:
+            bars.start()  # not before there is something to show
+        if stage not in tasks:
+            tasks[stage] = bars.add_task(stage if len(stage) <= 32 else f"{stage[:31]}…", total=total)
+        bars.update(bars.task_ids[tasks[stage]], completed=done, total=total)
 
+    try:
         yield show
+    finally:
+        if tasks and not bars.disable:
+            bars.stop()
 
 
 def silent(stage: str, done: int, total: int | None) -> None:

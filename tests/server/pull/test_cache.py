@@ -55,9 +55,16 @@ def test_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     assert cache.default_home() == tmp_path / "xdg" / "stoa"
 
 
-def test_the_progress_bar_takes_any_progress(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_progress_bar_takes_any_progress(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")  # rich takes that for a terminal
     with cache.bar() as progress:
         progress("download x", 1, None)
         progress("download x", 5, 10)
         progress("unpack " + "long" * 20, 10, 10)
     assert "download x" in capsys.readouterr().err
+
+
+def test_logs_hold_no_progress_bar(capsys: pytest.CaptureFixture[str]) -> None:
+    with cache.bar() as progress:
+        progress("download x", 1, None)
+    assert capsys.readouterr().err == ""
