@@ -1,4 +1,4 @@
-"""Recording: what a decode step does is written down once and replayed in one call, as CUDA graphs do on a GPU.
+"""Recording: what a step does is written down once and replayed in one call, as CUDA graphs do on a GPU.
 
 While a `Tape` records, kernels are noted and not run, and any other work that torch is asked to do is an error: it would
 be missing from the replay. Afterwards the buffers that passed between kernels are laid into one small arena, each
