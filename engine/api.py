@@ -4,6 +4,9 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
+import numpy as np
+from numpy.typing import NDArray
+
 # what the output must look like. Compiled by the engine; one that cannot be compiled raises InvalidGrammar
 
 
@@ -27,7 +30,26 @@ class Choice:
     options: tuple[str, ...]
 
 
-Grammar = JsonSchema | JsonObject | Regex | Choice
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lark:
+    """In the Lark syntax of llguidance (its docs/syntax.md), special tokens as <[ID]>."""
+
+    source: str
+
+
+Grammar = JsonSchema | JsonObject | Regex | Choice | Lark
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Closing:
+    """Brings what a grammar has begun to its end: in the last `tokens` before max_tokens, and once the answer has gone in
+    circles, the first of `marks` that the grammar allows is written, until the grammar is complete. Where a string may not end
+    yet (a format, a pattern, a least length), the model goes on for a quarter of `tokens`, then `fillers` are tried in turn. An
+    answer that could end where this would begin is left alone. One that was brought to its end has finish="length"."""
+
+    tokens: int = 64
+    marks: tuple[str, ...] = ('"', "}", "]", ")", ",")  # the end of a string comes first: within one the others are text
+    fillers: tuple[str, ...] = ("@", ".", "-", ":", "T", "Z", "0", "1", "2", "a", " ")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +77,7 @@ class Request:
     sampling: Sampling
     grammar: Grammar | None = None
     priority: int = 0  # lower runs first
+    closing: Closing | None = None  # with a grammar
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,6 +131,7 @@ class ModelInfo:
     context: int  # prompt and completion together, in tokens
     vocab: int
     architecture: str = ""
+    parameters: int | None = None  # None: not known
     extra: dict[str, str] = field(default_factory=dict[str, str])
 
 
@@ -122,9 +146,6 @@ class InvalidGrammar(EngineError): ...
 
 
 class QueueFull(EngineError): ...
-
-
-class NoEmbeddingModel(EngineError): ...
 
 
 class EngineStopped(EngineError):
@@ -145,8 +166,45 @@ class Engine(Protocol):
         before the first delta."""
         ...
 
-    async def embed(self, batch: Sequence[tuple[int, ...]]) -> list[list[float]]: ...
-
     def stats(self) -> Stats: ...
+
+    async def close(self) -> None: ...
+
+
+# encoders: token ids in, one row of numbers out
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sentence:
+    """What an encoder reads at once, special tokens included. `segments`: BERT's token types; (): all 0."""
+
+    tokens: tuple[int, ...]
+    segments: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EncoderInfo:
+    """`output` "vector": an embedding; "score": the logits of a classifier, `width` of them."""
+
+    output: Literal["vector", "score"]
+    width: int
+    max_tokens: int  # of one sentence
+    vocab: int
+    pooling: str  # "mean", "cls" ...; with "+normalize"; "" of a classifier
+    architecture: str = ""
+
+
+class Encoder(Protocol):
+    @property
+    def info(self) -> EncoderInfo: ...
+
+    @property
+    def alive(self) -> bool: ...
+
+    async def embed(self, batch: Sequence[Sentence]) -> NDArray[np.float32]:
+        """Rows [len(batch), width], in the order of `batch`, the same whatever else is computed beside it. Sentences of
+        several calls are computed together. Cancelling the call takes back what has not begun. Raises EngineError:
+        PromptTooLong for a sentence over max_tokens, QueueFull, EngineStopped."""
+        ...
 
     async def close(self) -> None: ...

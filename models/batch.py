@@ -21,12 +21,14 @@ from models.spec import Attention, Paged
 class Batch:
     """positions_T int64; starts_S1 int32 [S+1]; cached_S int32: tokens of each sequence remembered before this step;
     pages: per cache layout the block table int32 [S, W], entry j holding tokens j*page..(j+1)*page-1 (-1: freed or
-    not yet needed). All on the model's device."""
+    not yet needed); segments_T int64: kinds of the tokens, for models that have several (None: all are 0). All on the
+    model's device."""
 
     positions_T: Tensor
     starts_S1: Tensor
     cached_S: Tensor
     pages: Mapping[Paged, Tensor] = field(default_factory=dict[Paged, Tensor])
+    segments_T: Tensor | None = None
 
     @cached_property
     def spans(self) -> list[tuple[slice, int]]:
@@ -36,7 +38,8 @@ class Batch:
 
 
 Attend = Callable[[Tensor, Tensor, Tensor, Batch], Tensor]
-"""(q_THK, k_TGK, v_TGK, batch) -> out_THK. Remembers k and v, then lets q look at all that its mask allows.
+"""(q_THK, k_TGK, v_TGK, batch) -> out_THK. Remembers k and v, then lets q look at all that its mask allows. With a mask
+that looks ahead it remembers nothing: every sequence of the batch is whole, cached_S is 0.
 Inputs may be strided views whose last axis is contiguous; rows of q are queries after RoPE and QK norm."""
 
 

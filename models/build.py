@@ -6,24 +6,43 @@ from models.batch import Backend
 from models.parts.attention import AttentionPart
 from models.parts.ffn import FeedForward
 from models.parts.positions import Rotary
-from models.spec import Arch, Attention, LatentAttention, Layer, Mixer, Rope
-from models.stacks.decoder import Decoder, PreLayer, SandwichLayer
+from models.spec import Arch, Attention, Classifier, LatentAttention, Layer, Mixer, Next, Pooled, Rope
+from models.stacks.decoder import Decoder
+from models.stacks.encoder import Encoder
+from models.stacks.layers import PostLayer, PreFfnLayer, PreLayer, SandwichLayer
+
+PLACEMENTS = {"pre": PreLayer, "pre_ffn": PreFfnLayer, "post": PostLayer, "sandwich": SandwichLayer}
 
 
 def build(arch: Arch, backend: Backend, *, context: int) -> Decoder:
     """`context`: positions that the RoPE tables hold. Norm weights and tables are made on torch's default device
-    (`with torch.device("cuda"): build(...)`), everything else where `backend` says."""
+    (`with torch.device("cuda"): build(...)`), everything else where `backend` says. Raises ValueError for an encoder."""
+    match arch.output:
+        case Next():
+            return Decoder(arch, _layers(arch, backend, context), backend)
+        case Pooled() | Classifier():
+            raise ValueError("this model is an encoder: it makes vectors or scores of texts, but no text")
+
+
+def build_encoder(arch: Arch, backend: Backend, *, context: int) -> Encoder:
+    """The same for encoders. Raises ValueError for a decoder."""
+    match arch.output:
+        case Next():
+            raise ValueError("this model is a decoder: it makes text, but no vectors or scores")
+        case Pooled() | Classifier() as output:
+            return Encoder(arch, output, _layers(arch, backend, context), backend)
+
+
+def _layers(arch: Arch, backend: Backend, context: int) -> list[nn.Module]:
     ropes = {m.position for layer in arch.layers if isinstance(m := layer.mixer, Attention) and m.position}
     rotaries = {rope: Rotary(rope, context, backend.ops) for rope in ropes}
-    layers = [_layer(f"layers.{i}", spec, arch.dim, backend, rotaries) for i, spec in enumerate(arch.layers)]
-    return Decoder(arch, layers, backend)
+    return [_layer(f"layers.{i}", spec, arch.dim, backend, rotaries) for i, spec in enumerate(arch.layers)]
 
 
 def _layer(name: str, spec: Layer, dim: int, backend: Backend, rotaries: dict[Rope, Rotary]) -> nn.Module:
     mixer = _mixer(f"{name}.mixer", spec.mixer, dim, backend, rotaries)
     ffn = FeedForward(f"{name}.ffn", spec.ffn, dim, backend)
-    kind = {"pre": PreLayer, "sandwich": SandwichLayer}[spec.placement]
-    return kind(spec, dim, mixer, ffn, backend.ops)
+    return PLACEMENTS[spec.placement](spec, dim, mixer, ffn, backend.ops)
 
 
 def _mixer(name: str, spec: Mixer, dim: int, backend: Backend, rotaries: dict[Rope, Rotary]) -> nn.Module:

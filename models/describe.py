@@ -1,9 +1,9 @@
 """What an architecture is, in numbers: counted from its spec, before any module exists. For `stoa arch`."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from models.spec import MLP, Arch, Attention, LatentAttention, Layer, Mixer, Norm, groups
+from models.spec import MLP, Arch, Attention, Classifier, Dense, LatentAttention, Layer, Mask, Mixer, Next, Norm, Pooled, groups
 
 
 @dataclass(frozen=True)
@@ -29,8 +29,8 @@ class Description:
     layers: int
     context: int
     parameters: int
-    flops_per_token: int  # at the start of a sequence; two per multiply-add
-    flops_per_token_full: int  # with the whole context remembered
+    flops_per_token: int  # at the start of a sequence (of an encoder: in one of one token); two per multiply-add
+    flops_per_token_full: int  # with the whole context remembered (of an encoder: in a sequence as long)
     caches: tuple[CacheGroup, ...]
     bytes_per_token: int
     bytes_per_context: int
@@ -56,15 +56,18 @@ def describe(arch: Arch, *, context: int | None = None, bytes_per_number: int = 
 
 def parameters(arch: Arch) -> int:
     """Numbers in all matrices, biases and norms."""
-    embeddings = arch.vocab * arch.dim * (1 if arch.tied else 2)
-    return embeddings + _norm(arch.norm, arch.dim) + sum(_layer(layer, arch.dim) for layer in arch.layers)
+    rows = arch.vocab + (arch.position.count if arch.position else 0) + arch.segments
+    norms = _norm(arch.embed_norm, arch.dim) + _norm(arch.norm, arch.dim)
+    return rows * arch.dim + norms + sum(_layer(layer, arch.dim) for layer in arch.layers) + _output(arch)
 
 
 def flops(arch: Arch, tokens: int) -> int:
     """To compute one more token and its logits when `tokens` (itself included) are seen: 2 for each multiply-add of a
-    matrix or of attention; norms, rotations and activations are left out."""
-    matrices = arch.vocab * arch.dim + sum(_mixer_matrices(x.mixer, arch.dim) + _ffn_matrices(x.ffn, arch.dim) for x in arch.layers)
-    return 2 * (matrices + sum(_attended(layer.mixer, tokens) for layer in arch.layers))
+    matrix or of attention; norms, rotations and activations are left out, and of encoders what is done once for a
+    whole sequence."""
+    logits = arch.vocab * arch.dim if isinstance(arch.output, Next) else 0
+    matrices = sum(_mixer_matrices(x.mixer, arch.dim) + _ffn_matrices(x.ffn, arch.dim) for x in arch.layers)
+    return 2 * (logits + matrices + sum(_attended(layer.mixer, tokens) for layer in arch.layers))
 
 
 def cache_bytes(arch: Arch, tokens: int, bytes_per_number: int = 2) -> int:
@@ -72,13 +75,33 @@ def cache_bytes(arch: Arch, tokens: int, bytes_per_number: int = 2) -> int:
     return bytes_per_number * sum(cache.floats(tokens) * len(layers) for cache, layers in groups(arch).items())
 
 
+def _output(arch: Arch) -> int:
+    match arch.output:
+        case Next():
+            return 0 if arch.tied else arch.vocab * arch.dim
+        case Pooled(pooling=kinds, layers=layers):
+            return _dense(layers, arch.dim * len(kinds))
+        case Classifier(labels=labels, hidden=hidden):
+            return _dense((hidden, Dense(width=labels)), arch.dim)
+
+
+def _dense(layers: Sequence[Dense], inputs: int) -> int:
+    widths = (inputs, *(layer.width for layer in layers))
+    return sum(layer.width * (i + layer.bias) + _norm(layer.norm, layer.width) for i, layer in zip(widths, layers, strict=False))
+
+
+_NORMS = {"pre": 2, "pre_ffn": 1, "post": 2, "sandwich": 4}
+
+
 def _layer(layer: Layer, dim: int) -> int:
-    norms = _norm(layer.norm, dim) * (2 if layer.placement == "pre" else 4)
+    norms = _norm(layer.norm, dim) * _NORMS[layer.placement]
     return norms + _mixer(layer.mixer, dim) + _ffn_matrices(layer.ffn, dim) + _ffn_biases(layer.ffn, dim)
 
 
-def _norm(norm: Norm, dim: int) -> int:
-    return dim if norm.kind == "rms" else 2 * dim
+def _norm(norm: Norm | None, dim: int) -> int:
+    if norm is None:
+        return 0
+    return 2 * dim if norm.kind == "layer" else dim
 
 
 def _mixer(mixer: Mixer, dim: int) -> int:
@@ -110,9 +133,15 @@ def _attended(mixer: Mixer, tokens: int) -> int:
     """Multiply-adds of one query with the keys and the values it sees."""
     match mixer:
         case Attention(heads=h, head_dim=k, mask=mask):
-            return 2 * h * k * min(tokens, mask.reach or tokens)
+            return 2 * h * k * _seen(mask, tokens)
         case LatentAttention(heads=h, kv_rank=r, rope_dim=k):
             return h * (2 * r + k) * tokens
+
+
+def _seen(mask: Mask, tokens: int) -> int:
+    """Tokens that the last of `tokens` sees; of an encoder's, one in the middle."""
+    back, ahead = (tokens if n is None else n for n in (mask.reach, mask.ahead))
+    return min(tokens, back + ahead)
 
 
 def _variant(name: str, arch: Arch, tokens: int, bytes_per_number: int) -> Variant:
@@ -121,7 +150,10 @@ def _variant(name: str, arch: Arch, tokens: int, bytes_per_number: int) -> Varia
 
 
 def _variants(arch: Arch) -> dict[str, Arch]:
-    """MLA with the sizes that DeepSeek-V2 chose (arXiv 2405.04434): latent 4 head dimensions, rotary key half a one."""
+    """None of what remembers nothing. MLA with the sizes that DeepSeek-V2 chose (arXiv 2405.04434): latent 4 head
+    dimensions, rotary key half a one."""
+    if not groups(arch):
+        return {}
     return {
         "MHA": _map(arch, lambda a: replace(a, kv_heads=a.heads)),
         "GQA": _map(arch, lambda a: replace(a, kv_heads=_grouped(a))),

@@ -16,15 +16,16 @@ class ConfigError(ValueError):
 
 # keys that say nothing about the arithmetic of a forward pass
 _HARMLESS = """
-    _attn_implementation _attn_implementation_autoset _commit_hash _name_or_path architectures attention_dropout auto_map
-    begin_suppress_tokens bos_token_id cache_implementation diversity_penalty do_sample dtype early_stopping
-    embd_pdrop eos_token_id exponential_decay_length_penalty finetuning_task forced_bos_token_id forced_eos_token_id
-    gradient_checkpointing hidden_dropout id2label initializer_range is_llama_config keys_to_ignore_at_inference label2id
-    length_penalty max_length min_length model_type no_repeat_ngram_size num_beam_groups num_beams num_return_sequences
-    output_attentions output_hidden_states output_scores pad_token_id prefix pretraining_tp problem_type repetition_penalty
-    resid_pdrop return_dict return_dict_in_generate sep_token_id suppress_tokens task_specific_params temperature tf_legacy_loss
-    tokenizer_class top_k top_p torch_dtype torchscript transformers.js_config transformers_version typical_p unsloth_fixed
-    unsloth_version use_bfloat16 use_cache
+    _attn_implementation _attn_implementation_autoset _commit_hash _name_or_path architectures attention_dropout
+    attention_probs_dropout_prob auto_map begin_suppress_tokens bos_token_id cache_implementation classifier_dropout
+    diversity_penalty do_sample dtype early_stopping embd_pdrop eos_token_id exponential_decay_length_penalty finetuning_task
+    forced_bos_token_id forced_eos_token_id gradient_checkpointing hidden_dropout hidden_dropout_prob id2label initializer_range
+    is_llama_config keys_to_ignore_at_inference label2id length_penalty max_length min_length model_type no_repeat_ngram_size
+    num_beam_groups num_beams num_return_sequences output_attentions output_hidden_states output_scores pad_token_id prefix
+    pretraining_tp problem_type repetition_penalty resid_pdrop return_dict return_dict_in_generate
+    sbert_ce_default_activation_function sentence_transformers sep_token_id suppress_tokens task_specific_params temperature
+    tf_legacy_loss tokenizer_class top_k top_p torch_dtype torchscript transformers.js_config transformers_version typical_p
+    unsloth_fixed unsloth_version use_bfloat16 use_cache
 """
 HARMLESS = frozenset(_HARMLESS.split())
 
@@ -69,6 +70,18 @@ class Config:
         if not all(isinstance(item, of) for item in value):
             raise ConfigError(f"{self.where}: every item of {key} must be {of.__name__}")
         return tuple(value)
+
+    def ignore(self, *keys: str) -> None:
+        """Keys that change nothing in this family."""
+        self._read.update(keys)
+
+    def first(self, key: str) -> str:
+        """The first string of a list; "" where there is none."""
+        return (self.items(key, str) or ("",))[0]
+
+    def size(self, key: str, default: int) -> int:
+        """How many entries a nested object has."""
+        return len(self._typed(key, dict, {})) or default
 
     def part(self, key: str) -> "Config | None":
         """A nested object, whose keys are watched too. None when absent."""

@@ -1,11 +1,13 @@
 """The arithmetic between the matrices, in plain torch. A backend may replace any of it by something faster
 (`dataclasses.replace(Ops(), rms_norm=...)`); these functions are the ground truth it is compared with.
 
-Replacements keep the signatures, never write to their inputs, and return contiguous tensors of the input's dtype.
+Replacements keep the signatures, never write to their inputs, and return contiguous tensors of the input's dtype where
+nothing else is said.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
@@ -15,6 +17,8 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "silu": F.silu,
     "gelu": F.gelu,
     "gelu_tanh": lambda x: F.gelu(x, approximate="tanh"),
+    "relu": F.relu,
+    "tanh": torch.tanh,
 }
 
 
@@ -51,6 +55,33 @@ def activate(x_TF: Tensor, activation: str) -> Tensor:
     return ACTIVATIONS[activation](x_TF)
 
 
+def pool(x_TD: Tensor, starts_S1: Tensor, kind: str) -> Tensor:
+    """float32 y_SD: one row for all rows of a sequence. `kind` is a models.spec.Pooling."""
+    starts = starts_S1.tolist()
+    return torch.stack([POOLINGS[kind](x_TD[a:b].float()) for a, b in pairwise(starts)])
+
+
+def _weighted_mean(x_MD: Tensor) -> Tensor:
+    """The n-th row counts n times (Muennighoff 2022, arXiv 2202.08904)."""
+    weight_M = torch.arange(1, len(x_MD) + 1, dtype=x_MD.dtype, device=x_MD.device)
+    return weight_M @ x_MD / weight_M.sum()
+
+
+POOLINGS: dict[str, Callable[[Tensor], Tensor]] = {
+    "cls": lambda x_MD: x_MD[0],
+    "max": lambda x_MD: x_MD.amax(0),
+    "mean": lambda x_MD: x_MD.mean(0),
+    "mean_sqrt_len": lambda x_MD: x_MD.sum(0) / len(x_MD) ** 0.5,
+    "weighted_mean": _weighted_mean,
+    "last": lambda x_MD: x_MD[-1],
+}
+
+
+def normalize(y_SE: Tensor) -> Tensor:
+    """Rows of length 1; one that is 0 stays it."""
+    return F.normalize(y_SE, dim=-1)
+
+
 def add(x_TD: Tensor, y_TD: Tensor) -> Tensor:
     return x_TD + y_TD
 
@@ -68,3 +99,5 @@ class Ops:
     activate: Callable[[Tensor, str], Tensor] = activate
     add: Callable[[Tensor, Tensor], Tensor] = add
     scale: Callable[[Tensor, float], Tensor] = scale
+    pool: Callable[[Tensor, Tensor, str], Tensor] = pool
+    normalize: Callable[[Tensor], Tensor] = normalize

@@ -80,16 +80,17 @@ def attend(spec: Attention, q_QHK: Tensor, k_MGK: Tensor, v_MGK: Tensor) -> Tens
     scores_HQM = torch.einsum("qhk,mhk->hqm", q_QHK.float(), k_MHK) * scale
     if spec.softcap is not None:
         scores_HQM = (scores_HQM / spec.softcap).tanh() * spec.softcap
-    hidden_QM = ~visible(len(q_QHK), len(k_MGK), spec.mask.reach, q_QHK.device)
+    hidden_QM = ~visible(len(q_QHK), len(k_MGK), spec.mask.reach, q_QHK.device, spec.mask.ahead)
     weights_HQM = scores_HQM.masked_fill(hidden_QM, -torch.inf).softmax(-1)
     return torch.einsum("hqm,mhk->qhk", weights_HQM, v_MHK).to(q_QHK.dtype)
 
 
-def visible(queries: int, keys: int, reach: int | None, device: torch.device) -> Tensor:
-    """bool [Q, M]: may the query see the key? The queries are the last of the keys' positions."""
+def visible(queries: int, keys: int, reach: int | None, device: torch.device, ahead: int | None = 0) -> Tensor:
+    """bool [Q, M]: may the query see the key? The queries are the last of the keys' positions; `reach` and `ahead` are
+    those of a mask."""
     key_M = torch.arange(keys, device=device)
     distance_QM = key_M[keys - queries :, None] - key_M
-    return (distance_QM >= 0) & (distance_QM < (keys if reach is None else reach))
+    return (-distance_QM <= (keys if ahead is None else ahead)) & (distance_QM < (keys if reach is None else reach))
 
 
 def assign_dense(module: nn.Module, field: str, value: Weight) -> None:
@@ -98,8 +99,8 @@ def assign_dense(module: nn.Module, field: str, value: Weight) -> None:
     module.get_buffer(field).copy_(dense)
 
 
-def whole(lengths: Sequence[int]) -> Batch:
+def whole(lengths: Sequence[int], segments_T: Tensor | None = None) -> Batch:
     """The batch of sequences with these lengths, nothing cached and no pages."""
     starts = torch.tensor([0, *lengths]).cumsum(0).int()
     positions = torch.cat([torch.arange(n) for n in lengths])
-    return Batch(positions, starts, torch.zeros(len(lengths), dtype=torch.int32))
+    return Batch(positions, starts, torch.zeros(len(lengths), dtype=torch.int32), segments_T=segments_T)

@@ -5,7 +5,7 @@ What a layer must remember (its caches) is a pure function of its spec, so memor
 
 from dataclasses import dataclass
 from math import prod
-from typing import Literal, TypeVar, dataclass_transform
+from typing import ClassVar, Literal, TypeVar, dataclass_transform
 
 T = TypeVar("T")
 
@@ -20,7 +20,7 @@ def spec(cls: type[T]) -> type[T]:
 
 @spec
 class Norm:
-    kind: Literal["rms", "layer"] = "rms"
+    kind: Literal["rms", "layer", "layer_unbiased"] = "rms"
     eps: float = 1e-6
 
 
@@ -72,14 +72,21 @@ class Rope:
     scaling: Scaling | None = None
 
 
-# masks: who may look at whom. `reach` is all a cache needs to know
+@spec
+class Learned:
+    """A row of its own for each of `count` positions, added to the embedding."""
+
+    count: int
+
+
+# masks: who may look at whom. `reach`: how many tokens back, the token itself included; `ahead`: how many tokens
+# further on (None: all). A cache needs to know no more
 
 
 @spec
 class Causal:
-    @property
-    def reach(self) -> int | None:
-        return None
+    reach: ClassVar[int | None] = None
+    ahead: ClassVar[int | None] = 0
 
 
 @spec
@@ -87,13 +94,37 @@ class Window:
     """A token sees itself and the `size - 1` tokens before it."""
 
     size: int
+    ahead: ClassVar[int | None] = 0
 
     @property
     def reach(self) -> int | None:
         return self.size
 
 
-Mask = Causal | Window
+@spec
+class Full:
+    """Every token sees the whole sequence."""
+
+    reach: ClassVar[int | None] = None
+    ahead: ClassVar[int | None] = None
+
+
+@spec
+class Neighbourhood:
+    """A token sees itself and `distance` tokens on either side."""
+
+    distance: int
+
+    @property
+    def reach(self) -> int | None:
+        return self.distance + 1
+
+    @property
+    def ahead(self) -> int | None:
+        return self.distance
+
+
+Mask = Causal | Window | Full | Neighbourhood
 
 
 # mixers: how tokens exchange information
@@ -129,13 +160,57 @@ Mixer = Attention | LatentAttention
 
 # feed-forward
 
+Activation = Literal["silu", "gelu", "gelu_tanh", "relu", "tanh"]
+
 
 @spec
 class MLP:
     hidden: int
-    activation: Literal["silu", "gelu", "gelu_tanh"] = "silu"
+    activation: Activation = "silu"
     gated: bool = True
     bias: bool = False
+
+
+# outputs: what becomes of the rows behind the last layer
+
+Pooling = Literal["cls", "max", "mean", "mean_sqrt_len", "weighted_mean", "last"]
+
+
+@spec
+class Dense:
+    """norm(activation(linear(x))), each of the two only where it is given."""
+
+    width: int  # outputs
+    bias: bool = True
+    activation: Activation | None = None
+    norm: Norm | None = None
+
+
+@spec
+class Next:
+    """Logits of the token that comes next: a decoder."""
+
+
+@spec
+class Pooled:
+    """One vector for each sequence: its rows pooled (in several ways: one beside the other), then `layers`, then cut to
+    length 1 if `normalize` (Reimers & Gurevych 2019, arXiv 1908.10084)."""
+
+    pooling: tuple[Pooling, ...] = ("mean",)
+    layers: tuple[Dense, ...] = ()
+    normalize: bool = False
+
+
+@spec
+class Classifier:
+    """One logit per label for each sequence: its rows pooled, then `hidden`, then one linear layer."""
+
+    labels: int
+    pooling: Pooling = "cls"
+    hidden: Dense
+
+
+Output = Next | Pooled | Classifier
 
 
 # the whole
@@ -143,24 +218,42 @@ class MLP:
 
 @spec
 class Layer:
-    """pre: x + f(norm(x)).  sandwich: x + norm(f(norm(x)))."""
+    """pre: x + f(norm(x)).  pre_ffn: the same, but the mixer reads x as it is.  post: norm(x + f(x)).
+    sandwich: x + norm(f(norm(x)))."""
 
     mixer: Mixer
     ffn: MLP
     norm: Norm = Norm()
-    placement: Literal["pre", "sandwich"] = "pre"
+    placement: Literal["pre", "pre_ffn", "post", "sandwich"] = "pre"
 
 
 @spec
 class Arch:
+    """A decoder if `output` is Next, otherwise an encoder, which reads whole sequences and remembers nothing."""
+
     dim: int
     vocab: int
     layers: tuple[Layer, ...]
-    norm: Norm = Norm()
+    norm: Norm | None = Norm()  # behind the last layer
     tied: bool = False
     embed_scale: float = 1.0
+    embed_norm: Norm | None = None
+    position: Learned | None = None
+    segments: int = 0  # kinds of tokens, each with a row that is added to the embedding
+    output: Output = Next()
     logit_softcap: float | None = None
     context: int  # tokens the checkpoint was trained or scaled to see
+
+
+def width(arch: Arch) -> int:
+    """Numbers in a row of what comes out."""
+    match arch.output:
+        case Next():
+            return arch.vocab
+        case Pooled(pooling=kinds, layers=layers):
+            return layers[-1].width if layers else arch.dim * len(kinds)
+        case Classifier(labels=labels):
+            return labels
 
 
 # caches: what a layer must remember, derived from its spec alone
@@ -179,8 +272,10 @@ class Paged:
 
 
 def caches(layer: Layer) -> tuple[Paged, ...]:
-    """What `layer` must remember of a sequence."""
+    """What `layer` must remember of a sequence. Nothing where tokens look ahead: their sequence comes in one step."""
     match layer.mixer:
+        case Attention(mask=Full() | Neighbourhood()):
+            return ()
         case Attention(kv_heads=g, head_dim=k, mask=mask):
             return (Paged(per_token=((g, k), (g, k)), reach=mask.reach),)
         case LatentAttention(kv_rank=r, rope_dim=k):

@@ -50,6 +50,14 @@ class Shift:
 
 
 @dataclass(frozen=True)
+class Rows:
+    """Those from number `start` on: tables whose first rows are never read."""
+
+    part: "Recipe"
+    start: int
+
+
+@dataclass(frozen=True)
 class Transpose:
     """[I, O] -> [O, I]"""
 
@@ -64,7 +72,7 @@ class Permute:
     part: "Recipe"
 
 
-Recipe = Copy | Cat | Stack | Shift | Transpose | Permute
+Recipe = Copy | Cat | Stack | Shift | Rows | Transpose | Permute
 Recipes = Mapping[str, Recipe]
 Checkpoint = Mapping[str, Weight]  # read lazily: one tensor at each lookup
 
@@ -157,6 +165,8 @@ def _resolve(recipe: Recipe, source: _Source) -> Weight:
             return torch.stack([_dense(_resolve(part, source)) for part in parts])
         case Shift(part, by):
             return _dense(_resolve(part, source)) + by
+        case Rows(part, start):
+            return _dense(_resolve(part, source))[start:]
         case Transpose(part):
             return _dense(_resolve(part, source)).T
         case Permute(part):

@@ -11,7 +11,7 @@ import numpy as np
 from llguidance import LLMatcher, LLTokenizer
 from numpy.typing import NDArray
 
-from engine.api import Choice, Grammar, InvalidGrammar, JsonObject, JsonSchema, Regex
+from engine.api import Choice, Grammar, InvalidGrammar, JsonObject, JsonSchema, Lark, Regex
 
 # a model left free to add white space may do so for ever
 _WHITE = r"( |\n[ \t]{0,24})?"
@@ -28,6 +28,11 @@ class Matcher:
         """`ends`: the tokenizer's own end-of-text tokens."""
         self._matcher, self._ends = matcher, ends
 
+    @property
+    def complete(self) -> bool:
+        """The text may end here."""
+        return self._matcher.is_accepting()
+
     def allowed(self, stop: frozenset[int]) -> NDArray[np.bool_]:
         """One bool per token. Of the tokens that end text, those in `stop` are allowed exactly when the grammar is
         complete, others never. Raises GrammarFailed when nothing is allowed."""
@@ -35,7 +40,7 @@ class Matcher:
         self._check()
         mask = np.unpackbits(bits, bitorder="little").view(np.bool_)
         mask[self._ends] = False
-        mask[[token for token in stop if token < len(mask)]] = self._matcher.is_accepting()
+        mask[[token for token in stop if token < len(mask)]] = self.complete
         if not mask.any():
             raise GrammarFailed("no token is allowed")
         return mask
@@ -68,6 +73,10 @@ class Grammars:
             matcher = self._new(grammar)
             self._remember(grammar, matcher)
         return Matcher(matcher.deep_copy(), np.array(self._ends, np.int64))
+
+    def spell(self, text: str) -> list[int]:
+        """As tokens that say nothing but `text`."""
+        return self._load().tokenize_str(text)
 
     def _recall(self, grammar: Grammar) -> LLMatcher | None:
         with self._lock:
@@ -109,6 +118,8 @@ def _source(grammar: Grammar) -> str:
             return LLMatcher.grammar_from_regex(pattern)
         case Choice(options=options):
             return LLMatcher.grammar_from_lark(_one_of(options))
+        case Lark(source=source):
+            return LLMatcher.grammar_from_lark(source)
 
 
 def _json_schema(schema: str) -> str:

@@ -22,6 +22,7 @@ from engine.embedded.sizes import page_counts
 from models.batch import Backend
 from models.build import build
 from models.checkpoint import open_checkpoint
+from models.describe import parameters
 from models.families import arch_of, recipes_of
 from models.spec import Arch, Paged
 from models.weights import load
@@ -61,7 +62,7 @@ def load_model(directory: Path, options: LoadOptions) -> Loaded:
     directory or the options ask for what cannot be done."""
     if options.threads is not None:
         torch.set_num_threads(options.threads)
-    device = _device(options.device)
+    device = open_device(options.device)
     config = json.loads((directory / "config.json").read_text())
     arch = arch_of(config)
     context = _context(arch, options.context)
@@ -69,7 +70,7 @@ def load_model(directory: Path, options: LoadOptions) -> Loaded:
     machine = open_machine(arch, pages, options)
     return Loaded(
         model=_model(directory, config, arch, machine.backend, context, device),
-        info=ModelInfo(context=context, vocab=arch.vocab, architecture=config["architectures"][0]),
+        info=ModelInfo(context=context, vocab=arch.vocab, architecture=config["architectures"][0], parameters=parameters(arch)),
         pages=pages,
         device=device,
         recorder=machine.recorder,
@@ -95,7 +96,7 @@ def open_machine(arch: Arch, pages: dict[Paged, int], options: LoadOptions) -> M
     if bits is not None and (device.type != "cpu" or options.dtype != torch.bfloat16):
         raise ValueError("quantize needs device cpu and bfloat16")
     if device.type == "cpu" and options.dtype == torch.bfloat16 and supports(arch):
-        library = Library.open(options.threads or _cores())
+        library = Library.open(options.threads or cores())
         if library is not None:
             native = NativeBackend(library, pages, partial(quantized, bits=bits))
             return Machine(native, Recordings(native.kernels), 1)  # PyTorch's threads would compete with the kernels' own
@@ -103,7 +104,7 @@ def open_machine(arch: Arch, pages: dict[Paged, int], options: LoadOptions) -> M
     return Machine(backend, CudaGraphs(device) if device.type == "cuda" else None, options.threads)
 
 
-def _device(name: str) -> torch.device:
+def open_device(name: str) -> torch.device:
     kind = name.partition(":")[0]
     if kind not in ("cpu", "cuda"):
         raise ValueError(f"device = {name!r} must be cpu, cuda or cuda:N")
@@ -112,7 +113,15 @@ def _device(name: str) -> torch.device:
     return torch.device(name)
 
 
-def _cores() -> int:
+def settle_thread(threads: int | None, device: torch.device) -> None:
+    """What torch keeps per thread: called by the one that will compute."""
+    if threads is not None:
+        torch.set_num_threads(threads)
+    if device.index is not None:
+        torch.cuda.set_device(device)
+
+
+def cores() -> int:
     """Those that this process may use, where the system tells."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 

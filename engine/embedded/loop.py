@@ -6,7 +6,6 @@ import logging
 import secrets
 import sys
 from collections.abc import AsyncGenerator, Callable
-from collections.abc import Sequence as Items
 from dataclasses import replace
 from functools import partial
 from itertools import count
@@ -15,12 +14,13 @@ from threading import Lock, Thread
 
 import torch
 
-from engine.api import Delta, EngineError, NoEmbeddingModel, PromptTooLong, QueueFull, Request, Stats
+from engine.api import Delta, EngineError, PromptTooLong, QueueFull, Request, Stats
+from engine.embedded.closing import Closer, closer
 from engine.embedded.core import Core
 from engine.embedded.delivery import Stream, deliver, stopped
 from engine.embedded.grammar import Grammars, Matcher
 from engine.embedded.inputs import Inputs, largest_step
-from engine.embedded.load import Loaded
+from engine.embedded.load import Loaded, settle_thread
 from engine.embedded.memory import Memory
 from engine.embedded.runner import Runner
 from engine.embedded.sampler import Chooser
@@ -71,9 +71,6 @@ class EmbeddedEngine:
             if delta.finish is None:
                 self._inbox.put(partial(self._abort, seq))
 
-    async def embed(self, batch: Items[tuple[int, ...]]) -> list[list[float]]:
-        raise NoEmbeddingModel("no embedding model loaded")
-
     def stats(self) -> Stats:
         return self._core.stats()
 
@@ -98,9 +95,14 @@ class EmbeddedEngine:
     def _sequence(self, request: Request, matcher: Matcher | None) -> Sequence:
         sampling = request.sampling
         seed = secrets.randbits(63) if sampling.seed is None else sampling.seed
-        chooser = Chooser(sampling, seed, request.tokens, matcher)
         limit = min(self.info.context, len(request.tokens) + sampling.max_tokens)
+        chooser = Chooser(sampling, seed, request.tokens, matcher, self._closer(request, limit - len(request.tokens)))
         return Sequence(request, next(self._arrivals), limit, self._memory.tables(limit), chooser)
+
+    def _closer(self, request: Request, most: int) -> Closer | None:
+        if request.grammar is None or (closing := request.closing) is None:
+            return None
+        return closer(closing, most, self._grammars.spell)
 
     def _submit(self, seq: Sequence, stream: Stream) -> None:
         with self._lock:
@@ -116,7 +118,7 @@ class EmbeddedEngine:
 
     def _run(self) -> None:
         try:
-            self._prepare()
+            settle_thread(self._loaded.threads, self._loaded.device)
             with torch.inference_mode():
                 while self._hear():
                     self._step()
@@ -125,13 +127,6 @@ class EmbeddedEngine:
             self._cause = error
         finally:
             self._bury()
-
-    def _prepare(self) -> None:
-        """What torch keeps per thread."""
-        if self._loaded.threads is not None:
-            torch.set_num_threads(self._loaded.threads)
-        if self._loaded.device.index is not None:
-            torch.cuda.set_device(self._loaded.device)
 
     def _hear(self) -> bool:
         """Take in all messages; when there is nothing to compute, wait for one. False: end."""

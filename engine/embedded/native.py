@@ -11,29 +11,33 @@ from torch import Tensor, nn
 
 from engine.embedded.inputs import Shape
 from engine.embedded.kernels import library as k
-from engine.embedded.kernels.packing import Packed, fits, pack
+from engine.embedded.kernels.packing import Bytes, Packed, fits, pack
 from engine.embedded.kernels.tape import Tape
 from models.batch import Attend, Batch
 from models.ops import Ops
 from models.quant import Weight
-from models.spec import Arch, Attention, Paged
+from models.spec import Arch, Attention, Layer, Paged
 
-ACTIVATION = {"silu": 0, "gelu_tanh": 1}
+ACTIVATION = {"silu": 0, "gelu_tanh": 1, "gelu": 2, "relu": 3, "tanh": 4}
 
 
 def supports(arch: Arch) -> bool:
     """Can every layer of `arch` run on these kernels?"""
-    return all(
-        isinstance(m := layer.mixer, Attention)
+    return fits(arch.dim) and all(fitting(layer) and layer.norm.kind == "rms" for layer in arch.layers)
+
+
+def fitting(layer: Layer) -> bool:
+    """Whether its sizes and its activation are such as kernels exist for."""
+    m = layer.mixer
+    return (
+        isinstance(m, Attention)
         and m.head_dim % 16 == 0
         and m.head_dim <= k.MAX_DIM
         and (m.position is None or m.position.dim % 2 == 0)
         and fits(layer.ffn.hidden)
         and fits(m.heads * m.head_dim)
         and layer.ffn.activation in ACTIVATION
-        and layer.norm.kind == "rms"
-        for layer in arch.layers
-    ) and fits(arch.dim)
+    )
 
 
 class Kernels:
@@ -72,6 +76,17 @@ class Kernels:
         y = self.empty(*x.shape)
         self.run(k.RMS_NORM, (x, weight, y), (*x_ABD.shape, x_ABD.stride(0), x_ABD.stride(1)), (eps,))
         return y
+
+    def layer_norm(self, x_TD: Tensor, weight: Tensor, bias: Tensor | None, eps: float) -> Tensor:
+        y_TD = self.empty(*x_TD.shape)
+        self.run(k.LAYER_NORM, (x_TD, weight, bias, y_TD), x_TD.shape, (eps,))
+        return y_TD
+
+    def gather(self, rows_T: Tensor, table_YD: Tensor) -> Tensor:
+        """Rows of a float32 or bf16 table."""
+        x_TD = self.empty(len(rows_T), table_YD.shape[1])
+        self.run(k.GATHER, (rows_T, table_YD, x_TD), (*x_TD.shape, 8 * table_YD.itemsize))
+        return x_TD
 
     def rotate(self, x_THK: Tensor, table_PR: Tensor, positions_T: Tensor) -> Tensor:
         y_THK = self.empty(*x_THK.shape)
@@ -112,6 +127,15 @@ class Kernels:
         self.run(k.QUANTIZE, (x_TI, rows), (tokens, weight.inputs, weight.format, row, x_TI.stride(0)))
         y_TO = self.empty(tokens, weight.outputs)
         self.run(k.LINEAR, (rows, weight.data, weight.scales, y_TO, bias), (tokens, weight.inputs, weight.outputs, weight.format, row))
+        return y_TO
+
+    def multiply(self, x_TI: Tensor, weight: Bytes, bias: Tensor | None) -> Tensor:
+        """y_TO, O padded to a multiple of 16."""
+        tokens, row = len(x_TI), weight.row_bytes
+        rows = self.empty(tokens, row, dtype=torch.uint8)
+        self.run(k.BALANCE, (x_TI, rows, weight.balance), (tokens, weight.inputs, row, x_TI.stride(0), -1))
+        y_TO = self.empty(tokens, weight.outputs)
+        self.run(k.MULTIPLY, (rows, weight.data, weight.scales, y_TO, bias), (tokens, weight.inputs, weight.outputs, row))
         return y_TO
 
 

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from engine.api import Sampling, TokenLogprob
+from engine.embedded.closing import Closer
 from engine.embedded.grammar import GrammarFailed, Matcher
 
 Row = NDArray[np.float32]
@@ -25,21 +26,31 @@ class Chooser:
     """How one sequence's tokens are chosen, and all that this depends on: its counts, its place in the grammar, its
     random numbers."""
 
-    __slots__ = ("drawn", "matcher", "plain", "sampling", "seed", "seen")
+    __slots__ = ("closer", "drawn", "matcher", "plain", "sampling", "seed", "seen")
 
-    def __init__(self, sampling: Sampling, seed: int, prompt: Sequence[int] = (), matcher: Matcher | None = None) -> None:
-        self.sampling, self.seed, self.matcher = sampling, seed, matcher
+    def __init__(
+        self, sampling: Sampling, seed: int, prompt: Sequence[int] = (), matcher: Matcher | None = None, closer: Closer | None = None
+    ) -> None:
+        """`closer`: of an answer with a `matcher`."""
+        self.sampling, self.seed, self.matcher, self.closer = sampling, seed, matcher, closer
         self.drawn = 0
         penalized = sampling.presence_penalty or sampling.frequency_penalty or sampling.repetition_penalty != 1
         self.seen = Seen(prompt) if penalized else None
         adjusted = penalized or sampling.logit_bias or matcher is not None
         self.plain = sampling.temperature == 0 and not adjusted and sampling.logprobs is None
 
+    @property
+    def cut(self) -> bool:
+        """The answer was not allowed to go on as it liked."""
+        return self.closer is not None and self.closer.begun
+
     def took(self, token: int) -> bool:
         """Note the sampled token. True when the grammar is complete and nothing may follow."""
         self.drawn += 1
         if self.seen is not None:
             self.seen.add(token)
+        if self.closer is not None:
+            self.closer.took(token)
         return self.matcher is not None and self.matcher.consume(token)
 
     def choose(self, row_Y: Row) -> int | None:
@@ -69,8 +80,16 @@ class Chooser:
         if seen is not None:
             seen.penalize(row_Y, self.sampling)
         if self.matcher is not None:
-            row_Y[~self.matcher.allowed(self.sampling.stop_tokens)[: len(row_Y)]] = -np.inf
+            row_Y[~self._allowed(self.matcher)[: len(row_Y)]] = -np.inf
         return row_Y
+
+    def _allowed(self, matcher: Matcher) -> NDArray[np.bool_]:
+        allowed_Y = matcher.allowed(self.sampling.stop_tokens)
+        if self.closer is None or not (wanted := self.closer.choose(allowed_Y, self.sampling.stop_tokens, matcher.complete)):
+            return allowed_Y
+        only_Y = np.zeros_like(allowed_Y)
+        only_Y[wanted] = True
+        return only_Y
 
 
 class Seen:

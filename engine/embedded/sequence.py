@@ -76,7 +76,7 @@ class Sequence:
         self.length += 1
         self.last = token
         if token in self.stop or self.chooser.took(token):
-            self.finish = "stop"
+            self.finish = "length" if self.chooser.cut else "stop"
         elif self.length == self.limit:
             self.finish = "length"
         logprobs = () if logprob is None else (logprob,)

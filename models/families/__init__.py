@@ -26,9 +26,29 @@ FAMILIES = {
 }
 
 
+class EncoderFamily(Protocol):
+    """The same for encoders; models/encoders.py knows how a folder of theirs is read."""
+
+    PREFIX: str  # before the names of the body's tensors where a head stands beside it; the recipes are without
+    UNUSED: str  # pattern of tensors that only other heads need
+    WEIGHTS: Recipes  # of the body
+    HEAD: Recipes  # of the classifier
+    TINY: Mapping[str, Any]
+
+    def arch(self, config: Config) -> Arch: ...
+
+
+ENCODERS = {
+    **dict.fromkeys(("BertModel", "BertForMaskedLM", "BertForPreTraining", "BertForSequenceClassification"), "models.families.bert"),
+    **dict.fromkeys(("RobertaModel", "RobertaForMaskedLM", "RobertaForSequenceClassification"), "models.families.roberta"),
+    **dict.fromkeys(("XLMRobertaModel", "XLMRobertaForMaskedLM", "XLMRobertaForSequenceClassification"), "models.families.roberta"),
+    **dict.fromkeys(("ModernBertModel", "ModernBertForMaskedLM", "ModernBertForSequenceClassification"), "models.families.modernbert"),
+}
+
+
 def family_of(config: Mapping[str, Any]) -> Family:
     """By the first entry of config.json's `architectures`."""
-    name = (config.get("architectures") or ["(no architectures)"])[0]
+    name = _name(config)
     if name not in FAMILIES:
         raise ConfigError(f"config.json: architecture {name} is not supported, only {', '.join(FAMILIES)}")
     return cast(Family, import_module(FAMILIES[name]))
@@ -40,9 +60,22 @@ def recipes_of(config: Mapping[str, Any], form: Literal["safetensors", "gguf"]) 
     return family.GGUF if form == "gguf" else family.WEIGHTS
 
 
+def encoder_family_of(config: Mapping[str, Any]) -> EncoderFamily:
+    name = _name(config)
+    if name not in ENCODERS:
+        raise ConfigError(f"config.json: architecture {name} is not a supported encoder, only {', '.join(ENCODERS)}")
+    return cast(EncoderFamily, import_module(ENCODERS[name]))
+
+
 def arch_of(config: Mapping[str, Any]) -> Arch:
-    """The architecture that a config.json describes. Raises ConfigError when a key is missing, wrong or unread."""
+    """The architecture that a config.json describes, decoder or encoder. Raises ConfigError when a key is missing, wrong
+    or unread."""
     watched = Config(config)
-    arch = family_of(config).arch(watched)
+    family = encoder_family_of(config) if _name(config) in ENCODERS else family_of(config)
+    arch = family.arch(watched)
     watched.finish()
     return arch
+
+
+def _name(config: Mapping[str, Any]) -> str:
+    return (config.get("architectures") or ["(no architectures)"])[0]

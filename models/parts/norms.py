@@ -26,11 +26,15 @@ class LayerNorm(nn.Module):
         super().__init__()
         self.eps, self.ops = spec.eps, ops
         self.weight = nn.Parameter(torch.empty(dim, dtype=torch.float32), requires_grad=False)
-        self.bias = nn.Parameter(torch.empty(dim, dtype=torch.float32), requires_grad=False)
+        biased = spec.kind == "layer"
+        self.bias = nn.Parameter(torch.empty(dim, dtype=torch.float32), requires_grad=False) if biased else None
 
     def forward(self, x_TD: Tensor) -> Tensor:
         return self.ops.layer_norm(x_TD, self.weight, self.bias, self.eps)
 
 
-def norm(spec: Norm, dim: int, ops: Ops) -> nn.Module:
+def norm(spec: Norm | None, dim: int, ops: Ops) -> nn.Module:
+    """None: x stays as it is."""
+    if spec is None:
+        return nn.Identity()
     return RMSNorm(spec, dim, ops) if spec.kind == "rms" else LayerNorm(spec, dim, ops)

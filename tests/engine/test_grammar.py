@@ -3,6 +3,8 @@
 import asyncio
 import json
 import re
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,8 @@ import numpy as np
 import pytest
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
-from engine.api import Choice, Delta, Grammar, InvalidGrammar, JsonObject, JsonSchema, Regex, Request, Sampling
+from engine.api import Choice, Closing, Delta, Grammar, InvalidGrammar, JsonObject, JsonSchema, Lark, Regex, Request, Sampling
+from engine.embedded.closing import Closer, closer
 from engine.embedded.grammar import GrammarFailed, Grammars, Matcher
 from engine.embedded.loop import EmbeddedEngine
 from models.spec import Causal
@@ -206,3 +209,103 @@ def test_white_space_is_bounded(grammars: Grammars, tokenizer: Tokenizer) -> Non
     mask = made.allowed(frozenset())
     assert not mask[tokenizer.encode(" ").ids[0]]
     assert mask[tokenizer.encode("}").ids[0]]
+
+
+WORDY = {
+    "type": "object",
+    "properties": {
+        "words": {"type": "array", "items": {"type": "string"}, "minItems": 1},
+        "note": {"type": "string", "minLength": 20},
+        "deep": {"type": "object", "properties": {"n": {"type": "number"}, "any": True}, "required": ["n"], "additionalProperties": False},
+        "mood": {"enum": ["good", "bad"]},
+    },
+    "required": ["words", "note", "deep", "mood"],
+    "additionalProperties": False,
+}
+
+
+@pytest.mark.parametrize("room", [90, 120])
+def test_closing_brings_a_grammar_to_its_end(path: Path, tokenizer: Tokenizer, room: int) -> None:
+    """Without it, a random model is still within some string when its tokens run out."""
+    form = JsonSchema(schema=json.dumps(WORDY))
+
+    async def run(closing: Closing | None) -> list[Delta]:
+        asks = [replace(ask(form, seed, max_tokens=room), closing=closing) for seed in range(8)]
+        async with running(loaded(MODEL, path, (END, TURN))) as engine:
+            return await asyncio.gather(*(collect(engine, asked) for asked in asks))
+
+    assert all(delta.finish == "length" for delta in asyncio.run(run(None)))
+    for delta in asyncio.run(run(Closing(tokens=80))):
+        value = json.loads(text(tokenizer, delta))
+        assert delta.finish == "length" and set(value) == set(WORDY["properties"]) and len(value["note"]) >= 20
+
+
+HARD = {  # strings that a quotation mark may not end anywhere
+    "email": {"type": "string", "format": "email"},
+    "pattern": {"type": "string", "pattern": "^[a-z ]+@[a-z]+$"},
+    "time": {"type": "string", "format": "date-time"},
+    "long": {"type": "string", "minLength": 60},
+}
+
+
+@pytest.mark.parametrize("name", HARD)
+@pytest.mark.parametrize("word", ["a", "bob ", "}"])
+def test_closing_ends_strings_that_must_have_a_form(grammars: Grammars, tokenizer: Tokenizer, name: str, word: str) -> None:
+    """A model that says the same for ever is brought to what the schema asks for, without a bracket that it did not write."""
+    schema = {"type": "object", "properties": {"a": HARD[name]}, "required": ["a"], "additionalProperties": False}
+    made, said = grammars.compile(JsonSchema(schema=json.dumps(schema))), list[int]()
+    ending = closer(Closing(), 100, grammars.spell)
+    wanted = grammars.spell(word)
+    while not made.complete and len(said) < 100:
+        allowed = made.allowed(frozenset())
+        forced = ending.choose(allowed, frozenset(), made.complete)
+        free = [token for token in (*wanted, *np.flatnonzero(allowed)[:1]) if allowed[token]]
+        said.append(int((forced or free)[0]))
+        made.consume(said[-1])
+        ending.took(said[-1])
+    value = json.loads(tokenizer.decode(said))["a"]
+    assert "}" not in value or word == "}"
+    if name == "pattern":
+        assert re.fullmatch("[a-z ]+@[a-z]+", value)
+
+
+def test_closing_ends_circles(grammars: Grammars, tokenizer: Tokenizer) -> None:
+    """A string that says the same for ever is closed long before its limit, one that counts is not."""
+
+    def written(words: Callable[[int], str]) -> str:
+        made, said = grammars.compile(JsonSchema(schema='{"type": "string"}')), '"'
+        closer = Closer([grammars.spell('"')], start=600)
+        made.consume(tokenizer.encode('"').ids[0])
+        for token in tokenizer.encode("".join(map(words, range(300)))).ids[:400]:
+            if forced := closer.choose(made.allowed(frozenset()), frozenset(), made.complete):
+                return said + tokenizer.decode(forced)
+            made.consume(token)
+            closer.took(token)
+            said += tokenizer.decode([token])
+        return said
+
+    assert 150 < len(json.loads(written(lambda _: "a, b"))) < 400
+    assert len(written(str)) >= 400
+
+
+def test_closing_leaves_an_answer_alone_that_could_end_anywhere(path: Path) -> None:
+    """Free text, in which a call may begin but has not."""
+    grammar = Lark(source='start: TEXT | TEXT "<call>" %json {"type": "object"}\nTEXT: /(.|\\n)*/')
+    asked = replace(ask(grammar, 1, max_tokens=60, stop_tokens=frozenset()), closing=Closing(tokens=50))
+
+    async def run() -> Delta:
+        async with running(loaded(MODEL, path, (END, TURN))) as engine:
+            return await collect(engine, asked)
+
+    assert len(asyncio.run(run()).tokens) == 60
+
+
+def test_a_mark_of_several_tokens_is_written_whole() -> None:
+    closer, stop, nothing = Closer([[3, 4, 5], [6]], start=0), frozenset({1}), np.zeros(8, np.bool_)
+    everything = ~nothing
+    assert [closer.choose(everything, stop, complete=False) for _ in range(4)] == [[3], [4], [5], [3]]
+    only = nothing.copy()
+    only[[6, 7]] = True
+    assert closer.choose(only, stop, complete=False) == [6]
+    assert closer.choose(nothing, stop, complete=False) == []
+    assert closer.choose(everything, stop, complete=True) == [1]

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from engine.api import EngineError, EngineStopped, NoEmbeddingModel, PromptTooLong, QueueFull, Request, Sampling
+from engine.api import EngineError, EngineStopped, PromptTooLong, QueueFull, Request, Sampling
 from engine.embedded.loop import EmbeddedEngine
 from engine.embedded.scheduler import Limits
 from tests.engine.tiny import CONTEXT, PLAIN, Oracle, collect, loaded, running
@@ -206,15 +206,6 @@ def test_close_stops_those_who_wait() -> None:
             await task
         with pytest.raises(EngineStopped):
             await collect(engine, request(1))
-
-    asyncio.run(run())
-
-
-def test_embed_needs_an_encoder() -> None:
-    async def run() -> None:
-        async with running(loaded(PLAIN)) as engine:
-            with pytest.raises(NoEmbeddingModel):
-                await engine.embed([(1, 2)])
 
     asyncio.run(run())
 

@@ -11,13 +11,13 @@ from torch import nn
 
 from models import ops
 from models.batch import Attend
-from models.build import build
+from models.build import build, build_encoder
 from models.ops import Ops
 from models.parts.ffn import FeedForward
 from models.parts.norms import norm
 from models.parts.positions import Rotary
 from models.reference import Reference, whole
-from models.spec import MLP, Arch, Attention, LatentAttention, Layer, Norm, Rope, Window
+from models.spec import MLP, Arch, Attention, Dense, Full, LatentAttention, Layer, Learned, Norm, Pooled, Rope, Window
 
 GLOBAL = Attention(heads=4, kv_heads=2, head_dim=8, position=Rope(dim=8), qk_norm=Norm())
 LOCAL = replace(GLOBAL, mask=Window(size=4), position=Rope(dim=8, base=100.0))
@@ -133,6 +133,76 @@ def test_layer_norm(dtype: torch.dtype) -> None:
 def test_rms_norm() -> None:
     x, weight = torch.randn(5, 3, 8)[:, 1:], torch.randn(8)
     torch.testing.assert_close(ops.rms_norm(x, weight, 1e-3), F.rms_norm(x, (8,), weight, 1e-3))
+
+
+BOTH_WAYS = Attention(heads=4, kv_heads=4, head_dim=4, mask=Full(), bias=True, out_bias=True)
+POST = Layer(mixer=BOTH_WAYS, ffn=MLP(hidden=24, activation="gelu", gated=False), norm=Norm(kind="layer"), placement="post")
+SENTENCES = replace(
+    ARCH,
+    layers=(POST, replace(POST, placement="pre_ffn", norm=Norm(kind="layer_unbiased"))),
+    norm=None,
+    embed_norm=Norm(kind="layer"),
+    position=Learned(count=9),
+    segments=2,
+    output=Pooled(layers=(Dense(width=6, activation="tanh"),), normalize=True),
+)
+
+
+def test_what_an_encoder_asks_for() -> None:
+    backend = Watching()
+    model = build_encoder(SENTENCES, backend, context=9)
+    assert [asked for asked in backend.names if not asked[0].startswith("layers.1.")] == [
+        ("layers.0.mixer.qkv", 16, (16, 16, 16), "column"),
+        ("layers.0.mixer", BOTH_WAYS),
+        ("layers.0.mixer.out", 16, (16,), "row"),
+        ("layers.0.ffn.up", 16, (24,), "column"),
+        ("layers.0.ffn.down", 24, (16,), "row"),
+        ("head.layers.0.linear", 16, (6,), "column"),
+    ]
+    assert {
+        name: tuple(model.get_buffer(f"{name}.weight").shape) for name in ("embed", "positions", "segments", "head.layers.0.linear")
+    } == {
+        "embed": (20, 16),
+        "positions": (9, 16),
+        "segments": (2, 16),
+        "head.layers.0.linear": (6, 16),
+    }
+
+
+def test_all_arithmetic_of_an_encoder_goes_through_ops() -> None:
+    backend = Watching()
+    model, batch = build_encoder(SENTENCES, backend, context=9), whole([3, 1])
+    model.output(model(torch.zeros(4, dtype=torch.int64), batch), batch)
+    assert {name: backend.ran.count(name) for name in set(backend.ran)} == {
+        "add": 2 + 2 * 2,
+        "layer_norm": 1 + 2 + 1,
+        "activate": 2 + 1,
+        "pool": 1,
+        "normalize": 1,
+    }
+
+
+def test_one_is_not_the_other() -> None:
+    with pytest.raises(ValueError, match="this model is an encoder"):
+        build(SENTENCES, Reference(), context=9)
+    with pytest.raises(ValueError, match="this model is a decoder"):
+        build_encoder(ARCH, Reference(), context=9)
+
+
+def test_an_encoder_puts_its_heads_numbers_out_in_float32() -> None:
+    model, batch = build_encoder(SENTENCES, Reference(torch.bfloat16), context=9), whole([3, 1])
+    for tensor in (*model.parameters(), *model.buffers()):
+        tensor.normal_()
+    y_SE = model.output(model(torch.zeros(4, dtype=torch.int64), batch), batch)
+    assert y_SE.dtype == torch.float32 and y_SE.shape == (2, 6)
+    torch.testing.assert_close(y_SE.norm(dim=-1), torch.ones(2))
+
+
+def test_layer_norm_without_a_bias() -> None:
+    ours = norm(Norm(kind="layer_unbiased", eps=1e-3), 8, Ops())
+    ours.get_parameter("weight").data.normal_()
+    x = torch.randn(5, 8)
+    torch.testing.assert_close(ours(x), F.layer_norm(x, (8,), ours.get_parameter("weight"), None, 1e-3))
 
 
 def test_latent_attention_has_no_part_yet() -> None:

@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 from torch import nn
 
-from models.build import build
+from models.build import build, build_encoder
 from models.describe import cache_bytes, describe, flops, parameters
-from models.families import FAMILIES, arch_of, family_of
+from models.families import ENCODERS, FAMILIES, arch_of, encoder_family_of, family_of
 from models.reference import Reference
-from models.spec import MLP, Arch, Attention, LatentAttention, Layer, Norm, Window
+from models.spec import MLP, Arch, Attention, Dense, Full, LatentAttention, Layer, Neighbourhood, Norm, Pooled, Window
 from tests.models.published import PUBLISHED
 
 
@@ -33,6 +33,19 @@ def tiny(architecture: str) -> Mapping[str, Any]:
 def test_modules_hold_as_many(architecture: str) -> None:
     arch = arch_of(tiny(architecture))
     assert parameters(arch) == counted(build(arch, Reference(), context=8))
+
+
+@pytest.mark.parametrize("architecture", ENCODERS)
+def test_encoder_modules_hold_as_many(architecture: str) -> None:
+    arch = arch_of({**encoder_family_of({"architectures": [architecture]}).TINY, "architectures": [architecture]})
+    assert parameters(arch) == counted(build_encoder(arch, Reference(), context=8))
+
+
+def test_layers_behind_a_pooling() -> None:
+    arch = arch_of(encoder_family_of({"architectures": ["BertModel"]}).TINY)
+    layers = (Dense(width=5, norm=Norm(kind="layer")), Dense(width=7, bias=False))
+    arch = replace(arch, output=Pooled(pooling=("cls", "max"), layers=layers))
+    assert parameters(arch) == counted(build_encoder(arch, Reference(), context=8))
 
 
 def test_biases_and_layer_norms() -> None:
@@ -67,6 +80,17 @@ def test_description_of_a_real_model() -> None:
     assert d.bytes_per_context == 8192 * d.bytes_per_token
     assert d.flops_per_token == pytest.approx(2 * d.parameters, rel=0.01)
     assert d.flops_per_token_full > d.flops_per_token
+
+
+def test_encoder_by_hand() -> None:
+    """It remembers nothing, and has no logits of words."""
+    near = replace(HAND.layers[0], mixer=replace(HAND.layers[0].mixer, mask=Neighbourhood(distance=3)))
+    full = replace(HAND.layers[0], mixer=replace(HAND.layers[0].mixer, mask=Full()))
+    arch = replace(HAND, layers=(near, full), output=Pooled())
+    assert flops(arch, 1) == flops(HAND, 1) - 2 * 8 * 10
+    assert flops(arch, 50) == flops(arch, 1) + 2 * 16 * (6 + 49)  # 7 tokens of the one, 50 of the other
+    d = describe(arch)
+    assert (d.caches, d.variants, d.bytes_per_context) == ((), (), 0)
 
 
 def test_variants() -> None:

@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
-from models.families import FAMILIES, arch_of, family_of, recipes_of
+from models.families import ENCODERS, FAMILIES, arch_of, encoder_family_of, family_of, recipes_of
 from models.hf import ConfigError
-from models.spec import Attention, Causal, Layer, Llama3, Rope, Window, groups
+from models.spec import Attention, Causal, Classifier, Full, Layer, Learned, Llama3, Neighbourhood, Pooled, Rope, Window, groups
+from tests.models.encoder_world import make as make_encoder
 from tests.models.published import PUBLISHED
 from tests.models.test_parity import tiny
 from tests.models.world import make, read_config
@@ -97,6 +98,14 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
     ("qwen3", {"layer_types": ["sliding_attention"] * 3}, "use_sliding_window or sliding_window is not set"),
     ("gemma3", {"use_bidirectional_attention": True}, "use_bidirectional_attention"),
     ("gemma3", {"vision_config": {}}, "nobody read vision_config"),
+    ("bert", {"hidden_act": "mish"}, "hidden_act = 'mish' is not supported, only gelu"),
+    ("bert", {"position_embedding_type": "relative_key"}, "position_embedding_type"),
+    ("bert", {"is_decoder": True}, "is_decoder"),
+    ("bert", {"embedding_size": 32}, "nobody read embedding_size"),
+    ("roberta", {"pad_token_id": 0}, "pad_token_id = 0"),
+    ("modernbert", {"classifier_pooling": "last"}, "classifier_pooling"),
+    ("modernbert", {"layer_types": ["full_attention"]}, "each of 4 layers"),
+    ("modernbert", {"rope_scaling": {"rope_type": "yarn", "factor": 4.0}}, "nobody read rope_scaling"),
 ]
 
 
@@ -110,3 +119,34 @@ def test_refused(family: str, changes: dict[str, Any], message: str) -> None:
 def test_unknown_architecture(config: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match=r"is not supported, only LlamaForCausalLM, "):
         arch_of(config)
+    with pytest.raises(ConfigError, match=r"is not a supported encoder, only BertModel, "):
+        encoder_family_of(config)
+
+
+@pytest.mark.parametrize("architecture", ENCODERS)
+def test_an_encoder_is_a_value(architecture: str) -> None:
+    config = {**encoder_family_of({"architectures": [architecture]}).TINY, "architectures": [architecture]}
+    assert arch_of(config) == arch_of(config) and hash(arch_of(config)) == hash(arch_of(config))
+    assert isinstance(arch_of(config).output, Classifier if architecture.endswith("Classification") else Pooled)
+
+
+@pytest.mark.parametrize("family", ["bert", "roberta", "modernbert"])
+def test_what_transformers_saves_of_an_encoder_is_what_it_was_given(family: str, tmp_path: Path) -> None:
+    values = tiny(family)
+    make_encoder(values).config.save_pretrained(tmp_path)
+    assert arch_of({"architectures": values["architectures"]} | read_config(tmp_path)) == arch_of(values)
+
+
+def test_modernbert_older_layout() -> None:
+    """As its makers publish it: rope bases and the order of layers have keys of their own."""
+    arch = arch_of(PUBLISHED["ModernBERT-base"].config)
+    assert [i for i, layer in enumerate(arch.layers) if mixer(layer).mask == Full()] == [*range(0, 22, 3)]
+    assert mixer(arch.layers[1]).mask == Neighbourhood(distance=64)
+    assert (mixer(arch.layers[0]).position, mixer(arch.layers[1]).position) == (Rope(dim=64, base=160_000.0), Rope(dim=64))
+    assert [layer.placement for layer in arch.layers] == ["pre_ffn"] + ["pre"] * 21
+
+
+def test_roberta_counts_positions_from_2_on() -> None:
+    arch = arch_of(PUBLISHED["bge-reranker-base"].config)
+    assert arch.position == Learned(count=512) and arch.context == 512
+    assert isinstance(arch.output, Classifier) and arch.output.labels == 1

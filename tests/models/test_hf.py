@@ -71,6 +71,20 @@ def test_items() -> None:
         Config({"layer_types": ["a", 1]}).items("layer_types", str)
 
 
+def test_size_and_first() -> None:
+    config = Config({"id2label": {"0": "no", "1": "yes", "2": "perhaps"}, "architectures": ["A", "B"]})
+    assert (config.size("id2label", 2), config.size("absent", 2)) == (3, 2)
+    assert (config.first("architectures"), config.first("absent")) == ("A", "")
+    config.finish()
+
+
+def test_ignored_keys_count_as_read() -> None:
+    config = Config({"pooler_type": "x", "surprise": 1})
+    config.ignore("pooler_type", "absent")
+    with pytest.raises(ConfigError, match="nobody read surprise;"):
+        config.finish()
+
+
 def test_only() -> None:
     Config({}).only("hidden_act", "silu")
     with pytest.raises(ConfigError, match="hidden_act = 'relu' is not supported, only 'silu'"):

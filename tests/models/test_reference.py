@@ -8,7 +8,7 @@ from torch import Tensor
 from models.build import build
 from models.quant import quantize
 from models.reference import Embedding, Linear, Reference, attend, visible, whole
-from models.spec import MLP, Arch, Attention, Layer, Rope, Window
+from models.spec import MLP, Arch, Attention, Full, Layer, Neighbourhood, Rope, Window
 
 CPU = torch.device("cpu")
 
@@ -34,6 +34,25 @@ def test_attend(heads: int, kv_heads: int, queries: int, keys: int, reach: int |
 def test_visible() -> None:
     assert visible(2, 4, None, CPU).int().tolist() == [[1, 1, 1, 0], [1, 1, 1, 1]]
     assert visible(3, 4, 2, CPU).int().tolist() == [[1, 1, 0, 0], [0, 1, 1, 0], [0, 0, 1, 1]]
+
+
+def test_visible_ahead() -> None:
+    assert visible(2, 2, None, CPU, None).all()
+    near = [[1, 1, 0, 0], [1, 1, 1, 0], [0, 1, 1, 1], [0, 0, 1, 1]]
+    mask = Neighbourhood(distance=1)
+    assert visible(4, 4, mask.reach, CPU, mask.ahead).int().tolist() == near
+
+
+@pytest.mark.parametrize("tokens", [1, 2, 9])
+@pytest.mark.parametrize("mask", [Full(), Neighbourhood(distance=0), Neighbourhood(distance=3)])
+def test_attend_both_ways(mask: Full | Neighbourhood, tokens: int) -> None:
+    spec = Attention(heads=4, kv_heads=2, head_dim=8, mask=mask)
+    q, k, v = qkv(tokens, tokens, spec)
+    heads_first = (t.transpose(0, 1) for t in (q, k, v))
+    at = torch.arange(tokens)
+    near = (at[:, None] - at).abs() <= (mask.distance if isinstance(mask, Neighbourhood) else tokens)
+    want = F.scaled_dot_product_attention(*heads_first, attn_mask=near, enable_gqa=True).transpose(0, 1)
+    torch.testing.assert_close(attend(spec, q, k, v), want)
 
 
 def test_softcap_bounds_the_scores() -> None:

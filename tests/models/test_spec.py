@@ -6,7 +6,24 @@ from dataclasses import FrozenInstanceError, replace
 
 import pytest
 
-from models.spec import MLP, Arch, Attention, Causal, LatentAttention, Layer, Paged, Window, caches, groups
+from models.spec import (
+    MLP,
+    Arch,
+    Attention,
+    Causal,
+    Classifier,
+    Dense,
+    Full,
+    LatentAttention,
+    Layer,
+    Neighbourhood,
+    Paged,
+    Pooled,
+    Window,
+    caches,
+    groups,
+    width,
+)
 
 FULL = Layer(mixer=Attention(heads=4, kv_heads=2, head_dim=8), ffn=MLP(hidden=8))
 LOCAL = replace(FULL, mixer=replace(FULL.mixer, mask=Window(size=5)))
@@ -17,6 +34,20 @@ def test_caches() -> None:
     assert caches(FULL) == (Paged(per_token=((2, 8), (2, 8))),)
     assert caches(LOCAL) == (Paged(per_token=((2, 8), (2, 8)), reach=5),)
     assert caches(LATENT) == (Paged(per_token=((16,), (4,))),)
+
+
+@pytest.mark.parametrize("mask", [Full(), Neighbourhood(distance=3)])
+def test_who_looks_ahead_remembers_nothing(mask: Full | Neighbourhood) -> None:
+    layer = replace(FULL, mixer=replace(FULL.mixer, mask=mask))
+    assert caches(layer) == ()
+    assert groups(Arch(dim=32, vocab=8, layers=(layer,) * 3, context=64)) == {}
+
+
+def test_width() -> None:
+    arch = Arch(dim=32, vocab=8, layers=(FULL,), context=64)
+    outputs = [Pooled(), Pooled(pooling=("cls", "max")), Pooled(layers=(Dense(width=5), Dense(width=7)))]
+    outputs = [*outputs, Classifier(labels=3, hidden=Dense(width=32))]
+    assert [width(arch), *(width(replace(arch, output=output)) for output in outputs)] == [8, 32, 64, 7, 3]
 
 
 def test_groups() -> None:
@@ -31,7 +62,12 @@ def test_floats() -> None:
 
 
 def test_values() -> None:
-    assert Causal().reach is None and Window(size=7).reach == 7
+    assert [(m.reach, m.ahead) for m in (Causal(), Window(size=7), Full(), Neighbourhood(distance=7))] == [
+        (None, 0),
+        (7, 0),
+        (None, None),
+        (8, 7),
+    ]
     with pytest.raises(FrozenInstanceError):
         FULL.placement = "sandwich"  # type: ignore[misc]
 

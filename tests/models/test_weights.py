@@ -12,7 +12,7 @@ from models.quant import Grouped, Weight, quantize
 from models.reference import Reference
 from models.spec import MLP, Arch, Attention, Layer
 from models.stacks.decoder import Decoder
-from models.weights import Cat, Copy, Permute, Recipe, Shift, Stack, Transpose, WeightsError, cat, load
+from models.weights import Cat, Copy, Permute, Recipe, Rows, Shift, Stack, Transpose, WeightsError, cat, load
 
 LAYER = Layer(mixer=Attention(heads=2, kv_heads=1, head_dim=32), ffn=MLP(hidden=64))
 ARCH = Arch(dim=32, vocab=32, layers=(LAYER, LAYER), context=16)
@@ -64,6 +64,7 @@ def test_recipes() -> None:
     weights = {"a": a, "b": b}
     assert torch.equal(made(cat("{i}.a", "{i}.b"), weights), torch.cat([a, b]))
     assert torch.equal(made(Shift(cat("{i}.a", "{i}.b"), 1.0), weights), torch.cat([a, b]) + 1)
+    assert torch.equal(made(Rows(Copy("{i}.r"), 3), {"r": torch.cat([torch.ones(3, 64), a, b])}), torch.cat([a, b]))
     assert torch.equal(made(Transpose(Copy("{i}.t")), {"t": t}), t.T)
 
 

@@ -46,3 +46,14 @@ static inline void dot_u8(i16v *acc, const uint8_t *w, const uint8_t *x, int str
     add_words<R>(acc, words, high ? 16 : 1);
   }
 }
+
+// V blocks side by side: those behind the first begin `next` bytes further on.
+template <int R, int V>
+static inline void dot_blocks_u8(i16v (*acc)[V], const uint8_t *w, int64_t next, const uint8_t *x, int64_t stride) {
+  for (int v = 0; v < V; v++) {
+    i16v column[R];
+    for (int r = 0; r < R; r++) column[r] = acc[r][v];
+    dot_u8<R>(column, w + v * next, x, stride);
+    for (int r = 0; r < R; r++) acc[r][v] = column[r];
+  }
+}

@@ -6,13 +6,18 @@
 
 constexpr int ROWS = 16;          // rows of a small operation
 constexpr int LINEAR_ROWS = 128;  // rows of a matrix product
+constexpr int BESIDE = 4;         // blocks of 16 outputs, in bf16, that are multiplied side by side
 constexpr int TILE_ROWS = 48;     // (token, head) pairs that share a pass over the keys
 
 static inline int chunks(int n, int size) { return (n + size - 1) / size; }
 
 static inline int linear_blocks(const Op &op) {  // blocks of 16 outputs: about 24 KB of weights, 128 items at the most
-  const int block_bytes = op.n[1] * 2 * op.n[3], all = op.n[2] / 16;
-  return std::max({1, 24 * 1024 / block_bytes, all / 128});
+  const int block_bytes = op.n[1] * 2 * op.n[3], all = op.n[2] / 16, few = std::max({1, 24 * 1024 / block_bytes, all / 128});
+  return op.n[3] == BF16 ? chunks(few, BESIDE) * BESIDE : few;
+}
+
+static inline int multiply_blocks(const Op &op) {  // of 16 outputs, in pairs: about 24 KB of weights
+  return std::max(2, 24 * 1024 / (op.n[1] * 16) / 2 * 2);
 }
 
 static inline int attend_tiles(const Op &op, int s) {  // of one kv head of sequence s
@@ -31,13 +36,25 @@ static inline int attend_items(const Op &op) {
   return tiles * op.n[1] * attend_splits(op);
 }
 
+// Sequences whole and side by side (ARRANGE, ATTEND_WHOLE). Each has blocks of sixteen keys of its own: first_block says where they
+// begin, such that no two sequences share one, though some are left out.
+static inline int first_block(const int32_t *starts, int s) { return starts[s] / PAGE + s; }
+
+static inline int sequences(const int32_t *starts, int all) {  // without the empty ones at the end
+  while (all > 0 && starts[all - 1] == starts[all]) all--;
+  return all;
+}
+
 static int items(const Op &op) {
   switch (op.code) {
     case LINEAR: return chunks(rows(op, op.n[0]), LINEAR_ROWS) * chunks(op.n[2] / 16, linear_blocks(op));
+    case MULTIPLY: return chunks(rows(op, op.n[0]), LINEAR_ROWS) * chunks(op.n[2] / 16, multiply_blocks(op));
     case ATTEND: return attend_items(op);
     case COMBINE: return rows(op, op.n[0]);
     case REMEMBER: return chunks(rows(op, op.n[8]), ROWS);
     case RMS_NORM: return chunks(rows(op, op.n[0]) * op.n[1], ROWS);
+    case ARRANGE: return chunks(rows(op, op.n[0]), PAGE) + sequences((const int32_t *)op.p[2], op.n[1]);
+    case ATTEND_WHOLE: return sequences((const int32_t *)op.p[3], op.n[1]) * op.n[2];
     default: return chunks(rows(op, op.n[0]), ROWS);
   }
 }

@@ -5,6 +5,8 @@
 #include "small.h"
 #include "softmax.h"
 #include "attention.h"
+#include "bytes.h"
+#include "encoder.h"
 
 static void run_item(const Op &op, int item) {
   switch (op.code) {
@@ -20,5 +22,11 @@ static void run_item(const Op &op, int item) {
     case ACTIVATE: return gate(op, item);
     case ADD: return add(op, item);
     case SCALE: return scale(op, item);
+    case LAYER_NORM: return layer_norm(op, item);
+    case GATHER: return gather_rows(op, item);
+    case ARRANGE: return arrange(op, item);
+    case BALANCE: return balance(op, item);
+    case MULTIPLY: return multiply_bytes(op, item);
+    case ATTEND_WHOLE: return attend_whole(op, item);
   }
 }

@@ -11,7 +11,8 @@ from pathlib import Path
 from torch import Tensor
 
 EMBED, RMS_NORM, ROTATE, QUANTIZE, LINEAR, REMEMBER, ATTEND, COMBINE, GATED, ACTIVATE, ADD, SCALE = range(12)
-PAGE, GROUP, SPLIT, MAX_DIM = 16, 32, 256, 256
+LAYER_NORM, GATHER, ARRANGE, ATTEND_WHOLE, BALANCE, MULTIPLY = range(12, 18)
+PAGE, GROUP, SPLIT, MAX_DIM, MAX_INPUTS = 16, 32, 256, 256, 8192
 
 OP = struct.Struct("=i13i2f9Q")  # op.h: struct Op
 SIZES, FLOATS, POINTERS = 13, 2, 8
@@ -30,6 +31,12 @@ class Op:
         self.sizes = sizes
         self.floats = floats
         self.live = 0  # address of the number of rows that count; 0: all
+
+    def changed(self, pointers: Sequence[int], sizes: Sequence[int]) -> "Op":
+        """The same kernel on other memory."""
+        op = Op(self.code, (), sizes, self.floats)
+        op.pointers = list(pointers)
+        return op
 
     def pack_into(self, buffer: bytearray, offset: int) -> None:
         sizes = (*self.sizes, *(0,) * (SIZES - len(self.sizes)))

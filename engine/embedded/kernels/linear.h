@@ -122,15 +122,30 @@ static inline void add_group(f16v *sum, const Block &b, const uint8_t *x, int g)
   }
 }
 
+// V blocks side by side.
+template <int R, int V>
+static void multiply_bf16(const Block &b, int row) {
+  const uint8_t *x = b.x + (int64_t)row * b.stride;
+  f16v sum[R][V];
+  for (int r = 0; r < R; r++)
+    for (int v = 0; v < V; v++) sum[r][v] = b.bias ? load(b.bias + 16 * v) : set1(0.f);
+  for (int i = 0; i < b.inputs; i += 2) dot_pair<R, V>(sum, b.w + 32 * i, 32LL * b.inputs, x + i * sizeof(Bf16Activation), b.stride);
+  for (int r = 0; r < R; r++)
+    for (int v = 0; v < V; v++) store(b.y + (int64_t)(row + r) * b.outputs + 16 * v, sum[r][v]);
+}
+
+template <int V, int R = V == 1 ? LINEAR_TILE : WIDE_ROWS>
+static inline void multiply_rows_bf16(const Block &b, int row, int end) {
+  for (; row + R <= end; row += R) multiply_bf16<R, V>(b, row);
+  if constexpr (R > 1) multiply_rows_bf16<V, R - 1>(b, row, end);
+}
+
 template <int F, int R>
 static void multiply(const Block &b, int row) {
   const uint8_t *x = b.x + (int64_t)row * b.stride;
   f16v sum[R];
   for (int r = 0; r < R; r++) sum[r] = b.bias ? load(b.bias) : set1(0.f);
-  if constexpr (F == BF16)
-    for (int i = 0; i < b.inputs; i += 2) dot_pair<R>(sum, b.w + 32 * i, x + i * sizeof(Bf16Activation), b.stride);
-  else
-    for (int g = 0; g < b.inputs / GROUP; g++) add_group<F, R>(sum, b, x, g);
+  for (int g = 0; g < b.inputs / GROUP; g++) add_group<F, R>(sum, b, x, g);
   for (int r = 0; r < R; r++) store(b.y + (int64_t)(row + r) * b.outputs, sum[r]);
 }
 
@@ -141,22 +156,33 @@ static inline void multiply_rows(const Block &b, int row, int end) {
   if constexpr (R > 1) multiply_rows<F, R - 1>(b, row, end);
 }
 
+static Block block_of(const Op &op, int i) {
+  const int64_t inputs = op.n[1], format = op.n[3];
+  const auto *bias = (const float *)op.p[4];
+  return {(const uint8_t *)op.p[1] + i * (2 * inputs * format),
+          (const uint16_t *)op.p[2] + i * (inputs / GROUP * (format == U4 ? 32 : 16)),
+          bias ? bias + 16 * i : nullptr,
+          (const uint8_t *)op.p[0],
+          op.n[4],
+          op.n[1],
+          op.n[2],
+          (float *)op.p[3] + 16 * i};
+}
+
 // LINEAR  p: quantized rows, q, scales, out [T, O], bias or null  n: T, I, O, format, bytes per row
 static void linear(const Op &op, int item) {
-  const int inputs = op.n[1], outputs = op.n[2], format = op.n[3];
-  const int per = linear_blocks(op), all = outputs / 16, across = chunks(all, per);
+  const int format = op.n[3], per = linear_blocks(op), all = op.n[2] / 16, across = chunks(all, per);
   const int first = item / across * LINEAR_ROWS, end = std::min(rows(op, op.n[0]), first + LINEAR_ROWS);
-  for (int i = item % across * per; i < std::min(all, (item % across + 1) * per); i++) {
-    const auto *bias = (const float *)op.p[4];
-    const Block b{(const uint8_t *)op.p[1] + i * (2LL * inputs * format),
-                  (const uint16_t *)op.p[2] + i * ((int64_t)inputs / GROUP * (format == U4 ? 32 : 16)),
-                  bias ? bias + 16 * i : nullptr,
-                  (const uint8_t *)op.p[0],
-                  op.n[4],
-                  inputs,
-                  outputs,
-                  (float *)op.p[3] + 16 * i};
-    format == U4 ? multiply_rows<U4>(b, first, end) : format == U8 ? multiply_rows<U8>(b, first, end) : multiply_rows<BF16>(b, first, end);
+  int i = item % across * per;
+  const int last = std::min(all, i + per);
+  if (format == BF16)
+    for (; i + WIDE <= last; i += WIDE) multiply_rows_bf16<WIDE>(block_of(op, i), first, end);
+  for (; i < last; i++) {
+    const Block b = block_of(op, i);
+    if (format == BF16)
+      multiply_rows_bf16<1>(b, first, end);
+    else
+      format == U4 ? multiply_rows<U4>(b, first, end) : multiply_rows<U8>(b, first, end);
   }
 }
 

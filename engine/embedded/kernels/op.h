@@ -2,9 +2,12 @@
 #pragma once
 #include <cstdint>
 
-enum Code : int32_t { EMBED, RMS_NORM, ROTATE, QUANTIZE, LINEAR, REMEMBER, ATTEND, COMBINE, GATED, ACTIVATE, ADD, SCALE };
-enum Format : int32_t { U4 = 4, U8 = 8, BF16 = 16 };
-enum Activation : int32_t { SILU, GELU_TANH };
+enum Code : int32_t {
+  EMBED, RMS_NORM, ROTATE, QUANTIZE, LINEAR, REMEMBER, ATTEND, COMBINE, GATED, ACTIVATE, ADD, SCALE,  // decoders
+  LAYER_NORM, GATHER, ARRANGE, ATTEND_WHOLE, BALANCE, MULTIPLY                                        // encoders too
+};
+enum Format : int32_t { U4 = 4, U8 = 8, BF16 = 16, FLOAT = 32 };
+enum Activation : int32_t { SILU, GELU_TANH, GELU, RELU, TANH };
 
 struct Op {
   int32_t code;

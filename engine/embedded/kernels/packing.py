@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from engine.embedded.kernels.library import GROUP
-from models.quant import Grouped, Weight
+from models.quant import Grouped, Weight, quantize
 
 LANES = 16
 BF16 = 16  # the format's number; the other two are called by their bits
@@ -23,6 +23,24 @@ class Packed:
     scales: Tensor | None
 
 
+@dataclass(frozen=True, eq=False)
+class Bytes:
+    """What bytes.h multiplies: `data` as in format 8, float32 `scales` [O/16, G, 16], and `balance` [I], by which each
+    input is multiplied before it is rounded. `outputs` counts the padding."""
+
+    inputs: int
+    outputs: int
+    data: Tensor
+    scales: Tensor
+    balance: Tensor
+
+    @property
+    def row_bytes(self) -> int:
+        """Of one row of activations."""
+        groups = self.inputs // GROUP
+        return -(-(2 * self.inputs + 12 * groups + -(-groups // 8) * 8) // 64) * 64
+
+
 def fits(inputs: int) -> bool:
     return inputs % GROUP == 0
 
@@ -31,6 +49,16 @@ def pack(weight: Weight) -> Packed:
     if not isinstance(weight, Grouped):
         return _pack_bf16(weight)
     return _pack_grouped(weight) if weight.bits == 4 or _symmetric(weight) else _pack_bf16(weight.dequantize())
+
+
+def pack_bytes(weight_OI: Tensor) -> Bytes:
+    """In 8 bits. Between columns and inputs the square root of a column's root mean square is moved, so that neither
+    weights nor activations bear all of the range (after Xiao et al. 2022, arXiv 2211.10438, who look at activations too)."""
+    root_I = weight_OI.float().square().mean(0).sqrt()
+    balance_I = torch.where(root_I > 0, root_I, 1).sqrt()
+    grouped = _pack_grouped(quantize(weight_OI.float() / balance_I, 8))
+    assert grouped.scales is not None
+    return Bytes(grouped.inputs, grouped.outputs, grouped.data, grouped.scales.float(), balance_I)
 
 
 def _symmetric(weight: Grouped) -> bool:

@@ -16,6 +16,7 @@ from torch._C import DisableTorchFunction
 from torch.overrides import TorchFunctionMode
 
 from engine.embedded.capture import NotRecordable
+from engine.embedded.kernels.fusion import fused
 from engine.embedded.kernels.library import Library, Op, address, pack
 
 ALIGN = 64
@@ -80,6 +81,7 @@ class Tape:
         """`step` runs the model and returns a tensor that a kernel has made."""
         with _OnlyViews():
             self.output = step()
+        self._ops = fused(self._ops, self.output.data_ptr())
         for op in self._ops:
             op.live = 0 if self.live is None else self.live.data_ptr()
         self._arena = _lay_out(self._ops, self._buffers, self.output)

@@ -10,6 +10,8 @@ struct i16v {  // sixteen int32, or 64 bytes
 // Rows at a time, and in attention vectors (pages or channels) beside so many rows: what keeps 16 registers busy.
 constexpr int LINEAR_TILE = 5, ATTEND_TILE = 6;
 constexpr int beside(int rows) { return rows == 1 ? 4 : rows <= 3 ? 2 : 1; }
+constexpr int WIDE_ROWS = 5, WIDE = 1;    // the same for bf16: so many rows of so many blocks of sixteen outputs
+constexpr int BYTES_ROWS = 5, BYTES = 1;  // and for bytes
 
 static inline f16v operator+(f16v a, f16v b) { return {_mm256_add_ps(a.lo, b.lo), _mm256_add_ps(a.hi, b.hi)}; }
 static inline f16v operator-(f16v a, f16v b) { return {_mm256_sub_ps(a.lo, b.lo), _mm256_sub_ps(a.hi, b.hi)}; }
@@ -109,6 +111,15 @@ static inline __m256i round_to_bf16(__m256 x) {
 }
 static inline void store_bf16(void *p, f16v x) {
   _mm256_storeu_si256((__m256i *)p, in_order(_mm256_packus_epi32(round_to_bf16(x.lo), round_to_bf16(x.hi))));
+}
+
+// Sixteen pairs of sixteen bits: one of each.
+static inline void store_pairs(void *p, const uint16_t *first, const uint16_t *second) {
+  for (int i = 0; i < 2; i++) {
+    const __m256i a = _mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i *)first + i));
+    const __m256i b = _mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i *)second + i));
+    _mm256_storeu_si256((__m256i *)p + i, _mm256_or_si256(a, _mm256_slli_epi32(b, 16)));
+  }
 }
 
 // Sixteen pairs of bf16: the first of each, the second of each.

@@ -6,6 +6,8 @@ using i16v = __m512i;  // sixteen int32, or 64 bytes
 // Rows at a time, and in attention vectors (pages or channels) beside so many rows: what keeps 32 registers busy.
 constexpr int LINEAR_TILE = 8, ATTEND_TILE = 6;
 constexpr int beside(int) { return 4; }
+constexpr int WIDE_ROWS = 6, WIDE = 4;    // the same for bf16: so many rows of so many blocks of sixteen outputs
+constexpr int BYTES_ROWS = 5, BYTES = 2;  // and for bytes
 
 static inline f16v load(const float *p) { return _mm512_loadu_ps(p); }
 static inline void store(float *p, f16v x) { _mm512_storeu_ps(p, x); }
@@ -45,6 +47,13 @@ static inline void store_bf16(void *p, f16v x) {
   _mm256_storeu_si256((__m256i *)p, _mm512_cvtepi32_epi16(_mm512_srli_epi32(u, 16)));
 }
 
+// Sixteen pairs of sixteen bits: one of each.
+static inline void store_pairs(void *p, const uint16_t *first, const uint16_t *second) {
+  const __m512i a = _mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)first));
+  const __m512i b = _mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)second));
+  _mm512_storeu_si512(p, _mm512_or_si512(a, _mm512_slli_epi32(b, 16)));
+}
+
 // Sixteen pairs of bf16: the first of each, the second of each.
 static inline f16v firsts_bf16(const void *p) { return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_loadu_si512(p), 16)); }
 static inline f16v seconds_bf16(const void *p) {
@@ -75,4 +84,18 @@ static inline void dot_u8(i16v *acc, const uint8_t *w, const uint8_t *x, int str
   i16v q[8];
   for (int j = 0; j < 8; j++) q[j] = _mm512_loadu_si512(w + 64 * j);
   dot_group<R>(acc, q, x, stride);
+}
+
+// V blocks side by side: those behind the first begin `next` bytes further on.
+template <int R, int V>
+static inline void dot_blocks_u8(i16v (*acc)[V], const uint8_t *w, int64_t next, const uint8_t *x, int64_t stride) {
+#pragma GCC unroll 8
+  for (int j = 0; j < 8; j++) {
+    i16v q[V];
+    for (int v = 0; v < V; v++) q[v] = _mm512_loadu_si512(w + v * next + 64 * j);
+    for (int r = 0; r < R; r++) {
+      const i16v four = set1(four_bytes(x + r * stride + 4 * j));
+      for (int v = 0; v < V; v++) acc[r][v] = _mm512_dpbusd_epi32(acc[r][v], q[v], four);
+    }
+  }
 }

@@ -1,0 +1,193 @@
+"""The embedded encoder: one thread takes sentences from all calls that wait, computes a step of them, and hands the rows back."""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from queue import SimpleQueue
+from threading import Lock, Thread
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from engine.api import EngineError, PromptTooLong, QueueFull, Sentence
+from engine.embedded.delivery import stopped
+from engine.embedded.encoder_load import LoadedEncoder
+from engine.embedded.encoder_steps import Steps
+from engine.embedded.load import settle_thread
+
+Rows = NDArray[np.float32]
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(eq=False)
+class _Call:
+    """`begun` and `rows` are the thread's, `future` its loop's."""
+
+    sentences: Sequence[Sentence]
+    rows: Rows
+    loop: asyncio.AbstractEventLoop
+    future: asyncio.Future[Rows]
+    cancelled: bool = False
+    begun: int = 0
+
+
+@dataclass
+class _Line:
+    """Whose turn it is: every call in line gives one sentence after another to a step, so that a question waits for one
+    step however many passages came before it."""
+
+    calls: deque[_Call] = field(default_factory=deque[_Call])
+
+    def take(self, most_tokens: int, most: int) -> list[tuple[_Call, int]]:
+        """The next step: at least one sentence where somebody waits, and then as many as fit."""
+        step: list[tuple[_Call, int]] = []
+        room = most_tokens
+        while self.calls and len(step) < most:
+            call = self.calls.popleft()
+            if call.cancelled:
+                continue
+            room -= len(call.sentences[call.begun].tokens)
+            if step and room < 0:
+                self.calls.appendleft(call)
+                break
+            step.append((call, call.begun))
+            call.begun += 1
+            if call.begun < len(call.sentences):
+                self.calls.append(call)
+        return step
+
+
+class EmbeddedEncoder:
+    """Implements engine.api.Encoder. Starts its thread at once; `close` ends it."""
+
+    def __init__(self, loaded: LoadedEncoder) -> None:
+        self.info = loaded.info
+        self._loaded, self._steps = loaded, Steps(loaded)
+        self._inbox: SimpleQueue[Callable[[], None]] = SimpleQueue()
+        self._line, self._open = _Line(), dict.fromkeys(list[_Call]())
+        self._lock, self._waiting = Lock(), 0  # sentences
+        self._alive, self._closing = True, False
+        self._cause: BaseException | None = None
+        self._thread = Thread(target=self._run, name="encoder", daemon=True)
+        self._thread.start()
+
+    @property
+    def alive(self) -> bool:
+        """False once the thread has died or is told to end; then every `embed` raises EngineStopped."""
+        return self._alive
+
+    async def embed(self, batch: Sequence[Sentence]) -> Rows:
+        """See engine.api.Encoder. A batch is taken whole or not at all."""
+        for sentence in batch:
+            self._check(sentence)
+        loop = asyncio.get_running_loop()
+        call = _Call(batch, np.empty((len(batch), self.info.width), np.float32), loop, loop.create_future())
+        if not batch:
+            return call.rows
+        self._submit(call)
+        try:
+            return await call.future
+        finally:
+            call.cancelled = True  # matters only if it is not done
+
+    async def close(self) -> None:
+        """Whoever still waits gets EngineStopped."""
+        self._inbox.put(self._end)
+        await asyncio.to_thread(self._thread.join)
+
+    def _check(self, sentence: Sentence) -> None:
+        """What would hurt others must not reach the thread."""
+        length, most, vocab = len(sentence.tokens), self.info.max_tokens, self.info.vocab
+        if not length:
+            raise EngineError("there are no tokens to embed")
+        if length > most:
+            raise PromptTooLong(f"the text has {length} tokens; this model reads {most}")
+        if bad := [token for token in (min(sentence.tokens), max(sentence.tokens)) if not 0 <= token < vocab]:
+            raise EngineError(f"token {bad[0]} is not in the vocabulary (0 to {vocab - 1})")
+        kinds, segments = max(1, self._loaded.segments), sentence.segments
+        if segments and (len(segments) != length or min(segments) < 0 or max(segments) >= kinds):
+            raise EngineError(f"segments must be as many as tokens ({length}), each between 0 and {kinds - 1}")
+
+    def _submit(self, call: _Call) -> None:
+        with self._lock:
+            if not self._alive:
+                raise stopped(self._cause)
+            if self._waiting and self._waiting + len(call.sentences) > self._loaded.limits.max_waiting:
+                raise QueueFull(f"{self._waiting} texts are waiting to be embedded, and no more are taken")
+            self._waiting += len(call.sentences)
+            self._inbox.put(partial(self._start, call))
+
+    # from here on: the encoder's thread
+
+    def _run(self) -> None:
+        try:
+            settle_thread(self._loaded.threads, self._loaded.device)
+            with torch.inference_mode():
+                while self._hear():
+                    self._step()
+        except BaseException as error:
+            _log.exception("the encoder has failed")
+            self._cause = error
+        finally:
+            self._bury()
+
+    def _hear(self) -> bool:
+        """Take in all messages; when there is nothing to compute, wait for one. False: end."""
+        while not self._closing and (not self._line.calls or not self._inbox.empty()):
+            self._inbox.get()()
+        return not self._closing
+
+    def _step(self) -> None:
+        limits = self._loaded.limits
+        step = self._line.take(limits.max_step_tokens, limits.max_sentences)
+        if step:
+            rows = self._steps.run([call.sentences[i] for call, i in step])
+            for (call, i), row in zip(step, rows, strict=True):
+                call.rows[i] = row
+        for call in [call for call in self._open if call.cancelled or call.begun == len(call.sentences)]:
+            self._finish(call)
+
+    def _start(self, call: _Call) -> None:
+        self._open[call] = None
+        self._line.calls.append(call)
+
+    def _finish(self, call: _Call) -> None:
+        del self._open[call]
+        with self._lock:
+            self._waiting -= len(call.sentences)
+        _tell(call, call.rows)
+
+    def _end(self) -> None:
+        self._closing = True
+
+    def _bury(self) -> None:
+        """Tell everybody, including those whose call is still in the inbox."""
+        with self._lock:
+            self._alive = False
+        while not self._inbox.empty():
+            self._inbox.get()()
+        for call in self._open:
+            _tell(call, stopped(self._cause))
+
+
+def _tell(call: _Call, result: Rows | Exception) -> None:
+    """A loop that is closed wants nothing any more."""
+    try:
+        call.loop.call_soon_threadsafe(_resolve, call.future, result)
+    except RuntimeError:
+        if not call.loop.is_closed():
+            raise
+
+
+def _resolve(future: asyncio.Future[Rows], result: Rows | Exception) -> None:
+    if future.done():
+        return
+    if isinstance(result, Exception):
+        future.set_exception(result)
+    else:
+        future.set_result(result)

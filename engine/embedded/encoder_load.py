@@ -1,0 +1,136 @@
+"""From a model directory to an encoder in memory: everything EmbeddedEncoder needs, nothing running."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, Protocol
+
+import torch
+from torch import Tensor
+
+from engine.api import EncoderInfo
+from engine.embedded.capture import Captured
+from engine.embedded.encoder_native import NativeEncoderBackend, supports_encoder
+from engine.embedded.encoder_torch import TorchEncoderBackend
+from engine.embedded.kernels.library import Library
+from engine.embedded.load import cores, open_device
+from models.batch import Backend, Batch
+from models.build import build_encoder
+from models.encoders import EncoderFolder, open_encoder
+from models.hf import ConfigError
+from models.spec import Arch, Classifier, Output, Pooled, width
+from models.stacks.encoder import Encoder
+from models.weights import WeightsError, load
+
+
+class UnsupportedEncoder(ValueError):
+    """models/ does not know what the folder holds; some library may."""
+
+
+class EncoderModel(Protocol):
+    """What models.build_encoder returns."""
+
+    def __call__(self, tokens_T: Tensor, batch: Batch) -> Tensor: ...  # x_TD
+    def output(self, x_TD: Tensor, batch: Batch) -> Tensor: ...  # float32 y_SE
+
+
+@dataclass(frozen=True, kw_only=True)
+class EncoderLimits:
+    """A step is what a question may have to wait for. One that needs more tokens, because the model reads longer texts,
+    is computed alone."""
+
+    max_step_tokens: int = 512
+    max_sentences: int = 64  # of a step
+    max_waiting: int = 8192  # sentences of all calls; a single call may bring more
+
+
+@dataclass(frozen=True, kw_only=True)
+class EncoderOptions:
+    device: str = "cpu"
+    dtype: Literal["int8", "bfloat16", "float32"] | None = None  # None: int8 where its kernels run, float32 on other CPUs, else bfloat16
+    threads: int | None = None  # None: as many as there are cores
+    limits: EncoderLimits = field(default_factory=EncoderLimits)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoadedEncoder:
+    """What EmbeddedEncoder runs. `recorder`: see capture.py; None: every step is computed anew. `segments`: kinds of
+    tokens that the model tells apart, 0 where it tells none."""
+
+    model: EncoderModel
+    info: EncoderInfo
+    segments: int
+    device: torch.device
+    recorder: Callable[[Callable[[], Tensor]], Captured] | None
+    threads: int | None
+    limits: EncoderLimits
+
+
+def load_encoder(directory: Path, options: EncoderOptions) -> LoadedEncoder:
+    """A folder in Hugging Face's or sentence-transformers' layout. Raises UnsupportedEncoder, and ValueError when the options
+    do not fit this computer."""
+    device = open_device(options.device)
+    try:
+        folder = open_encoder(directory)
+        machine = _machine(folder.arch, device, options)
+        model = _filled(folder, machine.backend, device)
+    except (ConfigError, WeightsError) as error:
+        raise UnsupportedEncoder(f"{directory.name}: {error}") from error
+    return LoadedEncoder(
+        model=model,
+        info=_info(folder),
+        segments=folder.arch.segments,
+        device=device,
+        recorder=machine.recorder,
+        threads=machine.threads,
+        limits=options.limits,
+    )
+
+
+def _filled(folder: EncoderFolder, backend: Backend, device: torch.device) -> Encoder:
+    with torch.device(device):
+        model = build_encoder(folder.arch, backend, context=folder.arch.context).eval()
+    load(model, folder.arch, folder.recipes, folder.tensors)
+    return model
+
+
+@dataclass(frozen=True)
+class _Machine:
+    """`threads`: of PyTorch's operations; None: its own choice."""
+
+    backend: Backend
+    recorder: Callable[[Callable[[], Tensor]], Captured] | None
+    threads: int | None
+
+
+def _machine(arch: Arch, device: torch.device, options: EncoderOptions) -> _Machine:
+    """The fastest that this computer and `arch` allow."""
+    if device.type == "cpu" and options.dtype != "float32" and supports_encoder(arch):
+        library = Library.open(options.threads or cores())
+        if library is not None:
+            native = NativeEncoderBackend(library, 16 if options.dtype == "bfloat16" else 8)
+            return _Machine(native, native.kernels.record, 1)  # PyTorch's threads would compete with the kernels' own
+    if options.dtype == "int8":
+        raise ValueError("dtype = 'int8' needs the compiled CPU kernels, and a model whose sizes fit them: use bfloat16 or float32")
+    dtype = getattr(torch, options.dtype or ("float32" if device.type == "cpu" else "bfloat16"))
+    return _Machine(TorchEncoderBackend(device, dtype), None, options.threads)
+
+
+def _info(folder: EncoderFolder) -> EncoderInfo:
+    arch = folder.arch
+    config = json.loads((folder.body / "config.json").read_text())
+    return EncoderInfo(
+        output="score" if isinstance(arch.output, Classifier) else "vector",
+        width=width(arch),
+        max_tokens=arch.context,
+        vocab=arch.vocab,
+        pooling=_pooling(arch.output),
+        architecture=config["architectures"][0],
+    )
+
+
+def _pooling(output: Output) -> str:
+    if not isinstance(output, Pooled):
+        return ""
+    return "+".join([*output.pooling, *(["normalize"] if output.normalize else [])])

@@ -1,0 +1,44 @@
+"""The encoder: whole sentences in, one row of numbers per sentence out."""
+
+import torch
+from torch import Tensor, nn
+
+from models.batch import Backend, Batch
+from models.parts.head import Head
+from models.parts.norms import norm
+from models.spec import Arch, Classifier, Pooled
+
+
+class Encoder(nn.Module):
+    """A step's sentences lie behind one another (`Batch`), none of them padded and none of them empty."""
+
+    def __init__(self, arch: Arch, output: Pooled | Classifier, layers: list[nn.Module], backend: Backend) -> None:
+        super().__init__()
+        self.arch, self.ops = arch, backend.ops
+        self.embed = backend.embedding("embed", arch.vocab, arch.dim)
+        self.positions = backend.embedding("positions", arch.position.count, arch.dim) if arch.position else None
+        self.segments = backend.embedding("segments", arch.segments, arch.dim) if arch.segments else None
+        self.embed_norm = norm(arch.embed_norm, arch.dim, backend.ops)
+        self.layers = nn.ModuleList(layers)
+        self.norm = norm(arch.norm, arch.dim, backend.ops)
+        self.head = Head(output, arch.dim, backend)
+
+    def forward(self, tokens_T: Tensor, batch: Batch) -> Tensor:
+        """x_TD after the last norm: transformers' last_hidden_state."""
+        x_TD = self.embed_norm(self._embedded(tokens_T, batch))
+        for layer in self.layers:
+            x_TD = layer(x_TD, batch)
+        return self.norm(x_TD)
+
+    def output(self, x_TD: Tensor, batch: Batch) -> Tensor:
+        """float32 y_SE of rows that `forward` returned: vectors, or a classifier's logits. E is models.spec.width."""
+        return self.head(x_TD, batch.starts_S1)
+
+    def _embedded(self, tokens_T: Tensor, batch: Batch) -> Tensor:
+        x_TD = self.embed(tokens_T)
+        if self.arch.embed_scale != 1:
+            x_TD = self.ops.scale(x_TD, self.arch.embed_scale)
+        if self.segments is not None:
+            kinds_T = torch.zeros_like(tokens_T) if batch.segments_T is None else batch.segments_T
+            x_TD = self.ops.add(x_TD, self.segments(kinds_T))
+        return x_TD if self.positions is None else self.ops.add(x_TD, self.positions(batch.positions_T))
