@@ -1,0 +1,107 @@
+"""Texts to what an encoder reads: token ids between the special tokens of its tokenizer, cut to length.
+
+A text never yields a special token: "[SEP]" in a document is five characters.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tokenizers import Encoding, Tokenizer
+
+from engine.api import Sentence
+
+PROBE = "a"  # some text, to see what stands around it
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """Special tokens before, between and after the texts, and the segment of each of these and of the texts."""
+
+    pieces: tuple[tuple[int, ...], ...]
+    segments: tuple[int, ...]  # of piece, text, piece, text ... piece
+
+    @property
+    def size(self) -> int:
+        return sum(map(len, self.pieces))
+
+    def around(self, *texts: Sequence[int]) -> Sentence:
+        parts = [part for pair in zip(self.pieces, (*texts, ()), strict=True) for part in pair]
+        tokens = tuple(token for part in parts for token in part)
+        segments = tuple(kind for part, kind in zip(parts, self.segments, strict=False) for _ in part)
+        return Sentence(tokens=tokens, segments=segments if any(segments) else ())
+
+
+class TextEncoding:
+    """Thread-safe. `definition`: what tokenizer.json holds. `lower`: lower-case what is embedded first, as some folders
+    want it."""
+
+    def __init__(self, definition: str, *, lower: bool = False) -> None:
+        tokenizer: Any = Tokenizer.from_str(definition)
+        tokenizer.no_padding()
+        tokenizer.no_truncation()
+        tokenizer.encode_special_tokens = True  # those in texts are text
+        self._tokenizer, self._lower = tokenizer, lower
+        self._special, self._unknown = _special(tokenizer)
+        self._single, self._pair = _frame(tokenizer, PROBE), _frame(tokenizer, PROBE, PROBE)
+
+    @property
+    def overhead(self) -> int:
+        """Special tokens that a single text gets."""
+        return self._single.size
+
+    def offsets(self, text: str) -> list[tuple[int, int]]:
+        return self._tokenizer.encode(text, add_special_tokens=False).offsets
+
+    def count(self, text: str) -> int:
+        """Tokens of `text` alone."""
+        return len(self._ids([text])[0])
+
+    def single(self, texts: Sequence[str], most: int) -> list[Sentence]:
+        """At most so many tokens each, special ones included."""
+        room = most - self._single.size
+        return [self._single.around(ids[:room]) for ids in self._ids(texts)]
+
+    def pairs(self, first: str, others: Sequence[str], most: int) -> list[Sentence]:
+        """`first` beside each of the others, which are cut where both do not fit. `first` itself gets half the room at most."""
+        room = most - self._pair.size
+        head = self._ids([first])[0][: room // 2]
+        return [self._pair.around(head, ids[: room - len(head)]) for ids in self._ids(others)]
+
+    def _ids(self, texts: Sequence[str]) -> list[list[int]]:
+        given = [text.lower() for text in texts] if self._lower else list(texts)
+        found: list[Encoding] = self._tokenizer.encode_batch_fast(given, add_special_tokens=False)
+        return [self._plain(encoding.ids) for encoding in found]
+
+    def _plain(self, ids: list[int]) -> list[int]:
+        """Some vocabularies hold their special tokens as words, which a text may spell."""
+        if self._special.isdisjoint(ids):
+            return ids
+        return [self._unknown if token in self._special else token for token in ids if token not in self._special or self._unknown >= 0]
+
+
+def _special(tokenizer: Any) -> tuple[frozenset[int], int]:
+    """Special tokens that no text may yield, and what stands for them: the unknown token, which any text may yield (-1: none)."""
+    added: dict[int, Any] = tokenizer.get_added_tokens_decoder()
+    by_name = {token.content: id for id, token in added.items() if token.special}
+    unknown = getattr(tokenizer.model, "unk_token", None)
+    candidates = [unknown] if unknown else ["<unk>", "[UNK]"]
+    id = next((by_name[name] for name in candidates if name in by_name), -1)
+    return frozenset(by_name.values()) - {id}, id
+
+
+def _frame(tokenizer: Any, *texts: str) -> Frame:
+    """Seen on a probe, of which each text must be one run of ordinary tokens."""
+    encoding = tokenizer.encode(*texts)
+    sizes = [len(tokenizer.encode(text, add_special_tokens=False).ids) for text in texts]
+    pieces, segments, at = [list[int]()], [0], 0
+    while at < len(encoding.ids):
+        if encoding.special_tokens_mask[at] or len(pieces) > len(sizes):
+            pieces[-1].append(encoding.ids[at])
+            segments[-1] = encoding.type_ids[at]
+            at += 1
+        else:
+            segments += [encoding.type_ids[at], encoding.type_ids[at]]
+            at += sizes[len(pieces) - 1]
+            pieces.append([])
+    return Frame(tuple(map(tuple, pieces)), tuple(segments))

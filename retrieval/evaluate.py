@@ -1,0 +1,234 @@
+"""How well documents are found: BEIR-format folders (corpus.jsonl, queries.jsonl, qrels/test.tsv) through the very store,
+chunking and search that answer users (Thakur et al. 2021, arXiv 2104.08663)."""
+
+import asyncio
+import json
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any, Literal
+
+from retrieval.api import Block, Chunking, Document, Embedder, Retriever, Search
+from retrieval.chunk import chunk
+from retrieval.context import embedded
+from retrieval.records import NewFile, NewMember, NewVectorStore, Outcome
+from retrieval.store.api import Store
+
+Side = Literal["dense", "lexical", "fused", "reranked"]
+Progress = Callable[[str, int, int], None]  # what is done, of how many
+
+DEEP = 100  # how far down a ranking recall looks
+SPARE = 4  # chunks per document that are looked at, so that 100 documents come out
+TOGETHER = 256  # documents that are embedded together
+LEASE = 600.0  # seconds
+
+
+class BadSet(ValueError):
+    """The folder is not what it should be; the message names file and line."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    id: str
+    title: str
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Query:
+    id: str
+    text: str
+    answers: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluationSet:
+    """`judged`: query id -> document id -> grade; only queries with a relevant document (grade above 0) are measured."""
+
+    corpus: tuple[Entry, ...]
+    queries: tuple[Query, ...]
+    judged: Mapping[str, Mapping[str, int]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measures:
+    """nDCG with linear gain, as trec_eval computes it (Järvelin & Kekäläinen 2002)."""
+
+    ndcg_at_10: float
+    recall_at_10: float
+    recall_at_100: float
+    mrr_at_10: float
+
+    def named(self) -> dict[str, float]:
+        return {name.replace("_at_", "@"): round(value, 4) for name, value in asdict(self).items()}
+
+
+def read_set(folder: Path) -> EvaluationSet:
+    """Raises BadSet."""
+    corpus = tuple(
+        Entry(id=str(row["_id"]), title=str(row.get("title") or ""), text=str(row["text"])) for row in _rows(folder / "corpus.jsonl")
+    )
+    queries = tuple(
+        Query(id=str(row["_id"]), text=str(row["text"]), answers=tuple(map(str, row.get("answers") or ())))
+        for row in _rows(folder / "queries.jsonl")
+    )
+    judged = _judged(folder / "qrels" / "test.tsv")
+    measured = tuple(query for query in queries if any(grade > 0 for grade in judged.get(query.id, {}).values()))
+    if not corpus or not measured:
+        raise BadSet(f"{folder}: {len(corpus)} documents and {len(measured)} judged queries; both are needed")
+    return EvaluationSet(corpus=corpus, queries=measured, judged=judged)
+
+
+def measure(ranking: Sequence[str], relevant: Mapping[str, int]) -> Measures:
+    """Of one query: `ranking` holds document ids, best first."""
+    right = {document for document, grade in relevant.items() if grade > 0}
+    gains = [relevant.get(document, 0) for document in ranking[:10]]
+    ideal = sorted(relevant.values(), reverse=True)[:10]
+    first = next((1 / rank for rank, document in enumerate(ranking[:10], 1) if document in right), 0.0)
+    return Measures(
+        ndcg_at_10=_dcg(gains) / _dcg(ideal),
+        recall_at_10=len(right.intersection(ranking[:10])) / len(right),
+        recall_at_100=len(right.intersection(ranking[:100])) / len(right),
+        mrr_at_10=first,
+    )
+
+
+def mean(measured: Sequence[Measures]) -> Measures:
+    return Measures(**{f.name: sum(getattr(m, f.name) for m in measured) / len(measured) for f in fields(Measures)})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """`cited`: the document of each citation, in order."""
+
+    query: Query
+    text: str
+    cited: tuple[str, ...]
+
+
+def spread(queries: Sequence[Query], count: int) -> list[Query]:
+    """`count` of those whose answers are known, from all over the set."""
+    known = [query for query in queries if query.answers]
+    return [known[i * len(known) // count] for i in range(min(count, len(known)))] if len(known) > count else known
+
+
+def judge(answers: Sequence[Answer], found: EvaluationSet) -> dict[str, float]:
+    """hit_rate: answers that contain a known one, letter case, articles and punctuation aside (Rajpurkar et al. 2016, arXiv
+    1606.05250); citation_precision: citations that name a relevant document; citation_recall: answers that cite one."""
+    cited = [grade(found, answer, document) > 0 for answer in answers for document in answer.cited]
+    reached = [any(grade(found, answer, document) > 0 for document in answer.cited) for answer in answers]
+    return {
+        "questions": len(answers),
+        "hit_rate": round(sum(_holds(answer) for answer in answers) / len(answers), 4),
+        "citation_precision": round(sum(cited) / len(cited), 4) if cited else 0.0,
+        "citation_recall": round(sum(reached) / len(answers), 4),
+    }
+
+
+def grade(found: EvaluationSet, answer: Answer, document: str) -> int:
+    return found.judged[answer.query.id].get(document, 0)
+
+
+async def fill(store: Store, embedder: Embedder, entries: Sequence[Entry], progress: Progress) -> str:
+    """A vector store with one file per document, named by its id. Returns the store's id."""
+    store_id = store.create_store(NewVectorStore(owner="", name="evaluation")).id
+    for start in range(0, len(entries), TOGETHER):
+        progress("embedding documents", start, len(entries))
+        await _add(store, embedder, store_id, entries[start : start + TOGETHER])
+    progress("embedding documents", len(entries), len(entries))
+    return store_id
+
+
+async def rank(retriever: Retriever, store_id: str, queries: Sequence[Query], side: Side, progress: Progress) -> dict[str, list[str]]:
+    """Query id -> document ids, best first."""
+    ranked: dict[str, list[str]] = {}
+    for done, query in enumerate(queries):
+        progress(f"searching, {side}", done, len(queries))
+        hits = await retriever.search(_search(query.text, store_id, side))
+        ranked[query.id] = list(dict.fromkeys(hit.chunk.filename for hit in hits))[:DEEP]
+    progress(f"searching, {side}", len(queries), len(queries))
+    return ranked
+
+
+def score(ranked: Mapping[str, Sequence[str]], found: EvaluationSet) -> Measures:
+    return mean([measure(ranking, found.judged[query]) for query, ranking in ranked.items()])
+
+
+def _search(text: str, store_id: str, side: Side) -> Search:
+    by = "fused" if side == "reranked" else side
+    return Search(queries=(text,), stores=(store_id,), limit=DEEP * SPARE, by=by, rerank=side == "reranked", distinct=False)
+
+
+def _holds(answer: Answer) -> bool:
+    said = f" {_plain(answer.text)} "
+    return any(f" {_plain(known)} " in said for known in answer.query.answers)
+
+
+def _plain(text: str) -> str:
+    words = "".join(character if character.isalnum() else " " for character in text.casefold()).split()
+    return " ".join(word for word in words if word not in ("a", "an", "the"))
+
+
+def _dcg(gains: Sequence[int]) -> float:
+    return sum(gain / math.log2(place + 2) for place, gain in enumerate(gains))
+
+
+async def _add(store: Store, embedder: Embedder, store_id: str, entries: Sequence[Entry]) -> None:
+    documents = {entry.id: _document(entry) for entry in entries}
+    cut = {name: chunk(document, embedder.offsets, Chunking(), embedder.max_tokens) for name, document in documents.items()}
+    rows = await embedder.embed([embedded(documents[name], piece) for name, pieces in cut.items() for piece in pieces], "document")
+    await asyncio.to_thread(_queue, store, store_id, entries)
+    vectors = {}
+    for name, pieces in cut.items():
+        vectors[name], rows = rows[: len(pieces)], rows[len(pieces) :]
+    while job := store.claim("evaluation", LEASE):
+        name = job.filename
+        outcome = Outcome(document=documents[name], pieces=cut[name], vectors=vectors[name], identity=embedder.identity)
+        await asyncio.to_thread(store.complete, job, outcome)
+
+
+def _queue(store: Store, store_id: str, entries: Sequence[Entry]) -> None:
+    put = [store.put_file(NewFile(owner="", filename=entry.id), [f"{entry.title}\n\n{entry.text}".encode()]) for entry in entries]
+    store.add_members("", store_id, [NewMember(file_id=file.id) for file in put])
+
+
+def _document(entry: Entry) -> Document:
+    text = entry.text or entry.title
+    return Document(text=text, blocks=(Block(kind="paragraph", start=0, end=len(text)),), media_type="text/plain", title=entry.title)
+
+
+def _rows(path: Path) -> Iterator[dict[str, Any]]:
+    with _opened(path) as lines:
+        for number, line in enumerate(lines, 1):
+            if not line.strip():
+                continue
+            try:
+                row = json.loads(line)
+                if missing := {"_id", "text"} - set(row):
+                    raise ValueError(f"no {min(missing)}")
+            except (ValueError, TypeError) as error:
+                raise BadSet(f"{path}, line {number}: a JSON object with _id and text is needed ({error})") from error
+            yield row
+
+
+def _judged(path: Path) -> dict[str, dict[str, int]]:
+    judged: dict[str, dict[str, int]] = {}
+    with _opened(path) as lines:
+        for number, line in enumerate(lines, 1):
+            cells = line.rstrip("\n").split("\t")
+            if number == 1 and not cells[-1].lstrip("-").isdigit():
+                continue  # the names of the columns
+            try:
+                query, document, grade = cells
+                judged.setdefault(query, {})[document] = int(grade)
+            except ValueError as error:
+                raise BadSet(f"{path}, line {number}: query-id, corpus-id and score, separated by tabs, are needed") from error
+    return judged
+
+
+def _opened(path: Path) -> Any:
+    try:
+        return path.open(encoding="utf-8")
+    except OSError as error:
+        raise BadSet(f"{path} cannot be read: {error.strerror}") from error

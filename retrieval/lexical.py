@@ -1,0 +1,93 @@
+"""Words: what a text is indexed by, and what they are worth. Shared by both databases.
+
+Analysis as Lucene's for English (stop words, possessives, stems) on top of what every script needs: one spelling of each
+character (NFKD without accents), no case, characters in pairs where a script does not set words apart. Codes such as AB-123
+are found by their parts and, better, as a whole. Scores are BM25 as Lucene computes it (Kamphuis et al., 2020), without the
+constant factor k1 + 1, as Lucene since 8.
+"""
+
+import re
+import threading
+import unicodedata
+from collections.abc import Iterator
+from functools import cache
+from itertools import pairwise
+
+import numpy as np
+import Stemmer
+from numpy.typing import NDArray
+
+K1, B = 1.2, 0.75  # how soon repeating a word stops to count; how much a long text is held back
+LONGEST = 64  # characters of a word; what is longer is no word, and cut off
+STOP_WORDS = frozenset(
+    re.findall(
+        r"\w+",
+        """a an and are as at be but by for if in into is it no not of on or such that the their then there these they this to
+        was will with""",
+    )
+)
+POSSESSIVE = re.compile(r"['’]s?$", re.IGNORECASE)
+THOUSANDS = re.compile(r"(?<=\d),(?=\d{3}(?!\d))")
+JOINTS = "-_./:@+&#,'’"
+JOINT = re.compile(f"[{JOINTS}]")
+ACCENT = re.compile("[\u0300-\u036f]")
+# scripts that do not set words apart (Thai to Myanmar, Khmer, kana, Han), and Hangul, whose words carry their endings
+UNSPACED = (
+    "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff"
+    "\uac00-\ud7af\uf900-\ufaff\U00020000-\U0003ffff"
+)
+ASCII_RUN = re.compile(f"[A-Za-z0-9]+(?:[{JOINTS}][A-Za-z0-9]+)*")
+
+
+class _Local(threading.local):
+    """A stemmer must not be used by two threads at once."""
+
+    def __init__(self) -> None:
+        self.stem = Stemmer.Stemmer("english").stemWord
+
+
+_LOCAL = _Local()
+
+
+def terms(text: str) -> list[str]:
+    """In the order of the text, repeated as often as they occur. None is empty or holds a space."""
+    if text.isascii():
+        return [term[:LONGEST] for run in ASCII_RUN.findall(text) for term in _of_run(run)]
+    plain = unicodedata.normalize("NFKC", ACCENT.sub("", unicodedata.normalize("NFKD", text)))
+    return [term[:LONGEST] for found in _runs().finditer(plain) for term in (_pairs if found.lastgroup else _of_run)(found.group())]
+
+
+def idf(count: int, df: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Weight of terms that `df` [terms] of `count` chunks hold."""
+    return np.log1p((count - df + 0.5) / (df + 0.5))
+
+
+def saturation(tf: NDArray[np.float32], length: NDArray[np.float32], average: float) -> NDArray[np.float32]:
+    """What `tf` occurrences in chunks of `length` terms count, 0..1. `average`: the mean length of all chunks."""
+    return np.divide(tf, tf + length * np.float32(K1 * B / average) + np.float32(K1 * (1 - B)), dtype=np.float32)
+
+
+def _of_run(run: str) -> Iterator[str]:
+    """Words that punctuation joins: "Müller-Lüdenscheidt's", "AB-123", "1,000.5"."""
+    run = POSSESSIVE.sub("", run.casefold())
+    parts = JOINT.split(run)
+    for part in parts:
+        if not part.isascii() or not part.isalpha():
+            yield part
+        elif part not in STOP_WORDS:
+            yield _LOCAL.stem(part)
+    if len(parts) > 1 and any(character.isdigit() for character in run):
+        yield THOUSANDS.sub("", run)
+
+
+def _pairs(run: str) -> Iterator[str]:
+    return map("".join, pairwise(run)) if len(run) > 1 else iter(run)
+
+
+@cache
+def _runs() -> re.Pattern[str]:
+    """Of any script: marks (vowel signs) belong to the letter before them, which Python's \\w does not know."""
+    marks = "".join(chr(code) for code in range(0x370, 0x1F000) if unicodedata.category(chr(code)) in ("Mn", "Mc"))
+    letter, mark = rf"[^\W_{UNSPACED}]", f"[{marks}]"
+    word = f"{letter}+(?:{mark}+{letter}*)*"
+    return re.compile(f"(?P<unspaced>[{UNSPACED}]+)|{word}(?:[{JOINTS}]{word})*")

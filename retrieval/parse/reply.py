@@ -1,0 +1,74 @@
+"""What the subprocess answered, checked: the parser that wrote it may have been taken over by the file it read."""
+
+import json
+from itertools import pairwise
+from typing import Any
+
+from retrieval.api import Block, Document, Unreadable
+from retrieval.parse.limits import Limits
+
+KINDS = ("heading", "paragraph", "list", "table", "code")
+CODES = ("unsupported_file", "invalid_file", "server_error")
+LONGEST = 500  # characters of a reason, a title, a note
+
+Reply = dict[str, Any]
+
+
+def document(head: bytes, output: bytes, limits: Limits) -> Document:
+    """Raises Unreadable, also for an answer that no honest parser gives."""
+    how = json.loads(head)["end"]
+    if how != "done":
+        raise Unreadable(_reason(how, limits), "server_error" if how in ("gone", "broken") else "invalid_file")
+    try:
+        reply = json.loads(output)
+        if "refused" in reply:
+            raise Unreadable(_line(reply["refused"]), reply["code"] if reply["code"] in CODES else "invalid_file")
+        return _document(reply)
+    except (ValueError, KeyError, TypeError, IndexError):
+        raise Unreadable("the parser gave an answer that makes no sense: the file is damaged or hostile") from None
+
+
+def _reason(how: str, limits: Limits) -> str:
+    return {
+        "slow": f"reading the file takes longer than {limits.seconds:g} seconds",
+        "memory": f"reading the file takes more than {limits.memory_bytes >> 20} MiB of memory",
+        "large": f"the file holds more than {limits.characters:,} characters of text: split it",
+        "broken": "the library that reads files of this kind cannot be loaded",
+        "gone": "the server ended while it read the file",
+    }.get(how, "the file made its parser crash: it is damaged or hostile")
+
+
+def _document(reply: Reply) -> Document:
+    text, paths = _text(reply["text"]), [tuple(map(_text, path)) for path in reply["paths"]]
+    blocks = tuple(_block(row, paths) for row in reply["blocks"])
+    _check(text, blocks)
+    notes = tuple(map(_line, reply["notes"]))
+    return Document(text=text, blocks=blocks, media_type=_line(reply["media_type"]), title=_line(reply["title"]), notes=notes)
+
+
+def _block(row: list[Any], paths: list[tuple[str, ...]]) -> Block:
+    kind, start, end, page, path = row
+    if kind not in KINDS or not all(type(number) is int and number >= 0 for number in (start, end, path)):
+        raise ValueError(row)
+    if page is not None and (type(page) is not int or page < 1):
+        raise ValueError(row)
+    return Block(kind=kind, start=start, end=end, page=page, headings=paths[path])
+
+
+def _check(text: str, blocks: tuple[Block, ...]) -> None:
+    """Blocks follow each other and hold all of the text."""
+    ordered = all(before.end <= after.start for before, after in pairwise(blocks))
+    inside = all(block.start < block.end for block in blocks) and bool(blocks) and blocks[-1].end <= len(text)
+    if not (ordered and inside):
+        raise ValueError("blocks")
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError(value)
+    value.encode()  # UnicodeEncodeError is a ValueError: halves of characters would not go into a database
+    return value
+
+
+def _line(value: object) -> str:
+    return _text(value)[:LONGEST]

@@ -1,0 +1,200 @@
+"""The border of the parsers: a file goes to a subprocess with limits, and nothing of what comes back is believed unseen."""
+
+import asyncio
+import json
+import logging
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import weakref
+from collections.abc import AsyncIterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import asdict
+from pathlib import Path
+from queue import SimpleQueue
+from threading import Lock
+from typing import IO
+
+from retrieval.api import Document, Unreadable
+from retrieval.parse.limits import MIB, Limits
+from retrieval.parse.reply import document
+from retrieval.parse.worker import HEAD, PIECE
+
+ROOT = Path(__file__).parents[2]
+# This very version of the package, and nothing else from its folder: something there could shadow a library.
+START = "import sys; sys.path.insert(0, sys.argv[1]); import retrieval; sys.path.pop(0); from retrieval.parse.worker import main; main()"
+GRACE = 15.0  # seconds above a file's limit until the subprocess itself counts as stuck
+NAME = 1024  # characters of a filename that are looked at
+
+_log = logging.getLogger(__name__)
+
+
+class SubprocessParser:
+    """Implements retrieval.api.Parser. Reads up to `workers` files at the same time; starts its subprocesses when first needed."""
+
+    def __init__(self, limits: Limits | None = None, workers: int = 2) -> None:
+        self._limits = limits or Limits()
+        self._threads = ThreadPoolExecutor(workers, thread_name_prefix="parse")
+        self._idle: SimpleQueue[_Worker] = SimpleQueue()
+        self._workers = [_Worker(self._limits) for _ in range(workers)]
+        for worker in self._workers:
+            self._idle.put(worker)
+        self._end = weakref.finalize(self, _end, self._threads, self._workers)
+
+    async def parse(self, content: AsyncIterator[bytes], filename: str) -> Document:
+        """A cancelled call kills the subprocess that reads for it."""
+        file = tempfile.TemporaryFile()  # noqa: SIM115 - it may outlive a cancelled call: `finish` closes it
+        job = _Job(file, filename[-NAME:])
+        try:
+            await self._spool(content, file)
+            future = self._submit(job)
+        except BaseException:
+            file.close()
+            raise
+        future.add_done_callback(job.finish)
+        try:
+            return await asyncio.wrap_future(future)
+        except asyncio.CancelledError:
+            job.abort()
+            raise
+
+    def close(self) -> None:
+        """Kills what still reads; calls under way raise Unreadable."""
+        self._end()
+
+    async def _spool(self, content: AsyncIterator[bytes], file: IO[bytes]) -> None:
+        size = 0
+        async for part in content:
+            size += len(part)
+            if size > self._limits.file_bytes:
+                raise Unreadable(f"the file is larger than {self._limits.file_bytes // MIB} MiB")
+            await asyncio.to_thread(file.write, part)
+        if not size:
+            raise Unreadable("the file is empty (0 bytes)")
+        await asyncio.to_thread(file.flush)
+        file.seek(0)
+
+    def _submit(self, job: "_Job") -> Future[Document]:
+        try:
+            return self._threads.submit(self._run, job)
+        except RuntimeError:
+            raise Unreadable("the server ended before it read the file", "server_error") from None
+
+    def _run(self, job: "_Job") -> Document:
+        worker = self._idle.get()
+        try:
+            return job.run(worker)
+        finally:
+            self._idle.put(worker)
+
+
+class _Job:
+    """One file on its way through a thread."""
+
+    def __init__(self, file: IO[bytes], filename: str) -> None:
+        self._file, self._filename = file, filename
+        self._lock, self._aborted = Lock(), False
+        self._worker: _Worker | None = None
+
+    def run(self, worker: "_Worker") -> Document:
+        with self._lock:
+            if self._aborted:
+                raise Unreadable("cancelled", "server_error")
+            self._worker = worker
+        try:
+            return worker.read(self._file.fileno(), self._filename)
+        finally:
+            with self._lock:
+                self._worker = None
+
+    def abort(self) -> None:
+        with self._lock:
+            self._aborted = True
+            if self._worker:
+                self._worker.kill()
+
+    def finish(self, _: Future[Document]) -> None:
+        self._file.close()
+
+
+class _Worker:
+    """The subprocess, started again whenever it is gone. One file at a time."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._process: subprocess.Popen[bytes] | None = None
+        self._channel: socket.socket | None = None
+        self._read = 0
+
+    def read(self, file: int, filename: str) -> Document:
+        try:
+            head, output = self._exchange(file, filename)
+        except (OSError, EOFError) as error:
+            self.kill()
+            _log.warning("the parser's subprocess failed on %r: %r", filename, error)
+            raise Unreadable("reading the file took too long or ended the parser", "server_error") from None
+        self._read += 1
+        if json.loads(head)["end"] != "done" or self._read >= self._limits.documents:
+            self.kill()  # with all that a hostile file may have started in its group
+        return document(head, output, self._limits)
+
+    def kill(self) -> None:
+        """The subprocess, and the child in which it reads."""
+        process, channel = self._process, self._channel
+        self._process = self._channel = None
+        if process:
+            with suppress(ProcessLookupError, PermissionError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+        if channel:
+            with suppress(OSError):
+                channel.shutdown(socket.SHUT_RDWR)  # wakes the thread that waits for an answer
+            channel.close()
+
+    def _exchange(self, file: int, filename: str) -> tuple[bytes, bytes]:
+        channel = self._channel or self._start()
+        request = json.dumps({"filename": filename, "limits": asdict(self._limits)}).encode()
+        socket.send_fds(channel, [HEAD.pack(len(request))], [file])
+        channel.sendall(request)
+        return _frame(channel), _frame(channel)
+
+    def _start(self) -> socket.socket:
+        """-I and an empty environment: nothing of this process's surroundings reaches the parsers, secrets least of all."""
+        ours, theirs = socket.socketpair()
+        with theirs:
+            self._process = subprocess.Popen(
+                [sys.executable, "-I", "-c", START, str(ROOT)],
+                stdin=theirs.fileno(),
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                cwd="/",
+                env={"LC_ALL": "C.UTF-8"},
+                start_new_session=True,
+            )
+        ours.settimeout(self._limits.seconds + GRACE)
+        self._channel, self._read = ours, 0
+        return ours
+
+
+def _frame(channel: socket.socket) -> bytes:
+    return _exactly(channel, HEAD.unpack(_exactly(channel, HEAD.size))[0])
+
+
+def _exactly(channel: socket.socket, count: int) -> bytes:
+    parts = bytearray()
+    while len(parts) < count:
+        part = channel.recv(min(count - len(parts), PIECE))
+        if not part:
+            raise EOFError("it has gone")
+        parts += part
+    return bytes(parts)
+
+
+def _end(threads: ThreadPoolExecutor, workers: list[_Worker]) -> None:
+    threads.shutdown(wait=False, cancel_futures=True)
+    for worker in workers:
+        worker.kill()

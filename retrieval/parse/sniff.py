@@ -1,0 +1,115 @@
+"""What a file is: by its first bytes, and only where those leave it open by its name."""
+
+import re
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import IO
+
+from retrieval.parse import archive, formats
+from retrieval.parse.limits import Limits, Refused
+
+HEAD = 8192  # bytes
+_MARKUP = re.compile(rb"\s*(?:<\?xml[^>]*\?>\s*)?(?:<!--.*?-->\s*)*<(?:!doctype\s+html|html[\s>])", re.I | re.S)
+
+MEDIA = {
+    "pdf": "application/pdf",
+    "word": "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
+    "slides": "application/vnd.openxmlformats-officedocument.presentationml.presentation",
+    "workbook": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+    "epub": "application/epub+zip",
+    "html": "text/html",
+    "markdown": "text/markdown",
+    "sheets": "text/csv",
+    "data": "application/json",
+    "code": "text/x-source",
+    "text": "text/plain",
+}
+# of files that nobody here reads; first bytes and what to call them
+FOREIGN = (
+    (b"\x89PNG\r\n", "a PNG image"),
+    (b"\xff\xd8\xff", "a JPEG image"),
+    (b"GIF8", "a GIF image"),
+    (b"BM", "a BMP image"),
+    (b"II*\0", "a TIFF image"),
+    (b"MM\0*", "a TIFF image"),
+    (b"RIFF", "an image, a sound or a film"),
+    (b"\0\0\0\x18ftyp", "a film"),
+    (b"\0\0\0\x20ftyp", "a film"),
+    (b"ID3", "a sound"),
+    (b"OggS", "a sound or a film"),
+    (b"fLaC", "a sound"),
+    (b"\x1a\x45\xdf\xa3", "a film"),
+    (b"\x1f\x8b", "a gzip archive: unpack it and add what it holds"),
+    (b"BZh", "a bzip2 archive: unpack it and add what it holds"),
+    (b"\xfd7zXZ", "an xz archive: unpack it and add what it holds"),
+    (b"\x28\xb5\x2f\xfd", "a Zstandard archive: unpack it and add what it holds"),
+    (b"7z\xbc\xaf", "a 7-Zip archive: unpack it and add what it holds"),
+    (b"Rar!", "a RAR archive: unpack it and add what it holds"),
+    (b"\x7fELF", "a program"),
+    (b"MZ", "a program"),
+    (b"\xca\xfe\xba\xbe", "a program"),
+    (b"SQLite format 3\0", "a SQLite database"),
+    (b"{\\rtf", "an RTF document: save it as .docx or .pdf"),
+    (b"%!PS", "a PostScript document: save it as .pdf"),
+)
+_OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
+_ENCRYPTED = "EncryptedPackage".encode("utf-16-le")
+_CALLED = {"pdf": "PDF", "word": "Word", "slides": "PowerPoint", "workbook": "Excel", "epub": "EPUB", "html": "HTML", "text": "plain text"}
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    kind: str  # a key of MEDIA and the name of the module that reads it
+    note: str = ""  # what to say about a name that promises something else
+
+
+def sniff(source: IO[bytes], filename: str, limits: Limits) -> Found:
+    """Leaves `source` at its beginning. Raises Refused for what nobody reads."""
+    head = source.read(HEAD)
+    kind = _kind(source, head, filename, limits)
+    source.seek(0)
+    promised = formats.READERS.get(_suffix(filename), "").rpartition(".")[2]
+    if promised in ("", kind) or {kind, promised} <= {"html", "code", "markdown"}:
+        return Found(kind)
+    return Found(kind, f"the name ends in {_suffix(filename)}, but the file is {_CALLED.get(kind, kind)} and was read as such")
+
+
+def _kind(source: IO[bytes], head: bytes, filename: str, limits: Limits) -> str:
+    if b"%PDF-" in head[:1024]:
+        return "pdf"
+    if head.startswith((b"PK\x03\x04", b"PK\x05\x06")):
+        return archive.kind(source, limits)
+    if head.startswith(_OLE):
+        raise _old_office(source)
+    for magic, name in FOREIGN:
+        if head.startswith(magic) and (len(magic) > 2 or b"\0" in head):
+            raise Refused(f"the file is {name}", "unsupported_file")
+    if not _is_text(head):
+        raise Refused(f"nothing here reads files like this one ({_suffix(filename) or 'no ending'}): it is not text", "unsupported_file")
+    return _text_kind(head, _suffix(filename))
+
+
+def _old_office(source: IO[bytes]) -> Refused:
+    """The container of Office 97, and of what Office encrypts."""
+    source.seek(0)
+    if _ENCRYPTED in source.read(2**20):
+        return Refused("the file is protected with a password: save it without one")
+    return Refused("the file is of an old Office format: save it as .docx, .xlsx or .pptx", "unsupported_file")
+
+
+def _is_text(head: bytes) -> bool:
+    if head.startswith((b"\xff\xfe", b"\xfe\xff", b"\0\0\xfe\xff")):
+        return True
+    control = sum(head.count(code) for code in (*range(1, 9), *range(14, 27), *range(28, 32)))
+    return b"\0" not in head and control * 50 <= len(head)
+
+
+def _text_kind(head: bytes, suffix: str) -> str:
+    kind = formats.READERS.get(suffix, "").rpartition(".")[2]
+    if kind in ("markdown", "sheets", "data", "code", "html"):
+        return kind
+    return "html" if _MARKUP.match(head) else "text"
+
+
+def _suffix(filename: str) -> str:
+    return PurePosixPath(filename).suffix.lower()

@@ -1,0 +1,167 @@
+"""What the store tells of files, vector stores and their members. Times are Unix seconds."""
+
+from dataclasses import dataclass, field
+from typing import Generic, Literal, NamedTuple, TypeVar
+
+from retrieval.api import Attributes, Chunking, Document, Identity, Piece, Value, Vectors
+
+T = TypeVar("T")
+State = Literal["queued", "parsing", "embedding", "ready", "failed", "cancelled"]
+UNDONE: tuple[State, ...] = ("queued", "parsing", "embedding")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class File:
+    id: str
+    owner: str
+    filename: str
+    purpose: str
+    bytes: int
+    sha256: str
+    created_at: int
+    expires_at: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewFile:
+    owner: str
+    filename: str
+    purpose: str = "assistants"
+    expires_after: int | None = None  # seconds
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counts:
+    in_progress: int = 0
+    completed: int = 0
+    failed: int = 0
+    cancelled: int = 0
+
+    @property
+    def total(self) -> int:
+        return self.in_progress + self.completed + self.failed + self.cancelled
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VectorStore:
+    """`expired` ones keep their row and answer 'expired', but have no chunks any more."""
+
+    id: str
+    owner: str
+    name: str
+    description: str | None
+    metadata: dict[str, str]
+    created_at: int
+    last_active_at: int
+    expires_after_days: int | None
+    identity: Identity | None
+    usage_bytes: int
+    counts: Counts
+
+    @property
+    def expires_at(self) -> int | None:
+        return None if self.expires_after_days is None else self.last_active_at + 86_400 * self.expires_after_days
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewVectorStore:
+    owner: str
+    name: str = ""
+    description: str | None = None
+    metadata: dict[str, str] = field(default_factory=dict[str, str])
+    expires_after_days: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """Of a vector store. `fields` names what changes: name, description, metadata, expires_after_days."""
+
+    name: str = ""
+    description: str | None = None
+    metadata: dict[str, str] = field(default_factory=dict[str, str])
+    expires_after_days: int | None = None
+    fields: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Member:
+    """A file in a vector store."""
+
+    store_id: str
+    file_id: str
+    filename: str
+    sha256: str  # of the file
+    state: State
+    progress: float  # of the present state, 0..1
+    error_code: str | None
+    error: str | None
+    notes: tuple[str, ...]
+    attributes: Attributes
+    chunking: Chunking
+    usage_bytes: int
+    created_at: int
+    batch_id: str | None
+    source: str | None  # path that it was read from by `stoa ingest`
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewMember:
+    file_id: str
+    attributes: Attributes = field(default_factory=dict[str, Value])
+    chunking: Chunking = field(default_factory=Chunking)
+    source: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Batch:
+    id: str
+    store_id: str
+    created_at: int
+    cancelled: bool
+    counts: Counts
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """A member that a worker has claimed. `ticket` proves it: after the lease has gone to another, nothing is accepted."""
+
+    member_key: int
+    ticket: str
+    store_id: str
+    file_id: str
+    owner: str  # of the file; who may read it
+    filename: str
+    bytes: int
+    chunking: Chunking
+    attempts: int  # this one included
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """A parsed, cut and embedded file, to be stored in one transaction. vectors[i] belongs to pieces[i]."""
+
+    document: Document
+    pieces: tuple[Piece, ...]
+    vectors: Vectors
+    identity: Identity
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listing:
+    """As in OpenAI's lists: by creation, newest first unless `order` is "asc"; `after` and `before` are ids."""
+
+    limit: int = 20
+    order: Literal["asc", "desc"] = "desc"
+    after: str | None = None
+    before: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page(Generic[T]):
+    items: tuple[T, ...]
+    more: bool
+
+
+class Scored(NamedTuple):  # not a dataclass: a search makes a thousand of them
+    chunk_id: int
+    score: float  # dense: cosine, -1..1; lexical: BM25 divided by what a perfect match of the query would get, 0..1

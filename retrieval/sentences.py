@@ -1,0 +1,59 @@
+"""Where sentences begin and end, in any language that ends them with a mark. A full stop after an initial or an abbreviation
+ends none, nor one after a short word that a small letter follows; marks like [1] behind the end belong to the sentence before them."""
+
+import re
+from collections.abc import Iterator
+
+MARKS = re.compile(r"(?:\s*\[[\d,;\s]{1,30}\])+[.!?…]?")  # [1], [1][2], [1, 2]: they belong to the sentence before them
+_END = re.compile(
+    r"""[.!?…]+["'”’»)\]]*(?=\s|\[\d)  # Western marks need a space behind them: "3.14" and "e.g." inside a word go on
+    | [。！？｡]+["”’」』）]*  # those of Chinese and Japanese do not
+    | [।॥؟۔]+(?=\s)
+    | \n\s*\n
+    | \n(?=[^\S\n]*(?:[-*•‣–]\s|\d{1,3}[.)]\s|\#{1,6}\s|\|))  # before a list item, heading or row
+    """,
+    re.X,
+)
+_INITIAL = re.compile(r"(?:^|[\s(.])[^\W\d]\.$")  # "J. Smith", "z. B."
+_ITEM = re.compile(r"(?:^|\n)\s*\d{1,3}\.$")  # "1. First"
+_SHORT = re.compile(
+    r"\b(?:approx|ca|cf|ch|co|corp|dept|dr|eds?|eqs?|e\.g|et al|figs?|i\.e|inc|jr|ltd|mrs?|ms|nos?|nr|pp?|prof|refs?|sec|sr|st|vol|vs)\.$",
+    re.I,
+)
+_BRIEF = re.compile(r"\b[^\W\d]{1,3}\.$")
+_LOOK_BACK = 12  # characters: longer than any of the abbreviations
+
+
+def sentences(text: str) -> list[tuple[int, int]]:
+    """Spans without the space around them, in order; together they hold all that is not space."""
+    return list(_sentences(text))
+
+
+def _sentences(text: str) -> Iterator[tuple[int, int]]:
+    at = 0
+    for end in _END.finditer(text):
+        if end.start() < at or _goes_on(text, end):
+            continue
+        marks = MARKS.match(text, end.end())
+        stop = marks.end() if marks else end.end()
+        yield from _trimmed(text, at, stop)
+        at = stop
+    yield from _trimmed(text, at, len(text))
+
+
+def _goes_on(text: str, end: re.Match[str]) -> bool:
+    if end[0][0] != ".":
+        return False
+    after = text[end.end() : end.end() + 3].lstrip()
+    before = text[max(end.start() - _LOOK_BACK, 0) : end.start() + 1]
+    short = after[:1].islower() and _BRIEF.search(before)  # some texts have no capitals at all
+    return bool(short or _INITIAL.search(before) or _ITEM.search(before) or _SHORT.search(before))
+
+
+def _trimmed(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
+    while start < end and text[start].isspace():
+        start += 1
+    while end > start and text[end - 1].isspace():
+        end -= 1
+    if start < end:
+        yield start, end

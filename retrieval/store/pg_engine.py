@@ -1,0 +1,91 @@
+"""The way to the PostgreSQL server. No message shows a password."""
+
+import json
+from collections.abc import Generator
+from contextlib import contextmanager
+from typing import Any
+
+import psycopg
+from psycopg.adapt import Dumper
+from sqlalchemy import URL, Engine, create_engine, event, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError
+
+from retrieval.api import KnowledgeError
+
+PATIENCE = 10  # seconds to wait for a connection
+CONNECTIONS = 20  # of one process, at most
+
+
+def open_engine(url: URL) -> Engine:
+    """Connects later. Statements are not prepared: plans depend on the store that is asked, and poolers such as PgBouncer
+    cannot carry prepared ones over."""
+    known = {"application_name": "stoa", "connect_timeout": PATIENCE, "prepare_threshold": None}
+    engine = create_engine(
+        url,
+        connect_args={name: value for name, value in known.items() if name not in url.query},
+        json_serializer=lambda value: json.dumps(_clean(value)),
+        max_overflow=CONNECTIONS - 5,
+        pool_pre_ping=True,
+        hide_parameters=True,  # in errors: they hold documents
+    )
+    event.listen(engine, "connect", _adapt)
+    return engine
+
+
+def parse_url(text: str) -> URL:
+    """postgres://, postgresql:// or postgresql+psycopg://; a password among the options moves to where it is hidden."""
+    try:
+        url = make_url(text)
+    except (ArgumentError, ValueError):
+        raise KnowledgeError("the database URL cannot be read; it is like postgresql://user:password@host/name") from None
+    if url.drivername not in ("postgres", "postgresql", "postgresql+psycopg"):
+        raise KnowledgeError(f"a database of the kind {url.drivername!r} is not supported; give a postgresql:// URL")
+    given = url.query.get("password")
+    password = given if isinstance(given, str) else url.password
+    return url.difference_update_query(["password"]).set(drivername="postgresql+psycopg", password=password)
+
+
+@contextmanager
+def explained(url: URL) -> Generator[None]:
+    """What the server's absence looks like to those who ask."""
+    try:
+        yield
+    except DBAPIError as error:
+        if error.statement is not None and not isinstance(error, OperationalError | InterfaceError):
+            raise
+        reason = str(error.orig).strip()
+        if url.password:
+            reason = reason.replace(str(url.password), "***")
+        raise KnowledgeError(f"the database {shown(url)} does not answer: {reason}") from None
+
+
+def shown(url: URL) -> str:
+    host = url.query.get("host")
+    return url.set(drivername="postgresql", query={"host": host} if host else {}).render_as_string(hide_password=True)
+
+
+class _Text(Dumper):
+    """PostgreSQL's text holds neither NUL nor half a surrogate pair; SQLite's and JSON's may."""
+
+    def dump(self, obj: str) -> bytes:
+        return _clean(obj).encode()
+
+
+def _clean(value: Any) -> Any:
+    match value:
+        case str():
+            return value if value.isascii() and "\0" not in value else _valid(value)
+        case dict():
+            return {_clean(key): _clean(item) for key, item in value.items()}
+        case list() | tuple():
+            return [_clean(item) for item in value]
+        case _:
+            return value
+
+
+def _valid(text: str) -> str:
+    return text.replace("\0", "\ufffd").encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def _adapt(connection: psycopg.Connection, _record: object) -> None:
+    connection.adapters.register_dumper(str, _Text)

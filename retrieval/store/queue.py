@@ -1,0 +1,166 @@
+"""The queue of files to be read. A claim is a lease: whoever dies loses it, and another goes on."""
+
+import secrets
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+from sqlalchemy import Connection, RowMapping, func, insert, select, update
+
+from retrieval.api import Identity, Vectors, WrongModel
+from retrieval.context import embedded, indexed
+from retrieval.records import UNDONE, Job, Outcome, State
+from retrieval.store.api import MAX_ATTEMPTS
+from retrieval.store.dialect import Dialect, Entry
+from retrieval.store.removal import hold, remove_chunks
+from retrieval.store.rows import MEMBERS, chunking_of, identity_record, sha256
+from retrieval.store.schema import chunks, documents, members, stores
+
+CLAIMED = ("parsing", "embedding")
+FREE: dict[str, Any] = {"worker": None, "lease_until": None}
+GAVE_UP = f"the process that read it has ended {MAX_ATTEMPTS} times without a result"
+
+
+class JobQueue:
+    """Implements store.api.Queue. `Job.ticket` is what stands in members.worker."""
+
+    _dialect: Dialect
+    _clock: Callable[[], float]
+
+    def claim(self, worker: str, seconds: float) -> Job | None:
+        now = self._clock()
+        if not self._waiting(now):
+            return None
+        with self._dialect.writing() as tx:
+            while (row := _next(tx, now)) is not None:
+                mine = update(members).where(members.c.key == row["key"])
+                if row["attempts"] >= MAX_ATTEMPTS:
+                    tx.execute(mine.values(state="failed", error_code="server_error", error=GAVE_UP, **FREE))
+                    continue
+                ticket = f"{worker}/{secrets.token_hex(8)}"
+                lease = {"worker": ticket, "lease_until": now + seconds, "attempts": row["attempts"] + 1}
+                tx.execute(mine.values(state="parsing", progress=0.0, **lease))
+                return _job(row, ticket)
+        return None
+
+    def backlog(self) -> dict[State, int]:
+        counted = select(members.c.state, func.count()).where(members.c.state.in_(UNDONE)).group_by(members.c.state)
+        with self._dialect.reading() as tx:
+            return dict.fromkeys(UNDONE, 0) | {row[0]: row[1] for row in tx.execute(counted)}
+
+    def report(self, job: Job, state: State, progress: float, seconds: float) -> bool:
+        return self._change(job, state=state, progress=progress, lease_until=self._clock() + seconds)
+
+    def complete(self, job: Job, outcome: Outcome) -> bool:
+        vectors = unit(outcome.vectors)
+        with self._dialect.writing() as tx:
+            store_key = tx.execute(select(members.c.store_key).where(*_ours(job))).scalar_one_or_none()
+            if store_key is None:
+                return False
+            hold(tx, [store_key])
+            if tx.execute(select(members.c.key).where(*_ours(job)).with_for_update()).one_or_none() is None:
+                return False
+            _settle(tx, store_key, job.store_id, outcome.identity)
+            generation = remove_chunks(self._dialect, tx, store_key, job.member_key)
+            ids = _insert(tx, store_key, job.member_key, generation, outcome)
+            texts = [indexed(outcome.document, piece) for piece in outcome.pieces]
+            entries = [Entry(chunk_id=id, text=text, vector=row) for id, text, row in zip(ids, texts, vectors, strict=True)]
+            self._dialect.insert(tx, store_key, entries)
+            tx.execute(update(members).where(members.c.key == job.member_key).values(**_ready(outcome)))
+            return True
+
+    def fail(self, job: Job, code: str, reason: str) -> bool:
+        """Chunks that it has from before stay searchable."""
+        return self._change(job, state="failed", error_code=code, error=reason, **FREE)
+
+    def release(self, job: Job) -> None:
+        self._change(job, state="queued", progress=0.0, attempts=job.attempts - 1, **FREE)
+
+    def _change(self, job: Job, **values: Any) -> bool:
+        with self._dialect.writing() as tx:
+            return tx.execute(update(members).where(*_ours(job)).values(**values)).rowcount == 1
+
+    def _waiting(self, now: float) -> bool:
+        """Looked up without keeping writers waiting: workers ask all the time."""
+        with self._dialect.reading() as tx:
+            return _next(tx, now, locked=False) is not None
+
+
+def unit(vectors: Vectors) -> Vectors:
+    """Rows of length 1, so that inner products are cosines; one of zeros stays."""
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return np.ascontiguousarray(vectors / np.where(lengths > 0, lengths, 1), dtype=np.float32)
+
+
+def check_identity(store_id: str, known: Identity, given: Identity) -> None:
+    if known == given:
+        return
+    names = [name for name, value in asdict(known).items() if value != getattr(given, name)]
+    parts = ", ".join(f"{name} {getattr(known, name)!r} there, {getattr(given, name)!r} here" for name in names)
+    raise WrongModel(
+        f"the vector store {store_id!r} holds vectors of the embedding model {known.model!r}, which this server does not run ({parts});"
+        f" start it with that model, or put the files into a new vector store"
+    )
+
+
+def _next(tx: Connection, now: float, locked: bool = True) -> RowMapping | None:
+    """First what another has left behind: it is older than what waits."""
+    left = MEMBERS.where(members.c.state.in_(CLAIMED), members.c.lease_until < now).order_by(members.c.lease_until, members.c.key)
+    waits = MEMBERS.where(members.c.state == "queued", members.c.lease_until.is_(None)).order_by(members.c.key)
+    for query in (left, waits):
+        query = query.limit(1)
+        query = query.with_for_update(skip_locked=True, of=members) if locked else query
+        if (row := tx.execute(query).mappings().one_or_none()) is not None:
+            return row
+    return None
+
+
+def _job(row: RowMapping, ticket: str) -> Job:
+    names = ("store_id", "file_id", "owner", "filename", "bytes")
+    same = {name: row[name] for name in names}
+    return Job(member_key=row["key"], ticket=ticket, chunking=chunking_of(row), attempts=row["attempts"] + 1, **same)
+
+
+def _ours(job: Job) -> tuple[Any, ...]:
+    return (members.c.key == job.member_key, members.c.worker == job.ticket)
+
+
+def _settle(tx: Connection, store_key: int, store_id: str, identity: Identity) -> None:
+    """The first document says whose vectors a store holds."""
+    row = tx.execute(select(stores.c.identity).where(stores.c.key == store_key)).mappings().one()
+    if (known := identity_record(row["identity"])) is not None:
+        check_identity(store_id, known, identity)
+    else:
+        tx.execute(update(stores).where(stores.c.key == store_key).values(identity=asdict(identity)))
+
+
+def _insert(tx: Connection, store_key: int, member_key: int, generation: int, outcome: Outcome) -> Sequence[int]:
+    """Ids of the chunks, in the order of the pieces."""
+    document = outcome.document
+    what = {"text": document.text, "title": document.title, "media_type": document.media_type}
+    tx.execute(insert(documents).values(member_key=member_key, **what))
+    same = {"store_key": store_key, "member_key": member_key, "generation": generation}
+    rows = [
+        {
+            **same,
+            "ordinal": ordinal,
+            "text": piece.text,
+            "start": piece.start,
+            "end": piece.end,
+            "page": piece.page,
+            "headings": list(piece.headings),
+            "sha256": sha256(embedded(document, piece)),
+        }
+        for ordinal, piece in enumerate(outcome.pieces)
+    ]
+    if not rows:
+        return []
+    ids = {row.ordinal: row.id for row in tx.execute(insert(chunks).returning(chunks.c.ordinal, chunks.c.id), rows)}
+    return [ids[ordinal] for ordinal in range(len(rows))]
+
+
+def _ready(outcome: Outcome) -> dict[str, Any]:
+    size = sum(len(piece.text.encode()) for piece in outcome.pieces) + outcome.vectors.nbytes
+    fine = {"state": "ready", "progress": 1.0, "error_code": None, "error": None, **FREE}
+    return {**fine, "usage_bytes": size, "notes": list(outcome.document.notes)}

@@ -1,0 +1,134 @@
+"""The tables, the same in SQLite and PostgreSQL. What each adds for itself (full-text and vector indexes) stands in
+sqlite.py and postgres.py.
+
+Times are Unix seconds. A store's `generation` rises with every change of its chunks, inside the transaction that makes the
+change and holds the store's row: caches ask for what is newer than what they know. Chunk ids only ever rise.
+"""
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    Column,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+)
+
+SCHEMA = 1  # raise when these tables change, and say in catalog.py how to get there from the number before
+PART = 1 << 20  # bytes of a file that lie in one row
+
+METADATA = MetaData()
+Id = BigInteger().with_variant(Integer, "sqlite")  # only INTEGER PRIMARY KEY is SQLite's own row id
+OWNER = String(64)  # SHA-256 of the API key; "" where the server has no keys or the operator did it on the command line
+
+facts = Table("facts", METADATA, Column("name", String, primary_key=True), Column("value", Text, nullable=False))
+
+files = Table(
+    "files",
+    METADATA,
+    Column("id", String, primary_key=True),
+    Column("owner", OWNER, nullable=False, index=True),
+    Column("filename", Text, nullable=False),
+    Column("purpose", String, nullable=False),
+    Column("bytes", BigInteger, nullable=False),
+    Column("sha256", String(64), nullable=False, index=True),
+    Column("created_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger),
+    Column("complete", Boolean, nullable=False),  # False while its parts arrive: seen by nobody, swept when old
+)
+
+file_parts = Table(
+    "file_parts",
+    METADATA,
+    Column("file_id", ForeignKey("files.id", ondelete="CASCADE"), primary_key=True),
+    Column("number", Integer, primary_key=True),
+    Column("data", LargeBinary, nullable=False),
+)
+
+stores = Table(
+    "stores",
+    METADATA,
+    Column("key", Id, primary_key=True, autoincrement=True),
+    Column("id", String, nullable=False, unique=True),
+    Column("owner", OWNER, nullable=False, index=True),
+    Column("name", Text, nullable=False),
+    Column("description", Text),
+    Column("metadata", JSON, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("last_active_at", BigInteger, nullable=False),
+    Column("expires_after_days", Integer),
+    Column("identity", JSON),  # of the model that made its vectors; null until the first document
+    Column("generation", BigInteger, nullable=False),
+    Column("removed", BigInteger, nullable=False),  # the generation of the last removal of chunks
+    sqlite_autoincrement=True,  # caches know a store by its key
+)
+
+members = Table(
+    "members",
+    METADATA,
+    Column("key", Id, primary_key=True, autoincrement=True),
+    Column("store_key", ForeignKey("stores.key", ondelete="CASCADE"), nullable=False),
+    Column("file_id", ForeignKey("files.id", ondelete="CASCADE"), nullable=False),
+    Column("batch_id", String, index=True),
+    Column("source", Text),  # absolute path that `stoa ingest` read it from
+    Column("attributes", JSON, nullable=False),
+    Column("chunk_size", Integer),  # tokens; null: what fits the embedding model
+    Column("chunk_overlap", Integer),
+    Column("state", String, nullable=False),  # queued, parsing, embedding, ready, failed, cancelled
+    Column("progress", Float, nullable=False),  # of the present state, 0..1
+    Column("error_code", String),
+    Column("error", Text),
+    Column("notes", JSON, nullable=False),
+    Column("usage_bytes", BigInteger, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("worker", String),  # who is at it
+    Column("lease_until", Float),  # and until when nobody else may be
+    Index("members_once", "store_key", "file_id", unique=True),
+    Index("members_todo", "state", "lease_until"),
+    Index("members_tally", "store_key", "state", "usage_bytes"),
+    Index("members_of_file", "file_id"),
+)
+
+batches = Table(
+    "batches",
+    METADATA,
+    Column("id", String, primary_key=True),
+    Column("store_key", ForeignKey("stores.key", ondelete="CASCADE"), nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("cancelled", Boolean, nullable=False),
+)
+
+documents = Table(
+    "documents",
+    METADATA,
+    Column("member_key", ForeignKey("members.key", ondelete="CASCADE"), primary_key=True),
+    Column("text", Text, nullable=False),  # what the spans of its chunks refer to
+    Column("title", Text, nullable=False),
+    Column("media_type", String, nullable=False),
+)
+
+chunks = Table(
+    "chunks",
+    METADATA,
+    Column("id", Id, primary_key=True, autoincrement=True),
+    Column("store_key", ForeignKey("stores.key", ondelete="CASCADE"), nullable=False),
+    Column("member_key", ForeignKey("members.key", ondelete="CASCADE"), nullable=False, index=True),
+    Column("generation", BigInteger, nullable=False),
+    Column("ordinal", Integer, nullable=False),
+    Column("text", Text, nullable=False),
+    Column("start", Integer, nullable=False),
+    Column("end", Integer, nullable=False),
+    Column("page", Integer),
+    Column("headings", JSON, nullable=False),
+    Column("sha256", String(64), nullable=False),  # of what was embedded
+    Index("chunks_news", "store_key", "generation"),
+    sqlite_autoincrement=True,
+)

@@ -1,0 +1,175 @@
+"""Citations: from an answer's own marks, and from what it says."""
+
+import asyncio
+import re
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from engine.api import EngineStopped
+from retrieval.api import Chunk, Identity, Vectors
+from retrieval.cite import Citation, Citing, Evidence, cite
+from retrieval.lexical import terms
+
+DRAGONS = "Dragons live for 900 years. They eat gold, and sleep on what they have not eaten. The oldest, Fafnir, lived in Norway."
+TAXES = "The tax on land is paid in March. Whoever pays late owes 3.5 percent more. Churches are exempt from it."
+TRAINS = "The night train to Vienna leaves at 22:14 from platform 7. Seats must be reserved. Bicycles travel free of charge."
+QUESTION = "Tell me about it."
+
+
+class Words:
+    """Texts are near each other when they share words."""
+
+    def __init__(self, *, dead: bool = False) -> None:
+        self.dead, self.calls = dead, 0
+
+    @property
+    def identity(self) -> Identity:
+        return Identity(model="words", revision="1", dimensions=64, pooling="mean+normalize")
+
+    @property
+    def max_tokens(self) -> int:
+        return 256
+
+    def offsets(self, text: str) -> list[tuple[int, int]]:
+        return [found.span() for found in re.finditer(r"\w+", text)]
+
+    async def embed(self, texts: Sequence[str], kind: Literal["query", "document"]) -> Vectors:
+        if self.dead:
+            raise EngineStopped("gone")
+        self.calls += 1
+        rows = np.full((len(texts), 64), 1e-6, dtype=np.float32)
+        for row, text in zip(rows, texts, strict=True):
+            for word in terms(text):
+                row[sum(word.encode()) % 64] += 1
+        return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+
+
+def chunk(number: int, text: str, at: int = 100) -> Chunk:
+    return Chunk(
+        id=number, store_id="vs", file_id=f"file-{number}", filename=f"{number}.txt", ordinal=0, text=text, start=at, end=at + len(text)
+    )
+
+
+CHUNKS = [chunk(1, DRAGONS), chunk(2, TAXES, 0), chunk(3, TRAINS, 7)]
+
+
+def cited(answer: str, question: str = QUESTION, chunks: Sequence[Chunk] = CHUNKS) -> list[Citation]:
+    found = asyncio.run(cite(answer, question, chunks, Words()))
+    for citation in found:
+        inside = citation.chunk.text[citation.start - citation.chunk.start : citation.end - citation.chunk.start]
+        assert citation.quote == inside != "" and 0 <= citation.score <= 1
+    return found
+
+
+def files(found: Sequence[Citation]) -> list[int]:
+    return [citation.chunk.id for citation in found]
+
+
+def test_each_sentence_is_cited_where_it_ends() -> None:
+    answer = "Dragons live for about 900 years. The night train to Vienna leaves at 22:14."
+    first, second = cited(answer)
+    assert (first.chunk.id, first.quote, first.index) == (1, "Dragons live for 900 years.", answer.index(" The night"))
+    assert (second.chunk.id, second.index) == (3, len(answer)) and second.quote.startswith("The night train")
+    assert (first.start, first.end) == (100, 100 + len("Dragons live for 900 years."))
+
+
+@pytest.mark.parametrize(
+    "answer",
+    ["Yes.", "Sure, here is what I found!", "I do not know.", "", "  ", "The moon is made of cheese and orbits Jupiter.", "??? [x] []"],
+)
+def test_what_the_passages_do_not_say_is_not_cited(answer: str) -> None:
+    assert cited(answer) == []
+
+
+def test_numbers_and_names_must_agree() -> None:
+    says = [chunk(1, "The bridge was opened in 1932 by Mayor Adams."), chunk(2, "The bridge was opened in 1987 by Mayor Brown.")]
+    assert files(cited("The bridge was opened in 1987.", chunks=says)) == [2]
+    assert files(cited("It was opened by Mayor Adams.", chunks=says)) == [1]
+    sure = cited("The bridge was opened in 1932.", chunks=says)[0].score
+    false = cited("The bridge was opened in 1955.", chunks=says)
+    assert all(citation.score < sure * 0.8 for citation in false)
+
+
+def test_an_answer_of_one_word_is_understood_with_its_question() -> None:
+    (found,) = cited("Vienna.", "Where does the night train go?")
+    assert found.chunk.id == 3 and "Vienna" in found.quote
+
+
+def test_marks_say_where_and_what() -> None:
+    answer = "They sleep on gold [1]. Late payers owe more. [2] And both [1, 3][2]."
+    found = cited(answer)
+    assert files(found) == [1, 2, 1, 3, 2]
+    assert [citation.index for citation in found] == [
+        answer.index("[1]"),
+        answer.index("[2]"),
+        *2 * [answer.index("[1, 3]")],
+        answer.rindex("[2]"),
+    ]
+    assert "sleep" in found[0].quote and "late" in found[1].quote
+
+
+def test_marks_of_no_passage_are_dropped() -> None:
+    assert cited("The moon is round [9]. So is the sun [0]. And 12 [444].") == []
+    assert files(cited("Dragons live for 900 years [7].")) == [1]  # by what it says
+
+
+def test_a_mark_that_is_clearly_wrong_is_corrected() -> None:
+    assert files(cited("The night train to Vienna leaves at 22:14 from platform 7 [2].")) == [3]
+    assert files(cited("Das steht dort anders geschrieben [2].")) == [2]  # another language: the model is believed
+
+
+def test_an_answer_in_a_format_has_no_marks() -> None:
+    async def unmarked() -> list[Citation]:
+        return await Citing(Evidence(QUESTION, CHUNKS, Words(), marked=False)).push('{"platforms": [2]}', last=True)
+
+    assert asyncio.run(unmarked()) == []
+
+
+def test_a_sentence_may_rest_on_two_passages() -> None:
+    found = cited("Dragons live for 900 years and eat gold, and the night train to Vienna leaves at 22:14 from platform 7.")
+    assert sorted(files(found)) == [1, 3]
+
+
+def test_words_alone_decide_without_an_embedder() -> None:
+    found = asyncio.run(cite("Dragons live for about 900 years, I hear.", QUESTION, CHUNKS, Words(dead=True)))
+    assert files(found) == [1]
+
+
+def test_passages_are_embedded_once() -> None:
+    words = Words()
+    asyncio.run(cite("Dragons may eat some gold. Taxes come in March, mostly. Trains leave at night.", QUESTION, CHUNKS, words))
+    assert words.calls <= 4
+
+
+def test_no_passages() -> None:
+    assert asyncio.run(cite("Anything at all [1].", QUESTION, [], Words())) == []
+
+
+ANSWER = (
+    "Dragons live for 900 years [1]. They eat gold. [1] Dr. Smith pays tax on land in March.[2]\n\n"
+    "- Seats must be reserved [3][1]\n- [x] yes"
+)
+
+
+@given(st.lists(st.integers(1, 9)))
+def test_a_stream_is_cited_like_the_whole(steps: list[int]) -> None:
+    async def streamed() -> list[Citation]:
+        citing, found, at = Citing(Evidence(QUESTION, CHUNKS, Words())), list[Citation](), 0
+        for step in steps:
+            found += await citing.push(ANSWER[at : at + step])
+            at += step
+        return found + await citing.push(ANSWER[at:], last=True)
+
+    assert asyncio.run(streamed()) == cited(ANSWER)
+
+
+def test_streamed_citations_come_with_their_sentence() -> None:
+    async def early() -> list[Citation]:
+        return await Citing(Evidence(QUESTION, CHUNKS, Words())).push("Dragons live for 900 years. They")
+
+    assert files(asyncio.run(early())) == [1]
