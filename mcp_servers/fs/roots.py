@@ -1,0 +1,204 @@
+"""What may be touched: roots, the names that are denied in them, and limits on everything."""
+
+import os
+import unicodedata
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from mcp.server.mcpserver.exceptions import ToolError
+
+from mcp_servers.fs.glob import Globs
+
+MIB = 1 << 20
+PSEUDO = ("/proc", "/sys")  # file systems whose files are no files
+DENIED = (
+    *(".git", ".hg", ".svn", ".git-credentials", ".env*", ".netrc", ".pgpass", ".npmrc", ".pypirc", ".htpasswd"),
+    *(".ssh", ".gnupg", ".aws", ".azure", ".kube", ".docker", "id_rsa*", "id_dsa*", "id_ecdsa*", "id_ed25519*"),
+    *("*.pem", "*.key", "*.p12", "*.pfx", "*.ppk", "*.jks", "*.keystore", "*.kdbx"),
+)
+
+
+class Refused(ToolError):
+    """What is asked for is not allowed here, or not there; the message says why, to the model."""
+
+
+@dataclass(frozen=True, slots=True)
+class Root:
+    """A directory, and whether it may be written to by a server that has tools to write."""
+
+    path: Path
+    write: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """Sizes in bytes, times in seconds."""
+
+    seconds: float = 20.0
+    text_bytes: int = 256 * 1024  # of a file's text in one answer
+    media_bytes: int = 8 * MIB
+    write_bytes: int = 2 * MIB
+    search_file_bytes: int = 16 * MIB  # larger files are not searched
+    search_bytes: int = 512 * MIB  # read by one search
+    entries: int = 1000  # in one answer
+    folder_entries: int = 100_000  # in one directory
+    depth: int = 64
+    line_letters: int = 400  # of a line in what a search finds
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """`hard_links`: another name of such a file may lie outside of all roots, which nobody can see from here. Refused unless the
+    operator says that they are harmless (package managers make them); they are never written to."""
+
+    denied: tuple[str, ...] = DENIED
+    hard_links: Literal["refuse", "read"] = "refuse"
+    limits: Limits = Limits()
+
+
+@dataclass(frozen=True, slots=True)
+class Rooted:
+    """A root under the name that stands first in the paths of its files; "" where there is one root only."""
+
+    name: str
+    path: Path  # absolute, no links in it
+    given: Path  # absolute, as the operator wrote it
+    write: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A path below a root, as names; () is the root itself. Nothing is known of what is there."""
+
+    root: Rooted
+    parts: tuple[str, ...]
+
+    @property
+    def shown(self) -> str:
+        names = ((self.root.name,) if self.root.name else ()) + self.parts
+        return "/".join(map(spelt, names)) or "."
+
+    @property
+    def uri(self) -> str:
+        return self.root.path.joinpath(*self.parts).as_uri()
+
+    @property
+    def above(self) -> "Place":
+        return Place(self.root, self.parts[:-1])
+
+    def inside(self, name: str) -> "Place":
+        return Place(self.root, (*self.parts, name))
+
+
+@dataclass(frozen=True, slots=True)
+class Tree:
+    """All roots, as the tools see them."""
+
+    roots: tuple[Rooted, ...]
+    denied: Globs
+    policy: Policy
+    pseudo: frozenset[int]  # devices of PSEUDO
+
+    @property
+    def limits(self) -> Limits:
+        return self.policy.limits
+
+    def place(self, text: str) -> Place:
+        """Raises Refused. Purely on the names: no string of several names is ever given to the system."""
+        if "\0" in text or len(text) > 4096 or spelt(text) != text:
+            raise Refused("path: it holds a NUL, is no Unicode, or is longer than 4096 characters")
+        place = self._absolute(text) if text.startswith("/") else self._relative(_names(text))
+        return self.admitted(place)
+
+    def places(self, text: str) -> tuple[Place, ...]:
+        """The same, where nothing stands for all roots."""
+        return tuple(Place(root, ()) for root in self.roots) if text.strip("./") == "" else (self.place(text),)
+
+    def admitted(self, place: Place) -> Place:
+        """Raises Refused for denied names, whether or not there is anything of that name."""
+        if len(place.parts) > self.limits.depth or any(len(os.fsencode(name)) > 255 for name in place.parts):
+            raise Refused(f"path: more than {self.limits.depth} names, or one of more than 255 bytes")
+        if any(self.denies(place.parts[: size + 1]) for size in range(len(place.parts))):
+            raise Refused(f"{place.shown}: the operator of this server denies access to files of such names")
+        return place
+
+    def denies(self, parts: Sequence[str]) -> bool:
+        """Whether the last name is denied; those above it count as admitted."""
+        return self.denied.match([_plain(part) for part in parts] if self.denied.positional else [_plain(parts[-1])])
+
+    def writable(self, place: Place, *, below: bool = False) -> bool:
+        """Whether its root may be written to, and no read-only root holds it, too; `below`: nor lies in it."""
+        names = [_plain(name) for name in (*place.root.path.parts, *place.parts)]
+        kept = [[_plain(name) for name in root.path.parts] for root in self.roots if not root.write]
+        return place.root.write and not any(names[: len(one)] == one or (below and one[: len(names)] == names) for one in kept)
+
+    def _relative(self, names: tuple[str, ...]) -> Place:
+        if len(self.roots) == 1:
+            return Place(self.roots[0], names)
+        for root in self.roots:
+            if names[:1] == (root.name,):
+                return Place(root, names[1:])
+        raise Refused(f"path: begin with one of {', '.join(root.name for root in self.roots)}")
+
+    def _absolute(self, text: str) -> Place:
+        """Compared name by name: /srv/data_old is not in /srv/data."""
+        names = _names(text)
+        ways = [(own, root) for root in self.roots for own in (root.path.parts[1:], root.given.parts[1:]) if names[: len(own)] == own]
+        if ways:
+            own, root = max(ways, key=lambda way: len(way[0]))
+            return Place(root, names[len(own) :])
+        raise Refused("path: it is outside of what this server offers; write it relative, as list_directory shows it")
+
+
+def tree(roots: Sequence[Root], policy: Policy) -> Tree:
+    """Raises ValueError where a root is no directory or a glob no glob."""
+    if not roots:
+        raise ValueError("a root is needed: the directory to offer")
+    paths = [_checked(root) for root in roots]
+    names = _unique([path.name or "root" for path in paths]) if len(paths) > 1 else [""]
+    rooted = [
+        Rooted(name, path, Path(os.path.abspath(root.path.expanduser())), root.write)
+        for name, path, root in zip(names, paths, roots, strict=True)
+    ]
+    try:
+        denied = Globs([_plain(glob) for glob in policy.denied])
+    except ToolError as error:
+        raise ValueError(f"--deny: {error}") from None
+    return Tree(tuple(rooted), denied, policy, frozenset(os.stat(path).st_dev for path in PSEUDO if os.path.ismount(path)))
+
+
+def _checked(root: Root) -> Path:
+    path = root.path.expanduser().resolve()
+    if not path.is_dir():
+        raise ValueError(f"{root.path}: no such directory")
+    return path
+
+
+def _unique(names: Sequence[str]) -> Iterator[str]:
+    taken = set[str]()
+    for name in names:
+        free = next(each for n in range(len(names)) if (each := f"{name}-{n + 1}" if n else name) not in taken)
+        taken.add(free)
+        yield free
+
+
+def _names(text: str) -> tuple[str, ...]:
+    names = tuple(name for name in text.split("/") if name not in ("", "."))
+    if ".." in names:
+        raise Refused("path: '..' is refused; write where it leads to")
+    return names
+
+
+def _plain(name: str) -> str:
+    """One spelling for all that a file system may hold to be the same: case, compatibility letters, invisible letters."""
+    if name.isascii():
+        return name.lower()
+    letters = unicodedata.normalize("NFKC", spelt(name)).casefold()
+    return "".join(letter for letter in letters if unicodedata.category(letter) != "Cf")
+
+
+def spelt(name: str) -> str:
+    """Names that are no Unicode, spelt out: they can be seen, but not asked for."""
+    return name.encode("utf-8", "backslashreplace").decode()

@@ -1,0 +1,236 @@
+"""Searches below a directory: for names, and for lines. Each answers with what it found when its time is over."""
+
+import os
+import stat
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+from mcp.server.mcpserver.exceptions import ToolError
+
+from mcp_servers.common import Clock, Stopped
+from mcp_servers.fs.glob import Globs
+from mcp_servers.fs.listing import Walk, marked
+from mcp_servers.fs.regex import Pattern
+from mcp_servers.fs.roots import Place, Tree, spelt
+from mcp_servers.fs.shapes import Line, Lines, Names
+from mcp_servers.fs.text import BOMS
+from mcp_servers.fs.walk import Entry, Folder, Kind, folder_at, found, kind, opened
+
+SNIFFED = 8192  # bytes without a zero byte make a text
+BLOCK = 128 * 1024  # bytes matched between two looks at the clock
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """Behind which to go on: the number of a place, a path in it, and a line of that file (0: the file is done)."""
+
+    place: int = 0
+    path: tuple[str, ...] = ()
+    line: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """Where to search: below these places, from a position on."""
+
+    tree: Tree
+    clock: Clock
+    places: Sequence[Place]
+    begin: Position
+
+    def walks(self) -> Iterator[tuple[int, Walk]]:
+        for number in range(self.begin.place, len(self.places)):
+            yield number, Walk(self.tree, self.clock, self.begin.path if number == self.begin.place else ())
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """`kinds`: none for all."""
+
+    globs: Globs
+    kinds: frozenset[Kind] = frozenset()
+
+    def __contains__(self, entry: Entry) -> bool:
+        parts = [spelt(part) for part in entry.place.parts]
+        return (not self.kinds or kind(entry.stat) in self.kinds) and self.globs.match(parts)
+
+
+def names(scope: Scope, wanted: Wanted, most: int) -> tuple[Names, Position | None]:
+    """A page, and behind what the next begins."""
+    paths, last = list[str](), scope.begin
+    try:
+        for number, walk in scope.walks():
+            with folder_at(scope.tree, scope.places[number]) as folder:
+                for entry in walk.down(folder):
+                    if len(paths) == most:
+                        return Names(paths=paths), last
+                    last = Position(number, entry.place.parts)
+                    if entry in wanted:
+                        paths.append(marked(entry.place.shown, entry.stat))
+    except Stopped:
+        return Names(paths=paths, truncated=True), last if last != scope.begin else None
+    return Names(paths=paths), None
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    pattern: Pattern
+    files: Globs | None  # None: all
+    context: int  # lines before and after
+    most: int
+
+
+@dataclass(slots=True)
+class Found:
+    """So far. `at`: behind which the next page begins."""
+
+    at: Position
+    matches: list[Line] = field(default_factory=list[Line])
+    searched: int = 0
+    skipped: int = 0
+    read: int = 0  # bytes
+
+
+def lines(scope: Scope, query: Query) -> tuple[Lines, Position | None]:
+    so_far = Found(scope.begin)
+    try:
+        for number, walk in scope.walks():
+            for entry in _files(walk, scope.places[number], query.files, scope.begin.line):
+                if not _search_file(scope, number, entry, query, so_far):
+                    return _answer(so_far, None), so_far.at
+    except Stopped as stopped:
+        return _answer(so_far, str(stopped)), so_far.at if so_far.at != scope.begin else None
+    return _answer(so_far, None), None
+
+
+def _answer(so_far: Found, note: str | None) -> Lines:
+    return Lines(
+        matches=so_far.matches,
+        files_searched=so_far.searched,
+        files_skipped=so_far.skipped,
+        truncated=note is not None,
+        note=note,
+    )
+
+
+def _files(walk: Walk, place: Place, wanted: Globs | None, line: int) -> Iterator[Entry]:
+    """`place` may be a file itself. The file at which the walk begins is given again where only a part of it was searched."""
+    with found(walk.tree, place) as there:
+        if isinstance(there, Entry):
+            yield there
+            return
+        if line and walk.after:
+            yield from _begun(walk, there)
+        for entry in walk.down(there):
+            if stat.S_ISREG(entry.stat.st_mode) and (wanted is None or wanted.match([spelt(part) for part in entry.place.parts])):
+                yield entry
+
+
+def _begun(walk: Walk, folder: Folder) -> Iterator[Entry]:
+    """Nothing, should it be gone by now."""
+    try:
+        with found(walk.tree, Place(folder.place.root, walk.after), "refuse") as there:
+            if isinstance(there, Entry):
+                yield there
+    except ToolError:
+        return
+
+
+def _search_file(scope: Scope, number: int, entry: Entry, query: Query, so_far: Found) -> bool:
+    """Whether to go on with the next file. Raises Stopped."""
+    path, begin = entry.place.parts, scope.begin
+    text = _read(scope.tree, entry)
+    if text is None:
+        so_far.skipped += 1
+    else:
+        so_far.searched += 1
+        so_far.read += len(text)
+        if so_far.read > scope.tree.limits.search_bytes:
+            raise Stopped(f"stopped after {scope.tree.limits.search_bytes} bytes; search a part of the tree")
+        shown = _Shown(text, entry.place.shown, query.context, scope.tree.limits.line_letters)
+        behind = begin.line if (number, path) == (begin.place, begin.path) else 0
+        for line in _matching(query.pattern, shown, scope.clock, behind):
+            if len(so_far.matches) == query.most:
+                return False
+            so_far.matches.append(shown.line(line))
+            so_far.at = Position(number, path, line)
+    so_far.at = Position(number, path)
+    return True
+
+
+def _read(tree: Tree, entry: Entry) -> bytes | None:
+    """The text in UTF-8 with \\n; None: too large, no text, or not to be read."""
+    if entry.stat.st_size > tree.limits.search_file_bytes:
+        return None
+    try:
+        with opened(tree, entry) as file, open(os.dup(file.fd), "rb") as stream:
+            data = stream.read(tree.limits.search_file_bytes)
+    except ToolError:
+        return None
+    mark = next((name for bom, name in BOMS if data.startswith(bom)), None)
+    if mark is None and b"\0" in data[:SNIFFED]:
+        return None
+    try:
+        data = data.decode(mark or "utf-8").encode()
+    except UnicodeError:
+        data = data.decode("latin-1").encode()
+    return data.replace(b"\r\n", b"\n")
+
+
+class _Shown:
+    """A text, line by line."""
+
+    def __init__(self, text: bytes, path: str, context: int, letters: int) -> None:
+        self.text, self._path, self._context, self._letters = text, path, context, letters
+        self._starts: list[int] | None = None
+
+    @property
+    def starts(self) -> list[int]:
+        """Where lines begin; looked for when something was found."""
+        if self._starts is None:
+            at, starts = 0, [0]
+            while (at := self.text.find(b"\n", at) + 1) > 0:
+                starts.append(at)
+            self._starts = starts
+        return self._starts
+
+    def number(self, at: int) -> int:
+        """Of the line, from 1."""
+        return bisect_right(self.starts, at)
+
+    def end(self, number: int) -> int:
+        """Of a line, with its newline."""
+        return self.starts[number] if number < len(self.starts) else len(self.text)
+
+    def line(self, number: int) -> Line:
+        last = len(self.starts) - (self.starts[-1] == len(self.text))
+        before = [self._cut(each) for each in range(max(1, number - self._context), number)]
+        after = [self._cut(each) for each in range(number + 1, min(last, number + self._context) + 1)]
+        return Line(path=self._path, line=number, text=self._cut(number), before=before or None, after=after or None)
+
+    def _cut(self, number: int) -> str:
+        text = self.text[self.starts[number - 1] : self.end(number)].decode(errors="replace").rstrip("\n")
+        return text if len(text) <= self._letters else f"{text[: self._letters]}…"
+
+
+def _matching(pattern: Pattern, shown: _Shown, clock: Clock, behind: int) -> Iterator[int]:
+    """Numbers of the lines that match, each once. In blocks of whole lines, where lines are not longer than a block."""
+    text, at = shown.text, shown.end(behind) if behind else 0
+    while at < len(text):
+        clock.check()
+        end = _block(text, at)
+        while at < end and (match := pattern.find(text, at, end)) >= 0 and match < len(text):
+            number = shown.number(match)
+            yield number
+            at = shown.end(number)
+            clock.check()
+        at = max(at, end)
+
+
+def _block(text: bytes, start: int) -> int:
+    end = start + BLOCK
+    if end >= len(text):
+        return len(text)
+    newline = text.rfind(b"\n", start, end) + 1
+    return newline or end

@@ -1,0 +1,205 @@
+"""From a place to what is there, by directory file descriptors alone.
+
+Each name is opened by itself, relative to the directory above it and never through a link (O_NOFOLLOW), so that nobody who swaps
+names meanwhile leads outside. Links are read and walked as names too, "..", too, in a stack of the directories that were passed:
+it has no way beyond the root. Links to absolute paths are refused.
+"""
+
+import errno
+import os
+import stat
+from collections.abc import Generator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import Literal
+
+from mcp_servers.fs.roots import Place, Refused, Rooted, Tree
+
+LINKS = 16  # followed on the way to one place
+DIRECTORY = os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC | getattr(os, "O_PATH", os.O_RDONLY)
+LISTED = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+KINDS = {stat.S_IFREG: "file", stat.S_IFDIR: "directory", stat.S_IFLNK: "link"}
+
+Links = Literal["follow", "refuse"]
+Kind = Literal["file", "directory", "link", "other"]
+
+
+@dataclass(frozen=True, slots=True)
+class Folder:
+    """`fd` serves to open what is in it. `place`: where it really is, links resolved."""
+
+    fd: int
+    place: Place
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What is no directory. `stat`: a moment ago."""
+
+    folder: Folder
+    name: str
+    stat: os.stat_result
+
+    @property
+    def place(self) -> Place:
+        return self.folder.place.inside(self.name)
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A regular file, open for reading."""
+
+    fd: int
+    place: Place
+    stat: os.stat_result
+
+
+@contextmanager
+def found(tree: Tree, place: Place, links: Links = "follow") -> Generator[Folder | Entry]:
+    """Raises Refused. With `refuse`, a link anywhere on the way is an error, one at its end an Entry."""
+    with told(place), ExitStack() as stack:
+        descent = _Descent(tree, place, links, stack)
+        yield descent.run()
+
+
+@contextmanager
+def folder_at(tree: Tree, place: Place, links: Links = "follow") -> Generator[Folder]:
+    with found(tree, place, links) as there:
+        if isinstance(there, Entry):
+            what = "a link on the way; write where it leads to" if stat.S_ISLNK(there.stat.st_mode) else "not a directory"
+            raise Refused(f"{place.shown}: {what}")
+        yield there
+
+
+@contextmanager
+def file_at(tree: Tree, place: Place) -> Generator[File]:
+    with found(tree, place) as there:
+        if isinstance(there, Folder):
+            raise Refused(f"{place.shown}: a directory; list_directory shows what is in it")
+        with opened(tree, there) as file:
+            yield file
+
+
+@contextmanager
+def opened(tree: Tree, entry: Entry) -> Generator[File]:
+    """Looked at before it is opened, since opening a device may do something, and after, since it may be another by then."""
+    expect_file(tree, entry.place, entry.stat)
+    with told(entry.place):
+        fd = os.open(entry.name, READ, dir_fd=entry.folder.fd)
+    try:
+        status = os.fstat(fd)
+        expect_file(tree, entry.place, status)
+        yield File(fd, entry.place, status)
+    finally:
+        os.close(fd)
+
+
+@contextmanager
+def below(folder: Folder, name: str) -> Generator[Folder]:
+    """A directory in it. Raises OSError."""
+    fd = os.open(name, DIRECTORY, dir_fd=folder.fd)
+    try:
+        yield Folder(fd, folder.place.inside(name))
+    finally:
+        os.close(fd)
+
+
+def expect_file(tree: Tree, place: Place, status: os.stat_result) -> None:
+    if not stat.S_ISREG(status.st_mode):
+        raise Refused(f"{place.shown}: not a regular file")
+    if status.st_nlink > 1 and tree.policy.hard_links == "refuse":
+        raise Refused(f"{place.shown}: a file with {status.st_nlink} hard links, one of which may be outside; refused")
+    if status.st_dev in tree.pseudo:
+        raise Refused(f"{place.shown}: not a file on a disk")
+
+
+def kind(status: os.stat_result) -> Kind:
+    return KINDS.get(stat.S_IFMT(status.st_mode), "other")  # pyright: ignore[reportReturnType]
+
+
+@contextmanager
+def told(place: Place) -> Generator[None]:
+    """Errors of the system in words for the caller, without what only the operator should know."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise Refused(f"{place.shown}: there is no such file or directory") from None
+    except PermissionError:
+        raise Refused(f"{place.shown}: the system denies access") from None
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.ENOTDIR):
+            raise Refused(f"{place.shown}: a name on the way is not a directory, or changed meanwhile") from None
+        raise Refused(f"{place.shown}: {os.strerror(error.errno or errno.EIO)}") from None
+
+
+class _Descent:
+    """Opened directories are closed with the stack they are given."""
+
+    def __init__(self, tree: Tree, place: Place, links: Links, stack: ExitStack) -> None:
+        self._tree, self._asked, self._stack = tree, place, stack
+        self._left = list(reversed(place.parts))
+        self._links = LINKS if links == "follow" else 0
+        self._fds = [self._keep(_root(place.root))]
+        self._parts: list[str] = []
+
+    def run(self) -> Folder | Entry:
+        while self._left:
+            name = self._left.pop()
+            if name == "..":
+                self._up()
+            elif entry := self._step(name):
+                return entry
+        return self._here()
+
+    def _step(self, name: str) -> Entry | None:
+        """Into a directory, or through a link; anything else is the end."""
+        self._tree.admitted(self._here().place.inside(name))
+        status = os.stat(name, dir_fd=self._fds[-1], follow_symlinks=False)
+        if stat.S_ISDIR(status.st_mode):
+            self._fds.append(self._keep(os.open(name, DIRECTORY, dir_fd=self._fds[-1])))
+            self._parts.append(name)
+        elif stat.S_ISLNK(status.st_mode) and (self._links or self._left):
+            self._follow(os.readlink(name, dir_fd=self._fds[-1]))
+        elif self._left:
+            raise NotADirectoryError(errno.ENOTDIR, name)
+        else:
+            return Entry(self._here(), name, status)
+        return None
+
+    def _follow(self, target: str) -> None:
+        if not self._links:
+            raise Refused(f"{self._asked.shown}: a link on the way; write where it leads to")
+        if target.startswith("/"):
+            raise Refused(f"{self._asked.shown}: a link to an absolute path, which may lead outside; refused")
+        self._links -= 1
+        self._left += [name for name in reversed(target.split("/")) if name not in ("", ".")]
+        if self._links == 0 or len(self._left) > self._tree.limits.depth:
+            raise Refused(f"{self._asked.shown}: too many links")
+
+    def _up(self) -> None:
+        if not self._parts:
+            raise Refused(f"{self._asked.shown}: a link that leads outside; refused")
+        self._parts.pop()
+        self._fds.pop()
+
+    def _here(self) -> Folder:
+        return Folder(self._fds[-1], Place(self._asked.root, tuple(self._parts)))
+
+    def _keep(self, fd: int) -> int:
+        self._stack.callback(os.close, fd)
+        if os.fstat(fd).st_dev in self._tree.pseudo:
+            raise Refused(f"{self._asked.shown}: not on a disk; refused")
+        return fd
+
+
+def _root(root: Rooted) -> int:
+    """Name by name as well: what was resolved when the server started leads nowhere else now."""
+    fd = os.open("/", DIRECTORY)
+    for name in root.path.parts[1:]:
+        try:
+            below = os.open(name, DIRECTORY, dir_fd=fd)
+        finally:
+            os.close(fd)
+        fd = below
+    return fd

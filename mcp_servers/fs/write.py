@@ -1,0 +1,198 @@
+"""Writing: a whole file or nothing of it, on the disk before the answer, never through a link and never into another's hard link."""
+
+import errno
+import os
+import stat
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
+from secrets import token_hex
+from typing import Literal
+
+from mcp_servers.fs.renaming import rename_to_free
+from mcp_servers.fs.roots import Place, Refused, Tree
+from mcp_servers.fs.shapes import Written
+from mcp_servers.fs.text import ENDS, encoding_of, endings, head_of
+from mcp_servers.fs.walk import LISTED, Entry, File, Folder, expect_file, folder_at, found, opened, told
+
+MODE = 0o666  # of new files, less the umask
+NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+@contextmanager
+def writable(tree: Tree, place: Place) -> Generator[tuple[Folder, str]]:
+    """The directory a name is in. Raises Refused."""
+    expect_writable(tree, place)
+    with folder_at(tree, place.above, "refuse") as folder:
+        yield folder, place.parts[-1]
+
+
+def expect_writable(tree: Tree, place: Place) -> None:
+    """Raises Refused."""
+    if not tree.writable(place):
+        raise Refused(f"{place.shown}: it is in a root that is read-only")
+    if not place.parts:
+        raise Refused(f"{place.shown}: this is a root itself; name a file in it")
+
+
+def write_text(tree: Tree, place: Place, content: str, existing: Literal["replace", "refuse"]) -> Written:
+    """A file that is replaced keeps its mode, its encoding and, where the text only has \\n, its line endings."""
+    with writable(tree, place) as (folder, name), told(place):
+        old = _standing(folder, name)
+        if old is None:
+            data = fitting(tree, place, content.encode())
+            put(folder, name, data, None)
+            return Written(path=place.shown, action="created", size=len(data))
+        if existing == "refuse":
+            raise Refused(f"{place.shown}: it exists already; pass overwrite: true to replace it")
+        with open_to_write(tree, folder, name) as file:
+            data = fitting(tree, place, _as_it_was(file, content))
+            put(folder, name, data, file)
+    return Written(path=place.shown, action="replaced", size=len(data))
+
+
+@contextmanager
+def open_to_write(tree: Tree, folder: Folder, name: str) -> Generator[File]:
+    """What stands under a name, to be read first. Raises Refused unless it is a regular file with this name alone."""
+    status = os.stat(name, dir_fd=folder.fd, follow_symlinks=False)
+    place = folder.place.inside(name)
+    if stat.S_ISLNK(status.st_mode):
+        raise Refused(f"{place.shown}: a link; write to where it leads")
+    if status.st_nlink > 1 and stat.S_ISREG(status.st_mode):
+        raise Refused(f"{place.shown}: a file with {status.st_nlink} hard links is not written to")
+    with opened(tree, Entry(folder, name, status)) as file:
+        if file.stat.st_nlink > 1:
+            raise Refused(f"{place.shown}: it changed meanwhile")
+        yield file
+
+
+def encoded(text: str, encoding: str, place: Place) -> bytes:
+    """Raises Refused."""
+    try:
+        return text.encode(encoding)
+    except UnicodeEncodeError as error:
+        raise Refused(f"{place.shown}: the file is in {encoding}, which has no {text[error.start]!r}") from None
+
+
+def fitting(tree: Tree, place: Place, data: bytes) -> bytes:
+    """Raises Refused."""
+    if len(data) > tree.limits.write_bytes:
+        raise Refused(f"{place.shown}: {len(data)} bytes are more than the {tree.limits.write_bytes} that may be written at once")
+    return data
+
+
+def put(folder: Folder, name: str, data: bytes, old: File | None) -> None:
+    """Durable once it returns. `old`: what it replaces, None: nothing; a file that meanwhile is another is left alone (Refused).
+    Raises OSError."""
+    draft = f".{token_hex(8)}.tmp"
+    fd = os.open(draft, NEW, MODE if old is None else 0o600, dir_fd=folder.fd)
+    try:
+        with open(fd, "wb") as stream:
+            stream.write(data)
+            stream.flush()
+            if old:
+                _like(fd, old.stat)
+            os.fsync(fd)
+        _into_place(folder, draft, name, old)
+    except BaseException:
+        with suppress(OSError):
+            os.unlink(draft, dir_fd=folder.fd)
+        raise
+    synced(folder)
+
+
+def synced(folder: Folder) -> None:
+    fd = os.open(".", LISTED, dir_fd=folder.fd)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def create_folder(tree: Tree, place: Place) -> Written:
+    """With all that are missing above it. Raises Refused."""
+    expect_writable(tree, place)
+    made = [at for at in range(1, len(place.parts) + 1) if _create(tree, Place(place.root, place.parts[:at]))]
+    return Written(path=place.shown, action="created" if made else "existed")
+
+
+def move(tree: Tree, source: Place, target: Place) -> Written:
+    """A file or directory, to a name that is free. Raises Refused."""
+    with writable(tree, source) as (folder, name), writable(tree, target) as (other, new), told(source):
+        status = os.stat(name, dir_fd=folder.fd, follow_symlinks=False)
+        if stat.S_ISDIR(status.st_mode):
+            _expect_nothing_loosed(tree, source)
+        else:
+            expect_file(tree, source, status)
+        try:
+            rename_to_free(name, folder.fd, new, other.fd)
+        except FileExistsError:
+            raise Refused(f"{target.shown}: it exists already") from None
+        except OSError as error:
+            if error.errno in (errno.EXDEV, errno.EINVAL):
+                raise Refused(f"{target.shown}: on another disk, or inside of what is to be moved") from None
+            raise
+        synced(other)
+        synced(folder)
+    return Written(path=target.shown, action="moved")
+
+
+def _expect_nothing_loosed(tree: Tree, source: Place) -> None:
+    """A glob with a slash denies by where a file is: moved with its directory, it could be read. Likewise a root in a root."""
+    if not tree.writable(source, below=True):
+        raise Refused(f"{source.shown}: there is a read-only root in it")
+    if tree.denied.positional:
+        raise Refused(f"{source.shown}: directories are not moved here, since some of the operator's --deny rules name paths")
+
+
+def _create(tree: Tree, place: Place) -> bool:
+    """Whether it was missing. Raises Refused."""
+    with folder_at(tree, place.above, "refuse") as folder, told(place):
+        try:
+            os.mkdir(place.parts[-1], dir_fd=folder.fd)
+        except FileExistsError:
+            with found(tree, place, "refuse") as there:
+                if isinstance(there, Entry):
+                    raise Refused(f"{place.shown}: it exists, and is no directory") from None
+            return False
+        synced(folder)
+        return True
+
+
+def _standing(folder: Folder, name: str) -> os.stat_result | None:
+    try:
+        return os.stat(name, dir_fd=folder.fd, follow_symlinks=False)
+    except FileNotFoundError:
+        return None
+
+
+def _as_it_was(file: File, content: str) -> bytes:
+    head = head_of(file)
+    encoding = encoding_of(head) or "utf-8"
+    ending = endings(head.decode(encoding, "replace"))
+    if ending in ("crlf", "cr") and "\r" not in content:
+        content = content.replace("\n", ENDS[ending])
+    return encoded(content, encoding, file.place)
+
+
+def _like(fd: int, old: os.stat_result) -> None:
+    """The owner first: a change of it takes bits off the mode. Only root may give files away; others stay the owner."""
+    with suppress(PermissionError):
+        os.fchown(fd, old.st_uid, old.st_gid)
+    os.fchmod(fd, stat.S_IMODE(old.st_mode) & 0o777)
+
+
+def _into_place(folder: Folder, draft: str, name: str, old: File | None) -> None:
+    try:
+        if old is None:
+            rename_to_free(draft, folder.fd, name, folder.fd)
+            return
+    except FileExistsError:
+        raise Refused(f"{folder.place.inside(name).shown}: it was created meanwhile") from None
+    now = os.stat(name, dir_fd=folder.fd, follow_symlinks=False)
+    if _version(now) != _version(old.stat):
+        raise Refused(f"{folder.place.inside(name).shown}: it changed meanwhile; read it again")
+    os.rename(draft, name, src_dir_fd=folder.fd, dst_dir_fd=folder.fd)
+
+
+def _version(status: os.stat_result) -> tuple[int, ...]:
+    return status.st_dev, status.st_ino, status.st_mtime_ns, status.st_size, status.st_nlink

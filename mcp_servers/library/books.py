@@ -1,0 +1,198 @@
+"""The knowledge base as one caller sees it: stores by name, documents, passages. Knows no MCP but its errors."""
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import ParamSpec, Protocol, TypeVar
+
+from mcp.server.mcpserver.exceptions import ToolError
+
+from mcp_servers.common import cursor_position, next_cursor
+from mcp_servers.library.shapes import Document, Documents, Found, FoundPassage, Passage, StoreInfo, Stores, Value
+from retrieval.api import Chunk, Combine, Compare, Filter, Hit, KnowledgeError, NotFound, Retriever, Search
+from retrieval.records import Listing, Member, VectorStore
+from retrieval.store.api import Store
+from retrieval.threads import in_thread
+
+P = ParamSpec("P")
+T = TypeVar("T")
+OWNER: ContextVar[str] = ContextVar("owner")  # of the request that is being answered
+SEARCH_SECONDS = 30.0
+STORES = 100  # of one caller's
+READ = 20_000  # characters of one answer
+WHOLE = 1_000_000  # characters of a document that is read as a resource
+
+
+class Base(Protocol):
+    """What is needed of a knowledge base; server.knowledge.Knowledge is one. Properties may take long the first time."""
+
+    @property
+    def store(self) -> Store: ...
+    @property
+    def retriever(self) -> Retriever: ...
+    @property
+    def default_store(self) -> str | None: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """In a document: a passage with its neighbours, or a span of characters."""
+
+    passage: int | None
+    neighbours: int
+    start: int | None
+    length: int
+
+
+class Library:
+    def __init__(self, base: Base) -> None:
+        self.base = base
+
+    async def search(self, query: str, stores: Sequence[str], limit: int, attributes: Mapping[str, Value | list[Value]]) -> Found:
+        ids = await self._asked(self._searched, stores)
+        if not ids:
+            return Found(passages=[])
+        question = Search(queries=(query,), stores=tuple(ids), limit=limit, filter=to_filter(attributes))
+        return Found(passages=[_found(hit) for hit in await self._hits(question)])
+
+    async def read(self, store: str, file_id: str, place: Place) -> Passage:
+        if (place.passage is None) == (place.start is None):
+            raise ToolError("give either passage or start")
+        return await self._asked(self._read, store, file_id, place)
+
+    async def documents(self, store: str, limit: int, cursor: str | None) -> Documents:
+        return await self._asked(self._documents, store, limit, cursor)
+
+    async def stores(self) -> Stores:
+        return await self._asked(self._stores)
+
+    async def text(self, store_id: str, file_id: str) -> str:
+        """Raises ToolError, also where it is too long for one answer."""
+        text = await self._asked(lambda: self.base.store.text_of(OWNER.get(), self.find(store_id).id, file_id))
+        if len(text) > WHOLE:
+            raise ToolError(f"the document has {len(text)} characters: read it in parts, with the tool read_passage")
+        return text
+
+    async def _asked(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """In a thread; what the knowledge base refuses, as the model may read it."""
+        try:
+            return await in_thread(call, *args, **kwargs)
+        except KnowledgeError as error:
+            raise ToolError(str(error)) from error
+
+    async def _hits(self, search: Search) -> list[Hit]:
+        try:
+            async with asyncio.timeout(SEARCH_SECONDS):
+                return await (await in_thread(lambda: self.base.retriever)).search(search)
+        except TimeoutError:
+            raise ToolError(f"the search took longer than {SEARCH_SECONDS:g} seconds") from None
+        except KnowledgeError as error:
+            raise ToolError(str(error)) from error
+
+    def find(self, name: str) -> VectorStore:
+        """By name or id. Raises NotFound, and ToolError where it has expired: an empty answer would look like one."""
+        try:
+            found = self.base.store.store_named(OWNER.get(), name)
+        except NotFound:
+            found = self.base.store.store(OWNER.get(), name)
+        if found.expires_at is not None and found.expires_at <= time.time():
+            raise ToolError(f"the store {name!r} has expired")
+        return found
+
+    def all(self) -> list[VectorStore]:
+        """That the caller may read, oldest first."""
+        page = self.base.store.stores(OWNER.get(), Listing(limit=STORES, order="asc"))
+        return [store for store in page.items if store.expires_at is None or store.expires_at > time.time()]
+
+    def _searched(self, names: Sequence[str]) -> list[str]:
+        named = list(names) or ([self.base.default_store] if self.base.default_store else [])
+        found = [self.find(name).id for name in named] if named else [store.id for store in self.all()]
+        for store_id in found:
+            self.base.store.touch(store_id)
+        return list(dict.fromkeys(found))
+
+    def _read(self, name: str, file_id: str, place: Place) -> Passage:
+        store, owner = self.find(name), OWNER.get()
+        member = self.base.store.member(owner, store.id, file_id)
+        text = self.base.store.text_of(owner, store.id, file_id)
+        start, end = self._span(store.id, file_id, place)
+        cut = text[start : min(end, start + READ)]
+        return Passage(
+            store=store.id,
+            file_id=file_id,
+            filename=member.filename,
+            text=cut,
+            start=start,
+            end=start + len(cut),
+            total=len(text),
+            uri=uri(store.id, file_id),
+        )
+
+    def _span(self, store_id: str, file_id: str, place: Place) -> tuple[int, int]:
+        if place.start is not None:
+            return place.start, place.start + place.length
+        assert place.passage is not None
+        chunks = self.base.store.chunks_of(OWNER.get(), store_id, file_id)
+        if place.passage >= len(chunks):
+            raise ToolError(f"passage: this document has {len(chunks)}, counted from 0")
+        near = chunks[max(0, place.passage - place.neighbours) : place.passage + place.neighbours + 1]
+        return near[0].start, max(chunk.end for chunk in near)
+
+    def _documents(self, name: str, limit: int, cursor: str | None) -> Documents:
+        store = self.find(name)
+        question = ["documents", store.id, limit]
+        after = cursor_position(question, cursor, (str,))[0] if cursor is not None else None
+        page = self.base.store.members(OWNER.get(), store.id, Listing(limit=limit, order="asc", after=after))
+        following = next_cursor(question, [page.items[-1].file_id]) if page.more else None
+        return Documents(store=store.id, documents=[document(member) for member in page.items], next_cursor=following)
+
+    def _stores(self) -> Stores:
+        page = self.base.store.stores(OWNER.get(), Listing(limit=STORES, order="asc"))
+        return Stores(stores=[_store(store) for store in page.items], truncated=page.more)
+
+
+def to_filter(attributes: Mapping[str, Value | list[Value]]) -> Filter | None:
+    compared: list[Filter] = [
+        Compare(op="in", key=key, value=tuple(value)) if isinstance(value, list) else Compare(op="eq", key=key, value=value)
+        for key, value in attributes.items()
+    ]
+    return Combine(op="and", filters=tuple(compared)) if compared else None
+
+
+def uri(store_id: str, file_id: str) -> str:
+    return f"knowledge://{store_id}/{file_id}"
+
+
+def document(member: Member) -> Document:
+    return Document(
+        file_id=member.file_id,
+        filename=member.filename,
+        state=member.state,
+        bytes=member.usage_bytes,
+        attributes=dict(member.attributes),
+        uri=uri(member.store_id, member.file_id),
+    )
+
+
+def _store(store: VectorStore) -> StoreInfo:
+    return StoreInfo(id=store.id, name=store.name, description=store.description, documents=store.counts.completed)
+
+
+def _found(hit: Hit) -> FoundPassage:
+    chunk: Chunk = hit.chunk
+    return FoundPassage(
+        store=chunk.store_id,
+        file_id=chunk.file_id,
+        filename=chunk.filename,
+        passage=chunk.ordinal,
+        score=round(min(1.0, max(0.0, hit.score)), 4),
+        text=chunk.text,
+        start=chunk.start,
+        end=chunk.end,
+        page=chunk.page,
+        headings=list(chunk.headings),
+        attributes=dict(hit.attributes),
+        uri=uri(chunk.store_id, chunk.file_id),
+    )

@@ -1,0 +1,163 @@
+# pyright: standard
+"""The driver, PyMySQL, behind a few typed functions."""
+
+import ssl
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from threading import Event, Thread
+from typing import Any
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+import pymysql
+from pymysql.connections import Connection
+from pymysql.cursors import SSCursor
+from pymysql.protocol import MysqlPacket
+
+from mcp_servers.sql.api import SourceError, SqlError
+from mcp_servers.sql.ending import Ending
+from mcp_servers.sql.source import Source
+
+PATIENCE = 5  # seconds for a connection
+PACKET = 20 * 2**20  # bytes of one row: MariaDB sends up to a gigabyte
+SQL_MODE = "STRICT_TRANS_TABLES,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION"  # neither ANSI_QUOTES nor NO_BACKSLASH_ESCAPES
+OPTIONS = ("unix_socket", "ssl_ca", "ssl_cert", "ssl_key")
+Address = dict[str, Any]
+FAILURES = (pymysql.Error, OSError, UnicodeError)
+
+
+class _Bounded(Connection):
+    """Reads no row that is larger than PACKET: it would be held whole before anybody could cut it."""
+
+    _room = PACKET
+
+    def _read_packet(self, packet_type: Any = MysqlPacket) -> Any:
+        self._room = PACKET
+        return super()._read_packet(packet_type)
+
+    def _read_bytes(self, num_bytes: int) -> bytes:
+        self._room -= num_bytes
+        if self._room < 0:
+            raise SqlError("a row is larger than can be taken; select less of it, with LEFT(column, 1000) for instance")
+        return super()._read_bytes(num_bytes)  # pyright: ignore[reportAttributeAccessIssue] (the driver's own way to read)
+
+
+class Session:
+    """One connection."""
+
+    def __init__(self, address: Address) -> None:
+        self._connection = _Bounded(**address, charset="utf8mb4", sql_mode=SQL_MODE, local_infile=False, connect_timeout=PATIENCE)
+
+    @property
+    def number(self) -> int:
+        return self._connection.thread_id()
+
+    @property
+    def version(self) -> str:
+        return self._connection.get_server_info()
+
+    @property
+    def closed(self) -> bool:
+        return not self._connection.open
+
+    def run(self, statement: str, values: Sequence[Any] = ()) -> list[Sequence[Any]]:
+        with self._connection.cursor() as cursor:
+            cursor.execute(statement, values)
+            return list(cursor.fetchall())
+
+    @contextmanager
+    def streamed(self, statement: str) -> Generator["Answer"]:
+        """Rows come as they are asked for. What is left of them is read at the end, unless the session is closed before."""
+        cursor = SSCursor(self._connection)
+        try:
+            cursor.execute(statement)
+            yield Answer(cursor)
+        except BaseException:
+            self.close()
+            raise
+        finally:
+            cursor.close()
+
+    def close(self) -> None:
+        """At once: no rest of a result is read, no good-bye said; the server rolls back."""
+        connection: Any = self._connection  # there is no other way than the driver's own that does not wait
+        result, connection._result = connection._result, None
+        if result is not None:
+            result.unbuffered_active = False
+        connection._force_close()
+
+
+class Answer:
+    def __init__(self, cursor: SSCursor) -> None:
+        self._cursor = cursor
+
+    @property
+    def columns(self) -> list[str]:
+        return [column[0] for column in self._cursor.description or ()]
+
+    @property
+    def affected(self) -> int:
+        return max(0, self._cursor.rowcount)
+
+    def __iter__(self) -> Iterator[Sequence[Any]]:
+        while (row := self._cursor.fetchone()) is not None:
+            yield row
+
+
+def address(source: Source) -> Address:
+    """Raises SourceError."""
+    try:
+        parts = urlsplit(source.url)
+        options = dict(parse_qsl(parts.query))
+        port = parts.port or 3306
+    except ValueError:
+        raise SourceError("the URL cannot be read; it is like mysql://user:password@host:3306/name") from None
+    if unknown := [name for name in options if name not in OPTIONS]:
+        raise SourceError(f"{unknown[0]}: not known in a MariaDB URL; there are {', '.join(OPTIONS)}")
+    who = {"user": unquote(parts.username or ""), "password": unquote(parts.password or "")}
+    where = {"host": parts.hostname or "localhost", "port": port, "database": unquote(parts.path.strip("/")) or None}
+    return {**who, **where, **_secured(options)}
+
+
+def _secured(options: Mapping[str, str]) -> Address:
+    """With ssl_ca the server must prove its name; without, TLS is used if the server offers it. A socket file needs none."""
+    if place := options.get("unix_socket"):
+        return {"unix_socket": place, "ssl_disabled": True}
+    if not options:
+        return {}
+    try:
+        context = ssl.create_default_context(cafile=options.get("ssl_ca"))
+        if "ssl_cert" in options:
+            context.load_cert_chain(options["ssl_cert"], options.get("ssl_key"))
+    except OSError as error:
+        raise SourceError(f"ssl_ca, ssl_cert, ssl_key: {error.strerror or error}") from None
+    return {"ssl": context}
+
+
+def number_and_text(error: BaseException) -> tuple[object, str]:
+    """Of the server's errors; (0, text) of others."""
+    match error.args:
+        case (int(number), text, *_):
+            return number, str(text)
+        case _:
+            return 0, str(error)
+
+
+@contextmanager
+def killing(session: Session, address: Address, ending: Ending) -> Generator[None]:
+    """A call that nobody waits for any more ends on the server, too."""
+    done, number = Event(), session.number
+
+    def watch() -> None:
+        while not done.wait(0.05):
+            if ending.stop():
+                with suppress(*FAILURES), Connection(**address, connect_timeout=PATIENCE) as other, other.cursor() as cursor:
+                    cursor.execute("KILL %s", [number])
+                return
+
+    watcher = Thread(target=watch, daemon=True)
+    watcher.start()
+    try:
+        yield
+    finally:
+        done.set()
+        watcher.join()

@@ -1,0 +1,79 @@
+"""What a SQLite file holds. The statements are ours; names go in as values."""
+
+import sqlite3
+from typing import Any
+
+from mcp_servers.sql.api import Column, ForeignKey, Index, Item, Kind, Shape
+
+OWN = "schema = 'main' AND name NOT LIKE 'sqlite~_%' ESCAPE '~'"
+ITEMS: dict[Kind, str] = {
+    "schema": "SELECT 'main', NULL, NULL",
+    "table": f"SELECT name, NULL, NULL FROM pragma_table_list WHERE {OWN} AND type IN ('table', 'virtual') ORDER BY name",
+    "view": "SELECT name, NULL, NULL FROM sqlite_schema WHERE type = 'view' ORDER BY name",
+    "index": "SELECT name, tbl_name, NULL FROM sqlite_schema WHERE type = 'index' AND sql IS NOT NULL ORDER BY name",
+    "column": f"""
+        SELECT c.name, s.name, c.type FROM (SELECT name FROM pragma_table_list WHERE {OWN} AND type != 'shadow') AS s,
+        pragma_table_xinfo(s.name) AS c WHERE c.hidden != 1 ORDER BY s.name, c.cid""",
+    "function": "SELECT NULL, NULL, NULL WHERE 0",
+}
+
+
+def items(connection: sqlite3.Connection, kind: Kind, most: int) -> list[Item]:
+    rows = connection.execute(ITEMS[kind]).fetchmany(most)
+    estimates = _estimates(connection) if kind == "table" else {}
+    schema = None if kind == "schema" else "main"
+    return [
+        Item(kind=kind, schema_name=schema, name=name, table=table, type=type_, rows_estimate=estimates.get(name))
+        for name, table, type_ in rows
+    ]
+
+
+def shape(connection: sqlite3.Connection, table: Item) -> Shape:
+    columns = _all(connection, 'SELECT name, type, "notnull", dflt_value, pk FROM pragma_table_xinfo(?) WHERE hidden != 1', table.name)
+    definition = _all(connection, "SELECT sql FROM sqlite_schema WHERE name = ? AND type = 'view'", table.name)
+    keys = sorted((key, name) for name, _, _, _, key in columns if key)
+    return Shape(
+        columns=[Column(name=name, type=type_, nullable=not filled, default=default) for name, type_, filled, default, _ in columns],
+        primary_key=[name for _, name in keys],
+        foreign_keys=_foreign_keys(connection, table.name),
+        indexes=_indexes(connection, table.name),
+        definition=definition[0][0] if definition else None,
+    )
+
+
+def _foreign_keys(connection: sqlite3.Connection, table: str) -> list[ForeignKey]:
+    found: dict[int, ForeignKey] = {}
+    for key, other, column, referenced in _all(
+        connection, 'SELECT id, "table", "from", "to" FROM pragma_foreign_key_list(?) ORDER BY id, seq', table
+    ):
+        entry = found.setdefault(key, ForeignKey(columns=[], references=other, referenced_columns=[]))
+        entry.columns.append(column)
+        if referenced is not None:  # else the primary key, whatever it is
+            entry.referenced_columns.append(referenced)
+    return list(found.values())
+
+
+def _indexes(connection: sqlite3.Connection, table: str) -> list[Index]:
+    listed = _all(connection, 'SELECT name, "unique" FROM pragma_index_list(?) ORDER BY name', table)
+    return [
+        Index(
+            name=name,
+            columns=[
+                column or "(expression)" for (column,) in _all(connection, "SELECT name FROM pragma_index_info(?) ORDER BY seqno", name)
+            ],
+            unique=bool(unique),
+        )
+        for name, unique in listed
+    ]
+
+
+def _estimates(connection: sqlite3.Connection) -> dict[str, int]:
+    """As ANALYZE left them, if it ever ran; an index says as much about its table."""
+    if not connection.execute("SELECT 1 FROM sqlite_schema WHERE name = 'sqlite_stat1'").fetchone():
+        return {}
+    rows = connection.execute("SELECT tbl, max(CAST(stat AS INTEGER)) FROM sqlite_stat1 GROUP BY tbl").fetchall()
+    return {table: int(count) for table, count in rows if count is not None}
+
+
+def _all(connection: sqlite3.Connection, sql: str, name: str) -> list[Any]:
+    return connection.execute(sql, (name,)).fetchall()

@@ -1,0 +1,112 @@
+"""Values out of a database as JSON, under a budget of bytes."""
+
+import base64
+import datetime
+import json
+import math
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any, cast
+
+from mcp_servers.common import Clock
+from mcp_servers.sql.api import Limits, Rows
+
+EXACT = 2**53  # whole numbers beyond it are rounded by readers that hold all numbers as floats
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """A value of which the database gave only the beginning."""
+
+    start: Any
+
+
+def gather(columns: Sequence[str], rows: Iterable[Sequence[Any]], max_rows: int, limits: Limits, clock: Clock) -> Rows:
+    """Takes rows until there are enough of them or of their bytes. A first row is given whatever its size: its values are cut."""
+    began, left, truncated = time.monotonic(), limits.max_bytes, False
+    taken: list[list[Any]] = []
+    cut: dict[str, int] = {}
+    for row in rows:
+        clock.check()
+        values = [json_value(value, limits.value_bytes) for value in row]
+        left -= size([value for value, _ in values])
+        if len(taken) == max_rows or (left < 0 and taken):
+            truncated = True
+            break
+        taken.append([value for value, _ in values])
+        for column, (_, short) in zip(columns, values, strict=True):
+            cut[column] = cut.get(column, 0) + short
+    return Rows(
+        columns=list(columns),
+        rows=taken,
+        row_count=len(taken),
+        truncated=truncated,
+        elapsed_ms=round((time.monotonic() - began) * 1000, 2),
+        notes=_notes(cut, limits) + ([f"only the first rows: more than {limits.max_bytes} bytes"] if left < 0 else []),
+    )
+
+
+def _notes(cut: Mapping[str, int], limits: Limits) -> list[str]:
+    return [f"{column}: {count} value(s) cut to {limits.value_bytes} bytes" for column, count in cut.items() if count]
+
+
+def size(value: Any) -> int:
+    """In bytes of JSON as it goes out."""
+    return len(json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace"))
+
+
+def json_value(value: Any, most: int) -> tuple[Any, bool]:
+    """The value for JSON, and whether it was cut to `most` bytes."""
+    match value:
+        case Cut(start):
+            return json_value(start, most)[0], True
+        case None | bool():
+            return value, False
+        case int():
+            return (value if -EXACT < value < EXACT else str(value)), False
+        case float():
+            return (value if math.isfinite(value) else str(value)), False
+        case str():
+            return _text(value, most)
+        case bytes() | bytearray():
+            data = bytes(value)
+            return {"base64": base64.b64encode(data[: most * 3 // 4]).decode()}, len(data) > most * 3 // 4
+        case Mapping() | list() | tuple():
+            plain = _plain(cast(Any, value))
+            return (plain, False) if size(plain) <= most else _text(json.dumps(plain, ensure_ascii=False), most)
+        case _:
+            return _text(_written(value), most)
+
+
+def _text(text: str, most: int) -> tuple[str, bool]:
+    """No half of a surrogate pair, nor of a character."""
+    if len(text) * 4 <= most and text.isascii():
+        return text, False
+    data = text.encode("utf-8", "replace")
+    return data[:most].decode("utf-8", "ignore"), len(data) > most
+
+
+def _plain(value: Any) -> Any:
+    """What JSON and array columns hold, all the way down."""
+    match value:
+        case Mapping():
+            items = cast(Mapping[Any, Any], value).items()
+            return {str(key): _plain(item) for key, item in items}
+        case list() | tuple():
+            return [_plain(item) for item in cast(Sequence[Any], value)]
+        case str() | None | bool() | int() | float() | bytes() | bytearray():
+            return json_value(value, EXACT)[0]
+        case _:
+            return _written(value)
+
+
+def _written(value: object) -> str:
+    match value:
+        case datetime.datetime() | datetime.date() | datetime.time():
+            return value.isoformat()
+        case Decimal():
+            return format(value, "f") if value.is_finite() else str(value)
+        case _:
+            return str(value)
