@@ -17,12 +17,18 @@ def report(model: str) -> str:
 
 
 def _lines(found: Description) -> list[str]:
-    own = Variant("as it is", found.bytes_per_token, found.bytes_per_context)
     return [
         f"  layers      {found.layers}",
         f"  parameters  {found.parameters / 1e6:,.1f} M",
         f"  context     {found.context:,} tokens",
         f"  FLOPs       {found.flops_per_token / 1e9:,.2f} G per token, {found.flops_per_token_full / 1e9:,.2f} G at the context's end",
+        *(_memory(found) if found.caches else ["  remembers   nothing: an encoder reads whole texts"]),
+    ]
+
+
+def _memory(found: Description) -> list[str]:
+    own = Variant("as it is", found.bytes_per_token, found.bytes_per_context)
+    return [
         "  remembers",
         *(f"    {_cache(cache)}" for cache in found.caches),
         "  KV bytes    per token      per context",

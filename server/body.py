@@ -1,13 +1,15 @@
-"""A request's body: read under a cap, then made into a typed request or a 4xx."""
+"""A request's body and query: read under a cap, then made into a typed request or a 4xx."""
 
 import asyncio
-from typing import TypeVar
+from types import UnionType
+from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
+from urllib.parse import parse_qsl
 
 from pydantic import BaseModel, ValidationError
 from starlette.datastructures import Headers
 from starlette.types import Receive, Scope
 
-from server.errors import ApiError, from_validation
+from server.errors import ApiError, bad, from_fields, from_validation
 
 DRAIN = 8  # times the cap: what is still read of a body that is too large, so that the client gets to see the answer
 PATIENCE = 60.0  # seconds for a body to arrive
@@ -28,6 +30,47 @@ async def read(scope: Scope, receive: Receive, model: type[Body], limit: int) ->
         return model.model_validate_json(body)
     except ValidationError as error:
         raise from_validation(error, body) from error
+
+
+def read_query(scope: Scope, model: type[Body]) -> Body:
+    """`name[]=a&name[]=b` and `name=a&name=b` are lists where the model wants one, `name[key]=a` is an object. Raises ApiError 400:
+    a parameter that is wrong, unknown or there twice."""
+    lists = {name for name, field in model.model_fields.items() if _is_list(field.annotation)}
+    try:
+        return model.model_validate(_folded(_pairs(scope["query_string"]), lists))
+    except ValidationError as error:
+        raise from_fields(error) from error
+
+
+def _is_list(annotation: Any) -> bool:
+    """A list, or a list or nothing."""
+    if get_origin(annotation) in (Union, UnionType, Annotated):
+        return any(map(_is_list, get_args(annotation)))
+    return get_origin(annotation) is list
+
+
+def _folded(pairs: list[tuple[str, str]], lists: set[str]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    for written, value in pairs:
+        name, bracket, key = written.removesuffix("]").partition("[")
+        if not bracket or not written.endswith("]"):
+            name, key = written, ""
+        if name in lists and not key:
+            given.setdefault(name, []).append(value)
+        elif name in given and not (key and isinstance(given[name], dict) and key not in given[name]):
+            raise bad(name, f"{name}: given more than once", "duplicate")
+        elif key:
+            given.setdefault(name, {})[key] = value
+        else:
+            given[written] = value
+    return given
+
+
+def _pairs(query: bytes) -> list[tuple[str, str]]:
+    try:
+        return parse_qsl(query.decode("ascii"), keep_blank_values=True, strict_parsing=bool(query), errors="strict", max_num_fields=32)
+    except ValueError as error:
+        raise bad(None, f"the query string cannot be read: {error}", "invalid_query") from error
 
 
 def _expect_json(headers: Headers) -> None:

@@ -33,6 +33,17 @@ def default_home() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "stoa"
 
 
+def default_database() -> Path:
+    """$STOA_HOME/stoa.db, or the platform's place for what cannot be fetched again: whoever empties the caches loses nothing."""
+    if os.environ.get("STOA_HOME"):
+        return default_home() / "stoa.db"
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Application Support" / "stoa" / "stoa.db"
+    if sys.platform == "win32":
+        return default_home().with_name("stoa-data") / "stoa.db"
+    return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "stoa" / "stoa.db"
+
+
 def build(target: Path, fill: Callable[[Path], None], progress: Progress) -> Path:
     """`target`, made by `fill` in a staging directory and renamed unless it exists. Safe against other processes that
     want the same target, and against being killed at any moment."""

@@ -1,17 +1,24 @@
-"""stoa serve | pull | chat | arch | bench. Each command imports what it needs when it runs."""
+"""stoa serve | pull | ingest | search | chat | eval | arch | mcp | bench. Each command imports what it needs when it runs."""
 
 import inspect
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from server.mcp_config import Client, Server
 from server.settings import Settings
 
 cli = typer.Typer(name="stoa", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 
-ONE_OF_MANY = {"api_keys": "--api-key", "cors_origins": "--cors-origin"}  # given once per value
+ONE_OF_MANY = {
+    "api_keys": "--api-key",
+    "cors_origins": "--cors-origin",
+    "mcp_files": "--mcp-files",
+    "mcp_database": "--mcp-database",
+}  # given once per value
 
 
 def main() -> None:
@@ -100,6 +107,67 @@ def chat(
 
 
 @cli.command()
+def ingest(
+    paths: Annotated[list[Path], typer.Argument(help="Files, and directories with all that is in them")],
+    store: Annotated[str, typer.Option(help="Name of the vector store; made if there is none")],
+    delete: Annotated[bool, typer.Option(help="Take out what lay under these directories and is gone")] = True,
+    attribute: Annotated[list[str] | None, typer.Option(metavar="KEY=VALUE", help="For searches with a filter (repeatable)")] = None,
+    chunk_size: Annotated[int | None, typer.Option(min=16, max=4096, help="Tokens of a chunk; cuts again what was cut otherwise")] = None,
+    chunk_overlap: Annotated[int | None, typer.Option(min=0, max=2048, help="Tokens that a chunk shares with the one before")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one object: what was new, changed, deleted, ... failed")] = False,
+) -> None:
+    """Read documents into a vector store. Run again, it brings the store up to date: new, changed and deleted files."""
+    from server import ingest
+
+    try:
+        order = ingest.Order(
+            paths=tuple(paths),
+            store=store,
+            delete=delete,
+            as_json=as_json,
+            chunking=ingest.parse_chunking(chunk_size, chunk_overlap),
+            attributes=ingest.parse_attributes(attribute or ()),
+        )
+    except ValueError as error:
+        print(f"stoa: {error}", file=sys.stderr)
+        raise typer.Exit(2) from None
+    raise typer.Exit(ingest.run(order, read_settings({})))
+
+
+@cli.command()
+def search(
+    question: Annotated[str, typer.Argument(help="In plain words")],
+    store: Annotated[list[str], typer.Option(help="Name or id of a vector store (repeatable)")],
+    limit: Annotated[int, typer.Option(min=1, max=50, help="Passages at most")] = 5,
+    threshold: Annotated[float, typer.Option(min=0, max=1, help="Least score that is shown")] = 0.0,
+    filter: Annotated[str | None, typer.Option(metavar="JSON", help='Such as {"type": "eq", "key": "year", "value": 2026}')] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one list")] = False,
+) -> None:
+    """Find passages in a vector store."""
+    from server import lookup
+
+    asked = lookup.Question(question, tuple(store), limit, threshold, filter, as_json)
+    raise typer.Exit(lookup.run(asked, read_settings({})))
+
+
+@cli.command("eval")
+def evaluate(
+    folder: Annotated[Path, typer.Argument(help="corpus.jsonl, queries.jsonl and qrels/test.tsv (BEIR format)")],
+    model: Annotated[str | None, typer.Option(help="Chat model that answers [default: STOA_MODEL, or smollm2]")] = None,
+    embedding_model: Annotated[str | None, typer.Option(help="As for stoa serve")] = None,
+    rerank_model: Annotated[str | None, typer.Option(help="As for stoa serve; without one nothing is reranked")] = None,
+    questions: Annotated[int, typer.Option(min=0, help="How many of the queries with known answers the chat model answers")] = 40,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one object")] = False,
+) -> None:
+    """Measure how well documents are found (nDCG, recall, MRR) and, where the queries have answers, how well they are answered."""
+    from server import evaluate
+
+    given = {"model": model, "embedding_model": embedding_model, "rerank_model": rerank_model}
+    settings = read_settings({name: value for name, value in given.items() if value is not None})
+    raise typer.Exit(evaluate.run(evaluate.Wish(folder, questions, as_json), settings))
+
+
+@cli.command()
 def arch(model: Annotated[str, typer.Argument(help="A name, a directory, a .gguf file, wheel:NAME or a hub id")]) -> None:
     """Print what an architecture is: layers, parameters, FLOPs per token, and what each token leaves in the caches."""
     from server.architecture import report
@@ -110,6 +178,60 @@ def arch(model: Annotated[str, typer.Argument(help="A name, a directory, a .gguf
     except (PullError, ValueError) as error:
         print(f"stoa: {error}", file=sys.stderr)
         raise typer.Exit(1) from None
+
+
+mcp = typer.Typer(name="mcp", no_args_is_help=True, help="MCP servers: those that the chat may call, and our own for other clients.")
+cli.add_typer(mcp)
+
+
+@mcp.command("config")
+def mcp_config(
+    client: Annotated[Client, typer.Option(help="Whose configuration")] = Client.CLAUDE_DESKTOP,
+    server: Annotated[list[Server] | None, typer.Option(help="Which of our servers (repeatable) [default: knowledge]")] = None,
+    folder: Annotated[list[str] | None, typer.Option(help="For files [default: --mcp-files of stoa serve]")] = None,
+    database: Annotated[list[str] | None, typer.Option(metavar="[NAME=]URL", help="For database [default: its --mcp-database]")] = None,
+) -> None:
+    """Print what another MCP client needs to know to start our servers."""
+    from server import mcp_config
+
+    given = {name: tuple(value) for name, value in (("mcp_files", folder), ("mcp_database", database)) if value}
+    raise typer.Exit(mcp_config.run(client, tuple(server or (Server.KNOWLEDGE,)), read_settings(given)))
+
+
+@mcp.command("list")
+def mcp_list(
+    config: Annotated[Path | None, typer.Option(help="File with mcpServers [default: STOA_MCP_CONFIG]")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one list")] = False,
+) -> None:
+    """Connect to the configured MCP servers and show their tools."""
+    from server import mcp_cli
+
+    settings = read_settings({"mcp_config": config} if config else {})
+    raise typer.Exit(mcp_cli.run(lambda: mcp_cli.show(settings, as_json)))
+
+
+@mcp.command("approve")
+def mcp_approve(
+    name: Annotated[str, typer.Argument(help="As in the configuration")],
+    config: Annotated[Path | None, typer.Option(help="File with mcpServers [default: STOA_MCP_CONFIG]")] = None,
+) -> None:
+    """Accept the tools of an MCP server as they are now: what has changed since then needs approval again."""
+    from server import mcp_cli
+
+    settings = read_settings({"mcp_config": config} if config else {})
+    raise typer.Exit(mcp_cli.run(lambda: mcp_cli.approve(settings, name)))
+
+
+@mcp.command("login")
+def mcp_login(
+    name: Annotated[str, typer.Argument(help="As in the configuration")],
+    config: Annotated[Path | None, typer.Option(help="File with mcpServers [default: STOA_MCP_CONFIG]")] = None,
+) -> None:
+    """Agree in a browser that an MCP server with OAuth may be used."""
+    from server import mcp_cli
+
+    settings = read_settings({"mcp_config": config} if config else {})
+    raise typer.Exit(mcp_cli.run(lambda: mcp_cli.login(settings, name)))
 
 
 @cli.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True}, add_help_option=False)

@@ -9,14 +9,19 @@ in the request stands around each character that a control token could begin or 
 
 import re
 import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 PLANE_15 = range(0xF0000, 0xFFFFE)  # private use: marks
 PLANE_16 = range(0x100000, 0x10FFFE)  # private use: aliases
 ALIAS_LENGTH = 6  # characters of 16 bits: 96 bits that nobody can guess
 
+STEERING = frozenset({"role", "type"})  # keys whose values templates compare
+TALK = "role content name tool_calls tool_call_id reasoning_content id function arguments user assistant system tool"
+SCHEMA = "type properties required items enum const default anyOf oneOf allOf additionalProperties parameters description title format"
+TYPES = "string number integer boolean object array null"
+WORDS = frozenset(f"{TALK} {SCHEMA} {TYPES}".split(" "))  # that templates look for; none of them steers a model
 Spec = dict[str, Any]  # tokenizer.json, parsed
 
 
@@ -39,6 +44,25 @@ class Controls:
         if core and any(core in control for control in self.aliases):  # '<|' + core + '|>' would make one
             marked = f"{mark}{marked}{mark}"
         return text[:start] + marked + text[start + len(core) :]
+
+    def guarded(self, given: Mapping[str, Any], mark: str) -> dict[str, Any]:
+        """A message, a tool or a template's variables with all their strings guarded, names of properties too; but not the words
+        that templates look for."""
+        return {self._key(k, mark): v if k in STEERING and _known(v) else self._any(v, mark) for k, v in given.items()}
+
+    def _any(self, given: Any, mark: str) -> Any:
+        match given:
+            case str():
+                return self.guard(given, mark)
+            case Mapping():
+                return self.guarded(cast(Mapping[str, Any], given), mark)
+            case list() | tuple():
+                return [self._any(part, mark) for part in cast(Sequence[Any], given)]
+            case _:
+                return given
+
+    def _key(self, key: str, mark: str) -> str:
+        return key if key in WORDS else self.guard(key, mark)
 
     def arm(self, text: str) -> str:
         """`text` with its control tokens spelled so that the tokenizer knows them."""
@@ -87,6 +111,27 @@ def unused_mark(texts: Iterable[str]) -> str:
         if (mark := chr(code)) not in used:
             return mark
     raise NoMark("the messages use every private-use character of plane 15")
+
+
+def _known(value: Any) -> bool:
+    """Whether it is one of the words, or a list of some."""
+    return all(isinstance(word, str) and word in WORDS for word in (cast(list[Any], value) if isinstance(value, list) else [value]))
+
+
+def strings(given: Any) -> Iterator[str]:
+    """All strings in it, keys too."""
+    match given:
+        case str():
+            yield given
+        case Mapping():
+            for key, value in cast(Mapping[str, Any], given).items():
+                yield key
+                yield from strings(value)
+        case list() | tuple():
+            for part in cast(Sequence[Any], given):
+                yield from strings(part)
+        case _:
+            pass
 
 
 def _alias() -> str:

@@ -69,16 +69,21 @@ class StopStrings:
     def __init__(self, stops: Sequence[str]) -> None:
         self._stops = tuple(stops)
         self._held: str = ""
-        self.hit = False
+        self.which: str | None = None  # of them was there
+
+    @property
+    def hit(self) -> bool:
+        return self.which is not None
 
     def push(self, text: str) -> str:
         """What can be shown. Once `hit`, nothing."""
         if self.hit or not self._stops:
             return "" if self.hit else text
         text = self._held + text
-        found = [(at + len(stop), at) for stop in self._stops if (at := text.find(stop)) >= 0]
-        self.hit = bool(found)
-        keep = min(found)[1] if found else len(text) - max(overlap(text, stop) for stop in self._stops)
+        found = [(at + len(stop), at, stop) for stop in self._stops if (at := text.find(stop)) >= 0]
+        first = min(found, default=None)
+        self.which = first[2] if first else None
+        keep = first[1] if first else len(text) - max(overlap(text, stop) for stop in self._stops)
         self._held = "" if found else text[keep:]
         return text[:keep]
 

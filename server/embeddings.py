@@ -1,30 +1,54 @@
 """Texts in, vectors out."""
 
 import base64
-import struct
 
-from starlette.types import Send
+import numpy as np
+from numpy.typing import NDArray
 
-from engine.api import EngineError
-from server.errors import Blame, from_engine
+from server.call import Call, asked
+from server.errors import bad, model_not_found
+from server.knowledge import TextEmbedder
 from server.openai import embeddings as wire
-from server.served import Served
-from server.stream import send_json
+from server.stream import offloaded
+
+Batch = list[tuple[int, ...]]
 
 
-async def answer(served: Served, body: wire.EmbeddingRequest, send: Send) -> None:
+async def answer(call: Call, body: wire.EmbeddingRequest) -> wire.EmbeddingResponse:
     """POST /v1/embeddings."""
-    batch = [_tokens(served, text) for text in _inputs(body.input)]
-    try:
-        await served.engine.embed(())  # without an embedding model, no name is the right one
-        served.expect(body.model)
-        vectors = await served.engine.embed(batch)
-    except EngineError as error:
-        raise from_engine(error, Blame(prompt="input", grammar="input")) from error
-    data = [wire.Embedding(index=i, embedding=_written(vector, body)) for i, vector in enumerate(vectors)]
+    knowledge = call.knowledge
+    if body.model != knowledge.embedding_name:
+        raise model_not_found(body.model, [knowledge.embedding_name])
+    width = _width(body, knowledge.embedder)
+    batch = await _tokens(body, knowledge.embedder)
+    vectors = await asked(knowledge.embedder.embed_tokens(batch), "input")
+    data = await offloaded(vectors.size, _written, cut(vectors, width), body)
     count = sum(map(len, batch))
     usage = wire.EmbeddingUsage(prompt_tokens=count, total_tokens=count)
-    await send_json(send, 200, wire.EmbeddingResponse(data=data, model=body.model, usage=usage).model_dump_json().encode())
+    return wire.EmbeddingResponse(data=data, model=body.model, usage=usage)
+
+
+def cut(vectors: NDArray[np.float32], width: int) -> NDArray[np.float32]:
+    """The first `width` numbers of each, made unit vectors again (Kusupati et al. 2022, arXiv 2205.13147). How much that
+    costs depends on how the model was trained."""
+    if width == vectors.shape[1]:
+        return vectors
+    short = vectors[:, :width]
+    norms = np.linalg.norm(short, axis=1, keepdims=True)
+    return (short / np.where(norms == 0, 1, norms)).astype(np.float32)
+
+
+def _width(body: wire.EmbeddingRequest, embedder: TextEmbedder) -> int:
+    full = embedder.identity.dimensions
+    if body.dimensions is not None and body.dimensions > full:
+        raise bad("dimensions", f"dimensions: {body.dimensions} is more than the {full} that {body.model} has", "out_of_range")
+    return body.dimensions or full
+
+
+async def _tokens(body: wire.EmbeddingRequest, embedder: TextEmbedder) -> Batch:
+    given = _inputs(body.input)
+    size = sum(len(one) for one in given if isinstance(one, str))
+    return await offloaded(size, lambda: [_read(one, i, body, embedder) for i, one in enumerate(given)])
 
 
 def _inputs(given: wire.Input) -> list[str] | list[list[int]]:
@@ -33,11 +57,26 @@ def _inputs(given: wire.Input) -> list[str] | list[list[int]]:
     return [given] if isinstance(given[0], int) else given  # pyright: ignore[reportReturnType] (no guard sees the other items)
 
 
-def _tokens(served: Served, given: str | list[int]) -> tuple[int, ...]:
-    return served.text.encode(given, special=True) if isinstance(given, str) else tuple(given)
+def _read(given: str | list[int], index: int, body: wire.EmbeddingRequest, embedder: TextEmbedder) -> tuple[int, ...]:
+    if isinstance(given, str):
+        _expect_short(given, index, body, embedder)
+        return embedder.tokens(given, body.input_type)
+    if outside := [token for token in given if token >= embedder.vocab]:
+        raise bad("input", f"input: there is no token {outside[0]}; the vocabulary has {embedder.vocab}")
+    return tuple(given)
 
 
-def _written(vector: list[float], body: wire.EmbeddingRequest) -> list[float] | str:
-    if body.encoding_format != "base64":
-        return vector
-    return base64.b64encode(struct.pack(f"<{len(vector)}f", *vector)).decode()
+def _expect_short(text: str, index: int, body: wire.EmbeddingRequest, embedder: TextEmbedder) -> None:
+    """Nothing is cut off unless the caller wants it."""
+    if body.truncate or len(text) <= embedder.max_tokens:  # a token has at least a character
+        return
+    if (count := len(embedder.offsets(text))) > embedder.max_tokens:
+        needed = f"input: text {index} has {count} tokens, {body.model} reads {embedder.max_tokens}"
+        raise bad("input", f"{needed}; shorten it, or let the server cut it off with truncate: true", "context_length_exceeded")
+
+
+def _written(vectors: NDArray[np.float32], body: wire.EmbeddingRequest) -> list[wire.Embedding]:
+    if body.encoding_format == "base64":
+        coded = (base64.b64encode(row.astype("<f4").tobytes()).decode() for row in vectors)
+        return [wire.Embedding(index=i, embedding=row) for i, row in enumerate(coded)]
+    return [wire.Embedding(index=i, embedding=row) for i, row in enumerate(vectors.tolist())]

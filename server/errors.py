@@ -8,7 +8,8 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from engine.api import EngineError, EngineStopped, InvalidGrammar, NoEmbeddingModel, PromptTooLong, QueueFull
+from engine.api import EngineError, EngineStopped, InvalidGrammar, PromptTooLong, QueueFull
+from retrieval.api import Conflict, KnowledgeError, NotFound, Unreadable, WrongModel
 
 JsonPath = Sequence[int | str]
 
@@ -39,6 +40,10 @@ def unavailable(message: str, code: str) -> ApiError:
     return ApiError(503, message, code=code, headers={"Retry-After": "1"})
 
 
+def model_not_found(name: str, known: Sequence[str]) -> ApiError:
+    return ApiError(404, f"the model {name!r} does not exist here; there is {', '.join(known)}", "model", "model_not_found")
+
+
 @dataclass(frozen=True)
 class Blame:
     """The fields that hold what an engine may refuse."""
@@ -53,8 +58,6 @@ def from_engine(error: EngineError, blame: Blame) -> ApiError:
             return bad(blame.prompt, str(error), "context_length_exceeded")
         case InvalidGrammar():
             return bad(blame.grammar, str(error), "invalid_schema")
-        case NoEmbeddingModel():
-            return bad("model", str(error) or "no embedding model loaded", "no_embedding_model")
         case QueueFull():
             return unavailable(str(error), "queue_full")
         case EngineStopped():
@@ -63,15 +66,38 @@ def from_engine(error: EngineError, blame: Blame) -> ApiError:
             return ApiError(500, str(error) or "the engine failed", code="engine_error")
 
 
+def from_knowledge(error: KnowledgeError) -> ApiError:
+    match error:
+        case NotFound():
+            return ApiError(404, str(error), code=f"{error.what.replace(' ', '_')}_not_found")
+        case WrongModel():
+            return bad(None, str(error), "wrong_embedding_model")
+        case Conflict():
+            return bad(None, str(error), "conflict")  # no 409: clients would try again
+        case Unreadable():
+            return bad(None, str(error), error.code)
+        case _:
+            return ApiError(500, str(error) or "the knowledge base failed", code="knowledge_error")
+
+
 def from_validation(error: ValidationError, body: bytes) -> ApiError:
-    """The most specific of pydantic's complaints: of a union's branches, the one that got furthest into the data."""
+    """The most specific of pydantic's complaints: of a union's branches, the one that got furthest into the data; of several that
+    got there, one that the value was of the right type for."""
     complaints = error.errors(include_url=False, include_context=False)
     if complaints[0]["type"] == "json_invalid":
         return bad(None, f"the body is not valid JSON: {complaints[0]['msg'].removeprefix('Invalid JSON: ')}", "invalid_json")
     data = json.loads(body)
-    path, complaint = max(((_path(data, c), c) for c in complaints), key=lambda found: len(found[0]))
+    found = [(_path(data, complaint), complaint) for complaint in complaints]
+    path, complaint = max(found, key=lambda one: (len(one[0]), not one[1]["type"].endswith("_type")))
     name = ".".join(map(str, path)) or None
     return bad(name, f"{name or 'body'}: {complaint['msg']}", complaint["type"])
+
+
+def from_fields(error: ValidationError) -> ApiError:
+    """Of a query string or form, whose fields are all text and lie side by side."""
+    complaint = error.errors(include_url=False, include_context=False)[0]
+    name = ".".join(map(str, complaint["loc"][:1])) or None
+    return bad(name, f"{name or 'query'}: {complaint['msg']}", complaint["type"])
 
 
 def _path(data: Any, complaint: ErrorDetails) -> JsonPath:

@@ -12,9 +12,10 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from server import logs
+from server.anthropic.errors import is_ours, told
 from server.errors import ApiError
 from server.house import House
-from server.stream import send_error
+from server.stream import send_error, send_json
 
 OPEN = frozenset({"/health", "/ready"})
 REQUEST_ID = re.compile(r"[\w.-]{1,128}", re.ASCII)
@@ -36,7 +37,8 @@ class Observe:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"] = [*message.get("headers", ()), (b"x-request-id", request_id.encode())]
+                named = (b"x-request-id", b"request-id") if is_ours(scope["path"]) else (b"x-request-id",)
+                message["headers"] = [*message.get("headers", ()), *((name, request_id.encode()) for name in named)]
             await send(message)
 
         try:
@@ -57,47 +59,73 @@ class Observe:
         try:
             await self.app(scope, receive, noticed)
         except ApiError as error:
-            await send_error(noticed, error)
+            await _send_error(scope, noticed, error)
         except Exception:
             LOG.exception("%s %s failed", scope["method"], scope["path"])
             if started:
                 raise
-            await send_error(noticed, ApiError(500, "something went wrong in the server; its log says what", code="internal_error"))
+            failed = ApiError(500, "something went wrong in the server; its log says what", code="internal_error")
+            await _send_error(scope, noticed, failed)
+
+
+async def _send_error(scope: Scope, send: Send, error: ApiError) -> None:
+    """In the shape of the API that was called."""
+    if is_ours(scope["path"]):
+        await send_json(send, error.status, told(error), error.headers)
+    else:
+        await send_error(send, error)
 
 
 class Door:
-    """Keys, when there are any. Without keys the server is bound to loopback, and then only answers to names of loopback:
-    a web page could otherwise reach it under a name of its own (DNS rebinding)."""
+    """Keys, when there are any; scope["owner"] tells the rest whose it was. Without keys the server is bound to loopback, and
+    then only answers to names of loopback: a web page could otherwise reach it under a name of its own (DNS rebinding)."""
 
     def __init__(self, app: ASGIApp, house: House) -> None:
         self.app, self.keys = app, house.settings.api_keys
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope["path"] not in OPEN:
-            headers = Headers(scope=scope)
-            if self.keys:
-                self._expect_key(headers)
-            else:
-                _expect_loopback(headers)
+        if scope["type"] == "http":
+            scope["owner"] = "" if scope["path"] in OPEN else self._owner(Headers(scope=scope))
         await self.app(scope, receive, send)
 
-    def _expect_key(self, headers: Headers) -> None:
-        scheme, _, given = headers.get("authorization", "").partition(" ")
-        digest = hashlib.sha256(given.strip().encode()).hexdigest()
+    def _owner(self, headers: Headers) -> str:
+        if self.keys:
+            return self._expect_key(headers)
+        _expect_loopback(headers)
+        return ""
+
+    def _expect_key(self, headers: Headers) -> str:
+        """Its hash: that of whoever owns what is made now."""
+        given = _key(headers)
+        digest = hashlib.sha256(given.encode()).hexdigest()
         known = [hmac.compare_digest(digest, key) for key in self.keys]  # all of them: the time says nothing
-        if scheme.lower() != "bearer" or not any(known):
-            message = "this server requires an API key: Authorization: Bearer KEY" if not given else "the API key is not known here"
+        if not given or not any(known):
+            missing = "this server requires an API key: Authorization: Bearer KEY, or x-api-key: KEY"
+            message = "the API key is not known here" if given else missing
             raise ApiError(401, message, code="invalid_api_key", headers={"WWW-Authenticate": "Bearer"})
+        return digest
+
+
+def _key(headers: Headers) -> str:
+    """As OpenAI's clients send it, else as Anthropic's do; "" where there is none."""
+    if "authorization" not in headers:
+        return headers.get("x-api-key", "").strip()
+    scheme, _, given = headers["authorization"].partition(" ")
+    return given.strip() if scheme.lower() == "bearer" else ""
 
 
 def _expect_loopback(headers: Headers) -> None:
     host = re.sub(r":\d+$", "", headers.get("host", "")).strip("[]").lower()
-    try:
-        local = ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        local = host == "localhost" or host.endswith(".localhost")
-    if not local:
+    if not is_loopback(host):
         raise ApiError(403, f"without an API key this server only answers to localhost, not to {host!r}", code="host_not_allowed")
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a name or address, without port and brackets, is this machine's own."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
 
 
 def _request_id(headers: Headers) -> str:

@@ -1,5 +1,6 @@
 """The state of a running server: what it serves, and whether it still takes requests."""
 
+import asyncio
 import logging
 import threading
 import time
@@ -9,22 +10,25 @@ from contextlib import contextmanager
 
 from engine.api import Stats
 from server.errors import unavailable
+from server.host.api import ToolHost
+from server.knowledge import Knowledge, tend
 from server.metrics import Metrics
 from server.served import Served
 from server.settings import Settings
 
 LOG = logging.getLogger("stoa")
-Load = Callable[[Settings], Served]
 
 
 class House:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self.metrics = Metrics(self._stats)
+        self.metrics = Metrics(self._stats, self._knowledge, self._host)
         self.served: Served | None = None
         self.failure: str | None = None  # why loading failed
         self.deadline: float | None = None  # while draining: when (time.monotonic) requests are cut off
         self.calls = 0  # requests being answered
+        self._tending: asyncio.Task[None] | None = None  # of the knowledge base
+        self._connecting: asyncio.Task[None] | None = None  # to the MCP servers
 
     @property
     def state(self) -> str:
@@ -32,9 +36,11 @@ class House:
             return "failed"
         if self.deadline is not None:
             return "draining"
+        if self._tending is not None and self._tending.done():
+            return "failed"  # uploads would wait for ever
         return "loading" if self.served is None else "ready" if self.served.engine.alive else "failed"
 
-    def load(self, load: Load) -> None:
+    def load(self, load: Callable[[], Served]) -> None:
         """Starts to load in a thread that nobody waits for: a server that is stopped meanwhile just stops."""
         threading.Thread(target=self._load, args=(load, get_running_loop()), name="load", daemon=True).start()
 
@@ -52,9 +58,13 @@ class House:
         return self.deadline is not None and (self.calls == 0 or time.monotonic() >= self.deadline)
 
     async def close(self) -> None:
-        """Whoever still waits for an answer gets an error."""
-        if self.served is not None:
-            await self.served.engine.close()
+        """Whoever still waits for an answer gets an error. Files that are being read go back to the queue."""
+        served, self.served = self.served, None
+        if self._tending is not None:
+            self._tending.cancel()
+            await asyncio.wait((self._tending,))
+        if served is not None:
+            await served.close()
 
     @contextmanager
     def call(self) -> Generator[None]:
@@ -64,9 +74,9 @@ class House:
         finally:
             self.calls -= 1
 
-    def _load(self, load: Load, loop: AbstractEventLoop) -> None:
+    def _load(self, load: Callable[[], Served], loop: AbstractEventLoop) -> None:
         try:
-            served = load(self.settings)
+            served = load()
         except Exception as error:  # of whatever kind: nobody waits for this thread
             LOG.debug("loading failed", exc_info=True)
             loop.call_soon_threadsafe(self._failed, f"{type(error).__name__}: {error}")
@@ -75,11 +85,21 @@ class House:
 
     def _loaded(self, served: Served) -> None:
         self.served = served
+        if served.knowledge is not None:
+            self._tending = asyncio.create_task(tend(served.knowledge))
+        if served.host is not None:
+            self._connecting = asyncio.create_task(served.host.start())
         LOG.info("%s is ready", served.names[0])
 
     def _failed(self, reason: str) -> None:
         self.failure = reason
-        LOG.error("%s could not be loaded: %s", self.settings.model, reason)
+        LOG.error("loading failed: %s", reason)
+
+    def _knowledge(self) -> Knowledge | None:
+        return self.served.knowledge if self.served else None
+
+    def _host(self) -> ToolHost | None:
+        return self.served.host if self.served else None
 
     def _stats(self) -> Stats | None:
         return self.served.engine.stats() if self.served else None

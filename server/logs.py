@@ -24,7 +24,8 @@ def configure(*, as_json: bool, level: str) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter() if as_json else logging.Formatter("%(asctime)s %(levelname)-7s %(message)s"))
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
-    logging.getLogger("httpx").setLevel(logging.WARNING)
+    for chatty in ("httpx", "httpx2", "mcp", "faiss.loader"):  # at lower levels some show URLs and sessions, which may be secrets
+        logging.getLogger(chatty).setLevel(logging.WARNING)
 
 
 def access(request_id: str, method: str, path: str, status: int, seconds: float) -> None:

@@ -3,17 +3,21 @@ border."""
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
-from typing import Literal, Protocol, cast
+from typing import Literal, Protocol, TypeVar, cast
 
-from engine.api import Delta, Engine, EngineError, EngineStopped, Request, TokenLogprob, Usage
+from engine.api import Delta, EngineError, EngineStopped, Request, TokenLogprob, Usage
+from server.calls import CallDelta as CallDelta
+from server.calls import Calls
+from server.circles import Circles
 from server.detokenize import Detokenizer, StopStrings
-from server.dialects.reasoning import Reasoning, Said
+from server.dialects.reasoning import Said, Thoughts
 from server.text import Text
 
 End = Literal["stop", "length"]
+T = TypeVar("T")
 
 
 class Watch(Protocol):
@@ -21,6 +25,23 @@ class Watch(Protocol):
 
     def first_token(self, seconds: float, /) -> None: ...
     def between_tokens(self, seconds: float, /) -> None: ...
+    def turn(self, seconds: float, /) -> None:
+        """What a turn of the model took beyond generation and tools."""
+        ...
+
+
+class Unwatched:
+    """Looks away."""
+
+    def first_token(self, seconds: float, /) -> None: ...
+    def between_tokens(self, seconds: float, /) -> None: ...
+    def turn(self, seconds: float, /) -> None: ...
+
+
+class Speaker(Protocol):
+    """What `pieces` asks of an engine."""
+
+    def generate(self, request: Request) -> AsyncIterator[Delta]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,26 +52,41 @@ class Logged:
 
 @dataclass(slots=True)
 class Piece:
-    """What one or more tokens added. The last one of a sequence has `end` and `usage`."""
+    """What one or more tokens added: thought, then answer, then calls. The last one of a sequence has `end` and `usage`."""
 
     answer: str = ""
     thought: str = ""
+    calls: list[CallDelta] = field(default_factory=list[CallDelta])
     logged: list[Logged] = field(default_factory=list[Logged])
     end: End | None = None
+    stop: str | None = None  # the stop string that ended it, if one did
     usage: Usage | None = None
     thought_tokens: int = 0  # in all, so far
 
     @property
     def empty(self) -> bool:
-        return not (self.answer or self.thought or self.logged or self.end)
+        return not (self.answer or self.thought or self.calls or self.logged or self.end)
 
 
 class Reader:
     """Reads one sequence. Text that might yet turn out to be something else is held back, and its logprobs with it."""
 
-    def __init__(self, text: Text, request: Request, stops: Sequence[str], reasoning: Reasoning | None) -> None:
-        self._text, self._request, self._reasoning = text, request, reasoning
-        self._detokenizer, self._stops = Detokenizer(text.shown), StopStrings(stops)
+    def __init__(
+        self,
+        text: Text,
+        request: Request,
+        stops: Sequence[str],
+        reasoning: Thoughts | None,
+        circles: Circles | None = None,
+        calls: Calls | None = None,
+        fences: Sequence[str] = (),
+    ) -> None:
+        """With `circles` the sequence ends when it repeats itself; with `fences`, what encloses the data in the prompt, when it
+        begins to copy those: a small model does, and no reader wants to see them. With `calls` it may call tools; then stop strings
+        count in the answer alone, not in thoughts and arguments."""
+        self._request, self._reasoning, self._circles, self._calls = request, reasoning, circles, calls
+        self._detokenizer, self._stops = Detokenizer(text.shown), StopStrings((*stops, *fences))
+        self._fences = frozenset(fences)
         self._pending: list[Logged] = []
         self._at = self._released = 0  # characters: decoded, shown
         self._generated = self._thought_tokens = 0
@@ -61,14 +97,50 @@ class Reader:
             raise EngineError("the engine could not go on with this request")
         self._usage = delta.usage or self._usage
         raw = self._decode(delta)
+        circling = self._circles is not None and self._circles.push(raw)
+        end: End | None = "stop" if circling else delta.finish
+        piece = self._plain(raw, end) if self._calls is None else self._calling(raw, end, self._calls)
+        piece.usage = self._counted() if piece.end else None
+        piece.thought_tokens = self._thought_tokens
+        return piece
+
+    def _plain(self, raw: str, end: End | None) -> Piece:
         shown = self._stops.push(raw)
-        end: End | None = "stop" if self._stops.hit else delta.finish
-        if end and not self._stops.hit:
+        if self._stops.hit:
+            end = "stop"
+        elif end:
             shown += self._stops.flush()
         self._released += len(shown)
         said = self._said(shown, end is not None)
-        usage = self._counted() if end else None
-        return Piece(said.answer, said.thought, self._release(end), end, usage, self._thought_tokens)
+        return Piece(answer=said.answer, thought=said.thought, logged=self._release(end), end=end, stop=self._stopped)
+
+    def _calling(self, raw: str, end: End | None, calls: Calls) -> Piece:
+        said = self._said(raw, end is not None)
+        answer, deltas = calls.push(said.answer)
+        if end:
+            rest, more = calls.flush()
+            answer, deltas = answer + rest, [*deltas, *more]
+        answer = self._stops.push(answer)
+        end = "stop" if calls.enough else end
+        if self._stops.hit:
+            end = "stop"
+        elif end:
+            answer += self._stops.flush()
+        logged = self._logged_beside(said.thought + answer, calls, end)
+        return Piece(answer=answer, thought=said.thought, calls=deltas, logged=logged, end=end, stop=self._stopped)
+
+    @property
+    def _stopped(self) -> str | None:
+        """Of the caller's own strings."""
+        which = self._stops.which
+        return None if which in self._fences else which
+
+    def _logged_beside(self, shown: str, calls: Calls, end: End | None) -> list[Logged]:
+        """Logprobs of what is shown: those of a call's tokens are none of the message's."""
+        if not (shown or calls.begun or end):
+            return []
+        ready, self._pending = self._pending, []
+        return ready if shown or not calls.begun else []
 
     def _decode(self, delta: Delta) -> str:
         self._generated += len(delta.tokens)
@@ -106,12 +178,12 @@ class Reader:
         return ready
 
     def _counted(self) -> Usage:
-        """The engine's count; where a stop string ended the sequence first, ours."""
+        """The engine's count; where the sequence was ended here, ours."""
         told = self._usage or Usage(prompt=len(self._request.tokens), completion=0, cached=0)
         return Usage(prompt=told.prompt, completion=self._generated, cached=told.cached)
 
 
-async def pieces(engine: Engine, request: Request, reader: Reader, watch: Watch) -> AsyncGenerator[Piece]:
+async def pieces(engine: Speaker, request: Request, reader: Reader, watch: Watch) -> AsyncGenerator[Piece]:
     """Never empty; the last has `end`. Closing it aborts the request. Raises EngineError before the first piece."""
     last, told = time.perf_counter(), watch.first_token
     async with aclosing(cast(AsyncGenerator[Delta], engine.generate(request))) as deltas:
@@ -128,14 +200,14 @@ async def pieces(engine: Engine, request: Request, reader: Reader, watch: Watch)
     raise EngineStopped("the engine ended a sequence without saying how")
 
 
-async def merged(streams: Sequence[AsyncGenerator[Piece]]) -> AsyncGenerator[tuple[int, Piece]]:
-    """Pieces of several sequences as they come, each with its sequence's index. Closing it closes them all."""
+async def merged(streams: Sequence[AsyncGenerator[T]]) -> AsyncGenerator[tuple[int, T]]:
+    """What several streams bring, as it comes, each with its stream's index. Closing it closes them all."""
     if len(streams) == 1:
         async with aclosing(streams[0]) as only:
-            async for piece in only:
-                yield 0, piece
+            async for item in only:
+                yield 0, item
         return
-    arrived = asyncio.Queue[tuple[int, Piece] | Exception | None]()
+    arrived = asyncio.Queue[tuple[int, T] | Exception | None]()
     tasks = [asyncio.create_task(_forward(i, stream, arrived)) for i, stream in enumerate(streams)]
     try:
         running = len(tasks)
@@ -153,11 +225,11 @@ async def merged(streams: Sequence[AsyncGenerator[Piece]]) -> AsyncGenerator[tup
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def _forward(index: int, stream: AsyncGenerator[Piece], arrived: asyncio.Queue[tuple[int, Piece] | Exception | None]) -> None:
+async def _forward(index: int, stream: AsyncGenerator[T], arrived: asyncio.Queue[tuple[int, T] | Exception | None]) -> None:
     try:
         async with aclosing(stream):
-            async for piece in stream:
-                arrived.put_nowait((index, piece))
+            async for item in stream:
+                arrived.put_nowait((index, item))
         arrived.put_nowait(None)
     except Exception as error:
         arrived.put_nowait(error)

@@ -1,66 +1,76 @@
 """Everything that can be called over HTTP."""
 
+import asyncio
 import json
-from collections.abc import Awaitable, Callable, Coroutine
-from functools import partial
-from typing import Any, TypeVar
+from collections.abc import Awaitable, Callable
+from functools import cache, partial
 
 from pydantic import BaseModel
 from starlette.types import Receive, Scope, Send
 
-from server import chat, completions, embeddings, tokens
-from server.body import Dropped, read
+from server import chat, completions, conversations, documents, embeddings, mcp_status, rerank, stored_chats, tokens
+from server.anthropic import messages
+from server.call import Call
 from server.endpoint import Endpoint
+from server.errors import model_not_found
+from server.handlers import acting, parameters, speaking
 from server.house import House
 from server.metrics import MEDIA_TYPE
 from server.openai.chat import ChatRequest, ChatResponse
 from server.openai.completions import CompletionRequest, CompletionResponse
 from server.openai.embeddings import EmbeddingRequest, EmbeddingResponse
 from server.openai.models import Health, Model, ModelList
+from server.openai.rerank import RerankRequest, RerankResponse
 from server.openai.tokens import DetokenizeRequest, DetokenizeResponse, TokenizeRequest, TokenizeResponse
 from server.openapi import document
+from server.responses import endpoints as responses
 from server.served import Served
-from server.stream import send_body, send_json, unless_dropped
-
-Body = TypeVar("Body", bound=BaseModel)
-Answer = Callable[[Served, Body, Send], Coroutine[Any, Any, None]]
+from server.stream import send_body, send_json
 
 
 def endpoints(house: House, version: str) -> list[Endpoint]:
-    measured, keys = house.metrics, bool(house.settings.api_keys)
-    talk, complete = partial(chat.answer, watch=measured), partial(completions.answer, watch=measured)
     found = [
-        _post(house, talk, "/v1/chat/completions", "The assistant's answer to a conversation", ChatRequest, ChatResponse, streams=True),
-        _post(house, complete, "/v1/completions", "The continuation of a prompt", CompletionRequest, CompletionResponse, streams=True),
-        _post(house, embeddings.answer, "/v1/embeddings", "Vectors of texts", EmbeddingRequest, EmbeddingResponse),
-        _post(house, tokens.tokenize, "/tokenize", "The tokens of a prompt or conversation", TokenizeRequest, TokenizeResponse),
-        _post(house, tokens.detokenize, "/detokenize", "The text of tokens", DetokenizeRequest, DetokenizeResponse),
+        *_models_speaking(house),
+        acting(house, embeddings.answer, "/v1/embeddings", "Vectors of texts", EmbeddingRequest, EmbeddingResponse),
+        acting(house, rerank.answer, "/v1/rerank", "Texts by their relevance to a query", RerankRequest, RerankResponse),
+        *documents.endpoints(house),
+        *mcp_status.endpoints(house),
+        *stored_chats.endpoints(house),
+        *conversations.endpoints(house),
+        *responses.endpoints(house),
+        *messages.endpoints(house),
         _get("/v1/models", "The models", partial(_models, house), ModelList, errors=(503,)),
-        _get("/v1/models/{model}", "One model", partial(_model, house), Model, errors=(404, 503), parameters={"model": "Its name"}),
+        _get("/v1/models/{model}", "One model", partial(_model, house), Model, errors=(404, 503)),
         _get("/metrics", "Measurements, for Prometheus", partial(_metrics, house)),
         _get("/health", "Whether the process is well", partial(_health, house), Health, errors=(503,), open=True),
         _get("/ready", "Whether requests are taken", partial(_ready, house), Health, errors=(503,), open=True),
     ]
-    described = json.dumps(document(found, version, keys=keys)).encode()
-    return [*found, _get("/openapi.json", "This description", partial(_fixed, described))]
+    described = cache(lambda: json.dumps(document(found, version, keys=bool(house.settings.api_keys))).encode())
+    return [*found, _get("/openapi.json", "This description", partial(_description, described))]
 
 
-def _post(
-    house: House, answer: Answer[Body], path: str, summary: str, body: type[Body], response: type[BaseModel], *, streams: bool = False
-) -> Endpoint:
-    async def run(scope: Scope, receive: Receive, send: Send) -> None:
-        served = house.open()
-        with house.call():
-            try:
-                parsed = await read(scope, receive, body, house.settings.max_body_bytes)
-                stayed = await unless_dropped(receive, answer(served, parsed, send))
-            except Dropped:
-                stayed = False
-        if not stayed:
-            house.metrics.dropped()
+def _models_speaking(house: House) -> list[Endpoint]:
+    watch = house.metrics
 
-    errors = (400, 404, 408, 413, 415, 503)
-    return Endpoint(method="POST", path=path, summary=summary, run=run, body=body, answer=response, errors=errors, streams=streams)
+    async def talk(call: Call, body: ChatRequest, send: Send) -> None:
+        await chat.answer(call.served, body, send, watch=watch, owner=call.owner)
+
+    async def complete(call: Call, body: CompletionRequest, send: Send) -> None:
+        await completions.answer(call.served, body, send, watch=watch)
+
+    async def split(call: Call, body: TokenizeRequest, send: Send) -> None:
+        await tokens.tokenize(call.served, body, send)
+
+    async def join(call: Call, body: DetokenizeRequest, send: Send) -> None:
+        await tokens.detokenize(call.served, body, send)
+
+    conversation, prompt = "The assistant's answer to a conversation", "The continuation of a prompt"
+    return [
+        speaking(house, talk, "/v1/chat/completions", conversation, ChatRequest, ChatResponse, streams=True),
+        speaking(house, complete, "/v1/completions", prompt, CompletionRequest, CompletionResponse, streams=True),
+        speaking(house, split, "/tokenize", "The tokens of a prompt or conversation", TokenizeRequest, TokenizeResponse),
+        speaking(house, join, "/detokenize", "The text of tokens", DetokenizeRequest, DetokenizeResponse),
+    ]
 
 
 def _get(
@@ -71,24 +81,32 @@ def _get(
     *,
     errors: tuple[int, ...] = (),
     open: bool = False,
-    parameters: dict[str, str] | None = None,
 ) -> Endpoint:
-    return Endpoint(method="GET", path=path, summary=summary, run=run, answer=answer, errors=errors, open=open, parameters=parameters or {})
+    found = parameters(path)
+    return Endpoint(method="GET", path=path, summary=summary, run=run, answer=answer, errors=errors, open=open, parameters=found)
 
 
 async def _models(house: House, scope: Scope, receive: Receive, send: Send) -> None:
-    served = house.open()
-    await send_json(send, 200, ModelList(data=[_described(served, name) for name in served.names]).model_dump_json().encode())
+    await send_json(send, 200, ModelList(data=_described(house.open())).model_dump_json().encode())
 
 
 async def _model(house: House, scope: Scope, receive: Receive, send: Send) -> None:
-    served, name = house.open(), scope["path_params"]["model"]
-    served.expect(name)
-    await send_json(send, 200, _described(served, name).model_dump_json().encode())
+    name, all = scope["path_params"]["model"], _described(house.open())
+    found = next((model for model in all if model.id == name), None)
+    if found is None:
+        raise model_not_found(name, [model.id for model in all])
+    await send_json(send, 200, found.model_dump_json().encode())
 
 
-def _described(served: Served, name: str) -> Model:
-    return Model(id=name, created=served.created, max_model_len=served.engine.info.context)
+def _described(served: Served) -> list[Model]:
+    """The one that talks comes first; of two with one name the first counts."""
+    made, known = served.created, served.knowledge
+    talking = [Model(id=name, created=made, max_model_len=served.engine.info.context) for name in served.names]
+    if known is None:
+        return talking
+    embedding = Model(id=known.embedding_name, created=made, max_model_len=known.embedder.max_tokens)
+    reranking = [Model(id=known.rerank_name, created=made, max_model_len=None)] if known.rerank_name else []
+    return [*talking, embedding, *reranking]
 
 
 async def _health(house: House, scope: Scope, receive: Receive, send: Send) -> None:
@@ -106,8 +124,9 @@ async def _state(send: Send, house: House, status: int, state: str) -> None:
 
 
 async def _metrics(house: House, scope: Scope, receive: Receive, send: Send) -> None:
-    await send_body(send, 200, house.metrics.page(), MEDIA_TYPE)
+    await send_body(send, 200, await asyncio.to_thread(house.metrics.page), MEDIA_TYPE)
 
 
-async def _fixed(body: bytes, scope: Scope, receive: Receive, send: Send) -> None:
-    await send_json(send, 200, body)
+async def _description(described: Callable[[], bytes], scope: Scope, receive: Receive, send: Send) -> None:
+    """It takes a while to make, once: a server that starts has better things to do."""
+    await send_json(send, 200, await asyncio.to_thread(described))

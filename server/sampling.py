@@ -7,26 +7,27 @@ from server.errors import ApiError, bad
 from server.openai.chat import ChatRequest
 from server.openai.common import FormatJsonObject, FormatJsonSchema, StructuredOutputs
 from server.openai.completions import CompletionRequest
+from server.wish import Knobs
 
 Body = ChatRequest | CompletionRequest
 INT64 = 2**63
 COLD = 1e-4  # a logit that is less by 0.01 has e^-100 of the probability
 
 
-def sampling(body: Body, index: int, *, info: ModelInfo, ends: frozenset[int], max_tokens: int, logprobs: int | None) -> Sampling:
+def sampling(knobs: Knobs, index: int, *, info: ModelInfo, ends: frozenset[int], max_tokens: int, logprobs: int | None) -> Sampling:
     """For the `index`-th of a prompt's sequences."""
     return Sampling(
         max_tokens=max_tokens,
-        temperature=_temperature(body.temperature),
-        top_p=1.0 if body.top_p is None else body.top_p,
-        top_k=body.top_k or 0,
-        min_p=body.min_p or 0.0,
-        presence_penalty=body.presence_penalty or 0.0,
-        frequency_penalty=body.frequency_penalty or 0.0,
-        repetition_penalty=body.repetition_penalty or 1.0,
-        logit_bias=_bias(body, info.vocab),
-        seed=None if body.seed is None else (body.seed + index + INT64) % (2 * INT64) - INT64,
-        stop_tokens=frozenset() if body.ignore_eos else ends,
+        temperature=_temperature(knobs.temperature),
+        top_p=1.0 if knobs.top_p is None else knobs.top_p,
+        top_k=knobs.top_k or 0,
+        min_p=knobs.min_p or 0.0,
+        presence_penalty=knobs.presence_penalty or 0.0,
+        frequency_penalty=knobs.frequency_penalty or 0.0,
+        repetition_penalty=knobs.repetition_penalty or 1.0,
+        logit_bias=_bias(knobs, info.vocab),
+        seed=None if knobs.seed is None else (knobs.seed + index + INT64) % (2 * INT64) - INT64,
+        stop_tokens=frozenset() if knobs.ignore_eos else ends,
         logprobs=logprobs,
     )
 
@@ -99,8 +100,8 @@ def _structured(asked: StructuredOutputs | None) -> Grammar | None:
     return found[0]
 
 
-def _bias(body: Body, vocab: int) -> tuple[tuple[int, float], ...]:
-    bias = tuple((int(token), value) for token, value in (body.logit_bias or {}).items())
+def _bias(knobs: Knobs, vocab: int) -> tuple[tuple[int, float], ...]:
+    bias = tuple((int(token), value) for token, value in (knobs.logit_bias or {}).items())
     if outside := [token for token, _ in bias if token >= vocab]:
         raise bad("logit_bias", f"logit_bias: there is no token {outside[0]}; the vocabulary has {vocab}")
     return bias

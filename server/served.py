@@ -1,14 +1,24 @@
 """A model that answers: its names, the engine that runs it, the text it speaks."""
 
+import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TypeVar
 
 from engine.api import Engine, EngineError, Usage
-from server.errors import ApiError, Blame, from_engine
+from retrieval.store.api import Store
+from server.archive.api import Archive
+from server.errors import Blame, from_engine, model_not_found
+from server.grammars import Grammars
+from server.host.api import ToolHost
+from server.knowledge import Knowledge
 from server.openai import common
-from server.reply import Piece
 from server.text import Text
+from server.wish import Limits
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -17,12 +27,30 @@ class Served:
     engine: Engine
     text: Text
     created: int  # Unix time
+    knowledge: Knowledge | None = None  # None: chat only
+    archive: Archive | None = None  # None: nothing can be stored
+    host: ToolHost | None = None  # None: no MCP servers
+    database: Store | None = None  # in which knowledge base and archive lie; None: neither is there
+    limits: Limits = field(default_factory=Limits)  # of a request's tool loop, at most
+
+    @cached_property
+    def grammars(self) -> Grammars:
+        return Grammars(self.text)
+
+    async def close(self) -> None:
+        """Whoever still waits for an answer gets an error. The database comes last: the others use it."""
+        if self.host is not None:
+            await self.host.close()
+        await self.engine.close()
+        if self.knowledge is not None:
+            await self.knowledge.close()
+        elif self.database is not None:
+            await asyncio.to_thread(self.database.close)
 
     def expect(self, model: str | None) -> None:
         """Raises ApiError 404 unless `model` is this one."""
         if model is not None and model not in self.names:
-            known = ", ".join(self.names)
-            raise ApiError(404, f"the model {model!r} does not exist here; there is {known}", "model", "model_not_found")
+            raise model_not_found(model, self.names)
 
 
 @dataclass
@@ -49,16 +77,16 @@ class Tally:
             prompt_tokens=self.prompt,
             completion_tokens=self.completion,
             total_tokens=self.prompt + self.completion,
-            prompt_tokens_details=common.PromptDetails(cached_tokens=self.cached),
-            completion_tokens_details=common.CompletionDetails(reasoning_tokens=self.thought),
+            prompt_tokens_details=common.PromptDetails(cached_tokens=self.cached, text_tokens=self.prompt),
+            completion_tokens_details=common.CompletionDetails(reasoning_tokens=self.thought, text_tokens=self.completion),
         )
 
 
-async def blamed(pieces: AsyncGenerator[tuple[int, Piece]], blame: Blame) -> AsyncGenerator[tuple[int, Piece]]:
-    """The same pieces; what the engine refuses becomes an ApiError."""
-    async with aclosing(pieces):
+async def blamed(items: AsyncGenerator[T], blame: Blame) -> AsyncGenerator[T]:
+    """The same items; what the engine refuses becomes an ApiError."""
+    async with aclosing(items):
         try:
-            async for item in pieces:
+            async for item in items:
                 yield item
         except EngineError as error:
             raise from_engine(error, blame) from error

@@ -34,12 +34,50 @@ class Settings(BaseSettings):
         default=None, ge=1, description="Prompt tokens of one step while something is, for each answer (default: 16 on a CPU, 512 on a GPU)"
     )
     drain_seconds: float = Field(default=30.0, ge=0, description="How long SIGTERM waits for answers before it cuts them off")
-    max_body_bytes: int = Field(default=8 * 2**20, ge=1, description="Largest request body")
+    max_body_bytes: int = Field(default=8 * 2**20, ge=1, description="Largest request body, but for uploads")
+    embedding_model: str = Field(
+        default="minilm", min_length=1, description="As --model; makes the vectors of the knowledge base; none: no such"
+    )
+    embedding_dtype: Literal["int8", "bfloat16", "float32"] | None = Field(
+        default=None, description="Arithmetic of it (default: the device's fastest)"
+    )
+    rerank_model: str | None = Field(default=None, min_length=1, description="A cross-encoder, as --model, that sorts what a search found")
+    database_url: str | None = Field(
+        default=None,
+        min_length=1,
+        repr=False,
+        description="Knowledge base: a file or postgresql://... (default: stoa.db in $STOA_HOME, else in the user's data directory)",
+    )
+    default_store: str | None = Field(
+        default=None, min_length=1, description="Vector store (name or id) that grounds the answers of clients who name none"
+    )
+    grounding_passages: int = Field(default=6, ge=1, le=50, description="Passages that an answer out of documents is written from, at most")
+    grounding_tokens: int = Field(default=1500, ge=64, description="Tokens of all these passages together, at most")
+    grounding_floor: float | None = Field(
+        default=None, ge=0, le=1, description="Score of the best passage under which documents hold no answer (default: as measured)"
+    )
+    max_upload_bytes: int = Field(default=512 * 2**20, ge=1, description="Largest file that may be uploaded")
+    hnsw_above: int = Field(
+        default=300_000, ge=1, description="Chunks of a store from which on nearest vectors are looked up approximately"
+    )
+    chunk_size: int | None = Field(default=None, ge=16, le=4096, description="Tokens of a chunk (default: 256, or what the model reads)")
+    chunk_overlap: int | None = Field(default=None, ge=0, le=2048, description="Tokens that a chunk shares with the one before")
+    mcp_config: Path | None = Field(
+        default=None, description="MCP servers whose tools the chat may call: a JSON file with mcpServers, as other clients have it"
+    )
+    mcp_files: Strings = Field(default=(), description="A folder that the built-in server `files` shows, read-only (repeatable)")
+    mcp_database: Strings = Field(
+        default=(), repr=False, description="A database, [NAME=]URL, that the built-in server `database` queries, read-only (repeatable)"
+    )
+    tool_turns: int = Field(default=10, ge=1, description="Turns of the model in which it may call server tools, for one request")
+    tool_calls: int = Field(default=32, ge=1, description="Calls of server tools for one request")
+    tool_seconds: float = Field(default=120.0, gt=0, description="How long one request's server tools may take, all together")
+    tool_output_tokens: int = Field(default=2048, ge=64, description="Tokens of one tool's output that the model gets to read, at most")
     cors_origins: Strings = Field(default=(), description="Origin of web pages that may call this server (repeatable)")
     log_json: bool = Field(default=False, description="Log one JSON object per line")
     log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="Least serious level that is logged")
 
-    @field_validator("api_keys", "cors_origins", mode="before")
+    @field_validator("api_keys", "cors_origins", "mcp_files", "mcp_database", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
@@ -59,7 +97,7 @@ class Settings(BaseSettings):
     @property
     def name(self) -> str:
         """What clients call the model: the last part of a path, without what says how it is packed."""
-        return self.served_model_name or Path(self.model.removeprefix("wheel:").partition("==")[0]).name.removesuffix(".gguf")
+        return self.served_model_name or short_name(self.model)
 
     @property
     def on_loopback(self) -> bool:
@@ -78,6 +116,11 @@ class Settings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
+
+
+def short_name(source: str) -> str:
+    """What clients call a model that `pull` knows as `source`."""
+    return Path(source.removeprefix("wheel:").partition("==")[0]).name.removesuffix(".gguf")
 
 
 def _hashed(key: str) -> str:

@@ -38,7 +38,7 @@ async def send_events(send: Send, events: AsyncGenerator[bytes]) -> None:
     """Server-sent events, each already framed. What fails before the first of them is raised; what fails later is told in an
     event of its own, as the status has gone out."""
     async with aclosing(events):
-        first = await anext(events)
+        first = await anext(events, b"")
         headers = [(b"content-type", EVENTS), (b"cache-control", b"no-cache"), (b"x-accel-buffering", b"no")]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": first, "more_body": True})

@@ -13,7 +13,9 @@ from jinja2.meta import find_undeclared_variables
 from jinja2.parser import Parser
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-Message = Mapping[str, str]
+Message = Mapping[str, Any]
+PROBE = "stoa-probe"
+FOREIGN = re.compile("[^\x00-\x7f\U000f0000-\U000ffffd]")
 
 
 class TemplateRefused(ValueError):
@@ -48,8 +50,11 @@ class Template:
             raise TemplateRefused(str(error)) from error
 
     def reads(self, field: str) -> bool:
-        """Whether the template looks at `field` of a message."""
-        return re.search(rf"(\.|\[['\"]|get\(['\"]){field}\b", self.source) is not None
+        """Whether `field` of a user's message is to be seen in the prompt."""
+        try:
+            return PROBE in self.render([{"role": "user", "content": "", field: PROBE}], {})
+        except TemplateRefused:
+            return False
 
 
 def _environment() -> ImmutableSandboxedEnvironment:
@@ -68,5 +73,6 @@ def _strftime_now(form: str) -> str:
 
 
 def _tojson(value: Any, ensure_ascii: bool = False, indent: int | None = None, separators: Any = None, sort_keys: bool = False) -> str:
-    """Jinja's own filter escapes HTML."""
-    return json.dumps(value, ensure_ascii=ensure_ascii, indent=indent, separators=separators, sort_keys=sort_keys)
+    """Jinja's own filter escapes HTML. Marks (server/controls.py) stay themselves, or nobody would find them again."""
+    text = json.dumps(value, ensure_ascii=False, indent=indent, separators=separators, sort_keys=sort_keys)
+    return FOREIGN.sub(lambda found: json.dumps(found[0])[1:-1], text) if ensure_ascii else text

@@ -14,6 +14,7 @@ from rich.console import Console
 from server.chat import prepare
 from server.errors import ApiError
 from server.openai.chat import ChatRequest
+from server.reply import Piece, Unwatched
 from server.served import Served
 from server.settings import Settings
 
@@ -94,7 +95,7 @@ async def _with_model(wish: Wish, settings: Settings) -> None:
     from server.pull import PullError
 
     try:
-        served = await asyncio.to_thread(load, settings)
+        served = await asyncio.to_thread(load, settings.model_copy(update={"embedding_model": "none"}))
     except (PullError, ValueError) as error:
         raise Failed(str(error)) from error
     try:
@@ -105,17 +106,11 @@ async def _with_model(wish: Wish, settings: Settings) -> None:
 
 async def _generate(served: Served, talk: Talk, options: dict[str, Any]) -> Words:
     body = ChatRequest.model_validate({"model": served.names[0], "messages": talk, **options})
-    plan = await prepare(served, body)
-    async with aclosing(plan.run(Unwatched())) as arriving:
-        async for _, piece in arriving:
-            yield piece.thought, piece.answer
-
-
-class Unwatched:
-    """A reply.Watch that looks away."""
-
-    def first_token(self, seconds: float, /) -> None: ...
-    def between_tokens(self, seconds: float, /) -> None: ...
+    chat = await prepare(served, body)
+    async with aclosing(chat.plan.run(Unwatched())) as arriving:
+        async for _, event in arriving:
+            if isinstance(event, Piece):
+                yield event.thought, event.answer
 
 
 async def _converse(wish: Wish, speaker: Speaker) -> None:

@@ -5,18 +5,25 @@ transformers' apply_chat_template encodes it.
 """
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from tokenizers import Tokenizer
 
-from server.controls import Controls, controls, respell, unused_mark
+from server.controls import Controls, controls, respell, strings, unused_mark
 from server.detokenize import token_bytes
-from server.dialects import reasoning
+from server.dialects import manner, reasoning
+from server.dialects.api import Dialect
+from server.dialects.detect import detect
+from server.dialects.harmony import MARKERS, Channels, Harmony
+from server.dialects.manner import Manner
+from server.dialects.reasoning import Thoughts
+from server.segments import Segments
 from server.template import Message, Template, TemplateRefused
 
+ENDS = frozenset({"<|eom_id|>", "<|call|>", "<|return|>"})  # of turns that call; not every checkpoint names them
 PROBE = "stoa"  # an answer to look behind, when searching the token that ends a turn
 Json = dict[str, Any]
 
@@ -41,6 +48,7 @@ class Spelling(dict[int, bytes]):
 class Prompt:
     tokens: tuple[int, ...]
     thinking: bool = False  # the template has already opened the model's thoughts
+    fences: tuple[str, ...] = ()  # what encloses data in it, and nothing that is worth repeating
 
 
 @dataclass(frozen=True)
@@ -50,59 +58,106 @@ class Text:
     template: Template | None
     stop_tokens: frozenset[int]  # each ends the model's turn
     spelled: Spelling  # of every token
-    shown: Spelling  # the same, but nothing for special tokens
+    shown: Spelling  # the same, but nothing for special tokens that are no markers
+    dialect: Dialect  # that it calls tools in
+    manner: Manner | None  # how its template is told of tools; None: it knows none
+    special: frozenset[str]  # spellings that a grammar cannot match as text
+    segments: Segments  # encodes what it has encoded before in no time
 
     @property
     def thinks(self) -> bool:
         """The model may write its thoughts before its answer."""
-        return self.template is not None and reasoning.CLOSE in self.template.source
+        return self.template is not None and (reasoning.CLOSE in self.template.source or isinstance(self.dialect, Harmony))
+
+    def thoughts(self, prompt: Prompt) -> Thoughts | None:
+        """Tells the thoughts of the answer to `prompt`. None: the model does not think."""
+        if isinstance(self.dialect, Harmony):
+            return Channels()
+        return reasoning.Reasoning(thinking=prompt.thinking) if self.thinks else None
 
     def encode(self, text: str, *, control: bool = False, special: bool = False) -> tuple[int, ...]:
         """control: control tokens written in `text` count as such. special: with what the tokenizer adds (bos)."""
         armed = self.controls.arm(text) if control else text
-        return tuple(self.tokenizer.encode(armed, add_special_tokens=special).ids)
+        return tuple(self.tokenizer.encode(armed).ids) if special else self.segments.encode(armed)
 
-    def chat(self, messages: Sequence[Message], variables: Mapping[str, Any] | None = None) -> Prompt:
-        """A conversation up to where the assistant speaks. Raises NoTemplate, TemplateRefused, NoMark."""
-        rendered, mark = self._render(messages, variables or {})
+    def chat(self, messages: Sequence[Message], variables: Mapping[str, Any] | None = None, tools: Sequence[Message] = ()) -> Prompt:
+        """A conversation up to where the assistant speaks. `messages` and `tools` as templates know them: server/messages.py
+        makes them. Raises NoTemplate, TemplateRefused, NoMark."""
+        rendered, mark = self._render(messages, variables or {}, tools)
         armed = self.controls.arm(rendered).replace(mark, "")
         return Prompt(tokens=self.encode(armed), thinking=reasoning.opened(rendered))
+
+    def control(self, spelling: str) -> int | None:
+        """The special token that is spelled so, as a grammar needs to know it."""
+        alias = self.controls.aliases.get(spelling)
+        return self.tokenizer.token_to_id(alias) if alias is not None and spelling in self.special else None
 
     def decode(self, tokens: Sequence[int]) -> str:
         """All that the tokens say, special ones too."""
         return self.controls.disarm(self.tokenizer.decode(list(tokens), skip_special_tokens=False))
 
-    def _render(self, messages: Sequence[Message], variables: Mapping[str, Any]) -> tuple[str, str]:
+    def _render(self, messages: Sequence[Message], variables: Mapping[str, Any], tools: Sequence[Message]) -> tuple[str, str]:
         """The prompt, with a mark around whatever in a message could spell a control token; and that mark."""
         if self.template is None:
             raise NoTemplate("this model has no chat template; use /v1/completions")
-        words = [value for given in (*messages, variables) for value in given.values() if isinstance(value, str)]
-        mark = unused_mark(words)
+        mark = unused_mark(strings((*messages, variables, *tools)))
+        given = self.controls.guarded(variables, mark)
+        if tools:
+            given["tools"] = [self.controls.guarded(tool, mark) for tool in tools]
         try:
-            return self.template.render([self._guarded(m, mark) for m in messages], self._guarded(variables, mark)), mark
+            return self.template.render([self.controls.guarded(m, mark) for m in messages], given), mark
         except TemplateRefused as error:
             raise TemplateRefused(str(error).replace(mark, "")) from error
-
-    def _guarded(self, given: Mapping[str, Any], mark: str) -> Json:
-        return {k: self.controls.guard(v, mark) if isinstance(v, str) and k != "role" else v for k, v in given.items()}
 
 
 def load_text(directory: Path) -> Text:
     """Reads tokenizer.json, tokenizer_config.json and what else in a prepared directory says how a model speaks."""
     config, spec = _json(directory / "tokenizer_config.json"), _json(directory / "tokenizer.json")
     source = _template_source(directory, config)
-    known = controls(spec, source or "", reasoning.MARKERS)
-    tokenizer, spelled, shown = _tokenizer(spec, known)
+    added: dict[str, int] = {t["content"]: t["id"] for t in spec["added_tokens"]}
     template = Template(source, _constants(config)) if source else None
-    ends = _named_ends(directory, config, {t["content"]: t["id"] for t in spec["added_tokens"]})
-    text = Text(tokenizer=tokenizer, controls=known, template=template, stop_tokens=ends, spelled=spelled, shown=shown)
-    return replace(text, stop_tokens=ends | _turn_end(text))
+    told = manner.find(_rendered(template)) if template else None
+    dialect = detect(source if told else None, added)
+    within = (*dialect.markers, *(MARKERS if isinstance(dialect, Harmony) else ()))
+    markers = frozenset((*reasoning.MARKERS, *within))
+    known = controls(spec, source or "", markers)
+    tokenizer, spelled, shown = _tokenizer(spec, known, markers)
+    ends = _named_ends(directory, config, added) | {added[end] for end in ENDS & added.keys()}
+    text = Text(
+        tokenizer=tokenizer,
+        controls=known,
+        template=template,
+        stop_tokens=ends,
+        spelled=spelled,
+        shown=shown,
+        dialect=dialect,
+        manner=told,
+        special=_special(spec),
+        segments=Segments(tokenizer, known.aliases.values()),
+    )
+    return replace(text, stop_tokens=ends | _turn_end(text) - {added.get(marker) for marker in within})
 
 
-def _tokenizer(spec: Json, known: Controls) -> tuple[Tokenizer, Spelling, Spelling]:
+def _rendered(template: Template) -> manner.Render:
+    def render(messages: Sequence[Message], tools: Sequence[Message]) -> str | None:
+        try:
+            return template.render(messages, {"tools": list(tools)})
+        except TemplateRefused:
+            return None
+
+    return render
+
+
+def _special(spec: Json) -> frozenset[str]:
+    """Tokens that a grammar's text never matches (llguidance: what looks like a tag counts as special)."""
+    names: list[tuple[str, bool]] = [(t["content"], t["special"]) for t in spec["added_tokens"]]
+    return frozenset(name for name, special in names if special or (name.startswith("<") and name.endswith(">")))
+
+
+def _tokenizer(spec: Json, known: Controls, markers: Container[str]) -> tuple[Tokenizer, Spelling, Spelling]:
     spell = token_bytes(spec.get("decoder"))
     original = {alias: control for control, alias in known.aliases.items()}
-    hidden = {t["id"] for t in spec["added_tokens"] if t["special"] and t["content"] not in reasoning.MARKERS}
+    hidden = {t["id"] for t in spec["added_tokens"] if t["special"] and t["content"] not in markers}
     tokenizer = Tokenizer.from_str(json.dumps({**respell(spec, known.aliases), "truncation": None, "padding": None}))
 
     def name(token: int) -> str:

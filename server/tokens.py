@@ -2,8 +2,9 @@
 
 from starlette.types import Send
 
-from server.chat import render
+from server.chat_wish import sayings
 from server.errors import bad
+from server.messages import render
 from server.openai import tokens as wire
 from server.served import Served
 from server.stream import offloaded, send_json
@@ -29,5 +30,5 @@ async def detokenize(served: Served, body: wire.DetokenizeRequest, send: Send) -
 
 def _tokens(served: Served, body: wire.TokenizeRequest) -> tuple[int, ...]:
     if body.messages is not None:
-        return render(served.text, body.messages, {}).tokens
+        return render(served.text, sayings(body.messages), (), {}).tokens
     return served.text.encode(body.prompt or "", control=body.parse_special, special=body.add_special_tokens)

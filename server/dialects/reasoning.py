@@ -1,7 +1,7 @@
 """Models that think before they answer write <think> thoughts </think> answer. This tells the two apart while text arrives."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Protocol
 
 from server.detokenize import overlap
 
@@ -13,6 +13,17 @@ MARKERS = (OPEN, CLOSE)
 class Said:
     thought: str = ""
     answer: str = ""
+
+
+class Thoughts(Protocol):
+    """Tells what a model thinks from what it says."""
+
+    @property
+    def thinking(self) -> bool: ...
+
+    def push(self, text: str) -> Said: ...
+
+    def flush(self) -> Said: ...
 
 
 def opened(prompt: str) -> bool:
@@ -28,7 +39,7 @@ def split(text: str) -> Said:
 
 
 class Reasoning:
-    """`push` returns what is certain, `flush` the rest. White space next to the markers belongs to nobody."""
+    """Implements Thoughts. `push` returns what is certain, `flush` the rest. White space next to the markers belongs to nobody."""
 
     def __init__(self, *, thinking: bool) -> None:
         self._state: Literal["before", "thinking", "between", "answer"] = "thinking" if thinking else "before"

@@ -1,19 +1,20 @@
 """POST /v1/chat/completions."""
 
-from typing import Annotated, Literal
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field, StringConstraints
 
+from server.openai.chat_messages import FileCitation, Message
+from server.openai.chat_tools import McpApproval, McpApprovalRequest, McpCall, McpListTools, Tool, ToolCall, ToolChoice
 from server.openai.common import (
+    OMITTED,
     STRICT,
     Choices,
     Count,
-    Empty,
     LogitBias,
-    Off,
     Penalty,
     Probability,
-    Refused,
     Repetition,
     ResponseFormat,
     Seed,
@@ -23,52 +24,22 @@ from server.openai.common import (
     Temperature,
     Usage,
 )
+from server.openai.lists import Attributes, Metadata
+from server.openai.unsupported import (
+    UNSUPPORTED,
+    AudioOutput,
+    FunctionCall,
+    FunctionDefinition,
+    FunctionOption,
+    Moderation,
+    Prediction,
+    PromptCacheOptions,
+    WebSearchOptions,
+    only,
+)
 
+Tier = Literal["auto", "default", "flex", "scale", "priority", "fast"]
 Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
-Metadata = Annotated[
-    dict[Annotated[str, StringConstraints(max_length=64)], Annotated[str, StringConstraints(max_length=512)]], Field(max_length=16)
-]
-
-
-class TextPart(BaseModel):
-    model_config = STRICT
-    type: Literal["text"]
-    text: str
-
-
-Content = str | Annotated[list[TextPart], Field(min_length=1)]
-
-
-class SystemMessage(BaseModel):
-    model_config = STRICT
-    role: Literal["system", "developer"]
-    content: Content
-    name: str | None = None
-
-
-class UserMessage(BaseModel):
-    model_config = STRICT
-    role: Literal["user"]
-    content: Content
-    name: str | None = None
-
-
-class AssistantMessage(BaseModel):
-    """Takes what a response's message holds, so that it can be sent back as it came."""
-
-    model_config = STRICT
-    role: Literal["assistant"]
-    content: Content
-    reasoning_content: str | None = None  # extension
-    name: str | None = None
-    refusal: Refused = None
-    audio: Refused = None
-    function_call: Refused = None
-    tool_calls: Empty = None
-    annotations: Empty = None
-
-
-Message = Annotated[SystemMessage | UserMessage | AssistantMessage, Field(discriminator="role")]
 
 
 class ChatRequest(BaseModel):
@@ -95,23 +66,25 @@ class ChatRequest(BaseModel):
     user: str | None = None
     safety_identifier: Annotated[str, StringConstraints(max_length=64)] | None = None
     prompt_cache_key: str | None = None  # prefixes are cached for everybody, with or without it
-    prompt_cache_retention: Literal["in_memory"] | None = None
-    # fields of which only the value that asks for nothing is accepted
-    service_tier: Literal["auto", "default"] | None = None
-    modalities: Annotated[list[Literal["text"]], Field(min_length=1, max_length=1)] | None = None
-    verbosity: Literal["medium"] | None = None
-    store: Off = None
-    tools: Empty = None
-    tool_choice: Literal["none", "auto"] | None = None
+    prompt_cache_retention: Annotated[Literal["in_memory", "24h"] | None, only("in_memory")] = None
+    store: bool | None = None
+    tools: Annotated[list[Tool], Field(max_length=128)] | None = None
+    tool_choice: ToolChoice | None = None  # none: without the server's default store too
     parallel_tool_calls: bool | None = None
-    functions: Empty = None
-    function_call: Literal["none", "auto"] | None = None
-    prompt_cache_options: Refused = None
-    web_search_options: Refused = None
-    audio: Refused = None
-    prediction: Refused = None
-    moderation: Refused = None
+    # fields of which only the value that asks for nothing is accepted
+    service_tier: Annotated[Tier | None, only("auto", "default")] = None
+    modalities: Annotated[list[Literal["text", "audio"]] | None, only(["text"])] = None
+    verbosity: Annotated[Literal["low", "medium", "high"] | None, only("medium")] = None
+    functions: Annotated[list[FunctionDefinition] | None, UNSUPPORTED] = None
+    function_call: Annotated[Literal["none", "auto"] | FunctionOption | None, only("none", "auto")] = None
+    prompt_cache_options: Annotated[PromptCacheOptions | None, UNSUPPORTED] = None
+    web_search_options: Annotated[WebSearchOptions | None, UNSUPPORTED] = None
+    audio: Annotated[AudioOutput | None, UNSUPPORTED] = None
+    prediction: Annotated[Prediction | None, UNSUPPORTED] = None
+    moderation: Annotated[Moderation | None, UNSUPPORTED] = None
     # extensions
+    mcp_approvals: list[McpApproval] | None = None
+    include: Annotated[list[Literal["file_search_call.results"]], Field(max_length=1)] | None = None
     top_k: Annotated[int, Field(ge=0, lt=2**31)] | None = None
     min_p: Probability = None
     repetition_penalty: Repetition = None
@@ -135,21 +108,78 @@ class TokenLogprob(BaseModel):
 
 class ChoiceLogprobs(BaseModel):
     content: list[TokenLogprob] | None
-    refusal: None = None
+    refusal: list[TokenLogprob] | None = None
+
+
+class UrlPlace(BaseModel):
+    url: str
+    title: str
+    start_index: int
+    end_index: int
+
+
+class UrlCitation(BaseModel):
+    """Of the specification; answers of this server cite files."""
+
+    type: Literal["url_citation"]
+    url_citation: UrlPlace
+
+
+class SpokenAnswer(BaseModel):
+    """Of the specification; this server does not speak."""
+
+    id: str
+    data: str
+    expires_at: int
+    transcript: str
 
 
 class ResponseMessage(BaseModel):
     role: Literal["assistant"] = "assistant"
     content: str | None
-    refusal: None = None
+    refusal: str | None = None
     reasoning_content: str | None = None  # extension
+    annotations: Sequence[UrlCitation | FileCitation] = ()
+    audio: Annotated[SpokenAnswer | None, OMITTED] = None
+    function_call: Annotated[FunctionCall | None, OMITTED] = None
+    tool_calls: Annotated[list[ToolCall] | None, OMITTED] = None
+    mcp_calls: Annotated[list[McpCall] | None, OMITTED] = None  # extensions
+    mcp_approval_requests: Annotated[list[McpApprovalRequest] | None, OMITTED] = None
 
 
 class Choice(BaseModel):
     index: int
     message: ResponseMessage
     logprobs: ChoiceLogprobs | None = None
-    finish_reason: Literal["stop", "length"]
+    finish_reason: Literal["stop", "length", "tool_calls"]
+
+
+class FileSearchResult(BaseModel):
+    file_id: str
+    filename: str
+    score: float
+    text: str
+    attributes: Attributes
+    chunk_id: int
+    vector_store_id: str
+    page: int | None
+    headings: list[str]
+    start: int
+    end: int
+
+
+class FileSearchCall(BaseModel):
+    """`results[n - 1]` is what a mark [n] of the answer stands for; null unless asked for by `include`."""
+
+    queries: list[str]
+    results: list[FileSearchResult] | None
+
+
+class Moderated(BaseModel):
+    """Of the specification; this server has no moderation."""
+
+    input: dict[str, Any]
+    output: dict[str, Any]
 
 
 class ChatResponse(BaseModel):
@@ -160,3 +190,8 @@ class ChatResponse(BaseModel):
     choices: list[Choice]
     usage: Usage
     metadata: dict[str, str] | None = None
+    service_tier: Tier | None = "default"
+    system_fingerprint: Annotated[str | None, OMITTED] = None
+    moderation: Annotated[Moderated | None, OMITTED] = None
+    file_search_call: FileSearchCall | None = None  # extension, where documents were searched
+    mcp_list_tools: Annotated[list[McpListTools] | None, OMITTED] = None  # extension

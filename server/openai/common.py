@@ -31,6 +31,13 @@ Refused = Annotated[None, _only(None), _shape()]
 Empty = Annotated[None, _only([]), _shape({"type": "array", "maxItems": 0})]
 Off = Annotated[None, _only(False), _shape({"const": False})]
 
+
+def _absent(value: object) -> bool:
+    return value is None
+
+
+OMITTED = Field(exclude_if=_absent)  # in answers: what is not there is left out, as the specification has no null for it
+
 Temperature = Annotated[float, Field(ge=0, le=2)] | None
 Probability = Annotated[float, Field(ge=0, le=1)] | None
 Penalty = Annotated[float, Field(ge=-2, le=2)] | None
@@ -90,10 +97,18 @@ class StructuredOutputs(BaseModel):
 
 class PromptDetails(BaseModel):
     cached_tokens: int
+    cache_write_tokens: int = 0
+    text_tokens: int
+    image_tokens: int = 0
+    audio_tokens: int = 0
 
 
 class CompletionDetails(BaseModel):
     reasoning_tokens: int
+    text_tokens: int
+    audio_tokens: int = 0
+    accepted_prediction_tokens: int = 0
+    rejected_prediction_tokens: int = 0
 
 
 class Usage(BaseModel):

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field
 
-from server.openai.common import STRICT, Refused, TokenId
+from server.openai.common import STRICT, TokenId
 
 Many = Field(min_length=1, max_length=2048)
 Tokens = Annotated[list[TokenId], Many]
@@ -16,8 +16,11 @@ class EmbeddingRequest(BaseModel):
     model: str
     input: Input
     encoding_format: Literal["float", "base64"] | None = None
-    dimensions: Refused = None
+    dimensions: Annotated[int, Field(ge=1, lt=2**31)] | None = None  # the first of them, made unit vectors again
     user: str | None = None
+    # extensions
+    input_type: Literal["query", "document"] | None = None  # with the model's prompt for it, where it has one
+    truncate: bool | None = None  # what the model cannot read at once is cut off; otherwise refused
 
 
 class Embedding(BaseModel):

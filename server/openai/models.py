@@ -10,7 +10,7 @@ class Model(BaseModel):
     object: Literal["model"] = "model"
     created: int
     owned_by: Literal["stoa"] = "stoa"
-    max_model_len: int  # extension: prompt and answer together, in tokens
+    max_model_len: int | None  # extension: what it reads at once (prompt and answer together, where it answers), in tokens
 
 
 class ModelList(BaseModel):

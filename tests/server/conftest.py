@@ -36,9 +36,10 @@ def free_port() -> int:
 
 @contextmanager
 def running(log: Path, *options: str, patience: float = 120) -> Iterator[Running]:
-    """`stoa serve` on a free port, ready."""
+    """`stoa serve` on a free port, ready; with a knowledge base of its own unless the options say otherwise."""
     port = free_port()
-    command = [sys.executable, "-m", "server.cli", "serve", "--port", str(port), *options]
+    own = [] if {"--database-url", "--embedding-model"} & set(options) else ["--database-url", str(log.with_name("stoa.db"))]
+    command = [sys.executable, "-m", "server.cli", "serve", "--port", str(port), *own, *options]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("STOA_") or name == "STOA_HOME"}
     with log.open("wb") as file, subprocess.Popen(command, cwd=ROOT, stderr=file, stdout=file, env=environment) as process:
         server = Running(f"http://127.0.0.1:{port}", process, log)
@@ -71,6 +72,15 @@ def smollm2() -> str:
 
 
 @pytest.fixture(scope="session")
-def server(smollm2: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+def minilm() -> str:
+    """The default embedding model, pulled."""
+    from server.pull import pull
+
+    pull("minilm")
+    return "minilm"
+
+
+@pytest.fixture(scope="session")
+def server(smollm2: str, minilm: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     with running(tmp_path_factory.mktemp("server") / "log", "--model", smollm2, "--context", "2048") as server:
         yield server

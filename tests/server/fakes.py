@@ -6,9 +6,11 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import mkdtemp
+from typing import Any
 
 import httpx
 from starlette.applications import Starlette
+from tokenizers import Tokenizer
 
 from engine.api import (
     Delta,
@@ -16,8 +18,8 @@ from engine.api import (
     EngineStopped,
     InvalidGrammar,
     JsonSchema,
+    Lark,
     ModelInfo,
-    NoEmbeddingModel,
     Request,
     Stats,
     TokenLogprob,
@@ -25,6 +27,7 @@ from engine.api import (
 )
 from server.app import build
 from server.house import House
+from server.knowledge import Knowledge
 from server.served import Served
 from server.settings import Settings
 from server.text import Text, load_text
@@ -41,9 +44,9 @@ class FakeEngine:
     script: Script
     context: int = 512
     vocab: int = 100_000
+    parameters: int | None = None
     pause: float = 0.0  # seconds between tokens
     refusal: EngineError | None = None
-    vectors: bool = False
     requests: list[Request] = field(default_factory=list[Request])
     running: int = 0
     aborts: int = 0
@@ -52,7 +55,7 @@ class FakeEngine:
 
     @property
     def info(self) -> ModelInfo:
-        return ModelInfo(context=self.context, vocab=self.vocab)
+        return ModelInfo(context=self.context, vocab=self.vocab, parameters=self.parameters)
 
     async def generate(self, request: Request) -> AsyncGenerator[Delta]:
         self.requests.append(request)
@@ -73,11 +76,6 @@ class FakeEngine:
         finally:
             self.running -= 1
             self.aborts += not finished
-
-    async def embed(self, batch: Sequence[tuple[int, ...]]) -> list[list[float]]:
-        if not self.vectors:
-            raise NoEmbeddingModel("no embedding model loaded")
-        return [[float(len(tokens)), 0.5] for tokens in batch]
 
     def stats(self) -> Stats:
         return Stats(running=self.running, aborts=self.aborts, pages_free=10, pages_total=10)
@@ -104,19 +102,60 @@ def text(name: str = "chatml") -> Text:
     return load_text(save(name, Path(mkdtemp())))
 
 
+HERMES = (
+    "{% if tools %}{{ '<|im_start|>system\n<tools>' }}{% for tool in tools %}{{ '\n' + (tool | tojson) }}{% endfor %}"
+    "{{ '</tools><|im_end|>\n' }}{% endif %}{% for message in messages %}"
+    "{{ '<|im_start|>' + ('user' if message.role == 'tool' else message.role) + '\n' }}"
+    "{% if message.role == 'tool' %}{{ '<told>' + message.content + '</told>' }}{% else %}{{ message.content }}{% endif %}"
+    "{% for call in message.tool_calls or [] %}{{ '<tool_call>\n' + (call.function | tojson) + '\n</tool_call>' }}{% endfor %}"
+    "{{ '<|im_end|>\n' }}{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
+)
+
+
+def tool_text() -> Text:
+    """Of a model that has learned to call tools; calls begin with a token of their own."""
+    folder = save("chatml", Path(mkdtemp()))
+    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    tokenizer.add_special_tokens(["<tool_call>", "</tool_call>"])
+    tokenizer.save(str(folder / "tokenizer.json"))
+    (folder / "chat_template.jinja").write_text(HERMES)
+    return load_text(folder)
+
+
 def says(words: str, text: Text, *, then: str = "<|im_end|>") -> Script:
     """The same words to everybody, then the end of the turn, then no end of x."""
     line = [*text.encode(words, control=True), *text.encode(then, control=True), *text.encode("x") * 1000]
     return lambda request: line
 
 
-def served(engine: FakeEngine, text: Text) -> Served:
-    return Served(names=("tiny",), engine=engine, text=text, created=1)
+def turns(text: Text, *words: str, then: str = "<|im_end|>") -> Script:
+    """Other words each time, in this order; the last ones again and again."""
+    lines = [[*text.encode(one, control=True), *text.encode(then, control=True)] for one in words]
+    left = list(lines)
+    return lambda request: left.pop(0) if len(left) > 1 else left[0]
 
 
-def ready(engine: FakeEngine, text: Text, **settings: object) -> tuple[Starlette, House]:
-    app, house = build(Settings(**settings), load=lambda _: served(engine, text))  # pyright: ignore[reportArgumentType]
-    house.served = served(engine, text)
+def calling(name: str, arguments: str) -> str:
+    """A tool call as models write it whose template knows no tools."""
+    return f'<tool_call>\n{{"name": "{name}", "arguments": {arguments}}}\n</tool_call>'
+
+
+def muted(request: Request) -> bool:
+    """It may call no tool: there is no way to begin one."""
+    return request.closing is None and (request.grammar is None or (isinstance(request.grammar, Lark) and "~" in request.grammar.source))
+
+
+def served(engine: FakeEngine, text: Text, knowledge: Knowledge | None = None, **parts: Any) -> Served:
+    return Served(names=("tiny",), engine=engine, text=text, created=1, knowledge=knowledge, **parts)
+
+
+def ready(
+    engine: FakeEngine, text: Text, knowledge: Knowledge | None = None, parts: dict[str, Any] | None = None, **settings: object
+) -> tuple[Starlette, House]:
+    """`parts`: what else is served (host, archive, limits)."""
+    world = served(engine, text, knowledge, **(parts or {}))
+    app, house = build(Settings(**settings), load=lambda _, watch: world)  # pyright: ignore[reportArgumentType]
+    house.served = world
     return app, house
 
 

@@ -10,8 +10,11 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from engine.api import EngineStopped
+from retrieval.records import NewFile, NewVectorStore
 from server.app import build
 from server.settings import Settings
+from tests.server.fake_knowledge import knowledge
 from tests.server.fakes import FakeEngine, ask, client, ready, says, served, text
 
 TEXT = text()
@@ -60,7 +63,7 @@ def test_paths_and_methods_that_do_not_exist() -> None:
     app, _ = ready(engine(), TEXT)
     missing = ask(app, "GET", "/v1/nothing")
     assert missing.status_code == 404 and missing.json()["error"]["code"] == "not_found"
-    wrong = ask(app, "DELETE", CHAT)
+    wrong = ask(app, "DELETE", "/v1/embeddings")
     assert wrong.status_code == 405 and wrong.headers["allow"] == "POST" and wrong.json()["error"]["code"] == "method_not_allowed"
 
 
@@ -135,7 +138,7 @@ def test_loading_then_ready_then_draining() -> None:
     loaded = threading.Event()
     fake = engine()
 
-    def slowly(_: Settings) -> Any:
+    def slowly(_: Settings, watch: object) -> Any:
         loaded.wait()
         return served(fake, TEXT)
 
@@ -159,7 +162,7 @@ def test_loading_then_ready_then_draining() -> None:
 
 
 def test_a_model_that_cannot_be_loaded() -> None:
-    def broken(_: Settings) -> Any:
+    def broken(_: Settings, watch: object) -> Any:
         raise ValueError("no such file")
 
     async def scenario() -> None:
@@ -178,6 +181,46 @@ def test_a_dead_engine_is_neither_ready_nor_healthy() -> None:
     fake = engine(alive=False)
     app, _ = ready(fake, TEXT)
     assert [ask(app, "GET", path).status_code for path in ("/health", "/ready", "/v1/models")] == [503, 503, 503]
+
+
+def test_when_files_are_not_read_any_more_the_server_is_sick() -> None:
+    """Uploads would wait for ever; what chats goes on chatting."""
+    known = knowledge()
+
+    async def breaks() -> None:
+        raise EngineStopped("the encoder has died")
+
+    async def scenario() -> None:
+        known.ingestor.run = breaks  # pyright: ignore[reportAttributeAccessIssue]
+        app, _ = build(Settings(), load=lambda _, watch: served(engine(), TEXT, known))
+        async with app.router.lifespan_context(app), client(app) as http:
+            while (await http.get("/ready")).json()["status"] != "failed":
+                await asyncio.sleep(0.001)
+            assert (await http.get("/health")).status_code == 503
+            assert (await http.post(CHAT, json=BODY)).status_code == 200
+
+    asyncio.run(scenario())
+
+
+def test_queued_files_are_read_beside_everything_else() -> None:
+    known = knowledge()
+    store, file = (
+        known.store.create_store(NewVectorStore(owner="")),
+        known.store.put_file(NewFile(owner="", filename="a.txt"), [b"The sea."]),
+    )
+
+    async def scenario() -> None:
+        app, _ = build(Settings(), load=lambda _, watch: served(engine(), TEXT, known))
+        async with app.router.lifespan_context(app), client(app) as http:
+            while (await http.get("/ready")).status_code != 200:
+                await asyncio.sleep(0.001)
+            await http.post(f"/v1/vector_stores/{store.id}/files", json={"file_id": file.id})
+            while (await http.get(f"/v1/vector_stores/{store.id}")).json()["status"] != "completed":
+                await asyncio.sleep(0.001)
+            found = (await http.post(f"/v1/vector_stores/{store.id}/search", json={"query": "sea"})).json()["data"]
+            assert [hit["file_id"] for hit in found] == [file.id]
+
+    asyncio.run(scenario())
 
 
 def test_metrics() -> None:

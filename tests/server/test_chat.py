@@ -44,7 +44,8 @@ def test_an_answer() -> None:
     answer = chat(engine(), metadata={"a": "b"}, user="me")
     assert answer["object"] == "chat.completion" and answer["model"] == "tiny" and answer["metadata"] == {"a": "b"}
     (choice,) = answer["choices"]
-    assert choice["message"] == {"role": "assistant", "content": "Paris, of course 🤖!", "refusal": None, "reasoning_content": None}
+    said = {"role": "assistant", "content": "Paris, of course 🤖!", "refusal": None, "reasoning_content": None, "annotations": []}
+    assert choice["message"] == said
     assert (choice["finish_reason"], choice["logprobs"], choice["index"]) == ("stop", None, 0)
     usage = answer["usage"]
     assert usage["prompt_tokens"] == len(TEXT.chat(HELLO).tokens) and usage["prompt_tokens_details"]["cached_tokens"] == 1
@@ -186,7 +187,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"messages": [{"role": "user", "content": "x", "name": "Ann"}]}, "messages.0.name"),
     ({"messages": [{"role": "user", "content": "x", "mood": "good"}]}, "messages.0.mood"),
     ({"messages": [{"role": "assistant", "content": "x", "tool_calls": [{"id": "1"}]}]}, "messages.0.tool_calls"),
-    ({"messages": [{"role": "assistant", "content": None}]}, "messages.0.content"),
+    ({"messages": [{"role": "assistant", "content": None}]}, "messages.0"),
     ({"temperature": -1}, "temperature"),
     ({"temperature": 2.1}, "temperature"),
     ({"temperature": "hot"}, "temperature"),
@@ -231,7 +232,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"chat_template_kwargs": {"messages": 1}}, "chat_template_kwargs.messages"),
     ({"reasoning_effort": "high"}, "reasoning_effort"),
     ({"reasoning_effort": "hard"}, "reasoning_effort"),
-    ({"tools": [{"type": "function", "function": {"name": "f"}}]}, "tools"),
+    ({"tools": [{"type": "custom", "custom": {"name": "f"}}]}, "tools.0"),
     ({"tool_choice": "required"}, "tool_choice"),
     ({"functions": [{"name": "f"}]}, "functions"),
     ({"audio": {"voice": "alloy", "format": "wav"}}, "audio"),

@@ -1,8 +1,6 @@
-"""/v1/completions, /v1/embeddings, /tokenize and /detokenize, with an engine that knows its lines."""
+"""/v1/completions, /tokenize and /detokenize, with an engine that knows its lines."""
 
-import base64
 import json
-import struct
 from typing import Any
 
 import pytest
@@ -115,31 +113,6 @@ def test_every_field_of_the_specification_is_known() -> None:
     fields = "best_of echo frequency_penalty logit_bias logprobs max_tokens n presence_penalty seed stop stream stream_options suffix"
     nulls: dict[str, Any] = dict.fromkeys([*fields.split(), "temperature", "top_p", "user"])
     complete(engine(), **nulls)
-
-
-def test_without_an_embedding_model() -> None:
-    app, _ = ready(engine(), TEXT)
-    for model in ("tiny", "text-embedding-3-small"):
-        answer = ask(app, "POST", "/v1/embeddings", json={"model": model, "input": "x"})
-        assert answer.status_code == 400 and answer.json()["error"]["message"] == "no embedding model loaded"
-
-
-def test_embeddings() -> None:
-    fake = engine()
-    fake.vectors = True
-    app, _ = ready(fake, TEXT)
-
-    def embed(**body: Any) -> Any:
-        return ask(app, "POST", "/v1/embeddings", json={"model": "tiny", **body}).json()
-
-    answer = embed(input=["x", "<|im_end|>"])
-    tokens = [1, len(TEXT.encode("<|im_end|>"))]  # a document steers nobody
-    assert [item["embedding"] for item in answer["data"]] == [[float(n), 0.5] for n in tokens]
-    assert answer["usage"] == {"prompt_tokens": sum(tokens), "total_tokens": sum(tokens)} and tokens[1] > 1
-    (item,) = embed(input=[1, 2, 3], encoding_format="base64")["data"]
-    assert struct.unpack("<2f", base64.b64decode(item["embedding"])) == (3.0, 0.5)
-    assert embed(input="x", dimensions=5)["error"]["param"] == "dimensions"
-    assert embed(input="x", model="other")["error"]["code"] == "model_not_found"
 
 
 def test_tokenize_and_back() -> None:

@@ -143,9 +143,9 @@ def test_clear_refusals(openai: OpenAI) -> None:
     form: Any = {"type": "json_schema", "json_schema": {"name": "x", "schema": {"type": "nonsense"}}}
     with pytest.raises(BadRequestError, match="nonsense"):
         openai.chat.completions.create(model="smollm2", messages=CAPITAL, response_format=form)
-    with pytest.raises(BadRequestError, match="no embedding model loaded"):
+    with pytest.raises(NotFoundError, match="there is minilm"):
         openai.embeddings.create(model="smollm2", input="x")
-    assert [model.id for model in openai.models.list()] == ["smollm2"]
+    assert [model.id for model in openai.models.list()] == ["smollm2", "minilm"]
 
 
 @pytest.mark.parametrize(("body", "status"), [(b"x" * 10_000_000, 413), (b'{"model": "\xff"}', 400), (b"{", 400), (b'{"model": 5}', 400)])

@@ -55,6 +55,15 @@ def test_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     assert cache.default_home() == tmp_path / "xdg" / "stoa"
 
 
+def test_documents_do_not_lie_among_what_can_be_fetched_again(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(sys, "platform", "linux")
+    monkeypatch.setenv("STOA_HOME", str(tmp_path))
+    assert cache.default_database() == tmp_path / "stoa.db"
+    monkeypatch.delenv("STOA_HOME")
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    assert cache.default_database() == tmp_path / "data" / "stoa" / "stoa.db"
+
+
 def test_the_progress_bar_takes_any_progress(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FORCE_COLOR", "1")  # rich takes that for a terminal
     with cache.bar() as progress:

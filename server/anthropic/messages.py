@@ -1,0 +1,129 @@
+"""POST /v1/messages and /v1/messages/count_tokens, for clients of Anthropic's API."""
+
+import json
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import replace
+from typing import Any
+from uuid import uuid4
+
+from starlette.types import Send
+
+from server.anthropic import errors
+from server.anthropic import request as wire
+from server.anthropic import response as out
+from server.anthropic.blocks import Blocks
+from server.anthropic.whole import Content
+from server.anthropic.wishes import to_count, to_wish
+from server.call import Call
+from server.endpoint import Endpoint
+from server.errors import ApiError
+from server.events import Ended, Event
+from server.handlers import speaking
+from server.house import House
+from server.loop import Plan, prepare
+from server.reply import Watch
+from server.stream import send_events, send_json
+from server.wish import Caller
+
+Json = dict[str, Any]
+
+
+def endpoints(house: House) -> list[Endpoint]:
+    async def talk(call: Call, body: wire.MessagesRequest, send: Send) -> None:
+        await answer(call, body, send, house.metrics)
+
+    said, counted = "The assistant's answer, as Anthropic's API has it", "How many tokens the model would read"
+    query = wire.MessagesQuery
+    found = [
+        speaking(house, talk, errors.ROOT, said, wire.MessagesRequest, out.Message, streams=True, query=query),
+        speaking(house, count, f"{errors.ROOT}/count_tokens", counted, wire.CountRequest, out.TokenCount, query=query),
+    ]
+    return [replace(endpoint, error=out.Error) for endpoint in found]
+
+
+async def answer(call: Call, body: wire.MessagesRequest, send: Send, watch: Watch) -> None:
+    plan = await prepare(call.served, to_wish(body, _labels(call)), Caller(owner=call.owner))
+    if body.stream:
+        await send_events(send, stream(plan, watch))
+    else:
+        await send_json(send, 200, (await whole(plan, watch)).model_dump_json().encode())
+
+
+async def count(call: Call, body: wire.CountRequest, send: Send) -> None:
+    """Without documents and the tools of MCP servers: what these bring is only known when they are asked."""
+    plan = await prepare(call.served, to_count(body, _labels(call)), Caller(owner=call.owner))
+    counted = out.TokenCount(input_tokens=len(plan.opening.prompt.tokens))
+    await send_json(send, 200, counted.model_dump_json().encode())
+
+
+async def whole(plan: Plan, watch: Watch) -> out.Message:
+    blocks, content = Blocks(), Content()
+    async with aclosing(plan.run(watch)) as happening:
+        async for _, event in happening:
+            for told in blocks.events(event):
+                content.add(told)
+    usage = _usage(blocks.ended)
+    return out.Message.model_validate({**_message(plan), "content": content.blocks, **_ends(plan, blocks), "usage": usage})
+
+
+async def stream(plan: Plan, watch: Watch) -> AsyncGenerator[bytes]:
+    """What fails before anything has happened is raised; later there is an event for it."""
+    async with aclosing(plan.run(watch)) as happening:
+        first = await anext(happening)
+        yield _event({"type": "message_start", "message": _message(plan)}) + _event({"type": "ping"})
+        blocks = Blocks()
+        try:
+            for told in blocks.events(first[1]):
+                yield _event(told)
+            async for event in _told(happening, blocks):
+                yield _event(event)
+        except ApiError as error:
+            yield _framed("error", errors.told(error).decode())
+            return
+    last = {"type": "message_delta", "delta": _ends(plan, blocks), "usage": _usage(blocks.ended)}
+    yield _event(last) + _event({"type": "message_stop"})
+
+
+async def _told(happening: AsyncGenerator[tuple[int, Event]], blocks: Blocks) -> AsyncGenerator[Json]:
+    async for _, event in happening:
+        for told in blocks.events(event):
+            yield told
+
+
+def _labels(call: Call) -> tuple[str, ...]:
+    return call.served.host.labels if call.served.host else ()
+
+
+def _message(plan: Plan) -> Json:
+    """Before it has content. What of the prompt is in the cache turns out at the end."""
+    usage = out.Usage(input_tokens=len(plan.opening.prompt.tokens), output_tokens=0)
+    known = {"id": f"msg_{uuid4().hex}", "type": "message", "role": "assistant", "model": plan.served.names[0]}
+    return {**known, "content": [], "stop_reason": None, "stop_sequence": None, "usage": usage.model_dump()}
+
+
+def _ends(plan: Plan, blocks: Blocks) -> Json:
+    """`max_tokens` is what the client set; short of that it was the context that came to its end."""
+    reason, limit = blocks.stop_reason, plan.wish.limit
+    if reason == "max_tokens" and blocks.ended and limit is not None and blocks.ended.usage.completion < limit:
+        reason = "model_context_window_exceeded"
+    return {"stop_reason": reason, "stop_sequence": blocks.stop_sequence}
+
+
+def _usage(ended: Ended | None) -> Json:
+    assert ended is not None  # an answer ends with it
+    usage = ended.usage
+    used = out.Usage(
+        input_tokens=usage.prompt - usage.cached,
+        output_tokens=usage.completion,
+        cache_read_input_tokens=usage.cached,
+    )
+    return used.model_dump()
+
+
+def _event(value: Json) -> bytes:
+    return _framed(value["type"], json.dumps(value))
+
+
+def _framed(name: str, data: str) -> bytes:
+    return f"event: {name}\ndata: {data}\n\n".encode()

@@ -1,0 +1,137 @@
+"""From a request for a message to a Wish."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+
+from engine.api import Grammar, JsonSchema
+from server.anthropic import request as wire
+from server.anthropic.sayings import sayings
+from server.conversation import Named, Tool, ToolChoice
+from server.errors import bad
+from server.openai.tools import FileSearchTool
+from server.tool_wishes import to_search
+from server.wish import Fields, FileSearch, McpTools, Options, ToolFilter, Wish
+
+SCHEME = "stoa://"  # of the operator's MCP servers: no other can be named
+
+
+def to_wish(body: wire.MessagesRequest, labels: Sequence[str]) -> Wish:
+    """`labels`: of the operator's MCP servers. Raises ApiError for what cannot be honoured."""
+    knobs = Options(temperature=body.temperature, top_p=body.top_p, top_k=body.top_k)
+    return replace(to_count(body, labels), knobs=knobs, stops=tuple(body.stop_sequences or ()), limit=body.max_tokens)
+
+
+def to_count(body: wire.CountRequest, labels: Sequence[str]) -> Wish:
+    """What the model would read. Raises ApiError."""
+    said, tools = sayings(body), body.tools or []
+    search, at = _search(tools)
+    return Wish(
+        model=body.model,
+        sayings=said.said,
+        form=_form(body.output_config),
+        effort=_effort(body),
+        tools=tuple(_tool(tool, f"tools.{i}") for i, tool in enumerate(tools) if isinstance(tool, wire.CustomTool)),
+        servers=_servers(body, labels),
+        search=search,
+        choice=_choice(body.tool_choice),
+        parallel=not getattr(body.tool_choice, "disable_parallel_tool_use", False),
+        earlier=tuple(said.hosted),
+        read=said.cited,
+        fields=Fields(search=at, form="output_config.format", limit="max_tokens", effort=_effort_field(body)),
+    )
+
+
+def _tool(tool: wire.CustomTool, at: str) -> Tool:
+    if tool.input_schema.get("type") != "object":
+        raise bad(f"{at}.input_schema.type", f'{at}.input_schema.type: the schema of a tool\'s input must have "type": "object"')
+    return Tool(name=tool.name, description=tool.description or "", parameters=tool.input_schema, field=at)
+
+
+def _search(tools: Sequence[wire.Tool]) -> tuple[FileSearch | None, str]:
+    """And the field that it stands in."""
+    found = [(i, tool) for i, tool in enumerate(tools) if isinstance(tool, FileSearchTool)]
+    if not found:
+        return None, "tools.0"
+    if len(found) > 1:
+        raise bad(f"tools.{found[1][0]}", f"tools.{found[1][0]}: there can only be one file_search")
+    at = f"tools.{found[0][0]}"
+    return to_search(found[0][1], at), at
+
+
+def _servers(body: wire.CountRequest, labels: Sequence[str]) -> tuple[McpTools, ...]:
+    """Each once; those whose tools nobody names are offered with all of them."""
+    sets: dict[str, tuple[str, wire.McpToolset]] = {}
+    for i, tool in enumerate(body.tools or ()):
+        if isinstance(tool, wire.McpToolset):
+            if tool.mcp_server_name in sets:
+                raise bad(f"tools.{i}.mcp_server_name", f"tools.{i}.mcp_server_name: there is a toolset of that server already")
+            sets[tool.mcp_server_name] = (f"tools.{i}", tool)
+    found: dict[str, McpTools | None] = {}
+    for i, server in enumerate(body.mcp_servers or ()):
+        _expect_server(server, f"mcp_servers.{i}", labels)
+        if server.name in found:
+            raise bad(f"mcp_servers.{i}.name", f"mcp_servers.{i}.name: {server.name!r} is there twice")
+        found[server.name] = _server(server, f"mcp_servers.{i}", sets.pop(server.name, None))
+    for name, (at, _) in sets.items():
+        raise bad(f"{at}.mcp_server_name", f"{at}.mcp_server_name: mcp_servers names no server {name!r}")
+    return tuple(server for server in found.values() if server is not None)
+
+
+def _expect_server(server: wire.McpServer, at: str, labels: Sequence[str]) -> None:
+    if server.name not in labels or server.url != SCHEME + server.name:
+        known = f"they are {', '.join(SCHEME + label for label in labels)}" if labels else "there are none"
+        told = f"no MCP servers are called here but those that the operator has set up, each with its own name: {known}"
+        raise bad(f"{at}.url", f"{at}.url: {told}", "mcp_server_not_found")
+
+
+def _server(server: wire.McpServer, at: str, wanted: tuple[str, wire.McpToolset] | None) -> McpTools | None:
+    """None: it is switched off."""
+    asked = server.tool_configuration
+    if asked is not None and wanted is not None:
+        raise bad(f"{at}.tool_configuration", f"{at}.tool_configuration: {wanted[0]} says already which tools are wanted")
+    if asked is not None and asked.enabled is False:
+        return None
+    allowed = _enabled(*wanted) if wanted else _names(asked.allowed_tools if asked else None)
+    return McpTools(label=server.name, field=at, allowed=allowed)
+
+
+def _enabled(at: str, tools: wire.McpToolset) -> ToolFilter | None:
+    configs = tools.configs or {}
+    if not tools.default_config.enabled:
+        return _names([name for name, config in configs.items() if config.enabled])
+    if off := [name for name, config in configs.items() if not config.enabled]:
+        field = f"{at}.configs.{off[0]}.enabled"
+        raise bad(field, f"{field}: switch all off by default_config, and those on that are wanted")
+    return None
+
+
+def _names(given: Sequence[str] | None) -> ToolFilter | None:
+    return None if given is None else ToolFilter(names=frozenset(given))
+
+
+def _choice(asked: wire.ToolChoice | None) -> ToolChoice:
+    match asked:
+        case wire.ChoiceAny():
+            return "required"
+        case wire.ChoiceTool():
+            return Named(names=(asked.name,))
+        case wire.ChoiceNone():
+            return "none"
+        case _:
+            return "auto"
+
+
+def _form(asked: wire.OutputConfig | None) -> Grammar | None:
+    return JsonSchema(schema=json.dumps(asked.format.schema_)) if asked and asked.format else None
+
+
+def _effort(body: wire.CountRequest) -> str | None:
+    if isinstance(body.thinking, wire.ThinkingOff):
+        return "none"
+    asked = body.output_config.effort if body.output_config else None
+    return asked or ("medium" if isinstance(body.thinking, wire.ThinkingOn) else None)
+
+
+def _effort_field(body: wire.CountRequest) -> str:
+    return "thinking" if body.output_config is None or body.output_config.effort is None else "output_config.effort"

@@ -1,0 +1,30 @@
+"""Which calls of server tools wait until somebody has said yes."""
+
+from server.host.api import HostedTool
+from server.wish import Policy, ToolFilter
+
+
+def matches(tool: HostedTool, wanted: ToolFilter) -> bool:
+    named = wanted.names is None or tool.name in wanted.names
+    return named and (wanted.read_only is None or wanted.read_only == tool.read_only)
+
+
+def needed(tool: HostedTool, policy: Policy, *, tainted: bool) -> bool:
+    """Whoever asks for approvals gets them. Where nobody does, a tool that is not what was pinned waits for one; so does one that
+    may write in a turn that has read what may not be trusted (`tainted`), which no request can change, but the operator can."""
+    harmless = tool.read_only or tool.allowed
+    return tool.changed or (tainted and not harmless) or _asked_for(tool, policy)
+
+
+def _asked_for(tool: HostedTool, policy: Policy) -> bool:
+    if policy.always is not None and matches(tool, policy.always):
+        return True
+    if policy.never is not None and matches(tool, policy.never):
+        return False
+    match policy.rest:
+        case "always":
+            return True
+        case "never":
+            return False
+        case "writes":
+            return not (tool.read_only or tool.allowed)

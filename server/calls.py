@@ -1,0 +1,76 @@
+"""The calls of one turn of the model: each gets an id, and is told as somebody's: the client's, or a server's tool."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from uuid import uuid4
+
+from server.conversation import ToolCall
+from server.dialects.api import CallPiece, CallReader, Heard
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallDelta:
+    """What was added to a tool call. Its first one has `begun`, its last one `done`; all `arguments` together are JSON text."""
+
+    id: str  # call_...
+    name: str  # as the model knows the tool
+    label: str | None = None  # of the MCP server that runs it; None: the client does
+    tool: str = ""  # as that server calls it
+    arguments: str = ""
+    begun: bool = False
+    done: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Whose:
+    """Who runs a tool, and what it is called there."""
+
+    label: str | None  # None: the client
+    tool: str
+
+
+class Calls:
+    """Listens to a dialect's reader. A call of a tool that there is not is kept from the client; it is among `made` all the same."""
+
+    def __init__(self, reader: CallReader, whose: Mapping[str, Whose], most: int | None = None) -> None:
+        """`whose`: by the names that the model knows. `most`: more calls than that are not wanted; None: any number."""
+        self._reader, self._whose, self._most = reader, whose, most
+        self._open: dict[int, ToolCall] = {}
+        self.made: list[ToolCall] = []  # in order; of one that the end of the turn has cut off the arguments are no JSON
+
+    @property
+    def begun(self) -> bool:
+        return bool(self._open)
+
+    @property
+    def enough(self) -> bool:
+        return self._most is not None and len(self.made) >= self._most
+
+    def push(self, text: str) -> tuple[str, list[CallDelta]]:
+        return self._told(self._reader.push(text))
+
+    def flush(self) -> tuple[str, list[CallDelta]]:
+        return self._told(self._reader.flush())
+
+    def _told(self, heard: Heard) -> tuple[str, list[CallDelta]]:
+        deltas = [self._delta(piece) for piece in heard.calls]
+        return heard.answer, [delta for delta in deltas if delta is not None]
+
+    def _delta(self, piece: CallPiece) -> CallDelta | None:
+        begun = piece.index not in self._open
+        before = self._open.get(piece.index) or ToolCall(id=f"call_{uuid4().hex[:24]}", name=piece.name or "", arguments="")
+        call = ToolCall(id=before.id, name=before.name, arguments=before.arguments + piece.arguments)
+        self._open[piece.index] = call
+        if piece.done:
+            self.made.append(call)
+        if (whose := self._whose.get(call.name)) is None:
+            return None
+        return CallDelta(
+            id=call.id,
+            name=call.name,
+            label=whose.label,
+            tool=whose.tool,
+            arguments=piece.arguments,
+            begun=begun,
+            done=piece.done,
+        )

@@ -1,0 +1,36 @@
+"""Tool calls or an answer that has a form, as one grammar: the model chooses by how it begins."""
+
+import json
+
+from engine.api import Choice, Grammar, JsonObject, JsonSchema, Lark, Regex
+from server.conversation import Json
+from server.dialects.lark import WHITE
+
+START = "start: "
+
+
+def either(calls: str, form: Grammar) -> str:
+    """`calls`: a grammar in Lark syntax whose first rule is `start`."""
+    lines = ["called: " + line.removeprefix(START) if line.startswith(START) else line for line in calls.splitlines()]
+    at = next(i for i, line in enumerate(lines) if line.startswith("called: "))
+    return "\n".join([*lines[:at], "start: called | formed", f"formed: {_formed(form)}", *lines[at:]]) + "\n"
+
+
+def _formed(form: Grammar) -> str:
+    match form:
+        case JsonSchema(schema=schema):
+            return _json(schema)
+        case JsonObject():
+            return _json('{"type": "object"}')
+        case Regex(pattern=pattern):
+            return f"/{pattern.replace('/', chr(92) + '/').replace(chr(10), chr(92) + 'n')}/"
+        case Choice(options=options):
+            return " | ".join(json.dumps(option, ensure_ascii=False) for option in options)
+        case Lark():
+            raise ValueError("a grammar in Lark syntax cannot be part of another")
+
+
+def _json(schema: str) -> str:
+    given: Json | bool = json.loads(schema)
+    described = given if isinstance(given, dict) else {"allOf": [given]}
+    return f"%json {json.dumps({**described, 'x-guidance': {'whitespace_pattern': WHITE, 'lenient': False}})}"

@@ -1,0 +1,141 @@
+"""One MCP server, for everybody: its tools and calls of them. Who keeps the connection is in keeper.py."""
+
+import asyncio
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, Protocol
+
+from server.host.api import Fault, HostedTool, HostError, Outcome, ServerStatus, ServerUnavailable
+from server.host.circuit import Circuit, Patience
+from server.host.config import ServerSpec
+from server.host.keeper import Ground, Keeper, Session
+from server.host.link import Catalogue, LinkLost, Opener
+from server.host.record import Record
+from server.host.words import failed
+
+UNKNOWN_TOOL = -32602  # as MCP has it (JSON-RPC: invalid params)
+Arguments = Mapping[str, Any]
+
+
+class Judge(Protocol):
+    """What is pinned of servers' tools. May read and write files."""
+
+    def changed(self, label: str, digests: Mapping[str, str]) -> frozenset[str]:
+        """The tools that are not as pinned; a server seen for the first time is pinned as it is. Raises HostError."""
+        ...
+
+    def pinned(self, label: str) -> str | None: ...
+
+
+class Connection:
+    def __init__(self, spec: ServerSpec, opener: Opener, judge: Judge, patience: Patience) -> None:
+        self.spec = spec
+        self._judge, self._circuit, self._record = judge, Circuit(patience), Record(spec)
+        ground = Ground(spec=spec, circuit=self._circuit, record=self._record, patience=patience)
+        self._keeper = Keeper(ground, opener, self._greet)
+        self.start, self.close = self._keeper.start, self._keeper.close
+
+    @property
+    def status(self) -> ServerStatus:
+        """What is known without asking anybody."""
+        known = self._record.status
+        paused = known.state == "ready" and self._circuit.is_open(time.monotonic())
+        return replace(known, state="failed") if paused else known
+
+    async def tools(self) -> tuple[HostedTool, ...]:
+        """Raises ServerUnavailable."""
+        try:
+            async with asyncio.timeout(self.spec.timeout):
+                session = await self._keeper.session()
+                return await self._judged(await self._listed(session))
+        except TimeoutError:
+            raise self._keeper.unavailable("it did not list its tools in time") from None
+        except ServerUnavailable:
+            raise
+        except (LinkLost, HostError) as error:
+            raise self._keeper.unavailable(self._record.note(error)) from error
+
+    async def catalogue(self) -> Catalogue:
+        """As it is now, whatever is pinned. Raises HostError, LinkLost."""
+        session = await self._keeper.session()
+        return await session.shelf.catalogue(session.link)
+
+    async def call(self, name: str, arguments: Arguments, meta: Arguments | None) -> Outcome:
+        began = time.monotonic()
+        if self._circuit.admit(began):
+            outcome = await self._in_time(name, arguments, meta)
+        else:
+            outcome = failed("unavailable", f"the server {self.spec.label} is paused: it failed {self._circuit.failures} times in a row")
+        return self._record.counted(replace(outcome, seconds=time.monotonic() - began))
+
+    async def _in_time(self, name: str, arguments: Arguments, meta: Arguments | None) -> Outcome:
+        try:
+            async with asyncio.timeout(self.spec.timeout):
+                outcome = await self._attempts(name, arguments, meta)
+        except TimeoutError:
+            outcome = failed("timeout", f"{name} was stopped: it took longer than {self.spec.timeout:g} seconds")
+        except asyncio.CancelledError:
+            self._circuit.gave_up()
+            raise
+        self._settle(outcome)
+        return outcome
+
+    async def _attempts(self, name: str, arguments: Arguments, meta: Arguments | None) -> Outcome:
+        """A second one where the server died during a call that may be repeated."""
+        try:
+            session = await self._keeper.session()
+            tool = await session.shelf.tool(session.link, name)
+            if tool is None:
+                return failed("protocol", f"the server {self.spec.label} has no tool {name!r}", UNKNOWN_TOOL)
+            try:
+                return await self._attempt(session, name, arguments, meta)
+            except LinkLost:
+                if not _repeatable(tool):
+                    raise
+            return await self._attempt(await self._keeper.session(), name, arguments, meta)
+        except LinkLost as lost:
+            return failed("unavailable", f"{lost}; whether the call had an effect is not known")
+        except HostError as error:
+            return failed("unavailable", str(error))
+
+    async def _attempt(self, session: Session, name: str, arguments: Arguments, meta: Arguments | None) -> Outcome:
+        try:
+            return await session.link.call(name, arguments, meta)
+        except LinkLost:
+            self._keeper.lose(session)
+            raise
+
+    def _settle(self, outcome: Outcome) -> None:
+        """A connection that was lost, or not there, is its keeper's to count."""
+        match outcome.fault:
+            case Fault(kind="timeout" | "http"):
+                self._circuit.failed(time.monotonic())
+            case Fault(kind="unavailable"):
+                self._circuit.gave_up()
+            case _:
+                self._circuit.succeeded()
+
+    async def _greet(self, session: Session) -> None:
+        await self._judged(await session.shelf.catalogue(session.link))
+
+    async def _listed(self, session: Session) -> Catalogue:
+        try:
+            return await session.shelf.catalogue(session.link)
+        except LinkLost:
+            self._keeper.lose(session)
+            raise
+
+    async def _judged(self, catalogue: Catalogue) -> tuple[HostedTool, ...]:
+        label = self.spec.label
+        changed = await asyncio.to_thread(self._judge.changed, label, catalogue.digests)
+        tools = tuple(replace(tool, changed=tool.name in changed) for tool in catalogue.tools)
+        pinned = await asyncio.to_thread(self._judge.pinned, label)
+        self._record.status = replace(self._record.status, tools=tools, digest=catalogue.digest, pinned=pinned)
+        return tools
+
+
+def _repeatable(tool: HostedTool) -> bool:
+    """By its server's own word: if that is false, it is the server that does a thing twice."""
+    said = tool.annotations or {}
+    return said.get("readOnlyHint") is True or said.get("idempotentHint") is True

@@ -1,0 +1,54 @@
+"""How the MCP servers are that this server calls."""
+
+from server.call import Call
+from server.endpoint import Endpoint
+from server.handlers import asking
+from server.host.api import HostedTool, ServerStatus
+from server.house import House
+from server.openai import mcp as wire
+from server.openai.lists import NoQuery
+
+PATH = "/v1/mcp/servers"
+
+
+def endpoints(house: House) -> list[Endpoint]:
+    return [asking(house, "GET", servers, PATH, "The MCP servers whose tools may be used", NoQuery, wire.McpServerList)]
+
+
+async def servers(call: Call, query: NoQuery) -> wire.McpServerList:
+    host = call.served.host
+    return wire.McpServerList(data=[_shown(status) for status in host.status()] if host is not None else [])
+
+
+def _shown(status: ServerStatus) -> wire.McpServer:
+    return wire.McpServer(
+        label=status.label,
+        kind=status.kind,
+        state=status.state,
+        since=int(status.since),
+        protocol_version=status.protocol_version,
+        server_name=status.server_name,
+        server_version=status.server_version,
+        tools=[_tool(tool) for tool in status.tools],
+        digest=status.digest,
+        pinned=status.pinned,
+        last_error=status.last_error,
+        restarts=status.restarts,
+        calls=status.calls,
+        failures=status.failures,
+    )
+
+
+def _tool(tool: HostedTool) -> wire.McpTool:
+    return wire.McpTool(
+        name=tool.name,
+        title=tool.title,
+        description=tool.description,
+        input_schema=dict(tool.input_schema),
+        read_only=tool.read_only,
+        destructive=tool.destructive,
+        idempotent=tool.idempotent,
+        open_world=tool.open_world,
+        changed=tool.changed,
+        allowed=tool.allowed,
+    )

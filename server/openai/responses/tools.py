@@ -1,0 +1,51 @@
+"""Tools of /v1/responses, and which of them the model is to use."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, Field
+
+from server.openai.common import STRICT, Label
+from server.openai.responses.foreign import Beside
+from server.openai.responses.foreign_tools import CHOICES, TOOLS, Callers
+from server.openai.tools import FileSearchChoice, FileSearchTool, McpChoice, McpTool
+from server.openai.unsupported import UNSUPPORTED, only
+
+Schema = dict[str, Any]
+
+
+class FunctionTool(BaseModel):
+    """The client runs it. Arguments always fit `parameters`, whatever `strict` says."""
+
+    model_config = STRICT
+    type: Literal["function"]
+    name: Label
+    parameters: Schema | None = None
+    strict: bool | None = None
+    description: str | None = None
+    output_schema: Annotated[Schema | None, UNSUPPORTED] = None
+    defer_loading: Annotated[bool | None, only(False)] = None
+    allowed_callers: Annotated[Callers, UNSUPPORTED] = None
+
+
+Tool = Annotated[FunctionTool | FileSearchTool | McpTool, Field(discriminator="type"), Beside("tools", TOOLS)]
+
+
+class FunctionChoice(BaseModel):
+    model_config = STRICT
+    type: Literal["function"]
+    name: str
+
+
+Chosen = Annotated[FunctionChoice | FileSearchChoice | McpChoice, Field(discriminator="type")]
+
+
+class AllowedTools(BaseModel):
+    model_config = STRICT
+    type: Literal["allowed_tools"]
+    mode: Literal["auto", "required"]
+    tools: Annotated[list[Chosen], Field(min_length=1, max_length=128)]
+
+
+Mode = Literal["none", "auto", "required"]
+Choice = Annotated[AllowedTools | FunctionChoice | FileSearchChoice | McpChoice, Field(discriminator="type")]
+ToolChoice = Annotated[Mode | Choice, Beside("tools", CHOICES)]

@@ -1,0 +1,92 @@
+"""A request becomes a plan and a draft; the plan runs, and the draft is finished."""
+
+import json
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import dataclass
+
+from server.call import Call
+from server.conversation import Json
+from server.errors import bad
+from server.loop import Plan, prepare
+from server.openai.responses.request import ResponseRequest
+from server.reply import Watch
+from server.responses.context import archive_for, decide, look_up
+from server.responses.draft import LOGPROBS, Draft, shown_event
+from server.responses.ids import new_ids
+from server.responses.record import Record
+from server.responses.teller import Teller
+from server.responses.wish import to_wish
+from server.wish import Caller
+
+ENDINGS = frozenset({"response.completed", "response.incomplete"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Work:
+    draft: Draft
+    plan: Plan
+    record: Record
+
+    @property
+    def include(self) -> list[str]:
+        return [*(self.draft.body.include or ())]
+
+    def spoken(self, body: Json) -> list[Json]:
+        """What belongs into its conversation. A response that has failed adds nothing there."""
+        return [] if body["status"] == "failed" else [*self.draft.context.items, *body["output"]]
+
+    async def events(self, watch: Watch) -> AsyncGenerator[Json]:
+        """What happens, in the words of this API and without numbers. The last one (ENDINGS) has the whole Response, also what
+        `include` does not ask for. Closing it aborts everything. Raises ApiError."""
+        teller = Teller(self.record, self.plan.served.text, logprobs=LOGPROBS in self.include)
+        async with aclosing(self.plan.run(watch)) as arriving:
+            async for _, event in arriving:
+                for told in teller.hear(event):
+                    yield shown_event(told, self.include)
+        assert teller.ended is not None  # a plan's last event
+        yield ending(self.draft.finished(self.record.output, teller.ended))
+
+
+async def begin(call: Call, body: ResponseRequest) -> Work:
+    """Raises ApiError for what cannot be honoured."""
+    _expect_sense(body)
+    if body.store or body.background:
+        archive_for(call.served, "store" if body.store else "background")
+    ids = new_ids()
+    context = await look_up(call.served, body, call.owner, ids)
+    plan = await prepare(call.served, to_wish(call.served, body, context), Caller(owner=call.owner))
+    await decide(call.served, context, call.owner)
+    draft = Draft(
+        ids=ids,
+        owner=call.owner,
+        created=plan.created,
+        model=call.served.names[0],
+        body=body,
+        context=context,
+        stored=body.store is not False and call.served.archive is not None,
+    )
+    return Work(draft=draft, plan=plan, record=Record(ids))
+
+
+def numbered(number: int, event: Json) -> str:
+    """JSON text of an event: `type` and `sequence_number` first."""
+    return json.dumps({"type": event["type"], "sequence_number": number, **event})
+
+
+def framed(text: str) -> bytes:
+    """`text` as `numbered` made it; its type becomes the name of the event."""
+    name = text[len('{"type": "') : text.index('"', len('{"type": "'))]
+    return f"event: {name}\ndata: {text}\n\n".encode()
+
+
+def ending(body: Json) -> Json:
+    """The event that tells of a finished response."""
+    return {"type": f"response.{body['status']}", "response": body}
+
+
+def _expect_sense(body: ResponseRequest) -> None:
+    if body.background and body.store is False:
+        raise bad("store", "store: a response in the background must be stored, or nobody could read it")
+    if body.stream_options is not None and not body.stream:
+        raise bad("stream_options", "stream_options needs stream: true")
