@@ -9,16 +9,35 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-FOLDERS = ("server", "engine", "models", "bench")
+FOLDERS = ("server", "retrieval", "mcp_servers", "engine", "models", "bench")
 
 # Of several keys that fit a module the longest counts.
 MAY: dict[str, set[str]] = {
-    "server": {"server", "engine.api"},
+    "server": {"server", "engine.api", "retrieval.api", "retrieval.records", "retrieval.store.api"},
     "server.openai": {"server.openai"},
-    "server.app": {"server", "engine"},  # where the parts are put together
+    "server.anthropic": {"server", "retrieval.api", "engine.api"},
+    "server.host": {"server", "mcp_servers", "retrieval.api", "retrieval.store.api"},  # runs our own MCP servers, too
+    "server.mount": {"server", "mcp_servers"},
+    "server.mcp_config": {"server", "mcp_servers"},
+    "server.archive": {"server.archive", "retrieval.api", "retrieval.records", "retrieval.store"},
+    "mcp_servers": {"mcp_servers", "retrieval"},
+    "mcp_servers.knowledge": {"mcp_servers", "retrieval", "server.knowledge", "server.settings"},  # opens a knowledge base by itself
+    "server.app": {"server", "engine", "retrieval"},  # where the parts are put together
+    "server.knowledge": {"server", "engine", "retrieval"},  # the same for the knowledge base, which the command line opens too
     "server.prepare": {"server", "models.gguf"},
     "server.architecture": {"server", "models"},
+    "server.chat_message": {"server", "retrieval.api", "retrieval.cite"},
+    "server.events": {"server", "engine.api", "retrieval.api", "retrieval.cite"},
+    "server.grounding": {"server", "engine.api", "retrieval.api", "retrieval.cite", "retrieval.records", "retrieval.store.api"},
+    "server.rewrite": {"server", "engine.api", "retrieval.lexical"},
+    "server.evaluate": {"server", "retrieval"},
+    "server.ingest": {"server", "engine.api", "retrieval"},
+    "server.lookup": {"server", "engine.api", "retrieval"},
     "server.cli": {"server", "bench"},
+    "retrieval": {"retrieval", "engine.api"},
+    "retrieval.embed": {"retrieval", "engine"},  # opens the engine's encoder, where one is wanted
+    "retrieval.api": set(),
+    "retrieval.records": {"retrieval.api"},
     "engine": {"engine"},
     "engine.api": set(),
     "engine.embedded": {"engine", "models"},
@@ -29,9 +48,9 @@ MAY: dict[str, set[str]] = {
     "models.parts": {"models.parts", "models.spec", "models.batch", "models.ops"},
     "models.stacks": {"models.parts", "models.spec", "models.batch", "models.ops"},
     "models.families": {"models.families", "models.spec", "models.weights", "models.hf"},
-    "bench": {"bench", "server", "models"},
+    "bench": {"bench", "server", "retrieval", "engine.api", "models"},
 }
-TORCHLESS = ("server", "engine.api", "models.spec")
+TORCHLESS = ("server", "retrieval", "mcp_servers", "engine.api", "models.spec")
 MODELS_NEED = {"torch", "numpy", "safetensors", "gguf"}
 
 

@@ -24,7 +24,7 @@ BLOCK = re.compile(
 )
 STEP = re.compile(r"^\| *\d+ *\|(.*)\|$", re.M)
 PLACE = re.compile(r"(?P<file>[\w./]+\.(?:py|cpp|h))`?(?:: *`?(?P<name>[A-Za-z_][\w.]*))?")
-PATH = re.compile(r"`((?:server|engine|models|bench|tests|scripts|\.ci)/[\w./-]*)`")
+PATH = re.compile(r"`((?:server|retrieval|engine|models|bench|tests|scripts|\.ci)/[\w./-]*)`")
 BLOCKS = list(BLOCK.finditer(README))
 RUN = {block["name"]: block for block in BLOCKS if block["name"] not in (None, "serve", "test")}
 
@@ -72,7 +72,14 @@ def test_the_test_command_is_what_ci_runs() -> None:
 
 
 @pytest.fixture(scope="module")
-def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """The user's, but for the knowledge base: the tests have one of their own."""
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    return os.environ | {"PATH": path, "STOA_DATABASE_URL": str(tmp_path_factory.mktemp("readme") / "stoa.db")}
+
+
+@pytest.fixture(scope="module")
+def port(tmp_path_factory: pytest.TempPathFactory, environment: dict[str, str]) -> Iterator[int]:
     """A server, started as the README says but on a free port."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -81,7 +88,7 @@ def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     log = tmp_path_factory.mktemp("readme") / "log"
     with (
         log.open("wb") as sink,
-        subprocess.Popen(["bash", "-c", f"exec {command} --port {free}"], cwd=ROOT, stdout=sink, stderr=sink) as server,
+        subprocess.Popen(["bash", "-c", f"exec {command} --port {free}"], cwd=ROOT, env=environment, stdout=sink, stderr=sink) as server,
     ):
         try:
             assert ready(free, server), log.read_text()
@@ -103,11 +110,10 @@ def ready(port: int, server: "subprocess.Popen[bytes]", limit: float = 600) -> b
 
 
 @pytest.mark.parametrize("name", RUN)
-def test_block(name: str, port: int) -> None:
+def test_block(name: str, port: int, environment: dict[str, str]) -> None:
     block = RUN[name]
     code = block["code"].replace(":8000", f":{port}")
     command = [sys.executable, "-c", code] if block["language"] == "python" else ["bash", "-euo", "pipefail", "-c", code]
-    environment = os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
     done = subprocess.run(command, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     assert block["words"] in done.stdout
