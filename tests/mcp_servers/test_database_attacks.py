@@ -18,7 +18,7 @@ from tests.mcp_servers.databases import KINDS, SECRET, Shop, shops, text
 Outcome = Literal["refused", "stopped", "cut", "kept"]
 HASTY = Limits(seconds=0.7, max_rows=50)
 PATIENT = Limits(seconds=10, max_rows=50)
-SORTED = 640 * 2**20  # where SQLite has to reach its own limit
+HEAP = 640 * 2**20  # where only SQLite's own limit of 512 MiB ends the growth: how much of it fits into the time depends on the machine
 MEMORY = 256 * 2**20  # bytes by which an attack may grow this process
 ENDLESS = "WITH RECURSIVE r(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM r) SELECT count(*) FROM r"
 
@@ -66,7 +66,7 @@ READ_ONLY = [
     everywhere("ROLLBACK", "refused", "ROLLBACK"),
     everywhere("EXPLAIN ANALYZE", "refused", "ANALYZE DELETE FROM orders", tool="explain"),
     everywhere("EXPLAIN (ANALYZE)", "refused", "(ANALYZE) DELETE FROM orders", tool="explain"),
-    Attack("EXPLAIN of what only planning takes for ever", "stopped", f"{DOUBLING} SELECT * FROM a30", tool="explain"),
+    Attack("EXPLAIN of what only planning takes for ever", "stopped", f"{DOUBLING} SELECT * FROM a30", tool="explain", memory=HEAP),
     everywhere("EXPLAIN of a change", "refused", "DELETE FROM orders", tool="explain"),
     everywhere("a function that deletes", "refused", "SELECT wipe()"),
     Attack("SELECT INTO", "refused", None, "SELECT * INTO z FROM users", "SELECT id INTO @x FROM users LIMIT 1"),
@@ -193,14 +193,14 @@ SIZE = [
         "refused",
         "WITH RECURSIVE r(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM r) SELECT n, zeroblob(900000) FROM r ORDER BY random()",
         limits=PATIENT,
-        memory=SORTED,
+        memory=HEAP,
     ),
     Attack(
         "disk: a UNION without end",
         "refused",
         "WITH RECURSIVE r(n, b) AS (SELECT 1, zeroblob(900000) UNION SELECT n + 1, b FROM r) SELECT count(*) FROM r",
         limits=PATIENT,
-        memory=SORTED,
+        memory=HEAP,
     ),
     everywhere("a number of many digits", "refused", f"SELECT {'1' * 49_000}x y z"),
     everywhere("a long statement", "refused", f"SELECT '{'x' * 60_000}'"),
