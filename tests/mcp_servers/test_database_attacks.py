@@ -18,7 +18,7 @@ from tests.mcp_servers.databases import KINDS, SECRET, Shop, shops, text
 Outcome = Literal["refused", "stopped", "cut", "kept"]
 HASTY = Limits(seconds=0.7, max_rows=50)
 PATIENT = Limits(seconds=10, max_rows=50)
-HEAP = 640 * 2**20  # where only SQLite's own limit of 512 MiB ends the growth: how much of it fits into the time depends on the machine
+HEAP = 640 * 2**20  # where SQLite's own limit of 512 MiB ends the growth
 MEMORY = 256 * 2**20  # bytes by which an attack may grow this process
 ENDLESS = "WITH RECURSIVE r(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM r) SELECT count(*) FROM r"
 
@@ -66,7 +66,6 @@ READ_ONLY = [
     everywhere("ROLLBACK", "refused", "ROLLBACK"),
     everywhere("EXPLAIN ANALYZE", "refused", "ANALYZE DELETE FROM orders", tool="explain"),
     everywhere("EXPLAIN (ANALYZE)", "refused", "(ANALYZE) DELETE FROM orders", tool="explain"),
-    Attack("EXPLAIN of what only planning takes for ever", "stopped", f"{DOUBLING} SELECT * FROM a30", tool="explain", memory=HEAP),
     everywhere("EXPLAIN of a change", "refused", "DELETE FROM orders", tool="explain"),
     everywhere("a function that deletes", "refused", "SELECT wipe()"),
     Attack("SELECT INTO", "refused", None, "SELECT * INTO z FROM users", "SELECT id INTO @x FROM users LIMIT 1"),
@@ -151,11 +150,11 @@ SIZE = [
         "endless join",
         "stopped",
         "SELECT count(*) FROM " + ", ".join(f"users AS u{place}" for place in range(22)),
-        "SELECT count(*) FROM generate_series(1, 1000000000000)",
+        "SELECT count(*) FROM generate_series(1, 1000000) AS a, generate_series(1, 1000000) AS b",
         "SELECT COUNT(a.seq * b.seq) FROM seq_1_to_1000000 AS a, seq_1_to_1000000 AS b",
     ),
     Attack("memory: a value", "refused", "SELECT zeroblob(1000000000)", "SELECT repeat('x', 2000000000)"),
-    Attack("memory: a value of printf", "stopped", "SELECT printf('%.*c', 300000000, 'x')"),
+    Attack("memory: a value of printf", "stopped", "SELECT printf('%.*c', 2000000000, 'x')"),
     Attack("one endless step", "stopped", "SELECT trim(hex(zeroblob(20000)), replace(hex(randomblob(35000)), '0', '1') || '0')"),
     Attack(
         "memory: a long value",
@@ -280,7 +279,17 @@ WRITES = [
     Attack("execute: a table that is a file", "refused", None, None, "CREATE TABLE z (a INT) ENGINE = CONNECT", tool="execute"),
     Attack("execute: a table without transactions", "refused", None, None, "CREATE TABLE z (a INT) ENGINE = MyISAM", tool="execute"),
 ]
-ATTACKS = [*READ_ONLY, *SETTINGS, *FILES, *LOCKS, *SIZE, *WRITES]
+# Nothing interrupts SQLite's planner. Nobody waits for it, but it fills the heap up to its limit, so this comes last; and its time is
+# over long before a fast processor gets that far.
+PLANNED = Attack(
+    "EXPLAIN of what only planning takes for ever",
+    "stopped",
+    f"{DOUBLING} SELECT * FROM a30",
+    tool="explain",
+    limits=Limits(seconds=0.25),
+    memory=HEAP,
+)
+ATTACKS = [*READ_ONLY, *SETTINGS, *FILES, *LOCKS, *SIZE, *WRITES, PLANNED]
 
 
 def families(attack: Attack) -> list[str]:
@@ -293,6 +302,34 @@ def known(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Shop]]
     (folder / "secret").write_text(SECRET)
     with shops(folder) as found:
         yield found
+
+
+def test_growth_is_seen_below_an_earlier_peak() -> None:
+    bytearray(b"x" * 100 * 2**20)
+    with _growth() as sizes:
+        held = b"x" * 50 * 2**20
+        time.sleep(0.05)
+        del held
+    assert 40 * 2**20 < max(sizes) - sizes[0] < 90 * 2**20
+
+
+def test_values_come_back_as_they_were(known: dict[str, Shop]) -> None:
+    values = ["'; DROP TABLE users; --", "\\", "\\' OR 1=1 -- ", "ä\U0001f600\x01%s", "", 'a"b`c', 7, -2.5, None, True]
+    names = [f"v{place}" for place in range(len(values))]
+    for shop in known.values():
+        sql = "SELECT " + ", ".join(f":{name} AS {name}, :{name} AS again_{name}" for name in names)
+        result = shop.call("query", sql=sql, parameters=dict(zip(names, values, strict=True)))
+        assert result.structured_content is not None, text(result)
+        (row,) = result.structured_content["rows"]
+        assert row[::2] == row[1::2]
+        assert [str(value) for value in row[::2][:6]] == values[:6] and row[12] in (7, "7") and float(row[14]) == -2.5 and row[16] is None
+
+
+def test_every_attack_of_the_issue_is_here() -> None:
+    names = " ".join(attack.name for attack in ATTACKS)
+    for name in ("stacked", "WITH ... INSERT", "ATTACH", "VACUUM INTO", "query_only", "load_extension", "PROGRAM", "recursion", "memory"):
+        assert name in names
+    assert any("pg_read_file" in (attack.postgres or "") for attack in ATTACKS)
 
 
 @pytest.mark.parametrize(("attack", "kind"), [pytest.param(a, kind, id=f"{a.name}-{kind}") for a in ATTACKS for kind in families(a)])
@@ -339,31 +376,3 @@ def _growth() -> Iterator[list[int]]:
         done.set()
         watcher.join()
         sizes.append(_size())
-
-
-def test_growth_is_seen_below_an_earlier_peak() -> None:
-    bytearray(b"x" * 100 * 2**20)
-    with _growth() as sizes:
-        held = b"x" * 50 * 2**20
-        time.sleep(0.05)
-        del held
-    assert 40 * 2**20 < max(sizes) - sizes[0] < 90 * 2**20
-
-
-def test_values_come_back_as_they_were(known: dict[str, Shop]) -> None:
-    values = ["'; DROP TABLE users; --", "\\", "\\' OR 1=1 -- ", "ä\U0001f600\x01%s", "", 'a"b`c', 7, -2.5, None, True]
-    names = [f"v{place}" for place in range(len(values))]
-    for shop in known.values():
-        sql = "SELECT " + ", ".join(f":{name} AS {name}, :{name} AS again_{name}" for name in names)
-        result = shop.call("query", sql=sql, parameters=dict(zip(names, values, strict=True)))
-        assert result.structured_content is not None, text(result)
-        (row,) = result.structured_content["rows"]
-        assert row[::2] == row[1::2]
-        assert [str(value) for value in row[::2][:6]] == values[:6] and row[12] in (7, "7") and float(row[14]) == -2.5 and row[16] is None
-
-
-def test_every_attack_of_the_issue_is_here() -> None:
-    names = " ".join(attack.name for attack in ATTACKS)
-    for name in ("stacked", "WITH ... INSERT", "ATTACH", "VACUUM INTO", "query_only", "load_extension", "PROGRAM", "recursion", "memory"):
-        assert name in names
-    assert any("pg_read_file" in (attack.postgres or "") for attack in ATTACKS)
