@@ -1,14 +1,15 @@
-// Matrices of bytes for many rows: weights as in linear.h's U8, with one float of scale per output and group of 32 inputs, and
-// rows of signed bytes with one per group. Inputs are balanced first: what is multiplied into a column of the matrix is divided
+// Matrices of bytes for many rows: weights in the order of linear.h's U8, as q + TOP_WEIGHT, with one float of scale per output and group of
+// 32 inputs, and rows of signed bytes up to TOP_ACTIVATION with one per group. Inputs are balanced first: what is multiplied into a column of the matrix is divided
 // out of the activations, so that no channel fills the bytes of its group alone. A group that holds a value far beyond the
 // row's others is hot all the same: it gets a second byte per number, and a second pass.
 // As everywhere, a row's result does not depend on the rows beside it.
 
 constexpr int MAX_INPUTS = 8192;
+constexpr float LOW = 2 * TOP_ACTIVATION;  // low bytes to a high one
 // Times the row's root mean square; a lone value of I reaches sqrt(I). Lower costs time and gains no more (MiniLM).
 static inline float very_hot(int inputs) { return std::min(12.f, 0.6f * std::sqrt((float)inputs)); }
 
-struct ByteRow {  // I high bytes, then for each group scale and -128 * sum, then the same for low bytes: I, -128 * sum; flags,
+struct ByteRow {  // I high bytes, then for each group scale and -TOP_WEIGHT * sum, then the same for low bytes: I, sum; flags,
                   // read eight at a time: those behind the last are 0
   int8_t *high;
   float *scale;
@@ -29,16 +30,16 @@ static void balance_group(const float *x, const ByteRow &row, int g, float limit
   const f16v a = load(x), b = load(x + 16);
   const float top = highest(higher(magnitude(a), magnitude(b)));
   const bool hot = top > limit;
-  const f16v inverse = set1(top > 0 ? (hot ? 32512.f : 127.f) / top : 0.f);
-  const i16v qa = to_int(a * inverse), qb = to_int(b * inverse);
-  const i16v ha = hot ? high_bytes(qa) : qa, hb = hot ? high_bytes(qb) : qb;
+  const f16v inverse = set1(top > 0 ? TOP_ACTIVATION / top : 0.f);
+  const i16v ha = to_int(a * inverse), hb = to_int(b * inverse);
   store_bytes(row.high + g * GROUP, ha), store_bytes(row.high + g * GROUP + 16, hb);
-  row.scale[g] = top / 127.f;
-  row.start[g] = -128 * sum_of(ha, hb);
+  row.scale[g] = top / TOP_ACTIVATION;
+  row.start[g] = -TOP_WEIGHT * sum_of(ha, hb);
   row.hot[g] = hot;
-  const i16v la = hot ? minus(qa, shifted_up(ha)) : set1(0), lb = hot ? minus(qb, shifted_up(hb)) : set1(0);
+  const f16v part = set1(hot ? LOW : 0.f);  // what rounding left, at most a half
+  const i16v la = to_int((a * inverse - to_float(ha)) * part), lb = to_int((b * inverse - to_float(hb)) * part);
   store_bytes(row.low + g * GROUP, la), store_bytes(row.low + g * GROUP + 16, lb);
-  row.low_start[g] = hot ? -128 * sum_of(la, lb) : 0;
+  row.low_start[g] = -TOP_WEIGHT * sum_of(la, lb);
 }
 
 // BALANCE  p: x [T, I], out rows, balance [I]  n: T, I, bytes per row, stride of x, activation (-1: none)
@@ -83,7 +84,7 @@ static inline void add_bytes(f16v (*sum)[V], const ByteBlock &b, const ByteRow &
   i16v acc[R][V];
   for (int r = 0; r < R; r++)
     for (int v = 0; v < V; v++) acc[r][v] = set1(of_row(start + g, r, b.stride));
-  dot_blocks_u8<R, V>(acc, b.w + g * 512, b.next(), (const uint8_t *)x + g * GROUP, b.stride);
+  dot_blocks<R, V>(acc, b.w + g * 512, b.next(), (const uint8_t *)x + g * GROUP, b.stride);
   for (int v = 0; v < V; v++) {
     const f16v d = load(b.scales + v * b.next_scales() + g * 16);
     for (int r = 0; r < R; r++) sum[r][v] = fmadd(to_float(acc[r][v]), d * set1(scale * of_row(first.scale + g, r, b.stride)), sum[r][v]);
@@ -108,10 +109,10 @@ template <int R, int V>
   for (int g = 0; g < b.inputs / GROUP; g++) {
     int hot = 0;
     for (int r = 0; r < R; r++) hot += of_row(first.hot + g, r, b.stride);
-    if (2 * hot >= R) add_bytes<R, V>(sum, b, first, g, first.low, first.low_start, 1 / 256.f);
+    if (2 * hot >= R) add_bytes<R, V>(sum, b, first, g, first.low, first.low_start, 1 / LOW);
     for (int r = 0; 2 * hot < R && r < R; r++) {
       const ByteRow row((uint8_t *)first.high + (int64_t)r * b.stride, b.inputs);
-      if (row.hot[g]) add_bytes<1, V>(sum + r, b, row, g, row.low, row.low_start, 1 / 256.f);
+      if (row.hot[g]) add_bytes<1, V>(sum + r, b, row, g, row.low, row.low_start, 1 / LOW);
     }
   }
   for (int r = 0; r < R; r++)

@@ -76,6 +76,11 @@ class Library:
         """Size of one row of activations, as a matrix of that format wants it."""
         return self._library.stoa_row_bytes(self._level, inputs, format)
 
+    @property
+    def top_weight(self) -> int:
+        """Largest number in a matrix of bytes (bytes.h)."""
+        return self._library.stoa_top_weight(self._level)
+
     def run(self, op: Op) -> None:
         op.pack_into(self._buffer, 0)
         self._library.stoa_run(self._pool, self._one, 1)

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from engine.embedded.kernels.library import GROUP
-from models.quant import Grouped, Weight, quantize
+from models.quant import Grouped, Weight
 
 LANES = 16
 BF16 = 16  # the format's number; the other two are called by their bits
@@ -25,7 +25,7 @@ class Packed:
 
 @dataclass(frozen=True, eq=False)
 class Bytes:
-    """What bytes.h multiplies: `data` as in format 8, float32 `scales` [O/16, G, 16], and `balance` [I], by which each
+    """What bytes.h multiplies: `data` in the order of format 8, float32 `scales` [O/16, G, 16], and `balance` [I], by which each
     input is multiplied before it is rounded. `outputs` counts the padding."""
 
     inputs: int
@@ -51,14 +51,17 @@ def pack(weight: Weight) -> Packed:
     return _pack_grouped(weight) if weight.bits == 4 or _symmetric(weight) else _pack_bf16(weight.dequantize())
 
 
-def pack_bytes(weight_OI: Tensor) -> Bytes:
-    """In 8 bits. Between columns and inputs the square root of a column's root mean square is moved, so that neither
-    weights nor activations bear all of the range (after Xiao et al. 2022, arXiv 2211.10438, who look at activations too)."""
+def pack_bytes(weight_OI: Tensor, top: int) -> Bytes:
+    """In numbers up to `top`, which is `Library.top_weight`. Between columns and inputs the square root of a column's root mean
+    square is moved, so that neither weights nor activations bear all of the range (after Xiao et al. 2022, arXiv 2211.10438, who
+    look at activations too)."""
     root_I = weight_OI.float().square().mean(0).sqrt()
     balance_I = torch.where(root_I > 0, root_I, 1).sqrt()
-    grouped = _pack_grouped(quantize(weight_OI.float() / balance_I, 8))
-    assert grouped.scales is not None
-    return Bytes(grouped.inputs, grouped.outputs, grouped.data, grouped.scales.float(), balance_I)
+    w_OGS = (weight_OI.float() / balance_I).unflatten(1, (-1, GROUP))
+    scale_OG = w_OGS.abs().amax(-1) / top
+    q_OGS = torch.round(w_OGS / torch.where(scale_OG > 0, scale_OG, 1)[..., None]) + top
+    data = _by_quads(q_OGS.to(torch.uint8).flatten(1)).contiguous()
+    return Bytes(weight_OI.shape[1], _up(len(weight_OI)), data, _by_block(scale_OG).contiguous(), balance_I)
 
 
 def _symmetric(weight: Grouped) -> bool:
@@ -68,8 +71,7 @@ def _symmetric(weight: Grouped) -> bool:
 
 def _pack_grouped(weight: Grouped) -> Packed:
     bits, (outputs, inputs) = weight.bits, weight.shape
-    q_BLGQ4 = _pad(weight.q_OI).view(-1, LANES, inputs // GROUP, 8, 4)  # block, lane, group, quad of inputs
-    q_BGQL4 = q_BLGQ4.permute(0, 2, 3, 1, 4)
+    q_BGQL4 = _by_quads(weight.q_OI)
     data = (q_BGQL4[:, :, :4] | (q_BGQL4[:, :, 4:] << 4)) if bits == 4 else q_BGQL4
     scale_BGL = _by_block(weight.scale_OG)
     scales = torch.stack([scale_BGL, _by_block(weight.low_OG)], 2) if bits == 4 else scale_BGL
@@ -80,6 +82,11 @@ def _pack_bf16(weight_OI: Tensor) -> Packed:
     outputs, inputs = weight_OI.shape
     w_BLP2 = _pad(weight_OI.to(torch.bfloat16)).view(-1, LANES, inputs // 2, 2)
     return Packed(BF16, inputs, _up(outputs), w_BLP2.transpose(1, 2).contiguous(), None)
+
+
+def _by_quads(q_OI: Tensor) -> Tensor:
+    """[block, group, quad of inputs, lane, 4]"""
+    return _pad(q_OI).view(-1, LANES, q_OI.shape[1] // GROUP, 8, 4).permute(0, 2, 3, 1, 4)
 
 
 def _by_block(x_OG: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ struct i16v {  // sixteen int32, or 64 bytes
 constexpr int LINEAR_TILE = 5, ATTEND_TILE = 6;
 constexpr int beside(int rows) { return rows == 1 ? 4 : rows <= 3 ? 2 : 1; }
 constexpr int WIDE_ROWS = 5, WIDE = 1;    // the same for bf16: so many rows of so many blocks of sixteen outputs
-constexpr int BYTES_ROWS = 5, BYTES = 1;  // and for bytes
+constexpr int BYTES_ROWS = 4, BYTES = 1;  // and for bytes
 
 static inline f16v operator+(f16v a, f16v b) { return {_mm256_add_ps(a.lo, b.lo), _mm256_add_ps(a.hi, b.hi)}; }
 static inline f16v operator-(f16v a, f16v b) { return {_mm256_sub_ps(a.lo, b.lo), _mm256_sub_ps(a.hi, b.hi)}; }

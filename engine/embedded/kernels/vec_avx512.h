@@ -86,9 +86,11 @@ static inline void dot_u8(i16v *acc, const uint8_t *w, const uint8_t *x, int str
   dot_group<R>(acc, q, x, stride);
 }
 
+constexpr int TOP_WEIGHT = 127, TOP_ACTIVATION = 127;  // in bytes.h
+
 // V blocks side by side: those behind the first begin `next` bytes further on.
 template <int R, int V>
-static inline void dot_blocks_u8(i16v (*acc)[V], const uint8_t *w, int64_t next, const uint8_t *x, int64_t stride) {
+static inline void dot_blocks(i16v (*acc)[V], const uint8_t *w, int64_t next, const uint8_t *x, int64_t stride) {
 #pragma GCC unroll 8
   for (int j = 0; j < 8; j++) {
     i16v q[V];
