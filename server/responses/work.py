@@ -39,7 +39,7 @@ class Work:
     async def events(self, watch: Watch) -> AsyncGenerator[Json]:
         """What happens, in the words of this API and without numbers. The last one (ENDINGS) has the whole Response, also what
         `include` does not ask for. Closing it aborts everything. Raises ApiError."""
-        teller = Teller(self.record, self.plan.served.text, logprobs=LOGPROBS in self.include)
+        teller = Teller(self.record, self.plan.served.text, logprobs=LOGPROBS in self.include, summary=self.draft.summary is not None)
         async with aclosing(self.plan.run(watch)) as arriving:
             async for _, event in arriving:
                 for told in teller.hear(event):

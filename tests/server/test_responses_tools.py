@@ -275,3 +275,37 @@ def test_thoughts() -> None:
         it.post(input=[{"role": "user", "content": HELLO}, thoughts, message, {"role": "user", "content": "Sure?"}], store=False)
     assert engine.requests[1].tokens == engine.requests[2].tokens
     assert it.ask("GET", f"/{told[-1]['response']['id']}")["output"][0]["encrypted_content"] is None
+
+
+@pytest.mark.parametrize("summary", ["auto", "detailed"])
+def test_thoughts_as_a_summary(summary: str) -> None:
+    it, engine = thinking("<think>Hm, hm.</think>\n\nParis.", "Sure.", "Sure.")
+    told = it.stream(input=HELLO, reasoning={"summary": summary})
+    parts = [event for event in told if "summary_index" in event]
+    reasoning, message = checked(told[-1]["response"])["output"]
+    assert reasoning["summary"] == [{"type": "summary_text", "text": "Hm, hm."}] and reasoning["content"][0]["text"] == "Hm, hm."
+    assert told[-1]["response"]["reasoning"] == told[0]["response"]["reasoning"] == {"effort": None, "summary": summary}
+    assert parts[0]["type"] == "response.reasoning_summary_part.added" and parts[0]["part"] == {"type": "summary_text", "text": ""}
+    assert "".join(event["delta"] for event in parts if event["type"] == "response.reasoning_summary_text.delta") == "Hm, hm."
+    done, end = parts[-2:]
+    assert (done["type"], done["text"]) == ("response.reasoning_summary_text.done", "Hm, hm.")
+    assert (end["type"], end["part"]) == ("response.reasoning_summary_part.done", reasoning["summary"][0]) and "status" not in end
+    assert {(event["item_id"], event["output_index"]) for event in parts} == {(reasoning["id"], 0)}
+    for thoughts in (reasoning, {**reasoning, "summary": []}):  # they are read once
+        it.post(input=[{"role": "user", "content": HELLO}, thoughts, message, {"role": "user", "content": "Sure?"}], store=False)
+    assert engine.requests[1].tokens == engine.requests[2].tokens
+
+
+def test_a_summary_that_is_cut_off() -> None:
+    it, _ = thinking("<think>" + "Hm, " * 100)
+    told = it.stream(input=HELLO, reasoning={"summary": "auto"}, max_output_tokens=20)
+    (end,) = [event for event in told if event["type"] == "response.reasoning_summary_part.done"]
+    assert end["status"] == "incomplete" and end["part"]["text"].startswith("Hm, Hm,") and kinds(told)[-1] == "incomplete"
+    assert told[-1]["response"]["output"][0]["summary"] == [end["part"]]
+
+
+def test_whoever_asks_for_no_summary_gets_none() -> None:
+    it, _ = thinking("<think>Hm, hm.</think>\n\nParis.")
+    assert it.post(input=HELLO)["output"][0]["summary"] == []
+    for name, value in (("summary", "concise"), ("generate_summary", "auto")):
+        assert it.post(input=HELLO, reasoning={name: value}, status=400)["param"] == f"reasoning.{name}"
