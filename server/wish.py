@@ -62,6 +62,11 @@ class FileSearch:
     weights: Weights | None = None
     rerank: bool = True
 
+    @property
+    def named(self) -> bool:
+        """Whether the client has asked for it."""
+        return bool(self.stores)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ToolFilter:

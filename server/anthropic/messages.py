@@ -43,7 +43,7 @@ def endpoints(house: House) -> list[Endpoint]:
 
 
 async def answer(call: Call, body: wire.MessagesRequest, send: Send, watch: Watch) -> None:
-    plan = await prepare(call.served, to_wish(body, _labels(call)), Caller(owner=call.owner))
+    plan = await prepare(call.served, to_wish(call.served, body), Caller(owner=call.owner))
     if body.stream:
         await send_events(send, stream(plan, watch))
     else:
@@ -52,7 +52,7 @@ async def answer(call: Call, body: wire.MessagesRequest, send: Send, watch: Watc
 
 async def count(call: Call, body: wire.CountRequest, send: Send) -> None:
     """Without documents and the tools of MCP servers: what these bring is only known when they are asked."""
-    plan = await prepare(call.served, to_count(body, _labels(call)), Caller(owner=call.owner))
+    plan = await prepare(call.served, to_count(call.served, body), Caller(owner=call.owner))
     counted = out.TokenCount(input_tokens=len(plan.opening.prompt.tokens))
     await send_json(send, 200, counted.model_dump_json().encode())
 
@@ -89,10 +89,6 @@ async def _told(happening: AsyncGenerator[tuple[int, Event]], blocks: Blocks) ->
     async for _, event in happening:
         for told in blocks.events(event):
             yield told
-
-
-def _labels(call: Call) -> tuple[str, ...]:
-    return call.served.host.labels if call.served.host else ()
 
 
 def _message(plan: Plan) -> Json:

@@ -9,23 +9,25 @@ from server.anthropic import request as wire
 from server.anthropic.sayings import sayings
 from server.conversation import Named, Tool, ToolChoice
 from server.errors import bad
+from server.grounding import standing
 from server.openai.tools import FileSearchTool
+from server.served import Served
 from server.tool_wishes import to_search
 from server.wish import Fields, FileSearch, McpTools, Options, ToolFilter, Wish
 
 SCHEME = "stoa://"  # of the operator's MCP servers: no other can be named
 
 
-def to_wish(body: wire.MessagesRequest, labels: Sequence[str]) -> Wish:
-    """`labels`: of the operator's MCP servers. Raises ApiError for what cannot be honoured."""
+def to_wish(served: Served, body: wire.MessagesRequest) -> Wish:
+    """Raises ApiError for what cannot be honoured."""
     knobs = Options(temperature=body.temperature, top_p=body.top_p, top_k=body.top_k)
-    return replace(to_count(body, labels), knobs=knobs, stops=tuple(body.stop_sequences or ()), limit=body.max_tokens)
+    return replace(to_count(served, body), knobs=knobs, stops=tuple(body.stop_sequences or ()), limit=body.max_tokens)
 
 
-def to_count(body: wire.CountRequest, labels: Sequence[str]) -> Wish:
+def to_count(served: Served, body: wire.CountRequest) -> Wish:
     """What the model would read. Raises ApiError."""
-    said, tools = sayings(body), body.tools or []
-    search, at = _search(tools)
+    said, tools, labels = sayings(body), body.tools or [], served.host.labels if served.host else ()
+    search, at = _search(served, tools, body.tool_choice)
     return Wish(
         model=body.model,
         sayings=said.said,
@@ -48,15 +50,16 @@ def _tool(tool: wire.CustomTool, at: str) -> Tool:
     return Tool(name=tool.name, description=tool.description or "", parameters=tool.input_schema, field=at)
 
 
-def _search(tools: Sequence[wire.Tool]) -> tuple[FileSearch | None, str]:
+def _search(served: Served, tools: Sequence[wire.Tool], choice: wire.ToolChoice | None) -> tuple[FileSearch | None, str]:
     """And the field that it stands in."""
     found = [(i, tool) for i, tool in enumerate(tools) if isinstance(tool, FileSearchTool)]
     if not found:
-        return None, "tools.0"
+        return standing(served), "tools.0"
     if len(found) > 1:
         raise bad(f"tools.{found[1][0]}", f"tools.{found[1][0]}: there can only be one file_search")
     at = f"tools.{found[0][0]}"
-    return to_search(found[0][1], at), at
+    search = to_search(found[0][1], at)
+    return None if isinstance(choice, wire.ChoiceNone) else search, at
 
 
 def _servers(body: wire.CountRequest, labels: Sequence[str]) -> tuple[McpTools, ...]:

@@ -10,10 +10,11 @@ from server.anthropic.blocks import Blocks
 from server.anthropic.whole import Content
 from server.calls import CallDelta
 from server.events import Ended, Event
+from server.grounding import SILENCE
 from server.reply import Piece
 from tests.server.anthropic_world import ADD, LOUD, TEXT, USER, post, read
 from tests.server.fakes import calling
-from tests.server.test_grounding import DRAGONS, KNOWN, STORE
+from tests.server.test_grounding import DRAGONS, KNOWN, QUESTION, STORE, filled
 
 # tools of the client's
 
@@ -156,6 +157,18 @@ def test_only_tools_that_are_switched_on_are_shown() -> None:
     assert "loud__" not in read(engine)
 
 
+@pytest.mark.parametrize("choice", [None, {"type": "auto"}, {"type": "none"}])
+def test_a_default_store_grounds_plain_clients(choice: Any) -> None:
+    known, _ = filled({"dragons.txt": DRAGONS}, default_store="docs")
+    body = {"messages": [{"role": "user", "content": QUESTION}], "tools": [ADD], "tool_choice": choice}
+    answer, engine = post("Dragons live for nine hundred years.", **body, given={"known": known})
+    assert DRAGONS in read(engine) and answer["content"][0]["citations"]
+    answer, _ = post("Hello!", messages=[{"role": "user", "content": "hi"}], given={"known": known})
+    assert answer["content"][0]["text"] == "Hello!"
+    answer, _ = post("Hello!", messages=[{"role": "user", "content": "Who was Zeppelin?"}], given={"known": known})
+    assert answer["content"][0]["text"] == SILENCE
+
+
 def test_answers_out_of_documents_are_cited() -> None:
     search = {"type": "file_search", "vector_store_ids": [STORE]}
     asked = [{"role": "user", "content": "how long do dragons live in Norway?"}]
@@ -171,5 +184,6 @@ def test_answers_out_of_documents_are_cited() -> None:
     )
     told, _ = post("Dragons live for nine hundred years.", stream=True, **body)
     assert [one["delta"]["citation"] for one in told if one.get("delta", {}).get("type") == "citations_delta"] == [cited]
+    assert DRAGONS not in read(post("Long.", **body, tool_choice={"type": "none"})[1])
     back = [*asked, {"role": "assistant", "content": answer["content"]}, asked[0]]
     assert post("Nine hundred years.", **{**body, "messages": back})[0]["stop_reason"] == "end_turn"

@@ -5,12 +5,13 @@ from typing import Any
 
 import pytest
 
+from server.grounding import SILENCE
 from server.host.api import Fault
 from server.responses.teller import error
 from tests.server.fake_host import FakeHost, tool
 from tests.server.fakes import FakeEngine, ask, calling, client, ready, text, turns
 from tests.server.responses_world import HELLO, URL, WEATHER, World, checked, events, kinds, new_archive, replayed, said, world
-from tests.server.test_grounding import DRAGONS, KNOWN, QUESTION, STORE
+from tests.server.test_grounding import DRAGONS, KNOWN, QUESTION, STORE, filled
 
 LOUD: dict[str, Any] = {"type": "mcp", "server_label": "loud"}
 SEARCH: dict[str, Any] = {"type": "file_search", "vector_store_ids": [STORE]}
@@ -233,6 +234,19 @@ def test_a_search() -> None:
     assert it.ask("GET", f"/{id}?include=file_search_call.results")["output"][0] == search
     plain = it.post(input=QUESTION, tools=[SEARCH])
     assert plain["output"][0]["results"] is None and plain["output"][1]["content"][0]["annotations"]
+
+
+@pytest.mark.parametrize("choice", [None, "auto", "none"])
+def test_a_default_store_grounds_plain_clients(choice: str | None) -> None:
+    known, _ = filled({"dragons.txt": DRAGONS}, default_store="docs")
+    it = world("Nine hundred years.", "Hello!", knowledge=known)
+    search, message = it.post(input=QUESTION, tools=[WEATHER], tool_choice=choice)["output"]
+    assert search["queries"] == [QUESTION] and DRAGONS in it.prompts[0] and message["content"][0]["annotations"]
+    assert said(it.post(input="hi", tool_choice=choice)) == "Hello!"
+    assert said(it.post(input="Who was Zeppelin?", tool_choice=choice)) == SILENCE
+    none = {"type": "file_search", "vector_store_ids": [known.store.store_named("", "docs").id]}
+    assert it.post(input=QUESTION, tools=[none], tool_choice="none")["output"][0]["type"] == "message" and DRAGONS not in it.prompts[-1]
+    assert it.post(input=QUESTION, tool_choice="required", status=400)["param"] == "tool_choice"
 
 
 def test_a_search_beside_functions() -> None:
