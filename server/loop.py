@@ -7,7 +7,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, replace
 
 from server.answer import Answer, Scene
-from server.approvals import matches
+from server.approvals import holds, matches
 from server.calling import Ledger
 from server.conversation import Named, Saying
 from server.errors import Blame, bad
@@ -171,8 +171,7 @@ def _expect_tools(served: Served, wish: Wish) -> None:
 
 
 def _offers(server: McpTools, call: Pending) -> bool:
-    names = server.allowed.names if server.allowed else None
-    return server.label == call.label and (names is None or call.name in names)
+    return server.label == call.label and (server.allowed is None or holds(server.allowed, call.name))
 
 
 def _expect_names(wish: Wish) -> None:

@@ -1,5 +1,5 @@
-"""What a message asks for. A follow-up ("And when was he born?") as a question that can be searched for on its own. The chat model writes it; what it
-writes is only used if it adds no word of its own, and always beside the question as it was asked."""
+"""Whether a message asks for anything; and a follow-up ("And when was he born?") as a question that can be searched for on its own.
+The chat model writes it; what it writes is only used if it adds no word of its own, and always beside the question as it was asked."""
 
 import asyncio
 import re

@@ -70,9 +70,10 @@ class FileSearch:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ToolFilter:
-    """What both say (None: nothing) of a tool must be true."""
+    """What all say (None: nothing) of a tool must be true."""
 
     names: frozenset[str] | None = None
+    but: frozenset[str] = frozenset()  # the names of those that are left out
     read_only: bool | None = None
 
 

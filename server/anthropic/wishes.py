@@ -13,6 +13,7 @@ from server.grounding import standing
 from server.openai.tools import FileSearchTool
 from server.served import Served
 from server.tool_wishes import to_search
+from server.toolbox import visible
 from server.wish import Fields, FileSearch, McpTools, Options, ToolFilter, Wish
 
 SCHEME = "stoa://"  # of the operator's MCP servers: no other can be named
@@ -28,15 +29,17 @@ def to_count(served: Served, body: wire.CountRequest) -> Wish:
     """What the model would read. Raises ApiError."""
     said, tools, labels = sayings(body), body.tools or [], served.host.labels if served.host else ()
     search, at = _search(served, tools, body.tool_choice)
+    mine = tuple(_tool(tool, f"tools.{i}") for i, tool in enumerate(tools) if isinstance(tool, wire.CustomTool))
+    servers = _servers(body, labels)
     return Wish(
         model=body.model,
         sayings=said.said,
         form=_form(body.output_config),
         effort=_effort(body),
-        tools=tuple(_tool(tool, f"tools.{i}") for i, tool in enumerate(tools) if isinstance(tool, wire.CustomTool)),
-        servers=_servers(body, labels),
+        tools=mine,
+        servers=servers,
         search=search,
-        choice=_choice(body.tool_choice),
+        choice=_choice(body.tool_choice, mine, servers),
         parallel=not getattr(body.tool_choice, "disable_parallel_tool_use", False),
         earlier=tuple(said.hosted),
         read=said.cited,
@@ -95,34 +98,39 @@ def _server(server: wire.McpServer, at: str, wanted: tuple[str, wire.McpToolset]
         raise bad(f"{at}.tool_configuration", f"{at}.tool_configuration: {wanted[0]} says already which tools are wanted")
     if asked is not None and asked.enabled is False:
         return None
-    allowed = _enabled(*wanted) if wanted else _names(asked.allowed_tools if asked else None)
+    allowed = _enabled(wanted[1]) if wanted else _names(asked.allowed_tools if asked else None)
     return McpTools(label=server.name, field=at, allowed=allowed)
 
 
-def _enabled(at: str, tools: wire.McpToolset) -> ToolFilter | None:
+def _enabled(tools: wire.McpToolset) -> ToolFilter:
+    """What `configs` does not say of a tool, default_config does."""
     configs = tools.configs or {}
-    if not tools.default_config.enabled:
-        return _names([name for name, config in configs.items() if config.enabled])
-    if off := [name for name, config in configs.items() if not config.enabled]:
-        field = f"{at}.configs.{off[0]}.enabled"
-        raise bad(field, f"{field}: switch all off by default_config, and those on that are wanted")
-    return None
+    if tools.default_config.enabled is False:
+        return ToolFilter(names=frozenset(name for name, config in configs.items() if config.enabled))
+    return ToolFilter(but=frozenset(name for name, config in configs.items() if config.enabled is False))
 
 
 def _names(given: Sequence[str] | None) -> ToolFilter | None:
     return None if given is None else ToolFilter(names=frozenset(given))
 
 
-def _choice(asked: wire.ToolChoice | None) -> ToolChoice:
+def _choice(asked: wire.ToolChoice | None, mine: Sequence[Tool], servers: Sequence[McpTools]) -> ToolChoice:
     match asked:
         case wire.ChoiceAny():
             return "required"
         case wire.ChoiceTool():
-            return Named(names=(asked.name,))
+            return Named(names=_called(asked.name, mine, servers))
         case wire.ChoiceNone():
             return "none"
         case _:
             return "auto"
+
+
+def _called(name: str, mine: Sequence[Tool], servers: Sequence[McpTools]) -> tuple[str, ...]:
+    """What the model knows it by. Which tools the servers have is not known yet: it is any of theirs that has the name."""
+    if not servers or any(tool.name == name for tool in mine):
+        return (name,)
+    return tuple(visible(server.label, name) for server in servers)
 
 
 def _form(asked: wire.OutputConfig | None) -> Grammar | None:
