@@ -88,13 +88,15 @@ class Policy:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class McpTools:
-    """Tools of one of the operator's MCP servers. `field`: where the request names it ("tools.1")."""
+    """Tools of one of the operator's MCP servers. `field`: where the request names it ("tools.1"). `about`: what the model is told of
+    the server."""
 
     label: str
     field: str
     allowed: ToolFilter | None = None  # None: all
     policy: Policy = Policy()
     listed: bool = False  # the client has been told the list already
+    about: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -209,6 +209,16 @@ def test_choosing_a_server() -> None:
     assert it.post(input=HELLO, tools=[LOUD], tool_choice=none, status=400)["param"] == "tool_choice"
 
 
+def test_a_server_is_described_to_the_model() -> None:
+    it, _ = hosted("ok")
+    described = {**LOUD, "server_description": "Shouts at the neighbours"}
+    answer = it.post(input=HELLO, tools=[described])
+    assert it.prompts[0].count("Shouts at the neighbours") == 1 and answer["tools"] == [described]
+    assert it.ask("POST", "/input_tokens", json={"input": HELLO, "tools": [described]})["input_tokens"] == answer["usage"]["input_tokens"]
+    long = {**LOUD, "server_description": "a" * 1025}
+    assert it.post(input=HELLO, tools=[long], status=400)["param"] == "tools.0.server_description"
+
+
 def test_how_many_tokens_with_a_server() -> None:
     it, _ = hosted("ok")
     counted = it.ask("POST", "/input_tokens", json={"input": HELLO, "tools": [LOUD]})["input_tokens"]
