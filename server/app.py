@@ -187,7 +187,7 @@ def _middleware(house: House) -> list[Middleware]:
         allow_origins=origins,
         allow_methods=["GET", "POST", "DELETE"],
         allow_headers=["authorization", "content-type", "x-request-id", *ANTHROPIC_HEADERS, *MCP_HEADERS],
-        expose_headers=["x-request-id", "mcp-session-id"],
+        expose_headers=["x-request-id", "request-id", "mcp-session-id"],
     )
     return [Middleware(Observe, house=house), *([cors] if origins else []), Middleware(Door, house=house)]
 
@@ -197,5 +197,5 @@ async def _http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     missing = f"there is no {request.method} {request.url.path}"
     told = ApiError(error.status_code, missing, code={404: "not_found", 405: "method_not_allowed"}.get(error.status_code))
-    body = errors.told(told) if errors.is_ours(request.url.path) else told.body()
+    body = errors.told(told, request.scope["request_id"]) if errors.is_ours(request.url.path) else told.body()
     return Response(body, error.status_code, headers=error.headers, media_type="application/json")

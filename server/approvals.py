@@ -4,9 +4,13 @@ from server.host.api import HostedTool
 from server.wish import Policy, ToolFilter
 
 
+def holds(wanted: ToolFilter, name: str) -> bool:
+    """Whether a tool may have this name."""
+    return name not in wanted.but and (wanted.names is None or name in wanted.names)
+
+
 def matches(tool: HostedTool, wanted: ToolFilter) -> bool:
-    named = wanted.names is None or tool.name in wanted.names
-    return named and (wanted.read_only is None or wanted.read_only == tool.read_only)
+    return holds(wanted, tool.name) and (wanted.read_only is None or wanted.read_only == tool.read_only)
 
 
 def needed(tool: HostedTool, policy: Policy, *, tainted: bool) -> bool:

@@ -29,6 +29,7 @@ class Call:
     served: Served
     owner: str  # hex SHA-256 of the caller's key; "" where the server has none
     path: Mapping[str, str]
+    request: str = ""  # its id
 
     @property
     def knowledge(self) -> Knowledge:

@@ -32,10 +32,10 @@ def wish(served: Served, body: wire.ChatRequest) -> Wish:
     """Raises ApiError for what cannot be honoured."""
     given = _tools(body)
     choice = _choice(body, given)
-    if choice == "none":
-        given.search = None
-    elif not any(isinstance(tool, FileSearchTool) for tool in body.tools or ()):
+    if not any(isinstance(tool, FileSearchTool) for tool in body.tools or ()):
         given.search = standing(served)
+    elif choice == "none":
+        given.search = None
     if body.include and given.search is None:
         raise bad("include", "include: without the file_search tool nothing is searched")
     return Wish(

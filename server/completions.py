@@ -129,7 +129,7 @@ async def _whole(plan: Plan, watch: Watch) -> wire.CompletionResponse:
             whole[index].answer += piece.answer
             whole[index].logged += piece.logged
             whole[index].end = piece.end
-            if piece.usage:
+            if piece.end and piece.usage:
                 tally.add(index, piece.usage, 0)
     choices = [_choice(plan, i, piece) for i, piece in enumerate(whole)]
     return wire.CompletionResponse(id=plan.id, created=plan.created, model=plan.served.names[0], choices=choices, usage=tally.usage())
@@ -152,7 +152,7 @@ async def _events(plan: Plan, watch: Watch) -> AsyncGenerator[bytes]:
             text, logprobs = json.dumps(echoes.pop(index, "") + piece.answer), _logged(plan, index, piece.logged)
             choice = f'{{"index":{index},"text":{text},"logprobs":{logprobs},"finish_reason":{json.dumps(piece.end)}}}'
             yield f'{head},"choices":[{choice}]{tail}'.encode()
-            if piece.usage:
+            if piece.end and piece.usage:
                 tally.add(index, piece.usage, 0)
     if plan.usage:
         yield f'{head},"choices":[],"usage":{tally.usage().model_dump_json()}}}\n\n'.encode()

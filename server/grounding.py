@@ -19,7 +19,7 @@ from server.conversation import Saying, ToolResult, User
 from server.errors import ApiError, bad
 from server.knowledge import Knowledge
 from server.passages import fence, fitting, prompt
-from server.rewrite import Turn, talk
+from server.rewrite import Turn, small_talk, talk
 from server.search import expect_alive
 from server.served import Served
 from server.text import Text
@@ -38,6 +38,7 @@ class Lookup:
     search: Search  # its queries are not known yet
     knowledge: Knowledge
     judged: bool  # the client has said from which score on a hit counts
+    chat: bool  # where nothing is found, the model answers out of itself
 
     @property
     def question(self) -> str:
@@ -63,7 +64,9 @@ class Grounds:
 
 
 def standing(served: Served) -> FileSearch | None:
-    """The search in the server's default store, where there is one: for requests that name no store."""
+    """The search in the server's default store, where there is one: for requests without a search of their own. It is the server's
+    affair: what a client says of its tools does not concern it, and what it asks nobody to look up is not refused. Where nothing is
+    found a question is answered with SILENCE, as with a search of the client's, and small talk by the model."""
     return FileSearch(stores=()) if served.knowledge and served.knowledge.default_store else None
 
 
@@ -74,6 +77,8 @@ async def lookup(served: Served, wish: Wish, owner: str) -> Lookup | None:
     knowledge, turns = expect_knowledge(served), talk(wish.sayings)
     asks = isinstance(wish.sayings[-1], User | ToolResult) if wish.sayings else False
     if not asks or not turns or not turns[-1].text.strip():
+        if not wanted.named:
+            return None
         field = wish.fields.messages
         raise bad(field, f"{field}: the last one must be a question of the user's, to be looked up in the documents")
     search = Search(
@@ -85,7 +90,8 @@ async def lookup(served: Served, wish: Wish, owner: str) -> Lookup | None:
         weights=wanted.weights,
         rerank=wanted.rerank,
     )
-    return Lookup(turns, search, knowledge, wanted.threshold is not None)
+    chat = not wanted.named and small_talk(turns[-1].text)
+    return Lookup(turns, search, knowledge, judged=wanted.threshold is not None, chat=chat)
 
 
 async def ground(found: Lookup, queries: tuple[str, ...], field: str) -> Grounds:

@@ -30,7 +30,7 @@ class Observe:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        request_id = _request_id(Headers(scope=scope))
+        request_id = scope["request_id"] = _request_id(Headers(scope=scope))
         begun, status = time.perf_counter(), 0
 
         async def observed(message: Message) -> None:
@@ -71,7 +71,7 @@ class Observe:
 async def _send_error(scope: Scope, send: Send, error: ApiError) -> None:
     """In the shape of the API that was called."""
     if is_ours(scope["path"]):
-        await send_json(send, error.status, told(error), error.headers)
+        await send_json(send, error.status, told(error, scope["request_id"]), error.headers)
     else:
         await send_error(send, error)
 
@@ -130,4 +130,4 @@ def is_loopback(host: str) -> bool:
 
 def _request_id(headers: Headers) -> str:
     given = headers.get("x-request-id", "")
-    return given if REQUEST_ID.fullmatch(given) else f"req-{uuid4().hex}"
+    return given if REQUEST_ID.fullmatch(given) else f"req_{uuid4().hex}"

@@ -37,7 +37,7 @@ PARAMETERS = {
 
 def call(house: House, scope: Scope) -> Call:
     """Raises ApiError 503 unless requests are taken."""
-    return Call(house.open(), scope["owner"], scope.get("path_params", {}))
+    return Call(house.open(), scope["owner"], scope.get("path_params", {}), scope["request_id"])
 
 
 def parameters(path: str) -> dict[str, str]:

@@ -7,7 +7,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, replace
 
 from server.answer import Answer, Scene
-from server.approvals import matches
+from server.approvals import holds, matches
 from server.calling import Ledger
 from server.conversation import Named, Saying
 from server.errors import Blame, bad
@@ -76,7 +76,7 @@ class Plan:
             yield 0, Searching(queries=asking)
             found = await self._found(self.lookup, asking)
             yield 0, Searched(queries=asking, hits=found.hits)
-            scene = self._grounded(scene, found)
+            scene = self._grounded(scene, found, chat=self.lookup.chat)
         box = scene.toolbox
         for asked in self.wish.servers:
             if not asked.listed:
@@ -96,11 +96,14 @@ class Plan:
         grounds = await ground(lookup, asking, field)
         return fitted(grounds, self.served.text, context, len(self.opening.prompt.tokens), self.wish.limit, field)
 
-    def _grounded(self, scene: Scene, found: Grounds) -> Scene:
-        """Nothing found: the answer is that, unless it must have a form or there are tools that may know more."""
+    def _grounded(self, scene: Scene, found: Grounds, *, chat: bool) -> Scene:
+        """Nothing found: the answer is that, unless it is but `chat`, must have a form, or there are tools to call that may know more."""
+        if not found.hits and chat:
+            return scene
         if found.hits or self.wish.form is not None:
             return replace(scene, grounds=found, sayings=grounded(self.sayings, found), opening=None)
-        return scene if self.wish.tools or self.wish.servers else replace(scene, grounds=found)
+        asks = (self.wish.tools or self.wish.servers) and self.wish.choice != "none"
+        return scene if asks else replace(scene, grounds=found)
 
     async def _listed(self, asked: McpTools) -> Listed:
         assert self.served.host is not None  # `prepare` has seen to it
@@ -162,14 +165,13 @@ def _expect_tools(served: Served, wish: Wish) -> None:
         mine = {tool.name for tool in wish.tools}
         open_to = tuple(all_of(server.label)[:-1] for server in wish.servers)
         unknown = [name for name in names if name not in mine and not name.startswith(open_to)]
-        if unknown or not (wish.tools or wish.servers or wish.search):
+        if unknown or not (wish.tools or wish.servers or (wish.search and wish.search.named)):
             told = f"there is no tool {unknown[0]!r}" if unknown else "no tool is given that could be required"
             raise bad(fields.tool_choice, f"{fields.tool_choice}: {told}")
 
 
 def _offers(server: McpTools, call: Pending) -> bool:
-    names = server.allowed.names if server.allowed else None
-    return server.label == call.label and (names is None or call.name in names)
+    return server.label == call.label and (server.allowed is None or holds(server.allowed, call.name))
 
 
 def _expect_names(wish: Wish) -> None:

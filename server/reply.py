@@ -52,7 +52,8 @@ class Logged:
 
 @dataclass(slots=True)
 class Piece:
-    """What one or more tokens added: thought, then answer, then calls. The last one of a sequence has `end` and `usage`."""
+    """What one or more tokens added: thought, then answer, then calls. The last one of a sequence has `end`; it and the first have
+    `usage`, as it is by then."""
 
     answer: str = ""
     thought: str = ""
@@ -91,6 +92,7 @@ class Reader:
         self._at = self._released = 0  # characters: decoded, shown
         self._generated = self._thought_tokens = 0
         self._usage: Usage | None = None  # as far as the engine has told
+        self._told = False  # the first piece
 
     def read(self, delta: Delta) -> Piece:
         if delta.finish == "abort":
@@ -100,7 +102,8 @@ class Reader:
         circling = self._circles is not None and self._circles.push(raw)
         end: End | None = "stop" if circling else delta.finish
         piece = self._plain(raw, end) if self._calls is None else self._calling(raw, end, self._calls)
-        piece.usage = self._counted() if piece.end else None
+        piece.usage = self._counted() if piece.end or not self._told else None
+        self._told = self._told or not piece.empty
         piece.thought_tokens = self._thought_tokens
         return piece
 

@@ -1,7 +1,8 @@
-"""A follow-up ("And when was he born?") as a question that can be searched for on its own. The chat model writes it; what it
-writes is only used if it adds no word of its own, and always beside the question as it was asked."""
+"""Whether a message asks for anything; and a follow-up ("And when was he born?") as a question that can be searched for on its own.
+The chat model writes it; what it writes is only used if it adds no word of its own, and always beside the question as it was asked."""
 
 import asyncio
+import re
 from collections.abc import Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -19,6 +20,8 @@ LONGEST = 2000  # characters of a query
 TURNS, TURN = 4, 600  # how much of the conversation the model gets to see: messages, characters of each
 WRITTEN = 64  # tokens
 PATIENCE = 8.0  # seconds that a busy engine is waited for
+CHAT = 4  # words
+ASKING = re.compile("[?\u037e\u055e\u061f\u1367\u203d\u2047-\u2049\uff1f]")  # question marks of all scripts
 ASKED = (
     "Here is a conversation:\n\n{talk}\n\nWrite the user's last question again so that it can be understood on its own: put the "
     "names in the place of words like he, it, they, this. Write the question and nothing else.\n\nLast question: {question}"
@@ -36,6 +39,12 @@ def talk(sayings: Sequence[Saying]) -> list[Turn]:
     turns = [Turn("user" if isinstance(said, User) else "assistant", said.text) for said in sayings if isinstance(said, User | Assistant)]
     last = max((i for i, turn in enumerate(turns) if turn.role == "user"), default=-1)
     return turns[: last + 1]
+
+
+def small_talk(message: str) -> bool:
+    """Whether it asks for nothing that documents could hold ("hi", "thanks a lot", "Write me a haiku"), as far as can be told in any
+    language: it has few words, and no question mark. Where a script does not part words, each pair of characters counts."""
+    return not ASKING.search(message) and max(len(message.split()), len(terms(message))) <= CHAT
 
 
 async def queries(served: Served, talk: Sequence[Turn]) -> tuple[str, ...]:

@@ -32,6 +32,7 @@ def to_server(tool: wire.McpTool, field: str, *, listed: bool = False) -> McpToo
         allowed=_filter(tool.allowed_tools),
         policy=_policy(tool.require_approval),
         listed=listed,
+        about=tool.server_description or "",
     )
 
 

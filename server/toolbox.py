@@ -28,11 +28,13 @@ LOOSE = ("patternProperties", "additionalProperties", "unevaluatedProperties")  
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hosted:
-    """A tool of one of the operator's MCP servers, and which of its calls wait for an approval."""
+    """A tool of one of the operator's MCP servers, and which of its calls wait for an approval. `about`: what the model is told of
+    the server, at the first of its tools; once is enough."""
 
     label: str
     tool: HostedTool
     policy: Policy
+    about: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +44,7 @@ class Toolbox:
 
     @property
     def tools(self) -> tuple[Tool, ...]:
-        return (*self.client, *(_shown(name, hosted.tool) for name, hosted in self.hosted.items()))
+        return (*self.client, *(_shown(name, hosted) for name, hosted in self.hosted.items()))
 
     def whose(self) -> dict[str, Whose]:
         mine = {tool.name: Whose(None, tool.name) for tool in self.client}
@@ -50,7 +52,10 @@ class Toolbox:
 
     def with_server(self, asked: McpTools, tools: Sequence[HostedTool]) -> "Toolbox":
         """`tools`: those of the server's that the request wants."""
-        new = {visible(asked.label, tool.name): Hosted(label=asked.label, tool=tool, policy=asked.policy) for tool in tools}
+        hosted = [
+            Hosted(label=asked.label, tool=tool, policy=asked.policy, about="" if at else asked.about) for at, tool in enumerate(tools)
+        ]
+        new = {visible(asked.label, one.tool.name): one for one in hosted}
         return Toolbox(client=self.client, hosted={**self.hosted, **new})
 
     def offer(self, asked: ToolChoice) -> Offer:
@@ -130,5 +135,7 @@ def _refuse_constant(name: str) -> float:
     raise ValueError(f"{name} is no JSON")
 
 
-def _shown(name: str, tool: HostedTool) -> Tool:
-    return Tool(name=name, description=tool.description[:DESCRIBED], parameters=tool.input_schema)
+def _shown(name: str, hosted: Hosted) -> Tool:
+    described = hosted.tool.description[:DESCRIBED]
+    about = f"[{all_of(hosted.label)}: {hosted.about}] " if hosted.about else ""
+    return Tool(name=name, description=about + described, parameters=hosted.tool.input_schema)

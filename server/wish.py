@@ -62,12 +62,18 @@ class FileSearch:
     weights: Weights | None = None
     rerank: bool = True
 
+    @property
+    def named(self) -> bool:
+        """Whether the client has asked for it."""
+        return bool(self.stores)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ToolFilter:
-    """What both say (None: nothing) of a tool must be true."""
+    """What all say (None: nothing) of a tool must be true."""
 
     names: frozenset[str] | None = None
+    but: frozenset[str] = frozenset()  # the names of those that are left out
     read_only: bool | None = None
 
 
@@ -82,13 +88,15 @@ class Policy:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class McpTools:
-    """Tools of one of the operator's MCP servers. `field`: where the request names it ("tools.1")."""
+    """Tools of one of the operator's MCP servers. `field`: where the request names it ("tools.1"). `about`: what the model is told of
+    the server."""
 
     label: str
     field: str
     allowed: ToolFilter | None = None  # None: all
     policy: Policy = Policy()
     listed: bool = False  # the client has been told the list already
+    about: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

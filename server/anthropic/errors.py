@@ -1,4 +1,4 @@
-"""What goes wrong, in Anthropic's shape: {"type": "error", "error": {"type", "message"}}."""
+"""What goes wrong, in Anthropic's shape: {"type": "error", "error": {"type", "message"}, "request_id"}."""
 
 import json
 
@@ -21,6 +21,7 @@ def is_ours(path: str) -> bool:
     return path == ROOT or path.startswith(f"{ROOT}/")
 
 
-def told(error: ApiError) -> bytes:
+def told(error: ApiError, request_id: str) -> bytes:
+    """`request_id`: as the header request-id has it."""
     kind = KINDS.get(error.status, "api_error" if error.status >= 500 else "invalid_request_error")
-    return json.dumps({"type": "error", "error": {"type": kind, "message": error.message}}).encode()
+    return json.dumps({"type": "error", "error": {"type": kind, "message": error.message}, "request_id": request_id}).encode()

@@ -9,6 +9,7 @@ from uuid import uuid4
 
 from starlette.types import Send
 
+from engine.api import Usage
 from server.anthropic import errors
 from server.anthropic import request as wire
 from server.anthropic import response as out
@@ -22,7 +23,7 @@ from server.events import Ended, Event
 from server.handlers import speaking
 from server.house import House
 from server.loop import Plan, prepare
-from server.reply import Watch
+from server.reply import Piece, Watch
 from server.stream import send_events, send_json
 from server.wish import Caller
 
@@ -43,16 +44,16 @@ def endpoints(house: House) -> list[Endpoint]:
 
 
 async def answer(call: Call, body: wire.MessagesRequest, send: Send, watch: Watch) -> None:
-    plan = await prepare(call.served, to_wish(body, _labels(call)), Caller(owner=call.owner))
+    plan = await prepare(call.served, to_wish(call.served, body), Caller(owner=call.owner))
     if body.stream:
-        await send_events(send, stream(plan, watch))
+        await send_events(send, stream(plan, watch, call.request))
     else:
         await send_json(send, 200, (await whole(plan, watch)).model_dump_json().encode())
 
 
 async def count(call: Call, body: wire.CountRequest, send: Send) -> None:
     """Without documents and the tools of MCP servers: what these bring is only known when they are asked."""
-    plan = await prepare(call.served, to_count(body, _labels(call)), Caller(owner=call.owner))
+    plan = await prepare(call.served, to_count(call.served, body), Caller(owner=call.owner))
     counted = out.TokenCount(input_tokens=len(plan.opening.prompt.tokens))
     await send_json(send, 200, counted.model_dump_json().encode())
 
@@ -63,26 +64,38 @@ async def whole(plan: Plan, watch: Watch) -> out.Message:
         async for _, event in happening:
             for told in blocks.events(event):
                 content.add(told)
-    usage = _usage(blocks.ended)
+    usage = _usage(_used(blocks))
     return out.Message.model_validate({**_message(plan), "content": content.blocks, **_ends(plan, blocks), "usage": usage})
 
 
-async def stream(plan: Plan, watch: Watch) -> AsyncGenerator[bytes]:
-    """What fails before anything has happened is raised; later there is an event for it."""
+async def stream(plan: Plan, watch: Watch, request_id: str) -> AsyncGenerator[bytes]:
+    """It begins when the model does, with what it has read. What fails before that is raised; later there is an event for it."""
     async with aclosing(plan.run(watch)) as happening:
-        first = await anext(happening)
-        yield _event({"type": "message_start", "message": _message(plan)}) + _event({"type": "ping"})
+        before, read = await _opening(happening)
+        message = {**_message(plan), "usage": _usage(read)}
+        yield _event({"type": "message_start", "message": message}) + _event({"type": "ping"})
         blocks = Blocks()
         try:
-            for told in blocks.events(first[1]):
-                yield _event(told)
+            for event in before:
+                for told in blocks.events(event):
+                    yield _event(told)
             async for event in _told(happening, blocks):
                 yield _event(event)
         except ApiError as error:
-            yield _framed("error", errors.told(error).decode())
+            yield _framed("error", errors.told(error, request_id).decode())
             return
-    last = {"type": "message_delta", "delta": _ends(plan, blocks), "usage": _usage(blocks.ended)}
+    last = {"type": "message_delta", "delta": _ends(plan, blocks), "usage": _usage(_used(blocks))}
     yield _event(last) + _event({"type": "message_stop"})
+
+
+async def _opening(happening: AsyncGenerator[tuple[int, Event]]) -> tuple[list[Event], Usage]:
+    """All up to the model's first words, and what has been used by then."""
+    events = list[Event]()
+    async for _, event in happening:
+        events.append(event)
+        if isinstance(event, Piece | Ended) and event.usage is not None:
+            return events, event.usage
+    raise AssertionError("an answer ends with Ended")
 
 
 async def _told(happening: AsyncGenerator[tuple[int, Event]], blocks: Blocks) -> AsyncGenerator[Json]:
@@ -91,15 +104,10 @@ async def _told(happening: AsyncGenerator[tuple[int, Event]], blocks: Blocks) ->
             yield told
 
 
-def _labels(call: Call) -> tuple[str, ...]:
-    return call.served.host.labels if call.served.host else ()
-
-
 def _message(plan: Plan) -> Json:
-    """Before it has content. What of the prompt is in the cache turns out at the end."""
-    usage = out.Usage(input_tokens=len(plan.opening.prompt.tokens), output_tokens=0)
+    """Before it has content."""
     known = {"id": f"msg_{uuid4().hex}", "type": "message", "role": "assistant", "model": plan.served.names[0]}
-    return {**known, "content": [], "stop_reason": None, "stop_sequence": None, "usage": usage.model_dump()}
+    return {**known, "content": [], "stop_reason": None, "stop_sequence": None}
 
 
 def _ends(plan: Plan, blocks: Blocks) -> Json:
@@ -110,9 +118,12 @@ def _ends(plan: Plan, blocks: Blocks) -> Json:
     return {"stop_reason": reason, "stop_sequence": blocks.stop_sequence}
 
 
-def _usage(ended: Ended | None) -> Json:
-    assert ended is not None  # an answer ends with it
-    usage = ended.usage
+def _used(blocks: Blocks) -> Usage:
+    assert blocks.ended is not None  # an answer ends with it
+    return blocks.ended.usage
+
+
+def _usage(usage: Usage) -> Json:
     used = out.Usage(
         input_tokens=usage.prompt - usage.cached,
         output_tokens=usage.completion,

@@ -35,12 +35,12 @@ class CustomTool(BaseModel):
 
 class ToolConfig(BaseModel):
     model_config = STRICT
-    enabled: bool = True
+    enabled: bool | None = None  # null: as default_config has it, which has them on
     defer_loading: Off = None
 
 
 class McpToolset(BaseModel):
-    """The tools of one of `mcp_servers`: all but those that are switched off."""
+    """The tools of one of `mcp_servers`: all but those that are switched off, each by `configs` or all others by default_config."""
 
     model_config = STRICT
     type: Literal["mcp_toolset"]
@@ -96,9 +96,11 @@ class ChoiceAny(BaseModel):
 
 
 class ChoiceTool(BaseModel):
+    """`name`: of the client's tool, else of a tool of the MCP servers, as these call it."""
+
     model_config = STRICT
     type: Literal["tool"]
-    name: Label
+    name: Annotated[str, StringConstraints(min_length=1, max_length=200)]
     disable_parallel_tool_use: bool = False
 
 

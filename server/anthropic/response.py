@@ -78,3 +78,4 @@ class ErrorBody(BaseModel):
 class Error(BaseModel):
     type: Literal["error"] = "error"
     error: ErrorBody
+    request_id: str

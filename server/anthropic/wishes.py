@@ -9,32 +9,37 @@ from server.anthropic import request as wire
 from server.anthropic.sayings import sayings
 from server.conversation import Named, Tool, ToolChoice
 from server.errors import bad
+from server.grounding import standing
 from server.openai.tools import FileSearchTool
+from server.served import Served
 from server.tool_wishes import to_search
+from server.toolbox import visible
 from server.wish import Fields, FileSearch, McpTools, Options, ToolFilter, Wish
 
 SCHEME = "stoa://"  # of the operator's MCP servers: no other can be named
 
 
-def to_wish(body: wire.MessagesRequest, labels: Sequence[str]) -> Wish:
-    """`labels`: of the operator's MCP servers. Raises ApiError for what cannot be honoured."""
+def to_wish(served: Served, body: wire.MessagesRequest) -> Wish:
+    """Raises ApiError for what cannot be honoured."""
     knobs = Options(temperature=body.temperature, top_p=body.top_p, top_k=body.top_k)
-    return replace(to_count(body, labels), knobs=knobs, stops=tuple(body.stop_sequences or ()), limit=body.max_tokens)
+    return replace(to_count(served, body), knobs=knobs, stops=tuple(body.stop_sequences or ()), limit=body.max_tokens)
 
 
-def to_count(body: wire.CountRequest, labels: Sequence[str]) -> Wish:
+def to_count(served: Served, body: wire.CountRequest) -> Wish:
     """What the model would read. Raises ApiError."""
-    said, tools = sayings(body), body.tools or []
-    search, at = _search(tools)
+    said, tools, labels = sayings(body), body.tools or [], served.host.labels if served.host else ()
+    search, at = _search(served, tools, body.tool_choice)
+    mine = tuple(_tool(tool, f"tools.{i}") for i, tool in enumerate(tools) if isinstance(tool, wire.CustomTool))
+    servers = _servers(body, labels)
     return Wish(
         model=body.model,
         sayings=said.said,
         form=_form(body.output_config),
         effort=_effort(body),
-        tools=tuple(_tool(tool, f"tools.{i}") for i, tool in enumerate(tools) if isinstance(tool, wire.CustomTool)),
-        servers=_servers(body, labels),
+        tools=mine,
+        servers=servers,
         search=search,
-        choice=_choice(body.tool_choice),
+        choice=_choice(body.tool_choice, mine, servers),
         parallel=not getattr(body.tool_choice, "disable_parallel_tool_use", False),
         earlier=tuple(said.hosted),
         read=said.cited,
@@ -48,15 +53,16 @@ def _tool(tool: wire.CustomTool, at: str) -> Tool:
     return Tool(name=tool.name, description=tool.description or "", parameters=tool.input_schema, field=at)
 
 
-def _search(tools: Sequence[wire.Tool]) -> tuple[FileSearch | None, str]:
+def _search(served: Served, tools: Sequence[wire.Tool], choice: wire.ToolChoice | None) -> tuple[FileSearch | None, str]:
     """And the field that it stands in."""
     found = [(i, tool) for i, tool in enumerate(tools) if isinstance(tool, FileSearchTool)]
     if not found:
-        return None, "tools.0"
+        return standing(served), "tools.0"
     if len(found) > 1:
         raise bad(f"tools.{found[1][0]}", f"tools.{found[1][0]}: there can only be one file_search")
     at = f"tools.{found[0][0]}"
-    return to_search(found[0][1], at), at
+    search = to_search(found[0][1], at)
+    return None if isinstance(choice, wire.ChoiceNone) else search, at
 
 
 def _servers(body: wire.CountRequest, labels: Sequence[str]) -> tuple[McpTools, ...]:
@@ -92,34 +98,39 @@ def _server(server: wire.McpServer, at: str, wanted: tuple[str, wire.McpToolset]
         raise bad(f"{at}.tool_configuration", f"{at}.tool_configuration: {wanted[0]} says already which tools are wanted")
     if asked is not None and asked.enabled is False:
         return None
-    allowed = _enabled(*wanted) if wanted else _names(asked.allowed_tools if asked else None)
+    allowed = _enabled(wanted[1]) if wanted else _names(asked.allowed_tools if asked else None)
     return McpTools(label=server.name, field=at, allowed=allowed)
 
 
-def _enabled(at: str, tools: wire.McpToolset) -> ToolFilter | None:
+def _enabled(tools: wire.McpToolset) -> ToolFilter:
+    """What `configs` does not say of a tool, default_config does."""
     configs = tools.configs or {}
-    if not tools.default_config.enabled:
-        return _names([name for name, config in configs.items() if config.enabled])
-    if off := [name for name, config in configs.items() if not config.enabled]:
-        field = f"{at}.configs.{off[0]}.enabled"
-        raise bad(field, f"{field}: switch all off by default_config, and those on that are wanted")
-    return None
+    if tools.default_config.enabled is False:
+        return ToolFilter(names=frozenset(name for name, config in configs.items() if config.enabled))
+    return ToolFilter(but=frozenset(name for name, config in configs.items() if config.enabled is False))
 
 
 def _names(given: Sequence[str] | None) -> ToolFilter | None:
     return None if given is None else ToolFilter(names=frozenset(given))
 
 
-def _choice(asked: wire.ToolChoice | None) -> ToolChoice:
+def _choice(asked: wire.ToolChoice | None, mine: Sequence[Tool], servers: Sequence[McpTools]) -> ToolChoice:
     match asked:
         case wire.ChoiceAny():
             return "required"
         case wire.ChoiceTool():
-            return Named(names=(asked.name,))
+            return Named(names=_called(asked.name, mine, servers))
         case wire.ChoiceNone():
             return "none"
         case _:
             return "auto"
+
+
+def _called(name: str, mine: Sequence[Tool], servers: Sequence[McpTools]) -> tuple[str, ...]:
+    """What the model knows it by. Which tools the servers have is not known yet: it is any of theirs that has the name."""
+    if not servers or any(tool.name == name for tool in mine):
+        return (name,)
+    return tuple(visible(server.label, name) for server in servers)
 
 
 def _form(asked: wire.OutputConfig | None) -> Grammar | None:

@@ -70,8 +70,8 @@ class Responses(Protocol):
 
     def append_events(self, response_id: str, first: int, events: Sequence[str]) -> None:
         """Events (JSON texts) of a response in the background, numbered on from `first` without a gap. Those that are there already
-        stay as they are: whoever does not know whether he has written them writes them again. Raises NotFound: it has been
-        deleted."""
+        stay as they are: whoever does not know whether he has written them writes them again. To one that has been cancelled
+        none are added: its readers have been told its end behind those that it had. Raises NotFound: it has been deleted."""
         ...
 
     def events(self, owner: str, response_id: str, after: int) -> list[tuple[int, str]]:

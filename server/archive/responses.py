@@ -69,9 +69,12 @@ class ResponseTable:
 
     def append_events(self, response_id: str, first: int, events: Sequence[str]) -> None:
         with self._transactions.writing() as tx:
-            held = select(responses.c.key).where(responses.c.id == response_id).with_for_update()
-            if (key := tx.execute(held).scalar_one_or_none()) is None:
+            held = select(responses.c.key, responses.c.status).where(responses.c.id == response_id).with_for_update()
+            if (row := tx.execute(held).one_or_none()) is None:
                 raise NotFound("response", response_id)
+            if row.status == "cancelled":
+                return
+            key = row.key
             last = tx.execute(select(func.max(response_events.c.number)).where(response_events.c.response_key == key)).scalar_one()
             fresh = [(number, event) for number, event in enumerate(events, first) if last is None or number > last]
             rows = [{"response_key": key, "number": number, "event": event} for number, event in fresh]

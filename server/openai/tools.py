@@ -57,13 +57,14 @@ class Approvals(BaseModel):
 
 
 class McpTool(BaseModel):
-    """Tools of a server that this server's operator has set up; `server_label` is what they called it there. Without
-    require_approval the tools that may change something need one."""
+    """Tools of a server that this server's operator has set up; `server_label` is what they called it there. What
+    server_description says the model reads before the first of them. Without require_approval the tools that may change something
+    need one."""
 
     model_config = STRICT
     type: Literal["mcp"]
     server_label: ServerLabel
-    server_description: Annotated[str | None, UNSUPPORTED] = None
+    server_description: Annotated[str, StringConstraints(max_length=1024)] | None = None
     allowed_tools: list[str] | ToolNames | None = None
     require_approval: Literal["always", "never"] | Approvals | None = None
     server_url: Annotated[str | None, UNSUPPORTED] = None

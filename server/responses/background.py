@@ -79,7 +79,7 @@ class Background:
                 break
             else:
                 await asyncio.wait((task,))  # it has been cancelled, and still writes down what it did
-        if response.status != "cancelled" and await self._unread(archive, response, after):
+        if await self._unread(archive, response, after):
             yield framed(numbered(after + 1, shown_event(ending(response.body), include)))
 
     async def bury(self, archive: Archive) -> None:
@@ -103,12 +103,14 @@ class Background:
         """Nobody waits for this task: whatever goes wrong becomes the response's end, or is left to the lease."""
         id = work.draft.id
         log = Log(archive, id, self._news[id])
+        for kind in ("created", "queued"):  # also of one that is cancelled before anything is done for it
+            log.add({"type": f"response.{kind}", "response": work.draft.object("queued")})
         with self.hold():
-            if not await insisting(lambda: threaded(archive.lease, id, self.worker, LEASE)):
-                return
-            beside = [asyncio.create_task(self._hold(archive, id)), asyncio.create_task(log.write())]
+            beside = list[asyncio.Task[None]]()
             try:
-                await self._work(work, archive, log)
+                if await insisting(lambda: threaded(archive.lease, id, self.worker, LEASE)):
+                    beside += [asyncio.create_task(self._hold(archive, id)), asyncio.create_task(log.write())]
+                    await self._work(work, archive, log)
             finally:
                 for task in beside:
                     task.cancel()
@@ -117,8 +119,6 @@ class Background:
 
     async def _work(self, work: Work, archive: Archive, log: Log) -> None:
         draft = work.draft
-        for kind in ("created", "queued"):
-            log.add({"type": f"response.{kind}", "response": draft.object("queued")})
         body = draft.object("in_progress")
         if not await insisting(lambda: threaded(archive.finish_response, draft.owner, draft.id, "in_progress", body)):
             return

@@ -11,7 +11,7 @@ from server.errors import ApiError
 from server.events import Ended
 from server.openai.responses import response as shape
 from server.openai.responses import tools as wire
-from server.openai.responses.request import ResponseRequest
+from server.openai.responses.request import ResponseRequest, Summary
 from server.responses.context import Context
 from server.responses.ids import Ids
 
@@ -31,6 +31,10 @@ class Draft:
     @property
     def id(self) -> str:
         return self.ids.response
+
+    @property
+    def summary(self) -> Summary | None:
+        return self.body.reasoning.summary if self.body.reasoning else None
 
     def object(self, status: Status, output: Sequence[Json] = (), **fields: object) -> Json:
         """The Response object; `fields` where it is not as at the beginning."""
@@ -54,7 +58,7 @@ class Draft:
             "tools": [_tool(tool) for tool in asked.tools or ()],
             "tool_choice": _choice(asked.tool_choice),
             "text": {"format": {"type": "text"}, "verbosity": "medium", **text},
-            "reasoning": {"effort": asked.reasoning.effort if asked.reasoning else None, "summary": None},
+            "reasoning": {"effort": asked.reasoning.effort if asked.reasoning else None, "summary": self.summary},
             "truncation": asked.truncation or "disabled",
             "max_output_tokens": asked.max_output_tokens,
             "max_tool_calls": asked.max_tool_calls,

@@ -102,23 +102,46 @@ class Message:
 
 
 class Thoughts:
-    """Reasoning that is going on."""
+    """Reasoning that is going on. With a `summary` it is told a second time, as that."""
 
-    def __init__(self, record: Record) -> None:
+    def __init__(self, record: Record, *, summary: bool) -> None:
         self._item = record.begin("reasoning", summary=[], content=[], encrypted_content=None, status="in_progress")
         self._said: list[str] = []
+        self._summary = Summary(self._item) if summary else None
         record.on_cut(self._item.index, lambda: self.end("incomplete"))
         self._item.tell("content_part.added", content_index=0, part={"type": "reasoning_text", "text": ""})
 
     def think(self, delta: str) -> None:
         self._said.append(delta)
         self._item.tell("reasoning_text.delta", content_index=0, delta=delta)
+        if self._summary is not None:
+            self._summary.tell(delta)
 
     def end(self, status: Ending) -> None:
         part = {"type": "reasoning_text", "text": "".join(self._said)}
         self._item.tell("reasoning_text.done", content_index=0, text=part["text"])
         self._item.tell("content_part.done", content_index=0, part=part)
-        self._item.end(content=[part], encrypted_content=seal(part["text"]), status=status)
+        summary = [] if self._summary is None else [self._summary.end(part["text"], status)]
+        self._item.end(content=[part], summary=summary, encrypted_content=seal(part["text"]), status=status)
+
+
+class Summary:
+    """Of thoughts, in one part, which begins with the first of them."""
+
+    def __init__(self, thoughts: Item) -> None:
+        self._item = thoughts
+        self._item.tell("reasoning_summary_part.added", summary_index=0, part={"type": "summary_text", "text": ""})
+
+    def tell(self, delta: str) -> None:
+        self._item.tell("reasoning_summary_text.delta", summary_index=0, delta=delta)
+
+    def end(self, text: str, status: Ending) -> Json:
+        """The whole part."""
+        part = {"type": "summary_text", "text": text}
+        cut = {"status": status} if status == "incomplete" else {}
+        self._item.tell("reasoning_summary_text.done", summary_index=0, text=text)
+        self._item.tell("reasoning_summary_part.done", summary_index=0, part=part, **cut)
+        return part
 
 
 class FunctionCall:

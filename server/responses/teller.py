@@ -23,8 +23,9 @@ BAD_GATEWAY = 502
 
 
 class Teller:
-    def __init__(self, record: Record, text: Text, *, logprobs: bool) -> None:
-        self._record, self._text, self._logprobs = record, text, logprobs
+    def __init__(self, record: Record, text: Text, *, logprobs: bool, summary: bool) -> None:
+        """`summary`: thoughts are told as a summary too."""
+        self._record, self._text, self._logprobs, self._summary = record, text, logprobs, summary
         self._message: Message | None = None
         self._thoughts: Thoughts | None = None
         self._functions: dict[str, FunctionCall] = {}
@@ -88,7 +89,7 @@ class Teller:
     def _think(self, thought: str) -> None:
         if self._thoughts is None:
             self._close()
-            self._thoughts = Thoughts(self._record)
+            self._thoughts = Thoughts(self._record, summary=self._summary)
         self._thoughts.think(thought)
 
     def _say(self, answer: str, logged: Sequence[Logged]) -> None:

@@ -45,7 +45,7 @@ def to_wish(served: Served, body: Asked, context: Context) -> Wish:
         fields=replace(FIELDS, search=_search_field(body.tools or [])),
     )
     chosen = _chosen(plain, body.tool_choice)
-    if chosen.search is None and not _has_search(body.tools or []) and chosen.choice != "none":
+    if not _has_search(body.tools or []):
         chosen = replace(chosen, search=standing(served))
     return _spoken(chosen, body) if isinstance(body, ResponseRequest) else chosen
 

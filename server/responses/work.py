@@ -39,7 +39,7 @@ class Work:
     async def events(self, watch: Watch) -> AsyncGenerator[Json]:
         """What happens, in the words of this API and without numbers. The last one (ENDINGS) has the whole Response, also what
         `include` does not ask for. Closing it aborts everything. Raises ApiError."""
-        teller = Teller(self.record, self.plan.served.text, logprobs=LOGPROBS in self.include)
+        teller = Teller(self.record, self.plan.served.text, logprobs=LOGPROBS in self.include, summary=self.draft.summary is not None)
         async with aclosing(self.plan.run(watch)) as arriving:
             async for _, event in arriving:
                 for told in teller.hear(event):
@@ -81,8 +81,11 @@ def framed(text: str) -> bytes:
 
 
 def ending(body: Json) -> Json:
-    """The event that tells of a finished response."""
-    return {"type": f"response.{body['status']}", "response": body}
+    """The event that tells of a finished response. OpenAI's specification has none for one that was cancelled (`response.cancelled`
+    is a webhook there), and the SDK takes an unknown type for the first that it knows. Of those that end a stream, incomplete says
+    what it is: broken off, with what had been made. It is no failure; the Response in it says that it was cancelled."""
+    status = "incomplete" if body["status"] == "cancelled" else body["status"]
+    return {"type": f"response.{status}", "response": body}
 
 
 def _expect_sense(body: ResponseRequest) -> None:

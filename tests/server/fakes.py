@@ -68,7 +68,7 @@ class FakeEngine:
                     raise EngineStopped("the engine is shutting down")
                 said += 1
                 finish = "stop" if token in request.sampling.stop_tokens else "length" if said == request.sampling.max_tokens else None
-                usage = Usage(prompt=len(request.tokens), completion=said, cached=1) if finish else None
+                usage = Usage(prompt=len(request.tokens), completion=said, cached=1) if finish or said == 1 else None
                 finished = finish is not None
                 yield Delta(tokens=(token,), logprobs=self._logprobs(request, token), finish=finish, usage=usage)
                 if finished:

@@ -35,10 +35,17 @@ def test_a_stream_has_its_events_in_order() -> None:
     ]
     assert set(kinds[3:-3]) == {"content_block_delta"}
     start, last = told[0]["message"], told[-2]
-    assert start["content"] == [] and start["stop_reason"] is None and start["usage"]["input_tokens"] > 0
+    assert start["content"] == [] and start["stop_reason"] is None
     assert "".join(one["delta"]["text"] for one in told if one["type"] == "content_block_delta") == "Hello there."
     assert last["delta"] == {"stop_reason": "end_turn", "stop_sequence": None}
-    assert last["usage"]["output_tokens"] == len(TEXT.encode("Hello there.")) + 1
+    assert last["usage"]["output_tokens"] == len(TEXT.encode("Hello there.")) + 1 > start["usage"]["output_tokens"] == 1
+
+
+@pytest.mark.parametrize("known", [{}, {"mcp_servers": [LOUD]}])
+def test_the_prompt_is_counted_alike_at_both_ends_of_a_stream(known: dict[str, Any]) -> None:
+    told, engine = post("Hello there.", stream=True, **known)
+    for usage in (told[0]["message"]["usage"], told[-2]["usage"]):
+        assert (usage["input_tokens"], usage["cache_read_input_tokens"]) == (len(engine.requests[0].tokens) - 1, 1)
 
 
 @pytest.mark.parametrize("stream", [False, True])
@@ -143,6 +150,9 @@ def test_errors_have_anthropics_shape_everywhere() -> None:
         (ask(app, "POST", URL, headers={"x-api-key": KEY}, content=b"{"), 415, "invalid_request_error"),
     ):
         assert answer.status_code == status and answer.json()["error"]["type"] == kind and answer.json()["type"] == "error"
+        assert answer.json()["request_id"] == answer.headers["request-id"] and answer.headers["request-id"].startswith("req_")
+    given = ask(app, "POST", URL, json={}, headers={"x-api-key": KEY, "x-request-id": "mine-1"})
+    assert given.json()["request_id"] == given.headers["request-id"] == "mine-1"
     assert "type" not in ask(app, "GET", "/v1/models").json()  # others keep theirs
 
 
@@ -160,7 +170,9 @@ def test_an_engine_that_stops_in_between_is_an_event() -> None:
         raise EngineStopped("the engine is shutting down")
 
     engine.script = stops
-    told = events(ask(app, "POST", URL, json={"model": "tiny", "messages": [USER], "max_tokens": 9, "stream": True}).text)
+    answer = ask(app, "POST", URL, json={"model": "tiny", "messages": [USER], "max_tokens": 9, "stream": True})
+    told = events(answer.text)
+    assert told[-1]["request_id"] == answer.headers["request-id"]
     assert told[-1]["type"] == "error" and told[-1]["error"]["type"] == "overloaded_error"
     assert told[0]["type"] == "message_start" and "message_stop" not in {one["type"] for one in told}
 
@@ -225,8 +237,10 @@ def test_the_official_sdk_knows_the_errors() -> None:
     app, _ = world("Hi.", api_keys=(KEY,))
 
     async def use(sdk: anthropic.AsyncAnthropic) -> None:
-        with pytest.raises(anthropic.NotFoundError, match="does not exist"):
+        with pytest.raises(anthropic.NotFoundError, match="does not exist") as refused:
             await sdk.messages.create(model="other", max_tokens=1, messages=[USER])
+        body: Any = refused.value.body
+        assert refused.value.request_id == body["request_id"]
 
     async def wrong(sdk: anthropic.AsyncAnthropic) -> None:
         with pytest.raises(anthropic.AuthenticationError):

@@ -10,10 +10,11 @@ from server.anthropic.blocks import Blocks
 from server.anthropic.whole import Content
 from server.calls import CallDelta
 from server.events import Ended, Event
+from server.grounding import SILENCE
 from server.reply import Piece
 from tests.server.anthropic_world import ADD, LOUD, TEXT, USER, post, read
 from tests.server.fakes import calling
-from tests.server.test_grounding import DRAGONS, KNOWN, STORE
+from tests.server.test_grounding import DRAGONS, KNOWN, QUESTION, STORE, filled
 
 # tools of the client's
 
@@ -150,10 +151,55 @@ def test_only_tools_that_are_switched_on_are_shown() -> None:
     only = {"default_config": {"enabled": False}, "configs": {"shout": {"enabled": True}}}
     _, engine = post(mcp_servers=[LOUD], tools=[{"type": "mcp_toolset", "mcp_server_name": "loud", **only}])
     assert "loud__shout" in read(engine) and "loud__write" not in read(engine)
+    for configs in (
+        {"write": {"enabled": False}},
+        {"write": {"enabled": False}, "shout": {"enabled": True}},
+        {"write": {"enabled": False}, "shout": {}},
+    ):
+        _, engine = post(mcp_servers=[LOUD], tools=[{"type": "mcp_toolset", "mcp_server_name": "loud", "configs": configs}])
+        assert "loud__shout" in read(engine) and "loud__write" not in read(engine)
+    none = {"default_config": {"enabled": False}, "configs": {"shout": {}}}  # which says nothing of its own
+    _, engine = post(mcp_servers=[LOUD], tools=[{"type": "mcp_toolset", "mcp_server_name": "loud", **none}])
+    assert "loud__" not in read(engine)
     _, engine = post(mcp_servers=[{**LOUD, "tool_configuration": {"allowed_tools": ["write"]}}])
     assert "loud__shout" not in read(engine) and "loud__write" in read(engine)
     _, engine = post(mcp_servers=[{**LOUD, "tool_configuration": {"enabled": False}}])
     assert "loud__" not in read(engine)
+
+
+def test_a_tool_that_is_switched_off_is_not_called() -> None:
+    toolset = {"type": "mcp_toolset", "mcp_server_name": "loud", "configs": {"write": {"enabled": False}}}
+    answer, _ = post(calling("loud__write", '{"word": "b"}'), "Well.", mcp_servers=[LOUD], tools=[toolset], given={"allowed": True})
+    assert all(block["is_error"] for block in answer["content"] if block["type"] == "mcp_tool_result")
+    wanted = {"type": "tool", "name": "write"}
+    assert post(mcp_servers=[LOUD], tools=[toolset], tool_choice=wanted, status=400)["message"].startswith("tool_choice: ")
+
+
+def test_choosing_a_server_tool() -> None:
+    words = (calling("loud__shout", '{"word": "hello"}'), "Done.")
+    answer, engine = post(*words, mcp_servers=[LOUD], tools=[ADD], tool_choice={"type": "tool", "name": "shout"})
+    assert [block["type"] for block in answer["content"]] == ["mcp_tool_use", "mcp_tool_result", "text"]
+    grammar = engine.requests[0].grammar
+    assert isinstance(grammar, Lark) and "loud__shout" in grammar.source
+    assert "loud__write" not in grammar.source and '\\"add\\"' not in grammar.source
+    mine = {**ADD, "name": "shout"}  # the client's own comes first
+    answer, _ = post(calling("shout", '{"a": 1, "b": 2}'), mcp_servers=[LOUD], tools=[mine], tool_choice={"type": "tool", "name": "shout"})
+    assert answer["content"][0]["type"] == "tool_use" and answer["stop_reason"] == "tool_use"
+    for stream in (False, True):
+        error = post(mcp_servers=[LOUD], tool_choice={"type": "tool", "name": "sing"}, stream=stream, status=400)
+        assert error["message"].startswith("tool_choice: ")
+
+
+@pytest.mark.parametrize("choice", [None, {"type": "auto"}, {"type": "none"}])
+def test_a_default_store_grounds_plain_clients(choice: Any) -> None:
+    known, _ = filled({"dragons.txt": DRAGONS}, default_store="docs")
+    body = {"messages": [{"role": "user", "content": QUESTION}], "tools": [ADD], "tool_choice": choice}
+    answer, engine = post("Dragons live for nine hundred years.", **body, given={"known": known})
+    assert DRAGONS in read(engine) and answer["content"][0]["citations"]
+    answer, _ = post("Hello!", messages=[{"role": "user", "content": "hi"}], given={"known": known})
+    assert answer["content"][0]["text"] == "Hello!"
+    answer, _ = post("Hello!", messages=[{"role": "user", "content": "Who was Zeppelin?"}], given={"known": known})
+    assert answer["content"][0]["text"] == SILENCE
 
 
 def test_answers_out_of_documents_are_cited() -> None:
@@ -171,5 +217,6 @@ def test_answers_out_of_documents_are_cited() -> None:
     )
     told, _ = post("Dragons live for nine hundred years.", stream=True, **body)
     assert [one["delta"]["citation"] for one in told if one.get("delta", {}).get("type") == "citations_delta"] == [cited]
+    assert DRAGONS not in read(post("Long.", **body, tool_choice={"type": "none"})[1])
     back = [*asked, {"role": "assistant", "content": answer["content"]}, asked[0]]
     assert post("Nine hundred years.", **{**body, "messages": back})[0]["stop_reason"] == "end_turn"

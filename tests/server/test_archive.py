@@ -158,6 +158,9 @@ def test_events_have_no_gap_and_go_with_their_response(archive: DatabaseArchive)
     archive.append_events("resp_1", 1, ['{"n":1}', '{"n":2}'])  # by a writer who does not know that it has succeeded
     assert archive.events("me", "resp_1", -1) == [(0, '{"n":0}'), (1, '{"n":1}'), (2, '{"n":2}')]
     assert archive.events("me", "resp_1", 1) == [(2, '{"n":2}')]
+    assert archive.finish_response("me", "resp_1", "cancelled", {})
+    archive.append_events("resp_1", 3, ['{"n":3}'])  # by a writer who has not noticed
+    assert len(archive.events("me", "resp_1", -1)) == 3
     archive.delete_response("me", "resp_1")
     assert rows(archive, response_events) == 0
     with pytest.raises(NotFound):

@@ -18,6 +18,7 @@ from server.text import Text
 from tests.server.fake_knowledge import WordEmbedder, knowledge, settle
 from tests.server.fakes import FakeEngine, ask, ready, says, text
 from tests.server.test_chat import content, events
+from tests.server.test_tools_chat import WEATHER
 from tests.server.worlds import WORLDS
 
 TEXT = text()
@@ -192,13 +193,46 @@ def test_a_default_store_grounds_plain_clients() -> None:
     known, _ = filled({"dragons.txt": DRAGONS}, default_store="docs")
     answer, (read,) = chat("Nine hundred years.", known=known, tools=None)
     assert DRAGONS in read and answer["choices"][0]["message"]["annotations"]
-    answer, (read,) = chat(known=known, tools=None, tool_choice="none")
+    answer, (read,) = chat(known=known, tools=None, tool_choice="none")  # which speaks of the client's own tools
+    assert DRAGONS in read and answer["file_search_call"]["queries"] == [QUESTION]
+    assert DRAGONS in chat(known=known, tools=[WEATHER], tool_choice="none")[1][0]
+    answer, (read,) = chat(tool_choice="none")  # and so of its own search
     assert DRAGONS not in read and answer["file_search_call"] is None
-    assert DRAGONS not in chat(tool_choice="none")[1][0]
     assert all(DRAGONS in chat(tool_choice=choice)[1][0] for choice in ("required", {"type": "file_search"}))
+    assert chat(known=known, tools=None, tool_choice="required", status=400)[0]["error"]["param"] == "tool_choice"
+    silent = [{"role": "user", "content": QUESTION}, {"role": "assistant", "content": "Long."}]
+    assert DRAGONS not in chat(known=known, tools=None, messages=silent)[1][0]  # nothing is asked
     missing, _ = filled({}, default_store="elsewhere")
     answer, _ = chat(known=missing, tools=None, status=404)
     assert "stoa ingest" in answer["error"]["message"]
+
+
+SMALL_TALK = ["hi", "Hello there!", "thanks a lot", "Write me a haiku", "ありがとう", "谢谢"]
+ASKED = ["why?", "quantum chromodynamics？", "tell me about quantum chromodynamics please", "量子色力学是什么东西"]
+
+
+@pytest.mark.parametrize("tools", [None, [WEATHER]])
+@pytest.mark.parametrize("message", SMALL_TALK)
+def test_small_talk_with_a_server_that_has_a_default_store(message: str, tools: Any) -> None:
+    known, _ = filled({"dragons.txt": DRAGONS}, default_store="docs")
+    answer, (read,) = chat("Certainly.", known=known, tools=tools, asked=message)
+    assert answer["choices"][0]["message"]["content"] == "Certainly." and answer["file_search_call"]["queries"] == [message]
+    assert answer["choices"][0]["message"]["annotations"] == [] and read.count(message) == 1 and "passage" not in read
+    answer, read = chat("Certainly.", asked=message)
+    assert answer["choices"][0]["message"]["content"] == SILENCE and read == []  # whoever asks for documents hears of documents
+
+
+@pytest.mark.parametrize("tools", [None, [WEATHER]])
+@pytest.mark.parametrize("message", ASKED)
+def test_questions_that_a_default_store_does_not_answer(message: str, tools: Any) -> None:
+    known, _ = filled({"dragons.txt": DRAGONS}, default_store="docs")
+    answer, read = chat("Certainly.", known=known, tools=tools, tool_choice="none", asked=message)
+    assert answer["choices"][0]["message"]["content"] == SILENCE and read == []
+
+
+def test_small_talk_that_the_documents_know_of() -> None:
+    known, _ = filled({"dragons.txt": DRAGONS}, default_store="docs")
+    assert DRAGONS in chat(known=known, tools=None, asked="dragons of Norway")[1][0]
 
 
 def test_an_answer_can_be_sent_back() -> None:

@@ -12,7 +12,7 @@ from sqlalchemy.exc import OperationalError
 
 from server.responses import background, log
 from tests.server.fake_host import FakeHost, tool
-from tests.server.fakes import FakeEngine, calling, client, turns
+from tests.server.fakes import FakeEngine, ask, calling, client, turns
 from tests.server.responses_world import HELLO, TEXT, URL, WEATHER, World, checked, events, kinds, replayed, said, world
 from tests.server.test_responses_stored import slow, until
 
@@ -118,7 +118,8 @@ def test_a_cancelled_response_keeps_what_it_has_come_to() -> None:
             (message,) = first["output"]
             assert first["status"] == "cancelled" and message["status"] == "incomplete" and said(first).startswith("one two")
             told = events((await http.get(f"{URL}/{id}?stream=true")).text)
-            assert replayed(told) == [{**told[3]["item"], "content": message["content"]}] and told[-1]["item"] == message
+            assert replayed(told) == [{**told[3]["item"], "content": message["content"]}] and told[-2]["item"] == message
+            assert told[-1]["type"] == "response.incomplete" and told[-1]["response"] == first
             await _goes_on(http, id)
 
     asyncio.run(run())
@@ -142,6 +143,26 @@ def test_a_response_of_another_process_is_cancelled_with_what_it_has_told() -> N
     it.archive.append_events(id, 0, [done])
     cancelled = it.ask("POST", f"/{id}/cancel")
     assert cancelled["status"] == "cancelled" and cancelled["output"] == made["output"]
+    it.archive.append_events(id, 1, [log.numbered(1, {"type": "response.in_progress"})])  # the other has not noticed yet
+    told = events(ask(it.app, "GET", f"{URL}/{id}?stream=true").text)
+    assert kinds(told) == ["output_item.done", "incomplete"] and told[-1]["response"] == cancelled
+
+
+def test_one_that_is_cancelled_before_anything_is_done_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    it = world()
+    assert it.archive is not None
+    monkeypatch.setattr(it.archive, "lease", failing(it.archive.lease, 1000))
+    monkeypatch.setattr(log, "AGAIN", 0.01)
+
+    async def run() -> None:
+        async with client(it.app) as http:
+            id = (await http.post(URL, json={"input": HELLO, "background": True})).json()["id"]
+            cancelled = checked((await http.post(f"{URL}/{id}/cancel")).json())
+            told = events((await http.get(f"{URL}/{id}?stream=true")).text)
+            assert kinds(told) == ["created", "queued", "incomplete"] and told[-1]["response"] == cancelled
+            assert cancelled["status"] == "cancelled" and cancelled["output"] == []
+
+    asyncio.run(run())
 
 
 @pytest.mark.parametrize("where", ["stream", "background"])

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from openai import AsyncOpenAI, NotFoundError
-from openai.types.responses import ResponseFunctionToolCall, ResponseOutputMessage
+from openai.types.responses import ResponseCompletedEvent, ResponseFunctionToolCall, ResponseIncompleteEvent, ResponseOutputMessage
 from pydantic import BaseModel
 
 from tests.server.fakes import FakeEngine, calling, client, says
@@ -105,5 +105,8 @@ def test_background() -> None:
         assert final.output_text == "one two three" and seen == list(range(3, 3 + len(seen)))
         other = await sdk.responses.create(model="tiny", input=HELLO, background=True)
         assert (await sdk.responses.cancel(other.id)).status in ("cancelled", "completed")
+        async with sdk.responses.stream(response_id=other.id) as stream:
+            last = [event async for event in stream][-1]
+        assert isinstance(last, ResponseIncompleteEvent | ResponseCompletedEvent) and last.response.id == other.id
 
     using(world(engine=FakeEngine(says("one two three", TEXT), context=2048, pause=0.01)), work)

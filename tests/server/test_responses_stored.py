@@ -203,13 +203,39 @@ def test_cancelling() -> None:
             assert it.engine.aborts == 1
             assert (await http.post(f"{URL}/{id}/cancel")).json()["status"] == "cancelled"
             told = events((await http.get(f"{URL}/{id}?stream=true")).text)
-            assert told[-1]["type"] not in ("response.completed", "response.failed")
+            assert told[-1]["type"] == "response.incomplete" and told[-1]["response"] == (await http.get(f"{URL}/{id}")).json()
 
     asyncio.run(run())
     done = it.post(input=HELLO, max_output_tokens=16)
     assert it.ask("POST", f"/{done['id']}/cancel", status=400)["error"]["param"] == "response_id"
     assert it.ask("GET", f"/{done['id']}?stream=true", status=400)["error"]["param"] == "stream"
     assert it.ask("GET", f"/{done['id']}?starting_after=3", status=400)["error"]["param"] == "starting_after"
+
+
+def test_a_stream_that_is_cancelled_comes_to_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    it = slow("a " * 400)
+    assert it.archive is not None
+    put, ids = it.archive.put_response, list[str]()
+    monkeypatch.setattr(it.archive, "put_response", lambda new: (ids.append(new.id), put(new)))
+
+    async def run() -> None:
+        async with client(it.app) as http:
+            reading = asyncio.create_task(http.post(URL, json={"input": HELLO, "background": True, "stream": True}))
+            while not it.engine.running:
+                await asyncio.sleep(0.005)
+            await asyncio.sleep(0.2)  # some of it has been written down
+            (id,) = ids
+            cancelled = checked((await http.post(f"{URL}/{id}/cancel")).json())
+            told = events((await reading).text)
+            assert kinds(told)[:4] == ["created", "queued", "in_progress", "output_item.added"] and told[0]["sequence_number"] == 0
+            assert kinds(told)[-2:] == ["output_item.done", "incomplete"] and told[-1]["response"] == cancelled
+            assert cancelled["status"] == "cancelled" and told[-2]["item"]["status"] == "incomplete"
+            assert events((await http.get(f"{URL}/{id}?stream=true&starting_after=3")).text) == told[4:]
+            end = told[-1]["sequence_number"]
+            assert events((await http.get(f"{URL}/{id}?stream=true&starting_after={end - 1}")).text) == told[-1:]
+            assert (await http.get(f"{URL}/{id}?stream=true&starting_after={end}")).text == ""
+
+    asyncio.run(run())
 
 
 def test_what_fails_in_the_background() -> None:

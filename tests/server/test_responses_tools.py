@@ -5,12 +5,13 @@ from typing import Any
 
 import pytest
 
+from server.grounding import SILENCE
 from server.host.api import Fault
 from server.responses.teller import error
 from tests.server.fake_host import FakeHost, tool
 from tests.server.fakes import FakeEngine, ask, calling, client, ready, text, turns
 from tests.server.responses_world import HELLO, URL, WEATHER, World, checked, events, kinds, new_archive, replayed, said, world
-from tests.server.test_grounding import DRAGONS, KNOWN, QUESTION, STORE
+from tests.server.test_grounding import DRAGONS, KNOWN, QUESTION, STORE, filled
 
 LOUD: dict[str, Any] = {"type": "mcp", "server_label": "loud"}
 SEARCH: dict[str, Any] = {"type": "file_search", "vector_store_ids": [STORE]}
@@ -208,6 +209,16 @@ def test_choosing_a_server() -> None:
     assert it.post(input=HELLO, tools=[LOUD], tool_choice=none, status=400)["param"] == "tool_choice"
 
 
+def test_a_server_is_described_to_the_model() -> None:
+    it, _ = hosted("ok")
+    described = {**LOUD, "server_description": "Shouts at the neighbours"}
+    answer = it.post(input=HELLO, tools=[described])
+    assert it.prompts[0].count("Shouts at the neighbours") == 1 and answer["tools"] == [described]
+    assert it.ask("POST", "/input_tokens", json={"input": HELLO, "tools": [described]})["input_tokens"] == answer["usage"]["input_tokens"]
+    long = {**LOUD, "server_description": "a" * 1025}
+    assert it.post(input=HELLO, tools=[long], status=400)["param"] == "tools.0.server_description"
+
+
 def test_how_many_tokens_with_a_server() -> None:
     it, _ = hosted("ok")
     counted = it.ask("POST", "/input_tokens", json={"input": HELLO, "tools": [LOUD]})["input_tokens"]
@@ -233,6 +244,19 @@ def test_a_search() -> None:
     assert it.ask("GET", f"/{id}?include=file_search_call.results")["output"][0] == search
     plain = it.post(input=QUESTION, tools=[SEARCH])
     assert plain["output"][0]["results"] is None and plain["output"][1]["content"][0]["annotations"]
+
+
+@pytest.mark.parametrize("choice", [None, "auto", "none"])
+def test_a_default_store_grounds_plain_clients(choice: str | None) -> None:
+    known, _ = filled({"dragons.txt": DRAGONS}, default_store="docs")
+    it = world("Nine hundred years.", "Hello!", knowledge=known)
+    search, message = it.post(input=QUESTION, tools=[WEATHER], tool_choice=choice)["output"]
+    assert search["queries"] == [QUESTION] and DRAGONS in it.prompts[0] and message["content"][0]["annotations"]
+    assert said(it.post(input="hi", tool_choice=choice)) == "Hello!"
+    assert said(it.post(input="Who was Zeppelin?", tool_choice=choice)) == SILENCE
+    none = {"type": "file_search", "vector_store_ids": [known.store.store_named("", "docs").id]}
+    assert it.post(input=QUESTION, tools=[none], tool_choice="none")["output"][0]["type"] == "message" and DRAGONS not in it.prompts[-1]
+    assert it.post(input=QUESTION, tool_choice="required", status=400)["param"] == "tool_choice"
 
 
 def test_a_search_beside_functions() -> None:
@@ -275,3 +299,37 @@ def test_thoughts() -> None:
         it.post(input=[{"role": "user", "content": HELLO}, thoughts, message, {"role": "user", "content": "Sure?"}], store=False)
     assert engine.requests[1].tokens == engine.requests[2].tokens
     assert it.ask("GET", f"/{told[-1]['response']['id']}")["output"][0]["encrypted_content"] is None
+
+
+@pytest.mark.parametrize("summary", ["auto", "detailed"])
+def test_thoughts_as_a_summary(summary: str) -> None:
+    it, engine = thinking("<think>Hm, hm.</think>\n\nParis.", "Sure.", "Sure.")
+    told = it.stream(input=HELLO, reasoning={"summary": summary})
+    parts = [event for event in told if "summary_index" in event]
+    reasoning, message = checked(told[-1]["response"])["output"]
+    assert reasoning["summary"] == [{"type": "summary_text", "text": "Hm, hm."}] and reasoning["content"][0]["text"] == "Hm, hm."
+    assert told[-1]["response"]["reasoning"] == told[0]["response"]["reasoning"] == {"effort": None, "summary": summary}
+    assert parts[0]["type"] == "response.reasoning_summary_part.added" and parts[0]["part"] == {"type": "summary_text", "text": ""}
+    assert "".join(event["delta"] for event in parts if event["type"] == "response.reasoning_summary_text.delta") == "Hm, hm."
+    done, end = parts[-2:]
+    assert (done["type"], done["text"]) == ("response.reasoning_summary_text.done", "Hm, hm.")
+    assert (end["type"], end["part"]) == ("response.reasoning_summary_part.done", reasoning["summary"][0]) and "status" not in end
+    assert {(event["item_id"], event["output_index"]) for event in parts} == {(reasoning["id"], 0)}
+    for thoughts in (reasoning, {**reasoning, "summary": []}):  # they are read once
+        it.post(input=[{"role": "user", "content": HELLO}, thoughts, message, {"role": "user", "content": "Sure?"}], store=False)
+    assert engine.requests[1].tokens == engine.requests[2].tokens
+
+
+def test_a_summary_that_is_cut_off() -> None:
+    it, _ = thinking("<think>" + "Hm, " * 100)
+    told = it.stream(input=HELLO, reasoning={"summary": "auto"}, max_output_tokens=20)
+    (end,) = [event for event in told if event["type"] == "response.reasoning_summary_part.done"]
+    assert end["status"] == "incomplete" and end["part"]["text"].startswith("Hm, Hm,") and kinds(told)[-1] == "incomplete"
+    assert told[-1]["response"]["output"][0]["summary"] == [end["part"]]
+
+
+def test_whoever_asks_for_no_summary_gets_none() -> None:
+    it, _ = thinking("<think>Hm, hm.</think>\n\nParis.")
+    assert it.post(input=HELLO)["output"][0]["summary"] == []
+    for name, value in (("summary", "concise"), ("generate_summary", "auto")):
+        assert it.post(input=HELLO, reasoning={name: value}, status=400)["param"] == f"reasoning.{name}"

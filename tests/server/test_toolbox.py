@@ -34,6 +34,15 @@ def test_whole_servers_can_be_chosen() -> None:
     assert box.choice(Named(names=("b__x", "c__z"))) == Named(names=("b__x",))
 
 
+def test_a_server_is_described_once() -> None:
+    asked = McpTools(label="a", field="", about="The weather of Norway")
+    box = (
+        Toolbox().with_server(asked, [tool("x", description="X" * 2000), tool("y")]).with_server(McpTools(label="b", field=""), [tool("x")])
+    )
+    first, *others = [one.description for one in box.tools]
+    assert first == "[a__*: The weather of Norway] " + "X" * 1024 and others == ["what y does", "what x does"]
+
+
 SCHEMA: dict[str, Any] = {
     "type": "object",
     "properties": {

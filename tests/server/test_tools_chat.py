@@ -173,6 +173,15 @@ def test_server_tools_run_and_are_told() -> None:
     assert chunks[0]["mcp_list_tools"][0]["server_label"] == "loud"
 
 
+def test_a_server_is_described_to_the_model() -> None:
+    described = {**LOUD, "server_description": "Shouts at the neighbours"}
+    for choice in ("auto", {"type": "mcp", "server_label": "loud", "name": "write"}):
+        _, fake = chat("Well.", tools=[described], tool_choice=choice, parts={"host": host()})
+        assert read(fake, 0).count("Shouts at the neighbours") == 1
+    _, fake = chat("Well.", tools=[{**described, "allowed_tools": ["write"]}], parts={"host": host()})
+    assert "Shouts at the neighbours" in read(fake) and "what shout does" not in read(fake)
+
+
 def test_an_answer_with_server_tools_can_be_sent_back() -> None:
     answer, _ = chat(calling("loud__shout", '{"word": "warm"}'), "It is WARM.", tools=[LOUD], parts={"host": host()})
     messages = [*ASKED, answer["choices"][0]["message"], {"role": "user", "content": "Really?"}]

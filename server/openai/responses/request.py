@@ -67,11 +67,12 @@ class TextOptions(BaseModel):
 
 
 class ReasoningOptions(BaseModel):
-    """Thoughts are shown as they are; nobody sums them up."""
+    """Thoughts are shown as they are; nobody sums them up. With `summary`, whose most detailed form they are, they stand there too,
+    word for word, for clients that read nothing else; a concise one there is not. generate_summary: its older name."""
 
     model_config = STRICT
     effort: Effort | None = None
-    summary: Annotated[Summary | None, only("auto")] = None
+    summary: Annotated[Summary | None, only("auto", "detailed")] = None
     generate_summary: Annotated[Summary | None, UNSUPPORTED] = None
     context: Annotated[Literal["auto", "current_turn", "all_turns"] | None, only("auto")] = None
     mode: Annotated[str | None, only("standard")] = None

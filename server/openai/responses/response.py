@@ -116,7 +116,7 @@ class ShownText(BaseModel):
 
 class ShownReasoning(BaseModel):
     effort: Effort | None
-    summary: None
+    summary: Summary | None
     mode: Annotated[str | None, OMITTED] = None
     context: Annotated[Literal["auto", "current_turn", "all_turns"] | None, OMITTED] = None
     generate_summary: Annotated[Summary | None, OMITTED] = None
