@@ -70,11 +70,12 @@ class Connection:
         return self._record.counted(replace(outcome, seconds=time.monotonic() - began))
 
     async def _in_time(self, name: str, arguments: Arguments, meta: Arguments | None) -> Outcome:
+        seconds = self.spec.limits_of(name).timeout
         try:
-            async with asyncio.timeout(self.spec.timeout):
+            async with asyncio.timeout(seconds):
                 outcome = await self._attempts(name, arguments, meta)
         except TimeoutError:
-            outcome = failed("timeout", f"{name} was stopped: it took longer than {self.spec.timeout:g} seconds")
+            outcome = failed("timeout", f"{name} was stopped: it took longer than {seconds:g} seconds")
         except asyncio.CancelledError:
             self._circuit.gave_up()
             raise
@@ -131,7 +132,8 @@ class Connection:
         changed = await asyncio.to_thread(self._judge.changed, label, catalogue.digests)
         tools = tuple(replace(tool, changed=tool.name in changed) for tool in catalogue.tools)
         pinned = await asyncio.to_thread(self._judge.pinned, label)
-        self._record.status = replace(self._record.status, tools=tools, digest=catalogue.digest, pinned=pinned)
+        notes = tuple(map(self._record.shown, catalogue.notes))
+        self._record.status = replace(self._record.status, tools=tools, digest=catalogue.digest, pinned=pinned, notes=notes)
         return tools
 
 

@@ -16,8 +16,9 @@ class LinkLost(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Catalogue:
-    """`notes`: tools that were left out, and why. `digests`: of each tool as its server described it. `seconds`: how long this
-    holds unless the server says that it has changed; None: until then."""
+    """`notes`: for the operator: tools that were left out, and why; names in the configuration that are no tools. `digests`: of
+    each tool as its server described it. `seconds`: how long this holds unless the server says that it has changed; None: until
+    then."""
 
     tools: tuple[HostedTool, ...]
     digests: Mapping[str, str]

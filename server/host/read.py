@@ -15,7 +15,7 @@ from urllib.parse import parse_qsl, urlsplit
 from pydantic import ValidationError
 
 from server.host.api import HostError
-from server.host.config import ClientCredentials, Consent, Http, ServerSpec, Stdio
+from server.host.config import ClientCredentials, Consent, Http, Limits, ServerSpec, Stdio
 from server.host.entries import CONSENT, MACHINE, ConsentEntry, CredentialsEntry, HttpEntry, StdioEntry
 
 LABEL = re.compile(r"[A-Za-z0-9_-]{1,40}")
@@ -115,11 +115,22 @@ def _spec(label: str, read: StdioEntry | HttpEntry, filled: list[str]) -> Server
         target=target,
         timeout=read.timeout_seconds,
         max_output=read.max_output_bytes,
+        tool_limits=_tool_limits(read),
         trusted=read.trusted,
         allow=tuple(read.allow),
         tools=None if read.tools is None else tuple(read.tools),
         secrets=tuple(dict.fromkeys([*filled, *_secrets(target)])),
     )
+
+
+def _tool_limits(read: StdioEntry | HttpEntry) -> dict[str, Limits]:
+    return {
+        name: Limits(
+            timeout=own.timeout_seconds or read.timeout_seconds,
+            max_output=own.max_output_bytes or read.max_output_bytes,
+        )
+        for name, own in read.tool_limits.items()
+    }
 
 
 def _process(read: StdioEntry) -> Stdio:

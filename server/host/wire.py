@@ -122,7 +122,7 @@ class McpLink:
             return failed(_kind(error), error.message or "no reason given", error.code)
         except Exception as error:  # of transports and validators, which have many
             return failed("protocol", f"the server {self.spec.label} answered what it must not: {failure(error)}")
-        return outcome(result, self.spec.max_output)
+        return outcome(result, self.spec.limits_of(name).max_output)
 
     def _lost(self) -> LinkLost:
         return LinkLost(f"the server {self.spec.label} went away")

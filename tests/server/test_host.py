@@ -16,7 +16,7 @@ import pytest
 
 from server.host.api import Outcome, ServerUnavailable, UnknownServer
 from server.host.circuit import Patience
-from server.host.config import ServerSpec, Stdio
+from server.host.config import Limits, ServerSpec, Stdio
 from server.host.host import Host
 from server.host.pins import Pins
 from server.logs import FIELDS
@@ -223,6 +223,23 @@ def test_a_call_that_hangs_is_stopped_on_both_sides(tmp_path: Path) -> None:
             await until(lambda: "cancelled" in log(tmp_path))
 
     run(work())
+
+
+def test_limits_of_single_tools(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    few, short = Limits(timeout=10, max_output=3000), Limits(timeout=0.5, max_output=32 * 1024)
+    spec = replace(fixture(tmp_path), tool_limits={"big": few, "hang": short, "hnag": short})
+
+    async def work() -> None:
+        async with hosting(tmp_path, spec) as host:
+            await host.tools("fixture")
+            assert host.status()[0].notes == ("toolLimits: no tool 'hnag' is offered",)
+            assert "97000 bytes left out" in (await call(host, "big")).text
+            outcome = await call(host, "hang")
+            assert outcome.text == "hang was stopped: it took longer than 0.5 seconds"
+            assert (await call(host, "pause")).fault is None
+
+    run(work())
+    assert "MCP server fixture: toolLimits: no tool 'hnag' is offered" in caplog.text
 
 
 def test_whoever_cancels_a_call_cancels_it_on_the_server(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
