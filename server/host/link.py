@@ -53,6 +53,10 @@ class Link(Protocol):
         """Raises LinkLost, HostError."""
         ...
 
+    async def ping(self) -> None:
+        """Returns when the server answers, whatever it says. Raises LinkLost, and HostError where there is no answer of its own."""
+        ...
+
     async def call(self, name: str, arguments: Mapping[str, Any], meta: Mapping[str, Any] | None) -> Outcome:
         """Raises LinkLost; everything else that goes wrong is a Fault. Cancelling it cancels the call on the server."""
         ...

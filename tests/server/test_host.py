@@ -242,6 +242,35 @@ def test_limits_of_single_tools(tmp_path: Path, caplog: pytest.LogCaptureFixture
     assert "MCP server fixture: toolLimits: no tool 'hnag' is offered" in caplog.text
 
 
+def test_calls_that_hang_do_not_pause_a_server_that_answers(tmp_path: Path) -> None:
+    async def work() -> None:
+        async with hosting(tmp_path, replace(fixture(tmp_path), timeout=0.5), replace(QUICK, failures=2, rest=60)) as host:
+            await host.tools("fixture")
+            for _ in range(3):
+                outcome = await call(host, "hang")
+                assert outcome.fault is not None and outcome.fault.kind == "timeout"
+            assert (await call(host, "echo")).fault is None
+            assert log(tmp_path).count("start") == 1
+
+    run(work())
+
+
+def test_a_process_that_answers_nothing_is_paused(tmp_path: Path) -> None:
+    async def work() -> None:
+        patience = replace(QUICK, failures=2, rest=60, ping=0.2)
+        async with hosting(tmp_path, replace(fixture(tmp_path), timeout=0.5), patience) as host:
+            await host.tools("fixture")
+            pid = int((tmp_path / "pid").read_text())
+            os.kill(pid, signal.SIGSTOP)
+            try:
+                outcomes = [await call(host, "echo") for _ in range(3)]
+            finally:
+                os.kill(pid, signal.SIGCONT)
+            assert [outcome.fault.kind if outcome.fault else None for outcome in outcomes] == ["timeout", "timeout", "unavailable"]
+
+    run(work())
+
+
 def test_whoever_cancels_a_call_cancels_it_on_the_server(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     async def work() -> None:
         async with hosting(tmp_path) as host:
