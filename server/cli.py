@@ -190,12 +190,17 @@ def mcp_config(
     server: Annotated[list[Server] | None, typer.Option(help="Which of our servers (repeatable) [default: knowledge]")] = None,
     folder: Annotated[list[str] | None, typer.Option(help="For files [default: --mcp-files of stoa serve]")] = None,
     database: Annotated[list[str] | None, typer.Option(metavar="[NAME=]URL", help="For database [default: its --mcp-database]")] = None,
+    write: Annotated[bool, typer.Option("--write", help="Write it into the client's own file; the rest of that stays")] = False,
+    file: Annotated[Path | None, typer.Option(help="With --write: which file [default: where the client looks]")] = None,
 ) -> None:
-    """Print what another MCP client needs to know to start our servers."""
-    from server import mcp_config
+    """Print what another MCP client needs to know to start our servers, or write it where the client reads it."""
+    from server import mcp_config, mcp_write
 
     given = {name: tuple(value) for name, value in (("mcp_files", folder), ("mcp_database", database)) if value}
-    raise typer.Exit(mcp_config.run(client, tuple(server or (Server.KNOWLEDGE,)), read_settings(given)))
+    servers, settings = tuple(server or (Server.KNOWLEDGE,)), read_settings(given)
+    if file and not write:
+        raise typer.BadParameter("it says where to write: say --write, too", param_hint="--file")
+    raise typer.Exit(mcp_write.run(client, servers, settings, file) if write else mcp_config.run(client, servers, settings))
 
 
 @mcp.command("list")

@@ -27,7 +27,7 @@ SECRET = 8  # characters; shorter values are hardly secret, and would be struck 
 def read_config(path: Path, environment: Mapping[str, str] = os.environ) -> list[ServerSpec]:
     """Raises HostError, which names file and field and never shows a value."""
     try:
-        given = json.loads(path.read_bytes(), object_pairs_hook=_unique)
+        given = json.loads(path.read_bytes(), object_pairs_hook=unique)
     except OSError as error:
         raise HostError(f"{path} cannot be read: {error.strerror}") from None
     except ValueError as error:
@@ -42,7 +42,8 @@ def read_config(path: Path, environment: Mapping[str, str] = os.environ) -> list
         raise HostError(f"{path}: {error}") from None
 
 
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """For json.loads, which else takes the last of several. Raises ValueError."""
     found = dict(pairs)
     if len(found) < len(pairs):
         raise ValueError(f"one of the keys {', '.join(sorted(found))} comes twice")
