@@ -10,6 +10,7 @@ import typer
 
 from server.mcp_config import Client, Server
 from server.settings import Settings
+from server.version import our_version
 
 cli = typer.Typer(name="stoa", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 
@@ -23,6 +24,19 @@ ONE_OF_MANY = {
 
 def main() -> None:
     cli()
+
+
+def _tell_version(wanted: bool) -> None:
+    if wanted:
+        print(f"stoa {our_version()}")
+        raise typer.Exit()
+
+
+@cli.callback()
+def stoa(
+    version: Annotated[bool, typer.Option("--version", callback=_tell_version, is_eager=True, help="Say which version this is")] = False,
+) -> None:
+    pass
 
 
 def with_settings(run: Callable[[Settings], None]) -> Callable[..., None]:
