@@ -12,7 +12,7 @@ from argparse import ArgumentParser, ArgumentTypeError
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from threading import Event
 from types import FrameType
 from typing import Any, TypeVar, cast
@@ -235,7 +235,11 @@ def known_tools(tools: Sequence[Tool]) -> ServerMiddleware[Any]:
 
 
 def our_version() -> str:
-    return version("stoa")
+    """0: run from a source tree that was never installed."""
+    try:
+        return version("stoa")
+    except PackageNotFoundError:
+        return "0"
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from mcp.types import CallToolResult
 from pydantic import Field
 
 from mcp_servers.common import HINTS, add_http, closed, known_tools, our_version, run, said
-from mcp_servers.library.books import Base, Library, Place, Value
+from mcp_servers.library.books import SEARCH_STEPS, Base, Library, Place, Value, Wanted
 from mcp_servers.library.resources import add_resources, owned
 from mcp_servers.library.shapes import Documents, Found, Passage, Stores
 
@@ -53,13 +53,15 @@ def server(knowledge: Base, owner_of: Callable[[Context], str]) -> MCPServer[Any
 
 def _tools(library: Library) -> list[Any]:
     async def search(
+        ctx: Context[Any, Any],
         query: Annotated[str, Field(description="A question or a few words", min_length=1, max_length=4000)],
         stores: Names = None,
         limit: Annotated[int, Field(description="Passages at most", ge=1, le=20)] = 6,
         attributes: Attributes = None,
     ) -> Annotated[CallToolResult, Found]:
         """Finds the passages of the documents that answer a question, best first. Scores go from 0 to 1."""
-        return said(await library.search(query, stores or [], limit, attributes or {}))
+        wanted = Wanted(query=query, stores=stores or [], limit=limit, attributes=attributes or {})
+        return said(await library.search(wanted, lambda steps, what: ctx.report_progress(steps, SEARCH_STEPS, what)))
 
     async def read_passage(
         store: StoreName,

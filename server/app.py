@@ -6,7 +6,6 @@ from collections.abc import AsyncGenerator, Callable
 from concurrent.futures import Future
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -37,6 +36,7 @@ from server.routes import endpoints
 from server.served import Served
 from server.settings import Settings
 from server.tools import open_host, own_servers
+from server.version import our_version
 from server.wish import Limits
 
 if TYPE_CHECKING:
@@ -129,7 +129,7 @@ def build(settings: Settings, load: Load = load) -> tuple[Starlette, House]:
     house = House(settings)
     mount = Mount(house, _own_servers(house))
     app = Starlette(
-        routes=[*_routes(endpoints(house, _version())), Route(ROUTE, mount)],
+        routes=[*_routes(endpoints(house, our_version())), Route(ROUTE, mount)],
         middleware=_middleware(house),
         exception_handlers={HTTPException: _http_error},
         lifespan=_lifespan(house, load, mount),
@@ -160,13 +160,6 @@ class _Methods:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         method = "GET" if scope["method"] == "HEAD" else scope["method"]
         await self.endpoints[method](scope, receive, send)
-
-
-def _version() -> str:
-    try:
-        return version("stoa")
-    except PackageNotFoundError:  # run from a source tree that was never installed
-        return "0"
 
 
 def _lifespan(house: House, load: Load, mount: Mount) -> Callable[[Starlette], AbstractAsyncContextManager[None]]:

@@ -10,6 +10,7 @@ import typer
 
 from server.mcp_config import Client, Server
 from server.settings import Settings
+from server.version import our_version
 
 cli = typer.Typer(name="stoa", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 
@@ -23,6 +24,19 @@ ONE_OF_MANY = {
 
 def main() -> None:
     cli()
+
+
+def _tell_version(wanted: bool) -> None:
+    if wanted:
+        print(f"stoa {our_version()}")
+        raise typer.Exit()
+
+
+@cli.callback()
+def stoa(
+    version: Annotated[bool, typer.Option("--version", callback=_tell_version, is_eager=True, help="Say which version this is")] = False,
+) -> None:
+    pass
 
 
 def with_settings(run: Callable[[Settings], None]) -> Callable[..., None]:
@@ -190,12 +204,17 @@ def mcp_config(
     server: Annotated[list[Server] | None, typer.Option(help="Which of our servers (repeatable) [default: knowledge]")] = None,
     folder: Annotated[list[str] | None, typer.Option(help="For files [default: --mcp-files of stoa serve]")] = None,
     database: Annotated[list[str] | None, typer.Option(metavar="[NAME=]URL", help="For database [default: its --mcp-database]")] = None,
+    write: Annotated[bool, typer.Option("--write", help="Write it into the client's own file; the rest of that stays")] = False,
+    file: Annotated[Path | None, typer.Option(help="With --write: which file [default: where the client looks]")] = None,
 ) -> None:
-    """Print what another MCP client needs to know to start our servers."""
-    from server import mcp_config
+    """Print what another MCP client needs to know to start our servers, or write it where the client reads it."""
+    from server import mcp_config, mcp_write
 
     given = {name: tuple(value) for name, value in (("mcp_files", folder), ("mcp_database", database)) if value}
-    raise typer.Exit(mcp_config.run(client, tuple(server or (Server.KNOWLEDGE,)), read_settings(given)))
+    servers, settings = tuple(server or (Server.KNOWLEDGE,)), read_settings(given)
+    if file and not write:
+        raise typer.BadParameter("it says where to write: say --write, too", param_hint="--file")
+    raise typer.Exit(mcp_write.run(client, servers, settings, file) if write else mcp_config.run(client, servers, settings))
 
 
 @mcp.command("list")

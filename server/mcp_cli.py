@@ -111,9 +111,8 @@ def _named(settings: Settings, label: str) -> ServerSpec:
 def _lines(status: ServerStatus) -> str:
     about = " ".join(filter(None, (status.server_name, status.server_version, status.protocol_version)))
     why = f": {status.last_error}" if status.last_error and status.state != "ready" else ""
-    return "\n".join(
-        [f"{status.label} ({status.kind}, {status.state}{why}) {about}".rstrip(), *(f"  {_line(tool)}" for tool in status.tools)]
-    )
+    head = f"{status.label} ({status.kind}, {status.state}{why}) {about}".rstrip()
+    return "\n".join([head, *(f"  {_line(tool)}" for tool in status.tools), *(f"  note: {note}" for note in status.notes)])
 
 
 def _line(tool: HostedTool) -> str:

@@ -33,6 +33,7 @@ def _shown(status: ServerStatus) -> wire.McpServer:
         digest=status.digest,
         pinned=status.pinned,
         last_error=status.last_error,
+        notes=list(status.notes),
         restarts=status.restarts,
         calls=status.calls,
         failures=status.failures,

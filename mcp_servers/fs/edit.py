@@ -10,11 +10,12 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from mcp_servers.fs.put import put
 from mcp_servers.fs.roots import Place, Refused, Tree
 from mcp_servers.fs.shapes import Edited
 from mcp_servers.fs.text import ENDS, endings, text_encoding
 from mcp_servers.fs.walk import File, told
-from mcp_servers.fs.write import encoded, fitting, open_to_write, put, writable
+from mcp_servers.fs.write import encoded, fitting, open_to_write, writable
 
 DIFF_LINES = 2000  # beyond so many changed lines, they are shown as one change
 AROUND = 3  # lines shown around a change

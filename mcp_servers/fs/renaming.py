@@ -1,20 +1,25 @@
-"""Renaming onto a name that must be free, in one step where the system has one (renameat2 of Linux, renameatx_np of macOS)."""
+"""Renaming in one step where the system has one (renameat2 of Linux, renameatx_np of macOS): onto a name that must be free, or two
+files each into the other's place."""
 
 import ctypes
 import errno
 import os
 from functools import cache
-from typing import Any
+from typing import Any, Literal
 
-NOREPLACE = 1  # RENAME_NOREPLACE
-EXCL = 4  # RENAME_EXCL
-UNSUPPORTED = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP)
+FLAGS = {
+    "renameat2": {"free": 1, "exchange": 2},  # RENAME_NOREPLACE, RENAME_EXCHANGE
+    "renameatx_np": {"free": 4, "exchange": 2},  # RENAME_EXCL, RENAME_SWAP
+}
+UNSUPPORTED = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP)  # by the system, or by this file system
+
+How = Literal["free", "exchange"]
 
 
 def rename_to_free(source: str, source_fd: int, target: str, target_fd: int) -> None:
     """Names in opened directories. Raises FileExistsError, and OSError. Without a system call for it, a file that is made of that
     name in the very moment of the renaming is replaced."""
-    code = _exclusively(source, source_fd, target, target_fd)
+    code = _renamed("free", (source, source_fd), (target, target_fd))
     if code == 0:
         return
     if code not in UNSUPPORTED:
@@ -27,21 +32,30 @@ def rename_to_free(source: str, source_fd: int, target: str, target_fd: int) -> 
         raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), target)
 
 
-def _exclusively(source: str, source_fd: int, target: str, target_fd: int) -> int:
+def exchange(one: str, other: str, fd: int) -> bool:
+    """Two names in an opened directory, whatever stands under them. False: there is no system call for it here, and nothing has
+    happened. Raises FileNotFoundError, and OSError."""
+    code = _renamed("exchange", (one, fd), (other, fd))
+    if code and code not in UNSUPPORTED:
+        raise OSError(code, os.strerror(code), other)
+    return code == 0
+
+
+def _renamed(how: How, source: tuple[str, int], target: tuple[str, int]) -> int:
     """The error number."""
-    function, flag = _function()
+    function, flag = _function(how)
     if function is None:
         return errno.ENOSYS
     ctypes.set_errno(0)
-    result = function(source_fd, os.fsencode(source), target_fd, os.fsencode(target), flag)
+    result = function(source[1], os.fsencode(source[0]), target[1], os.fsencode(target[0]), flag)
     return ctypes.get_errno() if result else 0
 
 
 @cache
-def _function() -> tuple[Any, int]:
+def _function(how: How) -> tuple[Any, int]:
     library = ctypes.CDLL(None, use_errno=True)
-    for name, flag in (("renameat2", NOREPLACE), ("renameatx_np", EXCL)):
+    for name, flags in FLAGS.items():
         if function := getattr(library, name, None):
             function.argtypes = [ctypes.c_int, ctypes.c_char_p, ctypes.c_int, ctypes.c_char_p, ctypes.c_uint]
-            return function, flag
+            return function, flags[how]
     return None, 0

@@ -4,18 +4,15 @@ import errno
 import os
 import stat
 from collections.abc import Generator
-from contextlib import contextmanager, suppress
-from secrets import token_hex
+from contextlib import contextmanager
 from typing import Literal
 
+from mcp_servers.fs.put import put, synced
 from mcp_servers.fs.renaming import rename_to_free
 from mcp_servers.fs.roots import Place, Refused, Tree
 from mcp_servers.fs.shapes import Written
 from mcp_servers.fs.text import ENDS, encoding_of, endings, head_of
-from mcp_servers.fs.walk import LISTED, Entry, File, Folder, expect_file, folder_at, found, opened, told
-
-MODE = 0o666  # of new files, less the umask
-NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+from mcp_servers.fs.walk import Entry, File, Folder, expect_file, folder_at, found, opened, told
 
 
 @contextmanager
@@ -78,34 +75,6 @@ def fitting(tree: Tree, place: Place, data: bytes) -> bytes:
     if len(data) > tree.limits.write_bytes:
         raise Refused(f"{place.shown}: {len(data)} bytes are more than the {tree.limits.write_bytes} that may be written at once")
     return data
-
-
-def put(folder: Folder, name: str, data: bytes, old: File | None) -> None:
-    """Durable once it returns. `old`: what it replaces, None: nothing; a file that meanwhile is another is left alone (Refused).
-    Raises OSError."""
-    draft = f".{token_hex(8)}.tmp"
-    fd = os.open(draft, NEW, MODE if old is None else 0o600, dir_fd=folder.fd)
-    try:
-        with open(fd, "wb") as stream:
-            stream.write(data)
-            stream.flush()
-            if old:
-                _like(fd, old.stat)
-            os.fsync(fd)
-        _into_place(folder, draft, name, old)
-    except BaseException:
-        with suppress(OSError):
-            os.unlink(draft, dir_fd=folder.fd)
-        raise
-    synced(folder)
-
-
-def synced(folder: Folder) -> None:
-    fd = os.open(".", LISTED, dir_fd=folder.fd)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
 
 
 def create_folder(tree: Tree, place: Place) -> Written:
@@ -172,27 +141,3 @@ def _as_it_was(file: File, content: str) -> bytes:
     if ending in ("crlf", "cr") and "\r" not in content:
         content = content.replace("\n", ENDS[ending])
     return encoded(content, encoding, file.place)
-
-
-def _like(fd: int, old: os.stat_result) -> None:
-    """The owner first: a change of it takes bits off the mode. Only root may give files away; others stay the owner."""
-    with suppress(PermissionError):
-        os.fchown(fd, old.st_uid, old.st_gid)
-    os.fchmod(fd, stat.S_IMODE(old.st_mode) & 0o777)
-
-
-def _into_place(folder: Folder, draft: str, name: str, old: File | None) -> None:
-    try:
-        if old is None:
-            rename_to_free(draft, folder.fd, name, folder.fd)
-            return
-    except FileExistsError:
-        raise Refused(f"{folder.place.inside(name).shown}: it was created meanwhile") from None
-    now = os.stat(name, dir_fd=folder.fd, follow_symlinks=False)
-    if _version(now) != _version(old.stat):
-        raise Refused(f"{folder.place.inside(name).shown}: it changed meanwhile; read it again")
-    os.rename(draft, name, src_dir_fd=folder.fd, dst_dir_fd=folder.fd)
-
-
-def _version(status: os.stat_result) -> tuple[int, ...]:
-    return status.st_dev, status.st_ino, status.st_mtime_ns, status.st_size, status.st_nlink

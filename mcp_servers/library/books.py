@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import ParamSpec, Protocol, TypeVar
@@ -46,16 +46,30 @@ class Place:
     length: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    query: str
+    stores: Sequence[str]
+    limit: int
+    attributes: Mapping[str, Value | list[Value]]
+
+
+SEARCH_STEPS = 2
+Tell = Callable[[int, str], Awaitable[None]]  # steps that are done, and what comes next or came of it
+
+
 class Library:
     def __init__(self, base: Base) -> None:
         self.base = base
 
-    async def search(self, query: str, stores: Sequence[str], limit: int, attributes: Mapping[str, Value | list[Value]]) -> Found:
-        ids = await self._asked(self._searched, stores)
-        if not ids:
-            return Found(passages=[])
-        question = Search(queries=(query,), stores=tuple(ids), limit=limit, filter=to_filter(attributes))
-        return Found(passages=[_found(hit) for hit in await self._hits(question)])
+    async def search(self, wanted: Wanted, tell: Tell) -> Found:
+        await tell(0, "opening the stores")  # the first time the models are loaded, which takes seconds
+        ids = await self._asked(self._searched, wanted.stores)
+        await tell(1, f"stores to search: {len(ids)}")
+        question = Search(queries=(wanted.query,), stores=tuple(ids), limit=wanted.limit, filter=to_filter(wanted.attributes))
+        hits = await self._hits(question) if ids else []
+        await tell(SEARCH_STEPS, f"passages found: {len(hits)}")
+        return Found(passages=[_found(hit) for hit in hits])
 
     async def read(self, store: str, file_id: str, place: Place) -> Passage:
         if (place.passage is None) == (place.start is None):

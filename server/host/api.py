@@ -39,6 +39,7 @@ class ServerStatus:
     digest: str | None = None  # of the tool list
     pinned: str | None = None
     last_error: str | None = None
+    notes: tuple[str, ...] = ()  # what the operator should know of the tool list
     since: float = 0.0  # Unix time of the present state
     restarts: int = 0
     calls: int = 0

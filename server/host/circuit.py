@@ -12,6 +12,7 @@ class Patience:
     failures: int = 5  # in a row open the circuit
     rest: float = 60.0  # how long it stays open, before one attempt decides
     waits: float = 5.0  # how long a request waits for a server that is being connected
+    ping: float = 2.0  # how long a server may take to show that it is there, after a call that brought nothing
     steady: float = 30.0  # a connection that has lasted so long was none of the failures
 
 

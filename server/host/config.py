@@ -54,12 +54,24 @@ class Builtin:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """Of one call: seconds, whatever progress it reports, and bytes of its text, as of a ServerSpec."""
+
+    timeout: float
+    max_output: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ServerSpec:
     label: str  # [A-Za-z0-9_-]{1,40}
     target: Stdio | Http | Builtin
     timeout: float = 30.0  # seconds that one call may take, whatever progress it reports
     max_output: int = 32 * 1024  # bytes of one call's text; the middle of a longer one is left out
+    tool_limits: Mapping[str, Limits] = field(default_factory=dict[str, Limits])  # of the tools that have their own, by name
     trusted: bool = False  # what its tools say of themselves (annotations) is believed
     allow: tuple[str, ...] = ()  # tools that run without approval; "*": all
     tools: tuple[str, ...] | None = None  # only these are offered; None: all
     secrets: tuple[str, ...] = field(default=(), repr=False)  # what no message of ours may show
+
+    def limits_of(self, tool: str) -> Limits:
+        return self.tool_limits.get(tool) or Limits(timeout=self.timeout, max_output=self.max_output)

@@ -64,22 +64,27 @@ class Connection:
     async def call(self, name: str, arguments: Arguments, meta: Arguments | None) -> Outcome:
         began = time.monotonic()
         if self._circuit.admit(began):
-            outcome = await self._in_time(name, arguments, meta)
+            outcome = await self._counted(name, arguments, meta)
         else:
             outcome = failed("unavailable", f"the server {self.spec.label} is paused: it failed {self._circuit.failures} times in a row")
         return self._record.counted(replace(outcome, seconds=time.monotonic() - began))
 
-    async def _in_time(self, name: str, arguments: Arguments, meta: Arguments | None) -> Outcome:
+    async def _counted(self, name: str, arguments: Arguments, meta: Arguments | None) -> Outcome:
         try:
-            async with asyncio.timeout(self.spec.timeout):
-                outcome = await self._attempts(name, arguments, meta)
-        except TimeoutError:
-            outcome = failed("timeout", f"{name} was stopped: it took longer than {self.spec.timeout:g} seconds")
+            outcome = await self._in_time(name, arguments, meta)
+            await self._settle(outcome)
         except asyncio.CancelledError:
             self._circuit.gave_up()
             raise
-        self._settle(outcome)
         return outcome
+
+    async def _in_time(self, name: str, arguments: Arguments, meta: Arguments | None) -> Outcome:
+        seconds = self.spec.limits_of(name).timeout
+        try:
+            async with asyncio.timeout(seconds):
+                return await self._attempts(name, arguments, meta)
+        except TimeoutError:
+            return failed("timeout", f"{name} was stopped: it took longer than {seconds:g} seconds")
 
     async def _attempts(self, name: str, arguments: Arguments, meta: Arguments | None) -> Outcome:
         """A second one where the server died during a call that may be repeated."""
@@ -106,15 +111,24 @@ class Connection:
             self._keeper.lose(session)
             raise
 
-    def _settle(self, outcome: Outcome) -> None:
-        """A connection that was lost, or not there, is its keeper's to count."""
+    async def _settle(self, outcome: Outcome) -> None:
+        """The circuit is the connection's, for all tools and all callers: a call that took too long, or that HTTP refused, only
+        counts when the server does not answer anything else either. A connection that was lost, or not there, is its keeper's to
+        count."""
         match outcome.fault:
             case Fault(kind="timeout" | "http"):
-                self._circuit.failed(time.monotonic())
+                presence = await self._keeper.probe()
             case Fault(kind="unavailable"):
-                self._circuit.gave_up()
+                presence = "lost"
             case _:
+                presence = "there"
+        match presence:
+            case "there":
                 self._circuit.succeeded()
+            case "silent":
+                self._circuit.failed(time.monotonic())
+            case "lost":
+                self._circuit.gave_up()
 
     async def _greet(self, session: Session) -> None:
         await self._judged(await session.shelf.catalogue(session.link))
@@ -131,7 +145,8 @@ class Connection:
         changed = await asyncio.to_thread(self._judge.changed, label, catalogue.digests)
         tools = tuple(replace(tool, changed=tool.name in changed) for tool in catalogue.tools)
         pinned = await asyncio.to_thread(self._judge.pinned, label)
-        self._record.status = replace(self._record.status, tools=tools, digest=catalogue.digest, pinned=pinned)
+        notes = tuple(map(self._record.shown, catalogue.notes))
+        self._record.status = replace(self._record.status, tools=tools, digest=catalogue.digest, pinned=pinned, notes=notes)
         return tools
 
 

@@ -11,11 +11,25 @@ TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")  # RFC 9110, 5.6.2
 CONSENT, MACHINE = "authorization_code", "client_credentials"  # RFC 6749, 4.1 and 4.4
 
 
+Seconds = Annotated[float, Field(gt=0, le=3600)]
+Bytes = Annotated[int, Field(ge=1024, le=2**24)]
+
+
+class ToolLimits(BaseModel):
+    """What is left out is as the server has it."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, alias_generator=to_camel)
+
+    timeout_seconds: Seconds | None = None
+    max_output_bytes: Bytes | None = None
+
+
 class Entry(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, alias_generator=to_camel)
 
-    timeout_seconds: Annotated[float, Field(gt=0, le=3600)] = 30.0
-    max_output_bytes: Annotated[int, Field(ge=1024, le=2**24)] = 32 * 1024
+    timeout_seconds: Seconds = 30.0
+    max_output_bytes: Bytes = 32 * 1024
+    tool_limits: dict[str, ToolLimits] = {}
     trusted: bool = False
     allow: list[str] = []
     tools: list[str] | None = None

@@ -7,8 +7,9 @@ import time
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
+from typing import Literal
 
-from server.host.api import ServerUnavailable
+from server.host.api import HostError, ServerUnavailable
 from server.host.circuit import Circuit, Patience
 from server.host.config import ServerSpec
 from server.host.link import Link, LinkLost, Notices, Opener
@@ -25,6 +26,7 @@ class Session:
     shelf: Shelf
 
 
+Presence = Literal["there", "silent", "lost"]  # lost: which the keeper notices, and counts, by itself
 Greet = Callable[[Session], Awaitable[None]]  # what is done before anybody else may use it
 
 
@@ -72,6 +74,20 @@ class Keeper:
         if self._session is None:
             raise self.unavailable()
         return self._session
+
+    async def probe(self) -> Presence:
+        """Asks the server whether it is there, and waits little."""
+        if (session := self._session) is None:
+            return "lost"
+        try:
+            async with asyncio.timeout(self._ground.patience.ping):
+                await session.link.ping()
+        except LinkLost:
+            self.lose(session)
+            return "lost"
+        except (HostError, TimeoutError):
+            return "silent"
+        return "there"
 
     def unavailable(self, reason: str | None = None) -> ServerUnavailable:
         status = self._ground.record.status

@@ -16,8 +16,9 @@ class LinkLost(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Catalogue:
-    """`notes`: tools that were left out, and why. `digests`: of each tool as its server described it. `seconds`: how long this
-    holds unless the server says that it has changed; None: until then."""
+    """`notes`: for the operator: tools that were left out, and why; names in the configuration that are no tools. `digests`: of
+    each tool as its server described it. `seconds`: how long this holds unless the server says that it has changed; None: until
+    then."""
 
     tools: tuple[HostedTool, ...]
     digests: Mapping[str, str]
@@ -50,6 +51,10 @@ class Link(Protocol):
 
     async def catalogue(self) -> Catalogue:
         """Raises LinkLost, HostError."""
+        ...
+
+    async def ping(self) -> None:
+        """Returns when the server answers, whatever it says. Raises LinkLost, and HostError where there is no answer of its own."""
         ...
 
     async def call(self, name: str, arguments: Mapping[str, Any], meta: Mapping[str, Any] | None) -> Outcome:

@@ -2,14 +2,13 @@
 servers have been known to turn bad after they were trusted. Kept beside the database, so that a restart forgets nothing."""
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 from typing import Any, cast
 
 from filelock import FileLock
 
+from server.durable import replace
 from server.host.api import HostError
 from server.host.link import digest_of
 
@@ -66,13 +65,7 @@ class Pins:
         return kept["servers"]
 
     def _write(self, servers: Mapping[str, Mapping[str, str]]) -> None:
-        folder = self.path.parent
-        with NamedTemporaryFile("w", dir=folder, prefix=FILE, suffix=".tmp", delete=False) as file:
-            json.dump({"version": VERSION, "servers": servers}, file, indent=1, sort_keys=True)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(file.name).replace(self.path)
-        _sync(folder)
+        replace(self.path, json.dumps({"version": VERSION, "servers": servers}, indent=1, sort_keys=True).encode())
 
 
 class Unpinned:
@@ -94,14 +87,3 @@ def _sound(kept: Any) -> bool:
         return False
     lists = cast("dict[str, Any]", servers).values()
     return all(isinstance(tools, dict) and all(isinstance(d, str) for d in cast("dict[str, Any]", tools).values()) for tools in lists)
-
-
-def _sync(folder: Path) -> None:
-    """The new name is durable, too. Windows has no such thing."""
-    if os.name != "posix":
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -15,7 +15,7 @@ from urllib.parse import parse_qsl, urlsplit
 from pydantic import ValidationError
 
 from server.host.api import HostError
-from server.host.config import ClientCredentials, Consent, Http, ServerSpec, Stdio
+from server.host.config import ClientCredentials, Consent, Http, Limits, ServerSpec, Stdio
 from server.host.entries import CONSENT, MACHINE, ConsentEntry, CredentialsEntry, HttpEntry, StdioEntry
 
 LABEL = re.compile(r"[A-Za-z0-9_-]{1,40}")
@@ -27,7 +27,7 @@ SECRET = 8  # characters; shorter values are hardly secret, and would be struck 
 def read_config(path: Path, environment: Mapping[str, str] = os.environ) -> list[ServerSpec]:
     """Raises HostError, which names file and field and never shows a value."""
     try:
-        given = json.loads(path.read_bytes(), object_pairs_hook=_unique)
+        given = json.loads(path.read_bytes(), object_pairs_hook=unique)
     except OSError as error:
         raise HostError(f"{path} cannot be read: {error.strerror}") from None
     except ValueError as error:
@@ -42,7 +42,8 @@ def read_config(path: Path, environment: Mapping[str, str] = os.environ) -> list
         raise HostError(f"{path}: {error}") from None
 
 
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """For json.loads, which else takes the last of several. Raises ValueError."""
     found = dict(pairs)
     if len(found) < len(pairs):
         raise ValueError(f"one of the keys {', '.join(sorted(found))} comes twice")
@@ -115,11 +116,22 @@ def _spec(label: str, read: StdioEntry | HttpEntry, filled: list[str]) -> Server
         target=target,
         timeout=read.timeout_seconds,
         max_output=read.max_output_bytes,
+        tool_limits=_tool_limits(read),
         trusted=read.trusted,
         allow=tuple(read.allow),
         tools=None if read.tools is None else tuple(read.tools),
         secrets=tuple(dict.fromkeys([*filled, *_secrets(target)])),
     )
+
+
+def _tool_limits(read: StdioEntry | HttpEntry) -> dict[str, Limits]:
+    return {
+        name: Limits(
+            timeout=own.timeout_seconds or read.timeout_seconds,
+            max_output=own.max_output_bytes or read.max_output_bytes,
+        )
+        for name, own in read.tool_limits.items()
+    }
 
 
 def _process(read: StdioEntry) -> Stdio:

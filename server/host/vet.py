@@ -48,6 +48,7 @@ def catalogue(spec: ServerSpec, described: Sequence[Json], seconds: float | None
             notes.append(f"the tool {name!r} is left out: {reason}")
     if len(described) > TOOLS:
         notes.append(f"only the first {TOOLS} of its {len(described)} tools are offered")
+    notes += [f"toolLimits: no tool {name!r} is offered" for name in spec.tool_limits if name not in digests]
     return Catalogue(tools=tuple(tools), digests=digests, notes=tuple(notes), seconds=seconds)
 
 

@@ -122,7 +122,22 @@ class McpLink:
             return failed(_kind(error), error.message or "no reason given", error.code)
         except Exception as error:  # of transports and validators, which have many
             return failed("protocol", f"the server {self.spec.label} answered what it must not: {failure(error)}")
-        return outcome(result, self.spec.max_output)
+        return outcome(result, self.spec.limits_of(name).max_output)
+
+    async def ping(self) -> None:
+        """MCP 2026-07-28 has none; there it is the question that every server answers."""
+        try:
+            if self.protocol_version in MODERN_PROTOCOL_VERSIONS:
+                await self.client.session.send_discover(self.protocol_version)
+            else:
+                await self.client.session.send_ping()
+        except MCPError as error:
+            if _gone(error):
+                raise self._lost() from error
+            if _kind(error) != "protocol":
+                raise HostError(error.message) from error
+        except Exception as error:  # of transports, which have many
+            raise HostError(failure(error)) from error
 
     def _lost(self) -> LinkLost:
         return LinkLost(f"the server {self.spec.label} went away")

@@ -31,6 +31,7 @@ class McpServer(BaseModel):
     digest: str | None  # of the list of tools
     pinned: str | None
     last_error: str | None
+    notes: list[str]  # tools that are left out, and why; limits of tools that are not there
     restarts: int
     calls: int
     failures: int

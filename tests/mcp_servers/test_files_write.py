@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import anyio
@@ -14,7 +15,7 @@ import pytest
 
 from mcp_servers.files import Limits, Policy, Root
 from mcp_servers.fs.edit import _diff
-from mcp_servers.fs.renaming import rename_to_free
+from mcp_servers.fs.renaming import exchange, rename_to_free
 from tests.mcp_servers.files_client import files
 
 pytestmark = pytest.mark.anyio
@@ -141,6 +142,104 @@ async def test_a_change_by_others_is_not_overwritten(here: Path, monkeypatch: py
     assert "changed meanwhile" in said and (here / "a.txt").read_text() == "another was here" and left(here) == {"a.txt"}
 
 
+@pytest.fixture
+def exchanging(tmp_path: Path) -> None:
+    (tmp_path / "x").write_text("x")
+    (tmp_path / "y").write_text("y")
+    fd = os.open(tmp_path, os.O_RDONLY)
+    try:
+        if not exchange("x", "y", fd):
+            pytest.skip("the file system of the tests exchanges no files")
+        assert (tmp_path / "x").read_text() == "y" and (tmp_path / "y").read_text() == "x"
+        with pytest.raises(FileNotFoundError):
+            exchange("x", "none", fd)
+    finally:
+        os.close(fd)
+
+
+def written_into(path: Path) -> None:
+    path.write_text("another")
+
+
+def replaced(path: Path) -> None:
+    """As most editors save."""
+    path.with_name("new").write_text("another")
+    path.with_name("new").rename(path)
+
+
+def swapped_for_a_link(path: Path) -> None:
+    path.unlink()
+    path.symlink_to("/etc/passwd")
+
+
+def swapped_for_a_directory(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+    (path / "b.txt").write_text("another")
+
+
+def kinds(folder: Path) -> dict[str, str]:
+    def kind(path: Path) -> str:
+        return f"-> {path.readlink()}" if path.is_symlink() else "directory" if path.is_dir() else path.read_text()
+
+    return {str(path.relative_to(folder)): kind(path) for path in folder.rglob("*")}
+
+
+@pytest.mark.parametrize("change", [written_into, replaced, swapped_for_a_link, swapped_for_a_directory, Path.unlink])
+@pytest.mark.parametrize("tool", ["write_file", "edit_file"])
+@pytest.mark.usefixtures("exchanging")
+async def test_a_change_after_the_last_look_is_not_lost(
+    here: Path, monkeypatch: pytest.MonkeyPatch, tool: str, change: Callable[[Path], None]
+) -> None:
+    def late(one: str, other: str, fd: int) -> bool:
+        if not done:
+            change(here / "a.txt")
+            done.append(kinds(here))
+        return exchange(one, other, fd)
+
+    done = list[dict[str, str]]()
+    monkeypatch.setattr("mcp_servers.fs.put.exchange", late)
+    (here / "a.txt").write_text("one")
+    arguments = {"content": "ours", "overwrite": True} if tool == "write_file" else {"edits": [{"old_text": "one", "new_text": "two"}]}
+    async with files(here, write=True) as there:
+        assert "a.txt: it changed meanwhile; read it again" in await there.refusal(tool, path="a.txt", **arguments)
+    after = kinds(here)
+    draft = next(name for name in done[0] if name.endswith(".tmp"))
+    assert after == {name: text for name, text in done[0].items() if name != draft}
+
+
+@pytest.mark.parametrize("change", [replaced, Path.unlink])
+@pytest.mark.usefixtures("exchanging")
+async def test_a_change_while_another_is_given_back_loses_neither(
+    here: Path, monkeypatch: pytest.MonkeyPatch, change: Callable[[Path], None]
+) -> None:
+    def late(one: str, other: str, fd: int) -> bool:
+        calls.append(other)
+        if len(calls) == 1:
+            (here / "a.txt").write_text("first")
+        if len(calls) == 2:
+            change(here / "a.txt")
+        return exchange(one, other, fd)
+
+    calls = list[str]()
+    monkeypatch.setattr("mcp_servers.fs.put.exchange", late)
+    (here / "a.txt").write_text("one")
+    async with files(here, write=True) as there:
+        said = await there.refusal("write_file", path="a.txt", content="ours", overwrite=True)
+    kept = said.rpartition("is kept as ")[2]
+    expected = {"a.txt": "another", kept: "first"} if change is replaced else {kept: "first"}
+    assert kept.endswith(".tmp") and kinds(here) == expected
+
+
+@pytest.mark.parametrize("content", ["longer than it was", ""])
+async def test_a_file_is_replaced_where_nothing_can_be_exchanged(here: Path, monkeypatch: pytest.MonkeyPatch, content: str) -> None:
+    monkeypatch.setattr("mcp_servers.fs.renaming._function", lambda how: (None, 0))
+    (here / "a.txt").write_text("one")
+    async with files(here, write=True) as there:
+        assert (await there.call("write_file", path="a.txt", content=content, overwrite=True))["action"] == "replaced"
+    assert kinds(here) == {"a.txt": content}
+
+
 async def test_directories(here: Path) -> None:
     async with files(here, write=True) as there:
         assert (await there.call("create_directory", path="a/b/c"))["action"] == "created"
@@ -169,7 +268,7 @@ async def test_moving(here: Path, tmp_path: Path) -> None:
 def test_renaming_takes_no_name_that_is_taken(here: Path, monkeypatch: pytest.MonkeyPatch, exclusive: bool) -> None:
     """With the system call for it, and without."""
     if not exclusive:
-        monkeypatch.setattr("mcp_servers.fs.renaming._function", lambda: (None, 0))
+        monkeypatch.setattr("mcp_servers.fs.renaming._function", lambda how: (None, 0))
     (here / "a").write_text("a")
     (here / "b").write_text("b")
     fd = os.open(here, os.O_RDONLY)

@@ -84,6 +84,26 @@ async def test_search_by_attributes(base: Knowledge) -> None:
         assert len(both["passages"]) == 2
 
 
+@pytest.mark.parametrize("era", ["auto", "legacy"])
+async def test_a_search_tells_how_far_it_is(base: Knowledge, era: Any) -> None:
+    await add(base, "zoo", "", "walrus.txt", WALRUS)
+    await add(base, "lab", "", "seal.txt", "Seals swim")
+    gate, seen = threading.Event(), list[tuple[float, float | None, str | None]]()
+
+    async def told(progress: float, total: float | None, message: str | None) -> None:
+        seen.append((progress, total, message))
+        gate.set()  # it opens when the client knows that it is waited for
+
+    def slowly() -> Knowledge:
+        assert gate.wait(20)
+        return base
+
+    async with Client(served.server(Opening(slowly), lambda context: ""), mode=era) as connected:
+        result = await connected.call_tool("search", {"query": "walruses", "limit": 1}, progress_callback=told)
+    assert not result.is_error
+    assert seen == [(0, 2, "opening the stores"), (1, 2, "stores to search: 2"), (2, 2, "passages found: 1")]
+
+
 async def test_lists_go_page_by_page(base: Knowledge) -> None:
     for number in range(5):
         await add(base, "zoo", "", f"{number}.txt", f"Animal number {number}")

@@ -16,7 +16,7 @@ import pytest
 
 from server.host.api import Outcome, ServerUnavailable, UnknownServer
 from server.host.circuit import Patience
-from server.host.config import ServerSpec, Stdio
+from server.host.config import Limits, ServerSpec, Stdio
 from server.host.host import Host
 from server.host.pins import Pins
 from server.logs import FIELDS
@@ -221,6 +221,52 @@ def test_a_call_that_hangs_is_stopped_on_both_sides(tmp_path: Path) -> None:
             assert outcome.fault is not None and outcome.fault.kind == "timeout"
             assert 0.5 <= outcome.seconds < 20
             await until(lambda: "cancelled" in log(tmp_path))
+
+    run(work())
+
+
+def test_limits_of_single_tools(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    few, short = Limits(timeout=10, max_output=3000), Limits(timeout=0.5, max_output=32 * 1024)
+    spec = replace(fixture(tmp_path), tool_limits={"big": few, "hang": short, "hnag": short})
+
+    async def work() -> None:
+        async with hosting(tmp_path, spec) as host:
+            await host.tools("fixture")
+            assert host.status()[0].notes == ("toolLimits: no tool 'hnag' is offered",)
+            assert "97000 bytes left out" in (await call(host, "big")).text
+            outcome = await call(host, "hang")
+            assert outcome.text == "hang was stopped: it took longer than 0.5 seconds"
+            assert (await call(host, "pause")).fault is None
+
+    run(work())
+    assert "MCP server fixture: toolLimits: no tool 'hnag' is offered" in caplog.text
+
+
+def test_calls_that_hang_do_not_pause_a_server_that_answers(tmp_path: Path) -> None:
+    async def work() -> None:
+        async with hosting(tmp_path, replace(fixture(tmp_path), timeout=0.5), replace(QUICK, failures=2, rest=60)) as host:
+            await host.tools("fixture")
+            for _ in range(3):
+                outcome = await call(host, "hang")
+                assert outcome.fault is not None and outcome.fault.kind == "timeout"
+            assert (await call(host, "echo")).fault is None
+            assert log(tmp_path).count("start") == 1
+
+    run(work())
+
+
+def test_a_process_that_answers_nothing_is_paused(tmp_path: Path) -> None:
+    async def work() -> None:
+        patience = replace(QUICK, failures=2, rest=60, ping=0.2)
+        async with hosting(tmp_path, replace(fixture(tmp_path), timeout=0.5), patience) as host:
+            await host.tools("fixture")
+            pid = int((tmp_path / "pid").read_text())
+            os.kill(pid, signal.SIGSTOP)
+            try:
+                outcomes = [await call(host, "echo") for _ in range(3)]
+            finally:
+                os.kill(pid, signal.SIGCONT)
+            assert [outcome.fault.kind if outcome.fault else None for outcome in outcomes] == ["timeout", "timeout", "unavailable"]
 
     run(work())
 

@@ -1,10 +1,10 @@
 """When a server is tried again, and how long what it said holds: with links that are none."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
@@ -54,9 +54,20 @@ READ = HostedTool(name="read", title="read", description="", input_schema={}, an
 WRITE = HostedTool(name="write", title="write", description="", input_schema={})
 
 
+async def answering() -> None: ...
+
+
+async def silent() -> None:
+    await asyncio.Event().wait()
+
+
+async def refusing() -> None:
+    raise HostError("Server returned an error response")
+
+
 @dataclass
 class FakeLink:
-    """`fails`: what the next calls raise or find, one after the other."""
+    """`fails`: what the next calls raise or find, one after the other. `pinged`: what asking whether it is there comes to."""
 
     seconds: float | None = None
     fails: list[Exception | Fault] = field(default_factory=list[Exception | Fault])
@@ -65,6 +76,7 @@ class FakeLink:
     calls: int = 0
     opened: int = 0
     notices: Notices | None = None
+    pinged: Callable[[], Awaitable[None]] = answering
     protocol_version: str = "2026-07-28"
     server: tuple[str, str] | None = None
     last_words: str = ""
@@ -72,6 +84,9 @@ class FakeLink:
     async def catalogue(self) -> Catalogue:
         self.lists += 1
         return Catalogue(tools=self.tools, digests={tool.name: "x" for tool in self.tools}, seconds=self.seconds)
+
+    async def ping(self) -> None:
+        await self.pinged()
 
     async def call(self, name: str, arguments: Mapping[str, Any], meta: Mapping[str, Any] | None) -> Outcome:
         self.calls += 1
@@ -161,10 +176,50 @@ def test_tools_that_fail_by_themselves_open_no_circuit() -> None:
     asyncio.run(work())
 
 
-def test_a_server_that_times_out_is_spared_and_then_tried_once() -> None:
+@pytest.mark.parametrize("kind", ["timeout", "http"])
+def test_a_tool_that_fails_while_its_server_answers_opens_no_circuit(kind: Literal["timeout", "http"]) -> None:
     async def work() -> None:
-        link = FakeLink(fails=[Fault(kind="timeout", message="late")] * 2)
-        async with connected(link, Patience(first=0.01, failures=2, rest=0.2)) as connection:
+        link = FakeLink(fails=[Fault(kind=kind, message="late")] * 20)
+        async with connected(link, Patience(first=0.01, failures=2, rest=60)) as connection:
+            for _ in range(20):
+                assert (await connection.call("write", {}, None)).text == "late"
+            assert link.calls == 20 and connection.status.state == "ready"
+            assert (await connection.call("read", {}, None)).fault is None
+
+    asyncio.run(work())
+
+
+def test_one_answer_ends_a_row_of_failures() -> None:
+    async def work() -> None:
+        link = FakeLink(fails=[Fault(kind="timeout", message="late")] * 3)
+        async with connected(link, Patience(first=0.01, failures=2, rest=60)) as connection:
+            for answer in (refusing, answering, refusing):
+                link.pinged = answer
+                await connection.call("write", {}, None)
+            assert (await connection.call("read", {}, None)).fault is None
+
+    asyncio.run(work())
+
+
+def test_a_connection_found_lost_by_asking_is_opened_again_and_counted_once() -> None:
+    async def work() -> None:
+        async def gone() -> None:
+            raise LinkLost("it went away")
+
+        link = FakeLink(fails=[Fault(kind="timeout", message="late")], pinged=gone)
+        async with connected(link, Patience(first=0.01, failures=2, rest=60, waits=5)) as connection:
+            await connection.call("write", {}, None)
+            assert (await connection.call("read", {}, None)).fault is None
+            assert link.opened == 2
+
+    asyncio.run(work())
+
+
+@pytest.mark.parametrize("answer", [silent, refusing])
+def test_a_server_that_does_not_answer_is_spared_and_then_tried_once(answer: Callable[[], Awaitable[None]]) -> None:
+    async def work() -> None:
+        link = FakeLink(fails=[Fault(kind="timeout", message="late")] * 2, pinged=answer)
+        async with connected(link, Patience(first=0.01, failures=2, rest=0.2, ping=0.02)) as connection:
             for _ in range(4):
                 await connection.call("write", {}, None)
             assert link.calls == 2 and connection.status.state == "failed"
@@ -184,7 +239,7 @@ def test_an_attempt_that_is_cancelled_decides_nothing() -> None:
             return await super().call(name, arguments, meta)
 
     async def work() -> None:
-        link = Slow(fails=[Fault(kind="timeout", message="late")] * 2)
+        link = Slow(fails=[Fault(kind="timeout", message="late")] * 2, pinged=refusing)
         async with connected(link, Patience(first=0.01, failures=2, rest=0.1)) as connection:
             for _ in range(2):
                 await connection.call("write", {}, None)

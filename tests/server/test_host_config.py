@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from server.host.api import HostError
-from server.host.config import ClientCredentials, Consent, Http, ServerSpec, Stdio
+from server.host.config import ClientCredentials, Consent, Http, Limits, ServerSpec, Stdio
 from server.host.read import read_config
 from server.settings import Settings
 from server.tools import configured, data_directory
@@ -39,6 +39,15 @@ def test_a_process_and_a_url(tmp_path: Path) -> None:
     assert (two.trusted, two.allow, two.tools, two.max_output) == (True, ("*",), ("a",), 2048)
     assert "t0ken" in one.secrets and "t0ken" in two.secrets
     assert "t0ken" not in repr((one, two))
+
+
+def test_tools_may_have_limits_of_their_own(tmp_path: Path) -> None:
+    limits = {"slow": {"timeoutSeconds": 600}, "long": {"maxOutputBytes": 2048}, "both": {"timeoutSeconds": 1.5, "maxOutputBytes": 4096}}
+    spec = read(tmp_path, {"a": {"command": "x", "timeoutSeconds": 5, "toolLimits": limits}})[0]
+    assert spec.limits_of("slow") == Limits(timeout=600, max_output=32 * 1024)
+    assert spec.limits_of("long") == Limits(timeout=5, max_output=2048)
+    assert spec.limits_of("both") == Limits(timeout=1.5, max_output=4096)
+    assert spec.limits_of("another") == Limits(timeout=5, max_output=32 * 1024)
 
 
 def test_variables_may_have_defaults(tmp_path: Path) -> None:
@@ -90,6 +99,12 @@ def test_servers_can_be_switched_off(tmp_path: Path) -> None:
         ({"a": {"command": "x", "env": {"K": 1}}}, "mcpServers.a.env.K: "),
         ({"a": {"command": "x", "env": {"K": "${NOT_THERE}"}}}, "mcpServers.a.env.K: the environment has no NOT_THERE"),
         ({"a": {"command": "x", "timeoutSeconds": 0}}, "mcpServers.a.timeoutSeconds: "),
+        ({"a": {"command": "x", "toolLimits": ["y"]}}, "mcpServers.a.toolLimits: "),
+        ({"a": {"command": "x", "toolLimits": {"y": 5}}}, "mcpServers.a.toolLimits.y: "),
+        ({"a": {"command": "x", "toolLimits": {"y": {"timeoutSeconds": 0}}}}, "mcpServers.a.toolLimits.y.timeoutSeconds: "),
+        ({"a": {"command": "x", "toolLimits": {"y": {"timeoutSeconds": "5"}}}}, "mcpServers.a.toolLimits.y.timeoutSeconds: "),
+        ({"a": {"url": "https://x", "toolLimits": {"y": {"maxOutputBytes": 1}}}}, "mcpServers.a.toolLimits.y.maxOutputBytes: "),
+        ({"a": {"command": "x", "toolLimits": {"y": {"seconds": 1}}}}, "mcpServers.a.toolLimits.y.seconds: there is no such setting"),
         ({"a": {"url": "file:///etc/passwd"}}, "mcpServers.a.url: "),
         ({"a": {"url": "https://[x"}}, "mcpServers.a.url: this is no URL"),
         ({"a": {"url": "https://x:99999/"}}, "mcpServers.a.url: this is no URL"),

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from server.call import Call
 from server.cli import cli
 from server.host.builtin import opener
 from server.host.circuit import Patience
-from server.host.config import ServerSpec, Stdio
+from server.host.config import Limits, ServerSpec, Stdio
 from server.host.connection import Connection
 from server.host.pins import Pins, Unpinned
 from server.mcp_config import Client, Missing, Server, config
@@ -22,7 +23,7 @@ from server.metrics import Metrics
 from server.openai.lists import NoQuery
 from server.settings import Settings
 from tests.server.mcp_fixture import TOOLS
-from tests.server.mcp_host import FIXTURE, SECRET, hosting
+from tests.server.mcp_host import FIXTURE, SECRET, fixture, hosting
 
 
 @pytest.fixture
@@ -109,6 +110,15 @@ def test_what_is_missing_is_named(server: Server, says: str, home: Path) -> None
     assert (code, printed) == (2, "") and says in note
 
 
+def test_list_names_limits_of_tools_that_are_not_there(tmp_path: Path, home: Path) -> None:
+    file = Path(configuration(tmp_path))
+    servers = json.loads(file.read_text())["mcpServers"]
+    limited = {**servers["fixture"], "toolLimits": {"eco": {"timeoutSeconds": 1}}}
+    file.write_text(json.dumps({"mcpServers": {"fixture": limited}}))
+    code, printed, _ = run("list", "--config", str(file))
+    assert code == 0 and printed.endswith("\n  note: toolLimits: no tool 'eco' is offered\n")
+
+
 def test_list_and_approve(tmp_path: Path, home: Path) -> None:
     file = configuration(tmp_path)
     code, printed, _ = run("list", "--config", file)
@@ -149,7 +159,8 @@ def test_status_of_the_api_and_measurements(tmp_path: Path) -> None:
         served: Any = Serving()
         call = Call(served, "", {})
         assert (await mcp_status.servers(call, NoQuery())).data == []
-        async with hosting(tmp_path) as served.host:
+        spec = replace(fixture(tmp_path), tool_limits={"nothing": Limits(timeout=1, max_output=1024)})
+        async with hosting(tmp_path, spec) as served.host:
             await served.host.tools("fixture")
             await served.host.call("fixture", "fail", {}, owner="")
             page = Metrics(lambda: None, lambda: None, lambda: served.host).page().decode()
@@ -157,6 +168,7 @@ def test_status_of_the_api_and_measurements(tmp_path: Path) -> None:
 
     shown, page = asyncio.run(work())
     assert (shown.label, shown.kind, shown.state, shown.calls, shown.failures) == ("fixture", "stdio", "ready", 1, 1)
+    assert shown.notes == ["toolLimits: no tool 'nothing' is offered"]
     assert [tool.name for tool in shown.tools] == [tool["name"] for tool in TOOLS]
     assert SECRET not in shown.model_dump_json()
     for line in ("calls_total", "failures_total", "ready"):

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 
 import pytest
@@ -114,3 +115,20 @@ def test_what_an_architecture_is(smollm2: str) -> None:
     shown = subprocess.run([sys.executable, "-m", "server.cli", "arch", smollm2], cwd=ROOT, capture_output=True, text=True, check=True)
     for word in ("30", "134.5 M", "8,192", "MHA", "GQA", "MQA", "MLA", "23,040"):
         assert word in shown.stdout
+
+
+@pytest.mark.parametrize(("installed", "shown"), [("1.2.3", "stoa 1.2.3\n"), (None, "stoa 0\n")])
+def test_the_version(monkeypatch: pytest.MonkeyPatch, installed: str | None, shown: str) -> None:
+    def version(name: str) -> str:
+        if name != "stoa" or installed is None:
+            raise PackageNotFoundError(name)
+        return installed
+
+    monkeypatch.setattr("server.version.version", version)
+    done = CliRunner().invoke(cli, ["--version"])
+    assert (done.exit_code, done.stdout) == (0, shown)
+
+
+def test_no_command_is_a_wish_for_help() -> None:
+    done = CliRunner().invoke(cli, [])
+    assert done.exit_code == 2 and "serve" in done.output
