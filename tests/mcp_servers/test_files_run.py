@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from socket import socket
 from typing import Any
@@ -93,8 +94,9 @@ def test_the_command_line(arguments: list[str], said: str, capsys: pytest.Captur
 
 @pytest.mark.skipif(sys.platform == "win32", reason="a signal for one process alone is POSIX")
 def test_one_interrupt_ends_it(tmp_path: Path) -> None:
-    process = subprocess.Popen([sys.executable, *MODULE, str(tmp_path)], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-    with process:
+    heard = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # a shell that put the tests into the background has it ignored
+    command, pipe = [sys.executable, *MODULE, str(tmp_path)], subprocess.PIPE
+    with subprocess.Popen(command, cwd=ROOT, stdin=pipe, stdout=pipe, preexec_fn=heard) as process:
         assert process.stdin and process.stdout
         process.stdin.write(b'{"jsonrpc": "2.0", "id": 1, "method": "ping"}\n')
         process.stdin.flush()

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -152,8 +153,10 @@ main()
 
 def test_an_interrupt_puts_back_what_is_not_ready(tmp_path: Path) -> None:
     write(tmp_path / "docs", **{f"a{n}": f"text {n}" for n in range(40)})
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    heard = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # a shell that put the tests into the background has it ignored
     command = [sys.executable, "-c", SLOW]
-    with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True, env=os.environ | {"PYTHONPATH": str(ROOT)}) as process:
+    with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True, env=environment, preexec_fn=heard) as process:
         while process.poll() is None and not ready(tmp_path / "stoa.db"):
             time.sleep(0.05)
         process.send_signal(signal.SIGINT)
