@@ -1,7 +1,7 @@
 """kill -9 during ingestion, at random moments, and what is left of it.
 
 python -m bench.kill                 50 kills of a process that keeps 100 files in a store, with MiniLM
-python -m bench.kill --model words --rounds 10 --json results.json
+python -m bench.kill --model words --kills 10 --json results.json
 """
 
 import argparse
@@ -21,6 +21,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 FIRST_WORDS = 300.0  # seconds within which a process must have begun
+SOONER = 0.8  # the next one is killed, after a run that was over before
 WHOLE = 300.0  # and within which one must have ended that nobody kills
 CHECKS = {
     "members without a file": "SELECT count(*) FROM members WHERE file_id NOT IN (SELECT id FROM files)",
@@ -38,10 +39,10 @@ CHECKS = {
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    rounds: int = 50
+    kills: int = 50
     files: int = 100
     model: str = "minilm"  # or words: vectors that cost nothing
-    longest: float = 4.0  # seconds from a process's first word to its end at the latest
+    longest: float = 4.0  # seconds from a process's first word to its end at the latest; less where runs are over before
     seed: int = 0
 
 
@@ -123,9 +124,11 @@ def run(plan: Plan, folder: Path) -> Result:
     documents, database = folder / "documents", folder / "stoa.db"
     documents.mkdir()
     corpus = Corpus(documents, plan.files, rng)
-    for _ in range(plan.rounds):
-        if not _killed(plan, folder, rng.uniform(0, plan.longest), promises, result):
+    longest = plan.longest
+    while result.kills < plan.kills:
+        if not _killed(plan, folder, rng.uniform(0, longest), promises, result):
             result.ended += 1
+            longest *= SOONER
         _check(database, promises, result)
         corpus.change()
     for _ in range(2):  # what was killed too often has failed, and is tried again
@@ -210,7 +213,7 @@ def _whole(path: Path, corpus: Corpus, result: Result) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.kill", description=__doc__.partition("\n")[0] if __doc__ else None)
-    parser.add_argument("--rounds", type=int, default=Plan.rounds)
+    parser.add_argument("--kills", type=int, default=Plan.kills)
     parser.add_argument("--files", type=int, default=Plan.files)
     parser.add_argument("--model", default=Plan.model, help="minilm, another embedding model, or words: vectors that cost nothing")
     parser.add_argument("--longest", type=float, default=Plan.longest, metavar="SECONDS", help="a process is killed after 0 to so many")
@@ -220,7 +223,7 @@ def main() -> None:
     target = given.pop("json")
     with tempfile.TemporaryDirectory() as folder:
         result = run(Plan(**given), Path(folder))
-    text = json.dumps({**given, **asdict(result)}, indent=1)
+    text = json.dumps({"plan": given, **asdict(result)}, indent=1)
     print(text)
     if target:
         Path(target).write_text(text, encoding="utf-8")
