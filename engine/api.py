@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JsonSchema:
     schema: str  # a JSON Schema, as JSON text
+    lenient: bool = False  # keywords that cannot be enforced are left out, and the output may not fit them
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -330,7 +330,7 @@ def test_schemas_are_enforced_as_they_are_meant(schema: dict[str, Any], good: st
 )
 @pytest.mark.parametrize("dialect", [HERMES, MISTRAL])
 def test_schemas_that_cannot_be_enforced_are_named(dialect: Dialect, schema: dict[str, Any], why: str) -> None:
-    wrong = Tool(name="wrong", description="", parameters=schema)
+    wrong = Tool(name="wrong", description="", parameters=schema, strict=True)
     with pytest.raises(UnusableSchema, match=why) as refused:
         dialect.grammar(Calling(tools=[*TOOLS, wrong], choice="auto", parallel=True), lambda _: None)
     assert refused.value.tool == "wrong" and "%json" not in str(refused.value)
@@ -348,7 +348,7 @@ def test_schemas_that_cannot_be_enforced_are_named(dialect: Dialect, schema: dic
     ],
 )
 def test_arguments_written_one_by_one_have_limits(dialect: Dialect, schema: dict[str, Any]) -> None:
-    wrong = Tool(name="wrong", description="", parameters=schema)
+    wrong = Tool(name="wrong", description="", parameters=schema, strict=True)
     with pytest.raises(UnusableSchema) as refused:
         dialect.grammar(Calling(tools=[wrong], choice="auto", parallel=True), lambda _: None)
     assert refused.value.tool == "wrong"

@@ -142,6 +142,28 @@ def test_calls_or_an_answer_with_a_form() -> None:
     assert isinstance(chat("{}", response_format=form, tool_choice="none")[1].requests[0].grammar, JsonSchema)
 
 
+ODD = {"type": "object", "properties": {"tags": {"type": "array", "items": {"type": "string"}, "uniqueItems": True}}}
+
+
+def odd(**strict: bool) -> dict[str, Any]:
+    return {"type": "function", "function": {"name": "odd", "parameters": ODD, **strict}}
+
+
+def test_what_no_grammar_can_enforce_only_strict_functions_refuse() -> None:
+    twice = '{"tags": ["a", "a"]}'
+    for tools in ([odd()], [odd(strict=False)]):
+        (call,) = chat(calling("odd", twice), tools=tools)[0]["choices"][0]["message"]["tool_calls"]
+        assert call["function"]["arguments"] == twice
+    error = chat("x", status=400, tools=[odd(strict=True)])[0]["error"]
+    assert error["param"] == "tools.0" and "uniqueItems" in error["message"] and "without strict" in error["message"]
+
+
+def test_a_servers_tool_is_not_called_with_what_does_not_fit() -> None:
+    server = FakeHost({"loud": (tool("shout", input_schema=ODD),)})
+    answer, fake = chat(calling("loud__shout", '{"tags": ["a", "a"]}'), "Sorry.", tools=[LOUD], parts={"host": server})
+    assert not server.calls and "Not called: tags" in read(fake) and answer["choices"][0]["message"]["content"] == "Sorry."
+
+
 def test_stop_strings_cut_words_and_no_arguments() -> None:
     assert chat(ROME, stop="Rome")[0]["choices"][0]["message"]["tool_calls"][0]["function"]["arguments"] == '{"city": "Rome"}'
     cut = chat("In Rome it is warm.", stop=" it")[0]["choices"][0]
