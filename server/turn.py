@@ -59,7 +59,10 @@ class Turn:
 
     def calls(self, text: Text, most: int | None) -> Calls | None:
         """`most`: after so many the turn is over."""
-        return Calls(text.dialect.reader(self.offer.tools), self.offer.whose, most) if self.offer.open else None
+        if not self.offer.open:
+            return None
+        forced = self.offer.choice != "auto"
+        return Calls(text.dialect.reader(self.offer.tools), self.offer.whose, most, forced=forced)
 
     def reader(self, text: Text, request: Request, wish: Wish, calls: Calls | None, grounds: Grounds | None) -> Reader:
         thoughts = text.thoughts(self.prompt)

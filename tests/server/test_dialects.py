@@ -157,6 +157,17 @@ def test_a_call_that_is_cut_off_before_its_name_is_no_answer(text: str) -> None:
     assert read(HERMES, ["<tool_c"]).answer == "<tool_c"  # may be anything
 
 
+@pytest.mark.parametrize("name", [name for name, dialect in DIALECTS.items() if isinstance(dialect, Style) and dialect.syntax.openers])
+def test_where_the_tokens_run_out_what_may_open_a_call_is_no_answer(name: str) -> None:
+    dialect = DIALECTS[name]
+    assert isinstance(dialect, Style)
+    for opener in dialect.syntax.openers:
+        for at in range(1, len(opener)):
+            reader = dialect.reader(TOOLS)
+            told = [*(reader.push(char).answer for char in f"Let me see. {opener[:at]}"), reader.flush(cut=True).answer]
+            assert "".join(told).rstrip() == "Let me see."
+
+
 # grammars
 
 WALKED = [
