@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JsonSchema:
     schema: str  # a JSON Schema, as JSON text
+    lenient: bool = False  # keywords that cannot be enforced are left out, and the output may not fit them
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +46,8 @@ class Closing:
     """Brings what a grammar has begun to its end: in the last `tokens` before max_tokens, and once the answer has gone in
     circles, the first of `marks` that the grammar allows is written, until the grammar is complete. Where a string may not end
     yet (a format, a pattern, a least length), the model goes on for a quarter of `tokens`, then `fillers` are tried in turn. An
-    answer that could end where this would begin is left alone. One that was brought to its end has finish="length"."""
+    answer that could end where this would begin is left alone. One that was brought to its end has finish="length", and so has one
+    that does not come any nearer to it in some thousand tokens."""
 
     tokens: int = 64
     marks: tuple[str, ...] = ('"', "}", "]", ")", ",")  # the end of a string comes first: within one the others are text

@@ -1,5 +1,6 @@
 """One of a wish's answers: turns of the model and, between them, the tools that it calls."""
 
+import json
 import time
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
@@ -91,10 +92,10 @@ class Answer:
 
     def _whole(self, made: Sequence[ToolCall], spoken: Spoken, now: Turn) -> Sequence[ToolCall]:
         """The calls that can be made. One that the engine has brought to its end because it went in circles is as if it had not been
-        made, unless it is the only one."""
+        made, unless it is the only one. Where it could not, no more than where the tokens have run out."""
         if spoken.end == "stop":
             return made
-        if self._last >= now.left:
+        if self._last >= now.left or (made and not _complete(made[-1])):
             return []
         ours = all(call.name in self._scene.toolbox.hosted for call in made)
         return (made[:-1] or made) if ours else made
@@ -230,3 +231,11 @@ class Answer:
     def _ended(self, reason: Reason) -> Ended:
         usage = Usage(prompt=self._prompt, completion=self._completion, cached=self._cached)
         return Ended(reason=reason, usage=usage, thought_tokens=self._thoughts)
+
+
+def _complete(call: ToolCall) -> bool:
+    try:
+        json.loads(call.arguments)
+    except (ValueError, RecursionError):
+        return False
+    return True

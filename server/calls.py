@@ -32,9 +32,10 @@ class Whose:
 class Calls:
     """Listens to a dialect's reader. A call of a tool that there is not is kept from the client; it is among `made` all the same."""
 
-    def __init__(self, reader: CallReader, whose: Mapping[str, Whose], most: int | None = None) -> None:
-        """`whose`: by the names that the model knows. `most`: more calls than that are not wanted; None: any number."""
-        self._reader, self._whose, self._most = reader, whose, most
+    def __init__(self, reader: CallReader, whose: Mapping[str, Whose], most: int | None = None, *, forced: bool = False) -> None:
+        """`whose`: by the names that the model knows. `most`: more calls than that are not wanted; None: any number. `forced`: the
+        grammar allows nothing else."""
+        self._reader, self._whose, self._most, self._forced = reader, whose, most, forced
         self._open: dict[int, ToolCall] = {}
         self.made: list[ToolCall] = []  # in order; of one that the end of the turn has cut off the arguments are no JSON
 
@@ -49,8 +50,13 @@ class Calls:
     def push(self, text: str) -> tuple[str, list[CallDelta]]:
         return self._told(self._reader.push(text))
 
-    def flush(self) -> tuple[str, list[CallDelta]]:
-        return self._told(self._reader.flush())
+    def last(self, text: str, *, cut: bool) -> tuple[str, list[CallDelta]]:
+        """`push`, and nothing comes any more. `cut`: there were no more tokens; then what would have become a call is no answer."""
+        answer, deltas = self.push(text)
+        rest, more = self._told(self._reader.flush(cut=cut))
+        if cut and (self._forced or self.begun):
+            answer, rest = "" if self._forced else answer, ""  # behind a call there is nothing but calls
+        return answer + rest, [*deltas, *more]
 
     def _told(self, heard: Heard) -> tuple[str, list[CallDelta]]:
         deltas = [self._delta(piece) for piece in heard.calls]

@@ -185,8 +185,9 @@ def _tools(body: wire.ChatRequest) -> Given:
         match tool:
             case tools.FunctionTool(function=asked):
                 parameters = NOTHING if asked.parameters is None else asked.parameters
+                described, strict = asked.description or "", asked.strict is True
                 given.functions.append(
-                    Tool(name=asked.name, description=asked.description or "", parameters=parameters, field=f"tools.{at}")
+                    Tool(name=asked.name, description=described, parameters=parameters, strict=strict, field=f"tools.{at}")
                 )
             case FileSearchTool():
                 if given.search is not None:

@@ -57,7 +57,7 @@ async def answer(served: Served, body: wire.CompletionRequest, send: Send, *, wa
 async def prepare(served: Served, body: wire.CompletionRequest) -> Plan:
     """Raises ApiError for what cannot be honoured."""
     served.expect(body.model)
-    usage, form, n = expect_stream_options(body), grammar(body), body.n or 1
+    usage, form, n = expect_stream_options(body), await served.grammars.form(grammar(body)), body.n or 1
     _expect_possible(body)
     prompts = await offloaded(_size(body.prompt), encode, served, body)
     if len(prompts) * n > MAX_SEQUENCES:

@@ -10,11 +10,13 @@ Json = dict[str, Any]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tool:
-    """A function that the model may call. `parameters`: the JSON Schema of an object."""
+    """A function that the model may call. `parameters`: the JSON Schema of an object. `strict`: it is enforced as a whole or refused;
+    else what no grammar can enforce is left to whoever runs the tool."""
 
     name: str  # [A-Za-z0-9_-]{1,64}, unique among a turn's tools
     description: str
     parameters: Mapping[str, Any]
+    strict: bool = False
     field: str = "tools"  # where the request has it: "tools.1"
 
 

@@ -4,7 +4,7 @@ import json
 
 from engine.api import Choice, Grammar, JsonObject, JsonSchema, Lark, Regex
 from server.conversation import Json
-from server.dialects.lark import WHITE
+from server.dialects.relax import rule
 
 START = "start: "
 
@@ -18,10 +18,10 @@ def either(calls: str, form: Grammar) -> str:
 
 def _formed(form: Grammar) -> str:
     match form:
-        case JsonSchema(schema=schema):
-            return _json(schema)
+        case JsonSchema(schema=schema, lenient=lenient):
+            return _json(schema, lenient=lenient)
         case JsonObject():
-            return _json('{"type": "object"}')
+            return _json('{"type": "object"}', lenient=False)
         case Regex(pattern=pattern):
             return f"/{pattern.replace('/', chr(92) + '/').replace(chr(10), chr(92) + 'n')}/"
         case Choice(options=options):
@@ -30,7 +30,6 @@ def _formed(form: Grammar) -> str:
             raise ValueError("a grammar in Lark syntax cannot be part of another")
 
 
-def _json(schema: str) -> str:
+def _json(schema: str, *, lenient: bool) -> str:
     given: Json | bool = json.loads(schema)
-    described = given if isinstance(given, dict) else {"allOf": [given]}
-    return f"%json {json.dumps({**described, 'x-guidance': {'whitespace_pattern': WHITE, 'lenient': False}})}"
+    return rule(given if isinstance(given, dict) else {"allOf": [given]}, lenient=lenient)

@@ -5,17 +5,20 @@ import json
 from collections import OrderedDict
 from collections.abc import Container, Sequence
 from dataclasses import replace
+from typing import TypeVar
 
-from engine.api import Grammar
+from engine.api import Grammar, JsonSchema
 from server.conversation import Json, Named, Tool
 from server.dialects import lark
 from server.dialects.api import Calling, UnusableSchema
+from server.dialects.relax import relaxed
 from server.either import either
 from server.text import Text
 
 KEPT = 64
 CHECKED = 1024  # schemas
 ANY: Json = {"type": "object"}
+T = TypeVar("T")
 
 
 class Grammars:
@@ -25,27 +28,29 @@ class Grammars:
         self._text = text
         self._known: OrderedDict[str, str] = OrderedDict()
         self._usable: OrderedDict[str, None] = OrderedDict()
+        self._forms: OrderedDict[str, str] = OrderedDict()
 
     async def source(self, calling: Calling, form: Grammar | None, loose: Container[str]) -> str:
         """In Lark syntax. With `form`: a call, or an answer of that form. `loose`: tools of which any object will do where their
         schema cannot be enforced. Raises UnusableSchema for others. A new one takes a millisecond for each tool, in a thread."""
         key = _key(calling, form)
-        found = self._known.pop(key, None) or await asyncio.to_thread(self._new, calling, form, loose)
-        self._known[key] = found
-        if len(self._known) > KEPT:
-            self._known.popitem(last=False)
-        return found
+        found = self._known.get(key) or await asyncio.to_thread(self._new, calling, form, loose)
+        return _keep(self._known, key, found, KEPT)
+
+    async def form(self, form: Grammar | None) -> Grammar | None:
+        """An answer's form as it can be enforced, where it need not be enforced as a whole."""
+        if not (isinstance(form, JsonSchema) and form.lenient):
+            return form
+        found = self._forms.get(form.schema) or await asyncio.to_thread(_relaxed, form.schema)
+        return replace(form, schema=_keep(self._forms, form.schema, found, KEPT))
 
     async def expect(self, tools: Sequence[Tool]) -> None:
         """Raises UnusableSchema. For before templates get to see them: these trust a schema to be one."""
         for tool in tools:
-            key = json.dumps(tool.parameters, default=dict)
+            key = json.dumps([tool.parameters, tool.strict], default=dict)
             if key not in self._usable:
                 await asyncio.to_thread(lark.expect, tool)
-            self._usable[key] = None
-            self._usable.move_to_end(key)
-            if len(self._usable) > CHECKED:
-                self._usable.popitem(last=False)
+            _keep(self._usable, key, None, CHECKED)
 
     def _new(self, calling: Calling, form: Grammar | None, loose: Container[str]) -> str:
         while True:
@@ -59,7 +64,20 @@ class Grammars:
                 calling = replace(calling, tools=easier)
 
 
+def _keep(kept: OrderedDict[str, T], key: str, value: T, most: int) -> T:
+    """`value`, which is remembered now until `most` others have been."""
+    kept[key] = value
+    kept.move_to_end(key)
+    if len(kept) > most:
+        kept.popitem(last=False)
+    return value
+
+
+def _relaxed(schema: str) -> str:
+    return json.dumps(relaxed(json.loads(schema)))
+
+
 def _key(calling: Calling, form: Grammar | None) -> str:
-    tools = [(tool.name, tool.parameters) for tool in calling.tools]
+    tools = [(tool.name, tool.parameters, tool.strict) for tool in calling.tools]
     choice = list(calling.choice.names) if isinstance(calling.choice, Named) else calling.choice
     return json.dumps([tools, choice, calling.parallel, calling.thinking, calling.thinks, repr(form)], default=dict)

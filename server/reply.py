@@ -119,10 +119,7 @@ class Reader:
 
     def _calling(self, raw: str, end: End | None, calls: Calls) -> Piece:
         said = self._said(raw, end is not None)
-        answer, deltas = calls.push(said.answer)
-        if end:
-            rest, more = calls.flush()
-            answer, deltas = answer + rest, [*deltas, *more]
+        answer, deltas = calls.last(said.answer, cut=end == "length") if end else calls.push(said.answer)
         answer = self._stops.push(answer)
         end = "stop" if calls.enough else end
         if self._stops.hit:
@@ -143,7 +140,7 @@ class Reader:
         if not (shown or calls.begun or end):
             return []
         ready, self._pending = self._pending, []
-        return ready if shown or not calls.begun else []
+        return ready if shown else []
 
     def _decode(self, delta: Delta) -> str:
         self._generated += len(delta.tokens)

@@ -78,7 +78,7 @@ def _temperature(asked: float | None) -> float:
 def _format(body: Body) -> Grammar | None:
     match body.response_format:
         case FormatJsonSchema(json_schema=asked):
-            return JsonSchema(schema=json.dumps(asked.schema_))
+            return JsonSchema(schema=json.dumps(asked.schema_), lenient=asked.strict is not True)
         case FormatJsonObject():
             return JsonObject()
         case _:

@@ -14,6 +14,7 @@ from referencing.exceptions import Unresolvable
 
 from server.calls import Whose
 from server.conversation import Json, Named, Tool, ToolChoice
+from server.dialects.schema import rebuilt
 from server.host.api import HostedTool
 from server.turn import Offer
 from server.wish import McpTools, Policy
@@ -21,8 +22,6 @@ from server.wish import McpTools, Policy
 LONGEST = 64  # characters of a name
 DESCRIBED = 1024  # characters of a server tool's description that the model reads
 DIGEST = re.compile(r"_[0-9a-f]{8}$")
-NAMED = ("properties", "$defs", "definitions", "dependentSchemas")  # name -> schema
-VALUES = ("const", "enum", "default", "examples")  # no schemas
 LOOSE = ("patternProperties", "additionalProperties", "unevaluatedProperties")  # the last two mean what the first leaves over
 
 
@@ -100,7 +99,7 @@ def read_arguments(text: str, schema: Mapping[str, Any]) -> Json | str:
 
 def wrong(given: Json, schema: Mapping[str, Any]) -> str | None:
     """What does not fit the schema, shortly. A schema that cannot be used lets everything through: its server checks for itself."""
-    validator = Draft202012Validator(_checkable(schema), registry=Registry[Any]())
+    validator = Draft202012Validator(rebuilt(schema, _checkable), registry=Registry[Any]())
     try:
         errors: list[ValidationError] = list(validator.iter_errors(given))  # pyright: ignore[reportUnknownMemberType, reportArgumentType]
     except (UnknownType, Unresolvable, RecursionError, TypeError, ValueError, AttributeError, LookupError, ArithmeticError):
@@ -112,23 +111,10 @@ def wrong(given: Json, schema: Mapping[str, Any]) -> str | None:
     return f"{where or 'arguments'}: {error.message[:300]}"
 
 
-def _checkable(schema: Any) -> Any:
+def _checkable(schema: Json) -> Json:
     """Without regular expressions, which come from the server and might take for ever."""
-    if isinstance(schema, list):
-        return [_checkable(one) for one in schema]  # pyright: ignore[reportUnknownVariableType]
-    if not isinstance(schema, Mapping):
-        return schema
-    given: Mapping[str, Any] = schema  # pyright: ignore[reportUnknownVariableType]
-    dropped = {"pattern", *(LOOSE if "patternProperties" in given else ())}
-    return {key: _within(key, value) for key, value in given.items() if key not in dropped}
-
-
-def _within(key: str, value: Any) -> Any:
-    if key in VALUES:
-        return value
-    if key in NAMED and isinstance(value, Mapping):
-        return {name: _checkable(one) for name, one in value.items()}  # pyright: ignore[reportUnknownVariableType]
-    return _checkable(value)
+    dropped = {"pattern", *(LOOSE if "patternProperties" in schema else ())}
+    return {key: value for key, value in schema.items() if key not in dropped}
 
 
 def _refuse_constant(name: str) -> float:

@@ -59,7 +59,10 @@ class Turn:
 
     def calls(self, text: Text, most: int | None) -> Calls | None:
         """`most`: after so many the turn is over."""
-        return Calls(text.dialect.reader(self.offer.tools), self.offer.whose, most) if self.offer.open else None
+        if not self.offer.open:
+            return None
+        forced = self.offer.choice != "auto"
+        return Calls(text.dialect.reader(self.offer.tools), self.offer.whose, most, forced=forced)
 
     def reader(self, text: Text, request: Request, wish: Wish, calls: Calls | None, grounds: Grounds | None) -> Reader:
         thoughts = text.thoughts(self.prompt)
@@ -80,7 +83,8 @@ async def turn(served: Served, wish: Wish, sayings: Sequence[Saying], offer: Off
         raise bad(fields.form, f"{fields.form}: this model thinks first, and its thoughts would not fit the format")
     space = room(served.engine.info, len(prompt.tokens), fields.messages)
     limit = space if left is None else min(left, space)
-    grammar = await _grammar(served, wish, offer, prompt) if offer.open else wish.form or (mute.grammar(served.text) if muted else None)
+    form = await served.grammars.form(wish.form)
+    grammar = await _grammar(served, wish, offer, prompt, form) if offer.open else form or (mute.grammar(served.text) if muted else None)
     return Turn(prompt=prompt, offer=offer, grammar=grammar, left=limit, muted=muted)
 
 
@@ -98,18 +102,18 @@ async def _expect_schemas(served: Served, wish: Wish, offer: Offer) -> None:
         raise _unusable(error, wish) from error
 
 
-async def _grammar(served: Served, wish: Wish, offer: Offer, prompt: Prompt) -> Grammar:
+async def _grammar(served: Served, wish: Wish, offer: Offer, prompt: Prompt, form: Grammar | None) -> Grammar:
     text, free = served.text, offer.choice == "auto"
     calling = Calling(
         tools=offer.tools,
-        choice="required" if wish.form is not None and free else offer.choice,  # the other choice is the form
+        choice="required" if form is not None and free else offer.choice,  # the other choice is the form
         parallel=wish.parallel and _several(text, offer.choice),
         thinking=prompt.thinking,
         thinks=text.thinks,
     )
     ours = [name for name, whose in offer.whose.items() if whose.label is not None]
     try:
-        return Lark(source=await served.grammars.source(calling, wish.form if free else None, ours))
+        return Lark(source=await served.grammars.source(calling, form if free else None, ours))
     except UnusableSchema as error:
         raise _unusable(error, wish) from error
 
@@ -124,7 +128,9 @@ def _several(text: Text, choice: ToolChoice) -> bool:
 def _unusable(error: UnusableSchema, wish: Wish) -> ApiError:
     """Names the tool by its place in the request, where it is the client's."""
     field = next((tool.field for tool in wish.tools if tool.name == error.tool), wish.fields.tools)
-    return bad(field, f"{field}: the parameters of {error.tool} cannot be enforced: {error}", "invalid_schema")
+    strict = any(tool.strict for tool in wish.tools if tool.name == error.tool)
+    advice = "; without strict, what no grammar can enforce is left to you" if strict else ""
+    return bad(field, f"{field}: the parameters of {error.tool} cannot be enforced: {error}{advice}", "invalid_schema")
 
 
 def _variables(wish: Wish, text: Text) -> dict[str, Any]:

@@ -1,5 +1,9 @@
 """Brings an answer in a grammar to its end before its tokens run out, or when it goes in circles. Small models need that: within
-a string of JSON nothing but a quotation mark ends them."""
+a string of JSON nothing but a quotation mark ends them.
+
+Some ends cannot be found that way (a pattern that wants certain letters). Whether the answer gets any further shows in what the
+grammar allows: at a place where it has not been, it allows something else. In a string it is always at the same few places, and only
+one that must be long comes to an end there all the same, so that it takes many tokens without a new place to give up."""
 
 from collections.abc import Callable, Sequence
 
@@ -10,6 +14,7 @@ from engine.api import Closing
 
 CIRCLE, PERIOD = 128, 32  # tokens: a tail this long in which every token is the one at most that far before it
 LOOK = 8  # tokens between two looks for circles
+IN_VAIN = 1024  # tokens towards the end, without a place where the answer has not been since it begins
 QUOTE = '"'
 LETTERS = ("k", "q", "z")  # they begin no word of JSON: where all of them may come, whatever is written is text
 
@@ -48,7 +53,14 @@ class Closer:
         self._in_vain = False  # the last mark was written in a text, and did not end it
         self._said: list[int] = []
         self._queue: list[int] = []  # the rest of the mark that is being written
+        self._places = set[int]()  # where the answer has been since then
+        self._arrived = 0  # tokens before the last new one
         self.begun = False  # from now on the end is near
+
+    @property
+    def lost(self) -> bool:
+        """The end is not found."""
+        return self.begun and len(self._said) - self._arrived >= IN_VAIN
 
     def took(self, token: int) -> None:
         self._said.append(token)
@@ -59,9 +71,16 @@ class Closer:
             self.begun = not complete and (len(self._said) >= self._start or self._circling())
         if not self.begun:
             return []
+        self._look(allowed_Y)
         if complete and (ends := [token for token in stop if token < len(allowed_Y) and allowed_Y[token]]):
             return ends
         return self._mark(allowed_Y)
+
+    def _look(self, allowed_Y: NDArray[np.bool_]) -> None:
+        place = hash(np.packbits(allowed_Y).tobytes())
+        if place not in self._places:
+            self._places.add(place)
+            self._arrived = len(self._said)
 
     def _mark(self, allowed_Y: NDArray[np.bool_]) -> list[int]:
         if self._queue and allowed_Y[self._queue[0]]:

@@ -110,10 +110,10 @@ class Grammars:
 def _source(grammar: Grammar) -> str:
     """llguidance's own form."""
     match grammar:
-        case JsonSchema(schema=schema):
-            return _json_schema(schema)
+        case JsonSchema(schema=schema, lenient=lenient):
+            return _json_schema(schema, lenient=lenient)
         case JsonObject():
-            return _json_schema('{"type": "object"}')
+            return _json_schema('{"type": "object"}', lenient=False)
         case Regex(pattern=pattern):
             return LLMatcher.grammar_from_regex(pattern)
         case Choice(options=options):
@@ -122,10 +122,10 @@ def _source(grammar: Grammar) -> str:
             return LLMatcher.grammar_from_lark(source)
 
 
-def _json_schema(schema: str) -> str:
+def _json_schema(schema: str, *, lenient: bool) -> str:
     try:
         json.loads(schema)
-        return LLMatcher.grammar_from_json_schema(schema, overrides={"whitespace_pattern": _WHITE, "lenient": False})
+        return LLMatcher.grammar_from_json_schema(schema, overrides={"whitespace_pattern": _WHITE, "lenient": lenient})
     except ValueError as error:
         raise InvalidGrammar(f"the JSON schema cannot be used: {error}") from error
 

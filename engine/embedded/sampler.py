@@ -44,6 +44,11 @@ class Chooser:
         """The answer was not allowed to go on as it liked."""
         return self.closer is not None and self.closer.begun
 
+    @property
+    def lost(self) -> bool:
+        """There is no use in going on: the answer cannot be brought to its end."""
+        return self.closer is not None and self.closer.lost
+
     def took(self, token: int) -> bool:
         """Note the sampled token. True when the grammar is complete and nothing may follow."""
         self.drawn += 1

@@ -77,7 +77,7 @@ class Sequence:
         self.last = token
         if token in self.stop or self.chooser.took(token):
             self.finish = "length" if self.chooser.cut else "stop"
-        elif self.length == self.limit:
+        elif self.length == self.limit or self.chooser.lost:
             self.finish = "length"
         logprobs = () if logprob is None else (logprob,)
         usage = self.usage if self.finish or self.generated == 1 else None

@@ -18,7 +18,8 @@ class MessagesQuery(BaseModel):
 
 
 class CustomTool(BaseModel):
-    """The client runs it. What it is called with fits the schema, whether that is asked for (`strict`) or not."""
+    """The client runs it. What it is called with fits the schema; what no grammar can enforce is refused where it is `strict`, else
+    left to the client."""
 
     model_config = STRICT
     type: Literal["custom"] | None = None

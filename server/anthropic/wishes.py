@@ -50,7 +50,8 @@ def to_count(served: Served, body: wire.CountRequest) -> Wish:
 def _tool(tool: wire.CustomTool, at: str) -> Tool:
     if tool.input_schema.get("type") != "object":
         raise bad(f"{at}.input_schema.type", f'{at}.input_schema.type: the schema of a tool\'s input must have "type": "object"')
-    return Tool(name=tool.name, description=tool.description or "", parameters=tool.input_schema, field=at)
+    described, strict = tool.description or "", tool.strict is True
+    return Tool(name=tool.name, description=described, parameters=tool.input_schema, strict=strict, field=at)
 
 
 def _search(served: Served, tools: Sequence[wire.Tool], choice: wire.ToolChoice | None) -> tuple[FileSearch | None, str]:

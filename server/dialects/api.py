@@ -32,8 +32,9 @@ class CallReader(Protocol):
 
     def push(self, text: str) -> Heard: ...
 
-    def flush(self) -> Heard:
-        """The text has ended. A call that had begun is closed as it stands (`done`); its arguments may then be cut off."""
+    def flush(self, *, cut: bool = False) -> Heard:
+        """The text has ended. A call that had begun is closed as it stands (`done`); its arguments may then be cut off. `cut`: it ends
+        because there were no more tokens, and where it may be about to open a call it is no answer."""
         ...
 
 

@@ -20,6 +20,7 @@ from server.dialects.schema import (
     Schema,
     as_dict,
     definitions,
+    joined,
     kind,
     kinds,
     listed,
@@ -112,10 +113,9 @@ def _meant(text: str, allowed: frozenset[str]) -> str:
 
 
 def _body(tool: Tool, rules: Rules) -> str:
-    root = resolved(tool.parameters, tool.parameters)
-    if unknown := [name for name in ("anyOf", "oneOf", "allOf", "if", "not", "patternProperties") if name in root]:
-        raise UnusableSchema(tool.name, f"this model writes arguments one by one; {unknown[0]} has no place there")
-    given = [_parameter(tool, parameter, rules) for parameter in parameters(tool)] if listed(root) else [_any(tool, rules)]
+    if tool.strict and (unknown := joined(tool)):
+        raise UnusableSchema(tool.name, f"this model writes arguments one by one; {unknown} has no place there")
+    given = [_parameter(tool, parameter, rules) for parameter in parameters(tool)] if listed(tool) else [_any(tool, rules)]
     begin, end = f"\n{FUNCTION}{tool.name}>\n", f"{FUNCTION_END}\n{CLOSE}"
     return f"{rules.spelled(begin)} {' '.join(given)} {rules.spelled(end)}"
 
@@ -128,6 +128,8 @@ def _any(tool: Tool, rules: Rules) -> str:
 
 def _parameter(tool: Tool, parameter: Parameter, rules: Rules) -> str:
     if not parameter.name or set(parameter.name) & set("<>\n"):
+        if not (tool.strict or parameter.required):
+            return ""
         raise UnusableSchema(tool.name, f"this model cannot write the parameter {parameter.name!r}")
     begin = literal(f"{PARAMETER}{parameter.name}>\n")
     rule = f"{begin} {_written(tool, parameter.schema, rules)}"
@@ -148,9 +150,10 @@ def _written(tool: Tool, schema: Schema, rules: Rules) -> str:
 
 
 def _one_of(tool: Tool, values: list[str]) -> str:
-    if [value for value in values if PARAMETER_END in value]:
+    possible = [value for value in values if PARAMETER_END not in value]
+    if not possible or (tool.strict and possible != values):
         raise UnusableSchema(tool.name, f"this model cannot write a text with {PARAMETER_END}")
-    return "(" + " | ".join(literal(value + END) for value in values) + ")"
+    return "(" + " | ".join(literal(value + END) for value in possible) + ")"
 
 
 def _plain(schema: Schema) -> bool:
@@ -162,6 +165,20 @@ def _plain(schema: Schema) -> bool:
 
 def _text(tool: Tool, schema: Schema, rules: Rules) -> str:
     """As it is, as long as the schema says and as it says it looks like."""
+    return rules.rule(rules.terminal(f"{rules.terminal(_looks(tool, schema))} {literal(END)}"), "[lazy]")
+
+
+def _looks(tool: Tool, schema: Schema) -> str:
+    """Of a tool that is not strict perhaps nothing but how long it is."""
+    try:
+        return _exactly(tool, schema)
+    except UnusableSchema:
+        if tool.strict:
+            raise
+        return _exactly(tool, {name: schema[name] for name in ("minLength", "maxLength") if name in schema})
+
+
+def _exactly(tool: Tool, schema: Schema) -> str:
     if unknown := sorted({"anyOf", "oneOf", "allOf", "not"} & schema.keys()):
         raise UnusableSchema(tool.name, f"this model writes texts as they are; {unknown[0]} has no place there")
     least, most = schema.get("minLength", 0), schema.get("maxLength", "")
@@ -169,8 +186,8 @@ def _text(tool: Tool, schema: Schema, rules: Rules) -> str:
     body = rf"/(?s:{length})/ & ~/(?s:.*<\/parameter>.*)/"
     if isinstance(pattern := schema.get("pattern"), str):
         body += f" & /{_whole_pattern(tool, pattern)}/"
-    usable(tool, f"start: T\nT: {body}")
-    return rules.rule(rules.terminal(f"{rules.terminal(body)} {literal(END)}"), "[lazy]")
+    usable(tool, f"T\nT: {body}")
+    return body
 
 
 def _whole_pattern(tool: Tool, pattern: str) -> str:

@@ -6,16 +6,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from llguidance import LLMatcher
-
 from server.conversation import Named, Tool
 from server.dialects import reasoning
 from server.dialects.api import Calling, UnusableSchema
 from server.dialects.narrow import narrowed
+from server.dialects.relax import relaxed, rule, wrong
 
 Control = Callable[[str], int | None]
-# a model left free to add white space may do so for ever
-WHITE = r"( |\n[ \t]{0,24})?"
 
 
 @dataclass
@@ -119,9 +116,9 @@ def literal(text: str) -> str:
     return json.dumps(text, ensure_ascii=False)
 
 
-def usable(tool: Tool, rule: str) -> None:
-    """Raises UnusableSchema."""
-    if error := LLMatcher.validate_grammar(LLMatcher.grammar_from_lark(rule)):
+def usable(tool: Tool, body: str) -> None:
+    """The right side of a rule. Raises UnusableSchema."""
+    if error := wrong(body):
         raise UnusableSchema(tool.name, _reason(error))
 
 
@@ -131,9 +128,10 @@ def expect(tool: Tool) -> None:
 
 
 def json_rule(tool: Tool, schema: Mapping[str, Any]) -> str:
-    """`schema` within a rule."""
-    text = f"%json {json.dumps({**narrowed(schema), 'x-guidance': {'whitespace_pattern': WHITE, 'lenient': False}})}"
-    usable(tool, f"start: {text}")
+    """`schema` within a rule; of a tool that is not strict, as far as it can be enforced. Raises UnusableSchema."""
+    given = narrowed(schema)
+    text = rule(given if tool.strict else relaxed(given), lenient=not tool.strict)
+    usable(tool, text)
     return text
 
 

@@ -1,6 +1,6 @@
 """A schema as llguidance can enforce it: no text that it does not allow is allowed. What is said of values only by the way (JSON
 Schema 2020-12, validation, 7.2.1: formats are annotations) goes where llguidance does not know it; what must hold stays, and is
-refused there."""
+refused there, or left out (server/dialects/relax.py)."""
 
 import json
 from collections.abc import Mapping
@@ -10,7 +10,8 @@ from server.dialects.schema import Schema, as_dict, definitions, kinds, texts
 
 FORMATS = frozenset({"date-time", "time", "date", "duration", "email", "hostname", "ipv4", "ipv6", "uri", "uuid"})
 JOINED = ("anyOf", "oneOf", "allOf")
-OPEN = frozenset({"additionalProperties", "unevaluatedProperties", "patternProperties", "not", "$ref", "if", *JOINED})
+MORE = ("dependentRequired", "dependentSchemas", "dependencies")
+OPEN = frozenset({"additionalProperties", "unevaluatedProperties", "patternProperties", "not", "$ref", "if", *MORE, *JOINED})
 
 
 def narrowed(schema: Schema, *, close: bool = True) -> dict[str, Any]:
@@ -24,12 +25,18 @@ def narrowed(schema: Schema, *, close: bool = True) -> dict[str, Any]:
         given["items"] = narrowed(cast(Schema, items), close=close)
     if isinstance(inner := given.get("properties"), Mapping):
         given["properties"] = {name: _part(part, close=close) for name, part in as_dict(inner).items()}
-        if close and not OPEN & given.keys() and set(texts(given.get("required"))) <= as_dict(inner).keys():
+        if close and not OPEN & given.keys() and _enough(given, as_dict(inner)):
             given["additionalProperties"] = False
     alone = close and '"allOf"' not in json.dumps(given, default=str)  # a definition is no part of another
     for name, parts in definitions(given).items():
         given[name] = {key: _part(part, close=alone) for key, part in as_dict(parts).items()}
     return given
+
+
+def _enough(schema: Schema, inner: Schema) -> bool:
+    """Whether it can be had with these properties alone."""
+    least = schema.get("minProperties", 0)
+    return set(texts(schema.get("required"))) <= inner.keys() and isinstance(least, int) and least <= len(inner)
 
 
 def _part(schema: Any, *, close: bool) -> Any:

@@ -8,7 +8,7 @@ from server.dialects.api import UnusableSchema
 from server.dialects.lark import Frame, Rules, json_rule, literal
 from server.dialects.parts import Parts
 from server.dialects.scan import NoCall, Scan, Steps
-from server.dialects.schema import BOOLEAN, Parameter, definitions, kinds, listed, parameters, resolved
+from server.dialects.schema import BOOLEAN, Parameter, definitions, joined, kinds, listed, parameters
 from server.dialects.style import Style
 from server.dialects.turn import NAME, Syntax, Voice
 
@@ -73,11 +73,12 @@ def _key(scan: Scan, parts: Parts, tool: Tool | None) -> Steps[str]:
 
 def _body(tool: Tool, rules: Rules) -> str:
     """name(, its arguments in order, those that need not be there left out at will, )."""
-    if unknown := [name for name in ("anyOf", "oneOf", "allOf", "if", "not", "patternProperties") if name in tool.parameters]:
-        raise UnusableSchema(tool.name, f"this model writes arguments one by one; {unknown[0]} has no place there")
-    if not listed(resolved(tool.parameters, tool.parameters)):
+    if tool.strict and (unknown := joined(tool)):
+        raise UnusableSchema(tool.name, f"this model writes arguments one by one; {unknown} has no place there")
+    if not listed(tool):
         return f"{literal(f'{tool.name}(')} {_any(tool, rules)} {literal(')')}"
-    found = [(parameter, rules.rule(_argument(tool, parameter, rules))) for parameter in parameters(tool)]
+    wanted = [p for p in parameters(tool) if p.name.isidentifier() or p.required or tool.strict]  # of the others some cannot be written
+    found = [(parameter, rules.rule(_argument(tool, parameter, rules))) for parameter in wanted]
     begins: list[str] = []
     for at, (parameter, rule) in enumerate(found):
         begins.append(" ".join([rule, *(_more(p, r) for p, r in found[at + 1 :])]))

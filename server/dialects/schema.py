@@ -2,7 +2,7 @@
 nothing here raises: whether they are a schema that can be enforced, server/dialects/lark.py finds out."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -13,6 +13,8 @@ TEXT, BOOLEAN, PERHAPS = frozenset({"string"}), frozenset({"boolean"}), frozense
 KINDS = frozenset({"string", "number", "boolean", "object", "array", "null"})
 DEFINED = re.compile(r"#/(\$defs|definitions)/([^/]+)")
 SUMS = ("anyOf", "oneOf")
+NAMED = ("properties", "patternProperties", "$defs", "definitions", "dependentSchemas")  # name -> schema
+VALUES = ("const", "enum", "default", "examples")  # no schemas
 MOST = 256  # schemas that are looked at for the types of one value
 
 
@@ -25,14 +27,37 @@ class Parameter:
 
 def parameters(tool: Tool) -> list[Parameter]:
     """In the order in which they are written."""
+    given, required = dict[str, list[Any]](), set[str]()
+    for part, sure in _parts(tool.parameters):
+        required |= set(texts(part.get("required"))) if sure else set()
+        for name, schema in as_dict(part.get("properties")).items():
+            given.setdefault(name, []).append(schema)
+    return [Parameter(name, as_dict(said[0] if len(said) == 1 else {"anyOf": said}), name in required) for name, said in given.items()]
+
+
+def listed(tool: Tool) -> bool:
+    """Whether its parameters are known."""
+    return any("properties" in part or part.get("additionalProperties") is False for part, _ in _parts(tool.parameters))
+
+
+def joined(tool: Tool) -> str | None:
+    """What puts its parameters together of several schemas, or says more of them than what each of them is."""
     root = resolved(tool.parameters, tool.parameters)
-    given, required = as_dict(root.get("properties")), texts(root.get("required"))
-    return [Parameter(name, as_dict(schema), name in required) for name, schema in given.items()]
+    return next((name for name in ("anyOf", "oneOf", "allOf", "if", "not", "patternProperties") if name in root), None)
 
 
-def listed(root: Schema) -> bool:
-    """Whether it says what parameters there are."""
-    return "properties" in root or root.get("additionalProperties") is False
+def _parts(root: Schema) -> list[tuple[Schema, bool]]:
+    """Those that it is put together of, and whether each holds in any case."""
+    found, waiting = list[tuple[Schema, bool]](), [(root, True)]
+    while waiting and len(found) < MOST:
+        one, sure = waiting.pop(0)
+        one = resolved(one, root)
+        found.append((one, sure))
+        for name in (*SUMS, "allOf"):
+            if isinstance(parts := one.get(name), list):
+                waiting += [(as_dict(part), sure and name == "allOf") for part in cast(list[Any], parts)]
+        waiting += [(as_dict(one[name]), False) for name in ("then", "else") if name in one]
+    return found
 
 
 def resolved(schema: Schema, root: Schema) -> Schema:
@@ -97,6 +122,21 @@ def kind(value: Any) -> str:
             return "array"
         case _:
             return "number"
+
+
+def rebuilt(schema: Any, change: Callable[[dict[str, Any]], dict[str, Any]]) -> Any:
+    """With every schema in it changed, the innermost first."""
+    if isinstance(schema, list):
+        return [rebuilt(one, change) for one in cast(list[Any], schema)]
+    return change({key: _inner(key, value, change) for key, value in as_dict(schema).items()}) if isinstance(schema, Mapping) else schema
+
+
+def _inner(key: str, value: Any, change: Callable[[dict[str, Any]], dict[str, Any]]) -> Any:
+    if key in VALUES:
+        return value
+    if key in NAMED and isinstance(value, Mapping):
+        return {name: rebuilt(one, change) for name, one in as_dict(value).items()}
+    return rebuilt(value, change)
 
 
 def as_dict(value: Any) -> dict[str, Any]:

@@ -1,8 +1,8 @@
 """One turn of a model, told apart into answer and calls. All dialects are read here; they differ in what may open a call
 (`Syntax`) and in how one is read.
 
-White space before a call belongs to nobody, and neither does what begins a call whose name the end of the text has cut off. What
-turns out to be no call is answer, down to the last character."""
+White space before a call belongs to nobody, and neither does what begins a call whose name the end of the text has cut off, or what
+opens one, where the tokens have run out before it was all there. What turns out to be no call is answer, down to the last character."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -97,6 +97,7 @@ class TurnReader:
     def __init__(self, syntax: Syntax, tools: Sequence[Tool]) -> None:
         self._syntax, self._scan = syntax, Scan()
         self._voice = Voice(self._scan, tools)
+        self._cut = False
         self._steps = self._turn()
 
     def push(self, text: str) -> Heard:
@@ -104,8 +105,8 @@ class TurnReader:
         self._voice.commit = 0
         return self._on()
 
-    def flush(self) -> Heard:
-        self._scan.ended = True
+    def flush(self, *, cut: bool = False) -> Heard:
+        self._scan.ended, self._cut = True, cut
         return self._on()
 
     def _on(self) -> Heard:
@@ -133,10 +134,15 @@ class TurnReader:
         while True:
             rest = scan.text[scan.at :]
             found = min(((at, -len(o), o) for o in openers if (at := rest.find(o)) >= 0), default=None)
-            if found or scan.ended:
-                self._tell(found[0] if found else len(rest))
-                return found[2] if found else ""
-            self._tell(len(rest) - max((overlap(rest, o) for o in openers), default=0))
+            if found:
+                self._tell(found[0])
+                return found[2]
+            opening = max((overlap(rest, o) for o in openers), default=0)
+            self._tell(len(rest) - (0 if scan.ended and not self._cut else opening))
+            if scan.ended:
+                if self._cut and opening:
+                    self._voice.drop()
+                return ""
             yield
 
     def _call(self, opener: str) -> Steps[None]:

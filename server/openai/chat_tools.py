@@ -14,7 +14,8 @@ Json = dict[str, Any]
 
 
 class Function(BaseModel):
-    """Without parameters it takes none. `strict` or not: arguments always fit the schema."""
+    """Without parameters it takes none. Arguments fit the schema; what no grammar can enforce is refused where it is `strict`, else left
+    to the client."""
 
     model_config = STRICT
     name: Label

@@ -64,7 +64,7 @@ class JsonSchemaFormat(BaseModel):
     name: Label
     schema_: dict[str, Any] = Field(alias="schema")
     description: str | None = None
-    strict: bool | None = None  # either way the schema is enforced
+    strict: bool | None = None  # what no grammar can enforce is refused, else left out
 
 
 class FormatText(BaseModel):

@@ -135,7 +135,7 @@ def shown_item(item: Json, include: Sequence[str]) -> Json:
 def _tool(tool: wire.Tool) -> Json:
     match tool:
         case wire.FunctionTool():
-            strict = tool.strict is not False
+            strict = tool.strict is True
             return shape.ShownFunction(name=tool.name, description=tool.description, parameters=tool.parameters, strict=strict).model_dump()
         case _:
             return tool.model_dump(exclude_none=True)

@@ -91,7 +91,7 @@ def _logprobs(body: ResponseRequest) -> int | None:
 def _form(text: TextOptions | None) -> Grammar | None:
     match text.format if text else None:
         case JsonSchemaFormat() as asked:
-            return JsonSchema(schema=json.dumps(asked.schema_))
+            return JsonSchema(schema=json.dumps(asked.schema_), lenient=asked.strict is not True)
         case FormatJsonObject():
             return JsonObject()
         case _:
@@ -99,10 +99,12 @@ def _form(text: TextOptions | None) -> Grammar | None:
 
 
 def _functions(tools: Sequence[wire.Tool]) -> tuple[Tool, ...]:
-    found = ((i, tool) for i, tool in enumerate(tools) if isinstance(tool, wire.FunctionTool))
-    return tuple(
-        Tool(name=t.name, description=t.description or "", parameters=t.parameters or ANYTHING, field=f"tools.{i}") for i, t in found
-    )
+    return tuple(_function(tool, f"tools.{i}") for i, tool in enumerate(tools) if isinstance(tool, wire.FunctionTool))
+
+
+def _function(tool: wire.FunctionTool, field: str) -> Tool:
+    described, strict = tool.description or "", tool.strict is True
+    return Tool(name=tool.name, description=described, parameters=tool.parameters or ANYTHING, strict=strict, field=field)
 
 
 def _has_search(tools: Sequence[wire.Tool]) -> bool:

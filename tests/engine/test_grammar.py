@@ -13,9 +13,11 @@ import pytest
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
 from engine.api import Choice, Closing, Delta, Grammar, InvalidGrammar, JsonObject, JsonSchema, Lark, Regex, Request, Sampling
-from engine.embedded.closing import Closer, closer
+from engine.embedded.closing import CIRCLE, IN_VAIN, Closer, closer
 from engine.embedded.grammar import GrammarFailed, Grammars, Matcher
 from engine.embedded.loop import EmbeddedEngine
+from engine.embedded.sampler import Chooser
+from engine.embedded.sequence import Sequence
 from models.spec import Causal
 from tests.engine.tiny import arch, collect, loaded, running
 
@@ -85,6 +87,17 @@ def test_json_schema(path: Path, tokenizer: Tokenizer) -> None:
         assert 0 <= value["age"] <= 130
         assert value["mood"] in ("good", "bad")
         assert len(value["tags"]) <= 3
+
+
+def test_what_cannot_be_enforced_is_left_out_on_demand(path: Path, tokenizer: Tokenizer) -> None:
+    schema = {
+        "type": "object",
+        "properties": {"a": {"type": "boolean", "not": {"const": True}}},
+        "required": ["a"],
+        "additionalProperties": False,
+    }
+    found = [json.loads(text(tokenizer, delta)) for delta in answers(path, JsonSchema(schema=json.dumps(schema), lenient=True))]
+    assert all(value in ({"a": True}, {"a": False}) for value in found)
 
 
 def test_json_object(path: Path, tokenizer: Tokenizer) -> None:
@@ -286,6 +299,53 @@ def test_closing_ends_circles(grammars: Grammars, tokenizer: Tokenizer) -> None:
 
     assert 150 < len(json.loads(written(lambda _: "a, b"))) < 400
     assert len(written(str)) >= 400
+
+
+def closed(grammars: Grammars, tokenizer: Tokenizer, schema: dict[str, Any], most: int) -> tuple[str, bool]:
+    """What becomes of a model that says "a" for ever, and whether it was given up."""
+    made, ending, said = grammars.compile(JsonSchema(schema=json.dumps(schema))), closer(Closing(), 10 * most, grammars.spell), list[int]()
+    again = grammars.spell("a")[0]
+    while not made.complete and not ending.lost and len(said) < most:
+        allowed = made.allowed(frozenset())
+        forced = ending.choose(allowed, frozenset(), made.complete)
+        said.append(forced[0] if forced else again if allowed[again] else int(np.flatnonzero(allowed)[0]))
+        made.consume(said[-1])
+        ending.took(said[-1])
+    return tokenizer.decode(said), ending.lost
+
+
+@pytest.mark.parametrize("pattern", ["^.*foo$", "^[a-z,]+zz$", "^[0-9,]+x5$"])
+def test_an_end_that_is_not_found_is_given_up(grammars: Grammars, tokenizer: Tokenizer, pattern: str) -> None:
+    said, lost = closed(grammars, tokenizer, {"type": "string", "pattern": pattern}, 4000)
+    assert lost and CIRCLE + IN_VAIN <= len(said) < 2 * IN_VAIN
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"type": "string", "minLength": 1000},
+        {"properties": {chr(0x4E00 + n): {"type": "string", "minLength": 20} for n in range(60)}},
+        {"type": "array", "items": {"type": "string", "pattern": "^a+@[a-z]+$"}, "minItems": 100},
+    ],
+    ids=["a long text", "many properties", "many items"],
+)
+def test_an_end_that_is_far_away_is_not_given_up(grammars: Grammars, tokenizer: Tokenizer, schema: dict[str, Any]) -> None:
+    required = {"required": list(schema["properties"]), "additionalProperties": False, "type": "object"} if "properties" in schema else {}
+    said, lost = closed(grammars, tokenizer, {**schema, **required}, 8000)
+    assert not lost and json.loads(said) and len(said) > 500
+
+
+def test_an_answer_that_is_given_up_has_run_out_of_length(grammars: Grammars, tokenizer: Tokenizer) -> None:
+    asked, likes_a = ask(Regex(pattern="a[ab]*c{9}d"), 1, max_tokens=4000, temperature=0), np.zeros(VOCAB, np.float32)
+    likes_a[tokenizer.encode("a").ids[0]] = 5
+    ending = closer(Closing(), 4000, grammars.spell)
+    chooser = Chooser(asked.sampling, 1, asked.tokens, grammars.compile(Regex(pattern="a[ab]*c{9}d")), ending)
+    sequence = Sequence(asked, 0, 4096, [], chooser)
+    while sequence.finish is None:
+        token = chooser.choose(likes_a)
+        assert token is not None
+        sequence.append(token, None)
+    assert sequence.finish == "length" and CIRCLE + IN_VAIN <= sequence.generated < 3000
 
 
 def test_closing_leaves_an_answer_alone_that_could_end_anywhere(path: Path) -> None:

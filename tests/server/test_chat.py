@@ -156,6 +156,14 @@ def test_response_formats_become_grammars() -> None:
     assert grammars == [JsonSchema(schema=json.dumps(schema)), JsonObject(), None, Regex(pattern="a+")]
 
 
+def test_of_a_format_that_is_not_strict_what_cannot_be_enforced_is_left_out() -> None:
+    fake, schema = engine(), {"properties": {"a": {"type": "string", "pattern": "(?=a)"}, "b": {"uniqueItems": True}}}
+    for strict in ({}, {"strict": False}, {"strict": True}):
+        chat(fake, response_format={"type": "json_schema", "json_schema": {"name": "x", "schema": schema, **strict}})
+    eased = JsonSchema(schema=json.dumps({"properties": {"a": {"type": "string"}, "b": {"uniqueItems": True}}}), lenient=True)
+    assert [request.grammar for request in fake.requests] == [eased, eased, JsonSchema(schema=json.dumps(schema))]
+
+
 def test_developer_is_system_and_parts_are_joined() -> None:
     fake = engine()
     chat(

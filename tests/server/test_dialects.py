@@ -157,6 +157,17 @@ def test_a_call_that_is_cut_off_before_its_name_is_no_answer(text: str) -> None:
     assert read(HERMES, ["<tool_c"]).answer == "<tool_c"  # may be anything
 
 
+@pytest.mark.parametrize("name", [name for name, dialect in DIALECTS.items() if isinstance(dialect, Style) and dialect.syntax.openers])
+def test_where_the_tokens_run_out_what_may_open_a_call_is_no_answer(name: str) -> None:
+    dialect = DIALECTS[name]
+    assert isinstance(dialect, Style)
+    for opener in dialect.syntax.openers:
+        for at in range(1, len(opener)):
+            reader = dialect.reader(TOOLS)
+            told = [*(reader.push(char).answer for char in f"Let me see. {opener[:at]}"), reader.flush(cut=True).answer]
+            assert "".join(told).rstrip() == "Let me see."
+
+
 # grammars
 
 WALKED = [
@@ -330,7 +341,7 @@ def test_schemas_are_enforced_as_they_are_meant(schema: dict[str, Any], good: st
 )
 @pytest.mark.parametrize("dialect", [HERMES, MISTRAL])
 def test_schemas_that_cannot_be_enforced_are_named(dialect: Dialect, schema: dict[str, Any], why: str) -> None:
-    wrong = Tool(name="wrong", description="", parameters=schema)
+    wrong = Tool(name="wrong", description="", parameters=schema, strict=True)
     with pytest.raises(UnusableSchema, match=why) as refused:
         dialect.grammar(Calling(tools=[*TOOLS, wrong], choice="auto", parallel=True), lambda _: None)
     assert refused.value.tool == "wrong" and "%json" not in str(refused.value)
@@ -348,7 +359,7 @@ def test_schemas_that_cannot_be_enforced_are_named(dialect: Dialect, schema: dic
     ],
 )
 def test_arguments_written_one_by_one_have_limits(dialect: Dialect, schema: dict[str, Any]) -> None:
-    wrong = Tool(name="wrong", description="", parameters=schema)
+    wrong = Tool(name="wrong", description="", parameters=schema, strict=True)
     with pytest.raises(UnusableSchema) as refused:
         dialect.grammar(Calling(tools=[wrong], choice="auto", parallel=True), lambda _: None)
     assert refused.value.tool == "wrong"

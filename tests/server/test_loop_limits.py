@@ -280,6 +280,14 @@ def test_a_clients_call_that_went_in_circles_is_a_call() -> None:
     assert of(happened(known, wish(tools=(WHISPER,), servers=())), Ended)[0].reason == "tool_calls"
 
 
+@pytest.mark.parametrize("name", ["whisper", "loud__shout"])
+def test_a_call_whose_end_was_not_found_is_none(name: str) -> None:
+    known, engine, host = world(f'<tool_call>\n{{"name": "{name}", "arguments": {{"word": "a@.-', "ok")
+    engine.generate = closing(engine)
+    events = happened(known, wish(tools=(WHISPER,)))
+    assert of(events, Ended)[0].reason == "length" and not host.calls and len(engine.requests) == 1
+
+
 def closing(engine: FakeEngine) -> Any:
     """Its `generate`, which says of the first answer that it was brought to its end."""
     generate = engine.generate

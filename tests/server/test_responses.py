@@ -1,9 +1,11 @@
 """POST /v1/responses: what comes back, whole and as events."""
 
+import json
 from typing import Any
 
 import pytest
 
+from engine.api import JsonSchema
 from server.openai.responses.response import Response
 from tests.server.fakes import calling
 from tests.server.responses_world import HELLO, WEATHER, checked, kinds, replayed, said, world
@@ -181,6 +183,17 @@ def test_formats() -> None:
     assert it.post(input=HELLO, text=asked)["text"] == {**asked, "verbosity": "medium"}
     assert it.post(input=HELLO, text={"format": {"type": "json_object"}})["text"]["format"] == {"type": "json_object"}
     assert all(request.grammar is not None for request in it.engine.requests)
+
+
+@pytest.mark.parametrize(("strict", "lenient"), [({}, True), ({"strict": False}, True), ({"strict": True}, False)], ids=str)
+def test_only_what_is_strict_is_enforced_as_a_whole(strict: dict[str, bool], lenient: bool) -> None:
+    it = world("{}")
+    schema = {"type": "object", "properties": {"a": {"type": "array", "uniqueItems": True}}, "required": ["a"]}
+    it.post(input=HELLO, text={"format": {"type": "json_schema", "name": "x", "schema": schema, **strict}})
+    assert it.engine.requests[-1].grammar == JsonSchema(schema=json.dumps(schema), lenient=lenient)
+    function = {"type": "function", "name": "f", "parameters": schema, **strict}
+    answer = it.post(input=HELLO, tools=[function], status=200 if lenient else 400)
+    assert answer["tools"][0]["strict"] is False if lenient else answer["param"] == "tools.0"
 
 
 def test_input_tokens() -> None:

@@ -8,6 +8,8 @@ import pytest
 from engine.api import JsonSchema, Lark
 from retrieval.api import NotFound
 from server.archive.database import open_archive
+from server.calls import Calls
+from server.dialects.llama import LLAMA
 from server.text import Text
 from tests.server.fake_host import FakeHost, tool
 from tests.server.fake_knowledge import knowledge
@@ -140,6 +142,28 @@ def test_calls_or_an_answer_with_a_form() -> None:
     assert answer["choices"][0]["message"]["content"] == '{"warm": true}'
     assert chat(ROME, response_format=form)[0]["choices"][0]["finish_reason"] == "tool_calls"
     assert isinstance(chat("{}", response_format=form, tool_choice="none")[1].requests[0].grammar, JsonSchema)
+
+
+ODD = {"type": "object", "properties": {"tags": {"type": "array", "items": {"type": "string"}, "uniqueItems": True}}}
+
+
+def odd(**strict: bool) -> dict[str, Any]:
+    return {"type": "function", "function": {"name": "odd", "parameters": ODD, **strict}}
+
+
+def test_what_no_grammar_can_enforce_only_strict_functions_refuse() -> None:
+    twice = '{"tags": ["a", "a"]}'
+    for tools in ([odd()], [odd(strict=False)]):
+        (call,) = chat(calling("odd", twice), tools=tools)[0]["choices"][0]["message"]["tool_calls"]
+        assert call["function"]["arguments"] == twice
+    error = chat("x", status=400, tools=[odd(strict=True)])[0]["error"]
+    assert error["param"] == "tools.0" and "uniqueItems" in error["message"] and "without strict" in error["message"]
+
+
+def test_a_servers_tool_is_not_called_with_what_does_not_fit() -> None:
+    server = FakeHost({"loud": (tool("shout", input_schema=ODD),)})
+    answer, fake = chat(calling("loud__shout", '{"tags": ["a", "a"]}'), "Sorry.", tools=[LOUD], parts={"host": server})
+    assert not server.calls and "Not called: tags" in read(fake) and answer["choices"][0]["message"]["content"] == "Sorry."
 
 
 def test_stop_strings_cut_words_and_no_arguments() -> None:
@@ -304,6 +328,33 @@ def test_words_of_a_call_that_was_cut_off_are_no_answer() -> None:
     answer, _ = chat(ROME, tool_choice="required", max_tokens=len(TEXT.encode(cut)))
     (choice,) = answer["choices"]
     assert choice["message"]["content"] in (None, "") and choice["finish_reason"] == "length"
+
+
+@pytest.mark.parametrize("stream", [True, False])
+@pytest.mark.parametrize("choice", ["required", "auto"])
+def test_where_the_tokens_run_out_nothing_of_a_call_is_content(choice: str, stream: bool) -> None:
+    whole = TEXT.encode(ROME + "\n" + ROME)
+    for most in range(1, len(whole)):
+        answer, _ = chat(ROME + "\n" + ROME, tool_choice=choice, max_tokens=most, stream=stream, logprobs=True)
+        choices = [part["choices"][0] for part in (answer if stream else [answer])]
+        told = [one.get("delta") or one.get("message") or {} for one in choices]
+        assert not any(one.get("content") for one in told) and choices[-1]["finish_reason"] == "length", most
+        assert not any((one.get("logprobs") or {}).get("content") for one in choices), most
+
+
+def test_of_a_call_that_has_not_begun_only_the_opening_is_left_out() -> None:
+    said = "Let me see: a <b> is <tool_"
+    answer, _ = chat(said + "call>", max_tokens=len(TEXT.encode(said)))
+    assert answer["choices"][0]["message"]["content"] == "Let me see: a <b> is"
+    assert chat("a <", max_tokens=50)[0]["choices"][0]["message"]["content"] == "a <"  # it ends by itself
+
+
+@pytest.mark.parametrize("words", ['{"name": "weather", "para', '{"na', "<thi", "{"])
+def test_where_a_call_must_come_its_beginning_is_no_answer(words: str) -> None:
+    for forced, answer in ((True, ""), (False, words)):
+        calls = Calls(LLAMA.reader([]), {}, forced=forced)
+        told = [*(calls.push(char)[0] for char in words[:-1]), calls.last(words[-1], cut=True)[0]]
+        assert "".join(told[-1:] if forced else told) == answer
 
 
 def test_what_is_wrong_with_a_schema_is_said_once() -> None:

@@ -14,7 +14,8 @@ Schema = dict[str, Any]
 
 
 class FunctionTool(BaseModel):
-    """The client runs it. Arguments always fit `parameters`, whatever `strict` says."""
+    """The client runs it. Arguments fit `parameters`; what no grammar can enforce is refused where it is `strict`, else left to the
+    client."""
 
     model_config = STRICT
     type: Literal["function"]
