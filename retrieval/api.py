@@ -141,6 +141,7 @@ class Identity:
     pooling: str  # "mean", "cls" ...; with "+normalize"
     query_prompt: str = ""
     document_prompt: str = ""
+    called: str = field(default="", compare=False)  # in the operator's settings, which may call one model by several names
 
 
 class Embedder(Protocol):

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from engine.api import EngineError
 from retrieval.api import Chunk, Embedder, Vectors
+from retrieval.captions import Captions
 from retrieval.lexical import terms
 from retrieval.sentences import sentences
 
@@ -71,6 +72,7 @@ class Evidence:
 
     def __init__(self, question: str, chunks: Sequence[Chunk], embedder: Embedder, *, marked: bool = True) -> None:
         self.chunks, self._question, self._embedder, self._marked = tuple(chunks), question, embedder, marked
+        self._captions = Captions(chunks)
         self._asked = frozenset(terms(question))
         self._quotes = [q for i, chunk in enumerate(chunks) for q in _quotes(i, chunk.text)]
         self._quoted = frozenset(quote.passage for quote in self._quotes)
@@ -87,6 +89,10 @@ class Evidence:
         if known:
             return [self._citation(at + index, self._checked(support, passage), support) for index, passage in known]
         return [self._citation(at + len(sentence), quote, support) for quote in self._resting(claim, support)]
+
+    def titles(self, line: str, *, followed: bool) -> bool:
+        """Whether it is a heading, and the model has not marked it."""
+        return self._captions.holds(line, followed=followed) and not (self._marked and MARK.search(line))
 
     def _claim(self, sentence: str) -> Claim:
         words = frozenset(terms(sentence))
@@ -170,7 +176,9 @@ class Citing:
         ready = spans if last else _settled(self._text, spans)
         found: list[Citation] = []
         for start, end in ready:
-            found += await self._evidence.cite(self._text[start:end], self._at + start)
+            sentence = self._text[start:end]
+            if not self._evidence.titles(sentence, followed=_followed(self._text, end)):
+                found += await self._evidence.cite(sentence, self._at + start)
         if ready:
             end = ready[-1][1]
             self._text, self._at = self._text[end:], self._at + end
@@ -186,6 +194,12 @@ def _settled(text: str, spans: list[tuple[int, int]]) -> list[tuple[int, int]]:
     """Those that no further text can change."""
     waiting = len(spans) > 1 and OPEN_MARK.fullmatch(text, spans[-2][1])
     return spans[:-2] if waiting else spans[:-1]
+
+
+def _followed(text: str, end: int) -> bool:
+    """Whether another line comes behind."""
+    rest = text[end:].lstrip(" \t")
+    return rest.startswith("\n") and bool(rest.strip())
 
 
 def _marks(sentence: str) -> list[tuple[int, int]]:

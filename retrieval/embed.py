@@ -29,6 +29,7 @@ class EmbedOptions:
     threads: int | None = None  # None: as many as there are cores
     query_prompt: str | None = None  # None: what the folder says
     document_prompt: str | None = None
+    called: str = ""  # in the operator's settings
 
 
 class EncoderEmbedder:
@@ -50,6 +51,7 @@ class EncoderEmbedder:
             pooling=info.pooling,
             query_prompt=folder.prompts["query"],
             document_prompt=folder.prompts["document"],
+            called=folder.called,
         )
 
     @property
@@ -139,7 +141,8 @@ def open_reranker(directory: Path, options: EmbedOptions) -> "EncoderReranker | 
 def _folder(directory: Path, options: EmbedOptions) -> ModelFolder:
     folder = read_folder(directory)
     wanted: dict[Kind, str | None] = {"query": options.query_prompt, "document": options.document_prompt}
-    return replace(folder, prompts={kind: folder.prompts[kind] if text is None else text for kind, text in wanted.items()})
+    prompts = {kind: folder.prompts[kind] if text is None else text for kind, text in wanted.items()}
+    return replace(folder, prompts=prompts, called=options.called)
 
 
 def _encoder(directory: Path, options: EmbedOptions) -> Encoder:

@@ -32,6 +32,7 @@ class ModelFolder:
     most_tokens: int | None
     lower: bool  # texts are to be lower-cased before they are tokenized
     prompts: dict[Kind, str]
+    called: str = ""  # in the operator's settings
 
     def tokenizer(self) -> str:
         """Raises ValueError where there is none that works without the library it was made with."""

@@ -47,6 +47,7 @@ class LibraryEmbedder:
             pooling="+".join(["library", *(["normalize"] if _normalizes(model) else [])]),
             query_prompt=folder.prompts["query"],
             document_prompt=folder.prompts["document"],
+            called=folder.called,
         )
 
     @property

@@ -12,6 +12,7 @@ from retrieval.parse.formats import CSV, HTML, JSON, MARKDOWN, TEXT
 HEAD = 4096  # bytes that tell text from other things
 MARKS = (b"\xff\xfe", b"\xfe\xff", b"\x00\x00\xfe\xff")  # UTF-16 and UTF-32: text full of zero bytes
 DOCUMENTS = frozenset({".pdf", ".docx", ".docm", ".pptx", ".pptm", ".xlsx", ".xlsm", ".epub"})
+FOREIGN = frozenset({".doc", ".dot", ".xls", ".ppt", ".pps", ".odt", ".ods", ".odp"})  # documents: they fail with what to do about it
 PROSE = frozenset((*MARKDOWN, *HTML, *TEXT, *CSV, *JSON))  # nothing else is called so: one that holds no text fails, by its name
 SKIPPED = frozenset({"node_modules", "__pycache__"})
 MARKERS = frozenset({"__init__.py", "py.typed"})  # usually empty, and rightly so
@@ -74,7 +75,7 @@ def _visible(name: str) -> bool:
 
 
 def _readable(path: Path) -> bool:
-    if path.suffix.lower() in DOCUMENTS | PROSE:
+    if path.suffix.lower() in DOCUMENTS | FOREIGN | PROSE:
         return True
     try:
         with path.open("rb") as file:

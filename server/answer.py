@@ -15,6 +15,7 @@ from server.errors import ApiError
 from server.events import Cited, Ended, Event
 from server.grounding import SILENCE, Grounds, Reciter
 from server.host import audit
+from server.marks import Marks
 from server.reply import Piece, Watch, pieces
 from server.served import Served
 from server.toolbox import Hosted, Toolbox, visible
@@ -147,13 +148,17 @@ class Answer:
         engine = Reciter(text, SILENCE) if silent else scene.served.engine
         request = now.request(scene.served, scene.wish, self._index)
         citing = grounds.citing(marked=not formed) if grounds else None
+        marks = Marks(len(grounds.hits)) if grounds and not formed else None
         reader = now.reader(text, request, scene.wish, calls, grounds)
         async with aclosing(pieces(engine, request, reader, self._watch)) as arriving:
             async for piece in arriving:
+                if marks is not None:
+                    piece.answer = marks.push(piece.answer, last=piece.end is not None or bool(piece.calls))
                 if calls is not None:
                     spoken.text += piece.answer
                     spoken.thought += piece.thought
-                yield piece
+                if not piece.empty:
+                    yield piece
                 if citing and (cited := await citing.push(piece.answer, last=piece.end is not None)):
                     yield Cited(citations=cited)
                 if piece.end:

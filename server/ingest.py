@@ -52,6 +52,7 @@ class Stopped(Exception):
 def run(order: Order, settings: Settings) -> int:
     """Returns the exit status: 1 when a file has failed. What was queued when it is interrupted stays queued."""
     try:
+        expect_words("--store", order.store)
         found = walk(order.paths)
         with bar() as pulling:
             knowledge = opened(settings, pulling)
@@ -63,7 +64,15 @@ def run(order: Order, settings: Settings) -> int:
         print("stoa: interrupted; what is queued goes on with the next `stoa ingest` or `stoa serve`", file=sys.stderr)
         return 130
     print(json.dumps(as_json(report))) if order.as_json else _show(report)
+    if not found.files:
+        print(f"stoa: there is nothing to read in {', '.join(map(str, order.paths))}", file=sys.stderr)
     return 1 if report.failed else 0
+
+
+def expect_words(name: str, given: str) -> None:
+    """Raises ValueError."""
+    if not given.strip():
+        raise ValueError(f"{name}: it is empty")
 
 
 def parse_chunking(size: int | None, overlap: int | None) -> Chunking | None:
@@ -223,4 +232,4 @@ def _show(report: Report) -> None:
         console.print(f"[red]failed[/red] and {more} more; --json lists all")
     if report.skipped:
         kinds = ", ".join(f"{count} {suffix}" for suffix, count in report.skipped.most_common())
-        console.print(f"[dim]skipped, because they hold no text: {escape(kinds)}[/dim]")
+        console.print(f"[dim]skipped, because they are no documents: {escape(kinds)}[/dim]")

@@ -5,6 +5,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
 
 from retrieval.api import Chunking, Embedder, Parser, Reranker, Retriever, Vectors
@@ -144,7 +145,7 @@ def open_knowledge(
     from retrieval.search import KnowledgeSearch, unwatched
     from server.pull import pull
 
-    embedder = open_embedder(pull(settings.embedding_model, progress=progress), _models(settings))
+    embedder = open_embedder(pull(settings.embedding_model, progress=progress), _embedding(settings))
     named = settings.rerank_model
     reranker = open_reranker(pull(named, progress=progress), _models(settings)) if named else None
     store = store or open_database(settings)
@@ -168,6 +169,13 @@ def _models(settings: Settings) -> "EmbedOptions":
     from retrieval.embed import EmbedOptions
 
     return EmbedOptions(device=settings.device, dtype=settings.embedding_dtype, threads=settings.threads)
+
+
+def _embedding(settings: Settings) -> "EmbedOptions":
+    """What the model is called is told to clients; where it lies is not their business."""
+    named = settings.embedding_model
+    called = short_name(named) if Path(named).expanduser().exists() else named
+    return replace(_models(settings), query_prompt=settings.query_prompt, document_prompt=settings.document_prompt, called=called)
 
 
 def _grounding(settings: Settings) -> Grounding:

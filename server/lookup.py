@@ -17,7 +17,7 @@ from retrieval.highlight import matches
 from retrieval.store.api import Store
 from retrieval.threads import in_thread
 from server.errors import ApiError
-from server.ingest import OPERATOR, opened
+from server.ingest import OPERATOR, expect_words, opened
 from server.knowledge import Knowledge
 from server.openai import search as wire
 from server.pull import PullError, bar
@@ -38,6 +38,7 @@ class Question:
 def run(question: Question, settings: Settings) -> int:
     """Returns the exit status, also 0 when nothing was found."""
     try:
+        expect_words("QUESTION", question.text)
         filter = parse_filter(question.filter)
         with bar() as pulling:
             knowledge = opened(settings, pulling)

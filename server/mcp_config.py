@@ -14,7 +14,15 @@ import mcp_servers
 from server.settings import Settings
 
 ROOT = Path(mcp_servers.__file__).absolute().parents[1]
-KEPT = ("embedding_model", "embedding_dtype", "rerank_model", "default_store", "hnsw_above")  # what the knowledge base is opened with
+KEPT = (  # what the knowledge base is opened with
+    "embedding_model",
+    "embedding_dtype",
+    "query_prompt",
+    "document_prompt",
+    "rerank_model",
+    "default_store",
+    "hnsw_above",
+)
 
 
 class Client(StrEnum):

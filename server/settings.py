@@ -41,6 +41,12 @@ class Settings(BaseSettings):
     embedding_dtype: Literal["int8", "bfloat16", "float32"] | None = Field(
         default=None, description="Arithmetic of it (default: the device's fastest)"
     )
+    query_prompt: str | None = Field(
+        default=None, description="What the embedding model reads before a query, such as 'query: ' (default: as its folder says)"
+    )
+    document_prompt: str | None = Field(
+        default=None, description="What it reads before a passage, such as 'passage: ' (default: as its folder says)"
+    )
     rerank_model: str | None = Field(default=None, min_length=1, description="A cross-encoder, as --model, that sorts what a search found")
     database_url: str | None = Field(
         default=None,

@@ -67,7 +67,7 @@ class Turn:
     def reader(self, text: Text, request: Request, wish: Wish, calls: Calls | None, grounds: Grounds | None) -> Reader:
         thoughts = text.thoughts(self.prompt)
         formed = wish.form is not None
-        circles = Circles() if grounds and not formed else None
+        circles = Circles(len(grounds.hits)) if grounds and not formed else None
         fences = () if formed else (*self.prompt.fences, *(grounds.fences if grounds else ()))
         return Reader(text, request, wish.stops, thoughts, circles, calls, fences)
 

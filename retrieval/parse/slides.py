@@ -7,13 +7,14 @@ import pptx
 from pptx.enum.shapes import PP_PLACEHOLDER
 from pptx.shapes.group import GroupShape
 from pptx.slide import Slide
-from pptx.text.text import TextFrame
 
 from retrieval.parse import archive, tables
 from retrieval.parse.draft import Draft
+from retrieval.parse.slide_ink import Ground, hidden_slide, outside
 
 Shape = Any  # python-pptx has no common type of what a slide holds
 TITLES = (PP_PLACEHOLDER.TITLE, PP_PLACEHOLDER.CENTER_TITLE, PP_PLACEHOLDER.VERTICAL_TITLE)
+UNSEEN = "text that nobody can see on a slide was left out"
 FURNITURE = (PP_PLACEHOLDER.SLIDE_NUMBER, PP_PLACEHOLDER.FOOTER, PP_PLACEHOLDER.DATE)
 
 
@@ -22,22 +23,69 @@ def read(source: IO[bytes], draft: Draft) -> None:
         archive.forbid_doctype(zipped)
     presentation = pptx.Presentation(source)
     draft.title(presentation.core_properties.title)
+    reader = Reader(draft, presentation.slide_width or 0, presentation.slide_height or 0)
+    hidden = 0
     for number, slide in enumerate(presentation.slides, 1):
-        draft.page = number
-        draft.under(())
-        _slide(slide, draft)
+        if hidden_slide(slide):
+            hidden += 1
+        else:
+            draft.page = number
+            draft.under(())
+            reader.read(slide)
+    if hidden:
+        draft.note(f"{hidden} hidden slides were left out" if hidden > 1 else "1 hidden slide was left out")
 
 
-def _slide(slide: Slide, draft: Draft) -> None:
-    shapes = sorted(_flat(slide.shapes), key=_place)
-    for shape in shapes:
-        if _role(shape) in TITLES:
-            draft.heading(shape.text_frame.text, 1)
-    for shape in shapes:
-        if _role(shape) not in TITLES + FURNITURE:
-            _shape(shape, draft)
-    if slide.has_notes_slide and slide.notes_slide.notes_text_frame:
-        draft.add("paragraph", slide.notes_slide.notes_text_frame.text)
+class Reader:
+    """Reads slides of one size."""
+
+    def __init__(self, draft: Draft, width: int, height: int) -> None:
+        self._draft, self._width, self._height = draft, width, height
+
+    def read(self, slide: Slide) -> None:
+        seen = [shape for shape in slide.shapes if not self._unseen(shape)]
+        shapes = sorted(_flat(seen), key=_place)
+        for shape in shapes:
+            if _role(shape) in TITLES:
+                self._draft.heading("\n".join(text for _, text in self._lines(shape, slide)), 1)
+        for shape in shapes:
+            if _role(shape) not in TITLES + FURNITURE:
+                self._shape(shape, slide)
+        if slide.has_notes_slide and slide.notes_slide.notes_text_frame:
+            self._draft.add("paragraph", slide.notes_slide.notes_text_frame.text)
+
+    def _unseen(self, shape: Shape) -> bool:
+        beside = outside(shape, self._width, self._height)
+        if beside:
+            self._draft.note(UNSEEN)
+        return beside
+
+    def _shape(self, shape: Shape, slide: Slide) -> None:
+        if shape.has_text_frame:
+            self._text(self._lines(shape, slide))
+        elif shape.has_table:
+            rows = [[cell.text for cell in row.cells] for row in shape.table.rows]
+            self._draft.add("table", tables.render(rows, header=bool(shape.table.first_row)))
+        elif shape.has_chart and shape.chart.has_title:
+            self._draft.add("paragraph", shape.chart.chart_title.text_frame.text)
+
+    def _lines(self, shape: Shape, slide: Slide) -> list[tuple[int, str]]:
+        """Level and text of each paragraph that says something."""
+        ground, lines = Ground(slide, shape), list[tuple[int, str]]()
+        for paragraph in shape.text_frame.paragraphs:
+            hidden = {run._r for run in paragraph.runs if run.text.strip() and ground.hides(run)}
+            if hidden:
+                self._draft.note(UNSEEN)
+            text = tables.flat("".join(part.text for part in paragraph._p.content_children if part not in hidden))
+            if text:
+                lines.append((paragraph.level, text))
+        return lines
+
+    def _text(self, lines: list[tuple[int, str]]) -> None:
+        if len(lines) > 1:
+            self._draft.add("list", "\n".join(f"{'  ' * level}- {text}" for level, text in lines))
+        else:
+            self._draft.add("paragraph", "".join(text for _, text in lines))
 
 
 def _flat(shapes: Iterable[Shape]) -> Iterator[Shape]:
@@ -55,22 +103,3 @@ def _place(shape: Shape) -> tuple[int, int]:
 
 def _role(shape: Shape) -> PP_PLACEHOLDER | None:
     return shape.placeholder_format.type if shape.is_placeholder else None
-
-
-def _shape(shape: Shape, draft: Draft) -> None:
-    if shape.has_text_frame:
-        _text(shape.text_frame, draft)
-    elif shape.has_table:
-        rows = [[cell.text for cell in row.cells] for row in shape.table.rows]
-        draft.add("table", tables.render(rows, header=bool(shape.table.first_row)))
-    elif shape.has_chart and shape.chart.has_title:
-        draft.add("paragraph", shape.chart.chart_title.text_frame.text)
-
-
-def _text(frame: TextFrame, draft: Draft) -> None:
-    lines = [(paragraph.level, tables.flat(paragraph.text)) for paragraph in frame.paragraphs]
-    lines = [(level, text) for level, text in lines if text]
-    if len(lines) > 1:
-        draft.add("list", "\n".join(f"{'  ' * level}- {text}" for level, text in lines))
-    else:
-        draft.add("paragraph", "".join(text for _, text in lines))

@@ -14,6 +14,7 @@ from docx.text.paragraph import Paragraph
 
 from retrieval.parse import archive, tables
 from retrieval.parse.draft import Draft
+from retrieval.parse.word_ink import Ink
 
 PARAGRAPH, TABLE, ROW, CELL, RUN, TEXT = map(qn, ("w:p", "w:tbl", "w:tr", "w:tc", "w:r", "w:t"))
 AROUND = tuple(map(qn, ("w:sdt", "w:sdtContent", "w:customXml", "w:ins", "w:moveTo")))
@@ -21,8 +22,6 @@ FALLBACK = "{http://schemas.openxmlformats.org/markup-compatibility/2006}Fallbac
 GONE = (*map(qn, ("w:del", "w:moveFrom", "w:instrText", "w:delText", "w:pPr", "w:sdtPr")), FALLBACK)
 SPACES = {qn("w:tab"): "\t", qn("w:br"): "\n", qn("w:cr"): "\n", qn("w:noBreakHyphen"): "-"}
 NOTES = (RELATIONSHIP_TYPE.FOOTNOTES, RELATIONSHIP_TYPE.ENDNOTES)
-OFF = ("0", "false", "off")
-TINY = 4  # half-points: nobody reads what is no larger
 
 
 def read(source: IO[bytes], draft: Draft) -> None:
@@ -30,29 +29,32 @@ def read(source: IO[bytes], draft: Draft) -> None:
         archive.forbid_doctype(zipped)
     document = docx.Document(source)
     draft.title(document.core_properties.title)
-    Writer(document, draft).write()
-    for text in _notes(document):
+    ink = Ink(document)
+    Writer(document, draft, ink).write()
+    for text in _notes(document, ink):
         draft.add("paragraph", text)
+    if ink.hid:
+        draft.note("text that nobody can see on the page was left out")
 
 
 class Writer:
     """Items of a list collect until the list ends."""
 
-    def __init__(self, document: Document, draft: Draft) -> None:
-        self._document, self._draft = document, draft
+    def __init__(self, document: Document, draft: Draft, ink: Ink) -> None:
+        self._document, self._draft, self._ink = document, draft, ink
         self._items: list[str] = []
 
     def write(self) -> None:
         for element in _blocks(self._document.element.body):
             if element.tag == TABLE:
                 self._end_list()
-                _table(element, self._draft)
+                _table(element, self._draft, self._ink)
             else:
                 self._paragraph(element)
         self._end_list()
 
     def _paragraph(self, element: Element) -> None:
-        text, style = "".join(_text(element)), _styles(element, self._document)
+        text, style = "".join(_text(element, self._ink)), _styles(element, self._document)
         level, depth = _level(element, style), _depth(element, style)
         if depth is not None and level is None:
             if text.strip():
@@ -77,23 +79,31 @@ def _blocks(parent: Element) -> Iterator[Element]:
             yield from _blocks(child)
 
 
-def _text(element: Element) -> Iterator[str]:
-    """What is printed: without what was deleted, with what was inserted, without hidden runs."""
+def _text(element: Element, ink: Ink) -> Iterator[str]:
+    """What is printed: without what was deleted, with what was inserted, without what nobody sees."""
     for child in element:
         if child.tag == TEXT:
             yield child.text or ""
         elif child.tag in SPACES:
             yield SPACES[child.tag]
-        elif child.tag not in GONE and isinstance(child.tag, str) and not (child.tag == RUN and _hidden(child)):
-            yield from _text(child)
+        elif child.tag == RUN:
+            yield from _run(child, ink)
+        elif child.tag not in GONE and isinstance(child.tag, str):
+            yield from _text(child, ink)
             if child.tag == PARAGRAPH:  # of a text box
                 yield "\n"
 
 
-def _hidden(run: Element) -> bool:
-    found, size = (run.find(f"{qn('w:rPr')}/{qn(name)}") for name in ("w:vanish", "w:sz"))
-    tiny = size is not None and (value := size.get(qn("w:val"), "")).isdigit() and int(value) <= TINY
-    return tiny or (found is not None and found.get(qn("w:val"), "1").lower() not in OFF)
+def _run(run: Element, ink: Ink) -> Iterator[str]:
+    match ink.seen(run):
+        case "all":
+            yield from _text(run, ink)
+        case "boxes":
+            for child in run:
+                if child.tag not in (TEXT, *GONE) and isinstance(child.tag, str):
+                    yield from _text(child, ink)
+        case "nothing":
+            return
 
 
 def _styles(element: Element, document: Document) -> list[str]:
@@ -129,17 +139,17 @@ def _depth(element: Element, styles: list[str]) -> int | None:
     return int(value) if value.isdigit() else 0
 
 
-def _table(table: Element, draft: Draft) -> None:
-    rows = [[" ".join(_cell(cell)) for cell in row.iter(CELL)] for row in table.iterchildren(ROW)]
+def _table(table: Element, draft: Draft, ink: Ink) -> None:
+    rows = [[" ".join(_cell(cell, ink)) for cell in row.iter(CELL)] for row in table.iterchildren(ROW)]
     draft.add("table", tables.render(rows, header=tables.has_header(rows)))
 
 
-def _cell(cell: Element) -> Iterator[str]:
-    yield from ("".join(_text(paragraph)) for paragraph in _blocks(cell) if paragraph.tag == PARAGRAPH)
+def _cell(cell: Element, ink: Ink) -> Iterator[str]:
+    yield from ("".join(_text(paragraph, ink)) for paragraph in _blocks(cell) if paragraph.tag == PARAGRAPH)
 
 
-def _notes(document: Document) -> Iterator[str]:
+def _notes(document: Document, ink: Ink) -> Iterator[str]:
     for relation in document.part.rels.values():
         if relation.reltype in NOTES and not relation.is_external:
             for note in parse_xml(relation.target_part.blob):
-                yield " ".join("".join(_text(paragraph)) for paragraph in note.iter(PARAGRAPH))
+                yield " ".join("".join(_text(paragraph, ink)) for paragraph in note.iter(PARAGRAPH))

@@ -1,16 +1,20 @@
 """Excel (.xlsx): a sheet is a page, its name a heading; cells hold what was last computed. Rows are streamed."""
 
 import datetime
-from collections.abc import Iterator
-from typing import IO
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
+from typing import IO, Any
 
 import openpyxl
-from openpyxl.worksheet._read_only import ReadOnlyWorksheet
+from openpyxl.worksheet._reader import WorkSheetParser
 
 from retrieval.parse import archive, sheets
 from retrieval.parse.draft import Draft
 
+Sheet = Any  # one of openpyxl's that is read row by row
 MOST_COLUMNS = 1_000
+OFF = ("0", "false")
+THIN = 0.5  # points of height, characters of width
 
 
 def read(source: IO[bytes], draft: Draft) -> None:
@@ -28,24 +32,67 @@ def read(source: IO[bytes], draft: Draft) -> None:
     book.close()
 
 
-def _sheet(sheet: ReadOnlyWorksheet, draft: Draft) -> None:
-    """The size that a sheet states is not believed: rows would be filled up to it."""
-    sheet.reset_dimensions()
-    rows = sheet.iter_rows(values_only=True)
-    first = next(rows, None)
-    if first is None:
-        return
-    draft.heading(sheet.title, 1)
-    sheets.write(_texts(first, rows), draft)
+def _sheet(sheet: Sheet, draft: Draft) -> None:
+    rows = Rows(sheet)
+    texts = iter(rows)
+    first = next(texts, None)
+    if first is not None:
+        draft.heading(sheet.title, 1)
+        sheets.write(chain([first], texts), draft)
+    if rows.hidden or rows.columns:
+        draft.note(f"hidden rows and columns of the sheet {sheet.title} were left out: unhide what is to be read")
 
 
-def _texts(first: tuple[object, ...], rows: Iterator[tuple[object, ...]]) -> Iterator[list[str]]:
-    yield _cells(first)
-    yield from map(_cells, rows)
+class Rows:
+    """Those that are shown, one after the other. The size that a sheet states is not believed: rows would be filled up to it."""
+
+    def __init__(self, sheet: Sheet) -> None:
+        self._sheet = sheet
+        self.hidden = False  # a row, so far
+        self.columns: frozenset[int] = frozenset()  # hidden, from 1
+
+    def __iter__(self) -> Iterator[list[str]]:
+        with self._sheet._get_source() as source:
+            parser, before = _parser(self._sheet, source), 0
+            for number, cells in parser.parse():
+                if not before:  # columns stand before all rows
+                    self.columns = _hidden_columns(parser)
+                if number > before + 1:
+                    yield []
+                before = number
+                if _hidden(parser.row_dimensions.pop(str(number), {}), "ht"):
+                    self.hidden = True
+                else:
+                    yield _cells(cells, self.columns)
 
 
-def _cells(row: tuple[object, ...]) -> list[str]:
-    return [_text(value) for value in row[:MOST_COLUMNS]]
+def _parser(sheet: Sheet, source: IO[bytes]) -> WorkSheetParser:
+    """As openpyxl makes it for its own rows, which do not say whether they are hidden."""
+    book = sheet.parent
+    return WorkSheetParser(
+        source,
+        sheet._shared_strings,
+        data_only=True,
+        epoch=book.epoch,
+        date_formats=book._date_formats,
+        timedelta_formats=book._timedelta_formats,
+    )
+
+
+def _hidden_columns(parser: WorkSheetParser) -> frozenset[int]:
+    hidden = (column for column in parser.column_dimensions.values() if _hidden(column, "width"))
+    spans = (range(int(column["min"]), min(int(column["max"]), MOST_COLUMNS) + 1) for column in hidden)
+    return frozenset(number for span in spans for number in span)
+
+
+def _hidden(dimension: Mapping[str, str], size: str) -> bool:
+    """Of a row or column: said to be hidden, or drawn as thin as a line."""
+    return dimension.get("hidden", "0") not in OFF or float(dimension.get(size, THIN)) < THIN
+
+
+def _cells(row: Sequence[Mapping[str, Any]], hidden: frozenset[int]) -> list[str]:
+    values = {cell["column"]: cell["value"] for cell in row if cell["column"] <= MOST_COLUMNS}
+    return [_text(values.get(column)) for column in range(1, max(values, default=0) + 1) if column not in hidden]
 
 
 def _text(value: object) -> str:

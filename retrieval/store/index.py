@@ -9,7 +9,8 @@ from sqlalchemy import Connection, RowMapping, select
 from retrieval.api import Attributes, Chunk, Filter, Identity, NotFound, Vectors, WrongModel
 from retrieval.records import Scored
 from retrieval.store.dialect import Dialect, StoreState
-from retrieval.store.queue import check_identity, unit
+from retrieval.store.identity import expect_identity
+from retrieval.store.queue import unit
 from retrieval.store.rows import CHUNKS, chunk_record, identity_record
 from retrieval.store.schema import chunks, stores
 
@@ -21,9 +22,8 @@ class ChunkIndex:
 
     def expect(self, store_id: str, identity: Identity) -> None:
         with self._dialect.reading() as tx:
-            known = identity_record(_store(tx, store_id)["identity"])
-        if known is not None:
-            check_identity(store_id, known, identity)
+            row = _store(tx, store_id)
+        expect_identity(row, identity)
 
     def dense(self, store_id: str, vector: Vectors, limit: int, filter: Filter | None = None) -> list[Scored]:
         query = unit(np.asarray(vector, np.float32)[None])[0]

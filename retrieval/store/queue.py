@@ -8,13 +8,14 @@ from typing import Any
 import numpy as np
 from sqlalchemy import Connection, RowMapping, func, insert, select, update
 
-from retrieval.api import Identity, Vectors, WrongModel
+from retrieval.api import Identity, Vectors
 from retrieval.context import embedded, indexed
 from retrieval.records import UNDONE, Job, Outcome, State
 from retrieval.store.api import MAX_ATTEMPTS
 from retrieval.store.dialect import Dialect, Entry
+from retrieval.store.identity import expect_identity
 from retrieval.store.removal import hold, remove_chunks
-from retrieval.store.rows import MEMBERS, chunking_of, identity_record, sha256
+from retrieval.store.rows import MEMBERS, chunking_of, sha256
 from retrieval.store.schema import chunks, documents, members, stores
 
 CLAIMED = ("parsing", "embedding")
@@ -61,7 +62,7 @@ class JobQueue:
             hold(tx, [store_key])
             if tx.execute(select(members.c.key).where(*_ours(job)).with_for_update()).one_or_none() is None:
                 return False
-            _settle(tx, store_key, job.store_id, outcome.identity)
+            _settle(tx, store_key, outcome.identity)
             generation = remove_chunks(self._dialect, tx, store_key, job.member_key)
             ids = _insert(tx, store_key, job.member_key, generation, outcome)
             texts = [indexed(outcome.document, piece) for piece in outcome.pieces]
@@ -93,17 +94,6 @@ def unit(vectors: Vectors) -> Vectors:
     return np.ascontiguousarray(vectors / np.where(lengths > 0, lengths, 1), dtype=np.float32)
 
 
-def check_identity(store_id: str, known: Identity, given: Identity) -> None:
-    if known == given:
-        return
-    names = [name for name, value in asdict(known).items() if value != getattr(given, name)]
-    parts = ", ".join(f"{name} {getattr(known, name)!r} there, {getattr(given, name)!r} here" for name in names)
-    raise WrongModel(
-        f"the vector store {store_id!r} holds vectors of the embedding model {known.model!r}, which this server does not run ({parts});"
-        f" start it with that model, or put the files into a new vector store"
-    )
-
-
 def _next(tx: Connection, now: float, locked: bool = True) -> RowMapping | None:
     """First what another has left behind: it is older than what waits."""
     left = MEMBERS.where(members.c.state.in_(CLAIMED), members.c.lease_until < now).order_by(members.c.lease_until, members.c.key)
@@ -126,12 +116,11 @@ def _ours(job: Job) -> tuple[Any, ...]:
     return (members.c.key == job.member_key, members.c.worker == job.ticket)
 
 
-def _settle(tx: Connection, store_key: int, store_id: str, identity: Identity) -> None:
+def _settle(tx: Connection, store_key: int, identity: Identity) -> None:
     """The first document says whose vectors a store holds."""
-    row = tx.execute(select(stores.c.identity).where(stores.c.key == store_key)).mappings().one()
-    if (known := identity_record(row["identity"])) is not None:
-        check_identity(store_id, known, identity)
-    else:
+    row = tx.execute(select(stores).where(stores.c.key == store_key)).mappings().one()
+    expect_identity(row, identity)
+    if row["identity"] is None:
         tx.execute(update(stores).where(stores.c.key == store_key).values(identity=asdict(identity)))
 
 

@@ -8,7 +8,8 @@ from server.openai.common import STRICT, TokenId
 
 Many = Field(min_length=1, max_length=2048)
 Tokens = Annotated[list[TokenId], Many]
-Input = str | Tokens | Annotated[list[str], Many] | Annotated[list[Tokens], Many]
+Words = Annotated[str, Field(min_length=1)]  # nothing has no meaning
+Input = Words | Tokens | Annotated[list[Words], Many] | Annotated[list[Tokens], Many]
 
 
 class EmbeddingRequest(BaseModel):

@@ -3,6 +3,7 @@
 import asyncio
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Literal
 
 import numpy as np
@@ -121,6 +122,24 @@ def test_marks_of_no_passage_are_dropped() -> None:
 def test_a_mark_that_is_clearly_wrong_is_corrected() -> None:
     assert files(cited("The night train to Vienna leaves at 22:14 from platform 7 [2].")) == [3]
     assert files(cited("Das steht dort anders geschrieben [2].")) == [2]  # another language: the model is believed
+
+
+LEAVE = replace(chunk(1, "Everybody has 31 days of paid leave."), headings=("Handbook", "Paid Leave"))
+
+
+@pytest.mark.parametrize(
+    "heading", ["# Paid leave\n\n", "### 31 days\n\n", "Paid leave:\n\n", "**Paid leave:**\n\n", "Paid Leave\n\n", "**Paid leave**\n\n"]
+)
+def test_a_heading_alone_is_not_cited(heading: str) -> None:
+    answer = f"{heading}Everybody has 31 days of paid leave."
+    (found,) = cited(answer, "", [LEAVE])
+    assert found.index == len(answer)
+
+
+@pytest.mark.parametrize("answer", ["Paid leave", "31 days of paid leave", "# Paid leave [1]\n\nSo it is.", "It is this: paid leave"])
+def test_what_looks_like_a_heading_and_is_the_answer(answer: str) -> None:
+    (found,) = cited(answer, "", [LEAVE])
+    assert found.chunk.id == 1
 
 
 def test_an_answer_in_a_format_has_no_marks() -> None:

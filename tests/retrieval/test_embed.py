@@ -77,7 +77,9 @@ def test_minilm_says_who_it_is(minilm: Path) -> None:
         assert [text[a:b] for a, b in embedder.offsets(text)] == ["Boundary", "-", "layer", "flows"]
         assert len(embedder.tokens("word " * 1000)) == 256
 
-    using(open_embedder(minilm, EmbedOptions(threads=1)), look)
+        assert identity.called == "mini"
+
+    using(open_embedder(minilm, EmbedOptions(threads=1, called="mini")), look)
 
 
 @pytest.fixture

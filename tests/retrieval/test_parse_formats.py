@@ -188,7 +188,7 @@ def test_code_is_parted_at_definitions(filename: str, text: str, paths: list[tup
 def test_the_content_says_what_a_file_is() -> None:
     lying = parsed(samples.word(), "a.pdf")
     assert "Everybody has 30 days." in lying.text
-    assert lying.notes == ("the name ends in .pdf, but the file is Word and was read as such",)
+    assert lying.notes[0] == "the name ends in .pdf, but the file is Word and was read as such"
     assert parsed("<!DOCTYPE html><html><body><script>x</script><p>Hi", "a.txt").text == "Hi"
     assert parsed("no pdf at all", "a.pdf").notes == ("the name ends in .pdf, but the file is plain text and was read as such",)
     assert parsed(samples.pdf(1), "noending").media_type == "application/pdf"

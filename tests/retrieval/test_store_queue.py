@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from retrieval.api import WrongModel
-from retrieval.records import Job, NewMember
+from retrieval.api import Identity, WrongModel
+from retrieval.records import Job, NewMember, NewVectorStore
 from retrieval.store.api import MAX_ATTEMPTS, Store
 from tests.retrieval.conftest import Clock
 from tests.retrieval.filling import IDENTITY, WIDTH, claim, fill, new_store, outcome, put
@@ -146,7 +146,7 @@ def test_vectors_of_another_model_are_refused(store: Store, other: object) -> No
     assert isinstance(other, type(IDENTITY))
     (file_id,) = queue(store, store_id)
     job = claim(store)
-    with pytest.raises(WrongModel, match="start it with that model, or put the files into a new vector store"):
+    with pytest.raises(WrongModel, match=r"stoa ingest PATH\.\.\. --store ANOTHER_NAME"):
         store.complete(job, outcome(["pears"], identity=other))
     assert store.member("", store_id, file_id).state == "parsing"
     assert not store.lexical(store_id, "pears", 10)
@@ -154,6 +154,45 @@ def test_vectors_of_another_model_are_refused(store: Store, other: object) -> No
         store.expect(store_id, other)
     store.expect(store_id, IDENTITY)
     store.expect(new_store(store), other)
+
+
+def refused(store: Store, made: Identity, given: Identity) -> str:
+    store_id = store.create_store(NewVectorStore(owner="", name="handbook")).id
+    queue(store, store_id)
+    store.complete(claim(store), outcome(["pears"], identity=made))
+    with pytest.raises(WrongModel) as told:
+        store.expect(store_id, given)
+    return str(told.value).replace(store_id, "ID")
+
+
+NEW_STORE = "read the documents into a new one: stoa ingest PATH... --store ANOTHER_NAME (over the API: add its files to one)"
+
+
+def test_a_refusal_names_store_and_model_as_the_operator_does_and_the_way_back(store: Store) -> None:
+    made = replace(IDENTITY, called="mini")
+    told = refused(store, made, replace(IDENTITY, model="large", called="org/large"))
+    assert told == (
+        "the vector store 'handbook' (ID) was made with the embedding model 'mini', which is not the one here, 'org/large'"
+        f" (model 'tiny' there, 'large' here); set STOA_EMBEDDING_MODEL=mini, or {NEW_STORE}"
+    )
+
+
+def test_a_changed_prompt_is_told_with_the_setting_that_brings_it_back(store: Store) -> None:
+    made = replace(IDENTITY, called="e5", query_prompt="query: ", document_prompt="it's: ")
+    told = refused(store, made, replace(made, query_prompt="", document_prompt="passage: "))
+    assert "model 'e5' (query prompt 'query: ' there, '' here" in told and f", or {NEW_STORE}" in told
+    assert """set STOA_QUERY_PROMPT='query: ' STOA_DOCUMENT_PROMPT='it'"'"'s: ',""" in told
+
+
+def test_a_model_that_was_trained_on_cannot_be_brought_back_by_a_setting(store: Store) -> None:
+    told = refused(store, IDENTITY, replace(IDENTITY, revision="2"))
+    assert f"model 'tiny' (revision '1' there, '2' here); {NEW_STORE}" in told
+
+
+def test_what_a_model_is_called_says_nothing_about_its_vectors(store: Store) -> None:
+    store_id = new_store(store)
+    fill(store, store_id, ["apples"])
+    store.expect(store_id, replace(IDENTITY, called="another name"))
 
 
 def test_a_document_without_pieces(store: Store) -> None:

@@ -25,13 +25,13 @@ def test_a_directory_is_walked_in_order_without_what_nobody_wants_to_read(tmp_pa
 
 
 def test_files_without_text_are_counted_by_kind_but_documents_and_utf16_are_taken(tmp_path: Path) -> None:
-    for name in ("a.png", "b.PNG", "c.bin", "d.pdf", "e.docx", "lie.md", "noext"):
+    for name in ("a.png", "b.PNG", "c.bin", "d.pdf", "e.docx", "lie.md", "noext", "old.DOC", "sheet.ods"):
         write(tmp_path / name, b"\x89\0\0")
     write(tmp_path / "f.txt", "Grüße".encode("utf-16"))
     write(tmp_path / "pkg" / "__init__.py", b"")
     write(tmp_path / "pkg" / "empty.txt", b"")  # whoever reads it says what is wrong
     found = walk([tmp_path])
-    assert sorted(one.filename for one in found.files) == ["d.pdf", "e.docx", "f.txt", "lie.md", "pkg/empty.txt"]
+    assert sorted(one.filename for one in found.files) == ["d.pdf", "e.docx", "f.txt", "lie.md", "old.DOC", "pkg/empty.txt", "sheet.ods"]
     assert found.skipped == {".png": 2, ".bin": 1, "noext": 1, "__init__.py": 1}
 
 

@@ -55,10 +55,18 @@ def test_prompts_are_asked_for() -> None:
     assert embed(400, input="a", input_type="passage")["param"] == "input_type"
 
 
-def test_what_is_empty_is_named() -> None:
-    assert embed(400, input=[])["code"] == "too_short"
-    error = embed(400, input=[[1], []])
-    assert (error["param"], error["code"]) == ("input.1", "too_short")
+@pytest.mark.parametrize(
+    ("given", "param", "code"),
+    [("", "input", "string_too_short"), (["a", ""], "input.1", "string_too_short"), ([""], "input.0", "string_too_short"),
+     ([], "input", "too_short"), ([[1], []], "input.1", "too_short"), ([[]], "input.0", "too_short")],
+)  # fmt: skip
+def test_what_is_empty_is_named(given: Any, param: str, code: str) -> None:
+    error = embed(400, input=given)
+    assert (error["param"], error["code"]) == (param, code) and error["message"].startswith(f"{param}: ")
+
+
+def test_space_is_not_nothing() -> None:
+    assert len(vectors(embed(input=[" ", "a"]))) == 2
 
 
 def test_nothing_is_cut_off_silently() -> None:

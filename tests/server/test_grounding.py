@@ -76,6 +76,28 @@ def test_marks_are_citations_at_their_place() -> None:
         assert cited["index"] == choice["message"]["content"].index("[1]") and cited["filename"] == "dragons.txt"
 
 
+def test_a_mark_of_no_passage_is_neither_cited_nor_shown() -> None:
+    said = "Dragons live for nine hundred years [7]. They sleep [1, 8]."
+    answer, _ = chat(said)
+    message = answer["choices"][0]["message"]
+    assert message["content"] == "Dragons live for nine hundred years. They sleep [1]."
+    assert [cited["index"] for cited in message["annotations"]] == [36, message["content"].index("[1]")]
+    chunks, _ = chat(said, stream=True)
+    assert content(chunks, 0) == message["content"]
+
+
+def test_brackets_of_an_answer_with_a_form_are_no_marks() -> None:
+    said = '{"rooms":[7, 8]}'
+    answer, _ = chat(said, response_format={"type": "json_object"})
+    assert answer["choices"][0]["message"]["content"] == said
+
+
+def test_an_answer_that_counts_marks_is_ended() -> None:
+    answer, _ = chat("It is so " + " ".join(f"[{number}]" for number in range(1, 400)))
+    assert answer["choices"][0]["finish_reason"] == "stop" and answer["usage"]["completion_tokens"] < 200
+    assert answer["choices"][0]["message"]["content"] == "It is so [1]"
+
+
 def test_usage_counts_what_the_model_read() -> None:
     answer, (read,) = chat()
     assert answer["usage"]["prompt_tokens"] == len(TEXT.encode(read, control=True))

@@ -114,6 +114,8 @@ def test_search_as_json_with_a_filter(stoa: Run, tmp_path: Path) -> None:
         (("ingest", "nowhere", "--store", "kb"), 1, "nowhere is neither a file nor a directory"),
         (("ingest", ".", "--store", "kb", "--attribute", "novalue"), 2, "--attribute novalue: expected KEY=VALUE"),
         (("ingest", ".", "--store", "kb", "--chunk-size", "100", "--chunk-overlap", "60"), 2, "at most half of --chunk-size 100"),
+        (("ingest", ".", "--store", " "), 1, "--store: it is empty"),
+        (("search", " ", "--store", "kb"), 1, "QUESTION: it is empty"),
         (("search", "x", "--store", "nothing"), 1, "there is no vector store 'nothing'"),
         (("search", "x", "--store", "kb", "--filter", "{"), 1, "--filter: "),
         (("search", "x", "--store", "kb", "--filter", '{"type": "eq", "key": "k", "value": [1]}'), 1, "eq takes one value"),
@@ -128,6 +130,11 @@ def test_without_an_embedding_model_there_is_no_knowledge_base(stoa: Run, tmp_pa
     monkeypatch.setattr("server.ingest.open_knowledge", lambda *_: None)
     told = stoa("ingest", write(tmp_path / "docs"), "--store", "kb")
     assert told.exit_code == 1 and "STOA_EMBEDDING_MODEL" in told.stderr
+
+
+def test_a_folder_without_documents_is_told(stoa: Run, tmp_path: Path) -> None:
+    told = stoa("ingest", write(tmp_path / "docs"), "--store", "kb")
+    assert told.exit_code == 0 and f"there is nothing to read in {tmp_path / 'docs'}" in told.stderr
 
 
 def test_values_of_attributes_and_sizes() -> None:

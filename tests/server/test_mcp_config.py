@@ -95,9 +95,14 @@ def test_variables_stay_variables(home: Path) -> None:
 
 def test_the_knowledge_base_is_the_same_one(tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    settings = Settings(database_url="mine.db", embedding_model="other")
+    settings = Settings(database_url="mine.db", embedding_model="other", query_prompt="query: ")
     env = config(Client.CURSOR, (Server.KNOWLEDGE,), settings)["mcpServers"]["stoa-knowledge"]["env"]
-    wanted = {"STOA_DATABASE_URL": str(tmp_path / "mine.db"), "STOA_EMBEDDING_MODEL": "other", "STOA_HOME": str(home)}
+    wanted = {
+        "STOA_DATABASE_URL": str(tmp_path / "mine.db"),
+        "STOA_EMBEDDING_MODEL": "other",
+        "STOA_HOME": str(home),
+        "STOA_QUERY_PROMPT": "query: ",
+    }
     assert wanted.items() <= env.items()
     assert set(env) <= {*wanted, "PYTHONPATH"}
 

@@ -1,0 +1,42 @@
+"""Whose vectors a store holds, and what to say to another model."""
+
+import shlex
+from dataclasses import asdict
+
+from sqlalchemy import RowMapping
+
+from retrieval.api import Identity, WrongModel
+from retrieval.store.rows import identity_record
+
+SETTINGS = {"query_prompt": "STOA_QUERY_PROMPT", "document_prompt": "STOA_DOCUMENT_PROMPT"}
+
+
+def expect_identity(row: RowMapping, given: Identity) -> None:
+    """`row`: of a store; while nothing is in it, any model will do. Raises WrongModel."""
+    known = identity_record(row["identity"])
+    if known is None or known == given:
+        return
+    store = f"{row['name']!r} ({row['id']})" if row["name"] else repr(row["id"])
+    there, here = _called(known), _called(given)
+    model = f"the embedding model {there!r}" + ("" if there == here else f", which is not the one here, {here!r}")
+    raise WrongModel(f"the vector store {store} was made with {model} ({_unlike(known, given)}); {_remedy(known, given)}")
+
+
+def _called(identity: Identity) -> str:
+    return identity.called or identity.model
+
+
+def _unlike(known: Identity, given: Identity) -> str:
+    here = asdict(given)
+    unlike = [(name, value) for name, value in asdict(known).items() if value != here[name] and name != "called"]
+    return ", ".join(f"{name.replace('_', ' ')} {value!r} there, {here[name]!r} here" for name, value in unlike)
+
+
+def _remedy(known: Identity, given: Identity) -> str:
+    """The settings that bring it back, where any do."""
+    wanted = {"STOA_EMBEDDING_MODEL": _called(known)} if known.model != given.model else {}
+    prompts = {name: getattr(known, name) for name in SETTINGS if getattr(known, name) != getattr(given, name)}
+    wanted |= {SETTINGS[name]: prompt for name, prompt in prompts.items()}
+    again = "read the documents into a new one: stoa ingest PATH... --store ANOTHER_NAME (over the API: add its files to one)"
+    given_so = " ".join(f"{name}={shlex.quote(value)}" for name, value in wanted.items())
+    return f"set {given_so}, or {again}" if wanted else again
