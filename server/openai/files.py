@@ -7,7 +7,7 @@ from pydantic import BaseModel, Field, WithJsonSchema
 from server.openai.common import OMITTED
 from server.openai.lists import QUERY, Id, Number, Order
 
-Purpose = Literal["assistants", "batch", "fine-tune", "vision", "user_data", "evals"]  # a file is kept the same for each
+Purpose = Literal["assistants", "batch", "fine-tune", "vision", "user_data"]  # evals: there are none here
 
 
 class FileForm(BaseModel):

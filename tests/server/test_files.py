@@ -3,13 +3,12 @@
 import asyncio
 import hashlib
 from collections.abc import AsyncIterator
-from typing import Any, get_args
+from typing import Any
 
 import httpx
 import pytest
 
 from server.files import safe_name
-from server.openai.files import Purpose
 from tests.server.fake_knowledge import knowledge
 from tests.server.fakes import FakeEngine, ask, client, ready, says, text
 
@@ -50,20 +49,6 @@ def test_a_file_comes_back_as_it_went_in(app: Any) -> None:
     assert made == {
         "object": "file", "bytes": 768, "filename": "bytes.bin", "purpose": "assistants", "status": "processed",
     }  # fmt: skip
-
-
-@pytest.mark.parametrize("purpose", get_args(Purpose))
-def test_a_file_is_kept_whatever_it_is_for(app: Any, purpose: str) -> None:
-    made = upload(app, "a.jsonl", b"{}", purpose=purpose).json()
-    assert made["purpose"] == purpose
-    listed = ask(app, "GET", "/v1/files", params={"purpose": purpose}).json()["data"]
-    assert listed == [made] and ask(app, "GET", f"/v1/files/{made['id']}/content").content == b"{}"
-
-
-def test_all_purposes_of_the_specification_are_known_and_any_other_is_told_them(app: Any) -> None:
-    error = upload(app, purpose="fun").json()["error"]
-    assert error["param"] == "purpose"
-    assert all(f"'{name}'" in error["message"] for name in ("assistants", "batch", "fine-tune", "vision", "user_data", "evals"))
 
 
 def test_content_is_for_saving_and_for_nothing_else(app: Any) -> None:
