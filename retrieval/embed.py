@@ -27,6 +27,7 @@ class EmbedOptions:
     device: str = "cpu"
     dtype: Literal["int8", "bfloat16", "float32"] | None = None  # None: the device's fastest
     threads: int | None = None  # None: as many as there are cores
+    level: str | None = None  # instruction set of the compiled kernels; None: the best that there is
     query_prompt: str | None = None  # None: what the folder says
     document_prompt: str | None = None
     called: str = ""  # in the operator's settings
@@ -150,4 +151,5 @@ def _encoder(directory: Path, options: EmbedOptions) -> Encoder:
     from engine.embedded.encoder import EmbeddedEncoder
     from engine.embedded.encoder_load import EncoderOptions, load_encoder
 
-    return EmbeddedEncoder(load_encoder(directory, EncoderOptions(device=options.device, dtype=options.dtype, threads=options.threads)))
+    kept = EncoderOptions(device=options.device, dtype=options.dtype, threads=options.threads, level=options.level)
+    return EmbeddedEncoder(load_encoder(directory, kept))

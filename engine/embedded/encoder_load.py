@@ -50,6 +50,7 @@ class EncoderOptions:
     device: str = "cpu"
     dtype: Literal["int8", "bfloat16", "float32"] | None = None  # None: int8 where its kernels run, float32 on other CPUs, else bfloat16
     threads: int | None = None  # None: as many as there are cores
+    level: str | None = None  # one of kernels.library.levels(); None: the best
     limits: EncoderLimits = field(default_factory=EncoderLimits)
 
 
@@ -107,7 +108,7 @@ class _Machine:
 def _machine(arch: Arch, device: torch.device, options: EncoderOptions) -> _Machine:
     """The fastest that this computer and `arch` allow."""
     if device.type == "cpu" and options.dtype != "float32" and supports_encoder(arch):
-        library = Library.open(options.threads or cores())
+        library = Library.open(options.threads or cores(), options.level)
         if library is not None:
             native = NativeEncoderBackend(library, 16 if options.dtype == "bfloat16" else 8)
             return _Machine(native, native.kernels.record, 1)  # PyTorch's threads would compete with the kernels' own
