@@ -69,7 +69,7 @@ class ByteLinear(nn.Module):
     def assign(self, field: str, value: Weight) -> None:
         dense = value.dequantize() if isinstance(value, Grouped) else value
         if field == "weight":
-            self._weight = pack_bytes(dense, self._kernels.library.top_weight)
+            self._weight = pack_bytes(dense, self._kernels.library.byte_range)
         else:
             self._bias = torch.cat([dense.float(), torch.zeros(-self.d_out % 16)])
 

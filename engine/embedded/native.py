@@ -135,7 +135,7 @@ class Kernels:
         rows = self.empty(tokens, row, dtype=torch.uint8)
         self.run(k.BALANCE, (x_TI, rows, weight.balance), (tokens, weight.inputs, row, x_TI.stride(0), -1))
         y_TO = self.empty(tokens, weight.outputs)
-        self.run(k.MULTIPLY, (rows, weight.data, weight.scales, y_TO, bias), (tokens, weight.inputs, weight.outputs, row))
+        self.run(k.MULTIPLY, (rows, weight.data, weight.scales, y_TO, bias, weight.starts), (tokens, weight.inputs, weight.outputs, row))
         return y_TO
 
 

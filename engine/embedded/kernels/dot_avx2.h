@@ -47,9 +47,9 @@ static inline void dot_u8(i16v *acc, const uint8_t *w, const uint8_t *x, int str
   }
 }
 
-// In bytes.h neither weights nor activations take all of their byte, and weights take more, because their rounding costs more (MiniLM):
-// so two sums of two products, at most 170 x 48 each, stay below 2^15, and half of the instructions are saved.
-constexpr int TOP_WEIGHT = 85, TOP_ACTIVATION = 48;
+// In bytes.h two sums of two products stay within sixteen bits, which saves half of the instructions: activations take seven bits, and of
+// the weights any four that meet in such a sum are together small enough.
+constexpr int TOP_ACTIVATION = 63, TOP_FOUR = 32767 / (2 * TOP_ACTIVATION);
 
 // V blocks side by side: those behind the first begin `next` bytes further on.
 template <int R, int V>
@@ -61,8 +61,8 @@ static inline void dot_blocks(i16v (*acc)[V], const uint8_t *w, int64_t next, co
       for (int r = 0; r < R; r++) {
         const uint8_t *row = x + r * stride + j;
         const __m256i first = _mm256_set1_epi32(four_bytes(row)), second = _mm256_set1_epi32(four_bytes(row + 4));
-        const __m256i lo = _mm256_add_epi16(_mm256_maddubs_epi16(a.lo, first), _mm256_maddubs_epi16(b.lo, second));
-        const __m256i hi = _mm256_add_epi16(_mm256_maddubs_epi16(a.hi, first), _mm256_maddubs_epi16(b.hi, second));
+        const __m256i lo = _mm256_add_epi16(_mm256_maddubs_epi16(first, a.lo), _mm256_maddubs_epi16(second, b.lo));
+        const __m256i hi = _mm256_add_epi16(_mm256_maddubs_epi16(first, a.hi), _mm256_maddubs_epi16(second, b.hi));
         acc[r][v].lo = _mm256_add_epi32(acc[r][v].lo, _mm256_madd_epi16(lo, ones));
         acc[r][v].hi = _mm256_add_epi32(acc[r][v].hi, _mm256_madd_epi16(hi, ones));
       }

@@ -5,6 +5,7 @@ import os
 import struct
 import weakref
 from collections.abc import Sequence
+from dataclasses import dataclass
 from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
 
@@ -18,6 +19,15 @@ OP = struct.Struct("=i13i2f9Q")  # op.h: struct Op
 SIZES, FLOATS, POINTERS = 13, 2, 8
 
 LEVELS = ("avx2", "avx512_vnni", "avx512_bf16")  # native.cpp: LEVELS; a processor that has one has those before it
+
+
+@dataclass(frozen=True)
+class ByteRange:
+    """What matrices of bytes may hold at a level (bytes.h), so that no sum overflows: how large an activation may be, and the sum of
+    four weights of one sign that are added up in sixteen bits."""
+
+    top_activation: int
+    top_four: int
 
 
 class Op:
@@ -77,9 +87,8 @@ class Library:
         return self._library.stoa_row_bytes(self._level, inputs, format)
 
     @property
-    def top_weight(self) -> int:
-        """Largest number in a matrix of bytes (bytes.h)."""
-        return self._library.stoa_top_weight(self._level)
+    def byte_range(self) -> ByteRange:
+        return ByteRange(self._library.stoa_top_activation(self._level), self._library.stoa_top_four(self._level))
 
     def run(self, op: Op) -> None:
         op.pack_into(self._buffer, 0)

@@ -53,11 +53,11 @@ namespace {
 struct Level {
   Pool::Run run_item;
   int (*row_bytes)(int inputs, int format);
-  int top_weight;
+  int top_activation, top_four;
 };
-const Level LEVELS[] = {{avx2::run_item, avx2::row_bytes, avx2::TOP_WEIGHT},
-                        {avx512_vnni::run_item, avx512_vnni::row_bytes, avx512_vnni::TOP_WEIGHT},
-                        {avx512_bf16::run_item, avx512_bf16::row_bytes, avx512_bf16::TOP_WEIGHT}};
+const Level LEVELS[] = {{avx2::run_item, avx2::row_bytes, avx2::TOP_ACTIVATION, avx2::TOP_FOUR},
+                        {avx512_vnni::run_item, avx512_vnni::row_bytes, avx512_vnni::TOP_ACTIVATION, avx512_vnni::TOP_FOUR},
+                        {avx512_bf16::run_item, avx512_bf16::row_bytes, avx512_bf16::TOP_ACTIVATION, avx512_bf16::TOP_FOUR}};
 
 int supported() {
   __builtin_cpu_init();
@@ -77,7 +77,8 @@ void *stoa_pool(int threads, int level) { return new Pool(threads, items, LEVELS
 void stoa_close(void *pool) { delete (Pool *)pool; }
 void stoa_run(void *pool, const Op *ops, int n) { ((Pool *)pool)->run(ops, n); }
 int stoa_row_bytes(int level, int inputs, int format) { return LEVELS[level].row_bytes(inputs, format); }
-int stoa_top_weight(int level) { return LEVELS[level].top_weight; }
+int stoa_top_activation(int level) { return LEVELS[level].top_activation; }
+int stoa_top_four(int level) { return LEVELS[level].top_four; }
 }
 #else
 extern "C" int stoa_levels() { return 0; }

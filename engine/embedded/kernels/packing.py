@@ -5,10 +5,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from engine.embedded.kernels.library import GROUP
+from engine.embedded.kernels.library import GROUP, ByteRange
 from models.quant import Grouped, Weight
 
 LANES = 16
+ROUNDING = 2  # at most, of four numbers
 BF16 = 16  # the format's number; the other two are called by their bits
 
 
@@ -25,20 +26,21 @@ class Packed:
 
 @dataclass(frozen=True, eq=False)
 class Bytes:
-    """What bytes.h multiplies: `data` in the order of format 8, float32 `scales` [O/16, G, 16], and `balance` [I], by which each
-    input is multiplied before it is rounded. `outputs` counts the padding."""
+    """What bytes.h multiplies: signed `data` in the order of format 8, float32 `scales` and int32 `starts` [O/16, G, 16], and `balance`
+    [I], by which each input is multiplied before it is rounded. `outputs` counts the padding."""
 
     inputs: int
     outputs: int
     data: Tensor
     scales: Tensor
+    starts: Tensor
     balance: Tensor
 
     @property
     def row_bytes(self) -> int:
         """Of one row of activations."""
         groups = self.inputs // GROUP
-        return -(-(2 * self.inputs + 12 * groups + -(-groups // 8) * 8) // 64) * 64
+        return -(-(2 * self.inputs + 4 * groups + -(-groups // 8) * 8) // 64) * 64
 
 
 def fits(inputs: int) -> bool:
@@ -51,17 +53,28 @@ def pack(weight: Weight) -> Packed:
     return _pack_grouped(weight) if weight.bits == 4 or _symmetric(weight) else _pack_bf16(weight.dequantize())
 
 
-def pack_bytes(weight_OI: Tensor, top: int) -> Bytes:
-    """In numbers up to `top`, which is `Library.top_weight`. Between columns and inputs the square root of a column's root mean
-    square is moved, so that neither weights nor activations bear all of the range (after Xiao et al. 2022, arXiv 2211.10438, who
-    look at activations too)."""
+def pack_bytes(weight_OI: Tensor, allowed: ByteRange) -> Bytes:
+    """Between columns and inputs the square root of a column's root mean square is moved, so that neither weights nor activations
+    bear all of the range (after Xiao et al. 2022, arXiv 2211.10438, who look at activations too)."""
     root_I = weight_OI.float().square().mean(0).sqrt()
     balance_I = torch.where(root_I > 0, root_I, 1).sqrt()
     w_OGS = (weight_OI.float() / balance_I).unflatten(1, (-1, GROUP))
-    scale_OG = w_OGS.abs().amax(-1) / top
-    q_OGS = torch.round(w_OGS / torch.where(scale_OG > 0, scale_OG, 1)[..., None]) + top
-    data = _by_quads(q_OGS.to(torch.uint8).flatten(1)).contiguous()
-    return Bytes(weight_OI.shape[1], _up(len(weight_OI)), data, _by_block(scale_OG).contiguous(), balance_I)
+    scale_OG = torch.maximum(w_OGS.abs().amax(-1) / 127, _fours(w_OGS) / (allowed.top_four - ROUNDING))
+    q_OGS = torch.round(w_OGS / torch.where(scale_OG > 0, scale_OG, 1)[..., None])
+    return Bytes(
+        inputs=weight_OI.shape[1],
+        outputs=_up(len(weight_OI)),
+        data=_by_quads(q_OGS.to(torch.int8).flatten(1)).contiguous(),
+        scales=_by_block(scale_OG).contiguous(),
+        starts=_by_block(-allowed.top_activation * q_OGS.sum(-1).int()).contiguous(),
+        balance=balance_I,
+    )
+
+
+def _fours(w_OGS: Tensor) -> Tensor:
+    """[O, G]: the largest sum of one sign among those four that dot_avx2.h adds up: of two neighbouring quads the same half."""
+    w_OGP24 = w_OGS.unflatten(-1, (4, 2, 2, 2)).transpose(-3, -2).flatten(-2)  # pair of quads, half, four
+    return torch.maximum(w_OGP24.relu().sum(-1), (-w_OGP24).relu().sum(-1)).flatten(-2).amax(-1)
 
 
 def _symmetric(weight: Grouped) -> bool:

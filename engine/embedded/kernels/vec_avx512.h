@@ -32,6 +32,7 @@ static inline i16v plus(i16v a, i16v b) { return _mm512_add_epi32(a, b); }
 static inline i16v minus(i16v a, i16v b) { return _mm512_sub_epi32(a, b); }
 static inline i16v shifted_up(i16v x) { return _mm512_slli_epi32(x, 8); }
 static inline i16v high_bytes(i16v x) { return _mm512_srai_epi32(plus(x, set1(128)), 8); }  // of a number of two signed bytes
+static inline i16v load_bytes(const void *p) { return _mm512_loadu_si512(p); }
 static inline void store_bytes(void *p, i16v x) { _mm_storeu_si128((__m128i *)p, _mm512_cvtepi32_epi8(x)); }
 
 static inline f16v from_fp16(const uint16_t *p) { return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)p)); }
@@ -86,7 +87,7 @@ static inline void dot_u8(i16v *acc, const uint8_t *w, const uint8_t *x, int str
   dot_group<R>(acc, q, x, stride);
 }
 
-constexpr int TOP_WEIGHT = 127, TOP_ACTIVATION = 127;  // in bytes.h
+constexpr int TOP_ACTIVATION = 127, TOP_FOUR = 4 * 128;  // in bytes.h: all of them
 
 // V blocks side by side: those behind the first begin `next` bytes further on.
 template <int R, int V>
@@ -97,7 +98,7 @@ static inline void dot_blocks(i16v (*acc)[V], const uint8_t *w, int64_t next, co
     for (int v = 0; v < V; v++) q[v] = _mm512_loadu_si512(w + v * next + 64 * j);
     for (int r = 0; r < R; r++) {
       const i16v four = set1(four_bytes(x + r * stride + 4 * j));
-      for (int v = 0; v < V; v++) acc[r][v] = _mm512_dpbusd_epi32(acc[r][v], q[v], four);
+      for (int v = 0; v < V; v++) acc[r][v] = _mm512_dpbusd_epi32(acc[r][v], four, q[v]);
     }
   }
 }
