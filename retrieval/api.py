@@ -196,6 +196,13 @@ class NotFound(KnowledgeError):
         self.what, self.id = what, id
 
 
+class ReadOnly(KnowledgeError):
+    """Of what the operator made: everybody may read it, so that saying so gives nothing away."""
+
+    def __init__(self, what: Literal["file", "vector store"], id: str) -> None:
+        super().__init__(f"the {what} {id!r} belongs to the operator, as what `stoa ingest` makes: it can only be read")
+
+
 class WrongModel(KnowledgeError):
     """The store's vectors were made by another embedding model than the one that is loaded."""
 
