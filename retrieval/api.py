@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Vectors = NDArray[np.float32]  # [n, dimensions]
-Value = str | float | bool
+Value = str | int | float | bool
 Attributes = dict[str, Value]
 
 # what a document is made of

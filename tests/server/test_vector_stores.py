@@ -259,6 +259,8 @@ def test_search_by_attributes(world: World) -> None:
     def names(**filters: Any) -> set[str]:
         return {result["filename"] for result in world.search(store, "sea", filters=filters)["data"]}
 
+    best = world.search(store, "sea", filters={"type": "eq", "key": "year", "value": 2024})["data"][0]
+    assert repr(best["attributes"]["year"]) == "2024"  # not 2024.0
     assert names(type="gt", key="year", value=2024) == {"new.txt"} == names(type="ne", key="name", value="old")
     assert names(type="in", key="name", value=["old", "new"]) == {"old.txt", "new.txt"}
     either = [{"type": "eq", "key": "year", "value": 2024}, {"type": "nin", "key": "name", "value": ["new"]}]
