@@ -10,6 +10,7 @@ FIRST_OWN = 164  # the number formats before are Excel's, and show something
 TINY = 2  # points: nobody reads what is no larger
 INDEXED = {0: "000000", 1: WHITE, 8: "000000", 9: WHITE}
 PAPER = 0  # of a theme
+UNSAID = "00000000"  # what openpyxl makes of no colour
 PIECE = 1 << 20  # bytes
 COLOURED_OTHERWISE = (b"tablePart", b"conditionalFormatting", b"<picture")
 _LIGHT = re.compile(rb"""<a:lt1>.{0,60}?(?:lastClr|srgbClr val)=["']([0-9A-Fa-f]{6})""", re.S)
@@ -30,7 +31,10 @@ class CellInk:
     def hides(self, value: object, style: int) -> bool:
         """A cell of this value and style."""
         if style not in self._known:
-            self._known[style] = self._look(style)
+            try:
+                self._known[style] = self._look(style)
+            except IndexError:  # a style that the workbook does not have
+                self._known[style] = (False, False, False)
         blends, text, number = self._known[style]
         hidden = value is not None and (blends or (text if isinstance(value, str) else number))
         self.hid = self.hid or hidden
@@ -58,7 +62,7 @@ class CellInk:
 
     def _colour(self, colour: Any) -> str:
         match colour.type:
-            case "rgb" if not colour.tint:
+            case "rgb" if not colour.tint and colour.rgb != UNSAID:
                 return known(str(colour.rgb)[-6:])
             case "indexed":
                 return INDEXED.get(colour.indexed, SOME)
