@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Vectors = NDArray[np.float32]  # [n, dimensions]
-Value = str | float | bool
+Value = str | int | float | bool
 Attributes = dict[str, Value]
 
 # what a document is made of
@@ -194,6 +194,13 @@ class NotFound(KnowledgeError):
     def __init__(self, what: What, id: str) -> None:
         super().__init__(f"there is no {what} {id!r}")
         self.what, self.id = what, id
+
+
+class ReadOnly(KnowledgeError):
+    """Of what the operator made: everybody may read it, so that saying so gives nothing away."""
+
+    def __init__(self, what: Literal["file", "vector store"], id: str) -> None:
+        super().__init__(f"the {what} {id!r} belongs to the operator, as what `stoa ingest` makes: it can only be read")
 
 
 class WrongModel(KnowledgeError):

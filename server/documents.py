@@ -1,5 +1,7 @@
 """The routes of the knowledge base: files, vector stores, what is in them."""
 
+from dataclasses import replace
+
 from server import files, store_files, vector_stores
 from server.endpoint import Endpoint
 from server.handlers import acting, asking, serving
@@ -16,7 +18,13 @@ BATCH = f"{STORE}/file_batches/{{batch_id}}"
 
 
 def endpoints(house: House) -> list[Endpoint]:
-    return [*_files(house), *_stores(house), *_members(house), *_batches(house), *_passages(house)]
+    found = [*_files(house), *_stores(house), *_members(house), *_batches(house), *_passages(house)]
+    return [replace(one, errors=(*one.errors, 403)) if _changes(one) else one for one in found]
+
+
+def _changes(endpoint: Endpoint) -> bool:
+    """Something that may be the operator's."""
+    return endpoint.method != "GET" and bool(endpoint.parameters) and not endpoint.path.endswith("/search")
 
 
 def _files(house: House) -> list[Endpoint]:

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from engine.api import EngineError, EngineStopped, InvalidGrammar, PromptTooLong, QueueFull
-from retrieval.api import Conflict, KnowledgeError, NotFound, Unreadable, WrongModel
+from retrieval.api import Conflict, KnowledgeError, NotFound, ReadOnly, Unreadable, WrongModel
 
 JsonPath = Sequence[int | str]
 
@@ -70,6 +70,8 @@ def from_knowledge(error: KnowledgeError) -> ApiError:
     match error:
         case NotFound():
             return ApiError(404, str(error), code=f"{error.what.replace(' ', '_')}_not_found")
+        case ReadOnly():
+            return ApiError(403, str(error), code="read_only")
         case WrongModel():
             return bad(None, str(error), "wrong_embedding_model")
         case Conflict():

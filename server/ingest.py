@@ -25,6 +25,7 @@ from retrieval.sync import Report, Sync, Tell, Wish
 from retrieval.threads import in_thread
 from retrieval.walk import Walk, walk
 from server.knowledge import Knowledge, open_knowledge
+from server.openai.lists import EXACT
 from server.pull import PullError, bar
 from server.settings import Settings
 
@@ -85,7 +86,8 @@ def parse_chunking(size: int | None, overlap: int | None) -> Chunking | None:
 
 
 def parse_attributes(given: Sequence[str]) -> Attributes | None:
-    """KEY=VALUE; a value that reads as a number, true or false is one. None: none given. Raises ValueError."""
+    """KEY=VALUE; a value that reads as a number, true or false is one, unless not every reader of JSON would keep it. None: none
+    given. Raises ValueError."""
     attributes: Attributes = {}
     for one in given:
         key, equals, text = one.partition("=")
@@ -102,8 +104,13 @@ def _value(text: str) -> Value:
         value = json.loads(text)
     except ValueError:
         return text
-    finite = isinstance(value, bool) or (isinstance(value, int | float) and math.isfinite(value))
-    return (value if isinstance(value, bool) else float(value)) if finite else text
+    match value:
+        case int() if abs(value) <= EXACT:  # true and false among them
+            return value
+        case float() if math.isfinite(value):
+            return value
+        case _:
+            return text
 
 
 def opened(settings: Settings, pulling: Any) -> Knowledge:

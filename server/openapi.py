@@ -15,7 +15,7 @@ EVENT = {"type": "object", "required": ["data"], "properties": {"data": {"type":
 MEANING = {
     400: "A field is wrong, unknown or not supported; `param` names it",
     401: "No key, or an unknown one",
-    403: "Not under this host name, or not from this origin",
+    403: "Not under this host name, not from this origin, or what the operator made, which can only be read",
     404: "There is no such thing, or it belongs to another key",
     405: "There is no such method",
     408: "The body did not arrive in time",

@@ -2,7 +2,7 @@
 
 from pydantic import BaseModel, ConfigDict, Field
 
-Value = str | float | bool
+Value = str | int | float | bool
 
 
 class Shape(BaseModel):

@@ -7,6 +7,7 @@ LONGEST_HEADING = 300  # characters; longer ones are paragraphs in large print
 DEEPEST = 6
 MOST_NOTES = 20
 GAP = "\n\n"  # between blocks
+UNSEEN = "text that nobody can see on the page was left out"  # a note
 
 
 class Draft:

@@ -1,63 +1,88 @@
 """What of an HTML page nobody sees: text for machines only is where instructions to models are hidden."""
 
 import re
+from dataclasses import dataclass
 
 from lxml import html
 
-_RULE = re.compile(r"([^{}]+)\{([^{}]*)\}")
-_COMMENT = re.compile(r"/\*.*?\*/", re.S)
-_SIMPLE = re.compile(r"[\w-]*(?:[.#][\w-]+)?")
-_DECLARATION = re.compile(r"([\w-]+)\s*:\s*([^;]+)")
+from retrieval.parse import styles
+from retrieval.parse.styles import CLEAR, SOME, WHITE, Sheets, Style
+
 _ZERO = re.compile(r"[-+]?0*(?:\.0*)?(?:[a-z]+|%)?")
 _FAR = re.compile(r"-\d{3,}(?:\.\d+)?(?:px|em|rem|pt|vw|vh|%)?")
-_RGB = re.compile(r"rgba?\(\s*(\d+)[\s,]+(\d+)[\s,]+(\d+)\s*(?:[,/]\s*([\d.]+%?)\s*)?\)")
-_COLOURS = {"white": "#ffffff", "black": "#000000", "transparent": "none"}
-_MOST_RULES = 20_000  # of style sheets, characters: more is no page's own style
+_PICTURES = ("img", "picture", "svg", "canvas", "video")
 
-Style = dict[str, str]
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    letters: str
+    behind: str
 
 
 class Hidden:
-    """Answers for one page. A page that hides by a style sheet of another file is not seen through."""
+    """Answers for one page. A page that hides by a style sheet of another file is not seen through. Elements with a tag of
+    `skip` are never entered."""
 
-    def __init__(self, root: html.HtmlElement) -> None:
-        self._rules: dict[str, Style] = {}
-        for sheet in root.iter("style"):
-            self._learn(_COMMENT.sub("", sheet.text or "")[:_MOST_RULES])
+    def __init__(self, root: html.HtmlElement, skip: frozenset[str]) -> None:
+        self.hid = False  # some text, so far
+        self._skip, self._sheets = skip, Sheets(root)
+        self._pictures = next(root.iter(*_PICTURES), None) is not None
+        if self._sheets.colour or root.xpath("boolean(.//*[contains(@style, 'olor') or contains(@style, 'OLOR')] or .//font[@color])"):
+            self._blank(root, Look("#000000", SOME if self._sheets.elsewhere else WHITE))
 
     def __call__(self, element: html.HtmlElement) -> bool:
         """Of the element itself; whoever walks the tree does not enter what is hidden."""
-        if element.get("hidden") is not None or element.get("aria-hidden", "").lower() == "true":
-            return True
-        style = self._style(element)
-        return bool(style) and (_invisible(style) or self._same_colour(element, style))
-
-    def _learn(self, sheet: str) -> None:
-        """Rules for one tag, class or id. Rules within @media are read as rules for all: `{` stands before them."""
-        for selectors, body in _RULE.findall(re.sub(r"@[^{;]*[{;]", "", sheet)):
-            style = _declarations(body)
-            for selector in filter(None, map(str.strip, selectors.split(","))):
-                if _SIMPLE.fullmatch(selector):
-                    self._rules.setdefault(selector.lower(), {}).update(style)
+        unseen = element.get("hidden") is not None or element.get("aria-hidden", "").lower() == "true" or _invisible(self._style(element))
+        self.hid = self.hid or (unseen and self._speaks(element))
+        return unseen
 
     def _style(self, element: html.HtmlElement) -> Style:
-        own = _declarations(element.get("style", ""))
-        if not self._rules:
-            return own
-        tag, names = str(element.tag), [f".{name}" for name in element.get("class", "").lower().split()]
-        names += [f"#{element.get('id', '').lower()}"]
-        keys = [tag, *names, *(tag + name for name in names)]
-        return {name: value for key in keys for name, value in self._rules.get(key, {}).items()} | own
+        return self._sheets.of(element) | styles.declarations(element.get("style", ""))
 
-    def _same_colour(self, element: html.HtmlElement, style: Style) -> bool:
-        if "color" not in style:
-            return False
-        behind = next((found for one in (element, *element.iterancestors()) if (found := _background(self._style(one)))), "#ffffff")
-        return _colour(style["color"]) in (behind, "none")
+    def _speaks(self, element: html.HtmlElement) -> bool:
+        texts = (one.text for one in element.iter() if one.tag not in self._skip)
+        tails = (one.tail for one in element.iterdescendants())
+        return any(map(_says, texts)) or any(map(_says, tails))
+
+    def _blank(self, element: html.HtmlElement, around: Look) -> None:
+        """Takes away the text whose letters have the colour of what lies behind them, not that of elements with other colours."""
+        look = self._look(element, around)
+        unseen = look.letters == CLEAR or styles.alike(look.letters, look.behind)
+        if unseen:
+            self.hid, element.text = self.hid or _says(element.text), None
+        for child in element:
+            if isinstance(child.tag, str) and child.tag not in self._skip and not self(child):
+                self._blank(child, look)
+            if unseen:
+                self.hid, child.tail = self.hid or _says(child.tail), " "
+
+    def _look(self, element: html.HtmlElement, around: Look) -> Look:
+        own = styles.declarations(element.get("style", ""))
+        return Look(self._letters(element, own) or around.letters, self._behind(element, own) or around.behind)
+
+    def _letters(self, element: html.HtmlElement, own: Style) -> str | None:
+        if found := styles.letters(own):
+            return found
+        if self._sheets.vague(element, "color"):
+            return SOME
+        usual = styles.colour(element.get("color", "").lower()) if element.tag == "font" else ""
+        return styles.letters(self._sheets.of(element)) or usual or (SOME if element.tag in ("a", "mark") else None)
+
+    def _behind(self, element: html.HtmlElement, own: Style) -> str | None:
+        """None: nothing that was not behind what is around it."""
+        if found := styles.background(own):
+            return found
+        if element.get("background") or (self._pictures and self._style(element).get("position") in ("absolute", "fixed")):
+            return SOME
+        if given := element.get("bgcolor", "").strip().lower():
+            return styles.colour(given)
+        if self._sheets.elsewhere or self._sheets.vague(element, "background"):
+            return SOME
+        return styles.background(self._sheets.of(element))
 
 
-def _declarations(text: str) -> Style:
-    return {name.lower(): value.lower().replace("!important", "").strip() for name, value in _DECLARATION.findall(text)}
+def _says(text: str | None) -> bool:
+    return any(map(str.isalnum, text or ""))
 
 
 def _invisible(style: Style) -> bool:
@@ -71,18 +96,3 @@ def _invisible(style: Style) -> bool:
         or ("position" in style and bool(re.match(r"rect\(\s*[01](?:px)?[\s,]+[01](?:px)?", clip)))
         or (far and ("position" in style or "text-indent" in style))
     )
-
-
-def _background(style: Style) -> str:
-    value = style.get("background-color") or style.get("background", "")
-    colour = _colour(value.split(" ")[0] if "(" not in value else value)
-    return "" if colour == "none" else colour
-
-
-def _colour(value: str) -> str:
-    """#rrggbb, "none" for a transparent one, as it stands if it is neither of the known."""
-    if rgb := _RGB.match(value):
-        return "none" if rgb[4] in ("0", "0.0", "0%") else "#" + "".join(f"{min(int(part), 255):02x}" for part in rgb.groups()[:3])
-    if re.fullmatch(r"#[0-9a-f]{3}", value):
-        return "#" + "".join(digit * 2 for digit in value[1:])
-    return _COLOURS.get(value, value)

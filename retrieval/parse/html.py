@@ -8,7 +8,7 @@ from lxml.etree import ParserError
 
 from retrieval.parse import tables
 from retrieval.parse.decode import decode
-from retrieval.parse.draft import Draft
+from retrieval.parse.draft import UNSEEN, Draft
 from retrieval.parse.hidden import Hidden
 from retrieval.parse.limits import Refused
 
@@ -39,7 +39,7 @@ def write(text: str, draft: Draft) -> None:
     if root is None:
         return
     draft.title(next((title.text_content() for title in root.iter("title")), None))
-    hidden, body, before = Hidden(root), next(root.iter("body"), root), draft.size
+    hidden, body, before = Hidden(root, SKIP), next(root.iter("body"), root), draft.size
     main = _main(body, hidden)
     if main is not None:
         Walk(draft, hidden, SKIP).read(main)
@@ -47,6 +47,8 @@ def write(text: str, draft: Draft) -> None:
         Walk(draft, hidden, SKIP | FURNITURE).read(body)
     if draft.size == before:  # all of it was furniture
         Walk(draft, hidden, SKIP).read(body)
+    if hidden.hid:
+        draft.note(UNSEEN)
 
 
 def parse(text: str) -> Element | None:

@@ -6,7 +6,7 @@ from typing import IO
 import pypdfium2 as pdfium
 
 from retrieval.parse import pdf_layout
-from retrieval.parse.draft import Draft
+from retrieval.parse.draft import UNSEEN, Draft
 from retrieval.parse.limits import Refused
 from retrieval.parse.pdf_lines import Line, lines, shows_image
 
@@ -55,7 +55,7 @@ def _page(document: pdfium.PdfDocument, number: int, draft: Draft) -> tuple[list
         return [], False
     found, hidden = lines(page)
     if hidden:
-        draft.note("text that nobody can see on the page was left out")
+        draft.note(UNSEEN)
     scanned = not found and shows_image(page)
     page.close()
     return found, scanned

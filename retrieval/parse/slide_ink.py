@@ -1,4 +1,4 @@
-"""What of a slide nobody sees: shapes that are hidden or lie beside it, and letters in the colour of what lies behind them."""
+"""What of a slide nobody sees: shapes that are hidden or lie beside it, letters that are tiny or in the colour of what is behind."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -18,6 +18,8 @@ FILLS = (*map(qn, ("a:gradFill", "a:blipFill", "a:pattFill", "a:grpFill")), SOLI
 GROUP = qn("p:grpSp")
 OFF = ("0", "false")
 PLAIN = "1001"  # the first background of a theme: its colour alone
+TINY = 200  # hundredths of a point: nobody reads what is no larger
+BARE = ("{2D5ABB26-0587-4C30-8999-92F81FD0307C}", "{5940675A-B579-460E-94D1-54222C63F5DA}")  # styles of tables that fill no cell
 
 
 def hidden_slide(slide: Any) -> bool:
@@ -32,26 +34,81 @@ def outside(shape: Shape, width: int, height: int) -> bool:
     return right < 0 or bottom < 0 or left > width or top > height
 
 
-class Ground:
-    """What lies behind the text of one shape of a slide. A run counts as unseen only where that is one colour for certain."""
+class Palette:
+    """The colours of one slide."""
 
-    def __init__(self, slide: Any, shape: Shape) -> None:
-        self._slide, self._shape = slide, shape
+    def __init__(self, slide: Any) -> None:
+        self._slide, self._master = slide, slide.slide_layout.slide_master
+        self._named: dict[str, str] = {}
+        pages = (slide, slide.slide_layout)
+        self._mapped_anew = any(page.element.find(f".//{qn('a:overrideClrMapping')}") is not None for page in pages)
+
+    def of(self, fill: Element | None) -> str:
+        """Of what holds a colour, if that is one alone."""
+        if fill is None or len(fill) != 1 or len(fill[0]):
+            return SOME
+        if fill[0].tag == SCHEME:
+            return self._of_theme(fill[0].get("val", ""))
+        return known(fill[0].get("val", "")) if fill[0].tag == RGB else SOME
+
+    def solid(self, fill: Element) -> str:
+        return self.of(fill) if fill.tag == SOLID else SOME
+
+    def background(self) -> str:
+        layout = self._slide.slide_layout
+        for page in (self._slide, layout, layout.slide_master):
+            if (ground := page.element.find(f"{qn('p:cSld')}/{qn('p:bg')}")) is not None:
+                return self.of(next(_solids(ground), None))
+        return WHITE
+
+    def _of_theme(self, name: str) -> str:
+        if self._mapped_anew:
+            return SOME
+        if name not in self._named:
+            self._named[name] = _of_theme(name, self._master)
+        return self._named[name]
+
+
+class Ground:
+    """What lies behind the text of one shape of a slide, or of one cell of a table. Text counts as unseen only where that is one
+    colour for certain."""
+
+    def __init__(self, slide: Any, shape: Shape, palette: Palette, cell: Any = None) -> None:
+        self._slide, self._shape, self._palette, self._cell = slide, shape, palette, cell
         self._colour: str | None = None
 
-    def hides(self, run: Any) -> bool:
-        colour = _rgb(run._r.find(f"{qn('a:rPr')}/{SOLID}"))
+    def hides(self, part: Element) -> bool:
+        """A run, field or break of a paragraph."""
+        said = _properties(part)
+        size = next((one.get("sz", "") for one in said if one.get("sz")), "")
+        if size.isdigit() and int(size) <= TINY:
+            return True
+        fill = next((fill for one in said for fill in one if fill.tag in FILLS), None)
+        if fill is None:
+            return False
+        if fill.tag == NONE:
+            return all(one.find(qn("a:ln")) is None for one in said)  # outlines may be all there is of letters
+        colour = self._palette.solid(fill)
         return colour != SOME and same(colour, self._behind())
 
     def _behind(self) -> str:
-        self._colour = self._colour or self._own() or (SOME if self._covers() else _background(self._slide))
+        self._colour = self._colour or self._of_cell() or self._own() or (SOME if self._covers() else self._palette.background())
         return self._colour
+
+    def _of_cell(self) -> str | None:
+        if self._cell is None:
+            return None
+        fill = next((fill for fill in self._cell._tc.xpath("./a:tcPr/*") if fill.tag in FILLS), None)
+        if fill is not None:
+            return None if fill.tag == NONE else self._palette.solid(fill)
+        style = self._shape._element.find(f".//{qn('a:tableStyleId')}")
+        return None if style is None or style.text in BARE else SOME
 
     def _own(self) -> str | None:
         """None: the shape lets through what lies behind it."""
         fill = next((found for one in _models(self._shape) if (found := _fill(one)) is not None), None)
         if fill is not None:
-            return None if fill.tag == NONE else _rgb(fill)
+            return None if fill.tag == NONE else self._palette.solid(fill)
         return None if self._shape._element.find(qn("p:style")) is None else SOME
 
     def _covers(self) -> bool:
@@ -91,27 +148,13 @@ def _overlap(one: Box, other: Box) -> bool:
     return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
 
 
-def _rgb(fill: Element | None) -> str:
-    """Of a solid fill with a colour of its own."""
-    found = None if fill is None or fill.tag != SOLID else fill.find(RGB)
-    return known(found.get("val", "")) if found is not None and not len(found) else SOME
-
-
-def _background(slide: Any) -> str:
-    layout = slide.slide_layout
-    for page in (slide, layout, layout.slide_master):
-        if (ground := page.element.find(f"{qn('p:cSld')}/{qn('p:bg')}")) is not None:
-            return _colour(ground, layout.slide_master)
-    return WHITE
-
-
-def _colour(ground: Element, master: Any) -> str:
-    for filled in _solids(ground):
-        if (rgb := filled.find(RGB)) is not None and not len(rgb):
-            return known(rgb.get("val", ""))
-        if (scheme := filled.find(SCHEME)) is not None and not len(scheme):
-            return _of_theme(scheme.get("val", ""), master)
-    return SOME
+def _properties(part: Element) -> list[Element]:
+    """What says how its letters look: the part itself, then the style of its level in the shape."""
+    paragraph = part.getparent()
+    level = next((one.get("lvl", "0") for one in paragraph.iterchildren(qn("a:pPr"))), "0")
+    level = int(level) + 1 if level.isdigit() else 1
+    style = paragraph.getparent().find(f"{qn('a:lstStyle')}/{qn(f'a:lvl{level}pPr')}/{qn('a:defRPr')}")
+    return [one for one in (part.find(qn("a:rPr")), style) if one is not None]
 
 
 def _solids(ground: Element) -> Iterator[Element]:

@@ -10,7 +10,7 @@ from pptx.slide import Slide
 
 from retrieval.parse import archive, tables
 from retrieval.parse.draft import Draft
-from retrieval.parse.slide_ink import Ground, hidden_slide, outside
+from retrieval.parse.slide_ink import Ground, Palette, hidden_slide, outside
 
 Shape = Any  # python-pptx has no common type of what a slide holds
 TITLES = (PP_PLACEHOLDER.TITLE, PP_PLACEHOLDER.CENTER_TITLE, PP_PLACEHOLDER.VERTICAL_TITLE)
@@ -44,13 +44,13 @@ class Reader:
 
     def read(self, slide: Slide) -> None:
         seen = [shape for shape in slide.shapes if not self._unseen(shape)]
-        shapes = sorted(_flat(seen), key=_place)
+        shapes, palette = sorted(_flat(seen), key=_place), Palette(slide)
         for shape in shapes:
             if _role(shape) in TITLES:
-                self._draft.heading("\n".join(text for _, text in self._lines(shape, slide)), 1)
+                self._draft.heading("\n".join(text for _, text in self._lines(shape.text_frame, Ground(slide, shape, palette))), 1)
         for shape in shapes:
             if _role(shape) not in TITLES + FURNITURE:
-                self._shape(shape, slide)
+                self._shape(shape, slide, palette)
         if slide.has_notes_slide and slide.notes_slide.notes_text_frame:
             self._draft.add("paragraph", slide.notes_slide.notes_text_frame.text)
 
@@ -60,23 +60,27 @@ class Reader:
             self._draft.note(UNSEEN)
         return beside
 
-    def _shape(self, shape: Shape, slide: Slide) -> None:
+    def _shape(self, shape: Shape, slide: Slide, palette: Palette) -> None:
         if shape.has_text_frame:
-            self._text(self._lines(shape, slide))
+            self._text(self._lines(shape.text_frame, Ground(slide, shape, palette)))
         elif shape.has_table:
-            rows = [[cell.text for cell in row.cells] for row in shape.table.rows]
+            rows = [[self._cell(cell, Ground(slide, shape, palette, cell)) for cell in row.cells] for row in shape.table.rows]
             self._draft.add("table", tables.render(rows, header=bool(shape.table.first_row)))
         elif shape.has_chart and shape.chart.has_title:
             self._draft.add("paragraph", shape.chart.chart_title.text_frame.text)
 
-    def _lines(self, shape: Shape, slide: Slide) -> list[tuple[int, str]]:
+    def _cell(self, cell: Any, ground: Ground) -> str:
+        return "\n".join(text for _, text in self._lines(cell.text_frame, ground))
+
+    def _lines(self, frame: Any, ground: Ground) -> list[tuple[int, str]]:
         """Level and text of each paragraph that says something."""
-        ground, lines = Ground(slide, shape), list[tuple[int, str]]()
-        for paragraph in shape.text_frame.paragraphs:
-            hidden = {run._r for run in paragraph.runs if run.text.strip() and ground.hides(run)}
+        lines = list[tuple[int, str]]()
+        for paragraph in frame.paragraphs:
+            parts = paragraph._p.content_children
+            hidden = [part for part in parts if part.text.strip() and ground.hides(part)]
             if hidden:
                 self._draft.note(UNSEEN)
-            text = tables.flat("".join(part.text for part in paragraph._p.content_children if part not in hidden))
+            text = tables.flat("".join(part.text for part in parts if part not in hidden))
             if text:
                 lines.append((paragraph.level, text))
         return lines

@@ -13,7 +13,7 @@ from docx.styles.style import ParagraphStyle
 from docx.text.paragraph import Paragraph
 
 from retrieval.parse import archive, tables
-from retrieval.parse.draft import Draft
+from retrieval.parse.draft import UNSEEN, Draft
 from retrieval.parse.word_ink import Ink
 
 PARAGRAPH, TABLE, ROW, CELL, RUN, TEXT = map(qn, ("w:p", "w:tbl", "w:tr", "w:tc", "w:r", "w:t"))
@@ -34,7 +34,7 @@ def read(source: IO[bytes], draft: Draft) -> None:
     for text in _notes(document, ink):
         draft.add("paragraph", text)
     if ink.hid:
-        draft.note("text that nobody can see on the page was left out")
+        draft.note(UNSEEN)
 
 
 class Writer:

@@ -9,6 +9,7 @@ import openpyxl
 from openpyxl.worksheet._reader import WorkSheetParser
 
 from retrieval.parse import archive, sheets
+from retrieval.parse.cell_ink import CellInk
 from retrieval.parse.draft import Draft
 
 Sheet = Any  # one of openpyxl's that is read row by row
@@ -41,6 +42,8 @@ def _sheet(sheet: Sheet, draft: Draft) -> None:
         sheets.write(chain([first], texts), draft)
     if rows.hidden or rows.columns:
         draft.note(f"hidden rows and columns of the sheet {sheet.title} were left out: unhide what is to be read")
+    if rows.ink.hid:
+        draft.note(f"cells of the sheet {sheet.title} that nobody can see were left out")
 
 
 class Rows:
@@ -48,6 +51,7 @@ class Rows:
 
     def __init__(self, sheet: Sheet) -> None:
         self._sheet = sheet
+        self.ink = CellInk(sheet)
         self.hidden = False  # a row, so far
         self.columns: frozenset[int] = frozenset()  # hidden, from 1
 
@@ -63,7 +67,15 @@ class Rows:
                 if _hidden(parser.row_dimensions.pop(str(number), {}), "ht"):
                     self.hidden = True
                 else:
-                    yield _cells(cells, self.columns)
+                    yield self._cells(cells)
+
+    def _cells(self, row: Sequence[Mapping[str, Any]]) -> list[str]:
+        values = {cell["column"]: cell["value"] for cell in row if self._shows(cell)}
+        return [_text(values.get(column)) for column in range(1, max(values, default=0) + 1) if column not in self.columns]
+
+    def _shows(self, cell: Mapping[str, Any]) -> bool:
+        column = cell["column"]
+        return column <= MOST_COLUMNS and (column in self.columns or not self.ink.hides(cell["value"], cell["style_id"]))
 
 
 def _parser(sheet: Sheet, source: IO[bytes]) -> WorkSheetParser:
@@ -88,11 +100,6 @@ def _hidden_columns(parser: WorkSheetParser) -> frozenset[int]:
 def _hidden(dimension: Mapping[str, str], size: str) -> bool:
     """Of a row or column: said to be hidden, or drawn as thin as a line."""
     return dimension.get("hidden", "0") not in OFF or float(dimension.get(size, THIN)) < THIN
-
-
-def _cells(row: Sequence[Mapping[str, Any]], hidden: frozenset[int]) -> list[str]:
-    values = {cell["column"]: cell["value"] for cell in row if cell["column"] <= MOST_COLUMNS}
-    return [_text(values.get(column)) for column in range(1, max(values, default=0) + 1) if column not in hidden]
 
 
 def _text(value: object) -> str:

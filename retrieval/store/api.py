@@ -2,7 +2,7 @@
 and one transaction: when it has returned, its change survives the death of the process.
 
 `owner` is the caller. What belongs to another is not found; what belongs to "" (the operator) everybody may read and
-only "" may change.
+only "" may change: ReadOnly for all others.
 """
 
 from collections.abc import Iterable, Iterator, Sequence

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 from sqlalchemy import Connection, RowMapping, delete, insert, select, update
 
-from retrieval.api import NotFound
+from retrieval.api import NotFound, ReadOnly
 from retrieval.records import File, Listing, NewFile, Page
 from retrieval.store.dialect import Dialect
 from retrieval.store.removal import remove_files
@@ -68,7 +68,7 @@ class FileTable:
         with self._dialect.writing() as tx:
             mine = (files.c.id == file_id, files.c.owner == owner, alive_file(self._clock()))
             if tx.execute(select(files.c.id).where(*mine)).one_or_none() is None:
-                raise NotFound("file", file_id)
+                raise ReadOnly("file", find_file(tx, owner, file_id, self._clock())["id"])
             remove_files(self._dialect, tx, [file_id])
 
     def delete_unused(self, owner: str, file_id: str) -> bool:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from sqlalchemy import Connection, RowMapping, delete, func, insert, select, update
 
-from retrieval.api import NotFound
+from retrieval.api import NotFound, ReadOnly
 from retrieval.records import Change, Listing, NewVectorStore, Page, VectorStore
 from retrieval.store.dialect import Dialect
 from retrieval.store.removal import empty_store, remove_files
@@ -88,12 +88,18 @@ class StoreTable:
 
 def find_store(tx: Connection, owner: str, store_id: str) -> RowMapping:
     """What `owner` may read."""
-    return _find(tx, store_id, readable(owner, stores.c.owner))
+    query = select(stores).where(stores.c.id == store_id, readable(owner, stores.c.owner))
+    if (row := tx.execute(query).mappings().one_or_none()) is None:
+        raise NotFound("vector store", store_id)
+    return row
 
 
 def own_store(tx: Connection, owner: str, store_id: str) -> RowMapping:
-    """What `owner` may change. Its row is held from here on."""
-    return _find(tx, store_id, stores.c.owner == owner, hold=True)
+    """What `owner` may change. Its row is held from here on. Raises ReadOnly for what may be read at least."""
+    mine = select(stores).where(stores.c.id == store_id, stores.c.owner == owner).with_for_update()
+    if (row := tx.execute(mine).mappings().one_or_none()) is not None:
+        return row
+    raise ReadOnly("vector store", find_store(tx, owner, store_id)["id"])
 
 
 def tallies(tx: Connection, column, keys: Iterable[int | str]) -> dict[int | str, Tally]:
@@ -106,14 +112,6 @@ def tallies(tx: Connection, column, keys: Iterable[int | str]) -> dict[int | str
         states[key][state] = count
         usage[key] += int(size)
     return {key: Tally(states[key], usage[key]) for key in wanted}
-
-
-def _find(tx: Connection, store_id: str, condition, hold: bool = False) -> RowMapping:
-    query = select(stores).where(stores.c.id == store_id, condition)
-    row = tx.execute(query.with_for_update() if hold else query).mappings().one_or_none()
-    if row is None:
-        raise NotFound("vector store", store_id)
-    return row
 
 
 def _records(tx: Connection, rows: Sequence[RowMapping]) -> list[VectorStore]:

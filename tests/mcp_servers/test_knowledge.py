@@ -81,6 +81,7 @@ async def test_search_by_attributes(base: Knowledge) -> None:
         one = await call(connected, "search", query="walruses", stores=["zoo"], attributes={"year": 2024})
         both = await call(connected, "search", query="walruses", attributes={"year": [1990, 2024]})
         assert [passage["filename"] for passage in one["passages"]] == ["new.txt"]
+        assert json.dumps(one["passages"][0]["attributes"]) == '{"year": 2024}'
         assert len(both["passages"]) == 2
 
 

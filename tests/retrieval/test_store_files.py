@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from retrieval.api import NotFound
+from retrieval.api import NotFound, ReadOnly
 from retrieval.records import Listing, NewFile
 from retrieval.store.api import Store
 from retrieval.store.schema import file_parts, files
@@ -47,7 +47,7 @@ def test_owners(store: Store) -> None:
     for call in (store.file, store.read_file, store.delete_file):
         with pytest.raises(NotFound, match="there is no file"):
             call("a", of["b"])
-    with pytest.raises(NotFound):
+    with pytest.raises(ReadOnly, match="belongs to the operator"):
         store.delete_file("a", of[""])
     store.delete_file("a", of["a"])
     with pytest.raises(NotFound):

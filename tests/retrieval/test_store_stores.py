@@ -2,7 +2,7 @@
 
 import pytest
 
-from retrieval.api import Conflict, NotFound
+from retrieval.api import Conflict, NotFound, ReadOnly
 from retrieval.records import Change, Counts, Listing, NewMember, NewVectorStore
 from retrieval.store.api import Store
 from tests.retrieval.conftest import Clock
@@ -26,12 +26,21 @@ def test_owners(store: Store) -> None:
     for call in (
         lambda: store.store("a", of["b"]),
         lambda: store.delete_store("a", of["b"]),
-        lambda: store.delete_store("a", of[""]),
-        lambda: store.change_store("a", of[""], Change(name="mine", fields=frozenset({"name"}))),
-        lambda: store.add_members("a", of[""], []),
+        lambda: store.change_store("a", of["b"], Change(name="mine", fields=frozenset({"name"}))),
+        lambda: store.add_members("a", of["b"], []),
         lambda: store.members("a", of["b"], Listing()),
     ):
         with pytest.raises(NotFound, match="there is no vector store"):
+            call()
+    for call in (
+        lambda: store.delete_store("a", of[""]),
+        lambda: store.change_store("a", of[""], Change(name="mine", fields=frozenset({"name"}))),
+        lambda: store.add_members("a", of[""], []),
+        lambda: store.change_member("a", of[""], "file_x", {}),
+        lambda: store.remove_member("a", of[""], "file_x"),
+        lambda: store.cancel_batch("a", of[""], "vsfb_x"),
+    ):
+        with pytest.raises(ReadOnly, match="belongs to the operator"):
             call()
 
 

@@ -102,7 +102,7 @@ def test_search_as_json_with_a_filter(stoa: Run, tmp_path: Path) -> None:
     stoa("ingest", tmp_path / "b", "--store", "kb", "--attribute", "year=2026")
     by_year = json.dumps({"type": "gt", "key": "year", "value": 2025})
     (hit,) = json.loads(stoa("search", "river", "--store", "kb", "--json", "--filter", by_year).stdout)
-    assert (hit["filename"], hit["attributes"], hit["text"]) == ("two.txt", {"year": 2026.0}, "The river is short.")
+    assert (hit["filename"], hit["attributes"], hit["text"]) == ("two.txt", {"year": 2026}, "The river is short.")
     assert 0 < hit["score"] <= 1 and (hit["start"], hit["end"], hit["page"]) == (0, 19, None)
     assert len(json.loads(stoa("search", "river", "--store", "kb", "--json", "--limit", 1).stdout)) == 1
     assert stoa("search", "river", "--store", "kb", "--filter", by_year.replace("2025", "2030")).stdout == "nothing was found\n"
@@ -138,8 +138,10 @@ def test_a_folder_without_documents_is_told(stoa: Run, tmp_path: Path) -> None:
 
 
 def test_values_of_attributes_and_sizes() -> None:
-    given = parse_attributes(["a=1", "b=2.5", "c=true", "d=word", "e=x=y", "f=", "g=NaN", "h=[1]", 'i="q"'])
-    assert given == {"a": 1.0, "b": 2.5, "c": True, "d": "word", "e": "x=y", "f": "", "g": "NaN", "h": "[1]", "i": '"q"'}
+    given = parse_attributes(["a=1", "b=2.5", "c=true", "d=word", "e=x=y", "f=", "g=NaN", "h=[1]", 'i="q"', f"j={10**400}", "k=2020"])
+    kept = {"a": 1, "b": 2.5, "c": True, "d": "word", "e": "x=y", "f": "", "g": "NaN", "h": "[1]", "i": '"q"', "j": str(10**400)}
+    assert given is not None and given == {**kept, "k": 2020}
+    assert json.dumps([given["a"], given["c"], given["k"]]) == "[1, true, 2020]"
     assert parse_attributes([]) is None and parse_chunking(None, None) is None
     with pytest.raises(ValueError, match="16"):
         parse_attributes([f"k{n}=1" for n in range(17)])

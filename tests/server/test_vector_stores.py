@@ -259,6 +259,8 @@ def test_search_by_attributes(world: World) -> None:
     def names(**filters: Any) -> set[str]:
         return {result["filename"] for result in world.search(store, "sea", filters=filters)["data"]}
 
+    best = world.search(store, "sea", filters={"type": "eq", "key": "year", "value": 2024})["data"][0]
+    assert repr(best["attributes"]["year"]) == "2024"  # not 2024.0
     assert names(type="gt", key="year", value=2024) == {"new.txt"} == names(type="ne", key="name", value="old")
     assert names(type="in", key="name", value=["old", "new"]) == {"old.txt", "new.txt"}
     either = [{"type": "eq", "key": "year", "value": 2024}, {"type": "nin", "key": "name", "value": ["new"]}]
@@ -357,9 +359,16 @@ def test_what_the_operator_made_everybody_may_read_and_nobody_change() -> None:
     store = operator.store(SEA)
     caller = World(ready(ENGINE, TEXT, known, api_keys=("one",))[0], known, "one")
     assert "sea" in caller.found(store, "deep sea")[0]
-    caller.post(f"/vector_stores/{store}", 404, name="mine")
-    caller.delete(f"/vector_stores/{store}", 404)
-    caller.post(f"/vector_stores/{store}/files", 404, file_id=caller.upload(LAMP))
+    (file,) = (member["id"] for member in caller.get(f"/vector_stores/{store}/files")["data"])
+    refused = caller.post(f"/vector_stores/{store}", 403, name="mine")
+    assert (refused["type"], refused["code"]) == ("permission_error", "read_only") and "belongs to the operator" in refused["message"]
+    caller.post(f"/vector_stores/{store}/files/{file}", 403, attributes={})
+    own = caller.upload(LAMP)
+    caller.post(f"/vector_stores/{store}/files", 403, file_id=own)
+    caller.post(f"/vector_stores/{store}/file_batches", 403, file_ids=[own])
+    for path in (f"/vector_stores/{store}/files/{file}", f"/vector_stores/{store}", f"/files/{file}"):
+        assert caller.delete(path, 403)["code"] == "read_only"
+    assert caller.get(f"/vector_stores/{store}") == operator.get(f"/vector_stores/{store}")
     known.store.close()
 
 
