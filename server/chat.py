@@ -13,6 +13,7 @@ from server.archive.api import Archive, StoredCompletion
 from server.call import threaded
 from server.chat_message import Answered, listed, searched
 from server.chat_wish import wish
+from server.consent import settle
 from server.errors import bad
 from server.events import Ended, Event, Listed, Searched
 from server.logprobs import chat_logprobs
@@ -95,6 +96,7 @@ async def prepare(served: Served, body: wire.ChatRequest, owner: str = "") -> Ch
     if body.store and served.archive is None:
         raise bad("store", "store: this server has no database to keep answers in; leave it out")
     plan = await loop.prepare(served, wish(served, body), Caller(owner=owner))
+    await settle(served, plan.wish.pending, owner)
     return Chat(plan, body, f"chatcmpl-{uuid4().hex}", usage, served.archive if body.store else None)
 
 

@@ -108,6 +108,7 @@ class Pending:
     name: str  # as its server calls it
     arguments: str
     approved: bool
+    field: str  # that names the request: "input.1.approval_request_id"
     reason: str | None = None
 
 

@@ -113,7 +113,7 @@ class ResponseTable:
             return set()
         try:
             with self._transactions.writing() as tx:
-                tx.execute(insert(decisions), [{"owner": owner, "request": request} for request in requests])
+                tx.execute(insert(decisions), [{"owner": owner, "request": request} for request in set(requests)])
         except IntegrityError:
             answered = select(decisions.c.request).where(decisions.c.owner == owner, decisions.c.request.in_(requests))
             with self._transactions.reading() as tx:

@@ -128,6 +128,7 @@ class History:
                     name=request["name"],
                     arguments=_object(request["arguments"], place),
                     approved=item["approve"],
+                    field=f"{place}.approval_request_id",
                     reason=item.get("reason"),
                 )
             )

@@ -6,12 +6,13 @@ from contextlib import aclosing
 from dataclasses import dataclass
 
 from server.call import Call
+from server.consent import settle
 from server.conversation import Json
 from server.errors import bad
 from server.loop import Plan, prepare
 from server.openai.responses.request import ResponseRequest
 from server.reply import Watch
-from server.responses.context import archive_for, decide, look_up
+from server.responses.context import archive_for, look_up
 from server.responses.draft import LOGPROBS, Draft, shown_event
 from server.responses.ids import new_ids
 from server.responses.record import Record
@@ -56,7 +57,7 @@ async def begin(call: Call, body: ResponseRequest) -> Work:
     ids = new_ids()
     context = await look_up(call.served, body, call.owner, ids)
     plan = await prepare(call.served, to_wish(call.served, body, context), Caller(owner=call.owner))
-    await decide(call.served, context, call.owner)
+    await settle(call.served, plan.wish.pending, call.owner)
     draft = Draft(
         ids=ids,
         owner=call.owner,

@@ -171,6 +171,7 @@ def test_an_approval_is_answered_once(opener: Open) -> None:
     archive = opener()
     assert archive.decide("me", ["a", "b"]) == set() == archive.decide("you", ["a"]) == archive.decide("me", [])
     assert archive.decide("me", ["c", "b"]) == {"b"} and archive.decide("me", ["c"]) == set()
+    assert archive.decide("me", ["e", "e"]) == set() and archive.decide("me", ["e"]) == {"e"}
     archives = [opener() for _ in range(3)]
     with ThreadPoolExecutor(3) as pool:
         answers = list(pool.map(lambda n: archives[n % 3].decide("me", [f"d{n // 3}"]), range(30)))

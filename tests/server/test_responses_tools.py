@@ -129,6 +129,17 @@ def test_an_approval_is_used_once(going_on: dict[str, Any], approve: bool) -> No
     assert len(host.calls) == approve
 
 
+@pytest.mark.parametrize("approve", [True, False])
+def test_a_client_that_keeps_all_items_itself_goes_on(approve: bool) -> None:
+    it, host = hosted(WRITE, "Done.", "Sure.")
+    talk: list[Any] = [{"role": "user", "content": HELLO}]
+    for then in ("approval", {"role": "user", "content": "Sure?"}, None):
+        talk += it.post(input=talk, tools=[LOUD], store=False)["output"]
+        decision = {"type": "mcp_approval_response", "approval_request_id": talk[-1]["id"], "approve": approve}
+        talk += [decision] if then == "approval" else [then] if then else []
+    assert said({"output": talk[-1:]}) == "Sure." and len(host.calls) == approve
+
+
 @pytest.mark.parametrize("tools", [[], [LOUD | {"allowed_tools": ["shout"]}]])
 def test_an_approval_of_what_is_not_there_is_not_used_up(tools: Any) -> None:
     it, host = hosted(WRITE, "Done.")
