@@ -173,23 +173,24 @@ def _pending(body: wire.ChatRequest) -> tuple[Pending, ...]:
             approved=decided[request.id][1].approve,
             field=decided[request.id][0],
             reason=decided[request.id][1].reason,
+            place=place,
         )
-        for request in asked.values()
+        for place, request in asked.values()
     )
 
 
-def _wanted(body: wire.ChatRequest) -> dict[str, tools.McpApprovalRequest]:
-    """By id, of which there is one each: one decision must not let two calls run."""
+def _wanted(body: wire.ChatRequest) -> dict[str, tuple[str, tools.McpApprovalRequest]]:
+    """By id, of which there is one each, with the field that holds it: one decision must not let two calls run."""
     given = list(enumerate(body.messages))
     last = next(((at, said) for at, said in reversed(given) if not isinstance(said, wording.ToolMessage)), None)
-    wanted = dict[str, tools.McpApprovalRequest]()
+    wanted = dict[str, tuple[str, tools.McpApprovalRequest]]()
     if last is None or not isinstance(last[1], wording.AssistantMessage):
         return wanted
     for at, request in enumerate(last[1].mcp_approval_requests or ()):
+        place = f"messages.{last[0]}.mcp_approval_requests.{at}"
         if request.id in wanted:
-            place = f"messages.{last[0]}.mcp_approval_requests.{at}.id"
-            raise bad(place, f"{place}: there is a request {request.id!r} already")
-        wanted[request.id] = request
+            raise bad(f"{place}.id", f"{place}.id: there is a request {request.id!r} already")
+        wanted[request.id] = (place, request)
     return wanted
 
 

@@ -6,9 +6,10 @@ from contextlib import aclosing
 from dataclasses import dataclass
 
 from server.call import Call
-from server.consent import settle
+from server.consent import remember, settle
 from server.conversation import Json
 from server.errors import bad
+from server.events import Approval
 from server.loop import Plan, prepare
 from server.openai.responses.request import ResponseRequest
 from server.reply import Watch
@@ -43,7 +44,10 @@ class Work:
         teller = Teller(self.record, self.plan.served.text, logprobs=LOGPROBS in self.include, summary=self.draft.summary is not None)
         async with aclosing(self.plan.run(watch)) as arriving:
             async for _, event in arriving:
-                for told in teller.hear(event):
+                heard = teller.hear(event)
+                if isinstance(event, Approval):  # before the client reads it
+                    await remember(self.plan.served, self.record.output[-1]["id"], event, self.draft.owner)
+                for told in heard:
                     yield shown_event(told, self.include)
         assert teller.ended is not None  # a plan's last event
         yield ending(self.draft.finished(self.record.output, teller.ended))

@@ -283,6 +283,33 @@ def test_one_decision_is_about_one_call() -> None:
     assert error["error"]["param"] == "messages.1.mcp_approval_requests.1.id" and not served.calls
 
 
+CHANGES: list[tuple[dict[str, Any], str | None, str]] = [
+    ({"arguments": '{ "word" : "w\\u0061rm" }'}, None, ""),  # as JSON the same
+    ({"arguments": '{"word": "cold"}'}, "messages.1.mcp_approval_requests.0.arguments", "approval_changed"),
+    ({"name": "shout"}, "messages.1.mcp_approval_requests.0.name", "approval_changed"),
+    ({"server_label": "loud2"}, "messages.1.mcp_approval_requests.0.server_label", "approval_changed"),
+    ({"id": "mcpr_call_1"}, "mcp_approvals.0.approval_request_id", "approval_unknown"),
+]
+
+
+@pytest.mark.parametrize(("change", "param", "code"), CHANGES)
+def test_what_runs_is_what_was_asked(change: dict[str, Any], param: str | None, code: str) -> None:
+    tools = (tool("shout"), tool("write", read_only=False))
+    served = FakeHost({"loud": tools, "loud2": tools})
+    body, _ = waiting(served, new_archive())
+    (request,) = body["messages"][1]["mcp_approval_requests"]
+    changed = {**request, **change}
+    body |= {
+        "messages": [*ASKED, {"role": "assistant", "mcp_approval_requests": [changed]}],
+        "tools": [LOUD, {**LOUD, "server_label": "loud2"}],
+    }
+    yes = [{"approval_request_id": changed["id"], "approve": True}]
+    answer, _ = chat("Done.", mcp_approvals=yes, status=400 if param else 200, **body)
+    assert len(served.calls) == (param is None)
+    if param:
+        assert (answer["error"]["param"], answer["error"]["code"]) == (param, code) and param in answer["error"]["message"]
+
+
 def test_where_nothing_is_kept_no_approval_counts() -> None:
     served = host()
     body, id = waiting(served, None)
