@@ -9,7 +9,7 @@ from server.grounding import SILENCE
 from server.host.api import Fault
 from server.responses.teller import error
 from tests.server.fake_host import FakeHost, tool
-from tests.server.fakes import FakeEngine, ask, calling, client, ready, text, turns
+from tests.server.fakes import FakeEngine, ask, calling, client, muted, ready, text, turns
 from tests.server.responses_world import HELLO, TEXT, URL, WEATHER, World, checked, events, kinds, new_archive, replayed, said, world
 from tests.server.test_grounding import DRAGONS, KNOWN, QUESTION, STORE, filled
 
@@ -265,6 +265,16 @@ def test_choosing_a_server() -> None:
     it.post(input=HELLO, tools=[LOUD], tool_choice={"type": "mcp", "server_label": "loud", "name": "shout"})
     none = {"type": "mcp", "server_label": "loud", "name": "sing"}
     assert it.post(input=HELLO, tools=[LOUD], tool_choice=none, status=400)["param"] == "tool_choice"
+
+
+@pytest.mark.parametrize("choice", ["required", {"type": "mcp", "server_label": "loud"}])
+def test_what_ran_before_is_not_what_this_request_requires(choice: Any) -> None:
+    it, host = hosted(SHOUT, "HEY.")
+    it.engine.parameters = 135_000_000  # of its own accord it would answer now
+    ran = {"type": "mcp_call", "server_label": "loud", "name": "shout", "arguments": "{}", "output": "HO"}
+    answer = it.post(input=[{"role": "user", "content": HELLO}, ran], tools=[LOUD], tool_choice=choice)
+    assert not muted(it.engine.requests[0]) and muted(it.engine.requests[1])
+    assert [item["type"] for item in answer["output"][1:]] == ["mcp_call", "message"] and len(host.calls) == 1
 
 
 def test_a_server_is_described_to_the_model() -> None:
