@@ -126,7 +126,7 @@ class Answer:
         scene, ledger = self._scene, self._ledger
         if ledger.over or ledger.left <= 0 or self._turns > ledger.limits.turns:
             return Offer()
-        again = len(self._sayings) > self._given or bool(scene.wish.earlier)
+        again = len(self._sayings) > self._given  # this request has had its call
         forced = scene.wish.choice not in ("auto", "none")
         return scene.toolbox.offer("auto" if again and forced else scene.wish.choice)
 

@@ -13,8 +13,9 @@ from server.archive.api import Archive, StoredCompletion
 from server.call import threaded
 from server.chat_message import Answered, listed, searched
 from server.chat_wish import wish
+from server.consent import remember, settle
 from server.errors import bad
-from server.events import Ended, Event, Listed, Searched
+from server.events import Approval, Ended, Event, Listed, Searched
 from server.logprobs import chat_logprobs
 from server.openai import chat as wire
 from server.openai.chat_tools import McpListTools
@@ -95,6 +96,7 @@ async def prepare(served: Served, body: wire.ChatRequest, owner: str = "") -> Ch
     if body.store and served.archive is None:
         raise bad("store", "store: this server has no database to keep answers in; leave it out")
     plan = await loop.prepare(served, wish(served, body), Caller(owner=owner))
+    await settle(served, plan.wish.pending, owner)
     return Chat(plan, body, f"chatcmpl-{uuid4().hex}", usage, served.archive if body.store else None)
 
 
@@ -104,9 +106,16 @@ async def whole(chat: Chat, watch: Watch) -> wire.ChatResponse:
         async for index, event in arriving:
             answers.note(index, event)
             answers.each[index].push(event)
+            if isinstance(event, Approval):
+                await _remember(chat, answers.each[index], event)
     response = answers.response()
     await _keep(chat, response)
     return response
+
+
+async def _remember(chat: Chat, answered: Answered, event: Approval) -> None:
+    """What is asked with it, before the client reads it."""
+    await remember(chat.plan.served, answered.wanted[-1].id, event, chat.plan.caller.owner)
 
 
 def _answers(chat: Chat) -> Answers:
@@ -142,6 +151,8 @@ async def _events(chat: Chat, watch: Watch) -> AsyncGenerator[bytes]:
             if not isinstance(event, Piece):
                 answers.note(index, event)
             delta = answered.push(event)
+            if isinstance(event, Approval):
+                await _remember(chat, answered, event)
             logged = _logged(text, event.logged) if logging and isinstance(event, Piece) and event.logged else "null"
             end = f'"{answered.finish}"' if answered.ended else "null"
             if delta or answered.ended or logged != "null":

@@ -157,14 +157,12 @@ def _earlier(messages: Sequence[wording.Message]) -> tuple[ToolCall, ...]:
 
 
 def _pending(body: wire.ChatRequest) -> tuple[Pending, ...]:
-    """The requests of what the assistant said last, with what the client has decided. Each needs a decision. Behind it there are
+    """The requests of what the assistant said last, with what the client has decided. Each needs one decision. Behind it there are
     results of the client's own calls at most."""
-    last = next((said for said in reversed(body.messages) if not isinstance(said, wording.ToolMessage)), None)
-    asked = (last.mcp_approval_requests or []) if isinstance(last, wording.AssistantMessage) else []
-    decided = {approval.approval_request_id: approval for approval in body.mcp_approvals or ()}
-    if unknown := sorted(decided.keys() - {request.id for request in asked}):
+    asked, decided = _wanted(body), _decisions(body.mcp_approvals or ())
+    if unknown := sorted(decided.keys() - asked.keys()):
         raise bad("mcp_approvals", f"mcp_approvals: the last assistant message has no request {unknown[0]!r}")
-    if missing := [request.id for request in asked if request.id not in decided]:
+    if missing := [id for id in asked if id not in decided]:
         raise bad("mcp_approvals", f"mcp_approvals: there is no decision about {missing[0]!r}, which the last assistant message asks for")
     return tuple(
         Pending(
@@ -172,11 +170,39 @@ def _pending(body: wire.ChatRequest) -> tuple[Pending, ...]:
             label=request.server_label,
             name=request.name,
             arguments=request.arguments,
-            approved=decided[request.id].approve,
-            reason=decided[request.id].reason,
+            approved=decided[request.id][1].approve,
+            field=decided[request.id][0],
+            reason=decided[request.id][1].reason,
+            place=place,
         )
-        for request in asked
+        for place, request in asked.values()
     )
+
+
+def _wanted(body: wire.ChatRequest) -> dict[str, tuple[str, tools.McpApprovalRequest]]:
+    """By id, of which there is one each, with the field that holds it: one decision must not let two calls run."""
+    given = list(enumerate(body.messages))
+    last = next(((at, said) for at, said in reversed(given) if not isinstance(said, wording.ToolMessage)), None)
+    wanted = dict[str, tuple[str, tools.McpApprovalRequest]]()
+    if last is None or not isinstance(last[1], wording.AssistantMessage):
+        return wanted
+    for at, request in enumerate(last[1].mcp_approval_requests or ()):
+        place = f"messages.{last[0]}.mcp_approval_requests.{at}"
+        if request.id in wanted:
+            raise bad(f"{place}.id", f"{place}.id: there is a request {request.id!r} already")
+        wanted[request.id] = (place, request)
+    return wanted
+
+
+def _decisions(approvals: Sequence[tools.McpApproval]) -> dict[str, tuple[str, tools.McpApproval]]:
+    """By id of the request, with the field that names it."""
+    decided = dict[str, tuple[str, tools.McpApproval]]()
+    for at, approval in enumerate(approvals):
+        id, place = approval.approval_request_id, f"mcp_approvals.{at}.approval_request_id"
+        if id in decided:
+            raise bad(place, f"{place}: {id!r} is decided twice")
+        decided[id] = (place, approval)
+    return decided
 
 
 def _tools(body: wire.ChatRequest) -> Given:

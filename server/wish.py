@@ -108,7 +108,9 @@ class Pending:
     name: str  # as its server calls it
     arguments: str
     approved: bool
+    field: str  # that names the request: "input.1.approval_request_id"
     reason: str | None = None
+    place: str | None = None  # where this request has the approval request ("input.0"); None: it is stored
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -29,6 +29,16 @@ class StoredResponse:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """A call that waits for an approval, as its owner has been told of it."""
+
+    request: str  # id of the approval request
+    label: str  # of the MCP server
+    name: str  # of the tool
+    arguments: str  # a digest of them
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Conversation:
     id: str
     owner: str
@@ -85,6 +95,14 @@ class Responses(Protocol):
 
     def lease(self, response_id: str, worker: str, seconds: float) -> bool:
         """False: it is finished or deleted, or another's; stop."""
+        ...
+
+    def ask(self, owner: str, asked: Asked) -> None:
+        """Its id is new."""
+        ...
+
+    def asked(self, owner: str, requests: Sequence[str]) -> dict[str, Asked]:
+        """Those of them (ids) that the owner has been asked about."""
         ...
 
     def decide(self, owner: str, requests: Sequence[str]) -> set[str]:

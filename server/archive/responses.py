@@ -8,9 +8,9 @@ from sqlalchemy.exc import IntegrityError
 
 from retrieval.api import NotFound
 from retrieval.store.dialect import Transactions
-from server.archive.api import Json, Status, StoredResponse
+from server.archive.api import Asked, Json, Status, StoredResponse
 from server.archive.conversations import append_if_there
-from server.archive.schema import decisions, response_events, responses
+from server.archive.schema import approval_requests, decisions, response_events, responses
 
 GRACE = 60.0  # seconds for whoever stored a response in the background, or took it over, to begin with it
 UNFINISHED: tuple[Status, ...] = ("queued", "in_progress")
@@ -107,13 +107,25 @@ class ResponseTable:
         with self._transactions.writing() as tx:
             return tx.execute(update(responses).where(*mine).values(worker=worker, lease_until=now + seconds)).rowcount == 1
 
+    def ask(self, owner: str, asked: Asked) -> None:
+        values = {"request": asked.request, "label": asked.label, "name": asked.name, "arguments": asked.arguments}
+        with self._transactions.writing() as tx:
+            tx.execute(insert(approval_requests).values(owner=owner, **values))
+
+    def asked(self, owner: str, requests: Sequence[str]) -> dict[str, Asked]:
+        table = approval_requests.c
+        query = select(table.request, table.label, table.name, table.arguments)
+        with self._transactions.reading() as tx:
+            rows = tx.execute(query.where(table.owner == owner, table.request.in_(requests))).mappings()
+            return {row["request"]: Asked(**row) for row in rows}
+
     def decide(self, owner: str, requests: Sequence[str]) -> set[str]:
         """Of two that answer at once the database lets one through."""
         if not requests:
             return set()
         try:
             with self._transactions.writing() as tx:
-                tx.execute(insert(decisions), [{"owner": owner, "request": request} for request in requests])
+                tx.execute(insert(decisions), [{"owner": owner, "request": request} for request in set(requests)])
         except IntegrityError:
             answered = select(decisions.c.request).where(decisions.c.owner == owner, decisions.c.request.in_(requests))
             with self._transactions.reading() as tx:

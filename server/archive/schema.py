@@ -29,7 +29,7 @@ from retrieval.api import KnowledgeError
 from retrieval.store.dialect import Transactions
 from retrieval.store.schema import OWNER, Id, facts
 
-SCHEMA = 2  # raise when these tables change, and say in `prepare` how to get there from the number before
+SCHEMA = 3  # raise when these tables change, and say in `prepare` how to get there from the number before
 NAME = "archive_schema"
 PREPARING = 0x73746F63  # advisory lock: one process creates the tables
 
@@ -60,6 +60,16 @@ response_events = Table(
     Column("response_key", Id, ForeignKey("responses.key", ondelete="CASCADE"), primary_key=True),
     Column("number", Integer, primary_key=True),
     Column("event", Text, nullable=False),
+)
+
+approval_requests = Table(  # what was asked; they outlive their responses, and some are of answers that nobody keeps
+    "approval_requests",
+    METADATA,
+    Column("owner", OWNER, primary_key=True),
+    Column("request", String, primary_key=True),
+    Column("label", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("arguments", String(64), nullable=False),  # hex SHA-256
 )
 
 decisions = Table(  # approvals that have been answered; they outlive their responses, or one could be answered again
@@ -117,8 +127,9 @@ completion_labels = Table(  # `metadata` once more, to be searched by
 
 
 def prepare(transactions: Transactions) -> None:
-    """Creates what is missing, once among many processes. Raises KnowledgeError: newer than this program. Schema 2 has only one
-    table more than 1 (`decisions`); one that changes a table brings its way from here with it, in this place."""
+    """Creates what is missing, once among many processes. Raises KnowledgeError: newer than this program. Schemas 2 and 3 have only
+    one table more than the one before (`decisions`, `approval_requests`); one that changes a table brings its way from here with it,
+    in this place."""
     with transactions.writing() as tx:
         if tx.dialect.name == "postgresql":
             tx.execute(select(func.pg_advisory_xact_lock(PREPARING)))

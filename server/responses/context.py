@@ -121,19 +121,3 @@ def archive_for(served: Served, field: str) -> Archive:
     except ApiError as error:
         told = f"{field}: {error.message}: start it with an embedding model (STOA_EMBEDDING_MODEL)"
         raise replace(error, param=field, message=told) from error
-
-
-async def decide(served: Served, context: Context, owner: str) -> None:
-    """What its approvals let run may run once: they are used up, whatever becomes of it. Where nothing is kept nobody can know.
-    Raises ApiError."""
-    fields = {
-        item["approval_request_id"]: f"input.{at}.approval_request_id"
-        for at, item in enumerate(context.items)
-        if item["type"] == "mcp_approval_response"
-    }
-    if served.archive is None or not fields:
-        return
-    used = await threaded(served.archive.decide, owner, list(fields))
-    for request, field in fields.items():
-        if request in used:  # no 409: clients would try again
-            raise bad(field, f"{field}: {request!r} has been answered already; ask anew, and answer the new request", "approval_used")

@@ -24,7 +24,7 @@ class History:
     read: bool = False  # what may not be trusted, anywhere: also an answer that rests on it says what it wants
     _calls: dict[str, str] = field(default_factory=dict[str, str])  # of functions, without an output: id -> name
     _cut: set[str] = field(default_factory=set[str])  # ids of calls that were never written to their end
-    _requests: dict[str, Json] = field(default_factory=dict[str, Json])  # approval requests, undecided
+    _requests: dict[str, tuple[Json, str | None]] = field(default_factory=dict[str, tuple[Json, str | None]])  # for approval, undecided
 
     def add(self, item: Json, place: str, *, new: bool) -> None:
         """`place`: the field that holds it. `new`: it comes with this request."""
@@ -45,7 +45,7 @@ class History:
             case "mcp_call":
                 self._hosted_call(item, place)
             case "mcp_approval_request":
-                self._requests[item["id"]] = item
+                self._requests[item["id"]] = (item, place if new else None)
             case "mcp_approval_response":
                 self._decision(item, place, new=new)
             case _:  # a search: the question is looked up anew
@@ -114,13 +114,14 @@ class History:
         if new and item["request_id"] != item["approval_request_id"]:
             told = f"{place}.request_id: must be the same as approval_request_id, or be left out"
             raise bad(f"{place}.request_id", told)
-        request = self._requests.pop(item["approval_request_id"], None)
-        if request is None and not new:
+        found = self._requests.pop(item["approval_request_id"], None)
+        if found is None and not new:
             return  # it has had its answer by then
-        if request is None:
+        if found is None:
             told = f"{place}.approval_request_id: there is no such request, or it has been decided"
             raise bad(f"{place}.approval_request_id", told)
         if new:
+            request, asked = found
             self.pending.append(
                 Pending(
                     request_id=request["id"],
@@ -128,7 +129,9 @@ class History:
                     name=request["name"],
                     arguments=_object(request["arguments"], place),
                     approved=item["approve"],
+                    field=f"{place}.approval_request_id",
                     reason=item.get("reason"),
+                    place=asked,
                 )
             )
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from starlette.types import Send
 
 from retrieval.api import NotFound
-from server.archive.api import StoredResponse
+from server.archive.api import Archive, StoredResponse
 from server.call import ID, Call, threaded
 from server.conversation import Json
 from server.errors import bad, from_knowledge
@@ -29,7 +29,16 @@ async def one(background: Background, call: Call, query: wire.ResponseQuery, sen
     if not found.background:
         raise bad("stream", "stream: only the events of a response in the background are kept")
     after = -1 if query.starting_after is None else query.starting_after
+    await _expect_reached(call.archive, found, after)
     await send_events(send, background.follow(call.archive, call.owner, found.id, after, include))
+
+
+async def _expect_reached(archive: Archive, found: StoredResponse, after: int) -> None:
+    """A finished response has a last event. Its end is told behind those that are kept, and has the next number."""
+    if after <= 0 or found.status in UNFINISHED or await threaded(archive.events, found.owner, found.id, after - 2):
+        return
+    last = len(await threaded(archive.events, found.owner, found.id, -1))
+    raise bad("starting_after", f"starting_after: the last event of {found.id} is number {last}; there is none behind {after}")
 
 
 async def delete(background: Background, call: Call, query: NoQuery) -> ResponseDeleted:

@@ -6,12 +6,14 @@ from contextlib import aclosing
 from dataclasses import dataclass
 
 from server.call import Call
+from server.consent import remember, settle
 from server.conversation import Json
 from server.errors import bad
+from server.events import Approval
 from server.loop import Plan, prepare
 from server.openai.responses.request import ResponseRequest
 from server.reply import Watch
-from server.responses.context import archive_for, decide, look_up
+from server.responses.context import archive_for, look_up
 from server.responses.draft import LOGPROBS, Draft, shown_event
 from server.responses.ids import new_ids
 from server.responses.record import Record
@@ -42,7 +44,10 @@ class Work:
         teller = Teller(self.record, self.plan.served.text, logprobs=LOGPROBS in self.include, summary=self.draft.summary is not None)
         async with aclosing(self.plan.run(watch)) as arriving:
             async for _, event in arriving:
-                for told in teller.hear(event):
+                heard = teller.hear(event)
+                if isinstance(event, Approval):  # before the client reads it
+                    await remember(self.plan.served, self.record.output[-1]["id"], event, self.draft.owner)
+                for told in heard:
                     yield shown_event(told, self.include)
         assert teller.ended is not None  # a plan's last event
         yield ending(self.draft.finished(self.record.output, teller.ended))
@@ -56,7 +61,7 @@ async def begin(call: Call, body: ResponseRequest) -> Work:
     ids = new_ids()
     context = await look_up(call.served, body, call.owner, ids)
     plan = await prepare(call.served, to_wish(call.served, body, context), Caller(owner=call.owner))
-    await decide(call.served, context, call.owner)
+    await settle(call.served, plan.wish.pending, call.owner)
     draft = Draft(
         ids=ids,
         owner=call.owner,

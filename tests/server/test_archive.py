@@ -17,9 +17,19 @@ from retrieval.records import Listing
 from retrieval.store import StoreOptions, open_store
 from retrieval.store.api import Store
 from retrieval.store.schema import facts
-from server.archive.api import StoredCompletion, StoredResponse
+from server.archive.api import Asked, StoredCompletion, StoredResponse
 from server.archive.database import DatabaseArchive, open_archive
-from server.archive.schema import METADATA, NAME, SCHEMA, completion_labels, conversation_items, decisions, response_events, responses
+from server.archive.schema import (
+    METADATA,
+    NAME,
+    SCHEMA,
+    approval_requests,
+    completion_labels,
+    conversation_items,
+    decisions,
+    response_events,
+    responses,
+)
 from tests.retrieval.postgres_server import PostgresServer, postgres_server
 from tests.server.archive_writer import write
 
@@ -171,10 +181,18 @@ def test_an_approval_is_answered_once(opener: Open) -> None:
     archive = opener()
     assert archive.decide("me", ["a", "b"]) == set() == archive.decide("you", ["a"]) == archive.decide("me", [])
     assert archive.decide("me", ["c", "b"]) == {"b"} and archive.decide("me", ["c"]) == set()
+    assert archive.decide("me", ["e", "e"]) == set() and archive.decide("me", ["e"]) == {"e"}
     archives = [opener() for _ in range(3)]
     with ThreadPoolExecutor(3) as pool:
         answers = list(pool.map(lambda n: archives[n % 3].decide("me", [f"d{n // 3}"]), range(30)))
     assert sum(not used for used in answers) == 10
+
+
+def test_what_was_asked_is_known_to_who_was_asked(opener: Open) -> None:
+    one, other = (Asked(request=id, label="files", name="write", arguments="ab") for id in ("a", "b"))
+    opener().ask("me", one)
+    opener().ask("you", other)
+    assert opener().asked("me", ["a", "b", "c"]) == {"a": one} and opener().asked("you", ["a"]) == opener().asked("me", []) == {}
 
 
 def test_what_a_dead_process_leaves_goes_to_one_other(opener: Open, clock: Clock) -> None:
@@ -319,14 +337,16 @@ def test_a_newer_archive_is_left_alone(opener: Open) -> None:
         opener()
 
 
-def test_an_archive_of_schema_1_is_brought_here(opener: Open) -> None:
+@pytest.mark.parametrize("schema", [1, 2])
+def test_an_older_archive_is_brought_here(opener: Open, schema: int) -> None:
     archive = opener()
     archive.put_response(response("resp_1"))
     with archive._transactions.writing() as tx:
-        decisions.drop(tx)
-        tx.execute(update(facts).where(facts.c.name == NAME).values(value="1"))
+        for table in (decisions, approval_requests)[schema - 1 :]:
+            table.drop(tx)
+        tx.execute(update(facts).where(facts.c.name == NAME).values(value=str(schema)))
     again = opener()
-    assert again.response("me", "resp_1").id == "resp_1" and again.decide("me", ["a"]) == set()
+    assert again.response("me", "resp_1").id == "resp_1" and again.decide("me", ["a"]) == set() and again.asked("me", ["a"]) == {}
     with again._transactions.reading() as tx:
         assert tx.execute(select(facts.c.value).where(facts.c.name == NAME)).scalar_one() == str(SCHEMA)
 

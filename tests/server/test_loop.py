@@ -176,7 +176,15 @@ def test_what_writes_waits_for_an_approval(caplog: pytest.LogCaptureFixture) -> 
 @pytest.mark.parametrize("approved", [True, False])
 def test_a_decision_comes_before_the_model_speaks(approved: bool) -> None:
     known, engine, host = world("Done.")
-    pending = Pending(request_id="mcpr_1", label="loud", name="write", arguments='{"word": "hello"}', approved=approved, reason="too loud")
+    pending = Pending(
+        request_id="mcpr_1",
+        label="loud",
+        name="write",
+        arguments='{"word": "hello"}',
+        approved=approved,
+        field="input.0",
+        reason="too loud",
+    )
     events = happened(known, wish(pending=(pending,)))
     assert len(host.calls) == approved and len(engine.requests) == 1
     (ran,) = of(events, Ran)

@@ -187,7 +187,7 @@ def test_old_messages_give_way_to_server_tools() -> None:
 
 def approved(*words: str) -> tuple[Pending, ...]:
     return tuple(
-        Pending(request_id=f"mcpr_{i}", label="loud", name="write", arguments=f'{{"word": "{word}"}}', approved=True)
+        Pending(request_id=f"mcpr_{i}", label="loud", name="write", arguments=f'{{"word": "{word}"}}', approved=True, field="input.0")
         for i, word in enumerate(words)
     )
 

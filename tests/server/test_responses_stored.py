@@ -155,6 +155,10 @@ def test_in_the_background() -> None:
             assert rest == told[4:]
             end = told[-1]["sequence_number"]
             assert (await http.get(f"{URL}/{done['id']}?stream=true&starting_after={end}")).text == ""
+            for beyond in (end + 1, 99999):
+                error = await http.get(f"{URL}/{done['id']}?stream=true&starting_after={beyond}")
+                told = error.json()["error"]
+                assert error.status_code == 400 and told["param"] == "starting_after" and f"number {end};" in told["message"]
 
     asyncio.run(run())
 
@@ -234,6 +238,7 @@ def test_a_stream_that_is_cancelled_comes_to_an_end(monkeypatch: pytest.MonkeyPa
             end = told[-1]["sequence_number"]
             assert events((await http.get(f"{URL}/{id}?stream=true&starting_after={end - 1}")).text) == told[-1:]
             assert (await http.get(f"{URL}/{id}?stream=true&starting_after={end}")).text == ""
+            assert (await http.get(f"{URL}/{id}?stream=true&starting_after={end + 1}")).status_code == 400
 
     asyncio.run(run())
 

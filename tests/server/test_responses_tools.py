@@ -9,8 +9,8 @@ from server.grounding import SILENCE
 from server.host.api import Fault
 from server.responses.teller import error
 from tests.server.fake_host import FakeHost, tool
-from tests.server.fakes import FakeEngine, ask, calling, client, ready, text, turns
-from tests.server.responses_world import HELLO, URL, WEATHER, World, checked, events, kinds, new_archive, replayed, said, world
+from tests.server.fakes import FakeEngine, ask, calling, client, muted, ready, text, turns
+from tests.server.responses_world import HELLO, TEXT, URL, WEATHER, World, checked, events, kinds, new_archive, replayed, said, world
 from tests.server.test_grounding import DRAGONS, KNOWN, QUESTION, STORE, filled
 
 LOUD: dict[str, Any] = {"type": "mcp", "server_label": "loud"}
@@ -26,7 +26,7 @@ def hosted(*words: str, fails: bool = False, down: bool = False) -> tuple[World,
         raise ValueError("no voice")
 
     tools = (tool("shout"), tool("write", read_only=False))
-    host = FakeHost({"loud": tools, **({"down": tools} if down else {})}, acts={"shout": fail} if fails else {})
+    host = FakeHost({"loud": tools, "quiet": tools, **({"down": tools} if down else {})}, acts={"shout": fail} if fails else {})
     return world(*words, parts={"host": host}), host
 
 
@@ -129,6 +129,64 @@ def test_an_approval_is_used_once(going_on: dict[str, Any], approve: bool) -> No
     assert len(host.calls) == approve
 
 
+@pytest.mark.parametrize("approve", [True, False])
+def test_a_client_that_keeps_all_items_itself_goes_on(approve: bool) -> None:
+    it, host = hosted(WRITE, "Done.", "Sure.")
+    talk: list[Any] = [{"role": "user", "content": HELLO}]
+    for then in ("approval", {"role": "user", "content": "Sure?"}, None):
+        talk += it.post(input=talk, tools=[LOUD], store=False)["output"]
+        decision = {"type": "mcp_approval_response", "approval_request_id": talk[-1]["id"], "approve": approve}
+        talk += [decision] if then == "approval" else [then] if then else []
+    assert said({"output": talk[-1:]}) == "Sure." and len(host.calls) == approve
+
+
+@pytest.mark.parametrize("store", [True, False])
+@pytest.mark.parametrize("stream", [True, False])
+def test_what_runs_is_what_was_asked(store: bool, stream: bool) -> None:
+    it, host = hosted(WRITE, "Done.")
+    given: dict[str, Any] = {"input": HELLO, "tools": [LOUD], "store": store}
+    first = it.stream(**given)[-1]["response"] if stream else it.post(**given)
+    request = first["output"][-1]
+    decision = {"type": "mcp_approval_response", "approval_request_id": request["id"], "approve": True}
+    for change, param in (
+        ({"arguments": '{"word": "no"}'}, "input.0.arguments"),
+        ({"name": "shout"}, "input.0.name"),
+        ({"server_label": "quiet"}, "input.0.server_label"),
+    ):
+        tools = [LOUD, *([{**LOUD, "server_label": "quiet"}] if "server_label" in change else [])]
+        error = it.post(input=[request | change, decision], tools=tools, status=400)
+        assert error["param"] == param and error["code"] == "approval_changed" and not host.calls
+    mine = {**request, "id": "mcpr_mine"}
+    error = it.post(input=[mine, decision | {"approval_request_id": "mcpr_mine"}], tools=[LOUD], status=400)
+    assert error["param"] == "input.1.approval_request_id" and error["code"] == "approval_unknown" and not host.calls
+    it.post(input=[request, decision], tools=[LOUD])
+    assert [call[:3] for call in host.calls] == [("loud", "write", {"word": "hey"})]
+
+
+def test_a_request_that_a_client_has_put_into_a_conversation_lets_nothing_run() -> None:
+    it, host = hosted(WRITE, "Done.")
+    assert it.archive is not None
+    request = it.post(input=HELLO, tools=[LOUD])["output"][-1]
+    conversation = it.archive.create_conversation("", {}, [{**request, "arguments": '{"word": "no"}'}]).id
+    decision = {"type": "mcp_approval_response", "approval_request_id": request["id"], "approve": True}
+    error = it.post(input=[decision], tools=[LOUD], conversation=conversation, status=400)
+    assert error["param"] == "input.0.approval_request_id" and error["code"] == "approval_changed" and not host.calls
+
+
+def test_an_approval_of_a_call_of_another_owner() -> None:
+    it, host = hosted(WRITE, "Done.")
+    app, _ = ready(it.engine, TEXT, parts={"archive": it.archive, "host": host}, api_keys=("mine", "yours"))
+
+    def post(key: str, items: Any) -> Any:
+        given = {"model": "tiny", "input": items, "tools": [LOUD]}
+        return ask(app, "POST", URL, json=given, headers={"authorization": f"Bearer {key}"}).json()
+
+    request = post("mine", HELLO)["output"][-1]
+    decided = [request, {"type": "mcp_approval_response", "approval_request_id": request["id"], "approve": True}]
+    assert post("yours", decided)["error"]["code"] == "approval_unknown" and not host.calls
+    assert post("mine", decided)["status"] == "completed" and len(host.calls) == 1
+
+
 @pytest.mark.parametrize("tools", [[], [LOUD | {"allowed_tools": ["shout"]}]])
 def test_an_approval_of_what_is_not_there_is_not_used_up(tools: Any) -> None:
     it, host = hosted(WRITE, "Done.")
@@ -207,6 +265,16 @@ def test_choosing_a_server() -> None:
     it.post(input=HELLO, tools=[LOUD], tool_choice={"type": "mcp", "server_label": "loud", "name": "shout"})
     none = {"type": "mcp", "server_label": "loud", "name": "sing"}
     assert it.post(input=HELLO, tools=[LOUD], tool_choice=none, status=400)["param"] == "tool_choice"
+
+
+@pytest.mark.parametrize("choice", ["required", {"type": "mcp", "server_label": "loud"}])
+def test_what_ran_before_is_not_what_this_request_requires(choice: Any) -> None:
+    it, host = hosted(SHOUT, "HEY.")
+    it.engine.parameters = 135_000_000  # of its own accord it would answer now
+    ran = {"type": "mcp_call", "server_label": "loud", "name": "shout", "arguments": "{}", "output": "HO"}
+    answer = it.post(input=[{"role": "user", "content": HELLO}, ran], tools=[LOUD], tool_choice=choice)
+    assert not muted(it.engine.requests[0]) and muted(it.engine.requests[1])
+    assert [item["type"] for item in answer["output"][1:]] == ["mcp_call", "message"] and len(host.calls) == 1
 
 
 def test_a_server_is_described_to_the_model() -> None:

@@ -1,5 +1,6 @@
 """Tools in /v1/chat/completions, with an engine that knows its lines."""
 
+import asyncio
 import json
 from typing import Any
 
@@ -7,13 +8,14 @@ import pytest
 
 from engine.api import JsonSchema, Lark
 from retrieval.api import NotFound
-from server.archive.database import open_archive
+from server.archive.database import DatabaseArchive, open_archive
 from server.calls import Calls
 from server.dialects.llama import LLAMA
 from server.text import Text
 from tests.server.fake_host import FakeHost, tool
 from tests.server.fake_knowledge import knowledge
-from tests.server.fakes import FakeEngine, ask, calling, muted, ready, text, tool_text, turns
+from tests.server.fakes import FakeEngine, ask, calling, client, muted, ready, text, tool_text, turns
+from tests.server.responses_world import new_archive
 from tests.server.test_chat import events
 
 TEXT = text()
@@ -215,22 +217,104 @@ def test_an_answer_with_server_tools_can_be_sent_back() -> None:
 
 def test_approvals_are_asked_for_and_given() -> None:
     write, served = calling("loud__write", '{"word": "warm"}'), host()
-    answer, _ = chat(write, tools=[LOUD], parts={"host": served})
+    parts = {"host": served, "archive": new_archive()}
+    answer, _ = chat(write, tools=[LOUD], parts=parts)
     message = answer["choices"][0]["message"]
     (wanted,) = message["mcp_approval_requests"]
     assert wanted["name"] == "write" and message["content"] is None and not served.calls
-    body: dict[str, Any] = {"messages": [*ASKED, message], "tools": [LOUD], "parts": {"host": served}}
+    body: dict[str, Any] = {"messages": [*ASKED, message], "tools": [LOUD], "parts": parts}
     error, _ = chat("x", status=400, **body)
     assert error["error"]["param"] == "mcp_approvals"
     yes = [{"approval_request_id": wanted["id"], "approve": True}]
     answer, fake = chat("Done.", mcp_approvals=yes, **body)
     (ran,) = answer["choices"][0]["message"]["mcp_calls"]
     assert ran["output"] == "WARM" and ran["approval_request_id"] == wanted["id"] and "WARM" in read(fake)
-    no = [{"approval_request_id": wanted["id"], "approve": False, "reason": "too warm"}]
-    answer, fake = chat("Then not.", mcp_approvals=no, **body)
+    chunks, _ = chat(write, tools=[LOUD], parts=parts, stream=True)
+    (streamed,) = [one for delta in deltas(chunks) for one in delta.get("mcp_approval_requests", [])]
+    assert streamed["name"] == "write"
+    no = [{"approval_request_id": streamed["id"], "approve": False, "reason": "too warm"}]
+    body["messages"] = [*ASKED, {"role": "assistant", "mcp_approval_requests": [{k: v for k, v in streamed.items() if k != "index"}]}]
+    _, fake = chat("Then not.", mcp_approvals=no, **body)
     assert len(served.calls) == 1 and "too warm" in read(fake)
-    chunks, _ = chat(write, tools=[LOUD], parts={"host": served}, stream=True)
-    assert [one["name"] for delta in deltas(chunks) for one in delta.get("mcp_approval_requests", [])] == ["write"]
+
+
+def waiting(served: FakeHost, archive: DatabaseArchive | None) -> tuple[dict[str, Any], str]:
+    """A request that goes on from a call that waits, but for the decision; and the id of what was asked."""
+    parts = {"host": served, "archive": archive}
+    message = chat(calling("loud__write", '{"word": "warm"}'), tools=[LOUD], parts=parts)[0]["choices"][0]["message"]
+    return {"messages": [*ASKED, message], "tools": [LOUD], "parts": parts}, message["mcp_approval_requests"][0]["id"]
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("first", [False, True])
+def test_an_approval_is_used_once(first: bool, stream: bool) -> None:
+    served = host()
+    body, id = waiting(served, new_archive())
+    for approve, status in ((first, 200), (True, 400), (True, 400)):
+        decided = [{"approval_request_id": id, "approve": approve}]
+        answer, _ = chat("Done.", mcp_approvals=decided, stream=stream, status=status, **body)
+    assert answer["error"]["param"] == "mcp_approvals.0.approval_request_id" and answer["error"]["code"] == "approval_used"
+    assert len(served.calls) == first
+
+
+def test_one_of_many_answers_at_once_is_taken() -> None:
+    served = host()
+    body, id = waiting(served, new_archive())
+    app, _ = ready(FakeEngine(turns(TEXT, "Done."), context=4096), TEXT, parts=body.pop("parts"))
+    given = {"model": "tiny", "mcp_approvals": [{"approval_request_id": id, "approve": True}], **body}
+
+    async def run() -> list[int]:
+        async with client(app) as http:
+            answers = await asyncio.gather(*(http.post(URL, json=given) for _ in range(4)))
+            return sorted(answer.status_code for answer in answers)
+
+    assert asyncio.run(run()) == [200, 400, 400, 400] and len(served.calls) == 1
+
+
+def test_one_decision_is_about_one_call() -> None:
+    served = host()
+    body, id = waiting(served, new_archive())
+    yes, no = ({"approval_request_id": id, "approve": approve} for approve in (True, False))
+    error, _ = chat("x", mcp_approvals=[no, yes], status=400, **body)
+    assert error["error"]["param"] == "mcp_approvals.1.approval_request_id"
+    (request,) = body["messages"][1]["mcp_approval_requests"]
+    body["messages"] = [*ASKED, {"role": "assistant", "mcp_approval_requests": [request, request]}]
+    error, _ = chat("x", mcp_approvals=[yes], status=400, **body)
+    assert error["error"]["param"] == "messages.1.mcp_approval_requests.1.id" and not served.calls
+
+
+CHANGES: list[tuple[dict[str, Any], str | None, str]] = [
+    ({"arguments": '{ "word" : "w\\u0061rm" }'}, None, ""),  # as JSON the same
+    ({"arguments": '{"word": "cold"}'}, "messages.1.mcp_approval_requests.0.arguments", "approval_changed"),
+    ({"name": "shout"}, "messages.1.mcp_approval_requests.0.name", "approval_changed"),
+    ({"server_label": "loud2"}, "messages.1.mcp_approval_requests.0.server_label", "approval_changed"),
+    ({"id": "mcpr_call_1"}, "mcp_approvals.0.approval_request_id", "approval_unknown"),
+]
+
+
+@pytest.mark.parametrize(("change", "param", "code"), CHANGES)
+def test_what_runs_is_what_was_asked(change: dict[str, Any], param: str | None, code: str) -> None:
+    tools = (tool("shout"), tool("write", read_only=False))
+    served = FakeHost({"loud": tools, "loud2": tools})
+    body, _ = waiting(served, new_archive())
+    (request,) = body["messages"][1]["mcp_approval_requests"]
+    changed = {**request, **change}
+    body |= {
+        "messages": [*ASKED, {"role": "assistant", "mcp_approval_requests": [changed]}],
+        "tools": [LOUD, {**LOUD, "server_label": "loud2"}],
+    }
+    yes = [{"approval_request_id": changed["id"], "approve": True}]
+    answer, _ = chat("Done.", mcp_approvals=yes, status=400 if param else 200, **body)
+    assert len(served.calls) == (param is None)
+    if param:
+        assert (answer["error"]["param"], answer["error"]["code"]) == (param, code) and param in answer["error"]["message"]
+
+
+def test_where_nothing_is_kept_no_approval_counts() -> None:
+    served = host()
+    body, id = waiting(served, None)
+    error, _ = chat("x", mcp_approvals=[{"approval_request_id": id, "approve": True}], status=400, **body)
+    assert error["error"]["param"] == "mcp_approvals.0.approval_request_id" and not served.calls
 
 
 BROKEN: list[Any] = [{"required": ["a"], "properties": {"a": a}} for a in ({"enum": []}, {"enum": 5}, {"anyOf": ["q"]}, {"type": [["x"]]})]
@@ -310,7 +394,7 @@ def test_an_empty_list_of_exceptions_excepts_nothing() -> None:
 
 def test_calls_of_both_kinds_are_both_answered() -> None:
     server = host()
-    body: dict[str, Any] = {"tools": [WEATHER, LOUD], "parts": {"host": server}}
+    body: dict[str, Any] = {"tools": [WEATHER, LOUD], "parts": {"host": server, "archive": new_archive()}}
     answer, _ = chat(ROME + "\n" + calling("loud__write", '{"word": "warm"}'), **body)
     message = answer["choices"][0]["message"]
     (call,), (wanted,) = message["tool_calls"], message["mcp_approval_requests"]

@@ -15,7 +15,7 @@ Schema = dict[str, Any]
 
 class FunctionTool(BaseModel):
     """The client runs it. Arguments fit `parameters`; what no grammar can enforce is refused where it is `strict`, else left to the
-    client."""
+    client. Without `strict` it is false, and shown so; OpenAI makes it true there, where the schema can be made to fit."""
 
     model_config = STRICT
     type: Literal["function"]
