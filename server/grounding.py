@@ -18,6 +18,7 @@ from server.call import asked, expect_knowledge, threaded
 from server.conversation import Saying, ToolResult, User
 from server.errors import ApiError, bad
 from server.knowledge import Knowledge
+from server.marks import Marks
 from server.passages import fence, fitting, prompt
 from server.rewrite import Turn, small_talk, talk
 from server.search import expect_alive
@@ -58,9 +59,15 @@ class Grounds:
         mark = fence(self.question, [hit.chunk for hit in self.hits])
         return (f"<{mark}>", f"</{mark}>")
 
-    def citing(self, *, marked: bool) -> Citing:
-        """For one answer. Not `marked`: what looks like a mark is none, the answer is in a format of its own."""
-        return Citing(Evidence(self.question, [hit.chunk for hit in self.hits], self.knowledge.embedder, marked=marked))
+    @property
+    def marks(self) -> Marks:
+        """For one answer."""
+        return Marks([hit.chunk.text for hit in self.hits])
+
+    @property
+    def citing(self) -> Citing:
+        """For one answer."""
+        return Citing(Evidence(self.question, [hit.chunk for hit in self.hits], self.knowledge.embedder))
 
 
 def standing(served: Served) -> FileSearch | None:

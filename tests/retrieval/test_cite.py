@@ -15,6 +15,7 @@ from engine.api import EngineStopped
 from retrieval.api import Chunk, Identity, Vectors
 from retrieval.cite import Citation, Citing, Evidence, cite
 from retrieval.lexical import terms
+from retrieval.marks import Reader
 
 DRAGONS = "Dragons live for 900 years. They eat gold, and sleep on what they have not eaten. The oldest, Fafnir, lived in Norway."
 TAXES = "The tax on land is paid in March. Whoever pays late owes 3.5 percent more. Churches are exempt from it."
@@ -144,9 +145,15 @@ def test_what_looks_like_a_heading_and_is_the_answer(answer: str) -> None:
 
 def test_an_answer_in_a_format_has_no_marks() -> None:
     async def unmarked() -> list[Citation]:
-        return await Citing(Evidence(QUESTION, CHUNKS, Words(), marked=False)).push('{"platforms": [2]}', last=True)
+        return await Citing(Evidence(QUESTION, CHUNKS, Words())).push(['{"platforms": [2]}'], last=True)
 
     assert asyncio.run(unmarked()) == []
+
+
+def test_brackets_of_the_documents_are_not_cited() -> None:
+    grades = chunk(1, "The probability lies in the interval [0, 1]. The grades are [10, 20, 30].")
+    assert [c.index for c in cited("It lies in [0,1], where else, whatever the weather [1].", chunks=[grades])] == [51]
+    assert cited("Look at `a[1]` there, and a[1] here.", chunks=[grades]) == []
 
 
 def test_a_sentence_may_rest_on_two_passages() -> None:
@@ -178,17 +185,17 @@ ANSWER = (
 @given(st.lists(st.integers(1, 9)))
 def test_a_stream_is_cited_like_the_whole(steps: list[int]) -> None:
     async def streamed() -> list[Citation]:
-        citing, found, at = Citing(Evidence(QUESTION, CHUNKS, Words())), list[Citation](), 0
+        citing, reader, found, at = Citing(Evidence(QUESTION, CHUNKS, Words())), Reader([]), list[Citation](), 0
         for step in steps:
-            found += await citing.push(ANSWER[at : at + step])
+            found += await citing.push(reader.push(ANSWER[at : at + step]))
             at += step
-        return found + await citing.push(ANSWER[at:], last=True)
+        return found + await citing.push(reader.push(ANSWER[at:], last=True), last=True)
 
     assert asyncio.run(streamed()) == cited(ANSWER)
 
 
 def test_streamed_citations_come_with_their_sentence() -> None:
     async def early() -> list[Citation]:
-        return await Citing(Evidence(QUESTION, CHUNKS, Words())).push("Dragons live for 900 years. They")
+        return await Citing(Evidence(QUESTION, CHUNKS, Words())).push(["Dragons live for 900 years. They"])
 
     assert files(asyncio.run(early())) == [1]

@@ -86,6 +86,15 @@ def test_a_mark_of_no_passage_is_neither_cited_nor_shown() -> None:
     assert content(chunks, 0) == message["content"]
 
 
+def test_brackets_of_the_documents_are_text() -> None:
+    known, store = filled({"dragons.txt": "dragons in Norway lay eggs with a chance in the interval [0, 1] and have grades [10, 20, 30]"})
+    said = "It lies in the interval [0, 1], the grades are [10,20,30] [7], `a[1]`."
+    answer, _ = chat(said, known=known, tools=[{"type": "file_search", "vector_store_ids": [store]}])
+    message = answer["choices"][0]["message"]
+    assert message["content"] == said.replace(" [7]", "")
+    assert {cited["index"] for cited in message["annotations"]} <= {len(message["content"])}  # by what it says, if at all
+
+
 def test_brackets_of_an_answer_with_a_form_are_no_marks() -> None:
     said = '{"rooms":[7, 8]}'
     answer, _ = chat(said, response_format={"type": "json_object"})
