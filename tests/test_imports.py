@@ -30,6 +30,7 @@ MAY: dict[str, set[str]] = {
     "server.events": {"server", "engine.api", "retrieval.api", "retrieval.cite"},
     "server.grounding": {"server", "engine.api", "retrieval.api", "retrieval.cite", "retrieval.records", "retrieval.store.api"},
     "server.rewrite": {"server", "engine.api", "retrieval.lexical"},
+    "server.courtesies": {"retrieval.lexical"},
     "server.marks": {"retrieval.marks"},
     "server.answer": {"server", "engine.api", "retrieval.marks"},
     "server.evaluate": {"server", "retrieval"},
