@@ -12,7 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.api import EngineStopped
-from retrieval.api import Chunk, Identity, Vectors
+from retrieval.api import Block, Chunk, Chunking, Document, Identity, Vectors
+from retrieval.captions import Captions
+from retrieval.chunk import chunk as chunked
 from retrieval.cite import Citation, Citing, Evidence, cite
 from retrieval.lexical import terms
 from retrieval.marks import Reader
@@ -135,6 +137,40 @@ def test_a_heading_alone_is_not_cited(heading: str) -> None:
     answer = f"{heading}Everybody has 31 days of paid leave."
     (found,) = cited(answer, "", [LEAVE])
     assert found.index == len(answer)
+
+
+SECTIONS = (
+    "Annual leave\n\nEverybody has 31 days of paid leave.\n\n2.1 Sick notes\n\nThey are handed in on the third day.\n\n"
+    "Room 12\n\n14 months\n\nStay at home\n\nThat is all\n\n- of it"
+)
+
+
+@pytest.mark.parametrize("heading", ["Annual leave\n", "**Annual leave**\n\n", "Sick notes\n\n", "2.1 Sick notes\n\n"])
+def test_headings_of_sections_that_share_a_passage_are_not_cited(heading: str) -> None:
+    said = "Everybody has 31 days of paid leave."
+    found = cited(f"{heading}{said}", "", [chunk(1, SECTIONS)])
+    assert [c.index for c in found] == [len(heading + said)] and files(cited(heading.strip(), "", [chunk(1, SECTIONS)])) == [1]
+
+
+def test_short_lines_that_say_something_are_cited() -> None:
+    said = "Everybody has 31 days of paid leave."
+    for line in (f"{said}\n\n", "Room 12\n\n", "14 months\n\n"):
+        assert len(cited(f"{line}They are handed in on the third day.", "", [chunk(1, SECTIONS)])) == 2
+
+
+def test_the_chunker_leaves_headings_where_they_are_looked_for() -> None:
+    text = "Handbook\n\nAnnual leave\n\nThere are 31 days.\n\nSick notes\n\nOn the third day."
+    parts = [
+        ("heading", "Handbook", ()),
+        ("heading", "Annual leave", ("Handbook",)),
+        ("paragraph", "There are 31 days.", ("Handbook", "Annual leave")),
+    ]
+    parts += [("heading", "Sick notes", ("Handbook",)), ("paragraph", "On the third day.", ("Handbook", "Sick notes"))]
+    blocks = tuple(Block(kind=k, start=text.index(t), end=text.index(t) + len(t), headings=h) for k, t, h in parts)
+    document = Document(text=text, blocks=blocks, media_type="text/plain", title="Handbook")
+    (piece,) = chunked(document, Words().offsets, Chunking(), 256)
+    assert piece.headings == ("Handbook",)
+    assert all(Captions([chunk(1, piece.text)]).holds(line, followed=True) for line in ("Annual leave", "**Sick notes**"))
 
 
 @pytest.mark.parametrize("answer", ["Paid leave", "31 days of paid leave", "# Paid leave [1]\n\nSo it is.", "It is this: paid leave"])
