@@ -114,3 +114,12 @@ def test_another_question_is_no_follow_up(world: World, question: str) -> None:
     said = {"role": "assistant", "content": "Astrid Vaalund. [1]"}
     message = world.ask("", messages=[before, said, {"role": "user", "content": question}]).choices[0].message
     assert message.content == SILENCE and message.annotations == []
+
+
+@pytest.mark.parametrize("question", ["Does anyone live there?", "In which year?", "Why?"])
+def test_a_follow_up_finds_what_the_question_before_it_found(world: World, question: str) -> None:
+    before = {"role": "user", "content": "Who built the lighthouse of Grimholm?"}
+    said = {"role": "assistant", "content": "Astrid Vaalund. [1]"}
+    messages = [before, said, {"role": "user", "content": question}]
+    answer = world.ask("", messages=messages, extra_body={"include": ["file_search_call.results"]})
+    assert answer.file_search_call["results"][0]["filename"] == "lighthouse.txt"
