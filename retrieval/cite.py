@@ -17,9 +17,9 @@ from engine.api import EngineError
 from retrieval.api import Chunk, Embedder, Vectors
 from retrieval.captions import Captions
 from retrieval.lexical import terms
+from retrieval.marks import Mark, Part, Reader, spelled
 from retrieval.sentences import sentences
 
-MARK = re.compile(r"\[(\d{1,3}(?:\s*[,;]\s*\d{1,3})*)\]")
 OPEN_MARK = re.compile(r"\s*\[[\d,;\s]*")  # what may yet become a mark of the sentence before it
 NAME = re.compile(r"(?<=[\w,;:)] )[A-ZÀ-ÞА-Я][\w'’-]+|\w*\d[\w.,:/-]*\w|\d")  # a capital within a sentence, anything with a digit
 WORDS, MEANING = 0.6, 0.4  # shares of the two in the score
@@ -47,6 +47,22 @@ class Citation:
 
 
 @dataclass(frozen=True, slots=True)
+class Sentence:
+    """Of an answer, with the marks in it and where each begins."""
+
+    text: str
+    at: int  # where in the answer it begins
+    marks: tuple[tuple[int, Mark], ...]
+
+    @property
+    def bare(self) -> str:
+        text = self.text
+        for at, mark in reversed(self.marks):
+            text = text[:at] + text[at + len(mark.text) :]
+        return text
+
+
+@dataclass(frozen=True, slots=True)
 class Quote:
     """A sentence of a passage."""
 
@@ -67,11 +83,10 @@ class Claim:
 
 class Evidence:
     """The passages that an answer was written from, in the order of their numbers. Their vectors are made once, when they are
-    first needed; without vectors (the embedder is too busy or has stopped) words alone decide. Not `marked`: the answer has a
-    form of its own, and what looks like a mark in it is none."""
+    first needed; without vectors (the embedder is too busy or has stopped) words alone decide."""
 
-    def __init__(self, question: str, chunks: Sequence[Chunk], embedder: Embedder, *, marked: bool = True) -> None:
-        self.chunks, self._question, self._embedder, self._marked = tuple(chunks), question, embedder, marked
+    def __init__(self, question: str, chunks: Sequence[Chunk], embedder: Embedder) -> None:
+        self.chunks, self._question, self._embedder = tuple(chunks), question, embedder
         self._captions = Captions(chunks)
         self._asked = frozenset(terms(question))
         self._quotes = [q for i, chunk in enumerate(chunks) for q in _quotes(i, chunk.text)]
@@ -79,20 +94,20 @@ class Evidence:
         self._words = [frozenset(terms("\n".join((*chunk.headings, chunk.text)))) for chunk in chunks]
         self._rows: Vectors | None = None
 
-    async def cite(self, sentence: str, at: int) -> list[Citation]:
-        """`at`: where in the answer the sentence begins."""
-        known = [(index, passage) for index, passage in _marks(sentence) if passage in self._quoted] if self._marked else []
-        claim = self._claim(MARK.sub("", sentence) if self._marked else sentence)
+    async def cite(self, sentence: Sentence) -> list[Citation]:
+        known = [(at, number - 1) for at, mark in sentence.marks for number in mark.numbers if number - 1 in self._quoted]
+        claim = self._claim(sentence.bare)
         if not self._quotes or not (claim.words or known):
             return []
         support = await self._support(claim)
         if known:
-            return [self._citation(at + index, self._checked(support, passage), support) for index, passage in known]
-        return [self._citation(at + len(sentence), quote, support) for quote in self._resting(claim, support)]
+            return [self._citation(sentence.at + at, self._checked(support, passage), support) for at, passage in known]
+        end = sentence.at + len(sentence.text)
+        return [self._citation(end, quote, support) for quote in self._resting(claim, support)]
 
-    def titles(self, line: str, *, followed: bool) -> bool:
+    def titles(self, line: Sentence, *, followed: bool) -> bool:
         """Whether it is a heading, and the model has not marked it."""
-        return self._captions.holds(line, followed=followed) and not (self._marked and MARK.search(line))
+        return not line.marks and self._captions.holds(line.text, followed=followed)
 
     def _claim(self, sentence: str) -> Claim:
         words = frozenset(terms(sentence))
@@ -169,25 +184,34 @@ class Citing:
     def __init__(self, evidence: Evidence) -> None:
         self._evidence = evidence
         self._text, self._at = "", 0  # what is not yet cited, and where in the answer it begins
+        self._marks: list[tuple[int, Mark]] = []  # in it
 
-    async def push(self, text: str, *, last: bool = False) -> list[Citation]:
-        self._text += text
+    async def push(self, parts: Sequence[Part], *, last: bool = False) -> list[Citation]:
+        for part in parts:
+            self._marks += [(len(self._text), part)] if isinstance(part, Mark) else []
+            self._text += spelled([part])
         spans = sentences(self._text)
         ready = spans if last else _settled(self._text, spans)
         found: list[Citation] = []
         for start, end in ready:
-            sentence = self._text[start:end]
+            sentence = self._sentence(start, end)
             if not self._evidence.titles(sentence, followed=_followed(self._text, end)):
-                found += await self._evidence.cite(sentence, self._at + start)
+                found += await self._evidence.cite(sentence)
         if ready:
             end = ready[-1][1]
             self._text, self._at = self._text[end:], self._at + end
+            self._marks = [(at - end, mark) for at, mark in self._marks if at >= end]
         return found
+
+    def _sentence(self, start: int, end: int) -> Sentence:
+        marks = tuple((at - start, mark) for at, mark in self._marks if start <= at < end)
+        return Sentence(self._text[start:end], self._at + start, marks)
 
 
 async def cite(answer: str, question: str, chunks: Sequence[Chunk], embedder: Embedder) -> list[Citation]:
     """In the order of the answer. `chunks`: what it was written from, as its marks count them."""
-    return await Citing(Evidence(question, chunks, embedder)).push(answer, last=True)
+    parts = Reader([chunk.text for chunk in chunks]).push(answer, last=True)
+    return await Citing(Evidence(question, chunks, embedder)).push(parts, last=True)
 
 
 def _settled(text: str, spans: list[tuple[int, int]]) -> list[tuple[int, int]]:
@@ -200,11 +224,6 @@ def _followed(text: str, end: int) -> bool:
     """Whether another line comes behind."""
     rest = text[end:].lstrip(" \t")
     return rest.startswith("\n") and bool(rest.strip())
-
-
-def _marks(sentence: str) -> list[tuple[int, int]]:
-    """Where each mark begins, and the passage, from 0, that it names."""
-    return [(found.start(), int(number) - 1) for found in MARK.finditer(sentence) for number in re.split(r"\D+", found[1])]
 
 
 def _quotes(passage: int, text: str) -> list[Quote]:

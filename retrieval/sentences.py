@@ -4,7 +4,7 @@ ends none, nor one after a short word that a small letter follows; marks like [1
 import re
 from collections.abc import Iterator
 
-MARKS = re.compile(r"(?:\s*\[[\d,;\s]{1,30}\])+[.!?…]?")  # [1], [1][2], [1, 2]: they belong to the sentence before them
+MARKS = re.compile(r"(?:\s*\[[\d,;\s]{1,200}\])+[.!?…]?")  # [1], [1][2], [1, 2]: they belong to the sentence before them
 _END = re.compile(
     r"""[.!?…]+["'”’»)\]]*(?=\s|\[\d)  # Western marks need a space behind them: "3.14" and "e.g." inside a word go on
     | [。！？｡]+["”’」』）]*  # those of Chinese and Japanese do not

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from engine.api import Usage
+from retrieval.marks import Part, spelled
 from server.calling import Go, Ledger, Refused, Runner, Verdict, Wait, arguments_of, clipped, judged
 from server.calls import Calls
 from server.conversation import Assistant, Saying, ToolCall, ToolResult
@@ -15,7 +16,6 @@ from server.errors import ApiError
 from server.events import Cited, Ended, Event
 from server.grounding import SILENCE, Grounds, Reciter
 from server.host import audit
-from server.marks import Marks
 from server.reply import Piece, Watch, pieces
 from server.served import Served
 from server.toolbox import Hosted, Toolbox, visible
@@ -147,19 +147,21 @@ class Answer:
         silent = grounds is not None and not grounds.hits and not formed
         engine = Reciter(text, SILENCE) if silent else scene.served.engine
         request = now.request(scene.served, scene.wish, self._index)
-        citing = grounds.citing(marked=not formed) if grounds else None
-        marks = Marks(len(grounds.hits)) if grounds and not formed else None
+        citing = grounds.citing if grounds else None
+        marks = grounds.marks if grounds and not formed else None  # what looks like a mark in an answer with a form is none
         reader = now.reader(text, request, scene.wish, calls, grounds)
         async with aclosing(pieces(engine, request, reader, self._watch)) as arriving:
             async for piece in arriving:
+                said: list[Part] = [piece.answer]
                 if marks is not None:
-                    piece.answer = marks.push(piece.answer, last=piece.end is not None or bool(piece.calls))
+                    said = marks.push(piece.answer, last=piece.end is not None or bool(piece.calls))
+                    piece.answer = spelled(said)
                 if calls is not None:
                     spoken.text += piece.answer
                     spoken.thought += piece.thought
                 if not piece.empty:
                     yield piece
-                if citing and (cited := await citing.push(piece.answer, last=piece.end is not None)):
+                if citing and (cited := await citing.push(said, last=piece.end is not None)):
                     yield Cited(citations=cited)
                 if piece.end:
                     spoken.end = piece.end

@@ -16,10 +16,13 @@ from retrieval.records import VectorStore
 from retrieval.store.api import Store
 from server.call import asked, expect_knowledge, threaded
 from server.conversation import Saying, ToolResult, User
+from server.courtesies import courtesy
 from server.errors import ApiError, bad
+from server.follow_up import follows
 from server.knowledge import Knowledge
+from server.marks import Marks
 from server.passages import fence, fitting, prompt
-from server.rewrite import Turn, small_talk, talk
+from server.rewrite import Turn, question_before, talk
 from server.search import expect_alive
 from server.served import Served
 from server.text import Text
@@ -58,15 +61,21 @@ class Grounds:
         mark = fence(self.question, [hit.chunk for hit in self.hits])
         return (f"<{mark}>", f"</{mark}>")
 
-    def citing(self, *, marked: bool) -> Citing:
-        """For one answer. Not `marked`: what looks like a mark is none, the answer is in a format of its own."""
-        return Citing(Evidence(self.question, [hit.chunk for hit in self.hits], self.knowledge.embedder, marked=marked))
+    @property
+    def marks(self) -> Marks:
+        """For one answer."""
+        return Marks([hit.chunk.text for hit in self.hits])
+
+    @property
+    def citing(self) -> Citing:
+        """For one answer."""
+        return Citing(Evidence(self.question, [hit.chunk for hit in self.hits], self.knowledge.embedder))
 
 
 def standing(served: Served) -> FileSearch | None:
     """The search in the server's default store, where there is one: for requests without a search of their own. It is the server's
     affair: what a client says of its tools does not concern it, and what it asks nobody to look up is not refused. Where nothing is
-    found a question is answered with SILENCE, as with a search of the client's, and small talk by the model."""
+    found a question is answered with SILENCE, as with a search of the client's, and a courtesy by the model."""
     return FileSearch(stores=()) if served.knowledge and served.knowledge.default_store else None
 
 
@@ -90,17 +99,23 @@ async def lookup(served: Served, wish: Wish, owner: str) -> Lookup | None:
         weights=wanted.weights,
         rerank=wanted.rerank,
     )
-    chat = not wanted.named and small_talk(turns[-1].text)
+    chat = not wanted.named and courtesy(turns[-1].text)
     return Lookup(turns, search, knowledge, judged=wanted.threshold is not None, chat=chat)
 
 
 async def ground(found: Lookup, queries: tuple[str, ...], field: str) -> Grounds:
-    """`field` holds the question. Raises ApiError."""
+    """`field` holds the question. Where that does not go on from the one before it, only its own hits count. Raises ApiError."""
+    hits, before = await _hits(found, queries, field), question_before(found.talk)
+    if hits and before and len(queries) > 1 and not await asked(follows(found.knowledge, (before, queries[0]), hits[0]), field):
+        hits = await _hits(found, queries[:1], field)
+    return Grounds(found.question, tuple(hits), found.knowledge)
+
+
+async def _hits(found: Lookup, queries: tuple[str, ...], field: str) -> list[Hit]:
     knowledge = found.knowledge
     hits = await asked(knowledge.retriever.search(replace(found.search, queries=queries)), field)
     reranked = found.search.rerank and knowledge.reranker is not None
-    kept = hits if found.judged else _relevant(knowledge, hits, reranked=reranked)
-    return Grounds(found.question, tuple(kept), knowledge)
+    return hits if found.judged else _relevant(knowledge, hits, reranked=reranked)
 
 
 def fitted(grounds: Grounds, text: Text, context: int, spoken: int, limit: int | None, field: str) -> Grounds:

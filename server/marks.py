@@ -1,55 +1,62 @@
 """Marks of passages in an answer that is being written: one that names no passage, [7] of four, is taken out, for no reader could
-follow it."""
+follow it. What is a mark is told by retrieval/marks.py."""
 
 import re
+from collections.abc import Sequence
+
+from retrieval.marks import Mark, Part, Reader
 
 SPACE = " \t"
-MARK = re.compile(r"([ \t]*)\[(\d{1,3}(?:\s*[,;]\s*\d{1,3})*)\](?!\()")  # not the text of a link
-BEGUN = re.compile(r"[ \t]*(?:\[[\d,;\s]{0,40}\]?)?\Z")  # what may become one
-HALF = re.compile(r"[ \t]*\[[\d,;\s]{0,40}\Z")
 
 
 class Marks:
-    """`passages`: how many there are. Brackets in code are no marks."""
+    """`passages`: their texts. An answer of nothing but such marks stays as it is: it is never empty."""
 
-    def __init__(self, passages: int) -> None:
-        self._passages = passages
-        self._held = ""
-        self._ticks = 0  # "`" so far: after an odd number of them there is code
-        self._bare = True  # nothing stands in this line yet
-        self._gap = False  # a mark has been taken out at its beginning
+    def __init__(self, passages: Sequence[str]) -> None:
+        self._reader, self._passages = Reader(passages), len(passages)
+        self._space: str = ""  # held back: it goes with the mark behind it
+        self._lead: str = ""  # what stood before a mark that has been taken out
+        self._bare: bool = True  # nothing stands in this line yet
+        self._gap: bool = False  # a mark has been taken out at its beginning
+        self._out: str | None = ""  # all that has been taken out; None once something is shown
 
-    def push(self, text: str, *, last: bool = False) -> str:
-        """What can be shown. What may yet become a mark is held back, until the `last`."""
-        text = self._held + text
-        begun = None if last else BEGUN.search(text)
-        text, self._held = (text, "") if begun is None else (text[: begun.start()], begun[0])
-        shown, at = "", 0
-        for mark in MARK.finditer(text):
-            shown += self._said(text[at : mark.start()])
-            shown += self._marked(mark)
-            at = mark.end()
-        return shown + self._said(self._ended(text[at:]) if last else text[at:])
+    def push(self, text: str, *, last: bool = False) -> list[Part]:
+        """What can be shown, with the marks in it. What may yet become a mark is held back, until the `last`."""
+        shown: list[Part] = []
+        for part in self._reader.push(text, last=last):
+            shown += self._text(part) if isinstance(part, str) else self._mark(part)
+        if last:
+            shown += self._end()
+        return shown
 
-    def _marked(self, mark: re.Match[str]) -> str:
-        numbers = re.split(r"\D+", mark[2])
-        good = [number for number in numbers if 1 <= int(number) <= self._passages]
-        if good == numbers or self._ticks % 2:
-            return self._said(mark[0])
-        if good:
-            return self._said(f"{mark[1]}[{', '.join(good)}]")
-        if self._bare:
-            self._gap = True
-        return ""
+    def _text(self, text: str) -> list[Part]:
+        lead = self._lead if re.match(r"\w", text) else ""
+        self._lead = ""
+        text = self._space + text
+        said = text.rstrip(SPACE)
+        self._space = text[len(said) :]
+        if not said:
+            return []
+        said = said.lstrip(SPACE) if self._gap else lead + said
+        self._bare, self._gap = said.endswith("\n"), False
+        self._out = None if said.strip() else self._out
+        return [said]
 
-    def _ended(self, text: str) -> str:
-        """Without a mark that has not been brought to its end."""
-        code = (self._ticks + text.count("`")) % 2
-        return text if code else HALF.sub("", text)
+    def _mark(self, mark: Mark) -> list[Part]:
+        good = tuple(number for number in mark.numbers if 1 <= number <= self._passages)
+        space = self._space
+        self._space = ""
+        if not good:
+            self._lead = "" if self._bare else space or self._lead
+            self._gap = self._gap or self._bare
+            self._out = None if self._out is None else self._out + space + mark.text
+            return []
+        space = "" if self._gap else space or self._lead
+        self._bare, self._gap, self._lead, self._out = False, False, "", None
+        kept = mark if good == mark.numbers else Mark(f"[{', '.join(map(str, good))}]", good)
+        return [space, kept] if space else [kept]
 
-    def _said(self, text: str) -> str:
-        text = text.lstrip(SPACE) if self._gap else text
-        if text:
-            self._ticks += text.count("`")
-            self._bare, self._gap = text.endswith("\n"), False
-        return text
+    def _end(self) -> list[Part]:
+        space = "" if self._gap else self._space
+        self._space = self._lead = ""
+        return [part for part in (self._out or "", space) if part]

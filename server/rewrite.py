@@ -1,8 +1,7 @@
-"""Whether a message asks for anything; and a follow-up ("And when was he born?") as a question that can be searched for on its own.
+"""A follow-up ("And when was he born?") as a question that can be searched for on its own.
 The chat model writes it; what it writes is only used if it adds no word of its own, and always beside the question as it was asked."""
 
 import asyncio
-import re
 from collections.abc import Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -12,6 +11,8 @@ from engine.api import EngineError, Request, Sampling
 from retrieval.lexical import terms
 from server.controls import NoMark
 from server.conversation import Assistant, Saying, User
+from server.courtesies import courtesy
+from server.follow_up import together
 from server.served import Served
 from server.template import TemplateRefused
 from server.text import NoTemplate, Prompt
@@ -20,8 +21,6 @@ LONGEST = 2000  # characters of a query
 TURNS, TURN = 4, 600  # how much of the conversation the model gets to see: messages, characters of each
 WRITTEN = 64  # tokens
 PATIENCE = 8.0  # seconds that a busy engine is waited for
-CHAT = 4  # words
-ASKING = re.compile("[?\u037e\u055e\u061f\u1367\u203d\u2047-\u2049\uff1f]")  # question marks of all scripts
 ASKED = (
     "Here is a conversation:\n\n{talk}\n\nWrite the user's last question again so that it can be understood on its own: put the "
     "names in the place of words like he, it, they, this. Write the question and nothing else.\n\nLast question: {question}"
@@ -41,10 +40,12 @@ def talk(sayings: Sequence[Saying]) -> list[Turn]:
     return turns[: last + 1]
 
 
-def small_talk(message: str) -> bool:
-    """Whether it asks for nothing that documents could hold ("hi", "thanks a lot", "Write me a haiku"), as far as can be told in any
-    language: it has few words, and no question mark. Where a script does not part words, each pair of characters counts."""
-    return not ASKING.search(message) and max(len(message.split()), len(terms(message))) <= CHAT
+def question_before(talk: Sequence[Turn]) -> str | None:
+    """What was asked last before the last turn, courtesies aside. None: that turn stands on its own, or is a courtesy itself."""
+    if courtesy(talk[-1].text):
+        return None
+    asked = (turn.text for turn in reversed(talk[:-1]) if turn.role == "user" and turn.text.strip() and not courtesy(turn.text))
+    return next(map(_clipped, asked), None)
 
 
 async def queries(served: Served, talk: Sequence[Turn]) -> tuple[str, ...]:
@@ -52,12 +53,12 @@ async def queries(served: Served, talk: Sequence[Turn]) -> tuple[str, ...]:
     rewritten or, where that fails, together with the one before it."""
     question = _clipped(talk[-1].text)
     before = [turn for turn in talk[:-1] if turn.text.strip()]
-    asked = [turn.text for turn in before if turn.role == "user"]
-    if not asked or not question:
+    asked = question_before(talk)
+    if asked is None or not question:
         return (question,)
     written = await _written(served, before, question)
     if written is None or not _faithful(written, question, before):
-        written = _clipped(f"{_clipped(asked[-1])}\n{question}")
+        written = _clipped(together(asked, question))
     return (question, written)
 
 

@@ -12,9 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.api import EngineStopped
-from retrieval.api import Chunk, Identity, Vectors
+from retrieval.api import Block, Chunk, Chunking, Document, Identity, Vectors
+from retrieval.captions import Captions
+from retrieval.chunk import chunk as chunked
 from retrieval.cite import Citation, Citing, Evidence, cite
 from retrieval.lexical import terms
+from retrieval.marks import Reader
 
 DRAGONS = "Dragons live for 900 years. They eat gold, and sleep on what they have not eaten. The oldest, Fafnir, lived in Norway."
 TAXES = "The tax on land is paid in March. Whoever pays late owes 3.5 percent more. Churches are exempt from it."
@@ -136,6 +139,40 @@ def test_a_heading_alone_is_not_cited(heading: str) -> None:
     assert found.index == len(answer)
 
 
+SECTIONS = (
+    "Annual leave\n\nEverybody has 31 days of paid leave.\n\n2.1 Sick notes\n\nThey are handed in on the third day.\n\n"
+    "Room 12\n\n14 months\n\nStay at home\n\nThat is all\n\n- of it"
+)
+
+
+@pytest.mark.parametrize("heading", ["Annual leave\n", "**Annual leave**\n\n", "Sick notes\n\n", "2.1 Sick notes\n\n"])
+def test_headings_of_sections_that_share_a_passage_are_not_cited(heading: str) -> None:
+    said = "Everybody has 31 days of paid leave."
+    found = cited(f"{heading}{said}", "", [chunk(1, SECTIONS)])
+    assert [c.index for c in found] == [len(heading + said)] and files(cited(heading.strip(), "", [chunk(1, SECTIONS)])) == [1]
+
+
+def test_short_lines_that_say_something_are_cited() -> None:
+    said = "Everybody has 31 days of paid leave."
+    for line in (f"{said}\n\n", "Room 12\n\n", "14 months\n\n"):
+        assert len(cited(f"{line}They are handed in on the third day.", "", [chunk(1, SECTIONS)])) == 2
+
+
+def test_the_chunker_leaves_headings_where_they_are_looked_for() -> None:
+    text = "Handbook\n\nAnnual leave\n\nThere are 31 days.\n\nSick notes\n\nOn the third day."
+    parts = [
+        ("heading", "Handbook", ()),
+        ("heading", "Annual leave", ("Handbook",)),
+        ("paragraph", "There are 31 days.", ("Handbook", "Annual leave")),
+    ]
+    parts += [("heading", "Sick notes", ("Handbook",)), ("paragraph", "On the third day.", ("Handbook", "Sick notes"))]
+    blocks = tuple(Block(kind=k, start=text.index(t), end=text.index(t) + len(t), headings=h) for k, t, h in parts)
+    document = Document(text=text, blocks=blocks, media_type="text/plain", title="Handbook")
+    (piece,) = chunked(document, Words().offsets, Chunking(), 256)
+    assert piece.headings == ("Handbook",)
+    assert all(Captions([chunk(1, piece.text)]).holds(line, followed=True) for line in ("Annual leave", "**Sick notes**"))
+
+
 @pytest.mark.parametrize("answer", ["Paid leave", "31 days of paid leave", "# Paid leave [1]\n\nSo it is.", "It is this: paid leave"])
 def test_what_looks_like_a_heading_and_is_the_answer(answer: str) -> None:
     (found,) = cited(answer, "", [LEAVE])
@@ -144,9 +181,15 @@ def test_what_looks_like_a_heading_and_is_the_answer(answer: str) -> None:
 
 def test_an_answer_in_a_format_has_no_marks() -> None:
     async def unmarked() -> list[Citation]:
-        return await Citing(Evidence(QUESTION, CHUNKS, Words(), marked=False)).push('{"platforms": [2]}', last=True)
+        return await Citing(Evidence(QUESTION, CHUNKS, Words())).push(['{"platforms": [2]}'], last=True)
 
     assert asyncio.run(unmarked()) == []
+
+
+def test_brackets_of_the_documents_are_not_cited() -> None:
+    grades = chunk(1, "The probability lies in the interval [0, 1]. The grades are [10, 20, 30].")
+    assert [c.index for c in cited("It lies in [0,1], where else, whatever the weather [1].", chunks=[grades])] == [51]
+    assert cited("Look at `a[1]` there, and a[1] here.", chunks=[grades]) == []
 
 
 def test_a_sentence_may_rest_on_two_passages() -> None:
@@ -178,17 +221,17 @@ ANSWER = (
 @given(st.lists(st.integers(1, 9)))
 def test_a_stream_is_cited_like_the_whole(steps: list[int]) -> None:
     async def streamed() -> list[Citation]:
-        citing, found, at = Citing(Evidence(QUESTION, CHUNKS, Words())), list[Citation](), 0
+        citing, reader, found, at = Citing(Evidence(QUESTION, CHUNKS, Words())), Reader([]), list[Citation](), 0
         for step in steps:
-            found += await citing.push(ANSWER[at : at + step])
+            found += await citing.push(reader.push(ANSWER[at : at + step]))
             at += step
-        return found + await citing.push(ANSWER[at:], last=True)
+        return found + await citing.push(reader.push(ANSWER[at:], last=True), last=True)
 
     assert asyncio.run(streamed()) == cited(ANSWER)
 
 
 def test_streamed_citations_come_with_their_sentence() -> None:
     async def early() -> list[Citation]:
-        return await Citing(Evidence(QUESTION, CHUNKS, Words())).push("Dragons live for 900 years. They")
+        return await Citing(Evidence(QUESTION, CHUNKS, Words())).push(["Dragons live for 900 years. They"])
 
     assert files(asyncio.run(early())) == [1]

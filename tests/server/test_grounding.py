@@ -86,6 +86,15 @@ def test_a_mark_of_no_passage_is_neither_cited_nor_shown() -> None:
     assert content(chunks, 0) == message["content"]
 
 
+def test_brackets_of_the_documents_are_text() -> None:
+    known, store = filled({"dragons.txt": "dragons in Norway lay eggs with a chance in the interval [0, 1] and have grades [10, 20, 30]"})
+    said = "It lies in the interval [0, 1], the grades are [10,20,30] [7], `a[1]`."
+    answer, _ = chat(said, known=known, tools=[{"type": "file_search", "vector_store_ids": [store]}])
+    message = answer["choices"][0]["message"]
+    assert message["content"] == said.replace(" [7]", "")
+    assert {cited["index"] for cited in message["annotations"]} <= {len(message["content"])}  # by what it says, if at all
+
+
 def test_brackets_of_an_answer_with_a_form_are_no_marks() -> None:
     said = '{"rooms":[7, 8]}'
     answer, _ = chat(said, response_format={"type": "json_object"})
@@ -229,13 +238,13 @@ def test_a_default_store_grounds_plain_clients() -> None:
     assert "stoa ingest" in answer["error"]["message"]
 
 
-SMALL_TALK = ["hi", "Hello there!", "thanks a lot", "Write me a haiku", "ありがとう", "谢谢"]
-ASKED = ["why?", "quantum chromodynamics？", "tell me about quantum chromodynamics please", "量子色力学是什么东西"]
+COURTESIES = ["hi", "Hi there, how are you?", "谢谢你的帮助"]
+ASKED = ["why?", "CEO salary", "capital of France", "quantum chromodynamics？", "hi, tell me about quarks", "量子色力学是什么东西"]
 
 
 @pytest.mark.parametrize("tools", [None, [WEATHER]])
-@pytest.mark.parametrize("message", SMALL_TALK)
-def test_small_talk_with_a_server_that_has_a_default_store(message: str, tools: Any) -> None:
+@pytest.mark.parametrize("message", COURTESIES)
+def test_courtesies_with_a_server_that_has_a_default_store(message: str, tools: Any) -> None:
     known, _ = filled({"dragons.txt": DRAGONS}, default_store="docs")
     answer, (read,) = chat("Certainly.", known=known, tools=tools, asked=message)
     assert answer["choices"][0]["message"]["content"] == "Certainly." and answer["file_search_call"]["queries"] == [message]
@@ -252,9 +261,35 @@ def test_questions_that_a_default_store_does_not_answer(message: str, tools: Any
     assert answer["choices"][0]["message"]["content"] == SILENCE and read == []
 
 
-def test_small_talk_that_the_documents_know_of() -> None:
+def test_short_messages_that_the_documents_know_of() -> None:
     known, _ = filled({"dragons.txt": DRAGONS}, default_store="docs")
     assert DRAGONS in chat(known=known, tools=None, asked="dragons of Norway")[1][0]
+
+
+def asked_after(message: str, *before: str) -> tuple[Any, list[str]]:
+    known, _ = filled({"dragons.txt": DRAGONS}, default_store="docs")
+    said = [{"role": role, "content": text} for text in before for role, text in (("user", text), ("assistant", "It is so. [1]"))]
+    return chat("Nothing new.", known=known, tools=None, messages=[*said, {"role": "user", "content": message}])
+
+
+@pytest.mark.parametrize("message", ["Please compute hadron masses with supercomputers", "Who won the 2010 World Cup?"])
+def test_what_the_documents_do_not_hold_is_said_in_every_turn(message: str) -> None:
+    answer, read = asked_after(message, QUESTION)
+    assert answer["choices"][0]["message"]["content"] == SILENCE and answer["choices"][0]["message"]["annotations"] == []
+    assert all(DRAGONS not in prompt for prompt in read)  # the one that rewrites
+
+
+def test_a_follow_up_is_answered_from_what_was_asked_before() -> None:
+    for before in ([QUESTION], [QUESTION, "Thanks!"]):
+        answer, read = asked_after("Why?", *before)
+        assert DRAGONS in read[-1] and answer["file_search_call"]["queries"] == ["Why?", f"{QUESTION}\nWhy?"]
+
+
+@pytest.mark.parametrize("message", COURTESIES)
+def test_courtesies_are_no_follow_ups(message: str) -> None:
+    answer, (read,) = asked_after(message, QUESTION)
+    assert answer["file_search_call"]["queries"] == [message] and DRAGONS not in read
+    assert answer["choices"][0]["message"]["content"] == "Nothing new."
 
 
 def test_an_answer_can_be_sent_back() -> None:

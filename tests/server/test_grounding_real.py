@@ -106,3 +106,20 @@ def test_a_follow_up_is_understood(world: World) -> None:
     queries, results = answer.file_search_call["queries"], answer.file_search_call["results"]
     assert len(queries) == 2 and queries[0] == "And how tall is it?" and "Grimholm" in queries[1]
     assert results[0]["filename"] == "lighthouse.txt" and results[0]["score"] >= results[-1]["score"]
+
+
+@pytest.mark.parametrize("question", ["Who won the 2010 World Cup?", "What is photosynthesis?"])
+def test_another_question_is_no_follow_up(world: World, question: str) -> None:
+    before = {"role": "user", "content": "Who built the lighthouse of Grimholm?"}
+    said = {"role": "assistant", "content": "Astrid Vaalund. [1]"}
+    message = world.ask("", messages=[before, said, {"role": "user", "content": question}]).choices[0].message
+    assert message.content == SILENCE and message.annotations == []
+
+
+@pytest.mark.parametrize("question", ["Does anyone live there?", "In which year?", "Why?"])
+def test_a_follow_up_finds_what_the_question_before_it_found(world: World, question: str) -> None:
+    before = {"role": "user", "content": "Who built the lighthouse of Grimholm?"}
+    said = {"role": "assistant", "content": "Astrid Vaalund. [1]"}
+    messages = [before, said, {"role": "user", "content": question}]
+    answer = world.ask("", messages=messages, extra_body={"include": ["file_search_call.results"]})
+    assert answer.file_search_call["results"][0]["filename"] == "lighthouse.txt"
