@@ -1,8 +1,9 @@
 """Marks of passages in an answer, [1] for the first, read while it is being written. What is a mark is decided here, once: what
 is taken out of an answer and what is cited rest on the same reading.
 
-A numeric bracket is text and no mark where it stands in code, in another bracket or directly behind a word ("a[7]", "[x][7]"),
-where it is the text of a link, and where a passage has the same bracket itself: the interval [0, 1], a list [10, 20]."""
+A numeric bracket is text and no mark where it stands in code or behind or in another bracket ("[x][7]"), where it is the text of a
+link, and where a passage has the same bracket itself: the interval [0, 1], a list [10, 20]. Directly behind a word it is a mark if it
+names passages ("31 days[1]"), else text ("a[7]")."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -40,6 +41,7 @@ class Reader:
     """Of an answer out of these passages. However it is cut, its parts are the same, but for where text is parted from text."""
 
     def __init__(self, passages: Sequence[str]) -> None:
+        self._passages = len(passages)
         self._known = {"".join(found.split()) for text in passages for found in NUMERIC.findall(text)}
         self._held = ""
         self._begins = True  # a line
@@ -119,15 +121,19 @@ class Reader:
         if whole := WHOLE.match(text, at):
             numbers = tuple(int(number) for number in re.split(r"\D+", whole[1]))
             known = "".join(whole[0].split()) in self._known
-            return Mark(whole[0], numbers) if self._stands_free() and not known else whole[0]
+            names = not self._behind_word() or all(1 <= number <= self._passages for number in numbers)
+            return Mark(whole[0], numbers) if self._stands_free() and names and not known else whole[0]
         if half := HALF.match(text, at):
             begun = "".join(half[0].split())
             known = begun != "[" and any(bracket.startswith(begun) for bracket in self._known)
-            return Mark(half[0], ()) if self._stands_free() and not known else half[0]
+            return Mark(half[0], ()) if self._stands_free() and not self._behind_word() and not known else half[0]
         return self._paired("[")
 
     def _stands_free(self) -> bool:
-        return "[" not in self._open and self._before != "]" and not WORD.match(self._before)
+        return "[" not in self._open and self._before != "]"
+
+    def _behind_word(self) -> bool:
+        return bool(WORD.match(self._before))
 
     def _paired(self, bracket: str) -> str:
         """An interval may close with the other kind: [0, 1)."""

@@ -189,7 +189,11 @@ def test_an_answer_in_a_format_has_no_marks() -> None:
 def test_brackets_of_the_documents_are_not_cited() -> None:
     grades = chunk(1, "The probability lies in the interval [0, 1]. The grades are [10, 20, 30].")
     assert [c.index for c in cited("It lies in [0,1], where else, whatever the weather [1].", chunks=[grades])] == [51]
-    assert cited("Look at `a[1]` there, and a[1] here.", chunks=[grades]) == []
+    assert cited("Look at `a[1]` there, and a[7] here.", chunks=[grades]) == []
+
+
+def test_a_mark_right_behind_a_word() -> None:
+    assert [c.index for c in cited("You have 31 days[1].", chunks=[chunk(1, "Everybody has 31 days of leave.")])] == [16]
 
 
 def test_a_sentence_may_rest_on_two_passages() -> None:
