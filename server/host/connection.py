@@ -50,6 +50,7 @@ class Connection:
                 session = await self._keeper.session()
                 return await self._judged(await self._listed(session))
         except TimeoutError:
+            await self._keeper.answers()
             raise self._keeper.unavailable("it did not list its tools in time") from None
         except ServerUnavailable:
             raise
@@ -113,22 +114,19 @@ class Connection:
 
     async def _settle(self, outcome: Outcome) -> None:
         """The circuit is the connection's, for all tools and all callers: a call that took too long, or that HTTP refused, only
-        counts when the server does not answer anything else either. A connection that was lost, or not there, is its keeper's to
-        count."""
+        counts when the server does not answer anything else either. A connection that was lost, or given up, or not there, is its
+        keeper's to count."""
         match outcome.fault:
             case Fault(kind="timeout" | "http"):
-                presence = await self._keeper.probe()
+                there = await self._keeper.answers()
             case Fault(kind="unavailable"):
-                presence = "lost"
+                there = False
             case _:
-                presence = "there"
-        match presence:
-            case "there":
-                self._circuit.succeeded()
-            case "silent":
-                self._circuit.failed(time.monotonic())
-            case "lost":
-                self._circuit.gave_up()
+                there = True
+        if there:
+            self._circuit.succeeded()
+        else:
+            self._circuit.gave_up()
 
     async def _greet(self, session: Session) -> None:
         await self._judged(await session.shelf.catalogue(session.link))
