@@ -194,4 +194,5 @@ def _open(server: McpTools, asked: Sequence[McpChoice]) -> McpTools | None:
     names = None if any(one.name is None for one in asked) else frozenset(one.name for one in asked if one.name)
     before = server.allowed or ToolFilter()
     both = names if before.names is None else before.names if names is None else before.names & names
-    return replace(server, allowed=replace(before, names=both))
+    named = (*server.named, *((name, "tool_choice") for name in sorted(names or ())))
+    return replace(server, allowed=replace(before, names=both), named=named)

@@ -197,6 +197,15 @@ def test_server_tools_run_and_are_told() -> None:
     assert chunks[0]["mcp_list_tools"][0]["server_label"] == "loud"
 
 
+def test_what_servers_cannot_do_is_said() -> None:
+    parts = {"host": FakeHost({"loud": (tool("shout"),), "down": ()})}
+    refused, _ = chat("x", parts=parts, tools=[{**LOUD, "allowed_tools": ["shout", "zz"]}], status=400)
+    assert refused["error"]["param"] == "tools.0.allowed_tools.1" and "loud has no tool 'zz'" in refused["error"]["message"]
+    down = [{**LOUD, "server_label": "down"}]
+    refused, _ = chat("x", parts=parts, tools=down, tool_choice="required", status=503)
+    assert (refused["error"]["type"], refused["error"]["code"]) == ("server_error", "mcp_server_unavailable")
+
+
 def test_a_server_is_described_to_the_model() -> None:
     described = {**LOUD, "server_description": "Shouts at the neighbours"}
     for choice in ("auto", {"type": "mcp", "server_label": "loud", "name": "write"}):
