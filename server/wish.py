@@ -130,6 +130,7 @@ class Fields:
 
     messages: str = "messages"
     tools: str = "tools"
+    parameters: str = "function.parameters"  # within one of the tools
     tool_choice: str = "tool_choice"
     form: str = "response_format"
     search: str = "tools.0"

@@ -43,7 +43,7 @@ def to_count(served: Served, body: wire.CountRequest) -> Wish:
         parallel=not getattr(body.tool_choice, "disable_parallel_tool_use", False),
         earlier=tuple(said.hosted),
         read=said.cited,
-        fields=Fields(search=at, form="output_config.format", limit="max_tokens", effort=_effort_field(body)),
+        fields=Fields(parameters="input_schema", search=at, form="output_config.format", limit="max_tokens", effort=_effort_field(body)),
     )
 
 

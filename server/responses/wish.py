@@ -20,7 +20,7 @@ from server.tool_wishes import to_search, to_server
 from server.toolbox import all_of, visible
 from server.wish import Fields, FileSearch, Knobs, McpTools, Options, ToolFilter, Wish
 
-FIELDS = Fields(messages="input", form="text.format", limit="max_output_tokens", effort="reasoning.effort")
+FIELDS = Fields(messages="input", parameters="parameters", form="text.format", limit="max_output_tokens", effort="reasoning.effort")
 LOGPROBS = "message.output_text.logprobs"
 ANYTHING: Json = {"type": "object", "properties": {}, "additionalProperties": False}  # of a function without parameters
 

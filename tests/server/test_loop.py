@@ -24,6 +24,7 @@ TEXT = text()
 ASKED: tuple[Saying, ...] = (User(text="Shout hello"),)
 HELLO = calling("loud__shout", '{"word": "hello"}')
 LOUD = McpTools(label="loud", field="tools.0")
+FOREIGN = {"type": "object", "properties": {"a": {"$ref": "http://x/y"}}}
 WHISPER = Tool(name="whisper", description="", parameters={"type": "object", "properties": {"word": {"type": "string"}}})
 
 
@@ -282,7 +283,7 @@ def test_several_answers_of_client_tools() -> None:
         ({"choice": Named(names=("sing",))}, "tool_choice"),
         ({"choice": Named(names=("loud__sing",))}, "tool_choice"),
         ({"choice": "required", "servers": ()}, "tool_choice"),
-        ({"tools": (replace(WHISPER, parameters={"type": "object", "properties": {"a": {"$ref": "http://x/y"}}}),)}, "tools"),
+        ({"tools": (replace(WHISPER, parameters=FOREIGN, field="tools.0"),)}, "tools.0.function.parameters"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_honoured_is_refused_by_name(fields: dict[str, Any], param: str) -> None:
