@@ -14,10 +14,10 @@ def matches(tool: HostedTool, wanted: ToolFilter) -> bool:
 
 
 def needed(tool: HostedTool, policy: Policy, *, tainted: bool) -> bool:
-    """Whoever asks for approvals gets them. Where nobody does, a tool that is not what was pinned waits for one; so does one that
-    may write in a turn that has read what may not be trusted (`tainted`), which no request can change, but the operator can."""
+    """Whoever asks for approvals gets them. Where nobody does, a tool that may write waits for one in a turn
+    that has read what may not be trusted (`tainted`), which no request can change, but the operator can."""
     harmless = tool.read_only or tool.allowed
-    return tool.changed or (tainted and not harmless) or _asked_for(tool, policy)
+    return (tainted and not harmless) or _asked_for(tool, policy)
 
 
 def _asked_for(tool: HostedTool, policy: Policy) -> bool:

@@ -234,7 +234,7 @@ def mcp_approve(
     name: Annotated[str, typer.Argument(help="As in the configuration")],
     config: Annotated[Path | None, typer.Option(help="File with mcpServers [default: STOA_MCP_CONFIG]")] = None,
 ) -> None:
-    """Accept the tools of an MCP server as they are now: what has changed since then needs approval again."""
+    """Accept the tools of an MCP server as they are now: what changes after that is kept from the model until you do it again."""
     from server import mcp_cli
 
     settings = read_settings({"mcp_config": config} if config else {})

@@ -7,13 +7,13 @@ from contextlib import aclosing
 from dataclasses import dataclass, replace
 
 from server.answer import Answer, Scene
-from server.approvals import holds, matches
+from server.approvals import holds
 from server.calling import Ledger
 from server.conversation import Named, Saying
 from server.errors import Blame, bad
 from server.events import Event, Listed, Listing, Searched, Searching
 from server.grounding import Grounds, Lookup, fitted, ground, grounded, lookup
-from server.host.api import HostError
+from server.offering import Offering, expect_choice, offered
 from server.reply import Watch, merged
 from server.rewrite import queries
 from server.served import Served, blamed
@@ -77,16 +77,17 @@ class Plan:
             found = await self._found(self.lookup, asking)
             yield 0, Searched(queries=asking, hits=found.hits)
             scene = self._grounded(scene, found, chat=self.lookup.chat)
-        box = scene.toolbox
+        box, offerings = scene.toolbox, list[Offering]()
         for asked in self.wish.servers:
             if not asked.listed:
                 yield 0, Listing(label=asked.label)
-            listed = await self._listed(asked)
-            box = box.with_server(asked, listed.tools)
+            offering = await self._offered(asked)
+            offerings.append(offering)
+            box = box.with_server(asked, offering.tools)
             if not asked.listed:
-                yield 0, listed
+                yield 0, Listed(label=asked.label, tools=offering.tools, error=offering.error)
         scene = replace(scene, toolbox=box)
-        self._expect_choice(box)
+        expect_choice(self.wish.fields.tool_choice, self.wish.choice, box, offerings)
         async with aclosing(self._answers(scene, watch)) as answers:
             async for item in answers:
                 yield item
@@ -105,20 +106,9 @@ class Plan:
         asks = (self.wish.tools or self.wish.servers) and self.wish.choice != "none"
         return scene if asks else replace(scene, grounds=found)
 
-    async def _listed(self, asked: McpTools) -> Listed:
+    async def _offered(self, asked: McpTools) -> Offering:
         assert self.served.host is not None  # `prepare` has seen to it
-        try:
-            tools = await self.served.host.tools(asked.label)
-            return Listed(label=asked.label, tools=tuple(tool for tool in tools if asked.allowed is None or matches(tool, asked.allowed)))
-        except HostError as error:
-            return Listed(label=asked.label, error=str(error))
-
-    def _expect_choice(self, box: Toolbox) -> None:
-        """Now that all tools are known."""
-        asked = box.choice(self.wish.choice)
-        if not (asked.names if isinstance(asked, Named) else box.tools or asked != "required"):
-            field = self.wish.fields.tool_choice
-            raise bad(field, f"{field}: there is no such tool that could be called", "tool_not_found")
+        return await offered(self.served.host, asked)
 
 
 async def prepare(served: Served, wish: Wish, caller: Caller) -> Plan:

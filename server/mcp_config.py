@@ -100,7 +100,15 @@ def _entry(server: Server, settings: Settings) -> Entry:
 def _files(settings: Settings) -> Entry:
     if not settings.mcp_files:
         raise Missing("files: which folders? Say --folder DIR (or STOA_MCP_FILES)")
-    return Entry(args=("-m", "mcp_servers.files", *(str(Path(folder).expanduser().absolute()) for folder in settings.mcp_files)), env={})
+    return Entry(args=("-m", "mcp_servers.files", *map(_folder, settings.mcp_files)), env={})
+
+
+def _folder(folder: str) -> str:
+    found = Path(folder).expanduser().absolute()
+    plain = Path(str(found).removesuffix(":ro").removesuffix(":rw"))
+    if not (found.is_dir() or plain.is_dir()):
+        raise Missing(f"files: there is no folder {plain}; make it first, or mend the path (--folder, or STOA_MCP_FILES)")
+    return str(found)
 
 
 def _database(settings: Settings) -> Entry:

@@ -34,7 +34,7 @@ class Change:
 
 @dataclass(frozen=True, kw_only=True)
 class _Old:
-    """A file as it is; one that is not there is empty."""
+    """A file as it is; one that is not there, or has no byte in it, is an object without anything."""
 
     path: Path  # no link
     data: bytes | None
@@ -45,7 +45,7 @@ def run(client: Client, servers: tuple[Server, ...], settings: Settings, file: P
     """Says on standard output what has changed."""
     try:
         made = config(client, servers, settings)
-        change = write(file or default_file(client), made)
+        change = write(_existing(file) if file else _made(default_file(client)), made)
     except (Missing, Unwritable) as error:
         print(f"stoa: {error}", file=sys.stderr)
         return 2
@@ -53,6 +53,22 @@ def run(client: Client, servers: tuple[Server, ...], settings: Settings, file: P
         print(f"{done:9} {name}")
     print(f"in {change.path}" + (f"; as it was before: {change.backup}" if change.backup else ""))
     return 0
+
+
+def _existing(file: Path) -> Path:
+    """Where the user says. A folder that is not there is a slip. Raises Unwritable."""
+    if not (folder := file.expanduser().absolute().parent).is_dir():
+        raise Unwritable(f"--file {file}: there is no folder {folder}; make it first, or mend the path")
+    return file
+
+
+def _made(file: Path) -> Path:
+    """Where the client looks, which it may not have done yet. Raises Unwritable."""
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise Unwritable(f"{file.parent} cannot be made: {error.strerror or error}") from None
+    return file
 
 
 def default_file(client: Client, platform: str = sys.platform, environment: Mapping[str, str] = os.environ) -> Path:
@@ -78,7 +94,6 @@ def write(path: Path, made: Mapping[str, Mapping[str, Any]]) -> Change:
         if new == old.content:
             return Change(path=old.path, entries=entries)
         data = _text(old, new)
-        old.path.parent.mkdir(parents=True, exist_ok=True)
         backup = _kept(old)
         replace(old.path, data, _mode(old))
     except OSError as error:
@@ -103,7 +118,7 @@ def _read(path: Path) -> _Old:
     except FileNotFoundError:
         return _Old(path=path, data=None, content={})
     try:
-        content = json.loads(data, object_pairs_hook=unique, parse_constant=_refused)
+        content: Any = {} if not data else json.loads(data, object_pairs_hook=unique, parse_constant=_refused)
     except (ValueError, RecursionError) as error:
         raise Unwritable(f"{path} is not JSON ({error}) and is left as it is: mend it, or add what is printed without --write") from None
     if not isinstance(content, dict):

@@ -33,6 +33,7 @@ def to_server(tool: wire.McpTool, field: str, *, listed: bool = False) -> McpToo
         policy=_policy(tool.require_approval),
         listed=listed,
         about=tool.server_description or "",
+        named=_named(tool.allowed_tools, f"{field}.allowed_tools"),
     )
 
 
@@ -43,7 +44,7 @@ def narrowed(server: McpTools, allowed: Sequence[wire.McpChoice]) -> McpTools | 
         return server if named else None
     before = server.allowed or ToolFilter()
     names = frozenset(name for name in named if name is not None and (before.names is None or name in before.names))
-    return replace(server, allowed=replace(before, names=names))
+    return replace(server, allowed=replace(before, names=names), named=(*server.named, *((name, "tool_choice") for name in sorted(names))))
 
 
 def _filter(given: list[str] | wire.ToolNames | None) -> ToolFilter | None:
@@ -54,6 +55,12 @@ def _filter(given: list[str] | wire.ToolNames | None) -> ToolFilter | None:
     if given.tool_names is None and given.read_only is None:
         return ToolFilter(names=frozenset())
     return ToolFilter(names=None if given.tool_names is None else frozenset(given.tool_names), read_only=given.read_only)
+
+
+def _named(given: list[str] | wire.ToolNames | None, field: str) -> tuple[tuple[str, str], ...]:
+    if isinstance(given, wire.ToolNames):
+        return _named(given.tool_names, f"{field}.tool_names")
+    return tuple((name, f"{field}.{i}") for i, name in enumerate(given or ()))
 
 
 def _policy(given: str | wire.Approvals | None) -> Policy:

@@ -1,7 +1,9 @@
 """One turn of the model: what it reads, which tools it may call, how it must write."""
 
-from collections.abc import Mapping, Sequence
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 from engine.api import Closing, Grammar, Lark, Request
@@ -9,6 +11,7 @@ from server import mute
 from server.calls import Calls, Whose
 from server.circles import Circles
 from server.conversation import Named, Saying, System, Tool, ToolChoice, ToolResult, User
+from server.dialects import lark
 from server.dialects.api import Calling, UnusableSchema
 from server.errors import ApiError, bad
 from server.grounding import Grounds
@@ -99,7 +102,7 @@ async def _expect_schemas(served: Served, wish: Wish, offer: Offer) -> None:
     try:
         await served.grammars.expect([tool for tool in wish.tools if tool in offer.tools] if offer.open else ())
     except UnusableSchema as error:
-        raise _unusable(error, wish) from error
+        raise await asyncio.to_thread(_unusable, error, wish, lark.expect) from error
 
 
 async def _grammar(served: Served, wish: Wish, offer: Offer, prompt: Prompt, form: Grammar | None) -> Grammar:
@@ -115,7 +118,11 @@ async def _grammar(served: Served, wish: Wish, offer: Offer, prompt: Prompt, for
     try:
         return Lark(source=await served.grammars.source(calling, form if free else None, ours))
     except UnusableSchema as error:
-        raise _unusable(error, wish) from error
+        raise await asyncio.to_thread(_unusable, error, wish, partial(_alone, text, calling)) from error
+
+
+def _alone(text: Text, calling: Calling, tool: Tool) -> str:
+    return text.dialect.grammar(replace(calling, tools=(tool,), choice="required"), text.control)
 
 
 def _several(text: Text, choice: ToolChoice) -> bool:
@@ -125,12 +132,24 @@ def _several(text: Text, choice: ToolChoice) -> bool:
     return not single and text.manner is not None and not text.manner.single
 
 
-def _unusable(error: UnusableSchema, wish: Wish) -> ApiError:
-    """Names the tool by its place in the request, where it is the client's."""
-    field = next((tool.field for tool in wish.tools if tool.name == error.tool), wish.fields.tools)
-    strict = any(tool.strict for tool in wish.tools if tool.name == error.tool)
-    advice = "; without strict, what no grammar can enforce is left to you" if strict else ""
+def _unusable(error: UnusableSchema, wish: Wish, attempt: Callable[[Tool], object]) -> ApiError:
+    """Names the tool by its place in the request, where it is the client's. `attempt`: raises UnusableSchema for a tool of which a
+    grammar cannot be made."""
+    tool = next((tool for tool in wish.tools if tool.name == error.tool), None)
+    field = wish.fields.tools if tool is None else f"{tool.field}.{wish.fields.parameters}"
+    advice = "; without strict, what no grammar can enforce is left to you" if tool and _eased(tool, attempt) else ""
     return bad(field, f"{field}: the parameters of {error.tool} cannot be enforced: {error}{advice}", "invalid_schema")
+
+
+def _eased(tool: Tool, attempt: Callable[[Tool], object]) -> bool:
+    """Whether only being strict keeps a tool from being used."""
+    if not tool.strict:
+        return False
+    try:
+        attempt(replace(tool, strict=False))
+    except UnusableSchema:
+        return False
+    return True
 
 
 def _variables(wish: Wish, text: Text) -> dict[str, Any]:

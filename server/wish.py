@@ -89,7 +89,7 @@ class Policy:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class McpTools:
     """Tools of one of the operator's MCP servers. `field`: where the request names it ("tools.1"). `about`: what the model is told of
-    the server."""
+    the server. `named`: the tools that the request names, and where; the server must have them."""
 
     label: str
     field: str
@@ -97,6 +97,7 @@ class McpTools:
     policy: Policy = Policy()
     listed: bool = False  # the client has been told the list already
     about: str = ""
+    named: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,6 +132,7 @@ class Fields:
 
     messages: str = "messages"
     tools: str = "tools"
+    parameters: str = "function.parameters"  # within one of the tools
     tool_choice: str = "tool_choice"
     form: str = "response_format"
     search: str = "tools.0"

@@ -43,7 +43,7 @@ def to_count(served: Served, body: wire.CountRequest) -> Wish:
         parallel=not getattr(body.tool_choice, "disable_parallel_tool_use", False),
         earlier=tuple(said.hosted),
         read=said.cited,
-        fields=Fields(search=at, form="output_config.format", limit="max_tokens", effort=_effort_field(body)),
+        fields=Fields(parameters="input_schema", search=at, form="output_config.format", limit="max_tokens", effort=_effort_field(body)),
     )
 
 
@@ -100,7 +100,7 @@ def _server(server: wire.McpServer, at: str, wanted: tuple[str, wire.McpToolset]
     if asked is not None and asked.enabled is False:
         return None
     allowed = _enabled(wanted[1]) if wanted else _names(asked.allowed_tools if asked else None)
-    return McpTools(label=server.name, field=at, allowed=allowed)
+    return McpTools(label=server.name, field=at, allowed=allowed, named=_named(asked, at) if wanted is None else _switched_on(*wanted))
 
 
 def _enabled(tools: wire.McpToolset) -> ToolFilter:
@@ -109,6 +109,15 @@ def _enabled(tools: wire.McpToolset) -> ToolFilter:
     if tools.default_config.enabled is False:
         return ToolFilter(names=frozenset(name for name, config in configs.items() if config.enabled))
     return ToolFilter(but=frozenset(name for name, config in configs.items() if config.enabled is False))
+
+
+def _switched_on(at: str, tools: wire.McpToolset) -> tuple[tuple[str, str], ...]:
+    return tuple((name, f"{at}.configs.{name}") for name, config in (tools.configs or {}).items() if config.enabled is not False)
+
+
+def _named(asked: wire.ToolConfiguration | None, at: str) -> tuple[tuple[str, str], ...]:
+    names = asked.allowed_tools if asked else None
+    return tuple((name, f"{at}.tool_configuration.allowed_tools.{i}") for i, name in enumerate(names or ()))
 
 
 def _names(given: Sequence[str] | None) -> ToolFilter | None:

@@ -1,7 +1,7 @@
 """The tools of MCP servers, as the rest of the server sees them. Imports neither `mcp` nor an implementation."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
 State = Literal["connecting", "ready", "waiting", "failed", "stopped"]  # waiting: to be started again; failed: the circuit is open
@@ -23,7 +23,7 @@ class HostedTool:
     idempotent: bool = False
     open_world: bool = True
     annotations: Mapping[str, Any] | None = None  # as the server sent them
-    changed: bool = False  # not what was pinned: each call needs approval, until the operator accepts it
+    changed: bool = False  # not what was pinned: kept from the model until the operator accepts it
     allowed: bool = False  # the operator lets it run without approval, even in a turn that has read what may not be trusted
 
 
@@ -39,6 +39,7 @@ class ServerStatus:
     digest: str | None = None  # of the tool list
     pinned: str | None = None
     last_error: str | None = None
+    left_out: Mapping[str, str] = field(default_factory=dict[str, str])  # tools that it has, and why they are not among `tools`
     notes: tuple[str, ...] = ()  # what the operator should know of the tool list
     since: float = 0.0  # Unix time of the present state
     restarts: int = 0

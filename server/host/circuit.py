@@ -47,7 +47,7 @@ class Circuit:
         self._probing = False
 
     def gave_up(self) -> None:
-        """The attempt was cancelled and says nothing."""
+        """The attempt says nothing: it was cancelled, or there was no connection, which is its keeper's to count."""
         self._probing = False
 
     def delay(self, now: float, dice: float) -> float:

@@ -1,6 +1,7 @@
 """One MCP server, for everybody: its tools and calls of them. Who keeps the connection is in keeper.py."""
 
 import asyncio
+import logging
 import time
 from collections.abc import Mapping
 from dataclasses import replace
@@ -12,8 +13,9 @@ from server.host.config import ServerSpec
 from server.host.keeper import Ground, Keeper, Session
 from server.host.link import Catalogue, LinkLost, Opener
 from server.host.record import Record
-from server.host.words import failed
+from server.host.words import failed, withheld
 
+LOG = logging.getLogger("stoa")
 UNKNOWN_TOOL = -32602  # as MCP has it (JSON-RPC: invalid params)
 Arguments = Mapping[str, Any]
 
@@ -50,6 +52,7 @@ class Connection:
                 session = await self._keeper.session()
                 return await self._judged(await self._listed(session))
         except TimeoutError:
+            await self._keeper.answers()
             raise self._keeper.unavailable("it did not list its tools in time") from None
         except ServerUnavailable:
             raise
@@ -113,22 +116,19 @@ class Connection:
 
     async def _settle(self, outcome: Outcome) -> None:
         """The circuit is the connection's, for all tools and all callers: a call that took too long, or that HTTP refused, only
-        counts when the server does not answer anything else either. A connection that was lost, or not there, is its keeper's to
-        count."""
+        counts when the server does not answer anything else either. A connection that was lost, or given up, or not there, is its
+        keeper's to count."""
         match outcome.fault:
             case Fault(kind="timeout" | "http"):
-                presence = await self._keeper.probe()
+                there = await self._keeper.answers()
             case Fault(kind="unavailable"):
-                presence = "lost"
+                there = False
             case _:
-                presence = "there"
-        match presence:
-            case "there":
-                self._circuit.succeeded()
-            case "silent":
-                self._circuit.failed(time.monotonic())
-            case "lost":
-                self._circuit.gave_up()
+                there = True
+        if there:
+            self._circuit.succeeded()
+        else:
+            self._circuit.gave_up()
 
     async def _greet(self, session: Session) -> None:
         await self._judged(await session.shelf.catalogue(session.link))
@@ -145,9 +145,22 @@ class Connection:
         changed = await asyncio.to_thread(self._judge.changed, label, catalogue.digests)
         tools = tuple(replace(tool, changed=tool.name in changed) for tool in catalogue.tools)
         pinned = await asyncio.to_thread(self._judge.pinned, label)
-        notes = tuple(map(self._record.shown, catalogue.notes))
-        self._record.status = replace(self._record.status, tools=tools, digest=catalogue.digest, pinned=pinned, notes=notes)
+        self._tell(changed)
+        held = (f"the tool {name!r} is withheld from the model: {withheld(label)}" for name in sorted(changed))
+        self._record.status = replace(
+            self._record.status,
+            tools=tools,
+            digest=catalogue.digest,
+            pinned=pinned,
+            left_out={name: self._record.shown(why) for name, why in catalogue.left_out.items()},
+            notes=tuple(map(self._record.shown, (*held, *catalogue.notes))),
+        )
         return tools
+
+    def _tell(self, changed: frozenset[str]) -> None:
+        """Of what has not been told before."""
+        for tool in sorted(changed - {tool.name for tool in self._record.status.tools if tool.changed}):
+            LOG.warning("MCP server %s: the tool %r is withheld from the model: %s", self.spec.label, tool, withheld(self.spec.label))
 
 
 def _repeatable(tool: HostedTool) -> bool:

@@ -7,7 +7,6 @@ import time
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
-from typing import Literal
 
 from server.host.api import HostError, ServerUnavailable
 from server.host.circuit import Circuit, Patience
@@ -18,6 +17,8 @@ from server.host.shelf import Shelf
 from server.host.words import parting
 
 LOG = logging.getLogger("stoa")
+SILENT = "it no longer answered, and was given up"
+LEAVING = 10.0  # seconds that a connection may take to close; a server that hangs may never answer to the farewell
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +27,6 @@ class Session:
     shelf: Shelf
 
 
-Presence = Literal["there", "silent", "lost"]  # lost: which the keeper notices, and counts, by itself
 Greet = Callable[[Session], Awaitable[None]]  # what is done before anybody else may use it
 
 
@@ -46,6 +46,7 @@ class Keeper:
         self._task: asyncio.Task[None] | None = None
         self._session: Session | None = None
         self._closed = False
+        self._silence: str | None = None  # why the present session was given up; None: it was not
         self._decided, self._lost = asyncio.Event(), asyncio.Event()
 
     def start(self) -> None:
@@ -75,19 +76,21 @@ class Keeper:
             raise self.unavailable()
         return self._session
 
-    async def probe(self) -> Presence:
-        """Asks the server whether it is there, and waits little."""
+    async def answers(self) -> bool:
+        """Asks the server whether it is there, and waits little. A server that does not answer is lost: what hangs does not come
+        back by itself, so it is connected anew."""
         if (session := self._session) is None:
-            return "lost"
+            return False
         try:
             async with asyncio.timeout(self._ground.patience.ping):
                 await session.link.ping()
         except LinkLost:
             self.lose(session)
-            return "lost"
         except (HostError, TimeoutError):
-            return "silent"
-        return "there"
+            self._give_up(session)
+        else:
+            return True
+        return False
 
     def unavailable(self, reason: str | None = None) -> ServerUnavailable:
         status = self._ground.record.status
@@ -98,6 +101,11 @@ class Keeper:
         if session is self._session:
             self._forget()
             self._lost.set()
+
+    def _give_up(self, session: Session) -> None:
+        if session is self._session:
+            self._silence = SILENT
+            self.lose(session)
 
     async def _keep(self) -> None:
         """Until it is cancelled, even where what fails on the way out takes the cancellation's place."""
@@ -115,19 +123,24 @@ class Keeper:
     def _failed(self, error: Exception, lasted: float) -> None:
         self._forget()
         circuit, record, now = self._ground.circuit, self._ground.record, time.monotonic()
-        if lasted >= self._ground.patience.steady:
+        if lasted >= self._ground.patience.steady and self._silence is None:  # it may have hung all the while
             circuit.succeeded()
         circuit.failed(now)
-        record.move("failed" if circuit.is_open(now) else "waiting")
+        said = record.note(error)
         if circuit.is_open(now):
+            record.move("failed")
             self._decided.set()  # nobody need wait
-        LOG.warning("MCP server %s: %s", self._ground.spec.label, record.note(error))
+            then = f"paused for {self._ground.patience.rest:g} seconds after {circuit.failures} failures in a row"
+        else:
+            record.move("waiting")
+            then = "it is connected anew"
+        LOG.warning("MCP server %s: %s; %s", self._ground.spec.label, said, then)
 
     async def _once(self) -> None:
         """Until the link is lost, which it raises."""
         self._forget()
         self._ground.record.move("connecting")
-        self._lost, shelf = asyncio.Event(), Shelf(self._ground.spec.label)
+        self._lost, self._silence, shelf = asyncio.Event(), None, Shelf(self._ground.spec.label)
         async with AsyncExitStack() as stack:
             async with asyncio.timeout(self._ground.spec.timeout):
                 link = await stack.enter_async_context(self._opener(Notices(changed=shelf.outdate, lost=self._lost.set)))
@@ -136,7 +149,15 @@ class Keeper:
             self._opened(session)
             await self._lost.wait()
             self._forget()  # before the transport is closed, which takes its time
-        raise LinkLost(parting(link.last_words))
+            await self._leave(stack)
+        raise LinkLost(self._silence or parting(link.last_words))
+
+    async def _leave(self, stack: AsyncExitStack) -> None:
+        try:
+            async with asyncio.timeout(LEAVING):
+                await stack.aclose()
+        except TimeoutError:
+            LOG.warning("MCP server %s: its connection did not close in %g seconds", self._ground.spec.label, LEAVING)
 
     def _opened(self, session: Session) -> None:
         record = self._ground.record

@@ -4,7 +4,7 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from server.host.api import HostedTool, Outcome
@@ -16,12 +16,14 @@ class LinkLost(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Catalogue:
-    """`notes`: for the operator: tools that were left out, and why; names in the configuration that are no tools. `digests`: of
+    """`left_out`: tools that are not offered, and why. `notes`: for the operator: that, and names in the configuration that are no
+    tools. `digests`: of
     each tool as its server described it. `seconds`: how long this holds unless the server says that it has changed; None: until
     then."""
 
     tools: tuple[HostedTool, ...]
     digests: Mapping[str, str]
+    left_out: Mapping[str, str] = field(default_factory=dict[str, str])
     notes: tuple[str, ...] = ()
     seconds: float | None = None
 

@@ -38,7 +38,7 @@ class Record:
         if fault is None:
             return outcome
         said = hidden(fault.message, self._secrets) if fault.kind == "execution" else self.shown(fault.message)
-        if fault.kind in ("timeout", "unavailable", "http"):
+        if fault.kind in ("timeout", "http"):  # why a server is unavailable, its keeper notes
             self.note(said)
         return replace(outcome, text=said, fault=replace(fault, message=said))
 

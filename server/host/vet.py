@@ -31,7 +31,7 @@ class Unfit(Exception):
 
 def catalogue(spec: ServerSpec, described: Sequence[Json], seconds: float | None) -> Catalogue:
     """`described`: the tools as the server sent them (MCP's names)."""
-    tools, digests, notes, size = list[HostedTool](), dict[str, str](), list[str](), 0
+    tools, digests, left_out, size = list[HostedTool](), dict[str, str](), dict[str, str](), 0
     for tool in described[:TOOLS]:
         name = str(tool.get("name"))
         if spec.tools is not None and name not in spec.tools:
@@ -45,11 +45,12 @@ def catalogue(spec: ServerSpec, described: Sequence[Json], seconds: float | None
             tools.append(_hosted(spec, name, tool))
             digests[name] = digest(tool)
         except Unfit as reason:
-            notes.append(f"the tool {name!r} is left out: {reason}")
+            left_out[name] = str(reason)
+    notes = [f"the tool {name!r} is left out: {why}" for name, why in left_out.items()]
     if len(described) > TOOLS:
         notes.append(f"only the first {TOOLS} of its {len(described)} tools are offered")
     notes += [f"toolLimits: no tool {name!r} is offered" for name in spec.tool_limits if name not in digests]
-    return Catalogue(tools=tuple(tools), digests=digests, notes=tuple(notes), seconds=seconds)
+    return Catalogue(tools=tuple(tools), digests=digests, left_out=left_out, notes=tuple(notes), seconds=seconds)
 
 
 def _size(tool: Json) -> int:

@@ -42,5 +42,9 @@ def failed(kind: Literal["execution", "protocol", "http", "timeout", "unavailabl
     return Outcome(text=message, fault=Fault(kind=kind, message=message, code=code))
 
 
+def withheld(label: str) -> str:
+    return f"it is not as the operator approved it, and is withheld until they say: stoa mcp approve {label}"
+
+
 def parting(said: str) -> str:
     return f"it went away; it last said: {said[-LONGEST // 2 :]}" if said.strip() else "it went away"

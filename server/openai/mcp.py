@@ -14,7 +14,7 @@ class McpTool(BaseModel):
     destructive: bool
     idempotent: bool
     open_world: bool
-    changed: bool  # not what was pinned: each call needs approval
+    changed: bool  # not what was pinned: kept from the model until the operator approves it
     allowed: bool  # runs without approval
 
 

@@ -1,9 +1,8 @@
 """How much a model would read."""
 
-from server.approvals import matches
 from server.call import Call
-from server.host.api import HostError
 from server.loop import prepare
+from server.offering import offered
 from server.openai.responses.request import InputTokensRequest
 from server.openai.responses.response import InputTokens
 from server.responses.context import look_up
@@ -23,10 +22,7 @@ async def input_tokens(call: Call, body: InputTokensRequest) -> InputTokens:
         return InputTokens(input_tokens=len(plan.opening.prompt.tokens))
     box = Toolbox(client=wish.tools)
     for server in wish.servers:
-        try:
-            listed = await served.host.tools(server.label)
-        except HostError:
-            continue  # an answer would do without it, too
-        box = box.with_server(server, [tool for tool in listed if server.allowed is None or matches(tool, server.allowed)])
+        offering = await offered(served.host, server)  # of one that cannot be asked nothing: an answer would do without it, too
+        box = box.with_server(server, offering.tools)
     prompt = await rendered(served, wish, plan.sayings, box.offer(wish.choice))
     return InputTokens(input_tokens=len(prompt.tokens))

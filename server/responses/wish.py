@@ -20,7 +20,7 @@ from server.tool_wishes import to_search, to_server
 from server.toolbox import all_of, visible
 from server.wish import Fields, FileSearch, Knobs, McpTools, Options, ToolFilter, Wish
 
-FIELDS = Fields(messages="input", form="text.format", limit="max_output_tokens", effort="reasoning.effort")
+FIELDS = Fields(messages="input", parameters="parameters", form="text.format", limit="max_output_tokens", effort="reasoning.effort")
 LOGPROBS = "message.output_text.logprobs"
 ANYTHING: Json = {"type": "object", "properties": {}, "additionalProperties": False}  # of a function without parameters
 
@@ -194,4 +194,5 @@ def _open(server: McpTools, asked: Sequence[McpChoice]) -> McpTools | None:
     names = None if any(one.name is None for one in asked) else frozenset(one.name for one in asked if one.name)
     before = server.allowed or ToolFilter()
     both = names if before.names is None else before.names if names is None else before.names & names
-    return replace(server, allowed=replace(before, names=both))
+    named = (*server.named, *((name, "tool_choice") for name in sorted(names or ())))
+    return replace(server, allowed=replace(before, names=both), named=named)

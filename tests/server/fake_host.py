@@ -27,6 +27,7 @@ class FakeHost:
     servers: dict[str, tuple[HostedTool, ...]]
     acts: dict[str, Act] = field(default_factory=dict[str, Act])
     calls: list[tuple[str, str, dict[str, Any], str]] = field(default_factory=list[tuple[str, str, dict[str, Any], str]])
+    left_out: dict[str, str] = field(default_factory=dict[str, str])
     running: int = 0
     most: int = 0  # at the same time
     cancelled: int = 0
@@ -60,6 +61,7 @@ class FakeHost:
             self.running -= 1
 
     def status(self) -> list[ServerStatus]:
-        return [ServerStatus(label=label, kind="builtin", state="ready", tools=tools) for label, tools in self.servers.items()]
+        left = self.left_out
+        return [ServerStatus(label=of, kind="builtin", state="ready", tools=tools, left_out=left) for of, tools in self.servers.items()]
 
     async def close(self) -> None: ...

@@ -1,6 +1,7 @@
 """An MCP server on stdio for tests (revision 2025-11-25), by hand: it starts in no time, and can do what a library would not let
 it. `python mcp_fixture.py FOLDER`: notes its starts, calls and cancellations in FOLDER/log, and takes FOLDER/tools.json for its list
-of tools where there is one. Its process id is in FOLDER/pid; where there is FOLDER/mute, it says nothing at all."""
+of tools where there is one. Its process id is in FOLDER/pid; where there is FOLDER/mute, it says nothing at all,
+and where there is FOLDER/deaf, nothing to pings and calls."""
 
 import json
 import os
@@ -123,6 +124,8 @@ def die() -> None:
 def answer(message: dict[str, Any]) -> None:
     """In a thread of its own where it is a call."""
     number, params = message["id"], message.get("params") or {}
+    if (FOLDER / "deaf").exists() and message["method"] in ("ping", "tools/call"):
+        return
     match message["method"]:
         case "initialize":
             about = {"name": "fixture", "version": "1.2"}

@@ -167,6 +167,16 @@ def test_only_tools_that_are_switched_on_are_shown() -> None:
     assert "loud__" not in read(engine)
 
 
+def test_what_servers_cannot_do_is_said() -> None:
+    toolset = {"type": "mcp_toolset", "mcp_server_name": "loud", "configs": {"nono": {"enabled": True}, "nor": {"enabled": False}}}
+    assert "tools.0.configs.nono: the MCP server loud has no tool" in post(mcp_servers=[LOUD], tools=[toolset], status=400)["message"]
+    named = {**LOUD, "tool_configuration": {"allowed_tools": ["nono"]}}
+    assert post(mcp_servers=[named], status=400)["message"].startswith("mcp_servers.0.tool_configuration.allowed_tools.0: ")
+    down = {"type": "url", "name": "down", "url": "stoa://down"}
+    error = post(mcp_servers=[down], tool_choice={"type": "any"}, status=503)
+    assert error["type"] == "overloaded_error" and "down cannot be reached" in error["message"]
+
+
 def test_a_tool_that_is_switched_off_is_not_called() -> None:
     toolset = {"type": "mcp_toolset", "mcp_server_name": "loud", "configs": {"write": {"enabled": False}}}
     answer, _ = post(calling("loud__write", '{"word": "b"}'), "Well.", mcp_servers=[LOUD], tools=[toolset], given={"allowed": True})

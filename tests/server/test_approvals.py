@@ -10,7 +10,7 @@ from server.wish import Policy, ToolFilter
 from tests.server.fake_host import tool
 
 READS, WRITES = tool("read"), tool("write", read_only=False)
-ALLOWED, CHANGED = replace(WRITES, allowed=True), replace(READS, changed=True)
+ALLOWED = replace(WRITES, allowed=True)
 ALWAYS, NEVER = Policy(rest="always"), Policy(rest="never")
 BOTH = Policy(rest="writes", always=ToolFilter(names=frozenset({"read"})), never=ToolFilter(names=frozenset({"write"})))
 READERS = Policy(rest="always", never=ToolFilter(read_only=True))
@@ -22,13 +22,11 @@ READERS = Policy(rest="always", never=ToolFilter(read_only=True))
         (READS, Policy(), False, False),
         (WRITES, Policy(), True, True),
         (ALLOWED, Policy(), False, False),
-        (CHANGED, Policy(), True, True),
         (READS, ALWAYS, True, True),
         (ALLOWED, ALWAYS, True, True),
         (READS, NEVER, False, False),
         (WRITES, NEVER, False, True),  # no request can lift what taints
         (ALLOWED, NEVER, False, False),
-        (CHANGED, NEVER, True, True),
         (READS, BOTH, True, True),
         (WRITES, BOTH, False, True),
         (READS, READERS, False, False),

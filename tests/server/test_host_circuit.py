@@ -265,6 +265,19 @@ def test_a_server_that_crashes_on_every_call_is_given_a_rest_too() -> None:
     asyncio.run(work())
 
 
+def test_why_a_server_cannot_be_reached_is_said_once() -> None:
+    async def work() -> None:
+        link = FakeLink(fails=[LinkLost("it went away")])
+        async with connected(link, Patience(first=0.01, failures=1, rest=60, waits=0.2)) as connection:
+            for _ in range(2):
+                await connection.call("write", {}, None)
+            with pytest.raises(ServerUnavailable) as told:
+                await connection.tools()
+            assert str(told.value) == "the MCP server fake cannot be reached: it went away"
+
+    asyncio.run(work())
+
+
 def test_a_server_whose_tools_are_refused_is_unavailable() -> None:
     class Broken(FakeLink):
         async def catalogue(self) -> Catalogue:

@@ -43,6 +43,7 @@ class Web:
 
     def __init__(self) -> None:
         self.status: int | None = None  # that everything is answered with
+        self.hangs = False  # and answers nothing
         self.seen: list[str] = []  # bodies
         self.headers: list[dict[str, str]] = []
         server = MCPServer("web", version="9", cache_hints={"tools/list": LONG}, log_level="WARNING")
@@ -70,6 +71,8 @@ class Web:
             await send({"type": "http.response.body", "body": b""})
             return
         if scope["type"] == "http":
+            while self.hangs:
+                await asyncio.sleep(0.02)
             self.headers.append({name.decode(): value.decode() for name, value in scope["headers"]})
         await self.inner(scope, receive, send)
 
@@ -116,16 +119,29 @@ def test_errors_of_http_open_the_circuit_and_one_success_closes_it(tmp_path: Pat
         async with hosting(tmp_path, spec(url), replace(QUICK, failures=3, rest=0.4)) as host:
             await host.tools("web")
             web.status = 503
-            kinds = [await _kind(host) for _ in range(5)]
-            assert kinds == ["http", "http", "http", "unavailable", "unavailable"]
-            assert host.status()[0].state == "failed"
-            await asyncio.sleep(0.5)
-            assert await _kind(host) == "http"  # one attempt, which fails
+            assert await _kind(host) == "http"
+            await until(lambda: host.status()[0].state == "failed")  # it is tried again, and fails
             assert await _kind(host) == "unavailable"
             web.status = None
-            await asyncio.sleep(0.5)
+            await until(lambda: host.status()[0].state == "ready")  # in a new session
             assert await _kind(host) is None
-            assert host.status()[0].state == "ready"
+
+    with serving(web) as url:
+        run(work(url))
+
+
+def test_a_server_that_hangs_gets_a_new_session(tmp_path: Path) -> None:
+    web = Web()
+
+    async def work(url: str) -> None:
+        async with hosting(tmp_path, replace(spec(url), timeout=0.5), replace(QUICK, ping=0.2, failures=100)) as host:
+            await host.tools("web")
+            web.hangs = True
+            assert await _kind(host) == "timeout"
+            await until(lambda: host.status()[0].restarts >= 1)
+            web.hangs = False
+            await until(lambda: host.status()[0].state == "ready")
+            assert await _kind(host) is None
 
     with serving(web) as url:
         run(work(url))

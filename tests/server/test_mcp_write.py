@@ -25,8 +25,9 @@ def run(*arguments: str) -> tuple[int, str, str]:
     return done.exit_code, done.stdout, done.stderr
 
 
-def test_a_new_file_with_its_folders(tmp_path: Path) -> None:
-    file = tmp_path / "a" / "b" / "mcp.json"
+def test_a_new_file(tmp_path: Path) -> None:
+    file = tmp_path / "a" / "mcp.json"
+    file.parent.mkdir()
     change = write(file, MADE)
     assert json.loads(file.read_text()) == MADE
     assert (change.entries, change.backup) == ({"stoa-files": "added"}, None)
@@ -78,7 +79,7 @@ def test_a_link_stays_a_link(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "says"),
     [
-        (b"", "is not JSON"),
+        (b" ", "is not JSON"),
         (b'{"mcpServers": {}', "is not JSON"),
         (b'// comment\n{"mcpServers": {}}', "is not JSON"),
         (b'{"a": 1, "a": 2}', "comes twice"),
@@ -140,6 +141,25 @@ def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, client: st
     assert run(*wish)[1] == f"unchanged stoa-files\nin {file}\n"
     code, said, _ = run(*wish, "--folder", "/")
     assert (code, said) == (0, f"replaced  stoa-files\nin {file}; as it was before: {file}.bak\n")
+
+
+def test_folders_are_made_only_where_the_client_looks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.delenv("XDG_CONFIG_HOME", raising=False)
+    wish = ("--server", "files", "--folder", str(tmp_path), "--write")
+    code, said, note = run(*wish, "--file", str(tmp_path / "mistyped" / "dir" / "x.json"))
+    assert (code, said) == (2, "") and f"there is no folder {tmp_path / 'mistyped' / 'dir'}" in note
+    assert not list(tmp_path.iterdir())
+    assert run("--client", "cursor", *wish)[0] == 0 and (tmp_path / "home" / ".cursor" / "mcp.json").is_file()
+    assert f'"{tmp_path}:rw"' in run("--server", "files", "--folder", f"{tmp_path}:rw")[1]
+    code, said, note = run("--server", "files", "--folder", str(tmp_path / "nothing"))
+    assert (code, said) == (2, "") and f"there is no folder {tmp_path / 'nothing'}" in note
+
+
+def test_a_file_without_a_byte_is_an_empty_one(tmp_path: Path) -> None:
+    file = tmp_path / "mcp.json"
+    file.touch()
+    assert write(file, MADE).entries == {"stoa-files": "added"} and json.loads(file.read_text()) == MADE
 
 
 def test_the_command_with_a_file_of_its_own(tmp_path: Path) -> None:

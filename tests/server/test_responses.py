@@ -193,7 +193,7 @@ def test_only_what_is_strict_is_enforced_as_a_whole(strict: dict[str, bool], len
     assert it.engine.requests[-1].grammar == JsonSchema(schema=json.dumps(schema), lenient=lenient)
     function = {"type": "function", "name": "f", "parameters": schema, **strict}
     answer = it.post(input=HELLO, tools=[function], status=200 if lenient else 400)
-    assert answer["tools"][0]["strict"] is False if lenient else answer["param"] == "tools.0"
+    assert answer["tools"][0]["strict"] is False if lenient else answer["param"] == "tools.0.parameters"
 
 
 def test_input_tokens() -> None:

@@ -71,6 +71,24 @@ def test_a_tool_that_fails_and_a_server_that_is_down() -> None:
     assert "no voice" in it.prompts[1] and said({"output": [message]}) == "It cannot."
 
 
+def test_a_server_that_must_be_called_and_is_down() -> None:
+    it, _ = hosted("x", down=True)
+    down = {**LOUD, "server_label": "down"}
+    error = it.post(input=HELLO, tools=[down], tool_choice="required", status=503)
+    assert (error["type"], error["code"]) == ("server_error", "mcp_server_unavailable") and "down cannot be reached" in error["message"]
+    told = it.stream(input=HELLO, tools=[down], tool_choice="required")[-1]
+    assert told["type"] == "response.failed" and told["response"]["error"]["code"] == "server_error"
+
+
+def test_tools_that_a_server_does_not_have() -> None:
+    it, _ = hosted("x")
+    for allowed, param in ((["zz"], "tools.0.allowed_tools.0"), ({"tool_names": ["shout", "zz"]}, "tools.0.allowed_tools.tool_names.1")):
+        error = it.post(input=HELLO, tools=[{**LOUD, "allowed_tools": allowed}], status=400)
+        assert error["param"] == param and "loud has no tool 'zz'" in error["message"]
+    choice = {"type": "allowed_tools", "mode": "auto", "tools": [{"type": "mcp", "server_label": "loud", "name": "zz"}]}
+    assert it.post(input=HELLO, tools=[LOUD], tool_choice=choice, status=400)["param"] == "tool_choice"
+
+
 @pytest.mark.parametrize(
     ("kind", "code", "expected"),
     [

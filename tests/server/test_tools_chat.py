@@ -159,7 +159,24 @@ def test_what_no_grammar_can_enforce_only_strict_functions_refuse() -> None:
         (call,) = chat(calling("odd", twice), tools=tools)[0]["choices"][0]["message"]["tool_calls"]
         assert call["function"]["arguments"] == twice
     error = chat("x", status=400, tools=[odd(strict=True)])[0]["error"]
-    assert error["param"] == "tools.0" and "uniqueItems" in error["message"] and "without strict" in error["message"]
+    assert error["param"] == "tools.0.function.parameters" and "uniqueItems" in error["message"] and "without strict" in error["message"]
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"type": "array", "items": {"type": "string"}},
+        {"type": "object", "properties": {"a": {"type": "wibble"}}, "required": ["a"]},
+        {"type": "object", "properties": {"a": {"$ref": "#/$defs/none"}}, "required": ["a"]},
+        {"type": "object", "properties": {"a": {"$ref": "http://x/y"}}, "required": ["a"]},
+        {"type": "object", "properties": {"a": {"type": "integer", "minimum": 3, "maximum": 2}}, "required": ["a"]},
+    ],
+)
+def test_no_advice_is_given_that_would_not_help(schema: dict[str, Any]) -> None:
+    for strict in (True, False):
+        function = {"type": "function", "function": {"name": "odd", "parameters": schema, "strict": strict}}
+        error = chat("x", status=400, tools=[function])[0]["error"]
+        assert error["param"] == "tools.0.function.parameters" and "without strict" not in error["message"]
 
 
 def test_a_servers_tool_is_not_called_with_what_does_not_fit() -> None:
@@ -197,6 +214,15 @@ def test_server_tools_run_and_are_told() -> None:
     assert told[0]["arguments"] and told[0]["output"] is None and told[-1]["output"] == "WARM" and "name" not in told[-1]
     assert "".join(delta.get("content", "") for delta in deltas(chunks)) == message["content"]
     assert chunks[0]["mcp_list_tools"][0]["server_label"] == "loud"
+
+
+def test_what_servers_cannot_do_is_said() -> None:
+    parts = {"host": FakeHost({"loud": (tool("shout"),), "down": ()})}
+    refused, _ = chat("x", parts=parts, tools=[{**LOUD, "allowed_tools": ["shout", "zz"]}], status=400)
+    assert refused["error"]["param"] == "tools.0.allowed_tools.1" and "loud has no tool 'zz'" in refused["error"]["message"]
+    down = [{**LOUD, "server_label": "down"}]
+    refused, _ = chat("x", parts=parts, tools=down, tool_choice="required", status=503)
+    assert (refused["error"]["type"], refused["error"]["code"]) == ("server_error", "mcp_server_unavailable")
 
 
 def test_a_server_is_described_to_the_model() -> None:
@@ -317,6 +343,8 @@ def test_where_nothing_is_kept_no_approval_counts() -> None:
     assert error["error"]["param"] == "mcp_approvals.0.approval_request_id" and not served.calls
 
 
+PARAMETERS = "tools.0.function.parameters"
+FOREIGN: dict[str, Any] = {"properties": {"b": {"$ref": "http://x"}}}
 BROKEN: list[Any] = [{"required": ["a"], "properties": {"a": a}} for a in ({"enum": []}, {"enum": 5}, {"anyOf": ["q"]}, {"type": [["x"]]})]
 BROKEN.append({"required": 7, "properties": {"a": {}}})
 REFUSED: list[tuple[dict[str, Any], str]] = [
@@ -325,8 +353,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"tools": [{"type": "function"}]}, "tools.0.function"),
     ({"tools": [WEATHER, WEATHER]}, "tools.1"),
     ({"tools": [{**LOUD, "cache": True}]}, "tools.0.cache"),
-    ({"tools": [{"type": "function", "function": {"name": "a", "parameters": {"properties": {"b": {"$ref": "http://x"}}}}}]}, "tools.0"),
-    *(({"tools": [{"type": "function", "function": {"name": "a", "parameters": one}}]}, "tools.0") for one in BROKEN),
+    *(({"tools": [{"type": "function", "function": {"name": "a", "parameters": one}}]}, PARAMETERS) for one in (FOREIGN, *BROKEN)),
     ({"tools": [LOUD]}, "tools.0.server_label"),
     ({"tools": [{**LOUD, "server_url": "https://example.com/mcp"}]}, "tools.0.server_url"),
     ({"tools": [{**LOUD, "headers": {"a": "b"}}]}, "tools.0.headers"),
