@@ -159,7 +159,7 @@ def test_a_tool_that_is_not_as_it_was_approved_is_kept_from_the_model() -> None:
     events = happened(known, wish(servers=(never,)))
     assert "loud__shout" in read(engine)[0] and "loud__write" not in read(engine)[0] and "Ignore" not in "".join(read(engine))
     assert [one.name for one in of(events, Listed)[0].tools] == ["shout"] and not host.calls and not of(events, Approval)
-    pending = Pending(request_id="mcpr_1", label="loud", name="write", arguments='{"word": "hello"}', approved=True)
+    pending = Pending(request_id="mcpr_1", label="loud", name="write", arguments='{"word": "hello"}', approved=True, field="input.0")
     happened(known, wish(servers=(never,), pending=(pending,)))
     assert not host.calls
 

@@ -91,4 +91,4 @@ def test_what_cannot_be_enforced_is_refused_by_name(sdk: OpenAI) -> None:
     strange: Any = [{"type": "function", "function": {"name": "f", "parameters": {"type": "object", "properties": {"a": {"$ref": "#/x"}}}}}]
     with pytest.raises(BadRequestError) as refused:
         sdk.chat.completions.create(model="smollm2", messages=ASKED, tools=strange)
-    assert refused.value.param == "tools.0"
+    assert refused.value.param == "tools.0.function.parameters"
