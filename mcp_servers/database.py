@@ -111,7 +111,7 @@ def server(sources: Sequence[Source], limits: Limits = DEFAULT, *, write: bool =
     async def query(
         ctx: Ctx,
         sql: Sql,
-        parameters: Values = {},  # noqa: B006
+        parameters: Values = {},  # noqa: B006 - the default that the schema tells; nobody changes it
         max_rows: Annotated[int, Field(ge=1, le=limits.max_rows)] = min(100, limits.max_rows),
         source: Annotated[str, which] = default,
     ) -> Annotated[CallToolResult, Rows]:
@@ -122,7 +122,7 @@ def server(sources: Sequence[Source], limits: Limits = DEFAULT, *, write: bool =
     async def explain(
         ctx: Ctx,
         sql: Sql,
-        parameters: Values = {},  # noqa: B006
+        parameters: Values = {},  # noqa: B006 - the default that the schema tells; nobody changes it
         source: Annotated[str, which] = default,
     ) -> Annotated[CallToolResult, Plan]:
         """How the database would run a SELECT: which indexes it would use. The statement is not run."""
@@ -134,7 +134,7 @@ def server(sources: Sequence[Source], limits: Limits = DEFAULT, *, write: bool =
     async def execute(
         ctx: Ctx,
         sql: Sql,
-        parameters: Values = {},  # noqa: B006
+        parameters: Values = {},  # noqa: B006 - the default that the schema tells; nobody changes it
         dry_run: Annotated[bool, Field(description="Say how many rows it would change, and change none")] = False,
         source: Annotated[str, which] = default,
     ) -> Annotated[CallToolResult, Changed]:

@@ -21,10 +21,10 @@ Pair = tuple[str, str]  # the question before, and the message
 async def follows(knowledge: Knowledge, asked: Pair, hit: Hit) -> bool:
     """`hit`: the best that both together find. Raises EngineError."""
     _, rows = await threaded(knowledge.store.vectors, [hit.chunk.id])
-    before, message = asked
-    queries = await knowledge.embedder.embed([before, message, together(before, message)], "query")
     if not len(rows):
         return False
+    before, message = asked
+    queries = await knowledge.embedder.embed([before, message, together(before, message)], "query")
     first, own, both = (float(row @ rows[0]) for row in queries)
     return both - first + OWN * own >= -LOSS
 

@@ -14,7 +14,6 @@ from retrieval.parse.limits import MIB, Limits, Refused
 SMALL = 8 * MIB  # an entry below this bursts nothing, whatever its ratio
 _MAIN = {"word/document.xml": "word", "ppt/presentation.xml": "slides", "xl/workbook.xml": "workbook"}
 _MAIN_TYPES = (("wordprocessingml.document.main", "word"), ("presentationml.", "slides"), ("spreadsheetml.sheet.main", "workbook"))
-_DIRECTORY = 64 * MIB  # of the archive's own list of contents
 
 
 def open_archive(source: IO[bytes], limits: Limits) -> zipfile.ZipFile:

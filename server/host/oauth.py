@@ -1,10 +1,8 @@
 """OAuth for MCP servers over HTTP: the SDK's flow (RFC 9728, 8414, 7636, 8707, 9207, client ID metadata documents, step-up),
 with tokens that outlive the process."""
 
-import contextlib
 import hashlib
 import json
-import os
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -16,6 +14,7 @@ from mcp.shared.auth import AuthorizationCodeResult, OAuthClientInformationFull,
 from pydantic import AnyUrl, BaseModel, ValidationError
 
 from server.cache import default_database
+from server.durable import replace
 from server.host.config import ClientCredentials, Consent
 
 Authorize = Callable[[str], Awaitable[str]]
@@ -121,7 +120,8 @@ class Kept:
 
     def _write(self, **changes: object) -> None:
         self.record = self.record.model_copy(update=changes)
-        _replace(self.path, self.record.model_dump_json(exclude_none=True))
+        self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        replace(self.path, self.record.model_dump_json(exclude_none=True).encode())
 
 
 def _read(path: Path) -> Record:
@@ -129,16 +129,3 @@ def _read(path: Path) -> Record:
         return Record.model_validate_json(path.read_bytes())
     except (OSError, ValidationError):  # not there, or of another version: then somebody agrees again
         return Record()
-
-
-def _replace(path: Path, text: str) -> None:
-    """Never readable by others, not even for a moment, and whole after a crash."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    new = path.with_name(f".{path.name}.{os.getpid()}.new")
-    with contextlib.suppress(FileNotFoundError):
-        new.unlink()
-    with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    new.replace(path)
