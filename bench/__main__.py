@@ -18,8 +18,8 @@ from bench.load import RequestFailed
 from bench.measures import MEASURES, Measure
 from bench.prompts import Prompts
 from bench.servers import Running, Server
-from server.cache import build, default_home, silent
-from server.pull import bar, pull
+from server.weights.cache import bar, build, default_home, silent
+from server.weights.pull import pull
 
 LIMIT = 300  # seconds for one measure on one server
 

@@ -21,7 +21,7 @@ from models.families import arch_of, family_of
 from models.quant import Grouped
 from models.spec import Arch
 from models.weights import Cat, Copy, Permute, Recipe, Shift
-from server.pull import pull
+from server.weights.pull import pull
 
 ENDS = ("bos_token_id", "eos_token_id", "pad_token_id")
 

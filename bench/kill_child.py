@@ -23,7 +23,7 @@ from retrieval.store.api import Store
 from retrieval.sync import Sync, Wish
 from retrieval.threads import in_thread
 from retrieval.walk import walk
-from server.ingest import named_or_new
+from server.cli.ingest import named_or_new
 
 WIDTH = 64
 PACE = Pace(lease=1.0, poll=0.1)  # the files of those killed before are not waited for long
@@ -91,7 +91,7 @@ def embedder(model: str) -> Embedder:
     if model == "words":
         return Words()
     from retrieval.embed import EmbedOptions, open_embedder
-    from server.pull import pull
+    from server.weights.pull import pull
 
     return open_embedder(pull(model), EmbedOptions())
 

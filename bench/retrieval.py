@@ -31,7 +31,8 @@ from retrieval.records import NewFile, NewMember, NewVectorStore
 from retrieval.search import KnowledgeSearch
 from retrieval.store import StoreOptions, open_store
 from retrieval.store.api import Store
-from server.pull import bar, pull
+from server.weights.cache import bar
+from server.weights.pull import pull
 
 Numbers = dict[str, Any]
 SIDES: tuple[evaluate.Side, ...] = ("dense", "lexical", "fused")

@@ -73,7 +73,7 @@ class Running:
 
 def stoa(model: Path, arguments: list[str]) -> Server:
     def command(port: int) -> list[str]:
-        cli = [sys.executable, "-P", "-c", "from server.cli import main; main()", "serve", "--served-model-name", "m"]
+        cli = [sys.executable, "-P", "-c", "from server.cli.main import main; main()", "serve", "--served-model-name", "m"]
         return [*cli, "--model", str(model), "--port", str(port), *arguments]
 
     return Server("stoa", command, "m", "/ready", EXTENDED, {"PYTHONPATH": str(Path(__file__).parents[1])})

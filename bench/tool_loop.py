@@ -20,17 +20,17 @@ from pathlib import Path
 from typing import Any
 
 from engine.api import Delta, ModelInfo, Request, Stats, Usage
-from server.conversation import User
-from server.events import Ran
-from server.loop import prepare
-from server.pull import pull
-from server.reply import Piece, Unwatched
-from server.served import Served
-from server.settings import Settings
-from server.text import Text, load_text
-from server.tools import open_host
-from server.wish import Caller as Whose
-from server.wish import Limits, McpTools, Policy, ToolFilter, Wish
+from server.chat.loop import prepare
+from server.core.events import Piece, Ran
+from server.core.messages import User
+from server.core.request import Caller as Whose
+from server.core.request import Limits, McpTools, Policy, ToolFilter, Wish
+from server.core.timing import Unwatched
+from server.mcp.open import open_host
+from server.runtime.runtime import Served
+from server.runtime.settings import Settings
+from server.text.tokenizer import Text, load_text
+from server.weights.pull import pull
 
 
 @dataclass

@@ -23,7 +23,8 @@ from rich.table import Table
 
 from bench import servers
 from bench.bfcl import CATEGORIES, Case, read, right, valid
-from server.pull import bar, pull
+from server.weights.cache import bar
+from server.weights.pull import pull
 
 CLIENTS = 8
 PATIENCE = 600.0  # seconds for one answer

@@ -119,8 +119,8 @@ class Opening:
 
 
 def _from_settings() -> Base:
-    from server.knowledge import open_knowledge
-    from server.settings import Settings
+    from server.runtime.knowledge_base import open_knowledge
+    from server.runtime.settings import Settings
 
     found = open_knowledge(Settings())
     if found is None:

@@ -20,24 +20,24 @@ from starlette.types import Receive, Scope, Send
 
 from engine.api import Engine
 from retrieval.store.api import Store
-from server.anthropic import errors
+from server.api.mcp.mount import HEADERS as MCP_HEADERS
+from server.api.mcp.mount import ROUTE, Mount, owner_of
+from server.api.routes import endpoints
 from server.archive.api import Archive
-from server.cache import Progress
-from server.endpoint import Endpoint
-from server.errors import ApiError
-from server.guard import Door, Observe
-from server.host.builtin import build as build_server
-from server.host.config import Builtin
-from server.house import House
-from server.knowledge import Knowledge, Watch, open_database, open_knowledge
-from server.mount import HEADERS as MCP_HEADERS
-from server.mount import ROUTE, Mount, owner_of
-from server.routes import endpoints
-from server.served import Served
-from server.settings import Settings
-from server.tools import open_host, own_servers
-from server.version import our_version
-from server.wish import Limits
+from server.core.errors import ApiError
+from server.core.request import Limits
+from server.core.version import our_version
+from server.http import error_body
+from server.http.endpoint import Endpoint
+from server.http.middleware import Door, Observe
+from server.mcp.builtin import build as build_server
+from server.mcp.config.config import Builtin
+from server.mcp.open import open_host, own_servers
+from server.runtime.knowledge_base import Knowledge, Watch, open_database, open_knowledge
+from server.runtime.runtime import Served
+from server.runtime.settings import Settings
+from server.runtime.state import House
+from server.weights.cache import Progress
 
 if TYPE_CHECKING:
     from mcp.server import MCPServer
@@ -50,8 +50,9 @@ Load = Callable[[Settings, Watch | None], Served]
 def load(settings: Settings, watch: Watch | None = None) -> Served:
     """Fetches the models if need be, starts the engine and opens the knowledge base, side by side. Takes seconds, and
     imports what is heavy. `watch` is told how long each stage of a search takes. Tool servers are not connected yet."""
-    from server.pull import bar, pull
-    from server.text import load_text
+    from server.text.tokenizer import load_text
+    from server.weights.cache import bar
+    from server.weights.pull import pull
 
     with bar() as progress:
         opening = _beside(lambda: _database(settings, progress, watch))
@@ -190,5 +191,5 @@ async def _http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     missing = f"there is no {request.method} {request.url.path}"
     told = ApiError(error.status_code, missing, code={404: "not_found", 405: "method_not_allowed"}.get(error.status_code))
-    body = errors.told(told, request.scope["request_id"]) if errors.is_ours(request.url.path) else told.body()
+    body = error_body.told(told, request.scope["request_id"]) if error_body.is_ours(request.url.path) else told.body()
     return Response(body, error.status_code, headers=error.headers, media_type="application/json")

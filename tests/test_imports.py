@@ -1,6 +1,7 @@
 """Who may import whom. The folders speak one language each; a wrong import is a border crossed."""
 
 import ast
+import graphlib
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,32 +12,94 @@ import pytest
 ROOT = Path(__file__).parents[1]
 FOLDERS = ("server", "retrieval", "mcp_servers", "engine", "models", "bench")
 
-# Of several keys that fit a module the longest counts.
+# Of several keys that fit a module the longest counts. The rooms of server/ stand in the order in which they may be imported: none
+# may import one that comes after it.
 MAY: dict[str, set[str]] = {
-    "server": {"server", "engine.api", "retrieval.api", "retrieval.records", "retrieval.store.api"},
-    "server.openai": {"server.openai"},
-    "server.anthropic": {"server", "retrieval.api", "engine.api"},
-    "server.host": {"server", "mcp_servers", "retrieval.api", "retrieval.store.api"},  # runs our own MCP servers, too
-    "server.mount": {"server", "mcp_servers"},
-    "server.mcp_config": {"server", "mcp_servers"},
+    "server": set(),
+    "server.core": {"server.core", "engine.api", "retrieval.api", "retrieval.cite"},
+    "server.weights": {"server.weights", "server.core"},
+    "server.weights.gguf": {"server.weights", "models.gguf"},
     "server.archive": {"server.archive", "retrieval.api", "retrieval.records", "retrieval.store"},
+    "server.text": {"server.text", "server.core", "engine.api"},
+    "server.runtime": {
+        "server.runtime",
+        "server.core",
+        "server.weights",
+        "server.archive",
+        "server.text",
+        "engine.api",
+        "retrieval.api",
+        "retrieval.records",
+        "retrieval.store.api",
+    },
+    "server.runtime.knowledge_base": {"server.runtime", "server.weights", "retrieval"},  # opens it, for server and command line
+    "server.mcp": {"server.mcp", "server.core", "server.weights", "server.runtime"},
+    "server.mcp.builtin": {"server.mcp", "server.core", "server.runtime", "mcp_servers"},  # runs our own MCP servers
+    "server.http": {
+        "server.http",
+        "server.core",
+        "server.runtime",
+        "server.archive.api",
+        "retrieval.records",
+        "retrieval.api",
+        "retrieval.store.api",
+    },
+    "server.chat": {
+        "server.chat",
+        "server.core",
+        "server.archive.api",
+        "server.text",
+        "server.runtime",
+        "server.mcp",
+        "engine.api",
+        "retrieval.marks",
+    },
+    "server.chat.grounding": {"server.chat.grounding", "server.core", "server.text", "server.runtime", "engine.api", "retrieval"},
+    "server.api": {
+        "server.api",
+        "server.core",
+        "server.archive.api",
+        "server.text",
+        "server.runtime",
+        "server.http",
+        "server.chat",
+        "engine.api",
+        "retrieval.api",
+        "retrieval.records",
+    },
+    "server.api.common": {
+        "server.api.common",
+        "server.core",
+        "server.text",
+        "server.http",
+        "engine.api",
+        "retrieval.api",
+        "retrieval.cite",
+        "retrieval.records",
+    },
+    "server.api.documents": {
+        "server.api.documents",
+        "server.api.common",
+        "server.core",
+        "server.http",
+        "server.runtime",
+        "server.chat",
+        "retrieval.api",
+        "retrieval.records",
+        "retrieval.store.api",
+    },
+    "server.app": {"server", "engine", "retrieval.store.api"},  # where the parts are put together
+    "server.cli": {"server", "engine.api", "retrieval"},
+    "server.cli.main": {"server", "bench"},
+    "server.cli.arch": {"server", "models"},
+    "server.cli.mcp_config": {"server", "mcp_servers"},
     "mcp_servers": {"mcp_servers", "retrieval"},
-    "mcp_servers.knowledge": {"mcp_servers", "retrieval", "server.knowledge", "server.settings"},  # opens a knowledge base by itself
-    "server.app": {"server", "engine", "retrieval"},  # where the parts are put together
-    "server.knowledge": {"server", "engine", "retrieval"},  # the same for the knowledge base, which the command line opens too
-    "server.prepare": {"server", "models.gguf"},
-    "server.architecture": {"server", "models"},
-    "server.chat_message": {"server", "retrieval.api", "retrieval.cite"},
-    "server.events": {"server", "engine.api", "retrieval.api", "retrieval.cite"},
-    "server.grounding": {"server", "engine.api", "retrieval.api", "retrieval.cite", "retrieval.records", "retrieval.store.api"},
-    "server.rewrite": {"server", "engine.api", "retrieval.lexical"},
-    "server.courtesies": {"retrieval.lexical"},
-    "server.marks": {"retrieval.marks"},
-    "server.answer": {"server", "engine.api", "retrieval.marks"},
-    "server.evaluate": {"server", "retrieval"},
-    "server.ingest": {"server", "engine.api", "retrieval"},
-    "server.lookup": {"server", "engine.api", "retrieval"},
-    "server.cli": {"server", "bench"},
+    "mcp_servers.knowledge": {
+        "mcp_servers",
+        "retrieval",
+        "server.runtime.knowledge_base",
+        "server.runtime.settings",
+    },  # opens a knowledge base by itself
     "retrieval": {"retrieval", "engine.api"},
     "retrieval.embed": {"retrieval", "engine"},  # opens the engine's encoder, where one is wanted
     "retrieval.api": set(),
@@ -62,9 +125,10 @@ def modules() -> dict[str, Path]:
     return {".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path for path in paths}
 
 
-def imports(path: Path) -> Iterator[str]:
-    """Absolute names of what a file imports, at any depth of it; `from a import b` counts as a.b."""
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+def imports(path: Path, *, late: bool = True) -> Iterator[str]:
+    """Absolute names of what a file imports, at any depth of it or (`late` False) at its top; `from a import b` counts as a.b."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    for node in ast.walk(tree) if late else tree.body:
         match node:
             case ast.Import(names=names):
                 yield from (alias.name for alias in names)
@@ -102,7 +166,33 @@ def test_foreign_packages(module: str) -> None:
         assert foreign <= MODELS_NEED, f"models/ needs torch and the readers of its files, not {foreign - MODELS_NEED}"
 
 
+def test_the_rooms_of_the_server_stand_in_an_order() -> None:
+    """Each may import those before it: no arrow runs back, also through others."""
+    order = [key for key in MAY if key.count(".") == 1 and within(key, "server")]
+    for at, room in enumerate(order):
+        later = [name for key in MAY if within(key, room) for name in MAY[key] if any(within(name, other) for other in order[at + 1 :])]
+        assert not later, f"{room} may not import {', '.join(later)}, which come after it"
+
+
+def test_no_file_imports_itself_through_others() -> None:
+    """At the top of files; what is imported late, because it is heavy, is not counted."""
+    known = modules()
+    needs = {module: {found for name in imports(path, late=False) if (found := _module(name, known))} for module, path in known.items()}
+    graphlib.TopologicalSorter({module: found - {module} for module, found in needs.items()}).prepare()  # raises CycleError
+
+
+@pytest.mark.parametrize("folder", sorted({path.parent for path in (ROOT / "server").rglob("*.py")}))
+def test_a_room_is_seen_at_a_glance(folder: Path) -> None:
+    entries = [path for path in folder.iterdir() if path.suffix == ".py" or any(path.glob("*.py"))]
+    assert len(entries) <= (12 if folder.name == "server" else 16)
+
+
+def _module(name: str, known: dict[str, Path]) -> str | None:
+    """The file that an imported name comes from: a module, or a name in one."""
+    return next((found for found in (name, name.rpartition(".")[0]) if found in known and known[found].name != "__init__.py"), None)
+
+
 def test_the_text_side_runs_without_torch() -> None:
-    names = [name for name in modules() if within(name, "server") and name not in ("server.architecture", "server.prepare")]
+    names = [name for name in modules() if within(name, "server") and name not in ("server.cli.arch", "server.weights.gguf")]
     code = f"import sys; sys.modules['torch'] = None; import importlib; [importlib.import_module(name) for name in {names}]"
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)

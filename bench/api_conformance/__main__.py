@@ -20,7 +20,8 @@ from bench import servers
 from bench.api_conformance import answers
 from bench.api_conformance.compare import Verdict, compared
 from bench.api_conformance.shape import Reader, Shape
-from server.pull import bar, pull
+from server.weights.cache import bar
+from server.weights.pull import pull
 
 FAMILIES = {
     "chat": "/chat/completions",

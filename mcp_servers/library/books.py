@@ -26,7 +26,7 @@ WHOLE = 1_000_000  # characters of a document that is read as a resource
 
 
 class Base(Protocol):
-    """What is needed of a knowledge base; server.knowledge.Knowledge is one. Properties may take long the first time."""
+    """What is needed of a knowledge base; server.runtime.knowledge_base.Knowledge is one. Properties may take long the first time."""
 
     @property
     def store(self) -> Store: ...

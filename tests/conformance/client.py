@@ -17,8 +17,8 @@ from mcp.client.session import ClientRequestContext
 from mcp.shared.exceptions import MCPError
 from mcp.types import ElicitRequestFormParams, ElicitRequestParams, ElicitResult
 
-from server.host.config import ClientCredentials, Consent, Http
-from server.host.connect import Hooks, connect
+from server.mcp.config.config import ClientCredentials, Consent, Http
+from server.mcp.transport.connect import Hooks, connect
 
 LOCAL = ("localhost", "127.0.0.1")
 METADATA = "https://conformance-test.local/client-metadata.json"  # the suite's: it is known there, and never fetched

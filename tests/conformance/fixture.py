@@ -15,10 +15,10 @@ from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.routing import Mount as Under
 
-from server.guard import Door, Observe
-from server.house import House
-from server.mount import Build, Mount
-from server.settings import Settings
+from server.api.mcp.mount import Build, Mount
+from server.http.middleware import Door, Observe
+from server.runtime.settings import Settings
+from server.runtime.state import House
 from tests.conformance import asking, contents
 
 NAME = "everything"

@@ -8,8 +8,8 @@ import pytest
 from mcp import Client
 from mcp.types import CreateMessageResult, ListRootsResult, Root, TextContent
 
-from server.house import House
-from server.settings import Settings
+from server.runtime.settings import Settings
+from server.runtime.state import House
 from tests.conformance import client as shim
 from tests.conformance.asking import PREFIX
 from tests.conformance.fixture import NAME, application, everything

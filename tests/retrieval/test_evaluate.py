@@ -11,7 +11,7 @@ from retrieval.embed import EmbedOptions, open_embedder
 from retrieval.evaluate import Answer, BadSet, Query, judge, measure, read_set, spread
 from retrieval.search import KnowledgeSearch
 from retrieval.store import StoreOptions, open_store
-from server.pull import pull
+from server.weights.pull import pull
 
 DATA = Path(__file__).parents[1] / "data"
 

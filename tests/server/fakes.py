@@ -26,11 +26,11 @@ from engine.api import (
     Usage,
 )
 from server.app import build
-from server.house import House
-from server.knowledge import Knowledge
-from server.served import Served
-from server.settings import Settings
-from server.text import Text, load_text
+from server.runtime.knowledge_base import Knowledge
+from server.runtime.runtime import Served
+from server.runtime.settings import Settings
+from server.runtime.state import House
+from server.text.tokenizer import Text, load_text
 from tests.server.worlds import save
 
 Script = Callable[[Request], Sequence[int]]

@@ -13,7 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from engine.api import EngineStopped
 from retrieval.records import NewFile, NewVectorStore
 from server.app import build
-from server.settings import Settings
+from server.runtime.settings import Settings
 from tests.server.fake_knowledge import knowledge
 from tests.server.fakes import FakeEngine, ask, client, ready, says, served, text
 

@@ -1,0 +1,127 @@
+"""What messages are made of, in requests."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, Field, StringConstraints
+
+from server.http.fields import STRICT, Label, Refused
+
+Id = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,128}$")]
+
+
+class CacheControl(BaseModel):
+    """Prefixes are cached for everybody, with or without it."""
+
+    model_config = STRICT
+    type: Literal["ephemeral"]
+    ttl: Literal["5m", "1h"] | None = None
+
+
+class Citation(BaseModel):
+    """Of a passage that was found in documents. `source`: the file's id."""
+
+    model_config = STRICT
+    type: Literal["search_result_location"] = "search_result_location"
+    cited_text: str
+    source: str
+    title: str | None
+    search_result_index: int
+    start_block_index: int
+    end_block_index: int
+
+
+class TextBlock(BaseModel):
+    model_config = STRICT
+    type: Literal["text"]
+    text: str
+    citations: list[Citation] | None = None  # what an earlier answer rested on; the question is looked up anew
+    cache_control: CacheControl | None = None
+
+
+Text = str | list[TextBlock]
+
+
+class ThinkingBlock(BaseModel):
+    """`signature` is empty in what this server says, and not looked at."""
+
+    model_config = STRICT
+    type: Literal["thinking"]
+    thinking: str
+    signature: str = ""
+
+
+class DirectCaller(BaseModel):
+    model_config = STRICT
+    type: Literal["direct"]
+
+
+class ToolUseBlock(BaseModel):
+    model_config = STRICT
+    type: Literal["tool_use"]
+    id: Id
+    name: Label
+    input: dict[str, Any]
+    cache_control: CacheControl | None = None
+    caller: DirectCaller | None = None
+    toolset_name: Refused = None
+
+
+class ToolResultBlock(BaseModel):
+    model_config = STRICT
+    type: Literal["tool_result"]
+    tool_use_id: Id
+    content: Text = ""
+    is_error: bool | None = None
+    cache_control: CacheControl | None = None
+    toolset_name: Refused = None
+
+
+class McpToolUseBlock(BaseModel):
+    model_config = STRICT
+    type: Literal["mcp_tool_use"]
+    id: Id
+    name: str
+    server_name: str
+    input: dict[str, Any]
+    cache_control: CacheControl | None = None
+
+
+class McpToolResultBlock(BaseModel):
+    model_config = STRICT
+    type: Literal["mcp_tool_result"]
+    tool_use_id: Id
+    content: Text = ""
+    is_error: bool | None = None
+    cache_control: CacheControl | None = None
+
+
+UserBlock = Annotated[TextBlock | ToolResultBlock, Field(discriminator="type")]
+AssistantBlock = Annotated[
+    TextBlock | ThinkingBlock | ToolUseBlock | McpToolUseBlock | McpToolResultBlock,
+    Field(discriminator="type"),
+]
+
+
+class UserMessage(BaseModel):
+    model_config = STRICT
+    role: Literal["user"]
+    content: str | Annotated[list[UserBlock], Field(min_length=1)]
+
+
+class AssistantMessage(BaseModel):
+    """Takes the content of an answer, so that it can be sent back as it came."""
+
+    model_config = STRICT
+    role: Literal["assistant"]
+    content: str | list[AssistantBlock]
+
+
+class SystemMessage(BaseModel):
+    """Instructions from here on. Models whose template has them in the beginning only refuse it."""
+
+    model_config = STRICT
+    role: Literal["system"]
+    content: Text
+
+
+Message = Annotated[UserMessage | AssistantMessage | SystemMessage, Field(discriminator="role")]

@@ -1,0 +1,184 @@
+"""What POST /v1/messages takes. Shapes only; fields that are not named here are refused as unknown."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, Discriminator, Field, StringConstraints, Tag
+
+from server.api.anthropic.content_types import CacheControl, Message, Text
+from server.api.common.tool_types import FileSearchTool
+from server.http.fields import STRICT, Label, Off, Probability, Refused
+from server.http.lists import QUERY
+
+StopSequence = Annotated[str, StringConstraints(min_length=1)]
+
+
+class MessagesQuery(BaseModel):
+    model_config = QUERY
+    beta: Literal["true"] | None = None  # what clients append to whatever is in preview
+
+
+class CustomTool(BaseModel):
+    """The client runs it. What it is called with fits the schema; what no grammar can enforce is refused where it is `strict`, else
+    left to the client."""
+
+    model_config = STRICT
+    type: Literal["custom"] | None = None
+    name: Label
+    description: str | None = None
+    input_schema: dict[str, Any]
+    strict: bool | None = None
+    cache_control: CacheControl | None = None
+    eager_input_streaming: bool | None = None  # arguments are always sent as they are written
+    allowed_callers: list[Literal["direct"]] | None = None
+    defer_loading: Off = None
+    input_examples: Refused = None
+
+
+class ToolConfig(BaseModel):
+    model_config = STRICT
+    enabled: bool | None = None  # null: as default_config has it, which has them on
+    defer_loading: Off = None
+
+
+class McpToolset(BaseModel):
+    """The tools of one of `mcp_servers`: all but those that are switched off, each by `configs` or all others by default_config."""
+
+    model_config = STRICT
+    type: Literal["mcp_toolset"]
+    mcp_server_name: str
+    default_config: ToolConfig = ToolConfig()
+    configs: dict[str, ToolConfig] | None = None
+    tools: Refused = None
+    cache_control: CacheControl | None = None
+
+
+def _kind(given: Any) -> str:
+    kind: Any = given.get("type") if isinstance(given, dict) else getattr(given, "type", None)  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+    return kind if isinstance(kind, str) else "custom"
+
+
+Tool = Annotated[
+    Annotated[CustomTool, Tag("custom")] | Annotated[McpToolset, Tag("mcp_toolset")] | Annotated[FileSearchTool, Tag("file_search")],
+    Discriminator(
+        _kind,
+        custom_error_type="unsupported",
+        custom_error_message="this server has tools of the types custom, mcp_toolset and file_search",
+    ),
+]
+
+
+class ToolConfiguration(BaseModel):
+    model_config = STRICT
+    enabled: bool | None = None
+    allowed_tools: list[str] | None = None
+
+
+class McpServer(BaseModel):
+    """One of those that this server's operator has set up: `name` is what they called it there, `url` is stoa://NAME."""
+
+    model_config = STRICT
+    type: Literal["url"]
+    name: Annotated[str, StringConstraints(min_length=1, max_length=64)]
+    url: str
+    authorization_token: Refused = None
+    tool_configuration: ToolConfiguration | None = None
+
+
+class ChoiceAuto(BaseModel):
+    model_config = STRICT
+    type: Literal["auto"]
+    disable_parallel_tool_use: bool = False
+
+
+class ChoiceAny(BaseModel):
+    model_config = STRICT
+    type: Literal["any"]
+    disable_parallel_tool_use: bool = False
+
+
+class ChoiceTool(BaseModel):
+    """`name`: of the client's tool, else of a tool of the MCP servers, as these call it."""
+
+    model_config = STRICT
+    type: Literal["tool"]
+    name: Annotated[str, StringConstraints(min_length=1, max_length=200)]
+    disable_parallel_tool_use: bool = False
+
+
+class ChoiceNone(BaseModel):
+    model_config = STRICT
+    type: Literal["none"]
+
+
+ToolChoice = Annotated[ChoiceAuto | ChoiceAny | ChoiceTool | ChoiceNone, Field(discriminator="type")]
+
+
+class ThinkingOn(BaseModel):
+    """`budget_tokens` is a target, which no model here can be told; thoughts and answer share max_tokens."""
+
+    model_config = STRICT
+    type: Literal["enabled"]
+    budget_tokens: Annotated[int, Field(ge=1024)]
+    display: Literal["summarized"] | None = None
+
+
+class ThinkingOff(BaseModel):
+    model_config = STRICT
+    type: Literal["disabled"]
+
+
+class ThinkingAdaptive(BaseModel):
+    """The model decides."""
+
+    model_config = STRICT
+    type: Literal["adaptive"]
+    display: Literal["summarized"] | None = None
+
+
+Thinking = Annotated[ThinkingOn | ThinkingOff | ThinkingAdaptive, Field(discriminator="type")]
+
+
+class JsonFormat(BaseModel):
+    model_config = STRICT
+    type: Literal["json_schema"]
+    schema_: dict[str, Any] = Field(alias="schema")
+
+
+class OutputConfig(BaseModel):
+    model_config = STRICT
+    effort: Literal["low", "medium", "high", "xhigh", "max"] | None = None
+    format: JsonFormat | None = None
+
+
+class Metadata(BaseModel):
+    model_config = STRICT
+    user_id: Annotated[str, StringConstraints(max_length=512)] | None = None
+
+
+class CountRequest(BaseModel):
+    model_config = STRICT
+    model: str
+    messages: Annotated[list[Message], Field(min_length=1)]
+    system: Text | None = None
+    tools: list[Tool] | None = None
+    tool_choice: ToolChoice | None = None
+    thinking: Thinking | None = None
+    output_config: OutputConfig | None = None
+    mcp_servers: Annotated[list[McpServer], Field(max_length=16)] | None = None
+    cache_control: CacheControl | None = None
+
+
+class MessagesRequest(CountRequest):
+    max_tokens: Annotated[int, Field(ge=1, lt=2**63)]
+    stop_sequences: Annotated[list[StopSequence], Field(max_length=16)] | None = None
+    stream: bool | None = None
+    temperature: Annotated[float, Field(ge=0, le=1)] | None = None
+    top_p: Probability = None
+    top_k: Annotated[int, Field(ge=0, lt=2**31)] | None = None
+    metadata: Metadata | None = None
+    service_tier: Literal["auto", "standard_only"] | None = None
+    speed: Literal["standard"] | None = None
+    container: Refused = None
+    context_management: Refused = None
+    diagnostics: Refused = None
+    inference_geo: Refused = None

@@ -1,0 +1,81 @@
+"""What /v1/messages answers. Blocks are shapes for readers of the description: they are put together in blocks.py."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, Field
+
+from server.api.anthropic.content_types import Citation
+
+StopReason = Literal["end_turn", "max_tokens", "stop_sequence", "tool_use", "model_context_window_exceeded"]
+
+
+class Text(BaseModel):
+    type: Literal["text"] = "text"
+    text: str
+    citations: list[Citation] | None = None
+
+
+class Thinking(BaseModel):
+    type: Literal["thinking"] = "thinking"
+    thinking: str
+    signature: str = ""
+
+
+class ToolUse(BaseModel):
+    type: Literal["tool_use"] = "tool_use"
+    id: str
+    name: str
+    input: dict[str, Any]
+
+
+class McpToolUse(BaseModel):
+    type: Literal["mcp_tool_use"] = "mcp_tool_use"
+    id: str
+    name: str
+    server_name: str
+    input: dict[str, Any]
+
+
+class McpToolResult(BaseModel):
+    type: Literal["mcp_tool_result"] = "mcp_tool_result"
+    tool_use_id: str
+    is_error: bool
+    content: list[Text]
+
+
+Block = Annotated[Text | Thinking | ToolUse | McpToolUse | McpToolResult, Field(discriminator="type")]
+
+
+class Usage(BaseModel):
+    """`input_tokens`: those that were not in the cache. Of all turns together, where tools ran on the server."""
+
+    input_tokens: int
+    output_tokens: int
+    cache_creation_input_tokens: int = 0
+    cache_read_input_tokens: int = 0
+
+
+class Message(BaseModel):
+    id: str
+    type: Literal["message"] = "message"
+    role: Literal["assistant"] = "assistant"
+    model: str
+    content: list[Block]
+    stop_reason: StopReason | None
+    stop_sequence: str | None
+    usage: Usage
+
+
+class TokenCount(BaseModel):
+    input_tokens: int
+
+
+class ErrorBody(BaseModel):
+    type: str
+    message: str
+
+
+class Error(BaseModel):
+    type: Literal["error"] = "error"
+    error: ErrorBody
+    request_id: str

@@ -1,0 +1,274 @@
+"""What a chat completion is asked for, as a Wish."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from server.api.chat_completions import message_types as wording
+from server.api.chat_completions import tool_types as tools
+from server.api.chat_completions import types as wire
+from server.api.common.output_format import grammar, grammar_field, stops
+from server.api.common.server_tools import NOTHING, narrowed, to_search, to_server
+from server.api.common.tool_types import FileSearchChoice, FileSearchTool, McpChoice, McpTool
+from server.api.common.unsupported import CustomChoice, CustomTool, FunctionMessage
+from server.chat.grounding.grounding import standing
+from server.chat.tools.toolset import all_of, visible
+from server.core.errors import bad
+from server.core.messages import Assistant, Named, Saying, System, Tool, ToolCall, ToolChoice, ToolResult, User
+from server.core.request import Fields, FileSearch, McpTools, Pending, Wish
+from server.runtime.runtime import Served
+
+
+@dataclass
+class Given:
+    """The request's tools by kind."""
+
+    functions: list[Tool] = field(default_factory=list[Tool])
+    servers: list[McpTools] = field(default_factory=list[McpTools])
+    search: FileSearch | None = None
+    at: str = "tools.0"  # where the search stands
+
+
+def wish(served: Served, body: wire.ChatRequest) -> Wish:
+    """Raises ApiError for what cannot be honoured."""
+    given = _tools(body)
+    choice = _choice(body, given)
+    if not any(isinstance(tool, FileSearchTool) for tool in body.tools or ()):
+        given.search = standing(served)
+    elif choice == "none":
+        given.search = None
+    if body.include and given.search is None:
+        raise bad("include", "include: without the file_search tool nothing is searched")
+    return Wish(
+        model=body.model,
+        sayings=sayings(body.messages),
+        knobs=body,
+        count=body.n or 1,
+        stops=stops(body),
+        limit=limit(body),
+        form=grammar(body),
+        logprobs=_logprobs(body),
+        effort=body.reasoning_effort,
+        template=body.chat_template_kwargs or {},
+        tools=tuple(given.functions),
+        servers=tuple(given.servers),
+        search=given.search,
+        choice=choice,
+        parallel=body.parallel_tool_calls is not False,
+        pending=_pending(body),
+        earlier=_earlier(body.messages),
+        fields=Fields(form=grammar_field(body), search=given.at),
+    )
+
+
+def limit(body: wire.ChatRequest) -> int | None:
+    asked = {n for n in (body.max_completion_tokens, body.max_tokens) if n is not None}
+    if len(asked) > 1:
+        raise bad("max_tokens", "max_tokens and max_completion_tokens say different things; send one")
+    return min(asked, default=None)
+
+
+def _logprobs(body: wire.ChatRequest) -> int | None:
+    if body.top_logprobs is not None and not body.logprobs:
+        raise bad("top_logprobs", "top_logprobs needs logprobs: true")
+    return (body.top_logprobs or 0) if body.logprobs else None
+
+
+def sayings(messages: Sequence[wording.Message]) -> list[Saying]:
+    """Raises ApiError for results without calls, and calls without results."""
+    said: list[Saying] = []
+    waiting: dict[str, str] = {}  # id of a call that has no result yet -> name
+    for at, message in enumerate(messages):
+        if waiting and not isinstance(message, wording.ToolMessage):
+            raise _unanswered(at, waiting)
+        place = f"messages.{at}.content"
+        match message:
+            case wording.SystemMessage():
+                said.append(System(text=text(message.content, place), name=message.name))
+            case wording.UserMessage():
+                said.append(User(text=text(message.content, place), name=message.name))
+            case FunctionMessage():
+                name = f"messages.{at}.role"
+                raise bad(name, f"{name}: function is older than tools, which replace it; send tool messages", "unsupported")
+            case wording.ToolMessage():
+                if message.tool_call_id not in waiting:
+                    name = f"messages.{at}.tool_call_id"
+                    raise bad(name, f"{name}: the assistant's message before it has no call {message.tool_call_id!r} that waits for this")
+                name = waiting.pop(message.tool_call_id)
+                said.append(ToolResult(call=message.tool_call_id, name=name, text=text(message.content, place)))
+            case wording.AssistantMessage():
+                said += _assistant(message, place)
+                waiting = {call.id: call.function.name for call in _called(message)}
+    if waiting:
+        raise _unanswered(len(messages), waiting)
+    return said
+
+
+def text(content: str | Sequence[wording.Part | wording.SaidPart] | None, place: str) -> str:
+    """`place`: the field that holds it."""
+    if content is None or isinstance(content, str):
+        return content or ""
+    return "\n".join(_words(part, f"{place}.{at}.type") for at, part in enumerate(content))
+
+
+def _words(part: wording.Part | wording.SaidPart, place: str) -> str:
+    match part:
+        case wording.TextPart():
+            return part.text
+        case wording.RefusalPart():
+            return part.refusal
+        case _:
+            raise bad(place, f"{place}: this server reads text; it has no use for {part.type}", "unsupported")
+
+
+def _unanswered(at: int, waiting: dict[str, str]) -> Exception:
+    missing = ", ".join(waiting)
+    return bad(f"messages.{at}", f"messages.{at}: tool calls are answered by tool messages, right behind them; there is none for {missing}")
+
+
+def _assistant(message: wording.AssistantMessage, place: str) -> list[Saying]:
+    """Calls that the server made come first: its answer rests on them. So do those that it wanted to make."""
+    ran = message.mcp_calls or []
+    said: list[Saying] = []
+    if ran:
+        calls = tuple(ToolCall(id=c.id, name=visible(c.server_label, c.name), arguments=c.arguments) for c in ran)
+        said.append(Assistant(calls=calls))
+        said += [ToolResult(call=c.id, name=visible(c.server_label, c.name), text=_outcome(c)) for c in ran]
+    own = tuple(ToolCall(id=c.id, name=c.function.name, arguments=c.function.arguments) for c in _called(message))
+    words, thought = text(message.content, place) or message.refusal or "", message.reasoning_content or ""
+    if words or thought or own or not (ran or message.mcp_approval_requests):
+        said.append(Assistant(text=words, thought=thought, calls=own, name=message.name))
+    return said
+
+
+def _called(message: wording.AssistantMessage) -> list[tools.ToolCall]:
+    """Of another kind there are none: the wire type refuses them."""
+    return [call for call in message.tool_calls or () if isinstance(call, tools.ToolCall)]
+
+
+def _outcome(call: tools.McpCall) -> str:
+    return call.error.message if call.error else call.output or ""
+
+
+def _earlier(messages: Sequence[wording.Message]) -> tuple[ToolCall, ...]:
+    """Calls since the user's last words."""
+    last = max((at for at, message in enumerate(messages) if isinstance(message, wording.UserMessage)), default=-1)
+    made = [c for m in messages[last + 1 :] if isinstance(m, wording.AssistantMessage) for c in m.mcp_calls or ()]
+    return tuple(ToolCall(id=c.id, name=visible(c.server_label, c.name), arguments=c.arguments) for c in made)
+
+
+def _pending(body: wire.ChatRequest) -> tuple[Pending, ...]:
+    """The requests of what the assistant said last, with what the client has decided. Each needs one decision. Behind it there are
+    results of the client's own calls at most."""
+    asked, decided = _wanted(body), _decisions(body.mcp_approvals or ())
+    if unknown := sorted(decided.keys() - asked.keys()):
+        raise bad("mcp_approvals", f"mcp_approvals: the last assistant message has no request {unknown[0]!r}")
+    if missing := [id for id in asked if id not in decided]:
+        raise bad("mcp_approvals", f"mcp_approvals: there is no decision about {missing[0]!r}, which the last assistant message asks for")
+    return tuple(
+        Pending(
+            request_id=request.id,
+            label=request.server_label,
+            name=request.name,
+            arguments=request.arguments,
+            approved=decided[request.id][1].approve,
+            field=decided[request.id][0],
+            reason=decided[request.id][1].reason,
+            place=place,
+        )
+        for place, request in asked.values()
+    )
+
+
+def _wanted(body: wire.ChatRequest) -> dict[str, tuple[str, tools.McpApprovalRequest]]:
+    """By id, of which there is one each, with the field that holds it: one decision must not let two calls run."""
+    given = list(enumerate(body.messages))
+    last = next(((at, said) for at, said in reversed(given) if not isinstance(said, wording.ToolMessage)), None)
+    wanted = dict[str, tuple[str, tools.McpApprovalRequest]]()
+    if last is None or not isinstance(last[1], wording.AssistantMessage):
+        return wanted
+    for at, request in enumerate(last[1].mcp_approval_requests or ()):
+        place = f"messages.{last[0]}.mcp_approval_requests.{at}"
+        if request.id in wanted:
+            raise bad(f"{place}.id", f"{place}.id: there is a request {request.id!r} already")
+        wanted[request.id] = (place, request)
+    return wanted
+
+
+def _decisions(approvals: Sequence[tools.McpApproval]) -> dict[str, tuple[str, tools.McpApproval]]:
+    """By id of the request, with the field that names it."""
+    decided = dict[str, tuple[str, tools.McpApproval]]()
+    for at, approval in enumerate(approvals):
+        id, place = approval.approval_request_id, f"mcp_approvals.{at}.approval_request_id"
+        if id in decided:
+            raise bad(place, f"{place}: {id!r} is decided twice")
+        decided[id] = (place, approval)
+    return decided
+
+
+def _tools(body: wire.ChatRequest) -> Given:
+    given = Given()
+    for at, tool in enumerate(body.tools or ()):
+        match tool:
+            case tools.FunctionTool(function=asked):
+                parameters = NOTHING if asked.parameters is None else asked.parameters
+                described, strict = asked.description or "", asked.strict is True
+                given.functions.append(
+                    Tool(name=asked.name, description=described, parameters=parameters, strict=strict, field=f"tools.{at}")
+                )
+            case FileSearchTool():
+                if given.search is not None:
+                    raise bad("tools", "tools: there can be one file_search; name all its stores in vector_store_ids")
+                given.search, given.at = to_search(tool, f"tools.{at}"), f"tools.{at}"
+            case McpTool():
+                if tool.server_label in [server.label for server in given.servers]:
+                    raise bad(f"tools.{at}", f"tools.{at}: the MCP server {tool.server_label!r} is there twice")
+                given.servers.append(to_server(tool, f"tools.{at}"))
+            case CustomTool():
+                told = f"tools.{at}: this server has no tools of type custom; describe a function with one string instead"
+                raise bad(f"tools.{at}", told, "unsupported")
+    return given
+
+
+def _choice(body: wire.ChatRequest, given: Given) -> ToolChoice:
+    """What allowed_tools leaves out is taken out of `given`."""
+    match body.tool_choice:
+        case None:
+            return "auto"
+        case "required" if not (given.functions or given.servers):
+            if given.search is None:
+                raise bad("tool_choice", "tool_choice: no tool is given that could be required")
+            return "auto"  # it is searched whatever the model does
+        case str(mode):
+            return mode
+        case FileSearchChoice():
+            if given.search is None:
+                raise bad("tool_choice", "tool_choice: there is no file_search among the tools")
+            return "auto"
+        case tools.AllowedToolsChoice(allowed_tools=allowed):
+            return _allowed(allowed, given)
+        case one:
+            return Named(names=(_name(one),))
+
+
+def _name(one: tools.FunctionChoice | McpChoice | CustomChoice) -> str:
+    if isinstance(one, CustomChoice):
+        return one.custom.name  # there is no tool of that name
+    if isinstance(one, tools.FunctionChoice):
+        return one.function.name
+    return all_of(one.server_label) if one.name is None else visible(one.server_label, one.name)
+
+
+def _allowed(allowed: tools.AllowedTools, given: Given) -> ToolChoice:
+    names = {_name(one) for one in allowed.tools if not isinstance(one, FileSearchChoice)}
+    known = {tool.name for tool in given.functions}
+    asked = {one.function.name for one in allowed.tools if isinstance(one, tools.FunctionChoice)}
+    if unknown := sorted(asked - known):
+        raise bad("tool_choice", f"tool_choice: there is no tool {unknown[0]!r}")
+    given.functions = [tool for tool in given.functions if tool.name in names]
+    chosen = [one for one in allowed.tools if isinstance(one, McpChoice)]
+    given.servers = [found for server in given.servers if (found := narrowed(server, chosen)) is not None]
+    if not any(isinstance(one, FileSearchChoice) for one in allowed.tools):
+        given.search = None
+    if allowed.mode == "auto":
+        return "auto"
+    return Named(names=tuple(sorted(names))) if names else "auto"

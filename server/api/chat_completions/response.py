@@ -1,0 +1,169 @@
+"""One answer of a chat completion: events in, what a stream tells of each out; in the end the whole message."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from retrieval.api import Hit
+from server.api.chat_completions import tool_types as tools
+from server.api.chat_completions import types as wire
+from server.api.common.citations import annotation
+from server.api.common.filters import shown_score
+from server.api.common.types import FileCitation
+from server.core.events import Approval, CallDelta, Cited, Ended, Event, Listed, Logged, Piece, Ran, Running
+from server.core.messages import Json
+
+SEAM = "\n\n"  # between what two turns have said
+Finish = Literal["stop", "length", "tool_calls"]
+
+
+@dataclass(slots=True)
+class Answered:
+    """The message so far."""
+
+    content: str = ""
+    thought: str = ""
+    logged: list[Logged] = field(default_factory=list[Logged])
+    annotations: list[FileCitation] = field(default_factory=list[FileCitation])
+    calls: dict[str, CallDelta] = field(default_factory=dict[str, CallDelta])  # that the client runs, each as far as it is known
+    ran: dict[str, tools.McpCall] = field(default_factory=dict[str, tools.McpCall])
+    wanted: list[tools.McpApprovalRequest] = field(default_factory=list[tools.McpApprovalRequest])
+    ended: Ended | None = None
+    _turn: int = 0  # characters before this turn's
+    _over: bool = False  # a turn has ended
+
+    def push(self, event: Event) -> Json:
+        """The delta of a chunk, {} where there is nothing to tell."""
+        match event:
+            case Piece():
+                return self._piece(event)
+            case Cited(citations=citations):
+                new = [annotation(citation, self._turn) for citation in citations]
+                self.annotations += new
+                return {"annotations": [one.model_dump() for one in new]}
+            case Running():
+                call = tools.McpCall(
+                    id=event.call,
+                    server_label=event.label,
+                    name=event.name,
+                    arguments=event.arguments,
+                    approval_request_id=event.approval,
+                )
+                return self._mcp(call)
+            case Ran():
+                return self._mcp(_ran(event))
+            case Approval():
+                request = tools.McpApprovalRequest(
+                    id=f"mcpr_{event.call}", server_label=event.label, name=event.name, arguments=event.arguments
+                )
+                self.wanted.append(request)
+                return {"mcp_approval_requests": [{"index": len(self.wanted) - 1, **request.model_dump()}]}
+            case Ended():
+                self.ended = event
+            case _:
+                pass
+        return {}
+
+    @property
+    def finish(self) -> Finish:
+        """An answer that waits for approvals has stopped: chat completions have no word of their own for it."""
+        assert self.ended is not None  # it comes last
+        return "stop" if self.ended.reason == "approval" else self.ended.reason
+
+    def message(self) -> wire.ResponseMessage:
+        calls = [tools.ToolCall(id=c.id, function=tools.FunctionCall(name=c.name, arguments=c.arguments)) for c in self.calls.values()]
+        called = bool(calls or self.wanted)
+        return wire.ResponseMessage(
+            content=None if called and not self.content.strip() else self.content,
+            reasoning_content=self.thought or None,
+            annotations=[*self.annotations],
+            tool_calls=calls or None,
+            mcp_calls=list(self.ran.values()) or None,
+            mcp_approval_requests=self.wanted or None,
+        )
+
+    def _piece(self, piece: Piece) -> Json:
+        delta: Json = {}
+        if piece.thought:
+            delta["reasoning_content"] = piece.thought
+            self.thought += piece.thought
+        if piece.answer:
+            delta["content"] = said = self._joined(piece.answer)
+            self.content += said
+        if piece.calls and (calls := [told for one in piece.calls if one.label is None and (told := self._call(one))]):
+            delta["tool_calls"] = calls
+        self.logged += piece.logged
+        self._over = piece.end is not None
+        return delta
+
+    def _joined(self, answer: str) -> str:
+        """With a seam, where a new turn begins to speak."""
+        if not self._over:
+            return answer
+        seam = SEAM if self.content.strip() else ""
+        self._turn = len(self.content) + len(seam)
+        return seam + answer
+
+    def _call(self, delta: CallDelta) -> Json | None:
+        if delta.begun:
+            self.calls[delta.id] = delta
+            function = {"name": delta.name, "arguments": delta.arguments}
+            return {"index": len(self.calls) - 1, "id": delta.id, "type": "function", "function": function}
+        if not delta.arguments:
+            return None
+        before = self.calls[delta.id]
+        self.calls[delta.id] = CallDelta(id=before.id, name=before.name, arguments=before.arguments + delta.arguments)
+        return {"index": list(self.calls).index(delta.id), "function": {"arguments": delta.arguments}}
+
+    def _mcp(self, call: tools.McpCall) -> Json:
+        known = call.id in self.ran
+        self.ran[call.id] = call
+        told = call.model_dump(include={"id", "output", "error"} if known else None)
+        return {"mcp_calls": [{"index": list(self.ran).index(call.id), **told}]}
+
+
+def searched(queries: Sequence[str], hits: Sequence[Hit] | None) -> wire.FileSearchCall:
+    return wire.FileSearchCall(queries=list(queries), results=None if hits is None else [_result(hit) for hit in hits])
+
+
+def listed(event: Listed) -> tools.McpListTools:
+    shown = [
+        tools.ListedTool(
+            name=tool.name,
+            description=tool.description,
+            input_schema=dict(tool.input_schema),
+            annotations=None if tool.annotations is None else dict(tool.annotations),
+        )
+        for tool in event.tools
+    ]
+    return tools.McpListTools(server_label=event.label, tools=shown, error=event.error)
+
+
+def _ran(event: Ran) -> tools.McpCall:
+    fault = event.outcome.fault
+    return tools.McpCall(
+        id=event.call,
+        server_label=event.label,
+        name=event.name,
+        arguments=event.arguments,
+        output=None if fault else event.outcome.text,
+        error=tools.McpError(type=fault.kind, message=event.outcome.text or fault.message, code=fault.code) if fault else None,
+        approval_request_id=event.approval,
+    )
+
+
+def _result(hit: Hit) -> wire.FileSearchResult:
+    chunk = hit.chunk
+    return wire.FileSearchResult(
+        file_id=chunk.file_id,
+        filename=chunk.filename,
+        score=shown_score(hit),
+        text=chunk.text,
+        attributes=hit.attributes,
+        chunk_id=chunk.id,
+        vector_store_id=chunk.store_id,
+        page=chunk.page,
+        headings=list(chunk.headings),
+        start=chunk.start,
+        end=chunk.end,
+    )

@@ -1,0 +1,92 @@
+"""Chat completions that were kept (`store: true`)."""
+
+from typing import Any, cast
+
+from pydantic import BaseModel, RootModel
+
+from retrieval.api import NotFound
+from retrieval.records import Listing
+from server.api.chat_completions import stored_types as wire
+from server.api.chat_completions.types import ChatResponse
+from server.archive.api import Json, StoredCompletion
+from server.core.errors import from_knowledge
+from server.core.threads import threaded
+from server.http.context import Call
+from server.http.endpoint import Endpoint
+from server.http.handlers import acting, asking
+from server.http.lists import NoQuery, ends
+from server.runtime.state import House
+
+ALL, ONE = "/v1/chat/completions", "/v1/chat/completions/{completion_id}"
+
+
+class _Kept(RootModel[dict[str, Any]]):
+    """As it was answered, by whichever version of the server."""
+
+
+def endpoints(house: House) -> list[Endpoint]:
+    query, messages = wire.StoredChatsQuery, wire.StoredMessagesQuery
+    return [
+        asking(house, "GET", every, ALL, "The chat completions that were stored", query, wire.StoredChatList),
+        asking(house, "GET", one, ONE, "One of them", NoQuery, ChatResponse),
+        acting(house, update, ONE, "Change its metadata", wire.UpdateStoredChat, ChatResponse),
+        asking(house, "DELETE", delete, ONE, "Delete it", NoQuery, wire.StoredChatDeleted),
+        asking(house, "GET", said, f"{ONE}/messages", "What it answered", messages, wire.StoredMessageList),
+    ]
+
+
+async def every(call: Call, query: wire.StoredChatsQuery) -> BaseModel:
+    listing = Listing(limit=query.limit, order=query.order, after=query.after)
+    page = await threaded(call.archive.completions, call.owner, listing, model=query.model, metadata=query.metadata)
+    return _listed([_body(kept) for kept in page.items], page.more)
+
+
+async def one(call: Call, query: NoQuery) -> BaseModel:
+    return _Kept(_body(await threaded(call.archive.completion, call.owner, call.completion_id)))
+
+
+async def update(call: Call, body: wire.UpdateStoredChat) -> BaseModel:
+    return _Kept(_body(await threaded(call.archive.change_completion, call.owner, call.completion_id, body.metadata or {})))
+
+
+async def delete(call: Call, query: NoQuery) -> wire.StoredChatDeleted:
+    await threaded(call.archive.delete_completion, call.owner, call.completion_id)
+    return wire.StoredChatDeleted(id=call.completion_id)
+
+
+async def said(call: Call, query: wire.StoredMessagesQuery) -> BaseModel:
+    kept = await threaded(call.archive.completion, call.owner, call.completion_id)
+    messages = [_message(message) for message in kept.messages]
+    if query.order == "desc":
+        messages.reverse()
+    left = messages[_behind(messages, query.after) :]
+    return _listed(left[: query.limit], len(left) > query.limit)
+
+
+def _listed(data: list[Json], more: bool) -> _Kept:
+    first, last = ends([one["id"] for one in data])
+    return _Kept({"object": "list", "data": data, "first_id": first, "last_id": last, "has_more": more})
+
+
+def _body(kept: StoredCompletion) -> Json:
+    return {**kept.body, "metadata": kept.metadata}
+
+
+def _behind(messages: list[Json], after: str | None) -> int:
+    if after is None:
+        return 0
+    found = next((i for i, message in enumerate(messages, 1) if message["id"] == after), None)
+    if found is None:
+        raise from_knowledge(NotFound("message", after))
+    return found
+
+
+def _message(given: Json) -> Json:
+    content: Any = given.get("content")
+    listed = cast(list[Json], content) if isinstance(content, list) else None
+    parts = None if listed is None else [{"type": "text", "text": part["text"]} for part in listed if "text" in part]
+    refused = [part["refusal"] for part in listed or () if "refusal" in part]
+    more = {name: given[name] for name in ("name", "tool_calls", "tool_call_id") if given.get(name) is not None}
+    refusal = given.get("refusal") or "\n".join(refused) or None
+    told: Json = {"content": content if listed is None else None, "content_parts": parts, "refusal": refusal}
+    return {"id": given["id"], "role": given["role"], **told, **more}

@@ -1,0 +1,93 @@
+"""/v1/chat/completions that were kept: listed, told again, changed, deleted. What they look like stands in chat.py."""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, Field, StringConstraints
+
+from server.api.chat_completions.tool_types import ToolCall
+from server.api.chat_completions.types import ChatResponse, SpokenAnswer, UrlCitation
+from server.api.common.unsupported import FunctionCall, PromptCacheBreakpoint
+from server.http.fields import OMITTED, STRICT
+from server.http.lists import CLEAN, QUERY, Id, Metadata, Number, Order
+
+
+class StoredChatsQuery(BaseModel):
+    """`metadata`: what each one listed has among its own."""
+
+    model_config = QUERY
+    model: Annotated[str, StringConstraints(max_length=256, pattern=CLEAN)] | None = None
+    metadata: Metadata | None = None
+    after: Id | None = None
+    limit: Annotated[Number, Field(ge=1, le=100)] = 20
+    order: Order = "asc"
+
+
+class StoredMessagesQuery(BaseModel):
+    model_config = QUERY
+    after: Id | None = None
+    limit: Annotated[Number, Field(ge=1, le=100)] = 20
+    order: Order = "asc"
+
+
+class UpdateStoredChat(BaseModel):
+    """Null empties it."""
+
+    model_config = STRICT
+    metadata: Metadata | None
+
+
+class StoredChatList(BaseModel):
+    object: Literal["list"] = "list"
+    data: list[ChatResponse]
+    first_id: str  # "" where there are none
+    last_id: str
+    has_more: bool
+
+
+class StoredChatDeleted(BaseModel):
+    id: str
+    object: Literal["chat.completion.deleted"] = "chat.completion.deleted"
+    deleted: Literal[True] = True
+
+
+class StoredText(BaseModel):
+    type: Literal["text"] = "text"
+    text: str
+    prompt_cache_breakpoint: Annotated[PromptCacheBreakpoint | None, OMITTED] = None
+
+
+class StoredImageUrl(BaseModel):
+    url: str
+    detail: Annotated[Literal["auto", "low", "high"] | None, OMITTED] = None
+
+
+class StoredImage(BaseModel):
+    """Of the specification; there are none, as this server reads text."""
+
+    type: Literal["image_url"] = "image_url"
+    image_url: StoredImageUrl
+    prompt_cache_breakpoint: Annotated[PromptCacheBreakpoint | None, OMITTED] = None
+
+
+class StoredMessage(BaseModel):
+    """One of the request's messages. `content` and, where that came in parts, `content_parts`: never both."""
+
+    id: str
+    role: str
+    content: str | None
+    content_parts: list[StoredText | StoredImage] | None
+    refusal: str | None = None
+    name: Annotated[str | None, OMITTED] = None
+    tool_calls: Annotated[list[ToolCall] | None, OMITTED] = None
+    tool_call_id: Annotated[str | None, OMITTED] = None
+    annotations: Annotated[list[UrlCitation] | None, OMITTED] = None
+    audio: Annotated[SpokenAnswer | None, OMITTED] = None
+    function_call: Annotated[FunctionCall | None, OMITTED] = None
+
+
+class StoredMessageList(BaseModel):
+    object: Literal["list"] = "list"
+    data: list[StoredMessage]
+    first_id: str  # "" where there are none
+    last_id: str
+    has_more: bool

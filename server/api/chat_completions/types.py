@@ -1,0 +1,182 @@
+"""POST /v1/chat/completions."""
+
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, Field, StringConstraints
+
+from server.api.chat_completions.message_types import Message
+from server.api.chat_completions.tool_types import McpApproval, McpApprovalRequest, McpCall, McpListTools, Tool, ToolCall, ToolChoice
+from server.api.common.types import Effort, FileCitation, Tier, TokenLogprob
+from server.api.common.unsupported import (
+    UNSUPPORTED,
+    AudioOutput,
+    FunctionCall,
+    FunctionDefinition,
+    FunctionOption,
+    Moderation,
+    Prediction,
+    PromptCacheOptions,
+    WebSearchOptions,
+    only,
+)
+from server.http.fields import (
+    OMITTED,
+    STRICT,
+    Choices,
+    Count,
+    LogitBias,
+    Penalty,
+    Probability,
+    Repetition,
+    ResponseFormat,
+    Seed,
+    Stop,
+    StreamOptions,
+    StructuredOutputs,
+    Temperature,
+    Usage,
+)
+from server.http.lists import Attributes, Metadata
+
+
+class ChatRequest(BaseModel):
+    model_config = STRICT
+    model: str
+    messages: Annotated[list[Message], Field(min_length=1)]
+    max_completion_tokens: Count = None
+    max_tokens: Count = None
+    temperature: Temperature = None
+    top_p: Probability = None
+    n: Choices = None
+    stop: Stop = None
+    seed: Seed = None
+    presence_penalty: Penalty = None
+    frequency_penalty: Penalty = None
+    logit_bias: LogitBias = None
+    logprobs: bool | None = None
+    top_logprobs: Annotated[int, Field(ge=0, le=20)] | None = None
+    response_format: ResponseFormat | None = None
+    stream: bool | None = None
+    stream_options: StreamOptions | None = None
+    reasoning_effort: Effort | None = None
+    metadata: Metadata | None = None
+    user: str | None = None
+    safety_identifier: Annotated[str, StringConstraints(max_length=64)] | None = None
+    prompt_cache_key: str | None = None  # prefixes are cached for everybody, with or without it
+    prompt_cache_retention: Annotated[Literal["in_memory", "24h"] | None, only("in_memory")] = None
+    store: bool | None = None
+    tools: Annotated[list[Tool], Field(max_length=128)] | None = None
+    tool_choice: ToolChoice | None = None  # none: without the server's default store too
+    parallel_tool_calls: bool | None = None
+    # fields of which only the value that asks for nothing is accepted
+    service_tier: Annotated[Tier | None, only("auto", "default")] = None
+    modalities: Annotated[list[Literal["text", "audio"]] | None, only(["text"])] = None
+    verbosity: Annotated[Literal["low", "medium", "high"] | None, only("medium")] = None
+    functions: Annotated[list[FunctionDefinition] | None, UNSUPPORTED] = None
+    function_call: Annotated[Literal["none", "auto"] | FunctionOption | None, only("none", "auto")] = None
+    prompt_cache_options: Annotated[PromptCacheOptions | None, UNSUPPORTED] = None
+    web_search_options: Annotated[WebSearchOptions | None, UNSUPPORTED] = None
+    audio: Annotated[AudioOutput | None, UNSUPPORTED] = None
+    prediction: Annotated[Prediction | None, UNSUPPORTED] = None
+    moderation: Annotated[Moderation | None, UNSUPPORTED] = None
+    # extensions
+    mcp_approvals: list[McpApproval] | None = None
+    include: Annotated[list[Literal["file_search_call.results"]], Field(max_length=1)] | None = None
+    top_k: Annotated[int, Field(ge=0, lt=2**31)] | None = None
+    min_p: Probability = None
+    repetition_penalty: Repetition = None
+    ignore_eos: bool | None = None
+    structured_outputs: StructuredOutputs | None = None
+    chat_template_kwargs: dict[str, str | int | float | bool | None] | None = None
+
+
+class ChoiceLogprobs(BaseModel):
+    content: list[TokenLogprob] | None
+    refusal: list[TokenLogprob] | None = None
+
+
+class UrlPlace(BaseModel):
+    url: str
+    title: str
+    start_index: int
+    end_index: int
+
+
+class UrlCitation(BaseModel):
+    """Of the specification; answers of this server cite files."""
+
+    type: Literal["url_citation"]
+    url_citation: UrlPlace
+
+
+class SpokenAnswer(BaseModel):
+    """Of the specification; this server does not speak."""
+
+    id: str
+    data: str
+    expires_at: int
+    transcript: str
+
+
+class ResponseMessage(BaseModel):
+    role: Literal["assistant"] = "assistant"
+    content: str | None
+    refusal: str | None = None
+    reasoning_content: str | None = None  # extension
+    annotations: Sequence[UrlCitation | FileCitation] = ()
+    audio: Annotated[SpokenAnswer | None, OMITTED] = None
+    function_call: Annotated[FunctionCall | None, OMITTED] = None
+    tool_calls: Annotated[list[ToolCall] | None, OMITTED] = None
+    mcp_calls: Annotated[list[McpCall] | None, OMITTED] = None  # extensions
+    mcp_approval_requests: Annotated[list[McpApprovalRequest] | None, OMITTED] = None
+
+
+class Choice(BaseModel):
+    index: int
+    message: ResponseMessage
+    logprobs: ChoiceLogprobs | None = None
+    finish_reason: Literal["stop", "length", "tool_calls"]
+
+
+class FileSearchResult(BaseModel):
+    file_id: str
+    filename: str
+    score: float
+    text: str
+    attributes: Attributes
+    chunk_id: int
+    vector_store_id: str
+    page: int | None
+    headings: list[str]
+    start: int
+    end: int
+
+
+class FileSearchCall(BaseModel):
+    """`results[n - 1]` is what a mark [n] of the answer stands for; null unless asked for by `include`."""
+
+    queries: list[str]
+    results: list[FileSearchResult] | None
+
+
+class Moderated(BaseModel):
+    """Of the specification; this server has no moderation."""
+
+    input: dict[str, Any]
+    output: dict[str, Any]
+
+
+class ChatResponse(BaseModel):
+    id: str
+    object: Literal["chat.completion"] = "chat.completion"
+    created: int
+    model: str
+    choices: list[Choice]
+    usage: Usage
+    metadata: dict[str, str] | None = None
+    service_tier: Tier | None = "default"
+    system_fingerprint: Annotated[str | None, OMITTED] = None
+    moderation: Annotated[Moderated | None, OMITTED] = None
+    file_search_call: FileSearchCall | None = None  # extension, where documents were searched
+    mcp_list_tools: Annotated[list[McpListTools] | None, OMITTED] = None  # extension

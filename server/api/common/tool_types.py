@@ -1,0 +1,85 @@
+"""Tools that the server runs, as chat completions and responses both write them."""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, Field, StringConstraints
+
+from server.api.common.filter_types import Filter, RankingOptions, Results
+from server.api.common.unsupported import UNSUPPORTED, only
+from server.http.fields import STRICT
+from server.http.lists import Id
+
+Connector = Literal[
+    "connector_dropbox",
+    "connector_gmail",
+    "connector_googlecalendar",
+    "connector_googledrive",
+    "connector_microsoftteams",
+    "connector_outlookcalendar",
+    "connector_outlookemail",
+    "connector_sharepoint",
+]
+ServerLabel = Annotated[str, StringConstraints(min_length=1, max_length=64)]
+
+
+class FileSearchTool(BaseModel):
+    """The answer is to come from these vector stores. Without score_threshold the server decides what is relevant."""
+
+    model_config = STRICT
+    type: Literal["file_search"]
+    vector_store_ids: Annotated[list[Id], Field(min_length=1, max_length=16)]
+    filters: Filter | None = None
+    max_num_results: Results | None = None  # at most; fewer where the context has no room
+    ranking_options: RankingOptions | None = None
+
+
+class FileSearchChoice(BaseModel):
+    """The documents are searched whenever the tool is there: that it is required changes nothing."""
+
+    model_config = STRICT
+    type: Literal["file_search"]
+
+
+class ToolNames(BaseModel):
+    """Tools of which both is true; null says nothing. Where nothing is said at all, there are none."""
+
+    model_config = STRICT
+    tool_names: list[str] | None = None
+    read_only: bool | None = None
+
+
+class Approvals(BaseModel):
+    """With `never` all that it does not name need one; with `always` alone, besides those, the ones that may change something."""
+
+    model_config = STRICT
+    always: ToolNames | None = None
+    never: ToolNames | None = None
+
+
+class McpTool(BaseModel):
+    """Tools of a server that this server's operator has set up; `server_label` is what they called it there. What
+    server_description says the model reads before the first of them. Without require_approval the tools that may change something
+    need one."""
+
+    model_config = STRICT
+    type: Literal["mcp"]
+    server_label: ServerLabel
+    server_description: Annotated[str, StringConstraints(max_length=1024)] | None = None
+    allowed_tools: list[str] | ToolNames | None = None
+    require_approval: Literal["always", "never"] | Approvals | None = None
+    server_url: Annotated[str | None, UNSUPPORTED] = None
+    connector_id: Annotated[Connector | None, UNSUPPORTED] = None
+    tunnel_id: Annotated[str | None, UNSUPPORTED] = None
+    authorization: Annotated[str | None, UNSUPPORTED] = None
+    headers: Annotated[dict[str, str] | None, UNSUPPORTED] = None
+    allowed_callers: Annotated[list[Literal["direct", "programmatic"]] | None, UNSUPPORTED] = None
+    defer_loading: Annotated[bool | None, only(False)] = None
+
+
+class McpChoice(BaseModel):
+    """`name` null: any of that server's tools."""
+
+    model_config = STRICT
+    type: Literal["mcp"]
+    server_label: ServerLabel
+    name: str | None = None

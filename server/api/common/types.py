@@ -1,0 +1,43 @@
+"""TODO."""
+
+from typing import Literal
+
+from pydantic import BaseModel
+
+from server.http.fields import STRICT
+
+
+class TopLogprob(BaseModel):
+    token: str
+    logprob: float
+    bytes: list[int] | None
+
+
+class TokenLogprob(BaseModel):
+    token: str
+    logprob: float
+    bytes: list[int] | None
+    top_logprobs: list[TopLogprob]
+
+
+Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
+
+
+Tier = Literal["auto", "default", "flex", "scale", "priority", "fast"]
+
+
+class FileCitation(BaseModel):
+    """From page on: extensions. `quote` is what stands at start:end of the file's parsed text."""
+
+    model_config = STRICT
+    type: Literal["file_citation"] = "file_citation"
+    index: int  # characters of the content: where the mark [n] begins, or where the sentence ends that has none
+    file_id: str
+    filename: str
+    page: int | None = None
+    start: int = 0
+    end: int = 0
+    quote: str = ""
+    chunk_id: int = 0
+    vector_store_id: str = ""
+    score: float = 0.0  # how well the quote supports the sentence, 0..1

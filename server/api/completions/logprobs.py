@@ -1,0 +1,26 @@
+"""Log probabilities as legacy completions write them."""
+
+from collections.abc import Sequence
+
+from server.api.common.logprobs import finite, written
+from server.api.completions.types import CompletionLogprobs
+from server.core.events import Logged
+from server.text.tokenizer import Text
+
+
+def completion_logprobs(text: Text, logged: Sequence[Logged], shift: int) -> CompletionLogprobs:
+    """`shift`: characters in front of the generated text."""
+    return CompletionLogprobs(
+        tokens=[written(text, entry.token.token) for entry in logged],
+        token_logprobs=[finite(entry.token.logprob) for entry in logged],
+        top_logprobs=[_most_likely(text, entry) for entry in logged],
+        text_offset=[entry.offset + shift for entry in logged],
+    )
+
+
+def _most_likely(text: Text, entry: Logged) -> dict[str, float]:
+    """With the chosen token, which need not be among them. Of tokens that look the same, the likelier."""
+    likely: dict[str, float] = {}
+    for token, logprob in (*entry.token.top, (entry.token.token, entry.token.logprob)):
+        likely.setdefault(written(text, token), finite(logprob))
+    return likely

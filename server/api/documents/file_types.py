@@ -1,0 +1,53 @@
+"""/v1/files."""
+
+from typing import Annotated, Literal, get_args
+
+from pydantic import BaseModel, Field, WithJsonSchema
+
+from server.http.fields import OMITTED
+from server.http.lists import QUERY, Id, Number, Order
+
+Purpose = Literal["assistants", "batch", "fine-tune", "vision", "user_data"]  # evals: there are none here
+
+
+class FileForm(BaseModel):
+    """The fields of the form beside `file`, named as they stand in it."""
+
+    model_config = QUERY
+    purpose: Purpose
+    anchor: Literal["created_at"] | None = Field(default=None, alias="expires_after[anchor]")
+    seconds: Annotated[Number, Field(ge=3600, le=2_592_000)] | None = Field(default=None, alias="expires_after[seconds]")
+
+
+class FilesQuery(BaseModel):
+    model_config = QUERY
+    purpose: Purpose | None = None
+    limit: Annotated[Number, Field(ge=1, le=10_000)] = 10_000
+    order: Order = "desc"
+    after: Id | None = None
+
+
+class FileObject(BaseModel):
+    id: str
+    object: Literal["file"] = "file"
+    bytes: int
+    created_at: int
+    expires_at: Annotated[int | None, OMITTED]
+    filename: str
+    purpose: Annotated[str, WithJsonSchema({"enum": list(get_args(Purpose))})]
+    status: Literal["processed"] = "processed"
+    status_details: Annotated[str | None, OMITTED] = None
+
+
+class FileList(BaseModel):
+    object: Literal["list"] = "list"
+    data: list[FileObject]
+    first_id: str
+    last_id: str
+    has_more: bool
+
+
+class FileDeleted(BaseModel):
+    id: str
+    object: Literal["file"] = "file"
+    deleted: Literal[True] = True

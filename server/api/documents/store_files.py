@@ -1,0 +1,200 @@
+"""The files of a vector store: added one by one or in batches, their state, their text."""
+
+from collections.abc import Sequence
+
+from retrieval.api import Chunk, Chunking
+from retrieval.records import UNDONE, Batch, Counts, Member, NewMember, State
+from server.api.documents import store_file_types as wire
+from server.core.errors import bad
+from server.core.threads import naming, threaded
+from server.http.context import Call
+from server.http.lists import NoQuery, ends, listing
+
+STATES: dict[wire.Status, Sequence[State]] = {
+    "in_progress": UNDONE,
+    "completed": ("ready",),
+    "failed": ("failed",),
+    "cancelled": ("cancelled",),
+}
+STATUS: dict[State, wire.Status] = {state: status for status, states in STATES.items() for state in states}
+
+
+async def create(call: Call, body: wire.CreateStoreFile) -> wire.StoreFile:
+    with naming("file_id"):
+        members, _ = await threaded(call.store.add_members, call.owner, call.store_id, [_new(body)])
+    call.knowledge.ingestor.wake()
+    return shown(members[0])
+
+
+async def every(call: Call, query: wire.StoreFilesQuery) -> wire.StoreFileList:
+    return await _list(call, query, None)
+
+
+async def one(call: Call, query: NoQuery) -> wire.StoreFile:
+    return shown(await threaded(call.store.member, call.owner, call.store_id, call.file_id))
+
+
+async def update(call: Call, body: wire.UpdateStoreFile) -> wire.StoreFile:
+    return shown(await threaded(call.store.change_member, call.owner, call.store_id, call.file_id, body.attributes or {}))
+
+
+async def delete(call: Call, query: NoQuery) -> wire.StoreFileDeleted:
+    await threaded(call.store.remove_member, call.owner, call.store_id, call.file_id)
+    return wire.StoreFileDeleted(id=call.file_id)
+
+
+async def content(call: Call, query: NoQuery) -> wire.StoreFileContent:
+    text = await threaded(call.store.text_of, call.owner, call.store_id, call.file_id)
+    return wire.StoreFileContent(data=[wire.PageContent(text=text)])
+
+
+async def text(call: Call, query: wire.TextQuery) -> wire.StoreFileText:
+    whole = await threaded(call.store.text_of, call.owner, call.store_id, call.file_id)
+    member = await threaded(call.store.member, call.owner, call.store_id, call.file_id)
+    start, end = query.start, len(whole) if query.end is None else query.end
+    if not start <= end <= len(whole):
+        raise bad("end", f"start, end: {start}:{end} is no passage of a text of {len(whole)} characters", "out_of_range")
+    return wire.StoreFileText(
+        file_id=member.file_id,
+        vector_store_id=member.store_id,
+        filename=member.filename,
+        start=start,
+        end=end,
+        characters=len(whole),
+        text=whole[start:end],
+    )
+
+
+async def chunk(call: Call, query: NoQuery) -> wire.ChunkObject:
+    found = await threaded(call.store.chunk, call.owner, call.store_id, call.chunk_id)
+    beside = {one.ordinal: one for one in await threaded(call.store.chunks_of, call.owner, call.store_id, found.file_id)}
+    return wire.ChunkObject(
+        id=found.id,
+        vector_store_id=found.store_id,
+        file_id=found.file_id,
+        filename=found.filename,
+        ordinal=found.ordinal,
+        page=found.page,
+        headings=list(found.headings),
+        start=found.start,
+        end=found.end,
+        text=found.text,
+        before=_neighbour(beside.get(found.ordinal - 1)),
+        after=_neighbour(beside.get(found.ordinal + 1)),
+    )
+
+
+async def create_batch(call: Call, body: wire.CreateFileBatch) -> wire.FileBatch:
+    with naming("files" if body.files else "file_ids"):
+        members, batch = await threaded(call.store.add_members, call.owner, call.store_id, _members(body), batch=True)
+    call.knowledge.ingestor.wake()
+    assert batch is not None and members  # it was asked for
+    return _batch(batch)
+
+
+async def batch(call: Call, query: NoQuery) -> wire.FileBatch:
+    return _batch(await threaded(call.store.batch, call.owner, call.store_id, call.batch_id))
+
+
+async def cancel_batch(call: Call, query: NoQuery) -> wire.FileBatch:
+    return _batch(await threaded(call.store.cancel_batch, call.owner, call.store_id, call.batch_id))
+
+
+async def batch_files(call: Call, query: wire.StoreFilesQuery) -> wire.StoreFileList:
+    await threaded(call.store.batch, call.owner, call.store_id, call.batch_id)
+    return await _list(call, query, call.batch_id)
+
+
+def chunking(strategy: wire.ChunkingStrategy | None) -> Chunking:
+    if not isinstance(strategy, wire.StaticStrategy):
+        return Chunking()
+    return Chunking(size=strategy.static.max_chunk_size_tokens, overlap=strategy.static.chunk_overlap_tokens)
+
+
+def counts(given: Counts) -> wire.FileCounts:
+    return wire.FileCounts(
+        in_progress=given.in_progress,
+        completed=given.completed,
+        failed=given.failed,
+        cancelled=given.cancelled,
+        total=given.total,
+    )
+
+
+def shown(member: Member) -> wire.StoreFile:
+    return wire.StoreFile(
+        id=member.file_id,
+        created_at=member.created_at,
+        vector_store_id=member.store_id,
+        usage_bytes=member.usage_bytes,
+        status=STATUS[member.state],
+        last_error=_error(member),
+        attributes=member.attributes,
+        chunking_strategy=_strategy(member.chunking),
+        filename=member.filename,
+        state=member.state,
+        progress=member.progress,
+        notes=list(member.notes),
+    )
+
+
+async def _list(call: Call, query: wire.StoreFilesQuery, batch_id: str | None) -> wire.StoreFileList:
+    states = STATES[query.filter] if query.filter else ()
+    page = await threaded(call.store.members, call.owner, call.store_id, listing(query), states=states, batch_id=batch_id)
+    data = [shown(member) for member in page.items]
+    first, last = ends([one.id for one in data])
+    return wire.StoreFileList(data=data, first_id=first, last_id=last, has_more=page.more)
+
+
+def _members(body: wire.CreateFileBatch) -> list[NewMember]:
+    if (body.file_ids is None) == (body.files is None):
+        raise bad("file_ids", "file_ids, files: exactly one of them is needed", "invalid_value")
+    if body.files is not None:
+        for field in ("attributes", "chunking_strategy"):
+            if getattr(body, field) is not None:
+                raise bad(field, f"{field}: goes with file_ids; in files each has its own", "invalid_value")
+        return [_new(file) for file in _once(body.files)]
+    attributes, cut = body.attributes or {}, chunking(body.chunking_strategy)
+    return [NewMember(file_id=id, attributes=attributes, chunking=cut) for id in dict.fromkeys(body.file_ids or ())]
+
+
+def _once(files: Sequence[wire.CreateStoreFile]) -> Sequence[wire.CreateStoreFile]:
+    seen = set[str]()
+    for i, file in enumerate(files):
+        if file.file_id in seen:
+            raise bad(f"files.{i}.file_id", f"files.{i}.file_id: {file.file_id} is there twice", "duplicate")
+        seen.add(file.file_id)
+    return files
+
+
+def _new(file: wire.CreateStoreFile) -> NewMember:
+    return NewMember(file_id=file.file_id, attributes=file.attributes or {}, chunking=chunking(file.chunking_strategy))
+
+
+def _error(member: Member) -> wire.LastError | None:
+    if member.state != "failed":
+        return None
+    code = member.error_code
+    return wire.LastError(code=code if code in ("unsupported_file", "invalid_file") else "server_error", message=member.error or "")
+
+
+def _strategy(chunking: Chunking) -> wire.StaticStrategy | wire.OtherStrategy:
+    """What was asked for; without that the embedding model decides, which OpenAI's shapes call "other"."""
+    if chunking.size is None or chunking.overlap is None:
+        return wire.OtherStrategy()
+    static = wire.StaticChunking(max_chunk_size_tokens=chunking.size, chunk_overlap_tokens=chunking.overlap)
+    return wire.StaticStrategy(type="static", static=static)
+
+
+def _batch(batch: Batch) -> wire.FileBatch:
+    return wire.FileBatch(
+        id=batch.id,
+        created_at=batch.created_at,
+        vector_store_id=batch.store_id,
+        status="cancelled" if batch.cancelled else "in_progress" if batch.counts.in_progress else "completed",
+        file_counts=counts(batch.counts),
+    )
+
+
+def _neighbour(chunk: Chunk | None) -> wire.Neighbour | None:
+    return None if chunk is None else wire.Neighbour(id=chunk.id, text=chunk.text)

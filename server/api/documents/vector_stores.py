@@ -1,0 +1,142 @@
+"""Vector stores, and searching in them."""
+
+import time
+from contextlib import suppress
+from typing import Literal
+
+from retrieval.api import Hit, NotFound
+from retrieval.records import Change, NewMember, NewVectorStore, VectorStore
+from retrieval.store.api import Store
+from server.api.common.filters import shown_score, to_search
+from server.api.documents import vector_store_types as wire
+from server.api.documents.store_files import chunking, counts
+from server.chat.grounding import query_rewrite
+from server.chat.grounding.grounding import expect_alive
+from server.core.errors import bad
+from server.core.threads import asked, naming, threaded
+from server.http.context import Call
+from server.http.lists import ListQuery, NoQuery, ends, listing
+
+MOST = 10  # results, where nobody says
+
+
+async def create(call: Call, body: wire.CreateVectorStore) -> wire.VectorStoreObject:
+    if body.chunking_strategy is not None and not body.file_ids:
+        raise bad(
+            "chunking_strategy", "chunking_strategy: it is that of file_ids; without any, give it with the files that are added later"
+        )
+    new = NewVectorStore(
+        owner=call.owner,
+        name=body.name or "",
+        description=body.description,
+        metadata=body.metadata or {},
+        expires_after_days=body.expires_after.days if body.expires_after else None,
+    )
+    members = [NewMember(file_id=id, chunking=chunking(body.chunking_strategy)) for id in dict.fromkeys(body.file_ids or ())]
+    with naming("file_ids"):
+        made = await threaded(_create, call.store, new, members)
+    if members:
+        call.knowledge.ingestor.wake()
+    return shown(made)
+
+
+async def every(call: Call, query: ListQuery) -> wire.VectorStoreList:
+    page = await threaded(call.store.stores, call.owner, listing(query))
+    data = [shown(store) for store in page.items]
+    first, last = ends([one.id for one in data])
+    return wire.VectorStoreList(data=data, first_id=first, last_id=last, has_more=page.more)
+
+
+async def one(call: Call, query: NoQuery) -> wire.VectorStoreObject:
+    return shown(await threaded(call.store.store, call.owner, call.store_id))
+
+
+async def update(call: Call, body: wire.UpdateVectorStore) -> wire.VectorStoreObject:
+    given = body.model_fields_set
+    change = Change(
+        name=body.name or "",
+        description=body.description,
+        metadata=body.metadata or {},
+        expires_after_days=body.expires_after.days if body.expires_after else None,
+        fields=frozenset("expires_after_days" if field == "expires_after" else field for field in given),
+    )
+    return shown(await threaded(call.store.change_store, call.owner, call.store_id, change))
+
+
+async def delete(call: Call, query: NoQuery) -> wire.VectorStoreDeleted:
+    await threaded(call.store.delete_store, call.owner, call.store_id)
+    return wire.VectorStoreDeleted(id=call.store_id)
+
+
+async def search(call: Call, body: wire.SearchRequest) -> wire.SearchResults:
+    queries = await _queries(call, body)
+    limit = body.max_num_results or MOST
+    wanted = to_search(queries, (call.store_id,), limit=limit, filters=body.filters, options=body.ranking_options)
+    expect_alive(await threaded(call.store.store, call.owner, call.store_id), time.time())
+    hits = await asked(call.knowledge.retriever.search(wanted))
+    return wire.SearchResults(search_query=list(queries), data=[_result(hit) for hit in hits])
+
+
+async def _queries(call: Call, body: wire.SearchRequest) -> tuple[str, ...]:
+    """Rewriting takes each query for a question that follows on those before it, as in a chat; the first stands on its own. The
+    answer tells what became of them."""
+    given = (body.query,) if isinstance(body.query, str) else tuple(body.query)
+    if not body.rewrite_query:
+        return given
+    asked = [query_rewrite.Turn("user", query) for query in given]
+    rewritten = [await query_rewrite.queries(call.served, asked[:last]) for last in range(1, len(asked) + 1)]
+    return tuple(dict.fromkeys(query for several in rewritten for query in several))
+
+
+def shown(store: VectorStore) -> wire.VectorStoreObject:
+    days = store.expires_after_days
+    return wire.VectorStoreObject(
+        id=store.id,
+        created_at=store.created_at,
+        name=store.name,
+        description=store.description,
+        usage_bytes=store.usage_bytes,
+        file_counts=counts(store.counts),
+        status=_status(store),
+        expires_after=None if days is None else wire.ExpiresAfter(anchor="last_active_at", days=days),
+        expires_at=store.expires_at,
+        last_active_at=store.last_active_at,
+        metadata=store.metadata,
+        embedding_model=store.identity.model if store.identity else None,
+    )
+
+
+def _create(store: Store, new: NewVectorStore, members: list[NewMember]) -> VectorStore:
+    """With all of its files or not at all."""
+    made = store.create_store(new)
+    if not members:
+        return made
+    try:
+        store.add_members(new.owner, made.id, members)
+    except BaseException:
+        with suppress(NotFound):
+            store.delete_store(new.owner, made.id)
+        raise
+    return store.store(new.owner, made.id)
+
+
+def _status(store: VectorStore) -> Literal["expired", "in_progress", "completed"]:
+    if store.expires_at is not None and store.expires_at <= time.time():
+        return "expired"
+    return "in_progress" if store.counts.in_progress else "completed"
+
+
+def _result(hit: Hit) -> wire.SearchResult:
+    chunk = hit.chunk
+    return wire.SearchResult(
+        file_id=chunk.file_id,
+        filename=chunk.filename,
+        score=shown_score(hit),
+        attributes=hit.attributes,
+        content=[wire.Content(text=chunk.text)],
+        chunk_id=chunk.id,
+        page=chunk.page,
+        headings=list(chunk.headings),
+        start=chunk.start,
+        end=chunk.end,
+    )

@@ -1,0 +1,42 @@
+"""POST /v1/embeddings."""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, Field
+
+from server.http.fields import STRICT, TokenId
+
+Many = Field(min_length=1, max_length=2048)
+Tokens = Annotated[list[TokenId], Many]
+Words = Annotated[str, Field(min_length=1)]  # nothing has no meaning
+Input = Words | Tokens | Annotated[list[Words], Many] | Annotated[list[Tokens], Many]
+
+
+class EmbeddingRequest(BaseModel):
+    model_config = STRICT
+    model: str
+    input: Input
+    encoding_format: Literal["float", "base64"] | None = None
+    dimensions: Annotated[int, Field(ge=1, lt=2**31)] | None = None  # the first of them, made unit vectors again
+    user: str | None = None
+    # extensions
+    input_type: Literal["query", "document"] | None = None  # with the model's prompt for it, where it has one
+    truncate: bool | None = None  # what the model cannot read at once is cut off; otherwise refused
+
+
+class Embedding(BaseModel):
+    object: Literal["embedding"] = "embedding"
+    index: int
+    embedding: list[float] | str  # base64: little-endian float32
+
+
+class EmbeddingUsage(BaseModel):
+    prompt_tokens: int
+    total_tokens: int
+
+
+class EmbeddingResponse(BaseModel):
+    object: Literal["list"] = "list"
+    data: list[Embedding]
+    model: str
+    usage: EmbeddingUsage

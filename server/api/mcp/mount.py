@@ -1,0 +1,205 @@
+"""Our MCP servers over Streamable HTTP at /mcp/NAME, behind the server's own door: scope["owner"] says whose request it is. Each
+is built by the first request for it: `mcp` alone takes a second to import."""
+
+import asyncio
+import contextlib
+import logging
+from asyncio import Future, Task
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers
+from starlette.types import Message, Receive, Scope, Send
+
+from server.core.errors import ApiError, unavailable
+from server.core.tool_host import HostError
+from server.http.middleware import is_loopback
+from server.runtime.state import House
+
+if TYPE_CHECKING:
+    from mcp.server import MCPServer
+    from mcp.server.mcpserver import Context
+    from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
+
+LOG = logging.getLogger("stoa")
+Build = Callable[[], "MCPServer[Any]"]
+"""Runs in a thread, and may take long. Raises ApiError and HostError."""
+
+ROUTE = "/mcp/{name}"
+HEADERS = ("mcp-protocol-version", "mcp-session-id", "mcp-method", "mcp-name", "last-event-id")  # that pages may send
+SESSIONS = 100  # of one key, of each server
+IDLE = 600.0  # seconds that a session of before 2026-07-28 may be unused
+NAMING = "2026-07-28"  # since this revision, requests name their method in a header, and are refused where the body names another
+ENDLESS = frozenset({"subscriptions/listen"})  # methods whose answer ends when the client goes
+
+
+def owner_of(context: "Context") -> str:
+    """Whose request it is that a mounted server answers. What the request says of itself does not count."""
+    request: Any = context.request_context.request
+    return request.scope["owner"]
+
+
+class Mount:
+    """An ASGI application. Every server speaks both eras of the protocol: 2026-07-28, which knows no sessions, and the revisions
+    before. Where several processes share a database a session would be in one of them only: then those
+    have none either, and a call of theirs ends by itself alone."""
+
+    def __init__(self, house: House, builds: Mapping[str, Build]) -> None:
+        self.house = house
+        self.servers = {name: Mounted(build, _options(house)) for name, build in builds.items()}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        scope["route"] = ROUTE
+        server = self._server(scope["path"].rpartition("/")[2])
+        _expect_origin(Headers(scope=scope), self.house.settings.cors_origins)
+        with contextlib.nullcontext() if _endless(scope) else self.house.call():
+            await server(scope, receive, send)
+
+    async def close(self) -> None:
+        """Ends what is still being answered."""
+        await asyncio.gather(*(server.close() for server in self.servers.values()))
+
+    def _server(self, name: str) -> "Mounted":
+        if self.house.deadline is not None:
+            raise unavailable("the server is stopping", "not_ready_draining")
+        if name not in self.servers:
+            known = ", ".join(self.servers) or "none"
+            raise ApiError(404, f"there is no MCP server {name!r} here; there is {known}", code="mcp_server_not_found")
+        return self.servers[name]
+
+
+class Mounted:
+    """One server. Its task group is entered and left by a task of its own, as anyio wants it."""
+
+    def __init__(self, build: Build, options: Mapping[str, Any]) -> None:
+        self.build, self.options = build, options
+        self._manager: Future[StreamableHTTPSessionManager] | None = None
+        self._running: Task[None] | None = None
+        self._stop = asyncio.Event()
+        self._sessions = dict[str, OrderedDict[str, None]]()  # by owner, in the order of their last use
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if self._stop.is_set():
+            raise unavailable("the server is stopping", "not_ready_draining")
+        try:
+            manager = await asyncio.shield(self._started())
+        except HostError as error:
+            raise unavailable(str(error), "mcp_server_unavailable") from error
+        scope["user"] = _user(scope["owner"])  # not before: this imports `mcp`, which has happened now, in a thread
+        await manager.handle_request(scope, receive, self._noting(scope, send))
+        await self._make_room(manager, scope["owner"])
+
+    def _noting(self, scope: Scope, send: Send) -> Send:
+        """Every answer within a session names it."""
+
+        async def noting(message: Message) -> None:
+            session = Headers(raw=message["headers"]).get("mcp-session-id") if _agreed(message) else None
+            if session is not None:
+                used = self._sessions.setdefault(scope["owner"], OrderedDict())
+                used.pop(session, None)
+                if scope["method"] != "DELETE":
+                    used[session] = None
+            await send(message)
+
+        return noting
+
+    async def _make_room(self, manager: "StreamableHTTPSessionManager", owner: str) -> None:
+        """Of one owner's sessions those that were used last are kept: nobody can open so many that others get none."""
+        used = self._sessions.get(owner, OrderedDict())
+        while len(used) > SESSIONS:
+            oldest, _ = used.popitem(last=False)
+            await manager.handle_request(_ending(oldest, owner), _nothing, _unheard)
+
+    async def close(self) -> None:
+        self._stop.set()
+        if self._running is not None:
+            await asyncio.wait((self._running,))
+
+    def _started(self) -> "Future[StreamableHTTPSessionManager]":
+        """The next request tries again where this one fails: a database may be down for a while."""
+        over = self._running is not None and self._running.done()
+        if self._manager is None or over or (self._manager.done() and self._manager.exception() is not None):
+            self._manager = asyncio.get_running_loop().create_future()
+            self._running = asyncio.create_task(self._run(self._manager))
+        return self._manager
+
+    async def _run(self, started: "Future[StreamableHTTPSessionManager]") -> None:
+        try:
+            manager = await asyncio.to_thread(self._built)
+            async with manager.run():
+                started.set_result(manager)
+                await self._stop.wait()
+        except Exception as error:
+            if not started.done():
+                started.set_exception(error)
+                return
+            LOG.exception("the MCP server ended; the next request starts it anew")
+
+    def _built(self) -> "StreamableHTTPSessionManager":
+        from mcp.server.transport_security import TransportSecuritySettings
+
+        server = self.build()
+        checked_already = TransportSecuritySettings(enable_dns_rebinding_protection=False)
+        server.streamable_http_app(transport_security=checked_already, **self.options)
+        return server.session_manager
+
+
+def _options(house: House) -> dict[str, Any]:
+    shared = (house.settings.database_url or "").startswith("postgres")
+    return {
+        "stateless_http": shared,
+        "max_request_body_size": house.settings.max_body_bytes,
+        "max_sessions": None,  # there are as many as SESSIONS for each key
+        "session_idle_timeout": IDLE,
+    }
+
+
+def _agreed(message: Message) -> bool:
+    return message["type"] == "http.response.start" and message["status"] < 400
+
+
+def _ending(session: str, owner: str) -> Scope:
+    """A request to end a session, by whom it belongs to."""
+    headers = [(b"mcp-session-id", session.encode()), (b"host", b"localhost")]
+    about = {"type": "http", "http_version": "1.1", "scheme": "http", "method": "DELETE", "path": "/", "query_string": b""}
+    return {**about, "headers": headers, "owner": owner, "user": _user(owner)}
+
+
+async def _nothing() -> Message:
+    return {"type": "http.request", "body": b"", "more_body": False}
+
+
+async def _unheard(message: Message) -> None:
+    """It may have ended by itself before: that is as good."""
+
+
+def _user(owner: str) -> object:
+    """A session belongs to the key that opened it; the SDK compares these."""
+    from mcp.server.auth.middleware.bearer_auth import AuthenticatedUser
+    from mcp.server.auth.provider import AccessToken
+
+    return AuthenticatedUser(AccessToken(token="", client_id=owner, scopes=[]))
+
+
+def _endless(scope: Scope) -> bool:
+    """Whether nobody waits for an end: such a stream keeps no server from stopping. Before MCP 2026-07-28 there is no such header,
+    and whatever it says is not compared with what is asked for."""
+    headers = Headers(scope=scope)
+    told = headers.get("mcp-protocol-version", "") >= NAMING
+    return scope["method"] == "GET" or (told and headers.get("mcp-method") in ENDLESS)
+
+
+def _expect_origin(headers: Headers, allowed: tuple[str, ...]) -> None:
+    """A web page may only call from where the operator said, or from this machine (MCP: servers must validate Origin)."""
+    origin = headers.get("origin")
+    if origin is not None and origin not in allowed and not is_loopback(_host(origin)):
+        raise ApiError(403, f"pages of {origin!r} may not call this server (--cors-origin)", code="origin_not_allowed")
+
+
+def _host(origin: str) -> str:
+    try:
+        return urlsplit(origin).hostname or ""
+    except ValueError:  # of an IPv6 address that is none
+        return ""

@@ -1,0 +1,55 @@
+"""How the MCP servers are that this server calls."""
+
+from server.api.mcp import types as wire
+from server.core.tool_host import HostedTool, ServerStatus
+from server.http.context import Call
+from server.http.endpoint import Endpoint
+from server.http.handlers import asking
+from server.http.lists import NoQuery
+from server.runtime.state import House
+
+PATH = "/v1/mcp/servers"
+
+
+def endpoints(house: House) -> list[Endpoint]:
+    return [asking(house, "GET", servers, PATH, "The MCP servers whose tools may be used", NoQuery, wire.McpServerList)]
+
+
+async def servers(call: Call, query: NoQuery) -> wire.McpServerList:
+    host = call.served.host
+    return wire.McpServerList(data=[_shown(status) for status in host.status()] if host is not None else [])
+
+
+def _shown(status: ServerStatus) -> wire.McpServer:
+    return wire.McpServer(
+        label=status.label,
+        kind=status.kind,
+        state=status.state,
+        since=int(status.since),
+        protocol_version=status.protocol_version,
+        server_name=status.server_name,
+        server_version=status.server_version,
+        tools=[_tool(tool) for tool in status.tools],
+        digest=status.digest,
+        pinned=status.pinned,
+        last_error=status.last_error,
+        notes=list(status.notes),
+        restarts=status.restarts,
+        calls=status.calls,
+        failures=status.failures,
+    )
+
+
+def _tool(tool: HostedTool) -> wire.McpTool:
+    return wire.McpTool(
+        name=tool.name,
+        title=tool.title,
+        description=tool.description,
+        input_schema=dict(tool.input_schema),
+        read_only=tool.read_only,
+        destructive=tool.destructive,
+        idempotent=tool.idempotent,
+        open_world=tool.open_world,
+        changed=tool.changed,
+        allowed=tool.allowed,
+    )

@@ -1,0 +1,159 @@
+"""Items as clients send them: what they say, what their tools brought, what they approve of, and what they got before."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, Discriminator, Field, StringConstraints, Tag
+
+from server.api.common.unsupported import UNSUPPORTED
+from server.api.responses.types.content import InputPart, ItemId, ReasoningText, SaidPart, SummaryText
+from server.api.responses.types.other import Beside, kind_of
+from server.api.responses.types.other_items import ITEMS, LARGE, Caller
+from server.api.responses.types.output import CallStatus, FileSearchResult, ListedTool, McpError, Status
+from server.http.fields import STRICT
+
+CallId = Annotated[str, StringConstraints(min_length=1, max_length=64)]
+Phase = Literal["commentary", "final_answer"]
+
+
+class Message(BaseModel):
+    model_config = STRICT
+    type: Literal["message"] = "message"
+    role: Literal["user", "system", "developer"]
+    content: str | Annotated[list[InputPart], Field(min_length=1)]
+    id: ItemId | None = None
+    status: Status | None = None
+    phase: Annotated[Phase | None, UNSUPPORTED] = None
+
+
+class AssistantMessage(BaseModel):
+    """Takes what a response holds, so that it can be sent back as it came."""
+
+    model_config = STRICT
+    type: Literal["message"] = "message"
+    role: Literal["assistant"]
+    content: str | list[SaidPart]
+    id: ItemId | None = None
+    status: Status | None = None
+    phase: Phase | None = None  # all that was said is read alike
+
+
+class Reasoning(BaseModel):
+    """A model's thoughts: `content`, else `encrypted_content`, else `summary`."""
+
+    model_config = STRICT
+    type: Literal["reasoning"]
+    id: ItemId | None = None
+    summary: list[SummaryText] = []
+    content: list[ReasoningText] | None = None
+    encrypted_content: str | None = None
+    status: Status | None = None
+
+
+class FunctionCall(BaseModel):
+    model_config = STRICT
+    type: Literal["function_call"]
+    call_id: CallId
+    name: Annotated[str, StringConstraints(min_length=1, max_length=128)]
+    arguments: str  # JSON text of an object
+    id: ItemId | None = None
+    status: Status | None = None
+    namespace: Annotated[str | None, UNSUPPORTED] = None
+    caller: Annotated[Caller | None, UNSUPPORTED] = None
+
+
+class FunctionCallOutput(BaseModel):
+    model_config = STRICT
+    type: Literal["function_call_output"]
+    call_id: CallId
+    output: str | list[InputPart]
+    id: ItemId | None = None
+    status: Status | None = None
+    name: str | None = None  # must be that of the call
+    namespace: Annotated[str | None, UNSUPPORTED] = None
+    caller: Annotated[Caller | None, UNSUPPORTED] = None
+
+
+class FileSearchCall(BaseModel):
+    """What was found is not read again: the question is looked up anew."""
+
+    model_config = STRICT
+    type: Literal["file_search_call"]
+    queries: list[str]
+    id: ItemId | None = None
+    status: Literal["in_progress", "searching", "completed", "incomplete", "failed"] | None = None
+    results: list[FileSearchResult] | None = None
+
+
+class McpListTools(BaseModel):
+    model_config = STRICT
+    type: Literal["mcp_list_tools"]
+    server_label: str
+    tools: list[ListedTool]
+    id: ItemId | None = None
+    error: str | None = None
+
+
+class McpCall(BaseModel):
+    model_config = STRICT
+    type: Literal["mcp_call"]
+    server_label: str
+    name: str
+    arguments: str
+    id: ItemId | None = None
+    output: str | None = None
+    error: McpError | None = None
+    status: CallStatus | None = None
+    approval_request_id: str | None = None
+
+
+class McpApprovalRequest(BaseModel):
+    model_config = STRICT
+    type: Literal["mcp_approval_request"]
+    id: ItemId
+    server_label: str
+    name: str
+    arguments: str
+
+
+class McpApprovalResponse(BaseModel):
+    model_config = STRICT
+    type: Literal["mcp_approval_response"]
+    approval_request_id: ItemId
+    approve: bool
+    id: ItemId | None = None
+    reason: Annotated[str, StringConstraints(max_length=4096)] | None = None
+    request_id: ItemId | None = None  # the same as approval_request_id, where it is there
+
+
+class ItemReference(BaseModel):
+    """To an item of this conversation, or of a stored response."""
+
+    model_config = STRICT
+    type: Literal["item_reference"] | None = None
+    id: ItemId
+
+
+def _tag(given: Any) -> str:
+    """Messages and references need not say what they are."""
+    fields: dict[str, Any] = given if isinstance(given, dict) else getattr(given, "__dict__", {})  # pyright: ignore[reportUnknownVariableType]
+    kind = kind_of(fields)
+    if kind == "message" or (not kind and "role" in fields):
+        return "said" if fields.get("role") == "assistant" else "message"
+    return kind or "item_reference"
+
+
+InputItem = Annotated[
+    Annotated[Message, Tag("message")]
+    | Annotated[AssistantMessage, Tag("said")]
+    | Annotated[Reasoning, Tag("reasoning")]
+    | Annotated[FunctionCall, Tag("function_call")]
+    | Annotated[FunctionCallOutput, Tag("function_call_output")]
+    | Annotated[FileSearchCall, Tag("file_search_call")]
+    | Annotated[McpListTools, Tag("mcp_list_tools")]
+    | Annotated[McpCall, Tag("mcp_call")]
+    | Annotated[McpApprovalRequest, Tag("mcp_approval_request")]
+    | Annotated[McpApprovalResponse, Tag("mcp_approval_response")]
+    | Annotated[ItemReference, Tag("item_reference")],
+    Discriminator(_tag, custom_error_type="unknown_type", custom_error_message="There are no items of this type here"),
+    Beside("items", ITEMS, LARGE),
+]

@@ -1,0 +1,48 @@
+"""Parts of messages that this server does not read, and citations that it does not write."""
+
+from typing import Literal
+
+from pydantic import BaseModel
+
+from server.api.common.unsupported import PromptCacheBreakpoint
+
+
+class InputImage(BaseModel):
+    type: Literal["input_image"]
+    image_url: str | None = None
+    file_id: str | None = None
+    detail: Literal["low", "high", "auto", "original"] | None = None
+    prompt_cache_breakpoint: PromptCacheBreakpoint | None = None
+
+
+class InputFile(BaseModel):
+    type: Literal["input_file"]
+    file_id: str | None = None
+    filename: str | None = None
+    file_data: str | None = None
+    file_url: str | None = None
+    detail: Literal["auto", "low", "high"] | None = None
+    prompt_cache_breakpoint: PromptCacheBreakpoint | None = None
+
+
+class UrlCitation(BaseModel):
+    type: Literal["url_citation"]
+    url: str
+    start_index: int
+    end_index: int
+    title: str
+
+
+class ContainerFileCitation(BaseModel):
+    type: Literal["container_file_citation"]
+    container_id: str
+    file_id: str
+    start_index: int
+    end_index: int
+    filename: str
+
+
+class FilePath(BaseModel):
+    type: Literal["file_path"]
+    file_id: str
+    index: int

@@ -1,0 +1,49 @@
+"""Everything that can be called over HTTP: the endpoints of each API, and the description that is made from them."""
+
+import asyncio
+import json
+from collections.abc import Callable
+from functools import cache, partial
+
+from starlette.types import Receive, Scope, Send
+
+from server.api.anthropic import endpoints as anthropic
+from server.api.chat_completions import endpoint as chat_completions
+from server.api.chat_completions import stored as stored_completions
+from server.api.completions import endpoint as completions
+from server.api.documents import endpoints as documents
+from server.api.embeddings import embeddings, rerank
+from server.api.mcp import status as mcp_status
+from server.api.responses import endpoints as responses
+from server.api.responses.stored import conversations
+from server.api.system import endpoints as system
+from server.api.system import tokenize
+from server.http.endpoint import Endpoint
+from server.http.handlers import getting
+from server.http.openapi import document
+from server.http.sse import send_json
+from server.runtime.state import House
+
+
+def endpoints(house: House, version: str) -> list[Endpoint]:
+    found = [
+        *chat_completions.endpoints(house),
+        *completions.endpoints(house),
+        *tokenize.endpoints(house),
+        *embeddings.endpoints(house),
+        *rerank.endpoints(house),
+        *documents.endpoints(house),
+        *mcp_status.endpoints(house),
+        *stored_completions.endpoints(house),
+        *conversations.endpoints(house),
+        *responses.endpoints(house),
+        *anthropic.endpoints(house),
+        *system.endpoints(house),
+    ]
+    described = cache(lambda: json.dumps(document(found, version, keys=bool(house.settings.api_keys))).encode())
+    return [*found, getting("/openapi.json", "This description", partial(_description, described))]
+
+
+async def _description(described: Callable[[], bytes], scope: Scope, receive: Receive, send: Send) -> None:
+    """It takes a while to make, once: a server that starts has better things to do."""
+    await send_json(send, 200, await asyncio.to_thread(described))

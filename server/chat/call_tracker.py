@@ -1,0 +1,62 @@
+"""The calls of one turn of the model: each gets an id, and is told as somebody's: the client's, or a server's tool."""
+
+from collections.abc import Mapping
+from uuid import uuid4
+
+from server.chat.tools.toolset import Whose
+from server.core.events import CallDelta
+from server.core.messages import ToolCall
+from server.text.tool_calls.api import CallPiece, CallReader, Heard
+
+
+class Calls:
+    """Listens to a dialect's reader. A call of a tool that there is not is kept from the client; it is among `made` all the same."""
+
+    def __init__(self, reader: CallReader, whose: Mapping[str, Whose], most: int | None = None, *, forced: bool = False) -> None:
+        """`whose`: by the names that the model knows. `most`: more calls than that are not wanted; None: any number. `forced`: the
+        grammar allows nothing else."""
+        self._reader, self._whose, self._most, self._forced = reader, whose, most, forced
+        self._open: dict[int, ToolCall] = {}
+        self.made: list[ToolCall] = []  # in order; of one that the end of the turn has cut off the arguments are no JSON
+
+    @property
+    def begun(self) -> bool:
+        return bool(self._open)
+
+    @property
+    def enough(self) -> bool:
+        return self._most is not None and len(self.made) >= self._most
+
+    def push(self, text: str) -> tuple[str, list[CallDelta]]:
+        return self._told(self._reader.push(text))
+
+    def last(self, text: str, *, cut: bool) -> tuple[str, list[CallDelta]]:
+        """`push`, and nothing comes any more. `cut`: there were no more tokens; then what would have become a call is no answer."""
+        answer, deltas = self.push(text)
+        rest, more = self._told(self._reader.flush(cut=cut))
+        if cut and (self._forced or self.begun):
+            answer, rest = "" if self._forced else answer, ""  # behind a call there is nothing but calls
+        return answer + rest, [*deltas, *more]
+
+    def _told(self, heard: Heard) -> tuple[str, list[CallDelta]]:
+        deltas = [self._delta(piece) for piece in heard.calls]
+        return heard.answer, [delta for delta in deltas if delta is not None]
+
+    def _delta(self, piece: CallPiece) -> CallDelta | None:
+        begun = piece.index not in self._open
+        before = self._open.get(piece.index) or ToolCall(id=f"call_{uuid4().hex[:24]}", name=piece.name or "", arguments="")
+        call = ToolCall(id=before.id, name=before.name, arguments=before.arguments + piece.arguments)
+        self._open[piece.index] = call
+        if piece.done:
+            self.made.append(call)
+        if (whose := self._whose.get(call.name)) is None:
+            return None
+        return CallDelta(
+            id=call.id,
+            name=call.name,
+            label=whose.label,
+            tool=whose.tool,
+            arguments=piece.arguments,
+            begun=begun,
+            done=piece.done,
+        )

@@ -1,0 +1,188 @@
+"""An answer out of documents: what is asked, where it is looked up, which passages the model gets to read, and what is cited.
+
+Documents are grounds and nothing else. They stand in the user's message, as data; they choose no tool, no store and no other
+instruction, and their control tokens are text like everything else in a message (server/text/control_tokens.py).
+"""
+
+import time
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+
+from engine.api import Delta, Request, Usage
+from retrieval.api import Hit, NotFound, Search
+from retrieval.cite import Citing, Evidence
+from retrieval.records import VectorStore
+from retrieval.store.api import Store
+from server.chat.grounding.citation_marks import Marks
+from server.chat.grounding.follow_up import follows
+from server.chat.grounding.prompt import fence, fitting, prompt
+from server.chat.grounding.query_rewrite import Turn, question_before, talk
+from server.chat.grounding.small_talk import courtesy
+from server.core.errors import ApiError, bad
+from server.core.messages import Saying, ToolResult, User
+from server.core.request import FileSearch, Wish
+from server.core.threads import asked, threaded
+from server.runtime.knowledge_base import Knowledge
+from server.runtime.runtime import Served, expect_knowledge
+from server.text.tokenizer import Text
+
+SILENCE = "The documents do not contain an answer to this question."
+SEAMS = 16  # tokens that may be needed where text is put together
+ANSWER = 256  # tokens that are kept free for an answer whose length nobody limits
+
+
+@dataclass(frozen=True)
+class Lookup:
+    """A search that can be made. `talk` ends with the question."""
+
+    talk: Sequence[Turn]
+    search: Search  # its queries are not known yet
+    knowledge: Knowledge
+    judged: bool  # the client has said from which score on a hit counts
+    chat: bool  # where nothing is found, the model answers out of itself
+
+    @property
+    def question(self) -> str:
+        return self.talk[-1].text
+
+
+@dataclass(frozen=True)
+class Grounds:
+    """What an answer rests on: hits[n - 1] is what the mark [n] stands for. Without hits nothing is known."""
+
+    question: str
+    hits: tuple[Hit, ...]
+    knowledge: Knowledge
+
+    @property
+    def fences(self) -> tuple[str, ...]:
+        mark = fence(self.question, [hit.chunk for hit in self.hits])
+        return (f"<{mark}>", f"</{mark}>")
+
+    @property
+    def marks(self) -> Marks:
+        """For one answer."""
+        return Marks([hit.chunk.text for hit in self.hits])
+
+    @property
+    def citing(self) -> Citing:
+        """For one answer."""
+        return Citing(Evidence(self.question, [hit.chunk for hit in self.hits], self.knowledge.embedder))
+
+
+def standing(served: Served) -> FileSearch | None:
+    """The search in the server's default store, where there is one: for requests without a search of their own. It is the server's
+    affair: what a client says of its tools does not concern it, and what it asks nobody to look up is not refused. Where nothing is
+    found a question is answered with SILENCE, as with a search of the client's, and a courtesy by the model."""
+    return FileSearch(stores=()) if served.knowledge and served.knowledge.default_store else None
+
+
+async def lookup(served: Served, wish: Wish, owner: str) -> Lookup | None:
+    """None: nothing is to be searched. Raises ApiError."""
+    if (wanted := wish.search) is None:
+        return None
+    knowledge, turns = expect_knowledge(served), talk(wish.sayings)
+    asks = isinstance(wish.sayings[-1], User | ToolResult) if wish.sayings else False
+    if not asks or not turns or not turns[-1].text.strip():
+        if not wanted.named:
+            return None
+        field = wish.fields.messages
+        raise bad(field, f"{field}: the last one must be a question of the user's, to be looked up in the documents")
+    search = Search(
+        queries=(),
+        stores=await _stores(knowledge, owner, wanted, wish.fields.search),
+        limit=wanted.limit or knowledge.grounding.passages,
+        filter=wanted.filter,
+        threshold=wanted.threshold or 0.0,
+        weights=wanted.weights,
+        rerank=wanted.rerank,
+    )
+    chat = not wanted.named and courtesy(turns[-1].text)
+    return Lookup(turns, search, knowledge, judged=wanted.threshold is not None, chat=chat)
+
+
+async def ground(found: Lookup, queries: tuple[str, ...], field: str) -> Grounds:
+    """`field` holds the question. Where that does not go on from the one before it, only its own hits count. Raises ApiError."""
+    hits, before = await _hits(found, queries, field), question_before(found.talk)
+    if hits and before and len(queries) > 1 and not await asked(follows(found.knowledge, (before, queries[0]), hits[0]), field):
+        hits = await _hits(found, queries[:1], field)
+    return Grounds(found.question, tuple(hits), found.knowledge)
+
+
+async def _hits(found: Lookup, queries: tuple[str, ...], field: str) -> list[Hit]:
+    knowledge = found.knowledge
+    hits = await asked(knowledge.retriever.search(replace(found.search, queries=queries)), field)
+    reranked = found.search.rerank and knowledge.reranker is not None
+    return hits if found.judged else _relevant(knowledge, hits, reranked=reranked)
+
+
+def fitted(grounds: Grounds, text: Text, context: int, spoken: int, limit: int | None, field: str) -> Grounds:
+    """With as many hits as the context holds beside `spoken` tokens of conversation and an answer of `limit` tokens. Raises
+    ApiError when that is none."""
+    instructions = len(text.encode(prompt("", ()))) + SEAMS
+    left = context - spoken - instructions - min(limit or ANSWER, context // 4)
+    hits = fitting(text, grounds.hits, min(left, grounds.knowledge.grounding.tokens))
+    if grounds.hits and not hits:
+        told = f"the conversation has {spoken} tokens, which leaves no room for a passage in a context of {context} tokens"
+        raise bad(field, told, "context_length_exceeded")
+    return replace(grounds, hits=tuple(hits))
+
+
+def grounded(sayings: Sequence[Saying], grounds: Grounds) -> list[Saying]:
+    """The user's last message, which is the question, becomes the passages with the question behind them."""
+    at = max(i for i, said in enumerate(sayings) if isinstance(said, User))
+    question = sayings[at]
+    assert isinstance(question, User)
+    return [*sayings[:at], replace(question, text=prompt(grounds.question, grounds.hits)), *sayings[at + 1 :]]
+
+
+class Reciter:
+    """Says a text as an engine would: token by token, within the request's limits."""
+
+    def __init__(self, text: Text, words: str) -> None:
+        self._tokens = text.encode(words)
+
+    async def generate(self, request: Request) -> AsyncGenerator[Delta]:
+        said = self._tokens[: request.sampling.max_tokens]
+        finish = "stop" if len(said) == len(self._tokens) else "length"
+        yield Delta(tokens=said, finish=finish, usage=Usage(prompt=len(request.tokens), completion=len(said), cached=0))
+
+
+async def _stores(knowledge: Knowledge, owner: str, wanted: FileSearch, field: str) -> tuple[str, ...]:
+    """Ids of those that the caller may read. Raises ApiError for any that there is not, or not any more."""
+    store = knowledge.store
+    if not wanted.stores:
+        found = await threaded(_standing, store, owner, knowledge.default_store or "")
+        expect_alive(found, time.time())
+        return (found.id,)
+    ids = tuple(dict.fromkeys(wanted.stores))
+    for id in ids:
+        try:
+            expect_alive(await threaded(store.store, owner, id), time.time())
+        except ApiError as error:
+            raise replace(error, param=f"{field}.vector_store_ids") from error
+    return ids
+
+
+def _standing(store: Store, owner: str, name: str) -> VectorStore:
+    """The default store, by name or id."""
+    for find in (store.store_named, store.store):
+        with suppress(NotFound):
+            return find(owner, name)
+    told = f"the server's default store {name!r} does not exist: fill it with stoa ingest PATH --store {name}"
+    raise ApiError(404, told, code="vector_store_not_found")
+
+
+def _relevant(knowledge: Knowledge, hits: Sequence[Hit], *, reranked: bool) -> list[Hit]:
+    """Those that may hold an answer: none when even the best has little to do with the question, and none far behind it. What a
+    cross-encoder says lies near 0 or near 1, so there the distance says nothing."""
+    limits, best = knowledge.grounding, hits[0].score if hits else 0.0
+    floor = limits.reranked_floor if reranked else max(limits.floor, limits.behind * best)
+    return [hit for hit in hits if hit.score >= floor]
+
+
+def expect_alive(store: VectorStore, now: float) -> None:
+    """Raises ApiError when it has expired: an empty answer would look like one."""
+    if store.expires_at is not None and store.expires_at <= now:
+        raise bad("vector_store_id", f"the vector store {store.id!r} has expired", "vector_store_expired")

@@ -1,0 +1,191 @@
+"""One sequence's tokens become what a client sees: text, thoughts, logprobs, an end. The way back across the text/tokens
+border."""
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import aclosing
+from typing import Protocol, TypeVar, cast
+
+from engine.api import Delta, EngineError, EngineStopped, Request, Usage
+from server.chat.call_tracker import Calls
+from server.chat.repetition import Circles
+from server.core.events import End, Logged, Piece
+from server.core.timing import Watch
+from server.text.detokenize import Detokenizer, StopStrings
+from server.text.reasoning import Said, Thoughts
+from server.text.tokenizer import Text
+
+T = TypeVar("T")
+
+
+class Speaker(Protocol):
+    """What `pieces` asks of an engine."""
+
+    def generate(self, request: Request) -> AsyncIterator[Delta]: ...
+
+
+class Reader:
+    """Reads one sequence. Text that might yet turn out to be something else is held back, and its logprobs with it."""
+
+    def __init__(
+        self,
+        text: Text,
+        request: Request,
+        stops: Sequence[str],
+        reasoning: Thoughts | None,
+        circles: Circles | None = None,
+        calls: Calls | None = None,
+        fences: Sequence[str] = (),
+    ) -> None:
+        """With `circles` the sequence ends when it repeats itself; with `fences`, what encloses the data in the prompt, when it
+        begins to copy those: a small model does, and no reader wants to see them. With `calls` it may call tools; then stop strings
+        count in the answer alone, not in thoughts and arguments."""
+        self._request, self._reasoning, self._circles, self._calls = request, reasoning, circles, calls
+        self._detokenizer, self._stops = Detokenizer(text.shown), StopStrings((*stops, *fences))
+        self._fences = frozenset(fences)
+        self._pending: list[Logged] = []
+        self._at = self._released = 0  # characters: decoded, shown
+        self._generated = self._thought_tokens = 0
+        self._usage: Usage | None = None  # as far as the engine has told
+        self._told = False  # the first piece
+
+    def read(self, delta: Delta) -> Piece:
+        if delta.finish == "abort":
+            raise EngineError("the engine could not go on with this request")
+        self._usage = delta.usage or self._usage
+        raw = self._decode(delta)
+        circling = self._circles is not None and self._circles.push(raw)
+        end: End | None = "stop" if circling else delta.finish
+        piece = self._plain(raw, end) if self._calls is None else self._calling(raw, end, self._calls)
+        piece.usage = self._counted() if piece.end or not self._told else None
+        self._told = self._told or not piece.empty
+        piece.thought_tokens = self._thought_tokens
+        return piece
+
+    def _plain(self, raw: str, end: End | None) -> Piece:
+        shown = self._stops.push(raw)
+        if self._stops.hit:
+            end = "stop"
+        elif end:
+            shown += self._stops.flush()
+        self._released += len(shown)
+        said = self._said(shown, end is not None)
+        return Piece(answer=said.answer, thought=said.thought, logged=self._release(end), end=end, stop=self._stopped)
+
+    def _calling(self, raw: str, end: End | None, calls: Calls) -> Piece:
+        said = self._said(raw, end is not None)
+        answer, deltas = calls.last(said.answer, cut=end == "length") if end else calls.push(said.answer)
+        answer = self._stops.push(answer)
+        end = "stop" if calls.enough else end
+        if self._stops.hit:
+            end = "stop"
+        elif end:
+            answer += self._stops.flush()
+        logged = self._logged_beside(said.thought + answer, calls, end)
+        return Piece(answer=answer, thought=said.thought, calls=deltas, logged=logged, end=end, stop=self._stopped)
+
+    @property
+    def _stopped(self) -> str | None:
+        """Of the caller's own strings."""
+        which = self._stops.which
+        return None if which in self._fences else which
+
+    def _logged_beside(self, shown: str, calls: Calls, end: End | None) -> list[Logged]:
+        """Logprobs of what is shown: those of a call's tokens are none of the message's."""
+        if not (shown or calls.begun or end):
+            return []
+        ready, self._pending = self._pending, []
+        return ready if shown else []
+
+    def _decode(self, delta: Delta) -> str:
+        self._generated += len(delta.tokens)
+        raw = ""
+        for i, token in enumerate(delta.tokens):
+            if token in self._request.sampling.stop_tokens:
+                continue  # it ends the sequence and says nothing
+            if delta.logprobs:
+                self._pending.append(Logged(delta.logprobs[i], self._at))
+            new = self._detokenizer.push(token)
+            self._at += len(new)
+            raw += new
+        if self._reasoning and self._reasoning.thinking:
+            self._thought_tokens += len(delta.tokens)
+        if delta.finish:
+            raw += self._detokenizer.flush()
+        return raw
+
+    def _said(self, shown: str, last: bool) -> Said:
+        if self._reasoning is None:
+            return Said(answer=shown)
+        said = self._reasoning.push(shown)
+        if last:
+            rest = self._reasoning.flush()
+            said = Said(said.thought + rest.thought, said.answer + rest.answer)
+        return said
+
+    def _release(self, end: End | None) -> list[Logged]:
+        """Logprobs of what is shown. What a stop string cut off is dropped, what ends with the sequence is not."""
+        if end and not self._stops.hit:
+            ready, self._pending = self._pending, []
+            return ready
+        ready = [logged for logged in self._pending if logged.offset < self._released]
+        self._pending = self._pending[len(ready) :]
+        return ready
+
+    def _counted(self) -> Usage:
+        """The engine's count; where the sequence was ended here, ours."""
+        told = self._usage or Usage(prompt=len(self._request.tokens), completion=0, cached=0)
+        return Usage(prompt=told.prompt, completion=self._generated, cached=told.cached)
+
+
+async def pieces(engine: Speaker, request: Request, reader: Reader, watch: Watch) -> AsyncGenerator[Piece]:
+    """Never empty; the last has `end`. Closing it aborts the request. Raises EngineError before the first piece."""
+    last, told = time.perf_counter(), watch.first_token
+    async with aclosing(cast(AsyncGenerator[Delta], engine.generate(request))) as deltas:
+        async for delta in deltas:
+            now = time.perf_counter()
+            if delta.tokens:
+                told(now - last)
+                last, told = now, watch.between_tokens
+            piece = reader.read(delta)
+            if not piece.empty:
+                yield piece
+            if piece.end:
+                return
+    raise EngineStopped("the engine ended a sequence without saying how")
+
+
+async def merged(streams: Sequence[AsyncGenerator[T]]) -> AsyncGenerator[tuple[int, T]]:
+    """What several streams bring, as it comes, each with its stream's index. Closing it closes them all."""
+    if len(streams) == 1:
+        async with aclosing(streams[0]) as only:
+            async for item in only:
+                yield 0, item
+        return
+    arrived = asyncio.Queue[tuple[int, T] | Exception | None]()
+    tasks = [asyncio.create_task(_forward(i, stream, arrived)) for i, stream in enumerate(streams)]
+    try:
+        running = len(tasks)
+        while running:
+            match await arrived.get():
+                case None:
+                    running -= 1
+                case Exception() as error:
+                    raise error
+                case item:
+                    yield item
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _forward(index: int, stream: AsyncGenerator[T], arrived: asyncio.Queue[tuple[int, T] | Exception | None]) -> None:
+    try:
+        async with aclosing(stream):
+            async for item in stream:
+                arrived.put_nowait((index, item))
+        arrived.put_nowait(None)
+    except Exception as error:
+        arrived.put_nowait(error)

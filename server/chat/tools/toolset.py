@@ -1,0 +1,146 @@
+"""The tools of one request, under the names by which the model knows them."""
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from jsonschema import Draft202012Validator, ValidationError
+from jsonschema.exceptions import UnknownType, relevance
+from referencing import Registry
+from referencing.exceptions import Unresolvable
+
+from server.core.messages import Json, Named, Tool, ToolChoice
+from server.core.request import McpTools, Policy
+from server.core.tool_host import HostedTool
+from server.text.tool_calls.grammar.schema import rebuilt
+
+LONGEST = 64  # characters of a name
+DESCRIBED = 1024  # characters of a server tool's description that the model reads
+DIGEST = re.compile(r"_[0-9a-f]{8}$")
+LOOSE = ("patternProperties", "additionalProperties", "unevaluatedProperties")  # the last two mean what the first leaves over
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hosted:
+    """A tool of one of the operator's MCP servers, and which of its calls wait for an approval. `about`: what the model is told of
+    the server, at the first of its tools; once is enough."""
+
+    label: str
+    tool: HostedTool
+    policy: Policy
+    about: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Toolbox:
+    client: tuple[Tool, ...] = ()
+    hosted: Mapping[str, Hosted] = field(default_factory=dict[str, Hosted])  # by the name that the model knows
+
+    @property
+    def tools(self) -> tuple[Tool, ...]:
+        return (*self.client, *(_shown(name, hosted) for name, hosted in self.hosted.items()))
+
+    def whose(self) -> dict[str, Whose]:
+        mine = {tool.name: Whose(None, tool.name) for tool in self.client}
+        return mine | {name: Whose(hosted.label, hosted.tool.name) for name, hosted in self.hosted.items()}
+
+    def with_server(self, asked: McpTools, tools: Sequence[HostedTool]) -> "Toolbox":
+        """`tools`: those of the server's that the request wants."""
+        hosted = [
+            Hosted(label=asked.label, tool=tool, policy=asked.policy, about="" if at else asked.about) for at, tool in enumerate(tools)
+        ]
+        new = {visible(asked.label, one.tool.name): one for one in hosted}
+        return Toolbox(client=self.client, hosted={**self.hosted, **new})
+
+    def offer(self, asked: ToolChoice) -> Offer:
+        return Offer(tools=self.tools, choice=self.choice(asked), whose=self.whose()) if self.tools else Offer()
+
+    def choice(self, asked: ToolChoice) -> ToolChoice:
+        """With whole servers (`all_of`) as the names of their tools, and without names that there are not."""
+        if not isinstance(asked, Named):
+            return asked
+        known = [tool.name for tool in self.tools]
+        servers = {all_of(hosted.label) for hosted in self.hosted.values()} & set(asked.names)
+        ours = [name for name, hosted in self.hosted.items() if all_of(hosted.label) in servers]
+        return Named(names=tuple(name for name in known if name in asked.names or name in ours))
+
+
+def visible(label: str, name: str) -> str:
+    """What the model calls a server's tool: [A-Za-z0-9_-]{1,64}. Two tools never have one name."""
+    plain = f"{label}__{name}"
+    sure = "__" not in f"{label}_" and not DIGEST.search(name)  # there is one way to take it apart
+    if sure and re.fullmatch(r"[A-Za-z0-9_-]+", plain) and len(plain) <= LONGEST:
+        return plain
+    digest = hashlib.sha256(f"{label}\0{name}".encode()).hexdigest()[:8]
+    return re.sub(r"[^A-Za-z0-9_-]", "_", plain)[: LONGEST - 9] + "_" + digest
+
+
+def all_of(label: str) -> str:
+    """In a Named choice: any tool of this server's."""
+    return f"{label}__*"
+
+
+def read_arguments(text: str, schema: Mapping[str, Any]) -> Json | str:
+    """The arguments of a call, or what is wrong with them, in words for the model."""
+    try:
+        arguments = json.loads(text or "{}", parse_constant=_refuse_constant)
+    except (ValueError, RecursionError) as error:
+        return f"the arguments are not valid JSON: {error}"
+    if not isinstance(arguments, dict):
+        return "the arguments must be a JSON object"
+    given: Json = arguments  # pyright: ignore[reportUnknownVariableType] (JSON has no other keys than strings)
+    return wrong(given, schema) or given
+
+
+def wrong(given: Json, schema: Mapping[str, Any]) -> str | None:
+    """What does not fit the schema, shortly. A schema that cannot be used lets everything through: its server checks for itself."""
+    validator = Draft202012Validator(rebuilt(schema, _checkable), registry=Registry[Any]())
+    try:
+        errors: list[ValidationError] = list(validator.iter_errors(given))  # pyright: ignore[reportUnknownMemberType, reportArgumentType]
+    except (UnknownType, Unresolvable, RecursionError, TypeError, ValueError, AttributeError, LookupError, ArithmeticError):
+        return None
+    if not errors:
+        return None
+    error = max(errors, key=relevance)
+    where = ".".join(map(str, error.absolute_path))
+    return f"{where or 'arguments'}: {error.message[:300]}"
+
+
+def _checkable(schema: Json) -> Json:
+    """Without regular expressions, which come from the server and might take for ever."""
+    dropped = {"pattern", *(LOOSE if "patternProperties" in schema else ())}
+    return {key: value for key, value in schema.items() if key not in dropped}
+
+
+def _refuse_constant(name: str) -> float:
+    raise ValueError(f"{name} is no JSON")
+
+
+def _shown(name: str, hosted: Hosted) -> Tool:
+    described = hosted.tool.description[:DESCRIBED]
+    about = f"[{all_of(hosted.label)}: {hosted.about}] " if hosted.about else ""
+    return Tool(name=name, description=about + described, parameters=hosted.tool.input_schema)
+
+
+@dataclass(frozen=True, slots=True)
+class Whose:
+    """Who runs a tool, and what it is called there."""
+
+    label: str | None  # None: the client
+    tool: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Offer:
+    """What the model may call in a turn. `choice` "none": it reads of no tools."""
+
+    tools: tuple[Tool, ...] = ()
+    choice: ToolChoice = "none"
+    whose: Mapping[str, Whose] = field(default_factory=dict[str, Whose])
+
+    @property
+    def open(self) -> bool:
+        return bool(self.tools) and self.choice != "none"

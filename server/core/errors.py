@@ -1,0 +1,135 @@
+"""Everything that goes wrong, in OpenAI's error shape: {"error": {"message", "type", "param", "code"}}."""
+
+import json
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from engine.api import EngineError, EngineStopped, InvalidGrammar, PromptTooLong, QueueFull
+from retrieval.api import Conflict, KnowledgeError, NotFound, ReadOnly, Unreadable, WrongModel
+
+T = TypeVar("T")
+JsonPath = Sequence[int | str]
+
+
+@dataclass(eq=False)
+class ApiError(Exception):
+    """An answer that is not a 200."""
+
+    status: int
+    message: str
+    param: str | None = None
+    code: str | None = None
+    headers: Mapping[str, str] = field(default_factory=dict[str, str])
+
+    def body(self) -> bytes:
+        return json.dumps({"error": self.error()}).encode()
+
+    def error(self) -> dict[str, str | None]:
+        return {"message": self.message, "type": _kind(self.status), "param": self.param, "code": self.code}
+
+
+def bad(param: str | None, message: str, code: str | None = None) -> ApiError:
+    """A 400 that names the field."""
+    return ApiError(400, message, param, code)
+
+
+def unavailable(message: str, code: str) -> ApiError:
+    return ApiError(503, message, code=code, headers={"Retry-After": "1"})
+
+
+def model_not_found(name: str, known: Sequence[str]) -> ApiError:
+    return ApiError(404, f"the model {name!r} does not exist here; there is {', '.join(known)}", "model", "model_not_found")
+
+
+@dataclass(frozen=True)
+class Blame:
+    """The fields that hold what an engine may refuse."""
+
+    prompt: str
+    grammar: str
+
+
+def from_engine(error: EngineError, blame: Blame) -> ApiError:
+    match error:
+        case PromptTooLong():
+            return bad(blame.prompt, str(error), "context_length_exceeded")
+        case InvalidGrammar():
+            return bad(blame.grammar, str(error), "invalid_schema")
+        case QueueFull():
+            return unavailable(str(error), "queue_full")
+        case EngineStopped():
+            return unavailable(str(error) or "the engine has stopped", "engine_stopped")
+        case _:
+            return ApiError(500, str(error) or "the engine failed", code="engine_error")
+
+
+def from_knowledge(error: KnowledgeError) -> ApiError:
+    match error:
+        case NotFound():
+            return ApiError(404, str(error), code=f"{error.what.replace(' ', '_')}_not_found")
+        case ReadOnly():
+            return ApiError(403, str(error), code="read_only")
+        case WrongModel():
+            return bad(None, str(error), "wrong_embedding_model")
+        case Conflict():
+            return bad(None, str(error), "conflict")  # no 409: clients would try again
+        case Unreadable():
+            return bad(None, str(error), error.code)
+        case _:
+            return ApiError(500, str(error) or "the knowledge base failed", code="knowledge_error")
+
+
+def from_validation(error: ValidationError, body: bytes) -> ApiError:
+    """The most specific of pydantic's complaints: of a union's branches, the one that got furthest into the data; of several that
+    got there, one that the value was of the right type for."""
+    complaints = error.errors(include_url=False, include_context=False)
+    if complaints[0]["type"] == "json_invalid":
+        return bad(None, f"the body is not valid JSON: {complaints[0]['msg'].removeprefix('Invalid JSON: ')}", "invalid_json")
+    data = json.loads(body)
+    found = [(_path(data, complaint), complaint) for complaint in complaints]
+    path, complaint = max(found, key=lambda one: (len(one[0]), not one[1]["type"].endswith("_type")))
+    name = ".".join(map(str, path)) or None
+    return bad(name, f"{name or 'body'}: {complaint['msg']}", complaint["type"])
+
+
+def from_fields(error: ValidationError) -> ApiError:
+    """Of a query string or form, whose fields are all text and lie side by side."""
+    complaint = error.errors(include_url=False, include_context=False)[0]
+    name = ".".join(map(str, complaint["loc"][:1])) or None
+    return bad(name, f"{name or 'query'}: {complaint['msg']}", complaint["type"])
+
+
+def _path(data: Any, complaint: ErrorDetails) -> JsonPath:
+    """Where in `data` a complaint is: its location without the names of union branches."""
+    path: list[int | str] = []
+    for step in complaint["loc"]:
+        if _has(data, step):
+            data = data[step]
+            path.append(step)
+    return [*path, complaint["loc"][-1]] if complaint["type"] == "missing" else path
+
+
+def _has(data: Any, step: int | str) -> bool:
+    if isinstance(step, int):
+        return isinstance(data, list) and step < len(data)  # pyright: ignore[reportUnknownArgumentType]
+    return isinstance(data, dict) and step in data
+
+
+def _kind(status: int) -> str:
+    known = {401: "authentication_error", 403: "permission_error", 404: "not_found_error", 429: "rate_limit_error"}
+    return known.get(status, "server_error" if status >= 500 else "invalid_request_error")
+
+
+async def blamed(items: AsyncGenerator[T], blame: Blame) -> AsyncGenerator[T]:
+    """The same items; what the engine refuses becomes an ApiError."""
+    async with aclosing(items):
+        try:
+            async for item in items:
+                yield item
+        except EngineError as error:
+            raise from_engine(error, blame) from error

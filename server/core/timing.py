@@ -1,0 +1,21 @@
+"""How fast tokens come, told to whoever measures it."""
+
+from typing import Protocol
+
+
+class Watch(Protocol):
+    """Who wants to know how fast tokens come, in seconds."""
+
+    def first_token(self, seconds: float, /) -> None: ...
+    def between_tokens(self, seconds: float, /) -> None: ...
+    def turn(self, seconds: float, /) -> None:
+        """What a turn of the model took beyond generation and tools."""
+        ...
+
+
+class Unwatched:
+    """Looks away."""
+
+    def first_token(self, seconds: float, /) -> None: ...
+    def between_tokens(self, seconds: float, /) -> None: ...
+    def turn(self, seconds: float, /) -> None: ...

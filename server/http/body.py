@@ -1,0 +1,105 @@
+"""A request's body and query: read under a cap, then made into a typed request or a 4xx."""
+
+import asyncio
+from types import UnionType
+from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
+from urllib.parse import parse_qsl
+
+from pydantic import BaseModel, ValidationError
+from starlette.datastructures import Headers
+from starlette.types import Receive, Scope
+
+from server.core.errors import ApiError, bad, from_fields, from_validation
+
+DRAIN = 8  # times the cap: what is still read of a body that is too large, so that the client gets to see the answer
+PATIENCE = 60.0  # seconds for a body to arrive
+
+
+Body = TypeVar("Body", bound=BaseModel)
+
+
+class Dropped(Exception):
+    """The client went away while sending."""
+
+
+async def read(scope: Scope, receive: Receive, model: type[Body], limit: int) -> Body:
+    """Raises ApiError: 415, 413, 408 or 400; Dropped."""
+    _expect_json(Headers(scope=scope))
+    body = await _bytes(receive, limit)
+    try:
+        return model.model_validate_json(body)
+    except ValidationError as error:
+        raise from_validation(error, body) from error
+
+
+def read_query(scope: Scope, model: type[Body]) -> Body:
+    """`name[]=a&name[]=b` and `name=a&name=b` are lists where the model wants one, `name[key]=a` is an object. Raises ApiError 400:
+    a parameter that is wrong, unknown or there twice."""
+    lists = {name for name, field in model.model_fields.items() if _is_list(field.annotation)}
+    try:
+        return model.model_validate(_folded(_pairs(scope["query_string"]), lists))
+    except ValidationError as error:
+        raise from_fields(error) from error
+
+
+def _is_list(annotation: Any) -> bool:
+    """A list, or a list or nothing."""
+    if get_origin(annotation) in (Union, UnionType, Annotated):
+        return any(map(_is_list, get_args(annotation)))
+    return get_origin(annotation) is list
+
+
+def _folded(pairs: list[tuple[str, str]], lists: set[str]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    for written, value in pairs:
+        name, bracket, key = written.removesuffix("]").partition("[")
+        if not bracket or not written.endswith("]"):
+            name, key = written, ""
+        if name in lists and not key:
+            given.setdefault(name, []).append(value)
+        elif name in given and not (key and isinstance(given[name], dict) and key not in given[name]):
+            raise bad(name, f"{name}: given more than once", "duplicate")
+        elif key:
+            given.setdefault(name, {})[key] = value
+        else:
+            given[written] = value
+    return given
+
+
+def _pairs(query: bytes) -> list[tuple[str, str]]:
+    try:
+        return parse_qsl(query.decode("ascii"), keep_blank_values=True, strict_parsing=bool(query), errors="strict", max_num_fields=32)
+    except ValueError as error:
+        raise bad(None, f"the query string cannot be read: {error}", "invalid_query") from error
+
+
+def _expect_json(headers: Headers) -> None:
+    """Browsers send any other type across origins without asking."""
+    kind = headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != "application/json":
+        raise ApiError(415, f"the content type is {kind or 'missing'}; it must be application/json", code="unsupported_media_type")
+
+
+async def _bytes(receive: Receive, limit: int) -> bytes:
+    try:
+        async with asyncio.timeout(PATIENCE):
+            return await _read(receive, limit)
+    except TimeoutError:
+        raise ApiError(408, f"the body did not arrive within {PATIENCE:.0f} seconds", code="timeout") from None
+
+
+async def _read(receive: Receive, limit: int) -> bytes:
+    parts, size, more = list[bytes](), 0, True
+    while more and size <= limit * DRAIN:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise Dropped
+        size += len(message.get("body", b""))
+        more = message.get("more_body", False)
+        if size <= limit:
+            parts.append(message.get("body", b""))
+        else:
+            parts.clear()
+    if size > limit:
+        raise ApiError(413, f"the body is larger than {limit} bytes", code="body_too_large")
+    return b"".join(parts)

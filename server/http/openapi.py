@@ -1,0 +1,148 @@
+"""openapi.json, from the endpoints and their types."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from pydantic import BaseModel
+from pydantic.json_schema import GenerateJsonSchema, models_json_schema
+from pydantic_core import core_schema
+
+from server.http.endpoint import Bytes, Endpoint, Form
+
+Json = dict[str, Any]
+REF = "#/components/schemas/{model}"
+EVENT = {"type": "object", "required": ["data"], "properties": {"data": {"type": "string", "description": "A chunk, as JSON, or [DONE]"}}}
+MEANING = {
+    400: "A field is wrong, unknown or not supported; `param` names it",
+    401: "No key, or an unknown one",
+    403: "Not under this host name, not from this origin, or what the operator made, which can only be read",
+    404: "There is no such thing, or it belongs to another key",
+    405: "There is no such method",
+    408: "The body did not arrive in time",
+    413: "The body is too large",
+    415: "The body is not of the type that is wanted",
+    503: "Not ready, draining, or the queue is full",
+}
+
+
+def document(endpoints: Sequence[Endpoint], version: str, *, keys: bool) -> Json:
+    """`keys`: whether the server asks for one."""
+    models = {model for e in endpoints for model in (*_read(e), *_written(e), e.error)}
+    named = sorted(models, key=lambda model: (model.__module__, model.__name__))
+    refs, defs = models_json_schema([(model, _mode(endpoints, model)) for model in named], ref_template=REF, schema_generator=_Whole)
+    schemas = {model: refs[model, _mode(endpoints, model)] for model in named}
+    paths: Json = {}
+    for endpoint in endpoints:
+        paths.setdefault(endpoint.path, {})[endpoint.method.lower()] = _operation(endpoint, schemas, keys and not endpoint.open)
+    components: Json = {"schemas": defs["$defs"]}
+    if keys:
+        components["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
+    return {"openapi": "3.1.0", "info": {"title": "Stoa", "version": version}, "paths": paths, "components": components}
+
+
+class _Whole(GenerateJsonSchema):
+    """Answers are sent with all their fields, also those that have a default; only what may be left out is never null."""
+
+    def field_is_required(self, field: Any, total: bool) -> bool:
+        if self.mode == "serialization":
+            return "serialization_exclude_if" not in field
+        return super().field_is_required(field, total)
+
+    def model_field_schema(self, schema: core_schema.ModelField) -> Json:
+        inner: Any = schema["schema"]
+        while inner["type"] == "default":
+            inner = inner["schema"]
+        if self.mode == "serialization" and "serialization_exclude_if" in schema and inner["type"] == "nullable":
+            return self.generate_inner(inner["schema"])
+        return super().model_field_schema(schema)
+
+
+def _read(endpoint: Endpoint) -> list[type[BaseModel]]:
+    return [endpoint.body] if endpoint.body is not None and not isinstance(endpoint.body, Form) else []
+
+
+def _written(endpoint: Endpoint) -> list[type[BaseModel]]:
+    return [endpoint.answer] if endpoint.answer is not None and not isinstance(endpoint.answer, Bytes) else []
+
+
+def _mode(endpoints: Sequence[Endpoint], model: type[BaseModel]) -> Any:
+    return "validation" if any(e.body is model for e in endpoints) else "serialization"
+
+
+def _operation(endpoint: Endpoint, schemas: dict[type[BaseModel], Json], keys: bool) -> Json:
+    errors = sorted({*endpoint.errors, *((401,) if keys else () if endpoint.open else (403,))})
+    failures = {str(status): _response(MEANING[status], "application/json", schemas[endpoint.error]) for status in errors}
+    operation: Json = {"summary": endpoint.summary, "responses": {"200": _success(endpoint, schemas), **failures}}
+    if parameters := [*_path_parameters(endpoint), *_query_parameters(endpoint)]:
+        operation["parameters"] = parameters
+    if endpoint.body:
+        operation["requestBody"] = {"required": True, "content": _content(endpoint.body, schemas)}
+    if keys:
+        operation["security"] = [{"key": []}]
+    return operation
+
+
+def _content(body: type[BaseModel] | Form, schemas: dict[type[BaseModel], Json]) -> Json:
+    if not isinstance(body, Form):
+        return {"application/json": {"schema": schemas[body]}}
+    schema = _nested(body.fields.model_json_schema())
+    file = {"type": "string", "contentMediaType": "application/octet-stream"}
+    schema["properties"] = {body.file: file, **schema["properties"]}
+    schema["required"] = [body.file, *schema.get("required", ())]
+    return {"multipart/form-data": {"schema": schema}}
+
+
+def _nested(schema: Json) -> Json:
+    """A form writes an object's fields as "object[field]"; the description names the object."""
+    properties: Json = {}
+    for name, value in schema["properties"].items():
+        outer, _, inner = name.removesuffix("]").partition("[")
+        if inner:
+            properties.setdefault(outer, {"type": "object", "properties": {}})["properties"][inner] = _present(value)
+        else:
+            properties[name] = value
+    return {**schema, "properties": properties}
+
+
+def _success(endpoint: Endpoint, schemas: dict[type[BaseModel], Json]) -> Json:
+    if isinstance(endpoint.answer, Bytes):
+        return _response("The file", "application/octet-stream", {"type": "string", "format": "binary"})
+    if endpoint.answer is None:
+        return _response("Done", "text/plain", {"type": "string"})
+    found = _response("Done", "application/json", schemas[endpoint.answer])
+    if endpoint.streams:
+        found["content"]["text/event-stream"] = {"schema": EVENT}
+    return found
+
+
+def _response(meaning: str, media: str, schema: Json) -> Json:
+    return {"description": meaning, "content": {media: {"schema": schema}}}
+
+
+def _path_parameters(endpoint: Endpoint) -> list[Json]:
+    schema = {"type": "string", "minLength": 1}
+    return [
+        {"name": name, "in": "path", "required": True, "description": meaning, "schema": schema}
+        for name, meaning in endpoint.parameters.items()
+    ]
+
+
+def _query_parameters(endpoint: Endpoint) -> list[Json]:
+    if endpoint.query is None:
+        return []
+    schema = endpoint.query.model_json_schema()
+    required = schema.get("required", ())
+    found = {name: _present(inner) for name, inner in schema["properties"].items()}
+    return [{"name": n, "in": "query", "required": n in required, "schema": s, **_style(s)} for n, s in found.items()]
+
+
+def _style(schema: Json) -> Json:
+    """An object's fields are written "name[field]"."""
+    return {"style": "deepObject", "explode": True} if schema.get("type") == "object" else {}
+
+
+def _present(schema: Json) -> Json:
+    """What is left out of a query is not there; it cannot be null."""
+    kinds = [kind for kind in schema.get("anyOf", ()) if kind != {"type": "null"}]
+    rest = {key: value for key, value in schema.items() if key not in ("anyOf", "title", "default")}
+    return {**rest, **(kinds[0] if len(kinds) == 1 else {"anyOf": kinds} if kinds else {})}

@@ -1,0 +1,115 @@
+"""What operators watch, in Prometheus' format. Each application has a registry of its own."""
+
+import logging
+from collections.abc import Callable, Iterable
+
+from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from engine.api import Stats
+from retrieval.records import State
+from server.core.tool_host import ToolHost
+from server.runtime.knowledge_base import Knowledge
+
+LOG = logging.getLogger("stoa")
+MEDIA_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+SHORT = (0.001, 0.0025, 0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.2, 0.5, 1.0, 2.5)
+LONG = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0)
+
+
+class Metrics:
+    """`stats`, `knowledge` and `host` are asked at each scrape; None while there is none."""
+
+    def __init__(
+        self, stats: Callable[[], Stats | None], knowledge: Callable[[], Knowledge | None], host: Callable[[], ToolHost | None]
+    ) -> None:
+        self.registry = CollectorRegistry()
+        self.registry.register(_EngineCollector(stats))
+        self.registry.register(_KnowledgeCollector(knowledge))
+        self.registry.register(_HostCollector(host))
+        self._requests = Counter("stoa_requests", "Requests answered", ("route", "status"), registry=self.registry)
+        self._dropped = Counter("stoa_aborts", "Requests whose client went away before the answer was complete", registry=self.registry)
+        self._first = Histogram("stoa_time_to_first_token_seconds", "Request to first token", buckets=LONG, registry=self.registry)
+        self._between = Histogram("stoa_inter_token_seconds", "From one token to the next", buckets=SHORT, registry=self.registry)
+        self._whole = Histogram("stoa_request_seconds", "Request to end of answer", ("route",), buckets=LONG, registry=self.registry)
+        self._search = Histogram("stoa_search_seconds", "Stages of a search", ("stage",), buckets=SHORT, registry=self.registry)
+        self._turn = Histogram("stoa_turn_overhead_seconds", "Turn without generation and tools", buckets=SHORT, registry=self.registry)
+        self.turn = self._turn.observe
+        self.first_token, self.between_tokens, self.dropped = self._first.observe, self._between.observe, self._dropped.inc
+
+    def answered(self, route: str, status: int, seconds: float) -> None:
+        self._requests.labels(route, str(status)).inc()
+        self._whole.labels(route).observe(seconds)
+
+    def searched(self, stage: str, seconds: float) -> None:
+        self._search.labels(stage).observe(seconds)
+
+    def page(self) -> bytes:
+        return generate_latest(self.registry)
+
+
+class _EngineCollector(Collector):
+    def __init__(self, stats: Callable[[], Stats | None]) -> None:
+        self._stats = stats
+
+    def collect(self) -> Iterable[Metric]:
+        stats = self._stats() or Stats()
+        yield GaugeMetricFamily("stoa_requests_waiting", "Sequences in the queue", value=stats.waiting)
+        yield GaugeMetricFamily("stoa_requests_running", "Sequences being computed", value=stats.running)
+        pages = GaugeMetricFamily("stoa_pages", "Pages of the KV cache", labels=("state",))
+        for state, count in (("free", stats.pages_free), ("used", stats.pages_used), ("cached", stats.pages_cached)):
+            pages.add_metric((state,), count)
+        yield pages
+        yield CounterMetricFamily("stoa_prompt_tokens", "Prompt tokens, cached ones too", value=stats.prompt_tokens)
+        yield CounterMetricFamily("stoa_cached_tokens", "Prompt tokens that came from the prefix cache", value=stats.cached_tokens)
+        yield CounterMetricFamily("stoa_generated_tokens", "Generated tokens", value=stats.generated_tokens)
+        yield CounterMetricFamily("stoa_preemptions", "Sequences put back into the queue for want of pages", value=stats.preemptions)
+        yield CounterMetricFamily("stoa_sequences_closed", "Sequences closed early, also by stop strings", value=stats.aborts)
+
+
+class _KnowledgeCollector(Collector):
+    def __init__(self, knowledge: Callable[[], Knowledge | None]) -> None:
+        self._knowledge = knowledge
+
+    def collect(self) -> Iterable[Metric]:
+        if (known := self._knowledge()) is None:
+            return
+        waiting = GaugeMetricFamily("stoa_files_waiting", "Files that are not yet in their vector stores", labels=("state",))
+        for state, count in _backlog(known).items():
+            waiting.add_metric((state,), count)
+        yield waiting
+        tally = known.ingestor.tally
+        files = CounterMetricFamily("stoa_files_read", "Files that this process has read into vector stores", labels=("outcome",))
+        files.add_metric(("ready",), tally.ready)
+        files.add_metric(("failed",), tally.failed)
+        yield files
+        yield CounterMetricFamily("stoa_chunks_stored", "Chunks that this process has made of them", value=tally.pieces)
+        yield GaugeMetricFamily("stoa_files_being_read", "Files that this process is reading", value=len(tally.present))
+
+
+class _HostCollector(Collector):
+    def __init__(self, host: Callable[[], ToolHost | None]) -> None:
+        self._host = host
+
+    def collect(self) -> Iterable[Metric]:
+        calls = CounterMetricFamily("stoa_mcp_calls", "Calls of tools of MCP servers", labels=("server",))
+        failures = CounterMetricFamily("stoa_mcp_failures", "Those that brought no output", labels=("server",))
+        restarts = CounterMetricFamily("stoa_mcp_restarts", "Connections that were opened again", labels=("server",))
+        ready = GaugeMetricFamily("stoa_mcp_ready", "Whether the MCP server takes calls", labels=("server",))
+        host = self._host()
+        for status in host.status() if host is not None else ():
+            calls.add_metric((status.label,), status.calls)
+            failures.add_metric((status.label,), status.failures)
+            restarts.add_metric((status.label,), status.restarts)
+            ready.add_metric((status.label,), status.state == "ready")
+        yield from (calls, failures, restarts, ready)
+
+
+def _backlog(known: Knowledge) -> dict[State, int]:
+    """Nothing while the database is away: the other measurements are wanted all the more."""
+    try:
+        return known.store.backlog()
+    except Exception:  # of whichever database
+        LOG.exception("the backlog could not be counted")
+        return {}

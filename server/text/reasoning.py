@@ -1,0 +1,91 @@
+"""Models that think before they answer write <think> thoughts </think> answer. This tells the two apart while text arrives."""
+
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from server.text.detokenize import overlap
+
+OPEN, CLOSE = "<think>", "</think>"
+MARKERS = (OPEN, CLOSE)
+
+
+@dataclass(slots=True)
+class Said:
+    thought: str = ""
+    answer: str = ""
+
+
+class Thoughts(Protocol):
+    """Tells what a model thinks from what it says."""
+
+    @property
+    def thinking(self) -> bool: ...
+
+    def push(self, text: str) -> Said: ...
+
+    def flush(self) -> Said: ...
+
+
+def opened(prompt: str) -> bool:
+    """Whether a rendered prompt ends within the thoughts."""
+    return prompt.rstrip().endswith(OPEN)
+
+
+def split(text: str) -> Said:
+    """Thoughts and answer of a whole assistant message."""
+    reader = Reasoning(thinking=False)
+    first, rest = reader.push(text), reader.flush()
+    return Said(first.thought + rest.thought, first.answer + rest.answer)
+
+
+class Reasoning:
+    """Implements Thoughts. `push` returns what is certain, `flush` the rest. White space next to the markers belongs to nobody."""
+
+    def __init__(self, *, thinking: bool) -> None:
+        self._state: Literal["before", "thinking", "between", "answer"] = "thinking" if thinking else "before"
+        self._held = ""
+        self._begun = False  # a thought has been shown
+
+    @property
+    def thinking(self) -> bool:
+        return self._state == "thinking"
+
+    def push(self, text: str) -> Said:
+        said, rest = Said(), self._held + text
+        self._held = ""
+        if self._state == "before":
+            rest = self._open(rest)
+        if self._state == "thinking":
+            said.thought, rest = self._think(rest)
+        if self._state == "between" and (rest := rest.lstrip()):
+            self._state = "answer"
+        if self._state == "answer":
+            said.answer = rest
+        return said
+
+    def flush(self) -> Said:
+        held, self._held = self._held, ""
+        return Said(thought=held.rstrip()) if self._state == "thinking" else Said(answer=held)
+
+    def _open(self, text: str) -> str:
+        start = text.lstrip()
+        if start.startswith(OPEN):
+            self._state = "thinking"
+            return start[len(OPEN) :]
+        if OPEN.startswith(start):
+            self._held = text
+            return ""
+        self._state = "answer"
+        return text
+
+    def _think(self, text: str) -> tuple[str, str]:
+        text = text if self._begun else text.lstrip()
+        thought, closed, rest = text.partition(CLOSE)
+        if closed:
+            self._state = "between"
+            return thought.rstrip(), rest
+        sure = len(text) - overlap(text, CLOSE)
+        sure = len(text[:sure].rstrip())  # white space may turn out to stand before the end marker
+        self._held = text[sure:]
+        self._begun = self._begun or sure > 0
+        return text[:sure], ""

@@ -1,0 +1,149 @@
+"""What has been said, as chat templates know it. Where a template knows no tools, they are told in words
+(server/text/tool_calls/dialects/generic.py)."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from itertools import groupby
+from typing import Any
+
+from server.core.errors import bad
+from server.core.messages import Assistant, Saying, System, Tool, ToolResult, User
+from server.text import reasoning
+from server.text.control_tokens import NoMark
+from server.text.template import Message, TemplateRefused
+from server.text.tokenizer import NoTemplate, Prompt, Text
+from server.text.tool_calls.dialects import generic
+from server.text.tool_calls.template_probe import Manner
+
+
+def render(
+    text: Text, sayings: Sequence[Saying], tools: Sequence[Tool] = (), variables: Mapping[str, Any] | None = None, field: str = "messages"
+) -> Prompt:
+    """`field`: what the request calls its messages. Raises ApiError."""
+    _expect_names(text, sayings, field)
+    manner = text.manner or Manner()
+    schemas = [manner.schema(tool) for tool in tools] if text.manner else []
+    try:
+        prompt = _first(text, manner, _ways(text, sayings, tools), variables, schemas)
+        return prompt if text.manner else replace(prompt, fences=_fences(sayings))
+    except (NoTemplate, TemplateRefused, NoMark) as error:
+        raise bad(field, str(error)) from error
+
+
+def size(sayings: Sequence[Saying], tools: Sequence[Tool] = ()) -> int:
+    """In characters, nearly."""
+    calls = (call for saying in sayings if isinstance(saying, Assistant) for call in saying.calls)
+    called, told = sum(len(call.arguments) for call in calls), sum(len(saying.text) for saying in sayings)
+    return told + called + sum(len(tool.description) + len(json.dumps(tool.parameters, default=dict)) for tool in tools)
+
+
+def _ways(text: Text, sayings: Sequence[Saying], tools: Sequence[Tool]) -> list[Sequence[Saying]]:
+    """How the conversation can be put, the best way first."""
+    if text.manner is not None:
+        return [list(one_by_one(sayings)) if text.manner.single else sayings]
+    plain = list(worded(sayings, tools))
+    ours = tools or any(isinstance(said, ToolResult) for said in sayings)
+    return [plain, folded(plain)] if ours else [plain]
+
+
+def _first(
+    text: Text, manner: Manner, ways: Sequence[Sequence[Saying]], variables: Mapping[str, Any] | None, tools: Sequence[Message]
+) -> Prompt:
+    """The first that the template takes. What it says of the first is what the client is told."""
+    refused: TemplateRefused | None = None
+    for way in ways:
+        try:
+            return text.chat([_message(text, manner, saying) for saying in way], variables, tools)
+        except TemplateRefused as error:
+            refused = refused or error
+    assert refused is not None
+    raise refused
+
+
+def worded(sayings: Sequence[Saying], tools: Sequence[Tool]) -> Iterator[System | User | Assistant]:
+    """The same without tools, calls and results: these stand in the messages as words."""
+    rest = list(sayings)
+    if tools:
+        told = [rest.pop(0).text] if rest and isinstance(rest[0], System) else []
+        yield System(text="\n\n".join([*told, generic.described(tools)]))
+        yield from generic.examples(tools)
+    for group in _grouped(rest):
+        if isinstance(group, list):
+            yield User(text=generic.results(group))
+        else:
+            yield _spoken(group)
+
+
+def _grouped(sayings: Sequence[Saying]) -> Iterator[System | User | Assistant | list[ToolResult]]:
+    """Results that stand side by side together."""
+    for results, group in groupby(sayings, lambda saying: isinstance(saying, ToolResult)):
+        if results:
+            yield [saying for saying in group if isinstance(saying, ToolResult)]
+        else:
+            yield from (saying for saying in group if not isinstance(saying, ToolResult))
+
+
+def _fences(sayings: Sequence[Saying]) -> tuple[str, ...]:
+    found = (generic.fence(group) for group in _grouped(sayings) if isinstance(group, list))
+    return tuple(mark for name in found for mark in (f"<{name}>", f"</{name}>"))
+
+
+def _spoken(saying: System | User | Assistant) -> System | User | Assistant:
+    if isinstance(saying, Assistant) and saying.calls:
+        return replace(saying, text=generic.called(saying.text, saying.calls), calls=())
+    return saying
+
+
+def folded(sayings: Sequence[System | User | Assistant]) -> list[System | User | Assistant]:
+    """For templates that take users and assistants only, and in turns: instructions stand before what the user says first."""
+    turns: list[System | User | Assistant] = []
+    for saying in sayings:
+        said = User(text=saying.text) if isinstance(saying, System) else saying
+        if turns and type(turns[-1]) is type(said):
+            turns[-1] = replace(turns[-1], text=f"{turns[-1].text}\n\n{said.text}")
+        else:
+            turns.append(said)
+    return turns
+
+
+def one_by_one(sayings: Sequence[Saying]) -> Iterator[Saying]:
+    """For templates that take one call in a message: each stands in a message of its own, and its result behind it."""
+    results = {said.call: said for said in sayings if isinstance(said, ToolResult)}
+    calls = {call.id for said in sayings if isinstance(said, Assistant) and len(said.calls) > 1 for call in said.calls}
+    for said in sayings:
+        if isinstance(said, Assistant) and len(said.calls) > 1:
+            for at, call in enumerate(said.calls):
+                yield replace(said, text="" if at else said.text, thought="" if at else said.thought, calls=(call,))
+                yield from [results[call.id]] if call.id in results else []
+        elif not (isinstance(said, ToolResult) and said.call in calls):
+            yield said
+
+
+def _message(text: Text, manner: Manner, saying: Saying) -> Message:
+    match saying:
+        case System():
+            return _named({"role": "system", "content": saying.text}, saying.name)
+        case User():
+            return _named({"role": "user", "content": saying.text}, saying.name)
+        case ToolResult():
+            return manner.result(saying)
+        case Assistant():
+            said = reasoning.split(saying.text) if text.thinks else reasoning.Said(answer=saying.text)
+            thought = saying.thought or said.thought
+            spoken = replace(saying, text=said.answer)
+            thoughts = {text.dialect.thought: thought} if thought else {}
+            return _named({"role": "assistant", "content": said.answer, **thoughts, **manner.calls(spoken)}, saying.name)
+
+
+def _named(message: dict[str, Any], name: str | None) -> Message:
+    return message if name is None else {**message, "name": name}
+
+
+def _expect_names(text: Text, sayings: Sequence[Saying], field: str) -> None:
+    """Raises ApiError where the template has no place for them."""
+    if text.template is not None and text.template.reads("name"):
+        return
+    for i, saying in enumerate(sayings):
+        if not isinstance(saying, ToolResult) and saying.name is not None:
+            raise bad(f"{field}.{i}.name", f"{field}.{i}.name: this model's chat template has no place for names")

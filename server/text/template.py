@@ -1,0 +1,78 @@
+"""A checkpoint's chat template, rendered as transformers renders it, in a sandbox. Templates come with checkpoints, so they
+are not trusted with more than their arguments."""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from jinja2 import TemplateError, nodes
+from jinja2.ext import Extension
+from jinja2.meta import find_undeclared_variables
+from jinja2.parser import Parser
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+Message = Mapping[str, Any]
+PROBE = "stoa-probe"
+FOREIGN = re.compile("[^\x00-\x7f\U000f0000-\U000ffffd]")
+
+
+class TemplateRefused(ValueError):
+    """The template does not accept this conversation (roles in a wrong order, say)."""
+
+
+class Generation(Extension):
+    """`{% generation %}` marks what the assistant wrote, for training; here it is only its body."""
+
+    tags = {"generation"}  # noqa: RUF012 (jinja2's declaration)
+
+    def parse(self, parser: Parser) -> nodes.Node | list[nodes.Node]:
+        next(parser.stream)
+        return parser.parse_statements(("name:endgeneration",), drop_needle=True)
+
+
+class Template:
+    def __init__(self, source: str, constants: Mapping[str, str]) -> None:
+        """`constants`: bos_token, eos_token and the like."""
+        environment = _environment()
+        self.source = source
+        self.variables = frozenset(find_undeclared_variables(environment.parse(source)))
+        self._constants = dict(constants)
+        self._compiled = environment.from_string(source)
+
+    def render(self, messages: Sequence[Message], variables: Mapping[str, Any]) -> str:
+        """The prompt, ready for the assistant's words. Raises TemplateRefused."""
+        given = {**self._constants, "tools": None, "documents": None, "add_generation_prompt": True, **variables}
+        try:
+            return self._compiled.render(messages=[dict(m) for m in messages], **given)
+        except (TemplateError, TypeError, ValueError, ArithmeticError, LookupError) as error:
+            raise TemplateRefused(str(error)) from error
+
+    def reads(self, field: str) -> bool:
+        """Whether `field` of a user's message is to be seen in the prompt."""
+        try:
+            return PROBE in self.render([{"role": "user", "content": "", field: PROBE}], {})
+        except TemplateRefused:
+            return False
+
+
+def _environment() -> ImmutableSandboxedEnvironment:
+    environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True, extensions=[Generation, "jinja2.ext.loopcontrols"])
+    environment.filters["tojson"] = _tojson  # pyright: ignore[reportUnknownMemberType] (jinja2 declares no types for either)
+    environment.globals |= {"raise_exception": _raise, "strftime_now": _strftime_now}  # pyright: ignore[reportUnknownMemberType]
+    return environment
+
+
+def _raise(message: str) -> None:
+    raise TemplateError(message)
+
+
+def _strftime_now(form: str) -> str:
+    return datetime.now().strftime(form)
+
+
+def _tojson(value: Any, ensure_ascii: bool = False, indent: int | None = None, separators: Any = None, sort_keys: bool = False) -> str:
+    """Jinja's own filter escapes HTML. Marks (server/text/control_tokens.py) stay themselves, or nobody would find them again."""
+    text = json.dumps(value, ensure_ascii=False, indent=indent, separators=separators, sort_keys=sort_keys)
+    return FOREIGN.sub(lambda found: json.dumps(found[0])[1:-1], text) if ensure_ascii else text

@@ -1,0 +1,69 @@
+"""<｜tool▁calls▁begin｜> and what follows: DeepSeek V3 (and R1), whose arguments stand in a block of Markdown, and V3.1."""
+
+from dataclasses import replace
+
+from server.core.messages import Tool
+from server.text.tool_calls.format import Style
+from server.text.tool_calls.grammar.lark import Frame, Rules, arguments
+from server.text.tool_calls.parsing.json_values import value
+from server.text.tool_calls.parsing.scan import NoCall, Scan, Steps
+from server.text.tool_calls.parsing.turn import Syntax, Voice
+
+BEGIN, END = "<｜tool▁calls▁begin｜>", "<｜tool▁calls▁end｜>"
+CALL, SEP, DONE = "<｜tool▁call▁begin｜>", "<｜tool▁sep｜>", "<｜tool▁call▁end｜>"
+BLOCK, BLOCKED = "\n```json\n", "\n```"
+
+
+def _read(scan: Scan, voice: Voice) -> Steps[None]:
+    yield from scan.expect(BEGIN)
+    yield from scan.white()
+    yield from _call(scan, voice)
+    yield from scan.white()
+    while (yield from scan.take(CALL)):
+        yield from _named(scan, voice)
+        yield from scan.white()
+    yield from scan.take(END)
+
+
+def _call(scan: Scan, voice: Voice) -> Steps[None]:
+    yield from scan.expect(CALL)
+    yield from _named(scan, voice)
+
+
+def _named(scan: Scan, voice: Voice) -> Steps[None]:
+    name = yield from scan.while_in(lambda char: char not in "<{\n", 128)
+    yield from scan.expect(SEP)
+    yield from scan.white()
+    if name.strip() == "function" and (yield from scan.peek()) != "{":
+        name = yield from scan.while_in(lambda char: char not in "\n{`", 128)
+    yield from scan.white()
+    blocked = yield from scan.take("```json")
+    yield from scan.white()
+    if (yield from scan.peek()) != "{":
+        raise NoCall
+    voice.begin(name.strip())
+    yield from value(scan, voice.arguments)
+    voice.done()
+    yield from scan.white()
+    if blocked and (yield from scan.take("```")):
+        yield from scan.white()
+    yield from scan.take(DONE)
+
+
+def _blocked(tool: Tool, rules: Rules) -> str:
+    begin, end = f"{CALL}function{SEP}{tool.name}{BLOCK}", f"{BLOCKED}{DONE}"
+    return f"{rules.spelled(begin)} {arguments(tool, rules)} {rules.spelled(end)}"
+
+
+def _bare(tool: Tool, rules: Rules) -> str:
+    return f"{rules.spelled(CALL + tool.name + SEP)} {arguments(tool, rules)} {rules.spelled(DONE)}"
+
+
+DEEPSEEK = Style(
+    name="deepseek",
+    markers=(BEGIN, END, CALL, SEP, DONE),
+    syntax=Syntax(read=_read, openers=(BEGIN,)),
+    frame=Frame(trigger=BEGIN, again="\n", close=END),
+    body=_blocked,
+)
+BARE = replace(DEEPSEEK, name="deepseek-3.1", frame=Frame(trigger=BEGIN, again="", close=END), body=_bare)

@@ -1,0 +1,47 @@
+"""{"name": ..., "parameters": {...}} and nothing else in the turn: Llama 3. Several calls stand behind each other, with "; "."""
+
+import json
+
+from server.core.messages import Tool
+from server.text.tool_calls.format import Style
+from server.text.tool_calls.grammar.lark import Frame, Rules, arguments
+from server.text.tool_calls.parsing import json_calls
+from server.text.tool_calls.parsing.scan import Scan, Steps
+from server.text.tool_calls.parsing.turn import Syntax, Voice
+
+TAG = "<|python_tag|>"
+
+
+def _read(scan: Scan, voice: Voice) -> Steps[None]:
+    """Without the tag only what is spelled like a call of one of the tools is one: anything may be a JSON answer."""
+    known = not (yield from scan.take(TAG))
+    yield from scan.white()
+    yield from json_calls.call(scan, voice, known=known)
+    while (yield from _goes_on(scan)):
+        yield from json_calls.call(scan, voice, known=known)
+
+
+def _goes_on(scan: Scan) -> Steps[bool]:
+    yield from scan.white()
+    if (yield from scan.take(";")):
+        yield from scan.white()
+    return (yield from scan.peek()) == "{"
+
+
+def _body(tool: Tool, rules: Rules) -> str:
+    begin = f'{{"name": {json.dumps(tool.name)}, "parameters": '
+    return f"{rules.spelled(begin)} {arguments(tool, rules)} {rules.spelled('}')}"
+
+
+def _first(name: str) -> str:
+    return rf'\{{\s*"name"\s*:\s*"{name}"'
+
+
+LLAMA = Style(
+    name="json",
+    markers=(TAG,),
+    syntax=Syntax(read=_read, openers=(TAG,), first=("{",)),
+    frame=Frame(trigger="", again="; "),
+    body=_body,
+    first=_first,
+)

@@ -1,0 +1,67 @@
+"""[TOOL_CALLS][{"name": ..., "arguments": {...}}] and, since 2025, [TOOL_CALLS]name[ARGS]{...}: Mistral."""
+
+import json
+from dataclasses import replace
+
+from server.core.messages import Tool
+from server.text.tool_calls.format import Style
+from server.text.tool_calls.grammar.lark import Frame, Rules, arguments
+from server.text.tool_calls.parsing import json_calls
+from server.text.tool_calls.parsing.json_values import value
+from server.text.tool_calls.parsing.scan import NoCall, Scan, Steps
+from server.text.tool_calls.parsing.turn import Syntax, Voice
+
+CALLS, ARGS, ID = "[TOOL_CALLS]", "[ARGS]", "[CALL_ID]"
+
+
+def _read(scan: Scan, voice: Voice) -> Steps[None]:
+    yield from scan.expect(CALLS)
+    yield from scan.white()
+    if (yield from scan.take("[")):
+        yield from _list(scan, voice)
+    else:
+        yield from _named(scan, voice)
+
+
+def _list(scan: Scan, voice: Voice) -> Steps[None]:
+    yield from scan.white()
+    yield from json_calls.call(scan, voice)
+    yield from scan.white()
+    while (yield from scan.take(",")):
+        yield from scan.white()
+        yield from json_calls.call(scan, voice)
+        yield from scan.white()
+    yield from scan.take("]")
+
+
+def _named(scan: Scan, voice: Voice) -> Steps[None]:
+    name = yield from scan.while_in(lambda char: char not in "[{ \n", 128)
+    if (yield from scan.take(ID)):
+        yield from scan.while_in(str.isalnum, 64)
+    yield from scan.take(ARGS)
+    yield from scan.white()
+    if (yield from scan.peek()) != "{":
+        raise NoCall
+    voice.begin(name)
+    yield from value(scan, voice.arguments)
+    voice.done()
+
+
+def _listed(tool: Tool, rules: Rules) -> str:
+    begin = f'{{"name": {json.dumps(tool.name)}, "arguments": '
+    return f"{rules.spelled(begin)} {arguments(tool, rules)} {rules.spelled('}')}"
+
+
+def _argued(tool: Tool, rules: Rules) -> str:
+    return f"{rules.spelled(tool.name + ARGS)} {arguments(tool, rules)}"
+
+
+MISTRAL = Style(
+    name="mistral",
+    markers=(CALLS,),
+    syntax=Syntax(read=_read, openers=(CALLS,)),
+    frame=Frame(trigger=CALLS, open="[", again=", ", close="]"),
+    body=_listed,
+)
+SPACED = replace(MISTRAL, frame=replace(MISTRAL.frame, open=" ["))
+ARGUED = replace(MISTRAL, name="mistral-args", markers=(CALLS, ARGS, ID), frame=Frame(trigger=CALLS, again=CALLS), body=_argued)

@@ -1,0 +1,131 @@
+"""[name(key=value, ...), ...], as Python writes it: Llama 4 and LFM2, which set the list between tokens."""
+
+from dataclasses import replace
+
+from server.core.messages import Tool
+from server.text.tool_calls.api import UnusableSchema
+from server.text.tool_calls.format import Style
+from server.text.tool_calls.grammar.lark import Frame, Rules, json_rule, literal
+from server.text.tool_calls.grammar.schema import BOOLEAN, Parameter, definitions, joined, kinds, listed, parameters
+from server.text.tool_calls.parsing import python_values
+from server.text.tool_calls.parsing.keyword_calls import Parts
+from server.text.tool_calls.parsing.scan import NoCall, Scan, Steps
+from server.text.tool_calls.parsing.turn import NAME, Syntax, Voice
+
+MARKS = (("<|python_start|>", "<|python_end|>"), ("<|tool_call_start|>", "<|tool_call_end|>"))
+
+
+def _read(scan: Scan, voice: Voice) -> Steps[None]:
+    """Without a mark before it only a list of calls of the tools is one: anything may be a list."""
+    end = ""
+    for begin, closing in MARKS:
+        if (yield from scan.take(begin)):
+            end = closing
+    yield from scan.white()
+    yield from scan.expect("[")
+    while True:
+        yield from scan.white()
+        yield from _call(scan, voice, known=not end)
+        yield from scan.white()
+        if not (yield from scan.take(",")):
+            break
+    yield from scan.expect("]")
+    if end:
+        yield from scan.white()
+        yield from scan.take(end)
+
+
+def _call(scan: Scan, voice: Voice, *, known: bool) -> Steps[None]:
+    name = yield from scan.while_in(lambda char: NAME.fullmatch(char) is not None, 128)
+    yield from scan.white()
+    yield from scan.expect("(")
+    if known and name not in voice.known:
+        raise NoCall
+    voice.begin(name)
+    parts, tool = Parts(voice), voice.known.get(name)
+    yield from scan.white()
+    while not (yield from scan.take(")")):
+        parts.key((yield from _key(scan, parts, tool)))
+        yield from scan.white()
+        yield from python_values.value(scan, voice.arguments)
+        yield from scan.white()
+        if not (yield from scan.take(",")):
+            yield from scan.expect(")")
+            break
+        yield from scan.white()
+    parts.end()
+
+
+def _key(scan: Scan, parts: Parts, tool: Tool | None) -> Steps[str]:
+    """Up to its value. One that is not named is named by its place."""
+    char = yield from scan.peek()
+    if char and char in "'\"[{" and tool is not None:
+        names = [parameter.name for parameter in parameters(tool)]
+        key = names[len(parts.names)] if len(parts.names) < len(names) else ""
+    else:
+        key = yield from scan.while_in(lambda char: char.isalnum() or char in "_-", 128)
+        yield from scan.white()
+        yield from scan.expect("=")
+    if not key:
+        raise NoCall
+    return key
+
+
+def _body(tool: Tool, rules: Rules) -> str:
+    """name(, its arguments in order, those that need not be there left out at will, )."""
+    if tool.strict and (unknown := joined(tool)):
+        raise UnusableSchema(tool.name, f"this model writes arguments one by one; {unknown} has no place there")
+    if not listed(tool):
+        return f"{literal(f'{tool.name}(')} {_any(tool, rules)} {literal(')')}"
+    wanted = [p for p in parameters(tool) if p.name.isidentifier() or p.required or tool.strict]  # of the others some cannot be written
+    found = [(parameter, rules.rule(_argument(tool, parameter, rules))) for parameter in wanted]
+    begins: list[str] = []
+    for at, (parameter, rule) in enumerate(found):
+        begins.append(" ".join([rule, *(_more(p, r) for p, r in found[at + 1 :])]))
+        if parameter.required:
+            break
+    else:
+        begins.append("")
+    inner = f"({' | '.join(b for b in begins if b)}){'' if all(begins) else '?'}" if any(begins) else ""
+    return f"{literal(f'{tool.name}(')} {inner} {literal(')')}"
+
+
+def _any(tool: Tool, rules: Rules) -> str:
+    """Parameters of which nothing is known."""
+    name = rules.terminal(r"/[A-Za-z_][A-Za-z0-9_]{0,63}/")
+    given = rules.rule(f"{name} {literal('=')} {rules.rule(json_rule(tool, {}))}")
+    return rules.rule(f"({given} ({literal(', ')} {given})*)?")
+
+
+def _more(parameter: Parameter, rule: str) -> str:
+    return f"{literal(', ')} {rule}" if parameter.required else f"({literal(', ')} {rule})?"
+
+
+def _argument(tool: Tool, parameter: Parameter, rules: Rules) -> str:
+    if not parameter.name.isidentifier():
+        raise UnusableSchema(tool.name, f"this model cannot write the parameter {parameter.name!r}: it is no name in Python")
+    begin, schema = literal(f"{parameter.name}="), parameter.schema
+    if kinds(schema, tool.parameters) == BOOLEAN and not {"const", "enum"} & schema.keys():
+        return f"{begin} ({literal('True')} | {literal('False')})"
+    return f"{begin} {rules.rule(json_rule(tool, {**schema, **definitions(tool.parameters)}))}"
+
+
+def _first(name: str) -> str:
+    return rf"\[\s*{name}\s*\("
+
+
+PYTHONIC = Style(
+    name="pythonic",
+    markers=MARKS[0],
+    syntax=Syntax(read=_read, openers=tuple(begin for begin, _ in MARKS), first=("[",)),
+    frame=Frame(trigger="", open="[", again=", ", close="]"),
+    body=_body,
+    first=_first,
+)
+LFM = replace(
+    PYTHONIC,
+    name="lfm2",
+    markers=MARKS[1],
+    frame=Frame(trigger=MARKS[1][0], open="[", again=", ", close=f"]{MARKS[1][1]}"),
+    first=None,
+)

@@ -1,0 +1,33 @@
+"""A dialect as a value: what it is called, how it is read, how it is written."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from server.core.messages import Tool
+from server.text.tool_calls.api import Calling, CallReader
+from server.text.tool_calls.grammar.lark import Body, Control, Frame, Rules, turn
+from server.text.tool_calls.parsing.turn import Syntax, TurnReader
+
+JSON_ENDS = ('"', "}", "]", ")", ",")  # the end of a string comes first: within one the others are text
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Style:
+    """Implements Dialect."""
+
+    name: str
+    markers: tuple[str, ...]
+    syntax: Syntax
+    frame: Frame
+    body: Body
+    first: Callable[[str], str] | None = None  # see lark.turn
+    closing: tuple[str, ...] = JSON_ENDS
+    thought: str = "reasoning_content"
+    single: bool = False  # one call in a turn, whatever may be
+
+    def grammar(self, calling: Calling, control: Control) -> str:
+        calling = replace(calling, parallel=calling.parallel and not self.single)
+        return turn(self.frame, self.body, self.first, calling, Rules((*self.markers, "<think>", "</think>"), control))
+
+    def reader(self, tools: Sequence[Tool]) -> CallReader:
+        return TurnReader(self.syntax, tools)

@@ -1,0 +1,230 @@
+"""/v1/messages with tools: the client's, the operator's, and the search in documents."""
+
+import json
+from typing import Any
+
+import pytest
+
+from engine.api import Lark, Usage
+from server.api.anthropic.content import Content
+from server.api.anthropic.events import Blocks
+from server.chat.grounding.grounding import SILENCE
+from server.core.events import CallDelta, Ended, Event, Piece
+from tests.server.api.anthropic.anthropic_world import ADD, LOUD, TEXT, USER, post, read
+from tests.server.chat.grounding.test_grounding import DRAGONS, KNOWN, QUESTION, STORE, filled
+from tests.server.fakes import calling
+
+# tools of the client's
+
+
+@pytest.mark.parametrize("choice", [None, {"type": "auto"}, {"type": "any"}, {"type": "tool", "name": "add"}])
+def test_a_tool_is_called(choice: Any) -> None:
+    wanted = {"tool_choice": choice} if choice else {}
+    answer, engine = post("Let me see." + calling("add", '{"a": 1, "b": 2}'), tools=[ADD], **wanted)
+    said, called = answer["content"]
+    assert said["text"] == "Let me see." and called["id"].startswith("call_")
+    assert called == {"type": "tool_use", "id": called["id"], "name": "add", "input": {"a": 1, "b": 2}}
+    assert answer["stop_reason"] == "tool_use" and isinstance(engine.requests[0].grammar, Lark)
+
+
+def test_a_call_is_streamed_as_it_is_written() -> None:
+    told, _ = post("Let me see." + calling("add", '{"a": 1, "b": 2}') + calling("add", '{"a": 3, "b": 4}'), tools=[ADD], stream=True)
+    starts = [one["content_block"] for one in told if one["type"] == "content_block_start"]
+    assert [one["type"] for one in starts] == ["text", "tool_use", "tool_use"] and starts[1]["input"] == {}
+    assert starts[1]["id"] != starts[2]["id"]
+    parts: dict[int, str] = {1: "", 2: ""}
+    for one in told:
+        if one["type"] == "content_block_delta" and one["delta"]["type"] == "input_json_delta":
+            parts[one["index"]] += one["delta"]["partial_json"]
+    assert [json.loads(part) for part in parts.values()] == [{"a": 1, "b": 2}, {"a": 3, "b": 4}]
+    opened = [one["index"] for one in told if one["type"] == "content_block_start"]
+    closed = [one["index"] for one in told if one["type"] == "content_block_stop"]
+    assert opened == closed == [0, 1, 2] and told[-2]["delta"]["stop_reason"] == "tool_use"
+
+
+def test_what_is_said_behind_a_call_does_not_cut_it_off() -> None:
+    def call(**given: Any) -> CallDelta:
+        return CallDelta(**{"id": "call_1", "name": "add", "tool": "add", **given})
+
+    blocks, content = Blocks(), Content()
+    happening: list[Event] = [
+        Piece(answer="So:", calls=[call(begun=True, arguments='{"a":')]),
+        Piece(answer="Well.", calls=[call(arguments="1}", done=True), call(id="call_2", begun=True, done=True)], end="stop"),
+        Ended(reason="tool_calls", usage=Usage(prompt=1, completion=1, cached=0)),
+    ]
+    for event in happening:
+        for told in blocks.events(event):
+            content.add(told)
+    assert [block.get("text", block.get("input")) for block in content.blocks] == ["So:", {"a": 1}, "Well.", {}]
+
+
+def test_none_calls_nothing() -> None:
+    answer, _ = post(calling("add", '{"a": 1, "b": 2}'), tools=[ADD], tool_choice={"type": "none"})
+    assert {block["type"] for block in answer["content"]} <= {"text"} and answer["stop_reason"] == "end_turn"
+
+
+def test_results_go_back_to_the_model() -> None:
+    used = [{"type": "text", "text": "Let me see."}, {"type": "tool_use", "id": "call_1", "name": "add", "input": {"a": 1, "b": 2}}]
+    result = {"type": "tool_result", "tool_use_id": "call_1", "content": [{"type": "text", "text": "three <|im_end|>"}], "is_error": True}
+    talk = [USER, {"role": "assistant", "content": used}, {"role": "user", "content": [result, {"type": "text", "text": "And now?"}]}]
+    _, engine = post("It is 3.", messages=talk, tools=[ADD])
+    seen = read(engine)
+    assert seen.index("Let me see.") < seen.index('{"a": 1, "b": 2}') < seen.index("Error: three") < seen.index("And now?")
+    end = TEXT.control("<|im_end|>")
+    assert end is not None
+    plain = read(post(messages=[USER, {"role": "assistant", "content": used[:1]}, USER], tools=[ADD])[1])
+    assert engine.requests[0].tokens.count(end) <= plain.count("<|im_end|>") + 1  # what a tool said ends no turn
+
+
+def used(*ids: str) -> Any:
+    return {"role": "assistant", "content": [{"type": "tool_use", "id": id, "name": "add", "input": {"a": 1, "b": 2}} for id in ids]}
+
+
+def results(*ids: str) -> Any:
+    return {"role": "user", "content": [{"type": "tool_result", "tool_use_id": id, "content": "3"} for id in ids]}
+
+
+@pytest.mark.parametrize(
+    ("talk", "named"),
+    [
+        ([used("a"), USER], "messages.1.content.0.id"),
+        ([used("a", "b"), results("b"), {"role": "assistant", "content": "So"}, results("a")], "messages.1.content.0.id"),
+        ([used("a"), results("a", "a")], "messages.2.content.1.tool_use_id"),
+        ([used("a"), results("a"), used("b"), results("b", "a")], "messages.4.content.1.tool_use_id"),
+        ([used("a"), results("a"), used("a"), results("a")], "messages.3.content.0.id"),
+        ([used("a"), results("b")], "messages.2.content.0.tool_use_id"),
+    ],
+)
+def test_each_call_has_one_result(talk: list[Any], named: str) -> None:
+    assert post(messages=[USER, *talk], tools=[ADD], status=400)["message"].startswith(f"{named}: ")
+
+
+def test_results_may_come_in_several_messages() -> None:
+    talk = [USER, used("a", "b"), results("b"), results("a"), used("c"), results("c"), USER]
+    assert post(messages=talk, tools=[ADD])[0]["stop_reason"] == "end_turn"
+
+
+# tools of the operator's
+
+
+def test_a_server_tool_runs_within_the_answer() -> None:
+    words = ("Let me see." + calling("loud__shout", '{"word": "hello"}'), "It is HELLO.")
+    answer, engine = post(*words, mcp_servers=[LOUD], tools=[{"type": "mcp_toolset", "mcp_server_name": "loud"}])
+    said, used, result, last = answer["content"]
+    assert (said["text"], last["text"], answer["stop_reason"]) == ("Let me see.", "It is HELLO.", "end_turn")
+    expected = {"type": "mcp_tool_use", "name": "shout", "server_name": "loud", "input": {"word": "hello"}}
+    assert used == {**expected, "id": used["id"]}
+    told = {"type": "mcp_tool_result", "tool_use_id": used["id"], "is_error": False}
+    assert result == {**told, "content": [{"type": "text", "text": "HELLO", "citations": None}]}
+    assert answer["usage"]["output_tokens"] > len(TEXT.encode("It is HELLO."))
+    again, engine = post("Bye.", mcp_servers=[LOUD], messages=[USER, {"role": "assistant", "content": answer["content"]}, USER])
+    assert again["stop_reason"] == "end_turn"
+    seen = read(engine)
+    assert seen.index("loud__shout", seen.index("Let me see.")) < seen.rindex("HELLO\n") < seen.index("It is HELLO.")
+
+
+def test_a_server_tool_is_streamed_with_its_result() -> None:
+    told, _ = post(calling("loud__shout", '{"word": "hello"}'), "Done.", mcp_servers=[LOUD], stream=True)
+    starts = [one["content_block"] for one in told if one["type"] == "content_block_start"]
+    assert [one["type"] for one in starts] == ["mcp_tool_use", "mcp_tool_result", "text"]
+    assert starts[1]["tool_use_id"] == starts[0]["id"] and starts[1]["content"][0]["text"] == "HELLO"
+
+
+def test_what_needs_an_approval_is_not_called() -> None:
+    words = (calling("loud__shout", '{"word": "a"}'), calling("loud__write", '{"word": "b"}'))
+    answer, _ = post(*words, mcp_servers=[LOUD])
+    result = answer["content"][-1]
+    assert result["is_error"] and "approval" in result["content"][0]["text"] and answer["stop_reason"] == "end_turn"
+
+
+@pytest.mark.parametrize("allowed", [True, False])
+def test_what_may_write_waits_unless_the_operator_allows_it(allowed: bool) -> None:
+    """Nobody can be asked by this API, and naming a server is no consent to all that it does."""
+    answer, _ = post(calling("loud__write", '{"word": "b"}'), "Done.", mcp_servers=[LOUD], given={"allowed": allowed})
+    (result,) = [block for block in answer["content"] if block["type"] == "mcp_tool_result"]
+    assert result["is_error"] != allowed
+
+
+def test_only_tools_that_are_switched_on_are_shown() -> None:
+    only = {"default_config": {"enabled": False}, "configs": {"shout": {"enabled": True}}}
+    _, engine = post(mcp_servers=[LOUD], tools=[{"type": "mcp_toolset", "mcp_server_name": "loud", **only}])
+    assert "loud__shout" in read(engine) and "loud__write" not in read(engine)
+    for configs in (
+        {"write": {"enabled": False}},
+        {"write": {"enabled": False}, "shout": {"enabled": True}},
+        {"write": {"enabled": False}, "shout": {}},
+    ):
+        _, engine = post(mcp_servers=[LOUD], tools=[{"type": "mcp_toolset", "mcp_server_name": "loud", "configs": configs}])
+        assert "loud__shout" in read(engine) and "loud__write" not in read(engine)
+    none = {"default_config": {"enabled": False}, "configs": {"shout": {}}}  # which says nothing of its own
+    _, engine = post(mcp_servers=[LOUD], tools=[{"type": "mcp_toolset", "mcp_server_name": "loud", **none}])
+    assert "loud__" not in read(engine)
+    _, engine = post(mcp_servers=[{**LOUD, "tool_configuration": {"allowed_tools": ["write"]}}])
+    assert "loud__shout" not in read(engine) and "loud__write" in read(engine)
+    _, engine = post(mcp_servers=[{**LOUD, "tool_configuration": {"enabled": False}}])
+    assert "loud__" not in read(engine)
+
+
+def test_what_servers_cannot_do_is_said() -> None:
+    toolset = {"type": "mcp_toolset", "mcp_server_name": "loud", "configs": {"nono": {"enabled": True}, "nor": {"enabled": False}}}
+    assert "tools.0.configs.nono: the MCP server loud has no tool" in post(mcp_servers=[LOUD], tools=[toolset], status=400)["message"]
+    named = {**LOUD, "tool_configuration": {"allowed_tools": ["nono"]}}
+    assert post(mcp_servers=[named], status=400)["message"].startswith("mcp_servers.0.tool_configuration.allowed_tools.0: ")
+    down = {"type": "url", "name": "down", "url": "stoa://down"}
+    error = post(mcp_servers=[down], tool_choice={"type": "any"}, status=503)
+    assert error["type"] == "overloaded_error" and "down cannot be reached" in error["message"]
+
+
+def test_a_tool_that_is_switched_off_is_not_called() -> None:
+    toolset = {"type": "mcp_toolset", "mcp_server_name": "loud", "configs": {"write": {"enabled": False}}}
+    answer, _ = post(calling("loud__write", '{"word": "b"}'), "Well.", mcp_servers=[LOUD], tools=[toolset], given={"allowed": True})
+    assert all(block["is_error"] for block in answer["content"] if block["type"] == "mcp_tool_result")
+    wanted = {"type": "tool", "name": "write"}
+    assert post(mcp_servers=[LOUD], tools=[toolset], tool_choice=wanted, status=400)["message"].startswith("tool_choice: ")
+
+
+def test_choosing_a_server_tool() -> None:
+    words = (calling("loud__shout", '{"word": "hello"}'), "Done.")
+    answer, engine = post(*words, mcp_servers=[LOUD], tools=[ADD], tool_choice={"type": "tool", "name": "shout"})
+    assert [block["type"] for block in answer["content"]] == ["mcp_tool_use", "mcp_tool_result", "text"]
+    grammar = engine.requests[0].grammar
+    assert isinstance(grammar, Lark) and "loud__shout" in grammar.source
+    assert "loud__write" not in grammar.source and '\\"add\\"' not in grammar.source
+    mine = {**ADD, "name": "shout"}  # the client's own comes first
+    answer, _ = post(calling("shout", '{"a": 1, "b": 2}'), mcp_servers=[LOUD], tools=[mine], tool_choice={"type": "tool", "name": "shout"})
+    assert answer["content"][0]["type"] == "tool_use" and answer["stop_reason"] == "tool_use"
+    for stream in (False, True):
+        error = post(mcp_servers=[LOUD], tool_choice={"type": "tool", "name": "sing"}, stream=stream, status=400)
+        assert error["message"].startswith("tool_choice: ")
+
+
+@pytest.mark.parametrize("choice", [None, {"type": "auto"}, {"type": "none"}])
+def test_a_default_store_grounds_plain_clients(choice: Any) -> None:
+    known, _ = filled({"dragons.txt": DRAGONS}, default_store="docs")
+    body = {"messages": [{"role": "user", "content": QUESTION}], "tools": [ADD], "tool_choice": choice}
+    answer, engine = post("Dragons live for nine hundred years.", **body, given={"known": known})
+    assert DRAGONS in read(engine) and answer["content"][0]["citations"]
+    answer, _ = post("Hello!", messages=[{"role": "user", "content": "hi"}], given={"known": known})
+    assert answer["content"][0]["text"] == "Hello!"
+    answer, _ = post("Hello!", messages=[{"role": "user", "content": "Who was Zeppelin?"}], given={"known": known})
+    assert answer["content"][0]["text"] == SILENCE
+
+
+def test_answers_out_of_documents_are_cited() -> None:
+    search = {"type": "file_search", "vector_store_ids": [STORE]}
+    asked = [{"role": "user", "content": "how long do dragons live in Norway?"}]
+    body = {"messages": asked, "tools": [search], "given": {"known": KNOWN}}
+    answer, engine = post("Dragons live for nine hundred years.", **body)
+    (cited,) = answer["content"][0]["citations"]
+    assert DRAGONS in read(engine)
+    assert (cited["type"], cited["cited_text"], cited["title"], cited["search_result_index"]) == (
+        "search_result_location",
+        DRAGONS,
+        "dragons.txt",
+        0,
+    )
+    told, _ = post("Dragons live for nine hundred years.", stream=True, **body)
+    assert [one["delta"]["citation"] for one in told if one.get("delta", {}).get("type") == "citations_delta"] == [cited]
+    assert DRAGONS not in read(post("Long.", **body, tool_choice={"type": "none"})[1])
+    back = [*asked, {"role": "assistant", "content": answer["content"]}, asked[0]]
+    assert post("Nine hundred years.", **{**body, "messages": back})[0]["stop_reason"] == "end_turn"

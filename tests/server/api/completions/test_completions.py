@@ -1,0 +1,136 @@
+"""/v1/completions, /tokenize and /detokenize, with an engine that knows its lines."""
+
+import json
+from typing import Any
+
+import pytest
+
+from tests.server.api.chat_completions.test_chat import events
+from tests.server.fakes import FakeEngine, ask, ready, says, text
+
+TEXT = text()
+LLAMA = text("llama3")
+
+
+def complete(fake: FakeEngine, *, status: int = 200, **body: Any) -> Any:
+    app, _ = ready(fake, TEXT)
+    answer = ask(app, "POST", "/v1/completions", json={"model": "tiny", "prompt": "Once", **body})
+    assert answer.status_code == status, answer.text
+    return answer.json() if status != 200 or not body.get("stream") else events(answer.text)
+
+
+def engine(words: str = " upon a time") -> FakeEngine:
+    return FakeEngine(says(words, TEXT))
+
+
+def test_a_completion() -> None:
+    answer = complete(engine(), max_tokens=100)
+    assert answer["object"] == "text_completion"
+    assert answer["choices"] == [{"index": 0, "text": " upon a time", "logprobs": None, "finish_reason": "stop"}]
+    assert answer["usage"]["prompt_tokens"] == len(TEXT.encode("Once"))
+
+
+def test_sixteen_tokens_unless_asked_otherwise() -> None:
+    assert complete(engine("a" * 50))["usage"]["completion_tokens"] == 16
+
+
+def test_a_stream() -> None:
+    *chunks, last = complete(engine(), stream=True, stream_options={"include_usage": True}, max_tokens=90, echo=True)
+    assert "".join(chunk["choices"][0]["text"] for chunk in chunks) == "Once upon a time"
+    assert chunks[-1]["choices"][0]["finish_reason"] == "stop" and all(chunk["usage"] is None for chunk in chunks)
+    assert last["choices"] == [] and last["usage"]["completion_tokens"] == len(TEXT.encode(" upon a time")) + 1
+
+
+def test_several_prompts_and_answers() -> None:
+    fake = engine()
+    answer = complete(fake, prompt=["a", "b c"], n=2, max_tokens=3, echo=True)
+    assert [choice["index"] for choice in answer["choices"]] == [0, 1, 2, 3]
+    assert [choice["text"][:1] for choice in answer["choices"]] == ["a", "a", "b", "b"]
+    prompts = [TEXT.encode(p) for p in ("a", "a", "b c", "b c")]
+    assert [request.tokens for request in fake.requests] == prompts
+    assert answer["usage"]["prompt_tokens"] == sum(map(len, prompts)) // 2 and answer["usage"]["completion_tokens"] == 12
+
+
+@pytest.mark.parametrize("prompt", [[5, 6, 7], [[5, 6, 7]]])
+def test_prompts_of_tokens(prompt: Any) -> None:
+    fake = engine()
+    complete(fake, prompt=prompt, echo=True, max_tokens=1)
+    assert fake.requests[0].tokens == (5, 6, 7)
+
+
+def test_a_prompt_may_steer() -> None:
+    """Unlike a message: it is the caller's own template."""
+    for body, want in (({}, True), ({"parse_special": False}, False)):
+        fake = engine()
+        complete(fake, prompt="<|im_start|>user", **body)
+        assert (TEXT.tokenizer.token_to_id(TEXT.controls.aliases["<|im_start|>"]) in fake.requests[0].tokens) is want
+
+
+def test_nothing_can_be_generated() -> None:
+    fake = engine()
+    answer = complete(fake, max_tokens=0, echo=True)
+    assert answer["choices"][0]["text"] == "Once" and answer["choices"][0]["finish_reason"] == "length"
+    assert not fake.requests and answer["usage"]["total_tokens"] == len(TEXT.encode("Once"))
+
+
+def test_logprobs() -> None:
+    logprobs = complete(engine(" a 🤖"), logprobs=2, max_tokens=20)["choices"][0]["logprobs"]
+    assert len(logprobs["tokens"]) == len(logprobs["token_logprobs"]) == len(logprobs["top_logprobs"]) == len(logprobs["text_offset"])
+    assert logprobs["text_offset"][:2] == [0, len(logprobs["tokens"][0])]
+    chunks = complete(engine(" a 🤖"), logprobs=2, max_tokens=20, stream=True)
+    streamed = [entry for chunk in chunks for entry in chunk["choices"][0]["logprobs"]["tokens"]]
+    assert streamed == logprobs["tokens"]
+
+
+@pytest.mark.parametrize(
+    ("body", "param"),
+    [
+        ({"prompt": ""}, "prompt"),
+        ({"prompt": []}, "prompt"),
+        ({"prompt": [[]]}, "prompt.0"),
+        ({"prompt": None}, "prompt"),
+        ({"prompt": [1, "a"]}, "prompt"),
+        ({"prompt": [-1]}, "prompt.0"),
+        ({"prompt": [100_000]}, "prompt"),
+        ({"prompt": ["x"] * 100, "n": 3}, "n"),
+        ({"prompt": "x " * 600}, "prompt"),
+        ({"max_tokens": 512}, "max_tokens"),
+        ({"max_tokens": -1}, "max_tokens"),
+        ({"logprobs": 6}, "logprobs"),
+        ({"logprobs": True}, "logprobs"),
+        ({"logprobs": 1, "echo": True}, "echo"),
+        ({"best_of": 3}, "best_of"),
+        ({"suffix": "end"}, "suffix"),
+        ({"messages": []}, "messages"),
+    ],
+    ids=lambda value: json.dumps(value)[:40],
+)
+def test_what_cannot_be_honoured_is_refused_by_name(body: dict[str, Any], param: str) -> None:
+    assert complete(engine(), status=400, **body)["error"]["param"].startswith(param)
+
+
+def test_every_field_of_the_specification_is_known() -> None:
+    fields = "best_of echo frequency_penalty logit_bias logprobs max_tokens n presence_penalty seed stop stream stream_options suffix"
+    nulls: dict[str, Any] = dict.fromkeys([*fields.split(), "temperature", "top_p", "user"])
+    complete(engine(), **nulls)
+
+
+def test_tokenize_and_back() -> None:
+    app, _ = ready(engine(), LLAMA)
+
+    def post(path: str, **body: Any) -> Any:
+        return ask(app, "POST", path, json=body).json()
+
+    answer = post("/tokenize", prompt="Hello <|eot_id|>")
+    assert answer["tokens"] == list(LLAMA.encode("Hello <|eot_id|>", control=True, special=True))
+    assert answer["count"] == len(answer["tokens"]) and answer["max_model_len"] == 512
+    assert post("/detokenize", tokens=answer["tokens"]) == {"prompt": "<|begin_of_text|>Hello <|eot_id|>"}
+    plain = post("/tokenize", prompt="Hello <|eot_id|>", add_special_tokens=False, parse_special=False, model="tiny")
+    assert plain["tokens"] == list(LLAMA.encode("Hello <|eot_id|>"))
+    talk = [{"role": "user", "content": "Hello"}]
+    assert post("/tokenize", messages=talk)["tokens"] == list(LLAMA.chat(talk).tokens)
+    assert post("/tokenize")["error"]["param"] == "prompt"
+    assert post("/tokenize", prompt="a", messages=talk)["error"]["param"] == "prompt"
+    assert post("/detokenize", tokens=[100_000])["error"]["param"] == "tokens"
+    assert post("/detokenize", tokens=[-1])["error"]["param"] == "tokens.0"
+    assert post("/tokenize", prompt="a", model="other")["error"]["code"] == "model_not_found"

@@ -1,0 +1,293 @@
+"""When a server is tried again, and how long what it said holds: with links that are none."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import pytest
+
+from server.core.tool_host import Fault, HostedTool, HostError, Outcome, ServerUnavailable
+from server.mcp.config.config import ServerSpec, Stdio
+from server.mcp.connection.circuit_breaker import Circuit, Patience
+from server.mcp.connection.connection import Connection
+from server.mcp.session import Catalogue, Link, LinkLost, Notices
+from server.mcp.trust.pins import Unpinned
+
+PATIENCE = Patience(first=1, longest=8, failures=3, rest=60)
+
+
+def test_an_open_circuit_admits_one_after_its_rest() -> None:
+    circuit = Circuit(PATIENCE)
+    for second in range(3):
+        assert circuit.admit(second)
+        circuit.failed(second)
+    assert circuit.is_open(3) and not circuit.admit(3) and not circuit.admit(61.9)
+    assert circuit.admit(62) and not circuit.admit(62)  # one, and nobody else until that is decided
+    circuit.gave_up()
+    assert circuit.admit(63)
+    circuit.failed(63)
+    assert not circuit.admit(122) and circuit.admit(123)
+    circuit.succeeded()
+    assert circuit.admit(124) and circuit.admit(124) and circuit.failures == 0
+
+
+def test_delays_double_and_are_scattered() -> None:
+    circuit = Circuit(Patience(first=1, longest=8, failures=10))
+    delays = list[float]()
+    for _ in range(6):
+        circuit.failed(0)
+        delays.append(circuit.delay(0, 1.0))
+        assert circuit.delay(0, 0.0) == delays[-1] / 2
+    assert delays == [1, 2, 4, 8, 8, 8]
+
+
+def test_an_open_circuit_waits_for_its_rest() -> None:
+    circuit = Circuit(PATIENCE)
+    for _ in range(3):
+        circuit.failed(10)
+    assert circuit.delay(30, 0.5) == 40 and circuit.delay(100, 0.5) == 0
+
+
+READ = HostedTool(name="read", title="read", description="", input_schema={}, annotations={"readOnlyHint": True})
+WRITE = HostedTool(name="write", title="write", description="", input_schema={})
+
+
+async def answering() -> None: ...
+
+
+async def silent() -> None:
+    await asyncio.Event().wait()
+
+
+async def refusing() -> None:
+    raise HostError("Server returned an error response")
+
+
+@dataclass
+class FakeLink:
+    """`fails`: what the next calls raise or find, one after the other. `pinged`: what asking whether it is there comes to."""
+
+    seconds: float | None = None
+    fails: list[Exception | Fault] = field(default_factory=list[Exception | Fault])
+    tools: tuple[HostedTool, ...] = (READ, WRITE)
+    lists: int = 0
+    calls: int = 0
+    opened: int = 0
+    notices: Notices | None = None
+    pinged: Callable[[], Awaitable[None]] = answering
+    protocol_version: str = "2026-07-28"
+    server: tuple[str, str] | None = None
+    last_words: str = ""
+
+    async def catalogue(self) -> Catalogue:
+        self.lists += 1
+        return Catalogue(tools=self.tools, digests={tool.name: "x" for tool in self.tools}, seconds=self.seconds)
+
+    async def ping(self) -> None:
+        await self.pinged()
+
+    async def call(self, name: str, arguments: Mapping[str, Any], meta: Mapping[str, Any] | None) -> Outcome:
+        self.calls += 1
+        match self.fails.pop(0) if self.fails else None:
+            case Exception() as error:
+                raise error
+            case Fault() as fault:
+                return Outcome(text=fault.message, fault=fault)
+            case _:
+                return Outcome(text="fine")
+
+    @asynccontextmanager
+    async def open(self, notices: Notices) -> AsyncGenerator[Link]:
+        self.opened += 1
+        self.notices = notices
+        yield self
+
+
+@asynccontextmanager
+async def connected(link: FakeLink, patience: Patience | None = None) -> AsyncGenerator[Connection]:
+    spec = ServerSpec(label="fake", target=Stdio(command="x"))
+    connection = Connection(spec, link.open, Unpinned(), patience or Patience(first=0.01, rest=0.2, waits=1))
+    try:
+        yield connection
+    finally:
+        await connection.close()
+
+
+@pytest.mark.parametrize(("seconds", "lists"), [(None, 1), (3600.0, 1), (0.0, 4)])
+def test_lists_hold_as_long_as_their_server_says(seconds: float | None, lists: int) -> None:
+    async def work() -> None:
+        link = FakeLink(seconds)
+        async with connected(link) as connection:
+            for _ in range(3):
+                assert [tool.name for tool in await connection.tools()] == ["read", "write"]
+            assert link.lists == lists
+            for _ in range(5):
+                await connection.call("read", {}, None)
+            assert link.lists == lists  # calls need none
+            assert link.notices is not None
+            link.tools = (READ,)
+            link.notices.changed()
+            assert [tool.name for tool in await connection.tools()] == ["read"]
+
+    asyncio.run(work())
+
+
+def test_a_change_during_a_listing_is_not_lost() -> None:
+    class Changing(FakeLink):
+        async def catalogue(self) -> Catalogue:
+            found = await super().catalogue()
+            if self.lists == 1 and self.notices is not None:
+                self.tools = (READ,)
+                self.notices.changed()
+            return found
+
+    async def work() -> None:
+        link = Changing()
+        async with connected(link) as connection:
+            assert [tool.name for tool in await connection.tools()] == ["read"]
+            await connection.tools()
+            assert link.lists == 2
+
+    asyncio.run(work())
+
+
+@pytest.mark.parametrize(("name", "losses", "fine", "calls"), [("read", 1, True, 2), ("read", 2, False, 2), ("write", 1, False, 1)])
+def test_one_more_attempt_for_what_only_reads(name: str, losses: int, fine: bool, calls: int) -> None:
+    async def work() -> None:
+        link = FakeLink(fails=[LinkLost("it went away")] * losses)
+        async with connected(link) as connection:
+            outcome = await connection.call(name, {}, None)
+            assert (outcome.fault is None) == fine
+            assert link.calls == calls and connection.status.calls == 1
+
+    asyncio.run(work())
+
+
+def test_tools_that_fail_by_themselves_open_no_circuit() -> None:
+    async def work() -> None:
+        link = FakeLink(fails=[Fault(kind="execution", message="no")] * 20)
+        async with connected(link) as connection:
+            for _ in range(20):
+                assert (await connection.call("read", {}, None)).text == "no"
+            assert link.calls == 20 and connection.status.state == "ready" and connection.status.last_error is None
+
+    asyncio.run(work())
+
+
+@pytest.mark.parametrize("kind", ["timeout", "http"])
+def test_a_tool_that_fails_while_its_server_answers_opens_no_circuit(kind: Literal["timeout", "http"]) -> None:
+    async def work() -> None:
+        link = FakeLink(fails=[Fault(kind=kind, message="late")] * 20)
+        async with connected(link, Patience(first=0.01, failures=2, rest=60)) as connection:
+            for _ in range(20):
+                assert (await connection.call("write", {}, None)).text == "late"
+            assert link.calls == 20 and connection.status.state == "ready"
+            assert (await connection.call("read", {}, None)).fault is None
+
+    asyncio.run(work())
+
+
+def test_one_answer_ends_a_row_of_failures() -> None:
+    async def work() -> None:
+        link = FakeLink(fails=[Fault(kind="timeout", message="late")] * 3)
+        async with connected(link, Patience(first=0.01, failures=2, rest=60)) as connection:
+            for answer in (refusing, answering, refusing):
+                link.pinged = answer
+                await connection.call("write", {}, None)
+            assert (await connection.call("read", {}, None)).fault is None
+
+    asyncio.run(work())
+
+
+def test_a_connection_found_lost_by_asking_is_opened_again_and_counted_once() -> None:
+    async def work() -> None:
+        async def gone() -> None:
+            raise LinkLost("it went away")
+
+        link = FakeLink(fails=[Fault(kind="timeout", message="late")], pinged=gone)
+        async with connected(link, Patience(first=0.01, failures=2, rest=60, waits=5)) as connection:
+            await connection.call("write", {}, None)
+            assert (await connection.call("read", {}, None)).fault is None
+            assert link.opened == 2
+
+    asyncio.run(work())
+
+
+@pytest.mark.parametrize("answer", [silent, refusing])
+def test_a_server_that_does_not_answer_is_spared_and_then_tried_once(answer: Callable[[], Awaitable[None]]) -> None:
+    async def work() -> None:
+        link = FakeLink(fails=[Fault(kind="timeout", message="late")] * 2, pinged=answer)
+        async with connected(link, Patience(first=0.01, failures=2, rest=0.2, ping=0.02)) as connection:
+            for _ in range(4):
+                await connection.call("write", {}, None)
+            assert link.calls == 2 and connection.status.state == "failed"
+            assert "paused" in (await connection.call("write", {}, None)).text
+            await asyncio.sleep(0.25)
+            outcomes = await asyncio.gather(*(connection.call("write", {}, None) for _ in range(3)))
+            assert link.calls >= 3 and outcomes[0].fault is None
+            assert connection.status.state == "ready"
+
+    asyncio.run(work())
+
+
+def test_an_attempt_that_is_cancelled_decides_nothing() -> None:
+    class Slow(FakeLink):
+        async def call(self, name: str, arguments: Mapping[str, Any], meta: Mapping[str, Any] | None) -> Outcome:
+            await asyncio.sleep(0.05)
+            return await super().call(name, arguments, meta)
+
+    async def work() -> None:
+        link = Slow(fails=[Fault(kind="timeout", message="late")] * 2, pinged=refusing)
+        async with connected(link, Patience(first=0.01, failures=2, rest=0.1)) as connection:
+            for _ in range(2):
+                await connection.call("write", {}, None)
+            await asyncio.sleep(0.15)
+            attempt = asyncio.create_task(connection.call("write", {}, None))
+            await asyncio.sleep(0.01)
+            attempt.cancel()
+            await asyncio.wait((attempt,))
+            assert (await connection.call("write", {}, None)).fault is None
+
+    asyncio.run(work())
+
+
+def test_a_server_that_crashes_on_every_call_is_given_a_rest_too() -> None:
+    async def work() -> None:
+        link = FakeLink(fails=[LinkLost("it went away")] * 50)
+        async with connected(link, Patience(first=0.01, failures=4, rest=30, waits=0.5)) as connection:
+            for _ in range(8):
+                await connection.call("write", {}, None)
+            assert link.calls == 4 and link.opened == 4
+            assert connection.status.state == "failed"
+
+    asyncio.run(work())
+
+
+def test_why_a_server_cannot_be_reached_is_said_once() -> None:
+    async def work() -> None:
+        link = FakeLink(fails=[LinkLost("it went away")])
+        async with connected(link, Patience(first=0.01, failures=1, rest=60, waits=0.2)) as connection:
+            for _ in range(2):
+                await connection.call("write", {}, None)
+            with pytest.raises(ServerUnavailable) as told:
+                await connection.tools()
+            assert str(told.value) == "the MCP server fake cannot be reached: it went away"
+
+    asyncio.run(work())
+
+
+def test_a_server_whose_tools_are_refused_is_unavailable() -> None:
+    class Broken(FakeLink):
+        async def catalogue(self) -> Catalogue:
+            if self.lists:
+                raise HostError("it lists its tools in circles")
+            return await super().catalogue()
+
+    async def work() -> None:
+        async with connected(Broken(seconds=0.0)) as connection:
+            with pytest.raises(ServerUnavailable, match="fake cannot be reached: it lists its tools in circles"):
+                await connection.tools()
+
+    asyncio.run(work())

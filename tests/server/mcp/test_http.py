@@ -1,0 +1,285 @@
+"""The host over Streamable HTTP and with servers in its own process."""
+
+import asyncio
+import subprocess
+import sys
+from collections.abc import Coroutine
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from mcp.server.caching import CacheHint
+from mcp.server.mcpserver import Context, MCPServer
+from mcp.types import ToolAnnotations
+from pydantic import BaseModel
+from starlette.types import Receive, Scope, Send
+
+from retrieval.records import NewFile, NewMember, NewVectorStore
+from server.core.tool_host import ServerUnavailable
+from server.mcp.config.config import Builtin, Http, ServerSpec
+from server.mcp.connection.connection import Connection
+from server.mcp.host import OWNER, Host
+from server.mcp.open import open_host
+from server.mcp.transport import client
+from server.mcp.trust.pins import Unpinned
+from server.runtime.knowledge_base import Knowledge
+from server.runtime.settings import Settings
+from tests.server.fake_knowledge import knowledge, settle
+from tests.server.mcp.mcp_host import QUICK, hosting, until
+from tests.server.web import serving
+
+LONG = CacheHint(3_600_000, "public")
+READS = ToolAnnotations(read_only_hint=True)
+
+
+def run(work: Coroutine[Any, Any, None]) -> None:
+    asyncio.run(asyncio.wait_for(work, 30))
+
+
+class Web:
+    """An MCP server of the present revision behind a gate that counts, and can fail."""
+
+    def __init__(self) -> None:
+        self.status: int | None = None  # that everything is answered with
+        self.hangs = False  # and answers nothing
+        self.seen: list[str] = []  # bodies
+        self.headers: list[dict[str, str]] = []
+        server = MCPServer("web", version="9", cache_hints={"tools/list": LONG}, log_level="WARNING")
+
+        @server.tool(annotations=READS)
+        async def add(a: int, b: int) -> int:
+            return a + b
+
+        @server.tool()
+        async def grow(context: Context) -> str:
+            server.add_tool(add, "more", annotations=READS)
+            await context.notify_tools_changed()
+            return "grown"
+
+        @server.tool()
+        async def sleep() -> str:
+            await asyncio.sleep(60)
+            return "awake"
+
+        self.inner = server.streamable_http_app()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and self.status is not None:
+            await send({"type": "http.response.start", "status": self.status, "headers": []})
+            await send({"type": "http.response.body", "body": b""})
+            return
+        if scope["type"] == "http":
+            while self.hangs:
+                await asyncio.sleep(0.02)
+            self.headers.append({name.decode(): value.decode() for name, value in scope["headers"]})
+        await self.inner(scope, receive, send)
+
+
+def spec(url: str, **more: Any) -> ServerSpec:
+    return ServerSpec(label="web", target=Http(url=f"{url}/mcp", headers={"x-key": "abcdefgh"}), timeout=10.0, **more)
+
+
+def test_calls_over_http(tmp_path: Path) -> None:
+    web = Web()
+
+    async def work(url: str) -> None:
+        async with hosting(tmp_path, spec(url)) as host:
+            assert [tool.name for tool in await host.tools("web")] == ["add", "grow", "sleep"]
+            outcome = await host.call("web", "add", {"a": 1, "b": 2}, owner="somebody")
+            assert (outcome.text, outcome.structured, outcome.fault) == ("3", {"result": 3}, None)
+            assert (await host.call("web", "add", {"a": "x", "b": 2}, owner="")).fault is not None
+            status = host.status()[0]
+            assert (status.kind, status.server_name, status.protocol_version) == ("http", "web", "2026-07-28")
+        assert all(header["x-key"] == "abcdefgh" for header in web.headers)
+
+    with serving(web) as url:
+        run(work(url))
+
+
+def test_a_server_that_tells_of_changes_is_believed_over_its_ttl(tmp_path: Path) -> None:
+    async def work(url: str) -> None:
+        async with hosting(tmp_path, spec(url)) as host:
+            assert len(await host.tools("web")) == 3
+            await host.call("web", "grow", {}, owner="")
+            async with asyncio.timeout(5):
+                while len(tools := await host.tools("web")) == 3:
+                    await asyncio.sleep(0.02)
+            assert [(tool.name, tool.changed) for tool in tools][-1] == ("more", True)
+
+    with serving(Web()) as url:
+        run(work(url))
+
+
+def test_errors_of_http_open_the_circuit_and_one_success_closes_it(tmp_path: Path) -> None:
+    web = Web()
+
+    async def work(url: str) -> None:
+        async with hosting(tmp_path, spec(url), replace(QUICK, failures=3, rest=0.4)) as host:
+            await host.tools("web")
+            web.status = 503
+            assert await _kind(host) == "http"
+            await until(lambda: host.status()[0].state == "failed")  # it is tried again, and fails
+            assert await _kind(host) == "unavailable"
+            web.status = None
+            await until(lambda: host.status()[0].state == "ready")  # in a new session
+            assert await _kind(host) is None
+
+    with serving(web) as url:
+        run(work(url))
+
+
+def test_a_server_that_hangs_gets_a_new_session(tmp_path: Path) -> None:
+    web = Web()
+
+    async def work(url: str) -> None:
+        async with hosting(tmp_path, replace(spec(url), timeout=0.5), replace(QUICK, ping=0.2, failures=100)) as host:
+            await host.tools("web")
+            web.hangs = True
+            assert await _kind(host) == "timeout"
+            await until(lambda: host.status()[0].restarts >= 1)
+            web.hangs = False
+            await until(lambda: host.status()[0].state == "ready")
+            assert await _kind(host) is None
+
+    with serving(web) as url:
+        run(work(url))
+
+
+async def _kind(host: Host) -> str | None:
+    outcome = await host.call("web", "add", {"a": 1, "b": 2}, owner="")
+    return outcome.fault.kind if outcome.fault else None
+
+
+def test_a_server_that_goes_away(tmp_path: Path) -> None:
+    async def work() -> None:
+        web = serving(Web())
+        url = await asyncio.to_thread(web.__enter__)
+        async with hosting(tmp_path, spec(url), replace(QUICK, waits=0.2, failures=100)) as host:
+            await host.tools("web")
+            await asyncio.to_thread(web.__exit__, None, None, None)
+            outcome = await host.call("web", "add", {"a": 1, "b": 2}, owner="")
+            assert outcome.fault is not None and outcome.fault.kind == "unavailable"
+            with pytest.raises(ServerUnavailable):
+                await host.tools("web")
+            await until(lambda: host.status()[0].state == "waiting")
+
+    run(work())
+
+
+def test_a_call_over_http_takes_no_longer_than_it_may(tmp_path: Path) -> None:
+    async def work(url: str) -> None:
+        patience = replace(QUICK, failures=1, rest=60)
+        async with hosting(tmp_path, replace(spec(url), timeout=0.5), patience) as host:
+            await host.tools("web")
+            outcome = await host.call("web", "sleep", {}, owner="")
+            assert outcome.fault is not None and outcome.fault.kind == "timeout"
+            assert await _kind(host) is None  # the server is there: that one tool is slow pauses no other
+
+    with serving(Web()) as url:
+        run(work(url))
+
+
+@pytest.mark.parametrize("kind", ["knowledge", "files"])
+def test_only_the_knowledge_base_is_told_who_asks(kind: Any) -> None:
+    server = MCPServer("inside", log_level="WARNING")
+
+    @server.tool()
+    async def who(context: Context) -> str:
+        meta: Any = context.request_context.meta or {}
+        return str(meta.get(OWNER))
+
+    own = ServerSpec(label="own", target=Builtin(kind=kind), trusted=True)
+
+    async def work() -> None:
+        @asynccontextmanager
+        async def opened(notices: Any):
+            async with client.inside(own, server) as link:
+                yield link
+
+        host = Host([Connection(own, opened, Unpinned(), QUICK)])
+        outcome = await host.call("own", "who", {}, owner="abc")  # connects by itself
+        assert outcome.text == ("abc" if kind == "knowledge" else "None")
+        await host.close()
+
+    run(work())
+
+
+def test_nobody_is_asked_in_the_middle_of_a_call() -> None:
+    class Age(BaseModel):
+        years: int
+
+    server = MCPServer("curious", log_level="WARNING")
+
+    @server.tool()
+    async def ask(context: Context) -> str:
+        return str(await context.elicit("How old are you?", Age))
+
+    own = ServerSpec(label="own", target=Builtin(kind="files"))
+
+    async def work() -> None:
+        async with client.inside(own, server) as link:
+            outcome = await link.call("ask", {}, None)
+            assert outcome.fault is not None and "years" not in outcome.text
+
+    run(work())
+
+
+def test_our_own_servers(tmp_path: Path) -> None:
+    (tmp_path / "hello.txt").write_text("Good morning")
+    (tmp_path / "data.db").touch()
+    url = f"sqlite:///{tmp_path / 'data.db'}"
+    settings = Settings(database_url=str(tmp_path / "stoa.db"), mcp_files=(str(tmp_path),), mcp_database=(f"main={url}",))
+
+    async def work() -> None:
+        host = open_host(settings, None)
+        await host.start()
+        assert host.labels == ("files", "database")
+        tools = await host.tools("files")
+        assert tools and all(tool.read_only and not tool.changed for tool in tools)
+        outcome = await host.call("files", "read_text", {"path": "hello.txt"}, owner="")
+        assert "Good morning" in outcome.text and outcome.fault is None
+        assert (await host.call("files", "read_text", {"path": "../secret"}, owner="")).fault is not None
+        outcome = await host.call("database", "query", {"sql": "SELECT 1 + 1 AS two"}, owner="")
+        assert outcome.structured is not None and outcome.structured["rows"] == [[2]]
+        assert {status.state for status in host.status()} == {"ready"}
+        await host.close()
+
+    run(work())
+
+
+def test_the_knowledge_base_shows_each_owner_what_is_theirs(tmp_path: Path) -> None:
+    known = knowledge(where=tmp_path / "stoa.db")
+    theirs = _store(known, "a" * 64, "The moon is made of cheese.")
+
+    async def work() -> None:
+        host = open_host(Settings(database_url=str(tmp_path / "stoa.db")), known)
+        await host.start()
+        assert [status.state for status in host.status()] == ["stopped"]  # until somebody asks
+        asked = {"query": "What is the moon made of?"}
+        found = await host.call("knowledge", "search", asked, owner="a" * 64)
+        assert "cheese" in found.text and found.fault is None
+        assert "cheese" not in (await host.call("knowledge", "search", {**asked, "stores": [theirs]}, owner="b" * 64)).text
+        await host.close()
+        await known.close()
+
+    run(work())
+
+
+def _store(known: Knowledge, owner: str, text: str) -> str:
+    store = known.store.create_store(NewVectorStore(owner=owner, name="moon"))
+    file = known.store.put_file(NewFile(owner=owner, filename="moon.txt"), [text.encode()])
+    known.store.add_members(owner, store.id, [NewMember(file_id=file.id)])
+    settle(known, store.id, owner)
+    return store.id
+
+
+def test_who_has_no_mcp_servers_does_not_import_mcp() -> None:
+    code = (
+        "import sys, server.app, server.mcp.open; from server.runtime.settings import Settings;"
+        "server.mcp.open.open_host(Settings(mcp_files=('.',)), None);"
+        "print([name for name in ('mcp', 'mcp_types', 'httpx2') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=Path(__file__).parents[3], check=True)
+    assert done.stdout == "[]\n"

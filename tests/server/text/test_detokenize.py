@@ -1,0 +1,111 @@
+"""However text is cut into tokens and deltas, the same text comes out."""
+
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from engine.api import Delta, Request, Sampling, Usage
+from server.chat.output_parser import Reader
+from server.text.detokenize import Detokenizer, StopStrings, UnknownDecoder, overlap, token_bytes
+from server.text.reasoning import Reasoning, Said, split
+from tests.server.fakes import text as world
+
+TEXT = world("qwen")
+WORDS = st.text("ab\n <>/think🤖é", max_size=20)
+
+
+def cut(text: str, at: list[int]) -> list[str]:
+    places = sorted({min(i, len(text)) for i in at} | {0, len(text)})
+    return [text[a:b] for a, b in pairwise(places)]
+
+
+def reasoned(parts: list[str], *, thinking: bool = False) -> Said:
+    reader, whole = Reasoning(thinking=thinking), Said()
+    for said in (*map(reader.push, parts), reader.flush()):
+        whole = Said(whole.thought + said.thought, whole.answer + said.answer)
+    return whole
+
+
+@given(st.text())
+def test_characters_made_of_several_tokens_come_whole(text: str) -> None:
+    detokenizer = Detokenizer(TEXT.spelled)
+    pieces = [detokenizer.push(token) for token in TEXT.encode(text)]
+    assert "".join(pieces) + detokenizer.flush() == text
+    assert all("\ufffd" not in piece for piece in pieces) or "\ufffd" in text
+
+
+def test_what_is_no_character_is_told_at_the_end() -> None:
+    detokenizer = Detokenizer({0: b"\xf0\x9f", 1: b"a"})
+    assert (detokenizer.push(0), detokenizer.flush()) == ("", "\ufffd")
+    assert detokenizer.push(1) == "a"
+
+
+@given(
+    text=st.text("abc", max_size=12), stops=st.lists(st.text("abc", min_size=1, max_size=3), max_size=3), at=st.lists(st.integers(0, 12))
+)
+def test_stop_strings_do_not_depend_on_how_text_arrives(text: str, stops: list[str], at: list[int]) -> None:
+    ends = [(text.find(stop) + len(stop), text.find(stop)) for stop in stops if stop in text]
+    stopping = StopStrings(stops)
+    shown = "".join(map(stopping.push, cut(text, at)))
+    assert stopping.which == (text[slice(*reversed(min(ends)))] if ends else None)
+    assert shown + ("" if stopping.hit else stopping.flush()) == (text[: min(ends)[1]] if ends else text)
+
+
+def test_overlap() -> None:
+    assert [overlap("xab", "abc"), overlap("xabc", "abc"), overlap("aa", "aab"), overlap("", "a"), overlap("x", "a")] == [2, 0, 2, 0, 0]
+
+
+@pytest.mark.parametrize(
+    ("text", "thinking", "thought", "answer"),
+    [
+        ("<think>\nhm\n</think>\n\nyes", False, "hm", "yes"),
+        ("\n <think>hm</think>yes </think>", False, "hm", "yes </think>"),
+        ("hm hm\n</think>\n\nyes", True, "hm hm", "yes"),
+        ("<think>never done \n", False, "never done", ""),
+        ("yes <think>hm</think>", False, "", "yes <think>hm</think>"),
+        ("  yes", False, "", "  yes"),
+        ("<thi", False, "", "<thi"),
+        ("<think></think>", False, "", ""),
+        ("a </thin b</think>c", True, "a </thin b", "c"),
+    ],
+)
+@given(at=st.lists(st.integers(0, 30)))
+def test_thoughts_and_answers_are_told_apart(text: str, thinking: bool, thought: str, answer: str, at: list[int]) -> None:
+    assert reasoned(cut(text, at), thinking=thinking) == Said(thought, answer)
+
+
+@given(text=WORDS, thinking=st.booleans(), at=st.lists(st.integers(0, 20)))
+def test_telling_apart_does_not_depend_on_how_text_arrives(text: str, thinking: bool, at: list[int]) -> None:
+    assert reasoned(cut(text, at), thinking=thinking) == reasoned([text], thinking=thinking)
+
+
+def test_split() -> None:
+    assert split("<think>\na\n</think>\n\nb") == Said("a", "b")
+    assert split("b") == Said("", "b")
+
+
+def test_thoughts_are_counted() -> None:
+    request = Request(tokens=(1,), sampling=Sampling(max_tokens=50, stop_tokens=TEXT.stop_tokens))
+    reader = Reader(TEXT, request, (), Reasoning(thinking=False))
+    tokens = TEXT.encode("<think>a b c</think>d<|im_end|>", control=True)
+    pieces = [reader.read(Delta(tokens=(token,))) for token in tokens[:-1]]
+    last = reader.read(Delta(tokens=tokens[-1:], finish="stop", usage=Usage(prompt=1, completion=len(tokens), cached=0)))
+    assert "".join(p.thought for p in pieces) == "a b c" and "".join(p.answer for p in [*pieces, last]) == "d"
+    assert last.thought_tokens == len(TEXT.encode("a b c")) + 1  # and <think>
+    assert last.usage == Usage(prompt=1, completion=len(tokens), cached=0)
+
+
+@pytest.mark.parametrize("decoder", [None, {"type": "WordPiece"}, {"type": "Sequence", "decoders": [{"type": "CTC"}]}])
+def test_decoders_that_nobody_described_are_refused(decoder: Any) -> None:
+    with pytest.raises(UnknownDecoder):
+        token_bytes(decoder)
+
+
+def test_bytes_of_tokens() -> None:
+    sentencepiece = token_bytes({"type": "Sequence", "decoders": [{"type": "Replace"}, {"type": "ByteFallback"}]})
+    assert [sentencepiece("▁a▁"), sentencepiece("<0xE2>"), sentencepiece("é")] == [b" a ", b"\xe2", "é".encode()]
+    byte_level = token_bytes({"type": "ByteLevel"})
+    assert [byte_level("Ġa"), byte_level("Ã©"), byte_level("<|im end|>")] == [b" a", "é".encode(), b"<|im end|>"]
