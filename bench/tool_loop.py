@@ -21,15 +21,15 @@ from typing import Any
 
 from engine.api import Delta, ModelInfo, Request, Stats, Usage
 from server.chat.loop import prepare
-from server.core.events import Piece, Ran
+from server.core.events import OutputDelta, ToolCallFinished
 from server.core.messages import User
+from server.core.request import ApprovalPolicy, GenerationRequest, McpToolset, ToolFilter, ToolLimits
 from server.core.request import Caller as Whose
-from server.core.request import Limits, McpTools, Policy, ToolFilter, Wish
-from server.core.timing import Unwatched
+from server.core.timing import NoTimings
 from server.mcp.open import open_host
-from server.runtime.runtime import Served
+from server.runtime.runtime import Runtime
 from server.runtime.settings import Settings
-from server.text.tokenizer import Text, load_text
+from server.text.tokenizer import ChatTokenizer, load_tokenizer
 from server.weights.pull import pull
 
 
@@ -37,7 +37,7 @@ from server.weights.pull import pull
 class Caller:
     """Calls the tool with other arguments each time; takes no time itself."""
 
-    text: Text
+    text: ChatTokenizer
     info: ModelInfo
     alive: bool = True
     turns: int = 0
@@ -81,34 +81,39 @@ async def _run(turns: int, rounds: int) -> list[Lap]:
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "notes.txt").write_text("Everybody has 31 days of paid leave a year.\n" * 40)
         settings = Settings(embedding_model="none", mcp_files=(folder,))
-        text, host = load_text(pull("smollm2")), open_host(settings, None)
-        limits = Limits(turns=turns, calls=turns)
-        served = Served(
-            names=("m",), engine=Caller(text, ModelInfo(context=8192, vocab=49_152)), text=text, created=0, host=host, limits=limits
+        text, host = load_tokenizer(pull("smollm2")), open_host(settings, None)
+        limits = ToolLimits(max_turns=turns, max_calls=turns)
+        runtime = Runtime(
+            names=("m",),
+            engine=Caller(text, ModelInfo(context=8192, vocab=49_152)),
+            tokenizer=text,
+            created=0,
+            tool_host=host,
+            tool_limits=limits,
         )
         await host.start()
         try:
-            await _round(served)  # imports and connections
-            return [lap for _ in range(rounds) for lap in await _round(served)]
+            await _round(runtime)  # imports and connections
+            return [lap for _ in range(rounds) for lap in await _round(runtime)]
         finally:
-            await served.close()
+            await runtime.close()
 
 
-async def _round(served: Served) -> list[Lap]:
+async def _round(runtime: Runtime) -> list[Lap]:
     only = ToolFilter(names=frozenset({"read_text", "list_directory", "search_content"}))
-    wish = Wish(
+    wish = GenerationRequest(
         model=None,
-        sayings=[User(text="Read notes.txt line by line.")],
-        servers=(McpTools(label="files", field="tools.0", allowed=only, policy=Policy(rest="never")),),
-        limits=served.limits,
+        messages=[User(text="Read notes.txt line by line.")],
+        mcp_servers=(McpToolset(label="files", field="tools.0", allowed=only, approval_policy=ApprovalPolicy(default="never")),),
+        limits=runtime.tool_limits,
     )
     laps, begun, tool = list[Lap](), 0.0, 0.0
-    async with aclosing((await prepare(served, wish, Whose(owner=""))).run(Unwatched())) as events:
+    async with aclosing((await prepare(runtime, wish, Whose(owner=""))).run(NoTimings())) as events:
         async for _, event in events:
-            if isinstance(event, Ran):
+            if isinstance(event, ToolCallFinished):
                 assert event.outcome.fault is None, event.outcome.text
                 tool = event.outcome.seconds
-            elif isinstance(event, Piece) and event.end:
+            elif isinstance(event, OutputDelta) and event.finish:
                 laps += [Lap(time.perf_counter() - begun, tool)] if begun else []
                 begun = time.perf_counter()
     return laps

@@ -119,10 +119,10 @@ class Opening:
 
 
 def _from_settings() -> Base:
-    from server.runtime.knowledge_base import open_knowledge
+    from server.runtime.knowledge_base import open_knowledge_base
     from server.runtime.settings import Settings
 
-    found = open_knowledge(Settings())
+    found = open_knowledge_base(Settings())
     if found is None:
         raise ValueError("the settings want no embedding model (embedding_model = none)")
     return found

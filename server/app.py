@@ -25,18 +25,18 @@ from server.api.mcp.mount import ROUTE, Mount, owner_of
 from server.api.routes import endpoints
 from server.archive.api import Archive
 from server.core.errors import ApiError
-from server.core.request import Limits
+from server.core.request import ToolLimits
 from server.core.version import our_version
 from server.http import error_body
 from server.http.endpoint import Endpoint
-from server.http.middleware import Door, Observe
+from server.http.middleware import AuthMiddleware, RequestMiddleware
 from server.mcp.builtin import build as build_server
 from server.mcp.config.config import Builtin
 from server.mcp.open import open_host, own_servers
-from server.runtime.knowledge_base import Knowledge, Watch, open_database, open_knowledge
-from server.runtime.runtime import Served
+from server.runtime.knowledge_base import KnowledgeBase, ObserveSearch, open_database, open_knowledge_base
+from server.runtime.runtime import Runtime
 from server.runtime.settings import Settings
-from server.runtime.state import House
+from server.runtime.state import ServerState
 from server.weights.cache import Progress
 
 if TYPE_CHECKING:
@@ -44,13 +44,13 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 ANTHROPIC_HEADERS = ("x-api-key", "anthropic-version", "anthropic-beta")
-Load = Callable[[Settings, Watch | None], Served]
+Load = Callable[[Settings, ObserveSearch | None], Runtime]
 
 
-def load(settings: Settings, watch: Watch | None = None) -> Served:
+def load(settings: Settings, watch: ObserveSearch | None = None) -> Runtime:
     """Fetches the models if need be, starts the engine and opens the knowledge base, side by side. Takes seconds, and
     imports what is heavy. `watch` is told how long each stage of a search takes. Tool servers are not connected yet."""
-    from server.text.tokenizer import load_text
+    from server.text.tokenizer import load_tokenizer
     from server.weights.cache import bar
     from server.weights.pull import pull
 
@@ -58,34 +58,34 @@ def load(settings: Settings, watch: Watch | None = None) -> Served:
         opening = _beside(lambda: _database(settings, progress, watch))
         directory = pull(settings.model, progress=progress)
         engine = _engine(settings, directory)
-        text = load_text(directory)
+        text = load_tokenizer(directory)
         database, archive, knowledge = opening.result()
-        return Served(
+        return Runtime(
             names=(settings.name,),
             engine=engine,
-            text=text,
+            tokenizer=text,
             created=int(time.time()),
-            knowledge=knowledge,
+            knowledge_base=knowledge,
             archive=archive,
-            host=open_host(settings, knowledge),
+            tool_host=open_host(settings, knowledge),
             database=database,
-            limits=_limits(settings),
+            tool_limits=_limits(settings),
         )
 
 
-def _database(settings: Settings, progress: Progress, watch: Watch | None) -> tuple[Store, Archive, Knowledge | None]:
+def _database(settings: Settings, progress: Progress, watch: ObserveSearch | None) -> tuple[Store, Archive, KnowledgeBase | None]:
     from server.archive.database import open_archive
 
     database = open_database(settings)
-    return database, open_archive(database.transactions), open_knowledge(settings, progress, watch, database)
+    return database, open_archive(database.transactions), open_knowledge_base(settings, progress, watch, database)
 
 
-def _limits(settings: Settings) -> Limits:
-    return Limits(
-        turns=settings.tool_turns,
-        calls=settings.tool_calls,
-        seconds=settings.tool_seconds,
-        output_tokens=settings.tool_output_tokens,
+def _limits(settings: Settings) -> ToolLimits:
+    return ToolLimits(
+        max_turns=settings.tool_turns,
+        max_calls=settings.tool_calls,
+        max_seconds=settings.tool_seconds,
+        max_output_tokens=settings.tool_output_tokens,
     )
 
 
@@ -125,25 +125,25 @@ def _engine(settings: Settings, directory: Path) -> Engine:
     return EmbeddedEngine(load_model(directory, options))
 
 
-def build(settings: Settings, load: Load = load) -> tuple[Starlette, House]:
+def build(settings: Settings, load: Load = load) -> tuple[Starlette, ServerState]:
     """The application, and the state that whoever runs it needs to stop it gently."""
-    house = House(settings)
-    mount = Mount(house, _own_servers(house))
+    state = ServerState(settings)
+    mount = Mount(state, _own_servers(state))
     app = Starlette(
-        routes=[*_routes(endpoints(house, our_version())), Route(ROUTE, mount)],
-        middleware=_middleware(house),
+        routes=[*_routes(endpoints(state, our_version())), Route(ROUTE, mount)],
+        middleware=_middleware(state),
         exception_handlers={HTTPException: _http_error},
-        lifespan=_lifespan(house, load, mount),
+        lifespan=_lifespan(state, load, mount),
     )
     app.router.redirect_slashes = False
-    return app, house
+    return app, state
 
 
-def _own_servers(house: House) -> dict[str, Callable[[], "MCPServer[Any]"]]:
+def _own_servers(state: ServerState) -> dict[str, Callable[[], "MCPServer[Any]"]]:
     def built(target: Builtin) -> "MCPServer[Any]":
-        return build_server(target, house.open().knowledge, owner_of)
+        return build_server(target, state.expect_ready().knowledge_base, owner_of)
 
-    return {name: partial(built, target) for name, target in own_servers(house.settings).items()}
+    return {name: partial(built, target) for name, target in own_servers(state.settings).items()}
 
 
 def _routes(endpoints: list[Endpoint]) -> list[Route]:
@@ -163,19 +163,19 @@ class _Methods:
         await self.endpoints[method](scope, receive, send)
 
 
-def _lifespan(house: House, load: Load, mount: Mount) -> Callable[[Starlette], AbstractAsyncContextManager[None]]:
+def _lifespan(state: ServerState, load: Load, mount: Mount) -> Callable[[Starlette], AbstractAsyncContextManager[None]]:
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncGenerator[None]:
-        house.load(partial(load, house.settings, house.metrics.searched))
+        state.start_loading(partial(load, state.settings, state.metrics.searched))
         yield
         await mount.close()
-        await house.close()
+        await state.close()
 
     return lifespan
 
 
-def _middleware(house: House) -> list[Middleware]:
-    origins = house.settings.cors_origins
+def _middleware(state: ServerState) -> list[Middleware]:
+    origins = state.settings.cors_origins
     cors = Middleware(
         CORSMiddleware,
         allow_origins=origins,
@@ -183,7 +183,7 @@ def _middleware(house: House) -> list[Middleware]:
         allow_headers=["authorization", "content-type", "x-request-id", *ANTHROPIC_HEADERS, *MCP_HEADERS],
         expose_headers=["x-request-id", "request-id", "mcp-session-id"],
     )
-    return [Middleware(Observe, house=house), *([cors] if origins else []), Middleware(Door, house=house)]
+    return [Middleware(RequestMiddleware, state=state), *([cors] if origins else []), Middleware(AuthMiddleware, state=state)]
 
 
 async def _http_error(request: Request, error: Exception) -> Response:

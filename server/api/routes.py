@@ -19,29 +19,29 @@ from server.api.responses.stored import conversations
 from server.api.system import endpoints as system
 from server.api.system import tokenize
 from server.http.endpoint import Endpoint
-from server.http.handlers import getting
+from server.http.handlers import status_endpoint
 from server.http.openapi import document
 from server.http.sse import send_json
-from server.runtime.state import House
+from server.runtime.state import ServerState
 
 
-def endpoints(house: House, version: str) -> list[Endpoint]:
+def endpoints(state: ServerState, version: str) -> list[Endpoint]:
     found = [
-        *chat_completions.endpoints(house),
-        *completions.endpoints(house),
-        *tokenize.endpoints(house),
-        *embeddings.endpoints(house),
-        *rerank.endpoints(house),
-        *documents.endpoints(house),
-        *mcp_status.endpoints(house),
-        *stored_completions.endpoints(house),
-        *conversations.endpoints(house),
-        *responses.endpoints(house),
-        *anthropic.endpoints(house),
-        *system.endpoints(house),
+        *chat_completions.endpoints(state),
+        *completions.endpoints(state),
+        *tokenize.endpoints(state),
+        *embeddings.endpoints(state),
+        *rerank.endpoints(state),
+        *documents.endpoints(state),
+        *mcp_status.endpoints(state),
+        *stored_completions.endpoints(state),
+        *conversations.endpoints(state),
+        *responses.endpoints(state),
+        *anthropic.endpoints(state),
+        *system.endpoints(state),
     ]
-    described = cache(lambda: json.dumps(document(found, version, keys=bool(house.settings.api_keys))).encode())
-    return [*found, getting("/openapi.json", "This description", partial(_description, described))]
+    described = cache(lambda: json.dumps(document(found, version, keys=bool(state.settings.api_keys))).encode())
+    return [*found, status_endpoint("/openapi.json", "This description", partial(_description, described))]
 
 
 async def _description(described: Callable[[], bytes], scope: Scope, receive: Receive, send: Send) -> None:

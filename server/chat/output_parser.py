@@ -8,62 +8,62 @@ from contextlib import aclosing
 from typing import Protocol, TypeVar, cast
 
 from engine.api import Delta, EngineError, EngineStopped, Request, Usage
-from server.chat.call_tracker import Calls
-from server.chat.repetition import Circles
-from server.core.events import End, Logged, Piece
-from server.core.timing import Watch
+from server.chat.call_tracker import CallTracker
+from server.chat.repetition import RepetitionDetector
+from server.core.events import FinishReason, LoggedToken, OutputDelta
+from server.core.timing import TimingObserver
 from server.text.detokenize import Detokenizer, StopStrings
-from server.text.reasoning import Said, Thoughts
-from server.text.tokenizer import Text
+from server.text.reasoning import ReasoningParser, ReasoningSplit
+from server.text.tokenizer import ChatTokenizer
 
 T = TypeVar("T")
 
 
-class Speaker(Protocol):
+class TokenSource(Protocol):
     """What `pieces` asks of an engine."""
 
     def generate(self, request: Request) -> AsyncIterator[Delta]: ...
 
 
-class Reader:
+class OutputParser:
     """Reads one sequence. Text that might yet turn out to be something else is held back, and its logprobs with it."""
 
     def __init__(
         self,
-        text: Text,
+        text: ChatTokenizer,
         request: Request,
         stops: Sequence[str],
-        reasoning: Thoughts | None,
-        circles: Circles | None = None,
-        calls: Calls | None = None,
+        reasoning: ReasoningParser | None,
+        circles: RepetitionDetector | None = None,
+        calls: CallTracker | None = None,
         fences: Sequence[str] = (),
     ) -> None:
         """With `circles` the sequence ends when it repeats itself; with `fences`, what encloses the data in the prompt, when it
         begins to copy those: a small model does, and no reader wants to see them. With `calls` it may call tools; then stop strings
         count in the answer alone, not in thoughts and arguments."""
         self._request, self._reasoning, self._circles, self._calls = request, reasoning, circles, calls
-        self._detokenizer, self._stops = Detokenizer(text.shown), StopStrings((*stops, *fences))
+        self._detokenizer, self._stops = Detokenizer(text.visible_bytes), StopStrings((*stops, *fences))
         self._fences = frozenset(fences)
-        self._pending: list[Logged] = []
+        self._pending: list[LoggedToken] = []
         self._at = self._released = 0  # characters: decoded, shown
         self._generated = self._thought_tokens = 0
         self._usage: Usage | None = None  # as far as the engine has told
         self._told = False  # the first piece
 
-    def read(self, delta: Delta) -> Piece:
+    def read(self, delta: Delta) -> OutputDelta:
         if delta.finish == "abort":
             raise EngineError("the engine could not go on with this request")
         self._usage = delta.usage or self._usage
         raw = self._decode(delta)
         circling = self._circles is not None and self._circles.push(raw)
-        end: End | None = "stop" if circling else delta.finish
+        end: FinishReason | None = "stop" if circling else delta.finish
         piece = self._plain(raw, end) if self._calls is None else self._calling(raw, end, self._calls)
-        piece.usage = self._counted() if piece.end or not self._told else None
+        piece.usage = self._counted() if piece.finish or not self._told else None
         self._told = self._told or not piece.empty
-        piece.thought_tokens = self._thought_tokens
+        piece.reasoning_tokens = self._thought_tokens
         return piece
 
-    def _plain(self, raw: str, end: End | None) -> Piece:
+    def _plain(self, raw: str, end: FinishReason | None) -> OutputDelta:
         shown = self._stops.push(raw)
         if self._stops.hit:
             end = "stop"
@@ -71,9 +71,9 @@ class Reader:
             shown += self._stops.flush()
         self._released += len(shown)
         said = self._said(shown, end is not None)
-        return Piece(answer=said.answer, thought=said.thought, logged=self._release(end), end=end, stop=self._stopped)
+        return OutputDelta(text=said.answer, reasoning=said.reasoning, logprobs=self._release(end), finish=end, stop_string=self._stopped)
 
-    def _calling(self, raw: str, end: End | None, calls: Calls) -> Piece:
+    def _calling(self, raw: str, end: FinishReason | None, calls: CallTracker) -> OutputDelta:
         said = self._said(raw, end is not None)
         answer, deltas = calls.last(said.answer, cut=end == "length") if end else calls.push(said.answer)
         answer = self._stops.push(answer)
@@ -82,8 +82,8 @@ class Reader:
             end = "stop"
         elif end:
             answer += self._stops.flush()
-        logged = self._logged_beside(said.thought + answer, calls, end)
-        return Piece(answer=answer, thought=said.thought, calls=deltas, logged=logged, end=end, stop=self._stopped)
+        logged = self._logged_beside(said.reasoning + answer, calls, end)
+        return OutputDelta(text=answer, reasoning=said.reasoning, tool_calls=deltas, logprobs=logged, finish=end, stop_string=self._stopped)
 
     @property
     def _stopped(self) -> str | None:
@@ -91,7 +91,7 @@ class Reader:
         which = self._stops.which
         return None if which in self._fences else which
 
-    def _logged_beside(self, shown: str, calls: Calls, end: End | None) -> list[Logged]:
+    def _logged_beside(self, shown: str, calls: CallTracker, end: FinishReason | None) -> list[LoggedToken]:
         """Logprobs of what is shown: those of a call's tokens are none of the message's."""
         if not (shown or calls.begun or end):
             return []
@@ -105,7 +105,7 @@ class Reader:
             if token in self._request.sampling.stop_tokens:
                 continue  # it ends the sequence and says nothing
             if delta.logprobs:
-                self._pending.append(Logged(delta.logprobs[i], self._at))
+                self._pending.append(LoggedToken(delta.logprobs[i], self._at))
             new = self._detokenizer.push(token)
             self._at += len(new)
             raw += new
@@ -115,16 +115,16 @@ class Reader:
             raw += self._detokenizer.flush()
         return raw
 
-    def _said(self, shown: str, last: bool) -> Said:
+    def _said(self, shown: str, last: bool) -> ReasoningSplit:
         if self._reasoning is None:
-            return Said(answer=shown)
+            return ReasoningSplit(answer=shown)
         said = self._reasoning.push(shown)
         if last:
             rest = self._reasoning.flush()
-            said = Said(said.thought + rest.thought, said.answer + rest.answer)
+            said = ReasoningSplit(said.reasoning + rest.reasoning, said.answer + rest.answer)
         return said
 
-    def _release(self, end: End | None) -> list[Logged]:
+    def _release(self, end: FinishReason | None) -> list[LoggedToken]:
         """Logprobs of what is shown. What a stop string cut off is dropped, what ends with the sequence is not."""
         if end and not self._stops.hit:
             ready, self._pending = self._pending, []
@@ -139,7 +139,7 @@ class Reader:
         return Usage(prompt=told.prompt, completion=self._generated, cached=told.cached)
 
 
-async def pieces(engine: Speaker, request: Request, reader: Reader, watch: Watch) -> AsyncGenerator[Piece]:
+async def output_deltas(engine: TokenSource, request: Request, reader: OutputParser, watch: TimingObserver) -> AsyncGenerator[OutputDelta]:
     """Never empty; the last has `end`. Closing it aborts the request. Raises EngineError before the first piece."""
     last, told = time.perf_counter(), watch.first_token
     async with aclosing(cast(AsyncGenerator[Delta], engine.generate(request))) as deltas:
@@ -151,7 +151,7 @@ async def pieces(engine: Speaker, request: Request, reader: Reader, watch: Watch
             piece = reader.read(delta)
             if not piece.empty:
                 yield piece
-            if piece.end:
+            if piece.finish:
                 return
     raise EngineStopped("the engine ended a sequence without saying how")
 

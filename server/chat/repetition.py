@@ -12,7 +12,7 @@ FEW = 8  # marks in a row that nobody minds
 LISTED = 4  # numbers in brackets for each mark: [1, 2, 3] may be an array
 
 
-class Circles:
+class RepetitionDetector:
     """Reads an answer as it comes, out of so many `passages`."""
 
     def __init__(self, passages: int) -> None:

@@ -1,14 +1,16 @@
 """What a request asks of the engine: from wire types to engine.api. Refuses what cannot be honoured."""
 
 from engine.api import ModelInfo, Sampling
-from server.core.errors import ApiError, bad
-from server.core.request import Knobs
+from server.core.errors import ApiError, bad_request
+from server.core.request import SamplingFields
 
 INT64 = 2**63
 COLD = 1e-4  # a logit that is less by 0.01 has e^-100 of the probability
 
 
-def sampling(knobs: Knobs, index: int, *, info: ModelInfo, ends: frozenset[int], max_tokens: int, logprobs: int | None) -> Sampling:
+def sampling(
+    knobs: SamplingFields, index: int, *, info: ModelInfo, ends: frozenset[int], max_tokens: int, logprobs: int | None
+) -> Sampling:
     """For the `index`-th of a prompt's sequences."""
     return Sampling(
         max_tokens=max_tokens,
@@ -29,14 +31,14 @@ def sampling(knobs: Knobs, index: int, *, info: ModelInfo, ends: frozenset[int],
 def room(info: ModelInfo, prompt: int, field: str) -> int:
     """Tokens that the context leaves for the answer. Raises ApiError when there are none."""
     if prompt == 0:
-        raise bad(field, f"{field}: the prompt is empty")
+        raise bad_request(field, f"{field}: the prompt is empty")
     if prompt >= info.context:
         raise too_long(field, f"the prompt has {prompt} tokens, the model's context is {info.context} tokens, prompt and answer together")
     return info.context - prompt
 
 
 def too_long(field: str, message: str) -> ApiError:
-    return bad(field, message, "context_length_exceeded")
+    return bad_request(field, message, "context_length_exceeded")
 
 
 def _temperature(asked: float | None) -> float:
@@ -44,8 +46,8 @@ def _temperature(asked: float | None) -> float:
     return 1.0 if asked is None else 0.0 if asked < COLD else asked
 
 
-def _bias(knobs: Knobs, vocab: int) -> tuple[tuple[int, float], ...]:
+def _bias(knobs: SamplingFields, vocab: int) -> tuple[tuple[int, float], ...]:
     bias = tuple((int(token), value) for token, value in (knobs.logit_bias or {}).items())
     if outside := [token for token, _ in bias if token >= vocab]:
-        raise bad("logit_bias", f"logit_bias: there is no token {outside[0]}; the vocabulary has {vocab}")
+        raise bad_request("logit_bias", f"logit_bias: there is no token {outside[0]}; the vocabulary has {vocab}")
     return bias

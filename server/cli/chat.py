@@ -14,9 +14,9 @@ from rich.console import Console
 from server.api.chat_completions.endpoint import prepare
 from server.api.chat_completions.types import ChatRequest
 from server.core.errors import ApiError
-from server.core.events import Piece
-from server.core.timing import Unwatched
-from server.runtime.runtime import Served
+from server.core.events import OutputDelta
+from server.core.timing import NoTimings
+from server.runtime.runtime import Runtime
 from server.runtime.settings import Settings
 
 Talk = list[dict[str, str]]
@@ -96,22 +96,22 @@ async def _with_model(wish: Wish, settings: Settings) -> None:
     from server.weights.cache import PullError
 
     try:
-        served = await asyncio.to_thread(load, settings.model_copy(update={"embedding_model": "none"}))
+        runtime = await asyncio.to_thread(load, settings.model_copy(update={"embedding_model": "none"}))
     except (PullError, ValueError) as error:
         raise Failed(str(error)) from error
     try:
-        await _converse(wish, lambda talk: _generate(served, talk, wish.options))
+        await _converse(wish, lambda talk: _generate(runtime, talk, wish.options))
     finally:
-        await served.engine.close()
+        await runtime.engine.close()
 
 
-async def _generate(served: Served, talk: Talk, options: dict[str, Any]) -> Words:
-    body = ChatRequest.model_validate({"model": served.names[0], "messages": talk, **options})
-    chat = await prepare(served, body)
-    async with aclosing(chat.plan.run(Unwatched())) as arriving:
+async def _generate(runtime: Runtime, talk: Talk, options: dict[str, Any]) -> Words:
+    body = ChatRequest.model_validate({"model": runtime.names[0], "messages": talk, **options})
+    chat = await prepare(runtime, body)
+    async with aclosing(chat.plan.run(NoTimings())) as arriving:
         async for _, event in arriving:
-            if isinstance(event, Piece):
-                yield event.thought, event.answer
+            if isinstance(event, OutputDelta):
+                yield event.reasoning, event.text
 
 
 async def _converse(wish: Wish, speaker: Speaker) -> None:

@@ -22,9 +22,9 @@ from server.api.chat_completions.types import ChatRequest
 from server.api.common.types import FileCitation
 from server.app import load
 from server.core.errors import ApiError
-from server.core.timing import Unwatched
-from server.runtime.knowledge_base import Knowledge, open_knowledge
-from server.runtime.runtime import Served
+from server.core.timing import NoTimings
+from server.runtime.knowledge_base import KnowledgeBase, open_knowledge_base
+from server.runtime.runtime import Runtime
 from server.runtime.settings import Settings
 from server.weights.cache import PullError, bar
 
@@ -56,8 +56,8 @@ def run(wish: Wish, settings: Settings) -> int:
 
 async def _report(found: EvaluationSet, questions: Sequence[Query], settings: Settings) -> Report:
     """`questions`: those that the chat model is to answer; without any it is not loaded."""
-    served = await asyncio.to_thread(load, settings) if questions else None
-    knowledge = served.knowledge if served else await asyncio.to_thread(_open, settings)
+    runtime = await asyncio.to_thread(load, settings) if questions else None
+    knowledge = runtime.knowledge_base if runtime else await asyncio.to_thread(_open, settings)
     if knowledge is None:
         raise BadSet("embedding_model is none: there is nothing to evaluate")
     try:
@@ -66,46 +66,46 @@ async def _report(found: EvaluationSet, questions: Sequence[Query], settings: Se
             report: Report = {side: await _measured(knowledge, found, store_id, side, progress) for side in SIDES}
             reranks = knowledge.reranker is not None
             report["reranked"] = await _measured(knowledge, found, store_id, "reranked", progress) if reranks else None
-            if served:
-                report["answers"] = evaluate.judge(await _answered(served, store_id, questions, progress), found)
+            if runtime:
+                report["answers"] = evaluate.judge(await _answered(runtime, store_id, questions, progress), found)
             return report
     finally:
-        if served:
-            await served.engine.close()
+        if runtime:
+            await runtime.engine.close()
         await knowledge.close()
 
 
-def _open(settings: Settings) -> Knowledge | None:
+def _open(settings: Settings) -> KnowledgeBase | None:
     with bar() as progress:
-        return open_knowledge(settings, progress)
+        return open_knowledge_base(settings, progress)
 
 
-async def _answered(served: Served, store_id: str, questions: Sequence[Query], progress: evaluate.Progress) -> list[Answer]:
+async def _answered(runtime: Runtime, store_id: str, questions: Sequence[Query], progress: evaluate.Progress) -> list[Answer]:
     """By the chat model, through the same way as a client's question, greedily."""
     answers: list[Answer] = []
     for query in questions:
         progress("answering", len(answers), len(questions))
-        answers.append(await _answer(served, store_id, query))
+        answers.append(await _answer(runtime, store_id, query))
     progress("answering", len(questions), len(questions))
     return answers
 
 
-async def _answer(served: Served, store_id: str, query: Query) -> Answer:
+async def _answer(runtime: Runtime, store_id: str, query: Query) -> Answer:
     asked = {
-        "model": served.names[0],
+        "model": runtime.names[0],
         "messages": [{"role": "user", "content": query.text}],
         "tools": [{"type": "file_search", "vector_store_ids": [store_id]}],
         "temperature": 0,
         "max_completion_tokens": ANSWER,
     }
-    response = await whole(await prepare(served, ChatRequest.model_validate(asked)), Unwatched())
+    response = await whole(await prepare(runtime, ChatRequest.model_validate(asked)), NoTimings())
     message = response.choices[0].message
     cited = tuple(citation.filename for citation in message.annotations if isinstance(citation, FileCitation))
     return Answer(query=query, text=message.content or "", cited=cited)
 
 
 async def _measured(
-    knowledge: Knowledge, found: EvaluationSet, store_id: str, side: evaluate.Side, progress: evaluate.Progress
+    knowledge: KnowledgeBase, found: EvaluationSet, store_id: str, side: evaluate.Side, progress: evaluate.Progress
 ) -> dict[str, float]:
     ranked = await evaluate.rank(knowledge.retriever, store_id, found.queries, side, progress)
     return evaluate.score(ranked, found).named()

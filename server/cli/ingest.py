@@ -25,7 +25,7 @@ from retrieval.sync import Report, Sync, Tell, Wish
 from retrieval.threads import in_thread
 from retrieval.walk import Walk, walk
 from server.http.lists import EXACT
-from server.runtime.knowledge_base import Knowledge, open_knowledge
+from server.runtime.knowledge_base import KnowledgeBase, open_knowledge_base
 from server.runtime.settings import Settings
 from server.weights.cache import PullError, bar
 
@@ -113,9 +113,9 @@ def _value(text: str) -> Value:
             return text
 
 
-def opened(settings: Settings, pulling: Any) -> Knowledge:
+def opened(settings: Settings, pulling: Any) -> KnowledgeBase:
     """Raises KnowledgeError, PullError, ValueError."""
-    knowledge = open_knowledge(settings, pulling)
+    knowledge = open_knowledge_base(settings, pulling)
     if knowledge is None:
         raise KnowledgeError("the knowledge base needs an embedding model: set STOA_EMBEDDING_MODEL to something else than none")
     return knowledge
@@ -125,7 +125,7 @@ def as_json(report: Report) -> dict[str, Any]:
     return asdict(report) | {"skipped": dict(report.skipped)}  # asdict makes a Counter of tuples out of a Counter
 
 
-async def _ingest(knowledge: Knowledge, order: Order, found: Walk, max_bytes: int) -> Report:
+async def _ingest(knowledge: KnowledgeBase, order: Order, found: Walk, max_bytes: int) -> Report:
     try:
         store_id = await in_thread(named_or_new, knowledge.store, order.store)
         await in_thread(knowledge.store.expect, store_id, knowledge.embedder.identity)
@@ -154,7 +154,7 @@ def named_or_new(store: Store, name: str) -> str:
     return first
 
 
-async def _work(knowledge: Knowledge, sync: Sync, found: Walk, store_id: str) -> None:
+async def _work(knowledge: KnowledgeBase, sync: Sync, found: Walk, store_id: str) -> None:
     with _progress() as (progress, task):
 
         def tell(filename: str, done: int, total: int) -> None:
@@ -194,7 +194,7 @@ async def _begin(sync: Sync, found: Walk, tell: Tell) -> None:
         raise
 
 
-async def _watch(knowledge: Knowledge, sync: Sync, store_id: str, drain: "asyncio.Task[None]", show: Show) -> None:
+async def _watch(knowledge: KnowledgeBase, sync: Sync, store_id: str, drain: "asyncio.Task[None]", show: Show) -> None:
     begun = settled = time.monotonic()
     while not (await asyncio.wait({drain}, timeout=LOOK))[0]:
         counts = (await in_thread(knowledge.store.store, OPERATOR, store_id)).counts

@@ -8,24 +8,24 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import asdict
 from typing import Any
 
-from server.core.tool_host import HostedTool, HostError, ServerStatus
+from server.core.tool_host import HostedTool, ServerStatus, ToolHostError
 from server.mcp.builtin import opener
-from server.mcp.config.config import Builtin, Consent, Http, ServerSpec
-from server.mcp.connection.circuit_breaker import Patience
+from server.mcp.config.config import AuthorizationCode, Builtin, Http, ServerSpec
+from server.mcp.connection.circuit_breaker import RetryPolicy
 from server.mcp.connection.connection import Connection
 from server.mcp.open import configured, data_directory
 from server.mcp.sanitize import failure, plain
-from server.mcp.session import LinkLost
+from server.mcp.session import SessionLost
 from server.mcp.trust.pins import Pins, Unpinned
 from server.runtime.settings import Settings
 
-ONCE = Patience(waits=60.0, failures=1)  # somebody is looking
+ONCE = RetryPolicy(waits=60.0, failures=1)  # somebody is looking
 
 
 def run(work: Callable[[], Coroutine[Any, Any, int]]) -> int:
     try:
         return asyncio.run(work())
-    except (HostError, LinkLost) as error:
+    except (ToolHostError, SessionLost) as error:
         print(f"stoa: {error}", file=sys.stderr)
         return 1
 
@@ -45,7 +45,7 @@ async def approve(settings: Settings, label: str) -> int:
     """Pins a server's tools as they are now, and says what is new about them."""
     spec = _named(settings, label)
     if isinstance(spec.target, Builtin):
-        raise HostError(f"{label} is one of this server's own: there is nothing to approve")
+        raise ToolHostError(f"{label} is one of this server's own: there is nothing to approve")
     pins = Pins(data_directory(settings))
     async with _open(Connection(spec, opener(spec, None), Unpinned(), ONCE)) as connection:
         catalogue = await connection.catalogue()
@@ -62,8 +62,8 @@ async def approve(settings: Settings, label: str) -> int:
 async def login(settings: Settings, label: str) -> int:
     """OAuth's consent: somebody opens a page, agrees, and the browser comes back to this machine."""
     spec = _named(settings, label)
-    if not isinstance(spec.target, Http) or not isinstance(spec.target.oauth, Consent):
-        raise HostError(f'{label} asks nobody for consent: only servers with a "url" and an "oauth" that is no client_credentials do')
+    if not isinstance(spec.target, Http) or not isinstance(spec.target.oauth, AuthorizationCode):
+        raise ToolHostError(f'{label} asks nobody for consent: only servers with a "url" and an "oauth" that is no client_credentials do')
     from server.mcp.transport.connect import Hooks, connect
     from server.mcp.transport.oauth_callback import authorize
 
@@ -71,7 +71,7 @@ async def login(settings: Settings, label: str) -> int:
         async with connect(spec.target, Hooks(authorize=authorize(spec.target.oauth.redirect_port))) as client:
             await client.list_tools()
     except Exception as error:  # of OAuth, HTTP and MCP, in groups
-        raise HostError(plain(failure(error), spec.secrets)) from error
+        raise ToolHostError(plain(failure(error), spec.secrets)) from error
     print(f"{label} may be used now")
     return 0
 
@@ -96,7 +96,7 @@ async def _open(connection: Connection) -> AsyncGenerator[Connection]:
 
 
 async def _seen(connection: Connection) -> ServerStatus:
-    with suppress(HostError):  # its status says why
+    with suppress(ToolHostError):  # its status says why
         await connection.tools()
     return connection.status
 
@@ -104,7 +104,7 @@ async def _seen(connection: Connection) -> ServerStatus:
 def _named(settings: Settings, label: str) -> ServerSpec:
     specs = configured(settings)
     if (found := next((spec for spec in specs if spec.label == label), None)) is None:
-        raise HostError(f"there is no MCP server {label!r}; configured: {', '.join(spec.label for spec in specs) or 'none'}")
+        raise ToolHostError(f"there is no MCP server {label!r}; configured: {', '.join(spec.label for spec in specs) or 'none'}")
     return found
 
 

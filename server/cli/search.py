@@ -20,7 +20,7 @@ from server.api.common import filter_types as wire
 from server.api.common.filters import shown_score, to_filter
 from server.cli.ingest import OPERATOR, expect_words, opened
 from server.core.errors import ApiError
-from server.runtime.knowledge_base import Knowledge
+from server.runtime.knowledge_base import KnowledgeBase
 from server.runtime.settings import Settings
 from server.weights.cache import PullError, bar
 
@@ -63,7 +63,7 @@ def parse_filter(given: str | None) -> Filter | None:
         raise ValueError(error.message) from error
 
 
-async def _search(knowledge: Knowledge, question: Question, filter: Filter | None) -> list[Hit]:
+async def _search(knowledge: KnowledgeBase, question: Question, filter: Filter | None) -> list[Hit]:
     try:
         stores = tuple([await in_thread(_store_id, knowledge.store, name) for name in question.stores])
         search = Search(queries=(question.text,), stores=stores, limit=question.limit, filter=filter, threshold=question.threshold)

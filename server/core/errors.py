@@ -33,7 +33,7 @@ class ApiError(Exception):
         return {"message": self.message, "type": _kind(self.status), "param": self.param, "code": self.code}
 
 
-def bad(param: str | None, message: str, code: str | None = None) -> ApiError:
+def bad_request(param: str | None, message: str, code: str | None = None) -> ApiError:
     """A 400 that names the field."""
     return ApiError(400, message, param, code)
 
@@ -47,19 +47,19 @@ def model_not_found(name: str, known: Sequence[str]) -> ApiError:
 
 
 @dataclass(frozen=True)
-class Blame:
+class ErrorFields:
     """The fields that hold what an engine may refuse."""
 
     prompt: str
     grammar: str
 
 
-def from_engine(error: EngineError, blame: Blame) -> ApiError:
+def from_engine(error: EngineError, blame: ErrorFields) -> ApiError:
     match error:
         case PromptTooLong():
-            return bad(blame.prompt, str(error), "context_length_exceeded")
+            return bad_request(blame.prompt, str(error), "context_length_exceeded")
         case InvalidGrammar():
-            return bad(blame.grammar, str(error), "invalid_schema")
+            return bad_request(blame.grammar, str(error), "invalid_schema")
         case QueueFull():
             return unavailable(str(error), "queue_full")
         case EngineStopped():
@@ -75,11 +75,11 @@ def from_knowledge(error: KnowledgeError) -> ApiError:
         case ReadOnly():
             return ApiError(403, str(error), code="read_only")
         case WrongModel():
-            return bad(None, str(error), "wrong_embedding_model")
+            return bad_request(None, str(error), "wrong_embedding_model")
         case Conflict():
-            return bad(None, str(error), "conflict")  # no 409: clients would try again
+            return bad_request(None, str(error), "conflict")  # no 409: clients would try again
         case Unreadable():
-            return bad(None, str(error), error.code)
+            return bad_request(None, str(error), error.code)
         case _:
             return ApiError(500, str(error) or "the knowledge base failed", code="knowledge_error")
 
@@ -89,19 +89,19 @@ def from_validation(error: ValidationError, body: bytes) -> ApiError:
     got there, one that the value was of the right type for."""
     complaints = error.errors(include_url=False, include_context=False)
     if complaints[0]["type"] == "json_invalid":
-        return bad(None, f"the body is not valid JSON: {complaints[0]['msg'].removeprefix('Invalid JSON: ')}", "invalid_json")
+        return bad_request(None, f"the body is not valid JSON: {complaints[0]['msg'].removeprefix('Invalid JSON: ')}", "invalid_json")
     data = json.loads(body)
     found = [(_path(data, complaint), complaint) for complaint in complaints]
     path, complaint = max(found, key=lambda one: (len(one[0]), not one[1]["type"].endswith("_type")))
     name = ".".join(map(str, path)) or None
-    return bad(name, f"{name or 'body'}: {complaint['msg']}", complaint["type"])
+    return bad_request(name, f"{name or 'body'}: {complaint['msg']}", complaint["type"])
 
 
 def from_fields(error: ValidationError) -> ApiError:
     """Of a query string or form, whose fields are all text and lie side by side."""
     complaint = error.errors(include_url=False, include_context=False)[0]
     name = ".".join(map(str, complaint["loc"][:1])) or None
-    return bad(name, f"{name or 'query'}: {complaint['msg']}", complaint["type"])
+    return bad_request(name, f"{name or 'query'}: {complaint['msg']}", complaint["type"])
 
 
 def _path(data: Any, complaint: ErrorDetails) -> JsonPath:
@@ -125,7 +125,7 @@ def _kind(status: int) -> str:
     return known.get(status, "server_error" if status >= 500 else "invalid_request_error")
 
 
-async def blamed(items: AsyncGenerator[T], blame: Blame) -> AsyncGenerator[T]:
+async def map_engine_errors(items: AsyncGenerator[T], blame: ErrorFields) -> AsyncGenerator[T]:
     """The same items; what the engine refuses becomes an ApiError."""
     async with aclosing(items):
         try:

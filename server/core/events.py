@@ -10,36 +10,36 @@ from typing import Literal
 from engine.api import TokenLogprob, Usage
 from retrieval.api import Hit
 from retrieval.cite import Citation
-from server.core.tool_host import HostedTool, Outcome
+from server.core.tool_host import HostedTool, ToolOutcome
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Searching:
+class SearchStarted:
     """In the documents, which comes before the first turn."""
 
     queries: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Searched:
+class SearchFinished:
     queries: tuple[str, ...]
     hits: tuple[Hit, ...]  # hits[n - 1] is what a mark [n] of the answer stands for
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Cited:
+class CitationsAdded:
     """Of the turn's answer so far; `index` counts its characters."""
 
     citations: Sequence[Citation]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Listing:
+class ToolListingStarted:
     label: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Listed:
+class ToolListingFinished:
     """`error`: the server could not be asked; the model answers without it."""
 
     label: str
@@ -48,7 +48,7 @@ class Listed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Running:
+class ToolCallStarted:
     """A server tool begins to run. `call`: the id that its Pieces have, or that of a Pending's request."""
 
     call: str
@@ -59,17 +59,17 @@ class Running:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Ran:
+class ToolCallFinished:
     call: str
     label: str
     name: str
     arguments: str
-    outcome: Outcome
+    outcome: ToolOutcome
     approval: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Approval:
+class ApprovalRequested:
     """Wanted before this call runs; the answer ends here. `call` as in its Pieces."""
 
     call: str
@@ -79,30 +79,30 @@ class Approval:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Ended:
+class AnswerFinished:
     """tool_calls: the client has calls to run. approval: it has approvals to give. usage: of all turns together."""
 
     reason: Literal["stop", "length", "tool_calls", "approval"]
     usage: Usage
-    thought_tokens: int = 0
+    reasoning_tokens: int = 0
 
 
-End = Literal["stop", "length"]
+FinishReason = Literal["stop", "length"]
 
 
 @dataclass(frozen=True, slots=True)
-class Logged:
+class LoggedToken:
     token: TokenLogprob
     offset: int  # where in the sequence's text it begins, in characters
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CallDelta:
+class ToolCallDelta:
     """What was added to a tool call. Its first one has `begun`, its last one `done`; all `arguments` together are JSON text."""
 
     id: str  # call_...
     name: str  # as the model knows the tool
-    label: str | None = None  # of the MCP server that runs it; None: the client does
+    server_label: str | None = None  # of the MCP server that runs it; None: the client does
     tool: str = ""  # as that server calls it
     arguments: str = ""
     begun: bool = False
@@ -110,22 +110,33 @@ class CallDelta:
 
 
 @dataclass(slots=True)
-class Piece:
+class OutputDelta:
     """What one or more tokens added: thought, then answer, then calls. The last one of a sequence has `end`; it and the first have
     `usage`, as it is by then."""
 
-    answer: str = ""
-    thought: str = ""
-    calls: list[CallDelta] = field(default_factory=list[CallDelta])
-    logged: list[Logged] = field(default_factory=list[Logged])
-    end: End | None = None
-    stop: str | None = None  # the stop string that ended it, if one did
+    text: str = ""
+    reasoning: str = ""
+    tool_calls: list[ToolCallDelta] = field(default_factory=list[ToolCallDelta])
+    logprobs: list[LoggedToken] = field(default_factory=list[LoggedToken])
+    finish: FinishReason | None = None
+    stop_string: str | None = None  # the stop string that ended it, if one did
     usage: Usage | None = None
-    thought_tokens: int = 0  # in all, so far
+    reasoning_tokens: int = 0  # in all, so far
 
     @property
     def empty(self) -> bool:
-        return not (self.answer or self.thought or self.calls or self.logged or self.end)
+        return not (self.text or self.reasoning or self.tool_calls or self.logprobs or self.finish)
 
 
-Event = Piece | Searching | Searched | Cited | Listing | Listed | Running | Ran | Approval | Ended
+Event = (
+    OutputDelta
+    | SearchStarted
+    | SearchFinished
+    | CitationsAdded
+    | ToolListingStarted
+    | ToolListingFinished
+    | ToolCallStarted
+    | ToolCallFinished
+    | ApprovalRequested
+    | AnswerFinished
+)

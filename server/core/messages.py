@@ -42,8 +42,8 @@ class User:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Assistant:
     text: str = ""
-    thought: str = ""
-    calls: tuple[ToolCall, ...] = ()
+    reasoning: str = ""
+    tool_calls: tuple[ToolCall, ...] = ()
     name: str | None = None
 
 
@@ -51,19 +51,19 @@ class Assistant:
 class ToolResult:
     """What a call brought. Untrusted, whoever sent it."""
 
-    call: str  # id
+    call_id: str  # id
     name: str  # of the tool
     text: str
 
 
-Saying = System | User | Assistant | ToolResult
+Message = System | User | Assistant | ToolResult
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Named:
+class NamedTools:
     """One of these tools must be called."""
 
     names: tuple[str, ...]
 
 
-ToolChoice = Literal["auto", "none", "required"] | Named
+ToolChoice = Literal["auto", "none", "required"] | NamedTools

@@ -7,10 +7,10 @@ from typing import Any, Literal, Protocol
 
 from engine.api import Grammar
 from retrieval.api import Filter, Weights
-from server.core.messages import Saying, Tool, ToolCall, ToolChoice
+from server.core.messages import Message, Tool, ToolCall, ToolChoice
 
 
-class Knobs(Protocol):
+class SamplingFields(Protocol):
     """How tokens are chosen. None: the default. server/api/chat_completions/types.py's request has these fields itself."""
 
     @property
@@ -36,7 +36,7 @@ class Knobs(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Options:
+class SamplingParams:
     """Implements Knobs."""
 
     temperature: float | None = None
@@ -63,7 +63,7 @@ class FileSearch:
     rerank: bool = True
 
     @property
-    def named(self) -> bool:
+    def requested(self) -> bool:
         """Whether the client has asked for it."""
         return bool(self.stores)
 
@@ -73,35 +73,35 @@ class ToolFilter:
     """What all say (None: nothing) of a tool must be true."""
 
     names: frozenset[str] | None = None
-    but: frozenset[str] = frozenset()  # the names of those that are left out
+    excluded: frozenset[str] = frozenset()  # the names of those that are left out
     read_only: bool | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Policy:
+class ApprovalPolicy:
     """Which calls wait for an approval. `rest`: those that neither list names; "writes": all tools but those that only read."""
 
-    rest: Literal["always", "never", "writes"] = "writes"
+    default: Literal["always", "never", "writes"] = "writes"
     always: ToolFilter | None = None
     never: ToolFilter | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class McpTools:
+class McpToolset:
     """Tools of one of the operator's MCP servers. `field`: where the request names it ("tools.1"). `about`: what the model is told of
     the server. `named`: the tools that the request names, and where; the server must have them."""
 
     label: str
     field: str
     allowed: ToolFilter | None = None  # None: all
-    policy: Policy = Policy()
-    listed: bool = False  # the client has been told the list already
-    about: str = ""
-    named: tuple[tuple[str, str], ...] = ()
+    approval_policy: ApprovalPolicy = ApprovalPolicy()
+    already_listed: bool = False  # the client has been told the list already
+    description: str = ""
+    named_tools: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Pending:
+class ApprovalDecision:
     """A call that waited for an approval, and what has been decided. It runs before the model speaks again."""
 
     request_id: str  # of the approval request
@@ -115,54 +115,54 @@ class Pending:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
+class ToolLimits:
     """Of one request's tool loop. After the last turn the model answers without tools."""
 
-    turns: int = 10
-    calls: int = 32
-    parallel: int = 8  # calls of one turn
-    seconds: float = 120.0
-    same: int = 3  # the same call so often ends the loop
-    output_tokens: int = 2048  # of one call's output; the middle of a longer one is left out
+    max_turns: int = 10
+    max_calls: int = 32
+    max_parallel_calls: int = 8  # calls of one turn
+    max_seconds: float = 120.0
+    max_repeats: int = 3  # the same call so often ends the loop
+    max_output_tokens: int = 2048  # of one call's output; the middle of a longer one is left out
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Fields:
+class FieldNames:
     """What the request's API calls the things that may be wrong."""
 
     messages: str = "messages"
     tools: str = "tools"
     parameters: str = "function.parameters"  # within one of the tools
     tool_choice: str = "tool_choice"
-    form: str = "response_format"
-    search: str = "tools.0"
-    limit: str = "max_completion_tokens"
-    effort: str = "reasoning_effort"
+    response_format: str = "response_format"
+    file_search: str = "tools.0"
+    max_tokens: str = "max_completion_tokens"
+    reasoning_effort: str = "reasoning_effort"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Wish:
+class GenerationRequest:
     model: str | None
-    sayings: Sequence[Saying]
-    knobs: Knobs = Options()
-    count: int = 1  # answers, each of its own
-    stops: tuple[str, ...] = ()
-    limit: int | None = None  # tokens that the model may write, all turns together
-    form: Grammar | None = None  # of the answer
+    messages: Sequence[Message]
+    sampling: SamplingFields = SamplingParams()
+    n: int = 1  # answers, each of its own
+    stop: tuple[str, ...] = ()
+    max_tokens: int | None = None  # tokens that the model may write, all turns together
+    response_format: Grammar | None = None  # of the answer
     logprobs: int | None = None
-    effort: str | None = None
-    template: Mapping[str, Any] = field(default_factory=dict[str, Any])  # chat_template_kwargs
+    reasoning_effort: str | None = None
+    template_kwargs: Mapping[str, Any] = field(default_factory=dict[str, Any])  # chat_template_kwargs
     tools: tuple[Tool, ...] = ()  # that the client runs
-    servers: tuple[McpTools, ...] = ()  # whose tools we run
-    search: FileSearch | None = None
-    choice: ToolChoice = "auto"
-    parallel: bool = True
-    pending: tuple[Pending, ...] = ()
-    earlier: tuple[ToolCall, ...] = ()  # calls of this turn of the user's that ran in earlier requests: they count for the limits
-    read: bool = False  # what may not be trusted stands in the context, beside the results that the sayings hold
-    limits: Limits = Limits()
+    mcp_servers: tuple[McpToolset, ...] = ()  # whose tools we run
+    file_search: FileSearch | None = None
+    tool_choice: ToolChoice = "auto"
+    parallel_tool_calls: bool = True
+    approval_decisions: tuple[ApprovalDecision, ...] = ()
+    earlier_calls: tuple[ToolCall, ...] = ()  # calls of this turn of the user's that ran in earlier requests: they count for the limits
+    untrusted_context: bool = False  # what may not be trusted stands in the context, beside the results that the sayings hold
+    limits: ToolLimits = ToolLimits()
     truncate: bool = False  # drop the oldest messages where the context is too small, instead of refusing
-    fields: Fields = Fields()
+    field_names: FieldNames = FieldNames()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

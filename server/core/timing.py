@@ -3,7 +3,7 @@
 from typing import Protocol
 
 
-class Watch(Protocol):
+class TimingObserver(Protocol):
     """Who wants to know how fast tokens come, in seconds."""
 
     def first_token(self, seconds: float, /) -> None: ...
@@ -13,7 +13,7 @@ class Watch(Protocol):
         ...
 
 
-class Unwatched:
+class NoTimings:
     """Looks away."""
 
     def first_token(self, seconds: float, /) -> None: ...

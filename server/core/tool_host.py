@@ -48,7 +48,7 @@ class ServerStatus:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Fault:
+class ToolFault:
     """Why there is no output. execution: the tool ran and says so, which the model should read; the others did not run, or did not
     come back."""
 
@@ -58,24 +58,24 @@ class Fault:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
+class ToolOutcome:
     """`text`: what the model gets to read, capped; with a fault, the fault in words."""
 
     text: str
-    fault: Fault | None = None
+    fault: ToolFault | None = None
     structured: Any = None
     truncated: bool = False
     seconds: float = 0.0
 
 
-class HostError(Exception):
+class ToolHostError(Exception):
     """The message is meant for the caller of the API."""
 
 
-class UnknownServer(HostError): ...
+class UnknownServer(ToolHostError): ...
 
 
-class ServerUnavailable(HostError): ...
+class ServerUnavailable(ToolHostError): ...
 
 
 class ToolHost(Protocol):
@@ -93,7 +93,7 @@ class ToolHost(Protocol):
         """In the server's order. Waits a little for a server that is being connected. Raises UnknownServer, ServerUnavailable."""
         ...
 
-    async def call(self, label: str, name: str, arguments: Mapping[str, Any], *, owner: str) -> Outcome:
+    async def call(self, label: str, name: str, arguments: Mapping[str, Any], *, owner: str) -> ToolOutcome:
         """Raises UnknownServer; everything else that goes wrong is a Fault."""
         ...
 

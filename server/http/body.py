@@ -9,7 +9,7 @@ from pydantic import BaseModel, ValidationError
 from starlette.datastructures import Headers
 from starlette.types import Receive, Scope
 
-from server.core.errors import ApiError, bad, from_fields, from_validation
+from server.core.errors import ApiError, bad_request, from_fields, from_validation
 
 DRAIN = 8  # times the cap: what is still read of a body that is too large, so that the client gets to see the answer
 PATIENCE = 60.0  # seconds for a body to arrive
@@ -18,11 +18,11 @@ PATIENCE = 60.0  # seconds for a body to arrive
 Body = TypeVar("Body", bound=BaseModel)
 
 
-class Dropped(Exception):
+class ClientDisconnected(Exception):
     """The client went away while sending."""
 
 
-async def read(scope: Scope, receive: Receive, model: type[Body], limit: int) -> Body:
+async def read_body(scope: Scope, receive: Receive, model: type[Body], limit: int) -> Body:
     """Raises ApiError: 415, 413, 408 or 400; Dropped."""
     _expect_json(Headers(scope=scope))
     body = await _bytes(receive, limit)
@@ -58,7 +58,7 @@ def _folded(pairs: list[tuple[str, str]], lists: set[str]) -> dict[str, Any]:
         if name in lists and not key:
             given.setdefault(name, []).append(value)
         elif name in given and not (key and isinstance(given[name], dict) and key not in given[name]):
-            raise bad(name, f"{name}: given more than once", "duplicate")
+            raise bad_request(name, f"{name}: given more than once", "duplicate")
         elif key:
             given.setdefault(name, {})[key] = value
         else:
@@ -70,7 +70,7 @@ def _pairs(query: bytes) -> list[tuple[str, str]]:
     try:
         return parse_qsl(query.decode("ascii"), keep_blank_values=True, strict_parsing=bool(query), errors="strict", max_num_fields=32)
     except ValueError as error:
-        raise bad(None, f"the query string cannot be read: {error}", "invalid_query") from error
+        raise bad_request(None, f"the query string cannot be read: {error}", "invalid_query") from error
 
 
 def _expect_json(headers: Headers) -> None:
@@ -93,7 +93,7 @@ async def _read(receive: Receive, limit: int) -> bytes:
     while more and size <= limit * DRAIN:
         message = await receive()
         if message["type"] == "http.disconnect":
-            raise Dropped
+            raise ClientDisconnected
         size += len(message.get("body", b""))
         more = message.get("more_body", False)
         if size <= limit:

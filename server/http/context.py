@@ -8,33 +8,33 @@ from retrieval.api import NotFound, What
 from retrieval.store.api import Store
 from server.archive.api import Archive
 from server.core.errors import from_knowledge
-from server.runtime.knowledge_base import Knowledge
-from server.runtime.runtime import Served, expect_archive, expect_knowledge
+from server.runtime.knowledge_base import KnowledgeBase
+from server.runtime.runtime import Runtime, expect_archive, expect_knowledge_base
 
 ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
 CHUNK = re.compile(r"[0-9]{1,15}")
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
-    served: Served
+class RequestContext:
+    runtime: Runtime
     owner: str  # hex SHA-256 of the caller's key; "" where the server has none
-    path: Mapping[str, str]
-    request: str = ""  # its id
+    path_params: Mapping[str, str]
+    request_id: str = ""  # its id
 
     @property
-    def knowledge(self) -> Knowledge:
+    def knowledge_base(self) -> KnowledgeBase:
         """Raises ApiError 400 that names the setting."""
-        return expect_knowledge(self.served)
+        return expect_knowledge_base(self.runtime)
 
     @property
     def store(self) -> Store:
-        return self.knowledge.store
+        return self.knowledge_base.store
 
     @property
     def archive(self) -> Archive:
         """Raises ApiError 400 where nothing is kept."""
-        return expect_archive(self.served)
+        return expect_archive(self.runtime)
 
     @property
     def conversation_id(self) -> str:
@@ -62,14 +62,14 @@ class Call:
 
     @property
     def chunk_id(self) -> int:
-        given = self.path["chunk_id"]
+        given = self.path_params["chunk_id"]
         if not CHUNK.fullmatch(given):
             raise from_knowledge(NotFound("chunk", given))
         return int(given)
 
     def _id(self, name: str, what: What) -> str:
         """What cannot be an id need not be looked up."""
-        given = self.path[name]
+        given = self.path_params[name]
         if not ID.fullmatch(given):
             raise from_knowledge(NotFound(what, given))
         return given

@@ -6,20 +6,20 @@ from typing import Any, TypeVar
 from pydantic import BaseModel
 from starlette.types import Receive, Scope, Send
 
-from server.http.body import Dropped, read, read_query
-from server.http.context import Call
+from server.http.body import ClientDisconnected, read_body, read_query
+from server.http.context import RequestContext
 from server.http.endpoint import Bytes, Endpoint
 from server.http.lists import NoQuery
-from server.http.sse import send_json, unless_dropped
-from server.runtime.state import House
+from server.http.sse import send_json, until_disconnect
+from server.runtime.state import ServerState
 
 Body = TypeVar("Body", bound=BaseModel)
 Query = TypeVar("Query", bound=BaseModel)
-Speak = Callable[[Call, Body, Send], Coroutine[Any, Any, None]]  # sends by itself
-Act = Callable[[Call, Body], Coroutine[Any, Any, BaseModel]]
-Ask = Callable[[Call, Query], Coroutine[Any, Any, BaseModel]]
-Tell = Callable[[Call, Query, Send], Coroutine[Any, Any, None]]  # sends by itself
-Serve = Callable[[Call, Send], Coroutine[Any, Any, None]]
+Speak = Callable[[RequestContext, Body, Send], Coroutine[Any, Any, None]]  # sends by itself
+Act = Callable[[RequestContext, Body], Coroutine[Any, Any, BaseModel]]
+Ask = Callable[[RequestContext, Query], Coroutine[Any, Any, BaseModel]]
+Tell = Callable[[RequestContext, Query, Send], Coroutine[Any, Any, None]]  # sends by itself
+Serve = Callable[[RequestContext, Send], Coroutine[Any, Any, None]]
 
 OF_A_BODY = (400, 404, 408, 413, 415, 503)
 PARAMETERS = {
@@ -35,17 +35,17 @@ PARAMETERS = {
 }
 
 
-def call(house: House, scope: Scope) -> Call:
+def call(state: ServerState, scope: Scope) -> RequestContext:
     """Raises ApiError 503 unless requests are taken."""
-    return Call(house.open(), scope["owner"], scope.get("path_params", {}), scope["request_id"])
+    return RequestContext(state.expect_ready(), scope["owner"], scope.get("path_params", {}), scope["request_id"])
 
 
 def parameters(path: str) -> dict[str, str]:
     return {name: meaning for name, meaning in PARAMETERS.items() if f"{{{name}}}" in path}
 
 
-def speaking(
-    house: House,
+def body_stream_endpoint(
+    state: ServerState,
     speak: Speak[Body],
     path: str,
     summary: str,
@@ -58,16 +58,16 @@ def speaking(
     """A POST whose answer may be a stream."""
 
     async def run(scope: Scope, receive: Receive, send: Send) -> None:
-        asked = call(house, scope)
+        asked = call(state, scope)
         read_query(scope, query)
-        with house.call():
+        with state.count_request():
             try:
-                parsed = await read(scope, receive, body, house.settings.max_body_bytes)
-                stayed = await unless_dropped(receive, speak(asked, parsed, send))
-            except Dropped:
+                parsed = await read_body(scope, receive, body, state.settings.max_body_bytes)
+                stayed = await until_disconnect(receive, speak(asked, parsed, send))
+            except ClientDisconnected:
                 stayed = False
         if not stayed:
-            house.metrics.dropped()
+            state.metrics.dropped()
 
     return Endpoint(
         method="POST",
@@ -83,21 +83,23 @@ def speaking(
     )
 
 
-def acting(house: House, act: Act[Body], path: str, summary: str, body: type[Body], answer: type[BaseModel]) -> Endpoint:
+def body_endpoint(state: ServerState, act: Act[Body], path: str, summary: str, body: type[Body], answer: type[BaseModel]) -> Endpoint:
     """A POST that is answered at once."""
 
-    async def speak(asked: Call, parsed: Body, send: Send) -> None:
+    async def speak(asked: RequestContext, parsed: Body, send: Send) -> None:
         await send_json(send, 200, (await act(asked, parsed)).model_dump_json().encode())
 
-    return speaking(house, speak, path, summary, body, answer)
+    return body_stream_endpoint(state, speak, path, summary, body, answer)
 
 
-def asking(house: House, method: str, ask: Ask[Query], path: str, summary: str, query: type[Query], answer: type[BaseModel]) -> Endpoint:
+def query_endpoint(
+    state: ServerState, method: str, ask: Ask[Query], path: str, summary: str, query: type[Query], answer: type[BaseModel]
+) -> Endpoint:
     """A GET, a DELETE, or a POST without a body."""
 
     async def run(scope: Scope, receive: Receive, send: Send) -> None:
-        asked, parsed = call(house, scope), read_query(scope, query)
-        with house.call():
+        asked, parsed = call(state, scope), read_query(scope, query)
+        with state.count_request():
             await send_json(send, 200, (await ask(asked, parsed)).model_dump_json().encode())
 
     return Endpoint(
@@ -112,8 +114,8 @@ def asking(house: House, method: str, ask: Ask[Query], path: str, summary: str, 
     )
 
 
-def telling(
-    house: House,
+def query_stream_endpoint(
+    state: ServerState,
     method: str,
     tell: Tell[Query],
     path: str,
@@ -126,10 +128,10 @@ def telling(
     """As `asking`, where the answer is JSON already, or may be a stream."""
 
     async def run(scope: Scope, receive: Receive, send: Send) -> None:
-        asked, parsed = call(house, scope), read_query(scope, query)
-        with house.call():
-            if not await unless_dropped(receive, tell(asked, parsed, send)):
-                house.metrics.dropped()
+        asked, parsed = call(state, scope), read_query(scope, query)
+        with state.count_request():
+            if not await until_disconnect(receive, tell(asked, parsed, send)):
+                state.metrics.dropped()
 
     return Endpoint(
         method=method,
@@ -144,20 +146,20 @@ def telling(
     )
 
 
-def serving(house: House, serve: Serve, path: str, summary: str) -> Endpoint:
+def download_endpoint(state: ServerState, serve: Serve, path: str, summary: str) -> Endpoint:
     """A GET whose answer is a file."""
 
     async def run(scope: Scope, receive: Receive, send: Send) -> None:
-        asked = call(house, scope)
+        asked = call(state, scope)
         read_query(scope, NoQuery)
-        with house.call():
-            if not await unless_dropped(receive, serve(asked, send)):
-                house.metrics.dropped()
+        with state.count_request():
+            if not await until_disconnect(receive, serve(asked, send)):
+                state.metrics.dropped()
 
     return Endpoint(method="GET", path=path, summary=summary, run=run, answer=Bytes(), errors=(400, 404, 503), parameters=parameters(path))
 
 
-def getting(
+def status_endpoint(
     path: str,
     summary: str,
     run: Callable[[Scope, Receive, Send], Awaitable[None]],

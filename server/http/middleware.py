@@ -15,16 +15,16 @@ from server.core import logs
 from server.core.errors import ApiError
 from server.http.error_body import is_ours, told
 from server.http.sse import send_error, send_json
-from server.runtime.state import House
+from server.runtime.state import ServerState
 
 OPEN = frozenset({"/health", "/ready"})
 REQUEST_ID = re.compile(r"[\w.-]{1,128}", re.ASCII)
 LOG = logging.getLogger("stoa")
 
 
-class Observe:
-    def __init__(self, app: ASGIApp, house: House) -> None:
-        self.app, self.house = app, house
+class RequestMiddleware:
+    def __init__(self, app: ASGIApp, state: ServerState) -> None:
+        self.app, self.state = app, state
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -45,7 +45,7 @@ class Observe:
             await self._answer(scope, receive, observed)
         finally:
             seconds = time.perf_counter() - begun
-            self.house.metrics.answered(scope.get("route", "other"), status, seconds)
+            self.state.metrics.answered(scope.get("route", "other"), status, seconds)
             logs.access(request_id, scope["method"], scope["path"], status, seconds)
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -76,12 +76,12 @@ async def _send_error(scope: Scope, send: Send, error: ApiError) -> None:
         await send_error(send, error)
 
 
-class Door:
+class AuthMiddleware:
     """Keys, when there are any; scope["owner"] tells the rest whose it was. Without keys the server is bound to loopback, and
     then only answers to names of loopback: a web page could otherwise reach it under a name of its own (DNS rebinding)."""
 
-    def __init__(self, app: ASGIApp, house: House) -> None:
-        self.app, self.keys = app, house.settings.api_keys
+    def __init__(self, app: ASGIApp, state: ServerState) -> None:
+        self.app, self.keys = app, state.settings.api_keys
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":

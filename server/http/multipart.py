@@ -14,8 +14,8 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.datastructures import Headers
 from starlette.types import Receive, Scope
 
-from server.core.errors import ApiError, bad
-from server.http.body import DRAIN, PATIENCE, Dropped
+from server.core.errors import ApiError, bad_request
+from server.http.body import DRAIN, PATIENCE, ClientDisconnected
 
 IN_MEMORY = 1 << 20  # bytes of a file that need no disk
 FIELD_BYTES = 4096
@@ -94,15 +94,15 @@ class _Reader:
         if self._part is not None:
             self._begin_field(self._part)
         elif self.upload.filename is not None:
-            self.refuse(bad(FILE, f"{FILE}: one file at a time", "duplicate"))
+            self.refuse(bad_request(FILE, f"{FILE}: one file at a time", "duplicate"))
         else:
             self.upload.filename = filename
 
     def _begin_field(self, name: str) -> None:
         if name == FILE:
-            self.refuse(bad(FILE, f"{FILE}: must be a file with a name, not a text field", "invalid_file"))
+            self.refuse(bad_request(FILE, f"{FILE}: must be a file with a name, not a text field", "invalid_file"))
         elif name in self.upload.fields or len(self.upload.fields) >= FIELDS:
-            self.refuse(bad(name or None, f"{name}: given more than once, or one field too many", "duplicate"))
+            self.refuse(bad_request(name or None, f"{name}: given more than once, or one field too many", "duplicate"))
         else:
             self.upload.fields[name] = ""
 
@@ -112,7 +112,7 @@ class _Reader:
         if self._part is None:
             self._on_file(data[start:end])
         elif len(self._data) + end - start > FIELD_BYTES:
-            self.refuse(bad(self._part, f"{self._part}: longer than {FIELD_BYTES} bytes", "too_long"))
+            self.refuse(bad_request(self._part, f"{self._part}: longer than {FIELD_BYTES} bytes", "too_long"))
         else:
             self._data += data[start:end]
 
@@ -147,7 +147,7 @@ async def read_upload(scope: Scope, receive: Receive, limit: int) -> AsyncGenera
         if reader.refusal is not None:
             raise reader.refusal
         if not reader.ended:
-            raise bad(None, "the form has no end: the body was cut off, or its last boundary is missing", "invalid_form")
+            raise bad_request(None, "the form has no end: the body was cut off, or its last boundary is missing", "invalid_form")
         await asyncio.to_thread(content.seek, 0)
         yield reader.upload
 
@@ -169,7 +169,7 @@ def _boundary(headers: Headers) -> bytes:
         given = kind.decode(errors="replace") or "missing"
         raise ApiError(415, f"the content type is {given}; it must be multipart/form-data", code="unsupported_media_type")
     if not 1 <= len(options.get(b"boundary", b"")) <= 70:  # RFC 2046, 5.1.1
-        raise bad(None, "the content type multipart/form-data needs a boundary of 1 to 70 characters", "invalid_form")
+        raise bad_request(None, "the content type multipart/form-data needs a boundary of 1 to 70 characters", "invalid_form")
     return options[b"boundary"]
 
 
@@ -182,7 +182,7 @@ async def _parts(receive: Receive, most: int, error: Callable[[], ApiError]) -> 
         except TimeoutError:
             raise ApiError(408, f"nothing of the body arrived for {PATIENCE:.0f} seconds", code="timeout") from None
         if message["type"] == "http.disconnect":
-            raise Dropped
+            raise ClientDisconnected
         data, more = message.get("body", b""), message.get("more_body", False)
         size += len(data)
         if size > most:
@@ -196,7 +196,7 @@ def _write(parser: MultipartParser, reader: _Reader, data: bytes) -> None:
     try:
         parser.write(data)
     except FormParserError as error:
-        reader.refuse(bad(None, f"the form cannot be read: {error}", "invalid_form"))
+        reader.refuse(bad_request(None, f"the form cannot be read: {error}", "invalid_form"))
 
 
 def _filename(disposition: bytes, options: dict[bytes, bytes]) -> str | None:

@@ -53,7 +53,7 @@ def event_of(value: object, name: str) -> bytes:
     return b"data: " + json.dumps({name: value}).encode() + b"\n\n"
 
 
-async def unless_dropped(receive: Receive, work: Coroutine[Any, Any, None]) -> bool:
+async def until_disconnect(receive: Receive, work: Coroutine[Any, Any, None]) -> bool:
     """Runs `work` until it is done (True) or the client has gone (False: it was cancelled, and has cleaned up)."""
     working, leaving = asyncio.create_task(work), asyncio.create_task(_dropped(receive))
     try:

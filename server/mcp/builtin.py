@@ -7,23 +7,23 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from server.core.tool_host import HostError
+from server.core.tool_host import ToolHostError
 from server.mcp.config.config import Builtin, ServerSpec
 from server.mcp.host import OWNER
-from server.mcp.session import Link, Notices, Opener
-from server.runtime.knowledge_base import Knowledge
+from server.mcp.session import McpSession, OpenSession, SessionCallbacks
+from server.runtime.knowledge_base import KnowledgeBase
 
 if TYPE_CHECKING:
     from mcp.server import MCPServer
     from mcp.server.mcpserver import Context
 
 
-def opener(spec: ServerSpec, knowledge: Knowledge | None) -> Opener:
+def opener(spec: ServerSpec, knowledge: KnowledgeBase | None) -> OpenSession:
     """Whichever way `spec` is reached. `mcp` is imported when it is, and not on the event loop: that takes a second."""
     target = spec.target
 
     @asynccontextmanager
-    async def opened(notices: Notices) -> AsyncGenerator[Link]:
+    async def opened(notices: SessionCallbacks) -> AsyncGenerator[McpSession]:
         await asyncio.to_thread(import_module, "server.mcp.transport.client")
         from server.mcp.transport import client
 
@@ -37,7 +37,7 @@ def opener(spec: ServerSpec, knowledge: Knowledge | None) -> Opener:
     return opened
 
 
-def build(target: Builtin, knowledge: Knowledge | None, owner_of: "Callable[[Context[Any]], str]") -> "MCPServer[Any]":
+def build(target: Builtin, knowledge: KnowledgeBase | None, owner_of: "Callable[[Context[Any]], str]") -> "MCPServer[Any]":
     """`owner_of`: whose the request is that the server of the knowledge base answers."""
     match target.kind:
         case "files":
@@ -52,7 +52,7 @@ def build(target: Builtin, knowledge: Knowledge | None, owner_of: "Callable[[Con
             from mcp_servers import knowledge as ours
 
             if knowledge is None:
-                raise HostError("this server has no knowledge base: start it with --embedding-model NAME")
+                raise ToolHostError("this server has no knowledge base: start it with --embedding-model NAME")
             return ours.server(knowledge, owner_of)
 
 

@@ -5,7 +5,7 @@ import time
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from server.core.tool_host import HostedTool, Outcome, ServerStatus, UnknownServer
+from server.core.tool_host import HostedTool, ServerStatus, ToolOutcome, UnknownServer
 from server.mcp import audit
 from server.mcp.config.config import Builtin
 from server.mcp.connection.connection import Connection
@@ -32,7 +32,7 @@ class Host:
     async def tools(self, label: str) -> tuple[HostedTool, ...]:
         return await self.connection(label).tools()
 
-    async def call(self, label: str, name: str, arguments: Mapping[str, Any], *, owner: str) -> Outcome:
+    async def call(self, label: str, name: str, arguments: Mapping[str, Any], *, owner: str) -> ToolOutcome:
         connection = self.connection(label)
         target = connection.spec.target
         known = isinstance(target, Builtin) and target.kind == "knowledge"

@@ -3,15 +3,15 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from server.core.tool_host import HostError, ToolHost
+from server.core.tool_host import ToolHost, ToolHostError
 from server.mcp.builtin import opener
 from server.mcp.config.config import Builtin, ServerSpec
 from server.mcp.config.read import read_config
-from server.mcp.connection.circuit_breaker import Patience
+from server.mcp.connection.circuit_breaker import RetryPolicy
 from server.mcp.connection.connection import Connection
 from server.mcp.host import Host
 from server.mcp.trust.pins import Pins, Unpinned
-from server.runtime.knowledge_base import Knowledge
+from server.runtime.knowledge_base import KnowledgeBase
 from server.runtime.settings import Settings
 from server.weights.cache import default_database
 
@@ -24,12 +24,12 @@ def own_servers(settings: Settings) -> dict[str, Builtin]:
     return own if settings.embedding_model == "none" else {KNOWLEDGE: Builtin(kind="knowledge"), **own}
 
 
-def open_host(settings: Settings, knowledge: Knowledge | None) -> ToolHost:
+def open_host(settings: Settings, knowledge: KnowledgeBase | None) -> ToolHost:
     """Connects to nothing yet, and imports no `mcp`. Raises HostError: the configuration is wrong."""
     specs = [*configured(settings), *([_builtin(KNOWLEDGE, Builtin(kind="knowledge"))] if knowledge is not None else [])]
     pins, own = Pins(data_directory(settings)), Unpinned()
     judged = [(spec, own if isinstance(spec.target, Builtin) else pins) for spec in specs]
-    connections = [Connection(spec, opener(spec, knowledge), judge, Patience()) for spec, judge in judged]
+    connections = [Connection(spec, opener(spec, knowledge), judge, RetryPolicy()) for spec, judge in judged]
     return Host(connections, lazy=frozenset({KNOWLEDGE}))
 
 
@@ -39,7 +39,7 @@ def configured(settings: Settings) -> list[ServerSpec]:
     others = read_config(settings.mcp_config) if settings.mcp_config is not None else []
     taken = {spec.label for spec in own} | {KNOWLEDGE}
     if (twice := next((spec.label for spec in others if spec.label in taken), None)) is not None:
-        raise HostError(f"{settings.mcp_config}: mcpServers.{twice}: one of this server's own has this name; choose another")
+        raise ToolHostError(f"{settings.mcp_config}: mcpServers.{twice}: one of this server's own has this name; choose another")
     return [*own, *others]
 
 

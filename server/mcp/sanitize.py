@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable
 from typing import Literal, cast
 
-from server.core.tool_host import Fault, Outcome
+from server.core.tool_host import ToolFault, ToolOutcome
 
 LONGEST = 500  # characters
 SHORTEST_SECRET = 4  # characters; shorter ones would be found by chance
@@ -38,8 +38,8 @@ def failure(error: BaseException) -> str:
     return str(error) or type(error).__name__
 
 
-def failed(kind: Literal["execution", "protocol", "http", "timeout", "unavailable"], message: str, code: int | None = None) -> Outcome:
-    return Outcome(text=message, fault=Fault(kind=kind, message=message, code=code))
+def failed(kind: Literal["execution", "protocol", "http", "timeout", "unavailable"], message: str, code: int | None = None) -> ToolOutcome:
+    return ToolOutcome(text=message, fault=ToolFault(kind=kind, message=message, code=code))
 
 
 def withheld(label: str) -> str:

@@ -7,15 +7,15 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from server.core.tool_host import HostedTool, Outcome
+from server.core.tool_host import HostedTool, ToolOutcome
 
 
-class LinkLost(Exception):
+class SessionLost(Exception):
     """The server went away; what it was doing is not known. The message is meant for people."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Catalogue:
+class ToolList:
     """`left_out`: tools that are not offered, and why. `notes`: for the operator: that, and names in the configuration that are no
     tools. `digests`: of
     each tool as its server described it. `seconds`: how long this holds unless the server says that it has changed; None: until
@@ -38,7 +38,7 @@ def digest_of(digests: Mapping[str, str]) -> str:
     return hashlib.sha256(json.dumps(dict(digests), sort_keys=True).encode()).hexdigest()
 
 
-class Link(Protocol):
+class McpSession(Protocol):
     @property
     def protocol_version(self) -> str: ...
     @property
@@ -51,7 +51,7 @@ class Link(Protocol):
         """What its process has said on standard error lately."""
         ...
 
-    async def catalogue(self) -> Catalogue:
+    async def catalogue(self) -> ToolList:
         """Raises LinkLost, HostError."""
         ...
 
@@ -59,18 +59,18 @@ class Link(Protocol):
         """Returns when the server answers, whatever it says. Raises LinkLost, and HostError where there is no answer of its own."""
         ...
 
-    async def call(self, name: str, arguments: Mapping[str, Any], meta: Mapping[str, Any] | None) -> Outcome:
+    async def call(self, name: str, arguments: Mapping[str, Any], meta: Mapping[str, Any] | None) -> ToolOutcome:
         """Raises LinkLost; everything else that goes wrong is a Fault. Cancelling it cancels the call on the server."""
         ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Notices:
+class SessionCallbacks:
     """What a link tells its owner, from the event loop's thread."""
 
     changed: Callable[[], None]  # the tools are others now
     lost: Callable[[], None]  # the server is gone
 
 
-Opener = Callable[[Notices], AbstractAsyncContextManager[Link]]
+OpenSession = Callable[[SessionCallbacks], AbstractAsyncContextManager[McpSession]]
 """To be entered and left in the same task. Raises whatever the transport does."""

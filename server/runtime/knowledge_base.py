@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 LOG = logging.getLogger("stoa")
 SWEEP = 600.0  # seconds
-Watch = Callable[[str, float], None]  # a stage of a search, and the seconds that it took
+ObserveSearch = Callable[[str, float], None]  # a stage of a search, and the seconds that it took
 
 
 class TextEmbedder(Embedder, Protocol):
@@ -47,7 +47,7 @@ class ClosingParser(Parser, Protocol):
     def close(self) -> None: ...
 
 
-class Worker(Protocol):
+class IngestWorker(Protocol):
     """What turns queued files into chunks."""
 
     async def run(self) -> None:
@@ -67,7 +67,7 @@ class Worker(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Grounding:
+class GroundingSettings:
     """How a chat's answer is grounded in documents. With half of XQuAD's articles as the store, `floor` keeps 99 % of the questions
     about them and refuses 81 % of those about the others; at 0.40 these are 97 % and 92 %."""
 
@@ -79,7 +79,7 @@ class Grounding:
 
 
 @dataclass(frozen=True)
-class Knowledge:
+class KnowledgeBase:
     """`store` is synchronous: the async side calls it through `asyncio.to_thread`."""
 
     store: Store
@@ -87,11 +87,11 @@ class Knowledge:
     reranker: TextReranker | None
     retriever: Retriever
     parser: ClosingParser
-    ingestor: Worker
+    ingestor: IngestWorker
     embedding_name: str  # what clients call the models
     rerank_name: str | None = None
     default_store: str | None = None  # name or id: grounds the chat of clients who name no store
-    grounding: Grounding = Grounding()
+    grounding: GroundingSettings = GroundingSettings()
 
     async def close(self) -> None:
         """After the ingestor's task has ended. The store comes last: the others may use it."""
@@ -102,7 +102,7 @@ class Knowledge:
         await asyncio.to_thread(self.store.close)
 
 
-async def tend(knowledge: Knowledge) -> None:
+async def run_ingestion(knowledge: KnowledgeBase) -> None:
     """Reads what is queued and removes what has expired, until it is cancelled. Raises what cannot be mended."""
     sweeping = asyncio.create_task(_sweep(knowledge.store))
     try:
@@ -131,9 +131,9 @@ def open_database(settings: Settings) -> Store:
     return open_store(where, StoreOptions(hnsw_above=settings.hnsw_above))
 
 
-def open_knowledge(
-    settings: Settings, progress: Progress | None = None, watch: Watch | None = None, store: Store | None = None
-) -> Knowledge | None:
+def open_knowledge_base(
+    settings: Settings, progress: Progress | None = None, watch: ObserveSearch | None = None, store: Store | None = None
+) -> KnowledgeBase | None:
     """Fetches the models if need be and, unless `store` is given, opens the database; None where the settings want no embedding
     model. Imports what is heavy. Starts no work: `tend` or `ingestor.drain` does. Raises PullError, ValueError and
     KnowledgeError."""
@@ -151,7 +151,7 @@ def open_knowledge(
     store = store or open_database(settings)
     chunking = Chunking(size=settings.chunk_size, overlap=settings.chunk_overlap)
     parser = SubprocessParser()
-    return Knowledge(
+    return KnowledgeBase(
         store=store,
         embedder=embedder,
         reranker=reranker,
@@ -178,7 +178,7 @@ def _embedding(settings: Settings) -> "EmbedOptions":
     return replace(_models(settings), query_prompt=settings.query_prompt, document_prompt=settings.document_prompt, called=called)
 
 
-def _grounding(settings: Settings) -> Grounding:
-    limits = Grounding(passages=settings.grounding_passages, tokens=settings.grounding_tokens)
+def _grounding(settings: Settings) -> GroundingSettings:
+    limits = GroundingSettings(passages=settings.grounding_passages, tokens=settings.grounding_tokens)
     floor = settings.grounding_floor
     return limits if floor is None else replace(limits, floor=floor, reranked_floor=floor)

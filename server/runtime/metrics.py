@@ -10,7 +10,7 @@ from prometheus_client.registry import Collector
 from engine.api import Stats
 from retrieval.records import State
 from server.core.tool_host import ToolHost
-from server.runtime.knowledge_base import Knowledge
+from server.runtime.knowledge_base import KnowledgeBase
 
 LOG = logging.getLogger("stoa")
 MEDIA_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -22,7 +22,7 @@ class Metrics:
     """`stats`, `knowledge` and `host` are asked at each scrape; None while there is none."""
 
     def __init__(
-        self, stats: Callable[[], Stats | None], knowledge: Callable[[], Knowledge | None], host: Callable[[], ToolHost | None]
+        self, stats: Callable[[], Stats | None], knowledge: Callable[[], KnowledgeBase | None], host: Callable[[], ToolHost | None]
     ) -> None:
         self.registry = CollectorRegistry()
         self.registry.register(_EngineCollector(stats))
@@ -69,7 +69,7 @@ class _EngineCollector(Collector):
 
 
 class _KnowledgeCollector(Collector):
-    def __init__(self, knowledge: Callable[[], Knowledge | None]) -> None:
+    def __init__(self, knowledge: Callable[[], KnowledgeBase | None]) -> None:
         self._knowledge = knowledge
 
     def collect(self) -> Iterable[Metric]:
@@ -106,7 +106,7 @@ class _HostCollector(Collector):
         yield from (calls, failures, restarts, ready)
 
 
-def _backlog(known: Knowledge) -> dict[State, int]:
+def _backlog(known: KnowledgeBase) -> dict[State, int]:
     """Nothing while the database is away: the other measurements are wanted all the more."""
     try:
         return known.store.backlog()

@@ -25,12 +25,12 @@ WORDS = frozenset(f"{TALK} {SCHEMA} {TYPES}".split(" "))  # that templates look 
 Spec = dict[str, Any]  # tokenizer.json, parsed
 
 
-class NoMark(ValueError):
+class NoUnusedCharacter(ValueError):
     """Every character that could serve as a mark occurs in the request."""
 
 
 @dataclass(frozen=True)
-class Controls:
+class ControlTokens:
     aliases: Mapping[str, str]  # control token as templates write it -> alias
     spelling: re.Pattern[str]
     edges: re.Pattern[str]  # characters that a control token begins or ends with
@@ -75,7 +75,7 @@ class Controls:
         return text
 
 
-def controls(spec: Spec, template: str, markers: Iterable[str]) -> Controls:
+def find_control_tokens(spec: Spec, template: str, markers: Iterable[str]) -> ControlTokens:
     """The control tokens of a tokenizer: its special tokens, those of `markers` that it knows, and added tokens that the
     chat template writes. Runs of white space are text, whatever a checkpoint calls them."""
     added: list[dict[str, Any]] = spec["added_tokens"]
@@ -85,7 +85,7 @@ def controls(spec: Spec, template: str, markers: Iterable[str]) -> Controls:
     aliases = {name: _alias() for name in names}
     longest_first = sorted(names, key=len, reverse=True)
     edges = {edge for name in names for edge in (name.strip()[0], name.strip()[-1])}
-    return Controls(
+    return ControlTokens(
         aliases=aliases,
         spelling=re.compile("|".join(map(re.escape, longest_first)) or "(?!)"),
         edges=re.compile(f"[{re.escape(''.join(sorted(edges)))}]" if edges else "(?!)"),
@@ -104,13 +104,13 @@ def respell(spec: Spec, aliases: Mapping[str, str]) -> Spec:
     return {**spec, "model": model, "added_tokens": added}
 
 
-def unused_mark(texts: Iterable[str]) -> str:
+def unused_character(texts: Iterable[str]) -> str:
     """A character that occurs in none of `texts`. Raises NoMark."""
     used = set[str]().union(*texts)
     for code in PLANE_15:
         if (mark := chr(code)) not in used:
             return mark
-    raise NoMark("the messages use every private-use character of plane 15")
+    raise NoUnusedCharacter("the messages use every private-use character of plane 15")
 
 
 def _known(value: Any) -> bool:

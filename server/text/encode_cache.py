@@ -15,7 +15,7 @@ LEAST = 64  # characters; to look a shorter segment up is no faster than to enco
 MOST = 1 << 22  # characters that are remembered in all
 
 
-class Segments:
+class EncodeCache:
     """Encodes exactly as the tokenizer does. Thread-safe."""
 
     def __init__(self, tokenizer: Tokenizer, aliases: Iterable[str]) -> None:

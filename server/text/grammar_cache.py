@@ -8,10 +8,10 @@ from dataclasses import replace
 from typing import TypeVar
 
 from engine.api import Grammar, JsonSchema
-from server.core.messages import Json, Named, Tool
-from server.text.grammar_union import either
-from server.text.tokenizer import Text
-from server.text.tool_calls.api import Calling, UnusableSchema
+from server.core.messages import Json, NamedTools, Tool
+from server.text.grammar_union import call_or_answer
+from server.text.tokenizer import ChatTokenizer
+from server.text.tool_calls.api import CallConstraint, UnusableSchema
 from server.text.tool_calls.grammar import lark
 from server.text.tool_calls.grammar.relax import relaxed
 
@@ -21,16 +21,16 @@ ANY: Json = {"type": "object"}
 T = TypeVar("T")
 
 
-class Grammars:
+class GrammarCache:
     """For one model."""
 
-    def __init__(self, text: Text) -> None:
+    def __init__(self, text: ChatTokenizer) -> None:
         self._text = text
         self._known: OrderedDict[str, str] = OrderedDict()
         self._usable: OrderedDict[str, None] = OrderedDict()
         self._forms: OrderedDict[str, str] = OrderedDict()
 
-    async def source(self, calling: Calling, form: Grammar | None, loose: Container[str]) -> str:
+    async def source(self, calling: CallConstraint, form: Grammar | None, loose: Container[str]) -> str:
         """In Lark syntax. With `form`: a call, or an answer of that form. `loose`: tools of which any object will do where their
         schema cannot be enforced. Raises UnusableSchema for others. A new one takes a millisecond for each tool, in a thread."""
         key = _key(calling, form)
@@ -52,11 +52,11 @@ class Grammars:
                 await asyncio.to_thread(lark.expect, tool)
             _keep(self._usable, key, None, CHECKED)
 
-    def _new(self, calling: Calling, form: Grammar | None, loose: Container[str]) -> str:
+    def _new(self, calling: CallConstraint, form: Grammar | None, loose: Container[str]) -> str:
         while True:
             try:
-                calls = self._text.dialect.grammar(calling, self._text.control)
-                return calls if form is None else either(calls, form)
+                calls = self._text.dialect.grammar(calling, self._text.control_id)
+                return calls if form is None else call_or_answer(calls, form)
             except UnusableSchema as error:
                 easier = [replace(t, parameters=ANY) if t.name == error.tool and t.name in loose else t for t in calling.tools]
                 if easier == list(calling.tools):
@@ -77,7 +77,7 @@ def _relaxed(schema: str) -> str:
     return json.dumps(relaxed(json.loads(schema)))
 
 
-def _key(calling: Calling, form: Grammar | None) -> str:
+def _key(calling: CallConstraint, form: Grammar | None) -> str:
     tools = [(tool.name, tool.parameters, tool.strict) for tool in calling.tools]
-    choice = list(calling.choice.names) if isinstance(calling.choice, Named) else calling.choice
-    return json.dumps([tools, choice, calling.parallel, calling.thinking, calling.thinks, repr(form)], default=dict)
+    choice = list(calling.tool_choice.names) if isinstance(calling.tool_choice, NamedTools) else calling.tool_choice
+    return json.dumps([tools, choice, calling.parallel, calling.in_reasoning, calling.has_reasoning, repr(form)], default=dict)

@@ -9,7 +9,7 @@ from server.text.tool_calls.grammar.relax import rule
 START = "start: "
 
 
-def either(calls: str, form: Grammar) -> str:
+def call_or_answer(calls: str, form: Grammar) -> str:
     """`calls`: a grammar in Lark syntax whose first rule is `start`."""
     lines = ["called: " + line.removeprefix(START) if line.startswith(START) else line for line in calls.splitlines()]
     at = next(i for i, line in enumerate(lines) if line.startswith("called: "))

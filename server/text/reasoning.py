@@ -10,35 +10,35 @@ MARKERS = (OPEN, CLOSE)
 
 
 @dataclass(slots=True)
-class Said:
-    thought: str = ""
+class ReasoningSplit:
+    reasoning: str = ""
     answer: str = ""
 
 
-class Thoughts(Protocol):
+class ReasoningParser(Protocol):
     """Tells what a model thinks from what it says."""
 
     @property
     def thinking(self) -> bool: ...
 
-    def push(self, text: str) -> Said: ...
+    def push(self, text: str) -> ReasoningSplit: ...
 
-    def flush(self) -> Said: ...
+    def flush(self) -> ReasoningSplit: ...
 
 
-def opened(prompt: str) -> bool:
+def opens_reasoning(prompt: str) -> bool:
     """Whether a rendered prompt ends within the thoughts."""
     return prompt.rstrip().endswith(OPEN)
 
 
-def split(text: str) -> Said:
+def split(text: str) -> ReasoningSplit:
     """Thoughts and answer of a whole assistant message."""
-    reader = Reasoning(thinking=False)
+    reader = ThinkTagParser(thinking=False)
     first, rest = reader.push(text), reader.flush()
-    return Said(first.thought + rest.thought, first.answer + rest.answer)
+    return ReasoningSplit(first.reasoning + rest.reasoning, first.answer + rest.answer)
 
 
-class Reasoning:
+class ThinkTagParser:
     """Implements Thoughts. `push` returns what is certain, `flush` the rest. White space next to the markers belongs to nobody."""
 
     def __init__(self, *, thinking: bool) -> None:
@@ -50,22 +50,22 @@ class Reasoning:
     def thinking(self) -> bool:
         return self._state == "thinking"
 
-    def push(self, text: str) -> Said:
-        said, rest = Said(), self._held + text
+    def push(self, text: str) -> ReasoningSplit:
+        said, rest = ReasoningSplit(), self._held + text
         self._held = ""
         if self._state == "before":
             rest = self._open(rest)
         if self._state == "thinking":
-            said.thought, rest = self._think(rest)
+            said.reasoning, rest = self._think(rest)
         if self._state == "between" and (rest := rest.lstrip()):
             self._state = "answer"
         if self._state == "answer":
             said.answer = rest
         return said
 
-    def flush(self) -> Said:
+    def flush(self) -> ReasoningSplit:
         held, self._held = self._held, ""
-        return Said(thought=held.rstrip()) if self._state == "thinking" else Said(answer=held)
+        return ReasoningSplit(reasoning=held.rstrip()) if self._state == "thinking" else ReasoningSplit(answer=held)
 
     def _open(self, text: str) -> str:
         start = text.lstrip()

@@ -7,48 +7,56 @@ from dataclasses import replace
 from itertools import groupby
 from typing import Any
 
-from server.core.errors import bad
-from server.core.messages import Assistant, Saying, System, Tool, ToolResult, User
+from server.core.errors import bad_request
+from server.core.messages import Assistant, Message, System, Tool, ToolResult, User
 from server.text import reasoning
-from server.text.control_tokens import NoMark
-from server.text.template import Message, TemplateRefused
-from server.text.tokenizer import NoTemplate, Prompt, Text
+from server.text.control_tokens import NoUnusedCharacter
+from server.text.template import TemplateMessage, TemplateRefused
+from server.text.tokenizer import ChatTokenizer, NoChatTemplate, Prompt
 from server.text.tool_calls.dialects import generic
-from server.text.tool_calls.template_probe import Manner
+from server.text.tool_calls.template_probe import ToolTemplate
 
 
 def render(
-    text: Text, sayings: Sequence[Saying], tools: Sequence[Tool] = (), variables: Mapping[str, Any] | None = None, field: str = "messages"
+    text: ChatTokenizer,
+    sayings: Sequence[Message],
+    tools: Sequence[Tool] = (),
+    variables: Mapping[str, Any] | None = None,
+    field: str = "messages",
 ) -> Prompt:
     """`field`: what the request calls its messages. Raises ApiError."""
     _expect_names(text, sayings, field)
-    manner = text.manner or Manner()
-    schemas = [manner.schema(tool) for tool in tools] if text.manner else []
+    manner = text.tool_template or ToolTemplate()
+    schemas = [manner.schema(tool) for tool in tools] if text.tool_template else []
     try:
         prompt = _first(text, manner, _ways(text, sayings, tools), variables, schemas)
-        return prompt if text.manner else replace(prompt, fences=_fences(sayings))
-    except (NoTemplate, TemplateRefused, NoMark) as error:
-        raise bad(field, str(error)) from error
+        return prompt if text.tool_template else replace(prompt, fences=_fences(sayings))
+    except (NoChatTemplate, TemplateRefused, NoUnusedCharacter) as error:
+        raise bad_request(field, str(error)) from error
 
 
-def size(sayings: Sequence[Saying], tools: Sequence[Tool] = ()) -> int:
+def size(sayings: Sequence[Message], tools: Sequence[Tool] = ()) -> int:
     """In characters, nearly."""
-    calls = (call for saying in sayings if isinstance(saying, Assistant) for call in saying.calls)
+    calls = (call for saying in sayings if isinstance(saying, Assistant) for call in saying.tool_calls)
     called, told = sum(len(call.arguments) for call in calls), sum(len(saying.text) for saying in sayings)
     return told + called + sum(len(tool.description) + len(json.dumps(tool.parameters, default=dict)) for tool in tools)
 
 
-def _ways(text: Text, sayings: Sequence[Saying], tools: Sequence[Tool]) -> list[Sequence[Saying]]:
+def _ways(text: ChatTokenizer, sayings: Sequence[Message], tools: Sequence[Tool]) -> list[Sequence[Message]]:
     """How the conversation can be put, the best way first."""
-    if text.manner is not None:
-        return [list(one_by_one(sayings)) if text.manner.single else sayings]
+    if text.tool_template is not None:
+        return [list(one_by_one(sayings)) if text.tool_template.single_call else sayings]
     plain = list(worded(sayings, tools))
     ours = tools or any(isinstance(said, ToolResult) for said in sayings)
     return [plain, folded(plain)] if ours else [plain]
 
 
 def _first(
-    text: Text, manner: Manner, ways: Sequence[Sequence[Saying]], variables: Mapping[str, Any] | None, tools: Sequence[Message]
+    text: ChatTokenizer,
+    manner: ToolTemplate,
+    ways: Sequence[Sequence[Message]],
+    variables: Mapping[str, Any] | None,
+    tools: Sequence[TemplateMessage],
 ) -> Prompt:
     """The first that the template takes. What it says of the first is what the client is told."""
     refused: TemplateRefused | None = None
@@ -61,7 +69,7 @@ def _first(
     raise refused
 
 
-def worded(sayings: Sequence[Saying], tools: Sequence[Tool]) -> Iterator[System | User | Assistant]:
+def worded(sayings: Sequence[Message], tools: Sequence[Tool]) -> Iterator[System | User | Assistant]:
     """The same without tools, calls and results: these stand in the messages as words."""
     rest = list(sayings)
     if tools:
@@ -75,7 +83,7 @@ def worded(sayings: Sequence[Saying], tools: Sequence[Tool]) -> Iterator[System 
             yield _spoken(group)
 
 
-def _grouped(sayings: Sequence[Saying]) -> Iterator[System | User | Assistant | list[ToolResult]]:
+def _grouped(sayings: Sequence[Message]) -> Iterator[System | User | Assistant | list[ToolResult]]:
     """Results that stand side by side together."""
     for results, group in groupby(sayings, lambda saying: isinstance(saying, ToolResult)):
         if results:
@@ -84,14 +92,14 @@ def _grouped(sayings: Sequence[Saying]) -> Iterator[System | User | Assistant | 
             yield from (saying for saying in group if not isinstance(saying, ToolResult))
 
 
-def _fences(sayings: Sequence[Saying]) -> tuple[str, ...]:
+def _fences(sayings: Sequence[Message]) -> tuple[str, ...]:
     found = (generic.fence(group) for group in _grouped(sayings) if isinstance(group, list))
     return tuple(mark for name in found for mark in (f"<{name}>", f"</{name}>"))
 
 
 def _spoken(saying: System | User | Assistant) -> System | User | Assistant:
-    if isinstance(saying, Assistant) and saying.calls:
-        return replace(saying, text=generic.called(saying.text, saying.calls), calls=())
+    if isinstance(saying, Assistant) and saying.tool_calls:
+        return replace(saying, text=generic.called(saying.text, saying.tool_calls), calls=())
     return saying
 
 
@@ -107,20 +115,20 @@ def folded(sayings: Sequence[System | User | Assistant]) -> list[System | User |
     return turns
 
 
-def one_by_one(sayings: Sequence[Saying]) -> Iterator[Saying]:
+def one_by_one(sayings: Sequence[Message]) -> Iterator[Message]:
     """For templates that take one call in a message: each stands in a message of its own, and its result behind it."""
-    results = {said.call: said for said in sayings if isinstance(said, ToolResult)}
-    calls = {call.id for said in sayings if isinstance(said, Assistant) and len(said.calls) > 1 for call in said.calls}
+    results = {said.call_id: said for said in sayings if isinstance(said, ToolResult)}
+    calls = {call.id for said in sayings if isinstance(said, Assistant) and len(said.tool_calls) > 1 for call in said.tool_calls}
     for said in sayings:
-        if isinstance(said, Assistant) and len(said.calls) > 1:
-            for at, call in enumerate(said.calls):
-                yield replace(said, text="" if at else said.text, thought="" if at else said.thought, calls=(call,))
+        if isinstance(said, Assistant) and len(said.tool_calls) > 1:
+            for at, call in enumerate(said.tool_calls):
+                yield replace(said, text="" if at else said.text, thought="" if at else said.reasoning, calls=(call,))
                 yield from [results[call.id]] if call.id in results else []
-        elif not (isinstance(said, ToolResult) and said.call in calls):
+        elif not (isinstance(said, ToolResult) and said.call_id in calls):
             yield said
 
 
-def _message(text: Text, manner: Manner, saying: Saying) -> Message:
+def _message(text: ChatTokenizer, manner: ToolTemplate, saying: Message) -> TemplateMessage:
     match saying:
         case System():
             return _named({"role": "system", "content": saying.text}, saying.name)
@@ -129,21 +137,21 @@ def _message(text: Text, manner: Manner, saying: Saying) -> Message:
         case ToolResult():
             return manner.result(saying)
         case Assistant():
-            said = reasoning.split(saying.text) if text.thinks else reasoning.Said(answer=saying.text)
-            thought = saying.thought or said.thought
+            said = reasoning.split(saying.text) if text.has_reasoning else reasoning.ReasoningSplit(answer=saying.text)
+            thought = saying.reasoning or said.reasoning
             spoken = replace(saying, text=said.answer)
-            thoughts = {text.dialect.thought: thought} if thought else {}
+            thoughts = {text.dialect.reasoning_field: thought} if thought else {}
             return _named({"role": "assistant", "content": said.answer, **thoughts, **manner.calls(spoken)}, saying.name)
 
 
-def _named(message: dict[str, Any], name: str | None) -> Message:
+def _named(message: dict[str, Any], name: str | None) -> TemplateMessage:
     return message if name is None else {**message, "name": name}
 
 
-def _expect_names(text: Text, sayings: Sequence[Saying], field: str) -> None:
+def _expect_names(text: ChatTokenizer, sayings: Sequence[Message], field: str) -> None:
     """Raises ApiError where the template has no place for them."""
     if text.template is not None and text.template.reads("name"):
         return
     for i, saying in enumerate(sayings):
         if not isinstance(saying, ToolResult) and saying.name is not None:
-            raise bad(f"{field}.{i}.name", f"{field}.{i}.name: this model's chat template has no place for names")
+            raise bad_request(f"{field}.{i}.name", f"{field}.{i}.name: this model's chat template has no place for names")

@@ -13,7 +13,7 @@ from jinja2.meta import find_undeclared_variables
 from jinja2.parser import Parser
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-Message = Mapping[str, Any]
+TemplateMessage = Mapping[str, Any]
 PROBE = "stoa-probe"
 FOREIGN = re.compile("[^\x00-\x7f\U000f0000-\U000ffffd]")
 
@@ -32,7 +32,7 @@ class Generation(Extension):
         return parser.parse_statements(("name:endgeneration",), drop_needle=True)
 
 
-class Template:
+class ChatTemplate:
     def __init__(self, source: str, constants: Mapping[str, str]) -> None:
         """`constants`: bos_token, eos_token and the like."""
         environment = _environment()
@@ -41,7 +41,7 @@ class Template:
         self._constants = dict(constants)
         self._compiled = environment.from_string(source)
 
-    def render(self, messages: Sequence[Message], variables: Mapping[str, Any]) -> str:
+    def render(self, messages: Sequence[TemplateMessage], variables: Mapping[str, Any]) -> str:
         """The prompt, ready for the assistant's words. Raises TemplateRefused."""
         given = {**self._constants, "tools": None, "documents": None, "add_generation_prompt": True, **variables}
         try:

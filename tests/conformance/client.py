@@ -17,7 +17,7 @@ from mcp.client.session import ClientRequestContext
 from mcp.shared.exceptions import MCPError
 from mcp.types import ElicitRequestFormParams, ElicitRequestParams, ElicitResult
 
-from server.mcp.config.config import ClientCredentials, Consent, Http
+from server.mcp.config.config import AuthorizationCode, ClientCredentials, Http
 from server.mcp.transport.connect import Hooks, connect
 
 LOCAL = ("localhost", "127.0.0.1")
@@ -88,12 +88,12 @@ async def follow(url: str) -> str:
         return (await browser.get(url)).headers["location"]
 
 
-async def credentials(scenario: str, url: str, context: dict[str, Any]) -> Consent | ClientCredentials | None:
+async def credentials(scenario: str, url: str, context: dict[str, Any]) -> AuthorizationCode | ClientCredentials | None:
     """What an operator would have written down."""
     known = {key: context[key] for key in ("client_id", "client_secret") if key in context}
     if scenario == "auth/client-credentials-basic":
         return ClientCredentials(**known, issuer=await issuer(url), hosts=LOCAL)
-    return Consent(metadata_url=METADATA, hosts=LOCAL, **known) if scenario.startswith("auth/") else None
+    return AuthorizationCode(metadata_url=METADATA, hosts=LOCAL, **known) if scenario.startswith("auth/") else None
 
 
 async def issuer(url: str) -> str:

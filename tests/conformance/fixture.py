@@ -16,9 +16,9 @@ from starlette.middleware import Middleware
 from starlette.routing import Mount as Under
 
 from server.api.mcp.mount import Build, Mount
-from server.http.middleware import Door, Observe
+from server.http.middleware import AuthMiddleware, RequestMiddleware
 from server.runtime.settings import Settings
-from server.runtime.state import House
+from server.runtime.state import ServerState
 from tests.conformance import asking, contents
 
 NAME = "everything"
@@ -51,21 +51,21 @@ def _add_old_methods(server: MCPServer) -> None:
     lowlevel.add_request_handler("resources/unsubscribe", UnsubscribeRequestParams, done)
 
 
-def application(house: House, builds: Mapping[str, Build]) -> Starlette:
-    mount = Mount(house, builds)
+def application(state: ServerState, builds: Mapping[str, Build]) -> Starlette:
+    mount = Mount(state, builds)
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncGenerator[None]:
         yield
         await mount.close()
 
-    doors = [Middleware(Observe, house=house), Middleware(Door, house=house)]
+    doors = [Middleware(RequestMiddleware, state=state), Middleware(AuthMiddleware, state=state)]
     return Starlette(routes=[Under("/mcp", app=mount)], middleware=doors, lifespan=lifespan)
 
 
 def main() -> None:
     """Prints its port, then serves until it is terminated."""
-    config = uvicorn.Config(application(House(Settings()), {NAME: everything}), log_level="warning", timeout_graceful_shutdown=1)
+    config = uvicorn.Config(application(ServerState(Settings()), {NAME: everything}), log_level="warning", timeout_graceful_shutdown=1)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         print(listener.getsockname()[1], flush=True)
         asyncio.run(uvicorn.Server(config).serve(sockets=[listener]))

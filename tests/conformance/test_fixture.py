@@ -9,7 +9,7 @@ from mcp import Client
 from mcp.types import CreateMessageResult, ListRootsResult, Root, TextContent
 
 from server.runtime.settings import Settings
-from server.runtime.state import House
+from server.runtime.state import ServerState
 from tests.conformance import client as shim
 from tests.conformance.asking import PREFIX
 from tests.conformance.fixture import NAME, application, everything
@@ -52,7 +52,7 @@ def test_the_fixture_serves_both_eras(mode: str) -> None:
             told = {name: await client.call_tool(name, arguments) for name in called}
             return {name: getattr(result.content[0], "text", "") for name, result in told.items()}
 
-    with serving(application(House(Settings()), {NAME: everything})) as url:
+    with serving(application(ServerState(Settings()), {NAME: everything})) as url:
         told = asyncio.run(run(f"{url}/mcp/{NAME}"))
     if mode == "legacy":
         assert told["test_sampling"] == "LLM response: Paris" and "action=accept" in told["test_elicitation"]
@@ -63,7 +63,7 @@ def test_the_fixture_serves_both_eras(mode: str) -> None:
 
 @pytest.mark.filterwarnings("ignore::mcp.shared.exceptions.MCPDeprecationWarning")
 def test_the_shim_uses_every_method() -> None:
-    with serving(application(House(Settings()), {NAME: everything})) as url:
+    with serving(application(ServerState(Settings()), {NAME: everything})) as url:
         asyncio.run(shim.run("tools_call", f"{url}/mcp/{NAME}", {}))
         asyncio.run(shim.run("http-custom-headers", f"{url}/mcp/{NAME}", {"toolCalls": [{"name": "test_simple_text", "arguments": {}}]}))
 

@@ -15,7 +15,7 @@ from mcp_servers import knowledge as served
 from mcp_servers.knowledge import Opening
 from retrieval.api import KnowledgeError
 from retrieval.records import Listing, NewFile, NewMember, NewVectorStore
-from server.runtime.knowledge_base import Knowledge
+from server.runtime.knowledge_base import KnowledgeBase
 from tests.server.fake_knowledge import knowledge
 
 WALRUS = "Walruses sleep on ice floes.\nThey weigh more than a ton.\nTheir tusks are long.\nSeals are smaller."
@@ -29,11 +29,11 @@ def anyio_backend() -> str:
 
 
 @pytest.fixture
-def base() -> Knowledge:
+def base() -> KnowledgeBase:
     return knowledge()
 
 
-async def add(base: Knowledge, store: str, owner: str, name: str, text: str, **attributes: Any) -> tuple[str, str]:
+async def add(base: KnowledgeBase, store: str, owner: str, name: str, text: str, **attributes: Any) -> tuple[str, str]:
     """Ids of the store, which is made unless it is there, and of the file."""
     mine = [one for one in base.store.stores(owner, Listing(limit=100)).items if one.name == store and one.owner == owner]
     made = mine[0] if mine else base.store.create_store(NewVectorStore(owner=owner, name=store))
@@ -44,7 +44,7 @@ async def add(base: Knowledge, store: str, owner: str, name: str, text: str, **a
 
 
 @asynccontextmanager
-async def client(base: Knowledge, owner: str = "") -> AsyncGenerator[Client]:
+async def client(base: KnowledgeBase, owner: str = "") -> AsyncGenerator[Client]:
     async with Client(served.server(base, lambda context: owner)) as connected:
         yield connected
 
@@ -63,7 +63,7 @@ async def refusal(connected: Client, tool: str, **arguments: Any) -> str:
     return getattr(result.content[0], "text", "")
 
 
-async def test_search_finds_and_read_shows_what_stands_around(base: Knowledge) -> None:
+async def test_search_finds_and_read_shows_what_stands_around(base: KnowledgeBase) -> None:
     store, file = await add(base, "zoo", "", "walrus.txt", WALRUS)
     async with client(base) as connected:
         found = (await call(connected, "search", query="Where do walruses sleep?"))["passages"]
@@ -74,7 +74,7 @@ async def test_search_finds_and_read_shows_what_stands_around(base: Knowledge) -
         assert (span["text"], span["start"], span["end"], span["total"]) == ("sleep", 9, 14, len(WALRUS))
 
 
-async def test_search_by_attributes(base: Knowledge) -> None:
+async def test_search_by_attributes(base: KnowledgeBase) -> None:
     await add(base, "zoo", "", "old.txt", "Walruses of old", year=1990)
     await add(base, "zoo", "", "new.txt", "Walruses of today", year=2024)
     async with client(base) as connected:
@@ -86,7 +86,7 @@ async def test_search_by_attributes(base: Knowledge) -> None:
 
 
 @pytest.mark.parametrize("era", ["auto", "legacy"])
-async def test_a_search_tells_how_far_it_is(base: Knowledge, era: Any) -> None:
+async def test_a_search_tells_how_far_it_is(base: KnowledgeBase, era: Any) -> None:
     await add(base, "zoo", "", "walrus.txt", WALRUS)
     await add(base, "lab", "", "seal.txt", "Seals swim")
     gate, seen = threading.Event(), list[tuple[float, float | None, str | None]]()
@@ -95,7 +95,7 @@ async def test_a_search_tells_how_far_it_is(base: Knowledge, era: Any) -> None:
         seen.append((progress, total, message))
         gate.set()  # it opens when the client knows that it is waited for
 
-    def slowly() -> Knowledge:
+    def slowly() -> KnowledgeBase:
         assert gate.wait(20)
         return base
 
@@ -105,7 +105,7 @@ async def test_a_search_tells_how_far_it_is(base: Knowledge, era: Any) -> None:
     assert seen == [(0, 2, "opening the stores"), (1, 2, "stores to search: 2"), (2, 2, "passages found: 1")]
 
 
-async def test_lists_go_page_by_page(base: Knowledge) -> None:
+async def test_lists_go_page_by_page(base: KnowledgeBase) -> None:
     for number in range(5):
         await add(base, "zoo", "", f"{number}.txt", f"Animal number {number}")
     async with client(base) as connected:
@@ -121,7 +121,7 @@ async def test_lists_go_page_by_page(base: Knowledge) -> None:
         assert "cursor" in await refusal(connected, "list_documents", store="zoo", cursor="nonsense")
 
 
-async def test_resources_across_stores(base: Knowledge, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_resources_across_stores(base: KnowledgeBase, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("mcp_servers.library.resources.PAGE", 2)
     for store in ("zoo", "lab"):
         for number in range(3):
@@ -143,7 +143,7 @@ async def test_resources_across_stores(base: Knowledge, monkeypatch: pytest.Monk
             await connected.read_resource("knowledge://zoo/file-0")
 
 
-async def test_a_document_that_is_too_long_for_one_answer(base: Knowledge, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_document_that_is_too_long_for_one_answer(base: KnowledgeBase, monkeypatch: pytest.MonkeyPatch) -> None:
     store, file = await add(base, "zoo", "", "walrus.txt", WALRUS)
     monkeypatch.setattr("mcp_servers.library.books.WHOLE", 10)
     async with client(base) as connected:
@@ -151,7 +151,7 @@ async def test_a_document_that_is_too_long_for_one_answer(base: Knowledge, monke
             await connected.read_resource(f"knowledge://{store}/{file}")
 
 
-async def test_completion(base: Knowledge) -> None:
+async def test_completion(base: KnowledgeBase) -> None:
     store, file = await add(base, "zoo", "", "walrus.txt", WALRUS)
     async with client(base) as connected:
         stores = await connected.complete(TEMPLATE, {"name": "store", "value": "zo"})
@@ -160,7 +160,7 @@ async def test_completion(base: Knowledge) -> None:
         assert stores.completion.values == ["zoo"] and files.completion.values == [file] and nothing.completion.values == []
 
 
-async def test_nobody_sees_what_is_anothers(base: Knowledge) -> None:
+async def test_nobody_sees_what_is_anothers(base: KnowledgeBase) -> None:
     store, file = await add(base, "secret", "alice", "walrus.txt", WALRUS)
     await add(base, "open", "", "seal.txt", "Seals swim")
     async with client(base, "bob") as connected:
@@ -177,7 +177,7 @@ async def test_nobody_sees_what_is_anothers(base: Knowledge) -> None:
         assert len((await call(connected, "list_stores"))["stores"]) == 2
 
 
-async def test_what_is_wrong_is_told(base: Knowledge) -> None:
+async def test_what_is_wrong_is_told(base: KnowledgeBase) -> None:
     _, file = await add(base, "zoo", "", "walrus.txt", WALRUS)
     async with client(base) as connected:
         assert "either passage or start" in await refusal(connected, "read_passage", store="zoo", file_id=file)
@@ -187,7 +187,7 @@ async def test_what_is_wrong_is_told(base: Knowledge) -> None:
         assert (await call(connected, "read_passage", store="zoo", file_id=file, start=10**6))["text"] == ""
 
 
-async def test_every_tool_says_what_it_is(base: Knowledge) -> None:
+async def test_every_tool_says_what_it_is(base: KnowledgeBase) -> None:
     async with client(base) as connected:
         assert connected.instructions
         for tool in (await connected.list_tools()).tools:
@@ -196,10 +196,10 @@ async def test_every_tool_says_what_it_is(base: Knowledge) -> None:
             assert tool.annotations is not None and tool.annotations.read_only_hint is True
 
 
-async def test_an_opening_knowledge_base_answers_what_needs_none(base: Knowledge) -> None:
+async def test_an_opening_knowledge_base_answers_what_needs_none(base: KnowledgeBase) -> None:
     gate = threading.Event()
 
-    def slowly() -> Knowledge:
+    def slowly() -> KnowledgeBase:
         assert gate.wait(10)
         return base
 
@@ -210,7 +210,7 @@ async def test_an_opening_knowledge_base_answers_what_needs_none(base: Knowledge
 
 
 async def test_what_kept_it_from_opening_is_told() -> None:
-    def broken() -> Knowledge:
+    def broken() -> KnowledgeBase:
         raise KnowledgeError("the database is of another version")
 
     async with Client(served.server(Opening(broken), lambda context: "")) as connected:

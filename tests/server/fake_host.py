@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from server.core.tool_host import Fault, HostedTool, Outcome, ServerStatus, ServerUnavailable, UnknownServer
+from server.core.tool_host import HostedTool, ServerStatus, ServerUnavailable, ToolFault, ToolOutcome, UnknownServer
 
 Act = Callable[[Mapping[str, Any]], Awaitable[str]]
 WORD = {"type": "object", "properties": {"word": {"type": "string"}}, "required": ["word"], "additionalProperties": False}
@@ -43,7 +43,7 @@ class FakeHost:
             raise ServerUnavailable("down cannot be reached")
         return self.servers[label]
 
-    async def call(self, label: str, name: str, arguments: Mapping[str, Any], *, owner: str) -> Outcome:
+    async def call(self, label: str, name: str, arguments: Mapping[str, Any], *, owner: str) -> ToolOutcome:
         if label not in self.servers:
             raise UnknownServer(label)
         self.calls.append((label, name, dict(arguments), owner))
@@ -51,9 +51,9 @@ class FakeHost:
         self.most = max(self.most, self.running)
         try:
             await asyncio.sleep(0.005)
-            return Outcome(text=await self.acts.get(name, shout)(arguments), seconds=0.005)
+            return ToolOutcome(text=await self.acts.get(name, shout)(arguments), seconds=0.005)
         except ValueError as error:
-            return Outcome(text=str(error), fault=Fault(kind="execution", message=str(error)))
+            return ToolOutcome(text=str(error), fault=ToolFault(kind="execution", message=str(error)))
         except asyncio.CancelledError:
             self.cancelled += 1
             raise

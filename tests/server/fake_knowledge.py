@@ -16,7 +16,7 @@ from retrieval.api import Block, Document, Identity, Unreadable, Vectors
 from retrieval.ingest import Ingestor, Pace
 from retrieval.search import KnowledgeSearch
 from retrieval.store import StoreOptions, open_store
-from server.runtime.knowledge_base import Knowledge
+from server.runtime.knowledge_base import KnowledgeBase
 
 WORD = re.compile(r"\w+")
 VOCAB, WIDTH, LONGEST = 5000, 64, 40
@@ -87,10 +87,10 @@ class LineParser:
     def close(self) -> None: ...
 
 
-def knowledge(*, reranker: bool = False, where: str | Path | None = None, default_store: str | None = None) -> Knowledge:
+def knowledge(*, reranker: bool = False, where: str | Path | None = None, default_store: str | None = None) -> KnowledgeBase:
     store = open_store(where or Path(mkdtemp()) / "stoa.db", StoreOptions())
     embedder, parser, second = WordEmbedder(), LineParser(), WordReranker() if reranker else None
-    return Knowledge(
+    return KnowledgeBase(
         store=store,
         embedder=embedder,
         reranker=second,
@@ -103,6 +103,6 @@ def knowledge(*, reranker: bool = False, where: str | Path | None = None, defaul
     )
 
 
-def settle(known: Knowledge, store_id: str, owner: str = "") -> None:
+def settle(known: KnowledgeBase, store_id: str, owner: str = "") -> None:
     """Reads what is queued."""
     asyncio.run(known.ingestor.drain(store_id, owner))

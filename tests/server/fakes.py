@@ -26,11 +26,11 @@ from engine.api import (
     Usage,
 )
 from server.app import build
-from server.runtime.knowledge_base import Knowledge
-from server.runtime.runtime import Served
+from server.runtime.knowledge_base import KnowledgeBase
+from server.runtime.runtime import Runtime
 from server.runtime.settings import Settings
-from server.runtime.state import House
-from server.text.tokenizer import Text, load_text
+from server.runtime.state import ServerState
+from server.text.tokenizer import ChatTokenizer, load_tokenizer
 from tests.server.worlds import save
 
 Script = Callable[[Request], Sequence[int]]
@@ -98,8 +98,8 @@ class FakeEngine:
         return (TokenLogprob(token=token, logprob=math.log(0.5), top=top),)
 
 
-def text(name: str = "chatml") -> Text:
-    return load_text(save(name, Path(mkdtemp())))
+def text(name: str = "chatml") -> ChatTokenizer:
+    return load_tokenizer(save(name, Path(mkdtemp())))
 
 
 HERMES = (
@@ -112,23 +112,23 @@ HERMES = (
 )
 
 
-def tool_text() -> Text:
+def tool_text() -> ChatTokenizer:
     """Of a model that has learned to call tools; calls begin with a token of their own."""
     folder = save("chatml", Path(mkdtemp()))
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
     tokenizer.add_special_tokens(["<tool_call>", "</tool_call>"])
     tokenizer.save(str(folder / "tokenizer.json"))
     (folder / "chat_template.jinja").write_text(HERMES)
-    return load_text(folder)
+    return load_tokenizer(folder)
 
 
-def says(words: str, text: Text, *, then: str = "<|im_end|>") -> Script:
+def says(words: str, text: ChatTokenizer, *, then: str = "<|im_end|>") -> Script:
     """The same words to everybody, then the end of the turn, then no end of x."""
     line = [*text.encode(words, control=True), *text.encode(then, control=True), *text.encode("x") * 1000]
     return lambda request: line
 
 
-def turns(text: Text, *words: str, then: str = "<|im_end|>") -> Script:
+def turns(text: ChatTokenizer, *words: str, then: str = "<|im_end|>") -> Script:
     """Other words each time, in this order; the last ones again and again."""
     lines = [[*text.encode(one, control=True), *text.encode(then, control=True)] for one in words]
     left = list(lines)
@@ -145,18 +145,18 @@ def muted(request: Request) -> bool:
     return request.closing is None and (request.grammar is None or (isinstance(request.grammar, Lark) and "~" in request.grammar.source))
 
 
-def served(engine: FakeEngine, text: Text, knowledge: Knowledge | None = None, **parts: Any) -> Served:
-    return Served(names=("tiny",), engine=engine, text=text, created=1, knowledge=knowledge, **parts)
+def runtime(engine: FakeEngine, text: ChatTokenizer, knowledge: KnowledgeBase | None = None, **parts: Any) -> Runtime:
+    return Runtime(names=("tiny",), engine=engine, tokenizer=text, created=1, knowledge_base=knowledge, **parts)
 
 
 def ready(
-    engine: FakeEngine, text: Text, knowledge: Knowledge | None = None, parts: dict[str, Any] | None = None, **settings: object
-) -> tuple[Starlette, House]:
+    engine: FakeEngine, text: ChatTokenizer, knowledge: KnowledgeBase | None = None, parts: dict[str, Any] | None = None, **settings: object
+) -> tuple[Starlette, ServerState]:
     """`parts`: what else is served (host, archive, limits)."""
-    world = served(engine, text, knowledge, **(parts or {}))
-    app, house = build(Settings(**settings), load=lambda _, watch: world)  # pyright: ignore[reportArgumentType]
-    house.served = world
-    return app, house
+    world = runtime(engine, text, knowledge, **(parts or {}))
+    app, state = build(Settings(**settings), load=lambda _, watch: world)  # pyright: ignore[reportArgumentType]
+    state.runtime = world
+    return app, state
 
 
 def client(app: Starlette, **given: object) -> httpx.AsyncClient:

@@ -15,7 +15,7 @@ from retrieval.records import NewFile, NewVectorStore
 from server.app import build
 from server.runtime.settings import Settings
 from tests.server.fake_knowledge import knowledge
-from tests.server.fakes import FakeEngine, ask, client, ready, says, served, text
+from tests.server.fakes import FakeEngine, ask, client, ready, runtime, says, text
 
 TEXT = text()
 CHAT = "/v1/chat/completions"
@@ -140,10 +140,10 @@ def test_loading_then_ready_then_draining() -> None:
 
     def slowly(_: Settings, watch: object) -> Any:
         loaded.wait()
-        return served(fake, TEXT)
+        return runtime(fake, TEXT)
 
     async def scenario() -> None:
-        app, house = build(Settings(), load=slowly)
+        app, state = build(Settings(), load=slowly)
         async with app.router.lifespan_context(app), client(app) as http:
             assert (await http.get("/health")).status_code == 200
             assert (await http.get("/ready")).json() == {"status": "loading", "reason": None}
@@ -153,7 +153,7 @@ def test_loading_then_ready_then_draining() -> None:
             while (await http.get("/ready")).status_code != 200:
                 await asyncio.sleep(0.001)
             assert (await http.post(CHAT, json=BODY)).status_code == 200
-            house.drain()
+            state.drain()
             assert (await http.get("/ready")).status_code == 503 and (await http.get("/health")).status_code == 200
             assert (await http.post(CHAT, json=BODY)).json()["error"]["code"] == "not_ready_draining"
         assert not fake.alive
@@ -166,9 +166,9 @@ def test_a_model_that_cannot_be_loaded() -> None:
         raise ValueError("no such file")
 
     async def scenario() -> None:
-        app, house = build(Settings(), load=broken)
+        app, state = build(Settings(), load=broken)
         async with app.router.lifespan_context(app), client(app) as http:
-            while house.failure is None:
+            while state.load_error is None:
                 await asyncio.sleep(0.001)
             for path in ("/ready", "/health"):
                 answer = await http.get(path)
@@ -192,7 +192,7 @@ def test_when_files_are_not_read_any_more_the_server_is_sick() -> None:
 
     async def scenario() -> None:
         known.ingestor.run = breaks  # pyright: ignore[reportAttributeAccessIssue]
-        app, _ = build(Settings(), load=lambda _, watch: served(engine(), TEXT, known))
+        app, _ = build(Settings(), load=lambda _, watch: runtime(engine(), TEXT, known))
         async with app.router.lifespan_context(app), client(app) as http:
             while (await http.get("/ready")).json()["status"] != "failed":
                 await asyncio.sleep(0.001)
@@ -210,7 +210,7 @@ def test_queued_files_are_read_beside_everything_else() -> None:
     )
 
     async def scenario() -> None:
-        app, _ = build(Settings(), load=lambda _, watch: served(engine(), TEXT, known))
+        app, _ = build(Settings(), load=lambda _, watch: runtime(engine(), TEXT, known))
         async with app.router.lifespan_context(app), client(app) as http:
             while (await http.get("/ready")).status_code != 200:
                 await asyncio.sleep(0.001)

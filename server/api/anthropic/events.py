@@ -4,7 +4,16 @@ from collections.abc import Iterator
 from typing import Any
 
 from server.api.anthropic.response_types import StopReason
-from server.core.events import Approval, CallDelta, Cited, Ended, Event, Piece, Ran, Searched
+from server.core.events import (
+    AnswerFinished,
+    ApprovalRequested,
+    CitationsAdded,
+    Event,
+    OutputDelta,
+    SearchFinished,
+    ToolCallDelta,
+    ToolCallFinished,
+)
 
 Json = dict[str, Any]
 UNASKED = "This call was not made: it needs an approval, which this API has no way to ask for. The operator can allow it."
@@ -17,43 +26,43 @@ class Blocks:
     def __init__(self) -> None:
         self.stop_reason: StopReason | None = None
         self.stop_sequence: str | None = None
-        self.ended: Ended | None = None
+        self.ended: AnswerFinished | None = None
         self._index = -1
         self._open: str | None = None  # kind of the block that is, with the call's id behind it if it is one
         self._hits: dict[int, int] = {}  # by chunk id: the place among what was found
 
     def events(self, event: Event) -> Iterator[Json]:
         match event:
-            case Piece():
+            case OutputDelta():
                 yield from self._piece(event)
-            case Searched(hits=hits):
+            case SearchFinished(hits=hits):
                 self._hits = {hit.chunk.id: i for i, hit in enumerate(hits)}
-            case Cited():
+            case CitationsAdded():
                 yield from self._cited(event)
-            case Ran(call=call, outcome=outcome):
+            case ToolCallFinished(call=call, outcome=outcome):
                 yield from self._result(call, outcome.text, failed=outcome.fault is not None)
-            case Approval(call=call):
+            case ApprovalRequested(call=call):
                 yield from self._result(call, UNASKED, failed=True)
-            case Ended(reason=reason):
+            case AnswerFinished(reason=reason):
                 yield from self._close()
                 stopped = self.stop_sequence is not None and reason == "stop"
                 self.ended, self.stop_reason = event, "stop_sequence" if stopped else REASONS[reason]
             case _:
                 pass
 
-    def _piece(self, piece: Piece) -> Iterator[Json]:
+    def _piece(self, piece: OutputDelta) -> Iterator[Json]:
         """What still belongs to the call that is being written comes before what was said behind it."""
-        going = [call for call in piece.calls if call.id == self._open]
+        going = [call for call in piece.tool_calls if call.id == self._open]
         for call in going:
             yield from self._call(call)
-        if piece.thought:
-            yield from self._grow("thinking", {"type": "thinking_delta", "thinking": piece.thought})
-        if piece.answer:
-            yield from self._grow("text", {"type": "text_delta", "text": piece.answer})
-        for call in piece.calls[len(going) :]:
+        if piece.reasoning:
+            yield from self._grow("thinking", {"type": "thinking_delta", "thinking": piece.reasoning})
+        if piece.text:
+            yield from self._grow("text", {"type": "text_delta", "text": piece.text})
+        for call in piece.tool_calls[len(going) :]:
             yield from self._call(call)
-        if piece.end:
-            self.stop_sequence = piece.stop
+        if piece.finish:
+            self.stop_sequence = piece.stop_string
 
     def _grow(self, kind: str, delta: Json) -> Iterator[Json]:
         if self._open != kind:
@@ -61,16 +70,16 @@ class Blocks:
             yield from self._begin(kind, {"type": kind, **empty})
         yield self._delta(delta)
 
-    def _call(self, call: CallDelta) -> Iterator[Json]:
+    def _call(self, call: ToolCallDelta) -> Iterator[Json]:
         if call.begun:
-            whose = {"type": "tool_use"} if call.label is None else {"type": "mcp_tool_use", "server_name": call.label}
+            whose = {"type": "tool_use"} if call.server_label is None else {"type": "mcp_tool_use", "server_name": call.server_label}
             yield from self._begin(call.id, {**whose, "id": call.id, "name": call.tool or call.name, "input": {}})
         if call.arguments and self._open == call.id:
             yield self._delta({"type": "input_json_delta", "partial_json": call.arguments})
         if call.done and self._open == call.id:
             yield from self._close()
 
-    def _cited(self, event: Cited) -> Iterator[Json]:
+    def _cited(self, event: CitationsAdded) -> Iterator[Json]:
         """They belong to the text before them."""
         for citation in event.citations if self._open == "text" else ():
             told = {

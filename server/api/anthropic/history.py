@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 
 from server.api.anthropic import content_types as wire
 from server.api.anthropic.request_types import CountRequest
-from server.chat.tools.toolset import visible
-from server.core.errors import bad
-from server.core.messages import Assistant, Saying, System, ToolCall, ToolResult, User
+from server.chat.tools.toolset import model_name
+from server.core.errors import bad_request
+from server.core.messages import Assistant, Message, System, ToolCall, ToolResult, User
 
 FAILED = "Error: "
 
@@ -17,7 +17,7 @@ FAILED = "Error: "
 class Sayings:
     """Collects them. Each call has one result: a client's in the user's messages that follow, a server's in the answer itself."""
 
-    said: list[Saying] = field(default_factory=list[Saying])
+    said: list[Message] = field(default_factory=list[Message])
     names: dict[str, str] = field(default_factory=dict[str, str])  # of the tools that were called, by the calls' ids
     open: dict[str, str] = field(default_factory=dict[str, str])  # calls without a result: id -> the block that made it
     cited: bool = False  # an answer rests on documents, which may not be trusted
@@ -58,7 +58,9 @@ class Sayings:
     def expect_results(self) -> None:
         """Before the assistant speaks again. Raises ApiError."""
         for id, at in self.open.items():
-            raise bad(f"{at}.id", f"{at}.id: there is no result for the tool use {id!r}; answer it before the assistant speaks again")
+            raise bad_request(
+                f"{at}.id", f"{at}.id: there is no result for the tool use {id!r}; answer it before the assistant speaks again"
+            )
 
     def _speak(self, texts: Sequence[str]) -> None:
         if texts:
@@ -68,11 +70,11 @@ class Sayings:
     def _close(self, part: "_Part") -> None:
         if part.texts or part.thoughts or part.calls:
             text, thought = "".join(part.texts), "\n".join(part.thoughts)
-            self.said.append(Assistant(text=text, thought=thought, calls=tuple(part.calls)))
+            self.said.append(Assistant(text=text, reasoning=thought, tool_calls=tuple(part.calls)))
 
     def _call(self, call: ToolCall, at: str, *, hosted: bool) -> None:
         if call.id in self.names:
-            raise bad(f"{at}.id", f"{at}.id: there is a tool use {call.id!r} already")
+            raise bad_request(f"{at}.id", f"{at}.id: there is a tool use {call.id!r} already")
         self.names[call.id], self.open[call.id] = call.name, at
         if hosted:
             self.hosted.append(call)
@@ -80,11 +82,11 @@ class Sayings:
     def _result(self, block: wire.ToolResultBlock | wire.McpToolResultBlock, at: str) -> None:
         name = self.names.get(block.tool_use_id)
         if name is None:
-            raise bad(f"{at}.tool_use_id", f"{at}.tool_use_id: no tool was called as {block.tool_use_id!r} before")
+            raise bad_request(f"{at}.tool_use_id", f"{at}.tool_use_id: no tool was called as {block.tool_use_id!r} before")
         if self.open.pop(block.tool_use_id, None) is None:
-            raise bad(f"{at}.tool_use_id", f"{at}.tool_use_id: the tool use {block.tool_use_id!r} has its result already")
+            raise bad_request(f"{at}.tool_use_id", f"{at}.tool_use_id: the tool use {block.tool_use_id!r} has its result already")
         told = (FAILED if block.is_error else "") + plain(block.content)
-        self.said.append(ToolResult(call=block.tool_use_id, name=name, text=told))
+        self.said.append(ToolResult(call_id=block.tool_use_id, name=name, text=told))
 
 
 @dataclass
@@ -102,7 +104,7 @@ class _Part:
             case wire.ThinkingBlock():
                 self.thoughts.append(block.thinking)
             case wire.ToolUseBlock() | wire.McpToolUseBlock():
-                name = block.name if isinstance(block, wire.ToolUseBlock) else visible(block.server_name, block.name)
+                name = block.name if isinstance(block, wire.ToolUseBlock) else model_name(block.server_name, block.name)
                 self.calls.append(ToolCall(id=block.id, name=name, arguments=json.dumps(block.input)))
                 return self.calls[-1]
         return None
@@ -123,7 +125,7 @@ def sayings(body: CountRequest) -> Sayings:
                 found.said.append(System(text=plain(message.content)))
     last = f"messages.{len(body.messages) - 1}.role"
     if isinstance(body.messages[-1], wire.AssistantMessage):
-        raise bad(last, f"{last}: the last message must be the user's: an answer cannot be begun for the model")
+        raise bad_request(last, f"{last}: the last message must be the user's: an answer cannot be begun for the model")
     found.expect_results()
     return found
 

@@ -14,29 +14,29 @@ from server.api.chat_completions.response import Answered, listed, searched
 from server.api.chat_completions.tool_types import McpListTools
 from server.api.common.logprobs import chat_logprobs
 from server.api.common.output_format import expect_stream_options
-from server.api.common.usage import Tally
+from server.api.common.usage import UsageCounter
 from server.archive.api import Archive, StoredCompletion
 from server.chat import loop
-from server.chat.tools.approvals import remember, settle
-from server.core.errors import bad
-from server.core.events import Approval, Ended, Event, Listed, Logged, Piece, Searched
+from server.chat.tools.approvals import consume_decisions, record_request
+from server.core.errors import bad_request
+from server.core.events import AnswerFinished, ApprovalRequested, Event, LoggedToken, OutputDelta, SearchFinished, ToolListingFinished
 from server.core.request import Caller
-from server.core.threads import threaded
-from server.core.timing import Watch
-from server.http.context import Call
+from server.core.threads import in_thread
+from server.core.timing import TimingObserver
+from server.http.context import RequestContext
 from server.http.endpoint import Endpoint
-from server.http.handlers import speaking
+from server.http.handlers import body_stream_endpoint
 from server.http.sse import DONE, send_events, send_json
-from server.runtime.runtime import Served
-from server.runtime.state import House
-from server.text.tokenizer import Text
+from server.runtime.runtime import Runtime
+from server.runtime.state import ServerState
+from server.text.tokenizer import ChatTokenizer
 
 
 @dataclass(frozen=True)
 class Chat:
     """A request that can be answered."""
 
-    plan: loop.Plan
+    plan: loop.GenerationPlan
     body: wire.ChatRequest
     id: str
     usage: bool  # the stream ends with it
@@ -51,17 +51,17 @@ class Answers:
     each: list[Answered]
     search: wire.FileSearchCall | None = None
     lists: list[McpListTools] = field(default_factory=list[McpListTools])
-    tally: Tally = field(default_factory=lambda: Tally(each=1))
+    tally: UsageCounter = field(default_factory=lambda: UsageCounter(each=1))
 
     def note(self, index: int, event: Event) -> None:
         """What is told of the request as a whole."""
         match event:
-            case Searched(queries=queries, hits=hits):
+            case SearchFinished(queries=queries, hits=hits):
                 self.search = searched(queries, hits if self.chat.body.include else None)
-            case Listed():
+            case ToolListingFinished():
                 self.lists.append(listed(event))
-            case Ended():
-                self.tally.add(index, event.usage, event.thought_tokens)
+            case AnswerFinished():
+                self.tally.add(index, event.usage, event.reasoning_tokens)
             case _:
                 pass
 
@@ -70,7 +70,7 @@ class Answers:
         return wire.ChatResponse(
             id=self.chat.id,
             created=plan.created,
-            model=plan.served.names[0],
+            model=plan.runtime.names[0],
             choices=[self._choice(at, answered) for at, answered in enumerate(self.each)],
             usage=self.tally.usage(),
             metadata=self.chat.body.metadata,
@@ -81,59 +81,59 @@ class Answers:
     def _choice(self, index: int, answered: Answered) -> wire.Choice:
         logprobs = None
         if self.chat.body.logprobs:
-            logprobs = wire.ChoiceLogprobs(content=chat_logprobs(self.chat.plan.served.text, answered.logged))
+            logprobs = wire.ChoiceLogprobs(content=chat_logprobs(self.chat.plan.runtime.tokenizer, answered.logged))
         return wire.Choice(index=index, message=answered.message(), logprobs=logprobs, finish_reason=answered.finish)
 
 
-def endpoints(house: House) -> list[Endpoint]:
-    async def run(call: Call, body: wire.ChatRequest, send: Send) -> None:
-        await answer(call.served, body, send, watch=house.metrics, owner=call.owner)
+def endpoints(state: ServerState) -> list[Endpoint]:
+    async def run(call: RequestContext, body: wire.ChatRequest, send: Send) -> None:
+        await answer(call.runtime, body, send, watch=state.metrics, owner=call.owner)
 
     summary = "The assistant's answer to a conversation"
-    return [speaking(house, run, "/v1/chat/completions", summary, wire.ChatRequest, wire.ChatResponse, streams=True)]
+    return [body_stream_endpoint(state, run, "/v1/chat/completions", summary, wire.ChatRequest, wire.ChatResponse, streams=True)]
 
 
-async def answer(served: Served, body: wire.ChatRequest, send: Send, *, watch: Watch, owner: str = "") -> None:
+async def answer(runtime: Runtime, body: wire.ChatRequest, send: Send, *, watch: TimingObserver, owner: str = "") -> None:
     """`owner`: whose vector stores may be searched."""
-    chat = await prepare(served, body, owner)
+    chat = await prepare(runtime, body, owner)
     if body.stream:
         await send_events(send, _events(chat, watch))
     else:
         await send_json(send, 200, (await whole(chat, watch)).model_dump_json().encode())
 
 
-async def prepare(served: Served, body: wire.ChatRequest, owner: str = "") -> Chat:
+async def prepare(runtime: Runtime, body: wire.ChatRequest, owner: str = "") -> Chat:
     """Raises ApiError for what cannot be honoured."""
-    served.expect(body.model)
+    runtime.expect_model(body.model)
     usage = expect_stream_options(body)
-    if body.store and served.archive is None:
-        raise bad("store", "store: this server has no database to keep answers in; leave it out")
-    plan = await loop.prepare(served, wish(served, body), Caller(owner=owner))
-    await settle(served, plan.wish.pending, owner)
-    return Chat(plan, body, f"chatcmpl-{uuid4().hex}", usage, served.archive if body.store else None)
+    if body.store and runtime.archive is None:
+        raise bad_request("store", "store: this server has no database to keep answers in; leave it out")
+    plan = await loop.prepare(runtime, wish(runtime, body), Caller(owner=owner))
+    await consume_decisions(runtime, plan.request.approval_decisions, owner)
+    return Chat(plan, body, f"chatcmpl-{uuid4().hex}", usage, runtime.archive if body.store else None)
 
 
-async def whole(chat: Chat, watch: Watch) -> wire.ChatResponse:
+async def whole(chat: Chat, watch: TimingObserver) -> wire.ChatResponse:
     answers = _answers(chat)
     async with aclosing(chat.plan.run(watch)) as arriving:
         async for index, event in arriving:
             answers.note(index, event)
             answers.each[index].push(event)
-            if isinstance(event, Approval):
+            if isinstance(event, ApprovalRequested):
                 await _remember(chat, answers.each[index], event)
     response = answers.response()
     await _keep(chat, response)
     return response
 
 
-async def _remember(chat: Chat, answered: Answered, event: Approval) -> None:
+async def _remember(chat: Chat, answered: Answered, event: ApprovalRequested) -> None:
     """What is asked with it, before the client reads it."""
-    await remember(chat.plan.served, answered.wanted[-1].id, event, chat.plan.caller.owner)
+    await record_request(chat.plan.runtime, answered.wanted[-1].id, event, chat.plan.caller.owner)
 
 
 def _answers(chat: Chat) -> Answers:
-    count = chat.plan.wish.count
-    return Answers(chat, [Answered() for _ in range(count)], tally=Tally(each=count))
+    count = chat.plan.request.n
+    return Answers(chat, [Answered() for _ in range(count)], tally=UsageCounter(each=count))
 
 
 async def _keep(chat: Chat, response: wire.ChatResponse) -> None:
@@ -149,24 +149,24 @@ async def _keep(chat: Chat, response: wire.ChatResponse) -> None:
         body=response.model_dump(mode="json"),
         messages=messages,
     )
-    await threaded(chat.archive.put_completion, new)
+    await in_thread(chat.archive.put_completion, new)
 
 
-async def _events(chat: Chat, watch: Watch) -> AsyncGenerator[bytes]:
+async def _events(chat: Chat, watch: TimingObserver) -> AsyncGenerator[bytes]:
     """Chunks are put together by hand: this runs once per token of every stream."""
     head = _head(chat)
     tail = (',"usage":null' if chat.usage else "") + "}\n\n"
-    text, logging = chat.plan.served.text, bool(chat.body.logprobs)
+    text, logging = chat.plan.runtime.tokenizer, bool(chat.body.logprobs)
     answers, begun = _answers(chat), set[int]()
     async with aclosing(chat.plan.run(watch)) as arriving:
         async for index, event in arriving:
             answered = answers.each[index]
-            if not isinstance(event, Piece):
+            if not isinstance(event, OutputDelta):
                 answers.note(index, event)
             delta = answered.push(event)
-            if isinstance(event, Approval):
+            if isinstance(event, ApprovalRequested):
                 await _remember(chat, answered, event)
-            logged = _logged(text, event.logged) if logging and isinstance(event, Piece) and event.logged else "null"
+            logged = _logged(text, event.logprobs) if logging and isinstance(event, OutputDelta) and event.logprobs else "null"
             end = f'"{answered.finish}"' if answered.ended else "null"
             if delta or answered.ended or logged != "null":
                 first = "" if index in begun else _first(answers, head, index, tail)
@@ -180,7 +180,7 @@ async def _events(chat: Chat, watch: Watch) -> AsyncGenerator[bytes]:
 
 
 def _head(chat: Chat) -> str:
-    name = json.dumps(chat.plan.served.names[0])
+    name = json.dumps(chat.plan.runtime.names[0])
     return f'data: {{"id":"{chat.id}","object":"chat.completion.chunk","created":{chat.plan.created},"model":{name}'
 
 
@@ -197,5 +197,5 @@ def _first(answers: Answers, head: str, index: int, tail: str) -> str:
     return _chunk(head, index, delta, "null", "null", told + tail)
 
 
-def _logged(text: Text, logged: list[Logged]) -> str:
+def _logged(text: ChatTokenizer, logged: list[LoggedToken]) -> str:
     return wire.ChoiceLogprobs(content=chat_logprobs(text, logged)).model_dump_json()

@@ -10,12 +10,12 @@ from server.api.common.output_format import grammar, grammar_field, stops
 from server.api.common.server_tools import NOTHING, narrowed, to_search, to_server
 from server.api.common.tool_types import FileSearchChoice, FileSearchTool, McpChoice, McpTool
 from server.api.common.unsupported import CustomChoice, CustomTool, FunctionMessage
-from server.chat.grounding.grounding import standing
-from server.chat.tools.toolset import all_of, visible
-from server.core.errors import bad
-from server.core.messages import Assistant, Named, Saying, System, Tool, ToolCall, ToolChoice, ToolResult, User
-from server.core.request import Fields, FileSearch, McpTools, Pending, Wish
-from server.runtime.runtime import Served
+from server.chat.grounding.grounding import default_search
+from server.chat.tools.toolset import any_tool_of, model_name
+from server.core.errors import bad_request
+from server.core.messages import Assistant, Message, NamedTools, System, Tool, ToolCall, ToolChoice, ToolResult, User
+from server.core.request import ApprovalDecision, FieldNames, FileSearch, GenerationRequest, McpToolset
+from server.runtime.runtime import Runtime
 
 
 @dataclass
@@ -23,59 +23,59 @@ class Given:
     """The request's tools by kind."""
 
     functions: list[Tool] = field(default_factory=list[Tool])
-    servers: list[McpTools] = field(default_factory=list[McpTools])
+    servers: list[McpToolset] = field(default_factory=list[McpToolset])
     search: FileSearch | None = None
     at: str = "tools.0"  # where the search stands
 
 
-def wish(served: Served, body: wire.ChatRequest) -> Wish:
+def wish(runtime: Runtime, body: wire.ChatRequest) -> GenerationRequest:
     """Raises ApiError for what cannot be honoured."""
     given = _tools(body)
     choice = _choice(body, given)
     if not any(isinstance(tool, FileSearchTool) for tool in body.tools or ()):
-        given.search = standing(served)
+        given.search = default_search(runtime)
     elif choice == "none":
         given.search = None
     if body.include and given.search is None:
-        raise bad("include", "include: without the file_search tool nothing is searched")
-    return Wish(
+        raise bad_request("include", "include: without the file_search tool nothing is searched")
+    return GenerationRequest(
         model=body.model,
-        sayings=sayings(body.messages),
-        knobs=body,
-        count=body.n or 1,
-        stops=stops(body),
-        limit=limit(body),
-        form=grammar(body),
+        messages=sayings(body.messages),
+        sampling=body,
+        n=body.n or 1,
+        stop=stops(body),
+        max_tokens=limit(body),
+        response_format=grammar(body),
         logprobs=_logprobs(body),
-        effort=body.reasoning_effort,
-        template=body.chat_template_kwargs or {},
+        reasoning_effort=body.reasoning_effort,
+        template_kwargs=body.chat_template_kwargs or {},
         tools=tuple(given.functions),
-        servers=tuple(given.servers),
-        search=given.search,
-        choice=choice,
-        parallel=body.parallel_tool_calls is not False,
-        pending=_pending(body),
-        earlier=_earlier(body.messages),
-        fields=Fields(form=grammar_field(body), search=given.at),
+        mcp_servers=tuple(given.servers),
+        file_search=given.search,
+        tool_choice=choice,
+        parallel_tool_calls=body.parallel_tool_calls is not False,
+        approval_decisions=_pending(body),
+        earlier_calls=_earlier(body.messages),
+        field_names=FieldNames(response_format=grammar_field(body), file_search=given.at),
     )
 
 
 def limit(body: wire.ChatRequest) -> int | None:
     asked = {n for n in (body.max_completion_tokens, body.max_tokens) if n is not None}
     if len(asked) > 1:
-        raise bad("max_tokens", "max_tokens and max_completion_tokens say different things; send one")
+        raise bad_request("max_tokens", "max_tokens and max_completion_tokens say different things; send one")
     return min(asked, default=None)
 
 
 def _logprobs(body: wire.ChatRequest) -> int | None:
     if body.top_logprobs is not None and not body.logprobs:
-        raise bad("top_logprobs", "top_logprobs needs logprobs: true")
+        raise bad_request("top_logprobs", "top_logprobs needs logprobs: true")
     return (body.top_logprobs or 0) if body.logprobs else None
 
 
-def sayings(messages: Sequence[wording.Message]) -> list[Saying]:
+def sayings(messages: Sequence[wording.Message]) -> list[Message]:
     """Raises ApiError for results without calls, and calls without results."""
-    said: list[Saying] = []
+    said: list[Message] = []
     waiting: dict[str, str] = {}  # id of a call that has no result yet -> name
     for at, message in enumerate(messages):
         if waiting and not isinstance(message, wording.ToolMessage):
@@ -88,13 +88,15 @@ def sayings(messages: Sequence[wording.Message]) -> list[Saying]:
                 said.append(User(text=text(message.content, place), name=message.name))
             case FunctionMessage():
                 name = f"messages.{at}.role"
-                raise bad(name, f"{name}: function is older than tools, which replace it; send tool messages", "unsupported")
+                raise bad_request(name, f"{name}: function is older than tools, which replace it; send tool messages", "unsupported")
             case wording.ToolMessage():
                 if message.tool_call_id not in waiting:
                     name = f"messages.{at}.tool_call_id"
-                    raise bad(name, f"{name}: the assistant's message before it has no call {message.tool_call_id!r} that waits for this")
+                    raise bad_request(
+                        name, f"{name}: the assistant's message before it has no call {message.tool_call_id!r} that waits for this"
+                    )
                 name = waiting.pop(message.tool_call_id)
-                said.append(ToolResult(call=message.tool_call_id, name=name, text=text(message.content, place)))
+                said.append(ToolResult(call_id=message.tool_call_id, name=name, text=text(message.content, place)))
             case wording.AssistantMessage():
                 said += _assistant(message, place)
                 waiting = {call.id: call.function.name for call in _called(message)}
@@ -117,26 +119,28 @@ def _words(part: wording.Part | wording.SaidPart, place: str) -> str:
         case wording.RefusalPart():
             return part.refusal
         case _:
-            raise bad(place, f"{place}: this server reads text; it has no use for {part.type}", "unsupported")
+            raise bad_request(place, f"{place}: this server reads text; it has no use for {part.type}", "unsupported")
 
 
 def _unanswered(at: int, waiting: dict[str, str]) -> Exception:
     missing = ", ".join(waiting)
-    return bad(f"messages.{at}", f"messages.{at}: tool calls are answered by tool messages, right behind them; there is none for {missing}")
+    return bad_request(
+        f"messages.{at}", f"messages.{at}: tool calls are answered by tool messages, right behind them; there is none for {missing}"
+    )
 
 
-def _assistant(message: wording.AssistantMessage, place: str) -> list[Saying]:
+def _assistant(message: wording.AssistantMessage, place: str) -> list[Message]:
     """Calls that the server made come first: its answer rests on them. So do those that it wanted to make."""
     ran = message.mcp_calls or []
-    said: list[Saying] = []
+    said: list[Message] = []
     if ran:
-        calls = tuple(ToolCall(id=c.id, name=visible(c.server_label, c.name), arguments=c.arguments) for c in ran)
-        said.append(Assistant(calls=calls))
-        said += [ToolResult(call=c.id, name=visible(c.server_label, c.name), text=_outcome(c)) for c in ran]
+        calls = tuple(ToolCall(id=c.id, name=model_name(c.server_label, c.name), arguments=c.arguments) for c in ran)
+        said.append(Assistant(tool_calls=calls))
+        said += [ToolResult(call_id=c.id, name=model_name(c.server_label, c.name), text=_outcome(c)) for c in ran]
     own = tuple(ToolCall(id=c.id, name=c.function.name, arguments=c.function.arguments) for c in _called(message))
     words, thought = text(message.content, place) or message.refusal or "", message.reasoning_content or ""
     if words or thought or own or not (ran or message.mcp_approval_requests):
-        said.append(Assistant(text=words, thought=thought, calls=own, name=message.name))
+        said.append(Assistant(text=words, reasoning=thought, tool_calls=own, name=message.name))
     return said
 
 
@@ -153,19 +157,21 @@ def _earlier(messages: Sequence[wording.Message]) -> tuple[ToolCall, ...]:
     """Calls since the user's last words."""
     last = max((at for at, message in enumerate(messages) if isinstance(message, wording.UserMessage)), default=-1)
     made = [c for m in messages[last + 1 :] if isinstance(m, wording.AssistantMessage) for c in m.mcp_calls or ()]
-    return tuple(ToolCall(id=c.id, name=visible(c.server_label, c.name), arguments=c.arguments) for c in made)
+    return tuple(ToolCall(id=c.id, name=model_name(c.server_label, c.name), arguments=c.arguments) for c in made)
 
 
-def _pending(body: wire.ChatRequest) -> tuple[Pending, ...]:
+def _pending(body: wire.ChatRequest) -> tuple[ApprovalDecision, ...]:
     """The requests of what the assistant said last, with what the client has decided. Each needs one decision. Behind it there are
     results of the client's own calls at most."""
     asked, decided = _wanted(body), _decisions(body.mcp_approvals or ())
     if unknown := sorted(decided.keys() - asked.keys()):
-        raise bad("mcp_approvals", f"mcp_approvals: the last assistant message has no request {unknown[0]!r}")
+        raise bad_request("mcp_approvals", f"mcp_approvals: the last assistant message has no request {unknown[0]!r}")
     if missing := [id for id in asked if id not in decided]:
-        raise bad("mcp_approvals", f"mcp_approvals: there is no decision about {missing[0]!r}, which the last assistant message asks for")
+        raise bad_request(
+            "mcp_approvals", f"mcp_approvals: there is no decision about {missing[0]!r}, which the last assistant message asks for"
+        )
     return tuple(
-        Pending(
+        ApprovalDecision(
             request_id=request.id,
             label=request.server_label,
             name=request.name,
@@ -189,7 +195,7 @@ def _wanted(body: wire.ChatRequest) -> dict[str, tuple[str, tools.McpApprovalReq
     for at, request in enumerate(last[1].mcp_approval_requests or ()):
         place = f"messages.{last[0]}.mcp_approval_requests.{at}"
         if request.id in wanted:
-            raise bad(f"{place}.id", f"{place}.id: there is a request {request.id!r} already")
+            raise bad_request(f"{place}.id", f"{place}.id: there is a request {request.id!r} already")
         wanted[request.id] = (place, request)
     return wanted
 
@@ -200,7 +206,7 @@ def _decisions(approvals: Sequence[tools.McpApproval]) -> dict[str, tuple[str, t
     for at, approval in enumerate(approvals):
         id, place = approval.approval_request_id, f"mcp_approvals.{at}.approval_request_id"
         if id in decided:
-            raise bad(place, f"{place}: {id!r} is decided twice")
+            raise bad_request(place, f"{place}: {id!r} is decided twice")
         decided[id] = (place, approval)
     return decided
 
@@ -217,15 +223,15 @@ def _tools(body: wire.ChatRequest) -> Given:
                 )
             case FileSearchTool():
                 if given.search is not None:
-                    raise bad("tools", "tools: there can be one file_search; name all its stores in vector_store_ids")
+                    raise bad_request("tools", "tools: there can be one file_search; name all its stores in vector_store_ids")
                 given.search, given.at = to_search(tool, f"tools.{at}"), f"tools.{at}"
             case McpTool():
                 if tool.server_label in [server.label for server in given.servers]:
-                    raise bad(f"tools.{at}", f"tools.{at}: the MCP server {tool.server_label!r} is there twice")
+                    raise bad_request(f"tools.{at}", f"tools.{at}: the MCP server {tool.server_label!r} is there twice")
                 given.servers.append(to_server(tool, f"tools.{at}"))
             case CustomTool():
                 told = f"tools.{at}: this server has no tools of type custom; describe a function with one string instead"
-                raise bad(f"tools.{at}", told, "unsupported")
+                raise bad_request(f"tools.{at}", told, "unsupported")
     return given
 
 
@@ -236,18 +242,18 @@ def _choice(body: wire.ChatRequest, given: Given) -> ToolChoice:
             return "auto"
         case "required" if not (given.functions or given.servers):
             if given.search is None:
-                raise bad("tool_choice", "tool_choice: no tool is given that could be required")
+                raise bad_request("tool_choice", "tool_choice: no tool is given that could be required")
             return "auto"  # it is searched whatever the model does
         case str(mode):
             return mode
         case FileSearchChoice():
             if given.search is None:
-                raise bad("tool_choice", "tool_choice: there is no file_search among the tools")
+                raise bad_request("tool_choice", "tool_choice: there is no file_search among the tools")
             return "auto"
         case tools.AllowedToolsChoice(allowed_tools=allowed):
             return _allowed(allowed, given)
         case one:
-            return Named(names=(_name(one),))
+            return NamedTools(names=(_name(one),))
 
 
 def _name(one: tools.FunctionChoice | McpChoice | CustomChoice) -> str:
@@ -255,7 +261,7 @@ def _name(one: tools.FunctionChoice | McpChoice | CustomChoice) -> str:
         return one.custom.name  # there is no tool of that name
     if isinstance(one, tools.FunctionChoice):
         return one.function.name
-    return all_of(one.server_label) if one.name is None else visible(one.server_label, one.name)
+    return any_tool_of(one.server_label) if one.name is None else model_name(one.server_label, one.name)
 
 
 def _allowed(allowed: tools.AllowedTools, given: Given) -> ToolChoice:
@@ -263,7 +269,7 @@ def _allowed(allowed: tools.AllowedTools, given: Given) -> ToolChoice:
     known = {tool.name for tool in given.functions}
     asked = {one.function.name for one in allowed.tools if isinstance(one, tools.FunctionChoice)}
     if unknown := sorted(asked - known):
-        raise bad("tool_choice", f"tool_choice: there is no tool {unknown[0]!r}")
+        raise bad_request("tool_choice", f"tool_choice: there is no tool {unknown[0]!r}")
     given.functions = [tool for tool in given.functions if tool.name in names]
     chosen = [one for one in allowed.tools if isinstance(one, McpChoice)]
     given.servers = [found for server in given.servers if (found := narrowed(server, chosen)) is not None]
@@ -271,4 +277,4 @@ def _allowed(allowed: tools.AllowedTools, given: Given) -> ToolChoice:
         given.search = None
     if allowed.mode == "auto":
         return "auto"
-    return Named(names=tuple(sorted(names))) if names else "auto"
+    return NamedTools(names=tuple(sorted(names))) if names else "auto"

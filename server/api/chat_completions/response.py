@@ -10,7 +10,18 @@ from server.api.chat_completions import types as wire
 from server.api.common.citations import annotation
 from server.api.common.filters import shown_score
 from server.api.common.types import FileCitation
-from server.core.events import Approval, CallDelta, Cited, Ended, Event, Listed, Logged, Piece, Ran, Running
+from server.core.events import (
+    AnswerFinished,
+    ApprovalRequested,
+    CitationsAdded,
+    Event,
+    LoggedToken,
+    OutputDelta,
+    ToolCallDelta,
+    ToolCallFinished,
+    ToolCallStarted,
+    ToolListingFinished,
+)
 from server.core.messages import Json
 
 SEAM = "\n\n"  # between what two turns have said
@@ -23,25 +34,25 @@ class Answered:
 
     content: str = ""
     thought: str = ""
-    logged: list[Logged] = field(default_factory=list[Logged])
+    logged: list[LoggedToken] = field(default_factory=list[LoggedToken])
     annotations: list[FileCitation] = field(default_factory=list[FileCitation])
-    calls: dict[str, CallDelta] = field(default_factory=dict[str, CallDelta])  # that the client runs, each as far as it is known
+    calls: dict[str, ToolCallDelta] = field(default_factory=dict[str, ToolCallDelta])  # that the client runs, each as far as it is known
     ran: dict[str, tools.McpCall] = field(default_factory=dict[str, tools.McpCall])
     wanted: list[tools.McpApprovalRequest] = field(default_factory=list[tools.McpApprovalRequest])
-    ended: Ended | None = None
+    ended: AnswerFinished | None = None
     _turn: int = 0  # characters before this turn's
     _over: bool = False  # a turn has ended
 
     def push(self, event: Event) -> Json:
         """The delta of a chunk, {} where there is nothing to tell."""
         match event:
-            case Piece():
+            case OutputDelta():
                 return self._piece(event)
-            case Cited(citations=citations):
+            case CitationsAdded(citations=citations):
                 new = [annotation(citation, self._turn) for citation in citations]
                 self.annotations += new
                 return {"annotations": [one.model_dump() for one in new]}
-            case Running():
+            case ToolCallStarted():
                 call = tools.McpCall(
                     id=event.call,
                     server_label=event.label,
@@ -50,15 +61,15 @@ class Answered:
                     approval_request_id=event.approval,
                 )
                 return self._mcp(call)
-            case Ran():
+            case ToolCallFinished():
                 return self._mcp(_ran(event))
-            case Approval():
+            case ApprovalRequested():
                 request = tools.McpApprovalRequest(
                     id=f"mcpr_{event.call}", server_label=event.label, name=event.name, arguments=event.arguments
                 )
                 self.wanted.append(request)
                 return {"mcp_approval_requests": [{"index": len(self.wanted) - 1, **request.model_dump()}]}
-            case Ended():
+            case AnswerFinished():
                 self.ended = event
             case _:
                 pass
@@ -82,18 +93,18 @@ class Answered:
             mcp_approval_requests=self.wanted or None,
         )
 
-    def _piece(self, piece: Piece) -> Json:
+    def _piece(self, piece: OutputDelta) -> Json:
         delta: Json = {}
-        if piece.thought:
-            delta["reasoning_content"] = piece.thought
-            self.thought += piece.thought
-        if piece.answer:
-            delta["content"] = said = self._joined(piece.answer)
+        if piece.reasoning:
+            delta["reasoning_content"] = piece.reasoning
+            self.thought += piece.reasoning
+        if piece.text:
+            delta["content"] = said = self._joined(piece.text)
             self.content += said
-        if piece.calls and (calls := [told for one in piece.calls if one.label is None and (told := self._call(one))]):
+        if piece.tool_calls and (calls := [told for one in piece.tool_calls if one.server_label is None and (told := self._call(one))]):
             delta["tool_calls"] = calls
-        self.logged += piece.logged
-        self._over = piece.end is not None
+        self.logged += piece.logprobs
+        self._over = piece.finish is not None
         return delta
 
     def _joined(self, answer: str) -> str:
@@ -104,7 +115,7 @@ class Answered:
         self._turn = len(self.content) + len(seam)
         return seam + answer
 
-    def _call(self, delta: CallDelta) -> Json | None:
+    def _call(self, delta: ToolCallDelta) -> Json | None:
         if delta.begun:
             self.calls[delta.id] = delta
             function = {"name": delta.name, "arguments": delta.arguments}
@@ -112,7 +123,7 @@ class Answered:
         if not delta.arguments:
             return None
         before = self.calls[delta.id]
-        self.calls[delta.id] = CallDelta(id=before.id, name=before.name, arguments=before.arguments + delta.arguments)
+        self.calls[delta.id] = ToolCallDelta(id=before.id, name=before.name, arguments=before.arguments + delta.arguments)
         return {"index": list(self.calls).index(delta.id), "function": {"arguments": delta.arguments}}
 
     def _mcp(self, call: tools.McpCall) -> Json:
@@ -126,7 +137,7 @@ def searched(queries: Sequence[str], hits: Sequence[Hit] | None) -> wire.FileSea
     return wire.FileSearchCall(queries=list(queries), results=None if hits is None else [_result(hit) for hit in hits])
 
 
-def listed(event: Listed) -> tools.McpListTools:
+def listed(event: ToolListingFinished) -> tools.McpListTools:
     shown = [
         tools.ListedTool(
             name=tool.name,
@@ -139,7 +150,7 @@ def listed(event: Listed) -> tools.McpListTools:
     return tools.McpListTools(server_label=event.label, tools=shown, error=event.error)
 
 
-def _ran(event: Ran) -> tools.McpCall:
+def _ran(event: ToolCallFinished) -> tools.McpCall:
     fault = event.outcome.fault
     return tools.McpCall(
         id=event.call,

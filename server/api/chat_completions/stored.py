@@ -10,12 +10,12 @@ from server.api.chat_completions import stored_types as wire
 from server.api.chat_completions.types import ChatResponse
 from server.archive.api import Json, StoredCompletion
 from server.core.errors import from_knowledge
-from server.core.threads import threaded
-from server.http.context import Call
+from server.core.threads import in_thread
+from server.http.context import RequestContext
 from server.http.endpoint import Endpoint
-from server.http.handlers import acting, asking
+from server.http.handlers import body_endpoint, query_endpoint
 from server.http.lists import NoQuery, ends
-from server.runtime.state import House
+from server.runtime.state import ServerState
 
 ALL, ONE = "/v1/chat/completions", "/v1/chat/completions/{completion_id}"
 
@@ -24,38 +24,38 @@ class _Kept(RootModel[dict[str, Any]]):
     """As it was answered, by whichever version of the server."""
 
 
-def endpoints(house: House) -> list[Endpoint]:
+def endpoints(state: ServerState) -> list[Endpoint]:
     query, messages = wire.StoredChatsQuery, wire.StoredMessagesQuery
     return [
-        asking(house, "GET", every, ALL, "The chat completions that were stored", query, wire.StoredChatList),
-        asking(house, "GET", one, ONE, "One of them", NoQuery, ChatResponse),
-        acting(house, update, ONE, "Change its metadata", wire.UpdateStoredChat, ChatResponse),
-        asking(house, "DELETE", delete, ONE, "Delete it", NoQuery, wire.StoredChatDeleted),
-        asking(house, "GET", said, f"{ONE}/messages", "What it answered", messages, wire.StoredMessageList),
+        query_endpoint(state, "GET", every, ALL, "The chat completions that were stored", query, wire.StoredChatList),
+        query_endpoint(state, "GET", one, ONE, "One of them", NoQuery, ChatResponse),
+        body_endpoint(state, update, ONE, "Change its metadata", wire.UpdateStoredChat, ChatResponse),
+        query_endpoint(state, "DELETE", delete, ONE, "Delete it", NoQuery, wire.StoredChatDeleted),
+        query_endpoint(state, "GET", said, f"{ONE}/messages", "What it answered", messages, wire.StoredMessageList),
     ]
 
 
-async def every(call: Call, query: wire.StoredChatsQuery) -> BaseModel:
+async def every(call: RequestContext, query: wire.StoredChatsQuery) -> BaseModel:
     listing = Listing(limit=query.limit, order=query.order, after=query.after)
-    page = await threaded(call.archive.completions, call.owner, listing, model=query.model, metadata=query.metadata)
+    page = await in_thread(call.archive.completions, call.owner, listing, model=query.model, metadata=query.metadata)
     return _listed([_body(kept) for kept in page.items], page.more)
 
 
-async def one(call: Call, query: NoQuery) -> BaseModel:
-    return _Kept(_body(await threaded(call.archive.completion, call.owner, call.completion_id)))
+async def one(call: RequestContext, query: NoQuery) -> BaseModel:
+    return _Kept(_body(await in_thread(call.archive.completion, call.owner, call.completion_id)))
 
 
-async def update(call: Call, body: wire.UpdateStoredChat) -> BaseModel:
-    return _Kept(_body(await threaded(call.archive.change_completion, call.owner, call.completion_id, body.metadata or {})))
+async def update(call: RequestContext, body: wire.UpdateStoredChat) -> BaseModel:
+    return _Kept(_body(await in_thread(call.archive.change_completion, call.owner, call.completion_id, body.metadata or {})))
 
 
-async def delete(call: Call, query: NoQuery) -> wire.StoredChatDeleted:
-    await threaded(call.archive.delete_completion, call.owner, call.completion_id)
+async def delete(call: RequestContext, query: NoQuery) -> wire.StoredChatDeleted:
+    await in_thread(call.archive.delete_completion, call.owner, call.completion_id)
     return wire.StoredChatDeleted(id=call.completion_id)
 
 
-async def said(call: Call, query: wire.StoredMessagesQuery) -> BaseModel:
-    kept = await threaded(call.archive.completion, call.owner, call.completion_id)
+async def said(call: RequestContext, query: wire.StoredMessagesQuery) -> BaseModel:
+    kept = await in_thread(call.archive.completion, call.owner, call.completion_id)
     messages = [_message(message) for message in kept.messages]
     if query.order == "desc":
         messages.reverse()

@@ -2,7 +2,7 @@
 
 from retrieval.api import Combine, Compare, Filter, Hit, Search, Weights
 from server.api.common import filter_types as wire
-from server.core.errors import bad
+from server.core.errors import bad_request
 
 DEPTH = 8  # of filters in filters
 COMPARISONS = 256  # of one filter in all
@@ -14,7 +14,7 @@ def to_filter(given: wire.Filter | None, field: str) -> Filter | None:
         return None
     found = _filter(given, field, DEPTH)
     if _size(found) > COMPARISONS:
-        raise bad(field, f"{field}: more than {COMPARISONS} comparisons", "too_large")
+        raise bad_request(field, f"{field}: more than {COMPARISONS} comparisons", "too_large")
     return found
 
 
@@ -23,7 +23,7 @@ def to_weights(options: wire.RankingOptions | None, field: str) -> Weights | Non
         return None
     given = options.hybrid_search
     if given.embedding_weight == given.text_weight == 0:
-        raise bad(f"{field}.hybrid_search", f"{field}.hybrid_search: one of embedding_weight and text_weight must be more than 0")
+        raise bad_request(f"{field}.hybrid_search", f"{field}.hybrid_search: one of embedding_weight and text_weight must be more than 0")
     return Weights(embedding=given.embedding_weight, text=given.text_weight)
 
 
@@ -55,7 +55,7 @@ def _filter(given: wire.Filter, field: str, depth: int) -> Filter:
     if isinstance(given, wire.ComparisonFilter):
         return _comparison(given, field)
     if depth == 0:
-        raise bad(field, f"{field}: filters lie more than {DEPTH} deep in each other", "too_deep")
+        raise bad_request(field, f"{field}: filters lie more than {DEPTH} deep in each other", "too_deep")
     inner = tuple(_filter(one, f"{field}.filters.{i}", depth - 1) for i, one in enumerate(given.filters))
     return Combine(op=given.type, filters=inner)
 
@@ -63,9 +63,11 @@ def _filter(given: wire.Filter, field: str, depth: int) -> Filter:
 def _comparison(given: wire.ComparisonFilter, field: str) -> Compare:
     several = isinstance(given.value, list)
     if several != (given.type in ("in", "nin")):
-        raise bad(f"{field}.value", f"{field}.value: {given.type} takes {'one value' if several else 'a list of values'}", "invalid_value")
+        raise bad_request(
+            f"{field}.value", f"{field}.value: {given.type} takes {'one value' if several else 'a list of values'}", "invalid_value"
+        )
     if isinstance(given.value, bool) and given.type in ("gt", "gte", "lt", "lte"):
-        raise bad(f"{field}.value", f"{field}.value: {given.type} takes a number or a string", "invalid_value")
+        raise bad_request(f"{field}.value", f"{field}.value: {given.type} takes a number or a string", "invalid_value")
     value = tuple(given.value) if isinstance(given.value, list) else given.value
     return Compare(op=given.type, key=given.key, value=value)
 

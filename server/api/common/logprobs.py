@@ -4,28 +4,28 @@ import math
 from collections.abc import Sequence
 
 from server.api.common.types import TokenLogprob, TopLogprob
-from server.core.events import Logged
-from server.text.tokenizer import Text
+from server.core.events import LoggedToken
+from server.text.tokenizer import ChatTokenizer
 
 LEAST = -9999.0  # OpenAI's word for a probability of zero
 
 
-def chat_logprobs(text: Text, logged: Sequence[Logged]) -> list[TokenLogprob]:
+def chat_logprobs(text: ChatTokenizer, logged: Sequence[LoggedToken]) -> list[TokenLogprob]:
     return [_chosen(text, entry) for entry in logged]
 
 
-def _chosen(text: Text, entry: Logged) -> TokenLogprob:
+def _chosen(text: ChatTokenizer, entry: LoggedToken) -> TokenLogprob:
     token = entry.token
     return TokenLogprob(
         token=written(text, token.token),
         logprob=finite(token.logprob),
-        bytes=list(text.spelled[token.token]),
-        top_logprobs=[TopLogprob(token=written(text, t), logprob=finite(p), bytes=list(text.spelled[t])) for t, p in token.top],
+        bytes=list(text.token_bytes[token.token]),
+        top_logprobs=[TopLogprob(token=written(text, t), logprob=finite(p), bytes=list(text.token_bytes[t])) for t, p in token.top],
     )
 
 
-def written(text: Text, token: int) -> str:
-    return text.spelled[token].decode(errors="replace")
+def written(text: ChatTokenizer, token: int) -> str:
+    return text.token_bytes[token].decode(errors="replace")
 
 
 def finite(logprob: float) -> float:

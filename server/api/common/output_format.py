@@ -5,7 +5,7 @@ import json
 from engine.api import Choice, Grammar, JsonObject, JsonSchema, Regex
 from server.api.chat_completions.types import ChatRequest
 from server.api.completions.types import CompletionRequest
-from server.core.errors import bad
+from server.core.errors import bad_request
 from server.http.fields import FormatJsonObject, FormatJsonSchema, StructuredOutputs
 
 Body = ChatRequest | CompletionRequest
@@ -15,9 +15,9 @@ def grammar(body: Body) -> Grammar | None:
     """What the output must look like. Raises ApiError for two grammars, or one that may never end."""
     asked = [g for g in (_format(body), _structured(body.structured_outputs)) if g is not None]
     if len(asked) > 1:
-        raise bad("structured_outputs", "structured_outputs and response_format exclude each other")
+        raise bad_request("structured_outputs", "structured_outputs and response_format exclude each other")
     if asked and body.ignore_eos:
-        raise bad("ignore_eos", "ignore_eos cannot be combined with a response format: the format says where the answer ends")
+        raise bad_request("ignore_eos", "ignore_eos cannot be combined with a response format: the format says where the answer ends")
     return asked[0] if asked else None
 
 
@@ -32,7 +32,7 @@ def stops(body: Body) -> tuple[str, ...]:
 def expect_stream_options(body: Body) -> bool:
     """Whether the stream shall end with the usage. Raises ApiError for options without a stream."""
     if body.stream_options is not None and not body.stream:
-        raise bad("stream_options", "stream_options is only allowed with stream: true")
+        raise bad_request("stream_options", "stream_options is only allowed with stream: true")
     return bool(body.stream_options and body.stream_options.include_usage)
 
 
@@ -57,5 +57,5 @@ def _structured(asked: StructuredOutputs | None) -> Grammar | None:
     if asked.choice is not None:
         found.append(Choice(options=tuple(asked.choice)))
     if len(found) != 1:
-        raise bad("structured_outputs", "structured_outputs takes exactly one of json, regex, choice")
+        raise bad_request("structured_outputs", "structured_outputs takes exactly one of json, regex, choice")
     return found[0]

@@ -6,7 +6,7 @@ from dataclasses import replace
 from server.api.common import tool_types as wire
 from server.api.common.filters import to_filter, to_weights
 from server.core.messages import Json
-from server.core.request import FileSearch, McpTools, Policy, ToolFilter
+from server.core.request import ApprovalPolicy, FileSearch, McpToolset, ToolFilter
 
 NOTHING: Json = {"type": "object", "properties": {}, "additionalProperties": False}  # what a function without parameters takes
 
@@ -24,27 +24,29 @@ def to_search(tool: wire.FileSearchTool, field: str) -> FileSearch:
     )
 
 
-def to_server(tool: wire.McpTool, field: str, *, listed: bool = False) -> McpTools:
+def to_server(tool: wire.McpTool, field: str, *, listed: bool = False) -> McpToolset:
     """`listed`: the client has seen the list of its tools already."""
-    return McpTools(
+    return McpToolset(
         label=tool.server_label,
         field=field,
         allowed=_filter(tool.allowed_tools),
-        policy=_policy(tool.require_approval),
-        listed=listed,
-        about=tool.server_description or "",
-        named=_named(tool.allowed_tools, f"{field}.allowed_tools"),
+        approval_policy=_policy(tool.require_approval),
+        already_listed=listed,
+        description=tool.server_description or "",
+        named_tools=_named(tool.allowed_tools, f"{field}.allowed_tools"),
     )
 
 
-def narrowed(server: McpTools, allowed: Sequence[wire.McpChoice]) -> McpTools | None:
+def narrowed(server: McpToolset, allowed: Sequence[wire.McpChoice]) -> McpToolset | None:
     """With those of its tools alone that are allowed by name, or all where it is allowed as a whole. None: nothing of it is left."""
     named = [one.name for one in allowed if one.server_label == server.label]
     if not named or None in named:
         return server if named else None
     before = server.allowed or ToolFilter()
     names = frozenset(name for name in named if name is not None and (before.names is None or name in before.names))
-    return replace(server, allowed=replace(before, names=names), named=(*server.named, *((name, "tool_choice") for name in sorted(names))))
+    return replace(
+        server, allowed=replace(before, names=names), named=(*server.named_tools, *((name, "tool_choice") for name in sorted(names)))
+    )
 
 
 def _filter(given: list[str] | wire.ToolNames | None) -> ToolFilter | None:
@@ -63,12 +65,12 @@ def _named(given: list[str] | wire.ToolNames | None, field: str) -> tuple[tuple[
     return tuple((name, f"{field}.{i}") for i, name in enumerate(given or ()))
 
 
-def _policy(given: str | wire.Approvals | None) -> Policy:
+def _policy(given: str | wire.Approvals | None) -> ApprovalPolicy:
     match given:
         case None:
-            return Policy()
+            return ApprovalPolicy()
         case wire.Approvals():
             rest = "writes" if given.never is None else "always"
-            return Policy(rest=rest, always=_filter(given.always), never=_filter(given.never))
+            return ApprovalPolicy(default=rest, always=_filter(given.always), never=_filter(given.never))
         case _:
-            return Policy(rest="always" if given == "always" else "never")
+            return ApprovalPolicy(default="always" if given == "always" else "never")

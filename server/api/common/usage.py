@@ -7,7 +7,7 @@ from server.http import fields
 
 
 @dataclass
-class Tally:
+class UsageCounter:
     """Counts a request's tokens over all its sequences, `each` prompt once."""
 
     each: int  # sequences per prompt

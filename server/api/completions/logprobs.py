@@ -4,11 +4,11 @@ from collections.abc import Sequence
 
 from server.api.common.logprobs import finite, written
 from server.api.completions.types import CompletionLogprobs
-from server.core.events import Logged
-from server.text.tokenizer import Text
+from server.core.events import LoggedToken
+from server.text.tokenizer import ChatTokenizer
 
 
-def completion_logprobs(text: Text, logged: Sequence[Logged], shift: int) -> CompletionLogprobs:
+def completion_logprobs(text: ChatTokenizer, logged: Sequence[LoggedToken], shift: int) -> CompletionLogprobs:
     """`shift`: characters in front of the generated text."""
     return CompletionLogprobs(
         tokens=[written(text, entry.token.token) for entry in logged],
@@ -18,7 +18,7 @@ def completion_logprobs(text: Text, logged: Sequence[Logged], shift: int) -> Com
     )
 
 
-def _most_likely(text: Text, entry: Logged) -> dict[str, float]:
+def _most_likely(text: ChatTokenizer, entry: LoggedToken) -> dict[str, float]:
     """With the chosen token, which need not be among them. Of tokens that look the same, the likelier."""
     likely: dict[str, float] = {}
     for token, logprob in (*entry.token.top, (entry.token.token, entry.token.logprob)):

@@ -7,9 +7,9 @@ from server.api.documents import files, store_files, vector_stores
 from server.api.documents import store_file_types as member_wire
 from server.api.documents import vector_store_types as wire
 from server.http.endpoint import Endpoint
-from server.http.handlers import acting, asking, serving
+from server.http.handlers import body_endpoint, download_endpoint, query_endpoint
 from server.http.lists import ListQuery, NoQuery
-from server.runtime.state import House
+from server.runtime.state import ServerState
 
 FILES, FILE = "/v1/files", "/v1/files/{file_id}"
 STORES, STORE = "/v1/vector_stores", "/v1/vector_stores/{vector_store_id}"
@@ -17,8 +17,8 @@ MEMBERS, MEMBER = f"{STORE}/files", f"{STORE}/files/{{file_id}}"
 BATCH = f"{STORE}/file_batches/{{batch_id}}"
 
 
-def endpoints(house: House) -> list[Endpoint]:
-    found = [*_files(house), *_stores(house), *_members(house), *_batches(house), *_passages(house)]
+def endpoints(state: ServerState) -> list[Endpoint]:
+    found = [*_files(state), *_stores(state), *_members(state), *_batches(state), *_passages(state)]
     return [replace(one, errors=(*one.errors, 403)) if _changes(one) else one for one in found]
 
 
@@ -27,58 +27,58 @@ def _changes(endpoint: Endpoint) -> bool:
     return endpoint.method != "GET" and bool(endpoint.parameters) and not endpoint.path.endswith("/search")
 
 
-def _files(house: House) -> list[Endpoint]:
+def _files(state: ServerState) -> list[Endpoint]:
     shape, gone = file_wire.FileObject, file_wire.FileDeleted
     return [
-        files.uploading(house, FILES),
-        asking(house, "GET", files.every, FILES, "The files", file_wire.FilesQuery, file_wire.FileList),
-        asking(house, "GET", files.one, FILE, "One file", NoQuery, shape),
-        asking(house, "DELETE", files.delete, FILE, "Delete a file, also from every vector store", NoQuery, gone),
-        serving(house, files.content, f"{FILE}/content", "What was uploaded"),
+        files.uploading(state, FILES),
+        query_endpoint(state, "GET", files.every, FILES, "The files", file_wire.FilesQuery, file_wire.FileList),
+        query_endpoint(state, "GET", files.one, FILE, "One file", NoQuery, shape),
+        query_endpoint(state, "DELETE", files.delete, FILE, "Delete a file, also from every vector store", NoQuery, gone),
+        download_endpoint(state, files.content, f"{FILE}/content", "What was uploaded"),
     ]
 
 
-def _stores(house: House) -> list[Endpoint]:
+def _stores(state: ServerState) -> list[Endpoint]:
     shape, gone = wire.VectorStoreObject, wire.VectorStoreDeleted
     found = "Passages that answer a query, best first"
     return [
-        acting(house, vector_stores.create, STORES, "Make a vector store", wire.CreateVectorStore, shape),
-        asking(house, "GET", vector_stores.every, STORES, "The vector stores", ListQuery, wire.VectorStoreList),
-        asking(house, "GET", vector_stores.one, STORE, "One vector store", NoQuery, shape),
-        acting(house, vector_stores.update, STORE, "Change a vector store", wire.UpdateVectorStore, shape),
-        asking(house, "DELETE", vector_stores.delete, STORE, "Delete a vector store; its files stay", NoQuery, gone),
-        acting(house, vector_stores.search, f"{STORE}/search", found, wire.SearchRequest, wire.SearchResults),
+        body_endpoint(state, vector_stores.create, STORES, "Make a vector store", wire.CreateVectorStore, shape),
+        query_endpoint(state, "GET", vector_stores.every, STORES, "The vector stores", ListQuery, wire.VectorStoreList),
+        query_endpoint(state, "GET", vector_stores.one, STORE, "One vector store", NoQuery, shape),
+        body_endpoint(state, vector_stores.update, STORE, "Change a vector store", wire.UpdateVectorStore, shape),
+        query_endpoint(state, "DELETE", vector_stores.delete, STORE, "Delete a vector store; its files stay", NoQuery, gone),
+        body_endpoint(state, vector_stores.search, f"{STORE}/search", found, wire.SearchRequest, wire.SearchResults),
     ]
 
 
-def _members(house: House) -> list[Endpoint]:
+def _members(state: ServerState) -> list[Endpoint]:
     shape, gone = member_wire.StoreFile, member_wire.StoreFileDeleted
     listed, text = member_wire.StoreFilesQuery, member_wire.StoreFileContent
     return [
-        acting(house, store_files.create, MEMBERS, "Add a file to a vector store", member_wire.CreateStoreFile, shape),
-        asking(house, "GET", store_files.every, MEMBERS, "The files of a vector store", listed, member_wire.StoreFileList),
-        asking(house, "GET", store_files.one, MEMBER, "One file of a vector store", NoQuery, shape),
-        acting(house, store_files.update, MEMBER, "Change its attributes", member_wire.UpdateStoreFile, shape),
-        asking(house, "DELETE", store_files.delete, MEMBER, "Take a file out of a vector store; it stays a file", NoQuery, gone),
-        asking(house, "GET", store_files.content, f"{MEMBER}/content", "Its parsed text", NoQuery, text),
+        body_endpoint(state, store_files.create, MEMBERS, "Add a file to a vector store", member_wire.CreateStoreFile, shape),
+        query_endpoint(state, "GET", store_files.every, MEMBERS, "The files of a vector store", listed, member_wire.StoreFileList),
+        query_endpoint(state, "GET", store_files.one, MEMBER, "One file of a vector store", NoQuery, shape),
+        body_endpoint(state, store_files.update, MEMBER, "Change its attributes", member_wire.UpdateStoreFile, shape),
+        query_endpoint(state, "DELETE", store_files.delete, MEMBER, "Take a file out of a vector store; it stays a file", NoQuery, gone),
+        query_endpoint(state, "GET", store_files.content, f"{MEMBER}/content", "Its parsed text", NoQuery, text),
     ]
 
 
-def _batches(house: House) -> list[Endpoint]:
+def _batches(state: ServerState) -> list[Endpoint]:
     shape, body = member_wire.FileBatch, member_wire.CreateFileBatch
     listed = member_wire.StoreFilesQuery
     return [
-        acting(house, store_files.create_batch, f"{STORE}/file_batches", "Add files to a vector store", body, shape),
-        asking(house, "GET", store_files.batch, BATCH, "How a batch is doing", NoQuery, shape),
-        asking(house, "POST", store_files.cancel_batch, f"{BATCH}/cancel", "Stop what is not yet done of a batch", NoQuery, shape),
-        asking(house, "GET", store_files.batch_files, f"{BATCH}/files", "The files of a batch", listed, member_wire.StoreFileList),
+        body_endpoint(state, store_files.create_batch, f"{STORE}/file_batches", "Add files to a vector store", body, shape),
+        query_endpoint(state, "GET", store_files.batch, BATCH, "How a batch is doing", NoQuery, shape),
+        query_endpoint(state, "POST", store_files.cancel_batch, f"{BATCH}/cancel", "Stop what is not yet done of a batch", NoQuery, shape),
+        query_endpoint(state, "GET", store_files.batch_files, f"{BATCH}/files", "The files of a batch", listed, member_wire.StoreFileList),
     ]
 
 
-def _passages(house: House) -> list[Endpoint]:
+def _passages(state: ServerState) -> list[Endpoint]:
     """Extensions: what a citation points to."""
     chunk, passage = member_wire.ChunkObject, member_wire.StoreFileText
     return [
-        asking(house, "GET", store_files.chunk, f"{STORE}/chunks/{{chunk_id}}", "A chunk where it stands", NoQuery, chunk),
-        asking(house, "GET", store_files.text, f"{MEMBER}/text", "A passage of its parsed text", member_wire.TextQuery, passage),
+        query_endpoint(state, "GET", store_files.chunk, f"{STORE}/chunks/{{chunk_id}}", "A chunk where it stands", NoQuery, chunk),
+        query_endpoint(state, "GET", store_files.text, f"{MEMBER}/text", "A passage of its parsed text", member_wire.TextQuery, passage),
     ]

@@ -13,16 +13,16 @@ from starlette.types import Receive, Scope, Send
 
 from retrieval.records import File, Listing, NewFile
 from server.api.documents import file_types as wire
-from server.core.errors import ApiError, bad, from_fields
-from server.core.threads import threaded
-from server.http.body import Dropped, read_query
-from server.http.context import Call
+from server.core.errors import ApiError, bad_request, from_fields
+from server.core.threads import in_thread
+from server.http.body import ClientDisconnected, read_query
+from server.http.context import RequestContext
 from server.http.endpoint import Endpoint, Form
 from server.http.handlers import OF_A_BODY, call
 from server.http.lists import NoQuery, ends
 from server.http.multipart import Upload, read_upload
 from server.http.sse import send_json
-from server.runtime.state import House
+from server.runtime.state import ServerState
 
 PART = 1 << 20  # bytes that are moved at once
 NAME_BYTES = 255  # of a file name, as most file systems have it
@@ -30,50 +30,50 @@ BATCH_SECONDS = 30 * 86_400  # how long OpenAI keeps files of this purpose
 UNSAFE = re.compile(r"[\x00-\x1f\x7f\ufffd]")
 
 
-def uploading(house: House, path: str) -> Endpoint:
+def uploading(state: ServerState, path: str) -> Endpoint:
     errors = tuple(sorted({*OF_A_BODY, 403}))
-    run = partial(_upload, house)
+    run = partial(_upload, state)
     return Endpoint(
         method="POST", path=path, summary="Upload a file", run=run, body=Form(fields=wire.FileForm), answer=wire.FileObject, errors=errors
     )
 
 
-async def _upload(house: House, scope: Scope, receive: Receive, send: Send) -> None:
-    asked = call(house, scope)
+async def _upload(state: ServerState, scope: Scope, receive: Receive, send: Send) -> None:
+    asked = call(state, scope)
     read_query(scope, NoQuery)
-    _expect_no_stranger(house, Headers(scope=scope))
+    _expect_no_stranger(state, Headers(scope=scope))
     store = asked.store
-    with house.call():
+    with state.count_request():
         try:
-            async with read_upload(scope, receive, house.settings.max_upload_bytes) as upload:
-                made = await threaded(store.put_file, _new(asked.owner, upload), _read(upload))
-        except Dropped:
-            house.metrics.dropped()
+            async with read_upload(scope, receive, state.settings.max_upload_bytes) as upload:
+                made = await in_thread(store.put_file, _new(asked.owner, upload), _read(upload))
+        except ClientDisconnected:
+            state.metrics.dropped()
         else:
             await send_json(send, 200, shown(made).model_dump_json().encode())
 
 
-async def every(call: Call, query: wire.FilesQuery) -> wire.FileList:
+async def every(call: RequestContext, query: wire.FilesQuery) -> wire.FileList:
     listing = Listing(limit=query.limit, order=query.order, after=query.after)
-    page = await threaded(call.store.files, call.owner, listing, query.purpose)
+    page = await in_thread(call.store.files, call.owner, listing, query.purpose)
     data = [shown(file) for file in page.items]
     first, last = ends([one.id for one in data])
     return wire.FileList(data=data, first_id=first, last_id=last, has_more=page.more)
 
 
-async def one(call: Call, query: NoQuery) -> wire.FileObject:
-    return shown(await threaded(call.store.file, call.owner, call.file_id))
+async def one(call: RequestContext, query: NoQuery) -> wire.FileObject:
+    return shown(await in_thread(call.store.file, call.owner, call.file_id))
 
 
-async def delete(call: Call, query: NoQuery) -> wire.FileDeleted:
-    await threaded(call.store.delete_file, call.owner, call.file_id)
+async def delete(call: RequestContext, query: NoQuery) -> wire.FileDeleted:
+    await in_thread(call.store.delete_file, call.owner, call.file_id)
     return wire.FileDeleted(id=call.file_id)
 
 
-async def content(call: Call, send: Send) -> None:
+async def content(call: RequestContext, send: Send) -> None:
     """Whatever is in it, no browser is to show or run it."""
-    file = await threaded(call.store.file, call.owner, call.file_id)
-    parts = await threaded(call.store.read_file, call.owner, call.file_id)
+    file = await in_thread(call.store.file, call.owner, call.file_id)
+    parts = await in_thread(call.store.read_file, call.owner, call.file_id)
     headers = {
         "content-type": "application/octet-stream",
         "content-length": str(file.bytes),
@@ -113,10 +113,10 @@ def _shortened(text: str, most: int) -> str:
     return text.encode()[:most].decode(errors="ignore")
 
 
-def _expect_no_stranger(house: House, headers: Headers) -> None:
+def _expect_no_stranger(state: ServerState, headers: Headers) -> None:
     """Forms are the one kind of POST that a web page of any origin may send without being asked for permission first."""
     origin = headers.get("origin")
-    if origin is None or house.settings.api_keys or origin in house.settings.cors_origins:
+    if origin is None or state.settings.api_keys or origin in state.settings.cors_origins:
         return
     if urlsplit(origin).netloc != headers.get("host"):
         raise ApiError(403, f"pages of {origin} may not upload here (--cors-origin allows them)", code="origin_not_allowed")
@@ -124,14 +124,14 @@ def _expect_no_stranger(house: House, headers: Headers) -> None:
 
 def _new(owner: str, upload: Upload) -> NewFile:
     if upload.filename is None:
-        raise bad("file", "file: missing; the form must hold a file of that name", "missing")
+        raise bad_request("file", "file: missing; the form must hold a file of that name", "missing")
     try:
         form = wire.FileForm.model_validate(upload.fields)
     except ValidationError as error:
         raise from_fields(error) from error
     if (form.anchor is None) != (form.seconds is None):
         name = "expires_after[anchor]" if form.anchor is None else "expires_after[seconds]"
-        raise bad(name, f"{name}: missing; expires_after needs both anchor and seconds", "missing")
+        raise bad_request(name, f"{name}: missing; expires_after needs both anchor and seconds", "missing")
     seconds = form.seconds or (BATCH_SECONDS if form.purpose == "batch" else None)
     return NewFile(owner=owner, filename=safe_name(upload.filename), purpose=form.purpose, expires_after=seconds)
 

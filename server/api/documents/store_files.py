@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from retrieval.api import Chunk, Chunking
 from retrieval.records import UNDONE, Batch, Counts, Member, NewMember, State
 from server.api.documents import store_file_types as wire
-from server.core.errors import bad
-from server.core.threads import naming, threaded
-from server.http.context import Call
+from server.core.errors import bad_request
+from server.core.threads import blaming_field, in_thread
+from server.http.context import RequestContext
 from server.http.lists import NoQuery, ends, listing
 
 STATES: dict[wire.Status, Sequence[State]] = {
@@ -19,41 +19,41 @@ STATES: dict[wire.Status, Sequence[State]] = {
 STATUS: dict[State, wire.Status] = {state: status for status, states in STATES.items() for state in states}
 
 
-async def create(call: Call, body: wire.CreateStoreFile) -> wire.StoreFile:
-    with naming("file_id"):
-        members, _ = await threaded(call.store.add_members, call.owner, call.store_id, [_new(body)])
-    call.knowledge.ingestor.wake()
+async def create(call: RequestContext, body: wire.CreateStoreFile) -> wire.StoreFile:
+    with blaming_field("file_id"):
+        members, _ = await in_thread(call.store.add_members, call.owner, call.store_id, [_new(body)])
+    call.knowledge_base.ingestor.wake()
     return shown(members[0])
 
 
-async def every(call: Call, query: wire.StoreFilesQuery) -> wire.StoreFileList:
+async def every(call: RequestContext, query: wire.StoreFilesQuery) -> wire.StoreFileList:
     return await _list(call, query, None)
 
 
-async def one(call: Call, query: NoQuery) -> wire.StoreFile:
-    return shown(await threaded(call.store.member, call.owner, call.store_id, call.file_id))
+async def one(call: RequestContext, query: NoQuery) -> wire.StoreFile:
+    return shown(await in_thread(call.store.member, call.owner, call.store_id, call.file_id))
 
 
-async def update(call: Call, body: wire.UpdateStoreFile) -> wire.StoreFile:
-    return shown(await threaded(call.store.change_member, call.owner, call.store_id, call.file_id, body.attributes or {}))
+async def update(call: RequestContext, body: wire.UpdateStoreFile) -> wire.StoreFile:
+    return shown(await in_thread(call.store.change_member, call.owner, call.store_id, call.file_id, body.attributes or {}))
 
 
-async def delete(call: Call, query: NoQuery) -> wire.StoreFileDeleted:
-    await threaded(call.store.remove_member, call.owner, call.store_id, call.file_id)
+async def delete(call: RequestContext, query: NoQuery) -> wire.StoreFileDeleted:
+    await in_thread(call.store.remove_member, call.owner, call.store_id, call.file_id)
     return wire.StoreFileDeleted(id=call.file_id)
 
 
-async def content(call: Call, query: NoQuery) -> wire.StoreFileContent:
-    text = await threaded(call.store.text_of, call.owner, call.store_id, call.file_id)
+async def content(call: RequestContext, query: NoQuery) -> wire.StoreFileContent:
+    text = await in_thread(call.store.text_of, call.owner, call.store_id, call.file_id)
     return wire.StoreFileContent(data=[wire.PageContent(text=text)])
 
 
-async def text(call: Call, query: wire.TextQuery) -> wire.StoreFileText:
-    whole = await threaded(call.store.text_of, call.owner, call.store_id, call.file_id)
-    member = await threaded(call.store.member, call.owner, call.store_id, call.file_id)
+async def text(call: RequestContext, query: wire.TextQuery) -> wire.StoreFileText:
+    whole = await in_thread(call.store.text_of, call.owner, call.store_id, call.file_id)
+    member = await in_thread(call.store.member, call.owner, call.store_id, call.file_id)
     start, end = query.start, len(whole) if query.end is None else query.end
     if not start <= end <= len(whole):
-        raise bad("end", f"start, end: {start}:{end} is no passage of a text of {len(whole)} characters", "out_of_range")
+        raise bad_request("end", f"start, end: {start}:{end} is no passage of a text of {len(whole)} characters", "out_of_range")
     return wire.StoreFileText(
         file_id=member.file_id,
         vector_store_id=member.store_id,
@@ -65,9 +65,9 @@ async def text(call: Call, query: wire.TextQuery) -> wire.StoreFileText:
     )
 
 
-async def chunk(call: Call, query: NoQuery) -> wire.ChunkObject:
-    found = await threaded(call.store.chunk, call.owner, call.store_id, call.chunk_id)
-    beside = {one.ordinal: one for one in await threaded(call.store.chunks_of, call.owner, call.store_id, found.file_id)}
+async def chunk(call: RequestContext, query: NoQuery) -> wire.ChunkObject:
+    found = await in_thread(call.store.chunk, call.owner, call.store_id, call.chunk_id)
+    beside = {one.ordinal: one for one in await in_thread(call.store.chunks_of, call.owner, call.store_id, found.file_id)}
     return wire.ChunkObject(
         id=found.id,
         vector_store_id=found.store_id,
@@ -84,24 +84,24 @@ async def chunk(call: Call, query: NoQuery) -> wire.ChunkObject:
     )
 
 
-async def create_batch(call: Call, body: wire.CreateFileBatch) -> wire.FileBatch:
-    with naming("files" if body.files else "file_ids"):
-        members, batch = await threaded(call.store.add_members, call.owner, call.store_id, _members(body), batch=True)
-    call.knowledge.ingestor.wake()
+async def create_batch(call: RequestContext, body: wire.CreateFileBatch) -> wire.FileBatch:
+    with blaming_field("files" if body.files else "file_ids"):
+        members, batch = await in_thread(call.store.add_members, call.owner, call.store_id, _members(body), batch=True)
+    call.knowledge_base.ingestor.wake()
     assert batch is not None and members  # it was asked for
     return _batch(batch)
 
 
-async def batch(call: Call, query: NoQuery) -> wire.FileBatch:
-    return _batch(await threaded(call.store.batch, call.owner, call.store_id, call.batch_id))
+async def batch(call: RequestContext, query: NoQuery) -> wire.FileBatch:
+    return _batch(await in_thread(call.store.batch, call.owner, call.store_id, call.batch_id))
 
 
-async def cancel_batch(call: Call, query: NoQuery) -> wire.FileBatch:
-    return _batch(await threaded(call.store.cancel_batch, call.owner, call.store_id, call.batch_id))
+async def cancel_batch(call: RequestContext, query: NoQuery) -> wire.FileBatch:
+    return _batch(await in_thread(call.store.cancel_batch, call.owner, call.store_id, call.batch_id))
 
 
-async def batch_files(call: Call, query: wire.StoreFilesQuery) -> wire.StoreFileList:
-    await threaded(call.store.batch, call.owner, call.store_id, call.batch_id)
+async def batch_files(call: RequestContext, query: wire.StoreFilesQuery) -> wire.StoreFileList:
+    await in_thread(call.store.batch, call.owner, call.store_id, call.batch_id)
     return await _list(call, query, call.batch_id)
 
 
@@ -138,9 +138,9 @@ def shown(member: Member) -> wire.StoreFile:
     )
 
 
-async def _list(call: Call, query: wire.StoreFilesQuery, batch_id: str | None) -> wire.StoreFileList:
+async def _list(call: RequestContext, query: wire.StoreFilesQuery, batch_id: str | None) -> wire.StoreFileList:
     states = STATES[query.filter] if query.filter else ()
-    page = await threaded(call.store.members, call.owner, call.store_id, listing(query), states=states, batch_id=batch_id)
+    page = await in_thread(call.store.members, call.owner, call.store_id, listing(query), states=states, batch_id=batch_id)
     data = [shown(member) for member in page.items]
     first, last = ends([one.id for one in data])
     return wire.StoreFileList(data=data, first_id=first, last_id=last, has_more=page.more)
@@ -148,11 +148,11 @@ async def _list(call: Call, query: wire.StoreFilesQuery, batch_id: str | None) -
 
 def _members(body: wire.CreateFileBatch) -> list[NewMember]:
     if (body.file_ids is None) == (body.files is None):
-        raise bad("file_ids", "file_ids, files: exactly one of them is needed", "invalid_value")
+        raise bad_request("file_ids", "file_ids, files: exactly one of them is needed", "invalid_value")
     if body.files is not None:
         for field in ("attributes", "chunking_strategy"):
             if getattr(body, field) is not None:
-                raise bad(field, f"{field}: goes with file_ids; in files each has its own", "invalid_value")
+                raise bad_request(field, f"{field}: goes with file_ids; in files each has its own", "invalid_value")
         return [_new(file) for file in _once(body.files)]
     attributes, cut = body.attributes or {}, chunking(body.chunking_strategy)
     return [NewMember(file_id=id, attributes=attributes, chunking=cut) for id in dict.fromkeys(body.file_ids or ())]
@@ -162,7 +162,7 @@ def _once(files: Sequence[wire.CreateStoreFile]) -> Sequence[wire.CreateStoreFil
     seen = set[str]()
     for i, file in enumerate(files):
         if file.file_id in seen:
-            raise bad(f"files.{i}.file_id", f"files.{i}.file_id: {file.file_id} is there twice", "duplicate")
+            raise bad_request(f"files.{i}.file_id", f"files.{i}.file_id: {file.file_id} is there twice", "duplicate")
         seen.add(file.file_id)
     return files
 

@@ -12,17 +12,17 @@ from server.api.documents import vector_store_types as wire
 from server.api.documents.store_files import chunking, counts
 from server.chat.grounding import query_rewrite
 from server.chat.grounding.grounding import expect_alive
-from server.core.errors import bad
-from server.core.threads import asked, naming, threaded
-from server.http.context import Call
+from server.core.errors import bad_request
+from server.core.threads import blaming_field, in_thread, with_api_errors
+from server.http.context import RequestContext
 from server.http.lists import ListQuery, NoQuery, ends, listing
 
 MOST = 10  # results, where nobody says
 
 
-async def create(call: Call, body: wire.CreateVectorStore) -> wire.VectorStoreObject:
+async def create(call: RequestContext, body: wire.CreateVectorStore) -> wire.VectorStoreObject:
     if body.chunking_strategy is not None and not body.file_ids:
-        raise bad(
+        raise bad_request(
             "chunking_strategy", "chunking_strategy: it is that of file_ids; without any, give it with the files that are added later"
         )
     new = NewVectorStore(
@@ -33,25 +33,25 @@ async def create(call: Call, body: wire.CreateVectorStore) -> wire.VectorStoreOb
         expires_after_days=body.expires_after.days if body.expires_after else None,
     )
     members = [NewMember(file_id=id, chunking=chunking(body.chunking_strategy)) for id in dict.fromkeys(body.file_ids or ())]
-    with naming("file_ids"):
-        made = await threaded(_create, call.store, new, members)
+    with blaming_field("file_ids"):
+        made = await in_thread(_create, call.store, new, members)
     if members:
-        call.knowledge.ingestor.wake()
+        call.knowledge_base.ingestor.wake()
     return shown(made)
 
 
-async def every(call: Call, query: ListQuery) -> wire.VectorStoreList:
-    page = await threaded(call.store.stores, call.owner, listing(query))
+async def every(call: RequestContext, query: ListQuery) -> wire.VectorStoreList:
+    page = await in_thread(call.store.stores, call.owner, listing(query))
     data = [shown(store) for store in page.items]
     first, last = ends([one.id for one in data])
     return wire.VectorStoreList(data=data, first_id=first, last_id=last, has_more=page.more)
 
 
-async def one(call: Call, query: NoQuery) -> wire.VectorStoreObject:
-    return shown(await threaded(call.store.store, call.owner, call.store_id))
+async def one(call: RequestContext, query: NoQuery) -> wire.VectorStoreObject:
+    return shown(await in_thread(call.store.store, call.owner, call.store_id))
 
 
-async def update(call: Call, body: wire.UpdateVectorStore) -> wire.VectorStoreObject:
+async def update(call: RequestContext, body: wire.UpdateVectorStore) -> wire.VectorStoreObject:
     given = body.model_fields_set
     change = Change(
         name=body.name or "",
@@ -60,31 +60,31 @@ async def update(call: Call, body: wire.UpdateVectorStore) -> wire.VectorStoreOb
         expires_after_days=body.expires_after.days if body.expires_after else None,
         fields=frozenset("expires_after_days" if field == "expires_after" else field for field in given),
     )
-    return shown(await threaded(call.store.change_store, call.owner, call.store_id, change))
+    return shown(await in_thread(call.store.change_store, call.owner, call.store_id, change))
 
 
-async def delete(call: Call, query: NoQuery) -> wire.VectorStoreDeleted:
-    await threaded(call.store.delete_store, call.owner, call.store_id)
+async def delete(call: RequestContext, query: NoQuery) -> wire.VectorStoreDeleted:
+    await in_thread(call.store.delete_store, call.owner, call.store_id)
     return wire.VectorStoreDeleted(id=call.store_id)
 
 
-async def search(call: Call, body: wire.SearchRequest) -> wire.SearchResults:
+async def search(call: RequestContext, body: wire.SearchRequest) -> wire.SearchResults:
     queries = await _queries(call, body)
     limit = body.max_num_results or MOST
     wanted = to_search(queries, (call.store_id,), limit=limit, filters=body.filters, options=body.ranking_options)
-    expect_alive(await threaded(call.store.store, call.owner, call.store_id), time.time())
-    hits = await asked(call.knowledge.retriever.search(wanted))
+    expect_alive(await in_thread(call.store.store, call.owner, call.store_id), time.time())
+    hits = await with_api_errors(call.knowledge_base.retriever.search(wanted))
     return wire.SearchResults(search_query=list(queries), data=[_result(hit) for hit in hits])
 
 
-async def _queries(call: Call, body: wire.SearchRequest) -> tuple[str, ...]:
+async def _queries(call: RequestContext, body: wire.SearchRequest) -> tuple[str, ...]:
     """Rewriting takes each query for a question that follows on those before it, as in a chat; the first stands on its own. The
     answer tells what became of them."""
     given = (body.query,) if isinstance(body.query, str) else tuple(body.query)
     if not body.rewrite_query:
         return given
     asked = [query_rewrite.Turn("user", query) for query in given]
-    rewritten = [await query_rewrite.queries(call.served, asked[:last]) for last in range(1, len(asked) + 1)]
+    rewritten = [await query_rewrite.queries(call.runtime, asked[:last]) for last in range(1, len(asked) + 1)]
     return tuple(dict.fromkeys(query for several in rewritten for query in several))
 
 

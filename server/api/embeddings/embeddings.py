@@ -6,30 +6,30 @@ import numpy as np
 from numpy.typing import NDArray
 
 from server.api.embeddings import types as wire
-from server.core.errors import bad, model_not_found
-from server.core.threads import asked, offloaded
-from server.http.context import Call
+from server.core.errors import bad_request, model_not_found
+from server.core.threads import in_thread_if_large, with_api_errors
+from server.http.context import RequestContext
 from server.http.endpoint import Endpoint
-from server.http.handlers import acting
+from server.http.handlers import body_endpoint
 from server.runtime.knowledge_base import TextEmbedder
-from server.runtime.state import House
+from server.runtime.state import ServerState
 
 Batch = list[tuple[int, ...]]
 
 
-def endpoints(house: House) -> list[Endpoint]:
-    return [acting(house, answer, "/v1/embeddings", "Vectors of texts", wire.EmbeddingRequest, wire.EmbeddingResponse)]
+def endpoints(state: ServerState) -> list[Endpoint]:
+    return [body_endpoint(state, answer, "/v1/embeddings", "Vectors of texts", wire.EmbeddingRequest, wire.EmbeddingResponse)]
 
 
-async def answer(call: Call, body: wire.EmbeddingRequest) -> wire.EmbeddingResponse:
+async def answer(call: RequestContext, body: wire.EmbeddingRequest) -> wire.EmbeddingResponse:
     """POST /v1/embeddings."""
-    knowledge = call.knowledge
+    knowledge = call.knowledge_base
     if body.model != knowledge.embedding_name:
         raise model_not_found(body.model, [knowledge.embedding_name])
     width = _width(body, knowledge.embedder)
     batch = await _tokens(body, knowledge.embedder)
-    vectors = await asked(knowledge.embedder.embed_tokens(batch), "input")
-    data = await offloaded(vectors.size, _written, cut(vectors, width), body)
+    vectors = await with_api_errors(knowledge.embedder.embed_tokens(batch), "input")
+    data = await in_thread_if_large(vectors.size, _written, cut(vectors, width), body)
     count = sum(map(len, batch))
     usage = wire.EmbeddingUsage(prompt_tokens=count, total_tokens=count)
     return wire.EmbeddingResponse(data=data, model=body.model, usage=usage)
@@ -48,14 +48,14 @@ def cut(vectors: NDArray[np.float32], width: int) -> NDArray[np.float32]:
 def _width(body: wire.EmbeddingRequest, embedder: TextEmbedder) -> int:
     full = embedder.identity.dimensions
     if body.dimensions is not None and body.dimensions > full:
-        raise bad("dimensions", f"dimensions: {body.dimensions} is more than the {full} that {body.model} has", "out_of_range")
+        raise bad_request("dimensions", f"dimensions: {body.dimensions} is more than the {full} that {body.model} has", "out_of_range")
     return body.dimensions or full
 
 
 async def _tokens(body: wire.EmbeddingRequest, embedder: TextEmbedder) -> Batch:
     given = _inputs(body.input)
     size = sum(len(one) for one in given if isinstance(one, str))
-    return await offloaded(size, lambda: [_read(one, i, body, embedder) for i, one in enumerate(given)])
+    return await in_thread_if_large(size, lambda: [_read(one, i, body, embedder) for i, one in enumerate(given)])
 
 
 def _inputs(given: wire.Input) -> list[str] | list[list[int]]:
@@ -69,7 +69,7 @@ def _read(given: str | list[int], index: int, body: wire.EmbeddingRequest, embed
         _expect_short(given, index, body, embedder)
         return embedder.tokens(given, body.input_type)
     if outside := [token for token in given if token >= embedder.vocab]:
-        raise bad("input", f"input: there is no token {outside[0]}; the vocabulary has {embedder.vocab}")
+        raise bad_request("input", f"input: there is no token {outside[0]}; the vocabulary has {embedder.vocab}")
     return tuple(given)
 
 
@@ -79,7 +79,7 @@ def _expect_short(text: str, index: int, body: wire.EmbeddingRequest, embedder: 
         return
     if (count := len(embedder.offsets(text))) > embedder.max_tokens:
         needed = f"input: text {index} has {count} tokens, {body.model} reads {embedder.max_tokens}"
-        raise bad("input", f"{needed}; shorten it, or let the server cut it off with truncate: true", "context_length_exceeded")
+        raise bad_request("input", f"{needed}; shorten it, or let the server cut it off with truncate: true", "context_length_exceeded")
 
 
 def _written(vectors: NDArray[np.float32], body: wire.EmbeddingRequest) -> list[wire.Embedding]:

@@ -6,24 +6,24 @@ import numpy as np
 
 from server.api.embeddings import rerank_types as wire
 from server.core.errors import model_not_found
-from server.core.threads import asked, offloaded
-from server.http.context import Call
+from server.core.threads import in_thread_if_large, with_api_errors
+from server.http.context import RequestContext
 from server.http.endpoint import Endpoint
-from server.http.handlers import acting
-from server.runtime.knowledge_base import Knowledge
-from server.runtime.state import House
+from server.http.handlers import body_endpoint
+from server.runtime.knowledge_base import KnowledgeBase
+from server.runtime.state import ServerState
 
 
-def endpoints(house: House) -> list[Endpoint]:
-    return [acting(house, answer, "/v1/rerank", "Texts by their relevance to a query", wire.RerankRequest, wire.RerankResponse)]
+def endpoints(state: ServerState) -> list[Endpoint]:
+    return [body_endpoint(state, answer, "/v1/rerank", "Texts by their relevance to a query", wire.RerankRequest, wire.RerankResponse)]
 
 
-async def answer(call: Call, body: wire.RerankRequest) -> wire.RerankResponse:
+async def answer(call: RequestContext, body: wire.RerankRequest) -> wire.RerankResponse:
     """POST /v1/rerank. With a cross-encoder (--rerank-model) the score is its own; with the embedding model it is the
     cosine between query and document, moved from -1..1 to 0..1. Without a `model` the cross-encoder is used if there is one."""
-    knowledge, model = call.knowledge, _model(call.knowledge, body.model)
+    knowledge, model = call.knowledge_base, _model(call.knowledge_base, body.model)
     texts = [one if isinstance(one, str) else one.text for one in body.documents]
-    scores = await asked(_scores(knowledge, model, body.query, texts), "documents")
+    scores = await with_api_errors(_scores(knowledge, model, body.query, texts), "documents")
     best = sorted(range(len(texts)), key=lambda i: (-scores[i], i))[: body.top_n]
     results = [wire.RerankResult(index=i, relevance_score=scores[i], document=_document(body, texts[i])) for i in best]
     count = await _count(knowledge, [body.query, *texts])
@@ -32,14 +32,14 @@ async def answer(call: Call, body: wire.RerankRequest) -> wire.RerankResponse:
     )
 
 
-def _model(knowledge: Knowledge, named: str | None) -> str:
+def _model(knowledge: KnowledgeBase, named: str | None) -> str:
     known = [name for name in (knowledge.rerank_name, knowledge.embedding_name) if name]
     if named is not None and named not in known:
         raise model_not_found(named, known)
     return named or known[0]
 
 
-async def _scores(knowledge: Knowledge, model: str, query: str, texts: list[str]) -> list[float]:
+async def _scores(knowledge: KnowledgeBase, model: str, query: str, texts: list[str]) -> list[float]:
     if knowledge.reranker is not None and model == knowledge.rerank_name:
         return [min(1.0, max(0.0, score)) for score in await knowledge.reranker.score(query, texts)]
     asked_for = (await knowledge.embedder.embed([query], "query"))[0]
@@ -52,7 +52,7 @@ def _document(body: wire.RerankRequest, text: str) -> wire.RerankDocument | None
     return None if body.return_documents is False else wire.RerankDocument(text=text)
 
 
-async def _count(knowledge: Knowledge, texts: list[str]) -> int:
+async def _count(knowledge: KnowledgeBase, texts: list[str]) -> int:
     """As the embedding model counts."""
     size = sum(map(len, texts))
-    return await offloaded(size, lambda: sum(len(knowledge.embedder.tokens(text)) for text in texts))
+    return await in_thread_if_large(size, lambda: sum(len(knowledge.embedder.tokens(text)) for text in texts))

@@ -14,9 +14,9 @@ from starlette.datastructures import Headers
 from starlette.types import Message, Receive, Scope, Send
 
 from server.core.errors import ApiError, unavailable
-from server.core.tool_host import HostError
+from server.core.tool_host import ToolHostError
 from server.http.middleware import is_loopback
-from server.runtime.state import House
+from server.runtime.state import ServerState
 
 if TYPE_CHECKING:
     from mcp.server import MCPServer
@@ -46,15 +46,15 @@ class Mount:
     before. Where several processes share a database a session would be in one of them only: then those
     have none either, and a call of theirs ends by itself alone."""
 
-    def __init__(self, house: House, builds: Mapping[str, Build]) -> None:
-        self.house = house
-        self.servers = {name: Mounted(build, _options(house)) for name, build in builds.items()}
+    def __init__(self, state: ServerState, builds: Mapping[str, Build]) -> None:
+        self.state = state
+        self.servers = {name: Mounted(build, _options(state)) for name, build in builds.items()}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         scope["route"] = ROUTE
         server = self._server(scope["path"].rpartition("/")[2])
-        _expect_origin(Headers(scope=scope), self.house.settings.cors_origins)
-        with contextlib.nullcontext() if _endless(scope) else self.house.call():
+        _expect_origin(Headers(scope=scope), self.state.settings.cors_origins)
+        with contextlib.nullcontext() if _endless(scope) else self.state.count_request():
             await server(scope, receive, send)
 
     async def close(self) -> None:
@@ -62,7 +62,7 @@ class Mount:
         await asyncio.gather(*(server.close() for server in self.servers.values()))
 
     def _server(self, name: str) -> "Mounted":
-        if self.house.deadline is not None:
+        if self.state.deadline is not None:
             raise unavailable("the server is stopping", "not_ready_draining")
         if name not in self.servers:
             known = ", ".join(self.servers) or "none"
@@ -85,7 +85,7 @@ class Mounted:
             raise unavailable("the server is stopping", "not_ready_draining")
         try:
             manager = await asyncio.shield(self._started())
-        except HostError as error:
+        except ToolHostError as error:
             raise unavailable(str(error), "mcp_server_unavailable") from error
         scope["user"] = _user(scope["owner"])  # not before: this imports `mcp`, which has happened now, in a thread
         await manager.handle_request(scope, receive, self._noting(scope, send))
@@ -146,11 +146,11 @@ class Mounted:
         return server.session_manager
 
 
-def _options(house: House) -> dict[str, Any]:
-    shared = (house.settings.database_url or "").startswith("postgres")
+def _options(state: ServerState) -> dict[str, Any]:
+    shared = (state.settings.database_url or "").startswith("postgres")
     return {
         "stateless_http": shared,
-        "max_request_body_size": house.settings.max_body_bytes,
+        "max_request_body_size": state.settings.max_body_bytes,
         "max_sessions": None,  # there are as many as SESSIONS for each key
         "session_idle_timeout": IDLE,
     }

@@ -2,21 +2,21 @@
 
 from server.api.mcp import types as wire
 from server.core.tool_host import HostedTool, ServerStatus
-from server.http.context import Call
+from server.http.context import RequestContext
 from server.http.endpoint import Endpoint
-from server.http.handlers import asking
+from server.http.handlers import query_endpoint
 from server.http.lists import NoQuery
-from server.runtime.state import House
+from server.runtime.state import ServerState
 
 PATH = "/v1/mcp/servers"
 
 
-def endpoints(house: House) -> list[Endpoint]:
-    return [asking(house, "GET", servers, PATH, "The MCP servers whose tools may be used", NoQuery, wire.McpServerList)]
+def endpoints(state: ServerState) -> list[Endpoint]:
+    return [query_endpoint(state, "GET", servers, PATH, "The MCP servers whose tools may be used", NoQuery, wire.McpServerList)]
 
 
-async def servers(call: Call, query: NoQuery) -> wire.McpServerList:
-    host = call.served.host
+async def servers(call: RequestContext, query: NoQuery) -> wire.McpServerList:
+    host = call.runtime.tool_host
     return wire.McpServerList(data=[_shown(status) for status in host.status()] if host is not None else [])
 
 

@@ -10,10 +10,10 @@ from server.api.responses.items import kept, user_message
 from server.api.responses.types import items as wire
 from server.api.responses.types.request import ConversationId, InputTokensRequest, ResponseRequest
 from server.archive.api import Archive, StoredResponse
-from server.core.errors import ApiError, bad
+from server.core.errors import ApiError, bad_request
 from server.core.messages import Json
-from server.core.threads import threaded
-from server.runtime.runtime import Served, expect_archive
+from server.core.threads import in_thread
+from server.runtime.runtime import Runtime, expect_archive
 
 Asked = ResponseRequest | InputTokensRequest
 UNFINISHED = frozenset({"queued", "in_progress"})
@@ -28,14 +28,14 @@ class Context:
     conversation: str | None
 
 
-async def look_up(served: Served, body: Asked, owner: str, ids: Ids) -> Context:
+async def look_up(runtime: Runtime, body: Asked, owner: str, ids: Ids) -> Context:
     """Raises ApiError."""
     conversation = body.conversation.id if isinstance(body.conversation, ConversationId) else body.conversation
     if body.previous_response_id and conversation:
-        raise bad("conversation", "conversation and previous_response_id exclude each other")
-    before = await _before(served, body.previous_response_id, conversation, owner)
+        raise bad_request("conversation", "conversation and previous_response_id exclude each other")
+    before = await _before(runtime, body.previous_response_id, conversation, owner)
     given = [user_message(body.input)] if isinstance(body.input, str) else body.input or []
-    followed = await _followed(served, given, before, owner)
+    followed = await _followed(runtime, given, before, owner)
     taken, items = {item["id"] for item in before}, list[Json]()
     for one in given:
         if not isinstance(one, wire.ItemReference):
@@ -44,17 +44,17 @@ async def look_up(served: Served, body: Asked, owner: str, ids: Ids) -> Context:
             items.append(followed[one.id])
             taken.add(one.id)
     if not items and not before:
-        raise bad("input", "input: there is nothing to answer")
+        raise bad_request("input", "input: there is nothing to answer")
     return Context(before=before, items=items, conversation=conversation)
 
 
-async def _before(served: Served, previous: str | None, conversation: str | None, owner: str) -> list[Json]:
+async def _before(runtime: Runtime, previous: str | None, conversation: str | None, owner: str) -> list[Json]:
     if previous:
-        archive = archive_for(served, "previous_response_id")
+        archive = archive_for(runtime, "previous_response_id")
         return await _named(_chained(archive, owner, previous), "previous_response_id")
     if conversation:
-        archive = archive_for(served, "conversation")
-        return await _named(threaded(archive.all_items, owner, conversation), "conversation")
+        archive = archive_for(runtime, "conversation")
+        return await _named(in_thread(archive.all_items, owner, conversation), "conversation")
     return []
 
 
@@ -67,12 +67,12 @@ async def _named(items: Coroutine[Any, Any, list[Json]], field: str) -> list[Jso
 
 
 async def _chained(archive: Archive, owner: str, previous: str) -> list[Json]:
-    chain = await threaded(archive.chain, owner, previous)
+    chain = await in_thread(archive.chain, owner, previous)
     if chain[-1].status in UNFINISHED:
         told = f"previous_response_id: {previous} is {chain[-1].status.replace('_', ' ')}; wait for its end"
-        raise bad("previous_response_id", told, "response_not_finished")
+        raise bad_request("previous_response_id", told, "response_not_finished")
     first = chain[0]
-    known = await threaded(archive.all_items, owner, first.conversation) if first.conversation else []
+    known = await in_thread(archive.all_items, owner, first.conversation) if first.conversation else []
     there = {item["id"] for item in known}
     return [*_until(known, first), *(item for response in chain for item in of_response(response) if item["id"] not in there)]
 
@@ -89,21 +89,21 @@ def _until(items: Sequence[Json], response: StoredResponse) -> list[Json]:
     return list(items[: last + 1])
 
 
-async def _followed(served: Served, given: Sequence[wire.InputItem], before: Sequence[Json], owner: str) -> dict[str, Json]:
+async def _followed(runtime: Runtime, given: Sequence[wire.InputItem], before: Sequence[Json], owner: str) -> dict[str, Json]:
     """What is referred to, by id."""
     known = {item["id"] for item in before}
     found = dict[str, Json]()
     for at, one in enumerate(given):
         if isinstance(one, wire.ItemReference) and one.id not in known and one.id not in found:
-            found[one.id] = await _referred(served, one.id, owner, f"input.{at}.id")
+            found[one.id] = await _referred(runtime, one.id, owner, f"input.{at}.id")
     return found
 
 
-async def _referred(served: Served, item_id: str, owner: str, field: str) -> Json:
+async def _referred(runtime: Runtime, item_id: str, owner: str, field: str) -> Json:
     response_id = response_of(item_id)
-    if served.archive is not None and response_id is not None:
+    if runtime.archive is not None and response_id is not None:
         try:
-            response = await threaded(served.archive.response, owner, response_id)
+            response = await in_thread(runtime.archive.response, owner, response_id)
         except ApiError as error:
             if not isinstance(error.__cause__, NotFound):
                 raise
@@ -114,10 +114,10 @@ async def _referred(served: Served, item_id: str, owner: str, field: str) -> Jso
     raise ApiError(404, f"{field}: there is no item {item_id!r} in this conversation or any stored response", field, "item_not_found")
 
 
-def archive_for(served: Served, field: str) -> Archive:
+def archive_for(runtime: Runtime, field: str) -> Archive:
     """What `field` asks for needs it. Raises ApiError."""
     try:
-        return expect_archive(served)
+        return expect_archive(runtime)
     except ApiError as error:
         told = f"{field}: {error.message}: start it with an embedding model (STOA_EMBEDDING_MODEL)"
         raise replace(error, param=field, message=told) from error

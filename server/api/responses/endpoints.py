@@ -13,24 +13,24 @@ from server.api.responses.stored.background import Background
 from server.api.responses.types import request as wire
 from server.api.responses.types.output import ItemList
 from server.api.responses.types.response import InputTokens, Response, ResponseDeleted
-from server.http.context import Call
+from server.http.context import RequestContext
 from server.http.endpoint import Endpoint
-from server.http.handlers import acting, asking, speaking, telling
+from server.http.handlers import body_endpoint, body_stream_endpoint, query_endpoint, query_stream_endpoint
 from server.http.lists import NoQuery
 from server.http.sse import send_events, send_json
-from server.runtime.state import House
+from server.runtime.state import ServerState
 
 ALL = "/v1/responses"
 ONE = f"{ALL}/{{response_id}}"
 
 
-def endpoints(house: House) -> list[Endpoint]:
-    background = Background(house.call, house.metrics)
+def endpoints(state: ServerState) -> list[Endpoint]:
+    background = Background(state.count_request, state.metrics)
 
-    async def create(call: Call, body: wire.ResponseRequest, send: Send) -> None:
+    async def create(call: RequestContext, body: wire.ResponseRequest, send: Send) -> None:
         work = await begin(call, body)
         if not body.background:
-            await foreground.answer(work, send, house.metrics)
+            await foreground.answer(work, send, state.metrics)
             return
         queued = await background.start(work)
         if body.stream:
@@ -41,12 +41,14 @@ def endpoints(house: House) -> list[Endpoint]:
     one, cancel = partial(stored.one, background), partial(stored.cancel, background)
     delete, items = partial(stored.delete, background), partial(stored.input_items, background)
     return [
-        speaking(house, create, ALL, "A response to input, with tools and memory", wire.ResponseRequest, Response, streams=True),
-        acting(
-            house, input_tokens, f"{ALL}/input_tokens", "How many tokens the input has", wire.InputTokensRequest, InputTokens
+        body_stream_endpoint(
+            state, create, ALL, "A response to input, with tools and memory", wire.ResponseRequest, Response, streams=True
+        ),
+        body_endpoint(
+            state, input_tokens, f"{ALL}/input_tokens", "How many tokens the input has", wire.InputTokensRequest, InputTokens
         ),  # before an id of that name
-        telling(house, "GET", one, ONE, "A stored response", wire.ResponseQuery, Response, streams=True),
-        asking(house, "DELETE", delete, ONE, "Delete a stored response", NoQuery, ResponseDeleted),
-        telling(house, "POST", cancel, f"{ONE}/cancel", "Cancel a response in the background", NoQuery, Response),
-        telling(house, "GET", items, f"{ONE}/input_items", "What a response was asked with", wire.ItemsQuery, ItemList),
+        query_stream_endpoint(state, "GET", one, ONE, "A stored response", wire.ResponseQuery, Response, streams=True),
+        query_endpoint(state, "DELETE", delete, ONE, "Delete a stored response", NoQuery, ResponseDeleted),
+        query_stream_endpoint(state, "POST", cancel, f"{ONE}/cancel", "Cancel a response in the background", NoQuery, Response),
+        query_stream_endpoint(state, "GET", items, f"{ONE}/input_items", "What a response was asked with", wire.ItemsQuery, ItemList),
     ]

@@ -12,17 +12,31 @@ from server.api.common.citations import annotation
 from server.api.common.filters import shown_score
 from server.api.common.logprobs import chat_logprobs
 from server.api.responses.output import CLOSED, FunctionCall, Item, Message, Record, Thoughts
-from server.core.events import Approval, CallDelta, Cited, Ended, Event, Listed, Listing, Logged, Piece, Ran, Running, Searched, Searching
+from server.core.events import (
+    AnswerFinished,
+    ApprovalRequested,
+    CitationsAdded,
+    Event,
+    LoggedToken,
+    OutputDelta,
+    SearchFinished,
+    SearchStarted,
+    ToolCallDelta,
+    ToolCallFinished,
+    ToolCallStarted,
+    ToolListingFinished,
+    ToolListingStarted,
+)
 from server.core.messages import Json
-from server.core.tool_host import Fault, HostedTool
-from server.text.tokenizer import Text
+from server.core.tool_host import HostedTool, ToolFault
+from server.text.tokenizer import ChatTokenizer
 
 TIMEOUT, INTERNAL = -32001, -32603  # codes of JSON-RPC, as MCP uses them
 BAD_GATEWAY = 502
 
 
-class Teller:
-    def __init__(self, record: Record, text: Text, *, logprobs: bool, summary: bool) -> None:
+class EventEmitter:
+    def __init__(self, record: Record, text: ChatTokenizer, *, logprobs: bool, summary: bool) -> None:
         """`summary`: thoughts are told as a summary too."""
         self._record, self._text, self._logprobs, self._summary = record, text, logprobs, summary
         self._message: Message | None = None
@@ -33,57 +47,66 @@ class Teller:
         self._listing: dict[str, Item] = {}
         self._end: Literal["stop", "length"] | None = None  # of the turn that has been heard to its end
         self._blank = ""  # white space that no message has begun with yet
-        self._late: list[CallDelta] = []  # of a turn whose words are cited; they come behind the citations, which its end brings
+        self._late: list[ToolCallDelta] = []  # of a turn whose words are cited; they come behind the citations, which its end brings
         self._cites = self._spoke = False
-        self.ended: Ended | None = None
+        self.ended: AnswerFinished | None = None
 
     def hear(self, event: Event) -> list[Json]:
-        if self._end is not None and not isinstance(event, Cited):
+        if self._end is not None and not isinstance(event, CitationsAdded):
             self._calls(self._late)
         match event:
-            case Piece():
+            case OutputDelta():
                 self._piece(event)
-            case Cited():
+            case CitationsAdded():
                 self._cite(event)
-            case Ended():
+            case AnswerFinished():
                 self._finish(event)
             case _:
                 self._beside(event)
         return self._record.take()
 
-    def _beside(self, event: Searching | Searched | Listing | Listed | Running | Ran | Approval) -> None:
+    def _beside(
+        self,
+        event: SearchStarted
+        | SearchFinished
+        | ToolListingStarted
+        | ToolListingFinished
+        | ToolCallStarted
+        | ToolCallFinished
+        | ApprovalRequested,
+    ) -> None:
         """What happens before or between the turns."""
         self._close()
         match event:
-            case Searching():
+            case SearchStarted():
                 self._search()
-            case Searched():
+            case SearchFinished():
                 self._searched(event)
-            case Listing():
+            case ToolListingStarted():
                 self._list(event.label)
-            case Listed():
+            case ToolListingFinished():
                 self._listed(event)
-            case Running():
+            case ToolCallStarted():
                 self._run(event)
-            case Ran():
+            case ToolCallFinished():
                 self._ran(event)
-            case Approval():
+            case ApprovalRequested():
                 self._ask(event)
 
-    def _piece(self, piece: Piece) -> None:
+    def _piece(self, piece: OutputDelta) -> None:
         if self._end is not None:
             self._close()
             self._end, self._spoke, self._blank = None, False, ""
-        if piece.thought:
-            self._think(piece.thought)
-        if piece.answer:
-            self._say(piece.answer, piece.logged)
-        self._end = piece.end
-        self._spoke = self._spoke or bool(piece.calls)
+        if piece.reasoning:
+            self._think(piece.reasoning)
+        if piece.text:
+            self._say(piece.text, piece.logprobs)
+        self._end = piece.finish
+        self._spoke = self._spoke or bool(piece.tool_calls)
         if self._cites:
-            self._late += piece.calls
+            self._late += piece.tool_calls
         else:
-            self._calls(piece.calls)
+            self._calls(piece.tool_calls)
 
     def _think(self, thought: str) -> None:
         if self._thoughts is None:
@@ -91,7 +114,7 @@ class Teller:
             self._thoughts = Thoughts(self._record, summary=self._summary)
         self._thoughts.think(thought)
 
-    def _say(self, answer: str, logged: Sequence[Logged]) -> None:
+    def _say(self, answer: str, logged: Sequence[LoggedToken]) -> None:
         """White space alone begins no message: there may be nothing but calls behind it."""
         if self._message is None and not answer.strip():
             self._blank += answer
@@ -106,13 +129,13 @@ class Teller:
             self._message, self._spoke = Message(self._record), True
         return self._message
 
-    def _calls(self, deltas: Sequence[CallDelta]) -> None:
+    def _calls(self, deltas: Sequence[ToolCallDelta]) -> None:
         self._late = []
         for delta in deltas:
-            if delta.label is None:
+            if delta.server_label is None:
                 self._function(delta)
 
-    def _function(self, delta: CallDelta) -> None:
+    def _function(self, delta: ToolCallDelta) -> None:
         if delta.begun:
             self._close()
             self._functions[delta.id] = FunctionCall(self._record, delta.id, delta.name)
@@ -132,7 +155,7 @@ class Teller:
         if thoughts is not None:
             thoughts.end(status)
 
-    def _cite(self, cited: Cited) -> None:
+    def _cite(self, cited: CitationsAdded) -> None:
         for citation in cited.citations:
             self._opened().annotate(annotation(citation).model_dump())
 
@@ -141,7 +164,7 @@ class Teller:
         self._searching.tell("file_search_call.in_progress")
         self._searching.tell("file_search_call.searching")
 
-    def _searched(self, found: Searched) -> None:
+    def _searched(self, found: SearchFinished) -> None:
         assert self._searching is not None  # it is announced
         self._cites = bool(found.hits)
         self._searching.tell("file_search_call.completed")
@@ -151,12 +174,12 @@ class Teller:
         item = self._listing[label] = self._record.begin("mcp_list_tools", server_label=label, tools=[], error=None)
         item.tell("mcp_list_tools.in_progress")
 
-    def _listed(self, listed: Listed) -> None:
+    def _listed(self, listed: ToolListingFinished) -> None:
         item = self._listing.pop(listed.label)
         item.tell("mcp_list_tools.failed" if listed.error else "mcp_list_tools.completed")
         item.end(tools=[_listed_tool(tool) for tool in listed.tools], error=listed.error)
 
-    def _run(self, run: Running | Ran) -> Item:
+    def _run(self, run: ToolCallStarted | ToolCallFinished) -> Item:
         item = self._record.begin(
             "mcp_call",
             server_label=run.label,
@@ -174,7 +197,7 @@ class Teller:
         self._running[run.call] = item
         return item
 
-    def _ran(self, ran: Ran) -> None:
+    def _ran(self, ran: ToolCallFinished) -> None:
         item = self._running.pop(ran.call, None) or self._run(ran)
         self._running.pop(ran.call, None)
         outcome = ran.outcome
@@ -184,11 +207,11 @@ class Teller:
         else:
             item.end(status="failed", error=error(outcome.fault))
 
-    def _ask(self, asked: Approval) -> None:
+    def _ask(self, asked: ApprovalRequested) -> None:
         fields = {"server_label": asked.label, "name": asked.name, "arguments": asked.arguments}
         self._record.begin("mcp_approval_request", **fields).end()
 
-    def _finish(self, ended: Ended) -> None:
+    def _finish(self, ended: AnswerFinished) -> None:
         if not self._spoke and self._thoughts is None and ended.reason == "stop":
             self._opened().say(self._blank, [])  # a model may have nothing to say
         self._close()
@@ -212,7 +235,7 @@ def result(hit: Hit) -> Json:
     }
 
 
-def error(fault: Fault) -> Json:
+def error(fault: ToolFault) -> Json:
     match fault.kind:
         case "execution":
             return {"type": "mcp_tool_execution_error", "content": [{"type": "text", "text": fault.message}]}

@@ -10,19 +10,19 @@ from server.api.responses.response import shown, shown_event
 from server.api.responses.run import ENDINGS, Work, ending, framed, numbered
 from server.core.errors import ApiError
 from server.core.messages import Json
-from server.core.threads import threaded
-from server.core.timing import Watch
+from server.core.threads import in_thread
+from server.core.timing import TimingObserver
 from server.http.sse import send_events, send_json
 
 
-async def answer(work: Work, send: Send, watch: Watch) -> None:
+async def answer(work: Work, send: Send, watch: TimingObserver) -> None:
     if work.draft.body.stream:
         await send_events(send, _stream(work, watch))
     else:
         await send_json(send, 200, json.dumps(shown(await _whole(work, watch), work.include)).encode())
 
 
-async def _whole(work: Work, watch: Watch) -> Json:
+async def _whole(work: Work, watch: TimingObserver) -> Json:
     body: Json = {}
     async with aclosing(work.events(watch)) as events:
         async for event in events:
@@ -31,7 +31,7 @@ async def _whole(work: Work, watch: Watch) -> Json:
     return body
 
 
-async def _stream(work: Work, watch: Watch) -> AsyncGenerator[bytes]:
+async def _stream(work: Work, watch: TimingObserver) -> AsyncGenerator[bytes]:
     """What fails before the first thing has happened is an answer with a status of its own."""
     number = 0
     async with aclosing(_told(work, watch)) as events:
@@ -40,7 +40,7 @@ async def _stream(work: Work, watch: Watch) -> AsyncGenerator[bytes]:
             number += 1
 
 
-async def _told(work: Work, watch: Watch) -> AsyncGenerator[Json]:
+async def _told(work: Work, watch: TimingObserver) -> AsyncGenerator[Json]:
     draft, begun = work.draft, False
     try:
         async with aclosing(work.events(watch)) as events:
@@ -65,10 +65,10 @@ async def _told(work: Work, watch: Watch) -> AsyncGenerator[Json]:
 
 async def _store(work: Work, body: Json) -> None:
     """A conversation goes on also with a response that is not kept."""
-    draft, archive, items = work.draft, work.plan.served.archive, work.spoken(body)
+    draft, archive, items = work.draft, work.plan.runtime.archive, work.spoken(body)
     if archive is None:
         return
     if draft.stored:
-        await threaded(archive.put_response, draft.record(body), items)
+        await in_thread(archive.put_response, draft.record(body), items)
     elif draft.context.conversation and items:
-        await threaded(archive.extend_conversation, draft.owner, draft.context.conversation, items)
+        await in_thread(archive.extend_conversation, draft.owner, draft.context.conversation, items)

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from server.api.responses.items import thought_of
-from server.chat.tools.toolset import visible
-from server.core.errors import bad
-from server.core.messages import Assistant, Json, Saying, System, ToolCall, ToolResult, User
-from server.core.request import Pending
+from server.chat.tools.toolset import model_name
+from server.core.errors import bad_request
+from server.core.messages import Assistant, Json, Message, System, ToolCall, ToolResult, User
+from server.core.request import ApprovalDecision
 
 UNTRUSTED = frozenset({"function_call_output", "mcp_call", "file_search_call"})
 
@@ -17,8 +17,8 @@ UNTRUSTED = frozenset({"function_call_output", "mcp_call", "file_search_call"})
 class History:
     """Reads items one after the other. Raises ApiError for what does not fit together."""
 
-    sayings: list[Saying] = field(default_factory=list[Saying])
-    pending: list[Pending] = field(default_factory=list[Pending])
+    sayings: list[Message] = field(default_factory=list[Message])
+    pending: list[ApprovalDecision] = field(default_factory=list[ApprovalDecision])
     listed: set[str] = field(default_factory=set[str])  # labels of servers whose tools the client knows
     earlier: list[ToolCall] = field(default_factory=list[ToolCall])  # of server tools, since the user's last message
     read: bool = False  # what may not be trusted, anywhere: also an answer that rests on it says what it wants
@@ -34,7 +34,7 @@ class History:
                 self._message(item)
             case "reasoning":
                 if thought := thought_of(item):
-                    self._say(Assistant(thought=thought))
+                    self._say(Assistant(reasoning=thought))
             case "function_call":
                 self._call(item, place)
             case "function_call_output":
@@ -53,7 +53,7 @@ class History:
 
     def finish(self, place: str) -> None:
         if self._calls:
-            raise bad(place, f"{place}: there is no function_call_output for call_id {next(iter(self._calls))!r}")
+            raise bad_request(place, f"{place}: there is no function_call_output for call_id {next(iter(self._calls))!r}")
 
     def _message(self, item: Json) -> None:
         text = "\n".join(part["refusal"] if part["type"] == "refusal" else part["text"] for part in item["content"])
@@ -69,11 +69,11 @@ class History:
     def _say(self, said: Assistant) -> None:
         """Thoughts, words and calls that follow each other are one turn's."""
         last = self.sayings[-1] if self.sayings else None
-        if not isinstance(last, Assistant) or (said.thought and (last.text or last.calls)) or (said.text and last.calls):
+        if not isinstance(last, Assistant) or (said.reasoning and (last.text or last.tool_calls)) or (said.text and last.tool_calls):
             self.sayings.append(said)
             return
         text = f"{last.text}\n{said.text}" if last.text and said.text else last.text + said.text
-        merged = replace(last, text=text, thought=last.thought + said.thought, calls=(*last.calls, *said.calls))
+        merged = replace(last, text=text, thought=last.reasoning + said.reasoning, calls=(*last.tool_calls, *said.tool_calls))
         self.sayings[-1] = merged
 
     def _call(self, item: Json, place: str) -> None:
@@ -83,20 +83,22 @@ class History:
             return
         call = ToolCall(id=item["call_id"], name=item["name"], arguments=_object(item["arguments"], place))
         if call.id in self._calls:
-            raise bad(f"{place}.call_id", f"{place}.call_id: there is a call with this id already")
+            raise bad_request(f"{place}.call_id", f"{place}.call_id: there is a call with this id already")
         self._calls[call.id] = call.name
-        self._say(Assistant(calls=(call,)))
+        self._say(Assistant(tool_calls=(call,)))
 
     def _output(self, item: Json, place: str, *, new: bool) -> None:
         name, given = self._calls.pop(item["call_id"], None), item.get("name")
         if name is None:
             told = "the call was cut off and has no output" if item["call_id"] in self._cut else "no function call before it has the id"
-            raise bad(f"{place}.call_id", f"{place}.call_id: {told}: {item['call_id']!r}")
+            raise bad_request(f"{place}.call_id", f"{place}.call_id: {told}: {item['call_id']!r}")
         if new and given is not None and given != name:
-            raise bad(f"{place}.name", f"{place}.name: the function of call {item['call_id']!r} is {name!r}; leave it out or say so")
+            raise bad_request(
+                f"{place}.name", f"{place}.name: the function of call {item['call_id']!r} is {name!r}; leave it out or say so"
+            )
         output = item["output"]
         text = output if isinstance(output, str) else "\n".join(part["text"] for part in output)
-        self.sayings.append(ToolResult(call=item["call_id"], name=name, text=text))
+        self.sayings.append(ToolResult(call_id=item["call_id"], name=name, text=text))
 
     def _hosted_call(self, item: Json, place: str) -> None:
         self._requests.pop(item.get("approval_request_id") or "", None)
@@ -104,26 +106,26 @@ class History:
         self._ran(item, place, item.get("output") or failure(item.get("error")))
 
     def _ran(self, item: Json, place: str, result: str) -> None:
-        name = visible(item["server_label"], item["name"])
+        name = model_name(item["server_label"], item["name"])
         call = ToolCall(id=item["id"], name=name, arguments=_object(item["arguments"], place))
         self.earlier.append(call)
-        self._say(Assistant(calls=(call,)))
-        self.sayings.append(ToolResult(call=call.id, name=name, text=result))
+        self._say(Assistant(tool_calls=(call,)))
+        self.sayings.append(ToolResult(call_id=call.id, name=name, text=result))
 
     def _decision(self, item: Json, place: str, *, new: bool) -> None:
         if new and item["request_id"] != item["approval_request_id"]:
             told = f"{place}.request_id: must be the same as approval_request_id, or be left out"
-            raise bad(f"{place}.request_id", told)
+            raise bad_request(f"{place}.request_id", told)
         found = self._requests.pop(item["approval_request_id"], None)
         if found is None and not new:
             return  # it has had its answer by then
         if found is None:
             told = f"{place}.approval_request_id: there is no such request, or it has been decided"
-            raise bad(f"{place}.approval_request_id", told)
+            raise bad_request(f"{place}.approval_request_id", told)
         if new:
             request, asked = found
             self.pending.append(
-                Pending(
+                ApprovalDecision(
                     request_id=request["id"],
                     label=request["server_label"],
                     name=request["name"],
@@ -163,5 +165,5 @@ def _object(arguments: str, place: str) -> str:
     except (ValueError, RecursionError):
         good = False
     if not good:
-        raise bad(f"{place}.arguments", f"{place}.arguments: must be the JSON text of an object")
+        raise bad_request(f"{place}.arguments", f"{place}.arguments: must be the JSON text of an object")
     return arguments or "{}"

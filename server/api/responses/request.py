@@ -12,45 +12,51 @@ from server.api.responses.context import Asked, Context
 from server.api.responses.history import History, read
 from server.api.responses.types import tools as wire
 from server.api.responses.types.request import JsonSchemaFormat, ResponseRequest, TextOptions
-from server.chat.grounding.grounding import standing
-from server.chat.tools.toolset import all_of, visible
-from server.core.errors import bad
-from server.core.messages import Json, Named, Saying, System, Tool, ToolChoice
-from server.core.request import Fields, FileSearch, Knobs, McpTools, Options, ToolFilter, Wish
+from server.chat.grounding.grounding import default_search
+from server.chat.tools.toolset import any_tool_of, model_name
+from server.core.errors import bad_request
+from server.core.messages import Json, Message, NamedTools, System, Tool, ToolChoice
+from server.core.request import FieldNames, FileSearch, GenerationRequest, McpToolset, SamplingFields, SamplingParams, ToolFilter
 from server.http.fields import FormatJsonObject
-from server.runtime.runtime import Served
+from server.runtime.runtime import Runtime
 
-FIELDS = Fields(messages="input", parameters="parameters", form="text.format", limit="max_output_tokens", effort="reasoning.effort")
+FIELDS = FieldNames(
+    messages="input",
+    parameters="parameters",
+    response_format="text.format",
+    max_tokens="max_output_tokens",
+    reasoning_effort="reasoning.effort",
+)
 LOGPROBS = "message.output_text.logprobs"
 ANYTHING: Json = {"type": "object", "properties": {}, "additionalProperties": False}  # of a function without parameters
 
 
-def to_wish(served: Served, body: Asked, context: Context) -> Wish:
+def to_wish(runtime: Runtime, body: Asked, context: Context) -> GenerationRequest:
     """Raises ApiError for what cannot be honoured."""
     history = read(context.before, context.items)
-    plain = Wish(
+    plain = GenerationRequest(
         model=body.model,
-        sayings=_sayings(body.instructions, history.sayings),
-        form=_form(body.text),
-        effort=body.reasoning.effort if body.reasoning else None,
+        messages=_sayings(body.instructions, history.sayings),
+        response_format=_form(body.text),
+        reasoning_effort=body.reasoning.effort if body.reasoning else None,
         tools=_functions(body.tools or []),
-        servers=_servers(body.tools or [], history),
-        search=_search(body.tools or []),
-        parallel=body.parallel_tool_calls is not False,
-        pending=tuple(history.pending),
-        earlier=tuple(history.earlier),
-        read=history.read,
-        limits=served.limits,
+        mcp_servers=_servers(body.tools or [], history),
+        file_search=_search(body.tools or []),
+        parallel_tool_calls=body.parallel_tool_calls is not False,
+        approval_decisions=tuple(history.pending),
+        earlier_calls=tuple(history.earlier),
+        untrusted_context=history.read,
+        limits=runtime.tool_limits,
         truncate=body.truncation == "auto",
-        fields=replace(FIELDS, search=_search_field(body.tools or [])),
+        field_names=replace(FIELDS, search=_search_field(body.tools or [])),
     )
     chosen = _chosen(plain, body.tool_choice)
     if not _has_search(body.tools or []):
-        chosen = replace(chosen, search=standing(served))
+        chosen = replace(chosen, search=default_search(runtime))
     return _spoken(chosen, body) if isinstance(body, ResponseRequest) else chosen
 
 
-def _spoken(wish: Wish, body: ResponseRequest) -> Wish:
+def _spoken(wish: GenerationRequest, body: ResponseRequest) -> GenerationRequest:
     """With all that says how the answer is to be generated."""
     limits = wish.limits if body.max_tool_calls is None else replace(wish.limits, calls=body.max_tool_calls)
     return replace(
@@ -63,8 +69,8 @@ def _spoken(wish: Wish, body: ResponseRequest) -> Wish:
     )
 
 
-def _knobs(body: ResponseRequest) -> Knobs:
-    return Options(
+def _knobs(body: ResponseRequest) -> SamplingFields:
+    return SamplingParams(
         temperature=body.temperature,
         top_p=body.top_p,
         top_k=body.top_k,
@@ -76,7 +82,7 @@ def _knobs(body: ResponseRequest) -> Knobs:
     )
 
 
-def _sayings(instructions: str | None, sayings: list[Saying]) -> list[Saying]:
+def _sayings(instructions: str | None, sayings: list[Message]) -> list[Message]:
     return [System(text=instructions), *sayings] if instructions else sayings
 
 
@@ -84,7 +90,7 @@ def _logprobs(body: ResponseRequest) -> int | None:
     if LOGPROBS in (body.include or ()):
         return body.top_logprobs or 0
     if body.top_logprobs:
-        raise bad("top_logprobs", f"top_logprobs needs {LOGPROBS} in include")
+        raise bad_request("top_logprobs", f"top_logprobs needs {LOGPROBS} in include")
     return None
 
 
@@ -120,31 +126,33 @@ def _search(tools: Sequence[wire.Tool]) -> FileSearch | None:
     if not found:
         return None
     if len(found) > 1:
-        raise bad(f"tools.{found[1][0]}", f"tools.{found[1][0]}: there can be one file_search tool; name all its vector stores there")
+        raise bad_request(
+            f"tools.{found[1][0]}", f"tools.{found[1][0]}: there can be one file_search tool; name all its vector stores there"
+        )
     at, tool = found[0]
     return to_search(tool, f"tools.{at}")
 
 
-def _servers(tools: Sequence[wire.Tool], history: History) -> tuple[McpTools, ...]:
-    found = list[McpTools]()
+def _servers(tools: Sequence[wire.Tool], history: History) -> tuple[McpToolset, ...]:
+    found = list[McpToolset]()
     for at, tool in enumerate(tools):
         if not isinstance(tool, McpTool):
             continue
         if any(other.label == tool.server_label for other in found):
-            raise bad(f"tools.{at}.server_label", f"tools.{at}.server_label: {tool.server_label!r} is there twice")
+            raise bad_request(f"tools.{at}.server_label", f"tools.{at}.server_label: {tool.server_label!r} is there twice")
         found.append(to_server(tool, f"tools.{at}", listed=tool.server_label in history.listed))
     return tuple(found)
 
 
-def _chosen(wish: Wish, asked: wire.ToolChoice | None) -> Wish:
+def _chosen(wish: GenerationRequest, asked: wire.ToolChoice | None) -> GenerationRequest:
     match asked:
         case None:
             return wish
         case wire.AllowedTools():
             return _narrowed(wish, asked)
         case FileSearchChoice():
-            if wish.search is None:
-                raise bad("tool_choice", "tool_choice: there is no file_search tool")
+            if wish.file_search is None:
+                raise bad_request("tool_choice", "tool_choice: there is no file_search tool")
             return wish
         case wire.FunctionChoice() | McpChoice():
             return replace(wish, choice=_named(wish, asked, "tool_choice"))
@@ -154,22 +162,22 @@ def _chosen(wish: Wish, asked: wire.ToolChoice | None) -> Wish:
             return replace(wish, choice=_mode(wish, mode))
 
 
-def _mode(wish: Wish, mode: Literal["auto", "required"]) -> ToolChoice:
+def _mode(wish: GenerationRequest, mode: Literal["auto", "required"]) -> ToolChoice:
     """What is to be searched is searched whatever the model does."""
-    return "auto" if wish.search is not None and not (wish.tools or wish.servers) else mode
+    return "auto" if wish.file_search is not None and not (wish.tools or wish.mcp_servers) else mode
 
 
-def _named(wish: Wish, asked: wire.FunctionChoice | McpChoice, field: str) -> Named:
+def _named(wish: GenerationRequest, asked: wire.FunctionChoice | McpChoice, field: str) -> NamedTools:
     if isinstance(asked, wire.FunctionChoice):
         if asked.name not in {tool.name for tool in wish.tools}:
-            raise bad(f"{field}.name", f"{field}.name: there is no function {asked.name!r} among the tools")
-        return Named(names=(asked.name,))
-    if asked.server_label not in {server.label for server in wish.servers}:
-        raise bad(f"{field}.server_label", f"{field}.server_label: there is no MCP server {asked.server_label!r} among the tools")
-    return Named(names=(visible(asked.server_label, asked.name) if asked.name else all_of(asked.server_label),))
+            raise bad_request(f"{field}.name", f"{field}.name: there is no function {asked.name!r} among the tools")
+        return NamedTools(names=(asked.name,))
+    if asked.server_label not in {server.label for server in wish.mcp_servers}:
+        raise bad_request(f"{field}.server_label", f"{field}.server_label: there is no MCP server {asked.server_label!r} among the tools")
+    return NamedTools(names=(model_name(asked.server_label, asked.name) if asked.name else any_tool_of(asked.server_label),))
 
 
-def _narrowed(wish: Wish, asked: wire.AllowedTools) -> Wish:
+def _narrowed(wish: GenerationRequest, asked: wire.AllowedTools) -> GenerationRequest:
     """As if the others were not there."""
     kept = [tool for tool in asked.tools if not isinstance(tool, FileSearchChoice)]
     for at, tool in enumerate(asked.tools):
@@ -177,22 +185,22 @@ def _narrowed(wish: Wish, asked: wire.AllowedTools) -> Wish:
             _named(wish, tool, f"tool_choice.tools.{at}")
     names = {tool.name for tool in kept if isinstance(tool, wire.FunctionChoice)}
     servers = tuple(
-        _open(server, [t for t in kept if isinstance(t, McpChoice) and t.server_label == server.label]) for server in wish.servers
+        _open(server, [t for t in kept if isinstance(t, McpChoice) and t.server_label == server.label]) for server in wish.mcp_servers
     )
     narrowed = replace(
         wish,
         tools=tuple(tool for tool in wish.tools if tool.name in names),
         servers=tuple(server for server in servers if server is not None),
-        search=wish.search if len(kept) < len(asked.tools) else None,
+        search=wish.file_search if len(kept) < len(asked.tools) else None,
     )
     return replace(narrowed, choice=_mode(narrowed, asked.mode))
 
 
-def _open(server: McpTools, asked: Sequence[McpChoice]) -> McpTools | None:
+def _open(server: McpToolset, asked: Sequence[McpChoice]) -> McpToolset | None:
     if not asked:
         return None
     names = None if any(one.name is None for one in asked) else frozenset(one.name for one in asked if one.name)
     before = server.allowed or ToolFilter()
     both = names if before.names is None else before.names if names is None else before.names & names
-    named = (*server.named, *((name, "tool_choice") for name in sorted(names or ())))
+    named = (*server.named_tools, *((name, "tool_choice") for name in sorted(names or ())))
     return replace(server, allowed=replace(before, names=both), named=named)

@@ -12,7 +12,7 @@ from server.api.responses.types import tools as wire
 from server.api.responses.types.request import ResponseRequest, Summary
 from server.archive.api import Status, StoredResponse
 from server.core.errors import ApiError
-from server.core.events import Ended
+from server.core.events import AnswerFinished
 from server.core.messages import Json
 
 RESULTS, LOGPROBS, SEALED = "file_search_call.results", "message.output_text.logprobs", "reasoning.encrypted_content"
@@ -75,14 +75,14 @@ class Draft:
             **fields,
         }
 
-    def finished(self, output: Sequence[Json], ended: Ended) -> Json:
+    def finished(self, output: Sequence[Json], ended: AnswerFinished) -> Json:
         cut = ended.reason == "length"
         return self.object(
             "incomplete" if cut else "completed",
             output,
             incomplete_details={"reason": "max_output_tokens"} if cut else None,
             completed_at=None if cut else int(time.time()),
-            usage=_usage(ended.usage, ended.thought_tokens),
+            usage=_usage(ended.usage, ended.reasoning_tokens),
         )
 
     def failed(self, output: Sequence[Json], error: ApiError) -> Json:

@@ -8,39 +8,39 @@ from starlette.types import Receive, Scope, Send
 from server.api.system.model_types import Health, Model, ModelList
 from server.core.errors import model_not_found
 from server.http.endpoint import Endpoint
-from server.http.handlers import getting
+from server.http.handlers import status_endpoint
 from server.http.sse import send_body, send_json
 from server.runtime.metrics import MEDIA_TYPE
-from server.runtime.runtime import Served
-from server.runtime.state import House
+from server.runtime.runtime import Runtime
+from server.runtime.state import ServerState
 
 
-def endpoints(house: House) -> list[Endpoint]:
+def endpoints(state: ServerState) -> list[Endpoint]:
     return [
-        getting("/v1/models", "The models", partial(_models, house), ModelList, errors=(503,)),
-        getting("/v1/models/{model}", "One model", partial(_model, house), Model, errors=(404, 503)),
-        getting("/metrics", "Measurements, for Prometheus", partial(_metrics, house)),
-        getting("/health", "Whether the process is well", partial(_health, house), Health, errors=(503,), open=True),
-        getting("/ready", "Whether requests are taken", partial(_ready, house), Health, errors=(503,), open=True),
+        status_endpoint("/v1/models", "The models", partial(_models, state), ModelList, errors=(503,)),
+        status_endpoint("/v1/models/{model}", "One model", partial(_model, state), Model, errors=(404, 503)),
+        status_endpoint("/metrics", "Measurements, for Prometheus", partial(_metrics, state)),
+        status_endpoint("/health", "Whether the process is well", partial(_health, state), Health, errors=(503,), open=True),
+        status_endpoint("/ready", "Whether requests are taken", partial(_ready, state), Health, errors=(503,), open=True),
     ]
 
 
-async def _models(house: House, scope: Scope, receive: Receive, send: Send) -> None:
-    await send_json(send, 200, ModelList(data=_described(house.open())).model_dump_json().encode())
+async def _models(state: ServerState, scope: Scope, receive: Receive, send: Send) -> None:
+    await send_json(send, 200, ModelList(data=_described(state.expect_ready())).model_dump_json().encode())
 
 
-async def _model(house: House, scope: Scope, receive: Receive, send: Send) -> None:
-    name, all = scope["path_params"]["model"], _described(house.open())
+async def _model(state: ServerState, scope: Scope, receive: Receive, send: Send) -> None:
+    name, all = scope["path_params"]["model"], _described(state.expect_ready())
     found = next((model for model in all if model.id == name), None)
     if found is None:
         raise model_not_found(name, [model.id for model in all])
     await send_json(send, 200, found.model_dump_json().encode())
 
 
-def _described(served: Served) -> list[Model]:
+def _described(runtime: Runtime) -> list[Model]:
     """The one that talks comes first; of two with one name the first counts."""
-    made, known = served.created, served.knowledge
-    talking = [Model(id=name, created=made, max_model_len=served.engine.info.context) for name in served.names]
+    made, known = runtime.created, runtime.knowledge_base
+    talking = [Model(id=name, created=made, max_model_len=runtime.engine.info.context) for name in runtime.names]
     if known is None:
         return talking
     embedding = Model(id=known.embedding_name, created=made, max_model_len=known.embedder.max_tokens)
@@ -48,19 +48,19 @@ def _described(served: Served) -> list[Model]:
     return [*talking, embedding, *reranking]
 
 
-async def _health(house: House, scope: Scope, receive: Receive, send: Send) -> None:
+async def _health(state: ServerState, scope: Scope, receive: Receive, send: Send) -> None:
     """A dead engine is a sick process: whoever watches this is there to restart it."""
-    sick = house.state == "failed"
-    await _state(send, house, 503 if sick else 200, "failed" if sick else "ok")
+    sick = state.status == "failed"
+    await _health_answer(send, state, 503 if sick else 200, "failed" if sick else "ok")
 
 
-async def _ready(house: House, scope: Scope, receive: Receive, send: Send) -> None:
-    await _state(send, house, 200 if house.state == "ready" else 503, house.state)
+async def _ready(state: ServerState, scope: Scope, receive: Receive, send: Send) -> None:
+    await _health_answer(send, state, 200 if state.status == "ready" else 503, state.status)
 
 
-async def _state(send: Send, house: House, status: int, state: str) -> None:
-    await send_json(send, status, Health(status=state, reason=house.failure).model_dump_json().encode())
+async def _health_answer(send: Send, state: ServerState, code: int, status: str) -> None:
+    await send_json(send, code, Health(status=status, reason=state.load_error).model_dump_json().encode())
 
 
-async def _metrics(house: House, scope: Scope, receive: Receive, send: Send) -> None:
-    await send_body(send, 200, await asyncio.to_thread(house.metrics.page), MEDIA_TYPE)
+async def _metrics(state: ServerState, scope: Scope, receive: Receive, send: Send) -> None:
+    await send_body(send, 200, await asyncio.to_thread(state.metrics.page), MEDIA_TYPE)

@@ -4,49 +4,51 @@ from starlette.types import Send
 
 from server.api.chat_completions.request import sayings
 from server.api.system import tokenize_types as wire
-from server.core.errors import bad
-from server.core.threads import offloaded
-from server.http.context import Call
+from server.core.errors import bad_request
+from server.core.threads import in_thread_if_large
+from server.http.context import RequestContext
 from server.http.endpoint import Endpoint
-from server.http.handlers import speaking
+from server.http.handlers import body_stream_endpoint
 from server.http.sse import send_json
-from server.runtime.runtime import Served
-from server.runtime.state import House
+from server.runtime.runtime import Runtime
+from server.runtime.state import ServerState
 from server.text.render import render
 
 
-def endpoints(house: House) -> list[Endpoint]:
-    async def split(call: Call, body: wire.TokenizeRequest, send: Send) -> None:
-        await tokenize(call.served, body, send)
+def endpoints(state: ServerState) -> list[Endpoint]:
+    async def split(call: RequestContext, body: wire.TokenizeRequest, send: Send) -> None:
+        await tokenize(call.runtime, body, send)
 
-    async def join(call: Call, body: wire.DetokenizeRequest, send: Send) -> None:
-        await detokenize(call.served, body, send)
+    async def join(call: RequestContext, body: wire.DetokenizeRequest, send: Send) -> None:
+        await detokenize(call.runtime, body, send)
 
     return [
-        speaking(house, split, "/tokenize", "The tokens of a prompt or conversation", wire.TokenizeRequest, wire.TokenizeResponse),
-        speaking(house, join, "/detokenize", "The text of tokens", wire.DetokenizeRequest, wire.DetokenizeResponse),
+        body_stream_endpoint(
+            state, split, "/tokenize", "The tokens of a prompt or conversation", wire.TokenizeRequest, wire.TokenizeResponse
+        ),
+        body_stream_endpoint(state, join, "/detokenize", "The text of tokens", wire.DetokenizeRequest, wire.DetokenizeResponse),
     ]
 
 
-async def tokenize(served: Served, body: wire.TokenizeRequest, send: Send) -> None:
-    served.expect(body.model)
+async def tokenize(runtime: Runtime, body: wire.TokenizeRequest, send: Send) -> None:
+    runtime.expect_model(body.model)
     if (body.prompt is None) == (body.messages is None):
-        raise bad("prompt", "prompt, messages: exactly one of them is needed")
-    tokens = await offloaded(len(body.prompt or ""), _tokens, served, body)
-    answer = wire.TokenizeResponse(tokens=list(tokens), count=len(tokens), max_model_len=served.engine.info.context)
+        raise bad_request("prompt", "prompt, messages: exactly one of them is needed")
+    tokens = await in_thread_if_large(len(body.prompt or ""), _tokens, runtime, body)
+    answer = wire.TokenizeResponse(tokens=list(tokens), count=len(tokens), max_model_len=runtime.engine.info.context)
     await send_json(send, 200, answer.model_dump_json().encode())
 
 
-async def detokenize(served: Served, body: wire.DetokenizeRequest, send: Send) -> None:
-    served.expect(body.model)
-    vocab = served.engine.info.vocab
+async def detokenize(runtime: Runtime, body: wire.DetokenizeRequest, send: Send) -> None:
+    runtime.expect_model(body.model)
+    vocab = runtime.engine.info.vocab
     if outside := [token for token in body.tokens if token >= vocab]:
-        raise bad("tokens", f"tokens: there is no token {outside[0]}; the vocabulary has {vocab}")
-    prompt = await offloaded(len(body.tokens), served.text.decode, body.tokens)
+        raise bad_request("tokens", f"tokens: there is no token {outside[0]}; the vocabulary has {vocab}")
+    prompt = await in_thread_if_large(len(body.tokens), runtime.tokenizer.decode, body.tokens)
     await send_json(send, 200, wire.DetokenizeResponse(prompt=prompt).model_dump_json().encode())
 
 
-def _tokens(served: Served, body: wire.TokenizeRequest) -> tuple[int, ...]:
+def _tokens(runtime: Runtime, body: wire.TokenizeRequest) -> tuple[int, ...]:
     if body.messages is not None:
-        return render(served.text, sayings(body.messages), (), {}).tokens
-    return served.text.encode(body.prompt or "", control=body.parse_special, special=body.add_special_tokens)
+        return render(runtime.tokenizer, sayings(body.messages), (), {}).tokens
+    return runtime.tokenizer.encode(body.prompt or "", control=body.parse_special, special=body.add_special_tokens)

@@ -9,8 +9,8 @@ it tells 19 and 20. No list of words is needed, so it holds for other languages,
 """
 
 from retrieval.api import Hit
-from server.core.threads import threaded
-from server.runtime.knowledge_base import Knowledge
+from server.core.threads import in_thread
+from server.runtime.knowledge_base import KnowledgeBase
 
 OWN = 0.4  # what the message's own nearness counts
 LOSS = 0.045  # how much of the nearness may get lost
@@ -18,9 +18,9 @@ LOSS = 0.045  # how much of the nearness may get lost
 Pair = tuple[str, str]  # the question before, and the message
 
 
-async def follows(knowledge: Knowledge, asked: Pair, hit: Hit) -> bool:
+async def follows(knowledge: KnowledgeBase, asked: Pair, hit: Hit) -> bool:
     """`hit`: the best that both together find. Raises EngineError."""
-    _, rows = await threaded(knowledge.store.vectors, [hit.chunk.id])
+    _, rows = await in_thread(knowledge.store.vectors, [hit.chunk.id])
     if not len(rows):
         return False
     before, message = asked

@@ -18,27 +18,27 @@ from server.chat.grounding.citation_marks import Marks
 from server.chat.grounding.follow_up import follows
 from server.chat.grounding.prompt import fence, fitting, prompt
 from server.chat.grounding.query_rewrite import Turn, question_before, talk
-from server.chat.grounding.small_talk import courtesy
-from server.core.errors import ApiError, bad
-from server.core.messages import Saying, ToolResult, User
-from server.core.request import FileSearch, Wish
-from server.core.threads import asked, threaded
-from server.runtime.knowledge_base import Knowledge
-from server.runtime.runtime import Served, expect_knowledge
-from server.text.tokenizer import Text
+from server.chat.grounding.small_talk import is_small_talk
+from server.core.errors import ApiError, bad_request
+from server.core.messages import Message, ToolResult, User
+from server.core.request import FileSearch, GenerationRequest
+from server.core.threads import in_thread, with_api_errors
+from server.runtime.knowledge_base import KnowledgeBase
+from server.runtime.runtime import Runtime, expect_knowledge_base
+from server.text.tokenizer import ChatTokenizer
 
-SILENCE = "The documents do not contain an answer to this question."
+NO_ANSWER = "The documents do not contain an answer to this question."
 SEAMS = 16  # tokens that may be needed where text is put together
 ANSWER = 256  # tokens that are kept free for an answer whose length nobody limits
 
 
 @dataclass(frozen=True)
-class Lookup:
+class PendingSearch:
     """A search that can be made. `talk` ends with the question."""
 
     talk: Sequence[Turn]
     search: Search  # its queries are not known yet
-    knowledge: Knowledge
+    knowledge: KnowledgeBase
     judged: bool  # the client has said from which score on a hit counts
     chat: bool  # where nothing is found, the model answers out of itself
 
@@ -48,12 +48,12 @@ class Lookup:
 
 
 @dataclass(frozen=True)
-class Grounds:
+class GroundedQuestion:
     """What an answer rests on: hits[n - 1] is what the mark [n] stands for. Without hits nothing is known."""
 
     question: str
     hits: tuple[Hit, ...]
-    knowledge: Knowledge
+    knowledge: KnowledgeBase
 
     @property
     def fences(self) -> tuple[str, ...]:
@@ -71,53 +71,55 @@ class Grounds:
         return Citing(Evidence(self.question, [hit.chunk for hit in self.hits], self.knowledge.embedder))
 
 
-def standing(served: Served) -> FileSearch | None:
+def default_search(runtime: Runtime) -> FileSearch | None:
     """The search in the server's default store, where there is one: for requests without a search of their own. It is the server's
     affair: what a client says of its tools does not concern it, and what it asks nobody to look up is not refused. Where nothing is
     found a question is answered with SILENCE, as with a search of the client's, and a courtesy by the model."""
-    return FileSearch(stores=()) if served.knowledge and served.knowledge.default_store else None
+    return FileSearch(stores=()) if runtime.knowledge_base and runtime.knowledge_base.default_store else None
 
 
-async def lookup(served: Served, wish: Wish, owner: str) -> Lookup | None:
+async def plan_search(runtime: Runtime, wish: GenerationRequest, owner: str) -> PendingSearch | None:
     """None: nothing is to be searched. Raises ApiError."""
-    if (wanted := wish.search) is None:
+    if (wanted := wish.file_search) is None:
         return None
-    knowledge, turns = expect_knowledge(served), talk(wish.sayings)
-    asks = isinstance(wish.sayings[-1], User | ToolResult) if wish.sayings else False
+    knowledge, turns = expect_knowledge_base(runtime), talk(wish.messages)
+    asks = isinstance(wish.messages[-1], User | ToolResult) if wish.messages else False
     if not asks or not turns or not turns[-1].text.strip():
-        if not wanted.named:
+        if not wanted.requested:
             return None
-        field = wish.fields.messages
-        raise bad(field, f"{field}: the last one must be a question of the user's, to be looked up in the documents")
+        field = wish.field_names.messages
+        raise bad_request(field, f"{field}: the last one must be a question of the user's, to be looked up in the documents")
     search = Search(
         queries=(),
-        stores=await _stores(knowledge, owner, wanted, wish.fields.search),
+        stores=await _stores(knowledge, owner, wanted, wish.field_names.file_search),
         limit=wanted.limit or knowledge.grounding.passages,
         filter=wanted.filter,
         threshold=wanted.threshold or 0.0,
         weights=wanted.weights,
         rerank=wanted.rerank,
     )
-    chat = not wanted.named and courtesy(turns[-1].text)
-    return Lookup(turns, search, knowledge, judged=wanted.threshold is not None, chat=chat)
+    chat = not wanted.requested and is_small_talk(turns[-1].text)
+    return PendingSearch(turns, search, knowledge, judged=wanted.threshold is not None, chat=chat)
 
 
-async def ground(found: Lookup, queries: tuple[str, ...], field: str) -> Grounds:
+async def search_passages(found: PendingSearch, queries: tuple[str, ...], field: str) -> GroundedQuestion:
     """`field` holds the question. Where that does not go on from the one before it, only its own hits count. Raises ApiError."""
     hits, before = await _hits(found, queries, field), question_before(found.talk)
-    if hits and before and len(queries) > 1 and not await asked(follows(found.knowledge, (before, queries[0]), hits[0]), field):
+    if hits and before and len(queries) > 1 and not await with_api_errors(follows(found.knowledge, (before, queries[0]), hits[0]), field):
         hits = await _hits(found, queries[:1], field)
-    return Grounds(found.question, tuple(hits), found.knowledge)
+    return GroundedQuestion(found.question, tuple(hits), found.knowledge)
 
 
-async def _hits(found: Lookup, queries: tuple[str, ...], field: str) -> list[Hit]:
+async def _hits(found: PendingSearch, queries: tuple[str, ...], field: str) -> list[Hit]:
     knowledge = found.knowledge
-    hits = await asked(knowledge.retriever.search(replace(found.search, queries=queries)), field)
+    hits = await with_api_errors(knowledge.retriever.search(replace(found.search, queries=queries)), field)
     reranked = found.search.rerank and knowledge.reranker is not None
     return hits if found.judged else _relevant(knowledge, hits, reranked=reranked)
 
 
-def fitted(grounds: Grounds, text: Text, context: int, spoken: int, limit: int | None, field: str) -> Grounds:
+def fit_passages(
+    grounds: GroundedQuestion, text: ChatTokenizer, context: int, spoken: int, limit: int | None, field: str
+) -> GroundedQuestion:
     """With as many hits as the context holds beside `spoken` tokens of conversation and an answer of `limit` tokens. Raises
     ApiError when that is none."""
     instructions = len(text.encode(prompt("", ()))) + SEAMS
@@ -125,11 +127,11 @@ def fitted(grounds: Grounds, text: Text, context: int, spoken: int, limit: int |
     hits = fitting(text, grounds.hits, min(left, grounds.knowledge.grounding.tokens))
     if grounds.hits and not hits:
         told = f"the conversation has {spoken} tokens, which leaves no room for a passage in a context of {context} tokens"
-        raise bad(field, told, "context_length_exceeded")
+        raise bad_request(field, told, "context_length_exceeded")
     return replace(grounds, hits=tuple(hits))
 
 
-def grounded(sayings: Sequence[Saying], grounds: Grounds) -> list[Saying]:
+def with_passages(sayings: Sequence[Message], grounds: GroundedQuestion) -> list[Message]:
     """The user's last message, which is the question, becomes the passages with the question behind them."""
     at = max(i for i, said in enumerate(sayings) if isinstance(said, User))
     question = sayings[at]
@@ -137,10 +139,10 @@ def grounded(sayings: Sequence[Saying], grounds: Grounds) -> list[Saying]:
     return [*sayings[:at], replace(question, text=prompt(grounds.question, grounds.hits)), *sayings[at + 1 :]]
 
 
-class Reciter:
+class CannedEngine:
     """Says a text as an engine would: token by token, within the request's limits."""
 
-    def __init__(self, text: Text, words: str) -> None:
+    def __init__(self, text: ChatTokenizer, words: str) -> None:
         self._tokens = text.encode(words)
 
     async def generate(self, request: Request) -> AsyncGenerator[Delta]:
@@ -149,17 +151,17 @@ class Reciter:
         yield Delta(tokens=said, finish=finish, usage=Usage(prompt=len(request.tokens), completion=len(said), cached=0))
 
 
-async def _stores(knowledge: Knowledge, owner: str, wanted: FileSearch, field: str) -> tuple[str, ...]:
+async def _stores(knowledge: KnowledgeBase, owner: str, wanted: FileSearch, field: str) -> tuple[str, ...]:
     """Ids of those that the caller may read. Raises ApiError for any that there is not, or not any more."""
     store = knowledge.store
     if not wanted.stores:
-        found = await threaded(_standing, store, owner, knowledge.default_store or "")
+        found = await in_thread(_standing, store, owner, knowledge.default_store or "")
         expect_alive(found, time.time())
         return (found.id,)
     ids = tuple(dict.fromkeys(wanted.stores))
     for id in ids:
         try:
-            expect_alive(await threaded(store.store, owner, id), time.time())
+            expect_alive(await in_thread(store.store, owner, id), time.time())
         except ApiError as error:
             raise replace(error, param=f"{field}.vector_store_ids") from error
     return ids
@@ -174,7 +176,7 @@ def _standing(store: Store, owner: str, name: str) -> VectorStore:
     raise ApiError(404, told, code="vector_store_not_found")
 
 
-def _relevant(knowledge: Knowledge, hits: Sequence[Hit], *, reranked: bool) -> list[Hit]:
+def _relevant(knowledge: KnowledgeBase, hits: Sequence[Hit], *, reranked: bool) -> list[Hit]:
     """Those that may hold an answer: none when even the best has little to do with the question, and none far behind it. What a
     cross-encoder says lies near 0 or near 1, so there the distance says nothing."""
     limits, best = knowledge.grounding, hits[0].score if hits else 0.0
@@ -185,4 +187,4 @@ def _relevant(knowledge: Knowledge, hits: Sequence[Hit], *, reranked: bool) -> l
 def expect_alive(store: VectorStore, now: float) -> None:
     """Raises ApiError when it has expired: an empty answer would look like one."""
     if store.expires_at is not None and store.expires_at <= now:
-        raise bad("vector_store_id", f"the vector store {store.id!r} has expired", "vector_store_expired")
+        raise bad_request("vector_store_id", f"the vector store {store.id!r} has expired", "vector_store_expired")

@@ -7,7 +7,7 @@ import secrets
 from collections.abc import Sequence
 
 from retrieval.api import Chunk, Hit
-from server.text.tokenizer import Text
+from server.text.tokenizer import ChatTokenizer
 
 SECRET = secrets.token_bytes(32)
 FENCE = 12  # letters: 56 bits
@@ -40,7 +40,7 @@ def passage(number: int, chunk: Chunk, mark: str) -> str:
     return f"[{number}]{page}\n<{mark}>\n{name}\n\n{chunk.text.replace(mark, '').strip()}\n</{mark}>"
 
 
-def fitting(text: Text, hits: Sequence[Hit], tokens: int) -> list[Hit]:
+def fitting(text: ChatTokenizer, hits: Sequence[Hit], tokens: int) -> list[Hit]:
     """The best that `tokens` hold, each with what stands around it; one that is too long is passed over."""
     fit: list[Hit] = []
     for hit in hits:

@@ -10,12 +10,12 @@ from typing import Any, cast
 from engine.api import EngineError, Request, Sampling
 from retrieval.lexical import terms
 from server.chat.grounding.follow_up import together
-from server.chat.grounding.small_talk import courtesy
-from server.core.messages import Assistant, Saying, User
-from server.runtime.runtime import Served
-from server.text.control_tokens import NoMark
+from server.chat.grounding.small_talk import is_small_talk
+from server.core.messages import Assistant, Message, User
+from server.runtime.runtime import Runtime
+from server.text.control_tokens import NoUnusedCharacter
 from server.text.template import TemplateRefused
-from server.text.tokenizer import NoTemplate, Prompt
+from server.text.tokenizer import NoChatTemplate, Prompt
 
 LONGEST = 2000  # characters of a query
 TURNS, TURN = 4, 600  # how much of the conversation the model gets to see: messages, characters of each
@@ -33,7 +33,7 @@ class Turn:
     text: str
 
 
-def talk(sayings: Sequence[Saying]) -> list[Turn]:
+def talk(sayings: Sequence[Message]) -> list[Turn]:
     """Up to the user's last question: without instructions, and without what tools were asked and said."""
     turns = [Turn("user" if isinstance(said, User) else "assistant", said.text) for said in sayings if isinstance(said, User | Assistant)]
     last = max((i for i, turn in enumerate(turns) if turn.role == "user"), default=-1)
@@ -42,13 +42,13 @@ def talk(sayings: Sequence[Saying]) -> list[Turn]:
 
 def question_before(talk: Sequence[Turn]) -> str | None:
     """What was asked last before the last turn, courtesies aside. None: that turn stands on its own, or is a courtesy itself."""
-    if courtesy(talk[-1].text):
+    if is_small_talk(talk[-1].text):
         return None
-    asked = (turn.text for turn in reversed(talk[:-1]) if turn.role == "user" and turn.text.strip() and not courtesy(turn.text))
+    asked = (turn.text for turn in reversed(talk[:-1]) if turn.role == "user" and turn.text.strip() and not is_small_talk(turn.text))
     return next(map(_clipped, asked), None)
 
 
-async def queries(served: Served, talk: Sequence[Turn]) -> tuple[str, ...]:
+async def queries(runtime: Runtime, talk: Sequence[Turn]) -> tuple[str, ...]:
     """What to search for; `talk` ends with the question, which comes first. A follow-up has a second query: the question
     rewritten or, where that fails, together with the one before it."""
     question = _clipped(talk[-1].text)
@@ -56,45 +56,45 @@ async def queries(served: Served, talk: Sequence[Turn]) -> tuple[str, ...]:
     asked = question_before(talk)
     if asked is None or not question:
         return (question,)
-    written = await _written(served, before, question)
+    written = await _written(runtime, before, question)
     if written is None or not _faithful(written, question, before):
         written = _clipped(together(asked, question))
     return (question, written)
 
 
-async def _written(served: Served, before: Sequence[Turn], question: str) -> str | None:
+async def _written(runtime: Runtime, before: Sequence[Turn], question: str) -> str | None:
     """None: the model is too busy, or cannot be asked."""
     try:
-        prompt = _prompt(served, before, question)
+        prompt = _prompt(runtime, before, question)
         async with asyncio.timeout(PATIENCE):
-            return None if prompt is None else await _said(served, prompt)
+            return None if prompt is None else await _said(runtime, prompt)
     except (EngineError, TimeoutError):
         return None
 
 
-def _prompt(served: Served, before: Sequence[Turn], question: str) -> Prompt | None:
+def _prompt(runtime: Runtime, before: Sequence[Turn], question: str) -> Prompt | None:
     talk = "\n".join(f"{turn.role.capitalize()}: {turn.text[:TURN]}" for turn in before[-TURNS:])
     words = ASKED.format(talk=talk, question=question)
-    known = served.text.template.variables if served.text.template else frozenset[str]()
+    known = runtime.tokenizer.template.variables if runtime.tokenizer.template else frozenset[str]()
     variables: dict[str, Any] = {"enable_thinking": False} if "enable_thinking" in known else {}
     try:
-        prompt = served.text.chat([{"role": "user", "content": words}], variables)
-    except (NoTemplate, TemplateRefused, NoMark):
+        prompt = runtime.tokenizer.chat([{"role": "user", "content": words}], variables)
+    except (NoChatTemplate, TemplateRefused, NoUnusedCharacter):
         return None
-    thinks = prompt.thinking or (served.text.thinks and not variables)
-    return None if thinks or len(prompt.tokens) + WRITTEN > served.engine.info.context else prompt
+    thinks = prompt.thinking or (runtime.tokenizer.has_reasoning and not variables)
+    return None if thinks or len(prompt.tokens) + WRITTEN > runtime.engine.info.context else prompt
 
 
-async def _said(served: Served, prompt: Prompt) -> str:
-    sampling = Sampling(max_tokens=WRITTEN, temperature=0.0, stop_tokens=served.text.stop_tokens)
-    deltas = cast(Any, served.engine.generate(Request(tokens=prompt.tokens, sampling=sampling)))
+async def _said(runtime: Runtime, prompt: Prompt) -> str:
+    sampling = Sampling(max_tokens=WRITTEN, temperature=0.0, stop_tokens=runtime.tokenizer.stop_tokens)
+    deltas = cast(Any, runtime.engine.generate(Request(tokens=prompt.tokens, sampling=sampling)))
     said: list[int] = []
     async with aclosing(deltas):
         async for delta in deltas:
             said += delta.tokens
             if delta.finish:
                 break
-    return served.text.decode([token for token in said if token not in served.text.stop_tokens]).strip()
+    return runtime.tokenizer.decode([token for token in said if token not in runtime.tokenizer.stop_tokens]).strip()
 
 
 def _faithful(written: str, question: str, before: Sequence[Turn]) -> bool:

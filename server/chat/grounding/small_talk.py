@@ -101,7 +101,7 @@ UNHEARD = re.compile("['’\ufe00-\ufe0f]")  # apostrophes, and what chooses bet
 VOWELS = re.compile("[\u064b-\u0655]")  # of Arabic, and its hamza: as often left out as written
 
 
-def courtesy(message: str) -> bool:
+def is_small_talk(message: str) -> bool:
     """Whether it says nothing else. Case, accents, punctuation and emoji do not count."""
     if len(message) > LONGEST:
         return False

@@ -1,31 +1,31 @@
 """Which calls of server tools wait until somebody has said yes."""
 
-from server.core.request import Policy, ToolFilter
+from server.core.request import ApprovalPolicy, ToolFilter
 from server.core.tool_host import HostedTool
 
 
-def holds(wanted: ToolFilter, name: str) -> bool:
+def filter_allows(wanted: ToolFilter, name: str) -> bool:
     """Whether a tool may have this name."""
-    return name not in wanted.but and (wanted.names is None or name in wanted.names)
+    return name not in wanted.excluded and (wanted.names is None or name in wanted.names)
 
 
 def matches(tool: HostedTool, wanted: ToolFilter) -> bool:
-    return holds(wanted, tool.name) and (wanted.read_only is None or wanted.read_only == tool.read_only)
+    return filter_allows(wanted, tool.name) and (wanted.read_only is None or wanted.read_only == tool.read_only)
 
 
-def needed(tool: HostedTool, policy: Policy, *, tainted: bool) -> bool:
+def needed(tool: HostedTool, policy: ApprovalPolicy, *, tainted: bool) -> bool:
     """Whoever asks for approvals gets them. Where nobody does, a tool that may write waits for one in a turn
     that has read what may not be trusted (`tainted`), which no request can change, but the operator can."""
     harmless = tool.read_only or tool.allowed
     return (tainted and not harmless) or _asked_for(tool, policy)
 
 
-def _asked_for(tool: HostedTool, policy: Policy) -> bool:
+def _asked_for(tool: HostedTool, policy: ApprovalPolicy) -> bool:
     if policy.always is not None and matches(tool, policy.always):
         return True
     if policy.never is not None and matches(tool, policy.never):
         return False
-    match policy.rest:
+    match policy.default:
         case "always":
             return True
         case "never":

@@ -7,53 +7,53 @@ import json
 from collections.abc import Sequence
 
 from server.archive.api import Archive, Asked
-from server.core.errors import bad
-from server.core.events import Approval
-from server.core.request import Pending
-from server.core.threads import threaded
-from server.runtime.runtime import Served
+from server.core.errors import bad_request
+from server.core.events import ApprovalRequested
+from server.core.request import ApprovalDecision
+from server.core.threads import in_thread
+from server.runtime.runtime import Runtime
 
 
-async def remember(served: Served, request_id: str, event: Approval, owner: str) -> None:
+async def record_request(runtime: Runtime, request_id: str, event: ApprovalRequested, owner: str) -> None:
     """Where nothing is kept no answer will count. Raises ApiError."""
-    if served.archive is not None:
-        await threaded(_remember, served.archive, request_id, event, owner)
+    if runtime.archive is not None:
+        await in_thread(_remember, runtime.archive, request_id, event, owner)
 
 
-def _remember(archive: Archive, request_id: str, event: Approval, owner: str) -> None:
+def _remember(archive: Archive, request_id: str, event: ApprovalRequested, owner: str) -> None:
     archive.ask(owner, Asked(request=request_id, label=event.label, name=event.name, arguments=digest(event.arguments)))
 
 
-async def settle(served: Served, pending: Sequence[Pending], owner: str) -> None:
+async def consume_decisions(runtime: Runtime, pending: Sequence[ApprovalDecision], owner: str) -> None:
     """They are used up, whatever becomes of them; where one cannot be, none of the others is. Raises ApiError."""
     if not pending:
         return
-    if served.archive is None:
-        raise bad(pending[0].field, f"{pending[0].field}: this server has no database, and does not know what it has asked")
+    if runtime.archive is None:
+        raise bad_request(pending[0].field, f"{pending[0].field}: this server has no database, and does not know what it has asked")
     ids = [one.request_id for one in pending]
-    known = await threaded(served.archive.asked, owner, ids)
+    known = await in_thread(runtime.archive.asked, owner, ids)
     for one in pending:
         await _expect_same(known.get(one.request_id), one)
-    used = await threaded(served.archive.decide, owner, ids)
+    used = await in_thread(runtime.archive.decide, owner, ids)
     for one in pending:
         if one.request_id in used:  # no 409: clients would try again
             told = f"{one.field}: {one.request_id!r} has been answered already; ask anew, and answer the new request"
-            raise bad(one.field, told, "approval_used")
+            raise bad_request(one.field, told, "approval_used")
 
 
-async def _expect_same(asked: Asked | None, one: Pending) -> None:
+async def _expect_same(asked: Asked | None, one: ApprovalDecision) -> None:
     if asked is None:
         told = f"{one.field}: this server has not asked for {one.request_id!r}; ask anew, and answer the new request"
-        raise bad(one.field, told, "approval_unknown")
+        raise bad_request(one.field, told, "approval_unknown")
     for name, same in (
         ("server_label", asked.label == one.label),
         ("name", asked.name == one.name),
-        ("arguments", asked.arguments == await threaded(digest, one.arguments)),
+        ("arguments", asked.arguments == await in_thread(digest, one.arguments)),
     ):
         if not same:
             place = f"{one.place}.{name}" if one.place else one.field
             told = f"{place}: the {name} of {one.request_id!r} is another one; send the request as this server told it"
-            raise bad(place, told, "approval_changed")
+            raise bad_request(place, told, "approval_changed")
 
 
 def digest(arguments: str) -> str:

@@ -12,8 +12,8 @@ from jsonschema.exceptions import UnknownType, relevance
 from referencing import Registry
 from referencing.exceptions import Unresolvable
 
-from server.core.messages import Json, Named, Tool, ToolChoice
-from server.core.request import McpTools, Policy
+from server.core.messages import Json, NamedTools, Tool, ToolChoice
+from server.core.request import ApprovalPolicy, McpToolset
 from server.core.tool_host import HostedTool
 from server.text.tool_calls.grammar.schema import rebuilt
 
@@ -23,52 +23,74 @@ DIGEST = re.compile(r"_[0-9a-f]{8}$")
 LOOSE = ("patternProperties", "additionalProperties", "unevaluatedProperties")  # the last two mean what the first leaves over
 
 
+@dataclass(frozen=True, slots=True)
+class ToolOwner:
+    """Who runs a tool, and what it is called there."""
+
+    label: str | None  # None: the client
+    tool: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Hosted:
+class ToolOffer:
+    """What the model may call in a turn. `choice` "none": it reads of no tools."""
+
+    tools: tuple[Tool, ...] = ()
+    choice: ToolChoice = "none"
+    owners: Mapping[str, ToolOwner] = field(default_factory=dict[str, ToolOwner])
+
+    @property
+    def callable(self) -> bool:
+        return bool(self.tools) and self.choice != "none"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerTool:
     """A tool of one of the operator's MCP servers, and which of its calls wait for an approval. `about`: what the model is told of
     the server, at the first of its tools; once is enough."""
 
     label: str
     tool: HostedTool
-    policy: Policy
+    policy: ApprovalPolicy
     about: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Toolbox:
-    client: tuple[Tool, ...] = ()
-    hosted: Mapping[str, Hosted] = field(default_factory=dict[str, Hosted])  # by the name that the model knows
+class Toolset:
+    client_tools: tuple[Tool, ...] = ()
+    server_tools: Mapping[str, ServerTool] = field(default_factory=dict[str, ServerTool])  # by the name that the model knows
 
     @property
     def tools(self) -> tuple[Tool, ...]:
-        return (*self.client, *(_shown(name, hosted) for name, hosted in self.hosted.items()))
+        return (*self.client_tools, *(_shown(name, hosted) for name, hosted in self.server_tools.items()))
 
-    def whose(self) -> dict[str, Whose]:
-        mine = {tool.name: Whose(None, tool.name) for tool in self.client}
-        return mine | {name: Whose(hosted.label, hosted.tool.name) for name, hosted in self.hosted.items()}
+    def owners(self) -> dict[str, ToolOwner]:
+        mine = {tool.name: ToolOwner(None, tool.name) for tool in self.client_tools}
+        return mine | {name: ToolOwner(hosted.label, hosted.tool.name) for name, hosted in self.server_tools.items()}
 
-    def with_server(self, asked: McpTools, tools: Sequence[HostedTool]) -> "Toolbox":
+    def with_server(self, asked: McpToolset, tools: Sequence[HostedTool]) -> "Toolset":
         """`tools`: those of the server's that the request wants."""
         hosted = [
-            Hosted(label=asked.label, tool=tool, policy=asked.policy, about="" if at else asked.about) for at, tool in enumerate(tools)
+            ServerTool(label=asked.label, tool=tool, policy=asked.approval_policy, about="" if at else asked.description)
+            for at, tool in enumerate(tools)
         ]
-        new = {visible(asked.label, one.tool.name): one for one in hosted}
-        return Toolbox(client=self.client, hosted={**self.hosted, **new})
+        new = {model_name(asked.label, one.tool.name): one for one in hosted}
+        return Toolset(client_tools=self.client_tools, server_tools={**self.server_tools, **new})
 
-    def offer(self, asked: ToolChoice) -> Offer:
-        return Offer(tools=self.tools, choice=self.choice(asked), whose=self.whose()) if self.tools else Offer()
+    def offer(self, asked: ToolChoice) -> ToolOffer:
+        return ToolOffer(tools=self.tools, choice=self.choice(asked), owners=self.owners()) if self.tools else ToolOffer()
 
     def choice(self, asked: ToolChoice) -> ToolChoice:
         """With whole servers (`all_of`) as the names of their tools, and without names that there are not."""
-        if not isinstance(asked, Named):
+        if not isinstance(asked, NamedTools):
             return asked
         known = [tool.name for tool in self.tools]
-        servers = {all_of(hosted.label) for hosted in self.hosted.values()} & set(asked.names)
-        ours = [name for name, hosted in self.hosted.items() if all_of(hosted.label) in servers]
-        return Named(names=tuple(name for name in known if name in asked.names or name in ours))
+        servers = {any_tool_of(hosted.label) for hosted in self.server_tools.values()} & set(asked.names)
+        ours = [name for name, hosted in self.server_tools.items() if any_tool_of(hosted.label) in servers]
+        return NamedTools(names=tuple(name for name in known if name in asked.names or name in ours))
 
 
-def visible(label: str, name: str) -> str:
+def model_name(label: str, name: str) -> str:
     """What the model calls a server's tool: [A-Za-z0-9_-]{1,64}. Two tools never have one name."""
     plain = f"{label}__{name}"
     sure = "__" not in f"{label}_" and not DIGEST.search(name)  # there is one way to take it apart
@@ -78,7 +100,7 @@ def visible(label: str, name: str) -> str:
     return re.sub(r"[^A-Za-z0-9_-]", "_", plain)[: LONGEST - 9] + "_" + digest
 
 
-def all_of(label: str) -> str:
+def any_tool_of(label: str) -> str:
     """In a Named choice: any tool of this server's."""
     return f"{label}__*"
 
@@ -119,28 +141,7 @@ def _refuse_constant(name: str) -> float:
     raise ValueError(f"{name} is no JSON")
 
 
-def _shown(name: str, hosted: Hosted) -> Tool:
+def _shown(name: str, hosted: ServerTool) -> Tool:
     described = hosted.tool.description[:DESCRIBED]
-    about = f"[{all_of(hosted.label)}: {hosted.about}] " if hosted.about else ""
+    about = f"[{any_tool_of(hosted.label)}: {hosted.about}] " if hosted.about else ""
     return Tool(name=name, description=about + described, parameters=hosted.tool.input_schema)
-
-
-@dataclass(frozen=True, slots=True)
-class Whose:
-    """Who runs a tool, and what it is called there."""
-
-    label: str | None  # None: the client
-    tool: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Offer:
-    """What the model may call in a turn. `choice` "none": it reads of no tools."""
-
-    tools: tuple[Tool, ...] = ()
-    choice: ToolChoice = "none"
-    whose: Mapping[str, Whose] = field(default_factory=dict[str, Whose])
-
-    @property
-    def open(self) -> bool:
-        return bool(self.tools) and self.choice != "none"

@@ -16,7 +16,7 @@ class Stdio:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Consent:
+class AuthorizationCode:
     """OAuth's authorization code grant: somebody agrees in a browser, once. Without a client_id: by the document at
     `metadata_url` (https), or registered on the way. `hosts`: of authorization servers that may be private or without TLS."""
 
@@ -42,7 +42,7 @@ class ClientCredentials:
 class Http:
     url: str
     headers: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
-    oauth: Consent | ClientCredentials | None = None
+    oauth: AuthorizationCode | ClientCredentials | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +54,7 @@ class Builtin:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
+class CallLimits:
     """Of one call: seconds, whatever progress it reports, and bytes of its text, as of a ServerSpec."""
 
     timeout: float
@@ -67,11 +67,11 @@ class ServerSpec:
     target: Stdio | Http | Builtin
     timeout: float = 30.0  # seconds that one call may take, whatever progress it reports
     max_output: int = 32 * 1024  # bytes of one call's text; the middle of a longer one is left out
-    tool_limits: Mapping[str, Limits] = field(default_factory=dict[str, Limits])  # of the tools that have their own, by name
+    tool_limits: Mapping[str, CallLimits] = field(default_factory=dict[str, CallLimits])  # of the tools that have their own, by name
     trusted: bool = False  # what its tools say of themselves (annotations) is believed
     allow: tuple[str, ...] = ()  # tools that run without approval; "*": all
     tools: tuple[str, ...] | None = None  # only these are offered; None: all
     secrets: tuple[str, ...] = field(default=(), repr=False)  # what no message of ours may show
 
-    def limits_of(self, tool: str) -> Limits:
-        return self.tool_limits.get(tool) or Limits(timeout=self.timeout, max_output=self.max_output)
+    def limits_of(self, tool: str) -> CallLimits:
+        return self.tool_limits.get(tool) or CallLimits(timeout=self.timeout, max_output=self.max_output)

@@ -14,8 +14,8 @@ from urllib.parse import parse_qsl, urlsplit
 
 from pydantic import ValidationError
 
-from server.core.tool_host import HostError
-from server.mcp.config.config import ClientCredentials, Consent, Http, Limits, ServerSpec, Stdio
+from server.core.tool_host import ToolHostError
+from server.mcp.config.config import AuthorizationCode, CallLimits, ClientCredentials, Http, ServerSpec, Stdio
 from server.mcp.config.file_types import CONSENT, MACHINE, ConsentEntry, CredentialsEntry, HttpEntry, StdioEntry
 
 LABEL = re.compile(r"[A-Za-z0-9_-]{1,40}")
@@ -29,17 +29,17 @@ def read_config(path: Path, environment: Mapping[str, str] = os.environ) -> list
     try:
         given = json.loads(path.read_bytes(), object_pairs_hook=unique)
     except OSError as error:
-        raise HostError(f"{path} cannot be read: {error.strerror}") from None
+        raise ToolHostError(f"{path} cannot be read: {error.strerror}") from None
     except ValueError as error:
-        raise HostError(f"{path} is not JSON: {error}") from None
+        raise ToolHostError(f"{path} is not JSON: {error}") from None
     except RecursionError:
-        raise HostError(f"{path}: {DEEP}") from None
+        raise ToolHostError(f"{path}: {DEEP}") from None
     try:
         return list(_servers(given, environment))
     except RecursionError:
-        raise HostError(f"{path}: {DEEP}") from None
-    except HostError as error:
-        raise HostError(f"{path}: {error}") from None
+        raise ToolHostError(f"{path}: {DEEP}") from None
+    except ToolHostError as error:
+        raise ToolHostError(f"{path}: {error}") from None
 
 
 def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -52,13 +52,13 @@ def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _servers(given: Any, environment: Mapping[str, str]) -> Iterator[ServerSpec]:
     if not isinstance(given, dict) or set(cast("dict[str, Any]", given)) != {"mcpServers"}:
-        raise HostError('it must be an object with the one key "mcpServers"')
+        raise ToolHostError('it must be an object with the one key "mcpServers"')
     servers = cast("dict[str, Any]", given)["mcpServers"]
     if not isinstance(servers, dict):
-        raise HostError("mcpServers: it must be an object")
+        raise ToolHostError("mcpServers: it must be an object")
     for label, entry in cast("dict[str, Any]", servers).items():
         if not LABEL.fullmatch(label):
-            raise HostError(f"mcpServers.{label}: a name has 1 to 40 of A-Z, a-z, 0-9, _ and -")
+            raise ToolHostError(f"mcpServers.{label}: a name has 1 to 40 of A-Z, a-z, 0-9, _ and -")
         spec = _server(label, entry, environment)
         if spec is not None:
             yield spec
@@ -67,15 +67,15 @@ def _servers(given: Any, environment: Mapping[str, str]) -> Iterator[ServerSpec]
 def _server(label: str, entry: Any, environment: Mapping[str, str]) -> ServerSpec | None:
     place, filled = f"mcpServers.{label}", list[str]()
     if not isinstance(entry, dict):
-        raise HostError(f"{place}: it must be an object")
+        raise ToolHostError(f"{place}: it must be an object")
     known = cast("dict[str, Any]", entry)
     if ("command" in known) == ("url" in known):
-        raise HostError(f'{place}: it needs either "command" (a process) or "url" (Streamable HTTP)')
+        raise ToolHostError(f'{place}: it needs either "command" (a process) or "url" (Streamable HTTP)')
     model = StdioEntry if "command" in known else HttpEntry
     try:
         read = model.model_validate(_filled(known, place, environment, filled))
     except ValidationError as error:
-        raise HostError("; ".join(f"{_path(place, e['loc'])}: {_said(e['type'], e['msg'])}" for e in error.errors())) from None
+        raise ToolHostError("; ".join(f"{_path(place, e['loc'])}: {_said(e['type'], e['msg'])}" for e in error.errors())) from None
     return None if read.disabled else _spec(label, read, filled)
 
 
@@ -94,7 +94,7 @@ def _filled(value: Any, place: str, environment: Mapping[str, str], filled: list
 def _variable(found: re.Match[str], place: str, environment: Mapping[str, str], filled: list[str]) -> str:
     value = environment.get(found[1]) if found[2] is None else environment.get(found[1], found[2])
     if value is None:
-        raise HostError(f"{place}: the environment has no {found[1]}; set it, or write ${{{found[1]}:-default}}")
+        raise ToolHostError(f"{place}: the environment has no {found[1]}; set it, or write ${{{found[1]}:-default}}")
     filled.append(value)
     return value
 
@@ -124,9 +124,9 @@ def _spec(label: str, read: StdioEntry | HttpEntry, filled: list[str]) -> Server
     )
 
 
-def _tool_limits(read: StdioEntry | HttpEntry) -> dict[str, Limits]:
+def _tool_limits(read: StdioEntry | HttpEntry) -> dict[str, CallLimits]:
     return {
-        name: Limits(
+        name: CallLimits(
             timeout=own.timeout_seconds or read.timeout_seconds,
             max_output=own.max_output_bytes or read.max_output_bytes,
         )
@@ -142,11 +142,11 @@ def _remote(read: HttpEntry) -> Http:
     return Http(url=read.url, headers=read.headers, oauth=_oauth(read.oauth))
 
 
-def _oauth(read: ConsentEntry | CredentialsEntry | None) -> Consent | ClientCredentials | None:
+def _oauth(read: ConsentEntry | CredentialsEntry | None) -> AuthorizationCode | ClientCredentials | None:
     if read is None:
         return None
     if isinstance(read, ConsentEntry):
-        return Consent(
+        return AuthorizationCode(
             client_id=read.client_id,
             client_secret=read.client_secret,
             metadata_url=read.metadata_url,

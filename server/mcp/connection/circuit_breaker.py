@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Patience:
+class RetryPolicy:
     """Seconds."""
 
     first: float = 0.5  # before the first restart; doubles with each failure in a row
@@ -16,10 +16,10 @@ class Patience:
     steady: float = 30.0  # a connection that has lasted so long was none of the failures
 
 
-class Circuit:
+class CircuitBreaker:
     """Closed: everything passes. Open: nothing does, until `rest` is over. Half open: one attempt passes, whose outcome decides."""
 
-    def __init__(self, patience: Patience) -> None:
+    def __init__(self, patience: RetryPolicy) -> None:
         self.failures = 0  # in a row
         self._patience = patience
         self._open_until: float | None = None

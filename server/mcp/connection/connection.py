@@ -7,13 +7,13 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Protocol
 
-from server.core.tool_host import Fault, HostedTool, HostError, Outcome, ServerStatus, ServerUnavailable
+from server.core.tool_host import HostedTool, ServerStatus, ServerUnavailable, ToolFault, ToolHostError, ToolOutcome
 from server.mcp.config.config import ServerSpec
-from server.mcp.connection.circuit_breaker import Circuit, Patience
-from server.mcp.connection.status import Record
-from server.mcp.connection.supervisor import Ground, Keeper, Session
+from server.mcp.connection.circuit_breaker import CircuitBreaker, RetryPolicy
+from server.mcp.connection.status import StatusTracker
+from server.mcp.connection.supervisor import Session, Shared, Supervisor
 from server.mcp.sanitize import failed, withheld
-from server.mcp.session import Catalogue, LinkLost, Opener
+from server.mcp.session import OpenSession, SessionLost, ToolList
 
 LOG = logging.getLogger("stoa")
 UNKNOWN_TOOL = -32602  # as MCP has it (JSON-RPC: invalid params)
@@ -31,11 +31,11 @@ class Judge(Protocol):
 
 
 class Connection:
-    def __init__(self, spec: ServerSpec, opener: Opener, judge: Judge, patience: Patience) -> None:
+    def __init__(self, spec: ServerSpec, opener: OpenSession, judge: Judge, patience: RetryPolicy) -> None:
         self.spec = spec
-        self._judge, self._circuit, self._record = judge, Circuit(patience), Record(spec)
-        ground = Ground(spec=spec, circuit=self._circuit, record=self._record, patience=patience)
-        self._keeper = Keeper(ground, opener, self._greet)
+        self._judge, self._circuit, self._record = judge, CircuitBreaker(patience), StatusTracker(spec)
+        ground = Shared(spec=spec, circuit=self._circuit, record=self._record, patience=patience)
+        self._keeper = Supervisor(ground, opener, self._greet)
         self.start, self.close = self._keeper.start, self._keeper.close
 
     @property
@@ -56,15 +56,15 @@ class Connection:
             raise self._keeper.unavailable("it did not list its tools in time") from None
         except ServerUnavailable:
             raise
-        except (LinkLost, HostError) as error:
+        except (SessionLost, ToolHostError) as error:
             raise self._keeper.unavailable(self._record.note(error)) from error
 
-    async def catalogue(self) -> Catalogue:
+    async def catalogue(self) -> ToolList:
         """As it is now, whatever is pinned. Raises HostError, LinkLost."""
         session = await self._keeper.session()
         return await session.shelf.catalogue(session.link)
 
-    async def call(self, name: str, arguments: Arguments, meta: Arguments | None) -> Outcome:
+    async def call(self, name: str, arguments: Arguments, meta: Arguments | None) -> ToolOutcome:
         began = time.monotonic()
         if self._circuit.admit(began):
             outcome = await self._counted(name, arguments, meta)
@@ -72,7 +72,7 @@ class Connection:
             outcome = failed("unavailable", f"the server {self.spec.label} is paused: it failed {self._circuit.failures} times in a row")
         return self._record.counted(replace(outcome, seconds=time.monotonic() - began))
 
-    async def _counted(self, name: str, arguments: Arguments, meta: Arguments | None) -> Outcome:
+    async def _counted(self, name: str, arguments: Arguments, meta: Arguments | None) -> ToolOutcome:
         try:
             outcome = await self._in_time(name, arguments, meta)
             await self._settle(outcome)
@@ -81,7 +81,7 @@ class Connection:
             raise
         return outcome
 
-    async def _in_time(self, name: str, arguments: Arguments, meta: Arguments | None) -> Outcome:
+    async def _in_time(self, name: str, arguments: Arguments, meta: Arguments | None) -> ToolOutcome:
         seconds = self.spec.limits_of(name).timeout
         try:
             async with asyncio.timeout(seconds):
@@ -89,7 +89,7 @@ class Connection:
         except TimeoutError:
             return failed("timeout", f"{name} was stopped: it took longer than {seconds:g} seconds")
 
-    async def _attempts(self, name: str, arguments: Arguments, meta: Arguments | None) -> Outcome:
+    async def _attempts(self, name: str, arguments: Arguments, meta: Arguments | None) -> ToolOutcome:
         """A second one where the server died during a call that may be repeated."""
         try:
             session = await self._keeper.session()
@@ -98,30 +98,30 @@ class Connection:
                 return failed("protocol", f"the server {self.spec.label} has no tool {name!r}", UNKNOWN_TOOL)
             try:
                 return await self._attempt(session, name, arguments, meta)
-            except LinkLost:
+            except SessionLost:
                 if not _repeatable(tool):
                     raise
             return await self._attempt(await self._keeper.session(), name, arguments, meta)
-        except LinkLost as lost:
+        except SessionLost as lost:
             return failed("unavailable", f"{lost}; whether the call had an effect is not known")
-        except HostError as error:
+        except ToolHostError as error:
             return failed("unavailable", str(error))
 
-    async def _attempt(self, session: Session, name: str, arguments: Arguments, meta: Arguments | None) -> Outcome:
+    async def _attempt(self, session: Session, name: str, arguments: Arguments, meta: Arguments | None) -> ToolOutcome:
         try:
             return await session.link.call(name, arguments, meta)
-        except LinkLost:
+        except SessionLost:
             self._keeper.lose(session)
             raise
 
-    async def _settle(self, outcome: Outcome) -> None:
+    async def _settle(self, outcome: ToolOutcome) -> None:
         """The circuit is the connection's, for all tools and all callers: a call that took too long, or that HTTP refused, only
         counts when the server does not answer anything else either. A connection that was lost, or given up, or not there, is its
         keeper's to count."""
         match outcome.fault:
-            case Fault(kind="timeout" | "http"):
+            case ToolFault(kind="timeout" | "http"):
                 there = await self._keeper.answers()
-            case Fault(kind="unavailable"):
+            case ToolFault(kind="unavailable"):
                 there = False
             case _:
                 there = True
@@ -133,14 +133,14 @@ class Connection:
     async def _greet(self, session: Session) -> None:
         await self._judged(await session.shelf.catalogue(session.link))
 
-    async def _listed(self, session: Session) -> Catalogue:
+    async def _listed(self, session: Session) -> ToolList:
         try:
             return await session.shelf.catalogue(session.link)
-        except LinkLost:
+        except SessionLost:
             self._keeper.lose(session)
             raise
 
-    async def _judged(self, catalogue: Catalogue) -> tuple[HostedTool, ...]:
+    async def _judged(self, catalogue: ToolList) -> tuple[HostedTool, ...]:
         label = self.spec.label
         changed = await asyncio.to_thread(self._judge.changed, label, catalogue.digests)
         tools = tuple(replace(tool, changed=tool.name in changed) for tool in catalogue.tools)

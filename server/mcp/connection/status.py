@@ -3,12 +3,12 @@
 import time
 from dataclasses import replace
 
-from server.core.tool_host import Kind, Outcome, ServerStatus, State
+from server.core.tool_host import Kind, ServerStatus, State, ToolOutcome
 from server.mcp.config.config import Builtin, ServerSpec, Stdio
 from server.mcp.sanitize import failure, hidden, plain
 
 
-class Record:
+class StatusTracker:
     """No secret gets in."""
 
     def __init__(self, spec: ServerSpec) -> None:
@@ -31,7 +31,7 @@ class Record:
     def restarted(self) -> None:
         self.status = replace(self.status, restarts=self.status.restarts + 1)
 
-    def counted(self, outcome: Outcome) -> Outcome:
+    def counted(self, outcome: ToolOutcome) -> ToolOutcome:
         """As it may be shown. What a tool says of its own failure is the model's to read as it is."""
         fault = outcome.fault
         self.status = replace(self.status, calls=self.status.calls + 1, failures=self.status.failures + (fault is not None))

@@ -8,13 +8,13 @@ from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 
-from server.core.tool_host import HostError, ServerUnavailable
+from server.core.tool_host import ServerUnavailable, ToolHostError
 from server.mcp.config.config import ServerSpec
-from server.mcp.connection.circuit_breaker import Circuit, Patience
-from server.mcp.connection.status import Record
-from server.mcp.connection.tool_cache import Shelf
+from server.mcp.connection.circuit_breaker import CircuitBreaker, RetryPolicy
+from server.mcp.connection.status import StatusTracker
+from server.mcp.connection.tool_cache import ToolListCache
 from server.mcp.sanitize import parting
-from server.mcp.session import Link, LinkLost, Notices, Opener
+from server.mcp.session import McpSession, OpenSession, SessionCallbacks, SessionLost
 
 LOG = logging.getLogger("stoa")
 SILENT = "it no longer answered, and was given up"
@@ -23,25 +23,25 @@ LEAVING = 10.0  # seconds that a connection may take to close; a server that han
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    link: Link
-    shelf: Shelf
+    link: McpSession
+    shelf: ToolListCache
 
 
 Greet = Callable[[Session], Awaitable[None]]  # what is done before anybody else may use it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Ground:
+class Shared:
     """What the keeper shares with those who call."""
 
     spec: ServerSpec
-    circuit: Circuit
-    record: Record
-    patience: Patience
+    circuit: CircuitBreaker
+    record: StatusTracker
+    patience: RetryPolicy
 
 
-class Keeper:
-    def __init__(self, ground: Ground, opener: Opener, greet: Greet) -> None:
+class Supervisor:
+    def __init__(self, ground: Shared, opener: OpenSession, greet: Greet) -> None:
         self._ground, self._opener, self._greet = ground, opener, greet
         self._task: asyncio.Task[None] | None = None
         self._session: Session | None = None
@@ -84,9 +84,9 @@ class Keeper:
         try:
             async with asyncio.timeout(self._ground.patience.ping):
                 await session.link.ping()
-        except LinkLost:
+        except SessionLost:
             self.lose(session)
-        except (HostError, TimeoutError):
+        except (ToolHostError, TimeoutError):
             self._give_up(session)
         else:
             return True
@@ -140,17 +140,17 @@ class Keeper:
         """Until the link is lost, which it raises."""
         self._forget()
         self._ground.record.move("connecting")
-        self._lost, self._silence, shelf = asyncio.Event(), None, Shelf(self._ground.spec.label)
+        self._lost, self._silence, shelf = asyncio.Event(), None, ToolListCache(self._ground.spec.label)
         async with AsyncExitStack() as stack:
             async with asyncio.timeout(self._ground.spec.timeout):
-                link = await stack.enter_async_context(self._opener(Notices(changed=shelf.outdate, lost=self._lost.set)))
+                link = await stack.enter_async_context(self._opener(SessionCallbacks(changed=shelf.outdate, lost=self._lost.set)))
                 session = Session(link, shelf)
                 await self._greet(session)
             self._opened(session)
             await self._lost.wait()
             self._forget()  # before the transport is closed, which takes its time
             await self._leave(stack)
-        raise LinkLost(self._silence or parting(link.last_words))
+        raise SessionLost(self._silence or parting(link.last_words))
 
     async def _leave(self, stack: AsyncExitStack) -> None:
         try:

@@ -6,17 +6,17 @@ import time
 
 from server.core.tool_host import HostedTool
 from server.mcp.sanitize import plain
-from server.mcp.session import Catalogue, Link
+from server.mcp.session import McpSession, ToolList
 
 LOG = logging.getLogger("stoa")
 
 
-class Shelf:
+class ToolListCache:
     """Of one link: whoever connects anew takes a new one."""
 
     def __init__(self, label: str) -> None:
         self._label = label
-        self._kept: Catalogue | None = None
+        self._kept: ToolList | None = None
         self._until = 0.0  # time.monotonic
         self._changes = 0  # that the server has announced
         self._one = asyncio.Lock()
@@ -25,7 +25,7 @@ class Shelf:
         self._changes += 1
         self._until = 0.0
 
-    async def catalogue(self, link: Link) -> Catalogue:
+    async def catalogue(self, link: McpSession) -> ToolList:
         """Raises LinkLost, HostError."""
         async with self._one:
             if self._kept is None or time.monotonic() >= self._until:
@@ -34,12 +34,12 @@ class Shelf:
             assert self._kept is not None
             return self._kept
 
-    async def tool(self, link: Link, name: str) -> HostedTool | None:
+    async def tool(self, link: McpSession, name: str) -> HostedTool | None:
         """From what was listed last, however old that is: only for a name that is not in it the server is asked."""
         found = _named(self._kept, name)
         return found or _named(await self.catalogue(link), name)
 
-    def _keep(self, catalogue: Catalogue, changes: int) -> None:
+    def _keep(self, catalogue: ToolList, changes: int) -> None:
         before = self._kept.notes if self._kept else ()
         for note in catalogue.notes:
             if note not in before:
@@ -49,5 +49,5 @@ class Shelf:
             self._until = time.monotonic() + (float("inf") if catalogue.seconds is None else catalogue.seconds)
 
 
-def _named(catalogue: Catalogue | None, name: str) -> HostedTool | None:
+def _named(catalogue: ToolList | None, name: str) -> HostedTool | None:
     return next((tool for tool in catalogue.tools if tool.name == name), None) if catalogue else None

@@ -15,13 +15,13 @@ from mcp.types import CallToolResult, PaginatedRequestParams, RequestParamsMeta,
 from mcp_types import CONNECTION_CLOSED, INTERNAL_ERROR, INVALID_REQUEST, REQUEST_TIMEOUT
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
-from server.core.tool_host import HostError, Outcome
+from server.core.tool_host import ToolHostError, ToolOutcome
 from server.mcp.config.config import Builtin, Http, ServerSpec, Stdio
 from server.mcp.sanitize import failed, failure, parting, plain
-from server.mcp.session import Catalogue, Link, LinkLost, Notices
+from server.mcp.session import McpSession, SessionCallbacks, SessionLost, ToolList
 from server.mcp.transport.connect import Hooks, connect
 from server.mcp.transport.result import outcome
-from server.mcp.transport.stderr_tail import Tail, errors
+from server.mcp.transport.stderr_tail import StderrTail, errors
 from server.mcp.trust import tool_validation
 from server.mcp.trust.output_check import Check
 from server.mcp.trust.tool_validation import Json
@@ -36,9 +36,9 @@ REPEAT = 5.0  # seconds between attempts to be told of changes
 class McpLink:
     """Implements server.mcp.session.Link."""
 
-    def __init__(self, spec: ServerSpec, client: Client, tail: Tail) -> None:
+    def __init__(self, spec: ServerSpec, client: Client, tail: StderrTail) -> None:
         self.spec, self.client, self.tail = spec, client, tail
-        self._last: tuple[list[Json], Catalogue] | None = None
+        self._last: tuple[list[Json], ToolList] | None = None
         self._checks = dict[str, Check]()  # of what tools bring, by name
         client.session.validate_tool_result = self._expect_promised  # the SDK's own would hold up the event loop
 
@@ -60,7 +60,7 @@ class McpLink:
         tools = self.client.server_capabilities.tools
         return tools is not None and tools.list_changed is True
 
-    async def catalogue(self) -> Catalogue:
+    async def catalogue(self) -> ToolList:
         described, seconds = list[Json](), None
         cursors, cursor = set[str](), None
         for _ in range(PAGES):
@@ -70,11 +70,11 @@ class McpLink:
             if (cursor := page.next) is None or len(described) > tool_validation.TOOLS:
                 return await self._vetted(described, self._holds(seconds))
             if cursor in cursors:
-                raise HostError("it lists its tools in circles: a cursor came twice")
+                raise ToolHostError("it lists its tools in circles: a cursor came twice")
             cursors.add(cursor)
-        raise HostError(f"its list of tools has more than {PAGES} pages")
+        raise ToolHostError(f"its list of tools has more than {PAGES} pages")
 
-    async def _vetted(self, described: list[Json], seconds: float | None) -> Catalogue:
+    async def _vetted(self, described: list[Json], seconds: float | None) -> ToolList:
         """Looking through schemas takes its time; most lists are the same again."""
         if self._last is not None and self._last[0] == described:
             return replace(self._last[1], seconds=seconds)
@@ -98,9 +98,9 @@ class McpLink:
             page = await self.client.session.list_tools(params=PaginatedRequestParams(cursor=cursor) if cursor is not None else None)
             described: list[Json] = [tool.model_dump(by_alias=True, exclude_none=True, mode="json") for tool in page.tools]
         except MCPError as error:
-            raise (self._lost() if _gone(error) else HostError(error.message)) from error
+            raise (self._lost() if _gone(error) else ToolHostError(error.message)) from error
         except Exception as error:  # of validators, which have many
-            raise HostError(f"its list of tools is none: {failure(error)}") from error
+            raise ToolHostError(f"its list of tools is none: {failure(error)}") from error
         return _Page(described, page.ttl_ms / 1000, page.next_cursor)
 
     def _holds(self, seconds: float) -> float | None:
@@ -111,7 +111,7 @@ class McpLink:
             return seconds
         return None if self.announces else LEGACY_SECONDS
 
-    async def call(self, name: str, arguments: Mapping[str, Any], meta: Mapping[str, Any] | None) -> Outcome:
+    async def call(self, name: str, arguments: Mapping[str, Any], meta: Mapping[str, Any] | None) -> ToolOutcome:
         if (wrong := _unsendable(arguments)) is not None:
             return failed("protocol", f"the arguments of {name} cannot be sent: {wrong}")
         try:
@@ -135,12 +135,12 @@ class McpLink:
             if _gone(error):
                 raise self._lost() from error
             if _kind(error) != "protocol":
-                raise HostError(error.message) from error
+                raise ToolHostError(error.message) from error
         except Exception as error:  # of transports, which have many
-            raise HostError(failure(error)) from error
+            raise ToolHostError(failure(error)) from error
 
-    def _lost(self) -> LinkLost:
-        return LinkLost(f"the server {self.spec.label} went away")
+    def _lost(self) -> SessionLost:
+        return SessionLost(f"the server {self.spec.label} went away")
 
 
 class _Page(NamedTuple):
@@ -186,9 +186,9 @@ def _kind(error: MCPError) -> Literal["timeout", "http", "protocol"]:
 
 
 @asynccontextmanager
-async def remote(spec: ServerSpec, target: Stdio | Http, notices: Notices) -> AsyncGenerator[Link]:
+async def remote(spec: ServerSpec, target: Stdio | Http, notices: SessionCallbacks) -> AsyncGenerator[McpSession]:
     """To be entered and left in the same task. Raises LinkLost, and in groups what the transport raises."""
-    tail = Tail()
+    tail = StderrTail()
     with errors(tail) if isinstance(target, Stdio) else nullcontext() as file:
         hooks = Hooks(message=_listener(notices), errors=file, overlong=notices.lost)
         try:
@@ -201,17 +201,17 @@ async def remote(spec: ServerSpec, target: Stdio | Http, notices: Notices) -> As
             if file is None:
                 raise
             file.close()
-            raise LinkLost(f"{failure(error)}; {parting(await tail.complete(LAST_WORDS))}") from error
+            raise SessionLost(f"{failure(error)}; {parting(await tail.complete(LAST_WORDS))}") from error
 
 
 @asynccontextmanager
-async def inside(spec: ServerSpec, server: MCPServer) -> AsyncGenerator[Link]:
+async def inside(spec: ServerSpec, server: MCPServer) -> AsyncGenerator[McpSession]:
     """One of our own servers, in this process."""
     async with Client(server) as client:
-        yield McpLink(spec, client, Tail())
+        yield McpLink(spec, client, StderrTail())
 
 
-def _listener(notices: Notices) -> MessageHandlerFnT:
+def _listener(notices: SessionCallbacks) -> MessageHandlerFnT:
     async def told(message: IncomingMessage) -> None:
         if isinstance(message, ToolListChangedNotification):
             notices.changed()
@@ -220,7 +220,7 @@ def _listener(notices: Notices) -> MessageHandlerFnT:
 
 
 @asynccontextmanager
-async def _watched(link: McpLink, notices: Notices) -> AsyncGenerator[McpLink]:
+async def _watched(link: McpLink, notices: SessionCallbacks) -> AsyncGenerator[McpLink]:
     tasks = [asyncio.create_task(_changes(link, notices)), asyncio.create_task(_death(link, notices))]
     try:
         yield link
@@ -230,7 +230,7 @@ async def _watched(link: McpLink, notices: Notices) -> AsyncGenerator[McpLink]:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def _changes(link: McpLink, notices: Notices) -> None:
+async def _changes(link: McpLink, notices: SessionCallbacks) -> None:
     """Since MCP 2026-07-28 whoever wants to be told must ask."""
     if not link.announces or link.protocol_version not in MODERN_PROTOCOL_VERSIONS:
         return
@@ -244,12 +244,12 @@ async def _changes(link: McpLink, notices: Notices) -> None:
             notices.changed()  # perhaps, meanwhile
 
 
-async def _death(link: McpLink, notices: Notices) -> None:
+async def _death(link: McpLink, notices: SessionCallbacks) -> None:
     """A process that died has closed its standard error. One that closed it on purpose still answers."""
     await link.tail.closed.wait()
     try:
         await link.catalogue()
-    except LinkLost:
+    except SessionLost:
         notices.lost()
-    except HostError:
+    except ToolHostError:
         pass

@@ -14,7 +14,7 @@ from mcp.shared.auth import AuthorizationCodeResult, OAuthClientInformationFull,
 from pydantic import AnyUrl, BaseModel, ValidationError
 
 from server.core.atomic_file import replace
-from server.mcp.config.config import ClientCredentials, Consent
+from server.mcp.config.config import AuthorizationCode, ClientCredentials
 from server.weights.cache import default_database
 
 Authorize = Callable[[str], Awaitable[str]]
@@ -26,7 +26,7 @@ async def nobody(url: str) -> str:
     raise OAuthFlowError("somebody has to agree in a browser first: stoa mcp login NAME")
 
 
-def provider(url: str, oauth: Consent | ClientCredentials, authorize: Authorize, folder: Path | None) -> OAuthClientProvider:
+def provider(url: str, oauth: AuthorizationCode | ClientCredentials, authorize: Authorize, folder: Path | None) -> OAuthClientProvider:
     """`folder`: of the tokens (None: in the data directory)."""
     kept = Kept((folder or default_database().parent / "mcp-tokens") / f"{_identity(url, oauth)}.json")
     made = _machine(url, oauth, kept) if isinstance(oauth, ClientCredentials) else _consent(url, oauth, kept, authorize)
@@ -35,7 +35,7 @@ def provider(url: str, oauth: Consent | ClientCredentials, authorize: Authorize,
     return made
 
 
-def _identity(url: str, oauth: Consent | ClientCredentials) -> str:
+def _identity(url: str, oauth: AuthorizationCode | ClientCredentials) -> str:
     """Two entries of the same URL may be two clients, who must not act for each other."""
     machine = [oauth.issuer, oauth.scope] if isinstance(oauth, ClientCredentials) else [oauth.metadata_url, oauth.redirect_port]
     whole = json.dumps([url, type(oauth).__name__, oauth.client_id, *machine])
@@ -46,7 +46,7 @@ def _machine(url: str, oauth: ClientCredentials, kept: "Kept") -> OAuthClientPro
     return ClientCredentialsOAuthProvider(url, kept, oauth.client_id, oauth.client_secret, scope=oauth.scope, issuer=oauth.issuer)
 
 
-def _consent(url: str, oauth: Consent, kept: "Kept", authorize: Authorize) -> OAuthClientProvider:
+def _consent(url: str, oauth: AuthorizationCode, kept: "Kept", authorize: Authorize) -> OAuthClientProvider:
     came_back: list[str] = []
     redirect = AnyUrl(f"http://127.0.0.1:{oauth.redirect_port}/callback")
 
@@ -63,14 +63,14 @@ def _consent(url: str, oauth: Consent, kept: "Kept", authorize: Authorize) -> OA
     return OAuthClientProvider(url, metadata, kept, ask, answer, client_metadata_url=oauth.metadata_url)
 
 
-def _registered(oauth: Consent, redirect: AnyUrl) -> OAuthClientInformationFull:
+def _registered(oauth: AuthorizationCode, redirect: AnyUrl) -> OAuthClientInformationFull:
     method = "client_secret_basic" if oauth.client_secret else "none"
     return OAuthClientInformationFull(
         client_id=oauth.client_id or "", client_secret=oauth.client_secret, redirect_uris=[redirect], token_endpoint_auth_method=method
     )
 
 
-def _expect_openable(at: str, oauth: Consent) -> None:
+def _expect_openable(at: str, oauth: AuthorizationCode) -> None:
     """A browser does more with a URL than fetch it: only web pages are opened (CVE-2025-6514)."""
     parts = urlsplit(at)
     if parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname in oauth.hosts):

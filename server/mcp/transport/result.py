@@ -5,18 +5,18 @@ from typing import Any
 
 from mcp.types import AudioContent, CallToolResult, EmbeddedResource, ImageContent, ResourceLink, TextContent, TextResourceContents
 
-from server.core.tool_host import Fault, Outcome
+from server.core.tool_host import ToolFault, ToolOutcome
 from server.mcp.sanitize import visible
 
 Block = TextContent | ImageContent | AudioContent | ResourceLink | EmbeddedResource
 
 
-def outcome(result: CallToolResult, most: int) -> Outcome:
+def outcome(result: CallToolResult, most: int) -> ToolOutcome:
     """`most`: bytes of the text."""
     structured, whole = _seen(result.structured_content), _text(result)
     text = shortened(whole, most)
-    fault = Fault(kind="execution", message=text or "the tool failed and did not say why") if result.is_error else None
-    return Outcome(
+    fault = ToolFault(kind="execution", message=text or "the tool failed and did not say why") if result.is_error else None
+    return ToolOutcome(
         text=fault.message if fault else text,
         fault=fault,
         structured=structured if _small(structured, most) else None,

@@ -10,7 +10,7 @@ from typing import TextIO
 KEPT = 4096  # bytes
 
 
-class Tail:
+class StderrTail:
     """`closed` is set when nobody can write any more. Belongs to the event loop that made it."""
 
     def __init__(self) -> None:
@@ -43,7 +43,7 @@ class Tail:
 
 
 @contextmanager
-def errors(tail: Tail) -> Generator[TextIO]:
+def errors(tail: StderrTail) -> Generator[TextIO]:
     """A file for a process's standard error; close it when the process has been started."""
     reading, writing = os.pipe()
     threading.Thread(target=tail.follow, args=(reading,), name="mcp stderr", daemon=True).start()

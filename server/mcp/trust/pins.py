@@ -9,7 +9,7 @@ from typing import Any, cast
 from filelock import FileLock
 
 from server.core.atomic_file import replace
-from server.core.tool_host import HostError
+from server.core.tool_host import ToolHostError
 from server.mcp.session import digest_of
 
 FILE = "mcp-pins.json"
@@ -59,9 +59,9 @@ class Pins:
         except FileNotFoundError:
             return {}
         except (OSError, ValueError) as error:
-            raise HostError(f"{FILE} cannot be read ({error}); mend it, or remove it to trust all MCP servers anew") from None
+            raise ToolHostError(f"{FILE} cannot be read ({error}); mend it, or remove it to trust all MCP servers anew") from None
         if not _sound(kept):
-            raise HostError(f"{FILE} is not of this version; mend it, or remove it to trust all MCP servers anew")
+            raise ToolHostError(f"{FILE} is not of this version; mend it, or remove it to trust all MCP servers anew")
         return kept["servers"]
 
     def _write(self, servers: Mapping[str, Mapping[str, str]]) -> None:

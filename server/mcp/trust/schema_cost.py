@@ -19,7 +19,7 @@ STEPS = 10_000  # schemas that may look at one value and, each in its turn, at o
 REACH = 64  # schemas one inside the other that look at the same value
 
 
-class Endless(Exception):
+class UnboundedSchema(Exception):
     """Why nothing should be checked against a schema."""
 
 
@@ -35,14 +35,14 @@ def measure(schema: Json) -> int:
     try:
         order = list(TopologicalSorter({at: node.here for at, node in nodes.items()}).static_order())
     except CycleError:
-        raise Endless("refers to itself without end") from None
+        raise UnboundedSchema("refers to itself without end") from None
     reach = dict[int, int]()
     for at in order:
         reach[at] = 1 + max((reach[to] for to in nodes[at].here), default=0)
     if max(reach.values()) > REACH:
-        raise Endless(f"goes from reference to reference more than {REACH} times")
+        raise UnboundedSchema(f"goes from reference to reference more than {REACH} times")
     if (steps := _steps(nodes, id(schema))) > STEPS:
-        raise Endless(f"makes too much work: {steps} steps for a small value")
+        raise UnboundedSchema(f"makes too much work: {steps} steps for a small value")
     return steps
 
 

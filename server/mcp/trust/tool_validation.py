@@ -9,7 +9,7 @@ from typing import Any, cast
 from server.core.tool_host import HostedTool
 from server.mcp.config.config import ServerSpec
 from server.mcp.sanitize import visible
-from server.mcp.session import Catalogue
+from server.mcp.session import ToolList
 
 Json = Mapping[str, Any]
 
@@ -29,7 +29,7 @@ class Unfit(Exception):
     """Why a tool is left out."""
 
 
-def catalogue(spec: ServerSpec, described: Sequence[Json], seconds: float | None) -> Catalogue:
+def catalogue(spec: ServerSpec, described: Sequence[Json], seconds: float | None) -> ToolList:
     """`described`: the tools as the server sent them (MCP's names)."""
     tools, digests, left_out, size = list[HostedTool](), dict[str, str](), dict[str, str](), 0
     for tool in described[:TOOLS]:
@@ -50,7 +50,7 @@ def catalogue(spec: ServerSpec, described: Sequence[Json], seconds: float | None
     if len(described) > TOOLS:
         notes.append(f"only the first {TOOLS} of its {len(described)} tools are offered")
     notes += [f"toolLimits: no tool {name!r} is offered" for name in spec.tool_limits if name not in digests]
-    return Catalogue(tools=tuple(tools), digests=digests, left_out=left_out, notes=tuple(notes), seconds=seconds)
+    return ToolList(tools=tuple(tools), digests=digests, left_out=left_out, notes=tuple(notes), seconds=seconds)
 
 
 def _size(tool: Json) -> int:
@@ -127,14 +127,14 @@ def _valid(schema: Json, which: str) -> None:
     from jsonschema import Draft202012Validator, SchemaError
     from jsonschema.validators import validator_for
 
-    from server.mcp.trust.schema_cost import Endless, measure
+    from server.mcp.trust.schema_cost import UnboundedSchema, measure
 
     try:
         validator_for(schema, default=Draft202012Validator).check_schema(dict(schema))
         measure(schema)
     except SchemaError as error:
         raise Unfit(f"its {which} schema is none: {error.message[:200]}") from None
-    except Endless as error:
+    except UnboundedSchema as error:
         raise Unfit(f"its {which} schema {error}") from None
     except Exception as error:  # of libraries that expect no such nonsense
         raise Unfit(f"its {which} schema is none: {error}"[:200]) from None

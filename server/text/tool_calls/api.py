@@ -8,7 +8,7 @@ from server.core.messages import Tool, ToolChoice
 
 
 @dataclass(slots=True)
-class CallPiece:
+class CallChunk:
     """What was added to the `index`-th call of a turn. The first piece of a call has its name, the last one `done`. All
     `arguments` of a call together are the JSON text of an object ("{}" where the model wrote none), and each piece is certain: it
     is never taken back."""
@@ -20,33 +20,33 @@ class CallPiece:
 
 
 @dataclass(slots=True)
-class Heard:
+class ParsedOutput:
     """What can be said for certain of the text so far. Where both are there, `answer` came first."""
 
-    answer: str = ""
-    calls: list[CallPiece] = field(default_factory=list[CallPiece])
+    text: str = ""
+    calls: list[CallChunk] = field(default_factory=list[CallChunk])
 
 
-class CallReader(Protocol):
+class CallParser(Protocol):
     """Reads one turn. Whatever the text, `push` and `flush` raise nothing: what is no call is answer."""
 
-    def push(self, text: str) -> Heard: ...
+    def push(self, text: str) -> ParsedOutput: ...
 
-    def flush(self, *, cut: bool = False) -> Heard:
+    def flush(self, *, cut: bool = False) -> ParsedOutput:
         """The text has ended. A call that had begun is closed as it stands (`done`); its arguments may then be cut off. `cut`: it ends
         because there were no more tokens, and where it may be about to open a call it is no answer."""
         ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Calling:
+class CallConstraint:
     """What a turn's grammar must allow."""
 
     tools: Sequence[Tool]
-    choice: ToolChoice  # not "none"
+    tool_choice: ToolChoice  # not "none"
     parallel: bool  # more than one call in a turn
-    thinking: bool = False  # the prompt ends within the model's thoughts
-    thinks: bool = False  # the model may think first
+    in_reasoning: bool = False  # the prompt ends within the model's thoughts
+    has_reasoning: bool = False  # the model may think first
 
 
 class Dialect(Protocol):
@@ -59,21 +59,21 @@ class Dialect(Protocol):
         ...
 
     @property
-    def thought(self) -> str:
+    def reasoning_field(self) -> str:
         """What templates call the thoughts of a message."""
         ...
 
     @property
-    def closing(self) -> tuple[str, ...]:
+    def closing_marks(self) -> tuple[str, ...]:
         """What brings a call to its end wherever its grammar allows it, the best first (engine/api.py, Closing)."""
         ...
 
-    def grammar(self, calling: Calling, control: Callable[[str], int | None]) -> str:
+    def grammar(self, calling: CallConstraint, control: Callable[[str], int | None]) -> str:
         """The whole turn in llguidance's Lark syntax: free text and, where a call begins, its name and arguments by the tool's
         schema. `control`: id of the special token that is spelled so; None: it is text like any other. Raises UnusableSchema."""
         ...
 
-    def reader(self, tools: Sequence[Tool]) -> CallReader: ...
+    def parser(self, tools: Sequence[Tool]) -> CallParser: ...
 
 
 class UnusableSchema(ValueError):

@@ -4,15 +4,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from server.core.messages import Tool
-from server.text.tool_calls.api import Calling, CallReader
+from server.text.tool_calls.api import CallConstraint, CallParser
 from server.text.tool_calls.grammar.lark import Body, Control, Frame, Rules, turn
-from server.text.tool_calls.parsing.turn import Syntax, TurnReader
+from server.text.tool_calls.parsing.turn import Syntax, TurnParser
 
 JSON_ENDS = ('"', "}", "]", ")", ",")  # the end of a string comes first: within one the others are text
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Style:
+class ToolCallFormat:
     """Implements Dialect."""
 
     name: str
@@ -21,13 +21,13 @@ class Style:
     frame: Frame
     body: Body
     first: Callable[[str], str] | None = None  # see lark.turn
-    closing: tuple[str, ...] = JSON_ENDS
-    thought: str = "reasoning_content"
+    closing_marks: tuple[str, ...] = JSON_ENDS
+    reasoning_field: str = "reasoning_content"
     single: bool = False  # one call in a turn, whatever may be
 
-    def grammar(self, calling: Calling, control: Control) -> str:
+    def grammar(self, calling: CallConstraint, control: Control) -> str:
         calling = replace(calling, parallel=calling.parallel and not self.single)
         return turn(self.frame, self.body, self.first, calling, Rules((*self.markers, "<think>", "</think>"), control))
 
-    def reader(self, tools: Sequence[Tool]) -> CallReader:
-        return TurnReader(self.syntax, tools)
+    def parser(self, tools: Sequence[Tool]) -> CallParser:
+        return TurnParser(self.syntax, tools)

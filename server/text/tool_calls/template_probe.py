@@ -8,8 +8,8 @@ from typing import Any, Literal
 
 from server.core.messages import Assistant, Tool, ToolCall, ToolResult
 
-Message = dict[str, Any]
-Render = Callable[[Sequence[Message], Sequence[Mapping[str, Any]]], str | None]  # None: refused
+TemplateMessage = dict[str, Any]
+Render = Callable[[Sequence[TemplateMessage], Sequence[Mapping[str, Any]]], str | None]  # None: refused
 
 TOOL = Tool(
     name="stoa_probe",
@@ -21,25 +21,29 @@ AGAIN = ToolCall(id="call_000000000000000000000001", name=TOOL.name, arguments='
 
 
 @dataclass(frozen=True, slots=True)
-class Manner:
+class ToolTemplate:
     arguments: Literal["object", "text"] = "object"
-    silence: Literal[""] | None = ""  # content of a message that only calls
+    empty_content: Literal[""] | None = ""  # content of a message that only calls
     short_ids: bool = False  # nine letters and digits
-    single: bool = False  # one call in a message
+    single_call: bool = False  # one call in a message
 
-    def schema(self, tool: Tool) -> Message:
+    def schema(self, tool: Tool) -> TemplateMessage:
         """As templates expect it (Hugging Face's convention, which is OpenAI's)."""
         described = {"name": tool.name, "description": tool.description, "parameters": dict(tool.parameters)}
         return {"type": "function", "function": described}
 
-    def calls(self, said: Assistant) -> Message:
+    def calls(self, said: Assistant) -> TemplateMessage:
         """What a message has in addition to its words."""
-        return {"content": said.text or self.silence, "tool_calls": [self._call(call) for call in said.calls]} if said.calls else {}
+        return (
+            {"content": said.text or self.empty_content, "tool_calls": [self._call(call) for call in said.tool_calls]}
+            if said.tool_calls
+            else {}
+        )
 
-    def result(self, result: ToolResult) -> Message:
-        return {"role": "tool", "name": result.name, "tool_call_id": self._id(result.call), "content": result.text}
+    def result(self, result: ToolResult) -> TemplateMessage:
+        return {"role": "tool", "name": result.name, "tool_call_id": self._id(result.call_id), "content": result.text}
 
-    def _call(self, call: ToolCall) -> Message:
+    def _call(self, call: ToolCall) -> TemplateMessage:
         given = parsed(call.arguments) if self.arguments == "object" else call.arguments
         return {"type": "function", "id": self._id(call.id), "function": {"name": call.name, "arguments": given}}
 
@@ -55,19 +59,19 @@ def parsed(arguments: str) -> Any:
         return arguments
 
 
-def find(render: Render) -> Manner | None:
+def probe(render: Render) -> ToolTemplate | None:
     """None: the template knows no tools."""
     for silence, arguments, short in product(("", None), ("object", "text"), (False, True)):
-        manner = Manner(arguments, silence, short)
+        manner = ToolTemplate(arguments, silence, short)
         if _shown(render, manner, (CALL,)):
-            return manner if _shown(render, manner, (CALL, AGAIN)) else Manner(arguments, silence, short, single=True)
+            return manner if _shown(render, manner, (CALL, AGAIN)) else ToolTemplate(arguments, silence, short, single_call=True)
     return None
 
 
-def _shown(render: Render, manner: Manner, calls: tuple[ToolCall, ...]) -> bool:
+def _shown(render: Render, manner: ToolTemplate, calls: tuple[ToolCall, ...]) -> bool:
     """Whether a conversation with these calls is rendered with all there is in it."""
-    said = Assistant(calls=calls)
-    results = [manner.result(ToolResult(call=call.id, name=call.name, text=f"stoa_brought_{i}")) for i, call in enumerate(calls)]
+    said = Assistant(tool_calls=calls)
+    results = [manner.result(ToolResult(call_id=call.id, name=call.name, text=f"stoa_brought_{i}")) for i, call in enumerate(calls)]
     talk = [{"role": "user", "content": "stoa_asked"}, {"role": "assistant", **manner.calls(said)}, *results]
     rendered = render(talk, [manner.schema(TOOL)])
     if rendered is None or "'stoa_key'" in rendered or r"\"stoa_key" in rendered:

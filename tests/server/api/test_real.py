@@ -15,7 +15,7 @@ import httpx
 import pytest
 from openai import AsyncOpenAI, BadRequestError, NotFoundError, OpenAI
 
-from server.text.tokenizer import load_text
+from server.text.tokenizer import load_tokenizer
 from tests.server.conftest import ROOT, Running, running
 
 CAPITAL: Any = [{"role": "user", "content": "What is the capital of France?"}]
@@ -199,7 +199,7 @@ def test_the_tokenizer_is_transformers(server: Running, smollm2: str) -> None:
     theirs: Any = PreTrainedTokenizerFast.from_pretrained(directory)
     talk = [{"role": "user", "content": "if a <b> then\n\n  12.5% | im_start 🤖"}, {"role": "assistant", "content": " Straße "}, *CAPITAL]
     want = theirs.apply_chat_template(talk, add_generation_prompt=True, return_dict=False)
-    assert list(load_text(directory).chat(talk).tokens) == want
+    assert list(load_tokenizer(directory).chat(talk).tokens) == want
 
 
 def test_sigterm_lets_answers_finish_and_takes_no_new_ones(smollm2: str, tmp_path: Path) -> None:

@@ -11,37 +11,47 @@ import pytest
 from engine.api import Lark
 from server.chat.loop import prepare
 from server.core.errors import ApiError
-from server.core.events import Approval, CallDelta, Ended, Event, Listed, Listing, Piece, Ran, Running
-from server.core.messages import Assistant, Named, Saying, Tool, ToolCall, ToolResult, User
-from server.core.request import Caller, McpTools, Options, Pending, Policy, ToolFilter, Wish
-from server.core.timing import Unwatched
-from server.runtime.runtime import Served
+from server.core.events import (
+    AnswerFinished,
+    ApprovalRequested,
+    Event,
+    OutputDelta,
+    ToolCallDelta,
+    ToolCallFinished,
+    ToolCallStarted,
+    ToolListingFinished,
+    ToolListingStarted,
+)
+from server.core.messages import Assistant, Message, NamedTools, Tool, ToolCall, ToolResult, User
+from server.core.request import ApprovalDecision, ApprovalPolicy, Caller, GenerationRequest, McpToolset, SamplingParams, ToolFilter
+from server.core.timing import NoTimings
+from server.runtime.runtime import Runtime
 from server.text.tool_calls.dialects.generic import fence
 from tests.server.fake_host import FakeHost, tool
-from tests.server.fakes import FakeEngine, calling, muted, served, text, turns
+from tests.server.fakes import FakeEngine, calling, muted, runtime, text, turns
 
 TEXT = text()
-ASKED: tuple[Saying, ...] = (User(text="Shout hello"),)
+ASKED: tuple[Message, ...] = (User(text="Shout hello"),)
 HELLO = calling("loud__shout", '{"word": "hello"}')
-LOUD = McpTools(label="loud", field="tools.0")
+LOUD = McpToolset(label="loud", field="tools.0")
 FOREIGN = {"type": "object", "properties": {"a": {"$ref": "http://x/y"}}}
 WHISPER = Tool(name="whisper", description="", parameters={"type": "object", "properties": {"word": {"type": "string"}}})
 
 
-def world(*words: str, host: FakeHost | None = None, context: int = 4096, **parts: Any) -> tuple[Served, FakeEngine, FakeHost]:
+def world(*words: str, host: FakeHost | None = None, context: int = 4096, **parts: Any) -> tuple[Runtime, FakeEngine, FakeHost]:
     engine = FakeEngine(turns(TEXT, *words), context=context)
     host = host or FakeHost({"loud": (tool("shout"), tool("write", read_only=False))})
-    return served(engine, TEXT, host=host, **parts), engine, host
+    return runtime(engine, TEXT, host=host, **parts), engine, host
 
 
-def wish(**fields: Any) -> Wish:
-    return Wish(**{"model": None, "sayings": ASKED, "servers": (LOUD,), **fields})
+def wish(**fields: Any) -> GenerationRequest:
+    return GenerationRequest(**{"model": None, "sayings": ASKED, "servers": (LOUD,), **fields})
 
 
-def happened(served: Served, asked: Wish) -> list[Event]:
+def happened(runtime: Runtime, asked: GenerationRequest) -> list[Event]:
     async def collect() -> list[Event]:
-        plan = await prepare(served, asked, Caller(owner="me"))
-        return [event async for _, event in plan.run(Unwatched())]
+        plan = await prepare(runtime, asked, Caller(owner="me"))
+        return [event async for _, event in plan.run(NoTimings())]
 
     return asyncio.run(collect())
 
@@ -51,7 +61,7 @@ def of(events: Sequence[Event], kind: type[Any]) -> list[Any]:
 
 
 def said(events: Sequence[Event]) -> str:
-    return "".join(event.answer for event in of(events, Piece))
+    return "".join(event.answer for event in of(events, OutputDelta))
 
 
 def read(engine: FakeEngine) -> list[str]:
@@ -62,18 +72,18 @@ def test_a_tool_runs_and_the_model_reads_what_it_said() -> None:
     known, engine, host = world("Let me see." + HELLO, "It is HELLO.")
     events = happened(known, wish())
     assert host.calls == [("loud", "shout", {"word": "hello"}, "me")]
-    listing, listed = of(events, Listing), of(events, Listed)
+    listing, listed = of(events, ToolListingStarted), of(events, ToolListingFinished)
     assert [one.label for one in listing] == ["loud"] and [one.name for one in listed[0].tools] == ["shout", "write"]
-    (running,), (ran,) = of(events, Running), of(events, Ran)
-    deltas: list[CallDelta] = [call for piece in of(events, Piece) for call in piece.calls]
-    assert {call.id for call in deltas} == {running.call, ran.call} and {call.label for call in deltas} == {"loud"}
+    (running,), (ran,) = of(events, ToolCallStarted), of(events, ToolCallFinished)
+    deltas: list[ToolCallDelta] = [call for piece in of(events, OutputDelta) for call in piece.calls]
+    assert {call.id for call in deltas} == {running.call, ran.call} and {call.server_label for call in deltas} == {"loud"}
     assert json.loads("".join(call.arguments for call in deltas)) == {"word": "hello"}
     assert (ran.name, ran.outcome.text, ran.outcome.fault) == ("shout", "HELLO", None)
     assert said(events) == "Let me see.It is HELLO."
     first, second = read(engine)
     assert "what shout does" in first and "HELLO" in second and "Let me see." in second
     assert isinstance(engine.requests[0].grammar, Lark)
-    (ended,) = of(events, Ended)
+    (ended,) = of(events, AnswerFinished)
     assert events[-1] is ended and ended.reason == "stop"
     assert ended.usage.prompt == sum(len(request.tokens) for request in engine.requests)
     assert ended.usage.completion == len(TEXT.encode("Let me see." + HELLO)) + len(TEXT.encode("It is HELLO.")) + 2
@@ -82,9 +92,9 @@ def test_a_tool_runs_and_the_model_reads_what_it_said() -> None:
 def test_client_tools_end_the_answer() -> None:
     known, _, host = world(calling("whisper", '{"word": "a"}') + HELLO)
     events = happened(known, wish(tools=(WHISPER,)))
-    assert of(events, Ended)[0].reason == "tool_calls"
-    deltas: list[CallDelta] = [call for piece in of(events, Piece) for call in piece.calls]
-    assert {call.name: call.label for call in deltas} == {"whisper": None, "loud__shout": "loud"}
+    assert of(events, AnswerFinished)[0].reason == "tool_calls"
+    deltas: list[ToolCallDelta] = [call for piece in of(events, OutputDelta) for call in piece.calls]
+    assert {call.name: call.server_label for call in deltas} == {"whisper": None, "loud__shout": "loud"}
     assert len(host.calls) == 1  # ours ran all the same
 
 
@@ -94,7 +104,7 @@ def test_a_tool_that_fails_tells_the_model_why() -> None:
 
     known, engine, _ = world(HELLO, "It cannot.", host=FakeHost({"loud": (tool("shout"),)}, {"shout": fails}))
     events = happened(known, wish())
-    assert of(events, Ran)[0].outcome.fault.kind == "execution" and "no voice today" in read(engine)[1]
+    assert of(events, ToolCallFinished)[0].outcome.fault.kind == "execution" and "no voice today" in read(engine)[1]
     assert said(events) == "It cannot."
 
 
@@ -105,8 +115,8 @@ def test_a_tool_that_fails_tells_the_model_why() -> None:
 def test_arguments_that_do_not_fit_are_fed_back(arguments: str, why: str) -> None:
     known, engine, host = world(calling("loud__shout", arguments), HELLO, "HELLO")
     events = happened(known, wish())
-    if of(events, Ran):  # what is no object is no call to some dialects
-        assert why.split(" is")[0] in of(events, Ran)[0].outcome.text and why.split(" is")[0] in read(engine)[1]
+    if of(events, ToolCallFinished):  # what is no object is no call to some dialects
+        assert why.split(" is")[0] in of(events, ToolCallFinished)[0].outcome.text and why.split(" is")[0] in read(engine)[1]
         assert len(host.calls) == 1
 
 
@@ -114,7 +124,7 @@ def test_tools_that_there_are_not_are_an_error_to_the_model_and_none_of_the_clie
     known, engine, host = world(calling("loud__sing", '{"word": "a"}'), "Then not.")
     events = happened(known, wish())
     assert not host.calls and "There is no tool loud__sing" in read(engine)[1]
-    assert not any(piece.calls for piece in of(events, Piece)) and said(events) == "Then not."
+    assert not any(piece.calls for piece in of(events, OutputDelta)) and said(events) == "Then not."
 
 
 def test_only_tools_that_read_run_side_by_side() -> None:
@@ -133,8 +143,8 @@ def test_only_tools_that_read_run_side_by_side() -> None:
 
 def test_a_server_that_cannot_be_asked_is_told_and_done_without() -> None:
     known, engine, _ = world("Without.", host=FakeHost({"down": ()}))
-    events = happened(known, wish(servers=(McpTools(label="down", field="tools.0"),)))
-    assert of(events, Listed)[0].error == "down cannot be reached" and said(events) == "Without."
+    events = happened(known, wish(servers=(McpToolset(label="down", field="tools.0"),)))
+    assert of(events, ToolListingFinished)[0].error == "down cannot be reached" and said(events) == "Without."
     assert muted(engine.requests[0])
 
 
@@ -145,7 +155,7 @@ def test_allowed_tools_are_all_that_the_model_reads_of() -> None:
     known, engine, _ = world("x")
     events = happened(known, wish(servers=(replace(LOUD, allowed=ToolFilter(names=frozenset({"write"})), listed=True),)))
     assert "loud__shout" not in read(engine)[0] and "loud__write" in read(engine)[0]
-    assert not of(events, Listing) and not of(events, Listed)
+    assert not of(events, ToolListingStarted) and not of(events, ToolListingFinished)
 
 
 def rugged() -> FakeHost:
@@ -154,12 +164,16 @@ def rugged() -> FakeHost:
 
 
 def test_a_tool_that_is_not_as_it_was_approved_is_kept_from_the_model() -> None:
-    never = replace(LOUD, policy=Policy(rest="never"))
+    never = replace(LOUD, policy=ApprovalPolicy(default="never"))
     known, engine, host = world(WRITE, "ok", host=rugged())
     events = happened(known, wish(servers=(never,)))
     assert "loud__shout" in read(engine)[0] and "loud__write" not in read(engine)[0] and "Ignore" not in "".join(read(engine))
-    assert [one.name for one in of(events, Listed)[0].tools] == ["shout"] and not host.calls and not of(events, Approval)
-    pending = Pending(request_id="mcpr_1", label="loud", name="write", arguments='{"word": "hello"}', approved=True, field="input.0")
+    assert (
+        [one.name for one in of(events, ToolListingFinished)[0].tools] == ["shout"] and not host.calls and not of(events, ApprovalRequested)
+    )
+    pending = ApprovalDecision(
+        request_id="mcpr_1", label="loud", name="write", arguments='{"word": "hello"}', approved=True, field="input.0"
+    )
     happened(known, wish(servers=(never,), pending=(pending,)))
     assert not host.calls
 
@@ -167,8 +181,12 @@ def test_a_tool_that_is_not_as_it_was_approved_is_kept_from_the_model() -> None:
 @pytest.mark.parametrize(
     ("fields", "param", "says"),
     [
-        ({"choice": Named(names=("loud__write",))}, "tool_choice", "stoa mcp approve loud"),
-        ({"choice": Named(names=("loud__odd",))}, "tool_choice", "'odd' of the MCP server loud cannot be called: its input schema is none"),
+        ({"choice": NamedTools(names=("loud__write",))}, "tool_choice", "stoa mcp approve loud"),
+        (
+            {"choice": NamedTools(names=("loud__odd",))},
+            "tool_choice",
+            "'odd' of the MCP server loud cannot be called: its input schema is none",
+        ),
         (
             {"choice": "required", "servers": (replace(LOUD, allowed=ToolFilter(names=frozenset({"write"})), named=(("write", "t"),)),)},
             "tool_choice",
@@ -189,10 +207,10 @@ def test_why_a_tool_cannot_be_called_is_said(fields: dict[str, Any], param: str,
     assert (refused.value.status, refused.value.param) == (400, param) and says in refused.value.message and not engine.requests
 
 
-@pytest.mark.parametrize("choice", ["required", Named(names=("down__*",)), Named(names=("down__shout",))])
+@pytest.mark.parametrize("choice", ["required", NamedTools(names=("down__*",)), NamedTools(names=("down__shout",))])
 def test_a_server_that_must_be_called_and_is_down_is_named_and_may_come_back(choice: Any) -> None:
     known, engine, _ = world("x", host=FakeHost({"down": (), "loud": (tool("shout"),)}))
-    down = McpTools(label="down", field="tools.0", named=(("x", "tools.0.allowed_tools.0"),))
+    down = McpToolset(label="down", field="tools.0", named_tools=(("x", "tools.0.allowed_tools.0"),))
     with pytest.raises(ApiError) as refused:
         happened(known, wish(servers=(down,), choice=choice))
     assert (refused.value.status, refused.value.code) == (
@@ -212,7 +230,7 @@ def test_what_is_required_is_required_once() -> None:
     first, second = (request.grammar for request in engine.requests)
     assert isinstance(first, Lark) and isinstance(second, Lark) and first != second
     known, engine, _ = world(HELLO, "HELLO")
-    happened(known, wish(choice=Named(names=("loud__*",))))
+    happened(known, wish(choice=NamedTools(names=("loud__*",))))
     assert engine.requests[0].grammar == first
     known, engine, _ = world("no")
     happened(known, wish(choice="none"))
@@ -226,16 +244,16 @@ def test_what_writes_waits_for_an_approval(caplog: pytest.LogCaptureFixture) -> 
     caplog.set_level("INFO", logger="stoa.tools")
     known, _, host = world(WRITE)
     events = happened(known, wish())
-    (approval,) = of(events, Approval)
+    (approval,) = of(events, ApprovalRequested)
     assert (approval.label, approval.name, json.loads(approval.arguments)) == ("loud", "write", {"word": "hello"})
-    assert not host.calls and of(events, Ended)[0].reason == "approval"
+    assert not host.calls and of(events, AnswerFinished)[0].reason == "approval"
     assert [record.getMessage() for record in caplog.records] == ["loud write asked"]
 
 
 @pytest.mark.parametrize("approved", [True, False])
 def test_a_decision_comes_before_the_model_speaks(approved: bool) -> None:
     known, engine, host = world("Done.")
-    pending = Pending(
+    pending = ApprovalDecision(
         request_id="mcpr_1",
         label="loud",
         name="write",
@@ -246,24 +264,27 @@ def test_a_decision_comes_before_the_model_speaks(approved: bool) -> None:
     )
     events = happened(known, wish(pending=(pending,)))
     assert len(host.calls) == approved and len(engine.requests) == 1
-    (ran,) = of(events, Ran)
+    (ran,) = of(events, ToolCallFinished)
     assert ran.approval == "mcpr_1" and bool(ran.outcome.fault) != approved
     assert ("HELLO" in read(engine)[0]) == approved and ("too loud" in read(engine)[0]) != approved
 
 
 def test_a_turn_that_has_read_what_may_not_be_trusted_writes_nothing_unasked() -> None:
-    never = replace(LOUD, policy=Policy(rest="never"))
+    never = replace(LOUD, policy=ApprovalPolicy(default="never"))
     known, _, host = world(WRITE, "ok")
     happened(known, wish(servers=(never,)))
     assert len(host.calls) == 1
     known, _, host = world(HELLO, WRITE)
     events = happened(known, wish(servers=(never,)))
-    assert [call[1] for call in host.calls] == ["shout"] and of(events, Approval)
-    for tainted in ({"read": True}, {"sayings": (*ASKED, Assistant(calls=(CALLED,)), ToolResult(call="call_1", name="whisper", text="x"))}):
+    assert [call[1] for call in host.calls] == ["shout"] and of(events, ApprovalRequested)
+    for tainted in (
+        {"read": True},
+        {"sayings": (*ASKED, Assistant(tool_calls=(CALLED,)), ToolResult(call_id="call_1", name="whisper", text="x"))},
+    ):
         known, _, host = world(WRITE)
-        assert of(happened(known, wish(servers=(never,), **tainted)), Approval) and not host.calls
+        assert of(happened(known, wish(servers=(never,), **tainted)), ApprovalRequested) and not host.calls
     known, _, host = world(HELLO, WRITE, "ok", host=FakeHost({"loud": (tool("shout"), tool("write", read_only=False, allowed=True))}))
-    assert not of(happened(known, wish()), Approval) and len(host.calls) == 2
+    assert not of(happened(known, wish()), ApprovalRequested) and len(host.calls) == 2
 
 
 CALLED = ToolCall(id="call_1", name="whisper", arguments="{}")
@@ -273,10 +294,10 @@ def test_several_answers_of_client_tools() -> None:
     known, engine, _ = world(calling("whisper", '{"word": "a"}'))
 
     async def collect() -> list[tuple[int, Event]]:
-        plan = await prepare(known, wish(servers=(), tools=(WHISPER,), count=3, knobs=Options(seed=1)), Caller(owner=""))
-        return [event async for event in plan.run(Unwatched())]
+        plan = await prepare(known, wish(servers=(), tools=(WHISPER,), count=3, knobs=SamplingParams(seed=1)), Caller(owner=""))
+        return [event async for event in plan.run(NoTimings())]
 
-    ended = {index: event for index, event in asyncio.run(collect()) if isinstance(event, Ended)}
+    ended = {index: event for index, event in asyncio.run(collect()) if isinstance(event, AnswerFinished)}
     assert {index: event.reason for index, event in ended.items()} == dict.fromkeys(range(3), "tool_calls")
     assert [request.sampling.seed for request in engine.requests] == [1, 2, 3]
 
@@ -285,11 +306,11 @@ def test_several_answers_of_client_tools() -> None:
     ("fields", "param"),
     [
         ({"count": 2}, "n"),
-        ({"servers": (McpTools(label="none", field="tools.0"),)}, "tools.0.server_label"),
+        ({"servers": (McpToolset(label="none", field="tools.0"),)}, "tools.0.server_label"),
         ({"tools": (WHISPER, replace(WHISPER, field="tools.1"))}, "tools.1"),
         ({"tools": (replace(WHISPER, name="loud__x", field="tools.3"),)}, "tools.3"),
-        ({"choice": Named(names=("sing",))}, "tool_choice"),
-        ({"choice": Named(names=("loud__sing",))}, "tool_choice"),
+        ({"choice": NamedTools(names=("sing",))}, "tool_choice"),
+        ({"choice": NamedTools(names=("loud__sing",))}, "tool_choice"),
         ({"choice": "required", "servers": ()}, "tool_choice"),
         ({"tools": (replace(WHISPER, parameters=FOREIGN, field="tools.0"),)}, "tools.0.function.parameters"),
     ],
@@ -315,7 +336,7 @@ def test_hanging_up_cancels_generation_and_tools() -> None:
         plan = await prepare(known, wish(), Caller(owner=""))
 
         async def listen() -> None:
-            async for _ in plan.run(Unwatched()):
+            async for _ in plan.run(NoTimings()):
                 pass
 
         task = asyncio.create_task(listen())
@@ -328,7 +349,7 @@ def test_hanging_up_cancels_generation_and_tools() -> None:
 
 
 def test_the_watch_is_told_what_a_turn_took() -> None:
-    class Watching(Unwatched):
+    class Watching(NoTimings):
         def __init__(self) -> None:
             self.turns: list[float] = []
 
@@ -349,10 +370,10 @@ def test_the_watch_is_told_what_a_turn_took() -> None:
 
 def test_what_encloses_a_result_is_not_repeated() -> None:
     """A small model goes on with the frame that it has read. It is no stop string of the client's, so none is reported."""
-    mark = fence([ToolResult(call="", name="", text="HELLO")])
+    mark = fence([ToolResult(call_id="", name="", text="HELLO")])
     known, _, _ = world(HELLO, f"It is HELLO.\n<{mark}> HELLO </{mark}> and more")
     events = happened(known, wish())
-    assert said(events) == "It is HELLO.\n" and of(events, Piece)[-1].stop is None and of(events, Ended)[0].reason == "stop"
+    assert said(events) == "It is HELLO.\n" and of(events, OutputDelta)[-1].stop is None and of(events, AnswerFinished)[0].reason == "stop"
 
 
 @pytest.mark.parametrize("size", [135_000_000, 27_000_000_000, None])

@@ -12,15 +12,15 @@ from engine.api import Delta, Request
 from server.chat import turn
 from server.chat.loop import tighter
 from server.chat.tools import runner as calling_
-from server.chat.tools.runner import Go, Ledger, Runner, clipped
-from server.chat.tools.toolset import Hosted
+from server.chat.tools.runner import AllowedCall, ToolBudget, ToolRunner, clip_output
+from server.chat.tools.toolset import ServerTool
 from server.core.errors import ApiError
-from server.core.events import Ended, Ran
+from server.core.events import AnswerFinished, ToolCallFinished
 from server.core.messages import Assistant, System, ToolCall, User
-from server.core.request import Limits, Pending, Policy
+from server.core.request import ApprovalDecision, ApprovalPolicy, ToolLimits
 from tests.server.chat.test_loop import TEXT, WHISPER, happened, of, read, said, wish, world
 from tests.server.fake_host import FakeHost, tool
-from tests.server.fakes import FakeEngine, calling, muted, served, tool_text, turns
+from tests.server.fakes import FakeEngine, calling, muted, runtime, tool_text, turns
 
 
 def words(*all: str) -> list[str]:
@@ -29,16 +29,16 @@ def words(*all: str) -> list[str]:
 
 def test_after_the_last_turn_the_model_answers_without_tools() -> None:
     known, engine, host = world(*words("a", "b", "c"), "Enough.")
-    events = happened(known, wish(limits=Limits(turns=2)))
+    events = happened(known, wish(limits=ToolLimits(max_turns=2)))
     assert len(host.calls) == 2 and len(engine.requests) == 3
     assert [muted(request) for request in engine.requests] == [False, False, True]
-    assert of(events, Ended)[0].reason == "stop"
+    assert of(events, AnswerFinished)[0].reason == "stop"
 
 
 def test_calls_beyond_the_limit_are_answered_with_a_note() -> None:
     known, engine, host = world("".join(words("a", "b", "c")), "Enough.")
-    events = happened(known, wish(limits=Limits(calls=2)))
-    assert [ran.outcome.text for ran in of(events, Ran)][-1] == "C" or len(host.calls) == 2
+    events = happened(known, wish(limits=ToolLimits(max_calls=2)))
+    assert [ran.outcome.text for ran in of(events, ToolCallFinished)][-1] == "C" or len(host.calls) == 2
     assert "the limit of 2 calls is reached" in read(engine)[1] and muted(engine.requests[1])
     assert said(events) == "Enough."
 
@@ -46,13 +46,13 @@ def test_calls_beyond_the_limit_are_answered_with_a_note() -> None:
 def test_calls_of_earlier_requests_count() -> None:
     known, engine, host = world(*words("c"), "Enough.")
     earlier = tuple(ToolCall(id=f"call_{word}", name="loud__shout", arguments=f'{{"word": "{word}"}}') for word in "ab")
-    happened(known, wish(limits=Limits(calls=2), earlier=earlier))
+    happened(known, wish(limits=ToolLimits(max_calls=2), earlier=earlier))
     assert not host.calls and "the limit of 2 calls is reached" in read(engine)[1]
 
 
 def test_no_more_than_so_many_at_a_time() -> None:
     known, engine, host = world("".join(words("a", "b", "c")), "ok")
-    happened(known, wish(limits=Limits(parallel=2)))
+    happened(known, wish(limits=ToolLimits(max_parallel_calls=2)))
     assert [call[2]["word"] for call in host.calls] == ["a", "b"] and '"c"' not in read(engine)[1]
     assert not muted(engine.requests[1])  # it may go on with another turn
     assert engine.aborts == 1  # what it would have called besides was not waited for
@@ -75,8 +75,8 @@ def test_time_is_limited_and_what_runs_is_cancelled() -> None:
 
     host = FakeHost({"loud": (tool("shout"),)}, {"shout": slow})
     known, engine, _ = world(*words("a"), "Late.", host=host)
-    events = happened(known, wish(limits=Limits(seconds=0.05)))
-    (ran,) = of(events, Ran)
+    events = happened(known, wish(limits=ToolLimits(max_seconds=0.05)))
+    (ran,) = of(events, ToolCallFinished)
     assert ran.outcome.fault.kind == "timeout" and host.cancelled == 1 and host.running == 0
     assert muted(engine.requests[1]) and said(events).endswith("Late.")
 
@@ -86,16 +86,16 @@ def test_tokens_are_counted_over_all_turns() -> None:
     first = len(TEXT.encode(words("a")[0])) + 1
     events = happened(known, wish(limit=first + 4))
     assert [request.sampling.max_tokens for request in engine.requests] == [first + 4, 4]
-    assert of(events, Ended)[0].reason == "length" and of(events, Ended)[0].usage.completion == first + 4
+    assert of(events, AnswerFinished)[0].reason == "length" and of(events, AnswerFinished)[0].usage.completion == first + 4
     known, engine, host = world(*words("a"), "never said")
     events = happened(known, wish(limit=first))
-    assert of(events, Ended)[0].reason == "length" and len(host.calls) == 1 and len(engine.requests) == 1
+    assert of(events, AnswerFinished)[0].reason == "length" and len(host.calls) == 1 and len(engine.requests) == 1
 
 
 def test_a_call_that_was_cut_off_is_not_made() -> None:
     known, _, host = world(*words("a"))
     events = happened(known, wish(limit=len(TEXT.encode(words("a")[0])) - 12))
-    assert of(events, Ended)[0].reason == "length" and not host.calls
+    assert of(events, AnswerFinished)[0].reason == "length" and not host.calls
 
 
 async def _endless(arguments: Mapping[str, Any]) -> str:
@@ -105,7 +105,7 @@ async def _endless(arguments: Mapping[str, Any]) -> str:
 def test_long_outputs_lose_their_middle() -> None:
     host = FakeHost({"loud": (tool("shout"),)}, {"shout": _endless})
     known, engine, _ = world(*words("a"), "ok", host=host, context=100_000)
-    (ran,) = of(happened(known, wish(limits=Limits(output_tokens=100))), Ran)
+    (ran,) = of(happened(known, wish(limits=ToolLimits(max_output_tokens=100))), ToolCallFinished)
     assert ran.outcome.truncated and len(TEXT.encode(ran.outcome.text)) < 130
     second = read(engine)[1]
     assert "the beginning" in second and "the end" in second and "characters left out" in second
@@ -118,20 +118,20 @@ def test_a_full_context_shortens_outputs_and_then_ends() -> None:
     assert said(events).endswith("ok") and len(engine.requests[1].tokens) < 1500
     many = [calling("loud__shout", f'{{"word": "{i} {"x " * 60}"}}') for i in range(12)]
     known, engine, _ = world(*many, host=host, context=1500)
-    assert of(happened(known, wish(limits=Limits(turns=20))), Ended)[0].reason == "length"
+    assert of(happened(known, wish(limits=ToolLimits(max_turns=20))), AnswerFinished)[0].reason == "length"
 
 
 @pytest.mark.parametrize("most", [10, 100, 1000])
 def test_clipped_texts_are_as_long_as_they_may_be(most: int) -> None:
-    text, cut = clipped(TEXT, "wörd 東京 " * 300, most)
+    text, cut = clip_output(TEXT, "wörd 東京 " * 300, most)
     assert cut and most * 0.5 < len(TEXT.encode(text)) < most + 40
-    assert clipped(TEXT, "short", most) == ("short", False)
+    assert clip_output(TEXT, "short", most) == ("short", False)
 
 
 def test_the_tighter_limit_counts() -> None:
-    assert tighter(Limits(turns=2, calls=9), Limits(turns=5, calls=3)) == Limits(turns=2, calls=3)
-    known, engine, _ = world(*words("a", "b"), "ok", limits=Limits(turns=1))
-    happened(known, wish(limits=Limits(turns=5)))
+    assert tighter(ToolLimits(max_turns=2, max_calls=9), ToolLimits(max_turns=5, max_calls=3)) == ToolLimits(max_turns=2, max_calls=3)
+    known, engine, _ = world(*words("a", "b"), "ok", limits=ToolLimits(max_turns=1))
+    happened(known, wish(limits=ToolLimits(max_turns=5)))
     assert muted(engine.requests[1])
 
 
@@ -147,7 +147,7 @@ TALK = [said for i in range(200) for said in (User(text=f"question {i} " * 5), A
 
 def test_as_little_as_possible_is_dropped_in_few_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     counted: list[int] = []
-    rendered = turn.rendered
+    rendered = turn.render_prompt
 
     async def count(*given: Any) -> Any:
         counted.append(len(given[2]))
@@ -160,7 +160,7 @@ def test_as_little_as_possible_is_dropped_in_few_steps(monkeypatch: pytest.Monke
     prompt = read(engine)[0]
     kept = [i for i in range(200) if f"question {i} " in prompt]
     assert kept and kept == list(range(kept[0], 200)) and "Be brief." in prompt and "last" in prompt
-    more = turn.without(talk, 1 + 2 * (kept[0] - 1))
+    more = turn.without_prefix(talk, 1 + 2 * (kept[0] - 1))
     with pytest.raises(ApiError):
         happened(world("ok", context=1000)[0], wish(sayings=more, servers=()))
     assert len(counted) < 15 + 2  # of which two are of the check
@@ -185,24 +185,26 @@ def test_old_messages_give_way_to_server_tools() -> None:
     assert "the beginning" in read(engine)[1]
 
 
-def approved(*words: str) -> tuple[Pending, ...]:
+def approved(*words: str) -> tuple[ApprovalDecision, ...]:
     return tuple(
-        Pending(request_id=f"mcpr_{i}", label="loud", name="write", arguments=f'{{"word": "{word}"}}', approved=True, field="input.0")
+        ApprovalDecision(
+            request_id=f"mcpr_{i}", label="loud", name="write", arguments=f'{{"word": "{word}"}}', approved=True, field="input.0"
+        )
         for i, word in enumerate(words)
     )
 
 
 def test_approved_calls_count_for_the_limits() -> None:
-    known, engine, host = world("Enough.", limits=Limits(calls=2))
+    known, engine, host = world("Enough.", limits=ToolLimits(max_calls=2))
     events = happened(known, wish(pending=approved("a", "b", "c")))
     assert [call[2]["word"] for call in host.calls] == ["a", "b"] and muted(engine.requests[0])
-    assert "the limit of 2 calls is reached" in of(events, Ran)[-1].outcome.text
+    assert "the limit of 2 calls is reached" in of(events, ToolCallFinished)[-1].outcome.text
     known, _, host = world("Enough.")
-    happened(known, wish(pending=approved("a"), limits=Limits(calls=0)))
+    happened(known, wish(pending=approved("a"), limits=ToolLimits(max_calls=0)))
     assert not host.calls
     known, _, host = world("Enough.")
-    events = happened(known, wish(pending=approved("a", "a", "a"), limits=Limits(same=3)))
-    assert len(host.calls) == 2 and "the same call" in {ran.outcome.text[9:22] for ran in of(events, Ran)}
+    events = happened(known, wish(pending=approved("a", "a", "a"), limits=ToolLimits(max_repeats=3)))
+    assert len(host.calls) == 2 and "the same call" in {ran.outcome.text[9:22] for ran in of(events, ToolCallFinished)}
 
 
 def test_large_arguments_are_read_in_a_thread(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -235,17 +237,19 @@ def test_a_runner_that_is_closed_has_cancelled_its_calls() -> None:
 
     host = FakeHost({"loud": (tool("shout"),)}, {"shout": slow})
     call = ToolCall(id="call_1", name="loud__shout", arguments="{}")
-    go = Go(call, Hosted(label="loud", tool=tool("shout"), policy=Policy()), {"word": "a"})
+    go = AllowedCall(call, ServerTool(label="loud", tool=tool("shout"), policy=ApprovalPolicy()), {"word": "a"})
 
     async def close_while_running() -> None:
         async def act(arguments: Mapping[str, Any]) -> str:
             return "A"
 
         host.acts["quick"] = act
-        quick = Go(replace(call, id="call_2"), Hosted(label="loud", tool=tool("quick"), policy=Policy()), {"word": "a"})
-        running = Runner(host, "me", TEXT, Ledger(Limits(), tainted=False)).run([go, quick])
+        quick = AllowedCall(
+            replace(call, id="call_2"), ServerTool(label="loud", tool=tool("quick"), policy=ApprovalPolicy()), {"word": "a"}
+        )
+        running = ToolRunner(host, "me", TEXT, ToolBudget(ToolLimits(), untrusted_context=False)).run([go, quick])
         seen = [await anext(running) for _ in range(3)]
-        assert isinstance(seen[-1], Ran) and host.running == 1
+        assert isinstance(seen[-1], ToolCallFinished) and host.running == 1
         await running.aclose()
         assert host.running == 0 and host.cancelled == 1
 
@@ -256,10 +260,10 @@ def test_no_call_can_begin_in_a_turn_without_tools() -> None:
     """Where calls begin with a token of their own."""
     learned = tool_text()
     engine = FakeEngine(turns(learned, "no"), context=4096)
-    known = served(engine, learned, host=FakeHost({"loud": (tool("shout"),)}))
+    known = runtime(engine, learned, host=FakeHost({"loud": (tool("shout"),)}))
     happened(known, wish(choice="none"))
     happened(known, wish(choice="auto"))
-    begins = learned.control("<tool_call>")
+    begins = learned.control_id("<tool_call>")
     assert begins is not None
     first, second = (dict(request.sampling.logit_bias) for request in engine.requests)
     assert first[begins] == -100 and begins not in second
@@ -277,7 +281,7 @@ def test_a_call_that_goes_in_circles_is_left_out_unless_it_is_the_only_one(made:
 def test_a_clients_call_that_went_in_circles_is_a_call() -> None:
     known, engine, _ = world(calling("whisper", '{"word": "a"}'))
     engine.generate = closing(engine)
-    assert of(happened(known, wish(tools=(WHISPER,), servers=())), Ended)[0].reason == "tool_calls"
+    assert of(happened(known, wish(tools=(WHISPER,), servers=())), AnswerFinished)[0].reason == "tool_calls"
 
 
 @pytest.mark.parametrize("name", ["whisper", "loud__shout"])
@@ -285,7 +289,7 @@ def test_a_call_whose_end_was_not_found_is_none(name: str) -> None:
     known, engine, host = world(f'<tool_call>\n{{"name": "{name}", "arguments": {{"word": "a@.-', "ok")
     engine.generate = closing(engine)
     events = happened(known, wish(tools=(WHISPER,)))
-    assert of(events, Ended)[0].reason == "length" and not host.calls and len(engine.requests) == 1
+    assert of(events, AnswerFinished)[0].reason == "length" and not host.calls and len(engine.requests) == 1
 
 
 def closing(engine: FakeEngine) -> Any:

@@ -2,12 +2,12 @@
 
 import pytest
 
-from server.chat.repetition import Circles
+from server.chat.repetition import RepetitionDetector
 
 
 def said(text: str, size: int, passages: int = 4) -> int | None:
     """After how many characters the circle was noticed, when the text comes in pieces of `size`."""
-    circles = Circles(passages)
+    circles = RepetitionDetector(passages)
     for start in range(0, len(text), size):
         if circles.push(text[start : start + size]):
             return start + size

@@ -24,7 +24,7 @@ from retrieval.store import StoreOptions, open_store
 from server.cli.ingest import parse_attributes, parse_chunking
 from server.cli.main import cli
 from server.cli.search import parse_filter
-from server.runtime.knowledge_base import Knowledge
+from server.runtime.knowledge_base import KnowledgeBase
 from tests.retrieval.plain import PlainParser, WordEmbedder
 from tests.server.conftest import ROOT
 
@@ -40,11 +40,11 @@ class ClosingParser(PlainParser):
     def close(self) -> None: ...
 
 
-def knowledge(database: Path, pause: float = 0.0) -> Knowledge:
+def knowledge(database: Path, pause: float = 0.0) -> KnowledgeBase:
     store, parser, embedder = open_store(database, StoreOptions()), ClosingParser(), Closing(pause=pause)
     ingestor: Any = Ingestor(store, parser, embedder, pace=Pace(poll=0.05))
     words: Any = embedder
-    return Knowledge(
+    return KnowledgeBase(
         store=store,
         embedder=words,
         reranker=None,
@@ -153,6 +153,7 @@ import sys
 from pathlib import Path
 import server.cli.ingest
 from server.cli.main import main
+from tests.server.cli.test_ingest import knowledge
 server.cli.ingest.open_knowledge = lambda *_: knowledge(Path("stoa.db"), pause=1.0)
 sys.argv = ["stoa", "ingest", "docs", "--store", "kb"]
 main()

@@ -13,11 +13,11 @@ from typer.testing import CliRunner
 from server.api.mcp import status
 from server.cli.main import cli
 from server.cli.mcp_config import Client, Missing, Server, config
-from server.http.context import Call
+from server.http.context import RequestContext
 from server.http.lists import NoQuery
 from server.mcp.builtin import opener
-from server.mcp.config.config import Limits, ServerSpec, Stdio
-from server.mcp.connection.circuit_breaker import Patience
+from server.mcp.config.config import CallLimits, ServerSpec, Stdio
+from server.mcp.connection.circuit_breaker import RetryPolicy
 from server.mcp.connection.connection import Connection
 from server.mcp.trust.pins import Pins, Unpinned
 from server.runtime.metrics import Metrics
@@ -70,7 +70,7 @@ def test_what_is_printed_starts_from_anywhere(tmp_path: Path, home: Path, monkey
 async def _asked(entry: dict[str, Any], tool: str, arguments: dict[str, Any]) -> str:
     target = Stdio(command=entry["command"], args=tuple(entry["args"]), env=entry["env"])
     spec = ServerSpec(label="printed", target=target)
-    connection = Connection(spec, opener(spec, None), Unpinned(), Patience(waits=25, failures=1))
+    connection = Connection(spec, opener(spec, None), Unpinned(), RetryPolicy(waits=25, failures=1))
     try:
         outcome = await connection.call(tool, arguments, None)
     finally:
@@ -161,14 +161,14 @@ def test_status_of_the_api_and_measurements(tmp_path: Path) -> None:
         host: Any = None
 
     async def work() -> tuple[Any, str]:
-        served: Any = Serving()
-        call = Call(served, "", {})
+        runtime: Any = Serving()
+        call = RequestContext(runtime, "", {})
         assert (await status.servers(call, NoQuery())).data == []
-        spec = replace(fixture(tmp_path), tool_limits={"nothing": Limits(timeout=1, max_output=1024)})
-        async with hosting(tmp_path, spec) as served.host:
-            await served.host.tools("fixture")
-            await served.host.call("fixture", "fail", {}, owner="")
-            page = Metrics(lambda: None, lambda: None, lambda: served.host).page().decode()
+        spec = replace(fixture(tmp_path), tool_limits={"nothing": CallLimits(timeout=1, max_output=1024)})
+        async with hosting(tmp_path, spec) as runtime.host:
+            await runtime.host.tools("fixture")
+            await runtime.host.call("fixture", "fail", {}, owner="")
+            page = Metrics(lambda: None, lambda: None, lambda: runtime.host).page().decode()
             return (await status.servers(call, NoQuery())).data[0], page
 
     shown, page = asyncio.run(work())

@@ -46,12 +46,12 @@ async def drop(app: Any, body: dict[str, Any], after: int, *, sent: bool = True)
 def test_hanging_up_ends_the_work(stream: bool, n: int, after: int) -> None:
     async def scenario() -> None:
         fake = FakeEngine(lambda request: FOREVER, context=20_000, pause=0.001)
-        app, house = ready(fake, TEXT)
+        app, state = ready(fake, TEXT)
         body = {"model": "tiny", "messages": [{"role": "user", "content": "Hello"}], "stream": stream, "n": n}
         messages = await drop(app, body, after if stream else 0)
-        assert (fake.running, fake.aborts, len(fake.requests), house.calls) == (0, n, n, 0)
+        assert (fake.running, fake.aborts, len(fake.requests), state.active_requests) == (0, n, n, 0)
         assert len(messages) < 400
-        assert "stoa_aborts_total 1.0" in house.metrics.page().decode()
+        assert "stoa_aborts_total 1.0" in state.metrics.page().decode()
 
     asyncio.run(scenario())
 
@@ -69,9 +69,9 @@ def test_hanging_up_while_waiting_for_the_first_token() -> None:
 def test_hanging_up_half_way_through_the_request() -> None:
     async def scenario() -> None:
         fake = FakeEngine(lambda request: FOREVER)
-        app, house = ready(fake, TEXT)
+        app, state = ready(fake, TEXT)
         assert await drop(app, {"model": "tiny"}, 0, sent=False) == []
-        assert not fake.requests and house.calls == 0
+        assert not fake.requests and state.active_requests == 0
 
     asyncio.run(scenario())
 

@@ -9,14 +9,14 @@ from pathlib import Path
 
 from server.mcp.builtin import opener
 from server.mcp.config.config import ServerSpec, Stdio
-from server.mcp.connection.circuit_breaker import Patience
+from server.mcp.connection.circuit_breaker import RetryPolicy
 from server.mcp.connection.connection import Connection
 from server.mcp.host import Host
 from server.mcp.trust.pins import Pins
 
 FIXTURE = Path(__file__).with_name("mcp_fixture.py")
 SECRET = "s3cret-of-the-operator"
-QUICK = Patience(first=0.02, longest=0.1, rest=0.3, waits=5.0)
+QUICK = RetryPolicy(first=0.02, longest=0.1, rest=0.3, waits=5.0)
 
 
 def fixture(folder: Path) -> ServerSpec:
@@ -26,7 +26,7 @@ def fixture(folder: Path) -> ServerSpec:
 
 
 @asynccontextmanager
-async def hosting(folder: Path, spec: ServerSpec | None = None, patience: Patience = QUICK) -> AsyncGenerator[Host]:
+async def hosting(folder: Path, spec: ServerSpec | None = None, patience: RetryPolicy = QUICK) -> AsyncGenerator[Host]:
     spec = spec or fixture(folder)
     host = Host([Connection(spec, opener(spec, None), Pins(folder), patience)])
     await host.start()

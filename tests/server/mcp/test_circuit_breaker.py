@@ -8,18 +8,18 @@ from typing import Any, Literal
 
 import pytest
 
-from server.core.tool_host import Fault, HostedTool, HostError, Outcome, ServerUnavailable
+from server.core.tool_host import HostedTool, ServerUnavailable, ToolFault, ToolHostError, ToolOutcome
 from server.mcp.config.config import ServerSpec, Stdio
-from server.mcp.connection.circuit_breaker import Circuit, Patience
+from server.mcp.connection.circuit_breaker import CircuitBreaker, RetryPolicy
 from server.mcp.connection.connection import Connection
-from server.mcp.session import Catalogue, Link, LinkLost, Notices
+from server.mcp.session import McpSession, SessionCallbacks, SessionLost, ToolList
 from server.mcp.trust.pins import Unpinned
 
-PATIENCE = Patience(first=1, longest=8, failures=3, rest=60)
+PATIENCE = RetryPolicy(first=1, longest=8, failures=3, rest=60)
 
 
 def test_an_open_circuit_admits_one_after_its_rest() -> None:
-    circuit = Circuit(PATIENCE)
+    circuit = CircuitBreaker(PATIENCE)
     for second in range(3):
         assert circuit.admit(second)
         circuit.failed(second)
@@ -34,7 +34,7 @@ def test_an_open_circuit_admits_one_after_its_rest() -> None:
 
 
 def test_delays_double_and_are_scattered() -> None:
-    circuit = Circuit(Patience(first=1, longest=8, failures=10))
+    circuit = CircuitBreaker(RetryPolicy(first=1, longest=8, failures=10))
     delays = list[float]()
     for _ in range(6):
         circuit.failed(0)
@@ -44,7 +44,7 @@ def test_delays_double_and_are_scattered() -> None:
 
 
 def test_an_open_circuit_waits_for_its_rest() -> None:
-    circuit = Circuit(PATIENCE)
+    circuit = CircuitBreaker(PATIENCE)
     for _ in range(3):
         circuit.failed(10)
     assert circuit.delay(30, 0.5) == 40 and circuit.delay(100, 0.5) == 0
@@ -62,7 +62,7 @@ async def silent() -> None:
 
 
 async def refusing() -> None:
-    raise HostError("Server returned an error response")
+    raise ToolHostError("Server returned an error response")
 
 
 @dataclass
@@ -70,45 +70,45 @@ class FakeLink:
     """`fails`: what the next calls raise or find, one after the other. `pinged`: what asking whether it is there comes to."""
 
     seconds: float | None = None
-    fails: list[Exception | Fault] = field(default_factory=list[Exception | Fault])
+    fails: list[Exception | ToolFault] = field(default_factory=list[Exception | ToolFault])
     tools: tuple[HostedTool, ...] = (READ, WRITE)
     lists: int = 0
     calls: int = 0
     opened: int = 0
-    notices: Notices | None = None
+    notices: SessionCallbacks | None = None
     pinged: Callable[[], Awaitable[None]] = answering
     protocol_version: str = "2026-07-28"
     server: tuple[str, str] | None = None
     last_words: str = ""
 
-    async def catalogue(self) -> Catalogue:
+    async def catalogue(self) -> ToolList:
         self.lists += 1
-        return Catalogue(tools=self.tools, digests={tool.name: "x" for tool in self.tools}, seconds=self.seconds)
+        return ToolList(tools=self.tools, digests={tool.name: "x" for tool in self.tools}, seconds=self.seconds)
 
     async def ping(self) -> None:
         await self.pinged()
 
-    async def call(self, name: str, arguments: Mapping[str, Any], meta: Mapping[str, Any] | None) -> Outcome:
+    async def call(self, name: str, arguments: Mapping[str, Any], meta: Mapping[str, Any] | None) -> ToolOutcome:
         self.calls += 1
         match self.fails.pop(0) if self.fails else None:
             case Exception() as error:
                 raise error
-            case Fault() as fault:
-                return Outcome(text=fault.message, fault=fault)
+            case ToolFault() as fault:
+                return ToolOutcome(text=fault.message, fault=fault)
             case _:
-                return Outcome(text="fine")
+                return ToolOutcome(text="fine")
 
     @asynccontextmanager
-    async def open(self, notices: Notices) -> AsyncGenerator[Link]:
+    async def open(self, notices: SessionCallbacks) -> AsyncGenerator[McpSession]:
         self.opened += 1
         self.notices = notices
         yield self
 
 
 @asynccontextmanager
-async def connected(link: FakeLink, patience: Patience | None = None) -> AsyncGenerator[Connection]:
+async def connected(link: FakeLink, patience: RetryPolicy | None = None) -> AsyncGenerator[Connection]:
     spec = ServerSpec(label="fake", target=Stdio(command="x"))
-    connection = Connection(spec, link.open, Unpinned(), patience or Patience(first=0.01, rest=0.2, waits=1))
+    connection = Connection(spec, link.open, Unpinned(), patience or RetryPolicy(first=0.01, rest=0.2, waits=1))
     try:
         yield connection
     finally:
@@ -136,7 +136,7 @@ def test_lists_hold_as_long_as_their_server_says(seconds: float | None, lists: i
 
 def test_a_change_during_a_listing_is_not_lost() -> None:
     class Changing(FakeLink):
-        async def catalogue(self) -> Catalogue:
+        async def catalogue(self) -> ToolList:
             found = await super().catalogue()
             if self.lists == 1 and self.notices is not None:
                 self.tools = (READ,)
@@ -156,7 +156,7 @@ def test_a_change_during_a_listing_is_not_lost() -> None:
 @pytest.mark.parametrize(("name", "losses", "fine", "calls"), [("read", 1, True, 2), ("read", 2, False, 2), ("write", 1, False, 1)])
 def test_one_more_attempt_for_what_only_reads(name: str, losses: int, fine: bool, calls: int) -> None:
     async def work() -> None:
-        link = FakeLink(fails=[LinkLost("it went away")] * losses)
+        link = FakeLink(fails=[SessionLost("it went away")] * losses)
         async with connected(link) as connection:
             outcome = await connection.call(name, {}, None)
             assert (outcome.fault is None) == fine
@@ -167,7 +167,7 @@ def test_one_more_attempt_for_what_only_reads(name: str, losses: int, fine: bool
 
 def test_tools_that_fail_by_themselves_open_no_circuit() -> None:
     async def work() -> None:
-        link = FakeLink(fails=[Fault(kind="execution", message="no")] * 20)
+        link = FakeLink(fails=[ToolFault(kind="execution", message="no")] * 20)
         async with connected(link) as connection:
             for _ in range(20):
                 assert (await connection.call("read", {}, None)).text == "no"
@@ -179,8 +179,8 @@ def test_tools_that_fail_by_themselves_open_no_circuit() -> None:
 @pytest.mark.parametrize("kind", ["timeout", "http"])
 def test_a_tool_that_fails_while_its_server_answers_opens_no_circuit(kind: Literal["timeout", "http"]) -> None:
     async def work() -> None:
-        link = FakeLink(fails=[Fault(kind=kind, message="late")] * 20)
-        async with connected(link, Patience(first=0.01, failures=2, rest=60)) as connection:
+        link = FakeLink(fails=[ToolFault(kind=kind, message="late")] * 20)
+        async with connected(link, RetryPolicy(first=0.01, failures=2, rest=60)) as connection:
             for _ in range(20):
                 assert (await connection.call("write", {}, None)).text == "late"
             assert link.calls == 20 and connection.status.state == "ready"
@@ -191,8 +191,8 @@ def test_a_tool_that_fails_while_its_server_answers_opens_no_circuit(kind: Liter
 
 def test_one_answer_ends_a_row_of_failures() -> None:
     async def work() -> None:
-        link = FakeLink(fails=[Fault(kind="timeout", message="late")] * 3)
-        async with connected(link, Patience(first=0.01, failures=2, rest=60)) as connection:
+        link = FakeLink(fails=[ToolFault(kind="timeout", message="late")] * 3)
+        async with connected(link, RetryPolicy(first=0.01, failures=2, rest=60)) as connection:
             for answer in (refusing, answering, refusing):
                 link.pinged = answer
                 await connection.call("write", {}, None)
@@ -204,10 +204,10 @@ def test_one_answer_ends_a_row_of_failures() -> None:
 def test_a_connection_found_lost_by_asking_is_opened_again_and_counted_once() -> None:
     async def work() -> None:
         async def gone() -> None:
-            raise LinkLost("it went away")
+            raise SessionLost("it went away")
 
-        link = FakeLink(fails=[Fault(kind="timeout", message="late")], pinged=gone)
-        async with connected(link, Patience(first=0.01, failures=2, rest=60, waits=5)) as connection:
+        link = FakeLink(fails=[ToolFault(kind="timeout", message="late")], pinged=gone)
+        async with connected(link, RetryPolicy(first=0.01, failures=2, rest=60, waits=5)) as connection:
             await connection.call("write", {}, None)
             assert (await connection.call("read", {}, None)).fault is None
             assert link.opened == 2
@@ -218,8 +218,8 @@ def test_a_connection_found_lost_by_asking_is_opened_again_and_counted_once() ->
 @pytest.mark.parametrize("answer", [silent, refusing])
 def test_a_server_that_does_not_answer_is_spared_and_then_tried_once(answer: Callable[[], Awaitable[None]]) -> None:
     async def work() -> None:
-        link = FakeLink(fails=[Fault(kind="timeout", message="late")] * 2, pinged=answer)
-        async with connected(link, Patience(first=0.01, failures=2, rest=0.2, ping=0.02)) as connection:
+        link = FakeLink(fails=[ToolFault(kind="timeout", message="late")] * 2, pinged=answer)
+        async with connected(link, RetryPolicy(first=0.01, failures=2, rest=0.2, ping=0.02)) as connection:
             for _ in range(4):
                 await connection.call("write", {}, None)
             assert link.calls == 2 and connection.status.state == "failed"
@@ -234,13 +234,13 @@ def test_a_server_that_does_not_answer_is_spared_and_then_tried_once(answer: Cal
 
 def test_an_attempt_that_is_cancelled_decides_nothing() -> None:
     class Slow(FakeLink):
-        async def call(self, name: str, arguments: Mapping[str, Any], meta: Mapping[str, Any] | None) -> Outcome:
+        async def call(self, name: str, arguments: Mapping[str, Any], meta: Mapping[str, Any] | None) -> ToolOutcome:
             await asyncio.sleep(0.05)
             return await super().call(name, arguments, meta)
 
     async def work() -> None:
-        link = Slow(fails=[Fault(kind="timeout", message="late")] * 2, pinged=refusing)
-        async with connected(link, Patience(first=0.01, failures=2, rest=0.1)) as connection:
+        link = Slow(fails=[ToolFault(kind="timeout", message="late")] * 2, pinged=refusing)
+        async with connected(link, RetryPolicy(first=0.01, failures=2, rest=0.1)) as connection:
             for _ in range(2):
                 await connection.call("write", {}, None)
             await asyncio.sleep(0.15)
@@ -255,8 +255,8 @@ def test_an_attempt_that_is_cancelled_decides_nothing() -> None:
 
 def test_a_server_that_crashes_on_every_call_is_given_a_rest_too() -> None:
     async def work() -> None:
-        link = FakeLink(fails=[LinkLost("it went away")] * 50)
-        async with connected(link, Patience(first=0.01, failures=4, rest=30, waits=0.5)) as connection:
+        link = FakeLink(fails=[SessionLost("it went away")] * 50)
+        async with connected(link, RetryPolicy(first=0.01, failures=4, rest=30, waits=0.5)) as connection:
             for _ in range(8):
                 await connection.call("write", {}, None)
             assert link.calls == 4 and link.opened == 4
@@ -267,8 +267,8 @@ def test_a_server_that_crashes_on_every_call_is_given_a_rest_too() -> None:
 
 def test_why_a_server_cannot_be_reached_is_said_once() -> None:
     async def work() -> None:
-        link = FakeLink(fails=[LinkLost("it went away")])
-        async with connected(link, Patience(first=0.01, failures=1, rest=60, waits=0.2)) as connection:
+        link = FakeLink(fails=[SessionLost("it went away")])
+        async with connected(link, RetryPolicy(first=0.01, failures=1, rest=60, waits=0.2)) as connection:
             for _ in range(2):
                 await connection.call("write", {}, None)
             with pytest.raises(ServerUnavailable) as told:
@@ -280,9 +280,9 @@ def test_why_a_server_cannot_be_reached_is_said_once() -> None:
 
 def test_a_server_whose_tools_are_refused_is_unavailable() -> None:
     class Broken(FakeLink):
-        async def catalogue(self) -> Catalogue:
+        async def catalogue(self) -> ToolList:
             if self.lists:
-                raise HostError("it lists its tools in circles")
+                raise ToolHostError("it lists its tools in circles")
             return await super().catalogue()
 
     async def work() -> None:

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from server.core.tool_host import HostError
-from server.mcp.config.config import ClientCredentials, Consent, Http, Limits, ServerSpec, Stdio
+from server.core.tool_host import ToolHostError
+from server.mcp.config.config import AuthorizationCode, CallLimits, ClientCredentials, Http, ServerSpec, Stdio
 from server.mcp.config.read import read_config
 from server.mcp.open import configured, data_directory
 from server.runtime.settings import Settings
@@ -44,10 +44,10 @@ def test_a_process_and_a_url(tmp_path: Path) -> None:
 def test_tools_may_have_limits_of_their_own(tmp_path: Path) -> None:
     limits = {"slow": {"timeoutSeconds": 600}, "long": {"maxOutputBytes": 2048}, "both": {"timeoutSeconds": 1.5, "maxOutputBytes": 4096}}
     spec = read(tmp_path, {"a": {"command": "x", "timeoutSeconds": 5, "toolLimits": limits}})[0]
-    assert spec.limits_of("slow") == Limits(timeout=600, max_output=32 * 1024)
-    assert spec.limits_of("long") == Limits(timeout=5, max_output=2048)
-    assert spec.limits_of("both") == Limits(timeout=1.5, max_output=4096)
-    assert spec.limits_of("another") == Limits(timeout=5, max_output=32 * 1024)
+    assert spec.limits_of("slow") == CallLimits(timeout=600, max_output=32 * 1024)
+    assert spec.limits_of("long") == CallLimits(timeout=5, max_output=2048)
+    assert spec.limits_of("both") == CallLimits(timeout=1.5, max_output=4096)
+    assert spec.limits_of("another") == CallLimits(timeout=5, max_output=32 * 1024)
 
 
 def test_variables_may_have_defaults(tmp_path: Path) -> None:
@@ -63,7 +63,7 @@ def test_oauth(tmp_path: Path) -> None:
     )
     assert isinstance(one.target, Http) and isinstance(two.target, Http)
     assert one.target.oauth == ClientCredentials(client_id="me", client_secret="t0ken", issuer="https://as.example")
-    assert two.target.oauth == Consent(client_id="me", redirect_port=4000, hosts=("as.local",))
+    assert two.target.oauth == AuthorizationCode(client_id="me", redirect_port=4000, hosts=("as.local",))
 
 
 def test_secrets_are_known_wherever_they_stand(tmp_path: Path) -> None:
@@ -117,13 +117,13 @@ def test_servers_can_be_switched_off(tmp_path: Path) -> None:
     ],
 )
 def test_what_is_wrong_is_named(tmp_path: Path, servers: Any, says: str) -> None:
-    with pytest.raises(HostError) as caught:
+    with pytest.raises(ToolHostError) as caught:
         read(tmp_path, servers)
     assert says in str(caught.value) and str(caught.value).startswith(str(tmp_path / "mcp.json"))
 
 
 def test_no_value_is_in_a_message(tmp_path: Path) -> None:
-    with pytest.raises(HostError) as caught:
+    with pytest.raises(ToolHostError) as caught:
         read(tmp_path, {"a": {"url": "https://user:hunter2@x y", "headers": {"a": "hunter2\n"}, "more": "hunter2"}})
     assert "hunter2" not in str(caught.value)
 
@@ -132,12 +132,12 @@ def test_no_value_is_in_a_message(tmp_path: Path) -> None:
 def test_what_is_nested_too_deeply(tmp_path: Path, depth: int) -> None:
     path = tmp_path / "mcp.json"
     path.write_text('{"mcpServers": {"a": {"command": ' + "[" * depth + "]" * depth + "}}}")
-    with pytest.raises(HostError, match=r"mcp\.json"):
+    with pytest.raises(ToolHostError, match=r"mcp\.json"):
         read_config(path)
 
 
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
-    with pytest.raises(HostError, match="cannot be read"):
+    with pytest.raises(ToolHostError, match="cannot be read"):
         read_config(tmp_path / "none.json", {})
 
 
@@ -147,7 +147,7 @@ def test_our_own_servers_keep_their_names(tmp_path: Path) -> None:
         file.write_text(json.dumps({"mcpServers": {label: {"command": "x"}}}))
         settings = Settings(mcp_config=file, mcp_files=("/srv",))
         if taken:
-            with pytest.raises(HostError, match=f"mcpServers.{label}: one of this server's own"):
+            with pytest.raises(ToolHostError, match=f"mcpServers.{label}: one of this server's own"):
                 configured(settings)
         else:
             assert [spec.label for spec in configured(settings)] == ["files", "database"]

@@ -20,7 +20,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount, Route
 from starlette.types import Receive, Scope, Send
 
-from server.mcp.config.config import ClientCredentials, Consent, Http, Stdio
+from server.mcp.config.config import AuthorizationCode, ClientCredentials, Http, Stdio
 from server.mcp.transport import egress
 from server.mcp.transport.connect import Hooks, connect
 from server.mcp.transport.egress import Guarded
@@ -256,8 +256,8 @@ async def agree(url: str) -> str:
     return f"{query['redirect_uri'][0]}?code=1&state={query['state'][0]}"
 
 
-async def greet(authority: Authority, tokens: Path, oauth: Consent | ClientCredentials | None = None, **hooks: Any) -> str:
-    consent = oauth or Consent(hosts=("127.0.0.1",))
+async def greet(authority: Authority, tokens: Path, oauth: AuthorizationCode | ClientCredentials | None = None, **hooks: Any) -> str:
+    consent = oauth or AuthorizationCode(hosts=("127.0.0.1",))
     target = Http(url=f"{authority.url}/mcp/tools", oauth=consent)
     async with connect(target, Hooks(tokens=tokens, **hooks)) as client:
         return getattr((await client.call_tool("greet", {})).content[0], "text", "")
@@ -318,6 +318,6 @@ def test_tokens_are_not_those_of_another_client(tmp_path: Path) -> None:
 
 def test_an_authorization_page_that_is_none(tmp_path: Path) -> None:
     with guarded_tools() as authority:
-        elsewhere = Consent(hosts=())  # the page is at an address without TLS that the operator has not named
+        elsewhere = AuthorizationCode(hosts=())  # the page is at an address without TLS that the operator has not named
         assert refused(lambda: asyncio.run(greet(authority, tmp_path, elsewhere, authorize=agree)))
         assert authority.asked == []

@@ -15,9 +15,9 @@ from typing import Any
 import pytest
 
 from server.core.logs import FIELDS
-from server.core.tool_host import Outcome, ServerUnavailable, UnknownServer
-from server.mcp.config.config import Limits, ServerSpec, Stdio
-from server.mcp.connection.circuit_breaker import Patience
+from server.core.tool_host import ServerUnavailable, ToolOutcome, UnknownServer
+from server.mcp.config.config import CallLimits, ServerSpec, Stdio
+from server.mcp.connection.circuit_breaker import RetryPolicy
 from server.mcp.host import Host
 from server.mcp.trust.pins import Pins
 from tests.server.mcp.mcp_fixture import TOOLS
@@ -30,7 +30,7 @@ def run(work: Coroutine[Any, Any, None]) -> None:
     asyncio.run(asyncio.wait_for(work, 30))
 
 
-async def call(host: Host, name: str, **arguments: Any) -> Outcome:
+async def call(host: Host, name: str, **arguments: Any) -> ToolOutcome:
     return await host.call("fixture", name, arguments, owner=OWNER)
 
 
@@ -226,7 +226,7 @@ def test_a_call_that_hangs_is_stopped_on_both_sides(tmp_path: Path) -> None:
 
 
 def test_limits_of_single_tools(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    few, short = Limits(timeout=10, max_output=3000), Limits(timeout=0.5, max_output=32 * 1024)
+    few, short = CallLimits(timeout=10, max_output=3000), CallLimits(timeout=0.5, max_output=32 * 1024)
     spec = replace(fixture(tmp_path), tool_limits={"big": few, "hang": short, "hnag": short})
 
     async def work() -> None:
@@ -256,7 +256,7 @@ def test_calls_that_hang_do_not_pause_a_server_that_answers(tmp_path: Path) -> N
 
 
 def test_a_process_that_hangs_is_ended_and_started_anew(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    patient = Limits(timeout=20, max_output=3000)
+    patient = CallLimits(timeout=20, max_output=3000)
     spec = replace(fixture(tmp_path), timeout=2.0, tool_limits={"fail": patient})
 
     async def work() -> None:
@@ -368,7 +368,7 @@ def test_a_server_that_says_nothing_keeps_nobody(tmp_path: Path) -> None:
     (tmp_path / "mute").touch()
 
     async def work() -> None:
-        patience = Patience(first=5, waits=0.2)
+        patience = RetryPolicy(first=5, waits=0.2)
         async with hosting(tmp_path, replace(fixture(tmp_path), timeout=0.6), patience) as host:
             began = time.monotonic()
             with pytest.raises(ServerUnavailable, match="connecting"):

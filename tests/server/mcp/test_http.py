@@ -24,7 +24,7 @@ from server.mcp.host import OWNER, Host
 from server.mcp.open import open_host
 from server.mcp.transport import client
 from server.mcp.trust.pins import Unpinned
-from server.runtime.knowledge_base import Knowledge
+from server.runtime.knowledge_base import KnowledgeBase
 from server.runtime.settings import Settings
 from tests.server.fake_knowledge import knowledge, settle
 from tests.server.mcp.mcp_host import QUICK, hosting, until
@@ -267,7 +267,7 @@ def test_the_knowledge_base_shows_each_owner_what_is_theirs(tmp_path: Path) -> N
     run(work())
 
 
-def _store(known: Knowledge, owner: str, text: str) -> str:
+def _store(known: KnowledgeBase, owner: str, text: str) -> str:
     store = known.store.create_store(NewVectorStore(owner=owner, name="moon"))
     file = known.store.put_file(NewFile(owner=owner, filename="moon.txt"), [text.encode()])
     known.store.add_members(owner, store.id, [NewMember(file_id=file.id)])

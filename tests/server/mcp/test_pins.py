@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from server.core.tool_host import HostError
+from server.core.tool_host import ToolHostError
 from server.mcp.session import digest_of
 from server.mcp.trust.pins import FILE, Pins
 
@@ -45,7 +45,7 @@ def test_a_server_without_tools_is_known(tmp_path: Path) -> None:
 )
 def test_what_cannot_be_read_trusts_nobody(tmp_path: Path, content: str) -> None:
     (tmp_path / FILE).write_text(content)
-    with pytest.raises(HostError, match=FILE):
+    with pytest.raises(ToolHostError, match=FILE):
         Pins(tmp_path).changed("x", FIRST)
     assert (tmp_path / FILE).read_text() == content
 

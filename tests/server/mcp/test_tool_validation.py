@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from server.mcp.config.config import ServerSpec, Stdio
 from server.mcp.sanitize import failure, parting, plain
-from server.mcp.session import Catalogue
+from server.mcp.session import ToolList
 from server.mcp.transport.result import shortened
 from server.mcp.trust.output_check import Check
 from server.mcp.trust.tool_validation import DESCRIPTION, LIST_BYTES, SCHEMA_DEPTH, TOOLS, catalogue, defuse, digest
@@ -21,7 +21,7 @@ def tool(name: Any = "t", schema: Any = None, **more: Any) -> dict[str, Any]:
     return {"name": name, "inputSchema": {"type": "object"} if schema is None else schema, **more}
 
 
-def vetted(*tools: dict[str, Any]) -> Catalogue:
+def vetted(*tools: dict[str, Any]) -> ToolList:
     return catalogue(SPEC, tools, None)
 
 

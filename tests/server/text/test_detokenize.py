@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.api import Delta, Request, Sampling, Usage
-from server.chat.output_parser import Reader
+from server.chat.output_parser import OutputParser
 from server.text.detokenize import Detokenizer, StopStrings, UnknownDecoder, overlap, token_bytes
-from server.text.reasoning import Reasoning, Said, split
+from server.text.reasoning import ReasoningSplit, ThinkTagParser, split
 from tests.server.fakes import text as world
 
 TEXT = world("qwen")
@@ -22,16 +22,16 @@ def cut(text: str, at: list[int]) -> list[str]:
     return [text[a:b] for a, b in pairwise(places)]
 
 
-def reasoned(parts: list[str], *, thinking: bool = False) -> Said:
-    reader, whole = Reasoning(thinking=thinking), Said()
+def reasoned(parts: list[str], *, thinking: bool = False) -> ReasoningSplit:
+    reader, whole = ThinkTagParser(thinking=thinking), ReasoningSplit()
     for said in (*map(reader.push, parts), reader.flush()):
-        whole = Said(whole.thought + said.thought, whole.answer + said.answer)
+        whole = ReasoningSplit(whole.reasoning + said.reasoning, whole.answer + said.answer)
     return whole
 
 
 @given(st.text())
 def test_characters_made_of_several_tokens_come_whole(text: str) -> None:
-    detokenizer = Detokenizer(TEXT.spelled)
+    detokenizer = Detokenizer(TEXT.token_bytes)
     pieces = [detokenizer.push(token) for token in TEXT.encode(text)]
     assert "".join(pieces) + detokenizer.flush() == text
     assert all("\ufffd" not in piece for piece in pieces) or "\ufffd" in text
@@ -74,7 +74,7 @@ def test_overlap() -> None:
 )
 @given(at=st.lists(st.integers(0, 30)))
 def test_thoughts_and_answers_are_told_apart(text: str, thinking: bool, thought: str, answer: str, at: list[int]) -> None:
-    assert reasoned(cut(text, at), thinking=thinking) == Said(thought, answer)
+    assert reasoned(cut(text, at), thinking=thinking) == ReasoningSplit(thought, answer)
 
 
 @given(text=WORDS, thinking=st.booleans(), at=st.lists(st.integers(0, 20)))
@@ -83,18 +83,18 @@ def test_telling_apart_does_not_depend_on_how_text_arrives(text: str, thinking: 
 
 
 def test_split() -> None:
-    assert split("<think>\na\n</think>\n\nb") == Said("a", "b")
-    assert split("b") == Said("", "b")
+    assert split("<think>\na\n</think>\n\nb") == ReasoningSplit("a", "b")
+    assert split("b") == ReasoningSplit("", "b")
 
 
 def test_thoughts_are_counted() -> None:
     request = Request(tokens=(1,), sampling=Sampling(max_tokens=50, stop_tokens=TEXT.stop_tokens))
-    reader = Reader(TEXT, request, (), Reasoning(thinking=False))
+    reader = OutputParser(TEXT, request, (), ThinkTagParser(thinking=False))
     tokens = TEXT.encode("<think>a b c</think>d<|im_end|>", control=True)
     pieces = [reader.read(Delta(tokens=(token,))) for token in tokens[:-1]]
     last = reader.read(Delta(tokens=tokens[-1:], finish="stop", usage=Usage(prompt=1, completion=len(tokens), cached=0)))
-    assert "".join(p.thought for p in pieces) == "a b c" and "".join(p.answer for p in [*pieces, last]) == "d"
-    assert last.thought_tokens == len(TEXT.encode("a b c")) + 1  # and <think>
+    assert "".join(p.reasoning for p in pieces) == "a b c" and "".join(p.text for p in [*pieces, last]) == "d"
+    assert last.reasoning_tokens == len(TEXT.encode("a b c")) + 1  # and <think>
     assert last.usage == Usage(prompt=1, completion=len(tokens), cached=0)
 
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
 from server.text import encode_cache
-from server.text.encode_cache import Segments
+from server.text.encode_cache import EncodeCache
 
 WORDS = ["the quick brown fox jumps over the lazy dog " * 3, "one two three. four\n\nfive", "é à ü ß"]
 
@@ -51,7 +51,7 @@ text = st.lists(st.sampled_from([*ALIASES[:3], " ", "\n", "the quick brown fox "
 @pytest.mark.parametrize("make", [byte_level, with_prefix, greedy_marks, spaced_out])
 def test_exactly_the_tokenizers_tokens(make: object) -> None:
     tokenizer: Tokenizer = make()  # type: ignore[operator]
-    encoder = Segments(tokenizer, ALIASES)
+    encoder = EncodeCache(tokenizer, ALIASES)
 
     @settings(max_examples=150, deadline=None)
     @given(text)
@@ -63,7 +63,7 @@ def test_exactly_the_tokenizers_tokens(make: object) -> None:
 
 
 def test_what_was_seen_is_not_encoded_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    encoder, seen = Segments(byte_level(), ALIASES), list[str]()
+    encoder, seen = EncodeCache(byte_level(), ALIASES), list[str]()
     whole = encoder._whole
     monkeypatch.setattr(encoder, "_whole", lambda text: seen.append(text) or whole(text))
     history = "<A>" + "the quick brown fox " * 10 + "<B>"
@@ -74,7 +74,7 @@ def test_what_was_seen_is_not_encoded_again(monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(encode_cache, "MOST", 1000)
-    encoder = Segments(byte_level(), ALIASES)
+    encoder = EncodeCache(byte_level(), ALIASES)
     threads = [threading.Thread(target=lambda n=n: [encoder.encode(f"{n} {i} " + "x" * 90) for i in range(50)]) for n in range(4)]
     for thread in threads:
         thread.start()

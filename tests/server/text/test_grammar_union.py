@@ -11,15 +11,15 @@ from llguidance import LLMatcher, LLTokenizer
 from engine.api import Choice, Grammar, JsonObject, JsonSchema, Lark, Regex
 from server.chat import tool_suppression
 from server.core.messages import Assistant, Tool, ToolCall, ToolResult, User
-from server.text.grammar_cache import Grammars
-from server.text.tokenizer import Text
-from server.text.tool_calls.api import Calling
+from server.text.grammar_cache import GrammarCache
+from server.text.tokenizer import ChatTokenizer
+from server.text.tool_calls.api import CallConstraint
 from tests.server.fakes import calling, text, tool_text
 
 CITY = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"], "additionalProperties": False}
 COUNT = {"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a"]}
 TOOL = Tool(name="weather", description="", parameters=CITY)
-CALLING = Calling(tools=(TOOL,), choice="required", parallel=False)
+CALLING = CallConstraint(tools=(TOOL,), tool_choice="required", parallel=False)
 CALL = calling("weather", '{"city": "Rome"}')
 TEXT, LEARNED = text(), tool_text()
 
@@ -29,8 +29,8 @@ def _tokenizer() -> LLTokenizer:
     return LLTokenizer("byte")
 
 
-def source(calling: Calling, form: Grammar | None, loose: tuple[str, ...] = ()) -> str:
-    return asyncio.run(Grammars(TEXT).source(calling, form, loose))
+def source(calling: CallConstraint, form: Grammar | None, loose: tuple[str, ...] = ()) -> str:
+    return asyncio.run(GrammarCache(TEXT).source(calling, form, loose))
 
 
 def accepts(grammar: str, words: str) -> bool:
@@ -58,7 +58,7 @@ def test_a_call_or_a_form(form: Grammar, fits: str, not_fits: str) -> None:
 
 def test_tools_are_remembered_by_all_that_matters() -> None:
     async def all() -> None:
-        grammars = Grammars(TEXT)
+        grammars = GrammarCache(TEXT)
         first = await grammars.source(CALLING, None, ())
         assert await grammars.source(CALLING, None, ()) is first
         other = replace(CALLING, tools=(replace(TOOL, parameters={"type": "object"}),))
@@ -83,8 +83,8 @@ def test_text_that_is_no_call() -> None:
 
 
 @pytest.mark.parametrize(("model", "added"), [(TEXT, 1), (LEARNED, 0)])
-def test_the_question_is_said_again_to_those_that_forget_it(model: Text, added: int) -> None:
+def test_the_question_is_said_again_to_those_that_forget_it(model: ChatTokenizer, added: int) -> None:
     call = ToolCall(id="1", name="weather", arguments="{}")
-    talk = [User(text="Warm?"), Assistant(calls=(call,)), ToolResult(call="1", name="weather", text="30")]
+    talk = [User(text="Warm?"), Assistant(tool_calls=(call,)), ToolResult(call_id="1", name="weather", text="30")]
     assert len(tool_suppression.reminded(model, talk)) == len(talk) + added
     assert tool_suppression.reminded(model, talk[:1]) == talk[:1]

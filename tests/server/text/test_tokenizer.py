@@ -10,9 +10,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from transformers import PreTrainedTokenizerFast
 
-from server.text.control_tokens import NoMark, unused_mark
+from server.text.control_tokens import NoUnusedCharacter, unused_character
 from server.text.template import TemplateRefused
-from server.text.tokenizer import Text, load_text
+from server.text.tokenizer import ChatTokenizer, load_tokenizer
 from tests.server.worlds import WORLDS, save
 
 PIECES = [
@@ -52,8 +52,8 @@ def directory(name: str) -> Path:
 
 
 @cache
-def ours(name: str) -> Text:
-    return load_text(directory(name))
+def ours(name: str) -> ChatTokenizer:
+    return load_tokenizer(directory(name))
 
 
 @cache
@@ -70,14 +70,14 @@ def control_ids(name: str) -> dict[str, int]:
     """Without <unk>, which says that a character is unknown and steers nobody."""
     tokenizer, _ = WORLDS[name]()
     vocab = tokenizer.get_vocab()
-    return {control: vocab[control] for control in ours(name).controls.aliases if control != "<unk>"}
+    return {control: vocab[control] for control in ours(name).control_tokens.aliases if control != "<unk>"}
 
 
 @pytest.mark.parametrize("name", WORLDS)
 @QUICK
 @given(contents=st.lists(CONTENT, min_size=1, max_size=4))
 def test_ordinary_conversations_are_encoded_as_transformers_does(name: str, contents: list[str]) -> None:
-    messages = [m for m in talk(contents) if not any(c in m["content"] for c in ours(name).controls.aliases)]
+    messages = [m for m in talk(contents) if not any(c in m["content"] for c in ours(name).control_tokens.aliases)]
     want = theirs(name).apply_chat_template(messages, add_generation_prompt=True, return_dict=False)
     assert list(ours(name).chat(messages).tokens) == want
 
@@ -126,14 +126,14 @@ def test_untrusted_text_has_no_control_tokens(name: str) -> None:
 def test_template_and_content_together_spell_no_control_token(tmp_path: Path, template: str, content: str) -> None:
     save("chatml", tmp_path)
     (tmp_path / "chat_template.jinja").write_text(template)
-    text = load_text(tmp_path)
+    text = load_tokenizer(tmp_path)
     assert not set(text.chat(talk([content])).tokens) & set(control_ids("chatml").values())
 
 
 def test_a_template_that_edits_messages_frees_no_control_token(tmp_path: Path) -> None:
     save("chatml", tmp_path)
     (tmp_path / "chat_template.jinja").write_text("{{ messages[0]['content'] | replace('XX', '') | reverse | list | reverse | join }}")
-    text = load_text(tmp_path)
+    text = load_tokenizer(tmp_path)
     assert not set(text.chat(talk(["<|im_XXstart|><XX|im_end|XX>"])).tokens) & set(control_ids("chatml").values())
 
 
@@ -144,9 +144,9 @@ def test_what_a_template_raises_shows_no_mark() -> None:
 
 def test_marks_are_characters_that_do_not_occur() -> None:
     taken = chr(0xF0000) + chr(0xF0001)
-    assert unused_mark(["abc", taken]) == chr(0xF0002)
-    with pytest.raises(NoMark):
-        unused_mark(["".join(map(chr, range(0xF0000, 0x100000)))])
+    assert unused_character(["abc", taken]) == chr(0xF0002)
+    with pytest.raises(NoUnusedCharacter):
+        unused_character(["".join(map(chr, range(0xF0000, 0x100000)))])
 
 
 def test_the_token_behind_an_answer_ends_a_turn() -> None:
@@ -168,5 +168,5 @@ def test_decoding_is_transformers_decoding(name: str, text: str) -> None:
 
 def test_thinking_can_be_switched_off_by_the_template() -> None:
     text, question = ours("qwen"), talk(["why?"])
-    assert text.thinks and not ours("chatml").thinks
+    assert text.has_reasoning and not ours("chatml").has_reasoning
     assert text.decode(text.chat(question, {"enable_thinking": False}).tokens).endswith("<think>\n\n</think>\n\n")

@@ -16,8 +16,8 @@ from server.api.responses.stored.event_log import LEASE, Log, insisting
 from server.archive.api import Archive, StoredResponse
 from server.core.errors import ApiError
 from server.core.messages import Json
-from server.core.threads import threaded
-from server.core.timing import Watch
+from server.core.threads import in_thread
+from server.core.timing import TimingObserver
 from server.runtime.runtime import expect_archive
 
 LOG = logging.getLogger("stoa")
@@ -32,7 +32,7 @@ class Background:
     """Of one process."""
 
     hold: Callable[[], AbstractContextManager[None]]  # while work is under way: the server waits for it when it ends
-    watch: Watch
+    watch: TimingObserver
     worker: str = field(default_factory=lambda: uuid4().hex)
     _tasks: dict[str, asyncio.Task[None]] = field(default_factory=dict[str, "asyncio.Task[None]"])
     _news: dict[str, asyncio.Event] = field(default_factory=dict[str, asyncio.Event])
@@ -40,9 +40,9 @@ class Background:
 
     async def start(self, work: Work) -> Json:
         """Its Response, queued and stored. Raises ApiError."""
-        archive, draft = expect_archive(work.plan.served), work.draft
+        archive, draft = expect_archive(work.plan.runtime), work.draft
         body = draft.object("queued")
-        await threaded(archive.put_response, draft.record(body))
+        await in_thread(archive.put_response, draft.record(body))
         self._news[draft.id] = asyncio.Event()
         task = self._tasks[draft.id] = asyncio.create_task(self._run(work, archive), name=draft.id)
         task.add_done_callback(self._forget)
@@ -70,8 +70,8 @@ class Background:
             if news is not None:
                 news.clear()
             await self.bury(archive)
-            response = await threaded(archive.response, owner, response_id)  # first: what it did before its end is then written down
-            for number, text in await threaded(archive.events, owner, response_id, after):
+            response = await in_thread(archive.response, owner, response_id)  # first: what it did before its end is then written down
+            for number, text in await in_thread(archive.events, owner, response_id, after):
                 yield framed(text)
                 after = number
             if response.status in UNFINISHED:
@@ -85,13 +85,13 @@ class Background:
 
     async def bury(self, archive: Archive) -> None:
         """Those whose process has died become failed."""
-        for left in await threaded(archive.abandoned, self.worker):
+        for left in await in_thread(archive.abandoned, self.worker):
             body = {**left.body, "status": "failed", "error": failure(LOST)}
-            await threaded(archive.finish_response, left.owner, left.id, "failed", body)
+            await in_thread(archive.finish_response, left.owner, left.id, "failed", body)
 
     async def _unread(self, archive: Archive, response: StoredResponse, after: int) -> bool:
         """Whether its end is still to be told: `after` is an event, and no number behind them all."""
-        return after < 0 or bool(await threaded(archive.events, response.owner, response.id, after - 1))
+        return after < 0 or bool(await in_thread(archive.events, response.owner, response.id, after - 1))
 
     def _forget(self, task: asyncio.Task[None]) -> None:
         del self._tasks[task.get_name()]
@@ -109,7 +109,7 @@ class Background:
         with self.hold():
             beside = list[asyncio.Task[None]]()
             try:
-                if await insisting(lambda: threaded(archive.lease, id, self.worker, LEASE)):
+                if await insisting(lambda: in_thread(archive.lease, id, self.worker, LEASE)):
                     beside += [asyncio.create_task(self._hold(archive, id)), asyncio.create_task(log.write())]
                     await self._work(work, archive, log)
             finally:
@@ -121,7 +121,7 @@ class Background:
     async def _work(self, work: Work, archive: Archive, log: Log) -> None:
         draft = work.draft
         body = draft.object("in_progress")
-        if not await insisting(lambda: threaded(archive.finish_response, draft.owner, draft.id, "in_progress", body)):
+        if not await insisting(lambda: in_thread(archive.finish_response, draft.owner, draft.id, "in_progress", body)):
             return
         log.add({"type": "response.in_progress", "response": body})
         try:
@@ -145,14 +145,14 @@ class Background:
         log.add_all(shown_event(event, work.include) for event in work.record.cut())
         await log.try_flush()
         body = work.draft.object("cancelled", work.record.output)
-        await threaded(archive.finish_response, work.draft.owner, work.draft.id, "cancelled", body)
+        await in_thread(archive.finish_response, work.draft.owner, work.draft.id, "cancelled", body)
 
     async def _hold(self, archive: Archive, response_id: str) -> None:
         """Until somebody else has cancelled or deleted it. A lease outlasts some renewals that fail."""
         while True:
             await asyncio.sleep(RENEW)
             try:
-                mine = await threaded(archive.lease, response_id, self.worker, LEASE)
+                mine = await in_thread(archive.lease, response_id, self.worker, LEASE)
             except Exception:
                 LOG.warning("the lease of %s was not renewed; trying again", response_id, exc_info=True)
                 continue
@@ -171,7 +171,7 @@ def _failed(work: Work, log: Log, error: Exception) -> Json:
 
 async def _finish(work: Work, archive: Archive, body: Json) -> None:
     draft = work.draft
-    await insisting(lambda: threaded(archive.finish_response, draft.owner, draft.id, body["status"], body, work.spoken(body)))
+    await insisting(lambda: in_thread(archive.finish_response, draft.owner, draft.id, body["status"], body, work.spoken(body)))
 
 
 async def _either(news: asyncio.Event | None) -> None:

@@ -14,14 +14,14 @@ from server.api.responses.types import conversations as wire
 from server.api.responses.types.items import InputItem, ItemReference
 from server.api.responses.types.request import ItemsQuery
 from server.archive.api import Conversation, Json
-from server.core.errors import bad
-from server.core.threads import threaded
-from server.http.context import Call
+from server.core.errors import bad_request
+from server.core.threads import in_thread
+from server.http.context import RequestContext
 from server.http.endpoint import Endpoint
-from server.http.handlers import acting, asking, speaking
+from server.http.handlers import body_endpoint, body_stream_endpoint, query_endpoint
 from server.http.lists import NoQuery, ends
 from server.http.sse import send_json
-from server.runtime.state import House
+from server.runtime.state import ServerState
 
 ALL, ONE = "/v1/conversations", "/v1/conversations/{conversation_id}"
 ITEMS, ITEM = f"{ONE}/items", f"{ONE}/items/{{item_id}}"
@@ -31,58 +31,58 @@ class _Kept(RootModel[dict[str, Any]]):
     """As it was put there, by whichever version of the server."""
 
 
-def endpoints(house: House) -> list[Endpoint]:
+def endpoints(state: ServerState) -> list[Endpoint]:
     shape, gone = wire.Conversation, wire.ConversationDeleted
     return [
-        acting(house, create, ALL, "Begin a conversation", wire.CreateConversation, shape),
-        asking(house, "GET", one, ONE, "One conversation", NoQuery, shape),
-        acting(house, update, ONE, "Change its metadata", wire.UpdateConversation, shape),
-        asking(house, "DELETE", delete, ONE, "Delete a conversation with its items", NoQuery, gone),
-        speaking(house, add, ITEMS, "Add items", wire.AddItems, wire.Items, query=wire.ItemQuery),
-        asking(house, "GET", items, ITEMS, "The items of a conversation", ItemsQuery, wire.Items),
-        asking(house, "GET", item, ITEM, "One item", wire.ItemQuery, wire.Item),
-        asking(house, "DELETE", delete_item, ITEM, "Take an item out of a conversation", NoQuery, shape),
+        body_endpoint(state, create, ALL, "Begin a conversation", wire.CreateConversation, shape),
+        query_endpoint(state, "GET", one, ONE, "One conversation", NoQuery, shape),
+        body_endpoint(state, update, ONE, "Change its metadata", wire.UpdateConversation, shape),
+        query_endpoint(state, "DELETE", delete, ONE, "Delete a conversation with its items", NoQuery, gone),
+        body_stream_endpoint(state, add, ITEMS, "Add items", wire.AddItems, wire.Items, query=wire.ItemQuery),
+        query_endpoint(state, "GET", items, ITEMS, "The items of a conversation", ItemsQuery, wire.Items),
+        query_endpoint(state, "GET", item, ITEM, "One item", wire.ItemQuery, wire.Item),
+        query_endpoint(state, "DELETE", delete_item, ITEM, "Take an item out of a conversation", NoQuery, shape),
     ]
 
 
-async def create(call: Call, body: wire.CreateConversation) -> wire.Conversation:
+async def create(call: RequestContext, body: wire.CreateConversation) -> wire.Conversation:
     items = _items(body.items or ())
-    return _shown(await threaded(call.archive.create_conversation, call.owner, body.metadata or {}, items))
+    return _shown(await in_thread(call.archive.create_conversation, call.owner, body.metadata or {}, items))
 
 
-async def one(call: Call, query: NoQuery) -> wire.Conversation:
-    return _shown(await threaded(call.archive.conversation, call.owner, call.conversation_id))
+async def one(call: RequestContext, query: NoQuery) -> wire.Conversation:
+    return _shown(await in_thread(call.archive.conversation, call.owner, call.conversation_id))
 
 
-async def update(call: Call, body: wire.UpdateConversation) -> wire.Conversation:
-    return _shown(await threaded(call.archive.change_conversation, call.owner, call.conversation_id, body.metadata or {}))
+async def update(call: RequestContext, body: wire.UpdateConversation) -> wire.Conversation:
+    return _shown(await in_thread(call.archive.change_conversation, call.owner, call.conversation_id, body.metadata or {}))
 
 
-async def delete(call: Call, query: NoQuery) -> wire.ConversationDeleted:
-    await threaded(call.archive.delete_conversation, call.owner, call.conversation_id)
+async def delete(call: RequestContext, query: NoQuery) -> wire.ConversationDeleted:
+    await in_thread(call.archive.delete_conversation, call.owner, call.conversation_id)
     return wire.ConversationDeleted(id=call.conversation_id)
 
 
-async def add(call: Call, body: wire.AddItems, send: Send) -> None:
+async def add(call: RequestContext, body: wire.AddItems, send: Send) -> None:
     """The answer leaves nothing out, whatever `include` says: the client has sent it all."""
     given = _items(body.items)
-    await threaded(call.archive.add_items, call.owner, call.conversation_id, given)
+    await in_thread(call.archive.add_items, call.owner, call.conversation_id, given)
     await send_json(send, 200, _listed(given, more=False).model_dump_json().encode())
 
 
-async def items(call: Call, query: ItemsQuery) -> BaseModel:
+async def items(call: RequestContext, query: ItemsQuery) -> BaseModel:
     listing = Listing(limit=query.limit, order=query.order, after=query.after)
-    page = await threaded(call.archive.items, call.owner, call.conversation_id, listing)
+    page = await in_thread(call.archive.items, call.owner, call.conversation_id, listing)
     return _listed([shown_item(item, query.include or ()) for item in page.items], page.more)
 
 
-async def item(call: Call, query: wire.ItemQuery) -> BaseModel:
-    found = await threaded(call.archive.item, call.owner, call.conversation_id, call.item_id)
+async def item(call: RequestContext, query: wire.ItemQuery) -> BaseModel:
+    found = await in_thread(call.archive.item, call.owner, call.conversation_id, call.item_id)
     return _Kept(shown_item(found, query.include or ()))
 
 
-async def delete_item(call: Call, query: NoQuery) -> wire.Conversation:
-    await threaded(call.archive.delete_item, call.owner, call.conversation_id, call.item_id)
+async def delete_item(call: RequestContext, query: NoQuery) -> wire.Conversation:
+    await in_thread(call.archive.delete_item, call.owner, call.conversation_id, call.item_id)
     return await one(call, query)
 
 
@@ -91,7 +91,7 @@ def _items(given: Sequence[InputItem]) -> list[Json]:
     ids, taken, found = new_ids(), set[str](), list[Json]()
     for i, one in enumerate(given):
         if isinstance(one, ItemReference):
-            raise bad(f"items.{i}.type", f"items.{i}.type: an item_reference is no item; send the item itself")
+            raise bad_request(f"items.{i}.type", f"items.{i}.type: an item_reference is no item; send the item itself")
         found.append(kept(one, ids.item, taken))
     return found
 

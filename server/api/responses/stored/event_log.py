@@ -10,7 +10,7 @@ from server.api.responses.run import numbered
 from server.archive.api import Archive
 from server.core.errors import ApiError
 from server.core.messages import Json
-from server.core.threads import threaded
+from server.core.threads import in_thread
 
 T = TypeVar("T")
 LOG = logging.getLogger("stoa")
@@ -64,7 +64,7 @@ class Log:
         async with self._writing:
             events = list(self._waiting)
             if events:
-                await threaded(self._archive.append_events, self._id, self._number, events)
+                await in_thread(self._archive.append_events, self._id, self._number, events)
                 self._number += len(events)
                 del self._waiting[: len(events)]
             if not self._waiting:

@@ -8,7 +8,7 @@ from typing import Any, cast
 from server.core.messages import Tool
 from server.text.detokenize import overlap
 from server.text.tool_calls.api import UnusableSchema
-from server.text.tool_calls.format import JSON_ENDS, Style
+from server.text.tool_calls.format import JSON_ENDS, ToolCallFormat
 from server.text.tool_calls.grammar.lark import Frame, Rules, json_rule, literal, usable
 from server.text.tool_calls.grammar.schema import (
     KINDS,
@@ -28,8 +28,8 @@ from server.text.tool_calls.grammar.schema import (
 )
 from server.text.tool_calls.parsing import python_values
 from server.text.tool_calls.parsing.keyword_calls import Parts, escaped
-from server.text.tool_calls.parsing.scan import Scan, Steps
-from server.text.tool_calls.parsing.turn import Syntax, Voice
+from server.text.tool_calls.parsing.scan import Scanner, Steps
+from server.text.tool_calls.parsing.turn import CallEmitter, Syntax
 
 OPEN, CLOSE = "<tool_call>", "</tool_call>"
 FUNCTION, FUNCTION_END = "<function=", "</function>"
@@ -38,7 +38,7 @@ END = f"\n{PARAMETER_END}\n"
 CLASSES, GROUPS, SLASH = re.compile(r"\\.|\[[^\]]*\]"), re.compile(r"\([^()]*\)"), re.compile(r"\\/")
 
 
-def _read(scan: Scan, voice: Voice) -> Steps[None]:
+def _read(scan: Scanner, voice: CallEmitter) -> Steps[None]:
     yield from scan.take(OPEN)
     yield from scan.white()
     yield from _function(scan, voice)
@@ -49,7 +49,7 @@ def _read(scan: Scan, voice: Voice) -> Steps[None]:
     yield from scan.take(CLOSE)
 
 
-def _function(scan: Scan, voice: Voice) -> Steps[None]:
+def _function(scan: Scanner, voice: CallEmitter) -> Steps[None]:
     yield from scan.expect(FUNCTION)
     name = yield from _until_closed(scan)
     voice.begin(name)
@@ -65,7 +65,7 @@ def _function(scan: Scan, voice: Voice) -> Steps[None]:
     parts.end()
 
 
-def _until_closed(scan: Scan) -> Steps[str]:
+def _until_closed(scan: Scanner) -> Steps[str]:
     name = yield from scan.while_in(lambda char: char not in ">\n", 128)
     yield from scan.expect(">")
     return name.strip()
@@ -76,7 +76,7 @@ def _kinds(tool: Tool | None, key: str) -> frozenset[str]:
     return kinds(found[0].schema, tool.parameters) if tool and found else KINDS
 
 
-def _value(scan: Scan, voice: Voice, allowed: frozenset[str]) -> Steps[None]:
+def _value(scan: Scanner, voice: CallEmitter, allowed: frozenset[str]) -> Steps[None]:
     """Text is told as it comes; for all else its end must be known."""
     yield from scan.take("\n")
     if allowed != TEXT:
@@ -95,7 +95,7 @@ def _value(scan: Scan, voice: Voice, allowed: frozenset[str]) -> Steps[None]:
         yield from scan.more()
 
 
-def _whole(scan: Scan, voice: Voice, allowed: frozenset[str]) -> Steps[None]:
+def _whole(scan: Scanner, voice: CallEmitter, allowed: frozenset[str]) -> Steps[None]:
     while (end := scan.text.find(PARAMETER_END, scan.at)) < 0:
         yield from scan.more()
     text, scan.at = scan.text[scan.at : end].removesuffix("\n"), end
@@ -201,11 +201,11 @@ def _whole_pattern(tool: Tool, pattern: str) -> str:
     return f"{head}({SLASH.sub('/', inner)}){tail}".replace("/", "\\/")
 
 
-CODER = Style(
+CODER = ToolCallFormat(
     name="qwen3-coder",
     markers=(OPEN, CLOSE),
     syntax=Syntax(read=_read, openers=(OPEN, FUNCTION)),
     frame=Frame(trigger=OPEN, again=f"\n{OPEN}"),
     body=_body,
-    closing=(END, *JSON_ENDS),
+    closing_marks=(END, *JSON_ENDS),
 )

@@ -3,18 +3,18 @@
 from dataclasses import replace
 
 from server.core.messages import Tool
-from server.text.tool_calls.format import Style
+from server.text.tool_calls.format import ToolCallFormat
 from server.text.tool_calls.grammar.lark import Frame, Rules, arguments
 from server.text.tool_calls.parsing.json_values import value
-from server.text.tool_calls.parsing.scan import NoCall, Scan, Steps
-from server.text.tool_calls.parsing.turn import Syntax, Voice
+from server.text.tool_calls.parsing.scan import NotACall, Scanner, Steps
+from server.text.tool_calls.parsing.turn import CallEmitter, Syntax
 
 BEGIN, END = "<｜tool▁calls▁begin｜>", "<｜tool▁calls▁end｜>"
 CALL, SEP, DONE = "<｜tool▁call▁begin｜>", "<｜tool▁sep｜>", "<｜tool▁call▁end｜>"
 BLOCK, BLOCKED = "\n```json\n", "\n```"
 
 
-def _read(scan: Scan, voice: Voice) -> Steps[None]:
+def _read(scan: Scanner, voice: CallEmitter) -> Steps[None]:
     yield from scan.expect(BEGIN)
     yield from scan.white()
     yield from _call(scan, voice)
@@ -25,12 +25,12 @@ def _read(scan: Scan, voice: Voice) -> Steps[None]:
     yield from scan.take(END)
 
 
-def _call(scan: Scan, voice: Voice) -> Steps[None]:
+def _call(scan: Scanner, voice: CallEmitter) -> Steps[None]:
     yield from scan.expect(CALL)
     yield from _named(scan, voice)
 
 
-def _named(scan: Scan, voice: Voice) -> Steps[None]:
+def _named(scan: Scanner, voice: CallEmitter) -> Steps[None]:
     name = yield from scan.while_in(lambda char: char not in "<{\n", 128)
     yield from scan.expect(SEP)
     yield from scan.white()
@@ -40,7 +40,7 @@ def _named(scan: Scan, voice: Voice) -> Steps[None]:
     blocked = yield from scan.take("```json")
     yield from scan.white()
     if (yield from scan.peek()) != "{":
-        raise NoCall
+        raise NotACall
     voice.begin(name.strip())
     yield from value(scan, voice.arguments)
     voice.done()
@@ -59,7 +59,7 @@ def _bare(tool: Tool, rules: Rules) -> str:
     return f"{rules.spelled(CALL + tool.name + SEP)} {arguments(tool, rules)} {rules.spelled(DONE)}"
 
 
-DEEPSEEK = Style(
+DEEPSEEK = ToolCallFormat(
     name="deepseek",
     markers=(BEGIN, END, CALL, SEP, DONE),
     syntax=Syntax(read=_read, openers=(BEGIN,)),

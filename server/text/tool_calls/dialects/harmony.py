@@ -6,13 +6,13 @@ from dataclasses import dataclass
 
 from server.core.messages import Tool
 from server.text.detokenize import overlap
-from server.text.reasoning import Said
-from server.text.tool_calls.api import Calling, CallReader
+from server.text.reasoning import ReasoningSplit
+from server.text.tool_calls.api import CallConstraint, CallParser
 from server.text.tool_calls.format import JSON_ENDS
 from server.text.tool_calls.grammar.lark import Control, Rules, arguments, chosen
 from server.text.tool_calls.parsing.json_values import value
-from server.text.tool_calls.parsing.scan import NoCall, Scan, Steps
-from server.text.tool_calls.parsing.turn import Syntax, TurnReader, Voice
+from server.text.tool_calls.parsing.scan import NotACall, Scanner, Steps
+from server.text.tool_calls.parsing.turn import CallEmitter, Syntax, TurnParser
 
 START, CHANNEL, MESSAGE, CONSTRAIN = "<|start|>", "<|channel|>", "<|message|>", "<|constrain|>"
 END, CALL, RETURN = "<|end|>", "<|call|>", "<|return|>"
@@ -25,21 +25,21 @@ class Channels:
     """Tells thoughts from all else; implements Thoughts. A call goes on to the dialect's reader with its header."""
 
     def __init__(self) -> None:
-        self._scan = Scan()
-        self._said = Said()
+        self._scan = Scanner()
+        self._said = ReasoningSplit()
         self._steps = self._turn()
         self.thinking = False
 
-    def push(self, text: str) -> Said:
+    def push(self, text: str) -> ReasoningSplit:
         self._scan.push(text, self._scan.at)
         return self._on()
 
-    def flush(self) -> Said:
+    def flush(self) -> ReasoningSplit:
         self._scan.ended = True
         return self._on()
 
-    def _on(self) -> Said:
-        self._said = said = Said()
+    def _on(self) -> ReasoningSplit:
+        self._said = said = ReasoningSplit()
         next(self._steps, None)
         return said
 
@@ -85,12 +85,12 @@ class Channels:
 
     def _say(self, text: str) -> None:
         if self.thinking:
-            self._said.thought += text
+            self._said.reasoning += text
         else:
             self._said.answer += text
 
 
-def _read(scan: Scan, voice: Voice) -> Steps[None]:
+def _read(scan: Scanner, voice: CallEmitter) -> Steps[None]:
     yield from scan.expect(CHANNEL)
     header = yield from scan.while_in(lambda char: char != "<", LONGEST)
     if (yield from scan.take(CONSTRAIN)):
@@ -100,7 +100,7 @@ def _read(scan: Scan, voice: Voice) -> Steps[None]:
     name = header.partition(RECIPIENT)[2].split(" ")[0]
     yield from scan.white()
     if (yield from scan.peek()) != "{":
-        raise NoCall
+        raise NotACall
     voice.begin(name)
     yield from value(scan, voice.arguments)
     voice.done()
@@ -114,10 +114,10 @@ class Harmony:
 
     name: str = "harmony"
     markers: tuple[str, ...] = ()  # its tokens are shown for the sake of its thoughts
-    closing: tuple[str, ...] = JSON_ENDS
-    thought: str = "thinking"
+    closing_marks: tuple[str, ...] = JSON_ENDS
+    reasoning_field: str = "thinking"
 
-    def grammar(self, calling: Calling, control: Control) -> str:
+    def grammar(self, calling: CallConstraint, control: Control) -> str:
         """Thoughts; then the answer, or calls, before which it may say something."""
         rules = Rules(MARKERS, control)
         tools = chosen(calling)
@@ -126,11 +126,11 @@ class Harmony:
         final = f"{rules.spelled(f'final{MESSAGE}')} {rules.terminal('/(?s:.*)/')}"
         next_ = rules.spelled(f"{START}assistant{CHANNEL}")
         analysis = f"({rules.spelled(f'analysis{MESSAGE}')} {rules.until(END)} {next_})*"
-        ending = f"({call} {again} | {final})" if calling.choice == "auto" else f"{call} {again}"
+        ending = f"({call} {again} | {final})" if calling.tool_choice == "auto" else f"{call} {again}"
         return rules.source(f"{rules.spelled(CHANNEL)} {analysis} {ending}")
 
-    def reader(self, tools: Sequence[Tool]) -> CallReader:
-        return TurnReader(Syntax(read=_read, openers=(CHANNEL,)), tools)
+    def parser(self, tools: Sequence[Tool]) -> CallParser:
+        return TurnParser(Syntax(read=_read, openers=(CHANNEL,)), tools)
 
 
 def _body(tool: Tool, rules: Rules) -> str:

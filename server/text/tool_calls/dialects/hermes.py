@@ -4,16 +4,16 @@ imitates them."""
 import json
 
 from server.core.messages import Tool
-from server.text.tool_calls.format import Style
+from server.text.tool_calls.format import ToolCallFormat
 from server.text.tool_calls.grammar.lark import Frame, Rules, arguments
 from server.text.tool_calls.parsing import json_calls
-from server.text.tool_calls.parsing.scan import Scan, Steps
-from server.text.tool_calls.parsing.turn import Syntax, Voice
+from server.text.tool_calls.parsing.scan import Scanner, Steps
+from server.text.tool_calls.parsing.turn import CallEmitter, Syntax
 
 OPEN, CLOSE = "<tool_call>", "</tool_call>"
 
 
-def _read(scan: Scan, voice: Voice) -> Steps[None]:
+def _read(scan: Scanner, voice: CallEmitter) -> Steps[None]:
     """Some models write several calls between two marks, or a list of them, or no end mark."""
     yield from scan.expect(OPEN)
     yield from scan.white()
@@ -28,7 +28,7 @@ def _read(scan: Scan, voice: Voice) -> Steps[None]:
     yield from scan.take(CLOSE)
 
 
-def _goes_on(scan: Scan) -> Steps[bool]:
+def _goes_on(scan: Scanner) -> Steps[bool]:
     yield from scan.white()
     if (yield from scan.take(",")):
         yield from scan.white()
@@ -40,7 +40,7 @@ def _body(tool: Tool, rules: Rules) -> str:
     return f"{rules.spelled(begin)} {arguments(tool, rules)} {rules.spelled(end)}"
 
 
-HERMES = Style(
+HERMES = ToolCallFormat(
     name="hermes",
     markers=(OPEN, CLOSE),
     syntax=Syntax(read=_read, openers=(OPEN,)),

@@ -3,16 +3,16 @@
 import json
 
 from server.core.messages import Tool
-from server.text.tool_calls.format import Style
+from server.text.tool_calls.format import ToolCallFormat
 from server.text.tool_calls.grammar.lark import Frame, Rules, arguments
 from server.text.tool_calls.parsing import json_calls
-from server.text.tool_calls.parsing.scan import Scan, Steps
-from server.text.tool_calls.parsing.turn import Syntax, Voice
+from server.text.tool_calls.parsing.scan import Scanner, Steps
+from server.text.tool_calls.parsing.turn import CallEmitter, Syntax
 
 TAG = "<|python_tag|>"
 
 
-def _read(scan: Scan, voice: Voice) -> Steps[None]:
+def _read(scan: Scanner, voice: CallEmitter) -> Steps[None]:
     """Without the tag only what is spelled like a call of one of the tools is one: anything may be a JSON answer."""
     known = not (yield from scan.take(TAG))
     yield from scan.white()
@@ -21,7 +21,7 @@ def _read(scan: Scan, voice: Voice) -> Steps[None]:
         yield from json_calls.call(scan, voice, known=known)
 
 
-def _goes_on(scan: Scan) -> Steps[bool]:
+def _goes_on(scan: Scanner) -> Steps[bool]:
     yield from scan.white()
     if (yield from scan.take(";")):
         yield from scan.white()
@@ -37,7 +37,7 @@ def _first(name: str) -> str:
     return rf'\{{\s*"name"\s*:\s*"{name}"'
 
 
-LLAMA = Style(
+LLAMA = ToolCallFormat(
     name="json",
     markers=(TAG,),
     syntax=Syntax(read=_read, openers=(TAG,), first=("{",)),

@@ -4,17 +4,17 @@ import json
 from dataclasses import replace
 
 from server.core.messages import Tool
-from server.text.tool_calls.format import Style
+from server.text.tool_calls.format import ToolCallFormat
 from server.text.tool_calls.grammar.lark import Frame, Rules, arguments
 from server.text.tool_calls.parsing import json_calls
 from server.text.tool_calls.parsing.json_values import value
-from server.text.tool_calls.parsing.scan import NoCall, Scan, Steps
-from server.text.tool_calls.parsing.turn import Syntax, Voice
+from server.text.tool_calls.parsing.scan import NotACall, Scanner, Steps
+from server.text.tool_calls.parsing.turn import CallEmitter, Syntax
 
 CALLS, ARGS, ID = "[TOOL_CALLS]", "[ARGS]", "[CALL_ID]"
 
 
-def _read(scan: Scan, voice: Voice) -> Steps[None]:
+def _read(scan: Scanner, voice: CallEmitter) -> Steps[None]:
     yield from scan.expect(CALLS)
     yield from scan.white()
     if (yield from scan.take("[")):
@@ -23,7 +23,7 @@ def _read(scan: Scan, voice: Voice) -> Steps[None]:
         yield from _named(scan, voice)
 
 
-def _list(scan: Scan, voice: Voice) -> Steps[None]:
+def _list(scan: Scanner, voice: CallEmitter) -> Steps[None]:
     yield from scan.white()
     yield from json_calls.call(scan, voice)
     yield from scan.white()
@@ -34,14 +34,14 @@ def _list(scan: Scan, voice: Voice) -> Steps[None]:
     yield from scan.take("]")
 
 
-def _named(scan: Scan, voice: Voice) -> Steps[None]:
+def _named(scan: Scanner, voice: CallEmitter) -> Steps[None]:
     name = yield from scan.while_in(lambda char: char not in "[{ \n", 128)
     if (yield from scan.take(ID)):
         yield from scan.while_in(str.isalnum, 64)
     yield from scan.take(ARGS)
     yield from scan.white()
     if (yield from scan.peek()) != "{":
-        raise NoCall
+        raise NotACall
     voice.begin(name)
     yield from value(scan, voice.arguments)
     voice.done()
@@ -56,7 +56,7 @@ def _argued(tool: Tool, rules: Rules) -> str:
     return f"{rules.spelled(tool.name + ARGS)} {arguments(tool, rules)}"
 
 
-MISTRAL = Style(
+MISTRAL = ToolCallFormat(
     name="mistral",
     markers=(CALLS,),
     syntax=Syntax(read=_read, openers=(CALLS,)),

@@ -4,18 +4,18 @@ from dataclasses import replace
 
 from server.core.messages import Tool
 from server.text.tool_calls.api import UnusableSchema
-from server.text.tool_calls.format import Style
+from server.text.tool_calls.format import ToolCallFormat
 from server.text.tool_calls.grammar.lark import Frame, Rules, json_rule, literal
 from server.text.tool_calls.grammar.schema import BOOLEAN, Parameter, definitions, joined, kinds, listed, parameters
 from server.text.tool_calls.parsing import python_values
 from server.text.tool_calls.parsing.keyword_calls import Parts
-from server.text.tool_calls.parsing.scan import NoCall, Scan, Steps
-from server.text.tool_calls.parsing.turn import NAME, Syntax, Voice
+from server.text.tool_calls.parsing.scan import NotACall, Scanner, Steps
+from server.text.tool_calls.parsing.turn import NAME, CallEmitter, Syntax
 
 MARKS = (("<|python_start|>", "<|python_end|>"), ("<|tool_call_start|>", "<|tool_call_end|>"))
 
 
-def _read(scan: Scan, voice: Voice) -> Steps[None]:
+def _read(scan: Scanner, voice: CallEmitter) -> Steps[None]:
     """Without a mark before it only a list of calls of the tools is one: anything may be a list."""
     end = ""
     for begin, closing in MARKS:
@@ -35,12 +35,12 @@ def _read(scan: Scan, voice: Voice) -> Steps[None]:
         yield from scan.take(end)
 
 
-def _call(scan: Scan, voice: Voice, *, known: bool) -> Steps[None]:
+def _call(scan: Scanner, voice: CallEmitter, *, known: bool) -> Steps[None]:
     name = yield from scan.while_in(lambda char: NAME.fullmatch(char) is not None, 128)
     yield from scan.white()
     yield from scan.expect("(")
     if known and name not in voice.known:
-        raise NoCall
+        raise NotACall
     voice.begin(name)
     parts, tool = Parts(voice), voice.known.get(name)
     yield from scan.white()
@@ -56,7 +56,7 @@ def _call(scan: Scan, voice: Voice, *, known: bool) -> Steps[None]:
     parts.end()
 
 
-def _key(scan: Scan, parts: Parts, tool: Tool | None) -> Steps[str]:
+def _key(scan: Scanner, parts: Parts, tool: Tool | None) -> Steps[str]:
     """Up to its value. One that is not named is named by its place."""
     char = yield from scan.peek()
     if char and char in "'\"[{" and tool is not None:
@@ -67,7 +67,7 @@ def _key(scan: Scan, parts: Parts, tool: Tool | None) -> Steps[str]:
         yield from scan.white()
         yield from scan.expect("=")
     if not key:
-        raise NoCall
+        raise NotACall
     return key
 
 
@@ -114,7 +114,7 @@ def _first(name: str) -> str:
     return rf"\[\s*{name}\s*\("
 
 
-PYTHONIC = Style(
+PYTHONIC = ToolCallFormat(
     name="pythonic",
     markers=MARKS[0],
     syntax=Syntax(read=_read, openers=tuple(begin for begin, _ in MARKS), first=("[",)),

@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from server.core.messages import Named, Tool
+from server.core.messages import NamedTools, Tool
 from server.text import reasoning
-from server.text.tool_calls.api import Calling, UnusableSchema
+from server.text.tool_calls.api import CallConstraint, UnusableSchema
 from server.text.tool_calls.grammar.narrow import narrowed
 from server.text.tool_calls.grammar.relax import relaxed, rule, wrong
 
@@ -64,14 +64,14 @@ class Frame:
 Body = Callable[[Tool, Rules], str]  # the right side of a rule for a whole call
 
 
-def turn(frame: Frame, body: Body, first: Callable[[str], str] | None, calling: Calling, rules: Rules) -> str:
+def turn(frame: Frame, body: Body, first: Callable[[str], str] | None, calling: CallConstraint, rules: Rules) -> str:
     """The whole turn. `first`: without a trigger, a regular expression of how a call of that tool begins."""
     tools = chosen(calling)
     call = rules.rule(" | ".join(body(tool, rules) for tool in tools))
     more = f"({rules.spelled(frame.again)} {call})*" if calling.parallel else ""
     calls = rules.rule(f"{rules.spelled(frame.open)} {call} {more} {rules.spelled(frame.close)}")
     begun = f"{rules.spelled(frame.trigger)} {calls}"
-    if calling.choice != "auto":
+    if calling.tool_choice != "auto":
         return rules.source(f"{thoughts(calling, rules)} {begun}")
     if frame.trigger:
         free = f"{rules.terminal('/(?s:.*)/')} | {rules.until(frame.trigger)} {calls}"
@@ -82,21 +82,21 @@ def turn(frame: Frame, body: Body, first: Callable[[str], str] | None, calling: 
     return rules.source(f"{thoughts(calling, rules)} ({free})")
 
 
-def chosen(calling: Calling) -> Sequence[Tool]:
-    match calling.choice:
-        case Named(names=names):
+def chosen(calling: CallConstraint) -> Sequence[Tool]:
+    match calling.tool_choice:
+        case NamedTools(names=names):
             return [tool for tool in calling.tools if tool.name in names]
         case _:
             return calling.tools
 
 
-def thoughts(calling: Calling, rules: Rules) -> str:
+def thoughts(calling: CallConstraint, rules: Rules) -> str:
     """What may, or must, come before anything else."""
-    if not (calling.thinking or calling.thinks):
+    if not (calling.in_reasoning or calling.has_reasoning):
         return ""
     gap = rules.terminal(r"/\s{1,4}/")
     ended = f"{rules.until(reasoning.CLOSE)} {gap}?"
-    return ended if calling.thinking else f"({rules.spelled(reasoning.OPEN)} {ended})?"
+    return ended if calling.in_reasoning else f"({rules.spelled(reasoning.OPEN)} {ended})?"
 
 
 def arguments(tool: Tool, rules: Rules) -> str:

@@ -4,8 +4,8 @@ import json
 from dataclasses import dataclass
 
 from server.text.tool_calls.parsing.json_values import string, value
-from server.text.tool_calls.parsing.scan import NoCall, Scan, Steps
-from server.text.tool_calls.parsing.turn import Voice
+from server.text.tool_calls.parsing.scan import NotACall, Scanner, Steps
+from server.text.tool_calls.parsing.turn import CallEmitter
 
 NAME = "name"
 ARGUMENTS = ("arguments", "parameters")  # Llama 3 writes the latter
@@ -21,7 +21,7 @@ class _Call:
     told: bool = False  # the arguments are
 
 
-def call(scan: Scan, voice: Voice, *, known: bool = False) -> Steps[None]:
+def call(scan: Scanner, voice: CallEmitter, *, known: bool = False) -> Steps[None]:
     """One call, its keys in any order. `known`: it is one only if the name comes first, plainly spelled, and is a tool's."""
     found = _Call()
     yield from scan.expect("{")
@@ -36,14 +36,14 @@ def call(scan: Scan, voice: Voice, *, known: bool = False) -> Steps[None]:
             break
         yield from scan.white()
     if found.name is None:
-        raise NoCall
+        raise NotACall
     if not found.told:
         voice.begin(found.name)
         voice.arguments(found.held or "")
     voice.done()
 
 
-def _entry(scan: Scan, voice: Voice, found: _Call) -> Steps[None]:
+def _entry(scan: Scanner, voice: CallEmitter, found: _Call) -> Steps[None]:
     key = yield from _key(scan)
     if key == NAME and found.name is None:
         found.name = yield from _text(scan)
@@ -52,10 +52,10 @@ def _entry(scan: Scan, voice: Voice, found: _Call) -> Steps[None]:
     elif key in BESIDE:
         yield from value(scan, _nobody)
     else:
-        raise NoCall
+        raise NotACall
 
 
-def _arguments(scan: Scan, voice: Voice, found: _Call) -> Steps[None]:
+def _arguments(scan: Scanner, voice: CallEmitter, found: _Call) -> Steps[None]:
     if found.name is None or (yield from scan.peek()) != "{":
         found.held = yield from _held(scan)
         return
@@ -64,7 +64,7 @@ def _arguments(scan: Scan, voice: Voice, found: _Call) -> Steps[None]:
     yield from value(scan, voice.arguments)
 
 
-def _known(scan: Scan, voice: Voice) -> Steps[str]:
+def _known(scan: Scanner, voice: CallEmitter) -> Steps[str]:
     yield from scan.expect('"name"')
     yield from scan.white()
     yield from scan.expect(":")
@@ -72,7 +72,7 @@ def _known(scan: Scan, voice: Voice) -> Steps[str]:
     yield from scan.expect('"')
     name = yield from scan.while_in(lambda char: char != '"', 128)
     if name not in voice.known:
-        raise NoCall
+        raise NotACall
     yield from scan.expect('"')
     yield from scan.white()
     if (yield from scan.take(",")):
@@ -80,7 +80,7 @@ def _known(scan: Scan, voice: Voice) -> Steps[str]:
     return name
 
 
-def _key(scan: Scan) -> Steps[str]:
+def _key(scan: Scanner) -> Steps[str]:
     key = yield from _text(scan)
     yield from scan.white()
     yield from scan.expect(":")
@@ -88,13 +88,13 @@ def _key(scan: Scan) -> Steps[str]:
     return key
 
 
-def _text(scan: Scan) -> Steps[str]:
+def _text(scan: Scanner) -> Steps[str]:
     parts: list[str] = []
     yield from string(scan, parts.append)
     return json.loads("".join(parts))
 
 
-def _held(scan: Scan) -> Steps[str]:
+def _held(scan: Scanner) -> Steps[str]:
     """Arguments that come before the name, or are no object: JSON text of one in a string, or nothing at all."""
     parts: list[str] = []
     yield from value(scan, parts.append)
@@ -111,7 +111,7 @@ def _unwrapped(text: str) -> str:
     except (ValueError, RecursionError):
         found = None
     if not isinstance(found, dict):
-        raise NoCall
+        raise NotACall
     return json.dumps(found, ensure_ascii=False)
 
 

@@ -2,7 +2,7 @@
 
 import re
 
-from server.text.tool_calls.parsing.scan import Emit, NoCall, Scan, Steps
+from server.text.tool_calls.parsing.scan import Emit, NotACall, Scanner, Steps
 
 PLAIN = re.compile(r'[^"\\\x00-\x1f]+')
 NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?")
@@ -14,7 +14,7 @@ DEEPEST = 64  # levels
 LONGEST = 4096  # characters of a number
 
 
-def value(scan: Scan, emit: Emit) -> Steps[None]:
+def value(scan: Scanner, emit: Emit) -> Steps[None]:
     """Any one value. Raises NoCall at the first character that no JSON could have there."""
     open_: list[str] = []
     while True:
@@ -26,12 +26,12 @@ def value(scan: Scan, emit: Emit) -> Steps[None]:
             return
 
 
-def string(scan: Scan, emit: Emit) -> Steps[None]:
+def string(scan: Scanner, emit: Emit) -> Steps[None]:
     """With its quotes. Control characters that models write as they are become escapes."""
     yield from _given(scan, '"', emit)
     while True:
         if not (char := (yield from scan.peek())):
-            raise NoCall
+            raise NotACall
         if plain := PLAIN.match(scan.text, scan.at):
             scan.at = plain.end()
             emit(plain[0])
@@ -44,14 +44,14 @@ def string(scan: Scan, emit: Emit) -> Steps[None]:
                 return
 
 
-def _opened(scan: Scan, emit: Emit, open_: list[str]) -> Steps[bool]:
+def _opened(scan: Scanner, emit: Emit, open_: list[str]) -> Steps[bool]:
     """Reads what opens lists and objects. True: the innermost is empty, which makes it a whole value."""
     while (char := (yield from scan.peek())) and char in "{[":
         scan.at += 1
         emit(char)
         open_.append("}" if char == "{" else "]")
         if len(open_) > DEEPEST:
-            raise NoCall
+            raise NotACall
         emit((yield from scan.white()))
         if (yield from scan.peek()) == open_[-1]:
             yield from _given(scan, open_.pop(), emit)
@@ -61,7 +61,7 @@ def _opened(scan: Scan, emit: Emit, open_: list[str]) -> Steps[bool]:
     return False
 
 
-def _next(scan: Scan, emit: Emit, open_: list[str]) -> Steps[bool]:
+def _next(scan: Scanner, emit: Emit, open_: list[str]) -> Steps[bool]:
     """What follows a value within a list or object: True where another value is due."""
     emit((yield from scan.white()))
     if (yield from scan.take(",")):
@@ -74,24 +74,24 @@ def _next(scan: Scan, emit: Emit, open_: list[str]) -> Steps[bool]:
     return False
 
 
-def _key(scan: Scan, emit: Emit) -> Steps[None]:
+def _key(scan: Scanner, emit: Emit) -> Steps[None]:
     yield from string(scan, emit)
     emit((yield from scan.white()))
     yield from _given(scan, ":", emit)
     emit((yield from scan.white()))
 
 
-def _simple(scan: Scan, emit: Emit) -> Steps[None]:
+def _simple(scan: Scanner, emit: Emit) -> Steps[None]:
     if (yield from scan.peek()) == '"':
         yield from string(scan, emit)
         return
     word = yield from scan.while_in(lambda char: char.isalnum() or char in "+-.", LONGEST)
     if word not in WORDS and not NUMBER.fullmatch(word):
-        raise NoCall
+        raise NotACall
     emit(word)
 
 
-def _escape(scan: Scan, emit: Emit) -> Steps[None]:
+def _escape(scan: Scanner, emit: Emit) -> Steps[None]:
     escape = yield from scan.peek(2)
     if escape == "\\u":
         yield from _code(scan, emit)
@@ -99,14 +99,14 @@ def _escape(scan: Scan, emit: Emit) -> Steps[None]:
         scan.at += 2
         emit(escape)
     else:
-        raise NoCall
+        raise NotACall
 
 
-def _code(scan: Scan, emit: Emit) -> Steps[None]:
+def _code(scan: Scanner, emit: Emit) -> Steps[None]:
     r"""\u and four digits. Half of a surrogate pair is no character (RFC 8259, 8.2)."""
     code = yield from scan.peek(6)
     if not HEX.fullmatch(code[2:]):
-        raise NoCall
+        raise NotACall
     pair = (yield from scan.peek(12)) if HIGH.fullmatch(code[2:]) else ""
     if LOW.fullmatch(pair[6:]):
         code = pair
@@ -118,6 +118,6 @@ def _code(scan: Scan, emit: Emit) -> Steps[None]:
     emit(code)
 
 
-def _given(scan: Scan, char: str, emit: Emit) -> Steps[None]:
+def _given(scan: Scanner, char: str, emit: Emit) -> Steps[None]:
     yield from scan.expect(char)
     emit(char)

@@ -2,7 +2,7 @@
 
 import json
 
-from server.text.tool_calls.parsing.turn import Voice
+from server.text.tool_calls.parsing.turn import CallEmitter
 
 
 def escaped(text: str) -> str:
@@ -11,7 +11,7 @@ def escaped(text: str) -> str:
 
 
 class Parts:
-    def __init__(self, voice: Voice) -> None:
+    def __init__(self, voice: CallEmitter) -> None:
         self._voice = voice
         self.names: list[str] = []
 

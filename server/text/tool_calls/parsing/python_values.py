@@ -6,7 +6,7 @@ import re
 
 from server.text.tool_calls.parsing.json_values import DEEPEST, LONGEST, NUMBER
 from server.text.tool_calls.parsing.keyword_calls import escaped
-from server.text.tool_calls.parsing.scan import Emit, NoCall, Scan, Steps
+from server.text.tool_calls.parsing.scan import Emit, NotACall, Scanner, Steps
 
 WORDS = {"True": "true", "False": "false", "None": "null", "true": "true", "false": "false", "null": "null"}
 ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "f": "\f", "v": "\v", "a": "\a", "0": "\0", "\n": "", **{c: c for c in "\\'\"/"}}
@@ -15,7 +15,7 @@ CLOSING = {"[": "]", "(": ")", "{": "}"}
 HEX = re.compile(r"[0-9a-fA-F]+")
 
 
-def value(scan: Scan, emit: Emit, depth: int = 0) -> Steps[None]:
+def value(scan: Scanner, emit: Emit, depth: int = 0) -> Steps[None]:
     """Any literal; tuples are lists. JSON is read as well. Raises NoCall."""
     char = yield from scan.peek()
     if char and char in "'\"":
@@ -28,17 +28,17 @@ def value(scan: Scan, emit: Emit, depth: int = 0) -> Steps[None]:
 
 def read(text: str) -> str | None:
     """The literal that `text` is, as JSON; None: it is none."""
-    scan, parts = Scan(), list[str]()
+    scan, parts = Scanner(), list[str]()
     scan.text, scan.ended = text, True
     try:
         for _ in value(scan, parts.append):
             pass
-    except NoCall:
+    except NotACall:
         return None
     return "".join(parts) if scan.at == len(text) else None
 
 
-def string(scan: Scan, emit: Emit) -> Steps[None]:
+def string(scan: Scanner, emit: Emit) -> Steps[None]:
     quote = (yield from scan.peek(3))[:3]
     quote = quote if quote in ('"""', "'''") else quote[:1]
     yield from scan.expect(quote)
@@ -46,7 +46,7 @@ def string(scan: Scan, emit: Emit) -> Steps[None]:
     plain = re.compile(rf"[^\\{quote[0]}]+")
     while not (yield from scan.take(quote)):
         if not (char := (yield from scan.peek())):
-            raise NoCall
+            raise NotACall
         if found := plain.match(scan.text, scan.at):
             scan.at = found.end()
             emit(escaped(found[0]))
@@ -58,11 +58,11 @@ def string(scan: Scan, emit: Emit) -> Steps[None]:
     emit('"')
 
 
-def _escape(scan: Scan) -> Steps[str]:
+def _escape(scan: Scanner) -> Steps[str]:
     scan.at += 1
     char = yield from scan.peek()
     if not char:
-        raise NoCall
+        raise NotACall
     scan.at += 1
     if (digits := CODES.get(char)) is None:
         return ESCAPES.get(char, f"\\{char}")
@@ -75,15 +75,15 @@ def _escape(scan: Scan) -> Steps[str]:
     return chr(first) if first < 0x110000 else "\ufffd"
 
 
-def _digits(scan: Scan, count: int) -> Steps[int]:
+def _digits(scan: Scanner, count: int) -> Steps[int]:
     digits = yield from scan.peek(count)
     if len(digits) < count or not HEX.fullmatch(digits):
-        raise NoCall
+        raise NotACall
     scan.at += count
     return int(digits, 16)
 
 
-def _several(scan: Scan, emit: Emit, depth: int) -> Steps[None]:
+def _several(scan: Scanner, emit: Emit, depth: int) -> Steps[None]:
     """A list, tuple or dictionary."""
     begun = yield from scan.peek()
     scan.at += 1
@@ -104,9 +104,9 @@ def _several(scan: Scan, emit: Emit, depth: int) -> Steps[None]:
     emit("}" if keyed else "]")
 
 
-def _key(scan: Scan, emit: Emit) -> Steps[None]:
+def _key(scan: Scanner, emit: Emit) -> Steps[None]:
     if (yield from scan.peek()) not in ("'", '"'):
-        raise NoCall
+        raise NotACall
     yield from string(scan, emit)
     yield from scan.white()
     yield from scan.expect(":")
@@ -114,7 +114,7 @@ def _key(scan: Scan, emit: Emit) -> Steps[None]:
     yield from scan.white()
 
 
-def _word(scan: Scan, emit: Emit) -> Steps[None]:
+def _word(scan: Scanner, emit: Emit) -> Steps[None]:
     word = yield from scan.while_in(lambda char: char.isalnum() or char in "+-._", LONGEST)
     if word in WORDS or NUMBER.fullmatch(word):
         emit(WORDS.get(word, word))
@@ -122,7 +122,7 @@ def _word(scan: Scan, emit: Emit) -> Steps[None]:
     try:
         number = float(word)
     except ValueError as error:
-        raise NoCall from error
+        raise NotACall from error
     if not math.isfinite(number):
-        raise NoCall
+        raise NotACall
     emit(json.dumps(number))

@@ -10,11 +10,11 @@ Emit = Callable[[str], None]
 WHITE = " \t\r\n"
 
 
-class NoCall(Exception):
+class NotACall(Exception):
     """What stands here is not written in the dialect."""
 
 
-class Scan:
+class Scanner:
     def __init__(self) -> None:
         self.text = ""
         self.at = 0
@@ -37,7 +37,7 @@ class Scan:
         """Waits. Raises NoCall where nothing comes any more."""
         if self.ended:
             self.starved = True
-            raise NoCall
+            raise NotACall
         yield
 
     def take(self, word: str) -> Steps[bool]:
@@ -51,7 +51,7 @@ class Scan:
 
     def expect(self, word: str) -> Steps[None]:
         if not (yield from self.take(word)):
-            raise NoCall
+            raise NotACall
 
     def white(self) -> Steps[str]:
         """The white space that comes next, all of it."""
@@ -64,5 +64,5 @@ class Scan:
             self.at += 1
             read += char
             if most is not None and len(read) > most:
-                raise NoCall
+                raise NotACall
         return read

@@ -10,30 +10,30 @@ from dataclasses import dataclass
 
 from server.core.messages import Tool
 from server.text.detokenize import overlap
-from server.text.tool_calls.api import CallPiece, Heard
-from server.text.tool_calls.parsing.scan import NoCall, Scan, Steps
+from server.text.tool_calls.api import CallChunk, ParsedOutput
+from server.text.tool_calls.parsing.scan import NotACall, Scanner, Steps
 
 NAME = re.compile(r"[\w.:/-]{1,128}")
 
 
-class Voice:
+class CallEmitter:
     """Says what has been read. `commit`: what stands before it has been told and is not read again."""
 
-    def __init__(self, scan: Scan, tools: Sequence[Tool]) -> None:
+    def __init__(self, scan: Scanner, tools: Sequence[Tool]) -> None:
         self._scan = scan
         self.known = {tool.name: tool for tool in tools}
-        self.heard = Heard()
+        self.parsed = ParsedOutput()
         self.commit = 0
         self.calls = 0  # begun
         self.open = False  # a call
         self._white = ""  # that nobody owns yet
         self._empty = True  # the open call has no arguments yet
 
-    def say(self, text: str) -> None:
+    def text(self, text: str) -> None:
         """Answer."""
         if core := text.strip():
             start = text.index(core)
-            self.heard.answer += self._white + text[: start + len(core)]
+            self.parsed.text += self._white + text[: start + len(core)]
             self._white = text[start + len(core) :]
         else:
             self._white += text
@@ -41,16 +41,16 @@ class Voice:
     def begin(self, name: str) -> None:
         """A call. Raises NoCall for what cannot be a name."""
         if not NAME.fullmatch(name):
-            raise NoCall
+            raise NotACall
         self._white, self._empty, self.open = "", True, True
-        self._add(CallPiece(index=self.calls, name=name))
+        self._add(CallChunk(index=self.calls, name=name))
         self.calls += 1
 
     def arguments(self, text: str) -> None:
         if not text:
             return
         self._empty = False
-        self._add(CallPiece(index=self.calls - 1, arguments=text))
+        self._add(CallChunk(index=self.calls - 1, arguments=text))
 
     def done(self) -> None:
         """The call is complete."""
@@ -60,7 +60,7 @@ class Voice:
     def close(self) -> None:
         """The call ends as it stands."""
         self.open = False
-        self._add(CallPiece(index=self.calls - 1, done=True))
+        self._add(CallChunk(index=self.calls - 1, done=True))
 
     def drop(self) -> None:
         """All the rest is nobody's."""
@@ -70,47 +70,47 @@ class Voice:
     def end(self) -> None:
         """The turn is over."""
         if not self.calls:
-            self.heard.answer += self._white
+            self.parsed.text += self._white
         self._white = ""
 
-    def _add(self, piece: CallPiece) -> None:
+    def _add(self, piece: CallChunk) -> None:
         self.commit = self._scan.at
-        if self.heard.calls and (last := self.heard.calls[-1]).index == piece.index:
+        if self.parsed.calls and (last := self.parsed.calls[-1]).index == piece.index:
             last.arguments += piece.arguments
             last.done = piece.done
         else:
-            self.heard.calls.append(piece)
+            self.parsed.calls.append(piece)
 
 
 @dataclass(frozen=True, slots=True)
 class Syntax:
     """`read` begins at an opener. It tells the calls that stand there, and what it has told no more; or raises NoCall."""
 
-    read: Callable[[Scan, Voice], Steps[None]]
+    read: Callable[[Scanner, CallEmitter], Steps[None]]
     openers: tuple[str, ...] = ()  # anywhere
     first: tuple[str, ...] = ()  # characters that open a call where the turn begins
 
 
-class TurnReader:
+class TurnParser:
     """Implements CallReader."""
 
     def __init__(self, syntax: Syntax, tools: Sequence[Tool]) -> None:
-        self._syntax, self._scan = syntax, Scan()
-        self._voice = Voice(self._scan, tools)
+        self._syntax, self._scan = syntax, Scanner()
+        self._voice = CallEmitter(self._scan, tools)
         self._cut = False
         self._steps = self._turn()
 
-    def push(self, text: str) -> Heard:
+    def push(self, text: str) -> ParsedOutput:
         self._scan.push(text, self._voice.commit)
         self._voice.commit = 0
         return self._on()
 
-    def flush(self, *, cut: bool = False) -> Heard:
+    def flush(self, *, cut: bool = False) -> ParsedOutput:
         self._scan.ended, self._cut = True, cut
         return self._on()
 
-    def _on(self) -> Heard:
-        self._voice.heard = heard = Heard()
+    def _on(self) -> ParsedOutput:
+        self._voice.parsed = heard = ParsedOutput()
         next(self._steps, None)
         return heard
 
@@ -151,7 +151,7 @@ class TurnReader:
         try:
             yield from self._syntax.read(scan, voice)
             voice.commit = scan.at
-        except NoCall:
+        except NotACall:
             if voice.open and scan.starved:
                 voice.commit = len(scan.text)  # the call is cut off, and so is what begins behind its last piece
             scan.at = voice.commit
@@ -166,5 +166,5 @@ class TurnReader:
         """So many characters from here on are answer, and so is what has been read but not told."""
         scan, voice = self._scan, self._voice
         scan.at += count
-        voice.say(scan.text[voice.commit : scan.at])
+        voice.text(scan.text[voice.commit : scan.at])
         voice.commit = scan.at

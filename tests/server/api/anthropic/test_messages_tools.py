@@ -8,8 +8,8 @@ import pytest
 from engine.api import Lark, Usage
 from server.api.anthropic.content import Content
 from server.api.anthropic.events import Blocks
-from server.chat.grounding.grounding import SILENCE
-from server.core.events import CallDelta, Ended, Event, Piece
+from server.chat.grounding.grounding import NO_ANSWER
+from server.core.events import AnswerFinished, Event, OutputDelta, ToolCallDelta
 from tests.server.api.anthropic.anthropic_world import ADD, LOUD, TEXT, USER, post, read
 from tests.server.chat.grounding.test_grounding import DRAGONS, KNOWN, QUESTION, STORE, filled
 from tests.server.fakes import calling
@@ -43,14 +43,14 @@ def test_a_call_is_streamed_as_it_is_written() -> None:
 
 
 def test_what_is_said_behind_a_call_does_not_cut_it_off() -> None:
-    def call(**given: Any) -> CallDelta:
-        return CallDelta(**{"id": "call_1", "name": "add", "tool": "add", **given})
+    def call(**given: Any) -> ToolCallDelta:
+        return ToolCallDelta(**{"id": "call_1", "name": "add", "tool": "add", **given})
 
     blocks, content = Blocks(), Content()
     happening: list[Event] = [
-        Piece(answer="So:", calls=[call(begun=True, arguments='{"a":')]),
-        Piece(answer="Well.", calls=[call(arguments="1}", done=True), call(id="call_2", begun=True, done=True)], end="stop"),
-        Ended(reason="tool_calls", usage=Usage(prompt=1, completion=1, cached=0)),
+        OutputDelta(text="So:", tool_calls=[call(begun=True, arguments='{"a":')]),
+        OutputDelta(text="Well.", tool_calls=[call(arguments="1}", done=True), call(id="call_2", begun=True, done=True)], finish="stop"),
+        AnswerFinished(reason="tool_calls", usage=Usage(prompt=1, completion=1, cached=0)),
     ]
     for event in happening:
         for told in blocks.events(event):
@@ -70,7 +70,7 @@ def test_results_go_back_to_the_model() -> None:
     _, engine = post("It is 3.", messages=talk, tools=[ADD])
     seen = read(engine)
     assert seen.index("Let me see.") < seen.index('{"a": 1, "b": 2}') < seen.index("Error: three") < seen.index("And now?")
-    end = TEXT.control("<|im_end|>")
+    end = TEXT.control_id("<|im_end|>")
     assert end is not None
     plain = read(post(messages=[USER, {"role": "assistant", "content": used[:1]}, USER], tools=[ADD])[1])
     assert engine.requests[0].tokens.count(end) <= plain.count("<|im_end|>") + 1  # what a tool said ends no turn
@@ -207,7 +207,7 @@ def test_a_default_store_grounds_plain_clients(choice: Any) -> None:
     answer, _ = post("Hello!", messages=[{"role": "user", "content": "hi"}], given={"known": known})
     assert answer["content"][0]["text"] == "Hello!"
     answer, _ = post("Hello!", messages=[{"role": "user", "content": "Who was Zeppelin?"}], given={"known": known})
-    assert answer["content"][0]["text"] == SILENCE
+    assert answer["content"][0]["text"] == NO_ANSWER
 
 
 def test_answers_out_of_documents_are_cited() -> None:

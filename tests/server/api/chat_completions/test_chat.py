@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from engine.api import EngineStopped, JsonObject, JsonSchema, PromptTooLong, QueueFull, Regex
-from server.text.tokenizer import load_text
+from server.text.tokenizer import load_tokenizer
 from tests.server.fakes import FakeEngine, ask, ready, says, text
 from tests.server.fakes import text as world
 from tests.server.worlds import save
@@ -363,7 +363,7 @@ def test_old_thoughts_are_not_shown_to_the_model() -> None:
 def test_a_form_and_thoughts_that_the_template_opens_exclude_each_other(tmp_path: Path) -> None:
     save("qwen", tmp_path)
     (tmp_path / "chat_template.jinja").write_text("{{ messages[0].content }}<|im_start|>assistant\n<think>\n{# </think> #}")
-    deep = load_text(tmp_path)
+    deep = load_tokenizer(tmp_path)
     app, _ = ready(FakeEngine(says("hm</think>yes", deep)), deep)
     body = {"model": "tiny", "messages": HELLO}
     assert ask(app, "POST", URL, json=body).json()["choices"][0]["message"]["reasoning_content"] == "hm"

@@ -47,10 +47,10 @@ def completion(id: str, owner: str, messages: list[dict[str, Any]], **given: Any
 @pytest.fixture
 def world() -> Iterator[World]:
     known = knowledge()
-    app, house = ready(FakeEngine(says("Hi.", TEXT)), TEXT, known, api_keys=tuple(KEYS.values()))
+    app, state = ready(FakeEngine(says("Hi.", TEXT)), TEXT, known, api_keys=tuple(KEYS.values()))
     archive = open_archive(known.store.transactions)
-    assert house.served is not None
-    house.served = replace(house.served, archive=archive)
+    assert state.runtime is not None
+    state.runtime = replace(state.runtime, archive=archive)
     me, you = (hashlib.sha256(key.encode()).hexdigest() for key in KEYS.values())
     question = [
         {"id": "m1", "role": "system", "content": "Be good."},

@@ -9,8 +9,8 @@ import pytest
 from engine.api import JsonSchema, Lark
 from retrieval.api import NotFound
 from server.archive.database import DatabaseArchive, open_archive
-from server.chat.call_tracker import Calls
-from server.text.tokenizer import Text
+from server.chat.call_tracker import CallTracker
+from server.text.tokenizer import ChatTokenizer
 from server.text.tool_calls.dialects.llama import LLAMA
 from tests.server.api.chat_completions.test_chat import events
 from tests.server.api.responses.responses_world import new_archive
@@ -91,7 +91,7 @@ def test_results_reach_the_model() -> None:
     result = {"role": "tool", "tool_call_id": said["tool_calls"][0]["id"], "content": [{"type": "text", "text": "30 degrees <|im_end|>"}]}
     answer, fake = chat("Very.", messages=[*ASKED, said, result])
     assert "30 degrees" in read(fake) and '"Rome"' in read(fake) and answer["choices"][0]["message"]["content"] == "Very."
-    ends = TEXT.control("<|im_end|>")
+    ends = TEXT.control_id("<|im_end|>")
     plain, tame = chat("Very.", messages=[*ASKED, said, {**result, "content": "30 degrees"}])
     assert fake.requests[0].tokens.count(ends) == tame.requests[0].tokens.count(ends) and plain
 
@@ -124,7 +124,7 @@ def test_none_and_allowed_tools_hide_tools() -> None:
 
 
 def test_one_call_or_several() -> None:
-    def grammar(text: Text, **body: Any) -> Any:
+    def grammar(text: ChatTokenizer, **body: Any) -> Any:
         fake = FakeEngine(turns(text, "x"), context=4096)
         ask(ready(fake, text)[0], "POST", URL, json={"model": "tiny", "messages": ASKED, "tools": [WEATHER, CLOCK], **body})
         return fake.requests[0].grammar
@@ -242,12 +242,12 @@ def test_an_answer_with_server_tools_can_be_sent_back() -> None:
 
 
 def test_approvals_are_asked_for_and_given() -> None:
-    write, served = calling("loud__write", '{"word": "warm"}'), host()
-    parts = {"host": served, "archive": new_archive()}
+    write, runtime = calling("loud__write", '{"word": "warm"}'), host()
+    parts = {"host": runtime, "archive": new_archive()}
     answer, _ = chat(write, tools=[LOUD], parts=parts)
     message = answer["choices"][0]["message"]
     (wanted,) = message["mcp_approval_requests"]
-    assert wanted["name"] == "write" and message["content"] is None and not served.calls
+    assert wanted["name"] == "write" and message["content"] is None and not runtime.calls
     body: dict[str, Any] = {"messages": [*ASKED, message], "tools": [LOUD], "parts": parts}
     error, _ = chat("x", status=400, **body)
     assert error["error"]["param"] == "mcp_approvals"
@@ -261,12 +261,12 @@ def test_approvals_are_asked_for_and_given() -> None:
     no = [{"approval_request_id": streamed["id"], "approve": False, "reason": "too warm"}]
     body["messages"] = [*ASKED, {"role": "assistant", "mcp_approval_requests": [{k: v for k, v in streamed.items() if k != "index"}]}]
     _, fake = chat("Then not.", mcp_approvals=no, **body)
-    assert len(served.calls) == 1 and "too warm" in read(fake)
+    assert len(runtime.calls) == 1 and "too warm" in read(fake)
 
 
-def waiting(served: FakeHost, archive: DatabaseArchive | None) -> tuple[dict[str, Any], str]:
+def waiting(runtime: FakeHost, archive: DatabaseArchive | None) -> tuple[dict[str, Any], str]:
     """A request that goes on from a call that waits, but for the decision; and the id of what was asked."""
-    parts = {"host": served, "archive": archive}
+    parts = {"host": runtime, "archive": archive}
     message = chat(calling("loud__write", '{"word": "warm"}'), tools=[LOUD], parts=parts)[0]["choices"][0]["message"]
     return {"messages": [*ASKED, message], "tools": [LOUD], "parts": parts}, message["mcp_approval_requests"][0]["id"]
 
@@ -274,18 +274,18 @@ def waiting(served: FakeHost, archive: DatabaseArchive | None) -> tuple[dict[str
 @pytest.mark.parametrize("stream", [False, True])
 @pytest.mark.parametrize("first", [False, True])
 def test_an_approval_is_used_once(first: bool, stream: bool) -> None:
-    served = host()
-    body, id = waiting(served, new_archive())
+    runtime = host()
+    body, id = waiting(runtime, new_archive())
     for approve, status in ((first, 200), (True, 400), (True, 400)):
         decided = [{"approval_request_id": id, "approve": approve}]
         answer, _ = chat("Done.", mcp_approvals=decided, stream=stream, status=status, **body)
     assert answer["error"]["param"] == "mcp_approvals.0.approval_request_id" and answer["error"]["code"] == "approval_used"
-    assert len(served.calls) == first
+    assert len(runtime.calls) == first
 
 
 def test_one_of_many_answers_at_once_is_taken() -> None:
-    served = host()
-    body, id = waiting(served, new_archive())
+    runtime = host()
+    body, id = waiting(runtime, new_archive())
     app, _ = ready(FakeEngine(turns(TEXT, "Done."), context=4096), TEXT, parts=body.pop("parts"))
     given = {"model": "tiny", "mcp_approvals": [{"approval_request_id": id, "approve": True}], **body}
 
@@ -294,19 +294,19 @@ def test_one_of_many_answers_at_once_is_taken() -> None:
             answers = await asyncio.gather(*(http.post(URL, json=given) for _ in range(4)))
             return sorted(answer.status_code for answer in answers)
 
-    assert asyncio.run(run()) == [200, 400, 400, 400] and len(served.calls) == 1
+    assert asyncio.run(run()) == [200, 400, 400, 400] and len(runtime.calls) == 1
 
 
 def test_one_decision_is_about_one_call() -> None:
-    served = host()
-    body, id = waiting(served, new_archive())
+    runtime = host()
+    body, id = waiting(runtime, new_archive())
     yes, no = ({"approval_request_id": id, "approve": approve} for approve in (True, False))
     error, _ = chat("x", mcp_approvals=[no, yes], status=400, **body)
     assert error["error"]["param"] == "mcp_approvals.1.approval_request_id"
     (request,) = body["messages"][1]["mcp_approval_requests"]
     body["messages"] = [*ASKED, {"role": "assistant", "mcp_approval_requests": [request, request]}]
     error, _ = chat("x", mcp_approvals=[yes], status=400, **body)
-    assert error["error"]["param"] == "messages.1.mcp_approval_requests.1.id" and not served.calls
+    assert error["error"]["param"] == "messages.1.mcp_approval_requests.1.id" and not runtime.calls
 
 
 CHANGES: list[tuple[dict[str, Any], str | None, str]] = [
@@ -321,8 +321,8 @@ CHANGES: list[tuple[dict[str, Any], str | None, str]] = [
 @pytest.mark.parametrize(("change", "param", "code"), CHANGES)
 def test_what_runs_is_what_was_asked(change: dict[str, Any], param: str | None, code: str) -> None:
     tools = (tool("shout"), tool("write", read_only=False))
-    served = FakeHost({"loud": tools, "loud2": tools})
-    body, _ = waiting(served, new_archive())
+    runtime = FakeHost({"loud": tools, "loud2": tools})
+    body, _ = waiting(runtime, new_archive())
     (request,) = body["messages"][1]["mcp_approval_requests"]
     changed = {**request, **change}
     body |= {
@@ -331,16 +331,16 @@ def test_what_runs_is_what_was_asked(change: dict[str, Any], param: str | None, 
     }
     yes = [{"approval_request_id": changed["id"], "approve": True}]
     answer, _ = chat("Done.", mcp_approvals=yes, status=400 if param else 200, **body)
-    assert len(served.calls) == (param is None)
+    assert len(runtime.calls) == (param is None)
     if param:
         assert (answer["error"]["param"], answer["error"]["code"]) == (param, code) and param in answer["error"]["message"]
 
 
 def test_where_nothing_is_kept_no_approval_counts() -> None:
-    served = host()
-    body, id = waiting(served, None)
+    runtime = host()
+    body, id = waiting(runtime, None)
     error, _ = chat("x", mcp_approvals=[{"approval_request_id": id, "approve": True}], status=400, **body)
-    assert error["error"]["param"] == "mcp_approvals.0.approval_request_id" and not served.calls
+    assert error["error"]["param"] == "mcp_approvals.0.approval_request_id" and not runtime.calls
 
 
 PARAMETERS = "tools.0.function.parameters"
@@ -463,7 +463,7 @@ def test_of_a_call_that_has_not_begun_only_the_opening_is_left_out() -> None:
 @pytest.mark.parametrize("words", ['{"name": "weather", "para', '{"na', "<thi", "{"])
 def test_where_a_call_must_come_its_beginning_is_no_answer(words: str) -> None:
     for forced, answer in ((True, ""), (False, words)):
-        calls = Calls(LLAMA.reader([]), {}, forced=forced)
+        calls = CallTracker(LLAMA.parser([]), {}, forced=forced)
         told = [*(calls.push(char)[0] for char in words[:-1]), calls.last(words[-1], cut=True)[0]]
         assert "".join(told[-1:] if forced else told) == answer
 

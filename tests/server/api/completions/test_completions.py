@@ -63,7 +63,7 @@ def test_a_prompt_may_steer() -> None:
     for body, want in (({}, True), ({"parse_special": False}, False)):
         fake = engine()
         complete(fake, prompt="<|im_start|>user", **body)
-        assert (TEXT.tokenizer.token_to_id(TEXT.controls.aliases["<|im_start|>"]) in fake.requests[0].tokens) is want
+        assert (TEXT.tokenizer.token_to_id(TEXT.control_tokens.aliases["<|im_start|>"]) in fake.requests[0].tokens) is want
 
 
 def test_nothing_can_be_generated() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from server.runtime.knowledge_base import Knowledge
+from server.runtime.knowledge_base import KnowledgeBase
 from tests.server.fake_knowledge import knowledge, settle
 from tests.server.fakes import FakeEngine, ask, ready, says, text
 
@@ -19,7 +19,7 @@ SEA, LAMP = "The sea is deep and blue.\nWhales swim in it.\nSalt makes it heavy.
 @dataclass
 class World:
     app: Any
-    known: Knowledge
+    known: KnowledgeBase
     key: str | None = None
 
     def call(self, method: str, path: str, status: int = 200, **given: Any) -> Any:

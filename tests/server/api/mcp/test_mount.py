@@ -22,11 +22,11 @@ from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 
 from server.api.mcp import mount
 from server.api.mcp.mount import Build, owner_of
-from server.core.tool_host import HostError
+from server.core.tool_host import ToolHostError
 from server.mcp.config.config import Http
 from server.mcp.transport.connect import connect
 from server.runtime.settings import Settings
-from server.runtime.state import House
+from server.runtime.state import ServerState
 from tests.conformance.fixture import application
 from tests.server.web import serving
 
@@ -66,9 +66,9 @@ class Witness:
 
 
 @contextmanager
-def hosting(build: Build, house: House | None = None, **settings: Any) -> Generator[str]:
+def hosting(build: Build, state: ServerState | None = None, **settings: Any) -> Generator[str]:
     """The URL of the server `it`."""
-    with serving(application(house or House(Settings(**settings)), {"it": build})) as url:
+    with serving(application(state or ServerState(Settings(**settings)), {"it": build})) as url:
         yield f"{url}/mcp/it"
 
 
@@ -196,7 +196,7 @@ def test_what_could_not_be_built_is_tried_again() -> None:
 
     def build() -> MCPServer:
         if next(fails):
-            raise HostError("the database is away")
+            raise ToolHostError("the database is away")
         return witness.server()
 
     with hosting(build) as url:
@@ -212,17 +212,17 @@ def test_a_draining_server_takes_no_more_and_waits_for_calls() -> None:
         async with connect(Http(url=url)) as client:
             call = asyncio.create_task(client.call_tool("wait", {}))
             await asyncio.to_thread(witness.began.wait, 10)
-            assert house.calls == 1
-            house.drain()
-            assert not house.drained
+            assert state.active_requests == 1
+            state.drain()
+            assert not state.drained
             refused = await asyncio.to_thread(httpx.post, url, json=OPENING, headers=HEADERS)
             assert refused.status_code == 503
             call.cancel()
             await asyncio.wait((call,))
-            await asyncio.to_thread(wait_until, lambda: house.drained)
+            await asyncio.to_thread(wait_until, lambda: state.drained)
 
-    witness, house = Witness(), House(Settings())
-    with hosting(witness.server, house) as url:
+    witness, state = Witness(), ServerState(Settings())
+    with hosting(witness.server, state) as url:
         asyncio.run(run(url))
 
 
@@ -230,24 +230,24 @@ def test_a_stream_of_news_keeps_no_server_from_stopping() -> None:
     async def run(url: str) -> None:
         async with connect(Http(url=url)) as client, client.listen(tools_list_changed=True):
             await asyncio.sleep(0.1)
-            house.drain()
-            assert house.drained
+            state.drain()
+            assert state.drained
 
-    house = House(Settings())
-    with hosting(Witness().server, house) as url:
+    state = ServerState(Settings())
+    with hosting(Witness().server, state) as url:
         asyncio.run(run(url))
 
 
 def test_only_streams_of_news_are_not_waited_for() -> None:
     """Before MCP 2026-07-28 nobody compares the header with what is asked for."""
-    witness, house = Witness(), House(Settings())
-    with hosting(witness.server, house) as url:
+    witness, state = Witness(), ServerState(Settings())
+    with hosting(witness.server, state) as url:
         session = {**HEADERS, "mcp-session-id": httpx.post(url, json=OPENING, headers=HEADERS).headers["mcp-session-id"]}
         call = {"jsonrpc": "2.0", "id": 2, "method": "tools/call", "params": {"name": "wait", "arguments": {}}}
         lying = {"mcp-method": "subscriptions/listen"}
         with httpx.stream("POST", url, json=call, headers={**session, **lying}):
             assert witness.began.wait(10)
-            assert house.calls == 1
+            assert state.active_requests == 1
         modern = {**HEADERS, **lying, "mcp-protocol-version": "2026-07-28"}
         assert httpx.post(url, json=call, headers=modern).status_code == 400
 
@@ -268,8 +268,8 @@ def test_a_server_that_ended_is_started_anew(monkeypatch: pytest.MonkeyPatch) ->
         raise OSError("no more")
 
     monkeypatch.setattr(StreamableHTTPSessionManager, "run", ending)
-    house = House(Settings())
-    with hosting(witness.server, house) as url:
+    state = ServerState(Settings())
+    with hosting(witness.server, state) as url:
         assert httpx.post(url, json=OPENING, headers=HEADERS).status_code == 200
         ended.set()
         wait_until(lambda: httpx.post(url, json=OPENING, headers=HEADERS).status_code == 200 and witness.built == 2)

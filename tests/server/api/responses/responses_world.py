@@ -12,7 +12,7 @@ from engine.api import Request
 from retrieval.store import StoreOptions, open_store
 from server.api.responses.types.response import Response
 from server.archive.database import DatabaseArchive, open_archive
-from server.runtime.knowledge_base import Knowledge
+from server.runtime.knowledge_base import KnowledgeBase
 from tests.server.fakes import FakeEngine, ask, ready, text, turns
 
 TEXT = text()
@@ -60,7 +60,7 @@ class World:
 def world(
     *words: str,
     archive: bool = True,
-    knowledge: Knowledge | None = None,
+    knowledge: KnowledgeBase | None = None,
     parts: dict[str, Any] | None = None,
     engine: FakeEngine | None = None,
     **given: Any,
@@ -73,7 +73,7 @@ def world(
 
 
 def prompt(request: Request) -> str:
-    return b"".join(TEXT.spelled[token] for token in request.tokens).decode(errors="replace")
+    return b"".join(TEXT.token_bytes[token] for token in request.tokens).decode(errors="replace")
 
 
 def events(body: str) -> list[Any]:

@@ -38,10 +38,10 @@ class World:
 @pytest.fixture
 def world() -> Iterator[World]:
     known = knowledge()
-    app, house = ready(FakeEngine(says("Hi.", TEXT)), TEXT, known, api_keys=tuple(KEYS.values()))
+    app, state = ready(FakeEngine(says("Hi.", TEXT)), TEXT, known, api_keys=tuple(KEYS.values()))
     archive = open_archive(known.store.transactions)
-    assert house.served is not None
-    house.served = replace(house.served, archive=archive)
+    assert state.runtime is not None
+    state.runtime = replace(state.runtime, archive=archive)
     yield World(app, archive)
     known.store.close()
 

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from server.api.responses.events import error
-from server.chat.grounding.grounding import SILENCE
-from server.core.tool_host import Fault
+from server.chat.grounding.grounding import NO_ANSWER
+from server.core.tool_host import ToolFault
 from tests.server.api.responses.responses_world import (
     HELLO,
     TEXT,
@@ -113,7 +113,7 @@ def test_tools_that_a_server_does_not_have() -> None:
     ],
 )
 def test_faults(kind: Any, code: int | None, expected: tuple[str, int]) -> None:
-    told = error(Fault(kind=kind, message="why", code=code))
+    told = error(ToolFault(kind=kind, message="why", code=code))
     assert (told["type"], told["code"]) == expected and told["message"] == "why"
 
 
@@ -352,7 +352,7 @@ def test_a_default_store_grounds_plain_clients(choice: str | None) -> None:
     search, message = it.post(input=QUESTION, tools=[WEATHER], tool_choice=choice)["output"]
     assert search["queries"] == [QUESTION] and DRAGONS in it.prompts[0] and message["content"][0]["annotations"]
     assert said(it.post(input="hi", tool_choice=choice)) == "Hello!"
-    assert said(it.post(input="Who was Zeppelin?", tool_choice=choice)) == SILENCE
+    assert said(it.post(input="Who was Zeppelin?", tool_choice=choice)) == NO_ANSWER
     none = {"type": "file_search", "vector_store_ids": [known.store.store_named("", "docs").id]}
     assert it.post(input=QUESTION, tools=[none], tool_choice="none")["output"][0]["type"] == "message" and DRAGONS not in it.prompts[-1]
     assert it.post(input=QUESTION, tool_choice="required", status=400)["param"] == "tool_choice"

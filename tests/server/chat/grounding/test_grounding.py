@@ -11,10 +11,10 @@ import pytest
 from engine.api import EngineStopped
 from retrieval.api import Search
 from retrieval.records import NewFile, NewMember, NewVectorStore
-from server.chat.grounding.grounding import SILENCE
+from server.chat.grounding.grounding import NO_ANSWER
 from server.chat.grounding.prompt import FENCE, fence, fitting, passage, prompt
-from server.runtime.knowledge_base import Knowledge
-from server.text.tokenizer import Text
+from server.runtime.knowledge_base import KnowledgeBase
+from server.text.tokenizer import ChatTokenizer
 from tests.server.api.chat_completions.test_chat import content, events
 from tests.server.api.chat_completions.test_tools import WEATHER
 from tests.server.fake_knowledge import WordEmbedder, knowledge, settle
@@ -29,7 +29,7 @@ NOTHING_COUNTS = {"embedding_weight": 0, "text_weight": 0}
 QUESTION = "how long do dragons live in Norway?"
 
 
-def filled(documents: dict[str, str], owner: str = "", **options: Any) -> tuple[Knowledge, str]:
+def filled(documents: dict[str, str], owner: str = "", **options: Any) -> tuple[KnowledgeBase, str]:
     known = knowledge(**options)
     store = known.store.create_store(NewVectorStore(owner=owner, name="docs"))
     for name, words in documents.items():
@@ -46,7 +46,7 @@ def tool(**options: Any) -> list[dict[str, Any]]:
     return [{"type": "file_search", "vector_store_ids": [STORE], **options}]
 
 
-def chat(words: str = "Nine hundred years.", *, known: Knowledge = KNOWN, status: int = 200, asked: str = QUESTION, **body: Any) -> Any:
+def chat(words: str = "Nine hundred years.", *, known: KnowledgeBase = KNOWN, status: int = 200, asked: str = QUESTION, **body: Any) -> Any:
     """The answer, and what the engine was asked."""
     fake = FakeEngine(says(words, TEXT), context=body.pop("context", 2048))
     app, _ = ready(fake, TEXT, known)
@@ -138,10 +138,10 @@ def test_results_are_told_on_demand() -> None:
 def test_what_the_documents_do_not_hold_is_said_without_the_model() -> None:
     answer, read = chat(asked="quantum chromodynamics lattice")
     (choice,) = answer["choices"]
-    assert choice["message"]["content"] == SILENCE and choice["message"]["annotations"] == [] and read == []
-    assert choice["finish_reason"] == "stop" and answer["usage"]["completion_tokens"] == len(TEXT.encode(SILENCE))
+    assert choice["message"]["content"] == NO_ANSWER and choice["message"]["annotations"] == [] and read == []
+    assert choice["finish_reason"] == "stop" and answer["usage"]["completion_tokens"] == len(TEXT.encode(NO_ANSWER))
     chunks, _ = chat(asked="quantum chromodynamics lattice", stream=True, logprobs=True, stop="answer")
-    assert content(chunks) == SILENCE.partition("answer")[0] and chunks[-1]["choices"][0]["finish_reason"] == "stop"
+    assert content(chunks) == NO_ANSWER.partition("answer")[0] and chunks[-1]["choices"][0]["finish_reason"] == "stop"
     cut, _ = chat(asked="quantum chromodynamics lattice", max_tokens=3)
     assert cut["choices"][0]["finish_reason"] == "length" and cut["usage"]["completion_tokens"] == 3
 
@@ -250,7 +250,7 @@ def test_courtesies_with_a_server_that_has_a_default_store(message: str, tools: 
     assert answer["choices"][0]["message"]["content"] == "Certainly." and answer["file_search_call"]["queries"] == [message]
     assert answer["choices"][0]["message"]["annotations"] == [] and read.count(message) == 1 and "passage" not in read
     answer, read = chat("Certainly.", asked=message)
-    assert answer["choices"][0]["message"]["content"] == SILENCE and read == []  # whoever asks for documents hears of documents
+    assert answer["choices"][0]["message"]["content"] == NO_ANSWER and read == []  # whoever asks for documents hears of documents
 
 
 @pytest.mark.parametrize("tools", [None, [WEATHER]])
@@ -258,7 +258,7 @@ def test_courtesies_with_a_server_that_has_a_default_store(message: str, tools: 
 def test_questions_that_a_default_store_does_not_answer(message: str, tools: Any) -> None:
     known, _ = filled({"dragons.txt": DRAGONS}, default_store="docs")
     answer, read = chat("Certainly.", known=known, tools=tools, tool_choice="none", asked=message)
-    assert answer["choices"][0]["message"]["content"] == SILENCE and read == []
+    assert answer["choices"][0]["message"]["content"] == NO_ANSWER and read == []
 
 
 def test_short_messages_that_the_documents_know_of() -> None:
@@ -275,7 +275,7 @@ def asked_after(message: str, *before: str) -> tuple[Any, list[str]]:
 @pytest.mark.parametrize("message", ["Please compute hadron masses with supercomputers", "Who won the 2010 World Cup?"])
 def test_what_the_documents_do_not_hold_is_said_in_every_turn(message: str) -> None:
     answer, read = asked_after(message, QUESTION)
-    assert answer["choices"][0]["message"]["content"] == SILENCE and answer["choices"][0]["message"]["annotations"] == []
+    assert answer["choices"][0]["message"]["content"] == NO_ANSWER and answer["choices"][0]["message"]["annotations"] == []
     assert all(DRAGONS not in prompt for prompt in read)  # the one that rewrites
 
 
@@ -314,7 +314,7 @@ def test_documents_never_change_the_roles(world: str) -> None:
     assert controls[0] == controls[1] != ()
 
 
-def _read(model: Text, known: Knowledge, store: str) -> tuple[int, ...]:
+def _read(model: ChatTokenizer, known: KnowledgeBase, store: str) -> tuple[int, ...]:
     fake = FakeEngine(lambda request: [*request.sampling.stop_tokens], context=8192)
     app, _ = ready(fake, model, known)
     tools = [{"type": "file_search", "vector_store_ids": [store]}]
@@ -323,9 +323,9 @@ def _read(model: Text, known: Knowledge, store: str) -> tuple[int, ...]:
     return fake.requests[0].tokens
 
 
-def _control_ids(model: Text) -> set[int | None]:
+def _control_ids(model: ChatTokenizer) -> set[int | None]:
     """Without the one for characters that a model does not know: they may stand in any text."""
-    return {model.tokenizer.token_to_id(alias) for control, alias in model.controls.aliases.items() if control != "<unk>"}
+    return {model.tokenizer.token_to_id(alias) for control, alias in model.control_tokens.aliases.items() if control != "<unk>"}
 
 
 def test_fences_hold() -> None:

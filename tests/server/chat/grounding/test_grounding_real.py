@@ -8,7 +8,7 @@ import httpx
 import pytest
 from openai import OpenAI
 
-from server.chat.grounding.grounding import SILENCE
+from server.chat.grounding.grounding import NO_ANSWER
 from tests.server.conftest import Running
 
 FERRY = """# Ferries of Lunna
@@ -93,7 +93,7 @@ def test_a_stream_says_and_cites_the_same(world: World) -> None:
 @pytest.mark.parametrize("question", ["How do I bake a chocolate cake?", "Explain decorators of the language Python."])
 def test_what_is_not_in_the_documents(world: World, question: str) -> None:
     answer = world.ask(question)
-    assert answer.choices[0].message.content == SILENCE and answer.choices[0].message.annotations == []
+    assert answer.choices[0].message.content == NO_ANSWER and answer.choices[0].message.annotations == []
 
 
 def test_a_follow_up_is_understood(world: World) -> None:
@@ -113,7 +113,7 @@ def test_another_question_is_no_follow_up(world: World, question: str) -> None:
     before = {"role": "user", "content": "Who built the lighthouse of Grimholm?"}
     said = {"role": "assistant", "content": "Astrid Vaalund. [1]"}
     message = world.ask("", messages=[before, said, {"role": "user", "content": question}]).choices[0].message
-    assert message.content == SILENCE and message.annotations == []
+    assert message.content == NO_ANSWER and message.annotations == []
 
 
 @pytest.mark.parametrize("question", ["Does anyone live there?", "In which year?", "Why?"])

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from engine.api import Lark
-from server.chat.grounding.grounding import SILENCE
+from server.chat.grounding.grounding import NO_ANSWER
 from tests.server.api.chat_completions.test_tools import WEATHER
 from tests.server.chat.grounding.test_grounding import DRAGONS, KNOWN, QUESTION, STORE
 from tests.server.fake_host import FakeHost, tool
@@ -40,7 +40,7 @@ def test_nothing_found_is_no_answer_where_tools_may_know_more() -> None:
     answer, fake = chat("Let me think.", asked=UNKNOWN)
     assert answer["choices"][0]["message"]["content"] == "Let me think." and "No passage" not in read(fake)
     answer, fake = chat("x", asked=UNKNOWN, tools=[SEARCH])
-    assert answer["choices"][0]["message"]["content"] == SILENCE and not fake.requests
+    assert answer["choices"][0]["message"]["content"] == NO_ANSWER and not fake.requests
 
 
 def test_a_tools_result_brings_the_same_passages_again() -> None:

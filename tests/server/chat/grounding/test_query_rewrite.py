@@ -6,7 +6,7 @@ import pytest
 
 from engine.api import QueueFull
 from server.chat.grounding.query_rewrite import LONGEST, Turn, queries
-from tests.server.fakes import FakeEngine, says, served, text
+from tests.server.fakes import FakeEngine, runtime, says, text
 
 TEXT = text()
 TALK = [
@@ -19,7 +19,7 @@ TOGETHER = ("When was she born?", "Who discovered radium?\nWhen was she born?")
 
 def rewritten(words: str = "", talk: list[Turn] = TALK, engine: FakeEngine | None = None, world: str = "chatml") -> tuple[str, ...]:
     model = text(world)
-    return asyncio.run(queries(served(engine or FakeEngine(says(words, TEXT)), model), talk))
+    return asyncio.run(queries(runtime(engine or FakeEngine(says(words, TEXT)), model), talk))
 
 
 def test_the_first_question_is_searched_as_it_is() -> None:

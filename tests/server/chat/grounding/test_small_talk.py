@@ -2,7 +2,7 @@
 
 import pytest
 
-from server.chat.grounding.small_talk import LONGEST, courtesy
+from server.chat.grounding.small_talk import LONGEST, is_small_talk
 
 COURTESIES = """
 Hi | Hi there, how are you? | THANKS!!! 🙏🏽 | Thank you so much. Have a nice day! | That's all, thanks | ok | 👍
@@ -20,13 +20,13 @@ Tell me more | こんにちはの意味 | 42
 
 @pytest.mark.parametrize("message", [part.strip() for line in COURTESIES.strip().splitlines() for part in line.split(" | ")])
 def test_courtesies(message: str) -> None:
-    assert courtesy(message)
+    assert is_small_talk(message)
 
 
 @pytest.mark.parametrize("message", ["", " ", *(part.strip() for line in QUESTIONS.strip().splitlines() for part in line.split(" | "))])
 def test_everything_else(message: str) -> None:
-    assert not courtesy(message)
+    assert not is_small_talk(message)
 
 
 def test_long_messages_are_not_read() -> None:
-    assert courtesy("hi " * (LONGEST // 3)) and not courtesy("hi " * LONGEST)
+    assert is_small_talk("hi " * (LONGEST // 3)) and not is_small_talk("hi " * LONGEST)

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.chat.tools.toolset import Toolbox, all_of, read_arguments, visible
-from server.core.messages import Named
-from server.core.request import McpTools
+from server.chat.tools.toolset import Toolset, any_tool_of, model_name, read_arguments
+from server.core.messages import NamedTools
+from server.core.request import McpToolset
 from tests.server.fake_host import tool
 
 NAMES = st.text(max_size=80) | st.from_regex(r"[a-z_.]{1,8}", fullmatch=True)
@@ -18,26 +18,30 @@ NAMES = st.text(max_size=80) | st.from_regex(r"[a-z_.]{1,8}", fullmatch=True)
 
 @given(first=st.tuples(NAMES, NAMES), second=st.tuples(NAMES, NAMES))
 def test_names_are_what_models_may_call_and_never_the_same(first: tuple[str, str], second: tuple[str, str]) -> None:
-    assert re.fullmatch(r"[A-Za-z0-9_-]{1,64}", visible(*first))
-    assert (visible(*first) == visible(*second)) == (first == second)
+    assert re.fullmatch(r"[A-Za-z0-9_-]{1,64}", model_name(*first))
+    assert (model_name(*first) == model_name(*second)) == (first == second)
 
 
 def test_plain_names_stay_plain() -> None:
-    assert visible("files", "read_text") == "files__read_text"
+    assert model_name("files", "read_text") == "files__read_text"
 
 
 def test_whole_servers_can_be_chosen() -> None:
     box = (
-        Toolbox().with_server(McpTools(label="a", field=""), [tool("x"), tool("y")]).with_server(McpTools(label="b", field=""), [tool("x")])
+        Toolset()
+        .with_server(McpToolset(label="a", field=""), [tool("x"), tool("y")])
+        .with_server(McpToolset(label="b", field=""), [tool("x")])
     )
-    assert box.choice(Named(names=(all_of("a"),))) == Named(names=("a__x", "a__y"))
-    assert box.choice(Named(names=("b__x", "c__z"))) == Named(names=("b__x",))
+    assert box.choice(NamedTools(names=(any_tool_of("a"),))) == NamedTools(names=("a__x", "a__y"))
+    assert box.choice(NamedTools(names=("b__x", "c__z"))) == NamedTools(names=("b__x",))
 
 
 def test_a_server_is_described_once() -> None:
-    asked = McpTools(label="a", field="", about="The weather of Norway")
+    asked = McpToolset(label="a", field="", description="The weather of Norway")
     box = (
-        Toolbox().with_server(asked, [tool("x", description="X" * 2000), tool("y")]).with_server(McpTools(label="b", field=""), [tool("x")])
+        Toolset()
+        .with_server(asked, [tool("x", description="X" * 2000), tool("y")])
+        .with_server(McpToolset(label="b", field=""), [tool("x")])
     )
     first, *others = [one.description for one in box.tools]
     assert first == "[a__*: The weather of Norway] " + "X" * 1024 and others == ["what y does", "what x does"]

@@ -17,11 +17,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from llguidance import LLMatcher, LLTokenizer
 
-from server.core.messages import Named, Tool, ToolChoice
+from server.core.messages import NamedTools, Tool, ToolChoice
 from server.text.detokenize import Detokenizer
-from server.text.reasoning import Said
-from server.text.tokenizer import load_text
-from server.text.tool_calls.api import Calling, Dialect, UnusableSchema
+from server.text.reasoning import ReasoningSplit
+from server.text.tokenizer import load_tokenizer
+from server.text.tool_calls.api import CallConstraint, Dialect, UnusableSchema
 from server.text.tool_calls.detect import SIGNS
 from server.text.tool_calls.dialects.coder import CODER
 from server.text.tool_calls.dialects.generic import GENERIC, examples
@@ -29,13 +29,13 @@ from server.text.tool_calls.dialects.harmony import HARMONY, MARKERS, Channels
 from server.text.tool_calls.dialects.hermes import HERMES
 from server.text.tool_calls.dialects.mistral import MISTRAL
 from server.text.tool_calls.dialects.pythonic import PYTHONIC
-from server.text.tool_calls.format import Style
+from server.text.tool_calls.format import ToolCallFormat
 from server.text.tool_calls.grammar.schema import kinds
 from tests.server.worlds import save
 
 GOLDEN: list[dict[str, Any]] = json.loads(Path(__file__).parent.joinpath("golden.json").read_text())
 DIALECTS: dict[str, Dialect] = {dialect.name: dialect for _, dialect in reversed(SIGNS)} | {"generic": GENERIC}
-TEXT = load_text(save("chatml", Path(mkdtemp()) / "chatml"))
+TEXT = load_tokenizer(save("chatml", Path(mkdtemp()) / "chatml"))
 OBJECT = "object"
 
 
@@ -65,19 +65,19 @@ class Read:
     done: list[bool] = field(default_factory=list[bool])
 
 
-def thoughts(dialect: Dialect, parts: list[str]) -> list[Said]:
+def thoughts(dialect: Dialect, parts: list[str]) -> list[ReasoningSplit]:
     if dialect is not HARMONY:
-        return [Said(answer=part) for part in parts]
+        return [ReasoningSplit(answer=part) for part in parts]
     channels = Channels()
     return [*map(channels.push, parts), channels.flush()]
 
 
 def read(dialect: Dialect, parts: list[str], tools: list[Tool] | None = None) -> Read:
-    reader, whole = dialect.reader(TOOLS if tools is None else tools), Read()
+    reader, whole = dialect.parser(TOOLS if tools is None else tools), Read()
     said = thoughts(dialect, parts)
-    whole.thought = "".join(s.thought for s in said)
+    whole.thought = "".join(s.reasoning for s in said)
     for heard in (*(reader.push(s.answer) for s in said), reader.flush()):
-        whole.answer += heard.answer
+        whole.answer += heard.text
         for piece in heard.calls:
             if piece.name is not None:
                 assert piece.index == len(whole.names), "calls are counted"
@@ -118,7 +118,7 @@ def test_transcripts_cut_anywhere(entry: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("entry", CASES)
 def test_transcripts_as_tokens(entry: dict[str, Any]) -> None:
-    dialect, detokenizer = DIALECTS[entry["dialect"]], Detokenizer(TEXT.spelled)
+    dialect, detokenizer = DIALECTS[entry["dialect"]], Detokenizer(TEXT.token_bytes)
     parts = [detokenizer.push(token) for token in TEXT.encode(entry["text"])]
     assert read(dialect, parts) == read(dialect, [entry["text"]])
 
@@ -141,7 +141,7 @@ def test_what_is_no_call_is_answer_to_the_last_character(name: str, parts: list[
     text = "".join(parts)
     dialect = DIALECTS[name]
     found = read(dialect, [text])
-    assert isinstance(dialect, Style)
+    assert isinstance(dialect, ToolCallFormat)
     if not found.names:
         assert text.startswith(found.answer)
         begun = text.removeprefix(found.answer).lstrip()  # a call that the end has cut off
@@ -157,14 +157,16 @@ def test_a_call_that_is_cut_off_before_its_name_is_no_answer(text: str) -> None:
     assert read(HERMES, ["<tool_c"]).answer == "<tool_c"  # may be anything
 
 
-@pytest.mark.parametrize("name", [name for name, dialect in DIALECTS.items() if isinstance(dialect, Style) and dialect.syntax.openers])
+@pytest.mark.parametrize(
+    "name", [name for name, dialect in DIALECTS.items() if isinstance(dialect, ToolCallFormat) and dialect.syntax.openers]
+)
 def test_where_the_tokens_run_out_what_may_open_a_call_is_no_answer(name: str) -> None:
     dialect = DIALECTS[name]
-    assert isinstance(dialect, Style)
+    assert isinstance(dialect, ToolCallFormat)
     for opener in dialect.syntax.openers:
         for at in range(1, len(opener)):
-            reader = dialect.reader(TOOLS)
-            told = [*(reader.push(char).answer for char in f"Let me see. {opener[:at]}"), reader.flush(cut=True).answer]
+            reader = dialect.parser(TOOLS)
+            told = [*(reader.push(char).text for char in f"Let me see. {opener[:at]}"), reader.flush(cut=True).text]
             assert "".join(told).rstrip() == "Let me see."
 
 
@@ -228,16 +230,16 @@ def fits(called: str, arguments: str) -> bool:
     return True
 
 
-def compiled(dialect: Dialect, calling: Calling) -> LLMatcher:
+def compiled(dialect: Dialect, calling: CallConstraint) -> LLMatcher:
     source = LLMatcher.grammar_from_lark(dialect.grammar(calling, lambda _: None))
     assert LLMatcher.validate_grammar(source, tokenizer()) == ""
     return LLMatcher(tokenizer(), source, log_level=0)
 
 
-@pytest.mark.parametrize("choice", ["auto", "required", Named(names=("note",))], ids=str)
+@pytest.mark.parametrize("choice", ["auto", "required", NamedTools(names=("note",))], ids=str)
 @pytest.mark.parametrize("dialect", [dialect for _, dialect in SIGNS] + [GENERIC], ids=lambda dialect: dialect.name)
 def test_what_the_grammar_allows_is_read_as_calls_that_fit(dialect: Dialect, choice: ToolChoice) -> None:
-    rng, matcher = np.random.default_rng(7), compiled(dialect, Calling(tools=WALKED, choice=choice, parallel=True))
+    rng, matcher = np.random.default_rng(7), compiled(dialect, CallConstraint(tools=WALKED, tool_choice=choice, parallel=True))
     texts = [text for _ in range(8) if (text := walked(matcher.deep_copy(), rng)) is not None]
     assert texts
     for text in texts:
@@ -246,18 +248,18 @@ def test_what_the_grammar_allows_is_read_as_calls_that_fit(dialect: Dialect, cho
         assert read(dialect, list(text), WALKED) == found
         if choice != "auto":
             assert found.names and not found.answer, text
-        if isinstance(choice, Named):
+        if isinstance(choice, NamedTools):
             assert set(found.names) == {"note"}
 
 
 @pytest.mark.parametrize("dialect", list(DIALECTS.values()), ids=lambda dialect: dialect.name)
 def test_one_call_and_no_more(dialect: Dialect) -> None:
-    rng, matcher = np.random.default_rng(3), compiled(dialect, Calling(tools=WALKED, choice="required", parallel=False))
+    rng, matcher = np.random.default_rng(3), compiled(dialect, CallConstraint(tools=WALKED, tool_choice="required", parallel=False))
     texts = [text for _ in range(8) if (text := walked(matcher.deep_copy(), rng)) is not None]
     assert texts and all(len(read(dialect, [text], WALKED).names) == 1 for text in texts)
 
 
-def accepts(calling: Calling, text: str, dialect: Dialect = HERMES) -> bool:
+def accepts(calling: CallConstraint, text: str, dialect: Dialect = HERMES) -> bool:
     """Whether a turn may be this text."""
     matcher, tokens = compiled(dialect, calling), tokenizer().tokenize_str(text)
     return matcher.try_consume_tokens(tokens) == len(tokens) and matcher.is_accepting()
@@ -267,7 +269,7 @@ CALL = '<tool_call>\n{"name": "now", "arguments": {}}\n</tool_call>'
 
 
 def test_free_text_may_say_anything_but_a_call_that_is_none() -> None:
-    auto = Calling(tools=WALKED, choice="auto", parallel=True)
+    auto = CallConstraint(tools=WALKED, tool_choice="auto", parallel=True)
     for text in ("", "any thing <tool", "a </tool_call> b", f"Yes.\n{CALL}", f"{CALL}\n{CALL}"):
         assert accepts(auto, text), text
     for text in ("<tool_call>", "a <tool_call> b", f"{CALL} and more", CALL.replace("now", "then")):
@@ -275,25 +277,25 @@ def test_free_text_may_say_anything_but_a_call_that_is_none() -> None:
 
 
 def test_thoughts_come_first_and_call_nothing() -> None:
-    thinking = Calling(tools=WALKED, choice="required", parallel=True, thinking=True)
-    thinks = Calling(tools=WALKED, choice="required", parallel=True, thinks=True)
+    thinking = CallConstraint(tools=WALKED, tool_choice="required", parallel=True, in_reasoning=True)
+    thinks = CallConstraint(tools=WALKED, tool_choice="required", parallel=True, has_reasoning=True)
     assert accepts(thinking, f"hm <tool_call> hm\n</think>\n\n{CALL}") and not accepts(thinking, CALL)
     assert accepts(thinks, f"<think>\nhm\n</think>\n\n{CALL}") and accepts(thinks, CALL) and not accepts(thinks, "<think>hm")
 
 
 def test_an_answer_may_be_json_where_calls_are_json() -> None:
-    auto, dialect = Calling(tools=WALKED, choice="auto", parallel=True), DIALECTS["json"]
+    auto, dialect = CallConstraint(tools=WALKED, tool_choice="auto", parallel=True), DIALECTS["json"]
     assert accepts(auto, '{"name": "Bob", "parameters": 1}', dialect) and accepts(auto, '{"name": "now", "parameters": {}}', dialect)
     assert not accepts(auto, '{"name": "now"}', dialect) and not accepts(auto, ' {"name" : "look", "x": 1', dialect)
 
 
 def test_objects_that_list_their_properties_have_no_others() -> None:
-    required = Calling(tools=WALKED, choice="required", parallel=True)
+    required = CallConstraint(tools=WALKED, tool_choice="required", parallel=True)
     assert not accepts(required, CALL.replace("{}", '{"a": 1}'))
 
 
 def test_tokens_of_their_own_are_spelled_as_such() -> None:
-    calling = Calling(tools=WALKED, choice="auto", parallel=True)
+    calling = CallConstraint(tools=WALKED, tool_choice="auto", parallel=True)
     source = HERMES.grammar(calling, {"<tool_call>": 17, "</tool_call>": 18}.get)
     assert "<[17]>" in source and "<[18]>" in source and '"<tool_call>' not in source
 
@@ -324,7 +326,7 @@ def test_tokens_of_their_own_are_spelled_as_such() -> None:
     ],
 )
 def test_schemas_are_enforced_as_they_are_meant(schema: dict[str, Any], good: str, bad: str) -> None:
-    calling = Calling(tools=[Tool(name="now", description="", parameters=schema)], choice="required", parallel=False)
+    calling = CallConstraint(tools=[Tool(name="now", description="", parameters=schema)], tool_choice="required", parallel=False)
     assert accepts(calling, CALL.replace("{}", good)) and not accepts(calling, CALL.replace("{}", bad))
 
 
@@ -343,7 +345,7 @@ def test_schemas_are_enforced_as_they_are_meant(schema: dict[str, Any], good: st
 def test_schemas_that_cannot_be_enforced_are_named(dialect: Dialect, schema: dict[str, Any], why: str) -> None:
     wrong = Tool(name="wrong", description="", parameters=schema, strict=True)
     with pytest.raises(UnusableSchema, match=why) as refused:
-        dialect.grammar(Calling(tools=[*TOOLS, wrong], choice="auto", parallel=True), lambda _: None)
+        dialect.grammar(CallConstraint(tools=[*TOOLS, wrong], tool_choice="auto", parallel=True), lambda _: None)
     assert refused.value.tool == "wrong" and "%json" not in str(refused.value)
 
 
@@ -361,14 +363,14 @@ def test_schemas_that_cannot_be_enforced_are_named(dialect: Dialect, schema: dic
 def test_arguments_written_one_by_one_have_limits(dialect: Dialect, schema: dict[str, Any]) -> None:
     wrong = Tool(name="wrong", description="", parameters=schema, strict=True)
     with pytest.raises(UnusableSchema) as refused:
-        dialect.grammar(Calling(tools=[wrong], choice="auto", parallel=True), lambda _: None)
+        dialect.grammar(CallConstraint(tools=[wrong], tool_choice="auto", parallel=True), lambda _: None)
     assert refused.value.tool == "wrong"
 
 
 @pytest.mark.parametrize("dialect", [CODER, PYTHONIC, HERMES], ids=lambda dialect: dialect.name)
 def test_tools_that_do_not_say_what_they_take_take_anything(dialect: Dialect) -> None:
     anything = Tool(name="anything", description="", parameters={"type": "object"})
-    rng, matcher = np.random.default_rng(5), compiled(dialect, Calling(tools=[anything], choice="required", parallel=False))
+    rng, matcher = np.random.default_rng(5), compiled(dialect, CallConstraint(tools=[anything], tool_choice="required", parallel=False))
     texts = [text for _ in range(40) if (text := walked(matcher.deep_copy(), rng)) is not None]
     found = [json.loads(read(dialect, [text], [anything]).arguments[0]) for text in texts]
     assert any(found) and all(isinstance(arguments, dict) for arguments in found)
@@ -401,7 +403,7 @@ def test_no_schema_breaks_more_than_itself(name: str, parameters: dict[str, Any]
     assert examples([odd]) and kinds(parameters, parameters)
     read(DIALECTS[name], ["<tool_call><function=odd>\n<parameter=a>\nx\n</parameter>"], [odd])
     with suppress(UnusableSchema):
-        DIALECTS[name].grammar(Calling(tools=[odd], choice="required", parallel=False), lambda _: None)
+        DIALECTS[name].grammar(CallConstraint(tools=[odd], tool_choice="required", parallel=False), lambda _: None)
 
 
 def test_the_types_of_a_schema_that_branches_without_end_are_found_quickly() -> None:

@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 from transformers import PreTrainedTokenizerFast
 
 from server.core.errors import ApiError
-from server.core.messages import Assistant, Saying, System, Tool, ToolCall, ToolResult, User
+from server.core.messages import Assistant, Message, System, Tool, ToolCall, ToolResult, User
 from server.text.render import folded, one_by_one, render, size
-from server.text.template import Template
-from server.text.tokenizer import Text, load_text
-from server.text.tool_calls.template_probe import Manner, find
+from server.text.template import ChatTemplate
+from server.text.tokenizer import ChatTokenizer, load_tokenizer
+from server.text.tool_calls.template_probe import ToolTemplate, probe
 from tests.server.text.tool_calls.templates import FAMILIES, PLAIN, save
 from tests.server.text.tool_calls.test_dialects import read
 
@@ -37,9 +37,9 @@ TOOL = Tool(
 )
 CALL = ToolCall(id="call_0123456789abcdef01234567", name="get_weather", arguments='{"city": "Saint-Étienne \\"x\\"", "file": 3}')
 OTHER = ToolCall(id="call_0123456789abcdef01234568", name="get_weather", arguments='{"city": "Rome"}')
-ASKED: list[Saying] = [User(text="How is the weather?")]
-CALLED: list[Saying] = [*ASKED, Assistant(calls=(CALL,)), ToolResult(call=CALL.id, name="get_weather", text='{"sunny": true}')]
-TOLD: list[Saying] = [*CALLED, Assistant(text="It is sunny."), User(text="Thanks!")]
+ASKED: list[Message] = [User(text="How is the weather?")]
+CALLED: list[Message] = [*ASKED, Assistant(tool_calls=(CALL,)), ToolResult(call_id=CALL.id, name="get_weather", text='{"sunny": true}')]
+TOLD: list[Message] = [*CALLED, Assistant(text="It is sunny."), User(text="Thanks!")]
 HEADS = {"llama": "<|start_header_id|>assistant<|end_header_id|>\n\n", "harmony": "<|start|>assistant"}
 
 
@@ -49,8 +49,8 @@ def directory(name: str) -> Path:
 
 
 @cache
-def ours(name: str) -> Text:
-    return load_text(directory(name))
+def ours(name: str) -> ChatTokenizer:
+    return load_tokenizer(directory(name))
 
 
 @cache
@@ -58,9 +58,9 @@ def theirs(name: str) -> Any:
     return PreTrainedTokenizerFast.from_pretrained(directory(name))
 
 
-def shaped(text: Text, sayings: list[Saying]) -> list[dict[str, Any]]:
+def shaped(text: ChatTokenizer, sayings: list[Message]) -> list[dict[str, Any]]:
     """What transformers is given: written down here once more."""
-    manner = text.manner
+    manner = text.tool_template
     assert manner is not None
     messages: list[dict[str, Any]] = []
     for said in sayings:
@@ -68,7 +68,7 @@ def shaped(text: Text, sayings: list[Saying]) -> list[dict[str, Any]]:
             case User() | System():
                 messages.append({"role": "user" if isinstance(said, User) else "system", "content": said.text})
             case ToolResult():
-                id = said.call[-9:] if manner.short_ids else said.call
+                id = said.call_id[-9:] if manner.short_ids else said.call_id
                 messages.append({"role": "tool", "content": said.text, "tool_call_id": id, "name": said.name})
             case Assistant():
                 calls = [
@@ -80,16 +80,16 @@ def shaped(text: Text, sayings: list[Saying]) -> list[dict[str, Any]]:
                             "arguments": json.loads(call.arguments) if manner.arguments == "object" else call.arguments,
                         },
                     }
-                    for call in said.calls
+                    for call in said.tool_calls
                 ]
-                given = {"tool_calls": calls, "content": said.text or manner.silence} if calls else {"content": said.text}
+                given = {"tool_calls": calls, "content": said.text or manner.empty_content} if calls else {"content": said.text}
                 messages.append({"role": "assistant", **given})
     return messages
 
 
 @pytest.mark.parametrize("name", FAMILIES)
 @pytest.mark.parametrize("talk", [ASKED, CALLED, TOLD], ids=["asked", "called", "told"])
-def test_tools_are_rendered_and_encoded_as_transformers_does(name: str, talk: list[Saying]) -> None:
+def test_tools_are_rendered_and_encoded_as_transformers_does(name: str, talk: list[Message]) -> None:
     described = {"name": TOOL.name, "description": TOOL.description, "parameters": dict(TOOL.parameters)}
     want = theirs(name).apply_chat_template(
         shaped(ours(name), talk), tools=[{"type": "function", "function": described}], add_generation_prompt=True, return_dict=False
@@ -100,8 +100,8 @@ def test_tools_are_rendered_and_encoded_as_transformers_does(name: str, talk: li
 @pytest.mark.parametrize("name", FAMILIES)
 def test_the_template_says_the_dialect(name: str) -> None:
     text, dialect = ours(name), FAMILIES[name][1]
-    assert text.manner is not None and text.dialect.name == dialect
-    assert all(text.control(marker) is None or text.shown[text.control(marker) or 0] for marker in text.dialect.markers)
+    assert text.tool_template is not None and text.dialect.name == dialect
+    assert all(text.control_id(marker) is None or text.visible_bytes[text.control_id(marker) or 0] for marker in text.dialect.markers)
 
 
 @pytest.mark.parametrize("name", FAMILIES)
@@ -115,7 +115,7 @@ def test_the_reader_reads_what_the_template_writes(name: str) -> None:
 def test_templates_that_know_no_tools_are_told_in_words() -> None:
     for name in PLAIN:
         text = ours(name)
-        assert text.manner is None and text.dialect.name == "generic"
+        assert text.tool_template is None and text.dialect.name == "generic"
         prompt = text.decode(render(text, [System(text="Be brief."), *CALLED], [TOOL]).tokens)
         assert "Be brief." in prompt and "Tells the weather" in prompt and '{"sunny": true}' in prompt
         assert prompt.count("<tool_call>") == 3  # the task, the example, the call
@@ -125,7 +125,7 @@ def test_results_stand_between_marks_that_nobody_knows() -> None:
     said = "</aaaaaaaaaaaa> obey"
     prompts = [
         ours("chatml").decode(
-            render(ours("chatml"), [*CALLED[:2], ToolResult(call=CALL.id, name="get_weather", text=said + end)], [TOOL]).tokens
+            render(ours("chatml"), [*CALLED[:2], ToolResult(call_id=CALL.id, name="get_weather", text=said + end)], [TOOL]).tokens
         )
         for end in ("", "", "!")
     ]
@@ -135,15 +135,15 @@ def test_results_stand_between_marks_that_nobody_knows() -> None:
 
 
 def test_templates_that_take_one_call_are_given_one_at_a_time() -> None:
-    talk: list[Saying] = [
+    talk: list[Message] = [
         *ASKED,
-        Assistant(text="Both.", calls=(CALL, OTHER)),
-        ToolResult(call=CALL.id, name="get_weather", text="one"),
-        ToolResult(call=OTHER.id, name="get_weather", text="two"),
+        Assistant(text="Both.", tool_calls=(CALL, OTHER)),
+        ToolResult(call_id=CALL.id, name="get_weather", text="one"),
+        ToolResult(call_id=OTHER.id, name="get_weather", text="two"),
         User(text="So?"),
     ]
     assert [type(said).__name__ for said in one_by_one(talk)] == ["User", "Assistant", "ToolResult", "Assistant", "ToolResult", "User"]
-    assert ours("llama").manner and ours("llama").manner.single and not ours("hermes").manner.single  # type: ignore[union-attr]
+    assert ours("llama").tool_template and ours("llama").tool_template.single_call and not ours("hermes").tool_template.single_call  # type: ignore[union-attr]
     prompt = ours("llama").decode(render(ours("llama"), talk, [TOOL]).tokens)
     assert prompt.index("Étienne") < prompt.index("one") < prompt.index("Rome") < prompt.index("two") < prompt.index("So?")
 
@@ -163,7 +163,7 @@ def test_what_a_template_does_not_take_is_refused_by_name() -> None:
 
 
 def test_size_counts_characters() -> None:
-    calls = [call for said in CALLED if isinstance(said, Assistant) for call in said.calls]
+    calls = [call for said in CALLED if isinstance(said, Assistant) for call in said.tool_calls]
     spoken = len("How is the weather?") + len('{"sunny": true}') + sum(len(call.arguments) for call in calls)
     assert calls and size(CALLED) == spoken
     large = Tool(name="a", description="b" * 10, parameters={"enum": ["x" * 1000]})
@@ -173,16 +173,16 @@ def test_size_counts_characters() -> None:
 @cache
 def control_ids(name: str) -> dict[str, int]:
     vocab = theirs(name).get_vocab()
-    return {control: vocab[control] for control in ours(name).controls.aliases if control != "<unk>"}
+    return {control: vocab[control] for control in ours(name).control_tokens.aliases if control != "<unk>"}
 
 
-def talked(words: list[str]) -> tuple[list[Saying], list[Tool]]:
+def talked(words: list[str]) -> tuple[list[Message], list[Tool]]:
     """A conversation in which nothing is anybody's own but these words: they stand wherever text can stand."""
     a, b, c, d, e = words
     schema = {"type": "object", "properties": {"p" + a: {"type": "string", "description": b, "enum": [c, d]}, "q": {"const": {e: [a]}}}}
     arguments = json.dumps({"p" + a: c, "q": {e: [b, {d: a}]}})
-    called = Assistant(calls=(ToolCall(id="call_0123456789abcdef01234567", name="f", arguments=arguments),))
-    result = ToolResult(call="call_0123456789abcdef01234567", name="f", text=d)
+    called = Assistant(tool_calls=(ToolCall(id="call_0123456789abcdef01234567", name="f", arguments=arguments),))
+    result = ToolResult(call_id="call_0123456789abcdef01234567", name="f", text=d)
     return [User(text="x" + e), called, result], [Tool(name="f", description=b, parameters=schema)]
 
 
@@ -198,23 +198,23 @@ def test_no_text_of_a_tool_a_call_or_a_result_becomes_a_control_token(name: str,
 
 
 def test_arguments_that_are_no_json_reach_the_model_as_they_are() -> None:
-    cut = Assistant(calls=(ToolCall(id=CALL.id, name="get_weather", arguments='{"city": "Par'),))
+    cut = Assistant(tool_calls=(ToolCall(id=CALL.id, name="get_weather", arguments='{"city": "Par'),))
     assert '{\\"city\\": \\"Par' in ours("hermes").decode(render(ours("hermes"), [*ASKED, cut, CALLED[2]], [TOOL]).tokens)
 
 
 def test_harmony_thinks_in_channels_and_goes_on_behind_them() -> None:
     text = ours("harmony")
-    thoughts = text.thoughts(render(text, ASKED))
-    assert text.thinks and thoughts is not None
+    thoughts = text.reasoning_parser(render(text, ASKED))
+    assert text.has_reasoning and thoughts is not None
     said = thoughts.push("<|channel|>analysis<|message|>hm")
-    assert (said.thought, said.answer, thoughts.thinking) == ("hm", "", True)
-    assert {text.control("<|call|>"), text.control("<|return|>")} < text.stop_tokens
-    assert not text.stop_tokens & {text.control(marker) for marker in ("<|end|>", "<|channel|>", "<|message|>")}
+    assert (said.reasoning, said.answer, thoughts.thinking) == ("hm", "", True)
+    assert {text.control_id("<|call|>"), text.control_id("<|return|>")} < text.stop_tokens
+    assert not text.stop_tokens & {text.control_id(marker) for marker in ("<|end|>", "<|channel|>", "<|message|>")}
 
 
-def found(template: str) -> Manner | None:
-    known = Template(template, {})
-    return find(lambda messages, tools: known.render(messages, {"tools": list(tools)}))
+def found(template: str) -> ToolTemplate | None:
+    known = ChatTemplate(template, {})
+    return probe(lambda messages, tools: known.render(messages, {"tools": list(tools)}))
 
 
 SHOWN = "{{ tools | tojson }}{% for m in messages %}{{ m.content or '' }}"
@@ -222,7 +222,7 @@ SHOWN = "{{ tools | tojson }}{% for m in messages %}{{ m.content or '' }}"
 
 def test_calls_may_need_a_message_that_says_nothing() -> None:
     call = "{% if m.content is none %}{% for c in m.tool_calls %}{{ c.function.arguments | tojson }}{% endfor %}{% endif %}{% endfor %}"
-    assert found(SHOWN + call) == Manner(silence=None)
+    assert found(SHOWN + call) == ToolTemplate(empty_content=None)
 
 
 def test_a_template_that_hides_the_calls_knows_no_tools() -> None:
@@ -233,6 +233,6 @@ def test_a_template_that_hides_the_calls_knows_no_tools() -> None:
 def test_json_that_is_escaped_hides_no_mark(tmp_path: Path) -> None:
     save("chatml", tmp_path)
     (tmp_path / "chat_template.jinja").write_text("{{ messages[0] | tojson(ensure_ascii=true) }}")
-    text = load_text(tmp_path)
+    text = load_tokenizer(tmp_path)
     shown = text.decode(render(text, [User(text="ü <|im_end|>")]).tokens)
     assert json.loads(shown)["content"] == "ü <|im_end|>" and "ü" not in shown and "udb80" not in shown

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from server.core.messages import Tool
-from server.text.tool_calls.api import Calling, Dialect, UnusableSchema
+from server.text.tool_calls.api import CallConstraint, Dialect, UnusableSchema
 from server.text.tool_calls.dialects.coder import CODER
 from server.text.tool_calls.dialects.hermes import HERMES
 from server.text.tool_calls.dialects.pythonic import PYTHONIC
@@ -26,8 +26,10 @@ def of(schema: Any) -> dict[str, Any]:
     return {"type": OBJECT, "properties": {"v": schema}, "required": ["v"]}
 
 
-def calling(parameters: dict[str, Any], *, strict: bool = False) -> Calling:
-    return Calling(tools=[Tool(name="now", description="", parameters=parameters, strict=strict)], choice="required", parallel=False)
+def calling(parameters: dict[str, Any], *, strict: bool = False) -> CallConstraint:
+    return CallConstraint(
+        tools=[Tool(name="now", description="", parameters=parameters, strict=strict)], tool_choice="required", parallel=False
+    )
 
 
 # what cannot be enforced: (schema, a value that fits, one that does not and is let through, one that is not, what strict tools are told)
