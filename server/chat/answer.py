@@ -244,7 +244,7 @@ class Answer:
                 yield event
         done = tuple(call for call in said.tool_calls if call.id in results)
         told = (ToolResult(call_id=call.id, name=call.name, text=results[call.id]) for call in done)
-        self._sayings += [replace(said, calls=done), *told]
+        self._sayings += [replace(said, tool_calls=done), *told]
 
     def _ended(self, reason: Reason) -> AnswerFinished:
         usage = Usage(prompt=self._prompt, completion=self._completion, cached=self._cached)

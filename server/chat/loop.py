@@ -71,7 +71,7 @@ class GenerationPlan:
         return ledger
 
     async def _prepared(self, watch: TimingObserver) -> AsyncGenerator[tuple[int, Event]]:
-        scene = replace(self._scene(), opening=None) if self.request.mcp_servers or self.request.approval_decisions else self._scene()
+        scene = replace(self._scene(), first_turn=None) if self.request.mcp_servers or self.request.approval_decisions else self._scene()
         if self.search is not None:
             asking = await queries(self.runtime, self.search.talk)
             yield 0, SearchStarted(queries=asking)
@@ -87,7 +87,7 @@ class GenerationPlan:
             box = box.with_server(asked, offering.tools)
             if not asked.already_listed:
                 yield 0, ToolListingFinished(label=asked.label, tools=offering.tools, error=offering.error)
-        scene = replace(scene, toolbox=box)
+        scene = replace(scene, toolset=box)
         expect_choice(self.request.field_names.tool_choice, self.request.tool_choice, box, offerings)
         async with aclosing(self._answers(scene, watch)) as answers:
             async for item in answers:
@@ -103,9 +103,9 @@ class GenerationPlan:
         if not found.hits and chat:
             return scene
         if found.hits or self.request.response_format is not None:
-            return replace(scene, grounds=found, sayings=with_passages(self.messages, found), opening=None)
+            return replace(scene, grounding=found, messages=with_passages(self.messages, found), first_turn=None)
         asks = (self.request.tools or self.request.mcp_servers) and self.request.tool_choice != "none"
-        return scene if asks else replace(scene, grounds=found)
+        return scene if asks else replace(scene, grounding=found)
 
     async def _offered(self, asked: McpToolset) -> ToolListing:
         assert self.runtime.tool_host is not None  # `prepare` has seen to it

@@ -118,7 +118,7 @@ async def _grammar(runtime: Runtime, wish: GenerationRequest, offer: ToolOffer, 
 
 
 def _alone(text: ChatTokenizer, calling: CallConstraint, tool: Tool) -> str:
-    return text.dialect.grammar(replace(calling, tools=(tool,), choice="required"), text.control_id)
+    return text.dialect.grammar(replace(calling, tools=(tool,), tool_choice="required"), text.control_id)
 
 
 def _several(text: ChatTokenizer, choice: ToolChoice) -> bool:

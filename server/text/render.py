@@ -99,7 +99,7 @@ def _fences(sayings: Sequence[Message]) -> tuple[str, ...]:
 
 def _spoken(saying: System | User | Assistant) -> System | User | Assistant:
     if isinstance(saying, Assistant) and saying.tool_calls:
-        return replace(saying, text=generic.called(saying.text, saying.tool_calls), calls=())
+        return replace(saying, text=generic.called(saying.text, saying.tool_calls), tool_calls=())
     return saying
 
 
@@ -122,7 +122,7 @@ def one_by_one(sayings: Sequence[Message]) -> Iterator[Message]:
     for said in sayings:
         if isinstance(said, Assistant) and len(said.tool_calls) > 1:
             for at, call in enumerate(said.tool_calls):
-                yield replace(said, text="" if at else said.text, thought="" if at else said.reasoning, calls=(call,))
+                yield replace(said, text="" if at else said.text, reasoning="" if at else said.reasoning, tool_calls=(call,))
                 yield from [results[call.id]] if call.id in results else []
         elif not (isinstance(said, ToolResult) and said.call_id in calls):
             yield said

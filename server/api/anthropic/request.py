@@ -22,7 +22,7 @@ SCHEME = "stoa://"  # of the operator's MCP servers: no other can be named
 def to_wish(runtime: Runtime, body: wire.MessagesRequest) -> GenerationRequest:
     """Raises ApiError for what cannot be honoured."""
     knobs = SamplingParams(temperature=body.temperature, top_p=body.top_p, top_k=body.top_k)
-    return replace(to_count(runtime, body), knobs=knobs, stops=tuple(body.stop_sequences or ()), limit=body.max_tokens)
+    return replace(to_count(runtime, body), sampling=knobs, stop=tuple(body.stop_sequences or ()), max_tokens=body.max_tokens)
 
 
 def to_count(runtime: Runtime, body: wire.CountRequest) -> GenerationRequest:

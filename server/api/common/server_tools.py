@@ -45,7 +45,7 @@ def narrowed(server: McpToolset, allowed: Sequence[wire.McpChoice]) -> McpToolse
     before = server.allowed or ToolFilter()
     names = frozenset(name for name in named if name is not None and (before.names is None or name in before.names))
     return replace(
-        server, allowed=replace(before, names=names), named=(*server.named_tools, *((name, "tool_choice") for name in sorted(names)))
+        server, allowed=replace(before, names=names), named_tools=(*server.named_tools, *((name, "tool_choice") for name in sorted(names)))
     )
 
 

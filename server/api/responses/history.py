@@ -73,7 +73,7 @@ class History:
             self.sayings.append(said)
             return
         text = f"{last.text}\n{said.text}" if last.text and said.text else last.text + said.text
-        merged = replace(last, text=text, thought=last.reasoning + said.reasoning, calls=(*last.tool_calls, *said.tool_calls))
+        merged = replace(last, text=text, reasoning=last.reasoning + said.reasoning, tool_calls=(*last.tool_calls, *said.tool_calls))
         self.sayings[-1] = merged
 
     def _call(self, item: Json, place: str) -> None:

@@ -48,23 +48,23 @@ def to_wish(runtime: Runtime, body: Asked, context: Context) -> GenerationReques
         untrusted_context=history.read,
         limits=runtime.tool_limits,
         truncate=body.truncation == "auto",
-        field_names=replace(FIELDS, search=_search_field(body.tools or [])),
+        field_names=replace(FIELDS, file_search=_search_field(body.tools or [])),
     )
     chosen = _chosen(plain, body.tool_choice)
     if not _has_search(body.tools or []):
-        chosen = replace(chosen, search=default_search(runtime))
+        chosen = replace(chosen, file_search=default_search(runtime))
     return _spoken(chosen, body) if isinstance(body, ResponseRequest) else chosen
 
 
 def _spoken(wish: GenerationRequest, body: ResponseRequest) -> GenerationRequest:
     """With all that says how the answer is to be generated."""
-    limits = wish.limits if body.max_tool_calls is None else replace(wish.limits, calls=body.max_tool_calls)
+    limits = wish.limits if body.max_tool_calls is None else replace(wish.limits, max_calls=body.max_tool_calls)
     return replace(
         wish,
-        knobs=_knobs(body),
-        limit=body.max_output_tokens,
+        sampling=_knobs(body),
+        max_tokens=body.max_output_tokens,
         logprobs=_logprobs(body),
-        template=body.chat_template_kwargs or {},
+        template_kwargs=body.chat_template_kwargs or {},
         limits=limits,
     )
 
@@ -155,11 +155,11 @@ def _chosen(wish: GenerationRequest, asked: wire.ToolChoice | None) -> Generatio
                 raise bad_request("tool_choice", "tool_choice: there is no file_search tool")
             return wish
         case wire.FunctionChoice() | McpChoice():
-            return replace(wish, choice=_named(wish, asked, "tool_choice"))
+            return replace(wish, tool_choice=_named(wish, asked, "tool_choice"))
         case "none":
-            return replace(wish, choice="none", search=None)
+            return replace(wish, tool_choice="none", file_search=None)
         case mode:
-            return replace(wish, choice=_mode(wish, mode))
+            return replace(wish, tool_choice=_mode(wish, mode))
 
 
 def _mode(wish: GenerationRequest, mode: Literal["auto", "required"]) -> ToolChoice:
@@ -190,10 +190,10 @@ def _narrowed(wish: GenerationRequest, asked: wire.AllowedTools) -> GenerationRe
     narrowed = replace(
         wish,
         tools=tuple(tool for tool in wish.tools if tool.name in names),
-        servers=tuple(server for server in servers if server is not None),
-        search=wish.file_search if len(kept) < len(asked.tools) else None,
+        mcp_servers=tuple(server for server in servers if server is not None),
+        file_search=wish.file_search if len(kept) < len(asked.tools) else None,
     )
-    return replace(narrowed, choice=_mode(narrowed, asked.mode))
+    return replace(narrowed, tool_choice=_mode(narrowed, asked.mode))
 
 
 def _open(server: McpToolset, asked: Sequence[McpChoice]) -> McpToolset | None:
@@ -203,4 +203,4 @@ def _open(server: McpToolset, asked: Sequence[McpChoice]) -> McpToolset | None:
     before = server.allowed or ToolFilter()
     both = names if before.names is None else before.names if names is None else before.names & names
     named = (*server.named_tools, *((name, "tool_choice") for name in sorted(names or ())))
-    return replace(server, allowed=replace(before, names=both), named=named)
+    return replace(server, allowed=replace(before, names=both), named_tools=named)

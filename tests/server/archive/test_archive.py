@@ -361,7 +361,7 @@ def test_many_open_it_and_write_at_once(opener: Open) -> None:
 def test_what_was_acknowledged_outlives_kill_9(where: str) -> None:
     done, first = dict[int, str](), 0
     for _ in range(2):
-        command = [sys.executable, "-m", "tests.server.archive_writer", where, str(first)]
+        command = [sys.executable, "-m", "tests.server.archive.archive_writer", where, str(first)]
         with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
             assert process.stdout is not None
             lines = [process.stdout.readline()]

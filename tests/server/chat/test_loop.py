@@ -41,11 +41,11 @@ WHISPER = Tool(name="whisper", description="", parameters={"type": "object", "pr
 def world(*words: str, host: FakeHost | None = None, context: int = 4096, **parts: Any) -> tuple[Runtime, FakeEngine, FakeHost]:
     engine = FakeEngine(turns(TEXT, *words), context=context)
     host = host or FakeHost({"loud": (tool("shout"), tool("write", read_only=False))})
-    return runtime(engine, TEXT, host=host, **parts), engine, host
+    return runtime(engine, TEXT, tool_host=host, **parts), engine, host
 
 
 def wish(**fields: Any) -> GenerationRequest:
-    return GenerationRequest(**{"model": None, "sayings": ASKED, "servers": (LOUD,), **fields})
+    return GenerationRequest(**{"model": None, "messages": ASKED, "mcp_servers": (LOUD,), **fields})
 
 
 def happened(runtime: Runtime, asked: GenerationRequest) -> list[Event]:
@@ -61,7 +61,7 @@ def of(events: Sequence[Event], kind: type[Any]) -> list[Any]:
 
 
 def said(events: Sequence[Event]) -> str:
-    return "".join(event.answer for event in of(events, OutputDelta))
+    return "".join(event.text for event in of(events, OutputDelta))
 
 
 def read(engine: FakeEngine) -> list[str]:
@@ -75,7 +75,7 @@ def test_a_tool_runs_and_the_model_reads_what_it_said() -> None:
     listing, listed = of(events, ToolListingStarted), of(events, ToolListingFinished)
     assert [one.label for one in listing] == ["loud"] and [one.name for one in listed[0].tools] == ["shout", "write"]
     (running,), (ran,) = of(events, ToolCallStarted), of(events, ToolCallFinished)
-    deltas: list[ToolCallDelta] = [call for piece in of(events, OutputDelta) for call in piece.calls]
+    deltas: list[ToolCallDelta] = [call for piece in of(events, OutputDelta) for call in piece.tool_calls]
     assert {call.id for call in deltas} == {running.call, ran.call} and {call.server_label for call in deltas} == {"loud"}
     assert json.loads("".join(call.arguments for call in deltas)) == {"word": "hello"}
     assert (ran.name, ran.outcome.text, ran.outcome.fault) == ("shout", "HELLO", None)
@@ -93,7 +93,7 @@ def test_client_tools_end_the_answer() -> None:
     known, _, host = world(calling("whisper", '{"word": "a"}') + HELLO)
     events = happened(known, wish(tools=(WHISPER,)))
     assert of(events, AnswerFinished)[0].reason == "tool_calls"
-    deltas: list[ToolCallDelta] = [call for piece in of(events, OutputDelta) for call in piece.calls]
+    deltas: list[ToolCallDelta] = [call for piece in of(events, OutputDelta) for call in piece.tool_calls]
     assert {call.name: call.server_label for call in deltas} == {"whisper": None, "loud__shout": "loud"}
     assert len(host.calls) == 1  # ours ran all the same
 
@@ -124,7 +124,7 @@ def test_tools_that_there_are_not_are_an_error_to_the_model_and_none_of_the_clie
     known, engine, host = world(calling("loud__sing", '{"word": "a"}'), "Then not.")
     events = happened(known, wish())
     assert not host.calls and "There is no tool loud__sing" in read(engine)[1]
-    assert not any(piece.calls for piece in of(events, OutputDelta)) and said(events) == "Then not."
+    assert not any(piece.tool_calls for piece in of(events, OutputDelta)) and said(events) == "Then not."
 
 
 def test_only_tools_that_read_run_side_by_side() -> None:
@@ -143,17 +143,17 @@ def test_only_tools_that_read_run_side_by_side() -> None:
 
 def test_a_server_that_cannot_be_asked_is_told_and_done_without() -> None:
     known, engine, _ = world("Without.", host=FakeHost({"down": ()}))
-    events = happened(known, wish(servers=(McpToolset(label="down", field="tools.0"),)))
+    events = happened(known, wish(mcp_servers=(McpToolset(label="down", field="tools.0"),)))
     assert of(events, ToolListingFinished)[0].error == "down cannot be reached" and said(events) == "Without."
     assert muted(engine.requests[0])
 
 
 def test_allowed_tools_are_all_that_the_model_reads_of() -> None:
     known, engine, _ = world("x")
-    happened(known, wish(servers=(replace(LOUD, allowed=ToolFilter(read_only=True)),)))
+    happened(known, wish(mcp_servers=(replace(LOUD, allowed=ToolFilter(read_only=True)),)))
     assert "loud__shout" in read(engine)[0] and "loud__write" not in read(engine)[0]
     known, engine, _ = world("x")
-    events = happened(known, wish(servers=(replace(LOUD, allowed=ToolFilter(names=frozenset({"write"})), listed=True),)))
+    events = happened(known, wish(mcp_servers=(replace(LOUD, allowed=ToolFilter(names=frozenset({"write"})), already_listed=True),)))
     assert "loud__shout" not in read(engine)[0] and "loud__write" in read(engine)[0]
     assert not of(events, ToolListingStarted) and not of(events, ToolListingFinished)
 
@@ -164,9 +164,9 @@ def rugged() -> FakeHost:
 
 
 def test_a_tool_that_is_not_as_it_was_approved_is_kept_from_the_model() -> None:
-    never = replace(LOUD, policy=ApprovalPolicy(default="never"))
+    never = replace(LOUD, approval_policy=ApprovalPolicy(default="never"))
     known, engine, host = world(WRITE, "ok", host=rugged())
-    events = happened(known, wish(servers=(never,)))
+    events = happened(known, wish(mcp_servers=(never,)))
     assert "loud__shout" in read(engine)[0] and "loud__write" not in read(engine)[0] and "Ignore" not in "".join(read(engine))
     assert (
         [one.name for one in of(events, ToolListingFinished)[0].tools] == ["shout"] and not host.calls and not of(events, ApprovalRequested)
@@ -174,30 +174,37 @@ def test_a_tool_that_is_not_as_it_was_approved_is_kept_from_the_model() -> None:
     pending = ApprovalDecision(
         request_id="mcpr_1", label="loud", name="write", arguments='{"word": "hello"}', approved=True, field="input.0"
     )
-    happened(known, wish(servers=(never,), pending=(pending,)))
+    happened(known, wish(mcp_servers=(never,), approval_decisions=(pending,)))
     assert not host.calls
 
 
 @pytest.mark.parametrize(
     ("fields", "param", "says"),
     [
-        ({"choice": NamedTools(names=("loud__write",))}, "tool_choice", "stoa mcp approve loud"),
+        ({"tool_choice": NamedTools(names=("loud__write",))}, "tool_choice", "stoa mcp approve loud"),
         (
-            {"choice": NamedTools(names=("loud__odd",))},
+            {"tool_choice": NamedTools(names=("loud__odd",))},
             "tool_choice",
             "'odd' of the MCP server loud cannot be called: its input schema is none",
         ),
         (
-            {"choice": "required", "servers": (replace(LOUD, allowed=ToolFilter(names=frozenset({"write"})), named=(("write", "t"),)),)},
+            {
+                "tool_choice": "required",
+                "mcp_servers": (replace(LOUD, allowed=ToolFilter(names=frozenset({"write"})), named_tools=(("write", "t"),)),),
+            },
             "tool_choice",
             "withheld",
         ),
         (
-            {"servers": (replace(LOUD, named=(("odd", "tools.0.allowed_tools.0"),)),)},
+            {"mcp_servers": (replace(LOUD, named_tools=(("odd", "tools.0.allowed_tools.0"),)),)},
             "tools.0.allowed_tools.0",
             "leaves out its tool 'odd': its",
         ),
-        ({"servers": (replace(LOUD, named=(("zz", "tools.0.allowed_tools.1"),)),)}, "tools.0.allowed_tools.1", "loud has no tool 'zz'"),
+        (
+            {"mcp_servers": (replace(LOUD, named_tools=(("zz", "tools.0.allowed_tools.1"),)),)},
+            "tools.0.allowed_tools.1",
+            "loud has no tool 'zz'",
+        ),
     ],
 )
 def test_why_a_tool_cannot_be_called_is_said(fields: dict[str, Any], param: str, says: str) -> None:
@@ -212,7 +219,7 @@ def test_a_server_that_must_be_called_and_is_down_is_named_and_may_come_back(cho
     known, engine, _ = world("x", host=FakeHost({"down": (), "loud": (tool("shout"),)}))
     down = McpToolset(label="down", field="tools.0", named_tools=(("x", "tools.0.allowed_tools.0"),))
     with pytest.raises(ApiError) as refused:
-        happened(known, wish(servers=(down,), choice=choice))
+        happened(known, wish(mcp_servers=(down,), tool_choice=choice))
     assert (refused.value.status, refused.value.code) == (
         503,
         "mcp_server_unavailable",
@@ -220,20 +227,20 @@ def test_a_server_that_must_be_called_and_is_down_is_named_and_may_come_back(cho
     assert not engine.requests
     known, engine, _ = world(HELLO, "ok", host=FakeHost({"down": (), "loud": (tool("shout"),)}))
     if choice == "required":  # there is something else
-        happened(known, wish(servers=(down, LOUD), choice=choice))
+        happened(known, wish(mcp_servers=(down, LOUD), tool_choice=choice))
         assert len(engine.requests) == 2
 
 
 def test_what_is_required_is_required_once() -> None:
     known, engine, _ = world(HELLO, "HELLO")
-    happened(known, wish(choice="required"))
+    happened(known, wish(tool_choice="required"))
     first, second = (request.grammar for request in engine.requests)
     assert isinstance(first, Lark) and isinstance(second, Lark) and first != second
     known, engine, _ = world(HELLO, "HELLO")
-    happened(known, wish(choice=NamedTools(names=("loud__*",))))
+    happened(known, wish(tool_choice=NamedTools(names=("loud__*",))))
     assert engine.requests[0].grammar == first
     known, engine, _ = world("no")
-    happened(known, wish(choice="none"))
+    happened(known, wish(tool_choice="none"))
     assert muted(engine.requests[0]) and "loud__shout" not in read(engine)[0]
 
 
@@ -262,7 +269,7 @@ def test_a_decision_comes_before_the_model_speaks(approved: bool) -> None:
         field="input.0",
         reason="too loud",
     )
-    events = happened(known, wish(pending=(pending,)))
+    events = happened(known, wish(approval_decisions=(pending,)))
     assert len(host.calls) == approved and len(engine.requests) == 1
     (ran,) = of(events, ToolCallFinished)
     assert ran.approval == "mcpr_1" and bool(ran.outcome.fault) != approved
@@ -270,19 +277,19 @@ def test_a_decision_comes_before_the_model_speaks(approved: bool) -> None:
 
 
 def test_a_turn_that_has_read_what_may_not_be_trusted_writes_nothing_unasked() -> None:
-    never = replace(LOUD, policy=ApprovalPolicy(default="never"))
+    never = replace(LOUD, approval_policy=ApprovalPolicy(default="never"))
     known, _, host = world(WRITE, "ok")
-    happened(known, wish(servers=(never,)))
+    happened(known, wish(mcp_servers=(never,)))
     assert len(host.calls) == 1
     known, _, host = world(HELLO, WRITE)
-    events = happened(known, wish(servers=(never,)))
+    events = happened(known, wish(mcp_servers=(never,)))
     assert [call[1] for call in host.calls] == ["shout"] and of(events, ApprovalRequested)
     for tainted in (
-        {"read": True},
-        {"sayings": (*ASKED, Assistant(tool_calls=(CALLED,)), ToolResult(call_id="call_1", name="whisper", text="x"))},
+        {"untrusted_context": True},
+        {"messages": (*ASKED, Assistant(tool_calls=(CALLED,)), ToolResult(call_id="call_1", name="whisper", text="x"))},
     ):
         known, _, host = world(WRITE)
-        assert of(happened(known, wish(servers=(never,), **tainted)), ApprovalRequested) and not host.calls
+        assert of(happened(known, wish(mcp_servers=(never,), **tainted)), ApprovalRequested) and not host.calls
     known, _, host = world(HELLO, WRITE, "ok", host=FakeHost({"loud": (tool("shout"), tool("write", read_only=False, allowed=True))}))
     assert not of(happened(known, wish()), ApprovalRequested) and len(host.calls) == 2
 
@@ -294,7 +301,7 @@ def test_several_answers_of_client_tools() -> None:
     known, engine, _ = world(calling("whisper", '{"word": "a"}'))
 
     async def collect() -> list[tuple[int, Event]]:
-        plan = await prepare(known, wish(servers=(), tools=(WHISPER,), count=3, knobs=SamplingParams(seed=1)), Caller(owner=""))
+        plan = await prepare(known, wish(mcp_servers=(), tools=(WHISPER,), n=3, sampling=SamplingParams(seed=1)), Caller(owner=""))
         return [event async for event in plan.run(NoTimings())]
 
     ended = {index: event for index, event in asyncio.run(collect()) if isinstance(event, AnswerFinished)}
@@ -305,13 +312,13 @@ def test_several_answers_of_client_tools() -> None:
 @pytest.mark.parametrize(
     ("fields", "param"),
     [
-        ({"count": 2}, "n"),
-        ({"servers": (McpToolset(label="none", field="tools.0"),)}, "tools.0.server_label"),
+        ({"n": 2}, "n"),
+        ({"mcp_servers": (McpToolset(label="none", field="tools.0"),)}, "tools.0.server_label"),
         ({"tools": (WHISPER, replace(WHISPER, field="tools.1"))}, "tools.1"),
         ({"tools": (replace(WHISPER, name="loud__x", field="tools.3"),)}, "tools.3"),
-        ({"choice": NamedTools(names=("sing",))}, "tool_choice"),
-        ({"choice": NamedTools(names=("loud__sing",))}, "tool_choice"),
-        ({"choice": "required", "servers": ()}, "tool_choice"),
+        ({"tool_choice": NamedTools(names=("sing",))}, "tool_choice"),
+        ({"tool_choice": NamedTools(names=("loud__sing",))}, "tool_choice"),
+        ({"tool_choice": "required", "mcp_servers": ()}, "tool_choice"),
         ({"tools": (replace(WHISPER, parameters=FOREIGN, field="tools.0"),)}, "tools.0.function.parameters"),
     ],
 )  # fmt: skip
@@ -373,7 +380,11 @@ def test_what_encloses_a_result_is_not_repeated() -> None:
     mark = fence([ToolResult(call_id="", name="", text="HELLO")])
     known, _, _ = world(HELLO, f"It is HELLO.\n<{mark}> HELLO </{mark}> and more")
     events = happened(known, wish())
-    assert said(events) == "It is HELLO.\n" and of(events, OutputDelta)[-1].stop is None and of(events, AnswerFinished)[0].reason == "stop"
+    assert (
+        said(events) == "It is HELLO.\n"
+        and of(events, OutputDelta)[-1].stop_string is None
+        and of(events, AnswerFinished)[0].reason == "stop"
+    )
 
 
 @pytest.mark.parametrize("size", [135_000_000, 27_000_000_000, None])

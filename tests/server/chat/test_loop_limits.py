@@ -46,7 +46,7 @@ def test_calls_beyond_the_limit_are_answered_with_a_note() -> None:
 def test_calls_of_earlier_requests_count() -> None:
     known, engine, host = world(*words("c"), "Enough.")
     earlier = tuple(ToolCall(id=f"call_{word}", name="loud__shout", arguments=f'{{"word": "{word}"}}') for word in "ab")
-    happened(known, wish(limits=ToolLimits(max_calls=2), earlier=earlier))
+    happened(known, wish(limits=ToolLimits(max_calls=2), earlier_calls=earlier))
     assert not host.calls and "the limit of 2 calls is reached" in read(engine)[1]
 
 
@@ -84,17 +84,17 @@ def test_time_is_limited_and_what_runs_is_cancelled() -> None:
 def test_tokens_are_counted_over_all_turns() -> None:
     known, engine, _ = world(*words("a"), "Enough is enough is enough.")
     first = len(TEXT.encode(words("a")[0])) + 1
-    events = happened(known, wish(limit=first + 4))
+    events = happened(known, wish(max_tokens=first + 4))
     assert [request.sampling.max_tokens for request in engine.requests] == [first + 4, 4]
     assert of(events, AnswerFinished)[0].reason == "length" and of(events, AnswerFinished)[0].usage.completion == first + 4
     known, engine, host = world(*words("a"), "never said")
-    events = happened(known, wish(limit=first))
+    events = happened(known, wish(max_tokens=first))
     assert of(events, AnswerFinished)[0].reason == "length" and len(host.calls) == 1 and len(engine.requests) == 1
 
 
 def test_a_call_that_was_cut_off_is_not_made() -> None:
     known, _, host = world(*words("a"))
-    events = happened(known, wish(limit=len(TEXT.encode(words("a")[0])) - 12))
+    events = happened(known, wish(max_tokens=len(TEXT.encode(words("a")[0])) - 12))
     assert of(events, AnswerFinished)[0].reason == "length" and not host.calls
 
 
@@ -130,7 +130,7 @@ def test_clipped_texts_are_as_long_as_they_may_be(most: int) -> None:
 
 def test_the_tighter_limit_counts() -> None:
     assert tighter(ToolLimits(max_turns=2, max_calls=9), ToolLimits(max_turns=5, max_calls=3)) == ToolLimits(max_turns=2, max_calls=3)
-    known, engine, _ = world(*words("a", "b"), "ok", limits=ToolLimits(max_turns=1))
+    known, engine, _ = world(*words("a", "b"), "ok", tool_limits=ToolLimits(max_turns=1))
     happened(known, wish(limits=ToolLimits(max_turns=5)))
     assert muted(engine.requests[1])
 
@@ -138,7 +138,7 @@ def test_the_tighter_limit_counts() -> None:
 def test_old_messages_are_dropped_on_demand() -> None:
     talk = [User(text="first " * 300), Assistant(text="yes"), User(text="second"), Assistant(text="no"), User(text="third")]
     known, engine, _ = world("ok", context=400)
-    happened(known, wish(sayings=talk, servers=(), truncate=True))
+    happened(known, wish(messages=talk, mcp_servers=(), truncate=True))
     assert "first" not in read(engine)[0] and "second" in read(engine)[0] and "third" in read(engine)[0]
 
 
@@ -153,19 +153,19 @@ def test_as_little_as_possible_is_dropped_in_few_steps(monkeypatch: pytest.Monke
         counted.append(len(given[2]))
         return await rendered(*given)
 
-    monkeypatch.setattr(turn, "rendered", count)
+    monkeypatch.setattr(turn, "render_prompt", count)
     talk = [System(text="Be brief."), *TALK, User(text="last")]
     known, engine, _ = world("ok", context=1000)
-    happened(known, wish(sayings=talk, servers=(), truncate=True))
+    happened(known, wish(messages=talk, mcp_servers=(), truncate=True))
     prompt = read(engine)[0]
     kept = [i for i in range(200) if f"question {i} " in prompt]
     assert kept and kept == list(range(kept[0], 200)) and "Be brief." in prompt and "last" in prompt
     more = turn.without_prefix(talk, 1 + 2 * (kept[0] - 1))
     with pytest.raises(ApiError):
-        happened(world("ok", context=1000)[0], wish(sayings=more, servers=()))
+        happened(world("ok", context=1000)[0], wish(messages=more, mcp_servers=()))
     assert len(counted) < 15 + 2  # of which two are of the check
     with pytest.raises(ApiError, match="context"):
-        happened(world("ok", context=1000)[0], wish(sayings=[User(text="long " * 2000)], servers=(), truncate=True))
+        happened(world("ok", context=1000)[0], wish(messages=[User(text="long " * 2000)], mcp_servers=(), truncate=True))
 
 
 def test_old_messages_give_way_to_server_tools() -> None:
@@ -173,12 +173,12 @@ def test_old_messages_give_way_to_server_tools() -> None:
     host = FakeHost({"loud": (tool("shout", input_schema=wide),)}, {"shout": _endless})
     talk = [User(text="first " * 400), Assistant(text="yes"), User(text="last")]
     known, engine, _ = world("ok", context=100_000)
-    happened(known, wish(sayings=talk, servers=()))
+    happened(known, wish(messages=talk, mcp_servers=()))
     context = len(engine.requests[0].tokens) + 100  # by itself the conversation has room
     known, engine, _ = world(calling("loud__shout", "{}"), "ok", host=host, context=context)
     with pytest.raises(ApiError):
-        happened(known, wish(sayings=talk))
-    events = happened(known, wish(sayings=talk, truncate=True))
+        happened(known, wish(messages=talk))
+    events = happened(known, wish(messages=talk, truncate=True))
     assert said(events).endswith("ok") and len(host.calls) == 1
     for prompt in read(engine):
         assert "first" not in prompt and "last" in prompt
@@ -195,15 +195,15 @@ def approved(*words: str) -> tuple[ApprovalDecision, ...]:
 
 
 def test_approved_calls_count_for_the_limits() -> None:
-    known, engine, host = world("Enough.", limits=ToolLimits(max_calls=2))
-    events = happened(known, wish(pending=approved("a", "b", "c")))
+    known, engine, host = world("Enough.", tool_limits=ToolLimits(max_calls=2))
+    events = happened(known, wish(approval_decisions=approved("a", "b", "c")))
     assert [call[2]["word"] for call in host.calls] == ["a", "b"] and muted(engine.requests[0])
     assert "the limit of 2 calls is reached" in of(events, ToolCallFinished)[-1].outcome.text
     known, _, host = world("Enough.")
-    happened(known, wish(pending=approved("a"), limits=ToolLimits(max_calls=0)))
+    happened(known, wish(approval_decisions=approved("a"), limits=ToolLimits(max_calls=0)))
     assert not host.calls
     known, _, host = world("Enough.")
-    events = happened(known, wish(pending=approved("a", "a", "a"), limits=ToolLimits(max_repeats=3)))
+    events = happened(known, wish(approval_decisions=approved("a", "a", "a"), limits=ToolLimits(max_repeats=3)))
     assert len(host.calls) == 2 and "the same call" in {ran.outcome.text[9:22] for ran in of(events, ToolCallFinished)}
 
 
@@ -219,7 +219,7 @@ def test_large_arguments_are_read_in_a_thread(monkeypatch: pytest.MonkeyPatch) -
     for size, at_once in ((9000, False), (9, True)):
         mine.clear()
         known, _, host = world("ok", context=100_000)
-        happened(known, wish(pending=approved("a" * size)))
+        happened(known, wish(approval_decisions=approved("a" * size)))
         assert set(mine) == {at_once} and len(host.calls) == 1
 
 
@@ -260,9 +260,9 @@ def test_no_call_can_begin_in_a_turn_without_tools() -> None:
     """Where calls begin with a token of their own."""
     learned = tool_text()
     engine = FakeEngine(turns(learned, "no"), context=4096)
-    known = runtime(engine, learned, host=FakeHost({"loud": (tool("shout"),)}))
-    happened(known, wish(choice="none"))
-    happened(known, wish(choice="auto"))
+    known = runtime(engine, learned, tool_host=FakeHost({"loud": (tool("shout"),)}))
+    happened(known, wish(tool_choice="none"))
+    happened(known, wish(tool_choice="auto"))
     begins = learned.control_id("<tool_call>")
     assert begins is not None
     first, second = (dict(request.sampling.logit_bias) for request in engine.requests)
@@ -281,7 +281,7 @@ def test_a_call_that_goes_in_circles_is_left_out_unless_it_is_the_only_one(made:
 def test_a_clients_call_that_went_in_circles_is_a_call() -> None:
     known, engine, _ = world(calling("whisper", '{"word": "a"}'))
     engine.generate = closing(engine)
-    assert of(happened(known, wish(tools=(WHISPER,), servers=())), AnswerFinished)[0].reason == "tool_calls"
+    assert of(happened(known, wish(tools=(WHISPER,), mcp_servers=())), AnswerFinished)[0].reason == "tool_calls"
 
 
 @pytest.mark.parametrize("name", ["whisper", "loud__shout"])

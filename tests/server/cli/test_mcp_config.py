@@ -158,17 +158,17 @@ def test_what_cannot_be_done_is_said(tmp_path: Path, home: Path, arguments: tupl
 
 def test_status_of_the_api_and_measurements(tmp_path: Path) -> None:
     class Serving:
-        host: Any = None
+        tool_host: Any = None
 
     async def work() -> tuple[Any, str]:
         runtime: Any = Serving()
         call = RequestContext(runtime, "", {})
         assert (await status.servers(call, NoQuery())).data == []
         spec = replace(fixture(tmp_path), tool_limits={"nothing": CallLimits(timeout=1, max_output=1024)})
-        async with hosting(tmp_path, spec) as runtime.host:
-            await runtime.host.tools("fixture")
-            await runtime.host.call("fixture", "fail", {}, owner="")
-            page = Metrics(lambda: None, lambda: None, lambda: runtime.host).page().decode()
+        async with hosting(tmp_path, spec) as runtime.tool_host:
+            await runtime.tool_host.tools("fixture")
+            await runtime.tool_host.call("fixture", "fail", {}, owner="")
+            page = Metrics(lambda: None, lambda: None, lambda: runtime.tool_host).page().decode()
             return (await status.servers(call, NoQuery())).data[0], page
 
     shown, page = asyncio.run(work())

@@ -62,7 +62,7 @@ def test_tools_are_remembered_by_all_that_matters() -> None:
         first = await grammars.source(CALLING, None, ())
         assert await grammars.source(CALLING, None, ()) is first
         other = replace(CALLING, tools=(replace(TOOL, parameters={"type": "object"}),))
-        for asked, form in ((other, None), (CALLING, JsonObject()), (replace(CALLING, choice="auto"), None)):
+        for asked, form in ((other, None), (CALLING, JsonObject()), (replace(CALLING, tool_choice="auto"), None)):
             assert await grammars.source(asked, form, ()) != first
 
     asyncio.run(all())

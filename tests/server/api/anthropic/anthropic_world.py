@@ -28,7 +28,7 @@ KEY = "k" * 20
 def world(*words: str, spoken: Any = TEXT, **given: Any) -> tuple[Starlette, FakeEngine]:
     engine = FakeEngine(turns(spoken, *words), context=given.pop("context", 4096), refusal=given.pop("refusal", None))
     host = FakeHost({"loud": (tool("shout"), tool("write", read_only=False, allowed=given.pop("allowed", False))), "down": ()})
-    return ready(engine, spoken, given.pop("known", None), {"host": host}, **given)[0], engine
+    return ready(engine, spoken, given.pop("known", None), {"tool_host": host}, **given)[0], engine
 
 
 def post(*words: str, status: int = 200, path: str = URL, **body: Any) -> Any:

@@ -181,7 +181,7 @@ def test_no_advice_is_given_that_would_not_help(schema: dict[str, Any]) -> None:
 
 def test_a_servers_tool_is_not_called_with_what_does_not_fit() -> None:
     server = FakeHost({"loud": (tool("shout", input_schema=ODD),)})
-    answer, fake = chat(calling("loud__shout", '{"tags": ["a", "a"]}'), "Sorry.", tools=[LOUD], parts={"host": server})
+    answer, fake = chat(calling("loud__shout", '{"tags": ["a", "a"]}'), "Sorry.", tools=[LOUD], parts={"tool_host": server})
     assert not server.calls and "Not called: tags" in read(fake) and answer["choices"][0]["message"]["content"] == "Sorry."
 
 
@@ -201,7 +201,7 @@ def test_logprobs_are_of_the_words() -> None:
 
 def test_server_tools_run_and_are_told() -> None:
     call = calling("loud__shout", '{"word": "warm"}')
-    answer, fake = chat("I ask." + call, "It is WARM.", tools=[LOUD], parts={"host": host()})
+    answer, fake = chat("I ask." + call, "It is WARM.", tools=[LOUD], parts={"tool_host": host()})
     message = answer["choices"][0]["message"]
     assert message["content"] == "I ask.\n\nIt is WARM." and answer["choices"][0]["finish_reason"] == "stop"
     (ran,) = message["mcp_calls"]
@@ -209,7 +209,7 @@ def test_server_tools_run_and_are_told() -> None:
     (listed,) = answer["mcp_list_tools"]
     assert listed["server_label"] == "loud" and [one["name"] for one in listed["tools"]] == ["shout", "write"]
     assert answer["usage"]["prompt_tokens"] == sum(len(request.tokens) for request in fake.requests)
-    chunks, _ = chat("I ask." + call, "It is WARM.", tools=[LOUD], parts={"host": host()}, stream=True)
+    chunks, _ = chat("I ask." + call, "It is WARM.", tools=[LOUD], parts={"tool_host": host()}, stream=True)
     told = [call for delta in deltas(chunks) for call in delta.get("mcp_calls", [])]
     assert told[0]["arguments"] and told[0]["output"] is None and told[-1]["output"] == "WARM" and "name" not in told[-1]
     assert "".join(delta.get("content", "") for delta in deltas(chunks)) == message["content"]
@@ -217,7 +217,7 @@ def test_server_tools_run_and_are_told() -> None:
 
 
 def test_what_servers_cannot_do_is_said() -> None:
-    parts = {"host": FakeHost({"loud": (tool("shout"),), "down": ()})}
+    parts = {"tool_host": FakeHost({"loud": (tool("shout"),), "down": ()})}
     refused, _ = chat("x", parts=parts, tools=[{**LOUD, "allowed_tools": ["shout", "zz"]}], status=400)
     assert refused["error"]["param"] == "tools.0.allowed_tools.1" and "loud has no tool 'zz'" in refused["error"]["message"]
     down = [{**LOUD, "server_label": "down"}]
@@ -228,22 +228,22 @@ def test_what_servers_cannot_do_is_said() -> None:
 def test_a_server_is_described_to_the_model() -> None:
     described = {**LOUD, "server_description": "Shouts at the neighbours"}
     for choice in ("auto", {"type": "mcp", "server_label": "loud", "name": "write"}):
-        _, fake = chat("Well.", tools=[described], tool_choice=choice, parts={"host": host()})
+        _, fake = chat("Well.", tools=[described], tool_choice=choice, parts={"tool_host": host()})
         assert read(fake, 0).count("Shouts at the neighbours") == 1
-    _, fake = chat("Well.", tools=[{**described, "allowed_tools": ["write"]}], parts={"host": host()})
+    _, fake = chat("Well.", tools=[{**described, "allowed_tools": ["write"]}], parts={"tool_host": host()})
     assert "Shouts at the neighbours" in read(fake) and "what shout does" not in read(fake)
 
 
 def test_an_answer_with_server_tools_can_be_sent_back() -> None:
-    answer, _ = chat(calling("loud__shout", '{"word": "warm"}'), "It is WARM.", tools=[LOUD], parts={"host": host()})
+    answer, _ = chat(calling("loud__shout", '{"word": "warm"}'), "It is WARM.", tools=[LOUD], parts={"tool_host": host()})
     messages = [*ASKED, answer["choices"][0]["message"], {"role": "user", "content": "Really?"}]
-    _, fake = chat("Yes.", messages=messages, tools=[LOUD], parts={"host": host()})
+    _, fake = chat("Yes.", messages=messages, tools=[LOUD], parts={"tool_host": host()})
     assert read(fake).index("WARM") < read(fake).index("It is WARM.") < read(fake).index("Really?")
 
 
 def test_approvals_are_asked_for_and_given() -> None:
     write, runtime = calling("loud__write", '{"word": "warm"}'), host()
-    parts = {"host": runtime, "archive": new_archive()}
+    parts = {"tool_host": runtime, "archive": new_archive()}
     answer, _ = chat(write, tools=[LOUD], parts=parts)
     message = answer["choices"][0]["message"]
     (wanted,) = message["mcp_approval_requests"]
@@ -266,7 +266,7 @@ def test_approvals_are_asked_for_and_given() -> None:
 
 def waiting(runtime: FakeHost, archive: DatabaseArchive | None) -> tuple[dict[str, Any], str]:
     """A request that goes on from a call that waits, but for the decision; and the id of what was asked."""
-    parts = {"host": runtime, "archive": archive}
+    parts = {"tool_host": runtime, "archive": archive}
     message = chat(calling("loud__write", '{"word": "warm"}'), tools=[LOUD], parts=parts)[0]["choices"][0]["message"]
     return {"messages": [*ASKED, message], "tools": [LOUD], "parts": parts}, message["mcp_approval_requests"][0]["id"]
 
@@ -383,7 +383,7 @@ def test_what_cannot_be_honoured_is_refused_by_name(body: dict[str, Any], param:
 
 
 def test_server_tools_and_several_answers_exclude_each_other() -> None:
-    assert chat("x", status=400, tools=[LOUD], n=2, parts={"host": host()})[0]["error"]["param"] == "n"
+    assert chat("x", status=400, tools=[LOUD], n=2, parts={"tool_host": host()})[0]["error"]["param"] == "n"
 
 
 def stored(**body: Any) -> tuple[Any, Any]:
@@ -415,13 +415,15 @@ def test_nothing_is_kept_unasked() -> None:
 def test_an_empty_list_of_exceptions_excepts_nothing() -> None:
     for excepted in ({"never": {}}, {"never": {"tool_names": []}}, {}):
         server = host()
-        answer, _ = chat(calling("loud__write", '{"word": "warm"}'), tools=[{**LOUD, "require_approval": excepted}], parts={"host": server})
+        answer, _ = chat(
+            calling("loud__write", '{"word": "warm"}'), tools=[{**LOUD, "require_approval": excepted}], parts={"tool_host": server}
+        )
         assert answer["choices"][0]["message"]["mcp_approval_requests"] and not server.calls
 
 
 def test_calls_of_both_kinds_are_both_answered() -> None:
     server = host()
-    body: dict[str, Any] = {"tools": [WEATHER, LOUD], "parts": {"host": server, "archive": new_archive()}}
+    body: dict[str, Any] = {"tools": [WEATHER, LOUD], "parts": {"tool_host": server, "archive": new_archive()}}
     answer, _ = chat(ROME + "\n" + calling("loud__write", '{"word": "warm"}'), **body)
     message = answer["choices"][0]["message"]
     (call,), (wanted,) = message["tool_calls"], message["mcp_approval_requests"]

@@ -225,7 +225,7 @@ def test_a_tool_that_was_running_when_it_was_cancelled() -> None:
         return "never"
 
     host = FakeHost({"loud": (tool("shout"),)}, acts={"shout": sleep})
-    it = world(calling("loud__shout", '{"word": "hey"}'), "Well.", parts={"host": host})
+    it = world(calling("loud__shout", '{"word": "hey"}'), "Well.", parts={"tool_host": host})
 
     async def run() -> Any:
         async with client(it.app) as http:

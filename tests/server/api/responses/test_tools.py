@@ -40,7 +40,7 @@ def hosted(*words: str, fails: bool = False, down: bool = False) -> tuple[World,
 
     tools = (tool("shout"), tool("write", read_only=False))
     host = FakeHost({"loud": tools, "quiet": tools, **({"down": tools} if down else {})}, acts={"shout": fail} if fails else {})
-    return world(*words, parts={"host": host}), host
+    return world(*words, parts={"tool_host": host}), host
 
 
 def searching(*words: str) -> World:
@@ -206,7 +206,7 @@ def test_a_request_that_a_client_has_put_into_a_conversation_lets_nothing_run() 
 
 def test_an_approval_of_a_call_of_another_owner() -> None:
     it, host = hosted(WRITE, "Done.")
-    app, _ = ready(it.engine, TEXT, parts={"archive": it.archive, "host": host}, api_keys=("mine", "yours"))
+    app, _ = ready(it.engine, TEXT, parts={"archive": it.archive, "tool_host": host}, api_keys=("mine", "yours"))
 
     def post(key: str, items: Any) -> Any:
         given = {"model": "tiny", "input": items, "tools": [LOUD]}

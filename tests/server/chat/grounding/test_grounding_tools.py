@@ -19,7 +19,7 @@ UNKNOWN = "quantum chromodynamics lattice"
 
 def chat(*words: str, asked: str = QUESTION, host: FakeHost | None = None, **body: Any) -> tuple[Any, FakeEngine]:
     fake = FakeEngine(turns(TEXT, *words), context=4096)
-    app, _ = ready(fake, TEXT, KNOWN, parts={"host": host or FakeHost({"loud": (tool("shout"), tool("write", read_only=False))})})
+    app, _ = ready(fake, TEXT, KNOWN, parts={"tool_host": host or FakeHost({"loud": (tool("shout"), tool("write", read_only=False))})})
     given = {"model": "tiny", "messages": [{"role": "user", "content": asked}], "tools": [SEARCH, WEATHER], **body}
     answer = ask(app, "POST", "/v1/chat/completions", json=given)
     assert answer.status_code == 200, answer.text
