@@ -15,14 +15,14 @@ from typing import Any, Literal
 import numpy as np
 
 from retrieval.api import Embedder, Identity, Vectors
-from retrieval.ingest import Ingestor, Pace
-from retrieval.parse import SubprocessParser
+from retrieval.ingest.sync import Sync, Wish
+from retrieval.ingest.walk import walk
+from retrieval.ingest.worker import Ingestor, Pace
+from retrieval.parse.sandbox import SubprocessParser
 from retrieval.records import Batch, File, Job, Member, NewFile, NewMember, Outcome
 from retrieval.store import StoreOptions, open_store
 from retrieval.store.api import Store
-from retrieval.sync import Sync, Wish
 from retrieval.threads import in_thread
-from retrieval.walk import walk
 from server.cli.ingest import named_or_new
 
 WIDTH = 64
@@ -90,7 +90,7 @@ class Words:
 def embedder(model: str) -> Embedder:
     if model == "words":
         return Words()
-    from retrieval.embed import EmbedOptions, open_embedder
+    from retrieval.embedding.embed import EmbedOptions, open_embedder
     from server.weights.pull import pull
 
     return open_embedder(pull(model), EmbedOptions())

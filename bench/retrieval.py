@@ -26,9 +26,9 @@ from bench.corpus import Corpus
 from bench.report import machine
 from retrieval import evaluate
 from retrieval.api import Embedder, Search
-from retrieval.embed import EmbedOptions, open_embedder
+from retrieval.embedding.embed import EmbedOptions, open_embedder
 from retrieval.records import NewFile, NewMember, NewVectorStore
-from retrieval.search import KnowledgeSearch
+from retrieval.search.retriever import KnowledgeSearch
 from retrieval.store import StoreOptions, open_store
 from retrieval.store.api import Store
 from server.weights.cache import bar

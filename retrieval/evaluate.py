@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from retrieval.api import Block, Chunking, Document, Embedder, Retriever, Search
-from retrieval.chunk import chunk
-from retrieval.context import embedded
+from retrieval.chunking.chunk import chunk
+from retrieval.chunking.context import embedded
 from retrieval.records import NewFile, NewMember, NewVectorStore, Outcome
 from retrieval.store.api import Store
 

@@ -4,21 +4,21 @@ import importlib
 from collections.abc import Callable
 from typing import IO
 
-from retrieval.parse.draft import Draft
+from retrieval.parse.common.draft import Draft
+from retrieval.parse.formats import FORMATS
 from retrieval.parse.limits import Limits, Refused
-from retrieval.parse.sniff import MEDIA, sniff
-
-FROM_FILE = ("pdf", "word", "slides", "workbook", "epub")  # readers that take the open file; the others take its bytes
+from retrieval.parse.sniff import sniff
 
 
 def read(source: IO[bytes], filename: str, limits: Limits) -> dict[str, object]:
     """Raises Refused."""
     found = sniff(source, filename, limits)
-    draft = Draft(MEDIA[found.kind], limits)
+    format = FORMATS[found.kind]
+    draft = Draft(format.media, limits)
     draft.note(found.note)
-    reader: Callable[[object, Draft], None] = importlib.import_module(f"retrieval.parse.{found.kind}").read
+    reader: Callable[[object, Draft], None] = importlib.import_module(format.reader).read
     try:
-        reader(source if found.kind in FROM_FILE else source.read(), draft)
+        reader(source if format.streamed else source.read(), draft)
     except (Refused, MemoryError):
         raise
     except RecursionError:

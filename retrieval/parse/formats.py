@@ -1,4 +1,7 @@
-"""Which endings of names promise which reader. What a file really is, its content says: see sniff.py."""
+"""The formats of documents: media type, reader, and the endings of names that promise it. What a file really is, its content says
+(sniff.py)."""
+
+from dataclasses import dataclass
 
 MARKDOWN = (".md", ".markdown", ".mdown", ".mkd", ".mdx")
 HTML = (".html", ".htm", ".xhtml", ".xht")
@@ -12,16 +15,29 @@ _LANGUAGES = (
 )
 CODE = tuple(f".{ending}" for ending in _LANGUAGES.split())
 
-READERS: dict[str, str] = {
-    **dict.fromkeys(MARKDOWN, "retrieval.parse.markdown"),
-    **dict.fromkeys(HTML, "retrieval.parse.html"),
-    **dict.fromkeys(TEXT, "retrieval.parse.text"),
-    **dict.fromkeys(CSV, "retrieval.parse.sheets"),
-    **dict.fromkeys(JSON, "retrieval.parse.data"),
-    **dict.fromkeys(CODE, "retrieval.parse.code"),
-    ".pdf": "retrieval.parse.pdf",
-    ".docx": "retrieval.parse.word",
-    ".pptx": "retrieval.parse.slides",
-    ".xlsx": "retrieval.parse.workbook",
-    ".epub": "retrieval.parse.epub",
+
+@dataclass(frozen=True)
+class Format:
+    """A kind of document. `reader`: the module whose `read` takes it, as bytes or (`streamed`) as an open file."""
+
+    media: str  # MIME type
+    reader: str
+    endings: tuple[str, ...]
+    streamed: bool = False
+
+
+_OFFICE = "application/vnd.openxmlformats-officedocument"
+FORMATS: dict[str, Format] = {
+    "pdf": Format("application/pdf", "retrieval.parse.pdf.pdf", (".pdf",), streamed=True),
+    "word": Format(f"{_OFFICE}.wordprocessingml.document", "retrieval.parse.office.word", (".docx",), streamed=True),
+    "slides": Format(f"{_OFFICE}.presentationml.presentation", "retrieval.parse.office.slides", (".pptx",), streamed=True),
+    "workbook": Format(f"{_OFFICE}.spreadsheetml.sheet", "retrieval.parse.office.workbook", (".xlsx",), streamed=True),
+    "epub": Format("application/epub+zip", "retrieval.parse.web.epub", (".epub",), streamed=True),
+    "html": Format("text/html", "retrieval.parse.web.html", HTML),
+    "markdown": Format("text/markdown", "retrieval.parse.web.markdown", MARKDOWN),
+    "sheets": Format("text/csv", "retrieval.parse.plain.csv_tables", CSV),
+    "data": Format("application/json", "retrieval.parse.plain.data", JSON),
+    "code": Format("text/x-source", "retrieval.parse.plain.code", CODE),
+    "text": Format("text/plain", "retrieval.parse.plain.text", TEXT),
 }
+KINDS: dict[str, str] = {ending: kind for kind, known in FORMATS.items() for ending in known.endings}

@@ -5,25 +5,13 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import IO
 
-from retrieval.parse import archive, formats
+from retrieval.parse import formats
+from retrieval.parse.common import archive
 from retrieval.parse.limits import Limits, Refused
 
 HEAD = 8192  # bytes
 _MARKUP = re.compile(rb"\s*(?:<\?xml[^>]*\?>\s*)?(?:<!--.*?-->\s*)*<(?:!doctype\s+html|html[\s>])", re.I | re.S)
 
-MEDIA = {
-    "pdf": "application/pdf",
-    "word": "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
-    "slides": "application/vnd.openxmlformats-officedocument.presentationml.presentation",
-    "workbook": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
-    "epub": "application/epub+zip",
-    "html": "text/html",
-    "markdown": "text/markdown",
-    "sheets": "text/csv",
-    "data": "application/json",
-    "code": "text/x-source",
-    "text": "text/plain",
-}
 # of files that nobody here reads; first bytes and what to call them
 FOREIGN = (
     (b"\x89PNG\r\n", "a PNG image"),
@@ -59,7 +47,7 @@ _CALLED = {"pdf": "PDF", "word": "Word", "slides": "PowerPoint", "workbook": "Ex
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    kind: str  # a key of MEDIA and the name of the module that reads it
+    kind: str  # a key of FORMATS
     note: str = ""  # what to say about a name that promises something else
 
 
@@ -68,7 +56,7 @@ def sniff(source: IO[bytes], filename: str, limits: Limits) -> Found:
     head = source.read(HEAD)
     kind = _kind(source, head, filename, limits)
     source.seek(0)
-    promised = formats.READERS.get(_suffix(filename), "").rpartition(".")[2]
+    promised = formats.KINDS.get(_suffix(filename), "")
     if promised in ("", kind) or {kind, promised} <= {"html", "code", "markdown"}:
         return Found(kind)
     return Found(kind, f"the name ends in {_suffix(filename)}, but the file is {_CALLED.get(kind, kind)} and was read as such")
@@ -105,7 +93,7 @@ def _is_text(head: bytes) -> bool:
 
 
 def _text_kind(head: bytes, suffix: str) -> str:
-    kind = formats.READERS.get(suffix, "").rpartition(".")[2]
+    kind = formats.KINDS.get(suffix, "")
     if kind in ("markdown", "sheets", "data", "code", "html"):
         return kind
     return "html" if _MARKUP.match(head) else "text"

@@ -17,7 +17,7 @@ import time
 from pathlib import PurePosixPath
 
 from retrieval.parse.dispatch import read
-from retrieval.parse.formats import READERS
+from retrieval.parse.formats import FORMATS, KINDS
 from retrieval.parse.limits import Limits, Refused
 
 HEAD = struct.Struct("!Q")
@@ -87,9 +87,8 @@ def _parse(channel: socket.socket, file: int, filename: str, limits: Limits) -> 
 
 def _prepare(filename: str) -> None:
     """Imports what the name promises once and for all, before any byte of a file is looked at."""
-    reader = READERS.get(PurePosixPath(filename).suffix.lower())
-    if reader:
-        importlib.import_module(reader)
+    if kind := KINDS.get(PurePosixPath(filename).suffix.lower()):
+        importlib.import_module(FORMATS[kind].reader)
 
 
 def _collect(channel: socket.socket, reading: int, limits: Limits) -> tuple[str, bytes]:

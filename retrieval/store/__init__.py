@@ -37,7 +37,7 @@ def open_store(where: str | Path, options: StoreOptions) -> Store:
 
 def _sqlite(path: Path, options: StoreOptions) -> Store:
     from retrieval.store.catalog import Catalog
-    from retrieval.store.sqlite import SQLite
+    from retrieval.store.sqlite.database import SQLite
 
     return Catalog(SQLite(path, options.hnsw_above))
 
@@ -46,7 +46,7 @@ def _postgres(url: str, options: StoreOptions) -> Store:
     from retrieval.store.catalog import Catalog
 
     try:
-        from retrieval.store.postgres import Postgres
+        from retrieval.store.postgres.database import Postgres
     except ModuleNotFoundError as error:
         raise KnowledgeError(f"PostgreSQL needs the package {error.name}: pip install 'stoa[postgres]'") from None
     return Catalog(Postgres(url, options.hnsw_above))

@@ -9,7 +9,7 @@ import numpy as np
 from sqlalchemy import Connection, RowMapping, func, insert, select, update
 
 from retrieval.api import Identity, Vectors
-from retrieval.context import embedded, indexed
+from retrieval.chunking.context import embedded, indexed
 from retrieval.records import UNDONE, Job, Outcome, State
 from retrieval.store.api import MAX_ATTEMPTS
 from retrieval.store.dialect import Dialect, Entry

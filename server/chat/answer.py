@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from engine.api import Usage
-from retrieval.marks import Part, spelled
+from retrieval.citations.marks import Part, spelled
 from server.chat.call_tracker import CallTracker
 from server.chat.grounding.grounding import NO_ANSWER, CannedEngine, GroundedQuestion
 from server.chat.output_parser import output_deltas

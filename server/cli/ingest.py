@@ -19,11 +19,11 @@ from rich.table import Table
 
 from engine.api import EngineError
 from retrieval.api import Attributes, Chunking, KnowledgeError, NotFound, Value
+from retrieval.ingest.sync import Report, Sync, Tell, Wish
+from retrieval.ingest.walk import Walk, walk
 from retrieval.records import NewVectorStore
 from retrieval.store.api import Store
-from retrieval.sync import Report, Sync, Tell, Wish
 from retrieval.threads import in_thread
-from retrieval.walk import Walk, walk
 from server.http.lists import EXACT
 from server.runtime.knowledge_base import KnowledgeBase, open_knowledge_base
 from server.runtime.settings import Settings

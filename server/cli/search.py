@@ -13,7 +13,7 @@ from rich.text import Text
 
 from engine.api import EngineError
 from retrieval.api import Filter, Hit, KnowledgeError, NotFound, Search
-from retrieval.highlight import matches
+from retrieval.search.highlight import matches
 from retrieval.store.api import Store
 from retrieval.threads import in_thread
 from server.api.common import filter_types as wire

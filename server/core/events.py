@@ -9,7 +9,7 @@ from typing import Literal
 
 from engine.api import TokenLogprob, Usage
 from retrieval.api import Hit
-from retrieval.cite import Citation
+from retrieval.citations.cite import Citation
 from server.core.tool_host import HostedTool, ToolOutcome
 
 

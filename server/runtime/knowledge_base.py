@@ -14,8 +14,8 @@ from server.runtime.settings import Settings, short_name
 from server.weights.cache import Progress, default_database
 
 if TYPE_CHECKING:
-    from retrieval.embed import EmbedOptions
-    from retrieval.ingest import Tally
+    from retrieval.embedding.embed import EmbedOptions
+    from retrieval.ingest.worker import Tally
 
 LOG = logging.getLogger("stoa")
 SWEEP = 600.0  # seconds
@@ -139,10 +139,10 @@ def open_knowledge_base(
     KnowledgeError."""
     if settings.embedding_model == "none":
         return None
-    from retrieval.embed import open_embedder, open_reranker
-    from retrieval.ingest import Ingestor
-    from retrieval.parse import SubprocessParser
-    from retrieval.search import KnowledgeSearch, unwatched
+    from retrieval.embedding.embed import open_embedder, open_reranker
+    from retrieval.ingest.worker import Ingestor
+    from retrieval.parse.sandbox import SubprocessParser
+    from retrieval.search.retriever import KnowledgeSearch, unwatched
     from server.weights.pull import pull
 
     embedder = open_embedder(pull(settings.embedding_model, progress=progress), _embedding(settings))
@@ -166,7 +166,7 @@ def open_knowledge_base(
 
 
 def _models(settings: Settings) -> "EmbedOptions":
-    from retrieval.embed import EmbedOptions
+    from retrieval.embedding.embed import EmbedOptions
 
     return EmbedOptions(device=settings.device, dtype=settings.embedding_dtype, threads=settings.threads)
 

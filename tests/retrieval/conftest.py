@@ -8,8 +8,8 @@ import pytest
 
 from retrieval.store.api import Store
 from retrieval.store.catalog import Catalog
-from retrieval.store.postgres import Postgres
-from retrieval.store.sqlite import SQLite
+from retrieval.store.postgres.database import Postgres
+from retrieval.store.sqlite.database import SQLite
 from tests.retrieval.postgres_server import PostgresServer, postgres_server
 
 

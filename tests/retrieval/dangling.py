@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from retrieval.store.sqlite import SQLite
+from retrieval.store.sqlite.database import SQLite
 
 
 def dangling(path: Path) -> list[tuple[str, int]]:

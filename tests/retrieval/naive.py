@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from retrieval.api import Vectors
-from retrieval.lexical import K1, B, terms
+from retrieval.search.lexical import K1, B, terms
 
 
 def cosines(rows: Mapping[int, Sequence[float]], query: Sequence[float]) -> dict[int, float]:

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from retrieval import evaluate
-from retrieval.embed import EmbedOptions, open_embedder
+from retrieval.embedding.embed import EmbedOptions, open_embedder
 from retrieval.evaluate import Answer, BadSet, Query, judge, measure, read_set, spread
-from retrieval.search import KnowledgeSearch
+from retrieval.search.retriever import KnowledgeSearch
 from retrieval.store import StoreOptions, open_store
 from server.weights.pull import pull
 

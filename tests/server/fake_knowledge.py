@@ -13,8 +13,8 @@ import numpy as np
 
 from engine.api import PromptTooLong
 from retrieval.api import Block, Document, Identity, Unreadable, Vectors
-from retrieval.ingest import Ingestor, Pace
-from retrieval.search import KnowledgeSearch
+from retrieval.ingest.worker import Ingestor, Pace
+from retrieval.search.retriever import KnowledgeSearch
 from retrieval.store import StoreOptions, open_store
 from server.runtime.knowledge_base import KnowledgeBase
 

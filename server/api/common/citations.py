@@ -1,6 +1,6 @@
 """TODO."""
 
-from retrieval.cite import Citation
+from retrieval.citations.cite import Citation
 from server.api.common.types import FileCitation
 
 

@@ -1,10 +1,10 @@
 """Marks of passages in an answer that is being written: one that names no passage, [7] of four, is taken out, for no reader could
-follow it. What is a mark is told by retrieval/marks.py."""
+follow it. What is a mark is told by retrieval/citations/marks.py."""
 
 import re
 from collections.abc import Sequence
 
-from retrieval.marks import Mark, Part, Reader
+from retrieval.citations.marks import Mark, Part, Reader
 
 SPACE = " \t"
 

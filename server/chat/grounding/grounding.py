@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from engine.api import Delta, Request, Usage
 from retrieval.api import Hit, NotFound, Search
-from retrieval.cite import Citing, Evidence
+from retrieval.citations.cite import Citing, Evidence
 from retrieval.records import VectorStore
 from retrieval.store.api import Store
 from server.chat.grounding.citation_marks import Marks

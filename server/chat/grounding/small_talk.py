@@ -4,7 +4,7 @@ documents could hold. A line of phrases per kind and language; a message is one 
 import re
 import unicodedata
 
-from retrieval.lexical import ACCENT, UNSPACED
+from retrieval.search.lexical import ACCENT, UNSPACED
 
 LONGEST = 200  # characters
 PHRASES = """

@@ -18,8 +18,8 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
-from retrieval.ingest import Ingestor, Pace
-from retrieval.search import KnowledgeSearch
+from retrieval.ingest.worker import Ingestor, Pace
+from retrieval.search.retriever import KnowledgeSearch
 from retrieval.store import StoreOptions, open_store
 from server.cli.ingest import parse_attributes, parse_chunking
 from server.cli.main import cli

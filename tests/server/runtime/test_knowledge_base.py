@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from retrieval.embed import EmbedOptions
+from retrieval.embedding.embed import EmbedOptions
 from server.runtime.knowledge_base import open_knowledge_base
 from server.runtime.settings import Settings
 from tests.server.fake_knowledge import WordEmbedder
@@ -22,7 +22,7 @@ def seen(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[EmbedOptions]:
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("server.weights.pull.pull", lambda *_, **__: tmp_path)
-    monkeypatch.setattr("retrieval.embed.open_embedder", opened)
+    monkeypatch.setattr("retrieval.embedding.embed.open_embedder", opened)
     return options
 
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from retrieval.marks import Part, spelled
+from retrieval.citations.marks import Part, spelled
 from server.chat.grounding.citation_marks import Marks
 
 PASSAGES = ["The interval is [0, 1].", "The grades are [10, 20, 30].", "", ""]

@@ -1,0 +1,98 @@
+"""What stays whole when a document is cut, and how long it is in tokens."""
+
+from array import array
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from retrieval.api import Block
+from retrieval.chunking.sentences import sentences
+
+SLAB = 100_000  # characters that are tokenized at a time: a token's span as Python objects takes far more than its text
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Characters of the document."""
+
+    start: int
+    end: int
+    kind: str  # of its block
+
+
+class Ruler:
+    """Where the tokens of a text begin and end."""
+
+    def __init__(self, text: str, offsets: Callable[[str], Sequence[tuple[int, int]]]) -> None:
+        self._starts, self._ends = array("q"), array("q")
+        at = 0
+        while at < len(text):
+            end = _line_end(text, at + SLAB)
+            for start, stop in offsets(text[at:end]):
+                if stop > start:
+                    self._starts.append(at + start)
+                    self._ends.append(at + stop)
+            at = end
+
+    def tokens(self, start: int, end: int) -> int:
+        """How many stand, whole or in part, in [start, end)."""
+        return max(bisect_left(self._starts, end) - bisect_right(self._ends, start), 0)
+
+    def count(self, span: Span) -> int:
+        return self.tokens(span.start, span.end)
+
+    def reach(self, start: int, end: int, limit: int) -> int:
+        """The furthest token end, at most `end`, so that [start, it) holds no more than `limit` tokens, but at least one."""
+        last = bisect_right(self._ends, start) + max(limit, 1) - 1
+        return min(self._ends[last], end) if last < len(self._ends) else end
+
+    def word_before(self, text: str, span: Span, until: int, room: int) -> int:
+        """The earliest beginning of a word in the span with at most `room` tokens from there to `until`, else `until`."""
+        earliest = bisect_left(self._starts, until) - room
+        for at in range(max(earliest, 0), bisect_left(self._starts, span.end)) if room > 0 else ():
+            start = self._starts[at]
+            if start > span.start and text[start - 1].isspace():
+                return start
+        return until
+
+
+def atoms(text: str, block: Block, ruler: Ruler, limit: int) -> Iterator[Span]:
+    """Sentences of a paragraph, lines of anything else; those above `limit` tokens in parts."""
+    inside = text[block.start : block.end]
+    for first, last in sentences(inside) if block.kind == "paragraph" else _lines(inside):
+        start, end = block.start + first, block.start + last
+        while ruler.tokens(start, end) > limit:
+            cut = _seam(text, start, ruler.reach(start, end, limit))
+            yield Span(start, cut, block.kind)
+            start = _skip_space(text, cut, end)
+        if start < end:
+            yield Span(start, end, block.kind)
+
+
+def _lines(text: str) -> Iterator[tuple[int, int]]:
+    at = 0
+    for line in text.splitlines(keepends=True):
+        if line.strip():
+            yield at, at + len(line.rstrip())
+        at += len(line)
+
+
+def _seam(text: str, start: int, end: int) -> int:
+    """The best place to cut in the second half of text[start:end]: a sentence's end, a clause's, a word's, else its end."""
+    half = (start + end) // 2
+    for marks in (("\n",), (". ", "! ", "? ", "。", "！", "？"), ("; ", ": ", ", ", "、", "，"), (" ",)):
+        found = max(text.rfind(mark, half, end) + len(mark.rstrip(" ")) if mark in text[half:end] else -1 for mark in marks)
+        if found > half:
+            return len(text[:found].rstrip()) if text[found - 1].isspace() else found
+    return end
+
+
+def _skip_space(text: str, at: int, end: int) -> int:
+    while at < end and text[at].isspace():
+        at += 1
+    return at
+
+
+def _line_end(text: str, at: int) -> int:
+    found = text.rfind("\n", at - SLAB // 2, at) if at < len(text) else -1
+    return found + 1 if found >= 0 else min(at, len(text))

@@ -1,0 +1,155 @@
+"""Texts to vectors and scores: a tokenizer and the prompts of a model before the engine's encoder.
+
+`open_embedder` and `open_reranker` take what models/ knows, and hand everything else to the sentence-transformers library.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from engine.api import Encoder, PromptTooLong, Sentence
+from retrieval.api import Identity, Vectors
+from retrieval.embedding.encoding import TextEncoding
+from retrieval.embedding.model_folder import Kind, ModelFolder, read_folder, revision
+
+if TYPE_CHECKING:
+    from retrieval.embedding.sentence_transformers import LibraryEmbedder, LibraryReranker
+
+INLINE = 4096  # characters that are tokenized within the event loop: less than a millisecond
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EmbedOptions:
+    device: str = "cpu"
+    dtype: Literal["int8", "bfloat16", "float32"] | None = None  # None: the device's fastest
+    threads: int | None = None  # None: as many as there are cores
+    level: str | None = None  # instruction set of the compiled kernels; None: the best that there is
+    query_prompt: str | None = None  # None: what the folder says
+    document_prompt: str | None = None
+    called: str = ""  # in the operator's settings
+
+
+class EncoderEmbedder:
+    """Implements retrieval.api.Embedder."""
+
+    def __init__(self, encoder: Encoder, folder: ModelFolder) -> None:
+        """`encoder` was made of the same folder; it is closed with this. Raises ValueError for a classifier."""
+        info = encoder.info
+        if info.output != "vector":
+            raise ValueError(f"{folder.name} is a cross-encoder ({info.architecture}): it can rerank, but makes no vectors")
+        self._encoder, self._prompts = encoder, folder.prompts
+        self._encoding = TextEncoding(folder.tokenizer(), lower=folder.lower)
+        self._most = min(info.max_tokens, folder.most_tokens or info.max_tokens)
+        self.vocab = info.vocab
+        self.identity = Identity(
+            model=folder.name,
+            revision=revision(folder.body),
+            dimensions=info.width,
+            pooling=info.pooling,
+            query_prompt=folder.prompts["query"],
+            document_prompt=folder.prompts["document"],
+            called=folder.called,
+        )
+
+    @property
+    def max_tokens(self) -> int:
+        """Of one document, prompt and special tokens not counted."""
+        return self._most - self._encoding.overhead - self._encoding.count(self._prompts["document"])
+
+    def offsets(self, text: str) -> list[tuple[int, int]]:
+        return self._encoding.offsets(text)
+
+    def tokens(self, text: str, kind: Kind | None = None) -> tuple[int, ...]:
+        """What the model reads of `text`: with prompt and special tokens, cut off where the model ends. None: no prompt."""
+        return self._sentences([text], kind)[0].tokens
+
+    async def embed(self, texts: Sequence[str], kind: Kind) -> Vectors:
+        """Raises EngineError: QueueFull, EngineStopped."""
+        if sum(map(len, texts)) <= INLINE:
+            return await self._encoder.embed(self._sentences(texts, kind))
+        return await self._encoder.embed(await asyncio.to_thread(self._sentences, texts, kind))
+
+    async def embed_tokens(self, batch: Sequence[Sequence[int]]) -> Vectors:
+        """Of texts that the caller has tokenized, special tokens included. Raises EngineError, PromptTooLong among them."""
+        if long := [len(tokens) for tokens in batch if len(tokens) > self._most]:
+            raise PromptTooLong(f"the text has {long[0]} tokens; this model reads {self._most}")
+        return await self._encoder.embed([Sentence(tokens=tuple(tokens)) for tokens in batch])
+
+    async def close(self) -> None:
+        await self._encoder.close()
+
+    def _sentences(self, texts: Sequence[str], kind: Kind | None) -> list[Sentence]:
+        prompt = self._prompts[kind] if kind else ""
+        return self._encoding.single([prompt + text for text in texts], self._most)
+
+
+class EncoderReranker:
+    """Implements retrieval.api.Reranker with a cross-encoder: query and text are read together (Nogueira & Cho 2019,
+    arXiv 1901.04085). Texts are cut off where the model ends, a query where it would take more than half of that."""
+
+    def __init__(self, encoder: Encoder, folder: ModelFolder) -> None:
+        """Raises ValueError unless the model gives one score."""
+        info = encoder.info
+        if info.output != "score" or info.width != 1:
+            kind = f"a classifier with {info.width} labels" if info.output == "score" else "an embedding model"
+            raise ValueError(f"{folder.name} is {kind}: reranking needs a cross-encoder, which gives one score")
+        self._encoder = encoder
+        self._encoding = TextEncoding(folder.tokenizer(), lower=folder.lower)
+        self._most = min(info.max_tokens, folder.most_tokens or info.max_tokens)
+
+    async def score(self, query: str, texts: Sequence[str]) -> list[float]:
+        """0..1: the sigmoid of the model's logit. Raises EngineError: QueueFull, EngineStopped."""
+        pairs = await asyncio.to_thread(self._encoding.pairs, query, texts, self._most)
+        logits = await self._encoder.embed(pairs)
+        return (0.5 + 0.5 * np.tanh(0.5 * logits[:, 0].astype(np.float64))).tolist()
+
+    async def close(self) -> None:
+        await self._encoder.close()
+
+
+def open_embedder(directory: Path, options: EmbedOptions) -> "EncoderEmbedder | LibraryEmbedder":
+    """Raises ValueError (of models.hf or models.weights among others) for what nobody here can read."""
+    from engine.embedded.encoder_load import UnsupportedEncoder
+
+    folder = _folder(directory, options)
+    try:
+        encoder = _encoder(directory, options)
+    except UnsupportedEncoder as error:
+        from retrieval.embedding.sentence_transformers import open_library_embedder
+
+        return open_library_embedder(directory, folder, options.device, error)
+    return EncoderEmbedder(encoder, folder)
+
+
+def open_reranker(directory: Path, options: EmbedOptions) -> "EncoderReranker | LibraryReranker":
+    """As `open_embedder`."""
+    from engine.embedded.encoder_load import UnsupportedEncoder
+
+    folder = _folder(directory, options)
+    try:
+        encoder = _encoder(directory, options)
+    except UnsupportedEncoder as error:
+        from retrieval.embedding.sentence_transformers import open_library_reranker
+
+        return open_library_reranker(directory, options.device, error)
+    return EncoderReranker(encoder, folder)
+
+
+def _folder(directory: Path, options: EmbedOptions) -> ModelFolder:
+    folder = read_folder(directory)
+    wanted: dict[Kind, str | None] = {"query": options.query_prompt, "document": options.document_prompt}
+    prompts = {kind: folder.prompts[kind] if text is None else text for kind, text in wanted.items()}
+    return replace(folder, prompts=prompts, called=options.called)
+
+
+def _encoder(directory: Path, options: EmbedOptions) -> Encoder:
+    """Where tokens begin: the engine, imported only when a model is opened."""
+    from engine.embedded.encoder import EmbeddedEncoder
+    from engine.embedded.encoder_load import EncoderOptions, load_encoder
+
+    kept = EncoderOptions(device=options.device, dtype=options.dtype, threads=options.threads, level=options.level)
+    return EmbeddedEncoder(load_encoder(directory, kept))

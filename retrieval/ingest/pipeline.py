@@ -1,0 +1,92 @@
+"""A file's way from bytes to what the store keeps: parsed, cut into pieces, embedded."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from pathlib import PurePath
+
+import numpy as np
+
+from engine.api import QueueFull
+from retrieval.api import Chunking, Document, Embedder, Parser, Piece, Unreadable, Vectors
+from retrieval.chunking.chunk import chunk
+from retrieval.chunking.context import embedded
+from retrieval.records import Job, Outcome, State
+from retrieval.threads import in_thread
+
+BATCH = 64  # texts that wait for the encoder at once, so that a question between two batches does not wait long
+PATIENCE = 0.05  # seconds before a full encoder is asked again
+
+
+@dataclass
+class Stage:
+    """Where a job is. The digestion writes it, whoever reports to the store reads it."""
+
+    state: State = "parsing"
+    progress: float = 0.0
+
+
+@dataclass(frozen=True)
+class Digestion:
+    parser: Parser
+    embedder: Embedder
+    chunking: Chunking  # where the job wishes nothing else
+
+    async def run(self, job: Job, content: AsyncIterator[bytes], stage: Stage) -> Outcome:
+        """Raises Unreadable, EngineError."""
+        document = titled(await self.parser.parse(content, job.filename), job.filename)
+        pieces = await in_thread(self._cut, document, job.chunking)
+        if not pieces:
+            raise Unreadable("the file holds no text")
+        stage.state, stage.progress = "embedding", 0.0
+        vectors = await self._embed(document, pieces, stage)
+        return Outcome(document=document, pieces=pieces, vectors=vectors, identity=self.embedder.identity)
+
+    def _cut(self, document: Document, wish: Chunking) -> tuple[Piece, ...]:
+        size = self.chunking.size if wish.size is None else wish.size
+        overlap = self.chunking.overlap if wish.overlap is None else wish.overlap
+        return chunk(document, self.embedder.offsets, Chunking(size=size, overlap=overlap), self.embedder.max_tokens)
+
+    async def _embed(self, document: Document, pieces: Sequence[Piece], stage: Stage) -> Vectors:
+        """One row per piece: of a piece longer than the model reads, the mean over its windows."""
+        parts = await in_thread(lambda: [windows(embedded(document, piece), self.embedder) for piece in pieces])
+        texts = [text for part in parts for text in part]
+        rows: list[Vectors] = []
+        for first in range(0, len(texts), BATCH):
+            rows.append(await self._vectors(texts[first : first + BATCH]))
+            stage.progress = min(1.0, (first + BATCH) / len(texts))
+        return pooled(np.concatenate(rows), [len(part) for part in parts], unit="normalize" in self.embedder.identity.pooling)
+
+    async def _vectors(self, texts: Sequence[str]) -> Vectors:
+        while True:
+            try:
+                return await self.embedder.embed(texts, "document")
+            except QueueFull:
+                await asyncio.sleep(PATIENCE)
+
+
+def titled(document: Document, filename: str) -> Document:
+    """A document that names itself nothing else is known by its file's name."""
+    return document if document.title else replace(document, title=PurePath(filename).stem.replace("_", " "))
+
+
+def windows(text: str, embedder: Embedder) -> tuple[str, ...]:
+    """`text` in as many parts of the same number of tokens as the model needs to read all of it."""
+    most = embedder.max_tokens
+    if len(text) <= most:
+        return (text,)  # a token has a character at least
+    spans = embedder.offsets(text)
+    if len(spans) <= most:
+        return (text,)
+    cuts = np.linspace(0, len(spans), -(-len(spans) // most) + 1).astype(int)
+    return tuple(text[spans[first][0] : spans[last - 1][1]] for first, last in pairwise(cuts))
+
+
+def pooled(rows: Vectors, lengths: Sequence[int], *, unit: bool) -> Vectors:
+    """The mean of each run of `lengths` rows, scaled to length 1 if the model's are."""
+    if len(rows) == len(lengths):
+        return rows
+    means = np.add.reduceat(rows, np.cumsum([0, *lengths[:-1]])) / np.asarray(lengths, np.float32)[:, None]
+    norms = np.linalg.norm(means, axis=1, keepdims=True) if unit else np.ones(1, np.float32)
+    return (means / np.maximum(norms, 1e-12)).astype(np.float32)

@@ -1,0 +1,219 @@
+"""Makes a vector store hold what directories hold: `stoa ingest`.
+
+A file is known by where it lies and by its SHA-256. Changed content is a new file; the old one stays searchable until the
+new one is ready. The same content in two places is one file. Killed at any moment, the next run finds the store's truth
+and goes on from there.
+"""
+
+import hashlib
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from retrieval.api import Attributes, Chunking, NotFound
+from retrieval.ingest.walk import Found, Walk
+from retrieval.records import UNDONE, File, Listing, Member, NewFile, NewMember
+from retrieval.store.api import Store
+
+BLOCK = 1 << 20  # bytes read at once
+PAGE = 1000  # members asked for at once
+
+Tell = Callable[[str, int, int], None]  # file name, files done, files in all; what it raises ends the run
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wish:
+    owner: str = ""
+    delete: bool = True  # what lay under the given directories and is gone
+    chunking: Chunking | None = None  # None: what is there stays as it was cut
+    attributes: Attributes | None = None  # None: they stay as they are
+    max_bytes: int = 512 << 20
+
+
+@dataclass
+class Report:
+    """Paths. Each is in one of the lists or, with the reason, in `failed`."""
+
+    new: list[str] = field(default_factory=list[str])
+    changed: list[str] = field(default_factory=list[str])
+    deleted: list[str] = field(default_factory=list[str])
+    unchanged: list[str] = field(default_factory=list[str])
+    again: list[str] = field(default_factory=list[str])  # had failed before and are tried once more
+    same: list[str] = field(default_factory=list[str])  # content that another path has brought in
+    failed: dict[str, str] = field(default_factory=dict[str, str])
+    notes: dict[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])  # what else there is to say
+    skipped: Counter[str] = field(default_factory=Counter[str])
+
+    def fail(self, path: str, reason: str) -> None:
+        for paths in (self.new, self.changed, self.unchanged, self.again):
+            if path in paths:
+                paths.remove(path)
+        self.failed[path] = reason
+
+
+@dataclass(frozen=True)
+class _Stale:
+    """A member that goes as soon as `successor` (a file id) holds its place; at once where there is none."""
+
+    member: Member
+    successor: str | None
+    gone: bool  # from the disk; then a successor that fails is no reason to keep it
+
+
+class Sync:
+    """`begin`, then let the queue run dry with a `settle` now and then, then `finish`. Blocking; one thread at a time."""
+
+    def __init__(self, store: Store, store_id: str, wish: Wish) -> None:
+        self._store, self.store_id, self._wish = store, store_id, wish
+        self._members: list[Member] = []
+        self._known: dict[str, dict[str, Member]] = {}  # SHA-256 -> path -> member
+        self._held, self._sources = set[str](), set[str]()  # file ids, paths
+        self._current: dict[str, str] = {}  # SHA-256 -> id of the file that holds this content
+        self.pending: dict[str, str] = {}  # path -> id of a file that is being ingested
+        self._stale: list[_Stale] = []
+        self.report = Report()
+
+    def begin(self, walk: Walk, tell: Tell) -> None:
+        """Compares, and queues what is new or changed. What cannot be read is in `report.failed`, and what the store has of it
+        stays there."""
+        self._look()
+        self.report.skipped = walk.skipped
+        hashes = self._hash(walk.files, tell)
+        groups: dict[str, list[Found]] = {}
+        for found, digest in hashes.items():
+            groups.setdefault(digest, []).append(found)
+        for number, (digest, places) in enumerate(groups.items()):
+            tell(places[0].filename, number, len(groups))
+            self._bring(digest, places)
+        self._find_stale(walk, {found.source: digest for found, digest in hashes.items()})
+        self.settle()
+
+    def settle(self) -> None:
+        """Removes what has been replaced or is gone."""
+        states = {member.file_id: member.state for member in self._all()} if self._stale else {}
+        waiting: list[_Stale] = []
+        for stale in self._stale:
+            state = states.get(stale.successor) if stale.successor else "ready"
+            if state == "ready" or (stale.gone and state not in UNDONE):
+                self._remove(stale.member)
+            else:
+                waiting.append(stale)
+        self._stale = waiting
+
+    def finish(self) -> Report:
+        """After the queue has run dry: with the reasons of what has failed."""
+        self.settle()
+        members = {member.file_id: member for member in self._all()}
+        for path, file_id in self.pending.items():
+            member = members.get(file_id)
+            if member is None or member.state in ("failed", "cancelled"):
+                self.report.fail(path, (member and member.error) or "it was taken out of the store meanwhile")
+            elif member.notes:
+                self.report.notes[path] = member.notes
+        return self.report
+
+    def _look(self) -> None:
+        self._members = list(self._all())
+        self._held = {member.file_id for member in self._members}
+        self._sources = {member.source for member in self._members if member.source}
+        for member in reversed(self._members):  # of several the oldest counts
+            if member.source:
+                self._known.setdefault(member.sha256, {})[member.source] = member
+
+    def _all(self) -> Iterator[Member]:
+        after, more = None, True
+        while more:
+            page = self._store.members(self._wish.owner, self.store_id, Listing(limit=PAGE, order="asc", after=after))
+            yield from page.items
+            after, more = page.items[-1].file_id if page.items else None, page.more
+
+    def _hash(self, files: Sequence[Found], tell: Tell) -> dict[Found, str]:
+        hashes: dict[Found, str] = {}
+        for number, found in enumerate(files):
+            tell(found.filename, number, len(files))
+            try:
+                if found.path.stat().st_size > self._wish.max_bytes:
+                    self.report.fail(found.source, f"it is larger than {self._wish.max_bytes:,} bytes")
+                    continue
+                with found.path.open("rb") as file:
+                    hashes[found] = hashlib.file_digest(file, "sha256").hexdigest()
+            except OSError as error:
+                self.report.fail(found.source, error.strerror or str(error))
+        return hashes
+
+    def _bring(self, digest: str, places: list[Found]) -> None:
+        """`places` hold the same content. The first that the store knows with it stays, else the first comes in."""
+        known = self._known.get(digest, {})
+        chosen = next((found for found in places if found.source in known), None)
+        for found in places:
+            if found is not chosen and (chosen or found is not places[0]):
+                (self.report.changed if found.source in self._sources else self.report.same).append(found.source)
+        if chosen:
+            self._current[digest] = known[chosen.source].file_id
+            self._keep(known[chosen.source], chosen)
+        else:
+            self._add(digest, places[0])
+
+    def _keep(self, member: Member, found: Found) -> None:
+        wish = self._wish
+        attributes = member.attributes if wish.attributes is None else wish.attributes
+        if member.state in ("failed", "cancelled"):
+            self.report.again.append(found.source)
+        elif wish.chunking not in (None, member.chunking):
+            self.report.changed.append(found.source)
+        else:
+            self.report.unchanged.append(found.source)
+            if member.state in UNDONE:
+                self.pending[found.source] = member.file_id
+            if attributes != member.attributes:
+                self._store.change_member(wish.owner, self.store_id, member.file_id, attributes)
+            return
+        self._queue(found, member.file_id, wish.chunking or member.chunking, attributes)
+
+    def _add(self, digest: str, found: Found) -> None:
+        try:
+            file = self._put(digest, found)
+        except OSError as error:
+            self.report.fail(found.source, error.strerror or str(error))
+            return
+        self._queue(found, file.id, self._wish.chunking or Chunking(), self._wish.attributes or {})
+        self._current[digest] = file.id
+        (self.report.changed if found.source in self._sources else self.report.new).append(found.source)
+
+    def _queue(self, found: Found, file_id: str, chunking: Chunking, attributes: Attributes) -> None:
+        new = NewMember(file_id=file_id, chunking=chunking, attributes=attributes, source=found.source)
+        self._store.add_members(self._wish.owner, self.store_id, [new])
+        self.pending[found.source] = file_id
+
+    def _put(self, digest: str, found: Found) -> File:
+        """The file may be there: for another vector store, or because the last run was killed right here."""
+        owner = self._wish.owner
+        file = self._store.find_file(owner, digest, found.filename)
+        if file and file.id not in self._held:
+            return file
+        with found.path.open("rb") as content:
+            return self._store.put_file(NewFile(owner=owner, filename=found.filename), iter(lambda: content.read(BLOCK), b""))
+
+    def _find_stale(self, walk: Walk, hashes: dict[str, str]) -> None:
+        kept = set(self._current.values())
+        for member in self._members:
+            if member.source is None or member.file_id in kept or member.source in self.report.failed:
+                continue
+            if member.source in hashes:
+                if successor := self._current.get(hashes[member.source]):
+                    self._stale.append(_Stale(member, successor, False))
+            elif self._wish.delete and _gone(member.source, walk.roots):
+                self._stale.append(_Stale(member, self._current.get(member.sha256), True))
+                self.report.deleted.append(member.source)
+
+    def _remove(self, member: Member) -> None:
+        with suppress(NotFound):  # somebody else was faster
+            self._store.remove_member(self._wish.owner, self.store_id, member.file_id)
+        self._store.delete_unused(self._wish.owner, member.file_id)
+
+
+def _gone(source: str, roots: Sequence[Path]) -> bool:
+    path = Path(source)
+    return any(path.is_relative_to(root) for root in roots) and not path.is_file()

@@ -1,0 +1,210 @@
+"""The worker: takes queued files from the store, one claim after the other, and brings back what they become.
+
+The queue is the store's and survives everything; a worker holds nothing but leases. Killed at any moment, it has lost
+nothing: its leases run out and others claim the jobs.
+"""
+
+import asyncio
+import logging
+import os
+import secrets
+import socket
+import time
+from collections.abc import AsyncGenerator
+from contextlib import aclosing, suppress
+from dataclasses import dataclass
+
+from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as NoConnection
+
+from engine.api import EngineStopped
+from retrieval.api import Chunking, Embedder, KnowledgeError, Parser, Unreadable
+from retrieval.ingest.pipeline import Digestion, Stage
+from retrieval.records import Job, Outcome
+from retrieval.store.api import Store
+from retrieval.threads import in_thread
+
+BEAT = 0.5  # seconds between two looks at how far a job has come
+LOOK = 0.1  # seconds between two looks at whether a store is done
+AWAY = (OperationalError, InterfaceError, NoConnection)  # the database is locked, full, restarted: it will be back
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pace:
+    """Several files at once: one is parsed while the pieces of others are embedded."""
+
+    jobs: int = 4
+    lease: float = 15.0  # seconds; as long as the files of a killed worker wait
+    poll: float = 1.0  # seconds between two looks for what other processes have queued
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tally:
+    """What this worker has done since it was made, and what it is at: file name and stage."""
+
+    ready: int = 0
+    failed: int = 0
+    pieces: int = 0
+    present: tuple[tuple[str, Stage], ...] = ()
+
+
+class Ingestor:
+    def __init__(
+        self, store: Store, parser: Parser, embedder: Embedder, chunking: Chunking | None = None, pace: Pace | None = None
+    ) -> None:
+        self._store, self._pace = store, pace or Pace()
+        self._identity = embedder.identity
+        self._digestion = Digestion(parser, embedder, chunking or Chunking())
+        self._name = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
+        self._ready = self._failed = self._pieces = 0
+        self._present: dict[Job, Stage] = {}
+        self._running: tuple[asyncio.AbstractEventLoop, asyncio.Event] | None = None
+
+    @property
+    def tally(self) -> Tally:
+        present = tuple((job.filename, stage) for job, stage in self._present.copy().items())
+        return Tally(ready=self._ready, failed=self._failed, pieces=self._pieces, present=present)
+
+    def wake(self) -> None:
+        """Something has been queued: look now. From any thread."""
+        if running := self._running:
+            loop, news = running
+            with suppress(RuntimeError):  # the loop has closed
+                loop.call_soon_threadsafe(news.set)
+
+    async def run(self) -> None:
+        """Until it is cancelled; the jobs at hand go back to the queue. Raises EngineStopped when the encoder has died."""
+        news, free = asyncio.Event(), asyncio.Semaphore(self._pace.jobs)
+        self._running = asyncio.get_running_loop(), news
+        try:
+            async with asyncio.TaskGroup() as group:
+                while True:
+                    await free.acquire()
+                    job = await self._next(news)
+                    group.create_task(self._serve(job)).add_done_callback(lambda _: free.release())
+        except BaseExceptionGroup as errors:
+            raise errors.exceptions[0] from None
+        finally:
+            self._running = None
+
+    async def drain(self, store_id: str, owner: str = "") -> None:
+        """Until nothing of this store is queued or being worked on, by whomever. Works itself, unless `run` does so already.
+        Raises NotFound, and what `run` raises."""
+        work: asyncio.Task[None] | None = None
+        try:
+            while (await in_thread(self._store.store, owner, store_id)).counts.in_progress:
+                if work is None and self._running is None:  # or whoever ran has died
+                    work = asyncio.create_task(self.run())
+                await asyncio.wait({work}, timeout=LOOK) if work else await asyncio.sleep(LOOK)
+                if work and work.done():
+                    work.result()
+        finally:
+            if work:
+                work.cancel()
+                await asyncio.gather(work, return_exceptions=True)
+
+    async def _next(self, news: asyncio.Event) -> Job:
+        while True:
+            news.clear()
+            try:
+                if job := await self._claim():
+                    return job
+            except AWAY as error:
+                _log.warning("the database does not answer; trying again: %s", error)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(news.wait(), self._pace.poll)
+
+    async def _claim(self) -> Job | None:
+        """Whoever is cancelled while a claim is under way gives back what it brings."""
+        claim = asyncio.ensure_future(asyncio.to_thread(self._store.claim, self._name, self._pace.lease))
+        try:
+            return await asyncio.shield(claim)
+        except asyncio.CancelledError:
+            await asyncio.wait({claim})
+            if claim.exception() is None and (job := claim.result()):
+                await self._release(job)
+            raise
+
+    async def _serve(self, job: Job) -> None:
+        stage = self._present[job] = Stage()
+        work = asyncio.create_task(self._work(job, stage))
+        try:
+            await self._attend(job, stage, work)
+        except asyncio.CancelledError:
+            work.cancel()
+            await asyncio.wait({work})
+            await self._release(job)
+            raise
+        finally:
+            del self._present[job]
+
+    async def _attend(self, job: Job, stage: Stage, work: asyncio.Task[None]) -> None:
+        """Reports, which keeps the lease, until the work is done or the job no longer ours."""
+        told, at = ("parsing", 0.0), time.monotonic()
+        while not (await asyncio.wait({work}, timeout=BEAT))[0]:
+            now = (stage.state, stage.progress)
+            if now == told and time.monotonic() - at < self._pace.lease / 3:
+                continue
+            told, at = now, time.monotonic()
+            if not await self._report(job, stage):
+                work.cancel()
+        if not work.cancelled():
+            work.result()
+
+    async def _report(self, job: Job, stage: Stage) -> bool:
+        try:
+            return await in_thread(self._store.report, job, stage.state, stage.progress, self._pace.lease)
+        except AWAY:
+            _log.exception("%s: the database takes no report", job.filename)
+            return True
+
+    async def _work(self, job: Job, stage: Stage) -> None:
+        """Whatever happens to one file, the others go on; what stops all of them comes out."""
+        try:
+            await self._try(job, stage)
+        except AWAY:
+            _log.exception("%s: the database does not answer; the file will be tried again", job.filename)
+        except EngineStopped:
+            await self._release(job)
+            raise
+
+    async def _try(self, job: Job, stage: Stage) -> None:
+        try:
+            await self._store_outcome(job, stage)
+        except Unreadable as error:
+            await self._fail(job, error.code, str(error))
+        except KnowledgeError as error:  # WrongModel, and NotFound where somebody has deleted the file
+            await self._fail(job, "server_error", str(error))
+        except (*AWAY, EngineStopped):
+            raise
+        except Exception:
+            _log.exception("%s: cannot be ingested", job.filename)
+            await self._fail(job, "server_error", "something unexpected went wrong with this file; the server's log says what")
+
+    async def _store_outcome(self, job: Job, stage: Stage) -> None:
+        await in_thread(self._store.expect, job.store_id, self._identity)
+        async with aclosing(self._content(job)) as content:
+            outcome = await self._digestion.run(job, content, stage)
+        await in_thread(self._complete, job, outcome)
+
+    def _complete(self, job: Job, outcome: Outcome) -> None:
+        if self._store.complete(job, outcome):  # and counted, even if nobody waits for it any more
+            self._ready += 1
+            self._pieces += len(outcome.pieces)
+
+    async def _content(self, job: Job) -> AsyncGenerator[bytes]:
+        parts = await in_thread(self._store.read_file, job.owner, job.file_id)
+        while (part := await in_thread(next, parts, None)) is not None:
+            yield part
+
+    async def _fail(self, job: Job, code: str, reason: str) -> None:
+        if await in_thread(self._store.fail, job, code, reason):
+            self._failed += 1
+
+    async def _release(self, job: Job) -> None:
+        try:
+            await in_thread(self._store.release, job)
+        except AWAY:
+            _log.exception("%s: the database does not answer; the file waits until its lease has run out", job.filename)

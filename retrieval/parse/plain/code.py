@@ -1,0 +1,78 @@
+"""Source code of any language: a block for each definition, under the names of what it stands in."""
+
+import re
+from collections.abc import Iterator
+from itertools import pairwise
+
+from retrieval.parse.common.decode import decode
+from retrieval.parse.common.draft import Draft
+
+_WORDS = (
+    "class|def|function|func|fun|fn|sub|struct|enum|union|trait|impl|interface|module|namespace|object|record|protocol|extension|contract"
+)
+_BEFORE = (
+    "export|default|public|private|protected|internal|static|abstract|final|sealed|async|pub|unsafe|override|open|data|case|inline|const"
+    "|declare"
+)
+_NAME = r"(?P<name>[A-Za-z_$~][\w$]*(?:(?:::|\.)~?[\w$]+)*)"
+_NAMED = re.compile(
+    rf"^(?P<indent>[ \t]*)(?:(?:{_BEFORE})(?:\([\w ]+\))?[ \t]+)*(?:{_WORDS})\b[*]?(?:<[^<>]*>)?[ \t]+"
+    rf"(?:\([^()]*\)[ \t]*)?{_NAME}"
+)
+_C = re.compile(
+    r"^(?P<indent>)(?!return|else|if|for|while|switch|typedef|using|import|from|new|delete|throw)[A-Za-z_][\w:<>,*&~ \t]*?[ \t*&]"
+    rf"{_NAME}[ \t]*\([^;=]*$"
+)
+_ARROW = re.compile(
+    rf"^(?P<indent>)(?:export[ \t]+)?(?:default[ \t]+)?(?:const|let|var)[ \t]+{_NAME}[ \t]*(?::[^=]+)?=[ \t]*"
+    r"(?:async[ \t]*)?(?:\(|function|[\w$]+[ \t]*=>)"
+)
+_SQL = re.compile(
+    r"^(?P<indent>)create[ \t]+(?:or[ \t]+replace[ \t]+)?(?:table|view|function|procedure|trigger|index|type)[ \t]+"
+    rf"(?:if[ \t]+not[ \t]+exists[ \t]+)?{_NAME}",
+    re.I,
+)
+_PATTERNS = (_NAMED, _C, _ARROW, _SQL)
+# decorators and comments above a definition
+_ATTACHED = re.compile(r"^[ \t]*(?:@|#\[|///?|/\*|\*|--|template\b|#(?!include|define|if|endif|pragma))")
+DEEPEST = 2  # definitions within definitions that become blocks of their own
+LONGEST_LINE = 400  # characters of a line in which a definition is looked for
+
+
+def read(data: bytes, draft: Draft) -> None:
+    lines = re.split("\r\n?|\n", decode(data))
+    starts = list(_definitions(lines))
+    for (start, path), (end, _) in pairwise([(0, ()), *starts, (len(lines), ())]):
+        draft.under(path)
+        draft.add("code", "\n".join(lines[start:end]))
+
+
+def _definitions(lines: list[str]) -> Iterator[tuple[int, tuple[str, ...]]]:
+    """First line of each, from 0, with what belongs to it above; the names from the outermost to its own."""
+    open_: list[tuple[int, str]] = []
+    last = -1
+    for index, line in enumerate(lines):
+        found = _match(line)
+        if not found:
+            continue
+        indent = len(found["indent"].expandtabs(4))
+        open_ = [(depth, name) for depth, name in open_ if depth < indent]
+        if len(open_) < DEEPEST and (indent == 0 or open_):
+            open_.append((indent, found["name"]))
+            start = _first_attached(lines, index, last + 1)
+            yield start, tuple(name for _, name in open_)
+            last = index
+        elif indent == 0:
+            open_ = []
+
+
+def _match(line: str) -> re.Match[str] | None:
+    if len(line) > LONGEST_LINE:
+        return None
+    return next((found for pattern in _PATTERNS if (found := pattern.match(line))), None)
+
+
+def _first_attached(lines: list[str], index: int, least: int) -> int:
+    while index > least and _ATTACHED.match(lines[index - 1]):
+        index -= 1
+    return index

@@ -1,0 +1,63 @@
+"""EPUB: the chapters in the order of the book."""
+
+from collections.abc import Iterator
+from posixpath import dirname, join, normpath
+from typing import IO
+from urllib.parse import unquote
+from xml.etree.ElementTree import Element
+from zipfile import ZipFile
+
+import defusedxml.ElementTree as defused
+from defusedxml import DefusedXmlException
+
+from retrieval.parse.common import archive
+from retrieval.parse.common.draft import Draft
+from retrieval.parse.limits import Refused
+from retrieval.parse.web import html
+
+CONTAINER, ENCRYPTION = "META-INF/container.xml", "META-INF/encryption.xml"
+CHAPTERS = ("application/xhtml+xml", "text/html")
+
+
+def read(source: IO[bytes], draft: Draft) -> None:
+    with archive.open_archive(source, draft.limits) as zipped:
+        package = _package(zipped)
+        book = _xml(zipped, package)
+        draft.title(next((item.text for item in book.iterfind(".//{*}title")), None))
+        locked = _locked(zipped)
+        for name in _chapters(book, dirname(package)):
+            if name in locked:
+                raise Refused("the book is protected against copying (DRM)")
+            draft.under(())
+            html.read(archive.member(zipped, name), draft)
+
+
+def _package(zipped: ZipFile) -> str:
+    root = next(_xml(zipped, CONTAINER).iterfind(".//{*}rootfile"), None)
+    if root is None or not root.get("full-path"):
+        raise Refused("the book is damaged: it does not say where it begins")
+    return root.get("full-path", "")
+
+
+def _chapters(book: Element, folder: str) -> Iterator[str]:
+    """Each once: a book may name a chapter a thousand times."""
+    items = {item.get("id"): item for item in book.iterfind("./{*}manifest/{*}item")}
+    named = (items.get(reference.get("idref")) for reference in book.iterfind("./{*}spine/{*}itemref"))
+    chapters = (item for item in named if item is not None and item.get("media-type") in CHAPTERS)
+    return iter(dict.fromkeys(normpath(join(folder, unquote(item.get("href", "")))) for item in chapters))
+
+
+def _locked(zipped: ZipFile) -> set[str]:
+    if ENCRYPTION not in zipped.namelist():
+        return set()
+    return {unquote(item.get("URI", "")) for item in _xml(zipped, ENCRYPTION).iterfind(".//{*}CipherReference")}
+
+
+def _xml(zipped: ZipFile, name: str) -> Element:
+    """Old books declare a document type; entities of their own none may."""
+    try:
+        return defused.fromstring(archive.member(zipped, name))
+    except DefusedXmlException as error:
+        raise Refused(f"the file declares entities in {name}, as an XML bomb does") from error
+    except defused.ParseError as error:
+        raise Refused(f"the file is damaged: {name} is not XML ({error})") from error

@@ -1,0 +1,185 @@
+"""HTML: the main text with headings, lists, tables and code. What a browser would not show is not read."""
+
+import re
+from collections.abc import Iterator
+
+from lxml import html
+from lxml.etree import ParserError
+
+from retrieval.parse.common import tables
+from retrieval.parse.common.decode import decode
+from retrieval.parse.common.draft import UNSEEN, Draft
+from retrieval.parse.limits import Refused
+from retrieval.parse.web.hidden_text import Hidden
+
+Element = html.HtmlElement
+
+_SKIP = (
+    "script style template noscript svg canvas iframe object embed applet audio video map head title link meta button select input "
+    "textarea datalist progress meter dialog nav menu rp"
+)
+FURNITURE = frozenset(("footer", "aside"))  # around the main text; within it they belong to it
+_INLINE = (
+    "a abbr acronym b bdi bdo big cite code data del dfn em font i ins kbd label mark math output q rb rt ruby s samp small span strike "
+    "strong sub sup time tt u var wbr"
+)
+SKIP, INLINE = frozenset(_SKIP.split()), frozenset(_INLINE.split())
+HEADINGS = {f"h{level}": level for level in range(1, 7)}
+BREAK = "\u2028"  # a <br> among spaces that mean nothing
+ANCHORS = " \t\n§¶"  # what generated pages put beside a heading to link to it
+STRUCTURE = frozenset((*HEADINGS, "table", "pre"))
+
+
+def read(data: bytes, draft: Draft) -> None:
+    write(decode(data, stated=True), draft)
+
+
+def write(text: str, draft: Draft) -> None:
+    root = parse(text)
+    if root is None:
+        return
+    draft.title(next((title.text_content() for title in root.iter("title")), None))
+    hidden, body, before = Hidden(root, SKIP), next(root.iter("body"), root), draft.size
+    main = _main(body, hidden)
+    if main is not None:
+        Walk(draft, hidden, SKIP).read(main)
+    if draft.size == before:
+        Walk(draft, hidden, SKIP | FURNITURE).read(body)
+    if draft.size == before:  # all of it was furniture
+        Walk(draft, hidden, SKIP).read(body)
+    if hidden.hid:
+        draft.note(UNSEEN)
+
+
+def parse(text: str) -> Element | None:
+    """None for what holds nothing. What the text says of its own encoding no longer counts."""
+    data = text.replace("\0", "").encode("utf-8", "replace")
+    parser = html.HTMLParser(encoding="utf-8", remove_comments=True, remove_pis=True, no_network=True, huge_tree=True)
+    try:
+        root = html.document_fromstring(data, parser=parser)
+    except ParserError:  # "Document is empty"
+        return None
+    if any(error.type_name == "ERR_RESOURCE_LIMIT" for error in parser.error_log):
+        raise Refused("the page is nested too deeply")  # the rest of it would be missing
+    return root
+
+
+def _main(body: Element, hidden: Hidden) -> Element | None:
+    for tag in ("main", "article"):
+        found = [element for element in body.iter(tag) if not hidden(element)]
+        if len(found) == 1:
+            return found[0]
+    return None
+
+
+class Walk:
+    """One way through a tree. Text collects in `_line` until a block begins or ends."""
+
+    def __init__(self, draft: Draft, hidden: Hidden, skip: frozenset[str]) -> None:
+        self._draft, self._hidden, self._skip = draft, hidden, skip
+        self._line: list[str] = []
+
+    def read(self, element: Element) -> None:
+        self._inside(element)
+        self._flush()
+
+    def _inside(self, element: Element) -> None:
+        self._line.append(element.text or "")
+        for child in element:
+            if isinstance(child.tag, str) and not self._unseen(child):
+                self._element(child, child.tag)
+            self._line.append(child.tail or "")
+
+    def _unseen(self, element: Element) -> bool:
+        return element.tag in self._skip or self._hidden(element)
+
+    def _element(self, element: Element, tag: str) -> None:
+        if tag == "br":
+            self._line.append(BREAK)
+        elif tag == "img":
+            self._line.append(f" {element.get('alt', '')} ")
+        elif tag in INLINE:
+            self._inside(element)
+        else:
+            self._flush()
+            self._block(element, tag)
+            self._flush()
+
+    def _block(self, element: Element, tag: str) -> None:
+        if tag in HEADINGS:
+            self._draft.heading(self._text(element).strip(ANCHORS), HEADINGS[tag])
+        elif tag == "pre":
+            self._draft.add("code", self._text(element))
+        elif tag == "table" and not _layout(element):
+            self._table(element)
+        elif tag in ("ul", "ol", "dl") and not _holds(element, STRUCTURE):
+            self._draft.add("list", "\n".join(self._items(element, 0)))
+        else:
+            self._inside(element)
+
+    def _flush(self) -> None:
+        self._draft.add("paragraph", _joined(self._line))
+        self._line.clear()
+
+    def _text(self, element: Element) -> str:
+        return "".join(self._strings(element))
+
+    def _strings(self, element: Element) -> Iterator[str]:
+        yield element.text or ""
+        for child in element:
+            if isinstance(child.tag, str) and not self._unseen(child):
+                around = "" if child.tag in INLINE else "\n" if child.tag == "br" else " "
+                yield around
+                yield child.get("alt", "") if child.tag == "img" else self._text(child)
+                yield around if child.tag != "br" else ""
+            yield child.tail or ""
+
+    def _items(self, element: Element, depth: int) -> Iterator[str]:
+        """One line for each item, those of inner lists further to the right."""
+        for number, item in enumerate(element.iterchildren("li", "dt", "dd", "ul", "ol", "div"), 1):
+            if self._unseen(item):
+                continue
+            if item.tag in ("ul", "ol", "div"):
+                yield from self._items(item, depth + (item.tag != "div"))
+                continue
+            inner = [child for child in item.iterchildren("ul", "ol", "dl") if not self._unseen(child)]
+            text = tables.flat(self._text_without(item, inner))
+            mark = {"dt": "", "dd": "  "}.get(item.tag, f"{number}. " if element.tag == "ol" else "- ")
+            if text:
+                yield f"{'  ' * depth}{mark}{text}"
+            for below in inner:
+                yield from self._items(below, depth + 1)
+
+    def _text_without(self, item: Element, inner: list[Element]) -> str:
+        if not inner:
+            return self._text(item)
+        parts = [item.text or ""]
+        for child in item:
+            if child not in inner and isinstance(child.tag, str) and not self._unseen(child):
+                parts += [self._text(child)] if child.tag in INLINE else [" ", self._text(child), " "]
+            parts.append(child.tail or "")
+        return "".join(parts)
+
+    def _table(self, element: Element) -> None:
+        caption = next(element.iterchildren("caption"), None)
+        if caption is not None:
+            self._draft.add("paragraph", tables.flat(self._text(caption)))
+        rows = [row for row in element.iter("tr") if not self._unseen(row)]
+        cells = [[tables.flat(self._text(cell)) for cell in row.iterchildren("th", "td") if not self._unseen(cell)] for row in rows]
+        headed = bool(rows) and (all(cell.tag == "th" for cell in rows[0]) or tables.has_header(cells))
+        self._draft.add("table", tables.render(cells, header=headed))
+
+
+def _holds(element: Element, tags: frozenset[str]) -> bool:
+    return any(True for _ in element.iterdescendants(*tags))
+
+
+def _layout(table: Element) -> bool:
+    """A table that only arranges the page."""
+    rows = list(table.iter("tr"))
+    return _holds(table, STRUCTURE) or max((sum(1 for _ in row.iterchildren("th", "td")) for row in rows), default=0) < 2
+
+
+def _joined(line: list[str]) -> str:
+    """As a browser sets it: runs of space are one, only breaks break."""
+    return re.sub(r"[ \t\n\r\f]+", " ", "".join(line)).replace(BREAK, "\n")

@@ -1,0 +1,103 @@
+"""A question in, hits out: embed, look up meaning and words, fuse, perhaps rerank."""
+
+import asyncio
+import time
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from retrieval.api import Embedder, Hit, Reranker, Search, Vectors
+from retrieval.records import Scored
+from retrieval.search.fuse import EQUAL, Pool, candidates, fuse
+from retrieval.store.api import Store
+
+DEPTH = 100  # candidates of each side
+RANKED = 1000  # words are ranked this deep, so that a near neighbour's share of them is known
+RERANKED = 30  # what the cross-encoder reads
+COPIES = 20  # so many repetitions of the same text do not make the answer shorter
+
+Watch = Callable[[str, float], None]  # stage (embed, look_up, rerank), seconds
+
+
+def unwatched(stage: str, seconds: float) -> None:
+    pass
+
+
+@dataclass(frozen=True)
+class KnowledgeSearch:
+    """Implements retrieval.api.Retriever. Whether the caller may read the stores is the caller's to check."""
+
+    store: Store
+    embedder: Embedder
+    reranker: Reranker | None = None
+    watch: Watch = field(default=unwatched)
+
+    async def search(self, search: Search) -> list[Hit]:
+        with self._timed("embed"):
+            vectors = await self._vectors(search)
+        with self._timed("look_up"):
+            found = await asyncio.to_thread(self._look_up, search, vectors)
+        if search.rerank and search.by == "fused" and self.reranker is not None:
+            with self._timed("rerank"):
+                found = await self._reranked(self.reranker, search.queries, found)
+        return _chosen(found, search)
+
+    async def _vectors(self, search: Search) -> Sequence[Vectors | None]:
+        if search.by == "lexical":
+            return [None] * len(search.queries)
+        return list(await self.embedder.embed(search.queries, "query"))
+
+    def _look_up(self, search: Search, vectors: Sequence[Vectors | None]) -> list[Hit]:
+        best: dict[int, float] = {}
+        for store_id in search.stores:
+            self.store.expect(store_id, self.embedder.identity)
+            for query, vector in zip(search.queries, vectors, strict=True):
+                for found in self._ranked(search, store_id, query, vector):
+                    best[found.chunk_id] = max(found.score, best.get(found.chunk_id, 0.0))
+            self.store.touch(store_id)
+        wanted = max(search.limit, RERANKED if search.rerank and self.reranker is not None else 0) + (COPIES if search.distinct else 0)
+        order = sorted(best, key=lambda chunk_id: (-best[chunk_id], chunk_id))[:wanted]
+        known = self.store.hits(order)
+        return [Hit(chunk=known[i][0], attributes=known[i][1], score=best[i]) for i in order if i in known]
+
+    def _ranked(self, search: Search, store_id: str, query: str, vector: Vectors | None) -> Sequence[Scored]:
+        if vector is None:
+            return self.store.lexical(store_id, query, max(DEPTH, search.limit), search.filter)
+        depth = max(DEPTH, search.limit)
+        dense = self.store.dense(store_id, vector, depth, search.filter)
+        if search.by == "dense":
+            return [Scored(chunk_id=found.chunk_id, score=max(found.score, 0.0)) for found in dense]
+        lexical = self.store.lexical(store_id, query, RANKED, search.filter)
+        ids, rows = self.store.vectors(candidates(dense, lexical, depth))
+        return fuse(vector, Pool.of(ids, rows, lexical), search.weights or EQUAL)
+
+    async def _reranked(self, reranker: Reranker, queries: Sequence[str], hits: list[Hit]) -> list[Hit]:
+        """By the better of the queries, as everywhere. Those beyond what was read follow with the score they had, but no more
+        than the last before them."""
+        read, rest = hits[:RERANKED], hits[RERANKED:]
+        texts = [hit.chunk.text for hit in read]
+        scores = np.max([await reranker.score(query, texts) for query in queries], axis=0) if read else []
+        rescored = [Hit(chunk=hit.chunk, attributes=hit.attributes, score=float(s)) for hit, s in zip(read, scores, strict=True)]
+        rescored.sort(key=lambda hit: -hit.score)
+        floor = rescored[-1].score if rescored else 0.0
+        return rescored + [Hit(chunk=hit.chunk, attributes=hit.attributes, score=min(hit.score, floor)) for hit in rest]
+
+    @contextmanager
+    def _timed(self, stage: str) -> Generator[None]:
+        begun = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.watch(stage, time.perf_counter() - begun)
+
+
+def _chosen(hits: Sequence[Hit], search: Search) -> list[Hit]:
+    good = [hit for hit in hits if hit.score >= search.threshold]
+    if search.distinct:
+        best: dict[str, Hit] = {}
+        for hit in good:
+            best.setdefault(hit.chunk.text, hit)
+        good = list(best.values())
+    return good[: search.limit]

@@ -1,0 +1,131 @@
+"""PostgreSQL with pgvector: any number of processes and machines may share it. All that is searched is searched there."""
+
+from collections.abc import Generator, Iterable, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import Any, LiteralString, cast
+
+import numpy as np
+import psycopg
+from numpy.typing import NDArray
+from pgvector import Vector
+from sqlalchemy import Connection, Table, delete, func, select, text
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.exc import DBAPIError
+
+from retrieval.api import Filter, KnowledgeError, Vectors
+from retrieval.records import Scored
+from retrieval.search.lexical import terms
+from retrieval.store.catalog import create_tables
+from retrieval.store.dialect import Entry, StoreState
+from retrieval.store.postgres import lexical
+from retrieval.store.postgres.dense import Nearest
+from retrieval.store.postgres.engine import explained, open_engine, parse_url
+from retrieval.store.postgres.filters import condition
+from retrieval.store.postgres.hnsw import Indexes
+from retrieval.store.postgres.tables import METADATA, among, chunk_vectors, chunk_words, store_sizes
+from retrieval.store.schema import members
+
+PREPARING = 0x73746F61  # advisory lock: one process creates the tables
+OLDEST = (0, 8)  # pgvector; before it an index knew no filters
+
+
+class Postgres:
+    """Implements dialect.Dialect. `hnsw_above`: see pg_dense.py."""
+
+    def __init__(self, url: str, hnsw_above: int) -> None:
+        self._url = parse_url(url)
+        self._engine = open_engine(self._url)
+        self._reader = self._engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+        self._indexes = Indexes(self._engine)
+        self._nearest = Nearest(self._indexes, hnsw_above)
+
+    def prepare(self) -> None:
+        with ExitStack() as stack:
+            stack.callback(self.close)
+            with self.writing() as tx:
+                tx.execute(select(func.pg_advisory_xact_lock(PREPARING)))
+                _extend(tx)
+                create_tables(tx)
+                METADATA.create_all(tx)
+            stack.pop_all()  # all went well: it stays open
+
+    @contextmanager
+    def writing(self) -> Generator[Connection]:
+        with explained(self._url), self._engine.begin() as tx:
+            yield tx
+
+    @contextmanager
+    def reading(self) -> Generator[Connection]:
+        with explained(self._url), self._reader.begin() as tx:
+            yield tx
+
+    def insert(self, tx: Connection, store_key: int, entries: Sequence[Entry]) -> None:
+        words = [terms(entry.text) for entry in entries]
+        ids = [entry.chunk_id for entry in entries]
+        _copy(tx, chunk_vectors, ((id, store_key, Vector(entry.vector).to_text()) for id, entry in zip(ids, entries, strict=True)))
+        _copy(tx, chunk_words, ((id, store_key, lexical.tsvector(store_key, of), len(of)) for id, of in zip(ids, words, strict=True)))
+        _grow(tx, store_key, len(entries), sum(map(len, words)))
+
+    def remove(self, tx: Connection, store_key: int, chunk_ids: Sequence[int]) -> None:
+        gone = delete(chunk_words).where(among(chunk_words.c.chunk_id, chunk_ids)).returning(chunk_words.c.length)
+        lengths = tx.execute(gone).scalars().all()
+        tx.execute(delete(chunk_vectors).where(among(chunk_vectors.c.chunk_id, chunk_ids)))
+        _grow(tx, store_key, -len(lengths), -sum(lengths))
+
+    def drop(self, tx: Connection, store_key: int) -> None:
+        for table in (chunk_words, chunk_vectors, store_sizes):
+            tx.execute(delete(table).where(table.c.store_key == store_key))
+
+    def dense(self, tx: Connection, store: StoreState, vector: NDArray[np.float32], limit: int, filter: Filter | None) -> list[Scored]:
+        return self._nearest.search(tx, store.key, vector, limit, _allowed(tx, store.key, filter))
+
+    def lexical(self, tx: Connection, store: StoreState, query: str, limit: int, filter: Filter | None) -> list[Scored]:
+        return lexical.lexical(tx, store.key, query, limit, _allowed(tx, store.key, filter))
+
+    def vectors(self, tx: Connection, chunk_ids: Sequence[int]) -> tuple[NDArray[np.int64], Vectors]:
+        sent = func.vector_send(chunk_vectors.c.embedding)  # its binary form, which is read in one go
+        rows = tx.execute(select(chunk_vectors.c.chunk_id, sent).where(among(chunk_vectors.c.chunk_id, chunk_ids))).all()
+        values = [Vector.from_binary(bytes(row[1])).to_numpy() for row in rows]
+        return np.array([row[0] for row in rows], np.int64), np.array(values, np.float32) if rows else np.empty((0, 0), np.float32)
+
+    def close(self) -> None:
+        self._indexes.close()
+        self._engine.dispose()
+
+
+def _extend(tx: Connection) -> None:
+    """Sees to it that there is pgvector."""
+    installed = text("SELECT extversion FROM pg_extension WHERE extname = 'vector'")
+    if tx.execute(installed).scalar_one_or_none() is None:
+        try:
+            tx.execute(text("CREATE EXTENSION vector"))
+        except DBAPIError as error:
+            reason = str(error.orig).partition("\n")[0]
+            advice = "install the package of pgvector on its server, then let a superuser run CREATE EXTENSION vector in it"
+            raise KnowledgeError(f"the database has no pgvector ({reason}); {advice}") from None
+    found = tx.execute(installed).scalar_one()
+    if tuple(map(int, found.split(".")[:2])) < OLDEST:
+        raise KnowledgeError(f"the database has pgvector {found}, 0.8 or newer is needed: ALTER EXTENSION vector UPDATE")
+
+
+def _allowed(tx: Connection, store_key: int, filter: Filter | None) -> list[int] | None:
+    if filter is None:
+        return None
+    return list(tx.execute(select(members.c.key).where(members.c.store_key == store_key, condition(filter))).scalars())
+
+
+def _grow(tx: Connection, store_key: int, chunks: int, words: int) -> None:
+    """Nobody else does at the same time: the store's row is held."""
+    row = insert(store_sizes).values(store_key=store_key, chunks=chunks, words=words)
+    more = {"chunks": store_sizes.c.chunks + row.excluded.chunks, "words": store_sizes.c.words + row.excluded.words}
+    tx.execute(row.on_conflict_do_update(index_elements=[store_sizes.c.store_key], set_=more))
+
+
+def _copy(tx: Connection, table: Table, rows: Iterable[tuple[Any, ...]]) -> None:
+    """Several times as fast as INSERT."""
+    driver = tx.connection.driver_connection
+    assert isinstance(driver, psycopg.Connection)
+    names = ", ".join(column.name for column in table.columns)
+    with driver.cursor() as cursor, cursor.copy(cast(LiteralString, f"COPY {table.name} ({names}) FROM STDIN")) as copy:
+        for row in rows:
+            copy.write_row(row)

@@ -1,0 +1,56 @@
+"""Attribute filters as PostgreSQL. They mean what retrieval/search/filters.py says."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+from sqlalchemy import ColumnElement, and_, cast, func, literal, not_, or_
+from sqlalchemy.dialects.postgresql import JSONB
+
+from retrieval.api import Combine, Compare, Filter, Value
+from retrieval.store.schema import members
+
+ORDER: dict[str, Callable[[Any, Any], ColumnElement[bool]]] = {
+    "gt": lambda a, b: a > b,
+    "gte": lambda a, b: a >= b,
+    "lt": lambda a, b: a < b,
+    "lte": lambda a, b: a <= b,
+}
+
+
+def condition(filter: Filter) -> ColumnElement[bool]:
+    """On rows of `members`; never null."""
+    if isinstance(filter, Combine):
+        parts = [condition(part) for part in filter.filters]
+        return and_(literal(True), *parts) if filter.op == "and" else or_(literal(False), *parts)
+    return _compares(filter)
+
+
+def _compares(filter: Compare) -> ColumnElement[bool]:
+    value, given = cast(members.c.attributes, JSONB)[filter.key], filter.value
+    match filter.op:
+        case "in" | "nin":
+            found = _among(value, given if isinstance(given, tuple) else (given,))
+            return found if filter.op == "in" else not_(found)
+        case "eq" | "ne":
+            found = _among(value, () if isinstance(given, tuple) else (given,))
+            return found if filter.op == "eq" else not_(found)
+        case _:
+            return func.coalesce(_ordered(filter.op, value, given), literal(False))
+
+
+def _among(value: ColumnElement[Any], options: tuple[Value, ...]) -> ColumnElement[bool]:
+    """jsonb knows true from 1 and 1 from "1", but not 1 from 1.0: as wanted."""
+    return func.coalesce(or_(literal(False), *(value == _jsonb(option) for option in options)), literal(False))
+
+
+def _ordered(op: str, value: Any, given: Value | tuple[Value, ...]) -> ColumnElement[bool]:
+    if isinstance(given, str):  # the order of code points, as Python's; jsonb's would be that of the database's language
+        return and_(func.jsonb_typeof(value) == "string", ORDER[op](value.astext.collate("C"), given))
+    if isinstance(given, bool | tuple):
+        return literal(False)
+    return and_(func.jsonb_typeof(value) == "number", ORDER[op](value, _jsonb(given)))
+
+
+def _jsonb(value: Value) -> ColumnElement[Any]:
+    return cast(literal(json.dumps(value, ensure_ascii=False)), JSONB)

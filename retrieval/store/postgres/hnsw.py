@@ -1,0 +1,116 @@
+"""An index (HNSW) for each store that has many vectors: it yields no vector of another store, and small stores cost it
+nothing. A search that misses it has it built, by a thread; the store stays readable and writable meanwhile.
+"""
+
+import logging
+from collections.abc import Generator
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
+from threading import Event, Lock
+
+import psycopg
+from sqlalchemy import Connection, Engine, column, func, select, table, text
+from sqlalchemy.exc import DBAPIError
+
+from retrieval.store.postgres.tables import chunk_vectors
+
+LOG = logging.getLogger("stoa")
+INDEXABLE = 2_000  # dimensions; pgvector builds no HNSW over longer vectors
+LINKS, BUILT_WITH = 24, 128  # edges of a vector; candidates for them (pgvector: 16, 64, which finds too little)
+PREFIX = "chunk_vectors_near_"
+BUILDING = 0x73746F62  # advisory lock: one process builds
+PAUSE = 0.5  # seconds until it is tried again
+MEMORY = 512  # MiB that building may take, where the server is not set to more: without room for the graph it takes hours
+LEFTOVERS = text(f"""
+SELECT relname FROM pg_class JOIN pg_index ON indexrelid = pg_class.oid
+WHERE indrelid = to_regclass('{chunk_vectors.name}') AND relname LIKE '{PREFIX.replace("_", "~_")}%' ESCAPE '~'
+  AND (relname = :mine AND NOT indisvalid
+    OR NOT EXISTS (SELECT FROM stores WHERE CAST(key AS text) = substr(relname, {len(PREFIX) + 1})))
+""")
+
+
+class Indexes:
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._builder = ThreadPoolExecutor(1, "hnsw")
+        self._asked: dict[int, Future[None]] = {}  # by store; one try is enough for a process
+        self._lock, self._closed = Lock(), Event()
+        self._running: psycopg.Connection | None = None
+
+    def ready(self, tx: Connection, store_key: int) -> bool:
+        index = table("pg_index", column("indisvalid"), column("indexrelid"))
+        named = index.c.indexrelid == func.to_regclass(_name(store_key))
+        return bool(tx.execute(select(index.c.indisvalid).where(named)).scalar_one_or_none())
+
+    def build(self, store_key: int, dimensions: int) -> None:
+        """Begins to, unless that has been tried."""
+        with self._lock:
+            if store_key not in self._asked and not self._closed.is_set():
+                self._asked[store_key] = self._builder.submit(self._try, store_key, dimensions)
+
+    def wait(self) -> None:
+        """Until all that was begun has ended."""
+        wait(self._asked.values())
+
+    def close(self) -> None:
+        self._closed.set()
+        with self._lock:
+            self._builder.shutdown(wait=False, cancel_futures=True)
+            begun = list(self._asked.values())
+        while wait(begun, timeout=0.1).not_done:
+            self._cancel()
+
+    def _cancel(self) -> None:
+        with self._lock:
+            if self._running is not None:
+                self._running.cancel_safe(timeout=5)
+
+    def _try(self, store_key: int, dimensions: int) -> None:
+        try:
+            with self._engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection, self._cancellable(connection):
+                if self._alone(connection):
+                    _build(connection, store_key, dimensions)
+        except DBAPIError as error:
+            if not self._closed.is_set():
+                LOG.warning("no index over the vectors of store %d, searching it stays slow: %s", store_key, error.orig)
+
+    @contextmanager
+    def _cancellable(self, connection: Connection) -> Generator[None]:
+        """Afterwards it is closed, and so are its settings and locks."""
+        driver = connection.connection.driver_connection
+        assert isinstance(driver, psycopg.Connection)
+        connection.detach()
+        with self._lock:
+            self._running = driver
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._running = None
+
+    def _alone(self, connection: Connection) -> bool:
+        """Two builds at a time wait for each other for ever, and so does whoever waits for the lock within a statement."""
+        while not self._closed.is_set():
+            if connection.execute(select(func.pg_try_advisory_lock(BUILDING))).scalar_one():
+                return True
+            self._closed.wait(PAUSE)
+        return False
+
+
+def _build(connection: Connection, store_key: int, dimensions: int) -> None:
+    """Also removes what is left of builds that were cut short, and of stores that are gone."""
+    for name in connection.execute(LEFTOVERS, {"mine": _name(store_key)}).scalars():
+        connection.exec_driver_sql(f'DROP INDEX CONCURRENTLY IF EXISTS "{name}"')
+    memory = text(
+        "SELECT set_config('maintenance_work_mem', :wanted, false) WHERE pg_size_bytes(current_setting('maintenance_work_mem')) < :bytes"
+    )
+    connection.execute(memory, {"wanted": f"{MEMORY}MB", "bytes": MEMORY << 20})
+    connection.exec_driver_sql(
+        f'CREATE INDEX CONCURRENTLY IF NOT EXISTS "{_name(store_key)}" ON {chunk_vectors.name}'
+        f" USING hnsw ((embedding::vector({dimensions})) vector_ip_ops) WITH (m = {LINKS}, ef_construction = {BUILT_WITH})"
+        f" WHERE store_key = {store_key}"
+    )
+
+
+def _name(store_key: int) -> str:
+    return f"{PREFIX}{store_key:d}"

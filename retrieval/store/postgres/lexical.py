@@ -1,0 +1,61 @@
+"""BM25 in PostgreSQL: which chunks hold a word says the GIN index, how often says the word's positions. Nothing is kept in
+this process, so any number of servers may share a database.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+from sqlalchemy import Connection, select, text
+
+from retrieval.records import Scored
+from retrieval.search.lexical import K1, B, terms
+from retrieval.store.postgres.tables import store_sizes
+
+MOST = 100  # occurrences of a word in a chunk that are told apart; BM25 hardly cares beyond
+
+# ts_rank of a single word that stands n times in a text is the sum of 1/i² for i = 1..n, over pi²/6 (calc_rank_or in
+# PostgreSQL's tsrank.c; all weights 1). No other function finds a word in a tsvector without unfolding all of it, which takes
+# twenty times as long. BOUNDS lie half-way between these, so that width_bucket gives back n.
+_RANKS = np.cumsum(1 / np.arange(1, MOST + 1) ** 2) / (np.pi**2 / 6)
+BOUNDS: list[float] = ((_RANKS + np.concatenate([[0.0], _RANKS[:-1]])) / 2).tolist()
+
+BEST = text("""
+WITH asked AS MATERIALIZED (
+  SELECT n, CAST(lexeme AS tsquery) AS lexeme, times
+  FROM unnest(CAST(:lexemes AS text[]), CAST(:times AS float8[])) WITH ORDINALITY AS given(lexeme, times, n)
+), found AS MATERIALIZED (
+  SELECT n, chunk_id, length, width_bucket(CAST(ts_rank('{1,1,1,1}', words, lexeme) AS float8), CAST(:bounds AS float8[])) AS tf
+  FROM asked JOIN chunk_words ON words @@ lexeme
+), worth AS MATERIALIZED (
+  SELECT n, times * ln(1 + (CAST(:chunks AS float8) - df + 0.5) / (df + 0.5)) AS idf
+  FROM asked CROSS JOIN LATERAL (SELECT CAST(count(*) AS float8) AS df FROM found WHERE found.n = asked.n) AS counted
+)
+SELECT chunk_id, sum(idf * tf / (tf + CAST(:fixed AS float8) + CAST(:by_length AS float8) * length)) / (SELECT sum(idf) FROM worth) AS score
+FROM found JOIN worth USING (n)
+WHERE CAST(:members AS bigint[]) IS NULL OR chunk_id IN (SELECT id FROM chunks WHERE member_key = ANY(CAST(:members AS bigint[])))
+GROUP BY chunk_id ORDER BY score DESC, chunk_id LIMIT :limit
+""")
+
+
+def tsvector(store_key: int, words: Iterable[str]) -> str:
+    counts = Counter(words)
+    return " ".join(f"{_lexeme(store_key, word)}:{','.join(map(str, range(1, min(n, MOST) + 1)))}" for word, n in counts.items())
+
+
+def lexical(tx: Connection, store_key: int, query: str, limit: int, members: Sequence[int] | None) -> list[Scored]:
+    """`members`: keys of those that are asked for; None: all of the store."""
+    wanted = Counter(terms(query))
+    size = tx.execute(select(store_sizes).where(store_sizes.c.store_key == store_key)).one_or_none()
+    if size is None or not size.chunks or not wanted:
+        return []
+    average = max(size.words / size.chunks, 1.0)
+    asked = {"lexemes": [_lexeme(store_key, word) for word in wanted], "times": [float(n) for n in wanted.values()]}
+    known = {"chunks": float(size.chunks), "bounds": BOUNDS, "fixed": K1 * (1 - B), "by_length": K1 * B / average}
+    rows = tx.execute(BEST, {**asked, **known, "members": members, "limit": limit})
+    return [Scored(chunk_id=row.chunk_id, score=row.score) for row in rows]
+
+
+def _lexeme(store_key: int, word: str) -> str:
+    """Quoted, as both tsvector and tsquery read it."""
+    return "'" + f"{store_key}:{word}".replace("\\", "\\\\").replace("'", "''") + "'"

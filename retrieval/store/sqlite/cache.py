@@ -1,0 +1,129 @@
+"""What a process keeps in memory of a vector store that lies in SQLite: a copy of what the database holds, brought up to the
+store's generation before it is asked, and thrown away at will."""
+
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from retrieval.api import Vectors
+from retrieval.records import Scored
+from retrieval.search.arrays import Growing, ReadWrite
+from retrieval.search.dense import DenseIndex, Mask, Slots
+from retrieval.search.postings import WordIndex
+
+MANY = 1000  # removed chunks, and a quarter of all: time to start over without them
+Ids = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class News:
+    """What has happened to a store since some generation. Row i of all is a new chunk; ids rise."""
+
+    generation: int
+    ids: Ids
+    members: Ids
+    lengths: NDArray[np.float32]
+    vectors: Vectors
+    words: Sequence[Sequence[str]]  # () where nobody asked for them
+    left: Ids | None  # the ids that there are, if any were removed
+
+
+class StoreCache:
+    """Searches are called within a block of `at`."""
+
+    def __init__(self) -> None:
+        self.generation = 0
+        self._lock = ReadWrite()
+        self._forget()
+
+    @contextmanager
+    def at(self, generation: int, news: Callable[[int, bool], News]) -> Generator[None]:
+        """As it was at `generation` or later. `news`(since generation, with words)."""
+        if self.generation < generation:
+            with self._lock.write():
+                if self.generation < generation:
+                    self._catch_up(news)
+        with self._lock.read():
+            yield
+
+    @property
+    def bytes(self) -> int:
+        return self._bytes
+
+    @property
+    def worn(self) -> bool:
+        """Too much of it is of chunks that are no more."""
+        count = len(self._alive.values)
+        return count - int(np.count_nonzero(self._alive.values)) > max(MANY, count // 4)
+
+    def nearest(self, vector: NDArray[np.float32], limit: int, members: Ids | None) -> list[Scored]:
+        if self._dense is None:
+            return []
+        alive = self._alive.values
+        allowed = None if members is None and alive.all() else alive & self._of(members)
+        return self._scored(*self._dense.search(vector, limit, allowed))
+
+    def best(self, query: dict[str, int], limit: int, fetch: Callable[[str], Ids], members: Ids | None) -> list[Scored]:
+        """`query`: how often it holds each term. `fetch`: the chunk id of each occurrence of one."""
+        alive = self._alive.values
+        allowed = None if members is None else alive & self._of(members)
+        return self._scored(*self._words.search(query, limit, lambda term: self._slots(fetch(term)), alive, allowed))
+
+    def grow(self, above: int, go_on: Callable[[], bool]) -> None:
+        """Builds a graph, outside of `at`, if there are more than `above` chunks and too few are in it."""
+        dense = self._dense
+        if dense is None or not self.outgrown(above):
+            return
+        if (graph := dense.graph(go_on)) is not None:
+            with self._lock.write():
+                dense.adopt(graph)
+
+    def outgrown(self, above: int) -> bool:
+        dense = self._dense
+        return dense is not None and len(self._alive.values) > above and dense.waiting > dense.covered // 4
+
+    def _of(self, members: Ids | None) -> Mask | np.bool_:
+        return np.True_ if members is None else np.isin(self._members.values, members)
+
+    def _slots(self, ids: Ids) -> Slots:
+        """Of those that are known here."""
+        known = self._ids.values
+        slots = np.searchsorted(known, ids)
+        slots[slots == len(known)] = 0
+        return slots[known[slots] == ids] if len(known) else slots
+
+    def _scored(self, slots: Slots, scores: NDArray[np.float32]) -> list[Scored]:
+        ids = self._ids.values[slots]
+        return list(map(Scored, ids.tolist(), scores.tolist()))
+
+    def _catch_up(self, news: Callable[[int, bool], News]) -> None:
+        try:
+            self._take(news(self.generation, self._words.watched))
+        except BaseException:  # half of it may be taken: the next one starts over
+            self._forget()
+            self.generation = 0
+            raise
+
+    def _take(self, news: News) -> None:
+        if news.left is not None:
+            self._alive.values[:] &= np.isin(self._ids.values, news.left)
+            if not self._alive.values.any():
+                self._forget()
+        if len(news.ids):
+            self._dense = self._dense or DenseIndex(news.vectors.shape[1])
+            self._dense.add(news.vectors)
+            self._words.add(news.lengths, news.words)
+            self._ids.extend(news.ids)
+            self._members.extend(news.members)
+            self._alive.extend(np.ones(len(news.ids), np.bool_))
+            self._bytes += news.vectors.nbytes
+        self.generation = news.generation
+
+    def _forget(self) -> None:
+        """Nothing is left; what comes may be of another model."""
+        self._dense: DenseIndex | None = None
+        self._words, self._bytes = WordIndex(), 0
+        self._ids, self._members, self._alive = Growing(np.int64), Growing(np.int64), Growing(np.bool_)

@@ -1,0 +1,210 @@
+"""SQLite: one file, WAL, one writer at a time. Vectors and words lie in tables of their own, written by the transaction that
+writes the chunks; what is asked of them is answered from memory (cache.py).
+
+All stores share one full-text table, in which a term begins with its store's number: dropping a table for each store would be
+faster than deleting rows, but a thousand small stores would be five thousand tables that each connection has to read.
+"""
+
+import json
+import sqlite3
+import time
+from collections import Counter
+from collections.abc import Generator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from threading import RLock
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import URL, Connection, create_engine, event, select
+from sqlalchemy.exc import DatabaseError
+
+from retrieval.api import Filter, KnowledgeError, Vectors
+from retrieval.records import Scored
+from retrieval.search.filters import matches
+from retrieval.search.lexical import JOINTS, terms
+from retrieval.store.catalog import create_tables
+from retrieval.store.dialect import Entry, StoreState
+from retrieval.store.schema import stores
+from retrieval.store.sqlite.cache import News, StoreCache
+from retrieval.store.sqlite.caches import Caches
+
+PATIENCE = 60  # seconds that a writer waits for the writers of other processes
+PRAGMAS = (
+    "page_size = 8192",  # of a new database: five vectors of 384 dimensions fill one
+    "journal_mode = WAL",
+    "synchronous = FULL",  # what was acknowledged survives the machine's end, too
+    "foreign_keys = ON",
+    "cache_size = -65536",  # KiB
+    "mmap_size = 1073741824",
+)
+TABLES = (
+    "CREATE TABLE IF NOT EXISTS entries (chunk_id INTEGER PRIMARY KEY REFERENCES chunks (id) ON DELETE CASCADE,"
+    " words INTEGER NOT NULL, vector BLOB NOT NULL)",
+    "CREATE VIRTUAL TABLE IF NOT EXISTS words USING fts5"
+    f""" (terms, columnsize = 0, tokenize = "ascii tokenchars '{"".join(c for c in JOINTS if c.isascii()).replace("'", "''")}'")""",
+    "CREATE VIRTUAL TABLE IF NOT EXISTS occurrences USING fts5vocab (words, instance)",
+)
+NEWS = (  # by id, in other words: as the index has it
+    "SELECT id, member_key, words, vector FROM chunks JOIN entries ON chunk_id = id"
+    " WHERE store_key = ? AND generation > ? ORDER BY generation, id"
+)
+
+
+class SQLite:
+    """Implements dialect.Dialect."""
+
+    def __init__(self, path: Path, hnsw_above: int) -> None:
+        self._path = path
+        self._engine = create_engine(URL.create("sqlite", database=str(path)), connect_args={"timeout": PATIENCE}, max_overflow=-1)
+        event.listen(self._engine, "connect", _configure)
+        event.listen(self._engine, "begin", _begin)
+        self._writers = RLock()  # in this process; waiting for the database itself would mean to sleep and to try again
+        self._caches = Caches(self._load, hnsw_above)
+
+    def prepare(self) -> None:
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            with self.writing() as tx:
+                create_tables(tx)
+                for table in TABLES:
+                    tx.exec_driver_sql(table)
+        except (OSError, DatabaseError) as error:
+            reason = error.orig if isinstance(error, DatabaseError) else error
+            raise KnowledgeError(f"the knowledge base {str(self._path)!r} cannot be opened: {reason}") from None
+
+    @contextmanager
+    def writing(self) -> Generator[Connection]:
+        with self._writers, self._engine.connect().execution_options(stoa_writes=True) as connection, connection.begin():
+            yield connection
+
+    def reading(self) -> AbstractContextManager[Connection]:
+        return self._engine.begin()
+
+    def insert(self, tx: Connection, store_key: int, entries: Sequence[Entry]) -> None:
+        words = [terms(entry.text) for entry in entries]
+        rows = [(entry.chunk_id, len(found), entry.vector.tobytes()) for entry, found in zip(entries, words, strict=True)]
+        texts = [(row[0], " ".join(f"{store_key}:{term}" for term in found)) for row, found in zip(rows, words, strict=True)]
+        if rows:
+            tx.exec_driver_sql("INSERT INTO entries (chunk_id, words, vector) VALUES (?, ?, ?)", rows)
+            tx.exec_driver_sql("INSERT INTO words (rowid, terms) VALUES (?, ?)", texts)
+
+    def remove(self, tx: Connection, store_key: int, chunk_ids: Sequence[int]) -> None:
+        """The vectors go with the chunks."""
+        tx.exec_driver_sql("DELETE FROM words WHERE rowid IN (SELECT value FROM json_each(?))", (json.dumps(chunk_ids),))
+
+    def drop(self, tx: Connection, store_key: int) -> None:
+        tx.exec_driver_sql("DELETE FROM words WHERE rowid IN (SELECT id FROM chunks WHERE store_key = ?)", (store_key,))
+        self._caches.forget(store_key)
+
+    def dense(self, tx: Connection, store: StoreState, vector: NDArray[np.float32], limit: int, filter: Filter | None) -> list[Scored]:
+        with self._cache(tx, store) as cache:
+            return cache.nearest(vector, limit, _members(tx, store, filter))
+
+    def lexical(self, tx: Connection, store: StoreState, query: str, limit: int, filter: Filter | None) -> list[Scored]:
+        counted = Counter(terms(query))
+        with self._cache(tx, store) as cache, self._not_before(tx, store, cache) as current:
+            return cache.best(counted, limit, lambda term: _occurrences(current, store.key, term), _members(tx, store, filter))
+
+    def vectors(self, tx: Connection, chunk_ids: Sequence[int]) -> tuple[NDArray[np.int64], Vectors]:
+        query = "SELECT chunk_id, vector FROM entries WHERE chunk_id IN (SELECT value FROM json_each(?))"
+        rows = tx.exec_driver_sql(query, (json.dumps(list(map(int, chunk_ids))),)).all()
+        return np.array([row[0] for row in rows], np.int64), _matrix([row[1] for row in rows])
+
+    def close(self) -> None:
+        self._caches.close()
+        self._engine.dispose()
+
+    @contextmanager
+    def _cache(self, tx: Connection, store: StoreState) -> Generator[StoreCache]:
+        with self._caches.at(store.key, store.generation, lambda since, words: _news(tx, store, since, words)) as cache:
+            yield cache
+
+    def _load(self, store_key: int) -> StoreCache | None:
+        cache, query = StoreCache(), select(stores.c.key, stores.c.generation, stores.c.removed).where(stores.c.key == store_key)
+        with self.reading() as tx:
+            if (row := tx.execute(query).mappings().one_or_none()) is None:
+                return None
+            store = StoreState(**row)
+            with cache.at(store.generation, lambda since, words: _news(tx, store, since, words)):
+                return cache
+
+    @contextmanager
+    def _not_before(self, tx: Connection, store: StoreState, cache: StoreCache) -> Generator[Connection]:
+        """A transaction that sees at least what the cache has: postings read from an older state would be kept incomplete."""
+        if store.generation >= cache.generation:
+            yield tx
+        else:
+            with self.reading() as later:
+                later.execute(select(stores.c.generation).where(stores.c.key == store.key))
+                yield later
+
+
+def _configure(connection: Any, _record: object) -> None:
+    connection.isolation_level = None  # BEGIN is ours
+    for pragma in PRAGMAS:
+        _insist(connection, f"PRAGMA {pragma}")
+
+
+def _insist(connection: sqlite3.Connection, statement: str) -> None:
+    """Where several processes make a database at once, turning on WAL fails without waiting as long as the timeout says."""
+    end = time.monotonic() + PATIENCE
+    while True:
+        try:
+            connection.execute(statement)
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > end:
+                raise
+            time.sleep(0.01)
+
+
+def _begin(connection: Connection) -> None:
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if connection.get_execution_options().get("stoa_writes") else "BEGIN")
+
+
+def _news(tx: Connection, store: StoreState, since: int, with_words: bool) -> News:
+    rows = tx.exec_driver_sql(NEWS, (store.key, since)).all()
+    ids = np.array([row[0] for row in rows], np.int64)
+    return News(
+        generation=store.generation,
+        ids=ids,
+        members=np.array([row[1] for row in rows], np.int64),
+        lengths=np.array([row[2] for row in rows], np.float32),
+        vectors=_matrix([row[3] for row in rows]),
+        words=_words(tx, ids) if with_words else (),
+        left=_ids(tx, store) if store.removed > since else None,
+    )
+
+
+def _matrix(blobs: list[bytes]) -> Vectors:
+    return np.frombuffer(b"".join(blobs), np.float32).reshape(len(blobs), -1) if blobs else np.empty((0, 0), np.float32)
+
+
+def _words(tx: Connection, ids: NDArray[np.int64]) -> list[list[str]]:
+    query = "SELECT terms FROM words WHERE rowid IN (SELECT value FROM json_each(?)) ORDER BY rowid"
+    rows = tx.exec_driver_sql(query, (json.dumps(ids.tolist()),))
+    return [[term.partition(":")[2] for term in row[0].split()] for row in rows]
+
+
+def _ids(tx: Connection, store: StoreState) -> NDArray[np.int64]:
+    return _numbers(tx.exec_driver_sql("SELECT group_concat(id) FROM chunks WHERE store_key = ?", (store.key,)).scalar())
+
+
+def _occurrences(tx: Connection, store_key: int, term: str) -> NDArray[np.int64]:
+    return _numbers(tx.exec_driver_sql("SELECT group_concat(doc) FROM occurrences WHERE term = ?", (f"{store_key}:{term}",)).scalar())
+
+
+def _numbers(text: str | None) -> NDArray[np.int64]:
+    """One string is read several times faster than as many rows."""
+    return np.fromstring(text, np.int64, sep=",") if text else np.empty(0, np.int64)
+
+
+def _members(tx: Connection, store: StoreState, filter: Filter | None) -> NDArray[np.int64] | None:
+    """Keys of the members that the filter lets through; many have the same attributes."""
+    if filter is None:
+        return None
+    query = "SELECT attributes, group_concat(key) FROM members WHERE store_key = ? GROUP BY attributes"
+    rows = tx.exec_driver_sql(query, (store.key,))
+    return _numbers(",".join(keys for attributes, keys in rows if matches(filter, json.loads(attributes))))
