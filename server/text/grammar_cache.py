@@ -13,7 +13,7 @@ from server.text.grammar_union import call_or_answer
 from server.text.tokenizer import ChatTokenizer
 from server.text.tool_calls.api import CallConstraint, UnusableSchema
 from server.text.tool_calls.grammar import lark
-from server.text.tool_calls.grammar.relax import relaxed
+from server.text.tool_calls.grammar.relax_schema import relaxed
 
 KEPT = 64
 CHECKED = 1024  # schemas

@@ -4,7 +4,7 @@ import json
 
 from engine.api import Choice, Grammar, JsonObject, JsonSchema, Lark, Regex
 from server.core.messages import Json
-from server.text.tool_calls.grammar.relax import rule
+from server.text.tool_calls.grammar.relax_schema import rule
 
 START = "start: "
 

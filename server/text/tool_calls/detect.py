@@ -3,7 +3,7 @@
 from collections.abc import Container
 
 from server.text.tool_calls.api import Dialect
-from server.text.tool_calls.dialects.coder import CODER
+from server.text.tool_calls.dialects.qwen3_coder import CODER
 from server.text.tool_calls.dialects.deepseek import BARE, DEEPSEEK
 from server.text.tool_calls.dialects.generic import GENERIC
 from server.text.tool_calls.dialects.harmony import HARMONY

@@ -91,8 +91,8 @@ def test_thoughts_are_counted() -> None:
     request = Request(tokens=(1,), sampling=Sampling(max_tokens=50, stop_tokens=TEXT.stop_tokens))
     reader = OutputParser(TEXT, request, (), ThinkTagParser(thinking=False))
     tokens = TEXT.encode("<think>a b c</think>d<|im_end|>", control=True)
-    pieces = [reader.read(Delta(tokens=(token,))) for token in tokens[:-1]]
-    last = reader.read(Delta(tokens=tokens[-1:], finish="stop", usage=Usage(prompt=1, completion=len(tokens), cached=0)))
+    pieces = [reader.parse(Delta(tokens=(token,))) for token in tokens[:-1]]
+    last = reader.parse(Delta(tokens=tokens[-1:], finish="stop", usage=Usage(prompt=1, completion=len(tokens), cached=0)))
     assert "".join(p.reasoning for p in pieces) == "a b c" and "".join(p.text for p in [*pieces, last]) == "d"
     assert last.reasoning_tokens == len(TEXT.encode("a b c")) + 1  # and <think>
     assert last.usage == Usage(prompt=1, completion=len(tokens), cached=0)

@@ -75,16 +75,16 @@ def test_a_servers_strange_schema_does_not_spoil_the_others() -> None:
 
 
 def test_text_that_is_no_call() -> None:
-    grammar = tool_suppression.grammar(TEXT)
+    grammar = tool_suppression.no_calls_grammar(TEXT)
     assert isinstance(grammar, Lark)
     assert accepts(grammar.source, "It is warm, 3 < 4.") and not accepts(grammar.source, f"Well. {CALL}")
     assert not accepts(grammar.source, "<tool_call_message>")
-    assert tool_suppression.grammar(LEARNED) is None and len(tool_suppression.tokens(LEARNED)) == 2 and not tool_suppression.tokens(TEXT)
+    assert tool_suppression.no_calls_grammar(LEARNED) is None and len(tool_suppression.marker_bias(LEARNED)) == 2 and not tool_suppression.marker_bias(TEXT)
 
 
 @pytest.mark.parametrize(("model", "added"), [(TEXT, 1), (LEARNED, 0)])
 def test_the_question_is_said_again_to_those_that_forget_it(model: ChatTokenizer, added: int) -> None:
     call = ToolCall(id="1", name="weather", arguments="{}")
     talk = [User(text="Warm?"), Assistant(tool_calls=(call,)), ToolResult(call_id="1", name="weather", text="30")]
-    assert len(tool_suppression.reminded(model, talk)) == len(talk) + added
-    assert tool_suppression.reminded(model, talk[:1]) == talk[:1]
+    assert len(tool_suppression.with_question_repeated(model, talk)) == len(talk) + added
+    assert tool_suppression.with_question_repeated(model, talk[:1]) == talk[:1]

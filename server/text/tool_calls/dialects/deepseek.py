@@ -3,11 +3,11 @@
 from dataclasses import replace
 
 from server.core.messages import Tool
-from server.text.tool_calls.format import ToolCallFormat
+from server.text.tool_calls.dialects.base import ToolCallFormat
 from server.text.tool_calls.grammar.lark import Frame, Rules, arguments
 from server.text.tool_calls.parsing.json_values import value
-from server.text.tool_calls.parsing.scan import NotACall, Scanner, Steps
-from server.text.tool_calls.parsing.turn import CallEmitter, Syntax
+from server.text.tool_calls.parsing.scanner import NotACall, Scanner, Steps
+from server.text.tool_calls.parsing.turn_parser import CallEmitter, Syntax
 
 BEGIN, END = "<｜tool▁calls▁begin｜>", "<｜tool▁calls▁end｜>"
 CALL, SEP, DONE = "<｜tool▁call▁begin｜>", "<｜tool▁sep｜>", "<｜tool▁call▁end｜>"

@@ -8,11 +8,11 @@ from server.core.messages import Tool
 from server.text.detokenize import overlap
 from server.text.reasoning import ReasoningSplit
 from server.text.tool_calls.api import CallConstraint, CallParser
-from server.text.tool_calls.format import JSON_ENDS
+from server.text.tool_calls.dialects.base import JSON_ENDS
 from server.text.tool_calls.grammar.lark import Control, Rules, arguments, chosen
 from server.text.tool_calls.parsing.json_values import value
-from server.text.tool_calls.parsing.scan import NotACall, Scanner, Steps
-from server.text.tool_calls.parsing.turn import CallEmitter, Syntax, TurnParser
+from server.text.tool_calls.parsing.scanner import NotACall, Scanner, Steps
+from server.text.tool_calls.parsing.turn_parser import CallEmitter, Syntax, TurnParser
 
 START, CHANNEL, MESSAGE, CONSTRAIN = "<|start|>", "<|channel|>", "<|message|>", "<|constrain|>"
 END, CALL, RETURN = "<|end|>", "<|call|>", "<|return|>"

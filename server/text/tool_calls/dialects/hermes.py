@@ -4,11 +4,11 @@ imitates them."""
 import json
 
 from server.core.messages import Tool
-from server.text.tool_calls.format import ToolCallFormat
+from server.text.tool_calls.dialects.base import ToolCallFormat
 from server.text.tool_calls.grammar.lark import Frame, Rules, arguments
 from server.text.tool_calls.parsing import json_calls
-from server.text.tool_calls.parsing.scan import Scanner, Steps
-from server.text.tool_calls.parsing.turn import CallEmitter, Syntax
+from server.text.tool_calls.parsing.scanner import Scanner, Steps
+from server.text.tool_calls.parsing.turn_parser import CallEmitter, Syntax
 
 OPEN, CLOSE = "<tool_call>", "</tool_call>"
 

@@ -4,12 +4,12 @@ import json
 from dataclasses import replace
 
 from server.core.messages import Tool
-from server.text.tool_calls.format import ToolCallFormat
+from server.text.tool_calls.dialects.base import ToolCallFormat
 from server.text.tool_calls.grammar.lark import Frame, Rules, arguments
 from server.text.tool_calls.parsing import json_calls
 from server.text.tool_calls.parsing.json_values import value
-from server.text.tool_calls.parsing.scan import NotACall, Scanner, Steps
-from server.text.tool_calls.parsing.turn import CallEmitter, Syntax
+from server.text.tool_calls.parsing.scanner import NotACall, Scanner, Steps
+from server.text.tool_calls.parsing.turn_parser import CallEmitter, Syntax
 
 CALLS, ARGS, ID = "[TOOL_CALLS]", "[ARGS]", "[CALL_ID]"
 

@@ -4,13 +4,13 @@ from dataclasses import replace
 
 from server.core.messages import Tool
 from server.text.tool_calls.api import UnusableSchema
-from server.text.tool_calls.format import ToolCallFormat
+from server.text.tool_calls.dialects.base import ToolCallFormat
 from server.text.tool_calls.grammar.lark import Frame, Rules, json_rule, literal
 from server.text.tool_calls.grammar.schema import BOOLEAN, Parameter, definitions, joined, kinds, listed, parameters
 from server.text.tool_calls.parsing import python_values
-from server.text.tool_calls.parsing.keyword_calls import Parts
-from server.text.tool_calls.parsing.scan import NotACall, Scanner, Steps
-from server.text.tool_calls.parsing.turn import NAME, CallEmitter, Syntax
+from server.text.tool_calls.parsing.keyword_arguments import Parts
+from server.text.tool_calls.parsing.scanner import NotACall, Scanner, Steps
+from server.text.tool_calls.parsing.turn_parser import NAME, CallEmitter, Syntax
 
 MARKS = (("<|python_start|>", "<|python_end|>"), ("<|tool_call_start|>", "<|tool_call_end|>"))
 

@@ -9,8 +9,8 @@ from typing import Any
 from server.core.messages import NamedTools, Tool
 from server.text import reasoning
 from server.text.tool_calls.api import CallConstraint, UnusableSchema
-from server.text.tool_calls.grammar.narrow import narrowed
-from server.text.tool_calls.grammar.relax import relaxed, rule, wrong
+from server.text.tool_calls.grammar.normalize_schema import narrowed
+from server.text.tool_calls.grammar.relax_schema import relaxed, rule, wrong
 
 Control = Callable[[str], int | None]
 

@@ -4,8 +4,8 @@ import json
 from dataclasses import dataclass
 
 from server.text.tool_calls.parsing.json_values import string, value
-from server.text.tool_calls.parsing.scan import NotACall, Scanner, Steps
-from server.text.tool_calls.parsing.turn import CallEmitter
+from server.text.tool_calls.parsing.scanner import NotACall, Scanner, Steps
+from server.text.tool_calls.parsing.turn_parser import CallEmitter
 
 NAME = "name"
 ARGUMENTS = ("arguments", "parameters")  # Llama 3 writes the latter

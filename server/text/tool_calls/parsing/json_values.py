@@ -2,7 +2,7 @@
 
 import re
 
-from server.text.tool_calls.parsing.scan import Emit, NotACall, Scanner, Steps
+from server.text.tool_calls.parsing.scanner import Emit, NotACall, Scanner, Steps
 
 PLAIN = re.compile(r'[^"\\\x00-\x1f]+')
 NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?")

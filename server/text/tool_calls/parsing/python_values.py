@@ -5,8 +5,8 @@ import math
 import re
 
 from server.text.tool_calls.parsing.json_values import DEEPEST, LONGEST, NUMBER
-from server.text.tool_calls.parsing.keyword_calls import escaped
-from server.text.tool_calls.parsing.scan import Emit, NotACall, Scanner, Steps
+from server.text.tool_calls.parsing.keyword_arguments import escaped
+from server.text.tool_calls.parsing.scanner import Emit, NotACall, Scanner, Steps
 
 WORDS = {"True": "true", "False": "false", "None": "null", "true": "true", "false": "false", "null": "null"}
 ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "f": "\f", "v": "\v", "a": "\a", "0": "\0", "\n": "", **{c: c for c in "\\'\"/"}}

@@ -23,13 +23,13 @@ from server.text.reasoning import ReasoningSplit
 from server.text.tokenizer import load_tokenizer
 from server.text.tool_calls.api import CallConstraint, Dialect, UnusableSchema
 from server.text.tool_calls.detect import SIGNS
-from server.text.tool_calls.dialects.coder import CODER
+from server.text.tool_calls.dialects.qwen3_coder import CODER
 from server.text.tool_calls.dialects.generic import GENERIC, examples
 from server.text.tool_calls.dialects.harmony import HARMONY, MARKERS, Channels
 from server.text.tool_calls.dialects.hermes import HERMES
 from server.text.tool_calls.dialects.mistral import MISTRAL
 from server.text.tool_calls.dialects.pythonic import PYTHONIC
-from server.text.tool_calls.format import ToolCallFormat
+from server.text.tool_calls.dialects.base import ToolCallFormat
 from server.text.tool_calls.grammar.schema import kinds
 from tests.server.worlds import save
 

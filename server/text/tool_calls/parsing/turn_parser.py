@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from server.core.messages import Tool
 from server.text.detokenize import overlap
 from server.text.tool_calls.api import CallChunk, ParsedOutput
-from server.text.tool_calls.parsing.scan import NotACall, Scanner, Steps
+from server.text.tool_calls.parsing.scanner import NotACall, Scanner, Steps
 
 NAME = re.compile(r"[\w.:/-]{1,128}")
 

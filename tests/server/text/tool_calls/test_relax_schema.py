@@ -9,10 +9,10 @@ import pytest
 
 from server.core.messages import Tool
 from server.text.tool_calls.api import CallConstraint, Dialect, UnusableSchema
-from server.text.tool_calls.dialects.coder import CODER
+from server.text.tool_calls.dialects.qwen3_coder import CODER
 from server.text.tool_calls.dialects.hermes import HERMES
 from server.text.tool_calls.dialects.pythonic import PYTHONIC
-from server.text.tool_calls.grammar.relax import relaxed
+from server.text.tool_calls.grammar.relax_schema import relaxed
 from tests.server.text.tool_calls.test_dialects import CALL, accepts, compiled, read, walked
 
 TEXT, NUMBER = {"type": "string"}, {"type": "number"}

@@ -8,7 +8,7 @@ from typing import Any, cast
 from server.core.messages import Tool
 from server.text.detokenize import overlap
 from server.text.tool_calls.api import UnusableSchema
-from server.text.tool_calls.format import JSON_ENDS, ToolCallFormat
+from server.text.tool_calls.dialects.base import JSON_ENDS, ToolCallFormat
 from server.text.tool_calls.grammar.lark import Frame, Rules, json_rule, literal, usable
 from server.text.tool_calls.grammar.schema import (
     KINDS,
@@ -27,9 +27,9 @@ from server.text.tool_calls.grammar.schema import (
     texts,
 )
 from server.text.tool_calls.parsing import python_values
-from server.text.tool_calls.parsing.keyword_calls import Parts, escaped
-from server.text.tool_calls.parsing.scan import Scanner, Steps
-from server.text.tool_calls.parsing.turn import CallEmitter, Syntax
+from server.text.tool_calls.parsing.keyword_arguments import Parts, escaped
+from server.text.tool_calls.parsing.scanner import Scanner, Steps
+from server.text.tool_calls.parsing.turn_parser import CallEmitter, Syntax
 
 OPEN, CLOSE = "<tool_call>", "</tool_call>"
 FUNCTION, FUNCTION_END = "<function=", "</function>"

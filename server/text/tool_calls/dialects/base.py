@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from server.core.messages import Tool
 from server.text.tool_calls.api import CallConstraint, CallParser
 from server.text.tool_calls.grammar.lark import Body, Control, Frame, Rules, turn
-from server.text.tool_calls.parsing.turn import Syntax, TurnParser
+from server.text.tool_calls.parsing.turn_parser import Syntax, TurnParser
 
 JSON_ENDS = ('"', "}", "]", ")", ",")  # the end of a string comes first: within one the others are text
 

@@ -2,7 +2,7 @@
 
 import json
 
-from server.text.tool_calls.parsing.turn import CallEmitter
+from server.text.tool_calls.parsing.turn_parser import CallEmitter
 
 
 def escaped(text: str) -> str:

@@ -1,6 +1,6 @@
 """A schema as llguidance can enforce it: no text that it does not allow is allowed. What is said of values only by the way (JSON
 Schema 2020-12, validation, 7.2.1: formats are annotations) goes where llguidance does not know it; what must hold stays, and is
-refused there, or left out (server/text/tool_calls/grammar/relax.py)."""
+refused there, or left out (server/text/tool_calls/grammar/relax_schema.py)."""
 
 import json
 from collections.abc import Mapping
