@@ -1,12 +1,13 @@
 """The border of the knowledge base: documents in, hits out. Imports no torch, no database and no implementation."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+Vector = NDArray[np.float32]  # [dimensions]
 Vectors = NDArray[np.float32]  # [n, dimensions]
 Value = str | int | float | bool
 Attributes = dict[str, Value]
@@ -113,6 +114,7 @@ class Search:
     weights: Weights | None = None  # None: what was measured to be best
     rerank: bool = True  # with the cross-encoder, where one is loaded
     distinct: bool = True  # of chunks with the same text only the best: the same page in two files tells nothing new
+    known_vectors: Mapping[str, Vector] = field(default_factory=dict[str, Vector])  # by query; only other queries are embedded
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,9 +124,15 @@ class Hit:
     attributes: Attributes = field(default_factory=dict[str, Value])
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SearchResult:
+    hits: tuple[Hit, ...]  # best first
+    query_vectors: Mapping[str, Vector]  # by query; empty for a lexical search
+
+
 class Retriever(Protocol):
-    async def search(self, search: Search) -> list[Hit]:
-        """Best first. Raises UnknownStore and WrongModel."""
+    async def search(self, search: Search) -> SearchResult:
+        """Raises NotFound, WrongModel and EngineError."""
         ...
 
 

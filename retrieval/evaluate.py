@@ -145,7 +145,7 @@ async def rank(retriever: Retriever, store_id: str, queries: Sequence[Query], si
     ranked: dict[str, list[str]] = {}
     for done, query in enumerate(queries):
         progress(f"searching, {side}", done, len(queries))
-        hits = await retriever.search(_search(query.text, store_id, side))
+        hits = (await retriever.search(_search(query.text, store_id, side))).hits
         ranked[query.id] = list(dict.fromkeys(hit.chunk.filename for hit in hits))[:DEEP]
     progress(f"searching, {side}", len(queries), len(queries))
     return ranked

@@ -67,7 +67,7 @@ class Library:
         ids = await self._asked(self._searched, wanted.stores)
         await tell(1, f"stores to search: {len(ids)}")
         question = Search(queries=(wanted.query,), stores=tuple(ids), limit=wanted.limit, filter=to_filter(wanted.attributes))
-        hits = await self._hits(question) if ids else []
+        hits = await self._hits(question) if ids else ()
         await tell(SEARCH_STEPS, f"passages found: {len(hits)}")
         return Found(passages=[_found(hit) for hit in hits])
 
@@ -96,10 +96,11 @@ class Library:
         except KnowledgeError as error:
             raise ToolError(str(error)) from error
 
-    async def _hits(self, search: Search) -> list[Hit]:
+    async def _hits(self, search: Search) -> Sequence[Hit]:
         try:
             async with asyncio.timeout(SEARCH_SECONDS):
-                return await (await in_thread(lambda: self.base.retriever)).search(search)
+                retriever = await in_thread(lambda: self.base.retriever)
+                return (await retriever.search(search)).hits
         except TimeoutError:
             raise ToolError(f"the search took longer than {SEARCH_SECONDS:g} seconds") from None
         except KnowledgeError as error:

@@ -2,13 +2,13 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from retrieval.api import Embedder, Hit, Reranker, Search, Vectors
+from retrieval.api import Embedder, Hit, Reranker, Search, SearchResult, Vector
 from retrieval.records import Scored
 from retrieval.search.fuse import EQUAL, Pool, candidates, fuse
 from retrieval.store.api import Store
@@ -34,27 +34,25 @@ class KnowledgeSearch:
     reranker: Reranker | None = None
     watch: Watch = field(default=unwatched)
 
-    async def search(self, search: Search) -> list[Hit]:
+    async def search(self, search: Search) -> SearchResult:
         with self._timed("embed"):
-            vectors = await self._vectors(search)
+            vectors = await self._query_vectors(search)
         with self._timed("look_up"):
             found = await asyncio.to_thread(self._look_up, search, vectors)
         if search.rerank and search.by == "fused" and self.reranker is not None:
             with self._timed("rerank"):
                 found = await self._reranked(self.reranker, search.queries, found)
-        return _chosen(found, search)
+        return SearchResult(hits=_chosen(found, search), query_vectors=vectors)
 
-    async def _vectors(self, search: Search) -> Sequence[Vectors | None]:
-        if search.by == "lexical":
-            return [None] * len(search.queries)
-        return list(await self.embedder.embed(search.queries, "query"))
+    async def _query_vectors(self, search: Search) -> Mapping[str, Vector]:
+        return {} if search.by == "lexical" else await embed_queries(self.embedder, search.queries, search.known_vectors)
 
-    def _look_up(self, search: Search, vectors: Sequence[Vectors | None]) -> list[Hit]:
+    def _look_up(self, search: Search, vectors: Mapping[str, Vector]) -> list[Hit]:
         best: dict[int, float] = {}
         for store_id in search.stores:
             self.store.expect(store_id, self.embedder.identity)
-            for query, vector in zip(search.queries, vectors, strict=True):
-                for found in self._ranked(search, store_id, query, vector):
+            for query in search.queries:
+                for found in self._ranked(search, store_id, query, vectors.get(query)):
                     best[found.chunk_id] = max(found.score, best.get(found.chunk_id, 0.0))
             self.store.touch(store_id)
         wanted = max(search.limit, RERANKED if search.rerank and self.reranker is not None else 0) + (COPIES if search.distinct else 0)
@@ -62,7 +60,7 @@ class KnowledgeSearch:
         known = self.store.hits(order)
         return [Hit(chunk=known[i][0], attributes=known[i][1], score=best[i]) for i in order if i in known]
 
-    def _ranked(self, search: Search, store_id: str, query: str, vector: Vectors | None) -> Sequence[Scored]:
+    def _ranked(self, search: Search, store_id: str, query: str, vector: Vector | None) -> Sequence[Scored]:
         if vector is None:
             return self.store.lexical(store_id, query, max(DEPTH, search.limit), search.filter)
         depth = max(DEPTH, search.limit)
@@ -93,11 +91,19 @@ class KnowledgeSearch:
             self.watch(stage, time.perf_counter() - begun)
 
 
-def _chosen(hits: Sequence[Hit], search: Search) -> list[Hit]:
+async def embed_queries(embedder: Embedder, queries: Sequence[str], known: Mapping[str, Vector]) -> dict[str, Vector]:
+    """The vector of each query; those in `known` are not embedded again. Raises EngineError."""
+    missing = [query for query in dict.fromkeys(queries) if query not in known]
+    rows = await embedder.embed(missing, "query") if missing else ()
+    vectors = {**known, **dict(zip(missing, rows, strict=True))}
+    return {query: vectors[query] for query in queries}
+
+
+def _chosen(hits: Sequence[Hit], search: Search) -> tuple[Hit, ...]:
     good = [hit for hit in hits if hit.score >= search.threshold]
     if search.distinct:
         best: dict[str, Hit] = {}
         for hit in good:
             best.setdefault(hit.chunk.text, hit)
         good = list(best.values())
-    return good[: search.limit]
+    return tuple(good[: search.limit])

@@ -63,11 +63,11 @@ def parse_filter(given: str | None) -> Filter | None:
         raise ValueError(error.message) from error
 
 
-async def _search(knowledge: KnowledgeBase, question: Question, filter: Filter | None) -> list[Hit]:
+async def _search(knowledge: KnowledgeBase, question: Question, filter: Filter | None) -> Sequence[Hit]:
     try:
         stores = tuple([await in_thread(_store_id, knowledge.store, name) for name in question.stores])
         search = Search(queries=(question.text,), stores=stores, limit=question.limit, filter=filter, threshold=question.threshold)
-        return await knowledge.retriever.search(search)
+        return (await knowledge.retriever.search(search)).hits
     finally:
         await knowledge.close()
 

@@ -73,8 +73,8 @@ async def search(call: RequestContext, body: wire.SearchRequest) -> wire.SearchR
     limit = body.max_num_results or MOST
     wanted = to_search(queries, (call.store_id,), limit=limit, filters=body.filters, options=body.ranking_options)
     expect_alive(await in_thread(call.store.store, call.owner, call.store_id), time.time())
-    hits = await with_api_errors(call.knowledge_base.retriever.search(wanted))
-    return wire.SearchResults(search_query=list(queries), data=[_result(hit) for hit in hits])
+    found = await with_api_errors(call.knowledge_base.retriever.search(wanted))
+    return wire.SearchResults(search_query=list(queries), data=[_result(hit) for hit in found.hits])
 
 
 async def _queries(call: RequestContext, body: wire.SearchRequest) -> tuple[str, ...]:

@@ -8,7 +8,10 @@ tells 24 and 18 right. The message's own nearness to the passage, 0.4 times, mak
 it tells 19 and 20. No list of words is needed, so it holds for other languages, too.
 """
 
-from retrieval.api import Hit
+from collections.abc import Mapping
+
+from retrieval.api import Hit, Vector
+from retrieval.search.retriever import embed_queries
 from server.core.threads import in_thread
 from server.runtime.knowledge_base import KnowledgeBase
 
@@ -18,14 +21,15 @@ LOSS = 0.045  # how much of the nearness may get lost
 Pair = tuple[str, str]  # the question before, and the message
 
 
-async def follows(knowledge: KnowledgeBase, asked: Pair, hit: Hit) -> bool:
-    """`hit`: the best that both together find. Raises EngineError."""
+async def follows(knowledge: KnowledgeBase, asked: Pair, hit: Hit, query_vectors: Mapping[str, Vector]) -> bool:
+    """`hit`: the best that both together find, in a search that returned `query_vectors`. Raises EngineError."""
     _, rows = await in_thread(knowledge.store.vectors, [hit.chunk.id])
     if not len(rows):
         return False
     before, message = asked
-    queries = await knowledge.embedder.embed([before, message, together(before, message)], "query")
-    first, own, both = (float(row @ rows[0]) for row in queries)
+    queries = (before, message, together(before, message))
+    vectors = await embed_queries(knowledge.embedder, queries, query_vectors)
+    first, own, both = (float(vectors[query] @ rows[0]) for query in queries)
     return both - first + OWN * own >= -LOSS
 
 

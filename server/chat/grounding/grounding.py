@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from engine.api import Delta, Request, Usage
-from retrieval.api import Hit, NotFound, Search
+from retrieval.api import Hit, NotFound, Search, SearchResult
 from retrieval.citations.cite import Citing, Evidence
 from retrieval.records import VectorStore
 from retrieval.store.api import Store
@@ -104,17 +104,20 @@ async def plan_search(runtime: Runtime, wish: GenerationRequest, owner: str) -> 
 
 async def search_passages(found: PendingSearch, queries: tuple[str, ...], field: str) -> GroundedQuestion:
     """`field` holds the question. Where that does not go on from the one before it, only its own hits count. Raises ApiError."""
-    hits, before = await _hits(found, queries, field), question_before(found.talk)
-    if hits and before and len(queries) > 1 and not await with_api_errors(follows(found.knowledge, (before, queries[0]), hits[0]), field):
-        hits = await _hits(found, queries[:1], field)
-    return GroundedQuestion(found.question, tuple(hits), found.knowledge)
+    search, before = replace(found.search, queries=queries), question_before(found.talk)
+    result = await _result(found, search, field)
+    if result.hits and before and len(queries) > 1:
+        pair, best, vectors = (before, queries[0]), result.hits[0], result.query_vectors
+        if not await with_api_errors(follows(found.knowledge, pair, best, vectors), field):
+            result = await _result(found, replace(search, queries=queries[:1], known_vectors=vectors), field)
+    return GroundedQuestion(found.question, result.hits, found.knowledge)
 
 
-async def _hits(found: PendingSearch, queries: tuple[str, ...], field: str) -> list[Hit]:
+async def _result(found: PendingSearch, search: Search, field: str) -> SearchResult:
     knowledge = found.knowledge
-    hits = await with_api_errors(knowledge.retriever.search(replace(found.search, queries=queries)), field)
-    reranked = found.search.rerank and knowledge.reranker is not None
-    return hits if found.judged else _relevant(knowledge, hits, reranked=reranked)
+    result = await with_api_errors(knowledge.retriever.search(search), field)
+    reranked = search.rerank and knowledge.reranker is not None
+    return result if found.judged else replace(result, hits=_relevant(knowledge, result.hits, reranked=reranked))
 
 
 def fit_passages(
@@ -176,12 +179,12 @@ def _standing(store: Store, owner: str, name: str) -> VectorStore:
     raise ApiError(404, told, code="vector_store_not_found")
 
 
-def _relevant(knowledge: KnowledgeBase, hits: Sequence[Hit], *, reranked: bool) -> list[Hit]:
+def _relevant(knowledge: KnowledgeBase, hits: Sequence[Hit], *, reranked: bool) -> tuple[Hit, ...]:
     """Those that may hold an answer: none when even the best has little to do with the question, and none far behind it. What a
     cross-encoder says lies near 0 or near 1, so there the distance says nothing."""
     limits, best = knowledge.grounding, hits[0].score if hits else 0.0
     floor = limits.reranked_floor if reranked else max(limits.floor, limits.behind * best)
-    return [hit for hit in hits if hit.score >= floor]
+    return tuple(hit for hit in hits if hit.score >= floor)
 
 
 def expect_alive(store: VectorStore, now: float) -> None:

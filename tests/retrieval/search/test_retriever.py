@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -76,7 +77,7 @@ def names(hits: list[Hit]) -> list[str]:
 
 
 def find(retriever: KnowledgeSearch, search: Search) -> list[Hit]:
-    return asyncio.run(retriever.search(search))
+    return list(asyncio.run(retriever.search(search)).hits)
 
 
 def test_meaning_finds_what_shares_no_word(store: Store) -> None:
@@ -131,6 +132,24 @@ def test_the_reranker_has_the_last_word_unless_told_otherwise(store: Store) -> N
     shortest = min(TEXTS, key=lambda name: len(TEXTS[name]))
     assert names(find(retriever, Search(queries=("river",), stores=(store_id,))))[0] == shortest
     assert names(find(retriever, Search(queries=("river",), stores=(store_id,), rerank=False)))[0] == "rivers.txt"
+
+
+def test_the_vectors_of_the_queries_come_back_and_known_ones_are_not_made_again(store: Store) -> None:
+    embedded: list[str] = []
+
+    class Recorded(Words):
+        async def embed(self, texts: Sequence[str], kind: Literal["query", "document"]) -> Vectors:
+            embedded.extend(texts)
+            return await super().embed(texts, kind)
+
+    retriever, store_id = KnowledgeSearch(store, Recorded()), fill(store, "all")
+    first = asyncio.run(retriever.search(Search(queries=("river", "shark", "river"), stores=(store_id,))))
+    assert first.query_vectors.keys() == {"river", "shark"} and embedded == ["river", "shark"]
+    search = Search(queries=("fuel", "river"), stores=(store_id,))
+    second = asyncio.run(retriever.search(replace(search, known_vectors=first.query_vectors)))
+    assert embedded == ["river", "shark", "fuel"] and second.hits == asyncio.run(retriever.search(search)).hits
+    assert second.query_vectors.keys() == {"fuel", "river"}
+    assert asyncio.run(retriever.search(replace(search, by="lexical"))).query_vectors == {}
 
 
 def test_vectors_of_another_model_are_refused(store: Store) -> None:

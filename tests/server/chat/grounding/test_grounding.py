@@ -285,6 +285,20 @@ def test_a_follow_up_is_answered_from_what_was_asked_before() -> None:
         assert DRAGONS in read[-1] and answer["file_search_call"]["queries"] == ["Why?", f"{QUESTION}\nWhy?"]
 
 
+@pytest.mark.parametrize("message", ["Why?", "Who won the 2010 World Cup?"])
+def test_nothing_is_embedded_twice_for_a_follow_up(message: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    embedded: list[str] = []
+    embed: Callable[..., Any] = WordEmbedder.embed
+
+    async def record(self: WordEmbedder, texts: Any, kind: str) -> Any:
+        embedded.extend(texts if kind == "query" else ())
+        return await embed(self, texts, kind)
+
+    monkeypatch.setattr(WordEmbedder, "embed", record)
+    asked_after(message, QUESTION)
+    assert sorted(embedded) == sorted([message, f"{QUESTION}\n{message}", QUESTION])
+
+
 @pytest.mark.parametrize("message", COURTESIES)
 def test_courtesies_are_no_follow_ups(message: str) -> None:
     answer, (read,) = asked_after(message, QUESTION)
@@ -329,7 +343,7 @@ def _control_ids(model: ChatTokenizer) -> set[int | None]:
 
 
 def test_fences_hold() -> None:
-    hits = asyncio.run(KNOWN.retriever.search(_search()))
+    hits = asyncio.run(KNOWN.retriever.search(_search())).hits
     mark = fence(QUESTION, [hit.chunk for hit in hits])
     assert re.fullmatch(f"[a-z]{{{FENCE}}}", mark) and mark == fence(QUESTION, [hit.chunk for hit in hits])
     assert len({mark, fence(QUESTION + "?", [hit.chunk for hit in hits]), fence(QUESTION, [hit.chunk for hit in hits[:1]])}) == 3
@@ -339,7 +353,7 @@ def test_fences_hold() -> None:
 
 
 def test_a_passage_that_is_too_long_is_passed_over() -> None:
-    first, second = asyncio.run(KNOWN.retriever.search(_search()))
+    first, second = asyncio.run(KNOWN.retriever.search(_search())).hits
     long = _with(first, chunk=_with(first.chunk, text="word " * 500))
     assert fitting(TEXT, [long, second], 200) == [second] and fitting(TEXT, [long, second], 5) == []
 
