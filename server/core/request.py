@@ -3,41 +3,16 @@ what happens (server/core/events.py) in its own words again."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 from engine.api import Grammar
 from retrieval.api import Filter, Weights
 from server.core.messages import Message, Tool, ToolCall, ToolChoice
 
 
-class SamplingFields(Protocol):
-    """How tokens are chosen. None: the default. server/api/chat_completions/types.py's request has these fields itself."""
-
-    @property
-    def temperature(self) -> float | None: ...
-    @property
-    def top_p(self) -> float | None: ...
-    @property
-    def top_k(self) -> int | None: ...
-    @property
-    def min_p(self) -> float | None: ...
-    @property
-    def presence_penalty(self) -> float | None: ...
-    @property
-    def frequency_penalty(self) -> float | None: ...
-    @property
-    def repetition_penalty(self) -> float | None: ...
-    @property
-    def logit_bias(self) -> Mapping[str, float] | None: ...
-    @property
-    def seed(self) -> int | None: ...
-    @property
-    def ignore_eos(self) -> bool | None: ...
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SamplingParams:
-    """Implements Knobs."""
+    """How tokens are chosen. None: the default."""
 
     temperature: float | None = None
     top_p: float | None = None
@@ -91,7 +66,7 @@ class McpToolset:
     """Tools of one of the operator's MCP servers. `field`: where the request names it ("tools.1"). `about`: what the model is told of
     the server. `named`: the tools that the request names, and where; the server must have them."""
 
-    label: str
+    server_label: str
     field: str
     allowed: ToolFilter | None = None  # None: all
     approval_policy: ApprovalPolicy = ApprovalPolicy()
@@ -104,14 +79,14 @@ class McpToolset:
 class ApprovalDecision:
     """A call that waited for an approval, and what has been decided. It runs before the model speaks again."""
 
-    request_id: str  # of the approval request
-    label: str
+    approval_id: str  # of the approval request
+    server_label: str
     name: str  # as its server calls it
     arguments: str
     approved: bool
     field: str  # that names the request: "input.1.approval_request_id"
     reason: str | None = None
-    place: str | None = None  # where this request has the approval request ("input.0"); None: it is stored
+    request_field: str | None = None  # where this request has the approval request ("input.0"); None: it is stored
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,7 +119,7 @@ class FieldNames:
 class GenerationRequest:
     model: str | None
     messages: Sequence[Message]
-    sampling: SamplingFields = SamplingParams()
+    sampling: SamplingParams = SamplingParams()
     n: int = 1  # answers, each of its own
     stop: tuple[str, ...] = ()
     max_tokens: int | None = None  # tokens that the model may write, all turns together

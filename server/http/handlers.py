@@ -67,7 +67,7 @@ def body_stream_endpoint(
             except ClientDisconnected:
                 stayed = False
         if not stayed:
-            state.metrics.dropped()
+            state.metrics.client_disconnected()
 
     return Endpoint(
         method="POST",
@@ -131,7 +131,7 @@ def query_stream_endpoint(
         asked, parsed = call(state, scope), read_query(scope, query)
         with state.count_request():
             if not await until_disconnect(receive, tell(asked, parsed, send)):
-                state.metrics.dropped()
+                state.metrics.client_disconnected()
 
     return Endpoint(
         method=method,
@@ -154,7 +154,7 @@ def download_endpoint(state: ServerState, serve: Serve, path: str, summary: str)
         read_query(scope, NoQuery)
         with state.count_request():
             if not await until_disconnect(receive, serve(asked, send)):
-                state.metrics.dropped()
+                state.metrics.client_disconnected()
 
     return Endpoint(method="GET", path=path, summary=summary, run=run, answer=Bytes(), errors=(400, 404, 503), parameters=parameters(path))
 

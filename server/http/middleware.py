@@ -45,7 +45,7 @@ class RequestMiddleware:
             await self._answer(scope, receive, observed)
         finally:
             seconds = time.perf_counter() - begun
-            self.state.metrics.answered(scope.get("route", "other"), status, seconds)
+            self.state.metrics.request_finished(scope.get("route", "other"), status, seconds)
             logs.access(request_id, scope["method"], scope["path"], status, seconds)
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:

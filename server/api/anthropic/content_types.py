@@ -4,7 +4,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field, StringConstraints
 
-from server.http.fields import STRICT, Label, Refused
+from server.api.common.unsupported import Refused
+from server.http.fields import STRICT, Label
 
 Id = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,128}$")]
 

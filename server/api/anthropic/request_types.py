@@ -5,8 +5,10 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, Discriminator, Field, StringConstraints, Tag
 
 from server.api.anthropic.content_types import CacheControl, Message, Text
+from server.api.common.generation_types import Probability
 from server.api.common.tool_types import FileSearchTool
-from server.http.fields import STRICT, Label, Off, Probability, Refused
+from server.api.common.unsupported import Off, Refused
+from server.http.fields import STRICT, Label
 from server.http.lists import QUERY
 
 StopSequence = Annotated[str, StringConstraints(min_length=1)]

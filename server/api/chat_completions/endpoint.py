@@ -12,8 +12,8 @@ from server.api.chat_completions import types as wire
 from server.api.chat_completions.request import wish
 from server.api.chat_completions.response import Answered, listed, searched
 from server.api.chat_completions.tool_types import McpListTools
+from server.api.common.generation import wants_stream_usage
 from server.api.common.logprobs import chat_logprobs
-from server.api.common.output_format import expect_stream_options
 from server.api.common.usage import UsageCounter
 from server.archive.api import Archive, StoredCompletion
 from server.chat import loop
@@ -105,7 +105,7 @@ async def answer(runtime: Runtime, body: wire.ChatRequest, send: Send, *, watch:
 async def prepare(runtime: Runtime, body: wire.ChatRequest, owner: str = "") -> Chat:
     """Raises ApiError for what cannot be honoured."""
     runtime.expect_model(body.model)
-    usage = expect_stream_options(body)
+    usage = wants_stream_usage(body)
     if body.store and runtime.archive is None:
         raise bad_request("store", "store: this server has no database to keep answers in; leave it out")
     plan = await loop.prepare(runtime, wish(runtime, body), Caller(owner=owner))

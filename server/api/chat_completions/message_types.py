@@ -5,55 +5,25 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from server.api.chat_completions.tool_types import CallId, McpApprovalRequest, McpCall, ToolCall
+from server.api.chat_completions.content_types import AssistantContent, TextContent, UserContent
+from server.api.chat_completions.tool_types import CallId, FunctionCall, McpApprovalRequest, McpCall, ToolCall
+from server.api.chat_completions.unsupported_types import AudioReference, CustomCall, FunctionMessage
 from server.api.common.types import FileCitation
-from server.api.common.unsupported import (
-    UNSUPPORTED,
-    AudioPart,
-    AudioReference,
-    CustomCall,
-    FilePart,
-    FunctionCall,
-    FunctionMessage,
-    ImagePart,
-    PromptCacheBreakpoint,
-)
+from server.api.common.unsupported import UNSUPPORTED
 from server.http.fields import STRICT
-
-
-class TextPart(BaseModel):
-    model_config = STRICT
-    type: Literal["text"]
-    text: str
-    prompt_cache_breakpoint: PromptCacheBreakpoint | None = None
-
-
-class RefusalPart(BaseModel):
-    """What the assistant said instead of an answer."""
-
-    model_config = STRICT
-    type: Literal["refusal"]
-    refusal: str
-
-
-Part = Annotated[TextPart | ImagePart | AudioPart | FilePart, Field(discriminator="type")]
-SaidPart = Annotated[TextPart | RefusalPart, Field(discriminator="type")]
-Content = str | Annotated[list[TextPart], Field(min_length=1)]
-Asked = str | Annotated[list[Part], Field(min_length=1)]
-Said = str | Annotated[list[SaidPart], Field(min_length=1)]
 
 
 class SystemMessage(BaseModel):
     model_config = STRICT
     role: Literal["system", "developer"]
-    content: Content
+    content: TextContent
     name: str | None = None
 
 
 class UserMessage(BaseModel):
     model_config = STRICT
     role: Literal["user"]
-    content: Asked
+    content: UserContent
     name: str | None = None
 
 
@@ -62,7 +32,7 @@ class AssistantMessage(BaseModel):
 
     model_config = STRICT
     role: Literal["assistant"]
-    content: Said | None = None  # null: it only called tools, or refused
+    content: AssistantContent | None = None  # null: it only called tools, or refused
     reasoning_content: str | None = None  # extension
     name: str | None = None
     refusal: str | None = None
@@ -85,7 +55,7 @@ class ToolMessage(BaseModel):
 
     model_config = STRICT
     role: Literal["tool"]
-    content: Content
+    content: TextContent
     tool_call_id: CallId
 
 

@@ -3,13 +3,15 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from server.api.chat_completions import message_types as wording
+from server.api.chat_completions import content_types as wire_content
+from server.api.chat_completions import message_types as wire_messages
 from server.api.chat_completions import tool_types as tools
 from server.api.chat_completions import types as wire
-from server.api.common.output_format import grammar, grammar_field, stops
+from server.api.chat_completions.unsupported_types import CustomChoice, CustomTool, FunctionMessage
+from server.api.common.generation import sampling_params, stop_strings
+from server.api.common.output_format import grammar_field, to_grammar
 from server.api.common.server_tools import NOTHING, narrowed, to_search, to_server
 from server.api.common.tool_types import FileSearchChoice, FileSearchTool, McpChoice, McpTool
-from server.api.common.unsupported import CustomChoice, CustomTool, FunctionMessage
 from server.chat.grounding.grounding import default_search
 from server.chat.tools.toolset import any_tool_of, model_name
 from server.core.errors import bad_request
@@ -41,11 +43,11 @@ def wish(runtime: Runtime, body: wire.ChatRequest) -> GenerationRequest:
     return GenerationRequest(
         model=body.model,
         messages=sayings(body.messages),
-        sampling=body,
+        sampling=sampling_params(body),
         n=body.n or 1,
-        stop=stops(body),
+        stop=stop_strings(body),
         max_tokens=limit(body),
-        response_format=grammar(body),
+        response_format=to_grammar(body),
         logprobs=_logprobs(body),
         reasoning_effort=body.reasoning_effort,
         template_kwargs=body.chat_template_kwargs or {},
@@ -73,23 +75,23 @@ def _logprobs(body: wire.ChatRequest) -> int | None:
     return (body.top_logprobs or 0) if body.logprobs else None
 
 
-def sayings(messages: Sequence[wording.Message]) -> list[Message]:
+def sayings(messages: Sequence[wire_messages.Message]) -> list[Message]:
     """Raises ApiError for results without calls, and calls without results."""
     said: list[Message] = []
     waiting: dict[str, str] = {}  # id of a call that has no result yet -> name
     for at, message in enumerate(messages):
-        if waiting and not isinstance(message, wording.ToolMessage):
+        if waiting and not isinstance(message, wire_messages.ToolMessage):
             raise _unanswered(at, waiting)
         place = f"messages.{at}.content"
         match message:
-            case wording.SystemMessage():
+            case wire_messages.SystemMessage():
                 said.append(System(text=text(message.content, place), name=message.name))
-            case wording.UserMessage():
+            case wire_messages.UserMessage():
                 said.append(User(text=text(message.content, place), name=message.name))
             case FunctionMessage():
                 name = f"messages.{at}.role"
                 raise bad_request(name, f"{name}: function is older than tools, which replace it; send tool messages", "unsupported")
-            case wording.ToolMessage():
+            case wire_messages.ToolMessage():
                 if message.tool_call_id not in waiting:
                     name = f"messages.{at}.tool_call_id"
                     raise bad_request(
@@ -97,7 +99,7 @@ def sayings(messages: Sequence[wording.Message]) -> list[Message]:
                     )
                 name = waiting.pop(message.tool_call_id)
                 said.append(ToolResult(call_id=message.tool_call_id, name=name, text=text(message.content, place)))
-            case wording.AssistantMessage():
+            case wire_messages.AssistantMessage():
                 said += _assistant(message, place)
                 waiting = {call.id: call.function.name for call in _called(message)}
     if waiting:
@@ -105,18 +107,18 @@ def sayings(messages: Sequence[wording.Message]) -> list[Message]:
     return said
 
 
-def text(content: str | Sequence[wording.Part | wording.SaidPart] | None, place: str) -> str:
+def text(content: str | Sequence[wire_content.UserPart | wire_content.AssistantPart] | None, place: str) -> str:
     """`place`: the field that holds it."""
     if content is None or isinstance(content, str):
         return content or ""
     return "\n".join(_words(part, f"{place}.{at}.type") for at, part in enumerate(content))
 
 
-def _words(part: wording.Part | wording.SaidPart, place: str) -> str:
+def _words(part: wire_content.UserPart | wire_content.AssistantPart, place: str) -> str:
     match part:
-        case wording.TextPart():
+        case wire_content.TextPart():
             return part.text
-        case wording.RefusalPart():
+        case wire_content.RefusalPart():
             return part.refusal
         case _:
             raise bad_request(place, f"{place}: this server reads text; it has no use for {part.type}", "unsupported")
@@ -129,7 +131,7 @@ def _unanswered(at: int, waiting: dict[str, str]) -> Exception:
     )
 
 
-def _assistant(message: wording.AssistantMessage, place: str) -> list[Message]:
+def _assistant(message: wire_messages.AssistantMessage, place: str) -> list[Message]:
     """Calls that the server made come first: its answer rests on them. So do those that it wanted to make."""
     ran = message.mcp_calls or []
     said: list[Message] = []
@@ -144,7 +146,7 @@ def _assistant(message: wording.AssistantMessage, place: str) -> list[Message]:
     return said
 
 
-def _called(message: wording.AssistantMessage) -> list[tools.ToolCall]:
+def _called(message: wire_messages.AssistantMessage) -> list[tools.ToolCall]:
     """Of another kind there are none: the wire type refuses them."""
     return [call for call in message.tool_calls or () if isinstance(call, tools.ToolCall)]
 
@@ -153,10 +155,10 @@ def _outcome(call: tools.McpCall) -> str:
     return call.error.message if call.error else call.output or ""
 
 
-def _earlier(messages: Sequence[wording.Message]) -> tuple[ToolCall, ...]:
+def _earlier(messages: Sequence[wire_messages.Message]) -> tuple[ToolCall, ...]:
     """Calls since the user's last words."""
-    last = max((at for at, message in enumerate(messages) if isinstance(message, wording.UserMessage)), default=-1)
-    made = [c for m in messages[last + 1 :] if isinstance(m, wording.AssistantMessage) for c in m.mcp_calls or ()]
+    last = max((at for at, message in enumerate(messages) if isinstance(message, wire_messages.UserMessage)), default=-1)
+    made = [c for m in messages[last + 1 :] if isinstance(m, wire_messages.AssistantMessage) for c in m.mcp_calls or ()]
     return tuple(ToolCall(id=c.id, name=model_name(c.server_label, c.name), arguments=c.arguments) for c in made)
 
 
@@ -172,14 +174,14 @@ def _pending(body: wire.ChatRequest) -> tuple[ApprovalDecision, ...]:
         )
     return tuple(
         ApprovalDecision(
-            request_id=request.id,
-            label=request.server_label,
+            approval_id=request.id,
+            server_label=request.server_label,
             name=request.name,
             arguments=request.arguments,
             approved=decided[request.id][1].approve,
             field=decided[request.id][0],
             reason=decided[request.id][1].reason,
-            place=place,
+            request_field=place,
         )
         for place, request in asked.values()
     )
@@ -188,9 +190,9 @@ def _pending(body: wire.ChatRequest) -> tuple[ApprovalDecision, ...]:
 def _wanted(body: wire.ChatRequest) -> dict[str, tuple[str, tools.McpApprovalRequest]]:
     """By id, of which there is one each, with the field that holds it: one decision must not let two calls run."""
     given = list(enumerate(body.messages))
-    last = next(((at, said) for at, said in reversed(given) if not isinstance(said, wording.ToolMessage)), None)
+    last = next(((at, said) for at, said in reversed(given) if not isinstance(said, wire_messages.ToolMessage)), None)
     wanted = dict[str, tuple[str, tools.McpApprovalRequest]]()
-    if last is None or not isinstance(last[1], wording.AssistantMessage):
+    if last is None or not isinstance(last[1], wire_messages.AssistantMessage):
         return wanted
     for at, request in enumerate(last[1].mcp_approval_requests or ()):
         place = f"messages.{last[0]}.mcp_approval_requests.{at}"
@@ -226,7 +228,7 @@ def _tools(body: wire.ChatRequest) -> Given:
                     raise bad_request("tools", "tools: there can be one file_search; name all its stores in vector_store_ids")
                 given.search, given.at = to_search(tool, f"tools.{at}"), f"tools.{at}"
             case McpTool():
-                if tool.server_label in [server.label for server in given.servers]:
+                if tool.server_label in [server.server_label for server in given.servers]:
                     raise bad_request(f"tools.{at}", f"tools.{at}: the MCP server {tool.server_label!r} is there twice")
                 given.servers.append(to_server(tool, f"tools.{at}"))
             case CustomTool():

@@ -54,18 +54,18 @@ class Answered:
                 return {"annotations": [one.model_dump() for one in new]}
             case ToolCallStarted():
                 call = tools.McpCall(
-                    id=event.call,
-                    server_label=event.label,
+                    id=event.call_id,
+                    server_label=event.server_label,
                     name=event.name,
                     arguments=event.arguments,
-                    approval_request_id=event.approval,
+                    approval_request_id=event.approval_id,
                 )
                 return self._mcp(call)
             case ToolCallFinished():
                 return self._mcp(_ran(event))
             case ApprovalRequested():
                 request = tools.McpApprovalRequest(
-                    id=f"mcpr_{event.call}", server_label=event.label, name=event.name, arguments=event.arguments
+                    id=f"mcpr_{event.call_id}", server_label=event.server_label, name=event.name, arguments=event.arguments
                 )
                 self.wanted.append(request)
                 return {"mcp_approval_requests": [{"index": len(self.wanted) - 1, **request.model_dump()}]}
@@ -147,19 +147,19 @@ def listed(event: ToolListingFinished) -> tools.McpListTools:
         )
         for tool in event.tools
     ]
-    return tools.McpListTools(server_label=event.label, tools=shown, error=event.error)
+    return tools.McpListTools(server_label=event.server_label, tools=shown, error=event.error)
 
 
 def _ran(event: ToolCallFinished) -> tools.McpCall:
     fault = event.outcome.fault
     return tools.McpCall(
-        id=event.call,
-        server_label=event.label,
+        id=event.call_id,
+        server_label=event.server_label,
         name=event.name,
         arguments=event.arguments,
         output=None if fault else event.outcome.text,
         error=tools.McpError(type=fault.kind, message=event.outcome.text or fault.message, code=fault.code) if fault else None,
-        approval_request_id=event.approval,
+        approval_request_id=event.approval_id,
     )
 
 

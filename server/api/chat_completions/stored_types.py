@@ -4,9 +4,9 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field, StringConstraints
 
-from server.api.chat_completions.tool_types import ToolCall
+from server.api.chat_completions.tool_types import FunctionCall, ToolCall
 from server.api.chat_completions.types import ChatResponse, SpokenAnswer, UrlCitation
-from server.api.common.unsupported import FunctionCall, PromptCacheBreakpoint
+from server.api.common.unsupported import PromptCacheBreakpoint
 from server.http.fields import OMITTED, STRICT
 from server.http.lists import CLEAN, QUERY, Id, Metadata, Number, Order
 

@@ -4,8 +4,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field, StringConstraints
 
+from server.api.chat_completions.unsupported_types import CustomChoice, CustomTool
 from server.api.common.tool_types import FileSearchChoice, FileSearchTool, McpChoice, McpTool, ServerLabel
-from server.api.common.unsupported import CustomChoice, CustomTool
 from server.http.fields import STRICT, Label
 
 CallId = Annotated[str, StringConstraints(min_length=1, max_length=256)]

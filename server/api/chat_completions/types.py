@@ -6,62 +6,33 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, Field, StringConstraints
 
 from server.api.chat_completions.message_types import Message
-from server.api.chat_completions.tool_types import McpApproval, McpApprovalRequest, McpCall, McpListTools, Tool, ToolCall, ToolChoice
-from server.api.common.types import Effort, FileCitation, Tier, TokenLogprob
-from server.api.common.unsupported import (
-    UNSUPPORTED,
-    AudioOutput,
+from server.api.chat_completions.tool_types import (
     FunctionCall,
-    FunctionDefinition,
-    FunctionOption,
-    Moderation,
-    Prediction,
-    PromptCacheOptions,
-    WebSearchOptions,
-    only,
+    FunctionName,
+    McpApproval,
+    McpApprovalRequest,
+    McpCall,
+    McpListTools,
+    Tool,
+    ToolCall,
+    ToolChoice,
 )
-from server.http.fields import (
-    OMITTED,
-    STRICT,
-    Choices,
-    Count,
-    LogitBias,
-    Penalty,
-    Probability,
-    Repetition,
-    ResponseFormat,
-    Seed,
-    Stop,
-    StreamOptions,
-    StructuredOutputs,
-    Temperature,
-    Usage,
-)
+from server.api.chat_completions.unsupported_types import AudioOutput, FunctionDefinition, Prediction, WebSearchOptions
+from server.api.common.generation_types import Count, GenerationFields
+from server.api.common.types import Effort, FileCitation, Tier, TokenLogprob, Usage
+from server.api.common.unsupported import UNSUPPORTED, Moderation, PromptCacheOptions, only
+from server.http.fields import OMITTED
 from server.http.lists import Attributes, Metadata
 
 
-class ChatRequest(BaseModel):
-    model_config = STRICT
-    model: str
+class ChatRequest(GenerationFields):
     messages: Annotated[list[Message], Field(min_length=1)]
     max_completion_tokens: Count = None
     max_tokens: Count = None
-    temperature: Temperature = None
-    top_p: Probability = None
-    n: Choices = None
-    stop: Stop = None
-    seed: Seed = None
-    presence_penalty: Penalty = None
-    frequency_penalty: Penalty = None
-    logit_bias: LogitBias = None
     logprobs: bool | None = None
     top_logprobs: Annotated[int, Field(ge=0, le=20)] | None = None
-    response_format: ResponseFormat | None = None
-    stream: bool | None = None
-    stream_options: StreamOptions | None = None
     reasoning_effort: Effort | None = None
     metadata: Metadata | None = None
-    user: str | None = None
     safety_identifier: Annotated[str, StringConstraints(max_length=64)] | None = None
     prompt_cache_key: str | None = None  # prefixes are cached for everybody, with or without it
     prompt_cache_retention: Annotated[Literal["in_memory", "24h"] | None, only("in_memory")] = None
@@ -74,7 +45,7 @@ class ChatRequest(BaseModel):
     modalities: Annotated[list[Literal["text", "audio"]] | None, only(["text"])] = None
     verbosity: Annotated[Literal["low", "medium", "high"] | None, only("medium")] = None
     functions: Annotated[list[FunctionDefinition] | None, UNSUPPORTED] = None
-    function_call: Annotated[Literal["none", "auto"] | FunctionOption | None, only("none", "auto")] = None
+    function_call: Annotated[Literal["none", "auto"] | FunctionName | None, only("none", "auto")] = None
     prompt_cache_options: Annotated[PromptCacheOptions | None, UNSUPPORTED] = None
     web_search_options: Annotated[WebSearchOptions | None, UNSUPPORTED] = None
     audio: Annotated[AudioOutput | None, UNSUPPORTED] = None
@@ -83,11 +54,6 @@ class ChatRequest(BaseModel):
     # extensions
     mcp_approvals: list[McpApproval] | None = None
     include: Annotated[list[Literal["file_search_call.results"]], Field(max_length=1)] | None = None
-    top_k: Annotated[int, Field(ge=0, lt=2**31)] | None = None
-    min_p: Probability = None
-    repetition_penalty: Repetition = None
-    ignore_eos: bool | None = None
-    structured_outputs: StructuredOutputs | None = None
     chat_template_kwargs: dict[str, str | int | float | bool | None] | None = None
 
 

@@ -27,7 +27,7 @@ def to_search(tool: wire.FileSearchTool, field: str) -> FileSearch:
 def to_server(tool: wire.McpTool, field: str, *, listed: bool = False) -> McpToolset:
     """`listed`: the client has seen the list of its tools already."""
     return McpToolset(
-        label=tool.server_label,
+        server_label=tool.server_label,
         field=field,
         allowed=_filter(tool.allowed_tools),
         approval_policy=_policy(tool.require_approval),
@@ -39,7 +39,7 @@ def to_server(tool: wire.McpTool, field: str, *, listed: bool = False) -> McpToo
 
 def narrowed(server: McpToolset, allowed: Sequence[wire.McpChoice]) -> McpToolset | None:
     """With those of its tools alone that are allowed by name, or all where it is allowed as a whole. None: nothing of it is left."""
-    named = [one.name for one in allowed if one.server_label == server.label]
+    named = [one.name for one in allowed if one.server_label == server.server_label]
     if not named or None in named:
         return server if named else None
     before = server.allowed or ToolFilter()

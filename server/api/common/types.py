@@ -1,4 +1,4 @@
-"""TODO."""
+"""Parts of answers and requests that several APIs share: log probabilities, file citations, token usage, effort, service tier."""
 
 from typing import Literal
 
@@ -41,3 +41,27 @@ class FileCitation(BaseModel):
     chunk_id: int = 0
     vector_store_id: str = ""
     score: float = 0.0  # how well the quote supports the sentence, 0..1
+
+
+class PromptDetails(BaseModel):
+    cached_tokens: int
+    cache_write_tokens: int = 0
+    text_tokens: int
+    image_tokens: int = 0
+    audio_tokens: int = 0
+
+
+class CompletionDetails(BaseModel):
+    reasoning_tokens: int
+    text_tokens: int
+    audio_tokens: int = 0
+    accepted_prediction_tokens: int = 0
+    rejected_prediction_tokens: int = 0
+
+
+class Usage(BaseModel):
+    prompt_tokens: int
+    completion_tokens: int
+    total_tokens: int
+    prompt_tokens_details: PromptDetails
+    completion_tokens_details: CompletionDetails

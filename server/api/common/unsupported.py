@@ -2,14 +2,13 @@
 generated from the specification fits; using it is refused, and the field is named. UNSUPPORTED does that for fields; variants of
 unions are refused where they are read (server/api/chat_completions/request.py)."""
 
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import AfterValidator, BaseModel
+from pydantic import AfterValidator, BaseModel, BeforeValidator, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from server.http.fields import STRICT
 
-Json = dict[str, Any]
 T = TypeVar("T")
 
 
@@ -33,20 +32,22 @@ def only(*taken: Any) -> AfterValidator:
     return AfterValidator(check)
 
 
-class VoiceId(BaseModel):
-    model_config = STRICT
-    id: str
+def _null_or(harmless: object) -> BeforeValidator:
+    """Accepts null and `harmless`, the value that changes nothing, and makes both None."""
+
+    def check(value: Any) -> None:
+        if value is not None and (type(value) is not type(harmless) or value != harmless):
+            raise PydanticCustomError("unsupported", "This server does not support this field; leave it out")
+
+    return BeforeValidator(check)
 
 
-class AudioOutput(BaseModel):
-    model_config = STRICT
-    voice: str | VoiceId
-    format: Literal["wav", "aac", "mp3", "flac", "opus", "pcm16"]
+def _schema(*alternatives: dict[str, Any]) -> WithJsonSchema:
+    return WithJsonSchema({"anyOf": [*alternatives, {"type": "null"}], "description": "Not supported."})
 
 
-class AudioReference(BaseModel):
-    model_config = STRICT
-    id: str
+Refused = Annotated[None, _null_or(None), _schema()]
+Off = Annotated[None, _null_or(False), _schema({"const": False})]
 
 
 class PromptCacheBreakpoint(BaseModel):
@@ -60,39 +61,6 @@ class PromptCacheOptions(BaseModel):
     model_config = STRICT
     ttl: Literal["30m"] | None = None
     mode: Literal["implicit", "explicit"] | None = None
-
-
-class PredictedText(BaseModel):
-    model_config = STRICT
-    type: Literal["text"]
-    text: str
-    prompt_cache_breakpoint: PromptCacheBreakpoint | None = None
-
-
-class Prediction(BaseModel):
-    model_config = STRICT
-    type: Literal["content"]
-    content: str | list[PredictedText]
-
-
-class Place(BaseModel):
-    model_config = STRICT
-    country: str | None = None
-    region: str | None = None
-    city: str | None = None
-    timezone: str | None = None
-
-
-class UserLocation(BaseModel):
-    model_config = STRICT
-    type: Literal["approximate"]
-    approximate: Place
-
-
-class WebSearchOptions(BaseModel):
-    model_config = STRICT
-    user_location: UserLocation | None = None
-    search_context_size: Literal["low", "medium", "high"] | None = None
 
 
 class ModerationConfig(BaseModel):
@@ -110,124 +78,3 @@ class Moderation(BaseModel):
     model_config = STRICT
     model: str
     policy: ModerationPolicy | None = None
-
-
-class FunctionCall(BaseModel):
-    """Older than tools, which replace it."""
-
-    model_config = STRICT
-    name: str
-    arguments: str
-
-
-class FunctionOption(BaseModel):
-    model_config = STRICT
-    name: str
-
-
-class FunctionDefinition(BaseModel):
-    model_config = STRICT
-    name: str
-    description: str | None = None
-    parameters: Json | None = None
-
-
-class ImageUrl(BaseModel):
-    model_config = STRICT
-    url: str
-    detail: Literal["auto", "low", "high"] | None = None
-
-
-class ImagePart(BaseModel):
-    model_config = STRICT
-    type: Literal["image_url"]
-    image_url: ImageUrl
-    prompt_cache_breakpoint: PromptCacheBreakpoint | None = None
-
-
-class InputAudio(BaseModel):
-    model_config = STRICT
-    data: str
-    format: Literal["wav", "mp3"]
-
-
-class AudioPart(BaseModel):
-    model_config = STRICT
-    type: Literal["input_audio"]
-    input_audio: InputAudio
-    prompt_cache_breakpoint: PromptCacheBreakpoint | None = None
-
-
-class FileData(BaseModel):
-    model_config = STRICT
-    filename: str | None = None
-    file_data: str | None = None
-    file_id: str | None = None
-
-
-class FilePart(BaseModel):
-    model_config = STRICT
-    type: Literal["file"]
-    file: FileData
-    prompt_cache_breakpoint: PromptCacheBreakpoint | None = None
-
-
-class FunctionMessage(BaseModel):
-    model_config = STRICT
-    role: Literal["function"]
-    content: str | None
-    name: str
-
-
-class TextFormat(BaseModel):
-    model_config = STRICT
-    type: Literal["text"]
-
-
-class GrammarDefinition(BaseModel):
-    model_config = STRICT
-    definition: str
-    syntax: Literal["lark", "regex"]
-
-
-class GrammarFormat(BaseModel):
-    model_config = STRICT
-    type: Literal["grammar"]
-    grammar: GrammarDefinition
-
-
-class Custom(BaseModel):
-    model_config = STRICT
-    name: str
-    description: str | None = None
-    format: TextFormat | GrammarFormat | None = None
-
-
-class CustomTool(BaseModel):
-    model_config = STRICT
-    type: Literal["custom"]
-    custom: Custom
-
-
-class CustomName(BaseModel):
-    model_config = STRICT
-    name: str
-
-
-class CustomChoice(BaseModel):
-    model_config = STRICT
-    type: Literal["custom"]
-    custom: CustomName
-
-
-class CustomInput(BaseModel):
-    model_config = STRICT
-    name: str
-    input: str
-
-
-class CustomCall(BaseModel):
-    model_config = STRICT
-    id: str
-    type: Literal["custom"]
-    custom: CustomInput

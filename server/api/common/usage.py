@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from engine.api import Usage
-from server.http import fields
+from server.api.common import types as wire
 
 
 @dataclass
@@ -14,22 +14,22 @@ class UsageCounter:
     prompt: int = 0
     completion: int = 0
     cached: int = 0
-    thought: int = 0
+    reasoning: int = 0
     _prompts: set[int] = field(default_factory=set[int])
 
-    def add(self, index: int, usage: Usage, thought: int) -> None:
+    def add(self, index: int, usage: Usage, reasoning: int) -> None:
         self.completion += usage.completion
-        self.thought += thought
+        self.reasoning += reasoning
         if (prompt := index // self.each) not in self._prompts:
             self._prompts.add(prompt)
             self.prompt += usage.prompt
             self.cached += usage.cached
 
-    def usage(self) -> fields.Usage:
-        return fields.Usage(
+    def usage(self) -> wire.Usage:
+        return wire.Usage(
             prompt_tokens=self.prompt,
             completion_tokens=self.completion,
             total_tokens=self.prompt + self.completion,
-            prompt_tokens_details=fields.PromptDetails(cached_tokens=self.cached, text_tokens=self.prompt),
-            completion_tokens_details=fields.CompletionDetails(reasoning_tokens=self.thought, text_tokens=self.completion),
+            prompt_tokens_details=wire.PromptDetails(cached_tokens=self.cached, text_tokens=self.prompt),
+            completion_tokens_details=wire.CompletionDetails(reasoning_tokens=self.reasoning, text_tokens=self.completion),
         )

@@ -10,12 +10,13 @@ from uuid import uuid4
 from starlette.types import Send
 
 from engine.api import ModelInfo, Request, Usage
-from server.api.common.output_format import expect_stream_options, grammar, grammar_field, stops
+from server.api.common.generation import sampling_params, stop_strings, wants_stream_usage
+from server.api.common.output_format import grammar_field, to_grammar
 from server.api.common.usage import UsageCounter
 from server.api.completions import types as wire
 from server.api.completions.logprobs import completion_logprobs
-from server.chat.output_parser import OutputParser, merged, output_deltas
-from server.chat.sampling import room, sampling, too_long
+from server.chat.output_parser import OutputParser, merge, output_deltas
+from server.chat.sampling import engine_sampling, tokens_left, too_long
 from server.core.errors import ErrorFields, bad_request, map_engine_errors
 from server.core.events import LoggedToken, OutputDelta
 from server.core.threads import in_thread_if_large
@@ -46,12 +47,13 @@ class Plan:
 
     def run(self, watch: TimingObserver) -> AsyncGenerator[tuple[int, OutputDelta]]:
         running = [self._one(request, watch) for request in self.requests]
-        return map_engine_errors(merged(running), ErrorFields(prompt="prompt", grammar=grammar_field(self.body)))
+        return map_engine_errors(merge(running), ErrorFields(prompt="prompt", grammar=grammar_field(self.body)))
 
     def _one(self, request: Request, watch: TimingObserver) -> AsyncGenerator[OutputDelta]:
         if request.sampling.max_tokens == 0:
             return _nothing(request)
-        return output_deltas(self.runtime.engine, request, OutputParser(self.runtime.tokenizer, request, stops(self.body), None), watch)
+        parser = OutputParser(self.runtime.tokenizer, request, stop_strings(self.body), None)
+        return output_deltas(self.runtime.engine, request, parser, watch)
 
 
 def endpoints(state: ServerState) -> list[Endpoint]:
@@ -74,14 +76,15 @@ async def answer(runtime: Runtime, body: wire.CompletionRequest, send: Send, *, 
 async def prepare(runtime: Runtime, body: wire.CompletionRequest) -> Plan:
     """Raises ApiError for what cannot be honoured."""
     runtime.expect_model(body.model)
-    usage, form, n = expect_stream_options(body), await runtime.grammar_cache.form(grammar(body)), body.n or 1
+    usage, form, n = wants_stream_usage(body), await runtime.grammar_cache.form(to_grammar(body)), body.n or 1
     _expect_possible(body)
     prompts = await in_thread_if_large(_size(body.prompt), encode, runtime, body)
     if len(prompts) * n > MAX_SEQUENCES:
         raise bad_request("n", f"{len(prompts)} prompts times n={n} are more than {MAX_SEQUENCES} sequences")
     info, ends = runtime.engine.info, runtime.tokenizer.stop_tokens
     limit = _limit(body, info, prompts)
-    chosen = [sampling(body, i, info=info, ends=ends, max_tokens=limit, logprobs=body.logprobs) for i in range(n)]
+    params = sampling_params(body)
+    chosen = [engine_sampling(params, i, info=info, ends=ends, max_tokens=limit, logprobs=body.logprobs) for i in range(n)]
     requests = tuple(Request(tokens=prompt, sampling=s, grammar=form) for prompt in prompts for s in chosen)
     echoes = tuple(echo for echo in _echoes(runtime.tokenizer, body, prompts) for _ in chosen)
     return Plan(runtime, body, requests, echoes, usage, f"cmpl-{uuid4().hex}", int(time.time()))
@@ -121,7 +124,7 @@ def _limit(body: wire.CompletionRequest, info: ModelInfo, prompts: list[tuple[in
     """Unlike a conversation's, this limit is no upper bound: prompt and max_tokens must fit the context together."""
     asked = MAX_TOKENS if body.max_tokens is None else body.max_tokens
     longest = max(map(len, prompts))
-    left = min(room(info, len(prompt), "prompt") for prompt in prompts)
+    left = min(tokens_left(info, len(prompt), "prompt") for prompt in prompts)
     if body.max_tokens is not None and asked > left:
         need = f"prompt ({longest} tokens) and max_tokens ({asked})"
         raise too_long("max_tokens", f"{need} exceed the model's context of {info.context} tokens")

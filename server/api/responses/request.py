@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Literal
 
 from engine.api import Grammar, JsonObject, JsonSchema
+from server.api.common.generation_types import FormatJsonObject
 from server.api.common.server_tools import to_search, to_server
 from server.api.common.tool_types import FileSearchChoice, FileSearchTool, McpChoice, McpTool
 from server.api.responses.context import Asked, Context
@@ -16,8 +17,7 @@ from server.chat.grounding.grounding import default_search
 from server.chat.tools.toolset import any_tool_of, model_name
 from server.core.errors import bad_request
 from server.core.messages import Json, Message, NamedTools, System, Tool, ToolChoice
-from server.core.request import FieldNames, FileSearch, GenerationRequest, McpToolset, SamplingFields, SamplingParams, ToolFilter
-from server.http.fields import FormatJsonObject
+from server.core.request import FieldNames, FileSearch, GenerationRequest, McpToolset, SamplingParams, ToolFilter
 from server.runtime.runtime import Runtime
 
 FIELDS = FieldNames(
@@ -69,7 +69,7 @@ def _spoken(wish: GenerationRequest, body: ResponseRequest) -> GenerationRequest
     )
 
 
-def _knobs(body: ResponseRequest) -> SamplingFields:
+def _knobs(body: ResponseRequest) -> SamplingParams:
     return SamplingParams(
         temperature=body.temperature,
         top_p=body.top_p,
@@ -138,7 +138,7 @@ def _servers(tools: Sequence[wire.Tool], history: History) -> tuple[McpToolset, 
     for at, tool in enumerate(tools):
         if not isinstance(tool, McpTool):
             continue
-        if any(other.label == tool.server_label for other in found):
+        if any(other.server_label == tool.server_label for other in found):
             raise bad_request(f"tools.{at}.server_label", f"tools.{at}.server_label: {tool.server_label!r} is there twice")
         found.append(to_server(tool, f"tools.{at}", listed=tool.server_label in history.listed))
     return tuple(found)
@@ -172,7 +172,7 @@ def _named(wish: GenerationRequest, asked: wire.FunctionChoice | McpChoice, fiel
         if asked.name not in {tool.name for tool in wish.tools}:
             raise bad_request(f"{field}.name", f"{field}.name: there is no function {asked.name!r} among the tools")
         return NamedTools(names=(asked.name,))
-    if asked.server_label not in {server.label for server in wish.mcp_servers}:
+    if asked.server_label not in {server.server_label for server in wish.mcp_servers}:
         raise bad_request(f"{field}.server_label", f"{field}.server_label: there is no MCP server {asked.server_label!r} among the tools")
     return NamedTools(names=(model_name(asked.server_label, asked.name) if asked.name else any_tool_of(asked.server_label),))
 
@@ -185,7 +185,7 @@ def _narrowed(wish: GenerationRequest, asked: wire.AllowedTools) -> GenerationRe
             _named(wish, tool, f"tool_choice.tools.{at}")
     names = {tool.name for tool in kept if isinstance(tool, wire.FunctionChoice)}
     servers = tuple(
-        _open(server, [t for t in kept if isinstance(t, McpChoice) and t.server_label == server.label]) for server in wish.mcp_servers
+        _open(server, [t for t in kept if isinstance(t, McpChoice) and t.server_label == server.server_label]) for server in wish.mcp_servers
     )
     narrowed = replace(
         wish,

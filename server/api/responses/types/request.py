@@ -4,11 +4,12 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, Field, StringConstraints
 
+from server.api.common.generation_types import FormatJsonObject, FormatText, Penalty, Probability, Repetition, Seed, Temperature
 from server.api.common.types import Effort
 from server.api.common.unsupported import UNSUPPORTED, Moderation, PromptCacheOptions, only
 from server.api.responses.types.items import InputItem
 from server.api.responses.types.tools import Tool, ToolChoice
-from server.http.fields import STRICT, FormatJsonObject, FormatText, Label, Penalty, Probability, Repetition, Seed, Temperature
+from server.http.fields import STRICT, Label
 from server.http.lists import QUERY, Id, Metadata, Number, Order
 
 # the last five are of tools and content that this server has not: there is nothing to include

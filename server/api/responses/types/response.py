@@ -4,13 +4,14 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field
 
+from server.api.common.generation_types import FormatJsonObject, FormatText
 from server.api.common.tool_types import Connector, FileSearchChoice
 from server.api.common.types import Effort
 from server.api.responses.types.other_tools import Callers
 from server.api.responses.types.output import OutputItem
 from server.api.responses.types.request import PromptTemplate, Summary
 from server.api.responses.types.tools import FunctionChoice, Mode, Schema
-from server.http.fields import OMITTED, FormatJsonObject, FormatText
+from server.http.fields import OMITTED
 
 ResponseStatus = Literal["completed", "failed", "in_progress", "cancelled", "queued", "incomplete"]
 
