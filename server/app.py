@@ -1,4 +1,4 @@
-"""A server, put together once and in sight: model, engine and text; routes around them; what happens at start and end."""
+"""The application, put together: what is loaded at start, the routes, the middleware around them, and the life cycle."""
 
 import threading
 import time
@@ -48,8 +48,8 @@ Load = Callable[[Settings, ObserveSearch | None], Runtime]
 
 
 def load(settings: Settings, watch: ObserveSearch | None = None) -> Runtime:
-    """Fetches the models if need be, starts the engine and opens the knowledge base, side by side. Takes seconds, and
-    imports what is heavy. `watch` is told how long each stage of a search takes. Tool servers are not connected yet."""
+    """Fetches the models if needed, starts the engine and opens the knowledge base, in parallel. Takes seconds and imports heavy
+    libraries. `watch` is called with each stage of a search. MCP servers are not connected yet."""
     from server.text.tokenizer import load_tokenizer
     from server.weights.cache import bar
     from server.weights.pull import pull
@@ -90,7 +90,7 @@ def _limits(settings: Settings) -> ToolLimits:
 
 
 def _beside(work: Callable[[], T]) -> Future[T]:
-    """In a thread that nobody waits for: unlike a pool's, it does not keep a server alive that is stopped meanwhile."""
+    """Runs `work` in a daemon thread, which unlike an executor's does not delay the exit of a server that is stopped meanwhile."""
     future = Future[T]()
 
     def run() -> None:
@@ -126,7 +126,7 @@ def _engine(settings: Settings, directory: Path) -> Engine:
 
 
 def build(settings: Settings, load: Load = load) -> tuple[Starlette, ServerState]:
-    """The application, and the state that whoever runs it needs to stop it gently."""
+    """The application, and the state by which it is drained and stopped."""
     state = ServerState(settings)
     mount = Mount(state, _own_servers(state))
     app = Starlette(
@@ -147,7 +147,7 @@ def _own_servers(state: ServerState) -> dict[str, Callable[[], "MCPServer[Any]"]
 
 
 def _routes(endpoints: list[Endpoint]) -> list[Route]:
-    """One for each path, so that whoever uses a method that is not there is told all that are."""
+    """One route per path, so that a 405 lists all its methods."""
     paths: dict[str, dict[str, Endpoint]] = {}
     for endpoint in endpoints:
         paths.setdefault(endpoint.path, {})[endpoint.method] = endpoint
@@ -166,7 +166,7 @@ class _Methods:
 def _lifespan(state: ServerState, load: Load, mount: Mount) -> Callable[[Starlette], AbstractAsyncContextManager[None]]:
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncGenerator[None]:
-        state.start_loading(partial(load, state.settings, state.metrics.searched))
+        state.start_loading(partial(load, state.settings, state.metrics.search_stage))
         yield
         await mount.close()
         await state.close()
@@ -187,7 +187,7 @@ def _middleware(state: ServerState) -> list[Middleware]:
 
 
 async def _http_error(request: Request, error: Exception) -> Response:
-    """What the router says: no such path, or not with this method."""
+    """Errors of the router: unknown path (404) or method (405)."""
     assert isinstance(error, HTTPException)
     missing = f"there is no {request.method} {request.url.path}"
     told = ApiError(error.status_code, missing, code={404: "not_found", 405: "method_not_allowed"}.get(error.status_code))

@@ -17,24 +17,24 @@ class CallTracker:
         grammar allows nothing else."""
         self._reader, self._whose, self._most, self._forced = reader, whose, most, forced
         self._open: dict[int, ToolCall] = {}
-        self.made: list[ToolCall] = []  # in order; of one that the end of the turn has cut off the arguments are no JSON
+        self.completed: list[ToolCall] = []  # in order; of one that the end of the turn has cut off the arguments are no JSON
 
     @property
-    def begun(self) -> bool:
+    def any_begun(self) -> bool:
         return bool(self._open)
 
     @property
-    def enough(self) -> bool:
-        return self._most is not None and len(self.made) >= self._most
+    def limit_reached(self) -> bool:
+        return self._most is not None and len(self.completed) >= self._most
 
     def push(self, text: str) -> tuple[str, list[ToolCallDelta]]:
         return self._told(self._reader.push(text))
 
-    def last(self, text: str, *, cut: bool) -> tuple[str, list[ToolCallDelta]]:
+    def push_last(self, text: str, *, cut: bool) -> tuple[str, list[ToolCallDelta]]:
         """`push`, and nothing comes any more. `cut`: there were no more tokens; then what would have become a call is no answer."""
         answer, deltas = self.push(text)
         rest, more = self._told(self._reader.flush(cut=cut))
-        if cut and (self._forced or self.begun):
+        if cut and (self._forced or self.any_begun):
             answer, rest = "" if self._forced else answer, ""  # behind a call there is nothing but calls
         return answer + rest, [*deltas, *more]
 
@@ -48,13 +48,13 @@ class CallTracker:
         call = ToolCall(id=before.id, name=before.name, arguments=before.arguments + piece.arguments)
         self._open[piece.index] = call
         if piece.done:
-            self.made.append(call)
+            self.completed.append(call)
         if (whose := self._whose.get(call.name)) is None:
             return None
         return ToolCallDelta(
             id=call.id,
             name=call.name,
-            server_label=whose.label,
+            server_label=whose.server_label,
             tool=whose.tool,
             arguments=piece.arguments,
             begun=begun,

@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 
 from server.chat.answer import Answer, RunContext
 from server.chat.grounding.grounding import GroundedQuestion, PendingSearch, fit_passages, plan_search, search_passages, with_passages
-from server.chat.grounding.query_rewrite import queries
-from server.chat.output_parser import merged
+from server.chat.grounding.query_rewrite import search_queries
+from server.chat.output_parser import merge
 from server.chat.tools.approval_policy import filter_allows
 from server.chat.tools.listing import ToolListing, expect_choice, list_tools
 from server.chat.tools.runner import ToolBudget
@@ -41,14 +41,14 @@ class GenerationPlan:
         it aborts generation and tools. Raises ApiError."""
         fields = self.request.field_names
         called = bool(self.request.tools or self.request.mcp_servers)
-        events = self._answers(self._scene(), watch) if self._plain else self._prepared(watch)
+        events = self._run_answers(self._context(), watch) if self._needs_no_preparation else self._prepare_and_run(watch)
         return map_engine_errors(events, ErrorFields(prompt=fields.messages, grammar=fields.tools if called else fields.response_format))
 
     @property
-    def _plain(self) -> bool:
+    def _needs_no_preparation(self) -> bool:
         return self.search is None and not self.request.mcp_servers and not self.request.approval_decisions
 
-    def _scene(self) -> RunContext:
+    def _context(self) -> RunContext:
         box = Toolset(client_tools=self.request.tools)
         return RunContext(
             runtime=self.runtime,
@@ -60,45 +60,47 @@ class GenerationPlan:
             first_turn_seconds=self.first_turn_seconds,
         )
 
-    def _answers(self, scene: RunContext, watch: TimingObserver) -> AsyncGenerator[tuple[int, Event]]:
-        return merged([Answer(scene, i, watch, self._ledger(scene)).events() for i in range(self.request.n)])
+    def _run_answers(self, scene: RunContext, watch: TimingObserver) -> AsyncGenerator[tuple[int, Event]]:
+        return merge([Answer(scene, i, watch, self._budget(scene)).events() for i in range(self.request.n)])
 
-    def _ledger(self, scene: RunContext) -> ToolBudget:
+    def _budget(self, scene: RunContext) -> ToolBudget:
         tainted = self.request.untrusted_context or has_tool_results(self.messages) or bool(scene.grounding and scene.grounding.hits)
-        ledger = ToolBudget(tighter(self.request.limits, self.runtime.tool_limits), tainted, calls=len(self.request.earlier_calls))
+        ledger = ToolBudget(tighter_limits(self.request.limits, self.runtime.tool_limits), tainted, calls=len(self.request.earlier_calls))
         for call in self.request.earlier_calls:
             ledger.count(call)
         return ledger
 
-    async def _prepared(self, watch: TimingObserver) -> AsyncGenerator[tuple[int, Event]]:
-        scene = replace(self._scene(), first_turn=None) if self.request.mcp_servers or self.request.approval_decisions else self._scene()
+    async def _prepare_and_run(self, watch: TimingObserver) -> AsyncGenerator[tuple[int, Event]]:
+        scene = (
+            replace(self._context(), first_turn=None) if self.request.mcp_servers or self.request.approval_decisions else self._context()
+        )
         if self.search is not None:
-            asking = await queries(self.runtime, self.search.talk)
+            asking = await search_queries(self.runtime, self.search.conversation)
             yield 0, SearchStarted(queries=asking)
-            found = await self._found(self.search, asking)
+            found = await self._search(self.search, asking)
             yield 0, SearchFinished(queries=asking, hits=found.hits)
-            scene = self._grounded(scene, found, chat=self.search.chat)
+            scene = self._with_passages(scene, found, chat=self.search.is_small_talk)
         box, offerings = scene.toolset, list[ToolListing]()
         for asked in self.request.mcp_servers:
             if not asked.already_listed:
-                yield 0, ToolListingStarted(label=asked.label)
-            offering = await self._offered(asked)
+                yield 0, ToolListingStarted(server_label=asked.server_label)
+            offering = await self._list_tools(asked)
             offerings.append(offering)
             box = box.with_server(asked, offering.tools)
             if not asked.already_listed:
-                yield 0, ToolListingFinished(label=asked.label, tools=offering.tools, error=offering.error)
+                yield 0, ToolListingFinished(server_label=asked.server_label, tools=offering.tools, error=offering.error)
         scene = replace(scene, toolset=box)
         expect_choice(self.request.field_names.tool_choice, self.request.tool_choice, box, offerings)
-        async with aclosing(self._answers(scene, watch)) as answers:
+        async with aclosing(self._run_answers(scene, watch)) as answers:
             async for item in answers:
                 yield item
 
-    async def _found(self, lookup: PendingSearch, asking: tuple[str, ...]) -> GroundedQuestion:
+    async def _search(self, lookup: PendingSearch, asking: tuple[str, ...]) -> GroundedQuestion:
         field, context = self.request.field_names.messages, self.runtime.engine.info.context
         grounds = await search_passages(lookup, asking, field)
         return fit_passages(grounds, self.runtime.tokenizer, context, len(self.first_turn.prompt.tokens), self.request.max_tokens, field)
 
-    def _grounded(self, scene: RunContext, found: GroundedQuestion, *, chat: bool) -> RunContext:
+    def _with_passages(self, scene: RunContext, found: GroundedQuestion, *, chat: bool) -> RunContext:
         """Nothing found: the answer is that, unless it is but `chat`, must have a form, or there are tools to call that may know more."""
         if not found.hits and chat:
             return scene
@@ -107,7 +109,7 @@ class GenerationPlan:
         asks = (self.request.tools or self.request.mcp_servers) and self.request.tool_choice != "none"
         return scene if asks else replace(scene, grounding=found)
 
-    async def _offered(self, asked: McpToolset) -> ToolListing:
+    async def _list_tools(self, asked: McpToolset) -> ToolListing:
         assert self.runtime.tool_host is not None  # `prepare` has seen to it
         return await list_tools(self.runtime.tool_host, asked)
 
@@ -124,7 +126,7 @@ async def prepare(runtime: Runtime, wish: GenerationRequest, caller: Caller) -> 
     return GenerationPlan(runtime, wish, caller, int(time.time()), opening, sayings, found, spent)
 
 
-def tighter(asked: ToolLimits, most: ToolLimits) -> ToolLimits:
+def tighter_limits(asked: ToolLimits, most: ToolLimits) -> ToolLimits:
     return ToolLimits(
         max_turns=min(asked.max_turns, most.max_turns),
         max_calls=min(asked.max_calls, most.max_calls),
@@ -140,21 +142,21 @@ def _expect_tools(runtime: Runtime, wish: GenerationRequest) -> None:
     fields = wish.field_names
     labels = runtime.tool_host.labels if runtime.tool_host else ()
     for server in wish.mcp_servers:
-        if server.label not in labels:
+        if server.server_label not in labels:
             known = f"there is {', '.join(labels)}" if labels else "it has none"
-            told = f"{server.field}.server_label: this server has no MCP server {server.label!r}; {known}"
+            told = f"{server.field}.server_label: this server has no MCP server {server.server_label!r}; {known}"
             raise bad_request(f"{server.field}.server_label", told, "mcp_server_not_found")
     if wish.mcp_servers and wish.n > 1:
         raise bad_request("n", "n: there can only be one answer where tools run on the server")
     for one in wish.approval_decisions:
         if one.approved and not any(_offers(server, one) for server in wish.mcp_servers):
-            told = f"tools: {one.name} of the MCP server {one.label!r} has been approved, but is not among the tools: name it again"
+            told = f"tools: {one.name} of the MCP server {one.server_label!r} has been approved, but is not among the tools: name it again"
             raise bad_request("tools", told)
     _expect_names(wish)
     if isinstance(wish.tool_choice, NamedTools) or wish.tool_choice == "required":
         names = wish.tool_choice.names if isinstance(wish.tool_choice, NamedTools) else ()
         mine = {tool.name for tool in wish.tools}
-        open_to = tuple(any_tool_of(server.label)[:-1] for server in wish.mcp_servers)
+        open_to = tuple(any_tool_of(server.server_label)[:-1] for server in wish.mcp_servers)
         unknown = [name for name in names if name not in mine and not name.startswith(open_to)]
         if unknown or not (wish.tools or wish.mcp_servers or (wish.file_search and wish.file_search.requested)):
             told = f"there is no tool {unknown[0]!r}" if unknown else "no tool is given that could be required"
@@ -162,7 +164,7 @@ def _expect_tools(runtime: Runtime, wish: GenerationRequest) -> None:
 
 
 def _offers(server: McpToolset, call: ApprovalDecision) -> bool:
-    return server.label == call.label and (server.allowed is None or filter_allows(server.allowed, call.name))
+    return server.server_label == call.server_label and (server.allowed is None or filter_allows(server.allowed, call.name))
 
 
 def _expect_names(wish: GenerationRequest) -> None:
@@ -171,7 +173,7 @@ def _expect_names(wish: GenerationRequest) -> None:
         field = tool.field
         if tool.name in seen:
             raise bad_request(field, f"{field}: there are two tools with the name {tool.name!r}")
-        if taken := [server.label for server in wish.mcp_servers if tool.name.startswith(any_tool_of(server.label)[:-1])]:
+        if taken := [server.server_label for server in wish.mcp_servers if tool.name.startswith(any_tool_of(server.server_label)[:-1])]:
             raise bad_request(
                 field, f"{field}: {tool.name!r} begins as the tools of the MCP server {taken[0]!r} do; call it something else"
             )

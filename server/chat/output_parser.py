@@ -50,7 +50,7 @@ class OutputParser:
         self._usage: Usage | None = None  # as far as the engine has told
         self._told = False  # the first piece
 
-    def read(self, delta: Delta) -> OutputDelta:
+    def parse(self, delta: Delta) -> OutputDelta:
         if delta.finish == "abort":
             raise EngineError("the engine could not go on with this request")
         self._usage = delta.usage or self._usage
@@ -75,9 +75,9 @@ class OutputParser:
 
     def _calling(self, raw: str, end: FinishReason | None, calls: CallTracker) -> OutputDelta:
         said = self._said(raw, end is not None)
-        answer, deltas = calls.last(said.answer, cut=end == "length") if end else calls.push(said.answer)
+        answer, deltas = calls.push_last(said.answer, cut=end == "length") if end else calls.push(said.answer)
         answer = self._stops.push(answer)
-        end = "stop" if calls.enough else end
+        end = "stop" if calls.limit_reached else end
         if self._stops.hit:
             end = "stop"
         elif end:
@@ -93,7 +93,7 @@ class OutputParser:
 
     def _logged_beside(self, shown: str, calls: CallTracker, end: FinishReason | None) -> list[LoggedToken]:
         """Logprobs of what is shown: those of a call's tokens are none of the message's."""
-        if not (shown or calls.begun or end):
+        if not (shown or calls.any_begun or end):
             return []
         ready, self._pending = self._pending, []
         return ready if shown else []
@@ -148,7 +148,7 @@ async def output_deltas(engine: TokenSource, request: Request, reader: OutputPar
             if delta.tokens:
                 told(now - last)
                 last, told = now, watch.between_tokens
-            piece = reader.read(delta)
+            piece = reader.parse(delta)
             if not piece.empty:
                 yield piece
             if piece.finish:
@@ -156,7 +156,7 @@ async def output_deltas(engine: TokenSource, request: Request, reader: OutputPar
     raise EngineStopped("the engine ended a sequence without saying how")
 
 
-async def merged(streams: Sequence[AsyncGenerator[T]]) -> AsyncGenerator[tuple[int, T]]:
+async def merge(streams: Sequence[AsyncGenerator[T]]) -> AsyncGenerator[tuple[int, T]]:
     """What several streams bring, as it comes, each with its stream's index. Closing it closes them all."""
     if len(streams) == 1:
         async with aclosing(streams[0]) as only:

@@ -12,7 +12,7 @@ from server.chat.call_tracker import CallTracker
 from server.chat.grounding.grounding import GroundedQuestion
 from server.chat.output_parser import OutputParser
 from server.chat.repetition import RepetitionDetector
-from server.chat.sampling import room, sampling
+from server.chat.sampling import engine_sampling, tokens_left
 from server.chat.tools.toolset import ToolOffer
 from server.core.errors import ApiError, bad_request
 from server.core.messages import Message, NamedTools, System, Tool, ToolChoice, ToolResult, User
@@ -24,9 +24,11 @@ from server.text.tokenizer import ChatTokenizer, Prompt
 from server.text.tool_calls.api import CallConstraint, UnusableSchema
 from server.text.tool_calls.grammar import lark
 
-OURS = frozenset({"messages", "tools", "documents", "add_generation_prompt"})  # template variables that a request has no say in
-OVERFLOW = "context_length_exceeded"
-CLOSING = 64  # tokens in which a call that has become too long is brought to its end
+RESERVED_VARIABLES = frozenset(
+    {"messages", "tools", "documents", "add_generation_prompt"}
+)  # template variables that a request has no say in
+CONTEXT_OVERFLOW = "context_length_exceeded"
+CLOSING_TOKENS = 64  # tokens in which a call that has become too long is brought to its end
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,13 +41,15 @@ class Turn:
     max_tokens: int
     calls_suppressed: bool  # there are tools, or have been, and none may be called now
 
-    def request(self, runtime: Runtime, wish: GenerationRequest, index: int) -> Request:
+    def engine_request(self, runtime: Runtime, wish: GenerationRequest, index: int) -> Request:
         """For the `index`-th of the wish's answers."""
         text, info = runtime.tokenizer, runtime.engine.info
-        chosen = sampling(wish.sampling, index, info=info, ends=text.stop_tokens, max_tokens=self.max_tokens, logprobs=wish.logprobs)
+        chosen = engine_sampling(wish.sampling, index, info=info, ends=text.stop_tokens, max_tokens=self.max_tokens, logprobs=wish.logprobs)
         if self.calls_suppressed:
-            chosen = replace(chosen, logit_bias=(*chosen.logit_bias, *tool_suppression.tokens(text)))
-        closing = Closing(tokens=min(CLOSING, self.max_tokens // 2), marks=text.dialect.closing_marks) if self.offer.callable else None
+            chosen = replace(chosen, logit_bias=(*chosen.logit_bias, *tool_suppression.marker_bias(text)))
+        closing = (
+            Closing(tokens=min(CLOSING_TOKENS, self.max_tokens // 2), marks=text.dialect.closing_marks) if self.offer.callable else None
+        )
         return Request(tokens=self.prompt.tokens, sampling=chosen, grammar=self.grammar, closing=closing)
 
     def call_tracker(self, text: ChatTokenizer, most: int | None) -> CallTracker | None:
@@ -68,37 +72,39 @@ class Turn:
 async def build_turn(runtime: Runtime, wish: GenerationRequest, sayings: Sequence[Message], offer: ToolOffer, left: int | None) -> Turn:
     """`left`: tokens that the model may still write; None: as many as fit. Raises ApiError."""
     fields = wish.field_names
-    offer = ToolOffer() if offer.choice == "auto" and tool_suppression.done(runtime, sayings) else offer
+    offer = ToolOffer() if offer.choice == "auto" and tool_suppression.should_stop_calling(runtime, sayings) else offer
     muted = not offer.callable and bool(wish.tools or wish.mcp_servers or any(isinstance(said, ToolResult) for said in sayings))
-    await _expect_schemas(runtime, wish, offer)
-    prompt = await render_prompt(runtime, wish, tool_suppression.reminded(runtime.tokenizer, sayings) if muted else sayings, offer)
+    await _expect_usable_schemas(runtime, wish, offer)
+    prompt = await render_prompt(
+        runtime, wish, tool_suppression.with_question_repeated(runtime.tokenizer, sayings) if muted else sayings, offer
+    )
     if wish.response_format is not None and prompt.thinking and not offer.callable:
         raise bad_request(
             fields.response_format, f"{fields.response_format}: this model thinks first, and its thoughts would not fit the format"
         )
-    space = room(runtime.engine.info, len(prompt.tokens), fields.messages)
+    space = tokens_left(runtime.engine.info, len(prompt.tokens), fields.messages)
     limit = space if left is None else min(left, space)
     form = await runtime.grammar_cache.form(wish.response_format)
     grammar = (
         await _grammar(runtime, wish, offer, prompt, form)
         if offer.callable
-        else form or (tool_suppression.grammar(runtime.tokenizer) if muted else None)
+        else form or (tool_suppression.no_calls_grammar(runtime.tokenizer) if muted else None)
     )
     return Turn(prompt=prompt, offer=offer, grammar=grammar, max_tokens=limit, calls_suppressed=muted)
 
 
 async def render_prompt(runtime: Runtime, wish: GenerationRequest, sayings: Sequence[Message], offer: ToolOffer) -> Prompt:
     tools = offer.tools if offer.callable else ()
-    variables = _variables(wish, runtime.tokenizer)
+    variables = _template_variables(wish, runtime.tokenizer)
     return await in_thread_if_large(size(sayings, tools), render, runtime.tokenizer, sayings, tools, variables, wish.field_names.messages)
 
 
-async def _expect_schemas(runtime: Runtime, wish: GenerationRequest, offer: ToolOffer) -> None:
+async def _expect_usable_schemas(runtime: Runtime, wish: GenerationRequest, offer: ToolOffer) -> None:
     """Of the client's tools; a server's tool may take any object instead."""
     try:
         await runtime.grammar_cache.expect([tool for tool in wish.tools if tool in offer.tools] if offer.callable else ())
     except UnusableSchema as error:
-        raise await asyncio.to_thread(_unusable, error, wish, lark.expect) from error
+        raise await asyncio.to_thread(_unusable_schema, error, wish, lark.expect) from error
 
 
 async def _grammar(runtime: Runtime, wish: GenerationRequest, offer: ToolOffer, prompt: Prompt, form: Grammar | None) -> Grammar:
@@ -106,38 +112,38 @@ async def _grammar(runtime: Runtime, wish: GenerationRequest, offer: ToolOffer, 
     calling = CallConstraint(
         tools=offer.tools,
         tool_choice="required" if form is not None and free else offer.choice,  # the other choice is the form
-        parallel=wish.parallel_tool_calls and _several(text, offer.choice),
+        parallel=wish.parallel_tool_calls and _allows_parallel(text, offer.choice),
         in_reasoning=prompt.thinking,
         has_reasoning=text.has_reasoning,
     )
-    ours = [name for name, whose in offer.owners.items() if whose.label is not None]
+    ours = [name for name, whose in offer.owners.items() if whose.server_label is not None]
     try:
         return Lark(source=await runtime.grammar_cache.source(calling, form if free else None, ours))
     except UnusableSchema as error:
-        raise await asyncio.to_thread(_unusable, error, wish, partial(_alone, text, calling)) from error
+        raise await asyncio.to_thread(_unusable_schema, error, wish, partial(_single_tool_grammar, text, calling)) from error
 
 
-def _alone(text: ChatTokenizer, calling: CallConstraint, tool: Tool) -> str:
+def _single_tool_grammar(text: ChatTokenizer, calling: CallConstraint, tool: Tool) -> str:
     return text.dialect.grammar(replace(calling, tools=(tool,), tool_choice="required"), text.control_id)
 
 
-def _several(text: ChatTokenizer, choice: ToolChoice) -> bool:
+def _allows_parallel(text: ChatTokenizer, choice: ToolChoice) -> bool:
     """Whether there can be several calls in a turn: not where one function is asked for by name, nor for models that have not
     learned it; they would go on for ever."""
     single = isinstance(choice, NamedTools) and len(choice.names) == 1
     return not single and text.tool_template is not None and not text.tool_template.single_call
 
 
-def _unusable(error: UnusableSchema, wish: GenerationRequest, attempt: Callable[[Tool], object]) -> ApiError:
+def _unusable_schema(error: UnusableSchema, wish: GenerationRequest, attempt: Callable[[Tool], object]) -> ApiError:
     """Names the tool by its place in the request, where it is the client's. `attempt`: raises UnusableSchema for a tool of which a
     grammar cannot be made."""
     tool = next((tool for tool in wish.tools if tool.name == error.tool), None)
     field = wish.field_names.tools if tool is None else f"{tool.field}.{wish.field_names.parameters}"
-    advice = "; without strict, what no grammar can enforce is left to you" if tool and _eased(tool, attempt) else ""
+    advice = "; without strict, what no grammar can enforce is left to you" if tool and _only_strict_fails(tool, attempt) else ""
     return bad_request(field, f"{field}: the parameters of {error.tool} cannot be enforced: {error}{advice}", "invalid_schema")
 
 
-def _eased(tool: Tool, attempt: Callable[[Tool], object]) -> bool:
+def _only_strict_fails(tool: Tool, attempt: Callable[[Tool], object]) -> bool:
     """Whether only being strict keeps a tool from being used."""
     if not tool.strict:
         return False
@@ -148,9 +154,9 @@ def _eased(tool: Tool, attempt: Callable[[Tool], object]) -> bool:
     return True
 
 
-def _variables(wish: GenerationRequest, text: ChatTokenizer) -> dict[str, Any]:
+def _template_variables(wish: GenerationRequest, text: ChatTokenizer) -> dict[str, Any]:
     """What the template is told. An answer that must have a form is given without thoughts, where a model has the choice."""
-    known = (text.template.variables if text.template else frozenset[str]()) - OURS
+    known = (text.template.variables if text.template else frozenset[str]()) - RESERVED_VARIABLES
     given: dict[str, Any] = dict(wish.template_kwargs)
     if wish.response_format is not None and "enable_thinking" in known:
         given = {"enable_thinking": False, **given}
@@ -177,7 +183,7 @@ async def fit_turn(
     try:
         return sayings, await build_turn(runtime, wish, sayings, offer, left)
     except ApiError as error:
-        ends = droppable_prefixes(sayings) if wish.truncate and error.code == OVERFLOW else []
+        ends = droppable_prefixes(sayings) if wish.truncate and error.code == CONTEXT_OVERFLOW else []
         if not ends:
             raise
     kept = without_prefix(sayings, ends[-1])
@@ -188,7 +194,7 @@ async def fit_turn(
         try:
             found, fits = (kept, await build_turn(runtime, wish, kept, offer, left)), middle
         except ApiError as error:
-            if error.code != OVERFLOW:
+            if error.code != CONTEXT_OVERFLOW:
                 raise
             fails = middle
     return found

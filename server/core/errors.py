@@ -18,7 +18,7 @@ JsonPath = Sequence[int | str]
 
 @dataclass(eq=False)
 class ApiError(Exception):
-    """An answer that is not a 200."""
+    """A response with an error status."""
 
     status: int
     message: str
@@ -48,7 +48,7 @@ def model_not_found(name: str, known: Sequence[str]) -> ApiError:
 
 @dataclass(frozen=True)
 class ErrorFields:
-    """The fields that hold what an engine may refuse."""
+    """The request's fields that an error of the engine is about."""
 
     prompt: str
     grammar: str
@@ -85,8 +85,7 @@ def from_knowledge(error: KnowledgeError) -> ApiError:
 
 
 def from_validation(error: ValidationError, body: bytes) -> ApiError:
-    """The most specific of pydantic's complaints: of a union's branches, the one that got furthest into the data; of several that
-    got there, one that the value was of the right type for."""
+    """From the most specific of pydantic's errors: the one deepest in the data; among those, one whose value had the right type."""
     complaints = error.errors(include_url=False, include_context=False)
     if complaints[0]["type"] == "json_invalid":
         return bad_request(None, f"the body is not valid JSON: {complaints[0]['msg'].removeprefix('Invalid JSON: ')}", "invalid_json")
@@ -98,14 +97,14 @@ def from_validation(error: ValidationError, body: bytes) -> ApiError:
 
 
 def from_fields(error: ValidationError) -> ApiError:
-    """Of a query string or form, whose fields are all text and lie side by side."""
+    """For a query string or form, which is flat."""
     complaint = error.errors(include_url=False, include_context=False)[0]
     name = ".".join(map(str, complaint["loc"][:1])) or None
     return bad_request(name, f"{name or 'query'}: {complaint['msg']}", complaint["type"])
 
 
 def _path(data: Any, complaint: ErrorDetails) -> JsonPath:
-    """Where in `data` a complaint is: its location without the names of union branches."""
+    """Path of an error in `data`: its location without the names of union branches."""
     path: list[int | str] = []
     for step in complaint["loc"]:
         if _has(data, step):
@@ -126,7 +125,7 @@ def _kind(status: int) -> str:
 
 
 async def map_engine_errors(items: AsyncGenerator[T], blame: ErrorFields) -> AsyncGenerator[T]:
-    """The same items; what the engine refuses becomes an ApiError."""
+    """The same items. Raises ApiError for an EngineError."""
     async with aclosing(items):
         try:
             async for item in items:

@@ -1,7 +1,7 @@
-"""What happens while a wish is fulfilled, in order. Each API tells it in its own words.
+"""Events of the chat loop, in the order in which they happen. Each API maps them to its own wire types.
 
-A turn of the model is a row of Pieces (server/chat/output_parser.py), the last of which has `end` and `usage`. Between the turns server tools
-run. `Ended` comes last, once for each of the wish's answers."""
+A turn of the model is a sequence of OutputDeltas; the last has `finish` and `usage`. Server tools run between turns. AnswerFinished
+comes last, once for each of the request's answers."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -15,7 +15,7 @@ from server.core.tool_host import HostedTool, ToolOutcome
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SearchStarted:
-    """In the documents, which comes before the first turn."""
+    """Of the documents, before the first turn."""
 
     queries: tuple[str, ...]
 
@@ -23,64 +23,64 @@ class SearchStarted:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SearchFinished:
     queries: tuple[str, ...]
-    hits: tuple[Hit, ...]  # hits[n - 1] is what a mark [n] of the answer stands for
+    hits: tuple[Hit, ...]  # a mark [n] in the answer cites hits[n - 1]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CitationsAdded:
-    """Of the turn's answer so far; `index` counts its characters."""
+    """`index` of a citation: characters of this turn's text before it."""
 
     citations: Sequence[Citation]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ToolListingStarted:
-    label: str
+    server_label: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ToolListingFinished:
-    """`error`: the server could not be asked; the model answers without it."""
+    """`error`: why the server could not be asked; the model answers without its tools."""
 
-    label: str
+    server_label: str
     tools: tuple[HostedTool, ...] = ()
     error: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ToolCallStarted:
-    """A server tool begins to run. `call`: the id that its Pieces have, or that of a Pending's request."""
+    """A server tool begins to run. `call_id`: as in its ToolCallDeltas, or the id of the approval by which it runs."""
 
-    call: str
-    label: str
+    call_id: str
+    server_label: str
     name: str  # as its server calls it
     arguments: str
-    approval: str | None = None  # id of the request by which it was approved
+    approval_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ToolCallFinished:
-    call: str
-    label: str
+    call_id: str
+    server_label: str
     name: str
     arguments: str
     outcome: ToolOutcome
-    approval: str | None = None
+    approval_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApprovalRequested:
-    """Wanted before this call runs; the answer ends here. `call` as in its Pieces."""
+    """The user must approve this call; the answer ends here. `call_id`: as in its ToolCallDeltas."""
 
-    call: str
-    label: str
+    call_id: str
+    server_label: str
     name: str
     arguments: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AnswerFinished:
-    """tool_calls: the client has calls to run. approval: it has approvals to give. usage: of all turns together."""
+    """`reason`: "tool_calls": the client has calls to run; "approval": it has decisions to make. `usage`: of all turns together."""
 
     reason: Literal["stop", "length", "tool_calls", "approval"]
     usage: Usage
@@ -92,17 +92,19 @@ FinishReason = Literal["stop", "length"]
 
 @dataclass(frozen=True, slots=True)
 class LoggedToken:
+    """A generated token with its log probability."""
+
     token: TokenLogprob
-    offset: int  # where in the sequence's text it begins, in characters
+    offset: int  # of its first character in the generated text
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ToolCallDelta:
-    """What was added to a tool call. Its first one has `begun`, its last one `done`; all `arguments` together are JSON text."""
+    """An addition to a tool call. The first has `begun`, the last `done`; the `arguments` of all, joined, are JSON text."""
 
     id: str  # call_...
     name: str  # as the model knows the tool
-    server_label: str | None = None  # of the MCP server that runs it; None: the client does
+    server_label: str | None = None  # of the MCP server that runs it; None: the client runs it
     tool: str = ""  # as that server calls it
     arguments: str = ""
     begun: bool = False
@@ -111,17 +113,17 @@ class ToolCallDelta:
 
 @dataclass(slots=True)
 class OutputDelta:
-    """What one or more tokens added: thought, then answer, then calls. The last one of a sequence has `end`; it and the first have
-    `usage`, as it is by then."""
+    """What one or more tokens added: reasoning, then text, then tool calls. The last of a turn has `finish`; it and the first have the
+    `usage` so far."""
 
     text: str = ""
     reasoning: str = ""
     tool_calls: list[ToolCallDelta] = field(default_factory=list[ToolCallDelta])
     logprobs: list[LoggedToken] = field(default_factory=list[LoggedToken])
     finish: FinishReason | None = None
-    stop_string: str | None = None  # the stop string that ended it, if one did
+    stop_string: str | None = None  # that ended it
     usage: Usage | None = None
-    reasoning_tokens: int = 0  # in all, so far
+    reasoning_tokens: int = 0  # of the turn so far
 
     @property
     def empty(self) -> bool:

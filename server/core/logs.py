@@ -1,4 +1,4 @@
-"""What the server says on standard error: lines for people, or one JSON object per line."""
+"""Logging to standard error: plain lines, or one JSON object per line."""
 
 import json
 import logging

@@ -1,5 +1,5 @@
-"""What has been said so far, as every API means it: chat completions, responses and messages all come down to these values.
-Only server/text/render.py turns them into what a chat template knows."""
+"""The messages and tools of a conversation, the same for every API. server/text/render.py turns them into what a chat template
+takes."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,14 +10,14 @@ Json = dict[str, Any]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tool:
-    """A function that the model may call. `parameters`: the JSON Schema of an object. `strict`: it is enforced as a whole or refused;
-    else what no grammar can enforce is left to whoever runs the tool."""
+    """A function that the model may call. `parameters`: JSON Schema of an object. `strict`: the schema is enforced completely or the
+    request refused; otherwise what a grammar cannot enforce is left to whoever runs the tool."""
 
     name: str  # [A-Za-z0-9_-]{1,64}, unique among a turn's tools
     description: str
     parameters: Mapping[str, Any]
     strict: bool = False
-    field: str = "tools"  # where the request has it: "tools.1"
+    field: str = "tools"  # of the request that holds it: "tools.1"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,9 +49,9 @@ class Assistant:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ToolResult:
-    """What a call brought. Untrusted, whoever sent it."""
+    """Output of a tool call. Untrusted, whoever sent it."""
 
-    call_id: str  # id
+    call_id: str
     name: str  # of the tool
     text: str
 

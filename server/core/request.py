@@ -1,5 +1,5 @@
-"""What a request wants of the model, in words that all APIs share: each API turns its own wire types into a Wish, and tells
-what happens (server/core/events.py) in its own words again."""
+"""The request of the chat loop. Each API maps its wire types to a GenerationRequest, and the loop's events
+(server/core/events.py) back to its wire types."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,7 +12,7 @@ from server.core.messages import Message, Tool, ToolCall, ToolChoice
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SamplingParams:
-    """How tokens are chosen. None: the default."""
+    """How the next token is chosen. None: the server's default (server/chat/sampling.py)."""
 
     temperature: float | None = None
     top_p: float | None = None
@@ -28,7 +28,7 @@ class SamplingParams:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileSearch:
-    """The answer is to come from these vector stores. `stores` (): the server's default store."""
+    """Vector stores to ground the answer in. `stores` (): the server's default store."""
 
     stores: tuple[str, ...]  # ids
     limit: int | None = None
@@ -39,22 +39,22 @@ class FileSearch:
 
     @property
     def requested(self) -> bool:
-        """Whether the client has asked for it."""
+        """Whether the client asked for it, rather than the server's default store."""
         return bool(self.stores)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ToolFilter:
-    """What all say (None: nothing) of a tool must be true."""
+    """A tool passes when every condition that is set (not None) holds."""
 
     names: frozenset[str] | None = None
-    excluded: frozenset[str] = frozenset()  # the names of those that are left out
+    excluded: frozenset[str] = frozenset()  # names
     read_only: bool | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApprovalPolicy:
-    """Which calls wait for an approval. `rest`: those that neither list names; "writes": all tools but those that only read."""
+    """Which calls need the user's approval. `default`: for tools that neither filter matches; "writes": all but read-only tools."""
 
     default: Literal["always", "never", "writes"] = "writes"
     always: ToolFilter | None = None
@@ -63,35 +63,35 @@ class ApprovalPolicy:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class McpToolset:
-    """Tools of one of the operator's MCP servers. `field`: where the request names it ("tools.1"). `about`: what the model is told of
-    the server. `named`: the tools that the request names, and where; the server must have them."""
+    """Tools of one of the operator's MCP servers. `field`: the request's field that names it ("tools.1"). `description`: of the
+    server, for the model. `named_tools`: (name, request field) of each tool that the request names; the server must have them."""
 
     server_label: str
     field: str
     allowed: ToolFilter | None = None  # None: all
     approval_policy: ApprovalPolicy = ApprovalPolicy()
-    already_listed: bool = False  # the client has been told the list already
+    already_listed: bool = False  # the client has the tool list from an earlier response
     description: str = ""
     named_tools: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApprovalDecision:
-    """A call that waited for an approval, and what has been decided. It runs before the model speaks again."""
+    """The user's decision on a call that needed approval. Approved calls run before the next turn of the model."""
 
     approval_id: str  # of the approval request
     server_label: str
     name: str  # as its server calls it
     arguments: str
     approved: bool
-    field: str  # that names the request: "input.1.approval_request_id"
+    field: str  # that names the approval: "input.1.approval_request_id"
     reason: str | None = None
-    request_field: str | None = None  # where this request has the approval request ("input.0"); None: it is stored
+    request_field: str | None = None  # that repeats the approval request ("input.0"); None: it is stored
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ToolLimits:
-    """Of one request's tool loop. After the last turn the model answers without tools."""
+    """Limits of one request's tool loop. After the last turn the model answers without tools."""
 
     max_turns: int = 10
     max_calls: int = 32
@@ -103,7 +103,7 @@ class ToolLimits:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FieldNames:
-    """What the request's API calls the things that may be wrong."""
+    """Names of the fields in the request's API, for error messages."""
 
     messages: str = "messages"
     tools: str = "tools"
@@ -117,24 +117,26 @@ class FieldNames:
 
 @dataclass(frozen=True, kw_only=True)
 class GenerationRequest:
+    """What to generate, from what, with which tools, whatever API asked."""
+
     model: str | None
     messages: Sequence[Message]
     sampling: SamplingParams = SamplingParams()
-    n: int = 1  # answers, each of its own
+    n: int = 1  # answers, generated independently
     stop: tuple[str, ...] = ()
-    max_tokens: int | None = None  # tokens that the model may write, all turns together
+    max_tokens: int | None = None  # generated tokens of one answer, over all turns
     response_format: Grammar | None = None  # of the answer
     logprobs: int | None = None
     reasoning_effort: str | None = None
     template_kwargs: Mapping[str, Any] = field(default_factory=dict[str, Any])  # chat_template_kwargs
-    tools: tuple[Tool, ...] = ()  # that the client runs
-    mcp_servers: tuple[McpToolset, ...] = ()  # whose tools we run
+    tools: tuple[Tool, ...] = ()  # run by the client
+    mcp_servers: tuple[McpToolset, ...] = ()  # tools run by this server
     file_search: FileSearch | None = None
     tool_choice: ToolChoice = "auto"
     parallel_tool_calls: bool = True
     approval_decisions: tuple[ApprovalDecision, ...] = ()
-    earlier_calls: tuple[ToolCall, ...] = ()  # calls of this turn of the user's that ran in earlier requests: they count for the limits
-    untrusted_context: bool = False  # what may not be trusted stands in the context, beside the results that the sayings hold
+    earlier_calls: tuple[ToolCall, ...] = ()  # already run for the same user message: they count for the limits
+    untrusted_context: bool = False  # besides tool results among `messages`
     limits: ToolLimits = ToolLimits()
     truncate: bool = False  # drop the oldest messages where the context is too small, instead of refusing
     field_names: FieldNames = FieldNames()

@@ -1,4 +1,4 @@
-"""Blocking work in threads, so that no request makes others wait; what it raises becomes an ApiError."""
+"""Blocking work in threads, so that no request delays others. Errors of store and engine become ApiErrors."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Generator
@@ -10,14 +10,14 @@ from engine.api import EngineError
 from retrieval.api import KnowledgeError
 from server.core.errors import ApiError, ErrorFields, from_engine, from_knowledge
 
-LARGE = 8192  # characters; a thread costs more than encoding less
+LARGE = 8192  # characters; below, a thread costs more than the work
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 
 async def in_thread(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """A method of the store, in a thread; what it raises becomes an ApiError."""
+    """Runs a blocking store method in a thread. Raises ApiError for its KnowledgeError."""
     try:
         return await asyncio.to_thread(work, *args, **kwargs)
     except KnowledgeError as error:
@@ -25,7 +25,7 @@ async def in_thread(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> 
 
 
 async def with_api_errors(answer: Awaitable[T], field: str = "query") -> T:
-    """What the models and the retriever refuse becomes an ApiError; `field` holds the text that they read."""
+    """Awaits `answer`. Raises ApiError for its KnowledgeError or EngineError; `field` is the request field that holds the text."""
     try:
         return await answer
     except KnowledgeError as error:
@@ -36,7 +36,7 @@ async def with_api_errors(answer: Awaitable[T], field: str = "query") -> T:
 
 @contextmanager
 def blaming_field(field: str) -> Generator[None]:
-    """Whoever names a file that there is not learns that it was in `field`."""
+    """Adds `field` to a file_not_found error raised inside."""
     try:
         yield
     except ApiError as error:
@@ -44,5 +44,5 @@ def blaming_field(field: str) -> Generator[None]:
 
 
 async def in_thread_if_large(size: int, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """`work(...)`, in a thread if there is enough of it (`size` characters) to make other requests wait."""
+    """`work(...)`, in a thread if its input of `size` characters is large enough to delay other requests."""
     return await asyncio.to_thread(work, *args, **kwargs) if size > LARGE else work(*args, **kwargs)

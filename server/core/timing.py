@@ -1,20 +1,20 @@
-"""How fast tokens come, told to whoever measures it."""
+"""Observers of token timing: the metrics, or nobody."""
 
 from typing import Protocol
 
 
 class TimingObserver(Protocol):
-    """Who wants to know how fast tokens come, in seconds."""
+    """Receives durations in seconds."""
 
     def first_token(self, seconds: float, /) -> None: ...
     def between_tokens(self, seconds: float, /) -> None: ...
     def turn(self, seconds: float, /) -> None:
-        """What a turn of the model took beyond generation and tools."""
+        """Overhead of one turn: its time without generation and tools."""
         ...
 
 
 class NoTimings:
-    """Looks away."""
+    """Implements TimingObserver; ignores everything."""
 
     def first_token(self, seconds: float, /) -> None: ...
     def between_tokens(self, seconds: float, /) -> None: ...

@@ -4,8 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
-State = Literal["connecting", "ready", "waiting", "failed", "stopped"]  # waiting: to be started again; failed: the circuit is open
-Kind = Literal["builtin", "stdio", "http"]
+ConnectionState = Literal[
+    "connecting", "ready", "waiting", "failed", "stopped"
+]  # waiting: to be started again; failed: the circuit is open
+ServerKind = Literal["builtin", "stdio", "http"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,8 +32,8 @@ class HostedTool:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerStatus:
     label: str
-    kind: Kind
-    state: State
+    kind: ServerKind
+    state: ConnectionState
     protocol_version: str | None = None
     server_name: str | None = None
     server_version: str | None = None

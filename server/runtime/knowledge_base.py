@@ -1,5 +1,5 @@
-"""The knowledge base, put together once and in sight: models, store, retriever, ingestor. The server and the command line
-open it here; what uses it knows the protocols."""
+"""The knowledge base: embedding model, reranker, store, retriever and ingest worker, opened here for the server and the command line.
+Its users know only the protocols."""
 
 import asyncio
 import logging
@@ -18,19 +18,19 @@ if TYPE_CHECKING:
     from retrieval.ingest.worker import Tally
 
 LOG = logging.getLogger("stoa")
-SWEEP = 600.0  # seconds
-ObserveSearch = Callable[[str, float], None]  # a stage of a search, and the seconds that it took
+SWEEP_INTERVAL = 600.0  # seconds
+ObserveSearch = Callable[[str, float], None]  # stage of a search, seconds it took
 
 
 class TextEmbedder(Embedder, Protocol):
-    """An embedder as the API shows it to its callers."""
+    """An embedder with what /v1/embeddings needs besides."""
 
     def tokens(self, text: str, kind: Literal["query", "document"] | None = None) -> tuple[int, ...]:
-        """What the model reads of `text`: with prompt and special tokens, cut off where the model ends. None: no prompt."""
+        """Token ids of `text` with the prompt of its `kind` (None: no prompt) and special tokens, truncated to the model's length."""
         ...
 
     async def embed_tokens(self, batch: Sequence[Sequence[int]]) -> Vectors:
-        """Of texts that the caller has tokenized, special tokens included. Raises EngineError: PromptTooLong and others."""
+        """Vectors of token ids, special tokens included. Raises EngineError: PromptTooLong and others."""
         ...
 
     @property
@@ -48,18 +48,18 @@ class ClosingParser(Parser, Protocol):
 
 
 class IngestWorker(Protocol):
-    """What turns queued files into chunks."""
+    """Turns queued files into chunks."""
 
     async def run(self) -> None:
-        """Until it is cancelled; the job at hand goes back to the queue."""
+        """Works until cancelled; the current job then goes back to the queue."""
         ...
 
     def wake(self) -> None:
-        """Something has been queued: look now. From any thread."""
+        """Looks at the queue now. Thread-safe."""
         ...
 
     async def drain(self, store_id: str, owner: str = "") -> None:
-        """Until nothing of this store is queued or being worked on, by whomever. Raises NotFound."""
+        """Returns when no process has work left for this store. Raises NotFound."""
         ...
 
     @property
@@ -68,13 +68,13 @@ class IngestWorker(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class GroundingSettings:
-    """How a chat's answer is grounded in documents. With half of XQuAD's articles as the store, `floor` keeps 99 % of the questions
-    about them and refuses 81 % of those about the others; at 0.40 these are 97 % and 92 %."""
+    """How answers are grounded in documents. With half of XQuAD's articles in the store, a `floor` of 0.37 answers 99 % of the questions
+    about them and refuses 81 % of those about the other half; 0.40 gives 97 % and 92 %."""
 
     passages: int = 6  # that the model gets to read, at most
     tokens: int = 1500  # of all of them together
     floor: float = 0.37  # score of the best hit below which the documents hold no answer
-    behind: float = 0.7  # share of the best hit's score below which another is left out
+    relative_floor: float = 0.7  # share of the best hit's score below which another is left out
     reranked_floor: float = 0.05  # the same as floor, where a cross-encoder has sorted
 
 
@@ -90,11 +90,11 @@ class KnowledgeBase:
     ingestor: IngestWorker
     embedding_name: str  # what clients call the models
     rerank_name: str | None = None
-    default_store: str | None = None  # name or id: grounds the chat of clients who name no store
+    default_store: str | None = None  # name or id; grounds the answers of clients that name no store
     grounding: GroundingSettings = GroundingSettings()
 
     async def close(self) -> None:
-        """After the ingestor's task has ended. The store comes last: the others may use it."""
+        """To be called after the ingest task has ended. The store is closed last: the others may use it."""
         await asyncio.to_thread(self.parser.close)
         await self.embedder.close()
         if self.reranker is not None:
@@ -103,24 +103,24 @@ class KnowledgeBase:
 
 
 async def run_ingestion(knowledge: KnowledgeBase) -> None:
-    """Reads what is queued and removes what has expired, until it is cancelled. Raises what cannot be mended."""
-    sweeping = asyncio.create_task(_sweep(knowledge.store))
+    """Ingests queued files and removes what has expired, until cancelled. Raises unrecoverable errors."""
+    sweeping = asyncio.create_task(_remove_expired(knowledge.store))
     try:
         await knowledge.ingestor.run()
     except Exception:
-        LOG.exception("files are not read any more")
+        LOG.exception("ingestion has stopped")
         raise
     finally:
         sweeping.cancel()
 
 
-async def _sweep(store: Store) -> None:
+async def _remove_expired(store: Store) -> None:
     while True:
         try:
             await asyncio.to_thread(store.sweep)
-        except Exception:  # of whichever database; it may be there again next time
-            LOG.exception("what has expired could not be removed")
-        await asyncio.sleep(SWEEP)
+        except Exception:  # of any database; tried again next time
+            LOG.exception("expired files and stores could not be removed")
+        await asyncio.sleep(SWEEP_INTERVAL)
 
 
 def open_database(settings: Settings) -> Store:
@@ -134,9 +134,8 @@ def open_database(settings: Settings) -> Store:
 def open_knowledge_base(
     settings: Settings, progress: Progress | None = None, watch: ObserveSearch | None = None, store: Store | None = None
 ) -> KnowledgeBase | None:
-    """Fetches the models if need be and, unless `store` is given, opens the database; None where the settings want no embedding
-    model. Imports what is heavy. Starts no work: `tend` or `ingestor.drain` does. Raises PullError, ValueError and
-    KnowledgeError."""
+    """Fetches the models if needed and, unless `store` is given, opens the database; None if the settings want no embedding model.
+    Imports heavy libraries. Starts no work: `run_ingestion` or `ingestor.drain` does. Raises PullError, ValueError, KnowledgeError."""
     if settings.embedding_model == "none":
         return None
     from retrieval.embedding.embed import open_embedder, open_reranker

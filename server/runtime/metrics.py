@@ -36,16 +36,16 @@ class Metrics:
         self._search = Histogram("stoa_search_seconds", "Stages of a search", ("stage",), buckets=SHORT, registry=self.registry)
         self._turn = Histogram("stoa_turn_overhead_seconds", "Turn without generation and tools", buckets=SHORT, registry=self.registry)
         self.turn = self._turn.observe
-        self.first_token, self.between_tokens, self.dropped = self._first.observe, self._between.observe, self._dropped.inc
+        self.first_token, self.between_tokens, self.client_disconnected = self._first.observe, self._between.observe, self._dropped.inc
 
-    def answered(self, route: str, status: int, seconds: float) -> None:
+    def request_finished(self, route: str, status: int, seconds: float) -> None:
         self._requests.labels(route, str(status)).inc()
         self._whole.labels(route).observe(seconds)
 
-    def searched(self, stage: str, seconds: float) -> None:
+    def search_stage(self, stage: str, seconds: float) -> None:
         self._search.labels(stage).observe(seconds)
 
-    def page(self) -> bytes:
+    def exposition(self) -> bytes:
         return generate_latest(self.registry)
 
 

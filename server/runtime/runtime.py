@@ -1,4 +1,4 @@
-"""A model that answers: its names, the engine that runs it, the text it speaks."""
+"""What answers requests: the loaded model with its engine and tokenizer, the knowledge base, the archive, the tool host."""
 
 import asyncio
 from dataclasses import dataclass, field
@@ -17,14 +17,16 @@ from server.text.tokenizer import ChatTokenizer
 
 @dataclass(frozen=True)
 class Runtime:
-    names: tuple[str, ...]  # the first is its own, the others are accepted too
+    """Everything that is opened at start and closed at the end."""
+
+    names: tuple[str, ...]  # of the model; the first is reported, all are accepted
     engine: Engine
     tokenizer: ChatTokenizer
     created: int  # Unix time
     knowledge_base: KnowledgeBase | None = None  # None: chat only
     archive: Archive | None = None  # None: nothing can be stored
     tool_host: ToolHost | None = None  # None: no MCP servers
-    database: Store | None = None  # in which knowledge base and archive lie; None: neither is there
+    database: Store | None = None  # of knowledge base and archive; None: neither is there
     tool_limits: ToolLimits = field(default_factory=ToolLimits)  # of a request's tool loop, at most
 
     @cached_property
@@ -32,7 +34,7 @@ class Runtime:
         return GrammarCache(self.tokenizer)
 
     async def close(self) -> None:
-        """Whoever still waits for an answer gets an error. The database comes last: the others use it."""
+        """Pending requests fail. The database is closed last: the others use it."""
         if self.tool_host is not None:
             await self.tool_host.close()
         await self.engine.close()
@@ -48,6 +50,7 @@ class Runtime:
 
 
 def expect_knowledge_base(runtime: Runtime) -> KnowledgeBase:
+    """Raises ApiError 400 that names the setting."""
     if runtime.knowledge_base is None:
         message = "this server has no knowledge base and no embedding model: start it with --embedding-model NAME (STOA_EMBEDDING_MODEL)"
         raise bad_request(None, message, "no_embedding_model")
@@ -55,6 +58,7 @@ def expect_knowledge_base(runtime: Runtime) -> KnowledgeBase:
 
 
 def expect_archive(runtime: Runtime) -> Archive:
+    """Raises ApiError 400."""
     if runtime.archive is None:
         raise bad_request(None, "this server has no database and keeps nothing", "nothing_stored")
     return runtime.archive

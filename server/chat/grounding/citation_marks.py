@@ -9,7 +9,7 @@ from retrieval.citations.marks import Mark, Part, Reader
 SPACE = " \t"
 
 
-class Marks:
+class CitationMarkFilter:
     """`passages`: their texts. An answer of nothing but such marks stays as it is: it is never empty."""
 
     def __init__(self, passages: Sequence[str]) -> None:

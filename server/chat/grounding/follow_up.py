@@ -15,23 +15,23 @@ from retrieval.search.retriever import embed_queries
 from server.core.threads import in_thread
 from server.runtime.knowledge_base import KnowledgeBase
 
-OWN = 0.4  # what the message's own nearness counts
-LOSS = 0.045  # how much of the nearness may get lost
+OWN_WEIGHT = 0.4  # what the message's own nearness counts
+MAX_LOSS = 0.045  # how much of the nearness may get lost
 
 Pair = tuple[str, str]  # the question before, and the message
 
 
-async def follows(knowledge: KnowledgeBase, asked: Pair, hit: Hit, query_vectors: Mapping[str, Vector]) -> bool:
+async def is_follow_up(knowledge: KnowledgeBase, asked: Pair, hit: Hit, query_vectors: Mapping[str, Vector]) -> bool:
     """`hit`: the best that both together find, in a search that returned `query_vectors`. Raises EngineError."""
     _, rows = await in_thread(knowledge.store.vectors, [hit.chunk.id])
     if not len(rows):
         return False
     before, message = asked
-    queries = (before, message, together(before, message))
+    queries = (before, message, joined_query(before, message))
     vectors = await embed_queries(knowledge.embedder, queries, query_vectors)
     first, own, both = (float(vectors[query] @ rows[0]) for query in queries)
-    return both - first + OWN * own >= -LOSS
+    return both - first + OWN_WEIGHT * own >= -MAX_LOSS
 
 
-def together(before: str, message: str) -> str:
+def joined_query(before: str, message: str) -> str:
     return f"{before}\n{message}"

@@ -14,10 +14,10 @@ from retrieval.api import Hit, NotFound, Search, SearchResult
 from retrieval.citations.cite import Citing, Evidence
 from retrieval.records import VectorStore
 from retrieval.store.api import Store
-from server.chat.grounding.citation_marks import Marks
-from server.chat.grounding.follow_up import follows
-from server.chat.grounding.prompt import fence, fitting, prompt
-from server.chat.grounding.query_rewrite import Turn, question_before, talk
+from server.chat.grounding.citation_marks import CitationMarkFilter
+from server.chat.grounding.follow_up import is_follow_up
+from server.chat.grounding.prompt import fence_name, passages_prompt, passages_that_fit
+from server.chat.grounding.query_rewrite import ConversationTurn, conversation_of, previous_question
 from server.chat.grounding.small_talk import is_small_talk
 from server.core.errors import ApiError, bad_request
 from server.core.messages import Message, ToolResult, User
@@ -28,23 +28,23 @@ from server.runtime.runtime import Runtime, expect_knowledge_base
 from server.text.tokenizer import ChatTokenizer
 
 NO_ANSWER = "The documents do not contain an answer to this question."
-SEAMS = 16  # tokens that may be needed where text is put together
-ANSWER = 256  # tokens that are kept free for an answer whose length nobody limits
+JOIN_TOKENS = 16  # tokens that may be needed where text is put together
+DEFAULT_ANSWER_TOKENS = 256  # tokens that are kept free for an answer whose length nobody limits
 
 
 @dataclass(frozen=True)
 class PendingSearch:
     """A search that can be made. `talk` ends with the question."""
 
-    talk: Sequence[Turn]
+    conversation: Sequence[ConversationTurn]
     search: Search  # its queries are not known yet
-    knowledge: KnowledgeBase
-    judged: bool  # the client has said from which score on a hit counts
-    chat: bool  # where nothing is found, the model answers out of itself
+    knowledge_base: KnowledgeBase
+    client_threshold: bool  # the client has said from which score on a hit counts
+    is_small_talk: bool  # where nothing is found, the model answers out of itself
 
     @property
     def question(self) -> str:
-        return self.talk[-1].text
+        return self.conversation[-1].text
 
 
 @dataclass(frozen=True)
@@ -53,22 +53,22 @@ class GroundedQuestion:
 
     question: str
     hits: tuple[Hit, ...]
-    knowledge: KnowledgeBase
+    knowledge_base: KnowledgeBase
 
     @property
     def fences(self) -> tuple[str, ...]:
-        mark = fence(self.question, [hit.chunk for hit in self.hits])
+        mark = fence_name(self.question, [hit.chunk for hit in self.hits])
         return (f"<{mark}>", f"</{mark}>")
 
     @property
-    def marks(self) -> Marks:
+    def new_mark_filter(self) -> CitationMarkFilter:
         """For one answer."""
-        return Marks([hit.chunk.text for hit in self.hits])
+        return CitationMarkFilter([hit.chunk.text for hit in self.hits])
 
     @property
-    def citing(self) -> Citing:
+    def new_citation_finder(self) -> Citing:
         """For one answer."""
-        return Citing(Evidence(self.question, [hit.chunk for hit in self.hits], self.knowledge.embedder))
+        return Citing(Evidence(self.question, [hit.chunk for hit in self.hits], self.knowledge_base.embedder))
 
 
 def default_search(runtime: Runtime) -> FileSearch | None:
@@ -82,7 +82,7 @@ async def plan_search(runtime: Runtime, wish: GenerationRequest, owner: str) -> 
     """None: nothing is to be searched. Raises ApiError."""
     if (wanted := wish.file_search) is None:
         return None
-    knowledge, turns = expect_knowledge_base(runtime), talk(wish.messages)
+    knowledge, turns = expect_knowledge_base(runtime), conversation_of(wish.messages)
     asks = isinstance(wish.messages[-1], User | ToolResult) if wish.messages else False
     if not asks or not turns or not turns[-1].text.strip():
         if not wanted.requested:
@@ -91,7 +91,7 @@ async def plan_search(runtime: Runtime, wish: GenerationRequest, owner: str) -> 
         raise bad_request(field, f"{field}: the last one must be a question of the user's, to be looked up in the documents")
     search = Search(
         queries=(),
-        stores=await _stores(knowledge, owner, wanted, wish.field_names.file_search),
+        stores=await _readable_stores(knowledge, owner, wanted, wish.field_names.file_search),
         limit=wanted.limit or knowledge.grounding.passages,
         filter=wanted.filter,
         threshold=wanted.threshold or 0.0,
@@ -99,25 +99,25 @@ async def plan_search(runtime: Runtime, wish: GenerationRequest, owner: str) -> 
         rerank=wanted.rerank,
     )
     chat = not wanted.requested and is_small_talk(turns[-1].text)
-    return PendingSearch(turns, search, knowledge, judged=wanted.threshold is not None, chat=chat)
+    return PendingSearch(turns, search, knowledge, client_threshold=wanted.threshold is not None, is_small_talk=chat)
 
 
 async def search_passages(found: PendingSearch, queries: tuple[str, ...], field: str) -> GroundedQuestion:
     """`field` holds the question. Where that does not go on from the one before it, only its own hits count. Raises ApiError."""
-    search, before = replace(found.search, queries=queries), question_before(found.talk)
+    search, before = replace(found.search, queries=queries), previous_question(found.conversation)
     result = await _result(found, search, field)
     if result.hits and before and len(queries) > 1:
         pair, best, vectors = (before, queries[0]), result.hits[0], result.query_vectors
-        if not await with_api_errors(follows(found.knowledge, pair, best, vectors), field):
+        if not await with_api_errors(is_follow_up(found.knowledge_base, pair, best, vectors), field):
             result = await _result(found, replace(search, queries=queries[:1], known_vectors=vectors), field)
-    return GroundedQuestion(found.question, result.hits, found.knowledge)
+    return GroundedQuestion(found.question, result.hits, found.knowledge_base)
 
 
 async def _result(found: PendingSearch, search: Search, field: str) -> SearchResult:
-    knowledge = found.knowledge
+    knowledge = found.knowledge_base
     result = await with_api_errors(knowledge.retriever.search(search), field)
     reranked = search.rerank and knowledge.reranker is not None
-    return result if found.judged else replace(result, hits=_relevant(knowledge, result.hits, reranked=reranked))
+    return result if found.client_threshold else replace(result, hits=_relevant(knowledge, result.hits, reranked=reranked))
 
 
 def fit_passages(
@@ -125,9 +125,9 @@ def fit_passages(
 ) -> GroundedQuestion:
     """With as many hits as the context holds beside `spoken` tokens of conversation and an answer of `limit` tokens. Raises
     ApiError when that is none."""
-    instructions = len(text.encode(prompt("", ()))) + SEAMS
-    left = context - spoken - instructions - min(limit or ANSWER, context // 4)
-    hits = fitting(text, grounds.hits, min(left, grounds.knowledge.grounding.tokens))
+    instructions = len(text.encode(passages_prompt("", ()))) + JOIN_TOKENS
+    left = context - spoken - instructions - min(limit or DEFAULT_ANSWER_TOKENS, context // 4)
+    hits = passages_that_fit(text, grounds.hits, min(left, grounds.knowledge_base.grounding.tokens))
     if grounds.hits and not hits:
         told = f"the conversation has {spoken} tokens, which leaves no room for a passage in a context of {context} tokens"
         raise bad_request(field, told, "context_length_exceeded")
@@ -139,7 +139,7 @@ def with_passages(sayings: Sequence[Message], grounds: GroundedQuestion) -> list
     at = max(i for i, said in enumerate(sayings) if isinstance(said, User))
     question = sayings[at]
     assert isinstance(question, User)
-    return [*sayings[:at], replace(question, text=prompt(grounds.question, grounds.hits)), *sayings[at + 1 :]]
+    return [*sayings[:at], replace(question, text=passages_prompt(grounds.question, grounds.hits)), *sayings[at + 1 :]]
 
 
 class CannedEngine:
@@ -154,23 +154,23 @@ class CannedEngine:
         yield Delta(tokens=said, finish=finish, usage=Usage(prompt=len(request.tokens), completion=len(said), cached=0))
 
 
-async def _stores(knowledge: KnowledgeBase, owner: str, wanted: FileSearch, field: str) -> tuple[str, ...]:
+async def _readable_stores(knowledge: KnowledgeBase, owner: str, wanted: FileSearch, field: str) -> tuple[str, ...]:
     """Ids of those that the caller may read. Raises ApiError for any that there is not, or not any more."""
     store = knowledge.store
     if not wanted.stores:
-        found = await in_thread(_standing, store, owner, knowledge.default_store or "")
-        expect_alive(found, time.time())
+        found = await in_thread(_default_store, store, owner, knowledge.default_store or "")
+        expect_not_expired(found, time.time())
         return (found.id,)
     ids = tuple(dict.fromkeys(wanted.stores))
     for id in ids:
         try:
-            expect_alive(await in_thread(store.store, owner, id), time.time())
+            expect_not_expired(await in_thread(store.store, owner, id), time.time())
         except ApiError as error:
             raise replace(error, param=f"{field}.vector_store_ids") from error
     return ids
 
 
-def _standing(store: Store, owner: str, name: str) -> VectorStore:
+def _default_store(store: Store, owner: str, name: str) -> VectorStore:
     """The default store, by name or id."""
     for find in (store.store_named, store.store):
         with suppress(NotFound):
@@ -183,11 +183,11 @@ def _relevant(knowledge: KnowledgeBase, hits: Sequence[Hit], *, reranked: bool) 
     """Those that may hold an answer: none when even the best has little to do with the question, and none far behind it. What a
     cross-encoder says lies near 0 or near 1, so there the distance says nothing."""
     limits, best = knowledge.grounding, hits[0].score if hits else 0.0
-    floor = limits.reranked_floor if reranked else max(limits.floor, limits.behind * best)
+    floor = limits.reranked_floor if reranked else max(limits.floor, limits.relative_floor * best)
     return tuple(hit for hit in hits if hit.score >= floor)
 
 
-def expect_alive(store: VectorStore, now: float) -> None:
+def expect_not_expired(store: VectorStore, now: float) -> None:
     """Raises ApiError when it has expired: an empty answer would look like one."""
     if store.expires_at is not None and store.expires_at <= now:
         raise bad_request("vector_store_id", f"the vector store {store.id!r} has expired", "vector_store_expired")

@@ -6,7 +6,7 @@ import unicodedata
 
 from retrieval.search.lexical import ACCENT, UNSPACED
 
-LONGEST = 200  # characters
+MAX_CHARACTERS = 200  # characters
 PHRASES = """
 hi, hi there, hello, hello there, hello again, hi again, hi all, hello everyone, hey, hey there, howdy, greetings, welcome back
 good morning, good afternoon, good evening, good day, good night, nice to meet you, pleased to meet you
@@ -103,7 +103,7 @@ VOWELS = re.compile("[\u064b-\u0655]")  # of Arabic, and its hamza: as often lef
 
 def is_small_talk(message: str) -> bool:
     """Whether it says nothing else. Case, accents, punctuation and emoji do not count."""
-    if len(message) > LONGEST:
+    if len(message) > MAX_CHARACTERS:
         return False
     if not (text := _plain(message)):
         return any(unicodedata.category(c) == "So" for c in message)  # an emoji

@@ -13,7 +13,7 @@ def matches(tool: HostedTool, wanted: ToolFilter) -> bool:
     return filter_allows(wanted, tool.name) and (wanted.read_only is None or wanted.read_only == tool.read_only)
 
 
-def needed(tool: HostedTool, policy: ApprovalPolicy, *, tainted: bool) -> bool:
+def needs_approval(tool: HostedTool, policy: ApprovalPolicy, *, tainted: bool) -> bool:
     """Whoever asks for approvals gets them. Where nobody does, a tool that may write waits for one in a turn
     that has read what may not be trusted (`tainted`), which no request can change, but the operator can."""
     harmless = tool.read_only or tool.allowed

@@ -9,7 +9,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 
 from server.chat.tools import approval_policy
-from server.chat.tools.toolset import ServerTool, Toolset, read_arguments
+from server.chat.tools.toolset import ServerTool, Toolset, parse_arguments
 from server.core.events import ApprovalRequested, ToolCallFinished, ToolCallStarted
 from server.core.messages import Json, ToolCall
 from server.core.request import ToolLimits
@@ -17,8 +17,8 @@ from server.core.threads import LARGE, in_thread_if_large
 from server.core.tool_host import ToolFault, ToolHost, ToolHostError, ToolOutcome
 from server.text.tokenizer import ChatTokenizer
 
-SAMPLE = 8  # characters for each token that may be kept
-PATIENCE = 1.0  # seconds that calls which are cancelled may take to let go
+SAMPLE_CHARACTERS_PER_TOKEN = 8  # characters for each token that may be kept
+CANCEL_TIMEOUT = 1.0  # seconds that calls which are cancelled may take to let go
 
 
 @dataclass(slots=True)
@@ -30,13 +30,13 @@ class ToolBudget:
     calls: int = 0
     seconds: float = 0.0
     exhausted: bool = False  # the model shall answer now, without tools
-    seen: Counter[tuple[str, str]] = field(default_factory=Counter[tuple[str, str]])
+    repeats: Counter[tuple[str, str]] = field(default_factory=Counter[tuple[str, str]])
 
     def count(self, call: ToolCall) -> int:
         """How often there has been this call, now included."""
         key = (call.name, _canonical(call.arguments))
-        self.seen[key] += 1
-        return self.seen[key]
+        self.repeats[key] += 1
+        return self.repeats[key]
 
     def refusal(self, call: ToolCall) -> str | None:
         """Counts the call. Why it may not run, and no other either: the limits are reached. None: they are not."""
@@ -58,9 +58,9 @@ class AllowedCall:
     """It may run. `approval`: id of the request by which it was approved."""
 
     call: ToolCall
-    hosted: ServerTool
+    tool: ServerTool
     arguments: Json
-    approval: str | None = None
+    approval_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +68,9 @@ class RefusedCall:
     """It does not run; the model reads why."""
 
     call: ToolCall
-    hosted: ServerTool | None  # None: there is no such tool
+    tool: ServerTool | None  # None: there is no such tool
     reason: str
-    approval: str | None = None
+    approval_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,11 +78,11 @@ class UnapprovedCall:
     """It needs an approval."""
 
     call: ToolCall
-    hosted: ServerTool
+    tool: ServerTool
 
     def event(self) -> ApprovalRequested:
-        label, name = self.hosted.label, self.hosted.tool.name
-        return ApprovalRequested(call=self.call.id, label=label, name=name, arguments=self.call.arguments)
+        label, name = self.tool.server_label, self.tool.tool.name
+        return ApprovalRequested(call_id=self.call.id, server_label=label, name=name, arguments=self.call.arguments)
 
 
 Verdict = AllowedCall | RefusedCall | UnapprovedCall
@@ -104,7 +104,7 @@ async def _judged(at: int, call: ToolCall, toolbox: Toolset, ledger: ToolBudget)
     arguments = await checked_arguments(call, hosted)
     if isinstance(arguments, str):
         return RefusedCall(call, hosted, f"Not called: {arguments}")
-    if approval_policy.needed(hosted.tool, hosted.policy, tainted=ledger.untrusted_context):
+    if approval_policy.needs_approval(hosted.tool, hosted.policy, tainted=ledger.untrusted_context):
         return UnapprovedCall(call, hosted)
     ledger.calls += 1
     return AllowedCall(call, hosted, arguments)
@@ -112,17 +112,17 @@ async def _judged(at: int, call: ToolCall, toolbox: Toolset, ledger: ToolBudget)
 
 async def checked_arguments(call: ToolCall, hosted: ServerTool) -> Json | str:
     """Those that fit, or what is wrong with them, in words for the model."""
-    return await in_thread_if_large(len(call.arguments), read_arguments, call.arguments, hosted.tool.input_schema)
+    return await in_thread_if_large(len(call.arguments), parse_arguments, call.arguments, hosted.tool.input_schema)
 
 
 @dataclass(slots=True)
 class ToolRunner:
     """Runs what may run. `results`: what the model reads of each call, by its id."""
 
-    host: ToolHost | None  # None: nothing runs
+    tool_host: ToolHost | None  # None: nothing runs
     owner: str
-    text: ChatTokenizer
-    ledger: ToolBudget
+    tokenizer: ChatTokenizer
+    budget: ToolBudget
     results: dict[str, str] = field(default_factory=dict[str, str])
 
     async def run(self, verdicts: Sequence[Verdict]) -> AsyncGenerator[ToolCallStarted | ToolCallFinished]:
@@ -139,63 +139,75 @@ class ToolRunner:
     async def _together(self, group: Sequence[AllowedCall]) -> AsyncGenerator[ToolCallStarted | ToolCallFinished]:
         for go in group:
             yield ToolCallStarted(
-                call=go.call.id, label=go.hosted.label, name=go.hosted.tool.name, arguments=go.call.arguments, approval=go.approval
+                call_id=go.call.id,
+                server_label=go.tool.server_label,
+                name=go.tool.tool.name,
+                arguments=go.call.arguments,
+                approval_id=go.approval_id,
             )
         began, tasks = time.monotonic(), {asyncio.create_task(self._called(go)): go for go in group}
         try:
             waiting = set(tasks)
             while waiting:
-                left = self.ledger.seconds_left - (time.monotonic() - began)
+                left = self.budget.seconds_left - (time.monotonic() - began)
                 done, waiting = await asyncio.wait(waiting, timeout=max(0.0, left), return_when=asyncio.FIRST_COMPLETED)
                 for task in [task for task in tasks if task in done]:
                     yield self._ran(tasks[task], task.result())
                 if not done:
                     break
-            self.ledger.exhausted = self.ledger.exhausted or bool(waiting)
+            self.budget.exhausted = self.budget.exhausted or bool(waiting)
             for task in [task for task in tasks if task in waiting]:
                 yield self._ran(tasks[task], self._too_late())
         finally:
-            self.ledger.seconds += time.monotonic() - began
+            self.budget.seconds += time.monotonic() - began
             for task in tasks:
                 task.cancel()
-            await asyncio.wait(tasks, timeout=PATIENCE)
+            await asyncio.wait(tasks, timeout=CANCEL_TIMEOUT)
 
     async def _called(self, go: AllowedCall) -> ToolOutcome:
         began = time.monotonic()
-        assert self.host is not None  # there are no hosted tools without
+        assert self.tool_host is not None  # there are no hosted tools without
         try:
-            return await self.host.call(go.hosted.label, go.hosted.tool.name, go.arguments, owner=self.owner)
+            return await self.tool_host.call(go.tool.server_label, go.tool.tool.name, go.arguments, owner=self.owner)
         except ToolHostError as error:
             fault = ToolFault(kind="unavailable", message=str(error))
             return ToolOutcome(text=str(error), fault=fault, seconds=time.monotonic() - began)
 
     def _ran(self, go: AllowedCall, outcome: ToolOutcome) -> ToolCallFinished:
-        self.ledger.untrusted_context = True
-        shown, cut = clip_output(self.text, outcome.text, self.ledger.limits.max_output_tokens)
+        self.budget.untrusted_context = True
+        shown, cut = clip_output(self.tokenizer, outcome.text, self.budget.limits.max_output_tokens)
         self.results[go.call.id] = shown
         outcome = replace(outcome, text=shown, truncated=True) if cut else outcome
-        label, name = go.hosted.label, go.hosted.tool.name
-        return ToolCallFinished(call=go.call.id, label=label, name=name, arguments=go.call.arguments, outcome=outcome, approval=go.approval)
+        label, name = go.tool.server_label, go.tool.tool.name
+        return ToolCallFinished(
+            call_id=go.call.id, server_label=label, name=name, arguments=go.call.arguments, outcome=outcome, approval_id=go.approval_id
+        )
 
     def _refused(self, refused: RefusedCall) -> ToolCallFinished | None:
-        call, hosted = refused.call, refused.hosted
+        call, hosted = refused.call, refused.tool
         self.results[call.id] = refused.reason
         if hosted is None:
             return None
         outcome = ToolOutcome(text=refused.reason, fault=ToolFault(kind="execution", message=refused.reason))
-        label, name = hosted.label, hosted.tool.name
-        return ToolCallFinished(call=call.id, label=label, name=name, arguments=call.arguments, outcome=outcome, approval=refused.approval)
+        label, name = hosted.server_label, hosted.tool.name
+        return ToolCallFinished(
+            call_id=call.id, server_label=label, name=name, arguments=call.arguments, outcome=outcome, approval_id=refused.approval_id
+        )
 
     def _too_late(self) -> ToolOutcome:
-        why = f"Cancelled: this request's tools may take {self.ledger.limits.max_seconds:g} seconds in all."
-        return ToolOutcome(text=why, fault=ToolFault(kind="timeout", message=why), seconds=self.ledger.limits.max_seconds)
+        why = f"Cancelled: this request's tools may take {self.budget.limits.max_seconds:g} seconds in all."
+        return ToolOutcome(text=why, fault=ToolFault(kind="timeout", message=why), seconds=self.budget.limits.max_seconds)
 
 
 def clip_output(text: ChatTokenizer, output: str, most: int) -> tuple[str, bool]:
     """At most so many tokens of it, its beginning and its end, and whether any are missing."""
     if len(output) <= most:  # a token has one character at least, or nearly
         return output, False
-    sample = output if len(output) <= SAMPLE * most else output[: SAMPLE // 2 * most] + output[-(SAMPLE // 2) * most :]
+    sample = (
+        output
+        if len(output) <= SAMPLE_CHARACTERS_PER_TOKEN * most
+        else output[: SAMPLE_CHARACTERS_PER_TOKEN // 2 * most] + output[-(SAMPLE_CHARACTERS_PER_TOKEN // 2) * most :]
+    )
     count = len(text.encode(sample)) * len(output) / len(sample)  # of a long output only what may be kept is tokenized
     if count <= most:
         return output, False
@@ -211,7 +223,7 @@ def _groups(verdicts: Sequence[Verdict]) -> list[RefusedCall | list[AllowedCall]
         match verdict:
             case RefusedCall():
                 groups.append(verdict)
-            case AllowedCall() if isinstance(last, list) and last[-1].hosted.tool.read_only and verdict.hosted.tool.read_only:
+            case AllowedCall() if isinstance(last, list) and last[-1].tool.tool.read_only and verdict.tool.tool.read_only:
                 last.append(verdict)
             case AllowedCall():
                 groups.append([verdict])

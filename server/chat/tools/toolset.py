@@ -17,17 +17,17 @@ from server.core.request import ApprovalPolicy, McpToolset
 from server.core.tool_host import HostedTool
 from server.text.tool_calls.grammar.schema import rebuilt
 
-LONGEST = 64  # characters of a name
-DESCRIBED = 1024  # characters of a server tool's description that the model reads
+MAX_NAME = 64  # characters of a name
+MAX_DESCRIPTION = 1024  # characters of a server tool's description that the model reads
 DIGEST = re.compile(r"_[0-9a-f]{8}$")
-LOOSE = ("patternProperties", "additionalProperties", "unevaluatedProperties")  # the last two mean what the first leaves over
+PATTERN_DEPENDENT = ("patternProperties", "additionalProperties", "unevaluatedProperties")  # the last two mean what the first leaves over
 
 
 @dataclass(frozen=True, slots=True)
 class ToolOwner:
     """Who runs a tool, and what it is called there."""
 
-    label: str | None  # None: the client
+    server_label: str | None  # None: the client
     tool: str
 
 
@@ -49,10 +49,10 @@ class ServerTool:
     """A tool of one of the operator's MCP servers, and which of its calls wait for an approval. `about`: what the model is told of
     the server, at the first of its tools; once is enough."""
 
-    label: str
+    server_label: str
     tool: HostedTool
     policy: ApprovalPolicy
-    about: str = ""
+    server_description: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,27 +66,29 @@ class Toolset:
 
     def owners(self) -> dict[str, ToolOwner]:
         mine = {tool.name: ToolOwner(None, tool.name) for tool in self.client_tools}
-        return mine | {name: ToolOwner(hosted.label, hosted.tool.name) for name, hosted in self.server_tools.items()}
+        return mine | {name: ToolOwner(hosted.server_label, hosted.tool.name) for name, hosted in self.server_tools.items()}
 
     def with_server(self, asked: McpToolset, tools: Sequence[HostedTool]) -> "Toolset":
         """`tools`: those of the server's that the request wants."""
         hosted = [
-            ServerTool(label=asked.label, tool=tool, policy=asked.approval_policy, about="" if at else asked.description)
+            ServerTool(
+                server_label=asked.server_label, tool=tool, policy=asked.approval_policy, server_description="" if at else asked.description
+            )
             for at, tool in enumerate(tools)
         ]
-        new = {model_name(asked.label, one.tool.name): one for one in hosted}
+        new = {model_name(asked.server_label, one.tool.name): one for one in hosted}
         return Toolset(client_tools=self.client_tools, server_tools={**self.server_tools, **new})
 
     def offer(self, asked: ToolChoice) -> ToolOffer:
-        return ToolOffer(tools=self.tools, choice=self.choice(asked), owners=self.owners()) if self.tools else ToolOffer()
+        return ToolOffer(tools=self.tools, choice=self.resolve_choice(asked), owners=self.owners()) if self.tools else ToolOffer()
 
-    def choice(self, asked: ToolChoice) -> ToolChoice:
+    def resolve_choice(self, asked: ToolChoice) -> ToolChoice:
         """With whole servers (`all_of`) as the names of their tools, and without names that there are not."""
         if not isinstance(asked, NamedTools):
             return asked
         known = [tool.name for tool in self.tools]
-        servers = {any_tool_of(hosted.label) for hosted in self.server_tools.values()} & set(asked.names)
-        ours = [name for name, hosted in self.server_tools.items() if any_tool_of(hosted.label) in servers]
+        servers = {any_tool_of(hosted.server_label) for hosted in self.server_tools.values()} & set(asked.names)
+        ours = [name for name, hosted in self.server_tools.items() if any_tool_of(hosted.server_label) in servers]
         return NamedTools(names=tuple(name for name in known if name in asked.names or name in ours))
 
 
@@ -94,10 +96,10 @@ def model_name(label: str, name: str) -> str:
     """What the model calls a server's tool: [A-Za-z0-9_-]{1,64}. Two tools never have one name."""
     plain = f"{label}__{name}"
     sure = "__" not in f"{label}_" and not DIGEST.search(name)  # there is one way to take it apart
-    if sure and re.fullmatch(r"[A-Za-z0-9_-]+", plain) and len(plain) <= LONGEST:
+    if sure and re.fullmatch(r"[A-Za-z0-9_-]+", plain) and len(plain) <= MAX_NAME:
         return plain
     digest = hashlib.sha256(f"{label}\0{name}".encode()).hexdigest()[:8]
-    return re.sub(r"[^A-Za-z0-9_-]", "_", plain)[: LONGEST - 9] + "_" + digest
+    return re.sub(r"[^A-Za-z0-9_-]", "_", plain)[: MAX_NAME - 9] + "_" + digest
 
 
 def any_tool_of(label: str) -> str:
@@ -105,7 +107,7 @@ def any_tool_of(label: str) -> str:
     return f"{label}__*"
 
 
-def read_arguments(text: str, schema: Mapping[str, Any]) -> Json | str:
+def parse_arguments(text: str, schema: Mapping[str, Any]) -> Json | str:
     """The arguments of a call, or what is wrong with them, in words for the model."""
     try:
         arguments = json.loads(text or "{}", parse_constant=_refuse_constant)
@@ -114,10 +116,10 @@ def read_arguments(text: str, schema: Mapping[str, Any]) -> Json | str:
     if not isinstance(arguments, dict):
         return "the arguments must be a JSON object"
     given: Json = arguments  # pyright: ignore[reportUnknownVariableType] (JSON has no other keys than strings)
-    return wrong(given, schema) or given
+    return schema_error(given, schema) or given
 
 
-def wrong(given: Json, schema: Mapping[str, Any]) -> str | None:
+def schema_error(given: Json, schema: Mapping[str, Any]) -> str | None:
     """What does not fit the schema, shortly. A schema that cannot be used lets everything through: its server checks for itself."""
     validator = Draft202012Validator(rebuilt(schema, _checkable), registry=Registry[Any]())
     try:
@@ -133,7 +135,7 @@ def wrong(given: Json, schema: Mapping[str, Any]) -> str | None:
 
 def _checkable(schema: Json) -> Json:
     """Without regular expressions, which come from the server and might take for ever."""
-    dropped = {"pattern", *(LOOSE if "patternProperties" in schema else ())}
+    dropped = {"pattern", *(PATTERN_DEPENDENT if "patternProperties" in schema else ())}
     return {key: value for key, value in schema.items() if key not in dropped}
 
 
@@ -142,6 +144,6 @@ def _refuse_constant(name: str) -> float:
 
 
 def _shown(name: str, hosted: ServerTool) -> Tool:
-    described = hosted.tool.description[:DESCRIBED]
-    about = f"[{any_tool_of(hosted.label)}: {hosted.about}] " if hosted.about else ""
+    described = hosted.tool.description[:MAX_DESCRIPTION]
+    about = f"[{any_tool_of(hosted.server_label)}: {hosted.server_description}] " if hosted.server_description else ""
     return Tool(name=name, description=about + described, parameters=hosted.tool.input_schema)

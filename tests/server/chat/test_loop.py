@@ -33,7 +33,7 @@ from tests.server.fakes import FakeEngine, calling, muted, runtime, text, turns
 TEXT = text()
 ASKED: tuple[Message, ...] = (User(text="Shout hello"),)
 HELLO = calling("loud__shout", '{"word": "hello"}')
-LOUD = McpToolset(label="loud", field="tools.0")
+LOUD = McpToolset(server_label="loud", field="tools.0")
 FOREIGN = {"type": "object", "properties": {"a": {"$ref": "http://x/y"}}}
 WHISPER = Tool(name="whisper", description="", parameters={"type": "object", "properties": {"word": {"type": "string"}}})
 
@@ -143,7 +143,7 @@ def test_only_tools_that_read_run_side_by_side() -> None:
 
 def test_a_server_that_cannot_be_asked_is_told_and_done_without() -> None:
     known, engine, _ = world("Without.", host=FakeHost({"down": ()}))
-    events = happened(known, wish(mcp_servers=(McpToolset(label="down", field="tools.0"),)))
+    events = happened(known, wish(mcp_servers=(McpToolset(server_label="down", field="tools.0"),)))
     assert of(events, ToolListingFinished)[0].error == "down cannot be reached" and said(events) == "Without."
     assert muted(engine.requests[0])
 
@@ -172,7 +172,7 @@ def test_a_tool_that_is_not_as_it_was_approved_is_kept_from_the_model() -> None:
         [one.name for one in of(events, ToolListingFinished)[0].tools] == ["shout"] and not host.calls and not of(events, ApprovalRequested)
     )
     pending = ApprovalDecision(
-        request_id="mcpr_1", label="loud", name="write", arguments='{"word": "hello"}', approved=True, field="input.0"
+        approval_id="mcpr_1", server_label="loud", name="write", arguments='{"word": "hello"}', approved=True, field="input.0"
     )
     happened(known, wish(mcp_servers=(never,), approval_decisions=(pending,)))
     assert not host.calls
@@ -217,7 +217,7 @@ def test_why_a_tool_cannot_be_called_is_said(fields: dict[str, Any], param: str,
 @pytest.mark.parametrize("choice", ["required", NamedTools(names=("down__*",)), NamedTools(names=("down__shout",))])
 def test_a_server_that_must_be_called_and_is_down_is_named_and_may_come_back(choice: Any) -> None:
     known, engine, _ = world("x", host=FakeHost({"down": (), "loud": (tool("shout"),)}))
-    down = McpToolset(label="down", field="tools.0", named_tools=(("x", "tools.0.allowed_tools.0"),))
+    down = McpToolset(server_label="down", field="tools.0", named_tools=(("x", "tools.0.allowed_tools.0"),))
     with pytest.raises(ApiError) as refused:
         happened(known, wish(mcp_servers=(down,), tool_choice=choice))
     assert (refused.value.status, refused.value.code) == (
@@ -261,8 +261,8 @@ def test_what_writes_waits_for_an_approval(caplog: pytest.LogCaptureFixture) -> 
 def test_a_decision_comes_before_the_model_speaks(approved: bool) -> None:
     known, engine, host = world("Done.")
     pending = ApprovalDecision(
-        request_id="mcpr_1",
-        label="loud",
+        approval_id="mcpr_1",
+        server_label="loud",
         name="write",
         arguments='{"word": "hello"}',
         approved=approved,
@@ -313,7 +313,7 @@ def test_several_answers_of_client_tools() -> None:
     ("fields", "param"),
     [
         ({"n": 2}, "n"),
-        ({"mcp_servers": (McpToolset(label="none", field="tools.0"),)}, "tools.0.server_label"),
+        ({"mcp_servers": (McpToolset(server_label="none", field="tools.0"),)}, "tools.0.server_label"),
         ({"tools": (WHISPER, replace(WHISPER, field="tools.1"))}, "tools.1"),
         ({"tools": (replace(WHISPER, name="loud__x", field="tools.3"),)}, "tools.3"),
         ({"tool_choice": NamedTools(names=("sing",))}, "tool_choice"),

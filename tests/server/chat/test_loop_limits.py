@@ -10,7 +10,7 @@ import pytest
 
 from engine.api import Delta, Request
 from server.chat import turn
-from server.chat.loop import tighter
+from server.chat.loop import tighter_limits
 from server.chat.tools import runner as calling_
 from server.chat.tools.runner import AllowedCall, ToolBudget, ToolRunner, clip_output
 from server.chat.tools.toolset import ServerTool
@@ -129,7 +129,7 @@ def test_clipped_texts_are_as_long_as_they_may_be(most: int) -> None:
 
 
 def test_the_tighter_limit_counts() -> None:
-    assert tighter(ToolLimits(max_turns=2, max_calls=9), ToolLimits(max_turns=5, max_calls=3)) == ToolLimits(max_turns=2, max_calls=3)
+    assert tighter_limits(ToolLimits(max_turns=2, max_calls=9), ToolLimits(max_turns=5, max_calls=3)) == ToolLimits(max_turns=2, max_calls=3)
     known, engine, _ = world(*words("a", "b"), "ok", tool_limits=ToolLimits(max_turns=1))
     happened(known, wish(limits=ToolLimits(max_turns=5)))
     assert muted(engine.requests[1])
@@ -188,7 +188,7 @@ def test_old_messages_give_way_to_server_tools() -> None:
 def approved(*words: str) -> tuple[ApprovalDecision, ...]:
     return tuple(
         ApprovalDecision(
-            request_id=f"mcpr_{i}", label="loud", name="write", arguments=f'{{"word": "{word}"}}', approved=True, field="input.0"
+            approval_id=f"mcpr_{i}", server_label="loud", name="write", arguments=f'{{"word": "{word}"}}', approved=True, field="input.0"
         )
         for i, word in enumerate(words)
     )
@@ -209,7 +209,7 @@ def test_approved_calls_count_for_the_limits() -> None:
 
 def test_large_arguments_are_read_in_a_thread(monkeypatch: pytest.MonkeyPatch) -> None:
     mine: list[bool] = []
-    reads = calling_.read_arguments
+    reads = calling_.parse_arguments
 
     def watched(text: str, schema: Mapping[str, Any]) -> Any:
         mine.append(threading.current_thread() is threading.main_thread())
@@ -237,7 +237,7 @@ def test_a_runner_that_is_closed_has_cancelled_its_calls() -> None:
 
     host = FakeHost({"loud": (tool("shout"),)}, {"shout": slow})
     call = ToolCall(id="call_1", name="loud__shout", arguments="{}")
-    go = AllowedCall(call, ServerTool(label="loud", tool=tool("shout"), policy=ApprovalPolicy()), {"word": "a"})
+    go = AllowedCall(call, ServerTool(server_label="loud", tool=tool("shout"), policy=ApprovalPolicy()), {"word": "a"})
 
     async def close_while_running() -> None:
         async def act(arguments: Mapping[str, Any]) -> str:
@@ -245,7 +245,7 @@ def test_a_runner_that_is_closed_has_cancelled_its_calls() -> None:
 
         host.acts["quick"] = act
         quick = AllowedCall(
-            replace(call, id="call_2"), ServerTool(label="loud", tool=tool("quick"), policy=ApprovalPolicy()), {"word": "a"}
+            replace(call, id="call_2"), ServerTool(server_label="loud", tool=tool("quick"), policy=ApprovalPolicy()), {"word": "a"}
         )
         running = ToolRunner(host, "me", TEXT, ToolBudget(ToolLimits(), untrusted_context=False)).run([go, quick])
         seen = [await anext(running) for _ in range(3)]

@@ -5,13 +5,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from retrieval.citations.marks import Part, spelled
-from server.chat.grounding.citation_marks import Marks
+from server.chat.grounding.citation_marks import CitationMarkFilter
 
 PASSAGES = ["The interval is [0, 1].", "The grades are [10, 20, 30].", "", ""]
 
 
 def shown(text: str, size: int) -> str:
-    marks = Marks(PASSAGES)
+    marks = CitationMarkFilter(PASSAGES)
     parts = [spelled(marks.push(text[at : at + size])) for at in range(0, len(text), size)]
     return "".join([*parts, spelled(marks.push("", last=True))])
 
@@ -50,16 +50,16 @@ PIECES = ["[1]", "[9]", "[1, 9]", "[0, 1]", "[", "]", "`", "```", "\n", " ", "\t
 
 @given(st.lists(st.sampled_from(PIECES), max_size=20).map("".join), st.lists(st.integers(1, 12)))
 def test_however_it_is_cut_the_same_is_shown(answer: str, steps: list[int]) -> None:
-    marks, parts, at = Marks(PASSAGES), list[Part](), 0
+    marks, parts, at = CitationMarkFilter(PASSAGES), list[Part](), 0
     for step in steps:
         parts += marks.push(answer[at : at + step])
         at += step
     parts += marks.push(answer[at:], last=True)
-    assert spelled(parts) == spelled(Marks(PASSAGES).push(answer, last=True))
+    assert spelled(parts) == spelled(CitationMarkFilter(PASSAGES).push(answer, last=True))
     assert spelled(parts).strip() or not answer.strip()
 
 
 def test_only_what_may_become_a_mark_is_held_back() -> None:
-    marks = Marks(PASSAGES)
+    marks = CitationMarkFilter(PASSAGES)
     pushed = [spelled(marks.push(text)) for text in ("31 days", " [", "7", "] of", " [1", "]", ".")]
     assert pushed == ["31 days", "", "", " of", "", "", " [1]."]

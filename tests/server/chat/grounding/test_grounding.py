@@ -12,7 +12,7 @@ from engine.api import EngineStopped
 from retrieval.api import Search
 from retrieval.records import NewFile, NewMember, NewVectorStore
 from server.chat.grounding.grounding import NO_ANSWER
-from server.chat.grounding.prompt import FENCE, fence, fitting, passage, prompt
+from server.chat.grounding.prompt import FENCE_LETTERS, fence_name, passages_that_fit, format_passage, passages_prompt
 from server.runtime.knowledge_base import KnowledgeBase
 from server.text.tokenizer import ChatTokenizer
 from tests.server.api.chat_completions.test_chat import content, events
@@ -344,18 +344,18 @@ def _control_ids(model: ChatTokenizer) -> set[int | None]:
 
 def test_fences_hold() -> None:
     hits = asyncio.run(KNOWN.retriever.search(_search())).hits
-    mark = fence(QUESTION, [hit.chunk for hit in hits])
-    assert re.fullmatch(f"[a-z]{{{FENCE}}}", mark) and mark == fence(QUESTION, [hit.chunk for hit in hits])
-    assert len({mark, fence(QUESTION + "?", [hit.chunk for hit in hits]), fence(QUESTION, [hit.chunk for hit in hits[:1]])}) == 3
-    shown = passage(1, _with(hits[0].chunk, text=f"a </{mark}> b", filename=f"x\n{mark} y"), mark)
+    mark = fence_name(QUESTION, [hit.chunk for hit in hits])
+    assert re.fullmatch(f"[a-z]{{{FENCE_LETTERS}}}", mark) and mark == fence_name(QUESTION, [hit.chunk for hit in hits])
+    assert len({mark, fence_name(QUESTION + "?", [hit.chunk for hit in hits]), fence_name(QUESTION, [hit.chunk for hit in hits[:1]])}) == 3
+    shown = format_passage(1, _with(hits[0].chunk, text=f"a </{mark}> b", filename=f"x\n{mark} y"), mark)
     assert shown.count(mark) == 2 and shown.startswith(f"[1], page 1\n<{mark}>\nx y\n\n")  # a name is data as well
-    assert prompt(QUESTION, hits).count(mark) == 2 + 2 * len(hits)
+    assert passages_prompt(QUESTION, hits).count(mark) == 2 + 2 * len(hits)
 
 
 def test_a_passage_that_is_too_long_is_passed_over() -> None:
     first, second = asyncio.run(KNOWN.retriever.search(_search())).hits
     long = _with(first, chunk=_with(first.chunk, text="word " * 500))
-    assert fitting(TEXT, [long, second], 200) == [second] and fitting(TEXT, [long, second], 5) == []
+    assert passages_that_fit(TEXT, [long, second], 200) == [second] and passages_that_fit(TEXT, [long, second], 5) == []
 
 
 def test_a_dead_embedder_does_not_spoil_an_answer(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,26 +5,26 @@ import asyncio
 import pytest
 
 from engine.api import QueueFull
-from server.chat.grounding.query_rewrite import LONGEST, Turn, queries
+from server.chat.grounding.query_rewrite import MAX_QUERY, ConversationTurn, search_queries
 from tests.server.fakes import FakeEngine, runtime, says, text
 
 TEXT = text()
 TALK = [
-    Turn("user", "Who discovered radium?"),
-    Turn("assistant", "Marie Curie discovered radium in Paris."),
-    Turn("user", "When was she born?"),
+    ConversationTurn("user", "Who discovered radium?"),
+    ConversationTurn("assistant", "Marie Curie discovered radium in Paris."),
+    ConversationTurn("user", "When was she born?"),
 ]
 TOGETHER = ("When was she born?", "Who discovered radium?\nWhen was she born?")
 
 
-def rewritten(words: str = "", talk: list[Turn] = TALK, engine: FakeEngine | None = None, world: str = "chatml") -> tuple[str, ...]:
+def rewritten(words: str = "", talk: list[ConversationTurn] = TALK, engine: FakeEngine | None = None, world: str = "chatml") -> tuple[str, ...]:
     model = text(world)
-    return asyncio.run(queries(runtime(engine or FakeEngine(says(words, TEXT)), model), talk))
+    return asyncio.run(search_queries(runtime(engine or FakeEngine(says(words, TEXT)), model), talk))
 
 
 def test_the_first_question_is_searched_as_it_is() -> None:
     engine = FakeEngine(says("What?", TEXT))
-    assert rewritten(talk=[Turn("user", " What is radium?\0 ")], engine=engine) == ("What is radium?",)
+    assert rewritten(talk=[ConversationTurn("user", " What is radium?\0 ")], engine=engine) == ("What is radium?",)
     assert engine.requests == []
 
 
@@ -64,5 +64,5 @@ def test_a_model_that_thinks_is_told_not_to() -> None:
 
 
 def test_endless_questions_are_cut() -> None:
-    (query,) = rewritten(talk=[Turn("user", "x" * 9000 + " Why?")])
-    assert len(query) == LONGEST and query.endswith("Why?")
+    (query,) = rewritten(talk=[ConversationTurn("user", "x" * 9000 + " Why?")])
+    assert len(query) == MAX_QUERY and query.endswith("Why?")

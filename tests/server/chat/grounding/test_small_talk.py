@@ -2,7 +2,7 @@
 
 import pytest
 
-from server.chat.grounding.small_talk import LONGEST, is_small_talk
+from server.chat.grounding.small_talk import MAX_CHARACTERS, is_small_talk
 
 COURTESIES = """
 Hi | Hi there, how are you? | THANKS!!! 🙏🏽 | Thank you so much. Have a nice day! | That's all, thanks | ok | 👍
@@ -29,4 +29,4 @@ def test_everything_else(message: str) -> None:
 
 
 def test_long_messages_are_not_read() -> None:
-    assert is_small_talk("hi " * (LONGEST // 3)) and not is_small_talk("hi " * LONGEST)
+    assert is_small_talk("hi " * (MAX_CHARACTERS // 3)) and not is_small_talk("hi " * MAX_CHARACTERS)

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from server.chat.tools.approval_policy import needed
+from server.chat.tools.approval_policy import needs_approval
 from server.core.request import ApprovalPolicy, ToolFilter
 from server.core.tool_host import HostedTool
 from tests.server.fake_host import tool
@@ -35,4 +35,4 @@ READERS = ApprovalPolicy(default="always", never=ToolFilter(read_only=True))
     ],
 )
 def test_needed(tool: HostedTool, policy: ApprovalPolicy, clean: bool, tainted: bool) -> None:
-    assert (needed(tool, policy, tainted=False), needed(tool, policy, tainted=True)) == (clean, tainted)
+    assert (needs_approval(tool, policy, tainted=False), needs_approval(tool, policy, tainted=True)) == (clean, tainted)

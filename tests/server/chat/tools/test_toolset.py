@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.chat.tools.toolset import Toolset, any_tool_of, model_name, read_arguments
+from server.chat.tools.toolset import Toolset, any_tool_of, model_name, parse_arguments
 from server.core.messages import NamedTools
 from server.core.request import McpToolset
 from tests.server.fake_host import tool
@@ -29,19 +29,19 @@ def test_plain_names_stay_plain() -> None:
 def test_whole_servers_can_be_chosen() -> None:
     box = (
         Toolset()
-        .with_server(McpToolset(label="a", field=""), [tool("x"), tool("y")])
-        .with_server(McpToolset(label="b", field=""), [tool("x")])
+        .with_server(McpToolset(server_label="a", field=""), [tool("x"), tool("y")])
+        .with_server(McpToolset(server_label="b", field=""), [tool("x")])
     )
-    assert box.choice(NamedTools(names=(any_tool_of("a"),))) == NamedTools(names=("a__x", "a__y"))
-    assert box.choice(NamedTools(names=("b__x", "c__z"))) == NamedTools(names=("b__x",))
+    assert box.resolve_choice(NamedTools(names=(any_tool_of("a"),))) == NamedTools(names=("a__x", "a__y"))
+    assert box.resolve_choice(NamedTools(names=("b__x", "c__z"))) == NamedTools(names=("b__x",))
 
 
 def test_a_server_is_described_once() -> None:
-    asked = McpToolset(label="a", field="", description="The weather of Norway")
+    asked = McpToolset(server_label="a", field="", description="The weather of Norway")
     box = (
         Toolset()
         .with_server(asked, [tool("x", description="X" * 2000), tool("y")])
-        .with_server(McpToolset(label="b", field=""), [tool("x")])
+        .with_server(McpToolset(server_label="b", field=""), [tool("x")])
     )
     first, *others = [one.description for one in box.tools]
     assert first == "[a__*: The weather of Norway] " + "X" * 1024 and others == ["what y does", "what x does"]
@@ -77,13 +77,13 @@ SCHEMA: dict[str, Any] = {
     ],
 )
 def test_arguments(arguments: str, wrong: str | None) -> None:
-    read = read_arguments(arguments, SCHEMA)
+    read = parse_arguments(arguments, SCHEMA)
     assert isinstance(read, dict) if wrong is None else isinstance(read, str) and wrong in read
 
 
 def test_a_servers_regular_expressions_cannot_keep_us_busy() -> None:
     began = time.monotonic()
-    assert isinstance(read_arguments(f'{{"pattern": "{"a" * 40}b"}}', SCHEMA), dict)
+    assert isinstance(parse_arguments(f'{{"pattern": "{"a" * 40}b"}}', SCHEMA), dict)
     assert time.monotonic() - began < 20  # Python's re would take years
 
 
@@ -99,4 +99,4 @@ UNUSABLE = [
 
 @pytest.mark.parametrize("schema", UNUSABLE)
 def test_schemas_that_cannot_be_used_let_everything_through(schema: dict[str, Any]) -> None:
-    assert read_arguments('{"a": 1}', schema) == {"a": 1}
+    assert parse_arguments('{"a": 1}', schema) == {"a": 1}
