@@ -50,7 +50,7 @@ class Shop:
         return self.kind.partition("-")[0]
 
     def call(self, tool: str, limits: Limits | None = None, write: bool = False, **arguments: Any) -> CallToolResult:
-        key = (limits or Limits(seconds=5), write)
+        key = (limits or Limits(seconds=60), write)
         offered = self.servers.get(key) or self.servers.setdefault(key, server([self.source], key[0], write=write))
 
         async def called() -> CallToolResult:

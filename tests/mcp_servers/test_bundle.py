@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from mcp_servers.bundle import BUNDLES, DATABASE, FILES, KNOWLEDGE, ROOT, Bundle, build, requirements
-from server.mcp.config.config import Stdio
+from server.mcp.config.server_spec import Stdio
 from server.mcp.transport.connect import connect
 
 MODULES = {"google-re2": "re2", "charset-normalizer": "charset_normalizer"}  # of distributions with other names

@@ -33,8 +33,8 @@ def test_what_is_no_cursor(text: str) -> None:
 
 
 def test_a_clock_ends() -> None:
+    Clock(100).check()
     clock = Clock(0.02)
-    clock.check()
     time.sleep(0.03)
     with pytest.raises(Stopped, match=r"after 0\.02 s"):
         clock.check()
@@ -58,17 +58,20 @@ async def test_work_ends_with_its_time() -> None:
 
 @pytest.mark.anyio
 async def test_work_that_is_cancelled_stops() -> None:
-    ended = threading.Event()
+    begun, ended = threading.Event(), threading.Event()
 
     def job(clock: Clock) -> None:
+        begun.set()
         try:
             _until_stopped(clock)
         finally:
             ended.set()
 
-    with anyio.move_on_after(0.05):
-        await working(job, 60)
-    assert await anyio.to_thread.run_sync(ended.wait, 5)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(working, job, 300)
+        assert await anyio.to_thread.run_sync(begun.wait, 60)
+        tasks.cancel_scope.cancel()
+    assert await anyio.to_thread.run_sync(ended.wait, 60)
 
 
 def _until_stopped(clock: Clock) -> Any:

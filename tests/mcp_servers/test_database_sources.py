@@ -83,33 +83,33 @@ def test_a_password_is_in_no_repr_and_no_message() -> None:
 
 @pytest.mark.parametrize("scheme", ["postgresql", "mariadb"])
 def test_a_server_that_does_not_answer(scheme: str) -> None:
-    database = open_database(parse_source(f"{scheme}://ann:{QUOTED}@127.0.0.1:1/shop"), Limits(seconds=3))
+    database = open_database(parse_source(f"{scheme}://ann:{QUOTED}@127.0.0.1:1/shop"), Limits(seconds=60))
     with pytest.raises(SqlError) as error:
-        database.query("SELECT 1", {}, 1, Clock(3))
+        database.query("SELECT 1", {}, 1, Clock(60))
     assert WORD not in str(error.value) and QUOTED not in str(error.value)
 
 
 def test_what_a_file_that_is_no_database_says(tmp_path: Path) -> None:
     (tmp_path / "x.db").write_text("not a database, but long enough to be looked at " * 20)
     with pytest.raises(SqlError, match="not a database"):
-        open_database(parse_source(str(tmp_path / "x.db")), Limits()).items("table", Clock(3))
+        open_database(parse_source(str(tmp_path / "x.db")), Limits()).items("table", Clock(60))
 
 
 def test_accounts_that_may_too_much_are_warned_of() -> None:
     with postgres_server() as postgres, mariadb_server() as mariadb:
-        (warning,) = open_database(Source("a", "postgresql", postgres.url()), Limits()).warnings(Clock(5))
+        (warning,) = open_database(Source("a", "postgresql", postgres.url()), Limits()).warnings(Clock(60))
         assert "superuser" in warning
         with psycopg.connect(postgres.url(), autocommit=True) as connection:
             connection.execute("CREATE ROLE reader LOGIN")
             reader = open_database(Source("a", "postgresql", postgres.url().replace("postgres@", "reader@", 1)), Limits())
-            (warning,) = reader.warnings(Clock(5))
+            (warning,) = reader.warnings(Clock(60))
             assert "temp_file_limit" in warning
             connection.execute("ALTER ROLE reader SET temp_file_limit = '1GB'")
-            assert reader.warnings(Clock(5)) == []
-        (warning,) = open_database(Source("b", "mariadb", mariadb.url()), Limits()).warnings(Clock(5))
+            assert reader.warnings(Clock(60)) == []
+        (warning,) = open_database(Source("b", "mariadb", mariadb.url()), Limits()).warnings(Clock(60))
         assert "ALL PRIVILEGES" in warning
         mariadb.run("CREATE USER reader", "GRANT SELECT ON mysql.* TO reader")
-        assert open_database(Source("b", "mariadb", mariadb.url("reader")), Limits()).warnings(Clock(5)) == []
+        assert open_database(Source("b", "mariadb", mariadb.url("reader")), Limits()).warnings(Clock(60)) == []
 
 
 def test_the_program_over_stdio(tmp_path: Path) -> None:

@@ -28,8 +28,8 @@ from mcp_servers.fs.write import write_text
 from tests.mcp_servers.files_client import PNG, Files, files
 
 SECRET = "the walrus is the key"
-SECONDS = 10.0  # no attack may keep a call for longer
-RACES = 0.8  # seconds of each
+SECONDS = 60.0  # no attack may keep a call for longer
+RACES = 0.8  # seconds of each, at least
 
 
 @dataclass(frozen=True)
@@ -306,12 +306,16 @@ async def test_hard_links_that_the_operator_allows_are_read_and_never_written(wo
 
 
 @contextmanager
-def swapping(swap: Callable[[], None]) -> Iterator[Callable[[], bool]]:
-    """Calls `swap` in a thread again and again; whether there is time left."""
-    end = time.monotonic() + RACES
+def swapping(swap: Callable[[], None]) -> Iterator[Callable[[bool], bool]]:
+    """Calls `swap` in a thread again and again. What it yields says whether the race goes on: for a time, and on a slow machine
+    until the caller has `seen` all outcomes."""
+    began, over = time.monotonic(), threading.Event()
+
+    def going_on(seen: bool) -> bool:
+        return time.monotonic() - began < (RACES if seen else SECONDS)
 
     def swaps() -> None:
-        while time.monotonic() < end:
+        while not over.is_set():
             with suppress(FileNotFoundError, FileExistsError):
                 swap()
 
@@ -319,19 +323,20 @@ def swapping(swap: Callable[[], None]) -> Iterator[Callable[[], bool]]:
     sys.setswitchinterval(1e-6)
     thread.start()
     try:
-        yield lambda: time.monotonic() < end
+        yield going_on
     finally:
+        over.set()
         thread.join()
         sys.setswitchinterval(interval)
 
 
-def _reads(world: World, path: str, going_on: Callable[[], bool]) -> tuple[set[str], int]:
+def _reads(world: World, path: str, going_on: Callable[[bool], bool]) -> tuple[set[str], int]:
     """All texts that were read under a path, and how often it was refused."""
     offered, texts, refused = tree([Root(world.root)], Policy()), set[str](), 0
-    while going_on():
+    while going_on(bool(texts and refused)):
         try:
             with file_at(offered, offered.place(path)) as file:
-                texts.add(read_lines(file, Lines(1, 10, 1000), "utf-8", Clock(5)).text)
+                texts.add(read_lines(file, Lines(1, 10, 1000), "utf-8", Clock(60)).text)
         except ToolError:
             refused += 1
     return texts, refused
@@ -408,9 +413,9 @@ def test_race_of_the_root_with_a_link(world: World) -> None:
 
     offered, texts = tree([Root(world.root)], Policy()), set[str]()
     with swapping(swap) as going_on:
-        while going_on():
+        while going_on(bool(texts)):
             with suppress(ToolError), file_at(offered, offered.place("plain.txt")) as file:
-                texts.add(read_lines(file, Lines(1, 10, 1000), "utf-8", Clock(5)).text)
+                texts.add(read_lines(file, Lines(1, 10, 1000), "utf-8", Clock(60)).text)
     assert texts == {"plain"}
 
 
@@ -425,7 +430,7 @@ def test_race_of_a_write(world: World, name: str, target: str, path: str) -> Non
         (world.root / name).mkdir()
     before, offered, done = world.outside(), tree([Root(world.root)], Policy()), 0
     with swapping(_race(world, (name, f"{name}.aside"), target)) as going_on:
-        while going_on():
+        while going_on(bool(done)):
             with suppress(ToolError):
                 write_text(offered, offered.place(path), "evil", "replace")
                 done += 1
@@ -456,7 +461,7 @@ def refusal_of(world: World, path: str) -> str:
     def read() -> None:
         try:
             with file_at(offered, offered.place(path)) as file:
-                said.append(read_lines(file, Lines(1, 10, 1000), "utf-8", Clock(5)).text)
+                said.append(read_lines(file, Lines(1, 10, 1000), "utf-8", Clock(60)).text)
         except ToolError as error:
             said.append(f"refused: {error}")
 

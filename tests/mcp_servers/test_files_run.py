@@ -61,11 +61,11 @@ async def test_over_http(tmp_path: Path) -> None:
         assert httpx.post(url, json={}, headers={"host": "evil.example.com"}).status_code == 421
     finally:
         process.terminate()
-        process.wait(10)
+        process.wait(60)
 
 
 async def _until_it_answers(url: str) -> None:
-    end = time.monotonic() + 20
+    end = time.monotonic() + 60
     while True:
         try:
             httpx.get(url)
@@ -103,13 +103,13 @@ def test_one_interrupt_ends_it(tmp_path: Path) -> None:
         assert process.stdout.readline()  # it serves
         process.send_signal(signal.SIGINT)
         try:
-            assert process.wait(5) == 130
+            assert process.wait(60) == 130
         finally:
             process.kill()
 
 
 def test_it_ends_with_its_input(tmp_path: Path) -> None:
     done = subprocess.run(
-        [sys.executable, *MODULE, str(tmp_path)], cwd=ROOT, capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=20
+        [sys.executable, *MODULE, str(tmp_path)], cwd=ROOT, capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=60
     )
     assert (done.returncode, done.stdout) == (0, "")
