@@ -11,7 +11,7 @@ class UnknownDecoder(ValueError):
     """tokenizer.json turns tokens into text in a way that nobody here has described."""
 
 
-def token_bytes(decoder: Any) -> Callable[[str], bytes]:
+def byte_decoder(decoder: Any) -> Callable[[str], bytes]:
     """How a vocabulary entry spells bytes, from tokenizer.json's `decoder`. A leading space is kept: what is generated goes
     on from a prompt. Raises UnknownDecoder."""
     kinds = _kinds(decoder)
@@ -52,12 +52,12 @@ def _sentencepiece(token: str) -> bytes:
 class Detokenizer:
     """One sequence's tokens to text. `push` returns what is certain, `flush` the rest."""
 
-    def __init__(self, spelled: Mapping[int, bytes]) -> None:
-        self._spelled = spelled
+    def __init__(self, token_bytes: Mapping[int, bytes]) -> None:
+        self._token_bytes = token_bytes
         self._utf8 = codecs.getincrementaldecoder("utf-8")("replace")
 
     def push(self, token: int) -> str:
-        return self._utf8.decode(self._spelled[token])
+        return self._utf8.decode(self._token_bytes[token])
 
     def flush(self) -> str:
         return self._utf8.decode(b"", final=True)
@@ -69,20 +69,20 @@ class StopStrings:
     def __init__(self, stops: Sequence[str]) -> None:
         self._stops = tuple(stops)
         self._held: str = ""
-        self.which: str | None = None  # of them was there
+        self.matched: str | None = None  # of them was there
 
     @property
-    def hit(self) -> bool:
-        return self.which is not None
+    def stopped(self) -> bool:
+        return self.matched is not None
 
     def push(self, text: str) -> str:
         """What can be shown. Once `hit`, nothing."""
-        if self.hit or not self._stops:
-            return "" if self.hit else text
+        if self.stopped or not self._stops:
+            return "" if self.stopped else text
         text = self._held + text
         found = [(at + len(stop), at, stop) for stop in self._stops if (at := text.find(stop)) >= 0]
         first = min(found, default=None)
-        self.which = first[2] if first else None
+        self.matched = first[2] if first else None
         keep = first[1] if first else len(text) - max(overlap(text, stop) for stop in self._stops)
         self._held = "" if found else text[keep:]
         return text[:keep]

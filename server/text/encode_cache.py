@@ -10,9 +10,9 @@ from threading import Lock
 from tokenizers import Tokenizer
 
 PROBES = ("x", " x", "x ", "\n", "\n\nx y", "x\n", ".", "é ")
-SAMPLE = 8  # control tokens
-LEAST = 64  # characters; to look a shorter segment up is no faster than to encode it
-MOST = 1 << 22  # characters that are remembered in all
+CHECKED_TOKENS = 8  # control tokens
+MIN_CACHED = 64  # characters; to look a shorter segment up is no faster than to encode it
+MAX_CACHED = 1 << 22  # characters that are remembered in all
 
 
 class EncodeCache:
@@ -22,48 +22,48 @@ class EncodeCache:
         """`aliases`: control tokens as the tokenizer spells them."""
         self._tokenizer = tokenizer
         self._ids = {alias: number for alias in aliases if (number := tokenizer.token_to_id(alias)) is not None}
-        self._edges = re.compile(f"({'|'.join(map(re.escape, self._ids))})") if self._ids and self._exact() else None
-        self._known: OrderedDict[str, tuple[int, ...]] = OrderedDict()
+        self._control_pattern = re.compile(f"({'|'.join(map(re.escape, self._ids))})") if self._ids and self._splits_exactly() else None
+        self._cache: OrderedDict[str, tuple[int, ...]] = OrderedDict()
         self._size, self._lock = 0, Lock()
 
-    def encode(self, armed: str) -> tuple[int, ...]:
-        if self._edges is None:
-            return self._whole(armed)
+    def encode(self, text: str) -> tuple[int, ...]:
+        if self._control_pattern is None:
+            return self._encode_uncached(text)
         tokens: list[int] = []
-        for i, part in enumerate(self._edges.split(armed)):
-            tokens += (self._ids[part],) if i % 2 else self._segment(part)
+        for i, part in enumerate(self._control_pattern.split(text)):
+            tokens += (self._ids[part],) if i % 2 else self._encode_segment(part)
         return tuple(tokens)
 
-    def _segment(self, text: str) -> tuple[int, ...]:
-        if len(text) < LEAST:
-            return self._whole(text) if text else ()
+    def _encode_segment(self, text: str) -> tuple[int, ...]:
+        if len(text) < MIN_CACHED:
+            return self._encode_uncached(text) if text else ()
         with self._lock:
-            if (found := self._known.get(text)) is not None:
-                self._known.move_to_end(text)
+            if (found := self._cache.get(text)) is not None:
+                self._cache.move_to_end(text)
                 return found
-        made = self._whole(text)
+        made = self._encode_uncached(text)
         self._remember(text, made)
         return made
 
     def _remember(self, text: str, made: tuple[int, ...]) -> None:
         with self._lock:
-            if text not in self._known:
+            if text not in self._cache:
                 self._size += len(text)
-            self._known[text] = made
-            while self._size > MOST:
-                gone, _ = self._known.popitem(last=False)
+            self._cache[text] = made
+            while self._size > MAX_CACHED:
+                gone, _ = self._cache.popitem(last=False)
                 self._size -= len(gone)
 
-    def _whole(self, text: str) -> tuple[int, ...]:
+    def _encode_uncached(self, text: str) -> tuple[int, ...]:
         return tuple(self._tokenizer.encode(text, add_special_tokens=False).ids)
 
-    def _exact(self) -> bool:
+    def _splits_exactly(self) -> bool:
         """Some tokenizers treat the beginning of a text in their own way, or let a control token swallow the space beside it."""
         added = self._tokenizer.get_added_tokens_decoder()
         if any(added[number].lstrip or added[number].rstrip or added[number].single_word for number in self._ids.values()):
             return False
         return all(
-            self._whole(before + alias + after) == (*self._whole(before), number, *self._whole(after))
-            for alias, number in islice(self._ids.items(), SAMPLE)  # they are all alike, and some models have thousands
+            self._encode_uncached(before + alias + after) == (*self._encode_uncached(before), number, *self._encode_uncached(after))
+            for alias, number in islice(self._ids.items(), CHECKED_TOKENS)  # they are all alike, and some models have thousands
             for before, after in zip(PROBES, reversed(PROBES), strict=True)
         )

@@ -4,24 +4,24 @@ import json
 
 from engine.api import Choice, Grammar, JsonObject, JsonSchema, Lark, Regex
 from server.core.messages import Json
-from server.text.tool_calls.grammar.relax_schema import rule
+from server.text.tool_calls.grammar.relax_schema import json_directive
 
 START = "start: "
 
 
-def call_or_answer(calls: str, form: Grammar) -> str:
+def call_or_answer(calls: str, answer: Grammar) -> str:
     """`calls`: a grammar in Lark syntax whose first rule is `start`."""
     lines = ["called: " + line.removeprefix(START) if line.startswith(START) else line for line in calls.splitlines()]
     at = next(i for i, line in enumerate(lines) if line.startswith("called: "))
-    return "\n".join([*lines[:at], "start: called | formed", f"formed: {_formed(form)}", *lines[at:]]) + "\n"
+    return "\n".join([*lines[:at], "start: called | formed", f"formed: {_answer_rule(answer)}", *lines[at:]]) + "\n"
 
 
-def _formed(form: Grammar) -> str:
+def _answer_rule(form: Grammar) -> str:
     match form:
         case JsonSchema(schema=schema, lenient=lenient):
-            return _json(schema, lenient=lenient)
+            return _schema_rule(schema, lenient=lenient)
         case JsonObject():
-            return _json('{"type": "object"}', lenient=False)
+            return _schema_rule('{"type": "object"}', lenient=False)
         case Regex(pattern=pattern):
             return f"/{pattern.replace('/', chr(92) + '/').replace(chr(10), chr(92) + 'n')}/"
         case Choice(options=options):
@@ -30,6 +30,6 @@ def _formed(form: Grammar) -> str:
             raise ValueError("a grammar in Lark syntax cannot be part of another")
 
 
-def _json(schema: str, *, lenient: bool) -> str:
+def _schema_rule(schema: str, *, lenient: bool) -> str:
     given: Json | bool = json.loads(schema)
-    return rule(given if isinstance(given, dict) else {"allOf": [given]}, lenient=lenient)
+    return json_directive(given if isinstance(given, dict) else {"allOf": [given]}, lenient=lenient)

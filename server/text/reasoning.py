@@ -19,7 +19,7 @@ class ReasoningParser(Protocol):
     """Tells what a model thinks from what it says."""
 
     @property
-    def thinking(self) -> bool: ...
+    def in_reasoning(self) -> bool: ...
 
     def push(self, text: str) -> ReasoningSplit: ...
 
@@ -31,9 +31,9 @@ def opens_reasoning(prompt: str) -> bool:
     return prompt.rstrip().endswith(OPEN)
 
 
-def split(text: str) -> ReasoningSplit:
+def split_reasoning(text: str) -> ReasoningSplit:
     """Thoughts and answer of a whole assistant message."""
-    reader = ThinkTagParser(thinking=False)
+    reader = ThinkTagParser(in_reasoning=False)
     first, rest = reader.push(text), reader.flush()
     return ReasoningSplit(first.reasoning + rest.reasoning, first.answer + rest.answer)
 
@@ -41,22 +41,22 @@ def split(text: str) -> ReasoningSplit:
 class ThinkTagParser:
     """Implements Thoughts. `push` returns what is certain, `flush` the rest. White space next to the markers belongs to nobody."""
 
-    def __init__(self, *, thinking: bool) -> None:
-        self._state: Literal["before", "thinking", "between", "answer"] = "thinking" if thinking else "before"
+    def __init__(self, *, in_reasoning: bool) -> None:
+        self._state: Literal["before", "thinking", "between", "answer"] = "thinking" if in_reasoning else "before"
         self._held = ""
-        self._begun = False  # a thought has been shown
+        self._started = False  # a thought has been shown
 
     @property
-    def thinking(self) -> bool:
+    def in_reasoning(self) -> bool:
         return self._state == "thinking"
 
     def push(self, text: str) -> ReasoningSplit:
         said, rest = ReasoningSplit(), self._held + text
         self._held = ""
         if self._state == "before":
-            rest = self._open(rest)
+            rest = self._read_open_tag(rest)
         if self._state == "thinking":
-            said.reasoning, rest = self._think(rest)
+            said.reasoning, rest = self._read_reasoning(rest)
         if self._state == "between" and (rest := rest.lstrip()):
             self._state = "answer"
         if self._state == "answer":
@@ -67,7 +67,7 @@ class ThinkTagParser:
         held, self._held = self._held, ""
         return ReasoningSplit(reasoning=held.rstrip()) if self._state == "thinking" else ReasoningSplit(answer=held)
 
-    def _open(self, text: str) -> str:
+    def _read_open_tag(self, text: str) -> str:
         start = text.lstrip()
         if start.startswith(OPEN):
             self._state = "thinking"
@@ -78,8 +78,8 @@ class ThinkTagParser:
         self._state = "answer"
         return text
 
-    def _think(self, text: str) -> tuple[str, str]:
-        text = text if self._begun else text.lstrip()
+    def _read_reasoning(self, text: str) -> tuple[str, str]:
+        text = text if self._started else text.lstrip()
         thought, closed, rest = text.partition(CLOSE)
         if closed:
             self._state = "between"
@@ -87,5 +87,5 @@ class ThinkTagParser:
         sure = len(text) - overlap(text, CLOSE)
         sure = len(text[:sure].rstrip())  # white space may turn out to stand before the end marker
         self._held = text[sure:]
-        self._begun = self._begun or sure > 0
+        self._started = self._started or sure > 0
         return text[:sure], ""

@@ -25,33 +25,33 @@ def render(
     field: str = "messages",
 ) -> Prompt:
     """`field`: what the request calls its messages. Raises ApiError."""
-    _expect_names(text, sayings, field)
+    _check_names(text, sayings, field)
     manner = text.tool_template or ToolTemplate()
-    schemas = [manner.schema(tool) for tool in tools] if text.tool_template else []
+    schemas = [manner.tool_entry(tool) for tool in tools] if text.tool_template else []
     try:
-        prompt = _first(text, manner, _ways(text, sayings, tools), variables, schemas)
-        return prompt if text.tool_template else replace(prompt, fences=_fences(sayings))
+        prompt = _render_first(text, manner, _candidates(text, sayings, tools), variables, schemas)
+        return prompt if text.tool_template else replace(prompt, fences=_delimiters(sayings))
     except (NoChatTemplate, TemplateRefused, NoUnusedCharacter) as error:
         raise bad_request(field, str(error)) from error
 
 
-def size(sayings: Sequence[Message], tools: Sequence[Tool] = ()) -> int:
+def count_characters(sayings: Sequence[Message], tools: Sequence[Tool] = ()) -> int:
     """In characters, nearly."""
     calls = (call for saying in sayings if isinstance(saying, Assistant) for call in saying.tool_calls)
     called, told = sum(len(call.arguments) for call in calls), sum(len(saying.text) for saying in sayings)
     return told + called + sum(len(tool.description) + len(json.dumps(tool.parameters, default=dict)) for tool in tools)
 
 
-def _ways(text: ChatTokenizer, sayings: Sequence[Message], tools: Sequence[Tool]) -> list[Sequence[Message]]:
+def _candidates(text: ChatTokenizer, sayings: Sequence[Message], tools: Sequence[Tool]) -> list[Sequence[Message]]:
     """How the conversation can be put, the best way first."""
     if text.tool_template is not None:
-        return [list(one_by_one(sayings)) if text.tool_template.single_call else sayings]
-    plain = list(worded(sayings, tools))
+        return [list(split_parallel_calls(sayings)) if text.tool_template.single_call else sayings]
+    plain = list(tools_as_text(sayings, tools))
     ours = tools or any(isinstance(said, ToolResult) for said in sayings)
-    return [plain, folded(plain)] if ours else [plain]
+    return [plain, merge_turns(plain)] if ours else [plain]
 
 
-def _first(
+def _render_first(
     text: ChatTokenizer,
     manner: ToolTemplate,
     ways: Sequence[Sequence[Message]],
@@ -62,28 +62,28 @@ def _first(
     refused: TemplateRefused | None = None
     for way in ways:
         try:
-            return text.chat([_message(text, manner, saying) for saying in way], variables, tools)
+            return text.encode_chat([_message(text, manner, saying) for saying in way], variables, tools)
         except TemplateRefused as error:
             refused = refused or error
     assert refused is not None
     raise refused
 
 
-def worded(sayings: Sequence[Message], tools: Sequence[Tool]) -> Iterator[System | User | Assistant]:
+def tools_as_text(sayings: Sequence[Message], tools: Sequence[Tool]) -> Iterator[System | User | Assistant]:
     """The same without tools, calls and results: these stand in the messages as words."""
     rest = list(sayings)
     if tools:
         told = [rest.pop(0).text] if rest and isinstance(rest[0], System) else []
         yield System(text="\n\n".join([*told, generic.described(tools)]))
         yield from generic.examples(tools)
-    for group in _grouped(rest):
+    for group in _group_results(rest):
         if isinstance(group, list):
             yield User(text=generic.results(group))
         else:
-            yield _spoken(group)
+            yield _calls_as_text(group)
 
 
-def _grouped(sayings: Sequence[Message]) -> Iterator[System | User | Assistant | list[ToolResult]]:
+def _group_results(sayings: Sequence[Message]) -> Iterator[System | User | Assistant | list[ToolResult]]:
     """Results that stand side by side together."""
     for results, group in groupby(sayings, lambda saying: isinstance(saying, ToolResult)):
         if results:
@@ -92,18 +92,18 @@ def _grouped(sayings: Sequence[Message]) -> Iterator[System | User | Assistant |
             yield from (saying for saying in group if not isinstance(saying, ToolResult))
 
 
-def _fences(sayings: Sequence[Message]) -> tuple[str, ...]:
-    found = (generic.fence(group) for group in _grouped(sayings) if isinstance(group, list))
+def _delimiters(sayings: Sequence[Message]) -> tuple[str, ...]:
+    found = (generic.fence(group) for group in _group_results(sayings) if isinstance(group, list))
     return tuple(mark for name in found for mark in (f"<{name}>", f"</{name}>"))
 
 
-def _spoken(saying: System | User | Assistant) -> System | User | Assistant:
+def _calls_as_text(saying: System | User | Assistant) -> System | User | Assistant:
     if isinstance(saying, Assistant) and saying.tool_calls:
         return replace(saying, text=generic.called(saying.text, saying.tool_calls), tool_calls=())
     return saying
 
 
-def folded(sayings: Sequence[System | User | Assistant]) -> list[System | User | Assistant]:
+def merge_turns(sayings: Sequence[System | User | Assistant]) -> list[System | User | Assistant]:
     """For templates that take users and assistants only, and in turns: instructions stand before what the user says first."""
     turns: list[System | User | Assistant] = []
     for saying in sayings:
@@ -115,7 +115,7 @@ def folded(sayings: Sequence[System | User | Assistant]) -> list[System | User |
     return turns
 
 
-def one_by_one(sayings: Sequence[Message]) -> Iterator[Message]:
+def split_parallel_calls(sayings: Sequence[Message]) -> Iterator[Message]:
     """For templates that take one call in a message: each stands in a message of its own, and its result behind it."""
     results = {said.call_id: said for said in sayings if isinstance(said, ToolResult)}
     calls = {call.id for said in sayings if isinstance(said, Assistant) and len(said.tool_calls) > 1 for call in said.tool_calls}
@@ -131,26 +131,26 @@ def one_by_one(sayings: Sequence[Message]) -> Iterator[Message]:
 def _message(text: ChatTokenizer, manner: ToolTemplate, saying: Message) -> TemplateMessage:
     match saying:
         case System():
-            return _named({"role": "system", "content": saying.text}, saying.name)
+            return _with_name({"role": "system", "content": saying.text}, saying.name)
         case User():
-            return _named({"role": "user", "content": saying.text}, saying.name)
+            return _with_name({"role": "user", "content": saying.text}, saying.name)
         case ToolResult():
-            return manner.result(saying)
+            return manner.tool_message(saying)
         case Assistant():
-            said = reasoning.split(saying.text) if text.has_reasoning else reasoning.ReasoningSplit(answer=saying.text)
+            said = reasoning.split_reasoning(saying.text) if text.has_reasoning else reasoning.ReasoningSplit(answer=saying.text)
             thought = saying.reasoning or said.reasoning
             spoken = replace(saying, text=said.answer)
             thoughts = {text.dialect.reasoning_field: thought} if thought else {}
-            return _named({"role": "assistant", "content": said.answer, **thoughts, **manner.calls(spoken)}, saying.name)
+            return _with_name({"role": "assistant", "content": said.answer, **thoughts, **manner.assistant_fields(spoken)}, saying.name)
 
 
-def _named(message: dict[str, Any], name: str | None) -> TemplateMessage:
+def _with_name(message: dict[str, Any], name: str | None) -> TemplateMessage:
     return message if name is None else {**message, "name": name}
 
 
-def _expect_names(text: ChatTokenizer, sayings: Sequence[Message], field: str) -> None:
+def _check_names(text: ChatTokenizer, sayings: Sequence[Message], field: str) -> None:
     """Raises ApiError where the template has no place for them."""
-    if text.template is not None and text.template.reads("name"):
+    if text.template is not None and text.template.renders_field("name"):
         return
     for i, saying in enumerate(sayings):
         if not isinstance(saying, ToolResult) and saying.name is not None:

@@ -15,14 +15,14 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 TemplateMessage = Mapping[str, Any]
 PROBE = "stoa-probe"
-FOREIGN = re.compile("[^\x00-\x7f\U000f0000-\U000ffffd]")
+ESCAPABLE = re.compile("[^\x00-\x7f\U000f0000-\U000ffffd]")
 
 
 class TemplateRefused(ValueError):
     """The template does not accept this conversation (roles in a wrong order, say)."""
 
 
-class Generation(Extension):
+class GenerationBlock(Extension):
     """`{% generation %}` marks what the assistant wrote, for training; here it is only its body."""
 
     tags = {"generation"}  # noqa: RUF012 (jinja2's declaration)
@@ -49,7 +49,7 @@ class ChatTemplate:
         except (TemplateError, TypeError, ValueError, ArithmeticError, LookupError) as error:
             raise TemplateRefused(str(error)) from error
 
-    def reads(self, field: str) -> bool:
+    def renders_field(self, field: str) -> bool:
         """Whether `field` of a user's message is to be seen in the prompt."""
         try:
             return PROBE in self.render([{"role": "user", "content": "", field: PROBE}], {})
@@ -58,7 +58,9 @@ class ChatTemplate:
 
 
 def _environment() -> ImmutableSandboxedEnvironment:
-    environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True, extensions=[Generation, "jinja2.ext.loopcontrols"])
+    environment = ImmutableSandboxedEnvironment(
+        trim_blocks=True, lstrip_blocks=True, extensions=[GenerationBlock, "jinja2.ext.loopcontrols"]
+    )
     environment.filters["tojson"] = _tojson  # pyright: ignore[reportUnknownMemberType] (jinja2 declares no types for either)
     environment.globals |= {"raise_exception": _raise, "strftime_now": _strftime_now}  # pyright: ignore[reportUnknownMemberType]
     return environment
@@ -75,4 +77,4 @@ def _strftime_now(form: str) -> str:
 def _tojson(value: Any, ensure_ascii: bool = False, indent: int | None = None, separators: Any = None, sort_keys: bool = False) -> str:
     """Jinja's own filter escapes HTML. Marks (server/text/control_tokens.py) stay themselves, or nobody would find them again."""
     text = json.dumps(value, ensure_ascii=False, indent=indent, separators=separators, sort_keys=sort_keys)
-    return FOREIGN.sub(lambda found: json.dumps(found[0])[1:-1], text) if ensure_ascii else text
+    return ESCAPABLE.sub(lambda found: json.dumps(found[0])[1:-1], text) if ensure_ascii else text

@@ -32,7 +32,7 @@ class CallParser(Protocol):
 
     def push(self, text: str) -> ParsedOutput: ...
 
-    def flush(self, *, cut: bool = False) -> ParsedOutput:
+    def flush(self, *, truncated: bool = False) -> ParsedOutput:
         """The text has ended. A call that had begun is closed as it stands (`done`); its arguments may then be cut off. `cut`: it ends
         because there were no more tokens, and where it may be about to open a call it is no answer."""
         ...
@@ -64,11 +64,11 @@ class Dialect(Protocol):
         ...
 
     @property
-    def closing_marks(self) -> tuple[str, ...]:
+    def closing_strings(self) -> tuple[str, ...]:
         """What brings a call to its end wherever its grammar allows it, the best first (engine/api.py, Closing)."""
         ...
 
-    def grammar(self, calling: CallConstraint, control: Callable[[str], int | None]) -> str:
+    def grammar(self, constraint: CallConstraint, special_token_id: Callable[[str], int | None]) -> str:
         """The whole turn in llguidance's Lark syntax: free text and, where a call begins, its name and arguments by the tool's
         schema. `control`: id of the special token that is spelled so; None: it is text like any other. Raises UnusableSchema."""
         ...

@@ -3,7 +3,6 @@
 from collections.abc import Container
 
 from server.text.tool_calls.api import Dialect
-from server.text.tool_calls.dialects.qwen3_coder import CODER
 from server.text.tool_calls.dialects.deepseek import BARE, DEEPSEEK
 from server.text.tool_calls.dialects.generic import GENERIC
 from server.text.tool_calls.dialects.harmony import HARMONY
@@ -11,9 +10,10 @@ from server.text.tool_calls.dialects.hermes import HERMES
 from server.text.tool_calls.dialects.llama import LLAMA
 from server.text.tool_calls.dialects.mistral import ARGUED, MISTRAL, SPACED
 from server.text.tool_calls.dialects.pythonic import LFM, PYTHONIC
+from server.text.tool_calls.dialects.qwen3_coder import CODER
 
 # the first whose words all occur is it; those that are more special stand first
-SIGNS: tuple[tuple[tuple[str, ...], Dialect], ...] = (
+SIGNATURES: tuple[tuple[tuple[str, ...], Dialect], ...] = (
     (("<|channel|>", "to=functions."), HARMONY),
     (("<｜tool▁calls▁begin｜>", "```json"), DEEPSEEK),
     (("<｜tool▁calls▁begin｜>",), BARE),
@@ -28,12 +28,12 @@ SIGNS: tuple[tuple[tuple[str, ...], Dialect], ...] = (
 )
 
 
-def detect(source: str | None, tokens: Container[str]) -> Dialect:
+def detect_dialect(source: str | None, tokens: Container[str]) -> Dialect:
     """From the source of its chat template and its added tokens. `source` None: a template that knows no tools. One that knows
     tools but whose dialect nobody here has described is taken for the commonest, Hermes's: the grammar makes it so."""
     if source is None:
         return GENERIC
-    for words, dialect in SIGNS:
+    for words, dialect in SIGNATURES:
         if all(word in source or word in tokens for word in words):
             return dialect
     return HERMES

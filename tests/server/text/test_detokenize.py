@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from engine.api import Delta, Request, Sampling, Usage
 from server.chat.output_parser import OutputParser
-from server.text.detokenize import Detokenizer, StopStrings, UnknownDecoder, overlap, token_bytes
-from server.text.reasoning import ReasoningSplit, ThinkTagParser, split
+from server.text.detokenize import Detokenizer, StopStrings, UnknownDecoder, byte_decoder, overlap
+from server.text.reasoning import ReasoningSplit, ThinkTagParser, split_reasoning
 from tests.server.fakes import text as world
 
 TEXT = world("qwen")
@@ -23,7 +23,7 @@ def cut(text: str, at: list[int]) -> list[str]:
 
 
 def reasoned(parts: list[str], *, thinking: bool = False) -> ReasoningSplit:
-    reader, whole = ThinkTagParser(thinking=thinking), ReasoningSplit()
+    reader, whole = ThinkTagParser(in_reasoning=thinking), ReasoningSplit()
     for said in (*map(reader.push, parts), reader.flush()):
         whole = ReasoningSplit(whole.reasoning + said.reasoning, whole.answer + said.answer)
     return whole
@@ -50,8 +50,8 @@ def test_stop_strings_do_not_depend_on_how_text_arrives(text: str, stops: list[s
     ends = [(text.find(stop) + len(stop), text.find(stop)) for stop in stops if stop in text]
     stopping = StopStrings(stops)
     shown = "".join(map(stopping.push, cut(text, at)))
-    assert stopping.which == (text[slice(*reversed(min(ends)))] if ends else None)
-    assert shown + ("" if stopping.hit else stopping.flush()) == (text[: min(ends)[1]] if ends else text)
+    assert stopping.matched == (text[slice(*reversed(min(ends)))] if ends else None)
+    assert shown + ("" if stopping.stopped else stopping.flush()) == (text[: min(ends)[1]] if ends else text)
 
 
 def test_overlap() -> None:
@@ -83,14 +83,14 @@ def test_telling_apart_does_not_depend_on_how_text_arrives(text: str, thinking: 
 
 
 def test_split() -> None:
-    assert split("<think>\na\n</think>\n\nb") == ReasoningSplit("a", "b")
-    assert split("b") == ReasoningSplit("", "b")
+    assert split_reasoning("<think>\na\n</think>\n\nb") == ReasoningSplit("a", "b")
+    assert split_reasoning("b") == ReasoningSplit("", "b")
 
 
 def test_thoughts_are_counted() -> None:
     request = Request(tokens=(1,), sampling=Sampling(max_tokens=50, stop_tokens=TEXT.stop_tokens))
-    reader = OutputParser(TEXT, request, (), ThinkTagParser(thinking=False))
-    tokens = TEXT.encode("<think>a b c</think>d<|im_end|>", control=True)
+    reader = OutputParser(TEXT, request, (), ThinkTagParser(in_reasoning=False))
+    tokens = TEXT.encode("<think>a b c</think>d<|im_end|>", parse_special=True)
     pieces = [reader.parse(Delta(tokens=(token,))) for token in tokens[:-1]]
     last = reader.parse(Delta(tokens=tokens[-1:], finish="stop", usage=Usage(prompt=1, completion=len(tokens), cached=0)))
     assert "".join(p.reasoning for p in pieces) == "a b c" and "".join(p.text for p in [*pieces, last]) == "d"
@@ -101,11 +101,11 @@ def test_thoughts_are_counted() -> None:
 @pytest.mark.parametrize("decoder", [None, {"type": "WordPiece"}, {"type": "Sequence", "decoders": [{"type": "CTC"}]}])
 def test_decoders_that_nobody_described_are_refused(decoder: Any) -> None:
     with pytest.raises(UnknownDecoder):
-        token_bytes(decoder)
+        byte_decoder(decoder)
 
 
 def test_bytes_of_tokens() -> None:
-    sentencepiece = token_bytes({"type": "Sequence", "decoders": [{"type": "Replace"}, {"type": "ByteFallback"}]})
+    sentencepiece = byte_decoder({"type": "Sequence", "decoders": [{"type": "Replace"}, {"type": "ByteFallback"}]})
     assert [sentencepiece("▁a▁"), sentencepiece("<0xE2>"), sentencepiece("é")] == [b" a ", b"\xe2", "é".encode()]
-    byte_level = token_bytes({"type": "ByteLevel"})
+    byte_level = byte_decoder({"type": "ByteLevel"})
     assert [byte_level("Ġa"), byte_level("Ã©"), byte_level("<|im end|>")] == [b" a", "é".encode(), b"<|im end|>"]

@@ -64,8 +64,8 @@ def test_exactly_the_tokenizers_tokens(make: object) -> None:
 
 def test_what_was_seen_is_not_encoded_again(monkeypatch: pytest.MonkeyPatch) -> None:
     encoder, seen = EncodeCache(byte_level(), ALIASES), list[str]()
-    whole = encoder._whole
-    monkeypatch.setattr(encoder, "_whole", lambda text: seen.append(text) or whole(text))
+    whole = encoder._encode_uncached
+    monkeypatch.setattr(encoder, "_encode_uncached", lambda text: seen.append(text) or whole(text))
     history = "<A>" + "the quick brown fox " * 10 + "<B>"
     encoder.encode(history)
     encoder.encode(history + "one two three. " * 10)
@@ -73,11 +73,11 @@ def test_what_was_seen_is_not_encoded_again(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(encode_cache, "MOST", 1000)
+    monkeypatch.setattr(encode_cache, "MAX_CACHED", 1000)
     encoder = EncodeCache(byte_level(), ALIASES)
     threads = [threading.Thread(target=lambda n=n: [encoder.encode(f"{n} {i} " + "x" * 90) for i in range(50)]) for n in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert encoder._size == sum(map(len, encoder._known)) <= 1000
+    assert encoder._size == sum(map(len, encoder._cache)) <= 1000

@@ -30,7 +30,7 @@ def _tokenizer() -> LLTokenizer:
 
 
 def source(calling: CallConstraint, form: Grammar | None, loose: tuple[str, ...] = ()) -> str:
-    return asyncio.run(GrammarCache(TEXT).source(calling, form, loose))
+    return asyncio.run(GrammarCache(TEXT).turn_grammar(calling, form, loose))
 
 
 def accepts(grammar: str, words: str) -> bool:
@@ -59,11 +59,11 @@ def test_a_call_or_a_form(form: Grammar, fits: str, not_fits: str) -> None:
 def test_tools_are_remembered_by_all_that_matters() -> None:
     async def all() -> None:
         grammars = GrammarCache(TEXT)
-        first = await grammars.source(CALLING, None, ())
-        assert await grammars.source(CALLING, None, ()) is first
+        first = await grammars.turn_grammar(CALLING, None, ())
+        assert await grammars.turn_grammar(CALLING, None, ()) is first
         other = replace(CALLING, tools=(replace(TOOL, parameters={"type": "object"}),))
         for asked, form in ((other, None), (CALLING, JsonObject()), (replace(CALLING, tool_choice="auto"), None)):
-            assert await grammars.source(asked, form, ()) != first
+            assert await grammars.turn_grammar(asked, form, ()) != first
 
     asyncio.run(all())
 
@@ -79,7 +79,11 @@ def test_text_that_is_no_call() -> None:
     assert isinstance(grammar, Lark)
     assert accepts(grammar.source, "It is warm, 3 < 4.") and not accepts(grammar.source, f"Well. {CALL}")
     assert not accepts(grammar.source, "<tool_call_message>")
-    assert tool_suppression.no_calls_grammar(LEARNED) is None and len(tool_suppression.marker_bias(LEARNED)) == 2 and not tool_suppression.marker_bias(TEXT)
+    assert (
+        tool_suppression.no_calls_grammar(LEARNED) is None
+        and len(tool_suppression.marker_bias(LEARNED)) == 2
+        and not tool_suppression.marker_bias(TEXT)
+    )
 
 
 @pytest.mark.parametrize(("model", "added"), [(TEXT, 1), (LEARNED, 0)])

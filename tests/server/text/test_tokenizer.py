@@ -79,7 +79,7 @@ def control_ids(name: str) -> dict[str, int]:
 def test_ordinary_conversations_are_encoded_as_transformers_does(name: str, contents: list[str]) -> None:
     messages = [m for m in talk(contents) if not any(c in m["content"] for c in ours(name).control_tokens.aliases)]
     want = theirs(name).apply_chat_template(messages, add_generation_prompt=True, return_dict=False)
-    assert list(ours(name).chat(messages).tokens) == want
+    assert list(ours(name).encode_chat(messages).tokens) == want
 
 
 @pytest.mark.parametrize("name", WORLDS)
@@ -87,7 +87,7 @@ def test_ordinary_conversations_are_encoded_as_transformers_does(name: str, cont
 @given(text=CONTENT, special=st.booleans())
 def test_prompts_are_encoded_as_transformers_does(name: str, text: str, special: bool) -> None:
     want = theirs(name)(text, add_special_tokens=special)["input_ids"]
-    assert list(ours(name).encode(text, control=True, special=special)) == want
+    assert list(ours(name).encode(text, parse_special=True, add_special=special)) == want
 
 
 @pytest.mark.parametrize("name", WORLDS)
@@ -99,8 +99,8 @@ def test_no_content_becomes_a_control_token(name: str, data: st.DataObject) -> N
     parts = [control[i:j] for control in controls for i in range(len(control)) for j in (len(control), len(control) - 1) if i < j]
     forged = st.lists(st.sampled_from([*controls, *parts]) | CONTENT, min_size=1, max_size=5).map("".join)
     contents = data.draw(st.lists(forged, min_size=1, max_size=4))
-    steering = [t for t in ours(name).chat(talk(contents)).tokens if t in controls.values()]
-    innocent = [t for t in ours(name).chat(talk(["x"] * len(contents))).tokens if t in controls.values()]
+    steering = [t for t in ours(name).encode_chat(talk(contents)).tokens if t in controls.values()]
+    innocent = [t for t in ours(name).encode_chat(talk(["x"] * len(contents))).tokens if t in controls.values()]
     assert steering == innocent
 
 
@@ -109,7 +109,7 @@ def test_no_content_becomes_a_control_token(name: str, data: st.DataObject) -> N
 @given(content=CONTENT)
 def test_forged_control_tokens_reach_the_model_as_their_characters(name: str, content: str) -> None:
     content = f"x{content}<|im_end|><|eot_id|>{content}</think>x"
-    assert content in ours(name).decode(ours(name).chat(talk([content])).tokens)
+    assert content in ours(name).decode(ours(name).encode_chat(talk([content])).tokens)
 
 
 @pytest.mark.parametrize("name", WORLDS)
@@ -118,7 +118,7 @@ def test_untrusted_text_has_no_control_tokens(name: str) -> None:
     for control in controls:
         text = f"a {control}b{control}"
         assert not set(ours(name).encode(text)) & set(controls.values()), control
-        assert controls[control] in ours(name).encode(text, control=True)
+        assert controls[control] in ours(name).encode(text, parse_special=True)
 
 
 @pytest.mark.parametrize("template", ["{{ '<|' + messages[0]['content'] + '|>' }}", "{{ '<|im_start|' }}{{ messages[0]['content'] }}"])
@@ -127,19 +127,19 @@ def test_template_and_content_together_spell_no_control_token(tmp_path: Path, te
     save("chatml", tmp_path)
     (tmp_path / "chat_template.jinja").write_text(template)
     text = load_tokenizer(tmp_path)
-    assert not set(text.chat(talk([content])).tokens) & set(control_ids("chatml").values())
+    assert not set(text.encode_chat(talk([content])).tokens) & set(control_ids("chatml").values())
 
 
 def test_a_template_that_edits_messages_frees_no_control_token(tmp_path: Path) -> None:
     save("chatml", tmp_path)
     (tmp_path / "chat_template.jinja").write_text("{{ messages[0]['content'] | replace('XX', '') | reverse | list | reverse | join }}")
     text = load_tokenizer(tmp_path)
-    assert not set(text.chat(talk(["<|im_XXstart|><XX|im_end|XX>"])).tokens) & set(control_ids("chatml").values())
+    assert not set(text.encode_chat(talk(["<|im_XXstart|><XX|im_end|XX>"])).tokens) & set(control_ids("chatml").values())
 
 
 def test_what_a_template_raises_shows_no_mark() -> None:
     with pytest.raises(TemplateRefused, match=r"^no system messages: <s>x$"):
-        ours("mistral").chat([{"role": "system", "content": "<s>x"}])
+        ours("mistral").encode_chat([{"role": "system", "content": "<s>x"}])
 
 
 def test_marks_are_characters_that_do_not_occur() -> None:
@@ -169,4 +169,4 @@ def test_decoding_is_transformers_decoding(name: str, text: str) -> None:
 def test_thinking_can_be_switched_off_by_the_template() -> None:
     text, question = ours("qwen"), talk(["why?"])
     assert text.has_reasoning and not ours("chatml").has_reasoning
-    assert text.decode(text.chat(question, {"enable_thinking": False}).tokens).endswith("<think>\n\n</think>\n\n")
+    assert text.decode(text.encode_chat(question, {"enable_thinking": False}).tokens).endswith("<think>\n\n</think>\n\n")

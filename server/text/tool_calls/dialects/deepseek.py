@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from server.core.messages import Tool
 from server.text.tool_calls.dialects.base import ToolCallFormat
-from server.text.tool_calls.grammar.lark import Frame, Rules, arguments
+from server.text.tool_calls.grammar.lark import CallLayout, GrammarBuilder, arguments_rule
 from server.text.tool_calls.parsing.json_values import value
 from server.text.tool_calls.parsing.scanner import NotACall, Scanner, Steps
 from server.text.tool_calls.parsing.turn_parser import CallEmitter, Syntax
@@ -50,20 +50,20 @@ def _named(scan: Scanner, voice: CallEmitter) -> Steps[None]:
     yield from scan.take(DONE)
 
 
-def _blocked(tool: Tool, rules: Rules) -> str:
+def _blocked(tool: Tool, rules: GrammarBuilder) -> str:
     begin, end = f"{CALL}function{SEP}{tool.name}{BLOCK}", f"{BLOCKED}{DONE}"
-    return f"{rules.spelled(begin)} {arguments(tool, rules)} {rules.spelled(end)}"
+    return f"{rules.text(begin)} {arguments_rule(tool, rules)} {rules.text(end)}"
 
 
-def _bare(tool: Tool, rules: Rules) -> str:
-    return f"{rules.spelled(CALL + tool.name + SEP)} {arguments(tool, rules)} {rules.spelled(DONE)}"
+def _bare(tool: Tool, rules: GrammarBuilder) -> str:
+    return f"{rules.text(CALL + tool.name + SEP)} {arguments_rule(tool, rules)} {rules.text(DONE)}"
 
 
 DEEPSEEK = ToolCallFormat(
     name="deepseek",
     markers=(BEGIN, END, CALL, SEP, DONE),
     syntax=Syntax(read=_read, openers=(BEGIN,)),
-    frame=Frame(trigger=BEGIN, again="\n", close=END),
-    body=_blocked,
+    layout=CallLayout(trigger=BEGIN, separator="\n", close=END),
+    call_rule=_blocked,
 )
-BARE = replace(DEEPSEEK, name="deepseek-3.1", frame=Frame(trigger=BEGIN, again="", close=END), body=_bare)
+BARE = replace(DEEPSEEK, name="deepseek-3.1", layout=CallLayout(trigger=BEGIN, separator="", close=END), call_rule=_bare)

@@ -11,9 +11,9 @@ from typing import Any, cast
 
 from server.core.messages import Assistant, Json, Tool, ToolCall, ToolResult, User
 from server.text.tool_calls.dialects.hermes import CLOSE, HERMES, OPEN
-from server.text.tool_calls.grammar.schema import Schema, kinds, parameters, resolved
+from server.text.tool_calls.grammar.schema import Schema, allowed_types, parameters, resolve
 
-GENERIC = replace(HERMES, name="generic", single=True)  # a model that learnt nothing of this goes on and on
+GENERIC = replace(HERMES, name="generic", single_call=True)  # a model that learnt nothing of this goes on and on
 SECRET = secrets.token_bytes(32)
 FENCE = 12  # letters: 56 bits
 TASK = (
@@ -49,10 +49,10 @@ def _sample(tool: Tool) -> Json:
 
 
 def _value(schema: Schema, root: Schema) -> Any:
-    found = resolved(schema, root)
+    found = resolve(schema, root)
     if isinstance(values := found.get("enum"), list) and values:
         return cast("list[Any]", values)[0]
-    allowed = kinds(schema, root)
+    allowed = allowed_types(schema, root)
     return found.get("const", next(sample for kind, sample in SAMPLES.items() if kind in allowed))
 
 

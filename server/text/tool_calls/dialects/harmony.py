@@ -9,7 +9,7 @@ from server.text.detokenize import overlap
 from server.text.reasoning import ReasoningSplit
 from server.text.tool_calls.api import CallConstraint, CallParser
 from server.text.tool_calls.dialects.base import JSON_ENDS
-from server.text.tool_calls.grammar.lark import Control, Rules, arguments, chosen
+from server.text.tool_calls.grammar.lark import GrammarBuilder, TokenLookup, allowed_tools, arguments_rule
 from server.text.tool_calls.parsing.json_values import value
 from server.text.tool_calls.parsing.scanner import NotACall, Scanner, Steps
 from server.text.tool_calls.parsing.turn_parser import CallEmitter, Syntax, TurnParser
@@ -21,14 +21,14 @@ RECIPIENT = "to=functions."
 LONGEST = 256  # characters of a header
 
 
-class Channels:
+class ChannelParser:
     """Tells thoughts from all else; implements Thoughts. A call goes on to the dialect's reader with its header."""
 
     def __init__(self) -> None:
         self._scan = Scanner()
         self._said = ReasoningSplit()
         self._steps = self._turn()
-        self.thinking = False
+        self.in_reasoning = False
 
     def push(self, text: str) -> ReasoningSplit:
         self._scan.push(text, self._scan.at)
@@ -47,13 +47,13 @@ class Channels:
         while (yield from self._scan.peek()):
             header = yield from self._header()
             channel, called = header.partition(CHANNEL)[2].strip(), RECIPIENT in header
-            self.thinking = channel.startswith("analysis") and not called
+            self.in_reasoning = channel.startswith("analysis") and not called
             if called:
                 self._said.answer += f"{CHANNEL}{header.replace(CHANNEL, ' ')}{MESSAGE}"
             yield from self._body()
             if called:
                 self._said.answer += CALL
-            self.thinking = False
+            self.in_reasoning = False
 
     def _header(self) -> Steps[str]:
         """Of the next message; "" where there is none, and text begins at once."""
@@ -84,7 +84,7 @@ class Channels:
             yield
 
     def _say(self, text: str) -> None:
-        if self.thinking:
+        if self.in_reasoning:
             self._said.reasoning += text
         else:
             self._said.answer += text
@@ -114,28 +114,28 @@ class Harmony:
 
     name: str = "harmony"
     markers: tuple[str, ...] = ()  # its tokens are shown for the sake of its thoughts
-    closing_marks: tuple[str, ...] = JSON_ENDS
+    closing_strings: tuple[str, ...] = JSON_ENDS
     reasoning_field: str = "thinking"
 
-    def grammar(self, calling: CallConstraint, control: Control) -> str:
+    def grammar(self, constraint: CallConstraint, special_token_id: TokenLookup) -> str:
         """Thoughts; then the answer, or calls, before which it may say something."""
-        rules = Rules(MARKERS, control)
-        tools = chosen(calling)
+        rules = GrammarBuilder(MARKERS, special_token_id)
+        tools = allowed_tools(constraint)
         call = rules.rule(" | ".join(_body(tool, rules) for tool in tools))
-        again = f"({rules.spelled(f'{END}{START}assistant{CHANNEL}')} {call})*" if calling.parallel else ""
-        final = f"{rules.spelled(f'final{MESSAGE}')} {rules.terminal('/(?s:.*)/')}"
-        next_ = rules.spelled(f"{START}assistant{CHANNEL}")
-        analysis = f"({rules.spelled(f'analysis{MESSAGE}')} {rules.until(END)} {next_})*"
-        ending = f"({call} {again} | {final})" if calling.tool_choice == "auto" else f"{call} {again}"
-        return rules.source(f"{rules.spelled(CHANNEL)} {analysis} {ending}")
+        again = f"({rules.text(f'{END}{START}assistant{CHANNEL}')} {call})*" if constraint.parallel else ""
+        final = f"{rules.text(f'final{MESSAGE}')} {rules.terminal('/(?s:.*)/')}"
+        next_ = rules.text(f"{START}assistant{CHANNEL}")
+        analysis = f"({rules.text(f'analysis{MESSAGE}')} {rules.until(END)} {next_})*"
+        ending = f"({call} {again} | {final})" if constraint.tool_choice == "auto" else f"{call} {again}"
+        return rules.source(f"{rules.text(CHANNEL)} {analysis} {ending}")
 
     def parser(self, tools: Sequence[Tool]) -> CallParser:
         return TurnParser(Syntax(read=_read, openers=(CHANNEL,)), tools)
 
 
-def _body(tool: Tool, rules: Rules) -> str:
+def _body(tool: Tool, rules: GrammarBuilder) -> str:
     header = f"commentary {RECIPIENT}{tool.name} {CONSTRAIN}json{MESSAGE}"
-    return f"{rules.spelled(header)} {arguments(tool, rules)}"
+    return f"{rules.text(header)} {arguments_rule(tool, rules)}"
 
 
 HARMONY = Harmony()

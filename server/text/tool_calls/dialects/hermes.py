@@ -5,7 +5,7 @@ import json
 
 from server.core.messages import Tool
 from server.text.tool_calls.dialects.base import ToolCallFormat
-from server.text.tool_calls.grammar.lark import Frame, Rules, arguments
+from server.text.tool_calls.grammar.lark import CallLayout, GrammarBuilder, arguments_rule
 from server.text.tool_calls.parsing import json_calls
 from server.text.tool_calls.parsing.scanner import Scanner, Steps
 from server.text.tool_calls.parsing.turn_parser import CallEmitter, Syntax
@@ -35,15 +35,15 @@ def _goes_on(scan: Scanner) -> Steps[bool]:
     return (yield from scan.peek()) == "{"
 
 
-def _body(tool: Tool, rules: Rules) -> str:
+def _body(tool: Tool, rules: GrammarBuilder) -> str:
     begin, end = f'\n{{"name": {json.dumps(tool.name)}, "arguments": ', f"}}\n{CLOSE}"
-    return f"{rules.spelled(begin)} {arguments(tool, rules)} {rules.spelled(end)}"
+    return f"{rules.text(begin)} {arguments_rule(tool, rules)} {rules.text(end)}"
 
 
 HERMES = ToolCallFormat(
     name="hermes",
     markers=(OPEN, CLOSE),
     syntax=Syntax(read=_read, openers=(OPEN,)),
-    frame=Frame(trigger=OPEN, again=f"\n{OPEN}"),
-    body=_body,
+    layout=CallLayout(trigger=OPEN, separator=f"\n{OPEN}"),
+    call_rule=_body,
 )

@@ -4,7 +4,7 @@ import json
 
 from server.core.messages import Tool
 from server.text.tool_calls.dialects.base import ToolCallFormat
-from server.text.tool_calls.grammar.lark import Frame, Rules, arguments
+from server.text.tool_calls.grammar.lark import CallLayout, GrammarBuilder, arguments_rule
 from server.text.tool_calls.parsing import json_calls
 from server.text.tool_calls.parsing.scanner import Scanner, Steps
 from server.text.tool_calls.parsing.turn_parser import CallEmitter, Syntax
@@ -28,9 +28,9 @@ def _goes_on(scan: Scanner) -> Steps[bool]:
     return (yield from scan.peek()) == "{"
 
 
-def _body(tool: Tool, rules: Rules) -> str:
+def _body(tool: Tool, rules: GrammarBuilder) -> str:
     begin = f'{{"name": {json.dumps(tool.name)}, "parameters": '
-    return f"{rules.spelled(begin)} {arguments(tool, rules)} {rules.spelled('}')}"
+    return f"{rules.text(begin)} {arguments_rule(tool, rules)} {rules.text('}')}"
 
 
 def _first(name: str) -> str:
@@ -41,7 +41,7 @@ LLAMA = ToolCallFormat(
     name="json",
     markers=(TAG,),
     syntax=Syntax(read=_read, openers=(TAG,), first=("{",)),
-    frame=Frame(trigger="", again="; "),
-    body=_body,
-    first=_first,
+    layout=CallLayout(trigger="", separator="; "),
+    call_rule=_body,
+    start_pattern=_first,
 )

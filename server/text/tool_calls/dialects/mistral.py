@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from server.core.messages import Tool
 from server.text.tool_calls.dialects.base import ToolCallFormat
-from server.text.tool_calls.grammar.lark import Frame, Rules, arguments
+from server.text.tool_calls.grammar.lark import CallLayout, GrammarBuilder, arguments_rule
 from server.text.tool_calls.parsing import json_calls
 from server.text.tool_calls.parsing.json_values import value
 from server.text.tool_calls.parsing.scanner import NotACall, Scanner, Steps
@@ -47,21 +47,23 @@ def _named(scan: Scanner, voice: CallEmitter) -> Steps[None]:
     voice.done()
 
 
-def _listed(tool: Tool, rules: Rules) -> str:
+def _listed(tool: Tool, rules: GrammarBuilder) -> str:
     begin = f'{{"name": {json.dumps(tool.name)}, "arguments": '
-    return f"{rules.spelled(begin)} {arguments(tool, rules)} {rules.spelled('}')}"
+    return f"{rules.text(begin)} {arguments_rule(tool, rules)} {rules.text('}')}"
 
 
-def _argued(tool: Tool, rules: Rules) -> str:
-    return f"{rules.spelled(tool.name + ARGS)} {arguments(tool, rules)}"
+def _argued(tool: Tool, rules: GrammarBuilder) -> str:
+    return f"{rules.text(tool.name + ARGS)} {arguments_rule(tool, rules)}"
 
 
 MISTRAL = ToolCallFormat(
     name="mistral",
     markers=(CALLS,),
     syntax=Syntax(read=_read, openers=(CALLS,)),
-    frame=Frame(trigger=CALLS, open="[", again=", ", close="]"),
-    body=_listed,
+    layout=CallLayout(trigger=CALLS, open="[", separator=", ", close="]"),
+    call_rule=_listed,
 )
-SPACED = replace(MISTRAL, frame=replace(MISTRAL.frame, open=" ["))
-ARGUED = replace(MISTRAL, name="mistral-args", markers=(CALLS, ARGS, ID), frame=Frame(trigger=CALLS, again=CALLS), body=_argued)
+SPACED = replace(MISTRAL, layout=replace(MISTRAL.layout, open=" ["))
+ARGUED = replace(
+    MISTRAL, name="mistral-args", markers=(CALLS, ARGS, ID), layout=CallLayout(trigger=CALLS, separator=CALLS), call_rule=_argued
+)

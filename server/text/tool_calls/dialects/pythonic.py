@@ -5,8 +5,16 @@ from dataclasses import replace
 from server.core.messages import Tool
 from server.text.tool_calls.api import UnusableSchema
 from server.text.tool_calls.dialects.base import ToolCallFormat
-from server.text.tool_calls.grammar.lark import Frame, Rules, json_rule, literal
-from server.text.tool_calls.grammar.schema import BOOLEAN, Parameter, definitions, joined, kinds, listed, parameters
+from server.text.tool_calls.grammar.lark import CallLayout, GrammarBuilder, literal, schema_rule
+from server.text.tool_calls.grammar.schema import (
+    BOOLEAN_ONLY,
+    Parameter,
+    allowed_types,
+    combining_keyword,
+    definitions,
+    has_known_parameters,
+    parameters,
+)
 from server.text.tool_calls.parsing import python_values
 from server.text.tool_calls.parsing.keyword_arguments import Parts
 from server.text.tool_calls.parsing.scanner import NotACall, Scanner, Steps
@@ -71,11 +79,11 @@ def _key(scan: Scanner, parts: Parts, tool: Tool | None) -> Steps[str]:
     return key
 
 
-def _body(tool: Tool, rules: Rules) -> str:
+def _body(tool: Tool, rules: GrammarBuilder) -> str:
     """name(, its arguments in order, those that need not be there left out at will, )."""
-    if tool.strict and (unknown := joined(tool)):
+    if tool.strict and (unknown := combining_keyword(tool)):
         raise UnusableSchema(tool.name, f"this model writes arguments one by one; {unknown} has no place there")
-    if not listed(tool):
+    if not has_known_parameters(tool):
         return f"{literal(f'{tool.name}(')} {_any(tool, rules)} {literal(')')}"
     wanted = [p for p in parameters(tool) if p.name.isidentifier() or p.required or tool.strict]  # of the others some cannot be written
     found = [(parameter, rules.rule(_argument(tool, parameter, rules))) for parameter in wanted]
@@ -90,10 +98,10 @@ def _body(tool: Tool, rules: Rules) -> str:
     return f"{literal(f'{tool.name}(')} {inner} {literal(')')}"
 
 
-def _any(tool: Tool, rules: Rules) -> str:
+def _any(tool: Tool, rules: GrammarBuilder) -> str:
     """Parameters of which nothing is known."""
     name = rules.terminal(r"/[A-Za-z_][A-Za-z0-9_]{0,63}/")
-    given = rules.rule(f"{name} {literal('=')} {rules.rule(json_rule(tool, {}))}")
+    given = rules.rule(f"{name} {literal('=')} {rules.rule(schema_rule(tool, {}))}")
     return rules.rule(f"({given} ({literal(', ')} {given})*)?")
 
 
@@ -101,13 +109,13 @@ def _more(parameter: Parameter, rule: str) -> str:
     return f"{literal(', ')} {rule}" if parameter.required else f"({literal(', ')} {rule})?"
 
 
-def _argument(tool: Tool, parameter: Parameter, rules: Rules) -> str:
+def _argument(tool: Tool, parameter: Parameter, rules: GrammarBuilder) -> str:
     if not parameter.name.isidentifier():
         raise UnusableSchema(tool.name, f"this model cannot write the parameter {parameter.name!r}: it is no name in Python")
     begin, schema = literal(f"{parameter.name}="), parameter.schema
-    if kinds(schema, tool.parameters) == BOOLEAN and not {"const", "enum"} & schema.keys():
+    if allowed_types(schema, tool.parameters) == BOOLEAN_ONLY and not {"const", "enum"} & schema.keys():
         return f"{begin} ({literal('True')} | {literal('False')})"
-    return f"{begin} {rules.rule(json_rule(tool, {**schema, **definitions(tool.parameters)}))}"
+    return f"{begin} {rules.rule(schema_rule(tool, {**schema, **definitions(tool.parameters)}))}"
 
 
 def _first(name: str) -> str:
@@ -118,14 +126,14 @@ PYTHONIC = ToolCallFormat(
     name="pythonic",
     markers=MARKS[0],
     syntax=Syntax(read=_read, openers=tuple(begin for begin, _ in MARKS), first=("[",)),
-    frame=Frame(trigger="", open="[", again=", ", close="]"),
-    body=_body,
-    first=_first,
+    layout=CallLayout(trigger="", open="[", separator=", ", close="]"),
+    call_rule=_body,
+    start_pattern=_first,
 )
 LFM = replace(
     PYTHONIC,
     name="lfm2",
     markers=MARKS[1],
-    frame=Frame(trigger=MARKS[1][0], open="[", again=", ", close=f"]{MARKS[1][1]}"),
-    first=None,
+    layout=CallLayout(trigger=MARKS[1][0], open="[", separator=", ", close=f"]{MARKS[1][1]}"),
+    start_pattern=None,
 )

@@ -9,22 +9,22 @@ from server.core.messages import Tool
 from server.text.detokenize import overlap
 from server.text.tool_calls.api import UnusableSchema
 from server.text.tool_calls.dialects.base import JSON_ENDS, ToolCallFormat
-from server.text.tool_calls.grammar.lark import Frame, Rules, json_rule, literal, usable
+from server.text.tool_calls.grammar.lark import CallLayout, GrammarBuilder, check_rule, literal, schema_rule
 from server.text.tool_calls.grammar.schema import (
-    KINDS,
-    PERHAPS,
-    TEXT,
+    ALL_TYPES,
+    NULLABLE_STRING,
+    STRING_ONLY,
     Parameter,
     Schema,
+    allowed_types,
     as_dict,
+    combining_keyword,
     definitions,
-    joined,
-    kind,
-    kinds,
-    listed,
+    has_known_parameters,
     parameters,
-    resolved,
-    texts,
+    resolve,
+    string_items,
+    type_of,
 )
 from server.text.tool_calls.parsing import python_values
 from server.text.tool_calls.parsing.keyword_arguments import Parts, escaped
@@ -73,13 +73,13 @@ def _until_closed(scan: Scanner) -> Steps[str]:
 
 def _kinds(tool: Tool | None, key: str) -> frozenset[str]:
     found = [p for p in parameters(tool) if p.name == key] if tool else []
-    return kinds(found[0].schema, tool.parameters) if tool and found else KINDS
+    return allowed_types(found[0].schema, tool.parameters) if tool and found else ALL_TYPES
 
 
 def _value(scan: Scanner, voice: CallEmitter, allowed: frozenset[str]) -> Steps[None]:
     """Text is told as it comes; for all else its end must be known."""
     yield from scan.take("\n")
-    if allowed != TEXT:
+    if allowed != STRING_ONLY:
         yield from _whole(scan, voice, allowed)
         return
     voice.arguments('"')
@@ -106,27 +106,27 @@ def _meant(text: str, allowed: frozenset[str]) -> str:
     """As JSON: the value of a type that is allowed, if it can be read as one; else the text."""
     found = python_values.read(text.strip())
     try:
-        fits = found is not None and kind(json.loads(found)) in allowed
+        fits = found is not None and type_of(json.loads(found)) in allowed
     except (ValueError, RecursionError):
         fits = False
     return found if found is not None and fits else f'"{escaped(text)}"'
 
 
-def _body(tool: Tool, rules: Rules) -> str:
-    if tool.strict and (unknown := joined(tool)):
+def _body(tool: Tool, rules: GrammarBuilder) -> str:
+    if tool.strict and (unknown := combining_keyword(tool)):
         raise UnusableSchema(tool.name, f"this model writes arguments one by one; {unknown} has no place there")
-    given = [_parameter(tool, parameter, rules) for parameter in parameters(tool)] if listed(tool) else [_any(tool, rules)]
+    given = [_parameter(tool, parameter, rules) for parameter in parameters(tool)] if has_known_parameters(tool) else [_any(tool, rules)]
     begin, end = f"\n{FUNCTION}{tool.name}>\n", f"{FUNCTION_END}\n{CLOSE}"
-    return f"{rules.spelled(begin)} {' '.join(given)} {rules.spelled(end)}"
+    return f"{rules.text(begin)} {' '.join(given)} {rules.text(end)}"
 
 
-def _any(tool: Tool, rules: Rules) -> str:
+def _any(tool: Tool, rules: GrammarBuilder) -> str:
     """Parameters of which nothing is known."""
     name = rules.terminal(r"/[A-Za-z_][A-Za-z0-9_-]{0,63}/")
     return rules.rule(f"({literal(PARAMETER)} {name} {literal('>' + chr(10))} {_text(tool, {}, rules)})*")
 
 
-def _parameter(tool: Tool, parameter: Parameter, rules: Rules) -> str:
+def _parameter(tool: Tool, parameter: Parameter, rules: GrammarBuilder) -> str:
     if not parameter.name or set(parameter.name) & set("<>\n"):
         if not (tool.strict or parameter.required):
             return ""
@@ -136,17 +136,17 @@ def _parameter(tool: Tool, parameter: Parameter, rules: Rules) -> str:
     return rules.rule(rule) + ("" if parameter.required else "?")
 
 
-def _written(tool: Tool, schema: Schema, rules: Rules) -> str:
+def _written(tool: Tool, schema: Schema, rules: GrammarBuilder) -> str:
     """The value, and how it ends."""
-    found, allowed = resolved(schema, tool.parameters), kinds(schema, tool.parameters)
+    found, allowed = resolve(schema, tool.parameters), allowed_types(schema, tool.parameters)
     values: Any = [found["const"]] if "const" in found else found.get("enum")
-    if allowed == TEXT and isinstance(values, list) and len(named := texts(values)) == len(cast("list[Any]", values)):
+    if allowed == STRING_ONLY and isinstance(values, list) and len(named := string_items(values)) == len(cast("list[Any]", values)):
         return _one_of(tool, named)
-    if allowed == TEXT:
+    if allowed == STRING_ONLY:
         return _text(tool, found, rules)
-    if allowed == PERHAPS and _plain(found):
+    if allowed == NULLABLE_STRING and _plain(found):
         return _text(tool, {}, rules)
-    return f"{rules.rule(json_rule(tool, {**schema, **definitions(tool.parameters)}))} {literal(END)}"
+    return f"{rules.rule(schema_rule(tool, {**schema, **definitions(tool.parameters)}))} {literal(END)}"
 
 
 def _one_of(tool: Tool, values: list[str]) -> str:
@@ -163,7 +163,7 @@ def _plain(schema: Schema) -> bool:
     return schema.keys() <= told and isinstance(parts, list) and all(_plain(as_dict(part)) for part in cast("list[Any]", parts))
 
 
-def _text(tool: Tool, schema: Schema, rules: Rules) -> str:
+def _text(tool: Tool, schema: Schema, rules: GrammarBuilder) -> str:
     """As it is, as long as the schema says and as it says it looks like."""
     return rules.rule(rules.terminal(f"{rules.terminal(_looks(tool, schema))} {literal(END)}"), "[lazy]")
 
@@ -186,7 +186,7 @@ def _exactly(tool: Tool, schema: Schema) -> str:
     body = rf"/(?s:{length})/ & ~/(?s:.*<\/parameter>.*)/"
     if isinstance(pattern := schema.get("pattern"), str):
         body += f" & /{_whole_pattern(tool, pattern)}/"
-    usable(tool, f"T\nT: {body}")
+    check_rule(tool, f"T\nT: {body}")
     return body
 
 
@@ -205,7 +205,7 @@ CODER = ToolCallFormat(
     name="qwen3-coder",
     markers=(OPEN, CLOSE),
     syntax=Syntax(read=_read, openers=(OPEN, FUNCTION)),
-    frame=Frame(trigger=OPEN, again=f"\n{OPEN}"),
-    body=_body,
-    closing_marks=(END, *JSON_ENDS),
+    layout=CallLayout(trigger=OPEN, separator=f"\n{OPEN}"),
+    call_rule=_body,
+    closing_strings=(END, *JSON_ENDS),
 )

@@ -97,7 +97,7 @@ class TurnParser:
     def __init__(self, syntax: Syntax, tools: Sequence[Tool]) -> None:
         self._syntax, self._scan = syntax, Scanner()
         self._voice = CallEmitter(self._scan, tools)
-        self._cut = False
+        self._truncated = False
         self._steps = self._turn()
 
     def push(self, text: str) -> ParsedOutput:
@@ -105,8 +105,8 @@ class TurnParser:
         self._voice.commit = 0
         return self._on()
 
-    def flush(self, *, cut: bool = False) -> ParsedOutput:
-        self._scan.ended, self._cut = True, cut
+    def flush(self, *, truncated: bool = False) -> ParsedOutput:
+        self._scan.ended, self._truncated = True, truncated
         return self._on()
 
     def _on(self) -> ParsedOutput:
@@ -138,9 +138,9 @@ class TurnParser:
                 self._tell(found[0])
                 return found[2]
             opening = max((overlap(rest, o) for o in openers), default=0)
-            self._tell(len(rest) - (0 if scan.ended and not self._cut else opening))
+            self._tell(len(rest) - (0 if scan.ended and not self._truncated else opening))
             if scan.ended:
-                if self._cut and opening:
+                if self._truncated and opening:
                     self._voice.drop()
                 return ""
             yield

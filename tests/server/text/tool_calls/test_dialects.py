@@ -22,19 +22,19 @@ from server.text.detokenize import Detokenizer
 from server.text.reasoning import ReasoningSplit
 from server.text.tokenizer import load_tokenizer
 from server.text.tool_calls.api import CallConstraint, Dialect, UnusableSchema
-from server.text.tool_calls.detect import SIGNS
-from server.text.tool_calls.dialects.qwen3_coder import CODER
+from server.text.tool_calls.detect import SIGNATURES
+from server.text.tool_calls.dialects.base import ToolCallFormat
 from server.text.tool_calls.dialects.generic import GENERIC, examples
-from server.text.tool_calls.dialects.harmony import HARMONY, MARKERS, Channels
+from server.text.tool_calls.dialects.harmony import HARMONY, MARKERS, ChannelParser
 from server.text.tool_calls.dialects.hermes import HERMES
 from server.text.tool_calls.dialects.mistral import MISTRAL
 from server.text.tool_calls.dialects.pythonic import PYTHONIC
-from server.text.tool_calls.dialects.base import ToolCallFormat
-from server.text.tool_calls.grammar.schema import kinds
+from server.text.tool_calls.dialects.qwen3_coder import CODER
+from server.text.tool_calls.grammar.schema import allowed_types
 from tests.server.worlds import save
 
 GOLDEN: list[dict[str, Any]] = json.loads(Path(__file__).parent.joinpath("golden.json").read_text())
-DIALECTS: dict[str, Dialect] = {dialect.name: dialect for _, dialect in reversed(SIGNS)} | {"generic": GENERIC}
+DIALECTS: dict[str, Dialect] = {dialect.name: dialect for _, dialect in reversed(SIGNATURES)} | {"generic": GENERIC}
 TEXT = load_tokenizer(save("chatml", Path(mkdtemp()) / "chatml"))
 OBJECT = "object"
 
@@ -68,7 +68,7 @@ class Read:
 def thoughts(dialect: Dialect, parts: list[str]) -> list[ReasoningSplit]:
     if dialect is not HARMONY:
         return [ReasoningSplit(answer=part) for part in parts]
-    channels = Channels()
+    channels = ChannelParser()
     return [*map(channels.push, parts), channels.flush()]
 
 
@@ -166,7 +166,7 @@ def test_where_the_tokens_run_out_what_may_open_a_call_is_no_answer(name: str) -
     for opener in dialect.syntax.openers:
         for at in range(1, len(opener)):
             reader = dialect.parser(TOOLS)
-            told = [*(reader.push(char).text for char in f"Let me see. {opener[:at]}"), reader.flush(cut=True).text]
+            told = [*(reader.push(char).text for char in f"Let me see. {opener[:at]}"), reader.flush(truncated=True).text]
             assert "".join(told).rstrip() == "Let me see."
 
 
@@ -197,7 +197,7 @@ WALKED = [
 
 @cache
 def tokenizer() -> LLTokenizer:
-    return LLTokenizer(TEXT.tokenizer.to_str(), eos_token=sorted(TEXT.stop_tokens))
+    return LLTokenizer(TEXT.backend.to_str(), eos_token=sorted(TEXT.stop_tokens))
 
 
 def walked(matcher: LLMatcher, rng: np.random.Generator) -> str | None:
@@ -237,7 +237,7 @@ def compiled(dialect: Dialect, calling: CallConstraint) -> LLMatcher:
 
 
 @pytest.mark.parametrize("choice", ["auto", "required", NamedTools(names=("note",))], ids=str)
-@pytest.mark.parametrize("dialect", [dialect for _, dialect in SIGNS] + [GENERIC], ids=lambda dialect: dialect.name)
+@pytest.mark.parametrize("dialect", [dialect for _, dialect in SIGNATURES] + [GENERIC], ids=lambda dialect: dialect.name)
 def test_what_the_grammar_allows_is_read_as_calls_that_fit(dialect: Dialect, choice: ToolChoice) -> None:
     rng, matcher = np.random.default_rng(7), compiled(dialect, CallConstraint(tools=WALKED, tool_choice=choice, parallel=True))
     texts = [text for _ in range(8) if (text := walked(matcher.deep_copy(), rng)) is not None]
@@ -400,7 +400,7 @@ NONSENSE: list[dict[str, Any]] = [
 @pytest.mark.parametrize("parameters", NONSENSE, ids=json.dumps)
 def test_no_schema_breaks_more_than_itself(name: str, parameters: dict[str, Any]) -> None:
     odd = Tool(name="odd", description="", parameters=parameters)
-    assert examples([odd]) and kinds(parameters, parameters)
+    assert examples([odd]) and allowed_types(parameters, parameters)
     read(DIALECTS[name], ["<tool_call><function=odd>\n<parameter=a>\nx\n</parameter>"], [odd])
     with suppress(UnusableSchema):
         DIALECTS[name].grammar(CallConstraint(tools=[odd], tool_choice="required", parallel=False), lambda _: None)
@@ -412,5 +412,5 @@ def test_the_types_of_a_schema_that_branches_without_end_are_found_quickly() -> 
     for _ in range(8):
         deep = {"anyOf": [deep] * 10}
     began = time.monotonic()
-    assert kinds({"$ref": "#/$defs/a"}, root) == {"string"} and kinds(deep, deep)
+    assert allowed_types({"$ref": "#/$defs/a"}, root) == {"string"} and allowed_types(deep, deep)
     assert time.monotonic() - began < 20

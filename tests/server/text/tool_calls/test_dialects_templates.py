@@ -14,10 +14,10 @@ from transformers import PreTrainedTokenizerFast
 
 from server.core.errors import ApiError
 from server.core.messages import Assistant, Message, System, Tool, ToolCall, ToolResult, User
-from server.text.render import folded, one_by_one, render, size
+from server.text.render import count_characters, merge_turns, render, split_parallel_calls
 from server.text.template import ChatTemplate
 from server.text.tokenizer import ChatTokenizer, load_tokenizer
-from server.text.tool_calls.template_probe import ToolTemplate, probe
+from server.text.tool_calls.template_probe import ToolTemplate, probe_tool_template
 from tests.server.text.tool_calls.templates import FAMILIES, PLAIN, save
 from tests.server.text.tool_calls.test_dialects import read
 
@@ -101,7 +101,9 @@ def test_tools_are_rendered_and_encoded_as_transformers_does(name: str, talk: li
 def test_the_template_says_the_dialect(name: str) -> None:
     text, dialect = ours(name), FAMILIES[name][1]
     assert text.tool_template is not None and text.dialect.name == dialect
-    assert all(text.control_id(marker) is None or text.visible_bytes[text.control_id(marker) or 0] for marker in text.dialect.markers)
+    assert all(
+        text.special_token_id(marker) is None or text.visible_bytes[text.special_token_id(marker) or 0] for marker in text.dialect.markers
+    )
 
 
 @pytest.mark.parametrize("name", FAMILIES)
@@ -142,7 +144,14 @@ def test_templates_that_take_one_call_are_given_one_at_a_time() -> None:
         ToolResult(call_id=OTHER.id, name="get_weather", text="two"),
         User(text="So?"),
     ]
-    assert [type(said).__name__ for said in one_by_one(talk)] == ["User", "Assistant", "ToolResult", "Assistant", "ToolResult", "User"]
+    assert [type(said).__name__ for said in split_parallel_calls(talk)] == [
+        "User",
+        "Assistant",
+        "ToolResult",
+        "Assistant",
+        "ToolResult",
+        "User",
+    ]
     assert ours("llama").tool_template and ours("llama").tool_template.single_call and not ours("hermes").tool_template.single_call  # type: ignore[union-attr]
     prompt = ours("llama").decode(render(ours("llama"), talk, [TOOL]).tokens)
     assert prompt.index("Étienne") < prompt.index("one") < prompt.index("Rome") < prompt.index("two") < prompt.index("So?")
@@ -150,7 +159,7 @@ def test_templates_that_take_one_call_are_given_one_at_a_time() -> None:
 
 def test_instructions_are_folded_into_what_the_user_says() -> None:
     talk = [System(text="a"), User(text="b"), Assistant(text="c"), User(text="d"), User(text="e")]
-    assert folded(talk) == [User(text="a\n\nb"), Assistant(text="c"), User(text="d\n\ne")]
+    assert merge_turns(talk) == [User(text="a\n\nb"), Assistant(text="c"), User(text="d\n\ne")]
 
 
 def test_what_a_template_does_not_take_is_refused_by_name() -> None:
@@ -165,9 +174,9 @@ def test_what_a_template_does_not_take_is_refused_by_name() -> None:
 def test_size_counts_characters() -> None:
     calls = [call for said in CALLED if isinstance(said, Assistant) for call in said.tool_calls]
     spoken = len("How is the weather?") + len('{"sunny": true}') + sum(len(call.arguments) for call in calls)
-    assert calls and size(CALLED) == spoken
+    assert calls and count_characters(CALLED) == spoken
     large = Tool(name="a", description="b" * 10, parameters={"enum": ["x" * 1000]})
-    assert spoken + 1010 < size(CALLED, [large]) < spoken + 1050
+    assert spoken + 1010 < count_characters(CALLED, [large]) < spoken + 1050
 
 
 @cache
@@ -207,14 +216,14 @@ def test_harmony_thinks_in_channels_and_goes_on_behind_them() -> None:
     thoughts = text.reasoning_parser(render(text, ASKED))
     assert text.has_reasoning and thoughts is not None
     said = thoughts.push("<|channel|>analysis<|message|>hm")
-    assert (said.reasoning, said.answer, thoughts.thinking) == ("hm", "", True)
-    assert {text.control_id("<|call|>"), text.control_id("<|return|>")} < text.stop_tokens
-    assert not text.stop_tokens & {text.control_id(marker) for marker in ("<|end|>", "<|channel|>", "<|message|>")}
+    assert (said.reasoning, said.answer, thoughts.in_reasoning) == ("hm", "", True)
+    assert {text.special_token_id("<|call|>"), text.special_token_id("<|return|>")} < text.stop_tokens
+    assert not text.stop_tokens & {text.special_token_id(marker) for marker in ("<|end|>", "<|channel|>", "<|message|>")}
 
 
 def found(template: str) -> ToolTemplate | None:
     known = ChatTemplate(template, {})
-    return probe(lambda messages, tools: known.render(messages, {"tools": list(tools)}))
+    return probe_tool_template(lambda messages, tools: known.render(messages, {"tools": list(tools)}))
 
 
 SHOWN = "{{ tools | tojson }}{% for m in messages %}{{ m.content or '' }}"

@@ -9,10 +9,10 @@ import pytest
 
 from server.core.messages import Tool
 from server.text.tool_calls.api import CallConstraint, Dialect, UnusableSchema
-from server.text.tool_calls.dialects.qwen3_coder import CODER
 from server.text.tool_calls.dialects.hermes import HERMES
 from server.text.tool_calls.dialects.pythonic import PYTHONIC
-from server.text.tool_calls.grammar.relax_schema import relaxed
+from server.text.tool_calls.dialects.qwen3_coder import CODER
+from server.text.tool_calls.grammar.relax_schema import relax_schema
 from tests.server.text.tool_calls.test_dialects import CALL, accepts, compiled, read, walked
 
 TEXT, NUMBER = {"type": "string"}, {"type": "number"}
@@ -169,9 +169,9 @@ def test_schemas_that_servers_send_are_enforced_as_a_whole(name: str, strict: bo
 
 def test_what_can_be_used_stays_as_it_is() -> None:
     for schema in (*GIVEN.values(), {**PAIR, "additionalProperties": False, "minProperties": 1}):
-        assert relaxed(schema) == schema
+        assert relax_schema(schema) == schema
     odd = {"properties": {"pattern": TEXT, "a": {"type": "string", "pattern": "(?=a)"}}, "default": {"pattern": "(?=a)"}}
-    assert relaxed(odd) == {"properties": {"pattern": TEXT, "a": TEXT}, "default": {"pattern": "(?=a)"}}
+    assert relax_schema(odd) == {"properties": {"pattern": TEXT, "a": TEXT}, "default": {"pattern": "(?=a)"}}
 
 
 @pytest.mark.parametrize(
