@@ -11,8 +11,8 @@ from starlette.types import Receive, Scope
 
 from server.core.errors import ApiError, bad_request, from_fields, from_validation
 
-DRAIN = 8  # times the cap: what is still read of a body that is too large, so that the client gets to see the answer
-PATIENCE = 60.0  # seconds for a body to arrive
+DRAIN_FACTOR = 8  # times the cap: what is still read of a body that is too large, so that the client gets to see the answer
+BODY_TIMEOUT = 60.0  # seconds for a body to arrive
 
 
 Body = TypeVar("Body", bound=BaseModel)
@@ -82,15 +82,15 @@ def _expect_json(headers: Headers) -> None:
 
 async def _bytes(receive: Receive, limit: int) -> bytes:
     try:
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(BODY_TIMEOUT):
             return await _read(receive, limit)
     except TimeoutError:
-        raise ApiError(408, f"the body did not arrive within {PATIENCE:.0f} seconds", code="timeout") from None
+        raise ApiError(408, f"the body did not arrive within {BODY_TIMEOUT:.0f} seconds", code="timeout") from None
 
 
 async def _read(receive: Receive, limit: int) -> bytes:
     parts, size, more = list[bytes](), 0, True
-    while more and size <= limit * DRAIN:
+    while more and size <= limit * DRAIN_FACTOR:
         message = await receive()
         if message["type"] == "http.disconnect":
             raise ClientDisconnected

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from retrieval.api import NotFound, What
+from retrieval.api import NotFound, ResourceKind
 from retrieval.store.api import Store
 from server.archive.api import Archive
 from server.core.errors import from_knowledge
@@ -67,7 +67,7 @@ class RequestContext:
             raise from_knowledge(NotFound("chunk", given))
         return int(given)
 
-    def _id(self, name: str, what: What) -> str:
+    def _id(self, name: str, what: ResourceKind) -> str:
         """What cannot be an id need not be looked up."""
         given = self.path_params[name]
         if not ID.fullmatch(given):

@@ -16,12 +16,12 @@ KINDS = {
 }
 
 
-def is_ours(path: str) -> bool:
+def is_anthropic_path(path: str) -> bool:
     """Whether a path belongs to this API."""
     return path == ROOT or path.startswith(f"{ROOT}/")
 
 
-def told(error: ApiError, request_id: str) -> bytes:
+def error_body(error: ApiError, request_id: str) -> bytes:
     """`request_id`: as the header request-id has it."""
     kind = KINDS.get(error.status, "api_error" if error.status >= 500 else "invalid_request_error")
     return json.dumps({"type": "error", "error": {"type": kind, "message": error.message}, "request_id": request_id}).encode()

@@ -1,24 +1,24 @@
-"""What the request types share. Shapes only: no behaviour beyond saying what fits.
+"""Field types and base models that every API uses, whatever it is compatible with."""
 
-Every field of OpenAI's specification is here or is refused as unknown; one that this server does not do (`Refused`) takes
-nothing but null. Fields marked as extensions are ours.
-"""
+from typing import Annotated, Any
 
-from typing import Annotated
-
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, RootModel, StringConstraints
 
 STRICT = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False, frozen=True)
 
 
-def _absent(value: object) -> bool:
+def _is_none(value: object) -> bool:
     return value is None
 
 
-OMITTED = Field(exclude_if=_absent)  # in answers: what is not there is left out, as the specification has no null for it
+OMIT_NONE = Field(exclude_if=_is_none)  # in responses: a field that is None is left out, as the specification does not allow null there
 
 TokenId = Annotated[int, Field(ge=0, lt=2**31)]
 Label = Annotated[str, StringConstraints(pattern=r"^[a-zA-Z0-9_-]{1,64}$")]
+
+
+class RawJson(RootModel[dict[str, Any]]):
+    """A JSON object from the database, sent as it was stored, whichever version of the server wrote it."""
 
 
 class ErrorBody(BaseModel):

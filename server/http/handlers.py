@@ -21,8 +21,8 @@ Ask = Callable[[RequestContext, Query], Coroutine[Any, Any, BaseModel]]
 Tell = Callable[[RequestContext, Query, Send], Coroutine[Any, Any, None]]  # sends by itself
 Serve = Callable[[RequestContext, Send], Coroutine[Any, Any, None]]
 
-OF_A_BODY = (400, 404, 408, 413, 415, 503)
-PARAMETERS = {
+BODY_ERRORS = (400, 404, 408, 413, 415, 503)
+PATH_PARAMETERS = {
     "file_id": "Id of the file",
     "vector_store_id": "Id of the vector store",
     "batch_id": "Id of the batch",
@@ -35,13 +35,13 @@ PARAMETERS = {
 }
 
 
-def call(state: ServerState, scope: Scope) -> RequestContext:
+def request_context(state: ServerState, scope: Scope) -> RequestContext:
     """Raises ApiError 503 unless requests are taken."""
     return RequestContext(state.expect_ready(), scope["owner"], scope.get("path_params", {}), scope["request_id"])
 
 
-def parameters(path: str) -> dict[str, str]:
-    return {name: meaning for name, meaning in PARAMETERS.items() if f"{{{name}}}" in path}
+def path_parameters(path: str) -> dict[str, str]:
+    return {name: meaning for name, meaning in PATH_PARAMETERS.items() if f"{{{name}}}" in path}
 
 
 def body_stream_endpoint(
@@ -58,7 +58,7 @@ def body_stream_endpoint(
     """A POST whose answer may be a stream."""
 
     async def run(scope: Scope, receive: Receive, send: Send) -> None:
-        asked = call(state, scope)
+        asked = request_context(state, scope)
         read_query(scope, query)
         with state.count_request():
             try:
@@ -77,9 +77,9 @@ def body_stream_endpoint(
         body=body,
         query=query,
         answer=answer,
-        errors=OF_A_BODY,
+        errors=BODY_ERRORS,
         streams=streams,
-        parameters=parameters(path),
+        parameters=path_parameters(path),
     )
 
 
@@ -98,7 +98,7 @@ def query_endpoint(
     """A GET, a DELETE, or a POST without a body."""
 
     async def run(scope: Scope, receive: Receive, send: Send) -> None:
-        asked, parsed = call(state, scope), read_query(scope, query)
+        asked, parsed = request_context(state, scope), read_query(scope, query)
         with state.count_request():
             await send_json(send, 200, (await ask(asked, parsed)).model_dump_json().encode())
 
@@ -110,7 +110,7 @@ def query_endpoint(
         query=query,
         answer=answer,
         errors=(400, 404, 503),
-        parameters=parameters(path),
+        parameters=path_parameters(path),
     )
 
 
@@ -128,7 +128,7 @@ def query_stream_endpoint(
     """As `asking`, where the answer is JSON already, or may be a stream."""
 
     async def run(scope: Scope, receive: Receive, send: Send) -> None:
-        asked, parsed = call(state, scope), read_query(scope, query)
+        asked, parsed = request_context(state, scope), read_query(scope, query)
         with state.count_request():
             if not await until_disconnect(receive, tell(asked, parsed, send)):
                 state.metrics.client_disconnected()
@@ -142,7 +142,7 @@ def query_stream_endpoint(
         answer=answer,
         errors=(400, 404, 503),
         streams=streams,
-        parameters=parameters(path),
+        parameters=path_parameters(path),
     )
 
 
@@ -150,13 +150,15 @@ def download_endpoint(state: ServerState, serve: Serve, path: str, summary: str)
     """A GET whose answer is a file."""
 
     async def run(scope: Scope, receive: Receive, send: Send) -> None:
-        asked = call(state, scope)
+        asked = request_context(state, scope)
         read_query(scope, NoQuery)
         with state.count_request():
             if not await until_disconnect(receive, serve(asked, send)):
                 state.metrics.client_disconnected()
 
-    return Endpoint(method="GET", path=path, summary=summary, run=run, answer=Bytes(), errors=(400, 404, 503), parameters=parameters(path))
+    return Endpoint(
+        method="GET", path=path, summary=summary, run=run, answer=Bytes(), errors=(400, 404, 503), parameters=path_parameters(path)
+    )
 
 
 def status_endpoint(
@@ -169,5 +171,5 @@ def status_endpoint(
     open: bool = False,
 ) -> Endpoint:
     """A GET that answers by itself, also while no model is loaded."""
-    found = parameters(path)
+    found = path_parameters(path)
     return Endpoint(method="GET", path=path, summary=summary, run=run, answer=answer, errors=errors, open=open, parameters=found)

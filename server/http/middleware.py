@@ -13,7 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from server.core import logs
 from server.core.errors import ApiError
-from server.http.error_body import is_ours, told
+from server.http.error_body import error_body, is_anthropic_path
 from server.http.sse import send_error, send_json
 from server.runtime.state import ServerState
 
@@ -37,7 +37,7 @@ class RequestMiddleware:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                named = (b"x-request-id", b"request-id") if is_ours(scope["path"]) else (b"x-request-id",)
+                named = (b"x-request-id", b"request-id") if is_anthropic_path(scope["path"]) else (b"x-request-id",)
                 message["headers"] = [*message.get("headers", ()), *((name, request_id.encode()) for name in named)]
             await send(message)
 
@@ -70,8 +70,8 @@ class RequestMiddleware:
 
 async def _send_error(scope: Scope, send: Send, error: ApiError) -> None:
     """In the shape of the API that was called."""
-    if is_ours(scope["path"]):
-        await send_json(send, error.status, told(error, scope["request_id"]), error.headers)
+    if is_anthropic_path(scope["path"]):
+        await send_json(send, error.status, error_body(error, scope["request_id"]), error.headers)
     else:
         await send_error(send, error)
 

@@ -15,7 +15,7 @@ from starlette.datastructures import Headers
 from starlette.types import Receive, Scope
 
 from server.core.errors import ApiError, bad_request
-from server.http.body import DRAIN, PATIENCE, ClientDisconnected
+from server.http.body import BODY_TIMEOUT, DRAIN_FACTOR, ClientDisconnected
 
 IN_MEMORY = 1 << 20  # bytes of a file that need no disk
 FIELD_BYTES = 4096
@@ -140,7 +140,7 @@ async def read_upload(scope: Scope, receive: Receive, limit: int) -> AsyncGenera
     with SpooledTemporaryFile[bytes](max_size=IN_MEMORY) as content:
         reader = _Reader(limit, Upload(content))
         parser = MultipartParser(_boundary(headers), reader.callbacks())
-        async for data in _parts(receive, limit * DRAIN + ROOM, lambda: too_large(limit)):
+        async for data in _parts(receive, limit * DRAIN_FACTOR + ROOM, lambda: too_large(limit)):
             _write(parser, reader, data)
             await reader.flush(IN_MEMORY)
         await reader.flush(0)
@@ -177,10 +177,10 @@ async def _parts(receive: Receive, most: int, error: Callable[[], ApiError]) -> 
     size, more = 0, True
     while more:
         try:
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(BODY_TIMEOUT):
                 message = await receive()
         except TimeoutError:
-            raise ApiError(408, f"nothing of the body arrived for {PATIENCE:.0f} seconds", code="timeout") from None
+            raise ApiError(408, f"nothing of the body arrived for {BODY_TIMEOUT:.0f} seconds", code="timeout") from None
         if message["type"] == "http.disconnect":
             raise ClientDisconnected
         data, more = message.get("body", b""), message.get("more_body", False)

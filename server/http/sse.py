@@ -45,11 +45,11 @@ async def send_events(send: Send, events: AsyncGenerator[bytes]) -> None:
             async for event in events:
                 await send({"type": "http.response.body", "body": event, "more_body": True})
         except ApiError as error:
-            await send({"type": "http.response.body", "body": event_of(error.error(), "error"), "more_body": True})
+            await send({"type": "http.response.body", "body": to_event(error.error(), "error"), "more_body": True})
         await send({"type": "http.response.body", "body": b""})
 
 
-def event_of(value: object, name: str) -> bytes:
+def to_event(value: object, name: str) -> bytes:
     return b"data: " + json.dumps({name: value}).encode() + b"\n\n"
 
 

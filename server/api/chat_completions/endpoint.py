@@ -9,8 +9,8 @@ from uuid import uuid4
 from starlette.types import Send
 
 from server.api.chat_completions import types as wire
-from server.api.chat_completions.request import wish
-from server.api.chat_completions.response import Answered, listed, searched
+from server.api.chat_completions.request import to_generation_request
+from server.api.chat_completions.response import ChatChoice, to_file_search_call, to_mcp_list_tools
 from server.api.chat_completions.tool_types import McpListTools
 from server.api.common.generation import wants_stream_usage
 from server.api.common.logprobs import chat_logprobs
@@ -33,7 +33,7 @@ from server.text.tokenizer import ChatTokenizer
 
 
 @dataclass(frozen=True)
-class Chat:
+class PreparedChat:
     """A request that can be answered."""
 
     plan: loop.GenerationPlan
@@ -47,19 +47,19 @@ class Chat:
 class Answers:
     """All that has happened so far."""
 
-    chat: Chat
-    each: list[Answered]
+    chat: PreparedChat
+    each: list[ChatChoice]
     search: wire.FileSearchCall | None = None
     lists: list[McpListTools] = field(default_factory=list[McpListTools])
-    tally: UsageCounter = field(default_factory=lambda: UsageCounter(each=1))
+    tally: UsageCounter = field(default_factory=lambda: UsageCounter(sequences_per_prompt=1))
 
     def note(self, index: int, event: Event) -> None:
         """What is told of the request as a whole."""
         match event:
             case SearchFinished(queries=queries, hits=hits):
-                self.search = searched(queries, hits if self.chat.body.include else None)
+                self.search = to_file_search_call(queries, hits if self.chat.body.include else None)
             case ToolListingFinished():
-                self.lists.append(listed(event))
+                self.lists.append(to_mcp_list_tools(event))
             case AnswerFinished():
                 self.tally.add(index, event.usage, event.reasoning_tokens)
             case _:
@@ -78,10 +78,10 @@ class Answers:
             mcp_list_tools=self.lists or None,
         )
 
-    def _choice(self, index: int, answered: Answered) -> wire.Choice:
+    def _choice(self, index: int, answered: ChatChoice) -> wire.Choice:
         logprobs = None
         if self.chat.body.logprobs:
-            logprobs = wire.ChoiceLogprobs(content=chat_logprobs(self.chat.plan.runtime.tokenizer, answered.logged))
+            logprobs = wire.ChoiceLogprobs(content=chat_logprobs(self.chat.plan.runtime.tokenizer, answered.logprobs))
         return wire.Choice(index=index, message=answered.message(), logprobs=logprobs, finish_reason=answered.finish)
 
 
@@ -99,21 +99,21 @@ async def answer(runtime: Runtime, body: wire.ChatRequest, send: Send, *, watch:
     if body.stream:
         await send_events(send, _events(chat, watch))
     else:
-        await send_json(send, 200, (await whole(chat, watch)).model_dump_json().encode())
+        await send_json(send, 200, (await generate(chat, watch)).model_dump_json().encode())
 
 
-async def prepare(runtime: Runtime, body: wire.ChatRequest, owner: str = "") -> Chat:
+async def prepare(runtime: Runtime, body: wire.ChatRequest, owner: str = "") -> PreparedChat:
     """Raises ApiError for what cannot be honoured."""
     runtime.expect_model(body.model)
     usage = wants_stream_usage(body)
     if body.store and runtime.archive is None:
         raise bad_request("store", "store: this server has no database to keep answers in; leave it out")
-    plan = await loop.prepare(runtime, wish(runtime, body), Caller(owner=owner))
+    plan = await loop.prepare(runtime, to_generation_request(runtime, body), Caller(owner=owner))
     await consume_decisions(runtime, plan.request.approval_decisions, owner)
-    return Chat(plan, body, f"chatcmpl-{uuid4().hex}", usage, runtime.archive if body.store else None)
+    return PreparedChat(plan, body, f"chatcmpl-{uuid4().hex}", usage, runtime.archive if body.store else None)
 
 
-async def whole(chat: Chat, watch: TimingObserver) -> wire.ChatResponse:
+async def generate(chat: PreparedChat, watch: TimingObserver) -> wire.ChatResponse:
     answers = _answers(chat)
     async with aclosing(chat.plan.run(watch)) as arriving:
         async for index, event in arriving:
@@ -126,17 +126,17 @@ async def whole(chat: Chat, watch: TimingObserver) -> wire.ChatResponse:
     return response
 
 
-async def _remember(chat: Chat, answered: Answered, event: ApprovalRequested) -> None:
+async def _remember(chat: PreparedChat, answered: ChatChoice, event: ApprovalRequested) -> None:
     """What is asked with it, before the client reads it."""
-    await record_request(chat.plan.runtime, answered.wanted[-1].id, event, chat.plan.caller.owner)
+    await record_request(chat.plan.runtime, answered.approval_requests[-1].id, event, chat.plan.caller.owner)
 
 
-def _answers(chat: Chat) -> Answers:
+def _answers(chat: PreparedChat) -> Answers:
     count = chat.plan.request.n
-    return Answers(chat, [Answered() for _ in range(count)], tally=UsageCounter(each=count))
+    return Answers(chat, [ChatChoice() for _ in range(count)], tally=UsageCounter(sequences_per_prompt=count))
 
 
-async def _keep(chat: Chat, response: wire.ChatResponse) -> None:
+async def _keep(chat: PreparedChat, response: wire.ChatResponse) -> None:
     if chat.archive is None:
         return
     messages = [{"id": f"{chat.id}-{at}", **m.model_dump(mode="json", exclude_none=True)} for at, m in enumerate(chat.body.messages)]
@@ -152,7 +152,7 @@ async def _keep(chat: Chat, response: wire.ChatResponse) -> None:
     await in_thread(chat.archive.put_completion, new)
 
 
-async def _events(chat: Chat, watch: TimingObserver) -> AsyncGenerator[bytes]:
+async def _events(chat: PreparedChat, watch: TimingObserver) -> AsyncGenerator[bytes]:
     """Chunks are put together by hand: this runs once per token of every stream."""
     head = _head(chat)
     tail = (',"usage":null' if chat.usage else "") + "}\n\n"
@@ -179,7 +179,7 @@ async def _events(chat: Chat, watch: TimingObserver) -> AsyncGenerator[bytes]:
     yield DONE
 
 
-def _head(chat: Chat) -> str:
+def _head(chat: PreparedChat) -> str:
     name = json.dumps(chat.plan.runtime.names[0])
     return f'data: {{"id":"{chat.id}","object":"chat.completion.chunk","created":{chat.plan.created},"model":{name}'
 

@@ -10,7 +10,7 @@ from server.api.chat_completions import types as wire
 from server.api.chat_completions.unsupported_types import CustomChoice, CustomTool, FunctionMessage
 from server.api.common.generation import sampling_params, stop_strings
 from server.api.common.output_format import grammar_field, to_grammar
-from server.api.common.server_tools import NOTHING, narrowed, to_search, to_server
+from server.api.common.server_tools import NO_PARAMETERS, restrict, to_file_search, to_mcp_toolset
 from server.api.common.tool_types import FileSearchChoice, FileSearchTool, McpChoice, McpTool
 from server.chat.grounding.grounding import default_search
 from server.chat.tools.toolset import any_tool_of, model_name
@@ -30,7 +30,7 @@ class Given:
     at: str = "tools.0"  # where the search stands
 
 
-def wish(runtime: Runtime, body: wire.ChatRequest) -> GenerationRequest:
+def to_generation_request(runtime: Runtime, body: wire.ChatRequest) -> GenerationRequest:
     """Raises ApiError for what cannot be honoured."""
     given = _tools(body)
     choice = _choice(body, given)
@@ -42,7 +42,7 @@ def wish(runtime: Runtime, body: wire.ChatRequest) -> GenerationRequest:
         raise bad_request("include", "include: without the file_search tool nothing is searched")
     return GenerationRequest(
         model=body.model,
-        messages=sayings(body.messages),
+        messages=to_messages(body.messages),
         sampling=sampling_params(body),
         n=body.n or 1,
         stop=stop_strings(body),
@@ -75,7 +75,7 @@ def _logprobs(body: wire.ChatRequest) -> int | None:
     return (body.top_logprobs or 0) if body.logprobs else None
 
 
-def sayings(messages: Sequence[wire_messages.Message]) -> list[Message]:
+def to_messages(messages: Sequence[wire_messages.Message]) -> list[Message]:
     """Raises ApiError for results without calls, and calls without results."""
     said: list[Message] = []
     waiting: dict[str, str] = {}  # id of a call that has no result yet -> name
@@ -218,7 +218,7 @@ def _tools(body: wire.ChatRequest) -> Given:
     for at, tool in enumerate(body.tools or ()):
         match tool:
             case tools.FunctionTool(function=asked):
-                parameters = NOTHING if asked.parameters is None else asked.parameters
+                parameters = NO_PARAMETERS if asked.parameters is None else asked.parameters
                 described, strict = asked.description or "", asked.strict is True
                 given.functions.append(
                     Tool(name=asked.name, description=described, parameters=parameters, strict=strict, field=f"tools.{at}")
@@ -226,11 +226,11 @@ def _tools(body: wire.ChatRequest) -> Given:
             case FileSearchTool():
                 if given.search is not None:
                     raise bad_request("tools", "tools: there can be one file_search; name all its stores in vector_store_ids")
-                given.search, given.at = to_search(tool, f"tools.{at}"), f"tools.{at}"
+                given.search, given.at = to_file_search(tool, f"tools.{at}"), f"tools.{at}"
             case McpTool():
                 if tool.server_label in [server.server_label for server in given.servers]:
                     raise bad_request(f"tools.{at}", f"tools.{at}: the MCP server {tool.server_label!r} is there twice")
-                given.servers.append(to_server(tool, f"tools.{at}"))
+                given.servers.append(to_mcp_toolset(tool, f"tools.{at}"))
             case CustomTool():
                 told = f"tools.{at}: this server has no tools of type custom; describe a function with one string instead"
                 raise bad_request(f"tools.{at}", told, "unsupported")
@@ -274,7 +274,7 @@ def _allowed(allowed: tools.AllowedTools, given: Given) -> ToolChoice:
         raise bad_request("tool_choice", f"tool_choice: there is no tool {unknown[0]!r}")
     given.functions = [tool for tool in given.functions if tool.name in names]
     chosen = [one for one in allowed.tools if isinstance(one, McpChoice)]
-    given.servers = [found for server in given.servers if (found := narrowed(server, chosen)) is not None]
+    given.servers = [found for server in given.servers if (found := restrict(server, chosen)) is not None]
     if not any(isinstance(one, FileSearchChoice) for one in allowed.tools):
         given.search = None
     if allowed.mode == "auto":

@@ -7,8 +7,8 @@ from typing import Literal
 from retrieval.api import Hit
 from server.api.chat_completions import tool_types as tools
 from server.api.chat_completions import types as wire
-from server.api.common.citations import annotation
-from server.api.common.filters import shown_score
+from server.api.common.citations import to_file_citation
+from server.api.common.filters import clamped_score
 from server.api.common.types import FileCitation
 from server.core.events import (
     AnswerFinished,
@@ -29,16 +29,18 @@ Finish = Literal["stop", "length", "tool_calls"]
 
 
 @dataclass(slots=True)
-class Answered:
+class ChatChoice:
     """The message so far."""
 
     content: str = ""
-    thought: str = ""
-    logged: list[LoggedToken] = field(default_factory=list[LoggedToken])
+    reasoning: str = ""
+    logprobs: list[LoggedToken] = field(default_factory=list[LoggedToken])
     annotations: list[FileCitation] = field(default_factory=list[FileCitation])
-    calls: dict[str, ToolCallDelta] = field(default_factory=dict[str, ToolCallDelta])  # that the client runs, each as far as it is known
-    ran: dict[str, tools.McpCall] = field(default_factory=dict[str, tools.McpCall])
-    wanted: list[tools.McpApprovalRequest] = field(default_factory=list[tools.McpApprovalRequest])
+    tool_calls: dict[str, ToolCallDelta] = field(
+        default_factory=dict[str, ToolCallDelta]
+    )  # that the client runs, each as far as it is known
+    mcp_calls: dict[str, tools.McpCall] = field(default_factory=dict[str, tools.McpCall])
+    approval_requests: list[tools.McpApprovalRequest] = field(default_factory=list[tools.McpApprovalRequest])
     ended: AnswerFinished | None = None
     _turn: int = 0  # characters before this turn's
     _over: bool = False  # a turn has ended
@@ -49,7 +51,7 @@ class Answered:
             case OutputDelta():
                 return self._piece(event)
             case CitationsAdded(citations=citations):
-                new = [annotation(citation, self._turn) for citation in citations]
+                new = [to_file_citation(citation, self._turn) for citation in citations]
                 self.annotations += new
                 return {"annotations": [one.model_dump() for one in new]}
             case ToolCallStarted():
@@ -67,8 +69,8 @@ class Answered:
                 request = tools.McpApprovalRequest(
                     id=f"mcpr_{event.call_id}", server_label=event.server_label, name=event.name, arguments=event.arguments
                 )
-                self.wanted.append(request)
-                return {"mcp_approval_requests": [{"index": len(self.wanted) - 1, **request.model_dump()}]}
+                self.approval_requests.append(request)
+                return {"mcp_approval_requests": [{"index": len(self.approval_requests) - 1, **request.model_dump()}]}
             case AnswerFinished():
                 self.ended = event
             case _:
@@ -82,28 +84,28 @@ class Answered:
         return "stop" if self.ended.reason == "approval" else self.ended.reason
 
     def message(self) -> wire.ResponseMessage:
-        calls = [tools.ToolCall(id=c.id, function=tools.FunctionCall(name=c.name, arguments=c.arguments)) for c in self.calls.values()]
-        called = bool(calls or self.wanted)
+        calls = [tools.ToolCall(id=c.id, function=tools.FunctionCall(name=c.name, arguments=c.arguments)) for c in self.tool_calls.values()]
+        called = bool(calls or self.approval_requests)
         return wire.ResponseMessage(
             content=None if called and not self.content.strip() else self.content,
-            reasoning_content=self.thought or None,
+            reasoning_content=self.reasoning or None,
             annotations=[*self.annotations],
             tool_calls=calls or None,
-            mcp_calls=list(self.ran.values()) or None,
-            mcp_approval_requests=self.wanted or None,
+            mcp_calls=list(self.mcp_calls.values()) or None,
+            mcp_approval_requests=self.approval_requests or None,
         )
 
     def _piece(self, piece: OutputDelta) -> Json:
         delta: Json = {}
         if piece.reasoning:
             delta["reasoning_content"] = piece.reasoning
-            self.thought += piece.reasoning
+            self.reasoning += piece.reasoning
         if piece.text:
             delta["content"] = said = self._joined(piece.text)
             self.content += said
         if piece.tool_calls and (calls := [told for one in piece.tool_calls if one.server_label is None and (told := self._call(one))]):
             delta["tool_calls"] = calls
-        self.logged += piece.logprobs
+        self.logprobs += piece.logprobs
         self._over = piece.finish is not None
         return delta
 
@@ -117,27 +119,27 @@ class Answered:
 
     def _call(self, delta: ToolCallDelta) -> Json | None:
         if delta.begun:
-            self.calls[delta.id] = delta
+            self.tool_calls[delta.id] = delta
             function = {"name": delta.name, "arguments": delta.arguments}
-            return {"index": len(self.calls) - 1, "id": delta.id, "type": "function", "function": function}
+            return {"index": len(self.tool_calls) - 1, "id": delta.id, "type": "function", "function": function}
         if not delta.arguments:
             return None
-        before = self.calls[delta.id]
-        self.calls[delta.id] = ToolCallDelta(id=before.id, name=before.name, arguments=before.arguments + delta.arguments)
-        return {"index": list(self.calls).index(delta.id), "function": {"arguments": delta.arguments}}
+        before = self.tool_calls[delta.id]
+        self.tool_calls[delta.id] = ToolCallDelta(id=before.id, name=before.name, arguments=before.arguments + delta.arguments)
+        return {"index": list(self.tool_calls).index(delta.id), "function": {"arguments": delta.arguments}}
 
     def _mcp(self, call: tools.McpCall) -> Json:
-        known = call.id in self.ran
-        self.ran[call.id] = call
+        known = call.id in self.mcp_calls
+        self.mcp_calls[call.id] = call
         told = call.model_dump(include={"id", "output", "error"} if known else None)
-        return {"mcp_calls": [{"index": list(self.ran).index(call.id), **told}]}
+        return {"mcp_calls": [{"index": list(self.mcp_calls).index(call.id), **told}]}
 
 
-def searched(queries: Sequence[str], hits: Sequence[Hit] | None) -> wire.FileSearchCall:
+def to_file_search_call(queries: Sequence[str], hits: Sequence[Hit] | None) -> wire.FileSearchCall:
     return wire.FileSearchCall(queries=list(queries), results=None if hits is None else [_result(hit) for hit in hits])
 
 
-def listed(event: ToolListingFinished) -> tools.McpListTools:
+def to_mcp_list_tools(event: ToolListingFinished) -> tools.McpListTools:
     shown = [
         tools.ListedTool(
             name=tool.name,
@@ -168,7 +170,7 @@ def _result(hit: Hit) -> wire.FileSearchResult:
     return wire.FileSearchResult(
         file_id=chunk.file_id,
         filename=chunk.filename,
-        score=shown_score(hit),
+        score=clamped_score(hit),
         text=chunk.text,
         attributes=hit.attributes,
         chunk_id=chunk.id,

@@ -2,10 +2,10 @@
 
 from typing import Any, cast
 
-from pydantic import BaseModel, RootModel
+from pydantic import BaseModel
 
 from retrieval.api import NotFound
-from retrieval.records import Listing
+from retrieval.records import PageRequest
 from server.api.chat_completions import stored_types as wire
 from server.api.chat_completions.types import ChatResponse
 from server.archive.api import Json, StoredCompletion
@@ -13,15 +13,12 @@ from server.core.errors import from_knowledge
 from server.core.threads import in_thread
 from server.http.context import RequestContext
 from server.http.endpoint import Endpoint
+from server.http.fields import RawJson
 from server.http.handlers import body_endpoint, query_endpoint
-from server.http.lists import NoQuery, ends
+from server.http.lists import NoQuery, to_raw_list_object
 from server.runtime.state import ServerState
 
 ALL, ONE = "/v1/chat/completions", "/v1/chat/completions/{completion_id}"
-
-
-class _Kept(RootModel[dict[str, Any]]):
-    """As it was answered, by whichever version of the server."""
 
 
 def endpoints(state: ServerState) -> list[Endpoint]:
@@ -36,17 +33,17 @@ def endpoints(state: ServerState) -> list[Endpoint]:
 
 
 async def every(call: RequestContext, query: wire.StoredChatsQuery) -> BaseModel:
-    listing = Listing(limit=query.limit, order=query.order, after=query.after)
+    listing = PageRequest(limit=query.limit, order=query.order, after=query.after)
     page = await in_thread(call.archive.completions, call.owner, listing, model=query.model, metadata=query.metadata)
-    return _listed([_body(kept) for kept in page.items], page.more)
+    return to_raw_list_object([_body(kept) for kept in page.items], page.more)
 
 
 async def one(call: RequestContext, query: NoQuery) -> BaseModel:
-    return _Kept(_body(await in_thread(call.archive.completion, call.owner, call.completion_id)))
+    return RawJson(_body(await in_thread(call.archive.completion, call.owner, call.completion_id)))
 
 
 async def update(call: RequestContext, body: wire.UpdateStoredChat) -> BaseModel:
-    return _Kept(_body(await in_thread(call.archive.change_completion, call.owner, call.completion_id, body.metadata or {})))
+    return RawJson(_body(await in_thread(call.archive.change_completion, call.owner, call.completion_id, body.metadata or {})))
 
 
 async def delete(call: RequestContext, query: NoQuery) -> wire.StoredChatDeleted:
@@ -60,12 +57,7 @@ async def said(call: RequestContext, query: wire.StoredMessagesQuery) -> BaseMod
     if query.order == "desc":
         messages.reverse()
     left = messages[_behind(messages, query.after) :]
-    return _listed(left[: query.limit], len(left) > query.limit)
-
-
-def _listed(data: list[Json], more: bool) -> _Kept:
-    first, last = ends([one["id"] for one in data])
-    return _Kept({"object": "list", "data": data, "first_id": first, "last_id": last, "has_more": more})
+    return to_raw_list_object(left[: query.limit], len(left) > query.limit)
 
 
 def _body(kept: StoredCompletion) -> Json:

@@ -7,25 +7,25 @@ from pydantic import BaseModel, Field, StringConstraints
 from server.api.chat_completions.tool_types import FunctionCall, ToolCall
 from server.api.chat_completions.types import ChatResponse, SpokenAnswer, UrlCitation
 from server.api.common.unsupported import PromptCacheBreakpoint
-from server.http.fields import OMITTED, STRICT
-from server.http.lists import CLEAN, QUERY, Id, Metadata, Number, Order
+from server.http.fields import OMIT_NONE, STRICT
+from server.http.lists import NO_NUL, QUERY, Id, ListObject, Metadata, Order, QueryInt
 
 
 class StoredChatsQuery(BaseModel):
     """`metadata`: what each one listed has among its own."""
 
     model_config = QUERY
-    model: Annotated[str, StringConstraints(max_length=256, pattern=CLEAN)] | None = None
+    model: Annotated[str, StringConstraints(max_length=256, pattern=NO_NUL)] | None = None
     metadata: Metadata | None = None
     after: Id | None = None
-    limit: Annotated[Number, Field(ge=1, le=100)] = 20
+    limit: Annotated[QueryInt, Field(ge=1, le=100)] = 20
     order: Order = "asc"
 
 
 class StoredMessagesQuery(BaseModel):
     model_config = QUERY
     after: Id | None = None
-    limit: Annotated[Number, Field(ge=1, le=100)] = 20
+    limit: Annotated[QueryInt, Field(ge=1, le=100)] = 20
     order: Order = "asc"
 
 
@@ -36,12 +36,8 @@ class UpdateStoredChat(BaseModel):
     metadata: Metadata | None
 
 
-class StoredChatList(BaseModel):
-    object: Literal["list"] = "list"
-    data: list[ChatResponse]
-    first_id: str  # "" where there are none
-    last_id: str
-    has_more: bool
+class StoredChatList(ListObject[ChatResponse]):
+    pass
 
 
 class StoredChatDeleted(BaseModel):
@@ -53,12 +49,12 @@ class StoredChatDeleted(BaseModel):
 class StoredText(BaseModel):
     type: Literal["text"] = "text"
     text: str
-    prompt_cache_breakpoint: Annotated[PromptCacheBreakpoint | None, OMITTED] = None
+    prompt_cache_breakpoint: Annotated[PromptCacheBreakpoint | None, OMIT_NONE] = None
 
 
 class StoredImageUrl(BaseModel):
     url: str
-    detail: Annotated[Literal["auto", "low", "high"] | None, OMITTED] = None
+    detail: Annotated[Literal["auto", "low", "high"] | None, OMIT_NONE] = None
 
 
 class StoredImage(BaseModel):
@@ -66,7 +62,7 @@ class StoredImage(BaseModel):
 
     type: Literal["image_url"] = "image_url"
     image_url: StoredImageUrl
-    prompt_cache_breakpoint: Annotated[PromptCacheBreakpoint | None, OMITTED] = None
+    prompt_cache_breakpoint: Annotated[PromptCacheBreakpoint | None, OMIT_NONE] = None
 
 
 class StoredMessage(BaseModel):
@@ -77,17 +73,13 @@ class StoredMessage(BaseModel):
     content: str | None
     content_parts: list[StoredText | StoredImage] | None
     refusal: str | None = None
-    name: Annotated[str | None, OMITTED] = None
-    tool_calls: Annotated[list[ToolCall] | None, OMITTED] = None
-    tool_call_id: Annotated[str | None, OMITTED] = None
-    annotations: Annotated[list[UrlCitation] | None, OMITTED] = None
-    audio: Annotated[SpokenAnswer | None, OMITTED] = None
-    function_call: Annotated[FunctionCall | None, OMITTED] = None
+    name: Annotated[str | None, OMIT_NONE] = None
+    tool_calls: Annotated[list[ToolCall] | None, OMIT_NONE] = None
+    tool_call_id: Annotated[str | None, OMIT_NONE] = None
+    annotations: Annotated[list[UrlCitation] | None, OMIT_NONE] = None
+    audio: Annotated[SpokenAnswer | None, OMIT_NONE] = None
+    function_call: Annotated[FunctionCall | None, OMIT_NONE] = None
 
 
-class StoredMessageList(BaseModel):
-    object: Literal["list"] = "list"
-    data: list[StoredMessage]
-    first_id: str  # "" where there are none
-    last_id: str
-    has_more: bool
+class StoredMessageList(ListObject[StoredMessage]):
+    pass

@@ -18,34 +18,34 @@ from server.api.chat_completions.tool_types import (
     ToolChoice,
 )
 from server.api.chat_completions.unsupported_types import AudioOutput, FunctionDefinition, Prediction, WebSearchOptions
-from server.api.common.generation_types import Count, GenerationFields
-from server.api.common.types import Effort, FileCitation, Tier, TokenLogprob, Usage
-from server.api.common.unsupported import UNSUPPORTED, Moderation, PromptCacheOptions, only
-from server.http.fields import OMITTED
+from server.api.common.generation_types import GenerationFields, TokenCount
+from server.api.common.types import FileCitation, ReasoningEffort, ServiceTier, TokenLogprob, Usage
+from server.api.common.unsupported import UNSUPPORTED, Moderation, PromptCacheOptions, supports_only
+from server.http.fields import OMIT_NONE
 from server.http.lists import Attributes, Metadata
 
 
 class ChatRequest(GenerationFields):
     messages: Annotated[list[Message], Field(min_length=1)]
-    max_completion_tokens: Count = None
-    max_tokens: Count = None
+    max_completion_tokens: TokenCount = None
+    max_tokens: TokenCount = None
     logprobs: bool | None = None
     top_logprobs: Annotated[int, Field(ge=0, le=20)] | None = None
-    reasoning_effort: Effort | None = None
+    reasoning_effort: ReasoningEffort | None = None
     metadata: Metadata | None = None
     safety_identifier: Annotated[str, StringConstraints(max_length=64)] | None = None
     prompt_cache_key: str | None = None  # prefixes are cached for everybody, with or without it
-    prompt_cache_retention: Annotated[Literal["in_memory", "24h"] | None, only("in_memory")] = None
+    prompt_cache_retention: Annotated[Literal["in_memory", "24h"] | None, supports_only("in_memory")] = None
     store: bool | None = None
     tools: Annotated[list[Tool], Field(max_length=128)] | None = None
     tool_choice: ToolChoice | None = None  # none: without the server's default store too
     parallel_tool_calls: bool | None = None
     # fields of which only the value that asks for nothing is accepted
-    service_tier: Annotated[Tier | None, only("auto", "default")] = None
-    modalities: Annotated[list[Literal["text", "audio"]] | None, only(["text"])] = None
-    verbosity: Annotated[Literal["low", "medium", "high"] | None, only("medium")] = None
+    service_tier: Annotated[ServiceTier | None, supports_only("auto", "default")] = None
+    modalities: Annotated[list[Literal["text", "audio"]] | None, supports_only(["text"])] = None
+    verbosity: Annotated[Literal["low", "medium", "high"] | None, supports_only("medium")] = None
     functions: Annotated[list[FunctionDefinition] | None, UNSUPPORTED] = None
-    function_call: Annotated[Literal["none", "auto"] | FunctionName | None, only("none", "auto")] = None
+    function_call: Annotated[Literal["none", "auto"] | FunctionName | None, supports_only("none", "auto")] = None
     prompt_cache_options: Annotated[PromptCacheOptions | None, UNSUPPORTED] = None
     web_search_options: Annotated[WebSearchOptions | None, UNSUPPORTED] = None
     audio: Annotated[AudioOutput | None, UNSUPPORTED] = None
@@ -91,11 +91,11 @@ class ResponseMessage(BaseModel):
     refusal: str | None = None
     reasoning_content: str | None = None  # extension
     annotations: Sequence[UrlCitation | FileCitation] = ()
-    audio: Annotated[SpokenAnswer | None, OMITTED] = None
-    function_call: Annotated[FunctionCall | None, OMITTED] = None
-    tool_calls: Annotated[list[ToolCall] | None, OMITTED] = None
-    mcp_calls: Annotated[list[McpCall] | None, OMITTED] = None  # extensions
-    mcp_approval_requests: Annotated[list[McpApprovalRequest] | None, OMITTED] = None
+    audio: Annotated[SpokenAnswer | None, OMIT_NONE] = None
+    function_call: Annotated[FunctionCall | None, OMIT_NONE] = None
+    tool_calls: Annotated[list[ToolCall] | None, OMIT_NONE] = None
+    mcp_calls: Annotated[list[McpCall] | None, OMIT_NONE] = None  # extensions
+    mcp_approval_requests: Annotated[list[McpApprovalRequest] | None, OMIT_NONE] = None
 
 
 class Choice(BaseModel):
@@ -141,8 +141,8 @@ class ChatResponse(BaseModel):
     choices: list[Choice]
     usage: Usage
     metadata: dict[str, str] | None = None
-    service_tier: Tier | None = "default"
-    system_fingerprint: Annotated[str | None, OMITTED] = None
-    moderation: Annotated[Moderated | None, OMITTED] = None
+    service_tier: ServiceTier | None = "default"
+    system_fingerprint: Annotated[str | None, OMIT_NONE] = None
+    moderation: Annotated[Moderated | None, OMIT_NONE] = None
     file_search_call: FileSearchCall | None = None  # extension, where documents were searched
-    mcp_list_tools: Annotated[list[McpListTools] | None, OMITTED] = None  # extension
+    mcp_list_tools: Annotated[list[McpListTools] | None, OMIT_NONE] = None  # extension

@@ -4,7 +4,7 @@ from retrieval.citations.cite import Citation
 from server.api.common.types import FileCitation
 
 
-def annotation(citation: Citation, before: int = 0) -> FileCitation:
+def to_file_citation(citation: Citation, before: int = 0) -> FileCitation:
     """`before`: characters of the content before the text that the citation counts."""
     chunk = citation.chunk
     return FileCitation(

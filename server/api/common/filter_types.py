@@ -5,12 +5,12 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, Field, StringConstraints
 
 from server.http.fields import STRICT
-from server.http.lists import CLEAN, Key, Note, Real
+from server.http.lists import NO_NUL, ExactNumber, MetadataKey, MetadataValue
 
 Weight = Annotated[float, Field(ge=0, le=1000)]
-Query = Annotated[str, StringConstraints(min_length=1, max_length=16_384, pattern=CLEAN)]
-Results = Annotated[int, Field(ge=1, le=50)]
-Scalar = Note | bool | Real
+Query = Annotated[str, StringConstraints(min_length=1, max_length=16_384, pattern=NO_NUL)]
+MaxResults = Annotated[int, Field(ge=1, le=50)]
+Scalar = MetadataValue | bool | ExactNumber
 
 
 class ComparisonFilter(BaseModel):
@@ -18,7 +18,7 @@ class ComparisonFilter(BaseModel):
 
     model_config = STRICT
     type: Literal["eq", "ne", "gt", "gte", "lt", "lte", "in", "nin"]
-    key: Key
+    key: MetadataKey
     value: Scalar | Annotated[list[Scalar], Field(max_length=1000)]
 
 

@@ -47,7 +47,7 @@ def to_search(
     )
 
 
-def shown_score(hit: Hit) -> float:
+def clamped_score(hit: Hit) -> float:
     return min(1.0, max(0.0, hit.score))
 
 

@@ -12,9 +12,9 @@ INT64 = 2**63
 Temperature = Annotated[float, Field(ge=0, le=2)] | None
 Probability = Annotated[float, Field(ge=0, le=1)] | None
 Penalty = Annotated[float, Field(ge=-2, le=2)] | None
-Repetition = Annotated[float, Field(ge=0.01, le=10)] | None  # it divides logits
-Count = Annotated[int, Field(ge=1, lt=INT64)] | None
-Choices = Annotated[int, Field(ge=1, le=128)] | None
+RepetitionPenalty = Annotated[float, Field(ge=0.01, le=10)] | None  # it divides logits
+TokenCount = Annotated[int, Field(ge=1, lt=INT64)] | None
+SequenceCount = Annotated[int, Field(ge=1, le=128)] | None
 Seed = Annotated[int, Field(ge=-INT64, lt=INT64)] | None
 StopString = Annotated[str, StringConstraints(min_length=1)]
 Stop = StopString | Annotated[list[StopString], Field(min_length=1, max_length=4)] | None
@@ -71,7 +71,7 @@ class GenerationFields(BaseModel):
     model: str
     temperature: Temperature = None
     top_p: Probability = None
-    n: Choices = None
+    n: SequenceCount = None
     stop: Stop = None
     seed: Seed = None
     presence_penalty: Penalty = None
@@ -84,6 +84,6 @@ class GenerationFields(BaseModel):
     # extensions
     top_k: Annotated[int, Field(ge=0, lt=2**31)] | None = None
     min_p: Probability = None
-    repetition_penalty: Repetition = None
+    repetition_penalty: RepetitionPenalty = None
     ignore_eos: bool | None = None
     structured_outputs: StructuredOutputs | None = None

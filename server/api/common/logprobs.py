@@ -7,7 +7,7 @@ from server.api.common.types import TokenLogprob, TopLogprob
 from server.core.events import LoggedToken
 from server.text.tokenizer import ChatTokenizer
 
-LEAST = -9999.0  # OpenAI's word for a probability of zero
+MIN_LOGPROB = -9999.0  # OpenAI's word for a probability of zero
 
 
 def chat_logprobs(text: ChatTokenizer, logged: Sequence[LoggedToken]) -> list[TokenLogprob]:
@@ -17,16 +17,18 @@ def chat_logprobs(text: ChatTokenizer, logged: Sequence[LoggedToken]) -> list[To
 def _chosen(text: ChatTokenizer, entry: LoggedToken) -> TokenLogprob:
     token = entry.token
     return TokenLogprob(
-        token=written(text, token.token),
-        logprob=finite(token.logprob),
+        token=token_text(text, token.token),
+        logprob=finite_logprob(token.logprob),
         bytes=list(text.token_bytes[token.token]),
-        top_logprobs=[TopLogprob(token=written(text, t), logprob=finite(p), bytes=list(text.token_bytes[t])) for t, p in token.top],
+        top_logprobs=[
+            TopLogprob(token=token_text(text, t), logprob=finite_logprob(p), bytes=list(text.token_bytes[t])) for t, p in token.top
+        ],
     )
 
 
-def written(text: ChatTokenizer, token: int) -> str:
+def token_text(text: ChatTokenizer, token: int) -> str:
     return text.token_bytes[token].decode(errors="replace")
 
 
-def finite(logprob: float) -> float:
-    return logprob if math.isfinite(logprob) else LEAST
+def finite_logprob(logprob: float) -> float:
+    return logprob if math.isfinite(logprob) else MIN_LOGPROB

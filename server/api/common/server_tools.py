@@ -8,10 +8,10 @@ from server.api.common.filters import to_filter, to_weights
 from server.core.messages import Json
 from server.core.request import ApprovalPolicy, FileSearch, McpToolset, ToolFilter
 
-NOTHING: Json = {"type": "object", "properties": {}, "additionalProperties": False}  # what a function without parameters takes
+NO_PARAMETERS: Json = {"type": "object", "properties": {}, "additionalProperties": False}  # what a function without parameters takes
 
 
-def to_search(tool: wire.FileSearchTool, field: str) -> FileSearch:
+def to_file_search(tool: wire.FileSearchTool, field: str) -> FileSearch:
     """`field`: where the tool stands. Raises ApiError."""
     options = tool.ranking_options
     return FileSearch(
@@ -24,20 +24,20 @@ def to_search(tool: wire.FileSearchTool, field: str) -> FileSearch:
     )
 
 
-def to_server(tool: wire.McpTool, field: str, *, listed: bool = False) -> McpToolset:
+def to_mcp_toolset(tool: wire.McpTool, field: str, *, already_listed: bool = False) -> McpToolset:
     """`listed`: the client has seen the list of its tools already."""
     return McpToolset(
         server_label=tool.server_label,
         field=field,
         allowed=_filter(tool.allowed_tools),
         approval_policy=_policy(tool.require_approval),
-        already_listed=listed,
+        already_listed=already_listed,
         description=tool.server_description or "",
         named_tools=_named(tool.allowed_tools, f"{field}.allowed_tools"),
     )
 
 
-def narrowed(server: McpToolset, allowed: Sequence[wire.McpChoice]) -> McpToolset | None:
+def restrict(server: McpToolset, allowed: Sequence[wire.McpChoice]) -> McpToolset | None:
     """With those of its tools alone that are allowed by name, or all where it is allowed as a whole. None: nothing of it is left."""
     named = [one.name for one in allowed if one.server_label == server.server_label]
     if not named or None in named:

@@ -4,8 +4,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field, StringConstraints
 
-from server.api.common.filter_types import Filter, RankingOptions, Results
-from server.api.common.unsupported import UNSUPPORTED, only
+from server.api.common.filter_types import Filter, MaxResults, RankingOptions
+from server.api.common.unsupported import UNSUPPORTED, supports_only
 from server.http.fields import STRICT
 from server.http.lists import Id
 
@@ -29,7 +29,7 @@ class FileSearchTool(BaseModel):
     type: Literal["file_search"]
     vector_store_ids: Annotated[list[Id], Field(min_length=1, max_length=16)]
     filters: Filter | None = None
-    max_num_results: Results | None = None  # at most; fewer where the context has no room
+    max_num_results: MaxResults | None = None  # at most; fewer where the context has no room
     ranking_options: RankingOptions | None = None
 
 
@@ -73,7 +73,7 @@ class McpTool(BaseModel):
     authorization: Annotated[str | None, UNSUPPORTED] = None
     headers: Annotated[dict[str, str] | None, UNSUPPORTED] = None
     allowed_callers: Annotated[list[Literal["direct", "programmatic"]] | None, UNSUPPORTED] = None
-    defer_loading: Annotated[bool | None, only(False)] = None
+    defer_loading: Annotated[bool | None, supports_only(False)] = None
 
 
 class McpChoice(BaseModel):

@@ -20,10 +20,10 @@ class TokenLogprob(BaseModel):
     top_logprobs: list[TopLogprob]
 
 
-Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
+ReasoningEffort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
 
 
-Tier = Literal["auto", "default", "flex", "scale", "priority", "fast"]
+ServiceTier = Literal["auto", "default", "flex", "scale", "priority", "fast"]
 
 
 class FileCitation(BaseModel):

@@ -21,7 +21,7 @@ def _refuse(value: T) -> T:
 UNSUPPORTED = AfterValidator(_refuse)
 
 
-def only(*taken: Any) -> AfterValidator:
+def supports_only(*taken: Any) -> AfterValidator:
     """Of the values that the specification has, these; and null."""
 
     def check(value: T) -> T:

@@ -10,7 +10,7 @@ from server.api.common import types as wire
 class UsageCounter:
     """Counts a request's tokens over all its sequences, `each` prompt once."""
 
-    each: int  # sequences per prompt
+    sequences_per_prompt: int  # sequences per prompt
     prompt: int = 0
     completion: int = 0
     cached: int = 0
@@ -20,7 +20,7 @@ class UsageCounter:
     def add(self, index: int, usage: Usage, reasoning: int) -> None:
         self.completion += usage.completion
         self.reasoning += reasoning
-        if (prompt := index // self.each) not in self._prompts:
+        if (prompt := index // self.sequences_per_prompt) not in self._prompts:
             self._prompts.add(prompt)
             self.prompt += usage.prompt
             self.cached += usage.cached

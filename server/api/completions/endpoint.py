@@ -15,8 +15,9 @@ from server.api.common.output_format import grammar_field, to_grammar
 from server.api.common.usage import UsageCounter
 from server.api.completions import types as wire
 from server.api.completions.logprobs import completion_logprobs
-from server.chat.output_parser import OutputParser, merge, output_deltas
+from server.chat.output_parser import OutputParser
 from server.chat.sampling import engine_sampling, tokens_left, too_long
+from server.chat.streams import merge, output_deltas
 from server.core.errors import ErrorFields, bad_request, map_engine_errors
 from server.core.events import LoggedToken, OutputDelta
 from server.core.threads import in_thread_if_large
@@ -76,7 +77,7 @@ async def answer(runtime: Runtime, body: wire.CompletionRequest, send: Send, *, 
 async def prepare(runtime: Runtime, body: wire.CompletionRequest) -> Plan:
     """Raises ApiError for what cannot be honoured."""
     runtime.expect_model(body.model)
-    usage, form, n = wants_stream_usage(body), await runtime.grammar_cache.form(to_grammar(body)), body.n or 1
+    usage, form, n = wants_stream_usage(body), await runtime.grammar_cache.answer_grammar(to_grammar(body)), body.n or 1
     _expect_possible(body)
     prompts = await in_thread_if_large(_size(body.prompt), encode, runtime, body)
     if len(prompts) * n > MAX_SEQUENCES:
@@ -109,7 +110,7 @@ def _prompts(prompt: wire.Prompt) -> list[str] | list[list[int]]:
 
 def _tokens(runtime: Runtime, prompt: str | list[int], body: wire.CompletionRequest) -> tuple[int, ...]:
     if isinstance(prompt, str):
-        return runtime.tokenizer.encode(prompt, control=body.parse_special, special=body.add_special_tokens)
+        return runtime.tokenizer.encode(prompt, parse_special=body.parse_special, add_special=body.add_special_tokens)
     vocab = runtime.engine.info.vocab
     if outside := [token for token in prompt if token >= vocab]:
         raise bad_request("prompt", f"prompt: there is no token {outside[0]}; the vocabulary has {vocab}")
@@ -143,7 +144,7 @@ async def _nothing(request: Request) -> AsyncGenerator[OutputDelta]:
 
 async def _whole(plan: Plan, watch: TimingObserver) -> wire.CompletionResponse:
     whole = [OutputDelta(text=echo) for echo in plan.echoes]
-    tally = UsageCounter(each=plan.body.n or 1)
+    tally = UsageCounter(sequences_per_prompt=plan.body.n or 1)
     async with aclosing(plan.run(watch)) as arriving:
         async for index, piece in arriving:
             whole[index].text += piece.text
@@ -165,7 +166,7 @@ async def _events(plan: Plan, watch: TimingObserver) -> AsyncGenerator[bytes]:
     """Chunks are put together by hand: this runs once per token of every stream."""
     head = f'data: {{"id":"{plan.id}","object":"text_completion","created":{plan.created},"model":{json.dumps(plan.runtime.names[0])}'
     tail = (',"usage":null' if plan.usage else "") + "}\n\n"
-    tally = UsageCounter(each=plan.body.n or 1)
+    tally = UsageCounter(sequences_per_prompt=plan.body.n or 1)
     echoes = dict(enumerate(plan.echoes))
     async with aclosing(plan.run(watch)) as arriving:
         async for index, piece in arriving:

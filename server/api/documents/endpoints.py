@@ -30,11 +30,11 @@ def _changes(endpoint: Endpoint) -> bool:
 def _files(state: ServerState) -> list[Endpoint]:
     shape, gone = file_wire.FileObject, file_wire.FileDeleted
     return [
-        files.uploading(state, FILES),
-        query_endpoint(state, "GET", files.every, FILES, "The files", file_wire.FilesQuery, file_wire.FileList),
-        query_endpoint(state, "GET", files.one, FILE, "One file", NoQuery, shape),
-        query_endpoint(state, "DELETE", files.delete, FILE, "Delete a file, also from every vector store", NoQuery, gone),
-        download_endpoint(state, files.content, f"{FILE}/content", "What was uploaded"),
+        files.upload_endpoint(state, FILES),
+        query_endpoint(state, "GET", files.list_files, FILES, "The files", file_wire.FilesQuery, file_wire.FileList),
+        query_endpoint(state, "GET", files.get_file, FILE, "One file", NoQuery, shape),
+        query_endpoint(state, "DELETE", files.delete_file, FILE, "Delete a file, also from every vector store", NoQuery, gone),
+        download_endpoint(state, files.download_file, f"{FILE}/content", "What was uploaded"),
     ]
 
 
@@ -42,12 +42,12 @@ def _stores(state: ServerState) -> list[Endpoint]:
     shape, gone = wire.VectorStoreObject, wire.VectorStoreDeleted
     found = "Passages that answer a query, best first"
     return [
-        body_endpoint(state, vector_stores.create, STORES, "Make a vector store", wire.CreateVectorStore, shape),
-        query_endpoint(state, "GET", vector_stores.every, STORES, "The vector stores", ListQuery, wire.VectorStoreList),
-        query_endpoint(state, "GET", vector_stores.one, STORE, "One vector store", NoQuery, shape),
-        body_endpoint(state, vector_stores.update, STORE, "Change a vector store", wire.UpdateVectorStore, shape),
-        query_endpoint(state, "DELETE", vector_stores.delete, STORE, "Delete a vector store; its files stay", NoQuery, gone),
-        body_endpoint(state, vector_stores.search, f"{STORE}/search", found, wire.SearchRequest, wire.SearchResults),
+        body_endpoint(state, vector_stores.create_store, STORES, "Make a vector store", wire.CreateVectorStore, shape),
+        query_endpoint(state, "GET", vector_stores.list_stores, STORES, "The vector stores", ListQuery, wire.VectorStoreList),
+        query_endpoint(state, "GET", vector_stores.get_store, STORE, "One vector store", NoQuery, shape),
+        body_endpoint(state, vector_stores.update_store, STORE, "Change a vector store", wire.UpdateVectorStore, shape),
+        query_endpoint(state, "DELETE", vector_stores.delete_store, STORE, "Delete a vector store; its files stay", NoQuery, gone),
+        body_endpoint(state, vector_stores.search_store, f"{STORE}/search", found, wire.SearchRequest, wire.SearchResults),
     ]
 
 
@@ -55,12 +55,16 @@ def _members(state: ServerState) -> list[Endpoint]:
     shape, gone = member_wire.StoreFile, member_wire.StoreFileDeleted
     listed, text = member_wire.StoreFilesQuery, member_wire.StoreFileContent
     return [
-        body_endpoint(state, store_files.create, MEMBERS, "Add a file to a vector store", member_wire.CreateStoreFile, shape),
-        query_endpoint(state, "GET", store_files.every, MEMBERS, "The files of a vector store", listed, member_wire.StoreFileList),
-        query_endpoint(state, "GET", store_files.one, MEMBER, "One file of a vector store", NoQuery, shape),
-        body_endpoint(state, store_files.update, MEMBER, "Change its attributes", member_wire.UpdateStoreFile, shape),
-        query_endpoint(state, "DELETE", store_files.delete, MEMBER, "Take a file out of a vector store; it stays a file", NoQuery, gone),
-        query_endpoint(state, "GET", store_files.content, f"{MEMBER}/content", "Its parsed text", NoQuery, text),
+        body_endpoint(state, store_files.add_store_file, MEMBERS, "Add a file to a vector store", member_wire.CreateStoreFile, shape),
+        query_endpoint(
+            state, "GET", store_files.list_store_files, MEMBERS, "The files of a vector store", listed, member_wire.StoreFileList
+        ),
+        query_endpoint(state, "GET", store_files.get_store_file, MEMBER, "One file of a vector store", NoQuery, shape),
+        body_endpoint(state, store_files.update_store_file, MEMBER, "Change its attributes", member_wire.UpdateStoreFile, shape),
+        query_endpoint(
+            state, "DELETE", store_files.remove_store_file, MEMBER, "Take a file out of a vector store; it stays a file", NoQuery, gone
+        ),
+        query_endpoint(state, "GET", store_files.get_content, f"{MEMBER}/content", "Its parsed text", NoQuery, text),
     ]
 
 
@@ -69,9 +73,11 @@ def _batches(state: ServerState) -> list[Endpoint]:
     listed = member_wire.StoreFilesQuery
     return [
         body_endpoint(state, store_files.create_batch, f"{STORE}/file_batches", "Add files to a vector store", body, shape),
-        query_endpoint(state, "GET", store_files.batch, BATCH, "How a batch is doing", NoQuery, shape),
+        query_endpoint(state, "GET", store_files.get_batch, BATCH, "How a batch is doing", NoQuery, shape),
         query_endpoint(state, "POST", store_files.cancel_batch, f"{BATCH}/cancel", "Stop what is not yet done of a batch", NoQuery, shape),
-        query_endpoint(state, "GET", store_files.batch_files, f"{BATCH}/files", "The files of a batch", listed, member_wire.StoreFileList),
+        query_endpoint(
+            state, "GET", store_files.list_batch_files, f"{BATCH}/files", "The files of a batch", listed, member_wire.StoreFileList
+        ),
     ]
 
 
@@ -79,6 +85,8 @@ def _passages(state: ServerState) -> list[Endpoint]:
     """Extensions: what a citation points to."""
     chunk, passage = member_wire.ChunkObject, member_wire.StoreFileText
     return [
-        query_endpoint(state, "GET", store_files.chunk, f"{STORE}/chunks/{{chunk_id}}", "A chunk where it stands", NoQuery, chunk),
-        query_endpoint(state, "GET", store_files.text, f"{MEMBER}/text", "A passage of its parsed text", member_wire.TextQuery, passage),
+        query_endpoint(state, "GET", store_files.get_chunk, f"{STORE}/chunks/{{chunk_id}}", "A chunk where it stands", NoQuery, chunk),
+        query_endpoint(
+            state, "GET", store_files.get_passage, f"{MEMBER}/text", "A passage of its parsed text", member_wire.TextQuery, passage
+        ),
     ]

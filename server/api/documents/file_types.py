@@ -4,8 +4,8 @@ from typing import Annotated, Literal, get_args
 
 from pydantic import BaseModel, Field, WithJsonSchema
 
-from server.http.fields import OMITTED
-from server.http.lists import QUERY, Id, Number, Order
+from server.http.fields import OMIT_NONE
+from server.http.lists import QUERY, Id, ListObject, Order, QueryInt
 
 Purpose = Literal["assistants", "batch", "fine-tune", "vision", "user_data"]  # evals: there are none here
 
@@ -16,13 +16,13 @@ class FileForm(BaseModel):
     model_config = QUERY
     purpose: Purpose
     anchor: Literal["created_at"] | None = Field(default=None, alias="expires_after[anchor]")
-    seconds: Annotated[Number, Field(ge=3600, le=2_592_000)] | None = Field(default=None, alias="expires_after[seconds]")
+    seconds: Annotated[QueryInt, Field(ge=3600, le=2_592_000)] | None = Field(default=None, alias="expires_after[seconds]")
 
 
 class FilesQuery(BaseModel):
     model_config = QUERY
     purpose: Purpose | None = None
-    limit: Annotated[Number, Field(ge=1, le=10_000)] = 10_000
+    limit: Annotated[QueryInt, Field(ge=1, le=10_000)] = 10_000
     order: Order = "desc"
     after: Id | None = None
 
@@ -32,19 +32,15 @@ class FileObject(BaseModel):
     object: Literal["file"] = "file"
     bytes: int
     created_at: int
-    expires_at: Annotated[int | None, OMITTED]
+    expires_at: Annotated[int | None, OMIT_NONE]
     filename: str
     purpose: Annotated[str, WithJsonSchema({"enum": list(get_args(Purpose))})]
     status: Literal["processed"] = "processed"
-    status_details: Annotated[str | None, OMITTED] = None
+    status_details: Annotated[str | None, OMIT_NONE] = None
 
 
-class FileList(BaseModel):
-    object: Literal["list"] = "list"
-    data: list[FileObject]
-    first_id: str
-    last_id: str
-    has_more: bool
+class FileList(ListObject[FileObject]):
+    pass
 
 
 class FileDeleted(BaseModel):

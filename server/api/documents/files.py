@@ -11,15 +11,15 @@ from pydantic import ValidationError
 from starlette.datastructures import Headers
 from starlette.types import Receive, Scope, Send
 
-from retrieval.records import File, Listing, NewFile
+from retrieval.records import File, NewFile, PageRequest
 from server.api.documents import file_types as wire
 from server.core.errors import ApiError, bad_request, from_fields
 from server.core.threads import in_thread
 from server.http.body import ClientDisconnected, read_query
 from server.http.context import RequestContext
 from server.http.endpoint import Endpoint, Form
-from server.http.handlers import OF_A_BODY, call
-from server.http.lists import NoQuery, ends
+from server.http.handlers import BODY_ERRORS, request_context
+from server.http.lists import NoQuery, to_list_object
 from server.http.multipart import Upload, read_upload
 from server.http.sse import send_json
 from server.runtime.state import ServerState
@@ -30,8 +30,8 @@ BATCH_SECONDS = 30 * 86_400  # how long OpenAI keeps files of this purpose
 UNSAFE = re.compile(r"[\x00-\x1f\x7f\ufffd]")
 
 
-def uploading(state: ServerState, path: str) -> Endpoint:
-    errors = tuple(sorted({*OF_A_BODY, 403}))
+def upload_endpoint(state: ServerState, path: str) -> Endpoint:
+    errors = tuple(sorted({*BODY_ERRORS, 403}))
     run = partial(_upload, state)
     return Endpoint(
         method="POST", path=path, summary="Upload a file", run=run, body=Form(fields=wire.FileForm), answer=wire.FileObject, errors=errors
@@ -39,7 +39,7 @@ def uploading(state: ServerState, path: str) -> Endpoint:
 
 
 async def _upload(state: ServerState, scope: Scope, receive: Receive, send: Send) -> None:
-    asked = call(state, scope)
+    asked = request_context(state, scope)
     read_query(scope, NoQuery)
     _expect_no_stranger(state, Headers(scope=scope))
     store = asked.store
@@ -48,29 +48,27 @@ async def _upload(state: ServerState, scope: Scope, receive: Receive, send: Send
             async with read_upload(scope, receive, state.settings.max_upload_bytes) as upload:
                 made = await in_thread(store.put_file, _new(asked.owner, upload), _read(upload))
         except ClientDisconnected:
-            state.metrics.dropped()
+            state.metrics.client_disconnected()
         else:
-            await send_json(send, 200, shown(made).model_dump_json().encode())
+            await send_json(send, 200, to_file_object(made).model_dump_json().encode())
 
 
-async def every(call: RequestContext, query: wire.FilesQuery) -> wire.FileList:
-    listing = Listing(limit=query.limit, order=query.order, after=query.after)
+async def list_files(call: RequestContext, query: wire.FilesQuery) -> wire.FileList:
+    listing = PageRequest(limit=query.limit, order=query.order, after=query.after)
     page = await in_thread(call.store.files, call.owner, listing, query.purpose)
-    data = [shown(file) for file in page.items]
-    first, last = ends([one.id for one in data])
-    return wire.FileList(data=data, first_id=first, last_id=last, has_more=page.more)
+    return to_list_object(wire.FileList, [to_file_object(file) for file in page.items], page.more)
 
 
-async def one(call: RequestContext, query: NoQuery) -> wire.FileObject:
-    return shown(await in_thread(call.store.file, call.owner, call.file_id))
+async def get_file(call: RequestContext, query: NoQuery) -> wire.FileObject:
+    return to_file_object(await in_thread(call.store.file, call.owner, call.file_id))
 
 
-async def delete(call: RequestContext, query: NoQuery) -> wire.FileDeleted:
+async def delete_file(call: RequestContext, query: NoQuery) -> wire.FileDeleted:
     await in_thread(call.store.delete_file, call.owner, call.file_id)
     return wire.FileDeleted(id=call.file_id)
 
 
-async def content(call: RequestContext, send: Send) -> None:
+async def download_file(call: RequestContext, send: Send) -> None:
     """Whatever is in it, no browser is to show or run it."""
     file = await in_thread(call.store.file, call.owner, call.file_id)
     parts = await in_thread(call.store.read_file, call.owner, call.file_id)
@@ -88,7 +86,7 @@ async def content(call: RequestContext, send: Send) -> None:
     await send({"type": "http.response.body", "body": b""})
 
 
-def shown(file: File) -> wire.FileObject:
+def to_file_object(file: File) -> wire.FileObject:
     return wire.FileObject(
         id=file.id,
         bytes=file.bytes,

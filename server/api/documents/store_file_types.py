@@ -6,7 +6,7 @@ from pydantic import BaseModel, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from server.http.fields import STRICT
-from server.http.lists import QUERY, Attributes, Id, ListQuery, Number
+from server.http.lists import QUERY, Attributes, Id, ListObject, ListQuery, QueryInt
 
 Status = Literal["in_progress", "completed", "failed", "cancelled"]
 
@@ -73,8 +73,8 @@ class TextQuery(BaseModel):
     """The characters start:end of the file's parsed text; without them, all of it."""
 
     model_config = QUERY
-    start: Annotated[Number, Field(ge=0)] = 0
-    end: Annotated[Number, Field(ge=0)] | None = None
+    start: Annotated[QueryInt, Field(ge=0)] = 0
+    end: Annotated[QueryInt, Field(ge=0)] | None = None
 
 
 class FileCounts(BaseModel):
@@ -113,12 +113,8 @@ class StoreFile(BaseModel):
     notes: list[str]
 
 
-class StoreFileList(BaseModel):
-    object: Literal["list"] = "list"
-    data: list[StoreFile]
-    first_id: str
-    last_id: str
-    has_more: bool
+class StoreFileList(ListObject[StoreFile]):
+    pass
 
 
 class StoreFileDeleted(BaseModel):

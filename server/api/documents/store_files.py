@@ -3,15 +3,15 @@
 from collections.abc import Sequence
 
 from retrieval.api import Chunk, Chunking
-from retrieval.records import UNDONE, Batch, Counts, Member, NewMember, State
+from retrieval.records import IN_PROGRESS_STATES, Batch, Counts, Member, NewMember, State
 from server.api.documents import store_file_types as wire
 from server.core.errors import bad_request
 from server.core.threads import blaming_field, in_thread
 from server.http.context import RequestContext
-from server.http.lists import NoQuery, ends, listing
+from server.http.lists import NoQuery, to_list_object, to_page_request
 
 STATES: dict[wire.Status, Sequence[State]] = {
-    "in_progress": UNDONE,
+    "in_progress": IN_PROGRESS_STATES,
     "completed": ("ready",),
     "failed": ("failed",),
     "cancelled": ("cancelled",),
@@ -19,36 +19,36 @@ STATES: dict[wire.Status, Sequence[State]] = {
 STATUS: dict[State, wire.Status] = {state: status for status, states in STATES.items() for state in states}
 
 
-async def create(call: RequestContext, body: wire.CreateStoreFile) -> wire.StoreFile:
+async def add_store_file(call: RequestContext, body: wire.CreateStoreFile) -> wire.StoreFile:
     with blaming_field("file_id"):
         members, _ = await in_thread(call.store.add_members, call.owner, call.store_id, [_new(body)])
     call.knowledge_base.ingestor.wake()
-    return shown(members[0])
+    return to_store_file(members[0])
 
 
-async def every(call: RequestContext, query: wire.StoreFilesQuery) -> wire.StoreFileList:
+async def list_store_files(call: RequestContext, query: wire.StoreFilesQuery) -> wire.StoreFileList:
     return await _list(call, query, None)
 
 
-async def one(call: RequestContext, query: NoQuery) -> wire.StoreFile:
-    return shown(await in_thread(call.store.member, call.owner, call.store_id, call.file_id))
+async def get_store_file(call: RequestContext, query: NoQuery) -> wire.StoreFile:
+    return to_store_file(await in_thread(call.store.member, call.owner, call.store_id, call.file_id))
 
 
-async def update(call: RequestContext, body: wire.UpdateStoreFile) -> wire.StoreFile:
-    return shown(await in_thread(call.store.change_member, call.owner, call.store_id, call.file_id, body.attributes or {}))
+async def update_store_file(call: RequestContext, body: wire.UpdateStoreFile) -> wire.StoreFile:
+    return to_store_file(await in_thread(call.store.change_member, call.owner, call.store_id, call.file_id, body.attributes or {}))
 
 
-async def delete(call: RequestContext, query: NoQuery) -> wire.StoreFileDeleted:
+async def remove_store_file(call: RequestContext, query: NoQuery) -> wire.StoreFileDeleted:
     await in_thread(call.store.remove_member, call.owner, call.store_id, call.file_id)
     return wire.StoreFileDeleted(id=call.file_id)
 
 
-async def content(call: RequestContext, query: NoQuery) -> wire.StoreFileContent:
+async def get_content(call: RequestContext, query: NoQuery) -> wire.StoreFileContent:
     text = await in_thread(call.store.text_of, call.owner, call.store_id, call.file_id)
     return wire.StoreFileContent(data=[wire.PageContent(text=text)])
 
 
-async def text(call: RequestContext, query: wire.TextQuery) -> wire.StoreFileText:
+async def get_passage(call: RequestContext, query: wire.TextQuery) -> wire.StoreFileText:
     whole = await in_thread(call.store.text_of, call.owner, call.store_id, call.file_id)
     member = await in_thread(call.store.member, call.owner, call.store_id, call.file_id)
     start, end = query.start, len(whole) if query.end is None else query.end
@@ -65,7 +65,7 @@ async def text(call: RequestContext, query: wire.TextQuery) -> wire.StoreFileTex
     )
 
 
-async def chunk(call: RequestContext, query: NoQuery) -> wire.ChunkObject:
+async def get_chunk(call: RequestContext, query: NoQuery) -> wire.ChunkObject:
     found = await in_thread(call.store.chunk, call.owner, call.store_id, call.chunk_id)
     beside = {one.ordinal: one for one in await in_thread(call.store.chunks_of, call.owner, call.store_id, found.file_id)}
     return wire.ChunkObject(
@@ -92,7 +92,7 @@ async def create_batch(call: RequestContext, body: wire.CreateFileBatch) -> wire
     return _batch(batch)
 
 
-async def batch(call: RequestContext, query: NoQuery) -> wire.FileBatch:
+async def get_batch(call: RequestContext, query: NoQuery) -> wire.FileBatch:
     return _batch(await in_thread(call.store.batch, call.owner, call.store_id, call.batch_id))
 
 
@@ -100,18 +100,18 @@ async def cancel_batch(call: RequestContext, query: NoQuery) -> wire.FileBatch:
     return _batch(await in_thread(call.store.cancel_batch, call.owner, call.store_id, call.batch_id))
 
 
-async def batch_files(call: RequestContext, query: wire.StoreFilesQuery) -> wire.StoreFileList:
+async def list_batch_files(call: RequestContext, query: wire.StoreFilesQuery) -> wire.StoreFileList:
     await in_thread(call.store.batch, call.owner, call.store_id, call.batch_id)
     return await _list(call, query, call.batch_id)
 
 
-def chunking(strategy: wire.ChunkingStrategy | None) -> Chunking:
+def to_chunking(strategy: wire.ChunkingStrategy | None) -> Chunking:
     if not isinstance(strategy, wire.StaticStrategy):
         return Chunking()
     return Chunking(size=strategy.static.max_chunk_size_tokens, overlap=strategy.static.chunk_overlap_tokens)
 
 
-def counts(given: Counts) -> wire.FileCounts:
+def to_file_counts(given: Counts) -> wire.FileCounts:
     return wire.FileCounts(
         in_progress=given.in_progress,
         completed=given.completed,
@@ -121,7 +121,7 @@ def counts(given: Counts) -> wire.FileCounts:
     )
 
 
-def shown(member: Member) -> wire.StoreFile:
+def to_store_file(member: Member) -> wire.StoreFile:
     return wire.StoreFile(
         id=member.file_id,
         created_at=member.created_at,
@@ -140,10 +140,8 @@ def shown(member: Member) -> wire.StoreFile:
 
 async def _list(call: RequestContext, query: wire.StoreFilesQuery, batch_id: str | None) -> wire.StoreFileList:
     states = STATES[query.filter] if query.filter else ()
-    page = await in_thread(call.store.members, call.owner, call.store_id, listing(query), states=states, batch_id=batch_id)
-    data = [shown(member) for member in page.items]
-    first, last = ends([one.id for one in data])
-    return wire.StoreFileList(data=data, first_id=first, last_id=last, has_more=page.more)
+    page = await in_thread(call.store.members, call.owner, call.store_id, to_page_request(query), states=states, batch_id=batch_id)
+    return to_list_object(wire.StoreFileList, [to_store_file(member) for member in page.items], page.more)
 
 
 def _members(body: wire.CreateFileBatch) -> list[NewMember]:
@@ -154,7 +152,7 @@ def _members(body: wire.CreateFileBatch) -> list[NewMember]:
             if getattr(body, field) is not None:
                 raise bad_request(field, f"{field}: goes with file_ids; in files each has its own", "invalid_value")
         return [_new(file) for file in _once(body.files)]
-    attributes, cut = body.attributes or {}, chunking(body.chunking_strategy)
+    attributes, cut = body.attributes or {}, to_chunking(body.chunking_strategy)
     return [NewMember(file_id=id, attributes=attributes, chunking=cut) for id in dict.fromkeys(body.file_ids or ())]
 
 
@@ -168,7 +166,7 @@ def _once(files: Sequence[wire.CreateStoreFile]) -> Sequence[wire.CreateStoreFil
 
 
 def _new(file: wire.CreateStoreFile) -> NewMember:
-    return NewMember(file_id=file.file_id, attributes=file.attributes or {}, chunking=chunking(file.chunking_strategy))
+    return NewMember(file_id=file.file_id, attributes=file.attributes or {}, chunking=to_chunking(file.chunking_strategy))
 
 
 def _error(member: Member) -> wire.LastError | None:
@@ -192,7 +190,7 @@ def _batch(batch: Batch) -> wire.FileBatch:
         created_at=batch.created_at,
         vector_store_id=batch.store_id,
         status="cancelled" if batch.cancelled else "in_progress" if batch.counts.in_progress else "completed",
-        file_counts=counts(batch.counts),
+        file_counts=to_file_counts(batch.counts),
     )
 
 

@@ -4,12 +4,12 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field
 
-from server.api.common.filter_types import Filter, Query, RankingOptions, Results
+from server.api.common.filter_types import Filter, MaxResults, Query, RankingOptions
 from server.api.documents.store_file_types import ChunkingStrategy, FileCounts
-from server.http.fields import OMITTED, STRICT
-from server.http.lists import CLEAN, Attributes, Id, Metadata, Name
+from server.http.fields import OMIT_NONE, STRICT
+from server.http.lists import NO_NUL, Attributes, Id, ListObject, Metadata, Name
 
-Description = Annotated[str, Field(max_length=4096, pattern=CLEAN)]
+Description = Annotated[str, Field(max_length=4096, pattern=NO_NUL)]
 
 
 class ExpiresAfter(BaseModel):
@@ -47,19 +47,15 @@ class VectorStoreObject(BaseModel):
     usage_bytes: int
     file_counts: FileCounts
     status: Literal["expired", "in_progress", "completed"]
-    expires_after: Annotated[ExpiresAfter | None, OMITTED]
+    expires_after: Annotated[ExpiresAfter | None, OMIT_NONE]
     expires_at: int | None
     last_active_at: int
     metadata: dict[str, str]
     embedding_model: str | None  # extension: which made its vectors; null before the first
 
 
-class VectorStoreList(BaseModel):
-    object: Literal["list"] = "list"
-    data: list[VectorStoreObject]
-    first_id: str
-    last_id: str
-    has_more: bool
+class VectorStoreList(ListObject[VectorStoreObject]):
+    pass
 
 
 class VectorStoreDeleted(BaseModel):
@@ -72,7 +68,7 @@ class SearchRequest(BaseModel):
     model_config = STRICT
     query: Query | Annotated[list[Query], Field(min_length=1, max_length=16)]
     filters: Filter | None = None
-    max_num_results: Results | None = None  # 10
+    max_num_results: MaxResults | None = None  # 10
     ranking_options: RankingOptions | None = None
     rewrite_query: bool | None = None
 

@@ -5,22 +5,22 @@ from contextlib import suppress
 from typing import Literal
 
 from retrieval.api import Hit, NotFound
-from retrieval.records import Change, NewMember, NewVectorStore, VectorStore
+from retrieval.records import NewMember, NewVectorStore, VectorStore, VectorStoreChanges
 from retrieval.store.api import Store
-from server.api.common.filters import shown_score, to_search
+from server.api.common.filters import clamped_score, to_search
 from server.api.documents import vector_store_types as wire
-from server.api.documents.store_files import chunking, counts
+from server.api.documents.store_files import to_chunking, to_file_counts
 from server.chat.grounding import query_rewrite
-from server.chat.grounding.grounding import expect_alive
+from server.chat.grounding.grounding import expect_not_expired
 from server.core.errors import bad_request
 from server.core.threads import blaming_field, in_thread, with_api_errors
 from server.http.context import RequestContext
-from server.http.lists import ListQuery, NoQuery, ends, listing
+from server.http.lists import ListQuery, NoQuery, to_list_object, to_page_request
 
-MOST = 10  # results, where nobody says
+DEFAULT_RESULTS = 10  # results, where nobody says
 
 
-async def create(call: RequestContext, body: wire.CreateVectorStore) -> wire.VectorStoreObject:
+async def create_store(call: RequestContext, body: wire.CreateVectorStore) -> wire.VectorStoreObject:
     if body.chunking_strategy is not None and not body.file_ids:
         raise bad_request(
             "chunking_strategy", "chunking_strategy: it is that of file_ids; without any, give it with the files that are added later"
@@ -32,47 +32,45 @@ async def create(call: RequestContext, body: wire.CreateVectorStore) -> wire.Vec
         metadata=body.metadata or {},
         expires_after_days=body.expires_after.days if body.expires_after else None,
     )
-    members = [NewMember(file_id=id, chunking=chunking(body.chunking_strategy)) for id in dict.fromkeys(body.file_ids or ())]
+    members = [NewMember(file_id=id, chunking=to_chunking(body.chunking_strategy)) for id in dict.fromkeys(body.file_ids or ())]
     with blaming_field("file_ids"):
         made = await in_thread(_create, call.store, new, members)
     if members:
         call.knowledge_base.ingestor.wake()
-    return shown(made)
+    return to_store_object(made)
 
 
-async def every(call: RequestContext, query: ListQuery) -> wire.VectorStoreList:
-    page = await in_thread(call.store.stores, call.owner, listing(query))
-    data = [shown(store) for store in page.items]
-    first, last = ends([one.id for one in data])
-    return wire.VectorStoreList(data=data, first_id=first, last_id=last, has_more=page.more)
+async def list_stores(call: RequestContext, query: ListQuery) -> wire.VectorStoreList:
+    page = await in_thread(call.store.stores, call.owner, to_page_request(query))
+    return to_list_object(wire.VectorStoreList, [to_store_object(store) for store in page.items], page.more)
 
 
-async def one(call: RequestContext, query: NoQuery) -> wire.VectorStoreObject:
-    return shown(await in_thread(call.store.store, call.owner, call.store_id))
+async def get_store(call: RequestContext, query: NoQuery) -> wire.VectorStoreObject:
+    return to_store_object(await in_thread(call.store.store, call.owner, call.store_id))
 
 
-async def update(call: RequestContext, body: wire.UpdateVectorStore) -> wire.VectorStoreObject:
+async def update_store(call: RequestContext, body: wire.UpdateVectorStore) -> wire.VectorStoreObject:
     given = body.model_fields_set
-    change = Change(
+    change = VectorStoreChanges(
         name=body.name or "",
         description=body.description,
         metadata=body.metadata or {},
         expires_after_days=body.expires_after.days if body.expires_after else None,
         fields=frozenset("expires_after_days" if field == "expires_after" else field for field in given),
     )
-    return shown(await in_thread(call.store.change_store, call.owner, call.store_id, change))
+    return to_store_object(await in_thread(call.store.change_store, call.owner, call.store_id, change))
 
 
-async def delete(call: RequestContext, query: NoQuery) -> wire.VectorStoreDeleted:
+async def delete_store(call: RequestContext, query: NoQuery) -> wire.VectorStoreDeleted:
     await in_thread(call.store.delete_store, call.owner, call.store_id)
     return wire.VectorStoreDeleted(id=call.store_id)
 
 
-async def search(call: RequestContext, body: wire.SearchRequest) -> wire.SearchResults:
+async def search_store(call: RequestContext, body: wire.SearchRequest) -> wire.SearchResults:
     queries = await _queries(call, body)
-    limit = body.max_num_results or MOST
+    limit = body.max_num_results or DEFAULT_RESULTS
     wanted = to_search(queries, (call.store_id,), limit=limit, filters=body.filters, options=body.ranking_options)
-    expect_alive(await in_thread(call.store.store, call.owner, call.store_id), time.time())
+    expect_not_expired(await in_thread(call.store.store, call.owner, call.store_id), time.time())
     found = await with_api_errors(call.knowledge_base.retriever.search(wanted))
     return wire.SearchResults(search_query=list(queries), data=[_result(hit) for hit in found.hits])
 
@@ -83,12 +81,12 @@ async def _queries(call: RequestContext, body: wire.SearchRequest) -> tuple[str,
     given = (body.query,) if isinstance(body.query, str) else tuple(body.query)
     if not body.rewrite_query:
         return given
-    asked = [query_rewrite.Turn("user", query) for query in given]
-    rewritten = [await query_rewrite.queries(call.runtime, asked[:last]) for last in range(1, len(asked) + 1)]
+    asked = [query_rewrite.ConversationTurn("user", query) for query in given]
+    rewritten = [await query_rewrite.search_queries(call.runtime, asked[:last]) for last in range(1, len(asked) + 1)]
     return tuple(dict.fromkeys(query for several in rewritten for query in several))
 
 
-def shown(store: VectorStore) -> wire.VectorStoreObject:
+def to_store_object(store: VectorStore) -> wire.VectorStoreObject:
     days = store.expires_after_days
     return wire.VectorStoreObject(
         id=store.id,
@@ -96,7 +94,7 @@ def shown(store: VectorStore) -> wire.VectorStoreObject:
         name=store.name,
         description=store.description,
         usage_bytes=store.usage_bytes,
-        file_counts=counts(store.counts),
+        file_counts=to_file_counts(store.counts),
         status=_status(store),
         expires_after=None if days is None else wire.ExpiresAfter(anchor="last_active_at", days=days),
         expires_at=store.expires_at,
@@ -131,7 +129,7 @@ def _result(hit: Hit) -> wire.SearchResult:
     return wire.SearchResult(
         file_id=chunk.file_id,
         filename=chunk.filename,
-        score=shown_score(hit),
+        score=clamped_score(hit),
         attributes=hit.attributes,
         content=[wire.Content(text=chunk.text)],
         chunk_id=chunk.id,

@@ -18,10 +18,10 @@ Batch = list[tuple[int, ...]]
 
 
 def endpoints(state: ServerState) -> list[Endpoint]:
-    return [body_endpoint(state, answer, "/v1/embeddings", "Vectors of texts", wire.EmbeddingRequest, wire.EmbeddingResponse)]
+    return [body_endpoint(state, create_embeddings, "/v1/embeddings", "Vectors of texts", wire.EmbeddingRequest, wire.EmbeddingResponse)]
 
 
-async def answer(call: RequestContext, body: wire.EmbeddingRequest) -> wire.EmbeddingResponse:
+async def create_embeddings(call: RequestContext, body: wire.EmbeddingRequest) -> wire.EmbeddingResponse:
     """POST /v1/embeddings."""
     knowledge = call.knowledge_base
     if body.model != knowledge.embedding_name:
@@ -29,13 +29,13 @@ async def answer(call: RequestContext, body: wire.EmbeddingRequest) -> wire.Embe
     width = _width(body, knowledge.embedder)
     batch = await _tokens(body, knowledge.embedder)
     vectors = await with_api_errors(knowledge.embedder.embed_tokens(batch), "input")
-    data = await in_thread_if_large(vectors.size, _written, cut(vectors, width), body)
+    data = await in_thread_if_large(vectors.size, _written, truncate_vectors(vectors, width), body)
     count = sum(map(len, batch))
     usage = wire.EmbeddingUsage(prompt_tokens=count, total_tokens=count)
     return wire.EmbeddingResponse(data=data, model=body.model, usage=usage)
 
 
-def cut(vectors: NDArray[np.float32], width: int) -> NDArray[np.float32]:
+def truncate_vectors(vectors: NDArray[np.float32], width: int) -> NDArray[np.float32]:
     """The first `width` numbers of each, made unit vectors again (Kusupati et al. 2022, arXiv 2205.13147). How much that
     costs depends on how the model was trained."""
     if width == vectors.shape[1]:

@@ -15,10 +15,12 @@ from server.runtime.state import ServerState
 
 
 def endpoints(state: ServerState) -> list[Endpoint]:
-    return [body_endpoint(state, answer, "/v1/rerank", "Texts by their relevance to a query", wire.RerankRequest, wire.RerankResponse)]
+    return [
+        body_endpoint(state, create_rerank, "/v1/rerank", "Texts by their relevance to a query", wire.RerankRequest, wire.RerankResponse)
+    ]
 
 
-async def answer(call: RequestContext, body: wire.RerankRequest) -> wire.RerankResponse:
+async def create_rerank(call: RequestContext, body: wire.RerankRequest) -> wire.RerankResponse:
     """POST /v1/rerank. With a cross-encoder (--rerank-model) the score is its own; with the embedding model it is the
     cosine between query and document, moved from -1..1 to 0..1. Without a `model` the cross-encoder is used if there is one."""
     knowledge, model = call.knowledge_base, _model(call.knowledge_base, body.model)

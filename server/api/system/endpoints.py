@@ -63,4 +63,4 @@ async def _health_answer(send: Send, state: ServerState, code: int, status: str)
 
 
 async def _metrics(state: ServerState, scope: Scope, receive: Receive, send: Send) -> None:
-    await send_body(send, 200, await asyncio.to_thread(state.metrics.page), MEDIA_TYPE)
+    await send_body(send, 200, await asyncio.to_thread(state.metrics.exposition), MEDIA_TYPE)

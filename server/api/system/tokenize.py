@@ -2,7 +2,7 @@
 
 from starlette.types import Send
 
-from server.api.chat_completions.request import sayings
+from server.api.chat_completions.request import to_messages
 from server.api.system import tokenize_types as wire
 from server.core.errors import bad_request
 from server.core.threads import in_thread_if_large
@@ -50,5 +50,5 @@ async def detokenize(runtime: Runtime, body: wire.DetokenizeRequest, send: Send)
 
 def _tokens(runtime: Runtime, body: wire.TokenizeRequest) -> tuple[int, ...]:
     if body.messages is not None:
-        return render(runtime.tokenizer, sayings(body.messages), (), {}).tokens
-    return runtime.tokenizer.encode(body.prompt or "", control=body.parse_special, special=body.add_special_tokens)
+        return render(runtime.tokenizer, to_messages(body.messages), (), {}).tokens
+    return runtime.tokenizer.encode(body.prompt or "", parse_special=body.parse_special, add_special=body.add_special_tokens)
