@@ -38,7 +38,7 @@ class Document:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Piece:
+class NewChunk:
     """A chunk before it is stored. `text` == document.text[start:end]."""
 
     text: str
@@ -110,7 +110,7 @@ class Search:
     limit: int = 10
     filter: Filter | None = None
     threshold: float = 0.0
-    by: Literal["dense", "lexical", "fused"] = "fused"
+    mode: Literal["dense", "lexical", "fused"] = "fused"
     weights: Weights | None = None  # None: what was measured to be best
     rerank: bool = True  # with the cross-encoder, where one is loaded
     distinct: bool = True  # of chunks with the same text only the best: the same page in two files tells nothing new
@@ -140,7 +140,7 @@ class Retriever(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Identity:
+class ModelIdentity:
     """What made the vectors of a store. Vectors of different identities cannot be compared."""
 
     model: str
@@ -154,7 +154,7 @@ class Identity:
 
 class Embedder(Protocol):
     @property
-    def identity(self) -> Identity: ...
+    def identity(self) -> ModelIdentity: ...
 
     @property
     def max_tokens(self) -> int:
@@ -182,7 +182,7 @@ class Reranker(Protocol):
 class KnowledgeError(Exception): ...
 
 
-What = Literal[
+ResourceKind = Literal[
     "file",
     "vector store",
     "file of this vector store",
@@ -199,7 +199,7 @@ What = Literal[
 class NotFound(KnowledgeError):
     """`what` there is no such thing of, or it belongs to somebody else (the same answer, so that ids tell nothing)."""
 
-    def __init__(self, what: What, id: str) -> None:
+    def __init__(self, what: ResourceKind, id: str) -> None:
         super().__init__(f"there is no {what} {id!r}")
         self.what, self.id = what, id
 

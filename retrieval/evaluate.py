@@ -12,10 +12,10 @@ from typing import Any, Literal
 from retrieval.api import Block, Chunking, Document, Embedder, Retriever, Search
 from retrieval.chunking.chunk import chunk
 from retrieval.chunking.context import embedded
-from retrieval.records import NewFile, NewMember, NewVectorStore, Outcome
+from retrieval.records import IngestedFile, NewFile, NewMember, NewVectorStore
 from retrieval.store.api import Store
 
-Side = Literal["dense", "lexical", "fused", "reranked"]
+RankingMode = Literal["dense", "lexical", "fused", "reranked"]
 Progress = Callable[[str, int, int], None]  # what is done, of how many
 
 DEEP = 100  # how far down a ranking recall looks
@@ -24,7 +24,7 @@ TOGETHER = 256  # documents that are embedded together
 LEASE = 600.0  # seconds
 
 
-class BadSet(ValueError):
+class InvalidDataset(ValueError):
     """The folder is not what it should be; the message names file and line."""
 
 
@@ -43,16 +43,16 @@ class Query:
 
 
 @dataclass(frozen=True, kw_only=True)
-class EvaluationSet:
+class EvaluationDataset:
     """`judged`: query id -> document id -> grade; only queries with a relevant document (grade above 0) are measured."""
 
     corpus: tuple[Entry, ...]
     queries: tuple[Query, ...]
-    judged: Mapping[str, Mapping[str, int]]
+    relevance: Mapping[str, Mapping[str, int]]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Measures:
+class RetrievalMetrics:
     """nDCG with linear gain, as trec_eval computes it (Järvelin & Kekäläinen 2002)."""
 
     ndcg_at_10: float
@@ -60,11 +60,11 @@ class Measures:
     recall_at_100: float
     mrr_at_10: float
 
-    def named(self) -> dict[str, float]:
+    def to_dict(self) -> dict[str, float]:
         return {name.replace("_at_", "@"): round(value, 4) for name, value in asdict(self).items()}
 
 
-def read_set(folder: Path) -> EvaluationSet:
+def read_dataset(folder: Path) -> EvaluationDataset:
     """Raises BadSet."""
     corpus = tuple(
         Entry(id=str(row["_id"]), title=str(row.get("title") or ""), text=str(row["text"])) for row in _rows(folder / "corpus.jsonl")
@@ -76,17 +76,17 @@ def read_set(folder: Path) -> EvaluationSet:
     judged = _judged(folder / "qrels" / "test.tsv")
     measured = tuple(query for query in queries if any(grade > 0 for grade in judged.get(query.id, {}).values()))
     if not corpus or not measured:
-        raise BadSet(f"{folder}: {len(corpus)} documents and {len(measured)} judged queries; both are needed")
-    return EvaluationSet(corpus=corpus, queries=measured, judged=judged)
+        raise InvalidDataset(f"{folder}: {len(corpus)} documents and {len(measured)} judged queries; both are needed")
+    return EvaluationDataset(corpus=corpus, queries=measured, relevance=judged)
 
 
-def measure(ranking: Sequence[str], relevant: Mapping[str, int]) -> Measures:
+def measure(ranking: Sequence[str], relevant: Mapping[str, int]) -> RetrievalMetrics:
     """Of one query: `ranking` holds document ids, best first."""
     right = {document for document, grade in relevant.items() if grade > 0}
     gains = [relevant.get(document, 0) for document in ranking[:10]]
     ideal = sorted(relevant.values(), reverse=True)[:10]
     first = next((1 / rank for rank, document in enumerate(ranking[:10], 1) if document in right), 0.0)
-    return Measures(
+    return RetrievalMetrics(
         ndcg_at_10=_dcg(gains) / _dcg(ideal),
         recall_at_10=len(right.intersection(ranking[:10])) / len(right),
         recall_at_100=len(right.intersection(ranking[:100])) / len(right),
@@ -94,8 +94,8 @@ def measure(ranking: Sequence[str], relevant: Mapping[str, int]) -> Measures:
     )
 
 
-def mean(measured: Sequence[Measures]) -> Measures:
-    return Measures(**{f.name: sum(getattr(m, f.name) for m in measured) / len(measured) for f in fields(Measures)})
+def mean(measured: Sequence[RetrievalMetrics]) -> RetrievalMetrics:
+    return RetrievalMetrics(**{f.name: sum(getattr(m, f.name) for m in measured) / len(measured) for f in fields(RetrievalMetrics)})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,13 +107,13 @@ class Answer:
     cited: tuple[str, ...]
 
 
-def spread(queries: Sequence[Query], count: int) -> list[Query]:
+def sample_queries(queries: Sequence[Query], count: int) -> list[Query]:
     """`count` of those whose answers are known, from all over the set."""
     known = [query for query in queries if query.answers]
     return [known[i * len(known) // count] for i in range(min(count, len(known)))] if len(known) > count else known
 
 
-def judge(answers: Sequence[Answer], found: EvaluationSet) -> dict[str, float]:
+def score_answers(answers: Sequence[Answer], found: EvaluationDataset) -> dict[str, float]:
     """hit_rate: answers that contain a known one, letter case, articles and punctuation aside (Rajpurkar et al. 2016, arXiv
     1606.05250); citation_precision: citations that name a relevant document; citation_recall: answers that cite one."""
     cited = [grade(found, answer, document) > 0 for answer in answers for document in answer.cited]
@@ -126,8 +126,8 @@ def judge(answers: Sequence[Answer], found: EvaluationSet) -> dict[str, float]:
     }
 
 
-def grade(found: EvaluationSet, answer: Answer, document: str) -> int:
-    return found.judged[answer.query.id].get(document, 0)
+def grade(found: EvaluationDataset, answer: Answer, document: str) -> int:
+    return found.relevance[answer.query.id].get(document, 0)
 
 
 async def fill(store: Store, embedder: Embedder, entries: Sequence[Entry], progress: Progress) -> str:
@@ -140,7 +140,9 @@ async def fill(store: Store, embedder: Embedder, entries: Sequence[Entry], progr
     return store_id
 
 
-async def rank(retriever: Retriever, store_id: str, queries: Sequence[Query], side: Side, progress: Progress) -> dict[str, list[str]]:
+async def rank(
+    retriever: Retriever, store_id: str, queries: Sequence[Query], side: RankingMode, progress: Progress
+) -> dict[str, list[str]]:
     """Query id -> document ids, best first."""
     ranked: dict[str, list[str]] = {}
     for done, query in enumerate(queries):
@@ -151,13 +153,13 @@ async def rank(retriever: Retriever, store_id: str, queries: Sequence[Query], si
     return ranked
 
 
-def score(ranked: Mapping[str, Sequence[str]], found: EvaluationSet) -> Measures:
-    return mean([measure(ranking, found.judged[query]) for query, ranking in ranked.items()])
+def score(ranked: Mapping[str, Sequence[str]], found: EvaluationDataset) -> RetrievalMetrics:
+    return mean([measure(ranking, found.relevance[query]) for query, ranking in ranked.items()])
 
 
-def _search(text: str, store_id: str, side: Side) -> Search:
+def _search(text: str, store_id: str, side: RankingMode) -> Search:
     by = "fused" if side == "reranked" else side
-    return Search(queries=(text,), stores=(store_id,), limit=DEEP * SPARE, by=by, rerank=side == "reranked", distinct=False)
+    return Search(queries=(text,), stores=(store_id,), limit=DEEP * SPARE, mode=by, rerank=side == "reranked", distinct=False)
 
 
 def _holds(answer: Answer) -> bool:
@@ -184,7 +186,7 @@ async def _add(store: Store, embedder: Embedder, store_id: str, entries: Sequenc
         vectors[name], rows = rows[: len(pieces)], rows[len(pieces) :]
     while job := store.claim("evaluation", LEASE):
         name = job.filename
-        outcome = Outcome(document=documents[name], pieces=cut[name], vectors=vectors[name], identity=embedder.identity)
+        outcome = IngestedFile(document=documents[name], chunks=cut[name], vectors=vectors[name], identity=embedder.identity)
         await asyncio.to_thread(store.complete, job, outcome)
 
 
@@ -208,7 +210,7 @@ def _rows(path: Path) -> Iterator[dict[str, Any]]:
                 if missing := {"_id", "text"} - set(row):
                     raise ValueError(f"no {min(missing)}")
             except (ValueError, TypeError) as error:
-                raise BadSet(f"{path}, line {number}: a JSON object with _id and text is needed ({error})") from error
+                raise InvalidDataset(f"{path}, line {number}: a JSON object with _id and text is needed ({error})") from error
             yield row
 
 
@@ -223,7 +225,7 @@ def _judged(path: Path) -> dict[str, dict[str, int]]:
                 query, document, grade = cells
                 judged.setdefault(query, {})[document] = int(grade)
             except ValueError as error:
-                raise BadSet(f"{path}, line {number}: query-id, corpus-id and score, separated by tabs, are needed") from error
+                raise InvalidDataset(f"{path}, line {number}: query-id, corpus-id and score, separated by tabs, are needed") from error
     return judged
 
 
@@ -231,4 +233,4 @@ def _opened(path: Path) -> Any:
     try:
         return path.open(encoding="utf-8")
     except OSError as error:
-        raise BadSet(f"{path} cannot be read: {error.strerror}") from error
+        raise InvalidDataset(f"{path} cannot be read: {error.strerror}") from error

@@ -3,11 +3,11 @@
 from dataclasses import dataclass, field
 from typing import Generic, Literal, NamedTuple, TypeVar
 
-from retrieval.api import Attributes, Chunking, Document, Identity, Piece, Value, Vectors
+from retrieval.api import Attributes, Chunking, Document, ModelIdentity, NewChunk, Value, Vectors
 
 T = TypeVar("T")
 State = Literal["queued", "parsing", "embedding", "ready", "failed", "cancelled"]
-UNDONE: tuple[State, ...] = ("queued", "parsing", "embedding")
+IN_PROGRESS_STATES: tuple[State, ...] = ("queued", "parsing", "embedding")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +54,7 @@ class VectorStore:
     created_at: int
     last_active_at: int
     expires_after_days: int | None
-    identity: Identity | None
+    identity: ModelIdentity | None
     usage_bytes: int
     counts: Counts
 
@@ -73,7 +73,7 @@ class NewVectorStore:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Change:
+class VectorStoreChanges:
     """Of a vector store. `fields` names what changes: name, description, metadata, expires_after_days."""
 
     name: str = ""
@@ -137,17 +137,17 @@ class Job:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
+class IngestedFile:
     """A parsed, cut and embedded file, to be stored in one transaction. vectors[i] belongs to pieces[i]."""
 
     document: Document
-    pieces: tuple[Piece, ...]
+    chunks: tuple[NewChunk, ...]
     vectors: Vectors
-    identity: Identity
+    identity: ModelIdentity
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Listing:
+class PageRequest:
     """As in OpenAI's lists: by creation, newest first unless `order` is "asc"; `after` and `before` are ids."""
 
     limit: int = 20
@@ -162,6 +162,6 @@ class Page(Generic[T]):
     more: bool
 
 
-class Scored(NamedTuple):  # not a dataclass: a search makes a thousand of them
+class ScoredChunk(NamedTuple):  # not a dataclass: a search makes a thousand of them
     chunk_id: int
     score: float  # dense: cosine, -1..1; lexical: BM25 divided by what a perfect match of the query would get, 0..1

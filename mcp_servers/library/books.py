@@ -12,7 +12,7 @@ from mcp.server.mcpserver.exceptions import ToolError
 from mcp_servers.common import cursor_position, next_cursor
 from mcp_servers.library.shapes import Document, Documents, Found, FoundPassage, Passage, StoreInfo, Stores, Value
 from retrieval.api import Chunk, Combine, Compare, Filter, Hit, KnowledgeError, NotFound, Retriever, Search
-from retrieval.records import Listing, Member, VectorStore
+from retrieval.records import Member, PageRequest, VectorStore
 from retrieval.store.api import Store
 from retrieval.threads import in_thread
 
@@ -118,7 +118,7 @@ class Library:
 
     def all(self) -> list[VectorStore]:
         """That the caller may read, oldest first."""
-        page = self.base.store.stores(OWNER.get(), Listing(limit=STORES, order="asc"))
+        page = self.base.store.stores(OWNER.get(), PageRequest(limit=STORES, order="asc"))
         return [store for store in page.items if store.expires_at is None or store.expires_at > time.time()]
 
     def _searched(self, names: Sequence[str]) -> list[str]:
@@ -159,12 +159,12 @@ class Library:
         store = self.find(name)
         question = ["documents", store.id, limit]
         after = cursor_position(question, cursor, (str,))[0] if cursor is not None else None
-        page = self.base.store.members(OWNER.get(), store.id, Listing(limit=limit, order="asc", after=after))
+        page = self.base.store.members(OWNER.get(), store.id, PageRequest(limit=limit, order="asc", after=after))
         following = next_cursor(question, [page.items[-1].file_id]) if page.more else None
         return Documents(store=store.id, documents=[document(member) for member in page.items], next_cursor=following)
 
     def _stores(self) -> Stores:
-        page = self.base.store.stores(OWNER.get(), Listing(limit=STORES, order="asc"))
+        page = self.base.store.stores(OWNER.get(), PageRequest(limit=STORES, order="asc"))
         return Stores(stores=[_store(store) for store in page.items], truncated=page.more)
 
 

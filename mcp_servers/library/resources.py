@@ -19,7 +19,7 @@ from mcp.types import (
 from mcp_servers.common import BadCursor, cursor_position, next_cursor, resource_pages
 from mcp_servers.library.books import OWNER, Library, uri
 from retrieval.api import KnowledgeError, NotFound
-from retrieval.records import Listing, Member
+from retrieval.records import Member, PageRequest
 from retrieval.threads import in_thread
 
 PAGE = 100
@@ -67,7 +67,7 @@ def _page(library: Library, cursor: str | None) -> ListResourcesResult:
     at, after = _position(stores, cursor)
     found: list[Member] = []
     while at < len(stores) and len(found) < PAGE:
-        listing = Listing(limit=PAGE - len(found), order="asc", after=after)
+        listing = PageRequest(limit=PAGE - len(found), order="asc", after=after)
         page = library.base.store.members(OWNER.get(), stores[at], listing, states=("ready",))
         found += page.items
         at, after = (at, page.items[-1].file_id) if page.more else (at + 1, None)
@@ -100,7 +100,7 @@ def _completions(library: Library, argument: CompletionArgument, store: str | No
 
 def _files(library: Library, store: str) -> list[str]:
     try:
-        listing = Listing(limit=COMPLETIONS + 1, order="asc")
+        listing = PageRequest(limit=COMPLETIONS + 1, order="asc")
         return [member.file_id for member in library.base.store.members(OWNER.get(), library.find(store).id, listing).items]
     except (NotFound, KnowledgeError, ToolError):
         return []

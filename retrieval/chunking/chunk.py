@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import takewhile
 
-from retrieval.api import Block, Chunking, Document, Piece
+from retrieval.api import Block, Chunking, Document, NewChunk
 from retrieval.chunking.units import Ruler, Span, atoms
 
 LARGEST = 256  # tokens, when nobody says otherwise: longer passages answer no better and are cited less exactly
@@ -39,13 +39,13 @@ class _Sizes:
     overlap: int
 
 
-def chunk(document: Document, offsets: Offsets, chunking: Chunking, max_tokens: int) -> tuple[Piece, ...]:
+def chunk(document: Document, offsets: Offsets, chunking: Chunking, max_tokens: int) -> tuple[NewChunk, ...]:
     """Pieces in the order of the text; what is not space is in at least one. None is longer than `chunking.size` tokens (when
     that is None: what fits into max_tokens together with title and headings, at most 256), but for a single longer token."""
     ruler = Ruler(document.text, offsets)
     sizes = _measure(document, offsets, chunking, max_tokens)
     sections = list(_joined(_sections(document, ruler, sizes), ruler, sizes))
-    pieces: list[Piece] = []
+    pieces: list[NewChunk] = []
     for before, section in zip([None, *sections], sections, strict=False):
         pieces += _pieces(document.text, section, ruler, sizes(section.path), _broken_off(document.text, before, section))
     return tuple(pieces)
@@ -132,13 +132,13 @@ def _broken_off(text: str, before: _Section | None, section: _Section) -> Span |
     return None if ends or last.kind != "paragraph" or section.atoms[0].kind != "paragraph" else last
 
 
-def _pieces(text: str, section: _Section, ruler: Ruler, sizes: _Sizes, before: Span | None) -> Iterator[Piece]:
+def _pieces(text: str, section: _Section, ruler: Ruler, sizes: _Sizes, before: Span | None) -> Iterator[NewChunk]:
     spans, first = section.atoms, 0
     start = before.start if before and ruler.count(before) <= sizes.overlap else spans[0].start
     while first < len(spans):
         after = _until(spans, first, start, ruler, sizes)
         end = spans[after - 1].end
-        yield Piece(text=text[start:end], start=start, end=end, page=section.page, headings=section.path)
+        yield NewChunk(text=text[start:end], start=start, end=end, page=section.page, headings=section.path)
         if after < len(spans):
             room = min(sizes.overlap, sizes.limit - ruler.count(spans[after]))
             start = _again(text, spans[first:after], ruler, room, spans[after].start)

@@ -17,7 +17,7 @@ from engine.api import EngineError
 from retrieval.api import Chunk, Embedder, Vectors
 from retrieval.chunking.sentences import sentences
 from retrieval.citations.headings import Captions
-from retrieval.citations.marks import Mark, Part, Reader, spelled
+from retrieval.citations.marks import CitationMark, CitationMarkParser, Part, parts_to_text
 from retrieval.search.lexical import terms
 
 OPEN_MARK = re.compile(r"\s*\[[\d,;\s]*")  # what may yet become a mark of the sentence before it
@@ -52,7 +52,7 @@ class Sentence:
 
     text: str
     at: int  # where in the answer it begins
-    marks: tuple[tuple[int, Mark], ...]
+    marks: tuple[tuple[int, CitationMark], ...]
 
     @property
     def bare(self) -> str:
@@ -178,18 +178,18 @@ class Evidence:
         return Citation(index=index, chunk=chunk, quote=chunk.text[found.start : found.end], score=score, **span)
 
 
-class Citing:
+class CitationFinder:
     """Cites an answer that is still being written: each sentence as soon as the next one begins."""
 
     def __init__(self, evidence: Evidence) -> None:
         self._evidence = evidence
         self._text, self._at = "", 0  # what is not yet cited, and where in the answer it begins
-        self._marks: list[tuple[int, Mark]] = []  # in it
+        self._marks: list[tuple[int, CitationMark]] = []  # in it
 
     async def push(self, parts: Sequence[Part], *, last: bool = False) -> list[Citation]:
         for part in parts:
-            self._marks += [(len(self._text), part)] if isinstance(part, Mark) else []
-            self._text += spelled([part])
+            self._marks += [(len(self._text), part)] if isinstance(part, CitationMark) else []
+            self._text += parts_to_text([part])
         spans = sentences(self._text)
         ready = spans if last else _settled(self._text, spans)
         found: list[Citation] = []
@@ -210,8 +210,8 @@ class Citing:
 
 async def cite(answer: str, question: str, chunks: Sequence[Chunk], embedder: Embedder) -> list[Citation]:
     """In the order of the answer. `chunks`: what it was written from, as its marks count them."""
-    parts = Reader([chunk.text for chunk in chunks]).push(answer, last=True)
-    return await Citing(Evidence(question, chunks, embedder)).push(parts, last=True)
+    parts = CitationMarkParser([chunk.text for chunk in chunks]).push(answer, last=True)
+    return await CitationFinder(Evidence(question, chunks, embedder)).push(parts, last=True)
 
 
 def _settled(text: str, spans: list[tuple[int, int]]) -> list[tuple[int, int]]:

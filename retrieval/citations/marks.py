@@ -23,21 +23,21 @@ MAY_FENCE = re.compile(r"[ \t]*(?:`{0,2}|`{3,}[^`\n]*|~{0,2}|~{3,}[^\n]*)")
 
 
 @dataclass(frozen=True, slots=True)
-class Mark:
+class CitationMark:
     """Without numbers it is one that has not been brought to its end."""
 
     text: str
     numbers: tuple[int, ...]
 
 
-Part = str | Mark
+Part = str | CitationMark
 
 
-def spelled(parts: Iterable[Part]) -> str:
+def parts_to_text(parts: Iterable[Part]) -> str:
     return "".join(part if isinstance(part, str) else part.text for part in parts)
 
 
-class Reader:
+class CitationMarkParser:
     """Of an answer out of these passages. However it is cut, its parts are the same, but for where text is parted from text."""
 
     def __init__(self, passages: Sequence[str]) -> None:
@@ -54,7 +54,7 @@ class Reader:
         text, at, parts = self._held + text, 0, list[Part]()
         while at < len(text) and (part := self._next(text, at, last)) is not None:
             parts.append(part)
-            at += len(spelled([part]))
+            at += len(parts_to_text([part]))
             self._before = part[-1] if isinstance(part, str) else ""
         self._held = text[at:]
         return parts
@@ -122,11 +122,11 @@ class Reader:
             numbers = tuple(int(number) for number in re.split(r"\D+", whole[1]))
             known = "".join(whole[0].split()) in self._known
             names = not self._behind_word() or all(1 <= number <= self._passages for number in numbers)
-            return Mark(whole[0], numbers) if self._stands_free() and names and not known else whole[0]
+            return CitationMark(whole[0], numbers) if self._stands_free() and names and not known else whole[0]
         if half := HALF.match(text, at):
             begun = "".join(half[0].split())
             known = begun != "[" and any(bracket.startswith(begun) for bracket in self._known)
-            return Mark(half[0], ()) if self._stands_free() and not self._behind_word() and not known else half[0]
+            return CitationMark(half[0], ()) if self._stands_free() and not self._behind_word() and not known else half[0]
         return self._paired("[")
 
     def _stands_free(self) -> bool:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from engine.api import Encoder, PromptTooLong, Sentence
-from retrieval.api import Identity, Vectors
+from retrieval.api import ModelIdentity, Vectors
 from retrieval.embedding.encoding import TextEncoding
 from retrieval.embedding.model_folder import Kind, ModelFolder, read_folder, revision
 
@@ -30,7 +30,7 @@ class EmbedOptions:
     level: str | None = None  # instruction set of the compiled kernels; None: the best that there is
     query_prompt: str | None = None  # None: what the folder says
     document_prompt: str | None = None
-    called: str = ""  # in the operator's settings
+    configured_name: str = ""  # in the operator's settings
 
 
 class EncoderEmbedder:
@@ -43,16 +43,16 @@ class EncoderEmbedder:
             raise ValueError(f"{folder.name} is a cross-encoder ({info.architecture}): it can rerank, but makes no vectors")
         self._encoder, self._prompts = encoder, folder.prompts
         self._encoding = TextEncoding(folder.tokenizer(), lower=folder.lower)
-        self._most = min(info.max_tokens, folder.most_tokens or info.max_tokens)
+        self._most = min(info.max_tokens, folder.max_tokens or info.max_tokens)
         self.vocab = info.vocab
-        self.identity = Identity(
+        self.identity = ModelIdentity(
             model=folder.name,
             revision=revision(folder.body),
             dimensions=info.width,
             pooling=info.pooling,
             query_prompt=folder.prompts["query"],
             document_prompt=folder.prompts["document"],
-            called=folder.called,
+            called=folder.configured_name,
         )
 
     @property
@@ -99,7 +99,7 @@ class EncoderReranker:
             raise ValueError(f"{folder.name} is {kind}: reranking needs a cross-encoder, which gives one score")
         self._encoder = encoder
         self._encoding = TextEncoding(folder.tokenizer(), lower=folder.lower)
-        self._most = min(info.max_tokens, folder.most_tokens or info.max_tokens)
+        self._most = min(info.max_tokens, folder.max_tokens or info.max_tokens)
 
     async def score(self, query: str, texts: Sequence[str]) -> list[float]:
         """0..1: the sigmoid of the model's logit. Raises EngineError: QueueFull, EngineStopped."""
@@ -143,7 +143,7 @@ def _folder(directory: Path, options: EmbedOptions) -> ModelFolder:
     folder = read_folder(directory)
     wanted: dict[Kind, str | None] = {"query": options.query_prompt, "document": options.document_prompt}
     prompts = {kind: folder.prompts[kind] if text is None else text for kind, text in wanted.items()}
-    return replace(folder, prompts=prompts, called=options.called)
+    return replace(folder, prompts=prompts, called=options.configured_name)
 
 
 def _encoder(directory: Path, options: EmbedOptions) -> Encoder:

@@ -29,10 +29,10 @@ class ModelFolder:
 
     name: str
     body: Path  # where config.json and tokenizer.json lie
-    most_tokens: int | None
+    max_tokens: int | None
     lower: bool  # texts are to be lower-cased before they are tokenized
     prompts: dict[Kind, str]
-    called: str = ""  # in the operator's settings
+    configured_name: str = ""  # in the operator's settings
 
     def tokenizer(self) -> str:
         """Raises ValueError where there is none that works without the library it was made with."""
@@ -50,7 +50,7 @@ def read_folder(directory: Path) -> ModelFolder:
     return ModelFolder(
         name=name,
         body=body,
-        most_tokens=sentence.get("max_seq_length") or _most(_json(body / "tokenizer_config.json")),
+        max_tokens=sentence.get("max_seq_length") or _most(_json(body / "tokenizer_config.json")),
         lower=bool(sentence.get("do_lower_case")),
         prompts=_prompts(_json(directory / "config_sentence_transformers.json"), (name, directory.resolve().name)),
     )

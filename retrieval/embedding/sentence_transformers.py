@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from engine.api import PromptTooLong
-from retrieval.api import Identity, Vectors
+from retrieval.api import ModelIdentity, Vectors
 from retrieval.embedding.encoding import TextEncoding
 from retrieval.embedding.model_folder import Kind, ModelFolder, revision
 
@@ -40,14 +40,14 @@ class LibraryEmbedder:
         self._encoding = TextEncoding(model.tokenizer.backend_tokenizer.to_str(), lower=folder.lower)
         self._most: int = model.max_seq_length or 512
         self.vocab: int = len(model.tokenizer)
-        self.identity = Identity(
+        self.identity = ModelIdentity(
             model=folder.name,
             revision=revision(folder.body),
             dimensions=model.get_embedding_dimension(),
             pooling="+".join(["library", *(["normalize"] if _normalizes(model) else [])]),
             query_prompt=folder.prompts["query"],
             document_prompt=folder.prompts["document"],
-            called=folder.called,
+            called=folder.configured_name,
         )
 
     @property

@@ -9,10 +9,10 @@ from pathlib import PurePath
 import numpy as np
 
 from engine.api import QueueFull
-from retrieval.api import Chunking, Document, Embedder, Parser, Piece, Unreadable, Vectors
+from retrieval.api import Chunking, Document, Embedder, NewChunk, Parser, Unreadable, Vectors
 from retrieval.chunking.chunk import chunk
 from retrieval.chunking.context import embedded
-from retrieval.records import Job, Outcome, State
+from retrieval.records import IngestedFile, Job, State
 from retrieval.threads import in_thread
 
 BATCH = 64  # texts that wait for the encoder at once, so that a question between two batches does not wait long
@@ -33,7 +33,7 @@ class Digestion:
     embedder: Embedder
     chunking: Chunking  # where the job wishes nothing else
 
-    async def run(self, job: Job, content: AsyncIterator[bytes], stage: Stage) -> Outcome:
+    async def run(self, job: Job, content: AsyncIterator[bytes], stage: Stage) -> IngestedFile:
         """Raises Unreadable, EngineError."""
         document = titled(await self.parser.parse(content, job.filename), job.filename)
         pieces = await in_thread(self._cut, document, job.chunking)
@@ -41,14 +41,14 @@ class Digestion:
             raise Unreadable("the file holds no text")
         stage.state, stage.progress = "embedding", 0.0
         vectors = await self._embed(document, pieces, stage)
-        return Outcome(document=document, pieces=pieces, vectors=vectors, identity=self.embedder.identity)
+        return IngestedFile(document=document, chunks=pieces, vectors=vectors, identity=self.embedder.identity)
 
-    def _cut(self, document: Document, wish: Chunking) -> tuple[Piece, ...]:
+    def _cut(self, document: Document, wish: Chunking) -> tuple[NewChunk, ...]:
         size = self.chunking.size if wish.size is None else wish.size
         overlap = self.chunking.overlap if wish.overlap is None else wish.overlap
         return chunk(document, self.embedder.offsets, Chunking(size=size, overlap=overlap), self.embedder.max_tokens)
 
-    async def _embed(self, document: Document, pieces: Sequence[Piece], stage: Stage) -> Vectors:
+    async def _embed(self, document: Document, pieces: Sequence[NewChunk], stage: Stage) -> Vectors:
         """One row per piece: of a piece longer than the model reads, the mean over its windows."""
         parts = await in_thread(lambda: [windows(embedded(document, piece), self.embedder) for piece in pieces])
         texts = [text for part in parts for text in part]

@@ -13,18 +13,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from retrieval.api import Attributes, Chunking, NotFound
-from retrieval.ingest.walk import Found, Walk
-from retrieval.records import UNDONE, File, Listing, Member, NewFile, NewMember
+from retrieval.ingest.walk import Found, WalkResult
+from retrieval.records import IN_PROGRESS_STATES, File, Member, NewFile, NewMember, PageRequest
 from retrieval.store.api import Store
 
 BLOCK = 1 << 20  # bytes read at once
 PAGE = 1000  # members asked for at once
 
-Tell = Callable[[str, int, int], None]  # file name, files done, files in all; what it raises ends the run
+ProgressCallback = Callable[[str, int, int], None]  # file name, files done, files in all; what it raises ends the run
 
 
 @dataclass(frozen=True, kw_only=True)
-class Wish:
+class SyncOptions:
     owner: str = ""
     delete: bool = True  # what lay under the given directories and is gone
     chunking: Chunking | None = None  # None: what is there stays as it was cut
@@ -33,7 +33,7 @@ class Wish:
 
 
 @dataclass
-class Report:
+class SyncReport:
     """Paths. Each is in one of the lists or, with the reason, in `failed`."""
 
     new: list[str] = field(default_factory=list[str])
@@ -65,7 +65,7 @@ class _Stale:
 class Sync:
     """`begin`, then let the queue run dry with a `settle` now and then, then `finish`. Blocking; one thread at a time."""
 
-    def __init__(self, store: Store, store_id: str, wish: Wish) -> None:
+    def __init__(self, store: Store, store_id: str, wish: SyncOptions) -> None:
         self._store, self.store_id, self._wish = store, store_id, wish
         self._members: list[Member] = []
         self._known: dict[str, dict[str, Member]] = {}  # SHA-256 -> path -> member
@@ -73,9 +73,9 @@ class Sync:
         self._current: dict[str, str] = {}  # SHA-256 -> id of the file that holds this content
         self.pending: dict[str, str] = {}  # path -> id of a file that is being ingested
         self._stale: list[_Stale] = []
-        self.report = Report()
+        self.report = SyncReport()
 
-    def begin(self, walk: Walk, tell: Tell) -> None:
+    def begin(self, walk: WalkResult, tell: ProgressCallback) -> None:
         """Compares, and queues what is new or changed. What cannot be read is in `report.failed`, and what the store has of it
         stays there."""
         self._look()
@@ -96,13 +96,13 @@ class Sync:
         waiting: list[_Stale] = []
         for stale in self._stale:
             state = states.get(stale.successor) if stale.successor else "ready"
-            if state == "ready" or (stale.gone and state not in UNDONE):
+            if state == "ready" or (stale.gone and state not in IN_PROGRESS_STATES):
                 self._remove(stale.member)
             else:
                 waiting.append(stale)
         self._stale = waiting
 
-    def finish(self) -> Report:
+    def finish(self) -> SyncReport:
         """After the queue has run dry: with the reasons of what has failed."""
         self.settle()
         members = {member.file_id: member for member in self._all()}
@@ -125,11 +125,11 @@ class Sync:
     def _all(self) -> Iterator[Member]:
         after, more = None, True
         while more:
-            page = self._store.members(self._wish.owner, self.store_id, Listing(limit=PAGE, order="asc", after=after))
+            page = self._store.members(self._wish.owner, self.store_id, PageRequest(limit=PAGE, order="asc", after=after))
             yield from page.items
             after, more = page.items[-1].file_id if page.items else None, page.more
 
-    def _hash(self, files: Sequence[Found], tell: Tell) -> dict[Found, str]:
+    def _hash(self, files: Sequence[Found], tell: ProgressCallback) -> dict[Found, str]:
         hashes: dict[Found, str] = {}
         for number, found in enumerate(files):
             tell(found.filename, number, len(files))
@@ -165,7 +165,7 @@ class Sync:
             self.report.changed.append(found.source)
         else:
             self.report.unchanged.append(found.source)
-            if member.state in UNDONE:
+            if member.state in IN_PROGRESS_STATES:
                 self.pending[found.source] = member.file_id
             if attributes != member.attributes:
                 self._store.change_member(wish.owner, self.store_id, member.file_id, attributes)
@@ -196,7 +196,7 @@ class Sync:
         with found.path.open("rb") as content:
             return self._store.put_file(NewFile(owner=owner, filename=found.filename), iter(lambda: content.read(BLOCK), b""))
 
-    def _find_stale(self, walk: Walk, hashes: dict[str, str]) -> None:
+    def _find_stale(self, walk: WalkResult, hashes: dict[str, str]) -> None:
         kept = set(self._current.values())
         for member in self._members:
             if member.source is None or member.file_id in kept or member.source in self.report.failed:

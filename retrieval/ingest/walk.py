@@ -34,13 +34,13 @@ class Found:
 
 
 @dataclass(frozen=True)
-class Walk:
+class WalkResult:
     files: tuple[Found, ...]
     roots: tuple[Path, ...]  # the directories among what was asked for
     skipped: Counter[str] = field(default_factory=Counter[str])  # suffix -> files that hold no text and are no known document
 
 
-def walk(paths: Sequence[Path]) -> Walk:
+def walk(paths: Sequence[Path]) -> WalkResult:
     """A file that is named itself is always taken. Left out of directories: what is hidden, SKIPPED, links that lead out of
     them, and files that hold no text. Raises NoSuchPath."""
     found: dict[Path, Found] = {}
@@ -48,7 +48,7 @@ def walk(paths: Sequence[Path]) -> Walk:
     for path in map(_resolved, paths):
         for one in _below(path, skipped) if path.is_dir() else [Found(path, _unicode(path.name))]:
             found.setdefault(one.path, one)
-    return Walk(tuple(found.values()), tuple(path for path in map(_resolved, paths) if path.is_dir()), skipped)
+    return WalkResult(tuple(found.values()), tuple(path for path in map(_resolved, paths) if path.is_dir()), skipped)
 
 
 def _resolved(path: Path) -> Path:

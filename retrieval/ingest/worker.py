@@ -20,7 +20,7 @@ from sqlalchemy.exc import TimeoutError as NoConnection
 from engine.api import EngineStopped
 from retrieval.api import Chunking, Embedder, KnowledgeError, Parser, Unreadable
 from retrieval.ingest.pipeline import Digestion, Stage
-from retrieval.records import Job, Outcome
+from retrieval.records import IngestedFile, Job
 from retrieval.store.api import Store
 from retrieval.threads import in_thread
 
@@ -32,7 +32,7 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Pace:
+class WorkerOptions:
     """Several files at once: one is parsed while the pieces of others are embedded."""
 
     jobs: int = 4
@@ -41,20 +41,20 @@ class Pace:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Tally:
+class IngestStats:
     """What this worker has done since it was made, and what it is at: file name and stage."""
 
     ready: int = 0
     failed: int = 0
-    pieces: int = 0
-    present: tuple[tuple[str, Stage], ...] = ()
+    chunks: int = 0
+    active: tuple[tuple[str, Stage], ...] = ()
 
 
 class Ingestor:
     def __init__(
-        self, store: Store, parser: Parser, embedder: Embedder, chunking: Chunking | None = None, pace: Pace | None = None
+        self, store: Store, parser: Parser, embedder: Embedder, chunking: Chunking | None = None, options: WorkerOptions | None = None
     ) -> None:
-        self._store, self._pace = store, pace or Pace()
+        self._store, self._pace = store, options or WorkerOptions()
         self._identity = embedder.identity
         self._digestion = Digestion(parser, embedder, chunking or Chunking())
         self._name = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
@@ -63,9 +63,9 @@ class Ingestor:
         self._running: tuple[asyncio.AbstractEventLoop, asyncio.Event] | None = None
 
     @property
-    def tally(self) -> Tally:
+    def stats(self) -> IngestStats:
         present = tuple((job.filename, stage) for job, stage in self._present.copy().items())
-        return Tally(ready=self._ready, failed=self._failed, pieces=self._pieces, present=present)
+        return IngestStats(ready=self._ready, failed=self._failed, chunks=self._pieces, active=present)
 
     def wake(self) -> None:
         """Something has been queued: look now. From any thread."""
@@ -189,10 +189,10 @@ class Ingestor:
             outcome = await self._digestion.run(job, content, stage)
         await in_thread(self._complete, job, outcome)
 
-    def _complete(self, job: Job, outcome: Outcome) -> None:
+    def _complete(self, job: Job, outcome: IngestedFile) -> None:
         if self._store.complete(job, outcome):  # and counted, even if nobody waits for it any more
             self._ready += 1
-            self._pieces += len(outcome.pieces)
+            self._pieces += len(outcome.chunks)
 
     async def _content(self, job: Job) -> AsyncGenerator[bytes]:
         parts = await in_thread(self._store.read_file, job.owner, job.file_id)

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retrieval.api import Vectors, Weights
-from retrieval.records import Scored
+from retrieval.records import ScoredChunk
 
 Scores = NDArray[np.float64]
 
@@ -30,24 +30,24 @@ class Pool:
     text: Scores  # 0..1
 
     @staticmethod
-    def of(ids: NDArray[np.int64], vectors: Vectors, lexical: Iterable[Scored]) -> "Pool":
+    def of(ids: NDArray[np.int64], vectors: Vectors, lexical: Iterable[ScoredChunk]) -> "Pool":
         known = {found.chunk_id: found.score for found in lexical}
         return Pool(ids, vectors, np.array([known.get(int(i), 0.0) for i in ids]))
 
 
-def candidates(dense: Sequence[Scored], lexical: Sequence[Scored], depth: int) -> list[int]:
+def candidates(dense: Sequence[ScoredChunk], lexical: Sequence[ScoredChunk], depth: int) -> list[int]:
     """The `depth` best of each side, every chunk once."""
     return list(dict.fromkeys(found.chunk_id for side in (dense, lexical) for found in side[:depth]))
 
 
-def fuse(query: Vectors, pool: Pool, weights: Weights) -> list[Scored]:
+def fuse(query: Vectors, pool: Pool, weights: Weights) -> list[ScoredChunk]:
     """Best first, scores in 0..1. The query vector [dimensions] is moved towards its best candidates and compared with all of
     them again: relevance feedback (Rocchio 1971), which costs nothing here because their vectors are at hand."""
     if not len(pool.ids):
         return []
     first = _mixed(query, pool, weights)
     scores = _mixed(_moved(query, pool, first), pool, weights)
-    return [Scored(chunk_id=int(pool.ids[i]), score=float(scores[i])) for i in np.argsort(-scores, kind="stable")]
+    return [ScoredChunk(chunk_id=int(pool.ids[i]), score=float(scores[i])) for i in np.argsort(-scores, kind="stable")]
 
 
 def _mixed(query: Vectors, pool: Pool, weights: Weights) -> Scores:

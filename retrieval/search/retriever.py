@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from retrieval.api import Embedder, Hit, Reranker, Search, SearchResult, Vector
-from retrieval.records import Scored
+from retrieval.records import ScoredChunk
 from retrieval.search.fuse import EQUAL, Pool, candidates, fuse
 from retrieval.store.api import Store
 
@@ -18,10 +18,10 @@ RANKED = 1000  # words are ranked this deep, so that a near neighbour's share of
 RERANKED = 30  # what the cross-encoder reads
 COPIES = 20  # so many repetitions of the same text do not make the answer shorter
 
-Watch = Callable[[str, float], None]  # stage (embed, look_up, rerank), seconds
+StageObserver = Callable[[str, float], None]  # stage (embed, look_up, rerank), seconds
 
 
-def unwatched(stage: str, seconds: float) -> None:
+def ignore_stage(stage: str, seconds: float) -> None:
     pass
 
 
@@ -32,20 +32,20 @@ class KnowledgeSearch:
     store: Store
     embedder: Embedder
     reranker: Reranker | None = None
-    watch: Watch = field(default=unwatched)
+    observer: StageObserver = field(default=ignore_stage)
 
     async def search(self, search: Search) -> SearchResult:
         with self._timed("embed"):
             vectors = await self._query_vectors(search)
         with self._timed("look_up"):
             found = await asyncio.to_thread(self._look_up, search, vectors)
-        if search.rerank and search.by == "fused" and self.reranker is not None:
+        if search.rerank and search.mode == "fused" and self.reranker is not None:
             with self._timed("rerank"):
                 found = await self._reranked(self.reranker, search.queries, found)
         return SearchResult(hits=_chosen(found, search), query_vectors=vectors)
 
     async def _query_vectors(self, search: Search) -> Mapping[str, Vector]:
-        return {} if search.by == "lexical" else await embed_queries(self.embedder, search.queries, search.known_vectors)
+        return {} if search.mode == "lexical" else await embed_queries(self.embedder, search.queries, search.known_vectors)
 
     def _look_up(self, search: Search, vectors: Mapping[str, Vector]) -> list[Hit]:
         best: dict[int, float] = {}
@@ -60,13 +60,13 @@ class KnowledgeSearch:
         known = self.store.hits(order)
         return [Hit(chunk=known[i][0], attributes=known[i][1], score=best[i]) for i in order if i in known]
 
-    def _ranked(self, search: Search, store_id: str, query: str, vector: Vector | None) -> Sequence[Scored]:
+    def _ranked(self, search: Search, store_id: str, query: str, vector: Vector | None) -> Sequence[ScoredChunk]:
         if vector is None:
             return self.store.lexical(store_id, query, max(DEPTH, search.limit), search.filter)
         depth = max(DEPTH, search.limit)
         dense = self.store.dense(store_id, vector, depth, search.filter)
-        if search.by == "dense":
-            return [Scored(chunk_id=found.chunk_id, score=max(found.score, 0.0)) for found in dense]
+        if search.mode == "dense":
+            return [ScoredChunk(chunk_id=found.chunk_id, score=max(found.score, 0.0)) for found in dense]
         lexical = self.store.lexical(store_id, query, RANKED, search.filter)
         ids, rows = self.store.vectors(candidates(dense, lexical, depth))
         return fuse(vector, Pool.of(ids, rows, lexical), search.weights or EQUAL)
@@ -88,7 +88,7 @@ class KnowledgeSearch:
         try:
             yield
         finally:
-            self.watch(stage, time.perf_counter() - begun)
+            self.observer(stage, time.perf_counter() - begun)
 
 
 async def embed_queries(embedder: Embedder, queries: Sequence[str], known: Mapping[str, Vector]) -> dict[str, Vector]:

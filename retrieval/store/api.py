@@ -11,22 +11,22 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from retrieval.api import Attributes, Chunk, Filter, Identity, Vectors
+from retrieval.api import Attributes, Chunk, Filter, ModelIdentity, Vectors
 from retrieval.records import (
     Batch,
-    Change,
     File,
+    IngestedFile,
     Job,
-    Listing,
     Member,
     NewFile,
     NewMember,
     NewVectorStore,
-    Outcome,
     Page,
-    Scored,
+    PageRequest,
+    ScoredChunk,
     State,
     VectorStore,
+    VectorStoreChanges,
 )
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ class Files(Protocol):
         ...
 
     def file(self, owner: str, file_id: str) -> File: ...
-    def files(self, owner: str, listing: Listing, purpose: str | None = None) -> Page[File]: ...
+    def files(self, owner: str, listing: PageRequest, purpose: str | None = None) -> Page[File]: ...
     def read_file(self, owner: str, file_id: str) -> Iterator[bytes]: ...
 
     def delete_file(self, owner: str, file_id: str) -> None:
@@ -62,8 +62,8 @@ class VectorStores(Protocol):
         """The oldest of that name that belongs to `owner`, else to the operator. Raises NotFound."""
         ...
 
-    def stores(self, owner: str, listing: Listing) -> Page[VectorStore]: ...
-    def change_store(self, owner: str, store_id: str, change: Change) -> VectorStore: ...
+    def stores(self, owner: str, listing: PageRequest) -> Page[VectorStore]: ...
+    def change_store(self, owner: str, store_id: str, change: VectorStoreChanges) -> VectorStore: ...
     def delete_store(self, owner: str, store_id: str) -> None: ...
     def touch(self, store_id: str) -> None:
         """It has been used now (last_active_at; at most one write a minute)."""
@@ -83,7 +83,7 @@ class Members(Protocol):
 
     def member(self, owner: str, store_id: str, file_id: str) -> Member: ...
     def members(
-        self, owner: str, store_id: str, listing: Listing, *, states: Sequence[State] = (), batch_id: str | None = None
+        self, owner: str, store_id: str, listing: PageRequest, *, states: Sequence[State] = (), batch_id: str | None = None
     ) -> Page[Member]: ...
     def sources(self, store_id: str) -> dict[str, Member]:
         """What `stoa ingest` put there: path -> member."""
@@ -116,7 +116,7 @@ class Queue(Protocol):
         """Also prolongs the lease. False: the job is no longer ours (removed, cancelled, leased to another); stop."""
         ...
 
-    def complete(self, job: Job, outcome: Outcome) -> bool:
+    def complete(self, job: Job, outcome: IngestedFile) -> bool:
         """Document, chunks, vectors, full-text rows and state "ready", and the old chunks gone, in one transaction. The
         first document fixes the store's identity. False: no longer ours, nothing is stored. Raises WrongModel."""
         ...
@@ -132,15 +132,15 @@ class Queue(Protocol):
 
 
 class Index(Protocol):
-    def expect(self, store_id: str, identity: Identity) -> None:
+    def expect(self, store_id: str, identity: ModelIdentity) -> None:
         """Raises WrongModel when the store holds vectors of another identity, and says what to do."""
         ...
 
-    def dense(self, store_id: str, vector: Vectors, limit: int, filter: Filter | None = None) -> list[Scored]:
+    def dense(self, store_id: str, vector: Vectors, limit: int, filter: Filter | None = None) -> list[ScoredChunk]:
         """Nearest to vector [dimensions] by cosine, best first. Exact below the configured size."""
         ...
 
-    def lexical(self, store_id: str, query: str, limit: int, filter: Filter | None = None) -> list[Scored]:
+    def lexical(self, store_id: str, query: str, limit: int, filter: Filter | None = None) -> list[ScoredChunk]:
         """Best first by BM25; [] when no word of `query` occurs."""
         ...
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from sqlalchemy import Connection
 
 from retrieval.api import Filter, Vectors
-from retrieval.records import Scored
+from retrieval.records import ScoredChunk
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,11 +65,11 @@ class Dialect(Transactions, Protocol):
         """All of a store: called before its row, or all its chunks, go."""
         ...
 
-    def dense(self, tx: Connection, store: StoreState, vector: NDArray[np.float32], limit: int, filter: Filter | None) -> list[Scored]:
+    def dense(self, tx: Connection, store: StoreState, vector: NDArray[np.float32], limit: int, filter: Filter | None) -> list[ScoredChunk]:
         """As in store.api.Index, of what `tx` sees. `vector` [dimensions] has the store's dimensions."""
         ...
 
-    def lexical(self, tx: Connection, store: StoreState, query: str, limit: int, filter: Filter | None) -> list[Scored]: ...
+    def lexical(self, tx: Connection, store: StoreState, query: str, limit: int, filter: Filter | None) -> list[ScoredChunk]: ...
 
     def vectors(self, tx: Connection, chunk_ids: Sequence[int]) -> tuple[NDArray[np.int64], Vectors]:
         """As they were inserted: ids of those that still exist and, row by row, their vectors. All of one dimension."""

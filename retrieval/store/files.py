@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterable, Iterator
 from sqlalchemy import Connection, RowMapping, delete, insert, select, update
 
 from retrieval.api import NotFound, ReadOnly
-from retrieval.records import File, Listing, NewFile, Page
+from retrieval.records import File, NewFile, Page, PageRequest
 from retrieval.store.dialect import Dialect
 from retrieval.store.removal import remove_files
-from retrieval.store.rows import Order, alive_file, file_record, new_id, page, readable
+from retrieval.store.rows import ListOrder, alive_file, file_record, new_id, page, readable
 from retrieval.store.schema import PART, file_parts, files, members
 
 
@@ -50,11 +50,11 @@ class FileTable:
             row = tx.execute(select(files).where(*same).order_by(files.c.created_at, files.c.id).limit(1)).mappings().one_or_none()
         return None if row is None else file_record(row)
 
-    def files(self, owner: str, listing: Listing, purpose: str | None = None) -> Page[File]:
+    def files(self, owner: str, listing: PageRequest, purpose: str | None = None) -> Page[File]:
         query = select(files).where(alive_file(self._clock()))
         if purpose is not None:
             query = query.where(files.c.purpose == purpose)
-        order = Order((files.c.created_at, files.c.id), files.c.id, readable(owner, files.c.owner), "file")
+        order = ListOrder((files.c.created_at, files.c.id), files.c.id, readable(owner, files.c.owner), "file")
         with self._dialect.reading() as tx:
             found = page(tx, query, order, listing)
         return Page(items=tuple(map(file_record, found.items)), more=found.more)

@@ -5,13 +5,13 @@ from dataclasses import asdict
 
 from sqlalchemy import RowMapping
 
-from retrieval.api import Identity, WrongModel
+from retrieval.api import ModelIdentity, WrongModel
 from retrieval.store.rows import identity_record
 
 SETTINGS = {"query_prompt": "STOA_QUERY_PROMPT", "document_prompt": "STOA_DOCUMENT_PROMPT"}
 
 
-def expect_identity(row: RowMapping, given: Identity) -> None:
+def expect_identity(row: RowMapping, given: ModelIdentity) -> None:
     """`row`: of a store; while nothing is in it, any model will do. Raises WrongModel."""
     known = identity_record(row["identity"])
     if known is None or known == given:
@@ -22,17 +22,17 @@ def expect_identity(row: RowMapping, given: Identity) -> None:
     raise WrongModel(f"the vector store {store} was made with {model} ({_unlike(known, given)}); {_remedy(known, given)}")
 
 
-def _called(identity: Identity) -> str:
+def _called(identity: ModelIdentity) -> str:
     return identity.called or identity.model
 
 
-def _unlike(known: Identity, given: Identity) -> str:
+def _unlike(known: ModelIdentity, given: ModelIdentity) -> str:
     here = asdict(given)
     unlike = [(name, value) for name, value in asdict(known).items() if value != here[name] and name != "called"]
     return ", ".join(f"{name.replace('_', ' ')} {value!r} there, {here[name]!r} here" for name, value in unlike)
 
 
-def _remedy(known: Identity, given: Identity) -> str:
+def _remedy(known: ModelIdentity, given: ModelIdentity) -> str:
     """The settings that bring it back, where any do."""
     wanted = {"STOA_EMBEDDING_MODEL": _called(known)} if known.model != given.model else {}
     prompts = {name: getattr(known, name) for name in SETTINGS if getattr(known, name) != getattr(given, name)}

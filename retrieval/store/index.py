@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Connection, RowMapping, select
 
-from retrieval.api import Attributes, Chunk, Filter, Identity, NotFound, Vectors, WrongModel
-from retrieval.records import Scored
+from retrieval.api import Attributes, Chunk, Filter, ModelIdentity, NotFound, Vectors, WrongModel
+from retrieval.records import ScoredChunk
 from retrieval.store.dialect import Dialect, StoreState
 from retrieval.store.identity import expect_identity
 from retrieval.store.queue import unit
@@ -20,12 +20,12 @@ class ChunkIndex:
 
     _dialect: Dialect
 
-    def expect(self, store_id: str, identity: Identity) -> None:
+    def expect(self, store_id: str, identity: ModelIdentity) -> None:
         with self._dialect.reading() as tx:
             row = _store(tx, store_id)
         expect_identity(row, identity)
 
-    def dense(self, store_id: str, vector: Vectors, limit: int, filter: Filter | None = None) -> list[Scored]:
+    def dense(self, store_id: str, vector: Vectors, limit: int, filter: Filter | None = None) -> list[ScoredChunk]:
         query = unit(np.asarray(vector, np.float32)[None])[0]
         with self._dialect.reading() as tx:
             row = _store(tx, store_id)
@@ -35,7 +35,7 @@ class ChunkIndex:
                 raise WrongModel(f"the vectors of {store_id!r} have {identity.dimensions} dimensions, the one to look for {len(query)}")
             return self._dialect.dense(tx, _state(row), query, limit, filter)
 
-    def lexical(self, store_id: str, query: str, limit: int, filter: Filter | None = None) -> list[Scored]:
+    def lexical(self, store_id: str, query: str, limit: int, filter: Filter | None = None) -> list[ScoredChunk]:
         with self._dialect.reading() as tx:
             return self._dialect.lexical(tx, _state(_store(tx, store_id)), query, limit, filter)
 

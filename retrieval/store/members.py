@@ -6,14 +6,14 @@ from typing import Any
 from sqlalchemy import Connection, RowMapping, insert, select, update
 
 from retrieval.api import Attributes, Chunk, Conflict, NotFound
-from retrieval.records import Batch, Listing, Member, NewMember, Page, State
+from retrieval.records import Batch, Member, NewMember, Page, PageRequest, State
 from retrieval.store.dialect import Dialect
 from retrieval.store.removal import remove_members
 from retrieval.store.rows import (
     CHUNKS,
     IN_PROGRESS,
     MEMBERS,
-    Order,
+    ListOrder,
     alive_file,
     alive_store,
     chunk_record,
@@ -56,7 +56,7 @@ class MemberTable:
             return member_record(_member(tx, find_store(tx, owner, store_id)["key"], file_id))
 
     def members(
-        self, owner: str, store_id: str, listing: Listing, *, states: Sequence[State] = (), batch_id: str | None = None
+        self, owner: str, store_id: str, listing: PageRequest, *, states: Sequence[State] = (), batch_id: str | None = None
     ) -> Page[Member]:
         query = MEMBERS.where(members.c.state.in_(states)) if states else MEMBERS
         with self._dialect.reading() as tx:
@@ -64,7 +64,7 @@ class MemberTable:
             if batch_id is not None:
                 _batch(tx, key, store_id, batch_id)
                 query = query.where(members.c.batch_id == batch_id)
-            order = Order((members.c.key,), members.c.file_id, members.c.store_key == key, "file of this vector store")
+            order = ListOrder((members.c.key,), members.c.file_id, members.c.store_key == key, "file of this vector store")
             found = page(tx, query, order, listing)
         return Page(items=tuple(map(member_record, found.items)), more=found.more)
 

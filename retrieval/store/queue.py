@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from sqlalchemy import Connection, RowMapping, func, insert, select, update
 
-from retrieval.api import Identity, Vectors
+from retrieval.api import ModelIdentity, Vectors
 from retrieval.chunking.context import embedded, indexed
-from retrieval.records import UNDONE, Job, Outcome, State
+from retrieval.records import IN_PROGRESS_STATES, IngestedFile, Job, State
 from retrieval.store.api import MAX_ATTEMPTS
 from retrieval.store.dialect import Dialect, Entry
 from retrieval.store.identity import expect_identity
@@ -46,14 +46,14 @@ class JobQueue:
         return None
 
     def backlog(self) -> dict[State, int]:
-        counted = select(members.c.state, func.count()).where(members.c.state.in_(UNDONE)).group_by(members.c.state)
+        counted = select(members.c.state, func.count()).where(members.c.state.in_(IN_PROGRESS_STATES)).group_by(members.c.state)
         with self._dialect.reading() as tx:
-            return dict.fromkeys(UNDONE, 0) | {row[0]: row[1] for row in tx.execute(counted)}
+            return dict.fromkeys(IN_PROGRESS_STATES, 0) | {row[0]: row[1] for row in tx.execute(counted)}
 
     def report(self, job: Job, state: State, progress: float, seconds: float) -> bool:
         return self._change(job, state=state, progress=progress, lease_until=self._clock() + seconds)
 
-    def complete(self, job: Job, outcome: Outcome) -> bool:
+    def complete(self, job: Job, outcome: IngestedFile) -> bool:
         vectors = unit(outcome.vectors)
         with self._dialect.writing() as tx:
             store_key = tx.execute(select(members.c.store_key).where(*_ours(job))).scalar_one_or_none()
@@ -65,7 +65,7 @@ class JobQueue:
             _settle(tx, store_key, outcome.identity)
             generation = remove_chunks(self._dialect, tx, store_key, job.member_key)
             ids = _insert(tx, store_key, job.member_key, generation, outcome)
-            texts = [indexed(outcome.document, piece) for piece in outcome.pieces]
+            texts = [indexed(outcome.document, piece) for piece in outcome.chunks]
             entries = [Entry(chunk_id=id, text=text, vector=row) for id, text, row in zip(ids, texts, vectors, strict=True)]
             self._dialect.insert(tx, store_key, entries)
             tx.execute(update(members).where(members.c.key == job.member_key).values(**_ready(outcome)))
@@ -116,7 +116,7 @@ def _ours(job: Job) -> tuple[Any, ...]:
     return (members.c.key == job.member_key, members.c.worker == job.ticket)
 
 
-def _settle(tx: Connection, store_key: int, identity: Identity) -> None:
+def _settle(tx: Connection, store_key: int, identity: ModelIdentity) -> None:
     """The first document says whose vectors a store holds."""
     row = tx.execute(select(stores).where(stores.c.key == store_key)).mappings().one()
     expect_identity(row, identity)
@@ -124,7 +124,7 @@ def _settle(tx: Connection, store_key: int, identity: Identity) -> None:
         tx.execute(update(stores).where(stores.c.key == store_key).values(identity=asdict(identity)))
 
 
-def _insert(tx: Connection, store_key: int, member_key: int, generation: int, outcome: Outcome) -> Sequence[int]:
+def _insert(tx: Connection, store_key: int, member_key: int, generation: int, outcome: IngestedFile) -> Sequence[int]:
     """Ids of the chunks, in the order of the pieces."""
     document = outcome.document
     what = {"text": document.text, "title": document.title, "media_type": document.media_type}
@@ -141,7 +141,7 @@ def _insert(tx: Connection, store_key: int, member_key: int, generation: int, ou
             "headings": list(piece.headings),
             "sha256": sha256(embedded(document, piece)),
         }
-        for ordinal, piece in enumerate(outcome.pieces)
+        for ordinal, piece in enumerate(outcome.chunks)
     ]
     if not rows:
         return []
@@ -149,7 +149,7 @@ def _insert(tx: Connection, store_key: int, member_key: int, generation: int, ou
     return [ids[ordinal] for ordinal in range(len(rows))]
 
 
-def _ready(outcome: Outcome) -> dict[str, Any]:
-    size = sum(len(piece.text.encode()) for piece in outcome.pieces) + outcome.vectors.nbytes
+def _ready(outcome: IngestedFile) -> dict[str, Any]:
+    size = sum(len(piece.text.encode()) for piece in outcome.chunks) + outcome.vectors.nbytes
     fine = {"state": "ready", "progress": 1.0, "error_code": None, "error": None, **FREE}
     return {**fine, "usage_bytes": size, "notes": list(outcome.document.notes)}

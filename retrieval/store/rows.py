@@ -8,8 +8,8 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, RowMapping, Select, and_, false, or_, select
 
-from retrieval.api import Chunk, Chunking, Identity, NotFound, What
-from retrieval.records import Counts, File, Listing, Member, Page, VectorStore
+from retrieval.api import Chunk, Chunking, ModelIdentity, NotFound, ResourceKind
+from retrieval.records import Counts, File, Member, Page, PageRequest, VectorStore
 from retrieval.store.schema import chunks, files, members, stores
 
 IN_PROGRESS = ("queued", "parsing", "embedding")
@@ -41,16 +41,16 @@ def alive_store(now: float) -> ColumnElement[bool]:
 
 
 @dataclass(frozen=True)
-class Order:
+class ListOrder:
     """`columns` order a list; `id` is what `after` and `before` name, among the rows of `scope`."""
 
     columns: tuple[ColumnElement[Any], ...]
     id: ColumnElement[str]
     scope: ColumnElement[bool]
-    what: What
+    what: ResourceKind
 
 
-def page(tx: Connection, query: Select[Any], order: Order, listing: Listing) -> Page[RowMapping]:
+def page(tx: Connection, query: Select[Any], order: ListOrder, listing: PageRequest) -> Page[RowMapping]:
     """`before` alone gives what stands directly in front of it."""
     backwards = listing.before is not None and listing.after is None
     rising = (listing.order == "asc") != backwards
@@ -64,13 +64,13 @@ def page(tx: Connection, query: Select[Any], order: Order, listing: Listing) -> 
     return Page(items=tuple(reversed(items) if backwards else items), more=len(rows) > listing.limit)
 
 
-def _place(tx: Connection, order: Order, id: str) -> Row[Any]:
+def _place(tx: Connection, order: ListOrder, id: str) -> Row[Any]:
     if (row := tx.execute(select(*order.columns).where(order.scope, order.id == id)).one_or_none()) is None:
         raise NotFound(order.what, id)
     return row
 
 
-def _beyond(order: Order, place: Row[Any], greater: bool) -> ColumnElement[bool]:
+def _beyond(order: ListOrder, place: Row[Any], greater: bool) -> ColumnElement[bool]:
     condition: ColumnElement[bool] = false()
     for column, value in reversed(list(zip(order.columns, place, strict=True))):
         condition = or_(column > value if greater else column < value, and_(column == value, condition))
@@ -105,8 +105,8 @@ def store_record(row: RowMapping, tally: Tally) -> VectorStore:
     return VectorStore(**same, identity=identity_record(row["identity"]), usage_bytes=tally.usage_bytes, counts=tally.counts)
 
 
-def identity_record(value: dict[str, Any] | None) -> Identity | None:
-    return None if value is None else Identity(**value)
+def identity_record(value: dict[str, Any] | None) -> ModelIdentity | None:
+    return None if value is None else ModelIdentity(**value)
 
 
 MEMBERS = (

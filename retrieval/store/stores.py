@@ -5,10 +5,10 @@ from collections.abc import Callable, Iterable, Sequence
 from sqlalchemy import Connection, RowMapping, delete, func, insert, select, update
 
 from retrieval.api import NotFound, ReadOnly
-from retrieval.records import Change, Listing, NewVectorStore, Page, VectorStore
+from retrieval.records import NewVectorStore, Page, PageRequest, VectorStore, VectorStoreChanges
 from retrieval.store.dialect import Dialect
 from retrieval.store.removal import empty_store, remove_files
-from retrieval.store.rows import Order, Tally, alive_store, new_id, page, readable, store_record
+from retrieval.store.rows import ListOrder, Tally, alive_store, new_id, page, readable, store_record
 from retrieval.store.schema import files, members, stores
 
 TOUCH = 60  # seconds between two notes of a store's use
@@ -41,13 +41,13 @@ class StoreTable:
                     return _records(tx, [row])[0]
         raise NotFound("vector store", name)
 
-    def stores(self, owner: str, listing: Listing) -> Page[VectorStore]:
-        order = Order((stores.c.key,), stores.c.id, readable(owner, stores.c.owner), "vector store")
+    def stores(self, owner: str, listing: PageRequest) -> Page[VectorStore]:
+        order = ListOrder((stores.c.key,), stores.c.id, readable(owner, stores.c.owner), "vector store")
         with self._dialect.reading() as tx:
             found = page(tx, select(stores), order, listing)
             return Page(items=tuple(_records(tx, found.items)), more=found.more)
 
-    def change_store(self, owner: str, store_id: str, change: Change) -> VectorStore:
+    def change_store(self, owner: str, store_id: str, change: VectorStoreChanges) -> VectorStore:
         values = {name: getattr(change, name) for name in sorted(change.fields)}
         with self._dialect.writing() as tx:
             key = own_store(tx, owner, store_id)["key"]

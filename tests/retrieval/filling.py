@@ -6,13 +6,13 @@ from typing import Any
 import numpy as np
 from sqlalchemy import Table, func, select
 
-from retrieval.api import Attributes, Document, Identity, Piece, Vectors
-from retrieval.records import Job, NewFile, NewMember, NewVectorStore, Outcome
+from retrieval.api import Attributes, Document, ModelIdentity, NewChunk, Vectors
+from retrieval.records import IngestedFile, Job, NewFile, NewMember, NewVectorStore
 from retrieval.store.api import Store
 from retrieval.store.catalog import Catalog
 
 WIDTH = 8
-IDENTITY = Identity(model="tiny", revision="1", dimensions=WIDTH, pooling="mean+normalize")
+IDENTITY = ModelIdentity(model="tiny", revision="1", dimensions=WIDTH, pooling="mean+normalize")
 
 
 def new_store(store: Store, owner: str = "", name: str = "kb", **given: Any) -> str:
@@ -24,13 +24,13 @@ def put(store: Store, content: bytes | str = b"text", owner: str = "", filename:
     return store.put_file(NewFile(owner=owner, filename=filename, **given), parts).id
 
 
-def outcome(texts: Sequence[str], vectors: Vectors | None = None, title: str = "", identity: Identity = IDENTITY) -> Outcome:
+def outcome(texts: Sequence[str], vectors: Vectors | None = None, title: str = "", identity: ModelIdentity = IDENTITY) -> IngestedFile:
     """A document of these pieces, one behind the other."""
     starts = np.cumsum([0, *(len(text) + 1 for text in texts)]).tolist()
-    pieces = tuple(Piece(text=text, start=start, end=start + len(text)) for text, start in zip(texts, starts, strict=False))
+    pieces = tuple(NewChunk(text=text, start=start, end=start + len(text)) for text, start in zip(texts, starts, strict=False))
     document = Document(text="\n".join(texts), blocks=(), media_type="text/plain", title=title, notes=("read",))
     given = directions(texts) if vectors is None else vectors
-    return Outcome(document=document, pieces=pieces, vectors=given, identity=identity)
+    return IngestedFile(document=document, chunks=pieces, vectors=given, identity=identity)
 
 
 def directions(texts: Sequence[str]) -> Vectors:

@@ -8,7 +8,7 @@ from typing import Literal
 
 import numpy as np
 
-from retrieval.api import Block, Document, Identity, Unreadable, Vectors
+from retrieval.api import Block, Document, ModelIdentity, Unreadable, Vectors
 
 WIDTH = 256
 
@@ -33,7 +33,7 @@ class PlainParser:
 class WordEmbedder:
     """A text's vector says which words are in it. A token is a word."""
 
-    identity: Identity = field(default=Identity(model="words", revision="1", dimensions=WIDTH, pooling="mean+normalize"))
+    identity: ModelIdentity = field(default=ModelIdentity(model="words", revision="1", dimensions=WIDTH, pooling="mean+normalize"))
     max_tokens: int = 32
     pause: float = 0.0  # seconds per call
     texts: list[str] = field(default_factory=list[str])

@@ -8,7 +8,7 @@ import pytest
 
 from retrieval import evaluate
 from retrieval.embedding.embed import EmbedOptions, open_embedder
-from retrieval.evaluate import Answer, BadSet, Query, judge, measure, read_set, spread
+from retrieval.evaluate import Answer, InvalidDataset, Query, measure, read_dataset, sample_queries, score_answers
 from retrieval.search.retriever import KnowledgeSearch
 from retrieval.store import StoreOptions, open_store
 from server.weights.pull import pull
@@ -29,7 +29,7 @@ def test_places_beyond_ten_count_for_recall_at_100_only() -> None:
 
 
 def test_perfect() -> None:
-    assert set(measure(["a", "b"], {"a": 2, "b": 1}).named().values()) == {1.0}
+    assert set(measure(["a", "b"], {"a": 2, "b": 1}).to_dict().values()) == {1.0}
 
 
 @pytest.mark.parametrize(
@@ -46,38 +46,38 @@ def test_broken_sets_are_named(tmp_path: Path, file: str, content: str, said: st
     (tmp_path / "corpus.jsonl").write_text('{"_id": "1", "text": "one"}\n')
     (tmp_path / "queries.jsonl").write_text('{"_id": "1", "text": "which one?"}\n')
     (tmp_path / "qrels" / "test.tsv").write_text("query-id\tcorpus-id\tscore\n1\t1\t1\n")
-    assert len(read_set(tmp_path).queries) == 1
+    assert len(read_dataset(tmp_path).queries) == 1
     (tmp_path / file).write_text(content)
-    with pytest.raises(BadSet, match=said):
-        read_set(tmp_path)
+    with pytest.raises(InvalidDataset, match=said):
+        read_dataset(tmp_path)
 
 
 def test_a_missing_folder_is_named(tmp_path: Path) -> None:
-    with pytest.raises(BadSet, match=r"corpus\.jsonl cannot be read"):
-        read_set(tmp_path)
+    with pytest.raises(InvalidDataset, match=r"corpus\.jsonl cannot be read"):
+        read_dataset(tmp_path)
 
 
 def test_answers_are_judged() -> None:
-    found = read_set(DATA / "xquad")
-    one, two = spread(found.queries, 2)
-    right = next(iter(found.judged[one.id]))
+    found = read_dataset(DATA / "xquad")
+    one, two = sample_queries(found.queries, 2)
+    right = next(iter(found.relevance[one.id]))
     said = Answer(query=one, text=f"It is the {one.answers[0].upper()}!", cited=(right, "nonsense"))
-    judged = judge([said, Answer(query=two, text="I do not know.", cited=())], found)
+    judged = score_answers([said, Answer(query=two, text="I do not know.", cited=())], found)
     assert judged == {"questions": 2, "hit_rate": 0.5, "citation_precision": 0.5, "citation_recall": 0.5}
 
 
 def test_part_of_a_word_is_no_answer() -> None:
-    found = read_set(DATA / "xquad")
+    found = read_dataset(DATA / "xquad")
     query = Query(id=found.queries[0].id, text="How many?", answers=("four",))
-    assert judge([Answer(query=query, text="fourteen", cited=())], found)["hit_rate"] == 0.0
-    assert judge([Answer(query=query, text="There were four.", cited=())], found)["hit_rate"] == 1.0
+    assert score_answers([Answer(query=query, text="fourteen", cited=())], found)["hit_rate"] == 0.0
+    assert score_answers([Answer(query=query, text="There were four.", cited=())], found)["hit_rate"] == 1.0
 
 
 @pytest.mark.parametrize(("name", "floor"), [("cranfield", 0.5), ("xquad", 0.9)])
 def test_quality_of_minilm(tmp_path: Path, name: str, floor: float) -> None:
     """The cuts are small, so the floors are low; what must hold is that both sides work and that together they are no worse
     than the worse one."""
-    found = read_set(DATA / name)
+    found = read_dataset(DATA / name)
 
     async def run() -> dict[str, float]:
         embedder, store = open_embedder(pull("minilm"), EmbedOptions()), open_store(tmp_path / "stoa.db", StoreOptions())

@@ -13,7 +13,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import DBAPIError
 
 from retrieval.api import Filter, KnowledgeError, Vectors
-from retrieval.records import Scored
+from retrieval.records import ScoredChunk
 from retrieval.search.lexical import terms
 from retrieval.store.catalog import create_tables
 from retrieval.store.dialect import Entry, StoreState
@@ -76,10 +76,10 @@ class Postgres:
         for table in (chunk_words, chunk_vectors, store_sizes):
             tx.execute(delete(table).where(table.c.store_key == store_key))
 
-    def dense(self, tx: Connection, store: StoreState, vector: NDArray[np.float32], limit: int, filter: Filter | None) -> list[Scored]:
+    def dense(self, tx: Connection, store: StoreState, vector: NDArray[np.float32], limit: int, filter: Filter | None) -> list[ScoredChunk]:
         return self._nearest.search(tx, store.key, vector, limit, _allowed(tx, store.key, filter))
 
-    def lexical(self, tx: Connection, store: StoreState, query: str, limit: int, filter: Filter | None) -> list[Scored]:
+    def lexical(self, tx: Connection, store: StoreState, query: str, limit: int, filter: Filter | None) -> list[ScoredChunk]:
         return lexical.lexical(tx, store.key, query, limit, _allowed(tx, store.key, filter))
 
     def vectors(self, tx: Connection, chunk_ids: Sequence[int]) -> tuple[NDArray[np.int64], Vectors]:

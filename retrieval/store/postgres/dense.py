@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from pgvector.sqlalchemy import VECTOR
 from sqlalchemy import ColumnElement, Connection, Select, bindparam, cast, func, select
 
-from retrieval.records import Scored
+from retrieval.records import ScoredChunk
 from retrieval.store.postgres.hnsw import INDEXABLE, Indexes
 from retrieval.store.postgres.tables import among, chunk_vectors, store_sizes
 from retrieval.store.schema import chunks
@@ -27,7 +27,7 @@ class Nearest:
 
     def search(
         self, tx: Connection, store_key: int, vector: NDArray[np.float32], limit: int, members: Sequence[int] | None
-    ) -> list[Scored]:
+    ) -> list[ScoredChunk]:
         """`members`: keys of those that are asked for; None: all of the store."""
         if _count(tx, store_key, members) > self.above and len(vector) <= INDEXABLE:
             if self.indexes.ready(tx, store_key):
@@ -44,13 +44,15 @@ def _count(tx: Connection, store_key: int, members: Sequence[int] | None) -> int
     return tx.execute(query).scalar_one_or_none() or 0
 
 
-def _exact(tx: Connection, store_key: int, vector: NDArray[np.float32], limit: int, members: Sequence[int] | None) -> list[Scored]:
+def _exact(tx: Connection, store_key: int, vector: NDArray[np.float32], limit: int, members: Sequence[int] | None) -> list[ScoredChunk]:
     """No index fits the bare column, so all are compared."""
     away = chunk_vectors.c.embedding.max_inner_product(vector)
     return _scored(tx, _query(away, store_key, members).order_by("away", chunk_vectors.c.chunk_id).limit(limit))
 
 
-def _approximate(tx: Connection, store_key: int, vector: NDArray[np.float32], limit: int, members: Sequence[int] | None) -> list[Scored]:
+def _approximate(
+    tx: Connection, store_key: int, vector: NDArray[np.float32], limit: int, members: Sequence[int] | None
+) -> list[ScoredChunk]:
     settings = {"ef_search": min(max(VISITED, 2 * limit), 1000), "iterative_scan": "strict_order", "max_scan_tuples": PATIENCE}
     tx.execute(select(*(func.set_config(f"hnsw.{name}", str(value), True) for name, value in settings.items())))
     away = cast(chunk_vectors.c.embedding, VECTOR(len(vector))).max_inner_product(vector)
@@ -66,6 +68,6 @@ def _query(away: ColumnElement[float], store_key: int, members: Sequence[int] | 
     return query.where(chunk_vectors.c.chunk_id.in_(select(chunks.c.id).where(among(chunks.c.member_key, members))))
 
 
-def _scored(tx: Connection, query: Select[Any, Any]) -> list[Scored]:
+def _scored(tx: Connection, query: Select[Any, Any]) -> list[ScoredChunk]:
     """pgvector gives the negative inner product."""
-    return [Scored(chunk_id=row.chunk_id, score=-row.away) for row in tx.execute(query)]
+    return [ScoredChunk(chunk_id=row.chunk_id, score=-row.away) for row in tx.execute(query)]

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from sqlalchemy import Connection, select, text
 
-from retrieval.records import Scored
+from retrieval.records import ScoredChunk
 from retrieval.search.lexical import K1, B, terms
 from retrieval.store.postgres.tables import store_sizes
 
@@ -43,7 +43,7 @@ def tsvector(store_key: int, words: Iterable[str]) -> str:
     return " ".join(f"{_lexeme(store_key, word)}:{','.join(map(str, range(1, min(n, MOST) + 1)))}" for word, n in counts.items())
 
 
-def lexical(tx: Connection, store_key: int, query: str, limit: int, members: Sequence[int] | None) -> list[Scored]:
+def lexical(tx: Connection, store_key: int, query: str, limit: int, members: Sequence[int] | None) -> list[ScoredChunk]:
     """`members`: keys of those that are asked for; None: all of the store."""
     wanted = Counter(terms(query))
     size = tx.execute(select(store_sizes).where(store_sizes.c.store_key == store_key)).one_or_none()
@@ -53,7 +53,7 @@ def lexical(tx: Connection, store_key: int, query: str, limit: int, members: Seq
     asked = {"lexemes": [_lexeme(store_key, word) for word in wanted], "times": [float(n) for n in wanted.values()]}
     known = {"chunks": float(size.chunks), "bounds": BOUNDS, "fixed": K1 * (1 - B), "by_length": K1 * B / average}
     rows = tx.execute(BEST, {**asked, **known, "members": members, "limit": limit})
-    return [Scored(chunk_id=row.chunk_id, score=row.score) for row in rows]
+    return [ScoredChunk(chunk_id=row.chunk_id, score=row.score) for row in rows]
 
 
 def _lexeme(store_key: int, word: str) -> str:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retrieval.api import Vectors
-from retrieval.records import Scored
+from retrieval.records import ScoredChunk
 from retrieval.search.arrays import Growing, ReadWrite
 from retrieval.search.dense import DenseIndex, Mask, Slots
 from retrieval.search.postings import WordIndex
@@ -59,14 +59,14 @@ class StoreCache:
         count = len(self._alive.values)
         return count - int(np.count_nonzero(self._alive.values)) > max(MANY, count // 4)
 
-    def nearest(self, vector: NDArray[np.float32], limit: int, members: Ids | None) -> list[Scored]:
+    def nearest(self, vector: NDArray[np.float32], limit: int, members: Ids | None) -> list[ScoredChunk]:
         if self._dense is None:
             return []
         alive = self._alive.values
         allowed = None if members is None and alive.all() else alive & self._of(members)
         return self._scored(*self._dense.search(vector, limit, allowed))
 
-    def best(self, query: dict[str, int], limit: int, fetch: Callable[[str], Ids], members: Ids | None) -> list[Scored]:
+    def best(self, query: dict[str, int], limit: int, fetch: Callable[[str], Ids], members: Ids | None) -> list[ScoredChunk]:
         """`query`: how often it holds each term. `fetch`: the chunk id of each occurrence of one."""
         alive = self._alive.values
         allowed = None if members is None else alive & self._of(members)
@@ -95,9 +95,9 @@ class StoreCache:
         slots[slots == len(known)] = 0
         return slots[known[slots] == ids] if len(known) else slots
 
-    def _scored(self, slots: Slots, scores: NDArray[np.float32]) -> list[Scored]:
+    def _scored(self, slots: Slots, scores: NDArray[np.float32]) -> list[ScoredChunk]:
         ids = self._ids.values[slots]
-        return list(map(Scored, ids.tolist(), scores.tolist()))
+        return list(map(ScoredChunk, ids.tolist(), scores.tolist()))
 
     def _catch_up(self, news: Callable[[int, bool], News]) -> None:
         try:

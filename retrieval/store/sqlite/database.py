@@ -21,7 +21,7 @@ from sqlalchemy import URL, Connection, create_engine, event, select
 from sqlalchemy.exc import DatabaseError
 
 from retrieval.api import Filter, KnowledgeError, Vectors
-from retrieval.records import Scored
+from retrieval.records import ScoredChunk
 from retrieval.search.filters import matches
 from retrieval.search.lexical import JOINTS, terms
 from retrieval.store.catalog import create_tables
@@ -98,11 +98,11 @@ class SQLite:
         tx.exec_driver_sql("DELETE FROM words WHERE rowid IN (SELECT id FROM chunks WHERE store_key = ?)", (store_key,))
         self._caches.forget(store_key)
 
-    def dense(self, tx: Connection, store: StoreState, vector: NDArray[np.float32], limit: int, filter: Filter | None) -> list[Scored]:
+    def dense(self, tx: Connection, store: StoreState, vector: NDArray[np.float32], limit: int, filter: Filter | None) -> list[ScoredChunk]:
         with self._cache(tx, store) as cache:
             return cache.nearest(vector, limit, _members(tx, store, filter))
 
-    def lexical(self, tx: Connection, store: StoreState, query: str, limit: int, filter: Filter | None) -> list[Scored]:
+    def lexical(self, tx: Connection, store: StoreState, query: str, limit: int, filter: Filter | None) -> list[ScoredChunk]:
         counted = Counter(terms(query))
         with self._cache(tx, store) as cache, self._not_before(tx, store, cache) as current:
             return cache.best(counted, limit, lambda term: _occurrences(current, store.key, term), _members(tx, store, filter))

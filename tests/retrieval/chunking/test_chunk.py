@@ -6,7 +6,7 @@ from typing import Literal, cast
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from retrieval.api import Block, Chunking, Document, Piece
+from retrieval.api import Block, Chunking, Document, NewChunk
 from retrieval.chunking.chunk import chunk
 
 Kind = Literal["heading", "paragraph", "list", "table", "code"]
@@ -63,7 +63,7 @@ def document(*parts: tuple[str, str] | tuple[str, str, int], title: str = "") ->
     return Document(text=text, blocks=tuple(blocks), media_type="text/plain", title=title)
 
 
-def cut(made: Document, size: int, overlap: int = 0) -> list[Piece]:
+def cut(made: Document, size: int, overlap: int = 0) -> list[NewChunk]:
     return list(chunk(made, offsets, Chunking(size=size, overlap=overlap), 512))
 
 

@@ -12,11 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.api import EngineStopped
-from retrieval.api import Block, Chunk, Chunking, Document, Identity, Vectors
+from retrieval.api import Block, Chunk, Chunking, Document, ModelIdentity, Vectors
 from retrieval.chunking.chunk import chunk as chunked
-from retrieval.citations.cite import Citation, Citing, Evidence, cite
+from retrieval.citations.cite import Citation, CitationFinder, Evidence, cite
 from retrieval.citations.headings import Captions
-from retrieval.citations.marks import Reader
+from retrieval.citations.marks import CitationMarkParser
 from retrieval.search.lexical import terms
 
 DRAGONS = "Dragons live for 900 years. They eat gold, and sleep on what they have not eaten. The oldest, Fafnir, lived in Norway."
@@ -32,8 +32,8 @@ class Words:
         self.dead, self.calls = dead, 0
 
     @property
-    def identity(self) -> Identity:
-        return Identity(model="words", revision="1", dimensions=64, pooling="mean+normalize")
+    def identity(self) -> ModelIdentity:
+        return ModelIdentity(model="words", revision="1", dimensions=64, pooling="mean+normalize")
 
     @property
     def max_tokens(self) -> int:
@@ -181,7 +181,7 @@ def test_what_looks_like_a_heading_and_is_the_answer(answer: str) -> None:
 
 def test_an_answer_in_a_format_has_no_marks() -> None:
     async def unmarked() -> list[Citation]:
-        return await Citing(Evidence(QUESTION, CHUNKS, Words())).push(['{"platforms": [2]}'], last=True)
+        return await CitationFinder(Evidence(QUESTION, CHUNKS, Words())).push(['{"platforms": [2]}'], last=True)
 
     assert asyncio.run(unmarked()) == []
 
@@ -225,7 +225,7 @@ ANSWER = (
 @given(st.lists(st.integers(1, 9)))
 def test_a_stream_is_cited_like_the_whole(steps: list[int]) -> None:
     async def streamed() -> list[Citation]:
-        citing, reader, found, at = Citing(Evidence(QUESTION, CHUNKS, Words())), Reader([]), list[Citation](), 0
+        citing, reader, found, at = CitationFinder(Evidence(QUESTION, CHUNKS, Words())), CitationMarkParser([]), list[Citation](), 0
         for step in steps:
             found += await citing.push(reader.push(ANSWER[at : at + step]))
             at += step
@@ -236,6 +236,6 @@ def test_a_stream_is_cited_like_the_whole(steps: list[int]) -> None:
 
 def test_streamed_citations_come_with_their_sentence() -> None:
     async def early() -> list[Citation]:
-        return await Citing(Evidence(QUESTION, CHUNKS, Words())).push(["Dragons live for 900 years. They"])
+        return await CitationFinder(Evidence(QUESTION, CHUNKS, Words())).push(["Dragons live for 900 years. They"])
 
     assert files(asyncio.run(early())) == [1]

@@ -4,15 +4,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from retrieval.citations.marks import LONG, Mark, Part, Reader, spelled
+from retrieval.citations.marks import LONG, CitationMark, CitationMarkParser, Part, parts_to_text
 
 PASSAGES = ["The probability lies in the interval [0, 1].", "The grades are [10, 20, 30]."]
 
 
 def marks(answer: str) -> list[str]:
-    parts = Reader(PASSAGES).push(answer, last=True)
-    assert spelled(parts) == answer
-    return [part.text for part in parts if isinstance(part, Mark)]
+    parts = CitationMarkParser(PASSAGES).push(answer, last=True)
+    assert parts_to_text(parts) == answer
+    return [part.text for part in parts if isinstance(part, CitationMark)]
 
 
 @pytest.mark.parametrize(
@@ -51,20 +51,22 @@ PIECES = ["[1]", "[0, 1]", "[", "]", "(", ")", "`", "``", "```", "~~~", "\n", " 
 
 @given(st.lists(st.sampled_from(PIECES), max_size=25).map("".join), st.lists(st.integers(1, 12)))
 def test_however_it_is_cut_it_is_read_the_same(answer: str, steps: list[int]) -> None:
-    reader, parts, at = Reader(PASSAGES), list[Part](), 0
+    reader, parts, at = CitationMarkParser(PASSAGES), list[Part](), 0
     for step in steps:
         parts += reader.push(answer[at : at + step])
         at += step
     parts += reader.push(answer[at:], last=True)
-    assert spelled(parts) == answer
-    assert _placed(parts) == _placed(Reader(PASSAGES).push(answer, last=True))
+    assert parts_to_text(parts) == answer
+    assert _placed(parts) == _placed(CitationMarkParser(PASSAGES).push(answer, last=True))
 
 
-def _placed(parts: list[Part]) -> list[tuple[int, Mark]]:
-    return [(len(spelled(parts[:i])), part) for i, part in enumerate(parts) if isinstance(part, Mark)]
+def _placed(parts: list[Part]) -> list[tuple[int, CitationMark]]:
+    return [(len(parts_to_text(parts[:i])), part) for i, part in enumerate(parts) if isinstance(part, CitationMark)]
 
 
 def test_what_cannot_become_a_mark_is_told_at_once() -> None:
-    reader = Reader(PASSAGES)
-    pushed = [spelled(reader.push(text)) for text in ("31 days", " [", "7", "] of", " `a", "[1]", "` b\n", "``", "`py", "\n", "[7]", "\n")]
+    reader = CitationMarkParser(PASSAGES)
+    pushed = [
+        parts_to_text(reader.push(text)) for text in ("31 days", " [", "7", "] of", " `a", "[1]", "` b\n", "``", "`py", "\n", "[7]", "\n")
+    ]
     assert pushed == ["31 days", " ", "", "[7] of", " ", "", "`a[1]` b\n", "", "", "```py\n", "[7]", "\n"]

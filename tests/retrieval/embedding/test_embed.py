@@ -14,7 +14,7 @@ from sentence_transformers.sentence_transformer.modules import Normalize, Poolin
 from transformers import MPNetConfig, MPNetForSequenceClassification, MPNetModel, set_seed
 
 from engine.api import EngineStopped, PromptTooLong
-from retrieval.api import Embedder, Identity, Reranker, Vectors
+from retrieval.api import Embedder, ModelIdentity, Reranker, Vectors
 from retrieval.embedding.embed import EmbedOptions, EncoderEmbedder, EncoderReranker, open_embedder, open_reranker
 from retrieval.embedding.sentence_transformers import LibraryEmbedder, LibraryReranker
 from tests.models.encoder_world import make, tokenizer
@@ -80,7 +80,7 @@ def test_minilm_says_who_it_is(minilm: Path) -> None:
 
         assert identity.called == "mini"
 
-    using(open_embedder(minilm, EmbedOptions(threads=1, called="mini")), look)
+    using(open_embedder(minilm, EmbedOptions(threads=1, configured_name="mini")), look)
 
 
 @pytest.fixture
@@ -210,7 +210,7 @@ def test_what_ours_do_not_cover_goes_to_the_library(tmp_path: Path) -> None:
 
     async def look(embedder: LibraryEmbedder) -> None:
         assert isinstance(embedder, LibraryEmbedder)
-        identity: Identity = embedder.identity
+        identity: ModelIdentity = embedder.identity
         assert (identity.dimensions, identity.pooling, embedder.max_tokens, embedder.vocab) == (32, "library+normalize", 38, 256)
         np.testing.assert_allclose(await embedder.embed(TEXTS, "query"), model.encode_query(TEXTS), atol=1e-5)
         batch = [embedder.tokens(text, "query") for text in TEXTS]

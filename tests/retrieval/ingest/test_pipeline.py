@@ -11,7 +11,7 @@ import pytest
 from engine.api import QueueFull
 from retrieval.api import Chunking, Document, Unreadable, Vectors
 from retrieval.ingest.pipeline import BATCH, Digestion, Stage, pooled, titled, windows
-from retrieval.records import Job, Outcome
+from retrieval.records import IngestedFile, Job
 from tests.retrieval.plain import PlainParser, WordEmbedder
 
 WORDS = "one two three four five six seven eight nine ten"
@@ -22,7 +22,7 @@ async def content(text: str) -> AsyncIterator[bytes]:
     yield text.encode()
 
 
-def digest(text: str, embedder: WordEmbedder, job: Job = JOB, default: Chunking | None = None, stage: Stage | None = None) -> Outcome:
+def digest(text: str, embedder: WordEmbedder, job: Job = JOB, default: Chunking | None = None, stage: Stage | None = None) -> IngestedFile:
     digestion = Digestion(PlainParser(), embedder, default or Chunking())
     return asyncio.run(digestion.run(job, content(text), stage or Stage()))
 
@@ -31,7 +31,7 @@ def test_what_is_embedded_is_the_piece_below_its_title() -> None:
     embedder, stage = WordEmbedder(), Stage()
     outcome = digest(WORDS, embedder, stage=stage)
     assert embedder.texts == [f"a note\n{WORDS}"]
-    assert [piece.text for piece in outcome.pieces] == [WORDS] and outcome.vectors.shape == (1, 256)
+    assert [piece.text for piece in outcome.chunks] == [WORDS] and outcome.vectors.shape == (1, 256)
     assert outcome.identity == embedder.identity and outcome.document.title == "a note"
     assert (stage.state, stage.progress) == ("embedding", 1.0)
 
@@ -39,9 +39,9 @@ def test_what_is_embedded_is_the_piece_below_its_title() -> None:
 def test_the_job_wishes_its_sizes_before_the_settings_do() -> None:
     text = "\n".join(f"Sentence number {n} is here." for n in range(40))
     default = Chunking(size=20, overlap=0)
-    assert len(digest(text, WordEmbedder(), default=default).pieces) == 10
-    assert len(digest(text, WordEmbedder(), replace(JOB, chunking=Chunking(size=10)), default).pieces) == 20
-    many = digest(text, WordEmbedder(), replace(JOB, chunking=Chunking(size=10, overlap=5)), default).pieces
+    assert len(digest(text, WordEmbedder(), default=default).chunks) == 10
+    assert len(digest(text, WordEmbedder(), replace(JOB, chunking=Chunking(size=10)), default).chunks) == 20
+    many = digest(text, WordEmbedder(), replace(JOB, chunking=Chunking(size=10, overlap=5)), default).chunks
     assert len(many) > 20 and many[1].start < many[0].end
 
 
@@ -49,7 +49,7 @@ def test_a_piece_longer_than_the_model_reads_is_embedded_to_its_end() -> None:
     embedder = WordEmbedder()
     text = "Alpha " * 30 + "beta " * 30 + "omega."
     outcome = digest(text, embedder, replace(JOB, chunking=Chunking(size=100)))
-    assert len(outcome.pieces) == 1 and len(embedder.texts) == 2
+    assert len(outcome.chunks) == 1 and len(embedder.texts) == 2
     assert all(len(embedder.offsets(text)) <= embedder.max_tokens for text in embedder.texts)
     last = asyncio.run(embedder.embed(["omega"], "query"))
     assert float(outcome.vectors[0] @ last[0]) > 0.01
@@ -95,7 +95,7 @@ def test_a_full_encoder_is_waited_for_and_never_gets_more_than_a_batch() -> None
     embedder = BusyEmbedder(max_tokens=16)
     text = "\n".join(f"Sentence number {n} is here, and longer than the others are today." for n in range(BATCH + 10))
     outcome = digest(text, embedder, replace(JOB, chunking=Chunking(size=12, overlap=0)))
-    assert len(outcome.pieces) == BATCH + 10 == len(outcome.vectors)
+    assert len(outcome.chunks) == BATCH + 10 == len(outcome.vectors)
     assert embedder.sizes == [BATCH, BATCH, 10, 10]
 
 

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from retrieval.api import Attributes, Chunking
-from retrieval.ingest.sync import Report, Sync, Wish
+from retrieval.ingest.sync import Sync, SyncOptions, SyncReport
 from retrieval.ingest.walk import walk
-from retrieval.ingest.worker import Ingestor, Pace
-from retrieval.records import Listing, NewFile, NewMember, NewVectorStore
+from retrieval.ingest.worker import Ingestor, WorkerOptions
+from retrieval.records import NewFile, NewMember, NewVectorStore, PageRequest
 from retrieval.store import StoreOptions, open_store
 from retrieval.store.api import Store
 from tests.retrieval.plain import PlainParser, WordEmbedder
@@ -32,21 +32,21 @@ class Base:
         path.write_text(text)
         return path
 
-    def begin(self, *paths: Path, wish: Wish | None = None) -> Sync:
-        sync = Sync(self.store, self.id, wish or Wish())
+    def begin(self, *paths: Path, wish: SyncOptions | None = None) -> Sync:
+        sync = Sync(self.store, self.id, wish or SyncOptions())
         sync.begin(walk(paths or [self.folder]), lambda *_: None)
         return sync
 
     def drain(self) -> None:
-        asyncio.run(Ingestor(self.store, PlainParser(), self.embedder, pace=Pace(poll=0.05)).drain(self.id))
+        asyncio.run(Ingestor(self.store, PlainParser(), self.embedder, options=WorkerOptions(poll=0.05)).drain(self.id))
 
-    def sync(self, *paths: Path, wish: Wish | None = None) -> dict[str, list[str]]:
+    def sync(self, *paths: Path, wish: SyncOptions | None = None) -> dict[str, list[str]]:
         """Names of the lists that are not empty, and in them the paths below the directory."""
         sync = self.begin(*paths, wish=wish)
         self.drain()
         return self.short(sync.finish())
 
-    def short(self, report: Report) -> dict[str, list[str]]:
+    def short(self, report: SyncReport) -> dict[str, list[str]]:
         lists = {name: list(value) for name, value in vars(report).items() if value and name not in ("skipped", "notes")}
         return {name: sorted(os.path.relpath(path, self.folder) for path in paths) for name, paths in lists.items()}
 
@@ -56,7 +56,7 @@ class Base:
         return sorted(chunk.filename for chunk, _ in hits.values())
 
     def files(self) -> list[str]:
-        return sorted(file.filename for file in self.store.files("", Listing(limit=100)).items)
+        return sorted(file.filename for file in self.store.files("", PageRequest(limit=100)).items)
 
 
 @pytest.fixture
@@ -176,7 +176,7 @@ def test_only_what_lay_under_the_given_directories_is_deleted(base: Base) -> Non
     base.sync()
     for name in ("x/a.txt", "y/b.txt"):
         (base.folder / name).unlink()
-    assert base.sync(base.folder / "x", wish=Wish(delete=False)) == {}
+    assert base.sync(base.folder / "x", wish=SyncOptions(delete=False)) == {}
     assert base.sync(base.folder / "x", single) == {"deleted": ["x/a.txt"], "unchanged": ["c.txt"]}
     assert (base.found("alpha"), base.found("beta")) == ([], ["y/b.txt"])
 
@@ -195,7 +195,7 @@ def test_a_file_that_another_store_holds_stays_there(base: Base) -> None:
     base.write("a.txt", "alpha")
     base.sync()
     other = base.store.create_store(NewVectorStore(owner="", name="other")).id
-    (file,) = base.store.files("", Listing()).items
+    (file,) = base.store.files("", PageRequest()).items
     base.store.add_members("", other, [NewMember(file_id=file.id)])
     (base.folder / "a.txt").unlink()
     base.sync()
@@ -221,28 +221,28 @@ def test_a_file_that_cannot_be_read_is_reported_and_what_is_known_of_it_stays(ba
 
 def test_a_file_that_is_too_large_is_not_taken_in(base: Base) -> None:
     base.write("a.txt", "x" * 101)
-    sync = base.begin(wish=Wish(max_bytes=100))
+    sync = base.begin(wish=SyncOptions(max_bytes=100))
     assert list(sync.finish().failed.values()) == ["it is larger than 100 bytes"] and base.files() == []
 
 
 def test_attributes_and_sizes_change_when_they_are_given_and_stay_otherwise(base: Base) -> None:
     base.write("a.txt", "\n".join(f"This is sentence {n}." for n in range(10)))
-    base.sync(wish=Wish(attributes={"year": 2026.0}))
+    base.sync(wish=SyncOptions(attributes={"year": 2026.0}))
     assert attributes(base) == [{"year": 2026.0}]
     assert base.sync() == {"unchanged": ["a.txt"]} and attributes(base) == [{"year": 2026.0}]
-    assert base.sync(wish=Wish(attributes={"year": 2027.0})) == {"unchanged": ["a.txt"]}
+    assert base.sync(wish=SyncOptions(attributes={"year": 2027.0})) == {"unchanged": ["a.txt"]}
     assert attributes(base) == [{"year": 2027.0}]
     fine = Chunking(size=8, overlap=0)
-    assert base.sync(wish=Wish(chunking=fine)) == {"changed": ["a.txt"]}
+    assert base.sync(wish=SyncOptions(chunking=fine)) == {"changed": ["a.txt"]}
     assert attributes(base) == [{"year": 2027.0}] and len(chunks(base)) > 3
     count = len(chunks(base))
     assert base.sync() == {"unchanged": ["a.txt"]} and len(chunks(base)) == count
 
 
 def attributes(base: Base) -> list[Attributes]:
-    return [member.attributes for member in base.store.members("", base.id, Listing()).items]
+    return [member.attributes for member in base.store.members("", base.id, PageRequest()).items]
 
 
 def chunks(base: Base) -> Sequence[object]:
-    (member,) = base.store.members("", base.id, Listing()).items
+    (member,) = base.store.members("", base.id, PageRequest()).items
     return base.store.chunks_of("", base.id, member.file_id)

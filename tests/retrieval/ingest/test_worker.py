@@ -13,13 +13,13 @@ from sqlalchemy.exc import OperationalError
 
 from engine.api import EngineStopped
 from retrieval.api import Document, Unreadable, Vectors
-from retrieval.ingest.worker import Ingestor, Pace
+from retrieval.ingest.worker import Ingestor, WorkerOptions
 from retrieval.records import Job, Member, NewFile, NewMember, NewVectorStore
 from retrieval.store import StoreOptions, open_store
 from retrieval.store.api import Store
 from tests.retrieval.plain import PlainParser, WordEmbedder
 
-QUICK = Pace(jobs=2, lease=1.0, poll=0.05)
+QUICK = WorkerOptions(jobs=2, lease=1.0, poll=0.05)
 
 
 @pytest.fixture
@@ -78,7 +78,7 @@ class Moody(PlainParser):
 def test_files_become_searchable(store: Store, store_id: str) -> None:
     files = [put(store, store_id, f"{name}.txt", f"A text about {name}.") for name in ("rivers", "sharks", "engines")]
     embedder = WordEmbedder()
-    ingestor = Ingestor(store, PlainParser(), embedder, pace=QUICK)
+    ingestor = Ingestor(store, PlainParser(), embedder, options=QUICK)
     play(ingestor.drain(store_id))
     assert store.store("", store_id).counts.completed == 3 and store.store("", store_id).identity == embedder.identity
     for file, name in zip(files, ("rivers", "sharks", "engines"), strict=True):
@@ -87,7 +87,7 @@ def test_files_become_searchable(store: Store, store_id: str) -> None:
         assert [found.chunk_id for found in store.lexical(store_id, name, 1)] == [chunk.id]
         query = asyncio.run(embedder.embed([name], "query"))[0]
         assert store.dense(store_id, query, 1)[0].chunk_id == chunk.id
-    assert (ingestor.tally.ready, ingestor.tally.pieces, ingestor.tally.failed) == (3, 3, 0)
+    assert (ingestor.stats.ready, ingestor.stats.chunks, ingestor.stats.failed) == (3, 3, 0)
 
 
 def test_each_failure_ends_in_a_state_with_a_reason_and_the_others_go_on(
@@ -96,21 +96,21 @@ def test_each_failure_ends_in_a_state_with_a_reason_and_the_others_go_on(
     names = ("locked.pdf", "surprise.txt", "empty.txt", "good.txt")
     ids = [put(store, store_id, name, "" if name == "empty.txt" else "text") for name in names]
     with caplog.at_level(logging.CRITICAL, "retrieval.ingest.worker"):
-        ingestor = Ingestor(store, Moody(), WordEmbedder(), pace=QUICK)
+        ingestor = Ingestor(store, Moody(), WordEmbedder(), options=QUICK)
         play(ingestor.drain(store_id))
     locked, surprise, empty, good = (store.member("", store_id, file) for file in ids)
     assert (locked.state, locked.error_code, locked.error) == ("failed", "unsupported_file", "the document is encrypted")
     assert (surprise.state, surprise.error_code) == ("failed", "server_error") and "log" in (surprise.error or "")
     assert (empty.state, empty.error_code) == ("failed", "invalid_file")
-    assert good.state == "ready" and ingestor.tally.failed == 3
+    assert good.state == "ready" and ingestor.stats.failed == 3
 
 
 def test_another_model_than_the_store_s_is_refused_with_what_to_do(store: Store, store_id: str) -> None:
     put(store, store_id, "a.txt", "first")
-    play(Ingestor(store, PlainParser(), WordEmbedder(), pace=QUICK).drain(store_id))
+    play(Ingestor(store, PlainParser(), WordEmbedder(), options=QUICK).drain(store_id))
     other = WordEmbedder(identity=replace(WordEmbedder().identity, model="another"))
     file = put(store, store_id, "b.txt", "second")
-    play(Ingestor(store, PlainParser(), other, pace=QUICK).drain(store_id))
+    play(Ingestor(store, PlainParser(), other, options=QUICK).drain(store_id))
     member = store.member("", store_id, file)
     assert member.state == "failed" and "'words'" in (member.error or "") and other.texts == []
 
@@ -119,7 +119,7 @@ def test_whoever_is_cancelled_gives_back_his_jobs_without_counting_the_attempt(s
     file = put(store, store_id, "endless.txt", "text")
 
     async def scene() -> None:
-        async with working(Ingestor(store, Moody(), WordEmbedder(), pace=QUICK)):
+        async with working(Ingestor(store, Moody(), WordEmbedder(), options=QUICK)):
             await until(lambda: state(store, store_id, file) == "parsing")
 
     for _ in range(4):  # more often than MAX_ATTEMPTS
@@ -138,9 +138,9 @@ def test_a_long_job_keeps_its_lease_and_shows_how_far_it_is(store: Store, store_
     seen: set[tuple[str, float]] = set()
 
     async def scene() -> None:
-        first, second = (Ingestor(store, PlainParser(), embedder, pace=replace(QUICK, lease=2)) for embedder in (slow, other))
+        first, second = (Ingestor(store, PlainParser(), embedder, options=replace(QUICK, lease=2)) for embedder in (slow, other))
         async with working(first):
-            await until(lambda: first.tally.present)
+            await until(lambda: first.stats.active)
             async with working(second):
                 await until(lambda: watch(store.member("", store_id, file)))
 
@@ -157,11 +157,11 @@ def test_a_job_that_is_no_longer_wanted_is_dropped(store: Store, store_id: str) 
     file = put(store, store_id, "endless.txt", "text")
 
     async def scene() -> None:
-        ingestor = Ingestor(store, Moody(), WordEmbedder(), pace=QUICK)
+        ingestor = Ingestor(store, Moody(), WordEmbedder(), options=QUICK)
         async with working(ingestor) as task:
-            await until(lambda: ingestor.tally.present)
+            await until(lambda: ingestor.stats.active)
             await asyncio.to_thread(store.remove_member, "", store_id, file)
-            await until(lambda: not ingestor.tally.present)
+            await until(lambda: not ingestor.stats.active)
             again = put(store, store_id, "good.txt", "text")
             await until(lambda: state(store, store_id, again) == "ready")
             assert not task.done()
@@ -172,7 +172,7 @@ def test_a_job_that_is_no_longer_wanted_is_dropped(store: Store, store_id: str) 
 
 def test_an_upload_does_not_wait_for_the_next_look(store: Store, store_id: str) -> None:
     async def scene() -> None:
-        ingestor = Ingestor(store, PlainParser(), WordEmbedder(), pace=replace(QUICK, poll=60))
+        ingestor = Ingestor(store, PlainParser(), WordEmbedder(), options=replace(QUICK, poll=60))
         async with working(ingestor):
             await asyncio.sleep(0.1)
             file = await asyncio.to_thread(put, store, store_id, "a.txt", "text")
@@ -198,7 +198,7 @@ def test_what_other_processes_queue_is_seen(store: Store, store_id: str, where: 
     elsewhere = open_store(where, StoreOptions())
 
     async def scene() -> None:
-        async with working(Ingestor(store, PlainParser(), WordEmbedder(), pace=QUICK)):
+        async with working(Ingestor(store, PlainParser(), WordEmbedder(), options=QUICK)):
             await asyncio.sleep(0.1)
             file = await asyncio.to_thread(put, elsewhere, store_id, "a.txt", "text")
             await until(lambda: state(elsewhere, store_id, file) == "ready")
@@ -216,18 +216,18 @@ def test_a_dead_encoder_ends_the_worker_and_costs_no_file(store: Store, store_id
     files = [put(store, store_id, f"{n}.txt", "text") for n in range(3)]
 
     async def beside_a_dying_worker() -> None:
-        ingestor = Ingestor(store, PlainParser(), Dead(), pace=QUICK)
+        ingestor = Ingestor(store, PlainParser(), Dead(), options=QUICK)
         worker = asyncio.create_task(ingestor.run())
         await asyncio.gather(ingestor.drain(store_id), asyncio.wait({worker}))
         worker.result()
 
     for _ in range(4):
         with pytest.raises(EngineStopped):
-            play(Ingestor(store, PlainParser(), Dead(), pace=QUICK).drain(store_id))
+            play(Ingestor(store, PlainParser(), Dead(), options=QUICK).drain(store_id))
     assert {state(store, store_id, file) for file in files} == {"queued"}
     with pytest.raises(EngineStopped):
         play(beside_a_dying_worker())
-    play(Ingestor(store, PlainParser(), WordEmbedder(), pace=QUICK).drain(store_id))
+    play(Ingestor(store, PlainParser(), WordEmbedder(), options=QUICK).drain(store_id))
     assert {state(store, store_id, file) for file in files} == {"ready"}
 
 
@@ -261,7 +261,7 @@ def test_one_file_is_parsed_while_another_is_embedded(store: Store, store_id: st
     for n in range(2):
         put(store, store_id, f"{n}.txt", f"text {n}")
     embedder = MeetingEmbedder()
-    play(Ingestor(store, embedder.meeting, embedder, pace=QUICK).drain(store_id))
+    play(Ingestor(store, embedder.meeting, embedder, options=QUICK).drain(store_id))
     assert store.store("", store_id).counts.completed == 2
 
 
@@ -292,7 +292,7 @@ def test_a_database_that_is_away_for_a_while_costs_no_file(
     file = put(store, store_id, "a.txt", "text")
     flaky: Any = Flaky(store, {call: 1})
     with caplog.at_level(logging.CRITICAL, "retrieval.ingest.worker"):
-        play(Ingestor(flaky, PlainParser(), WordEmbedder(pause=0.7 if call == "report" else 0), pace=QUICK).drain(store_id))
+        play(Ingestor(flaky, PlainParser(), WordEmbedder(pause=0.7 if call == "report" else 0), options=QUICK).drain(store_id))
     assert state(store, store_id, file) == "ready" and flaky.failing == {call: 0}
 
 
@@ -300,7 +300,7 @@ def test_a_reason_that_cannot_be_stored_does_not_end_the_worker(store: Store, st
     file = put(store, store_id, "locked.txt", "text")
     flaky: Any = Flaky(store, {"fail": 1})
     with caplog.at_level(logging.CRITICAL, "retrieval.ingest.worker"):
-        play(Ingestor(flaky, Moody(), WordEmbedder(), pace=QUICK).drain(store_id))
+        play(Ingestor(flaky, Moody(), WordEmbedder(), options=QUICK).drain(store_id))
     assert store.member("", store_id, file).error == "the document is encrypted"
 
 
@@ -327,7 +327,7 @@ def test_a_claim_that_comes_back_to_nobody_is_released(store: Store, store_id: s
     slow: Any = SlowClaim(store)
 
     async def scene() -> None:
-        async with working(Ingestor(slow, PlainParser(), WordEmbedder(), pace=QUICK)):
+        async with working(Ingestor(slow, PlainParser(), WordEmbedder(), options=QUICK)):
             await until(lambda: slow.begun)
 
     play(scene())
@@ -340,8 +340,8 @@ def test_two_workers_share_the_queue(store: Store, store_id: str, where: str) ->
     first, second = WordEmbedder(pause=0.02), WordEmbedder(pause=0.02)
 
     async def scene() -> None:
-        async with working(Ingestor(elsewhere, PlainParser(), second, pace=QUICK)):
-            await Ingestor(store, PlainParser(), first, pace=QUICK).drain(store_id)
+        async with working(Ingestor(elsewhere, PlainParser(), second, options=QUICK)):
+            await Ingestor(store, PlainParser(), first, options=QUICK).drain(store_id)
 
     play(scene())
     elsewhere.close()

@@ -6,12 +6,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from retrieval.api import Weights
-from retrieval.records import Scored
+from retrieval.records import ScoredChunk
 from retrieval.search.fuse import EQUAL, Pool, candidates, fuse
 
 
-def scored(**scores: float) -> list[Scored]:
-    return [Scored(chunk_id=int(name[1:]), score=score) for name, score in scores.items()]
+def scored(**scores: float) -> list[ScoredChunk]:
+    return [ScoredChunk(chunk_id=int(name[1:]), score=score) for name, score in scores.items()]
 
 
 def pool(rows: list[list[float]], text: list[float]) -> Pool:

@@ -9,8 +9,8 @@ from typing import Literal
 import numpy as np
 import pytest
 
-from retrieval.api import Attributes, Block, Compare, Document, Hit, Identity, Piece, Search, Vectors, WrongModel
-from retrieval.records import NewFile, NewMember, NewVectorStore, Outcome
+from retrieval.api import Attributes, Block, Compare, Document, Hit, ModelIdentity, NewChunk, Search, Vectors, WrongModel
+from retrieval.records import IngestedFile, NewFile, NewMember, NewVectorStore
 from retrieval.search.retriever import KnowledgeSearch
 from retrieval.store import StoreOptions, open_store
 from retrieval.store.api import Store
@@ -26,7 +26,7 @@ AXES = ("river", "sea", "shark", "fish", "engine", "fuel")
 class Words:
     """A text's vector counts the words in AXES; "water" means rivers and sea."""
 
-    identity = Identity(model="words", revision="1", dimensions=len(AXES), pooling="mean+normalize")
+    identity = ModelIdentity(model="words", revision="1", dimensions=len(AXES), pooling="mean+normalize")
     max_tokens = 100
 
     def offsets(self, text: str) -> list[tuple[int, int]]:
@@ -68,7 +68,9 @@ def add(store: Store, store_id: str, filename: str, text: str, attributes: Attri
     assert job
     document = Document(text=text, blocks=(Block(kind="paragraph", start=0, end=len(text)),), media_type="text/plain")
     vectors = asyncio.run(Words().embed([text], "document"))
-    outcome = Outcome(document=document, pieces=(Piece(text=text, start=0, end=len(text)),), vectors=vectors, identity=Words.identity)
+    outcome = IngestedFile(
+        document=document, chunks=(NewChunk(text=text, start=0, end=len(text)),), vectors=vectors, identity=Words.identity
+    )
     assert store.complete(job, outcome)
 
 
@@ -83,12 +85,12 @@ def find(retriever: KnowledgeSearch, search: Search) -> list[Hit]:
 def test_meaning_finds_what_shares_no_word(store: Store) -> None:
     retriever, store_id = KnowledgeSearch(store, Words()), fill(store, "all")
     assert names(find(retriever, Search(queries=("water",), stores=(store_id,))))[0] == "rivers.txt"
-    assert find(retriever, Search(queries=("water",), stores=(store_id,), by="lexical")) == []
+    assert find(retriever, Search(queries=("water",), stores=(store_id,), mode="lexical")) == []
 
 
 def test_words_find_what_means_nothing_to_the_model(store: Store) -> None:
     retriever, store_id = KnowledgeSearch(store, Words()), fill(store, "all")
-    assert names(find(retriever, Search(queries=("cartilage",), stores=(store_id,), by="fused")))[0] == "sharks.txt"
+    assert names(find(retriever, Search(queries=("cartilage",), stores=(store_id,), mode="fused")))[0] == "sharks.txt"
 
 
 def test_limit_threshold_and_scores(store: Store) -> None:
@@ -122,7 +124,7 @@ def test_several_queries_and_stores_give_each_chunk_once(store: Store) -> None:
 def test_filters_hold_on_every_side(store: Store, by: Literal["dense", "lexical", "fused"]) -> None:
     retriever, store_id = KnowledgeSearch(store, Words()), fill(store, "all", {"year": 2001})
     add(store, store_id, "new.txt", "The river Rhine reaches the sea at Rotterdam.", {"year": 2020})
-    search = Search(queries=("river sea",), stores=(store_id,), by=by, filter=Compare(op="gt", key="year", value=2010))
+    search = Search(queries=("river sea",), stores=(store_id,), mode=by, filter=Compare(op="gt", key="year", value=2010))
     hits = find(retriever, search)
     assert names(hits) == ["new.txt"] and hits[0].attributes == {"year": 2020}
 
@@ -156,7 +158,7 @@ def test_vectors_of_another_model_are_refused(store: Store) -> None:
     store_id = fill(store, "all")
 
     class Other(Words):
-        identity = Identity(model="others", revision="2", dimensions=len(AXES), pooling="cls")
+        identity = ModelIdentity(model="others", revision="2", dimensions=len(AXES), pooling="cls")
 
     with pytest.raises(WrongModel, match="words"):
         find(KnowledgeSearch(store, Other()), Search(queries=("river",), stores=(store_id,)))
@@ -164,6 +166,6 @@ def test_vectors_of_another_model_are_refused(store: Store) -> None:
 
 def test_stages_are_timed(store: Store) -> None:
     seen: dict[str, float] = {}
-    retriever = KnowledgeSearch(store, Words(), Backwards(), watch=seen.__setitem__)
+    retriever = KnowledgeSearch(store, Words(), Backwards(), observer=seen.__setitem__)
     find(retriever, Search(queries=("river",), stores=(fill(store, "all"),)))
     assert seen.keys() == {"embed", "look_up", "rerank"} and all(seconds > 0 for seconds in seen.values())

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from retrieval.api import NotFound, ReadOnly
-from retrieval.records import Listing, NewFile
+from retrieval.records import NewFile, PageRequest
 from retrieval.store.api import Store
 from retrieval.store.schema import file_parts, files
 from tests.retrieval.conftest import Clock
@@ -32,7 +32,7 @@ def test_a_broken_upload_leaves_no_trace(store: Store, monkeypatch: pytest.Monke
 
     def content() -> Iterator[bytes]:
         yield b"x" * good
-        assert not store.files("", Listing()).items, "seen before it is whole"
+        assert not store.files("", PageRequest()).items, "seen before it is whole"
         raise ConnectionError("hung up")
 
     with pytest.raises(ConnectionError):
@@ -42,8 +42,8 @@ def test_a_broken_upload_leaves_no_trace(store: Store, monkeypatch: pytest.Monke
 
 def test_owners(store: Store) -> None:
     of = {owner: put(store, owner, owner=owner) for owner in ("", "a", "b")}
-    assert {file.id for file in store.files("a", Listing()).items} == {of["a"], of[""]}
-    assert {file.id for file in store.files("", Listing()).items} == {of[""]}
+    assert {file.id for file in store.files("a", PageRequest()).items} == {of["a"], of[""]}
+    assert {file.id for file in store.files("", PageRequest()).items} == {of[""]}
     for call in (store.file, store.read_file, store.delete_file):
         with pytest.raises(NotFound, match="there is no file"):
             call("a", of["b"])
@@ -59,7 +59,7 @@ def test_pages(store: Store) -> None:
     newest = ids[::-1]
 
     def page(**given: str | int) -> tuple[list[str], bool]:
-        found = store.files("", Listing(**given))  # type: ignore[arg-type]
+        found = store.files("", PageRequest(**given))  # type: ignore[arg-type]
         return [file.id for file in found.items], found.more
 
     assert page() == (newest, False)
@@ -71,7 +71,7 @@ def test_pages(store: Store) -> None:
     assert page(after=newest[1], before=newest[4]) == (newest[2:4], False)
     assert page(limit=2, order="asc", after=ids[1]) == (ids[2:4], True)
     assert page(limit=2, order="asc", before=ids[4]) == (ids[2:4], True)
-    assert [file.id for file in store.files("", Listing(), purpose="assistants").items] == newest[1::2]
+    assert [file.id for file in store.files("", PageRequest(), purpose="assistants").items] == newest[1::2]
     with pytest.raises(NotFound):
         page(after="file-unknown")
 
@@ -82,7 +82,7 @@ def test_expired_files_are_gone(store: Store, clock: Clock) -> None:
     clock.now += 3600
     with pytest.raises(NotFound):
         store.file("", file_id)
-    assert not store.files("", Listing()).items
+    assert not store.files("", PageRequest()).items
     store_id = new_store(store)
     store.sweep()
     clock.now -= 3600
@@ -107,7 +107,7 @@ def test_the_sweep_takes_abandoned_uploads(
 
     with pytest.raises(Exception, match=r"(?i)foreign key"):
         store.put_file(NewFile(owner="", filename="a"), content())
-    assert not store.files("", Listing()).items
+    assert not store.files("", PageRequest()).items
 
 
 def test_deleting_a_file_takes_it_from_every_store(store: Store) -> None:

@@ -3,7 +3,7 @@
 import pytest
 
 from retrieval.api import Chunking, Conflict, NotFound
-from retrieval.records import Counts, Listing, Member, NewMember, Page
+from retrieval.records import Counts, Member, NewMember, Page, PageRequest
 from retrieval.store.api import Store
 from tests.retrieval.filling import claim, fill, new_store, outcome, put
 
@@ -30,7 +30,7 @@ def test_one_unknown_file_and_none_is_added(store: Store) -> None:
     for wrong in ("file-unknown", foreign):
         with pytest.raises(NotFound, match=f"there is no file '{wrong}'"):
             store.add_members("", store_id, [NewMember(file_id=file_id), NewMember(file_id=wrong)])
-    assert not store.members("", store_id, Listing()).items
+    assert not store.members("", store_id, PageRequest()).items
 
 
 def test_adding_again_changes_the_attributes_alone(store: Store) -> None:
@@ -81,14 +81,14 @@ def test_pages_and_states(store: Store) -> None:
     store.add_members("", store_id, [NewMember(file_id=file_id) for file_id in ids])
     store.fail(claim(store), "invalid_file", "broken")
     claim(store)
-    assert names(store.members("", store_id, Listing())) == ["4", "3", "2", "1", "0"]
-    assert names(store.members("", store_id, Listing(limit=2, order="asc", after=ids[0]))) == ["1", "2"]
-    assert names(store.members("", store_id, Listing(), states=["failed"])) == ["0"]
-    assert names(store.members("", store_id, Listing(), states=["queued", "parsing", "embedding"])) == ["4", "3", "2", "1"]
+    assert names(store.members("", store_id, PageRequest())) == ["4", "3", "2", "1", "0"]
+    assert names(store.members("", store_id, PageRequest(limit=2, order="asc", after=ids[0]))) == ["1", "2"]
+    assert names(store.members("", store_id, PageRequest(), states=["failed"])) == ["0"]
+    assert names(store.members("", store_id, PageRequest(), states=["queued", "parsing", "embedding"])) == ["4", "3", "2", "1"]
     # the last seen has changed its state meanwhile: the list goes on behind it all the same
-    assert names(store.members("", store_id, Listing(after=ids[1]), states=["failed"])) == ["0"]
+    assert names(store.members("", store_id, PageRequest(after=ids[1]), states=["failed"])) == ["0"]
     with pytest.raises(NotFound):
-        store.members("", store_id, Listing(after="file-unknown"))
+        store.members("", store_id, PageRequest(after="file-unknown"))
 
 
 def test_batches(store: Store) -> None:
@@ -105,7 +105,7 @@ def test_batches(store: Store) -> None:
     assert not store.report(job, "embedding", 0.5, 30)
     assert not store.complete(job, outcome(["text"]))
     assert store.claim("worker", 30) is None
-    assert len(store.members("", store_id, Listing(), batch_id=batch.id).items) == 4
+    assert len(store.members("", store_id, PageRequest(), batch_id=batch.id).items) == 4
     _, through = store.add_members("", store_id, [NewMember(file_id=ready)], batch=True)
     assert through is not None and not store.cancel_batch("", store_id, through.id).cancelled
     for wrong in (lambda: store.batch("", store_id, "vsfb_no"), lambda: store.batch("", new_store(store), batch.id)):

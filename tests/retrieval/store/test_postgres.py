@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from sqlalchemy import select
 
 from retrieval.api import Combine, Compare, Filter, KnowledgeError
-from retrieval.records import Listing, NewMember, Scored
+from retrieval.records import NewMember, PageRequest, ScoredChunk
 from retrieval.search.filters import matches
 from retrieval.store import StoreOptions, open_store
 from retrieval.store.api import Store
@@ -217,7 +217,7 @@ def cranfield(store: Store) -> str:
     for number, document in enumerate(rows("corpus.jsonl")[:40]):
         parts = [part for part in document["text"].split(" . ") if part.strip()] or [document["title"]]
         fill(store, store_id, parts, filename=f"{number}.txt", attributes={"number": float(number), "even": number % 2 == 0})
-    for member in store.members("", store_id, Listing(limit=1000)).items[::7]:
+    for member in store.members("", store_id, PageRequest(limit=1000)).items[::7]:
         store.remove_member("", store_id, member.file_id)
     return store_id
 
@@ -232,7 +232,7 @@ def rows(name: str) -> list[dict]:
     return [json.loads(line) for line in (CRANFIELD / name).read_text().splitlines()]
 
 
-def assert_same(mine: list[Scored], yours: list[Scored]) -> None:
+def assert_same(mine: list[ScoredChunk], yours: list[ScoredChunk]) -> None:
     """Chunks of the same score may change places, also across the end of the list."""
     assert [found.score for found in mine] == pytest.approx([found.score for found in yours], abs=1e-5)
     floor = mine[-1].score + 1e-5 if mine else 0.0

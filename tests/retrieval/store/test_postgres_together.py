@@ -13,7 +13,7 @@ import psycopg
 import pytest
 
 from retrieval.api import Conflict, NotFound
-from retrieval.records import Listing, NewMember
+from retrieval.records import NewMember, PageRequest
 from retrieval.store import StoreOptions, open_store
 from retrieval.store.api import Store
 from tests.retrieval.filling import claim, new_store, outcome, put
@@ -112,7 +112,7 @@ def test_adding_reading_and_removing_the_same_files_at_once(url: str) -> None:
         while work(store):
             pass
         for store_id in store_ids:
-            there = store.members("", store_id, Listing(limit=100)).items
+            there = store.members("", store_id, PageRequest(limit=100)).items
             assert {member.state for member in there} <= {"ready"}
             assert len(store.lexical(store_id, "read", 100)) == len(there)
     assert all(row[0] == row[2] == row[3] and row[1] == row[4] for row in sizes(url))

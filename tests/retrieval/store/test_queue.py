@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from retrieval.api import Identity, WrongModel
+from retrieval.api import ModelIdentity, WrongModel
 from retrieval.records import Job, NewMember, NewVectorStore
 from retrieval.store.api import MAX_ATTEMPTS, Store
 from tests.retrieval.conftest import Clock
@@ -156,7 +156,7 @@ def test_vectors_of_another_model_are_refused(store: Store, other: object) -> No
     store.expect(new_store(store), other)
 
 
-def refused(store: Store, made: Identity, given: Identity) -> str:
+def refused(store: Store, made: ModelIdentity, given: ModelIdentity) -> str:
     store_id = store.create_store(NewVectorStore(owner="", name="handbook")).id
     queue(store, store_id)
     store.complete(claim(store), outcome(["pears"], identity=made))

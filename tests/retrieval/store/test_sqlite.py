@@ -14,7 +14,7 @@ import pytest
 from sqlalchemy import select
 
 from retrieval.api import KnowledgeError
-from retrieval.records import Listing
+from retrieval.records import PageRequest
 from retrieval.store import StoreOptions, open_store
 from retrieval.store.catalog import Catalog
 from retrieval.store.dialect import StoreState
@@ -186,7 +186,7 @@ def test_killed_at_any_moment(tmp_path: Path) -> None:
         assert dangling(path) == []
         for job in iter(lambda: store.claim("cleaner", 30), None):
             store.fail(job, "server_error", "cut off")
-    ready = {member.file_id for member in store.members("", store_id, Listing(limit=10_000), states=["ready"]).items}
+    ready = {member.file_id for member in store.members("", store_id, PageRequest(limit=10_000), states=["ready"]).items}
     lost = acknowledged - ready
     assert len(lost) <= 3, "at most the one that each life was about to remove"
     found = {chunk.file_id for chunk, _ in store.hits([hit.chunk_id for hit in store.lexical(store_id, "text", 100_000)]).values()}

@@ -3,7 +3,7 @@
 import pytest
 
 from retrieval.api import Conflict, NotFound, ReadOnly
-from retrieval.records import Change, Counts, Listing, NewMember, NewVectorStore
+from retrieval.records import Counts, NewMember, NewVectorStore, PageRequest, VectorStoreChanges
 from retrieval.store.api import Store
 from tests.retrieval.conftest import Clock
 from tests.retrieval.filling import IDENTITY, claim, fill, new_store, outcome, put
@@ -21,20 +21,20 @@ def test_a_new_store(store: Store, clock: Clock) -> None:
 
 def test_owners(store: Store) -> None:
     of = {owner: new_store(store, owner) for owner in ("", "a", "b")}
-    assert {found.id for found in store.stores("a", Listing()).items} == {of["a"], of[""]}
+    assert {found.id for found in store.stores("a", PageRequest()).items} == {of["a"], of[""]}
     assert store.store("a", of[""]).owner == ""
     for call in (
         lambda: store.store("a", of["b"]),
         lambda: store.delete_store("a", of["b"]),
-        lambda: store.change_store("a", of["b"], Change(name="mine", fields=frozenset({"name"}))),
+        lambda: store.change_store("a", of["b"], VectorStoreChanges(name="mine", fields=frozenset({"name"}))),
         lambda: store.add_members("a", of["b"], []),
-        lambda: store.members("a", of["b"], Listing()),
+        lambda: store.members("a", of["b"], PageRequest()),
     ):
         with pytest.raises(NotFound, match="there is no vector store"):
             call()
     for call in (
         lambda: store.delete_store("a", of[""]),
-        lambda: store.change_store("a", of[""], Change(name="mine", fields=frozenset({"name"}))),
+        lambda: store.change_store("a", of[""], VectorStoreChanges(name="mine", fields=frozenset({"name"}))),
         lambda: store.add_members("a", of[""], []),
         lambda: store.change_member("a", of[""], "file_x", {}),
         lambda: store.remove_member("a", of[""], "file_x"),
@@ -57,17 +57,17 @@ def test_names(store: Store) -> None:
 
 def test_changes(store: Store) -> None:
     store_id = new_store(store, description="d", metadata={"a": "b"}, expires_after_days=3)
-    changed = store.change_store("", store_id, Change(name="new", metadata={}, fields=frozenset({"name", "metadata"})))
+    changed = store.change_store("", store_id, VectorStoreChanges(name="new", metadata={}, fields=frozenset({"name", "metadata"})))
     assert (changed.name, changed.metadata, changed.description, changed.expires_after_days) == ("new", {}, "d", 3)
-    assert store.change_store("", store_id, Change(fields=frozenset())) == changed
-    assert store.change_store("", store_id, Change(fields=frozenset({"expires_after_days"}))).expires_at is None
+    assert store.change_store("", store_id, VectorStoreChanges(fields=frozenset())) == changed
+    assert store.change_store("", store_id, VectorStoreChanges(fields=frozenset({"expires_after_days"}))).expires_at is None
 
 
 def test_pages(store: Store) -> None:
     newest = [new_store(store, name=str(number)) for number in range(5)][::-1]
-    first = store.stores("", Listing(limit=2))
+    first = store.stores("", PageRequest(limit=2))
     assert ([found.id for found in first.items], first.more) == (newest[:2], True)
-    last = store.stores("", Listing(limit=3, after=newest[1]))
+    last = store.stores("", PageRequest(limit=3, after=newest[1]))
     assert ([found.id for found in last.items], last.more) == (newest[2:], False)
 
 
@@ -114,7 +114,7 @@ def test_expiry(store: Store, clock: Clock) -> None:
     assert not store.lexical(store_id, "apples", 10)
     with pytest.raises(Conflict, match="expired"):
         store.add_members("", store_id, [NewMember(file_id=file_id)])
-    store.change_store("", store_id, Change(fields=frozenset({"expires_after_days"})))
+    store.change_store("", store_id, VectorStoreChanges(fields=frozenset({"expires_after_days"})))
     fill(store, store_id, ["pears"], file_id=file_id)
     assert store.lexical(store_id, "pears", 10)
 
