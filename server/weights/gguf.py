@@ -1,6 +1,5 @@
-"""A GGUF file -> a directory that the engine opens without parsing anything: config.json, tokenizer.json,
-tokenizer_config.json, generation_config.json, tensors.json (where each tensor lies) and the weights, linked.
-"""
+"""Prepares a GGUF file for the engine: a directory with config.json, tokenizer.json, tokenizer_config.json, generation_config.json,
+tensors.json (file and offset of each tensor) and links to the weights."""
 
 import hashlib
 import json
@@ -11,68 +10,68 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from server.weights.cache import Progress, PullError, build
-from server.weights.wheels import digest
+from server.weights.cache import PullError, build_directory
+from server.weights.progress import Progress
+from server.weights.wheels import file_sha256
 
-LAYOUT = 1  # raise when what is written here changes: directories prepared under another number are made anew
-PIECE = re.compile(r"(.+)-(\d{5})-of-(\d{5})\.gguf")
+LAYOUT_VERSION = 1  # increase it when the files written here change: directories of another version are prepared again
+SHARD = re.compile(r"(.+)-(\d{5})-of-(\d{5})\.gguf")
 
 
 def prepare_gguf(file: Path, home: Path, progress: Progress) -> Path:
-    """The prepared directory of `file`, keyed by its content. Of a model in pieces (NAME-00001-of-00004.gguf) any
-    piece may be named."""
-    pieces = _pieces(file)
-    content = hashlib.sha256("".join(_identity(piece, home, progress) for piece in pieces).encode()).hexdigest()
-    match = PIECE.fullmatch(file.name)
-    target = home / "models" / f"{match[1] if match else file.stem}-{content[:16]}-v{LAYOUT}"
+    """The prepared directory, keyed by the content of the file. `file` may be any shard (NAME-00001-of-00004.gguf) of a model."""
+    shards = _shards(file)
+    digest = hashlib.sha256("".join(_content_digest(shard, home, progress) for shard in shards).encode()).hexdigest()
+    match = SHARD.fullmatch(file.name)
+    target = home / "models" / f"{match[1] if match else file.stem}-{digest[:16]}-v{LAYOUT_VERSION}"
     if target.exists() and not _unchanged(target):
-        shutil.rmtree(target)  # hard links: someone wrote into the file that we share
-    return build(target, lambda staging: _fill(staging, pieces, progress), progress)
+        shutil.rmtree(target)  # somebody wrote to the original, which is a hard link to the same data
+    return build_directory(target, lambda staging: _write_directory(staging, shards, progress), progress)
 
 
-def _pieces(file: Path) -> list[Path]:
-    match = PIECE.fullmatch(file.name)
+def _shards(file: Path) -> list[Path]:
+    match = SHARD.fullmatch(file.name)
     if not match:
         return [file]
-    pieces = [file.with_name(f"{match[1]}-{i:05d}-of-{match[3]}.gguf") for i in range(1, int(match[3]) + 1)]
-    if missing := [piece.name for piece in pieces if not piece.exists()]:
-        raise PullError(f"{file.name} is one of {len(pieces)} pieces; missing beside it: {', '.join(missing)}")
-    return pieces
+    shards = [file.with_name(f"{match[1]}-{i:05d}-of-{match[3]}.gguf") for i in range(1, int(match[3]) + 1)]
+    if missing := [shard.name for shard in shards if not shard.exists()]:
+        raise PullError(f"{file.name} is one of {len(shards)} pieces; missing beside it: {', '.join(missing)}")
+    return shards
 
 
-def _identity(file: Path, home: Path, progress: Progress) -> str:
-    """SHA-256 of the content, computed once for a path, size, inode and time of change."""
+def _content_digest(file: Path, home: Path, progress: Progress) -> str:
+    """Hex SHA-256 of the content; cached by path, size, inode and modification time."""
     status = file.stat()
-    stamp = f"{file.resolve()} {status.st_size} {status.st_ino} {status.st_mtime_ns}"
-    known = home / "identities" / hashlib.sha256(stamp.encode()).hexdigest()
-    if known.exists():
-        return known.read_text()
-    found = digest(file, progress)
-    known.parent.mkdir(parents=True, exist_ok=True)
-    fresh = known.with_name(f"{known.name}.{os.getpid()}")
-    fresh.write_text(found)
-    fresh.replace(known)
-    return found
+    key = f"{file.resolve()} {status.st_size} {status.st_ino} {status.st_mtime_ns}"
+    cached = home / "identities" / hashlib.sha256(key.encode()).hexdigest()
+    if cached.exists():
+        return cached.read_text()
+    digest = file_sha256(file, progress)
+    cached.parent.mkdir(parents=True, exist_ok=True)
+    temporary = cached.with_name(f"{cached.name}.{os.getpid()}")
+    temporary.write_text(digest)
+    temporary.replace(cached)
+    return digest
 
 
-def _fill(staging: Path, pieces: Sequence[Path], progress: Progress) -> None:
-    size = sum(piece.stat().st_size for piece in pieces)
+def _write_directory(staging: Path, shards: Sequence[Path], progress: Progress) -> None:
+    size = sum(shard.stat().st_size for shard in shards)
     progress("convert", 0, size)
-    weights = [staging / (piece.name if len(pieces) > 1 else "model.gguf") for piece in pieces]
-    for piece, weight in zip(pieces, weights, strict=True):
-        _link(piece.resolve(), weight)
+    weights = [staging / (shard.name if len(shards) > 1 else "model.gguf") for shard in shards]
+    for shard, weight in zip(shards, weights, strict=True):
+        _link(shard.resolve(), weight)
     try:
-        files = _descriptions(weights)
-    except Exception as error:  # a damaged file may break its readers anywhere
-        raise PullError(f"{pieces[0].name} is damaged or of an unknown kind: {error}") from error
+        files = _config_files(weights)
+    except Exception as error:  # the readers raise many types on damaged files
+        raise PullError(f"{shards[0].name} is damaged or of an unknown kind: {error}") from error
     files["source.json"] = {weight.name: _stamp(weight) for weight in weights}
     for name, content in files.items():
         (staging / name).write_text(content if isinstance(content, str) else json.dumps(content), encoding="utf-8")
     progress("convert", size, size)
 
 
-def _descriptions(weights: list[Path]) -> dict[str, Any]:
-    """File name -> content. These imports take seconds and are needed once in a model's life."""
+def _config_files(weights: list[Path]) -> dict[str, Any]:
+    """File name -> content. The imports take seconds, and are needed only when a model is prepared."""
     from gguf import GGUFReader
 
     from models.gguf import config_from_metadata, tensor_index
@@ -83,14 +82,14 @@ def _descriptions(weights: list[Path]) -> dict[str, Any]:
     return {
         "config.json": config_from_metadata(*readers),
         "tensors.json": tensor_index(weights),
-        "tokenizer.json": gguf_tokenizer.tokenizer(metadata).to_str(),
+        "tokenizer.json": gguf_tokenizer.build_tokenizer(metadata).to_str(),
         "tokenizer_config.json": gguf_tokenizer.tokenizer_config(metadata),
         "generation_config.json": gguf_tokenizer.generation_config(metadata),
     }
 
 
 def _link(source: Path, target: Path) -> None:
-    """No second copy of the weights where the file system can help it."""
+    """A hard link, else a symbolic link, else a copy."""
     try:
         target.hardlink_to(source)
     except OSError:
@@ -101,6 +100,7 @@ def _link(source: Path, target: Path) -> None:
 
 
 def _unchanged(directory: Path) -> bool:
+    """Whether the linked weights have the size and modification time that they had when the directory was prepared."""
     stamps: dict[str, list[int]] = json.loads((directory / "source.json").read_text())
     return all((directory / name).exists() and _stamp(directory / name) == stamp for name, stamp in stamps.items())
 

