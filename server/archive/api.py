@@ -1,12 +1,12 @@
-"""What is kept of answers: responses, conversations, stored chat completions. Lies in the database of the knowledge base. Every
-method is synchronous, safe to call from any thread and one transaction: when it has returned, its change survives the death of
-the process. `owner` is the caller; what belongs to another is not found. Times are Unix seconds."""
+"""The archive's interface: stored responses, approvals, conversations and chat completions, in the knowledge base's database. Every
+method is synchronous, thread-safe and one transaction: when it has returned, its change is durable. `owner` is the caller's id; what
+belongs to another owner is not found. Times are Unix seconds."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
-from retrieval.records import Listing, Page
+from retrieval.records import Page, PageRequest
 
 Json = dict[str, Any]
 Status = Literal["queued", "in_progress", "completed", "failed", "incomplete", "cancelled"]
@@ -14,8 +14,8 @@ Status = Literal["queued", "in_progress", "completed", "failed", "incomplete", "
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredResponse:
-    """`body`: the Response object as it is shown. `input`: what this request brought, each item with its id. `context`: all items
-    that came before it, from previous responses or the conversation, is not kept here: it is looked up."""
+    """`body`: the Response object. `input`: the items that this request sent, each with its id. Items from previous responses or
+    from the conversation are not copied here."""
 
     id: str
     owner: str
@@ -29,13 +29,13 @@ class StoredResponse:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
-    """A call that waits for an approval, as its owner has been told of it."""
+class ApprovalRequestRecord:
+    """An MCP tool call that waits for an approval, as its owner was told of it."""
 
-    request: str  # id of the approval request
-    label: str  # of the MCP server
-    name: str  # of the tool
-    arguments: str  # a digest of them
+    approval_id: str
+    server_label: str
+    tool_name: str
+    arguments_digest: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,53 +61,55 @@ class StoredCompletion:
 
 class Responses(Protocol):
     def put_response(self, new: StoredResponse, items: Sequence[Json] = ()) -> None:
-        """`items` go to the end of its conversation, in the same transaction; one that is in it already stays where it is, and
-        there is nowhere to put them when the conversation has been deleted. One in the background that is not finished must be
-        leased within a minute."""
+        """Appends `items` to its conversation in the same transaction, except those that the conversation has already; they are
+        dropped if the conversation has been deleted. For an unfinished background response, acquire_lease must be called within a
+        minute."""
         ...
 
     def finish_response(self, owner: str, response_id: str, status: Status, body: Json, items: Sequence[Json] = ()) -> bool:
-        """`items` as in put_response. `status` may be "in_progress", which finishes nothing. False: it has been deleted, cancelled
-        or finished meanwhile, and nothing was changed."""
+        """`items` as in put_response. `status` may also be "in_progress". Returns False, and changes nothing, if the response has
+        been deleted, cancelled or finished meanwhile."""
         ...
 
     def response(self, owner: str, response_id: str) -> StoredResponse: ...
     def delete_response(self, owner: str, response_id: str) -> None: ...
 
     def chain(self, owner: str, response_id: str) -> list[StoredResponse]:
-        """It and all that it goes back to, oldest first. Raises NotFound, also where one of them has been deleted."""
+        """The response and all its predecessors, oldest first. Raises NotFound, also if one of the predecessors has been deleted."""
         ...
 
     def append_events(self, response_id: str, first: int, events: Sequence[str]) -> None:
-        """Events (JSON texts) of a response in the background, numbered on from `first` without a gap. Those that are there already
-        stay as they are: whoever does not know whether he has written them writes them again. To one that has been cancelled
-        none are added: its readers have been told its end behind those that it had. Raises NotFound: it has been deleted."""
+        """Adds events (JSON texts) of a background response, numbered consecutively from `first`. Numbers that exist already are
+        skipped, so a write whose success is unknown can be repeated. A cancelled response takes no more events: its readers may have
+        been sent the final event already. Raises NotFound if the response has been deleted."""
         ...
 
     def events(self, owner: str, response_id: str, after: int) -> list[tuple[int, str]]:
-        """Those with numbers above `after`, in order."""
+        """Events with numbers above `after`, in order."""
         ...
 
-    def abandoned(self, worker: str) -> list[StoredResponse]:
-        """Responses in the background whose process has died: queued or in progress, with a lease that has run out. They are the
-        caller's for a minute, and longer by a lease."""
+    def claim_abandoned(self, worker: str) -> list[StoredResponse]:
+        """Claims for `worker` the unfinished background responses whose lease has expired because their process died. The claim
+        lasts a minute; acquire_lease prolongs it."""
         ...
 
-    def lease(self, response_id: str, worker: str, seconds: float) -> bool:
-        """False: it is finished or deleted, or another's; stop."""
+    def acquire_lease(self, response_id: str, worker: str, seconds: float) -> bool:
+        """Acquires or renews. Returns False if the response is finished or deleted, or leased to another worker: then stop."""
         ...
 
-    def ask(self, owner: str, asked: Asked) -> None:
-        """Its id is new."""
+
+class Approvals(Protocol):
+    def put_approval_request(self, owner: str, new: ApprovalRequestRecord) -> None:
+        """Its id must be new."""
         ...
 
-    def asked(self, owner: str, requests: Sequence[str]) -> dict[str, Asked]:
-        """Those of them (ids) that the owner has been asked about."""
+    def approval_requests(self, owner: str, approval_ids: Sequence[str]) -> dict[str, ApprovalRequestRecord]:
+        """By id, those that this owner has been sent; other ids are left out."""
         ...
 
-    def decide(self, owner: str, requests: Sequence[str]) -> set[str]:
-        """Approval requests (ids) are answered, once and for good. Those that have been answered before; where there is one, none
-        of the others is taken as answered."""
+    def record_decisions(self, owner: str, approval_ids: Sequence[str]) -> set[str]:
+        """Marks approval requests as answered, which is possible once for each. Returns the ids that had been answered before; if
+        there are any, none of the others is marked."""
         ...
 
 
@@ -117,14 +119,14 @@ class Conversations(Protocol):
     def change_conversation(self, owner: str, conversation_id: str, metadata: Mapping[str, str]) -> Conversation: ...
     def delete_conversation(self, owner: str, conversation_id: str) -> None: ...
     def add_items(self, owner: str, conversation_id: str, items: Sequence[Json]) -> None:
-        """Each has an id already. Raises Conflict: the conversation has one with that id."""
+        """Each item has an id. Raises Conflict if the conversation has an item with that id."""
         ...
 
     def extend_conversation(self, owner: str, conversation_id: str, items: Sequence[Json]) -> None:
-        """`items` as in put_response, of a response that is not kept."""
+        """Appends the items of a response that is not stored; `items` as in put_response."""
         ...
 
-    def items(self, owner: str, conversation_id: str, listing: Listing) -> Page[Json]: ...
+    def items(self, owner: str, conversation_id: str, listing: PageRequest) -> Page[Json]: ...
     def all_items(self, owner: str, conversation_id: str) -> list[Json]:
         """Oldest first."""
         ...
@@ -137,10 +139,13 @@ class Completions(Protocol):
     def put_completion(self, new: StoredCompletion) -> None: ...
     def completion(self, owner: str, completion_id: str) -> StoredCompletion: ...
     def completions(
-        self, owner: str, listing: Listing, *, model: str | None = None, metadata: Mapping[str, str] | None = None
-    ) -> Page[StoredCompletion]: ...
+        self, owner: str, listing: PageRequest, *, model: str | None = None, metadata: Mapping[str, str] | None = None
+    ) -> Page[StoredCompletion]:
+        """`metadata`: only completions that have all these keys with these values."""
+        ...
+
     def change_completion(self, owner: str, completion_id: str, metadata: Mapping[str, str]) -> StoredCompletion: ...
     def delete_completion(self, owner: str, completion_id: str) -> None: ...
 
 
-class Archive(Responses, Conversations, Completions, Protocol): ...
+class Archive(Responses, Approvals, Conversations, Completions, Protocol): ...

@@ -1,6 +1,7 @@
-"""The archive's tables, in the database of the knowledge base, with a schema number of their own among its `facts`.
+"""The archive's tables, in the knowledge base's database; their schema version is a row of its `facts` table.
 
-Rows are held (`with_for_update`) in one order: responses, conversations. Keys rise with time: lists are ordered by them.
+Rows are locked (`with_for_update`) in this order, which prevents deadlocks: responses, conversations. Keys grow with time, and lists
+are ordered by them.
 """
 
 from sqlalchemy import (
@@ -29,9 +30,9 @@ from retrieval.api import KnowledgeError
 from retrieval.store.dialect import Transactions
 from retrieval.store.schema import OWNER, Id, facts
 
-SCHEMA = 3  # raise when these tables change, and say in `prepare` how to get there from the number before
-NAME = "archive_schema"
-PREPARING = 0x73746F63  # advisory lock: one process creates the tables
+SCHEMA_VERSION = 3  # raise it when these tables change, and migrate from the version before in prepare_schema
+VERSION_FACT = "archive_schema"
+ADVISORY_LOCK = 0x73746F63  # key of the lock that lets one process at a time create the tables
 
 METADATA = MetaData()
 
@@ -44,12 +45,12 @@ responses = Table(
     Column("created_at", BigInteger, nullable=False),
     Column("status", String, nullable=False),
     Column("background", Boolean, nullable=False),
-    Column("previous", String),  # ids without a foreign key: what they name may be deleted
+    Column("previous", String),  # no foreign keys: the previous response and the conversation may be deleted
     Column("conversation", String),
     Column("body", JSON, nullable=False),
     Column("input", JSON, nullable=False),
-    Column("worker", String),  # who is at it, in the background
-    Column("lease_until", Float),  # and until when nobody else may be; null: nobody has to be
+    Column("worker", String),  # the worker that runs a background response
+    Column("lease_until", Float),  # when another worker may take it over; null: never
     Index("responses_left", "lease_until"),
     sqlite_autoincrement=True,
 )
@@ -62,7 +63,7 @@ response_events = Table(
     Column("event", Text, nullable=False),
 )
 
-approval_requests = Table(  # what was asked; they outlive their responses, and some are of answers that nobody keeps
+approval_requests = Table(  # kept when their responses are deleted; some belong to responses that were not stored
     "approval_requests",
     METADATA,
     Column("owner", OWNER, primary_key=True),
@@ -72,7 +73,7 @@ approval_requests = Table(  # what was asked; they outlive their responses, and 
     Column("arguments", String(64), nullable=False),  # hex SHA-256
 )
 
-decisions = Table(  # approvals that have been answered; they outlive their responses, or one could be answered again
+decisions = Table(  # answered approval requests; kept when their responses are deleted, or a request could be answered twice
     "decisions",
     METADATA,
     Column("owner", OWNER, primary_key=True),
@@ -117,7 +118,7 @@ completions = Table(
     sqlite_autoincrement=True,
 )
 
-completion_labels = Table(  # `metadata` once more, to be searched by
+completion_labels = Table(  # a copy of `metadata`, to filter by
     "completion_labels",
     METADATA,
     Column("completion_key", Id, ForeignKey("completions.key", ondelete="CASCADE"), primary_key=True),
@@ -126,27 +127,27 @@ completion_labels = Table(  # `metadata` once more, to be searched by
 )
 
 
-def prepare(transactions: Transactions) -> None:
-    """Creates what is missing, once among many processes. Raises KnowledgeError: newer than this program. Schemas 2 and 3 have only
-    one table more than the one before (`decisions`, `approval_requests`); one that changes a table brings its way from here with it,
-    in this place."""
+def prepare_schema(transactions: Transactions) -> None:
+    """Creates missing tables; safe to call from several processes at once. Versions 2 and 3 only added a table each (`decisions`,
+    `approval_requests`), so creating it is the whole migration. Raises KnowledgeError if the stored version is newer than this one."""
     with transactions.writing() as tx:
         if tx.dialect.name == "postgresql":
-            tx.execute(select(func.pg_advisory_xact_lock(PREPARING)))
-        found = _found(tx)
-        if found is not None and found > SCHEMA:
-            raise KnowledgeError(f"the archive has schema {found}, this version of stoa knows {SCHEMA}: it was written by a newer one")
-        if found is None or found < SCHEMA:
+            tx.execute(select(func.pg_advisory_xact_lock(ADVISORY_LOCK)))
+        found = _stored_version(tx)
+        if found is not None and found > SCHEMA_VERSION:
+            known = f"this version of stoa knows {SCHEMA_VERSION}"
+            raise KnowledgeError(f"the archive has schema {found}, {known}: it was written by a newer one")
+        if found is None or found < SCHEMA_VERSION:
             METADATA.create_all(tx)
-            tx.execute(_known(found))
+            tx.execute(_version_statement(found))
 
 
-def _known(found: int | None) -> Insert | Update:
+def _version_statement(found: int | None) -> Insert | Update:
     if found is None:
-        return insert(facts).values(name=NAME, value=str(SCHEMA))
-    return update(facts).where(facts.c.name == NAME).values(value=str(SCHEMA))
+        return insert(facts).values(name=VERSION_FACT, value=str(SCHEMA_VERSION))
+    return update(facts).where(facts.c.name == VERSION_FACT).values(value=str(SCHEMA_VERSION))
 
 
-def _found(tx: Connection) -> int | None:
-    value = tx.execute(select(facts.c.value).where(facts.c.name == NAME)).scalar_one_or_none()
+def _stored_version(tx: Connection) -> int | None:
+    value = tx.execute(select(facts.c.value).where(facts.c.name == VERSION_FACT)).scalar_one_or_none()
     return None if value is None else int(value)

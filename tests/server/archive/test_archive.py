@@ -1,4 +1,4 @@
-"""What is kept of answers, in both databases."""
+"""The archive, in SQLite and PostgreSQL."""
 
 import subprocess
 import sys
@@ -13,16 +13,16 @@ import pytest
 from sqlalchemy import Table, func, select, update
 
 from retrieval.api import Conflict, KnowledgeError, NotFound
-from retrieval.records import Listing
+from retrieval.records import PageRequest
 from retrieval.store import StoreOptions, open_store
 from retrieval.store.api import Store
 from retrieval.store.schema import facts
-from server.archive.api import Asked, StoredCompletion, StoredResponse
+from server.archive.api import ApprovalRequestRecord, StoredCompletion, StoredResponse
 from server.archive.database import DatabaseArchive, open_archive
 from server.archive.schema import (
     METADATA,
-    NAME,
-    SCHEMA,
+    SCHEMA_VERSION,
+    VERSION_FACT,
     approval_requests,
     completion_labels,
     conversation_items,
@@ -179,39 +179,41 @@ def test_events_have_no_gap_and_go_with_their_response(archive: DatabaseArchive)
 
 def test_an_approval_is_answered_once(opener: Open) -> None:
     archive = opener()
-    assert archive.decide("me", ["a", "b"]) == set() == archive.decide("you", ["a"]) == archive.decide("me", [])
-    assert archive.decide("me", ["c", "b"]) == {"b"} and archive.decide("me", ["c"]) == set()
-    assert archive.decide("me", ["e", "e"]) == set() and archive.decide("me", ["e"]) == {"e"}
+    decide = archive.record_decisions
+    assert decide("me", ["a", "b"]) == set() == decide("you", ["a"]) == decide("me", [])
+    assert decide("me", ["c", "b"]) == {"b"} and decide("me", ["c"]) == set()
+    assert decide("me", ["e", "e"]) == set() and decide("me", ["e"]) == {"e"}
     archives = [opener() for _ in range(3)]
     with ThreadPoolExecutor(3) as pool:
-        answers = list(pool.map(lambda n: archives[n % 3].decide("me", [f"d{n // 3}"]), range(30)))
+        answers = list(pool.map(lambda n: archives[n % 3].record_decisions("me", [f"d{n // 3}"]), range(30)))
     assert sum(not used for used in answers) == 10
 
 
 def test_what_was_asked_is_known_to_who_was_asked(opener: Open) -> None:
-    one, other = (Asked(request=id, label="files", name="write", arguments="ab") for id in ("a", "b"))
-    opener().ask("me", one)
-    opener().ask("you", other)
-    assert opener().asked("me", ["a", "b", "c"]) == {"a": one} and opener().asked("you", ["a"]) == opener().asked("me", []) == {}
+    mine, yours = (ApprovalRequestRecord(approval_id=id, server_label="files", tool_name="write", arguments_digest="ab") for id in "ab")
+    opener().put_approval_request("me", mine)
+    opener().put_approval_request("you", yours)
+    found = opener().approval_requests
+    assert found("me", ["a", "b", "c"]) == {"a": mine} and opener().approval_requests("you", ["a"]) == found("me", []) == {}
 
 
 def test_what_a_dead_process_leaves_goes_to_one_other(opener: Open, clock: Clock) -> None:
     dead, alive = opener(), opener()
     for id, given in {"resp_1": {}, "resp_2": {}, "resp_3": {}, "resp_4": {"background": False}}.items():
         dead.put_response(response(id, status="queued", **{"background": True, **given}))
-    assert dead.lease("resp_1", "dead", 30) and dead.lease("resp_1", "dead", 30)
-    assert not alive.lease("resp_1", "alive", 30)
+    assert dead.acquire_lease("resp_1", "dead", 30) and dead.acquire_lease("resp_1", "dead", 30)
+    assert not alive.acquire_lease("resp_1", "alive", 30)
     assert dead.finish_response("me", "resp_1", "in_progress", {}) and dead.finish_response("me", "resp_3", "completed", {})
-    assert alive.abandoned("alive") == []
+    assert alive.claim_abandoned("alive") == []
     clock.now += 31
-    assert [one.id for one in alive.abandoned("alive")] == ["resp_1"]
-    assert not dead.lease("resp_1", "dead", 30) and alive.lease("resp_1", "alive", 30)
+    assert [one.id for one in alive.claim_abandoned("alive")] == ["resp_1"]
+    assert not dead.acquire_lease("resp_1", "dead", 30) and alive.acquire_lease("resp_1", "alive", 30)
     clock.now += 30
-    assert {one.id for one in alive.abandoned("alive")} == {"resp_2"}  # stored, and nobody ever began
-    assert alive.finish_response("me", "resp_1", "failed", {}) and not alive.lease("resp_1", "alive", 30)
-    assert not alive.lease("resp_4", "alive", 30)
+    assert {one.id for one in alive.claim_abandoned("alive")} == {"resp_2"}  # stored, and nobody ever began
+    assert alive.finish_response("me", "resp_1", "failed", {}) and not alive.acquire_lease("resp_1", "alive", 30)
+    assert not alive.acquire_lease("resp_4", "alive", 30)
     clock.now += 1000
-    assert {one.id for one in dead.abandoned("dead")} == {"resp_2"}
+    assert {one.id for one in dead.claim_abandoned("dead")} == {"resp_2"}
 
 
 def test_two_take_over_nothing_twice(opener: Open, clock: Clock) -> None:
@@ -220,7 +222,7 @@ def test_two_take_over_nothing_twice(opener: Open, clock: Clock) -> None:
         archives[0].put_response(response(f"resp_{number}", status="queued", background=True))
     clock.now += 100
     with ThreadPoolExecutor(3) as pool:
-        found = list(pool.map(lambda one: [r.id for r in one[1].abandoned(f"w{one[0]}")], enumerate(archives)))
+        found = list(pool.map(lambda one: [r.id for r in one[1].claim_abandoned(f"w{one[0]}")], enumerate(archives)))
     assert sorted(id for ids in found for id in ids) == sorted(f"resp_{number}" for number in range(20))
 
 
@@ -252,7 +254,7 @@ def test_another_finds_no_conversation(archive: DatabaseArchive) -> None:
         lambda: archive.change_conversation("you", id, {}),
         lambda: archive.delete_conversation("you", id),
         lambda: archive.add_items("you", id, [{"id": "b"}]),
-        lambda: archive.items("you", id, Listing()),
+        lambda: archive.items("you", id, PageRequest()),
         lambda: archive.all_items("you", id),
         lambda: archive.item("you", id, "a"),
         lambda: archive.delete_item("you", id, "a"),
@@ -268,7 +270,7 @@ def test_items_are_listed_in_pages(archive: DatabaseArchive) -> None:
     archive.create_conversation("me", {}, [{"id": "i0"}])
 
     def ids(**given: Any) -> tuple[list[str], bool]:
-        page = archive.items("me", id, Listing(**given))
+        page = archive.items("me", id, PageRequest(**given))
         return [item["id"] for item in page.items], page.more
 
     assert ids(limit=2) == (["i4", "i3"], True)
@@ -312,18 +314,18 @@ def test_completions_are_found_by_model_and_metadata(archive: DatabaseArchive) -
     archive.put_completion(completion("c3", metadata={"a": "2"}))
     archive.put_completion(completion("c4", owner="you", metadata={"a": "1"}))
 
-    def ids(listing: Listing | None = None, **given: Any) -> list[str]:
-        return [one.id for one in archive.completions("me", listing or Listing(), **given).items]
+    def ids(listing: PageRequest | None = None, **given: Any) -> list[str]:
+        return [one.id for one in archive.completions("me", listing or PageRequest(), **given).items]
 
     assert ids() == ["c3", "c2", "c1"]
-    assert ids(Listing(order="asc", after="c1", limit=1)) == ["c2"]
+    assert ids(PageRequest(order="asc", after="c1", limit=1)) == ["c2"]
     assert ids(metadata={"a": "1"}) == ["c2", "c1"]
     assert ids(metadata={"a": "1", "b": "2"}) == ["c2"] == ids(model="other")
     assert ids(metadata={odd: "x"}) == ["c1"] and ids(metadata={"a": "%"}) == []
     archive.change_completion("me", "c1", {"a": "3"})
     assert ids(metadata={"a": "1"}) == ["c2"] and ids(metadata={"a": "3"}) == ["c1"]
     with pytest.raises(NotFound):
-        ids(Listing(after="c4"))
+        ids(PageRequest(after="c4"))
 
 
 # the database
@@ -332,7 +334,7 @@ def test_completions_are_found_by_model_and_metadata(archive: DatabaseArchive) -
 def test_a_newer_archive_is_left_alone(opener: Open) -> None:
     archive = opener()
     with archive._transactions.writing() as tx:
-        tx.execute(update(facts).where(facts.c.name == NAME).values(value=str(SCHEMA + 1)))
+        tx.execute(update(facts).where(facts.c.name == VERSION_FACT).values(value=str(SCHEMA_VERSION + 1)))
     with pytest.raises(KnowledgeError, match="newer"):
         opener()
 
@@ -344,11 +346,15 @@ def test_an_older_archive_is_brought_here(opener: Open, schema: int) -> None:
     with archive._transactions.writing() as tx:
         for table in (decisions, approval_requests)[schema - 1 :]:
             table.drop(tx)
-        tx.execute(update(facts).where(facts.c.name == NAME).values(value=str(schema)))
+        tx.execute(update(facts).where(facts.c.name == VERSION_FACT).values(value=str(schema)))
     again = opener()
-    assert again.response("me", "resp_1").id == "resp_1" and again.decide("me", ["a"]) == set() and again.asked("me", ["a"]) == {}
+    assert (
+        again.response("me", "resp_1").id == "resp_1"
+        and again.record_decisions("me", ["a"]) == set()
+        and again.approval_requests("me", ["a"]) == {}
+    )
     with again._transactions.reading() as tx:
-        assert tx.execute(select(facts.c.value).where(facts.c.name == NAME)).scalar_one() == str(SCHEMA)
+        assert tx.execute(select(facts.c.value).where(facts.c.name == VERSION_FACT)).scalar_one() == str(SCHEMA_VERSION)
 
 
 def test_many_open_it_and_write_at_once(opener: Open) -> None:
@@ -376,14 +382,13 @@ def test_what_was_acknowledged_outlives_kill_9(where: str) -> None:
         assert archive.all_items("", conversation) == [{"id": f"msg_{number}"}, {"id": f"in_{number}"}, {"id": f"out_{number}"}]
         assert archive.response("", f"resp_{number}").status == "completed"
         assert len(archive.events("", f"resp_{number}", -1)) == 2
-        assert archive.completions("", Listing(), metadata={"n": str(number)}).items[0].id == f"chatcmpl_{number}"
+        assert archive.completions("", PageRequest(), metadata={"n": str(number)}).items[0].id == f"chatcmpl_{number}"
     assert len(done) >= 2 and dangling(archive) == [] and torn(archive) == []
     store.close()
 
 
 def torn(archive: DatabaseArchive) -> list[str]:
-    """Responses of which one half is there without the other: finished ones without their items in the conversation, and items of
-    unfinished ones."""
+    """Ids of responses that were written in part: finished, but without their items in the conversation; or unfinished, with them."""
     with archive._transactions.reading() as tx:
         kept = tx.execute(select(responses.c.id, responses.c.status, responses.c.conversation)).all()
     said = {row.id: {item["id"] for item in archive.all_items("", row.conversation)} for row in kept}
@@ -391,7 +396,7 @@ def torn(archive: DatabaseArchive) -> list[str]:
 
 
 def dangling(archive: DatabaseArchive) -> list[str]:
-    """Tables with rows whose owner is gone."""
+    """Tables that have rows whose foreign key points to no row."""
     found: list[str] = []
     for table in METADATA.tables.values():
         for key in table.foreign_keys:
