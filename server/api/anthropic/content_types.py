@@ -1,4 +1,4 @@
-"""What messages are made of, in requests."""
+"""Wire types of messages and content blocks in requests."""
 
 from typing import Annotated, Any, Literal
 
@@ -11,7 +11,7 @@ Id = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,128}$")]
 
 
 class CacheControl(BaseModel):
-    """Prefixes are cached for everybody, with or without it."""
+    """Accepted without effect: prompt prefixes are always cached."""
 
     model_config = STRICT
     type: Literal["ephemeral"]
@@ -19,7 +19,7 @@ class CacheControl(BaseModel):
 
 
 class Citation(BaseModel):
-    """Of a passage that was found in documents. `source`: the file's id."""
+    """Cites a passage of a document. `source`: the file's id."""
 
     model_config = STRICT
     type: Literal["search_result_location"] = "search_result_location"
@@ -35,7 +35,7 @@ class TextBlock(BaseModel):
     model_config = STRICT
     type: Literal["text"]
     text: str
-    citations: list[Citation] | None = None  # what an earlier answer rested on; the question is looked up anew
+    citations: list[Citation] | None = None  # of an earlier answer; each request searches anew
     cache_control: CacheControl | None = None
 
 
@@ -43,7 +43,7 @@ Text = str | list[TextBlock]
 
 
 class ThinkingBlock(BaseModel):
-    """`signature` is empty in what this server says, and not looked at."""
+    """`signature` is empty in answers and ignored in requests."""
 
     model_config = STRICT
     type: Literal["thinking"]
@@ -110,7 +110,7 @@ class UserMessage(BaseModel):
 
 
 class AssistantMessage(BaseModel):
-    """Takes the content of an answer, so that it can be sent back as it came."""
+    """Takes an answer's content unchanged."""
 
     model_config = STRICT
     role: Literal["assistant"]
@@ -118,7 +118,7 @@ class AssistantMessage(BaseModel):
 
 
 class SystemMessage(BaseModel):
-    """Instructions from here on. Models whose template has them in the beginning only refuse it."""
+    """Instructions that apply from here on. Refused for models whose template takes a system message only at the beginning."""
 
     model_config = STRICT
     role: Literal["system"]

@@ -12,9 +12,8 @@ from starlette.types import Send
 from engine.api import Usage
 from server.api.anthropic import request_types as wire
 from server.api.anthropic import response_types as out
-from server.api.anthropic.content import Content
-from server.api.anthropic.events import Blocks
-from server.api.anthropic.request import to_count, to_wish
+from server.api.anthropic.events import ContentCollector, EventEmitter
+from server.api.anthropic.request import to_generation_request, to_prompt_request
 from server.chat.loop import GenerationPlan, prepare
 from server.core.errors import ApiError
 from server.core.events import AnswerFinished, Event, OutputDelta
@@ -31,110 +30,107 @@ Json = dict[str, Any]
 
 
 def endpoints(state: ServerState) -> list[Endpoint]:
-    async def talk(call: RequestContext, body: wire.MessagesRequest, send: Send) -> None:
-        await answer(call, body, send, state.metrics)
+    async def create(context: RequestContext, body: wire.MessagesRequest, send: Send) -> None:
+        await send_message(context, body, send, state.metrics)
 
-    said, counted = "The assistant's answer, as Anthropic's API has it", "How many tokens the model would read"
-    query = wire.MessagesQuery
+    root, query = error_body.ROOT, wire.MessagesQuery
+    message = "The assistant's answer, as Anthropic's API has it"
+    tokens = "How many tokens the model would read"
     found = [
-        body_stream_endpoint(state, talk, error_body.ROOT, said, wire.MessagesRequest, out.Message, streams=True, query=query),
-        body_stream_endpoint(state, count, f"{error_body.ROOT}/count_tokens", counted, wire.CountRequest, out.TokenCount, query=query),
+        body_stream_endpoint(state, create, root, message, wire.MessagesRequest, out.Message, streams=True, query=query),
+        body_stream_endpoint(state, count_tokens, f"{root}/count_tokens", tokens, wire.CountRequest, out.TokenCount, query=query),
     ]
     return [replace(endpoint, error=out.Error) for endpoint in found]
 
 
-async def answer(call: RequestContext, body: wire.MessagesRequest, send: Send, watch: TimingObserver) -> None:
-    plan = await prepare(call.runtime, to_wish(call.runtime, body), Caller(owner=call.owner))
+async def send_message(context: RequestContext, body: wire.MessagesRequest, send: Send, observer: TimingObserver) -> None:
+    plan = await prepare(context.runtime, to_generation_request(context.runtime, body), Caller(owner=context.owner))
     if body.stream:
-        await send_events(send, stream(plan, watch, call.request_id))
+        await send_events(send, stream_message(plan, observer, context.request_id))
     else:
-        await send_json(send, 200, (await whole(plan, watch)).model_dump_json().encode())
+        await send_json(send, 200, (await whole_message(plan, observer)).model_dump_json().encode())
 
 
-async def count(call: RequestContext, body: wire.CountRequest, send: Send) -> None:
-    """Without documents and the tools of MCP servers: what these bring is only known when they are asked."""
-    plan = await prepare(call.runtime, to_count(call.runtime, body), Caller(owner=call.owner))
-    counted = out.TokenCount(input_tokens=len(plan.first_turn.prompt.tokens))
-    await send_json(send, 200, counted.model_dump_json().encode())
+async def count_tokens(context: RequestContext, body: wire.CountRequest, send: Send) -> None:
+    """Counts neither passages of documents nor tools of MCP servers: these are known only after a search or a listing."""
+    plan = await prepare(context.runtime, to_prompt_request(context.runtime, body), Caller(owner=context.owner))
+    count = out.TokenCount(input_tokens=len(plan.first_turn.prompt.tokens))
+    await send_json(send, 200, count.model_dump_json().encode())
 
 
-async def whole(plan: GenerationPlan, watch: TimingObserver) -> out.Message:
-    blocks, content = Blocks(), Content()
-    async with aclosing(plan.run(watch)) as happening:
-        async for _, event in happening:
-            for told in blocks.events(event):
-                content.add(told)
-    usage = _usage(_used(blocks))
-    return out.Message.model_validate({**_message(plan), "content": content.blocks, **_ends(plan, blocks), "usage": usage})
+async def whole_message(plan: GenerationPlan, observer: TimingObserver) -> out.Message:
+    emitter, content = EventEmitter(), ContentCollector()
+    async with aclosing(plan.run(observer)) as core_events:
+        async for _, core_event in core_events:
+            for event in emitter.events(core_event):
+                content.add(event)
+    usage = _usage(_final_usage(emitter))
+    return out.Message.model_validate({**_empty_message(plan), "content": content.blocks, **_stop_fields(plan, emitter), "usage": usage})
 
 
-async def stream(plan: GenerationPlan, watch: TimingObserver, request_id: str) -> AsyncGenerator[bytes]:
-    """It begins when the model does, with what it has read. What fails before that is raised; later there is an event for it."""
-    async with aclosing(plan.run(watch)) as happening:
-        before, read = await _opening(happening)
-        message = {**_message(plan), "usage": _usage(read)}
-        yield _event({"type": "message_start", "message": message}) + _event({"type": "ping"})
-        blocks = Blocks()
+async def stream_message(plan: GenerationPlan, observer: TimingObserver, request_id: str) -> AsyncGenerator[bytes]:
+    """Server-sent events. Starts with the model's first output, when the input tokens are known. An error before that is raised; a
+    later one becomes an `error` event."""
+    async with aclosing(plan.run(observer)) as core_events:
+        first, usage = await _until_first_usage(core_events)
+        message = {**_empty_message(plan), "usage": _usage(usage)}
+        yield _to_sse({"type": "message_start", "message": message}) + _to_sse({"type": "ping"})
+        emitter = EventEmitter()
         try:
-            for event in before:
-                for told in blocks.events(event):
-                    yield _event(told)
-            async for event in _told(happening, blocks):
-                yield _event(event)
+            for core_event in first:
+                for event in emitter.events(core_event):
+                    yield _to_sse(event)
+            async for _, core_event in core_events:
+                for event in emitter.events(core_event):
+                    yield _to_sse(event)
         except ApiError as error:
-            yield _framed("error", error_body.told(error, request_id).decode())
+            yield _sse_frame("error", error_body.error_body(error, request_id).decode())
             return
-    last = {"type": "message_delta", "delta": _ends(plan, blocks), "usage": _usage(_used(blocks))}
-    yield _event(last) + _event({"type": "message_stop"})
+    last = {"type": "message_delta", "delta": _stop_fields(plan, emitter), "usage": _usage(_final_usage(emitter))}
+    yield _to_sse(last) + _to_sse({"type": "message_stop"})
 
 
-async def _opening(happening: AsyncGenerator[tuple[int, Event]]) -> tuple[list[Event], Usage]:
-    """All up to the model's first words, and what has been used by then."""
+async def _until_first_usage(core_events: AsyncGenerator[tuple[int, Event]]) -> tuple[list[Event], Usage]:
+    """The events up to the model's first output, and the usage that this one brings."""
     events = list[Event]()
-    async for _, event in happening:
+    async for _, event in core_events:
         events.append(event)
         if isinstance(event, OutputDelta | AnswerFinished) and event.usage is not None:
             return events, event.usage
-    raise AssertionError("an answer ends with Ended")
+    raise AssertionError("the events of an answer end with AnswerFinished")
 
 
-async def _told(happening: AsyncGenerator[tuple[int, Event]], blocks: Blocks) -> AsyncGenerator[Json]:
-    async for _, event in happening:
-        for told in blocks.events(event):
-            yield told
-
-
-def _message(plan: GenerationPlan) -> Json:
-    """Before it has content."""
+def _empty_message(plan: GenerationPlan) -> Json:
+    """The Message before it has content."""
     known = {"id": f"msg_{uuid4().hex}", "type": "message", "role": "assistant", "model": plan.runtime.names[0]}
     return {**known, "content": [], "stop_reason": None, "stop_sequence": None}
 
 
-def _ends(plan: GenerationPlan, blocks: Blocks) -> Json:
-    """`max_tokens` is what the client set; short of that it was the context that came to its end."""
-    reason, limit = blocks.stop_reason, plan.request.max_tokens
-    if reason == "max_tokens" and blocks.ended and limit is not None and blocks.ended.usage.completion < limit:
+def _stop_fields(plan: GenerationPlan, emitter: EventEmitter) -> Json:
+    """An answer that was truncated below the client's max_tokens has reached the end of the context."""
+    reason, limit = emitter.stop_reason, plan.request.max_tokens
+    if reason == "max_tokens" and limit is not None and _final_usage(emitter).completion < limit:
         reason = "model_context_window_exceeded"
-    return {"stop_reason": reason, "stop_sequence": blocks.stop_sequence}
+    return {"stop_reason": reason, "stop_sequence": emitter.stop_sequence}
 
 
-def _used(blocks: Blocks) -> Usage:
-    assert blocks.ended is not None  # an answer ends with it
-    return blocks.ended.usage
+def _final_usage(emitter: EventEmitter) -> Usage:
+    assert emitter.finished is not None  # the last event sets it
+    return emitter.finished.usage
 
 
 def _usage(usage: Usage) -> Json:
-    used = out.Usage(
+    wire_usage = out.Usage(
         input_tokens=usage.prompt - usage.cached,
         output_tokens=usage.completion,
         cache_read_input_tokens=usage.cached,
     )
-    return used.model_dump()
+    return wire_usage.model_dump()
 
 
-def _event(value: Json) -> bytes:
-    return _framed(value["type"], json.dumps(value))
+def _to_sse(event: Json) -> bytes:
+    return _sse_frame(event["type"], json.dumps(event))
 
 
-def _framed(name: str, data: str) -> bytes:
+def _sse_frame(name: str, data: str) -> bytes:
     return f"event: {name}\ndata: {data}\n\n".encode()

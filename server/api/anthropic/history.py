@@ -1,4 +1,4 @@
-"""From messages of content blocks to what has been said."""
+"""Converts the messages of a request, which consist of content blocks, to core messages (server/core/messages.py)."""
 
 import json
 from collections.abc import Sequence
@@ -10,125 +10,128 @@ from server.chat.tools.toolset import model_name
 from server.core.errors import bad_request
 from server.core.messages import Assistant, Message, System, ToolCall, ToolResult, User
 
-FAILED = "Error: "
+ERROR_PREFIX = "Error: "
 
 
 @dataclass
-class Sayings:
-    """Collects them. Each call has one result: a client's in the user's messages that follow, a server's in the answer itself."""
+class ChatHistory:
+    """Takes messages in order. Each tool call has exactly one result: in the user messages that follow for a client's tool, in the
+    assistant's message itself for a server's. Methods raise ApiError for what violates this; `field` names the place ("messages.1")."""
 
-    said: list[Message] = field(default_factory=list[Message])
-    names: dict[str, str] = field(default_factory=dict[str, str])  # of the tools that were called, by the calls' ids
-    open: dict[str, str] = field(default_factory=dict[str, str])  # calls without a result: id -> the block that made it
-    cited: bool = False  # an answer rests on documents, which may not be trusted
-    hosted: list[ToolCall] = field(default_factory=list[ToolCall])  # calls since the user last spoke that ran on the server
+    messages: list[Message] = field(default_factory=list[Message])
+    has_citations: bool = False  # an earlier answer quotes documents, which are untrusted
+    server_calls: list[ToolCall] = field(default_factory=list[ToolCall])  # calls of server tools since the user's last text
+    _tool_names: dict[str, str] = field(default_factory=dict[str, str])  # call id -> tool name
+    _open_calls: dict[str, str] = field(default_factory=dict[str, str])  # calls without a result: call id -> field of the block
 
-    def user(self, message: wire.UserMessage, at: str) -> None:
+    def add_user(self, message: wire.UserMessage, field: str) -> None:
         if isinstance(message.content, str):
-            self._speak([message.content])
+            self._add_user_text([message.content])
             return
         texts: list[str] = []
         for i, block in enumerate(message.content):
             if isinstance(block, wire.TextBlock):
                 texts.append(block.text)
             else:
-                self._speak(texts)
+                self._add_user_text(texts)
                 texts = []
-                self._result(block, f"{at}.content.{i}")
-        self._speak(texts)
+                self._add_result(block, f"{field}.content.{i}")
+        self._add_user_text(texts)
 
-    def assistant(self, message: wire.AssistantMessage, at: str) -> None:
+    def add_assistant(self, message: wire.AssistantMessage, field: str) -> None:
         self.expect_results()
         if isinstance(message.content, str):
-            self.said.append(Assistant(text=message.content))
+            self.messages.append(Assistant(text=message.content))
             return
-        part = _Part()
+        turn = _AssistantTurn()
         for i, block in enumerate(message.content):
             if isinstance(block, wire.McpToolResultBlock):
-                self._close(part)
-                part = _Part()
-                self._result(block, f"{at}.content.{i}")
+                self._add_turn(turn)
+                turn = _AssistantTurn()
+                self._add_result(block, f"{field}.content.{i}")
             else:
-                self.cited = self.cited or (isinstance(block, wire.TextBlock) and bool(block.citations))
-                call = part.take(block)
+                self.has_citations = self.has_citations or (isinstance(block, wire.TextBlock) and bool(block.citations))
+                call = turn.add(block)
                 if call is not None:
-                    self._call(call, f"{at}.content.{i}", hosted=isinstance(block, wire.McpToolUseBlock))
-        self._close(part)
+                    self._register_call(call, f"{field}.content.{i}", on_server=isinstance(block, wire.McpToolUseBlock))
+        self._add_turn(turn)
 
     def expect_results(self) -> None:
-        """Before the assistant speaks again. Raises ApiError."""
-        for id, at in self.open.items():
+        """Raises ApiError if a tool call has no result yet."""
+        for id, block_field in self._open_calls.items():
             raise bad_request(
-                f"{at}.id", f"{at}.id: there is no result for the tool use {id!r}; answer it before the assistant speaks again"
+                f"{block_field}.id",
+                f"{block_field}.id: there is no result for the tool use {id!r}; answer it before the assistant speaks again",
             )
 
-    def _speak(self, texts: Sequence[str]) -> None:
+    def _add_user_text(self, texts: Sequence[str]) -> None:
         if texts:
-            self.said.append(User(text="\n".join(texts)))
-            self.hosted.clear()
+            self.messages.append(User(text="\n".join(texts)))
+            self.server_calls.clear()
 
-    def _close(self, part: "_Part") -> None:
-        if part.texts or part.thoughts or part.calls:
-            text, thought = "".join(part.texts), "\n".join(part.thoughts)
-            self.said.append(Assistant(text=text, reasoning=thought, tool_calls=tuple(part.calls)))
+    def _add_turn(self, turn: "_AssistantTurn") -> None:
+        if turn.texts or turn.reasoning or turn.tool_calls:
+            text, reasoning = "".join(turn.texts), "\n".join(turn.reasoning)
+            self.messages.append(Assistant(text=text, reasoning=reasoning, tool_calls=tuple(turn.tool_calls)))
 
-    def _call(self, call: ToolCall, at: str, *, hosted: bool) -> None:
-        if call.id in self.names:
-            raise bad_request(f"{at}.id", f"{at}.id: there is a tool use {call.id!r} already")
-        self.names[call.id], self.open[call.id] = call.name, at
-        if hosted:
-            self.hosted.append(call)
+    def _register_call(self, call: ToolCall, field: str, *, on_server: bool) -> None:
+        if call.id in self._tool_names:
+            raise bad_request(f"{field}.id", f"{field}.id: there is a tool use {call.id!r} already")
+        self._tool_names[call.id], self._open_calls[call.id] = call.name, field
+        if on_server:
+            self.server_calls.append(call)
 
-    def _result(self, block: wire.ToolResultBlock | wire.McpToolResultBlock, at: str) -> None:
-        name = self.names.get(block.tool_use_id)
+    def _add_result(self, block: wire.ToolResultBlock | wire.McpToolResultBlock, field: str) -> None:
+        name = self._tool_names.get(block.tool_use_id)
         if name is None:
-            raise bad_request(f"{at}.tool_use_id", f"{at}.tool_use_id: no tool was called as {block.tool_use_id!r} before")
-        if self.open.pop(block.tool_use_id, None) is None:
-            raise bad_request(f"{at}.tool_use_id", f"{at}.tool_use_id: the tool use {block.tool_use_id!r} has its result already")
-        told = (FAILED if block.is_error else "") + plain(block.content)
-        self.said.append(ToolResult(call_id=block.tool_use_id, name=name, text=told))
+            raise bad_request(f"{field}.tool_use_id", f"{field}.tool_use_id: no tool was called as {block.tool_use_id!r} before")
+        if self._open_calls.pop(block.tool_use_id, None) is None:
+            raise bad_request(f"{field}.tool_use_id", f"{field}.tool_use_id: the tool use {block.tool_use_id!r} has its result already")
+        text = (ERROR_PREFIX if block.is_error else "") + plain_text(block.content)
+        self.messages.append(ToolResult(call_id=block.tool_use_id, name=name, text=text))
 
 
 @dataclass
-class _Part:
-    """Of an assistant's message: what it said before it got to read results."""
+class _AssistantTurn:
+    """The part of an assistant message up to the next result of a server tool: one turn of the model."""
 
     texts: list[str] = field(default_factory=list[str])
-    thoughts: list[str] = field(default_factory=list[str])
-    calls: list[ToolCall] = field(default_factory=list[ToolCall])
+    reasoning: list[str] = field(default_factory=list[str])
+    tool_calls: list[ToolCall] = field(default_factory=list[ToolCall])
 
-    def take(self, block: wire.TextBlock | wire.ThinkingBlock | wire.ToolUseBlock | wire.McpToolUseBlock) -> ToolCall | None:
+    def add(self, block: wire.TextBlock | wire.ThinkingBlock | wire.ToolUseBlock | wire.McpToolUseBlock) -> ToolCall | None:
+        """Returns the tool call, if the block is one."""
         match block:
             case wire.TextBlock():
                 self.texts.append(block.text)
             case wire.ThinkingBlock():
-                self.thoughts.append(block.thinking)
+                self.reasoning.append(block.thinking)
             case wire.ToolUseBlock() | wire.McpToolUseBlock():
                 name = block.name if isinstance(block, wire.ToolUseBlock) else model_name(block.server_name, block.name)
-                self.calls.append(ToolCall(id=block.id, name=name, arguments=json.dumps(block.input)))
-                return self.calls[-1]
+                self.tool_calls.append(ToolCall(id=block.id, name=name, arguments=json.dumps(block.input)))
+                return self.tool_calls[-1]
         return None
 
 
-def sayings(body: CountRequest) -> Sayings:
-    """Raises ApiError for what does not fit together."""
-    found = Sayings()
+def read_history(body: CountRequest) -> ChatHistory:
+    """Raises ApiError for messages that do not fit together."""
+    history = ChatHistory()
     if body.system:
-        found.said.append(System(text=plain(body.system)))
+        history.messages.append(System(text=plain_text(body.system)))
     for i, message in enumerate(body.messages):
         match message:
             case wire.UserMessage():
-                found.user(message, f"messages.{i}")
+                history.add_user(message, f"messages.{i}")
             case wire.AssistantMessage():
-                found.assistant(message, f"messages.{i}")
+                history.add_assistant(message, f"messages.{i}")
             case wire.SystemMessage():
-                found.said.append(System(text=plain(message.content)))
+                history.messages.append(System(text=plain_text(message.content)))
     last = f"messages.{len(body.messages) - 1}.role"
     if isinstance(body.messages[-1], wire.AssistantMessage):
         raise bad_request(last, f"{last}: the last message must be the user's: an answer cannot be begun for the model")
-    found.expect_results()
-    return found
+    history.expect_results()
+    return history
 
 
-def plain(content: wire.Text) -> str:
+def plain_text(content: wire.Text) -> str:
     return content if isinstance(content, str) else "\n".join(block.text for block in content)

@@ -1,4 +1,4 @@
-"""What POST /v1/messages takes. Shapes only; fields that are not named here are refused as unknown."""
+"""Wire types of requests to /v1/messages. Unknown fields are refused."""
 
 from typing import Annotated, Any, Literal
 
@@ -16,12 +16,12 @@ StopSequence = Annotated[str, StringConstraints(min_length=1)]
 
 class MessagesQuery(BaseModel):
     model_config = QUERY
-    beta: Literal["true"] | None = None  # what clients append to whatever is in preview
+    beta: Literal["true"] | None = None  # clients append it for preview features
 
 
 class CustomTool(BaseModel):
-    """The client runs it. What it is called with fits the schema; what no grammar can enforce is refused where it is `strict`, else
-    left to the client."""
+    """A tool that the client runs. The grammar makes arguments fit the schema; schemas that it cannot enforce are refused if `strict`,
+    else enforced in part."""
 
     model_config = STRICT
     type: Literal["custom"] | None = None
@@ -30,7 +30,7 @@ class CustomTool(BaseModel):
     input_schema: dict[str, Any]
     strict: bool | None = None
     cache_control: CacheControl | None = None
-    eager_input_streaming: bool | None = None  # arguments are always sent as they are written
+    eager_input_streaming: bool | None = None  # no effect: arguments are always streamed as they are generated
     allowed_callers: list[Literal["direct"]] | None = None
     defer_loading: Off = None
     input_examples: Refused = None
@@ -38,12 +38,12 @@ class CustomTool(BaseModel):
 
 class ToolConfig(BaseModel):
     model_config = STRICT
-    enabled: bool | None = None  # null: as default_config has it, which has them on
+    enabled: bool | None = None  # null: the value of default_config; its null: true
     defer_loading: Off = None
 
 
 class McpToolset(BaseModel):
-    """The tools of one of `mcp_servers`: all but those that are switched off, each by `configs` or all others by default_config."""
+    """Selects tools of one of `mcp_servers`: those enabled by `configs`, or by default_config if `configs` does not say."""
 
     model_config = STRICT
     type: Literal["mcp_toolset"]
@@ -54,7 +54,7 @@ class McpToolset(BaseModel):
     cache_control: CacheControl | None = None
 
 
-def _kind(given: Any) -> str:
+def _tool_tag(given: Any) -> str:
     kind: Any = given.get("type") if isinstance(given, dict) else getattr(given, "type", None)  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
     return kind if isinstance(kind, str) else "custom"
 
@@ -62,7 +62,7 @@ def _kind(given: Any) -> str:
 Tool = Annotated[
     Annotated[CustomTool, Tag("custom")] | Annotated[McpToolset, Tag("mcp_toolset")] | Annotated[FileSearchTool, Tag("file_search")],
     Discriminator(
-        _kind,
+        _tool_tag,
         custom_error_type="unsupported",
         custom_error_message="this server has tools of the types custom, mcp_toolset and file_search",
     ),
@@ -76,7 +76,7 @@ class ToolConfiguration(BaseModel):
 
 
 class McpServer(BaseModel):
-    """One of those that this server's operator has set up: `name` is what they called it there, `url` is stoa://NAME."""
+    """One of the operator's MCP servers: `name` is its label there, `url` is stoa://NAME."""
 
     model_config = STRICT
     type: Literal["url"]
@@ -99,7 +99,7 @@ class ChoiceAny(BaseModel):
 
 
 class ChoiceTool(BaseModel):
-    """`name`: of the client's tool, else of a tool of the MCP servers, as these call it."""
+    """`name`: of a tool of the client; else of a tool of any of the MCP servers, without their prefix."""
 
     model_config = STRICT
     type: Literal["tool"]
@@ -115,8 +115,8 @@ class ChoiceNone(BaseModel):
 ToolChoice = Annotated[ChoiceAuto | ChoiceAny | ChoiceTool | ChoiceNone, Field(discriminator="type")]
 
 
-class ThinkingOn(BaseModel):
-    """`budget_tokens` is a target, which no model here can be told; thoughts and answer share max_tokens."""
+class ThinkingEnabled(BaseModel):
+    """`budget_tokens` has no effect: no model here takes a budget. Reasoning and answer share max_tokens."""
 
     model_config = STRICT
     type: Literal["enabled"]
@@ -124,20 +124,20 @@ class ThinkingOn(BaseModel):
     display: Literal["summarized"] | None = None
 
 
-class ThinkingOff(BaseModel):
+class ThinkingDisabled(BaseModel):
     model_config = STRICT
     type: Literal["disabled"]
 
 
 class ThinkingAdaptive(BaseModel):
-    """The model decides."""
+    """The model decides whether to think."""
 
     model_config = STRICT
     type: Literal["adaptive"]
     display: Literal["summarized"] | None = None
 
 
-Thinking = Annotated[ThinkingOn | ThinkingOff | ThinkingAdaptive, Field(discriminator="type")]
+Thinking = Annotated[ThinkingEnabled | ThinkingDisabled | ThinkingAdaptive, Field(discriminator="type")]
 
 
 class JsonFormat(BaseModel):

@@ -1,4 +1,4 @@
-"""What /v1/messages answers. Blocks are shapes for readers of the description: they are put together in blocks.py."""
+"""Wire types of responses of /v1/messages. The content blocks themselves are made in events.py."""
 
 from typing import Annotated, Any, Literal
 
@@ -47,7 +47,7 @@ Block = Annotated[Text | Thinking | ToolUse | McpToolUse | McpToolResult, Field(
 
 
 class Usage(BaseModel):
-    """`input_tokens`: those that were not in the cache. Of all turns together, where tools ran on the server."""
+    """`input_tokens`: without cached tokens. All counts are sums over the turns of the answer, if tools ran on the server."""
 
     input_tokens: int
     output_tokens: int

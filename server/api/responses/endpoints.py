@@ -1,18 +1,24 @@
-"""The routes of responses."""
+"""The endpoints of /v1/responses."""
 
 import json
 from functools import partial
 
 from starlette.types import Send
 
-from server.api.responses import foreground
-from server.api.responses.count import input_tokens
-from server.api.responses.run import begin
+from server.api.responses.ids import new_id_generator
+from server.api.responses.request import to_generation_request
+from server.api.responses.resolved_input import resolve_input
+from server.api.responses.run import prepare_run, send_response
 from server.api.responses.stored import endpoints as stored
-from server.api.responses.stored.background import Background
+from server.api.responses.stored.background import BackgroundRunner
 from server.api.responses.types import request as wire
-from server.api.responses.types.output import ItemList
+from server.api.responses.types.output_items import ItemList
 from server.api.responses.types.response import InputTokens, Response, ResponseDeleted
+from server.chat.loop import prepare
+from server.chat.tools.listing import list_tools
+from server.chat.tools.toolset import Toolset
+from server.chat.turn import render_prompt
+from server.core.request import Caller
 from server.http.context import RequestContext
 from server.http.endpoint import Endpoint
 from server.http.handlers import body_endpoint, body_stream_endpoint, query_endpoint, query_stream_endpoint
@@ -25,30 +31,45 @@ ONE = f"{ALL}/{{response_id}}"
 
 
 def endpoints(state: ServerState) -> list[Endpoint]:
-    background = Background(state.count_request, state.metrics)
+    background = BackgroundRunner(state.count_request, state.metrics)
 
-    async def create(call: RequestContext, body: wire.ResponseRequest, send: Send) -> None:
-        work = await begin(call, body)
+    async def create(context: RequestContext, body: wire.ResponseRequest, send: Send) -> None:
+        run = await prepare_run(context, body)
         if not body.background:
-            await foreground.answer(work, send, state.metrics)
+            await send_response(run, send, state.metrics)
             return
-        queued = await background.start(work)
+        queued = await background.start(run)
         if body.stream:
-            await send_events(send, background.follow(call.archive, call.owner, work.draft.id, -1, work.include))
+            await send_events(send, background.stream_events(context.archive, context.owner, run.builder.id, -1, run.include))
         else:
             await send_json(send, 200, json.dumps(queued).encode())
 
-    one, cancel = partial(stored.one, background), partial(stored.cancel, background)
-    delete, items = partial(stored.delete, background), partial(stored.input_items, background)
+    retrieve, cancel = partial(stored.retrieve, background), partial(stored.cancel, background)
+    delete, items = partial(stored.delete, background), partial(stored.list_input_items, background)
     return [
         body_stream_endpoint(
             state, create, ALL, "A response to input, with tools and memory", wire.ResponseRequest, Response, streams=True
         ),
         body_endpoint(
-            state, input_tokens, f"{ALL}/input_tokens", "How many tokens the input has", wire.InputTokensRequest, InputTokens
-        ),  # before an id of that name
-        query_stream_endpoint(state, "GET", one, ONE, "A stored response", wire.ResponseQuery, Response, streams=True),
+            state, count_input_tokens, f"{ALL}/input_tokens", "How many tokens the input has", wire.InputTokensRequest, InputTokens
+        ),  # before ONE, which would take "input_tokens" for an id
+        query_stream_endpoint(state, "GET", retrieve, ONE, "A stored response", wire.ResponseQuery, Response, streams=True),
         query_endpoint(state, "DELETE", delete, ONE, "Delete a stored response", NoQuery, ResponseDeleted),
         query_stream_endpoint(state, "POST", cancel, f"{ONE}/cancel", "Cancel a response in the background", NoQuery, Response),
         query_stream_endpoint(state, "GET", items, f"{ONE}/input_items", "What a response was asked with", wire.ItemsQuery, ItemList),
     ]
+
+
+async def count_input_tokens(context: RequestContext, body: wire.InputTokensRequest) -> InputTokens:
+    """Of the first turn's prompt, including the tools of MCP servers, but no passages of documents. Raises ApiError."""
+    runtime = context.runtime
+    request = to_generation_request(runtime, body, await resolve_input(runtime, body, context.owner, new_id_generator()))
+    plan = await prepare(runtime, request, Caller(owner=context.owner))
+    if not request.mcp_servers or runtime.tool_host is None:
+        return InputTokens(input_tokens=len(plan.first_turn.prompt.tokens))
+    toolset = Toolset(client_tools=request.tools)
+    for server in request.mcp_servers:
+        listing = await list_tools(runtime.tool_host, server)  # no tools of a server that is down: a response would go without it, too
+        toolset = toolset.with_server(server, listing.tools)
+    prompt = await render_prompt(runtime, request, plan.messages, toolset.offer(request.tool_choice))
+    return InputTokens(input_tokens=len(prompt.tokens))

@@ -1,145 +1,148 @@
-"""From items to what has been said, and what of it is still open: calls without an output, approvals that have just come."""
+"""Converts stored items to core messages (server/core/messages.py), and collects approvals and open calls."""
 
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from server.api.responses.items import thought_of
+from server.api.responses.input_items import reasoning_text
 from server.chat.tools.toolset import model_name
 from server.core.errors import bad_request
 from server.core.messages import Assistant, Json, Message, System, ToolCall, ToolResult, User
 from server.core.request import ApprovalDecision
 
-UNTRUSTED = frozenset({"function_call_output", "mcp_call", "file_search_call"})
+UNTRUSTED_TYPES = frozenset({"function_call_output", "mcp_call", "file_search_call"})
 
 
 @dataclass(slots=True)
-class History:
-    """Reads items one after the other. Raises ApiError for what does not fit together."""
+class ChatHistory:
+    """Takes items in order. Methods raise ApiError for items that do not fit together."""
 
-    sayings: list[Message] = field(default_factory=list[Message])
-    pending: list[ApprovalDecision] = field(default_factory=list[ApprovalDecision])
-    listed: set[str] = field(default_factory=set[str])  # labels of servers whose tools the client knows
-    earlier: list[ToolCall] = field(default_factory=list[ToolCall])  # of server tools, since the user's last message
-    read: bool = False  # what may not be trusted, anywhere: also an answer that rests on it says what it wants
-    _calls: dict[str, str] = field(default_factory=dict[str, str])  # of functions, without an output: id -> name
-    _cut: set[str] = field(default_factory=set[str])  # ids of calls that were never written to their end
-    _requests: dict[str, tuple[Json, str | None]] = field(default_factory=dict[str, tuple[Json, str | None]])  # for approval, undecided
+    messages: list[Message] = field(default_factory=list[Message])
+    approval_decisions: list[ApprovalDecision] = field(default_factory=list[ApprovalDecision])  # that this request brings
+    listed_servers: set[str] = field(default_factory=set[str])  # labels of MCP servers whose tools the client has been sent
+    server_calls: list[ToolCall] = field(default_factory=list[ToolCall])  # calls of server tools since the user's last message
+    untrusted: bool = False  # there is untrusted content, now or earlier: later answers may repeat what it says
+    _open_calls: dict[str, str] = field(default_factory=dict[str, str])  # function calls without an output: call id -> function name
+    _truncated_calls: set[str] = field(default_factory=set[str])  # ids of calls that were not written to their end
+    _approval_requests: dict[str, tuple[Json, str | None]] = field(default_factory=dict[str, tuple[Json, str | None]])
+    """Undecided, by id: the item and, if this request has it, its field."""
 
-    def add(self, item: Json, place: str, *, new: bool) -> None:
-        """`place`: the field that holds it. `new`: it comes with this request."""
-        self.read = self.read or item["type"] in UNTRUSTED
+    def add(self, item: Json, field: str, *, new: bool) -> None:
+        """`field`: the request's field that has the item. `new`: it comes with this request."""
+        self.untrusted = self.untrusted or item["type"] in UNTRUSTED_TYPES
         match item["type"]:
             case "message":
-                self._message(item)
+                self._add_message(item)
             case "reasoning":
-                if thought := thought_of(item):
-                    self._say(Assistant(reasoning=thought))
+                if text := reasoning_text(item):
+                    self._add_assistant(Assistant(reasoning=text))
             case "function_call":
-                self._call(item, place)
+                self._add_function_call(item, field)
             case "function_call_output":
-                self._output(item, place, new=new)
+                self._add_function_output(item, field, new=new)
             case "mcp_list_tools":
                 if not item.get("error"):
-                    self.listed.add(item["server_label"])
+                    self.listed_servers.add(item["server_label"])
             case "mcp_call":
-                self._hosted_call(item, place)
+                self._add_mcp_call(item, field)
             case "mcp_approval_request":
-                self._requests[item["id"]] = (item, place if new else None)
+                self._approval_requests[item["id"]] = (item, field if new else None)
             case "mcp_approval_response":
-                self._decision(item, place, new=new)
-            case _:  # a search: the question is looked up anew
+                self._add_approval_response(item, field, new=new)
+            case _:  # file_search_call: each request searches anew
                 pass
 
-    def finish(self, place: str) -> None:
-        if self._calls:
-            raise bad_request(place, f"{place}: there is no function_call_output for call_id {next(iter(self._calls))!r}")
+    def expect_outputs(self, field: str) -> None:
+        """Raises ApiError if a function call has no output."""
+        if self._open_calls:
+            raise bad_request(field, f"{field}: there is no function_call_output for call_id {next(iter(self._open_calls))!r}")
 
-    def _message(self, item: Json) -> None:
+    def _add_message(self, item: Json) -> None:
         text = "\n".join(part["refusal"] if part["type"] == "refusal" else part["text"] for part in item["content"])
         match item["role"]:
             case "assistant":
-                self._say(Assistant(text=text))
+                self._add_assistant(Assistant(text=text))
             case "user":
-                self.sayings.append(User(text=text))
-                self.earlier = []
+                self.messages.append(User(text=text))
+                self.server_calls = []
             case _:
-                self.sayings.append(System(text=text))
+                self.messages.append(System(text=text))
 
-    def _say(self, said: Assistant) -> None:
-        """Thoughts, words and calls that follow each other are one turn's."""
-        last = self.sayings[-1] if self.sayings else None
-        if not isinstance(last, Assistant) or (said.reasoning and (last.text or last.tool_calls)) or (said.text and last.tool_calls):
-            self.sayings.append(said)
+    def _add_assistant(self, message: Assistant) -> None:
+        """Merges reasoning, text and calls that follow each other into one message, as the model wrote them in one turn."""
+        last = self.messages[-1] if self.messages else None
+        if not isinstance(last, Assistant) or (message.reasoning and (last.text or last.tool_calls)) or (message.text and last.tool_calls):
+            self.messages.append(message)
             return
-        text = f"{last.text}\n{said.text}" if last.text and said.text else last.text + said.text
-        merged = replace(last, text=text, reasoning=last.reasoning + said.reasoning, tool_calls=(*last.tool_calls, *said.tool_calls))
-        self.sayings[-1] = merged
+        self.messages[-1] = replace(
+            last,
+            text=f"{last.text}\n{message.text}" if last.text and message.text else last.text + message.text,
+            reasoning=last.reasoning + message.reasoning,
+            tool_calls=(*last.tool_calls, *message.tool_calls),
+        )
 
-    def _call(self, item: Json, place: str) -> None:
-        """One that was cut off is nothing that the model said: nobody can answer it."""
+    def _add_function_call(self, item: Json, field: str) -> None:
+        """A truncated call is left out of the messages: nobody can answer it."""
         if item["status"] != "completed":
-            self._cut.add(item["call_id"])
+            self._truncated_calls.add(item["call_id"])
             return
-        call = ToolCall(id=item["call_id"], name=item["name"], arguments=_object(item["arguments"], place))
-        if call.id in self._calls:
-            raise bad_request(f"{place}.call_id", f"{place}.call_id: there is a call with this id already")
-        self._calls[call.id] = call.name
-        self._say(Assistant(tool_calls=(call,)))
+        call = ToolCall(id=item["call_id"], name=item["name"], arguments=_object_json(item["arguments"], field))
+        if call.id in self._open_calls:
+            raise bad_request(f"{field}.call_id", f"{field}.call_id: there is a call with this id already")
+        self._open_calls[call.id] = call.name
+        self._add_assistant(Assistant(tool_calls=(call,)))
 
-    def _output(self, item: Json, place: str, *, new: bool) -> None:
-        name, given = self._calls.pop(item["call_id"], None), item.get("name")
+    def _add_function_output(self, item: Json, field: str, *, new: bool) -> None:
+        call_id, name, given_name = item["call_id"], self._open_calls.pop(item["call_id"], None), item.get("name")
         if name is None:
-            told = "the call was cut off and has no output" if item["call_id"] in self._cut else "no function call before it has the id"
-            raise bad_request(f"{place}.call_id", f"{place}.call_id: {told}: {item['call_id']!r}")
-        if new and given is not None and given != name:
-            raise bad_request(
-                f"{place}.name", f"{place}.name: the function of call {item['call_id']!r} is {name!r}; leave it out or say so"
-            )
+            truncated = call_id in self._truncated_calls
+            reason = "the call was cut off and has no output" if truncated else "no function call before it has the id"
+            raise bad_request(f"{field}.call_id", f"{field}.call_id: {reason}: {call_id!r}")
+        if new and given_name is not None and given_name != name:
+            raise bad_request(f"{field}.name", f"{field}.name: the function of call {call_id!r} is {name!r}; leave it out or say so")
         output = item["output"]
         text = output if isinstance(output, str) else "\n".join(part["text"] for part in output)
-        self.sayings.append(ToolResult(call_id=item["call_id"], name=name, text=text))
+        self.messages.append(ToolResult(call_id=call_id, name=name, text=text))
 
-    def _hosted_call(self, item: Json, place: str) -> None:
-        self._requests.pop(item.get("approval_request_id") or "", None)
-        self.pending = [one for one in self.pending if one.request_id != item.get("approval_request_id")]
-        self._ran(item, place, item.get("output") or failure(item.get("error")))
-
-    def _ran(self, item: Json, place: str, result: str) -> None:
+    def _add_mcp_call(self, item: Json, field: str) -> None:
+        """A call that ran after an approval has used up both the request and the decision."""
+        approval_id = item.get("approval_request_id")
+        self._approval_requests.pop(approval_id or "", None)
+        self.approval_decisions = [decision for decision in self.approval_decisions if decision.approval_id != approval_id]
         name = model_name(item["server_label"], item["name"])
-        call = ToolCall(id=item["id"], name=name, arguments=_object(item["arguments"], place))
-        self.earlier.append(call)
-        self._say(Assistant(tool_calls=(call,)))
-        self.sayings.append(ToolResult(call_id=call.id, name=name, text=result))
+        call = ToolCall(id=item["id"], name=name, arguments=_object_json(item["arguments"], field))
+        self.server_calls.append(call)
+        self._add_assistant(Assistant(tool_calls=(call,)))
+        result = item.get("output") or error_text(item.get("error"))
+        self.messages.append(ToolResult(call_id=call.id, name=name, text=result))
 
-    def _decision(self, item: Json, place: str, *, new: bool) -> None:
+    def _add_approval_response(self, item: Json, field: str, *, new: bool) -> None:
         if new and item["request_id"] != item["approval_request_id"]:
-            told = f"{place}.request_id: must be the same as approval_request_id, or be left out"
-            raise bad_request(f"{place}.request_id", told)
-        found = self._requests.pop(item["approval_request_id"], None)
-        if found is None and not new:
-            return  # it has had its answer by then
+            message = f"{field}.request_id: must be the same as approval_request_id, or be left out"
+            raise bad_request(f"{field}.request_id", message)
+        found = self._approval_requests.pop(item["approval_request_id"], None)
+        if not new:
+            return  # an earlier response has acted on it
         if found is None:
-            told = f"{place}.approval_request_id: there is no such request, or it has been decided"
-            raise bad_request(f"{place}.approval_request_id", told)
-        if new:
-            request, asked = found
-            self.pending.append(
-                ApprovalDecision(
-                    request_id=request["id"],
-                    label=request["server_label"],
-                    name=request["name"],
-                    arguments=_object(request["arguments"], place),
-                    approved=item["approve"],
-                    field=f"{place}.approval_request_id",
-                    reason=item.get("reason"),
-                    place=asked,
-                )
+            message = f"{field}.approval_request_id: there is no such request, or it has been decided"
+            raise bad_request(f"{field}.approval_request_id", message)
+        request, request_field = found
+        self.approval_decisions.append(
+            ApprovalDecision(
+                approval_id=request["id"],
+                server_label=request["server_label"],
+                name=request["name"],
+                arguments=_object_json(request["arguments"], field),
+                approved=item["approve"],
+                field=f"{field}.approval_request_id",
+                reason=item.get("reason"),
+                request_field=request_field,
             )
+        )
 
 
-def failure(error: Json | None) -> str:
-    """An mcp_call's error in words."""
+def error_text(error: Json | None) -> str:
+    """An mcp_call's error as text for the model."""
     if error is None:
         return ""
     if error["type"] == "mcp_tool_execution_error":
@@ -147,23 +150,23 @@ def failure(error: Json | None) -> str:
     return str(error["message"])
 
 
-def read(before: Sequence[Json], items: Sequence[Json]) -> History:
-    """`items`: this request's, in the order of its `input`. Raises ApiError."""
-    history = History()
-    for item in before:
+def read_history(earlier_items: Sequence[Json], new_items: Sequence[Json]) -> ChatHistory:
+    """`new_items`: this request's, in the order of its `input`. Raises ApiError."""
+    history = ChatHistory()
+    for item in earlier_items:
         history.add(item, "input", new=False)
-    for at, item in enumerate(items):
-        history.add(item, f"input.{at}", new=True)
-    history.finish("input")
+    for i, item in enumerate(new_items):
+        history.add(item, f"input.{i}", new=True)
+    history.expect_outputs("input")
     return history
 
 
-def _object(arguments: str, place: str) -> str:
-    """Templates know arguments as objects."""
+def _object_json(arguments: str, field: str) -> str:
+    """Raises ApiError unless the arguments are a JSON object, which chat templates need."""
     try:
-        good = isinstance(json.loads(arguments or "{}"), dict)
+        is_object = isinstance(json.loads(arguments or "{}"), dict)
     except (ValueError, RecursionError):
-        good = False
-    if not good:
-        raise bad_request(f"{place}.arguments", f"{place}.arguments: must be the JSON text of an object")
+        is_object = False
+    if not is_object:
+        raise bad_request(f"{field}.arguments", f"{field}.arguments: must be the JSON text of an object")
     return arguments or "{}"

@@ -1,13 +1,12 @@
-"""Ids. An item's begins with that of its response, so that it can be found again without an index: whoever refers to an item
-need not say which response it belongs to."""
+"""Ids of responses and items. An item's id contains its response's, so that an item can be found by its id alone, without an index."""
 
 import re
 import secrets
 from dataclasses import dataclass
 
-DIGITS = 48
-NUMBER = 6
-PREFIX = {
+RESPONSE_DIGITS = 48
+ITEM_DIGITS = 6
+PREFIXES = {
     "message": "msg",
     "reasoning": "rs",
     "function_call": "fc",
@@ -18,26 +17,26 @@ PREFIX = {
     "mcp_approval_request": "mcpr",
     "mcp_approval_response": "mcpa",
 }
-ITEM = re.compile(rf"[a-z]+_([0-9a-f]{{{DIGITS}}})[0-9a-f]{{{NUMBER}}}")
+ITEM_ID = re.compile(rf"[a-z]+_([0-9a-f]{{{RESPONSE_DIGITS}}})[0-9a-f]{{{ITEM_DIGITS}}}")
 
 
 @dataclass(slots=True)
-class Ids:
-    """Of one response and its items."""
+class IdGenerator:
+    """The id of one response, and new ids for its items."""
 
-    response: str
-    _next: int = 0
+    response_id: str
+    _count: int = 0
 
-    def item(self, kind: str) -> str:
-        self._next += 1
-        return f"{PREFIX[kind]}_{self.response.removeprefix('resp_')}{self._next:0{NUMBER}x}"
-
-
-def new_ids() -> Ids:
-    return Ids(f"resp_{secrets.token_hex(DIGITS // 2)}")
+    def new_item_id(self, item_type: str) -> str:
+        self._count += 1
+        return f"{PREFIXES[item_type]}_{self.response_id.removeprefix('resp_')}{self._count:0{ITEM_DIGITS}x}"
 
 
-def response_of(item_id: str) -> str | None:
-    """Id of the response that an item belongs to; None: it is of no response of this server's."""
-    found = ITEM.fullmatch(item_id)
-    return f"resp_{found[1]}" if found else None
+def new_id_generator() -> IdGenerator:
+    return IdGenerator(f"resp_{secrets.token_hex(RESPONSE_DIGITS // 2)}")
+
+
+def response_id_of(item_id: str) -> str | None:
+    """The id of the response that an item belongs to; None for an id that this server has not made."""
+    match = ITEM_ID.fullmatch(item_id)
+    return f"resp_{match[1]}" if match else None

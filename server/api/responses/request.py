@@ -1,4 +1,4 @@
-"""From a request to what it wants of the model."""
+"""Converts a request to a GenerationRequest."""
 
 import json
 from collections.abc import Sequence
@@ -7,10 +7,11 @@ from typing import Literal
 
 from engine.api import Grammar, JsonObject, JsonSchema
 from server.api.common.generation_types import FormatJsonObject
-from server.api.common.server_tools import to_search, to_server
+from server.api.common.server_tools import to_file_search, to_mcp_toolset
 from server.api.common.tool_types import FileSearchChoice, FileSearchTool, McpChoice, McpTool
-from server.api.responses.context import Asked, Context
-from server.api.responses.history import History, read
+from server.api.responses.history import ChatHistory, read_history
+from server.api.responses.include import LOGPROBS
+from server.api.responses.resolved_input import RequestBody, ResolvedInput
 from server.api.responses.types import tools as wire
 from server.api.responses.types.request import JsonSchemaFormat, ResponseRequest, TextOptions
 from server.chat.grounding.grounding import default_search
@@ -20,48 +21,48 @@ from server.core.messages import Json, Message, NamedTools, System, Tool, ToolCh
 from server.core.request import FieldNames, FileSearch, GenerationRequest, McpToolset, SamplingParams, ToolFilter
 from server.runtime.runtime import Runtime
 
-FIELDS = FieldNames(
+FIELD_NAMES = FieldNames(
     messages="input",
     parameters="parameters",
     response_format="text.format",
     max_tokens="max_output_tokens",
     reasoning_effort="reasoning.effort",
 )
-LOGPROBS = "message.output_text.logprobs"
-ANYTHING: Json = {"type": "object", "properties": {}, "additionalProperties": False}  # of a function without parameters
+NO_PARAMETERS: Json = {"type": "object", "properties": {}, "additionalProperties": False}  # schema of a function without `parameters`
 
 
-def to_wish(runtime: Runtime, body: Asked, context: Context) -> GenerationRequest:
-    """Raises ApiError for what cannot be honoured."""
-    history = read(context.before, context.items)
-    plain = GenerationRequest(
+def to_generation_request(runtime: Runtime, body: RequestBody, resolved: ResolvedInput) -> GenerationRequest:
+    """Raises ApiError for what this server cannot do."""
+    history, tools = read_history(resolved.earlier_items, resolved.new_items), body.tools or []
+    search, search_field = _file_search(tools)
+    request = GenerationRequest(
         model=body.model,
-        messages=_sayings(body.instructions, history.sayings),
-        response_format=_form(body.text),
+        messages=_with_instructions(body.instructions, history.messages),
+        response_format=_response_format(body.text),
         reasoning_effort=body.reasoning.effort if body.reasoning else None,
-        tools=_functions(body.tools or []),
-        mcp_servers=_servers(body.tools or [], history),
-        file_search=_search(body.tools or []),
+        tools=_functions(tools),
+        mcp_servers=_mcp_servers(tools, history),
+        file_search=search,
         parallel_tool_calls=body.parallel_tool_calls is not False,
-        approval_decisions=tuple(history.pending),
-        earlier_calls=tuple(history.earlier),
-        untrusted_context=history.read,
+        approval_decisions=tuple(history.approval_decisions),
+        earlier_calls=tuple(history.server_calls),
+        untrusted_context=history.untrusted,
         limits=runtime.tool_limits,
         truncate=body.truncation == "auto",
-        field_names=replace(FIELDS, file_search=_search_field(body.tools or [])),
+        field_names=replace(FIELD_NAMES, file_search=search_field),
     )
-    chosen = _chosen(plain, body.tool_choice)
-    if not _has_search(body.tools or []):
-        chosen = replace(chosen, file_search=default_search(runtime))
-    return _spoken(chosen, body) if isinstance(body, ResponseRequest) else chosen
+    request = _with_tool_choice(request, body.tool_choice)
+    if search is None:
+        request = replace(request, file_search=default_search(runtime))
+    return _with_generation_options(request, body) if isinstance(body, ResponseRequest) else request
 
 
-def _spoken(wish: GenerationRequest, body: ResponseRequest) -> GenerationRequest:
-    """With all that says how the answer is to be generated."""
-    limits = wish.limits if body.max_tool_calls is None else replace(wish.limits, max_calls=body.max_tool_calls)
+def _with_generation_options(request: GenerationRequest, body: ResponseRequest) -> GenerationRequest:
+    """Adds what the prompt does not depend on."""
+    limits = request.limits if body.max_tool_calls is None else replace(request.limits, max_calls=body.max_tool_calls)
     return replace(
-        wish,
-        sampling=_knobs(body),
+        request,
+        sampling=_sampling_params(body),
         max_tokens=body.max_output_tokens,
         logprobs=_logprobs(body),
         template_kwargs=body.chat_template_kwargs or {},
@@ -69,7 +70,7 @@ def _spoken(wish: GenerationRequest, body: ResponseRequest) -> GenerationRequest
     )
 
 
-def _knobs(body: ResponseRequest) -> SamplingParams:
+def _sampling_params(body: ResponseRequest) -> SamplingParams:
     return SamplingParams(
         temperature=body.temperature,
         top_p=body.top_p,
@@ -82,8 +83,8 @@ def _knobs(body: ResponseRequest) -> SamplingParams:
     )
 
 
-def _sayings(instructions: str | None, sayings: list[Message]) -> list[Message]:
-    return [System(text=instructions), *sayings] if instructions else sayings
+def _with_instructions(instructions: str | None, messages: list[Message]) -> list[Message]:
+    return [System(text=instructions), *messages] if instructions else messages
 
 
 def _logprobs(body: ResponseRequest) -> int | None:
@@ -94,10 +95,10 @@ def _logprobs(body: ResponseRequest) -> int | None:
     return None
 
 
-def _form(text: TextOptions | None) -> Grammar | None:
+def _response_format(text: TextOptions | None) -> Grammar | None:
     match text.format if text else None:
-        case JsonSchemaFormat() as asked:
-            return JsonSchema(schema=json.dumps(asked.schema_), lenient=asked.strict is not True)
+        case JsonSchemaFormat() as format:
+            return JsonSchema(schema=json.dumps(format.schema_), lenient=format.strict is not True)
         case FormatJsonObject():
             return JsonObject()
         case _:
@@ -109,98 +110,94 @@ def _functions(tools: Sequence[wire.Tool]) -> tuple[Tool, ...]:
 
 
 def _function(tool: wire.FunctionTool, field: str) -> Tool:
-    described, strict = tool.description or "", tool.strict is True
-    return Tool(name=tool.name, description=described, parameters=tool.parameters or ANYTHING, strict=strict, field=field)
+    description, strict = tool.description or "", tool.strict is True
+    return Tool(name=tool.name, description=description, parameters=tool.parameters or NO_PARAMETERS, strict=strict, field=field)
 
 
-def _has_search(tools: Sequence[wire.Tool]) -> bool:
-    return any(isinstance(tool, FileSearchTool) for tool in tools)
-
-
-def _search_field(tools: Sequence[wire.Tool]) -> str:
-    return next((f"tools.{at}" for at, tool in enumerate(tools) if isinstance(tool, FileSearchTool)), "tools")
-
-
-def _search(tools: Sequence[wire.Tool]) -> FileSearch | None:
-    found = [(at, tool) for at, tool in enumerate(tools) if isinstance(tool, FileSearchTool)]
+def _file_search(tools: Sequence[wire.Tool]) -> tuple[FileSearch | None, str]:
+    """Returns the search and the field that asks for it."""
+    found = [(f"tools.{i}", tool) for i, tool in enumerate(tools) if isinstance(tool, FileSearchTool)]
     if not found:
-        return None
+        return None, "tools"
     if len(found) > 1:
-        raise bad_request(
-            f"tools.{found[1][0]}", f"tools.{found[1][0]}: there can be one file_search tool; name all its vector stores there"
-        )
-    at, tool = found[0]
-    return to_search(tool, f"tools.{at}")
+        second, _ = found[1]
+        raise bad_request(second, f"{second}: there can be one file_search tool; name all its vector stores there")
+    field, tool = found[0]
+    return to_file_search(tool, field), field
 
 
-def _servers(tools: Sequence[wire.Tool], history: History) -> tuple[McpToolset, ...]:
+def _mcp_servers(tools: Sequence[wire.Tool], history: ChatHistory) -> tuple[McpToolset, ...]:
     found = list[McpToolset]()
-    for at, tool in enumerate(tools):
+    for i, tool in enumerate(tools):
         if not isinstance(tool, McpTool):
             continue
         if any(other.server_label == tool.server_label for other in found):
-            raise bad_request(f"tools.{at}.server_label", f"tools.{at}.server_label: {tool.server_label!r} is there twice")
-        found.append(to_server(tool, f"tools.{at}", listed=tool.server_label in history.listed))
+            raise bad_request(f"tools.{i}.server_label", f"tools.{i}.server_label: {tool.server_label!r} is there twice")
+        found.append(to_mcp_toolset(tool, f"tools.{i}", already_listed=tool.server_label in history.listed_servers))
     return tuple(found)
 
 
-def _chosen(wish: GenerationRequest, asked: wire.ToolChoice | None) -> GenerationRequest:
-    match asked:
+def _with_tool_choice(request: GenerationRequest, choice: wire.ToolChoice | None) -> GenerationRequest:
+    match choice:
         case None:
-            return wish
+            return request
         case wire.AllowedTools():
-            return _narrowed(wish, asked)
+            return _with_allowed_tools(request, choice)
         case FileSearchChoice():
-            if wish.file_search is None:
+            if request.file_search is None:
                 raise bad_request("tool_choice", "tool_choice: there is no file_search tool")
-            return wish
+            return request
         case wire.FunctionChoice() | McpChoice():
-            return replace(wish, tool_choice=_named(wish, asked, "tool_choice"))
+            return replace(request, tool_choice=_named_tools(request, choice, "tool_choice"))
         case "none":
-            return replace(wish, tool_choice="none", file_search=None)
+            return replace(request, tool_choice="none", file_search=None)
         case mode:
-            return replace(wish, tool_choice=_mode(wish, mode))
+            return replace(request, tool_choice=_mode(request, mode))
 
 
-def _mode(wish: GenerationRequest, mode: Literal["auto", "required"]) -> ToolChoice:
-    """What is to be searched is searched whatever the model does."""
-    return "auto" if wish.file_search is not None and not (wish.tools or wish.mcp_servers) else mode
+def _mode(request: GenerationRequest, mode: Literal["auto", "required"]) -> ToolChoice:
+    """A file search always runs, so "required" is fulfilled if it is the only tool."""
+    return "auto" if request.file_search is not None and not (request.tools or request.mcp_servers) else mode
 
 
-def _named(wish: GenerationRequest, asked: wire.FunctionChoice | McpChoice, field: str) -> NamedTools:
-    if isinstance(asked, wire.FunctionChoice):
-        if asked.name not in {tool.name for tool in wish.tools}:
-            raise bad_request(f"{field}.name", f"{field}.name: there is no function {asked.name!r} among the tools")
-        return NamedTools(names=(asked.name,))
-    if asked.server_label not in {server.server_label for server in wish.mcp_servers}:
-        raise bad_request(f"{field}.server_label", f"{field}.server_label: there is no MCP server {asked.server_label!r} among the tools")
-    return NamedTools(names=(model_name(asked.server_label, asked.name) if asked.name else any_tool_of(asked.server_label),))
+def _named_tools(request: GenerationRequest, choice: wire.FunctionChoice | McpChoice, field: str) -> NamedTools:
+    """Raises ApiError for a function or server that is not among the request's tools."""
+    if isinstance(choice, wire.FunctionChoice):
+        if choice.name not in {tool.name for tool in request.tools}:
+            raise bad_request(f"{field}.name", f"{field}.name: there is no function {choice.name!r} among the tools")
+        return NamedTools(names=(choice.name,))
+    label = choice.server_label
+    if label not in {server.server_label for server in request.mcp_servers}:
+        raise bad_request(f"{field}.server_label", f"{field}.server_label: there is no MCP server {label!r} among the tools")
+    return NamedTools(names=(model_name(label, choice.name) if choice.name else any_tool_of(label),))
 
 
-def _narrowed(wish: GenerationRequest, asked: wire.AllowedTools) -> GenerationRequest:
-    """As if the others were not there."""
-    kept = [tool for tool in asked.tools if not isinstance(tool, FileSearchChoice)]
-    for at, tool in enumerate(asked.tools):
+def _with_allowed_tools(request: GenerationRequest, choice: wire.AllowedTools) -> GenerationRequest:
+    """Removes all tools that `choice` does not name."""
+    allowed = [tool for tool in choice.tools if not isinstance(tool, FileSearchChoice)]
+    for i, tool in enumerate(choice.tools):
         if not isinstance(tool, FileSearchChoice):
-            _named(wish, tool, f"tool_choice.tools.{at}")
-    names = {tool.name for tool in kept if isinstance(tool, wire.FunctionChoice)}
-    servers = tuple(
-        _open(server, [t for t in kept if isinstance(t, McpChoice) and t.server_label == server.server_label]) for server in wish.mcp_servers
-    )
-    narrowed = replace(
-        wish,
-        tools=tuple(tool for tool in wish.tools if tool.name in names),
+            _named_tools(request, tool, f"tool_choice.tools.{i}")
+    function_names = {tool.name for tool in allowed if isinstance(tool, wire.FunctionChoice)}
+    mcp_choices = [tool for tool in allowed if isinstance(tool, McpChoice)]
+    servers = [
+        _restrict_server(server, [c for c in mcp_choices if c.server_label == server.server_label]) for server in request.mcp_servers
+    ]
+    restricted = replace(
+        request,
+        tools=tuple(tool for tool in request.tools if tool.name in function_names),
         mcp_servers=tuple(server for server in servers if server is not None),
-        file_search=wish.file_search if len(kept) < len(asked.tools) else None,
+        file_search=request.file_search if len(allowed) < len(choice.tools) else None,
     )
-    return replace(narrowed, tool_choice=_mode(narrowed, asked.mode))
+    return replace(restricted, tool_choice=_mode(restricted, choice.mode))
 
 
-def _open(server: McpToolset, asked: Sequence[McpChoice]) -> McpToolset | None:
-    if not asked:
+def _restrict_server(server: McpToolset, choices: Sequence[McpChoice]) -> McpToolset | None:
+    """The server with only the tools that `choices` name; None if there are no choices."""
+    if not choices:
         return None
-    names = None if any(one.name is None for one in asked) else frozenset(one.name for one in asked if one.name)
-    before = server.allowed or ToolFilter()
-    both = names if before.names is None else before.names if names is None else before.names & names
+    names = None if any(choice.name is None for choice in choices) else frozenset(choice.name for choice in choices if choice.name)
+    tool_filter = server.allowed or ToolFilter()
+    both = names if tool_filter.names is None else tool_filter.names if names is None else tool_filter.names & names
     named = (*server.named_tools, *((name, "tool_choice") for name in sorted(names or ())))
-    return replace(server, allowed=replace(before, names=both), named_tools=named)
+    return replace(server, allowed=replace(tool_filter, names=both), named_tools=named)

@@ -1,101 +1,147 @@
-"""A request becomes a plan and a draft; the plan runs, and the draft is finished."""
+"""Runs a request: prepares its plan, turns its events into those of the API, and sends and stores the response of a client that
+waits. Background responses: stored/background.py."""
 
 import json
 from collections.abc import AsyncGenerator
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import dataclass
 
-from server.api.responses.context import archive_for, look_up
-from server.api.responses.events import EventEmitter
-from server.api.responses.ids import new_ids
-from server.api.responses.output import Record
-from server.api.responses.request import to_wish
-from server.api.responses.response import LOGPROBS, Draft, shown_event
+from starlette.types import Send
+
+from server.api.responses.events.emitter import EventEmitter
+from server.api.responses.events.output_items import OutputItems
+from server.api.responses.events.sse import FINISHED_TYPES, event_json, final_event, sse_frame
+from server.api.responses.ids import new_id_generator
+from server.api.responses.include import LOGPROBS, filter_event, filter_response
+from server.api.responses.request import to_generation_request
+from server.api.responses.resolved_input import expect_archive_for, resolve_input
+from server.api.responses.response import ResponseBuilder
 from server.api.responses.types.request import ResponseRequest
 from server.chat.loop import GenerationPlan, prepare
 from server.chat.tools.approvals import consume_decisions, record_request
-from server.core.errors import bad_request
+from server.core.errors import ApiError, bad_request
 from server.core.events import ApprovalRequested
 from server.core.messages import Json
 from server.core.request import Caller
+from server.core.threads import in_thread
 from server.core.timing import TimingObserver
 from server.http.context import RequestContext
-
-ENDINGS = frozenset({"response.completed", "response.incomplete"})
+from server.http.sse import send_events, send_json
 
 
 @dataclass(frozen=True, kw_only=True)
-class Work:
-    draft: Draft
+class ResponseRun:
+    builder: ResponseBuilder
     plan: GenerationPlan
-    record: Record
+    items: OutputItems
 
     @property
     def include(self) -> list[str]:
-        return [*(self.draft.body.include or ())]
+        return [*(self.builder.body.include or ())]
 
-    def spoken(self, body: Json) -> list[Json]:
-        """What belongs into its conversation. A response that has failed adds nothing there."""
-        return [] if body["status"] == "failed" else [*self.draft.context.items, *body["output"]]
+    def conversation_items(self, body: Json) -> list[Json]:
+        """The items that the finished Response `body` adds to its conversation: none if it has failed."""
+        return [] if body["status"] == "failed" else [*self.builder.input.new_items, *body["output"]]
 
-    async def events(self, watch: TimingObserver) -> AsyncGenerator[Json]:
-        """What happens, in the words of this API and without numbers. The last one (ENDINGS) has the whole Response, also what
-        `include` does not ask for. Closing it aborts everything. Raises ApiError."""
-        teller = EventEmitter(
-            self.record, self.plan.runtime.tokenizer, logprobs=LOGPROBS in self.include, summary=self.draft.summary is not None
-        )
-        async with aclosing(self.plan.run(watch)) as arriving:
-            async for _, event in arriving:
-                heard = teller.hear(event)
-                if isinstance(event, ApprovalRequested):  # before the client reads it
-                    await record_request(self.plan.runtime, self.record.output[-1]["id"], event, self.draft.owner)
-                for told in heard:
-                    yield shown_event(told, self.include)
-        assert teller.ended is not None  # a plan's last event
-        yield ending(self.draft.finished(self.record.output, teller.ended))
+    async def events(self, observer: TimingObserver) -> AsyncGenerator[Json]:
+        """Events without `sequence_number`, filtered by `include`; only the last one (of FINISHED_TYPES) has the unfiltered
+        Response. Closing the generator aborts generation and tools. Raises ApiError."""
+        tokenizer, logprobs = self.plan.runtime.tokenizer, LOGPROBS in self.include
+        emitter = EventEmitter(self.items, tokenizer, logprobs=logprobs, summary=self.builder.summary is not None)
+        async with aclosing(self.plan.run(observer)) as core_events:
+            async for _, core_event in core_events:
+                events = emitter.events(core_event)
+                if isinstance(core_event, ApprovalRequested):  # recorded before the client can answer it
+                    await record_request(self.plan.runtime, self.items.output[-1]["id"], core_event, self.builder.owner)
+                for event in events:
+                    yield filter_event(event, self.include)
+        assert emitter.finished is not None  # AnswerFinished is a plan's last event
+        yield final_event(self.builder.build_finished(self.items.output, emitter.finished))
 
 
-async def begin(call: RequestContext, body: ResponseRequest) -> Work:
-    """Raises ApiError for what cannot be honoured."""
-    _expect_sense(body)
+async def prepare_run(context: RequestContext, body: ResponseRequest) -> ResponseRun:
+    """Raises ApiError for what this server cannot do."""
+    _expect_consistent(body)
     if body.store or body.background:
-        archive_for(call.runtime, "store" if body.store else "background")
-    ids = new_ids()
-    context = await look_up(call.runtime, body, call.owner, ids)
-    plan = await prepare(call.runtime, to_wish(call.runtime, body, context), Caller(owner=call.owner))
-    await consume_decisions(call.runtime, plan.request.approval_decisions, call.owner)
-    draft = Draft(
+        expect_archive_for(context.runtime, "store" if body.store else "background")
+    ids = new_id_generator()
+    resolved = await resolve_input(context.runtime, body, context.owner, ids)
+    plan = await prepare(context.runtime, to_generation_request(context.runtime, body, resolved), Caller(owner=context.owner))
+    await consume_decisions(context.runtime, plan.request.approval_decisions, context.owner)
+    builder = ResponseBuilder(
         ids=ids,
-        owner=call.owner,
+        owner=context.owner,
         created=plan.created,
-        model=call.runtime.names[0],
+        model=context.runtime.names[0],
         body=body,
-        context=context,
-        stored=body.store is not False and call.runtime.archive is not None,
+        input=resolved,
+        stored=body.store is not False and context.runtime.archive is not None,
     )
-    return Work(draft=draft, plan=plan, record=Record(ids))
+    return ResponseRun(builder=builder, plan=plan, items=OutputItems(ids))
 
 
-def numbered(number: int, event: Json) -> str:
-    """JSON text of an event: `type` and `sequence_number` first."""
-    return json.dumps({"type": event["type"], "sequence_number": number, **event})
+async def send_response(run: ResponseRun, send: Send, observer: TimingObserver) -> None:
+    """Sends the whole Response or a stream of events. It is stored before the client receives its end."""
+    if run.builder.body.stream:
+        await send_events(send, _stream(run, observer))
+    else:
+        await send_json(send, 200, json.dumps(filter_response(await _whole(run, observer), run.include)).encode())
 
 
-def framed(text: str) -> bytes:
-    """`text` as `numbered` made it; its type becomes the name of the event."""
-    name = text[len('{"type": "') : text.index('"', len('{"type": "'))]
-    return f"event: {name}\ndata: {text}\n\n".encode()
+async def _whole(run: ResponseRun, observer: TimingObserver) -> Json:
+    body: Json = {}
+    async with aclosing(run.events(observer)) as events:
+        async for event in events:
+            body = event.get("response", body)
+    await _store(run, body)
+    return body
 
 
-def ending(body: Json) -> Json:
-    """The event that tells of a finished response. OpenAI's specification has none for one that was cancelled (`response.cancelled`
-    is a webhook there), and the SDK takes an unknown type for the first that it knows. Of those that end a stream, incomplete says
-    what it is: broken off, with what had been made. It is no failure; the Response in it says that it was cancelled."""
-    status = "incomplete" if body["status"] == "cancelled" else body["status"]
-    return {"type": f"response.{status}", "response": body}
+async def _stream(run: ResponseRun, observer: TimingObserver) -> AsyncGenerator[bytes]:
+    number = 0
+    async with aclosing(_all_events(run, observer)) as events:
+        async for event in events:
+            yield sse_frame(event_json(number, event))
+            number += 1
 
 
-def _expect_sense(body: ResponseRequest) -> None:
+async def _all_events(run: ResponseRun, observer: TimingObserver) -> AsyncGenerator[Json]:
+    """With the events before and after those of the output. Raises ApiError for an error before the first event, which then has an
+    HTTP status of its own; a later one becomes response.failed."""
+    builder, started = run.builder, False
+    try:
+        async with aclosing(run.events(observer)) as events:
+            async for event in events:
+                if not started:
+                    started, body = True, builder.build("in_progress")
+                    yield {"type": "response.created", "response": body}
+                    yield {"type": "response.in_progress", "response": body}
+                if event["type"] in FINISHED_TYPES:
+                    await _store(run, event["response"])
+                yield filter_event(event, run.include)
+    except ApiError as error:
+        if not started:
+            raise
+        for event in run.items.interrupt():
+            yield filter_event(event, run.include)
+        body = builder.build_failed(run.items.output, error)
+        with suppress(ApiError):  # the archive may be what has failed
+            await _store(run, body)
+        yield filter_event(final_event(body), run.include)
+
+
+async def _store(run: ResponseRun, body: Json) -> None:
+    """A conversation also gets the items of a response that is not stored."""
+    builder, archive, items = run.builder, run.plan.runtime.archive, run.conversation_items(body)
+    if archive is None:
+        return
+    if builder.stored:
+        await in_thread(archive.put_response, builder.to_stored(body), items)
+    elif builder.input.conversation_id and items:
+        await in_thread(archive.extend_conversation, builder.owner, builder.input.conversation_id, items)
+
+
+def _expect_consistent(body: ResponseRequest) -> None:
     if body.background and body.store is False:
         raise bad_request("store", "store: a response in the background must be stored, or nobody could read it")
     if body.stream_options is not None and not body.stream:

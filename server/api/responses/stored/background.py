@@ -1,6 +1,6 @@
-"""Responses that nobody has to wait for. What happens is written down as it happens, so that whoever comes back reads on where
-he stopped, in any process; the end of a response is its own object, not an event. A process that works on one holds a lease: when
-it has died, the next one that is asked for any response says so."""
+"""Runs background responses. Their events are stored as they come, so that any process can stream them from any number on; the final
+event is not stored, but made of the stored response. A process holds a lease on each response that it runs; when it has died, the next
+process that serves a stored response marks those with expired leases as failed."""
 
 import asyncio
 import logging
@@ -9,10 +9,12 @@ from contextlib import AbstractContextManager, aclosing, suppress
 from dataclasses import dataclass, field
 from uuid import uuid4
 
-from server.api.responses.context import UNFINISHED
-from server.api.responses.response import failure, shown_event
-from server.api.responses.run import ENDINGS, Work, ending, framed, numbered
-from server.api.responses.stored.event_log import LEASE, Log, insisting
+from server.api.responses.events.sse import FINISHED_TYPES, event_json, final_event, sse_frame
+from server.api.responses.include import filter_event
+from server.api.responses.resolved_input import UNFINISHED
+from server.api.responses.response import response_error
+from server.api.responses.run import ResponseRun
+from server.api.responses.stored.event_log import LEASE_SECONDS, EventLog, retry_write
 from server.archive.api import Archive, StoredResponse
 from server.core.errors import ApiError
 from server.core.messages import Json
@@ -21,41 +23,41 @@ from server.core.timing import TimingObserver
 from server.runtime.runtime import expect_archive
 
 LOG = logging.getLogger("stoa")
-RENEW = 5.0  # seconds
-LOOK = 0.25  # seconds until a reader looks again, whatever it has been told
-LOST = ApiError(500, "the server that worked on this response has died", code="process_died")
-BROKEN = ApiError(500, "something went wrong in the server; its log says what", code="internal_error")
+LEASE_RENEWAL_SECONDS = 5.0
+POLL_SECONDS = 0.25  # how often a stream looks for new events of another process, or of this one if it was not notified
+PROCESS_DIED = ApiError(500, "the server that worked on this response has died", code="process_died")
+INTERNAL_ERROR = ApiError(500, "something went wrong in the server; its log says what", code="internal_error")
 
 
 @dataclass(slots=True)
-class Background:
-    """Of one process."""
+class BackgroundRunner:
+    """The background responses of this process."""
 
-    hold: Callable[[], AbstractContextManager[None]]  # while work is under way: the server waits for it when it ends
-    watch: TimingObserver
-    worker: str = field(default_factory=lambda: uuid4().hex)
-    _tasks: dict[str, asyncio.Task[None]] = field(default_factory=dict[str, "asyncio.Task[None]"])
-    _news: dict[str, asyncio.Event] = field(default_factory=dict[str, asyncio.Event])
-    _cancelled: set[str] = field(default_factory=set[str])  # whose callers want what has been made, and no more
+    count_request: Callable[[], AbstractContextManager[None]]  # entered while a response runs: the server waits for it when it stops
+    observer: TimingObserver
+    worker_id: str = field(default_factory=lambda: uuid4().hex)
+    _tasks: dict[str, asyncio.Task[None]] = field(default_factory=dict[str, asyncio.Task[None]])  # by response id
+    _updated: dict[str, asyncio.Event] = field(default_factory=dict[str, asyncio.Event])  # by response id; set after events were written
+    _cancelled: set[str] = field(default_factory=set[str])  # ids of responses that are stored as cancelled when their task ends
 
-    async def start(self, work: Work) -> Json:
-        """Its Response, queued and stored. Raises ApiError."""
-        archive, draft = expect_archive(work.plan.runtime), work.draft
-        body = draft.object("queued")
-        await in_thread(archive.put_response, draft.record(body))
-        self._news[draft.id] = asyncio.Event()
-        task = self._tasks[draft.id] = asyncio.create_task(self._run(work, archive), name=draft.id)
-        task.add_done_callback(self._forget)
+    async def start(self, run: ResponseRun) -> Json:
+        """Stores the queued response, starts its task and returns the Response object. Raises ApiError."""
+        archive, builder = expect_archive(run.plan.runtime), run.builder
+        body = builder.build("queued")
+        await in_thread(archive.put_response, builder.to_stored(body))
+        self._updated[builder.id] = asyncio.Event()
+        task = self._tasks[builder.id] = asyncio.create_task(self._run(run, archive), name=builder.id)
+        task.add_done_callback(self._task_done)
         return body
 
     def stop(self, response_id: str) -> None:
-        """Its work, where it is done in this process; another one notices by its lease."""
+        """Cancels its task, if this process runs it; another process notices when it renews its lease."""
         if (task := self._tasks.get(response_id)) is not None:
             task.cancel()
 
     async def cancel(self, response_id: str) -> None:
-        """Its work, where it is done in this process: when this returns it is stored with what it has come to. Whoever comes second
-        waits with the first."""
+        """Cancels its task, if this process runs it, and waits until the response is stored with the output that it has. Concurrent
+        callers wait together."""
         if (task := self._tasks.get(response_id)) is None:
             return
         if response_id not in self._cancelled:
@@ -63,120 +65,128 @@ class Background:
             task.cancel()
         await asyncio.wait((task,))
 
-    async def follow(self, archive: Archive, owner: str, response_id: str, after: int, include: Sequence[str]) -> AsyncGenerator[bytes]:
-        """Its events behind number `after`, as they are written down, to its end. Raises ApiError."""
+    async def stream_events(
+        self, archive: Archive, owner: str, response_id: str, after: int, include: Sequence[str]
+    ) -> AsyncGenerator[bytes]:
+        """Its events with numbers above `after` as server-sent events, as they are stored, up to the final one. Raises ApiError."""
         while True:
-            news, task = self._news.get(response_id), self._tasks.get(response_id)
-            if news is not None:
-                news.clear()
-            await self.bury(archive)
-            response = await in_thread(archive.response, owner, response_id)  # first: what it did before its end is then written down
+            updated, task = self._updated.get(response_id), self._tasks.get(response_id)
+            if updated is not None:
+                updated.clear()
+            await self.fail_abandoned(archive)
+            response = await in_thread(archive.response, owner, response_id)  # read before the events: if finished, all are stored
             for number, text in await in_thread(archive.events, owner, response_id, after):
-                yield framed(text)
+                yield sse_frame(text)
                 after = number
             if response.status in UNFINISHED:
-                await _either(news)
+                await _wait_for_update(updated)
             elif task is None or task.done():
                 break
             else:
-                await asyncio.wait((task,))  # it has been cancelled, and still writes down what it did
-        if await self._unread(archive, response, after):
-            yield framed(numbered(after + 1, shown_event(ending(response.body), include)))
+                await asyncio.wait((task,))  # cancelled: it still writes its last events
+        if await self._final_event_unsent(archive, response, after):
+            yield sse_frame(event_json(after + 1, filter_event(final_event(response.body), include)))
 
-    async def bury(self, archive: Archive) -> None:
-        """Those whose process has died become failed."""
-        for left in await in_thread(archive.abandoned, self.worker):
-            body = {**left.body, "status": "failed", "error": failure(LOST)}
-            await in_thread(archive.finish_response, left.owner, left.id, "failed", body)
+    async def fail_abandoned(self, archive: Archive) -> None:
+        """Marks responses whose process has died as failed."""
+        for response in await in_thread(archive.claim_abandoned, self.worker_id):
+            body = {**response.body, "status": "failed", "error": response_error(PROCESS_DIED)}
+            await in_thread(archive.finish_response, response.owner, response.id, "failed", body)
 
-    async def _unread(self, archive: Archive, response: StoredResponse, after: int) -> bool:
-        """Whether its end is still to be told: `after` is an event, and no number behind them all."""
+    async def _final_event_unsent(self, archive: Archive, response: StoredResponse, after: int) -> bool:
+        """False if `after` is the final event's number, which is one above the last stored event's."""
         return after < 0 or bool(await in_thread(archive.events, response.owner, response.id, after - 1))
 
-    def _forget(self, task: asyncio.Task[None]) -> None:
+    def _task_done(self, task: asyncio.Task[None]) -> None:
         del self._tasks[task.get_name()]
         self._cancelled.discard(task.get_name())
-        self._news.pop(task.get_name()).set()
+        self._updated.pop(task.get_name()).set()
         if not task.cancelled() and (error := task.exception()) is not None:
-            LOG.error("%s in the background cannot go on", task.get_name(), exc_info=error)
+            LOG.error("background response %s was abandoned", task.get_name(), exc_info=error)
 
-    async def _run(self, work: Work, archive: Archive) -> None:
-        """Nobody waits for this task: whatever goes wrong becomes the response's end, or is left to the lease."""
-        id = work.draft.id
-        log = Log(archive, id, self._news[id])
-        for kind in ("created", "queued"):  # also of one that is cancelled before anything is done for it
-            log.add({"type": f"response.{kind}", "response": work.draft.object("queued")})
-        with self.hold():
-            beside = list[asyncio.Task[None]]()
+    async def _run(self, run: ResponseRun, archive: Archive) -> None:
+        """Errors become the response's end; if that cannot be stored, the lease expires and another process marks it as failed."""
+        response_id = run.builder.id
+        log = EventLog(archive, response_id, self._updated[response_id])
+        for kind in ("created", "queued"):  # also for a response that is cancelled before it starts
+            log.add({"type": f"response.{kind}", "response": run.builder.build("queued")})
+        with self.count_request():
+            helpers = list[asyncio.Task[None]]()
             try:
-                if await insisting(lambda: in_thread(archive.lease, id, self.worker, LEASE)):
-                    beside += [asyncio.create_task(self._hold(archive, id)), asyncio.create_task(log.write())]
-                    await self._work(work, archive, log)
+                if await retry_write(lambda: in_thread(archive.acquire_lease, response_id, self.worker_id, LEASE_SECONDS)):
+                    helpers += [asyncio.create_task(self._renew_lease(archive, response_id)), asyncio.create_task(log.write_forever())]
+                    await self._generate(run, archive, log)
             finally:
-                for task in beside:
+                for task in helpers:
                     task.cancel()
-                await asyncio.gather(*beside, return_exceptions=True)
+                await asyncio.gather(*helpers, return_exceptions=True)
                 await log.try_flush()
 
-    async def _work(self, work: Work, archive: Archive, log: Log) -> None:
-        draft = work.draft
-        body = draft.object("in_progress")
-        if not await insisting(lambda: in_thread(archive.finish_response, draft.owner, draft.id, "in_progress", body)):
+    async def _generate(self, run: ResponseRun, archive: Archive, log: EventLog) -> None:
+        builder = run.builder
+        body = builder.build("in_progress")
+        if not await retry_write(lambda: in_thread(archive.finish_response, builder.owner, builder.id, "in_progress", body)):
             return
         log.add({"type": "response.in_progress", "response": body})
         try:
-            async with aclosing(work.events(self.watch)) as events:
+            async with aclosing(run.events(self.observer)) as events:
                 async for event in events:
-                    if event["type"] in ENDINGS:
+                    if event["type"] in FINISHED_TYPES:
                         body = event["response"]
                     else:
                         log.add(event)
         except asyncio.CancelledError:
-            if draft.id in self._cancelled:
-                await self._break_off(work, archive, log)
+            if builder.id in self._cancelled:
+                await self._store_cancelled(run, archive, log)
             raise
         except Exception as error:
-            body = _failed(work, log, error)
+            body = _build_failed(run, log, error)
         await log.try_flush()
-        await _finish(work, archive, body)
+        await _store_finished(run, archive, body)
 
-    async def _break_off(self, work: Work, archive: Archive, log: Log) -> None:
-        """What has been made is kept, but is not part of the conversation."""
-        log.add_all(shown_event(event, work.include) for event in work.record.cut())
+    async def _store_cancelled(self, run: ResponseRun, archive: Archive, log: EventLog) -> None:
+        """Stores the output so far, but does not add it to the conversation."""
+        _log_interrupted(run, log)
         await log.try_flush()
-        body = work.draft.object("cancelled", work.record.output)
-        await in_thread(archive.finish_response, work.draft.owner, work.draft.id, "cancelled", body)
+        body = run.builder.build("cancelled", run.items.output)
+        await in_thread(archive.finish_response, run.builder.owner, run.builder.id, "cancelled", body)
 
-    async def _hold(self, archive: Archive, response_id: str) -> None:
-        """Until somebody else has cancelled or deleted it. A lease outlasts some renewals that fail."""
+    async def _renew_lease(self, archive: Archive, response_id: str) -> None:
+        """Stops the response's task when the lease is gone, as after a cancellation or deletion by another process. A lease outlasts
+        some failed renewals."""
         while True:
-            await asyncio.sleep(RENEW)
+            await asyncio.sleep(LEASE_RENEWAL_SECONDS)
             try:
-                mine = await in_thread(archive.lease, response_id, self.worker, LEASE)
+                renewed = await in_thread(archive.acquire_lease, response_id, self.worker_id, LEASE_SECONDS)
             except Exception:
-                LOG.warning("the lease of %s was not renewed; trying again", response_id, exc_info=True)
+                LOG.warning("the lease of %s was not renewed; retrying", response_id, exc_info=True)
                 continue
-            if not mine:
+            if not renewed:
                 self.stop(response_id)
                 return
 
 
-def _failed(work: Work, log: Log, error: Exception) -> Json:
-    """The response that ends so; what was being made of it ends as it is."""
-    log.add_all(shown_event(event, work.include) for event in work.record.cut())
+def _log_interrupted(run: ResponseRun, log: EventLog) -> None:
+    log.add_all(filter_event(event, run.include) for event in run.items.interrupt())
+
+
+def _build_failed(run: ResponseRun, log: EventLog, error: Exception) -> Json:
+    """The failed Response object, with the output so far."""
+    _log_interrupted(run, log)
     if not isinstance(error, ApiError):
-        LOG.error("%s in the background", work.draft.id, exc_info=error)
-    return work.draft.failed(work.record.output, error if isinstance(error, ApiError) else BROKEN)
+        LOG.error("background response %s has failed", run.builder.id, exc_info=error)
+    return run.builder.build_failed(run.items.output, error if isinstance(error, ApiError) else INTERNAL_ERROR)
 
 
-async def _finish(work: Work, archive: Archive, body: Json) -> None:
-    draft = work.draft
-    await insisting(lambda: in_thread(archive.finish_response, draft.owner, draft.id, body["status"], body, work.spoken(body)))
+async def _store_finished(run: ResponseRun, archive: Archive, body: Json) -> None:
+    builder, items = run.builder, run.conversation_items(body)
+    await retry_write(lambda: in_thread(archive.finish_response, builder.owner, builder.id, body["status"], body, items))
 
 
-async def _either(news: asyncio.Event | None) -> None:
-    if news is None:
-        await asyncio.sleep(LOOK)
+async def _wait_for_update(updated: asyncio.Event | None) -> None:
+    """At most POLL_SECONDS."""
+    if updated is None:
+        await asyncio.sleep(POLL_SECONDS)
         return
     with suppress(TimeoutError):
-        await asyncio.wait_for(news.wait(), LOOK)
+        await asyncio.wait_for(updated.wait(), POLL_SECONDS)

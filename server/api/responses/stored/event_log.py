@@ -1,4 +1,4 @@
-"""What happens to a response in the background, on its way into an archive that may fail for a while."""
+"""Writes the events of a background response to the archive, and retries writes that fail."""
 
 import asyncio
 import logging
@@ -6,7 +6,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterable
 from typing import TypeVar
 
-from server.api.responses.run import numbered
+from server.api.responses.events.sse import event_json
 from server.archive.api import Archive
 from server.core.errors import ApiError
 from server.core.messages import Json
@@ -14,72 +14,73 @@ from server.core.threads import in_thread
 
 T = TypeVar("T")
 LOG = logging.getLogger("stoa")
-LEASE = 30.0  # seconds that a process may be silent before another takes over what it is at
-AGAIN = 1.0  # seconds until a write that has failed is tried again
-GATHER = 0.05  # seconds in which events are written down together
+LEASE_SECONDS = 30.0  # after that time without a renewal, another process may take over a response
+RETRY_SECONDS = 1.0  # until a failed write is retried
+BATCH_SECONDS = 0.05  # events of that time are written together
 NOT_FOUND = 404
 
 
-class Log:
-    """Events of one response on their way into the archive."""
+class EventLog:
+    """The events of one response, buffered until they are written."""
 
-    def __init__(self, archive: Archive, response_id: str, news: asyncio.Event) -> None:
-        self._archive, self._id, self._news = archive, response_id, news
-        self._waiting: list[str] = []
-        self._number = 0
-        self._some = asyncio.Event()
-        self._writing = asyncio.Lock()
+    def __init__(self, archive: Archive, response_id: str, updated: asyncio.Event) -> None:
+        """`updated` is set after each write."""
+        self._archive, self._response_id, self._updated = archive, response_id, updated
+        self._buffer: list[str] = []
+        self._number = 0  # sequence number of the first event in the buffer
+        self._has_events = asyncio.Event()
+        self._write_lock = asyncio.Lock()
 
     def add_all(self, events: Iterable[Json]) -> None:
         for event in events:
             self.add(event)
 
     def add(self, event: Json) -> None:
-        self._waiting.append(numbered(self._number + len(self._waiting), event))
-        self._some.set()
+        self._buffer.append(event_json(self._number + len(self._buffer), event))
+        self._has_events.set()
 
-    async def write(self) -> None:
-        """Until it is cancelled."""
+    async def write_forever(self) -> None:
+        """Writes what is added until it is cancelled."""
         while True:
-            await self._some.wait()
-            await asyncio.sleep(GATHER)
+            await self._has_events.wait()
+            await asyncio.sleep(BATCH_SECONDS)
             if not await self.try_flush():
-                await asyncio.sleep(AGAIN)
+                await asyncio.sleep(RETRY_SECONDS)
 
     async def try_flush(self) -> bool:
-        """False: what waits still waits. The response itself does not depend on it."""
+        """Returns False if the write has failed; the events stay in the buffer. The stored response does not depend on them."""
         try:
             await self.flush()
         except Exception as error:
-            if not (isinstance(error, ApiError) and error.status == NOT_FOUND):  # it may have been deleted
-                LOG.warning("events of %s were not written down", self._id, exc_info=error)
+            if not (isinstance(error, ApiError) and error.status == NOT_FOUND):  # the response may have been deleted
+                LOG.warning("events of %s were not written", self._response_id, exc_info=error)
             return False
         return True
 
     async def flush(self) -> None:
-        """A write that has begun is waited for by the next one, also where whoever began it has been cancelled."""
+        """Shielded: a write goes on if the caller is cancelled, and the next flush waits for it."""
         await asyncio.shield(asyncio.create_task(self._flush()))
 
     async def _flush(self) -> None:
-        async with self._writing:
-            events = list(self._waiting)
+        async with self._write_lock:
+            events = list(self._buffer)
             if events:
-                await in_thread(self._archive.append_events, self._id, self._number, events)
+                await in_thread(self._archive.append_events, self._response_id, self._number, events)
                 self._number += len(events)
-                del self._waiting[: len(events)]
-            if not self._waiting:
-                self._some.clear()
-        self._news.set()
+                del self._buffer[: len(events)]
+            if not self._buffer:
+                self._has_events.clear()
+        self._updated.set()
 
 
-async def insisting(write: Callable[[], Awaitable[T]]) -> T:
-    """Again and again while the database fails, as long as a lease lasts. Raises what went wrong last."""
-    until = time.monotonic() + LEASE
+async def retry_write(write: Callable[[], Awaitable[T]]) -> T:
+    """Repeats a write until it succeeds, for as long as a lease lasts. Raises the last error."""
+    deadline = time.monotonic() + LEASE_SECONDS
     while True:
         try:
             return await write()
         except Exception:
-            if time.monotonic() + AGAIN > until:
+            if time.monotonic() + RETRY_SECONDS > deadline:
                 raise
-            LOG.warning("a response was not written down; trying again", exc_info=True)
-        await asyncio.sleep(AGAIN)
+            LOG.warning("a response was not written to the archive; retrying", exc_info=True)
+        await asyncio.sleep(RETRY_SECONDS)

@@ -1,4 +1,4 @@
-"""What the messages of /v1/responses are made of."""
+"""Wire types of content parts, which messages and reasoning items consist of."""
 
 from typing import Annotated, Literal
 
@@ -6,8 +6,8 @@ from pydantic import BaseModel, Field, StringConstraints
 
 from server.api.common.types import FileCitation
 from server.api.common.unsupported import PromptCacheBreakpoint
-from server.api.responses.types.other import Beside
-from server.api.responses.types.other_content import ContainerFileCitation, FilePath, InputFile, InputImage, UrlCitation
+from server.api.responses.types.unsupported import UnsupportedVariants
+from server.api.responses.types.unsupported_content import ContainerFileCitation, FilePath, InputFile, InputImage, UrlCitation
 from server.http.fields import STRICT
 
 ItemId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,128}$")]
@@ -35,11 +35,11 @@ class Logprob(BaseModel):
     top_logprobs: list[TopLogprob]
 
 
-Annotation = Annotated[FileCitation, Beside("annotations", (UrlCitation, ContainerFileCitation, FilePath))]
+Annotation = Annotated[FileCitation, UnsupportedVariants("annotations", (UrlCitation, ContainerFileCitation, FilePath))]
 
 
-class SaidText(BaseModel):
-    """An answer's text, sent back."""
+class OutputTextInput(BaseModel):
+    """A text part of an earlier answer, sent back."""
 
     model_config = STRICT
     type: Literal["output_text"]
@@ -49,7 +49,7 @@ class SaidText(BaseModel):
 
 
 class Refusal(BaseModel):
-    """This server writes none; other servers' answers may hold some."""
+    """Never in this server's answers; accepted from those of other servers."""
 
     model_config = STRICT
     type: Literal["refusal"]
@@ -68,5 +68,5 @@ class SummaryText(BaseModel):
     text: str
 
 
-InputPart = Annotated[InputText, Beside("content parts", (InputImage, InputFile))]
-SaidPart = Annotated[InputText | SaidText | Refusal, Field(discriminator="type")]  # by the assistant, as clients send it back
+InputPart = Annotated[InputText, UnsupportedVariants("content parts", (InputImage, InputFile))]
+AssistantPart = Annotated[InputText | OutputTextInput | Refusal, Field(discriminator="type")]  # of an assistant message in a request

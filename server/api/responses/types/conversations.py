@@ -1,14 +1,14 @@
-"""/v1/conversations. Their items are those of responses."""
+"""Wire types of /v1/conversations. Its items have the types of responses' items."""
 
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field, RootModel
 
-from server.api.responses.types.items import InputItem
-from server.api.responses.types.output import Resource
-from server.api.responses.types.request import Included
+from server.api.responses.types.input_items import InputItem
+from server.api.responses.types.output_items import StoredItem
+from server.api.responses.types.request import IncludeQuery
 from server.http.fields import STRICT
-from server.http.lists import QUERY, Metadata
+from server.http.lists import QUERY, ListObject, Metadata
 
 
 class CreateConversation(BaseModel):
@@ -18,7 +18,7 @@ class CreateConversation(BaseModel):
 
 
 class UpdateConversation(BaseModel):
-    """Null empties it."""
+    """`metadata` null: removes all of it."""
 
     model_config = STRICT
     metadata: Metadata | None
@@ -31,7 +31,7 @@ class AddItems(BaseModel):
 
 class ItemQuery(BaseModel):
     model_config = QUERY
-    include: Included | None = None
+    include: IncludeQuery | None = None
 
 
 class Conversation(BaseModel):
@@ -47,13 +47,9 @@ class ConversationDeleted(BaseModel):
     deleted: Literal[True] = True
 
 
-class Item(RootModel[Resource]):
-    """One of them by itself."""
+class Item(RootModel[StoredItem]):
+    """A single item as a response body."""
 
 
-class Items(BaseModel):
-    object: Literal["list"] = "list"
-    data: list[Resource]
-    first_id: str  # "" where there are none
-    last_id: str
-    has_more: bool
+class Items(ListObject[StoredItem]):
+    pass

@@ -1,18 +1,18 @@
-"""What /v1/responses is asked."""
+"""Wire types of requests to /v1/responses."""
 
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, Field, StringConstraints
 
-from server.api.common.generation_types import FormatJsonObject, FormatText, Penalty, Probability, Repetition, Seed, Temperature
-from server.api.common.types import Effort
-from server.api.common.unsupported import UNSUPPORTED, Moderation, PromptCacheOptions, only
-from server.api.responses.types.items import InputItem
+from server.api.common.generation_types import FormatJsonObject, FormatText, Penalty, Probability, RepetitionPenalty, Seed, Temperature
+from server.api.common.types import ReasoningEffort
+from server.api.common.unsupported import UNSUPPORTED, Moderation, PromptCacheOptions, supports_only
+from server.api.responses.types.input_items import InputItem
 from server.api.responses.types.tools import Tool, ToolChoice
 from server.http.fields import STRICT, Label
-from server.http.lists import QUERY, Id, Metadata, Number, Order
+from server.http.lists import QUERY, Id, Metadata, Order, QueryInt
 
-# the last five are of tools and content that this server has not: there is nothing to include
+# the last five have no effect: they are about tools and content that this server does not have
 Include = Literal[
     "file_search_call.results",
     "message.output_text.logprobs",
@@ -25,7 +25,7 @@ Include = Literal[
 ]
 
 
-Summary = Literal["auto", "concise", "detailed"]
+SummaryMode = Literal["auto", "concise", "detailed"]
 ServiceTier = Literal["auto", "default", "flex", "scale", "priority", "fast", "ultrafast"]
 
 
@@ -48,25 +48,25 @@ class JsonSchemaFormat(BaseModel):
     name: Label
     schema_: dict[str, Any] = Field(alias="schema")
     description: str | None = None
-    strict: bool | None = None  # what no grammar can enforce is refused, else left out
+    strict: bool | None = None  # true: a schema that the grammar cannot enforce is refused; else enforced in part
 
 
 class TextOptions(BaseModel):
     model_config = STRICT
     format: Annotated[FormatText | JsonSchemaFormat | FormatJsonObject, Field(discriminator="type")] | None = None
-    verbosity: Annotated[Literal["low", "medium", "high"] | None, only("medium")] = None
+    verbosity: Annotated[Literal["low", "medium", "high"] | None, supports_only("medium")] = None
 
 
 class ReasoningOptions(BaseModel):
-    """Thoughts are shown as they are; nobody sums them up. With `summary`, whose most detailed form they are, they stand there too,
-    word for word, for clients that read nothing else; a concise one there is not. generate_summary: its older name."""
+    """Reasoning text is always sent. With `summary` it is also sent, unchanged, as the most detailed summary, for clients that read
+    nothing else; there are no concise summaries. generate_summary: the older name of summary."""
 
     model_config = STRICT
-    effort: Effort | None = None
-    summary: Annotated[Summary | None, only("auto", "detailed")] = None
-    generate_summary: Annotated[Summary | None, UNSUPPORTED] = None
-    context: Annotated[Literal["auto", "current_turn", "all_turns"] | None, only("auto")] = None
-    mode: Annotated[str | None, only("standard")] = None
+    effort: ReasoningEffort | None = None
+    summary: Annotated[SummaryMode | None, supports_only("auto", "detailed")] = None
+    generate_summary: Annotated[SummaryMode | None, UNSUPPORTED] = None
+    context: Annotated[Literal["auto", "current_turn", "all_turns"] | None, supports_only("auto")] = None
+    mode: Annotated[str | None, supports_only("standard")] = None
 
 
 class ConversationId(BaseModel):
@@ -76,7 +76,7 @@ class ConversationId(BaseModel):
 
 class StreamOptions(BaseModel):
     model_config = STRICT
-    include_obfuscation: Annotated[bool | None, only(False)] = None
+    include_obfuscation: Annotated[bool | None, supports_only(False)] = None
 
 
 class ResponseRequest(BaseModel):
@@ -98,17 +98,17 @@ class ResponseRequest(BaseModel):
     top_p: Probability = None
     top_logprobs: Annotated[int, Field(ge=0, le=20)] | None = None
     include: list[Include] | None = None
-    store: bool | None = None  # the default: wherever it can be
+    store: bool | None = None  # null: true if the server has an archive
     background: bool | None = None
     stream: bool | None = None
     stream_options: StreamOptions | None = None
     metadata: Metadata | None = None
     user: str | None = None
     safety_identifier: Annotated[str, StringConstraints(max_length=64)] | None = None
-    prompt_cache_key: str | None = None  # prefixes are cached for everybody, with or without it
-    prompt_cache_retention: Annotated[Literal["in_memory", "24h"] | None, only("in_memory")] = None
-    # fields of which only the value that asks for nothing is accepted
-    service_tier: Annotated[ServiceTier | None, only("auto", "default")] = None
+    prompt_cache_key: str | None = None  # no effect: prompt prefixes are always cached
+    prompt_cache_retention: Annotated[Literal["in_memory", "24h"] | None, supports_only("in_memory")] = None
+    # fields that only accept null and values without an effect
+    service_tier: Annotated[ServiceTier | None, supports_only("auto", "default")] = None
     prompt: Annotated[PromptTemplate | None, UNSUPPORTED] = None
     prompt_cache_options: Annotated[PromptCacheOptions | None, UNSUPPORTED] = None
     moderation: Annotated[Moderation | None, UNSUPPORTED] = None
@@ -118,13 +118,13 @@ class ResponseRequest(BaseModel):
     min_p: Probability = None
     presence_penalty: Penalty = None
     frequency_penalty: Penalty = None
-    repetition_penalty: Repetition = None
+    repetition_penalty: RepetitionPenalty = None
     seed: Seed = None
     chat_template_kwargs: dict[str, str | int | float | bool | None] | None = None
 
 
 class InputTokensRequest(BaseModel):
-    """The fields of a request that its prompt depends on."""
+    """The fields of ResponseRequest that the prompt depends on."""
 
     model_config = STRICT
     model: str | None = None
@@ -141,26 +141,26 @@ class InputTokensRequest(BaseModel):
     personality: Annotated[str | None, UNSUPPORTED] = None
 
 
-def _several(given: Any) -> Any:
+def _to_list(given: Any) -> Any:
     return [given] if isinstance(given, str) else given
 
 
-Included = Annotated[list[Include], BeforeValidator(_several), Field(max_length=16)]
+IncludeQuery = Annotated[list[Include], BeforeValidator(_to_list), Field(max_length=16)]
 
 
 class ResponseQuery(BaseModel):
-    """`stream`: the events of a response in the background, from the one behind starting_after on."""
+    """`stream`: sends the events of a background response, beginning after number starting_after."""
 
     model_config = QUERY
-    include: Included | None = None
+    include: IncludeQuery | None = None
     stream: bool | None = None
-    starting_after: Number | None = None
+    starting_after: QueryInt | None = None
     include_obfuscation: Literal["false"] | None = None
 
 
 class ItemsQuery(BaseModel):
     model_config = QUERY
-    include: Included | None = None
-    limit: Annotated[Number, Field(ge=1, le=100)] = 20
+    include: IncludeQuery | None = None
+    limit: Annotated[QueryInt, Field(ge=1, le=100)] = 20
     order: Order = "desc"
     after: Id | None = None

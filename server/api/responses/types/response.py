@@ -1,4 +1,4 @@
-"""What /v1/responses answers."""
+"""Wire types of responses of /v1/responses."""
 
 from typing import Annotated, Any, Literal
 
@@ -6,12 +6,12 @@ from pydantic import BaseModel, Field
 
 from server.api.common.generation_types import FormatJsonObject, FormatText
 from server.api.common.tool_types import Connector, FileSearchChoice
-from server.api.common.types import Effort
-from server.api.responses.types.other_tools import Callers
-from server.api.responses.types.output import OutputItem
-from server.api.responses.types.request import PromptTemplate, Summary
-from server.api.responses.types.tools import FunctionChoice, Mode, Schema
-from server.http.fields import OMITTED
+from server.api.common.types import ReasoningEffort
+from server.api.responses.types.output_items import OutputItem
+from server.api.responses.types.request import PromptTemplate, SummaryMode
+from server.api.responses.types.tools import FunctionChoice, Schema, ToolChoiceMode
+from server.api.responses.types.unsupported_tools import AllowedCallers
+from server.http.fields import OMIT_NONE
 
 ResponseStatus = Literal["completed", "failed", "in_progress", "cancelled", "queued", "incomplete"]
 
@@ -33,7 +33,7 @@ class Usage(BaseModel):
     total_tokens: int
 
 
-class Failure(BaseModel):
+class ResponseError(BaseModel):
     code: Literal["server_error", "rate_limit_exceeded", "invalid_prompt"]
     message: str
 
@@ -46,93 +46,95 @@ class ConversationRef(BaseModel):
     id: str
 
 
-class ShownFunction(BaseModel):
+class FunctionToolInfo(BaseModel):
     type: Literal["function"] = "function"
     name: str
     description: str | None
     parameters: Schema | None
     strict: bool
-    output_schema: Annotated[Schema | None, OMITTED] = None
-    defer_loading: Annotated[bool | None, OMITTED] = None
-    allowed_callers: Annotated[Callers, OMITTED] = None
+    output_schema: Annotated[Schema | None, OMIT_NONE] = None
+    defer_loading: Annotated[bool | None, OMIT_NONE] = None
+    allowed_callers: Annotated[AllowedCallers, OMIT_NONE] = None
 
 
-class ShownFileSearch(BaseModel):
+class FileSearchToolInfo(BaseModel):
     type: Literal["file_search"] = "file_search"
     vector_store_ids: list[str]
-    max_num_results: Annotated[int | None, OMITTED] = None
-    ranking_options: Annotated[dict[str, Any] | None, OMITTED] = None
-    filters: Annotated[dict[str, Any] | None, OMITTED] = None
+    max_num_results: Annotated[int | None, OMIT_NONE] = None
+    ranking_options: Annotated[dict[str, Any] | None, OMIT_NONE] = None
+    filters: Annotated[dict[str, Any] | None, OMIT_NONE] = None
 
 
-class ShownNames(BaseModel):
-    tool_names: Annotated[list[str] | None, OMITTED] = None
-    read_only: Annotated[bool | None, OMITTED] = None
+class ToolNamesInfo(BaseModel):
+    tool_names: Annotated[list[str] | None, OMIT_NONE] = None
+    read_only: Annotated[bool | None, OMIT_NONE] = None
 
 
-class ShownApprovals(BaseModel):
-    always: Annotated[ShownNames | None, OMITTED] = None
-    never: Annotated[ShownNames | None, OMITTED] = None
+class RequireApprovalInfo(BaseModel):
+    always: Annotated[ToolNamesInfo | None, OMIT_NONE] = None
+    never: Annotated[ToolNamesInfo | None, OMIT_NONE] = None
 
 
-class ShownMcp(BaseModel):
+class McpToolInfo(BaseModel):
     type: Literal["mcp"] = "mcp"
     server_label: str
-    server_description: Annotated[str | None, OMITTED] = None
-    allowed_tools: Annotated[list[str] | ShownNames | None, OMITTED] = None
-    require_approval: Annotated[Literal["always", "never"] | ShownApprovals | None, OMITTED] = None
-    server_url: Annotated[str | None, OMITTED] = None
-    connector_id: Annotated[Connector | None, OMITTED] = None
-    tunnel_id: Annotated[str | None, OMITTED] = None
-    authorization: Annotated[str | None, OMITTED] = None
-    headers: Annotated[dict[str, str] | None, OMITTED] = None
-    allowed_callers: Annotated[Callers, OMITTED] = None
-    defer_loading: Annotated[bool | None, OMITTED] = None
+    server_description: Annotated[str | None, OMIT_NONE] = None
+    allowed_tools: Annotated[list[str] | ToolNamesInfo | None, OMIT_NONE] = None
+    require_approval: Annotated[Literal["always", "never"] | RequireApprovalInfo | None, OMIT_NONE] = None
+    server_url: Annotated[str | None, OMIT_NONE] = None
+    connector_id: Annotated[Connector | None, OMIT_NONE] = None
+    tunnel_id: Annotated[str | None, OMIT_NONE] = None
+    authorization: Annotated[str | None, OMIT_NONE] = None
+    headers: Annotated[dict[str, str] | None, OMIT_NONE] = None
+    allowed_callers: Annotated[AllowedCallers, OMIT_NONE] = None
+    defer_loading: Annotated[bool | None, OMIT_NONE] = None
 
 
-class ShownMcpChoice(BaseModel):
+class McpChoiceInfo(BaseModel):
     type: Literal["mcp"] = "mcp"
     server_label: str
-    name: Annotated[str | None, OMITTED] = None
+    name: Annotated[str | None, OMIT_NONE] = None
 
 
-class ShownAllowed(BaseModel):
+class AllowedToolsInfo(BaseModel):
     type: Literal["allowed_tools"] = "allowed_tools"
     mode: Literal["auto", "required"]
     tools: list[dict[str, Any]]
 
 
-class ShownSchema(BaseModel):
+class JsonSchemaFormatInfo(BaseModel):
     type: Literal["json_schema"] = "json_schema"
     name: str
     schema_: Schema = Field(alias="schema")
-    description: Annotated[str | None, OMITTED] = None
-    strict: Annotated[bool | None, OMITTED] = None
+    description: Annotated[str | None, OMIT_NONE] = None
+    strict: Annotated[bool | None, OMIT_NONE] = None
 
 
-class ShownText(BaseModel):
-    format: Annotated[FormatText | ShownSchema | FormatJsonObject, Field(discriminator="type")]
+class TextOptionsInfo(BaseModel):
+    format: Annotated[FormatText | JsonSchemaFormatInfo | FormatJsonObject, Field(discriminator="type")]
     verbosity: Literal["medium"]
 
 
-class ShownReasoning(BaseModel):
-    effort: Effort | None
-    summary: Summary | None
-    mode: Annotated[str | None, OMITTED] = None
-    context: Annotated[Literal["auto", "current_turn", "all_turns"] | None, OMITTED] = None
-    generate_summary: Annotated[Summary | None, OMITTED] = None
+class ReasoningOptionsInfo(BaseModel):
+    effort: ReasoningEffort | None
+    summary: SummaryMode | None
+    mode: Annotated[str | None, OMIT_NONE] = None
+    context: Annotated[Literal["auto", "current_turn", "all_turns"] | None, OMIT_NONE] = None
+    generate_summary: Annotated[SummaryMode | None, OMIT_NONE] = None
 
 
-ShownTool = Annotated[ShownFunction | ShownFileSearch | ShownMcp, Field(discriminator="type")]
-ShownChoice = Mode | Annotated[ShownAllowed | FunctionChoice | FileSearchChoice | ShownMcpChoice, Field(discriminator="type")]
+ToolInfo = Annotated[FunctionToolInfo | FileSearchToolInfo | McpToolInfo, Field(discriminator="type")]
+ToolChoiceInfo = (
+    ToolChoiceMode | Annotated[AllowedToolsInfo | FunctionChoice | FileSearchChoice | McpChoiceInfo, Field(discriminator="type")]
+)
 
 
-class PromptCaching(BaseModel):
+class PromptCacheOptionsInfo(BaseModel):
     ttl: Literal["30m"]
     mode: Literal["implicit", "explicit"]
 
 
-class Moderated(BaseModel):
+class ModerationResult(BaseModel):
     input: Schema
     output: Schema
 
@@ -144,7 +146,7 @@ class Response(BaseModel):
     completed_at: int | None
     status: ResponseStatus
     background: bool
-    error: Failure | None
+    error: ResponseError | None
     incomplete_details: IncompleteDetails | None
     instructions: str | None
     model: str
@@ -152,10 +154,10 @@ class Response(BaseModel):
     parallel_tool_calls: bool
     previous_response_id: str | None
     conversation: ConversationRef | None
-    tools: list[ShownTool]
-    tool_choice: ShownChoice
-    text: ShownText
-    reasoning: ShownReasoning
+    tools: list[ToolInfo]
+    tool_choice: ToolChoiceInfo
+    text: TextOptionsInfo
+    reasoning: ReasoningOptionsInfo
     truncation: Literal["auto", "disabled"]
     max_output_tokens: int | None
     max_tool_calls: int | None
@@ -168,13 +170,13 @@ class Response(BaseModel):
     safety_identifier: str | None
     prompt_cache_key: str | None
     prompt_cache_retention: Literal["in_memory"] | None
-    user: Annotated[str | None, OMITTED] = None
-    usage: Annotated[Usage | None, OMITTED] = None  # once it is known
-    # never there, whatever the specification has
-    output_text: Annotated[str | None, OMITTED] = None
-    prompt: Annotated[PromptTemplate | None, OMITTED] = None
-    prompt_cache_options: Annotated[PromptCaching | None, OMITTED] = None
-    moderation: Annotated[Moderated | None, OMITTED] = None
+    user: Annotated[str | None, OMIT_NONE] = None
+    usage: Annotated[Usage | None, OMIT_NONE] = None  # left out until the response is finished
+    # always left out; the specification has them
+    output_text: Annotated[str | None, OMIT_NONE] = None
+    prompt: Annotated[PromptTemplate | None, OMIT_NONE] = None
+    prompt_cache_options: Annotated[PromptCacheOptionsInfo | None, OMIT_NONE] = None
+    moderation: Annotated[ModerationResult | None, OMIT_NONE] = None
 
 
 class ResponseDeleted(BaseModel):

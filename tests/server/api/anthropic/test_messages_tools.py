@@ -6,8 +6,7 @@ from typing import Any
 import pytest
 
 from engine.api import Lark, Usage
-from server.api.anthropic.content import Content
-from server.api.anthropic.events import Blocks
+from server.api.anthropic.events import ContentCollector, EventEmitter
 from server.chat.grounding.grounding import NO_ANSWER
 from server.core.events import AnswerFinished, Event, OutputDelta, ToolCallDelta
 from tests.server.api.anthropic.anthropic_world import ADD, LOUD, TEXT, USER, post, read
@@ -46,14 +45,14 @@ def test_what_is_said_behind_a_call_does_not_cut_it_off() -> None:
     def call(**given: Any) -> ToolCallDelta:
         return ToolCallDelta(**{"id": "call_1", "name": "add", "tool": "add", **given})
 
-    blocks, content = Blocks(), Content()
+    emitter, content = EventEmitter(), ContentCollector()
     happening: list[Event] = [
         OutputDelta(text="So:", tool_calls=[call(begun=True, arguments='{"a":')]),
         OutputDelta(text="Well.", tool_calls=[call(arguments="1}", done=True), call(id="call_2", begun=True, done=True)], finish="stop"),
         AnswerFinished(reason="tool_calls", usage=Usage(prompt=1, completion=1, cached=0)),
     ]
     for event in happening:
-        for told in blocks.events(event):
+        for told in emitter.events(event):
             content.add(told)
     assert [block.get("text", block.get("input")) for block in content.blocks] == ["So:", {"a": 1}, "Well.", {}]
 
@@ -70,7 +69,7 @@ def test_results_go_back_to_the_model() -> None:
     _, engine = post("It is 3.", messages=talk, tools=[ADD])
     seen = read(engine)
     assert seen.index("Let me see.") < seen.index('{"a": 1, "b": 2}') < seen.index("Error: three") < seen.index("And now?")
-    end = TEXT.control_id("<|im_end|>")
+    end = TEXT.special_token_id("<|im_end|>")
     assert end is not None
     plain = read(post(messages=[USER, {"role": "assistant", "content": used[:1]}, USER], tools=[ADD])[1])
     assert engine.requests[0].tokens.count(end) <= plain.count("<|im_end|>") + 1  # what a tool said ends no turn

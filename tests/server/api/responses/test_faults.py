@@ -33,7 +33,7 @@ def failing(method: Callable[..., Any], times: int) -> Callable[..., Any]:
 
 def stopping(words: str) -> World:
     """Its engine stops behind these words."""
-    return world(engine=FakeEngine(lambda request: TEXT.encode(words, control=True), context=2048))
+    return world(engine=FakeEngine(lambda request: TEXT.encode(words, parse_special=True), context=2048))
 
 
 def finished(it: World, *states: str, **given: Any) -> tuple[Any, list[Any]]:
@@ -50,12 +50,12 @@ def finished(it: World, *states: str, **given: Any) -> tuple[Any, list[Any]]:
 
 def test_a_lease_that_is_not_renewed_once(monkeypatch: pytest.MonkeyPatch) -> None:
     it = slow("a " * 100 + "ten")
-    monkeypatch.setattr(background, "RENEW", 0.05)
-    monkeypatch.setattr(background, "LEASE", 0.5)
+    monkeypatch.setattr(background, "LEASE_RENEWAL_SECONDS", 0.05)
+    monkeypatch.setattr(background, "LEASE_SECONDS", 0.5)
     assert it.archive is not None
-    take, renew = it.archive.lease, failing(it.archive.lease, 2)
+    take, renew = it.archive.acquire_lease, failing(it.archive.acquire_lease, 2)
     first = iter([take])
-    monkeypatch.setattr(it.archive, "lease", lambda *given: next(first, renew)(*given))
+    monkeypatch.setattr(it.archive, "acquire_lease", lambda *given: next(first, renew)(*given))
     done, told = finished(it, "completed", "failed")
     assert said(done).endswith("ten") and told[-1]["response"] == done
 
@@ -63,7 +63,7 @@ def test_a_lease_that_is_not_renewed_once(monkeypatch: pytest.MonkeyPatch) -> No
 @pytest.mark.parametrize("times", [2, 1000])
 def test_events_that_are_not_written_down(monkeypatch: pytest.MonkeyPatch, times: int) -> None:
     it = slow()
-    monkeypatch.setattr(event_log, "AGAIN", 0.01)
+    monkeypatch.setattr(event_log, "RETRY_SECONDS", 0.01)
     assert it.archive is not None
     monkeypatch.setattr(it.archive, "append_events", failing(it.archive.append_events, times))
     done, told = finished(it, "completed")
@@ -74,7 +74,7 @@ def test_events_that_are_not_written_down(monkeypatch: pytest.MonkeyPatch, times
 
 def test_a_write_whose_success_is_not_known(monkeypatch: pytest.MonkeyPatch) -> None:
     it = slow()
-    monkeypatch.setattr(event_log, "AGAIN", 0.01)
+    monkeypatch.setattr(event_log, "RETRY_SECONDS", 0.01)
     assert it.archive is not None
     append, lost = it.archive.append_events, failing(lambda: None, 1)
     monkeypatch.setattr(it.archive, "append_events", lambda *given: (append(*given), lost())[1])
@@ -84,7 +84,7 @@ def test_a_write_whose_success_is_not_known(monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_an_end_that_is_not_written_down_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     it = slow()
-    monkeypatch.setattr(event_log, "AGAIN", 0.01)
+    monkeypatch.setattr(event_log, "RETRY_SECONDS", 0.01)
     assert it.archive is not None
     finish = it.archive.finish_response
     later = failing(finish, 2)
@@ -93,14 +93,14 @@ def test_an_end_that_is_not_written_down_at_once(monkeypatch: pytest.MonkeyPatch
 
 
 def test_an_end_that_is_never_written_down(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(event_log, "AGAIN", 0.01)
-    monkeypatch.setattr(event_log, "LEASE", 0.05)
+    monkeypatch.setattr(event_log, "RETRY_SECONDS", 0.01)
+    monkeypatch.setattr(event_log, "LEASE_SECONDS", 0.05)
 
     async def never() -> None:
         raise OSError("no disk")
 
     with pytest.raises(OSError, match="no disk"):
-        asyncio.run(event_log.insisting(never))
+        asyncio.run(event_log.retry_write(never))
 
 
 def test_a_cancelled_response_keeps_what_it_has_come_to() -> None:
@@ -139,11 +139,11 @@ def test_a_response_of_another_process_is_cancelled_with_what_it_has_told() -> N
     body = {**stored.body, "id": id, "status": "in_progress", "background": True, "output": []}
     it.archive.put_response(replace(stored, id=id, status="in_progress", background=True, body=body))
     (message,) = stored.body["output"]
-    done = event_log.numbered(0, {"type": "response.output_item.done", "output_index": 0, "item": message})
+    done = event_log.event_json(0, {"type": "response.output_item.done", "output_index": 0, "item": message})
     it.archive.append_events(id, 0, [done])
     cancelled = it.ask("POST", f"/{id}/cancel")
     assert cancelled["status"] == "cancelled" and cancelled["output"] == made["output"]
-    it.archive.append_events(id, 1, [event_log.numbered(1, {"type": "response.in_progress"})])  # the other has not noticed yet
+    it.archive.append_events(id, 1, [event_log.event_json(1, {"type": "response.in_progress"})])  # the other has not noticed yet
     told = events(ask(it.app, "GET", f"{URL}/{id}?stream=true").text)
     assert kinds(told) == ["output_item.done", "incomplete"] and told[-1]["response"] == cancelled
 
@@ -151,8 +151,8 @@ def test_a_response_of_another_process_is_cancelled_with_what_it_has_told() -> N
 def test_one_that_is_cancelled_before_anything_is_done_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
     it = world()
     assert it.archive is not None
-    monkeypatch.setattr(it.archive, "lease", failing(it.archive.lease, 1000))
-    monkeypatch.setattr(event_log, "AGAIN", 0.01)
+    monkeypatch.setattr(it.archive, "acquire_lease", failing(it.archive.acquire_lease, 1000))
+    monkeypatch.setattr(event_log, "RETRY_SECONDS", 0.01)
 
     async def run() -> None:
         async with client(it.app) as http:

@@ -259,8 +259,8 @@ def test_what_fails_in_the_background() -> None:
 
 def test_what_a_dead_process_has_left(monkeypatch: pytest.MonkeyPatch) -> None:
     it = slow("a " * 400)
-    monkeypatch.setattr(background, "LEASE", 0.05)
-    monkeypatch.setattr(background, "RENEW", 60.0)
+    monkeypatch.setattr(background, "LEASE_SECONDS", 0.05)
+    monkeypatch.setattr(background, "LEASE_RENEWAL_SECONDS", 60.0)
 
     async def begin() -> str:
         async with client(it.app) as http:
@@ -272,7 +272,7 @@ def test_what_a_dead_process_has_left(monkeypatch: pytest.MonkeyPatch) -> None:
     id = asyncio.run(begin())  # its tasks end with its loop
     time.sleep(0.1)
     left = checked(it.ask("GET", f"/{id}"))
-    assert left["status"] == "failed" and left["error"] == {"code": "server_error", "message": background.LOST.message}
+    assert left["status"] == "failed" and left["error"] == {"code": "server_error", "message": background.PROCESS_DIED.message}
 
 
 def test_only_what_is_finished_can_be_gone_on_from() -> None:

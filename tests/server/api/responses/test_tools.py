@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from server.api.responses.events import error
+from server.api.responses.events.server_tools import to_mcp_error
 from server.chat.grounding.grounding import NO_ANSWER
 from server.core.tool_host import ToolFault
 from tests.server.api.responses.responses_world import (
@@ -113,8 +113,8 @@ def test_tools_that_a_server_does_not_have() -> None:
     ],
 )
 def test_faults(kind: Any, code: int | None, expected: tuple[str, int]) -> None:
-    told = error(ToolFault(kind=kind, message="why", code=code))
-    assert (told["type"], told["code"]) == expected and told["message"] == "why"
+    error = to_mcp_error(ToolFault(kind=kind, message="why", code=code))
+    assert (error["type"], error["code"]) == expected and error["message"] == "why"
 
 
 @pytest.mark.parametrize("approve", [True, False])

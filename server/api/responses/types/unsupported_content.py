@@ -1,4 +1,4 @@
-"""Parts of messages that this server does not read, and citations that it does not write."""
+"""Content parts and annotations of OpenAI's specification that this server does not support."""
 
 from typing import Literal
 

@@ -1,11 +1,11 @@
-"""Tools that this server does not have."""
+"""Tools and tool choices of OpenAI's specification that this server does not support."""
 
 from typing import Any, Literal
 
 from pydantic import BaseModel
 
-Callers = list[Literal["direct", "programmatic"]] | None
-Size = Literal["low", "medium", "high"]
+AllowedCallers = list[Literal["direct", "programmatic"]] | None
+SearchContextSize = Literal["low", "medium", "high"]
 
 
 class ComputerTool(BaseModel):
@@ -23,7 +23,7 @@ class WebSearchToolFilters(BaseModel):
     allowed_domains: list[str] | None = None
 
 
-class Place(BaseModel):
+class ApproximateLocation(BaseModel):
     type: Literal["approximate"] | None = None
     country: str | None = None
     region: str | None = None
@@ -35,11 +35,11 @@ class WebSearchTool(BaseModel):
     type: Literal["web_search", "web_search_2025_08_26"]
     external_web_access: bool | None = None
     filters: WebSearchToolFilters | None = None
-    user_location: Place | None = None
-    search_context_size: Size | None = None
+    user_location: ApproximateLocation | None = None
+    search_context_size: SearchContextSize | None = None
 
 
-class Location(BaseModel):
+class PreviewUserLocation(BaseModel):
     type: Literal["approximate"]
     country: str | None = None
     region: str | None = None
@@ -49,8 +49,8 @@ class Location(BaseModel):
 
 class WebSearchPreviewTool(BaseModel):
     type: Literal["web_search_preview", "web_search_preview_2025_03_11"]
-    user_location: Location | None = None
-    search_context_size: Size | None = None
+    user_location: PreviewUserLocation | None = None
+    search_context_size: SearchContextSize | None = None
     search_content_types: list[Literal["text", "image"]] | None = None
 
 
@@ -80,7 +80,7 @@ class AutoCodeInterpreterTool(BaseModel):
 class CodeInterpreterTool(BaseModel):
     type: Literal["code_interpreter"]
     container: str | AutoCodeInterpreterTool
-    allowed_callers: Callers = None
+    allowed_callers: AllowedCallers = None
 
 
 class ProgrammaticToolCalling(BaseModel):
@@ -157,7 +157,7 @@ class ContainerReference(BaseModel):
 class ShellTool(BaseModel):
     type: Literal["shell"]
     environment: ContainerAuto | LocalEnvironment | ContainerReference | None = None
-    allowed_callers: Callers = None
+    allowed_callers: AllowedCallers = None
 
 
 class CustomTextFormat(BaseModel):
@@ -176,7 +176,7 @@ class CustomTool(BaseModel):
     description: str | None = None
     format: CustomTextFormat | CustomGrammarFormat | None = None
     defer_loading: bool | None = None
-    allowed_callers: Callers = None
+    allowed_callers: AllowedCallers = None
 
 
 class NamespacedFunction(BaseModel):
@@ -187,7 +187,7 @@ class NamespacedFunction(BaseModel):
     strict: bool | None = None
     output_schema: dict[str, Any] | None = None
     defer_loading: bool | None = None
-    allowed_callers: Callers = None
+    allowed_callers: AllowedCallers = None
 
 
 class NamespaceTool(BaseModel):
@@ -206,7 +206,7 @@ class ToolSearchTool(BaseModel):
 
 class ApplyPatchTool(BaseModel):
     type: Literal["apply_patch"]
-    allowed_callers: Callers = None
+    allowed_callers: AllowedCallers = None
 
 
 class ProgrammaticChoice(BaseModel):
@@ -226,7 +226,7 @@ class CustomChoice(BaseModel):
     name: str
 
 
-class OtherChoice(BaseModel):
+class BuiltInToolChoice(BaseModel):
     type: Literal[
         "web_search_preview",
         "web_search_preview_2025_03_11",
@@ -238,7 +238,7 @@ class OtherChoice(BaseModel):
     ]
 
 
-TOOLS = (
+UNSUPPORTED_TOOLS = (
     ApplyPatchTool,
     CodeInterpreterTool,
     ComputerTool,
@@ -253,4 +253,4 @@ TOOLS = (
     WebSearchPreviewTool,
     WebSearchTool,
 )
-CHOICES = (ApplyPatchChoice, CustomChoice, OtherChoice, ProgrammaticChoice, ShellChoice)
+UNSUPPORTED_TOOL_CHOICES = (ApplyPatchChoice, CustomChoice, BuiltInToolChoice, ProgrammaticChoice, ShellChoice)

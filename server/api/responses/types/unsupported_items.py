@@ -1,13 +1,13 @@
-"""Items that no tool of this server's makes."""
+"""Items of OpenAI's specification that this server does not support."""
 
 from typing import Any, Literal
 
 from pydantic import BaseModel
 
 from server.api.responses.types.content import InputText
-from server.api.responses.types.other_content import InputFile, InputImage
-from server.api.responses.types.other_tools import ContainerReference, LocalEnvironment
-from server.api.responses.types.output import Status
+from server.api.responses.types.output_items import Status
+from server.api.responses.types.unsupported_content import InputFile, InputImage
+from server.api.responses.types.unsupported_tools import ContainerReference, LocalEnvironment
 
 
 class DirectCaller(BaseModel):
@@ -252,7 +252,7 @@ class ProgramOutput(BaseModel):
     status: Literal["completed", "incomplete"]
 
 
-ITEMS = (
+UNSUPPORTED_ITEMS = (
     ComputerCallOutput,
     WebSearchCall,
     ToolSearchCall,
@@ -271,4 +271,4 @@ ITEMS = (
     Program,
     ProgramOutput,
 )
-LARGE = ("additional_tools", "computer_call", "tool_search_output")  # their shapes would be most of openapi.json
+UNDESCRIBED_ITEMS = ("additional_tools", "computer_call", "tool_search_output")  # described, they would be most of openapi.json

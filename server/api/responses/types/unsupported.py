@@ -1,4 +1,4 @@
-"""What OpenAI's server has and this one does not: described in openapi.json beside what is taken, and refused by name."""
+"""UnsupportedVariants: variants of a union that OpenAI's specification has and this server refuses, but describes in openapi.json."""
 
 from dataclasses import dataclass
 from typing import Any, Literal, get_args, get_origin
@@ -8,16 +8,16 @@ from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 
 @dataclass(frozen=True)
-class Beside:
-    """An annotation: the type takes what it takes; `others` are known by their `type`. `what` they are, in the plural. `named`: the
-    types of more, which are not described."""
+class UnsupportedVariants:
+    """Annotates a type whose values have a `type` field. A value with the `type` of one of `models` is refused with a message that
+    names it. `what`: plural noun for that message. `undescribed`: further `type`s to refuse, left out of openapi.json."""
 
     what: str
-    others: tuple[type[BaseModel], ...]
-    named: tuple[str, ...] = ()
+    models: tuple[type[BaseModel], ...]
+    undescribed: tuple[str, ...] = ()
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        kinds = frozenset(kind for other in self.others for kind in _kinds(other)) | frozenset(self.named)
+        kinds = frozenset(kind for other in self.models for kind in _kinds(other)) | frozenset(self.undescribed)
 
         def refuse(given: Any) -> Any:
             if (kind := kind_of(given)) in kinds:
@@ -27,11 +27,11 @@ class Beside:
         return core_schema.no_info_before_validator_function(refuse, handler(source))
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        return {"anyOf": [handler(schema), *(handler(other.__pydantic_core_schema__) for other in self.others)]}
+        return {"anyOf": [handler(schema), *(handler(other.__pydantic_core_schema__) for other in self.models)]}
 
 
 def kind_of(given: Any) -> str:
-    """The `type` of a part, an item or a tool, parsed or not."""
+    """The `type` of a JSON object or model; "" if it has none."""
     found: Any = given.get("type") if isinstance(given, dict) else getattr(given, "type", None)  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
     return found if isinstance(found, str) else ""
 

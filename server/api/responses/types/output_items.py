@@ -1,4 +1,4 @@
-"""Items as the server shows them: those of an answer, and those that it has been sent."""
+"""Wire types of items in responses: output items, and stored input items."""
 
 from typing import Annotated, Any, Literal
 
@@ -6,7 +6,7 @@ from pydantic import BaseModel, Field
 
 from server.api.common.types import FileCitation
 from server.api.responses.types.content import Logprob, ReasoningText, Refusal, SummaryText
-from server.http.fields import OMITTED, STRICT
+from server.http.fields import OMIT_NONE, STRICT
 from server.http.lists import Attributes
 
 Status = Literal["in_progress", "completed", "incomplete"]
@@ -29,12 +29,12 @@ class OutputMessage(BaseModel):
     role: Literal["assistant"] = "assistant"
     status: Status
     content: list[OutputPart]
-    phase: Annotated[Literal["commentary", "final_answer"] | None, OMITTED] = None
+    phase: Annotated[Literal["commentary", "final_answer"] | None, OMIT_NONE] = None
 
 
 class ReasoningItem(BaseModel):
-    """A model's thoughts. `encrypted_content`: the same once more, if `include` asks for it, for clients that keep nothing else;
-    there is nothing to hide, as they can be read beside it."""
+    """`encrypted_content`: the reasoning text encoded (not encrypted: it is in `content`, too), if `include` asks for it, for clients
+    that send back nothing else."""
 
     id: str
     type: Literal["reasoning"] = "reasoning"
@@ -51,12 +51,12 @@ class FunctionToolCall(BaseModel):
     name: str
     arguments: str
     status: Status
-    namespace: Annotated[str | None, OMITTED] = None
-    caller: Annotated[dict[str, Any] | None, OMITTED] = None
+    namespace: Annotated[str | None, OMIT_NONE] = None
+    caller: Annotated[dict[str, Any] | None, OMIT_NONE] = None
 
 
 class FileSearchResult(BaseModel):
-    """`text` is the passage that the model got to read. From chunk_id on: extensions."""
+    """`text`: the passage in the prompt. The fields from chunk_id on are extensions."""
 
     model_config = STRICT
     file_id: str
@@ -73,7 +73,7 @@ class FileSearchResult(BaseModel):
 
 
 class FileSearchToolCall(BaseModel):
-    """`results[n - 1]` is what a mark [n] of the answer stands for; null unless asked for by `include`."""
+    """`results[n - 1]` is what a citation mark [n] in the answer refers to; null unless `include` asks for results."""
 
     id: str
     type: Literal["file_search_call"] = "file_search_call"
@@ -90,7 +90,7 @@ class ListedTool(BaseModel):
     annotations: dict[str, Any] | None = None
 
 
-class McpTools(BaseModel):
+class McpToolList(BaseModel):
     id: str
     type: Literal["mcp_list_tools"] = "mcp_list_tools"
     server_label: str
@@ -133,7 +133,7 @@ class McpToolCall(BaseModel):
     approval_request_id: str | None
 
 
-class McpApproval(BaseModel):
+class McpApprovalRequestItem(BaseModel):
     id: str
     type: Literal["mcp_approval_request"] = "mcp_approval_request"
     server_label: str
@@ -142,12 +142,12 @@ class McpApproval(BaseModel):
 
 
 OutputItem = Annotated[
-    OutputMessage | ReasoningItem | FunctionToolCall | FileSearchToolCall | McpTools | McpToolCall | McpApproval,
+    OutputMessage | ReasoningItem | FunctionToolCall | FileSearchToolCall | McpToolList | McpToolCall | McpApprovalRequestItem,
     Field(discriminator="type"),
 ]
 
 
-class ReadText(BaseModel):
+class InputTextContent(BaseModel):
     type: Literal["input_text"] = "input_text"
     text: str
 
@@ -157,19 +157,19 @@ class InputMessage(BaseModel):
     type: Literal["message"] = "message"
     role: Literal["user", "system", "developer"]
     status: Status
-    content: list[ReadText]
+    content: list[InputTextContent]
 
 
 class FunctionToolCallOutput(BaseModel):
     id: str
     type: Literal["function_call_output"] = "function_call_output"
     call_id: str
-    output: str | list[ReadText]
+    output: str | list[InputTextContent]
     status: Status
-    name: Annotated[str | None, OMITTED] = None
+    name: Annotated[str | None, OMIT_NONE] = None
 
 
-class McpApprovalAnswer(BaseModel):
+class McpApprovalResponseItem(BaseModel):
     id: str
     type: Literal["mcp_approval_response"] = "mcp_approval_response"
     request_id: str  # the same as approval_request_id
@@ -178,23 +178,23 @@ class McpApprovalAnswer(BaseModel):
     reason: str | None
 
 
-Said = Annotated[InputMessage | OutputMessage, Field(discriminator="role")]
-Resource = (
-    Said
+MessageItem = Annotated[InputMessage | OutputMessage, Field(discriminator="role")]
+StoredItem = (
+    MessageItem
     | ReasoningItem
     | FunctionToolCall
     | FunctionToolCallOutput
     | FileSearchToolCall
-    | McpTools
+    | McpToolList
     | McpToolCall
-    | McpApproval
-    | McpApprovalAnswer
+    | McpApprovalRequestItem
+    | McpApprovalResponseItem
 )
 
 
 class ItemList(BaseModel):
     object: Literal["list"] = "list"
-    data: list[Resource]
+    data: list[StoredItem]
     first_id: str | None
     last_id: str | None
     has_more: bool

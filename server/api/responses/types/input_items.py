@@ -1,14 +1,14 @@
-"""Items as clients send them: what they say, what their tools brought, what they approve of, and what they got before."""
+"""Wire types of items in requests: messages, tool outputs, approvals, and items of earlier responses."""
 
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Discriminator, Field, StringConstraints, Tag
 
 from server.api.common.unsupported import UNSUPPORTED
-from server.api.responses.types.content import InputPart, ItemId, ReasoningText, SaidPart, SummaryText
-from server.api.responses.types.other import Beside, kind_of
-from server.api.responses.types.other_items import ITEMS, LARGE, Caller
-from server.api.responses.types.output import CallStatus, FileSearchResult, ListedTool, McpError, Status
+from server.api.responses.types.content import AssistantPart, InputPart, ItemId, ReasoningText, SummaryText
+from server.api.responses.types.output_items import CallStatus, FileSearchResult, ListedTool, McpError, Status
+from server.api.responses.types.unsupported import UnsupportedVariants, kind_of
+from server.api.responses.types.unsupported_items import UNDESCRIBED_ITEMS, UNSUPPORTED_ITEMS, Caller
 from server.http.fields import STRICT
 
 CallId = Annotated[str, StringConstraints(min_length=1, max_length=64)]
@@ -26,19 +26,19 @@ class Message(BaseModel):
 
 
 class AssistantMessage(BaseModel):
-    """Takes what a response holds, so that it can be sent back as it came."""
+    """Takes a response's output item unchanged."""
 
     model_config = STRICT
     type: Literal["message"] = "message"
     role: Literal["assistant"]
-    content: str | list[SaidPart]
+    content: str | list[AssistantPart]
     id: ItemId | None = None
     status: Status | None = None
-    phase: Phase | None = None  # all that was said is read alike
+    phase: Phase | None = None  # no effect
 
 
 class Reasoning(BaseModel):
-    """A model's thoughts: `content`, else `encrypted_content`, else `summary`."""
+    """The model reads `content`, else `encrypted_content`, else `summary`."""
 
     model_config = STRICT
     type: Literal["reasoning"]
@@ -68,13 +68,13 @@ class FunctionCallOutput(BaseModel):
     output: str | list[InputPart]
     id: ItemId | None = None
     status: Status | None = None
-    name: str | None = None  # must be that of the call
+    name: str | None = None  # must be the name in the call
     namespace: Annotated[str | None, UNSUPPORTED] = None
     caller: Annotated[Caller | None, UNSUPPORTED] = None
 
 
 class FileSearchCall(BaseModel):
-    """What was found is not read again: the question is looked up anew."""
+    """No effect: each request searches anew."""
 
     model_config = STRICT
     type: Literal["file_search_call"]
@@ -122,29 +122,29 @@ class McpApprovalResponse(BaseModel):
     approve: bool
     id: ItemId | None = None
     reason: Annotated[str, StringConstraints(max_length=4096)] | None = None
-    request_id: ItemId | None = None  # the same as approval_request_id, where it is there
+    request_id: ItemId | None = None  # if given, the same as approval_request_id
 
 
 class ItemReference(BaseModel):
-    """To an item of this conversation, or of a stored response."""
+    """Refers to an item of this conversation or of a stored response."""
 
     model_config = STRICT
     type: Literal["item_reference"] | None = None
     id: ItemId
 
 
-def _tag(given: Any) -> str:
-    """Messages and references need not say what they are."""
+def _item_tag(given: Any) -> str:
+    """Selects the type of an item; messages and references need no `type`."""
     fields: dict[str, Any] = given if isinstance(given, dict) else getattr(given, "__dict__", {})  # pyright: ignore[reportUnknownVariableType]
     kind = kind_of(fields)
     if kind == "message" or (not kind and "role" in fields):
-        return "said" if fields.get("role") == "assistant" else "message"
+        return "assistant_message" if fields.get("role") == "assistant" else "message"
     return kind or "item_reference"
 
 
 InputItem = Annotated[
     Annotated[Message, Tag("message")]
-    | Annotated[AssistantMessage, Tag("said")]
+    | Annotated[AssistantMessage, Tag("assistant_message")]
     | Annotated[Reasoning, Tag("reasoning")]
     | Annotated[FunctionCall, Tag("function_call")]
     | Annotated[FunctionCallOutput, Tag("function_call_output")]
@@ -154,6 +154,6 @@ InputItem = Annotated[
     | Annotated[McpApprovalRequest, Tag("mcp_approval_request")]
     | Annotated[McpApprovalResponse, Tag("mcp_approval_response")]
     | Annotated[ItemReference, Tag("item_reference")],
-    Discriminator(_tag, custom_error_type="unknown_type", custom_error_message="There are no items of this type here"),
-    Beside("items", ITEMS, LARGE),
+    Discriminator(_item_tag, custom_error_type="unknown_type", custom_error_message="There are no items of this type here"),
+    UnsupportedVariants("items", UNSUPPORTED_ITEMS, UNDESCRIBED_ITEMS),
 ]
