@@ -4,7 +4,7 @@ import asyncio
 from collections import deque
 from collections.abc import Iterable
 
-from engine.api import Delta, EngineStopped
+from engine.api import Delta
 
 
 class Stream:
@@ -49,10 +49,6 @@ def deliver(items: Iterable[tuple[Stream, Delta | Exception]]) -> None:
         except RuntimeError:
             if not loop.is_closed():
                 raise
-
-
-def stopped(cause: BaseException | None) -> EngineStopped:
-    return EngineStopped("the engine is shutting down" if cause is None else f"the engine has failed: {cause}")
 
 
 def _put_all(batch: list[tuple[Stream, Delta | Exception]]) -> None:

@@ -1,27 +1,22 @@
-"""The embedded encoder: one thread takes sentences from all calls that wait, computes a step of them, and hands the rows back."""
+"""The embedded encoder: its worker thread takes sentences from all calls that wait, computes a step of them, and hands the rows back."""
 
 import asyncio
-import logging
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from queue import SimpleQueue
-from threading import Lock, Thread
+from threading import Lock
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from engine.api import EngineError, PromptTooLong, QueueFull, Sentence
-from engine.embedded.delivery import stopped
 from engine.embedded.encoder_load import LoadedEncoder
 from engine.embedded.encoder_steps import Steps
-from engine.embedded.load import settle_thread
+from engine.embedded.load import inference_thread
+from engine.embedded.worker_thread import WorkerThread, stopped_error
 
 Rows = NDArray[np.float32]
-
-_log = logging.getLogger(__name__)
 
 
 @dataclass(eq=False)
@@ -68,18 +63,15 @@ class EmbeddedEncoder:
     def __init__(self, loaded: LoadedEncoder) -> None:
         self.info = loaded.info
         self._loaded, self._steps = loaded, Steps(loaded)
-        self._inbox: SimpleQueue[Callable[[], None]] = SimpleQueue()
         self._line, self._open = _Line(), dict.fromkeys(list[_Call]())
         self._lock, self._waiting = Lock(), 0  # sentences
-        self._alive, self._closing = True, False
-        self._cause: BaseException | None = None
-        self._thread = Thread(target=self._run, name="encoder", daemon=True)
-        self._thread.start()
+        context = inference_thread(loaded.threads, loaded.device)
+        self._thread = WorkerThread("encoder", context=context, idle=self._idle, step=self._step, on_stop=self._stop_calls)
 
     @property
     def alive(self) -> bool:
         """False once the thread has died or is told to end; then every `embed` raises EngineStopped."""
-        return self._alive
+        return self._thread.alive
 
     async def embed(self, batch: Sequence[Sentence]) -> Rows:
         """See engine.api.Encoder. A batch is taken whole or not at all."""
@@ -97,8 +89,7 @@ class EmbeddedEncoder:
 
     async def close(self) -> None:
         """Whoever still waits gets EngineStopped."""
-        self._inbox.put(self._end)
-        await asyncio.to_thread(self._thread.join)
+        await self._thread.close()
 
     def _check(self, sentence: Sentence) -> None:
         """What would hurt others must not reach the thread."""
@@ -115,32 +106,16 @@ class EmbeddedEncoder:
 
     def _submit(self, call: _Call) -> None:
         with self._lock:
-            if not self._alive:
-                raise stopped(self._cause)
+            self._thread.expect_alive()
             if self._waiting and self._waiting + len(call.sentences) > self._loaded.limits.max_waiting:
                 raise QueueFull(f"{self._waiting} texts are waiting to be embedded, and no more are taken")
+            self._thread.submit(partial(self._start, call))
             self._waiting += len(call.sentences)
-            self._inbox.put(partial(self._start, call))
 
     # from here on: the encoder's thread
 
-    def _run(self) -> None:
-        try:
-            settle_thread(self._loaded.threads, self._loaded.device)
-            with torch.inference_mode():
-                while self._hear():
-                    self._step()
-        except BaseException as error:
-            _log.exception("the encoder has failed")
-            self._cause = error
-        finally:
-            self._bury()
-
-    def _hear(self) -> bool:
-        """Take in all messages; when there is nothing to compute, wait for one. False: end."""
-        while not self._closing and (not self._line.calls or not self._inbox.empty()):
-            self._inbox.get()()
-        return not self._closing
+    def _idle(self) -> bool:
+        return not self._line.calls
 
     def _step(self) -> None:
         limits = self._loaded.limits
@@ -162,17 +137,9 @@ class EmbeddedEncoder:
             self._waiting -= len(call.sentences)
         _tell(call, call.rows)
 
-    def _end(self) -> None:
-        self._closing = True
-
-    def _bury(self) -> None:
-        """Tell everybody, including those whose call is still in the inbox."""
-        with self._lock:
-            self._alive = False
-        while not self._inbox.empty():
-            self._inbox.get()()
+    def _stop_calls(self, cause: BaseException | None) -> None:
         for call in self._open:
-            _tell(call, stopped(self._cause))
+            _tell(call, stopped_error(cause))
 
 
 def _tell(call: _Call, result: Rows | Exception) -> None:

@@ -2,6 +2,8 @@
 
 import json
 import os
+from collections.abc import Generator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -113,12 +115,15 @@ def open_device(name: str) -> torch.device:
     return torch.device(name)
 
 
-def settle_thread(threads: int | None, device: torch.device) -> None:
-    """What torch keeps per thread: called by the one that will compute."""
+@contextmanager
+def inference_thread(threads: int | None, device: torch.device) -> Generator[None]:
+    """Sets what PyTorch keeps per thread, in the thread that enters it; gradients are off inside."""
     if threads is not None:
         torch.set_num_threads(threads)
     if device.index is not None:
         torch.cuda.set_device(device)
+    with torch.inference_mode():
+        yield
 
 
 def cores() -> int:

@@ -1,30 +1,28 @@
-"""The embedded engine: one thread owns the device and takes one step after another. Requests and aborts reach it
-through a queue, deltas leave through delivery.py."""
+"""The embedded engine: requests and aborts are messages to the worker thread that owns the device, deltas come back through
+delivery.py."""
 
 import asyncio
 import logging
 import secrets
 import sys
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator
 from dataclasses import replace
 from functools import partial
 from itertools import count
-from queue import SimpleQueue
-from threading import Lock, Thread
-
-import torch
+from threading import Lock
 
 from engine.api import Delta, EngineError, PromptTooLong, QueueFull, Request, Stats
 from engine.embedded.closing import Closer, closer
 from engine.embedded.core import Core
-from engine.embedded.delivery import Stream, deliver, stopped
+from engine.embedded.delivery import Stream, deliver
 from engine.embedded.grammar import Grammars, Matcher
 from engine.embedded.inputs import Inputs, largest_step
-from engine.embedded.load import Loaded, settle_thread
+from engine.embedded.load import Loaded, inference_thread
 from engine.embedded.memory import Memory
 from engine.embedded.runner import Runner
 from engine.embedded.sampler import Chooser
 from engine.embedded.sequence import Sequence
+from engine.embedded.worker_thread import WorkerThread, stopped_error
 
 # seconds; a step takes a few milliseconds, so the engine's thread must not wait Python's usual 5 ms for its turn
 SWITCH_INTERVAL = 0.0005
@@ -43,18 +41,15 @@ class EmbeddedEngine:
         self._grammars = Grammars(loaded.tokenizer, loaded.info.vocab, loaded.ends)
         self._core = Core(_runner(loaded, self.info.context), memory, loaded.limits)
         self._streams: dict[Sequence, Stream] = {}  # the thread's
-        self._inbox: SimpleQueue[Callable[[], None]] = SimpleQueue()
         self._lock, self._open, self._arrivals = Lock(), 0, count()
-        self._alive, self._closing = True, False
-        self._cause: BaseException | None = None
         sys.setswitchinterval(SWITCH_INTERVAL)
-        self._thread = Thread(target=self._run, name="engine", daemon=True)
-        self._thread.start()
+        context = inference_thread(loaded.threads, loaded.device)
+        self._thread = WorkerThread("engine", context=context, idle=self._idle, step=self._step, on_stop=self._stop_streams)
 
     @property
     def alive(self) -> bool:
         """False once the thread has died or is told to end; then every `generate` raises EngineStopped."""
-        return self._alive
+        return self._thread.alive
 
     async def generate(self, request: Request) -> AsyncGenerator[Delta]:
         """Also ends with finish="abort" when the grammar fails half way or the model's numbers are not finite."""
@@ -69,15 +64,14 @@ class EmbeddedEngine:
                 yield delta
         finally:
             if delta.finish is None:
-                self._inbox.put(partial(self._abort, seq))
+                self._thread.notify(partial(self._abort, seq))
 
     def stats(self) -> Stats:
         return self._core.stats()
 
     async def close(self) -> None:
         """Whoever still waits for tokens gets EngineStopped."""
-        self._inbox.put(self._end)
-        await asyncio.to_thread(self._thread.join)
+        await self._thread.close()
 
     def _check(self, request: Request) -> None:
         """What would hurt others must not reach the thread."""
@@ -106,35 +100,17 @@ class EmbeddedEngine:
 
     def _submit(self, seq: Sequence, stream: Stream) -> None:
         with self._lock:
-            if not self._alive:
-                raise stopped(self._cause)
+            self._thread.expect_alive()
             most = self._limits.max_running + self._limits.max_waiting
             if self._open >= most:
                 raise QueueFull(f"{self._open} requests are running or waiting, and no more are taken")
+            self._thread.submit(partial(self._start, seq, stream))
             self._open += 1
-            self._inbox.put(partial(self._start, seq, stream))
 
     # from here on: the engine's thread
 
-    def _run(self) -> None:
-        try:
-            settle_thread(self._loaded.threads, self._loaded.device)
-            with torch.inference_mode():
-                while self._hear():
-                    self._step()
-        except BaseException as error:
-            _log.exception("the engine has failed")
-            self._cause = error
-        finally:
-            self._bury()
-
-    def _hear(self) -> bool:
-        """Take in all messages; when there is nothing to compute, wait for one. False: end."""
-        if self._core.idle and self._core.stats().pages_used:
-            _log.error("pages are lost: %s", self._core.stats())
-        while not self._closing and (self._core.idle or not self._inbox.empty()):
-            self._inbox.get()()
-        return not self._closing
+    def _idle(self) -> bool:
+        return self._core.idle
 
     def _step(self) -> None:
         out = self._core.step()
@@ -143,13 +119,15 @@ class EmbeddedEngine:
         for seq, delta in out:
             if delta.finish is not None:
                 self._forget(seq)
+        if self._core.idle and self._core.stats().pages_used:
+            _log.error("pages are lost: %s", self._core.stats())
 
     def _start(self, seq: Sequence, stream: Stream) -> None:
         self._streams[seq] = stream
         self._core.add(seq)
 
     def _abort(self, seq: Sequence) -> None:
-        if self._alive and seq in self._streams:
+        if self._thread.alive and seq in self._streams:
             self._core.abort(seq)
             self._forget(seq)
 
@@ -158,16 +136,8 @@ class EmbeddedEngine:
         with self._lock:
             self._open -= 1
 
-    def _end(self) -> None:
-        self._closing = True
-
-    def _bury(self) -> None:
-        """Tell everybody, including those whose request is still in the inbox."""
-        with self._lock:
-            self._alive = False
-        while not self._inbox.empty():
-            self._inbox.get()()
-        deliver([(stream, stopped(self._cause)) for stream in self._streams.values()])
+    def _stop_streams(self, cause: BaseException | None) -> None:
+        deliver([(stream, stopped_error(cause)) for stream in self._streams.values()])
 
 
 def _runner(loaded: Loaded, context: int) -> Runner:
