@@ -30,14 +30,14 @@ from server.core.version import our_version
 from server.http import error_body
 from server.http.endpoint import Endpoint
 from server.http.middleware import AuthMiddleware, RequestMiddleware
-from server.mcp.builtin import build as build_server
-from server.mcp.config.config import Builtin
-from server.mcp.open import open_host, own_servers
+from server.mcp.builtin import build_server as build_server
+from server.mcp.config.server_spec import Builtin
+from server.mcp.open_host import open_host, own_servers
 from server.runtime.knowledge_base import KnowledgeBase, ObserveSearch, open_database, open_knowledge_base
 from server.runtime.runtime import Runtime
 from server.runtime.settings import Settings
 from server.runtime.state import ServerState
-from server.weights.cache import Progress
+from server.weights.progress import Progress
 
 if TYPE_CHECKING:
     from mcp.server import MCPServer
@@ -51,10 +51,10 @@ def load(settings: Settings, watch: ObserveSearch | None = None) -> Runtime:
     """Fetches the models if needed, starts the engine and opens the knowledge base, in parallel. Takes seconds and imports heavy
     libraries. `watch` is called with each stage of a search. MCP servers are not connected yet."""
     from server.text.tokenizer import load_tokenizer
-    from server.weights.cache import bar
+    from server.weights.progress import progress_bar
     from server.weights.pull import pull
 
-    with bar() as progress:
+    with progress_bar() as progress:
         opening = _beside(lambda: _database(settings, progress, watch))
         directory = pull(settings.model, progress=progress)
         engine = _engine(settings, directory)
@@ -191,5 +191,5 @@ async def _http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     missing = f"there is no {request.method} {request.url.path}"
     told = ApiError(error.status_code, missing, code={404: "not_found", 405: "method_not_allowed"}.get(error.status_code))
-    body = error_body.told(told, request.scope["request_id"]) if error_body.is_ours(request.url.path) else told.body()
+    body = error_body.error_body(told, request.scope["request_id"]) if error_body.is_anthropic_path(request.url.path) else told.body()
     return Response(body, error.status_code, headers=error.headers, media_type="application/json")

@@ -1,17 +1,12 @@
-"""One sequence's tokens become what a client sees: text, thoughts, logprobs, an end. The way back across the text/tokens
-border."""
+"""Parses the tokens of one generated sequence into text, reasoning, tool calls, log probabilities and a finish reason."""
 
-import asyncio
-import time
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
-from contextlib import aclosing
-from typing import Protocol, TypeVar, cast
+from collections.abc import Sequence
+from typing import TypeVar
 
-from engine.api import Delta, EngineError, EngineStopped, Request, Usage
+from engine.api import Delta, EngineError, Request, Usage
 from server.chat.call_tracker import CallTracker
 from server.chat.repetition import RepetitionDetector
 from server.core.events import FinishReason, LoggedToken, OutputDelta
-from server.core.timing import TimingObserver
 from server.text.detokenize import Detokenizer, StopStrings
 from server.text.reasoning import ReasoningParser, ReasoningSplit
 from server.text.tokenizer import ChatTokenizer
@@ -19,173 +14,122 @@ from server.text.tokenizer import ChatTokenizer
 T = TypeVar("T")
 
 
-class TokenSource(Protocol):
-    """What `pieces` asks of an engine."""
-
-    def generate(self, request: Request) -> AsyncIterator[Delta]: ...
-
-
 class OutputParser:
-    """Reads one sequence. Text that might yet turn out to be something else is held back, and its logprobs with it."""
+    """Parses one sequence. Text that may still turn out to be part of a marker is held back, with its log probabilities."""
 
     def __init__(
         self,
-        text: ChatTokenizer,
+        tokenizer: ChatTokenizer,
         request: Request,
-        stops: Sequence[str],
+        stop_strings: Sequence[str],
         reasoning: ReasoningParser | None,
-        circles: RepetitionDetector | None = None,
-        calls: CallTracker | None = None,
+        repetition: RepetitionDetector | None = None,
+        tracker: CallTracker | None = None,
         fences: Sequence[str] = (),
     ) -> None:
-        """With `circles` the sequence ends when it repeats itself; with `fences`, what encloses the data in the prompt, when it
-        begins to copy those: a small model does, and no reader wants to see them. With `calls` it may call tools; then stop strings
-        count in the answer alone, not in thoughts and arguments."""
-        self._request, self._reasoning, self._circles, self._calls = request, reasoning, circles, calls
-        self._detokenizer, self._stops = Detokenizer(text.visible_bytes), StopStrings((*stops, *fences))
+        """`repetition`: ends the sequence when it repeats itself. `tracker`: it may call tools; stop strings then apply to the text, not
+        to reasoning and arguments. `fences`: the delimiters of data in the prompt; the sequence ends when the model copies one."""
+        self._request, self._reasoning, self._repetition, self._tracker = request, reasoning, repetition, tracker
+        self._detokenizer, self._stop_strings = Detokenizer(tokenizer.visible_bytes), StopStrings((*stop_strings, *fences))
         self._fences = frozenset(fences)
         self._pending: list[LoggedToken] = []
-        self._at = self._released = 0  # characters: decoded, shown
-        self._generated = self._thought_tokens = 0
-        self._usage: Usage | None = None  # as far as the engine has told
-        self._told = False  # the first piece
+        self._decoded = self._released = 0  # characters
+        self._generated = self._reasoning_tokens = 0
+        self._usage: Usage | None = None  # last reported by the engine
+        self._first_sent = False  # the first output has been returned
 
     def parse(self, delta: Delta) -> OutputDelta:
         if delta.finish == "abort":
             raise EngineError("the engine could not go on with this request")
         self._usage = delta.usage or self._usage
         raw = self._decode(delta)
-        circling = self._circles is not None and self._circles.push(raw)
-        end: FinishReason | None = "stop" if circling else delta.finish
-        piece = self._plain(raw, end) if self._calls is None else self._calling(raw, end, self._calls)
-        piece.usage = self._counted() if piece.finish or not self._told else None
-        self._told = self._told or not piece.empty
-        piece.reasoning_tokens = self._thought_tokens
-        return piece
+        repeats = self._repetition is not None and self._repetition.push(raw)
+        finish: FinishReason | None = "stop" if repeats else delta.finish
+        output = self._parse_text(raw, finish) if self._tracker is None else self._parse_calls(raw, finish, self._tracker)
+        output.usage = self._usage_so_far() if output.finish or not self._first_sent else None
+        self._first_sent = self._first_sent or not output.empty
+        output.reasoning_tokens = self._reasoning_tokens
+        return output
 
-    def _plain(self, raw: str, end: FinishReason | None) -> OutputDelta:
-        shown = self._stops.push(raw)
-        if self._stops.hit:
-            end = "stop"
-        elif end:
-            shown += self._stops.flush()
-        self._released += len(shown)
-        said = self._said(shown, end is not None)
-        return OutputDelta(text=said.answer, reasoning=said.reasoning, logprobs=self._release(end), finish=end, stop_string=self._stopped)
+    def _parse_text(self, raw: str, finish: FinishReason | None) -> OutputDelta:
+        visible = self._stop_strings.push(raw)
+        if self._stop_strings.stopped:
+            finish = "stop"
+        elif finish:
+            visible += self._stop_strings.flush()
+        self._released += len(visible)
+        split = self._split_reasoning(visible, finish is not None)
+        return OutputDelta(
+            text=split.answer,
+            reasoning=split.reasoning,
+            logprobs=self._release_logprobs(finish),
+            finish=finish,
+            stop_string=self._own_stop_string,
+        )
 
-    def _calling(self, raw: str, end: FinishReason | None, calls: CallTracker) -> OutputDelta:
-        said = self._said(raw, end is not None)
-        answer, deltas = calls.push_last(said.answer, cut=end == "length") if end else calls.push(said.answer)
-        answer = self._stops.push(answer)
-        end = "stop" if calls.limit_reached else end
-        if self._stops.hit:
-            end = "stop"
-        elif end:
-            answer += self._stops.flush()
-        logged = self._logged_beside(said.reasoning + answer, calls, end)
-        return OutputDelta(text=answer, reasoning=said.reasoning, tool_calls=deltas, logprobs=logged, finish=end, stop_string=self._stopped)
+    def _parse_calls(self, raw: str, finish: FinishReason | None, tracker: CallTracker) -> OutputDelta:
+        split = self._split_reasoning(raw, finish is not None)
+        answer, deltas = tracker.push_last(split.answer, cut=finish == "length") if finish else tracker.push(split.answer)
+        answer = self._stop_strings.push(answer)
+        finish = "stop" if tracker.limit_reached else finish
+        if self._stop_strings.stopped:
+            finish = "stop"
+        elif finish:
+            answer += self._stop_strings.flush()
+        logged = self._logprobs_beside_calls(split.reasoning + answer, tracker, finish)
+        return OutputDelta(
+            text=answer, reasoning=split.reasoning, tool_calls=deltas, logprobs=logged, finish=finish, stop_string=self._own_stop_string
+        )
 
     @property
-    def _stopped(self) -> str | None:
-        """Of the caller's own strings."""
-        which = self._stops.which
+    def _own_stop_string(self) -> str | None:
+        """The one of the request's stop strings that ended the sequence."""
+        which = self._stop_strings.matched
         return None if which in self._fences else which
 
-    def _logged_beside(self, shown: str, calls: CallTracker, end: FinishReason | None) -> list[LoggedToken]:
-        """Logprobs of what is shown: those of a call's tokens are none of the message's."""
-        if not (shown or calls.any_begun or end):
+    def _logprobs_beside_calls(self, visible: str, tracker: CallTracker, finish: FinishReason | None) -> list[LoggedToken]:
+        """Log probabilities of visible text; those of a call's tokens are dropped."""
+        if not (visible or tracker.any_begun or finish):
             return []
         ready, self._pending = self._pending, []
-        return ready if shown else []
+        return ready if visible else []
 
     def _decode(self, delta: Delta) -> str:
         self._generated += len(delta.tokens)
         raw = ""
         for i, token in enumerate(delta.tokens):
             if token in self._request.sampling.stop_tokens:
-                continue  # it ends the sequence and says nothing
+                continue  # it ends the sequence and has no text
             if delta.logprobs:
-                self._pending.append(LoggedToken(delta.logprobs[i], self._at))
+                self._pending.append(LoggedToken(delta.logprobs[i], self._decoded))
             new = self._detokenizer.push(token)
-            self._at += len(new)
+            self._decoded += len(new)
             raw += new
-        if self._reasoning and self._reasoning.thinking:
-            self._thought_tokens += len(delta.tokens)
+        if self._reasoning and self._reasoning.in_reasoning:
+            self._reasoning_tokens += len(delta.tokens)
         if delta.finish:
             raw += self._detokenizer.flush()
         return raw
 
-    def _said(self, shown: str, last: bool) -> ReasoningSplit:
+    def _split_reasoning(self, visible: str, last: bool) -> ReasoningSplit:
         if self._reasoning is None:
-            return ReasoningSplit(answer=shown)
-        said = self._reasoning.push(shown)
+            return ReasoningSplit(answer=visible)
+        split = self._reasoning.push(visible)
         if last:
             rest = self._reasoning.flush()
-            said = ReasoningSplit(said.reasoning + rest.reasoning, said.answer + rest.answer)
-        return said
+            split = ReasoningSplit(split.reasoning + rest.reasoning, split.answer + rest.answer)
+        return split
 
-    def _release(self, end: FinishReason | None) -> list[LoggedToken]:
-        """Logprobs of what is shown. What a stop string cut off is dropped, what ends with the sequence is not."""
-        if end and not self._stops.hit:
+    def _release_logprobs(self, finish: FinishReason | None) -> list[LoggedToken]:
+        """Log probabilities of visible text, without those that a stop string cut off."""
+        if finish and not self._stop_strings.stopped:
             ready, self._pending = self._pending, []
             return ready
         ready = [logged for logged in self._pending if logged.offset < self._released]
         self._pending = self._pending[len(ready) :]
         return ready
 
-    def _counted(self) -> Usage:
-        """The engine's count; where the sequence was ended here, ours."""
-        told = self._usage or Usage(prompt=len(self._request.tokens), completion=0, cached=0)
-        return Usage(prompt=told.prompt, completion=self._generated, cached=told.cached)
-
-
-async def output_deltas(engine: TokenSource, request: Request, reader: OutputParser, watch: TimingObserver) -> AsyncGenerator[OutputDelta]:
-    """Never empty; the last has `end`. Closing it aborts the request. Raises EngineError before the first piece."""
-    last, told = time.perf_counter(), watch.first_token
-    async with aclosing(cast(AsyncGenerator[Delta], engine.generate(request))) as deltas:
-        async for delta in deltas:
-            now = time.perf_counter()
-            if delta.tokens:
-                told(now - last)
-                last, told = now, watch.between_tokens
-            piece = reader.parse(delta)
-            if not piece.empty:
-                yield piece
-            if piece.finish:
-                return
-    raise EngineStopped("the engine ended a sequence without saying how")
-
-
-async def merge(streams: Sequence[AsyncGenerator[T]]) -> AsyncGenerator[tuple[int, T]]:
-    """What several streams bring, as it comes, each with its stream's index. Closing it closes them all."""
-    if len(streams) == 1:
-        async with aclosing(streams[0]) as only:
-            async for item in only:
-                yield 0, item
-        return
-    arrived = asyncio.Queue[tuple[int, T] | Exception | None]()
-    tasks = [asyncio.create_task(_forward(i, stream, arrived)) for i, stream in enumerate(streams)]
-    try:
-        running = len(tasks)
-        while running:
-            match await arrived.get():
-                case None:
-                    running -= 1
-                case Exception() as error:
-                    raise error
-                case item:
-                    yield item
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-
-
-async def _forward(index: int, stream: AsyncGenerator[T], arrived: asyncio.Queue[tuple[int, T] | Exception | None]) -> None:
-    try:
-        async with aclosing(stream):
-            async for item in stream:
-                arrived.put_nowait((index, item))
-        arrived.put_nowait(None)
-    except Exception as error:
-        arrived.put_nowait(error)
+    def _usage_so_far(self) -> Usage:
+        """The engine's prompt count with our count of generated tokens, which is right also where the sequence was ended here."""
+        reported = self._usage or Usage(prompt=len(self._request.tokens), completion=0, cached=0)
+        return Usage(prompt=reported.prompt, completion=self._generated, cached=reported.cached)

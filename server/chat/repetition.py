@@ -1,47 +1,47 @@
-"""An answer that goes in circles: small models, asked to keep to a few passages, say the last sentence until the context is full, or
-count their marks, [1] [2] [3], on and on."""
+"""Detecting repetition: small models that are told to keep to a few passages repeat the last sentence until the context is full, or
+count citation marks, [1] [2] [3], without end."""
 
 import re
 
 SENTENCE_END = re.compile(r"[.!?:;]\s|\n")
 REPEATS = 3
-MAX_CYCLE = 4  # sentences of a circle
-MIN_CYCLE_CHARACTERS = 20  # characters of one: lists repeat short things with reason
-MARK_RUN = re.compile(r"\[[\d\[\],;.\s*-]*\Z")  # marks, and nothing else since the first of them
-MIN_MARK_RUN = 8  # marks in a row that nobody minds
-NUMBERS_PER_MARK = 4  # numbers in brackets for each mark: [1, 2, 3] may be an array
+MAX_CYCLE = 4  # sentences
+MIN_CYCLE_CHARACTERS = 20  # shorter repetitions are common in lists
+MARK_RUN = re.compile(r"\[[\d\[\],;.\s*-]*\Z")  # citation marks with nothing else between them
+MIN_MARK_RUN = 8  # marks in a row that are always allowed
+NUMBERS_PER_MARK = 4  # [1, 2, 3] may be an array
 
 
 class RepetitionDetector:
-    """Reads an answer as it comes, out of so many `passages`."""
+    """Watches an answer that is grounded in so many `passages`, as it arrives."""
 
     def __init__(self, passages: int) -> None:
-        self._most = max(MIN_MARK_RUN, passages)
+        self._max_marks = max(MIN_MARK_RUN, passages)
         self._sentences: list[str] = []
-        self._open = ""
-        self._row = ""
+        self._unfinished = ""
+        self._marks = ""
 
     def push(self, text: str) -> bool:
-        """Whether the same sentences have now been said three times in a row, or more marks than there are passages."""
-        counting = self._counts_marks(text)
-        return self._repeats_sentences(text) or counting
+        """Whether the same sentences now stand three times in a row, or more marks in a row than there are passages."""
+        too_many_marks = self._counts_marks(text)
+        return self._repeats_sentences(text) or too_many_marks
 
     def _repeats_sentences(self, text: str) -> bool:
-        self._open += text
+        self._unfinished += text
         closed = False
-        while match := SENTENCE_END.search(self._open):
-            sentence, self._open = self._open[: match.end()].strip(), self._open[match.end() :]
+        while match := SENTENCE_END.search(self._unfinished):
+            sentence, self._unfinished = self._unfinished[: match.end()].strip(), self._unfinished[match.end() :]
             if sentence:
                 self._sentences = [*self._sentences[1 - REPEATS * MAX_CYCLE :], sentence]
                 closed = closed or any(self._is_cycle(length) for length in range(1, MAX_CYCLE + 1))
         return closed
 
     def _counts_marks(self, text: str) -> bool:
-        row = MARK_RUN.search(self._row + text)
-        self._row = row[0] if row else ""
-        return self._row.count("[") > self._most or len(re.findall(r"\d+", self._row)) > NUMBERS_PER_MARK * self._most
+        run = MARK_RUN.search(self._marks + text)
+        self._marks = run[0] if run else ""
+        return self._marks.count("[") > self._max_marks or len(re.findall(r"\d+", self._marks)) > NUMBERS_PER_MARK * self._max_marks
 
     def _is_cycle(self, length: int) -> bool:
         last = self._sentences[-length * REPEATS :]
-        once = last[:length]
-        return len(last) == length * REPEATS and last == once * REPEATS and sum(map(len, once)) >= MIN_CYCLE_CHARACTERS
+        cycle = last[:length]
+        return len(last) == length * REPEATS and last == cycle * REPEATS and sum(map(len, cycle)) >= MIN_CYCLE_CHARACTERS

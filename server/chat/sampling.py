@@ -11,7 +11,7 @@ GREEDY_BELOW = 1e-4  # a logit that is less by 0.01 has e^-100 of the probabilit
 def engine_sampling(
     params: SamplingParams, index: int, *, info: ModelInfo, ends: frozenset[int], max_tokens: int, logprobs: int | None
 ) -> Sampling:
-    """For the `index`-th of a prompt's sequences."""
+    """The engine's parameters for the `index`-th sequence of a prompt. `ends`: the model's stop tokens. Raises ApiError."""
     return Sampling(
         max_tokens=max_tokens,
         temperature=_temperature(params.temperature),
@@ -29,7 +29,7 @@ def engine_sampling(
 
 
 def tokens_left(info: ModelInfo, prompt: int, field: str) -> int:
-    """Tokens that the context leaves for the answer. Raises ApiError when there are none."""
+    """Tokens that the context leaves for the answer. Raises ApiError if there are none."""
     if prompt == 0:
         raise bad_request(field, f"{field}: the prompt is empty")
     if prompt >= info.context:
@@ -41,9 +41,9 @@ def too_long(field: str, message: str) -> ApiError:
     return bad_request(field, message, "context_length_exceeded")
 
 
-def _temperature(asked: float | None) -> float:
-    """It divides logits: what is all but greedy is greedy."""
-    return 1.0 if asked is None else 0.0 if asked < GREEDY_BELOW else asked
+def _temperature(requested: float | None) -> float:
+    """Logits are divided by it: what is almost 0 is greedy."""
+    return 1.0 if requested is None else 0.0 if requested < GREEDY_BELOW else requested
 
 
 def _bias(params: SamplingParams, vocab: int) -> tuple[tuple[int, float], ...]:

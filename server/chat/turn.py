@@ -1,4 +1,4 @@
-"""One turn of the model: what it reads, which tools it may call, how it must write."""
+"""One turn of the model: its prompt, the tools it may call, the grammar of its output."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -15,136 +15,148 @@ from server.chat.repetition import RepetitionDetector
 from server.chat.sampling import engine_sampling, tokens_left
 from server.chat.tools.toolset import ToolOffer
 from server.core.errors import ApiError, bad_request
-from server.core.messages import Message, NamedTools, System, Tool, ToolChoice, ToolResult, User
+from server.core.messages import Message, NamedTools, Tool, ToolChoice, ToolResult
 from server.core.request import GenerationRequest
 from server.core.threads import in_thread_if_large
 from server.runtime.runtime import Runtime
-from server.text.render import render, size
+from server.text.render import count_characters, render
 from server.text.tokenizer import ChatTokenizer, Prompt
 from server.text.tool_calls.api import CallConstraint, UnusableSchema
 from server.text.tool_calls.grammar import lark
 
-RESERVED_VARIABLES = frozenset(
-    {"messages", "tools", "documents", "add_generation_prompt"}
-)  # template variables that a request has no say in
+RESERVED_VARIABLES = frozenset({"messages", "tools", "documents", "add_generation_prompt"})  # of templates, not set by requests
 CONTEXT_OVERFLOW = "context_length_exceeded"
-CLOSING_TOKENS = 64  # tokens in which a call that has become too long is brought to its end
+CLOSING_TOKENS = 64  # in which a call that has become too long is closed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Turn:
-    """Ready to be generated. `left`: tokens that the model may write."""
+    """Ready to be generated."""
 
     prompt: Prompt
     offer: ToolOffer
     grammar: Grammar | None
     max_tokens: int
-    calls_suppressed: bool  # there are tools, or have been, and none may be called now
+    calls_suppressed: bool  # there are tools, or results of some, but none may be called now
 
-    def engine_request(self, runtime: Runtime, wish: GenerationRequest, index: int) -> Request:
-        """For the `index`-th of the wish's answers."""
-        text, info = runtime.tokenizer, runtime.engine.info
-        chosen = engine_sampling(wish.sampling, index, info=info, ends=text.stop_tokens, max_tokens=self.max_tokens, logprobs=wish.logprobs)
-        if self.calls_suppressed:
-            chosen = replace(chosen, logit_bias=(*chosen.logit_bias, *tool_suppression.marker_bias(text)))
-        closing = (
-            Closing(tokens=min(CLOSING_TOKENS, self.max_tokens // 2), marks=text.dialect.closing_marks) if self.offer.callable else None
+    def engine_request(self, runtime: Runtime, request: GenerationRequest, index: int) -> Request:
+        """For the `index`-th answer."""
+        tokenizer, info, params = runtime.tokenizer, runtime.engine.info, request.sampling
+        sampling = engine_sampling(
+            params, index, info=info, ends=tokenizer.stop_tokens, max_tokens=self.max_tokens, logprobs=request.logprobs
         )
-        return Request(tokens=self.prompt.tokens, sampling=chosen, grammar=self.grammar, closing=closing)
+        if self.calls_suppressed:
+            sampling = replace(sampling, logit_bias=(*sampling.logit_bias, *tool_suppression.marker_bias(tokenizer)))
+        closing = None
+        if self.offer.callable:
+            closing = Closing(tokens=min(CLOSING_TOKENS, self.max_tokens // 2), marks=tokenizer.dialect.closing_strings)
+        return Request(tokens=self.prompt.tokens, sampling=sampling, grammar=self.grammar, closing=closing)
 
-    def call_tracker(self, text: ChatTokenizer, most: int | None) -> CallTracker | None:
-        """`most`: after so many the turn is over."""
+    def call_tracker(self, tokenizer: ChatTokenizer, max_calls: int | None) -> CallTracker | None:
+        """`max_calls`: the turn ends after so many."""
         if not self.offer.callable:
             return None
         forced = self.offer.choice != "auto"
-        return CallTracker(text.dialect.parser(self.offer.tools), self.offer.owners, most, forced=forced)
+        return CallTracker(tokenizer.dialect.parser(self.offer.tools), self.offer.owners, max_calls, forced=forced)
 
     def output_parser(
-        self, text: ChatTokenizer, request: Request, wish: GenerationRequest, calls: CallTracker | None, grounds: GroundedQuestion | None
+        self,
+        tokenizer: ChatTokenizer,
+        engine_request: Request,
+        request: GenerationRequest,
+        tracker: CallTracker | None,
+        grounding: GroundedQuestion | None,
     ) -> OutputParser:
-        thoughts = text.reasoning_parser(self.prompt)
-        formed = wish.response_format is not None
-        circles = RepetitionDetector(len(grounds.hits)) if grounds and not formed else None
-        fences = () if formed else (*self.prompt.fences, *(grounds.fences if grounds else ()))
-        return OutputParser(text, request, wish.stop, thoughts, circles, calls, fences)
+        reasoning = tokenizer.reasoning_parser(self.prompt)
+        has_format = request.response_format is not None
+        repetition = RepetitionDetector(len(grounding.hits)) if grounding and not has_format else None
+        fences = () if has_format else (*self.prompt.delimiters, *(grounding.fences if grounding else ()))
+        return OutputParser(tokenizer, engine_request, request.stop, reasoning, repetition, tracker, fences)
 
 
-async def build_turn(runtime: Runtime, wish: GenerationRequest, sayings: Sequence[Message], offer: ToolOffer, left: int | None) -> Turn:
-    """`left`: tokens that the model may still write; None: as many as fit. Raises ApiError."""
-    fields = wish.field_names
-    offer = ToolOffer() if offer.choice == "auto" and tool_suppression.should_stop_calling(runtime, sayings) else offer
-    muted = not offer.callable and bool(wish.tools or wish.mcp_servers or any(isinstance(said, ToolResult) for said in sayings))
-    await _expect_usable_schemas(runtime, wish, offer)
-    prompt = await render_prompt(
-        runtime, wish, tool_suppression.with_question_repeated(runtime.tokenizer, sayings) if muted else sayings, offer
-    )
-    if wish.response_format is not None and prompt.thinking and not offer.callable:
-        raise bad_request(
-            fields.response_format, f"{fields.response_format}: this model thinks first, and its thoughts would not fit the format"
-        )
-    space = tokens_left(runtime.engine.info, len(prompt.tokens), fields.messages)
-    limit = space if left is None else min(left, space)
-    form = await runtime.grammar_cache.form(wish.response_format)
-    grammar = (
-        await _grammar(runtime, wish, offer, prompt, form)
-        if offer.callable
-        else form or (tool_suppression.no_calls_grammar(runtime.tokenizer) if muted else None)
-    )
-    return Turn(prompt=prompt, offer=offer, grammar=grammar, max_tokens=limit, calls_suppressed=muted)
+async def build_turn(runtime: Runtime, request: GenerationRequest, messages: Sequence[Message], offer: ToolOffer, left: int | None) -> Turn:
+    """`left`: tokens of max_tokens that are not used up; None: no limit but the context. Raises ApiError."""
+    fields = request.field_names
+    offer = ToolOffer() if offer.choice == "auto" and tool_suppression.should_stop_calling(runtime, messages) else offer
+    suppress_calls = not offer.callable and bool(request.tools or request.mcp_servers or has_tool_results(messages))
+    await _expect_usable_schemas(runtime, request, offer)
+    if suppress_calls:
+        messages = tool_suppression.with_question_repeated(runtime.tokenizer, messages)
+    prompt = await render_prompt(runtime, request, messages, offer)
+    if request.response_format is not None and prompt.in_reasoning and not offer.callable:
+        field = fields.response_format
+        raise bad_request(field, f"{field}: this model thinks first, and its thoughts would not fit the format")
+    room = tokens_left(runtime.engine.info, len(prompt.tokens), fields.messages)
+    grammar = await _turn_grammar(runtime, request, offer, prompt, suppress_calls=suppress_calls)
+    max_tokens = room if left is None else min(left, room)
+    return Turn(prompt=prompt, offer=offer, grammar=grammar, max_tokens=max_tokens, calls_suppressed=suppress_calls)
 
 
-async def render_prompt(runtime: Runtime, wish: GenerationRequest, sayings: Sequence[Message], offer: ToolOffer) -> Prompt:
+async def _turn_grammar(
+    runtime: Runtime, request: GenerationRequest, offer: ToolOffer, prompt: Prompt, *, suppress_calls: bool
+) -> Grammar | None:
+    response_format = await runtime.grammar_cache.answer_grammar(request.response_format)
+    if offer.callable:
+        return await _call_grammar(runtime, request, offer, prompt, response_format)
+    return response_format or (tool_suppression.no_calls_grammar(runtime.tokenizer) if suppress_calls else None)
+
+
+async def render_prompt(runtime: Runtime, request: GenerationRequest, messages: Sequence[Message], offer: ToolOffer) -> Prompt:
     tools = offer.tools if offer.callable else ()
-    variables = _template_variables(wish, runtime.tokenizer)
-    return await in_thread_if_large(size(sayings, tools), render, runtime.tokenizer, sayings, tools, variables, wish.field_names.messages)
-
-
-async def _expect_usable_schemas(runtime: Runtime, wish: GenerationRequest, offer: ToolOffer) -> None:
-    """Of the client's tools; a server's tool may take any object instead."""
-    try:
-        await runtime.grammar_cache.expect([tool for tool in wish.tools if tool in offer.tools] if offer.callable else ())
-    except UnusableSchema as error:
-        raise await asyncio.to_thread(_unusable_schema, error, wish, lark.expect) from error
-
-
-async def _grammar(runtime: Runtime, wish: GenerationRequest, offer: ToolOffer, prompt: Prompt, form: Grammar | None) -> Grammar:
-    text, free = runtime.tokenizer, offer.choice == "auto"
-    calling = CallConstraint(
-        tools=offer.tools,
-        tool_choice="required" if form is not None and free else offer.choice,  # the other choice is the form
-        parallel=wish.parallel_tool_calls and _allows_parallel(text, offer.choice),
-        in_reasoning=prompt.thinking,
-        has_reasoning=text.has_reasoning,
+    variables = _template_variables(request, runtime.tokenizer)
+    return await in_thread_if_large(
+        count_characters(messages, tools), render, runtime.tokenizer, messages, tools, variables, request.field_names.messages
     )
-    ours = [name for name, whose in offer.owners.items() if whose.server_label is not None]
+
+
+async def _expect_usable_schemas(runtime: Runtime, request: GenerationRequest, offer: ToolOffer) -> None:
+    """Checks the client's tools; a server tool with an unusable schema takes any object instead."""
     try:
-        return Lark(source=await runtime.grammar_cache.source(calling, form if free else None, ours))
+        await runtime.grammar_cache.check_tools([tool for tool in request.tools if tool in offer.tools] if offer.callable else ())
     except UnusableSchema as error:
-        raise await asyncio.to_thread(_unusable_schema, error, wish, partial(_single_tool_grammar, text, calling)) from error
+        raise await asyncio.to_thread(_unusable_schema, error, request, lark.check_tool) from error
 
 
-def _single_tool_grammar(text: ChatTokenizer, calling: CallConstraint, tool: Tool) -> str:
-    return text.dialect.grammar(replace(calling, tools=(tool,), tool_choice="required"), text.control_id)
+async def _call_grammar(
+    runtime: Runtime, request: GenerationRequest, offer: ToolOffer, prompt: Prompt, response_format: Grammar | None
+) -> Grammar:
+    tokenizer, free = runtime.tokenizer, offer.choice == "auto"
+    constraint = CallConstraint(
+        tools=offer.tools,
+        tool_choice="required" if response_format is not None and free else offer.choice,  # the alternative is the response format
+        parallel=request.parallel_tool_calls and _allows_parallel(tokenizer, offer.choice),
+        in_reasoning=prompt.in_reasoning,
+        has_reasoning=tokenizer.has_reasoning,
+    )
+    server_tools = [name for name, owner in offer.owners.items() if owner.server_label is not None]
+    try:
+        return Lark(source=await runtime.grammar_cache.turn_grammar(constraint, response_format if free else None, server_tools))
+    except UnusableSchema as error:
+        raise await asyncio.to_thread(_unusable_schema, error, request, partial(_single_tool_grammar, tokenizer, constraint)) from error
 
 
-def _allows_parallel(text: ChatTokenizer, choice: ToolChoice) -> bool:
-    """Whether there can be several calls in a turn: not where one function is asked for by name, nor for models that have not
-    learned it; they would go on for ever."""
+def _single_tool_grammar(tokenizer: ChatTokenizer, constraint: CallConstraint, tool: Tool) -> str:
+    return tokenizer.dialect.grammar(replace(constraint, tools=(tool,), tool_choice="required"), tokenizer.special_token_id)
+
+
+def _allows_parallel(tokenizer: ChatTokenizer, choice: ToolChoice) -> bool:
+    """Whether a turn may have several calls: not where one function is required by name, nor for models that were not trained for it
+    and would never stop."""
     single = isinstance(choice, NamedTools) and len(choice.names) == 1
-    return not single and text.tool_template is not None and not text.tool_template.single_call
+    return not single and tokenizer.tool_template is not None and not tokenizer.tool_template.single_call
 
 
-def _unusable_schema(error: UnusableSchema, wish: GenerationRequest, attempt: Callable[[Tool], object]) -> ApiError:
-    """Names the tool by its place in the request, where it is the client's. `attempt`: raises UnusableSchema for a tool of which a
-    grammar cannot be made."""
-    tool = next((tool for tool in wish.tools if tool.name == error.tool), None)
-    field = wish.field_names.tools if tool is None else f"{tool.field}.{wish.field_names.parameters}"
+def _unusable_schema(error: UnusableSchema, request: GenerationRequest, attempt: Callable[[Tool], object]) -> ApiError:
+    """The error, with the tool's field in the request where it is the client's. `attempt` raises UnusableSchema for a tool that no
+    grammar can be made for."""
+    tool = next((tool for tool in request.tools if tool.name == error.tool), None)
+    field = request.field_names.tools if tool is None else f"{tool.field}.{request.field_names.parameters}"
     advice = "; without strict, what no grammar can enforce is left to you" if tool and _only_strict_fails(tool, attempt) else ""
     return bad_request(field, f"{field}: the parameters of {error.tool} cannot be enforced: {error}{advice}", "invalid_schema")
 
 
 def _only_strict_fails(tool: Tool, attempt: Callable[[Tool], object]) -> bool:
-    """Whether only being strict keeps a tool from being used."""
+    """Whether the tool would be usable without strict."""
     if not tool.strict:
         return False
     try:
@@ -154,63 +166,26 @@ def _only_strict_fails(tool: Tool, attempt: Callable[[Tool], object]) -> bool:
     return True
 
 
-def _template_variables(wish: GenerationRequest, text: ChatTokenizer) -> dict[str, Any]:
-    """What the template is told. An answer that must have a form is given without thoughts, where a model has the choice."""
-    known = (text.template.variables if text.template else frozenset[str]()) - RESERVED_VARIABLES
-    given: dict[str, Any] = dict(wish.template_kwargs)
-    if wish.response_format is not None and "enable_thinking" in known:
-        given = {"enable_thinking": False, **given}
-    if unknown := sorted(given.keys() - known):
+def _template_variables(request: GenerationRequest, tokenizer: ChatTokenizer) -> dict[str, Any]:
+    """Variables of the chat template. A response format switches reasoning off where the template allows that."""
+    known = (tokenizer.template.variables if tokenizer.template else frozenset[str]()) - RESERVED_VARIABLES
+    variables: dict[str, Any] = dict(request.template_kwargs)
+    if request.response_format is not None and "enable_thinking" in known:
+        variables = {"enable_thinking": False, **variables}
+    if unknown := sorted(variables.keys() - known):
         name = f"chat_template_kwargs.{unknown[0]}"
         raise bad_request(name, f"{name}: this model's chat template does not know it")
-    if (effort := wish.reasoning_effort) is None:
-        return given
+    if (effort := request.reasoning_effort) is None:
+        return variables
     if "reasoning_effort" in known:
-        return {"reasoning_effort": effort, **given}
+        return {"reasoning_effort": effort, **variables}
     if "enable_thinking" in known:
-        return {"enable_thinking": effort != "none", **given}
-    if effort == "none" and not text.has_reasoning:
-        return given
-    field = wish.field_names.reasoning_effort
+        return {"enable_thinking": effort != "none", **variables}
+    if effort == "none" and not tokenizer.has_reasoning:
+        return variables
+    field = request.field_names.reasoning_effort
     raise bad_request(field, f"{field}: this model cannot be told how much to think (asked for {effort!r})")
 
 
-async def fit_turn(
-    runtime: Runtime, wish: GenerationRequest, sayings: Sequence[Message], offer: ToolOffer, left: int | None
-) -> tuple[Sequence[Message], Turn]:
-    """The next turn and what it rests on: all sayings or, where the context is too small and the wish wants it so, as many of them
-    as fit. Raises ApiError."""
-    try:
-        return sayings, await build_turn(runtime, wish, sayings, offer, left)
-    except ApiError as error:
-        ends = droppable_prefixes(sayings) if wish.truncate and error.code == CONTEXT_OVERFLOW else []
-        if not ends:
-            raise
-    kept = without_prefix(sayings, ends[-1])
-    found, fits, fails = (kept, await build_turn(runtime, wish, kept, offer, left)), len(ends) - 1, -1
-    while fits - fails > 1:
-        middle = (fits + fails) // 2
-        kept = without_prefix(sayings, ends[middle])
-        try:
-            found, fits = (kept, await build_turn(runtime, wish, kept, offer, left)), middle
-        except ApiError as error:
-            if error.code != CONTEXT_OVERFLOW:
-                raise
-            fails = middle
-    return found
-
-
-def droppable_prefixes(sayings: Sequence[Message]) -> list[int]:
-    """Up to where what is oldest can be dropped, the least first: always up to a user's message, and never the last of these."""
-    last = max((i for i, said in enumerate(sayings) if isinstance(said, User)), default=0)
-    oldest = next((i for i, said in enumerate(sayings[:last]) if not isinstance(said, System)), last)
-    return [i for i in range(oldest + 1, last + 1) if isinstance(sayings[i], User)]
-
-
-def without_prefix(sayings: Sequence[Message], end: int) -> list[Message]:
-    """Without what stands before `end`, but for instructions."""
-    return [*(said for said in sayings[:end] if isinstance(said, System)), *sayings[end:]]
-
-
-def has_tool_results(sayings: Sequence[Message]) -> bool:
-    return any(isinstance(said, ToolResult) for said in sayings)
+def has_tool_results(messages: Sequence[Message]) -> bool:
+    return any(isinstance(message, ToolResult) for message in messages)

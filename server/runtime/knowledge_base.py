@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Literal, Protocol
 from retrieval.api import Chunking, Embedder, Parser, Reranker, Retriever, Vectors
 from retrieval.store.api import Store
 from server.runtime.settings import Settings, short_name
-from server.weights.cache import Progress, default_database
+from server.weights.paths import default_database
+from server.weights.progress import Progress
 
 if TYPE_CHECKING:
     from retrieval.embedding.embed import EmbedOptions
-    from retrieval.ingest.worker import Tally
+    from retrieval.ingest.worker import IngestStats
 
 LOG = logging.getLogger("stoa")
 SWEEP_INTERVAL = 600.0  # seconds
@@ -63,7 +64,7 @@ class IngestWorker(Protocol):
         ...
 
     @property
-    def tally(self) -> "Tally": ...
+    def stats(self) -> "IngestStats": ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,7 +142,7 @@ def open_knowledge_base(
     from retrieval.embedding.embed import open_embedder, open_reranker
     from retrieval.ingest.worker import Ingestor
     from retrieval.parse.sandbox import SubprocessParser
-    from retrieval.search.retriever import KnowledgeSearch, unwatched
+    from retrieval.search.retriever import KnowledgeSearch, ignore_stage
     from server.weights.pull import pull
 
     embedder = open_embedder(pull(settings.embedding_model, progress=progress), _embedding(settings))
@@ -154,7 +155,7 @@ def open_knowledge_base(
         store=store,
         embedder=embedder,
         reranker=reranker,
-        retriever=KnowledgeSearch(store, embedder, reranker, watch or unwatched),
+        retriever=KnowledgeSearch(store, embedder, reranker, watch or ignore_stage),
         parser=parser,
         ingestor=Ingestor(store, parser, embedder, chunking),
         embedding_name=short_name(settings.embedding_model),

@@ -79,13 +79,13 @@ class _KnowledgeCollector(Collector):
         for state, count in _backlog(known).items():
             waiting.add_metric((state,), count)
         yield waiting
-        tally = known.ingestor.tally
+        tally = known.ingestor.stats
         files = CounterMetricFamily("stoa_files_read", "Files that this process has read into vector stores", labels=("outcome",))
         files.add_metric(("ready",), tally.ready)
         files.add_metric(("failed",), tally.failed)
         yield files
-        yield CounterMetricFamily("stoa_chunks_stored", "Chunks that this process has made of them", value=tally.pieces)
-        yield GaugeMetricFamily("stoa_files_being_read", "Files that this process is reading", value=len(tally.present))
+        yield CounterMetricFamily("stoa_chunks_stored", "Chunks that this process has made of them", value=tally.chunks)
+        yield GaugeMetricFamily("stoa_files_being_read", "Files that this process is reading", value=len(tally.active))
 
 
 class _HostCollector(Collector):

@@ -124,13 +124,13 @@ def tool_text() -> ChatTokenizer:
 
 def says(words: str, text: ChatTokenizer, *, then: str = "<|im_end|>") -> Script:
     """The same words to everybody, then the end of the turn, then no end of x."""
-    line = [*text.encode(words, control=True), *text.encode(then, control=True), *text.encode("x") * 1000]
+    line = [*text.encode(words, parse_special=True), *text.encode(then, parse_special=True), *text.encode("x") * 1000]
     return lambda request: line
 
 
 def turns(text: ChatTokenizer, *words: str, then: str = "<|im_end|>") -> Script:
     """Other words each time, in this order; the last ones again and again."""
-    lines = [[*text.encode(one, control=True), *text.encode(then, control=True)] for one in words]
+    lines = [[*text.encode(one, parse_special=True), *text.encode(then, parse_special=True)] for one in words]
     left = list(lines)
     return lambda request: left.pop(0) if len(left) > 1 else left[0]
 

@@ -1,62 +1,62 @@
-"""Marks of passages in an answer that is being written: one that names no passage, [7] of four, is taken out, for no reader could
-follow it. What is a mark is told by retrieval/citations/marks.py."""
+"""Removing citation marks that name no passage ([7] of four) from an answer while it is generated. What is a mark is decided in
+retrieval/citations/marks.py."""
 
 import re
 from collections.abc import Sequence
 
-from retrieval.citations.marks import Mark, Part, Reader
+from retrieval.citations.marks import CitationMark, CitationMarkParser, Part
 
 SPACE = " \t"
 
 
 class CitationMarkFilter:
-    """`passages`: their texts. An answer of nothing but such marks stays as it is: it is never empty."""
+    """`passages`: their texts. An answer that consists of such marks only is left as it is, so that it is not empty."""
 
     def __init__(self, passages: Sequence[str]) -> None:
-        self._reader, self._passages = Reader(passages), len(passages)
-        self._space: str = ""  # held back: it goes with the mark behind it
-        self._lead: str = ""  # what stood before a mark that has been taken out
-        self._bare: bool = True  # nothing stands in this line yet
-        self._gap: bool = False  # a mark has been taken out at its beginning
-        self._out: str | None = ""  # all that has been taken out; None once something is shown
+        self._reader, self._passages = CitationMarkParser(passages), len(passages)
+        self._space: str = ""  # held back: removed with the mark that follows it
+        self._space_before_removed: str = ""  # the space before a removed mark
+        self._line_empty: bool = True  # nothing visible in this line yet
+        self._removed_at_line_start: bool = False
+        self._removed: str | None = ""  # all removed text; None once something is visible
 
     def push(self, text: str, *, last: bool = False) -> list[Part]:
-        """What can be shown, with the marks in it. What may yet become a mark is held back, until the `last`."""
-        shown: list[Part] = []
+        """The visible parts of `text`. What may still become a mark is held back until the `last` call."""
+        parts: list[Part] = []
         for part in self._reader.push(text, last=last):
-            shown += self._text(part) if isinstance(part, str) else self._mark(part)
+            parts += self._text(part) if isinstance(part, str) else self._mark(part)
         if last:
-            shown += self._end()
-        return shown
+            parts += self._end()
+        return parts
 
     def _text(self, text: str) -> list[Part]:
-        lead = self._lead if re.match(r"\w", text) else ""
-        self._lead = ""
+        leading = self._space_before_removed if re.match(r"\w", text) else ""
+        self._space_before_removed = ""
         text = self._space + text
-        said = text.rstrip(SPACE)
-        self._space = text[len(said) :]
-        if not said:
+        visible = text.rstrip(SPACE)
+        self._space = text[len(visible) :]
+        if not visible:
             return []
-        said = said.lstrip(SPACE) if self._gap else lead + said
-        self._bare, self._gap = said.endswith("\n"), False
-        self._out = None if said.strip() else self._out
-        return [said]
+        visible = visible.lstrip(SPACE) if self._removed_at_line_start else leading + visible
+        self._line_empty, self._removed_at_line_start = visible.endswith("\n"), False
+        self._removed = None if visible.strip() else self._removed
+        return [visible]
 
-    def _mark(self, mark: Mark) -> list[Part]:
-        good = tuple(number for number in mark.numbers if 1 <= number <= self._passages)
+    def _mark(self, mark: CitationMark) -> list[Part]:
+        valid = tuple(number for number in mark.numbers if 1 <= number <= self._passages)
         space = self._space
         self._space = ""
-        if not good:
-            self._lead = "" if self._bare else space or self._lead
-            self._gap = self._gap or self._bare
-            self._out = None if self._out is None else self._out + space + mark.text
+        if not valid:
+            self._space_before_removed = "" if self._line_empty else space or self._space_before_removed
+            self._removed_at_line_start = self._removed_at_line_start or self._line_empty
+            self._removed = None if self._removed is None else self._removed + space + mark.text
             return []
-        space = "" if self._gap else space or self._lead
-        self._bare, self._gap, self._lead, self._out = False, False, "", None
-        kept = mark if good == mark.numbers else Mark(f"[{', '.join(map(str, good))}]", good)
-        return [space, kept] if space else [kept]
+        space = "" if self._removed_at_line_start else space or self._space_before_removed
+        self._line_empty, self._removed_at_line_start, self._space_before_removed, self._removed = False, False, "", None
+        cleaned = mark if valid == mark.numbers else CitationMark(f"[{', '.join(map(str, valid))}]", valid)
+        return [space, cleaned] if space else [cleaned]
 
     def _end(self) -> list[Part]:
-        space = "" if self._gap else self._space
-        self._space = self._lead = ""
-        return [part for part in (self._out or "", space) if part]
+        space = "" if self._removed_at_line_start else self._space
+        self._space = self._space_before_removed = ""
+        return [part for part in (self._removed or "", space) if part]

@@ -1,7 +1,7 @@
-"""An answer out of documents: what is asked, where it is looked up, which passages the model gets to read, and what is cited.
+"""Grounding an answer in documents: the question, the search, the passages for the prompt, the citations.
 
-Documents are grounds and nothing else. They stand in the user's message, as data; they choose no tool, no store and no other
-instruction, and their control tokens are text like everything else in a message (server/text/control_tokens.py).
+Documents are data and nothing else. They stand in the user's message, cannot choose tools, stores or instructions, and their control
+tokens are text like everything else in a message (server/text/control_tokens.py).
 """
 
 import time
@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from engine.api import Delta, Request, Usage
 from retrieval.api import Hit, NotFound, Search, SearchResult
-from retrieval.citations.cite import Citing, Evidence
+from retrieval.citations.cite import CitationFinder, Evidence
 from retrieval.records import VectorStore
 from retrieval.store.api import Store
 from server.chat.grounding.citation_marks import CitationMarkFilter
@@ -28,19 +28,19 @@ from server.runtime.runtime import Runtime, expect_knowledge_base
 from server.text.tokenizer import ChatTokenizer
 
 NO_ANSWER = "The documents do not contain an answer to this question."
-JOIN_TOKENS = 16  # tokens that may be needed where text is put together
-DEFAULT_ANSWER_TOKENS = 256  # tokens that are kept free for an answer whose length nobody limits
+JOIN_TOKENS = 16  # may be needed where texts are joined
+DEFAULT_ANSWER_TOKENS = 256  # reserved for an answer without a limit
 
 
 @dataclass(frozen=True)
 class PendingSearch:
-    """A search that can be made. `talk` ends with the question."""
+    """A checked search. `conversation` ends with the question."""
 
     conversation: Sequence[ConversationTurn]
-    search: Search  # its queries are not known yet
+    search: Search  # without queries, which may still be rewritten
     knowledge_base: KnowledgeBase
-    client_threshold: bool  # the client has said from which score on a hit counts
-    is_small_talk: bool  # where nothing is found, the model answers out of itself
+    client_threshold: bool  # the client decides from which score on a hit counts
+    is_small_talk: bool  # if nothing is found, the model answers without documents
 
     @property
     def question(self) -> str:
@@ -49,7 +49,7 @@ class PendingSearch:
 
 @dataclass(frozen=True)
 class GroundedQuestion:
-    """What an answer rests on: hits[n - 1] is what the mark [n] stands for. Without hits nothing is known."""
+    """A question with the passages found for it. The mark [n] in the answer cites hits[n - 1]."""
 
     question: str
     hits: tuple[Hit, ...]
@@ -57,8 +57,9 @@ class GroundedQuestion:
 
     @property
     def fences(self) -> tuple[str, ...]:
-        mark = fence_name(self.question, [hit.chunk for hit in self.hits])
-        return (f"<{mark}>", f"</{mark}>")
+        """The delimiters around each passage in the prompt."""
+        fence = fence_name(self.question, [hit.chunk for hit in self.hits])
+        return (f"<{fence}>", f"</{fence}>")
 
     @property
     def new_mark_filter(self) -> CitationMarkFilter:
@@ -66,102 +67,101 @@ class GroundedQuestion:
         return CitationMarkFilter([hit.chunk.text for hit in self.hits])
 
     @property
-    def new_citation_finder(self) -> Citing:
+    def new_citation_finder(self) -> CitationFinder:
         """For one answer."""
-        return Citing(Evidence(self.question, [hit.chunk for hit in self.hits], self.knowledge_base.embedder))
+        return CitationFinder(Evidence(self.question, [hit.chunk for hit in self.hits], self.knowledge_base.embedder))
 
 
 def default_search(runtime: Runtime) -> FileSearch | None:
-    """The search in the server's default store, where there is one: for requests without a search of their own. It is the server's
-    affair: what a client says of its tools does not concern it, and what it asks nobody to look up is not refused. Where nothing is
-    found a question is answered with SILENCE, as with a search of the client's, and a courtesy by the model."""
+    """The search in the server's default store, if there is one, for requests without a search of their own. Settings of the client's
+    tools do not apply to it, and conversations without a question are not refused. If nothing is found, the answer to a question is
+    NO_ANSWER, as with a search of the client's, and small talk is answered by the model."""
     return FileSearch(stores=()) if runtime.knowledge_base and runtime.knowledge_base.default_store else None
 
 
-async def plan_search(runtime: Runtime, wish: GenerationRequest, owner: str) -> PendingSearch | None:
-    """None: nothing is to be searched. Raises ApiError."""
-    if (wanted := wish.file_search) is None:
+async def plan_search(runtime: Runtime, request: GenerationRequest, owner: str) -> PendingSearch | None:
+    """None: nothing to search. Raises ApiError."""
+    if (file_search := request.file_search) is None:
         return None
-    knowledge, turns = expect_knowledge_base(runtime), conversation_of(wish.messages)
-    asks = isinstance(wish.messages[-1], User | ToolResult) if wish.messages else False
-    if not asks or not turns or not turns[-1].text.strip():
-        if not wanted.requested:
+    knowledge_base, turns = expect_knowledge_base(runtime), conversation_of(request.messages)
+    has_question = isinstance(request.messages[-1], User | ToolResult) if request.messages else False
+    if not has_question or not turns or not turns[-1].text.strip():
+        if not file_search.requested:
             return None
-        field = wish.field_names.messages
+        field = request.field_names.messages
         raise bad_request(field, f"{field}: the last one must be a question of the user's, to be looked up in the documents")
     search = Search(
         queries=(),
-        stores=await _readable_stores(knowledge, owner, wanted, wish.field_names.file_search),
-        limit=wanted.limit or knowledge.grounding.passages,
-        filter=wanted.filter,
-        threshold=wanted.threshold or 0.0,
-        weights=wanted.weights,
-        rerank=wanted.rerank,
+        stores=await _readable_stores(knowledge_base, owner, file_search, request.field_names.file_search),
+        limit=file_search.limit or knowledge_base.grounding.passages,
+        filter=file_search.filter,
+        threshold=file_search.threshold or 0.0,
+        weights=file_search.weights,
+        rerank=file_search.rerank,
     )
-    chat = not wanted.requested and is_small_talk(turns[-1].text)
-    return PendingSearch(turns, search, knowledge, client_threshold=wanted.threshold is not None, is_small_talk=chat)
+    small_talk = not file_search.requested and is_small_talk(turns[-1].text)
+    return PendingSearch(turns, search, knowledge_base, client_threshold=file_search.threshold is not None, is_small_talk=small_talk)
 
 
-async def search_passages(found: PendingSearch, queries: tuple[str, ...], field: str) -> GroundedQuestion:
-    """`field` holds the question. Where that does not go on from the one before it, only its own hits count. Raises ApiError."""
-    search, before = replace(found.search, queries=queries), previous_question(found.conversation)
-    result = await _result(found, search, field)
+async def search_passages(pending: PendingSearch, queries: tuple[str, ...], field: str) -> GroundedQuestion:
+    """`field`: the request field with the question. For a question that is no follow-up only its own hits count. Raises ApiError."""
+    search, before = replace(pending.search, queries=queries), previous_question(pending.conversation)
+    result = await _result(pending, search, field)
     if result.hits and before and len(queries) > 1:
         pair, best, vectors = (before, queries[0]), result.hits[0], result.query_vectors
-        if not await with_api_errors(is_follow_up(found.knowledge_base, pair, best, vectors), field):
-            result = await _result(found, replace(search, queries=queries[:1], known_vectors=vectors), field)
-    return GroundedQuestion(found.question, result.hits, found.knowledge_base)
+        if not await with_api_errors(is_follow_up(pending.knowledge_base, pair, best, vectors), field):
+            result = await _result(pending, replace(search, queries=queries[:1], known_vectors=vectors), field)
+    return GroundedQuestion(pending.question, result.hits, pending.knowledge_base)
 
 
-async def _result(found: PendingSearch, search: Search, field: str) -> SearchResult:
-    knowledge = found.knowledge_base
-    result = await with_api_errors(knowledge.retriever.search(search), field)
-    reranked = search.rerank and knowledge.reranker is not None
-    return result if found.client_threshold else replace(result, hits=_relevant(knowledge, result.hits, reranked=reranked))
+async def _result(pending: PendingSearch, search: Search, field: str) -> SearchResult:
+    knowledge_base = pending.knowledge_base
+    result = await with_api_errors(knowledge_base.retriever.search(search), field)
+    reranked = search.rerank and knowledge_base.reranker is not None
+    return result if pending.client_threshold else replace(result, hits=_relevant(knowledge_base, result.hits, reranked=reranked))
 
 
 def fit_passages(
-    grounds: GroundedQuestion, text: ChatTokenizer, context: int, spoken: int, limit: int | None, field: str
+    grounding: GroundedQuestion, tokenizer: ChatTokenizer, context: int, conversation_tokens: int, limit: int | None, field: str
 ) -> GroundedQuestion:
-    """With as many hits as the context holds beside `spoken` tokens of conversation and an answer of `limit` tokens. Raises
-    ApiError when that is none."""
-    instructions = len(text.encode(passages_prompt("", ()))) + JOIN_TOKENS
-    left = context - spoken - instructions - min(limit or DEFAULT_ANSWER_TOKENS, context // 4)
-    hits = passages_that_fit(text, grounds.hits, min(left, grounds.knowledge_base.grounding.tokens))
-    if grounds.hits and not hits:
-        told = f"the conversation has {spoken} tokens, which leaves no room for a passage in a context of {context} tokens"
-        raise bad_request(field, told, "context_length_exceeded")
-    return replace(grounds, hits=tuple(hits))
+    """With as many hits as fit the context beside the conversation and an answer of `limit` tokens. Raises ApiError if none fits."""
+    instructions = len(tokenizer.encode(passages_prompt("", ()))) + JOIN_TOKENS
+    left = context - conversation_tokens - instructions - min(limit or DEFAULT_ANSWER_TOKENS, context // 4)
+    hits = passages_that_fit(tokenizer, grounding.hits, min(left, grounding.knowledge_base.grounding.tokens))
+    if grounding.hits and not hits:
+        message = f"the conversation has {conversation_tokens} tokens, which leaves no room for a passage in a context of {context} tokens"
+        raise bad_request(field, message, "context_length_exceeded")
+    return replace(grounding, hits=tuple(hits))
 
 
-def with_passages(sayings: Sequence[Message], grounds: GroundedQuestion) -> list[Message]:
-    """The user's last message, which is the question, becomes the passages with the question behind them."""
-    at = max(i for i, said in enumerate(sayings) if isinstance(said, User))
-    question = sayings[at]
+def with_passages(messages: Sequence[Message], grounding: GroundedQuestion) -> list[Message]:
+    """The messages with the passages before the question in the user's last message."""
+    last = max(i for i, message in enumerate(messages) if isinstance(message, User))
+    question = messages[last]
     assert isinstance(question, User)
-    return [*sayings[:at], replace(question, text=passages_prompt(grounds.question, grounds.hits)), *sayings[at + 1 :]]
+    return [*messages[:last], replace(question, text=passages_prompt(grounding.question, grounding.hits)), *messages[last + 1 :]]
 
 
 class CannedEngine:
-    """Says a text as an engine would: token by token, within the request's limits."""
+    """Generates a fixed text in the place of an engine, within the request's limits."""
 
-    def __init__(self, text: ChatTokenizer, words: str) -> None:
-        self._tokens = text.encode(words)
+    def __init__(self, tokenizer: ChatTokenizer, text: str) -> None:
+        self._tokens = tokenizer.encode(text)
 
     async def generate(self, request: Request) -> AsyncGenerator[Delta]:
-        said = self._tokens[: request.sampling.max_tokens]
-        finish = "stop" if len(said) == len(self._tokens) else "length"
-        yield Delta(tokens=said, finish=finish, usage=Usage(prompt=len(request.tokens), completion=len(said), cached=0))
+        tokens = self._tokens[: request.sampling.max_tokens]
+        finish = "stop" if len(tokens) == len(self._tokens) else "length"
+        yield Delta(tokens=tokens, finish=finish, usage=Usage(prompt=len(request.tokens), completion=len(tokens), cached=0))
 
 
-async def _readable_stores(knowledge: KnowledgeBase, owner: str, wanted: FileSearch, field: str) -> tuple[str, ...]:
-    """Ids of those that the caller may read. Raises ApiError for any that there is not, or not any more."""
-    store = knowledge.store
-    if not wanted.stores:
-        found = await in_thread(_default_store, store, owner, knowledge.default_store or "")
-        expect_not_expired(found, time.time())
-        return (found.id,)
-    ids = tuple(dict.fromkeys(wanted.stores))
+async def _readable_stores(knowledge_base: KnowledgeBase, owner: str, file_search: FileSearch, field: str) -> tuple[str, ...]:
+    """Ids of the stores to search. Raises ApiError for one that does not exist, is another owner's, or has expired."""
+    store = knowledge_base.store
+    if not file_search.stores:
+        default = await in_thread(_default_store, store, owner, knowledge_base.default_store or "")
+        expect_not_expired(default, time.time())
+        return (default.id,)
+    ids = tuple(dict.fromkeys(file_search.stores))
     for id in ids:
         try:
             expect_not_expired(await in_thread(store.store, owner, id), time.time())
@@ -175,19 +175,19 @@ def _default_store(store: Store, owner: str, name: str) -> VectorStore:
     for find in (store.store_named, store.store):
         with suppress(NotFound):
             return find(owner, name)
-    told = f"the server's default store {name!r} does not exist: fill it with stoa ingest PATH --store {name}"
-    raise ApiError(404, told, code="vector_store_not_found")
+    message = f"the server's default store {name!r} does not exist: fill it with stoa ingest PATH --store {name}"
+    raise ApiError(404, message, code="vector_store_not_found")
 
 
-def _relevant(knowledge: KnowledgeBase, hits: Sequence[Hit], *, reranked: bool) -> tuple[Hit, ...]:
-    """Those that may hold an answer: none when even the best has little to do with the question, and none far behind it. What a
-    cross-encoder says lies near 0 or near 1, so there the distance says nothing."""
-    limits, best = knowledge.grounding, hits[0].score if hits else 0.0
+def _relevant(knowledge_base: KnowledgeBase, hits: Sequence[Hit], *, reranked: bool) -> tuple[Hit, ...]:
+    """The hits that may hold an answer: none below the floor, and none far below the best. Scores of a cross-encoder lie near 0 or 1, so
+    for those only the floor counts."""
+    limits, best = knowledge_base.grounding, hits[0].score if hits else 0.0
     floor = limits.reranked_floor if reranked else max(limits.floor, limits.relative_floor * best)
     return tuple(hit for hit in hits if hit.score >= floor)
 
 
 def expect_not_expired(store: VectorStore, now: float) -> None:
-    """Raises ApiError when it has expired: an empty answer would look like one."""
+    """Raises ApiError if the store has expired; an empty result would look as if nothing matched."""
     if store.expires_at is not None and store.expires_at <= now:
         raise bad_request("vector_store_id", f"the vector store {store.id!r} has expired", "vector_store_expired")

@@ -1,5 +1,5 @@
-"""A follow-up ("And when was he born?") as a question that can be searched for on its own.
-The chat model writes it; what it writes is only used if it adds no word of its own, and always beside the question as it was asked."""
+"""Search queries for a conversation. A follow-up ("And when was he born?") is rewritten by the chat model so that it can be understood on
+its own; the rewriting is used only if all its words are from the conversation, and always beside the original question."""
 
 import asyncio
 from collections.abc import Sequence
@@ -17,12 +17,12 @@ from server.text.control_tokens import NoUnusedCharacter
 from server.text.template import TemplateRefused
 from server.text.tokenizer import NoChatTemplate, Prompt
 
-MAX_QUERY = 2000  # characters of a query
-CONTEXT_MESSAGES, MESSAGE_CHARACTERS = 4, 600  # how much of the conversation the model gets to see: messages, characters of each
-MAX_REWRITE_TOKENS = 64  # tokens
-REWRITE_TIMEOUT = 8.0  # seconds that a busy engine is waited for
+MAX_QUERY = 2000  # characters
+CONTEXT_MESSAGES, MESSAGE_CHARACTERS = 4, 600  # of the conversation in the prompt; characters of each
+MAX_REWRITE_TOKENS = 64
+REWRITE_TIMEOUT = 8.0  # seconds
 REWRITE_PROMPT = (
-    "Here is a conversation:\n\n{talk}\n\nWrite the user's last question again so that it can be understood on its own: put the "
+    "Here is a conversation:\n\n{conversation}\n\nWrite the user's last question again so that it can be understood on its own: put the "
     "names in the place of words like he, it, they, this. Write the question and nothing else.\n\nLast question: {question}"
 )
 
@@ -33,82 +33,82 @@ class ConversationTurn:
     text: str
 
 
-def conversation_of(sayings: Sequence[Message]) -> list[ConversationTurn]:
-    """Up to the user's last question: without instructions, and without what tools were asked and said."""
+def conversation_of(messages: Sequence[Message]) -> list[ConversationTurn]:
+    """The turns up to the user's last question, without system messages, tool calls and results."""
     turns = [
-        ConversationTurn("user" if isinstance(said, User) else "assistant", said.text)
-        for said in sayings
-        if isinstance(said, User | Assistant)
+        ConversationTurn("user" if isinstance(message, User) else "assistant", message.text)
+        for message in messages
+        if isinstance(message, User | Assistant)
     ]
     last = max((i for i, turn in enumerate(turns) if turn.role == "user"), default=-1)
     return turns[: last + 1]
 
 
-def previous_question(talk: Sequence[ConversationTurn]) -> str | None:
-    """What was asked last before the last turn, courtesies aside. None: that turn stands on its own, or is a courtesy itself."""
-    if is_small_talk(talk[-1].text):
+def previous_question(conversation: Sequence[ConversationTurn]) -> str | None:
+    """The user's question before the last turn, small talk aside. None: there is none, or the last turn is small talk."""
+    if is_small_talk(conversation[-1].text):
         return None
-    asked = (turn.text for turn in reversed(talk[:-1]) if turn.role == "user" and turn.text.strip() and not is_small_talk(turn.text))
-    return next(map(_clipped, asked), None)
+    earlier = (turn.text for turn in reversed(conversation[:-1]) if turn.role == "user" and turn.text.strip())
+    return next((_truncate(text) for text in earlier if not is_small_talk(text)), None)
 
 
-async def search_queries(runtime: Runtime, talk: Sequence[ConversationTurn]) -> tuple[str, ...]:
-    """What to search for; `talk` ends with the question, which comes first. A follow-up has a second query: the question
-    rewritten or, where that fails, together with the one before it."""
-    question = _clipped(talk[-1].text)
-    before = [turn for turn in talk[:-1] if turn.text.strip()]
-    asked = previous_question(talk)
-    if asked is None or not question:
+async def search_queries(runtime: Runtime, conversation: Sequence[ConversationTurn]) -> tuple[str, ...]:
+    """The queries; the question, with which the conversation ends, comes first. If there was one before it, a second query is the
+    rewritten question or, failing that, both questions joined."""
+    question = _truncate(conversation[-1].text)
+    before = [turn for turn in conversation[:-1] if turn.text.strip()]
+    previous = previous_question(conversation)
+    if previous is None or not question:
         return (question,)
-    written = await _written(runtime, before, question)
-    if written is None or not _faithful(written, question, before):
-        written = _clipped(joined_query(asked, question))
-    return (question, written)
+    rewritten = await _rewrite(runtime, before, question)
+    if rewritten is None or not _is_faithful(rewritten, question, before):
+        rewritten = _truncate(joined_query(previous, question))
+    return (question, rewritten)
 
 
-async def _written(runtime: Runtime, before: Sequence[ConversationTurn], question: str) -> str | None:
-    """None: the model is too busy, or cannot be asked."""
+async def _rewrite(runtime: Runtime, before: Sequence[ConversationTurn], question: str) -> str | None:
+    """None: the engine is too busy, or the model cannot rewrite."""
     try:
         prompt = _prompt(runtime, before, question)
         async with asyncio.timeout(REWRITE_TIMEOUT):
-            return None if prompt is None else await _said(runtime, prompt)
+            return None if prompt is None else await _generate(runtime, prompt)
     except (EngineError, TimeoutError):
         return None
 
 
 def _prompt(runtime: Runtime, before: Sequence[ConversationTurn], question: str) -> Prompt | None:
-    talk = "\n".join(f"{turn.role.capitalize()}: {turn.text[:MESSAGE_CHARACTERS]}" for turn in before[-CONTEXT_MESSAGES:])
-    words = REWRITE_PROMPT.format(talk=talk, question=question)
+    transcript = "\n".join(f"{turn.role.capitalize()}: {turn.text[:MESSAGE_CHARACTERS]}" for turn in before[-CONTEXT_MESSAGES:])
+    instruction = REWRITE_PROMPT.format(conversation=transcript, question=question)
     known = runtime.tokenizer.template.variables if runtime.tokenizer.template else frozenset[str]()
     variables: dict[str, Any] = {"enable_thinking": False} if "enable_thinking" in known else {}
     try:
-        prompt = runtime.tokenizer.chat([{"role": "user", "content": words}], variables)
+        prompt = runtime.tokenizer.encode_chat([{"role": "user", "content": instruction}], variables)
     except (NoChatTemplate, TemplateRefused, NoUnusedCharacter):
         return None
-    thinks = prompt.thinking or (runtime.tokenizer.has_reasoning and not variables)
+    thinks = prompt.in_reasoning or (runtime.tokenizer.has_reasoning and not variables)
     return None if thinks or len(prompt.tokens) + MAX_REWRITE_TOKENS > runtime.engine.info.context else prompt
 
 
-async def _said(runtime: Runtime, prompt: Prompt) -> str:
+async def _generate(runtime: Runtime, prompt: Prompt) -> str:
     sampling = Sampling(max_tokens=MAX_REWRITE_TOKENS, temperature=0.0, stop_tokens=runtime.tokenizer.stop_tokens)
     deltas = cast(Any, runtime.engine.generate(Request(tokens=prompt.tokens, sampling=sampling)))
-    said: list[int] = []
+    generated: list[int] = []
     async with aclosing(deltas):
         async for delta in deltas:
-            said += delta.tokens
+            generated += delta.tokens
             if delta.finish:
                 break
-    return runtime.tokenizer.decode([token for token in said if token not in runtime.tokenizer.stop_tokens]).strip()
+    return runtime.tokenizer.decode([token for token in generated if token not in runtime.tokenizer.stop_tokens]).strip()
 
 
-def _faithful(written: str, question: str, before: Sequence[ConversationTurn]) -> bool:
-    """Whether it is one line that says more than the question, in words of the conversation alone."""
+def _is_faithful(rewritten: str, question: str, before: Sequence[ConversationTurn]) -> bool:
+    """Whether it is one line that adds words to the question, all of them from the conversation."""
     asked = frozenset(terms(question))
     known = asked.union(*(terms(turn.text) for turn in before))
-    words = frozenset(terms(written))
-    return "\n" not in written and len(written) <= MAX_QUERY and asked != words and bool(words & asked) and words <= known
+    words = frozenset(terms(rewritten))
+    return "\n" not in rewritten and len(rewritten) <= MAX_QUERY and asked != words and bool(words & asked) and words <= known
 
 
-def _clipped(text: str) -> str:
-    """Its end, where questions stand; databases cannot keep a NUL."""
+def _truncate(text: str) -> str:
+    """The end, where the question is, without NUL, which databases cannot store."""
     return text[-MAX_QUERY:].replace("\0", " ").strip()

@@ -1,12 +1,12 @@
-"""Messages of nothing but courtesies, "Hi there, how are you?": greetings, thanks, goodbyes, approval. They ask for nothing that
-documents could hold. A line of phrases per kind and language; a message is one when whole phrases make up all of it."""
+"""Recognising small talk ("Hi there, how are you?"): greetings, thanks, goodbyes, approval, which no document answers. A message is small
+talk if it consists of whole phrases from this list: one line per kind and language."""
 
 import re
 import unicodedata
 
 from retrieval.search.lexical import ACCENT, UNSPACED
 
-MAX_CHARACTERS = 200  # characters
+MAX_CHARACTERS = 200
 PHRASES = """
 hi, hi there, hello, hello there, hello again, hi again, hi all, hello everyone, hey, hey there, howdy, greetings, welcome back
 good morning, good afternoon, good evening, good day, good night, nice to meet you, pleased to meet you
@@ -96,36 +96,38 @@ terima kasih atas bantuannya, terima kasih atas bantuan anda, sampai jumpa, sela
 
 สวัสดี, สวัสดีครับ, สวัสดีค่ะ, สบายดีไหม, ขอบคุณ, ขอบคุณครับ, ขอบคุณค่ะ, ขอบคุณมาก, ขอบคุณมากครับ, ขอบคุณมากค่ะ, ลาก่อน, ดีมาก, เยี่ยมมาก
 """
-UNBROKEN = re.compile(f"[{UNSPACED}]")
-UNHEARD = re.compile("['’\ufe00-\ufe0f]")  # apostrophes, and what chooses between forms of an emoji
-VOWELS = re.compile("[\u064b-\u0655]")  # of Arabic, and its hamza: as often left out as written
+UNSPACED_SCRIPT = re.compile(f"[{UNSPACED}]")
+IGNORED = re.compile("['’\ufe00-\ufe0f]")  # apostrophes, variation selectors of emoji
+VOWELS = re.compile("[\u064b-\u0655]")  # Arabic vowel marks and hamza, which are optional in writing
 
 
 def is_small_talk(message: str) -> bool:
-    """Whether it says nothing else. Case, accents, punctuation and emoji do not count."""
+    """Whether the message is nothing but small talk. Case, accents, punctuation and emoji are ignored."""
     if len(message) > MAX_CHARACTERS:
         return False
-    if not (text := _plain(message)):
+    if not (text := _normalize(message)):
         return any(unicodedata.category(c) == "So" for c in message)  # an emoji
     reached = {0}
     for at in range(len(text)):
         if at in reached:
-            reached |= {end + (text[end : end + 1] == " ") for phrase in KNOWN if (end := _end(text, at, phrase))}
+            reached |= {end + (text[end : end + 1] == " ") for phrase in NORMALIZED_PHRASES if (end := _phrase_end(text, at, phrase))}
     return len(text) in reached
 
 
-def _end(text: str, at: int, phrase: str) -> int:
-    """Of the phrase in the text, as a word of its own where its script parts words; 0: it does not stand there."""
+def _phrase_end(text: str, at: int, phrase: str) -> int:
+    """Where `phrase` ends if it stands at `at`, on a word boundary in scripts that separate words; else 0."""
     end = at + len(phrase)
-    whole = text[end : end + 1] in ("", " ") or UNBROKEN.match(phrase[-1])
+    whole = text[end : end + 1] in ("", " ") or UNSPACED_SCRIPT.match(phrase[-1])
     return end if whole and text.startswith(phrase, at) else 0
 
 
-def _plain(text: str) -> str:
-    """Words with one space between them."""
-    bare = ACCENT.sub("", unicodedata.normalize("NFKD", UNHEARD.sub("", text).casefold()))
-    kept = (" " if unicodedata.category(c)[0] in "PSZC" else c for c in unicodedata.normalize("NFKC", VOWELS.sub("", bare)))
-    return " ".join("".join(kept).split())
+def _normalize(text: str) -> str:
+    """Case-folded words without accents and punctuation, separated by single spaces."""
+    without_accents = ACCENT.sub("", unicodedata.normalize("NFKD", IGNORED.sub("", text).casefold()))
+    characters = (
+        " " if unicodedata.category(c)[0] in "PSZC" else c for c in unicodedata.normalize("NFKC", VOWELS.sub("", without_accents))
+    )
+    return " ".join("".join(characters).split())
 
 
-KNOWN = frozenset(_plain(phrase) for line in PHRASES.splitlines() for phrase in line.split(",") if phrase.strip())
+NORMALIZED_PHRASES = frozenset(_normalize(phrase) for line in PHRASES.splitlines() for phrase in line.split(",") if phrase.strip())

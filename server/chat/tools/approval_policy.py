@@ -1,11 +1,11 @@
-"""Which calls of server tools wait until somebody has said yes."""
+"""Which calls of server tools need the user's approval."""
 
 from server.core.request import ApprovalPolicy, ToolFilter
 from server.core.tool_host import HostedTool
 
 
 def filter_allows(wanted: ToolFilter, name: str) -> bool:
-    """Whether a tool may have this name."""
+    """Whether the filter lets a tool of this name pass."""
     return name not in wanted.excluded and (wanted.names is None or name in wanted.names)
 
 
@@ -14,8 +14,8 @@ def matches(tool: HostedTool, wanted: ToolFilter) -> bool:
 
 
 def needs_approval(tool: HostedTool, policy: ApprovalPolicy, *, tainted: bool) -> bool:
-    """Whoever asks for approvals gets them. Where nobody does, a tool that may write waits for one in a turn
-    that has read what may not be trusted (`tainted`), which no request can change, but the operator can."""
+    """As the request's policy says. Besides, a tool that may write needs approval once the model has read untrusted text (`tainted`);
+    only the operator can lift that, by allowing the tool."""
     harmless = tool.read_only or tool.allowed
     return (tainted and not harmless) or _asked_for(tool, policy)
 

@@ -1,6 +1,5 @@
-"""An approval is the answer to what this server has asked, and lets that call run once. Both is written down: what was asked before
-the client is told, and that it has been answered before anything runs. So neither another call runs under the id of one that waits,
-nor the same one twice, however often, where and to which process a request is sent."""
+"""Approvals: each lets one recorded call run once. The approval request is stored before the client sees it, and the decision before
+anything runs. So no other call can run under its id, and none twice, however often and to whichever process a request is sent."""
 
 import hashlib
 import json
@@ -15,54 +14,57 @@ from server.runtime.runtime import Runtime
 
 
 async def record_request(runtime: Runtime, request_id: str, event: ApprovalRequested, owner: str) -> None:
-    """Where nothing is kept no answer will count. Raises ApiError."""
+    """Stores the approval request; without an archive no decision will be accepted. Raises ApiError."""
     if runtime.archive is not None:
-        await in_thread(_remember, runtime.archive, request_id, event, owner)
+        await in_thread(_put_request, runtime.archive, request_id, event, owner)
 
 
-def _remember(archive: Archive, request_id: str, event: ApprovalRequested, owner: str) -> None:
+def _put_request(archive: Archive, request_id: str, event: ApprovalRequested, owner: str) -> None:
     archive.put_approval_request(
         owner,
         ApprovalRequestRecord(
-            request_id=request_id, server_label=event.server_label, tool_name=event.name, arguments_digest=arguments_digest(event.arguments)
+            approval_id=request_id,
+            server_label=event.server_label,
+            tool_name=event.name,
+            arguments_digest=arguments_digest(event.arguments),
         ),
     )
 
 
-async def consume_decisions(runtime: Runtime, pending: Sequence[ApprovalDecision], owner: str) -> None:
-    """They are used up, whatever becomes of them; where one cannot be, none of the others is. Raises ApiError."""
-    if not pending:
+async def consume_decisions(runtime: Runtime, decisions: Sequence[ApprovalDecision], owner: str) -> None:
+    """Marks all decisions as used, or none of them. Raises ApiError for one that is unknown, used, or about another call."""
+    if not decisions:
         return
     if runtime.archive is None:
-        raise bad_request(pending[0].field, f"{pending[0].field}: this server has no database, and does not know what it has asked")
-    ids = [one.approval_id for one in pending]
+        raise bad_request(decisions[0].field, f"{decisions[0].field}: this server has no database, and does not know what it has asked")
+    ids = [decision.approval_id for decision in decisions]
     known = await in_thread(runtime.archive.approval_requests, owner, ids)
-    for one in pending:
-        await _expect_same(known.get(one.approval_id), one)
+    for decision in decisions:
+        await _expect_same(known.get(decision.approval_id), decision)
     used = await in_thread(runtime.archive.record_decisions, owner, ids)
-    for one in pending:
-        if one.approval_id in used:  # no 409: clients would try again
-            told = f"{one.field}: {one.approval_id!r} has been answered already; ask anew, and answer the new request"
-            raise bad_request(one.field, told, "approval_used")
+    for decision in decisions:
+        if decision.approval_id in used:  # no 409: clients would try again
+            message = f"{decision.field}: {decision.approval_id!r} has been answered already; ask anew, and answer the new request"
+            raise bad_request(decision.field, message, "approval_used")
 
 
-async def _expect_same(asked: ApprovalRequestRecord | None, one: ApprovalDecision) -> None:
-    if asked is None:
-        told = f"{one.field}: this server has not asked for {one.approval_id!r}; ask anew, and answer the new request"
-        raise bad_request(one.field, told, "approval_unknown")
+async def _expect_same(recorded: ApprovalRequestRecord | None, decision: ApprovalDecision) -> None:
+    if recorded is None:
+        message = f"{decision.field}: this server has not asked for {decision.approval_id!r}; ask anew, and answer the new request"
+        raise bad_request(decision.field, message, "approval_unknown")
     for name, same in (
-        ("server_label", asked.server_label == one.server_label),
-        ("name", asked.tool_name == one.name),
-        ("arguments", asked.arguments_digest == await in_thread(arguments_digest, one.arguments)),
+        ("server_label", recorded.server_label == decision.server_label),
+        ("name", recorded.tool_name == decision.name),
+        ("arguments", recorded.arguments_digest == await in_thread(arguments_digest, decision.arguments)),
     ):
         if not same:
-            place = f"{one.request_field}.{name}" if one.request_field else one.field
-            told = f"{place}: the {name} of {one.approval_id!r} is another one; send the request as this server told it"
-            raise bad_request(place, told, "approval_changed")
+            field = f"{decision.request_field}.{name}" if decision.request_field else decision.field
+            message = f"{field}: the {name} of {decision.approval_id!r} is another one; send the request as this server told it"
+            raise bad_request(field, message, "approval_changed")
 
 
 def arguments_digest(arguments: str) -> str:
-    """Hex SHA-256 of the JSON, however it is spelled; of the text, where that is too deep to be read."""
+    """Hex SHA-256 of the JSON in canonical form, or of the text if it cannot be parsed."""
     try:
         text = json.dumps(json.loads(arguments or "{}"), sort_keys=True)
     except (ValueError, RecursionError):

@@ -1,4 +1,4 @@
-"""What the operator's MCP servers offer to one request, and why not what they do not."""
+"""Listing the tools of MCP servers for a request, and why some of them cannot be called."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,7 +14,7 @@ from server.mcp.sanitize import approval_hint
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ToolListing:
-    """Of one server. `error`: it could not be asked. `kept`: why tools that it has are not among `tools`, by their names."""
+    """The tools of one server. `withheld`: reasons by the names of tools that it has but does not offer. `error`: why it could not be asked."""
 
     toolset: McpToolset
     tools: tuple[HostedTool, ...] = ()
@@ -22,58 +22,58 @@ class ToolListing:
     error: str | None = None
 
 
-async def list_tools(host: ToolHost, asked: McpToolset) -> ToolListing:
-    """A tool that is not as it was approved stays away from the model, which would read what it says of itself now. Raises ApiError
+async def list_tools(host: ToolHost, requested: McpToolset) -> ToolListing:
+    """A tool that changed since the operator approved it is withheld, because the model would read its new description. Raises ApiError
     for a tool that the request names and the server does not have."""
     try:
-        listed = await host.tools(asked.server_label)
+        listed = await host.tools(requested.server_label)
     except ToolHostError as error:
-        return ToolListing(toolset=asked, error=str(error))
-    left_out = _left_out(host, asked.server_label)
-    _expect_named(asked, listed, left_out)
-    wanted = [tool for tool in listed if asked.allowed is None or matches(tool, asked.allowed)]
+        return ToolListing(toolset=requested, error=str(error))
+    left_out = _left_out_tools(host, requested.server_label)
+    _expect_named(requested, listed, left_out)
+    matching = [tool for tool in listed if requested.allowed is None or matches(tool, requested.allowed)]
     return ToolListing(
-        toolset=asked,
-        tools=tuple(tool for tool in wanted if not tool.changed),
+        toolset=requested,
+        tools=tuple(tool for tool in matching if not tool.changed),
         withheld={
-            **{tool.name: approval_hint(asked.server_label) for tool in wanted if tool.changed},
-            **{name: why for name, why in left_out.items() if asked.allowed is None or filter_allows(asked.allowed, name)},
+            **{tool.name: approval_hint(requested.server_label) for tool in matching if tool.changed},
+            **{name: reason for name, reason in left_out.items() if requested.allowed is None or filter_allows(requested.allowed, name)},
         },
     )
 
 
-def expect_choice(field: str, choice: ToolChoice, box: Toolset, offerings: Sequence[ToolListing]) -> None:
-    """Whether there is anything that the model may be made to call, now that all tools are known. Raises ApiError."""
-    asked = box.resolve_choice(choice)
-    if asked.names if isinstance(asked, NamedTools) else box.tools or asked != "required":
+def expect_choice(field: str, choice: ToolChoice, available: Toolset, listings: Sequence[ToolListing]) -> None:
+    """Raises ApiError if tool_choice requires a call and no such tool is available."""
+    requested = available.resolve_choice(choice)
+    if requested.names if isinstance(requested, NamedTools) else available.tools or requested != "required":
         return
     names = choice.names if isinstance(choice, NamedTools) else None
-    raise next(filter(None, (_why_not(field, names, one) for one in offerings)), None) or bad_request(
+    raise next(filter(None, (_why_uncallable(field, names, listing) for listing in listings)), None) or bad_request(
         field, f"{field}: there is no such tool that could be called", "tool_not_found"
     )
 
 
-def _left_out(host: ToolHost, label: str) -> Mapping[str, str]:
-    return {name: why for status in host.status() if status.label == label for name, why in status.left_out.items()}
+def _left_out_tools(host: ToolHost, label: str) -> Mapping[str, str]:
+    return {name: reason for status in host.status() if status.label == label for name, reason in status.left_out.items()}
 
 
-def _expect_named(asked: McpToolset, listed: Sequence[HostedTool], left_out: Mapping[str, str]) -> None:
-    there = {tool.name for tool in listed}
-    for name, at in asked.named_tools:
-        if name not in there:
-            why = f"leaves out its tool {name!r}: {left_out[name]}" if name in left_out else f"has no tool {name!r}"
-            raise bad_request(at, f"{at}: the MCP server {asked.server_label} {why}", "tool_not_found")
+def _expect_named(requested: McpToolset, listed: Sequence[HostedTool], left_out: Mapping[str, str]) -> None:
+    existing = {tool.name for tool in listed}
+    for name, place in requested.named_tools:
+        if name not in existing:
+            reason = f"leaves out its tool {name!r}: {left_out[name]}" if name in left_out else f"has no tool {name!r}"
+            raise bad_request(place, f"{place}: the MCP server {requested.server_label} {reason}", "tool_not_found")
 
 
-def _why_not(field: str, names: Sequence[str] | None, one: ToolListing) -> ApiError | None:
-    """`names`: as the model would know the tools; None: any would do. None: the server has nothing to do with it."""
-    label = one.toolset.server_label
+def _why_uncallable(field: str, names: Sequence[str] | None, listing: ToolListing) -> ApiError | None:
+    """`names`: of the required tools, as the model knows them; None: any tool. Returns None if this server is not the reason."""
+    label = listing.toolset.server_label
     if names is not None and not any(name.startswith(any_tool_of(label)[:-1]) for name in names):
         return None
-    if one.error is not None:
-        return unavailable(f"{field}: {one.error}", "mcp_server_unavailable")
-    any_of = names is None or any_tool_of(label) in names
-    for name, why in one.withheld.items():
-        if any_of or model_name(label, name) in (names or ()):
-            return bad_request(field, f"{field}: the tool {name!r} of the MCP server {label} cannot be called: {why}", "tool_not_found")
+    if listing.error is not None:
+        return unavailable(f"{field}: {listing.error}", "mcp_server_unavailable")
+    any_name = names is None or any_tool_of(label) in names
+    for name, reason in listing.withheld.items():
+        if any_name or model_name(label, name) in (names or ()):
+            return bad_request(field, f"{field}: the tool {name!r} of the MCP server {label} cannot be called: {reason}", "tool_not_found")
     return None

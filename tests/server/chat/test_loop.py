@@ -26,7 +26,7 @@ from server.core.messages import Assistant, Message, NamedTools, Tool, ToolCall,
 from server.core.request import ApprovalDecision, ApprovalPolicy, Caller, GenerationRequest, McpToolset, SamplingParams, ToolFilter
 from server.core.timing import NoTimings
 from server.runtime.runtime import Runtime
-from server.text.tool_calls.dialects.generic import fence
+from server.text.tool_calls.tools_as_text import result_delimiter
 from tests.server.fake_host import FakeHost, tool
 from tests.server.fakes import FakeEngine, calling, muted, runtime, text, turns
 
@@ -73,10 +73,10 @@ def test_a_tool_runs_and_the_model_reads_what_it_said() -> None:
     events = happened(known, wish())
     assert host.calls == [("loud", "shout", {"word": "hello"}, "me")]
     listing, listed = of(events, ToolListingStarted), of(events, ToolListingFinished)
-    assert [one.label for one in listing] == ["loud"] and [one.name for one in listed[0].tools] == ["shout", "write"]
+    assert [one.server_label for one in listing] == ["loud"] and [one.name for one in listed[0].tools] == ["shout", "write"]
     (running,), (ran,) = of(events, ToolCallStarted), of(events, ToolCallFinished)
     deltas: list[ToolCallDelta] = [call for piece in of(events, OutputDelta) for call in piece.tool_calls]
-    assert {call.id for call in deltas} == {running.call, ran.call} and {call.server_label for call in deltas} == {"loud"}
+    assert {call.id for call in deltas} == {running.call_id, ran.call_id} and {call.server_label for call in deltas} == {"loud"}
     assert json.loads("".join(call.arguments for call in deltas)) == {"word": "hello"}
     assert (ran.name, ran.outcome.text, ran.outcome.fault) == ("shout", "HELLO", None)
     assert said(events) == "Let me see.It is HELLO."
@@ -252,7 +252,7 @@ def test_what_writes_waits_for_an_approval(caplog: pytest.LogCaptureFixture) -> 
     known, _, host = world(WRITE)
     events = happened(known, wish())
     (approval,) = of(events, ApprovalRequested)
-    assert (approval.label, approval.name, json.loads(approval.arguments)) == ("loud", "write", {"word": "hello"})
+    assert (approval.server_label, approval.name, json.loads(approval.arguments)) == ("loud", "write", {"word": "hello"})
     assert not host.calls and of(events, AnswerFinished)[0].reason == "approval"
     assert [record.getMessage() for record in caplog.records] == ["loud write asked"]
 
@@ -272,7 +272,7 @@ def test_a_decision_comes_before_the_model_speaks(approved: bool) -> None:
     events = happened(known, wish(approval_decisions=(pending,)))
     assert len(host.calls) == approved and len(engine.requests) == 1
     (ran,) = of(events, ToolCallFinished)
-    assert ran.approval == "mcpr_1" and bool(ran.outcome.fault) != approved
+    assert ran.approval_id == "mcpr_1" and bool(ran.outcome.fault) != approved
     assert ("HELLO" in read(engine)[0]) == approved and ("too loud" in read(engine)[0]) != approved
 
 
@@ -377,7 +377,7 @@ def test_the_watch_is_told_what_a_turn_took() -> None:
 
 def test_what_encloses_a_result_is_not_repeated() -> None:
     """A small model goes on with the frame that it has read. It is no stop string of the client's, so none is reported."""
-    mark = fence([ToolResult(call_id="", name="", text="HELLO")])
+    mark = result_delimiter([ToolResult(call_id="", name="", text="HELLO")])
     known, _, _ = world(HELLO, f"It is HELLO.\n<{mark}> HELLO </{mark}> and more")
     events = happened(known, wish())
     assert (

@@ -9,10 +9,12 @@ from typing import Any
 import pytest
 
 from engine.api import Delta, Request
-from server.chat import turn
+from server.chat import truncation, turn
 from server.chat.loop import tighter_limits
-from server.chat.tools import runner as calling_
-from server.chat.tools.runner import AllowedCall, ToolBudget, ToolRunner, clip_output
+from server.chat.tools import decisions
+from server.chat.tools.budget import ToolBudget
+from server.chat.tools.decisions import AllowedCall
+from server.chat.tools.runner import ToolRunner, clip_output
 from server.chat.tools.toolset import ServerTool
 from server.core.errors import ApiError
 from server.core.events import AnswerFinished, ToolCallFinished
@@ -129,7 +131,9 @@ def test_clipped_texts_are_as_long_as_they_may_be(most: int) -> None:
 
 
 def test_the_tighter_limit_counts() -> None:
-    assert tighter_limits(ToolLimits(max_turns=2, max_calls=9), ToolLimits(max_turns=5, max_calls=3)) == ToolLimits(max_turns=2, max_calls=3)
+    assert tighter_limits(ToolLimits(max_turns=2, max_calls=9), ToolLimits(max_turns=5, max_calls=3)) == ToolLimits(
+        max_turns=2, max_calls=3
+    )
     known, engine, _ = world(*words("a", "b"), "ok", tool_limits=ToolLimits(max_turns=1))
     happened(known, wish(limits=ToolLimits(max_turns=5)))
     assert muted(engine.requests[1])
@@ -160,7 +164,7 @@ def test_as_little_as_possible_is_dropped_in_few_steps(monkeypatch: pytest.Monke
     prompt = read(engine)[0]
     kept = [i for i in range(200) if f"question {i} " in prompt]
     assert kept and kept == list(range(kept[0], 200)) and "Be brief." in prompt and "last" in prompt
-    more = turn.without_prefix(talk, 1 + 2 * (kept[0] - 1))
+    more = truncation.without_prefix(talk, 1 + 2 * (kept[0] - 1))
     with pytest.raises(ApiError):
         happened(world("ok", context=1000)[0], wish(messages=more, mcp_servers=()))
     assert len(counted) < 15 + 2  # of which two are of the check
@@ -209,13 +213,13 @@ def test_approved_calls_count_for_the_limits() -> None:
 
 def test_large_arguments_are_read_in_a_thread(monkeypatch: pytest.MonkeyPatch) -> None:
     mine: list[bool] = []
-    reads = calling_.parse_arguments
+    reads = decisions.parse_arguments
 
     def watched(text: str, schema: Mapping[str, Any]) -> Any:
         mine.append(threading.current_thread() is threading.main_thread())
         return reads(text, schema)
 
-    monkeypatch.setattr(calling_, "read_arguments", watched)
+    monkeypatch.setattr(decisions, "parse_arguments", watched)
     for size, at_once in ((9000, False), (9, True)):
         mine.clear()
         known, _, host = world("ok", context=100_000)
@@ -237,7 +241,7 @@ def test_a_runner_that_is_closed_has_cancelled_its_calls() -> None:
 
     host = FakeHost({"loud": (tool("shout"),)}, {"shout": slow})
     call = ToolCall(id="call_1", name="loud__shout", arguments="{}")
-    go = AllowedCall(call, ServerTool(server_label="loud", tool=tool("shout"), policy=ApprovalPolicy()), {"word": "a"})
+    go = AllowedCall(call, ServerTool(server_label="loud", definition=tool("shout"), policy=ApprovalPolicy()), {"word": "a"})
 
     async def close_while_running() -> None:
         async def act(arguments: Mapping[str, Any]) -> str:
@@ -245,7 +249,7 @@ def test_a_runner_that_is_closed_has_cancelled_its_calls() -> None:
 
         host.acts["quick"] = act
         quick = AllowedCall(
-            replace(call, id="call_2"), ServerTool(server_label="loud", tool=tool("quick"), policy=ApprovalPolicy()), {"word": "a"}
+            replace(call, id="call_2"), ServerTool(server_label="loud", definition=tool("quick"), policy=ApprovalPolicy()), {"word": "a"}
         )
         running = ToolRunner(host, "me", TEXT, ToolBudget(ToolLimits(), untrusted_context=False)).run([go, quick])
         seen = [await anext(running) for _ in range(3)]
@@ -263,7 +267,7 @@ def test_no_call_can_begin_in_a_turn_without_tools() -> None:
     known = runtime(engine, learned, tool_host=FakeHost({"loud": (tool("shout"),)}))
     happened(known, wish(tool_choice="none"))
     happened(known, wish(tool_choice="auto"))
-    begins = learned.control_id("<tool_call>")
+    begins = learned.special_token_id("<tool_call>")
     assert begins is not None
     first, second = (dict(request.sampling.logit_bias) for request in engine.requests)
     assert first[begins] == -100 and begins not in second

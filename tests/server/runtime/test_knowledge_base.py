@@ -45,4 +45,4 @@ def test_a_model_is_called_as_the_operator_does_without_the_path(seen: list[Embe
     (tmp_path / "deep" / "e5").mkdir(parents=True)
     for name in ("minilm", "org/e5-small", str(tmp_path / "deep" / "e5"), "deep/e5"):
         open_knowledge_base(Settings(embedding_model=name), store=store)
-    assert [one.called for one in seen] == ["minilm", "org/e5-small", "e5", "e5"]
+    assert [one.configured_name for one in seen] == ["minilm", "org/e5-small", "e5", "e5"]

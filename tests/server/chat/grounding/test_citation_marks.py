@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from retrieval.citations.marks import Part, spelled
+from retrieval.citations.marks import Part, parts_to_text
 from server.chat.grounding.citation_marks import CitationMarkFilter
 
 PASSAGES = ["The interval is [0, 1].", "The grades are [10, 20, 30].", "", ""]
@@ -12,8 +12,8 @@ PASSAGES = ["The interval is [0, 1].", "The grades are [10, 20, 30].", "", ""]
 
 def shown(text: str, size: int) -> str:
     marks = CitationMarkFilter(PASSAGES)
-    parts = [spelled(marks.push(text[at : at + size])) for at in range(0, len(text), size)]
-    return "".join([*parts, spelled(marks.push("", last=True))])
+    parts = [parts_to_text(marks.push(text[at : at + size])) for at in range(0, len(text), size)]
+    return "".join([*parts, parts_to_text(marks.push("", last=True))])
 
 
 @pytest.mark.parametrize("size", [1, 2, 5, 1000])
@@ -55,11 +55,11 @@ def test_however_it_is_cut_the_same_is_shown(answer: str, steps: list[int]) -> N
         parts += marks.push(answer[at : at + step])
         at += step
     parts += marks.push(answer[at:], last=True)
-    assert spelled(parts) == spelled(CitationMarkFilter(PASSAGES).push(answer, last=True))
-    assert spelled(parts).strip() or not answer.strip()
+    assert parts_to_text(parts) == parts_to_text(CitationMarkFilter(PASSAGES).push(answer, last=True))
+    assert parts_to_text(parts).strip() or not answer.strip()
 
 
 def test_only_what_may_become_a_mark_is_held_back() -> None:
     marks = CitationMarkFilter(PASSAGES)
-    pushed = [spelled(marks.push(text)) for text in ("31 days", " [", "7", "] of", " [1", "]", ".")]
+    pushed = [parts_to_text(marks.push(text)) for text in ("31 days", " [", "7", "] of", " [1", "]", ".")]
     assert pushed == ["31 days", "", "", " of", "", "", " [1]."]

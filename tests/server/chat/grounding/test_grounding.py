@@ -12,7 +12,7 @@ from engine.api import EngineStopped
 from retrieval.api import Search
 from retrieval.records import NewFile, NewMember, NewVectorStore
 from server.chat.grounding.grounding import NO_ANSWER
-from server.chat.grounding.prompt import FENCE_LETTERS, fence_name, passages_that_fit, format_passage, passages_prompt
+from server.chat.grounding.prompt import FENCE_LETTERS, fence_name, format_passage, passages_prompt, passages_that_fit
 from server.runtime.knowledge_base import KnowledgeBase
 from server.text.tokenizer import ChatTokenizer
 from tests.server.api.chat_completions.test_chat import content, events
@@ -109,7 +109,7 @@ def test_an_answer_that_counts_marks_is_ended() -> None:
 
 def test_usage_counts_what_the_model_read() -> None:
     answer, (read,) = chat()
-    assert answer["usage"]["prompt_tokens"] == len(TEXT.encode(read, control=True))
+    assert answer["usage"]["prompt_tokens"] == len(TEXT.encode(read, parse_special=True))
 
 
 def test_a_stream_says_and_cites_the_same() -> None:
@@ -181,7 +181,7 @@ def test_passages_leave_room_for_the_answer() -> None:
     for context in (700, 1000, 2048):
         _, (read,) = chat(known=known, context=context, tools=everything)
         assert 1 <= len(re.findall(r"^\[\d\]", read, re.MULTILINE)) <= 6
-        assert len(TEXT.encode(read, control=True)) < context * 3 // 4
+        assert len(TEXT.encode(read, parse_special=True)) < context * 3 // 4
     error, _ = chat(known=known, context=250, tools=everything, status=400)
     assert error["error"]["code"] == "context_length_exceeded"
 
@@ -339,7 +339,7 @@ def _read(model: ChatTokenizer, known: KnowledgeBase, store: str) -> tuple[int, 
 
 def _control_ids(model: ChatTokenizer) -> set[int | None]:
     """Without the one for characters that a model does not know: they may stand in any text."""
-    return {model.tokenizer.token_to_id(alias) for control, alias in model.control_tokens.aliases.items() if control != "<unk>"}
+    return {model.backend.token_to_id(alias) for control, alias in model.control_tokens.aliases.items() if control != "<unk>"}
 
 
 def test_fences_hold() -> None:

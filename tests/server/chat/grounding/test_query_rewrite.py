@@ -17,7 +17,9 @@ TALK = [
 TOGETHER = ("When was she born?", "Who discovered radium?\nWhen was she born?")
 
 
-def rewritten(words: str = "", talk: list[ConversationTurn] = TALK, engine: FakeEngine | None = None, world: str = "chatml") -> tuple[str, ...]:
+def rewritten(
+    words: str = "", talk: list[ConversationTurn] = TALK, engine: FakeEngine | None = None, world: str = "chatml"
+) -> tuple[str, ...]:
     model = text(world)
     return asyncio.run(search_queries(runtime(engine or FakeEngine(says(words, TEXT)), model), talk))
 

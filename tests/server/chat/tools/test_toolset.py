@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.chat.tools.toolset import Toolset, any_tool_of, model_name, parse_arguments
+from server.chat.tools.arguments import parse_arguments
+from server.chat.tools.toolset import Toolset, any_tool_of, model_name
 from server.core.messages import NamedTools
 from server.core.request import McpToolset
 from tests.server.fake_host import tool
