@@ -1,4 +1,4 @@
-"""The content of chat messages: text, or a list of typed parts. Images, audio and files are parsed here, refused in request.py."""
+"""The content of chat messages: text, or a list of typed parts. Images, audio and files are parsed here, refused in messages.py."""
 
 from typing import Annotated, Literal
 

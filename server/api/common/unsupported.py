@@ -1,6 +1,6 @@
 """What the specification has and this server does not do. Its shape is described and checked like any other, so that a client
 generated from the specification fits; using it is refused, and the field is named. UNSUPPORTED does that for fields; variants of
-unions are refused where they are read (server/api/chat_completions/request.py)."""
+unions are refused where they are read (server/api/chat_completions/messages.py and tools.py)."""
 
 from typing import Annotated, Any, Literal, TypeVar
 

@@ -2,7 +2,7 @@
 
 from starlette.types import Send
 
-from server.api.chat_completions.request import to_messages
+from server.api.chat_completions.messages import to_messages
 from server.api.system import tokenize_types as wire
 from server.core.errors import bad_request
 from server.core.threads import in_thread_if_large
