@@ -4,7 +4,7 @@ import json
 
 from engine.api import Choice, Grammar, JsonObject, JsonSchema, Lark, Regex
 from server.core.messages import Json
-from server.text.tool_calls.grammar.relax_schema import json_directive
+from server.text.tool_calls.grammar.json_rule import json_rule
 
 START = "start: "
 
@@ -32,4 +32,4 @@ def _answer_rule(form: Grammar) -> str:
 
 def _schema_rule(schema: str, *, lenient: bool) -> str:
     given: Json | bool = json.loads(schema)
-    return json_directive(given if isinstance(given, dict) else {"allOf": [given]}, lenient=lenient)
+    return json_rule(given if isinstance(given, dict) else {"allOf": [given]}, lenient=lenient)

@@ -1,4 +1,4 @@
-"""How models write tool calls. A dialect is a value; server/text/tool_calls/detect.py finds a checkpoint's own."""
+"""What the rest of the server knows of a tool-call dialect. server/text/tool_calls/detect.py finds the one of a checkpoint."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -9,9 +9,8 @@ from server.core.messages import Tool, ToolChoice
 
 @dataclass(slots=True)
 class CallChunk:
-    """What was added to the `index`-th call of a turn. The first piece of a call has its name, the last one `done`. All
-    `arguments` of a call together are the JSON text of an object ("{}" where the model wrote none), and each piece is certain: it
-    is never taken back."""
+    """An addition to the `index`-th call of a turn. The first chunk of a call has its name, the last one `done`. All `arguments` of a
+    call together are the JSON text of an object ("{}" if the model wrote none). Chunks are final."""
 
     index: int
     name: str | None = None
@@ -21,20 +20,20 @@ class CallChunk:
 
 @dataclass(slots=True)
 class ParsedOutput:
-    """What can be said for certain of the text so far. Where both are there, `answer` came first."""
+    """What could be parsed for certain since the last time. If both are set, `text` came first."""
 
     text: str = ""
     calls: list[CallChunk] = field(default_factory=list[CallChunk])
 
 
 class CallParser(Protocol):
-    """Reads one turn. Whatever the text, `push` and `flush` raise nothing: what is no call is answer."""
+    """Parses one turn. `push` and `flush` raise nothing, whatever the text: what is not a call is answer."""
 
     def push(self, text: str) -> ParsedOutput: ...
 
     def flush(self, *, truncated: bool = False) -> ParsedOutput:
-        """The text has ended. A call that had begun is closed as it stands (`done`); its arguments may then be cut off. `cut`: it ends
-        because there were no more tokens, and where it may be about to open a call it is no answer."""
+        """The text has ended. A call that had begun is closed (`done`) as it is; its arguments may then be incomplete. `truncated`: the
+        text ends at the token limit; a possible beginning of a call at its end is then dropped."""
         ...
 
 
@@ -45,8 +44,8 @@ class CallConstraint:
     tools: Sequence[Tool]
     tool_choice: ToolChoice  # not "none"
     parallel: bool  # more than one call in a turn
-    in_reasoning: bool = False  # the prompt ends within the model's thoughts
-    has_reasoning: bool = False  # the model may think first
+    in_reasoning: bool = False  # the prompt ends within the model's reasoning
+    has_reasoning: bool = False  # the model may reason first
 
 
 class Dialect(Protocol):
@@ -55,29 +54,29 @@ class Dialect(Protocol):
 
     @property
     def markers(self) -> tuple[str, ...]:
-        """Tokens that it is written with, and that the detokenizer must therefore show."""
+        """Tokens that enclose calls; the detokenizer must not hide them."""
         ...
 
     @property
     def reasoning_field(self) -> str:
-        """What templates call the thoughts of a message."""
+        """The key under which templates expect a message's reasoning."""
         ...
 
     @property
     def closing_strings(self) -> tuple[str, ...]:
-        """What brings a call to its end wherever its grammar allows it, the best first (engine/api.py, Closing)."""
+        """Strings that bring a call to its end wherever its grammar allows them, in order of preference (engine/api.py, Closing)."""
         ...
 
     def grammar(self, constraint: CallConstraint, special_token_id: Callable[[str], int | None]) -> str:
-        """The whole turn in llguidance's Lark syntax: free text and, where a call begins, its name and arguments by the tool's
-        schema. `control`: id of the special token that is spelled so; None: it is text like any other. Raises UnusableSchema."""
+        """The whole turn in llguidance's Lark syntax: free text and, where a call begins, its name and its arguments by the tool's
+        schema. `special_token_id`: the id of a special token; None for a string that is ordinary text. Raises UnusableSchema."""
         ...
 
     def parser(self, tools: Sequence[Tool]) -> CallParser: ...
 
 
 class UnusableSchema(ValueError):
-    """`tool` is the name; the message says why its parameters cannot be enforced, without naming it again."""
+    """The parameters of `tool` (its name) cannot be enforced; the message says why and does not repeat the name."""
 
     def __init__(self, tool: str, message: str) -> None:
         super().__init__(message)

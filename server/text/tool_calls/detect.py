@@ -1,27 +1,27 @@
-"""Which dialect a checkpoint writes its tool calls in. The template says it: it shows the model how its calls have looked."""
+"""Finds the dialect in which a checkpoint writes its tool calls, from its chat template: that shows the model its earlier calls."""
 
 from collections.abc import Container
 
 from server.text.tool_calls.api import Dialect
-from server.text.tool_calls.dialects.deepseek import BARE, DEEPSEEK
+from server.text.tool_calls.dialects.deepseek import DEEPSEEK, DEEPSEEK_V31
 from server.text.tool_calls.dialects.generic import GENERIC
 from server.text.tool_calls.dialects.harmony import HARMONY
 from server.text.tool_calls.dialects.hermes import HERMES
 from server.text.tool_calls.dialects.llama import LLAMA
-from server.text.tool_calls.dialects.mistral import ARGUED, MISTRAL, SPACED
-from server.text.tool_calls.dialects.pythonic import LFM, PYTHONIC
-from server.text.tool_calls.dialects.qwen3_coder import CODER
+from server.text.tool_calls.dialects.mistral import MISTRAL, MISTRAL_ARGS, MISTRAL_SPACED
+from server.text.tool_calls.dialects.pythonic import LFM2, PYTHONIC
+from server.text.tool_calls.dialects.qwen3_coder import QWEN3_CODER
 
-# the first whose words all occur is it; those that are more special stand first
+# the first whose strings all occur wins; more specific ones come first
 SIGNATURES: tuple[tuple[tuple[str, ...], Dialect], ...] = (
     (("<|channel|>", "to=functions."), HARMONY),
     (("<｜tool▁calls▁begin｜>", "```json"), DEEPSEEK),
-    (("<｜tool▁calls▁begin｜>",), BARE),
-    (("[TOOL_CALLS]", "[ARGS]"), ARGUED),
-    (("[TOOL_CALLS] [",), SPACED),
+    (("<｜tool▁calls▁begin｜>",), DEEPSEEK_V31),
+    (("[TOOL_CALLS]", "[ARGS]"), MISTRAL_ARGS),
+    (("[TOOL_CALLS] [",), MISTRAL_SPACED),
     (("[TOOL_CALLS]",), MISTRAL),
-    (("<function=", "<parameter="), CODER),
-    (("<|tool_call_start|>",), LFM),
+    (("<function=", "<parameter="), QWEN3_CODER),
+    (("<|tool_call_start|>",), LFM2),
     (("<tool_call>",), HERMES),
     (("<|python_start|>",), PYTHONIC),
     (('"parameters": ',), LLAMA),
@@ -29,11 +29,11 @@ SIGNATURES: tuple[tuple[tuple[str, ...], Dialect], ...] = (
 
 
 def detect_dialect(source: str | None, tokens: Container[str]) -> Dialect:
-    """From the source of its chat template and its added tokens. `source` None: a template that knows no tools. One that knows
-    tools but whose dialect nobody here has described is taken for the commonest, Hermes's: the grammar makes it so."""
+    """`source`: the chat template, None if it does not support tools; `tokens`: the added tokens. A template that supports tools in an
+    unknown dialect gets the most common one, Hermes's; the grammar makes the model write it."""
     if source is None:
         return GENERIC
-    for words, dialect in SIGNATURES:
-        if all(word in source or word in tokens for word in words):
+    for strings, dialect in SIGNATURES:
+        if all(string in source or string in tokens for string in strings):
             return dialect
     return HERMES

@@ -1,4 +1,4 @@
-"""How a chat template wants to be told of tools. Templates differ in what they take, and say so only by what they render."""
+"""Finds out how a chat template takes tools, by rendering a sample conversation: templates differ in the message format they accept."""
 
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -9,7 +9,7 @@ from typing import Any, Literal
 from server.core.messages import Assistant, Tool, ToolCall, ToolResult
 
 TemplateMessage = dict[str, Any]
-Render = Callable[[Sequence[TemplateMessage], Sequence[Mapping[str, Any]]], str | None]  # None: refused
+Render = Callable[[Sequence[TemplateMessage], Sequence[Mapping[str, Any]]], str | None]  # messages, tools -> prompt; None: refused
 
 TOOL = Tool(
     name="stoa_probe",
@@ -22,37 +22,37 @@ SECOND_CALL = ToolCall(id="call_000000000000000000000001", name=TOOL.name, argum
 
 @dataclass(frozen=True, slots=True)
 class ToolTemplate:
+    """The format in which a chat template takes tools, calls and results."""
+
     arguments: Literal["object", "text"] = "object"
-    empty_content: Literal[""] | None = ""  # content of a message that only calls
+    empty_content: Literal[""] | None = ""  # content of a message that has only calls
     short_ids: bool = False  # nine letters and digits
-    single_call: bool = False  # one call in a message
+    single_call: bool = False  # one call per message
 
     def tool_entry(self, tool: Tool) -> TemplateMessage:
-        """As templates expect it (Hugging Face's convention, which is OpenAI's)."""
-        described = {"name": tool.name, "description": tool.description, "parameters": dict(tool.parameters)}
-        return {"type": "function", "function": described}
+        """An entry of the template's `tools` (Hugging Face's convention, which is OpenAI's)."""
+        function = {"name": tool.name, "description": tool.description, "parameters": dict(tool.parameters)}
+        return {"type": "function", "function": function}
 
-    def assistant_fields(self, said: Assistant) -> TemplateMessage:
-        """What a message has in addition to its words."""
-        return (
-            {"content": said.text or self.empty_content, "tool_calls": [self._call_entry(call) for call in said.tool_calls]}
-            if said.tool_calls
-            else {}
-        )
+    def assistant_fields(self, message: Assistant) -> TemplateMessage:
+        """The fields of an assistant message that its calls add or change; {} without calls."""
+        if not message.tool_calls:
+            return {}
+        return {"content": message.text or self.empty_content, "tool_calls": [self._call_entry(call) for call in message.tool_calls]}
 
     def tool_message(self, result: ToolResult) -> TemplateMessage:
         return {"role": "tool", "name": result.name, "tool_call_id": self._id(result.call_id), "content": result.text}
 
     def _call_entry(self, call: ToolCall) -> TemplateMessage:
-        given = parse_arguments(call.arguments) if self.arguments == "object" else call.arguments
-        return {"type": "function", "id": self._id(call.id), "function": {"name": call.name, "arguments": given}}
+        arguments = parse_arguments(call.arguments) if self.arguments == "object" else call.arguments
+        return {"type": "function", "id": self._id(call.id), "function": {"name": call.name, "arguments": arguments}}
 
     def _id(self, id: str) -> str:
         return "".join(filter(str.isalnum, id))[-9:].rjust(9, "0") if self.short_ids else id
 
 
 def parse_arguments(arguments: str) -> Any:
-    """What the text says; the text itself where it says nothing (a call that was cut off)."""
+    """The value of a JSON text; the text itself if it is not valid JSON (a call that was cut off)."""
     try:
         return json.loads(arguments)
     except (ValueError, RecursionError):
@@ -60,26 +60,26 @@ def parse_arguments(arguments: str) -> Any:
 
 
 def probe_tool_template(render: Render) -> ToolTemplate | None:
-    """None: the template knows no tools."""
-    for silence, arguments, short in product(("", None), ("object", "text"), (False, True)):
-        manner = ToolTemplate(arguments, silence, short)
-        if _renders_everything(render, manner, (CALL,)):
-            return (
-                manner
-                if _renders_everything(render, manner, (CALL, SECOND_CALL))
-                else ToolTemplate(arguments, silence, short, single_call=True)
-            )
+    """The first format with which everything is rendered; None: the template does not support tools."""
+    for empty_content, arguments, short_ids in product(("", None), ("object", "text"), (False, True)):
+        tool_template = ToolTemplate(arguments, empty_content, short_ids)
+        if _renders_everything(render, tool_template, (CALL,)):
+            single_call = not _renders_everything(render, tool_template, (CALL, SECOND_CALL))
+            return ToolTemplate(arguments, empty_content, short_ids, single_call)
     return None
 
 
-def _renders_everything(render: Render, manner: ToolTemplate, calls: tuple[ToolCall, ...]) -> bool:
-    """Whether a conversation with these calls is rendered with all there is in it."""
-    said = Assistant(tool_calls=calls)
-    results = [manner.tool_message(ToolResult(call_id=call.id, name=call.name, text=f"stoa_brought_{i}")) for i, call in enumerate(calls)]
-    talk = [{"role": "user", "content": "stoa_asked"}, {"role": "assistant", **manner.assistant_fields(said)}, *results]
-    rendered = render(talk, [manner.tool_entry(TOOL)])
-    if rendered is None or "'stoa_key'" in rendered or r"\"stoa_key" in rendered:
+def _renders_everything(render: Render, tool_template: ToolTemplate, calls: tuple[ToolCall, ...]) -> bool:
+    """Whether the tool, these calls in one message and their results all appear in the prompt."""
+    texts = [f"stoa_brought_{i}" for i in range(len(calls))]
+    results = [ToolResult(call_id=call.id, name=call.name, text=text) for call, text in zip(calls, texts, strict=True)]
+    messages = [
+        {"role": "user", "content": "stoa_asked"},
+        {"role": "assistant", **tool_template.assistant_fields(Assistant(tool_calls=calls))},
+        *map(tool_template.tool_message, results),
+    ]
+    rendered = render(messages, [tool_template.tool_entry(TOOL)])
+    if rendered is None or "'stoa_key'" in rendered or r"\"stoa_key" in rendered:  # as Python's repr, or as JSON encoded twice
         return False
-    keys = [call.arguments.rpartition(": ")[2].strip('"}') for call in calls]
-    brought = [f"stoa_brought_{i}" for i in range(len(calls))]
-    return all(word in rendered for word in ("stoa_told", "stoa_word", *keys, *brought))
+    values = [call.arguments.rpartition(": ")[2].strip('"}') for call in calls]
+    return all(word in rendered for word in ("stoa_told", "stoa_word", *values, *texts))

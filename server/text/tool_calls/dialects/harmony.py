@@ -1,5 +1,5 @@
-"""Channels, each message with a header: gpt-oss. What is said in "analysis" are thoughts, what is sent "to=functions.NAME" is a
-call, all else is answer."""
+"""gpt-oss (Harmony): messages with headers that name a channel. "analysis" is reasoning, a message "to=functions.NAME" is a call,
+everything else is answer."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,104 +8,102 @@ from server.core.messages import Tool
 from server.text.detokenize import overlap
 from server.text.reasoning import ReasoningSplit
 from server.text.tool_calls.api import CallConstraint, CallParser
-from server.text.tool_calls.dialects.base import JSON_ENDS
+from server.text.tool_calls.dialects.base import JSON_CLOSERS
 from server.text.tool_calls.grammar.lark import GrammarBuilder, TokenLookup, allowed_tools, arguments_rule
-from server.text.tool_calls.parsing.json_values import value
-from server.text.tool_calls.parsing.scanner import NotACall, Scanner, Steps
-from server.text.tool_calls.parsing.turn_parser import CallEmitter, Syntax, TurnParser
+from server.text.tool_calls.parsing.call_emitter import CallEmitter
+from server.text.tool_calls.parsing.json_calls import named_call
+from server.text.tool_calls.parsing.scanner import Scanner, Steps
+from server.text.tool_calls.parsing.turn_parser import Syntax, TurnParser
 
 START, CHANNEL, MESSAGE, CONSTRAIN = "<|start|>", "<|channel|>", "<|message|>", "<|constrain|>"
 END, CALL, RETURN = "<|end|>", "<|call|>", "<|return|>"
 MARKERS = (START, CHANNEL, MESSAGE, CONSTRAIN, END)
 RECIPIENT = "to=functions."
-LONGEST = 256  # characters of a header
+MAX_HEADER_LENGTH = 256  # characters
 
 
 class ChannelParser:
-    """Tells thoughts from all else; implements Thoughts. A call goes on to the dialect's reader with its header."""
+    """Splits reasoning from the rest; implements ReasoningParser. Calls stay in the answer, with a normalized header, for the
+    dialect's call parser."""
 
     def __init__(self) -> None:
-        self._scan = Scanner()
-        self._said = ReasoningSplit()
+        self._scanner = Scanner()
+        self._split = ReasoningSplit()
         self._steps = self._turn()
         self.in_reasoning = False
 
     def push(self, text: str) -> ReasoningSplit:
-        self._scan.push(text, self._scan.at)
-        return self._on()
+        self._scanner.push(text, self._scanner.pos)
+        return self._advance()
 
     def flush(self) -> ReasoningSplit:
-        self._scan.ended = True
-        return self._on()
+        self._scanner.ended = True
+        return self._advance()
 
-    def _on(self) -> ReasoningSplit:
-        self._said = said = ReasoningSplit()
+    def _advance(self) -> ReasoningSplit:
+        self._split = split = ReasoningSplit()
         next(self._steps, None)
-        return said
+        return split
 
     def _turn(self) -> Steps[None]:
-        while (yield from self._scan.peek()):
+        while (yield from self._scanner.peek()):
             header = yield from self._header()
-            channel, called = header.partition(CHANNEL)[2].strip(), RECIPIENT in header
-            self.in_reasoning = channel.startswith("analysis") and not called
-            if called:
-                self._said.answer += f"{CHANNEL}{header.replace(CHANNEL, ' ')}{MESSAGE}"
+            channel, is_call = header.partition(CHANNEL)[2].strip(), RECIPIENT in header
+            self.in_reasoning = channel.startswith("analysis") and not is_call
+            if is_call:
+                self._split.answer += f"{CHANNEL}{header.replace(CHANNEL, ' ')}{MESSAGE}"
             yield from self._body()
-            if called:
-                self._said.answer += CALL
+            if is_call:
+                self._split.answer += CALL
             self.in_reasoning = False
 
     def _header(self) -> Steps[str]:
-        """Of the next message; "" where there is none, and text begins at once."""
-        yield from self._scan.take(START)
-        yield from self._scan.take("assistant")
-        rest = yield from self._scan.peek(len(RECIPIENT) + 1)
+        """The header of the next message; "" if there is none and text begins at once."""
+        yield from self._scanner.take(START)
+        yield from self._scanner.take("assistant")
+        rest = yield from self._scanner.peek(len(RECIPIENT) + 1)
         if not (rest.startswith(CHANNEL[: len(rest)]) or rest.lstrip().startswith(RECIPIENT[: len(rest.lstrip())])):
             return ""
         header = ""
-        while not (yield from self._scan.take(MESSAGE)):
-            if not (char := (yield from self._scan.peek())) or len(header) > LONGEST:
-                return ""  # nothing but a header: it says nothing
+        while not (yield from self._scanner.take(MESSAGE)):
+            if not (char := (yield from self._scanner.peek())) or len(header) > MAX_HEADER_LENGTH:
+                return ""  # an incomplete or overlong header is dropped
             header += char
-            self._scan.at += 1
+            self._scanner.pos += 1
         return header
 
     def _body(self) -> Steps[None]:
-        """Up to where the message ends."""
-        scan, ends = self._scan, (END, CALL, RETURN)
+        """Emits the text of a message up to its end token."""
+        scanner, ends = self._scanner, (END, CALL, RETURN)
         while True:
-            rest = scan.text[scan.at :]
+            rest = scanner.text[scanner.pos :]
             found = min(((at, end) for end in ends if (at := rest.find(end)) >= 0), default=None)
-            sure = found[0] if found else len(rest) - (0 if scan.ended else max(overlap(rest, end) for end in ends))
-            self._say(rest[:sure])
-            scan.at += sure + (len(found[1]) if found else 0)
-            if found or scan.ended:
+            certain = found[0] if found else len(rest) - (0 if scanner.ended else max(overlap(rest, end) for end in ends))
+            self._emit(rest[:certain])
+            scanner.pos += certain + (len(found[1]) if found else 0)
+            if found or scanner.ended:
                 return
             yield
 
-    def _say(self, text: str) -> None:
+    def _emit(self, text: str) -> None:
         if self.in_reasoning:
-            self._said.reasoning += text
+            self._split.reasoning += text
         else:
-            self._said.answer += text
+            self._split.answer += text
 
 
-def _read(scan: Scanner, voice: CallEmitter) -> Steps[None]:
-    yield from scan.expect(CHANNEL)
-    header = yield from scan.while_in(lambda char: char != "<", LONGEST)
-    if (yield from scan.take(CONSTRAIN)):
-        yield from scan.while_in(str.isalnum, LONGEST)
-    yield from scan.white()
-    yield from scan.expect(MESSAGE)
+def _read(scanner: Scanner, emitter: CallEmitter) -> Steps[None]:
+    yield from scanner.expect(CHANNEL)
+    header = yield from scanner.take_while(lambda char: char != "<", MAX_HEADER_LENGTH)
+    if (yield from scanner.take(CONSTRAIN)):
+        yield from scanner.take_while(str.isalnum, MAX_HEADER_LENGTH)
+    yield from scanner.whitespace()
+    yield from scanner.expect(MESSAGE)
     name = header.partition(RECIPIENT)[2].split(" ")[0]
-    yield from scan.white()
-    if (yield from scan.peek()) != "{":
-        raise NotACall
-    voice.begin(name)
-    yield from value(scan, voice.arguments)
-    voice.done()
-    yield from scan.white()
-    yield from scan.take(CALL)
+    yield from scanner.whitespace()
+    yield from named_call(scanner, emitter, name)
+    yield from scanner.whitespace()
+    yield from scanner.take(CALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,29 +111,29 @@ class Harmony:
     """Implements Dialect."""
 
     name: str = "harmony"
-    markers: tuple[str, ...] = ()  # its tokens are shown for the sake of its thoughts
-    closing_strings: tuple[str, ...] = JSON_ENDS
+    markers: tuple[str, ...] = ()  # ChannelParser consumes MARKERS before the calls are parsed
+    closing_strings: tuple[str, ...] = JSON_CLOSERS
     reasoning_field: str = "thinking"
 
     def grammar(self, constraint: CallConstraint, special_token_id: TokenLookup) -> str:
-        """Thoughts; then the answer, or calls, before which it may say something."""
-        rules = GrammarBuilder(MARKERS, special_token_id)
+        """Reasoning, then either the final answer or calls."""
+        builder = GrammarBuilder(MARKERS, special_token_id)
         tools = allowed_tools(constraint)
-        call = rules.rule(" | ".join(_body(tool, rules) for tool in tools))
-        again = f"({rules.text(f'{END}{START}assistant{CHANNEL}')} {call})*" if constraint.parallel else ""
-        final = f"{rules.text(f'final{MESSAGE}')} {rules.terminal('/(?s:.*)/')}"
-        next_ = rules.text(f"{START}assistant{CHANNEL}")
-        analysis = f"({rules.text(f'analysis{MESSAGE}')} {rules.until(END)} {next_})*"
-        ending = f"({call} {again} | {final})" if constraint.tool_choice == "auto" else f"{call} {again}"
-        return rules.source(f"{rules.text(CHANNEL)} {analysis} {ending}")
+        call = builder.rule(" | ".join(_call_rule(tool, builder) for tool in tools))
+        more_calls = f"({builder.text(f'{END}{START}assistant{CHANNEL}')} {call})*" if constraint.parallel else ""
+        final = f"{builder.text(f'final{MESSAGE}')} {builder.terminal('/(?s:.*)/')}"
+        next_message = builder.text(f"{START}assistant{CHANNEL}")
+        analysis = f"({builder.text(f'analysis{MESSAGE}')} {builder.until(END)} {next_message})*"
+        ending = f"({call} {more_calls} | {final})" if constraint.tool_choice == "auto" else f"{call} {more_calls}"
+        return builder.source(f"{builder.text(CHANNEL)} {analysis} {ending}")
 
     def parser(self, tools: Sequence[Tool]) -> CallParser:
         return TurnParser(Syntax(read=_read, openers=(CHANNEL,)), tools)
 
 
-def _body(tool: Tool, rules: GrammarBuilder) -> str:
+def _call_rule(tool: Tool, grammar: GrammarBuilder) -> str:
     header = f"commentary {RECIPIENT}{tool.name} {CONSTRAIN}json{MESSAGE}"
-    return f"{rules.text(header)} {arguments_rule(tool, rules)}"
+    return f"{grammar.text(header)} {arguments_rule(tool, grammar)}"
 
 
 HARMONY = Harmony()

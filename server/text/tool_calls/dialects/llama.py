@@ -1,39 +1,28 @@
-"""{"name": ..., "parameters": {...}} and nothing else in the turn: Llama 3. Several calls stand behind each other, with "; "."""
-
-import json
+"""Llama 3: {"name": ..., "parameters": {...}} and nothing else in the turn; several calls are separated by "; "."""
 
 from server.core.messages import Tool
 from server.text.tool_calls.dialects.base import ToolCallFormat
-from server.text.tool_calls.grammar.lark import CallLayout, GrammarBuilder, arguments_rule
+from server.text.tool_calls.grammar.lark import CallLayout, GrammarBuilder, json_call_rule
 from server.text.tool_calls.parsing import json_calls
+from server.text.tool_calls.parsing.call_emitter import CallEmitter
 from server.text.tool_calls.parsing.scanner import Scanner, Steps
-from server.text.tool_calls.parsing.turn_parser import CallEmitter, Syntax
+from server.text.tool_calls.parsing.turn_parser import Syntax
 
 TAG = "<|python_tag|>"
 
 
-def _read(scan: Scanner, voice: CallEmitter) -> Steps[None]:
-    """Without the tag only what is spelled like a call of one of the tools is one: anything may be a JSON answer."""
-    known = not (yield from scan.take(TAG))
-    yield from scan.white()
-    yield from json_calls.call(scan, voice, known=known)
-    while (yield from _goes_on(scan)):
-        yield from json_calls.call(scan, voice, known=known)
+def _read(scanner: Scanner, emitter: CallEmitter) -> Steps[None]:
+    """Without the tag only a call of one of the tools is a call: any other object may be an answer in JSON."""
+    tagged = yield from scanner.take(TAG)
+    yield from scanner.whitespace()
+    yield from json_calls.calls(scanner, emitter, ";", known_only=not tagged)
 
 
-def _goes_on(scan: Scanner) -> Steps[bool]:
-    yield from scan.white()
-    if (yield from scan.take(";")):
-        yield from scan.white()
-    return (yield from scan.peek()) == "{"
+def _call_rule(tool: Tool, grammar: GrammarBuilder) -> str:
+    return json_call_rule(tool, grammar, "parameters")
 
 
-def _body(tool: Tool, rules: GrammarBuilder) -> str:
-    begin = f'{{"name": {json.dumps(tool.name)}, "parameters": '
-    return f"{rules.text(begin)} {arguments_rule(tool, rules)} {rules.text('}')}"
-
-
-def _first(name: str) -> str:
+def _start_pattern(name: str) -> str:
     return rf'\{{\s*"name"\s*:\s*"{name}"'
 
 
@@ -42,6 +31,6 @@ LLAMA = ToolCallFormat(
     markers=(TAG,),
     syntax=Syntax(read=_read, openers=(TAG,), first=("{",)),
     layout=CallLayout(trigger="", separator="; "),
-    call_rule=_body,
-    start_pattern=_first,
+    call_rule=_call_rule,
+    start_pattern=_start_pattern,
 )

@@ -1,139 +1,133 @@
-"""[name(key=value, ...), ...], as Python writes it: Llama 4 and LFM2, which set the list between tokens."""
+"""Llama 4 and LFM2: [name(key=value, ...), ...] in Python's syntax; LFM2 writes the list between two tokens."""
 
 from dataclasses import replace
 
 from server.core.messages import Tool
 from server.text.tool_calls.api import UnusableSchema
 from server.text.tool_calls.dialects.base import ToolCallFormat
-from server.text.tool_calls.grammar.lark import CallLayout, GrammarBuilder, literal, schema_rule
-from server.text.tool_calls.grammar.schema import (
-    BOOLEAN_ONLY,
-    Parameter,
-    allowed_types,
-    combining_keyword,
-    definitions,
-    has_known_parameters,
-    parameters,
-)
+from server.text.tool_calls.grammar.lark import CallLayout, GrammarBuilder, check_separate_arguments, literal, schema_rule
+from server.text.tool_calls.grammar.schema import BOOLEAN_ONLY, Parameter, allowed_types, definitions, has_known_parameters, parameters
 from server.text.tool_calls.parsing import python_values
-from server.text.tool_calls.parsing.keyword_arguments import Parts
+from server.text.tool_calls.parsing.call_emitter import MAX_NAME_LENGTH, NAME, CallEmitter
+from server.text.tool_calls.parsing.keyword_arguments import KeywordArguments
 from server.text.tool_calls.parsing.scanner import NotACall, Scanner, Steps
-from server.text.tool_calls.parsing.turn_parser import NAME, CallEmitter, Syntax
+from server.text.tool_calls.parsing.turn_parser import Syntax
 
-MARKS = (("<|python_start|>", "<|python_end|>"), ("<|tool_call_start|>", "<|tool_call_end|>"))
+LLAMA_TOKENS = ("<|python_start|>", "<|python_end|>")
+LFM2_TOKENS = ("<|tool_call_start|>", "<|tool_call_end|>")
 
 
-def _read(scan: Scanner, voice: CallEmitter) -> Steps[None]:
-    """Without a mark before it only a list of calls of the tools is one: anything may be a list."""
+def _read(scanner: Scanner, emitter: CallEmitter) -> Steps[None]:
+    """Without an opening token only a list of calls of known tools counts as calls: any other list may be an answer."""
     end = ""
-    for begin, closing in MARKS:
-        if (yield from scan.take(begin)):
-            end = closing
-    yield from scan.white()
-    yield from scan.expect("[")
+    for open_token, close_token in (LLAMA_TOKENS, LFM2_TOKENS):
+        if (yield from scanner.take(open_token)):
+            end = close_token
+    yield from scanner.whitespace()
+    yield from scanner.expect("[")
     while True:
-        yield from scan.white()
-        yield from _call(scan, voice, known=not end)
-        yield from scan.white()
-        if not (yield from scan.take(",")):
+        yield from scanner.whitespace()
+        yield from _call(scanner, emitter, known_only=not end)
+        yield from scanner.whitespace()
+        if not (yield from scanner.take(",")):
             break
-    yield from scan.expect("]")
+    yield from scanner.expect("]")
     if end:
-        yield from scan.white()
-        yield from scan.take(end)
+        yield from scanner.whitespace()
+        yield from scanner.take(end)
 
 
-def _call(scan: Scanner, voice: CallEmitter, *, known: bool) -> Steps[None]:
-    name = yield from scan.while_in(lambda char: NAME.fullmatch(char) is not None, 128)
-    yield from scan.white()
-    yield from scan.expect("(")
-    if known and name not in voice.known:
+def _call(scanner: Scanner, emitter: CallEmitter, *, known_only: bool) -> Steps[None]:
+    name = yield from scanner.take_while(lambda char: NAME.fullmatch(char) is not None, MAX_NAME_LENGTH)
+    yield from scanner.whitespace()
+    yield from scanner.expect("(")
+    if known_only and name not in emitter.tools:
         raise NotACall
-    voice.begin(name)
-    parts, tool = Parts(voice), voice.known.get(name)
-    yield from scan.white()
-    while not (yield from scan.take(")")):
-        parts.key((yield from _key(scan, parts, tool)))
-        yield from scan.white()
-        yield from python_values.value(scan, voice.arguments)
-        yield from scan.white()
-        if not (yield from scan.take(",")):
-            yield from scan.expect(")")
+    emitter.begin(name)
+    arguments, tool = KeywordArguments(emitter), emitter.tools.get(name)
+    yield from scanner.whitespace()
+    while not (yield from scanner.take(")")):
+        arguments.key((yield from _key(scanner, arguments, tool)))
+        yield from scanner.whitespace()
+        yield from python_values.value(scanner, emitter.arguments)
+        yield from scanner.whitespace()
+        if not (yield from scanner.take(",")):
+            yield from scanner.expect(")")
             break
-        yield from scan.white()
-    parts.end()
+        yield from scanner.whitespace()
+    arguments.end()
 
 
-def _key(scan: Scanner, parts: Parts, tool: Tool | None) -> Steps[str]:
-    """Up to its value. One that is not named is named by its place."""
-    char = yield from scan.peek()
+def _key(scanner: Scanner, arguments: KeywordArguments, tool: Tool | None) -> Steps[str]:
+    """The name of the next argument; the scanner is then at its value. A positional one gets its name from the tool's parameters."""
+    char = yield from scanner.peek()
     if char and char in "'\"[{" and tool is not None:
         names = [parameter.name for parameter in parameters(tool)]
-        key = names[len(parts.names)] if len(parts.names) < len(names) else ""
+        key = names[len(arguments.names)] if len(arguments.names) < len(names) else ""
     else:
-        key = yield from scan.while_in(lambda char: char.isalnum() or char in "_-", 128)
-        yield from scan.white()
-        yield from scan.expect("=")
+        key = yield from scanner.take_while(lambda char: char.isalnum() or char in "_-", MAX_NAME_LENGTH)
+        yield from scanner.whitespace()
+        yield from scanner.expect("=")
     if not key:
         raise NotACall
     return key
 
 
-def _body(tool: Tool, rules: GrammarBuilder) -> str:
-    """name(, its arguments in order, those that need not be there left out at will, )."""
-    if tool.strict and (unknown := combining_keyword(tool)):
-        raise UnusableSchema(tool.name, f"this model writes arguments one by one; {unknown} has no place there")
+def _call_rule(tool: Tool, grammar: GrammarBuilder) -> str:
+    """name(arguments): in the order of the parameters, optional ones may be missing."""
+    check_separate_arguments(tool)
     if not has_known_parameters(tool):
-        return f"{literal(f'{tool.name}(')} {_any(tool, rules)} {literal(')')}"
-    wanted = [p for p in parameters(tool) if p.name.isidentifier() or p.required or tool.strict]  # of the others some cannot be written
-    found = [(parameter, rules.rule(_argument(tool, parameter, rules))) for parameter in wanted]
-    begins: list[str] = []
-    for at, (parameter, rule) in enumerate(found):
-        begins.append(" ".join([rule, *(_more(p, r) for p, r in found[at + 1 :])]))
+        return f"{literal(f'{tool.name}(')} {_any_arguments(tool, grammar)} {literal(')')}"
+    writable = [p for p in parameters(tool) if p.name.isidentifier() or p.required or tool.strict]
+    rules = [(parameter, grammar.rule(_argument(tool, parameter, grammar))) for parameter in writable]
+    sequences: list[str] = []  # one for each parameter that may come first
+    for at, (parameter, rule) in enumerate(rules):
+        sequences.append(" ".join([rule, *(_following(p, r) for p, r in rules[at + 1 :])]))
         if parameter.required:
             break
     else:
-        begins.append("")
-    inner = f"({' | '.join(b for b in begins if b)}){'' if all(begins) else '?'}" if any(begins) else ""
+        sequences.append("")
+    optional = "" if all(sequences) else "?"
+    inner = f"({' | '.join(s for s in sequences if s)}){optional}" if any(sequences) else ""
     return f"{literal(f'{tool.name}(')} {inner} {literal(')')}"
 
 
-def _any(tool: Tool, rules: GrammarBuilder) -> str:
-    """Parameters of which nothing is known."""
-    name = rules.terminal(r"/[A-Za-z_][A-Za-z0-9_]{0,63}/")
-    given = rules.rule(f"{name} {literal('=')} {rules.rule(schema_rule(tool, {}))}")
-    return rules.rule(f"({given} ({literal(', ')} {given})*)?")
+def _any_arguments(tool: Tool, grammar: GrammarBuilder) -> str:
+    """For a tool whose parameters are not known."""
+    name = grammar.terminal(r"/[A-Za-z_][A-Za-z0-9_]{0,63}/")
+    argument = grammar.rule(f"{name} {literal('=')} {grammar.rule(schema_rule(tool, {}))}")
+    return grammar.rule(f"({argument} ({literal(', ')} {argument})*)?")
 
 
-def _more(parameter: Parameter, rule: str) -> str:
+def _following(parameter: Parameter, rule: str) -> str:
     return f"{literal(', ')} {rule}" if parameter.required else f"({literal(', ')} {rule})?"
 
 
-def _argument(tool: Tool, parameter: Parameter, rules: GrammarBuilder) -> str:
+def _argument(tool: Tool, parameter: Parameter, grammar: GrammarBuilder) -> str:
     if not parameter.name.isidentifier():
         raise UnusableSchema(tool.name, f"this model cannot write the parameter {parameter.name!r}: it is no name in Python")
     begin, schema = literal(f"{parameter.name}="), parameter.schema
     if allowed_types(schema, tool.parameters) == BOOLEAN_ONLY and not {"const", "enum"} & schema.keys():
         return f"{begin} ({literal('True')} | {literal('False')})"
-    return f"{begin} {rules.rule(schema_rule(tool, {**schema, **definitions(tool.parameters)}))}"
+    return f"{begin} {grammar.rule(schema_rule(tool, {**schema, **definitions(tool.parameters)}))}"
 
 
-def _first(name: str) -> str:
+def _start_pattern(name: str) -> str:
     return rf"\[\s*{name}\s*\("
 
 
 PYTHONIC = ToolCallFormat(
     name="pythonic",
-    markers=MARKS[0],
-    syntax=Syntax(read=_read, openers=tuple(begin for begin, _ in MARKS), first=("[",)),
+    markers=LLAMA_TOKENS,
+    syntax=Syntax(read=_read, openers=(LLAMA_TOKENS[0], LFM2_TOKENS[0]), first=("[",)),
     layout=CallLayout(trigger="", open="[", separator=", ", close="]"),
-    call_rule=_body,
-    start_pattern=_first,
+    call_rule=_call_rule,
+    start_pattern=_start_pattern,
 )
-LFM = replace(
+LFM2 = replace(
     PYTHONIC,
     name="lfm2",
-    markers=MARKS[1],
-    layout=CallLayout(trigger=MARKS[1][0], open="[", separator=", ", close=f"]{MARKS[1][1]}"),
+    markers=LFM2_TOKENS,
+    layout=CallLayout(trigger=LFM2_TOKENS[0], open="[", separator=", ", close=f"]{LFM2_TOKENS[1]}"),
     start_pattern=None,
 )

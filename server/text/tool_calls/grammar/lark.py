@@ -1,4 +1,4 @@
-"""A turn's grammar in llguidance's Lark syntax (its docs/syntax.md)."""
+"""Builds the grammar of a turn in llguidance's Lark syntax (its docs/syntax.md)."""
 
 import json
 import re
@@ -9,79 +9,84 @@ from typing import Any
 from server.core.messages import NamedTools, Tool
 from server.text import reasoning
 from server.text.tool_calls.api import CallConstraint, UnusableSchema
+from server.text.tool_calls.grammar.json_rule import json_rule, rule_error
 from server.text.tool_calls.grammar.normalize_schema import normalize_schema
-from server.text.tool_calls.grammar.relax_schema import json_directive, relax_schema, rule_error
+from server.text.tool_calls.grammar.relax_schema import relax_schema
+from server.text.tool_calls.grammar.schema import combining_keyword
 
-TokenLookup = Callable[[str], int | None]
+TokenLookup = Callable[[str], int | None]  # the id of a special token; None: ordinary text
 
 
 @dataclass
 class GrammarBuilder:
-    """A grammar that is being written."""
+    """Collects the rules of a grammar. `markers`: strings that are written as tokens where the tokenizer has them."""
 
     markers: Sequence[str]
     special_token_id: TokenLookup
     lines: list[str] = field(default_factory=list[str])
 
     def text(self, text: str) -> str:
-        """`text` as it is written: markers that are tokens as such."""
+        """An expression for `text`: markers as tokens, the rest as string literals."""
         ids = {marker: token for marker in self.markers if (token := self.special_token_id(marker)) is not None}
         parts = re.split("(" + "|".join(map(re.escape, sorted(ids, key=len, reverse=True))) + ")", text) if ids else [text]
         return " ".join(f"<[{ids[part]}]>" if part in ids else literal(part) for part in parts if part)
 
     def rule(self, body: str, options: str = "") -> str:
-        """Its name."""
+        """Adds a rule and returns its name."""
         name = f"r{len(self.lines)}"
         self.lines.append(f"{name}{options}: {body}")
         return name
 
     def terminal(self, body: str) -> str:
+        """Adds a terminal and returns its name."""
         name = f"T{len(self.lines)}"
         self.lines.append(f"{name}: {body}")
         return name
 
     def until(self, text: str) -> str:
-        """Anything up to and with the first `text`, which is no more than a marker where it is a token."""
+        """Adds a rule for anything up to and including the first `text`, as a token if it is one, and returns its name."""
         anything = self.terminal("/(?s:.*)/")
         if (token := self.special_token_id(text)) is not None:
             return self.rule(f"{anything} <[{token}]>")
         return self.rule(f"{anything} {literal(text)}", "[lazy]")
 
     def source(self, start: str) -> str:
+        """The whole grammar; `start` is the body of its start rule."""
         return "\n".join(["%llguidance {}", f"start: {start}", *self.lines]) + "\n"
 
 
 @dataclass(frozen=True, slots=True)
 class CallLayout:
-    """How the calls of a turn stand together."""
+    """What is written before, between and after the calls of a turn."""
 
-    trigger: str  # where it stands, calls begin; "": only where the turn begins
+    trigger: str  # calls begin wherever it occurs; "": only at the beginning of the turn
     open: str = ""  # between the trigger and the first call
     separator: str = "\n"  # between two calls
-    close: str = ""  # behind the last
+    close: str = ""  # after the last call
 
 
-CallRule = Callable[[Tool, GrammarBuilder], str]  # the right side of a rule for a whole call
+CallRule = Callable[[Tool, GrammarBuilder], str]  # the body of a rule for one whole call
 
 
 def turn_grammar(
     layout: CallLayout, call_rule: CallRule, start_pattern: Callable[[str], str] | None, constraint: CallConstraint, grammar: GrammarBuilder
 ) -> str:
-    """The whole turn. `first`: without a trigger, a regular expression of how a call of that tool begins."""
+    """The grammar of a whole turn. `start_pattern`: for a layout without a trigger, a regular expression for the beginning of a call of
+    the named tool, which free text must not match."""
     tools = allowed_tools(constraint)
     call = grammar.rule(" | ".join(call_rule(tool, grammar) for tool in tools))
     more = f"({grammar.text(layout.separator)} {call})*" if constraint.parallel else ""
     calls = grammar.rule(f"{grammar.text(layout.open)} {call} {more} {grammar.text(layout.close)}")
-    begun = f"{grammar.text(layout.trigger)} {calls}"
+    triggered = f"{grammar.text(layout.trigger)} {calls}"
     if constraint.tool_choice != "auto":
-        return grammar.source(f"{reasoning_rule(constraint, grammar)} {begun}")
+        return grammar.source(f"{reasoning_rule(constraint, grammar)} {triggered}")
     if layout.trigger:
-        free = f"{grammar.terminal('/(?s:.*)/')} | {grammar.until(layout.trigger)} {calls}"
+        body = f"{grammar.terminal('/(?s:.*)/')} | {grammar.until(layout.trigger)} {calls}"
     else:
         starts = "|".join(start_pattern(tool.name) for tool in tools) if start_pattern else ""
-        other = grammar.terminal(rf"/(?s:.*)/ & ~/(?s:\s*({starts}).*)/")
-        free = f"{other} | {begun}"
-    return grammar.source(f"{reasoning_rule(constraint, grammar)} ({free})")
+        free_text = grammar.terminal(rf"/(?s:.*)/ & ~/(?s:\s*({starts}).*)/")
+        body = f"{free_text} | {triggered}"
+    return grammar.source(f"{reasoning_rule(constraint, grammar)} ({body})")
 
 
 def allowed_tools(constraint: CallConstraint) -> Sequence[Tool]:
@@ -93,24 +98,30 @@ def allowed_tools(constraint: CallConstraint) -> Sequence[Tool]:
 
 
 def reasoning_rule(constraint: CallConstraint, grammar: GrammarBuilder) -> str:
-    """What may, or must, come before anything else."""
+    """The reasoning before everything else: required if the prompt has opened it, optional if the model can reason, else ""."""
     if not (constraint.in_reasoning or constraint.has_reasoning):
         return ""
     gap = grammar.terminal(r"/\s{1,4}/")
-    ended = f"{grammar.until(reasoning.CLOSE)} {gap}?"
-    return ended if constraint.in_reasoning else f"({grammar.text(reasoning.OPEN)} {ended})?"
+    rest = f"{grammar.until(reasoning.CLOSE)} {gap}?"
+    return rest if constraint.in_reasoning else f"({grammar.text(reasoning.OPEN)} {rest})?"
+
+
+def json_call_rule(tool: Tool, grammar: GrammarBuilder, arguments_key: str, *, before: str = "", after: str = "") -> str:
+    """The body of a rule for a call written as {"name": ..., ARGUMENTS_KEY: {...}}, with text before and after it."""
+    begin = f'{before}{{"name": {json.dumps(tool.name)}, "{arguments_key}": '
+    return f"{grammar.text(begin)} {arguments_rule(tool, grammar)} {grammar.text('}' + after)}"
 
 
 def arguments_rule(tool: Tool, grammar: GrammarBuilder) -> str:
-    """A rule for a tool's arguments as a JSON object. Raises UnusableSchema."""
+    """Adds a rule for a tool's arguments as a JSON object and returns its name. Raises UnusableSchema."""
     return grammar.rule(schema_rule(tool, {**tool.parameters, "type": _object_type(tool)}))
 
 
 def _object_type(tool: Tool) -> str:
-    """A tool takes an object, whatever else its parameters would let it take. Raises UnusableSchema."""
-    kinds = tool.parameters.get("type", "object")
-    if "object" not in (kinds if isinstance(kinds, list) else [kinds]):
-        raise UnusableSchema(tool.name, f"its arguments are of type {json.dumps(kinds)}, but a call has an object")
+    """Returns "object", even if the parameters allow other types too. Raises UnusableSchema if they do not allow an object."""
+    types = tool.parameters.get("type", "object")
+    if "object" not in (types if isinstance(types, list) else [types]):
+        raise UnusableSchema(tool.name, f"its arguments are of type {json.dumps(types)}, but a call has an object")
     return "object"
 
 
@@ -118,8 +129,17 @@ def literal(text: str) -> str:
     return json.dumps(text, ensure_ascii=False)
 
 
+def schema_rule(tool: Tool, schema: Mapping[str, Any]) -> str:
+    """The body of a rule for JSON that fits `schema`; for a tool that is not strict, as far as it can be enforced. Raises
+    UnusableSchema."""
+    normalized = normalize_schema(schema)
+    body = json_rule(normalized if tool.strict else relax_schema(normalized), lenient=not tool.strict)
+    check_rule(tool, body)
+    return body
+
+
 def check_rule(tool: Tool, body: str) -> None:
-    """The right side of a rule. Raises UnusableSchema."""
+    """Raises UnusableSchema if llguidance does not accept `body`, the body of a rule."""
     if error := rule_error(body):
         raise UnusableSchema(tool.name, _short_reason(error))
 
@@ -129,16 +149,14 @@ def check_tool(tool: Tool) -> None:
     arguments_rule(tool, GrammarBuilder((), lambda _: None))
 
 
-def schema_rule(tool: Tool, schema: Mapping[str, Any]) -> str:
-    """`schema` within a rule; of a tool that is not strict, as far as it can be enforced. Raises UnusableSchema."""
-    given = normalize_schema(schema)
-    text = json_directive(given if tool.strict else relax_schema(given), lenient=not tool.strict)
-    check_rule(tool, text)
-    return text
+def check_separate_arguments(tool: Tool) -> None:
+    """For dialects that write each argument separately: raises UnusableSchema if a strict tool constrains them in combination."""
+    if tool.strict and (keyword := combining_keyword(tool)):
+        raise UnusableSchema(tool.name, f"this model writes arguments one by one; {keyword} has no place there")
 
 
 def _short_reason(error: str) -> str:
-    """Without where it stands in a grammar that nobody has seen."""
+    """llguidance's error without positions in the generated grammar, which mean nothing to the client."""
     lines = [line.strip() for line in (error.partition(": failed to compile JSON schema: ")[2] or error).splitlines()]
     details = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]
     return " ".join([lines[0], *details[:1]])

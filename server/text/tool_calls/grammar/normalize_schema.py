@@ -1,6 +1,6 @@
-"""A schema as llguidance can enforce it: no text that it does not allow is allowed. What is said of values only by the way (JSON
-Schema 2020-12, validation, 7.2.1: formats are annotations) goes where llguidance does not know it; what must hold stays, and is
-refused there, or left out (server/text/tool_calls/grammar/relax_schema.py)."""
+"""Rewrites a schema for llguidance without allowing anything that it forbids: formats that llguidance does not know are dropped (JSON
+Schema 2020-12, validation, 7.2.1: formats are annotations), objects get no unlisted properties. Other keywords stay; those that
+llguidance cannot enforce are refused later, or dropped by server/text/tool_calls/grammar/relax_schema.py."""
 
 import json
 from collections.abc import Mapping
@@ -17,28 +17,28 @@ KEEP_OPEN = frozenset(
 
 
 def normalize_schema(schema: Schema, *, close: bool = True) -> dict[str, Any]:
-    """`close`: objects that list their properties have no others, for a small model would invent some; but for objects that are put
-    together of several schemas."""
-    given = _normalize_keywords(schema)
+    """`close`: objects that list their properties get no others (small models invent some), except objects combined from several
+    schemas."""
+    normalized = _normalize_keywords(schema)
     for name in COMBINERS:
-        if isinstance(parts := given.get(name), list):
-            given[name] = [_normalize_part(part, close=False) for part in cast(list[Any], parts)]
-    if isinstance(items := given.get("items"), Mapping):
-        given["items"] = normalize_schema(cast(Schema, items), close=close)
-    if isinstance(inner := given.get("properties"), Mapping):
-        given["properties"] = {name: _normalize_part(part, close=close) for name, part in as_dict(inner).items()}
-        if close and not KEEP_OPEN & given.keys() and _satisfiable_when_closed(given, as_dict(inner)):
-            given["additionalProperties"] = False
-    alone = close and '"allOf"' not in json.dumps(given, default=str)  # a definition is no part of another
-    for name, parts in definitions(given).items():
-        given[name] = {key: _normalize_part(part, close=alone) for key, part in as_dict(parts).items()}
-    return given
+        if isinstance(parts := normalized.get(name), list):
+            normalized[name] = [_normalize_part(part, close=False) for part in cast(list[Any], parts)]
+    if isinstance(items := normalized.get("items"), Mapping):
+        normalized["items"] = normalize_schema(cast(Schema, items), close=close)
+    if isinstance(listed := normalized.get("properties"), Mapping):
+        normalized["properties"] = {name: _normalize_part(part, close=close) for name, part in as_dict(listed).items()}
+        if close and not KEEP_OPEN & normalized.keys() and _satisfiable_when_closed(normalized, as_dict(listed)):
+            normalized["additionalProperties"] = False
+    close_definitions = close and '"allOf"' not in json.dumps(normalized, default=str)  # an allOf may combine a definition with others
+    for name, parts in definitions(normalized).items():
+        normalized[name] = {key: _normalize_part(part, close=close_definitions) for key, part in as_dict(parts).items()}
+    return normalized
 
 
-def _satisfiable_when_closed(schema: Schema, inner: Schema) -> bool:
-    """Whether it can be had with these properties alone."""
-    least = schema.get("minProperties", 0)
-    return set(string_items(schema.get("required"))) <= inner.keys() and isinstance(least, int) and least <= len(inner)
+def _satisfiable_when_closed(schema: Schema, listed: Schema) -> bool:
+    """Whether an object with the `listed` properties alone can fit."""
+    minimum = schema.get("minProperties", 0)
+    return set(string_items(schema.get("required"))) <= listed.keys() and isinstance(minimum, int) and minimum <= len(listed)
 
 
 def _normalize_part(schema: Any, *, close: bool) -> Any:
@@ -46,18 +46,18 @@ def _normalize_part(schema: Any, *, close: bool) -> Any:
 
 
 def _normalize_keywords(schema: Schema) -> dict[str, Any]:
-    given = dict(schema)
-    if not (isinstance(form := given.get("format"), str) and form in FORMATS):
-        given.pop("format", None)
-    if given.get("uniqueItems") is False:
-        del given["uniqueItems"]
-    if "anyOf" not in given and isinstance(options := given.get("oneOf"), list) and _are_disjoint(cast(list[Any], options)):
-        given["anyOf"] = given.pop("oneOf")
-    return given
+    normalized = dict(schema)
+    if not (isinstance(name := normalized.get("format"), str) and name in FORMATS):
+        normalized.pop("format", None)
+    if normalized.get("uniqueItems") is False:
+        del normalized["uniqueItems"]
+    if "anyOf" not in normalized and isinstance(options := normalized.get("oneOf"), list) and _are_disjoint(cast(list[Any], options)):
+        normalized["anyOf"] = normalized.pop("oneOf")
+    return normalized
 
 
 def _are_disjoint(options: list[Any]) -> bool:
-    """Whether no value can be of two of them, so that one of them is any of them."""
+    """Whether no value fits two of the options, so that oneOf means the same as anyOf."""
     schemas = [as_dict(option) for option in options]
     if all("const" in schema for schema in schemas):
         return len({json.dumps(schema["const"], sort_keys=True) for schema in schemas}) == len(schemas)

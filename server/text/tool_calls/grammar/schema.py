@@ -1,5 +1,5 @@
-"""What a dialect that writes arguments one by one must know of a tool's parameters (JSON Schema 2020-12). Whatever JSON they are,
-nothing here raises: whether they are a schema that can be enforced, server/text/tool_calls/grammar/lark.py finds out."""
+"""Reads a tool's parameters (JSON Schema 2020-12), for dialects that write arguments separately. Nothing here raises, whatever JSON the
+parameters are; server/text/tool_calls/grammar/lark.py checks whether they can be enforced."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -13,9 +13,9 @@ STRING_ONLY, BOOLEAN_ONLY, NULLABLE_STRING = frozenset({"string"}), frozenset({"
 ALL_TYPES = frozenset({"string", "number", "boolean", "object", "array", "null"})
 LOCAL_REF = re.compile(r"#/(\$defs|definitions)/([^/]+)")
 ALTERNATIVES = ("anyOf", "oneOf")
-SCHEMA_MAPS = ("properties", "patternProperties", "$defs", "definitions", "dependentSchemas")  # name -> schema
-VALUE_KEYWORDS = ("const", "enum", "default", "examples")  # no schemas
-MAX_SUBSCHEMAS = 256  # schemas that are looked at for the types of one value
+SCHEMA_MAPS = ("properties", "patternProperties", "$defs", "definitions", "dependentSchemas")  # keywords whose values map names to schemas
+VALUE_KEYWORDS = ("const", "enum", "default", "examples")  # keywords whose values are not schemas
+MAX_SUBSCHEMAS = 256  # subschemas examined per question
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,42 +26,42 @@ class Parameter:
 
 
 def parameters(tool: Tool) -> list[Parameter]:
-    """In the order in which they are written."""
-    given, required = dict[str, list[Any]](), set[str]()
-    for part, sure in _subschemas(tool.parameters):
-        required |= set(string_items(part.get("required"))) if sure else set()
+    """In the order in which the model writes them."""
+    schemas, required = dict[str, list[Any]](), set[str]()
+    for part, mandatory in _subschemas(tool.parameters):
+        required |= set(string_items(part.get("required"))) if mandatory else set()
         for name, schema in as_dict(part.get("properties")).items():
-            given.setdefault(name, []).append(schema)
-    return [Parameter(name, as_dict(said[0] if len(said) == 1 else {"anyOf": said}), name in required) for name, said in given.items()]
+            schemas.setdefault(name, []).append(schema)
+    return [Parameter(name, as_dict(same[0] if len(same) == 1 else {"anyOf": same}), name in required) for name, same in schemas.items()]
 
 
 def has_known_parameters(tool: Tool) -> bool:
-    """Whether its parameters are known."""
+    """Whether its schema names its parameters."""
     return any("properties" in part or part.get("additionalProperties") is False for part, _ in _subschemas(tool.parameters))
 
 
 def combining_keyword(tool: Tool) -> str | None:
-    """What puts its parameters together of several schemas, or says more of them than what each of them is."""
+    """A keyword that constrains its parameters in combination, not each by itself; None if there is none."""
     root = resolve(tool.parameters, tool.parameters)
     return next((name for name in ("anyOf", "oneOf", "allOf", "if", "not", "patternProperties") if name in root), None)
 
 
 def _subschemas(root: Schema) -> list[tuple[Schema, bool]]:
-    """Those that it is put together of, and whether each holds in any case."""
-    found, waiting = list[tuple[Schema, bool]](), [(root, True)]
-    while waiting and len(found) < MAX_SUBSCHEMAS:
-        one, sure = waiting.pop(0)
-        one = resolve(one, root)
-        found.append((one, sure))
+    """`root` and the schemas that it combines, each with whether it applies in any case."""
+    found, queue = list[tuple[Schema, bool]](), [(root, True)]
+    while queue and len(found) < MAX_SUBSCHEMAS:
+        schema, mandatory = queue.pop(0)
+        schema = resolve(schema, root)
+        found.append((schema, mandatory))
         for name in (*ALTERNATIVES, "allOf"):
-            if isinstance(parts := one.get(name), list):
-                waiting += [(as_dict(part), sure and name == "allOf") for part in cast(list[Any], parts)]
-        waiting += [(as_dict(one[name]), False) for name in ("then", "else") if name in one]
+            if isinstance(parts := schema.get(name), list):
+                queue += [(as_dict(part), mandatory and name == "allOf") for part in cast(list[Any], parts)]
+        queue += [(as_dict(schema[name]), False) for name in ("then", "else") if name in schema]
     return found
 
 
 def resolve(schema: Schema, root: Schema) -> Schema:
-    """What it refers to, if it refers to a definition of the same document."""
+    """The definition that `schema` refers to, if it is one in `root`; else `schema`."""
     for _ in range(8):
         ref = schema.get("$ref")
         if not isinstance(ref, str) or not (found := LOCAL_REF.fullmatch(ref)):
@@ -71,21 +71,21 @@ def resolve(schema: Schema, root: Schema) -> Schema:
 
 
 def allowed_types(schema: Schema, root: Schema) -> frozenset[str]:
-    """Types that a value may have, all of them where nothing sensible is said; integers are numbers."""
-    found, waiting, followed = set[str](), [schema], set[str]()
+    """Types that a value may have (integers are numbers); all types if the schema does not restrict them."""
+    found, queue, followed = set[str](), [schema], set[str]()
     for _ in range(MAX_SUBSCHEMAS):
-        if not waiting:
+        if not queue:
             return frozenset(found) or ALL_TYPES
-        one = waiting.pop()
-        if isinstance(ref := one.get("$ref"), str):
+        current = queue.pop()
+        if isinstance(ref := current.get("$ref"), str):
             if ref in followed:
                 continue
             followed.add(ref)
-        one = resolve(one, root)
-        if any(isinstance(one.get(name), list) for name in ALTERNATIVES):
-            waiting += [as_dict(option) for option in _options(one)]
+        current = resolve(current, root)
+        if any(isinstance(current.get(name), list) for name in ALTERNATIVES):
+            queue += [as_dict(option) for option in _options(current)]
         else:
-            found |= _own_types(one)
+            found |= _own_types(current)
     return ALL_TYPES
 
 
@@ -98,13 +98,13 @@ def _own_types(schema: Schema) -> frozenset[str]:
         return frozenset({type_of(schema["const"])})
     if isinstance(values := schema.get("enum"), list):
         return frozenset(map(type_of, cast(list[Any], values)))
-    said: Any = schema.get("type")
-    named = {"number" if name == "integer" else name for name in ([said] if isinstance(said, str) else string_items(said))}
+    types: Any = schema.get("type")
+    named = {"number" if name == "integer" else name for name in ([types] if isinstance(types, str) else string_items(types))}
     return ALL_TYPES.intersection(named) or ALL_TYPES
 
 
 def definitions(schema: Schema) -> dict[str, Any]:
-    """What parts of it may refer to."""
+    """The keywords with definitions that parts of `schema` may refer to."""
     return {name: schema[name] for name in ("$defs", "definitions") if name in schema}
 
 
@@ -125,7 +125,7 @@ def type_of(value: Any) -> str:
 
 
 def map_schemas(schema: Any, change: Callable[[dict[str, Any]], dict[str, Any]]) -> Any:
-    """With every schema in it changed, the innermost first."""
+    """A copy of `schema` with `change` applied to it and to every schema in it, innermost first."""
     if isinstance(schema, list):
         return [map_schemas(one, change) for one in cast(list[Any], schema)]
     return (
@@ -142,10 +142,10 @@ def _map_keyword(key: str, value: Any, change: Callable[[dict[str, Any]], dict[s
 
 
 def as_dict(value: Any) -> dict[str, Any]:
-    """{} of what is no object."""
+    """{} for a value that is no object."""
     return dict(cast(Mapping[str, Any], value)) if isinstance(value, Mapping) else {}
 
 
 def string_items(value: Any) -> list[str]:
-    """[] of what is no list; what is no text is left out."""
+    """The strings in a list; [] for a value that is no list."""
     return [one for one in cast(list[Any], value) if isinstance(one, str)] if isinstance(value, list) else []

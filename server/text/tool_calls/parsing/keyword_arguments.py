@@ -1,26 +1,28 @@
-"""Arguments that a dialect writes one by one, told as the JSON text of one object."""
+"""Turns arguments that a dialect writes as separate key-value pairs into the JSON text of one object."""
 
 import json
 
-from server.text.tool_calls.parsing.turn_parser import CallEmitter
+from server.text.tool_calls.parsing.call_emitter import CallEmitter
 
 
-def escaped(text: str) -> str:
-    """As it stands within a JSON string. Half of a surrogate pair is no character."""
+def escape_json(text: str) -> str:
+    """`text` as it is written inside a JSON string. Unpaired surrogates become U+FFFD."""
     return json.dumps(text.encode("utf-16", "surrogatepass").decode("utf-16", "replace"), ensure_ascii=False)[1:-1]
 
 
-class Parts:
-    def __init__(self, voice: CallEmitter) -> None:
-        self._voice = voice
+class KeywordArguments:
+    """Emits the arguments of the call that is open in `emitter`: per argument, `key` and then its value as JSON; last `end`."""
+
+    def __init__(self, emitter: CallEmitter) -> None:
+        self._emitter = emitter
         self.names: list[str] = []
 
     def key(self, name: str) -> None:
-        """Its value comes next, as JSON."""
-        self._voice.arguments(f'{", " if self.names else "{"}"{escaped(name)}": ')
+        self._emitter.arguments(f'{", " if self.names else "{"}"{escape_json(name)}": ')
         self.names.append(name)
 
     def end(self) -> None:
+        """Closes the object and the call."""
         if self.names:
-            self._voice.arguments("}")
-        self._voice.done()
+            self._emitter.arguments("}")
+        self._emitter.done()

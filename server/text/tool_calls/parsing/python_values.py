@@ -1,123 +1,123 @@
-"""Python's literals, told as JSON while they arrive."""
+"""Parses Python literals while they arrive and passes them on as JSON."""
 
 import json
 import math
 import re
 
-from server.text.tool_calls.parsing.json_values import DEEPEST, LONGEST, NUMBER
-from server.text.tool_calls.parsing.keyword_arguments import escaped
+from server.text.tool_calls.parsing.json_values import MAX_DEPTH, MAX_NUMBER_LENGTH, NUMBER
+from server.text.tool_calls.parsing.keyword_arguments import escape_json
 from server.text.tool_calls.parsing.scanner import Emit, NotACall, Scanner, Steps
 
-WORDS = {"True": "true", "False": "false", "None": "null", "true": "true", "false": "false", "null": "null"}
+LITERALS = {"True": "true", "False": "false", "None": "null", "true": "true", "false": "false", "null": "null"}
 ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "f": "\f", "v": "\v", "a": "\a", "0": "\0", "\n": "", **{c: c for c in "\\'\"/"}}
-CODES = {"x": 2, "u": 4, "U": 8}  # hexadecimal digits
-CLOSING = {"[": "]", "(": ")", "{": "}"}
+HEX_DIGITS = {"x": 2, "u": 4, "U": 8}  # hexadecimal digits
+CLOSERS = {"[": "]", "(": ")", "{": "}"}
 HEX = re.compile(r"[0-9a-fA-F]+")
 
 
-def value(scan: Scanner, emit: Emit, depth: int = 0) -> Steps[None]:
-    """Any literal; tuples are lists. JSON is read as well. Raises NoCall."""
-    char = yield from scan.peek()
+def value(scanner: Scanner, emit: Emit, depth: int = 0) -> Steps[None]:
+    """Any literal; tuples become arrays. JSON is accepted too. Raises NotACall."""
+    char = yield from scanner.peek()
     if char and char in "'\"":
-        yield from string(scan, emit)
-    elif char and char in CLOSING and depth < DEEPEST:
-        yield from _several(scan, emit, depth + 1)
+        yield from string(scanner, emit)
+    elif char and char in CLOSERS and depth < MAX_DEPTH:
+        yield from _container(scanner, emit, depth + 1)
     else:
-        yield from _word(scan, emit)
+        yield from _scalar(scanner, emit)
 
 
-def read(text: str) -> str | None:
-    """The literal that `text` is, as JSON; None: it is none."""
-    scan, parts = Scanner(), list[str]()
-    scan.text, scan.ended = text, True
+def parse_literal(text: str) -> str | None:
+    """The literal `text` as JSON; None if it is not one literal."""
+    scanner, parts = Scanner(), list[str]()
+    scanner.text, scanner.ended = text, True
     try:
-        for _ in value(scan, parts.append):
+        for _ in value(scanner, parts.append):
             pass
     except NotACall:
         return None
-    return "".join(parts) if scan.at == len(text) else None
+    return "".join(parts) if scanner.pos == len(text) else None
 
 
-def string(scan: Scanner, emit: Emit) -> Steps[None]:
-    quote = (yield from scan.peek(3))[:3]
+def string(scanner: Scanner, emit: Emit) -> Steps[None]:
+    quote = (yield from scanner.peek(3))[:3]
     quote = quote if quote in ('"""', "'''") else quote[:1]
-    yield from scan.expect(quote)
+    yield from scanner.expect(quote)
     emit('"')
     plain = re.compile(rf"[^\\{quote[0]}]+")
-    while not (yield from scan.take(quote)):
-        if not (char := (yield from scan.peek())):
+    while not (yield from scanner.take(quote)):
+        if not (char := (yield from scanner.peek())):
             raise NotACall
-        if found := plain.match(scan.text, scan.at):
-            scan.at = found.end()
-            emit(escaped(found[0]))
+        if found := plain.match(scanner.text, scanner.pos):
+            scanner.pos = found.end()
+            emit(escape_json(found[0]))
         elif char == "\\":
-            emit(escaped((yield from _escape(scan))))
-        else:  # a quote within three of them
-            scan.at += 1
-            emit(escaped(char))
+            emit(escape_json((yield from _escape(scanner))))
+        else:  # a quote within a triple-quoted string
+            scanner.pos += 1
+            emit(escape_json(char))
     emit('"')
 
 
-def _escape(scan: Scanner) -> Steps[str]:
-    scan.at += 1
-    char = yield from scan.peek()
+def _escape(scanner: Scanner) -> Steps[str]:
+    scanner.pos += 1
+    char = yield from scanner.peek()
     if not char:
         raise NotACall
-    scan.at += 1
-    if (digits := CODES.get(char)) is None:
+    scanner.pos += 1
+    if (digits := HEX_DIGITS.get(char)) is None:
         return ESCAPES.get(char, f"\\{char}")
-    first = yield from _digits(scan, digits)
-    if 0xD800 <= first < 0xDC00 and (yield from scan.take("\\u")):
-        second = yield from _digits(scan, 4)
+    first = yield from _digits(scanner, digits)
+    if 0xD800 <= first < 0xDC00 and (yield from scanner.take("\\u")):
+        second = yield from _digits(scanner, 4)
         if 0xDC00 <= second < 0xE000:
             return chr(0x10000 + ((first - 0xD800) << 10) + second - 0xDC00)
         return "\ufffd" + chr(second)
     return chr(first) if first < 0x110000 else "\ufffd"
 
 
-def _digits(scan: Scanner, count: int) -> Steps[int]:
-    digits = yield from scan.peek(count)
+def _digits(scanner: Scanner, count: int) -> Steps[int]:
+    digits = yield from scanner.peek(count)
     if len(digits) < count or not HEX.fullmatch(digits):
         raise NotACall
-    scan.at += count
+    scanner.pos += count
     return int(digits, 16)
 
 
-def _several(scan: Scanner, emit: Emit, depth: int) -> Steps[None]:
+def _container(scanner: Scanner, emit: Emit, depth: int) -> Steps[None]:
     """A list, tuple or dictionary."""
-    begun = yield from scan.peek()
-    scan.at += 1
-    keyed, separator = begun == "{", ""
-    emit("{" if keyed else "[")
-    yield from scan.white()
-    while not (yield from scan.take(CLOSING[begun])):
+    opener = yield from scanner.peek()
+    scanner.pos += 1
+    is_dict, separator = opener == "{", ""
+    emit("{" if is_dict else "[")
+    yield from scanner.whitespace()
+    while not (yield from scanner.take(CLOSERS[opener])):
         emit(separator)
-        if keyed:
-            yield from _key(scan, emit)
-        yield from value(scan, emit, depth)
-        yield from scan.white()
+        if is_dict:
+            yield from _key(scanner, emit)
+        yield from value(scanner, emit, depth)
+        yield from scanner.whitespace()
         separator = ", "
-        if not (yield from scan.take(",")):
-            yield from scan.expect(CLOSING[begun])
+        if not (yield from scanner.take(",")):
+            yield from scanner.expect(CLOSERS[opener])
             break
-        yield from scan.white()
-    emit("}" if keyed else "]")
+        yield from scanner.whitespace()
+    emit("}" if is_dict else "]")
 
 
-def _key(scan: Scanner, emit: Emit) -> Steps[None]:
-    if (yield from scan.peek()) not in ("'", '"'):
+def _key(scanner: Scanner, emit: Emit) -> Steps[None]:
+    if (yield from scanner.peek()) not in ("'", '"'):
         raise NotACall
-    yield from string(scan, emit)
-    yield from scan.white()
-    yield from scan.expect(":")
+    yield from string(scanner, emit)
+    yield from scanner.whitespace()
+    yield from scanner.expect(":")
     emit(": ")
-    yield from scan.white()
+    yield from scanner.whitespace()
 
 
-def _word(scan: Scanner, emit: Emit) -> Steps[None]:
-    word = yield from scan.while_in(lambda char: char.isalnum() or char in "+-._", LONGEST)
-    if word in WORDS or NUMBER.fullmatch(word):
-        emit(WORDS.get(word, word))
+def _scalar(scanner: Scanner, emit: Emit) -> Steps[None]:
+    word = yield from scanner.take_while(lambda char: char.isalnum() or char in "+-._", MAX_NUMBER_LENGTH)
+    if word in LITERALS or NUMBER.fullmatch(word):
+        emit(LITERALS.get(word, word))
         return
     try:
         number = float(word)

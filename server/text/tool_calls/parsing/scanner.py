@@ -1,5 +1,5 @@
-"""Text that is still arriving, read by generators: each `yield` waits for more of it. Every dialect is read with these few steps,
-so that none of them can depend on how the text was cut."""
+"""A scanner over text that is still arriving. Parsers are generators: each `yield` waits for more text, so their result does not
+depend on how the text was split."""
 
 from collections.abc import Callable, Generator
 from typing import TypeVar
@@ -7,62 +7,63 @@ from typing import TypeVar
 T = TypeVar("T")
 Steps = Generator[None, None, T]
 Emit = Callable[[str], None]
-WHITE = " \t\r\n"
+WHITESPACE = " \t\r\n"
 
 
 class NotACall(Exception):
-    """What stands here is not written in the dialect."""
+    """The text at the scanner's position is no tool call in this dialect."""
 
 
 class Scanner:
     def __init__(self) -> None:
         self.text = ""
-        self.at = 0
+        self.pos = 0
         self.ended = False
-        self.starved = False  # something was looked for behind the end
+        self.hit_end = False  # a parser looked for something past the end of the text
 
-    def push(self, text: str, keep: int) -> None:
-        """More text. What stands before `keep` is forgotten, and positions count from there."""
-        self.text = self.text[keep:] + text
-        self.at -= keep
+    def push(self, text: str, start: int) -> None:
+        """Appends `text` and drops what is before `start`; positions are relative to it from now on."""
+        self.text = self.text[start:] + text
+        self.pos -= start
 
     def peek(self, count: int = 1) -> Steps[str]:
         """The next `count` characters; fewer where the text ends."""
-        while len(self.text) - self.at < count and not self.ended:
+        while len(self.text) - self.pos < count and not self.ended:
             yield
-        self.starved = self.starved or len(self.text) - self.at < count
-        return self.text[self.at : self.at + count]
+        self.hit_end = self.hit_end or len(self.text) - self.pos < count
+        return self.text[self.pos : self.pos + count]
 
-    def more(self) -> Steps[None]:
-        """Waits. Raises NoCall where nothing comes any more."""
+    def wait_for_more(self) -> Steps[None]:
+        """Waits for more text. Raises NotACall if the text has ended."""
         if self.ended:
-            self.starved = True
+            self.hit_end = True
             raise NotACall
         yield
 
     def take(self, word: str) -> Steps[bool]:
-        """Whether `word` comes next; then it is read."""
-        while not self.ended and len(have := self.text[self.at : self.at + len(word)]) < len(word) and word.startswith(have):
+        """Consumes `word` if it comes next; returns whether it did."""
+        while not self.ended and len(have := self.text[self.pos : self.pos + len(word)]) < len(word) and word.startswith(have):
             yield
-        found = self.text.startswith(word, self.at)
-        self.starved = self.starved or (not found and word.startswith(self.text[self.at :]))
-        self.at += len(word) if found else 0
+        found = self.text.startswith(word, self.pos)
+        self.hit_end = self.hit_end or (not found and word.startswith(self.text[self.pos :]))
+        self.pos += len(word) if found else 0
         return found
 
     def expect(self, word: str) -> Steps[None]:
+        """Consumes `word`. Raises NotACall if something else comes next."""
         if not (yield from self.take(word)):
             raise NotACall
 
-    def white(self) -> Steps[str]:
-        """The white space that comes next, all of it."""
-        return (yield from self.while_in(WHITE.__contains__))
+    def whitespace(self) -> Steps[str]:
+        """Consumes and returns the white space that comes next."""
+        return (yield from self.take_while(WHITESPACE.__contains__))
 
-    def while_in(self, allowed: Callable[[str], bool], most: int | None = None) -> Steps[str]:
-        """The characters that come next and are `allowed`. Raises NoCall where there are more than `most`."""
-        read = ""  # no position: `push` moves them
+    def take_while(self, allowed: Callable[[str], bool], limit: int | None = None) -> Steps[str]:
+        """Consumes and returns the next characters that are `allowed`. Raises NotACall if there are more than `limit`."""
+        read = ""  # not a start position: `push` shifts positions
         while (char := (yield from self.peek())) and allowed(char):
-            self.at += 1
+            self.pos += 1
             read += char
-            if most is not None and len(read) > most:
+            if limit is not None and len(read) > limit:
                 raise NotACall
         return read

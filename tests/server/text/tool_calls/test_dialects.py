@@ -24,13 +24,14 @@ from server.text.tokenizer import load_tokenizer
 from server.text.tool_calls.api import CallConstraint, Dialect, UnusableSchema
 from server.text.tool_calls.detect import SIGNATURES
 from server.text.tool_calls.dialects.base import ToolCallFormat
-from server.text.tool_calls.dialects.generic import GENERIC, examples
+from server.text.tool_calls.dialects.generic import GENERIC
 from server.text.tool_calls.dialects.harmony import HARMONY, MARKERS, ChannelParser
 from server.text.tool_calls.dialects.hermes import HERMES
 from server.text.tool_calls.dialects.mistral import MISTRAL
 from server.text.tool_calls.dialects.pythonic import PYTHONIC
-from server.text.tool_calls.dialects.qwen3_coder import CODER
+from server.text.tool_calls.dialects.qwen3_coder import QWEN3_CODER
 from server.text.tool_calls.grammar.schema import allowed_types
+from server.text.tool_calls.tools_as_text import example_messages
 from tests.server.worlds import save
 
 GOLDEN: list[dict[str, Any]] = json.loads(Path(__file__).parent.joinpath("golden.json").read_text())
@@ -352,10 +353,10 @@ def test_schemas_that_cannot_be_enforced_are_named(dialect: Dialect, schema: dic
 @pytest.mark.parametrize(
     ("dialect", "schema"),
     [
-        (CODER, {"anyOf": [{"type": "object"}]}),
-        (CODER, {"type": "object", "properties": {"a>b": {}}}),
-        (CODER, {"type": "object", "properties": {"a": {"type": "string", "pattern": "a$|^b"}}}),
-        (CODER, {"type": "object", "properties": {"a": {"type": "string", "enum": ["</parameter>"]}}}),
+        (QWEN3_CODER, {"anyOf": [{"type": "object"}]}),
+        (QWEN3_CODER, {"type": "object", "properties": {"a>b": {}}}),
+        (QWEN3_CODER, {"type": "object", "properties": {"a": {"type": "string", "pattern": "a$|^b"}}}),
+        (QWEN3_CODER, {"type": "object", "properties": {"a": {"type": "string", "enum": ["</parameter>"]}}}),
         (PYTHONIC, {"type": "object", "properties": {"a-b": {}}}),
         (PYTHONIC, {"oneOf": [{"type": "object"}]}),
     ],
@@ -367,7 +368,7 @@ def test_arguments_written_one_by_one_have_limits(dialect: Dialect, schema: dict
     assert refused.value.tool == "wrong"
 
 
-@pytest.mark.parametrize("dialect", [CODER, PYTHONIC, HERMES], ids=lambda dialect: dialect.name)
+@pytest.mark.parametrize("dialect", [QWEN3_CODER, PYTHONIC, HERMES], ids=lambda dialect: dialect.name)
 def test_tools_that_do_not_say_what_they_take_take_anything(dialect: Dialect) -> None:
     anything = Tool(name="anything", description="", parameters={"type": "object"})
     rng, matcher = np.random.default_rng(5), compiled(dialect, CallConstraint(tools=[anything], tool_choice="required", parallel=False))
@@ -400,7 +401,7 @@ NONSENSE: list[dict[str, Any]] = [
 @pytest.mark.parametrize("parameters", NONSENSE, ids=json.dumps)
 def test_no_schema_breaks_more_than_itself(name: str, parameters: dict[str, Any]) -> None:
     odd = Tool(name="odd", description="", parameters=parameters)
-    assert examples([odd]) and allowed_types(parameters, parameters)
+    assert example_messages([odd]) and allowed_types(parameters, parameters)
     read(DIALECTS[name], ["<tool_call><function=odd>\n<parameter=a>\nx\n</parameter>"], [odd])
     with suppress(UnusableSchema):
         DIALECTS[name].grammar(CallConstraint(tools=[odd], tool_choice="required", parallel=False), lambda _: None)

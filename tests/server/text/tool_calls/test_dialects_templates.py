@@ -14,7 +14,8 @@ from transformers import PreTrainedTokenizerFast
 
 from server.core.errors import ApiError
 from server.core.messages import Assistant, Message, System, Tool, ToolCall, ToolResult, User
-from server.text.render import count_characters, merge_turns, render, split_parallel_calls
+from server.text.adapt_messages import merge_turns, split_parallel_calls
+from server.text.render import count_characters, render
 from server.text.template import ChatTemplate
 from server.text.tokenizer import ChatTokenizer, load_tokenizer
 from server.text.tool_calls.template_probe import ToolTemplate, probe_tool_template

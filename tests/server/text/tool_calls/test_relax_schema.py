@@ -11,7 +11,7 @@ from server.core.messages import Tool
 from server.text.tool_calls.api import CallConstraint, Dialect, UnusableSchema
 from server.text.tool_calls.dialects.hermes import HERMES
 from server.text.tool_calls.dialects.pythonic import PYTHONIC
-from server.text.tool_calls.dialects.qwen3_coder import CODER
+from server.text.tool_calls.dialects.qwen3_coder import QWEN3_CODER
 from server.text.tool_calls.grammar.relax_schema import relax_schema
 from tests.server.text.tool_calls.test_dialects import CALL, accepts, compiled, read, walked
 
@@ -81,7 +81,7 @@ def test_what_no_grammar_can_enforce_is_left_out_and_all_else_is_not(schema: Any
     ids=json.dumps,
 )
 def test_what_is_no_schema_or_fits_nothing_is_refused_all_the_same(schema: dict[str, Any]) -> None:
-    for dialect in (HERMES, CODER, PYTHONIC):
+    for dialect in (HERMES, QWEN3_CODER, PYTHONIC):
         with pytest.raises(UnusableSchema):
             dialect.grammar(calling(of(schema)), lambda _: None)
 
@@ -177,10 +177,10 @@ def test_what_can_be_used_stays_as_it_is() -> None:
 @pytest.mark.parametrize(
     ("dialect", "schema", "call", "arguments"),
     [
-        (CODER, {"anyOf": [NAMED, OTHER]}, "<function=now>\n<parameter=b>\n5\n</parameter>\n</function>", {"b": "5"}),
-        (CODER, of({**TEXT, "pattern": "a$|^b"}), "<function=now>\n<parameter=v>\nc\n</parameter>\n</function>", {"v": "c"}),
-        (CODER, of({"enum": ["x", "</parameter>"]}), "<function=now>\n<parameter=v>\nx\n</parameter>\n</function>", {"v": "x"}),
-        (CODER, {"properties": {"a>b": {}, "c": TEXT}}, "<function=now>\n<parameter=c>\nx\n</parameter>\n</function>", {"c": "x"}),
+        (QWEN3_CODER, {"anyOf": [NAMED, OTHER]}, "<function=now>\n<parameter=b>\n5\n</parameter>\n</function>", {"b": "5"}),
+        (QWEN3_CODER, of({**TEXT, "pattern": "a$|^b"}), "<function=now>\n<parameter=v>\nc\n</parameter>\n</function>", {"v": "c"}),
+        (QWEN3_CODER, of({"enum": ["x", "</parameter>"]}), "<function=now>\n<parameter=v>\nx\n</parameter>\n</function>", {"v": "x"}),
+        (QWEN3_CODER, {"properties": {"a>b": {}, "c": TEXT}}, "<function=now>\n<parameter=c>\nx\n</parameter>\n</function>", {"c": "x"}),
         (PYTHONIC, {"properties": {"a-b": {}, "c": TEXT}}, '[now(c="x")]', {"c": "x"}),
         (PYTHONIC, {**NAMED, "not": {"required": ["c"]}}, '[now(a="x")]', {"a": "x"}),
         (PYTHONIC, {"allOf": [NAMED, {"$ref": "#/$defs/o"}], "$defs": {"o": OTHER}}, '[now(a="x", b="y")]', {"a": "x", "b": "y"}),
