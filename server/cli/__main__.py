@@ -1,4 +1,4 @@
-"""python -m server.cli: the command `stoa`."""
+"""Runs the command `stoa` as `python -m server.cli`."""
 
 from server.cli.main import main
 

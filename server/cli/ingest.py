@@ -1,9 +1,8 @@
-"""`stoa ingest`: directories into a vector store, and what has become of each file."""
+"""`stoa ingest`: synchronizes a vector store with files and directories, and reports the result for each file."""
 
 import asyncio
 import json
 import math
-import sys
 import time
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
@@ -19,65 +18,59 @@ from rich.table import Table
 
 from engine.api import EngineError
 from retrieval.api import Attributes, Chunking, KnowledgeError, NotFound, Value
-from retrieval.ingest.sync import Report, Sync, Tell, Wish
-from retrieval.ingest.walk import Walk, walk
+from retrieval.ingest.sync import ProgressCallback, Sync, SyncOptions, SyncReport
+from retrieval.ingest.walk import WalkResult, walk
 from retrieval.records import NewVectorStore
 from retrieval.store.api import Store
 from retrieval.threads import in_thread
-from server.http.lists import EXACT
-from server.runtime.knowledge_base import KnowledgeBase, open_knowledge_base
+from server.cli.errors import print_error
+from server.cli.knowledge_base import OPERATOR, expect_not_blank, open_for_command
+from server.http.lists import MAX_EXACT_INT
+from server.runtime.knowledge_base import KnowledgeBase
 from server.runtime.settings import Settings
-from server.weights.cache import PullError, bar
+from server.weights.cache import PullError
 
-Show = Callable[[str, int], None]  # what is being done, files done
-OPERATOR = ""  # who the command line acts for
-LOOK = 0.2  # seconds between two looks at the progress
-SETTLE = 1.0  # seconds between two looks for what has been replaced
-SHOWN = 20  # reasons and notes that are printed
+ShowProgress = Callable[[str, int], None]  # (description, files done)
+PROGRESS_INTERVAL = 0.2  # seconds between updates of the progress bar
+SETTLE_INTERVAL = 1.0  # seconds between removals of replaced files
+MAX_PRINTED = 20  # failures, and notes, that are printed
 
 
 @dataclass(frozen=True)
-class Order:
+class IngestCommand:
     paths: tuple[Path, ...]
     store: str
-    delete: bool
+    delete: bool  # remove files from the store that are gone from the directories
     as_json: bool
     chunking: Chunking | None = None
     attributes: Attributes | None = None
 
 
-class Stopped(Exception):
-    """Said to the thread that compares files."""
+class Interrupted(Exception):
+    """Raised in the thread that compares files, to end it."""
 
 
-def run(order: Order, settings: Settings) -> int:
-    """Returns the exit status: 1 when a file has failed. What was queued when it is interrupted stays queued."""
+def run_ingest(command: IngestCommand, settings: Settings) -> int:
+    """Returns the exit status: 1 if a file failed, 130 if interrupted; files that are queued then stay queued."""
     try:
-        expect_words("--store", order.store)
-        found = walk(order.paths)
-        with bar() as pulling:
-            knowledge = opened(settings, pulling)
-        report = asyncio.run(_ingest(knowledge, order, found, settings.max_upload_bytes))
+        expect_not_blank("--store", command.store)
+        found = walk(command.paths)
+        knowledge = open_for_command(settings)
+        report = asyncio.run(_ingest(knowledge, command, found, settings.max_upload_bytes))
     except (KnowledgeError, PullError, EngineError, ValueError) as error:
-        print(f"stoa: {error}", file=sys.stderr)
+        print_error(error)
         return 1
     except KeyboardInterrupt:
-        print("stoa: interrupted; what is queued goes on with the next `stoa ingest` or `stoa serve`", file=sys.stderr)
+        print_error("interrupted; what is queued goes on with the next `stoa ingest` or `stoa serve`")
         return 130
-    print(json.dumps(as_json(report))) if order.as_json else _show(report)
+    print(json.dumps(to_json(report))) if command.as_json else _print_report(report)
     if not found.files:
-        print(f"stoa: there is nothing to read in {', '.join(map(str, order.paths))}", file=sys.stderr)
+        print_error(f"there is nothing to read in {', '.join(map(str, command.paths))}")
     return 1 if report.failed else 0
 
 
-def expect_words(name: str, given: str) -> None:
-    """Raises ValueError."""
-    if not given.strip():
-        raise ValueError(f"{name}: it is empty")
-
-
 def parse_chunking(size: int | None, overlap: int | None) -> Chunking | None:
-    """None: nothing was wished. Raises ValueError."""
+    """None: neither option was given. Raises ValueError."""
     if size is None and overlap is None:
         return None
     if size is not None and overlap is not None and overlap > size // 2:
@@ -85,14 +78,14 @@ def parse_chunking(size: int | None, overlap: int | None) -> Chunking | None:
     return Chunking(size=size, overlap=overlap)
 
 
-def parse_attributes(given: Sequence[str]) -> Attributes | None:
-    """KEY=VALUE; a value that reads as a number, true or false is one, unless not every reader of JSON would keep it. None: none
-    given. Raises ValueError."""
+def parse_attributes(options: Sequence[str]) -> Attributes | None:
+    """From KEY=VALUE each; None: there are none. VALUE is a number or boolean if it is JSON for one that all JSON parsers read exactly,
+    else a string. Raises ValueError."""
     attributes: Attributes = {}
-    for one in given:
-        key, equals, text = one.partition("=")
+    for option in options:
+        key, equals, text = option.partition("=")
         if not equals or not 1 <= len(key) <= 64 or len(text) > 512:
-            raise ValueError(f"--attribute {one}: expected KEY=VALUE, the key up to 64 characters long, the value up to 512")
+            raise ValueError(f"--attribute {option}: expected KEY=VALUE, the key up to 64 characters long, the value up to 512")
         attributes[key] = _value(text)
     if len(attributes) > 16:
         raise ValueError(f"--attribute: {len(attributes)} keys, and a file has 16 at most")
@@ -105,7 +98,7 @@ def _value(text: str) -> Value:
     except ValueError:
         return text
     match value:
-        case int() if abs(value) <= EXACT:  # true and false among them
+        case int() if abs(value) <= MAX_EXACT_INT:  # includes true and false
             return value
         case float() if math.isfinite(value):
             return value
@@ -113,96 +106,90 @@ def _value(text: str) -> Value:
             return text
 
 
-def opened(settings: Settings, pulling: Any) -> KnowledgeBase:
-    """Raises KnowledgeError, PullError, ValueError."""
-    knowledge = open_knowledge_base(settings, pulling)
-    if knowledge is None:
-        raise KnowledgeError("the knowledge base needs an embedding model: set STOA_EMBEDDING_MODEL to something else than none")
-    return knowledge
+def to_json(report: SyncReport) -> dict[str, Any]:
+    return asdict(report) | {"skipped": dict(report.skipped)}  # asdict turns a Counter into a Counter of tuples
 
 
-def as_json(report: Report) -> dict[str, Any]:
-    return asdict(report) | {"skipped": dict(report.skipped)}  # asdict makes a Counter of tuples out of a Counter
-
-
-async def _ingest(knowledge: KnowledgeBase, order: Order, found: Walk, max_bytes: int) -> Report:
+async def _ingest(knowledge: KnowledgeBase, command: IngestCommand, found: WalkResult, max_bytes: int) -> SyncReport:
     try:
-        store_id = await in_thread(named_or_new, knowledge.store, order.store)
+        store_id = await in_thread(get_or_create_store, knowledge.store, command.store)
         await in_thread(knowledge.store.expect, store_id, knowledge.embedder.identity)
-        wish = Wish(owner=OPERATOR, delete=order.delete, chunking=order.chunking, attributes=order.attributes, max_bytes=max_bytes)
-        sync = Sync(knowledge.store, store_id, wish)
+        options = SyncOptions(
+            owner=OPERATOR, delete=command.delete, chunking=command.chunking, attributes=command.attributes, max_bytes=max_bytes
+        )
+        sync = Sync(knowledge.store, store_id, options)
         worker = asyncio.create_task(knowledge.ingestor.run())
         try:
-            await _work(knowledge, sync, found, store_id)
+            await _synchronize(knowledge, sync, found, store_id)
         finally:
             worker.cancel()
-            await asyncio.gather(worker, return_exceptions=True)  # what ended it, the drain says too
+            await asyncio.gather(worker, return_exceptions=True)  # its errors are raised by the drain, too
         return await in_thread(sync.finish)
     finally:
         await knowledge.close()
 
 
-def named_or_new(store: Store, name: str) -> str:
-    """Two that start at the same time end up with the same store: the older of both."""
+def get_or_create_store(store: Store, name: str) -> str:
+    """The id of the store of this name. Two processes that create it at the same time both use the older one."""
     try:
         return store.store_named(OPERATOR, name).id
     except NotFound:
-        made = store.create_store(NewVectorStore(owner=OPERATOR, name=name)).id
+        created = store.create_store(NewVectorStore(owner=OPERATOR, name=name)).id
     first = store.store_named(OPERATOR, name).id
-    if first != made:
-        store.delete_store(OPERATOR, made)
+    if first != created:
+        store.delete_store(OPERATOR, created)
     return first
 
 
-async def _work(knowledge: KnowledgeBase, sync: Sync, found: Walk, store_id: str) -> None:
+async def _synchronize(knowledge: KnowledgeBase, sync: Sync, found: WalkResult, store_id: str) -> None:
     with _progress() as (progress, task):
 
-        def tell(filename: str, done: int, total: int) -> None:
-            progress.update(task, description=f"reading {_short(filename)}", completed=done, total=total)
+        def on_file_compared(filename: str, done: int, total: int) -> None:
+            progress.update(task, description=f"reading {_shorten(filename)}", completed=done, total=total)
             knowledge.ingestor.wake()
 
         def show(text: str, done: int) -> None:
             progress.update(task, description=text, completed=done)
 
-        await _begin(sync, found, tell)
+        await _compare_files(sync, found, on_file_compared)
         knowledge.ingestor.wake()
         progress.update(task, description="", completed=0, total=len(sync.pending))
         drain = asyncio.create_task(knowledge.ingestor.drain(store_id))
         try:
-            await _watch(knowledge, sync, store_id, drain, show)
+            await _follow_progress(knowledge, sync, store_id, drain, show)
         finally:
             drain.cancel()
             await asyncio.wait({drain})
 
 
-async def _begin(sync: Sync, found: Walk, tell: Tell) -> None:
-    """Cancelled, it ends before the next file."""
-    stopped = Event()
+async def _compare_files(sync: Sync, found: WalkResult, on_file_compared: ProgressCallback) -> None:
+    """In a thread; when cancelled, it ends before the next file."""
+    cancelled = Event()
 
-    def told(filename: str, done: int, total: int) -> None:
-        if stopped.is_set():
-            raise Stopped
-        tell(filename, done, total)
+    def check_cancelled(filename: str, done: int, total: int) -> None:
+        if cancelled.is_set():
+            raise Interrupted
+        on_file_compared(filename, done, total)
 
-    beginning = asyncio.ensure_future(asyncio.to_thread(sync.begin, found, told))
+    comparison = asyncio.ensure_future(asyncio.to_thread(sync.begin, found, check_cancelled))
     try:
-        await asyncio.shield(beginning)
+        await asyncio.shield(comparison)
     except asyncio.CancelledError:
-        stopped.set()
-        await asyncio.wait({beginning})
-        beginning.exception()
+        cancelled.set()
+        await asyncio.wait({comparison})
+        comparison.exception()
         raise
 
 
-async def _watch(knowledge: KnowledgeBase, sync: Sync, store_id: str, drain: "asyncio.Task[None]", show: Show) -> None:
-    begun = settled = time.monotonic()
-    while not (await asyncio.wait({drain}, timeout=LOOK))[0]:
+async def _follow_progress(knowledge: KnowledgeBase, sync: Sync, store_id: str, drain: "asyncio.Task[None]", show: ShowProgress) -> None:
+    started = settled = time.monotonic()
+    while not (await asyncio.wait({drain}, timeout=PROGRESS_INTERVAL))[0]:
         counts = (await in_thread(knowledge.store.store, OPERATOR, store_id)).counts
-        tally = knowledge.ingestor.tally
-        present = [f"{stage.state} {_short(name)}" for name, stage in tally.present[:1]] or ["waiting for another process"]
-        rate = tally.pieces / (time.monotonic() - begun)
-        show(f"{present[0]}  {rate:.0f} chunks/s", max(0, len(sync.pending) - counts.in_progress))
-        if time.monotonic() - settled > SETTLE:
+        stats = knowledge.ingestor.stats
+        active = [f"{stage.state} {_shorten(name)}" for name, stage in stats.active[:1]] or ["waiting for another process"]
+        rate = stats.chunks / (time.monotonic() - started)
+        show(f"{active[0]}  {rate:.0f} chunks/s", max(0, len(sync.pending) - counts.in_progress))
+        if time.monotonic() - settled > SETTLE_INTERVAL:
             await in_thread(sync.settle)
             settled = time.monotonic()
     drain.result()
@@ -210,18 +197,18 @@ async def _watch(knowledge: KnowledgeBase, sync: Sync, store_id: str, drain: "as
 
 @contextmanager
 def _progress() -> Generator[tuple[Progress, TaskID]]:
-    """On standard error; nothing where that is no terminal."""
+    """A bar on standard error; shows nothing where that is no terminal."""
     console = Console(stderr=True)
     columns = (BarColumn(), MofNCompleteColumn(), TextColumn("files"), TimeElapsedColumn(), TextColumn("{task.description}", markup=False))
     with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as progress:
         yield progress, progress.add_task("", total=None)
 
 
-def _short(filename: str) -> str:
+def _shorten(filename: str) -> str:
     return filename if len(filename) <= 40 else f"…{filename[-39:]}"
 
 
-def _show(report: Report) -> None:
+def _print_report(report: SyncReport) -> None:
     table = Table("", "files", box=None, pad_edge=False)
     table.columns[1].justify = "right"
     for name in ("new", "changed", "deleted", "unchanged", "again", "same"):
@@ -231,11 +218,11 @@ def _show(report: Report) -> None:
     table.add_row("failed", str(len(report.failed)), style="red" if report.failed else None)
     console = Console(highlight=False, soft_wrap=True)
     console.print(table)
-    for path, notes in list(report.notes.items())[:SHOWN]:
+    for path, notes in list(report.notes.items())[:MAX_PRINTED]:
         console.print(f"[yellow]note[/yellow]   {escape(path)}: {escape('; '.join(notes))}")
-    for path, reason in list(report.failed.items())[:SHOWN]:
+    for path, reason in list(report.failed.items())[:MAX_PRINTED]:
         console.print(f"[red]failed[/red] {escape(path)}: {escape(reason)}")
-    if (more := len(report.failed) - SHOWN) > 0:
+    if (more := len(report.failed) - MAX_PRINTED) > 0:
         console.print(f"[red]failed[/red] and {more} more; --json lists all")
     if report.skipped:
         kinds = ", ".join(f"{count} {suffix}" for suffix, count in report.skipped.most_common())

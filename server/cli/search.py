@@ -1,8 +1,7 @@
-"""`stoa search`: a question in, passages with the words that match out."""
+"""`stoa search`: finds passages in vector stores, and prints them with the matching words highlighted."""
 
 import asyncio
 import json
-import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -17,17 +16,18 @@ from retrieval.search.highlight import matches
 from retrieval.store.api import Store
 from retrieval.threads import in_thread
 from server.api.common import filter_types as wire
-from server.api.common.filters import shown_score, to_filter
-from server.cli.ingest import OPERATOR, expect_words, opened
+from server.api.common.filters import clamped_score, to_filter
+from server.cli.errors import print_error
+from server.cli.knowledge_base import OPERATOR, expect_not_blank, open_for_command
 from server.core.errors import ApiError
 from server.runtime.knowledge_base import KnowledgeBase
 from server.runtime.settings import Settings
-from server.weights.cache import PullError, bar
+from server.weights.cache import PullError
 
 
 @dataclass(frozen=True)
-class Question:
-    text: str
+class SearchCommand:
+    question: str
     stores: tuple[str, ...]  # names or ids
     limit: int
     threshold: float
@@ -35,27 +35,25 @@ class Question:
     as_json: bool
 
 
-def run(question: Question, settings: Settings) -> int:
-    """Returns the exit status, also 0 when nothing was found."""
+def run_search(command: SearchCommand, settings: Settings) -> int:
+    """Returns the exit status: 0 also when nothing was found."""
     try:
-        expect_words("QUESTION", question.text)
-        filter = parse_filter(question.filter)
-        with bar() as pulling:
-            knowledge = opened(settings, pulling)
-        hits = asyncio.run(_search(knowledge, question, filter))
+        expect_not_blank("QUESTION", command.question)
+        filter = parse_filter(command.filter)
+        hits = asyncio.run(_search(open_for_command(settings), command, filter))
     except (KnowledgeError, PullError, EngineError, ValueError) as error:
-        print(f"stoa: {error}", file=sys.stderr)
+        print_error(error)
         return 1
-    print(json.dumps([_as_json(hit) for hit in hits])) if question.as_json else _show(hits, question.text)
+    print(json.dumps([_to_json(hit) for hit in hits])) if command.as_json else _print_hits(hits, command.question)
     return 0
 
 
-def parse_filter(given: str | None) -> Filter | None:
-    """Raises ValueError."""
-    if given is None:
+def parse_filter(json_text: str | None) -> Filter | None:
+    """Raises ValueError, which names --filter."""
+    if json_text is None:
         return None
     try:
-        return to_filter(TypeAdapter[wire.Filter](wire.Filter).validate_json(given), "--filter")
+        return to_filter(TypeAdapter[wire.Filter](wire.Filter).validate_json(json_text), "--filter")
     except ValidationError as error:
         first = error.errors()[0]
         raise ValueError(f"--filter: {'.'.join(map(str, first['loc']))}: {first['msg']}") from error
@@ -63,27 +61,28 @@ def parse_filter(given: str | None) -> Filter | None:
         raise ValueError(error.message) from error
 
 
-async def _search(knowledge: KnowledgeBase, question: Question, filter: Filter | None) -> Sequence[Hit]:
+async def _search(knowledge: KnowledgeBase, command: SearchCommand, filter: Filter | None) -> Sequence[Hit]:
     try:
-        stores = tuple([await in_thread(_store_id, knowledge.store, name) for name in question.stores])
-        search = Search(queries=(question.text,), stores=stores, limit=question.limit, filter=filter, threshold=question.threshold)
+        stores = tuple([await in_thread(_store_id, knowledge.store, name) for name in command.stores])
+        search = Search(queries=(command.question,), stores=stores, limit=command.limit, filter=filter, threshold=command.threshold)
         return (await knowledge.retriever.search(search)).hits
     finally:
         await knowledge.close()
 
 
 def _store_id(store: Store, name: str) -> str:
+    """`name`: a name or an id. Raises NotFound."""
     try:
         return store.store_named(OPERATOR, name).id
     except NotFound:
         return store.store(OPERATOR, name).id
 
 
-def _as_json(hit: Hit) -> dict[str, Any]:
-    return {"score": shown_score(hit), **asdict(hit.chunk), "attributes": hit.attributes}
+def _to_json(hit: Hit) -> dict[str, Any]:
+    return {"score": clamped_score(hit), **asdict(hit.chunk), "attributes": hit.attributes}
 
 
-def _show(hits: Sequence[Hit], question: str) -> None:
+def _print_hits(hits: Sequence[Hit], question: str) -> None:
     console = Console(highlight=False)
     for number, hit in enumerate(hits, 1):
         console.print(_title(number, hit))
@@ -95,7 +94,7 @@ def _show(hits: Sequence[Hit], question: str) -> None:
 
 def _title(number: int, hit: Hit) -> Text:
     page = "" if hit.chunk.page is None else f", page {hit.chunk.page}"
-    title = Text.assemble((f"{number}. ", "dim"), (hit.chunk.filename, "bold cyan"), page, (f"  {shown_score(hit):.3f}", "green"))
+    title = Text.assemble((f"{number}. ", "dim"), (hit.chunk.filename, "bold cyan"), page, (f"  {clamped_score(hit):.3f}", "green"))
     return title.append("  " + " › ".join(hit.chunk.headings), "dim") if hit.chunk.headings else title
 
 

@@ -1,16 +1,17 @@
-"""`stoa serve`: the application on a socket, and its end: SIGTERM stops accepting, waits for answers, then cuts them off."""
+"""`stoa serve`: runs the HTTP server. SIGTERM and SIGINT stop it gracefully: it accepts no more requests, and waits for the answers in
+progress until the deadline."""
 
 import signal
 from types import FrameType
 
 import uvicorn
 
-from server.app import build
+from server.app import create_app
 from server.core import logs
 from server.runtime.settings import Settings
 from server.runtime.state import ServerState
 
-GRACE = 2  # seconds for cut-off answers to say so
+SHUTDOWN_GRACE = 2  # seconds for aborted answers to send their last event
 
 
 class Server(uvicorn.Server):
@@ -19,7 +20,7 @@ class Server(uvicorn.Server):
         self.state = state
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """The first signal drains, a second one stops at once."""
+        """The first signal drains, the second one stops immediately."""
         if self.state.deadline is None and sig in (signal.SIGTERM, signal.SIGINT):
             self.state.drain()
         else:
@@ -36,7 +37,7 @@ class Server(uvicorn.Server):
 def serve(settings: Settings) -> int:
     """Returns the exit status."""
     logs.configure(as_json=settings.log_json, level=settings.log_level)
-    app, state = build(settings)
+    app, state = create_app(settings)
     config = uvicorn.Config(
         app,
         host=settings.host,
@@ -44,7 +45,7 @@ def serve(settings: Settings) -> int:
         log_config=None,
         access_log=False,
         server_header=False,
-        timeout_graceful_shutdown=GRACE,
+        timeout_graceful_shutdown=SHUTDOWN_GRACE,
     )
     Server(config, state).run()
     return 0 if state.load_error is None else 1

@@ -1,4 +1,4 @@
-"""One line for each call of a tool, and for each that was not made: who, what, and how it ended, but nothing of what was said."""
+"""The audit log: one line for each tool call and each approval decision, with a digest in place of the arguments."""
 
 import hashlib
 import json
@@ -9,27 +9,27 @@ from typing import Any
 from server.core.logs import FIELDS
 
 LOG = logging.getLogger("stoa.tools")
-OWNER = 12  # digits of the hash of a key
+OWNER_DIGITS = 12  # hex digits of the owner's hash that are logged
 
 
-def called(label: str, tool: str, arguments: Mapping[str, Any], owner: str, result: tuple[str, float]) -> None:
-    """`result`: "ok" or the kind of a Fault, or "cancelled"; and seconds."""
+def log_call(label: str, tool: str, arguments: Mapping[str, Any], owner: str, result: tuple[str, float]) -> None:
+    """`result`: "ok", the kind of a ToolFault or "cancelled"; and the duration in seconds."""
     outcome, seconds = result
-    _line("%s %s %s %.3fs", label, tool, arguments, owner, {"outcome": outcome, "seconds": round(seconds, 4)})
+    _log("%s %s %s %.3fs", label, tool, arguments, owner, {"outcome": outcome, "seconds": round(seconds, 4)})
 
 
-def decided(label: str, tool: str, arguments: Mapping[str, Any], owner: str, decision: str) -> None:
-    """`decision`: "asked", "approved", "denied" ... of a call that needs approval."""
-    _line("%s %s %s", label, tool, arguments, owner, {"decision": decision})
+def log_decision(label: str, tool: str, arguments: Mapping[str, Any], owner: str, decision: str) -> None:
+    """`decision`: "asked", "approved" or "denied", of a call that needs approval."""
+    _log("%s %s %s", label, tool, arguments, owner, {"decision": decision})
 
 
-def _line(form: str, label: str, tool: str, arguments: Mapping[str, Any], owner: str, rest: dict[str, Any]) -> None:
-    about = {"label": label, "tool": tool, "arguments": digest(arguments), "owner": owner[:OWNER]}
-    LOG.info(form, label, tool, *rest.values(), extra={FIELDS: about | rest})
+def _log(form: str, label: str, tool: str, arguments: Mapping[str, Any], owner: str, details: dict[str, Any]) -> None:
+    fields = {"label": label, "tool": tool, "arguments": arguments_digest(arguments), "owner": owner[:OWNER_DIGITS]}
+    LOG.info(form, label, tool, *details.values(), extra={FIELDS: fields | details})
 
 
-def digest(arguments: Mapping[str, Any]) -> str:
-    """Hex SHA-256: tells whether two calls were the same, and nothing else. "": what is nested so deeply is never sent."""
+def arguments_digest(arguments: Mapping[str, Any]) -> str:
+    """Hex SHA-256 of the arguments as JSON; "" where they are nested too deeply to be encoded (such calls are never sent)."""
     try:
         return hashlib.sha256(json.dumps(arguments, sort_keys=True, default=str).encode()).hexdigest()
     except RecursionError:

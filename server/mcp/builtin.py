@@ -1,4 +1,4 @@
-"""Our own MCP servers, in this process."""
+"""Opens sessions with MCP servers, and builds the built-in servers, which run in this process."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable
@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from server.core.tool_host import ToolHostError
-from server.mcp.config.config import Builtin, ServerSpec
-from server.mcp.host import OWNER
-from server.mcp.session import McpSession, OpenSession, SessionCallbacks
+from server.mcp.config.server_spec import Builtin, ServerSpec
+from server.mcp.host import OWNER_META_KEY
+from server.mcp.session import McpSession, SessionCallbacks, SessionOpener
 from server.runtime.knowledge_base import KnowledgeBase
 
 if TYPE_CHECKING:
@@ -18,27 +18,28 @@ if TYPE_CHECKING:
     from mcp.server.mcpserver import Context
 
 
-def opener(spec: ServerSpec, knowledge: KnowledgeBase | None) -> OpenSession:
-    """Whichever way `spec` is reached. `mcp` is imported when it is, and not on the event loop: that takes a second."""
+def session_opener(spec: ServerSpec, knowledge_base: KnowledgeBase | None) -> SessionOpener:
+    """Opens sessions with the server of `spec`. Imports `mcp` on first use and in a thread: the import takes a second."""
     target = spec.target
 
     @asynccontextmanager
-    async def opened(notices: SessionCallbacks) -> AsyncGenerator[McpSession]:
-        await asyncio.to_thread(import_module, "server.mcp.transport.client")
-        from server.mcp.transport import client
+    async def open_session(callbacks: SessionCallbacks) -> AsyncGenerator[McpSession]:
+        await asyncio.to_thread(import_module, "server.mcp.transport.open_session")
+        from server.mcp.transport import open_session
 
         if isinstance(target, Builtin):
-            async with client.inside(spec, await asyncio.to_thread(build, target, knowledge, _owner)) as link:
-                yield link
+            server = await asyncio.to_thread(build_server, target, knowledge_base, _owner)
+            async with open_session.open_in_process_session(spec, server) as session:
+                yield session
         else:
-            async with client.remote(spec, target, notices) as link:
-                yield link
+            async with open_session.open_remote_session(spec, target, callbacks) as session:
+                yield session
 
-    return opened
+    return open_session
 
 
-def build(target: Builtin, knowledge: KnowledgeBase | None, owner_of: "Callable[[Context[Any]], str]") -> "MCPServer[Any]":
-    """`owner_of`: whose the request is that the server of the knowledge base answers."""
+def build_server(target: Builtin, knowledge_base: KnowledgeBase | None, owner_of: "Callable[[Context[Any]], str]") -> "MCPServer[Any]":
+    """`owner_of`: reads from a request's context whose documents the knowledge base server may search. Raises ToolHostError."""
     match target.kind:
         case "files":
             from mcp_servers import files
@@ -49,14 +50,14 @@ def build(target: Builtin, knowledge: KnowledgeBase | None, owner_of: "Callable[
 
             return database.server([database.parse_source(source) for source in target.sources])
         case "knowledge":
-            from mcp_servers import knowledge as ours
+            from mcp_servers import knowledge
 
-            if knowledge is None:
+            if knowledge_base is None:
                 raise ToolHostError("this server has no knowledge base: start it with --embedding-model NAME")
-            return ours.server(knowledge, owner_of)
+            return knowledge.server(knowledge_base, owner_of)
 
 
 def _owner(context: "Context[Any]") -> str:
-    """Nobody else can write this: the server is reached through this process alone."""
+    """The owner that McpHost.call put into _meta; trustworthy, as this server is reachable from this process only."""
     meta: Any = context.request_context.meta or {}
-    return str(meta.get(OWNER, ""))
+    return str(meta.get(OWNER_META_KEY, ""))

@@ -1,4 +1,4 @@
-"""All MCP servers behind one door. Connects lazily, and imports `mcp` when the first is connected."""
+"""The tool host: routes tool listings and calls to the connections of all MCP servers. `mcp` is imported on the first connect."""
 
 import asyncio
 import time
@@ -7,14 +7,14 @@ from typing import Any
 
 from server.core.tool_host import HostedTool, ServerStatus, ToolOutcome, UnknownServer
 from server.mcp import audit
-from server.mcp.config.config import Builtin
+from server.mcp.config.server_spec import Builtin
 from server.mcp.connection.connection import Connection
 
-OWNER = "stoa/owner"  # in _meta, to our own server of the knowledge base
+OWNER_META_KEY = "stoa/owner"  # key in _meta that tells the built-in knowledge base server whose request it is
 
 
-class Host:
-    """Implements server.core.tool_host.ToolHost. `lazy`: labels that are connected when they are first used."""
+class McpHost:
+    """Implements server.core.tool_host.ToolHost. `lazy`: labels of servers that are connected on first use, not by `start`."""
 
     def __init__(self, connections: Iterable[Connection], lazy: frozenset[str] = frozenset()) -> None:
         self._connections = {connection.spec.label: connection for connection in connections}
@@ -35,14 +35,14 @@ class Host:
     async def call(self, label: str, name: str, arguments: Mapping[str, Any], *, owner: str) -> ToolOutcome:
         connection = self.connection(label)
         target = connection.spec.target
-        known = isinstance(target, Builtin) and target.kind == "knowledge"
-        began, ended = time.perf_counter(), "cancelled"
+        sends_owner = isinstance(target, Builtin) and target.kind == "knowledge"
+        started, result = time.perf_counter(), "cancelled"
         try:
-            outcome = await connection.call(name, arguments, {OWNER: owner} if known else None)
-            ended = outcome.fault.kind if outcome.fault else "ok"
+            outcome = await connection.call(name, arguments, {OWNER_META_KEY: owner} if sends_owner else None)
+            result = outcome.fault.kind if outcome.fault else "ok"
             return outcome
         finally:
-            audit.called(label, name, arguments, owner, (ended, time.perf_counter() - began))
+            audit.log_call(label, name, arguments, owner, (result, time.perf_counter() - started))
 
     def status(self) -> list[ServerStatus]:
         return [connection.status for connection in self._connections.values()]
@@ -52,7 +52,7 @@ class Host:
 
     def connection(self, label: str) -> Connection:
         """Raises UnknownServer."""
-        if (found := self._connections.get(label)) is None:
-            there = ", ".join(self._connections) or "none"
-            raise UnknownServer(f"there is no MCP server {label!r}; the operator has configured: {there}")
-        return found
+        if (connection := self._connections.get(label)) is None:
+            labels = ", ".join(self._connections) or "none"
+            raise UnknownServer(f"there is no MCP server {label!r}; the operator has configured: {labels}")
+        return connection

@@ -1,4 +1,4 @@
-"""A live connection, as the rest of the host sees it: without the types of `mcp`, which takes a second to import."""
+"""The interface of an open MCP session, free of the types of `mcp`, which takes a second to import."""
 
 import hashlib
 import json
@@ -11,30 +11,31 @@ from server.core.tool_host import HostedTool, ToolOutcome
 
 
 class SessionLost(Exception):
-    """The server went away; what it was doing is not known. The message is meant for people."""
+    """The connection broke; whether a call in progress had an effect is not known. The message may be shown to users."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ToolList:
-    """`left_out`: tools that are not offered, and why. `notes`: for the operator: that, and names in the configuration that are no
-    tools. `digests`: of
-    each tool as its server described it. `seconds`: how long this holds unless the server says that it has changed; None: until
-    then."""
+    """The validated tools of one server.
+
+    `digests`: tool name -> digest of the tool as its server described it. `left_out`: name -> why the tool is not offered.
+    `notes`: for the operator: the tools left out, and configured names that match no tool. `ttl_seconds`: how long the list may be
+    cached unless the server announces a change; None: until it does."""
 
     tools: tuple[HostedTool, ...]
     digests: Mapping[str, str]
     left_out: Mapping[str, str] = field(default_factory=dict[str, str])
     notes: tuple[str, ...] = ()
-    seconds: float | None = None
+    ttl_seconds: float | None = None
 
     @property
     def digest(self) -> str:
-        """In whichever order."""
-        return digest_of(self.digests)
+        """Independent of the order of the tools."""
+        return tool_list_digest(self.digests)
 
 
-def digest_of(digests: Mapping[str, str]) -> str:
-    """Hex SHA-256 of a list of tools, by the digest of each."""
+def tool_list_digest(digests: Mapping[str, str]) -> str:
+    """Hex SHA-256 of a tool list, from tool name -> digest."""
     return hashlib.sha256(json.dumps(dict(digests), sort_keys=True).encode()).hexdigest()
 
 
@@ -42,35 +43,35 @@ class McpSession(Protocol):
     @property
     def protocol_version(self) -> str: ...
     @property
-    def server(self) -> tuple[str, str] | None:
-        """Its name and version, where it tells."""
+    def server_info(self) -> tuple[str, str] | None:
+        """The server's name and version; None: it gives none."""
         ...
 
     @property
-    def last_words(self) -> str:
-        """What its process has said on standard error lately."""
+    def stderr_tail(self) -> str:
+        """The end of what the server's process has written to standard error; "" where there is no process."""
         ...
 
-    async def catalogue(self) -> ToolList:
-        """Raises LinkLost, HostError."""
+    async def list_tools(self) -> ToolList:
+        """Raises SessionLost, ToolHostError."""
         ...
 
     async def ping(self) -> None:
-        """Returns when the server answers, whatever it says. Raises LinkLost, and HostError where there is no answer of its own."""
+        """Returns when the server answers, with whatever result or error. Raises SessionLost, and ToolHostError where no answer comes."""
         ...
 
     async def call(self, name: str, arguments: Mapping[str, Any], meta: Mapping[str, Any] | None) -> ToolOutcome:
-        """Raises LinkLost; everything else that goes wrong is a Fault. Cancelling it cancels the call on the server."""
+        """Raises SessionLost; every other failure is a ToolFault in the outcome. Cancelling it cancels the call on the server."""
         ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionCallbacks:
-    """What a link tells its owner, from the event loop's thread."""
+    """Called by a session, in the event loop's thread."""
 
-    changed: Callable[[], None]  # the tools are others now
-    lost: Callable[[], None]  # the server is gone
+    on_tools_changed: Callable[[], None]
+    on_connection_lost: Callable[[], None]
 
 
-OpenSession = Callable[[SessionCallbacks], AbstractAsyncContextManager[McpSession]]
-"""To be entered and left in the same task. Raises whatever the transport does."""
+SessionOpener = Callable[[SessionCallbacks], AbstractAsyncContextManager[McpSession]]
+"""Opens a session; entered and left in the same task. Raises whatever the transport raises."""

@@ -1,4 +1,4 @@
-"""The shapes of the operator's file of MCP servers: what is not named here is refused."""
+"""The JSON schema of the operator's MCP configuration file, as pydantic models. Unknown keys are errors."""
 
 import re
 from typing import Annotated, Any, Literal, cast
@@ -7,16 +7,15 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, field_validator
 from pydantic.alias_generators import to_camel
 
-TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")  # RFC 9110, 5.6.2
-CONSENT, MACHINE = "authorization_code", "client_credentials"  # RFC 6749, 4.1 and 4.4
-
+HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")  # RFC 9110, 5.6.2
+AUTHORIZATION_CODE, CLIENT_CREDENTIALS = "authorization_code", "client_credentials"  # RFC 6749, 4.1 and 4.4
 
 Seconds = Annotated[float, Field(gt=0, le=3600)]
 Bytes = Annotated[int, Field(ge=1024, le=2**24)]
 
 
-class ToolLimits(BaseModel):
-    """What is left out is as the server has it."""
+class ToolLimitsEntry(BaseModel):
+    """Limits of one tool; None: as for the server."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, alias_generator=to_camel)
 
@@ -24,19 +23,19 @@ class ToolLimits(BaseModel):
     max_output_bytes: Bytes | None = None
 
 
-class Entry(BaseModel):
+class ServerEntry(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, alias_generator=to_camel)
 
     timeout_seconds: Seconds = 30.0
     max_output_bytes: Bytes = 32 * 1024
-    tool_limits: dict[str, ToolLimits] = {}
+    tool_limits: dict[str, ToolLimitsEntry] = {}
     trusted: bool = False
     allow: list[str] = []
     tools: list[str] | None = None
     disabled: bool = False
 
 
-class StdioEntry(Entry):
+class StdioEntry(ServerEntry):
     type: Literal["stdio"] = "stdio"
     command: Annotated[str, Field(min_length=1)]
     args: list[str] = []
@@ -44,7 +43,7 @@ class StdioEntry(Entry):
     cwd: str | None = None
 
 
-class ConsentEntry(BaseModel):
+class AuthorizationCodeEntry(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, alias_generator=to_camel)
 
     grant: Literal["authorization_code"] = "authorization_code"
@@ -55,7 +54,7 @@ class ConsentEntry(BaseModel):
     hosts: list[str] = []
 
 
-class CredentialsEntry(BaseModel):
+class ClientCredentialsEntry(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, alias_generator=to_camel)
 
     grant: Literal["client_credentials"]
@@ -66,33 +65,40 @@ class CredentialsEntry(BaseModel):
     hosts: list[str] = []
 
 
-def _grant(given: Any) -> str:
-    """The default is what people have: a browser."""
-    return MACHINE if isinstance(given, dict) and cast("dict[str, Any]", given).get("grant") == MACHINE else CONSENT
+def _grant(entry: Any) -> str:
+    """The discriminator of the two kinds of `oauth`; the default is the authorization code grant."""
+    is_machine = isinstance(entry, dict) and cast("dict[str, Any]", entry).get("grant") == CLIENT_CREDENTIALS
+    return CLIENT_CREDENTIALS if is_machine else AUTHORIZATION_CODE
 
 
-class HttpEntry(Entry):
+OAuthEntry = Annotated[
+    Annotated[AuthorizationCodeEntry, Tag(AUTHORIZATION_CODE)] | Annotated[ClientCredentialsEntry, Tag(CLIENT_CREDENTIALS)],
+    Discriminator(_grant),
+]
+
+
+class HttpEntry(ServerEntry):
     type: Literal["http", "streamable-http", "streamableHttp"] = "http"
     url: Annotated[str, Field(pattern=r"^https?://[^\s#]+$")]
     headers: dict[str, str] = {}
-    oauth: Annotated[Annotated[ConsentEntry, Tag(CONSENT)] | Annotated[CredentialsEntry, Tag(MACHINE)], Discriminator(_grant)] | None = None
+    oauth: OAuthEntry | None = None
 
     @field_validator("url")
     @classmethod
-    def _whole(cls, url: str) -> str:
+    def _check_url(cls, url: str) -> str:
         try:
             parts = urlsplit(url)
-            whole = bool(parts.hostname) and parts.port != 0
-        except ValueError:  # of a port or an IPv6 address
-            whole = False
-        if not whole:
+            valid = bool(parts.hostname) and parts.port != 0
+        except ValueError:  # an invalid port or IPv6 address
+            valid = False
+        if not valid:
             raise ValueError("this is no URL of a server")
         return url
 
     @field_validator("headers")
     @classmethod
-    def _sendable(cls, headers: dict[str, str]) -> dict[str, str]:
+    def _check_headers(cls, headers: dict[str, str]) -> dict[str, str]:
         for name, value in headers.items():
-            if not TOKEN.fullmatch(name) or not value.isprintable():
+            if not HEADER_NAME.fullmatch(name) or not value.isprintable():
                 raise ValueError(f"{name!r} is no header that can be sent")
         return headers

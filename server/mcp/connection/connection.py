@@ -1,4 +1,5 @@
-"""One MCP server, for everybody: its tools and calls of them. Who keeps the connection is in keeper.py."""
+"""One MCP server for all its callers: tool listing and tool calls, with timeout, retry and circuit breaker. The session itself is
+kept open by supervisor.py."""
 
 import asyncio
 import logging
@@ -8,162 +9,166 @@ from dataclasses import replace
 from typing import Any, Protocol
 
 from server.core.tool_host import HostedTool, ServerStatus, ServerUnavailable, ToolFault, ToolHostError, ToolOutcome
-from server.mcp.config.config import ServerSpec
-from server.mcp.connection.circuit_breaker import CircuitBreaker, RetryPolicy
+from server.mcp.config.server_spec import ServerSpec
+from server.mcp.connection.circuit_breaker import CircuitBreaker
+from server.mcp.connection.retry_policy import RetryPolicy
 from server.mcp.connection.status import StatusTracker
-from server.mcp.connection.supervisor import Session, Shared, Supervisor
-from server.mcp.sanitize import failed, withheld
-from server.mcp.session import OpenSession, SessionLost, ToolList
+from server.mcp.connection.supervisor import CachedSession, ConnectionContext, Supervisor
+from server.mcp.sanitize import approval_hint, fault_outcome
+from server.mcp.session import SessionLost, SessionOpener, ToolList
 
 LOG = logging.getLogger("stoa")
-UNKNOWN_TOOL = -32602  # as MCP has it (JSON-RPC: invalid params)
+UNKNOWN_TOOL = -32602  # the code that MCP specifies for it (JSON-RPC: invalid params)
 Arguments = Mapping[str, Any]
 
 
-class Judge(Protocol):
-    """What is pinned of servers' tools. May read and write files."""
+class PinChecker(Protocol):
+    """Compares tools with their pinned digests. The methods block: they may read and write files. Both raise ToolHostError."""
 
-    def changed(self, label: str, digests: Mapping[str, str]) -> frozenset[str]:
-        """The tools that are not as pinned; a server seen for the first time is pinned as it is. Raises HostError."""
+    def changed_tools(self, label: str, digests: Mapping[str, str]) -> frozenset[str]:
+        """The tools whose digest is not the pinned one. The tools of a server seen for the first time are pinned as they are."""
         ...
 
-    def pinned(self, label: str) -> str | None: ...
+    def pinned_digest(self, label: str) -> str | None:
+        """Of the whole pinned tool list; None: nothing is pinned."""
+        ...
 
 
 class Connection:
-    def __init__(self, spec: ServerSpec, opener: OpenSession, judge: Judge, patience: RetryPolicy) -> None:
+    def __init__(self, spec: ServerSpec, opener: SessionOpener, pins: PinChecker, retry_policy: RetryPolicy) -> None:
         self.spec = spec
-        self._judge, self._circuit, self._record = judge, CircuitBreaker(patience), StatusTracker(spec)
-        ground = Shared(spec=spec, circuit=self._circuit, record=self._record, patience=patience)
-        self._keeper = Supervisor(ground, opener, self._greet)
-        self.start, self.close = self._keeper.start, self._keeper.close
+        self._pins, self._circuit, self._status = pins, CircuitBreaker(retry_policy), StatusTracker(spec)
+        context = ConnectionContext(spec=spec, circuit=self._circuit, status=self._status, retry_policy=retry_policy)
+        self._supervisor = Supervisor(context, opener, self._on_connect)
+        self.start, self.close = self._supervisor.start, self._supervisor.close
 
     @property
     def status(self) -> ServerStatus:
-        """What is known without asking anybody."""
-        known = self._record.status
-        paused = known.state == "ready" and self._circuit.is_open(time.monotonic())
-        return replace(known, state="failed") if paused else known
+        """The last known status; asks the server nothing."""
+        status = self._status.status
+        paused = status.state == "ready" and self._circuit.is_open(time.monotonic())
+        return replace(status, state="failed") if paused else status
 
     async def tools(self) -> tuple[HostedTool, ...]:
         """Raises ServerUnavailable."""
         try:
             async with asyncio.timeout(self.spec.timeout):
-                session = await self._keeper.session()
-                return await self._judged(await self._listed(session))
+                session = await self._supervisor.session()
+                return await self._check_pins(await self._tool_list(session))
         except TimeoutError:
-            await self._keeper.answers()
-            raise self._keeper.unavailable("it did not list its tools in time") from None
+            await self._supervisor.ping()
+            raise self._supervisor.unavailable("it did not list its tools in time") from None
         except ServerUnavailable:
             raise
         except (SessionLost, ToolHostError) as error:
-            raise self._keeper.unavailable(self._record.note(error)) from error
+            raise self._supervisor.unavailable(self._status.record_error(error)) from error
 
-    async def catalogue(self) -> ToolList:
-        """As it is now, whatever is pinned. Raises HostError, LinkLost."""
-        session = await self._keeper.session()
-        return await session.shelf.catalogue(session.link)
+    async def fetch_tool_list(self) -> ToolList:
+        """The current tools, not compared with the pins. Raises ToolHostError, SessionLost."""
+        session = await self._supervisor.session()
+        return await session.tool_list()
 
     async def call(self, name: str, arguments: Arguments, meta: Arguments | None) -> ToolOutcome:
-        began = time.monotonic()
-        if self._circuit.admit(began):
-            outcome = await self._counted(name, arguments, meta)
+        started = time.monotonic()
+        if self._circuit.allow(started):
+            outcome = await self._call_through_circuit(name, arguments, meta)
         else:
-            outcome = failed("unavailable", f"the server {self.spec.label} is paused: it failed {self._circuit.failures} times in a row")
-        return self._record.counted(replace(outcome, seconds=time.monotonic() - began))
+            reason = f"the server {self.spec.label} is paused: it failed {self._circuit.failures} times in a row"
+            outcome = fault_outcome("unavailable", reason)
+        return self._status.count_call(replace(outcome, seconds=time.monotonic() - started))
 
-    async def _counted(self, name: str, arguments: Arguments, meta: Arguments | None) -> ToolOutcome:
+    async def _call_through_circuit(self, name: str, arguments: Arguments, meta: Arguments | None) -> ToolOutcome:
         try:
-            outcome = await self._in_time(name, arguments, meta)
-            await self._settle(outcome)
+            outcome = await self._call_with_timeout(name, arguments, meta)
+            await self._update_circuit(outcome)
         except asyncio.CancelledError:
-            self._circuit.gave_up()
+            self._circuit.release_probe()
             raise
         return outcome
 
-    async def _in_time(self, name: str, arguments: Arguments, meta: Arguments | None) -> ToolOutcome:
+    async def _call_with_timeout(self, name: str, arguments: Arguments, meta: Arguments | None) -> ToolOutcome:
         seconds = self.spec.limits_of(name).timeout
         try:
             async with asyncio.timeout(seconds):
-                return await self._attempts(name, arguments, meta)
+                return await self._call_with_retry(name, arguments, meta)
         except TimeoutError:
-            return failed("timeout", f"{name} was stopped: it took longer than {seconds:g} seconds")
+            return fault_outcome("timeout", f"{name} was stopped: it took longer than {seconds:g} seconds")
 
-    async def _attempts(self, name: str, arguments: Arguments, meta: Arguments | None) -> ToolOutcome:
-        """A second one where the server died during a call that may be repeated."""
+    async def _call_with_retry(self, name: str, arguments: Arguments, meta: Arguments | None) -> ToolOutcome:
+        """One retry, in a new session, where the session was lost during a call that is safe to repeat."""
         try:
-            session = await self._keeper.session()
-            tool = await session.shelf.tool(session.link, name)
+            session = await self._supervisor.session()
+            tool = await session.cache.find(session.mcp, name)
             if tool is None:
-                return failed("protocol", f"the server {self.spec.label} has no tool {name!r}", UNKNOWN_TOOL)
+                return fault_outcome("protocol", f"the server {self.spec.label} has no tool {name!r}", UNKNOWN_TOOL)
             try:
-                return await self._attempt(session, name, arguments, meta)
+                return await self._call_once(session, name, arguments, meta)
             except SessionLost:
-                if not _repeatable(tool):
+                if not _is_repeatable(tool):
                     raise
-            return await self._attempt(await self._keeper.session(), name, arguments, meta)
-        except SessionLost as lost:
-            return failed("unavailable", f"{lost}; whether the call had an effect is not known")
+            return await self._call_once(await self._supervisor.session(), name, arguments, meta)
+        except SessionLost as error:
+            return fault_outcome("unavailable", f"{error}; whether the call had an effect is not known")
         except ToolHostError as error:
-            return failed("unavailable", str(error))
+            return fault_outcome("unavailable", str(error))
 
-    async def _attempt(self, session: Session, name: str, arguments: Arguments, meta: Arguments | None) -> ToolOutcome:
+    async def _call_once(self, session: CachedSession, name: str, arguments: Arguments, meta: Arguments | None) -> ToolOutcome:
         try:
-            return await session.link.call(name, arguments, meta)
+            return await session.mcp.call(name, arguments, meta)
         except SessionLost:
-            self._keeper.lose(session)
+            self._supervisor.discard(session)
             raise
 
-    async def _settle(self, outcome: ToolOutcome) -> None:
-        """The circuit is the connection's, for all tools and all callers: a call that took too long, or that HTTP refused, only
-        counts when the server does not answer anything else either. A connection that was lost, or given up, or not there, is its
-        keeper's to count."""
+    async def _update_circuit(self, outcome: ToolOutcome) -> None:
+        """The circuit is shared by all tools and callers of the server: a call that timed out or got an HTTP error counts only where
+        the server does not answer a ping either. Lost and missing sessions are counted by the supervisor."""
         match outcome.fault:
             case ToolFault(kind="timeout" | "http"):
-                there = await self._keeper.answers()
+                alive = await self._supervisor.ping()
             case ToolFault(kind="unavailable"):
-                there = False
+                alive = False
             case _:
-                there = True
-        if there:
-            self._circuit.succeeded()
+                alive = True
+        if alive:
+            self._circuit.record_success()
         else:
-            self._circuit.gave_up()
+            self._circuit.release_probe()
 
-    async def _greet(self, session: Session) -> None:
-        await self._judged(await session.shelf.catalogue(session.link))
+    async def _on_connect(self, session: CachedSession) -> None:
+        await self._check_pins(await session.tool_list())
 
-    async def _listed(self, session: Session) -> ToolList:
+    async def _tool_list(self, session: CachedSession) -> ToolList:
         try:
-            return await session.shelf.catalogue(session.link)
+            return await session.tool_list()
         except SessionLost:
-            self._keeper.lose(session)
+            self._supervisor.discard(session)
             raise
 
-    async def _judged(self, catalogue: ToolList) -> tuple[HostedTool, ...]:
+    async def _check_pins(self, tool_list: ToolList) -> tuple[HostedTool, ...]:
+        """The tools, those that differ from their pins marked as changed. Updates the status."""
         label = self.spec.label
-        changed = await asyncio.to_thread(self._judge.changed, label, catalogue.digests)
-        tools = tuple(replace(tool, changed=tool.name in changed) for tool in catalogue.tools)
-        pinned = await asyncio.to_thread(self._judge.pinned, label)
-        self._tell(changed)
-        held = (f"the tool {name!r} is withheld from the model: {withheld(label)}" for name in sorted(changed))
-        self._record.status = replace(
-            self._record.status,
+        changed = await asyncio.to_thread(self._pins.changed_tools, label, tool_list.digests)
+        tools = tuple(replace(tool, changed=tool.name in changed) for tool in tool_list.tools)
+        pinned = await asyncio.to_thread(self._pins.pinned_digest, label)
+        self._log_changed(changed)
+        withheld = (f"the tool {name!r} is withheld from the model: {approval_hint(label)}" for name in sorted(changed))
+        self._status.status = replace(
+            self._status.status,
             tools=tools,
-            digest=catalogue.digest,
+            digest=tool_list.digest,
             pinned=pinned,
-            left_out={name: self._record.shown(why) for name, why in catalogue.left_out.items()},
-            notes=tuple(map(self._record.shown, (*held, *catalogue.notes))),
+            left_out={name: self._status.sanitize(reason) for name, reason in tool_list.left_out.items()},
+            notes=tuple(map(self._status.sanitize, (*withheld, *tool_list.notes))),
         )
         return tools
 
-    def _tell(self, changed: frozenset[str]) -> None:
-        """Of what has not been told before."""
-        for tool in sorted(changed - {tool.name for tool in self._record.status.tools if tool.changed}):
-            LOG.warning("MCP server %s: the tool %r is withheld from the model: %s", self.spec.label, tool, withheld(self.spec.label))
+    def _log_changed(self, changed: frozenset[str]) -> None:
+        """Logs each changed tool once."""
+        for tool in sorted(changed - {tool.name for tool in self._status.status.tools if tool.changed}):
+            LOG.warning("MCP server %s: the tool %r is withheld from the model: %s", self.spec.label, tool, approval_hint(self.spec.label))
 
 
-def _repeatable(tool: HostedTool) -> bool:
-    """By its server's own word: if that is false, it is the server that does a thing twice."""
-    said = tool.annotations or {}
-    return said.get("readOnlyHint") is True or said.get("idempotentHint") is True
+def _is_repeatable(tool: HostedTool) -> bool:
+    """By the server's own annotations, trusted or not: if they are wrong, the server alone is harmed by the repetition."""
+    annotations = tool.annotations or {}
+    return annotations.get("readOnlyHint") is True or annotations.get("idempotentHint") is True

@@ -1,4 +1,4 @@
-"""The one task that opens a server's connection, keeps it, and opens it again when it is lost."""
+"""Keeps one MCP server connected: opens the session, waits until it is lost, and reconnects with backoff."""
 
 import asyncio
 import logging
@@ -9,168 +9,180 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 
 from server.core.tool_host import ServerUnavailable, ToolHostError
-from server.mcp.config.config import ServerSpec
-from server.mcp.connection.circuit_breaker import CircuitBreaker, RetryPolicy
+from server.mcp.config.server_spec import ServerSpec
+from server.mcp.connection.circuit_breaker import CircuitBreaker
+from server.mcp.connection.retry_policy import RetryPolicy
 from server.mcp.connection.status import StatusTracker
-from server.mcp.connection.tool_cache import ToolListCache
-from server.mcp.sanitize import parting
-from server.mcp.session import McpSession, OpenSession, SessionCallbacks, SessionLost
+from server.mcp.connection.tool_list_cache import ToolListCache
+from server.mcp.sanitize import disconnect_message
+from server.mcp.session import McpSession, SessionCallbacks, SessionLost, SessionOpener, ToolList
 
 LOG = logging.getLogger("stoa")
-SILENT = "it no longer answered, and was given up"
-LEAVING = 10.0  # seconds that a connection may take to close; a server that hangs may never answer to the farewell
+UNRESPONSIVE = "it no longer answered, and was given up"
+CLOSE_TIMEOUT = 10.0  # seconds that a session may take to close: a server that hangs may never answer the shutdown
 
 
 @dataclass(frozen=True, slots=True)
-class Session:
-    link: McpSession
-    shelf: ToolListCache
+class CachedSession:
+    """An open session and the cache of its tool list."""
+
+    mcp: McpSession
+    cache: ToolListCache
+
+    async def tool_list(self) -> ToolList:
+        """Raises SessionLost, ToolHostError."""
+        return await self.cache.get(self.mcp)
 
 
-Greet = Callable[[Session], Awaitable[None]]  # what is done before anybody else may use it
+OnConnect = Callable[[CachedSession], Awaitable[None]]  # runs after each connect, before any call may use the session
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Shared:
-    """What the keeper shares with those who call."""
+class ConnectionContext:
+    """What a Connection and its Supervisor share."""
 
     spec: ServerSpec
     circuit: CircuitBreaker
-    record: StatusTracker
-    patience: RetryPolicy
+    status: StatusTracker
+    retry_policy: RetryPolicy
 
 
 class Supervisor:
-    def __init__(self, ground: Shared, opener: OpenSession, greet: Greet) -> None:
-        self._ground, self._opener, self._greet = ground, opener, greet
+    """Owns the task in which the session is opened and closed. Other tasks call its methods on the same event loop."""
+
+    def __init__(self, context: ConnectionContext, opener: SessionOpener, on_connect: OnConnect) -> None:
+        self._context, self._opener, self._on_connect = context, opener, on_connect
         self._task: asyncio.Task[None] | None = None
-        self._session: Session | None = None
+        self._session: CachedSession | None = None
         self._closed = False
-        self._silence: str | None = None  # why the present session was given up; None: it was not
-        self._decided, self._lost = asyncio.Event(), asyncio.Event()
+        self._abandon_reason: str | None = None  # why the current session was given up; None: it was not
+        self._attempt_done, self._lost = asyncio.Event(), asyncio.Event()  # the attempt to connect is decided; the session is lost
 
     def start(self) -> None:
-        """Once; not after `close`."""
+        """Starts the task unless it runs already. No effect after `close`."""
         if (self._task is None or self._task.done()) and not self._closed:
-            self._task = asyncio.create_task(self._keep(), name=f"mcp {self._ground.spec.label}")
+            self._task = asyncio.create_task(self._run(), name=f"mcp {self._context.spec.label}")
 
     async def close(self) -> None:
         task, self._task, self._closed = self._task, None, True
         if task is not None:
             task.cancel()
             await asyncio.wait((task,))
-        self._forget()
-        self._decided.set()  # nobody need wait
-        self._ground.record.move("stopped")
+        self._clear_session()
+        self._attempt_done.set()  # releases requests that wait for a connection
+        self._context.status.set_state("stopped")
 
-    async def session(self) -> Session:
-        """Waits a little for one that is being opened. Raises ServerUnavailable."""
+    async def session(self) -> CachedSession:
+        """Waits up to retry_policy.connect_wait for a session that is being opened. Raises ServerUnavailable."""
         self.start()
-        if self._session is None and not self._closed and not self._ground.circuit.is_open(time.monotonic()):
+        if self._session is None and not self._closed and not self._context.circuit.is_open(time.monotonic()):
             try:
-                async with asyncio.timeout(self._ground.patience.waits):
-                    await self._decided.wait()
+                async with asyncio.timeout(self._context.retry_policy.connect_wait):
+                    await self._attempt_done.wait()
             except TimeoutError:
                 raise self.unavailable() from None
         if self._session is None:
             raise self.unavailable()
         return self._session
 
-    async def answers(self) -> bool:
-        """Asks the server whether it is there, and waits little. A server that does not answer is lost: what hangs does not come
-        back by itself, so it is connected anew."""
+    async def ping(self) -> bool:
+        """Whether the server answers within retry_policy.ping_timeout. If not, its session is discarded and it is reconnected: a
+        server that hangs does not recover by itself."""
         if (session := self._session) is None:
             return False
         try:
-            async with asyncio.timeout(self._ground.patience.ping):
-                await session.link.ping()
+            async with asyncio.timeout(self._context.retry_policy.ping_timeout):
+                await session.mcp.ping()
         except SessionLost:
-            self.lose(session)
+            self.discard(session)
         except (ToolHostError, TimeoutError):
-            self._give_up(session)
+            self._abandon(session)
         else:
             return True
         return False
 
     def unavailable(self, reason: str | None = None) -> ServerUnavailable:
-        status = self._ground.record.status
+        """The error to raise; without a reason the last error is given, else the state."""
+        status = self._context.status.status
         return ServerUnavailable(f"the MCP server {status.label} cannot be reached: {reason or status.last_error or status.state}")
 
-    def lose(self, session: Session) -> None:
-        """A call has noticed before the transport did."""
+    def discard(self, session: CachedSession) -> None:
+        """A call found the session lost, perhaps before the transport did; a session that is no longer current is ignored."""
         if session is self._session:
-            self._forget()
+            self._clear_session()
             self._lost.set()
 
-    def _give_up(self, session: Session) -> None:
+    def _abandon(self, session: CachedSession) -> None:
         if session is self._session:
-            self._silence = SILENT
-            self.lose(session)
+            self._abandon_reason = UNRESPONSIVE
+            self.discard(session)
 
-    async def _keep(self) -> None:
-        """Until it is cancelled, even where what fails on the way out takes the cancellation's place."""
+    async def _run(self) -> None:
+        """Reconnects until it is cancelled, or finds itself closed where an error while leaving replaced the cancellation."""
         while True:
-            began = time.monotonic()
+            started = time.monotonic()
             try:
-                await self._once()
-            except Exception as error:  # of whichever transport, in groups of any depth
-                self._failed(error, time.monotonic() - began)
+                await self._connect_and_wait()
+            except Exception as error:  # transports raise many types, in nested groups
+                self._record_failure(error, time.monotonic() - started)
             if self._closed:
                 return
-            await asyncio.sleep(self._ground.circuit.delay(time.monotonic(), random.random()))
-            self._ground.record.restarted()
+            await asyncio.sleep(self._context.circuit.reconnect_delay(time.monotonic(), random.random()))
+            self._context.status.count_restart()
 
-    def _failed(self, error: Exception, lasted: float) -> None:
-        self._forget()
-        circuit, record, now = self._ground.circuit, self._ground.record, time.monotonic()
-        if lasted >= self._ground.patience.steady and self._silence is None:  # it may have hung all the while
-            circuit.succeeded()
-        circuit.failed(now)
-        said = record.note(error)
+    def _record_failure(self, error: Exception, lasted: float) -> None:
+        self._clear_session()
+        circuit, status, policy = self._context.circuit, self._context.status, self._context.retry_policy
+        if lasted >= policy.stable_after and self._abandon_reason is None:  # an abandoned session may have hung all the time
+            circuit.record_success()
+        now = time.monotonic()
+        circuit.record_failure(now)
+        message = status.record_error(error)
         if circuit.is_open(now):
-            record.move("failed")
-            self._decided.set()  # nobody need wait
-            then = f"paused for {self._ground.patience.rest:g} seconds after {circuit.failures} failures in a row"
+            status.set_state("failed")
+            self._attempt_done.set()  # releases requests that wait for a connection
+            next_step = f"paused for {policy.open_seconds:g} seconds after {circuit.failures} failures in a row"
         else:
-            record.move("waiting")
-            then = "it is connected anew"
-        LOG.warning("MCP server %s: %s; %s", self._ground.spec.label, said, then)
+            status.set_state("waiting")
+            next_step = "it is connected anew"
+        LOG.warning("MCP server %s: %s; %s", self._context.spec.label, message, next_step)
 
-    async def _once(self) -> None:
-        """Until the link is lost, which it raises."""
-        self._forget()
-        self._ground.record.move("connecting")
-        self._lost, self._silence, shelf = asyncio.Event(), None, ToolListCache(self._ground.spec.label)
+    async def _connect_and_wait(self) -> None:
+        """Opens a session and waits until it is lost. Raises SessionLost then, or what the transport raises."""
+        self._clear_session()
+        self._context.status.set_state("connecting")
+        self._lost, self._abandon_reason, cache = asyncio.Event(), None, ToolListCache(self._context.spec.label)
+        callbacks = SessionCallbacks(on_tools_changed=cache.invalidate, on_connection_lost=self._lost.set)
         async with AsyncExitStack() as stack:
-            async with asyncio.timeout(self._ground.spec.timeout):
-                link = await stack.enter_async_context(self._opener(SessionCallbacks(changed=shelf.outdate, lost=self._lost.set)))
-                session = Session(link, shelf)
-                await self._greet(session)
-            self._opened(session)
+            async with asyncio.timeout(self._context.spec.timeout):
+                session = CachedSession(await stack.enter_async_context(self._opener(callbacks)), cache)
+                await self._on_connect(session)
+            self._publish(session)
             await self._lost.wait()
-            self._forget()  # before the transport is closed, which takes its time
-            await self._leave(stack)
-        raise SessionLost(self._silence or parting(link.last_words))
+            self._clear_session()  # before the transport is closed, which takes time
+            await self._close_transport(stack)
+        raise SessionLost(self._abandon_reason or disconnect_message(session.mcp.stderr_tail))
 
-    async def _leave(self, stack: AsyncExitStack) -> None:
+    async def _close_transport(self, stack: AsyncExitStack) -> None:
         try:
-            async with asyncio.timeout(LEAVING):
+            async with asyncio.timeout(CLOSE_TIMEOUT):
                 await stack.aclose()
         except TimeoutError:
-            LOG.warning("MCP server %s: its connection did not close in %g seconds", self._ground.spec.label, LEAVING)
+            LOG.warning("MCP server %s: the connection did not close within %g seconds", self._context.spec.label, CLOSE_TIMEOUT)
 
-    def _opened(self, session: Session) -> None:
-        record = self._ground.record
-        name, version = session.link.server or (None, None)
-        record.status = replace(
-            record.status, protocol_version=session.link.protocol_version, server_name=name, server_version=version, last_error=None
+    def _publish(self, session: CachedSession) -> None:
+        """From now on calls may use the session."""
+        status = self._context.status
+        name, version = session.mcp.server_info or (None, None)
+        status.status = replace(
+            status.status, protocol_version=session.mcp.protocol_version, server_name=name, server_version=version, last_error=None
         )
-        record.move("ready")
+        status.set_state("ready")
         self._session = session
-        self._decided.set()
+        self._attempt_done.set()
 
-    def _forget(self) -> None:
+    def _clear_session(self) -> None:
         self._session = None
-        self._decided.clear()
-        if self._ground.record.status.state == "ready":
-            self._ground.record.move("waiting")
+        self._attempt_done.clear()
+        if self._context.status.status.state == "ready":
+            self._context.status.set_state("waiting")

@@ -1,5 +1,5 @@
-"""One connection to an MCP server: a process on stdio or Streamable HTTP, whichever protocol revision it speaks. Imports `mcp`,
-which takes a second: import this where a connection is opened, not at the top of a module."""
+"""Connects to an MCP server over stdio or Streamable HTTP, in any protocol revision that the SDK speaks. Imports `mcp`, which takes a
+second: import this module where a connection is opened, not at the top of a module."""
 
 import sys
 from collections.abc import AsyncGenerator, Callable
@@ -10,46 +10,46 @@ from typing import TextIO
 
 import httpx2
 from mcp import Client, StdioServerParameters, stdio_client
-from mcp.client._transport import Transport  # the SDK's only name for what both of its transports are
+from mcp.client._transport import Transport  # the type of both transports; the SDK has no public name for it
 from mcp.client.session import ElicitationFnT, MessageHandlerFnT
 from mcp.client.streamable_http import streamable_http_client
 from mcp.types import Implementation
 
-from server.mcp.config.config import Http, Stdio
-from server.mcp.transport.bounded_lines import ENCODING, bounded
-from server.mcp.transport.egress import Guarded, capped
-from server.mcp.transport.lenient import completing
-from server.mcp.transport.oauth import Authorize, nobody, provider
+from server.mcp.config.server_spec import Http, Stdio
+from server.mcp.transport.bounded_lines import ENCODING, bounded_lines
+from server.mcp.transport.egress import GuardedTransport, limit_response_size
+from server.mcp.transport.oauth import Authorize, oauth_provider, refuse_authorization
+from server.mcp.transport.result_type import with_default_result_type
 
-TIMEOUT = httpx2.Timeout(30.0, read=300.0)  # seconds; a call has its own limit, this is for connections that died unnoticed
+TIMEOUT = httpx2.Timeout(30.0, read=300.0)  # seconds; detects dead connections, as calls have timeouts of their own
 
 
 @dataclass(frozen=True, kw_only=True)
 class Hooks:
-    """What a connection asks of its owner. Without `elicit` the server is told that nobody can be asked."""
+    """Callbacks and resources of a connection. Without `on_elicitation` the client does not declare that capability."""
 
-    message: MessageHandlerFnT | None = None  # notifications, such as a changed list of tools
-    elicit: ElicitationFnT | None = None
-    authorize: Authorize = nobody
-    tokens: Path | None = None  # folder of OAuth tokens (None: the data directory's)
-    overlong: Callable[[], None] = lambda: None  # a process's line was too long: no more is read, and the connection is to be left
-    errors: TextIO | None = None  # a file of the operating system, for a process's standard error (None: ours)
+    on_message: MessageHandlerFnT | None = None  # notifications, such as tools/list_changed
+    on_elicitation: ElicitationFnT | None = None
+    authorize: Authorize = refuse_authorization
+    token_folder: Path | None = None  # None: mcp-tokens in the data directory
+    on_overlong_line: Callable[[], None] = lambda: None  # the process sent too long a line: nothing more is read, close the connection
+    stderr: TextIO | None = None  # a file with a descriptor, for the process's standard error (None: our own)
 
 
 @asynccontextmanager
 async def connect(target: Stdio | Http, hooks: Hooks | None = None) -> AsyncGenerator[Client]:
-    """To be entered and left in the same task; calls may come from any, many at once. The SDK drops tools whose x-mcp-header is
+    """Entered and left in the same task; other tasks may call the client concurrently. The SDK drops tools whose x-mcp-header is
     invalid and follows no $ref. Raises (often within an ExceptionGroup) OSError, httpx2.HTTPError, MCPError and OAuthFlowError."""
     hooks = hooks or Hooks()
     async with AsyncExitStack() as stack:
         transport = _stdio(target, hooks) if isinstance(target, Stdio) else await _http(target, hooks, stack)
         client = Client(
-            completing(transport),
+            with_default_result_type(transport),
             client_info=Implementation(name="stoa", version="1"),
-            message_handler=hooks.message,
-            elicitation_callback=hooks.elicit,
+            message_handler=hooks.on_message,
+            elicitation_callback=hooks.on_elicitation,
         )
-        with bounded(hooks.overlong):
+        with bounded_lines(hooks.on_overlong_line):
             await stack.enter_async_context(client)
         yield client
 
@@ -58,17 +58,17 @@ def _stdio(target: Stdio, hooks: Hooks) -> Transport:
     parameters = StdioServerParameters(
         command=target.command, args=list(target.args), env=dict(target.env), cwd=target.cwd, encoding=ENCODING
     )
-    return stdio_client(parameters, errlog=hooks.errors or sys.stderr)
+    return stdio_client(parameters, errlog=hooks.stderr or sys.stderr)
 
 
 async def _http(target: Http, hooks: Hooks, stack: AsyncExitStack) -> Transport:
-    """Redirects are followed within the server's origin only. Where OAuth is in play, the server names URLs that we fetch."""
+    """Redirects are followed within the server's origin only. With OAuth the server names further URLs to fetch: these are guarded."""
     oauth = target.oauth
     client = httpx2.AsyncClient(
         headers=dict(target.headers),
         timeout=TIMEOUT,
-        auth=provider(target.url, oauth, hooks.authorize, hooks.tokens) if oauth else None,
-        transport=Guarded(target.url, frozenset(oauth.hosts)) if oauth else None,
-        event_hooks={"response": [capped]},
+        auth=oauth_provider(target.url, oauth, hooks.authorize, hooks.token_folder) if oauth else None,
+        transport=GuardedTransport(target.url, frozenset(oauth.hosts)) if oauth else None,
+        event_hooks={"response": [limit_response_size]},
     )
     return streamable_http_client(target.url, http_client=await stack.enter_async_context(client))

@@ -1,4 +1,4 @@
-"""What a process says on standard error: the end of it is kept, for whoever asks why it died."""
+"""Keeps the end of what a process writes to standard error, for error messages about its death."""
 
 import asyncio
 import os
@@ -7,45 +7,42 @@ from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from typing import TextIO
 
-KEPT = 4096  # bytes
+TAIL_BYTES = 4096
 
 
 class StderrTail:
-    """`closed` is set when nobody can write any more. Belongs to the event loop that made it."""
+    """`closed` is set when all write ends of the pipe are closed. Create it on the event loop that waits for it."""
 
     def __init__(self) -> None:
         self.closed = asyncio.Event()
-        self._kept = b""
+        self._tail = b""
         self._loop = asyncio.get_running_loop()
 
     @property
     def text(self) -> str:
-        return self._kept.decode(errors="replace").strip()
+        return self._tail.decode(errors="replace").strip()
 
-    def add(self, data: bytes) -> None:
-        self._kept = (self._kept + data)[-KEPT:]
-
-    def follow(self, reading: int) -> None:
-        """Until the end of the pipe, in a thread of its own: on Windows the event loop cannot read pipes."""
+    def read_pipe(self, descriptor: int) -> None:
+        """Reads until the end of the pipe. Runs in a thread of its own: on Windows the event loop cannot read pipes."""
         try:
-            with open(reading, "rb", buffering=0) as pipe:
-                while data := pipe.read(KEPT):
-                    self.add(data)
+            with open(descriptor, "rb", buffering=0) as pipe:
+                while data := pipe.read(TAIL_BYTES):
+                    self._tail = (self._tail + data)[-TAIL_BYTES:]
         finally:
-            with suppress(RuntimeError):  # the loop is closed: nobody asks any more
+            with suppress(RuntimeError):  # the event loop is closed: nobody waits
                 self._loop.call_soon_threadsafe(self.closed.set)
 
-    async def complete(self, seconds: float) -> str:
-        """The text, when all has been said; at the latest after `seconds`."""
+    async def wait_closed(self, seconds: float) -> str:
+        """The text, once the pipe is closed or `seconds` have passed."""
         with suppress(TimeoutError):
             await asyncio.wait_for(self.closed.wait(), seconds)
         return self.text
 
 
 @contextmanager
-def errors(tail: StderrTail) -> Generator[TextIO]:
-    """A file for a process's standard error; close it when the process has been started."""
+def stderr_pipe(tail: StderrTail) -> Generator[TextIO]:
+    """A file to pass as a process's standard error; the caller closes it once the process has been started."""
     reading, writing = os.pipe()
-    threading.Thread(target=tail.follow, args=(reading,), name="mcp stderr", daemon=True).start()
+    threading.Thread(target=tail.read_pipe, args=(reading,), name="mcp stderr", daemon=True).start()
     with open(writing, "w") as file:
         yield file

@@ -1,5 +1,5 @@
-"""What each server's tools were when the operator took them on. A tool that has become another, or a new one, waits for approval:
-servers have been known to turn bad after they were trusted. Kept beside the database, so that a restart forgets nothing."""
+"""Pins the tools of each MCP server on first use: changed and new tools are withheld until the operator approves them, as a server
+may turn malicious after it was trusted. The pins are a file beside the database."""
 
 import json
 from collections.abc import Mapping
@@ -8,82 +8,83 @@ from typing import Any, cast
 
 from filelock import FileLock
 
-from server.core.atomic_file import replace
+from server.core.atomic_file import replace_file
 from server.core.tool_host import ToolHostError
-from server.mcp.session import digest_of
+from server.mcp.session import tool_list_digest
 
-FILE = "mcp-pins.json"
+PIN_FILE = "mcp-pins.json"
 VERSION = 1
 
 
-class Pins:
-    """Implements server.mcp.connection.connection.Judge. Safe for several processes; what is pinned survives the death of any."""
+class ToolPins:
+    """Implements server.mcp.connection.connection.PinChecker. Safe for several processes; writes are durable."""
 
     def __init__(self, folder: Path) -> None:
-        self.path = folder / FILE
+        self.path = folder / PIN_FILE
 
-    def changed(self, label: str, digests: Mapping[str, str]) -> frozenset[str]:
+    def changed_tools(self, label: str, digests: Mapping[str, str]) -> frozenset[str]:
         pinned = self._read().get(label)
         if pinned is None:
-            pinned = self._trust_first(label, digests)
+            pinned = self._pin_first(label, digests)
         return frozenset(name for name, digest in digests.items() if pinned.get(name) != digest)
 
-    def pinned(self, label: str) -> str | None:
-        known = self._read().get(label)
-        return None if known is None else digest_of(known)
+    def pinned_digest(self, label: str) -> str | None:
+        pinned = self._read().get(label)
+        return None if pinned is None else tool_list_digest(pinned)
 
-    def tools(self, label: str) -> Mapping[str, str] | None:
-        """Digests by name; None: the server has not been seen yet."""
+    def pinned_tools(self, label: str) -> Mapping[str, str] | None:
+        """Tool name -> digest; None: the server has not been seen yet."""
         return self._read().get(label)
 
     def pin(self, label: str, digests: Mapping[str, str]) -> None:
-        with self._locked():
+        with self._lock():
             self._write(self._read() | {label: dict(digests)})
 
-    def _trust_first(self, label: str, digests: Mapping[str, str]) -> Mapping[str, str]:
-        with self._locked():
-            known = self._read()
-            if label not in known:  # nobody was faster
-                known |= {label: dict(digests)}
-                self._write(known)
-            return known[label]
+    def _pin_first(self, label: str, digests: Mapping[str, str]) -> Mapping[str, str]:
+        """The digests that are pinned: of another process, if that pinned first."""
+        with self._lock():
+            servers = self._read()
+            if label not in servers:
+                servers |= {label: dict(digests)}
+                self._write(servers)
+            return servers[label]
 
-    def _locked(self) -> FileLock:
+    def _lock(self) -> FileLock:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         return FileLock(self.path.with_suffix(".lock"))
 
     def _read(self) -> dict[str, dict[str, str]]:
-        """Raises HostError: what is pinned cannot be known, so nothing is trusted."""
+        """Server label -> tool name -> digest. Raises ToolHostError where the file cannot be read: then no tool is trusted."""
         try:
-            kept = json.loads(self.path.read_bytes())
+            content = json.loads(self.path.read_bytes())
         except FileNotFoundError:
             return {}
         except (OSError, ValueError) as error:
-            raise ToolHostError(f"{FILE} cannot be read ({error}); mend it, or remove it to trust all MCP servers anew") from None
-        if not _sound(kept):
-            raise ToolHostError(f"{FILE} is not of this version; mend it, or remove it to trust all MCP servers anew")
-        return kept["servers"]
+            raise ToolHostError(f"{PIN_FILE} cannot be read ({error}); mend it, or remove it to trust all MCP servers anew") from None
+        if not _is_valid(content):
+            raise ToolHostError(f"{PIN_FILE} is not of this version; mend it, or remove it to trust all MCP servers anew")
+        return content["servers"]
 
     def _write(self, servers: Mapping[str, Mapping[str, str]]) -> None:
-        replace(self.path, json.dumps({"version": VERSION, "servers": servers}, indent=1, sort_keys=True).encode())
+        replace_file(self.path, json.dumps({"version": VERSION, "servers": servers}, indent=1, sort_keys=True).encode())
 
 
-class Unpinned:
-    """Implements Judge for our own servers, which change with us."""
+class NoPins:
+    """Implements PinChecker for the built-in servers, whose tools change with each version of this program."""
 
-    def changed(self, label: str, digests: Mapping[str, str]) -> frozenset[str]:
+    def changed_tools(self, label: str, digests: Mapping[str, str]) -> frozenset[str]:
         return frozenset()
 
-    def pinned(self, label: str) -> str | None:
+    def pinned_digest(self, label: str) -> str | None:
         return None
 
 
-def _sound(kept: Any) -> bool:
-    if not isinstance(kept, dict):
+def _is_valid(content: Any) -> bool:
+    if not isinstance(content, dict):
         return False
-    known = cast("dict[str, Any]", kept)
-    servers = known.get("servers")
-    if known.get("version") != VERSION or not isinstance(servers, dict):
+    fields = cast("dict[str, Any]", content)
+    servers = fields.get("servers")
+    if fields.get("version") != VERSION or not isinstance(servers, dict):
         return False
     lists = cast("dict[str, Any]", servers).values()
     return all(isinstance(tools, dict) and all(isinstance(d, str) for d in cast("dict[str, Any]", tools).values()) for tools in lists)

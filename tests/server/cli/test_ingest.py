@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
-from retrieval.ingest.worker import Ingestor, Pace
+from retrieval.ingest.worker import Ingestor, WorkerOptions
 from retrieval.search.retriever import KnowledgeSearch
 from retrieval.store import StoreOptions, open_store
 from server.cli.ingest import parse_attributes, parse_chunking
@@ -42,7 +42,7 @@ class ClosingParser(PlainParser):
 
 def knowledge(database: Path, pause: float = 0.0) -> KnowledgeBase:
     store, parser, embedder = open_store(database, StoreOptions()), ClosingParser(), Closing(pause=pause)
-    ingestor: Any = Ingestor(store, parser, embedder, pace=Pace(poll=0.05))
+    ingestor: Any = Ingestor(store, parser, embedder, options=WorkerOptions(poll=0.05))
     words: Any = embedder
     return KnowledgeBase(
         store=store,
@@ -59,7 +59,7 @@ def knowledge(database: Path, pause: float = 0.0) -> KnowledgeBase:
 def stoa(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     """The command line in a directory of its own."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("server.cli.ingest.open_knowledge_base", lambda *_: knowledge(tmp_path / "stoa.db"))
+    monkeypatch.setattr("server.cli.knowledge_base.open_knowledge_base", lambda *_: knowledge(tmp_path / "stoa.db"))
     return lambda *words: CliRunner().invoke(cli, [str(word) for word in words])
 
 
@@ -127,7 +127,7 @@ def test_what_makes_no_sense_is_refused_by_name(stoa: Run, words: Sequence[str],
 
 
 def test_without_an_embedding_model_there_is_no_knowledge_base(stoa: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("server.cli.ingest.open_knowledge_base", lambda *_: None)
+    monkeypatch.setattr("server.cli.knowledge_base.open_knowledge_base", lambda *_: None)
     told = stoa("ingest", write(tmp_path / "docs"), "--store", "kb")
     assert told.exit_code == 1 and "STOA_EMBEDDING_MODEL" in told.stderr
 
@@ -151,10 +151,10 @@ def test_values_of_attributes_and_sizes() -> None:
 SLOW = """
 import sys
 from pathlib import Path
-import server.cli.ingest
+import server.cli.knowledge_base
 from server.cli.main import main
 from tests.server.cli.test_ingest import knowledge
-server.cli.ingest.open_knowledge_base = lambda *_: knowledge(Path("stoa.db"), pause=1.0)
+server.cli.knowledge_base.open_knowledge_base = lambda *_: knowledge(Path("stoa.db"), pause=1.0)
 sys.argv = ["stoa", "ingest", "docs", "--store", "kb"]
 main()
 """

@@ -12,14 +12,14 @@ from typer.testing import CliRunner
 
 from server.api.mcp import status
 from server.cli.main import cli
-from server.cli.mcp_config import Client, Missing, Server, config
+from server.cli.mcp_config import McpClient, MissingOption, OwnServer, config
 from server.http.context import RequestContext
 from server.http.lists import NoQuery
-from server.mcp.builtin import opener
-from server.mcp.config.config import CallLimits, ServerSpec, Stdio
-from server.mcp.connection.circuit_breaker import RetryPolicy
+from server.mcp.builtin import session_opener
+from server.mcp.config.server_spec import CallLimits, ServerSpec, Stdio
 from server.mcp.connection.connection import Connection
-from server.mcp.trust.pins import Pins, Unpinned
+from server.mcp.connection.retry_policy import RetryPolicy
+from server.mcp.trust.pins import NoPins, ToolPins
 from server.runtime.metrics import Metrics
 from server.runtime.settings import Settings
 from tests.server.mcp.mcp_fixture import TOOLS
@@ -45,13 +45,13 @@ def configuration(folder: Path) -> str:
     return str(file)
 
 
-@pytest.mark.parametrize("client", list(Client))
-def test_every_client_gets_what_it_reads(client: Client, tmp_path: Path, home: Path) -> None:
-    made = config(client, (Server.FILES,), Settings(mcp_files=(str(tmp_path),)))
-    entry = made["servers" if client is Client.VSCODE else "mcpServers"]["stoa-files"]
+@pytest.mark.parametrize("client", list(McpClient))
+def test_every_client_gets_what_it_reads(client: McpClient, tmp_path: Path, home: Path) -> None:
+    made = config(client, (OwnServer.FILES,), Settings(mcp_files=(str(tmp_path),)))
+    entry = made["servers" if client is McpClient.VSCODE else "mcpServers"]["stoa-files"]
     assert entry["args"] == ["-m", "mcp_servers.files", str(tmp_path)]
     assert Path(entry["command"]).is_absolute()
-    assert entry.get("type") == ("stdio" if client in (Client.VSCODE, Client.CLAUDE_CODE) else None)
+    assert entry.get("type") == ("stdio" if client in (McpClient.VSCODE, McpClient.CLAUDE_CODE) else None)
 
 
 def test_what_is_printed_starts_from_anywhere(tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -63,14 +63,16 @@ def test_what_is_printed_starts_from_anywhere(tmp_path: Path, home: Path, monkey
     assert code == 0 and "claude_desktop_config.json" in note
     entries = json.loads(printed)["mcpServers"]
     monkeypatch.chdir("/")
-    assert "found it" in asyncio.run(_asked(entries["stoa-files"], "read_text", {"path": "a.txt"}))
-    assert "[[2]]" in asyncio.run(_asked(entries["stoa-database"], "query", {"sql": "SELECT 2 AS n"})).replace(" ", "").replace("\n", "")
+    assert "found it" in asyncio.run(_call_tool(entries["stoa-files"], "read_text", {"path": "a.txt"}))
+    assert "[[2]]" in asyncio.run(_call_tool(entries["stoa-database"], "query", {"sql": "SELECT 2 AS n"})).replace(" ", "").replace(
+        "\n", ""
+    )
 
 
-async def _asked(entry: dict[str, Any], tool: str, arguments: dict[str, Any]) -> str:
+async def _call_tool(entry: dict[str, Any], tool: str, arguments: dict[str, Any]) -> str:
     target = Stdio(command=entry["command"], args=tuple(entry["args"]), env=entry["env"])
     spec = ServerSpec(label="printed", target=target)
-    connection = Connection(spec, opener(spec, None), Unpinned(), RetryPolicy(waits=25, failures=1))
+    connection = Connection(spec, session_opener(spec, None), NoPins(), RetryPolicy(connect_wait=25, failure_threshold=1))
     try:
         outcome = await connection.call(tool, arguments, None)
     finally:
@@ -81,14 +83,16 @@ async def _asked(entry: dict[str, Any], tool: str, arguments: dict[str, Any]) ->
 
 def test_passwords_are_in_no_argument(home: Path) -> None:
     settings = Settings(mcp_database=("one=postgresql://me:hunter2@db/x?a=b", "mysql://me:hunter2@db/y"))
-    entry = config(Client.CURSOR, (Server.DATABASE,), settings)["mcpServers"]["stoa-database"]
+    entry = config(McpClient.CURSOR, (OwnServer.DATABASE,), settings)["mcpServers"]["stoa-database"]
     assert entry["args"] == ["-m", "mcp_servers.database", "one=env:STOA_DATABASE_1", "env:STOA_DATABASE_2"]
     assert entry["env"]["STOA_DATABASE_1"] == "postgresql://me:hunter2@db/x?a=b"
     assert entry["env"]["STOA_DATABASE_2"] == "mysql://me:hunter2@db/y"
 
 
 def test_variables_stay_variables(home: Path) -> None:
-    entry = config(Client.CURSOR, (Server.DATABASE,), Settings(mcp_database=("env:DBURL", "x=env:OTHER")))["mcpServers"]["stoa-database"]
+    entry = config(McpClient.CURSOR, (OwnServer.DATABASE,), Settings(mcp_database=("env:DBURL", "x=env:OTHER")))["mcpServers"][
+        "stoa-database"
+    ]
     assert entry["args"] == ["-m", "mcp_servers.database", "env:DBURL", "x=env:OTHER"]
     assert set(entry["env"]) <= {"PYTHONPATH"}
 
@@ -96,7 +100,7 @@ def test_variables_stay_variables(home: Path) -> None:
 def test_the_knowledge_base_is_the_same_one(tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     settings = Settings(database_url="mine.db", embedding_model="other", query_prompt="query: ")
-    env = config(Client.CURSOR, (Server.KNOWLEDGE,), settings)["mcpServers"]["stoa-knowledge"]["env"]
+    env = config(McpClient.CURSOR, (OwnServer.KNOWLEDGE,), settings)["mcpServers"]["stoa-knowledge"]["env"]
     wanted = {
         "STOA_DATABASE_URL": str(tmp_path / "mine.db"),
         "STOA_EMBEDDING_MODEL": "other",
@@ -107,10 +111,10 @@ def test_the_knowledge_base_is_the_same_one(tmp_path: Path, home: Path, monkeypa
     assert set(env) <= {*wanted, "PYTHONPATH"}
 
 
-@pytest.mark.parametrize(("server", "says"), [(Server.FILES, "--folder"), (Server.DATABASE, "--database")])
-def test_what_is_missing_is_named(server: Server, says: str, home: Path) -> None:
-    with pytest.raises(Missing, match=says):
-        config(Client.CURSOR, (server,), Settings())
+@pytest.mark.parametrize(("server", "says"), [(OwnServer.FILES, "--folder"), (OwnServer.DATABASE, "--database")])
+def test_what_is_missing_is_named(server: OwnServer, says: str, home: Path) -> None:
+    with pytest.raises(MissingOption, match=says):
+        config(McpClient.CURSOR, (server,), Settings())
     code, printed, note = run("config", "--server", server)
     assert (code, printed) == (2, "") and says in note
 
@@ -137,7 +141,7 @@ def test_list_and_approve(tmp_path: Path, home: Path) -> None:
     assert code == 0
     assert lines[:3] == ["changed  echo: Does more", "same     environment: Does environment", "new      n: Does fail"]
     assert "gone     crash" in lines
-    pinned = Pins(home).tools("fixture")
+    pinned = ToolPins(home).pinned_tools("fixture")
     assert pinned is not None and set(pinned) == {"echo", "environment", "n"}
     status = json.loads(run("list", "--config", file, "--json")[1])[0]
     assert status["digest"] == status["pinned"] and not any(tool["changed"] for tool in status["tools"])
@@ -168,7 +172,7 @@ def test_status_of_the_api_and_measurements(tmp_path: Path) -> None:
         async with hosting(tmp_path, spec) as runtime.tool_host:
             await runtime.tool_host.tools("fixture")
             await runtime.tool_host.call("fixture", "fail", {}, owner="")
-            page = Metrics(lambda: None, lambda: None, lambda: runtime.tool_host).page().decode()
+            page = Metrics(lambda: None, lambda: None, lambda: runtime.tool_host).exposition().decode()
             return (await status.servers(call, NoQuery())).data[0], page
 
     shown, page = asyncio.run(work())

@@ -1,7 +1,8 @@
-"""An MCP server on stdio for tests (revision 2025-11-25), by hand: it starts in no time, and can do what a library would not let
-it. `python mcp_fixture.py FOLDER`: notes its starts, calls and cancellations in FOLDER/log, and takes FOLDER/tools.json for its list
-of tools where there is one. Its process id is in FOLDER/pid; where there is FOLDER/mute, it says nothing at all,
-and where there is FOLDER/deaf, nothing to pings and calls."""
+"""A hand-written MCP server on stdio for tests (revision 2025-11-25): it starts fast, and can violate the protocol.
+
+`python mcp_fixture.py FOLDER`: appends its starts, calls and cancellations to FOLDER/log, writes its process id to FOLDER/pid, and
+reads its tool list from FOLDER/tools.json if that exists. If FOLDER/mute exists it sends nothing at all; if FOLDER/deaf exists it does
+not answer pings and calls; if FOLDER/flood exists it sends an endless line."""
 
 import json
 import os
@@ -58,7 +59,7 @@ def tools() -> list[dict[str, Any]]:
     return json.loads(own.read_text()) if own.exists() else TOOLS
 
 
-def listed(cursor: str | None) -> dict[str, Any]:
+def list_page(cursor: str | None) -> dict[str, Any]:
     """Two pages."""
     note(f"list {cursor}")
     found = tools()
@@ -66,11 +67,11 @@ def listed(cursor: str | None) -> dict[str, Any]:
     return {"tools": found[half:]} if cursor == "more" else {"tools": found[:half], "nextCursor": "more"}
 
 
-def text(words: str, **more: Any) -> dict[str, Any]:
-    return {"content": [{"type": "text", "text": words}], **more}
+def text(content: str, **more: Any) -> dict[str, Any]:
+    return {"content": [{"type": "text", "text": content}], **more}
 
 
-def called(name: str, arguments: dict[str, Any]) -> dict[str, Any]:
+def call_tool(name: str, arguments: dict[str, Any]) -> dict[str, Any]:
     match name:
         case "echo":
             return text(json.dumps(arguments))
@@ -109,7 +110,7 @@ def called(name: str, arguments: dict[str, Any]) -> dict[str, Any]:
 
 
 def flood() -> None:
-    """Half a gibibyte without an end of line."""
+    """Half a gibibyte without a newline."""
     for _ in range(512):
         sys.stdout.write("x" * 2**20)
     sys.stdout.flush()
@@ -122,24 +123,24 @@ def die() -> None:
 
 
 def answer(message: dict[str, Any]) -> None:
-    """In a thread of its own where it is a call."""
+    """Runs in a thread of its own."""
     number, params = message["id"], message.get("params") or {}
     if (FOLDER / "deaf").exists() and message["method"] in ("ping", "tools/call"):
         return
     match message["method"]:
         case "initialize":
-            about = {"name": "fixture", "version": "1.2"}
+            server_info = {"name": "fixture", "version": "1.2"}
             capabilities = {"tools": {"listChanged": True}}
-            send({"id": number, "result": {"protocolVersion": "2025-11-25", "capabilities": capabilities, "serverInfo": about}})
+            send({"id": number, "result": {"protocolVersion": "2025-11-25", "capabilities": capabilities, "serverInfo": server_info}})
         case "tools/list":
-            send({"id": number, "result": listed(params.get("cursor"))})
+            send({"id": number, "result": list_page(params.get("cursor"))})
         case "tools/call" if params["name"] == "refuse":
             send({"id": number, "error": {"code": -32050, "message": "not today"}})
         case "tools/call" if params["name"] == "hang":
             note("call hang")
         case "tools/call":
             note(f"call {params['name']}")
-            send({"id": number, "result": called(params["name"], params.get("arguments") or {})})
+            send({"id": number, "result": call_tool(params["name"], params.get("arguments") or {})})
         case method:
             send({"id": number, "error": {"code": -32601, "message": f"there is no {method}"}})
 

@@ -1,4 +1,4 @@
-"""A Host around the fixture of mcp_fixture.py."""
+"""A McpHost with the server of mcp_fixture.py."""
 
 import asyncio
 import sys
@@ -7,28 +7,28 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from server.mcp.builtin import opener
-from server.mcp.config.config import ServerSpec, Stdio
-from server.mcp.connection.circuit_breaker import RetryPolicy
+from server.mcp.builtin import session_opener
+from server.mcp.config.server_spec import ServerSpec, Stdio
 from server.mcp.connection.connection import Connection
-from server.mcp.host import Host
-from server.mcp.trust.pins import Pins
+from server.mcp.connection.retry_policy import RetryPolicy
+from server.mcp.host import McpHost
+from server.mcp.trust.pins import ToolPins
 
 FIXTURE = Path(__file__).with_name("mcp_fixture.py")
 SECRET = "s3cret-of-the-operator"
-QUICK = RetryPolicy(first=0.02, longest=0.1, rest=0.3, waits=5.0)
+QUICK = RetryPolicy(initial_delay=0.02, max_delay=0.1, open_seconds=0.3, connect_wait=5.0)
 
 
 def fixture(folder: Path) -> ServerSpec:
-    """-S and -E: nothing of the environment, and a start in no time."""
+    """-S and -E: a fast start, independent of the environment."""
     target = Stdio(command=sys.executable, args=("-S", "-E", str(FIXTURE), str(folder)), env={"TOKEN": SECRET})
     return ServerSpec(label="fixture", target=target, timeout=10.0, secrets=(SECRET,))
 
 
 @asynccontextmanager
-async def hosting(folder: Path, spec: ServerSpec | None = None, patience: RetryPolicy = QUICK) -> AsyncGenerator[Host]:
+async def hosting(folder: Path, spec: ServerSpec | None = None, retry_policy: RetryPolicy = QUICK) -> AsyncGenerator[McpHost]:
     spec = spec or fixture(folder)
-    host = Host([Connection(spec, opener(spec, None), Pins(folder), patience)])
+    host = McpHost([Connection(spec, session_opener(spec, None), ToolPins(folder), retry_policy)])
     await host.start()
     try:
         yield host
@@ -45,7 +45,7 @@ def log(folder: Path) -> list[str]:
     return path.read_text().splitlines() if path.exists() else []
 
 
-async def until(true: Callable[[], bool], patience: float = 20.0) -> None:
-    async with asyncio.timeout(patience):
-        while not true():
+async def until(condition: Callable[[], bool], timeout: float = 20.0) -> None:
+    async with asyncio.timeout(timeout):
+        while not condition():
             await asyncio.sleep(0.01)

@@ -1,4 +1,4 @@
-"""When a server is tried again, and how long what it said holds: with links that are none."""
+"""Circuit breaker, reconnects, retries and the cache of tool lists: with fake sessions."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
@@ -9,45 +9,46 @@ from typing import Any, Literal
 import pytest
 
 from server.core.tool_host import HostedTool, ServerUnavailable, ToolFault, ToolHostError, ToolOutcome
-from server.mcp.config.config import ServerSpec, Stdio
-from server.mcp.connection.circuit_breaker import CircuitBreaker, RetryPolicy
+from server.mcp.config.server_spec import ServerSpec, Stdio
+from server.mcp.connection.circuit_breaker import CircuitBreaker
 from server.mcp.connection.connection import Connection
+from server.mcp.connection.retry_policy import RetryPolicy
 from server.mcp.session import McpSession, SessionCallbacks, SessionLost, ToolList
-from server.mcp.trust.pins import Unpinned
+from server.mcp.trust.pins import NoPins
 
-PATIENCE = RetryPolicy(first=1, longest=8, failures=3, rest=60)
+POLICY = RetryPolicy(initial_delay=1, max_delay=8, failure_threshold=3, open_seconds=60)
 
 
 def test_an_open_circuit_admits_one_after_its_rest() -> None:
-    circuit = CircuitBreaker(PATIENCE)
+    circuit = CircuitBreaker(POLICY)
     for second in range(3):
-        assert circuit.admit(second)
-        circuit.failed(second)
-    assert circuit.is_open(3) and not circuit.admit(3) and not circuit.admit(61.9)
-    assert circuit.admit(62) and not circuit.admit(62)  # one, and nobody else until that is decided
-    circuit.gave_up()
-    assert circuit.admit(63)
-    circuit.failed(63)
-    assert not circuit.admit(122) and circuit.admit(123)
-    circuit.succeeded()
-    assert circuit.admit(124) and circuit.admit(124) and circuit.failures == 0
+        assert circuit.allow(second)
+        circuit.record_failure(second)
+    assert circuit.is_open(3) and not circuit.allow(3) and not circuit.allow(61.9)
+    assert circuit.allow(62) and not circuit.allow(62)  # one, and nobody else until that is decided
+    circuit.release_probe()
+    assert circuit.allow(63)
+    circuit.record_failure(63)
+    assert not circuit.allow(122) and circuit.allow(123)
+    circuit.record_success()
+    assert circuit.allow(124) and circuit.allow(124) and circuit.failures == 0
 
 
 def test_delays_double_and_are_scattered() -> None:
-    circuit = CircuitBreaker(RetryPolicy(first=1, longest=8, failures=10))
+    circuit = CircuitBreaker(RetryPolicy(initial_delay=1, max_delay=8, failure_threshold=10))
     delays = list[float]()
     for _ in range(6):
-        circuit.failed(0)
-        delays.append(circuit.delay(0, 1.0))
-        assert circuit.delay(0, 0.0) == delays[-1] / 2
+        circuit.record_failure(0)
+        delays.append(circuit.reconnect_delay(0, 1.0))
+        assert circuit.reconnect_delay(0, 0.0) == delays[-1] / 2
     assert delays == [1, 2, 4, 8, 8, 8]
 
 
 def test_an_open_circuit_waits_for_its_rest() -> None:
-    circuit = CircuitBreaker(PATIENCE)
+    circuit = CircuitBreaker(POLICY)
     for _ in range(3):
-        circuit.failed(10)
-    assert circuit.delay(30, 0.5) == 40 and circuit.delay(100, 0.5) == 0
+        circuit.record_failure(10)
+    assert circuit.reconnect_delay(30, 0.5) == 40 and circuit.reconnect_delay(100, 0.5) == 0
 
 
 READ = HostedTool(name="read", title="read", description="", input_schema={}, annotations={"readOnlyHint": True})
@@ -66,8 +67,8 @@ async def refusing() -> None:
 
 
 @dataclass
-class FakeLink:
-    """`fails`: what the next calls raise or find, one after the other. `pinged`: what asking whether it is there comes to."""
+class FakeSession:
+    """`fails`: what the next calls raise or return, one after the other. `pinged`: runs on each ping."""
 
     seconds: float | None = None
     fails: list[Exception | ToolFault] = field(default_factory=list[Exception | ToolFault])
@@ -75,15 +76,15 @@ class FakeLink:
     lists: int = 0
     calls: int = 0
     opened: int = 0
-    notices: SessionCallbacks | None = None
+    callbacks: SessionCallbacks | None = None
     pinged: Callable[[], Awaitable[None]] = answering
     protocol_version: str = "2026-07-28"
-    server: tuple[str, str] | None = None
-    last_words: str = ""
+    server_info: tuple[str, str] | None = None
+    stderr_tail: str = ""
 
-    async def catalogue(self) -> ToolList:
+    async def list_tools(self) -> ToolList:
         self.lists += 1
-        return ToolList(tools=self.tools, digests={tool.name: "x" for tool in self.tools}, seconds=self.seconds)
+        return ToolList(tools=self.tools, digests={tool.name: "x" for tool in self.tools}, ttl_seconds=self.seconds)
 
     async def ping(self) -> None:
         await self.pinged()
@@ -99,16 +100,16 @@ class FakeLink:
                 return ToolOutcome(text="fine")
 
     @asynccontextmanager
-    async def open(self, notices: SessionCallbacks) -> AsyncGenerator[McpSession]:
+    async def open(self, callbacks: SessionCallbacks) -> AsyncGenerator[McpSession]:
         self.opened += 1
-        self.notices = notices
+        self.callbacks = callbacks
         yield self
 
 
 @asynccontextmanager
-async def connected(link: FakeLink, patience: RetryPolicy | None = None) -> AsyncGenerator[Connection]:
+async def connected(session: FakeSession, retry_policy: RetryPolicy | None = None) -> AsyncGenerator[Connection]:
     spec = ServerSpec(label="fake", target=Stdio(command="x"))
-    connection = Connection(spec, link.open, Unpinned(), patience or RetryPolicy(first=0.01, rest=0.2, waits=1))
+    connection = Connection(spec, session.open, NoPins(), retry_policy or RetryPolicy(initial_delay=0.01, open_seconds=0.2, connect_wait=1))
     try:
         yield connection
     finally:
@@ -118,37 +119,37 @@ async def connected(link: FakeLink, patience: RetryPolicy | None = None) -> Asyn
 @pytest.mark.parametrize(("seconds", "lists"), [(None, 1), (3600.0, 1), (0.0, 4)])
 def test_lists_hold_as_long_as_their_server_says(seconds: float | None, lists: int) -> None:
     async def work() -> None:
-        link = FakeLink(seconds)
-        async with connected(link) as connection:
+        session = FakeSession(seconds)
+        async with connected(session) as connection:
             for _ in range(3):
                 assert [tool.name for tool in await connection.tools()] == ["read", "write"]
-            assert link.lists == lists
+            assert session.lists == lists
             for _ in range(5):
                 await connection.call("read", {}, None)
-            assert link.lists == lists  # calls need none
-            assert link.notices is not None
-            link.tools = (READ,)
-            link.notices.changed()
+            assert session.lists == lists  # calls need none
+            assert session.callbacks is not None
+            session.tools = (READ,)
+            session.callbacks.on_tools_changed()
             assert [tool.name for tool in await connection.tools()] == ["read"]
 
     asyncio.run(work())
 
 
 def test_a_change_during_a_listing_is_not_lost() -> None:
-    class Changing(FakeLink):
-        async def catalogue(self) -> ToolList:
-            found = await super().catalogue()
-            if self.lists == 1 and self.notices is not None:
+    class Changing(FakeSession):
+        async def list_tools(self) -> ToolList:
+            found = await super().list_tools()
+            if self.lists == 1 and self.callbacks is not None:
                 self.tools = (READ,)
-                self.notices.changed()
+                self.callbacks.on_tools_changed()
             return found
 
     async def work() -> None:
-        link = Changing()
-        async with connected(link) as connection:
+        session = Changing()
+        async with connected(session) as connection:
             assert [tool.name for tool in await connection.tools()] == ["read"]
             await connection.tools()
-            assert link.lists == 2
+            assert session.lists == 2
 
     asyncio.run(work())
 
@@ -156,22 +157,22 @@ def test_a_change_during_a_listing_is_not_lost() -> None:
 @pytest.mark.parametrize(("name", "losses", "fine", "calls"), [("read", 1, True, 2), ("read", 2, False, 2), ("write", 1, False, 1)])
 def test_one_more_attempt_for_what_only_reads(name: str, losses: int, fine: bool, calls: int) -> None:
     async def work() -> None:
-        link = FakeLink(fails=[SessionLost("it went away")] * losses)
-        async with connected(link) as connection:
+        session = FakeSession(fails=[SessionLost("it went away")] * losses)
+        async with connected(session) as connection:
             outcome = await connection.call(name, {}, None)
             assert (outcome.fault is None) == fine
-            assert link.calls == calls and connection.status.calls == 1
+            assert session.calls == calls and connection.status.calls == 1
 
     asyncio.run(work())
 
 
 def test_tools_that_fail_by_themselves_open_no_circuit() -> None:
     async def work() -> None:
-        link = FakeLink(fails=[ToolFault(kind="execution", message="no")] * 20)
-        async with connected(link) as connection:
+        session = FakeSession(fails=[ToolFault(kind="execution", message="no")] * 20)
+        async with connected(session) as connection:
             for _ in range(20):
                 assert (await connection.call("read", {}, None)).text == "no"
-            assert link.calls == 20 and connection.status.state == "ready" and connection.status.last_error is None
+            assert session.calls == 20 and connection.status.state == "ready" and connection.status.last_error is None
 
     asyncio.run(work())
 
@@ -179,11 +180,11 @@ def test_tools_that_fail_by_themselves_open_no_circuit() -> None:
 @pytest.mark.parametrize("kind", ["timeout", "http"])
 def test_a_tool_that_fails_while_its_server_answers_opens_no_circuit(kind: Literal["timeout", "http"]) -> None:
     async def work() -> None:
-        link = FakeLink(fails=[ToolFault(kind=kind, message="late")] * 20)
-        async with connected(link, RetryPolicy(first=0.01, failures=2, rest=60)) as connection:
+        session = FakeSession(fails=[ToolFault(kind=kind, message="late")] * 20)
+        async with connected(session, RetryPolicy(initial_delay=0.01, failure_threshold=2, open_seconds=60)) as connection:
             for _ in range(20):
                 assert (await connection.call("write", {}, None)).text == "late"
-            assert link.calls == 20 and connection.status.state == "ready"
+            assert session.calls == 20 and connection.status.state == "ready"
             assert (await connection.call("read", {}, None)).fault is None
 
     asyncio.run(work())
@@ -191,10 +192,10 @@ def test_a_tool_that_fails_while_its_server_answers_opens_no_circuit(kind: Liter
 
 def test_one_answer_ends_a_row_of_failures() -> None:
     async def work() -> None:
-        link = FakeLink(fails=[ToolFault(kind="timeout", message="late")] * 3)
-        async with connected(link, RetryPolicy(first=0.01, failures=2, rest=60)) as connection:
+        session = FakeSession(fails=[ToolFault(kind="timeout", message="late")] * 3)
+        async with connected(session, RetryPolicy(initial_delay=0.01, failure_threshold=2, open_seconds=60)) as connection:
             for answer in (refusing, answering, refusing):
-                link.pinged = answer
+                session.pinged = answer
                 await connection.call("write", {}, None)
             assert (await connection.call("read", {}, None)).fault is None
 
@@ -206,11 +207,11 @@ def test_a_connection_found_lost_by_asking_is_opened_again_and_counted_once() ->
         async def gone() -> None:
             raise SessionLost("it went away")
 
-        link = FakeLink(fails=[ToolFault(kind="timeout", message="late")], pinged=gone)
-        async with connected(link, RetryPolicy(first=0.01, failures=2, rest=60, waits=5)) as connection:
+        session = FakeSession(fails=[ToolFault(kind="timeout", message="late")], pinged=gone)
+        async with connected(session, RetryPolicy(initial_delay=0.01, failure_threshold=2, open_seconds=60, connect_wait=5)) as connection:
             await connection.call("write", {}, None)
             assert (await connection.call("read", {}, None)).fault is None
-            assert link.opened == 2
+            assert session.opened == 2
 
     asyncio.run(work())
 
@@ -218,29 +219,31 @@ def test_a_connection_found_lost_by_asking_is_opened_again_and_counted_once() ->
 @pytest.mark.parametrize("answer", [silent, refusing])
 def test_a_server_that_does_not_answer_is_spared_and_then_tried_once(answer: Callable[[], Awaitable[None]]) -> None:
     async def work() -> None:
-        link = FakeLink(fails=[ToolFault(kind="timeout", message="late")] * 2, pinged=answer)
-        async with connected(link, RetryPolicy(first=0.01, failures=2, rest=0.2, ping=0.02)) as connection:
+        session = FakeSession(fails=[ToolFault(kind="timeout", message="late")] * 2, pinged=answer)
+        async with connected(
+            session, RetryPolicy(initial_delay=0.01, failure_threshold=2, open_seconds=0.2, ping_timeout=0.02)
+        ) as connection:
             for _ in range(4):
                 await connection.call("write", {}, None)
-            assert link.calls == 2 and connection.status.state == "failed"
+            assert session.calls == 2 and connection.status.state == "failed"
             assert "paused" in (await connection.call("write", {}, None)).text
             await asyncio.sleep(0.25)
             outcomes = await asyncio.gather(*(connection.call("write", {}, None) for _ in range(3)))
-            assert link.calls >= 3 and outcomes[0].fault is None
+            assert session.calls >= 3 and outcomes[0].fault is None
             assert connection.status.state == "ready"
 
     asyncio.run(work())
 
 
 def test_an_attempt_that_is_cancelled_decides_nothing() -> None:
-    class Slow(FakeLink):
+    class Slow(FakeSession):
         async def call(self, name: str, arguments: Mapping[str, Any], meta: Mapping[str, Any] | None) -> ToolOutcome:
             await asyncio.sleep(0.05)
             return await super().call(name, arguments, meta)
 
     async def work() -> None:
-        link = Slow(fails=[ToolFault(kind="timeout", message="late")] * 2, pinged=refusing)
-        async with connected(link, RetryPolicy(first=0.01, failures=2, rest=0.1)) as connection:
+        session = Slow(fails=[ToolFault(kind="timeout", message="late")] * 2, pinged=refusing)
+        async with connected(session, RetryPolicy(initial_delay=0.01, failure_threshold=2, open_seconds=0.1)) as connection:
             for _ in range(2):
                 await connection.call("write", {}, None)
             await asyncio.sleep(0.15)
@@ -255,11 +258,13 @@ def test_an_attempt_that_is_cancelled_decides_nothing() -> None:
 
 def test_a_server_that_crashes_on_every_call_is_given_a_rest_too() -> None:
     async def work() -> None:
-        link = FakeLink(fails=[SessionLost("it went away")] * 50)
-        async with connected(link, RetryPolicy(first=0.01, failures=4, rest=30, waits=0.5)) as connection:
+        session = FakeSession(fails=[SessionLost("it went away")] * 50)
+        async with connected(
+            session, RetryPolicy(initial_delay=0.01, failure_threshold=4, open_seconds=30, connect_wait=0.5)
+        ) as connection:
             for _ in range(8):
                 await connection.call("write", {}, None)
-            assert link.calls == 4 and link.opened == 4
+            assert session.calls == 4 and session.opened == 4
             assert connection.status.state == "failed"
 
     asyncio.run(work())
@@ -267,8 +272,10 @@ def test_a_server_that_crashes_on_every_call_is_given_a_rest_too() -> None:
 
 def test_why_a_server_cannot_be_reached_is_said_once() -> None:
     async def work() -> None:
-        link = FakeLink(fails=[SessionLost("it went away")])
-        async with connected(link, RetryPolicy(first=0.01, failures=1, rest=60, waits=0.2)) as connection:
+        session = FakeSession(fails=[SessionLost("it went away")])
+        async with connected(
+            session, RetryPolicy(initial_delay=0.01, failure_threshold=1, open_seconds=60, connect_wait=0.2)
+        ) as connection:
             for _ in range(2):
                 await connection.call("write", {}, None)
             with pytest.raises(ServerUnavailable) as told:
@@ -279,11 +286,11 @@ def test_why_a_server_cannot_be_reached_is_said_once() -> None:
 
 
 def test_a_server_whose_tools_are_refused_is_unavailable() -> None:
-    class Broken(FakeLink):
-        async def catalogue(self) -> ToolList:
+    class Broken(FakeSession):
+        async def list_tools(self) -> ToolList:
             if self.lists:
                 raise ToolHostError("it lists its tools in circles")
-            return await super().catalogue()
+            return await super().list_tools()
 
     async def work() -> None:
         async with connected(Broken(seconds=0.0)) as connection:

@@ -1,4 +1,4 @@
-"""The operator's file of MCP servers: what it may say, and what is said about what it may not."""
+"""The operator's MCP configuration file: what is accepted, and the messages for what is not."""
 
 import json
 from pathlib import Path
@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from server.core.tool_host import ToolHostError
-from server.mcp.config.config import AuthorizationCode, CallLimits, ClientCredentials, Http, ServerSpec, Stdio
 from server.mcp.config.read import read_config
-from server.mcp.open import configured, data_directory
+from server.mcp.config.server_spec import AuthorizationCode, CallLimits, ClientCredentials, Http, ServerSpec, Stdio
+from server.mcp.open_host import configured_servers, data_directory
 from server.runtime.settings import Settings
 
 ENVIRONMENT = {"TOKEN": "t0ken", "EMPTY": "", "HOST": "tools.example"}
@@ -148,9 +148,9 @@ def test_our_own_servers_keep_their_names(tmp_path: Path) -> None:
         settings = Settings(mcp_config=file, mcp_files=("/srv",))
         if taken:
             with pytest.raises(ToolHostError, match=f"mcpServers.{label}: one of this server's own"):
-                configured(settings)
+                configured_servers(settings)
         else:
-            assert [spec.label for spec in configured(settings)] == ["files", "database"]
+            assert [spec.label for spec in configured_servers(settings)] == ["files", "database"]
 
 
 def test_pins_lie_beside_the_database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""Connections to MCP servers: what a process gets to see, where HTTP may go, and OAuth that outlives the process."""
+"""Connections to MCP servers: the environment of a process, egress limits for HTTP, and OAuth with stored tokens."""
 
 import asyncio
 import socket
@@ -20,10 +20,10 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount, Route
 from starlette.types import Receive, Scope, Send
 
-from server.mcp.config.config import AuthorizationCode, ClientCredentials, Http, Stdio
+from server.mcp.config.server_spec import AuthorizationCode, ClientCredentials, Http, Stdio
 from server.mcp.transport import egress
 from server.mcp.transport.connect import Hooks, connect
-from server.mcp.transport.egress import Guarded
+from server.mcp.transport.egress import GuardedTransport
 from tests.server.web import serving
 
 OWN = "https://tools.example/mcp"
@@ -55,20 +55,20 @@ def test_a_command_that_is_not_there() -> None:
         asyncio.run(run())
 
 
-@pytest.mark.parametrize("said", [{}, {"resultType": "complete"}])
-def test_a_result_that_does_not_say_so_is_complete(said: dict[str, str]) -> None:
-    """A server of 2026-07-28 by hand: the SDK's own writes the field always."""
+@pytest.mark.parametrize("extra", [{}, {"resultType": "complete"}])
+def test_a_result_that_does_not_say_so_is_complete(extra: dict[str, str]) -> None:
+    """A hand-written server of 2026-07-28: the SDK's own always writes the field."""
     discovery = {"supportedVersions": ["2026-07-28"], "capabilities": {"tools": {}}, "ttlMs": 0, "cacheScope": "private"}
     tool = {"name": "greet", "inputSchema": {"type": "object"}}
     results: dict[str, dict[str, Any]] = {
         "server/discover": {**discovery, "resultType": "complete"},
-        "tools/list": {"tools": [tool], "ttlMs": 0, "cacheScope": "private", **said},
-        "tools/call": {"content": [{"type": "text", "text": "hello"}], **said},
+        "tools/list": {"tools": [tool], "ttlMs": 0, "cacheScope": "private", **extra},
+        "tools/call": {"content": [{"type": "text", "text": "hello"}], **extra},
     }
 
     async def answer(request: Request) -> Response:
-        asked = await request.json()
-        return JSONResponse({"jsonrpc": "2.0", "id": asked["id"], "result": results[asked["method"]]})
+        message = await request.json()
+        return JSONResponse({"jsonrpc": "2.0", "id": message["id"], "result": results[message["method"]]})
 
     async def run(url: str) -> str:
         async with connect(Http(url=f"{url}/mcp")) as client:
@@ -84,7 +84,7 @@ def test_a_result_that_does_not_say_so_is_complete(said: dict[str, str]) -> None
 
 
 def through(url: str, addresses: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> httpx2.Request:
-    """What is sent, where the name of the URL's host has these addresses."""
+    """The request as sent, where the URL's host resolves to these addresses."""
 
     async def looked_up(self: Any, host: str, port: int, **_: Any) -> list[Any]:
         if not addresses:
@@ -98,7 +98,7 @@ def through(url: str, addresses: tuple[str, ...], monkeypatch: pytest.MonkeyPatc
         return httpx2.Response(200)
 
     async def run() -> None:
-        guarded = Guarded(OWN, frozenset({"Auth.local"}))
+        guarded = GuardedTransport(OWN, frozenset({"Auth.local"}))
         guarded.inner = httpx2.MockTransport(answer)  # pyright: ignore[reportAttributeAccessIssue]
         async with httpx2.AsyncClient(transport=guarded) as client:
             await client.get(url)
@@ -158,7 +158,7 @@ def test_an_endless_answer_ends_unless_it_is_a_stream(media: str, ends: bool, mo
         """Whether it goes on far beyond the limit."""
         size = 0
         transport = httpx2.MockTransport(lambda request: httpx2.Response(200, content=endless(), headers={"content-type": media}))
-        client = httpx2.AsyncClient(transport=transport, event_hooks={"response": [egress.capped]})
+        client = httpx2.AsyncClient(transport=transport, event_hooks={"response": [egress.limit_response_size]})
         async with client, client.stream("GET", OWN) as answer:
             async for part in answer.aiter_bytes():
                 size += len(part)
@@ -166,7 +166,7 @@ def test_an_endless_answer_ends_unless_it_is_a_stream(media: str, ends: bool, mo
                     return True
         return False
 
-    monkeypatch.setattr(egress, "MESSAGE_BYTES", 10_000)
+    monkeypatch.setattr(egress, "MAX_MESSAGE_BYTES", 10_000)
     if ends:
         with pytest.raises(httpx2.ReadError, match="longer than 10000 bytes"):
             asyncio.run(read())
@@ -179,16 +179,16 @@ def test_an_endless_answer_ends_unless_it_is_a_stream(media: str, ends: bool, mo
 
 @dataclass
 class Authority:
-    """Gives tokens t1, t2 ... and takes only the newest. `asked`: the requests for a token, by kind."""
+    """An authorization server: issues tokens t1, t2 ... and accepts only the newest. `grants`: the grant types of the token requests."""
 
-    asked: list[str] = field(default_factory=list[str])
+    grants: list[str] = field(default_factory=list[str])
     expires: int = 3600
     refreshes: bool = True
     url: str = ""
 
     @property
     def valid(self) -> str:
-        return f"Bearer t{len(self.asked)}"
+        return f"Bearer t{len(self.grants)}"
 
     def app(self, inner: Any) -> Starlette:
         async def guarded(scope: Scope, receive: Receive, send: Send) -> None:
@@ -223,8 +223,8 @@ class Authority:
         kind = parse_qs((await request.body()).decode())["grant_type"][0]
         if kind == "refresh_token" and not self.refreshes:
             return JSONResponse({"error": "invalid_grant"}, status_code=400)
-        self.asked.append(kind)
-        number = len(self.asked)
+        self.grants.append(kind)
+        number = len(self.grants)
         return JSONResponse({"access_token": f"t{number}", "refresh_token": "again", "token_type": "bearer", "expires_in": self.expires})
 
 
@@ -259,7 +259,7 @@ async def agree(url: str) -> str:
 async def greet(authority: Authority, tokens: Path, oauth: AuthorizationCode | ClientCredentials | None = None, **hooks: Any) -> str:
     consent = oauth or AuthorizationCode(hosts=("127.0.0.1",))
     target = Http(url=f"{authority.url}/mcp/tools", oauth=consent)
-    async with connect(target, Hooks(tokens=tokens, **hooks)) as client:
+    async with connect(target, Hooks(token_folder=tokens, **hooks)) as client:
         return getattr((await client.call_tool("greet", {})).content[0], "text", "")
 
 
@@ -267,7 +267,7 @@ def test_consent_is_asked_for_once_and_kept(tmp_path: Path) -> None:
     with guarded_tools() as authority:
         assert asyncio.run(greet(authority, tmp_path, authorize=agree)) == "hello"
         assert asyncio.run(greet(authority, tmp_path)) == "hello"  # nobody is there
-        assert authority.asked == ["authorization_code"]
+        assert authority.grants == ["authorization_code"]
         (kept,) = tmp_path.iterdir()
         assert kept.stat().st_mode & 0o777 == 0o600
 
@@ -278,7 +278,7 @@ def test_what_has_expired_meanwhile_is_refreshed(tmp_path: Path) -> None:
         asyncio.run(greet(authority, tmp_path, authorize=agree))
         authority.expires = 3600
         assert asyncio.run(greet(authority, tmp_path)) == "hello"
-        assert authority.asked[-1] == "refresh_token"
+        assert authority.grants[-1] == "refresh_token"
 
 
 def refused(run: Callable[[], Any]) -> bool:
@@ -295,7 +295,7 @@ def test_a_server_alone_cannot_agree(tmp_path: Path) -> None:
     with guarded_tools() as authority:
         assert refused(lambda: asyncio.run(greet(authority, tmp_path)))
         asyncio.run(greet(authority, tmp_path, authorize=agree))
-        authority.asked.append("somebody else")  # what we hold counts no more
+        authority.grants.append("somebody else")  # what we hold counts no more
         authority.refreshes = False
         assert refused(lambda: asyncio.run(greet(authority, tmp_path)))
 
@@ -305,7 +305,7 @@ def test_credentials_of_the_machine(tmp_path: Path) -> None:
         known = ClientCredentials(client_id="us", client_secret="hush", issuer=f"{authority.url}/", hosts=("127.0.0.1",))
         assert "hush" not in repr(known)
         assert asyncio.run(greet(authority, tmp_path, known)) == "hello"
-        assert authority.asked == ["client_credentials"]
+        assert authority.grants == ["client_credentials"]
 
 
 def test_tokens_are_not_those_of_another_client(tmp_path: Path) -> None:
@@ -320,4 +320,4 @@ def test_an_authorization_page_that_is_none(tmp_path: Path) -> None:
     with guarded_tools() as authority:
         elsewhere = AuthorizationCode(hosts=())  # the page is at an address without TLS that the operator has not named
         assert refused(lambda: asyncio.run(greet(authority, tmp_path, elsewhere, authorize=agree)))
-        assert authority.asked == []
+        assert authority.grants == []

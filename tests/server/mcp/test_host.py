@@ -1,4 +1,4 @@
-"""The host against a real process on stdio, which crashes, hangs, lies and changes."""
+"""The host with a real process on stdio that crashes, hangs, violates the protocol and changes its tools."""
 
 import asyncio
 import json
@@ -16,10 +16,10 @@ import pytest
 
 from server.core.logs import FIELDS
 from server.core.tool_host import ServerUnavailable, ToolOutcome, UnknownServer
-from server.mcp.config.config import CallLimits, ServerSpec, Stdio
-from server.mcp.connection.circuit_breaker import RetryPolicy
-from server.mcp.host import Host
-from server.mcp.trust.pins import Pins
+from server.mcp.config.server_spec import CallLimits, ServerSpec, Stdio
+from server.mcp.connection.retry_policy import RetryPolicy
+from server.mcp.host import McpHost
+from server.mcp.trust.pins import ToolPins
 from tests.server.mcp.mcp_fixture import TOOLS
 from tests.server.mcp.mcp_host import QUICK, SECRET, fixture, hosting, log, trusting, until
 
@@ -30,7 +30,7 @@ def run(work: Coroutine[Any, Any, None]) -> None:
     asyncio.run(asyncio.wait_for(work, 30))
 
 
-async def call(host: Host, name: str, **arguments: Any) -> ToolOutcome:
+async def call(host: McpHost, name: str, **arguments: Any) -> ToolOutcome:
     return await host.call("fixture", name, arguments, owner=OWNER)
 
 
@@ -244,7 +244,7 @@ def test_limits_of_single_tools(tmp_path: Path, caplog: pytest.LogCaptureFixture
 
 def test_calls_that_hang_do_not_pause_a_server_that_answers(tmp_path: Path) -> None:
     async def work() -> None:
-        async with hosting(tmp_path, replace(fixture(tmp_path), timeout=0.5), replace(QUICK, failures=2, rest=60)) as host:
+        async with hosting(tmp_path, replace(fixture(tmp_path), timeout=0.5), replace(QUICK, failure_threshold=2, open_seconds=60)) as host:
             await host.tools("fixture")
             for _ in range(3):
                 outcome = await call(host, "hang")
@@ -260,7 +260,7 @@ def test_a_process_that_hangs_is_ended_and_started_anew(tmp_path: Path, caplog: 
     spec = replace(fixture(tmp_path), timeout=2.0, tool_limits={"fail": patient})
 
     async def work() -> None:
-        async with hosting(tmp_path, spec, replace(QUICK, ping=0.2)) as host:
+        async with hosting(tmp_path, spec, replace(QUICK, ping_timeout=0.2)) as host:
             await host.tools("fixture")
             pid = int((tmp_path / "pid").read_text())
             os.kill(pid, signal.SIGSTOP)
@@ -279,8 +279,8 @@ def test_a_process_that_hangs_is_ended_and_started_anew(tmp_path: Path, caplog: 
 def test_a_process_that_hangs_again_and_again_is_paused(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     async def work() -> None:
         (tmp_path / "deaf").touch()
-        patience = replace(QUICK, failures=2, rest=2, ping=0.2)
-        async with hosting(tmp_path, replace(fixture(tmp_path), timeout=2.0), patience) as host:
+        policy = replace(QUICK, failure_threshold=2, open_seconds=2, ping_timeout=0.2)
+        async with hosting(tmp_path, replace(fixture(tmp_path), timeout=2.0), policy) as host:
             outcomes = [await call(host, "environment") for _ in range(2)]
             await until(lambda: host.status()[0].state == "failed")
             outcomes.append(await call(host, "environment"))
@@ -327,8 +327,8 @@ def test_tools_that_change_wait_for_approval_until_they_are_pinned(tmp_path: Pat
             assert [tool.name for tool in await host.tools("fixture") if tool.changed] == ["echo", "new"]
             status = host.status()[0]
             assert status.digest != status.pinned
-            catalogue = await host.connection("fixture").catalogue()
-            Pins(tmp_path).pin("fixture", catalogue.digests)  # another process approves
+            tool_list = await host.connection("fixture").fetch_tool_list()
+            ToolPins(tmp_path).pin("fixture", tool_list.digests)  # another process approves
             assert not any(tool.changed for tool in await host.tools("fixture"))
 
     run(work())
@@ -338,7 +338,7 @@ def test_a_server_that_cannot_be_started_is_given_a_rest(tmp_path: Path) -> None
     spec = ServerSpec(label="fixture", target=Stdio(command=str(tmp_path / "nothing"), env={"TOKEN": SECRET}), secrets=(SECRET,))
 
     async def work() -> None:
-        async with hosting(tmp_path, spec, replace(QUICK, failures=3, rest=60)) as host:
+        async with hosting(tmp_path, spec, replace(QUICK, failure_threshold=3, open_seconds=60)) as host:
             with pytest.raises(ServerUnavailable, match="No such file"):
                 await host.tools("fixture")
             status = host.status()[0]
@@ -355,7 +355,7 @@ def test_a_server_that_comes_back_is_used_again(tmp_path: Path) -> None:
     (tmp_path / "tools.json").write_text("this is no JSON")
 
     async def work() -> None:
-        async with hosting(tmp_path, replace(fixture(tmp_path), timeout=1.0), replace(QUICK, failures=2)) as host:
+        async with hosting(tmp_path, replace(fixture(tmp_path), timeout=1.0), replace(QUICK, failure_threshold=2)) as host:
             await until(lambda: host.status()[0].state == "failed")
             (tmp_path / "tools.json").unlink()
             await until(lambda: host.status()[0].state == "ready")
@@ -368,8 +368,8 @@ def test_a_server_that_says_nothing_keeps_nobody(tmp_path: Path) -> None:
     (tmp_path / "mute").touch()
 
     async def work() -> None:
-        patience = RetryPolicy(first=5, waits=0.2)
-        async with hosting(tmp_path, replace(fixture(tmp_path), timeout=0.6), patience) as host:
+        policy = RetryPolicy(initial_delay=5, connect_wait=0.2)
+        async with hosting(tmp_path, replace(fixture(tmp_path), timeout=0.6), policy) as host:
             began = time.monotonic()
             with pytest.raises(ServerUnavailable, match="connecting"):
                 await host.tools("fixture")

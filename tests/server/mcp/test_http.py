@@ -18,12 +18,12 @@ from starlette.types import Receive, Scope, Send
 
 from retrieval.records import NewFile, NewMember, NewVectorStore
 from server.core.tool_host import ServerUnavailable
-from server.mcp.config.config import Builtin, Http, ServerSpec
+from server.mcp.config.server_spec import Builtin, Http, ServerSpec
 from server.mcp.connection.connection import Connection
-from server.mcp.host import OWNER, Host
-from server.mcp.open import open_host
-from server.mcp.transport import client
-from server.mcp.trust.pins import Unpinned
+from server.mcp.host import OWNER_META_KEY, McpHost
+from server.mcp.open_host import open_host
+from server.mcp.transport.open_session import open_in_process_session
+from server.mcp.trust.pins import NoPins
 from server.runtime.knowledge_base import KnowledgeBase
 from server.runtime.settings import Settings
 from tests.server.fake_knowledge import knowledge, settle
@@ -39,12 +39,11 @@ def run(work: Coroutine[Any, Any, None]) -> None:
 
 
 class Web:
-    """An MCP server of the present revision behind a gate that counts, and can fail."""
+    """An ASGI app: an MCP server of the current revision, with a recording of its requests and switches that make it fail."""
 
     def __init__(self) -> None:
-        self.status: int | None = None  # that everything is answered with
-        self.hangs = False  # and answers nothing
-        self.seen: list[str] = []  # bodies
+        self.status: int | None = None  # the HTTP status of all responses; None: the server's own
+        self.hangs = False  # no response is sent
         self.headers: list[dict[str, str]] = []
         server = MCPServer("web", version="9", cache_hints={"tools/list": LONG}, log_level="WARNING")
 
@@ -116,7 +115,7 @@ def test_errors_of_http_open_the_circuit_and_one_success_closes_it(tmp_path: Pat
     web = Web()
 
     async def work(url: str) -> None:
-        async with hosting(tmp_path, spec(url), replace(QUICK, failures=3, rest=0.4)) as host:
+        async with hosting(tmp_path, spec(url), replace(QUICK, failure_threshold=3, open_seconds=0.4)) as host:
             await host.tools("web")
             web.status = 503
             assert await _kind(host) == "http"
@@ -134,7 +133,7 @@ def test_a_server_that_hangs_gets_a_new_session(tmp_path: Path) -> None:
     web = Web()
 
     async def work(url: str) -> None:
-        async with hosting(tmp_path, replace(spec(url), timeout=0.5), replace(QUICK, ping=0.2, failures=100)) as host:
+        async with hosting(tmp_path, replace(spec(url), timeout=0.5), replace(QUICK, ping_timeout=0.2, failure_threshold=100)) as host:
             await host.tools("web")
             web.hangs = True
             assert await _kind(host) == "timeout"
@@ -147,7 +146,7 @@ def test_a_server_that_hangs_gets_a_new_session(tmp_path: Path) -> None:
         run(work(url))
 
 
-async def _kind(host: Host) -> str | None:
+async def _kind(host: McpHost) -> str | None:
     outcome = await host.call("web", "add", {"a": 1, "b": 2}, owner="")
     return outcome.fault.kind if outcome.fault else None
 
@@ -156,7 +155,7 @@ def test_a_server_that_goes_away(tmp_path: Path) -> None:
     async def work() -> None:
         web = serving(Web())
         url = await asyncio.to_thread(web.__enter__)
-        async with hosting(tmp_path, spec(url), replace(QUICK, waits=0.2, failures=100)) as host:
+        async with hosting(tmp_path, spec(url), replace(QUICK, connect_wait=0.2, failure_threshold=100)) as host:
             await host.tools("web")
             await asyncio.to_thread(web.__exit__, None, None, None)
             outcome = await host.call("web", "add", {"a": 1, "b": 2}, owner="")
@@ -170,8 +169,8 @@ def test_a_server_that_goes_away(tmp_path: Path) -> None:
 
 def test_a_call_over_http_takes_no_longer_than_it_may(tmp_path: Path) -> None:
     async def work(url: str) -> None:
-        patience = replace(QUICK, failures=1, rest=60)
-        async with hosting(tmp_path, replace(spec(url), timeout=0.5), patience) as host:
+        policy = replace(QUICK, failure_threshold=1, open_seconds=60)
+        async with hosting(tmp_path, replace(spec(url), timeout=0.5), policy) as host:
             await host.tools("web")
             outcome = await host.call("web", "sleep", {}, owner="")
             assert outcome.fault is not None and outcome.fault.kind == "timeout"
@@ -188,17 +187,17 @@ def test_only_the_knowledge_base_is_told_who_asks(kind: Any) -> None:
     @server.tool()
     async def who(context: Context) -> str:
         meta: Any = context.request_context.meta or {}
-        return str(meta.get(OWNER))
+        return str(meta.get(OWNER_META_KEY))
 
     own = ServerSpec(label="own", target=Builtin(kind=kind), trusted=True)
 
     async def work() -> None:
         @asynccontextmanager
-        async def opened(notices: Any):
-            async with client.inside(own, server) as link:
-                yield link
+        async def open_session(callbacks: Any):
+            async with open_in_process_session(own, server) as session:
+                yield session
 
-        host = Host([Connection(own, opened, Unpinned(), QUICK)])
+        host = McpHost([Connection(own, open_session, NoPins(), QUICK)])
         outcome = await host.call("own", "who", {}, owner="abc")  # connects by itself
         assert outcome.text == ("abc" if kind == "knowledge" else "None")
         await host.close()
@@ -219,8 +218,8 @@ def test_nobody_is_asked_in_the_middle_of_a_call() -> None:
     own = ServerSpec(label="own", target=Builtin(kind="files"))
 
     async def work() -> None:
-        async with client.inside(own, server) as link:
-            outcome = await link.call("ask", {}, None)
+        async with open_in_process_session(own, server) as session:
+            outcome = await session.call("ask", {}, None)
             assert outcome.fault is not None and "years" not in outcome.text
 
     run(work())
@@ -257,10 +256,10 @@ def test_the_knowledge_base_shows_each_owner_what_is_theirs(tmp_path: Path) -> N
         host = open_host(Settings(database_url=str(tmp_path / "stoa.db")), known)
         await host.start()
         assert [status.state for status in host.status()] == ["stopped"]  # until somebody asks
-        asked = {"query": "What is the moon made of?"}
-        found = await host.call("knowledge", "search", asked, owner="a" * 64)
+        arguments = {"query": "What is the moon made of?"}
+        found = await host.call("knowledge", "search", arguments, owner="a" * 64)
         assert "cheese" in found.text and found.fault is None
-        assert "cheese" not in (await host.call("knowledge", "search", {**asked, "stores": [theirs]}, owner="b" * 64)).text
+        assert "cheese" not in (await host.call("knowledge", "search", {**arguments, "stores": [theirs]}, owner="b" * 64)).text
         await host.close()
         await known.close()
 
@@ -277,8 +276,8 @@ def _store(known: KnowledgeBase, owner: str, text: str) -> str:
 
 def test_who_has_no_mcp_servers_does_not_import_mcp() -> None:
     code = (
-        "import sys, server.app, server.mcp.open; from server.runtime.settings import Settings;"
-        "server.mcp.open.open_host(Settings(mcp_files=('.',)), None);"
+        "import sys, server.app, server.mcp.open_host; from server.runtime.settings import Settings;"
+        "server.mcp.open_host.open_host(Settings(mcp_files=('.',)), None);"
         "print([name for name in ('mcp', 'mcp_types', 'httpx2') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=Path(__file__).parents[3], check=True)

@@ -1,10 +1,10 @@
-"""The way back from a browser."""
+"""The redirect of the browser after an OAuth authorization."""
 
 import asyncio
 
 import pytest
 
-from server.mcp.transport.oauth_callback import authorize
+from server.mcp.transport.oauth_callback import browser_authorization
 from tests.server.conftest import free_port
 
 
@@ -25,14 +25,14 @@ async def started(port: int) -> None:
             except OSError:
                 await asyncio.sleep(0.01)
             else:
-                writer.close()  # a connection that says nothing harms nobody
+                writer.close()  # a connection without a request is ignored
                 return await writer.wait_closed()
 
 
 def test_whoever_agrees_comes_back(capsys: pytest.CaptureFixture[str]) -> None:
     async def work() -> str:
         port = free_port()
-        waiting = asyncio.ensure_future(authorize(port)("https://as.example/agree?x=1"))
+        waiting = asyncio.ensure_future(browser_authorization(port)("https://as.example/agree?x=1"))
         await started(port)
         assert (await get(port, "/favicon.ico")).startswith("HTTP/1.1 404 ")
         assert (await get(port, "/callback")).startswith("HTTP/1.1 404 ")

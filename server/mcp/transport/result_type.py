@@ -1,4 +1,4 @@
-"""A transport whose servers may leave out resultType. MCP 2026-07-28: a result without one is complete; the SDK refuses it."""
+"""Accepts results without resultType. MCP 2026-07-28 defines such a result as complete; the SDK rejects it."""
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -13,13 +13,13 @@ Message = SessionMessage | Exception
 
 
 @asynccontextmanager
-async def completing(transport: Transport) -> AsyncGenerator[TransportStreams]:
-    """On connections of older revisions the SDK drops the field again."""
+async def with_default_result_type(transport: Transport) -> AsyncGenerator[TransportStreams]:
+    """The transport, with resultType "complete" added where it is missing. With older protocol revisions the SDK drops the field."""
     async with transport as (read, write):
-        yield Completing(read), write
+        yield DefaultResultTypeStream(read), write
 
 
-class Completing:
+class DefaultResultTypeStream:
     """Implements the SDK's ReadStream."""
 
     def __init__(self, inner: ReadStream[Message]) -> None:
@@ -30,7 +30,7 @@ class Completing:
         return getattr(self.inner, "last_context", None)
 
     async def receive(self) -> Message:
-        return _completed(await self.inner.receive())
+        return _add_result_type(await self.inner.receive())
 
     async def aclose(self) -> None:
         await self.inner.aclose()
@@ -39,7 +39,7 @@ class Completing:
         return self
 
     async def __anext__(self) -> Message:
-        return _completed(await self.inner.__anext__())
+        return _add_result_type(await self.inner.__anext__())
 
     async def __aenter__(self) -> Self:
         await self.inner.__aenter__()
@@ -51,7 +51,7 @@ class Completing:
         return await self.inner.__aexit__(exc_type, exc_val, exc_tb)
 
 
-def _completed(message: Message) -> Message:
+def _add_result_type(message: Message) -> Message:
     if isinstance(message, SessionMessage) and isinstance(message.message, JSONRPCResponse):
         message.message.result.setdefault("resultType", "complete")
     return message

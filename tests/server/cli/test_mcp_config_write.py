@@ -8,8 +8,8 @@ import pytest
 from typer.testing import CliRunner
 
 from server.cli.main import cli
-from server.cli.mcp_config import Client
-from server.cli.mcp_write import Unwritable, default_file, write
+from server.cli.mcp_config import McpClient
+from server.cli.mcp_config_write import Unwritable, default_file, write
 
 ENTRY = {"command": "python", "args": ["-m", "mcp_servers.files", "/srv"], "env": {}}
 MADE = {"mcpServers": {"stoa-files": ENTRY}}
@@ -110,18 +110,18 @@ def test_what_the_system_refuses_is_told(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("client", "platform", "environment", "where"),
     [
-        (Client.CLAUDE_DESKTOP, "linux", {}, "home/.config/Claude/claude_desktop_config.json"),
-        (Client.CLAUDE_DESKTOP, "linux", {"XDG_CONFIG_HOME": "/x"}, "/x/Claude/claude_desktop_config.json"),
-        (Client.CLAUDE_DESKTOP, "darwin", {}, "home/Library/Application Support/Claude/claude_desktop_config.json"),
-        (Client.CLAUDE_DESKTOP, "win32", {}, "home/AppData/Roaming/Claude/claude_desktop_config.json"),
-        (Client.CLAUDE_DESKTOP, "win32", {"APPDATA": "/y"}, "/y/Claude/claude_desktop_config.json"),
-        (Client.CLAUDE_CODE, "linux", {}, "project/.mcp.json"),
-        (Client.CURSOR, "darwin", {}, "home/.cursor/mcp.json"),
-        (Client.VSCODE, "linux", {}, "project/.vscode/mcp.json"),
+        (McpClient.CLAUDE_DESKTOP, "linux", {}, "home/.config/Claude/claude_desktop_config.json"),
+        (McpClient.CLAUDE_DESKTOP, "linux", {"XDG_CONFIG_HOME": "/x"}, "/x/Claude/claude_desktop_config.json"),
+        (McpClient.CLAUDE_DESKTOP, "darwin", {}, "home/Library/Application Support/Claude/claude_desktop_config.json"),
+        (McpClient.CLAUDE_DESKTOP, "win32", {}, "home/AppData/Roaming/Claude/claude_desktop_config.json"),
+        (McpClient.CLAUDE_DESKTOP, "win32", {"APPDATA": "/y"}, "/y/Claude/claude_desktop_config.json"),
+        (McpClient.CLAUDE_CODE, "linux", {}, "project/.mcp.json"),
+        (McpClient.CURSOR, "darwin", {}, "home/.cursor/mcp.json"),
+        (McpClient.VSCODE, "linux", {}, "project/.vscode/mcp.json"),
     ],
 )
 def test_where_clients_look(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, client: Client, platform: str, environment: dict[str, str], where: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, client: McpClient, platform: str, environment: dict[str, str], where: str
 ) -> None:
     (tmp_path / "project").mkdir()
     monkeypatch.chdir(tmp_path / "project")
@@ -133,27 +133,27 @@ def test_where_clients_look(
 def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, client: str, section: str) -> None:
     monkeypatch.chdir(tmp_path)
     file = tmp_path / (".mcp.json" if client == "claude-code" else ".vscode/mcp.json")
-    wish = ("--client", client, "--server", "files", "--folder", ".", "--write")
-    code, said, _ = run(*wish)
-    assert (code, said) == (0, f"added     stoa-files\nin {file}\n")
+    options = ("--client", client, "--server", "files", "--folder", ".", "--write")
+    code, printed, _ = run(*options)
+    assert (code, printed) == (0, f"added     stoa-files\nin {file}\n")
     entry = json.loads(file.read_text())[section]["stoa-files"]
     assert entry["args"] == ["-m", "mcp_servers.files", str(tmp_path)] and entry["type"] == "stdio"
-    assert run(*wish)[1] == f"unchanged stoa-files\nin {file}\n"
-    code, said, _ = run(*wish, "--folder", "/")
-    assert (code, said) == (0, f"replaced  stoa-files\nin {file}; as it was before: {file}.bak\n")
+    assert run(*options)[1] == f"unchanged stoa-files\nin {file}\n"
+    code, printed, _ = run(*options, "--folder", "/")
+    assert (code, printed) == (0, f"replaced  stoa-files\nin {file}; as it was before: {file}.bak\n")
 
 
 def test_folders_are_made_only_where_the_client_looks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.delenv("XDG_CONFIG_HOME", raising=False)
-    wish = ("--server", "files", "--folder", str(tmp_path), "--write")
-    code, said, note = run(*wish, "--file", str(tmp_path / "mistyped" / "dir" / "x.json"))
-    assert (code, said) == (2, "") and f"there is no folder {tmp_path / 'mistyped' / 'dir'}" in note
+    options = ("--server", "files", "--folder", str(tmp_path), "--write")
+    code, printed, note = run(*options, "--file", str(tmp_path / "mistyped" / "dir" / "x.json"))
+    assert (code, printed) == (2, "") and f"there is no folder {tmp_path / 'mistyped' / 'dir'}" in note
     assert not list(tmp_path.iterdir())
-    assert run("--client", "cursor", *wish)[0] == 0 and (tmp_path / "home" / ".cursor" / "mcp.json").is_file()
+    assert run("--client", "cursor", *options)[0] == 0 and (tmp_path / "home" / ".cursor" / "mcp.json").is_file()
     assert f'"{tmp_path}:rw"' in run("--server", "files", "--folder", f"{tmp_path}:rw")[1]
-    code, said, note = run("--server", "files", "--folder", str(tmp_path / "nothing"))
-    assert (code, said) == (2, "") and f"there is no folder {tmp_path / 'nothing'}" in note
+    code, printed, note = run("--server", "files", "--folder", str(tmp_path / "nothing"))
+    assert (code, printed) == (2, "") and f"there is no folder {tmp_path / 'nothing'}" in note
 
 
 def test_a_file_without_a_byte_is_an_empty_one(tmp_path: Path) -> None:
@@ -164,10 +164,10 @@ def test_a_file_without_a_byte_is_an_empty_one(tmp_path: Path) -> None:
 
 def test_the_command_with_a_file_of_its_own(tmp_path: Path) -> None:
     file = tmp_path / "other.json"
-    wish = ("--server", "files", "--folder", str(tmp_path), "--file", str(file))
-    code, said, note = run(*wish)
-    assert code == 2 and not said and "--write" in note and not file.exists()
-    assert run(*wish, "--write")[0] == 0 and "stoa-files" in json.loads(file.read_text())["mcpServers"]
+    options = ("--server", "files", "--folder", str(tmp_path), "--file", str(file))
+    code, printed, note = run(*options)
+    assert code == 2 and not printed and "--write" in note and not file.exists()
+    assert run(*options, "--write")[0] == 0 and "stoa-files" in json.loads(file.read_text())["mcpServers"]
     file.write_text("{")
-    code, said, note = run(*wish, "--write")
-    assert (code, said) == (2, "") and f"stoa: {file} is not JSON" in note and file.read_text() == "{"
+    code, printed, note = run(*options, "--write")
+    assert (code, printed) == (2, "") and f"stoa: {file} is not JSON" in note and file.read_text() == "{"

@@ -1,4 +1,4 @@
-"""The MCP servers that the operator has configured, as values. Imports no `mcp`."""
+"""The configuration of one MCP server, as a validated value. Imports no `mcp`."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -7,7 +7,7 @@ from typing import Literal
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stdio:
-    """A command of the operator's. `env` is added to the few variables that such servers get (PATH, HOME ...)."""
+    """A local process, reached over its standard input and output. `env` is added to the few variables that it inherits (PATH ...)."""
 
     command: str
     args: tuple[str, ...] = ()
@@ -17,19 +17,20 @@ class Stdio:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuthorizationCode:
-    """OAuth's authorization code grant: somebody agrees in a browser, once. Without a client_id: by the document at
-    `metadata_url` (https), or registered on the way. `hosts`: of authorization servers that may be private or without TLS."""
+    """OAuth's authorization code grant: a user consents once, in a browser. Without a client_id the client is identified by the
+    metadata document at `metadata_url` (https), or registers dynamically. `hosts`: authorization servers that may have a private
+    address or no TLS."""
 
     client_id: str | None = None
     client_secret: str | None = field(default=None, repr=False)
     metadata_url: str | None = None
-    redirect_port: int = 33418  # of 127.0.0.1, where the browser comes back to
+    redirect_port: int = 33418  # on 127.0.0.1
     hosts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClientCredentials:
-    """OAuth without anybody: the server is who it is. `issuer`: the one authorization server that may see the secret."""
+    """OAuth's client credentials grant, without a user. `issuer`: the only authorization server that may receive the secret."""
 
     client_id: str
     client_secret: str = field(repr=False)
@@ -40,6 +41,8 @@ class ClientCredentials:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Http:
+    """A server reached over Streamable HTTP."""
+
     url: str
     headers: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
     oauth: AuthorizationCode | ClientCredentials | None = None
@@ -47,7 +50,7 @@ class Http:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Builtin:
-    """One of our own servers, run in this process. `sources`: folders, or databases as [NAME=]URL."""
+    """A built-in server, run in this process. `sources`: folders (files), or databases as [NAME=]URL (database)."""
 
     kind: Literal["files", "database", "knowledge"]
     sources: tuple[str, ...] = field(default=(), repr=False)
@@ -55,23 +58,23 @@ class Builtin:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallLimits:
-    """Of one call: seconds, whatever progress it reports, and bytes of its text, as of a ServerSpec."""
+    """The limits of one tool call."""
 
-    timeout: float
-    max_output: int
+    timeout: float  # seconds, whatever progress the tool reports
+    max_output: int  # bytes of UTF-8 of the text; the middle of a longer one is left out
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerSpec:
     label: str  # [A-Za-z0-9_-]{1,40}
     target: Stdio | Http | Builtin
-    timeout: float = 30.0  # seconds that one call may take, whatever progress it reports
-    max_output: int = 32 * 1024  # bytes of one call's text; the middle of a longer one is left out
-    tool_limits: Mapping[str, CallLimits] = field(default_factory=dict[str, CallLimits])  # of the tools that have their own, by name
-    trusted: bool = False  # what its tools say of themselves (annotations) is believed
-    allow: tuple[str, ...] = ()  # tools that run without approval; "*": all
+    timeout: float = 30.0  # seconds for one call, whatever progress it reports
+    max_output: int = 32 * 1024  # bytes of one call's text, as in CallLimits
+    tool_limits: Mapping[str, CallLimits] = field(default_factory=dict[str, CallLimits])  # tool name -> its own limits
+    trusted: bool = False  # the annotations of its tools are believed
+    allow: tuple[str, ...] = ()  # tools that run without approval; "*": all of them
     tools: tuple[str, ...] | None = None  # only these are offered; None: all
-    secrets: tuple[str, ...] = field(default=(), repr=False)  # what no message of ours may show
+    secrets: tuple[str, ...] = field(default=(), repr=False)  # redacted from all messages and logs
 
     def limits_of(self, tool: str) -> CallLimits:
         return self.tool_limits.get(tool) or CallLimits(timeout=self.timeout, max_output=self.max_output)

@@ -1,0 +1,173 @@
+"""Adapts a client of the MCP SDK to McpSession. Imports `mcp`, which takes a second: import this where a session is opened."""
+
+import asyncio
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, Literal, NamedTuple, cast
+
+from mcp import Client, MCPError
+from mcp.types import CallToolResult, PaginatedRequestParams, RequestParamsMeta
+from mcp_types import CONNECTION_CLOSED, INTERNAL_ERROR, INVALID_REQUEST, REQUEST_TIMEOUT
+from mcp_types.version import MODERN_PROTOCOL_VERSIONS
+
+from server.core.tool_host import ToolHostError, ToolOutcome
+from server.mcp.config.server_spec import Builtin, ServerSpec
+from server.mcp.sanitize import describe_error, fault_outcome, sanitize
+from server.mcp.session import SessionLost, ToolList
+from server.mcp.transport.stderr_tail import StderrTail
+from server.mcp.transport.tool_result import to_tool_outcome
+from server.mcp.trust import tool_validation
+from server.mcp.trust.json_schema import Json, walk
+from server.mcp.trust.output_validation import OutputValidator
+
+MAX_PAGES = 100  # of one tool list
+LEGACY_TTL_SECONDS = 300.0  # of a tool list whose server neither gives a ttl nor announces changes
+MAX_ARGUMENT_DEPTH = 100  # nested objects and lists; servers built with the SDK read no more than 200
+
+
+class SdkSession:
+    """Implements server.mcp.session.McpSession."""
+
+    def __init__(self, spec: ServerSpec, client: Client, stderr: StderrTail) -> None:
+        self.spec, self.client, self.stderr = spec, client, stderr
+        self._last: tuple[list[Json], ToolList] | None = None  # tool descriptions as received, and the list made of them
+        self._validators = dict[str, OutputValidator]()  # by name of the tool
+        client.session.validate_tool_result = self._validate_output  # the SDK's own validation blocks the event loop
+
+    @property
+    def protocol_version(self) -> str:
+        return self.client.protocol_version
+
+    @property
+    def is_modern(self) -> bool:
+        """MCP 2026-07-28 or newer: stateless, with ttlMs, server/discover and subscriptions."""
+        return self.protocol_version in MODERN_PROTOCOL_VERSIONS
+
+    @property
+    def server_info(self) -> tuple[str, str] | None:
+        info = self.client.server_info
+        return (sanitize(info.name), sanitize(info.version)) if info else None
+
+    @property
+    def stderr_tail(self) -> str:
+        return self.stderr.text
+
+    @property
+    def announces_changes(self) -> bool:
+        tools = self.client.server_capabilities.tools
+        return tools is not None and tools.list_changed is True
+
+    async def list_tools(self) -> ToolList:
+        described, ttl = list[Json](), None
+        cursors, cursor = set[str](), None
+        for _ in range(MAX_PAGES):
+            page = await self._page(cursor)
+            described += page.tools
+            ttl = page.ttl_seconds if ttl is None else min(ttl, page.ttl_seconds)
+            if (cursor := page.next_cursor) is None or len(described) > tool_validation.MAX_TOOLS:
+                return await self._validate_tools(described, self._ttl(ttl))
+            if cursor in cursors:
+                raise ToolHostError("it lists its tools in circles: a cursor came twice")
+            cursors.add(cursor)
+        raise ToolHostError(f"its list of tools has more than {MAX_PAGES} pages")
+
+    async def call(self, name: str, arguments: Mapping[str, Any], meta: Mapping[str, Any] | None) -> ToolOutcome:
+        if (problem := _check_arguments(arguments)) is not None:
+            return fault_outcome("protocol", f"the arguments of {name} cannot be sent: {problem}")
+        try:
+            result = await self.client.call_tool(name, dict(arguments), meta=cast("RequestParamsMeta | None", meta))
+        except MCPError as error:
+            if _is_disconnect(error):
+                raise self._session_lost() from error
+            return fault_outcome(_fault_kind(error), error.message or "no reason given", error.code)
+        except Exception as error:  # transports and validators raise many types
+            return fault_outcome("protocol", f"the server {self.spec.label} answered what it must not: {describe_error(error)}")
+        return to_tool_outcome(result, self.spec.limits_of(name).max_output)
+
+    async def ping(self) -> None:
+        """MCP 2026-07-28 has no ping; there server/discover is sent, which every server answers."""
+        try:
+            if self.is_modern:
+                await self.client.session.send_discover(self.protocol_version)
+            else:
+                await self.client.session.send_ping()
+        except MCPError as error:
+            if _is_disconnect(error):
+                raise self._session_lost() from error
+            if _fault_kind(error) != "protocol":
+                raise ToolHostError(error.message) from error
+        except Exception as error:  # transports raise many types
+            raise ToolHostError(describe_error(error)) from error
+
+    async def _page(self, cursor: str | None) -> "_Page":
+        """Bypasses the client's cache: ToolListCache has decided that the list must be fetched."""
+        try:
+            page = await self.client.session.list_tools(params=PaginatedRequestParams(cursor=cursor) if cursor is not None else None)
+            described: list[Json] = [tool.model_dump(by_alias=True, exclude_none=True, mode="json") for tool in page.tools]
+        except MCPError as error:
+            raise (self._session_lost() if _is_disconnect(error) else ToolHostError(error.message)) from error
+        except Exception as error:  # validators raise many types
+            raise ToolHostError(f"its list of tools is none: {describe_error(error)}") from error
+        return _Page(described, page.ttl_ms / 1000, page.next_cursor)
+
+    async def _validate_tools(self, described: list[Json], ttl_seconds: float | None) -> ToolList:
+        """Validation is slow, and most lists are equal to the last one: that is reused."""
+        if self._last is not None and self._last[0] == described:
+            return replace(self._last[1], ttl_seconds=ttl_seconds)
+        tool_list = await asyncio.to_thread(tool_validation.validate_tools, self.spec, described, ttl_seconds)
+        self._last = (described, tool_list)
+        self._validators = {tool.name: OutputValidator(tool.output_schema) for tool in tool_list.tools if tool.output_schema is not None}
+        return tool_list
+
+    def _ttl(self, seconds: float) -> float | None:
+        """`seconds`: ttlMs of MCP 2026-07-28. Older revisions have none: there the list is valid until the server announces a change,
+        or for LEGACY_TTL_SECONDS where it announces none."""
+        if isinstance(self.spec.target, Builtin):
+            return None
+        if self.is_modern:
+            return seconds
+        return None if self.announces_changes else LEGACY_TTL_SECONDS
+
+    async def _validate_output(self, name: str, result: CallToolResult) -> None:
+        """Raises RuntimeError: the structured content does not match the tool's output schema."""
+        if (validator := self._validators.get(name)) is None:
+            return
+        if result.structured_content is None and "structured_content" not in result.model_fields_set:
+            raise RuntimeError(f"{name} promises structured content, and brought none")
+        if (problem := await asyncio.to_thread(validator.find_error, result.structured_content)) is not None:
+            raise RuntimeError(f"the structured content of {name} is not as promised: {problem}")
+
+    def _session_lost(self) -> SessionLost:
+        return SessionLost(f"the server {self.spec.label} went away")
+
+
+class _Page(NamedTuple):
+    tools: list[Json]  # as received
+    ttl_seconds: float
+    next_cursor: str | None
+
+
+def _check_arguments(arguments: Mapping[str, Any]) -> str | None:
+    """Why the arguments cannot be sent; None: they can. The transport would close the connection over one such call."""
+    try:
+        json.dumps(arguments, ensure_ascii=False, allow_nan=False).encode()
+    except UnicodeEncodeError:
+        return "there is half a character in them (a lone surrogate)"
+    except RecursionError:
+        return "they are nested too deeply"
+    except (ValueError, TypeError) as error:
+        return sanitize(str(error))
+    return "they are nested too deeply" if any(depth > MAX_ARGUMENT_DEPTH for depth, _ in walk(arguments)) else None
+
+
+def _is_disconnect(error: MCPError) -> bool:
+    """Whether the connection is closed, or (before MCP 2026-07-28) the server has forgotten the session, which the SDK reports so."""
+    return error.code == CONNECTION_CLOSED or (error.code == INVALID_REQUEST and error.message == "Session terminated")
+
+
+def _fault_kind(error: MCPError) -> Literal["timeout", "http", "protocol"]:
+    if error.code == REQUEST_TIMEOUT:
+        return "timeout"
+    http = error.code == INTERNAL_ERROR and error.message == "Server returned an error response"  # from the SDK, for 4xx and 5xx
+    return "http" if http else "protocol"
