@@ -25,11 +25,12 @@ from server.api.mcp.mount import ROUTE, Mount, owner_of
 from server.api.routes import endpoints
 from server.archive.api import Archive
 from server.core.errors import ApiError
-from server.core.request import ToolLimits
+from server.core.tool_limits import ToolLimits
 from server.core.version import our_version
-from server.http import error_body
+from server.http.auth import AuthMiddleware
 from server.http.endpoint import Endpoint
-from server.http.middleware import AuthMiddleware, RequestMiddleware
+from server.http.error_format import format_error
+from server.http.middleware import RequestMiddleware
 from server.mcp.builtin import build_server as build_server
 from server.mcp.config.server_spec import Builtin
 from server.mcp.open_host import open_host, own_servers
@@ -44,10 +45,10 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 ANTHROPIC_HEADERS = ("x-api-key", "anthropic-version", "anthropic-beta")
-Load = Callable[[Settings, ObserveSearch | None], Runtime]
+LoadRuntime = Callable[[Settings, ObserveSearch | None], Runtime]
 
 
-def load(settings: Settings, watch: ObserveSearch | None = None) -> Runtime:
+def load_runtime(settings: Settings, watch: ObserveSearch | None = None) -> Runtime:
     """Fetches the models if needed, starts the engine and opens the knowledge base, in parallel. Takes seconds and imports heavy
     libraries. `watch` is called with each stage of a search. MCP servers are not connected yet."""
     from server.text.tokenizer import load_tokenizer
@@ -55,9 +56,9 @@ def load(settings: Settings, watch: ObserveSearch | None = None) -> Runtime:
     from server.weights.pull import pull
 
     with progress_bar() as progress:
-        opening = _beside(lambda: _database(settings, progress, watch))
+        opening = _in_daemon_thread(lambda: _open_database(settings, progress, watch))
         directory = pull(settings.model, progress=progress)
-        engine = _engine(settings, directory)
+        engine = _open_engine(settings, directory)
         text = load_tokenizer(directory)
         database, archive, knowledge = opening.result()
         return Runtime(
@@ -69,18 +70,18 @@ def load(settings: Settings, watch: ObserveSearch | None = None) -> Runtime:
             archive=archive,
             tool_host=open_host(settings, knowledge),
             database=database,
-            tool_limits=_limits(settings),
+            tool_limits=_tool_limits(settings),
         )
 
 
-def _database(settings: Settings, progress: Progress, watch: ObserveSearch | None) -> tuple[Store, Archive, KnowledgeBase | None]:
+def _open_database(settings: Settings, progress: Progress, watch: ObserveSearch | None) -> tuple[Store, Archive, KnowledgeBase | None]:
     from server.archive.database import open_archive
 
     database = open_database(settings)
     return database, open_archive(database.transactions), open_knowledge_base(settings, progress, watch, database)
 
 
-def _limits(settings: Settings) -> ToolLimits:
+def _tool_limits(settings: Settings) -> ToolLimits:
     return ToolLimits(
         max_turns=settings.tool_turns,
         max_calls=settings.tool_calls,
@@ -89,7 +90,7 @@ def _limits(settings: Settings) -> ToolLimits:
     )
 
 
-def _beside(work: Callable[[], T]) -> Future[T]:
+def _in_daemon_thread(work: Callable[[], T]) -> Future[T]:
     """Runs `work` in a daemon thread, which unlike an executor's does not delay the exit of a server that is stopped meanwhile."""
     future = Future[T]()
 
@@ -103,7 +104,7 @@ def _beside(work: Callable[[], T]) -> Future[T]:
     return future
 
 
-def _engine(settings: Settings, directory: Path) -> Engine:
+def _open_engine(settings: Settings, directory: Path) -> Engine:
     from engine.embedded.load import LoadOptions, load_model
     from engine.embedded.loop import EmbeddedEngine
     from engine.embedded.scheduler import Limits as EngineLimits
@@ -125,10 +126,10 @@ def _engine(settings: Settings, directory: Path) -> Engine:
     return EmbeddedEngine(load_model(directory, options))
 
 
-def build(settings: Settings, load: Load = load) -> tuple[Starlette, ServerState]:
+def create_app(settings: Settings, load: LoadRuntime = load_runtime) -> tuple[Starlette, ServerState]:
     """The application, and the state by which it is drained and stopped."""
     state = ServerState(settings)
-    mount = Mount(state, _own_servers(state))
+    mount = Mount(state, _mcp_server_factories(state))
     app = Starlette(
         routes=[*_routes(endpoints(state, our_version())), Route(ROUTE, mount)],
         middleware=_middleware(state),
@@ -139,7 +140,7 @@ def build(settings: Settings, load: Load = load) -> tuple[Starlette, ServerState
     return app, state
 
 
-def _own_servers(state: ServerState) -> dict[str, Callable[[], "MCPServer[Any]"]]:
+def _mcp_server_factories(state: ServerState) -> dict[str, Callable[[], "MCPServer[Any]"]]:
     def built(target: Builtin) -> "MCPServer[Any]":
         return build_server(target, state.expect_ready().knowledge_base, owner_of)
 
@@ -151,10 +152,10 @@ def _routes(endpoints: list[Endpoint]) -> list[Route]:
     paths: dict[str, dict[str, Endpoint]] = {}
     for endpoint in endpoints:
         paths.setdefault(endpoint.path, {})[endpoint.method] = endpoint
-    return [Route(path, _Methods(found), methods=list(found)) for path, found in paths.items()]
+    return [Route(path, _ByMethod(found), methods=list(found)) for path, found in paths.items()]
 
 
-class _Methods:
+class _ByMethod:
     def __init__(self, endpoints: dict[str, Endpoint]) -> None:
         self.endpoints = endpoints
 
@@ -163,7 +164,7 @@ class _Methods:
         await self.endpoints[method](scope, receive, send)
 
 
-def _lifespan(state: ServerState, load: Load, mount: Mount) -> Callable[[Starlette], AbstractAsyncContextManager[None]]:
+def _lifespan(state: ServerState, load: LoadRuntime, mount: Mount) -> Callable[[Starlette], AbstractAsyncContextManager[None]]:
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncGenerator[None]:
         state.start_loading(partial(load, state.settings, state.metrics.search_stage))
@@ -191,5 +192,5 @@ async def _http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     missing = f"there is no {request.method} {request.url.path}"
     told = ApiError(error.status_code, missing, code={404: "not_found", 405: "method_not_allowed"}.get(error.status_code))
-    body = error_body.error_body(told, request.scope["request_id"]) if error_body.is_anthropic_path(request.url.path) else told.body()
+    body = format_error(told, request.url.path, request.scope["request_id"])
     return Response(body, error.status_code, headers=error.headers, media_type="application/json")

@@ -1,4 +1,4 @@
-"""The README tells the truth: what it points to exists, and what it shows was run.
+"""The documentation tells the truth: what it points to exists, and what it shows was run.
 
 A shell or Python block is preceded by `<!-- test:NAME words -->`: it is run against the server that the block called
 `serve` starts, and its output must hold the words. The block called `test` is the one that is not run: it runs this.
@@ -18,33 +18,67 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-README = (ROOT / "README.md").read_text(encoding="utf-8") if (ROOT / "README.md").exists() else ""
+PAGES = {
+    str(path.relative_to(ROOT)): path.read_text(encoding="utf-8")
+    for path in (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md")))
+    if path.exists()  # the tests themselves may have been copied elsewhere
+}
+README, CONTRIBUTING = PAGES.get("README.md", ""), PAGES.get("CONTRIBUTING.md", "")
+TEXT = "\n".join(PAGES.values())
 BLOCK = re.compile(
     r"(?:<!-- test:(?P<name>\S+) ?(?P<words>.*?) ?-->\n+)?^```(?P<language>sh|bash|shell|console|python)\n(?P<code>.*?)^```", re.M | re.S
 )
-STEP = re.compile(r"^\| *\d+ *\|(.*)\|$", re.M)
-PLACE = re.compile(r"(?P<file>[\w./]+\.(?:py|cpp|h))`?(?:: *`?(?P<name>[A-Za-z_][\w.]*))?")
-PATH = re.compile(r"`((?:server|retrieval|engine|models|bench|tests|scripts|\.ci)/[\w./-]*)`")
-BLOCKS = list(BLOCK.finditer(README))
+STEP = re.compile(r"^\| *\d+\w? *\|(.*)\|$", re.M)
+PLACE = re.compile(r"`(?P<file>[\w./]+\.(?:py|cpp|h))`(?:: *`(?P<name>[A-Za-z_][\w.]*)`)?")
+PATH = re.compile(r"`((?:server|retrieval|mcp_servers|engine|models|bench|tests|scripts|docs|\.ci)/[\w./-]*)`")
+LINK = re.compile(r"\]\((?!https?:)([^)#]+)[^)]*\)")
+TERM = re.compile(r"^\| \*[^|]+?\*(?: \(([^)]+)\))? \|", re.M)
+BLOCKS = list(BLOCK.finditer(TEXT))
 RUN = {block["name"]: block for block in BLOCKS if block["name"] not in (None, "serve", "test")}
 
 
-def test_the_map_has_all_steps() -> None:
-    assert len(STEP.findall(README)) >= 10, "the README holds the table of a request's way"
+def section(page: str, heading: str) -> str:
+    """What stands below a heading, up to the next of its kind."""
+    return page.partition(f"## {heading}\n")[2].partition("\n## ")[0]
 
 
-@pytest.mark.parametrize("step", STEP.findall(README))
-def test_every_step_of_a_requests_way_exists(step: str) -> None:
-    places = list(PLACE.finditer(step))
-    assert places, "a step names a file"
-    for place in places:
-        assert (ROOT / place["file"]).is_file(), place["file"]
-        assert not place["name"] or place["name"] in names(ROOT / place["file"]), f"{place['file']} has no {place['name']}"
+@pytest.mark.parametrize(("page", "heading"), [("CONTRIBUTING.md", "A request's way"), ("docs/documents.md", "A document's way")])
+def test_the_map_has_all_steps(page: str, heading: str) -> None:
+    steps = STEP.findall(section(PAGES[page], heading))
+    assert len(steps) >= 9, f"{page} holds the table of {heading.lower()}"
+    assert all(PLACE.search(step) for step in steps), "a step names a file"
 
 
-@pytest.mark.parametrize("path", sorted(set(PATH.findall(README))))
+@pytest.mark.parametrize("place", sorted({(place["file"], place["name"] or "") for place in PLACE.finditer(TEXT) if "/" in place["file"]}))
+def test_every_place_in_the_code_exists(place: tuple[str, str]) -> None:
+    file, name = place
+    assert (ROOT / file).is_file()
+    assert not name or name in names(ROOT / file), f"{file} has no {name}"
+
+
+@pytest.mark.parametrize("path", sorted(set(PATH.findall(TEXT))))
 def test_every_path_exists(path: str) -> None:
     assert (ROOT / path).exists()
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_link_leads_somewhere(page: str) -> None:
+    for target in LINK.findall(PAGES[page]):
+        assert (ROOT / page).parent.joinpath(target).exists(), target
+
+
+def test_the_glossary_is_short_and_its_words_are_those_of_the_code() -> None:
+    glossary = section(CONTRIBUTING, "Words").strip().splitlines()
+    assert 10 < len(glossary) <= 40
+    files = [file for folder in ("server", "retrieval", "engine") for file in (ROOT / folder).rglob("*.py")]
+    assigned = {name for file in files for name in re.findall(r"^([A-Z]\w+) = ", file.read_text(encoding="utf-8"), re.M)}
+    known = assigned.union(*(names(file) for file in files))
+    terms = {term for given in TERM.findall("\n".join(glossary)) for term in re.findall(r"`(\w+)`", given)}
+    assert terms and terms <= known, terms - known
+
+
+def test_the_readme_is_a_page_or_two() -> None:
+    assert len(README.splitlines()) <= 200
 
 
 def names(file: Path) -> set[str]:

@@ -54,7 +54,7 @@ class ErrorFields:
     grammar: str
 
 
-def from_engine(error: EngineError, blame: ErrorFields) -> ApiError:
+def from_engine_error(error: EngineError, blame: ErrorFields) -> ApiError:
     match error:
         case PromptTooLong():
             return bad_request(blame.prompt, str(error), "context_length_exceeded")
@@ -68,7 +68,7 @@ def from_engine(error: EngineError, blame: ErrorFields) -> ApiError:
             return ApiError(500, str(error) or "the engine failed", code="engine_error")
 
 
-def from_knowledge(error: KnowledgeError) -> ApiError:
+def from_knowledge_error(error: KnowledgeError) -> ApiError:
     match error:
         case NotFound():
             return ApiError(404, str(error), code=f"{error.what.replace(' ', '_')}_not_found")
@@ -131,4 +131,4 @@ async def map_engine_errors(items: AsyncGenerator[T], blame: ErrorFields) -> Asy
             async for item in items:
                 yield item
         except EngineError as error:
-            raise from_engine(error, blame) from error
+            raise from_engine_error(error, blame) from error

@@ -8,6 +8,7 @@ from typing import Any, Literal
 from engine.api import Grammar
 from retrieval.api import Filter, Weights
 from server.core.messages import Message, Tool, ToolCall, ToolChoice
+from server.core.tool_limits import ToolLimits
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,18 +88,6 @@ class ApprovalDecision:
     field: str  # that names the approval: "input.1.approval_request_id"
     reason: str | None = None
     request_field: str | None = None  # that repeats the approval request ("input.0"); None: it is stored
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ToolLimits:
-    """Limits of one request's tool loop. After the last turn the model answers without tools."""
-
-    max_turns: int = 10
-    max_calls: int = 32
-    max_parallel_calls: int = 8  # calls of one turn
-    max_seconds: float = 120.0
-    max_repeats: int = 3  # the same call so often ends the loop
-    max_output_tokens: int = 2048  # of one call's output; the middle of a longer one is left out
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

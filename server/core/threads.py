@@ -8,7 +8,7 @@ from typing import ParamSpec, TypeVar
 
 from engine.api import EngineError
 from retrieval.api import KnowledgeError
-from server.core.errors import ApiError, ErrorFields, from_engine, from_knowledge
+from server.core.errors import ApiError, ErrorFields, from_engine_error, from_knowledge_error
 
 LARGE = 8192  # characters; below, a thread costs more than the work
 
@@ -21,7 +21,7 @@ async def in_thread(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> 
     try:
         return await asyncio.to_thread(work, *args, **kwargs)
     except KnowledgeError as error:
-        raise from_knowledge(error) from error
+        raise from_knowledge_error(error) from error
 
 
 async def with_api_errors(answer: Awaitable[T], field: str = "query") -> T:
@@ -29,9 +29,9 @@ async def with_api_errors(answer: Awaitable[T], field: str = "query") -> T:
     try:
         return await answer
     except KnowledgeError as error:
-        raise from_knowledge(error) from error
+        raise from_knowledge_error(error) from error
     except EngineError as error:
-        raise from_engine(error, ErrorFields(prompt=field, grammar=field)) from error
+        raise from_engine_error(error, ErrorFields(prompt=field, grammar=field)) from error
 
 
 @contextmanager

@@ -4,16 +4,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
-ConnectionState = Literal[
-    "connecting", "ready", "waiting", "failed", "stopped"
-]  # waiting: to be started again; failed: the circuit is open
+# waiting: for the next attempt to connect; failed: the circuit breaker is open
+ConnectionState = Literal["connecting", "ready", "waiting", "failed", "stopped"]
 ServerKind = Literal["builtin", "stdio", "http"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HostedTool:
-    """The hints are the server's own words: believed only of servers that the operator trusts (`trusted`), else the worst is
-    assumed of each."""
+    """A tool of an MCP server. Its hints (read_only, ...) are believed only of servers that the operator trusts; of others the worst is
+    assumed."""
 
     name: str
     title: str
@@ -25,8 +24,8 @@ class HostedTool:
     idempotent: bool = False
     open_world: bool = True
     annotations: Mapping[str, Any] | None = None  # as the server sent them
-    changed: bool = False  # not what was pinned: kept from the model until the operator accepts it
-    allowed: bool = False  # the operator lets it run without approval, even in a turn that has read what may not be trusted
+    changed: bool = False  # since it was approved: withheld from the model until approved again
+    allowed_by_operator: bool = False  # it runs without approval, even after untrusted text
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,9 +40,9 @@ class ServerStatus:
     digest: str | None = None  # of the tool list
     pinned: str | None = None
     last_error: str | None = None
-    left_out: Mapping[str, str] = field(default_factory=dict[str, str])  # tools that it has, and why they are not among `tools`
-    notes: tuple[str, ...] = ()  # what the operator should know of the tool list
-    since: float = 0.0  # Unix time of the present state
+    left_out: Mapping[str, str] = field(default_factory=dict[str, str])  # reasons by tool name, for those not among `tools`
+    notes: tuple[str, ...] = ()  # warnings about the tool list, for the operator
+    since: float = 0.0  # Unix time at which `state` began
     restarts: int = 0
     calls: int = 0
     failures: int = 0
@@ -51,8 +50,8 @@ class ServerStatus:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ToolFault:
-    """Why there is no output. execution: the tool ran and says so, which the model should read; the others did not run, or did not
-    come back."""
+    """Why a call has no output. `kind` "execution": the tool ran and reports an error, meant for the model; all others: it did not run, or
+    did not return."""
 
     kind: Literal["execution", "protocol", "http", "timeout", "unavailable"]
     message: str

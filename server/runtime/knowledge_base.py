@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 
 from retrieval.api import Chunking, Embedder, Parser, Reranker, Retriever, Vectors
 from retrieval.store.api import Store
+from server.runtime.grounding_settings import GroundingSettings
 from server.runtime.settings import Settings, short_name
 from server.weights.paths import default_database
 from server.weights.progress import Progress
@@ -67,18 +68,6 @@ class IngestWorker(Protocol):
     def stats(self) -> "IngestStats": ...
 
 
-@dataclass(frozen=True, kw_only=True)
-class GroundingSettings:
-    """How answers are grounded in documents. With half of XQuAD's articles in the store, a `floor` of 0.37 answers 99 % of the questions
-    about them and refuses 81 % of those about the other half; 0.40 gives 97 % and 92 %."""
-
-    passages: int = 6  # that the model gets to read, at most
-    tokens: int = 1500  # of all of them together
-    floor: float = 0.37  # score of the best hit below which the documents hold no answer
-    relative_floor: float = 0.7  # share of the best hit's score below which another is left out
-    reranked_floor: float = 0.05  # the same as floor, where a cross-encoder has sorted
-
-
 @dataclass(frozen=True)
 class KnowledgeBase:
     """`store` is synchronous: the async side calls it through `asyncio.to_thread`."""
@@ -129,7 +118,8 @@ def open_database(settings: Settings) -> Store:
     from retrieval.store import StoreOptions, open_store
 
     where = settings.database_url or default_database()
-    return open_store(where, StoreOptions(hnsw_above=settings.hnsw_above))
+    options = StoreOptions() if settings.hnsw_above is None else StoreOptions(hnsw_above=settings.hnsw_above)
+    return open_store(where, options)
 
 
 def open_knowledge_base(
@@ -172,10 +162,12 @@ def _models(settings: Settings) -> "EmbedOptions":
 
 
 def _embedding(settings: Settings) -> "EmbedOptions":
-    """What the model is called is told to clients; where it lies is not their business."""
+    """Clients are told the name of the model, not its path."""
     named = settings.embedding_model
-    called = short_name(named) if Path(named).expanduser().exists() else named
-    return replace(_models(settings), query_prompt=settings.query_prompt, document_prompt=settings.document_prompt, called=called)
+    configured_name = short_name(named) if Path(named).expanduser().exists() else named
+    return replace(
+        _models(settings), query_prompt=settings.query_prompt, document_prompt=settings.document_prompt, configured_name=configured_name
+    )
 
 
 def _grounding(settings: Settings) -> GroundingSettings:

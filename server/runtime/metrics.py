@@ -29,21 +29,33 @@ class Metrics:
         self.registry.register(_KnowledgeCollector(knowledge))
         self.registry.register(_HostCollector(host))
         self._requests = Counter("stoa_requests", "Requests answered", ("route", "status"), registry=self.registry)
-        self._dropped = Counter("stoa_aborts", "Requests whose client went away before the answer was complete", registry=self.registry)
-        self._first = Histogram("stoa_time_to_first_token_seconds", "Request to first token", buckets=LONG, registry=self.registry)
-        self._between = Histogram("stoa_inter_token_seconds", "From one token to the next", buckets=SHORT, registry=self.registry)
-        self._whole = Histogram("stoa_request_seconds", "Request to end of answer", ("route",), buckets=LONG, registry=self.registry)
-        self._search = Histogram("stoa_search_seconds", "Stages of a search", ("stage",), buckets=SHORT, registry=self.registry)
-        self._turn = Histogram("stoa_turn_overhead_seconds", "Turn without generation and tools", buckets=SHORT, registry=self.registry)
-        self.turn = self._turn.observe
-        self.first_token, self.between_tokens, self.client_disconnected = self._first.observe, self._between.observe, self._dropped.inc
+        self._disconnected = Counter(
+            "stoa_aborts", "Requests whose client went away before the answer was complete", registry=self.registry
+        )
+        self._time_to_first_token = Histogram(
+            "stoa_time_to_first_token_seconds", "Request to first token", buckets=LONG, registry=self.registry
+        )
+        self._inter_token = Histogram("stoa_inter_token_seconds", "From one token to the next", buckets=SHORT, registry=self.registry)
+        self._request_seconds = Histogram(
+            "stoa_request_seconds", "Request to end of answer", ("route",), buckets=LONG, registry=self.registry
+        )
+        self._search_seconds = Histogram("stoa_search_seconds", "Stages of a search", ("stage",), buckets=SHORT, registry=self.registry)
+        self._turn_overhead = Histogram(
+            "stoa_turn_overhead_seconds", "Turn without generation and tools", buckets=SHORT, registry=self.registry
+        )
+        self.turn = self._turn_overhead.observe
+        self.first_token, self.between_tokens, self.client_disconnected = (
+            self._time_to_first_token.observe,
+            self._inter_token.observe,
+            self._disconnected.inc,
+        )
 
     def request_finished(self, route: str, status: int, seconds: float) -> None:
         self._requests.labels(route, str(status)).inc()
-        self._whole.labels(route).observe(seconds)
+        self._request_seconds.labels(route).observe(seconds)
 
     def search_stage(self, stage: str, seconds: float) -> None:
-        self._search.labels(stage).observe(seconds)
+        self._search_seconds.labels(stage).observe(seconds)
 
     def exposition(self) -> bytes:
         return generate_latest(self.registry)

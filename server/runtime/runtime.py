@@ -8,8 +8,8 @@ from engine.api import Engine
 from retrieval.store.api import Store
 from server.archive.api import Archive
 from server.core.errors import bad_request, model_not_found
-from server.core.request import ToolLimits
 from server.core.tool_host import ToolHost
+from server.core.tool_limits import ToolLimits
 from server.runtime.knowledge_base import KnowledgeBase
 from server.text.grammar_cache import GrammarCache
 from server.text.tokenizer import ChatTokenizer

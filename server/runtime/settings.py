@@ -9,8 +9,12 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
+from server.core.tool_limits import ToolLimits
+from server.runtime.grounding_settings import GroundingSettings
+
 FILE = Path("stoa.toml")  # in the directory where the server starts
 HASHED = "sha256:"  # a key may be given as its hash, so that none need be kept in the open
+TOOL_LIMITS, GROUNDING = ToolLimits(), GroundingSettings()
 Strings = Annotated[tuple[str, ...], NoDecode]  # in the environment separated by commas
 
 
@@ -57,14 +61,16 @@ class Settings(BaseSettings):
     default_store: str | None = Field(
         default=None, min_length=1, description="Vector store (name or id) that grounds the answers of clients who name none"
     )
-    grounding_passages: int = Field(default=6, ge=1, le=50, description="Passages that an answer out of documents is written from, at most")
-    grounding_tokens: int = Field(default=1500, ge=64, description="Tokens of all these passages together, at most")
+    grounding_passages: int = Field(
+        default=GROUNDING.passages, ge=1, le=50, description="Passages that an answer out of documents is written from, at most"
+    )
+    grounding_tokens: int = Field(default=GROUNDING.tokens, ge=64, description="Tokens of all these passages together, at most")
     grounding_floor: float | None = Field(
         default=None, ge=0, le=1, description="Score of the best passage under which documents hold no answer (default: as measured)"
     )
     max_upload_bytes: int = Field(default=512 * 2**20, ge=1, description="Largest file that may be uploaded")
-    hnsw_above: int = Field(
-        default=300_000, ge=1, description="Chunks of a store from which on nearest vectors are looked up approximately"
+    hnsw_above: int | None = Field(
+        default=None, ge=1, description="Chunks of a store from which on nearest vectors are looked up approximately (default: 300000)"
     )
     chunk_size: int | None = Field(default=None, ge=16, le=4096, description="Tokens of a chunk (default: 256, or what the model reads)")
     chunk_overlap: int | None = Field(default=None, ge=0, le=2048, description="Tokens that a chunk shares with the one before")
@@ -75,10 +81,16 @@ class Settings(BaseSettings):
     mcp_database: Strings = Field(
         default=(), repr=False, description="A database, [NAME=]URL, that the built-in server `database` queries, read-only (repeatable)"
     )
-    tool_turns: int = Field(default=10, ge=1, description="Turns of the model in which it may call server tools, for one request")
-    tool_calls: int = Field(default=32, ge=1, description="Calls of server tools for one request")
-    tool_seconds: float = Field(default=120.0, gt=0, description="How long one request's server tools may take, all together")
-    tool_output_tokens: int = Field(default=2048, ge=64, description="Tokens of one tool's output that the model gets to read, at most")
+    tool_turns: int = Field(
+        default=TOOL_LIMITS.max_turns, ge=1, description="Turns of the model in which it may call server tools, for one request"
+    )
+    tool_calls: int = Field(default=TOOL_LIMITS.max_calls, ge=1, description="Calls of server tools for one request")
+    tool_seconds: float = Field(
+        default=TOOL_LIMITS.max_seconds, gt=0, description="How long one request's server tools may take, all together"
+    )
+    tool_output_tokens: int = Field(
+        default=TOOL_LIMITS.max_output_tokens, ge=64, description="Tokens of one tool's output that the model gets to read, at most"
+    )
     cors_origins: Strings = Field(default=(), description="Origin of web pages that may call this server (repeatable)")
     log_json: bool = Field(default=False, description="Log one JSON object per line")
     log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="Least serious level that is logged")

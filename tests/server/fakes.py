@@ -25,7 +25,7 @@ from engine.api import (
     TokenLogprob,
     Usage,
 )
-from server.app import build
+from server.app import create_app
 from server.runtime.knowledge_base import KnowledgeBase
 from server.runtime.runtime import Runtime
 from server.runtime.settings import Settings
@@ -154,7 +154,7 @@ def ready(
 ) -> tuple[Starlette, ServerState]:
     """`parts`: what else is served (host, archive, limits)."""
     world = runtime(engine, text, knowledge, **(parts or {}))
-    app, state = build(Settings(**settings), load=lambda _, watch: world)  # pyright: ignore[reportArgumentType]
+    app, state = create_app(Settings(**settings), load=lambda _, watch: world)  # pyright: ignore[reportArgumentType]
     state.runtime = world
     return app, state
 
