@@ -1,11 +1,10 @@
-"""Which tokens steer a model, and how text is kept from spelling them.
+"""A model's control tokens, and how untrusted text is kept from forming them.
 
-Inside the tokenizer every control token gets another spelling, an alias of private-use characters drawn at start. No
-text that comes from outside can contain it, so none can become a control token, and everything else is encoded by the
-tokenizer itself, exactly as always. Text that may steer (what a chat template writes) has its control tokens replaced by
-their aliases first (`arm`). What a template copies from a message is told apart by marks: a character that occurs nowhere
-in the request stands around each character that a control token could begin or end with (`guard`).
-"""
+In the tokenizer each control token is replaced by an alias: random private-use characters, drawn when the model is loaded. Text from
+outside cannot contain an alias, so it cannot become a control token; everything else is encoded by the tokenizer as usual. In trusted
+text (what a chat template writes) control tokens are replaced by their aliases before encoding (`to_aliases`). So that this leaves
+alone what a template copies from messages, their strings are escaped first: an escape character that does not occur in the request
+is put around each character with which a control token could begin or end (`escape`), and removed before encoding."""
 
 import re
 import secrets
@@ -13,9 +12,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
-ESCAPE_CHARACTERS = range(0xF0000, 0xFFFFE)  # private use: marks
-ALIAS_CHARACTERS = range(0x100000, 0x10FFFE)  # private use: aliases
-ALIAS_LENGTH = 6  # characters of 16 bits: 96 bits that nobody can guess
+ESCAPE_CHARACTERS = range(0xF0000, 0xFFFFE)  # private use, plane 15
+ALIAS_CHARACTERS = range(0x100000, 0x10FFFE)  # private use, plane 16
+ALIAS_LENGTH = 6  # characters of 16 bits each: 96 random bits
 
 COMPARED_KEYS = frozenset({"role", "type"})  # keys whose values templates compare
 MESSAGE_WORDS = "role content name tool_calls tool_call_id reasoning_content id function arguments user assistant system tool"
@@ -25,12 +24,12 @@ SCHEMA_WORDS = (
 TYPE_WORDS = "string number integer boolean object array null"
 TEMPLATE_WORDS = frozenset(
     f"{MESSAGE_WORDS} {SCHEMA_WORDS} {TYPE_WORDS}".split(" ")
-)  # that templates look for; none of them steers a model
+)  # words that templates compare with; none can form a control token
 Spec = dict[str, Any]  # tokenizer.json, parsed
 
 
 class NoUnusedCharacter(ValueError):
-    """Every character that could serve as a mark occurs in the request."""
+    """Every character that could serve as escape character occurs in the request."""
 
 
 @dataclass(frozen=True)
@@ -40,51 +39,50 @@ class ControlTokens:
     edge_characters: re.Pattern[str]  # characters that a control token begins or ends with
 
     def escape(self, text: str, escape_char: str) -> str:
-        """`text` such that no control token in it, or built with it, survives `arm`. White space at its ends stays there, as
-        templates trim."""
+        """`text` such that `to_aliases` finds no control token in it, or built with it. White space at its ends is not enclosed:
+        templates trim it."""
         core = text.strip()
         start = text.index(core)
-        marked = self.edge_characters.sub(lambda found: f"{escape_char}{found[0]}{escape_char}", core)
+        escaped = self.edge_characters.sub(lambda found: f"{escape_char}{found[0]}{escape_char}", core)
         if core and any(core in control for control in self.aliases):  # '<|' + core + '|>' would make one
-            marked = f"{escape_char}{marked}{escape_char}"
-        return text[:start] + marked + text[start + len(core) :]
+            escaped = f"{escape_char}{escaped}{escape_char}"
+        return text[:start] + escaped + text[start + len(core) :]
 
     def escape_strings(self, values: Mapping[str, Any], escape_char: str) -> dict[str, Any]:
-        """A message, a tool or a template's variables with all their strings guarded, names of properties too; but not the words
-        that templates look for."""
+        """A message, a tool or a template's variables with all strings escaped, keys included, except TEMPLATE_WORDS."""
         return {
             self._escape_key(k, escape_char): v if k in COMPARED_KEYS and _is_template_word(v) else self._escape_value(v, escape_char)
             for k, v in values.items()
         }
 
-    def _escape_value(self, given: Any, mark: str) -> Any:
-        match given:
+    def _escape_value(self, value: Any, escape_char: str) -> Any:
+        match value:
             case str():
-                return self.escape(given, mark)
+                return self.escape(value, escape_char)
             case Mapping():
-                return self.escape_strings(cast(Mapping[str, Any], given), mark)
+                return self.escape_strings(cast(Mapping[str, Any], value), escape_char)
             case list() | tuple():
-                return [self._escape_value(part, mark) for part in cast(Sequence[Any], given)]
+                return [self._escape_value(part, escape_char) for part in cast(Sequence[Any], value)]
             case _:
-                return given
+                return value
 
-    def _escape_key(self, key: str, mark: str) -> str:
-        return key if key in TEMPLATE_WORDS else self.escape(key, mark)
+    def _escape_key(self, key: str, escape_char: str) -> str:
+        return key if key in TEMPLATE_WORDS else self.escape(key, escape_char)
 
     def to_aliases(self, text: str) -> str:
-        """`text` with its control tokens spelled so that the tokenizer knows them."""
+        """`text` with its control tokens replaced by their aliases."""
         return self.pattern.sub(lambda found: self.aliases[found[0]], text)
 
     def from_aliases(self, text: str) -> str:
-        """The aliases in `text` as the checkpoint spells them."""
+        """`text` with aliases replaced by the control tokens they stand for."""
         for control, alias in self.aliases.items():
             text = text.replace(alias, control)
         return text
 
 
 def find_control_tokens(spec: Spec, template: str, markers: Iterable[str]) -> ControlTokens:
-    """The control tokens of a tokenizer: its special tokens, those of `markers` that it knows, and added tokens that the
-    chat template writes. Runs of white space are text, whatever a checkpoint calls them."""
+    """The control tokens of a tokenizer: its special tokens, those of `markers` that it has, and added tokens that the chat template
+    writes. Tokens of white space only are text, whatever a checkpoint says."""
     added: list[dict[str, Any]] = spec["added_tokens"]
     known = frozenset(markers)
     names = {t["content"] for t in added if t["special"] or t["content"] in known or t["content"] in template}
@@ -100,8 +98,8 @@ def find_control_tokens(spec: Spec, template: str, markers: Iterable[str]) -> Co
 
 
 def alias_spec(spec: Spec, aliases: Mapping[str, str]) -> Spec:
-    """tokenizer.json with the aliases in its added tokens, vocabulary and unknown token. Ids stay. Merges that would spell a
-    control token from text go."""
+    """tokenizer.json with aliases in its added tokens, vocabulary and unknown token. Ids stay the same. Merges that would form a
+    control token from text are removed."""
     model: dict[str, Any] = {**spec["model"], "vocab": _alias_vocab(spec["model"]["vocab"], aliases)}
     if (unknown := model.get("unk_token")) is not None:
         model["unk_token"] = aliases.get(unknown, unknown)
@@ -112,32 +110,32 @@ def alias_spec(spec: Spec, aliases: Mapping[str, str]) -> Spec:
 
 
 def unused_character(texts: Iterable[str]) -> str:
-    """A character that occurs in none of `texts`. Raises NoMark."""
+    """A private-use character that occurs in none of `texts`. Raises NoUnusedCharacter."""
     used = set[str]().union(*texts)
     for code in ESCAPE_CHARACTERS:
-        if (mark := chr(code)) not in used:
-            return mark
+        if (char := chr(code)) not in used:
+            return char
     raise NoUnusedCharacter("the messages use every private-use character of plane 15")
 
 
 def _is_template_word(value: Any) -> bool:
-    """Whether it is one of the words, or a list of some."""
+    """Whether `value` is one of TEMPLATE_WORDS or a list of them."""
     return all(
         isinstance(word, str) and word in TEMPLATE_WORDS for word in (cast(list[Any], value) if isinstance(value, list) else [value])
     )
 
 
-def all_strings(given: Any) -> Iterator[str]:
-    """All strings in it, keys too."""
-    match given:
+def all_strings(value: Any) -> Iterator[str]:
+    """All strings in a JSON-like value, keys included."""
+    match value:
         case str():
-            yield given
+            yield value
         case Mapping():
-            for key, value in cast(Mapping[str, Any], given).items():
+            for key, item in cast(Mapping[str, Any], value).items():
                 yield key
-                yield from all_strings(value)
+                yield from all_strings(item)
         case list() | tuple():
-            for part in cast(Sequence[Any], given):
+            for part in cast(Sequence[Any], value):
                 yield from all_strings(part)
         case _:
             pass

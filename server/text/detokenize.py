@@ -1,4 +1,4 @@
-"""Tokens to text while they arrive: halves of a character and beginnings of a stop string are held back."""
+"""Converts tokens to text while they arrive. Incomplete characters and possible beginnings of a stop string are held back."""
 
 import codecs
 from collections.abc import Callable, Mapping, Sequence
@@ -8,12 +8,12 @@ SPACE = "\u2581"  # how SentencePiece writes a space (Kudo & Richardson 2018, ar
 
 
 class UnknownDecoder(ValueError):
-    """tokenizer.json turns tokens into text in a way that nobody here has described."""
+    """tokenizer.json has a decoder that is not implemented here."""
 
 
 def byte_decoder(decoder: Any) -> Callable[[str], bytes]:
-    """How a vocabulary entry spells bytes, from tokenizer.json's `decoder`. A leading space is kept: what is generated goes
-    on from a prompt. Raises UnknownDecoder."""
+    """A function from a vocabulary entry to its bytes, by tokenizer.json's `decoder`. It keeps a leading space, as generated text
+    continues a prompt. Raises UnknownDecoder."""
     kinds = _kinds(decoder)
     if "ByteLevel" in kinds:
         alphabet = _byte_alphabet()
@@ -39,7 +39,7 @@ def _byte_alphabet() -> dict[str, int]:
 def _byte_level(token: str, alphabet: dict[str, int]) -> bytes:
     try:
         return bytes(alphabet[c] for c in token)
-    except KeyError:  # added tokens are not spelled in the alphabet
+    except KeyError:  # added tokens are not written in the alphabet
         return token.encode()
 
 
@@ -50,7 +50,7 @@ def _sentencepiece(token: str) -> bytes:
 
 
 class Detokenizer:
-    """One sequence's tokens to text. `push` returns what is certain, `flush` the rest."""
+    """Converts one sequence's tokens to text. `push` returns complete characters, `flush` the rest."""
 
     def __init__(self, token_bytes: Mapping[int, bytes]) -> None:
         self._token_bytes = token_bytes
@@ -64,19 +64,19 @@ class Detokenizer:
 
 
 class StopStrings:
-    """Cuts text before the stop string that is complete first. What might become one is held back."""
+    """Truncates text before the first stop string to be completed. What may become one is held back."""
 
     def __init__(self, stops: Sequence[str]) -> None:
         self._stops = tuple(stops)
         self._held: str = ""
-        self.matched: str | None = None  # of them was there
+        self.matched: str | None = None  # the stop string found
 
     @property
     def stopped(self) -> bool:
         return self.matched is not None
 
     def push(self, text: str) -> str:
-        """What can be shown. Once `hit`, nothing."""
+        """The text that is certain not to belong to a stop string; "" once `stopped`."""
         if self.stopped or not self._stops:
             return "" if self.stopped else text
         text = self._held + text
@@ -93,5 +93,5 @@ class StopStrings:
 
 
 def overlap(text: str, word: str) -> int:
-    """Length of the longest end of `text` that `word` begins with (shorter than `word`)."""
+    """Length of the longest suffix of `text` that is a proper prefix of `word`."""
     return next((n for n in range(min(len(word) - 1, len(text)), 0, -1) if text.endswith(word[:n])), 0)

@@ -1,4 +1,4 @@
-"""Grammars of turns with tools, remembered: clients send the same tools again and again, and each of their schemas is checked."""
+"""A cache of grammars for turns with tools: clients send the same tools with every request, and checking their schemas takes time."""
 
 import asyncio
 import json
@@ -22,54 +22,56 @@ T = TypeVar("T")
 
 
 class GrammarCache:
-    """For one model."""
+    """For one model. Least recently used entries are dropped."""
 
-    def __init__(self, text: ChatTokenizer) -> None:
-        self._text = text
-        self._known: OrderedDict[str, str] = OrderedDict()
-        self._usable: OrderedDict[str, None] = OrderedDict()
-        self._forms: OrderedDict[str, str] = OrderedDict()
+    def __init__(self, tokenizer: ChatTokenizer) -> None:
+        self._tokenizer = tokenizer
+        self._grammars: OrderedDict[str, str] = OrderedDict()
+        self._checked: OrderedDict[str, None] = OrderedDict()
+        self._relaxed: OrderedDict[str, str] = OrderedDict()
 
     async def turn_grammar(self, constraint: CallConstraint, answer: Grammar | None, lenient: Container[str]) -> str:
-        """In Lark syntax. With `form`: a call, or an answer of that form. `loose`: tools of which any object will do where their
-        schema cannot be enforced. Raises UnusableSchema for others. A new one takes a millisecond for each tool, in a thread."""
+        """The grammar in Lark syntax, of calls or, with `answer`, of either calls or such an answer. `lenient`: names of tools that may
+        take any object if their schema cannot be enforced; raises UnusableSchema for other tools. A new grammar takes about a
+        millisecond per tool, in a thread."""
         key = _key(constraint, answer)
-        found = self._known.get(key) or await asyncio.to_thread(self._build, constraint, answer, lenient)
-        return _remember(self._known, key, found, MAX_GRAMMARS)
+        found = self._grammars.get(key) or await asyncio.to_thread(self._build, constraint, answer, lenient)
+        return _remember(self._grammars, key, found, MAX_GRAMMARS)
 
     async def answer_grammar(self, answer: Grammar | None) -> Grammar | None:
-        """An answer's form as it can be enforced, where it need not be enforced as a whole."""
+        """`answer`, without what cannot be enforced if it is a lenient schema."""
         if not (isinstance(answer, JsonSchema) and answer.lenient):
             return answer
-        found = self._forms.get(answer.schema) or await asyncio.to_thread(_relax_json, answer.schema)
-        return replace(answer, schema=_remember(self._forms, answer.schema, found, MAX_GRAMMARS))
+        found = self._relaxed.get(answer.schema) or await asyncio.to_thread(_relax_json, answer.schema)
+        return replace(answer, schema=_remember(self._relaxed, answer.schema, found, MAX_GRAMMARS))
 
     async def check_tools(self, tools: Sequence[Tool]) -> None:
-        """Raises UnusableSchema. For before templates get to see them: these trust a schema to be one."""
+        """Raises UnusableSchema. To be called before tools are rendered: templates do not expect invalid schemas."""
         for tool in tools:
             key = json.dumps([tool.parameters, tool.strict], default=dict)
-            if key not in self._usable:
+            if key not in self._checked:
                 await asyncio.to_thread(lark.check_tool, tool)
-            _remember(self._usable, key, None, MAX_CHECKED_SCHEMAS)
+            _remember(self._checked, key, None, MAX_CHECKED_SCHEMAS)
 
-    def _build(self, calling: CallConstraint, form: Grammar | None, loose: Container[str]) -> str:
+    def _build(self, constraint: CallConstraint, answer: Grammar | None, lenient: Container[str]) -> str:
         while True:
             try:
-                calls = self._text.dialect.grammar(calling, self._text.special_token_id)
-                return calls if form is None else call_or_answer(calls, form)
+                calls = self._tokenizer.dialect.grammar(constraint, self._tokenizer.special_token_id)
+                return calls if answer is None else call_or_answer(calls, answer)
             except UnusableSchema as error:
-                easier = [replace(t, parameters=ANY_OBJECT) if t.name == error.tool and t.name in loose else t for t in calling.tools]
-                if easier == list(calling.tools):
+                relaxed = error.tool if error.tool in lenient else None
+                tools = [replace(tool, parameters=ANY_OBJECT) if tool.name == relaxed else tool for tool in constraint.tools]
+                if tools == list(constraint.tools):
                     raise
-                calling = replace(calling, tools=easier)
+                constraint = replace(constraint, tools=tools)
 
 
-def _remember(kept: OrderedDict[str, T], key: str, value: T, most: int) -> T:
-    """`value`, which is remembered now until `most` others have been."""
-    kept[key] = value
-    kept.move_to_end(key)
-    if len(kept) > most:
-        kept.popitem(last=False)
+def _remember(cache: OrderedDict[str, T], key: str, value: T, max_entries: int) -> T:
+    """Stores `value` as the most recently used entry and returns it."""
+    cache[key] = value
+    cache.move_to_end(key)
+    if len(cache) > max_entries:
+        cache.popitem(last=False)
     return value
 
 
@@ -77,7 +79,7 @@ def _relax_json(schema: str) -> str:
     return json.dumps(relax_schema(json.loads(schema)))
 
 
-def _key(calling: CallConstraint, form: Grammar | None) -> str:
-    tools = [(tool.name, tool.parameters, tool.strict) for tool in calling.tools]
-    choice = list(calling.tool_choice.names) if isinstance(calling.tool_choice, NamedTools) else calling.tool_choice
-    return json.dumps([tools, choice, calling.parallel, calling.in_reasoning, calling.has_reasoning, repr(form)], default=dict)
+def _key(constraint: CallConstraint, answer: Grammar | None) -> str:
+    tools = [(tool.name, tool.parameters, tool.strict) for tool in constraint.tools]
+    choice = list(constraint.tool_choice.names) if isinstance(constraint.tool_choice, NamedTools) else constraint.tool_choice
+    return json.dumps([tools, choice, constraint.parallel, constraint.in_reasoning, constraint.has_reasoning, repr(answer)], default=dict)

@@ -1,4 +1,4 @@
-"""Tool calls or an answer that has a form, as one grammar: the model chooses by how it begins."""
+"""Joins the grammar of tool calls and the grammar of the answer: the model chooses by how it begins."""
 
 import json
 
@@ -10,14 +10,14 @@ START = "start: "
 
 
 def call_or_answer(calls: str, answer: Grammar) -> str:
-    """`calls`: a grammar in Lark syntax whose first rule is `start`."""
-    lines = ["called: " + line.removeprefix(START) if line.startswith(START) else line for line in calls.splitlines()]
-    at = next(i for i, line in enumerate(lines) if line.startswith("called: "))
-    return "\n".join([*lines[:at], "start: called | formed", f"formed: {_answer_rule(answer)}", *lines[at:]]) + "\n"
+    """`calls`: a grammar in Lark syntax with a rule `start`. Returns Lark syntax. Raises ValueError for an answer in Lark syntax."""
+    lines = ["calls: " + line.removeprefix(START) if line.startswith(START) else line for line in calls.splitlines()]
+    at = next(i for i, line in enumerate(lines) if line.startswith("calls: "))
+    return "\n".join([*lines[:at], "start: calls | answer", f"answer: {_answer_rule(answer)}", *lines[at:]]) + "\n"
 
 
-def _answer_rule(form: Grammar) -> str:
-    match form:
+def _answer_rule(answer: Grammar) -> str:
+    match answer:
         case JsonSchema(schema=schema, lenient=lenient):
             return _schema_rule(schema, lenient=lenient)
         case JsonObject():
@@ -31,5 +31,5 @@ def _answer_rule(form: Grammar) -> str:
 
 
 def _schema_rule(schema: str, *, lenient: bool) -> str:
-    given: Json | bool = json.loads(schema)
-    return json_rule(given if isinstance(given, dict) else {"allOf": [given]}, lenient=lenient)
+    parsed: Json | bool = json.loads(schema)
+    return json_rule(parsed if isinstance(parsed, dict) else {"allOf": [parsed]}, lenient=lenient)

@@ -1,4 +1,4 @@
-"""Models that think before they answer write <think> thoughts </think> answer. This tells the two apart while text arrives."""
+"""Splits the output of models that write <think> reasoning </think> answer, while it arrives."""
 
 from dataclasses import dataclass
 from typing import Literal, Protocol
@@ -16,7 +16,7 @@ class ReasoningSplit:
 
 
 class ReasoningParser(Protocol):
-    """Tells what a model thinks from what it says."""
+    """Splits a model's reasoning from its answer. `push` returns what is certain, `flush` the rest."""
 
     @property
     def in_reasoning(self) -> bool: ...
@@ -27,50 +27,50 @@ class ReasoningParser(Protocol):
 
 
 def opens_reasoning(prompt: str) -> bool:
-    """Whether a rendered prompt ends within the thoughts."""
+    """Whether a rendered prompt ends with an open reasoning tag."""
     return prompt.rstrip().endswith(OPEN)
 
 
 def split_reasoning(text: str) -> ReasoningSplit:
-    """Thoughts and answer of a whole assistant message."""
-    reader = ThinkTagParser(in_reasoning=False)
-    first, rest = reader.push(text), reader.flush()
+    """Reasoning and answer of a whole assistant message."""
+    parser = ThinkTagParser(in_reasoning=False)
+    first, rest = parser.push(text), parser.flush()
     return ReasoningSplit(first.reasoning + rest.reasoning, first.answer + rest.answer)
 
 
 class ThinkTagParser:
-    """Implements Thoughts. `push` returns what is certain, `flush` the rest. White space next to the markers belongs to nobody."""
+    """Implements ReasoningParser. White space next to the tags is dropped."""
 
     def __init__(self, *, in_reasoning: bool) -> None:
-        self._state: Literal["before", "thinking", "between", "answer"] = "thinking" if in_reasoning else "before"
+        self._state: Literal["before", "reasoning", "between", "answer"] = "reasoning" if in_reasoning else "before"
         self._held = ""
-        self._started = False  # a thought has been shown
+        self._started = False  # some reasoning has been returned
 
     @property
     def in_reasoning(self) -> bool:
-        return self._state == "thinking"
+        return self._state == "reasoning"
 
     def push(self, text: str) -> ReasoningSplit:
-        said, rest = ReasoningSplit(), self._held + text
+        split, rest = ReasoningSplit(), self._held + text
         self._held = ""
         if self._state == "before":
             rest = self._read_open_tag(rest)
-        if self._state == "thinking":
-            said.reasoning, rest = self._read_reasoning(rest)
+        if self._state == "reasoning":
+            split.reasoning, rest = self._read_reasoning(rest)
         if self._state == "between" and (rest := rest.lstrip()):
             self._state = "answer"
         if self._state == "answer":
-            said.answer = rest
-        return said
+            split.answer = rest
+        return split
 
     def flush(self) -> ReasoningSplit:
         held, self._held = self._held, ""
-        return ReasoningSplit(reasoning=held.rstrip()) if self._state == "thinking" else ReasoningSplit(answer=held)
+        return ReasoningSplit(reasoning=held.rstrip()) if self._state == "reasoning" else ReasoningSplit(answer=held)
 
     def _read_open_tag(self, text: str) -> str:
         start = text.lstrip()
         if start.startswith(OPEN):
-            self._state = "thinking"
+            self._state = "reasoning"
             return start[len(OPEN) :]
         if OPEN.startswith(start):
             self._held = text
@@ -80,12 +80,12 @@ class ThinkTagParser:
 
     def _read_reasoning(self, text: str) -> tuple[str, str]:
         text = text if self._started else text.lstrip()
-        thought, closed, rest = text.partition(CLOSE)
+        inner, closed, rest = text.partition(CLOSE)
         if closed:
             self._state = "between"
-            return thought.rstrip(), rest
-        sure = len(text) - overlap(text, CLOSE)
-        sure = len(text[:sure].rstrip())  # white space may turn out to stand before the end marker
-        self._held = text[sure:]
-        self._started = self._started or sure > 0
-        return text[:sure], ""
+            return inner.rstrip(), rest
+        certain = len(text) - overlap(text, CLOSE)
+        certain = len(text[:certain].rstrip())  # white space may precede the closing tag
+        self._held = text[certain:]
+        self._started = self._started or certain > 0
+        return text[:certain], ""

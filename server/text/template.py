@@ -1,5 +1,4 @@
-"""A checkpoint's chat template, rendered as transformers renders it, in a sandbox. Templates come with checkpoints, so they
-are not trusted with more than their arguments."""
+"""Renders a checkpoint's chat template as transformers does, in a sandbox: templates come with checkpoints and are not trusted."""
 
 import json
 import re
@@ -19,11 +18,11 @@ ESCAPABLE = re.compile("[^\x00-\x7f\U000f0000-\U000ffffd]")
 
 
 class TemplateRefused(ValueError):
-    """The template does not accept this conversation (roles in a wrong order, say)."""
+    """The template does not accept this conversation, for example because of the order of its roles."""
 
 
 class GenerationBlock(Extension):
-    """`{% generation %}` marks what the assistant wrote, for training; here it is only its body."""
+    """`{% generation %}` marks the assistant's text for training; here only its body is rendered."""
 
     tags = {"generation"}  # noqa: RUF012 (jinja2's declaration)
 
@@ -42,15 +41,15 @@ class ChatTemplate:
         self._compiled = environment.from_string(source)
 
     def render(self, messages: Sequence[TemplateMessage], variables: Mapping[str, Any]) -> str:
-        """The prompt, ready for the assistant's words. Raises TemplateRefused."""
-        given = {**self._constants, "tools": None, "documents": None, "add_generation_prompt": True, **variables}
+        """The prompt for the assistant's next message. Raises TemplateRefused."""
+        context = {**self._constants, "tools": None, "documents": None, "add_generation_prompt": True, **variables}
         try:
-            return self._compiled.render(messages=[dict(m) for m in messages], **given)
+            return self._compiled.render(messages=[dict(m) for m in messages], **context)
         except (TemplateError, TypeError, ValueError, ArithmeticError, LookupError) as error:
             raise TemplateRefused(str(error)) from error
 
     def renders_field(self, field: str) -> bool:
-        """Whether `field` of a user's message is to be seen in the prompt."""
+        """Whether `field` of a user's message appears in the prompt."""
         try:
             return PROBE in self.render([{"role": "user", "content": "", field: PROBE}], {})
         except TemplateRefused:
@@ -75,6 +74,7 @@ def _strftime_now(form: str) -> str:
 
 
 def _tojson(value: Any, ensure_ascii: bool = False, indent: int | None = None, separators: Any = None, sort_keys: bool = False) -> str:
-    """Jinja's own filter escapes HTML. Marks (server/text/control_tokens.py) stay themselves, or nobody would find them again."""
+    """Replaces Jinja's own filter, which escapes HTML. Escape characters (server/text/control_tokens.py) stay as they are even with
+    `ensure_ascii`, so that they can be removed later."""
     text = json.dumps(value, ensure_ascii=False, indent=indent, separators=separators, sort_keys=sort_keys)
     return ESCAPABLE.sub(lambda found: json.dumps(found[0])[1:-1], text) if ensure_ascii else text

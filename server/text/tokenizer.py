@@ -1,8 +1,6 @@
-"""Text to token ids and back, for one model: its tokenizer, its chat template, the tokens that end its turn.
-
-Untrusted text never becomes a control token (server/text/control_tokens.py says how), and everything else is encoded exactly as
-transformers' apply_chat_template encodes it.
-"""
+"""Converts text and conversations to token ids and back, for one model: its tokenizer, its chat template and the tokens that end its
+turn. Untrusted text never becomes a control token (server/text/control_tokens.py); everything else is encoded exactly as by
+transformers' apply_chat_template."""
 
 import json
 from collections.abc import Callable, Container, Mapping, Sequence
@@ -24,123 +22,126 @@ from server.text.tool_calls.detect import detect_dialect
 from server.text.tool_calls.dialects.harmony import MARKERS, ChannelParser, Harmony
 from server.text.tool_calls.template_probe import ToolTemplate
 
-CALL_END_TOKENS = frozenset({"<|eom_id|>", "<|call|>", "<|return|>"})  # of turns that call; not every checkpoint names them
-PROBE_ANSWER = "stoa"  # an answer to look behind, when searching the token that ends a turn
+CALL_END_TOKENS = frozenset({"<|eom_id|>", "<|call|>", "<|return|>"})  # end turns with tool calls; not every checkpoint lists them
+PROBE_ANSWER = "stoa"  # content of a sample answer; the token after it ends a turn
 Json = dict[str, Any]
 
 
 class NoChatTemplate(ValueError):
-    """A base model: it completes text, it knows no conversation."""
+    """A base model without a chat template: it can only complete text."""
 
 
 class TokenBytes(dict[int, bytes]):
-    """Token id -> its bytes, which may be a part of a character. Filled as tokens come up."""
+    """Token id -> its bytes, which may be a part of a character. Filled on demand."""
 
-    def __init__(self, spell: Callable[[int], bytes]) -> None:
+    def __init__(self, to_bytes: Callable[[int], bytes]) -> None:
         super().__init__()
-        self._spell = spell
+        self._to_bytes = to_bytes
 
     def __missing__(self, token: int) -> bytes:
-        self[token] = spelled = self._spell(token)
-        return spelled
+        self[token] = found = self._to_bytes(token)
+        return found
 
 
 @dataclass(frozen=True)
 class Prompt:
     tokens: tuple[int, ...]
-    in_reasoning: bool = False  # the template has already opened the model's thoughts
-    delimiters: tuple[str, ...] = ()  # what encloses data in it, and nothing that is worth repeating
+    in_reasoning: bool = False  # the template has already opened the model's reasoning
+    delimiters: tuple[str, ...] = ()  # tags around untrusted data in the prompt; the answer ends where it repeats one
 
 
 @dataclass(frozen=True)
 class ChatTokenizer:
-    backend: Tokenizer  # its control tokens are spelled by aliases
+    backend: Tokenizer  # with aliases in place of control tokens
     control_tokens: ControlTokens
     template: ChatTemplate | None
-    stop_tokens: frozenset[int]  # each ends the model's turn
-    token_bytes: TokenBytes  # of every token
-    visible_bytes: TokenBytes  # the same, but nothing for special tokens that are no markers
-    dialect: Dialect  # that it calls tools in
-    tool_template: ToolTemplate | None  # how its template is told of tools; None: it knows none
-    special_tokens: frozenset[str]  # spellings that a grammar cannot match as text
-    encode_cache: EncodeCache  # encodes what it has encoded before in no time
+    stop_tokens: frozenset[int]  # each of them ends the model's turn
+    token_bytes: TokenBytes  # of all tokens
+    visible_bytes: TokenBytes  # the same, but b"" for special tokens that are not markers of reasoning or calls
+    dialect: Dialect  # of its tool calls
+    tool_template: ToolTemplate | None  # None: the chat template does not support tools
+    special_tokens: frozenset[str]  # strings that a grammar matches only as tokens
+    encode_cache: EncodeCache
 
     @property
     def has_reasoning(self) -> bool:
-        """The model may write its thoughts before its answer."""
+        """Whether the model may write reasoning before its answer."""
         return self.template is not None and (reasoning.CLOSE in self.template.source or isinstance(self.dialect, Harmony))
 
     def reasoning_parser(self, prompt: Prompt) -> ReasoningParser | None:
-        """Tells the thoughts of the answer to `prompt`. None: the model does not think."""
+        """Splits reasoning from the answer to `prompt`; None if the model does not write any."""
         if isinstance(self.dialect, Harmony):
             return ChannelParser()
         return reasoning.ThinkTagParser(in_reasoning=prompt.in_reasoning) if self.has_reasoning else None
 
     def encode(self, text: str, *, parse_special: bool = False, add_special: bool = False) -> tuple[int, ...]:
-        """control: control tokens written in `text` count as such. special: with what the tokenizer adds (bos)."""
-        armed = self.control_tokens.to_aliases(text) if parse_special else text
-        return tuple(self.backend.encode(armed).ids) if add_special else self.encode_cache.encode(armed)
+        """`parse_special`: control tokens written in `text` are encoded as such. `add_special`: with the tokens that the tokenizer adds,
+        such as bos."""
+        text = self.control_tokens.to_aliases(text) if parse_special else text
+        return tuple(self.backend.encode(text).ids) if add_special else self.encode_cache.encode(text)
 
     def encode_chat(
         self, messages: Sequence[TemplateMessage], variables: Mapping[str, Any] | None = None, tools: Sequence[TemplateMessage] = ()
     ) -> Prompt:
-        """A conversation up to where the assistant speaks. `messages` and `tools` as templates know them: server/text/render.py
-        makes them. Raises NoTemplate, TemplateRefused, NoMark."""
-        rendered, mark = self._render(messages, variables or {}, tools)
-        armed = self.control_tokens.to_aliases(rendered).replace(mark, "")
-        return Prompt(tokens=self.encode(armed), in_reasoning=reasoning.opens_reasoning(rendered))
+        """The prompt for the assistant's next message. `messages` and `tools` are in the template's format (server/text/render.py).
+        Raises NoChatTemplate, TemplateRefused, NoUnusedCharacter."""
+        rendered, escape_char = self._render(messages, variables or {}, tools)
+        text = self.control_tokens.to_aliases(rendered).replace(escape_char, "")
+        return Prompt(tokens=self.encode(text), in_reasoning=reasoning.opens_reasoning(rendered))
 
-    def special_token_id(self, spelling: str) -> int | None:
-        """The special token that is spelled so, as a grammar needs to know it."""
-        alias = self.control_tokens.aliases.get(spelling)
-        return self.backend.token_to_id(alias) if alias is not None and spelling in self.special_tokens else None
+    def special_token_id(self, token: str) -> int | None:
+        """The id of a special token, for grammars; None if `token` is ordinary text for them."""
+        alias = self.control_tokens.aliases.get(token)
+        return self.backend.token_to_id(alias) if alias is not None and token in self.special_tokens else None
 
     def decode(self, tokens: Sequence[int]) -> str:
-        """All that the tokens say, special ones too."""
+        """The text of all tokens, special ones included."""
         return self.control_tokens.from_aliases(self.backend.decode(list(tokens), skip_special_tokens=False))
 
     def _render(
         self, messages: Sequence[TemplateMessage], variables: Mapping[str, Any], tools: Sequence[TemplateMessage]
     ) -> tuple[str, str]:
-        """The prompt, with a mark around whatever in a message could spell a control token; and that mark."""
+        """The prompt, with an escape character around whatever in a message could form a control token; and that character."""
         if self.template is None:
             raise NoChatTemplate("this model has no chat template; use /v1/completions")
-        mark = unused_character(all_strings((*messages, variables, *tools)))
-        given = self.control_tokens.escape_strings(variables, mark)
+        escape_char = unused_character(all_strings((*messages, variables, *tools)))
+        escaped = self.control_tokens.escape_strings(variables, escape_char)
         if tools:
-            given["tools"] = [self.control_tokens.escape_strings(tool, mark) for tool in tools]
+            escaped["tools"] = [self.control_tokens.escape_strings(tool, escape_char) for tool in tools]
         try:
-            return self.template.render([self.control_tokens.escape_strings(m, mark) for m in messages], given), mark
+            return self.template.render([self.control_tokens.escape_strings(m, escape_char) for m in messages], escaped), escape_char
         except TemplateRefused as error:
-            raise TemplateRefused(str(error).replace(mark, "")) from error
+            raise TemplateRefused(str(error).replace(escape_char, "")) from error
 
 
 def load_tokenizer(directory: Path) -> ChatTokenizer:
-    """Reads tokenizer.json, tokenizer_config.json and what else in a prepared directory says how a model speaks."""
+    """Reads tokenizer.json, tokenizer_config.json, the chat template and the end tokens from a model's directory."""
     config, spec = _read_json(directory / "tokenizer_config.json"), _read_json(directory / "tokenizer.json")
     source = _template_source(directory, config)
     added: dict[str, int] = {t["content"]: t["id"] for t in spec["added_tokens"]}
     template = ChatTemplate(source, _template_constants(config)) if source else None
-    told = template_probe.probe_tool_template(_probe_renderer(template)) if template else None
-    dialect = detect_dialect(source if told else None, added)
-    within = (*dialect.markers, *(MARKERS if isinstance(dialect, Harmony) else ()))
-    markers = frozenset((*reasoning.MARKERS, *within))
-    known = find_control_tokens(spec, source or "", markers)
-    tokenizer, spelled, shown = _build_backend(spec, known, markers)
-    ends = _configured_end_tokens(directory, config, added) | {added[end] for end in CALL_END_TOKENS & added.keys()}
-    tokenizer_ = ChatTokenizer(
-        backend=tokenizer,
-        control_tokens=known,
+    tool_template = template_probe.probe_tool_template(_probe_renderer(template)) if template else None
+    dialect = detect_dialect(source if tool_template else None, added)
+    dialect_markers = (*dialect.markers, *(MARKERS if isinstance(dialect, Harmony) else ()))
+    markers = frozenset((*reasoning.MARKERS, *dialect_markers))
+    control_tokens = find_control_tokens(spec, source or "", markers)
+    backend = _build_backend(spec, control_tokens)
+    token_bytes, visible_bytes = _token_bytes(spec, backend, control_tokens, markers)
+    stop_tokens = _configured_end_tokens(directory, config, added) | {added[end] for end in CALL_END_TOKENS & added.keys()}
+    tokenizer = ChatTokenizer(
+        backend=backend,
+        control_tokens=control_tokens,
         template=template,
-        stop_tokens=ends,
-        token_bytes=spelled,
-        visible_bytes=shown,
+        stop_tokens=stop_tokens,
+        token_bytes=token_bytes,
+        visible_bytes=visible_bytes,
         dialect=dialect,
-        tool_template=told,
+        tool_template=tool_template,
         special_tokens=_unmatchable_tokens(spec),
-        encode_cache=EncodeCache(tokenizer, known.aliases.values()),
+        encode_cache=EncodeCache(backend, control_tokens.aliases.values()),
     )
-    return replace(tokenizer_, stop_tokens=ends | _turn_end_tokens(tokenizer_) - {added.get(marker) for marker in within})
+    turn_ends = _turn_end_tokens(tokenizer) - {added.get(marker) for marker in dialect_markers}
+    return replace(tokenizer, stop_tokens=stop_tokens | turn_ends)
 
 
 def _probe_renderer(template: ChatTemplate) -> template_probe.Render:
@@ -154,23 +155,27 @@ def _probe_renderer(template: ChatTemplate) -> template_probe.Render:
 
 
 def _unmatchable_tokens(spec: Json) -> frozenset[str]:
-    """Tokens that a grammar's text never matches (llguidance: what looks like a tag counts as special)."""
-    names: list[tuple[str, bool]] = [(t["content"], t["special"]) for t in spec["added_tokens"]]
-    return frozenset(name for name, special in names if special or (name.startswith("<") and name.endswith(">")))
+    """Tokens that text in a grammar never matches; for llguidance these include all that look like tags."""
+    added: list[tuple[str, bool]] = [(t["content"], t["special"]) for t in spec["added_tokens"]]
+    return frozenset(name for name, special in added if special or (name.startswith("<") and name.endswith(">")))
 
 
-def _build_backend(spec: Json, known: ControlTokens, markers: Container[str]) -> tuple[Tokenizer, TokenBytes, TokenBytes]:
-    spell = byte_decoder(spec.get("decoder"))
-    original = {alias: control for control, alias in known.aliases.items()}
+def _build_backend(spec: Json, control_tokens: ControlTokens) -> Tokenizer:
+    return Tokenizer.from_str(json.dumps({**alias_spec(spec, control_tokens.aliases), "truncation": None, "padding": None}))
+
+
+def _token_bytes(spec: Json, backend: Tokenizer, control_tokens: ControlTokens, markers: Container[str]) -> tuple[TokenBytes, TokenBytes]:
+    """The bytes of all tokens, and the same without special tokens other than `markers`."""
+    decode = byte_decoder(spec.get("decoder"))
+    control_token = {alias: control for control, alias in control_tokens.aliases.items()}
     hidden = {t["id"] for t in spec["added_tokens"] if t["special"] and t["content"] not in markers}
-    tokenizer = Tokenizer.from_str(json.dumps({**alias_spec(spec, known.aliases), "truncation": None, "padding": None}))
 
-    def name(token: int) -> str:
-        entry = tokenizer.id_to_token(token) or ""  # models pad their vocabulary
-        return original.get(entry, entry)
+    def to_bytes(token: int) -> bytes:
+        entry = backend.id_to_token(token) or ""  # "": ids that pad the model's vocabulary
+        return decode(control_token.get(entry, entry))
 
-    spelled = TokenBytes(lambda token: spell(name(token)))
-    return tokenizer, spelled, TokenBytes(lambda token: b"" if token in hidden else spelled[token])
+    token_bytes = TokenBytes(to_bytes)
+    return token_bytes, TokenBytes(lambda token: b"" if token in hidden else token_bytes[token])
 
 
 def _read_json(path: Path) -> Json:
@@ -178,7 +183,7 @@ def _read_json(path: Path) -> Json:
 
 
 def _template_source(directory: Path, config: Json) -> str | None:
-    """chat_template.jinja, or the configuration's; of several named ones "default"."""
+    """The content of chat_template.jinja, or else the template in the configuration; of several named ones "default"."""
     if (file := directory / "chat_template.jinja").exists():
         return file.read_text()
     template: str | list[dict[str, str]] | None = config.get("chat_template")
@@ -186,30 +191,30 @@ def _template_source(directory: Path, config: Json) -> str | None:
 
 
 def _template_constants(config: Json) -> dict[str, str]:
-    """What templates call bos_token, eos_token ... (older files wrap them in an object)."""
+    """bos_token, eos_token and the like, for templates (older files wrap each in an object)."""
     found = {key: value for key, value in config.items() if key.endswith("_token") and value}
     return {key: value["content"] if isinstance(value, dict) else value for key, value in found.items() if not isinstance(value, bool)}
 
 
 def _configured_end_tokens(directory: Path, config: Json, added: Mapping[str, int]) -> frozenset[int]:
-    """End tokens that the checkpoint names."""
+    """End tokens that the checkpoint's configuration files list."""
     ends: set[int] = set()
     for name in ("generation_config.json", "config.json"):
-        named: int | list[int] | None = _read_json(directory / name).get("eos_token_id")
-        ends.update(named if isinstance(named, list) else () if named is None else (named,))
+        listed: int | list[int] | None = _read_json(directory / name).get("eos_token_id")
+        ends.update(listed if isinstance(listed, list) else () if listed is None else (listed,))
     eos = _template_constants(config).get("eos_token", "")
     return frozenset(ends | ({added[eos]} if eos in added else set()))
 
 
 def _turn_end_tokens(tokenizer: ChatTokenizer) -> frozenset[int]:
-    """The control token that the template writes behind an answer: many checkpoints do not name it."""
+    """The control token that the template writes after an answer (empty if none): many checkpoints do not list it as an end token."""
     if tokenizer.template is None:
         return frozenset()
-    talk = ({"role": "user", "content": PROBE_ANSWER}, {"role": "assistant", "content": PROBE_ANSWER})
+    messages = ({"role": "user", "content": PROBE_ANSWER}, {"role": "assistant", "content": PROBE_ANSWER})
     try:
-        rendered = tokenizer.template.render(talk, {"add_generation_prompt": False})
+        rendered = tokenizer.template.render(messages, {"add_generation_prompt": False})
     except TemplateRefused:
         return frozenset()
-    behind = tokenizer.control_tokens.to_aliases(rendered.rpartition(PROBE_ANSWER)[2].lstrip())
-    found = (alias for alias in tokenizer.control_tokens.aliases.values() if behind.startswith(alias))
+    after_answer = tokenizer.control_tokens.to_aliases(rendered.rpartition(PROBE_ANSWER)[2].lstrip())
+    found = (alias for alias in tokenizer.control_tokens.aliases.values() if after_answer.startswith(alias))
     return frozenset(number for alias in found if (number := tokenizer.backend.token_to_id(alias)) is not None)
