@@ -23,10 +23,11 @@ from engine.api import Delta, ModelInfo, Request, Stats, Usage
 from server.chat.loop import prepare
 from server.core.events import OutputDelta, ToolCallFinished
 from server.core.messages import User
-from server.core.request import ApprovalPolicy, GenerationRequest, McpToolset, ToolFilter, ToolLimits
+from server.core.request import ApprovalPolicy, GenerationRequest, McpToolset, ToolFilter
 from server.core.request import Caller as Whose
 from server.core.timing import NoTimings
-from server.mcp.open import open_host
+from server.core.tool_limits import ToolLimits
+from server.mcp.open_host import open_host
 from server.runtime.runtime import Runtime
 from server.runtime.settings import Settings
 from server.text.tokenizer import ChatTokenizer, load_tokenizer
@@ -104,7 +105,7 @@ async def _round(runtime: Runtime) -> list[Lap]:
     wish = GenerationRequest(
         model=None,
         messages=[User(text="Read notes.txt line by line.")],
-        mcp_servers=(McpToolset(label="files", field="tools.0", allowed=only, approval_policy=ApprovalPolicy(default="never")),),
+        mcp_servers=(McpToolset(server_label="files", field="tools.0", allowed=only, approval_policy=ApprovalPolicy(default="never")),),
         limits=runtime.tool_limits,
     )
     laps, begun, tool = list[Lap](), 0.0, 0.0

@@ -4,7 +4,7 @@ import json
 import os
 from collections.abc import Generator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -37,10 +37,10 @@ class LoadOptions:
     device: str = "cpu"
     quantize: Literal["int4", "int8"] | None = None  # dense matrices of a CPU model; a quantized checkpoint stays as it is
     context: int | None = None  # tokens; None: what the checkpoint was made for
-    kv_memory: int = 1 << 30  # bytes for K and V, all layers together
+    kv_memory: int  # bytes for K and V, all layers together
     dtype: torch.dtype = torch.bfloat16
     threads: int | None = None  # of the engine's tensor operations; None: PyTorch's choice
-    limits: Limits = field(default_factory=Limits)
+    limits: Limits
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,10 +14,10 @@ from engine.embedded.sequence import Chunk, Sequence
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
-    max_running: int = 32  # sequences that hold pages
-    max_waiting: int = 256  # more than these are refused
-    max_step_tokens: int = 512  # of prompts, in one step
-    mixed_step_tokens: int = 16  # of prompts, for each answer that waits for its next token: bounds that wait
+    max_running: int  # sequences that hold pages
+    max_waiting: int  # more than these are refused
+    max_step_tokens: int  # of prompts, in one step
+    mixed_step_tokens: int  # of prompts, for each answer that waits for its next token: bounds that wait
 
 
 class Scheduler:

@@ -19,8 +19,9 @@ from server.chat.turn import Turn, has_tool_results
 from server.core.errors import ErrorFields, bad_request, map_engine_errors
 from server.core.events import Event, SearchFinished, SearchStarted, ToolListingFinished, ToolListingStarted
 from server.core.messages import Message, NamedTools
-from server.core.request import ApprovalDecision, Caller, GenerationRequest, McpToolset, ToolLimits
+from server.core.request import ApprovalDecision, Caller, GenerationRequest, McpToolset
 from server.core.timing import TimingObserver
+from server.core.tool_limits import ToolLimits
 from server.runtime.runtime import Runtime
 
 

@@ -2,6 +2,7 @@
 its prompt is cut, on preemption or on prefix hits. Bit for bit, so sampled answers must not change either."""
 
 import random
+from dataclasses import replace
 
 import pytest
 import torch
@@ -17,7 +18,7 @@ from engine.embedded.native import NativeBackend, Recordings
 from engine.embedded.runner import Runner
 from engine.embedded.scheduler import Limits
 from models.spec import MLP, Arch, Attention, Causal, Layer, Mask, Rope, Window, groups
-from tests.engine.tiny import CONTEXT, CPU, Seq, answer, drain, filled, sequence
+from tests.engine.tiny import CONTEXT, CPU, LIMITS, Seq, answer, drain, filled, sequence
 
 LONG = 40  # tokens of an answer
 
@@ -61,8 +62,8 @@ def requests(seed: int) -> list[tuple[list[int], Sampling]]:
 @settings(max_examples=25, deadline=None, database=None)
 def test_alone_and_in_company(library: Library, seed: int, pages: int, running: int, step_tokens: int, mixed_tokens: int) -> None:
     asked = requests(seed)
-    alone = [answer(ask(engine(library, 64, Limits()), [each])[0]) for each in asked]
-    limits = Limits(max_running=running, max_step_tokens=step_tokens, mixed_step_tokens=min(mixed_tokens, step_tokens))
+    alone = [answer(ask(engine(library, 64, LIMITS), [each])[0]) for each in asked]
+    limits = replace(LIMITS, max_running=running, max_step_tokens=step_tokens, mixed_step_tokens=min(mixed_tokens, step_tokens))
     together = ask(engine(library, pages, limits), asked)
     assert [answer(seq) for seq in together] == alone
 

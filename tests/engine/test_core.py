@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 import torch
@@ -12,9 +13,8 @@ from torch import Tensor
 from engine.embedded.capture import Captured
 from engine.embedded.core import Core
 from engine.embedded.inputs import Shape
-from engine.embedded.scheduler import Limits
 from engine.embedded.sequence import Sequence
-from tests.engine.tiny import ARCHS, PLAIN, WINDOWED, Oracle, answer, core, drain, greedy, sequence
+from tests.engine.tiny import ARCHS, LIMITS, PLAIN, WINDOWED, Oracle, answer, core, drain, greedy, sequence
 
 QUICK = settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow], database=None)
 
@@ -70,7 +70,8 @@ def traffic(seed: int) -> list[tuple[int, tuple[int, ...], int, int]]:
 @given(data=st.data())
 @QUICK
 def test_same_tokens_as_the_reference(oracles: dict[str, Oracle], name: str, data: st.DataObject) -> None:
-    limits = Limits(
+    limits = replace(
+        LIMITS,
         max_running=data.draw(st.integers(1, 6)),
         max_step_tokens=data.draw(st.integers(3, 90)),
         mixed_step_tokens=data.draw(st.integers(3, 40)),
@@ -144,7 +145,7 @@ def test_an_answer_continues_from_cache() -> None:
 
 def test_shared_prompt_is_computed_once() -> None:
     """n = 4: those that arrive together wait for the one that computes their pages."""
-    engine = core(PLAIN, limits=Limits(max_step_tokens=32, mixed_step_tokens=32))
+    engine = core(PLAIN, limits=replace(LIMITS, max_step_tokens=32, mixed_step_tokens=32))
     prompt = tuple(random.Random(5).choices(range(96), k=100))
     seqs = [sequence(engine, prompt, greedy(2)) for _ in range(4)]
     for seq in seqs:
@@ -168,7 +169,7 @@ def test_window_pages_are_freed() -> None:
 
 
 def test_priority_then_arrival() -> None:
-    engine = core(PLAIN, limits=Limits(max_running=1))
+    engine = core(PLAIN, limits=replace(LIMITS, max_running=1))
     seqs = [sequence(engine, [1, 2, 3, i], greedy(2), priority) for i, priority in enumerate([1, 1, 0, 2, 0])]
     for seq in seqs:
         engine.add(seq)
@@ -180,7 +181,7 @@ def test_priority_then_arrival() -> None:
 
 
 def test_long_prompt_does_not_stall_running_answers() -> None:
-    engine = core(PLAIN, limits=Limits(max_step_tokens=64, mixed_step_tokens=8))
+    engine = core(PLAIN, limits=replace(LIMITS, max_step_tokens=64, mixed_step_tokens=8))
     running, late = sequence(engine, [1, 2, 3], greedy(40)), sequence(engine, range(90), greedy(1))
     engine.add(running)
     with torch.inference_mode():
@@ -195,7 +196,7 @@ def test_long_prompt_does_not_stall_running_answers() -> None:
 
 def test_many_prompts_weigh_more_than_one_answer() -> None:
     """Seven that wait for their first token slow down the one that has it, seven times as much as one would."""
-    engine = core(PLAIN, limits=Limits(max_step_tokens=64, mixed_step_tokens=8))
+    engine = core(PLAIN, limits=replace(LIMITS, max_step_tokens=64, mixed_step_tokens=8))
     seqs = [sequence(engine, range(i, i + (3 if i == 0 else 50)), greedy(40)) for i in range(8)]
     engine.add(seqs[0])
     with torch.inference_mode():
@@ -208,7 +209,7 @@ def test_many_prompts_weigh_more_than_one_answer() -> None:
 
 
 def test_abort_frees_everything() -> None:
-    engine = core(PLAIN, limits=Limits(max_running=2, max_step_tokens=16))
+    engine = core(PLAIN, limits=replace(LIMITS, max_running=2, max_step_tokens=16))
     seqs = [sequence(engine, range(i, i + 60), greedy(30)) for i in range(4)]
     for seq in seqs:
         engine.add(seq)

@@ -20,7 +20,7 @@ from models.reference import whole
 from tests.engine.tiny import collect, running
 from tests.models import world
 
-LIMITS = Limits(max_running=3, max_step_tokens=24, mixed_step_tokens=7)
+LIMITS = Limits(max_running=3, max_waiting=256, max_step_tokens=24, mixed_step_tokens=7)
 EXACT = LoadOptions(dtype=torch.float32, kv_memory=1 << 20, threads=1, limits=LIMITS)
 
 

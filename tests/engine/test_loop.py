@@ -10,8 +10,7 @@ import torch
 
 from engine.api import EngineError, EngineStopped, PromptTooLong, QueueFull, Request, Sampling
 from engine.embedded.loop import EmbeddedEngine
-from engine.embedded.scheduler import Limits
-from tests.engine.tiny import CONTEXT, PLAIN, Oracle, collect, loaded, running
+from tests.engine.tiny import CONTEXT, LIMITS, PLAIN, Oracle, collect, loaded, running
 
 
 def request(*tokens: int, **options: object) -> Request:
@@ -51,7 +50,7 @@ def test_same_seed_same_tokens_in_any_company() -> None:
     mine = request(1, 2, 3, temperature=1.0, seed=5, max_tokens=20, top_p=0.9)
 
     async def run() -> None:
-        async with running(loaded(PLAIN, limits=Limits(max_step_tokens=16, mixed_step_tokens=5))) as engine:
+        async with running(loaded(PLAIN, limits=replace(LIMITS, max_step_tokens=16, mixed_step_tokens=5))) as engine:
             alone = await collect(engine, mine)
             others = [request(*range(i, i + 30), temperature=1.0, max_tokens=25) for i in range(5)]
             company, *_ = await asyncio.gather(collect(engine, mine), *(collect(engine, other) for other in others))
@@ -94,7 +93,7 @@ def test_a_hundred_hang_up_at_random_moments() -> None:
             await task
 
     async def run() -> None:
-        async with running(loaded(PLAIN, pages=24, limits=Limits(max_running=6))) as engine:
+        async with running(loaded(PLAIN, pages=24, limits=replace(LIMITS, max_running=6))) as engine:
             await asyncio.gather(*(leave(engine, random.Random(i)) for i in range(100)))
             await until_idle(engine)
             stats = engine.stats()
@@ -140,7 +139,7 @@ def test_a_prompt_longer_than_all_memory() -> None:
 
 def test_queue_full() -> None:
     async def run() -> None:
-        async with running(loaded(PLAIN, limits=Limits(max_running=1, max_waiting=2))) as engine:
+        async with running(loaded(PLAIN, limits=replace(LIMITS, max_running=1, max_waiting=2))) as engine:
             tasks = [asyncio.create_task(collect(engine, request(1, i, max_tokens=20))) for i in range(3)]
             await asyncio.sleep(0)
             with pytest.raises(QueueFull, match="3 requests"):
@@ -153,7 +152,7 @@ def test_queue_full() -> None:
 
 def test_priority() -> None:
     async def run() -> None:
-        async with running(loaded(PLAIN, limits=Limits(max_running=1))) as engine:
+        async with running(loaded(PLAIN, limits=replace(LIMITS, max_running=1))) as engine:
             order: list[int] = []
 
             async def ask(priority: int) -> None:

@@ -1,4 +1,5 @@
 import random
+from dataclasses import replace
 
 import pytest
 from hypothesis import settings
@@ -9,11 +10,10 @@ from engine.api import Request
 from engine.embedded.memory import Memory, first_seen, pages_for, window_pages
 from engine.embedded.pool import PAGE, Pool
 from engine.embedded.sampler import Chooser
-from engine.embedded.scheduler import Limits
 from engine.embedded.sequence import Sequence
 from engine.embedded.sizes import TooLittleMemory, page_counts
 from models.spec import Causal, Paged, Window
-from tests.engine.tiny import arch, greedy
+from tests.engine.tiny import LIMITS, arch, greedy
 
 FULL = Paged(per_token=((1, 8), (1, 8)))
 SLIDING = Paged(per_token=((1, 8), (1, 8)), reach=24)
@@ -151,7 +151,7 @@ def test_capacity() -> None:
 
 
 def test_page_counts_fill_the_memory() -> None:
-    mixed, limits = arch(Causal(), Window(size=24), Window(size=24)), Limits(max_running=2, max_step_tokens=64)
+    mixed, limits = arch(Causal(), Window(size=24), Window(size=24)), replace(LIMITS, max_running=2, max_step_tokens=64)
     per_page = PAGE * 2 * 2 * 8 * 4  # two times G=2, K=8 in float32
     counts = {
         layout.reach: n for layout, n in page_counts(mixed, context=4096, memory=200 * per_page, number_bytes=4, limits=limits).items()

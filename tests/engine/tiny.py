@@ -28,6 +28,7 @@ from models.stacks.decoder import Decoder
 
 CPU = torch.device("cpu")
 CONTEXT = 160
+LIMITS = Limits(max_running=32, max_waiting=256, max_step_tokens=512, mixed_step_tokens=16)
 
 
 def arch(*masks: Mask, heads: int = 4, kv_heads: int = 2, softcap: float | None = None, vocab: int = 96) -> Arch:
@@ -89,7 +90,7 @@ def sizes(arch: Arch, pages: int) -> dict:
 
 
 def core(arch: Arch, pages: int = 64, limits: Limits | None = None, recorder: Recorder | None = None) -> Core:
-    limits = limits or Limits()
+    limits = limits or LIMITS
     counts = sizes(arch, pages)
     model = filled(arch, TorchBackend(Storage(pages=counts, device=CPU, dtype=torch.float32, fill_nan=True)))
     inputs = Inputs(largest_step(limits, CONTEXT), tuple(counts), CPU)
@@ -137,7 +138,7 @@ def loaded(arch: Arch, tokenizer: Path = Path("none"), ends: tuple[int, ...] = (
         tokenizer=tokenizer,
         ends=ends,
         threads=1,
-        limits=limits or Limits(),
+        limits=limits or LIMITS,
     )
 
 

@@ -5,8 +5,8 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from server.core.messages import ToolCall
-from server.core.request import ToolLimits
 from server.core.threads import LARGE
+from server.core.tool_limits import ToolLimits
 
 
 @dataclass(slots=True)

@@ -19,7 +19,8 @@ from server.chat.tools.toolset import ServerTool
 from server.core.errors import ApiError
 from server.core.events import AnswerFinished, ToolCallFinished
 from server.core.messages import Assistant, System, ToolCall, User
-from server.core.request import ApprovalDecision, ApprovalPolicy, ToolLimits
+from server.core.request import ApprovalDecision, ApprovalPolicy
+from server.core.tool_limits import ToolLimits
 from tests.server.chat.test_loop import TEXT, WHISPER, happened, of, read, said, wish, world
 from tests.server.fake_host import FakeHost, tool
 from tests.server.fakes import FakeEngine, calling, muted, runtime, tool_text, turns
