@@ -1,4 +1,4 @@
-"""A request's body and query: read under a cap, then made into a typed request or a 4xx."""
+"""Reads a request's JSON body, up to a size limit, and its query string into pydantic models. Raises ApiError 4xx."""
 
 import asyncio
 from types import UnionType
@@ -11,7 +11,7 @@ from starlette.types import Receive, Scope
 
 from server.core.errors import ApiError, bad_request, from_fields, from_validation
 
-DRAIN_FACTOR = 8  # times the cap: what is still read of a body that is too large, so that the client gets to see the answer
+DRAIN_FACTOR = 8  # times the limit: so much of a too large body is still read, as clients read the answer only after sending it
 BODY_TIMEOUT = 60.0  # seconds for a body to arrive
 
 
@@ -23,9 +23,9 @@ class ClientDisconnected(Exception):
 
 
 async def read_body(scope: Scope, receive: Receive, model: type[Body], limit: int) -> Body:
-    """Raises ApiError: 415, 413, 408 or 400; Dropped."""
+    """Raises ApiError: 415, 413, 408 or 400; ClientDisconnected."""
     _expect_json(Headers(scope=scope))
-    body = await _bytes(receive, limit)
+    body = await _read_within_timeout(receive, limit)
     try:
         return model.model_validate_json(body)
     except ValidationError as error:
@@ -33,40 +33,40 @@ async def read_body(scope: Scope, receive: Receive, model: type[Body], limit: in
 
 
 def read_query(scope: Scope, model: type[Body]) -> Body:
-    """`name[]=a&name[]=b` and `name=a&name=b` are lists where the model wants one, `name[key]=a` is an object. Raises ApiError 400:
-    a parameter that is wrong, unknown or there twice."""
+    """`name[]=a&name[]=b` and `name=a&name=b` are lists where the model has one, `name[key]=a` is an object. Raises ApiError 400 for a
+    parameter that is wrong, unknown or repeated."""
     lists = {name for name, field in model.model_fields.items() if _is_list(field.annotation)}
     try:
-        return model.model_validate(_folded(_pairs(scope["query_string"]), lists))
+        return model.model_validate(_fold_query(_parse_pairs(scope["query_string"]), lists))
     except ValidationError as error:
         raise from_fields(error) from error
 
 
 def _is_list(annotation: Any) -> bool:
-    """A list, or a list or nothing."""
+    """Also for `list | None`."""
     if get_origin(annotation) in (Union, UnionType, Annotated):
         return any(map(_is_list, get_args(annotation)))
     return get_origin(annotation) is list
 
 
-def _folded(pairs: list[tuple[str, str]], lists: set[str]) -> dict[str, Any]:
-    given: dict[str, Any] = {}
-    for written, value in pairs:
-        name, bracket, key = written.removesuffix("]").partition("[")
-        if not bracket or not written.endswith("]"):
-            name, key = written, ""
-        if name in lists and not key:
-            given.setdefault(name, []).append(value)
-        elif name in given and not (key and isinstance(given[name], dict) and key not in given[name]):
+def _fold_query(pairs: list[tuple[str, str]], list_names: set[str]) -> dict[str, Any]:
+    fields: dict[str, Any] = {}
+    for raw_name, value in pairs:
+        name, bracket, key = raw_name.removesuffix("]").partition("[")
+        if not bracket or not raw_name.endswith("]"):
+            name, key = raw_name, ""
+        if name in list_names and not key:
+            fields.setdefault(name, []).append(value)
+        elif name in fields and not (key and isinstance(fields[name], dict) and key not in fields[name]):
             raise bad_request(name, f"{name}: given more than once", "duplicate")
         elif key:
-            given.setdefault(name, {})[key] = value
+            fields.setdefault(name, {})[key] = value
         else:
-            given[written] = value
-    return given
+            fields[raw_name] = value
+    return fields
 
 
-def _pairs(query: bytes) -> list[tuple[str, str]]:
+def _parse_pairs(query: bytes) -> list[tuple[str, str]]:
     try:
         return parse_qsl(query.decode("ascii"), keep_blank_values=True, strict_parsing=bool(query), errors="strict", max_num_fields=32)
     except ValueError as error:
@@ -74,21 +74,21 @@ def _pairs(query: bytes) -> list[tuple[str, str]]:
 
 
 def _expect_json(headers: Headers) -> None:
-    """Browsers send any other type across origins without asking."""
+    """Web pages may send other content types across origins without a CORS preflight."""
     kind = headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "application/json":
         raise ApiError(415, f"the content type is {kind or 'missing'}; it must be application/json", code="unsupported_media_type")
 
 
-async def _bytes(receive: Receive, limit: int) -> bytes:
+async def _read_within_timeout(receive: Receive, limit: int) -> bytes:
     try:
         async with asyncio.timeout(BODY_TIMEOUT):
-            return await _read(receive, limit)
+            return await _read_bytes(receive, limit)
     except TimeoutError:
         raise ApiError(408, f"the body did not arrive within {BODY_TIMEOUT:.0f} seconds", code="timeout") from None
 
 
-async def _read(receive: Receive, limit: int) -> bytes:
+async def _read_bytes(receive: Receive, limit: int) -> bytes:
     parts, size, more = list[bytes](), 0, True
     while more and size <= limit * DRAIN_FACTOR:
         message = await receive()

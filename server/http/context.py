@@ -1,4 +1,4 @@
-"""One request: who asks, for what, and what is there to answer it."""
+"""What a handler knows of its HTTP request: the caller, the path parameters, and the runtime that serves it."""
 
 import re
 from collections.abc import Mapping
@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from retrieval.api import NotFound, ResourceKind
 from retrieval.store.api import Store
 from server.archive.api import Archive
-from server.core.errors import from_knowledge
+from server.core.errors import from_knowledge_error
 from server.runtime.knowledge_base import KnowledgeBase
 from server.runtime.runtime import Runtime, expect_archive, expect_knowledge_base
 
-ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
-CHUNK = re.compile(r"[0-9]{1,15}")
+ID_PATTERN = re.compile(r"[A-Za-z0-9_-]{1,128}")
+CHUNK_ID_PATTERN = re.compile(r"[0-9]{1,15}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,11 +20,11 @@ class RequestContext:
     runtime: Runtime
     owner: str  # hex SHA-256 of the caller's key; "" where the server has none
     path_params: Mapping[str, str]
-    request_id: str = ""  # its id
+    request_id: str = ""
 
     @property
     def knowledge_base(self) -> KnowledgeBase:
-        """Raises ApiError 400 that names the setting."""
+        """Raises ApiError 400 without one; it names the setting."""
         return expect_knowledge_base(self.runtime)
 
     @property
@@ -33,7 +33,7 @@ class RequestContext:
 
     @property
     def archive(self) -> Archive:
-        """Raises ApiError 400 where nothing is kept."""
+        """Raises ApiError 400 without a database."""
         return expect_archive(self.runtime)
 
     @property
@@ -62,14 +62,14 @@ class RequestContext:
 
     @property
     def chunk_id(self) -> int:
-        given = self.path_params["chunk_id"]
-        if not CHUNK.fullmatch(given):
-            raise from_knowledge(NotFound("chunk", given))
-        return int(given)
+        value = self.path_params["chunk_id"]
+        if not CHUNK_ID_PATTERN.fullmatch(value):
+            raise from_knowledge_error(NotFound("chunk", value))
+        return int(value)
 
     def _id(self, name: str, what: ResourceKind) -> str:
-        """What cannot be an id need not be looked up."""
-        given = self.path_params[name]
-        if not ID.fullmatch(given):
-            raise from_knowledge(NotFound(what, given))
-        return given
+        """Raises ApiError 404 for what cannot be an id."""
+        value = self.path_params[name]
+        if not ID_PATTERN.fullmatch(value):
+            raise from_knowledge_error(NotFound(what, value))
+        return value

@@ -1,4 +1,4 @@
-"""An endpoint as a value: where it is, what it takes, what it answers. Routes and openapi.json are both made from these."""
+"""The description of an endpoint. Routes and openapi.json are both made from it."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -8,10 +8,12 @@ from starlette.types import Receive, Scope, Send
 
 from server.http.fields import Error
 
+Run = Callable[[Scope, Receive, Send], Awaitable[None]]
+
 
 @dataclass(frozen=True, kw_only=True)
 class Form:
-    """A multipart body: a file and, beside it, text fields."""
+    """A multipart request body: one file and some text fields."""
 
     fields: type[BaseModel]
     file: str = "file"
@@ -19,7 +21,7 @@ class Form:
 
 @dataclass(frozen=True, kw_only=True)
 class Bytes:
-    """An answer that is a file."""
+    """A response that is a file."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,15 +29,15 @@ class Endpoint:
     method: str
     path: str
     summary: str
-    run: Callable[[Scope, Receive, Send], Awaitable[None]]
+    run: Run
     body: type[BaseModel] | Form | None = None
     query: type[BaseModel] | None = None
-    answer: type[BaseModel] | Bytes | None = None  # None: text
-    errors: tuple[int, ...] = ()
-    error: type[BaseModel] = Error  # what they look like
+    answer: type[BaseModel] | Bytes | None = None  # None: plain text
+    errors: tuple[int, ...] = ()  # HTTP status codes
+    error: type[BaseModel] = Error  # the body of an error response
     streams: bool = False
     open: bool = False  # needs no key
-    parameters: dict[str, str] = field(default_factory=dict[str, str])  # of the path: name -> description
+    parameters: dict[str, str] = field(default_factory=dict[str, str])  # in the path: name -> description
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         scope["route"] = self.path

@@ -1,6 +1,6 @@
-"""From an answer that is a function of a request to an endpoint: reads body and query, lets go of clients that go away."""
+"""Builders of endpoints from handlers. They read body and query, count the request, and cancel handlers whose client disconnects."""
 
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 from pydantic import BaseModel
@@ -8,20 +8,21 @@ from starlette.types import Receive, Scope, Send
 
 from server.http.body import ClientDisconnected, read_body, read_query
 from server.http.context import RequestContext
-from server.http.endpoint import Bytes, Endpoint
+from server.http.endpoint import Bytes, Endpoint, Run
 from server.http.lists import NoQuery
 from server.http.sse import send_json, until_disconnect
 from server.runtime.state import ServerState
 
 Body = TypeVar("Body", bound=BaseModel)
 Query = TypeVar("Query", bound=BaseModel)
-Speak = Callable[[RequestContext, Body, Send], Coroutine[Any, Any, None]]  # sends by itself
-Act = Callable[[RequestContext, Body], Coroutine[Any, Any, BaseModel]]
-Ask = Callable[[RequestContext, Query], Coroutine[Any, Any, BaseModel]]
-Tell = Callable[[RequestContext, Query, Send], Coroutine[Any, Any, None]]  # sends by itself
-Serve = Callable[[RequestContext, Send], Coroutine[Any, Any, None]]
+BodyStreamHandler = Callable[[RequestContext, Body, Send], Coroutine[Any, Any, None]]  # sends the response itself
+BodyHandler = Callable[[RequestContext, Body], Coroutine[Any, Any, BaseModel]]
+QueryHandler = Callable[[RequestContext, Query], Coroutine[Any, Any, BaseModel]]
+QueryStreamHandler = Callable[[RequestContext, Query, Send], Coroutine[Any, Any, None]]  # sends the response itself
+DownloadHandler = Callable[[RequestContext, Send], Coroutine[Any, Any, None]]
 
 BODY_ERRORS = (400, 404, 408, 413, 415, 503)
+QUERY_ERRORS = (400, 404, 503)
 PATH_PARAMETERS = {
     "file_id": "Id of the file",
     "vector_store_id": "Id of the vector store",
@@ -36,17 +37,24 @@ PATH_PARAMETERS = {
 
 
 def request_context(state: ServerState, scope: Scope) -> RequestContext:
-    """Raises ApiError 503 unless requests are taken."""
+    """Raises ApiError 503 while the server takes no requests."""
     return RequestContext(state.expect_ready(), scope["owner"], scope.get("path_params", {}), scope["request_id"])
 
 
-def path_parameters(path: str) -> dict[str, str]:
-    return {name: meaning for name, meaning in PATH_PARAMETERS.items() if f"{{{name}}}" in path}
+def body_endpoint(
+    state: ServerState, handler: BodyHandler[Body], path: str, summary: str, body: type[Body], answer: type[BaseModel]
+) -> Endpoint:
+    """A POST whose response is one JSON object."""
+
+    async def send_response(context: RequestContext, parsed: Body, send: Send) -> None:
+        await _send_model(send, await handler(context, parsed))
+
+    return body_stream_endpoint(state, send_response, path, summary, body, answer)
 
 
 def body_stream_endpoint(
     state: ServerState,
-    speak: Speak[Body],
+    handler: BodyStreamHandler[Body],
     path: str,
     summary: str,
     body: type[Body],
@@ -55,69 +63,39 @@ def body_stream_endpoint(
     streams: bool = False,
     query: type[BaseModel] = NoQuery,
 ) -> Endpoint:
-    """A POST whose answer may be a stream."""
+    """A POST whose response may be a stream."""
 
     async def run(scope: Scope, receive: Receive, send: Send) -> None:
-        asked = request_context(state, scope)
+        context = request_context(state, scope)
         read_query(scope, query)
         with state.count_request():
             try:
                 parsed = await read_body(scope, receive, body, state.settings.max_body_bytes)
-                stayed = await until_disconnect(receive, speak(asked, parsed, send))
             except ClientDisconnected:
-                stayed = False
-        if not stayed:
-            state.metrics.client_disconnected()
+                state.metrics.client_disconnected()
+            else:
+                await _run_until_disconnect(state, receive, handler(context, parsed, send))
 
-    return Endpoint(
-        method="POST",
-        path=path,
-        summary=summary,
-        run=run,
-        body=body,
-        query=query,
-        answer=answer,
-        errors=BODY_ERRORS,
-        streams=streams,
-        parameters=path_parameters(path),
-    )
-
-
-def body_endpoint(state: ServerState, act: Act[Body], path: str, summary: str, body: type[Body], answer: type[BaseModel]) -> Endpoint:
-    """A POST that is answered at once."""
-
-    async def speak(asked: RequestContext, parsed: Body, send: Send) -> None:
-        await send_json(send, 200, (await act(asked, parsed)).model_dump_json().encode())
-
-    return body_stream_endpoint(state, speak, path, summary, body, answer)
+    return _endpoint("POST", path, summary, run, body=body, query=query, answer=answer, errors=BODY_ERRORS, streams=streams)
 
 
 def query_endpoint(
-    state: ServerState, method: str, ask: Ask[Query], path: str, summary: str, query: type[Query], answer: type[BaseModel]
+    state: ServerState, method: str, handler: QueryHandler[Query], path: str, summary: str, query: type[Query], answer: type[BaseModel]
 ) -> Endpoint:
     """A GET, a DELETE, or a POST without a body."""
 
     async def run(scope: Scope, receive: Receive, send: Send) -> None:
-        asked, parsed = request_context(state, scope), read_query(scope, query)
+        context, parsed = request_context(state, scope), read_query(scope, query)
         with state.count_request():
-            await send_json(send, 200, (await ask(asked, parsed)).model_dump_json().encode())
+            await _send_model(send, await handler(context, parsed))
 
-    return Endpoint(
-        method=method,
-        path=path,
-        summary=summary,
-        run=run,
-        query=query,
-        answer=answer,
-        errors=(400, 404, 503),
-        parameters=path_parameters(path),
-    )
+    return _endpoint(method, path, summary, run, query=query, answer=answer, errors=QUERY_ERRORS)
 
 
 def query_stream_endpoint(
     state: ServerState,
     method: str,
-    tell: Tell[Query],
+    handler: QueryStreamHandler[Query],
     path: str,
     summary: str,
     query: type[Query],
@@ -125,51 +103,50 @@ def query_stream_endpoint(
     *,
     streams: bool = False,
 ) -> Endpoint:
-    """As `asking`, where the answer is JSON already, or may be a stream."""
+    """As query_endpoint, for handlers that send JSON text or a stream themselves."""
 
     async def run(scope: Scope, receive: Receive, send: Send) -> None:
-        asked, parsed = request_context(state, scope), read_query(scope, query)
+        context, parsed = request_context(state, scope), read_query(scope, query)
         with state.count_request():
-            if not await until_disconnect(receive, tell(asked, parsed, send)):
-                state.metrics.client_disconnected()
+            await _run_until_disconnect(state, receive, handler(context, parsed, send))
 
-    return Endpoint(
-        method=method,
-        path=path,
-        summary=summary,
-        run=run,
-        query=query,
-        answer=answer,
-        errors=(400, 404, 503),
-        streams=streams,
-        parameters=path_parameters(path),
-    )
+    return _endpoint(method, path, summary, run, query=query, answer=answer, errors=QUERY_ERRORS, streams=streams)
 
 
-def download_endpoint(state: ServerState, serve: Serve, path: str, summary: str) -> Endpoint:
-    """A GET whose answer is a file."""
+def download_endpoint(state: ServerState, handler: DownloadHandler, path: str, summary: str) -> Endpoint:
+    """A GET whose response is a file."""
 
     async def run(scope: Scope, receive: Receive, send: Send) -> None:
-        asked = request_context(state, scope)
+        context = request_context(state, scope)
         read_query(scope, NoQuery)
         with state.count_request():
-            if not await until_disconnect(receive, serve(asked, send)):
-                state.metrics.client_disconnected()
+            await _run_until_disconnect(state, receive, handler(context, send))
 
-    return Endpoint(
-        method="GET", path=path, summary=summary, run=run, answer=Bytes(), errors=(400, 404, 503), parameters=path_parameters(path)
-    )
+    return _endpoint("GET", path, summary, run, answer=Bytes(), errors=QUERY_ERRORS)
 
 
 def status_endpoint(
     path: str,
     summary: str,
-    run: Callable[[Scope, Receive, Send], Awaitable[None]],
+    run: Run,
     answer: type[BaseModel] | None = None,
     *,
     errors: tuple[int, ...] = (),
     open: bool = False,
 ) -> Endpoint:
-    """A GET that answers by itself, also while no model is loaded."""
-    found = path_parameters(path)
-    return Endpoint(method="GET", path=path, summary=summary, run=run, answer=answer, errors=errors, open=open, parameters=found)
+    """A GET that works without a loaded model. `run` sends the response itself."""
+    return _endpoint("GET", path, summary, run, answer=answer, errors=errors, open=open)
+
+
+def _endpoint(method: str, path: str, summary: str, run: Run, **options: Any) -> Endpoint:
+    parameters = {name: description for name, description in PATH_PARAMETERS.items() if f"{{{name}}}" in path}
+    return Endpoint(method=method, path=path, summary=summary, run=run, parameters=parameters, **options)
+
+
+async def _send_model(send: Send, model: BaseModel) -> None:
+    await send_json(send, 200, model.model_dump_json().encode())
+
+
+async def _run_until_disconnect(state: ServerState, receive: Receive, work: Coroutine[Any, Any, None]) -> None:
+    if not await until_disconnect(receive, work):
+        state.metrics.client_disconnected()

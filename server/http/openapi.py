@@ -10,9 +10,10 @@ from pydantic_core import core_schema
 from server.http.endpoint import Bytes, Endpoint, Form
 
 Json = dict[str, Any]
-REF = "#/components/schemas/{model}"
-EVENT = {"type": "object", "required": ["data"], "properties": {"data": {"type": "string", "description": "A chunk, as JSON, or [DONE]"}}}
-MEANING = {
+REF_TEMPLATE = "#/components/schemas/{model}"
+EVENT_DATA = {"type": "string", "description": "A chunk, as JSON, or [DONE]"}
+EVENT_SCHEMA = {"type": "object", "required": ["data"], "properties": {"data": EVENT_DATA}}
+STATUS_DESCRIPTIONS = {
     400: "A field is wrong, unknown or not supported; `param` names it",
     401: "No key, or an unknown one",
     403: "Not under this host name, not from this origin, or what the operator made, which can only be read",
@@ -26,10 +27,12 @@ MEANING = {
 
 
 def document(endpoints: Sequence[Endpoint], version: str, *, keys: bool) -> Json:
-    """`keys`: whether the server asks for one."""
-    models = {model for e in endpoints for model in (*_read(e), *_written(e), e.error)}
+    """Returns the OpenAPI document. `keys`: whether the server requires API keys."""
+    models = {model for e in endpoints for model in (*_request_models(e), *_response_models(e), e.error)}
     named = sorted(models, key=lambda model: (model.__module__, model.__name__))
-    refs, defs = models_json_schema([(model, _mode(endpoints, model)) for model in named], ref_template=REF, schema_generator=_Whole)
+    refs, defs = models_json_schema(
+        [(model, _mode(endpoints, model)) for model in named], ref_template=REF_TEMPLATE, schema_generator=_SchemaGenerator
+    )
     schemas = {model: refs[model, _mode(endpoints, model)] for model in named}
     paths: Json = {}
     for endpoint in endpoints:
@@ -40,8 +43,8 @@ def document(endpoints: Sequence[Endpoint], version: str, *, keys: bool) -> Json
     return {"openapi": "3.1.0", "info": {"title": "Stoa", "version": version}, "paths": paths, "components": components}
 
 
-class _Whole(GenerateJsonSchema):
-    """Answers are sent with all their fields, also those that have a default; only what may be left out is never null."""
+class _SchemaGenerator(GenerateJsonSchema):
+    """In responses every field is required, also those with defaults, except the OMIT_NONE ones, which are optional and never null."""
 
     def field_is_required(self, field: Any, total: bool) -> bool:
         if self.mode == "serialization":
@@ -57,11 +60,11 @@ class _Whole(GenerateJsonSchema):
         return super().model_field_schema(schema)
 
 
-def _read(endpoint: Endpoint) -> list[type[BaseModel]]:
+def _request_models(endpoint: Endpoint) -> list[type[BaseModel]]:
     return [endpoint.body] if endpoint.body is not None and not isinstance(endpoint.body, Form) else []
 
 
-def _written(endpoint: Endpoint) -> list[type[BaseModel]]:
+def _response_models(endpoint: Endpoint) -> list[type[BaseModel]]:
     return [endpoint.answer] if endpoint.answer is not None and not isinstance(endpoint.answer, Bytes) else []
 
 
@@ -71,7 +74,7 @@ def _mode(endpoints: Sequence[Endpoint], model: type[BaseModel]) -> Any:
 
 def _operation(endpoint: Endpoint, schemas: dict[type[BaseModel], Json], keys: bool) -> Json:
     errors = sorted({*endpoint.errors, *((401,) if keys else () if endpoint.open else (403,))})
-    failures = {str(status): _response(MEANING[status], "application/json", schemas[endpoint.error]) for status in errors}
+    failures = {str(status): _response(STATUS_DESCRIPTIONS[status], "application/json", schemas[endpoint.error]) for status in errors}
     operation: Json = {"summary": endpoint.summary, "responses": {"200": _success(endpoint, schemas), **failures}}
     if parameters := [*_path_parameters(endpoint), *_query_parameters(endpoint)]:
         operation["parameters"] = parameters
@@ -85,20 +88,20 @@ def _operation(endpoint: Endpoint, schemas: dict[type[BaseModel], Json], keys: b
 def _content(body: type[BaseModel] | Form, schemas: dict[type[BaseModel], Json]) -> Json:
     if not isinstance(body, Form):
         return {"application/json": {"schema": schemas[body]}}
-    schema = _nested(body.fields.model_json_schema())
+    schema = _nest_properties(body.fields.model_json_schema())
     file = {"type": "string", "contentMediaType": "application/octet-stream"}
     schema["properties"] = {body.file: file, **schema["properties"]}
     schema["required"] = [body.file, *schema.get("required", ())]
     return {"multipart/form-data": {"schema": schema}}
 
 
-def _nested(schema: Json) -> Json:
-    """A form writes an object's fields as "object[field]"; the description names the object."""
+def _nest_properties(schema: Json) -> Json:
+    """From the form field names "object[field]" to a schema with nested objects."""
     properties: Json = {}
     for name, value in schema["properties"].items():
         outer, _, inner = name.removesuffix("]").partition("[")
         if inner:
-            properties.setdefault(outer, {"type": "object", "properties": {}})["properties"][inner] = _present(value)
+            properties.setdefault(outer, {"type": "object", "properties": {}})["properties"][inner] = _drop_null(value)
         else:
             properties[name] = value
     return {**schema, "properties": properties}
@@ -109,21 +112,21 @@ def _success(endpoint: Endpoint, schemas: dict[type[BaseModel], Json]) -> Json:
         return _response("The file", "application/octet-stream", {"type": "string", "format": "binary"})
     if endpoint.answer is None:
         return _response("Done", "text/plain", {"type": "string"})
-    found = _response("Done", "application/json", schemas[endpoint.answer])
+    response = _response("Done", "application/json", schemas[endpoint.answer])
     if endpoint.streams:
-        found["content"]["text/event-stream"] = {"schema": EVENT}
-    return found
+        response["content"]["text/event-stream"] = {"schema": EVENT_SCHEMA}
+    return response
 
 
-def _response(meaning: str, media: str, schema: Json) -> Json:
-    return {"description": meaning, "content": {media: {"schema": schema}}}
+def _response(description: str, media_type: str, schema: Json) -> Json:
+    return {"description": description, "content": {media_type: {"schema": schema}}}
 
 
 def _path_parameters(endpoint: Endpoint) -> list[Json]:
     schema = {"type": "string", "minLength": 1}
     return [
-        {"name": name, "in": "path", "required": True, "description": meaning, "schema": schema}
-        for name, meaning in endpoint.parameters.items()
+        {"name": name, "in": "path", "required": True, "description": description, "schema": schema}
+        for name, description in endpoint.parameters.items()
     ]
 
 
@@ -132,17 +135,17 @@ def _query_parameters(endpoint: Endpoint) -> list[Json]:
         return []
     schema = endpoint.query.model_json_schema()
     required = schema.get("required", ())
-    found = {name: _present(inner) for name, inner in schema["properties"].items()}
-    return [{"name": n, "in": "query", "required": n in required, "schema": s, **_style(s)} for n, s in found.items()]
+    properties = {name: _drop_null(inner) for name, inner in schema["properties"].items()}
+    return [{"name": n, "in": "query", "required": n in required, "schema": s, **_style(s)} for n, s in properties.items()]
 
 
 def _style(schema: Json) -> Json:
-    """An object's fields are written "name[field]"."""
+    """Objects are written as name[field]=value."""
     return {"style": "deepObject", "explode": True} if schema.get("type") == "object" else {}
 
 
-def _present(schema: Json) -> Json:
-    """What is left out of a query is not there; it cannot be null."""
-    kinds = [kind for kind in schema.get("anyOf", ()) if kind != {"type": "null"}]
+def _drop_null(schema: Json) -> Json:
+    """Query parameters and form fields may be left out, but cannot be null."""
+    types = [type_schema for type_schema in schema.get("anyOf", ()) if type_schema != {"type": "null"}]
     rest = {key: value for key, value in schema.items() if key not in ("anyOf", "title", "default")}
-    return {**rest, **(kinds[0] if len(kinds) == 1 else {"anyOf": kinds} if kinds else {})}
+    return {**rest, **(types[0] if len(types) == 1 else {"anyOf": types} if types else {})}

@@ -1,4 +1,4 @@
-"""Answers onto the wire: JSON at once, events as they come. A connection that is dropped ends the work behind it."""
+"""Sends responses: JSON bodies, and server-sent events. Cancels the work for clients that disconnect."""
 
 import asyncio
 import json
@@ -11,63 +11,59 @@ from starlette.types import Receive, Send
 from server.core.errors import ApiError
 
 DONE = b"data: [DONE]\n\n"
-EVENTS = b"text/event-stream; charset=utf-8"
+EVENT_STREAM = b"text/event-stream; charset=utf-8"
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 
-async def send_body(send: Send, status: int, body: bytes, media: str, headers: Mapping[str, str] | None = None) -> None:
-    named = {"content-type": media, "content-length": str(len(body)), **(headers or {})}
-    raw = [(name.lower().encode(), value.encode()) for name, value in named.items()]
+async def send_body(send: Send, status: int, body: bytes, media_type: str, headers: Mapping[str, str] | None = None) -> None:
+    all_headers = {"content-type": media_type, "content-length": str(len(body)), **(headers or {})}
+    raw = [(name.lower().encode(), value.encode()) for name, value in all_headers.items()]
     await send({"type": "http.response.start", "status": status, "headers": raw})
     await send({"type": "http.response.body", "body": body})
 
 
 async def send_json(send: Send, status: int, body: bytes, headers: Mapping[str, str] | None = None) -> None:
-    """`body` is JSON already."""
+    """`body`: JSON text."""
     await send_body(send, status, body, "application/json", headers)
 
 
-async def send_error(send: Send, error: ApiError) -> None:
-    await send_json(send, error.status, error.body(), error.headers)
-
-
 async def send_events(send: Send, events: AsyncGenerator[bytes]) -> None:
-    """Server-sent events, each already framed. What fails before the first of them is raised; what fails later is told in an
-    event of its own, as the status has gone out."""
+    """`events`: framed server-sent events. An error before the first event is raised; a later ApiError is sent as an event, as the
+    status has been sent."""
     async with aclosing(events):
         first = await anext(events, b"")
-        headers = [(b"content-type", EVENTS), (b"cache-control", b"no-cache"), (b"x-accel-buffering", b"no")]
+        headers = [(b"content-type", EVENT_STREAM), (b"cache-control", b"no-cache"), (b"x-accel-buffering", b"no")]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": first, "more_body": True})
         try:
             async for event in events:
                 await send({"type": "http.response.body", "body": event, "more_body": True})
         except ApiError as error:
-            await send({"type": "http.response.body", "body": to_event(error.error(), "error"), "more_body": True})
+            await send({"type": "http.response.body", "body": _error_event(error), "more_body": True})
         await send({"type": "http.response.body", "body": b""})
 
 
-def to_event(value: object, name: str) -> bytes:
-    return b"data: " + json.dumps({name: value}).encode() + b"\n\n"
+def _error_event(error: ApiError) -> bytes:
+    return b"data: " + json.dumps({"error": error.error()}).encode() + b"\n\n"
 
 
 async def until_disconnect(receive: Receive, work: Coroutine[Any, Any, None]) -> bool:
-    """Runs `work` until it is done (True) or the client has gone (False: it was cancelled, and has cleaned up)."""
-    working, leaving = asyncio.create_task(work), asyncio.create_task(_dropped(receive))
+    """Runs `work` until it is done (True) or the client has disconnected (False: it was cancelled, and has cleaned up)."""
+    work_task, disconnect_task = asyncio.create_task(work), asyncio.create_task(_wait_for_disconnect(receive))
     try:
-        await asyncio.wait((working, leaving), return_when=asyncio.FIRST_COMPLETED)
-        if working.done():
-            working.result()
+        await asyncio.wait((work_task, disconnect_task), return_when=asyncio.FIRST_COMPLETED)
+        if work_task.done():
+            work_task.result()
             return True
         return False
     finally:
-        for task in (working, leaving):
+        for task in (work_task, disconnect_task):
             task.cancel()
-        await asyncio.gather(working, leaving, return_exceptions=True)
+        await asyncio.gather(work_task, disconnect_task, return_exceptions=True)
 
 
-async def _dropped(receive: Receive) -> None:
+async def _wait_for_disconnect(receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass

@@ -16,7 +16,8 @@ from starlette.middleware import Middleware
 from starlette.routing import Mount as Under
 
 from server.api.mcp.mount import Build, Mount
-from server.http.middleware import AuthMiddleware, RequestMiddleware
+from server.http.auth import AuthMiddleware
+from server.http.middleware import RequestMiddleware
 from server.runtime.settings import Settings
 from server.runtime.state import ServerState
 from tests.conformance import asking, contents

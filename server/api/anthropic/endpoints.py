@@ -19,9 +19,9 @@ from server.core.errors import ApiError
 from server.core.events import AnswerFinished, Event, OutputDelta
 from server.core.request import Caller
 from server.core.timing import TimingObserver
-from server.http import error_body
 from server.http.context import RequestContext
 from server.http.endpoint import Endpoint
+from server.http.error_format import ANTHROPIC_ROOT, to_anthropic_error
 from server.http.handlers import body_stream_endpoint
 from server.http.sse import send_events, send_json
 from server.runtime.state import ServerState
@@ -33,7 +33,7 @@ def endpoints(state: ServerState) -> list[Endpoint]:
     async def create(context: RequestContext, body: wire.MessagesRequest, send: Send) -> None:
         await send_message(context, body, send, state.metrics)
 
-    root, query = error_body.ROOT, wire.MessagesQuery
+    root, query = ANTHROPIC_ROOT, wire.MessagesQuery
     message = "The assistant's answer, as Anthropic's API has it"
     tokens = "How many tokens the model would read"
     found = [
@@ -84,7 +84,7 @@ async def stream_message(plan: GenerationPlan, observer: TimingObserver, request
                 for event in emitter.events(core_event):
                     yield _to_sse(event)
         except ApiError as error:
-            yield _sse_frame("error", error_body.error_body(error, request_id).decode())
+            yield _sse_frame("error", to_anthropic_error(error, request_id).decode())
             return
     last = {"type": "message_delta", "delta": _stop_fields(plan, emitter), "usage": _usage(_final_usage(emitter))}
     yield _to_sse(last) + _to_sse({"type": "message_stop"})

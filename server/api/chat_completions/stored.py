@@ -10,7 +10,7 @@ from server.api.chat_completions import stored_types as wire
 from server.api.chat_completions.request import PreparedChat
 from server.api.chat_completions.types import ChatResponse
 from server.archive.api import Json, StoredCompletion
-from server.core.errors import from_knowledge
+from server.core.errors import from_knowledge_error
 from server.core.threads import in_thread
 from server.http.context import RequestContext
 from server.http.endpoint import Endpoint
@@ -90,7 +90,7 @@ def _start_index(messages: list[Json], after: str | None) -> int:
         return 0
     index = next((i for i, message in enumerate(messages, 1) if message["id"] == after), None)
     if index is None:
-        raise from_knowledge(NotFound("message", after))
+        raise from_knowledge_error(NotFound("message", after))
     return index
 
 

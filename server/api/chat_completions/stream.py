@@ -29,9 +29,7 @@ async def stream_chunks(chat: PreparedChat, observer: TimingObserver) -> AsyncGe
             delta = choice.push(event)
             if isinstance(event, ApprovalRequested):
                 await record_request(chat.plan.runtime, choice.approval_requests[-1].id, event, chat.plan.caller.owner)
-            logprobs = (
-                _logprobs(tokenizer, event.logprobs) if with_logprobs and isinstance(event, OutputDelta) and event.logprobs else "null"
-            )
+            logprobs = _logprobs(tokenizer, event) if with_logprobs else "null"
             finish = f'"{choice.finish_reason}"' if choice.finished else "null"
             if delta or choice.finished or logprobs != "null":
                 first = "" if index in started else _first_chunk(builder, head, index, tail)

@@ -15,7 +15,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from server.core.errors import ApiError, unavailable
 from server.core.tool_host import ToolHostError
-from server.http.middleware import is_loopback
+from server.http.auth import is_loopback
 from server.runtime.state import ServerState
 
 if TYPE_CHECKING:

@@ -51,5 +51,5 @@ def _tool(tool: HostedTool) -> wire.McpTool:
         idempotent=tool.idempotent,
         open_world=tool.open_world,
         changed=tool.changed,
-        allowed=tool.allowed,
+        allowed=tool.allowed_by_operator,
     )

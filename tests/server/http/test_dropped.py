@@ -51,7 +51,7 @@ def test_hanging_up_ends_the_work(stream: bool, n: int, after: int) -> None:
         messages = await drop(app, body, after if stream else 0)
         assert (fake.running, fake.aborts, len(fake.requests), state.active_requests) == (0, n, n, 0)
         assert len(messages) < 400
-        assert "stoa_aborts_total 1.0" in state.metrics.page().decode()
+        assert "stoa_aborts_total 1.0" in state.metrics.exposition().decode()
 
     asyncio.run(scenario())
 

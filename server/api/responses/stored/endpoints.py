@@ -12,10 +12,10 @@ from server.api.responses.stored.background import BackgroundRunner
 from server.api.responses.types import request as wire
 from server.api.responses.types.response import ResponseDeleted
 from server.archive.api import Archive, StoredResponse
-from server.core.errors import bad_request, from_knowledge
+from server.core.errors import bad_request, from_knowledge_error
 from server.core.messages import Json
 from server.core.threads import in_thread
-from server.http.context import ID, RequestContext
+from server.http.context import ID_PATTERN, RequestContext
 from server.http.lists import NoQuery
 from server.http.sse import send_events, send_json
 
@@ -105,6 +105,6 @@ async def _stored_response(background: BackgroundRunner, context: RequestContext
 def _response_id(context: RequestContext) -> str:
     """Raises ApiError 404 for what cannot be an id, and if the server has no archive, as then there is no stored response."""
     id = context.path_params["response_id"]
-    if not ID.fullmatch(id) or context.runtime.archive is None:
-        raise from_knowledge(NotFound("response", id))
+    if not ID_PATTERN.fullmatch(id) or context.runtime.archive is None:
+        raise from_knowledge_error(NotFound("response", id))
     return id

@@ -48,7 +48,7 @@ def test_an_answer() -> None:
     assert choice["message"] == said
     assert (choice["finish_reason"], choice["logprobs"], choice["index"]) == ("stop", None, 0)
     usage = answer["usage"]
-    assert usage["prompt_tokens"] == len(TEXT.chat(HELLO).tokens) and usage["prompt_tokens_details"]["cached_tokens"] == 1
+    assert usage["prompt_tokens"] == len(TEXT.encode_chat(HELLO).tokens) and usage["prompt_tokens_details"]["cached_tokens"] == 1
     assert usage["completion_tokens"] == len(TEXT.encode("Paris, of course 🤖!")) + 1  # with the token that ended it
     assert usage["total_tokens"] == usage["prompt_tokens"] + usage["completion_tokens"]
 
@@ -94,7 +94,7 @@ def test_every_sampling_field_reaches_the_engine() -> None:
     assert (s.presence_penalty, s.frequency_penalty, s.repetition_penalty) == (1, -1, 1.5)
     assert dict(s.logit_bias) == {5: -100, 6: 1.5}
     assert s.stop_tokens == TEXT.stop_tokens
-    assert request.tokens == TEXT.chat(HELLO).tokens and request.grammar is None
+    assert request.tokens == TEXT.encode_chat(HELLO).tokens and request.grammar is None
 
 
 def test_without_wishes_the_defaults_are_openais() -> None:
@@ -283,7 +283,7 @@ def test_every_field_of_the_specification_is_known() -> None:
 def test_an_overlong_prompt_names_both_numbers() -> None:
     error = chat(engine(), status=400, messages=[{"role": "user", "content": "x " * 600}])["error"]
     assert error["code"] == "context_length_exceeded" and error["param"] == "messages"
-    assert "512" in error["message"] and str(len(TEXT.chat([{"role": "user", "content": "x " * 600}]).tokens)) in error["message"]
+    assert "512" in error["message"] and str(len(TEXT.encode_chat([{"role": "user", "content": "x " * 600}]).tokens)) in error["message"]
 
 
 def test_a_limit_beyond_the_context_is_the_context() -> None:

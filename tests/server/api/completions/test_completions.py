@@ -63,7 +63,7 @@ def test_a_prompt_may_steer() -> None:
     for body, want in (({}, True), ({"parse_special": False}, False)):
         fake = engine()
         complete(fake, prompt="<|im_start|>user", **body)
-        assert (TEXT.tokenizer.token_to_id(TEXT.control_tokens.aliases["<|im_start|>"]) in fake.requests[0].tokens) is want
+        assert (TEXT.backend.token_to_id(TEXT.control_tokens.aliases["<|im_start|>"]) in fake.requests[0].tokens) is want
 
 
 def test_nothing_can_be_generated() -> None:
@@ -122,13 +122,13 @@ def test_tokenize_and_back() -> None:
         return ask(app, "POST", path, json=body).json()
 
     answer = post("/tokenize", prompt="Hello <|eot_id|>")
-    assert answer["tokens"] == list(LLAMA.encode("Hello <|eot_id|>", control=True, special=True))
+    assert answer["tokens"] == list(LLAMA.encode("Hello <|eot_id|>", parse_special=True, add_special=True))
     assert answer["count"] == len(answer["tokens"]) and answer["max_model_len"] == 512
     assert post("/detokenize", tokens=answer["tokens"]) == {"prompt": "<|begin_of_text|>Hello <|eot_id|>"}
     plain = post("/tokenize", prompt="Hello <|eot_id|>", add_special_tokens=False, parse_special=False, model="tiny")
     assert plain["tokens"] == list(LLAMA.encode("Hello <|eot_id|>"))
     talk = [{"role": "user", "content": "Hello"}]
-    assert post("/tokenize", messages=talk)["tokens"] == list(LLAMA.chat(talk).tokens)
+    assert post("/tokenize", messages=talk)["tokens"] == list(LLAMA.encode_chat(talk).tokens)
     assert post("/tokenize")["error"]["param"] == "prompt"
     assert post("/tokenize", prompt="a", messages=talk)["error"]["param"] == "prompt"
     assert post("/detokenize", tokens=[100_000])["error"]["param"] == "tokens"

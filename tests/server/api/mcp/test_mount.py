@@ -23,7 +23,7 @@ from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 from server.api.mcp import mount
 from server.api.mcp.mount import Build, owner_of
 from server.core.tool_host import ToolHostError
-from server.mcp.config.config import Http
+from server.mcp.config.server_spec import Http
 from server.mcp.transport.connect import connect
 from server.runtime.settings import Settings
 from server.runtime.state import ServerState

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from server.mcp.config.config import Http
+from server.mcp.config.server_spec import Http
 from server.mcp.transport.connect import connect
 from tests.server.conftest import Running
 

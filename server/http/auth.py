@@ -1,0 +1,66 @@
+"""Authentication of requests: API keys, or loopback host names where the server has no keys."""
+
+import hashlib
+import hmac
+import ipaddress
+import re
+
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from server.core.errors import ApiError
+from server.runtime.state import ServerState
+
+OPEN_PATHS = frozenset({"/health", "/ready"})  # need no key
+
+
+class AuthMiddleware:
+    """Checks the API key, where the server has keys, and sets scope["owner"]: the key's hash, or "". A server without keys is bound to
+    loopback and accepts only loopback host names, so that no web page reaches it by DNS rebinding."""
+
+    def __init__(self, app: ASGIApp, state: ServerState) -> None:
+        self.app, self.keys = app, state.settings.api_keys
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            scope["owner"] = "" if scope["path"] in OPEN_PATHS else self._owner(Headers(scope=scope))
+        await self.app(scope, receive, send)
+
+    def _owner(self, headers: Headers) -> str:
+        if self.keys:
+            return self._expect_key(headers)
+        _expect_loopback(headers)
+        return ""
+
+    def _expect_key(self, headers: Headers) -> str:
+        """Returns the hex SHA-256 of the request's key, which identifies the owner of what it creates. Raises ApiError 401."""
+        key = _api_key(headers)
+        digest = hashlib.sha256(key.encode()).hexdigest()
+        matches = [hmac.compare_digest(digest, known) for known in self.keys]  # compares with every key: no timing side channel
+        if not key or not any(matches):
+            missing = "this server requires an API key: Authorization: Bearer KEY, or x-api-key: KEY"
+            message = "the API key is not known here" if key else missing
+            raise ApiError(401, message, code="invalid_api_key", headers={"WWW-Authenticate": "Bearer"})
+        return digest
+
+
+def _api_key(headers: Headers) -> str:
+    """From Authorization: Bearer (OpenAI's clients), else from x-api-key (Anthropic's). "": none is there."""
+    if "authorization" not in headers:
+        return headers.get("x-api-key", "").strip()
+    scheme, _, credentials = headers["authorization"].partition(" ")
+    return credentials.strip() if scheme.lower() == "bearer" else ""
+
+
+def _expect_loopback(headers: Headers) -> None:
+    host = re.sub(r":\d+$", "", headers.get("host", "")).strip("[]").lower()
+    if not is_loopback(host):
+        raise ApiError(403, f"without an API key this server only answers to localhost, not to {host!r}", code="host_not_allowed")
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host name or address, without port and brackets, is a loopback one."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
