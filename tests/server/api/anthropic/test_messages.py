@@ -7,7 +7,21 @@ import anthropic
 import pytest
 
 from engine.api import EngineStopped, JsonSchema, QueueFull
-from tests.server.api.anthropic.anthropic_world import ADD, COUNT, KEY, LOUD, TEXT, THINKING, URL, USER, events, post, read, with_sdk, world
+from tests.server.api.anthropic.anthropic_client import (
+    ADD,
+    COUNT,
+    KEY,
+    LOUD,
+    THINKING_TOKENIZER,
+    TOKENIZER,
+    URL,
+    USER,
+    build_app,
+    parse_events,
+    post,
+    prompt_text,
+    with_sdk,
+)
 from tests.server.fakes import ask, calling
 
 # a plain answer
@@ -20,31 +34,31 @@ def test_an_answer() -> None:
     assert (answer["stop_reason"], answer["stop_sequence"]) == ("end_turn", None)
     request, usage = engine.requests[0], answer["usage"]
     assert usage["input_tokens"] + usage["cache_read_input_tokens"] == len(request.tokens) and usage["cache_read_input_tokens"] == 1
-    assert usage["output_tokens"] == len(TEXT.encode("Hello there.")) + 1
+    assert usage["output_tokens"] == len(TOKENIZER.encode("Hello there.")) + 1
     assert (request.sampling.temperature, request.sampling.top_p, request.sampling.top_k) == (0.5, 0.9, 5)
-    assert request.sampling.max_tokens == 400 and "Be nice." in read(engine)
+    assert request.sampling.max_tokens == 400 and "Be nice." in prompt_text(engine)
 
 
 def test_a_stream_has_its_events_in_order() -> None:
-    told, _ = post("Hello there.", stream=True)
-    kinds = [one["type"] for one in told]
-    assert kinds[:3] == ["message_start", "ping", "content_block_start"] and kinds[-3:] == [
+    events, _ = post("Hello there.", stream=True)
+    event_types = [one["type"] for one in events]
+    assert event_types[:3] == ["message_start", "ping", "content_block_start"] and event_types[-3:] == [
         "content_block_stop",
         "message_delta",
         "message_stop",
     ]
-    assert set(kinds[3:-3]) == {"content_block_delta"}
-    start, last = told[0]["message"], told[-2]
+    assert set(event_types[3:-3]) == {"content_block_delta"}
+    start, last = events[0]["message"], events[-2]
     assert start["content"] == [] and start["stop_reason"] is None
-    assert "".join(one["delta"]["text"] for one in told if one["type"] == "content_block_delta") == "Hello there."
+    assert "".join(one["delta"]["text"] for one in events if one["type"] == "content_block_delta") == "Hello there."
     assert last["delta"] == {"stop_reason": "end_turn", "stop_sequence": None}
-    assert last["usage"]["output_tokens"] == len(TEXT.encode("Hello there.")) + 1 > start["usage"]["output_tokens"] == 1
+    assert last["usage"]["output_tokens"] == len(TOKENIZER.encode("Hello there.")) + 1 > start["usage"]["output_tokens"] == 1
 
 
 @pytest.mark.parametrize("known", [{}, {"mcp_servers": [LOUD]}])
 def test_the_prompt_is_counted_alike_at_both_ends_of_a_stream(known: dict[str, Any]) -> None:
-    told, engine = post("Hello there.", stream=True, **known)
-    for usage in (told[0]["message"]["usage"], told[-2]["usage"]):
+    events, engine = post("Hello there.", stream=True, **known)
+    for usage in (events[0]["message"]["usage"], events[-2]["usage"]):
         assert (usage["input_tokens"], usage["cache_read_input_tokens"]) == (len(engine.requests[0].tokens) - 1, 1)
 
 
@@ -57,31 +71,31 @@ def test_which_stop_sequence_it_was(stream: bool) -> None:
 
 def test_why_an_answer_is_cut_off() -> None:
     assert post("one two three", max_tokens=2)[0]["stop_reason"] == "max_tokens"
-    assert post("one two three " * 100, max_tokens=1000, given={"context": 60})[0]["stop_reason"] == "model_context_window_exceeded"
+    assert post("one two three " * 100, max_tokens=1000, options={"context": 60})[0]["stop_reason"] == "model_context_window_exceeded"
 
 
 def test_blocks_of_text_are_one_text() -> None:
     blocks = [{"type": "text", "text": "one", "cache_control": {"type": "ephemeral"}}, {"type": "text", "text": "two"}]
     said = {"role": "assistant", "content": [{"type": "thinking", "thinking": "Hm.", "signature": "s"}, {"type": "text", "text": "three"}]}
     _, engine = post(system=blocks, messages=[{"role": "user", "content": blocks}, said, USER])
-    assert read(engine).count("one\ntwo") == 2 and "three" in read(engine)
+    assert prompt_text(engine).count("one\ntwo") == 2 and "three" in prompt_text(engine)
 
 
 def test_instructions_may_come_later() -> None:
     _, engine = post(messages=[USER, {"role": "assistant", "content": "Hello."}, {"role": "system", "content": "Be short."}, USER])
-    assert read(engine).index("Hello.") < read(engine).index("Be short.") < read(engine).rindex("Hi?")
+    assert prompt_text(engine).index("Hello.") < prompt_text(engine).index("Be short.") < prompt_text(engine).rindex("Hi?")
 
 
 def test_thoughts_are_a_block_before_the_answer() -> None:
-    given = {"spoken": THINKING}
-    answer, _ = post("<think>Hm, well.</think>Hi.", given=given)
+    options = {"tokenizer": THINKING_TOKENIZER}
+    answer, _ = post("<think>Hm, well.</think>Hi.", options=options)
     assert [block["type"] for block in answer["content"]] == ["thinking", "text"]
     assert answer["content"][0] == {"type": "thinking", "thinking": "Hm, well.", "signature": ""}
-    told, _ = post("<think>Hm, well.</think>Hi.", given=given, stream=True)
-    assert [one["content_block"]["type"] for one in told if one["type"] == "content_block_start"] == ["thinking", "text"]
-    assert {one["delta"]["type"] for one in told if one["type"] == "content_block_delta"} == {"thinking_delta", "text_delta"}
-    _, engine = post("Hi.", given=given, thinking={"type": "disabled"})
-    assert THINKING.decode(engine.requests[0].tokens).endswith("<think>\n\n</think>\n\n")
+    events, _ = post("<think>Hm, well.</think>Hi.", options=options, stream=True)
+    assert [one["content_block"]["type"] for one in events if one["type"] == "content_block_start"] == ["thinking", "text"]
+    assert {one["delta"]["type"] for one in events if one["type"] == "content_block_delta"} == {"thinking_delta", "text_delta"}
+    _, engine = post("Hi.", options=options, thinking={"type": "disabled"})
+    assert THINKING_TOKENIZER.decode(engine.requests[0].tokens).endswith("<think>\n\n</think>\n\n")
     assert post("Hi.", status=400, thinking={"type": "enabled", "budget_tokens": 1024})["message"].startswith("thinking: this model")
 
 
@@ -142,7 +156,7 @@ def test_what_cannot_be_honoured_is_refused_by_name(body: dict[str, Any], status
 
 
 def test_errors_have_anthropics_shape_everywhere() -> None:
-    app, _ = world("Hi.", api_keys=(KEY,))
+    app, _ = build_app("Hi.", api_keys=(KEY,))
     for answer, status, kind in (
         (ask(app, "POST", URL, json={}), 401, "authentication_error"),
         (ask(app, "GET", URL, headers={"x-api-key": KEY}), 405, "invalid_request_error"),
@@ -151,18 +165,18 @@ def test_errors_have_anthropics_shape_everywhere() -> None:
     ):
         assert answer.status_code == status and answer.json()["error"]["type"] == kind and answer.json()["type"] == "error"
         assert answer.json()["request_id"] == answer.headers["request-id"] and answer.headers["request-id"].startswith("req_")
-    given = ask(app, "POST", URL, json={}, headers={"x-api-key": KEY, "x-request-id": "mine-1"})
-    assert given.json()["request_id"] == given.headers["request-id"] == "mine-1"
+    options = ask(app, "POST", URL, json={}, headers={"x-api-key": KEY, "x-request-id": "mine-1"})
+    assert options.json()["request_id"] == options.headers["request-id"] == "mine-1"
     assert "type" not in ask(app, "GET", "/v1/models").json()  # others keep theirs
 
 
 def test_an_engine_that_refuses_is_told_before_the_stream() -> None:
-    error = post(status=503, stream=True, given={"refusal": QueueFull("the queue is full")})
+    error = post(status=503, stream=True, options={"refusal": QueueFull("the queue is full")})
     assert error["type"] == "overloaded_error"
 
 
 def test_an_engine_that_stops_in_between_is_an_event() -> None:
-    app, engine = world("Hi there, how are you?")
+    app, engine = build_app("Hi there, how are you?")
     inner = engine.script
 
     def stops(request: Any) -> Any:
@@ -171,14 +185,14 @@ def test_an_engine_that_stops_in_between_is_an_event() -> None:
 
     engine.script = stops
     answer = ask(app, "POST", URL, json={"model": "tiny", "messages": [USER], "max_tokens": 9, "stream": True})
-    told = events(answer.text)
-    assert told[-1]["request_id"] == answer.headers["request-id"]
-    assert told[-1]["type"] == "error" and told[-1]["error"]["type"] == "overloaded_error"
-    assert told[0]["type"] == "message_start" and "message_stop" not in {one["type"] for one in told}
+    events = parse_events(answer.text)
+    assert events[-1]["request_id"] == answer.headers["request-id"]
+    assert events[-1]["type"] == "error" and events[-1]["error"]["type"] == "overloaded_error"
+    assert events[0]["type"] == "message_start" and "message_stop" not in {one["type"] for one in events}
 
 
 def test_either_header_opens_the_door() -> None:
-    app, _ = world("Hi.", api_keys=(KEY,))
+    app, _ = build_app("Hi.", api_keys=(KEY,))
     for headers in ({"x-api-key": KEY}, {"authorization": f"Bearer {KEY}"}, {"authorization": f"Bearer {KEY}", "x-api-key": "other"}):
         assert ask(app, "GET", "/v1/models", headers=headers).status_code == 200
     for headers in ({"x-api-key": "other"}, {"x-api-key": ""}, {"authorization": "Bearer other", "x-api-key": KEY}, {"authorization": KEY}):
@@ -189,7 +203,7 @@ def test_either_header_opens_the_door() -> None:
 
 
 def test_the_official_sdk() -> None:
-    app, _ = world("Let me see." + calling("add", '{"a": 1, "b": 2}'), "It is 3.", api_keys=(KEY,))
+    app, _ = build_app("Let me see." + calling("add", '{"a": 1, "b": 2}'), "It is 3.", api_keys=(KEY,))
 
     async def use(sdk: anthropic.AsyncAnthropic) -> None:
         first = await sdk.messages.create(model="tiny", max_tokens=400, messages=[USER], tools=[ADD])
@@ -197,19 +211,19 @@ def test_the_official_sdk() -> None:
         used = first.content[1]
         assert used.type == "tool_use" and used.input == {"a": 1, "b": 2}
         result: Any = {"role": "user", "content": [{"type": "tool_result", "tool_use_id": used.id, "content": "3"}]}
-        talk: Any = [USER, first.to_param(), result]
-        async with sdk.messages.stream(model="tiny", max_tokens=400, messages=talk, tools=[ADD]) as stream:
+        messages: Any = [USER, first.to_param(), result]
+        async with sdk.messages.stream(model="tiny", max_tokens=400, messages=messages, tools=[ADD]) as stream:
             assert "".join([part async for part in stream.text_stream]) == "It is 3."
             final = await stream.get_final_message()
         assert final.stop_reason == "end_turn" and final.usage.output_tokens > 1
-        counted = await sdk.messages.count_tokens(model="tiny", messages=talk, tools=[ADD])
+        counted = await sdk.messages.count_tokens(model="tiny", messages=messages, tools=[ADD])
         assert counted.input_tokens == final.usage.input_tokens + (final.usage.cache_read_input_tokens or 0)
 
     with_sdk(app, use)
 
 
 def test_the_official_sdk_streams_calls() -> None:
-    app, _ = world(calling("add", '{"a": 1, "b": 2}'))
+    app, _ = build_app(calling("add", '{"a": 1, "b": 2}'))
 
     async def use(sdk: anthropic.AsyncAnthropic) -> Any:
         async with sdk.messages.stream(model="tiny", max_tokens=400, messages=[USER], tools=[ADD]) as stream:
@@ -220,13 +234,13 @@ def test_the_official_sdk_streams_calls() -> None:
 
 
 def test_the_official_sdk_with_the_operators_servers() -> None:
-    app, _ = world(calling("loud__shout", '{"word": "hello"}'), "It is HELLO.")
+    app, _ = build_app(calling("loud__shout", '{"word": "hello"}'), "It is HELLO.")
 
     async def use(sdk: anthropic.AsyncAnthropic) -> Any:
         toolset: Any = {"type": "mcp_toolset", "mcp_server_name": "loud"}
         beta = ["mcp-client-2025-11-20"]
-        given: Any = {"model": "tiny", "max_tokens": 400, "messages": [USER], "mcp_servers": [LOUD], "tools": [toolset], "betas": beta}
-        return await sdk.beta.messages.create(**given)
+        options: Any = {"model": "tiny", "max_tokens": 400, "messages": [USER], "mcp_servers": [LOUD], "tools": [toolset], "betas": beta}
+        return await sdk.beta.messages.create(**options)
 
     message = with_sdk(app, use)
     assert [block.type for block in message.content] == ["mcp_tool_use", "mcp_tool_result", "text"]
@@ -234,7 +248,7 @@ def test_the_official_sdk_with_the_operators_servers() -> None:
 
 
 def test_the_official_sdk_knows_the_errors() -> None:
-    app, _ = world("Hi.", api_keys=(KEY,))
+    app, _ = build_app("Hi.", api_keys=(KEY,))
 
     async def use(sdk: anthropic.AsyncAnthropic) -> None:
         with pytest.raises(anthropic.NotFoundError, match="does not exist") as refused:

@@ -16,13 +16,13 @@ from server.archive.database import open_archive
 from tests.server.fake_knowledge import knowledge
 from tests.server.fakes import FakeEngine, ask, ready, says, text
 
-TEXT = text()
+TOKENIZER = text()
 KEYS = {"me": "a" * 20, "you": "b" * 20}
 HI = {"role": "user", "content": "Hi."}
 
 
 @dataclass
-class World:
+class ApiClient:
     app: Starlette
     archive: Archive
 
@@ -36,29 +36,29 @@ class World:
 
 
 @pytest.fixture
-def world() -> Iterator[World]:
+def api() -> Iterator[ApiClient]:
     known = knowledge()
-    app, state = ready(FakeEngine(says("Hi.", TEXT)), TEXT, known, api_keys=tuple(KEYS.values()))
+    app, state = ready(FakeEngine(says("Hi.", TOKENIZER)), TOKENIZER, known, api_keys=tuple(KEYS.values()))
     archive = open_archive(known.store.transactions)
     assert state.runtime is not None
     state.runtime = replace(state.runtime, archive=archive)
-    yield World(app, archive)
+    yield ApiClient(app, archive)
     known.store.close()
 
 
-def test_a_conversation_from_birth_to_death(world: World) -> None:
-    made = world.call("POST", "", json={"metadata": {"k": "v"}})
+def test_a_conversation_from_birth_to_death(api: ApiClient) -> None:
+    made = api.call("POST", "", json={"metadata": {"k": "v"}})
     id = made["id"]
     assert id.startswith("conv_") and made == {"id": id, "object": "conversation", "created_at": made["created_at"], "metadata": {"k": "v"}}
-    assert world.call("GET", f"/{id}") == made
-    assert world.call("POST", f"/{id}", json={"metadata": {"a": "b"}})["metadata"] == {"a": "b"}
-    assert world.call("POST", f"/{id}", json={"metadata": None})["metadata"] == {}
-    assert world.call("DELETE", f"/{id}") == {"id": id, "object": "conversation.deleted", "deleted": True}
-    assert world.call("GET", f"/{id}", 404)["code"] == "conversation_not_found"
+    assert api.call("GET", f"/{id}") == made
+    assert api.call("POST", f"/{id}", json={"metadata": {"a": "b"}})["metadata"] == {"a": "b"}
+    assert api.call("POST", f"/{id}", json={"metadata": None})["metadata"] == {}
+    assert api.call("DELETE", f"/{id}") == {"id": id, "object": "conversation.deleted", "deleted": True}
+    assert api.call("GET", f"/{id}", 404)["code"] == "conversation_not_found"
 
 
-def test_items_of_all_kinds(world: World) -> None:
-    given: list[dict[str, Any]] = [
+def test_items_of_all_kinds(api: ApiClient) -> None:
+    items: list[dict[str, Any]] = [
         {"role": "developer", "content": "Be good."},
         {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "Hi."}], "id": "msg_mine"},
         {"role": "assistant", "content": "Hello."},
@@ -75,49 +75,49 @@ def test_items_of_all_kinds(world: World) -> None:
         {"type": "mcp_approval_request", "id": "mcpr_1", "server_label": "s", "name": "t", "arguments": "{}"},
         {"type": "mcp_approval_response", "approval_request_id": "mcpr_1", "approve": True},
     ]
-    id = world.make()
-    added = world.call("POST", f"/{id}/items", json={"items": given})["data"]
-    assert [item["type"] for item in added] == ["message"] * 3 + [item["type"] for item in given[3:]]
+    id = api.make()
+    added = api.call("POST", f"/{id}/items", json={"items": items})["data"]
+    assert [item["type"] for item in added] == ["message"] * 3 + [item["type"] for item in items[3:]]
     assert [item.get("role") for item in added[:3]] == ["developer", "user", "assistant"] and added[1]["id"] == "msg_mine"
     assert added[2]["content"] == [{"type": "output_text", "text": "Hello.", "annotations": [], "logprobs": []}]
-    listed = world.call("GET", f"/{id}/items?order=asc")["data"]
-    assert [item["id"] for item in listed] == [item["id"] for item in added] and len({item["id"] for item in listed}) == len(given)
+    listed = api.call("GET", f"/{id}/items?order=asc")["data"]
+    assert [item["id"] for item in listed] == [item["id"] for item in added] and len({item["id"] for item in listed}) == len(items)
     assert listed[6]["results"] is None and listed[3]["encrypted_content"] is None
-    everything = world.call("GET", f"/{id}/items?order=asc&include[]=file_search_call.results&include[]=reasoning.encrypted_content")
+    everything = api.call("GET", f"/{id}/items?order=asc&include[]=file_search_call.results&include[]=reasoning.encrypted_content")
     assert everything["data"] == added
-    assert world.call("GET", f"/{id}/items/fs_1?include=file_search_call.results") == added[6]
-    assert world.call("GET", f"/{id}/items/fs_1")["results"] is None
+    assert api.call("GET", f"/{id}/items/fs_1?include=file_search_call.results") == added[6]
+    assert api.call("GET", f"/{id}/items/fs_1")["results"] is None
 
 
-def test_items_are_listed_newest_first_and_in_pages(world: World) -> None:
-    id = world.make(*({**HI, "id": f"msg_{n}"} for n in range(5)))
-    page = world.call("GET", f"/{id}/items?limit=2")
+def test_items_are_listed_newest_first_and_in_pages(api: ApiClient) -> None:
+    id = api.make(*({**HI, "id": f"msg_{n}"} for n in range(5)))
+    page = api.call("GET", f"/{id}/items?limit=2")
     assert [item["id"] for item in page["data"]] == ["msg_4", "msg_3"] == [page["first_id"], page["last_id"]] and page["has_more"]
-    assert [item["id"] for item in world.call("GET", f"/{id}/items?after=msg_3")["data"]] == ["msg_2", "msg_1", "msg_0"]
-    assert world.call("GET", f"/{id}/items?after=msg_9", 404)["code"] == "item_not_found"
-    assert world.call("DELETE", f"/{id}/items/msg_2")["id"] == id
-    assert world.call("GET", f"/{id}/items/msg_2", 404)["code"] == "item_not_found"
-    assert world.call("DELETE", f"/{id}/items/msg_2", 404)["code"] == "item_not_found"
+    assert [item["id"] for item in api.call("GET", f"/{id}/items?after=msg_3")["data"]] == ["msg_2", "msg_1", "msg_0"]
+    assert api.call("GET", f"/{id}/items?after=msg_9", 404)["code"] == "item_not_found"
+    assert api.call("DELETE", f"/{id}/items/msg_2")["id"] == id
+    assert api.call("GET", f"/{id}/items/msg_2", 404)["code"] == "item_not_found"
+    assert api.call("DELETE", f"/{id}/items/msg_2", 404)["code"] == "item_not_found"
 
 
-def test_what_does_not_fit_is_refused(world: World) -> None:
-    id = world.make({**HI, "id": "msg_1"})
+def test_what_does_not_fit_is_refused(api: ApiClient) -> None:
+    id = api.make({**HI, "id": "msg_1"})
     for body, param in (
         ({"items": []}, "items"),
         ({"items": [HI] * 21}, "items"),
         ({"items": [{"type": "item_reference", "id": "msg_1"}]}, "items.0.type"),
         ({"items": [{"role": "user", "content": "x", "more": 1}]}, "items.0.more"),
     ):
-        assert world.call("POST", f"/{id}/items", 400, json=body)["param"] == param
-    assert "web_search_call" in world.call("POST", f"/{id}/items", 400, json={"items": [{"type": "web_search_call"}]})["message"]
-    assert world.call("POST", f"/{id}/items", 400, json={"items": [HI, {**HI, "id": "msg_1"}]})["code"] == "conflict"
-    assert len(world.call("GET", f"/{id}/items")["data"]) == 1
-    assert world.call("POST", "", 400, json={"metadata": {"k": 1}})["param"] == "metadata.k"
-    assert world.call("GET", f"/{id}/items?include=nothing", 400)["param"] == "include"
+        assert api.call("POST", f"/{id}/items", 400, json=body)["param"] == param
+    assert "web_search_call" in api.call("POST", f"/{id}/items", 400, json={"items": [{"type": "web_search_call"}]})["message"]
+    assert api.call("POST", f"/{id}/items", 400, json={"items": [HI, {**HI, "id": "msg_1"}]})["code"] == "conflict"
+    assert len(api.call("GET", f"/{id}/items")["data"]) == 1
+    assert api.call("POST", "", 400, json={"metadata": {"k": 1}})["param"] == "metadata.k"
+    assert api.call("GET", f"/{id}/items?include=nothing", 400)["param"] == "include"
 
 
-def test_another_finds_nothing(world: World) -> None:
-    id = world.make({**HI, "id": "msg_1"})
+def test_another_finds_nothing(api: ApiClient) -> None:
+    id = api.make({**HI, "id": "msg_1"})
     for method, path, body in (
         ("GET", "", None),
         ("POST", "", {"metadata": {}}),
@@ -127,12 +127,12 @@ def test_another_finds_nothing(world: World) -> None:
         ("GET", "/items/msg_1", None),
         ("DELETE", "/items/msg_1", None),
     ):
-        assert world.call(method, f"/{id}{path}", 404, who="you", json=body)["code"] == "conversation_not_found"
-    assert [one["id"] for one in world.archive.all_items(hashlib.sha256(KEYS["me"].encode()).hexdigest(), id)] == ["msg_1"]
+        assert api.call(method, f"/{id}{path}", 404, who="you", json=body)["code"] == "conversation_not_found"
+    assert [one["id"] for one in api.archive.all_items(hashlib.sha256(KEYS["me"].encode()).hexdigest(), id)] == ["msg_1"]
 
 
 def test_without_a_database_nothing_is_kept() -> None:
-    app, _ = ready(FakeEngine(says("Hi.", TEXT)), TEXT)
+    app, _ = ready(FakeEngine(says("Hi.", TOKENIZER)), TOKENIZER)
     answer = ask(app, "POST", "/v1/conversations", json={})
     assert answer.status_code == 400 and answer.json()["error"]["code"] == "nothing_stored"
 
@@ -151,5 +151,5 @@ async def _with_the_sdk(app: Starlette) -> None:
         assert (await sdk.conversations.delete(made.id)).deleted
 
 
-def test_the_official_sdk(world: World) -> None:
-    asyncio.run(_with_the_sdk(world.app))
+def test_the_official_sdk(api: ApiClient) -> None:
+    asyncio.run(_with_the_sdk(api.app))

@@ -7,14 +7,14 @@ import pytest
 
 from engine.api import JsonSchema
 from server.api.responses.types.response import Response
-from tests.server.api.responses.responses_world import HELLO, WEATHER, checked, kinds, replayed, said, world
+from tests.server.api.responses.responses_client import HELLO, WEATHER, api_client, event_types, output_text, replay, validated
 from tests.server.fakes import calling
 
 LONDON, PARIS = calling("weather", '{"city": "London"}'), calling("weather", '{"city": "Paris"}')
 
 
 def test_an_answer() -> None:
-    answer = world("Paris, of course 🤖!").post(input=HELLO, instructions="Be brief.", metadata={"a": "b"}, user="me", temperature=0.5)
+    answer = api_client("Paris, of course 🤖!").post(input=HELLO, instructions="Be brief.", metadata={"a": "b"}, user="me", temperature=0.5)
     assert answer["object"] == "response" and answer["status"] == "completed" and answer["model"] == "tiny"
     (message,) = answer["output"]
     assert message["role"] == "assistant" and message["status"] == "completed"
@@ -28,8 +28,8 @@ def test_an_answer() -> None:
 
 
 def test_a_stream_tells_the_same() -> None:
-    told = world("Paris, of course.").stream(input=HELLO)
-    assert kinds(told) == [
+    events = api_client("Paris, of course.").stream(input=HELLO)
+    assert event_types(events) == [
         "created",
         "in_progress",
         "output_item.added",
@@ -40,69 +40,69 @@ def test_a_stream_tells_the_same() -> None:
         "output_item.done",
         "completed",
     ]
-    assert told[0]["response"]["status"] == "in_progress" and told[0]["response"]["output"] == []
-    final = checked(told[-1]["response"])
-    assert replayed(told)[0]["content"] == final["output"][0]["content"] and said(final) == "Paris, of course."
-    assert told[0]["response"]["id"] == final["id"]
+    assert events[0]["response"]["status"] == "in_progress" and events[0]["response"]["output"] == []
+    final = validated(events[-1]["response"])
+    assert replay(events)[0]["content"] == final["output"][0]["content"] and output_text(final) == "Paris, of course."
+    assert events[0]["response"]["id"] == final["id"]
 
 
 def test_an_answer_that_is_cut_off() -> None:
-    it = world("a b c d e f g h i j k l m n o p q r s t u v w x y z")
-    answer = it.post(input=HELLO, max_output_tokens=16)
+    api = api_client("a b c d e f g h i j k l m n o p q r s t u v w x y z")
+    answer = api.post(input=HELLO, max_output_tokens=16)
     assert answer["status"] == "incomplete" and answer["incomplete_details"] == {"reason": "max_output_tokens"}
     assert answer["output"][0]["status"] == "incomplete" and answer["completed_at"] is None
-    told = it.stream(input=HELLO, max_output_tokens=16)
-    assert told[-1]["type"] == "response.incomplete" and told[-1]["response"]["usage"]["output_tokens"] == 16
+    events = api.stream(input=HELLO, max_output_tokens=16)
+    assert events[-1]["type"] == "response.incomplete" and events[-1]["response"]["usage"]["output_tokens"] == 16
 
 
 def test_a_model_with_nothing_to_say() -> None:
-    answer = world("").post(input=HELLO)
+    answer = api_client("").post(input=HELLO)
     assert answer["status"] == "completed" and answer["output"][0]["content"][0]["text"] == ""
 
 
 def test_logprobs() -> None:
     include = ["message.output_text.logprobs"]
-    it = world("Paris.")
-    answer = it.post(input=HELLO, include=include, top_logprobs=2)
+    api = api_client("Paris.")
+    answer = api.post(input=HELLO, include=include, top_logprobs=2)
     logprobs = answer["output"][0]["content"][0]["logprobs"]
     assert "".join(entry["token"] for entry in logprobs).startswith("Paris.") and len(logprobs[0]["top_logprobs"]) == 2
     assert answer["top_logprobs"] == 2
-    told = it.stream(input=HELLO, include=include)
-    assert [entry for event in told if event["type"].endswith("text.delta") for entry in event["logprobs"]]
-    assert it.ask("GET", f"/{answer['id']}")["output"][0]["content"][0]["logprobs"] == []
-    assert it.ask("GET", f"/{answer['id']}?include[]={include[0]}")["output"] == answer["output"]
-    assert it.post(input=HELLO, top_logprobs=2, status=400)["param"] == "top_logprobs"
+    events = api.stream(input=HELLO, include=include)
+    assert [entry for event in events if event["type"].endswith("text.delta") for entry in event["logprobs"]]
+    assert api.ask("GET", f"/{answer['id']}")["output"][0]["content"][0]["logprobs"] == []
+    assert api.ask("GET", f"/{answer['id']}?include[]={include[0]}")["output"] == answer["output"]
+    assert api.post(input=HELLO, top_logprobs=2, status=400)["param"] == "top_logprobs"
 
 
 def test_a_function_call_and_its_output() -> None:
-    it = world(f"I look.{LONDON}", "It rains.")
-    first = it.post(input="The weather?", tools=[WEATHER])
+    api = api_client(f"I look.{LONDON}", "It rains.")
+    first = api.post(input="The weather?", tools=[WEATHER])
     message, call = first["output"]
     assert message["content"][0]["text"] == "I look." and first["status"] == "completed"
     assert (call["type"], call["name"], call["status"]) == ("function_call", "weather", "completed")
     assert call["arguments"] == '{"city": "London"}' and call["call_id"].startswith("call_") and call["id"].startswith("fc_")
     output = {"type": "function_call_output", "call_id": call["call_id"], "output": "rain"}
-    second = it.post(previous_response_id=first["id"], input=[output], tools=[WEATHER])
-    assert said(second) == "It rains."
-    assert "London" in it.prompts[1] and "rain" in it.prompts[1]
+    second = api.post(previous_response_id=first["id"], input=[output], tools=[WEATHER])
+    assert output_text(second) == "It rains."
+    assert "London" in api.prompts[1] and "rain" in api.prompts[1]
     manual = [{"role": "user", "content": "The weather?"}, *first["output"], output]
-    it.post(input=manual, tools=[WEATHER], store=False)
-    assert it.engine.requests[2].tokens == it.engine.requests[1].tokens
+    api.post(input=manual, tools=[WEATHER], store=False)
+    assert api.engine.requests[2].tokens == api.engine.requests[1].tokens
 
 
 def test_function_calls_as_events() -> None:
-    it = world(LONDON + "\n" + PARIS)
-    told = it.stream(input="The weather?", tools=[WEATHER])
-    assert kinds(told)[2:-1] == 2 * [
+    api = api_client(LONDON + "\n" + PARIS)
+    events = api.stream(input="The weather?", tools=[WEATHER])
+    assert event_types(events)[2:-1] == 2 * [
         "output_item.added",
         "function_call_arguments.delta",
         "function_call_arguments.done",
         "output_item.done",
     ]
-    made = told[-1]["response"]["output"]
+    made = events[-1]["response"]["output"]
     assert [call["arguments"] for call in made] == ['{"city": "London"}', '{"city": "Paris"}']
-    assert [call["arguments"] for call in replayed(told)] == [call["arguments"] for call in made]
-    done = [event for event in told if event["type"].endswith("arguments.done")]
+    assert [call["arguments"] for call in replay(events)] == [call["arguments"] for call in made]
+    done = [event for event in events if event["type"].endswith("arguments.done")]
     assert [(event["name"], event["arguments"]) for event in done] == [("weather", call["arguments"]) for call in made]
 
 
@@ -128,11 +128,11 @@ def test_function_calls_as_events() -> None:
 )
 def test_items_that_fit_nothing(items: list[Any], param: str) -> None:
     status = 404 if param.endswith(".id") else 400
-    assert world().post(input=items, status=status)["param"] == param
+    assert api_client().post(input=items, status=status)["param"] == param
 
 
 @pytest.mark.parametrize(
-    ("given", "param"),
+    ("body", "param"),
     [
         ({"tools": [{"type": "web_search"}]}, "tools.0"),
         ({"tools": [{"type": "mcp", "server_label": "nobody"}]}, "tools.0.server_label"),
@@ -152,11 +152,11 @@ def test_items_that_fit_nothing(items: list[Any], param: str) -> None:
         ({"bogus": 1}, "bogus"),
     ],
 )
-def test_what_is_refused(given: dict[str, Any], param: str) -> None:
-    it = world()
-    status = 404 if param in ("model", "previous_response_id") or given == {"conversation": "conv_1"} else 400
-    assert it.post(**{"input": HELLO, **given}, status=status)["param"] == param
-    assert not it.engine.requests
+def test_what_is_refused(body: dict[str, Any], param: str) -> None:
+    api = api_client()
+    status = 404 if param in ("model", "previous_response_id") or body == {"conversation": "conv_1"} else 400
+    assert api.post(**{"input": HELLO, **body}, status=status)["param"] == param
+    assert not api.engine.requests
 
 
 @pytest.mark.parametrize(
@@ -171,48 +171,48 @@ def test_what_is_refused(given: dict[str, Any], param: str) -> None:
     ],
 )
 def test_tool_choice(choice: Any, called: bool) -> None:
-    answer = world(LONDON).post(input=HELLO, tools=[WEATHER, {**WEATHER, "name": "time"}], tool_choice=choice)
+    answer = api_client(LONDON).post(input=HELLO, tools=[WEATHER, {**WEATHER, "name": "time"}], tool_choice=choice)
     assert ([item["type"] for item in answer["output"]] == ["function_call"]) == called
     assert answer["tool_choice"] == choice
 
 
 def test_formats() -> None:
-    it = world('{"city": "Paris"}')
+    api = api_client('{"city": "Paris"}')
     schema = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"], "additionalProperties": False}
     asked = {"format": {"type": "json_schema", "name": "city", "schema": schema, "strict": True}}
-    assert it.post(input=HELLO, text=asked)["text"] == {**asked, "verbosity": "medium"}
-    assert it.post(input=HELLO, text={"format": {"type": "json_object"}})["text"]["format"] == {"type": "json_object"}
-    assert all(request.grammar is not None for request in it.engine.requests)
+    assert api.post(input=HELLO, text=asked)["text"] == {**asked, "verbosity": "medium"}
+    assert api.post(input=HELLO, text={"format": {"type": "json_object"}})["text"]["format"] == {"type": "json_object"}
+    assert all(request.grammar is not None for request in api.engine.requests)
 
 
 @pytest.mark.parametrize(("strict", "lenient"), [({}, True), ({"strict": False}, True), ({"strict": True}, False)], ids=str)
 def test_only_what_is_strict_is_enforced_as_a_whole(strict: dict[str, bool], lenient: bool) -> None:
-    it = world("{}")
+    api = api_client("{}")
     schema = {"type": "object", "properties": {"a": {"type": "array", "uniqueItems": True}}, "required": ["a"]}
-    it.post(input=HELLO, text={"format": {"type": "json_schema", "name": "x", "schema": schema, **strict}})
-    assert it.engine.requests[-1].grammar == JsonSchema(schema=json.dumps(schema), lenient=lenient)
+    api.post(input=HELLO, text={"format": {"type": "json_schema", "name": "x", "schema": schema, **strict}})
+    assert api.engine.requests[-1].grammar == JsonSchema(schema=json.dumps(schema), lenient=lenient)
     function = {"type": "function", "name": "f", "parameters": schema, **strict}
-    answer = it.post(input=HELLO, tools=[function], status=200 if lenient else 400)
+    answer = api.post(input=HELLO, tools=[function], status=200 if lenient else 400)
     assert answer["tools"][0]["strict"] is False if lenient else answer["param"] == "tools.0.parameters"
 
 
 def test_input_tokens() -> None:
-    it = world()
-    answer = it.post(input=HELLO, instructions="Be brief.", tools=[WEATHER])
-    counted = it.ask("POST", "/input_tokens", json={"input": HELLO, "instructions": "Be brief.", "tools": [WEATHER]})
+    api = api_client()
+    answer = api.post(input=HELLO, instructions="Be brief.", tools=[WEATHER])
+    counted = api.ask("POST", "/input_tokens", json={"input": HELLO, "instructions": "Be brief.", "tools": [WEATHER]})
     assert counted == {"object": "response.input_tokens", "input_tokens": answer["usage"]["input_tokens"]}
-    assert it.ask("POST", "/input_tokens", json={"previous_response_id": answer["id"]})["input_tokens"] > 0
-    assert len(it.engine.requests) == 1
+    assert api.ask("POST", "/input_tokens", json={"previous_response_id": answer["id"]})["input_tokens"] > 0
+    assert len(api.engine.requests) == 1
 
 
 def test_without_a_database_nothing_is_stored() -> None:
-    it = world(archive=False)
-    answer = it.post(input=HELLO)
+    api = api_client(archive=False)
+    answer = api.post(input=HELLO)
     assert answer["store"] is False
-    assert it.ask("GET", f"/{answer['id']}", status=404)
-    assert it.post(input=HELLO, store=True, status=400)["param"] == "store"
-    assert it.post(input=HELLO, background=True, status=400)["param"] == "background"
+    assert api.ask("GET", f"/{answer['id']}", status=404)
+    assert api.post(input=HELLO, store=True, status=400)["param"] == "store"
+    assert api.post(input=HELLO, background=True, status=400)["param"] == "background"
 
 
 def test_the_type_has_what_is_sent() -> None:
-    assert set(Response.model_fields) >= set(world().post(input=HELLO, user="me"))
+    assert set(Response.model_fields) >= set(api_client().post(input=HELLO, user="me"))

@@ -10,7 +10,7 @@ from openai import NotFoundError, OpenAI
 from openai.types.responses import ResponseFunctionToolCall
 from pydantic import BaseModel
 
-from tests.server.api.responses.responses_world import WEATHER
+from tests.server.api.responses.responses_client import WEATHER
 from tests.server.conftest import Running, running
 
 FUNCTION: Any = WEATHER

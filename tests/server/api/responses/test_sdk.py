@@ -9,7 +9,7 @@ from openai import AsyncOpenAI, NotFoundError
 from openai.types.responses import ResponseCompletedEvent, ResponseFunctionToolCall, ResponseIncompleteEvent, ResponseOutputMessage
 from pydantic import BaseModel
 
-from tests.server.api.responses.responses_world import HELLO, TEXT, WEATHER, World, world
+from tests.server.api.responses.responses_client import HELLO, TOKENIZER, WEATHER, ApiClient, api_client
 from tests.server.fakes import FakeEngine, calling, client, says
 
 FUNCTION: Any = WEATHER
@@ -20,16 +20,16 @@ class City(BaseModel):
 
 
 @asynccontextmanager
-async def openai(it: World) -> AsyncGenerator[AsyncOpenAI]:
-    async with client(it.app) as http:
+async def openai(api: ApiClient) -> AsyncGenerator[AsyncOpenAI]:
+    async with client(api.app) as http:
         given: Any = http  # the client's own copy of httpx has the same methods
         async with AsyncOpenAI(base_url="http://localhost/v1", api_key="none", http_client=given, max_retries=0) as sdk:
             yield sdk
 
 
-def using(it: World, work: Callable[[AsyncOpenAI], Awaitable[None]]) -> None:
+def using(api: ApiClient, work: Callable[[AsyncOpenAI], Awaitable[None]]) -> None:
     async def run() -> None:
-        async with openai(it) as sdk:
+        async with openai(api) as sdk:
             await work(sdk)
 
     asyncio.run(run())
@@ -54,7 +54,7 @@ def test_create_retrieve_delete() -> None:
         else:
             raise AssertionError("it is still there")
 
-    using(world(), work)
+    using(api_client(), work)
 
 
 def test_stream() -> None:
@@ -68,7 +68,7 @@ def test_stream() -> None:
         assert [event.sequence_number for event in events] == list(range(len(events)))
         assert all(type(event).__name__.startswith("Response") for event in events)  # each is of a type that the client knows
 
-    using(world(), work)
+    using(api_client(), work)
 
 
 def test_parse() -> None:
@@ -78,21 +78,21 @@ def test_parse() -> None:
         async with sdk.responses.stream(model="tiny", input=HELLO, text_format=City) as stream:
             assert (await stream.get_final_response()).output_parsed == City(city="Paris")
 
-    using(world('{"city": "Paris"}'), work)
+    using(api_client('{"city": "Paris"}'), work)
 
 
 def test_a_tool_loop() -> None:
     async def work(sdk: AsyncOpenAI) -> None:
-        talk: list[Any] = [{"role": "user", "content": "The weather?"}]
-        first = await sdk.responses.create(model="tiny", input=talk, tools=[FUNCTION])
+        history: list[Any] = [{"role": "user", "content": "The weather?"}]
+        first = await sdk.responses.create(model="tiny", input=history, tools=[FUNCTION])
         call = first.output[0]
         assert isinstance(call, ResponseFunctionToolCall) and call.name == "weather"
-        talk += [*first.output, {"type": "function_call_output", "call_id": call.call_id, "output": "rain"}]
-        assert (await sdk.responses.create(model="tiny", input=talk, tools=[FUNCTION])).output_text == "It rains."
-        async with sdk.responses.stream(model="tiny", input=talk, tools=[FUNCTION]) as stream:
+        history += [*first.output, {"type": "function_call_output", "call_id": call.call_id, "output": "rain"}]
+        assert (await sdk.responses.create(model="tiny", input=history, tools=[FUNCTION])).output_text == "It rains."
+        async with sdk.responses.stream(model="tiny", input=history, tools=[FUNCTION]) as stream:
             assert (await stream.get_final_response()).output_text == "It rains."
 
-    using(world(calling("weather", '{"city": "Rome"}'), "It rains."), work)
+    using(api_client(calling("weather", '{"city": "Rome"}'), "It rains."), work)
 
 
 def test_background() -> None:
@@ -109,4 +109,4 @@ def test_background() -> None:
             last = [event async for event in stream][-1]
         assert isinstance(last, ResponseIncompleteEvent | ResponseCompletedEvent) and last.response.id == other.id
 
-    using(world(engine=FakeEngine(says("one two three", TEXT), context=2048, pause=0.01)), work)
+    using(api_client(engine=FakeEngine(says("one two three", TOKENIZER), context=2048, pause=0.01)), work)

@@ -1,4 +1,4 @@
-"""/v1/responses around an engine that knows its lines, with an archive in a file of its own."""
+"""A test client of /v1/responses: the application with a fake engine and an archive in a temporary file."""
 
 import json
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from server.archive.database import DatabaseArchive, open_archive
 from server.runtime.knowledge_base import KnowledgeBase
 from tests.server.fakes import FakeEngine, ask, ready, text, turns
 
-TEXT = text()
+TOKENIZER = text()
 URL = "/v1/responses"
 HELLO = "Hello"
 WEATHER: dict[str, Any] = {
@@ -32,52 +32,52 @@ def new_archive(where: Path | None = None) -> DatabaseArchive:
 
 
 @dataclass
-class World:
+class ApiClient:
     engine: FakeEngine
     app: Starlette
     archive: DatabaseArchive | None
 
-    def ask(self, method: str, path: str = "", *, status: int = 200, **given: Any) -> Any:
-        answer = ask(self.app, method, f"{URL}{path}", **given)
+    def ask(self, method: str, path: str = "", *, status: int = 200, **kwargs: Any) -> Any:
+        answer = ask(self.app, method, f"{URL}{path}", **kwargs)
         assert answer.status_code == status, answer.text
         return answer.json()
 
     def post(self, *, status: int = 200, **body: Any) -> Any:
-        """A Response, checked by its type; or an error."""
+        """Returns the validated Response, or the error object."""
         answer = self.ask("POST", status=status, json={"model": "tiny", **body})
-        return checked(answer) if status == 200 else answer["error"]
+        return validated(answer) if status == 200 else answer["error"]
 
     def stream(self, **body: Any) -> list[Any]:
         answer = ask(self.app, "POST", URL, json={"model": "tiny", "stream": True, **body})
         assert answer.status_code == 200, answer.text
-        return events(answer.text)
+        return parse_events(answer.text)
 
     @property
     def prompts(self) -> list[str]:
-        return [prompt(request) for request in self.engine.requests]
+        return [prompt_text(request) for request in self.engine.requests]
 
 
-def world(
+def api_client(
     *words: str,
     archive: bool = True,
     knowledge: KnowledgeBase | None = None,
     parts: dict[str, Any] | None = None,
     engine: FakeEngine | None = None,
-    **given: Any,
-) -> World:
-    """The words are said one turn after the other."""
-    engine = engine or FakeEngine(turns(TEXT, *(words or ("Paris.",))), context=2048)
-    kept = new_archive() if archive else None
-    app, _ = ready(engine, TEXT, knowledge, parts={"archive": kept, **(parts or {})}, **given)
-    return World(engine, app, kept)
+    **settings: Any,
+) -> ApiClient:
+    """`words`: what the model answers in each turn."""
+    engine = engine or FakeEngine(turns(TOKENIZER, *(words or ("Paris.",))), context=2048)
+    new = new_archive() if archive else None
+    app, _ = ready(engine, TOKENIZER, knowledge, parts={"archive": new, **(parts or {})}, **settings)
+    return ApiClient(engine, app, new)
 
 
-def prompt(request: Request) -> str:
-    return b"".join(TEXT.token_bytes[token] for token in request.tokens).decode(errors="replace")
+def prompt_text(request: Request) -> str:
+    return b"".join(TOKENIZER.token_bytes[token] for token in request.tokens).decode(errors="replace")
 
 
-def events(body: str) -> list[Any]:
-    """Each is framed by its type, and they are numbered without a gap."""
+def parse_events(body: str) -> list[Any]:
+    """Parses server-sent events; their names must be their types, their sequence numbers consecutive."""
     found: list[Any] = []
     for frame in body.split("\n\n")[:-1]:
         name, data = frame.split("\n")
@@ -88,17 +88,17 @@ def events(body: str) -> list[Any]:
     return found
 
 
-def checked(body: Any) -> Any:
-    """With all fields of the type, and no others."""
+def validated(body: Any) -> Any:
+    """Asserts that the Response has exactly the fields of its type."""
     shape = Response.model_validate(body)
     assert set(body) == set(shape.model_dump()), set(body) ^ set(shape.model_dump())
     return body
 
 
-def replayed(told: list[Any]) -> list[Any]:
-    """The output, put together from deltas alone."""
+def replay(events: list[Any]) -> list[Any]:
+    """The output, rebuilt from deltas alone."""
     output: list[Any] = []
-    for event in told:
+    for event in events:
         match event["type"]:
             case "response.output_item.added":
                 assert event["output_index"] == len(output)
@@ -118,11 +118,11 @@ def replayed(told: list[Any]) -> list[Any]:
     return output
 
 
-def kinds(told: list[Any]) -> list[str]:
-    """The types of events, each row of deltas once."""
-    names = [event["type"].removeprefix("response.") for event in told]
+def event_types(events: list[Any]) -> list[str]:
+    """The types of events, without their prefix; consecutive deltas count once."""
+    names = [event["type"].removeprefix("response.") for event in events]
     return [name for at, name in enumerate(names) if at == 0 or name != names[at - 1] or not name.endswith(".delta")]
 
 
-def said(body: Any) -> str:
+def output_text(body: Any) -> str:
     return "".join(part["text"] for item in body["output"] if item["type"] == "message" for part in item["content"])
