@@ -1,14 +1,14 @@
-"""TODO."""
+"""From a citation found in an answer to the file citation of the APIs."""
 
 from retrieval.citations.cite import Citation
 from server.api.common.types import FileCitation
 
 
-def to_file_citation(citation: Citation, before: int = 0) -> FileCitation:
-    """`before`: characters of the content before the text that the citation counts."""
+def to_file_citation(citation: Citation, offset: int = 0) -> FileCitation:
+    """`offset`: characters of the content before the text to which the citation's index refers."""
     chunk = citation.chunk
     return FileCitation(
-        index=before + citation.index,
+        index=offset + citation.index,
         file_id=chunk.file_id,
         filename=chunk.filename,
         page=chunk.page,

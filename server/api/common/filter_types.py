@@ -1,4 +1,4 @@
-"""What a search takes, at the search endpoint and in the file_search tool."""
+"""Wire types of a search, shared by the search endpoint and the file_search tool."""
 
 from typing import Annotated, Literal
 
@@ -32,7 +32,7 @@ Filter = Annotated[ComparisonFilter | CompoundFilter, Field(discriminator="type"
 
 
 class HybridSearch(BaseModel):
-    """How much each side counts; not both 0."""
+    """Weights of vector and full-text search; not both 0."""
 
     model_config = STRICT
     embedding_weight: Weight
@@ -40,7 +40,7 @@ class HybridSearch(BaseModel):
 
 
 class RankingOptions(BaseModel):
-    """`ranker` none: without the cross-encoder; otherwise with it, where the server has one."""
+    """`ranker`: none turns the cross-encoder off; otherwise it is used where the server has one."""
 
     model_config = STRICT
     ranker: Literal["none", "auto", "default-2024-11-15"] | None = None

@@ -1,4 +1,4 @@
-"""Tools that the server runs: from the wire types that chat completions and responses share to a Wish's."""
+"""From the wire types of server tools, which chat completions and responses share, to those of a GenerationRequest."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -8,11 +8,12 @@ from server.api.common.filters import to_filter, to_weights
 from server.core.messages import Json
 from server.core.request import ApprovalPolicy, FileSearch, McpToolset, ToolFilter
 
-NO_PARAMETERS: Json = {"type": "object", "properties": {}, "additionalProperties": False}  # what a function without parameters takes
+# the schema of a function without `parameters`
+NO_PARAMETERS: Json = {"type": "object", "properties": {}, "additionalProperties": False}
 
 
 def to_file_search(tool: wire.FileSearchTool, field: str) -> FileSearch:
-    """`field`: where the tool stands. Raises ApiError."""
+    """`field`: where the request has the tool. Raises ApiError."""
     options = tool.ranking_options
     return FileSearch(
         stores=tuple(tool.vector_store_ids),
@@ -25,52 +26,53 @@ def to_file_search(tool: wire.FileSearchTool, field: str) -> FileSearch:
 
 
 def to_mcp_toolset(tool: wire.McpTool, field: str, *, already_listed: bool = False) -> McpToolset:
-    """`listed`: the client has seen the list of its tools already."""
+    """`already_listed`: the client has the list of its tools from an earlier response."""
     return McpToolset(
         server_label=tool.server_label,
         field=field,
-        allowed=_filter(tool.allowed_tools),
-        approval_policy=_policy(tool.require_approval),
+        allowed=_to_tool_filter(tool.allowed_tools),
+        approval_policy=_to_approval_policy(tool.require_approval),
         already_listed=already_listed,
         description=tool.server_description or "",
-        named_tools=_named(tool.allowed_tools, f"{field}.allowed_tools"),
+        named_tools=_named_tools(tool.allowed_tools, f"{field}.allowed_tools"),
     )
 
 
 def restrict(server: McpToolset, allowed: Sequence[wire.McpChoice]) -> McpToolset | None:
-    """With those of its tools alone that are allowed by name, or all where it is allowed as a whole. None: nothing of it is left."""
-    named = [one.name for one in allowed if one.server_label == server.server_label]
-    if not named or None in named:
-        return server if named else None
+    """Keeps the tools that `allowed` names, or all where it has the server without a tool name. None: no tool is left."""
+    choices = [choice.name for choice in allowed if choice.server_label == server.server_label]
+    if not choices or None in choices:
+        return server if choices else None
     before = server.allowed or ToolFilter()
-    names = frozenset(name for name in named if name is not None and (before.names is None or name in before.names))
+    names = frozenset(name for name in choices if name is not None and (before.names is None or name in before.names))
     return replace(
         server, allowed=replace(before, names=names), named_tools=(*server.named_tools, *((name, "tool_choice") for name in sorted(names)))
     )
 
 
-def _filter(given: list[str] | wire.ToolNames | None) -> ToolFilter | None:
-    if given is None:
+def _to_tool_filter(tools: list[str] | wire.ToolNames | None) -> ToolFilter | None:
+    if tools is None:
         return None
-    if isinstance(given, list):
-        return ToolFilter(names=frozenset(given))
-    if given.tool_names is None and given.read_only is None:
+    if isinstance(tools, list):
+        return ToolFilter(names=frozenset(tools))
+    if tools.tool_names is None and tools.read_only is None:
         return ToolFilter(names=frozenset())
-    return ToolFilter(names=None if given.tool_names is None else frozenset(given.tool_names), read_only=given.read_only)
+    return ToolFilter(names=None if tools.tool_names is None else frozenset(tools.tool_names), read_only=tools.read_only)
 
 
-def _named(given: list[str] | wire.ToolNames | None, field: str) -> tuple[tuple[str, str], ...]:
-    if isinstance(given, wire.ToolNames):
-        return _named(given.tool_names, f"{field}.tool_names")
-    return tuple((name, f"{field}.{i}") for i, name in enumerate(given or ()))
+def _named_tools(tools: list[str] | wire.ToolNames | None, field: str) -> tuple[tuple[str, str], ...]:
+    """Names of tools, each with the field that has it."""
+    if isinstance(tools, wire.ToolNames):
+        return _named_tools(tools.tool_names, f"{field}.tool_names")
+    return tuple((name, f"{field}.{i}") for i, name in enumerate(tools or ()))
 
 
-def _policy(given: str | wire.Approvals | None) -> ApprovalPolicy:
-    match given:
+def _to_approval_policy(approval: str | wire.Approvals | None) -> ApprovalPolicy:
+    match approval:
         case None:
             return ApprovalPolicy()
         case wire.Approvals():
-            rest = "writes" if given.never is None else "always"
-            return ApprovalPolicy(default=rest, always=_filter(given.always), never=_filter(given.never))
+            default = "writes" if approval.never is None else "always"
+            return ApprovalPolicy(default=default, always=_to_tool_filter(approval.always), never=_to_tool_filter(approval.never))
         case _:
-            return ApprovalPolicy(default="always" if given == "always" else "never")
+            return ApprovalPolicy(default="always" if approval == "always" else "never")

@@ -1,4 +1,4 @@
-"""Tools that the server runs, as chat completions and responses both write them."""
+"""Wire types of the tools that the server runs: file search and MCP. Chat completions and responses share them."""
 
 from typing import Annotated, Literal
 
@@ -23,7 +23,7 @@ ServerLabel = Annotated[str, StringConstraints(min_length=1, max_length=64)]
 
 
 class FileSearchTool(BaseModel):
-    """The answer is to come from these vector stores. Without score_threshold the server decides what is relevant."""
+    """Searches these vector stores before the answer. Without score_threshold the server decides what is relevant."""
 
     model_config = STRICT
     type: Literal["file_search"]
@@ -34,14 +34,14 @@ class FileSearchTool(BaseModel):
 
 
 class FileSearchChoice(BaseModel):
-    """The documents are searched whenever the tool is there: that it is required changes nothing."""
+    """Has no effect: the documents are searched whenever the tool is given."""
 
     model_config = STRICT
     type: Literal["file_search"]
 
 
 class ToolNames(BaseModel):
-    """Tools of which both is true; null says nothing. Where nothing is said at all, there are none."""
+    """Selects the tools that fit both fields; null fits all. With both null it selects none."""
 
     model_config = STRICT
     tool_names: list[str] | None = None
@@ -49,7 +49,7 @@ class ToolNames(BaseModel):
 
 
 class Approvals(BaseModel):
-    """With `never` all that it does not name need one; with `always` alone, besides those, the ones that may change something."""
+    """Which calls need an approval. With `never`: all but those; with `always` alone: those, and all tools that are not read-only."""
 
     model_config = STRICT
     always: ToolNames | None = None
@@ -57,9 +57,8 @@ class Approvals(BaseModel):
 
 
 class McpTool(BaseModel):
-    """Tools of a server that this server's operator has set up; `server_label` is what they called it there. What
-    server_description says the model reads before the first of them. Without require_approval the tools that may change something
-    need one."""
+    """Tools of an MCP server that the operator has configured under the name `server_label`. The model reads server_description before
+    the first of them. Without require_approval the tools that are not read-only need an approval."""
 
     model_config = STRICT
     type: Literal["mcp"]

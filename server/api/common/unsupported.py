@@ -1,6 +1,6 @@
-"""What the specification has and this server does not do. Its shape is described and checked like any other, so that a client
-generated from the specification fits; using it is refused, and the field is named. UNSUPPORTED does that for fields; variants of
-unions are refused where they are read (server/api/chat_completions/messages.py and tools.py)."""
+"""Fields of the specification that this server refuses. Their types are described and validated like others, so that clients generated
+from the specification fit; a value is refused with an error that names the field. Union variants are refused where they are
+read (server/api/chat_completions/messages.py and tools.py)."""
 
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -21,12 +21,14 @@ def _refuse(value: T) -> T:
 UNSUPPORTED = AfterValidator(_refuse)
 
 
-def supports_only(*taken: Any) -> AfterValidator:
-    """Of the values that the specification has, these; and null."""
+def supports_only(*supported: Any) -> AfterValidator:
+    """Accepts only these of the values that the specification has, and null."""
 
     def check(value: T) -> T:
-        if value is not None and value not in taken:
-            raise PydanticCustomError("unsupported", "This server only supports {taken} here", {"taken": " and ".join(map(repr, taken))})
+        if value is not None and value not in supported:
+            raise PydanticCustomError(
+                "unsupported", "This server only supports {taken} here", {"taken": " and ".join(map(repr, supported))}
+            )
         return value
 
     return AfterValidator(check)
@@ -51,7 +53,7 @@ Off = Annotated[None, _null_or(False), _schema({"const": False})]
 
 
 class PromptCacheBreakpoint(BaseModel):
-    """Prefixes are cached wherever they end, so a mark changes nothing and is taken."""
+    """Accepted without effect: prefixes are cached wherever they end."""
 
     model_config = STRICT
     mode: Literal["explicit"]

@@ -1,4 +1,4 @@
-"""Log probabilities as legacy completions write them."""
+"""Log probabilities in the format of legacy completions."""
 
 from collections.abc import Sequence
 
@@ -8,19 +8,19 @@ from server.core.events import LoggedToken
 from server.text.tokenizer import ChatTokenizer
 
 
-def completion_logprobs(text: ChatTokenizer, logged: Sequence[LoggedToken], shift: int) -> CompletionLogprobs:
-    """`shift`: characters in front of the generated text."""
+def completion_logprobs(tokenizer: ChatTokenizer, logged: Sequence[LoggedToken], offset: int) -> CompletionLogprobs:
+    """`offset`: characters before the generated text (an echoed prompt)."""
     return CompletionLogprobs(
-        tokens=[token_text(text, entry.token.token) for entry in logged],
+        tokens=[token_text(tokenizer, entry.token.token) for entry in logged],
         token_logprobs=[finite_logprob(entry.token.logprob) for entry in logged],
-        top_logprobs=[_most_likely(text, entry) for entry in logged],
-        text_offset=[entry.offset + shift for entry in logged],
+        top_logprobs=[_top_logprobs(tokenizer, entry) for entry in logged],
+        text_offset=[entry.offset + offset for entry in logged],
     )
 
 
-def _most_likely(text: ChatTokenizer, entry: LoggedToken) -> dict[str, float]:
-    """With the chosen token, which need not be among them. Of tokens that look the same, the likelier."""
-    likely: dict[str, float] = {}
+def _top_logprobs(tokenizer: ChatTokenizer, entry: LoggedToken) -> dict[str, float]:
+    """With the sampled token, which may not be among the most likely ones. Of tokens with equal text the likelier counts."""
+    logprobs: dict[str, float] = {}
     for token, logprob in (*entry.token.top, (entry.token.token, entry.token.logprob)):
-        likely.setdefault(token_text(text, token), finite_logprob(logprob))
-    return likely
+        logprobs.setdefault(token_text(tokenizer, token), finite_logprob(logprob))
+    return logprobs

@@ -14,7 +14,7 @@ Prompt = str | Tokens | Annotated[list[str], Field(min_length=1)] | Annotated[li
 
 
 class CompletionRequest(GenerationFields):
-    """The prompt is the caller's own template: control tokens written in it count, unless parse_special is false."""
+    """No template is applied to the prompt. Control tokens written in it are parsed as such, unless parse_special is false."""
 
     prompt: Prompt
     max_tokens: Annotated[int, Field(ge=0, lt=2**63)] | None = None

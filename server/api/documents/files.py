@@ -1,4 +1,4 @@
-"""Files: taken in, listed, given back, deleted."""
+"""Handlers of /v1/files: upload, list, read, download, delete."""
 
 import asyncio
 import re
@@ -24,8 +24,8 @@ from server.http.multipart import Upload, read_upload
 from server.http.sse import send_json
 from server.runtime.state import ServerState
 
-PART = 1 << 20  # bytes that are moved at once
-NAME_BYTES = 255  # of a file name, as most file systems have it
+CHUNK_BYTES = 1 << 20  # read at once
+MAX_NAME_BYTES = 255  # of a file name, the limit of most file systems
 BATCH_SECONDS = 30 * 86_400  # how long OpenAI keeps files of this purpose
 UNSAFE = re.compile(r"[\x00-\x1f\x7f\ufffd]")
 
@@ -39,39 +39,39 @@ def upload_endpoint(state: ServerState, path: str) -> Endpoint:
 
 
 async def _upload(state: ServerState, scope: Scope, receive: Receive, send: Send) -> None:
-    asked = request_context(state, scope)
+    context = request_context(state, scope)
     read_query(scope, NoQuery)
-    _expect_no_stranger(state, Headers(scope=scope))
-    store = asked.store
+    _expect_allowed_origin(state, Headers(scope=scope))
+    store = context.store
     with state.count_request():
         try:
             async with read_upload(scope, receive, state.settings.max_upload_bytes) as upload:
-                made = await in_thread(store.put_file, _new(asked.owner, upload), _read(upload))
+                file = await in_thread(store.put_file, _to_new_file(context.owner, upload), _read_chunks(upload))
         except ClientDisconnected:
             state.metrics.client_disconnected()
         else:
-            await send_json(send, 200, to_file_object(made).model_dump_json().encode())
+            await send_json(send, 200, to_file_object(file).model_dump_json().encode())
 
 
-async def list_files(call: RequestContext, query: wire.FilesQuery) -> wire.FileList:
+async def list_files(context: RequestContext, query: wire.FilesQuery) -> wire.FileList:
     listing = PageRequest(limit=query.limit, order=query.order, after=query.after)
-    page = await in_thread(call.store.files, call.owner, listing, query.purpose)
+    page = await in_thread(context.store.files, context.owner, listing, query.purpose)
     return to_list_object(wire.FileList, [to_file_object(file) for file in page.items], page.more)
 
 
-async def get_file(call: RequestContext, query: NoQuery) -> wire.FileObject:
-    return to_file_object(await in_thread(call.store.file, call.owner, call.file_id))
+async def get_file(context: RequestContext, query: NoQuery) -> wire.FileObject:
+    return to_file_object(await in_thread(context.store.file, context.owner, context.file_id))
 
 
-async def delete_file(call: RequestContext, query: NoQuery) -> wire.FileDeleted:
-    await in_thread(call.store.delete_file, call.owner, call.file_id)
-    return wire.FileDeleted(id=call.file_id)
+async def delete_file(context: RequestContext, query: NoQuery) -> wire.FileDeleted:
+    await in_thread(context.store.delete_file, context.owner, context.file_id)
+    return wire.FileDeleted(id=context.file_id)
 
 
-async def download_file(call: RequestContext, send: Send) -> None:
-    """Whatever is in it, no browser is to show or run it."""
-    file = await in_thread(call.store.file, call.owner, call.file_id)
-    parts = await in_thread(call.store.read_file, call.owner, call.file_id)
+async def download_file(context: RequestContext, send: Send) -> None:
+    """The headers keep browsers from displaying or executing the content."""
+    file = await in_thread(context.store.file, context.owner, context.file_id)
+    parts = await in_thread(context.store.read_file, context.owner, context.file_id)
     headers = {
         "content-type": "application/octet-stream",
         "content-length": str(file.bytes),
@@ -97,22 +97,22 @@ def to_file_object(file: File) -> wire.FileObject:
     )
 
 
-def safe_name(given: str) -> str:
-    """The last part of a path, without what a terminal or file system would stumble over; its extension survives."""
-    name = unicodedata.normalize("NFC", re.split(r"[/\\]", given)[-1])
+def safe_name(filename: str) -> str:
+    """The last part of a path without control and invisible characters, cut to MAX_NAME_BYTES; the extension stays."""
+    name = unicodedata.normalize("NFC", re.split(r"[/\\]", filename)[-1])
     name = "".join(letter for letter in UNSAFE.sub("_", name) if unicodedata.category(letter) not in ("Cf", "Cs")).strip(" .")
     stem, dot, extension = name.rpartition(".")
-    if len(name.encode()) > NAME_BYTES:
-        name = f"{_shortened(stem if dot else name, NAME_BYTES - 32)}{dot}{_shortened(extension, 31) if dot else ''}"
+    if len(name.encode()) > MAX_NAME_BYTES:
+        name = f"{_truncate(stem if dot else name, MAX_NAME_BYTES - 32)}{dot}{_truncate(extension, 31) if dot else ''}"
     return name or "file"
 
 
-def _shortened(text: str, most: int) -> str:
-    return text.encode()[:most].decode(errors="ignore")
+def _truncate(text: str, max_bytes: int) -> str:
+    return text.encode()[:max_bytes].decode(errors="ignore")
 
 
-def _expect_no_stranger(state: ServerState, headers: Headers) -> None:
-    """Forms are the one kind of POST that a web page of any origin may send without being asked for permission first."""
+def _expect_allowed_origin(state: ServerState, headers: Headers) -> None:
+    """Web pages of any origin may send forms without a CORS preflight. Raises ApiError 403 for other origins."""
     origin = headers.get("origin")
     if origin is None or state.settings.api_keys or origin in state.settings.cors_origins:
         return
@@ -120,7 +120,7 @@ def _expect_no_stranger(state: ServerState, headers: Headers) -> None:
         raise ApiError(403, f"pages of {origin} may not upload here (--cors-origin allows them)", code="origin_not_allowed")
 
 
-def _new(owner: str, upload: Upload) -> NewFile:
+def _to_new_file(owner: str, upload: Upload) -> NewFile:
     if upload.filename is None:
         raise bad_request("file", "file: missing; the form must hold a file of that name", "missing")
     try:
@@ -134,11 +134,11 @@ def _new(owner: str, upload: Upload) -> NewFile:
     return NewFile(owner=owner, filename=safe_name(upload.filename), purpose=form.purpose, expires_after=seconds)
 
 
-def _read(upload: Upload) -> Iterator[bytes]:
-    return iter(partial(upload.content.read, PART), b"")
+def _read_chunks(upload: Upload) -> Iterator[bytes]:
+    return iter(partial(upload.content.read, CHUNK_BYTES), b"")
 
 
 def _disposition(name: str) -> str:
-    """RFC 6266: for those who read no other letters, and for the rest."""
+    """RFC 6266: an ASCII name for old clients, and the UTF-8 name."""
     plain = "".join(letter if letter.isascii() and letter not in '"\\%' else "_" for letter in name)
     return f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(name, safe='')}"

@@ -1,4 +1,4 @@
-"""Vector stores, and searching in them."""
+"""Handlers of /v1/vector_stores: create, list, read, update, delete, search."""
 
 import time
 from contextlib import suppress
@@ -17,16 +17,16 @@ from server.core.threads import blaming_field, in_thread, with_api_errors
 from server.http.context import RequestContext
 from server.http.lists import ListQuery, NoQuery, to_list_object, to_page_request
 
-DEFAULT_RESULTS = 10  # results, where nobody says
+DEFAULT_RESULTS = 10  # where the request has no max_num_results
 
 
-async def create_store(call: RequestContext, body: wire.CreateVectorStore) -> wire.VectorStoreObject:
+async def create_store(context: RequestContext, body: wire.CreateVectorStore) -> wire.VectorStoreObject:
     if body.chunking_strategy is not None and not body.file_ids:
         raise bad_request(
             "chunking_strategy", "chunking_strategy: it is that of file_ids; without any, give it with the files that are added later"
         )
     new = NewVectorStore(
-        owner=call.owner,
+        owner=context.owner,
         name=body.name or "",
         description=body.description,
         metadata=body.metadata or {},
@@ -34,55 +34,55 @@ async def create_store(call: RequestContext, body: wire.CreateVectorStore) -> wi
     )
     members = [NewMember(file_id=id, chunking=to_chunking(body.chunking_strategy)) for id in dict.fromkeys(body.file_ids or ())]
     with blaming_field("file_ids"):
-        made = await in_thread(_create, call.store, new, members)
+        store = await in_thread(_create, context.store, new, members)
     if members:
-        call.knowledge_base.ingestor.wake()
-    return to_store_object(made)
+        context.knowledge_base.ingestor.wake()
+    return to_store_object(store)
 
 
-async def list_stores(call: RequestContext, query: ListQuery) -> wire.VectorStoreList:
-    page = await in_thread(call.store.stores, call.owner, to_page_request(query))
+async def list_stores(context: RequestContext, query: ListQuery) -> wire.VectorStoreList:
+    page = await in_thread(context.store.stores, context.owner, to_page_request(query))
     return to_list_object(wire.VectorStoreList, [to_store_object(store) for store in page.items], page.more)
 
 
-async def get_store(call: RequestContext, query: NoQuery) -> wire.VectorStoreObject:
-    return to_store_object(await in_thread(call.store.store, call.owner, call.store_id))
+async def get_store(context: RequestContext, query: NoQuery) -> wire.VectorStoreObject:
+    return to_store_object(await in_thread(context.store.store, context.owner, context.store_id))
 
 
-async def update_store(call: RequestContext, body: wire.UpdateVectorStore) -> wire.VectorStoreObject:
-    given = body.model_fields_set
+async def update_store(context: RequestContext, body: wire.UpdateVectorStore) -> wire.VectorStoreObject:
+    set_fields = body.model_fields_set
     change = VectorStoreChanges(
         name=body.name or "",
         description=body.description,
         metadata=body.metadata or {},
         expires_after_days=body.expires_after.days if body.expires_after else None,
-        fields=frozenset("expires_after_days" if field == "expires_after" else field for field in given),
+        fields=frozenset("expires_after_days" if field == "expires_after" else field for field in set_fields),
     )
-    return to_store_object(await in_thread(call.store.change_store, call.owner, call.store_id, change))
+    return to_store_object(await in_thread(context.store.change_store, context.owner, context.store_id, change))
 
 
-async def delete_store(call: RequestContext, query: NoQuery) -> wire.VectorStoreDeleted:
-    await in_thread(call.store.delete_store, call.owner, call.store_id)
-    return wire.VectorStoreDeleted(id=call.store_id)
+async def delete_store(context: RequestContext, query: NoQuery) -> wire.VectorStoreDeleted:
+    await in_thread(context.store.delete_store, context.owner, context.store_id)
+    return wire.VectorStoreDeleted(id=context.store_id)
 
 
-async def search_store(call: RequestContext, body: wire.SearchRequest) -> wire.SearchResults:
-    queries = await _queries(call, body)
+async def search_store(context: RequestContext, body: wire.SearchRequest) -> wire.SearchResults:
+    queries = await _queries(context, body)
     limit = body.max_num_results or DEFAULT_RESULTS
-    wanted = to_search(queries, (call.store_id,), limit=limit, filters=body.filters, options=body.ranking_options)
-    expect_not_expired(await in_thread(call.store.store, call.owner, call.store_id), time.time())
-    found = await with_api_errors(call.knowledge_base.retriever.search(wanted))
-    return wire.SearchResults(search_query=list(queries), data=[_result(hit) for hit in found.hits])
+    search = to_search(queries, (context.store_id,), limit=limit, filters=body.filters, options=body.ranking_options)
+    expect_not_expired(await in_thread(context.store.store, context.owner, context.store_id), time.time())
+    result = await with_api_errors(context.knowledge_base.retriever.search(search))
+    return wire.SearchResults(search_query=list(queries), data=[_to_search_result(hit) for hit in result.hits])
 
 
-async def _queries(call: RequestContext, body: wire.SearchRequest) -> tuple[str, ...]:
+async def _queries(context: RequestContext, body: wire.SearchRequest) -> tuple[str, ...]:
     """Rewriting takes each query for a question that follows on those before it, as in a chat; the first stands on its own. The
     answer tells what became of them."""
-    given = (body.query,) if isinstance(body.query, str) else tuple(body.query)
+    queries = (body.query,) if isinstance(body.query, str) else tuple(body.query)
     if not body.rewrite_query:
-        return given
-    asked = [query_rewrite.ConversationTurn("user", query) for query in given]
-    rewritten = [await query_rewrite.search_queries(call.runtime, asked[:last]) for last in range(1, len(asked) + 1)]
+        return queries
+    turns = [query_rewrite.ConversationTurn("user", query) for query in queries]
+    rewritten = [await query_rewrite.search_queries(context.runtime, turns[:last]) for last in range(1, len(turns) + 1)]
     return tuple(dict.fromkeys(query for several in rewritten for query in several))
 
 
@@ -105,17 +105,17 @@ def to_store_object(store: VectorStore) -> wire.VectorStoreObject:
 
 
 def _create(store: Store, new: NewVectorStore, members: list[NewMember]) -> VectorStore:
-    """With all of its files or not at all."""
-    made = store.create_store(new)
+    """With all of its files; where one cannot be added, the store is deleted again."""
+    created = store.create_store(new)
     if not members:
-        return made
+        return created
     try:
-        store.add_members(new.owner, made.id, members)
+        store.add_members(new.owner, created.id, members)
     except BaseException:
         with suppress(NotFound):
-            store.delete_store(new.owner, made.id)
+            store.delete_store(new.owner, created.id)
         raise
-    return store.store(new.owner, made.id)
+    return store.store(new.owner, created.id)
 
 
 def _status(store: VectorStore) -> Literal["expired", "in_progress", "completed"]:
@@ -124,7 +124,7 @@ def _status(store: VectorStore) -> Literal["expired", "in_progress", "completed"
     return "in_progress" if store.counts.in_progress else "completed"
 
 
-def _result(hit: Hit) -> wire.SearchResult:
+def _to_search_result(hit: Hit) -> wire.SearchResult:
     chunk = hit.chunk
     return wire.SearchResult(
         file_id=chunk.file_id,
