@@ -1,4 +1,4 @@
-"""The border of the knowledge base: documents in, hits out. Imports no torch, no database and no implementation."""
+"""The types and protocols of the knowledge base: documents, chunks, searches, hits, models, errors. Imports no implementation."""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,29 +12,29 @@ Vectors = NDArray[np.float32]  # [n, dimensions]
 Value = str | int | float | bool
 Attributes = dict[str, Value]
 
-# what a document is made of
+# documents
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Block:
-    """A piece of a document that its author set apart. `text` is what stands at start:end of Document.text."""
+    """A structural unit of a document. Its text is Document.text[start:end]."""
 
     kind: Literal["heading", "paragraph", "list", "table", "code"]
-    start: int  # characters of Document.text
+    start: int  # offset in characters of Document.text
     end: int
     page: int | None = None  # from 1: of a PDF, slide of a presentation, sheet of a workbook
-    headings: tuple[str, ...] = ()  # path of headings above it, outermost first
+    headings: tuple[str, ...] = ()  # headings it stands under, outermost first
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Document:
-    """A parsed file. `text` is clean (NFC, no invisible characters) and is what all character spans refer to."""
+    """A parsed file. All character spans refer to `text`, which is normalized (NFC, no invisible characters)."""
 
     text: str
     blocks: tuple[Block, ...]
     media_type: str
     title: str = ""
-    notes: tuple[str, ...] = ()  # what the reader should know: "3 pages hold images only"
+    notes: tuple[str, ...] = ()  # warnings for the user, e.g. "3 pages hold images only"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +50,7 @@ class NewChunk:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chunk:
-    """A stored piece. `id` is unique in the database and never reused."""
+    """A stored chunk. `id` is unique in the database and never reused."""
 
     id: int
     store_id: str
@@ -66,20 +66,21 @@ class Chunk:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chunking:
-    """Sizes in tokens of the embedding model; 0 overlap: none. None for size: what fits the embedding model."""
+    """Sizes in tokens of the embedding model. size None: what fits the embedding model; overlap None: the default share."""
 
     size: int | None = None
     overlap: int | None = None
 
 
-# questions and answers
+# searches
 
 Comparison = Literal["eq", "ne", "gt", "gte", "lt", "lte", "in", "nin"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Compare:
-    """A file without the key matches only "ne" and "nin". Order holds between numbers and between strings."""
+    """Compares one attribute of a file. A file without the key matches only "ne" and "nin". Only numbers with numbers and strings
+    with strings are ordered."""
 
     op: Comparison
     key: str
@@ -97,7 +98,7 @@ Filter = Compare | Combine
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Weights:
-    """Share of each side in the fused score; they need not add up to 1, but not both may be 0."""
+    """Weights of vector and word score in the fused score. They need not add up to 1; at least one is above 0."""
 
     embedding: float = 1.0
     text: float = 1.0
@@ -105,15 +106,15 @@ class Weights:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Search:
-    queries: tuple[str, ...]  # several: the best score of a chunk over all of them counts
+    queries: tuple[str, ...]  # a chunk gets its best score over all of them
     stores: tuple[str, ...]
     limit: int = 10
     filter: Filter | None = None
     threshold: float = 0.0
     mode: Literal["dense", "lexical", "fused"] = "fused"
-    weights: Weights | None = None  # None: what was measured to be best
+    weights: Weights | None = None  # None: equal weights
     rerank: bool = True  # with the cross-encoder, where one is loaded
-    distinct: bool = True  # of chunks with the same text only the best: the same page in two files tells nothing new
+    distinct: bool = True  # of chunks with the same text keep only the best
     known_vectors: Mapping[str, Vector] = field(default_factory=dict[str, Vector])  # by query; only other queries are embedded
 
 
@@ -136,12 +137,12 @@ class Retriever(Protocol):
         ...
 
 
-# models, as this side knows them
+# models
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelIdentity:
-    """What made the vectors of a store. Vectors of different identities cannot be compared."""
+    """Which model, with which prompts, made the vectors of a store. Vectors of different identities cannot be compared."""
 
     model: str
     revision: str  # SHA-256 of the weights, shortened
@@ -149,7 +150,7 @@ class ModelIdentity:
     pooling: str  # "mean", "cls" ...; with "+normalize"
     query_prompt: str = ""
     document_prompt: str = ""
-    called: str = field(default="", compare=False)  # in the operator's settings, which may call one model by several names
+    called: str = field(default="", compare=False)  # name in the operator's settings, for messages
 
 
 class Embedder(Protocol):
@@ -158,7 +159,7 @@ class Embedder(Protocol):
 
     @property
     def max_tokens(self) -> int:
-        """Of one text, prompt and special tokens not counted. Longer texts are cut off by `embed`."""
+        """Of one text, without prompt and special tokens. `embed` truncates longer texts."""
         ...
 
     def offsets(self, text: str) -> list[tuple[int, int]]:
@@ -166,17 +167,17 @@ class Embedder(Protocol):
         ...
 
     async def embed(self, texts: Sequence[str], kind: Literal["query", "document"]) -> Vectors:
-        """Unit vectors, if the model's are."""
+        """One row per text; of length 1 if the model normalizes."""
         ...
 
 
 class Reranker(Protocol):
     async def score(self, query: str, texts: Sequence[str]) -> list[float]:
-        """0..1, in the order of `texts`."""
+        """Relevance of each text, 0..1."""
         ...
 
 
-# errors; each message is meant for whoever asked
+# errors; their messages are shown to the client
 
 
 class KnowledgeError(Exception): ...
@@ -197,7 +198,7 @@ ResourceKind = Literal[
 
 
 class NotFound(KnowledgeError):
-    """`what` there is no such thing of, or it belongs to somebody else (the same answer, so that ids tell nothing)."""
+    """The resource does not exist or belongs to another owner; both give the same error, so that ids reveal nothing."""
 
     def __init__(self, what: ResourceKind, id: str) -> None:
         super().__init__(f"there is no {what} {id!r}")
@@ -205,7 +206,7 @@ class NotFound(KnowledgeError):
 
 
 class ReadOnly(KnowledgeError):
-    """Of what the operator made: everybody may read it, so that saying so gives nothing away."""
+    """A change of a resource of the operator's, which everybody may read and nobody else may change."""
 
     def __init__(self, what: Literal["file", "vector store"], id: str) -> None:
         super().__init__(f"the {what} {id!r} belongs to the operator, as what `stoa ingest` makes: it can only be read")
@@ -216,7 +217,7 @@ class WrongModel(KnowledgeError):
 
 
 class Conflict(KnowledgeError):
-    """The thing is not in a state in which this can be done."""
+    """The resource is in a state that does not allow the operation."""
 
 
 class Unreadable(KnowledgeError):
@@ -229,5 +230,5 @@ class Unreadable(KnowledgeError):
 
 class Parser(Protocol):
     async def parse(self, content: AsyncIterator[bytes], filename: str) -> Document:
-        """Raises Unreadable: wrong, hostile, too large, too slow, of a kind nobody reads."""
+        """Raises Unreadable: damaged, hostile, too large, too slow, unsupported format."""
         ...

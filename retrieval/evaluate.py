@@ -11,17 +11,17 @@ from typing import Any, Literal
 
 from retrieval.api import Block, Chunking, Document, Embedder, Retriever, Search
 from retrieval.chunking.chunk import chunk
-from retrieval.chunking.context import embedded
+from retrieval.chunking.context import embedding_text
 from retrieval.records import IngestedFile, NewFile, NewMember, NewVectorStore
 from retrieval.store.api import Store
 
 RankingMode = Literal["dense", "lexical", "fused", "reranked"]
 Progress = Callable[[str, int, int], None]  # what is done, of how many
 
-DEEP = 100  # how far down a ranking recall looks
-SPARE = 4  # chunks per document that are looked at, so that 100 documents come out
-TOGETHER = 256  # documents that are embedded together
-LEASE = 600.0  # seconds
+RANKING_DEPTH = 100  # how far down a ranking recall looks
+CHUNKS_PER_DOCUMENT = 4  # chunks per document that are looked at, so that 100 documents come out
+BATCH_SIZE = 256  # documents that are embedded together
+LEASE_SECONDS = 600.0  # seconds
 
 
 class InvalidDataset(ValueError):
@@ -29,7 +29,7 @@ class InvalidDataset(ValueError):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Entry:
+class CorpusDocument:
     id: str
     title: str
     text: str
@@ -44,9 +44,9 @@ class Query:
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluationDataset:
-    """`judged`: query id -> document id -> grade; only queries with a relevant document (grade above 0) are measured."""
+    """`relevance`: query id -> document id -> grade; only queries with a relevant document (grade above 0) are measured."""
 
-    corpus: tuple[Entry, ...]
+    corpus: tuple[CorpusDocument, ...]
     queries: tuple[Query, ...]
     relevance: Mapping[str, Mapping[str, int]]
 
@@ -67,17 +67,18 @@ class RetrievalMetrics:
 def read_dataset(folder: Path) -> EvaluationDataset:
     """Raises BadSet."""
     corpus = tuple(
-        Entry(id=str(row["_id"]), title=str(row.get("title") or ""), text=str(row["text"])) for row in _rows(folder / "corpus.jsonl")
+        CorpusDocument(id=str(row["_id"]), title=str(row.get("title") or ""), text=str(row["text"]))
+        for row in _rows(folder / "corpus.jsonl")
     )
     queries = tuple(
         Query(id=str(row["_id"]), text=str(row["text"]), answers=tuple(map(str, row.get("answers") or ())))
         for row in _rows(folder / "queries.jsonl")
     )
-    judged = _judged(folder / "qrels" / "test.tsv")
-    measured = tuple(query for query in queries if any(grade > 0 for grade in judged.get(query.id, {}).values()))
-    if not corpus or not measured:
-        raise InvalidDataset(f"{folder}: {len(corpus)} documents and {len(measured)} judged queries; both are needed")
-    return EvaluationDataset(corpus=corpus, queries=measured, relevance=judged)
+    relevance = _read_relevance(folder / "qrels" / "test.tsv")
+    judged = tuple(query for query in queries if any(grade > 0 for grade in relevance.get(query.id, {}).values()))
+    if not corpus or not judged:
+        raise InvalidDataset(f"{folder}: {len(corpus)} documents and {len(judged)} judged queries; both are needed")
+    return EvaluationDataset(corpus=corpus, queries=judged, relevance=relevance)
 
 
 def measure(ranking: Sequence[str], relevant: Mapping[str, int]) -> RetrievalMetrics:
@@ -94,8 +95,8 @@ def measure(ranking: Sequence[str], relevant: Mapping[str, int]) -> RetrievalMet
     )
 
 
-def mean(measured: Sequence[RetrievalMetrics]) -> RetrievalMetrics:
-    return RetrievalMetrics(**{f.name: sum(getattr(m, f.name) for m in measured) / len(measured) for f in fields(RetrievalMetrics)})
+def mean(judged: Sequence[RetrievalMetrics]) -> RetrievalMetrics:
+    return RetrievalMetrics(**{f.name: sum(getattr(m, f.name) for m in judged) / len(judged) for f in fields(RetrievalMetrics)})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,61 +114,63 @@ def sample_queries(queries: Sequence[Query], count: int) -> list[Query]:
     return [known[i * len(known) // count] for i in range(min(count, len(known)))] if len(known) > count else known
 
 
-def score_answers(answers: Sequence[Answer], found: EvaluationDataset) -> dict[str, float]:
+def score_answers(answers: Sequence[Answer], dataset: EvaluationDataset) -> dict[str, float]:
     """hit_rate: answers that contain a known one, letter case, articles and punctuation aside (Rajpurkar et al. 2016, arXiv
     1606.05250); citation_precision: citations that name a relevant document; citation_recall: answers that cite one."""
-    cited = [grade(found, answer, document) > 0 for answer in answers for document in answer.cited]
-    reached = [any(grade(found, answer, document) > 0 for document in answer.cited) for answer in answers]
+    cited = [grade(dataset, answer, document) > 0 for answer in answers for document in answer.cited]
+    reached = [any(grade(dataset, answer, document) > 0 for document in answer.cited) for answer in answers]
     return {
         "questions": len(answers),
-        "hit_rate": round(sum(_holds(answer) for answer in answers) / len(answers), 4),
+        "hit_rate": round(sum(_has_known_answer(answer) for answer in answers) / len(answers), 4),
         "citation_precision": round(sum(cited) / len(cited), 4) if cited else 0.0,
         "citation_recall": round(sum(reached) / len(answers), 4),
     }
 
 
-def grade(found: EvaluationDataset, answer: Answer, document: str) -> int:
-    return found.relevance[answer.query.id].get(document, 0)
+def grade(dataset: EvaluationDataset, answer: Answer, document: str) -> int:
+    return dataset.relevance[answer.query.id].get(document, 0)
 
 
-async def fill(store: Store, embedder: Embedder, entries: Sequence[Entry], progress: Progress) -> str:
+async def fill(store: Store, embedder: Embedder, entries: Sequence[CorpusDocument], progress: Progress) -> str:
     """A vector store with one file per document, named by its id. Returns the store's id."""
     store_id = store.create_store(NewVectorStore(owner="", name="evaluation")).id
-    for start in range(0, len(entries), TOGETHER):
+    for start in range(0, len(entries), BATCH_SIZE):
         progress("embedding documents", start, len(entries))
-        await _add(store, embedder, store_id, entries[start : start + TOGETHER])
+        await _add(store, embedder, store_id, entries[start : start + BATCH_SIZE])
     progress("embedding documents", len(entries), len(entries))
     return store_id
 
 
 async def rank(
-    retriever: Retriever, store_id: str, queries: Sequence[Query], side: RankingMode, progress: Progress
+    retriever: Retriever, store_id: str, queries: Sequence[Query], mode: RankingMode, progress: Progress
 ) -> dict[str, list[str]]:
     """Query id -> document ids, best first."""
     ranked: dict[str, list[str]] = {}
     for done, query in enumerate(queries):
-        progress(f"searching, {side}", done, len(queries))
-        hits = (await retriever.search(_search(query.text, store_id, side))).hits
-        ranked[query.id] = list(dict.fromkeys(hit.chunk.filename for hit in hits))[:DEEP]
-    progress(f"searching, {side}", len(queries), len(queries))
+        progress(f"searching, {mode}", done, len(queries))
+        hits = (await retriever.search(_search(query.text, store_id, mode))).hits
+        ranked[query.id] = list(dict.fromkeys(hit.chunk.filename for hit in hits))[:RANKING_DEPTH]
+    progress(f"searching, {mode}", len(queries), len(queries))
     return ranked
 
 
-def score(ranked: Mapping[str, Sequence[str]], found: EvaluationDataset) -> RetrievalMetrics:
-    return mean([measure(ranking, found.relevance[query]) for query, ranking in ranked.items()])
+def score(ranked: Mapping[str, Sequence[str]], dataset: EvaluationDataset) -> RetrievalMetrics:
+    return mean([measure(ranking, dataset.relevance[query]) for query, ranking in ranked.items()])
 
 
-def _search(text: str, store_id: str, side: RankingMode) -> Search:
-    by = "fused" if side == "reranked" else side
-    return Search(queries=(text,), stores=(store_id,), limit=DEEP * SPARE, mode=by, rerank=side == "reranked", distinct=False)
+def _search(text: str, store_id: str, mode: RankingMode) -> Search:
+    by = "fused" if mode == "reranked" else mode
+    return Search(
+        queries=(text,), stores=(store_id,), limit=RANKING_DEPTH * CHUNKS_PER_DOCUMENT, mode=by, rerank=mode == "reranked", distinct=False
+    )
 
 
-def _holds(answer: Answer) -> bool:
-    said = f" {_plain(answer.text)} "
-    return any(f" {_plain(known)} " in said for known in answer.query.answers)
+def _has_known_answer(answer: Answer) -> bool:
+    said = f" {_normalize(answer.text)} "
+    return any(f" {_normalize(known)} " in said for known in answer.query.answers)
 
 
-def _plain(text: str) -> str:
+def _normalize(text: str) -> str:
     words = "".join(character if character.isalnum() else " " for character in text.casefold()).split()
     return " ".join(word for word in words if word not in ("a", "an", "the"))
 
@@ -176,32 +179,34 @@ def _dcg(gains: Sequence[int]) -> float:
     return sum(gain / math.log2(place + 2) for place, gain in enumerate(gains))
 
 
-async def _add(store: Store, embedder: Embedder, store_id: str, entries: Sequence[Entry]) -> None:
+async def _add(store: Store, embedder: Embedder, store_id: str, entries: Sequence[CorpusDocument]) -> None:
     documents = {entry.id: _document(entry) for entry in entries}
-    cut = {name: chunk(document, embedder.offsets, Chunking(), embedder.max_tokens) for name, document in documents.items()}
-    rows = await embedder.embed([embedded(documents[name], piece) for name, pieces in cut.items() for piece in pieces], "document")
+    chunked = {name: chunk(document, embedder.offsets, Chunking(), embedder.max_tokens) for name, document in documents.items()}
+    rows = await embedder.embed(
+        [embedding_text(documents[name], new_chunk) for name, chunks in chunked.items() for new_chunk in chunks], "document"
+    )
     await asyncio.to_thread(_queue, store, store_id, entries)
     vectors = {}
-    for name, pieces in cut.items():
-        vectors[name], rows = rows[: len(pieces)], rows[len(pieces) :]
-    while job := store.claim("evaluation", LEASE):
+    for name, chunks in chunked.items():
+        vectors[name], rows = rows[: len(chunks)], rows[len(chunks) :]
+    while job := store.claim("evaluation", LEASE_SECONDS):
         name = job.filename
-        outcome = IngestedFile(document=documents[name], chunks=cut[name], vectors=vectors[name], identity=embedder.identity)
+        outcome = IngestedFile(document=documents[name], chunks=chunked[name], vectors=vectors[name], identity=embedder.identity)
         await asyncio.to_thread(store.complete, job, outcome)
 
 
-def _queue(store: Store, store_id: str, entries: Sequence[Entry]) -> None:
+def _queue(store: Store, store_id: str, entries: Sequence[CorpusDocument]) -> None:
     put = [store.put_file(NewFile(owner="", filename=entry.id), [f"{entry.title}\n\n{entry.text}".encode()]) for entry in entries]
     store.add_members("", store_id, [NewMember(file_id=file.id) for file in put])
 
 
-def _document(entry: Entry) -> Document:
+def _document(entry: CorpusDocument) -> Document:
     text = entry.text or entry.title
     return Document(text=text, blocks=(Block(kind="paragraph", start=0, end=len(text)),), media_type="text/plain", title=entry.title)
 
 
 def _rows(path: Path) -> Iterator[dict[str, Any]]:
-    with _opened(path) as lines:
+    with _open(path) as lines:
         for number, line in enumerate(lines, 1):
             if not line.strip():
                 continue
@@ -214,22 +219,22 @@ def _rows(path: Path) -> Iterator[dict[str, Any]]:
             yield row
 
 
-def _judged(path: Path) -> dict[str, dict[str, int]]:
-    judged: dict[str, dict[str, int]] = {}
-    with _opened(path) as lines:
+def _read_relevance(path: Path) -> dict[str, dict[str, int]]:
+    relevance: dict[str, dict[str, int]] = {}
+    with _open(path) as lines:
         for number, line in enumerate(lines, 1):
             cells = line.rstrip("\n").split("\t")
             if number == 1 and not cells[-1].lstrip("-").isdigit():
                 continue  # the names of the columns
             try:
                 query, document, grade = cells
-                judged.setdefault(query, {})[document] = int(grade)
+                relevance.setdefault(query, {})[document] = int(grade)
             except ValueError as error:
                 raise InvalidDataset(f"{path}, line {number}: query-id, corpus-id and score, separated by tabs, are needed") from error
-    return judged
+    return relevance
 
 
-def _opened(path: Path) -> Any:
+def _open(path: Path) -> Any:
     try:
         return path.open(encoding="utf-8")
     except OSError as error:

@@ -1,4 +1,4 @@
-"""What the store tells of files, vector stores and their members. Times are Unix seconds."""
+"""Records of the store: files, vector stores, their members, jobs, pages. Times are Unix seconds."""
 
 from dataclasses import dataclass, field
 from typing import Generic, Literal, NamedTuple, TypeVar
@@ -44,7 +44,7 @@ class Counts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VectorStore:
-    """`expired` ones keep their row and answer 'expired', but have no chunks any more."""
+    """An expired store keeps its row but loses its chunks."""
 
     id: str
     owner: str
@@ -74,7 +74,7 @@ class NewVectorStore:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VectorStoreChanges:
-    """Of a vector store. `fields` names what changes: name, description, metadata, expires_after_days."""
+    """An update of a vector store. `fields` names the fields to set: name, description, metadata, expires_after_days."""
 
     name: str = ""
     description: str | None = None
@@ -123,7 +123,8 @@ class Batch:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """A member that a worker has claimed. `ticket` proves it: after the lease has gone to another, nothing is accepted."""
+    """A member that a worker has claimed. `ticket` identifies the claim: after the lease has passed to another worker, the store
+    accepts nothing for it."""
 
     member_key: int
     ticket: str
@@ -138,7 +139,7 @@ class Job:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IngestedFile:
-    """A parsed, cut and embedded file, to be stored in one transaction. vectors[i] belongs to pieces[i]."""
+    """A parsed, chunked and embedded file, to be stored in one transaction. vectors[i] belongs to chunks[i]."""
 
     document: Document
     chunks: tuple[NewChunk, ...]
@@ -148,7 +149,7 @@ class IngestedFile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PageRequest:
-    """As in OpenAI's lists: by creation, newest first unless `order` is "asc"; `after` and `before` are ids."""
+    """Cursor pagination as in OpenAI's API: by creation, newest first unless `order` is "asc"; `after` and `before` are ids."""
 
     limit: int = 20
     order: Literal["asc", "desc"] = "desc"

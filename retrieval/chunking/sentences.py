@@ -15,12 +15,12 @@ _END = re.compile(
     re.X,
 )
 _INITIAL = re.compile(r"(?:^|[\s(.])[^\W\d]\.$")  # "J. Smith", "z. B."
-_ITEM = re.compile(r"(?:^|\n)\s*\d{1,3}\.$")  # "1. First"
-_SHORT = re.compile(
+_ITEM_NUMBER = re.compile(r"(?:^|\n)\s*\d{1,3}\.$")  # "1. First"
+_ABBREVIATION = re.compile(
     r"\b(?:approx|ca|cf|ch|co|corp|dept|dr|eds?|eqs?|e\.g|et al|figs?|i\.e|inc|jr|ltd|mrs?|ms|nos?|nr|pp?|prof|refs?|sec|sr|st|vol|vs)\.$",
     re.I,
 )
-_BRIEF = re.compile(r"\b[^\W\d]{1,3}\.$")
+_SHORT_WORD = re.compile(r"\b[^\W\d]{1,3}\.$")
 _LOOK_BACK = 12  # characters: longer than any of the abbreviations
 
 
@@ -32,25 +32,25 @@ def sentences(text: str) -> list[tuple[int, int]]:
 def _sentences(text: str) -> Iterator[tuple[int, int]]:
     at = 0
     for end in _END.finditer(text):
-        if end.start() < at or _goes_on(text, end):
+        if end.start() < at or _is_abbreviation(text, end):
             continue
         marks = MARKS.match(text, end.end())
         stop = marks.end() if marks else end.end()
-        yield from _trimmed(text, at, stop)
+        yield from _trim(text, at, stop)
         at = stop
-    yield from _trimmed(text, at, len(text))
+    yield from _trim(text, at, len(text))
 
 
-def _goes_on(text: str, end: re.Match[str]) -> bool:
+def _is_abbreviation(text: str, end: re.Match[str]) -> bool:
     if end[0][0] != ".":
         return False
     after = text[end.end() : end.end() + 3].lstrip()
     before = text[max(end.start() - _LOOK_BACK, 0) : end.start() + 1]
-    short = after[:1].islower() and _BRIEF.search(before)  # some texts have no capitals at all
-    return bool(short or _INITIAL.search(before) or _ITEM.search(before) or _SHORT.search(before))
+    short = after[:1].islower() and _SHORT_WORD.search(before)  # some texts have no capitals at all
+    return bool(short or _INITIAL.search(before) or _ITEM_NUMBER.search(before) or _ABBREVIATION.search(before))
 
 
-def _trimmed(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
+def _trim(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
     while start < end and text[start].isspace():
         start += 1
     while end > start and text[end - 1].isspace():

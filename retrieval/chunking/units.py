@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from retrieval.api import Block
 from retrieval.chunking.sentences import sentences
 
-SLAB = 100_000  # characters that are tokenized at a time: a token's span as Python objects takes far more than its text
+TOKENIZED_CHARACTERS = 100_000  # characters that are tokenized at a time: a token's span as Python objects takes far more than its text
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,14 +20,14 @@ class Span:
     kind: str  # of its block
 
 
-class Ruler:
+class TokenIndex:
     """Where the tokens of a text begin and end."""
 
     def __init__(self, text: str, offsets: Callable[[str], Sequence[tuple[int, int]]]) -> None:
         self._starts, self._ends = array("q"), array("q")
         at = 0
         while at < len(text):
-            end = _line_end(text, at + SLAB)
+            end = _line_end(text, at + TOKENIZED_CHARACTERS)
             for start, stop in offsets(text[at:end]):
                 if stop > start:
                     self._starts.append(at + start)
@@ -41,28 +41,28 @@ class Ruler:
     def count(self, span: Span) -> int:
         return self.tokens(span.start, span.end)
 
-    def reach(self, start: int, end: int, limit: int) -> int:
+    def end_within(self, start: int, end: int, limit: int) -> int:
         """The furthest token end, at most `end`, so that [start, it) holds no more than `limit` tokens, but at least one."""
         last = bisect_right(self._ends, start) + max(limit, 1) - 1
         return min(self._ends[last], end) if last < len(self._ends) else end
 
-    def word_before(self, text: str, span: Span, until: int, room: int) -> int:
-        """The earliest beginning of a word in the span with at most `room` tokens from there to `until`, else `until`."""
-        earliest = bisect_left(self._starts, until) - room
-        for at in range(max(earliest, 0), bisect_left(self._starts, span.end)) if room > 0 else ():
+    def word_start(self, text: str, span: Span, end_of_text: int, limit: int) -> int:
+        """The earliest beginning of a word in the span with at most `limit` tokens from there to `end_of_text`, else `end_of_text`."""
+        earliest = bisect_left(self._starts, end_of_text) - limit
+        for at in range(max(earliest, 0), bisect_left(self._starts, span.end)) if limit > 0 else ():
             start = self._starts[at]
             if start > span.start and text[start - 1].isspace():
                 return start
-        return until
+        return end_of_text
 
 
-def atoms(text: str, block: Block, ruler: Ruler, limit: int) -> Iterator[Span]:
+def split_units(text: str, block: Block, token_index: TokenIndex, limit: int) -> Iterator[Span]:
     """Sentences of a paragraph, lines of anything else; those above `limit` tokens in parts."""
     inside = text[block.start : block.end]
     for first, last in sentences(inside) if block.kind == "paragraph" else _lines(inside):
         start, end = block.start + first, block.start + last
-        while ruler.tokens(start, end) > limit:
-            cut = _seam(text, start, ruler.reach(start, end, limit))
+        while token_index.tokens(start, end) > limit:
+            cut = _cut_position(text, start, token_index.end_within(start, end, limit))
             yield Span(start, cut, block.kind)
             start = _skip_space(text, cut, end)
         if start < end:
@@ -77,7 +77,7 @@ def _lines(text: str) -> Iterator[tuple[int, int]]:
         at += len(line)
 
 
-def _seam(text: str, start: int, end: int) -> int:
+def _cut_position(text: str, start: int, end: int) -> int:
     """The best place to cut in the second half of text[start:end]: a sentence's end, a clause's, a word's, else its end."""
     half = (start + end) // 2
     for marks in (("\n",), (". ", "! ", "? ", "。", "！", "？"), ("; ", ": ", ", ", "、", "，"), (" ",)):
@@ -94,5 +94,5 @@ def _skip_space(text: str, at: int, end: int) -> int:
 
 
 def _line_end(text: str, at: int) -> int:
-    found = text.rfind("\n", at - SLAB // 2, at) if at < len(text) else -1
+    found = text.rfind("\n", at - TOKENIZED_CHARACTERS // 2, at) if at < len(text) else -1
     return found + 1 if found >= 0 else min(at, len(text))

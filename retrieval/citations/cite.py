@@ -1,9 +1,8 @@
-"""Which passage each sentence of an answer rests on, and with which of its sentences.
+"""Finds for each sentence of an answer the passage that supports it, and the supporting sentence to quote.
 
-The answer's own marks, [1] for the first passage, are believed unless another passage clearly holds what the sentence says
-and the marked one clearly does not. A sentence without marks is held against every sentence of the passages: by the words
-they share, rare ones counting more, by the nearness of their vectors, and by whether its numbers and names occur there.
-RAGFlow does the like with fixed weights per passage; here numbers must agree and the best sentence is the quote.
+The answer's own marks ([1] for the first passage) are kept unless another passage has strong support for the sentence and the
+marked one has almost none. A sentence without marks is scored against every sentence of the passages: by shared words (weighted
+by rarity), by cosine similarity, and by whether its numbers and names occur in the passage.
 """
 
 import re
@@ -16,46 +15,51 @@ from numpy.typing import NDArray
 from engine.api import EngineError
 from retrieval.api import Chunk, Embedder, Vectors
 from retrieval.chunking.sentences import sentences
-from retrieval.citations.headings import Captions
+from retrieval.citations.headings import HeadingDetector
 from retrieval.citations.marks import CitationMark, CitationMarkParser, Part, parts_to_text
 from retrieval.search.lexical import terms
 
-OPEN_MARK = re.compile(r"\s*\[[\d,;\s]*")  # what may yet become a mark of the sentence before it
-NAME = re.compile(r"(?<=[\w,;:)] )[A-ZÀ-ÞА-Я][\w'’-]+|\w*\d[\w.,:/-]*\w|\d")  # a capital within a sentence, anything with a digit
-WORDS, MEANING = 0.6, 0.4  # shares of the two in the score
-KNOWN = 0.4  # what a word of the question counts: the answer repeats it whatever it rests on
-FALSE = 0.5  # what remains of a score when none of the numbers and names occurs in the passage
-ENOUGH = 0.45  # a sentence with less support rests on no passage
-SURE, DOUBTFUL = 0.6, 0.25  # a mark is corrected when another passage has the one and the marked one less than the other
-MISSING = 0.35  # a second passage is cited for a share of the words that the first lacks
-CLEAR = 0.8  # support by words alone that needs no vectors
-SHORT = 6  # an answer of fewer words is compared together with its question
+OPEN_MARK = re.compile(r"\s*\[[\d,;\s]*")  # may still become a mark of the sentence before it
+NAME = re.compile(
+    r"(?<=[\w,;:)] )[A-ZÀ-ÞА-Я][\w'’-]+|\w*\d[\w.,:/-]*\w|\d"
+)  # a capitalized word within a sentence, or a token with a digit
+WORD_WEIGHT, VECTOR_WEIGHT = 0.6, 0.4  # in the support score
+QUESTION_WORD_WEIGHT = 0.4  # a word of the question counts less: the answer repeats it whatever supports it
+MISMATCH_FACTOR = 0.5  # factor of the support when none of the claim's numbers and names occurs in the passage
+MIN_SUPPORT = 0.45  # with less a sentence gets no citation
+CORRECTION_SUPPORT, DOUBTFUL_SUPPORT = (
+    0.6,
+    0.25,
+)  # a mark is corrected when another passage has the first and the marked one less than the second
+SECOND_PASSAGE_SHARE = 0.35  # of a claim's word weight: cite a second passage that holds more than this of what the first lacks
+CLEAR_SUPPORT = 0.8  # with this support by words alone no vectors are computed
+SHORT_ANSWER = 6  # words; a shorter sentence is embedded together with the question
 
 Weights = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Citation:
-    """`quote` is what stands at start:end of the text of the chunk's document."""
+    """`quote` is text[start:end] of the chunk's document."""
 
-    index: int  # characters of the answer: where the mark begins; without one, where the sentence ends
+    index: int  # offset in the answer: start of the mark or, without one, end of the sentence
     chunk: Chunk
     start: int
     end: int
     quote: str
-    score: float  # 0..1, of the quote's support
+    score: float  # support of the quote, 0..1
 
 
 @dataclass(frozen=True, slots=True)
 class Sentence:
-    """Of an answer, with the marks in it and where each begins."""
+    """A sentence of an answer with its marks and their offsets in it."""
 
     text: str
-    at: int  # where in the answer it begins
+    at: int  # offset in the answer
     marks: tuple[tuple[int, CitationMark], ...]
 
     @property
-    def bare(self) -> str:
+    def without_marks(self) -> str:
         text = self.text
         for at, mark in reversed(self.marks):
             text = text[:at] + text[at + len(mark.text) :]
@@ -77,56 +81,56 @@ class Claim:
     """A sentence of an answer."""
 
     words: frozenset[str]
-    facts: frozenset[str]  # numbers and names that the question does not hold
-    compared: str  # what its vector is made of
+    facts: frozenset[str]  # numbers and names that are not in the question
+    embedding_text: str  # text that is embedded for it
 
 
 class Evidence:
-    """The passages that an answer was written from, in the order of their numbers. Their vectors are made once, when they are
-    first needed; without vectors (the embedder is too busy or has stopped) words alone decide."""
+    """The passages that an answer was written from, in the order of their numbers. Their sentences are embedded once, when first
+    needed; when the embedder fails, support is computed from words alone."""
 
     def __init__(self, question: str, chunks: Sequence[Chunk], embedder: Embedder) -> None:
         self.chunks, self._question, self._embedder = tuple(chunks), question, embedder
-        self._captions = Captions(chunks)
-        self._asked = frozenset(terms(question))
+        self._headings = HeadingDetector(chunks)
+        self._question_words = frozenset(terms(question))
         self._quotes = [q for i, chunk in enumerate(chunks) for q in _quotes(i, chunk.text)]
-        self._quoted = frozenset(quote.passage for quote in self._quotes)
+        self._citable = frozenset(quote.passage for quote in self._quotes)
         self._words = [frozenset(terms("\n".join((*chunk.headings, chunk.text)))) for chunk in chunks]
-        self._rows: Vectors | None = None
+        self._quote_vectors: Vectors | None = None
 
     async def cite(self, sentence: Sentence) -> list[Citation]:
-        known = [(at, number - 1) for at, mark in sentence.marks for number in mark.numbers if number - 1 in self._quoted]
-        claim = self._claim(sentence.bare)
+        known = [(at, number - 1) for at, mark in sentence.marks for number in mark.numbers if number - 1 in self._citable]
+        claim = self._claim(sentence.without_marks)
         if not self._quotes or not (claim.words or known):
             return []
         support = await self._support(claim)
         if known:
-            return [self._citation(sentence.at + at, self._checked(support, passage), support) for at, passage in known]
+            return [self._citation(sentence.at + at, self._quote_of_mark(support, passage), support) for at, passage in known]
         end = sentence.at + len(sentence.text)
-        return [self._citation(end, quote, support) for quote in self._resting(claim, support)]
+        return [self._citation(end, quote, support) for quote in self._best_quotes(claim, support)]
 
-    def titles(self, line: Sentence, *, followed: bool) -> bool:
-        """Whether it is a heading, and the model has not marked it."""
-        return not line.marks and self._captions.holds(line.text, followed=followed)
+    def is_copied_heading(self, line: Sentence, *, has_next_line: bool) -> bool:
+        """Whether the line is a heading copied from a passage and has no marks."""
+        return not line.marks and self._headings.is_heading(line.text, has_next_line=has_next_line)
 
     def _claim(self, sentence: str) -> Claim:
         words = frozenset(terms(sentence))
-        facts = frozenset(word for name in NAME.findall(sentence) for word in terms(name)) - self._asked
-        return Claim(words, facts, sentence if len(words) >= SHORT else f"{self._question} {sentence}")
+        facts = frozenset(word for name in NAME.findall(sentence) for word in terms(name)) - self._question_words
+        return Claim(words, facts, sentence if len(words) >= SHORT_ANSWER else f"{self._question} {sentence}")
 
     async def _support(self, claim: Claim) -> Weights:
-        """Of each quote, 0..1."""
-        words, agreement = self._by_words(claim), self._agreement(claim)
-        if _clear(words * agreement, [quote.passage for quote in self._quotes]):
+        """Support of each quote for the claim, [quotes], 0..1."""
+        words, agreement = self._word_support(claim), self._fact_agreement(claim)
+        if _is_clear_winner(words * agreement, [quote.passage for quote in self._quotes]):
             return words * agreement
         try:
-            meaning = await self._by_meaning(claim)
+            meaning = await self._vector_support(claim)
         except EngineError:
             return words * agreement
-        return (WORDS * words + MEANING * meaning) * agreement
+        return (WORD_WEIGHT * words + VECTOR_WEIGHT * meaning) * agreement
 
-    def _by_words(self, claim: Claim) -> Weights:
-        """The share of the claim's words, by weight, that a quote holds; what only its passage holds counts half."""
+    def _word_support(self, claim: Claim) -> Weights:
+        """Weighted share of the claim's words in each quote, [quotes]; words that only the quote's passage holds count half."""
         if not claim.words:
             return np.zeros(len(self._quotes))
         weights = {word: self._weight(word) for word in claim.words}
@@ -136,37 +140,37 @@ class Evidence:
 
     def _weight(self, word: str) -> float:
         df = sum(word in quote.words for quote in self._quotes)
-        return float(np.log1p((len(self._quotes) + 1) / (df + 0.5))) * (KNOWN if word in self._asked else 1.0)
+        return float(np.log1p((len(self._quotes) + 1) / (df + 0.5))) * (QUESTION_WORD_WEIGHT if word in self._question_words else 1.0)
 
-    def _agreement(self, claim: Claim) -> Weights:
-        """By how much the numbers and names of the claim speak for each quote's passage, FALSE..1."""
+    def _fact_agreement(self, claim: Claim) -> Weights:
+        """Factor for each quote, MISMATCH_FACTOR..1, by the share of the claim's numbers and names in its passage."""
         if not claim.facts:
             return np.ones(len(self._quotes))
         shares = [len(claim.facts & words) / len(claim.facts) for words in self._words]
-        return np.array([FALSE + (1 - FALSE) * shares[quote.passage] for quote in self._quotes])
+        return np.array([MISMATCH_FACTOR + (1 - MISMATCH_FACTOR) * shares[quote.passage] for quote in self._quotes])
 
-    async def _by_meaning(self, claim: Claim) -> Weights:
-        if self._rows is None:
+    async def _vector_support(self, claim: Claim) -> Weights:
+        if self._quote_vectors is None:
             texts = [self.chunks[quote.passage].text[quote.start : quote.end] for quote in self._quotes]
-            self._rows = _unit(await self._embedder.embed(texts, "document"))
-        row = _unit(await self._embedder.embed([claim.compared], "document"))[0]
-        return np.clip(self._rows @ row, 0.0, 1.0).astype(np.float64)
+            self._quote_vectors = _normalize_rows(await self._embedder.embed(texts, "document"))
+        row = _normalize_rows(await self._embedder.embed([claim.embedding_text], "document"))[0]
+        return np.clip(self._quote_vectors @ row, 0.0, 1.0).astype(np.float64)
 
-    def _checked(self, support: Weights, passage: int) -> int:
-        """The quote that a mark stands for."""
+    def _quote_of_mark(self, support: Weights, passage: int) -> int:
+        """Index of the quote for a mark of `passage`: its best one, or the best of another passage when the mark is wrong."""
         marked, best = self._best_of(support, passage), int(np.argmax(support))
-        return best if support[best] >= SURE and support[marked] < DOUBTFUL else marked
+        return best if support[best] >= CORRECTION_SUPPORT and support[marked] < DOUBTFUL_SUPPORT else marked
 
-    def _resting(self, claim: Claim, support: Weights) -> list[int]:
-        """The best quote, and one of another passage that holds much of what the first passage lacks."""
+    def _best_quotes(self, claim: Claim, support: Weights) -> list[int]:
+        """Indices of the best quote and, where it adds enough of the claim's words, of one from a second passage."""
         first = int(np.argmax(support))
-        if support[first] < ENOUGH:
+        if support[first] < MIN_SUPPORT:
             return []
         held = self._words[self._quotes[first].passage]
         total, lacking = sum(map(self._weight, claim.words)), claim.words - held
         gains = [sum(map(self._weight, lacking & words)) for words in self._words]
         second = int(np.argmax(gains))
-        return [first] if gains[second] <= MISSING * total else [first, self._best_of(support, second)]
+        return [first] if gains[second] <= SECOND_PASSAGE_SHARE * total else [first, self._best_of(support, second)]
 
     def _best_of(self, support: Weights, passage: int) -> int:
         return max((i for i, quote in enumerate(self._quotes) if quote.passage == passage), key=lambda i: support[i])
@@ -179,23 +183,23 @@ class Evidence:
 
 
 class CitationFinder:
-    """Cites an answer that is still being written: each sentence as soon as the next one begins."""
+    """Finds the citations of a streamed answer: each sentence is processed once the next one has begun."""
 
     def __init__(self, evidence: Evidence) -> None:
         self._evidence = evidence
-        self._text, self._at = "", 0  # what is not yet cited, and where in the answer it begins
-        self._marks: list[tuple[int, CitationMark]] = []  # in it
+        self._text, self._at = "", 0  # text not yet processed, and its offset in the answer
+        self._marks: list[tuple[int, CitationMark]] = []  # and their offsets in the text
 
     async def push(self, parts: Sequence[Part], *, last: bool = False) -> list[Citation]:
         for part in parts:
             self._marks += [(len(self._text), part)] if isinstance(part, CitationMark) else []
             self._text += parts_to_text([part])
         spans = sentences(self._text)
-        ready = spans if last else _settled(self._text, spans)
+        ready = spans if last else _finished_sentences(self._text, spans)
         found: list[Citation] = []
         for start, end in ready:
             sentence = self._sentence(start, end)
-            if not self._evidence.titles(sentence, followed=_followed(self._text, end)):
+            if not self._evidence.is_copied_heading(sentence, has_next_line=_has_next_line(self._text, end)):
                 found += await self._evidence.cite(sentence)
         if ready:
             end = ready[-1][1]
@@ -209,19 +213,19 @@ class CitationFinder:
 
 
 async def cite(answer: str, question: str, chunks: Sequence[Chunk], embedder: Embedder) -> list[Citation]:
-    """In the order of the answer. `chunks`: what it was written from, as its marks count them."""
+    """Citations of a whole answer, in its order. `chunks`: the passages, chunks[n - 1] for the mark [n]."""
     parts = CitationMarkParser([chunk.text for chunk in chunks]).push(answer, last=True)
     return await CitationFinder(Evidence(question, chunks, embedder)).push(parts, last=True)
 
 
-def _settled(text: str, spans: list[tuple[int, int]]) -> list[tuple[int, int]]:
-    """Those that no further text can change."""
+def _finished_sentences(text: str, spans: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """The leading spans that no further text can change."""
     waiting = len(spans) > 1 and OPEN_MARK.fullmatch(text, spans[-2][1])
     return spans[:-2] if waiting else spans[:-1]
 
 
-def _followed(text: str, end: int) -> bool:
-    """Whether another line comes behind."""
+def _has_next_line(text: str, end: int) -> bool:
+    """Whether another line follows."""
     rest = text[end:].lstrip(" \t")
     return rest.startswith("\n") and bool(rest.strip())
 
@@ -231,12 +235,12 @@ def _quotes(passage: int, text: str) -> list[Quote]:
     return [Quote(passage, start, end, frozenset(terms(text[start:end]))) for start, end in spans]
 
 
-def _clear(support: Weights, passages: Sequence[int]) -> bool:
+def _is_clear_winner(support: Weights, passages: Sequence[int]) -> bool:
     """Whether one passage is far ahead of all others."""
     best = int(np.argmax(support))
     others = [s for s, passage in zip(support, passages, strict=True) if passage != passages[best]]
-    return bool(support[best] >= CLEAR and max(others, default=0.0) <= support[best] / 2)
+    return bool(support[best] >= CLEAR_SUPPORT and max(others, default=0.0) <= support[best] / 2)
 
 
-def _unit(rows: Vectors) -> Vectors:
+def _normalize_rows(rows: Vectors) -> Vectors:
     return rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)

@@ -13,13 +13,13 @@ import numpy as np
 
 from engine.api import Encoder, PromptTooLong, Sentence
 from retrieval.api import ModelIdentity, Vectors
-from retrieval.embedding.encoding import TextEncoding
+from retrieval.embedding.encoding import TextEncoder
 from retrieval.embedding.model_folder import Kind, ModelFolder, read_folder, revision
 
 if TYPE_CHECKING:
     from retrieval.embedding.sentence_transformers import LibraryEmbedder, LibraryReranker
 
-INLINE = 4096  # characters that are tokenized within the event loop: less than a millisecond
+INLINE_CHARACTERS = 4096  # characters that are tokenized within the event loop: less than a millisecond
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,12 +42,12 @@ class EncoderEmbedder:
         if info.output != "vector":
             raise ValueError(f"{folder.name} is a cross-encoder ({info.architecture}): it can rerank, but makes no vectors")
         self._encoder, self._prompts = encoder, folder.prompts
-        self._encoding = TextEncoding(folder.tokenizer(), lower=folder.lower)
-        self._most = min(info.max_tokens, folder.max_tokens or info.max_tokens)
+        self._encoding = TextEncoder(folder.tokenizer(), lowercase=folder.lowercase)
+        self._max_length = min(info.max_tokens, folder.max_tokens or info.max_tokens)
         self.vocab = info.vocab
         self.identity = ModelIdentity(
             model=folder.name,
-            revision=revision(folder.body),
+            revision=revision(folder.transformer_path),
             dimensions=info.width,
             pooling=info.pooling,
             query_prompt=folder.prompts["query"],
@@ -58,7 +58,7 @@ class EncoderEmbedder:
     @property
     def max_tokens(self) -> int:
         """Of one document, prompt and special tokens not counted."""
-        return self._most - self._encoding.overhead - self._encoding.count(self._prompts["document"])
+        return self._max_length - self._encoding.overhead - self._encoding.count(self._prompts["document"])
 
     def offsets(self, text: str) -> list[tuple[int, int]]:
         return self._encoding.offsets(text)
@@ -69,14 +69,14 @@ class EncoderEmbedder:
 
     async def embed(self, texts: Sequence[str], kind: Kind) -> Vectors:
         """Raises EngineError: QueueFull, EngineStopped."""
-        if sum(map(len, texts)) <= INLINE:
+        if sum(map(len, texts)) <= INLINE_CHARACTERS:
             return await self._encoder.embed(self._sentences(texts, kind))
         return await self._encoder.embed(await asyncio.to_thread(self._sentences, texts, kind))
 
     async def embed_tokens(self, batch: Sequence[Sequence[int]]) -> Vectors:
         """Of texts that the caller has tokenized, special tokens included. Raises EngineError, PromptTooLong among them."""
-        if long := [len(tokens) for tokens in batch if len(tokens) > self._most]:
-            raise PromptTooLong(f"the text has {long[0]} tokens; this model reads {self._most}")
+        if long := [len(tokens) for tokens in batch if len(tokens) > self._max_length]:
+            raise PromptTooLong(f"the text has {long[0]} tokens; this model reads {self._max_length}")
         return await self._encoder.embed([Sentence(tokens=tuple(tokens)) for tokens in batch])
 
     async def close(self) -> None:
@@ -84,7 +84,7 @@ class EncoderEmbedder:
 
     def _sentences(self, texts: Sequence[str], kind: Kind | None) -> list[Sentence]:
         prompt = self._prompts[kind] if kind else ""
-        return self._encoding.single([prompt + text for text in texts], self._most)
+        return self._encoding.single([prompt + text for text in texts], self._max_length)
 
 
 class EncoderReranker:
@@ -98,12 +98,12 @@ class EncoderReranker:
             kind = f"a classifier with {info.width} labels" if info.output == "score" else "an embedding model"
             raise ValueError(f"{folder.name} is {kind}: reranking needs a cross-encoder, which gives one score")
         self._encoder = encoder
-        self._encoding = TextEncoding(folder.tokenizer(), lower=folder.lower)
-        self._most = min(info.max_tokens, folder.max_tokens or info.max_tokens)
+        self._encoding = TextEncoder(folder.tokenizer(), lowercase=folder.lowercase)
+        self._max_length = min(info.max_tokens, folder.max_tokens or info.max_tokens)
 
     async def score(self, query: str, texts: Sequence[str]) -> list[float]:
         """0..1: the sigmoid of the model's logit. Raises EngineError: QueueFull, EngineStopped."""
-        pairs = await asyncio.to_thread(self._encoding.pairs, query, texts, self._most)
+        pairs = await asyncio.to_thread(self._encoding.pairs, query, texts, self._max_length)
         logits = await self._encoder.embed(pairs)
         return (0.5 + 0.5 * np.tanh(0.5 * logits[:, 0].astype(np.float64))).tolist()
 
@@ -143,7 +143,7 @@ def _folder(directory: Path, options: EmbedOptions) -> ModelFolder:
     folder = read_folder(directory)
     wanted: dict[Kind, str | None] = {"query": options.query_prompt, "document": options.document_prompt}
     prompts = {kind: folder.prompts[kind] if text is None else text for kind, text in wanted.items()}
-    return replace(folder, prompts=prompts, called=options.configured_name)
+    return replace(folder, prompts=prompts, configured_name=options.configured_name)
 
 
 def _encoder(directory: Path, options: EmbedOptions) -> Encoder:
@@ -151,5 +151,5 @@ def _encoder(directory: Path, options: EmbedOptions) -> Encoder:
     from engine.embedded.encoder import EmbeddedEncoder
     from engine.embedded.encoder_load import EncoderOptions, load_encoder
 
-    kept = EncoderOptions(device=options.device, dtype=options.dtype, threads=options.threads, level=options.level)
-    return EmbeddedEncoder(load_encoder(directory, kept))
+    encoder_options = EncoderOptions(device=options.device, dtype=options.dtype, threads=options.threads, level=options.level)
+    return EmbeddedEncoder(load_encoder(directory, encoder_options))

@@ -11,39 +11,39 @@ from tokenizers import Encoding, Tokenizer
 
 from engine.api import Sentence
 
-PROBE = "a"  # some text, to see what stands around it
+PROBE_TEXT = "a"  # some text, to see what stands around it
 
 
 @dataclass(frozen=True, slots=True)
-class Frame:
+class SpecialTokens:
     """Special tokens before, between and after the texts, and the segment of each of these and of the texts."""
 
-    pieces: tuple[tuple[int, ...], ...]
+    parts: tuple[tuple[int, ...], ...]
     segments: tuple[int, ...]  # of piece, text, piece, text ... piece
 
     @property
     def size(self) -> int:
-        return sum(map(len, self.pieces))
+        return sum(map(len, self.parts))
 
-    def around(self, *texts: Sequence[int]) -> Sentence:
-        parts = [part for pair in zip(self.pieces, (*texts, ()), strict=True) for part in pair]
-        tokens = tuple(token for part in parts for token in part)
-        segments = tuple(kind for part, kind in zip(parts, self.segments, strict=False) for _ in part)
+    def wrap(self, *texts: Sequence[int]) -> Sentence:
+        pieces = [part for pair in zip(self.parts, (*texts, ()), strict=True) for part in pair]
+        tokens = tuple(token for part in pieces for token in part)
+        segments = tuple(kind for part, kind in zip(pieces, self.segments, strict=False) for _ in part)
         return Sentence(tokens=tokens, segments=segments if any(segments) else ())
 
 
-class TextEncoding:
-    """Thread-safe. `definition`: what tokenizer.json holds. `lower`: lower-case what is embedded first, as some folders
+class TextEncoder:
+    """Thread-safe. `definition`: what tokenizer.json holds. `lowercase`: lower-case what is embedded first, as some folders
     want it."""
 
-    def __init__(self, definition: str, *, lower: bool = False) -> None:
+    def __init__(self, definition: str, *, lowercase: bool = False) -> None:
         tokenizer: Any = Tokenizer.from_str(definition)
         tokenizer.no_padding()
         tokenizer.no_truncation()
         tokenizer.encode_special_tokens = True  # those in texts are text
-        self._tokenizer, self._lower = tokenizer, lower
-        self._special, self._unknown = _special(tokenizer)
-        self._single, self._pair = _frame(tokenizer, PROBE), _frame(tokenizer, PROBE, PROBE)
+        self._tokenizer, self._lower = tokenizer, lowercase
+        self._special_ids, self._unknown = _special_ids(tokenizer)
+        self._single, self._pair = _special_tokens_around(tokenizer, PROBE_TEXT), _special_tokens_around(tokenizer, PROBE_TEXT, PROBE_TEXT)
 
     @property
     def overhead(self) -> int:
@@ -57,30 +57,32 @@ class TextEncoding:
         """Tokens of `text` alone."""
         return len(self._ids([text])[0])
 
-    def single(self, texts: Sequence[str], most: int) -> list[Sentence]:
+    def single(self, texts: Sequence[str], limit: int) -> list[Sentence]:
         """At most so many tokens each, special ones included."""
-        room = most - self._single.size
-        return [self._single.around(ids[:room]) for ids in self._ids(texts)]
+        room = limit - self._single.size
+        return [self._single.wrap(ids[:room]) for ids in self._ids(texts)]
 
-    def pairs(self, first: str, others: Sequence[str], most: int) -> list[Sentence]:
+    def pairs(self, first: str, others: Sequence[str], limit: int) -> list[Sentence]:
         """`first` beside each of the others, which are cut where both do not fit. `first` itself gets half the room at most."""
-        room = most - self._pair.size
+        room = limit - self._pair.size
         head = self._ids([first])[0][: room // 2]
-        return [self._pair.around(head, ids[: room - len(head)]) for ids in self._ids(others)]
+        return [self._pair.wrap(head, ids[: room - len(head)]) for ids in self._ids(others)]
 
     def _ids(self, texts: Sequence[str]) -> list[list[int]]:
         given = [text.lower() for text in texts] if self._lower else list(texts)
         found: list[Encoding] = self._tokenizer.encode_batch_fast(given, add_special_tokens=False)
-        return [self._plain(encoding.ids) for encoding in found]
+        return [self._without_special_tokens(encoding.ids) for encoding in found]
 
-    def _plain(self, ids: list[int]) -> list[int]:
+    def _without_special_tokens(self, ids: list[int]) -> list[int]:
         """Some vocabularies hold their special tokens as words, which a text may spell."""
-        if self._special.isdisjoint(ids):
+        if self._special_ids.isdisjoint(ids):
             return ids
-        return [self._unknown if token in self._special else token for token in ids if token not in self._special or self._unknown >= 0]
+        return [
+            self._unknown if token in self._special_ids else token for token in ids if token not in self._special_ids or self._unknown >= 0
+        ]
 
 
-def _special(tokenizer: Any) -> tuple[frozenset[int], int]:
+def _special_ids(tokenizer: Any) -> tuple[frozenset[int], int]:
     """Special tokens that no text may yield, and what stands for them: the unknown token, which any text may yield (-1: none)."""
     added: dict[int, Any] = tokenizer.get_added_tokens_decoder()
     by_name = {token.content: id for id, token in added.items() if token.special}
@@ -90,18 +92,18 @@ def _special(tokenizer: Any) -> tuple[frozenset[int], int]:
     return frozenset(by_name.values()) - {id}, id
 
 
-def _frame(tokenizer: Any, *texts: str) -> Frame:
+def _special_tokens_around(tokenizer: Any, *texts: str) -> SpecialTokens:
     """Seen on a probe, of which each text must be one run of ordinary tokens."""
     encoding = tokenizer.encode(*texts)
     sizes = [len(tokenizer.encode(text, add_special_tokens=False).ids) for text in texts]
-    pieces, segments, at = [list[int]()], [0], 0
+    parts, segments, at = [list[int]()], [0], 0
     while at < len(encoding.ids):
-        if encoding.special_tokens_mask[at] or len(pieces) > len(sizes):
-            pieces[-1].append(encoding.ids[at])
+        if encoding.special_tokens_mask[at] or len(parts) > len(sizes):
+            parts[-1].append(encoding.ids[at])
             segments[-1] = encoding.type_ids[at]
             at += 1
         else:
             segments += [encoding.type_ids[at], encoding.type_ids[at]]
-            at += sizes[len(pieces) - 1]
-            pieces.append([])
-    return Frame(tuple(map(tuple, pieces)), tuple(segments))
+            at += sizes[len(parts) - 1]
+            parts.append([])
+    return SpecialTokens(tuple(map(tuple, parts)), tuple(segments))

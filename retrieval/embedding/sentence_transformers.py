@@ -11,13 +11,13 @@ import numpy as np
 
 from engine.api import PromptTooLong
 from retrieval.api import ModelIdentity, Vectors
-from retrieval.embedding.encoding import TextEncoding
+from retrieval.embedding.encoding import TextEncoder
 from retrieval.embedding.model_folder import Kind, ModelFolder, revision
 
 T = TypeVar("T")
 
 
-class _Alone:
+class _SingleThread:
     """The library's models are not thread-safe: all calls go through one thread."""
 
     def __init__(self, name: str) -> None:
@@ -35,14 +35,14 @@ class LibraryEmbedder:
 
     def __init__(self, model: Any, folder: ModelFolder) -> None:
         """`model`: a SentenceTransformer."""
-        self._model, self._prompts, self._alone = model, folder.prompts, _Alone("sentence-transformers")
+        self._model, self._prompts, self._run = model, folder.prompts, _SingleThread("sentence-transformers")
         model.tokenizer.split_special_tokens = True  # those in texts are text
-        self._encoding = TextEncoding(model.tokenizer.backend_tokenizer.to_str(), lower=folder.lower)
-        self._most: int = model.max_seq_length or 512
+        self._encoding = TextEncoder(model.tokenizer.backend_tokenizer.to_str(), lowercase=folder.lowercase)
+        self._max_length: int = model.max_seq_length or 512
         self.vocab: int = len(model.tokenizer)
         self.identity = ModelIdentity(
             model=folder.name,
-            revision=revision(folder.body),
+            revision=revision(folder.transformer_path),
             dimensions=model.get_embedding_dimension(),
             pooling="+".join(["library", *(["normalize"] if _normalizes(model) else [])]),
             query_prompt=folder.prompts["query"],
@@ -52,29 +52,29 @@ class LibraryEmbedder:
 
     @property
     def max_tokens(self) -> int:
-        return self._most - self._encoding.overhead - self._encoding.count(self._prompts["document"])
+        return self._max_length - self._encoding.overhead - self._encoding.count(self._prompts["document"])
 
     def offsets(self, text: str) -> list[tuple[int, int]]:
         return self._encoding.offsets(text)
 
     def tokens(self, text: str, kind: Kind | None = None) -> tuple[int, ...]:
         prompt = self._prompts[kind] if kind else ""
-        return self._encoding.single([prompt + text], self._most)[0].tokens
+        return self._encoding.single([prompt + text], self._max_length)[0].tokens
 
     async def embed(self, texts: Sequence[str], kind: Kind) -> Vectors:
         given = [self._prompts[kind] + text for text in texts]
-        return await self._alone(lambda: self._model.encode(given, prompt="", show_progress_bar=False)) if given else self._none()
+        return await self._run(lambda: self._model.encode(given, prompt="", show_progress_bar=False)) if given else self._empty()
 
     async def embed_tokens(self, batch: Sequence[Sequence[int]]) -> Vectors:
-        if long := [len(tokens) for tokens in batch if len(tokens) > self._most]:
-            raise PromptTooLong(f"the text has {long[0]} tokens; this model reads {self._most}")
-        rows = [await self._alone(partial(_forward, self._model, tokens)) for tokens in batch]
-        return np.concatenate(rows) if rows else self._none()
+        if long := [len(tokens) for tokens in batch if len(tokens) > self._max_length]:
+            raise PromptTooLong(f"the text has {long[0]} tokens; this model reads {self._max_length}")
+        rows = [await self._run(partial(_forward, self._model, tokens)) for tokens in batch]
+        return np.concatenate(rows) if rows else self._empty()
 
     async def close(self) -> None:
-        await self._alone.close()
+        await self._run.close()
 
-    def _none(self) -> Vectors:
+    def _empty(self) -> Vectors:
         return np.zeros((0, self.identity.dimensions), np.float32)
 
 
@@ -83,42 +83,42 @@ class LibraryReranker:
 
     def __init__(self, model: Any) -> None:
         """`model`: a CrossEncoder with one label."""
-        self._model, self._alone = model, _Alone("cross-encoder")
+        self._model, self._run = model, _SingleThread("cross-encoder")
 
     async def score(self, query: str, texts: Sequence[str]) -> list[float]:
         pairs = [(query, text) for text in texts]
-        logits = await self._alone(lambda: self._model.predict(pairs, activation_fn=_as_it_is, show_progress_bar=False)) if pairs else []
+        logits = await self._run(lambda: self._model.predict(pairs, activation_fn=_unchanged, show_progress_bar=False)) if pairs else []
         return (0.5 + 0.5 * np.tanh(0.5 * np.asarray(logits, np.float64).reshape(-1))).tolist()
 
     async def close(self) -> None:
-        await self._alone.close()
+        await self._run.close()
 
 
-def open_library_embedder(directory: Path, folder: ModelFolder, device: str, why: Exception) -> LibraryEmbedder:
-    """`why`: ours cannot read it. Raises ValueError where the library is not installed, or cannot read it either."""
-    model = _opened(_library(why).SentenceTransformer, directory, device, why)
+def open_library_embedder(directory: Path, folder: ModelFolder, device: str, cause: Exception) -> LibraryEmbedder:
+    """`cause`: ours cannot read it. Raises ValueError where the library is not installed, or cannot read it either."""
+    model = _open(_library(cause).SentenceTransformer, directory, device, cause)
     return LibraryEmbedder(model.eval(), folder)
 
 
-def open_library_reranker(directory: Path, device: str, why: Exception) -> LibraryReranker:
-    model = _opened(_library(why).CrossEncoder, directory, device, why)
+def open_library_reranker(directory: Path, device: str, cause: Exception) -> LibraryReranker:
+    model = _open(_library(cause).CrossEncoder, directory, device, cause)
     if model.num_labels != 1:
         raise ValueError(f"{directory.name} has {model.num_labels} labels: reranking needs a cross-encoder, which gives one score")
     return LibraryReranker(model)
 
 
-def _opened(kind: Any, directory: Path, device: str, why: Exception) -> Any:
+def _open(kind: Any, directory: Path, device: str, cause: Exception) -> Any:
     try:
         return kind(str(directory), device=device, local_files_only=True)
     except Exception as error:  # whatever the library meets in a folder that is no encoder
-        raise ValueError(f"{why}; nor can sentence-transformers read it: {error}") from error
+        raise ValueError(f"{cause}; nor can sentence-transformers read it: {error}") from error
 
 
-def _library(why: Exception) -> Any:
+def _library(cause: Exception) -> Any:
     try:
         import sentence_transformers
     except ImportError:
-        raise ValueError(f"{why}. The library sentence-transformers may know it: pip install 'stoa[sentence-transformers]'") from why
+        raise ValueError(f"{cause}. The library sentence-transformers may know it: pip install 'stoa[sentence-transformers]'") from cause
     return sentence_transformers
 
 
@@ -132,5 +132,5 @@ def _forward(model: Any, tokens: Sequence[int]) -> Vectors:
     return model(dict(inputs))["sentence_embedding"].detach().float().cpu().numpy()
 
 
-def _as_it_is(logits: T) -> T:
+def _unchanged(logits: T) -> T:
     return logits

@@ -11,16 +11,16 @@ import numpy as np
 from engine.api import QueueFull
 from retrieval.api import Chunking, Document, Embedder, NewChunk, Parser, Unreadable, Vectors
 from retrieval.chunking.chunk import chunk
-from retrieval.chunking.context import embedded
+from retrieval.chunking.context import embedding_text
 from retrieval.records import IngestedFile, Job, State
 from retrieval.threads import in_thread
 
-BATCH = 64  # texts that wait for the encoder at once, so that a question between two batches does not wait long
-PATIENCE = 0.05  # seconds before a full encoder is asked again
+EMBED_BATCH = 64  # texts that wait for the encoder at once, so that a question between two batches does not wait long
+RETRY_SECONDS = 0.05  # seconds before a full encoder is asked again
 
 
 @dataclass
-class Stage:
+class JobProgress:
     """Where a job is. The digestion writes it, whoever reports to the store reads it."""
 
     state: State = "parsing"
@@ -28,50 +28,50 @@ class Stage:
 
 
 @dataclass(frozen=True)
-class Digestion:
+class IngestPipeline:
     parser: Parser
     embedder: Embedder
     chunking: Chunking  # where the job wishes nothing else
 
-    async def run(self, job: Job, content: AsyncIterator[bytes], stage: Stage) -> IngestedFile:
+    async def run(self, job: Job, content: AsyncIterator[bytes], progress: JobProgress) -> IngestedFile:
         """Raises Unreadable, EngineError."""
-        document = titled(await self.parser.parse(content, job.filename), job.filename)
-        pieces = await in_thread(self._cut, document, job.chunking)
-        if not pieces:
+        document = with_title(await self.parser.parse(content, job.filename), job.filename)
+        chunks = await in_thread(self._chunk, document, job.chunking)
+        if not chunks:
             raise Unreadable("the file holds no text")
-        stage.state, stage.progress = "embedding", 0.0
-        vectors = await self._embed(document, pieces, stage)
-        return IngestedFile(document=document, chunks=pieces, vectors=vectors, identity=self.embedder.identity)
+        progress.state, progress.progress = "embedding", 0.0
+        vectors = await self._embed(document, chunks, progress)
+        return IngestedFile(document=document, chunks=chunks, vectors=vectors, identity=self.embedder.identity)
 
-    def _cut(self, document: Document, wish: Chunking) -> tuple[NewChunk, ...]:
-        size = self.chunking.size if wish.size is None else wish.size
-        overlap = self.chunking.overlap if wish.overlap is None else wish.overlap
+    def _chunk(self, document: Document, requested: Chunking) -> tuple[NewChunk, ...]:
+        size = self.chunking.size if requested.size is None else requested.size
+        overlap = self.chunking.overlap if requested.overlap is None else requested.overlap
         return chunk(document, self.embedder.offsets, Chunking(size=size, overlap=overlap), self.embedder.max_tokens)
 
-    async def _embed(self, document: Document, pieces: Sequence[NewChunk], stage: Stage) -> Vectors:
+    async def _embed(self, document: Document, chunks: Sequence[NewChunk], progress: JobProgress) -> Vectors:
         """One row per piece: of a piece longer than the model reads, the mean over its windows."""
-        parts = await in_thread(lambda: [windows(embedded(document, piece), self.embedder) for piece in pieces])
+        parts = await in_thread(lambda: [split_windows(embedding_text(document, chunk), self.embedder) for chunk in chunks])
         texts = [text for part in parts for text in part]
         rows: list[Vectors] = []
-        for first in range(0, len(texts), BATCH):
-            rows.append(await self._vectors(texts[first : first + BATCH]))
-            stage.progress = min(1.0, (first + BATCH) / len(texts))
-        return pooled(np.concatenate(rows), [len(part) for part in parts], unit="normalize" in self.embedder.identity.pooling)
+        for first in range(0, len(texts), EMBED_BATCH):
+            rows.append(await self._vectors(texts[first : first + EMBED_BATCH]))
+            progress.progress = min(1.0, (first + EMBED_BATCH) / len(texts))
+        return pool_windows(np.concatenate(rows), [len(part) for part in parts], unit="normalize" in self.embedder.identity.pooling)
 
     async def _vectors(self, texts: Sequence[str]) -> Vectors:
         while True:
             try:
                 return await self.embedder.embed(texts, "document")
             except QueueFull:
-                await asyncio.sleep(PATIENCE)
+                await asyncio.sleep(RETRY_SECONDS)
 
 
-def titled(document: Document, filename: str) -> Document:
+def with_title(document: Document, filename: str) -> Document:
     """A document that names itself nothing else is known by its file's name."""
     return document if document.title else replace(document, title=PurePath(filename).stem.replace("_", " "))
 
 
-def windows(text: str, embedder: Embedder) -> tuple[str, ...]:
+def split_windows(text: str, embedder: Embedder) -> tuple[str, ...]:
     """`text` in as many parts of the same number of tokens as the model needs to read all of it."""
     most = embedder.max_tokens
     if len(text) <= most:
@@ -83,7 +83,7 @@ def windows(text: str, embedder: Embedder) -> tuple[str, ...]:
     return tuple(text[spans[first][0] : spans[last - 1][1]] for first, last in pairwise(cuts))
 
 
-def pooled(rows: Vectors, lengths: Sequence[int], *, unit: bool) -> Vectors:
+def pool_windows(rows: Vectors, lengths: Sequence[int], *, unit: bool) -> Vectors:
     """The mean of each run of `lengths` rows, scaled to length 1 if the model's are."""
     if len(rows) == len(lengths):
         return rows

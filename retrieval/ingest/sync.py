@@ -13,12 +13,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from retrieval.api import Attributes, Chunking, NotFound
-from retrieval.ingest.walk import Found, WalkResult
+from retrieval.ingest.walk import FoundFile, WalkResult
 from retrieval.records import IN_PROGRESS_STATES, File, Member, NewFile, NewMember, PageRequest
 from retrieval.store.api import Store
 
-BLOCK = 1 << 20  # bytes read at once
-PAGE = 1000  # members asked for at once
+READ_SIZE = 1 << 20  # bytes read at once
+PAGE_SIZE = 1000  # members asked for at once
 
 ProgressCallback = Callable[[str, int, int], None]  # file name, files done, files in all; what it raises ends the run
 
@@ -65,28 +65,28 @@ class _Stale:
 class Sync:
     """`begin`, then let the queue run dry with a `settle` now and then, then `finish`. Blocking; one thread at a time."""
 
-    def __init__(self, store: Store, store_id: str, wish: SyncOptions) -> None:
-        self._store, self.store_id, self._wish = store, store_id, wish
+    def __init__(self, store: Store, store_id: str, options: SyncOptions) -> None:
+        self._store, self.store_id, self._options = store, store_id, options
         self._members: list[Member] = []
         self._known: dict[str, dict[str, Member]] = {}  # SHA-256 -> path -> member
-        self._held, self._sources = set[str](), set[str]()  # file ids, paths
+        self._member_file_ids, self._sources = set[str](), set[str]()  # file ids, paths
         self._current: dict[str, str] = {}  # SHA-256 -> id of the file that holds this content
         self.pending: dict[str, str] = {}  # path -> id of a file that is being ingested
         self._stale: list[_Stale] = []
         self.report = SyncReport()
 
-    def begin(self, walk: WalkResult, tell: ProgressCallback) -> None:
+    def begin(self, walk: WalkResult, on_progress: ProgressCallback) -> None:
         """Compares, and queues what is new or changed. What cannot be read is in `report.failed`, and what the store has of it
         stays there."""
-        self._look()
+        self._load_members()
         self.report.skipped = walk.skipped
-        hashes = self._hash(walk.files, tell)
-        groups: dict[str, list[Found]] = {}
+        hashes = self._hash(walk.files, on_progress)
+        groups: dict[str, list[FoundFile]] = {}
         for found, digest in hashes.items():
             groups.setdefault(digest, []).append(found)
-        for number, (digest, places) in enumerate(groups.items()):
-            tell(places[0].filename, number, len(groups))
-            self._bring(digest, places)
+        for number, (digest, locations) in enumerate(groups.items()):
+            on_progress(locations[0].filename, number, len(groups))
+            self._sync_content(digest, locations)
         self._find_stale(walk, {found.source: digest for found, digest in hashes.items()})
         self.settle()
 
@@ -114,9 +114,9 @@ class Sync:
                 self.report.notes[path] = member.notes
         return self.report
 
-    def _look(self) -> None:
+    def _load_members(self) -> None:
         self._members = list(self._all())
-        self._held = {member.file_id for member in self._members}
+        self._member_file_ids = {member.file_id for member in self._members}
         self._sources = {member.source for member in self._members if member.source}
         for member in reversed(self._members):  # of several the oldest counts
             if member.source:
@@ -125,17 +125,17 @@ class Sync:
     def _all(self) -> Iterator[Member]:
         after, more = None, True
         while more:
-            page = self._store.members(self._wish.owner, self.store_id, PageRequest(limit=PAGE, order="asc", after=after))
+            page = self._store.members(self._options.owner, self.store_id, PageRequest(limit=PAGE_SIZE, order="asc", after=after))
             yield from page.items
             after, more = page.items[-1].file_id if page.items else None, page.more
 
-    def _hash(self, files: Sequence[Found], tell: ProgressCallback) -> dict[Found, str]:
-        hashes: dict[Found, str] = {}
+    def _hash(self, files: Sequence[FoundFile], on_progress: ProgressCallback) -> dict[FoundFile, str]:
+        hashes: dict[FoundFile, str] = {}
         for number, found in enumerate(files):
-            tell(found.filename, number, len(files))
+            on_progress(found.filename, number, len(files))
             try:
-                if found.path.stat().st_size > self._wish.max_bytes:
-                    self.report.fail(found.source, f"it is larger than {self._wish.max_bytes:,} bytes")
+                if found.path.stat().st_size > self._options.max_bytes:
+                    self.report.fail(found.source, f"it is larger than {self._options.max_bytes:,} bytes")
                     continue
                 with found.path.open("rb") as file:
                     hashes[found] = hashlib.file_digest(file, "sha256").hexdigest()
@@ -143,77 +143,77 @@ class Sync:
                 self.report.fail(found.source, error.strerror or str(error))
         return hashes
 
-    def _bring(self, digest: str, places: list[Found]) -> None:
-        """`places` hold the same content. The first that the store knows with it stays, else the first comes in."""
+    def _sync_content(self, digest: str, locations: list[FoundFile]) -> None:
+        """`locations` hold the same content. The first that the store knows with it stays, else the first comes in."""
         known = self._known.get(digest, {})
-        chosen = next((found for found in places if found.source in known), None)
-        for found in places:
-            if found is not chosen and (chosen or found is not places[0]):
+        chosen = next((found for found in locations if found.source in known), None)
+        for found in locations:
+            if found is not chosen and (chosen or found is not locations[0]):
                 (self.report.changed if found.source in self._sources else self.report.same).append(found.source)
         if chosen:
             self._current[digest] = known[chosen.source].file_id
-            self._keep(known[chosen.source], chosen)
+            self._update_member(known[chosen.source], chosen)
         else:
-            self._add(digest, places[0])
+            self._add(digest, locations[0])
 
-    def _keep(self, member: Member, found: Found) -> None:
-        wish = self._wish
-        attributes = member.attributes if wish.attributes is None else wish.attributes
+    def _update_member(self, member: Member, found: FoundFile) -> None:
+        options = self._options
+        attributes = member.attributes if options.attributes is None else options.attributes
         if member.state in ("failed", "cancelled"):
             self.report.again.append(found.source)
-        elif wish.chunking not in (None, member.chunking):
+        elif options.chunking not in (None, member.chunking):
             self.report.changed.append(found.source)
         else:
             self.report.unchanged.append(found.source)
             if member.state in IN_PROGRESS_STATES:
                 self.pending[found.source] = member.file_id
             if attributes != member.attributes:
-                self._store.change_member(wish.owner, self.store_id, member.file_id, attributes)
+                self._store.change_member(options.owner, self.store_id, member.file_id, attributes)
             return
-        self._queue(found, member.file_id, wish.chunking or member.chunking, attributes)
+        self._queue(found, member.file_id, options.chunking or member.chunking, attributes)
 
-    def _add(self, digest: str, found: Found) -> None:
+    def _add(self, digest: str, found: FoundFile) -> None:
         try:
             file = self._put(digest, found)
         except OSError as error:
             self.report.fail(found.source, error.strerror or str(error))
             return
-        self._queue(found, file.id, self._wish.chunking or Chunking(), self._wish.attributes or {})
+        self._queue(found, file.id, self._options.chunking or Chunking(), self._options.attributes or {})
         self._current[digest] = file.id
         (self.report.changed if found.source in self._sources else self.report.new).append(found.source)
 
-    def _queue(self, found: Found, file_id: str, chunking: Chunking, attributes: Attributes) -> None:
+    def _queue(self, found: FoundFile, file_id: str, chunking: Chunking, attributes: Attributes) -> None:
         new = NewMember(file_id=file_id, chunking=chunking, attributes=attributes, source=found.source)
-        self._store.add_members(self._wish.owner, self.store_id, [new])
+        self._store.add_members(self._options.owner, self.store_id, [new])
         self.pending[found.source] = file_id
 
-    def _put(self, digest: str, found: Found) -> File:
+    def _put(self, digest: str, found: FoundFile) -> File:
         """The file may be there: for another vector store, or because the last run was killed right here."""
-        owner = self._wish.owner
+        owner = self._options.owner
         file = self._store.find_file(owner, digest, found.filename)
-        if file and file.id not in self._held:
+        if file and file.id not in self._member_file_ids:
             return file
         with found.path.open("rb") as content:
-            return self._store.put_file(NewFile(owner=owner, filename=found.filename), iter(lambda: content.read(BLOCK), b""))
+            return self._store.put_file(NewFile(owner=owner, filename=found.filename), iter(lambda: content.read(READ_SIZE), b""))
 
     def _find_stale(self, walk: WalkResult, hashes: dict[str, str]) -> None:
-        kept = set(self._current.values())
+        current = set(self._current.values())
         for member in self._members:
-            if member.source is None or member.file_id in kept or member.source in self.report.failed:
+            if member.source is None or member.file_id in current or member.source in self.report.failed:
                 continue
             if member.source in hashes:
                 if successor := self._current.get(hashes[member.source]):
                     self._stale.append(_Stale(member, successor, False))
-            elif self._wish.delete and _gone(member.source, walk.roots):
+            elif self._options.delete and _is_gone(member.source, walk.roots):
                 self._stale.append(_Stale(member, self._current.get(member.sha256), True))
                 self.report.deleted.append(member.source)
 
     def _remove(self, member: Member) -> None:
         with suppress(NotFound):  # somebody else was faster
-            self._store.remove_member(self._wish.owner, self.store_id, member.file_id)
-        self._store.delete_unused(self._wish.owner, member.file_id)
+            self._store.remove_member(self._options.owner, self.store_id, member.file_id)
+        self._store.delete_unused(self._options.owner, member.file_id)
 
 
-def _gone(source: str, roots: Sequence[Path]) -> bool:
+def _is_gone(source: str, roots: Sequence[Path]) -> bool:
     path = Path(source)
     return any(path.is_relative_to(root) for root in roots) and not path.is_file()

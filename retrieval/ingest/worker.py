@@ -19,14 +19,14 @@ from sqlalchemy.exc import TimeoutError as NoConnection
 
 from engine.api import EngineStopped
 from retrieval.api import Chunking, Embedder, KnowledgeError, Parser, Unreadable
-from retrieval.ingest.pipeline import Digestion, Stage
+from retrieval.ingest.pipeline import IngestPipeline, JobProgress
 from retrieval.records import IngestedFile, Job
 from retrieval.store.api import Store
 from retrieval.threads import in_thread
 
-BEAT = 0.5  # seconds between two looks at how far a job has come
-LOOK = 0.1  # seconds between two looks at whether a store is done
-AWAY = (OperationalError, InterfaceError, NoConnection)  # the database is locked, full, restarted: it will be back
+REPORT_INTERVAL = 0.5  # seconds between two looks at how far a job has come
+DRAIN_INTERVAL = 0.1  # seconds between two looks at whether a store is done
+DATABASE_ERRORS = (OperationalError, InterfaceError, NoConnection)  # the database is locked, full, restarted: it will be back
 
 _log = logging.getLogger(__name__)
 
@@ -47,43 +47,43 @@ class IngestStats:
     ready: int = 0
     failed: int = 0
     chunks: int = 0
-    active: tuple[tuple[str, Stage], ...] = ()
+    active: tuple[tuple[str, JobProgress], ...] = ()
 
 
 class Ingestor:
     def __init__(
         self, store: Store, parser: Parser, embedder: Embedder, chunking: Chunking | None = None, options: WorkerOptions | None = None
     ) -> None:
-        self._store, self._pace = store, options or WorkerOptions()
+        self._store, self._options = store, options or WorkerOptions()
         self._identity = embedder.identity
-        self._digestion = Digestion(parser, embedder, chunking or Chunking())
+        self._pipeline = IngestPipeline(parser, embedder, chunking or Chunking())
         self._name = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
-        self._ready = self._failed = self._pieces = 0
-        self._present: dict[Job, Stage] = {}
+        self._ready = self._failed = self._chunks = 0
+        self._active: dict[Job, JobProgress] = {}
         self._running: tuple[asyncio.AbstractEventLoop, asyncio.Event] | None = None
 
     @property
     def stats(self) -> IngestStats:
-        present = tuple((job.filename, stage) for job, stage in self._present.copy().items())
-        return IngestStats(ready=self._ready, failed=self._failed, chunks=self._pieces, active=present)
+        active = tuple((job.filename, progress) for job, progress in self._active.copy().items())
+        return IngestStats(ready=self._ready, failed=self._failed, chunks=self._chunks, active=active)
 
     def wake(self) -> None:
         """Something has been queued: look now. From any thread."""
         if running := self._running:
-            loop, news = running
+            loop, wakeup = running
             with suppress(RuntimeError):  # the loop has closed
-                loop.call_soon_threadsafe(news.set)
+                loop.call_soon_threadsafe(wakeup.set)
 
     async def run(self) -> None:
         """Until it is cancelled; the jobs at hand go back to the queue. Raises EngineStopped when the encoder has died."""
-        news, free = asyncio.Event(), asyncio.Semaphore(self._pace.jobs)
-        self._running = asyncio.get_running_loop(), news
+        wakeup, free = asyncio.Event(), asyncio.Semaphore(self._options.jobs)
+        self._running = asyncio.get_running_loop(), wakeup
         try:
             async with asyncio.TaskGroup() as group:
                 while True:
                     await free.acquire()
-                    job = await self._next(news)
-                    group.create_task(self._serve(job)).add_done_callback(lambda _: free.release())
+                    job = await self._next_job(wakeup)
+                    group.create_task(self._run_job(job)).add_done_callback(lambda _: free.release())
         except BaseExceptionGroup as errors:
             raise errors.exceptions[0] from None
         finally:
@@ -97,7 +97,7 @@ class Ingestor:
             while (await in_thread(self._store.store, owner, store_id)).counts.in_progress:
                 if work is None and self._running is None:  # or whoever ran has died
                     work = asyncio.create_task(self.run())
-                await asyncio.wait({work}, timeout=LOOK) if work else await asyncio.sleep(LOOK)
+                await asyncio.wait({work}, timeout=DRAIN_INTERVAL) if work else await asyncio.sleep(DRAIN_INTERVAL)
                 if work and work.done():
                     work.result()
         finally:
@@ -105,20 +105,20 @@ class Ingestor:
                 work.cancel()
                 await asyncio.gather(work, return_exceptions=True)
 
-    async def _next(self, news: asyncio.Event) -> Job:
+    async def _next_job(self, wakeup: asyncio.Event) -> Job:
         while True:
-            news.clear()
+            wakeup.clear()
             try:
                 if job := await self._claim():
                     return job
-            except AWAY as error:
+            except DATABASE_ERRORS as error:
                 _log.warning("the database does not answer; trying again: %s", error)
             with suppress(TimeoutError):
-                await asyncio.wait_for(news.wait(), self._pace.poll)
+                await asyncio.wait_for(wakeup.wait(), self._options.poll)
 
     async def _claim(self) -> Job | None:
         """Whoever is cancelled while a claim is under way gives back what it brings."""
-        claim = asyncio.ensure_future(asyncio.to_thread(self._store.claim, self._name, self._pace.lease))
+        claim = asyncio.ensure_future(asyncio.to_thread(self._store.claim, self._name, self._options.lease))
         try:
             return await asyncio.shield(claim)
         except asyncio.CancelledError:
@@ -127,72 +127,72 @@ class Ingestor:
                 await self._release(job)
             raise
 
-    async def _serve(self, job: Job) -> None:
-        stage = self._present[job] = Stage()
-        work = asyncio.create_task(self._work(job, stage))
+    async def _run_job(self, job: Job) -> None:
+        progress = self._active[job] = JobProgress()
+        work = asyncio.create_task(self._work(job, progress))
         try:
-            await self._attend(job, stage, work)
+            await self._monitor(job, progress, work)
         except asyncio.CancelledError:
             work.cancel()
             await asyncio.wait({work})
             await self._release(job)
             raise
         finally:
-            del self._present[job]
+            del self._active[job]
 
-    async def _attend(self, job: Job, stage: Stage, work: asyncio.Task[None]) -> None:
+    async def _monitor(self, job: Job, progress: JobProgress, work: asyncio.Task[None]) -> None:
         """Reports, which keeps the lease, until the work is done or the job no longer ours."""
-        told, at = ("parsing", 0.0), time.monotonic()
-        while not (await asyncio.wait({work}, timeout=BEAT))[0]:
-            now = (stage.state, stage.progress)
-            if now == told and time.monotonic() - at < self._pace.lease / 3:
+        reported, at = ("parsing", 0.0), time.monotonic()
+        while not (await asyncio.wait({work}, timeout=REPORT_INTERVAL))[0]:
+            now = (progress.state, progress.progress)
+            if now == reported and time.monotonic() - at < self._options.lease / 3:
                 continue
-            told, at = now, time.monotonic()
-            if not await self._report(job, stage):
+            reported, at = now, time.monotonic()
+            if not await self._report(job, progress):
                 work.cancel()
         if not work.cancelled():
             work.result()
 
-    async def _report(self, job: Job, stage: Stage) -> bool:
+    async def _report(self, job: Job, progress: JobProgress) -> bool:
         try:
-            return await in_thread(self._store.report, job, stage.state, stage.progress, self._pace.lease)
-        except AWAY:
+            return await in_thread(self._store.report, job, progress.state, progress.progress, self._options.lease)
+        except DATABASE_ERRORS:
             _log.exception("%s: the database takes no report", job.filename)
             return True
 
-    async def _work(self, job: Job, stage: Stage) -> None:
+    async def _work(self, job: Job, progress: JobProgress) -> None:
         """Whatever happens to one file, the others go on; what stops all of them comes out."""
         try:
-            await self._try(job, stage)
-        except AWAY:
+            await self._process(job, progress)
+        except DATABASE_ERRORS:
             _log.exception("%s: the database does not answer; the file will be tried again", job.filename)
         except EngineStopped:
             await self._release(job)
             raise
 
-    async def _try(self, job: Job, stage: Stage) -> None:
+    async def _process(self, job: Job, progress: JobProgress) -> None:
         try:
-            await self._store_outcome(job, stage)
+            await self._store_outcome(job, progress)
         except Unreadable as error:
             await self._fail(job, error.code, str(error))
         except KnowledgeError as error:  # WrongModel, and NotFound where somebody has deleted the file
             await self._fail(job, "server_error", str(error))
-        except (*AWAY, EngineStopped):
+        except (*DATABASE_ERRORS, EngineStopped):
             raise
         except Exception:
             _log.exception("%s: cannot be ingested", job.filename)
             await self._fail(job, "server_error", "something unexpected went wrong with this file; the server's log says what")
 
-    async def _store_outcome(self, job: Job, stage: Stage) -> None:
+    async def _store_outcome(self, job: Job, progress: JobProgress) -> None:
         await in_thread(self._store.expect, job.store_id, self._identity)
         async with aclosing(self._content(job)) as content:
-            outcome = await self._digestion.run(job, content, stage)
+            outcome = await self._pipeline.run(job, content, progress)
         await in_thread(self._complete, job, outcome)
 
     def _complete(self, job: Job, outcome: IngestedFile) -> None:
         if self._store.complete(job, outcome):  # and counted, even if nobody waits for it any more
             self._ready += 1
-            self._pieces += len(outcome.chunks)
+            self._chunks += len(outcome.chunks)
 
     async def _content(self, job: Job) -> AsyncGenerator[bytes]:
         parts = await in_thread(self._store.read_file, job.owner, job.file_id)
@@ -206,5 +206,5 @@ class Ingestor:
     async def _release(self, job: Job) -> None:
         try:
             await in_thread(self._store.release, job)
-        except AWAY:
+        except DATABASE_ERRORS:
             _log.exception("%s: the database does not answer; the file waits until its lease has run out", job.filename)

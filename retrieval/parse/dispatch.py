@@ -4,29 +4,29 @@ import importlib
 from collections.abc import Callable
 from typing import IO
 
-from retrieval.parse.common.draft import Draft
+from retrieval.parse.common.builder import DocumentBuilder
 from retrieval.parse.formats import FORMATS
-from retrieval.parse.limits import Limits, Refused
+from retrieval.parse.limits import Limits, ParseError
 from retrieval.parse.sniff import sniff
 
 
 def read(source: IO[bytes], filename: str, limits: Limits) -> dict[str, object]:
     """Raises Refused."""
-    found = sniff(source, filename, limits)
-    format = FORMATS[found.kind]
-    draft = Draft(format.media, limits)
-    draft.note(found.note)
-    reader: Callable[[object, Draft], None] = importlib.import_module(format.reader).read
+    sniffed = sniff(source, filename, limits)
+    format = FORMATS[sniffed.kind]
+    builder = DocumentBuilder(format.media_type, limits)
+    builder.add_note(sniffed.note)
+    parse: Callable[[object, DocumentBuilder], None] = importlib.import_module(format.parser_module).read
     try:
-        reader(source if format.streamed else source.read(), draft)
-    except (Refused, MemoryError):
+        parse(source if format.streamed else source.read(), builder)
+    except (ParseError, MemoryError):
         raise
     except RecursionError:
-        raise Refused("the file is nested too deeply") from None
+        raise ParseError("the file is nested too deeply") from None
     except Exception as error:
-        raise Refused(f"the file is damaged or not what it seems: {_said(error)}") from error
-    return draft.done()
+        raise ParseError(f"the file is damaged or not what it seems: {_describe(error)}") from error
+    return builder.to_dict()
 
 
-def _said(error: Exception) -> str:
+def _describe(error: Exception) -> str:
     return f"{type(error).__name__}: {error}"[:200]

@@ -18,11 +18,11 @@ CODE = tuple(f".{ending}" for ending in _LANGUAGES.split())
 
 @dataclass(frozen=True)
 class Format:
-    """A kind of document. `reader`: the module whose `read` takes it, as bytes or (`streamed`) as an open file."""
+    """A kind of document. `parser_module`: the module whose `read` takes it, as bytes or (`streamed`) as an open file."""
 
-    media: str  # MIME type
-    reader: str
-    endings: tuple[str, ...]
+    media_type: str  # MIME type
+    parser_module: str
+    extensions: tuple[str, ...]
     streamed: bool = False
 
 
@@ -40,4 +40,4 @@ FORMATS: dict[str, Format] = {
     "code": Format("text/x-source", "retrieval.parse.plain.code", CODE),
     "text": Format("text/plain", "retrieval.parse.plain.text", TEXT),
 }
-KINDS: dict[str, str] = {ending: kind for kind, known in FORMATS.items() for ending in known.endings}
+KIND_BY_EXTENSION: dict[str, str] = {ending: kind for kind, known in FORMATS.items() for ending in known.extensions}

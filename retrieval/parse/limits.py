@@ -20,7 +20,7 @@ class Limits:
     documents: int = 500  # after which a subprocess makes way for a fresh one
 
 
-class Refused(Exception):
+class ParseError(Exception):
     """Why a file is not read, in words for whoever sent it. `code` as in retrieval.api.Unreadable."""
 
     def __init__(self, message: str, code: str = "invalid_file") -> None:

@@ -7,35 +7,35 @@ from typing import Any
 from retrieval.api import Block, Document, Unreadable
 from retrieval.parse.limits import Limits
 
-KINDS = ("heading", "paragraph", "list", "table", "code")
-CODES = ("unsupported_file", "invalid_file", "server_error")
-LONGEST = 500  # characters of a reason, a title, a note
+BLOCK_KINDS = ("heading", "paragraph", "list", "table", "code")
+ERROR_CODES = ("unsupported_file", "invalid_file", "server_error")
+MAX_LINE = 500  # characters of a reason, a title, a note
 
 Reply = dict[str, Any]
 
 
-def document(head: bytes, output: bytes, limits: Limits) -> Document:
+def parse_reply(head: bytes, output: bytes, limits: Limits) -> Document:
     """Raises Unreadable, also for an answer that no honest parser gives."""
-    how = json.loads(head)["end"]
-    if how != "done":
-        raise Unreadable(_reason(how, limits), "server_error" if how in ("gone", "broken") else "invalid_file")
+    status = json.loads(head)["end"]
+    if status != "done":
+        raise Unreadable(_reason(status, limits), "server_error" if status in ("gone", "broken") else "invalid_file")
     try:
         reply = json.loads(output)
         if "refused" in reply:
-            raise Unreadable(_line(reply["refused"]), reply["code"] if reply["code"] in CODES else "invalid_file")
+            raise Unreadable(_line(reply["refused"]), reply["code"] if reply["code"] in ERROR_CODES else "invalid_file")
         return _document(reply)
     except (ValueError, KeyError, TypeError, IndexError):
         raise Unreadable("the parser gave an answer that makes no sense: the file is damaged or hostile") from None
 
 
-def _reason(how: str, limits: Limits) -> str:
+def _reason(status: str, limits: Limits) -> str:
     return {
         "slow": f"reading the file takes longer than {limits.seconds:g} seconds",
         "memory": f"reading the file takes more than {limits.memory_bytes >> 20} MiB of memory",
         "large": f"the file holds more than {limits.characters:,} characters of text: split it",
         "broken": "the library that reads files of this kind cannot be loaded",
         "gone": "the server ended while it read the file",
-    }.get(how, "the file made its parser crash: it is damaged or hostile")
+    }.get(status, "the file made its parser crash: it is damaged or hostile")
 
 
 def _document(reply: Reply) -> Document:
@@ -48,7 +48,7 @@ def _document(reply: Reply) -> Document:
 
 def _block(row: list[Any], paths: list[tuple[str, ...]]) -> Block:
     kind, start, end, page, path = row
-    if kind not in KINDS or not all(type(number) is int and number >= 0 for number in (start, end, path)):
+    if kind not in BLOCK_KINDS or not all(type(number) is int and number >= 0 for number in (start, end, path)):
         raise ValueError(row)
     if page is not None and (type(page) is not int or page < 1):
         raise ValueError(row)
@@ -71,4 +71,4 @@ def _text(value: object) -> str:
 
 
 def _line(value: object) -> str:
-    return _text(value)[:LONGEST]
+    return _text(value)[:MAX_LINE]

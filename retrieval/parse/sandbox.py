@@ -21,14 +21,16 @@ from typing import IO
 
 from retrieval.api import Document, Unreadable
 from retrieval.parse.limits import MIB, Limits
-from retrieval.parse.reply import document
-from retrieval.parse.worker import HEAD, PIECE
+from retrieval.parse.reply import parse_reply
+from retrieval.parse.worker import HEAD, receive_exactly
 
 ROOT = Path(__file__).parents[2]
 # This very version of the package, and nothing else from its folder: something there could shadow a library.
-START = "import sys; sys.path.insert(0, sys.argv[1]); import retrieval; sys.path.pop(0); from retrieval.parse.worker import main; main()"
-GRACE = 15.0  # seconds above a file's limit until the subprocess itself counts as stuck
-NAME = 1024  # characters of a filename that are looked at
+BOOTSTRAP = (
+    "import sys; sys.path.insert(0, sys.argv[1]); import retrieval; sys.path.pop(0); from retrieval.parse.worker import main; main()"
+)
+GRACE_SECONDS = 15.0  # seconds above a file's limit until the subprocess itself counts as stuck
+MAX_FILENAME = 1024  # characters of a filename that are looked at
 
 _log = logging.getLogger(__name__)
 
@@ -39,16 +41,16 @@ class SubprocessParser:
     def __init__(self, limits: Limits | None = None, workers: int = 2) -> None:
         self._limits = limits or Limits()
         self._threads = ThreadPoolExecutor(workers, thread_name_prefix="parse")
-        self._idle: SimpleQueue[_Worker] = SimpleQueue()
+        self._idle_workers: SimpleQueue[_Worker] = SimpleQueue()
         self._workers = [_Worker(self._limits) for _ in range(workers)]
         for worker in self._workers:
-            self._idle.put(worker)
-        self._end = weakref.finalize(self, _end, self._threads, self._workers)
+            self._idle_workers.put(worker)
+        self._finalizer = weakref.finalize(self, _stop, self._threads, self._workers)
 
     async def parse(self, content: AsyncIterator[bytes], filename: str) -> Document:
         """A cancelled call kills the subprocess that reads for it."""
         file = tempfile.TemporaryFile()  # noqa: SIM115 - it may outlive a cancelled call: `finish` closes it
-        job = _Job(file, filename[-NAME:])
+        job = _Job(file, filename[-MAX_FILENAME:])
         try:
             await self._spool(content, file)
             future = self._submit(job)
@@ -64,7 +66,7 @@ class SubprocessParser:
 
     def close(self) -> None:
         """Kills what still reads; calls under way raise Unreadable."""
-        self._end()
+        self._finalizer()
 
     async def _spool(self, content: AsyncIterator[bytes], file: IO[bytes]) -> None:
         size = 0
@@ -85,11 +87,11 @@ class SubprocessParser:
             raise Unreadable("the server ended before it read the file", "server_error") from None
 
     def _run(self, job: "_Job") -> Document:
-        worker = self._idle.get()
+        worker = self._idle_workers.get()
         try:
             return job.run(worker)
         finally:
-            self._idle.put(worker)
+            self._idle_workers.put(worker)
 
 
 class _Job:
@@ -128,7 +130,7 @@ class _Worker:
         self._limits = limits
         self._process: subprocess.Popen[bytes] | None = None
         self._channel: socket.socket | None = None
-        self._read = 0
+        self._documents_read = 0
 
     def read(self, file: int, filename: str) -> Document:
         try:
@@ -137,10 +139,10 @@ class _Worker:
             self.kill()
             _log.warning("the parser's subprocess failed on %r: %r", filename, error)
             raise Unreadable("reading the file took too long or ended the parser", "server_error") from None
-        self._read += 1
-        if json.loads(head)["end"] != "done" or self._read >= self._limits.documents:
+        self._documents_read += 1
+        if json.loads(head)["end"] != "done" or self._documents_read >= self._limits.documents:
             self.kill()  # with all that a hostile file may have started in its group
-        return document(head, output, self._limits)
+        return parse_reply(head, output, self._limits)
 
     def kill(self) -> None:
         """The subprocess, and the child in which it reads."""
@@ -160,14 +162,14 @@ class _Worker:
         request = json.dumps({"filename": filename, "limits": asdict(self._limits)}).encode()
         socket.send_fds(channel, [HEAD.pack(len(request))], [file])
         channel.sendall(request)
-        return _frame(channel), _frame(channel)
+        return _receive_frame(channel), _receive_frame(channel)
 
     def _start(self) -> socket.socket:
         """-I and an empty environment: nothing of this process's surroundings reaches the parsers, secrets least of all."""
         ours, theirs = socket.socketpair()
         with theirs:
             self._process = subprocess.Popen(
-                [sys.executable, "-I", "-c", START, str(ROOT)],
+                [sys.executable, "-I", "-c", BOOTSTRAP, str(ROOT)],
                 stdin=theirs.fileno(),
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
@@ -175,26 +177,16 @@ class _Worker:
                 env={"LC_ALL": "C.UTF-8"},
                 start_new_session=True,
             )
-        ours.settimeout(self._limits.seconds + GRACE)
-        self._channel, self._read = ours, 0
+        ours.settimeout(self._limits.seconds + GRACE_SECONDS)
+        self._channel, self._documents_read = ours, 0
         return ours
 
 
-def _frame(channel: socket.socket) -> bytes:
-    return _exactly(channel, HEAD.unpack(_exactly(channel, HEAD.size))[0])
+def _receive_frame(channel: socket.socket) -> bytes:
+    return receive_exactly(channel, HEAD.unpack(receive_exactly(channel, HEAD.size))[0])
 
 
-def _exactly(channel: socket.socket, count: int) -> bytes:
-    parts = bytearray()
-    while len(parts) < count:
-        part = channel.recv(min(count - len(parts), PIECE))
-        if not part:
-            raise EOFError("it has gone")
-        parts += part
-    return bytes(parts)
-
-
-def _end(threads: ThreadPoolExecutor, workers: list[_Worker]) -> None:
+def _stop(threads: ThreadPoolExecutor, workers: list[_Worker]) -> None:
     threads.shutdown(wait=False, cancel_futures=True)
     for worker in workers:
         worker.kill()

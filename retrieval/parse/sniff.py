@@ -7,13 +7,13 @@ from typing import IO
 
 from retrieval.parse import formats
 from retrieval.parse.common import archive
-from retrieval.parse.limits import Limits, Refused
+from retrieval.parse.limits import Limits, ParseError
 
-HEAD = 8192  # bytes
+HEAD_SIZE = 8192  # bytes
 _MARKUP = re.compile(rb"\s*(?:<\?xml[^>]*\?>\s*)?(?:<!--.*?-->\s*)*<(?:!doctype\s+html|html[\s>])", re.I | re.S)
 
 # of files that nobody here reads; first bytes and what to call them
-FOREIGN = (
+UNSUPPORTED = (
     (b"\x89PNG\r\n", "a PNG image"),
     (b"\xff\xd8\xff", "a JPEG image"),
     (b"GIF8", "a GIF image"),
@@ -42,24 +42,34 @@ FOREIGN = (
 )
 _OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 _ENCRYPTED = "EncryptedPackage".encode("utf-16-le")
-_CALLED = {"pdf": "PDF", "word": "Word", "slides": "PowerPoint", "workbook": "Excel", "epub": "EPUB", "html": "HTML", "text": "plain text"}
+_FORMAT_NAMES = {
+    "pdf": "PDF",
+    "word": "Word",
+    "slides": "PowerPoint",
+    "workbook": "Excel",
+    "epub": "EPUB",
+    "html": "HTML",
+    "text": "plain text",
+}
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class SniffedFormat:
     kind: str  # a key of FORMATS
     note: str = ""  # what to say about a name that promises something else
 
 
-def sniff(source: IO[bytes], filename: str, limits: Limits) -> Found:
+def sniff(source: IO[bytes], filename: str, limits: Limits) -> SniffedFormat:
     """Leaves `source` at its beginning. Raises Refused for what nobody reads."""
-    head = source.read(HEAD)
+    head = source.read(HEAD_SIZE)
     kind = _kind(source, head, filename, limits)
     source.seek(0)
-    promised = formats.KINDS.get(_suffix(filename), "")
-    if promised in ("", kind) or {kind, promised} <= {"html", "code", "markdown"}:
-        return Found(kind)
-    return Found(kind, f"the name ends in {_suffix(filename)}, but the file is {_CALLED.get(kind, kind)} and was read as such")
+    named_kind = formats.KIND_BY_EXTENSION.get(_suffix(filename), "")
+    if named_kind in ("", kind) or {kind, named_kind} <= {"html", "code", "markdown"}:
+        return SniffedFormat(kind)
+    return SniffedFormat(
+        kind, f"the name ends in {_suffix(filename)}, but the file is {_FORMAT_NAMES.get(kind, kind)} and was read as such"
+    )
 
 
 def _kind(source: IO[bytes], head: bytes, filename: str, limits: Limits) -> str:
@@ -69,20 +79,20 @@ def _kind(source: IO[bytes], head: bytes, filename: str, limits: Limits) -> str:
         return archive.kind(source, limits)
     if head.startswith(_OLE):
         raise _old_office(source)
-    for magic, name in FOREIGN:
+    for magic, name in UNSUPPORTED:
         if head.startswith(magic) and (len(magic) > 2 or b"\0" in head):
-            raise Refused(f"the file is {name}", "unsupported_file")
+            raise ParseError(f"the file is {name}", "unsupported_file")
     if not _is_text(head):
-        raise Refused(f"nothing here reads files like this one ({_suffix(filename) or 'no ending'}): it is not text", "unsupported_file")
+        raise ParseError(f"nothing here reads files like this one ({_suffix(filename) or 'no ending'}): it is not text", "unsupported_file")
     return _text_kind(head, _suffix(filename))
 
 
-def _old_office(source: IO[bytes]) -> Refused:
+def _old_office(source: IO[bytes]) -> ParseError:
     """The container of Office 97, and of what Office encrypts."""
     source.seek(0)
     if _ENCRYPTED in source.read(2**20):
-        return Refused("the file is protected with a password: save it without one")
-    return Refused("the file is of an old Office format: save it as .docx, .xlsx or .pptx", "unsupported_file")
+        return ParseError("the file is protected with a password: save it without one")
+    return ParseError("the file is of an old Office format: save it as .docx, .xlsx or .pptx", "unsupported_file")
 
 
 def _is_text(head: bytes) -> bool:
@@ -93,7 +103,7 @@ def _is_text(head: bytes) -> bool:
 
 
 def _text_kind(head: bytes, suffix: str) -> str:
-    kind = formats.KINDS.get(suffix, "")
+    kind = formats.KIND_BY_EXTENSION.get(suffix, "")
     if kind in ("markdown", "sheets", "data", "code", "html"):
         return kind
     return "html" if _MARKUP.match(head) else "text"

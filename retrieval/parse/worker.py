@@ -17,32 +17,35 @@ import time
 from pathlib import PurePosixPath
 
 from retrieval.parse.dispatch import read
-from retrieval.parse.formats import FORMATS, KINDS
-from retrieval.parse.limits import Limits, Refused
+from retrieval.parse.formats import FORMATS, KIND_BY_EXTENSION
+from retrieval.parse.limits import Limits, ParseError
 
 HEAD = struct.Struct("!Q")
-PIECE = 1 << 20  # bytes
-RECURSION = 20_000  # frames: HTML may be nested 2,000 deep
+READ_SIZE = 1 << 20  # bytes
+RECURSION_LIMIT = 20_000  # frames: HTML may be nested 2,000 deep
 NEW_USER, NEW_NETWORK = 0x10000000, 0x40000000  # of unshare(2)
 NO_NEW_PRIVILEGES = 38  # of prctl(2)
-_KILLED = {signal.SIGXCPU: "slow", signal.SIGKILL: "memory"}
+_SIGNAL_STATUS = {signal.SIGXCPU: "slow", signal.SIGKILL: "memory"}
 
 
 def main() -> None:
     """Until the other side closes the channel. Its end is file 0."""
     channel = socket.socket(fileno=os.dup(0))
-    _leave_the_network()
+    _isolate_network()
     while True:
         head, files, _, _ = socket.recv_fds(channel, HEAD.size, 1)
         if not head:
             return
-        request = json.loads(_exactly(channel, HEAD.unpack(head)[0]))
-        how, output = _parse(channel, files[0], request["filename"], Limits(**request["limits"]))
-        reply = json.dumps({"end": how}).encode()
+        try:
+            request = json.loads(receive_exactly(channel, HEAD.unpack(head)[0]))
+        except EOFError:
+            return
+        status, output = _parse(channel, files[0], request["filename"], Limits(**request["limits"]))
+        reply = json.dumps({"end": status}).encode()
         channel.sendall(HEAD.pack(len(reply)) + reply + HEAD.pack(len(output)) + output)
 
 
-def _leave_the_network() -> None:
+def _isolate_network() -> None:
     """Where the system allows it: a parser that was taken over has nobody to talk to. What it reads is handed to it anyway."""
     if sys.platform == "linux":
         libc = ctypes.CDLL(None)
@@ -50,12 +53,13 @@ def _leave_the_network() -> None:
         libc.prctl(NO_NEW_PRIVILEGES, 1, 0, 0, 0)
 
 
-def _exactly(channel: socket.socket, count: int) -> bytes:
+def receive_exactly(channel: socket.socket, count: int) -> bytes:
+    """Raises EOFError."""
     parts = bytearray()
     while len(parts) < count:
-        part = channel.recv(min(count - len(parts), PIECE))
+        part = channel.recv(min(count - len(parts), READ_SIZE))
         if not part:
-            raise SystemExit
+            raise EOFError("the other side closed the channel")
         parts += part
     return bytes(parts)
 
@@ -63,82 +67,83 @@ def _exactly(channel: socket.socket, count: int) -> bytes:
 def _parse(channel: socket.socket, file: int, filename: str, limits: Limits) -> tuple[str, bytes]:
     """How it ended (done, slow, memory, crash, large, gone, broken) and what it wrote."""
     try:
-        _prepare(filename)
+        _preload_parser(filename)
     except ImportError:
         os.close(file)
         return "broken", b""
-    reading, writing = os.pipe()
+    read_end, write_end = os.pipe()
     child = os.fork()
     if child == 0:
-        os.close(reading)
+        os.close(read_end)
         channel.close()
-        _child(file, writing, filename, limits)
-    os.close(writing)
+        _child(file, write_end, filename, limits)
+    os.close(write_end)
     os.close(file)
-    how, output = _collect(channel, reading, limits)
-    if how != "done":
+    status, output = _collect(channel, read_end, limits)
+    if status != "done":
         os.kill(child, signal.SIGKILL)
-    os.close(reading)
-    status = os.waitpid(child, 0)[1]
-    if how == "done" and status:
-        how = _KILLED.get(signal.Signals(os.WTERMSIG(status)), "crash") if os.WIFSIGNALED(status) else "crash"
-    return how, output if how == "done" else b""
+    os.close(read_end)
+    exit_status = os.waitpid(child, 0)[1]
+    if status == "done" and exit_status:
+        killed = os.WIFSIGNALED(exit_status)
+        status = _SIGNAL_STATUS.get(signal.Signals(os.WTERMSIG(exit_status)), "crash") if killed else "crash"
+    return status, output if status == "done" else b""
 
 
-def _prepare(filename: str) -> None:
+def _preload_parser(filename: str) -> None:
     """Imports what the name promises once and for all, before any byte of a file is looked at."""
-    if kind := KINDS.get(PurePosixPath(filename).suffix.lower()):
-        importlib.import_module(FORMATS[kind].reader)
+    if kind := KIND_BY_EXTENSION.get(PurePosixPath(filename).suffix.lower()):
+        importlib.import_module(FORMATS[kind].parser_module)
 
 
-def _collect(channel: socket.socket, reading: int, limits: Limits) -> tuple[str, bytes]:
+def _collect(channel: socket.socket, read_end: int, limits: Limits) -> tuple[str, bytes]:
     """Reads what the child writes, as long as the other side is there."""
     deadline, output = time.monotonic() + limits.seconds, bytearray()
-    most = 12 * limits.characters + 64 * PIECE
+    limit = 12 * limits.characters + 64 * READ_SIZE
     while True:
-        ready, _, _ = select.select([reading, channel], [], [], max(deadline - time.monotonic(), 0))
+        ready, _, _ = select.select([read_end, channel], [], [], max(deadline - time.monotonic(), 0))
         if not ready:
             return "slow", b""
         if channel in ready:  # nothing is sent while a file is being read: the other side has gone
             return "gone", b""
-        part = os.read(reading, PIECE)
+        part = os.read(read_end, READ_SIZE)
         output += part
         if not part:
             return "done", bytes(output)
-        if len(output) > most:
+        if len(output) > limit:
             return "large", b""
 
 
-def _child(file: int, writing: int, filename: str, limits: Limits) -> None:
+def _child(file: int, write_end: int, filename: str, limits: Limits) -> None:
     """Never returns."""
     try:
-        _confine(limits)
-        with os.fdopen(writing, "wb") as output:
+        _set_resource_limits(limits)
+        with os.fdopen(write_end, "wb") as output:
             output.write(json.dumps(_result(file, filename, limits)).encode())
         os._exit(0)
     except BaseException:
         os._exit(1)
 
 
-def _confine(limits: Limits) -> None:
+def _set_resource_limits(limits: Limits) -> None:
     seconds = max(int(limits.seconds), 1)
     resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 1))  # at the first SIGXCPU; SIGKILL would pass for a lack of memory
-    for what, most in (
+    for what, limit in (
         (resource.RLIMIT_AS, limits.memory_bytes),
         (resource.RLIMIT_FSIZE, 0),  # it writes to its pipe alone
         (resource.RLIMIT_CORE, 0),
         (resource.RLIMIT_NPROC, 0),
         (resource.RLIMIT_NOFILE, 64),
     ):
-        resource.setrlimit(what, (most, most))
-    sys.setrecursionlimit(RECURSION)
+        resource.setrlimit(what, (limit, limit))
+    sys.setrecursionlimit(RECURSION_LIMIT)
 
 
 def _result(file: int, filename: str, limits: Limits) -> dict[str, object]:
     try:
         with os.fdopen(file, "rb") as source:
             return read(source, filename, limits)
-    except Refused as error:
+    except ParseError as error:
         return {"refused": str(error), "code": error.code}
     except MemoryError:
         return {"refused": f"reading the file takes more than {limits.memory_bytes >> 20} MiB of memory", "code": "invalid_file"}

@@ -1,4 +1,4 @@
-"""Arrays that grow at their end without being copied each time, and a lock for those who read them meanwhile."""
+"""Growable arrays with amortized appends, and a readers-writer lock."""
 
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 S = TypeVar("S", bound=np.generic)
 
 
-class Growing(Generic[S]):
+class GrowableArray(Generic[S]):
     def __init__(self, dtype: type[S], values: ArrayLike = ()) -> None:
         self._data: NDArray[S] = np.array(values, dtype)
         self._count = len(self._data)
@@ -31,8 +31,8 @@ class Growing(Generic[S]):
         self._count = count
 
 
-class ReadWrite:
-    """Many may read at once, one may write; a writer that waits goes before later readers. Not reentrant."""
+class ReadWriteLock:
+    """Many readers or one writer; a waiting writer blocks new readers. Not reentrant."""
 
     def __init__(self) -> None:
         self._changed, self._readers, self._writing, self._waiting = Condition(), 0, False, 0

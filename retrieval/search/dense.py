@@ -1,7 +1,7 @@
-"""Nearest vectors, by FAISS. An index knows its vectors by slot: the position in which they were added, from 0.
+"""Vector search with FAISS. A vector's slot is the position in which it was added, from 0.
 
-Vectors lie in flat segments, which are exact. Over many of them a graph (HNSW) may be built on the side and take the place of
-the segments that it covers. What is deleted keeps its slot and is masked out.
+Vectors are in flat segments, which are searched exactly. An HNSW graph may be built in the background and then replaces the segments
+that it covers. Deleted vectors keep their slot and are masked out.
 """
 
 from collections.abc import Callable, Iterator
@@ -13,95 +13,99 @@ from numpy.typing import NDArray
 
 from retrieval.api import Vectors
 
-SEGMENT = 16_384  # vectors; a segment that grows is copied now and then, so none grows large
-LINKS, BUILD, VISIT = 32, 80, 128  # HNSW: edges of a vector; candidates while building; candidates while searching, at least
-FEW = 20  # one allowed vector in so many, or fewer: to look at just those is faster than the graph, and exact
+SEGMENT_SIZE = 16_384  # vectors; a growing segment is copied now and then, so it stays small
+HNSW_M, HNSW_EF_CONSTRUCTION, HNSW_EF_SEARCH = (
+    32,
+    80,
+    128,
+)  # HNSW: edges of a vector; candidates while building; candidates while searching, at least
+EXACT_DIVISOR = 20  # with at most 1 of so many vectors allowed, exact search is faster than the graph
 Slots = NDArray[np.int64]
 Scores = NDArray[np.float32]
 Mask = NDArray[np.bool_]
-Part = Any  # a FAISS index; its type hints leave out half of what it can do
+FaissIndex = Any  # a FAISS index; its type hints leave out half of what it can do
 
 
 class DenseIndex:
-    """Vectors of length 1, compared by inner product. Searches may run at the same time; changes need to be alone."""
+    """Vectors of length 1, compared by inner product. Searches may run concurrently; changes need exclusive access."""
 
-    def __init__(self, dimensions: int, segment: int = SEGMENT) -> None:
+    def __init__(self, dimensions: int, segment: int = SEGMENT_SIZE) -> None:
         self._dimensions, self._segment = dimensions, segment
-        self._graph: Part | None = None
-        self._flats: list[Part] = []  # behind the graph; all but the last are full
+        self._graph: FaissIndex | None = None
+        self._segments: list[FaissIndex] = []  # after the graph's slots; all but the last are full
 
     @property
-    def covered(self) -> int:
-        """Slots that are found by the graph."""
+    def graph_size(self) -> int:
+        """Number of slots in the graph."""
         return 0 if self._graph is None else self._graph.ntotal
 
     @property
-    def waiting(self) -> int:
-        """Slots that a new graph would find, too."""
-        return sum(flat.ntotal for flat in self._flats if flat.ntotal == self._segment)
+    def indexable(self) -> int:
+        """Number of slots that a new graph would add: those of full segments."""
+        return sum(flat.ntotal for flat in self._segments if flat.ntotal == self._segment)
 
     def add(self, vectors: Vectors) -> None:
         while len(vectors):
-            if not self._flats or self._flats[-1].ntotal == self._segment:
-                self._flats.append(faiss.IndexFlatIP(self._dimensions))
-            room = self._segment - self._flats[-1].ntotal
-            self._flats[-1].add(np.ascontiguousarray(vectors[:room], np.float32))
+            if not self._segments or self._segments[-1].ntotal == self._segment:
+                self._segments.append(faiss.IndexFlatIP(self._dimensions))
+            room = self._segment - self._segments[-1].ntotal
+            self._segments[-1].add(np.ascontiguousarray(vectors[:room], np.float32))
             vectors = vectors[room:]
 
     def search(self, vector: NDArray[np.float32], limit: int, allowed: Mask | None = None) -> tuple[Slots, Scores]:
         """Best first: slots and inner products. `allowed` [slots] leaves the others out."""
-        faiss.omp_set_num_threads(1)  # in this thread; for one vector more only get into each other's way
+        faiss.omp_set_num_threads(1)  # for this thread; more do not help for one vector
         found = [_search(part, start, vector[None], limit, allowed) for start, part in self._parts()]
         slots = np.concatenate([slots for slots, _ in found]) if found else np.empty(0, np.int64)
         scores = np.concatenate([scores for _, scores in found]) if found else np.empty(0, np.float32)
         order = np.lexsort((slots, -scores))[:limit]
         return slots[order], scores[order]
 
-    def graph(self, go_on: Callable[[], bool]) -> Part | None:
-        """Over all that is full, for `adopt`; None when `go_on`, asked between segments, says no. Takes long, but searches and
+    def graph(self, should_continue: Callable[[], bool]) -> FaissIndex | None:
+        """Over all that is full, for `adopt_graph`; None when `should_continue`, asked between segments, says no. Takes long, but searches and
         `add` need not wait for it."""
         faiss.omp_set_num_threads(1)
-        graph = faiss.IndexHNSWFlat(self._dimensions, LINKS, faiss.METRIC_INNER_PRODUCT)
-        graph.hnsw.efConstruction = BUILD
+        graph = faiss.IndexHNSWFlat(self._dimensions, HNSW_M, faiss.METRIC_INNER_PRODUCT)
+        graph.hnsw.efConstruction = HNSW_EF_CONSTRUCTION
         for _, part in list(self._parts()):
-            stored = _stored(part)
+            stored = _vectors_in(part)
             for start in range(0, len(stored) // self._segment * self._segment, self._segment):
-                if not go_on():
+                if not should_continue():
                     return None
                 graph.add(stored[start : start + self._segment])
         return graph
 
-    def adopt(self, graph: Part) -> None:
-        self._flats = self._flats[(graph.ntotal - self.covered) // self._segment :]
+    def adopt_graph(self, graph: FaissIndex) -> None:
+        self._segments = self._segments[(graph.ntotal - self.graph_size) // self._segment :]
         self._graph = graph
 
-    def _parts(self) -> Iterator[tuple[int, Part]]:
+    def _parts(self) -> Iterator[tuple[int, FaissIndex]]:
         if self._graph is not None:
             yield 0, self._graph
-        for number, flat in enumerate(self._flats):
-            yield self.covered + number * self._segment, flat
+        for number, flat in enumerate(self._segments):
+            yield self.graph_size + number * self._segment, flat
 
 
-def _search(part: Part, start: int, query: Vectors, limit: int, allowed: Mask | None) -> tuple[Slots, Scores]:
+def _search(part: FaissIndex, start: int, query: Vectors, limit: int, allowed: Mask | None) -> tuple[Slots, Scores]:
     mask = None if allowed is None else allowed[start : start + part.ntotal]
     if isinstance(part, faiss.IndexHNSW):
-        part, params = _way(part, limit, mask)
+        part, params = _search_params(part, limit, mask)
     else:
-        params = _only(mask)
+        params = _params(mask)
     scores, slots = part.search(query, min(limit, part.ntotal), params=params)
     real = slots[0] >= 0
     return slots[0][real] + start, scores[0][real]
 
 
-def _way(graph: Part, limit: int, mask: Mask | None) -> tuple[Part, Any]:
-    if mask is not None and np.count_nonzero(mask) * FEW <= len(mask):
-        return _flat(graph), _only(mask)
+def _search_params(graph: FaissIndex, limit: int, mask: Mask | None) -> tuple[FaissIndex, Any]:
+    if mask is not None and np.count_nonzero(mask) * EXACT_DIVISOR <= len(mask):
+        return _flat(graph), _params(mask)
     params: Any = faiss.SearchParametersHNSW  # type: ignore[attr-defined]
     selector = {} if mask is None else {"sel": _selector(mask)}
-    return graph, params(efSearch=max(VISIT, 2 * limit), **selector)
+    return graph, params(efSearch=max(HNSW_EF_SEARCH, 2 * limit), **selector)
 
 
-def _only(mask: Mask | None) -> Any:
+def _params(mask: Mask | None) -> Any:
     params: Any = faiss.SearchParameters
     return None if mask is None else params(sel=_selector(mask))
 
@@ -111,11 +115,11 @@ def _selector(mask: Mask) -> Any:
     return selector(np.packbits(mask, bitorder="little"))
 
 
-def _flat(part: Part) -> Part:
+def _flat(part: FaissIndex) -> FaissIndex:
     return faiss.downcast_index(part.storage) if isinstance(part, faiss.IndexHNSW) else part
 
 
-def _stored(part: Part) -> Vectors:
+def _vectors_in(part: FaissIndex) -> Vectors:
     """A view, not a copy."""
     flat = _flat(part)
     return faiss.rev_swig_ptr(flat.get_xb(), flat.ntotal * flat.d).reshape(flat.ntotal, flat.d)

@@ -1,4 +1,4 @@
-"""What a filter over attributes means. The databases may compile it to SQL; the answers are these."""
+"""Attribute filters: the reference semantics, which SQL translations must match."""
 
 from retrieval.api import Attributes, Combine, Compare, Filter, Value
 
@@ -13,32 +13,32 @@ def matches(filter: Filter, attributes: Attributes) -> bool:
 
 
 def _compares(filter: Compare, value: Value | None) -> bool:
-    given = filter.value
+    expected = filter.value
     match filter.op:
         case "in" | "nin":
-            options = given if isinstance(given, tuple) else (given,)
-            return any(_same(value, option) for option in options) == (filter.op == "in")
+            options = expected if isinstance(expected, tuple) else (expected,)
+            return any(_equal(value, option) for option in options) == (filter.op == "in")
         case "eq" | "ne":
-            return (not isinstance(given, tuple) and _same(value, given)) == (filter.op == "eq")
+            return (not isinstance(expected, tuple) and _equal(value, expected)) == (filter.op == "eq")
         case _:
-            return _ordered(filter.op, value, given)
+            return _compare_order(filter.op, value, expected)
 
 
-def _same(value: Value | None, other: Value) -> bool:
+def _equal(value: Value | None, other: Value) -> bool:
     return value == other and isinstance(value, bool) == isinstance(other, bool)
 
 
-def _ordered(op: str, value: Value | None, other: Value | tuple[Value, ...]) -> bool:
+def _compare_order(op: str, value: Value | None, other: Value | tuple[Value, ...]) -> bool:
     if isinstance(value, str) and isinstance(other, str):
-        return _order(op, value < other, value == other)
-    if _number(value) and _number(other):
-        return _order(op, value < other, value == other)  # type: ignore[operator]
+        return _order_holds(op, value < other, value == other)
+    if _is_number(value) and _is_number(other):
+        return _order_holds(op, value < other, value == other)  # type: ignore[operator]
     return False
 
 
-def _number(value: object) -> bool:
+def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def _order(op: str, less: bool, same: bool) -> bool:
+def _order_holds(op: str, less: bool, same: bool) -> bool:
     return {"lt": less, "lte": less or same, "gt": not less and not same, "gte": not less}[op]

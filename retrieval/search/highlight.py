@@ -1,4 +1,4 @@
-"""Which words of a text a question's words are the same as, by the analysis of the word index."""
+"""Finds the words of a text that match a query, by the analysis of the word index."""
 
 import re
 from collections.abc import Iterator

@@ -1,8 +1,8 @@
-"""Words: what a text is indexed by, and what they are worth. Shared by both databases.
+"""Text analysis and BM25 formulas of the word index, shared by both databases.
 
 Analysis as Lucene's for English (stop words, possessives, stems) on top of what every script needs: one spelling of each
 character (NFKD without accents), no case, characters in pairs where a script does not set words apart. Codes such as AB-123
-are found by their parts and, better, as a whole. Scores are BM25 as Lucene computes it (Kamphuis et al., 2020), without the
+are indexed by their parts and as a whole. Scores are BM25 as Lucene computes it (Kamphuis et al., 2020), without the
 constant factor k1 + 1, as Lucene since 8.
 """
 
@@ -17,8 +17,8 @@ import numpy as np
 import Stemmer
 from numpy.typing import NDArray
 
-K1, B = 1.2, 0.75  # how soon repeating a word stops to count; how much a long text is held back
-LONGEST = 64  # characters of a word; what is longer is no word, and cut off
+K1, B = 1.2, 0.75  # BM25: term saturation; length normalization
+MAX_TERM = 64  # characters; longer terms are truncated
 STOP_WORDS = frozenset(
     re.findall(
         r"\w+",
@@ -39,35 +39,37 @@ UNSPACED = (
 ASCII_RUN = re.compile(f"[A-Za-z0-9]+(?:[{JOINTS}][A-Za-z0-9]+)*")
 
 
-class _Local(threading.local):
+class _ThreadStemmer(threading.local):
     """A stemmer must not be used by two threads at once."""
 
     def __init__(self) -> None:
         self.stem = Stemmer.Stemmer("english").stemWord
 
 
-_LOCAL = _Local()
+_STEMMER = _ThreadStemmer()
 
 
 def terms(text: str) -> list[str]:
-    """In the order of the text, repeated as often as they occur. None is empty or holds a space."""
+    """The terms in text order, with repetitions. No term is empty or holds a space."""
     if text.isascii():
-        return [term[:LONGEST] for run in ASCII_RUN.findall(text) for term in _of_run(run)]
+        return [term[:MAX_TERM] for run in ASCII_RUN.findall(text) for term in _run_terms(run)]
     plain = unicodedata.normalize("NFKC", ACCENT.sub("", unicodedata.normalize("NFKD", text)))
-    return [term[:LONGEST] for found in _runs().finditer(plain) for term in (_pairs if found.lastgroup else _of_run)(found.group())]
+    return [
+        term[:MAX_TERM] for found in _run_pattern().finditer(plain) for term in (_bigrams if found.lastgroup else _run_terms)(found.group())
+    ]
 
 
 def idf(count: int, df: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Weight of terms that `df` [terms] of `count` chunks hold."""
+    """Inverse document frequency of terms that occur in `df` [terms] of `count` chunks."""
     return np.log1p((count - df + 0.5) / (df + 0.5))
 
 
 def saturation(tf: NDArray[np.float32], length: NDArray[np.float32], average: float) -> NDArray[np.float32]:
-    """What `tf` occurrences in chunks of `length` terms count, 0..1. `average`: the mean length of all chunks."""
+    """BM25 term frequency factor, 0..1, of `tf` occurrences in chunks of `length` terms. `average`: mean length of all chunks."""
     return np.divide(tf, tf + length * np.float32(K1 * B / average) + np.float32(K1 * (1 - B)), dtype=np.float32)
 
 
-def _of_run(run: str) -> Iterator[str]:
+def _run_terms(run: str) -> Iterator[str]:
     """Words that punctuation joins: "Müller-Lüdenscheidt's", "AB-123", "1,000.5"."""
     run = POSSESSIVE.sub("", run.casefold())
     parts = JOINT.split(run)
@@ -75,17 +77,17 @@ def _of_run(run: str) -> Iterator[str]:
         if not part.isascii() or not part.isalpha():
             yield part
         elif part not in STOP_WORDS:
-            yield _LOCAL.stem(part)
+            yield _STEMMER.stem(part)
     if len(parts) > 1 and any(character.isdigit() for character in run):
         yield THOUSANDS.sub("", run)
 
 
-def _pairs(run: str) -> Iterator[str]:
+def _bigrams(run: str) -> Iterator[str]:
     return map("".join, pairwise(run)) if len(run) > 1 else iter(run)
 
 
 @cache
-def _runs() -> re.Pattern[str]:
+def _run_pattern() -> re.Pattern[str]:
     """Of any script: marks (vowel signs) belong to the letter before them, which Python's \\w does not know."""
     marks = "".join(chr(code) for code in range(0x370, 0x1F000) if unicodedata.category(chr(code)) in ("Mn", "Mc"))
     letter, mark = rf"[^\W_{UNSPACED}]", f"[{marks}]"

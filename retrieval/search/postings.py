@@ -1,4 +1,4 @@
-"""BM25 over postings that are kept in memory once they were asked for. Chunks are known by slot, as in dense.py."""
+"""BM25 over posting lists that are loaded when first needed and cached. Chunks are identified by slot, as in dense.py."""
 
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Mapping, Sequence
@@ -8,45 +8,45 @@ from threading import Lock
 import numpy as np
 from numpy.typing import NDArray
 
-from retrieval.search.arrays import Growing
+from retrieval.search.arrays import GrowableArray
 from retrieval.search.dense import Mask, Slots
 from retrieval.search.lexical import idf, saturation
 
-KEPT = 8_000_000  # postings of a store; each takes 12 bytes
+MAX_POSTINGS = 8_000_000  # cached per store; 12 bytes each
 
 
 @dataclass(frozen=True, slots=True)
-class Posting:
-    """Which chunks hold a term, and how often."""
+class PostingList:
+    """The chunks that hold a term, and how often."""
 
-    slots: Growing[np.int64]
-    counts: Growing[np.float32]
+    slots: GrowableArray[np.int64]
+    counts: GrowableArray[np.float32]
 
     @staticmethod
-    def of(slots: NDArray[np.int64]) -> "Posting":
-        """From the slot of each occurrence."""
+    def of(slots: NDArray[np.int64]) -> "PostingList":
+        """`slots`: one entry per occurrence."""
         chunks, counts = np.unique(slots, return_counts=True)
-        return Posting(Growing(np.int64, chunks), Growing(np.float32, counts))
+        return PostingList(GrowableArray(np.int64, chunks), GrowableArray(np.float32, counts))
 
     def __len__(self) -> int:
         return len(self.slots.values)
 
 
 class WordIndex:
-    """Searches may run at the same time, changes need to be alone. `fetch` gives the slot of each occurrence of a term."""
+    """Searches may run concurrently, `add` needs exclusive access. `fetch` returns the slot of each occurrence of a term."""
 
     def __init__(self) -> None:
-        self.lengths = Growing(np.float32)
-        self._postings: OrderedDict[str, Posting] = OrderedDict()  # least recently used first
+        self.lengths = GrowableArray(np.float32)
+        self._postings: OrderedDict[str, PostingList] = OrderedDict()  # least recently used first
         self._size, self._lock = 0, Lock()
 
     @property
-    def watched(self) -> bool:
-        """Whether anything is kept that `add` must keep up."""
+    def has_postings(self) -> bool:
+        """Whether posting lists are cached, which `add` must extend."""
         return bool(self._postings)
 
     def add(self, lengths: NDArray[np.float32], words: Sequence[Sequence[str]]) -> None:
-        """More chunks. `words` may be empty when nothing is watched."""
+        """Appends chunks. `words` may be empty without `has_postings`."""
         first = len(self.lengths.values)
         self.lengths.extend(lengths)
         for slot, terms in enumerate(words, first):
@@ -59,38 +59,38 @@ class WordIndex:
     def search(
         self, query: Mapping[str, int], limit: int, fetch: Callable[[str], NDArray[np.int64]], alive: Mask, allowed: Mask | None = None
     ) -> tuple[Slots, NDArray[np.float32]]:
-        """Best first: slots, and BM25 divided by what chunks that hold nothing but all of `query` (term: times) would get.
-        `alive` [slots]: what there is; `allowed` [slots], within it: what is asked for."""
+        """Best first: slots, and BM25 as a share of a perfect match's score. `query`: term -> count. `alive` [slots]: chunks that
+        exist; `allowed` [slots]: those of them that pass the filter."""
         lengths = self.lengths.values
         count = int(np.count_nonzero(alive))
         if not count or not query:
             return np.empty(0, np.int64), np.empty(0, np.float32)
         average = max(float(lengths.sum(where=alive)) / count, 1.0)
-        found = [self._alive(self._posting(term, fetch), alive, count) for term in query]
+        found = [self._without_deleted(self._posting(term, fetch), alive, count) for term in query]
         weights = np.array(list(query.values())) * idf(count, np.array([len(slots) for slots, _ in found], np.float64))
         scores = np.zeros(len(lengths), np.float32)
         for (slots, counts), weight in zip(found, weights / weights.sum(), strict=True):
             np.add.at(scores, slots, np.float32(weight) * saturation(counts, lengths.take(slots), average))
         return _best(scores if allowed is None else scores * allowed, limit)
 
-    def _alive(self, posting: Posting, alive: Mask, count: int) -> tuple[Slots, NDArray[np.float32]]:
+    def _without_deleted(self, posting: PostingList, alive: Mask, count: int) -> tuple[Slots, NDArray[np.float32]]:
         slots, counts = posting.slots.values, posting.counts.values
         if count == len(alive):
             return slots, counts
-        kept = alive[slots]
-        return slots[kept], counts[kept]
+        present = alive[slots]
+        return slots[present], counts[present]
 
-    def _posting(self, term: str, fetch: Callable[[str], NDArray[np.int64]]) -> Posting:
+    def _posting(self, term: str, fetch: Callable[[str], NDArray[np.int64]]) -> PostingList:
         with self._lock:
             if (posting := self._postings.get(term)) is not None:
                 self._postings.move_to_end(term)
                 return posting
-        posting = Posting.of(fetch(term))
+        posting = PostingList.of(fetch(term))
         with self._lock:
             if term not in self._postings:
                 self._postings[term] = posting
                 self._size += len(posting)
-            while self._size > KEPT and len(self._postings) > 1:
+            while self._size > MAX_POSTINGS and len(self._postings) > 1:
                 self._size -= len(self._postings.popitem(last=False)[1])
         return posting
 

@@ -1,4 +1,4 @@
-"""A question in, hits out: embed, look up meaning and words, fuse, perhaps rerank."""
+"""Hybrid search: embeds the queries, searches vectors and words, fuses the scores, optionally reranks."""
 
 import asyncio
 import time
@@ -10,13 +10,13 @@ import numpy as np
 
 from retrieval.api import Embedder, Hit, Reranker, Search, SearchResult, Vector
 from retrieval.records import ScoredChunk
-from retrieval.search.fuse import EQUAL, Pool, candidates, fuse
+from retrieval.search.fuse import EQUAL_WEIGHTS, CandidatePool, candidates, fuse
 from retrieval.store.api import Store
 
-DEPTH = 100  # candidates of each side
-RANKED = 1000  # words are ranked this deep, so that a near neighbour's share of them is known
-RERANKED = 30  # what the cross-encoder reads
-COPIES = 20  # so many repetitions of the same text do not make the answer shorter
+CANDIDATES = 100  # of vector and of word search, at least
+LEXICAL_CANDIDATES = 1000  # so that most vector candidates have a word score too
+RERANK_LIMIT = 30  # hits that the cross-encoder reads
+DUPLICATE_ALLOWANCE = 20  # extra hits, so that dropping duplicates does not shorten the result
 
 StageObserver = Callable[[str, float], None]  # stage (embed, look_up, rerank), seconds
 
@@ -27,7 +27,7 @@ def ignore_stage(stage: str, seconds: float) -> None:
 
 @dataclass(frozen=True)
 class KnowledgeSearch:
-    """Implements retrieval.api.Retriever. Whether the caller may read the stores is the caller's to check."""
+    """Implements retrieval.api.Retriever. Does not check whether the client may read the stores."""
 
     store: Store
     embedder: Embedder
@@ -41,8 +41,8 @@ class KnowledgeSearch:
             found = await asyncio.to_thread(self._look_up, search, vectors)
         if search.rerank and search.mode == "fused" and self.reranker is not None:
             with self._timed("rerank"):
-                found = await self._reranked(self.reranker, search.queries, found)
-        return SearchResult(hits=_chosen(found, search), query_vectors=vectors)
+                found = await self._rerank(self.reranker, search.queries, found)
+        return SearchResult(hits=_select_hits(found, search), query_vectors=vectors)
 
     async def _query_vectors(self, search: Search) -> Mapping[str, Vector]:
         return {} if search.mode == "lexical" else await embed_queries(self.embedder, search.queries, search.known_vectors)
@@ -52,29 +52,31 @@ class KnowledgeSearch:
         for store_id in search.stores:
             self.store.expect(store_id, self.embedder.identity)
             for query in search.queries:
-                for found in self._ranked(search, store_id, query, vectors.get(query)):
+                for found in self._rank(search, store_id, query, vectors.get(query)):
                     best[found.chunk_id] = max(found.score, best.get(found.chunk_id, 0.0))
             self.store.touch(store_id)
-        wanted = max(search.limit, RERANKED if search.rerank and self.reranker is not None else 0) + (COPIES if search.distinct else 0)
-        order = sorted(best, key=lambda chunk_id: (-best[chunk_id], chunk_id))[:wanted]
+        needed = max(search.limit, RERANK_LIMIT if search.rerank and self.reranker is not None else 0) + (
+            DUPLICATE_ALLOWANCE if search.distinct else 0
+        )
+        order = sorted(best, key=lambda chunk_id: (-best[chunk_id], chunk_id))[:needed]
         known = self.store.hits(order)
         return [Hit(chunk=known[i][0], attributes=known[i][1], score=best[i]) for i in order if i in known]
 
-    def _ranked(self, search: Search, store_id: str, query: str, vector: Vector | None) -> Sequence[ScoredChunk]:
+    def _rank(self, search: Search, store_id: str, query: str, vector: Vector | None) -> Sequence[ScoredChunk]:
         if vector is None:
-            return self.store.lexical(store_id, query, max(DEPTH, search.limit), search.filter)
-        depth = max(DEPTH, search.limit)
+            return self.store.lexical(store_id, query, max(CANDIDATES, search.limit), search.filter)
+        depth = max(CANDIDATES, search.limit)
         dense = self.store.dense(store_id, vector, depth, search.filter)
         if search.mode == "dense":
             return [ScoredChunk(chunk_id=found.chunk_id, score=max(found.score, 0.0)) for found in dense]
-        lexical = self.store.lexical(store_id, query, RANKED, search.filter)
+        lexical = self.store.lexical(store_id, query, LEXICAL_CANDIDATES, search.filter)
         ids, rows = self.store.vectors(candidates(dense, lexical, depth))
-        return fuse(vector, Pool.of(ids, rows, lexical), search.weights or EQUAL)
+        return fuse(vector, CandidatePool.of(ids, rows, lexical), search.weights or EQUAL_WEIGHTS)
 
-    async def _reranked(self, reranker: Reranker, queries: Sequence[str], hits: list[Hit]) -> list[Hit]:
-        """By the better of the queries, as everywhere. Those beyond what was read follow with the score they had, but no more
-        than the last before them."""
-        read, rest = hits[:RERANKED], hits[RERANKED:]
+    async def _rerank(self, reranker: Reranker, queries: Sequence[str], hits: list[Hit]) -> list[Hit]:
+        """Scores the first RERANK_LIMIT hits with the cross-encoder, by the best query. The others follow with their old score, at
+        most that of the last reranked hit."""
+        read, rest = hits[:RERANK_LIMIT], hits[RERANK_LIMIT:]
         texts = [hit.chunk.text for hit in read]
         scores = np.max([await reranker.score(query, texts) for query in queries], axis=0) if read else []
         rescored = [Hit(chunk=hit.chunk, attributes=hit.attributes, score=float(s)) for hit, s in zip(read, scores, strict=True)]
@@ -99,7 +101,7 @@ async def embed_queries(embedder: Embedder, queries: Sequence[str], known: Mappi
     return {query: vectors[query] for query in queries}
 
 
-def _chosen(hits: Sequence[Hit], search: Search) -> tuple[Hit, ...]:
+def _select_hits(hits: Sequence[Hit], search: Search) -> tuple[Hit, ...]:
     good = [hit for hit in hits if hit.score >= search.threshold]
     if search.distinct:
         best: dict[str, Hit] = {}

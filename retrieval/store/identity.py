@@ -17,16 +17,16 @@ def expect_identity(row: RowMapping, given: ModelIdentity) -> None:
     if known is None or known == given:
         return
     store = f"{row['name']!r} ({row['id']})" if row["name"] else repr(row["id"])
-    there, here = _called(known), _called(given)
+    there, here = _display_name(known), _display_name(given)
     model = f"the embedding model {there!r}" + ("" if there == here else f", which is not the one here, {here!r}")
-    raise WrongModel(f"the vector store {store} was made with {model} ({_unlike(known, given)}); {_remedy(known, given)}")
+    raise WrongModel(f"the vector store {store} was made with {model} ({_differences(known, given)}); {_remedy(known, given)}")
 
 
-def _called(identity: ModelIdentity) -> str:
+def _display_name(identity: ModelIdentity) -> str:
     return identity.called or identity.model
 
 
-def _unlike(known: ModelIdentity, given: ModelIdentity) -> str:
+def _differences(known: ModelIdentity, given: ModelIdentity) -> str:
     here = asdict(given)
     unlike = [(name, value) for name, value in asdict(known).items() if value != here[name] and name != "called"]
     return ", ".join(f"{name.replace('_', ' ')} {value!r} there, {here[name]!r} here" for name, value in unlike)
@@ -34,9 +34,9 @@ def _unlike(known: ModelIdentity, given: ModelIdentity) -> str:
 
 def _remedy(known: ModelIdentity, given: ModelIdentity) -> str:
     """The settings that bring it back, where any do."""
-    wanted = {"STOA_EMBEDDING_MODEL": _called(known)} if known.model != given.model else {}
+    wanted = {"STOA_EMBEDDING_MODEL": _display_name(known)} if known.model != given.model else {}
     prompts = {name: getattr(known, name) for name in SETTINGS if getattr(known, name) != getattr(given, name)}
     wanted |= {SETTINGS[name]: prompt for name, prompt in prompts.items()}
     again = "read the documents into a new one: stoa ingest PATH... --store ANOTHER_NAME (over the API: add its files to one)"
-    given_so = " ".join(f"{name}={shlex.quote(value)}" for name, value in wanted.items())
-    return f"set {given_so}, or {again}" if wanted else again
+    assignments = " ".join(f"{name}={shlex.quote(value)}" for name, value in wanted.items())
+    return f"set {assignments}, or {again}" if wanted else again

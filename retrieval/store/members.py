@@ -24,7 +24,7 @@ from retrieval.store.rows import (
     readable,
 )
 from retrieval.store.schema import batches, chunks, documents, files, members, stores
-from retrieval.store.stores import find_store, own_store, tallies
+from retrieval.store.stores import find_store, own_store, member_stats
 
 QUEUED = {"state": "queued", "progress": 0.0, "error_code": None, "error": None, "attempts": 0, "worker": None, "lease_until": None}
 
@@ -43,11 +43,13 @@ class MemberTable:
             key = self._open_store(tx, owner, store_id)
             batch_id = _begin_batch(tx, key, now) if batch else None
             known = {row["file_id"]: row for row in _rows(tx, key, list(wanted))}
-            fresh = [_fresh(key, member, batch_id, now) for id, member in wanted.items() if id not in known]
+            fresh = [_new_row(key, member, batch_id, now) for id, member in wanted.items() if id not in known]
             if fresh:
                 tx.execute(insert(members), fresh)
             for file_id, row in known.items():
-                tx.execute(update(members).where(members.c.key == row["key"]).values(**_again(row, wanted[file_id], batch_id)))
+                tx.execute(
+                    update(members).where(members.c.key == row["key"]).values(**_changes_when_added_again(row, wanted[file_id], batch_id))
+                )
             found = {row["file_id"]: member_record(row) for row in _rows(tx, key, list(wanted))}
             return [found[file_id] for file_id in wanted], None if batch_id is None else _batch(tx, key, store_id, batch_id)
 
@@ -142,13 +144,13 @@ def _begin_batch(tx: Connection, key: int, now: int) -> str:
     return batch_id
 
 
-def _fresh(key: int, member: NewMember, batch_id: str | None, now: int) -> dict[str, Any]:
+def _new_row(key: int, member: NewMember, batch_id: str | None, now: int) -> dict[str, Any]:
     size = {"chunk_size": member.chunking.size, "chunk_overlap": member.chunking.overlap}
     given = {"file_id": member.file_id, "attributes": member.attributes, "source": member.source, **size}
     return {"store_key": key, "batch_id": batch_id, "notes": [], "usage_bytes": 0, "created_at": now, **given, **QUEUED}
 
 
-def _again(row: RowMapping, member: NewMember, batch_id: str | None) -> dict[str, Any]:
+def _changes_when_added_again(row: RowMapping, member: NewMember, batch_id: str | None) -> dict[str, Any]:
     """What adding a member once more changes."""
     values: dict[str, Any] = {"attributes": member.attributes}
     if batch_id is not None:
@@ -175,5 +177,5 @@ def _batch(tx: Connection, key: int, store_id: str, batch_id: str) -> Batch:
     query = select(batches).where(batches.c.id == batch_id, batches.c.store_key == key)
     if (row := tx.execute(query).mappings().one_or_none()) is None:
         raise NotFound("file batch", batch_id)
-    counts = tallies(tx, members.c.batch_id, [batch_id])[batch_id].counts
+    counts = member_stats(tx, members.c.batch_id, [batch_id])[batch_id].counts
     return Batch(id=batch_id, store_id=store_id, created_at=row["created_at"], cancelled=row["cancelled"], counts=counts)

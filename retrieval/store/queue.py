@@ -9,18 +9,18 @@ import numpy as np
 from sqlalchemy import Connection, RowMapping, func, insert, select, update
 
 from retrieval.api import ModelIdentity, Vectors
-from retrieval.chunking.context import embedded, indexed
+from retrieval.chunking.context import embedding_text, index_text
 from retrieval.records import IN_PROGRESS_STATES, IngestedFile, Job, State
 from retrieval.store.api import MAX_ATTEMPTS
 from retrieval.store.dialect import Dialect, Entry
 from retrieval.store.identity import expect_identity
-from retrieval.store.removal import hold, remove_chunks
+from retrieval.store.removal import lock_stores, remove_chunks
 from retrieval.store.rows import MEMBERS, chunking_of, sha256
 from retrieval.store.schema import chunks, documents, members, stores
 
 CLAIMED = ("parsing", "embedding")
-FREE: dict[str, Any] = {"worker": None, "lease_until": None}
-GAVE_UP = f"the process that read it has ended {MAX_ATTEMPTS} times without a result"
+UNCLAIMED: dict[str, Any] = {"worker": None, "lease_until": None}
+ATTEMPTS_USED_UP = f"the process that read it has ended {MAX_ATTEMPTS} times without a result"
 
 
 class JobQueue:
@@ -37,7 +37,7 @@ class JobQueue:
             while (row := _next(tx, now)) is not None:
                 mine = update(members).where(members.c.key == row["key"])
                 if row["attempts"] >= MAX_ATTEMPTS:
-                    tx.execute(mine.values(state="failed", error_code="server_error", error=GAVE_UP, **FREE))
+                    tx.execute(mine.values(state="failed", error_code="server_error", error=ATTEMPTS_USED_UP, **UNCLAIMED))
                     continue
                 ticket = f"{worker}/{secrets.token_hex(8)}"
                 lease = {"worker": ticket, "lease_until": now + seconds, "attempts": row["attempts"] + 1}
@@ -56,16 +56,16 @@ class JobQueue:
     def complete(self, job: Job, outcome: IngestedFile) -> bool:
         vectors = unit(outcome.vectors)
         with self._dialect.writing() as tx:
-            store_key = tx.execute(select(members.c.store_key).where(*_ours(job))).scalar_one_or_none()
+            store_key = tx.execute(select(members.c.store_key).where(*_claimed_by_job(job))).scalar_one_or_none()
             if store_key is None:
                 return False
-            hold(tx, [store_key])
-            if tx.execute(select(members.c.key).where(*_ours(job)).with_for_update()).one_or_none() is None:
+            lock_stores(tx, [store_key])
+            if tx.execute(select(members.c.key).where(*_claimed_by_job(job)).with_for_update()).one_or_none() is None:
                 return False
-            _settle(tx, store_key, outcome.identity)
+            _fix_identity(tx, store_key, outcome.identity)
             generation = remove_chunks(self._dialect, tx, store_key, job.member_key)
             ids = _insert(tx, store_key, job.member_key, generation, outcome)
-            texts = [indexed(outcome.document, piece) for piece in outcome.chunks]
+            texts = [index_text(outcome.document, piece) for piece in outcome.chunks]
             entries = [Entry(chunk_id=id, text=text, vector=row) for id, text, row in zip(ids, texts, vectors, strict=True)]
             self._dialect.insert(tx, store_key, entries)
             tx.execute(update(members).where(members.c.key == job.member_key).values(**_ready(outcome)))
@@ -73,14 +73,14 @@ class JobQueue:
 
     def fail(self, job: Job, code: str, reason: str) -> bool:
         """Chunks that it has from before stay searchable."""
-        return self._change(job, state="failed", error_code=code, error=reason, **FREE)
+        return self._change(job, state="failed", error_code=code, error=reason, **UNCLAIMED)
 
     def release(self, job: Job) -> None:
-        self._change(job, state="queued", progress=0.0, attempts=job.attempts - 1, **FREE)
+        self._change(job, state="queued", progress=0.0, attempts=job.attempts - 1, **UNCLAIMED)
 
     def _change(self, job: Job, **values: Any) -> bool:
         with self._dialect.writing() as tx:
-            return tx.execute(update(members).where(*_ours(job)).values(**values)).rowcount == 1
+            return tx.execute(update(members).where(*_claimed_by_job(job)).values(**values)).rowcount == 1
 
     def _waiting(self, now: float) -> bool:
         """Looked up without keeping writers waiting: workers ask all the time."""
@@ -112,11 +112,11 @@ def _job(row: RowMapping, ticket: str) -> Job:
     return Job(member_key=row["key"], ticket=ticket, chunking=chunking_of(row), attempts=row["attempts"] + 1, **same)
 
 
-def _ours(job: Job) -> tuple[Any, ...]:
+def _claimed_by_job(job: Job) -> tuple[Any, ...]:
     return (members.c.key == job.member_key, members.c.worker == job.ticket)
 
 
-def _settle(tx: Connection, store_key: int, identity: ModelIdentity) -> None:
+def _fix_identity(tx: Connection, store_key: int, identity: ModelIdentity) -> None:
     """The first document says whose vectors a store holds."""
     row = tx.execute(select(stores).where(stores.c.key == store_key)).mappings().one()
     expect_identity(row, identity)
@@ -139,7 +139,7 @@ def _insert(tx: Connection, store_key: int, member_key: int, generation: int, ou
             "end": piece.end,
             "page": piece.page,
             "headings": list(piece.headings),
-            "sha256": sha256(embedded(document, piece)),
+            "sha256": sha256(embedding_text(document, piece)),
         }
         for ordinal, piece in enumerate(outcome.chunks)
     ]
@@ -151,5 +151,5 @@ def _insert(tx: Connection, store_key: int, member_key: int, generation: int, ou
 
 def _ready(outcome: IngestedFile) -> dict[str, Any]:
     size = sum(len(piece.text.encode()) for piece in outcome.chunks) + outcome.vectors.nbytes
-    fine = {"state": "ready", "progress": 1.0, "error_code": None, "error": None, **FREE}
+    fine = {"state": "ready", "progress": 1.0, "error_code": None, "error": None, **UNCLAIMED}
     return {**fine, "usage_bytes": size, "notes": list(outcome.document.notes)}

@@ -8,7 +8,7 @@ from retrieval.store.dialect import Dialect
 from retrieval.store.schema import batches, chunks, documents, files, members, stores
 
 
-def hold(tx: Connection, store_keys: Sequence[int]) -> None:
+def lock_stores(tx: Connection, store_keys: Sequence[int]) -> None:
     """Until the end of the transaction, in one order for all: no deadlock."""
     if store_keys:
         tx.execute(select(stores.c.key).where(stores.c.key.in_(store_keys)).order_by(stores.c.key).with_for_update()).all()
@@ -34,7 +34,7 @@ def remove_chunks(dialect: Dialect, tx: Connection, store_key: int, member_key: 
 
 def remove_members(dialect: Dialect, tx: Connection, found: Sequence[tuple[int, int]]) -> None:
     """`found`: (store key, member key)."""
-    hold(tx, sorted({store_key for store_key, _ in found}))
+    lock_stores(tx, sorted({store_key for store_key, _ in found}))
     for store_key, member_key in found:
         remove_chunks(dialect, tx, store_key, member_key)
         tx.execute(delete(members).where(members.c.key == member_key))

@@ -55,22 +55,22 @@ def page(tx: Connection, query: Select[Any], order: ListOrder, listing: PageRequ
     backwards = listing.before is not None and listing.after is None
     rising = (listing.order == "asc") != backwards
     if listing.after is not None:
-        query = query.where(_beyond(order, _place(tx, order, listing.after), listing.order == "asc"))
+        query = query.where(_behind(order, _cursor_row(tx, order, listing.after), listing.order == "asc"))
     if listing.before is not None:
-        query = query.where(_beyond(order, _place(tx, order, listing.before), listing.order == "desc"))
+        query = query.where(_behind(order, _cursor_row(tx, order, listing.before), listing.order == "desc"))
     columns = [column.asc() if rising else column.desc() for column in order.columns]
     rows = tx.execute(query.where(order.scope).order_by(*columns).limit(listing.limit + 1)).mappings().all()
     items = rows[: listing.limit]
     return Page(items=tuple(reversed(items) if backwards else items), more=len(rows) > listing.limit)
 
 
-def _place(tx: Connection, order: ListOrder, id: str) -> Row[Any]:
+def _cursor_row(tx: Connection, order: ListOrder, id: str) -> Row[Any]:
     if (row := tx.execute(select(*order.columns).where(order.scope, order.id == id)).one_or_none()) is None:
         raise NotFound(order.what, id)
     return row
 
 
-def _beyond(order: ListOrder, place: Row[Any], greater: bool) -> ColumnElement[bool]:
+def _behind(order: ListOrder, place: Row[Any], greater: bool) -> ColumnElement[bool]:
     condition: ColumnElement[bool] = false()
     for column, value in reversed(list(zip(order.columns, place, strict=True))):
         condition = or_(column > value if greater else column < value, and_(column == value, condition))
@@ -86,7 +86,7 @@ def file_record(row: RowMapping) -> File:
 
 
 @dataclass(frozen=True)
-class Tally:
+class MemberStats:
     """Of the members of a store or a batch: how many in each state, and the bytes they take."""
 
     states: dict[str, int]
@@ -99,7 +99,7 @@ class Tally:
         return Counts(in_progress=running, completed=of("ready", 0), failed=of("failed", 0), cancelled=of("cancelled", 0))
 
 
-def store_record(row: RowMapping, tally: Tally) -> VectorStore:
+def store_record(row: RowMapping, tally: MemberStats) -> VectorStore:
     names = ("id", "owner", "name", "description", "metadata", "created_at", "last_active_at", "expires_after_days")
     same = {name: row[name] for name in names}
     return VectorStore(**same, identity=identity_record(row["identity"]), usage_bytes=tally.usage_bytes, counts=tally.counts)

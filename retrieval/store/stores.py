@@ -8,11 +8,11 @@ from retrieval.api import NotFound, ReadOnly
 from retrieval.records import NewVectorStore, Page, PageRequest, VectorStore, VectorStoreChanges
 from retrieval.store.dialect import Dialect
 from retrieval.store.removal import empty_store, remove_files
-from retrieval.store.rows import ListOrder, Tally, alive_store, new_id, page, readable, store_record
+from retrieval.store.rows import ListOrder, MemberStats, alive_store, new_id, page, readable, store_record
 from retrieval.store.schema import files, members, stores
 
-TOUCH = 60  # seconds between two notes of a store's use
-ABANDONED = 86_400  # seconds after which an upload that has not ended is one that never will
+TOUCH_INTERVAL = 60  # seconds between two notes of a store's use
+ABANDONED_SECONDS = 86_400  # seconds after which an upload that has not ended is one that never will
 
 
 class StoreTable:
@@ -63,7 +63,7 @@ class StoreTable:
 
     def touch(self, store_id: str) -> None:
         now = int(self._clock())
-        due = (stores.c.id == store_id, stores.c.last_active_at <= now - TOUCH, alive_store(now))
+        due = (stores.c.id == store_id, stores.c.last_active_at <= now - TOUCH_INTERVAL, alive_store(now))
         with self._dialect.reading() as tx:
             if tx.execute(select(stores.c.key).where(*due)).one_or_none() is None:
                 return
@@ -72,7 +72,7 @@ class StoreTable:
 
     def sweep(self) -> None:
         now = self._clock()
-        stale = (~files.c.complete, files.c.created_at < now - ABANDONED)
+        stale = (~files.c.complete, files.c.created_at < now - ABANDONED_SECONDS)
         with self._dialect.reading() as tx:
             gone = list(tx.execute(select(files.c.id).where(files.c.complete, files.c.expires_at <= now)).scalars())
             gone += tx.execute(select(files.c.id).where(*stale)).scalars()
@@ -102,7 +102,7 @@ def own_store(tx: Connection, owner: str, store_id: str) -> RowMapping:
     raise ReadOnly("vector store", find_store(tx, owner, store_id)["id"])
 
 
-def tallies(tx: Connection, column, keys: Iterable[int | str]) -> dict[int | str, Tally]:
+def member_stats(tx: Connection, column, keys: Iterable[int | str]) -> dict[int | str, MemberStats]:
     """Of the members by store (`column` store_key) or batch (batch_id)."""
     wanted = list(keys)
     query = select(column, members.c.state, func.count(), func.sum(members.c.usage_bytes)).where(column.in_(wanted))
@@ -111,11 +111,11 @@ def tallies(tx: Connection, column, keys: Iterable[int | str]) -> dict[int | str
     for key, state, count, size in tx.execute(query.group_by(column, members.c.state)):
         states[key][state] = count
         usage[key] += int(size)
-    return {key: Tally(states[key], usage[key]) for key in wanted}
+    return {key: MemberStats(states[key], usage[key]) for key in wanted}
 
 
 def _records(tx: Connection, rows: Sequence[RowMapping]) -> list[VectorStore]:
-    of = tallies(tx, members.c.store_key, [row["key"] for row in rows])
+    of = member_stats(tx, members.c.store_key, [row["key"] for row in rows])
     return [store_record(row, of[row["key"]]) for row in rows]
 
 

@@ -9,10 +9,10 @@ from zlib import error as ZlibError
 import defusedxml.ElementTree as defused
 from defusedxml import DefusedXmlException
 
-from retrieval.parse.limits import MIB, Limits, Refused
+from retrieval.parse.limits import MIB, Limits, ParseError
 
-SMALL = 8 * MIB  # an entry below this bursts nothing, whatever its ratio
-_MAIN = {"word/document.xml": "word", "ppt/presentation.xml": "slides", "xl/workbook.xml": "workbook"}
+RATIO_CHECK_SIZE = 8 * MIB  # an entry below this bursts nothing, whatever its ratio
+_MAIN_PARTS = {"word/document.xml": "word", "ppt/presentation.xml": "slides", "xl/workbook.xml": "workbook"}
 _MAIN_TYPES = (("wordprocessingml.document.main", "word"), ("presentationml.", "slides"), ("spreadsheetml.sheet.main", "workbook"))
 
 
@@ -21,7 +21,7 @@ def open_archive(source: IO[bytes], limits: Limits) -> zipfile.ZipFile:
     try:
         zipped = zipfile.ZipFile(source)
     except (zipfile.BadZipFile, ValueError, OSError, EOFError, NotImplementedError) as error:
-        raise Refused(f"the file is a damaged archive: {error}") from error
+        raise ParseError(f"the file is a damaged archive: {error}") from error
     _check(zipped.infolist(), limits)
     return zipped
 
@@ -32,66 +32,68 @@ def kind(source: IO[bytes], limits: Limits) -> str:
     names = set(zipped.namelist())
     if any(name.startswith("META-INF/") for name in names) and _mimetype(zipped) == "application/epub+zip":
         return "epub"
-    for name, found in _MAIN.items():
+    for name, found in _MAIN_PARTS.items():
         if name in names:
             return found
     if _mimetype(zipped).startswith("application/vnd.oasis.opendocument"):
-        raise Refused("the file is an OpenDocument file: save it as .docx, .xlsx, .pptx or .pdf", "unsupported_file")
+        raise ParseError("the file is an OpenDocument file: save it as .docx, .xlsx, .pptx or .pdf", "unsupported_file")
     if "[Content_Types].xml" in names:
-        return _by_types(zipped)
-    raise Refused("the file is a zip archive: unpack it and add what it holds", "unsupported_file")
+        return _kind_by_content_types(zipped)
+    raise ParseError("the file is a zip archive: unpack it and add what it holds", "unsupported_file")
 
 
-def member(zipped: zipfile.ZipFile, name: str) -> bytes:
+def read_member(zipped: zipfile.ZipFile, name: str) -> bytes:
     """Raises Refused when it is missing, encrypted or damaged."""
     try:
         return zipped.read(name)
     except KeyError:
-        raise Refused(f"the file is incomplete: it lacks {name}") from None
+        raise ParseError(f"the file is incomplete: it lacks {name}") from None
     except RuntimeError as error:  # zipfile's word for an encrypted entry
-        raise Refused("the file is protected with a password: save it without one") from error
+        raise ParseError("the file is protected with a password: save it without one") from error
     except (zipfile.BadZipFile, OSError, EOFError, ValueError, NotImplementedError, ZlibError) as error:
-        raise Refused(f"the file is a damaged archive: {error}") from error
+        raise ParseError(f"the file is a damaged archive: {error}") from error
 
 
 def _check(entries: list[zipfile.ZipInfo], limits: Limits) -> None:
     if len(entries) > limits.entries:
-        raise Refused(f"the file is an archive of {len(entries):,} entries; {limits.entries:,} are the most")
+        raise ParseError(f"the file is an archive of {len(entries):,} entries; {limits.entries:,} are the most")
     total = sum(entry.file_size for entry in entries)
     if total > limits.unpacked_bytes:
-        raise Refused(f"the file would unpack to {total // MIB:,} MiB; {limits.unpacked_bytes // MIB:,} MiB are the most")
+        raise ParseError(f"the file would unpack to {total // MIB:,} MiB; {limits.unpacked_bytes // MIB:,} MiB are the most")
     for entry in entries:
-        if entry.file_size > SMALL and entry.file_size > limits.ratio * max(entry.compress_size, 1):
-            raise Refused(f"the file holds an entry packed more than {limits.ratio} to 1, as a zip bomb does")
+        if entry.file_size > RATIO_CHECK_SIZE and entry.file_size > limits.ratio * max(entry.compress_size, 1):
+            raise ParseError(f"the file holds an entry packed more than {limits.ratio} to 1, as a zip bomb does")
         if entry.filename.startswith(("/", "\\")) or ".." in PurePosixPath(entry.filename.replace("\\", "/")).parts:
-            raise Refused("the file is an archive with a name that leads out of it")
+            raise ParseError("the file is an archive with a name that leads out of it")
 
 
 def _mimetype(zipped: zipfile.ZipFile) -> str:
-    return member(zipped, "mimetype")[:100].decode("ascii", "replace").strip() if "mimetype" in zipped.namelist() else ""
+    return read_member(zipped, "mimetype")[:100].decode("ascii", "replace").strip() if "mimetype" in zipped.namelist() else ""
 
 
-def _by_types(zipped: zipfile.ZipFile) -> str:
+def _kind_by_content_types(zipped: zipfile.ZipFile) -> str:
     """Of an office file whose parts have names of their own choice."""
-    types = member(zipped, "[Content_Types].xml").decode("utf-8", "replace")
+    types = read_member(zipped, "[Content_Types].xml").decode("utf-8", "replace")
     for mark, found in _MAIN_TYPES:
         if mark in types:
             return found
-    raise Refused("the file is an office file of a kind that nobody here reads: save it as .docx, .xlsx, .pptx or .pdf", "unsupported_file")
+    raise ParseError(
+        "the file is an office file of a kind that nobody here reads: save it as .docx, .xlsx, .pptx or .pdf", "unsupported_file"
+    )
 
 
 def forbid_doctype(zipped: zipfile.ZipFile) -> None:
     """Office formats know no document types; the entities that one declares are how XML explodes or fetches files."""
     for entry in zipped.infolist():
         if entry.filename.endswith((".xml", ".rels")) and not entry.is_dir():
-            _look(io.BytesIO(member(zipped, entry.filename)), entry.filename)
+            _forbid_doctype_in(io.BytesIO(read_member(zipped, entry.filename)), entry.filename)
 
 
-def _look(part: io.BytesIO, name: str) -> None:
+def _forbid_doctype_in(part: io.BytesIO, name: str) -> None:
     """A document type stands before the first element, so nothing behind that is read."""
     try:
         next(iter(defused.iterparse(part, events=("start",), forbid_dtd=True)), None)
     except DefusedXmlException as error:
-        raise Refused(f"the file declares a document type in {name}, as an XML bomb does") from error
+        raise ParseError(f"the file declares a document type in {name}, as an XML bomb does") from error
     except defused.ParseError as error:
-        raise Refused(f"the file is damaged: {name} is not XML ({error})") from error
+        raise ParseError(f"the file is damaged: {name} is not XML ({error})") from error

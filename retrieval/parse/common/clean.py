@@ -6,7 +6,7 @@ import unicodedata
 _PARAGRAPHS = re.compile("\f|\u2029")
 _NEWLINES = re.compile("\r\n?|[\v\x1c-\x1e\x85\u2028]")
 _SPACES = re.compile("[\u00a0\u1680\u2000-\u200a\u202f\u205f\u2800\u3000]")
-_LOST = re.compile("[\ud800-\udfff]")  # halves of characters: no encoding can hold them
+_LONE_SURROGATES = re.compile("[\ud800-\udfff]")  # halves of characters: no encoding can hold them
 # Unicode's Default_Ignorable_Code_Point (joiners apart), control characters, anchors and noncharacters
 _INVISIBLE = re.compile(
     "[\x00-\x08\x0e-\x1b\x1f\x7f-\x84\x86-\x9f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b\u200e\u200f\u202a-\u202e"
@@ -17,21 +17,21 @@ _INVISIBLE = re.compile(
 # Persian and Indic scripts spell with joiners; between other letters they only hide
 _JOINERS = re.compile("(?<![\u0600-\u1cff])[\u200c\u200d]|[\u200c\u200d](?![\u0600-\u1cff])")
 _BULLETS = re.compile("[\uf0a7\uf0b7\uf0d8\uf06e]")  # Wingdings and Symbol, as word processors store them
-_RUN = re.compile(r"[ \t]+")
-_BLANK = re.compile(r"\n{3,}")
+_SPACE_RUN = re.compile(r"[ \t]+")
+_BLANK_LINES = re.compile(r"\n{3,}")
 
 
 def clean(text: str) -> str:
     """In NFC, with newlines, spaces and tabs as the only control and space characters. clean(clean(x)) == clean(x)."""
     text = _NEWLINES.sub("\n", _PARAGRAPHS.sub("\n\n", text))
-    text = _INVISIBLE.sub("", _SPACES.sub(" ", _LOST.sub("\ufffd", text)))
+    text = _INVISIBLE.sub("", _SPACES.sub(" ", _LONE_SURROGATES.sub("\ufffd", text)))
     return unicodedata.normalize("NFC", _BULLETS.sub("•", _JOINERS.sub("", text)))
 
 
 def prose(text: str) -> str:
     """Of clean text: single spaces, no space at either end of a line, no more than one empty line."""
-    lines = (_RUN.sub(" ", line).strip() for line in text.split("\n"))
-    return _BLANK.sub("\n\n", "\n".join(lines)).strip()
+    lines = (_SPACE_RUN.sub(" ", line).strip() for line in text.split("\n"))
+    return _BLANK_LINES.sub("\n\n", "\n".join(lines)).strip()
 
 
 def verbatim(text: str) -> str:

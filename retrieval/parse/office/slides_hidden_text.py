@@ -7,7 +7,7 @@ from pptx.opc.constants import RELATIONSHIP_TYPE
 from pptx.oxml import parse_xml
 from pptx.oxml.ns import qn
 
-from retrieval.parse.common.colours import SOME, WHITE, known, same
+from retrieval.parse.common.colours import UNKNOWN, WHITE, look_alike, parse_colour
 
 Shape = Any  # python-pptx has no common type of what a slide holds
 Element = Any
@@ -17,16 +17,19 @@ SOLID, NONE, RGB, SCHEME, SYSTEM = map(qn, ("a:solidFill", "a:noFill", "a:srgbCl
 FILLS = (*map(qn, ("a:gradFill", "a:blipFill", "a:pattFill", "a:grpFill")), SOLID, NONE)
 GROUP = qn("p:grpSp")
 OFF = ("0", "false")
-PLAIN = "1001"  # the first background of a theme: its colour alone
-TINY = 200  # hundredths of a point: nobody reads what is no larger
-BARE = ("{2D5ABB26-0587-4C30-8999-92F81FD0307C}", "{5940675A-B579-460E-94D1-54222C63F5DA}")  # styles of tables that fill no cell
+PLAIN_BACKGROUND = "1001"  # the first background of a theme: its colour alone
+TINY_SIZE = 200  # hundredths of a point: nobody reads what is no larger
+UNFILLED_TABLE_STYLES = (
+    "{2D5ABB26-0587-4C30-8999-92F81FD0307C}",
+    "{5940675A-B579-460E-94D1-54222C63F5DA}",
+)  # styles of tables that fill no cell
 
 
-def hidden_slide(slide: Any) -> bool:
+def is_hidden_slide(slide: Any) -> bool:
     return slide.element.get("show", "1") in OFF
 
 
-def outside(shape: Shape, width: int, height: int) -> bool:
+def is_off_slide(shape: Shape, width: int, height: int) -> bool:
     """Hidden, or wholly beside a slide of this size."""
     if any(part.get("hidden", "0") not in OFF for part in shape._element.xpath("./*/p:cNvPr")):
         return True
@@ -41,35 +44,35 @@ class Palette:
         self._slide, self._master = slide, slide.slide_layout.slide_master
         self._named: dict[str, str] = {}
         pages = (slide, slide.slide_layout)
-        self._mapped_anew = any(page.element.find(f".//{qn('a:overrideClrMapping')}") is not None for page in pages)
+        self._has_own_mapping = any(page.element.find(f".//{qn('a:overrideClrMapping')}") is not None for page in pages)
 
     def of(self, fill: Element | None) -> str:
         """Of what holds a colour, if that is one alone."""
         if fill is None or len(fill) != 1 or len(fill[0]):
-            return SOME
+            return UNKNOWN
         if fill[0].tag == SCHEME:
             return self._of_theme(fill[0].get("val", ""))
-        return known(fill[0].get("val", "")) if fill[0].tag == RGB else SOME
+        return parse_colour(fill[0].get("val", "")) if fill[0].tag == RGB else UNKNOWN
 
     def solid(self, fill: Element) -> str:
-        return self.of(fill) if fill.tag == SOLID else SOME
+        return self.of(fill) if fill.tag == SOLID else UNKNOWN
 
     def background(self) -> str:
         layout = self._slide.slide_layout
         for page in (self._slide, layout, layout.slide_master):
             if (ground := page.element.find(f"{qn('p:cSld')}/{qn('p:bg')}")) is not None:
-                return self.of(next(_solids(ground), None))
+                return self.of(next(_solid_fills(ground), None))
         return WHITE
 
     def _of_theme(self, name: str) -> str:
-        if self._mapped_anew:
-            return SOME
+        if self._has_own_mapping:
+            return UNKNOWN
         if name not in self._named:
             self._named[name] = _of_theme(name, self._master)
         return self._named[name]
 
 
-class Ground:
+class TextBackground:
     """What lies behind the text of one shape of a slide, or of one cell of a table. Text counts as unseen only where that is one
     colour for certain."""
 
@@ -81,7 +84,7 @@ class Ground:
         """A run, field or break of a paragraph."""
         said = _properties(part)
         size = next((one.get("sz", "") for one in said if one.get("sz")), "")
-        if size.isdigit() and int(size) <= TINY:
+        if size.isdigit() and int(size) <= TINY_SIZE:
             return True
         fill = next((fill for one in said for fill in one if fill.tag in FILLS), None)
         if fill is None:
@@ -89,10 +92,10 @@ class Ground:
         if fill.tag == NONE:
             return all(one.find(qn("a:ln")) is None for one in said)  # outlines may be all there is of letters
         colour = self._palette.solid(fill)
-        return colour != SOME and same(colour, self._behind())
+        return colour != UNKNOWN and look_alike(colour, self._background_colour())
 
-    def _behind(self) -> str:
-        self._colour = self._colour or self._of_cell() or self._own() or (SOME if self._covers() else self._palette.background())
+    def _background_colour(self) -> str:
+        self._colour = self._colour or self._of_cell() or self._own() or (UNKNOWN if self._has_overlap() else self._palette.background())
         return self._colour
 
     def _of_cell(self) -> str | None:
@@ -102,16 +105,16 @@ class Ground:
         if fill is not None:
             return None if fill.tag == NONE else self._palette.solid(fill)
         style = self._shape._element.find(f".//{qn('a:tableStyleId')}")
-        return None if style is None or style.text in BARE else SOME
+        return None if style is None or style.text in UNFILLED_TABLE_STYLES else UNKNOWN
 
     def _own(self) -> str | None:
         """None: the shape lets through what lies behind it."""
-        fill = next((found for one in _models(self._shape) if (found := _fill(one)) is not None), None)
+        fill = next((found for one in _with_placeholders(self._shape) if (found := _fill(one)) is not None), None)
         if fill is not None:
             return None if fill.tag == NONE else self._palette.solid(fill)
-        return None if self._shape._element.find(qn("p:style")) is None else SOME
+        return None if self._shape._element.find(qn("p:style")) is None else UNKNOWN
 
-    def _covers(self) -> bool:
+    def _has_overlap(self) -> bool:
         """Whether something else may lie between it and the background. Shapes of a group have places of their own."""
         if self._shape._element.getparent().tag == GROUP:
             return True
@@ -121,7 +124,7 @@ class Ground:
         return any(_overlap(_box(one), _box(self._shape)) for one in (*drawn, *around))
 
 
-def _models(shape: Shape) -> Iterator[Shape]:
+def _with_placeholders(shape: Shape) -> Iterator[Shape]:
     """The shape; of a placeholder also that of the layout, and that of the master."""
     while shape is not None:
         yield shape
@@ -157,9 +160,9 @@ def _properties(part: Element) -> list[Element]:
     return [one for one in (part.find(qn("a:rPr")), style) if one is not None]
 
 
-def _solids(ground: Element) -> Iterator[Element]:
+def _solid_fills(ground: Element) -> Iterator[Element]:
     yield from ground.iterfind(f"{qn('p:bgPr')}/{SOLID}")
-    yield from (one for one in ground.iterfind(qn("p:bgRef")) if one.get("idx") == PLAIN)
+    yield from (one for one in ground.iterfind(qn("p:bgRef")) if one.get("idx") == PLAIN_BACKGROUND)
 
 
 def _of_theme(name: str, master: Any) -> str:
@@ -168,5 +171,5 @@ def _of_theme(name: str, master: Any) -> str:
     theme: Element = parse_xml(master.part.part_related_by(RELATIONSHIP_TYPE.THEME).blob)
     found = theme.find(f".//{qn('a:clrScheme')}/{qn(f'a:{name}')}")
     if found is None or not len(found):
-        return SOME
-    return known(found[0].get("lastClr" if found[0].tag == SYSTEM else "val", ""))
+        return UNKNOWN
+    return parse_colour(found[0].get("lastClr" if found[0].tag == SYSTEM else "val", ""))

@@ -13,61 +13,61 @@ from docx.styles.style import ParagraphStyle
 from docx.text.paragraph import Paragraph
 
 from retrieval.parse.common import archive, tables
-from retrieval.parse.common.draft import UNSEEN, Draft
-from retrieval.parse.office.word_hidden_text import Ink
+from retrieval.parse.common.builder import HIDDEN_TEXT_NOTE, DocumentBuilder
+from retrieval.parse.office.word_hidden_text import HiddenText
 
 PARAGRAPH, TABLE, ROW, CELL, RUN, TEXT = map(qn, ("w:p", "w:tbl", "w:tr", "w:tc", "w:r", "w:t"))
-AROUND = tuple(map(qn, ("w:sdt", "w:sdtContent", "w:customXml", "w:ins", "w:moveTo")))
+CONTAINERS = tuple(map(qn, ("w:sdt", "w:sdtContent", "w:customXml", "w:ins", "w:moveTo")))
 FALLBACK = "{http://schemas.openxmlformats.org/markup-compatibility/2006}Fallback"  # says what stands beside it again
-GONE = (*map(qn, ("w:del", "w:moveFrom", "w:instrText", "w:delText", "w:pPr", "w:sdtPr")), FALLBACK)
+SKIPPED = (*map(qn, ("w:del", "w:moveFrom", "w:instrText", "w:delText", "w:pPr", "w:sdtPr")), FALLBACK)
 SPACES = {qn("w:tab"): "\t", qn("w:br"): "\n", qn("w:cr"): "\n", qn("w:noBreakHyphen"): "-"}
 NOTES = (RELATIONSHIP_TYPE.FOOTNOTES, RELATIONSHIP_TYPE.ENDNOTES)
 
 
-def read(source: IO[bytes], draft: Draft) -> None:
-    with archive.open_archive(source, draft.limits) as zipped:
+def read(source: IO[bytes], builder: DocumentBuilder) -> None:
+    with archive.open_archive(source, builder.limits) as zipped:
         archive.forbid_doctype(zipped)
     document = docx.Document(source)
-    draft.title(document.core_properties.title)
-    ink = Ink(document)
-    Writer(document, draft, ink).write()
-    for text in _notes(document, ink):
-        draft.add("paragraph", text)
-    if ink.hid:
-        draft.note(UNSEEN)
+    builder.set_title(document.core_properties.title)
+    hidden_text = HiddenText(document)
+    Writer(document, builder, hidden_text).write()
+    for text in _notes(document, hidden_text):
+        builder.add_block("paragraph", text)
+    if hidden_text.found:
+        builder.add_note(HIDDEN_TEXT_NOTE)
 
 
 class Writer:
     """Items of a list collect until the list ends."""
 
-    def __init__(self, document: Document, draft: Draft, ink: Ink) -> None:
-        self._document, self._draft, self._ink = document, draft, ink
+    def __init__(self, document: Document, builder: DocumentBuilder, hidden_text: HiddenText) -> None:
+        self._document, self._builder, self._hidden_text = document, builder, hidden_text
         self._items: list[str] = []
 
     def write(self) -> None:
         for element in _blocks(self._document.element.body):
             if element.tag == TABLE:
-                self._end_list()
-                _table(element, self._draft, self._ink)
+                self._flush_list()
+                _table(element, self._builder, self._hidden_text)
             else:
                 self._paragraph(element)
-        self._end_list()
+        self._flush_list()
 
     def _paragraph(self, element: Element) -> None:
-        text, style = "".join(_text(element, self._ink)), _styles(element, self._document)
+        text, style = "".join(_text(element, self._hidden_text)), _styles(element, self._document)
         level, depth = _level(element, style), _depth(element, style)
         if depth is not None and level is None:
             if text.strip():
-                self._items.append(f"{'  ' * depth}- {tables.flat(text)}")
+                self._items.append(f"{'  ' * depth}- {tables.collapse_spaces(text)}")
             return
-        self._end_list()
+        self._flush_list()
         if level is None:
-            self._draft.add("paragraph", text)
+            self._builder.add_block("paragraph", text)
         else:
-            self._draft.heading(text, level)
+            self._builder.add_heading(text, level)
 
-    def _end_list(self) -> None:
-        self._draft.add("list", "\n".join(self._items))
+    def _flush_list(self) -> None:
+        self._builder.add_block("list", "\n".join(self._items))
         self._items.clear()
 
 
@@ -75,11 +75,11 @@ def _blocks(parent: Element) -> Iterator[Element]:
     for child in parent:
         if child.tag in (PARAGRAPH, TABLE):
             yield child
-        elif child.tag in AROUND:
+        elif child.tag in CONTAINERS:
             yield from _blocks(child)
 
 
-def _text(element: Element, ink: Ink) -> Iterator[str]:
+def _text(element: Element, hidden_text: HiddenText) -> Iterator[str]:
     """What is printed: without what was deleted, with what was inserted, without what nobody sees."""
     for child in element:
         if child.tag == TEXT:
@@ -87,21 +87,21 @@ def _text(element: Element, ink: Ink) -> Iterator[str]:
         elif child.tag in SPACES:
             yield SPACES[child.tag]
         elif child.tag == RUN:
-            yield from _run(child, ink)
-        elif child.tag not in GONE and isinstance(child.tag, str):
-            yield from _text(child, ink)
+            yield from _run(child, hidden_text)
+        elif child.tag not in SKIPPED and isinstance(child.tag, str):
+            yield from _text(child, hidden_text)
             if child.tag == PARAGRAPH:  # of a text box
                 yield "\n"
 
 
-def _run(run: Element, ink: Ink) -> Iterator[str]:
-    match ink.seen(run):
+def _run(run: Element, hidden_text: HiddenText) -> Iterator[str]:
+    match hidden_text.visible_part(run):
         case "all":
-            yield from _text(run, ink)
+            yield from _text(run, hidden_text)
         case "boxes":
             for child in run:
-                if child.tag not in (TEXT, *GONE) and isinstance(child.tag, str):
-                    yield from _text(child, ink)
+                if child.tag not in (TEXT, *SKIPPED) and isinstance(child.tag, str):
+                    yield from _text(child, hidden_text)
         case "nothing":
             return
 
@@ -139,17 +139,17 @@ def _depth(element: Element, styles: list[str]) -> int | None:
     return int(value) if value.isdigit() else 0
 
 
-def _table(table: Element, draft: Draft, ink: Ink) -> None:
-    rows = [[" ".join(_cell(cell, ink)) for cell in row.iter(CELL)] for row in table.iterchildren(ROW)]
-    draft.add("table", tables.render(rows, header=tables.has_header(rows)))
+def _table(table: Element, builder: DocumentBuilder, hidden_text: HiddenText) -> None:
+    rows = [[" ".join(_cell(cell, hidden_text)) for cell in row.iter(CELL)] for row in table.iterchildren(ROW)]
+    builder.add_block("table", tables.render(rows, header=tables.has_header(rows)))
 
 
-def _cell(cell: Element, ink: Ink) -> Iterator[str]:
-    yield from ("".join(_text(paragraph, ink)) for paragraph in _blocks(cell) if paragraph.tag == PARAGRAPH)
+def _cell(cell: Element, hidden_text: HiddenText) -> Iterator[str]:
+    yield from ("".join(_text(paragraph, hidden_text)) for paragraph in _blocks(cell) if paragraph.tag == PARAGRAPH)
 
 
-def _notes(document: Document, ink: Ink) -> Iterator[str]:
+def _notes(document: Document, hidden_text: HiddenText) -> Iterator[str]:
     for relation in document.part.rels.values():
         if relation.reltype in NOTES and not relation.is_external:
             for note in parse_xml(relation.target_part.blob):
-                yield " ".join("".join(_text(paragraph, ink)) for paragraph in note.iter(PARAGRAPH))
+                yield " ".join("".join(_text(paragraph, hidden_text)) for paragraph in note.iter(PARAGRAPH))

@@ -9,50 +9,50 @@ import openpyxl
 from openpyxl.worksheet._reader import WorkSheetParser
 
 from retrieval.parse.common import archive
-from retrieval.parse.common.draft import Draft
-from retrieval.parse.office.workbook_hidden_text import CellInk
+from retrieval.parse.common.builder import DocumentBuilder
+from retrieval.parse.office.workbook_hidden_text import HiddenCells
 from retrieval.parse.plain import csv_tables
 
 Sheet = Any  # one of openpyxl's that is read row by row
-MOST_COLUMNS = 1_000
+MAX_COLUMNS = 1_000
 OFF = ("0", "false")
-THIN = 0.5  # points of height, characters of width
+MIN_EXTENT = 0.5  # points of height, characters of width
 
 
-def read(source: IO[bytes], draft: Draft) -> None:
-    with archive.open_archive(source, draft.limits) as zipped:
+def read(source: IO[bytes], builder: DocumentBuilder) -> None:
+    with archive.open_archive(source, builder.limits) as zipped:
         archive.forbid_doctype(zipped)
     book = openpyxl.load_workbook(source, read_only=True, data_only=True, keep_links=False)
-    draft.title(book.properties.title)
+    builder.set_title(book.properties.title)
     hidden = [sheet for sheet in book.worksheets if sheet.sheet_state != "visible"]
     if hidden:
-        draft.note(f"{len(hidden)} hidden sheets were left out" if len(hidden) > 1 else "1 hidden sheet was left out")
+        builder.add_note(f"{len(hidden)} hidden sheets were left out" if len(hidden) > 1 else "1 hidden sheet was left out")
     for number, sheet in enumerate(book.worksheets, 1):
         if sheet not in hidden:
-            draft.page = number
-            _sheet(sheet, draft)
+            builder.page = number
+            _sheet(sheet, builder)
     book.close()
 
 
-def _sheet(sheet: Sheet, draft: Draft) -> None:
-    rows = Rows(sheet)
+def _sheet(sheet: Sheet, builder: DocumentBuilder) -> None:
+    rows = VisibleRows(sheet)
     texts = iter(rows)
     first = next(texts, None)
     if first is not None:
-        draft.heading(sheet.title, 1)
-        csv_tables.write(chain([first], texts), draft)
+        builder.add_heading(sheet.title, 1)
+        csv_tables.write(chain([first], texts), builder)
     if rows.hidden or rows.columns:
-        draft.note(f"hidden rows and columns of the sheet {sheet.title} were left out: unhide what is to be read")
-    if rows.ink.hid:
-        draft.note(f"cells of the sheet {sheet.title} that nobody can see were left out")
+        builder.add_note(f"hidden rows and columns of the sheet {sheet.title} were left out: unhide what is to be read")
+    if rows.hidden_cells.found:
+        builder.add_note(f"cells of the sheet {sheet.title} that nobody can see were left out")
 
 
-class Rows:
+class VisibleRows:
     """Those that are shown, one after the other. The size that a sheet states is not believed: rows would be filled up to it."""
 
     def __init__(self, sheet: Sheet) -> None:
         self._sheet = sheet
-        self.ink = CellInk(sheet)
+        self.hidden_cells = HiddenCells(sheet)
         self.hidden = False  # a row, so far
         self.columns: frozenset[int] = frozenset()  # hidden, from 1
 
@@ -71,12 +71,12 @@ class Rows:
                     yield self._cells(cells)
 
     def _cells(self, row: Sequence[Mapping[str, Any]]) -> list[str]:
-        values = {cell["column"]: cell["value"] for cell in row if self._shows(cell)}
+        values = {cell["column"]: cell["value"] for cell in row if self._is_visible(cell)}
         return [_text(values.get(column)) for column in range(1, max(values, default=0) + 1) if column not in self.columns]
 
-    def _shows(self, cell: Mapping[str, Any]) -> bool:
+    def _is_visible(self, cell: Mapping[str, Any]) -> bool:
         column = cell["column"]
-        return column <= MOST_COLUMNS and (column in self.columns or not self.ink.hides(cell["value"], cell["style_id"]))
+        return column <= MAX_COLUMNS and (column in self.columns or not self.hidden_cells.hides(cell["value"], cell["style_id"]))
 
 
 def _parser(sheet: Sheet, source: IO[bytes]) -> WorkSheetParser:
@@ -94,13 +94,13 @@ def _parser(sheet: Sheet, source: IO[bytes]) -> WorkSheetParser:
 
 def _hidden_columns(parser: WorkSheetParser) -> frozenset[int]:
     hidden = (column for column in parser.column_dimensions.values() if _hidden(column, "width"))
-    spans = (range(int(column["min"]), min(int(column["max"]), MOST_COLUMNS) + 1) for column in hidden)
+    spans = (range(int(column["min"]), min(int(column["max"]), MAX_COLUMNS) + 1) for column in hidden)
     return frozenset(number for span in spans for number in span)
 
 
 def _hidden(dimension: Mapping[str, str], size: str) -> bool:
     """Of a row or column: said to be hidden, or drawn as thin as a line."""
-    return dimension.get("hidden", "0") not in OFF or float(dimension.get(size, THIN)) < THIN
+    return dimension.get("hidden", "0") not in OFF or float(dimension.get(size, MIN_EXTENT)) < MIN_EXTENT
 
 
 def _text(value: object) -> str:

@@ -8,10 +8,10 @@ import pypdfium2 as pdfium
 import pypdfium2.raw as raw
 
 HYPHEN = "\ufffe"  # PDFium's mark where a word was broken at a line's end
-TINY = 1.2  # points: nobody reads smaller print
+MIN_SIZE = 1.2  # points: nobody reads smaller print
 WHITE = 240  # of 255: what white paper and white print are at least
-CLEAR = 13  # of 255: print below this opacity is not there
-PIXELS = 2000  # of the longer side of a page that is looked at
+MIN_ALPHA = 13  # of 255: print below this opacity is not there
+RENDER_PIXELS = 2000  # of the longer side of a page that is looked at
 Box = tuple[float, float, float, float]  # left, bottom, right, top
 INVISIBLE = (raw.FPDF_TEXTRENDERMODE_INVISIBLE, raw.FPDF_TEXTRENDERMODE_CLIP)
 
@@ -30,9 +30,9 @@ class Line:
 
 def lines(page: pdfium.PdfPage) -> tuple[list[Line], bool]:
     """In reading order as PDFium sees it; whether text was left out because nobody can see it."""
-    hidden = _hidden(page)
+    hidden = _hidden_objects(page)
     text_page = page.get_textpage()
-    found = list(_lines(text_page, _shown(text_page, hidden), page.get_bbox()))
+    found = list(_lines(text_page, _visible_characters(text_page, hidden), page.get_bbox()))
     text_page.close()
     return found, bool(hidden)
 
@@ -41,7 +41,7 @@ def shows_image(page: pdfium.PdfPage) -> bool:
     return any(True for _ in page.get_objects(filter=[raw.FPDF_PAGEOBJ_IMAGE], max_depth=3))
 
 
-def _shown(text_page: pdfium.PdfTextPage, hidden: set[int]) -> list[str]:
+def _visible_characters(text_page: pdfium.PdfTextPage, hidden: set[int]) -> list[str]:
     """One string for each character of the page; "" for one that is hidden."""
     count = text_page.count_chars()
     text = text_page.get_text_range() if count else ""
@@ -65,7 +65,7 @@ def _lines(text_page: pdfium.PdfTextPage, chars: list[str], box: Box) -> Iterato
         if first is not None:
             last = next(index for index in range(end - 1, at - 1, -1) if chars[index].strip())
             line = _line(text_page, chars, first, last)
-            if line.size >= TINY and _within(line, box):
+            if line.size >= MIN_SIZE and _on_page(line, box):
                 yield line
         at = end + 1
 
@@ -76,10 +76,10 @@ def _line(text_page: pdfium.PdfTextPage, chars: list[str], first: int, last: int
     size = sorted(top - bottom for _, bottom, _, top in boxes)[1]  # a bullet or a bracket may be of another font than the rest
     text = "".join(chars[first : last + 1]).encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
     (left, _, _, top), _, (_, bottom, right, _) = boxes
-    return Line(_unbroken(text), left, top, right, bottom, size)
+    return Line(_join_hyphenated(text), left, top, right, bottom, size)
 
 
-def _unbroken(text: str) -> str:
+def _join_hyphenated(text: str) -> str:
     """A word that went on in the next line is whole again; names and numbers keep their hyphen."""
     parts = text.split(HYPHEN)
     for index, part in enumerate(parts[1:], 1):
@@ -87,13 +87,13 @@ def _unbroken(text: str) -> str:
     return "".join(parts)
 
 
-def _within(line: Line, box: Box) -> bool:
+def _on_page(line: Line, box: Box) -> bool:
     """Whether any of it stands on the page."""
     left, bottom, right, top = box
     return max(line.left, line.right) > left and min(line.left, line.right) < right and line.top > bottom and line.bottom < top
 
 
-def _hidden(page: pdfium.PdfPage) -> set[int]:
+def _hidden_objects(page: pdfium.PdfPage) -> set[int]:
     """Addresses of text objects that cannot be seen: without colour, tiny, or white on white."""
     found, white = set[int](), list[pdfium.PdfObject]()
     scanned: bool | None = None
@@ -103,7 +103,7 @@ def _hidden(page: pdfium.PdfPage) -> set[int]:
             scanned = shows_image(page) if scanned is None else scanned
             if not scanned:  # above a scanned page it is what was recognised
                 found.add(_address(item.raw))
-        elif colour[3] < CLEAR:
+        elif colour[3] < MIN_ALPHA:
             found.add(_address(item.raw))
         elif min(colour[:3]) >= WHITE and not item.level:  # deeper ones have coordinates of their own
             white.append(item)
@@ -122,7 +122,7 @@ def _white_on_white(page: pdfium.PdfPage, items: list[pdfium.PdfObject]) -> set[
     if page.get_rotation():
         return set()
     edge, _, _, roof = page.get_bbox()
-    scale = min(1.0, PIXELS / max(*page.get_size(), 1))
+    scale = min(1.0, RENDER_PIXELS / max(*page.get_size(), 1))
     bitmap = page.render(scale=scale, grayscale=True)  # pyright: ignore[reportArgumentType] - it takes fractions
     pixels, found = bytes(bitmap.buffer), set[int]()
     for item in items:

@@ -5,35 +5,35 @@ from typing import IO
 
 import pypdfium2 as pdfium
 
-from retrieval.parse.common.draft import UNSEEN, Draft
-from retrieval.parse.limits import Refused
+from retrieval.parse.common.builder import HIDDEN_TEXT_NOTE, DocumentBuilder
+from retrieval.parse.limits import ParseError
 from retrieval.parse.pdf import layout
 from retrieval.parse.pdf.lines import Line, lines, shows_image
 
-_FILE_NAME = re.compile(r"^(?:microsoft \w+ - |untitled|.*\.(?:docx?|indd|tex|dvi|pptx?|xlsx?|pages|qxd|pdf)$)", re.I)
+_FILENAME_TITLE = re.compile(r"^(?:microsoft \w+ - |untitled|.*\.(?:docx?|indd|tex|dvi|pptx?|xlsx?|pages|qxd|pdf)$)", re.I)
 _REASONS = {
     "password": "the PDF is protected with a password: save it without one",
     "security": "the PDF is encrypted in a way nobody here reads",
 }
-_MOST_BOOKMARKS = 5_000
+_MAX_BOOKMARKS = 5_000
 
 
-def read(source: IO[bytes], draft: Draft) -> None:
+def read(source: IO[bytes], builder: DocumentBuilder) -> None:
     document = _open(source)
-    if len(document) > draft.limits.pages:
-        raise Refused(f"the PDF has {len(document):,} pages; {draft.limits.pages:,} are the most: split it")
+    if len(document) > builder.limits.pages:
+        raise ParseError(f"the PDF has {len(document):,} pages; {builder.limits.pages:,} are the most: split it")
     title = document.get_metadata_value("Title")
-    draft.title("" if _FILE_NAME.match(title) else title)
+    builder.set_title("" if _FILENAME_TITLE.match(title) else title)
     pages, images = [], 0
     for number in range(len(document)):
-        found, scanned = _page(document, number, draft)
+        found, scanned = _page(document, number, builder)
         pages.append(found)
         images += scanned
     if images:
-        draft.note(f"{images} of {len(pages)} pages hold images only: their text was not read")
-    layout.write(pages, _bookmarks(document), draft)
-    if not draft.size:
-        raise Refused("the PDF holds images only: recognise its text (OCR) first" if images else "the PDF holds no text")
+        builder.add_note(f"{images} of {len(pages)} pages hold images only: their text was not read")
+    layout.write(pages, _bookmarks(document), builder)
+    if not builder.size:
+        raise ParseError("the PDF holds images only: recognise its text (OCR) first" if images else "the PDF holds no text")
 
 
 def _open(source: IO[bytes]) -> pdfium.PdfDocument:
@@ -41,21 +41,21 @@ def _open(source: IO[bytes]) -> pdfium.PdfDocument:
         return pdfium.PdfDocument(source)
     except pdfium.PdfiumError as error:
         said = str(error).lower()
-        raise Refused(
+        raise ParseError(
             next((reason for word, reason in _REASONS.items() if word in said), "the PDF is damaged: no page of it can be opened")
         ) from error
 
 
-def _page(document: pdfium.PdfDocument, number: int, draft: Draft) -> tuple[list[Line], bool]:
+def _page(document: pdfium.PdfDocument, number: int, builder: DocumentBuilder) -> tuple[list[Line], bool]:
     """Its lines; whether it holds an image but no text."""
     try:
         page = document[number]
     except pdfium.PdfiumError:
-        draft.note(f"page {number + 1} is damaged and was left out")
+        builder.add_note(f"page {number + 1} is damaged and was left out")
         return [], False
     found, hidden = lines(page)
     if hidden:
-        draft.note(UNSEEN)
+        builder.add_note(HIDDEN_TEXT_NOTE)
     scanned = not found and shows_image(page)
     page.close()
     return found, scanned
@@ -69,6 +69,6 @@ def _bookmarks(document: pdfium.PdfDocument) -> dict[tuple[int, str], int]:
         page = target.get_index() if target else None
         if page is not None:
             found[page, layout.key(bookmark.get_title())] = bookmark.level + 1
-        if len(found) >= _MOST_BOOKMARKS:
+        if len(found) >= _MAX_BOOKMARKS:
             break
     return found

@@ -4,47 +4,47 @@ import re
 from collections.abc import Iterator
 from itertools import pairwise
 
+from retrieval.parse.common.builder import DocumentBuilder
 from retrieval.parse.common.decode import decode
-from retrieval.parse.common.draft import Draft
 
-_WORDS = (
+_KEYWORDS = (
     "class|def|function|func|fun|fn|sub|struct|enum|union|trait|impl|interface|module|namespace|object|record|protocol|extension|contract"
 )
-_BEFORE = (
+_MODIFIERS = (
     "export|default|public|private|protected|internal|static|abstract|final|sealed|async|pub|unsafe|override|open|data|case|inline|const"
     "|declare"
 )
 _NAME = r"(?P<name>[A-Za-z_$~][\w$]*(?:(?:::|\.)~?[\w$]+)*)"
-_NAMED = re.compile(
-    rf"^(?P<indent>[ \t]*)(?:(?:{_BEFORE})(?:\([\w ]+\))?[ \t]+)*(?:{_WORDS})\b[*]?(?:<[^<>]*>)?[ \t]+"
+_KEYWORD_DEFINITION = re.compile(
+    rf"^(?P<indent>[ \t]*)(?:(?:{_MODIFIERS})(?:\([\w ]+\))?[ \t]+)*(?:{_KEYWORDS})\b[*]?(?:<[^<>]*>)?[ \t]+"
     rf"(?:\([^()]*\)[ \t]*)?{_NAME}"
 )
-_C = re.compile(
+_C_FUNCTION = re.compile(
     r"^(?P<indent>)(?!return|else|if|for|while|switch|typedef|using|import|from|new|delete|throw)[A-Za-z_][\w:<>,*&~ \t]*?[ \t*&]"
     rf"{_NAME}[ \t]*\([^;=]*$"
 )
-_ARROW = re.compile(
+_ARROW_FUNCTION = re.compile(
     rf"^(?P<indent>)(?:export[ \t]+)?(?:default[ \t]+)?(?:const|let|var)[ \t]+{_NAME}[ \t]*(?::[^=]+)?=[ \t]*"
     r"(?:async[ \t]*)?(?:\(|function|[\w$]+[ \t]*=>)"
 )
-_SQL = re.compile(
+_SQL_DEFINITION = re.compile(
     r"^(?P<indent>)create[ \t]+(?:or[ \t]+replace[ \t]+)?(?:table|view|function|procedure|trigger|index|type)[ \t]+"
     rf"(?:if[ \t]+not[ \t]+exists[ \t]+)?{_NAME}",
     re.I,
 )
-_PATTERNS = (_NAMED, _C, _ARROW, _SQL)
+_PATTERNS = (_KEYWORD_DEFINITION, _C_FUNCTION, _ARROW_FUNCTION, _SQL_DEFINITION)
 # decorators and comments above a definition
 _ATTACHED = re.compile(r"^[ \t]*(?:@|#\[|///?|/\*|\*|--|template\b|#(?!include|define|if|endif|pragma))")
-DEEPEST = 2  # definitions within definitions that become blocks of their own
-LONGEST_LINE = 400  # characters of a line in which a definition is looked for
+MAX_DEPTH = 2  # definitions within definitions that become blocks of their own
+MAX_LINE = 400  # characters of a line in which a definition is looked for
 
 
-def read(data: bytes, draft: Draft) -> None:
+def read(data: bytes, builder: DocumentBuilder) -> None:
     lines = re.split("\r\n?|\n", decode(data))
     starts = list(_definitions(lines))
     for (start, path), (end, _) in pairwise([(0, ()), *starts, (len(lines), ())]):
-        draft.under(path)
-        draft.add("code", "\n".join(lines[start:end]))
+        builder.set_headings(path)
+        builder.add_block("code", "\n".join(lines[start:end]))
 
 
 def _definitions(lines: list[str]) -> Iterator[tuple[int, tuple[str, ...]]]:
@@ -57,7 +57,7 @@ def _definitions(lines: list[str]) -> Iterator[tuple[int, tuple[str, ...]]]:
             continue
         indent = len(found["indent"].expandtabs(4))
         open_ = [(depth, name) for depth, name in open_ if depth < indent]
-        if len(open_) < DEEPEST and (indent == 0 or open_):
+        if len(open_) < MAX_DEPTH and (indent == 0 or open_):
             open_.append((indent, found["name"]))
             start = _first_attached(lines, index, last + 1)
             yield start, tuple(name for _, name in open_)
@@ -67,7 +67,7 @@ def _definitions(lines: list[str]) -> Iterator[tuple[int, tuple[str, ...]]]:
 
 
 def _match(line: str) -> re.Match[str] | None:
-    if len(line) > LONGEST_LINE:
+    if len(line) > MAX_LINE:
         return None
     return next((found for pattern in _PATTERNS if (found := pattern.match(line))), None)
 

@@ -6,44 +6,44 @@ from collections.abc import Iterable, Iterator
 from itertools import chain, groupby, islice
 
 from retrieval.parse.common import tables
+from retrieval.parse.common.builder import DocumentBuilder
 from retrieval.parse.common.decode import decode
-from retrieval.parse.common.draft import Draft
 
-SAMPLE = 64 * 1024  # characters by which the separator is known
+SAMPLE_CHARACTERS = 64 * 1024  # characters by which the separator is known
 SEPARATORS = ",;\t|"
-LINES = 50  # of the sample
-BLOCK = 50  # rows
-LOOK = 5  # rows that tell whether the first names the columns
+SAMPLE_LINES = 50  # of the sample
+ROWS_PER_BLOCK = 50  # rows
+HEADER_SAMPLE = 5  # rows that tell whether the first names the columns
 
 
-def read(data: bytes, draft: Draft) -> None:
+def read(data: bytes, builder: DocumentBuilder) -> None:
     text = decode(data)
-    csv.field_size_limit(draft.limits.characters)
-    write(csv.reader(re.split("(?<=\n)", re.sub("\r\n?", "\n", text)), _dialect(text)), draft)
+    csv.field_size_limit(builder.limits.characters)
+    write(csv.reader(re.split("(?<=\n)", re.sub("\r\n?", "\n", text)), _dialect(text)), builder)
 
 
-def write(rows: Iterable[tables.Row], draft: Draft) -> None:
+def write(rows: Iterable[tables.Row], builder: DocumentBuilder) -> None:
     """Empty rows part one table from the next."""
-    for filled, region in groupby(rows, key=_filled):
+    for filled, region in groupby(rows, key=_has_text):
         if filled:
-            _region(region, draft)
+            _add_table(region, builder)
 
 
-def _region(rows: Iterator[tables.Row], draft: Draft) -> None:
-    start = list(islice(rows, LOOK))
+def _add_table(rows: Iterator[tables.Row], builder: DocumentBuilder) -> None:
+    start = list(islice(rows, HEADER_SAMPLE))
     names = start[0] if tables.has_header(start) else None
-    lines = tables.named(names, chain(start[1:], rows)) if names else map(tables.line, chain(start, rows))
-    while block := list(islice(lines, BLOCK)):
-        draft.add("table", "\n".join(block))
+    lines = tables.name_values(names, chain(start[1:], rows)) if names else map(tables.format_row, chain(start, rows))
+    while block := list(islice(lines, ROWS_PER_BLOCK)):
+        builder.add_block("table", "\n".join(block))
 
 
-def _filled(row: tables.Row) -> bool:
+def _has_text(row: tables.Row) -> bool:
     return any(map(str.strip, row))
 
 
 def _dialect(text: str) -> type[csv.Dialect]:
     """The separator of the first line that stands as often in the most others. csv.Sniffer takes minutes on some files."""
-    lines = [line for line in text[:SAMPLE].splitlines()[:LINES] if line.strip()]
+    lines = [line for line in text[:SAMPLE_CHARACTERS].splitlines()[:SAMPLE_LINES] if line.strip()]
 
     def agree(mark: str) -> tuple[int, int]:
         count = lines[0].count(mark) if lines else 0

@@ -4,29 +4,29 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+from retrieval.parse.common.builder import DocumentBuilder
 from retrieval.parse.common.decode import decode
-from retrieval.parse.common.draft import Draft
 from retrieval.parse.plain import text
 from retrieval.parse.web import markdown
 
-LARGE = 2_000  # characters of a part that is parted again
+MAX_BLOCK = 2_000  # characters of a part that is parted again
 
 
-def read(data: bytes, draft: Draft) -> None:
+def read(data: bytes, builder: DocumentBuilder) -> None:
     content = decode(data)
     try:
         value = _load(content)
     except ValueError:
         values = _lines(content)
         if values is None:
-            draft.note("the file is not valid JSON and was read as plain text")
-            text.write(content, draft)
+            builder.add_note("the file is not valid JSON and was read as plain text")
+            text.write(content, builder)
             return
         value = values
     if isinstance(value, dict) and isinstance(value.get("cells"), list) and "nbformat" in value:
-        _notebook(value, draft)
+        _notebook(value, builder)
     else:
-        _write("", value, draft)
+        _write("", value, builder)
 
 
 def _load(content: str) -> Any:
@@ -42,20 +42,20 @@ def _lines(content: str) -> list[Any] | None:
         return None
 
 
-def _write(path: str, value: Any, draft: Draft) -> None:
+def _write(path: str, value: Any, builder: DocumentBuilder) -> None:
     """One block for each part that is small, or for what a large one is made of."""
-    inside = list(_inside(path, value))
-    if inside and (not path or _size(value) > LARGE):
+    inside = list(_children(path, value))
+    if inside and (not path or _size(value) > MAX_BLOCK):
         plain = [part for part in inside if not isinstance(part[1], dict | list)]
-        draft.add("list", "\n".join(line for part in plain for line in _leaves(*part)))
+        builder.add_block("list", "\n".join(line for part in plain for line in _leaves(*part)))
         for part in inside:
             if isinstance(part[1], dict | list):
-                _write(*part, draft)
+                _write(*part, builder)
     else:
-        draft.add("list", "\n".join(_leaves(path, value)))
+        builder.add_block("list", "\n".join(_leaves(path, value)))
 
 
-def _inside(path: str, value: Any) -> Iterator[tuple[str, Any]]:
+def _children(path: str, value: Any) -> Iterator[tuple[str, Any]]:
     if isinstance(value, dict):
         yield from ((f"{path}.{key}" if path else key, part) for key, part in value.items())
     elif isinstance(value, list):
@@ -65,7 +65,7 @@ def _inside(path: str, value: Any) -> Iterator[tuple[str, Any]]:
 def _size(value: Any) -> int:
     """About as many characters as it takes, counted no further than matters."""
     total, rest = 0, [value]
-    while rest and total <= LARGE:
+    while rest and total <= MAX_BLOCK:
         part = rest.pop()
         total += len(part) if isinstance(part, str) else 5
         rest += part.values() if isinstance(part, dict) else part if isinstance(part, list) else ()
@@ -74,24 +74,24 @@ def _size(value: Any) -> int:
 
 def _leaves(path: str, value: Any) -> Iterator[str]:
     if isinstance(value, dict | list):
-        for inner in _inside(path, value):
+        for inner in _children(path, value):
             yield from _leaves(*inner)
     elif value is not None and value != "":
-        shown = " ".join(str(value).split()) if isinstance(value, str) else json.dumps(value)
-        yield f"{path}: {shown}" if path else shown
+        text_value = " ".join(str(value).split()) if isinstance(value, str) else json.dumps(value)
+        yield f"{path}: {text_value}" if path else text_value
 
 
-def _notebook(book: dict[str, Any], draft: Draft) -> None:
+def _notebook(book: dict[str, Any], builder: DocumentBuilder) -> None:
     """What a notebook says and does; what it printed only where it printed text."""
     for cell in book["cells"]:
-        source = _joined(cell.get("source"))
+        source = _join_lines(cell.get("source"))
         if cell.get("cell_type") == "markdown":
-            markdown.write(source, draft)
+            markdown.write(source, builder)
         else:
-            draft.add("code", source)
+            builder.add_block("code", source)
             for output in cell.get("outputs") or ():
-                draft.add("code", _joined(output.get("text") or (output.get("data") or {}).get("text/plain"))[:LARGE])
+                builder.add_block("code", _join_lines(output.get("text") or (output.get("data") or {}).get("text/plain"))[:MAX_BLOCK])
 
 
-def _joined(lines: Any) -> str:
+def _join_lines(lines: Any) -> str:
     return "".join(map(str, lines)) if isinstance(lines, list) else str(lines or "")

@@ -2,20 +2,20 @@
 
 import re
 
+from retrieval.parse.common.builder import DocumentBuilder
 from retrieval.parse.common.decode import decode
-from retrieval.parse.common.draft import Draft
 
-_GAP = re.compile(r"\n[ \t]*\n\s*")
+_BLANK_LINE = re.compile(r"\n[ \t]*\n\s*")
 _ITEM = re.compile(r"[ \t]*(?:[-*•–+]|\(?\d{1,3}[.)]|\(?[a-z][.)])[ \t]+\S")
 
 
-def read(data: bytes, draft: Draft) -> None:
-    write(decode(data), draft)
+def read(data: bytes, builder: DocumentBuilder) -> None:
+    write(decode(data), builder)
 
 
-def write(text: str, draft: Draft) -> None:
-    for paragraph in _GAP.split(re.sub("\r\n?|\f", "\n", text)):
-        draft.add("list" if _is_list(paragraph) else "paragraph", paragraph)
+def write(text: str, builder: DocumentBuilder) -> None:
+    for paragraph in _BLANK_LINE.split(re.sub("\r\n?|\f", "\n", text)):
+        builder.add_block("list" if _is_list(paragraph) else "paragraph", paragraph)
 
 
 def _is_list(paragraph: str) -> bool:

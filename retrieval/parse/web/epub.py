@@ -11,31 +11,31 @@ import defusedxml.ElementTree as defused
 from defusedxml import DefusedXmlException
 
 from retrieval.parse.common import archive
-from retrieval.parse.common.draft import Draft
-from retrieval.parse.limits import Refused
+from retrieval.parse.common.builder import DocumentBuilder
+from retrieval.parse.limits import ParseError
 from retrieval.parse.web import html
 
 CONTAINER, ENCRYPTION = "META-INF/container.xml", "META-INF/encryption.xml"
 CHAPTERS = ("application/xhtml+xml", "text/html")
 
 
-def read(source: IO[bytes], draft: Draft) -> None:
-    with archive.open_archive(source, draft.limits) as zipped:
+def read(source: IO[bytes], builder: DocumentBuilder) -> None:
+    with archive.open_archive(source, builder.limits) as zipped:
         package = _package(zipped)
         book = _xml(zipped, package)
-        draft.title(next((item.text for item in book.iterfind(".//{*}title")), None))
-        locked = _locked(zipped)
+        builder.set_title(next((item.text for item in book.iterfind(".//{*}title")), None))
+        encrypted = _encrypted(zipped)
         for name in _chapters(book, dirname(package)):
-            if name in locked:
-                raise Refused("the book is protected against copying (DRM)")
-            draft.under(())
-            html.read(archive.member(zipped, name), draft)
+            if name in encrypted:
+                raise ParseError("the book is protected against copying (DRM)")
+            builder.set_headings(())
+            html.read(archive.read_member(zipped, name), builder)
 
 
 def _package(zipped: ZipFile) -> str:
     root = next(_xml(zipped, CONTAINER).iterfind(".//{*}rootfile"), None)
     if root is None or not root.get("full-path"):
-        raise Refused("the book is damaged: it does not say where it begins")
+        raise ParseError("the book is damaged: it does not say where it begins")
     return root.get("full-path", "")
 
 
@@ -47,7 +47,7 @@ def _chapters(book: Element, folder: str) -> Iterator[str]:
     return iter(dict.fromkeys(normpath(join(folder, unquote(item.get("href", "")))) for item in chapters))
 
 
-def _locked(zipped: ZipFile) -> set[str]:
+def _encrypted(zipped: ZipFile) -> set[str]:
     if ENCRYPTION not in zipped.namelist():
         return set()
     return {unquote(item.get("URI", "")) for item in _xml(zipped, ENCRYPTION).iterfind(".//{*}CipherReference")}
@@ -56,8 +56,8 @@ def _locked(zipped: ZipFile) -> set[str]:
 def _xml(zipped: ZipFile, name: str) -> Element:
     """Old books declare a document type; entities of their own none may."""
     try:
-        return defused.fromstring(archive.member(zipped, name))
+        return defused.fromstring(archive.read_member(zipped, name))
     except DefusedXmlException as error:
-        raise Refused(f"the file declares entities in {name}, as an XML bomb does") from error
+        raise ParseError(f"the file declares entities in {name}, as an XML bomb does") from error
     except defused.ParseError as error:
-        raise Refused(f"the file is damaged: {name} is not XML ({error})") from error
+        raise ParseError(f"the file is damaged: {name} is not XML ({error})") from error

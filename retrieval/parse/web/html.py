@@ -7,10 +7,10 @@ from lxml import html
 from lxml.etree import ParserError
 
 from retrieval.parse.common import tables
+from retrieval.parse.common.builder import HIDDEN_TEXT_NOTE, DocumentBuilder
 from retrieval.parse.common.decode import decode
-from retrieval.parse.common.draft import UNSEEN, Draft
-from retrieval.parse.limits import Refused
-from retrieval.parse.web.hidden_text import Hidden
+from retrieval.parse.limits import ParseError
+from retrieval.parse.web.hidden_text import HiddenText
 
 Element = html.HtmlElement
 
@@ -18,7 +18,7 @@ _SKIP = (
     "script style template noscript svg canvas iframe object embed applet audio video map head title link meta button select input "
     "textarea datalist progress meter dialog nav menu rp"
 )
-FURNITURE = frozenset(("footer", "aside"))  # around the main text; within it they belong to it
+PAGE_FURNITURE = frozenset(("footer", "aside"))  # around the main text; within it they belong to it
 _INLINE = (
     "a abbr acronym b bdi bdo big cite code data del dfn em font i ins kbd label mark math output q rb rt ruby s samp small span strike "
     "strong sub sup time tt u var wbr"
@@ -30,25 +30,25 @@ ANCHORS = " \t\n§¶"  # what generated pages put beside a heading to link to it
 STRUCTURE = frozenset((*HEADINGS, "table", "pre"))
 
 
-def read(data: bytes, draft: Draft) -> None:
-    write(decode(data, stated=True), draft)
+def read(data: bytes, builder: DocumentBuilder) -> None:
+    write(decode(data, declared=True), builder)
 
 
-def write(text: str, draft: Draft) -> None:
+def write(text: str, builder: DocumentBuilder) -> None:
     root = parse(text)
     if root is None:
         return
-    draft.title(next((title.text_content() for title in root.iter("title")), None))
-    hidden, body, before = Hidden(root, SKIP), next(root.iter("body"), root), draft.size
+    builder.set_title(next((title.text_content() for title in root.iter("title")), None))
+    hidden, body, before = HiddenText(root, SKIP), next(root.iter("body"), root), builder.size
     main = _main(body, hidden)
     if main is not None:
-        Walk(draft, hidden, SKIP).read(main)
-    if draft.size == before:
-        Walk(draft, hidden, SKIP | FURNITURE).read(body)
-    if draft.size == before:  # all of it was furniture
-        Walk(draft, hidden, SKIP).read(body)
-    if hidden.hid:
-        draft.note(UNSEEN)
+        BlockWriter(builder, hidden, SKIP).read(main)
+    if builder.size == before:
+        BlockWriter(builder, hidden, SKIP | PAGE_FURNITURE).read(body)
+    if builder.size == before:  # all of it was furniture
+        BlockWriter(builder, hidden, SKIP).read(body)
+    if hidden.found:
+        builder.add_note(HIDDEN_TEXT_NOTE)
 
 
 def parse(text: str) -> Element | None:
@@ -60,11 +60,11 @@ def parse(text: str) -> Element | None:
     except ParserError:  # "Document is empty"
         return None
     if any(error.type_name == "ERR_RESOURCE_LIMIT" for error in parser.error_log):
-        raise Refused("the page is nested too deeply")  # the rest of it would be missing
+        raise ParseError("the page is nested too deeply")  # the rest of it would be missing
     return root
 
 
-def _main(body: Element, hidden: Hidden) -> Element | None:
+def _main(body: Element, hidden: HiddenText) -> Element | None:
     for tag in ("main", "article"):
         found = [element for element in body.iter(tag) if not hidden(element)]
         if len(found) == 1:
@@ -72,11 +72,11 @@ def _main(body: Element, hidden: Hidden) -> Element | None:
     return None
 
 
-class Walk:
+class BlockWriter:
     """One way through a tree. Text collects in `_line` until a block begins or ends."""
 
-    def __init__(self, draft: Draft, hidden: Hidden, skip: frozenset[str]) -> None:
-        self._draft, self._hidden, self._skip = draft, hidden, skip
+    def __init__(self, builder: DocumentBuilder, hidden: HiddenText, skip: frozenset[str]) -> None:
+        self._builder, self._hidden, self._skip = builder, hidden, skip
         self._line: list[str] = []
 
     def read(self, element: Element) -> None:
@@ -86,11 +86,11 @@ class Walk:
     def _inside(self, element: Element) -> None:
         self._line.append(element.text or "")
         for child in element:
-            if isinstance(child.tag, str) and not self._unseen(child):
+            if isinstance(child.tag, str) and not self._is_hidden(child):
                 self._element(child, child.tag)
             self._line.append(child.tail or "")
 
-    def _unseen(self, element: Element) -> bool:
+    def _is_hidden(self, element: Element) -> bool:
         return element.tag in self._skip or self._hidden(element)
 
     def _element(self, element: Element, tag: str) -> None:
@@ -107,18 +107,18 @@ class Walk:
 
     def _block(self, element: Element, tag: str) -> None:
         if tag in HEADINGS:
-            self._draft.heading(self._text(element).strip(ANCHORS), HEADINGS[tag])
+            self._builder.add_heading(self._text(element).strip(ANCHORS), HEADINGS[tag])
         elif tag == "pre":
-            self._draft.add("code", self._text(element))
-        elif tag == "table" and not _layout(element):
+            self._builder.add_block("code", self._text(element))
+        elif tag == "table" and not _is_layout_table(element):
             self._table(element)
-        elif tag in ("ul", "ol", "dl") and not _holds(element, STRUCTURE):
-            self._draft.add("list", "\n".join(self._items(element, 0)))
+        elif tag in ("ul", "ol", "dl") and not _contains(element, STRUCTURE):
+            self._builder.add_block("list", "\n".join(self._items(element, 0)))
         else:
             self._inside(element)
 
     def _flush(self) -> None:
-        self._draft.add("paragraph", _joined(self._line))
+        self._builder.add_block("paragraph", _join_inline(self._line))
         self._line.clear()
 
     def _text(self, element: Element) -> str:
@@ -127,7 +127,7 @@ class Walk:
     def _strings(self, element: Element) -> Iterator[str]:
         yield element.text or ""
         for child in element:
-            if isinstance(child.tag, str) and not self._unseen(child):
+            if isinstance(child.tag, str) and not self._is_hidden(child):
                 around = "" if child.tag in INLINE else "\n" if child.tag == "br" else " "
                 yield around
                 yield child.get("alt", "") if child.tag == "img" else self._text(child)
@@ -137,13 +137,13 @@ class Walk:
     def _items(self, element: Element, depth: int) -> Iterator[str]:
         """One line for each item, those of inner lists further to the right."""
         for number, item in enumerate(element.iterchildren("li", "dt", "dd", "ul", "ol", "div"), 1):
-            if self._unseen(item):
+            if self._is_hidden(item):
                 continue
             if item.tag in ("ul", "ol", "div"):
                 yield from self._items(item, depth + (item.tag != "div"))
                 continue
-            inner = [child for child in item.iterchildren("ul", "ol", "dl") if not self._unseen(child)]
-            text = tables.flat(self._text_without(item, inner))
+            inner = [child for child in item.iterchildren("ul", "ol", "dl") if not self._is_hidden(child)]
+            text = tables.collapse_spaces(self._text_without(item, inner))
             mark = {"dt": "", "dd": "  "}.get(item.tag, f"{number}. " if element.tag == "ol" else "- ")
             if text:
                 yield f"{'  ' * depth}{mark}{text}"
@@ -155,7 +155,7 @@ class Walk:
             return self._text(item)
         parts = [item.text or ""]
         for child in item:
-            if child not in inner and isinstance(child.tag, str) and not self._unseen(child):
+            if child not in inner and isinstance(child.tag, str) and not self._is_hidden(child):
                 parts += [self._text(child)] if child.tag in INLINE else [" ", self._text(child), " "]
             parts.append(child.tail or "")
         return "".join(parts)
@@ -163,23 +163,25 @@ class Walk:
     def _table(self, element: Element) -> None:
         caption = next(element.iterchildren("caption"), None)
         if caption is not None:
-            self._draft.add("paragraph", tables.flat(self._text(caption)))
-        rows = [row for row in element.iter("tr") if not self._unseen(row)]
-        cells = [[tables.flat(self._text(cell)) for cell in row.iterchildren("th", "td") if not self._unseen(cell)] for row in rows]
+            self._builder.add_block("paragraph", tables.collapse_spaces(self._text(caption)))
+        rows = [row for row in element.iter("tr") if not self._is_hidden(row)]
+        cells = [
+            [tables.collapse_spaces(self._text(cell)) for cell in row.iterchildren("th", "td") if not self._is_hidden(cell)] for row in rows
+        ]
         headed = bool(rows) and (all(cell.tag == "th" for cell in rows[0]) or tables.has_header(cells))
-        self._draft.add("table", tables.render(cells, header=headed))
+        self._builder.add_block("table", tables.render(cells, header=headed))
 
 
-def _holds(element: Element, tags: frozenset[str]) -> bool:
+def _contains(element: Element, tags: frozenset[str]) -> bool:
     return any(True for _ in element.iterdescendants(*tags))
 
 
-def _layout(table: Element) -> bool:
+def _is_layout_table(table: Element) -> bool:
     """A table that only arranges the page."""
     rows = list(table.iter("tr"))
-    return _holds(table, STRUCTURE) or max((sum(1 for _ in row.iterchildren("th", "td")) for row in rows), default=0) < 2
+    return _contains(table, STRUCTURE) or max((sum(1 for _ in row.iterchildren("th", "td")) for row in rows), default=0) < 2
 
 
-def _joined(line: list[str]) -> str:
+def _join_inline(line: list[str]) -> str:
     """As a browser sets it: runs of space are one, only breaks break."""
     return re.sub(r"[ \t\n\r\f]+", " ", "".join(line)).replace(BREAK, "\n")

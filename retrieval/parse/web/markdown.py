@@ -4,23 +4,23 @@ import re
 
 from markdown_it import MarkdownIt
 
+from retrieval.parse.common.builder import DocumentBuilder
 from retrieval.parse.common.decode import decode
-from retrieval.parse.common.draft import Draft
 from retrieval.parse.web import html
 
-_FRONT = re.compile(r"\A---[ \t]*\n(.*?)\n(?:---|\.\.\.)[ \t]*(?:\n|\Z)", re.S)
+_FRONT_MATTER = re.compile(r"\A---[ \t]*\n(.*?)\n(?:---|\.\.\.)[ \t]*(?:\n|\Z)", re.S)
 _TITLE = re.compile(r"""^title[ \t]*[:=][ \t]*["']?(.+?)["']?[ \t]*$""", re.M | re.I)
 
 
-def read(data: bytes, draft: Draft) -> None:
-    write(re.sub("\r\n?", "\n", decode(data)), draft)
+def read(data: bytes, builder: DocumentBuilder) -> None:
+    write(re.sub("\r\n?", "\n", decode(data)), builder)
 
 
-def write(text: str, draft: Draft) -> None:
-    front = _FRONT.match(text)
-    if front:
-        title = _TITLE.search(front[1])
-        draft.title(title[1] if title else None)
-        draft.add("code", front[1])
-        text = text[front.end() :]
-    html.write(MarkdownIt("commonmark").enable(["table", "strikethrough"]).render(text), draft)
+def write(text: str, builder: DocumentBuilder) -> None:
+    front_matter = _FRONT_MATTER.match(text)
+    if front_matter:
+        title = _TITLE.search(front_matter[1])
+        builder.set_title(title[1] if title else None)
+        builder.add_block("code", front_matter[1])
+        text = text[front_matter.end() :]
+    html.write(MarkdownIt("commonmark").enable(["table", "strikethrough"]).render(text), builder)

@@ -7,8 +7,8 @@ from lxml import html
 
 from retrieval.parse.common import colours
 
-SOME = "?"  # a colour that nobody can tell from the page alone
-CLEAR = "none"
+UNKNOWN = "?"  # a colour that nobody can tell from the page alone
+TRANSPARENT = "none"
 WHITE = "#ffffff"
 
 _RULE = re.compile(r"([^{}]+)\{([^{}]*)\}")
@@ -17,24 +17,24 @@ _SIMPLE = re.compile(r"[\w-]*(?:[.#][\w-]+)?")
 _NAMES = re.compile(r"^[a-z][\w-]*|[.#][\w-]+")
 _DECLARATION = re.compile(r"([\w-]+)\s*:\s*([^;]+)")
 _RGB = re.compile(r"rgba?\(\s*(\d+)[\s,]+(\d+)[\s,]+(\d+)\s*(?:[,/]\s*([\d.]+%?)\s*)?\)")
-_COLOURS = {"white": WHITE, "black": "#000000", "transparent": CLEAR}
-_INHERITED = (CLEAR, "", "inherit", "initial", "unset", "revert")
-_MOST_RULES = 20_000  # of a style sheet, characters: more is no page's own style
+_COLOURS = {"white": WHITE, "black": "#000000", "transparent": TRANSPARENT}
+_INHERITED = (TRANSPARENT, "", "inherit", "initial", "unset", "revert")
+_MAX_SHEET = 20_000  # of a style sheet, characters: more is no page's own style
 
 Style = dict[str, str]
 
 
-class Sheets:
-    """The style sheets of one page. `elsewhere`: some rules stand in another file, or are too many to be read."""
+class StyleSheets:
+    """The style sheets of one page. `incomplete`: some rules stand in another file, or are too many to be read."""
 
     def __init__(self, root: html.HtmlElement) -> None:
         self._rules: dict[str, Style] = {}
-        self._vague = set[tuple[str, str]]()  # what a rule may say something of, and what: "color" or "background"
+        self._uncertain = set[tuple[str, str]]()  # what a rule may say something of, and what: "color" or "background"
         sheets = [_COMMENT.sub("", sheet.text or "") for sheet in root.iter("style")]
         linked = any("stylesheet" in link.get("rel", "").lower() for link in root.iter("link"))
-        self.elsewhere = linked or any("@import" in sheet or len(sheet) > _MOST_RULES for sheet in sheets)
+        self.incomplete = linked or any("@import" in sheet or len(sheet) > _MAX_SHEET for sheet in sheets)
         for sheet in sheets:
-            self._learn(sheet[:_MOST_RULES])
+            self._parse(sheet[:_MAX_SHEET])
 
     @property
     def colour(self) -> bool:
@@ -42,16 +42,16 @@ class Sheets:
 
     def of(self, element: html.HtmlElement) -> Style:
         """What the rules say of the element itself."""
-        return {name: value for key in self._keys(element) for name, value in self._rules[key].items()} if self._rules else {}
+        return {name: value for key in self._selectors(element) for name, value in self._rules[key].items()} if self._rules else {}
 
-    def vague(self, element: html.HtmlElement, what: str) -> bool:
+    def is_uncertain(self, element: html.HtmlElement, property_group: str) -> bool:
         """Whether a rule that is not followed here may give the element another colour or background."""
-        return bool(self._vague) and any((key, what) in self._vague for key in ("*", *_keys(element)))
+        return bool(self._uncertain) and any((key, property_group) in self._uncertain for key in ("*", *_selectors(element)))
 
-    def _keys(self, element: html.HtmlElement) -> Sequence[str]:
-        return [key for key in _keys(element) if key in self._rules]
+    def _selectors(self, element: html.HtmlElement) -> Sequence[str]:
+        return [key for key in _selectors(element) if key in self._rules]
 
-    def _learn(self, sheet: str) -> None:
+    def _parse(self, sheet: str) -> None:
         """Rules for one tag, class or id. Rules within @media are read as rules for all: `{` stands before them."""
         for selectors, body in _RULE.findall(re.sub(r"@[^{;]*[{;]", "", sheet)):
             style = declarations(body)
@@ -59,18 +59,18 @@ class Sheets:
                 if _SIMPLE.fullmatch(selector):
                     self._add(selector, style)
                 else:
-                    self._doubt(selector, style)
+                    self._mark_uncertain(selector, style)
 
     def _add(self, selector: str, style: Style) -> None:
         """Of two rules that say different things either may be the one for a screen."""
         known = self._rules.setdefault(selector, {})
-        self._vague |= {(selector, _what(name)) for name in style.keys() & known.keys() if style[name] != known[name]}
+        self._uncertain |= {(selector, _property_group(name)) for name in style.keys() & known.keys() if style[name] != known[name]}
         known.update(style)
 
-    def _doubt(self, selector: str, style: Style) -> None:
+    def _mark_uncertain(self, selector: str, style: Style) -> None:
         last = re.split(r"[\s>+~]+", selector)[-1]
         names = _NAMES.findall(re.sub(r"[:\[].*", "", last)) or ["*"]
-        self._vague |= {(key, _what(name)) for key in names for name in style}
+        self._uncertain |= {(key, _property_group(name)) for key in names for name in style}
 
 
 def declarations(text: str) -> Style:
@@ -79,27 +79,27 @@ def declarations(text: str) -> Style:
 
 def background(style: Style) -> str | None:
     """None: what lies behind shows through."""
-    if style.get("background-image", CLEAR) != CLEAR:
-        return SOME
+    if style.get("background-image", TRANSPARENT) != TRANSPARENT:
+        return UNKNOWN
     value = style.get("background-color") or style.get("background", "")
     if (rgb := _RGB.match(value)) and rgb[4] not in (None, "0", "0.0", "0%", "1", "1.0", "100%"):
-        return SOME
+        return UNKNOWN
     found = colour(value.split(" ")[0] if "(" not in value else value)
     return None if found in _INHERITED else found
 
 
-def letters(style: Style) -> str | None:
+def text_colour(style: Style) -> str | None:
     """The colour of them. None: that of what is around."""
     value = style.get("color", "")
     if "text" in (style.get("background-clip"), style.get("-webkit-background-clip")):
-        return SOME  # letters cut out of a picture
+        return UNKNOWN  # letters cut out of a picture
     return None if value in (*_INHERITED[1:], "currentcolor") else colour(value)
 
 
 def colour(value: str) -> str:
     """#rrggbb, CLEAR for a transparent one, as it stands if it is neither of the known."""
     if rgb := _RGB.match(value):
-        return CLEAR if rgb[4] in ("0", "0.0", "0%") else "#" + "".join(f"{min(int(part), 255):02x}" for part in rgb.groups()[:3])
+        return TRANSPARENT if rgb[4] in ("0", "0.0", "0%") else "#" + "".join(f"{min(int(part), 255):02x}" for part in rgb.groups()[:3])
     if re.fullmatch(r"#?[0-9a-f]{6}", value):
         return f"#{value[-6:]}"
     if re.fullmatch(r"#[0-9a-f]{3}", value):
@@ -107,18 +107,18 @@ def colour(value: str) -> str:
     return _COLOURS.get(value, value)
 
 
-def alike(one: str, other: str) -> bool:
+def look_alike(one: str, other: str) -> bool:
     """To the eye, and for certain."""
-    if SOME in (one, other):
+    if UNKNOWN in (one, other):
         return False
-    return one == other or colours.same(colours.known(one[1:]), colours.known(other[1:]))
+    return one == other or colours.look_alike(colours.parse_colour(one[1:]), colours.parse_colour(other[1:]))
 
 
-def _what(name: str) -> str:
+def _property_group(name: str) -> str:
     return name.partition("-")[0]
 
 
-def _keys(element: html.HtmlElement) -> Sequence[str]:
+def _selectors(element: html.HtmlElement) -> Sequence[str]:
     """What a rule for the element may be called, the weightiest last."""
     names = [f".{name}" for name in element.get("class", "").lower().split()] + [f"#{element.get('id', '').lower()}"]
     return [str(element.tag), *names, *(f"{element.tag}{name}" for name in names)]

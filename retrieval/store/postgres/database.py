@@ -18,15 +18,15 @@ from retrieval.search.lexical import terms
 from retrieval.store.catalog import create_tables
 from retrieval.store.dialect import Entry, StoreState
 from retrieval.store.postgres import lexical
-from retrieval.store.postgres.dense import Nearest
-from retrieval.store.postgres.engine import explained, open_engine, parse_url
+from retrieval.store.postgres.dense import VectorSearch
+from retrieval.store.postgres.engine import map_database_errors, open_engine, parse_url
 from retrieval.store.postgres.filters import condition
-from retrieval.store.postgres.hnsw import Indexes
-from retrieval.store.postgres.tables import METADATA, among, chunk_vectors, chunk_words, store_sizes
+from retrieval.store.postgres.hnsw import HnswIndexes
+from retrieval.store.postgres.tables import METADATA, in_keys, chunk_vectors, chunk_words, store_sizes
 from retrieval.store.schema import members
 
-PREPARING = 0x73746F61  # advisory lock: one process creates the tables
-OLDEST = (0, 8)  # pgvector; before it an index knew no filters
+SETUP_LOCK = 0x73746F61  # advisory lock: one process creates the tables
+MIN_PGVECTOR = (0, 8)  # pgvector; before it an index knew no filters
 
 
 class Postgres:
@@ -36,27 +36,27 @@ class Postgres:
         self._url = parse_url(url)
         self._engine = open_engine(self._url)
         self._reader = self._engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
-        self._indexes = Indexes(self._engine)
-        self._nearest = Nearest(self._indexes, hnsw_above)
+        self._indexes = HnswIndexes(self._engine)
+        self._nearest = VectorSearch(self._indexes, hnsw_above)
 
     def prepare(self) -> None:
         with ExitStack() as stack:
             stack.callback(self.close)
             with self.writing() as tx:
-                tx.execute(select(func.pg_advisory_xact_lock(PREPARING)))
-                _extend(tx)
+                tx.execute(select(func.pg_advisory_xact_lock(SETUP_LOCK)))
+                _require_pgvector(tx)
                 create_tables(tx)
                 METADATA.create_all(tx)
             stack.pop_all()  # all went well: it stays open
 
     @contextmanager
     def writing(self) -> Generator[Connection]:
-        with explained(self._url), self._engine.begin() as tx:
+        with map_database_errors(self._url), self._engine.begin() as tx:
             yield tx
 
     @contextmanager
     def reading(self) -> Generator[Connection]:
-        with explained(self._url), self._reader.begin() as tx:
+        with map_database_errors(self._url), self._reader.begin() as tx:
             yield tx
 
     def insert(self, tx: Connection, store_key: int, entries: Sequence[Entry]) -> None:
@@ -64,27 +64,27 @@ class Postgres:
         ids = [entry.chunk_id for entry in entries]
         _copy(tx, chunk_vectors, ((id, store_key, Vector(entry.vector).to_text()) for id, entry in zip(ids, entries, strict=True)))
         _copy(tx, chunk_words, ((id, store_key, lexical.tsvector(store_key, of), len(of)) for id, of in zip(ids, words, strict=True)))
-        _grow(tx, store_key, len(entries), sum(map(len, words)))
+        _update_sizes(tx, store_key, len(entries), sum(map(len, words)))
 
     def remove(self, tx: Connection, store_key: int, chunk_ids: Sequence[int]) -> None:
-        gone = delete(chunk_words).where(among(chunk_words.c.chunk_id, chunk_ids)).returning(chunk_words.c.length)
+        gone = delete(chunk_words).where(in_keys(chunk_words.c.chunk_id, chunk_ids)).returning(chunk_words.c.length)
         lengths = tx.execute(gone).scalars().all()
-        tx.execute(delete(chunk_vectors).where(among(chunk_vectors.c.chunk_id, chunk_ids)))
-        _grow(tx, store_key, -len(lengths), -sum(lengths))
+        tx.execute(delete(chunk_vectors).where(in_keys(chunk_vectors.c.chunk_id, chunk_ids)))
+        _update_sizes(tx, store_key, -len(lengths), -sum(lengths))
 
     def drop(self, tx: Connection, store_key: int) -> None:
         for table in (chunk_words, chunk_vectors, store_sizes):
             tx.execute(delete(table).where(table.c.store_key == store_key))
 
     def dense(self, tx: Connection, store: StoreState, vector: NDArray[np.float32], limit: int, filter: Filter | None) -> list[ScoredChunk]:
-        return self._nearest.search(tx, store.key, vector, limit, _allowed(tx, store.key, filter))
+        return self._nearest.search(tx, store.key, vector, limit, _matching_members(tx, store.key, filter))
 
     def lexical(self, tx: Connection, store: StoreState, query: str, limit: int, filter: Filter | None) -> list[ScoredChunk]:
-        return lexical.lexical(tx, store.key, query, limit, _allowed(tx, store.key, filter))
+        return lexical.lexical(tx, store.key, query, limit, _matching_members(tx, store.key, filter))
 
     def vectors(self, tx: Connection, chunk_ids: Sequence[int]) -> tuple[NDArray[np.int64], Vectors]:
         sent = func.vector_send(chunk_vectors.c.embedding)  # its binary form, which is read in one go
-        rows = tx.execute(select(chunk_vectors.c.chunk_id, sent).where(among(chunk_vectors.c.chunk_id, chunk_ids))).all()
+        rows = tx.execute(select(chunk_vectors.c.chunk_id, sent).where(in_keys(chunk_vectors.c.chunk_id, chunk_ids))).all()
         values = [Vector.from_binary(bytes(row[1])).to_numpy() for row in rows]
         return np.array([row[0] for row in rows], np.int64), np.array(values, np.float32) if rows else np.empty((0, 0), np.float32)
 
@@ -93,7 +93,7 @@ class Postgres:
         self._engine.dispose()
 
 
-def _extend(tx: Connection) -> None:
+def _require_pgvector(tx: Connection) -> None:
     """Sees to it that there is pgvector."""
     installed = text("SELECT extversion FROM pg_extension WHERE extname = 'vector'")
     if tx.execute(installed).scalar_one_or_none() is None:
@@ -104,17 +104,17 @@ def _extend(tx: Connection) -> None:
             advice = "install the package of pgvector on its server, then let a superuser run CREATE EXTENSION vector in it"
             raise KnowledgeError(f"the database has no pgvector ({reason}); {advice}") from None
     found = tx.execute(installed).scalar_one()
-    if tuple(map(int, found.split(".")[:2])) < OLDEST:
+    if tuple(map(int, found.split(".")[:2])) < MIN_PGVECTOR:
         raise KnowledgeError(f"the database has pgvector {found}, 0.8 or newer is needed: ALTER EXTENSION vector UPDATE")
 
 
-def _allowed(tx: Connection, store_key: int, filter: Filter | None) -> list[int] | None:
+def _matching_members(tx: Connection, store_key: int, filter: Filter | None) -> list[int] | None:
     if filter is None:
         return None
     return list(tx.execute(select(members.c.key).where(members.c.store_key == store_key, condition(filter))).scalars())
 
 
-def _grow(tx: Connection, store_key: int, chunks: int, words: int) -> None:
+def _update_sizes(tx: Connection, store_key: int, chunks: int, words: int) -> None:
     """Nobody else does at the same time: the store's row is held."""
     row = insert(store_sizes).values(store_key=store_key, chunks=chunks, words=words)
     more = {"chunks": store_sizes.c.chunks + row.excluded.chunks, "words": store_sizes.c.words + row.excluded.words}

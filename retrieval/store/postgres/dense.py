@@ -1,4 +1,4 @@
-"""Nearest vectors in PostgreSQL, by pgvector. All that come into question are compared, until there are more than `above` of
+"""Nearest vectors in PostgreSQL, by pgvector. All that come into question are compared, until there are more than `exact_limit` of
 them: then an index of the store's own (pg_hnsw.py) finds them, if it is there.
 """
 
@@ -12,24 +12,24 @@ from pgvector.sqlalchemy import VECTOR
 from sqlalchemy import ColumnElement, Connection, Select, bindparam, cast, func, select
 
 from retrieval.records import ScoredChunk
-from retrieval.store.postgres.hnsw import INDEXABLE, Indexes
-from retrieval.store.postgres.tables import among, chunk_vectors, store_sizes
+from retrieval.store.postgres.hnsw import MAX_DIMENSIONS, HnswIndexes
+from retrieval.store.postgres.tables import in_keys, chunk_vectors, store_sizes
 from retrieval.store.schema import chunks
 
-VISITED = 200  # candidates while searching, at least
-PATIENCE = 100_000  # vectors after which a filtered search of an index gives up; pgvector's own 20,000 would often lose hits
+EF_SEARCH = 200  # candidates while searching, at least
+MAX_SCAN_TUPLES = 100_000  # vectors after which a filtered search of an index gives up; pgvector's own 20,000 would often lose hits
 
 
 @dataclass(frozen=True)
-class Nearest:
-    indexes: Indexes
-    above: int
+class VectorSearch:
+    indexes: HnswIndexes
+    exact_limit: int
 
     def search(
         self, tx: Connection, store_key: int, vector: NDArray[np.float32], limit: int, members: Sequence[int] | None
     ) -> list[ScoredChunk]:
         """`members`: keys of those that are asked for; None: all of the store."""
-        if _count(tx, store_key, members) > self.above and len(vector) <= INDEXABLE:
+        if _count(tx, store_key, members) > self.exact_limit and len(vector) <= MAX_DIMENSIONS:
             if self.indexes.ready(tx, store_key):
                 return _approximate(tx, store_key, vector, limit, members)
             self.indexes.build(store_key, len(vector))
@@ -40,34 +40,34 @@ def _count(tx: Connection, store_key: int, members: Sequence[int] | None) -> int
     """Chunks that come into question."""
     query = select(store_sizes.c.chunks).where(store_sizes.c.store_key == store_key)
     if members is not None:
-        query = select(func.count()).select_from(chunks).where(among(chunks.c.member_key, members))
+        query = select(func.count()).select_from(chunks).where(in_keys(chunks.c.member_key, members))
     return tx.execute(query).scalar_one_or_none() or 0
 
 
 def _exact(tx: Connection, store_key: int, vector: NDArray[np.float32], limit: int, members: Sequence[int] | None) -> list[ScoredChunk]:
     """No index fits the bare column, so all are compared."""
-    away = chunk_vectors.c.embedding.max_inner_product(vector)
-    return _scored(tx, _query(away, store_key, members).order_by("away", chunk_vectors.c.chunk_id).limit(limit))
+    distance = chunk_vectors.c.embedding.max_inner_product(vector)
+    return _scored(tx, _query(distance, store_key, members).order_by("away", chunk_vectors.c.chunk_id).limit(limit))
 
 
 def _approximate(
     tx: Connection, store_key: int, vector: NDArray[np.float32], limit: int, members: Sequence[int] | None
 ) -> list[ScoredChunk]:
-    settings = {"ef_search": min(max(VISITED, 2 * limit), 1000), "iterative_scan": "strict_order", "max_scan_tuples": PATIENCE}
+    settings = {"ef_search": min(max(EF_SEARCH, 2 * limit), 1000), "iterative_scan": "strict_order", "max_scan_tuples": MAX_SCAN_TUPLES}
     tx.execute(select(*(func.set_config(f"hnsw.{name}", str(value), True) for name, value in settings.items())))
-    away = cast(chunk_vectors.c.embedding, VECTOR(len(vector))).max_inner_product(vector)
-    return _scored(tx, _query(away, store_key, members).order_by("away").limit(limit))
+    distance = cast(chunk_vectors.c.embedding, VECTOR(len(vector))).max_inner_product(vector)
+    return _scored(tx, _query(distance, store_key, members).order_by("away").limit(limit))
 
 
-def _query(away: ColumnElement[float], store_key: int, members: Sequence[int] | None) -> Select[Any, Any]:
+def _query(distance: ColumnElement[float], store_key: int, members: Sequence[int] | None) -> Select[Any, Any]:
     """The store's key stands in the text itself: only then is its index seen to fit."""
     own = bindparam("own", store_key, literal_execute=True)
-    query = select(chunk_vectors.c.chunk_id, away.label("away")).where(chunk_vectors.c.store_key == own)
+    query = select(chunk_vectors.c.chunk_id, distance.label("away")).where(chunk_vectors.c.store_key == own)
     if members is None:
         return query
-    return query.where(chunk_vectors.c.chunk_id.in_(select(chunks.c.id).where(among(chunks.c.member_key, members))))
+    return query.where(chunk_vectors.c.chunk_id.in_(select(chunks.c.id).where(in_keys(chunks.c.member_key, members))))
 
 
 def _scored(tx: Connection, query: Select[Any, Any]) -> list[ScoredChunk]:
     """pgvector gives the negative inner product."""
-    return [ScoredChunk(chunk_id=row.chunk_id, score=-row.away) for row in tx.execute(query)]
+    return [ScoredChunk(chunk_id=row.chunk_id, score=-row.distance) for row in tx.execute(query)]

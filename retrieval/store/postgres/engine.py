@@ -12,23 +12,23 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, Operationa
 
 from retrieval.api import KnowledgeError
 
-PATIENCE = 10  # seconds to wait for a connection
-CONNECTIONS = 20  # of one process, at most
+CONNECT_TIMEOUT = 10  # seconds to wait for a connection
+MAX_CONNECTIONS = 20  # of one process, at most
 
 
 def open_engine(url: URL) -> Engine:
     """Connects later. Statements are not prepared: plans depend on the store that is asked, and poolers such as PgBouncer
     cannot carry prepared ones over."""
-    known = {"application_name": "stoa", "connect_timeout": PATIENCE, "prepare_threshold": None}
+    known = {"application_name": "stoa", "connect_timeout": CONNECT_TIMEOUT, "prepare_threshold": None}
     engine = create_engine(
         url,
         connect_args={name: value for name, value in known.items() if name not in url.query},
         json_serializer=lambda value: json.dumps(_clean(value)),
-        max_overflow=CONNECTIONS - 5,
+        max_overflow=MAX_CONNECTIONS - 5,
         pool_pre_ping=True,
         hide_parameters=True,  # in errors: they hold documents
     )
-    event.listen(engine, "connect", _adapt)
+    event.listen(engine, "connect", _register_text_dumper)
     return engine
 
 
@@ -46,7 +46,7 @@ def parse_url(text: str) -> URL:
 
 
 @contextmanager
-def explained(url: URL) -> Generator[None]:
+def map_database_errors(url: URL) -> Generator[None]:
     """What the server's absence looks like to those who ask."""
     try:
         yield
@@ -56,10 +56,10 @@ def explained(url: URL) -> Generator[None]:
         reason = str(error.orig).strip()
         if url.password:
             reason = reason.replace(str(url.password), "***")
-        raise KnowledgeError(f"the database {shown(url)} does not answer: {reason}") from None
+        raise KnowledgeError(f"the database {redacted_url(url)} does not answer: {reason}") from None
 
 
-def shown(url: URL) -> str:
+def redacted_url(url: URL) -> str:
     host = url.query.get("host")
     return url.set(drivername="postgresql", query={"host": host} if host else {}).render_as_string(hide_password=True)
 
@@ -87,5 +87,5 @@ def _valid(text: str) -> str:
     return text.replace("\0", "\ufffd").encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
-def _adapt(connection: psycopg.Connection, _record: object) -> None:
+def _register_text_dumper(connection: psycopg.Connection, _record: object) -> None:
     connection.adapters.register_dumper(str, _Text)

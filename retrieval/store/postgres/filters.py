@@ -10,7 +10,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from retrieval.api import Combine, Compare, Filter, Value
 from retrieval.store.schema import members
 
-ORDER: dict[str, Callable[[Any, Any], ColumnElement[bool]]] = {
+ORDER_OPERATORS: dict[str, Callable[[Any, Any], ColumnElement[bool]]] = {
     "gt": lambda a, b: a > b,
     "gte": lambda a, b: a >= b,
     "lt": lambda a, b: a < b,
@@ -27,29 +27,29 @@ def condition(filter: Filter) -> ColumnElement[bool]:
 
 
 def _compares(filter: Compare) -> ColumnElement[bool]:
-    value, given = cast(members.c.attributes, JSONB)[filter.key], filter.value
+    value, expected = cast(members.c.attributes, JSONB)[filter.key], filter.value
     match filter.op:
         case "in" | "nin":
-            found = _among(value, given if isinstance(given, tuple) else (given,))
+            found = _equals_any(value, expected if isinstance(expected, tuple) else (expected,))
             return found if filter.op == "in" else not_(found)
         case "eq" | "ne":
-            found = _among(value, () if isinstance(given, tuple) else (given,))
+            found = _equals_any(value, () if isinstance(expected, tuple) else (expected,))
             return found if filter.op == "eq" else not_(found)
         case _:
-            return func.coalesce(_ordered(filter.op, value, given), literal(False))
+            return func.coalesce(_compare_order(filter.op, value, expected), literal(False))
 
 
-def _among(value: ColumnElement[Any], options: tuple[Value, ...]) -> ColumnElement[bool]:
+def _equals_any(value: ColumnElement[Any], options: tuple[Value, ...]) -> ColumnElement[bool]:
     """jsonb knows true from 1 and 1 from "1", but not 1 from 1.0: as wanted."""
     return func.coalesce(or_(literal(False), *(value == _jsonb(option) for option in options)), literal(False))
 
 
-def _ordered(op: str, value: Any, given: Value | tuple[Value, ...]) -> ColumnElement[bool]:
-    if isinstance(given, str):  # the order of code points, as Python's; jsonb's would be that of the database's language
-        return and_(func.jsonb_typeof(value) == "string", ORDER[op](value.astext.collate("C"), given))
-    if isinstance(given, bool | tuple):
+def _compare_order(op: str, value: Any, expected: Value | tuple[Value, ...]) -> ColumnElement[bool]:
+    if isinstance(expected, str):  # the order of code points, as Python's; jsonb's would be that of the database's language
+        return and_(func.jsonb_typeof(value) == "string", ORDER_OPERATORS[op](value.astext.collate("C"), expected))
+    if isinstance(expected, bool | tuple):
         return literal(False)
-    return and_(func.jsonb_typeof(value) == "number", ORDER[op](value, _jsonb(given)))
+    return and_(func.jsonb_typeof(value) == "number", ORDER_OPERATORS[op](value, _jsonb(expected)))
 
 
 def _jsonb(value: Value) -> ColumnElement[Any]:

@@ -15,12 +15,12 @@ from sqlalchemy.exc import DBAPIError
 from retrieval.store.postgres.tables import chunk_vectors
 
 LOG = logging.getLogger("stoa")
-INDEXABLE = 2_000  # dimensions; pgvector builds no HNSW over longer vectors
-LINKS, BUILT_WITH = 24, 128  # edges of a vector; candidates for them (pgvector: 16, 64, which finds too little)
+MAX_DIMENSIONS = 2_000  # dimensions; pgvector builds no HNSW over longer vectors
+HNSW_M, EF_CONSTRUCTION = 24, 128  # edges of a vector; candidates for them (pgvector: 16, 64, which finds too little)
 PREFIX = "chunk_vectors_near_"
-BUILDING = 0x73746F62  # advisory lock: one process builds
-PAUSE = 0.5  # seconds until it is tried again
-MEMORY = 512  # MiB that building may take, where the server is not set to more: without room for the graph it takes hours
+BUILD_LOCK = 0x73746F62  # advisory lock: one process builds
+LOCK_RETRY_SECONDS = 0.5  # seconds until it is tried again
+BUILD_MEMORY = 512  # MiB that building may take, where the server is not set to more: without room for the graph it takes hours
 LEFTOVERS = text(f"""
 SELECT relname FROM pg_class JOIN pg_index ON indexrelid = pg_class.oid
 WHERE indrelid = to_regclass('{chunk_vectors.name}') AND relname LIKE '{PREFIX.replace("_", "~_")}%' ESCAPE '~'
@@ -29,11 +29,11 @@ WHERE indrelid = to_regclass('{chunk_vectors.name}') AND relname LIKE '{PREFIX.r
 """)
 
 
-class Indexes:
+class HnswIndexes:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._builder = ThreadPoolExecutor(1, "hnsw")
-        self._asked: dict[int, Future[None]] = {}  # by store; one try is enough for a process
+        self._builds: dict[int, Future[None]] = {}  # by store; one try is enough for a process
         self._lock, self._closed = Lock(), Event()
         self._running: psycopg.Connection | None = None
 
@@ -45,18 +45,18 @@ class Indexes:
     def build(self, store_key: int, dimensions: int) -> None:
         """Begins to, unless that has been tried."""
         with self._lock:
-            if store_key not in self._asked and not self._closed.is_set():
-                self._asked[store_key] = self._builder.submit(self._try, store_key, dimensions)
+            if store_key not in self._builds and not self._closed.is_set():
+                self._builds[store_key] = self._builder.submit(self._try, store_key, dimensions)
 
     def wait(self) -> None:
         """Until all that was begun has ended."""
-        wait(self._asked.values())
+        wait(self._builds.values())
 
     def close(self) -> None:
         self._closed.set()
         with self._lock:
             self._builder.shutdown(wait=False, cancel_futures=True)
-            begun = list(self._asked.values())
+            begun = list(self._builds.values())
         while wait(begun, timeout=0.1).not_done:
             self._cancel()
 
@@ -68,7 +68,7 @@ class Indexes:
     def _try(self, store_key: int, dimensions: int) -> None:
         try:
             with self._engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection, self._cancellable(connection):
-                if self._alone(connection):
+                if self._acquire_build_lock(connection):
                     _build(connection, store_key, dimensions)
         except DBAPIError as error:
             if not self._closed.is_set():
@@ -88,12 +88,12 @@ class Indexes:
             with self._lock:
                 self._running = None
 
-    def _alone(self, connection: Connection) -> bool:
+    def _acquire_build_lock(self, connection: Connection) -> bool:
         """Two builds at a time wait for each other for ever, and so does whoever waits for the lock within a statement."""
         while not self._closed.is_set():
-            if connection.execute(select(func.pg_try_advisory_lock(BUILDING))).scalar_one():
+            if connection.execute(select(func.pg_try_advisory_lock(BUILD_LOCK))).scalar_one():
                 return True
-            self._closed.wait(PAUSE)
+            self._closed.wait(LOCK_RETRY_SECONDS)
         return False
 
 
@@ -104,10 +104,10 @@ def _build(connection: Connection, store_key: int, dimensions: int) -> None:
     memory = text(
         "SELECT set_config('maintenance_work_mem', :wanted, false) WHERE pg_size_bytes(current_setting('maintenance_work_mem')) < :bytes"
     )
-    connection.execute(memory, {"wanted": f"{MEMORY}MB", "bytes": MEMORY << 20})
+    connection.execute(memory, {"wanted": f"{BUILD_MEMORY}MB", "bytes": BUILD_MEMORY << 20})
     connection.exec_driver_sql(
         f'CREATE INDEX CONCURRENTLY IF NOT EXISTS "{_name(store_key)}" ON {chunk_vectors.name}'
-        f" USING hnsw ((embedding::vector({dimensions})) vector_ip_ops) WITH (m = {LINKS}, ef_construction = {BUILT_WITH})"
+        f" USING hnsw ((embedding::vector({dimensions})) vector_ip_ops) WITH (m = {HNSW_M}, ef_construction = {EF_CONSTRUCTION})"
         f" WHERE store_key = {store_key}"
     )
 

@@ -12,12 +12,12 @@ from retrieval.records import ScoredChunk
 from retrieval.search.lexical import K1, B, terms
 from retrieval.store.postgres.tables import store_sizes
 
-MOST = 100  # occurrences of a word in a chunk that are told apart; BM25 hardly cares beyond
+MAX_TERM_COUNT = 100  # occurrences of a word in a chunk that are told apart; BM25 hardly cares beyond
 
 # ts_rank of a single word that stands n times in a text is the sum of 1/i² for i = 1..n, over pi²/6 (calc_rank_or in
 # PostgreSQL's tsrank.c; all weights 1). No other function finds a word in a tsvector without unfolding all of it, which takes
 # twenty times as long. BOUNDS lie half-way between these, so that width_bucket gives back n.
-_RANKS = np.cumsum(1 / np.arange(1, MOST + 1) ** 2) / (np.pi**2 / 6)
+_RANKS = np.cumsum(1 / np.arange(1, MAX_TERM_COUNT + 1) ** 2) / (np.pi**2 / 6)
 BOUNDS: list[float] = ((_RANKS + np.concatenate([[0.0], _RANKS[:-1]])) / 2).tolist()
 
 BEST = text("""
@@ -40,7 +40,7 @@ GROUP BY chunk_id ORDER BY score DESC, chunk_id LIMIT :limit
 
 def tsvector(store_key: int, words: Iterable[str]) -> str:
     counts = Counter(words)
-    return " ".join(f"{_lexeme(store_key, word)}:{','.join(map(str, range(1, min(n, MOST) + 1)))}" for word, n in counts.items())
+    return " ".join(f"{_lexeme(store_key, word)}:{','.join(map(str, range(1, min(n, MAX_TERM_COUNT) + 1)))}" for word, n in counts.items())
 
 
 def lexical(tx: Connection, store_key: int, query: str, limit: int, members: Sequence[int] | None) -> list[ScoredChunk]:

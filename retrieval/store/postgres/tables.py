@@ -55,6 +55,6 @@ for _table in (chunk_vectors, chunk_words):
     event.listen(_table, "after_create", DDL("ALTER TABLE %(table)s SET (toast_tuple_target = 8160)"))
 
 
-def among(column: ColumnElement[int], keys: Sequence[int]) -> ColumnElement[bool]:
+def in_keys(column: ColumnElement[int], keys: Sequence[int]) -> ColumnElement[bool]:
     """As one parameter, however many they are."""
     return column == func.any(cast(list(map(int, keys)), ARRAY(BigInteger)))

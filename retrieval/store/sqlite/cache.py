@@ -10,16 +10,16 @@ from numpy.typing import NDArray
 
 from retrieval.api import Vectors
 from retrieval.records import ScoredChunk
-from retrieval.search.arrays import Growing, ReadWrite
+from retrieval.search.arrays import GrowableArray, ReadWriteLock
 from retrieval.search.dense import DenseIndex, Mask, Slots
 from retrieval.search.postings import WordIndex
 
-MANY = 1000  # removed chunks, and a quarter of all: time to start over without them
+MIN_REMOVED = 1000  # removed chunks, and a quarter of all: time to start over without them
 Ids = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
-class News:
+class StoreChanges:
     """What has happened to a store since some generation. Row i of all is a new chunk; ids rise."""
 
     generation: int
@@ -36,16 +36,16 @@ class StoreCache:
 
     def __init__(self) -> None:
         self.generation = 0
-        self._lock = ReadWrite()
-        self._forget()
+        self._lock = ReadWriteLock()
+        self._clear()
 
     @contextmanager
-    def at(self, generation: int, news: Callable[[int, bool], News]) -> Generator[None]:
-        """As it was at `generation` or later. `news`(since generation, with words)."""
+    def at(self, generation: int, changes: Callable[[int, bool], StoreChanges]) -> Generator[None]:
+        """As it was at `generation` or later. `changes`(since generation, with words)."""
         if self.generation < generation:
             with self._lock.write():
                 if self.generation < generation:
-                    self._catch_up(news)
+                    self._catch_up(changes)
         with self._lock.read():
             yield
 
@@ -54,38 +54,38 @@ class StoreCache:
         return self._bytes
 
     @property
-    def worn(self) -> bool:
+    def needs_rebuild(self) -> bool:
         """Too much of it is of chunks that are no more."""
         count = len(self._alive.values)
-        return count - int(np.count_nonzero(self._alive.values)) > max(MANY, count // 4)
+        return count - int(np.count_nonzero(self._alive.values)) > max(MIN_REMOVED, count // 4)
 
     def nearest(self, vector: NDArray[np.float32], limit: int, members: Ids | None) -> list[ScoredChunk]:
         if self._dense is None:
             return []
         alive = self._alive.values
-        allowed = None if members is None and alive.all() else alive & self._of(members)
+        allowed = None if members is None and alive.all() else alive & self._belongs_to(members)
         return self._scored(*self._dense.search(vector, limit, allowed))
 
     def best(self, query: dict[str, int], limit: int, fetch: Callable[[str], Ids], members: Ids | None) -> list[ScoredChunk]:
         """`query`: how often it holds each term. `fetch`: the chunk id of each occurrence of one."""
         alive = self._alive.values
-        allowed = None if members is None else alive & self._of(members)
+        allowed = None if members is None else alive & self._belongs_to(members)
         return self._scored(*self._words.search(query, limit, lambda term: self._slots(fetch(term)), alive, allowed))
 
-    def grow(self, above: int, go_on: Callable[[], bool]) -> None:
+    def grow(self, above: int, should_continue: Callable[[], bool]) -> None:
         """Builds a graph, outside of `at`, if there are more than `above` chunks and too few are in it."""
         dense = self._dense
-        if dense is None or not self.outgrown(above):
+        if dense is None or not self.needs_graph(above):
             return
-        if (graph := dense.graph(go_on)) is not None:
+        if (graph := dense.graph(should_continue)) is not None:
             with self._lock.write():
-                dense.adopt(graph)
+                dense.adopt_graph(graph)
 
-    def outgrown(self, above: int) -> bool:
+    def needs_graph(self, above: int) -> bool:
         dense = self._dense
-        return dense is not None and len(self._alive.values) > above and dense.waiting > dense.covered // 4
+        return dense is not None and len(self._alive.values) > above and dense.indexable > dense.graph_size // 4
 
-    def _of(self, members: Ids | None) -> Mask | np.bool_:
+    def _belongs_to(self, members: Ids | None) -> Mask | np.bool_:
         return np.True_ if members is None else np.isin(self._members.values, members)
 
     def _slots(self, ids: Ids) -> Slots:
@@ -99,31 +99,31 @@ class StoreCache:
         ids = self._ids.values[slots]
         return list(map(ScoredChunk, ids.tolist(), scores.tolist()))
 
-    def _catch_up(self, news: Callable[[int, bool], News]) -> None:
+    def _catch_up(self, changes: Callable[[int, bool], StoreChanges]) -> None:
         try:
-            self._take(news(self.generation, self._words.watched))
+            self._apply(changes(self.generation, self._words.has_postings))
         except BaseException:  # half of it may be taken: the next one starts over
-            self._forget()
+            self._clear()
             self.generation = 0
             raise
 
-    def _take(self, news: News) -> None:
-        if news.left is not None:
-            self._alive.values[:] &= np.isin(self._ids.values, news.left)
+    def _apply(self, changes: StoreChanges) -> None:
+        if changes.left is not None:
+            self._alive.values[:] &= np.isin(self._ids.values, changes.left)
             if not self._alive.values.any():
-                self._forget()
-        if len(news.ids):
-            self._dense = self._dense or DenseIndex(news.vectors.shape[1])
-            self._dense.add(news.vectors)
-            self._words.add(news.lengths, news.words)
-            self._ids.extend(news.ids)
-            self._members.extend(news.members)
-            self._alive.extend(np.ones(len(news.ids), np.bool_))
-            self._bytes += news.vectors.nbytes
-        self.generation = news.generation
+                self._clear()
+        if len(changes.ids):
+            self._dense = self._dense or DenseIndex(changes.vectors.shape[1])
+            self._dense.add(changes.vectors)
+            self._words.add(changes.lengths, changes.words)
+            self._ids.extend(changes.ids)
+            self._members.extend(changes.members)
+            self._alive.extend(np.ones(len(changes.ids), np.bool_))
+            self._bytes += changes.vectors.nbytes
+        self.generation = changes.generation
 
-    def _forget(self) -> None:
+    def _clear(self) -> None:
         """Nothing is left; what comes may be of another model."""
         self._dense: DenseIndex | None = None
         self._words, self._bytes = WordIndex(), 0
-        self._ids, self._members, self._alive = Growing(np.int64), Growing(np.int64), Growing(np.bool_)
+        self._ids, self._members, self._alive = GrowableArray(np.int64), GrowableArray(np.int64), GrowableArray(np.bool_)

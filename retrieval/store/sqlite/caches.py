@@ -6,33 +6,33 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from threading import Event, Lock, Thread
 
-from retrieval.store.sqlite.cache import News, StoreCache
+from retrieval.store.sqlite.cache import StoreChanges, StoreCache
 
-KEPT = 4 << 30  # bytes of vectors; stores that were not used for longest go when there are more
+MAX_CACHE_BYTES = 4 << 30  # bytes of vectors; stores that were not used for longest go when there are more
 
 _log = logging.getLogger(__name__)
 
 
-class Caches:
+class StoreCaches:
     """`load` gives a new cache of a store (key), read from the database; None: the store is no more."""
 
     def __init__(self, load: Callable[[int], StoreCache | None], hnsw_above: int) -> None:
-        self._load, self._above = load, hnsw_above
+        self._load, self._hnsw_above = load, hnsw_above
         self._caches: OrderedDict[int, StoreCache] = OrderedDict()  # least recently used first
-        self._at_work: dict[int, Thread] = {}
+        self._threads: dict[int, Thread] = {}
         self._lock, self._closed = Lock(), Event()
 
     @contextmanager
-    def at(self, key: int, generation: int, news: Callable[[int, bool], News]) -> Generator[StoreCache]:
+    def at(self, key: int, generation: int, changes: Callable[[int, bool], StoreChanges]) -> Generator[StoreCache]:
         with self._lock:
             cache = self._caches.setdefault(key, StoreCache())
             self._caches.move_to_end(key)
         known = cache.generation
-        with cache.at(generation, news):
+        with cache.at(generation, changes):
             yield cache
         if known < generation:
-            self._shed()
-            self._look_after(key, cache)
+            self._evict()
+            self._maintain(key, cache)
 
     def forget(self, key: int) -> None:
         with self._lock:
@@ -41,41 +41,41 @@ class Caches:
     def close(self) -> None:
         """Waits for the work in the background, which sees to it that it ends soon."""
         self._closed.set()
-        for thread in list(self._at_work.values()):
+        for thread in list(self._threads.values()):
             thread.join()
 
-    def _shed(self) -> None:
+    def _evict(self) -> None:
         with self._lock:
             size = sum(cache.bytes for cache in self._caches.values())
-            while size > KEPT and len(self._caches) > 1:
+            while size > MAX_CACHE_BYTES and len(self._caches) > 1:
                 size -= self._caches.popitem(last=False)[1].bytes
 
-    def _look_after(self, key: int, cache: StoreCache) -> None:
+    def _maintain(self, key: int, cache: StoreCache) -> None:
         if not self._needs_work(cache):
             return
         with self._lock:
-            if key not in self._at_work and not self._closed.is_set():
-                self._at_work[key] = Thread(target=self._work, args=(key,), name="index", daemon=True)
-                self._at_work[key].start()
+            if key not in self._threads and not self._closed.is_set():
+                self._threads[key] = Thread(target=self._work, args=(key,), name="index", daemon=True)
+                self._threads[key].start()
 
     def _needs_work(self, cache: StoreCache) -> bool:
-        return cache.worn or cache.outgrown(self._above)
+        return cache.needs_rebuild or cache.needs_graph(self._hnsw_above)
 
     def _work(self, key: int) -> None:
         """Until there is none: more may come up meanwhile."""
         try:
             while (cache := self._caches.get(key)) is not None and self._needs_work(cache) and not self._closed.is_set():
-                self._renew(key, cache)
+                self._rebuild(key, cache)
         except Exception:  # the old one still serves
             _log.exception("the index of a vector store could not be rebuilt")
         finally:
             with self._lock:
-                del self._at_work[key]
+                del self._threads[key]
 
-    def _renew(self, key: int, cache: StoreCache) -> None:
-        fresh = self._load(key) if cache.worn else cache
+    def _rebuild(self, key: int, cache: StoreCache) -> None:
+        fresh = self._load(key) if cache.needs_rebuild else cache
         if fresh is not None:
-            fresh.grow(self._above, lambda: not self._closed.is_set())
+            fresh.grow(self._hnsw_above, lambda: not self._closed.is_set())
         with self._lock:
             if self._caches.get(key) is not cache:
                 return

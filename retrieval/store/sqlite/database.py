@@ -27,10 +27,10 @@ from retrieval.search.lexical import JOINTS, terms
 from retrieval.store.catalog import create_tables
 from retrieval.store.dialect import Entry, StoreState
 from retrieval.store.schema import stores
-from retrieval.store.sqlite.cache import News, StoreCache
-from retrieval.store.sqlite.caches import Caches
+from retrieval.store.sqlite.cache import StoreChanges, StoreCache
+from retrieval.store.sqlite.caches import StoreCaches
 
-PATIENCE = 60  # seconds that a writer waits for the writers of other processes
+BUSY_TIMEOUT = 60  # seconds that a writer waits for the writers of other processes
 PRAGMAS = (
     "page_size = 8192",  # of a new database: five vectors of 384 dimensions fill one
     "journal_mode = WAL",
@@ -57,11 +57,11 @@ class SQLite:
 
     def __init__(self, path: Path, hnsw_above: int) -> None:
         self._path = path
-        self._engine = create_engine(URL.create("sqlite", database=str(path)), connect_args={"timeout": PATIENCE}, max_overflow=-1)
+        self._engine = create_engine(URL.create("sqlite", database=str(path)), connect_args={"timeout": BUSY_TIMEOUT}, max_overflow=-1)
         event.listen(self._engine, "connect", _configure)
         event.listen(self._engine, "begin", _begin)
         self._writers = RLock()  # in this process; waiting for the database itself would mean to sleep and to try again
-        self._caches = Caches(self._load, hnsw_above)
+        self._caches = StoreCaches(self._load, hnsw_above)
 
     def prepare(self) -> None:
         try:
@@ -104,7 +104,7 @@ class SQLite:
 
     def lexical(self, tx: Connection, store: StoreState, query: str, limit: int, filter: Filter | None) -> list[ScoredChunk]:
         counted = Counter(terms(query))
-        with self._cache(tx, store) as cache, self._not_before(tx, store, cache) as current:
+        with self._cache(tx, store) as cache, self._transaction_as_new_as(tx, store, cache) as current:
             return cache.best(counted, limit, lambda term: _occurrences(current, store.key, term), _members(tx, store, filter))
 
     def vectors(self, tx: Connection, chunk_ids: Sequence[int]) -> tuple[NDArray[np.int64], Vectors]:
@@ -118,7 +118,7 @@ class SQLite:
 
     @contextmanager
     def _cache(self, tx: Connection, store: StoreState) -> Generator[StoreCache]:
-        with self._caches.at(store.key, store.generation, lambda since, words: _news(tx, store, since, words)) as cache:
+        with self._caches.at(store.key, store.generation, lambda since, words: _changes_since(tx, store, since, words)) as cache:
             yield cache
 
     def _load(self, store_key: int) -> StoreCache | None:
@@ -127,11 +127,11 @@ class SQLite:
             if (row := tx.execute(query).mappings().one_or_none()) is None:
                 return None
             store = StoreState(**row)
-            with cache.at(store.generation, lambda since, words: _news(tx, store, since, words)):
+            with cache.at(store.generation, lambda since, words: _changes_since(tx, store, since, words)):
                 return cache
 
     @contextmanager
-    def _not_before(self, tx: Connection, store: StoreState, cache: StoreCache) -> Generator[Connection]:
+    def _transaction_as_new_as(self, tx: Connection, store: StoreState, cache: StoreCache) -> Generator[Connection]:
         """A transaction that sees at least what the cache has: postings read from an older state would be kept incomplete."""
         if store.generation >= cache.generation:
             yield tx
@@ -144,12 +144,12 @@ class SQLite:
 def _configure(connection: Any, _record: object) -> None:
     connection.isolation_level = None  # BEGIN is ours
     for pragma in PRAGMAS:
-        _insist(connection, f"PRAGMA {pragma}")
+        _execute_when_free(connection, f"PRAGMA {pragma}")
 
 
-def _insist(connection: sqlite3.Connection, statement: str) -> None:
+def _execute_when_free(connection: sqlite3.Connection, statement: str) -> None:
     """Where several processes make a database at once, turning on WAL fails without waiting as long as the timeout says."""
-    end = time.monotonic() + PATIENCE
+    end = time.monotonic() + BUSY_TIMEOUT
     while True:
         try:
             connection.execute(statement)
@@ -164,10 +164,10 @@ def _begin(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE" if connection.get_execution_options().get("stoa_writes") else "BEGIN")
 
 
-def _news(tx: Connection, store: StoreState, since: int, with_words: bool) -> News:
+def _changes_since(tx: Connection, store: StoreState, since: int, with_words: bool) -> StoreChanges:
     rows = tx.exec_driver_sql(NEWS, (store.key, since)).all()
     ids = np.array([row[0] for row in rows], np.int64)
-    return News(
+    return StoreChanges(
         generation=store.generation,
         ids=ids,
         members=np.array([row[1] for row in rows], np.int64),

@@ -133,12 +133,12 @@ def test_the_size_leaves_room_for_title_and_headings() -> None:
 def test_large_documents_are_tokenized_in_slabs() -> None:
     longest = 0
 
-    def watched(text: str) -> list[tuple[int, int]]:
+    def has_postings(text: str) -> list[tuple[int, int]]:
         nonlocal longest
         longest = max(longest, len(text))
         return offsets(text)
 
     made = document(("paragraph", "\n".join(words(20) for _ in range(5_000))))
-    pieces = chunk(made, watched, Chunking(), 256)
+    pieces = chunk(made, has_postings, Chunking(), 256)
     assert len(made.text) > 300_000 and longest <= 100_000
     assert pieces[-1].end == len(made.text)

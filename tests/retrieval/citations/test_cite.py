@@ -15,7 +15,7 @@ from engine.api import EngineStopped
 from retrieval.api import Block, Chunk, Chunking, Document, ModelIdentity, Vectors
 from retrieval.chunking.chunk import chunk as chunked
 from retrieval.citations.cite import Citation, CitationFinder, Evidence, cite
-from retrieval.citations.headings import Captions
+from retrieval.citations.headings import HeadingDetector
 from retrieval.citations.marks import CitationMarkParser
 from retrieval.search.lexical import terms
 
@@ -170,7 +170,7 @@ def test_the_chunker_leaves_headings_where_they_are_looked_for() -> None:
     document = Document(text=text, blocks=blocks, media_type="text/plain", title="Handbook")
     (piece,) = chunked(document, Words().offsets, Chunking(), 256)
     assert piece.headings == ("Handbook",)
-    assert all(Captions([chunk(1, piece.text)]).holds(line, followed=True) for line in ("Annual leave", "**Sick notes**"))
+    assert all(HeadingDetector([chunk(1, piece.text)]).is_heading(line, has_next_line=True) for line in ("Annual leave", "**Sick notes**"))
 
 
 @pytest.mark.parametrize("answer", ["Paid leave", "31 days of paid leave", "# Paid leave [1]\n\nSo it is.", "It is this: paid leave"])

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from retrieval.citations.marks import LONG, CitationMark, CitationMarkParser, Part, parts_to_text
+from retrieval.citations.marks import MAX_MARK, CitationMark, CitationMarkParser, Part, parts_to_text
 
 PASSAGES = ["The probability lies in the interval [0, 1].", "The grades are [10, 20, 30]."]
 
@@ -38,8 +38,8 @@ def marks(answer: str) -> list[str]:
         ("the list [10, 2", []),
         ("the cell a[2", []),
         ("so [" + "1, " * 60 + "1]", ["[" + "1, " * 60 + "1]"]),
-        ("so [" + "1, " * LONG + "1]", []),
-        ("`" + "x" * LONG + "` [1]", ["[1]"]),
+        ("so [" + "1, " * MAX_MARK + "1]", []),
+        ("`" + "x" * MAX_MARK + "` [1]", ["[1]"]),
     ],
 )
 def test_marks_and_text(answer: str, found: list[str]) -> None:

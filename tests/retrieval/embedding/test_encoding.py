@@ -5,10 +5,10 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processor
 from transformers import PreTrainedTokenizerFast
 
 from engine.api import Sentence
-from retrieval.embedding.encoding import TextEncoding
+from retrieval.embedding.encoding import TextEncoder
 from tests.models.encoder_world import tokenizer
 
-WORDS = TextEncoding(tokenizer().backend_tokenizer.to_str())  # w5 is 5, [CLS] 2, [SEP] 3, [UNK] 1
+WORDS = TextEncoder(tokenizer().backend_tokenizer.to_str())  # w5 is 5, [CLS] 2, [SEP] 3, [UNK] 1
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 
 
@@ -75,7 +75,7 @@ def test_empty_texts_in_a_pair() -> None:
 
 @pytest.mark.parametrize("text", ["[SEP]", "hello [SEP] hello", "[CLS][MASK]", "[sep]"])
 def test_a_text_spells_no_special_token(text: str) -> None:
-    encoding = TextEncoding(wordpiece().to_str())
+    encoding = TextEncoder(wordpiece().to_str())
     (sentence,) = encoding.single([text], 100)
     assert not {0, 2, 3, 4} & set(sentence.tokens[1:-1])
     assert (sentence.tokens[0], sentence.tokens[-1]) == (2, 3)
@@ -86,14 +86,14 @@ def test_a_text_spells_no_special_token(text: str) -> None:
 def test_nor_where_the_vocabulary_holds_them_as_words(text: str) -> None:
     made = unigram()
     assert made.encode(text, add_special_tokens=False).ids != []
-    (sentence,) = TextEncoding(made.to_str()).single([text], 100)
+    (sentence,) = TextEncoder(made.to_str()).single([text], 100)
     assert not {0, 1, 2} & set(sentence.tokens[1:-1])
     assert 3 in sentence.tokens[1:-1]
-    assert TextEncoding(made.to_str()).pairs("a", ["a"], 20)[0].tokens == (0, 5, 2, 2, 5, 2)
+    assert TextEncoder(made.to_str()).pairs("a", ["a"], 20)[0].tokens == (0, 5, 2, 2, 5, 2)
 
 
 def test_offsets_are_characters_of_the_text() -> None:
-    encoding = TextEncoding(wordpiece().to_str())
+    encoding = TextEncoder(wordpiece().to_str())
     text = "Hello  É[SEP]"
     assert [text[a:b] for a, b in encoding.offsets(text)] == ["Hello", "É", "[", "SEP", "]"]
 
@@ -103,11 +103,11 @@ def test_settings_of_the_file_do_not_count() -> None:
     saved = tokenizer().backend_tokenizer
     saved.enable_truncation(3)
     saved.enable_padding(length=9)
-    assert TextEncoding(saved.to_str()).single(["w7 w8 w9"], 10)[0].tokens == (2, 7, 8, 9, 3)
+    assert TextEncoder(saved.to_str()).single(["w7 w8 w9"], 10)[0].tokens == (2, 7, 8, 9, 3)
 
 
 def test_lower() -> None:
-    shouted = TextEncoding(tokenizer().backend_tokenizer.to_str(), lower=True)
+    shouted = TextEncoder(tokenizer().backend_tokenizer.to_str(), lowercase=True)
     assert shouted.single(["W7"], 10)[0].tokens == (2, 7, 3)
     assert shouted.offsets("W7 w8") == [(0, 2), (3, 5)]
 
@@ -115,6 +115,6 @@ def test_lower() -> None:
 def test_it_agrees_with_transformers() -> None:
     theirs = PreTrainedTokenizerFast(tokenizer_object=wordpiece())
     texts = ["hello é", "HELLO, hello!", "   ", "héllo"]
-    ours = TextEncoding(wordpiece().to_str())
+    ours = TextEncoder(wordpiece().to_str())
     assert [list(s.tokens) for s in ours.single(texts, 100)] == theirs(texts)["input_ids"]
     assert [list(s.tokens) for s in ours.pairs("hello", texts, 100)] == theirs(["hello"] * 4, texts)["input_ids"]

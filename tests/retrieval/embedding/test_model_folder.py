@@ -22,14 +22,14 @@ def test_lengths(tmp_path: Path) -> None:
     assert read_folder(write(tmp_path, tokenizer_config={"model_max_length": 1e30})).max_tokens is None
     assert read_folder(write(tmp_path, tokenizer_config={"model_max_length": 512})).max_tokens == 512
     assert read_folder(write(tmp_path, sentence_bert_config={"max_seq_length": 256, "do_lower_case": True})).max_tokens == 256
-    assert read_folder(tmp_path).lower
+    assert read_folder(tmp_path).lowercase
 
 
 def test_a_body_in_a_folder_of_its_own(tmp_path: Path) -> None:
     write(tmp_path, modules=[{"path": "0_Transformer", "type": "sentence_transformers.models.Transformer"}])
     body = write(tmp_path / "0_Transformer", sentence_bert_config={"max_seq_length": 99})
     folder = read_folder(tmp_path)
-    assert (folder.body, folder.max_tokens) == (body, 99)
+    assert (folder.transformer_path, folder.max_tokens) == (body, 99)
 
 
 def prompts(directory: Path, **config: Any) -> tuple[str, str]:

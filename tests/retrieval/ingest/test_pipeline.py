@@ -10,7 +10,7 @@ import pytest
 
 from engine.api import QueueFull
 from retrieval.api import Chunking, Document, Unreadable, Vectors
-from retrieval.ingest.pipeline import BATCH, Digestion, Stage, pooled, titled, windows
+from retrieval.ingest.pipeline import EMBED_BATCH, IngestPipeline, JobProgress, pool_windows, with_title, split_windows
 from retrieval.records import IngestedFile, Job
 from tests.retrieval.plain import PlainParser, WordEmbedder
 
@@ -22,13 +22,15 @@ async def content(text: str) -> AsyncIterator[bytes]:
     yield text.encode()
 
 
-def digest(text: str, embedder: WordEmbedder, job: Job = JOB, default: Chunking | None = None, stage: Stage | None = None) -> IngestedFile:
-    digestion = Digestion(PlainParser(), embedder, default or Chunking())
-    return asyncio.run(digestion.run(job, content(text), stage or Stage()))
+def digest(
+    text: str, embedder: WordEmbedder, job: Job = JOB, default: Chunking | None = None, stage: JobProgress | None = None
+) -> IngestedFile:
+    digestion = IngestPipeline(PlainParser(), embedder, default or Chunking())
+    return asyncio.run(digestion.run(job, content(text), stage or JobProgress()))
 
 
 def test_what_is_embedded_is_the_piece_below_its_title() -> None:
-    embedder, stage = WordEmbedder(), Stage()
+    embedder, stage = WordEmbedder(), JobProgress()
     outcome = digest(WORDS, embedder, stage=stage)
     assert embedder.texts == [f"a note\n{WORDS}"]
     assert [piece.text for piece in outcome.chunks] == [WORDS] and outcome.vectors.shape == (1, 256)
@@ -60,7 +62,7 @@ def test_a_piece_longer_than_the_model_reads_is_embedded_to_its_end() -> None:
 def test_windows_hold_all_of_a_text_in_about_equal_parts(count: int) -> None:
     embedder = WordEmbedder()
     text = " ".join(f"w{n}" for n in range(count))
-    parts = windows(text, embedder)
+    parts = split_windows(text, embedder)
     lengths = [len(embedder.offsets(part)) for part in parts]
     assert " ".join(parts) == text and max(lengths) <= 32 and max(lengths) - min(lengths) <= 1
     assert len(parts) == -(-count // 32)
@@ -68,14 +70,14 @@ def test_windows_hold_all_of_a_text_in_about_equal_parts(count: int) -> None:
 
 def test_pooled_rows_are_means_of_their_runs() -> None:
     rows = np.array([[1, 0], [0, 1], [0, 3], [5, 5]], dtype=np.float32)
-    np.testing.assert_allclose(pooled(rows, [1, 2, 1], unit=False), [[1, 0], [0, 2], [5, 5]])
-    np.testing.assert_allclose(np.linalg.norm(pooled(rows, [1, 2, 1], unit=True), axis=1), 1, rtol=1e-6)
+    np.testing.assert_allclose(pool_windows(rows, [1, 2, 1], unit=False), [[1, 0], [0, 2], [5, 5]])
+    np.testing.assert_allclose(np.linalg.norm(pool_windows(rows, [1, 2, 1], unit=True), axis=1), 1, rtol=1e-6)
 
 
 def test_a_title_of_its_own_stays() -> None:
     document = Document(text="", blocks=(), media_type="text/plain", title="Report")
-    assert titled(document, "x.pdf").title == "Report"
-    assert titled(replace(document, title=""), "guide/set_up.md").title == "set up"
+    assert with_title(document, "x.pdf").title == "Report"
+    assert with_title(replace(document, title=""), "guide/set_up.md").title == "set up"
 
 
 @dataclass
@@ -93,10 +95,10 @@ class BusyEmbedder(WordEmbedder):
 
 def test_a_full_encoder_is_waited_for_and_never_gets_more_than_a_batch() -> None:
     embedder = BusyEmbedder(max_tokens=16)
-    text = "\n".join(f"Sentence number {n} is here, and longer than the others are today." for n in range(BATCH + 10))
+    text = "\n".join(f"Sentence number {n} is here, and longer than the others are today." for n in range(EMBED_BATCH + 10))
     outcome = digest(text, embedder, replace(JOB, chunking=Chunking(size=12, overlap=0)))
-    assert len(outcome.chunks) == BATCH + 10 == len(outcome.vectors)
-    assert embedder.sizes == [BATCH, BATCH, 10, 10]
+    assert len(outcome.chunks) == EMBED_BATCH + 10 == len(outcome.vectors)
+    assert embedder.sizes == [EMBED_BATCH, EMBED_BATCH, 10, 10]
 
 
 def test_a_file_without_text_is_unreadable() -> None:

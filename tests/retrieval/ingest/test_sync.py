@@ -32,17 +32,17 @@ class Base:
         path.write_text(text)
         return path
 
-    def begin(self, *paths: Path, wish: SyncOptions | None = None) -> Sync:
-        sync = Sync(self.store, self.id, wish or SyncOptions())
+    def begin(self, *paths: Path, options: SyncOptions | None = None) -> Sync:
+        sync = Sync(self.store, self.id, options or SyncOptions())
         sync.begin(walk(paths or [self.folder]), lambda *_: None)
         return sync
 
     def drain(self) -> None:
         asyncio.run(Ingestor(self.store, PlainParser(), self.embedder, options=WorkerOptions(poll=0.05)).drain(self.id))
 
-    def sync(self, *paths: Path, wish: SyncOptions | None = None) -> dict[str, list[str]]:
+    def sync(self, *paths: Path, options: SyncOptions | None = None) -> dict[str, list[str]]:
         """Names of the lists that are not empty, and in them the paths below the directory."""
-        sync = self.begin(*paths, wish=wish)
+        sync = self.begin(*paths, options=options)
         self.drain()
         return self.short(sync.finish())
 
@@ -176,7 +176,7 @@ def test_only_what_lay_under_the_given_directories_is_deleted(base: Base) -> Non
     base.sync()
     for name in ("x/a.txt", "y/b.txt"):
         (base.folder / name).unlink()
-    assert base.sync(base.folder / "x", wish=SyncOptions(delete=False)) == {}
+    assert base.sync(base.folder / "x", options=SyncOptions(delete=False)) == {}
     assert base.sync(base.folder / "x", single) == {"deleted": ["x/a.txt"], "unchanged": ["c.txt"]}
     assert (base.found("alpha"), base.found("beta")) == ([], ["y/b.txt"])
 
@@ -221,19 +221,19 @@ def test_a_file_that_cannot_be_read_is_reported_and_what_is_known_of_it_stays(ba
 
 def test_a_file_that_is_too_large_is_not_taken_in(base: Base) -> None:
     base.write("a.txt", "x" * 101)
-    sync = base.begin(wish=SyncOptions(max_bytes=100))
+    sync = base.begin(options=SyncOptions(max_bytes=100))
     assert list(sync.finish().failed.values()) == ["it is larger than 100 bytes"] and base.files() == []
 
 
 def test_attributes_and_sizes_change_when_they_are_given_and_stay_otherwise(base: Base) -> None:
     base.write("a.txt", "\n".join(f"This is sentence {n}." for n in range(10)))
-    base.sync(wish=SyncOptions(attributes={"year": 2026.0}))
+    base.sync(options=SyncOptions(attributes={"year": 2026.0}))
     assert attributes(base) == [{"year": 2026.0}]
     assert base.sync() == {"unchanged": ["a.txt"]} and attributes(base) == [{"year": 2026.0}]
-    assert base.sync(wish=SyncOptions(attributes={"year": 2027.0})) == {"unchanged": ["a.txt"]}
+    assert base.sync(options=SyncOptions(attributes={"year": 2027.0})) == {"unchanged": ["a.txt"]}
     assert attributes(base) == [{"year": 2027.0}]
     fine = Chunking(size=8, overlap=0)
-    assert base.sync(wish=SyncOptions(chunking=fine)) == {"changed": ["a.txt"]}
+    assert base.sync(options=SyncOptions(chunking=fine)) == {"changed": ["a.txt"]}
     assert attributes(base) == [{"year": 2027.0}] and len(chunks(base)) > 3
     count = len(chunks(base))
     assert base.sync() == {"unchanged": ["a.txt"]} and len(chunks(base)) == count

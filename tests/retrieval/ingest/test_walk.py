@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from retrieval.ingest.walk import Found, NoSuchPath, walk
+from retrieval.ingest.walk import FoundFile, NoSuchPath, walk
 
 
 def write(path: Path, content: bytes = b"text") -> Path:
@@ -70,4 +70,4 @@ def test_names_that_are_no_unicode_are_spelt_out(tmp_path: Path) -> None:
     (found,) = walk([tmp_path]).files
     assert found.filename == "caf\\udce9.txt" and found.source.encode()
     assert found.path.read_bytes() == b"text"
-    assert Found(Path("/a/ä.txt"), "ä.txt").source == "/a/ä.txt"
+    assert FoundFile(Path("/a/ä.txt"), "ä.txt").source == "/a/ä.txt"

@@ -65,6 +65,6 @@ def test_encodings_are_recognised(encoding: str) -> None:
 
 def test_html_states_its_encoding_and_cannot_name_one_that_is_none() -> None:
     page = '<meta charset="iso-8859-2"><p>Łódź</p>'
-    assert decode(page.encode("iso-8859-2"), stated=True) == page
-    assert decode(b'<meta charset="rot13"><p>plain</p>', stated=True) == '<meta charset="rot13"><p>plain</p>'
-    assert decode(b'<meta charset="zlib"><p>plain</p>', stated=True) == '<meta charset="zlib"><p>plain</p>'
+    assert decode(page.encode("iso-8859-2"), declared=True) == page
+    assert decode(b'<meta charset="rot13"><p>plain</p>', declared=True) == '<meta charset="rot13"><p>plain</p>'
+    assert decode(b'<meta charset="zlib"><p>plain</p>', declared=True) == '<meta charset="zlib"><p>plain</p>'

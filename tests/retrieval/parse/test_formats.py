@@ -7,8 +7,8 @@ import pytest
 
 from retrieval.api import Document, Unreadable
 from retrieval.parse.dispatch import read
-from retrieval.parse.limits import Limits, Refused
-from retrieval.parse.reply import document
+from retrieval.parse.limits import Limits, ParseError
+from retrieval.parse.reply import parse_reply
 from tests.retrieval import samples
 from tests.retrieval.samples import blocks
 
@@ -16,7 +16,7 @@ from tests.retrieval.samples import blocks
 def parsed(data: bytes | str, filename: str, limits: Limits | None = None) -> Document:
     """As the subprocess does it, but here."""
     source, limits = io.BytesIO(data.encode() if isinstance(data, str) else data), limits or Limits()
-    return document(b'{"end": "done"}', json.dumps(read(source, filename, limits)).encode(), limits)
+    return parse_reply(b'{"end": "done"}', json.dumps(read(source, filename, limits)).encode(), limits)
 
 
 def test_plain_text() -> None:
@@ -68,7 +68,7 @@ def test_html_shows_what_a_browser_shows() -> None:
 def test_html_without_a_main_part_leaves_out_furniture_unless_that_is_all() -> None:
     assert parsed("<body><div><p>Text</p></div><footer>Imprint</footer></body>", "a.html").text == "Text"
     assert parsed("<body><footer>Imprint</footer></body>", "a.html").text == "Imprint"
-    with pytest.raises(Refused, match="no text"):
+    with pytest.raises(ParseError, match="no text"):
         parsed("<html><script>alert(1)</script></html>", "a.html")
 
 
@@ -208,14 +208,14 @@ def test_the_content_says_what_a_file_is() -> None:
     ],
 )
 def test_what_nobody_reads_is_named(data: bytes, why: str) -> None:
-    with pytest.raises(Refused, match=why) as refused:
+    with pytest.raises(ParseError, match=why) as refused:
         parsed(data, "file.bin")
     assert refused.value.code == "unsupported_file"
 
 
 @pytest.mark.parametrize("data", [b" \n\t ", "\u200b\ufeff \u00ad".encode(), b"<p></p>"])
 def test_files_without_text_say_so(data: bytes) -> None:
-    with pytest.raises(Refused, match="the file holds no text"):
+    with pytest.raises(ParseError, match="the file holds no text"):
         parsed(data, "a.html" if data[:1] == b"<" else "a.txt")
 
 
@@ -233,7 +233,7 @@ def test_control_tokens_stay_text() -> None:
 
 def test_the_reply_is_not_believed() -> None:
     good = {"text": "ab", "blocks": [["paragraph", 0, 2, None, 0]], "paths": [[]], "media_type": "t", "title": "", "notes": []}
-    assert document(b'{"end": "done"}', json.dumps(good).encode(), Limits()).text == "ab"
+    assert parse_reply(b'{"end": "done"}', json.dumps(good).encode(), Limits()).text == "ab"
     for wrong in (
         {"blocks": [["paragraph", 0, 3, None, 0]]},
         {"blocks": [["paragraph", 1, 2, None, 0], ["paragraph", 0, 1, None, 0]]},
@@ -247,6 +247,6 @@ def test_the_reply_is_not_believed() -> None:
         {"text": "a\ud800"},
     ):
         with pytest.raises(Unreadable, match="makes no sense"):
-            document(b'{"end": "done"}', json.dumps(good | wrong).encode(), Limits())
+            parse_reply(b'{"end": "done"}', json.dumps(good | wrong).encode(), Limits())
     with pytest.raises(Unreadable, match="makes no sense"):
-        document(b'{"end": "done"}', b"\xff\0", Limits())
+        parse_reply(b'{"end": "done"}', b"\xff\0", Limits())

@@ -23,19 +23,19 @@ from tests.retrieval.samples import parts
 
 Found = TypeVar("Found")
 LIMITS = Limits(seconds=2, memory_bytes=256 * 2**20, characters=10_000)
-EVIL = sandbox.START.replace(
+EVIL = sandbox.BOOTSTRAP.replace(
     "main()", "import retrieval.parse.plain.text as t; t.read = lambda data, draft: exec(data, {'draft': draft}); main()"
 )
 WRITE_ALL = "import os\nfor fd in range(3, 64):\n    try: os.write(fd, {what})\n    except OSError: pass\n"
 CONNECT = """
 import socket
-try: socket.create_connection(("127.0.0.1", {port}), timeout=1); draft.add("paragraph", "reached")
-except OSError: draft.add("paragraph", "unreachable")
+try: socket.create_connection(("127.0.0.1", {port}), timeout=1); draft.add_block("paragraph", "reached")
+except OSError: draft.add_block("paragraph", "unreachable")
 """
 ORPHAN = """
 import asyncio, sys
 from retrieval.parse import Limits, SubprocessParser, sandbox
-sandbox.START = sys.argv[1]
+sandbox.BOOTSTRAP = sys.argv[1]
 async def content():
     yield b"import time; time.sleep(60)"
 async def main():
@@ -51,7 +51,7 @@ asyncio.run(main())
 
 @pytest.fixture
 def parser(monkeypatch: pytest.MonkeyPatch) -> Iterator[SubprocessParser]:
-    monkeypatch.setattr(sandbox, "START", EVIL)
+    monkeypatch.setattr(sandbox, "BOOTSTRAP", EVIL)
     monkeypatch.setenv("STOA_API_KEYS", "secret")
     parser = SubprocessParser(LIMITS, workers=1)
     yield parser
@@ -66,7 +66,7 @@ def run(parser: SubprocessParser, program: str) -> str:
 
 
 def survives(parser: SubprocessParser) -> bool:
-    return run(parser, "draft.add('paragraph', 'fine')") == "fine"
+    return run(parser, "draft.add_block('paragraph', 'fine')") == "fine"
 
 
 @pytest.mark.parametrize(
@@ -106,7 +106,8 @@ def test_a_parser_out_of_processor_time_is_not_said_to_lack_memory(parser: Subpr
 
 def test_nothing_of_the_program_reaches_the_parser(parser: SubprocessParser) -> None:
     seen = run(
-        parser, "import os, sys; draft.add('paragraph', repr((dict(os.environ), os.getcwd(), sys.flags.isolated, 'numpy' in sys.modules)))"
+        parser,
+        "import os, sys; draft.add_block('paragraph', repr((dict(os.environ), os.getcwd(), sys.flags.isolated, 'numpy' in sys.modules)))",
     )
     assert seen == repr(({"LC_ALL": "C.UTF-8"}, "/", 1, False))
 
@@ -128,8 +129,8 @@ def test_a_parser_writes_no_file(parser: SubprocessParser, tmp_path: Path) -> No
 
 
 def test_one_file_finds_nothing_of_the_one_before(parser: SubprocessParser) -> None:
-    run(parser, "import builtins; builtins.left = 'secret'; draft.add('paragraph', 'x')")
-    assert run(parser, "draft.add('paragraph', str('left' in dir(__import__('builtins'))))") == "False"
+    run(parser, "import builtins; builtins.left = 'secret'; draft.add_block('paragraph', 'x')")
+    assert run(parser, "draft.add_block('paragraph', str('left' in dir(__import__('builtins'))))") == "False"
 
 
 def test_cancelling_kills_what_reads(parser: SubprocessParser) -> None:
@@ -146,9 +147,9 @@ def test_cancelling_kills_what_reads(parser: SubprocessParser) -> None:
 
 
 def test_files_are_read_side_by_side(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sandbox, "START", EVIL)
+    monkeypatch.setattr(sandbox, "BOOTSTRAP", EVIL)
     parser = SubprocessParser(LIMITS, workers=2)
-    both = b"import time; draft.add('paragraph', str(time.time())); time.sleep(0.5); draft.add('paragraph', str(time.time()))"
+    both = b"import time; draft.add_block('paragraph', str(time.time())); time.sleep(0.5); draft.add_block('paragraph', str(time.time()))"
 
     async def two() -> list[str]:
         return [made.text for made in await asyncio.gather(*(parser.parse(parts(both), "a.txt") for _ in range(2)))]
@@ -162,13 +163,13 @@ def test_files_are_read_side_by_side(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_closed_parser_says_so(parser: SubprocessParser) -> None:
     parser.close()
     with pytest.raises(Unreadable, match="the server ended"):
-        run(parser, "draft.add('paragraph', 'x')")
+        run(parser, "draft.add_block('paragraph', 'x')")
 
 
 def test_subprocesses_make_way_for_fresh_ones(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sandbox, "START", EVIL)
+    monkeypatch.setattr(sandbox, "BOOTSTRAP", EVIL)
     parser = SubprocessParser(Limits(documents=2), workers=1)
-    pids = [run(parser, "import os; draft.add('paragraph', str(os.getppid()))") for _ in range(4)]
+    pids = [run(parser, "import os; draft.add_block('paragraph', str(os.getppid()))") for _ in range(4)]
     parser.close()
     assert pids[0] == pids[1] != pids[2] == pids[3]
 

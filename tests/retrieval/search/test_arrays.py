@@ -5,11 +5,11 @@ import time
 
 import numpy as np
 
-from retrieval.search.arrays import Growing, ReadWrite
+from retrieval.search.arrays import GrowableArray, ReadWriteLock
 
 
 def test_growing() -> None:
-    array = Growing(np.int64, [1, 2])
+    array = GrowableArray(np.int64, [1, 2])
     assert array.values.tolist() == [1, 2]
     for number in range(3, 100):
         array.extend(np.arange(number, number + 1))
@@ -20,7 +20,7 @@ def test_growing() -> None:
 
 
 def test_growing_seldom_copies() -> None:
-    array = Growing(np.float32)
+    array = GrowableArray(np.float32)
     places: set[int] = set()
     for _ in range(10_000):
         array.extend(np.ones(1))
@@ -29,7 +29,7 @@ def test_growing_seldom_copies() -> None:
 
 
 def test_many_read_and_one_writes() -> None:
-    lock, inside, guard = ReadWrite(), {"readers": 0, "writers": 0}, threading.Lock()
+    lock, inside, guard = ReadWriteLock(), {"readers": 0, "writers": 0}, threading.Lock()
     seen: list[tuple[int, int]] = []
 
     def count(name: str, step: int) -> None:
@@ -61,7 +61,7 @@ def test_many_read_and_one_writes() -> None:
 
 
 def test_a_writer_is_not_kept_waiting_by_later_readers() -> None:
-    lock = ReadWrite()
+    lock = ReadWriteLock()
     done: list[str] = []
 
     def write() -> None:

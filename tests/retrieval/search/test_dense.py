@@ -51,8 +51,8 @@ def test_the_graph_finds_almost_all(share: float | None) -> None:
     index = index_of(vectors, segment=512, step=512)
     graph = index.graph(always)
     assert graph is not None
-    index.adopt(graph)
-    assert index.covered == 2560
+    index.adopt_graph(graph)
+    assert index.graph_size == 2560
     allowed = None if share is None else np.random.default_rng(3).random(3000) < share
     masked = np.where(np.ones(3000, bool) if allowed is None else allowed, 0, -9)
     found = [set(index.search(query, 10, allowed)[0].tolist()) for query in queries]
@@ -69,16 +69,16 @@ def test_adding_goes_on_behind_the_graph() -> None:
     graph = index.graph(always)
     index.add(vectors[300:700])  # while it was built
     assert graph is not None
-    index.adopt(graph)
-    assert index.covered == 256
+    index.adopt_graph(graph)
+    assert index.graph_size == 256
     index.add(vectors[700:])
     for slot in (0, 255, 256, 300, 699, 700, 999):
         slots, scores = index.search(vectors[slot], 1)
         assert (slots.tolist(), round(float(scores[0]), 5)) == ([slot], 1.0)
     second = index.graph(always)
     assert second is not None
-    index.adopt(second)
-    assert index.covered == 960
+    index.adopt_graph(second)
+    assert index.graph_size == 960
     assert all(index.search(vectors[slot], 1)[0][0] == slot for slot in range(0, 1000, 37))
 
 

@@ -7,16 +7,16 @@ from hypothesis import strategies as st
 
 from retrieval.api import Weights
 from retrieval.records import ScoredChunk
-from retrieval.search.fuse import EQUAL, Pool, candidates, fuse
+from retrieval.search.fuse import EQUAL_WEIGHTS, CandidatePool, candidates, fuse
 
 
 def scored(**scores: float) -> list[ScoredChunk]:
     return [ScoredChunk(chunk_id=int(name[1:]), score=score) for name, score in scores.items()]
 
 
-def pool(rows: list[list[float]], text: list[float]) -> Pool:
+def pool(rows: list[list[float]], text: list[float]) -> CandidatePool:
     vectors = np.array(rows, dtype=np.float32)
-    return Pool(np.arange(1, len(rows) + 1), vectors / np.linalg.norm(vectors, axis=1, keepdims=True), np.array(text))
+    return CandidatePool(np.arange(1, len(rows) + 1), vectors / np.linalg.norm(vectors, axis=1, keepdims=True), np.array(text))
 
 
 def test_candidates_are_the_best_of_both_sides_once() -> None:
@@ -24,7 +24,7 @@ def test_candidates_are_the_best_of_both_sides_once() -> None:
 
 
 def test_a_chunk_that_only_words_found_has_its_meaning_counted_too() -> None:
-    found = Pool.of(np.array([4, 7]), np.eye(2, dtype=np.float32), scored(c7=0.5))
+    found = CandidatePool.of(np.array([4, 7]), np.eye(2, dtype=np.float32), scored(c7=0.5))
     assert found.text.tolist() == [0.0, 0.5]
 
 
@@ -38,13 +38,20 @@ def test_weights_choose_the_side() -> None:
 
 def test_feedback_lifts_what_resembles_the_best() -> None:
     """Chunks 2 and 3 are equally far from the question; 2 lies beside the best one."""
-    found = fuse(np.array([1, 0, 0], dtype=np.float32), pool([[1, 0.9, 0], [0, 1, 0], [0, 0, 1]], text=[0.8, 0.0, 0.0]), EQUAL)
+    found = fuse(np.array([1, 0, 0], dtype=np.float32), pool([[1, 0.9, 0], [0, 1, 0], [0, 0, 1]], text=[0.8, 0.0, 0.0]), EQUAL_WEIGHTS)
     assert [hit.chunk_id for hit in found] == [1, 2, 3]
     assert found[1].score > found[2].score == 0.0
 
 
 def test_nothing_found() -> None:
-    assert fuse(np.ones(2, dtype=np.float32), Pool.of(np.array([], dtype=np.int64), np.zeros((0, 2), dtype=np.float32), []), EQUAL) == []
+    assert (
+        fuse(
+            np.ones(2, dtype=np.float32),
+            CandidatePool.of(np.array([], dtype=np.int64), np.zeros((0, 2), dtype=np.float32), []),
+            EQUAL_WEIGHTS,
+        )
+        == []
+    )
 
 
 @given(

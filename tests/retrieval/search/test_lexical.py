@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from retrieval.search.lexical import LONGEST, idf, saturation, terms
+from retrieval.search.lexical import MAX_TERM, idf, saturation, terms
 
 
 @pytest.mark.parametrize(
@@ -45,13 +45,13 @@ def test_analysis(text: str, expected: list[str]) -> None:
 
 
 def test_what_is_no_word_is_cut_off() -> None:
-    assert terms("x" * 1000 + "1") == ["x" * LONGEST]
+    assert terms("x" * 1000 + "1") == ["x" * MAX_TERM]
 
 
 @given(st.text())
 def test_terms_are_what_the_indexes_can_hold(text: str) -> None:
     for term in terms(text):
-        assert 0 < len(term) <= LONGEST
+        assert 0 < len(term) <= MAX_TERM
         assert not any(character.isspace() or character == "\x00" for character in term)
         assert not any(character.isascii() and character.isupper() for character in term)
         assert len(term.split()) == 1

@@ -23,7 +23,7 @@ class Held:
 
     def add(self, *texts: str) -> None:
         words = [text.split() for text in texts]
-        self.index.add(np.array([len(found) for found in words], np.float32), words if self.index.watched else ())
+        self.index.add(np.array([len(found) for found in words], np.float32), words if self.index.has_postings else ())
         self.words += words
         self.alive += [True] * len(texts)
 
@@ -82,7 +82,7 @@ def test_only_what_is_allowed(held: Held) -> None:
 
 
 def test_old_postings_make_room(held: Held, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(postings, "KEPT", 3)
+    monkeypatch.setattr(postings, "MAX_POSTINGS", 3)
     for _ in range(2):
         held.check("pear")
         held.check("plum")

@@ -12,7 +12,7 @@ from retrieval.search.dense import DenseIndex
 from retrieval.store import StoreOptions, open_store
 from retrieval.store.api import Store
 from retrieval.store.sqlite import caches
-from retrieval.store.sqlite.cache import News, StoreCache
+from retrieval.store.sqlite.cache import StoreChanges, StoreCache
 from tests.retrieval.filling import WIDTH, fill, new_store
 from tests.retrieval.naive import bm25, check, cosines, random_vectors
 
@@ -55,7 +55,7 @@ def test_a_large_store_gets_a_graph(tmp_path: Path, indexes: list[Watched]) -> N
         rows = random_vectors(number, 50, WIDTH)
         files[fill(store, store_id, [f"text {n}" for n in range(50)], filename=str(number), vectors=rows)] = rows
         check(store.dense(store_id, query, 5), cosines(rows_of(store, store_id, files), query), 5)
-    wait_for(lambda: indexes[0].covered >= 192)
+    wait_for(lambda: indexes[0].graph_size >= 192)
     gone = list(files)[3]
     store.remove_member("", store_id, gone)
     del files[gone]
@@ -64,7 +64,7 @@ def test_a_large_store_gets_a_graph(tmp_path: Path, indexes: list[Watched]) -> N
 
 
 def test_a_worn_cache_is_replaced(tmp_path: Path, indexes: list[Watched], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("retrieval.store.sqlite.cache.MANY", 10)
+    monkeypatch.setattr("retrieval.store.sqlite.cache.MIN_REMOVED", 10)
     store = open_store(tmp_path / "stoa.db", StoreOptions(hnsw_above=100))
     store_id = new_store(store)
     texts = {name: [f"text {name} {n}" for n in range(30)] for name in "abcdefgh"}
@@ -74,7 +74,7 @@ def test_a_worn_cache_is_replaced(tmp_path: Path, indexes: list[Watched], monkey
     for name in "bdf":
         store.remove_member("", store_id, files.pop(name))
     store.dense(store_id, np.ones(WIDTH, np.float32), 3)
-    wait_for(lambda: len(indexes) == 2 and indexes[1].covered > 0)
+    wait_for(lambda: len(indexes) == 2 and indexes[1].graph_size > 0)
     fill(store, store_id, ["text later"])
     left = {chunk.id: chunk.text for file in files.values() for chunk in store.chunks_of("", store_id, file)}
     wait_for(lambda: len(store.dense(store_id, np.ones(WIDTH, np.float32), 500)) == len(left) + 1)
@@ -87,7 +87,7 @@ def test_a_worn_cache_is_replaced(tmp_path: Path, indexes: list[Watched], monkey
 
 
 def test_stores_that_are_not_used_leave_the_memory(tmp_path: Path, indexes: list[Watched], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(caches, "KEPT", 3 * 4 * WIDTH)
+    monkeypatch.setattr(caches, "MAX_CACHE_BYTES", 3 * 4 * WIDTH)
     store = open_store(tmp_path / "stoa.db", StoreOptions())
     both = [new_store(store), new_store(store)]
     for store_id in both:
@@ -104,8 +104,8 @@ def test_stores_that_are_not_used_leave_the_memory(tmp_path: Path, indexes: list
 def test_closing_ends_the_work_in_the_background(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, indexes: list[Watched]) -> None:
     asked: list[bool] = []
 
-    def endless(_: Watched, go_on: Callable[[], bool]) -> None:
-        while go_on():
+    def endless(_: Watched, should_continue: Callable[[], bool]) -> None:
+        while should_continue():
             asked.append(True)
             time.sleep(0.01)
 
@@ -121,10 +121,12 @@ def test_closing_ends_the_work_in_the_background(tmp_path: Path, monkeypatch: py
     assert len(asked) == count
 
 
-def news(since: int, words: bool) -> News:
+def news(since: int, words: bool) -> StoreChanges:
     """Three chunks of one word."""
     ids = np.array([2, 3, 5])
-    return News(generation=1, ids=ids, members=ids, lengths=np.ones(3, np.float32), vectors=random_vectors(0, 3, 4), words=(), left=None)
+    return StoreChanges(
+        generation=1, ids=ids, members=ids, lengths=np.ones(3, np.float32), vectors=random_vectors(0, 3, 4), words=(), left=None
+    )
 
 
 def test_postings_may_know_more_than_the_cache() -> None:

@@ -24,7 +24,7 @@ from retrieval.store.api import Store
 from retrieval.store.catalog import Catalog
 from retrieval.store.postgres.database import Postgres
 from retrieval.store.postgres.filters import condition
-from retrieval.store.postgres.lexical import BOUNDS, MOST, tsvector
+from retrieval.store.postgres.lexical import BOUNDS, MAX_TERM_COUNT, tsvector
 from retrieval.store.schema import members
 from tests.retrieval.filling import directions, fill, new_store, put
 from tests.retrieval.postgres_server import PostgresServer
@@ -123,13 +123,13 @@ def test_lost_connections_are_replaced_and_a_lost_database_is_named(postgres: Po
 
 
 def test_occurrences_survive_the_way_through_the_rank(store: Store, url: str) -> None:
-    counted = list(range(1, MOST + 20))
+    counted = list(range(1, MAX_TERM_COUNT + 20))
     with psycopg.connect(url) as connection:
         found = connection.execute(
             "SELECT width_bucket(ts_rank('{1,1,1,1}', w::tsvector, $q$'7:x'$q$)::float8, %s::float8[]) FROM unnest(%s::text[]) AS w",
             [BOUNDS, [tsvector(7, ["y"] * 3 + ["x"] * n) for n in counted]],
         ).fetchall()
-    assert [row[0] for row in found] == [min(n, MOST) for n in counted]
+    assert [row[0] for row in found] == [min(n, MAX_TERM_COUNT) for n in counted]
 
 
 def test_words_that_sql_or_tsquery_would_misread(store: Store, url: str) -> None:

@@ -1,16 +1,16 @@
 """A document as a reader of some format writes it down, block by block."""
 
 from retrieval.parse.common.clean import clean, prose, verbatim
-from retrieval.parse.limits import Limits, Refused
+from retrieval.parse.limits import Limits, ParseError
 
-LONGEST_HEADING = 300  # characters; longer ones are paragraphs in large print
-DEEPEST = 6
-MOST_NOTES = 20
-GAP = "\n\n"  # between blocks
-UNSEEN = "text that nobody can see on the page was left out"  # a note
+MAX_HEADING = 300  # characters; longer ones are paragraphs in large print
+MAX_HEADING_LEVEL = 6
+MAX_NOTES = 20
+BLOCK_SEPARATOR = "\n\n"  # between blocks
+HIDDEN_TEXT_NOTE = "text that nobody can see on the page was left out"  # a note
 
 
-class Draft:
+class DocumentBuilder:
     """`page` counts for the blocks that follow. Text is cleaned here and nowhere else."""
 
     def __init__(self, media_type: str, limits: Limits) -> None:
@@ -20,7 +20,7 @@ class Draft:
         self._texts: list[str] = []
         self._length = 0
         self._blocks: list[tuple[str, int, int, int | None, int]] = []  # kind, start, end, page, index of its path
-        self._above: list[tuple[int, str]] = []  # level and text of the headings that stand above
+        self._headings: list[tuple[int, str]] = []  # level and text of the headings that stand above
         self._paths: dict[tuple[str, ...], int] = {}
         self._notes: dict[str, None] = {}
 
@@ -31,53 +31,53 @@ class Draft:
 
     @property
     def path(self) -> tuple[str, ...]:
-        return tuple(text for _, text in self._above)
+        return tuple(text for _, text in self._headings)
 
-    def title(self, text: str | None) -> None:
+    def set_title(self, text: str | None) -> None:
         """The first that is not empty counts."""
-        self._title = self._title or " ".join(prose(clean(text or "")).split())[:LONGEST_HEADING]
+        self._title = self._title or " ".join(prose(clean(text or "")).split())[:MAX_HEADING]
 
-    def heading(self, text: str, level: int) -> None:
+    def add_heading(self, text: str, level: int) -> None:
         """`level` from 1, the outermost; 0 is that of the whole document's title."""
         text = " ".join(clean(text).split())
-        if not text or len(text) > LONGEST_HEADING:
-            self.add("paragraph", text)
+        if not text or len(text) > MAX_HEADING:
+            self.add_block("paragraph", text)
             return
-        level = min(level, DEEPEST)
-        self._above = [(depth, above) for depth, above in self._above if depth < level]
+        level = min(level, MAX_HEADING_LEVEL)
+        self._headings = [(depth, above) for depth, above in self._headings if depth < level]
         self._block("heading", text)
-        self._above.append((level, text))
+        self._headings.append((level, text))
 
-    def under(self, path: tuple[str, ...]) -> None:
+    def set_headings(self, path: tuple[str, ...]) -> None:
         """What follows stands under these names, which are not in the text themselves."""
-        self._above = [(level, " ".join(clean(text).split())) for level, text in enumerate(path[:DEEPEST], 1)]
+        self._headings = [(level, " ".join(clean(text).split())) for level, text in enumerate(path[:MAX_HEADING_LEVEL], 1)]
 
-    def add(self, kind: str, text: str) -> None:
+    def add_block(self, kind: str, text: str) -> None:
         """`kind` is paragraph, list, table or code. Text of space alone is no block."""
         text = clean(text)
         text = prose(text) if kind == "paragraph" else verbatim(text)
         if text.strip():
             self._block(kind, text)
 
-    def note(self, text: str) -> None:
-        if text and len(self._notes) < MOST_NOTES:
+    def add_note(self, text: str) -> None:
+        if text and len(self._notes) < MAX_NOTES:
             self._notes[text] = None
 
     def _block(self, kind: str, text: str) -> None:
-        start = self._length + len(GAP) if self._texts else 0
+        start = self._length + len(BLOCK_SEPARATOR) if self._texts else 0
         self._length = start + len(text)
         if self._length > self.limits.characters:
-            raise Refused(f"the file holds more than {self.limits.characters:,} characters of text: split it")
+            raise ParseError(f"the file holds more than {self.limits.characters:,} characters of text: split it")
         self._texts.append(text)
         index = self._paths.setdefault(self.path, len(self._paths))
         self._blocks.append((kind, start, self._length, self.page, index))
 
-    def done(self) -> dict[str, object]:
+    def to_dict(self) -> dict[str, object]:
         """What crosses the border as JSON, see sandbox.document."""
         if not self._blocks:
-            raise Refused("the file holds no text")
+            raise ParseError("the file holds no text")
         return {
-            "text": GAP.join(self._texts),
+            "text": BLOCK_SEPARATOR.join(self._texts),
             "blocks": self._blocks,
             "paths": list(self._paths),
             "media_type": self.media_type,
