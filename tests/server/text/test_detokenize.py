@@ -11,21 +11,21 @@ from engine.api import Delta, Request, Sampling, Usage
 from server.chat.output_parser import OutputParser
 from server.text.detokenize import Detokenizer, StopStrings, UnknownDecoder, byte_decoder, overlap
 from server.text.reasoning import ReasoningSplit, ThinkTagParser, split_reasoning
-from tests.server.fakes import text as world
+from tests.server.fakes import text as fake_tokenizer
 
-TEXT = world("qwen")
+TEXT = fake_tokenizer("qwen")
 WORDS = st.text("ab\n <>/think🤖é", max_size=20)
 
 
-def cut(text: str, at: list[int]) -> list[str]:
+def split_at(text: str, at: list[int]) -> list[str]:
     places = sorted({min(i, len(text)) for i in at} | {0, len(text)})
     return [text[a:b] for a, b in pairwise(places)]
 
 
-def reasoned(parts: list[str], *, thinking: bool = False) -> ReasoningSplit:
-    reader, whole = ThinkTagParser(in_reasoning=thinking), ReasoningSplit()
-    for said in (*map(reader.push, parts), reader.flush()):
-        whole = ReasoningSplit(whole.reasoning + said.reasoning, whole.answer + said.answer)
+def parse_reasoning(parts: list[str], *, thinking: bool = False) -> ReasoningSplit:
+    parser, whole = ThinkTagParser(in_reasoning=thinking), ReasoningSplit()
+    for split in (*map(parser.push, parts), parser.flush()):
+        whole = ReasoningSplit(whole.reasoning + split.reasoning, whole.answer + split.answer)
     return whole
 
 
@@ -49,7 +49,7 @@ def test_what_is_no_character_is_told_at_the_end() -> None:
 def test_stop_strings_do_not_depend_on_how_text_arrives(text: str, stops: list[str], at: list[int]) -> None:
     ends = [(text.find(stop) + len(stop), text.find(stop)) for stop in stops if stop in text]
     stopping = StopStrings(stops)
-    shown = "".join(map(stopping.push, cut(text, at)))
+    shown = "".join(map(stopping.push, split_at(text, at)))
     assert stopping.matched == (text[slice(*reversed(min(ends)))] if ends else None)
     assert shown + ("" if stopping.stopped else stopping.flush()) == (text[: min(ends)[1]] if ends else text)
 
@@ -74,12 +74,12 @@ def test_overlap() -> None:
 )
 @given(at=st.lists(st.integers(0, 30)))
 def test_thoughts_and_answers_are_told_apart(text: str, thinking: bool, thought: str, answer: str, at: list[int]) -> None:
-    assert reasoned(cut(text, at), thinking=thinking) == ReasoningSplit(thought, answer)
+    assert parse_reasoning(split_at(text, at), thinking=thinking) == ReasoningSplit(thought, answer)
 
 
 @given(text=WORDS, thinking=st.booleans(), at=st.lists(st.integers(0, 20)))
 def test_telling_apart_does_not_depend_on_how_text_arrives(text: str, thinking: bool, at: list[int]) -> None:
-    assert reasoned(cut(text, at), thinking=thinking) == reasoned([text], thinking=thinking)
+    assert parse_reasoning(split_at(text, at), thinking=thinking) == parse_reasoning([text], thinking=thinking)
 
 
 def test_split() -> None:
@@ -89,10 +89,10 @@ def test_split() -> None:
 
 def test_thoughts_are_counted() -> None:
     request = Request(tokens=(1,), sampling=Sampling(max_tokens=50, stop_tokens=TEXT.stop_tokens))
-    reader = OutputParser(TEXT, request, (), ThinkTagParser(in_reasoning=False))
+    parser = OutputParser(TEXT, request, (), ThinkTagParser(in_reasoning=False))
     tokens = TEXT.encode("<think>a b c</think>d<|im_end|>", parse_special=True)
-    pieces = [reader.parse(Delta(tokens=(token,))) for token in tokens[:-1]]
-    last = reader.parse(Delta(tokens=tokens[-1:], finish="stop", usage=Usage(prompt=1, completion=len(tokens), cached=0)))
+    pieces = [parser.parse(Delta(tokens=(token,))) for token in tokens[:-1]]
+    last = parser.parse(Delta(tokens=tokens[-1:], finish="stop", usage=Usage(prompt=1, completion=len(tokens), cached=0)))
     assert "".join(p.reasoning for p in pieces) == "a b c" and "".join(p.text for p in [*pieces, last]) == "d"
     assert last.reasoning_tokens == len(TEXT.encode("a b c")) + 1  # and <think>
     assert last.usage == Usage(prompt=1, completion=len(tokens), cached=0)

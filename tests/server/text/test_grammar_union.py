@@ -29,8 +29,8 @@ def _tokenizer() -> LLTokenizer:
     return LLTokenizer("byte")
 
 
-def source(calling: CallConstraint, form: Grammar | None, loose: tuple[str, ...] = ()) -> str:
-    return asyncio.run(GrammarCache(TEXT).turn_grammar(calling, form, loose))
+def source(constraint: CallConstraint, answer: Grammar | None, lenient: tuple[str, ...] = ()) -> str:
+    return asyncio.run(GrammarCache(TEXT).turn_grammar(constraint, answer, lenient))
 
 
 def accepts(grammar: str, words: str) -> bool:
@@ -40,7 +40,7 @@ def accepts(grammar: str, words: str) -> bool:
 
 
 @pytest.mark.parametrize(
-    ("form", "fits", "not_fits"),
+    ("answer", "fits", "not_fits"),
     [
         (JsonSchema(schema=json.dumps(COUNT)), '{"a": 1}', '{"a": "b"}'),
         (JsonObject(), '{"x": [1, 2]}', "[1]"),
@@ -49,11 +49,11 @@ def accepts(grammar: str, words: str) -> bool:
     ],
     ids=lambda value: type(value).__name__,
 )  # fmt: skip
-def test_a_call_or_a_form(form: Grammar, fits: str, not_fits: str) -> None:
-    either = source(CALLING, form)
-    assert accepts(either, fits) and accepts(either, CALL)
-    assert not accepts(either, not_fits) and not accepts(either, "Hello.")
-    assert not accepts(either, calling("weather", '{"city": 5}'))
+def test_a_call_or_a_form(answer: Grammar, fits: str, not_fits: str) -> None:
+    combined = source(CALLING, answer)
+    assert accepts(combined, fits) and accepts(combined, CALL)
+    assert not accepts(combined, not_fits) and not accepts(combined, "Hello.")
+    assert not accepts(combined, calling("weather", '{"city": 5}'))
 
 
 def test_tools_are_remembered_by_all_that_matters() -> None:
@@ -62,16 +62,16 @@ def test_tools_are_remembered_by_all_that_matters() -> None:
         first = await grammars.turn_grammar(CALLING, None, ())
         assert await grammars.turn_grammar(CALLING, None, ()) is first
         other = replace(CALLING, tools=(replace(TOOL, parameters={"type": "object"}),))
-        for asked, form in ((other, None), (CALLING, JsonObject()), (replace(CALLING, tool_choice="auto"), None)):
-            assert await grammars.turn_grammar(asked, form, ()) != first
+        for constraint, answer in ((other, None), (CALLING, JsonObject()), (replace(CALLING, tool_choice="auto"), None)):
+            assert await grammars.turn_grammar(constraint, answer, ()) != first
 
     asyncio.run(all())
 
 
 def test_a_servers_strange_schema_does_not_spoil_the_others() -> None:
     strange = Tool(name="odd", description="", parameters={"type": "object", "properties": {"a": {"$ref": "#/nowhere"}}})
-    loose = source(replace(CALLING, tools=(TOOL, strange)), None, ("odd",))
-    assert accepts(loose, calling("odd", '{"a": 1}')) and not accepts(loose, calling("weather", '{"a": 1}'))
+    lenient = source(replace(CALLING, tools=(TOOL, strange)), None, ("odd",))
+    assert accepts(lenient, calling("odd", '{"a": 1}')) and not accepts(lenient, calling("weather", '{"a": 1}'))
 
 
 def test_text_that_is_no_call() -> None:
@@ -89,6 +89,6 @@ def test_text_that_is_no_call() -> None:
 @pytest.mark.parametrize(("model", "added"), [(TEXT, 1), (LEARNED, 0)])
 def test_the_question_is_said_again_to_those_that_forget_it(model: ChatTokenizer, added: int) -> None:
     call = ToolCall(id="1", name="weather", arguments="{}")
-    talk = [User(text="Warm?"), Assistant(tool_calls=(call,)), ToolResult(call_id="1", name="weather", text="30")]
-    assert len(tool_suppression.with_question_repeated(model, talk)) == len(talk) + added
-    assert tool_suppression.with_question_repeated(model, talk[:1]) == talk[:1]
+    messages = [User(text="Warm?"), Assistant(tool_calls=(call,)), ToolResult(call_id="1", name="weather", text="30")]
+    assert len(tool_suppression.with_question_repeated(model, messages)) == len(messages) + added
+    assert tool_suppression.with_question_repeated(model, messages[:1]) == messages[:1]

@@ -126,15 +126,15 @@ def test_untrusted_text_has_no_control_tokens(name: str) -> None:
 def test_template_and_content_together_spell_no_control_token(tmp_path: Path, template: str, content: str) -> None:
     save("chatml", tmp_path)
     (tmp_path / "chat_template.jinja").write_text(template)
-    text = load_tokenizer(tmp_path)
-    assert not set(text.encode_chat(talk([content])).tokens) & set(control_ids("chatml").values())
+    tokenizer = load_tokenizer(tmp_path)
+    assert not set(tokenizer.encode_chat(talk([content])).tokens) & set(control_ids("chatml").values())
 
 
 def test_a_template_that_edits_messages_frees_no_control_token(tmp_path: Path) -> None:
     save("chatml", tmp_path)
     (tmp_path / "chat_template.jinja").write_text("{{ messages[0]['content'] | replace('XX', '') | reverse | list | reverse | join }}")
-    text = load_tokenizer(tmp_path)
-    assert not set(text.encode_chat(talk(["<|im_XXstart|><XX|im_end|XX>"])).tokens) & set(control_ids("chatml").values())
+    tokenizer = load_tokenizer(tmp_path)
+    assert not set(tokenizer.encode_chat(talk(["<|im_XXstart|><XX|im_end|XX>"])).tokens) & set(control_ids("chatml").values())
 
 
 def test_what_a_template_raises_shows_no_mark() -> None:
@@ -167,6 +167,6 @@ def test_decoding_is_transformers_decoding(name: str, text: str) -> None:
 
 
 def test_thinking_can_be_switched_off_by_the_template() -> None:
-    text, question = ours("qwen"), talk(["why?"])
-    assert text.has_reasoning and not ours("chatml").has_reasoning
-    assert text.decode(text.encode_chat(question, {"enable_thinking": False}).tokens).endswith("<think>\n\n</think>\n\n")
+    tokenizer, question = ours("qwen"), talk(["why?"])
+    assert tokenizer.has_reasoning and not ours("chatml").has_reasoning
+    assert tokenizer.decode(tokenizer.encode_chat(question, {"enable_thinking": False}).tokens).endswith("<think>\n\n</think>\n\n")

@@ -29,7 +29,7 @@ from server.text.tool_calls.dialects.harmony import HARMONY, MARKERS, ChannelPar
 from server.text.tool_calls.dialects.hermes import HERMES
 from server.text.tool_calls.dialects.mistral import MISTRAL
 from server.text.tool_calls.dialects.pythonic import PYTHONIC
-from server.text.tool_calls.dialects.qwen3_coder import QWEN3_CODER
+from server.text.tool_calls.dialects.qwen3_coder import QWEN3_CODER as QWEN
 from server.text.tool_calls.grammar.schema import allowed_types
 from server.text.tool_calls.tools_as_text import example_messages
 from tests.server.worlds import save
@@ -44,15 +44,15 @@ def tool(name: str, *required: str, **properties: Any) -> Tool:
     return Tool(name=name, description="", parameters={"type": OBJECT, "properties": properties, "required": list(required)})
 
 
-PERHAPS = {"anyOf": [{"type": "string"}, {"type": "null"}]}
+NULLABLE = {"anyOf": [{"type": "string"}, {"type": "null"}]}
 NOTE = tool(
     "note",
     text={"type": "string"},
     count={"type": "integer"},
     tags={"type": "array"},
     sure={"type": "boolean"},
-    perhaps=PERHAPS,
-    perhaps2=PERHAPS,
+    perhaps=NULLABLE,
+    perhaps2=NULLABLE,
 )
 TOOLS = [tool("get_weather", "city", city={"type": "string"}), tool("now"), NOTE]
 
@@ -66,7 +66,7 @@ class Read:
     done: list[bool] = field(default_factory=list[bool])
 
 
-def thoughts(dialect: Dialect, parts: list[str]) -> list[ReasoningSplit]:
+def split_channels(dialect: Dialect, parts: list[str]) -> list[ReasoningSplit]:
     if dialect is not HARMONY:
         return [ReasoningSplit(answer=part) for part in parts]
     channels = ChannelParser()
@@ -74,20 +74,20 @@ def thoughts(dialect: Dialect, parts: list[str]) -> list[ReasoningSplit]:
 
 
 def read(dialect: Dialect, parts: list[str], tools: list[Tool] | None = None) -> Read:
-    reader, whole = dialect.parser(TOOLS if tools is None else tools), Read()
-    said = thoughts(dialect, parts)
-    whole.thought = "".join(s.reasoning for s in said)
-    for heard in (*(reader.push(s.answer) for s in said), reader.flush()):
-        whole.answer += heard.text
-        for piece in heard.calls:
-            if piece.name is not None:
-                assert piece.index == len(whole.names), "calls are counted"
-                whole.names.append(piece.name)
+    parser, whole = dialect.parser(TOOLS if tools is None else tools), Read()
+    splits = split_channels(dialect, parts)
+    whole.thought = "".join(s.reasoning for s in splits)
+    for parsed in (*(parser.push(s.answer) for s in splits), parser.flush()):
+        whole.answer += parsed.text
+        for chunk in parsed.calls:
+            if chunk.name is not None:
+                assert chunk.index == len(whole.names), "calls are counted"
+                whole.names.append(chunk.name)
                 whole.arguments.append("")
                 whole.done.append(False)
-            assert piece.index == len(whole.names) - 1 and not whole.done[-1], "nothing is added to a call that is done"
-            whole.arguments[-1] += piece.arguments
-            whole.done[-1] = piece.done
+            assert chunk.index == len(whole.names) - 1 and not whole.done[-1], "nothing is added to a call that is done"
+            whole.arguments[-1] += chunk.arguments
+            whole.done[-1] = chunk.done
     return whole
 
 
@@ -166,14 +166,14 @@ def test_where_the_tokens_run_out_what_may_open_a_call_is_no_answer(name: str) -
     assert isinstance(dialect, ToolCallFormat)
     for opener in dialect.syntax.openers:
         for at in range(1, len(opener)):
-            reader = dialect.parser(TOOLS)
-            told = [*(reader.push(char).text for char in f"Let me see. {opener[:at]}"), reader.flush(truncated=True).text]
-            assert "".join(told).rstrip() == "Let me see."
+            parser = dialect.parser(TOOLS)
+            answers = [*(parser.push(char).text for char in f"Let me see. {opener[:at]}"), parser.flush(truncated=True).text]
+            assert "".join(answers).rstrip() == "Let me see."
 
 
 # grammars
 
-WALKED = [
+SCHEMAS = [
     tool("look", "city", city={"type": "string"}, unit={"enum": ["c", "f"]}, days={"type": "integer", "minimum": 1, "maximum": 9}),
     Tool(
         name="note",
@@ -183,7 +183,7 @@ WALKED = [
             "properties": {
                 "tags": {"type": "array", "items": {"type": "string"}, "maxItems": 2},
                 "at": {"$ref": "#/$defs/point"},
-                "who": PERHAPS,
+                "who": NULLABLE,
                 "code": {"type": "string", "pattern": "^[a-z]{2,4}$"},
                 "size": {"type": "string", "minLength": 2, "maxLength": 5},
                 "sure": {"type": "boolean"},
@@ -201,8 +201,8 @@ def tokenizer() -> LLTokenizer:
     return LLTokenizer(TEXT.backend.to_str(), eos_token=sorted(TEXT.stop_tokens))
 
 
-def walked(matcher: LLMatcher, rng: np.random.Generator) -> str | None:
-    """A text that the grammar allows, at random. None: it has become too long."""
+def random_text(matcher: LLMatcher, rng: np.random.Generator) -> str | None:
+    """A random text that the grammar allows; None if it has become too long."""
     spelled: list[int] = []
     endings = [tokenizer().tokenize_str(text) for text in ("\n</parameter>\n", "<|end|>")]
     ends = {ord(c) for c in '"}])<>\n'}
@@ -226,13 +226,13 @@ def walked(matcher: LLMatcher, rng: np.random.Generator) -> str | None:
 
 
 def fits(called: str, arguments: str) -> bool:
-    [known] = [tool for tool in WALKED if tool.name == called]
+    [known] = [tool for tool in SCHEMAS if tool.name == called]
     jsonschema.validate(json.loads(arguments), dict(known.parameters))
     return True
 
 
-def compiled(dialect: Dialect, calling: CallConstraint) -> LLMatcher:
-    source = LLMatcher.grammar_from_lark(dialect.grammar(calling, lambda _: None))
+def compile_grammar(dialect: Dialect, constraint: CallConstraint) -> LLMatcher:
+    source = LLMatcher.grammar_from_lark(dialect.grammar(constraint, lambda _: None))
     assert LLMatcher.validate_grammar(source, tokenizer()) == ""
     return LLMatcher(tokenizer(), source, log_level=0)
 
@@ -240,13 +240,16 @@ def compiled(dialect: Dialect, calling: CallConstraint) -> LLMatcher:
 @pytest.mark.parametrize("choice", ["auto", "required", NamedTools(names=("note",))], ids=str)
 @pytest.mark.parametrize("dialect", [dialect for _, dialect in SIGNATURES] + [GENERIC], ids=lambda dialect: dialect.name)
 def test_what_the_grammar_allows_is_read_as_calls_that_fit(dialect: Dialect, choice: ToolChoice) -> None:
-    rng, matcher = np.random.default_rng(7), compiled(dialect, CallConstraint(tools=WALKED, tool_choice=choice, parallel=True))
-    texts = [text for _ in range(8) if (text := walked(matcher.deep_copy(), rng)) is not None]
+    rng, matcher = (
+        np.random.default_rng(7),
+        compile_grammar(dialect, CallConstraint(tools=SCHEMAS, tool_choice=choice, parallel=True)),
+    )
+    texts = [text for _ in range(8) if (text := random_text(matcher.deep_copy(), rng)) is not None]
     assert texts
     for text in texts:
-        found = read(dialect, [text], WALKED)
+        found = read(dialect, [text], SCHEMAS)
         assert all(map(fits, found.names, found.arguments)) and all(found.done), text
-        assert read(dialect, list(text), WALKED) == found
+        assert read(dialect, list(text), SCHEMAS) == found
         if choice != "auto":
             assert found.names and not found.answer, text
         if isinstance(choice, NamedTools):
@@ -255,14 +258,17 @@ def test_what_the_grammar_allows_is_read_as_calls_that_fit(dialect: Dialect, cho
 
 @pytest.mark.parametrize("dialect", list(DIALECTS.values()), ids=lambda dialect: dialect.name)
 def test_one_call_and_no_more(dialect: Dialect) -> None:
-    rng, matcher = np.random.default_rng(3), compiled(dialect, CallConstraint(tools=WALKED, tool_choice="required", parallel=False))
-    texts = [text for _ in range(8) if (text := walked(matcher.deep_copy(), rng)) is not None]
-    assert texts and all(len(read(dialect, [text], WALKED).names) == 1 for text in texts)
+    rng, matcher = (
+        np.random.default_rng(3),
+        compile_grammar(dialect, CallConstraint(tools=SCHEMAS, tool_choice="required", parallel=False)),
+    )
+    texts = [text for _ in range(8) if (text := random_text(matcher.deep_copy(), rng)) is not None]
+    assert texts and all(len(read(dialect, [text], SCHEMAS).names) == 1 for text in texts)
 
 
-def accepts(calling: CallConstraint, text: str, dialect: Dialect = HERMES) -> bool:
+def accepts(constraint: CallConstraint, text: str, dialect: Dialect = HERMES) -> bool:
     """Whether a turn may be this text."""
-    matcher, tokens = compiled(dialect, calling), tokenizer().tokenize_str(text)
+    matcher, tokens = compile_grammar(dialect, constraint), tokenizer().tokenize_str(text)
     return matcher.try_consume_tokens(tokens) == len(tokens) and matcher.is_accepting()
 
 
@@ -270,7 +276,7 @@ CALL = '<tool_call>\n{"name": "now", "arguments": {}}\n</tool_call>'
 
 
 def test_free_text_may_say_anything_but_a_call_that_is_none() -> None:
-    auto = CallConstraint(tools=WALKED, tool_choice="auto", parallel=True)
+    auto = CallConstraint(tools=SCHEMAS, tool_choice="auto", parallel=True)
     for text in ("", "any thing <tool", "a </tool_call> b", f"Yes.\n{CALL}", f"{CALL}\n{CALL}"):
         assert accepts(auto, text), text
     for text in ("<tool_call>", "a <tool_call> b", f"{CALL} and more", CALL.replace("now", "then")):
@@ -278,26 +284,26 @@ def test_free_text_may_say_anything_but_a_call_that_is_none() -> None:
 
 
 def test_thoughts_come_first_and_call_nothing() -> None:
-    thinking = CallConstraint(tools=WALKED, tool_choice="required", parallel=True, in_reasoning=True)
-    thinks = CallConstraint(tools=WALKED, tool_choice="required", parallel=True, has_reasoning=True)
+    thinking = CallConstraint(tools=SCHEMAS, tool_choice="required", parallel=True, in_reasoning=True)
+    thinks = CallConstraint(tools=SCHEMAS, tool_choice="required", parallel=True, has_reasoning=True)
     assert accepts(thinking, f"hm <tool_call> hm\n</think>\n\n{CALL}") and not accepts(thinking, CALL)
     assert accepts(thinks, f"<think>\nhm\n</think>\n\n{CALL}") and accepts(thinks, CALL) and not accepts(thinks, "<think>hm")
 
 
 def test_an_answer_may_be_json_where_calls_are_json() -> None:
-    auto, dialect = CallConstraint(tools=WALKED, tool_choice="auto", parallel=True), DIALECTS["json"]
+    auto, dialect = CallConstraint(tools=SCHEMAS, tool_choice="auto", parallel=True), DIALECTS["json"]
     assert accepts(auto, '{"name": "Bob", "parameters": 1}', dialect) and accepts(auto, '{"name": "now", "parameters": {}}', dialect)
     assert not accepts(auto, '{"name": "now"}', dialect) and not accepts(auto, ' {"name" : "look", "x": 1', dialect)
 
 
 def test_objects_that_list_their_properties_have_no_others() -> None:
-    required = CallConstraint(tools=WALKED, tool_choice="required", parallel=True)
+    required = CallConstraint(tools=SCHEMAS, tool_choice="required", parallel=True)
     assert not accepts(required, CALL.replace("{}", '{"a": 1}'))
 
 
 def test_tokens_of_their_own_are_spelled_as_such() -> None:
-    calling = CallConstraint(tools=WALKED, tool_choice="auto", parallel=True)
-    source = HERMES.grammar(calling, {"<tool_call>": 17, "</tool_call>": 18}.get)
+    constraint = CallConstraint(tools=SCHEMAS, tool_choice="auto", parallel=True)
+    source = HERMES.grammar(constraint, {"<tool_call>": 17, "</tool_call>": 18}.get)
     assert "<[17]>" in source and "<[18]>" in source and '"<tool_call>' not in source
 
 
@@ -327,8 +333,8 @@ def test_tokens_of_their_own_are_spelled_as_such() -> None:
     ],
 )
 def test_schemas_are_enforced_as_they_are_meant(schema: dict[str, Any], good: str, bad: str) -> None:
-    calling = CallConstraint(tools=[Tool(name="now", description="", parameters=schema)], tool_choice="required", parallel=False)
-    assert accepts(calling, CALL.replace("{}", good)) and not accepts(calling, CALL.replace("{}", bad))
+    constraint = CallConstraint(tools=[Tool(name="now", description="", parameters=schema)], tool_choice="required", parallel=False)
+    assert accepts(constraint, CALL.replace("{}", good)) and not accepts(constraint, CALL.replace("{}", bad))
 
 
 @pytest.mark.parametrize(
@@ -353,10 +359,10 @@ def test_schemas_that_cannot_be_enforced_are_named(dialect: Dialect, schema: dic
 @pytest.mark.parametrize(
     ("dialect", "schema"),
     [
-        (QWEN3_CODER, {"anyOf": [{"type": "object"}]}),
-        (QWEN3_CODER, {"type": "object", "properties": {"a>b": {}}}),
-        (QWEN3_CODER, {"type": "object", "properties": {"a": {"type": "string", "pattern": "a$|^b"}}}),
-        (QWEN3_CODER, {"type": "object", "properties": {"a": {"type": "string", "enum": ["</parameter>"]}}}),
+        (QWEN, {"anyOf": [{"type": "object"}]}),
+        (QWEN, {"type": "object", "properties": {"a>b": {}}}),
+        (QWEN, {"type": "object", "properties": {"a": {"type": "string", "pattern": "a$|^b"}}}),
+        (QWEN, {"type": "object", "properties": {"a": {"type": "string", "enum": ["</parameter>"]}}}),
         (PYTHONIC, {"type": "object", "properties": {"a-b": {}}}),
         (PYTHONIC, {"oneOf": [{"type": "object"}]}),
     ],
@@ -368,11 +374,14 @@ def test_arguments_written_one_by_one_have_limits(dialect: Dialect, schema: dict
     assert refused.value.tool == "wrong"
 
 
-@pytest.mark.parametrize("dialect", [QWEN3_CODER, PYTHONIC, HERMES], ids=lambda dialect: dialect.name)
+@pytest.mark.parametrize("dialect", [QWEN, PYTHONIC, HERMES], ids=lambda dialect: dialect.name)
 def test_tools_that_do_not_say_what_they_take_take_anything(dialect: Dialect) -> None:
     anything = Tool(name="anything", description="", parameters={"type": "object"})
-    rng, matcher = np.random.default_rng(5), compiled(dialect, CallConstraint(tools=[anything], tool_choice="required", parallel=False))
-    texts = [text for _ in range(40) if (text := walked(matcher.deep_copy(), rng)) is not None]
+    rng, matcher = (
+        np.random.default_rng(5),
+        compile_grammar(dialect, CallConstraint(tools=[anything], tool_choice="required", parallel=False)),
+    )
+    texts = [text for _ in range(40) if (text := random_text(matcher.deep_copy(), rng)) is not None]
     found = [json.loads(read(dialect, [text], [anything]).arguments[0]) for text in texts]
     assert any(found) and all(isinstance(arguments, dict) for arguments in found)
 

@@ -11,9 +11,9 @@ from server.core.messages import Tool
 from server.text.tool_calls.api import CallConstraint, Dialect, UnusableSchema
 from server.text.tool_calls.dialects.hermes import HERMES
 from server.text.tool_calls.dialects.pythonic import PYTHONIC
-from server.text.tool_calls.dialects.qwen3_coder import QWEN3_CODER
+from server.text.tool_calls.dialects.qwen3_coder import QWEN3_CODER as QWEN
 from server.text.tool_calls.grammar.relax_schema import relax_schema
-from tests.server.text.tool_calls.test_dialects import CALL, accepts, compiled, read, walked
+from tests.server.text.tool_calls.test_dialects import CALL, accepts, compile_grammar, random_text, read
 
 TEXT, NUMBER = {"type": "string"}, {"type": "number"}
 OBJECT = "object"
@@ -22,11 +22,11 @@ OTHER: dict[str, Any] = {"type": OBJECT, "properties": {"b": TEXT}, "required": 
 PAIR: dict[str, Any] = {"type": OBJECT, "properties": {"a": TEXT, "b": TEXT}}
 
 
-def of(schema: Any) -> dict[str, Any]:
+def object_with(schema: Any) -> dict[str, Any]:
     return {"type": OBJECT, "properties": {"v": schema}, "required": ["v"]}
 
 
-def calling(parameters: dict[str, Any], *, strict: bool = False) -> CallConstraint:
+def required_call(parameters: dict[str, Any], *, strict: bool = False) -> CallConstraint:
     return CallConstraint(
         tools=[Tool(name="now", description="", parameters=parameters, strict=strict)], tool_choice="required", parallel=False
     )
@@ -62,10 +62,10 @@ def test_what_no_grammar_can_enforce_is_left_out_and_all_else_is_not(schema: Any
     jsonschema.validate(good, schema)
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate(let, schema)
-    fits = [accepts(calling(of(schema)), CALL.replace("{}", json.dumps({"v": value}))) for value in (good, let, bad)]
+    fits = [accepts(required_call(object_with(schema)), CALL.replace("{}", json.dumps({"v": value}))) for value in (good, let, bad)]
     assert fits == [True, True, False]
     with pytest.raises(UnusableSchema, match=why):
-        HERMES.grammar(calling(of(schema), strict=True), lambda _: None)
+        HERMES.grammar(required_call(object_with(schema), strict=True), lambda _: None)
 
 
 @pytest.mark.parametrize(
@@ -81,9 +81,9 @@ def test_what_no_grammar_can_enforce_is_left_out_and_all_else_is_not(schema: Any
     ids=json.dumps,
 )
 def test_what_is_no_schema_or_fits_nothing_is_refused_all_the_same(schema: dict[str, Any]) -> None:
-    for dialect in (HERMES, QWEN3_CODER, PYTHONIC):
+    for dialect in (HERMES, QWEN, PYTHONIC):
         with pytest.raises(UnusableSchema):
-            dialect.grammar(calling(of(schema)), lambda _: None)
+            dialect.grammar(required_call(object_with(schema)), lambda _: None)
 
 
 # as servers and SDKs send them
@@ -159,12 +159,12 @@ GIVEN: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize("name", GIVEN)
 def test_schemas_that_servers_send_are_enforced_as_a_whole(name: str, strict: bool) -> None:
     schema = GIVEN[name]
-    asked, rng = calling(schema, strict=strict), np.random.default_rng(11)
-    matcher = compiled(HERMES, asked)
-    texts = [text for _ in range(6) if (text := walked(matcher.deep_copy(), rng)) is not None]
+    constraint, rng = required_call(schema, strict=strict), np.random.default_rng(11)
+    matcher = compile_grammar(HERMES, constraint)
+    texts = [text for _ in range(6) if (text := random_text(matcher.deep_copy(), rng)) is not None]
     assert texts
     for text in texts:
-        jsonschema.validate(json.loads(read(HERMES, [text], list(asked.tools)).arguments[0]), schema)
+        jsonschema.validate(json.loads(read(HERMES, [text], list(constraint.tools)).arguments[0]), schema)
 
 
 def test_what_can_be_used_stays_as_it_is() -> None:
@@ -177,19 +177,19 @@ def test_what_can_be_used_stays_as_it_is() -> None:
 @pytest.mark.parametrize(
     ("dialect", "schema", "call", "arguments"),
     [
-        (QWEN3_CODER, {"anyOf": [NAMED, OTHER]}, "<function=now>\n<parameter=b>\n5\n</parameter>\n</function>", {"b": "5"}),
-        (QWEN3_CODER, of({**TEXT, "pattern": "a$|^b"}), "<function=now>\n<parameter=v>\nc\n</parameter>\n</function>", {"v": "c"}),
-        (QWEN3_CODER, of({"enum": ["x", "</parameter>"]}), "<function=now>\n<parameter=v>\nx\n</parameter>\n</function>", {"v": "x"}),
-        (QWEN3_CODER, {"properties": {"a>b": {}, "c": TEXT}}, "<function=now>\n<parameter=c>\nx\n</parameter>\n</function>", {"c": "x"}),
+        (QWEN, {"anyOf": [NAMED, OTHER]}, "<function=now>\n<parameter=b>\n5\n</parameter>\n</function>", {"b": "5"}),
+        (QWEN, object_with({**TEXT, "pattern": "a$|^b"}), "<function=now>\n<parameter=v>\nc\n</parameter>\n</function>", {"v": "c"}),
+        (QWEN, object_with({"enum": ["x", "</parameter>"]}), "<function=now>\n<parameter=v>\nx\n</parameter>\n</function>", {"v": "x"}),
+        (QWEN, {"properties": {"a>b": {}, "c": TEXT}}, "<function=now>\n<parameter=c>\nx\n</parameter>\n</function>", {"c": "x"}),
         (PYTHONIC, {"properties": {"a-b": {}, "c": TEXT}}, '[now(c="x")]', {"c": "x"}),
         (PYTHONIC, {**NAMED, "not": {"required": ["c"]}}, '[now(a="x")]', {"a": "x"}),
         (PYTHONIC, {"allOf": [NAMED, {"$ref": "#/$defs/o"}], "$defs": {"o": OTHER}}, '[now(a="x", b="y")]', {"a": "x", "b": "y"}),
     ],
 )  # fmt: skip
 def test_arguments_written_one_by_one_are_taken_from_all_parts(dialect: Dialect, schema: Any, call: str, arguments: Any) -> None:
-    asked = calling(schema)
+    constraint = required_call(schema)
     text = call if dialect is PYTHONIC else f"<tool_call>\n{call}\n</tool_call>"
-    assert accepts(asked, text, dialect)
-    assert json.loads(read(dialect, [text], list(asked.tools)).arguments[0]) == arguments
+    assert accepts(constraint, text, dialect)
+    assert json.loads(read(dialect, [text], list(constraint.tools)).arguments[0]) == arguments
     with pytest.raises(UnusableSchema):
-        dialect.grammar(calling(schema, strict=True), lambda _: None)
+        dialect.grammar(required_call(schema, strict=True), lambda _: None)

@@ -1,4 +1,4 @@
-"""Chat templates that know tools, in the style of their families, on tokenizers that have their tokens."""
+"""Chat templates that support tools, modelled on those of the families, with tokenizers that have their tokens."""
 
 import json
 from collections.abc import Callable
