@@ -18,7 +18,9 @@ from bench.load import RequestFailed
 from bench.measures import MEASURES, Measure
 from bench.prompts import Prompts
 from bench.servers import Running, Server
-from server.weights.cache import bar, build, default_home, silent
+from server.weights.cache import build_directory
+from server.weights.paths import default_home
+from server.weights.progress import no_progress, progress_bar
 from server.weights.pull import pull
 
 LIMIT = 300  # seconds for one measure on one server
@@ -27,7 +29,7 @@ LIMIT = 300  # seconds for one measure on one server
 def main(argv: list[str] | None = None) -> None:
     options = _parser().parse_args(argv)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that no server is left behind
-    with bar() as progress:
+    with progress_bar() as progress:
         model = pull(options.model, progress=progress)
     chosen, missing = _servers(options, model)
     results = asyncio.run(run(chosen, missing, model, options.rounds))
@@ -70,7 +72,7 @@ def _exported(model: Path) -> Path:
 
     if not (model / "model.gguf").exists():
         return model
-    return build(default_home() / "models" / f"{model.name}-bf16", lambda staging: export(model, staging), silent)
+    return build_directory(default_home() / "models" / f"{model.name}-bf16", lambda staging: export(model, staging), no_progress)
 
 
 async def run(chosen: list[Server], missing: dict[str, str], model: Path, rounds: int) -> report.Results:

@@ -20,7 +20,7 @@ from bench import servers
 from bench.api_conformance import answers
 from bench.api_conformance.compare import Verdict, compared
 from bench.api_conformance.shape import Reader, Shape
-from server.weights.cache import bar
+from server.weights.progress import progress_bar
 from server.weights.pull import pull
 
 FAMILIES = {
@@ -63,7 +63,7 @@ def _server(url: str | None) -> Iterator[str]:
     if url is not None:
         yield url
         return
-    with tempfile.TemporaryDirectory() as folder, bar() as progress:
+    with tempfile.TemporaryDirectory() as folder, progress_bar() as progress:
         started = servers.stoa(pull("smollm2", progress=progress), ["--database-url", f"{folder}/stoa.db"])
         running = asyncio.run(servers.start(started, Path(folder) / "log"))
         try:

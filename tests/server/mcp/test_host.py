@@ -62,7 +62,7 @@ def test_annotations_are_believed_only_where_trusted(tmp_path: Path) -> None:
         for spec, believed in ((fixture(tmp_path), False), (trusting(tmp_path), True)):
             async with hosting(tmp_path, spec) as host:
                 echo = (await host.tools("fixture"))[0]
-                assert (echo.read_only, echo.allowed) == (believed, believed)
+                assert (echo.read_only, echo.allowed_by_operator) == (believed, believed)
                 assert echo.annotations == {"readOnlyHint": True}
                 assert echo.destructive and echo.open_world  # as nothing was said
 

@@ -9,7 +9,8 @@ import pytest
 from pydantic import ValidationError
 from typer.testing import CliRunner
 
-from server.cli.main import cli, read_settings
+from server.cli.main import cli
+from server.cli.settings_options import read_settings
 from server.runtime.settings import Settings
 from tests.server.conftest import ROOT
 
