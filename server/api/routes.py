@@ -1,4 +1,4 @@
-"""Everything that can be called over HTTP: the endpoints of each API, and the description that is made from them."""
+"""The endpoints of all APIs, and /openapi.json, which is made from them."""
 
 import asyncio
 import json
@@ -40,10 +40,10 @@ def endpoints(state: ServerState, version: str) -> list[Endpoint]:
         *anthropic.endpoints(state),
         *system.endpoints(state),
     ]
-    described = cache(lambda: json.dumps(document(found, version, keys=bool(state.settings.api_keys))).encode())
-    return [*found, status_endpoint("/openapi.json", "This description", partial(_description, described))]
+    openapi_json = cache(lambda: json.dumps(document(found, version, keys=bool(state.settings.api_keys))).encode())
+    return [*found, status_endpoint("/openapi.json", "This description", partial(_send_openapi, openapi_json))]
 
 
-async def _description(described: Callable[[], bytes], scope: Scope, receive: Receive, send: Send) -> None:
-    """It takes a while to make, once: a server that starts has better things to do."""
-    await send_json(send, 200, await asyncio.to_thread(described))
+async def _send_openapi(openapi_json: Callable[[], bytes], scope: Scope, receive: Receive, send: Send) -> None:
+    """Built by the first request, in a thread: it takes a while."""
+    await send_json(send, 200, await asyncio.to_thread(openapi_json))

@@ -16,7 +16,7 @@ class TextPart(BaseModel):
 
 
 class RefusalPart(BaseModel):
-    """What the assistant said instead of an answer."""
+    """The assistant's refusal to answer."""
 
     model_config = STRICT
     type: Literal["refusal"]

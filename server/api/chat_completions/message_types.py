@@ -1,4 +1,4 @@
-"""The messages of a chat: what was said, with which tools, on which grounds."""
+"""Wire types of chat messages."""
 
 from typing import Annotated, Literal, Self
 
@@ -28,7 +28,7 @@ class UserMessage(BaseModel):
 
 
 class AssistantMessage(BaseModel):
-    """Takes what a response's message holds, so that it can be sent back as it came."""
+    """Accepts all fields of a response's message, so that clients can send it back unchanged."""
 
     model_config = STRICT
     role: Literal["assistant"]
@@ -39,19 +39,19 @@ class AssistantMessage(BaseModel):
     audio: Annotated[AudioReference | None, UNSUPPORTED] = None
     function_call: Annotated[FunctionCall | None, UNSUPPORTED] = None
     tool_calls: list[ToolCall | Annotated[CustomCall, UNSUPPORTED]] | None = None
-    annotations: list[FileCitation] | None = None  # what an earlier answer rested on; the question is looked up anew
+    annotations: list[FileCitation] | None = None  # of an earlier answer; not read, as documents are searched again
     mcp_calls: list[McpCall] | None = None  # extensions
     mcp_approval_requests: list[McpApprovalRequest] | None = None
 
     @model_validator(mode="after")
-    def _says_something(self) -> Self:
+    def _expect_content(self) -> Self:
         if self.content is None and not (self.refusal or self.tool_calls or self.mcp_calls or self.mcp_approval_requests):
             raise PydanticCustomError("no_content", "an assistant's message has content, or tool_calls")
         return self
 
 
 class ToolMessage(BaseModel):
-    """What a call of the assistant's message before it brought."""
+    """The result of a tool call in the assistant message before it."""
 
     model_config = STRICT
     role: Literal["tool"]

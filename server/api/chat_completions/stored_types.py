@@ -1,18 +1,18 @@
-"""/v1/chat/completions that were kept: listed, told again, changed, deleted. What they look like stands in chat.py."""
+"""Wire types of stored chat completions. The completions themselves are ChatResponses (types.py)."""
 
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field, StringConstraints
 
 from server.api.chat_completions.tool_types import FunctionCall, ToolCall
-from server.api.chat_completions.types import ChatResponse, SpokenAnswer, UrlCitation
+from server.api.chat_completions.types import AudioResponse, ChatResponse, UrlCitation
 from server.api.common.unsupported import PromptCacheBreakpoint
 from server.http.fields import OMIT_NONE, STRICT
 from server.http.lists import NO_NUL, QUERY, Id, ListObject, Metadata, Order, QueryInt
 
 
 class StoredChatsQuery(BaseModel):
-    """`metadata`: what each one listed has among its own."""
+    """`metadata`: entries that each listed completion must have."""
 
     model_config = QUERY
     model: Annotated[str, StringConstraints(max_length=256, pattern=NO_NUL)] | None = None
@@ -30,7 +30,7 @@ class StoredMessagesQuery(BaseModel):
 
 
 class UpdateStoredChat(BaseModel):
-    """Null empties it."""
+    """null removes all entries."""
 
     model_config = STRICT
     metadata: Metadata | None
@@ -66,7 +66,7 @@ class StoredImage(BaseModel):
 
 
 class StoredMessage(BaseModel):
-    """One of the request's messages. `content` and, where that came in parts, `content_parts`: never both."""
+    """A message of the request, with `content`, or `content_parts` where the content had parts; never both."""
 
     id: str
     role: str
@@ -77,7 +77,7 @@ class StoredMessage(BaseModel):
     tool_calls: Annotated[list[ToolCall] | None, OMIT_NONE] = None
     tool_call_id: Annotated[str | None, OMIT_NONE] = None
     annotations: Annotated[list[UrlCitation] | None, OMIT_NONE] = None
-    audio: Annotated[SpokenAnswer | None, OMIT_NONE] = None
+    audio: Annotated[AudioResponse | None, OMIT_NONE] = None
     function_call: Annotated[FunctionCall | None, OMIT_NONE] = None
 
 

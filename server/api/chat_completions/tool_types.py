@@ -1,4 +1,4 @@
-"""Tools in chat completions: what the model may call, what it has called, what came of it."""
+"""Wire types of tools in chat completions: definitions, choices, calls and results."""
 
 from typing import Annotated, Any, Literal
 
@@ -14,8 +14,8 @@ Json = dict[str, Any]
 
 
 class Function(BaseModel):
-    """Without parameters it takes none. Arguments fit the schema; what no grammar can enforce is refused where it is `strict`, else left
-    to the client."""
+    """Without `parameters` it takes no arguments. Arguments follow the schema; a schema that no grammar can enforce fully is refused if
+    `strict`, else the client must check the rest."""
 
     model_config = STRICT
     name: Label
@@ -56,7 +56,7 @@ class AllowedTools(BaseModel):
 
 
 class AllowedToolsChoice(BaseModel):
-    """The model may call these alone; the others are as if they were not there."""
+    """The model may call these only; the other tools are ignored."""
 
     model_config = STRICT
     type: Literal["allowed_tools"]
@@ -82,13 +82,13 @@ class ToolCall(BaseModel):
 
 class McpError(BaseModel):
     model_config = STRICT
-    type: str  # execution: the tool ran and failed; protocol, http, timeout, unavailable: it did not, or not to its end
+    type: str  # execution: the tool failed; protocol, http, timeout, unavailable: the call did not complete
     message: str
     code: int | None = None
 
 
 class McpCall(BaseModel):
-    """Extension: a call that this server has made. Of `output` and `error` one is null."""
+    """Extension: a call that the server ran. Of `output` and `error` one is null."""
 
     model_config = STRICT
     id: CallId
@@ -127,7 +127,7 @@ class ListedTool(BaseModel):
 
 
 class McpListTools(BaseModel):
-    """Extension. `error`: the server could not be asked; the answer came without its tools."""
+    """Extension. `error`: why the tools could not be listed; the answer was generated without them."""
 
     server_label: str
     tools: list[ListedTool]

@@ -1,4 +1,4 @@
-"""POST /v1/chat/completions."""
+"""Wire types of POST /v1/chat/completions."""
 
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal
@@ -38,9 +38,9 @@ class ChatRequest(GenerationFields):
     prompt_cache_retention: Annotated[Literal["in_memory", "24h"] | None, supports_only("in_memory")] = None
     store: bool | None = None
     tools: Annotated[list[Tool], Field(max_length=128)] | None = None
-    tool_choice: ToolChoice | None = None  # none: without the server's default store too
+    tool_choice: ToolChoice | None = None  # none: also turns off the search of the server's default store
     parallel_tool_calls: bool | None = None
-    # fields of which only the value that asks for nothing is accepted
+    # fields of which only the default value is supported
     service_tier: Annotated[ServiceTier | None, supports_only("auto", "default")] = None
     modalities: Annotated[list[Literal["text", "audio"]] | None, supports_only(["text"])] = None
     verbosity: Annotated[Literal["low", "medium", "high"] | None, supports_only("medium")] = None
@@ -62,7 +62,7 @@ class ChoiceLogprobs(BaseModel):
     refusal: list[TokenLogprob] | None = None
 
 
-class UrlPlace(BaseModel):
+class UrlCitationSpan(BaseModel):
     url: str
     title: str
     start_index: int
@@ -70,14 +70,14 @@ class UrlPlace(BaseModel):
 
 
 class UrlCitation(BaseModel):
-    """Of the specification; answers of this server cite files."""
+    """Part of the specification; this server cites files only."""
 
     type: Literal["url_citation"]
-    url_citation: UrlPlace
+    url_citation: UrlCitationSpan
 
 
-class SpokenAnswer(BaseModel):
-    """Of the specification; this server does not speak."""
+class AudioResponse(BaseModel):
+    """Part of the specification; this server has no audio."""
 
     id: str
     data: str
@@ -91,7 +91,7 @@ class ResponseMessage(BaseModel):
     refusal: str | None = None
     reasoning_content: str | None = None  # extension
     annotations: Sequence[UrlCitation | FileCitation] = ()
-    audio: Annotated[SpokenAnswer | None, OMIT_NONE] = None
+    audio: Annotated[AudioResponse | None, OMIT_NONE] = None
     function_call: Annotated[FunctionCall | None, OMIT_NONE] = None
     tool_calls: Annotated[list[ToolCall] | None, OMIT_NONE] = None
     mcp_calls: Annotated[list[McpCall] | None, OMIT_NONE] = None  # extensions
@@ -120,14 +120,14 @@ class FileSearchResult(BaseModel):
 
 
 class FileSearchCall(BaseModel):
-    """`results[n - 1]` is what a mark [n] of the answer stands for; null unless asked for by `include`."""
+    """A mark [n] in the answer cites `results[n - 1]`. null unless `include` has it."""
 
     queries: list[str]
     results: list[FileSearchResult] | None
 
 
-class Moderated(BaseModel):
-    """Of the specification; this server has no moderation."""
+class ModerationResult(BaseModel):
+    """Part of the specification; this server has no moderation."""
 
     input: dict[str, Any]
     output: dict[str, Any]
@@ -143,6 +143,6 @@ class ChatResponse(BaseModel):
     metadata: dict[str, str] | None = None
     service_tier: ServiceTier | None = "default"
     system_fingerprint: Annotated[str | None, OMIT_NONE] = None
-    moderation: Annotated[Moderated | None, OMIT_NONE] = None
+    moderation: Annotated[ModerationResult | None, OMIT_NONE] = None
     file_search_call: FileSearchCall | None = None  # extension, where documents were searched
     mcp_list_tools: Annotated[list[McpListTools] | None, OMIT_NONE] = None  # extension

@@ -1,4 +1,4 @@
-"""The routes of the knowledge base: files, vector stores, what is in them."""
+"""The endpoints of the knowledge base: files, vector stores, their files, batches and chunks."""
 
 from dataclasses import replace
 
@@ -19,11 +19,11 @@ BATCH = f"{STORE}/file_batches/{{batch_id}}"
 
 def endpoints(state: ServerState) -> list[Endpoint]:
     found = [*_files(state), *_stores(state), *_members(state), *_batches(state), *_passages(state)]
-    return [replace(one, errors=(*one.errors, 403)) if _changes(one) else one for one in found]
+    return [replace(endpoint, errors=(*endpoint.errors, 403)) if _may_be_forbidden(endpoint) else endpoint for endpoint in found]
 
 
-def _changes(endpoint: Endpoint) -> bool:
-    """Something that may be the operator's."""
+def _may_be_forbidden(endpoint: Endpoint) -> bool:
+    """Whether it changes something that may belong to the operator."""
     return endpoint.method != "GET" and bool(endpoint.parameters) and not endpoint.path.endswith("/search")
 
 
@@ -82,7 +82,7 @@ def _batches(state: ServerState) -> list[Endpoint]:
 
 
 def _passages(state: ServerState) -> list[Endpoint]:
-    """Extensions: what a citation points to."""
+    """Extensions: the chunk and the passage that a citation refers to."""
     chunk, passage = member_wire.ChunkObject, member_wire.StoreFileText
     return [
         query_endpoint(state, "GET", store_files.get_chunk, f"{STORE}/chunks/{{chunk_id}}", "A chunk where it stands", NoQuery, chunk),

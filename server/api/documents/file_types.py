@@ -1,4 +1,4 @@
-"""/v1/files."""
+"""Wire types of /v1/files."""
 
 from typing import Annotated, Literal, get_args
 
@@ -7,11 +7,11 @@ from pydantic import BaseModel, Field, WithJsonSchema
 from server.http.fields import OMIT_NONE
 from server.http.lists import QUERY, Id, ListObject, Order, QueryInt
 
-Purpose = Literal["assistants", "batch", "fine-tune", "vision", "user_data"]  # evals: there are none here
+Purpose = Literal["assistants", "batch", "fine-tune", "vision", "user_data"]  # without evals, which this server does not have
 
 
 class FileForm(BaseModel):
-    """The fields of the form beside `file`, named as they stand in it."""
+    """The text fields of the upload form; aliases are their names in the form."""
 
     model_config = QUERY
     purpose: Purpose

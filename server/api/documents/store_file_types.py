@@ -12,7 +12,7 @@ Status = Literal["in_progress", "completed", "failed", "cancelled"]
 
 
 class StaticChunking(BaseModel):
-    """In tokens of the embedding model. Of a chunk longer than that model reads at once, all parts count in its vector."""
+    """In tokens of the embedding model. The vector of a chunk that is longer than the model's input combines those of its parts."""
 
     model_config = STRICT
     max_chunk_size_tokens: Annotated[int, Field(ge=100, le=4096)]
@@ -95,8 +95,8 @@ class OtherStrategy(BaseModel):
 
 
 class StoreFile(BaseModel):
-    """From filename on: extensions. `state` is finer than status, `progress` (0..1) that of the state; `notes` are what the
-    reader should know, such as pages that hold images only."""
+    """From filename on: extensions. `state` is finer than status, `progress` (0..1) that of the state; `notes` are
+    warnings, such as pages with images only."""
 
     id: str
     object: Literal["vector_store.file"] = "vector_store.file"
@@ -163,7 +163,7 @@ class Neighbour(BaseModel):
 
 
 class ChunkObject(BaseModel):
-    """Extension: a chunk where it stands."""
+    """Extension: a chunk with its neighbours."""
 
     id: int
     object: Literal["vector_store.chunk"] = "vector_store.chunk"

@@ -1,4 +1,4 @@
-"""/v1/vector_stores: the stores themselves, and searching in them."""
+"""Wire types of /v1/vector_stores and their search."""
 
 from typing import Annotated, Literal
 
@@ -29,7 +29,7 @@ class CreateVectorStore(BaseModel):
 
 
 class UpdateVectorStore(BaseModel):
-    """What is not there stays as it is; null empties."""
+    """A field that is left out keeps its value; null clears it."""
 
     model_config = STRICT
     name: Name | None = None
@@ -51,7 +51,7 @@ class VectorStoreObject(BaseModel):
     expires_at: int | None
     last_active_at: int
     metadata: dict[str, str]
-    embedding_model: str | None  # extension: which made its vectors; null before the first
+    embedding_model: str | None  # extension: the model of its vectors; null before the first
 
 
 class VectorStoreList(ListObject[VectorStoreObject]):

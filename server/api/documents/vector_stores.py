@@ -76,8 +76,8 @@ async def search_store(context: RequestContext, body: wire.SearchRequest) -> wir
 
 
 async def _queries(context: RequestContext, body: wire.SearchRequest) -> tuple[str, ...]:
-    """Rewriting takes each query for a question that follows on those before it, as in a chat; the first stands on its own. The
-    answer tells what became of them."""
+    """With rewrite_query each query is rewritten as a question that follows the ones before it, as in a chat. The response has the
+    rewritten queries."""
     queries = (body.query,) if isinstance(body.query, str) else tuple(body.query)
     if not body.rewrite_query:
         return queries

@@ -1,4 +1,4 @@
-"""Texts in, vectors out."""
+"""POST /v1/embeddings."""
 
 import base64
 
@@ -21,60 +21,59 @@ def endpoints(state: ServerState) -> list[Endpoint]:
     return [body_endpoint(state, create_embeddings, "/v1/embeddings", "Vectors of texts", wire.EmbeddingRequest, wire.EmbeddingResponse)]
 
 
-async def create_embeddings(call: RequestContext, body: wire.EmbeddingRequest) -> wire.EmbeddingResponse:
-    """POST /v1/embeddings."""
-    knowledge = call.knowledge_base
+async def create_embeddings(context: RequestContext, body: wire.EmbeddingRequest) -> wire.EmbeddingResponse:
+    knowledge = context.knowledge_base
     if body.model != knowledge.embedding_name:
         raise model_not_found(body.model, [knowledge.embedding_name])
-    width = _width(body, knowledge.embedder)
-    batch = await _tokens(body, knowledge.embedder)
+    dimensions = _dimensions(body, knowledge.embedder)
+    batch = await _to_batch(body, knowledge.embedder)
     vectors = await with_api_errors(knowledge.embedder.embed_tokens(batch), "input")
-    data = await in_thread_if_large(vectors.size, _written, truncate_vectors(vectors, width), body)
+    data = await in_thread_if_large(vectors.size, _to_embeddings, truncate_vectors(vectors, dimensions), body)
     count = sum(map(len, batch))
     usage = wire.EmbeddingUsage(prompt_tokens=count, total_tokens=count)
     return wire.EmbeddingResponse(data=data, model=body.model, usage=usage)
 
 
-def truncate_vectors(vectors: NDArray[np.float32], width: int) -> NDArray[np.float32]:
-    """The first `width` numbers of each, made unit vectors again (Kusupati et al. 2022, arXiv 2205.13147). How much that
-    costs depends on how the model was trained."""
-    if width == vectors.shape[1]:
+def truncate_vectors(vectors: NDArray[np.float32], dimensions: int) -> NDArray[np.float32]:
+    """The first `dimensions` components of each vector, normalized again (Matryoshka embeddings: Kusupati et al. 2022, arXiv 2205.13147).
+    The loss of quality depends on how the model was trained."""
+    if dimensions == vectors.shape[1]:
         return vectors
-    short = vectors[:, :width]
-    norms = np.linalg.norm(short, axis=1, keepdims=True)
-    return (short / np.where(norms == 0, 1, norms)).astype(np.float32)
+    truncated = vectors[:, :dimensions]
+    norms = np.linalg.norm(truncated, axis=1, keepdims=True)
+    return (truncated / np.where(norms == 0, 1, norms)).astype(np.float32)
 
 
-def _width(body: wire.EmbeddingRequest, embedder: TextEmbedder) -> int:
+def _dimensions(body: wire.EmbeddingRequest, embedder: TextEmbedder) -> int:
     full = embedder.identity.dimensions
     if body.dimensions is not None and body.dimensions > full:
         raise bad_request("dimensions", f"dimensions: {body.dimensions} is more than the {full} that {body.model} has", "out_of_range")
     return body.dimensions or full
 
 
-async def _tokens(body: wire.EmbeddingRequest, embedder: TextEmbedder) -> Batch:
-    given = _inputs(body.input)
-    size = sum(len(one) for one in given if isinstance(one, str))
-    return await in_thread_if_large(size, lambda: [_read(one, i, body, embedder) for i, one in enumerate(given)])
+async def _to_batch(body: wire.EmbeddingRequest, embedder: TextEmbedder) -> Batch:
+    inputs = _inputs(body.input)
+    size = sum(len(text) for text in inputs if isinstance(text, str))
+    return await in_thread_if_large(size, lambda: [_to_tokens(value, i, body, embedder) for i, value in enumerate(inputs)])
 
 
-def _inputs(given: wire.Input) -> list[str] | list[list[int]]:
-    if isinstance(given, str):
-        return [given]
-    return [given] if isinstance(given[0], int) else given  # pyright: ignore[reportReturnType] (no guard sees the other items)
+def _inputs(value: wire.Input) -> list[str] | list[list[int]]:
+    if isinstance(value, str):
+        return [value]
+    return [value] if isinstance(value[0], int) else value  # pyright: ignore[reportReturnType] (no guard sees the other items)
 
 
-def _read(given: str | list[int], index: int, body: wire.EmbeddingRequest, embedder: TextEmbedder) -> tuple[int, ...]:
-    if isinstance(given, str):
-        _expect_short(given, index, body, embedder)
-        return embedder.tokens(given, body.input_type)
-    if outside := [token for token in given if token >= embedder.vocab]:
+def _to_tokens(value: str | list[int], index: int, body: wire.EmbeddingRequest, embedder: TextEmbedder) -> tuple[int, ...]:
+    if isinstance(value, str):
+        _expect_fits(value, index, body, embedder)
+        return embedder.tokens(value, body.input_type)
+    if outside := [token for token in value if token >= embedder.vocab]:
         raise bad_request("input", f"input: there is no token {outside[0]}; the vocabulary has {embedder.vocab}")
-    return tuple(given)
+    return tuple(value)
 
 
-def _expect_short(text: str, index: int, body: wire.EmbeddingRequest, embedder: TextEmbedder) -> None:
-    """Nothing is cut off unless the caller wants it."""
+def _expect_fits(text: str, index: int, body: wire.EmbeddingRequest, embedder: TextEmbedder) -> None:
+    """Raises ApiError for a text that is too long, unless `truncate` is set."""
     if body.truncate or len(text) <= embedder.max_tokens:  # a token has at least a character
         return
     if (count := len(embedder.offsets(text))) > embedder.max_tokens:
@@ -82,8 +81,8 @@ def _expect_short(text: str, index: int, body: wire.EmbeddingRequest, embedder: 
         raise bad_request("input", f"{needed}; shorten it, or let the server cut it off with truncate: true", "context_length_exceeded")
 
 
-def _written(vectors: NDArray[np.float32], body: wire.EmbeddingRequest) -> list[wire.Embedding]:
+def _to_embeddings(vectors: NDArray[np.float32], body: wire.EmbeddingRequest) -> list[wire.Embedding]:
     if body.encoding_format == "base64":
-        coded = (base64.b64encode(row.astype("<f4").tobytes()).decode() for row in vectors)
-        return [wire.Embedding(index=i, embedding=row) for i, row in enumerate(coded)]
+        encoded = (base64.b64encode(row.astype("<f4").tobytes()).decode() for row in vectors)
+        return [wire.Embedding(index=i, embedding=row) for i, row in enumerate(encoded)]
     return [wire.Embedding(index=i, embedding=row) for i, row in enumerate(vectors.tolist())]

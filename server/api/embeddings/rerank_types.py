@@ -1,10 +1,11 @@
-"""POST /v1/rerank: an extension, in the shape that Jina and Cohere gave it."""
+"""POST /v1/rerank: an extension, in the format of Jina and Cohere."""
 
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field
 
 from server.api.common.filter_types import Query
+from server.api.embeddings.types import EmbeddingUsage
 from server.http.fields import STRICT
 
 
@@ -28,14 +29,9 @@ class RerankResult(BaseModel):
     document: RerankDocument | None = None
 
 
-class RerankUsage(BaseModel):
-    prompt_tokens: int
-    total_tokens: int
-
-
 class RerankResponse(BaseModel):
     id: str
     object: Literal["list"] = "list"
     model: str
     results: list[RerankResult]  # best first
-    usage: RerankUsage
+    usage: EmbeddingUsage

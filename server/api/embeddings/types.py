@@ -1,4 +1,4 @@
-"""POST /v1/embeddings."""
+"""Wire types of POST /v1/embeddings."""
 
 from typing import Annotated, Literal
 
@@ -8,8 +8,8 @@ from server.http.fields import STRICT, TokenId
 
 Many = Field(min_length=1, max_length=2048)
 Tokens = Annotated[list[TokenId], Many]
-Words = Annotated[str, Field(min_length=1)]  # nothing has no meaning
-Input = Words | Tokens | Annotated[list[Words], Many] | Annotated[list[Tokens], Many]
+Text = Annotated[str, Field(min_length=1)]  # an empty text has no vector
+Input = Text | Tokens | Annotated[list[Text], Many] | Annotated[list[Tokens], Many]
 
 
 class EmbeddingRequest(BaseModel):
@@ -17,11 +17,11 @@ class EmbeddingRequest(BaseModel):
     model: str
     input: Input
     encoding_format: Literal["float", "base64"] | None = None
-    dimensions: Annotated[int, Field(ge=1, lt=2**31)] | None = None  # the first of them, made unit vectors again
+    dimensions: Annotated[int, Field(ge=1, lt=2**31)] | None = None  # the first components, normalized again
     user: str | None = None
     # extensions
-    input_type: Literal["query", "document"] | None = None  # with the model's prompt for it, where it has one
-    truncate: bool | None = None  # what the model cannot read at once is cut off; otherwise refused
+    input_type: Literal["query", "document"] | None = None  # adds the model's prompt for it, where it has one
+    truncate: bool | None = None  # cuts off what exceeds the model's input; otherwise refused
 
 
 class Embedding(BaseModel):

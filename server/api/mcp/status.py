@@ -1,4 +1,4 @@
-"""How the MCP servers are that this server calls."""
+"""GET /v1/mcp/servers: the state of the MCP servers that this server calls."""
 
 from server.api.mcp import types as wire
 from server.core.tool_host import HostedTool, ServerStatus
@@ -12,15 +12,15 @@ PATH = "/v1/mcp/servers"
 
 
 def endpoints(state: ServerState) -> list[Endpoint]:
-    return [query_endpoint(state, "GET", servers, PATH, "The MCP servers whose tools may be used", NoQuery, wire.McpServerList)]
+    return [query_endpoint(state, "GET", list_servers, PATH, "The MCP servers whose tools may be used", NoQuery, wire.McpServerList)]
 
 
-async def servers(call: RequestContext, query: NoQuery) -> wire.McpServerList:
-    host = call.runtime.tool_host
-    return wire.McpServerList(data=[_shown(status) for status in host.status()] if host is not None else [])
+async def list_servers(context: RequestContext, query: NoQuery) -> wire.McpServerList:
+    host = context.runtime.tool_host
+    return wire.McpServerList(data=[_to_server(status) for status in host.status()] if host is not None else [])
 
 
-def _shown(status: ServerStatus) -> wire.McpServer:
+def _to_server(status: ServerStatus) -> wire.McpServer:
     return wire.McpServer(
         label=status.label,
         kind=status.kind,
@@ -29,7 +29,7 @@ def _shown(status: ServerStatus) -> wire.McpServer:
         protocol_version=status.protocol_version,
         server_name=status.server_name,
         server_version=status.server_version,
-        tools=[_tool(tool) for tool in status.tools],
+        tools=[_to_tool(tool) for tool in status.tools],
         digest=status.digest,
         pinned=status.pinned,
         last_error=status.last_error,
@@ -40,7 +40,7 @@ def _shown(status: ServerStatus) -> wire.McpServer:
     )
 
 
-def _tool(tool: HostedTool) -> wire.McpTool:
+def _to_tool(tool: HostedTool) -> wire.McpTool:
     return wire.McpTool(
         name=tool.name,
         title=tool.title,

@@ -1,4 +1,4 @@
-"""What is served and how the process is: models, health, readiness, metrics."""
+"""The endpoints of models, health, readiness and metrics."""
 
 import asyncio
 from functools import partial
@@ -26,39 +26,39 @@ def endpoints(state: ServerState) -> list[Endpoint]:
 
 
 async def _models(state: ServerState, scope: Scope, receive: Receive, send: Send) -> None:
-    await send_json(send, 200, ModelList(data=_described(state.expect_ready())).model_dump_json().encode())
+    await send_json(send, 200, ModelList(data=_to_models(state.expect_ready())).model_dump_json().encode())
 
 
 async def _model(state: ServerState, scope: Scope, receive: Receive, send: Send) -> None:
-    name, all = scope["path_params"]["model"], _described(state.expect_ready())
+    name, all = scope["path_params"]["model"], _to_models(state.expect_ready())
     found = next((model for model in all if model.id == name), None)
     if found is None:
         raise model_not_found(name, [model.id for model in all])
     await send_json(send, 200, found.model_dump_json().encode())
 
 
-def _described(runtime: Runtime) -> list[Model]:
-    """The one that talks comes first; of two with one name the first counts."""
+def _to_models(runtime: Runtime) -> list[Model]:
+    """The chat model comes first; of two models with one name the first counts."""
     made, known = runtime.created, runtime.knowledge_base
-    talking = [Model(id=name, created=made, max_model_len=runtime.engine.info.context) for name in runtime.names]
+    chat_models = [Model(id=name, created=made, max_model_len=runtime.engine.info.context) for name in runtime.names]
     if known is None:
-        return talking
+        return chat_models
     embedding = Model(id=known.embedding_name, created=made, max_model_len=known.embedder.max_tokens)
     reranking = [Model(id=known.rerank_name, created=made, max_model_len=None)] if known.rerank_name else []
-    return [*talking, embedding, *reranking]
+    return [*chat_models, embedding, *reranking]
 
 
 async def _health(state: ServerState, scope: Scope, receive: Receive, send: Send) -> None:
-    """A dead engine is a sick process: whoever watches this is there to restart it."""
-    sick = state.status == "failed"
-    await _health_answer(send, state, 503 if sick else 200, "failed" if sick else "ok")
+    """503 when the engine has failed, so that a supervisor restarts the process."""
+    failed = state.status == "failed"
+    await _send_health(send, state, 503 if failed else 200, "failed" if failed else "ok")
 
 
 async def _ready(state: ServerState, scope: Scope, receive: Receive, send: Send) -> None:
-    await _health_answer(send, state, 200 if state.status == "ready" else 503, state.status)
+    await _send_health(send, state, 200 if state.status == "ready" else 503, state.status)
 
 
-async def _health_answer(send: Send, state: ServerState, code: int, status: str) -> None:
+async def _send_health(send: Send, state: ServerState, code: int, status: str) -> None:
     await send_json(send, code, Health(status=status, reason=state.load_error).model_dump_json().encode())
 
 

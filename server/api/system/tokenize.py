@@ -1,4 +1,4 @@
-"""/tokenize and /detokenize: see what a model sees."""
+"""POST /tokenize and /detokenize: the tokens of a prompt or conversation, and the text of tokens."""
 
 from starlette.types import Send
 
@@ -16,17 +16,19 @@ from server.text.render import render
 
 
 def endpoints(state: ServerState) -> list[Endpoint]:
-    async def split(call: RequestContext, body: wire.TokenizeRequest, send: Send) -> None:
-        await tokenize(call.runtime, body, send)
+    async def handle_tokenize(context: RequestContext, body: wire.TokenizeRequest, send: Send) -> None:
+        await tokenize(context.runtime, body, send)
 
-    async def join(call: RequestContext, body: wire.DetokenizeRequest, send: Send) -> None:
-        await detokenize(call.runtime, body, send)
+    async def handle_detokenize(context: RequestContext, body: wire.DetokenizeRequest, send: Send) -> None:
+        await detokenize(context.runtime, body, send)
 
     return [
         body_stream_endpoint(
-            state, split, "/tokenize", "The tokens of a prompt or conversation", wire.TokenizeRequest, wire.TokenizeResponse
+            state, handle_tokenize, "/tokenize", "The tokens of a prompt or conversation", wire.TokenizeRequest, wire.TokenizeResponse
         ),
-        body_stream_endpoint(state, join, "/detokenize", "The text of tokens", wire.DetokenizeRequest, wire.DetokenizeResponse),
+        body_stream_endpoint(
+            state, handle_detokenize, "/detokenize", "The text of tokens", wire.DetokenizeRequest, wire.DetokenizeResponse
+        ),
     ]
 
 

@@ -1,4 +1,4 @@
-"""POST /tokenize and /detokenize: extensions, in the shape that vLLM gave them."""
+"""POST /tokenize and /detokenize: extensions, in the format of vLLM."""
 
 from typing import Annotated
 
