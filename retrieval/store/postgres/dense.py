@@ -47,7 +47,7 @@ def _count(tx: Connection, store_key: int, members: Sequence[int] | None) -> int
 def _exact(tx: Connection, store_key: int, vector: NDArray[np.float32], limit: int, members: Sequence[int] | None) -> list[ScoredChunk]:
     """No index fits the bare column, so all are compared."""
     distance = chunk_vectors.c.embedding.max_inner_product(vector)
-    return _scored(tx, _query(distance, store_key, members).order_by("away", chunk_vectors.c.chunk_id).limit(limit))
+    return _scored(tx, _query(distance, store_key, members).order_by("distance", chunk_vectors.c.chunk_id).limit(limit))
 
 
 def _approximate(
@@ -56,13 +56,13 @@ def _approximate(
     settings = {"ef_search": min(max(EF_SEARCH, 2 * limit), 1000), "iterative_scan": "strict_order", "max_scan_tuples": MAX_SCAN_TUPLES}
     tx.execute(select(*(func.set_config(f"hnsw.{name}", str(value), True) for name, value in settings.items())))
     distance = cast(chunk_vectors.c.embedding, VECTOR(len(vector))).max_inner_product(vector)
-    return _scored(tx, _query(distance, store_key, members).order_by("away").limit(limit))
+    return _scored(tx, _query(distance, store_key, members).order_by("distance").limit(limit))
 
 
 def _query(distance: ColumnElement[float], store_key: int, members: Sequence[int] | None) -> Select[Any, Any]:
     """The store's key stands in the text itself: only then is its index seen to fit."""
     own = bindparam("own", store_key, literal_execute=True)
-    query = select(chunk_vectors.c.chunk_id, distance.label("away")).where(chunk_vectors.c.store_key == own)
+    query = select(chunk_vectors.c.chunk_id, distance.label("distance")).where(chunk_vectors.c.store_key == own)
     if members is None:
         return query
     return query.where(chunk_vectors.c.chunk_id.in_(select(chunks.c.id).where(in_keys(chunks.c.member_key, members))))

@@ -151,7 +151,7 @@ def test_the_vectors_of_the_queries_come_back_and_known_ones_are_not_made_again(
     second = asyncio.run(retriever.search(replace(search, known_vectors=first.query_vectors)))
     assert embedded == ["river", "shark", "fuel"] and second.hits == asyncio.run(retriever.search(search)).hits
     assert second.query_vectors.keys() == {"fuel", "river"}
-    assert asyncio.run(retriever.search(replace(search, by="lexical"))).query_vectors == {}
+    assert asyncio.run(retriever.search(replace(search, mode="lexical"))).query_vectors == {}
 
 
 def test_vectors_of_another_model_are_refused(store: Store) -> None:
