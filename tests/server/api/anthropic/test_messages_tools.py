@@ -176,7 +176,8 @@ def test_what_servers_cannot_do_is_said() -> None:
 
 def test_a_tool_that_is_switched_off_is_not_called() -> None:
     toolset = {"type": "mcp_toolset", "mcp_server_name": "loud", "configs": {"write": {"enabled": False}}}
-    answer, _ = post(calling("loud__write", '{"word": "b"}'), "Well.", mcp_servers=[LOUD], tools=[toolset], options={"allowed_by_operator": True})
+    options = {"allowed_by_operator": True}
+    answer, _ = post(calling("loud__write", '{"word": "b"}'), "Well.", mcp_servers=[LOUD], tools=[toolset], options=options)
     assert all(block["is_error"] for block in answer["content"] if block["type"] == "mcp_tool_result")
     wanted = {"type": "tool", "name": "write"}
     assert post(mcp_servers=[LOUD], tools=[toolset], tool_choice=wanted, status=400)["message"].startswith("tool_choice: ")
