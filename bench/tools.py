@@ -23,7 +23,7 @@ from rich.table import Table
 
 from bench import servers
 from bench.bfcl import CATEGORIES, Case, read, right, valid
-from server.weights.cache import bar
+from server.weights.progress import progress_bar
 from server.weights.pull import pull
 
 CLIENTS = 8
@@ -59,7 +59,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--categories", nargs="+", default=list(CATEGORIES), choices=tuple(CATEGORIES))
     parser.add_argument("--json", type=Path, metavar="FILE")
     options = parser.parse_args(argv)
-    with bar() as progress:
+    with progress_bar() as progress:
         model = pull(options.model, progress=progress)
     scores = asyncio.run(_run(options, model))
     _show(scores)

@@ -119,10 +119,7 @@ def _status_text(status: ServerStatus) -> str:
 
 
 def _tool_text(tool: HostedTool) -> str:
-    marks = [
-        mark
-        for mark, applies in (("changed", tool.changed), ("read-only", tool.read_only), ("allowed", tool.allowed_by_operator))
-        if applies
-    ]
+    flags = (("changed", tool.changed), ("read-only", tool.read_only), ("allowed", tool.allowed_by_operator))
+    marks = [mark for mark, applies in flags if applies]
     suffix = f" [{', '.join(marks)}]" if marks else ""
     return f"{tool.name}{suffix}: {sanitize(tool.description)[:100]}"

@@ -161,19 +161,19 @@ def test_what_cannot_be_done_is_said(tmp_path: Path, home: Path, arguments: tupl
 
 
 def test_status_of_the_api_and_measurements(tmp_path: Path) -> None:
-    class Serving:
+    class FakeRuntime:
         tool_host: Any = None
 
     async def work() -> tuple[Any, str]:
-        runtime: Any = Serving()
-        call = RequestContext(runtime, "", {})
-        assert (await status.servers(call, NoQuery())).data == []
+        runtime: Any = FakeRuntime()
+        context = RequestContext(runtime, "", {})
+        assert (await status.list_servers(context, NoQuery())).data == []
         spec = replace(fixture(tmp_path), tool_limits={"nothing": CallLimits(timeout=1, max_output=1024)})
         async with hosting(tmp_path, spec) as runtime.tool_host:
             await runtime.tool_host.tools("fixture")
             await runtime.tool_host.call("fixture", "fail", {}, owner="")
             page = Metrics(lambda: None, lambda: None, lambda: runtime.tool_host).exposition().decode()
-            return (await status.servers(call, NoQuery())).data[0], page
+            return (await status.list_servers(context, NoQuery())).data[0], page
 
     shown, page = asyncio.run(work())
     assert (shown.label, shown.kind, shown.state, shown.calls, shown.failures) == ("fixture", "stdio", "ready", 1, 1)
