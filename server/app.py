@@ -106,7 +106,7 @@ def _in_daemon_thread(work: Callable[[], T]) -> Future[T]:
 
 def _open_engine(settings: Settings, directory: Path) -> Engine:
     from engine.embedded.load import LoadOptions, load_model
-    from engine.embedded.loop import EmbeddedEngine
+    from engine.embedded.engine import EmbeddedEngine
     from engine.embedded.scheduler import Limits as EngineLimits
 
     limits = EngineLimits(

@@ -7,7 +7,7 @@ from engine.api import Delta, Stats
 from engine.embedded.memory import Memory
 from engine.embedded.pool import PAGE
 from engine.embedded.runner import Runner
-from engine.embedded.sampler import Choice
+from engine.embedded.sampler import SampledToken
 from engine.embedded.scheduler import Limits, Scheduler
 from engine.embedded.sequence import Chunk, Sequence
 
@@ -67,7 +67,7 @@ class Core:
             aborts=totals.aborts,
         )
 
-    def _advance(self, chunk: Chunk, choices: Iterator[Choice]) -> Delta | None:
+    def _advance(self, chunk: Chunk, choices: Iterator[SampledToken]) -> Delta | None:
         seq, completes = chunk.sequence, chunk.completes
         seq.computed += chunk.size
         if seq.computed // PAGE != seq.published:

@@ -28,7 +28,7 @@ class Stream:
             await self._waiter
         delta = self._next()
         while self._arrived and isinstance(self._arrived[0], Delta):
-            delta = _joined(delta, self._next())
+            delta = _merge(delta, self._next())
         return delta
 
     def _next(self) -> Delta:
@@ -56,5 +56,5 @@ def _put_all(batch: list[tuple[Stream, Delta | Exception]]) -> None:
         stream.put(item)
 
 
-def _joined(a: Delta, b: Delta) -> Delta:
+def _merge(a: Delta, b: Delta) -> Delta:
     return Delta(tokens=a.tokens + b.tokens, logprobs=a.logprobs + b.logprobs, finish=b.finish, usage=b.usage or a.usage)

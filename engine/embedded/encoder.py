@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from engine.api import EngineError, PromptTooLong, QueueFull, Sentence
 from engine.embedded.encoder_load import LoadedEncoder
-from engine.embedded.encoder_steps import Steps
+from engine.embedded.encoder_steps import StepRunner
 from engine.embedded.load import inference_thread
 from engine.embedded.worker_thread import WorkerThread, stopped_error
 
@@ -32,7 +32,7 @@ class _Call:
 
 
 @dataclass
-class _Line:
+class _RoundRobin:
     """Whose turn it is: every call in line gives one sentence after another to a step, so that a question waits for one
     step however many passages came before it."""
 
@@ -62,8 +62,8 @@ class EmbeddedEncoder:
 
     def __init__(self, loaded: LoadedEncoder) -> None:
         self.info = loaded.info
-        self._loaded, self._steps = loaded, Steps(loaded)
-        self._line, self._open = _Line(), dict.fromkeys(list[_Call]())
+        self._loaded, self._step_runner = loaded, StepRunner(loaded)
+        self._queue, self._open = _RoundRobin(), dict.fromkeys(list[_Call]())
         self._lock, self._waiting = Lock(), 0  # sentences
         context = inference_thread(loaded.threads, loaded.device)
         self._thread = WorkerThread("encoder", context=context, idle=self._idle, step=self._step, on_stop=self._stop_calls)
@@ -115,13 +115,13 @@ class EmbeddedEncoder:
     # from here on: the encoder's thread
 
     def _idle(self) -> bool:
-        return not self._line.calls
+        return not self._queue.calls
 
     def _step(self) -> None:
         limits = self._loaded.limits
-        step = self._line.take(limits.max_step_tokens, limits.max_sentences)
+        step = self._queue.take(limits.max_step_tokens, limits.max_sentences)
         if step:
-            rows = self._steps.run([call.sentences[i] for call, i in step])
+            rows = self._step_runner.run([call.sentences[i] for call, i in step])
             for (call, i), row in zip(step, rows, strict=True):
                 call.rows[i] = row
         for call in [call for call in self._open if call.cancelled or call.begun == len(call.sentences)]:
@@ -129,20 +129,20 @@ class EmbeddedEncoder:
 
     def _start(self, call: _Call) -> None:
         self._open[call] = None
-        self._line.calls.append(call)
+        self._queue.calls.append(call)
 
     def _finish(self, call: _Call) -> None:
         del self._open[call]
         with self._lock:
             self._waiting -= len(call.sentences)
-        _tell(call, call.rows)
+        _deliver(call, call.rows)
 
     def _stop_calls(self, cause: BaseException | None) -> None:
         for call in self._open:
-            _tell(call, stopped_error(cause))
+            _deliver(call, stopped_error(cause))
 
 
-def _tell(call: _Call, result: Rows | Exception) -> None:
+def _deliver(call: _Call, result: Rows | Exception) -> None:
     """A loop that is closed wants nothing any more."""
     try:
         call.loop.call_soon_threadsafe(_resolve, call.future, result)

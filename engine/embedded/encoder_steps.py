@@ -49,7 +49,7 @@ class _Buffers:
         return t, Batch(p, starts, torch.zeros(sentences, dtype=torch.int32), segments_T=s)
 
 
-class Steps:
+class StepRunner:
     """All calls of `run` come from one thread."""
 
     def __init__(self, loaded: LoadedEncoder) -> None:

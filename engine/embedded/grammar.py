@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from engine.api import Choice, Grammar, InvalidGrammar, JsonObject, JsonSchema, Lark, Regex
 
 # a model left free to add white space may do so for ever
-_WHITE = r"( |\n[ \t]{0,24})?"
+_WHITESPACE = r"( |\n[ \t]{0,24})?"
 
 
 class GrammarFailed(Exception):
@@ -24,9 +24,9 @@ class GrammarFailed(Exception):
 class Matcher:
     """One answer's place in its grammar."""
 
-    def __init__(self, matcher: LLMatcher, ends: NDArray[np.int64]) -> None:
-        """`ends`: the tokenizer's own end-of-text tokens."""
-        self._matcher, self._ends = matcher, ends
+    def __init__(self, matcher: LLMatcher, end_tokens: NDArray[np.int64]) -> None:
+        """`end_tokens`: the tokenizer's own end-of-text tokens."""
+        self._matcher, self._end_tokens = matcher, end_tokens
 
     @property
     def complete(self) -> bool:
@@ -39,7 +39,7 @@ class Matcher:
         bits = np.frombuffer(self._matcher.compute_bitmask(), np.uint8)
         self._check()
         mask = np.unpackbits(bits, bitorder="little").view(np.bool_)
-        mask[self._ends] = False
+        mask[self._end_tokens] = False
         mask[[token for token in stop if token < len(mask)]] = self.complete
         if not mask.any():
             raise GrammarFailed("no token is allowed")
@@ -56,12 +56,12 @@ class Matcher:
             raise GrammarFailed(self._matcher.get_error())
 
 
-class Grammars:
+class GrammarCompiler:
     """Compiles grammars for one tokenizer. Thread-safe, and slow at times: not for the engine's thread."""
 
-    def __init__(self, tokenizer_json: Path, vocab: int, ends: Sequence[int], keep: int = 64) -> None:
-        """`vocab`: width of the logits; `ends`: tokens that end text; `keep`: compiled grammars to remember."""
-        self._path, self._vocab, self._ends, self._keep = tokenizer_json, vocab, list(ends), keep
+    def __init__(self, tokenizer_json: Path, vocab: int, end_tokens: Sequence[int], keep: int = 64) -> None:
+        """`vocab`: width of the logits; `end_tokens`: tokens that end text; `keep`: compiled grammars to remember."""
+        self._path, self._vocab, self._end_tokens, self._keep = tokenizer_json, vocab, list(end_tokens), keep
         self._tokenizer: LLTokenizer | None = None
         self._compiled: OrderedDict[Grammar, LLMatcher] = OrderedDict()
         self._lock = Lock()
@@ -72,9 +72,9 @@ class Grammars:
         if matcher is None:
             matcher = self._new(grammar)
             self._remember(grammar, matcher)
-        return Matcher(matcher.deep_copy(), np.array(self._ends, np.int64))
+        return Matcher(matcher.deep_copy(), np.array(self._end_tokens, np.int64))
 
-    def spell(self, text: str) -> list[int]:
+    def tokenize(self, text: str) -> list[int]:
         """As tokens that say nothing but `text`."""
         return self._load().tokenize_str(text)
 
@@ -103,7 +103,7 @@ class Grammars:
     def _load(self) -> LLTokenizer:
         with self._lock:
             if self._tokenizer is None:
-                self._tokenizer = LLTokenizer(self._path.read_text(), n_vocab=self._vocab, eos_token=self._ends)
+                self._tokenizer = LLTokenizer(self._path.read_text(), n_vocab=self._vocab, eos_token=self._end_tokens)
             return self._tokenizer
 
 
@@ -125,7 +125,7 @@ def _source(grammar: Grammar) -> str:
 def _json_schema(schema: str, *, lenient: bool) -> str:
     try:
         json.loads(schema)
-        return LLMatcher.grammar_from_json_schema(schema, overrides={"whitespace_pattern": _WHITE, "lenient": lenient})
+        return LLMatcher.grammar_from_json_schema(schema, overrides={"whitespace_pattern": _WHITESPACE, "lenient": lenient})
     except ValueError as error:
         raise InvalidGrammar(f"the JSON schema cannot be used: {error}") from error
 

@@ -44,9 +44,9 @@ class LoadOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Loaded:
+class LoadedModel:
     """What EmbeddedEngine runs. `tokenizer`: path of tokenizer.json, read when the first grammar is compiled.
-    `ends`: tokens that end text, by the checkpoint's own account."""
+    `end_tokens`: tokens that end text, by the checkpoint's own account."""
 
     model: Model
     info: ModelInfo
@@ -54,12 +54,12 @@ class Loaded:
     device: torch.device
     recorder: Recorder | None
     tokenizer: Path
-    ends: tuple[int, ...]
+    end_tokens: tuple[int, ...]
     threads: int | None
     limits: Limits
 
 
-def load_model(directory: Path, options: LoadOptions) -> Loaded:
+def load_model(directory: Path, options: LoadOptions) -> LoadedModel:
     """Raises models.hf.ConfigError, models.weights.WeightsError and sizes.TooLittleMemory (all ValueError) when the
     directory or the options ask for what cannot be done."""
     if options.threads is not None:
@@ -70,14 +70,14 @@ def load_model(directory: Path, options: LoadOptions) -> Loaded:
     context = _context(arch, options.context)
     pages = page_counts(arch, context=context, memory=options.kv_memory, number_bytes=options.dtype.itemsize, limits=options.limits)
     machine = open_machine(arch, pages, options)
-    return Loaded(
+    return LoadedModel(
         model=_model(directory, config, arch, machine.backend, context, device),
         info=ModelInfo(context=context, vocab=arch.vocab, architecture=config["architectures"][0], parameters=parameters(arch)),
         pages=pages,
         device=device,
         recorder=machine.recorder,
         tokenizer=directory / "tokenizer.json",
-        ends=_ends(directory, config),
+        end_tokens=_end_tokens(directory, config),
         threads=machine.threads,
         limits=options.limits,
     )
@@ -145,11 +145,11 @@ def _context(arch: Arch, wanted: int | None) -> int:
     return arch.context if wanted is None else wanted
 
 
-def _ends(directory: Path, config: dict[str, Any]) -> tuple[int, ...]:
+def _end_tokens(directory: Path, config: dict[str, Any]) -> tuple[int, ...]:
     path = directory / "generation_config.json"
     generation = json.loads(path.read_text()) if path.exists() else {}
-    ends: set[int] = set()
+    end_tokens: set[int] = set()
     for source in (config, generation):
         value = source.get("eos_token_id") or ()
-        ends.update([value] if isinstance(value, int) else value)
-    return tuple(sorted(ends))
+        end_tokens.update([value] if isinstance(value, int) else value)
+    return tuple(sorted(end_tokens))

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from engine.embedded.capture import Captured, NotRecordable, Recorder
 from engine.embedded.inputs import Inputs, Shape
-from engine.embedded.sampler import Choice, choose
+from engine.embedded.sampler import SampledToken, choose
 from engine.embedded.sequence import Chunk
 from models.batch import Batch
 
@@ -26,16 +26,16 @@ class Runner:
         self._model, self._inputs, self._recorder = model, inputs, recorder
         self._captured: dict[Shape, Captured] = {}
 
-    def run(self, step: Sequence[Chunk]) -> list[Choice]:
+    def run(self, step: Sequence[Chunk]) -> list[SampledToken]:
         """Computes all chunks, then one choice for each that completes, in their order."""
         shape = self._inputs.fill(step)
         done = [i for i, chunk in enumerate(step) if chunk.completes]
-        choosers = [step[i].sequence.chooser for i in done]
+        samplers = [step[i].sequence.sampler for i in done]
         if shape.tokens == shape.rows:
             logits_SY = self._compute(self._logits, shape)[: shape.rows]
-            return choose(logits_SY if len(done) == len(step) else logits_SY[done], choosers)
+            return choose(logits_SY if len(done) == len(step) else logits_SY[done], samplers)
         x_TD = self._compute(self._hidden, shape)
-        return choose(self._model.logits(x_TD[self._inputs.last(done)]), choosers) if done else []
+        return choose(self._model.logits(x_TD[self._inputs.last(done)]), samplers) if done else []
 
     def _hidden(self, shape: Shape) -> Tensor:
         return self._model(*self._inputs.batch(shape))

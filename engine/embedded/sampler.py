@@ -22,9 +22,8 @@ Row = NDArray[np.float32]
 BLOCK = 256  # of the vocabulary, summed at once
 
 
-class Chooser:
-    """How one sequence's tokens are chosen, and all that this depends on: its counts, its place in the grammar, its
-    random numbers."""
+class TokenSampler:
+    """Chooses one sequence's tokens; holds all that this depends on: token counts, state of the grammar, random seed."""
 
     __slots__ = ("closer", "drawn", "matcher", "plain", "sampling", "seed", "seen")
 
@@ -35,27 +34,27 @@ class Chooser:
         self.sampling, self.seed, self.matcher, self.closer = sampling, seed, matcher, closer
         self.drawn = 0
         penalized = sampling.presence_penalty or sampling.frequency_penalty or sampling.repetition_penalty != 1
-        self.seen = Seen(prompt) if penalized else None
+        self.seen = TokenCounts(prompt) if penalized else None
         adjusted = penalized or sampling.logit_bias or matcher is not None
         self.plain = sampling.temperature == 0 and not adjusted and sampling.logprobs is None
 
     @property
-    def cut(self) -> bool:
-        """The answer was not allowed to go on as it liked."""
+    def closed_early(self) -> bool:
+        """Whether the end of the answer was forced."""
         return self.closer is not None and self.closer.begun
 
     @property
-    def lost(self) -> bool:
-        """There is no use in going on: the answer cannot be brought to its end."""
-        return self.closer is not None and self.closer.lost
+    def stuck(self) -> bool:
+        """Whether the answer cannot be brought to its end: going on is no use."""
+        return self.closer is not None and self.closer.stuck
 
-    def took(self, token: int) -> bool:
+    def accept(self, token: int) -> bool:
         """Note the sampled token. True when the grammar is complete and nothing may follow."""
         self.drawn += 1
         if self.seen is not None:
             self.seen.add(token)
         if self.closer is not None:
-            self.closer.took(token)
+            self.closer.accept(token)
         return self.matcher is not None and self.matcher.consume(token)
 
     def choose(self, row_Y: Row) -> int | None:
@@ -97,7 +96,7 @@ class Chooser:
         return only_Y
 
 
-class Seen:
+class TokenCounts:
     """Which tokens occurred, and how often they were generated, kept as arrays that grow."""
 
     def __init__(self, prompt: Sequence[int]) -> None:
@@ -127,18 +126,18 @@ class Seen:
         return slot
 
 
-Choice = tuple[int | None, TokenLogprob | None]
+SampledToken = tuple[int | None, TokenLogprob | None]
 
 
-def choose(logits_SY: Tensor, choosers: Sequence[Chooser]) -> list[Choice]:
+def choose(logits_SY: Tensor, samplers: Sequence[TokenSampler]) -> list[SampledToken]:
     """One token per row; float32 logits on any device. A row without a possible token gives None."""
-    if all(chooser.plain for chooser in choosers):
+    if all(sampler.plain for sampler in samplers):
         return _greedy(logits_SY)
     rows_SY: NDArray[np.float32] = logits_SY.cpu().numpy()
-    return [_choose_row(row_Y, chooser) for row_Y, chooser in zip(rows_SY, choosers, strict=True)]
+    return [_choose_row(row_Y, sampler) for row_Y, sampler in zip(rows_SY, samplers, strict=True)]
 
 
-def _greedy(logits_SY: Tensor) -> list[Choice]:
+def _greedy(logits_SY: Tensor) -> list[SampledToken]:
     if logits_SY.is_cuda:
         best_S = logits_SY.argmax(-1)
         sane = logits_SY.gather(1, best_S[:, None]).isfinite().flatten().tolist()
@@ -148,9 +147,9 @@ def _greedy(logits_SY: Tensor) -> list[Choice]:
     return [(token if math.isfinite(rows_SY[i, token]) else None, None) for i, token in enumerate(tokens)]
 
 
-def _choose_row(row_Y: Row, chooser: Chooser) -> Choice:
-    token = chooser.choose(row_Y)
-    return token, None if token is None else chooser.logprob(row_Y, token)
+def _choose_row(row_Y: Row, sampler: TokenSampler) -> SampledToken:
+    token = sampler.choose(row_Y)
+    return token, None if token is None else sampler.logprob(row_Y, token)
 
 
 def uniform(seed: int, count: int) -> float:
@@ -166,11 +165,11 @@ def draw(row_Y: Row, s: Sampling, u: float) -> int:
         z_Y *= np.float32(1 / max(s.temperature, 1e-6))
     if not s.top_k and s.top_p >= 1 and not s.min_p:
         return _invert_blocks(np.exp(z_Y, out=z_Y), u)
-    ids = kept(z_Y, s)
+    ids = filter_tokens(z_Y, s)
     return int(ids[_invert(np.exp(z_Y[ids]), u)])
 
 
-def kept(z_Y: Row, s: Sampling) -> NDArray[np.int64]:
+def filter_tokens(z_Y: Row, s: Sampling) -> NDArray[np.int64]:
     """Ids that the filters leave, ascending. The maximum of z_Y is 0. Only as many candidates are sorted as it takes
     to be sure: those above a threshold, which falls until they hold top_k tokens or top_p of the mass."""
     total = float(np.exp(z_Y).sum()) if s.top_p < 1 and not s.top_k else None

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from engine.api import Delta, Finish, Request, TokenLogprob, Usage
-from engine.embedded.sampler import Chooser
+from engine.embedded.sampler import TokenSampler
 
 
 class Table:
@@ -28,7 +28,6 @@ class Sequence:
 
     __slots__ = (
         "cached",
-        "chooser",
         "computed",
         "finish",
         "keys",
@@ -40,14 +39,15 @@ class Sequence:
         "rank",
         "request",
         "room",
+        "sampler",
         "stop",
         "tables",
         "tokens",
     )
 
-    def __init__(self, request: Request, arrival: int, limit: int, tables: list[Table], chooser: Chooser) -> None:
+    def __init__(self, request: Request, arrival: int, limit: int, tables: list[Table], sampler: TokenSampler) -> None:
         """`limit`: tokens of prompt and answer together at which the answer ends with "length"."""
-        self.request, self.chooser, self.tables = request, chooser, tables
+        self.request, self.sampler, self.tables = request, sampler, tables
         self.rank = (request.priority, arrival)  # lower runs first, and is preempted last
         self.prompt = self.length = len(request.tokens)
         self.limit = min(limit, self.prompt + request.sampling.max_tokens)
@@ -75,9 +75,9 @@ class Sequence:
         self.tokens[self.length] = token
         self.length += 1
         self.last = token
-        if token in self.stop or self.chooser.took(token):
-            self.finish = "length" if self.chooser.cut else "stop"
-        elif self.length == self.limit or self.chooser.lost:
+        if token in self.stop or self.sampler.accept(token):
+            self.finish = "length" if self.sampler.closed_early else "stop"
+        elif self.length == self.limit or self.sampler.stuck:
             self.finish = "length"
         logprobs = () if logprob is None else (logprob,)
         usage = self.usage if self.finish or self.generated == 1 else None

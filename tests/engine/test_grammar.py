@@ -13,10 +13,10 @@ import pytest
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
 from engine.api import Choice, Closing, Delta, Grammar, InvalidGrammar, JsonObject, JsonSchema, Lark, Regex, Request, Sampling
-from engine.embedded.closing import CIRCLE, IN_VAIN, Closer, closer
-from engine.embedded.grammar import GrammarFailed, Grammars, Matcher
-from engine.embedded.loop import EmbeddedEngine
-from engine.embedded.sampler import Chooser
+from engine.embedded.closing import LOOP_LENGTH, MAX_STALLED, Closer, closer
+from engine.embedded.engine import EmbeddedEngine
+from engine.embedded.grammar import GrammarCompiler, GrammarFailed, Matcher
+from engine.embedded.sampler import TokenSampler
 from engine.embedded.sequence import Sequence
 from models.spec import Causal
 from tests.engine.tiny import arch, collect, loaded, running
@@ -46,8 +46,8 @@ def path(tokenizer: Tokenizer, tmp_path_factory: pytest.TempPathFactory) -> Path
 
 
 @pytest.fixture(scope="module")
-def grammars(path: Path) -> Grammars:
-    return Grammars(path, VOCAB, (END, TURN))
+def grammars(path: Path) -> GrammarCompiler:
+    return GrammarCompiler(path, VOCAB, (END, TURN))
 
 
 def ask(grammar: Grammar, seed: int, **options: Any) -> Request:
@@ -164,14 +164,14 @@ def test_what_cannot_be_used_is_refused(path: Path, grammar: Grammar) -> None:
     asyncio.run(run())
 
 
-def matcher(grammars: Grammars, tokenizer: Tokenizer, grammar: Grammar, start: str) -> Matcher:
+def matcher(grammars: GrammarCompiler, tokenizer: Tokenizer, grammar: Grammar, start: str) -> Matcher:
     made = grammars.compile(grammar)
     for token in tokenizer.encode(start).ids:
         made.consume(token)
     return made
 
 
-def test_stop_tokens_only_when_complete(grammars: Grammars, tokenizer: Tokenizer) -> None:
+def test_stop_tokens_only_when_complete(grammars: GrammarCompiler, tokenizer: Tokenizer) -> None:
     both, turn = frozenset({END, TURN}), frozenset({TURN})
     grammar = Regex(pattern="ab*")
     assert not matcher(grammars, tokenizer, grammar, "").allowed(both)[[END, TURN]].any()
@@ -179,14 +179,14 @@ def test_stop_tokens_only_when_complete(grammars: Grammars, tokenizer: Tokenizer
     assert matcher(grammars, tokenizer, grammar, "ab").allowed(turn)[[END, TURN]].tolist() == [False, True]
 
 
-def test_a_failed_matcher_allows_nothing(grammars: Grammars, tokenizer: Tokenizer) -> None:
+def test_a_failed_matcher_allows_nothing(grammars: GrammarCompiler, tokenizer: Tokenizer) -> None:
     broken = matcher(grammars, tokenizer, Regex(pattern="ab*"), "zz")
     with pytest.raises(GrammarFailed):
         broken.allowed(frozenset())
 
 
 def test_compiled_grammars_are_remembered_but_not_shared(path: Path, tokenizer: Tokenizer) -> None:
-    small = Grammars(path, VOCAB, (END,), keep=1)
+    small = GrammarCompiler(path, VOCAB, (END,), keep=1)
     grammar = Regex(pattern="abc")
     for _ in range(2):
         assert not matcher(small, tokenizer, grammar, "ab").consume(tokenizer.encode("z").ids[0])
@@ -216,7 +216,7 @@ def test_failure_half_way_aborts(path: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert engine.stats().pages_used == 0
 
 
-def test_white_space_is_bounded(grammars: Grammars, tokenizer: Tokenizer) -> None:
+def test_white_space_is_bounded(grammars: GrammarCompiler, tokenizer: Tokenizer) -> None:
     """A model left free to add spaces may do so for ever."""
     made = matcher(grammars, tokenizer, JsonObject(), "{\n" + " " * 24)
     mask = made.allowed(frozenset())
@@ -263,37 +263,37 @@ HARD = {  # strings that a quotation mark may not end anywhere
 
 @pytest.mark.parametrize("name", HARD)
 @pytest.mark.parametrize("word", ["a", "bob ", "}"])
-def test_closing_ends_strings_that_must_have_a_form(grammars: Grammars, tokenizer: Tokenizer, name: str, word: str) -> None:
+def test_closing_ends_strings_that_must_have_a_form(grammars: GrammarCompiler, tokenizer: Tokenizer, name: str, word: str) -> None:
     """A model that says the same for ever is brought to what the schema asks for, without a bracket that it did not write."""
     schema = {"type": "object", "properties": {"a": HARD[name]}, "required": ["a"], "additionalProperties": False}
     made, said = grammars.compile(JsonSchema(schema=json.dumps(schema))), list[int]()
-    ending = closer(Closing(), 100, grammars.spell)
-    wanted = grammars.spell(word)
+    ending = closer(Closing(), 100, grammars.tokenize)
+    wanted = grammars.tokenize(word)
     while not made.complete and len(said) < 100:
         allowed = made.allowed(frozenset())
         forced = ending.choose(allowed, frozenset(), made.complete)
         free = [token for token in (*wanted, *np.flatnonzero(allowed)[:1]) if allowed[token]]
         said.append(int((forced or free)[0]))
         made.consume(said[-1])
-        ending.took(said[-1])
+        ending.accept(said[-1])
     value = json.loads(tokenizer.decode(said))["a"]
     assert "}" not in value or word == "}"
     if name == "pattern":
         assert re.fullmatch("[a-z ]+@[a-z]+", value)
 
 
-def test_closing_ends_circles(grammars: Grammars, tokenizer: Tokenizer) -> None:
+def test_closing_ends_circles(grammars: GrammarCompiler, tokenizer: Tokenizer) -> None:
     """A string that says the same for ever is closed long before its limit, one that counts is not."""
 
     def written(words: Callable[[int], str]) -> str:
         made, said = grammars.compile(JsonSchema(schema='{"type": "string"}')), '"'
-        closer = Closer([grammars.spell('"')], start=600)
+        closer = Closer([grammars.tokenize('"')], start=600)
         made.consume(tokenizer.encode('"').ids[0])
         for token in tokenizer.encode("".join(map(words, range(300)))).ids[:400]:
             if forced := closer.choose(made.allowed(frozenset()), frozenset(), made.complete):
                 return said + tokenizer.decode(forced)
             made.consume(token)
-            closer.took(token)
+            closer.accept(token)
             said += tokenizer.decode([token])
         return said
 
@@ -301,23 +301,27 @@ def test_closing_ends_circles(grammars: Grammars, tokenizer: Tokenizer) -> None:
     assert len(written(str)) >= 400
 
 
-def closed(grammars: Grammars, tokenizer: Tokenizer, schema: dict[str, Any], most: int) -> tuple[str, bool]:
+def closed(grammars: GrammarCompiler, tokenizer: Tokenizer, schema: dict[str, Any], most: int) -> tuple[str, bool]:
     """What becomes of a model that says "a" for ever, and whether it was given up."""
-    made, ending, said = grammars.compile(JsonSchema(schema=json.dumps(schema))), closer(Closing(), 10 * most, grammars.spell), list[int]()
-    again = grammars.spell("a")[0]
-    while not made.complete and not ending.lost and len(said) < most:
+    made, ending, said = (
+        grammars.compile(JsonSchema(schema=json.dumps(schema))),
+        closer(Closing(), 10 * most, grammars.tokenize),
+        list[int](),
+    )
+    again = grammars.tokenize("a")[0]
+    while not made.complete and not ending.stuck and len(said) < most:
         allowed = made.allowed(frozenset())
         forced = ending.choose(allowed, frozenset(), made.complete)
         said.append(forced[0] if forced else again if allowed[again] else int(np.flatnonzero(allowed)[0]))
         made.consume(said[-1])
-        ending.took(said[-1])
-    return tokenizer.decode(said), ending.lost
+        ending.accept(said[-1])
+    return tokenizer.decode(said), ending.stuck
 
 
 @pytest.mark.parametrize("pattern", ["^.*foo$", "^[a-z,]+zz$", "^[0-9,]+x5$"])
-def test_an_end_that_is_not_found_is_given_up(grammars: Grammars, tokenizer: Tokenizer, pattern: str) -> None:
-    said, lost = closed(grammars, tokenizer, {"type": "string", "pattern": pattern}, 4000)
-    assert lost and CIRCLE + IN_VAIN <= len(said) < 2 * IN_VAIN
+def test_an_end_that_is_not_found_is_given_up(grammars: GrammarCompiler, tokenizer: Tokenizer, pattern: str) -> None:
+    said, stuck = closed(grammars, tokenizer, {"type": "string", "pattern": pattern}, 4000)
+    assert stuck and LOOP_LENGTH + MAX_STALLED <= len(said) < 2 * MAX_STALLED
 
 
 @pytest.mark.parametrize(
@@ -329,23 +333,23 @@ def test_an_end_that_is_not_found_is_given_up(grammars: Grammars, tokenizer: Tok
     ],
     ids=["a long text", "many properties", "many items"],
 )
-def test_an_end_that_is_far_away_is_not_given_up(grammars: Grammars, tokenizer: Tokenizer, schema: dict[str, Any]) -> None:
+def test_an_end_that_is_far_away_is_not_given_up(grammars: GrammarCompiler, tokenizer: Tokenizer, schema: dict[str, Any]) -> None:
     required = {"required": list(schema["properties"]), "additionalProperties": False, "type": "object"} if "properties" in schema else {}
-    said, lost = closed(grammars, tokenizer, {**schema, **required}, 8000)
-    assert not lost and json.loads(said) and len(said) > 500
+    said, stuck = closed(grammars, tokenizer, {**schema, **required}, 8000)
+    assert not stuck and json.loads(said) and len(said) > 500
 
 
-def test_an_answer_that_is_given_up_has_run_out_of_length(grammars: Grammars, tokenizer: Tokenizer) -> None:
+def test_an_answer_that_is_given_up_has_run_out_of_length(grammars: GrammarCompiler, tokenizer: Tokenizer) -> None:
     asked, likes_a = ask(Regex(pattern="a[ab]*c{9}d"), 1, max_tokens=4000, temperature=0), np.zeros(VOCAB, np.float32)
     likes_a[tokenizer.encode("a").ids[0]] = 5
-    ending = closer(Closing(), 4000, grammars.spell)
-    chooser = Chooser(asked.sampling, 1, asked.tokens, grammars.compile(Regex(pattern="a[ab]*c{9}d")), ending)
-    sequence = Sequence(asked, 0, 4096, [], chooser)
+    ending = closer(Closing(), 4000, grammars.tokenize)
+    sampler = TokenSampler(asked.sampling, 1, asked.tokens, grammars.compile(Regex(pattern="a[ab]*c{9}d")), ending)
+    sequence = Sequence(asked, 0, 4096, [], sampler)
     while sequence.finish is None:
-        token = chooser.choose(likes_a)
+        token = sampler.choose(likes_a)
         assert token is not None
         sequence.append(token, None)
-    assert sequence.finish == "length" and CIRCLE + IN_VAIN <= sequence.generated < 3000
+    assert sequence.finish == "length" and LOOP_LENGTH + MAX_STALLED <= sequence.generated < 3000
 
 
 def test_closing_leaves_an_answer_alone_that_could_end_anywhere(path: Path) -> None:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from engine.api import Request, Sampling
 from engine.embedded.backend import TorchBackend
-from engine.embedded.load import Loaded, LoadOptions, load_model, open_machine
+from engine.embedded.load import LoadedModel, LoadOptions, load_model, open_machine
 from engine.embedded.scheduler import Limits
 from engine.embedded.sizes import TooLittleMemory
 from models.families import FAMILIES, arch_of, family_of
@@ -38,7 +38,7 @@ def llama(directories: dict[str, Path]) -> Path:
     return directories["LlamaForCausalLM"]
 
 
-def answers(loaded: Loaded, prompts: list[Tensor], count: int) -> list[list[int]]:
+def answers(loaded: LoadedModel, prompts: list[Tensor], count: int) -> list[list[int]]:
     async def run() -> list[list[int]]:
         async with running(loaded) as engine:
             sampling = Sampling(max_tokens=count, temperature=0)
@@ -69,7 +69,7 @@ def test_ends_come_from_both_files(llama: Path, tmp_path: Path) -> None:
         (tmp_path / path.name).write_bytes(path.read_bytes())
     edit(tmp_path / "config.json", eos_token_id=7)
     (tmp_path / "generation_config.json").write_text('{"eos_token_id": [9, 7]}')
-    assert load_model(tmp_path, EXACT).ends == (7, 9)
+    assert load_model(tmp_path, EXACT).end_tokens == (7, 9)
 
 
 def edit(path: Path, **values: Any) -> None:
@@ -88,7 +88,7 @@ def test_bf16_and_quantized_answer_much_alike(llama: Path, quantize: Any, monkey
     assert len(answers(loaded, [tokens], 12)[0]) == 12  # both forms of a 4-bit weight: many rows, then one
 
 
-def first_logits(loaded: Loaded, tokens: Tensor) -> Tensor:
+def first_logits(loaded: LoadedModel, tokens: Tensor) -> Tensor:
     """After the whole prompt, in one step, on pages 0, 1, ..."""
     batch = whole([len(tokens)])
     table_SW = torch.arange(4, dtype=torch.int32)[None]

@@ -9,7 +9,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from engine.api import Request
 from engine.embedded.memory import Memory, first_seen, pages_for, window_pages
 from engine.embedded.pool import PAGE, Pool
-from engine.embedded.sampler import Chooser
+from engine.embedded.sampler import TokenSampler
 from engine.embedded.sequence import Sequence
 from engine.embedded.sizes import TooLittleMemory, page_counts
 from models.spec import Causal, Paged, Window
@@ -21,7 +21,9 @@ SLIDING = Paged(per_token=((1, 8), (1, 8)), reach=24)
 
 def make(memory: Memory, tokens: list[int], more: int = 50) -> Sequence:
     sampling = greedy(more)
-    return Sequence(Request(tokens=tuple(tokens), sampling=sampling), 0, 10_000, memory.tables(len(tokens) + more), Chooser(sampling, 0))
+    return Sequence(
+        Request(tokens=tuple(tokens), sampling=sampling), 0, 10_000, memory.tables(len(tokens) + more), TokenSampler(sampling, 0)
+    )
 
 
 def compute(memory: Memory, seq: Sequence, size: int) -> None:

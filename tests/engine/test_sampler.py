@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from engine.api import Sampling
-from engine.embedded.sampler import Chooser, choose, draw, kept, most_likely, token_logprob, uniform
+from engine.embedded.sampler import TokenSampler, choose, draw, filter_tokens, most_likely, token_logprob, uniform
 
 LOGITS = st.builds(
     lambda seed, size, spread: np.random.default_rng(seed).normal(0, spread, size).astype(np.float32),
@@ -56,7 +56,7 @@ def test_filters_keep_exactly() -> None:
     z_Y = row_Y - row_Y.max()
 
     def ids(**options: float) -> list[int]:
-        return kept(z_Y, Sampling(max_tokens=1, **options)).tolist()  # type: ignore[arg-type]
+        return filter_tokens(z_Y, Sampling(max_tokens=1, **options)).tolist()  # type: ignore[arg-type]
 
     assert ids(top_k=2) == [1, 3]
     assert ids(top_p=0.69) == [1, 3]
@@ -70,7 +70,7 @@ def test_filters_keep_exactly() -> None:
 def test_equal_logits_go_in_vocabulary_order() -> None:
     row_Y = np.zeros(1000, np.float32)
     assert most_likely(row_Y, 5).tolist() == [0, 1, 2, 3, 4]
-    assert kept(row_Y, Sampling(max_tokens=1, top_k=3)).tolist() == [0, 1, 2]
+    assert filter_tokens(row_Y, Sampling(max_tokens=1, top_k=3)).tolist() == [0, 1, 2]
 
 
 def test_frequencies() -> None:
@@ -85,21 +85,23 @@ def test_seed_decides_alone() -> None:
     logits_SY = torch.randn(5, 300, generator=generator)
     mine = Sampling(max_tokens=9, seed=11, top_p=0.95)
     others = [Sampling(max_tokens=9), Sampling(max_tokens=9, temperature=0), Sampling(max_tokens=9, top_k=2)]
-    alone = choose(logits_SY[2:3], [Chooser(mine, 11)])
-    company = choose(logits_SY[:4], [Chooser(others[0], 1), Chooser(others[1], 2), Chooser(mine, 11), Chooser(others[2], 3)])
+    alone = choose(logits_SY[2:3], [TokenSampler(mine, 11)])
+    company = choose(
+        logits_SY[:4], [TokenSampler(others[0], 1), TokenSampler(others[1], 2), TokenSampler(mine, 11), TokenSampler(others[2], 3)]
+    )
     assert alone[0] == company[2]
     assert uniform(11, 0) != uniform(11, 1) != uniform(12, 1)
 
 
 def test_greedy_takes_the_first_best() -> None:
     logits_SY = torch.tensor([[0.0, 3.0, 3.0, 1.0], [5.0, 0.0, 0.0, 0.0]])
-    assert choose(logits_SY, [Chooser(Sampling(max_tokens=1, temperature=0), 0)] * 2) == [(1, None), (0, None)]
+    assert choose(logits_SY, [TokenSampler(Sampling(max_tokens=1, temperature=0), 0)] * 2) == [(1, None), (0, None)]
 
 
 def test_numbers_that_are_none_give_no_token() -> None:
     logits_SY = torch.full((1, 4), torch.nan)
     for temperature in (0.0, 1.0):
-        assert choose(logits_SY, [Chooser(Sampling(max_tokens=1, temperature=temperature), 0)]) == [(None, None)]
+        assert choose(logits_SY, [TokenSampler(Sampling(max_tokens=1, temperature=temperature), 0)]) == [(None, None)]
 
 
 def test_tiny_temperature_is_greedy() -> None:
@@ -111,8 +113,8 @@ def test_bias_forces_and_forbids() -> None:
     logits_SY = torch.tensor([[0.0, 1.0, 2.0]])
     forced = Sampling(max_tokens=1, temperature=0, logit_bias=((0, 100.0),))
     forbidden = Sampling(max_tokens=1, temperature=0, logit_bias=((2, -100.0),))
-    assert choose(logits_SY, [Chooser(forced, 0)])[0][0] == 0
-    assert choose(logits_SY, [Chooser(forbidden, 0)])[0][0] == 1
+    assert choose(logits_SY, [TokenSampler(forced, 0)])[0][0] == 0
+    assert choose(logits_SY, [TokenSampler(forbidden, 0)])[0][0] == 1
     assert logits_SY.tolist() == [[0.0, 1.0, 2.0]]
 
 
@@ -120,10 +122,10 @@ def test_penalties() -> None:
     row_Y = np.array([2.0, 2.0, -1.0, 0.5], np.float32)
 
     def after(prompt: list[int], generated: list[int], **options: float) -> list[float]:
-        chooser = Chooser(Sampling(max_tokens=1, temperature=0, **options), 0, prompt)  # type: ignore[arg-type]
+        sampler = TokenSampler(Sampling(max_tokens=1, temperature=0, **options), 0, prompt)  # type: ignore[arg-type]
         for token in generated:
-            chooser.took(token)
-        return chooser._adjusted(row_Y).tolist()
+            sampler.accept(token)
+        return sampler._adjusted(row_Y).tolist()
 
     assert after([0], [1, 1], frequency_penalty=0.5) == [2.0, 1.0, -1.0, 0.5]
     assert after([0], [1, 1], presence_penalty=0.5) == [2.0, 1.5, -1.0, 0.5]
@@ -131,11 +133,11 @@ def test_penalties() -> None:
 
 
 def test_penalties_over_many_tokens() -> None:
-    chooser = Chooser(Sampling(max_tokens=1, temperature=0, frequency_penalty=1.0), 0)
+    sampler = TokenSampler(Sampling(max_tokens=1, temperature=0, frequency_penalty=1.0), 0)
     tokens = np.random.default_rng(0).integers(0, 2000, 3000)
     for token in tokens.tolist():
-        chooser.took(token)
-    assert (-chooser._adjusted(np.zeros(2000, np.float32))).tolist() == np.bincount(tokens, minlength=2000).tolist()
+        sampler.accept(token)
+    assert (-sampler._adjusted(np.zeros(2000, np.float32))).tolist() == np.bincount(tokens, minlength=2000).tolist()
 
 
 @given(row_Y=LOGITS)
@@ -152,7 +154,7 @@ def test_logprobs_are_the_models_own(row_Y: np.ndarray) -> None:
 def test_logprobs_ignore_temperature_and_bias() -> None:
     logits_SY = torch.tensor([[0.0, 1.0, 2.0]])
     s = Sampling(max_tokens=1, temperature=0.1, seed=0, logit_bias=((0, 100.0),), logprobs=1)
-    (token, logprob), *_ = choose(logits_SY, [Chooser(s, 0)])
+    (token, logprob), *_ = choose(logits_SY, [TokenSampler(s, 0)])
     assert token == 0
     assert logprob is not None
     assert logprob.logprob == pytest.approx(float(logits_SY[0].log_softmax(-1)[0]))
@@ -163,11 +165,11 @@ def test_each_token_is_drawn_anew() -> None:
     """And again the same after a restart: the numbers depend on the seed and the place alone."""
 
     def tokens() -> list[int | None]:
-        chooser, drawn = Chooser(Sampling(max_tokens=20), 3), []
+        sampler, drawn = TokenSampler(Sampling(max_tokens=20), 3), []
         for _ in range(20):
-            ((token, _),) = choose(torch.zeros(1, 50), [chooser])
+            ((token, _),) = choose(torch.zeros(1, 50), [sampler])
             assert token is not None
-            chooser.took(token)
+            sampler.accept(token)
             drawn.append(token)
         return drawn
 

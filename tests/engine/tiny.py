@@ -12,12 +12,12 @@ from engine.api import Delta, ModelInfo, Request, Sampling
 from engine.embedded.backend import Storage, TorchBackend
 from engine.embedded.capture import Recorder
 from engine.embedded.core import Core
+from engine.embedded.engine import EmbeddedEngine
 from engine.embedded.inputs import Inputs, largest_step
-from engine.embedded.load import Loaded
-from engine.embedded.loop import EmbeddedEngine
+from engine.embedded.load import LoadedModel
 from engine.embedded.memory import Memory
 from engine.embedded.runner import Runner
-from engine.embedded.sampler import Chooser
+from engine.embedded.sampler import TokenSampler
 from engine.embedded.scheduler import Limits
 from engine.embedded.sequence import Sequence as Seq
 from models.batch import Backend
@@ -103,8 +103,8 @@ _arrivals = count()
 def sequence(core: Core, tokens: Sequence[int], sampling: Sampling, priority: int = 0) -> Seq:
     request = Request(tokens=tuple(tokens), sampling=sampling, priority=priority)
     limit = min(CONTEXT, len(tokens) + sampling.max_tokens)
-    chooser = Chooser(sampling, sampling.seed or 0, request.tokens)
-    return Seq(request, next(_arrivals), limit, core.memory.tables(limit), chooser)
+    sampler = TokenSampler(sampling, sampling.seed or 0, request.tokens)
+    return Seq(request, next(_arrivals), limit, core.memory.tables(limit), sampler)
 
 
 def greedy(max_tokens: int, **more: object) -> Sampling:
@@ -126,24 +126,26 @@ def answer(seq: Seq) -> list[int]:
     return seq.tokens[seq.prompt : seq.length].tolist()
 
 
-def loaded(arch: Arch, tokenizer: Path = Path("none"), ends: tuple[int, ...] = (), pages: int = 64, limits: Limits | None = None) -> Loaded:
+def loaded(
+    arch: Arch, tokenizer: Path = Path("none"), end_tokens: tuple[int, ...] = (), pages: int = 64, limits: Limits | None = None
+) -> LoadedModel:
     """What load_model makes of a directory."""
     counts = sizes(arch, pages)
-    return Loaded(
+    return LoadedModel(
         model=filled(arch, TorchBackend(Storage(pages=counts, device=CPU, dtype=torch.float32, fill_nan=True))),
         info=ModelInfo(context=CONTEXT, vocab=arch.vocab),
         pages=counts,
         device=CPU,
         recorder=None,
         tokenizer=tokenizer,
-        ends=ends,
+        end_tokens=end_tokens,
         threads=1,
         limits=limits or LIMITS,
     )
 
 
 @asynccontextmanager
-async def running(loaded: Loaded) -> AsyncIterator[EmbeddedEngine]:
+async def running(loaded: LoadedModel) -> AsyncIterator[EmbeddedEngine]:
     """An engine whose books balance at the end."""
     engine = EmbeddedEngine(loaded)
     try:

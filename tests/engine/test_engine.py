@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from engine.api import EngineError, EngineStopped, PromptTooLong, QueueFull, Request, Sampling
-from engine.embedded.loop import EmbeddedEngine
+from engine.embedded.engine import EmbeddedEngine
 from tests.engine.tiny import CONTEXT, LIMITS, PLAIN, Oracle, collect, loaded, running
 
 

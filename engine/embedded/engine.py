@@ -15,12 +15,12 @@ from engine.api import Delta, EngineError, PromptTooLong, QueueFull, Request, St
 from engine.embedded.closing import Closer, closer
 from engine.embedded.core import Core
 from engine.embedded.delivery import Stream, deliver
-from engine.embedded.grammar import Grammars, Matcher
+from engine.embedded.grammar import GrammarCompiler, Matcher
 from engine.embedded.inputs import Inputs, largest_step
-from engine.embedded.load import Loaded, inference_thread
+from engine.embedded.load import LoadedModel, inference_thread
 from engine.embedded.memory import Memory
 from engine.embedded.runner import Runner
-from engine.embedded.sampler import Chooser
+from engine.embedded.sampler import TokenSampler
 from engine.embedded.sequence import Sequence
 from engine.embedded.worker_thread import WorkerThread, stopped_error
 
@@ -33,12 +33,12 @@ _log = logging.getLogger(__name__)
 class EmbeddedEngine:
     """Implements engine.api.Engine. Starts its thread at once; `close` ends it."""
 
-    def __init__(self, loaded: Loaded) -> None:
+    def __init__(self, loaded: LoadedModel) -> None:
         memory = Memory(loaded.pages)
         room = memory.capacity(loaded.limits.max_step_tokens)
         self.info = loaded.info if room is None else replace(loaded.info, context=min(loaded.info.context, room))
         self._loaded, self._memory, self._limits = loaded, memory, loaded.limits
-        self._grammars = Grammars(loaded.tokenizer, loaded.info.vocab, loaded.ends)
+        self._grammars = GrammarCompiler(loaded.tokenizer, loaded.info.vocab, loaded.end_tokens)
         self._core = Core(_runner(loaded, self.info.context), memory, loaded.limits)
         self._streams: dict[Sequence, Stream] = {}  # the thread's
         self._lock, self._open, self._arrivals = Lock(), 0, count()
@@ -90,13 +90,13 @@ class EmbeddedEngine:
         sampling = request.sampling
         seed = secrets.randbits(63) if sampling.seed is None else sampling.seed
         limit = min(self.info.context, len(request.tokens) + sampling.max_tokens)
-        chooser = Chooser(sampling, seed, request.tokens, matcher, self._closer(request, limit - len(request.tokens)))
-        return Sequence(request, next(self._arrivals), limit, self._memory.tables(limit), chooser)
+        sampler = TokenSampler(sampling, seed, request.tokens, matcher, self._closer(request, limit - len(request.tokens)))
+        return Sequence(request, next(self._arrivals), limit, self._memory.tables(limit), sampler)
 
     def _closer(self, request: Request, most: int) -> Closer | None:
         if request.grammar is None or (closing := request.closing) is None:
             return None
-        return closer(closing, most, self._grammars.spell)
+        return closer(closing, most, self._grammars.tokenize)
 
     def _submit(self, seq: Sequence, stream: Stream) -> None:
         with self._lock:
@@ -140,6 +140,6 @@ class EmbeddedEngine:
         deliver([(stream, stopped_error(cause)) for stream in self._streams.values()])
 
 
-def _runner(loaded: Loaded, context: int) -> Runner:
+def _runner(loaded: LoadedModel, context: int) -> Runner:
     most = largest_step(loaded.limits, context)
     return Runner(loaded.model, Inputs(most, tuple(loaded.pages), loaded.device), loaded.recorder)
