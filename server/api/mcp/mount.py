@@ -1,5 +1,5 @@
-"""Our MCP servers over Streamable HTTP at /mcp/NAME, behind the server's own door: scope["owner"] says whose request it is. Each
-is built by the first request for it: `mcp` alone takes a second to import."""
+"""The built-in MCP servers over Streamable HTTP at /mcp/NAME, behind AuthMiddleware: scope["owner"] is the caller. Each server is
+built by the first request for it, as importing `mcp` alone takes a second."""
 
 import asyncio
 import contextlib
@@ -25,14 +25,14 @@ if TYPE_CHECKING:
 
 LOG = logging.getLogger("stoa")
 Build = Callable[[], "MCPServer[Any]"]
-"""Runs in a thread, and may take long. Raises ApiError and HostError."""
+"""Runs in a thread, and may take long. Raises ApiError and ToolHostError."""
 
 ROUTE = "/mcp/{name}"
 HEADERS = ("mcp-protocol-version", "mcp-session-id", "mcp-method", "mcp-name", "last-event-id")  # that pages may send
-SESSIONS = 100  # of one key, of each server
-IDLE = 600.0  # seconds that a session of before 2026-07-28 may be unused
-NAMING = "2026-07-28"  # since this revision, requests name their method in a header, and are refused where the body names another
-ENDLESS = frozenset({"subscriptions/listen"})  # methods whose answer ends when the client goes
+MAX_SESSIONS = 100  # of one key, per server
+SESSION_IDLE_SECONDS = 600.0  # of a session of a protocol before 2026-07-28
+METHOD_HEADER_SINCE = "2026-07-28"  # since then a header names the method; a request whose body has another one is refused
+UNBOUNDED_METHODS = frozenset({"subscriptions/listen"})  # methods whose answer ends when the client goes
 
 
 def owner_of(context: "Context") -> str:
@@ -54,7 +54,7 @@ class Mount:
         scope["route"] = ROUTE
         server = self._server(scope["path"].rpartition("/")[2])
         _expect_origin(Headers(scope=scope), self.state.settings.cors_origins)
-        with contextlib.nullcontext() if _endless(scope) else self.state.count_request():
+        with contextlib.nullcontext() if _is_unbounded(scope) else self.state.count_request():
             await server(scope, receive, send)
 
     async def close(self) -> None:
@@ -88,14 +88,14 @@ class Mounted:
         except ToolHostError as error:
             raise unavailable(str(error), "mcp_server_unavailable") from error
         scope["user"] = _user(scope["owner"])  # not before: this imports `mcp`, which has happened now, in a thread
-        await manager.handle_request(scope, receive, self._noting(scope, send))
-        await self._make_room(manager, scope["owner"])
+        await manager.handle_request(scope, receive, self._track_session(scope, send))
+        await self._end_oldest_sessions(manager, scope["owner"])
 
-    def _noting(self, scope: Scope, send: Send) -> Send:
-        """Every answer within a session names it."""
+    def _track_session(self, scope: Scope, send: Send) -> Send:
+        """A send that marks the session as used which the response names."""
 
-        async def noting(message: Message) -> None:
-            session = Headers(raw=message["headers"]).get("mcp-session-id") if _agreed(message) else None
+        async def send_and_track(message: Message) -> None:
+            session = Headers(raw=message["headers"]).get("mcp-session-id") if _is_success(message) else None
             if session is not None:
                 used = self._sessions.setdefault(scope["owner"], OrderedDict())
                 used.pop(session, None)
@@ -103,14 +103,14 @@ class Mounted:
                     used[session] = None
             await send(message)
 
-        return noting
+        return send_and_track
 
-    async def _make_room(self, manager: "StreamableHTTPSessionManager", owner: str) -> None:
-        """Of one owner's sessions those that were used last are kept: nobody can open so many that others get none."""
+    async def _end_oldest_sessions(self, manager: "StreamableHTTPSessionManager", owner: str) -> None:
+        """Keeps the owner's MAX_SESSIONS most recently used sessions, so that no owner uses up those of others."""
         used = self._sessions.get(owner, OrderedDict())
-        while len(used) > SESSIONS:
+        while len(used) > MAX_SESSIONS:
             oldest, _ = used.popitem(last=False)
-            await manager.handle_request(_ending(oldest, owner), _nothing, _unheard)
+            await manager.handle_request(_end_request(oldest, owner), _receive_empty, _ignore)
 
     async def close(self) -> None:
         self._stop.set()
@@ -151,28 +151,28 @@ def _options(state: ServerState) -> dict[str, Any]:
     return {
         "stateless_http": shared,
         "max_request_body_size": state.settings.max_body_bytes,
-        "max_sessions": None,  # there are as many as SESSIONS for each key
-        "session_idle_timeout": IDLE,
+        "max_sessions": None,  # there are as many as MAX_SESSIONS for each key
+        "session_idle_timeout": SESSION_IDLE_SECONDS,
     }
 
 
-def _agreed(message: Message) -> bool:
+def _is_success(message: Message) -> bool:
     return message["type"] == "http.response.start" and message["status"] < 400
 
 
-def _ending(session: str, owner: str) -> Scope:
-    """A request to end a session, by whom it belongs to."""
+def _end_request(session: str, owner: str) -> Scope:
+    """The scope of a request by the owner to end a session."""
     headers = [(b"mcp-session-id", session.encode()), (b"host", b"localhost")]
-    about = {"type": "http", "http_version": "1.1", "scheme": "http", "method": "DELETE", "path": "/", "query_string": b""}
-    return {**about, "headers": headers, "owner": owner, "user": _user(owner)}
+    request = {"type": "http", "http_version": "1.1", "scheme": "http", "method": "DELETE", "path": "/", "query_string": b""}
+    return {**request, "headers": headers, "owner": owner, "user": _user(owner)}
 
 
-async def _nothing() -> Message:
+async def _receive_empty() -> Message:
     return {"type": "http.request", "body": b"", "more_body": False}
 
 
-async def _unheard(message: Message) -> None:
-    """It may have ended by itself before: that is as good."""
+async def _ignore(message: Message) -> None:
+    """Discards the response: that the session has ended already is no error."""
 
 
 def _user(owner: str) -> object:
@@ -183,16 +183,16 @@ def _user(owner: str) -> object:
     return AuthenticatedUser(AccessToken(token="", client_id=owner, scopes=[]))
 
 
-def _endless(scope: Scope) -> bool:
-    """Whether nobody waits for an end: such a stream keeps no server from stopping. Before MCP 2026-07-28 there is no such header,
-    and whatever it says is not compared with what is asked for."""
+def _is_unbounded(scope: Scope) -> bool:
+    """Whether the response ends only when the client goes; such streams do not delay a shutdown. The method header counts since MCP
+    2026-07-28 only: before, it is not checked against the body."""
     headers = Headers(scope=scope)
-    told = headers.get("mcp-protocol-version", "") >= NAMING
-    return scope["method"] == "GET" or (told and headers.get("mcp-method") in ENDLESS)
+    has_method_header = headers.get("mcp-protocol-version", "") >= METHOD_HEADER_SINCE
+    return scope["method"] == "GET" or (has_method_header and headers.get("mcp-method") in UNBOUNDED_METHODS)
 
 
 def _expect_origin(headers: Headers, allowed: tuple[str, ...]) -> None:
-    """A web page may only call from where the operator said, or from this machine (MCP: servers must validate Origin)."""
+    """Raises ApiError 403 for web pages of other origins than the configured and loopback ones (MCP: servers must validate Origin)."""
     origin = headers.get("origin")
     if origin is not None and origin not in allowed and not is_loopback(_host(origin)):
         raise ApiError(403, f"pages of {origin!r} may not call this server (--cors-origin)", code="origin_not_allowed")
@@ -201,5 +201,5 @@ def _expect_origin(headers: Headers, allowed: tuple[str, ...]) -> None:
 def _host(origin: str) -> str:
     try:
         return urlsplit(origin).hostname or ""
-    except ValueError:  # of an IPv6 address that is none
+    except ValueError:  # a malformed IPv6 address
         return ""

@@ -130,7 +130,7 @@ def test_nobody_takes_the_sessions_of_others(monkeypatch: pytest.MonkeyPatch) ->
     def answered(session: dict[str, str]) -> int:
         return httpx.post(url, json={"jsonrpc": "2.0", "id": 2, "method": "ping"}, headers=session).status_code
 
-    monkeypatch.setattr(mount, "SESSIONS", 3)
+    monkeypatch.setattr(mount, "MAX_SESSIONS", 3)
     with hosting(Witness().server, api_keys=("one", "two")) as url:
         quiet = opened("two")
         first, second = opened("one"), opened("one")
