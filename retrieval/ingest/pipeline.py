@@ -1,4 +1,4 @@
-"""A file's way from bytes to what the store keeps: parsed, cut into pieces, embedded."""
+"""The ingest pipeline of one file: parse, chunk, embed."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -21,7 +21,7 @@ RETRY_SECONDS = 0.05  # seconds before a full encoder is asked again
 
 @dataclass
 class JobProgress:
-    """Where a job is. The digestion writes it, whoever reports to the store reads it."""
+    """Written by the pipeline, read by the worker that reports to the store."""
 
     state: State = "parsing"
     progress: float = 0.0
@@ -31,7 +31,7 @@ class JobProgress:
 class IngestPipeline:
     parser: Parser
     embedder: Embedder
-    chunking: Chunking  # where the job wishes nothing else
+    chunking: Chunking  # default where the job sets none
 
     async def run(self, job: Job, content: AsyncIterator[bytes], progress: JobProgress) -> IngestedFile:
         """Raises Unreadable, EngineError."""
@@ -49,7 +49,7 @@ class IngestPipeline:
         return chunk(document, self.embedder.offsets, Chunking(size=size, overlap=overlap), self.embedder.max_tokens)
 
     async def _embed(self, document: Document, chunks: Sequence[NewChunk], progress: JobProgress) -> Vectors:
-        """One row per piece: of a piece longer than the model reads, the mean over its windows."""
+        """One row per chunk; for a chunk longer than the model reads the mean over its windows."""
         parts = await in_thread(lambda: [split_windows(embedding_text(document, chunk), self.embedder) for chunk in chunks])
         texts = [text for part in parts for text in part]
         rows: list[Vectors] = []

@@ -11,7 +11,7 @@ from retrieval.parse.sniff import sniff
 
 
 def read(source: IO[bytes], filename: str, limits: Limits) -> dict[str, object]:
-    """Raises Refused."""
+    """Raises ParseError."""
     sniffed = sniff(source, filename, limits)
     format = FORMATS[sniffed.kind]
     builder = DocumentBuilder(format.media_type, limits)

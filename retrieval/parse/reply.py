@@ -1,4 +1,4 @@
-"""What the subprocess answered, checked: the parser that wrote it may have been taken over by the file it read."""
+"""Validates the reply of the parser subprocess, which a hostile file may have taken over."""
 
 import json
 from itertools import pairwise

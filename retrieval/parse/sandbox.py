@@ -1,4 +1,4 @@
-"""The border of the parsers: a file goes to a subprocess with limits, and nothing of what comes back is believed unseen."""
+"""Parses files in a subprocess with resource limits and validates its replies."""
 
 import asyncio
 import json

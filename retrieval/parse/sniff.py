@@ -60,7 +60,7 @@ class SniffedFormat:
 
 
 def sniff(source: IO[bytes], filename: str, limits: Limits) -> SniffedFormat:
-    """Leaves `source` at its beginning. Raises Refused for what nobody reads."""
+    """Leaves `source` at its beginning. Raises ParseError for what nobody reads."""
     head = source.read(HEAD_SIZE)
     kind = _kind(source, head, filename, limits)
     source.seek(0)

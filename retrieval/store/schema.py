@@ -1,5 +1,5 @@
 """The tables, the same in SQLite and PostgreSQL. What each adds for itself (full-text and vector indexes) stands in
-sqlite.py and postgres.py.
+sqlite/database.py and postgres/tables.py.
 
 Times are Unix seconds. A store's `generation` rises with every change of its chunks, inside the transaction that makes the
 change and holds the store's row: caches ask for what is newer than what they know. Chunk ids only ever rise.

@@ -17,7 +17,7 @@ _MAIN_TYPES = (("wordprocessingml.document.main", "word"), ("presentationml.", "
 
 
 def open_archive(source: IO[bytes], limits: Limits) -> zipfile.ZipFile:
-    """Raises Refused when unpacking it could take more than `limits`."""
+    """Raises ParseError when unpacking it could take more than `limits`."""
     try:
         zipped = zipfile.ZipFile(source)
     except (zipfile.BadZipFile, ValueError, OSError, EOFError, NotImplementedError) as error:
@@ -27,7 +27,7 @@ def open_archive(source: IO[bytes], limits: Limits) -> zipfile.ZipFile:
 
 
 def kind(source: IO[bytes], limits: Limits) -> str:
-    """Raises Refused for an archive that is none of the documents we read."""
+    """Raises ParseError for an archive that is none of the documents we read."""
     zipped = open_archive(source, limits)
     names = set(zipped.namelist())
     if any(name.startswith("META-INF/") for name in names) and _mimetype(zipped) == "application/epub+zip":
@@ -43,7 +43,7 @@ def kind(source: IO[bytes], limits: Limits) -> str:
 
 
 def read_member(zipped: zipfile.ZipFile, name: str) -> bytes:
-    """Raises Refused when it is missing, encrypted or damaged."""
+    """Raises ParseError when it is missing, encrypted or damaged."""
     try:
         return zipped.read(name)
     except KeyError:

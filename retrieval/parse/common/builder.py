@@ -1,4 +1,4 @@
-"""A document as a reader of some format writes it down, block by block."""
+"""Builds a document block by block, for the parsers of all formats."""
 
 from retrieval.parse.common.clean import clean, prose, verbatim
 from retrieval.parse.limits import Limits, ParseError
@@ -49,7 +49,7 @@ class DocumentBuilder:
         self._headings.append((level, text))
 
     def set_headings(self, path: tuple[str, ...]) -> None:
-        """What follows stands under these names, which are not in the text themselves."""
+        """Headings of the following blocks, where they are not in the text."""
         self._headings = [(level, " ".join(clean(text).split())) for level, text in enumerate(path[:MAX_HEADING_LEVEL], 1)]
 
     def add_block(self, kind: str, text: str) -> None:
@@ -73,7 +73,7 @@ class DocumentBuilder:
         self._blocks.append((kind, start, self._length, self.page, index))
 
     def to_dict(self) -> dict[str, object]:
-        """What crosses the border as JSON, see sandbox.document."""
+        """As JSON for the parent process, which reply.py reads."""
         if not self._blocks:
             raise ParseError("the file holds no text")
         return {

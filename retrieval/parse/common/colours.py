@@ -6,7 +6,7 @@ UNKNOWN = "?"  # a colour that is not known here: whatever stands on it is taken
 
 
 def parse_colour(value: str) -> str:
-    """Six hexadecimal digits, or SOME."""
+    """Six hexadecimal digits, or UNKNOWN."""
     digits = value.lower()
     return digits if len(digits) == 6 and not set(digits) - set("0123456789abcdef") else UNKNOWN
 

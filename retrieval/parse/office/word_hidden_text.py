@@ -24,7 +24,7 @@ class TextStyle:
 
     hidden: bool | None = None
     size: int | None = None  # half-points
-    colour: str | None = None  # SOME: Word's own choice
+    colour: str | None = None  # UNKNOWN: Word's own choice
     background: str | None = None  # of the letters
     paragraph_background: str | None = None  # of the paragraph
 

@@ -30,7 +30,7 @@ MIN_PGVECTOR = (0, 8)  # pgvector; before it an index knew no filters
 
 
 class Postgres:
-    """Implements dialect.Dialect. `hnsw_above`: see pg_dense.py."""
+    """Implements dialect.Dialect. `hnsw_above`: see dense.py."""
 
     def __init__(self, url: str, hnsw_above: int) -> None:
         self._url = parse_url(url)

@@ -1,5 +1,5 @@
 """Nearest vectors in PostgreSQL, by pgvector. All that come into question are compared, until there are more than `exact_limit` of
-them: then an index of the store's own (pg_hnsw.py) finds them, if it is there.
+them: then an index of the store's own (hnsw.py) finds them, if it is there.
 """
 
 from collections.abc import Sequence
