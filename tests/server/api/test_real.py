@@ -199,7 +199,7 @@ def test_the_tokenizer_is_transformers(server: Running, smollm2: str) -> None:
     theirs: Any = PreTrainedTokenizerFast.from_pretrained(directory)
     talk = [{"role": "user", "content": "if a <b> then\n\n  12.5% | im_start 🤖"}, {"role": "assistant", "content": " Straße "}, *CAPITAL]
     want = theirs.apply_chat_template(talk, add_generation_prompt=True, return_dict=False)
-    assert list(load_tokenizer(directory).chat(talk).tokens) == want
+    assert list(load_tokenizer(directory).encode_chat(talk).tokens) == want
 
 
 def test_sigterm_lets_answers_finish_and_takes_no_new_ones(smollm2: str, tmp_path: Path) -> None:
