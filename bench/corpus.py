@@ -5,8 +5,8 @@ from itertools import product
 
 import numpy as np
 
-from retrieval.api import Block, Document, Identity, Piece
-from retrieval.records import Outcome
+from retrieval.api import Block, Document, ModelIdentity, NewChunk
+from retrieval.records import IngestedFile
 
 SYLLABLES = [a + b for a, b in product("bdfghklmnprstvz", "aeiou")]
 VOCABULARY = 30_000
@@ -28,7 +28,7 @@ class Corpus:
     def question(self) -> str:
         return self.texts(1, words=8)[0]
 
-    def outcome(self, chunks: int, identity: Identity) -> Outcome:
+    def outcome(self, chunks: int, identity: ModelIdentity) -> IngestedFile:
         """A document of `chunks` pieces, ready to be stored."""
         texts = self.texts(chunks)
         vectors = self._random.standard_normal((chunks, identity.dimensions), dtype=np.float32)
@@ -36,11 +36,11 @@ class Corpus:
         text = "\n".join(texts)
         pieces = _pieces(texts)
         blocks = tuple(Block(kind="paragraph", start=piece.start, end=piece.end) for piece in pieces)
-        return Outcome(
-            document=Document(text=text, blocks=blocks, media_type="text/plain"), pieces=pieces, vectors=vectors, identity=identity
+        return IngestedFile(
+            document=Document(text=text, blocks=blocks, media_type="text/plain"), chunks=pieces, vectors=vectors, identity=identity
         )
 
 
-def _pieces(texts: Sequence[str]) -> tuple[Piece, ...]:
+def _pieces(texts: Sequence[str]) -> tuple[NewChunk, ...]:
     starts = np.cumsum([0, *(len(text) + 1 for text in texts)])
-    return tuple(Piece(text=text, start=int(start), end=int(start) + len(text)) for text, start in zip(texts, starts, strict=False))
+    return tuple(NewChunk(text=text, start=int(start), end=int(start) + len(text)) for text, start in zip(texts, starts, strict=False))

@@ -14,19 +14,19 @@ from typing import Any, Literal
 
 import numpy as np
 
-from retrieval.api import Embedder, Identity, Vectors
-from retrieval.ingest.sync import Sync, Wish
+from retrieval.api import Embedder, ModelIdentity, Vectors
+from retrieval.ingest.sync import Sync, SyncOptions
 from retrieval.ingest.walk import walk
-from retrieval.ingest.worker import Ingestor, Pace
+from retrieval.ingest.worker import Ingestor, WorkerOptions
 from retrieval.parse.sandbox import SubprocessParser
-from retrieval.records import Batch, File, Job, Member, NewFile, NewMember, Outcome
+from retrieval.records import Batch, File, IngestedFile, Job, Member, NewFile, NewMember
 from retrieval.store import StoreOptions, open_store
 from retrieval.store.api import Store
 from retrieval.threads import in_thread
-from server.cli.ingest import named_or_new
+from server.cli.ingest import get_or_create_store
 
 WIDTH = 64
-PACE = Pace(lease=1.0, poll=0.1)  # the files of those killed before are not waited for long
+PACE = WorkerOptions(lease=1.0, poll=0.1)  # the files of those killed before are not waited for long
 
 
 def say(*words: object) -> None:
@@ -50,10 +50,10 @@ class Spoken:
             say("member", member.file_id)
         return added
 
-    def complete(self, job: Job, outcome: Outcome) -> bool:
+    def complete(self, job: Job, outcome: IngestedFile) -> bool:
         done = self._store.complete(job, outcome)
         if done:
-            say("ready", job.file_id, len(outcome.pieces))
+            say("ready", job.file_id, len(outcome.chunks))
         return done
 
     def remove_member(self, owner: str, store_id: str, file_id: str) -> None:
@@ -71,7 +71,7 @@ class Spoken:
 class Words:
     """An embedder that costs nothing: a text's vector says which words are in it. It takes its time for it, as others do."""
 
-    identity = Identity(model="words", revision="1", dimensions=WIDTH, pooling="mean")
+    identity = ModelIdentity(model="words", revision="1", dimensions=WIDTH, pooling="mean")
     max_tokens = 256
 
     def offsets(self, text: str) -> list[tuple[int, int]]:
@@ -98,9 +98,9 @@ def embedder(model: str) -> Embedder:
 
 async def ingest(store: Store, folder: Path, embedder: Embedder) -> None:
     parser = SubprocessParser()
-    ingestor = Ingestor(store, parser, embedder, pace=PACE)
+    ingestor = Ingestor(store, parser, embedder, options=PACE)
     work = asyncio.create_task(ingestor.run())
-    sync = Sync(store, named_or_new(store, "kb"), Wish())
+    sync = Sync(store, get_or_create_store(store, "kb"), SyncOptions())
     say("begun")
     await in_thread(sync.begin, walk([folder]), lambda *_: ingestor.wake())
     await ingestor.drain(sync.store_id)

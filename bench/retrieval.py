@@ -31,11 +31,11 @@ from retrieval.records import NewFile, NewMember, NewVectorStore
 from retrieval.search.retriever import KnowledgeSearch
 from retrieval.store import StoreOptions, open_store
 from retrieval.store.api import Store
-from server.weights.cache import bar
+from server.weights.progress import progress_bar
 from server.weights.pull import pull
 
 Numbers = dict[str, Any]
-SIDES: tuple[evaluate.Side, ...] = ("dense", "lexical", "fused")
+SIDES: tuple[evaluate.RankingMode, ...] = ("dense", "lexical", "fused")
 LOADED = 100_000  # chunks in the large store
 SEARCHES = 200
 ADDED = 40  # documents
@@ -45,7 +45,7 @@ AVX2 = {"MKL_ENABLE_INSTRUCTIONS": "AVX2", "ONEDNN_MAX_CPU_ISA": "AVX2", "ATEN_C
 
 def main(argv: list[str] | None = None) -> None:
     options = _parser().parse_args(argv)
-    with bar() as progress:
+    with progress_bar() as progress:
         model = pull("minilm", progress=progress)
     if options.avx2:
         os.environ |= AVX2  # read when torch first computes
@@ -77,7 +77,7 @@ class Plan:
 
 async def run(model: Path, plan: Plan) -> Numbers:
     embedder = open_embedder(model, EmbedOptions(level=plan.level))
-    sets = {folder.name: evaluate.read_set(folder) for folder in plan.folders}
+    sets = {folder.name: evaluate.read_dataset(folder) for folder in plan.folders}
     try:
         quality = {name: await _quality(embedder, found) for name, found in sets.items()}
         texts = next(([f"{e.title} {e.text}".strip() for e in found.corpus] for found in sets.values()), Corpus(seed=1).texts(400))
@@ -90,7 +90,7 @@ async def run(model: Path, plan: Plan) -> Numbers:
         await embedder.close()
 
 
-async def _quality(embedder: Embedder, found: evaluate.EvaluationSet) -> Numbers:
+async def _quality(embedder: Embedder, found: evaluate.EvaluationDataset) -> Numbers:
     with tempfile.TemporaryDirectory() as folder:
         store = open_store(Path(folder) / "stoa.db", StoreOptions())
         retriever = KnowledgeSearch(store, embedder)
@@ -98,7 +98,7 @@ async def _quality(embedder: Embedder, found: evaluate.EvaluationSet) -> Numbers
         scored: Numbers = {}
         for side in SIDES:
             ranked = await evaluate.rank(retriever, store_id, found.queries, side, _say)
-            scored[side] = evaluate.score(ranked, found).named()
+            scored[side] = evaluate.score(ranked, found).to_dict()
         store.close()
         return scored
 

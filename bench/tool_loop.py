@@ -106,7 +106,6 @@ async def _round(runtime: Runtime) -> list[Lap]:
         model=None,
         messages=[User(text="Read notes.txt line by line.")],
         mcp_servers=(McpToolset(server_label="files", field="tools.0", allowed=only, approval_policy=ApprovalPolicy(default="never")),),
-        limits=runtime.tool_limits,
     )
     laps, begun, tool = list[Lap](), 0.0, 0.0
     async with aclosing((await prepare(runtime, wish, Whose(owner=""))).run(NoTimings())) as events:

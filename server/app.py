@@ -105,8 +105,8 @@ def _in_daemon_thread(work: Callable[[], T]) -> Future[T]:
 
 
 def _open_engine(settings: Settings, directory: Path) -> Engine:
-    from engine.embedded.load import LoadOptions, load_model
     from engine.embedded.engine import EmbeddedEngine
+    from engine.embedded.load import LoadOptions, load_model
     from engine.embedded.scheduler import Limits as EngineLimits
 
     limits = EngineLimits(

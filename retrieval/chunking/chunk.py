@@ -7,7 +7,7 @@ from functools import lru_cache
 from itertools import takewhile
 
 from retrieval.api import Block, Chunking, Document, NewChunk
-from retrieval.chunking.units import TokenIndex, Span, split_units
+from retrieval.chunking.units import Span, TokenIndex, split_units
 
 DEFAULT_MAX_TOKENS = 256  # tokens, when nobody says otherwise: longer passages answer no better and are cited less exactly
 OVERLAP_DIVISOR = 8  # one part in so many

@@ -62,8 +62,8 @@ class DenseIndex:
         return slots[order], scores[order]
 
     def graph(self, should_continue: Callable[[], bool]) -> FaissIndex | None:
-        """Over all that is full, for `adopt_graph`; None when `should_continue`, asked between segments, says no. Takes long, but searches and
-        `add` need not wait for it."""
+        """An HNSW graph over all full segments, for `adopt_graph`; None if `should_continue`, asked between segments, says no. Takes long,
+        but searches and `add` need not wait for it."""
         faiss.omp_set_num_threads(1)
         graph = faiss.IndexHNSWFlat(self._dimensions, HNSW_M, faiss.METRIC_INNER_PRODUCT)
         graph.hnsw.efConstruction = HNSW_EF_CONSTRUCTION

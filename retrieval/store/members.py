@@ -24,7 +24,7 @@ from retrieval.store.rows import (
     readable,
 )
 from retrieval.store.schema import batches, chunks, documents, files, members, stores
-from retrieval.store.stores import find_store, own_store, member_stats
+from retrieval.store.stores import find_store, member_stats, own_store
 
 QUEUED = {"state": "queued", "progress": 0.0, "error_code": None, "error": None, "attempts": 0, "worker": None, "lease_until": None}
 

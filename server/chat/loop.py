@@ -66,7 +66,9 @@ class GenerationPlan:
 
     def _budget(self, context: RunContext) -> ToolBudget:
         untrusted = self.request.untrusted_context or has_tool_results(self.messages) or bool(context.grounding and context.grounding.hits)
-        budget = ToolBudget(tighter_limits(self.request.limits, self.runtime.tool_limits), untrusted, calls=len(self.request.earlier_calls))
+        allowed, requested = self.runtime.tool_limits, self.request.limits
+        limits = allowed if requested is None else tighter_limits(requested, allowed)
+        budget = ToolBudget(limits, untrusted, calls=len(self.request.earlier_calls))
         for call in self.request.earlier_calls:
             budget.count(call)
         return budget
@@ -104,7 +106,7 @@ class GenerationPlan:
         )
 
     def _with_passages(self, context: RunContext, found: GroundedQuestion, *, small_talk: bool) -> RunContext:
-        """If nothing was found, the answer says so, unless it is small talk, has a response format, or there are tools that may know more."""
+        """If nothing was found, the answer says so, unless it is small talk, has a response format, or tools may know more."""
         if not found.hits and small_talk:
             return context
         if found.hits or self.request.response_format is not None:

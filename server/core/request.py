@@ -126,7 +126,7 @@ class GenerationRequest:
     approval_decisions: tuple[ApprovalDecision, ...] = ()
     earlier_calls: tuple[ToolCall, ...] = ()  # already run for the same user message: they count for the limits
     untrusted_context: bool = False  # besides tool results among `messages`
-    limits: ToolLimits = ToolLimits()
+    limits: ToolLimits | None = None  # tighter than the server's; None: the server's
     truncate: bool = False  # drop the oldest messages where the context is too small, instead of refusing
     field_names: FieldNames = FieldNames()
 

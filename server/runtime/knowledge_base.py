@@ -4,7 +4,7 @@ Its users know only the protocols."""
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
 
@@ -81,7 +81,7 @@ class KnowledgeBase:
     embedding_name: str  # what clients call the models
     rerank_name: str | None = None
     default_store: str | None = None  # name or id; grounds the answers of clients that name no store
-    grounding: GroundingSettings = GroundingSettings()
+    grounding: GroundingSettings = field(default_factory=GroundingSettings)
 
     async def close(self) -> None:
         """To be called after the ingest task has ended. The store is closed last: the others may use it."""

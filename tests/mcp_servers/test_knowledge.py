@@ -14,7 +14,7 @@ from mcp.types import PromptReference, ResourceTemplateReference
 from mcp_servers import knowledge as served
 from mcp_servers.knowledge import Opening
 from retrieval.api import KnowledgeError
-from retrieval.records import Listing, NewFile, NewMember, NewVectorStore
+from retrieval.records import NewFile, NewMember, NewVectorStore, PageRequest
 from server.runtime.knowledge_base import KnowledgeBase
 from tests.server.fake_knowledge import knowledge
 
@@ -35,7 +35,7 @@ def base() -> KnowledgeBase:
 
 async def add(base: KnowledgeBase, store: str, owner: str, name: str, text: str, **attributes: Any) -> tuple[str, str]:
     """Ids of the store, which is made unless it is there, and of the file."""
-    mine = [one for one in base.store.stores(owner, Listing(limit=100)).items if one.name == store and one.owner == owner]
+    mine = [one for one in base.store.stores(owner, PageRequest(limit=100)).items if one.name == store and one.owner == owner]
     made = mine[0] if mine else base.store.create_store(NewVectorStore(owner=owner, name=store))
     file = base.store.put_file(NewFile(owner=owner, filename=name), [text.encode()])
     base.store.add_members(owner, made.id, [NewMember(file_id=file.id, attributes=attributes)])

@@ -12,8 +12,8 @@ from typing import Any, Literal
 import numpy as np
 
 from engine.api import PromptTooLong
-from retrieval.api import Block, Document, Identity, Unreadable, Vectors
-from retrieval.ingest.worker import Ingestor, Pace
+from retrieval.api import Block, Document, ModelIdentity, Unreadable, Vectors
+from retrieval.ingest.worker import Ingestor, WorkerOptions
 from retrieval.search.retriever import KnowledgeSearch
 from retrieval.store import StoreOptions, open_store
 from server.runtime.knowledge_base import KnowledgeBase
@@ -27,8 +27,8 @@ class WordEmbedder:
     """Every word is a token and a direction; CLS is 1, the prompts of queries and documents are 2 and 3."""
 
     @property
-    def identity(self) -> Identity:
-        return Identity(model="words", revision="1", dimensions=WIDTH, pooling="mean+normalize", query_prompt="Q", document_prompt="D")
+    def identity(self) -> ModelIdentity:
+        return ModelIdentity(model="words", revision="1", dimensions=WIDTH, pooling="mean+normalize", query_prompt="Q", document_prompt="D")
 
     @property
     def max_tokens(self) -> int:
@@ -96,7 +96,7 @@ def knowledge(*, reranker: bool = False, where: str | Path | None = None, defaul
         reranker=second,
         retriever=KnowledgeSearch(store, embedder, second),
         parser=parser,
-        ingestor=Ingestor(store, parser, embedder, pace=Pace(poll=0.05)),
+        ingestor=Ingestor(store, parser, embedder, options=WorkerOptions(poll=0.05)),
         embedding_name="words",
         rerank_name="shares" if reranker else None,
         default_store=default_store,

@@ -12,7 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from engine.api import EngineStopped
 from retrieval.records import NewFile, NewVectorStore
-from server.app import build
+from server.app import create_app
 from server.runtime.settings import Settings
 from tests.server.fake_knowledge import knowledge
 from tests.server.fakes import FakeEngine, ask, client, ready, runtime, says, text
@@ -143,7 +143,7 @@ def test_loading_then_ready_then_draining() -> None:
         return runtime(fake, TEXT)
 
     async def scenario() -> None:
-        app, state = build(Settings(), load=slowly)
+        app, state = create_app(Settings(), load=slowly)
         async with app.router.lifespan_context(app), client(app) as http:
             assert (await http.get("/health")).status_code == 200
             assert (await http.get("/ready")).json() == {"status": "loading", "reason": None}
@@ -166,7 +166,7 @@ def test_a_model_that_cannot_be_loaded() -> None:
         raise ValueError("no such file")
 
     async def scenario() -> None:
-        app, state = build(Settings(), load=broken)
+        app, state = create_app(Settings(), load=broken)
         async with app.router.lifespan_context(app), client(app) as http:
             while state.load_error is None:
                 await asyncio.sleep(0.001)
@@ -192,7 +192,7 @@ def test_when_files_are_not_read_any_more_the_server_is_sick() -> None:
 
     async def scenario() -> None:
         known.ingestor.run = breaks  # pyright: ignore[reportAttributeAccessIssue]
-        app, _ = build(Settings(), load=lambda _, watch: runtime(engine(), TEXT, known))
+        app, _ = create_app(Settings(), load=lambda _, watch: runtime(engine(), TEXT, known))
         async with app.router.lifespan_context(app), client(app) as http:
             while (await http.get("/ready")).json()["status"] != "failed":
                 await asyncio.sleep(0.001)
@@ -210,7 +210,7 @@ def test_queued_files_are_read_beside_everything_else() -> None:
     )
 
     async def scenario() -> None:
-        app, _ = build(Settings(), load=lambda _, watch: runtime(engine(), TEXT, known))
+        app, _ = create_app(Settings(), load=lambda _, watch: runtime(engine(), TEXT, known))
         async with app.router.lifespan_context(app), client(app) as http:
             while (await http.get("/ready")).status_code != 200:
                 await asyncio.sleep(0.001)

@@ -22,7 +22,7 @@ from retrieval.store.postgres.dense import VectorSearch
 from retrieval.store.postgres.engine import map_database_errors, open_engine, parse_url
 from retrieval.store.postgres.filters import condition
 from retrieval.store.postgres.hnsw import HnswIndexes
-from retrieval.store.postgres.tables import METADATA, in_keys, chunk_vectors, chunk_words, store_sizes
+from retrieval.store.postgres.tables import METADATA, chunk_vectors, chunk_words, in_keys, store_sizes
 from retrieval.store.schema import members
 
 SETUP_LOCK = 0x73746F61  # advisory lock: one process creates the tables

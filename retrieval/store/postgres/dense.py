@@ -13,7 +13,7 @@ from sqlalchemy import ColumnElement, Connection, Select, bindparam, cast, func,
 
 from retrieval.records import ScoredChunk
 from retrieval.store.postgres.hnsw import MAX_DIMENSIONS, HnswIndexes
-from retrieval.store.postgres.tables import in_keys, chunk_vectors, store_sizes
+from retrieval.store.postgres.tables import chunk_vectors, in_keys, store_sizes
 from retrieval.store.schema import chunks
 
 EF_SEARCH = 200  # candidates while searching, at least

@@ -6,7 +6,7 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from threading import Event, Lock, Thread
 
-from retrieval.store.sqlite.cache import StoreChanges, StoreCache
+from retrieval.store.sqlite.cache import StoreCache, StoreChanges
 
 MAX_CACHE_BYTES = 4 << 30  # bytes of vectors; stores that were not used for longest go when there are more
 

@@ -27,7 +27,7 @@ from retrieval.search.lexical import JOINTS, terms
 from retrieval.store.catalog import create_tables
 from retrieval.store.dialect import Entry, StoreState
 from retrieval.store.schema import stores
-from retrieval.store.sqlite.cache import StoreChanges, StoreCache
+from retrieval.store.sqlite.cache import StoreCache, StoreChanges
 from retrieval.store.sqlite.caches import StoreCaches
 
 BUSY_TIMEOUT = 60  # seconds that a writer waits for the writers of other processes

@@ -19,6 +19,7 @@ from server.chat.tools.toolset import any_tool_of, model_name
 from server.core.errors import bad_request
 from server.core.messages import Json, Message, NamedTools, System, Tool, ToolChoice
 from server.core.request import FieldNames, FileSearch, GenerationRequest, McpToolset, SamplingParams, ToolFilter
+from server.core.tool_limits import ToolLimits
 from server.runtime.runtime import Runtime
 
 FIELD_NAMES = FieldNames(
@@ -47,26 +48,24 @@ def to_generation_request(runtime: Runtime, body: RequestBody, resolved: Resolve
         approval_decisions=tuple(history.approval_decisions),
         earlier_calls=tuple(history.server_calls),
         untrusted_context=history.untrusted,
-        limits=runtime.tool_limits,
         truncate=body.truncation == "auto",
         field_names=replace(FIELD_NAMES, file_search=search_field),
     )
     request = _with_tool_choice(request, body.tool_choice)
     if search is None:
         request = replace(request, file_search=default_search(runtime))
-    return _with_generation_options(request, body) if isinstance(body, ResponseRequest) else request
+    return _with_generation_options(request, body, runtime.tool_limits) if isinstance(body, ResponseRequest) else request
 
 
-def _with_generation_options(request: GenerationRequest, body: ResponseRequest) -> GenerationRequest:
+def _with_generation_options(request: GenerationRequest, body: ResponseRequest, limits: ToolLimits) -> GenerationRequest:
     """Adds what the prompt does not depend on."""
-    limits = request.limits if body.max_tool_calls is None else replace(request.limits, max_calls=body.max_tool_calls)
     return replace(
         request,
         sampling=_sampling_params(body),
         max_tokens=body.max_output_tokens,
         logprobs=_logprobs(body),
         template_kwargs=body.chat_template_kwargs or {},
-        limits=limits,
+        limits=None if body.max_tool_calls is None else replace(limits, max_calls=body.max_tool_calls),
     )
 
 

@@ -16,7 +16,7 @@ def matches(tool: HostedTool, wanted: ToolFilter) -> bool:
 def needs_approval(tool: HostedTool, policy: ApprovalPolicy, *, tainted: bool) -> bool:
     """As the request's policy says. Besides, a tool that may write needs approval once the model has read untrusted text (`tainted`);
     only the operator can lift that, by allowing the tool."""
-    harmless = tool.read_only or tool.allowed
+    harmless = tool.read_only or tool.allowed_by_operator
     return (tainted and not harmless) or _asked_for(tool, policy)
 
 
@@ -31,4 +31,4 @@ def _asked_for(tool: HostedTool, policy: ApprovalPolicy) -> bool:
         case "never":
             return False
         case "writes":
-            return not (tool.read_only or tool.allowed)
+            return not (tool.read_only or tool.allowed_by_operator)

@@ -14,7 +14,7 @@ from server.mcp.sanitize import approval_hint
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ToolListing:
-    """The tools of one server. `withheld`: reasons by the names of tools that it has but does not offer. `error`: why it could not be asked."""
+    """The tools of one server. `withheld`: reasons, by tool name, why others are not offered. `error`: why it could not be asked."""
 
     toolset: McpToolset
     tools: tuple[HostedTool, ...] = ()

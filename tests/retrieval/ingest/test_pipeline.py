@@ -10,7 +10,7 @@ import pytest
 
 from engine.api import QueueFull
 from retrieval.api import Chunking, Document, Unreadable, Vectors
-from retrieval.ingest.pipeline import EMBED_BATCH, IngestPipeline, JobProgress, pool_windows, with_title, split_windows
+from retrieval.ingest.pipeline import EMBED_BATCH, IngestPipeline, JobProgress, pool_windows, split_windows, with_title
 from retrieval.records import IngestedFile, Job
 from tests.retrieval.plain import PlainParser, WordEmbedder
 

@@ -12,7 +12,7 @@ from retrieval.search.dense import DenseIndex
 from retrieval.store import StoreOptions, open_store
 from retrieval.store.api import Store
 from retrieval.store.sqlite import caches
-from retrieval.store.sqlite.cache import StoreChanges, StoreCache
+from retrieval.store.sqlite.cache import StoreCache, StoreChanges
 from tests.retrieval.filling import WIDTH, fill, new_store
 from tests.retrieval.naive import bm25, check, cosines, random_vectors
 

@@ -46,6 +46,14 @@ def test_calls_beyond_the_limit_are_answered_with_a_note() -> None:
     assert said(events) == "Enough."
 
 
+def test_the_operator_may_allow_more_than_the_defaults() -> None:
+    most = ToolLimits().max_calls
+    earlier = tuple(ToolCall(id=f"call_{i}", name="loud__shout", arguments=f'{{"word": "{i}"}}') for i in range(most))
+    known, _, host = world(*words("c"), "Enough.", tool_limits=ToolLimits(max_calls=most + 1))
+    happened(known, wish(earlier_calls=earlier))
+    assert len(host.calls) == 1
+
+
 def test_calls_of_earlier_requests_count() -> None:
     known, engine, host = world(*words("c"), "Enough.")
     earlier = tuple(ToolCall(id=f"call_{word}", name="loud__shout", arguments=f'{{"word": "{word}"}}') for word in "ab")
