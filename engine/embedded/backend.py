@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from engine.embedded.linear import QuantizingLinear
-from engine.embedded.pool import PAGE
+from engine.embedded.page_pool import PAGE
 from models.batch import Attend, Batch
 from models.ops import Ops
 from models.reference import Embedding, Linear, visible

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from engine.api import Delta, Stats
 from engine.embedded.memory import Memory
-from engine.embedded.pool import PAGE
+from engine.embedded.page_pool import PAGE
 from engine.embedded.runner import Runner
 from engine.embedded.sampler import SampledToken
 from engine.embedded.scheduler import Limits, Scheduler

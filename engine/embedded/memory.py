@@ -8,7 +8,7 @@ import os
 from collections.abc import Iterator, Mapping
 from hashlib import blake2b
 
-from engine.embedded.pool import PAGE, Pool
+from engine.embedded.page_pool import PAGE, PagePool
 from engine.embedded.sequence import Sequence, Table
 from models.spec import Paged
 
@@ -18,7 +18,7 @@ class Memory:
         """`sizes`: pages per layout. `seed`: start of all hash chains; random by default, so that nobody can craft a
         prompt that collides with another's."""
         self.layouts = tuple(sizes)
-        self.pools = tuple(Pool(size) for size in sizes.values())
+        self.pools = tuple(PagePool(size) for size in sizes.values())
         self._seed = os.urandom(16) if seed is None else seed
 
     def capacity(self, step_tokens: int) -> int | None:
@@ -96,7 +96,7 @@ class Memory:
         for pool in self.pools:
             pool.check()
 
-    def _all(self) -> Iterator[tuple[Paged, Pool]]:
+    def _all(self) -> Iterator[tuple[Paged, PagePool]]:
         return zip(self.layouts, self.pools, strict=True)
 
     def _hole(self, keys: list[bytes], n: int) -> int | None:
@@ -107,7 +107,7 @@ class Memory:
                     return j
         return None
 
-    def _hits(self, layout: Paged, pool: Pool, keys: list[bytes], pages: int) -> list[int]:
+    def _hits(self, layout: Paged, pool: PagePool, keys: list[bytes], pages: int) -> list[int]:
         found = [pool.find(key) for key in keys[first_seen(layout, pages * PAGE) : pages]]
         return [page for page in found if page is not None]
 
@@ -115,7 +115,7 @@ class Memory:
         """Pages a sequence takes at once: windows take theirs chunk by chunk, as they slide."""
         return pages_for(seq.length) if layout.reach is None else 0
 
-    def _enter(self, table: Table, pool: Pool, found: list[int], end: int) -> None:
+    def _enter(self, table: Table, pool: PagePool, found: list[int], end: int) -> None:
         for page in found:
             pool.hold(page)
         table.first, table.end = end - len(found), end
@@ -132,7 +132,7 @@ class Memory:
         seq.room = min(table.end for table in seq.tables) * PAGE
         return True
 
-    def _drop(self, table: Table, pool: Pool, first: int) -> None:
+    def _drop(self, table: Table, pool: PagePool, first: int) -> None:
         while table.first < first:
             pool.release(int(table.pages[table.first]))
             table.pages[table.first] = -1

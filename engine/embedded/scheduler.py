@@ -8,7 +8,7 @@ from bisect import insort
 from dataclasses import dataclass
 
 from engine.embedded.memory import Memory
-from engine.embedded.pool import PAGE
+from engine.embedded.page_pool import PAGE
 from engine.embedded.sequence import Chunk, Sequence
 
 

@@ -25,13 +25,13 @@ class OutputParser:
         reasoning: ReasoningParser | None,
         repetition: RepetitionDetector | None = None,
         tracker: CallTracker | None = None,
-        fences: Sequence[str] = (),
+        delimiters: Sequence[str] = (),
     ) -> None:
         """`repetition`: ends the sequence when it repeats itself. `tracker`: it may call tools; stop strings then apply to the text, not
-        to reasoning and arguments. `fences`: the delimiters of data in the prompt; the sequence ends when the model copies one."""
+        to reasoning and arguments. `delimiters`: the delimiters of data in the prompt; the sequence ends when the model copies one."""
         self._request, self._reasoning, self._repetition, self._tracker = request, reasoning, repetition, tracker
-        self._detokenizer, self._stop_strings = Detokenizer(tokenizer.visible_bytes), StopStrings((*stop_strings, *fences))
-        self._fences = frozenset(fences)
+        self._detokenizer, self._stop_strings = Detokenizer(tokenizer.visible_bytes), StopStrings((*stop_strings, *delimiters))
+        self._delimiters = frozenset(delimiters)
         self._pending: list[LoggedToken] = []
         self._decoded = self._released = 0  # characters
         self._generated = self._reasoning_tokens = 0
@@ -85,7 +85,7 @@ class OutputParser:
     def _own_stop_string(self) -> str | None:
         """The one of the request's stop strings that ended the sequence."""
         which = self._stop_strings.matched
-        return None if which in self._fences else which
+        return None if which in self._delimiters else which
 
     def _logprobs_beside_calls(self, visible: str, tracker: CallTracker, finish: FinishReason | None) -> list[LoggedToken]:
         """Log probabilities of visible text; those of a call's tokens are dropped."""

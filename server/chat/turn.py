@@ -70,8 +70,8 @@ class Turn:
         reasoning = tokenizer.reasoning_parser(self.prompt)
         has_format = request.response_format is not None
         repetition = RepetitionDetector(len(grounding.hits)) if grounding and not has_format else None
-        fences = () if has_format else (*self.prompt.delimiters, *(grounding.fences if grounding else ()))
-        return OutputParser(tokenizer, engine_request, request.stop, reasoning, repetition, tracker, fences)
+        delimiters = () if has_format else (*self.prompt.delimiters, *(grounding.delimiters if grounding else ()))
+        return OutputParser(tokenizer, engine_request, request.stop, reasoning, repetition, tracker, delimiters)
 
 
 async def build_turn(runtime: Runtime, request: GenerationRequest, messages: Sequence[Message], offer: ToolOffer, left: int | None) -> Turn:

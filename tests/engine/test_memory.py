@@ -8,7 +8,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from engine.api import Request
 from engine.embedded.memory import Memory, first_seen, pages_for, window_pages
-from engine.embedded.pool import PAGE, Pool
+from engine.embedded.page_pool import PAGE, PagePool
 from engine.embedded.sampler import TokenSampler
 from engine.embedded.sequence import Sequence
 from engine.embedded.sizes import TooLittleMemory, page_counts
@@ -103,7 +103,7 @@ TestBooks.settings = settings(max_examples=40, stateful_step_count=40, deadline=
 
 
 def test_least_recently_used_page_goes_first() -> None:
-    pool = Pool(2)
+    pool = PagePool(2)
     for key in (b"a", b"b"):
         page = pool.take()
         pool.publish(page, key)

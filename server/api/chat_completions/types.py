@@ -18,14 +18,14 @@ from server.api.chat_completions.tool_types import (
     ToolChoice,
 )
 from server.api.chat_completions.unsupported_types import AudioOutput, FunctionDefinition, Prediction, WebSearchOptions
-from server.api.common.generation_types import GenerationFields, TokenCount
+from server.api.common.generation_types import GenerationFields, SamplingFields, TokenCount
 from server.api.common.types import FileCitation, ReasoningEffort, ServiceTier, TokenLogprob, Usage
 from server.api.common.unsupported import UNSUPPORTED, Moderation, PromptCacheOptions, supports_only
 from server.http.fields import OMIT_NONE
 from server.http.lists import Attributes, Metadata
 
 
-class ChatRequest(GenerationFields):
+class ChatRequest(SamplingFields, GenerationFields):
     messages: Annotated[list[Message], Field(min_length=1)]
     max_completion_tokens: TokenCount = None
     max_tokens: TokenCount = None

@@ -1,11 +1,11 @@
-"""What chat completions and legacy completions read in the same way from the request fields that they share."""
+"""Mapping the request fields that several APIs share."""
 
-from server.api.common.generation_types import GenerationFields
+from server.api.common.generation_types import GenerationFields, SamplingFields
 from server.core.errors import bad_request
 from server.core.request import SamplingParams
 
 
-def sampling_params(body: GenerationFields) -> SamplingParams:
+def sampling_params(body: SamplingFields) -> SamplingParams:
     return SamplingParams(
         temperature=body.temperature,
         top_p=body.top_p,
@@ -14,9 +14,9 @@ def sampling_params(body: GenerationFields) -> SamplingParams:
         presence_penalty=body.presence_penalty,
         frequency_penalty=body.frequency_penalty,
         repetition_penalty=body.repetition_penalty,
-        logit_bias=body.logit_bias,
         seed=body.seed,
-        ignore_eos=body.ignore_eos,
+        logit_bias=body.logit_bias if isinstance(body, GenerationFields) else None,
+        ignore_eos=body.ignore_eos if isinstance(body, GenerationFields) else None,
     )
 
 

@@ -1,4 +1,4 @@
-"""The request fields that chat completions and legacy completions share, and their types."""
+"""The request fields that several APIs share, and their types."""
 
 from typing import Annotated, Any, Literal
 
@@ -64,26 +64,33 @@ class StructuredOutputs(BaseModel):
     choice: Annotated[list[Annotated[str, StringConstraints(min_length=1)]], Field(min_length=1)] | None = None
 
 
-class GenerationFields(BaseModel):
-    """How tokens are sampled, what the output must look like, and how it is sent."""
+class SamplingFields(BaseModel):
+    """How tokens are sampled: in chat completions, legacy completions and responses."""
 
     model_config = STRICT
-    model: str
     temperature: Temperature = None
     top_p: Probability = None
-    n: SequenceCount = None
-    stop: Stop = None
+    # in part extensions, which parts depends on the API
     seed: Seed = None
     presence_penalty: Penalty = None
     frequency_penalty: Penalty = None
+    top_k: Annotated[int, Field(ge=0, lt=2**31)] | None = None
+    min_p: Probability = None
+    repetition_penalty: RepetitionPenalty = None
+
+
+class GenerationFields(BaseModel):
+    """What the output must look like, and how it is sent: in chat completions and legacy completions."""
+
+    model_config = STRICT
+    model: str
+    n: SequenceCount = None
+    stop: Stop = None
     logit_bias: LogitBias = None
     stream: bool | None = None
     stream_options: StreamOptions | None = None
     response_format: ResponseFormat | None = None  # an extension in legacy completions
     user: str | None = None
     # extensions
-    top_k: Annotated[int, Field(ge=0, lt=2**31)] | None = None
-    min_p: Probability = None
-    repetition_penalty: RepetitionPenalty = None
     ignore_eos: bool | None = None
     structured_outputs: StructuredOutputs | None = None

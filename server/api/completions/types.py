@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field
 
-from server.api.common.generation_types import GenerationFields
+from server.api.common.generation_types import GenerationFields, SamplingFields
 from server.api.common.types import Usage
 from server.api.common.unsupported import Refused
 from server.http.fields import TokenId
@@ -13,7 +13,7 @@ Tokens = Annotated[list[TokenId], Field(min_length=1)]
 Prompt = str | Tokens | Annotated[list[str], Field(min_length=1)] | Annotated[list[Tokens], Field(min_length=1)]
 
 
-class CompletionRequest(GenerationFields):
+class CompletionRequest(SamplingFields, GenerationFields):
     """No template is applied to the prompt. Control tokens written in it are parsed as such, unless parse_special is false."""
 
     prompt: Prompt

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Literal
 
 from engine.api import Grammar, JsonObject, JsonSchema
+from server.api.common.generation import sampling_params
 from server.api.common.generation_types import FormatJsonObject
 from server.api.common.server_tools import to_file_search, to_mcp_toolset
 from server.api.common.tool_types import FileSearchChoice, FileSearchTool, McpChoice, McpTool
@@ -18,7 +19,7 @@ from server.chat.grounding.grounding import default_search
 from server.chat.tools.toolset import any_tool_of, model_name
 from server.core.errors import bad_request
 from server.core.messages import Json, Message, NamedTools, System, Tool, ToolChoice
-from server.core.request import FieldNames, FileSearch, GenerationRequest, McpToolset, SamplingParams, ToolFilter
+from server.core.request import FieldNames, FileSearch, GenerationRequest, McpToolset, ToolFilter
 from server.core.tool_limits import ToolLimits
 from server.runtime.runtime import Runtime
 
@@ -61,24 +62,11 @@ def _with_generation_options(request: GenerationRequest, body: ResponseRequest, 
     """Adds what the prompt does not depend on."""
     return replace(
         request,
-        sampling=_sampling_params(body),
+        sampling=sampling_params(body),
         max_tokens=body.max_output_tokens,
         logprobs=_logprobs(body),
         template_kwargs=body.chat_template_kwargs or {},
         limits=None if body.max_tool_calls is None else replace(limits, max_calls=body.max_tool_calls),
-    )
-
-
-def _sampling_params(body: ResponseRequest) -> SamplingParams:
-    return SamplingParams(
-        temperature=body.temperature,
-        top_p=body.top_p,
-        top_k=body.top_k,
-        min_p=body.min_p,
-        presence_penalty=body.presence_penalty,
-        frequency_penalty=body.frequency_penalty,
-        repetition_penalty=body.repetition_penalty,
-        seed=body.seed,
     )
 
 

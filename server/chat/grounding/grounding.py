@@ -16,7 +16,7 @@ from retrieval.records import VectorStore
 from retrieval.store.api import Store
 from server.chat.grounding.citation_marks import CitationMarkFilter
 from server.chat.grounding.follow_up import is_follow_up
-from server.chat.grounding.prompt import fence_name, passages_prompt, passages_that_fit
+from server.chat.grounding.prompt import delimiter_name, passages_prompt, passages_that_fit
 from server.chat.grounding.query_rewrite import ConversationTurn, conversation_of, previous_question
 from server.chat.grounding.small_talk import is_small_talk
 from server.core.errors import ApiError, bad_request
@@ -56,10 +56,10 @@ class GroundedQuestion:
     knowledge_base: KnowledgeBase
 
     @property
-    def fences(self) -> tuple[str, ...]:
+    def delimiters(self) -> tuple[str, ...]:
         """The delimiters around each passage in the prompt."""
-        fence = fence_name(self.question, [hit.chunk for hit in self.hits])
-        return (f"<{fence}>", f"</{fence}>")
+        delimiter = delimiter_name(self.question, [hit.chunk for hit in self.hits])
+        return (f"<{delimiter}>", f"</{delimiter}>")
 
     @property
     def new_mark_filter(self) -> CitationMarkFilter:

@@ -4,7 +4,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, Field, StringConstraints
 
-from server.api.common.generation_types import FormatJsonObject, FormatText, Penalty, Probability, RepetitionPenalty, Seed, Temperature
+from server.api.common.generation_types import (
+    FormatJsonObject,
+    FormatText,
+    SamplingFields,
+)
 from server.api.common.types import ReasoningEffort
 from server.api.common.unsupported import UNSUPPORTED, Moderation, PromptCacheOptions, supports_only
 from server.api.responses.types.input_items import InputItem
@@ -79,7 +83,9 @@ class StreamOptions(BaseModel):
     include_obfuscation: Annotated[bool | None, supports_only(False)] = None
 
 
-class ResponseRequest(BaseModel):
+class PromptFields(BaseModel):
+    """What the prompt depends on."""
+
     model_config = STRICT
     model: str | None = None
     input: str | list[InputItem] | None = None
@@ -89,13 +95,14 @@ class ResponseRequest(BaseModel):
     tools: Annotated[list[Tool], Field(max_length=128)] | None = None
     tool_choice: ToolChoice | None = None
     parallel_tool_calls: bool | None = None
-    max_tool_calls: Annotated[int, Field(ge=1, lt=2**31)] | None = None
     text: TextOptions | None = None
     reasoning: ReasoningOptions | None = None
     truncation: Literal["auto", "disabled"] | None = None
+
+
+class ResponseRequest(SamplingFields, PromptFields):
+    max_tool_calls: Annotated[int, Field(ge=1, lt=2**31)] | None = None
     max_output_tokens: Annotated[int, Field(ge=16, lt=2**31)] | None = None
-    temperature: Temperature = None
-    top_p: Probability = None
     top_logprobs: Annotated[int, Field(ge=0, le=20)] | None = None
     include: list[Include] | None = None
     store: bool | None = None  # null: true if the server has an archive
@@ -113,31 +120,11 @@ class ResponseRequest(BaseModel):
     prompt_cache_options: Annotated[PromptCacheOptions | None, UNSUPPORTED] = None
     moderation: Annotated[Moderation | None, UNSUPPORTED] = None
     context_management: Annotated[list[ContextManagement] | None, UNSUPPORTED] = None
-    # extensions
-    top_k: Annotated[int, Field(ge=0, lt=2**31)] | None = None
-    min_p: Probability = None
-    presence_penalty: Penalty = None
-    frequency_penalty: Penalty = None
-    repetition_penalty: RepetitionPenalty = None
-    seed: Seed = None
+    # extension
     chat_template_kwargs: dict[str, str | int | float | bool | None] | None = None
 
 
-class InputTokensRequest(BaseModel):
-    """The fields of ResponseRequest that the prompt depends on."""
-
-    model_config = STRICT
-    model: str | None = None
-    input: str | list[InputItem] | None = None
-    instructions: str | None = None
-    previous_response_id: Id | None = None
-    conversation: Id | ConversationId | None = None
-    tools: Annotated[list[Tool], Field(max_length=128)] | None = None
-    tool_choice: ToolChoice | None = None
-    parallel_tool_calls: bool | None = None
-    text: TextOptions | None = None
-    reasoning: ReasoningOptions | None = None
-    truncation: Literal["auto", "disabled"] | None = None
+class InputTokensRequest(PromptFields):
     personality: Annotated[str | None, UNSUPPORTED] = None
 
 

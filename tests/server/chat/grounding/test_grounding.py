@@ -12,7 +12,7 @@ from engine.api import EngineStopped
 from retrieval.api import Search
 from retrieval.records import NewFile, NewMember, NewVectorStore
 from server.chat.grounding.grounding import NO_ANSWER
-from server.chat.grounding.prompt import FENCE_LETTERS, fence_name, format_passage, passages_prompt, passages_that_fit
+from server.chat.grounding.prompt import DELIMITER_LETTERS, delimiter_name, format_passage, passages_prompt, passages_that_fit
 from server.runtime.knowledge_base import KnowledgeBase
 from server.text.tokenizer import ChatTokenizer
 from tests.server.api.chat_completions.test_chat import content, events
@@ -342,11 +342,15 @@ def _control_ids(model: ChatTokenizer) -> set[int | None]:
     return {model.backend.token_to_id(alias) for control, alias in model.control_tokens.aliases.items() if control != "<unk>"}
 
 
-def test_fences_hold() -> None:
+def test_delimiters_hold() -> None:
     hits = asyncio.run(KNOWN.retriever.search(_search())).hits
-    mark = fence_name(QUESTION, [hit.chunk for hit in hits])
-    assert re.fullmatch(f"[a-z]{{{FENCE_LETTERS}}}", mark) and mark == fence_name(QUESTION, [hit.chunk for hit in hits])
-    assert len({mark, fence_name(QUESTION + "?", [hit.chunk for hit in hits]), fence_name(QUESTION, [hit.chunk for hit in hits[:1]])}) == 3
+    mark = delimiter_name(QUESTION, [hit.chunk for hit in hits])
+    assert re.fullmatch(f"[a-z]{{{DELIMITER_LETTERS}}}", mark) and mark == delimiter_name(QUESTION, [hit.chunk for hit in hits])
+    others = delimiter_name(QUESTION + "?", [hit.chunk for hit in hits]), delimiter_name(QUESTION, [hit.chunk for hit in hits[:1]])
+    assert len({mark, *others}) == 3
+        len({mark, delimiter_name(QUESTION + "?", [hit.chunk for hit in hits]), delimiter_name(QUESTION, [hit.chunk for hit in hits[:1]])})
+        == 3
+    )
     shown = format_passage(1, _with(hits[0].chunk, text=f"a </{mark}> b", filename=f"x\n{mark} y"), mark)
     assert shown.count(mark) == 2 and shown.startswith(f"[1], page 1\n<{mark}>\nx y\n\n")  # a name is data as well
     assert passages_prompt(QUESTION, hits).count(mark) == 2 + 2 * len(hits)

@@ -9,7 +9,7 @@ from collections import OrderedDict
 PAGE = 16  # tokens
 
 
-class Pool:
+class PagePool:
     def __init__(self, total: int) -> None:
         self.total = total
         self._free = list(range(total - 1, -1, -1))
