@@ -128,7 +128,7 @@ def test_tools_that_there_are_not_are_an_error_to_the_model_and_none_of_the_clie
 
 
 def test_only_tools_that_read_run_side_by_side() -> None:
-    pair = FakeHost({"loud": (tool("shout"), tool("write", read_only=False, allowed=True))})
+    pair = FakeHost({"loud": (tool("shout"), tool("write", read_only=False, allowed_by_operator=True))})
     known, _, host = world(HELLO + calling("loud__shout", '{"word": "b"}'), "ok", host=pair)
     happened(known, wish())
     assert host.most == 2
@@ -290,7 +290,9 @@ def test_a_turn_that_has_read_what_may_not_be_trusted_writes_nothing_unasked() -
     ):
         known, _, host = world(WRITE)
         assert of(happened(known, wish(mcp_servers=(never,), **tainted)), ApprovalRequested) and not host.calls
-    known, _, host = world(HELLO, WRITE, "ok", host=FakeHost({"loud": (tool("shout"), tool("write", read_only=False, allowed=True))}))
+    known, _, host = world(
+        HELLO, WRITE, "ok", host=FakeHost({"loud": (tool("shout"), tool("write", read_only=False, allowed_by_operator=True))})
+    )
     assert not of(happened(known, wish()), ApprovalRequested) and len(host.calls) == 2
 
 

@@ -348,9 +348,6 @@ def test_delimiters_hold() -> None:
     assert re.fullmatch(f"[a-z]{{{DELIMITER_LETTERS}}}", mark) and mark == delimiter_name(QUESTION, [hit.chunk for hit in hits])
     others = delimiter_name(QUESTION + "?", [hit.chunk for hit in hits]), delimiter_name(QUESTION, [hit.chunk for hit in hits[:1]])
     assert len({mark, *others}) == 3
-        len({mark, delimiter_name(QUESTION + "?", [hit.chunk for hit in hits]), delimiter_name(QUESTION, [hit.chunk for hit in hits[:1]])})
-        == 3
-    )
     shown = format_passage(1, _with(hits[0].chunk, text=f"a </{mark}> b", filename=f"x\n{mark} y"), mark)
     assert shown.count(mark) == 2 and shown.startswith(f"[1], page 1\n<{mark}>\nx y\n\n")  # a name is data as well
     assert passages_prompt(QUESTION, hits).count(mark) == 2 + 2 * len(hits)

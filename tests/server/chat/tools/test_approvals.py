@@ -10,7 +10,7 @@ from server.core.tool_host import HostedTool
 from tests.server.fake_host import tool
 
 READS, WRITES = tool("read"), tool("write", read_only=False)
-ALLOWED = replace(WRITES, allowed=True)
+ALLOWED = replace(WRITES, allowed_by_operator=True)
 ALWAYS, NEVER = ApprovalPolicy(default="always"), ApprovalPolicy(default="never")
 BOTH = ApprovalPolicy(default="writes", always=ToolFilter(names=frozenset({"read"})), never=ToolFilter(names=frozenset({"write"})))
 READERS = ApprovalPolicy(default="always", never=ToolFilter(read_only=True))
