@@ -1,5 +1,5 @@
-"""How well documents are found: BEIR-format folders (corpus.jsonl, queries.jsonl, qrels/test.tsv) through the very store,
-chunking and search that answer users (Thakur et al. 2021, arXiv 2104.08663)."""
+"""Measures retrieval on BEIR datasets (corpus.jsonl, queries.jsonl, qrels/test.tsv; Thakur et al. 2021, arXiv 2104.08663) with the store,
+chunking and search that serve users."""
 
 import asyncio
 import json
@@ -16,16 +16,16 @@ from retrieval.records import IngestedFile, NewFile, NewMember, NewVectorStore
 from retrieval.store.api import Store
 
 RankingMode = Literal["dense", "lexical", "fused", "reranked"]
-Progress = Callable[[str, int, int], None]  # what is done, of how many
+Progress = Callable[[str, int, int], None]  # step, number done, total
 
-RANKING_DEPTH = 100  # how far down a ranking recall looks
-CHUNKS_PER_DOCUMENT = 4  # chunks per document that are looked at, so that 100 documents come out
-BATCH_SIZE = 256  # documents that are embedded together
+RANKING_DEPTH = 100  # documents per ranking, for recall@100
+CHUNKS_PER_DOCUMENT = 4  # chunks searched for each document, so that 100 distinct documents are found
+BATCH_SIZE = 256  # documents embedded together
 LEASE_SECONDS = 600.0  # seconds
 
 
 class InvalidDataset(ValueError):
-    """The folder is not what it should be; the message names file and line."""
+    """The folder is not a valid dataset; the message names file and line."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,7 +65,7 @@ class RetrievalMetrics:
 
 
 def read_dataset(folder: Path) -> EvaluationDataset:
-    """Raises BadSet."""
+    """Raises InvalidDataset."""
     corpus = tuple(
         CorpusDocument(id=str(row["_id"]), title=str(row.get("title") or ""), text=str(row["text"]))
         for row in _rows(folder / "corpus.jsonl")
@@ -82,7 +82,7 @@ def read_dataset(folder: Path) -> EvaluationDataset:
 
 
 def measure(ranking: Sequence[str], relevant: Mapping[str, int]) -> RetrievalMetrics:
-    """Of one query: `ranking` holds document ids, best first."""
+    """Metrics of one query. `ranking`: document ids, best first."""
     right = {document for document, grade in relevant.items() if grade > 0}
     gains = [relevant.get(document, 0) for document in ranking[:10]]
     ideal = sorted(relevant.values(), reverse=True)[:10]
@@ -101,7 +101,7 @@ def mean(judged: Sequence[RetrievalMetrics]) -> RetrievalMetrics:
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
-    """`cited`: the document of each citation, in order."""
+    """`cited`: document id of each citation, in order."""
 
     query: Query
     text: str
@@ -109,14 +109,14 @@ class Answer:
 
 
 def sample_queries(queries: Sequence[Query], count: int) -> list[Query]:
-    """`count` of those whose answers are known, from all over the set."""
+    """At most `count` queries with known answers, evenly spaced over the dataset."""
     known = [query for query in queries if query.answers]
     return [known[i * len(known) // count] for i in range(min(count, len(known)))] if len(known) > count else known
 
 
 def score_answers(answers: Sequence[Answer], dataset: EvaluationDataset) -> dict[str, float]:
-    """hit_rate: answers that contain a known one, letter case, articles and punctuation aside (Rajpurkar et al. 2016, arXiv
-    1606.05250); citation_precision: citations that name a relevant document; citation_recall: answers that cite one."""
+    """hit_rate: share of answers that contain a known one, ignoring case, articles and punctuation (Rajpurkar et al. 2016, arXiv
+    1606.05250); citation_precision: share of citations that name a relevant document; citation_recall: share of answers that cite one."""
     cited = [grade(dataset, answer, document) > 0 for answer in answers for document in answer.cited]
     reached = [any(grade(dataset, answer, document) > 0 for document in answer.cited) for answer in answers]
     return {
@@ -132,7 +132,7 @@ def grade(dataset: EvaluationDataset, answer: Answer, document: str) -> int:
 
 
 async def fill(store: Store, embedder: Embedder, entries: Sequence[CorpusDocument], progress: Progress) -> str:
-    """A vector store with one file per document, named by its id. Returns the store's id."""
+    """Creates a vector store with one file per document, named by its id. Returns the store's id."""
     store_id = store.create_store(NewVectorStore(owner="", name="evaluation")).id
     for start in range(0, len(entries), BATCH_SIZE):
         progress("embedding documents", start, len(entries))
@@ -225,7 +225,7 @@ def _read_relevance(path: Path) -> dict[str, dict[str, int]]:
         for number, line in enumerate(lines, 1):
             cells = line.rstrip("\n").split("\t")
             if number == 1 and not cells[-1].lstrip("-").isdigit():
-                continue  # the names of the columns
+                continue  # column names
             try:
                 query, document, grade = cells
                 relevance.setdefault(query, {})[document] = int(grade)

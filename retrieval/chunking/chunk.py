@@ -1,5 +1,5 @@
-"""A document into pieces of a size that an embedding model reads whole. Structure comes first: a piece stays within one
-section and one page, small neighbouring sections share a piece, long ones are cut at sentence ends into equal parts."""
+"""Splits a document into chunks that an embedding model reads whole. A chunk stays within one section and one page, small neighbouring
+sections share a chunk, long ones are split at sentence ends into parts of about equal length."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -9,9 +9,9 @@ from itertools import takewhile
 from retrieval.api import Block, Chunking, Document, NewChunk
 from retrieval.chunking.units import Span, TokenIndex, split_units
 
-DEFAULT_MAX_TOKENS = 256  # tokens, when nobody says otherwise: longer passages answer no better and are cited less exactly
-OVERLAP_DIVISOR = 8  # one part in so many
-SMALL_SECTION_DIVISOR = 4  # a section below one part in so many of a piece shares one with the next
+DEFAULT_MAX_TOKENS = 256  # tokens: longer chunks are found no better and are cited less exactly
+OVERLAP_DIVISOR = 8  # default overlap: chunk size divided by this
+SMALL_SECTION_DIVISOR = 4  # a section smaller than the chunk size divided by this may be merged with the next
 
 Offsets = Callable[[str], Sequence[tuple[int, int]]]
 Path = tuple[str, ...]
@@ -19,12 +19,12 @@ Path = tuple[str, ...]
 
 @dataclass(frozen=True, slots=True)
 class _Section:
-    """Blocks that follow each other under the same headings on the same page, cut into what stays whole."""
+    """Consecutive blocks under the same headings on the same page, split into units."""
 
     path: Path
     page: int | None
     split_units: tuple[Span, ...]
-    headings_only: bool  # headings only
+    headings_only: bool  # there is no other text
 
     @property
     def span(self) -> Span:
@@ -33,15 +33,15 @@ class _Section:
 
 @dataclass(frozen=True, slots=True)
 class _Sizes:
-    """In tokens. `overlap` is what a piece repeats of the one before it."""
+    """In tokens. `overlap`: what a chunk repeats of the one before it."""
 
     limit: int
     overlap: int
 
 
 def chunk(document: Document, offsets: Offsets, chunking: Chunking, max_tokens: int) -> tuple[NewChunk, ...]:
-    """Pieces in the order of the text; what is not space is in at least one. None is longer than `chunking.size` tokens (when
-    that is None: what fits into max_tokens together with title and headings, at most 256), but for a single longer token."""
+    """Chunks in document order; each non-space character is in at least one. None is longer than `chunking.size` tokens (if None: what fits
+    into `max_tokens` together with title and headings, at most 256), except for a single longer token."""
     token_index = TokenIndex(document.text, offsets)
     sizes = _size_limits(document, offsets, chunking, max_tokens)
     sections = list(_merge_sections(_sections(document, token_index, sizes), token_index, sizes))
@@ -54,7 +54,7 @@ def chunk(document: Document, offsets: Offsets, chunking: Chunking, max_tokens: 
 
 
 def _size_limits(document: Document, offsets: Offsets, chunking: Chunking, max_tokens: int) -> Callable[[Path], _Sizes]:
-    """Title and headings are embedded together with a piece, so unless the size is given they take room away from it."""
+    """Chunk sizes by heading path. Title and headings are embedded with a chunk, so unless a size is given they reduce it."""
 
     @lru_cache(maxsize=1024)
     def sizes(path: Path) -> _Sizes:
@@ -68,7 +68,7 @@ def _size_limits(document: Document, offsets: Offsets, chunking: Chunking, max_t
 
 
 def _sections(document: Document, token_index: TokenIndex, sizes: Callable[[Path], _Sizes]) -> Iterator[_Section]:
-    """One for each run of blocks with the same path and page; a heading begins a new one."""
+    """One per run of blocks with the same path and page; each heading begins a new one."""
     current: _Section | None = None
     for block in _with_gaps(document):
         path = (*block.headings, document.text[block.start : block.end].strip()) if block.kind == "heading" else block.headings
@@ -86,7 +86,7 @@ def _sections(document: Document, token_index: TokenIndex, sizes: Callable[[Path
 
 
 def _with_gaps(document: Document) -> Iterator[Block]:
-    """The blocks, and what stands between them as paragraphs."""
+    """The blocks, and any text between them as paragraphs."""
     at = 0
     for block in document.blocks:
         if document.text[at : block.start].strip():
@@ -98,7 +98,7 @@ def _with_gaps(document: Document) -> Iterator[Block]:
 
 
 def _merge_sections(sections: Iterator[_Section], token_index: TokenIndex, sizes: Callable[[Path], _Sizes]) -> Iterator[_Section]:
-    """Headings without text go to what follows them; small sections share a piece with the next while it fits."""
+    """Headings without text are merged with the section after them, small sections with the next if both fit into a chunk."""
     current: _Section | None = None
     for section in sections:
         if current is None:
@@ -126,7 +126,7 @@ def _fit_together(first: _Section, second: _Section, token_index: TokenIndex, si
 
 
 def _unfinished_sentence(text: str, before: _Section | None, section: _Section) -> Span | None:
-    """The beginning of a sentence that goes on over the page."""
+    """The unit before `section` if it is a sentence that continues over the page break, else None."""
     if before is None or before.path != section.path or before.page == section.page:
         return None
     last = before.split_units[-1]
@@ -148,7 +148,7 @@ def _split_section(text: str, section: _Section, token_index: TokenIndex, sizes:
 
 
 def _chunk_end(spans: Sequence[Span], first: int, start: int, token_index: TokenIndex, sizes: _Sizes) -> int:
-    """Index behind the last atom of the piece that begins at `start`: about as long as the rest divided into equal parts."""
+    """Index after the last unit of the chunk that begins at `start`; aims at equal parts for the rest of the section."""
     rest = token_index.tokens(start, spans[-1].end)
     fresh = max(sizes.limit - sizes.overlap, 1)
     parts = 1 if rest <= sizes.limit else -(-(rest - sizes.overlap) // fresh)
@@ -160,12 +160,12 @@ def _chunk_end(spans: Sequence[Span], first: int, start: int, token_index: Token
             break
         after += 1
     while after - 1 > first and after < len(spans) and spans[after - 1].kind == "heading":
-        after -= 1  # a heading goes with what follows it
+        after -= 1  # keeps a heading with the text that follows it
     return after
 
 
 def _overlap_start(text: str, spans: Sequence[Span], token_index: TokenIndex, room: int, until: int) -> int:
-    """Where the next piece begins: whole atoms before `until` that fit the room, or whole words of a longer sentence."""
+    """Start of the next chunk: whole units before `until` of at most `room` tokens, or whole words of a longer sentence."""
     start = until
     for span in reversed(spans):
         if span.kind == "heading" or token_index.tokens(span.start, until) > room:

@@ -1,10 +1,10 @@
-"""Where sentences begin and end, in any language that ends them with a mark. A full stop after an initial or an abbreviation
-ends none, nor one after a short word that a small letter follows; marks like [1] behind the end belong to the sentence before them."""
+"""Sentence boundaries in any language that ends sentences with a mark. A full stop ends none after an initial, an abbreviation, or a short
+word before a lower-case letter; reference marks like [1] belong to the sentence before them."""
 
 import re
 from collections.abc import Iterator
 
-MARKS = re.compile(r"(?:\s*\[[\d,;\s]{1,200}\])+[.!?…]?")  # [1], [1][2], [1, 2]: they belong to the sentence before them
+MARKS = re.compile(r"(?:\s*\[[\d,;\s]{1,200}\])+[.!?…]?")  # [1], [1][2], [1, 2]: part of the preceding sentence
 _END = re.compile(
     r"""[.!?…]+["'”’»)\]]*(?=\s|\[\d)  # Western marks need a space behind them: "3.14" and "e.g." inside a word go on
     | [。！？｡]+["”’」』）]*  # those of Chinese and Japanese do not
@@ -25,7 +25,7 @@ _LOOK_BACK = 12  # characters: longer than any of the abbreviations
 
 
 def sentences(text: str) -> list[tuple[int, int]]:
-    """Spans without the space around them, in order; together they hold all that is not space."""
+    """Start and end of each sentence, in order and without surrounding space; they cover all that is not space."""
     return list(_sentences(text))
 
 
@@ -46,7 +46,7 @@ def _is_abbreviation(text: str, end: re.Match[str]) -> bool:
         return False
     after = text[end.end() : end.end() + 3].lstrip()
     before = text[max(end.start() - _LOOK_BACK, 0) : end.start() + 1]
-    short = after[:1].islower() and _SHORT_WORD.search(before)  # some texts have no capitals at all
+    short = after[:1].islower() and _SHORT_WORD.search(before)  # some texts are all lower case
     return bool(short or _INITIAL.search(before) or _ITEM_NUMBER.search(before) or _ABBREVIATION.search(before))
 
 

@@ -1,4 +1,4 @@
-"""What stays whole when a document is cut, and how long it is in tokens."""
+"""Units that chunking keeps whole, and token counts of text ranges."""
 
 from array import array
 from bisect import bisect_left, bisect_right
@@ -8,20 +8,20 @@ from dataclasses import dataclass
 from retrieval.api import Block
 from retrieval.chunking.sentences import sentences
 
-TOKENIZED_CHARACTERS = 100_000  # characters that are tokenized at a time: a token's span as Python objects takes far more than its text
+TOKENIZED_CHARACTERS = 100_000  # characters tokenized at a time: as Python objects a token's offsets take far more memory than its text
 
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """Characters of the document."""
+    """A range of characters of the document."""
 
     start: int
     end: int
-    kind: str  # of its block
+    kind: str  # of the block
 
 
 class TokenIndex:
-    """Where the tokens of a text begin and end."""
+    """Start and end of each token of a text."""
 
     def __init__(self, text: str, offsets: Callable[[str], Sequence[tuple[int, int]]]) -> None:
         self._starts, self._ends = array("q"), array("q")
@@ -35,19 +35,19 @@ class TokenIndex:
             at = end
 
     def tokens(self, start: int, end: int) -> int:
-        """How many stand, whole or in part, in [start, end)."""
+        """Number of tokens that lie, whole or in part, in [start, end)."""
         return max(bisect_left(self._starts, end) - bisect_right(self._ends, start), 0)
 
     def count(self, span: Span) -> int:
         return self.tokens(span.start, span.end)
 
     def end_within(self, start: int, end: int, limit: int) -> int:
-        """The furthest token end, at most `end`, so that [start, it) holds no more than `limit` tokens, but at least one."""
+        """The furthest token end, at most `end`, such that [start, it) has at most `limit` tokens, but at least one."""
         last = bisect_right(self._ends, start) + max(limit, 1) - 1
         return min(self._ends[last], end) if last < len(self._ends) else end
 
     def word_start(self, text: str, span: Span, end_of_text: int, limit: int) -> int:
-        """The earliest beginning of a word in the span with at most `limit` tokens from there to `end_of_text`, else `end_of_text`."""
+        """The first word start in the span from which at most `limit` tokens remain until `end_of_text`, else `end_of_text`."""
         earliest = bisect_left(self._starts, end_of_text) - limit
         for at in range(max(earliest, 0), bisect_left(self._starts, span.end)) if limit > 0 else ():
             start = self._starts[at]
@@ -57,7 +57,7 @@ class TokenIndex:
 
 
 def split_units(text: str, block: Block, token_index: TokenIndex, limit: int) -> Iterator[Span]:
-    """Sentences of a paragraph, lines of anything else; those above `limit` tokens in parts."""
+    """Sentences of a paragraph, lines of any other block; those above `limit` tokens are split."""
     inside = text[block.start : block.end]
     for first, last in sentences(inside) if block.kind == "paragraph" else _lines(inside):
         start, end = block.start + first, block.start + last
@@ -78,7 +78,7 @@ def _lines(text: str) -> Iterator[tuple[int, int]]:
 
 
 def _cut_position(text: str, start: int, end: int) -> int:
-    """The best place to cut in the second half of text[start:end]: a sentence's end, a clause's, a word's, else its end."""
+    """Where to cut in the second half of text[start:end]: after a line, else a sentence, a clause, a word, else at its end."""
     half = (start + end) // 2
     for marks in (("\n",), (". ", "! ", "? ", "。", "！", "？"), ("; ", ": ", ", ", "、", "，"), (" ",)):
         found = max(text.rfind(mark, half, end) + len(mark.rstrip(" ")) if mark in text[half:end] else -1 for mark in marks)

@@ -1,7 +1,6 @@
-"""Texts to vectors and scores: a tokenizer and the prompts of a model before the engine's encoder.
+"""Embeds and scores texts: a model's tokenizer and prompts on top of the engine's encoder.
 
-`open_embedder` and `open_reranker` take what models/ knows, and hand everything else to the sentence-transformers library.
-"""
+`open_embedder` and `open_reranker` load the models that models/ supports, and all others with the sentence-transformers library."""
 
 import asyncio
 from collections.abc import Sequence
@@ -19,25 +18,25 @@ from retrieval.embedding.model_folder import Kind, ModelFolder, read_folder, rev
 if TYPE_CHECKING:
     from retrieval.embedding.sentence_transformers import LibraryEmbedder, LibraryReranker
 
-INLINE_CHARACTERS = 4096  # characters that are tokenized within the event loop: less than a millisecond
+INLINE_CHARACTERS = 4096  # texts up to this length are tokenized in the event loop: less than a millisecond
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EmbedOptions:
     device: str = "cpu"
     dtype: Literal["int8", "bfloat16", "float32"] | None = None  # None: the device's fastest
-    threads: int | None = None  # None: as many as there are cores
-    level: str | None = None  # instruction set of the compiled kernels; None: the best that there is
-    query_prompt: str | None = None  # None: what the folder says
+    threads: int | None = None  # None: one per core
+    level: str | None = None  # instruction set of the compiled kernels; None: the best available
+    query_prompt: str | None = None  # None: as in the model folder
     document_prompt: str | None = None
-    configured_name: str = ""  # in the operator's settings
+    configured_name: str = ""  # name in the operator's settings
 
 
 class EncoderEmbedder:
     """Implements retrieval.api.Embedder."""
 
     def __init__(self, encoder: Encoder, folder: ModelFolder) -> None:
-        """`encoder` was made of the same folder; it is closed with this. Raises ValueError for a classifier."""
+        """`encoder`: loaded from the same folder, and closed with this object. Raises ValueError for a classifier."""
         info = encoder.info
         if info.output != "vector":
             raise ValueError(f"{folder.name} is a cross-encoder ({info.architecture}): it can rerank, but makes no vectors")
@@ -57,14 +56,14 @@ class EncoderEmbedder:
 
     @property
     def max_tokens(self) -> int:
-        """Of one document, prompt and special tokens not counted."""
+        """Longest document, without prompt and special tokens."""
         return self._max_length - self._encoding.overhead - self._encoding.count(self._prompts["document"])
 
     def offsets(self, text: str) -> list[tuple[int, int]]:
         return self._encoding.offsets(text)
 
     def tokens(self, text: str, kind: Kind | None = None) -> tuple[int, ...]:
-        """What the model reads of `text`: with prompt and special tokens, cut off where the model ends. None: no prompt."""
+        """Token ids the model reads for `text`: with prompt (`kind` None: none) and special tokens, truncated to its maximum length."""
         return self._sentences([text], kind)[0].tokens
 
     async def embed(self, texts: Sequence[str], kind: Kind) -> Vectors:
@@ -74,7 +73,7 @@ class EncoderEmbedder:
         return await self._encoder.embed(await asyncio.to_thread(self._sentences, texts, kind))
 
     async def embed_tokens(self, batch: Sequence[Sequence[int]]) -> Vectors:
-        """Of texts that the caller has tokenized, special tokens included. Raises EngineError, PromptTooLong among them."""
+        """`batch`: token ids including special tokens. Raises EngineError, among others PromptTooLong."""
         if long := [len(tokens) for tokens in batch if len(tokens) > self._max_length]:
             raise PromptTooLong(f"the text has {long[0]} tokens; this model reads {self._max_length}")
         return await self._encoder.embed([Sentence(tokens=tuple(tokens)) for tokens in batch])
@@ -88,11 +87,11 @@ class EncoderEmbedder:
 
 
 class EncoderReranker:
-    """Implements retrieval.api.Reranker with a cross-encoder: query and text are read together (Nogueira & Cho 2019,
-    arXiv 1901.04085). Texts are cut off where the model ends, a query where it would take more than half of that."""
+    """Implements retrieval.api.Reranker with a cross-encoder, which reads query and text together (Nogueira & Cho 2019, arXiv 1901.04085).
+    Texts are truncated to the model's maximum length, a query to half of it."""
 
     def __init__(self, encoder: Encoder, folder: ModelFolder) -> None:
-        """Raises ValueError unless the model gives one score."""
+        """Raises ValueError unless the model outputs a single score."""
         info = encoder.info
         if info.output != "score" or info.width != 1:
             kind = f"a classifier with {info.width} labels" if info.output == "score" else "an embedding model"
@@ -112,7 +111,7 @@ class EncoderReranker:
 
 
 def open_embedder(directory: Path, options: EmbedOptions) -> "EncoderEmbedder | LibraryEmbedder":
-    """Raises ValueError (of models.hf or models.weights among others) for what nobody here can read."""
+    """Raises ValueError (also those of models.hf and models.weights) for a model that cannot be loaded."""
     from engine.embedded.encoder_load import UnsupportedEncoder
 
     folder = _folder(directory, options)
@@ -147,7 +146,7 @@ def _folder(directory: Path, options: EmbedOptions) -> ModelFolder:
 
 
 def _encoder(directory: Path, options: EmbedOptions) -> Encoder:
-    """Where tokens begin: the engine, imported only when a model is opened."""
+    """Imports the engine only when a model is opened."""
     from engine.embedded.encoder import EmbeddedEncoder
     from engine.embedded.encoder_load import EncoderOptions, load_encoder
 

@@ -1,7 +1,6 @@
-"""Texts to what an encoder reads: token ids between the special tokens of its tokenizer, cut to length.
+"""Encodes texts as token ids with the special tokens of the tokenizer, truncated to length.
 
-A text never yields a special token: "[SEP]" in a document is five characters.
-"""
+A text never yields a special token: "[SEP]" in a document is five characters."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,15 +10,15 @@ from tokenizers import Encoding, Tokenizer
 
 from engine.api import Sentence
 
-PROBE_TEXT = "a"  # some text, to see what stands around it
+PROBE_TEXT = "a"  # encoded to find the special tokens around it
 
 
 @dataclass(frozen=True, slots=True)
 class SpecialTokens:
-    """Special tokens before, between and after the texts, and the segment of each of these and of the texts."""
+    """`parts`: special tokens before, between and after the texts; `segments`: segment ids of parts and texts in turn."""
 
     parts: tuple[tuple[int, ...], ...]
-    segments: tuple[int, ...]  # of piece, text, piece, text ... piece
+    segments: tuple[int, ...]  # of part, text, part, text ... part
 
     @property
     def size(self) -> int:
@@ -33,37 +32,36 @@ class SpecialTokens:
 
 
 class TextEncoder:
-    """Thread-safe. `definition`: what tokenizer.json holds. `lowercase`: lower-case what is embedded first, as some folders
-    want it."""
+    """Thread-safe. `definition`: content of tokenizer.json. `lowercase`: lower-case texts first, as some models require."""
 
     def __init__(self, definition: str, *, lowercase: bool = False) -> None:
         tokenizer: Any = Tokenizer.from_str(definition)
         tokenizer.no_padding()
         tokenizer.no_truncation()
-        tokenizer.encode_special_tokens = True  # those in texts are text
+        tokenizer.encode_special_tokens = True  # special tokens in texts are plain text
         self._tokenizer, self._lower = tokenizer, lowercase
         self._special_ids, self._unknown = _special_ids(tokenizer)
         self._single, self._pair = _special_tokens_around(tokenizer, PROBE_TEXT), _special_tokens_around(tokenizer, PROBE_TEXT, PROBE_TEXT)
 
     @property
     def overhead(self) -> int:
-        """Special tokens that a single text gets."""
+        """Number of special tokens added to a single text."""
         return self._single.size
 
     def offsets(self, text: str) -> list[tuple[int, int]]:
         return self._tokenizer.encode(text, add_special_tokens=False).offsets
 
     def count(self, text: str) -> int:
-        """Tokens of `text` alone."""
+        """Number of tokens of `text`, special tokens not counted."""
         return len(self._ids([text])[0])
 
     def single(self, texts: Sequence[str], limit: int) -> list[Sentence]:
-        """At most so many tokens each, special ones included."""
+        """Each text truncated to at most `limit` tokens, special ones included."""
         room = limit - self._single.size
         return [self._single.wrap(ids[:room]) for ids in self._ids(texts)]
 
     def pairs(self, first: str, others: Sequence[str], limit: int) -> list[Sentence]:
-        """`first` beside each of the others, which are cut where both do not fit. `first` itself gets half the room at most."""
+        """`first` paired with each of the others, which are truncated to fit into `limit` tokens; `first` gets at most half of the room."""
         room = limit - self._pair.size
         head = self._ids([first])[0][: room // 2]
         return [self._pair.wrap(head, ids[: room - len(head)]) for ids in self._ids(others)]
@@ -74,7 +72,7 @@ class TextEncoder:
         return [self._without_special_tokens(encoding.ids) for encoding in found]
 
     def _without_special_tokens(self, ids: list[int]) -> list[int]:
-        """Some vocabularies hold their special tokens as words, which a text may spell."""
+        """Replaces or drops special tokens that a vocabulary also holds as ordinary words, which a text may contain."""
         if self._special_ids.isdisjoint(ids):
             return ids
         return [
@@ -83,7 +81,7 @@ class TextEncoder:
 
 
 def _special_ids(tokenizer: Any) -> tuple[frozenset[int], int]:
-    """Special tokens that no text may yield, and what stands for them: the unknown token, which any text may yield (-1: none)."""
+    """Ids of special tokens that no text may yield, and the id of the unknown token, which replaces them (-1: none)."""
     added: dict[int, Any] = tokenizer.get_added_tokens_decoder()
     by_name = {token.content: id for id, token in added.items() if token.special}
     unknown = getattr(tokenizer.model, "unk_token", None)
@@ -93,7 +91,7 @@ def _special_ids(tokenizer: Any) -> tuple[frozenset[int], int]:
 
 
 def _special_tokens_around(tokenizer: Any, *texts: str) -> SpecialTokens:
-    """Seen on a probe, of which each text must be one run of ordinary tokens."""
+    """Found by encoding probe texts, each of which must be one run of ordinary tokens."""
     encoding = tokenizer.encode(*texts)
     sizes = [len(tokenizer.encode(text, add_special_tokens=False).ids) for text in texts]
     parts, segments, at = [list[int]()], [0], 0

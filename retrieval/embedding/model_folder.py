@@ -1,4 +1,4 @@
-"""What a model's folder tells the text side: how long a text may be, which prompts belong before it, and who the model is."""
+"""Reads what a model folder says about text: maximum length, prompts, and the model's name and revision."""
 
 import hashlib
 import json
@@ -14,28 +14,28 @@ Kind = Literal["query", "document"]
 # in the order in which sentence-transformers looks for them
 PROMPT_NAMES: Mapping[Kind, tuple[str, ...]] = {"query": ("query",), "document": ("document", "passage", "corpus")}
 
-# families whose folders do not name the prompts that they were trained with (Wang et al. 2022, arXiv 2212.03533)
+# models whose folders lack the prompts they were trained with (Wang et al. 2022, arXiv 2212.03533)
 E5_NAMES = re.compile(r"(^|[-/])(multilingual-)?e5-(small|base|large)(-v2)?(-unsupervised)?$")
 E5_PROMPTS: Mapping[Kind, str] = {"query": "query: ", "document": "passage: "}
 
-PLACEHOLDER_NAMES = ("", ".", "tmp", "model", "output")  # what training left behind as a name
+PLACEHOLDER_NAMES = ("", ".", "tmp", "model", "output")  # names left by training scripts
 
-BLOCK_SIZE, SAMPLED_BLOCKS = 64 * 1024, 64  # of a weights file that is too large to be read whole at every start
+BLOCK_SIZE, SAMPLED_BLOCKS = 64 * 1024, 64  # bytes, blocks per weights file: too large to be hashed whole at every start
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelFolder:
-    """`most_tokens`: of a text with prompt and special tokens; None where only the model itself limits it."""
+    """`max_tokens`: of a text with prompt and special tokens; None: limited by the model alone."""
 
     name: str
-    transformer_path: Path  # where config.json and tokenizer.json lie
+    transformer_path: Path  # contains config.json and tokenizer.json
     max_tokens: int | None
-    lowercase: bool  # texts are to be lower-cased before they are tokenized
+    lowercase: bool  # lower-case texts before tokenizing
     prompts: dict[Kind, str]
-    configured_name: str = ""  # in the operator's settings
+    configured_name: str = ""  # name in the operator's settings
 
     def tokenizer(self) -> str:
-        """Raises ValueError where there is none that works without the library it was made with."""
+        """Content of tokenizer.json. Raises ValueError if there is none."""
         path = self.transformer_path / "tokenizer.json"
         if not path.exists():
             raise ValueError(f"{self.name} has no tokenizer.json; save its tokenizer in the fast format (transformers' AutoTokenizer does)")
@@ -43,7 +43,7 @@ class ModelFolder:
 
 
 def read_folder(directory: Path) -> ModelFolder:
-    """Of Hugging Face's or sentence-transformers' layout."""
+    """Reads a folder in Hugging Face or sentence-transformers layout."""
     transformer_path = directory / _transformer_path(directory)
     sentence = _first(sorted(transformer_path.glob("sentence_*_config.json")))
     name = _name(directory, _json(transformer_path / "config.json"))
@@ -57,8 +57,8 @@ def read_folder(directory: Path) -> ModelFolder:
 
 
 def revision(transformer_path: Path) -> str:
-    """Tells weights and tokenizers apart: SHA-256, shortened, of the tokenizer, and of size, beginning and blocks from all
-    over each weights file. Any training changes every block; reading them all would take a large model seconds."""
+    """Identifies weights and tokenizer: shortened SHA-256 of size and sampled blocks of each file. Training changes every block of the
+    weights; hashing all of a large model would take seconds."""
     digest = hashlib.sha256()
     for pattern in ("tokenizer.json", "*.safetensors", "*.gguf", "pytorch_model*.bin"):
         for path in sorted(transformer_path.glob(pattern)):
@@ -82,9 +82,9 @@ def _transformer_path(directory: Path) -> str:
 
 
 def _name(directory: Path, config: dict[str, Any]) -> str:
-    """As published where the folder tells; where it happens to lie says little about what it is, and may change."""
+    """The published name if the folder has it: the directory name says little about the model, and may change."""
     parts = directory.resolve().parts[-3:]
-    if len(parts) == 3 and parts[0].startswith("models--") and parts[1] == "snapshots":  # the hub's cache
+    if len(parts) == 3 and parts[0].startswith("models--") and parts[1] == "snapshots":  # cache of the Hugging Face hub
         return parts[0].removeprefix("models--").replace("--", "/")
     published = str(config.get("_name_or_path") or "").rstrip("/").rpartition("/")[2]
     return directory.resolve().name if published in PLACEHOLDER_NAMES else published
@@ -96,7 +96,7 @@ def _max_length(tokenizer: dict[str, Any]) -> int | None:
 
 
 def _prompts(config: dict[str, Any], names: tuple[str, ...]) -> dict[Kind, str]:
-    """What belongs before a text that is a query, or a document; "" for nothing."""
+    """The prompt put before a query or document; "" for none."""
     given: dict[str, str] = {key: text for key, text in (config.get("prompts") or {}).items() if text}
     if not given and any(map(E5_NAMES.search, names)):
         return dict(E5_PROMPTS)

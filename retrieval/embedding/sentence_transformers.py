@@ -1,4 +1,4 @@
-"""Models that ours do not cover, on the sentence-transformers library: slower, but it reads nearly everything."""
+"""Models that models/ does not support, run by the sentence-transformers library: slower, but it reads nearly everything."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -36,7 +36,7 @@ class LibraryEmbedder:
     def __init__(self, model: Any, folder: ModelFolder) -> None:
         """`model`: a SentenceTransformer."""
         self._model, self._prompts, self._run = model, folder.prompts, _SingleThread("sentence-transformers")
-        model.tokenizer.split_special_tokens = True  # those in texts are text
+        model.tokenizer.split_special_tokens = True  # special tokens in texts are plain text
         self._encoding = TextEncoder(model.tokenizer.backend_tokenizer.to_str(), lowercase=folder.lowercase)
         self._max_length: int = model.max_seq_length or 512
         self.vocab: int = len(model.tokenizer)
@@ -95,7 +95,7 @@ class LibraryReranker:
 
 
 def open_library_embedder(directory: Path, folder: ModelFolder, device: str, cause: Exception) -> LibraryEmbedder:
-    """`cause`: ours cannot read it. Raises ValueError where the library is not installed, or cannot read it either."""
+    """`cause`: why the engine cannot load it. Raises ValueError if the library is not installed or cannot load it either."""
     model = _open(_library(cause).SentenceTransformer, directory, device, cause)
     return LibraryEmbedder(model.eval(), folder)
 
@@ -110,7 +110,7 @@ def open_library_reranker(directory: Path, device: str, cause: Exception) -> Lib
 def _open(kind: Any, directory: Path, device: str, cause: Exception) -> Any:
     try:
         return kind(str(directory), device=device, local_files_only=True)
-    except Exception as error:  # whatever the library meets in a folder that is no encoder
+    except Exception as error:  # the library raises anything for a folder that is no encoder
         raise ValueError(f"{cause}; nor can sentence-transformers read it: {error}") from error
 
 
@@ -127,7 +127,7 @@ def _normalizes(model: Any) -> bool:
 
 
 def _forward(model: Any, tokens: Sequence[int]) -> Vectors:
-    """One row."""
+    """The vector of one text, as an array of one row."""
     inputs = model.tokenizer.pad({"input_ids": [list(tokens)]}, return_tensors="pt").to(model.device)
     return model(dict(inputs))["sentence_embedding"].detach().float().cpu().numpy()
 

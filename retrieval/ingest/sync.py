@@ -1,9 +1,7 @@
-"""Makes a vector store hold what directories hold: `stoa ingest`.
+"""Makes a vector store match the content of directories: `stoa ingest`.
 
-A file is known by where it lies and by its SHA-256. Changed content is a new file; the old one stays searchable until the
-new one is ready. The same content in two places is one file. Killed at any moment, the next run finds the store's truth
-and goes on from there.
-"""
+A file is identified by its path and SHA-256. Changed content is a new file; the old one stays searchable until the new one is ready. The
+same content in two places is one file. If a run is killed, the next one continues from the state of the store."""
 
 import hashlib
 from collections import Counter
@@ -18,32 +16,32 @@ from retrieval.records import IN_PROGRESS_STATES, File, Member, NewFile, NewMemb
 from retrieval.store.api import Store
 
 READ_SIZE = 1 << 20  # bytes read at once
-PAGE_SIZE = 1000  # members asked for at once
+PAGE_SIZE = 1000  # members per request
 
-ProgressCallback = Callable[[str, int, int], None]  # file name, files done, files in all; what it raises ends the run
+ProgressCallback = Callable[[str, int, int], None]  # file name, files done, total; an exception from it ends the run
 
 
 @dataclass(frozen=True, kw_only=True)
 class SyncOptions:
     owner: str = ""
-    delete: bool = True  # what lay under the given directories and is gone
-    chunking: Chunking | None = None  # None: what is there stays as it was cut
-    attributes: Attributes | None = None  # None: they stay as they are
+    delete: bool = True  # remove files that no longer exist under the given directories
+    chunking: Chunking | None = None  # None: existing files keep theirs
+    attributes: Attributes | None = None  # None: existing files keep theirs
     max_bytes: int = 512 << 20
 
 
 @dataclass
 class SyncReport:
-    """Paths. Each is in one of the lists or, with the reason, in `failed`."""
+    """Paths; each is in one of the lists or, with the reason, in `failed`."""
 
     new: list[str] = field(default_factory=list[str])
     changed: list[str] = field(default_factory=list[str])
     deleted: list[str] = field(default_factory=list[str])
     unchanged: list[str] = field(default_factory=list[str])
-    again: list[str] = field(default_factory=list[str])  # had failed before and are tried once more
-    same: list[str] = field(default_factory=list[str])  # content that another path has brought in
+    again: list[str] = field(default_factory=list[str])  # failed in an earlier run, queued again
+    same: list[str] = field(default_factory=list[str])  # same content as another path
     failed: dict[str, str] = field(default_factory=dict[str, str])
-    notes: dict[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])  # what else there is to say
+    notes: dict[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])  # remarks on ingested files
     skipped: Counter[str] = field(default_factory=Counter[str])
 
     def fail(self, path: str, reason: str) -> None:
@@ -55,15 +53,15 @@ class SyncReport:
 
 @dataclass(frozen=True)
 class _Stale:
-    """A member that goes as soon as `successor` (a file id) holds its place; at once where there is none."""
+    """A member to remove once `successor` (a file id) is ready; at once if there is none."""
 
     member: Member
     successor: str | None
-    gone: bool  # from the disk; then a successor that fails is no reason to keep it
+    gone: bool  # the file no longer exists: removed even if the successor fails
 
 
 class Sync:
-    """`begin`, then let the queue run dry with a `settle` now and then, then `finish`. Blocking; one thread at a time."""
+    """Call `begin`, then `settle` now and then until the queue is empty, then `finish`. Blocking; not thread-safe."""
 
     def __init__(self, store: Store, store_id: str, options: SyncOptions) -> None:
         self._store, self.store_id, self._options = store, store_id, options
@@ -76,8 +74,8 @@ class Sync:
         self.report = SyncReport()
 
     def begin(self, walk: WalkResult, on_progress: ProgressCallback) -> None:
-        """Compares, and queues what is new or changed. What cannot be read is in `report.failed`, and what the store has of it
-        stays there."""
+        """Compares files with the store and queues new and changed ones. Unreadable files go to `report.failed`; the store keeps what it
+        has of them."""
         self._load_members()
         self.report.skipped = walk.skipped
         hashes = self._hash(walk.files, on_progress)
@@ -91,7 +89,7 @@ class Sync:
         self.settle()
 
     def settle(self) -> None:
-        """Removes what has been replaced or is gone."""
+        """Removes members that have been replaced or whose file is gone."""
         states = {member.file_id: member.state for member in self._all()} if self._stale else {}
         waiting: list[_Stale] = []
         for stale in self._stale:
@@ -103,7 +101,7 @@ class Sync:
         self._stale = waiting
 
     def finish(self) -> SyncReport:
-        """After the queue has run dry: with the reasons of what has failed."""
+        """Once the queue is empty: completes the report with errors and notes."""
         self.settle()
         members = {member.file_id: member for member in self._all()}
         for path, file_id in self.pending.items():
@@ -118,7 +116,7 @@ class Sync:
         self._members = list(self._all())
         self._member_file_ids = {member.file_id for member in self._members}
         self._sources = {member.source for member in self._members if member.source}
-        for member in reversed(self._members):  # of several the oldest counts
+        for member in reversed(self._members):  # of duplicates the oldest is used
             if member.source:
                 self._known.setdefault(member.sha256, {})[member.source] = member
 
@@ -144,7 +142,7 @@ class Sync:
         return hashes
 
     def _sync_content(self, digest: str, locations: list[FoundFile]) -> None:
-        """`locations` hold the same content. The first that the store knows with it stays, else the first comes in."""
+        """`locations` hold the same content. The first that the store already has with it is kept, else the first is added."""
         known = self._known.get(digest, {})
         chosen = next((found for found in locations if found.source in known), None)
         for found in locations:
@@ -188,7 +186,7 @@ class Sync:
         self.pending[found.source] = file_id
 
     def _put(self, digest: str, found: FoundFile) -> File:
-        """The file may be there: for another vector store, or because the last run was killed right here."""
+        """Reuses an uploaded file: another vector store may use it, or the last run was killed before queueing it."""
         owner = self._options.owner
         file = self._store.find_file(owner, digest, found.filename)
         if file and file.id not in self._member_file_ids:
@@ -209,7 +207,7 @@ class Sync:
                 self.report.deleted.append(member.source)
 
     def _remove(self, member: Member) -> None:
-        with suppress(NotFound):  # somebody else was faster
+        with suppress(NotFound):  # removed by another client
             self._store.remove_member(self._options.owner, self.store_id, member.file_id)
         self._store.delete_unused(self._options.owner, member.file_id)
 

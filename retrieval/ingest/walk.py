@@ -1,4 +1,4 @@
-"""What of a directory tree is worth reading."""
+"""Finds the files of a directory tree to be ingested."""
 
 import os
 from collections import Counter
@@ -9,42 +9,40 @@ from pathlib import Path
 from retrieval.api import KnowledgeError
 from retrieval.parse.formats import CSV, HTML, JSON, MARKDOWN, TEXT
 
-HEAD_SIZE = 4096  # bytes that tell text from other things
-UTF_BOMS = (b"\xff\xfe", b"\xfe\xff", b"\x00\x00\xfe\xff")  # UTF-16 and UTF-32: text full of zero bytes
+HEAD_SIZE = 4096  # bytes read to tell text from binary data
+UTF_BOMS = (b"\xff\xfe", b"\xfe\xff", b"\x00\x00\xfe\xff")  # UTF-16 and UTF-32: text with zero bytes
 DOCUMENT_SUFFIXES = frozenset({".pdf", ".docx", ".docm", ".pptx", ".pptm", ".xlsx", ".xlsm", ".epub"})
-OLD_OFFICE_SUFFIXES = frozenset(
-    {".doc", ".dot", ".xls", ".ppt", ".pps", ".odt", ".ods", ".odp"}
-)  # documents: they fail with what to do about it
-TEXT_SUFFIXES = frozenset((*MARKDOWN, *HTML, *TEXT, *CSV, *JSON))  # nothing else is called so: one that holds no text fails, by its name
+OLD_OFFICE_SUFFIXES = frozenset({".doc", ".dot", ".xls", ".ppt", ".pps", ".odt", ".ods", ".odp"})  # fail with advice to convert them
+TEXT_SUFFIXES = frozenset((*MARKDOWN, *HTML, *TEXT, *CSV, *JSON))  # not checked here: ingestion reports a binary file
 SKIPPED_DIRECTORIES = frozenset({"node_modules", "__pycache__"})
-MARKER_FILES = frozenset({"__init__.py", "py.typed"})  # usually empty, and rightly so
+MARKER_FILES = frozenset({"__init__.py", "py.typed"})  # usually empty on purpose
 
 
 class NoSuchPath(KnowledgeError):
-    """Named on the command line, but neither a file nor a directory."""
+    """A path given by the user is neither a file nor a directory."""
 
 
 @dataclass(frozen=True)
 class FoundFile:
     path: Path  # absolute
-    filename: str  # as people see it: relative to the directory that was asked for
+    filename: str  # for display: relative to the given directory
 
     @property
     def source(self) -> str:
-        """What the store remembers it by; names that are no Unicode are spelt out."""
+        """Identifies the file in the store: its path, with bytes that are not Unicode escaped."""
         return _unicode(str(self.path))
 
 
 @dataclass(frozen=True)
 class WalkResult:
     files: tuple[FoundFile, ...]
-    roots: tuple[Path, ...]  # the directories among what was asked for
-    skipped: Counter[str] = field(default_factory=Counter[str])  # suffix -> files that hold no text and are no known document
+    roots: tuple[Path, ...]  # the directories among the given paths
+    skipped: Counter[str] = field(default_factory=Counter[str])  # suffix -> number of files that are neither text nor a known format
 
 
 def walk(paths: Sequence[Path]) -> WalkResult:
-    """A file that is named itself is always taken. Left out of directories: what is hidden, SKIPPED, links that lead out of
-    them, and files that hold no text. Raises NoSuchPath."""
+    """A file given itself is always included. Left out of directories: hidden files, SKIPPED_DIRECTORIES, links that lead out of them, and
+    files that hold no text. Raises NoSuchPath."""
     found: dict[Path, FoundFile] = {}
     skipped: Counter[str] = Counter()
     for path in map(_resolve, paths):
@@ -83,7 +81,7 @@ def _readable(path: Path) -> bool:
         with path.open("rb") as file:
             head = file.read(HEAD_SIZE)
     except OSError:
-        return True  # whoever reads all of it says what is wrong
+        return True  # ingestion reports the error
     return head.startswith(UTF_BOMS) or (b"\0" not in head and bool(head or path.name not in MARKER_FILES))
 
 

@@ -1,5 +1,5 @@
-"""Files into documents. `sandbox` is the side that the program talks to; everything else runs in its subprocess, where a file
-may do what it likes. That side imports neither numpy nor anything of the program but this package."""
+"""Parses files into documents. `sandbox` runs in the server process, everything else in its subprocess, which a malicious file may take
+over. The subprocess imports neither numpy nor anything of the program outside this package."""
 
 from typing import TYPE_CHECKING
 
@@ -11,7 +11,7 @@ __all__ = ["Limits", "SubprocessParser"]
 
 
 def __getattr__(name: str) -> object:
-    """Imported when asked for: the subprocess imports this package, and needs none of them."""
+    """Imports on first access: the subprocess imports this package and needs neither class."""
     if name == "SubprocessParser":
         from retrieval.parse.sandbox import SubprocessParser
 

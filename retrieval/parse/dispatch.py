@@ -1,4 +1,4 @@
-"""A file into the JSON that crosses the border. Runs in the child process, within its limits."""
+"""Parses a file into the JSON-compatible dict sent to the parent process. Runs in the forked child, under its limits."""
 
 import importlib
 from collections.abc import Callable
@@ -11,7 +11,7 @@ from retrieval.parse.sniff import sniff
 
 
 def read(source: IO[bytes], filename: str, limits: Limits) -> dict[str, object]:
-    """Raises ParseError."""
+    """Detects the format and runs its parser. Raises ParseError or MemoryError."""
     sniffed = sniff(source, filename, limits)
     format = FORMATS[sniffed.kind]
     builder = DocumentBuilder(format.media_type, limits)

@@ -1,5 +1,4 @@
-"""The formats of documents: media type, reader, and the endings of names that promise it. What a file really is, its content says
-(sniff.py)."""
+"""Document formats: media type, parser module, file extensions. The format of a given file is detected from its content (sniff.py)."""
 
 from dataclasses import dataclass
 
@@ -18,7 +17,7 @@ CODE = tuple(f".{ending}" for ending in _LANGUAGES.split())
 
 @dataclass(frozen=True)
 class Format:
-    """A kind of document. `parser_module`: the module whose `read` takes it, as bytes or (`streamed`) as an open file."""
+    """A document format. `parser_module`: the module whose `read` takes the content as bytes or, if `streamed`, as an open file."""
 
     media_type: str  # MIME type
     parser_module: str

@@ -1,4 +1,4 @@
-"""How much a file may take of what this machine has."""
+"""Resource limits for parsing a file."""
 
 from dataclasses import dataclass
 
@@ -7,21 +7,21 @@ MIB = 2**20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """Of one file each."""
+    """Per file, except `documents`."""
 
     file_bytes: int = 512 * MIB
-    unpacked_bytes: int = 200 * MIB  # all entries of an archive together, as it states them
+    unpacked_bytes: int = 200 * MIB  # total of all archive entries, as the archive declares it
     entries: int = 10_000  # of an archive
-    ratio: int = 100  # of an archive's larger entries, unpacked to packed
+    ratio: int = 100  # unpacked to packed size, for an archive's larger entries
     pages: int = 10_000
-    characters: int = 20_000_000  # of text found
-    seconds: float = 120.0  # of waiting for the subprocess, and of its computing
-    memory_bytes: int = 1024 * MIB  # of its address space
-    documents: int = 500  # after which a subprocess makes way for a fresh one
+    characters: int = 20_000_000  # of extracted text
+    seconds: float = 120.0  # wall-clock wait for the subprocess, and its CPU time
+    memory_bytes: int = 1024 * MIB  # address space of the process that parses
+    documents: int = 500  # files parsed by a subprocess before it is replaced
 
 
 class ParseError(Exception):
-    """Why a file is not read, in words for whoever sent it. `code` as in retrieval.api.Unreadable."""
+    """A file cannot be parsed; the message is for the user who sent it. `code` as in retrieval.api.Unreadable."""
 
     def __init__(self, message: str, code: str = "invalid_file") -> None:
         super().__init__(message)

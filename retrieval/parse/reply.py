@@ -9,13 +9,13 @@ from retrieval.parse.limits import Limits
 
 BLOCK_KINDS = ("heading", "paragraph", "list", "table", "code")
 ERROR_CODES = ("unsupported_file", "invalid_file", "server_error")
-MAX_LINE = 500  # characters of a reason, a title, a note
+MAX_LINE = 500  # characters of an error message, a title, a note
 
 Reply = dict[str, Any]
 
 
 def parse_reply(head: bytes, output: bytes, limits: Limits) -> Document:
-    """Raises Unreadable, also for an answer that no honest parser gives."""
+    """Raises Unreadable, also for a malformed reply."""
     status = json.loads(head)["end"]
     if status != "done":
         raise Unreadable(_reason(status, limits), "server_error" if status in ("gone", "broken") else "invalid_file")
@@ -56,7 +56,7 @@ def _block(row: list[Any], paths: list[tuple[str, ...]]) -> Block:
 
 
 def _check(text: str, blocks: tuple[Block, ...]) -> None:
-    """Blocks follow each other and hold all of the text."""
+    """Blocks must be in order, non-empty, without overlap and within the text. Raises ValueError."""
     ordered = all(before.end <= after.start for before, after in pairwise(blocks))
     inside = all(block.start < block.end for block in blocks) and bool(blocks) and blocks[-1].end <= len(text)
     if not (ordered and inside):
@@ -66,7 +66,7 @@ def _check(text: str, blocks: tuple[Block, ...]) -> None:
 def _text(value: object) -> str:
     if not isinstance(value, str):
         raise TypeError(value)
-    value.encode()  # UnicodeEncodeError is a ValueError: halves of characters would not go into a database
+    value.encode()  # lone surrogates raise UnicodeEncodeError, a ValueError: a database cannot store them
     return value
 
 

@@ -25,12 +25,12 @@ from retrieval.parse.reply import parse_reply
 from retrieval.parse.worker import HEAD, receive_exactly
 
 ROOT = Path(__file__).parents[2]
-# This very version of the package, and nothing else from its folder: something there could shadow a library.
+# Imports this copy of the package, then takes its folder off sys.path: modules there could shadow a library.
 BOOTSTRAP = (
     "import sys; sys.path.insert(0, sys.argv[1]); import retrieval; sys.path.pop(0); from retrieval.parse.worker import main; main()"
 )
 GRACE_SECONDS = 15.0  # seconds above a file's limit until the subprocess itself counts as stuck
-MAX_FILENAME = 1024  # characters of a filename that are looked at
+MAX_FILENAME = 1024  # characters kept, from the end of a filename
 
 _log = logging.getLogger(__name__)
 
@@ -48,7 +48,7 @@ class SubprocessParser:
         self._finalizer = weakref.finalize(self, _stop, self._threads, self._workers)
 
     async def parse(self, content: AsyncIterator[bytes], filename: str) -> Document:
-        """A cancelled call kills the subprocess that reads for it."""
+        """Raises Unreadable. Cancelling the call kills the subprocess that parses the file."""
         file = tempfile.TemporaryFile()  # noqa: SIM115 - it may outlive a cancelled call: `finish` closes it
         job = _Job(file, filename[-MAX_FILENAME:])
         try:
@@ -65,7 +65,7 @@ class SubprocessParser:
             raise
 
     def close(self) -> None:
-        """Kills what still reads; calls under way raise Unreadable."""
+        """Kills the subprocesses; calls in progress raise Unreadable."""
         self._finalizer()
 
     async def _spool(self, content: AsyncIterator[bytes], file: IO[bytes]) -> None:
@@ -95,7 +95,7 @@ class SubprocessParser:
 
 
 class _Job:
-    """One file on its way through a thread."""
+    """One file to be parsed in a thread; can be aborted from another thread."""
 
     def __init__(self, file: IO[bytes], filename: str) -> None:
         self._file, self._filename = file, filename
@@ -124,7 +124,7 @@ class _Job:
 
 
 class _Worker:
-    """The subprocess, started again whenever it is gone. One file at a time."""
+    """A subprocess, restarted when it has ended. One file at a time."""
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
@@ -141,11 +141,11 @@ class _Worker:
             raise Unreadable("reading the file took too long or ended the parser", "server_error") from None
         self._documents_read += 1
         if json.loads(head)["end"] != "done" or self._documents_read >= self._limits.documents:
-            self.kill()  # with all that a hostile file may have started in its group
+            self.kill()  # with everything a malicious file may have started in its process group
         return parse_reply(head, output, self._limits)
 
     def kill(self) -> None:
-        """The subprocess, and the child in which it reads."""
+        """Kills the subprocess and the child in which it parses."""
         process, channel = self._process, self._channel
         self._process = self._channel = None
         if process:
@@ -165,7 +165,7 @@ class _Worker:
         return _receive_frame(channel), _receive_frame(channel)
 
     def _start(self) -> socket.socket:
-        """-I and an empty environment: nothing of this process's surroundings reaches the parsers, secrets least of all."""
+        """-I and an empty environment keep this process's environment, which may hold secrets, from the parsers."""
         ours, theirs = socket.socketpair()
         with theirs:
             self._process = subprocess.Popen(

@@ -1,4 +1,4 @@
-"""What a file is: by its first bytes, and only where those leave it open by its name."""
+"""Detects a file's format from its first bytes, and from its name only where those are ambiguous."""
 
 import re
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from retrieval.parse.limits import Limits, ParseError
 HEAD_SIZE = 8192  # bytes
 _MARKUP = re.compile(rb"\s*(?:<\?xml[^>]*\?>\s*)?(?:<!--.*?-->\s*)*<(?:!doctype\s+html|html[\s>])", re.I | re.S)
 
-# of files that nobody here reads; first bytes and what to call them
+# unsupported formats: first bytes, and the name used in the error message
 UNSUPPORTED = (
     (b"\x89PNG\r\n", "a PNG image"),
     (b"\xff\xd8\xff", "a JPEG image"),
@@ -56,11 +56,11 @@ _FORMAT_NAMES = {
 @dataclass(frozen=True, slots=True)
 class SniffedFormat:
     kind: str  # a key of FORMATS
-    note: str = ""  # what to say about a name that promises something else
+    note: str = ""  # warning if the file name suggests another format
 
 
 def sniff(source: IO[bytes], filename: str, limits: Limits) -> SniffedFormat:
-    """Leaves `source` at its beginning. Raises ParseError for what nobody reads."""
+    """Leaves `source` at its beginning. Raises ParseError for unsupported formats."""
     head = source.read(HEAD_SIZE)
     kind = _kind(source, head, filename, limits)
     source.seek(0)
@@ -88,7 +88,7 @@ def _kind(source: IO[bytes], head: bytes, filename: str, limits: Limits) -> str:
 
 
 def _old_office(source: IO[bytes]) -> ParseError:
-    """The container of Office 97, and of what Office encrypts."""
+    """The error for an OLE container, which holds Office 97 files and encrypted Office files."""
     source.seek(0)
     if _ENCRYPTED in source.read(2**20):
         return ParseError("the file is protected with a password: save it without one")

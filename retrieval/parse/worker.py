@@ -1,7 +1,7 @@
-"""The subprocess: forks a child for each file, so that no file finds what another left behind, and watches over it.
+"""The parser subprocess: forks a child per file, so that no file sees another's state, and enforces the limits.
 
-Over the channel (a Unix socket) comes a length, a JSON request and the open file itself; back goes a length, a JSON head and
-what the child wrote, unread."""
+Over the channel (a Unix socket) it receives a length, a JSON request and a file descriptor, and sends two frames, each with its length: a
+JSON status and the child's output, unparsed."""
 
 import ctypes
 import importlib
@@ -29,7 +29,7 @@ _SIGNAL_STATUS = {signal.SIGXCPU: "slow", signal.SIGKILL: "memory"}
 
 
 def main() -> None:
-    """Until the other side closes the channel. Its end is file 0."""
+    """Serves requests on file descriptor 0 until the other side closes the channel."""
     channel = socket.socket(fileno=os.dup(0))
     _isolate_network()
     while True:
@@ -46,7 +46,7 @@ def main() -> None:
 
 
 def _isolate_network() -> None:
-    """Where the system allows it: a parser that was taken over has nobody to talk to. What it reads is handed to it anyway."""
+    """Where the system allows it, cuts off the network, so that a compromised parser cannot communicate. It needs none."""
     if sys.platform == "linux":
         libc = ctypes.CDLL(None)
         libc.unshare(NEW_NETWORK if os.geteuid() == 0 else NEW_USER | NEW_NETWORK)
@@ -54,7 +54,7 @@ def _isolate_network() -> None:
 
 
 def receive_exactly(channel: socket.socket, count: int) -> bytes:
-    """Raises EOFError."""
+    """Raises EOFError if the channel closes first."""
     parts = bytearray()
     while len(parts) < count:
         part = channel.recv(min(count - len(parts), READ_SIZE))
@@ -65,7 +65,7 @@ def receive_exactly(channel: socket.socket, count: int) -> bytes:
 
 
 def _parse(channel: socket.socket, file: int, filename: str, limits: Limits) -> tuple[str, bytes]:
-    """How it ended (done, slow, memory, crash, large, gone, broken) and what it wrote."""
+    """Returns the status (done, slow, memory, crash, large, gone, broken) and the child's output."""
     try:
         _preload_parser(filename)
     except ImportError:
@@ -91,20 +91,20 @@ def _parse(channel: socket.socket, file: int, filename: str, limits: Limits) -> 
 
 
 def _preload_parser(filename: str) -> None:
-    """Imports what the name promises once and for all, before any byte of a file is looked at."""
+    """Imports the parser for the file's extension before forking, so that it is imported once and before any input is read."""
     if kind := KIND_BY_EXTENSION.get(PurePosixPath(filename).suffix.lower()):
         importlib.import_module(FORMATS[kind].parser_module)
 
 
 def _collect(channel: socket.socket, read_end: int, limits: Limits) -> tuple[str, bytes]:
-    """Reads what the child writes, as long as the other side is there."""
+    """Reads the child's output to its end, or until a limit is exceeded or the other side closes the channel."""
     deadline, output = time.monotonic() + limits.seconds, bytearray()
     limit = 12 * limits.characters + 64 * READ_SIZE
     while True:
         ready, _, _ = select.select([read_end, channel], [], [], max(deadline - time.monotonic(), 0))
         if not ready:
             return "slow", b""
-        if channel in ready:  # nothing is sent while a file is being read: the other side has gone
+        if channel in ready:  # the other side sends nothing during parsing, so it has closed the channel
             return "gone", b""
         part = os.read(read_end, READ_SIZE)
         output += part
@@ -115,7 +115,7 @@ def _collect(channel: socket.socket, read_end: int, limits: Limits) -> tuple[str
 
 
 def _child(file: int, write_end: int, filename: str, limits: Limits) -> None:
-    """Never returns."""
+    """Parses and writes the result. Never returns."""
     try:
         _set_resource_limits(limits)
         with os.fdopen(write_end, "wb") as output:
@@ -127,10 +127,10 @@ def _child(file: int, write_end: int, filename: str, limits: Limits) -> None:
 
 def _set_resource_limits(limits: Limits) -> None:
     seconds = max(int(limits.seconds), 1)
-    resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 1))  # at the first SIGXCPU; SIGKILL would pass for a lack of memory
+    resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 1))  # SIGXCPU comes first; SIGKILL would be reported as out of memory
     for what, limit in (
         (resource.RLIMIT_AS, limits.memory_bytes),
-        (resource.RLIMIT_FSIZE, 0),  # it writes to its pipe alone
+        (resource.RLIMIT_FSIZE, 0),  # it writes only to its pipe
         (resource.RLIMIT_CORE, 0),
         (resource.RLIMIT_NPROC, 0),
         (resource.RLIMIT_NOFILE, 64),

@@ -1,4 +1,4 @@
-"""Zip files, which most office formats are: looked through before any of it is unpacked."""
+"""Zip archives, the container of most office formats, checked before anything is unpacked."""
 
 import io
 import zipfile
@@ -11,13 +11,13 @@ from defusedxml import DefusedXmlException
 
 from retrieval.parse.limits import MIB, Limits, ParseError
 
-RATIO_CHECK_SIZE = 8 * MIB  # an entry below this bursts nothing, whatever its ratio
+RATIO_CHECK_SIZE = 8 * MIB  # bytes; smaller entries do no harm, whatever their compression ratio
 _MAIN_PARTS = {"word/document.xml": "word", "ppt/presentation.xml": "slides", "xl/workbook.xml": "workbook"}
 _MAIN_TYPES = (("wordprocessingml.document.main", "word"), ("presentationml.", "slides"), ("spreadsheetml.sheet.main", "workbook"))
 
 
 def open_archive(source: IO[bytes], limits: Limits) -> zipfile.ZipFile:
-    """Raises ParseError when unpacking it could take more than `limits`."""
+    """Raises ParseError if the archive is damaged, exceeds `limits` or has names that lead out of it."""
     try:
         zipped = zipfile.ZipFile(source)
     except (zipfile.BadZipFile, ValueError, OSError, EOFError, NotImplementedError) as error:
@@ -27,7 +27,7 @@ def open_archive(source: IO[bytes], limits: Limits) -> zipfile.ZipFile:
 
 
 def kind(source: IO[bytes], limits: Limits) -> str:
-    """Raises ParseError for an archive that is none of the documents we read."""
+    """A key of FORMATS. Raises ParseError for an archive of no supported format."""
     zipped = open_archive(source, limits)
     names = set(zipped.namelist())
     if any(name.startswith("META-INF/") for name in names) and _mimetype(zipped) == "application/epub+zip":
@@ -43,12 +43,12 @@ def kind(source: IO[bytes], limits: Limits) -> str:
 
 
 def read_member(zipped: zipfile.ZipFile, name: str) -> bytes:
-    """Raises ParseError when it is missing, encrypted or damaged."""
+    """Raises ParseError if it is missing, encrypted or damaged."""
     try:
         return zipped.read(name)
     except KeyError:
         raise ParseError(f"the file is incomplete: it lacks {name}") from None
-    except RuntimeError as error:  # zipfile's word for an encrypted entry
+    except RuntimeError as error:  # raised by zipfile for an encrypted entry
         raise ParseError("the file is protected with a password: save it without one") from error
     except (zipfile.BadZipFile, OSError, EOFError, ValueError, NotImplementedError, ZlibError) as error:
         raise ParseError(f"the file is a damaged archive: {error}") from error
@@ -72,7 +72,7 @@ def _mimetype(zipped: zipfile.ZipFile) -> str:
 
 
 def _kind_by_content_types(zipped: zipfile.ZipFile) -> str:
-    """Of an office file whose parts have names of their own choice."""
+    """For an office file whose parts do not have the usual names."""
     types = read_member(zipped, "[Content_Types].xml").decode("utf-8", "replace")
     for mark, found in _MAIN_TYPES:
         if mark in types:
@@ -83,14 +83,14 @@ def _kind_by_content_types(zipped: zipfile.ZipFile) -> str:
 
 
 def forbid_doctype(zipped: zipfile.ZipFile) -> None:
-    """Office formats know no document types; the entities that one declares are how XML explodes or fetches files."""
+    """Office formats have no document types, whose entities can expand without bound or read files. Raises ParseError."""
     for entry in zipped.infolist():
         if entry.filename.endswith((".xml", ".rels")) and not entry.is_dir():
             _forbid_doctype_in(io.BytesIO(read_member(zipped, entry.filename)), entry.filename)
 
 
 def _forbid_doctype_in(part: io.BytesIO, name: str) -> None:
-    """A document type stands before the first element, so nothing behind that is read."""
+    """A document type precedes the first element, so nothing after that is parsed."""
     try:
         next(iter(defused.iterparse(part, events=("start",), forbid_dtd=True)), None)
     except DefusedXmlException as error:

@@ -3,15 +3,15 @@
 from retrieval.parse.common.clean import clean, prose, verbatim
 from retrieval.parse.limits import Limits, ParseError
 
-MAX_HEADING = 300  # characters; longer ones are paragraphs in large print
+MAX_HEADING = 300  # characters; longer headings become paragraphs
 MAX_HEADING_LEVEL = 6
 MAX_NOTES = 20
 BLOCK_SEPARATOR = "\n\n"  # between blocks
-HIDDEN_TEXT_NOTE = "text that nobody can see on the page was left out"  # a note
+HIDDEN_TEXT_NOTE = "text that nobody can see on the page was left out"  # passed to add_note
 
 
 class DocumentBuilder:
-    """`page` counts for the blocks that follow. Text is cleaned here and nowhere else."""
+    """Collects the blocks of a document and cleans their text. `page`: of the blocks added from then on."""
 
     def __init__(self, media_type: str, limits: Limits) -> None:
         self.media_type, self.limits = media_type, limits
@@ -19,14 +19,14 @@ class DocumentBuilder:
         self._title = ""
         self._texts: list[str] = []
         self._length = 0
-        self._blocks: list[tuple[str, int, int, int | None, int]] = []  # kind, start, end, page, index of its path
-        self._headings: list[tuple[int, str]] = []  # level and text of the headings that stand above
+        self._blocks: list[tuple[str, int, int, int | None, int]] = []  # kind, start, end, page, index of the heading path
+        self._headings: list[tuple[int, str]] = []  # level and text of the enclosing headings
         self._paths: dict[tuple[str, ...], int] = {}
         self._notes: dict[str, None] = {}
 
     @property
     def size(self) -> int:
-        """Blocks so far."""
+        """Number of blocks so far."""
         return len(self._blocks)
 
     @property
@@ -34,11 +34,11 @@ class DocumentBuilder:
         return tuple(text for _, text in self._headings)
 
     def set_title(self, text: str | None) -> None:
-        """The first that is not empty counts."""
+        """Only the first non-empty title is kept."""
         self._title = self._title or " ".join(prose(clean(text or "")).split())[:MAX_HEADING]
 
     def add_heading(self, text: str, level: int) -> None:
-        """`level` from 1, the outermost; 0 is that of the whole document's title."""
+        """`level` from 1, the outermost; 0: the title of the document."""
         text = " ".join(clean(text).split())
         if not text or len(text) > MAX_HEADING:
             self.add_block("paragraph", text)
@@ -49,11 +49,11 @@ class DocumentBuilder:
         self._headings.append((level, text))
 
     def set_headings(self, path: tuple[str, ...]) -> None:
-        """Headings of the following blocks, where they are not in the text."""
+        """Enclosing headings of the following blocks, where they are not part of the text."""
         self._headings = [(level, " ".join(clean(text).split())) for level, text in enumerate(path[:MAX_HEADING_LEVEL], 1)]
 
     def add_block(self, kind: str, text: str) -> None:
-        """`kind` is paragraph, list, table or code. Text of space alone is no block."""
+        """`kind`: paragraph, list, table or code. Text that is only white space is ignored."""
         text = clean(text)
         text = prose(text) if kind == "paragraph" else verbatim(text)
         if text.strip():
@@ -73,7 +73,7 @@ class DocumentBuilder:
         self._blocks.append((kind, start, self._length, self.page, index))
 
     def to_dict(self) -> dict[str, object]:
-        """As JSON for the parent process, which reply.py reads."""
+        """JSON-compatible, read by reply.py in the parent process. Raises ParseError for an empty document."""
         if not self._blocks:
             raise ParseError("the file holds no text")
         return {

@@ -1,8 +1,8 @@
-"""Colours of office files, as far as they tell whether letters can be seen on what lies behind them."""
+"""Compares colours of office files, to tell whether text is visible on its background."""
 
-TOLERANCE = 16  # of 255: colours that differ by less are one to the eye
+TOLERANCE = 16  # of 255, per channel: colours that differ by less look the same
 WHITE = "ffffff"
-UNKNOWN = "?"  # a colour that is not known here: whatever stands on it is taken to be readable
+UNKNOWN = "?"  # a colour that cannot be determined: text on it counts as visible
 
 
 def parse_colour(value: str) -> str:

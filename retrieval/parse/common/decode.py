@@ -1,4 +1,4 @@
-"""Bytes of unknown encoding as text."""
+"""Decodes bytes of unknown encoding."""
 
 import codecs
 import re
@@ -13,11 +13,11 @@ _BOMS = (
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
 _DECLARED_ENCODING = re.compile(rb"""(?:charset|encoding)\s*=\s*["']?\s*([\w.:-]{2,40})""", re.I)
-_SAMPLE = 256 * 1024  # bytes that the guess is made from
+_SAMPLE = 256 * 1024  # bytes from which the encoding is guessed
 
 
 def decode(data: bytes, *, declared: bool = False) -> str:
-    """By its byte order mark, as what it states itself to be (HTML and XML, when `declared`), as UTF-8, else by a good guess."""
+    """By byte order mark, else the declared encoding (HTML and XML, if `declared`), else UTF-8, else a guess."""
     for mark, encoding in _BOMS:
         if data.startswith(mark):
             return data.decode(encoding, "replace")
@@ -30,7 +30,7 @@ def decode(data: bytes, *, declared: bool = False) -> str:
 
 
 def _decode_as(data: bytes, encoding: str) -> str | None:
-    """None if it is not. An encoding of Python's own (zip, rot13) is none of a text."""
+    """None if `data` is not in this encoding. Python's codecs that are not text encodings (zip, rot13) are not used."""
     try:
         known = codecs.lookup(encoding)
         return known.decode(data)[0] if known._is_text_encoding else None  # pyright: ignore[reportAttributeAccessIssue]
@@ -39,7 +39,7 @@ def _decode_as(data: bytes, encoding: str) -> str | None:
 
 
 def _guess(data: bytes) -> str:
-    """What tells languages apart by frequency alone takes short Western texts for Central European ones: letters decide there."""
+    """Frequency-based detection takes short Western texts for Central European ones, so accented letters are checked first."""
     sample = data[:_SAMPLE]
     return data.decode(latin.encoding_of(sample) or _guess_encoding(sample), "replace")
 

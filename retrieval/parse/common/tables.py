@@ -1,21 +1,21 @@
-"""Rows of cells as text that is still understood when it is cut between two rows."""
+"""Renders table rows as text that stays understandable when it is split between rows."""
 
 from collections.abc import Iterable, Iterator, Sequence
 
-MAX_PLAIN_ROWS = 8  # of a table that is written as it looks; in longer ones each row names its columns
+MAX_PLAIN_ROWS = 8  # of a table rendered as a grid; in longer ones each row repeats the column names
 
 Row = Sequence[str]
 
 
 def render(rows: Sequence[Row], *, header: bool) -> str:
-    """One line a row. With `header` the first row names the columns."""
+    """One line per row. With `header` the first row holds the column names."""
     if header and len(rows) > MAX_PLAIN_ROWS:
         return "\n".join(name_values(rows[0], rows[1:]))
     return "\n".join(format_row(row) for row in rows if any(map(str.strip, row)))
 
 
 def name_values(names: Row, rows: Iterable[Row]) -> Iterator[str]:
-    """`Name: Ada; Born: 1815`. Empty cells are left out, cells without a name stand alone."""
+    """Yields lines like `Name: Ada; Born: 1815`. Empty cells are left out; without a column name a cell is its value alone."""
     names = [collapse_spaces(name) for name in names]
     for row in rows:
         cells = (_named_cell(names[index] if index < len(names) else "", collapse_spaces(value)) for index, value in enumerate(row))

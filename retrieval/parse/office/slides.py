@@ -1,4 +1,4 @@
-"""PowerPoint (.pptx): a slide is a page, its title a heading; what the speaker notes comes after what the slide shows."""
+"""PowerPoint (.pptx): a slide is a page, its title a heading; speaker notes follow the slide's content."""
 
 from collections.abc import Iterable, Iterator
 from typing import IO, Any
@@ -12,7 +12,7 @@ from retrieval.parse.common import archive, tables
 from retrieval.parse.common.builder import DocumentBuilder
 from retrieval.parse.office.slides_hidden_text import Palette, TextBackground, is_hidden_slide, is_off_slide
 
-Shape = Any  # python-pptx has no common type of what a slide holds
+Shape = Any  # python-pptx has no common type for shapes
 TITLES = (PP_PLACEHOLDER.TITLE, PP_PLACEHOLDER.CENTER_TITLE, PP_PLACEHOLDER.VERTICAL_TITLE)
 HIDDEN_TEXT_NOTE = "text that nobody can see on a slide was left out"
 FOOTERS = (PP_PLACEHOLDER.SLIDE_NUMBER, PP_PLACEHOLDER.FOOTER, PP_PLACEHOLDER.DATE)
@@ -75,7 +75,7 @@ class Reader:
         return "\n".join(text for _, text in self._lines(cell.text_frame, background))
 
     def _lines(self, frame: Any, background: TextBackground) -> list[tuple[int, str]]:
-        """Level and text of each paragraph that says something."""
+        """Level and text of each paragraph with visible text."""
         lines = list[tuple[int, str]]()
         for paragraph in frame.paragraphs:
             parts = paragraph._p.content_children
@@ -103,7 +103,7 @@ def _flat(shapes: Iterable[Shape]) -> Iterator[Shape]:
 
 
 def _position(shape: Shape) -> tuple[int, int]:
-    """From top to bottom, from left to right."""
+    """Sort key: top to bottom, then left to right."""
     return shape.top or 0, shape.left or 0
 
 

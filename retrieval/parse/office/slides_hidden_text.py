@@ -1,4 +1,4 @@
-"""What of a slide nobody sees: shapes that are hidden or lie beside it, letters that are tiny or in the colour of what is behind."""
+"""Detects hidden text of a slide: in hidden or off-slide shapes, tiny, or in the colour of its background."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -9,7 +9,7 @@ from pptx.oxml.ns import qn
 
 from retrieval.parse.common.colours import UNKNOWN, WHITE, look_alike, parse_colour
 
-Shape = Any  # python-pptx has no common type of what a slide holds
+Shape = Any  # python-pptx has no common type for shapes
 Element = Any
 Box = tuple[int, int, int, int]  # left, top, right, bottom
 
@@ -17,12 +17,12 @@ SOLID, NONE, RGB, SCHEME, SYSTEM = map(qn, ("a:solidFill", "a:noFill", "a:srgbCl
 FILLS = (*map(qn, ("a:gradFill", "a:blipFill", "a:pattFill", "a:grpFill")), SOLID, NONE)
 GROUP = qn("p:grpSp")
 OFF = ("0", "false")
-PLAIN_BACKGROUND = "1001"  # the first background of a theme: its colour alone
-TINY_SIZE = 200  # hundredths of a point: nobody reads what is no larger
+PLAIN_BACKGROUND = "1001"  # index of a theme's first background style: a plain colour
+TINY_SIZE = 200  # hundredths of a point: text up to this size is unreadable
 UNFILLED_TABLE_STYLES = (
     "{2D5ABB26-0587-4C30-8999-92F81FD0307C}",
     "{5940675A-B579-460E-94D1-54222C63F5DA}",
-)  # styles of tables that fill no cell
+)  # table styles that fill no cell
 
 
 def is_hidden_slide(slide: Any) -> bool:
@@ -30,7 +30,7 @@ def is_hidden_slide(slide: Any) -> bool:
 
 
 def is_off_slide(shape: Shape, width: int, height: int) -> bool:
-    """Hidden, or wholly beside a slide of this size."""
+    """Whether the shape is marked hidden, or entirely outside a slide of this size."""
     if any(part.get("hidden", "0") not in OFF for part in shape._element.xpath("./*/p:cNvPr")):
         return True
     left, top, right, bottom = _box(shape)
@@ -47,7 +47,7 @@ class Palette:
         self._has_own_mapping = any(page.element.find(f".//{qn('a:overrideClrMapping')}") is not None for page in pages)
 
     def of(self, fill: Element | None) -> str:
-        """Of what holds a colour, if that is one alone."""
+        """The colour if `fill` holds a single one without modifiers, otherwise UNKNOWN."""
         if fill is None or len(fill) != 1 or len(fill[0]):
             return UNKNOWN
         if fill[0].tag == SCHEME:
@@ -73,15 +73,14 @@ class Palette:
 
 
 class TextBackground:
-    """What lies behind the text of one shape of a slide, or of one cell of a table. Text counts as unseen only where that is one
-    colour for certain."""
+    """What lies behind the text of one shape or table cell. Text counts as hidden only where the background is certainly one colour."""
 
     def __init__(self, slide: Any, shape: Shape, palette: Palette, cell: Any = None) -> None:
         self._slide, self._shape, self._palette, self._cell = slide, shape, palette, cell
         self._colour: str | None = None
 
     def hides(self, part: Element) -> bool:
-        """A run, field or break of a paragraph."""
+        """Whether a run, field or break of a paragraph is invisible."""
         said = _properties(part)
         size = next((one.get("sz", "") for one in said if one.get("sz")), "")
         if size.isdigit() and int(size) <= TINY_SIZE:
@@ -90,7 +89,7 @@ class TextBackground:
         if fill is None:
             return False
         if fill.tag == NONE:
-            return all(one.find(qn("a:ln")) is None for one in said)  # outlines may be all there is of letters
+            return all(one.find(qn("a:ln")) is None for one in said)  # letters without fill may have outlines
         colour = self._palette.solid(fill)
         return colour != UNKNOWN and look_alike(colour, self._background_colour())
 
@@ -108,14 +107,14 @@ class TextBackground:
         return None if style is None or style.text in UNFILLED_TABLE_STYLES else UNKNOWN
 
     def _own(self) -> str | None:
-        """None: the shape lets through what lies behind it."""
+        """Colour of the shape's fill. None: transparent."""
         fill = next((found for one in _with_placeholders(self._shape) if (found := _fill(one)) is not None), None)
         if fill is not None:
             return None if fill.tag == NONE else self._palette.solid(fill)
         return None if self._shape._element.find(qn("p:style")) is None else UNKNOWN
 
     def _has_overlap(self) -> bool:
-        """Whether something else may lie between it and the background. Shapes of a group have places of their own."""
+        """Whether another shape may lie between this one and the background. True in groups, which have their own coordinates."""
         if self._shape._element.getparent().tag == GROUP:
             return True
         layout = self._slide.slide_layout
@@ -125,7 +124,7 @@ class TextBackground:
 
 
 def _with_placeholders(shape: Shape) -> Iterator[Shape]:
-    """The shape; of a placeholder also that of the layout, and that of the master."""
+    """The shape, then for a placeholder those of layout and master that it inherits from."""
     while shape is not None:
         yield shape
         shape = shape._base_placeholder if shape.is_placeholder and hasattr(shape, "_base_placeholder") else None
@@ -152,7 +151,7 @@ def _overlap(one: Box, other: Box) -> bool:
 
 
 def _properties(part: Element) -> list[Element]:
-    """What says how its letters look: the part itself, then the style of its level in the shape."""
+    """Character properties of the part: its own, then those of its level in the shape's list style."""
     paragraph = part.getparent()
     level = next((one.get("lvl", "0") for one in paragraph.iterchildren(qn("a:pPr"))), "0")
     level = int(level) + 1 if level.isdigit() else 1

@@ -1,4 +1,4 @@
-"""Word (.docx): paragraphs, lists and tables in the order of the text, headings by style, footnotes at the end."""
+"""Word (.docx): paragraphs, lists and tables in document order, headings by style, footnotes and endnotes at the end."""
 
 from collections.abc import Iterator
 from typing import IO
@@ -18,7 +18,7 @@ from retrieval.parse.office.word_hidden_text import HiddenText
 
 PARAGRAPH, TABLE, ROW, CELL, RUN, TEXT = map(qn, ("w:p", "w:tbl", "w:tr", "w:tc", "w:r", "w:t"))
 CONTAINERS = tuple(map(qn, ("w:sdt", "w:sdtContent", "w:customXml", "w:ins", "w:moveTo")))
-FALLBACK = "{http://schemas.openxmlformats.org/markup-compatibility/2006}Fallback"  # says what stands beside it again
+FALLBACK = "{http://schemas.openxmlformats.org/markup-compatibility/2006}Fallback"  # repeats its siblings for older programs
 SKIPPED = (*map(qn, ("w:del", "w:moveFrom", "w:instrText", "w:delText", "w:pPr", "w:sdtPr")), FALLBACK)
 SPACES = {qn("w:tab"): "\t", qn("w:br"): "\n", qn("w:cr"): "\n", qn("w:noBreakHyphen"): "-"}
 NOTES = (RELATIONSHIP_TYPE.FOOTNOTES, RELATIONSHIP_TYPE.ENDNOTES)
@@ -38,7 +38,7 @@ def read(source: IO[bytes], builder: DocumentBuilder) -> None:
 
 
 class Writer:
-    """Items of a list collect until the list ends."""
+    """Adds the document's blocks to the builder. List items collect until the list ends."""
 
     def __init__(self, document: Document, builder: DocumentBuilder, hidden_text: HiddenText) -> None:
         self._document, self._builder, self._hidden_text = document, builder, hidden_text
@@ -80,7 +80,7 @@ def _blocks(parent: Element) -> Iterator[Element]:
 
 
 def _text(element: Element, hidden_text: HiddenText) -> Iterator[str]:
-    """What is printed: without what was deleted, with what was inserted, without what nobody sees."""
+    """Text as printed: with insertions, without deletions and hidden text."""
     for child in element:
         if child.tag == TEXT:
             yield child.text or ""
@@ -90,7 +90,7 @@ def _text(element: Element, hidden_text: HiddenText) -> Iterator[str]:
             yield from _run(child, hidden_text)
         elif child.tag not in SKIPPED and isinstance(child.tag, str):
             yield from _text(child, hidden_text)
-            if child.tag == PARAGRAPH:  # of a text box
+            if child.tag == PARAGRAPH:  # in a text box
                 yield "\n"
 
 
@@ -107,7 +107,7 @@ def _run(run: Element, hidden_text: HiddenText) -> Iterator[str]:
 
 
 def _styles(element: Element, document: Document) -> list[str]:
-    """Names of the paragraph's style and of those that it builds on, in lower case."""
+    """Names of the paragraph's style and of its base styles, in lower case."""
     style, names = Paragraph(element, document._body).style, list[str]()  # pyright: ignore[reportPrivateUsage]
     while isinstance(style, ParagraphStyle) and len(names) < 10:
         names.append((style.name or "").lower())
@@ -116,7 +116,7 @@ def _styles(element: Element, document: Document) -> list[str]:
 
 
 def _level(element: Element, styles: list[str]) -> int | None:
-    """None: it is no heading. 0: it is the title of the whole."""
+    """Heading level; 0: title of the document; None: not a heading."""
     outline = element.find(f"{qn('w:pPr')}/{qn('w:outlineLvl')}")
     if outline is not None and (value := outline.get(qn("w:val"), "9")).isdigit() and int(value) < 9:
         return int(value) + 1
@@ -130,7 +130,7 @@ def _level(element: Element, styles: list[str]) -> int | None:
 
 
 def _depth(element: Element, styles: list[str]) -> int | None:
-    """Of an item of a list, from 0. None: it is none."""
+    """Nesting depth of a list item, from 0. None: not a list item."""
     numbering = element.find(f"{qn('w:pPr')}/{qn('w:numPr')}")
     if numbering is None:
         return 0 if any(name.startswith("list ") and name != "list paragraph" for name in styles) else None

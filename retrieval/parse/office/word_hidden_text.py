@@ -1,4 +1,4 @@
-"""What of a Word document nobody sees: hidden, tiny, or in the colour of what lies behind it."""
+"""Detects hidden text of a Word document: marked hidden, tiny, or in the colour of its background."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,27 +13,27 @@ from retrieval.parse.common.colours import UNKNOWN, WHITE, look_alike, parse_col
 PARAGRAPH, CELL, TABLE, BOX, TEXT = map(qn, ("w:p", "w:tc", "w:tbl", "w:txbxContent", "w:t"))
 VALUE, FILL = map(qn, ("w:val", "w:fill"))
 OFF = ("0", "false", "off")
-TINY_SIZE = 4  # half-points: nobody reads what is no larger
-HIGHLIGHTS = {"none": None, "white": WHITE, "black": "000000"}  # of what a text marker leaves
-MAX_STYLE_DEPTH = 20  # styles that build on one another
+TINY_SIZE = 4  # half-points: text up to this size is unreadable
+HIGHLIGHTS = {"none": None, "white": WHITE, "black": "000000"}  # highlight colours; others are UNKNOWN
+MAX_STYLE_DEPTH = 20  # base styles followed
 
 
 @dataclass(frozen=True, slots=True)
 class TextStyle:
-    """None: not said here."""
+    """None: not set here."""
 
     hidden: bool | None = None
     size: int | None = None  # half-points
-    colour: str | None = None  # UNKNOWN: Word's own choice
-    background: str | None = None  # of the letters
+    colour: str | None = None  # UNKNOWN: automatic
+    background: str | None = None  # of the run
     paragraph_background: str | None = None  # of the paragraph
 
 
 class HiddenText:
-    """Answers for one document. Colours that a table's style brings, and text boxes, are taken to be readable."""
+    """Hidden text of one document. The background of text boxes and of table styles is UNKNOWN: text on it counts as visible."""
 
     def __init__(self, document: Document) -> None:
-        self.found = False  # some text, so far
+        self.found = False  # whether hidden text was found so far
         styles: Element = document.styles.element
         self._styles = {style.get(qn("w:styleId"), ""): style for style in styles.iterchildren(qn("w:style"))}
         self._default_style = next((name for name, style in self._styles.items() if _is_default_style(style)), "")
@@ -42,7 +42,7 @@ class HiddenText:
         self._page_colour = _page_colour(document)
 
     def visible_part(self, run: Element) -> Literal["all", "boxes", "nothing"]:
-        """Of a run. "boxes": what text boxes in it hold, but not its own text."""
+        """What of a run is visible. "boxes": text boxes in it, but not its own text."""
         style = self._of(run, next(run.iterancestors(PARAGRAPH), None))
         tiny = style.size is not None and style.size <= TINY_SIZE
         if not (style.hidden or tiny or self._is_background_coloured(run, style)):
@@ -72,7 +72,7 @@ class HiddenText:
             name = _value_of(style, "w:basedOn")
 
     def _block_background(self, run: Element, style: TextStyle) -> str:
-        """What lies behind the paragraph."""
+        """The colour behind the paragraph."""
         if style.paragraph_background:
             return style.paragraph_background
         for above in run.iterancestors(CELL, TABLE, BOX):
@@ -99,13 +99,13 @@ def _value_of(element: Element, path: str) -> str:
 
 
 def _first_set(*styles_found: TextStyle) -> TextStyle:
-    """The first that says something counts, for each thing."""
+    """For each property, the first value that is set."""
     said = {name: [getattr(style, name) for style in styles_found] for name in TextStyle.__dataclass_fields__}
     return TextStyle(**{name: next((value for value in values if value is not None), None) for name, values in said.items()})
 
 
 def _own_style(element: Element | None) -> TextStyle:
-    """Of a run or a style."""
+    """Properties set on a run or a style itself."""
     if element is None or (properties := element.find(qn("w:rPr"))) is None:
         return TextStyle(paragraph_background=None if element is None else _shading(element, "w:pPr/w:shd"))
     vanish, size, colour, marker = (properties.find(qn(name)) for name in ("w:vanish", "w:sz", "w:color", "w:highlight"))
@@ -121,7 +121,7 @@ def _own_style(element: Element | None) -> TextStyle:
 
 
 def _shading(element: Element, path: str) -> str | None:
-    """The colour of a shading; `path` "": of any below the element. None: it has none."""
+    """Colour of the element's shading; `path` "": of any shading below it. None: no shading."""
     for found in element.iter(qn("w:shd")) if not path else element.findall(_path(path)):
         fill, pattern = found.get(FILL, "auto").lower(), found.get(VALUE, "clear")
         if pattern not in ("clear", "nil"):
@@ -132,7 +132,7 @@ def _shading(element: Element, path: str) -> str | None:
 
 
 def _page_colour(document: Document) -> str:
-    """A page has a colour of its own only where the settings show it."""
+    """The background of the page is displayed only if the settings say so."""
     ground = document.element.find(qn("w:background"))
     shown = document.settings.element.find(qn("w:displayBackgroundShape"))
     return WHITE if ground is None or shown is None else parse_colour(ground.get(qn("w:color"), ""))

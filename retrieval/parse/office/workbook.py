@@ -1,4 +1,4 @@
-"""Excel (.xlsx): a sheet is a page, its name a heading; cells hold what was last computed. Rows are streamed."""
+"""Excel (.xlsx): a sheet is a page, its name a heading; formulas give their last computed values. Rows are streamed."""
 
 import datetime
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,10 +13,10 @@ from retrieval.parse.common.builder import DocumentBuilder
 from retrieval.parse.office.workbook_hidden_text import HiddenCells
 from retrieval.parse.plain import csv_tables
 
-Sheet = Any  # one of openpyxl's that is read row by row
+Sheet = Any  # a read-only worksheet of openpyxl
 MAX_COLUMNS = 1_000
 OFF = ("0", "false")
-MIN_EXTENT = 0.5  # points of height, characters of width
+MIN_EXTENT = 0.5  # points of height, characters of width: less counts as hidden
 
 
 def read(source: IO[bytes], builder: DocumentBuilder) -> None:
@@ -48,19 +48,19 @@ def _sheet(sheet: Sheet, builder: DocumentBuilder) -> None:
 
 
 class VisibleRows:
-    """Those that are shown, one after the other. The size that a sheet states is not believed: rows would be filled up to it."""
+    """Iterates over the visible rows. The declared size of the sheet is ignored: openpyxl would pad rows up to it."""
 
     def __init__(self, sheet: Sheet) -> None:
         self._sheet = sheet
         self.hidden_cells = HiddenCells(sheet)
-        self.hidden = False  # a row, so far
-        self.columns: frozenset[int] = frozenset()  # hidden, from 1
+        self.hidden = False  # whether a hidden row was found so far
+        self.columns: frozenset[int] = frozenset()  # hidden columns, from 1
 
     def __iter__(self) -> Iterator[list[str]]:
         with self._sheet._get_source() as source:
             parser, before = _parser(self._sheet, source), 0
             for number, cells in parser.parse():
-                if not before:  # columns stand before all rows
+                if not before:  # column definitions precede the rows
                     self.columns = _hidden_columns(parser)
                 if number > before + 1:
                     yield []
@@ -80,7 +80,7 @@ class VisibleRows:
 
 
 def _parser(sheet: Sheet, source: IO[bytes]) -> WorkSheetParser:
-    """As openpyxl makes it for its own rows, which do not say whether they are hidden."""
+    """As openpyxl constructs it for its own rows, which do not tell whether they are hidden."""
     book = sheet.parent
     return WorkSheetParser(
         source,
@@ -99,7 +99,7 @@ def _hidden_columns(parser: WorkSheetParser) -> frozenset[int]:
 
 
 def _hidden(dimension: Mapping[str, str], size: str) -> bool:
-    """Of a row or column: said to be hidden, or drawn as thin as a line."""
+    """Whether a row or column is marked hidden, or too small to be seen."""
     return dimension.get("hidden", "0") not in OFF or float(dimension.get(size, MIN_EXTENT)) < MIN_EXTENT
 
 

@@ -1,16 +1,16 @@
-"""What of a sheet nobody sees: cells whose number format shows nothing, tiny letters, and letters in the colour of the cell."""
+"""Detects hidden cells of a sheet: number formats that display nothing, tiny text, and text in the colour of the cell."""
 
 import re
 from typing import IO, Any
 
 from retrieval.parse.common.colours import UNKNOWN, WHITE, look_alike, parse_colour
 
-Sheet = Any  # one of openpyxl's that is read row by row
-FIRST_CUSTOM_FORMAT = 164  # the number formats before are Excel's, and show something
-TINY_SIZE = 2  # points: nobody reads what is no larger
+Sheet = Any  # a read-only worksheet of openpyxl
+FIRST_CUSTOM_FORMAT = 164  # number formats below are built in, and display something
+TINY_SIZE = 2  # points: text up to this size is unreadable
 INDEXED = {0: "000000", 1: WHITE, 8: "000000", 9: WHITE}
-BACKGROUND_THEME_COLOUR = 0  # of a theme
-NO_COLOUR = "00000000"  # what openpyxl makes of no colour
+BACKGROUND_THEME_COLOUR = 0  # index in a theme
+NO_COLOUR = "00000000"  # openpyxl's value for no colour
 READ_SIZE = 1 << 20  # bytes
 OTHER_COLOUR_SOURCES = (b"tablePart", b"conditionalFormatting", b"<picture")
 _THEME_LIGHT = re.compile(rb"""<a:lt1>.{0,60}?(?:lastClr|srgbClr val)=["']([0-9A-Fa-f]{6})""", re.S)
@@ -18,10 +18,10 @@ _FORMAT_PREFIX = re.compile(r"\[[^]]*\]|\s")  # colours and conditions
 
 
 class HiddenCells:
-    """Answers for one sheet."""
+    """Hidden cells of one sheet."""
 
     def __init__(self, sheet: Sheet) -> None:
-        self.found = False  # a cell, so far
+        self.found = False  # whether a hidden cell was found so far
         self._sheet, self._book = sheet, sheet.parent
         self._known: dict[int, tuple[bool, bool, bool]] = {}
         light = _THEME_LIGHT.search(self._book.loaded_theme or b"")
@@ -29,11 +29,11 @@ class HiddenCells:
         self._no_other_colours: bool | None = None
 
     def hides(self, value: object, style: int) -> bool:
-        """A cell of this value and style."""
+        """Whether a cell of this value and style index is invisible."""
         if style not in self._known:
             try:
                 self._known[style] = self._inspect(style)
-            except IndexError:  # a style that the workbook does not have
+            except IndexError:  # the workbook lacks this style
                 self._known[style] = (False, False, False)
         blends, text, number = self._known[style]
         hidden = value is not None and (blends or (text if isinstance(value, str) else number))
@@ -41,7 +41,7 @@ class HiddenCells:
         return hidden
 
     def _inspect(self, style: int) -> tuple[bool, bool, bool]:
-        """Whether letters cannot be seen; whether the format shows no text; whether it shows no number."""
+        """Whether text is invisible; whether the number format hides text; whether it hides numbers."""
         said = self._book._cell_styles[style]
         font, own = self._book._fonts[said.fontId], said.numFmtId - FIRST_CUSTOM_FORMAT
         formats = self._book._number_formats
@@ -76,7 +76,7 @@ class HiddenCells:
                 return UNKNOWN
 
     def _has_no_other_colours(self) -> bool:
-        """Whether nothing but its own style colours a cell."""
+        """Whether cells are coloured by their styles alone: no tables, conditional formats or background picture."""
         if self._no_other_colours is None:
             with self._sheet._get_source() as source:
                 self._no_other_colours = not _contains(source, OTHER_COLOUR_SOURCES)

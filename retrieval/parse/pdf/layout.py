@@ -1,4 +1,4 @@
-"""Lines of a PDF as headings, paragraphs and lists. A PDF holds none of these; they are seen from size, gaps and indents."""
+"""Groups lines of a PDF into headings, paragraphs and lists by text size, gaps and indents: a PDF has no such structure."""
 
 import re
 from collections import Counter, defaultdict
@@ -10,21 +10,21 @@ from statistics import median
 from retrieval.parse.common.builder import DocumentBuilder
 from retrieval.parse.pdf.lines import Line
 
-HEADING_RATIO = 1.15  # of the size of most of the text: print from this on is a heading
-PARAGRAPH_GAP = 1.45  # of the usual distance of lines: from here on a paragraph ends
-SHORT_LINE = 0.8  # of the width: a line that ends before this was ended on purpose
-MARGIN_RATIO = 0.07  # of the height that print takes: headers and footers stand this near the top or the bottom
-REPEATED_SHARE = 0.6  # of the pages carry a line that is a header or a footer
-MAX_RUNNING_TITLE = 120  # characters
+HEADING_RATIO = 1.15  # of the body text size: larger lines are headings
+PARAGRAPH_GAP = 1.45  # of the usual line distance: a larger gap ends a paragraph
+SHORT_LINE = 0.8  # of the column width: a shorter line was broken on purpose
+MARGIN_RATIO = 0.07  # of the height of the text area: headers and footers are this near its top or bottom
+REPEATED_SHARE = 0.6  # of the pages must repeat a header or footer
+MAX_RUNNING_TITLE = 120  # characters of a header or footer
 MAX_HEADING = 200  # characters of a heading
 _BULLET = re.compile(r"^(?:[•‣▪●○◦■–—*-]|\(?\d{1,3}[.)]|\(?[a-z][.)])\s")
 _PAGE_NUMBER = re.compile(r"^(?:page |seite |p\. ?)?[-–—]? ?(?:\d{1,4}|[ivxlc]{1,7}) ?[-–—]?(?: ?(?:of|von|de|/) ?\d{1,4})?$", re.I)
-_DOT_LEADER = re.compile(r"(?:\s?\.){4,}")  # from a title to its page
+_DOT_LEADER = re.compile(r"(?:\s?\.){4,}")  # between title and page number in a table of contents
 _SENTENCE_END = re.compile(r"[.!?:;…。！？]['\"”’)\]]*$")
 
 Page = Sequence[Line]
-Bookmarks = dict[tuple[int, str], int]  # level by page and key
-Levels = dict[float, int]  # by size of print
+Bookmarks = dict[tuple[int, str], int]  # (page from 0, key of the title) -> heading level
+Levels = dict[float, int]  # text size -> heading level
 
 
 def write(pages: Sequence[Page], bookmarks: Bookmarks, builder: DocumentBuilder) -> None:
@@ -44,12 +44,12 @@ def write(pages: Sequence[Page], bookmarks: Bookmarks, builder: DocumentBuilder)
 
 
 def key(text: str) -> str:
-    """By which a bookmark is found again in the text."""
+    """Normal form of a title, to match bookmarks with text."""
     return "".join(filter(str.isalnum, text.casefold()))
 
 
 def _without_headers_and_footers(pages: Sequence[Page], levels: Levels) -> list[Page]:
-    """Small print at the edges that most pages carry, its numbers aside, is headers and footers; so are page numbers alone."""
+    """Drops small text at the page edges that most pages repeat (digits ignored), and page numbers."""
     low, high = (
         min((line.bottom for page in pages for line in page), default=0),
         max((line.top for page in pages for line in page), default=0),
@@ -74,7 +74,7 @@ def _position_key(line: Line) -> str:
 
 
 def _levels(pages: Sequence[Page]) -> Levels:
-    """Level of each size of print that is larger than most of the text: the largest is 1."""
+    """Heading level of each text size above that of body text; the largest is 1."""
     sizes = Counter[float]()
     for page in pages:
         for line in page:
@@ -84,7 +84,7 @@ def _levels(pages: Sequence[Page]) -> Levels:
 
 
 def _median_size(sizes: Counter[float]) -> float:
-    """The size of the character in the middle when all stand in order of size."""
+    """Median text size over all characters."""
     left = sizes.total() / 2
     for size in sorted(sizes):
         left -= sizes[size]
@@ -98,17 +98,17 @@ def _rounded_size(line: Line) -> float:
 
 
 def _level(paragraph: Page, text: str, levels: Levels) -> int:
-    """0: it is no heading."""
+    """Heading level; 0: not a heading."""
     words = len(text) <= MAX_HEADING and any(map(str.isalpha, text)) and len(text) > 1
     return levels.get(_rounded_size(paragraph[0]), 0) if words and len(paragraph) <= 3 and text[-1] not in ".,;" else 0
 
 
 @dataclass(frozen=True, slots=True)
 class _PageMetrics:
-    """What most lines of a page are like."""
+    """Typical measures of a page."""
 
-    pitch: float  # from line to line
-    edges: Mapping[int, float]  # how far right the lines of a column go, by where it begins
+    pitch: float  # distance from line to line, in points
+    edges: Mapping[int, float]  # column -> its right edge
     levels: Levels
 
 
@@ -124,24 +124,24 @@ def _paragraphs(page: Page, metrics: _PageMetrics) -> Iterator[Page]:
 
 
 def _starts_paragraph(last: Line, line: Line, first: Line, metrics: _PageMetrics) -> bool:
-    """Whether `line` begins a paragraph after `last`, of one that began with `first`."""
+    """Whether `line` starts a new paragraph. `last`: the line before; `first`: the first line of the current paragraph."""
     down, ended = _line_distance(last, line), bool(_SENTENCE_END.search(last.text))
     larger = metrics.levels.get(_rounded_size(line)) != metrics.levels.get(_rounded_size(last))
     if larger or abs(line.size - last.size) > 0.25 * last.size or _BULLET.match(line.text):
         return True
-    if down < -last.size:  # the next column
+    if down < -last.size:  # upwards: the next column
         return ended or not line.text[:1].islower()
     indented = line.left > last.left + 0.8 * line.size and abs(last.left - first.left) < 1 and not _BULLET.match(first.text)
     return down > PARAGRAPH_GAP * metrics.pitch or (ended and (_is_short(last, metrics.edges) or indented))
 
 
 def _line_distance(above: Line, below: Line) -> float:
-    """From the last line of print of the one to the first of the other."""
+    """From the last printed line of `above` to the first of `below`; a Line may span several."""
     return above.bottom - (below.top - below.size)
 
 
 def _line_pitch(page: Page) -> float:
-    """Usual distance from line to line."""
+    """Median distance from line to line."""
     steps = [step for above, below in pairwise(page) if 0 < (step := _line_distance(above, below)) < 3 * above.size]
     return median(steps) if steps else 1e9
 
@@ -162,7 +162,7 @@ def _is_short(line: Line, edges: Mapping[int, float]) -> bool:
 
 
 def _text(paragraph: Page, edges: Mapping[int, float]) -> str:
-    """Lines that end before the edge keep their end: verses, addresses, rows of tables."""
+    """Joins lines. Those that end before the column edge keep their line break: verse, addresses, table rows."""
     parts: list[str] = []
     for line in paragraph:
         parts += [line.text.strip(), "\n" if _is_short(line, edges) else " "]

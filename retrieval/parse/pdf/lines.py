@@ -1,4 +1,4 @@
-"""The lines of a PDF page, with where they stand. Coordinates are points; y grows upwards."""
+"""Text lines of a PDF page with their positions. Coordinates are points; y grows upwards."""
 
 import ctypes
 from collections.abc import Iterator
@@ -7,29 +7,29 @@ from dataclasses import dataclass
 import pypdfium2 as pdfium
 import pypdfium2.raw as raw
 
-HYPHEN = "\ufffe"  # PDFium's mark where a word was broken at a line's end
-MIN_SIZE = 1.2  # points: nobody reads smaller print
-WHITE = 240  # of 255: what white paper and white print are at least
-MIN_ALPHA = 13  # of 255: print below this opacity is not there
-RENDER_PIXELS = 2000  # of the longer side of a page that is looked at
+HYPHEN = "\ufffe"  # PDFium's marker for a word hyphenated at the end of a line
+MIN_SIZE = 1.2  # points: smaller text is unreadable
+WHITE = 240  # of 255: channel values from here on count as white
+MIN_ALPHA = 13  # of 255: text with less opacity counts as invisible
+RENDER_PIXELS = 2000  # of the longer side of the page when it is rendered
 Box = tuple[float, float, float, float]  # left, bottom, right, top
 INVISIBLE = (raw.FPDF_TEXTRENDERMODE_INVISIBLE, raw.FPDF_TEXTRENDERMODE_CLIP)
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One line of print, or several that PDFium joined where a word was broken."""
+    """A line of text, or several that PDFium joined at a hyphenated word."""
 
     text: str
     left: float  # of its first character
     top: float
     right: float  # of its last character
     bottom: float
-    size: float  # of its print: what a line takes in height
+    size: float  # line height
 
 
 def lines(page: pdfium.PdfPage) -> tuple[list[Line], bool]:
-    """In reading order as PDFium sees it; whether text was left out because nobody can see it."""
+    """Lines in PDFium's reading order; whether hidden text was left out."""
     hidden = _hidden_objects(page)
     text_page = page.get_textpage()
     found = list(_lines(text_page, _visible_characters(text_page, hidden), page.get_bbox()))
@@ -42,7 +42,7 @@ def shows_image(page: pdfium.PdfPage) -> bool:
 
 
 def _visible_characters(text_page: pdfium.PdfTextPage, hidden: set[int]) -> list[str]:
-    """One string for each character of the page; "" for one that is hidden."""
+    """One string per character of the page; "" for a hidden one."""
     count = text_page.count_chars()
     text = text_page.get_text_range() if count else ""
     chars = list(text) if len(text) == count else [_unit(raw.FPDFText_GetUnicode(text_page, index)) for index in range(count)]
@@ -73,14 +73,14 @@ def _lines(text_page: pdfium.PdfTextPage, chars: list[str], box: Box) -> Iterato
 def _line(text_page: pdfium.PdfTextPage, chars: list[str], first: int, last: int) -> Line:
     shown = [index for index in range(first, last + 1) if chars[index].strip()]
     boxes = [text_page.get_charbox(index, loose=True) for index in (first, shown[len(shown) // 2], last)]
-    size = sorted(top - bottom for _, bottom, _, top in boxes)[1]  # a bullet or a bracket may be of another font than the rest
+    size = sorted(top - bottom for _, bottom, _, top in boxes)[1]  # median: a bullet or bracket may be in another font
     text = "".join(chars[first : last + 1]).encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
     (left, _, _, top), _, (_, bottom, right, _) = boxes
     return Line(_join_hyphenated(text), left, top, right, bottom, size)
 
 
 def _join_hyphenated(text: str) -> str:
-    """A word that went on in the next line is whole again; names and numbers keep their hyphen."""
+    """Rejoins words hyphenated at the end of a line; before capitals and digits the hyphen stays, as in names and numbers."""
     parts = text.split(HYPHEN)
     for index, part in enumerate(parts[1:], 1):
         parts[index] = part if part[:1].islower() else "-" + part
@@ -88,24 +88,24 @@ def _join_hyphenated(text: str) -> str:
 
 
 def _on_page(line: Line, box: Box) -> bool:
-    """Whether any of it stands on the page."""
+    """Whether any part of the line is on the page."""
     left, bottom, right, top = box
     return max(line.left, line.right) > left and min(line.left, line.right) < right and line.top > bottom and line.bottom < top
 
 
 def _hidden_objects(page: pdfium.PdfPage) -> set[int]:
-    """Addresses of text objects that cannot be seen: without colour, tiny, or white on white."""
+    """Addresses of text objects that are invisible: by render mode, transparent, or white on white."""
     found, white = set[int](), list[pdfium.PdfObject]()
     scanned: bool | None = None
     for item in page.get_objects(filter=[raw.FPDF_PAGEOBJ_TEXT], max_depth=3):
         colour = _colour(item)
         if raw.FPDFTextObj_GetTextRenderMode(item) in INVISIBLE:
             scanned = shows_image(page) if scanned is None else scanned
-            if not scanned:  # above a scanned page it is what was recognised
+            if not scanned:  # over a scanned page it is the recognised text (OCR)
                 found.add(_address(item.raw))
         elif colour[3] < MIN_ALPHA:
             found.add(_address(item.raw))
-        elif min(colour[:3]) >= WHITE and not item.level:  # deeper ones have coordinates of their own
+        elif min(colour[:3]) >= WHITE and not item.level:  # nested objects have their own coordinates
             white.append(item)
     return found | (_white_on_white(page, white) if white else set())
 
@@ -118,7 +118,7 @@ def _colour(item: pdfium.PdfObject) -> tuple[int, int, int, int]:
 
 
 def _white_on_white(page: pdfium.PdfPage, items: list[pdfium.PdfObject]) -> set[int]:
-    """Those where the page as it is seen shows nothing but white. Pages that are turned are not looked at."""
+    """Addresses of items in whose area the rendered page is all white. Rotated pages are not checked."""
     if page.get_rotation():
         return set()
     edge, _, _, roof = page.get_bbox()

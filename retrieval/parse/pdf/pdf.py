@@ -1,4 +1,4 @@
-"""PDF: the text layer, a page at a time. Lines become paragraphs by where they stand; large print and bookmarks are headings."""
+"""PDF: the text layer, page by page. Lines are grouped into paragraphs by position; large text and bookmarks give headings."""
 
 import re
 from typing import IO
@@ -47,7 +47,7 @@ def _open(source: IO[bytes]) -> pdfium.PdfDocument:
 
 
 def _page(document: pdfium.PdfDocument, number: int, builder: DocumentBuilder) -> tuple[list[Line], bool]:
-    """Its lines; whether it holds an image but no text."""
+    """Lines of the page; whether it holds an image but no text."""
     try:
         page = document[number]
     except pdfium.PdfiumError:
@@ -62,7 +62,7 @@ def _page(document: pdfium.PdfDocument, number: int, builder: DocumentBuilder) -
 
 
 def _bookmarks(document: pdfium.PdfDocument) -> dict[tuple[int, str], int]:
-    """Level, from 1, by page (from 0) and title."""
+    """Heading level, from 1, by page (from 0) and key of the title."""
     found: dict[tuple[int, str], int] = {}
     for bookmark in document.get_toc():
         target = bookmark.get_dest()

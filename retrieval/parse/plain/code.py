@@ -1,4 +1,4 @@
-"""Source code of any language: a block for each definition, under the names of what it stands in."""
+"""Source code in any language: one block per definition, with the names of the enclosing definitions as headings."""
 
 import re
 from collections.abc import Iterator
@@ -35,8 +35,8 @@ _SQL_DEFINITION = re.compile(
 _PATTERNS = (_KEYWORD_DEFINITION, _C_FUNCTION, _ARROW_FUNCTION, _SQL_DEFINITION)
 # decorators and comments above a definition
 _ATTACHED = re.compile(r"^[ \t]*(?:@|#\[|///?|/\*|\*|--|template\b|#(?!include|define|if|endif|pragma))")
-MAX_DEPTH = 2  # definitions within definitions that become blocks of their own
-MAX_LINE = 400  # characters of a line in which a definition is looked for
+MAX_DEPTH = 2  # nesting depth down to which definitions get a block of their own
+MAX_LINE = 400  # characters; longer lines are not searched for definitions
 
 
 def read(data: bytes, builder: DocumentBuilder) -> None:
@@ -48,7 +48,7 @@ def read(data: bytes, builder: DocumentBuilder) -> None:
 
 
 def _definitions(lines: list[str]) -> Iterator[tuple[int, tuple[str, ...]]]:
-    """First line of each, from 0, with what belongs to it above; the names from the outermost to its own."""
+    """For each definition: its first line (from 0) with attached decorators and comments, and its name, outermost enclosing first."""
     open_: list[tuple[int, str]] = []
     last = -1
     for index, line in enumerate(lines):

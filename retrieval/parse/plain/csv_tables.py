@@ -1,4 +1,4 @@
-"""CSV, and what all tables of data share: rows that name their columns."""
+"""CSV, and rendering common to all data tables: each row repeats the column names."""
 
 import csv
 import re
@@ -9,11 +9,11 @@ from retrieval.parse.common import tables
 from retrieval.parse.common.builder import DocumentBuilder
 from retrieval.parse.common.decode import decode
 
-SAMPLE_CHARACTERS = 64 * 1024  # characters by which the separator is known
+SAMPLE_CHARACTERS = 64 * 1024  # characters from which the separator is detected
 SEPARATORS = ",;\t|"
 SAMPLE_LINES = 50  # of the sample
 ROWS_PER_BLOCK = 50  # rows
-HEADER_SAMPLE = 5  # rows that tell whether the first names the columns
+HEADER_SAMPLE = 5  # rows from which a header is detected
 
 
 def read(data: bytes, builder: DocumentBuilder) -> None:
@@ -23,7 +23,7 @@ def read(data: bytes, builder: DocumentBuilder) -> None:
 
 
 def write(rows: Iterable[tables.Row], builder: DocumentBuilder) -> None:
-    """Empty rows part one table from the next."""
+    """Empty rows separate tables."""
     for filled, region in groupby(rows, key=_has_text):
         if filled:
             _add_table(region, builder)
@@ -42,7 +42,7 @@ def _has_text(row: tables.Row) -> bool:
 
 
 def _dialect(text: str) -> type[csv.Dialect]:
-    """The separator of the first line that stands as often in the most others. csv.Sniffer takes minutes on some files."""
+    """The separator that occurs as often in the first line as in most others. csv.Sniffer takes minutes on some files."""
     lines = [line for line in text[:SAMPLE_CHARACTERS].splitlines()[:SAMPLE_LINES] if line.strip()]
 
     def agree(mark: str) -> tuple[int, int]:

@@ -1,4 +1,4 @@
-"""JSON, JSON lines and notebooks: each value on a line of its own, behind the path that leads to it."""
+"""JSON, JSON lines and notebooks: one line per value, after its path."""
 
 import json
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ from retrieval.parse.common.decode import decode
 from retrieval.parse.plain import text
 from retrieval.parse.web import markdown
 
-MAX_BLOCK = 2_000  # characters of a part that is parted again
+MAX_BLOCK = 2_000  # characters; larger values are split further
 
 
 def read(data: bytes, builder: DocumentBuilder) -> None:
@@ -30,7 +30,7 @@ def read(data: bytes, builder: DocumentBuilder) -> None:
 
 
 def _load(content: str) -> Any:
-    """Numbers stay as they are written."""
+    """Numbers stay strings, as written."""
     return json.loads(content, parse_int=str, parse_float=str)
 
 
@@ -43,7 +43,7 @@ def _lines(content: str) -> list[Any] | None:
 
 
 def _write(path: str, value: Any, builder: DocumentBuilder) -> None:
-    """One block for each part that is small, or for what a large one is made of."""
+    """One block per small value; a large one is split into its members."""
     inside = list(_children(path, value))
     if inside and (not path or _size(value) > MAX_BLOCK):
         plain = [part for part in inside if not isinstance(part[1], dict | list)]
@@ -63,7 +63,7 @@ def _children(path: str, value: Any) -> Iterator[tuple[str, Any]]:
 
 
 def _size(value: Any) -> int:
-    """About as many characters as it takes, counted no further than matters."""
+    """Approximate number of characters, counted no further than MAX_BLOCK."""
     total, rest = 0, [value]
     while rest and total <= MAX_BLOCK:
         part = rest.pop()
@@ -82,7 +82,7 @@ def _leaves(path: str, value: Any) -> Iterator[str]:
 
 
 def _notebook(book: dict[str, Any], builder: DocumentBuilder) -> None:
-    """What a notebook says and does; what it printed only where it printed text."""
+    """All cells; of their outputs only text."""
     for cell in book["cells"]:
         source = _join_lines(cell.get("source"))
         if cell.get("cell_type") == "markdown":

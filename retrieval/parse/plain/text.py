@@ -1,4 +1,4 @@
-"""Plain text: paragraphs are what empty lines set apart."""
+"""Plain text: empty lines separate paragraphs."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""EPUB: the chapters in the order of the book."""
+"""EPUB: the chapters in reading order."""
 
 from collections.abc import Iterator
 from posixpath import dirname, join, normpath
@@ -40,7 +40,7 @@ def _package(zipped: ZipFile) -> str:
 
 
 def _chapters(book: Element, folder: str) -> Iterator[str]:
-    """Each once: a book may name a chapter a thousand times."""
+    """Paths in the archive, each once: a book may list a chapter any number of times."""
     items = {item.get("id"): item for item in book.iterfind("./{*}manifest/{*}item")}
     named = (items.get(reference.get("idref")) for reference in book.iterfind("./{*}spine/{*}itemref"))
     chapters = (item for item in named if item is not None and item.get("media-type") in CHAPTERS)
@@ -54,7 +54,7 @@ def _encrypted(zipped: ZipFile) -> set[str]:
 
 
 def _xml(zipped: ZipFile, name: str) -> Element:
-    """Old books declare a document type; entities of their own none may."""
+    """Accepts a document type declaration, which older books have, but no entity declarations."""
     try:
         return defused.fromstring(archive.read_member(zipped, name))
     except DefusedXmlException as error:

@@ -1,4 +1,4 @@
-"""What of an HTML page nobody sees: text for machines only is where instructions to models are hidden."""
+"""Detects hidden text of an HTML page: text that is not displayed may carry instructions to models."""
 
 import re
 from dataclasses import dataclass
@@ -20,18 +20,17 @@ class Colours:
 
 
 class HiddenText:
-    """Answers for one page. A page that hides by a style sheet of another file is not seen through. Elements with a tag of
-    `skip` are never entered."""
+    """Hidden text of one page. External style sheets are not evaluated. Elements whose tag is in `skip` are ignored."""
 
     def __init__(self, root: html.HtmlElement, skip: frozenset[str]) -> None:
-        self.found = False  # some text, so far
+        self.found = False  # whether hidden text was found so far
         self._skip, self._sheets = skip, StyleSheets(root)
         self._pictures = next(root.iter(*_PICTURES), None) is not None
         if self._sheets.colour or root.xpath("boolean(.//*[contains(@style, 'olor') or contains(@style, 'OLOR')] or .//font[@color])"):
             self._remove_invisible(root, Colours("#000000", UNKNOWN if self._sheets.incomplete else WHITE))
 
     def __call__(self, element: html.HtmlElement) -> bool:
-        """Of the element itself; whoever walks the tree does not enter what is hidden."""
+        """Whether the element itself is hidden. Hidden ancestors are not considered: callers skip what is below a hidden element."""
         invisible = (
             element.get("hidden") is not None or element.get("aria-hidden", "").lower() == "true" or _invisible(self._style(element))
         )
@@ -47,7 +46,7 @@ class HiddenText:
         return any(map(_is_text, texts)) or any(map(_is_text, tails))
 
     def _remove_invisible(self, element: html.HtmlElement, around: Colours) -> None:
-        """Takes away the text whose letters have the colour of what lies behind them, not that of elements with other colours."""
+        """Removes text in the colour of its background, except in descendants with other colours."""
         colours = self._colours_of(element, around)
         invisible = colours.text_colour == TRANSPARENT or styles.look_alike(colours.text_colour, colours.background)
         if invisible:
@@ -71,7 +70,7 @@ class HiddenText:
         return styles.text_colour(self._sheets.of(element)) or usual or (UNKNOWN if element.tag in ("a", "mark") else None)
 
     def _background(self, element: html.HtmlElement, own: Style) -> str | None:
-        """None: nothing that was not behind what is around it."""
+        """None: the background of the parent shows through."""
         if found := styles.background(own):
             return found
         if element.get("background") or (self._pictures and self._style(element).get("position") in ("absolute", "fixed")):

@@ -1,4 +1,4 @@
-"""HTML: the main text with headings, lists, tables and code. What a browser would not show is not read."""
+"""HTML: the main text with headings, lists, tables and code. Text that a browser would not display is left out."""
 
 import re
 from collections.abc import Iterator
@@ -18,15 +18,15 @@ _SKIP = (
     "script style template noscript svg canvas iframe object embed applet audio video map head title link meta button select input "
     "textarea datalist progress meter dialog nav menu rp"
 )
-PAGE_FURNITURE = frozenset(("footer", "aside"))  # around the main text; within it they belong to it
+PAGE_FURNITURE = frozenset(("footer", "aside"))  # skipped outside the main text; inside it they are content
 _INLINE = (
     "a abbr acronym b bdi bdo big cite code data del dfn em font i ins kbd label mark math output q rb rt ruby s samp small span strike "
     "strong sub sup time tt u var wbr"
 )
 SKIP, INLINE = frozenset(_SKIP.split()), frozenset(_INLINE.split())
 HEADINGS = {f"h{level}": level for level in range(1, 7)}
-BREAK = "\u2028"  # a <br> among spaces that mean nothing
-ANCHORS = " \t\n§¶"  # what generated pages put beside a heading to link to it
+BREAK = "\u2028"  # stands for <br> while other white space is collapsed
+ANCHORS = " \t\n§¶"  # link signs that site generators put beside headings
 STRUCTURE = frozenset((*HEADINGS, "table", "pre"))
 
 
@@ -45,14 +45,14 @@ def write(text: str, builder: DocumentBuilder) -> None:
         BlockWriter(builder, hidden, SKIP).read(main)
     if builder.size == before:
         BlockWriter(builder, hidden, SKIP | PAGE_FURNITURE).read(body)
-    if builder.size == before:  # all of it was furniture
+    if builder.size == before:  # the whole page is footer or aside
         BlockWriter(builder, hidden, SKIP).read(body)
     if hidden.found:
         builder.add_note(HIDDEN_TEXT_NOTE)
 
 
 def parse(text: str) -> Element | None:
-    """None for what holds nothing. What the text says of its own encoding no longer counts."""
+    """None for an empty document. Encoding declarations in the text are ignored: it is decoded already."""
     data = text.replace("\0", "").encode("utf-8", "replace")
     parser = html.HTMLParser(encoding="utf-8", remove_comments=True, remove_pis=True, no_network=True, huge_tree=True)
     try:
@@ -60,7 +60,7 @@ def parse(text: str) -> Element | None:
     except ParserError:  # "Document is empty"
         return None
     if any(error.type_name == "ERR_RESOURCE_LIMIT" for error in parser.error_log):
-        raise ParseError("the page is nested too deeply")  # the rest of it would be missing
+        raise ParseError("the page is nested too deeply")  # the parser drops the rest
     return root
 
 
@@ -73,7 +73,7 @@ def _main(body: Element, hidden: HiddenText) -> Element | None:
 
 
 class BlockWriter:
-    """One way through a tree. Text collects in `_line` until a block begins or ends."""
+    """Adds an element tree to the builder in one pass. Inline text collects in `_line` until a block begins or ends."""
 
     def __init__(self, builder: DocumentBuilder, hidden: HiddenText, skip: frozenset[str]) -> None:
         self._builder, self._hidden, self._skip = builder, hidden, skip
@@ -135,7 +135,7 @@ class BlockWriter:
             yield child.tail or ""
 
     def _items(self, element: Element, depth: int) -> Iterator[str]:
-        """One line for each item, those of inner lists further to the right."""
+        """One line per item; nested items are indented."""
         for number, item in enumerate(element.iterchildren("li", "dt", "dd", "ul", "ol", "div"), 1):
             if self._is_hidden(item):
                 continue
@@ -177,11 +177,11 @@ def _contains(element: Element, tags: frozenset[str]) -> bool:
 
 
 def _is_layout_table(table: Element) -> bool:
-    """A table that only arranges the page."""
+    """A table used only for page layout."""
     rows = list(table.iter("tr"))
     return _contains(table, STRUCTURE) or max((sum(1 for _ in row.iterchildren("th", "td")) for row in rows), default=0) < 2
 
 
 def _join_inline(line: list[str]) -> str:
-    """As a browser sets it: runs of space are one, only breaks break."""
+    """Collapses white space as a browser does; only <br> becomes a newline."""
     return re.sub(r"[ \t\n\r\f]+", " ", "".join(line)).replace(BREAK, "\n")

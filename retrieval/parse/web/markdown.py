@@ -1,4 +1,4 @@
-"""Markdown: rendered to HTML, which is then read. So raw HTML in it is treated like any other, scripts and all."""
+"""Markdown: rendered to HTML and parsed as such, so that raw HTML in it, such as scripts, is filtered the same way."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""What an HTML page says of the look of its elements, as far as that is certain without other files."""
+"""Styles of HTML elements, as far as they can be determined without external style sheets."""
 
 import re
 from collections.abc import Sequence
@@ -7,7 +7,7 @@ from lxml import html
 
 from retrieval.parse.common import colours
 
-UNKNOWN = "?"  # a colour that nobody can tell from the page alone
+UNKNOWN = "?"  # a colour that cannot be determined from the page alone
 TRANSPARENT = "none"
 WHITE = "#ffffff"
 
@@ -19,17 +19,17 @@ _DECLARATION = re.compile(r"([\w-]+)\s*:\s*([^;]+)")
 _RGB = re.compile(r"rgba?\(\s*(\d+)[\s,]+(\d+)[\s,]+(\d+)\s*(?:[,/]\s*([\d.]+%?)\s*)?\)")
 _COLOURS = {"white": WHITE, "black": "#000000", "transparent": TRANSPARENT}
 _INHERITED = (TRANSPARENT, "", "inherit", "initial", "unset", "revert")
-_MAX_SHEET = 20_000  # of a style sheet, characters: more is no page's own style
+_MAX_SHEET = 20_000  # characters of a style sheet that are parsed; a longer one is hardly this page's own
 
 Style = dict[str, str]
 
 
 class StyleSheets:
-    """The style sheets of one page. `incomplete`: some rules stand in another file, or are too many to be read."""
+    """The style sheets of one page. `incomplete`: some rules are in external files, or beyond the parsed length."""
 
     def __init__(self, root: html.HtmlElement) -> None:
         self._rules: dict[str, Style] = {}
-        self._uncertain = set[tuple[str, str]]()  # what a rule may say something of, and what: "color" or "background"
+        self._uncertain = set[tuple[str, str]]()  # (selector, "color" or "background"): properties that a rule not evaluated here may set
         sheets = [_COMMENT.sub("", sheet.text or "") for sheet in root.iter("style")]
         linked = any("stylesheet" in link.get("rel", "").lower() for link in root.iter("link"))
         self.incomplete = linked or any("@import" in sheet or len(sheet) > _MAX_SHEET for sheet in sheets)
@@ -41,18 +41,18 @@ class StyleSheets:
         return any("color" in style for style in self._rules.values())
 
     def of(self, element: html.HtmlElement) -> Style:
-        """What the rules say of the element itself."""
+        """Declarations of the rules that match the element itself."""
         return {name: value for key in self._selectors(element) for name, value in self._rules[key].items()} if self._rules else {}
 
     def is_uncertain(self, element: html.HtmlElement, property_group: str) -> bool:
-        """Whether a rule that is not followed here may give the element another colour or background."""
+        """Whether rules that conflict or are not evaluated here may set the element's "color" or "background"."""
         return bool(self._uncertain) and any((key, property_group) in self._uncertain for key in ("*", *_selectors(element)))
 
     def _selectors(self, element: html.HtmlElement) -> Sequence[str]:
         return [key for key in _selectors(element) if key in self._rules]
 
     def _parse(self, sheet: str) -> None:
-        """Rules for one tag, class or id. Rules within @media are read as rules for all: `{` stands before them."""
+        """Evaluates rules for one tag, class or id. Removing `@media ... {` turns the rules inside into unconditional ones."""
         for selectors, body in _RULE.findall(re.sub(r"@[^{;]*[{;]", "", sheet)):
             style = declarations(body)
             for selector in filter(None, map(str.strip, selectors.lower().split(","))):
@@ -62,7 +62,7 @@ class StyleSheets:
                     self._mark_uncertain(selector, style)
 
     def _add(self, selector: str, style: Style) -> None:
-        """Of two rules that say different things either may be the one for a screen."""
+        """Rules that set different values make the property uncertain: either may be the one that applies."""
         known = self._rules.setdefault(selector, {})
         self._uncertain |= {(selector, _property_group(name)) for name in style.keys() & known.keys() if style[name] != known[name]}
         known.update(style)
@@ -78,7 +78,7 @@ def declarations(text: str) -> Style:
 
 
 def background(style: Style) -> str | None:
-    """None: what lies behind shows through."""
+    """None: transparent, what lies behind shows."""
     if style.get("background-image", TRANSPARENT) != TRANSPARENT:
         return UNKNOWN
     value = style.get("background-color") or style.get("background", "")
@@ -89,15 +89,15 @@ def background(style: Style) -> str | None:
 
 
 def text_colour(style: Style) -> str | None:
-    """The colour of them. None: that of what is around."""
+    """None: inherited."""
     value = style.get("color", "")
     if "text" in (style.get("background-clip"), style.get("-webkit-background-clip")):
-        return UNKNOWN  # letters cut out of a picture
+        return UNKNOWN  # the background shows through the letters
     return None if value in (*_INHERITED[1:], "currentcolor") else colour(value)
 
 
 def colour(value: str) -> str:
-    """#rrggbb, CLEAR for a transparent one, as it stands if it is neither of the known."""
+    """#rrggbb, TRANSPARENT for a fully transparent colour, otherwise `value` unchanged."""
     if rgb := _RGB.match(value):
         return TRANSPARENT if rgb[4] in ("0", "0.0", "0%") else "#" + "".join(f"{min(int(part), 255):02x}" for part in rgb.groups()[:3])
     if re.fullmatch(r"#?[0-9a-f]{6}", value):
@@ -108,7 +108,7 @@ def colour(value: str) -> str:
 
 
 def look_alike(one: str, other: str) -> bool:
-    """To the eye, and for certain."""
+    """Whether the colours are certainly indistinguishable to the eye."""
     if UNKNOWN in (one, other):
         return False
     return one == other or colours.look_alike(colours.parse_colour(one[1:]), colours.parse_colour(other[1:]))
@@ -119,6 +119,6 @@ def _property_group(name: str) -> str:
 
 
 def _selectors(element: html.HtmlElement) -> Sequence[str]:
-    """What a rule for the element may be called, the weightiest last."""
+    """Simple selectors that match the element, the most specific last."""
     names = [f".{name}" for name in element.get("class", "").lower().split()] + [f"#{element.get('id', '').lower()}"]
     return [str(element.tag), *names, *(f"{element.tag}{name}" for name in names)]
