@@ -1,7 +1,7 @@
-"""Bundles (.mcpb) of our servers, for clients that install such with a click: python -m mcp_servers.bundle FOLDER, in a checkout.
+"""Builds installable bundles (.mcpb) of the servers: python -m mcp_servers.bundle FOLDER, in a checkout.
 
 A bundle is a ZIP of a manifest (version 0.4, server type "uv": https://github.com/modelcontextprotocol/mcpb), a pyproject.toml and
-the sources; the client's uv installs what they need. The same checkout makes the same bytes."""
+the sources; the client's uv installs the dependencies. Builds are reproducible."""
 
 import asyncio
 import json
@@ -23,13 +23,13 @@ from mcp_servers.sql.source import parse_source
 ROOT = Path(__file__).parents[1]
 SHIPPED = (".py", ".json", ".html", ".cpp", ".h")
 SHARED = ("mcp_servers/__init__.py", "mcp_servers/common.py")
-EPOCH = (1980, 1, 1, 0, 0, 0)  # the first time that a ZIP knows
+EPOCH = (1980, 1, 1, 0, 0, 0)  # earliest timestamp that ZIP supports
 
 
 @dataclass(frozen=True, kw_only=True)
 class Bundle:
-    """`sources`: files and folders of the checkout. `needs`: distributions, of those that pyproject.toml names; (): all.
-    `asked`: what the client asks its user for. `given`: what it then passes on."""
+    """`sources`: files and folders of the checkout. `needs`: dependencies among those in pyproject.toml; (): all.
+    `asked`: settings that the client asks its user for. `given`: what it passes on to the server."""
 
     name: str
     title: str
@@ -39,7 +39,7 @@ class Bundle:
     asked: Mapping[str, Mapping[str, Any]]
     arguments: tuple[str, ...] = ()
     environment: Mapping[str, str]
-    server: Callable[[Path], MCPServer[Any]]  # one to ask for its tools; a folder that it may look at
+    server: Callable[[Path], MCPServer[Any]]  # makes a server, to list its tools; takes a folder it may read
 
     @property
     def file(self) -> str:
@@ -80,7 +80,7 @@ DATABASE = Bundle(
             "required": True,
         }
     },
-    arguments=("env:DATABASE_URL",),  # no password in the list of processes
+    arguments=("env:DATABASE_URL",),  # keeps the password out of the process list
     environment={"DATABASE_URL": "${user_config.url}"},
     server=lambda folder: database.server([parse_source(str(_empty_database(folder)))]),
 )
@@ -106,7 +106,7 @@ BUNDLES = (FILES, DATABASE, KNOWLEDGE)
 
 
 def build(bundle: Bundle, folder: Path) -> Path:
-    """Writes the bundle into `folder`, which exists."""
+    """Writes the bundle into `folder`, which must exist. Returns its path."""
     target = folder / bundle.file
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
@@ -154,7 +154,7 @@ def manifest(bundle: Bundle, project: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _pyproject(bundle: Bundle, project: Mapping[str, Any]) -> str:
-    """The distribution keeps its name: the server looks up its version under it."""
+    """Keeps the distribution's name, under which the server looks up its version."""
     return f"""\
 [build-system]
 requires = ["setuptools>=77"]
@@ -172,7 +172,7 @@ include = {json.dumps(sorted({f"{source.partition('/')[0]}*" for source in bundl
 
 
 def requirements(bundle: Bundle, project: Mapping[str, Any]) -> list[str]:
-    """As pyproject.toml has them. Raises ValueError where it does not know one that is needed."""
+    """The required dependencies as in pyproject.toml. Raises ValueError if one is missing there."""
     extras = project["optional-dependencies"]
     named = {_distribution(one): one for one in (*project["dependencies"], *extras["postgres"], *extras["mysql"])}
     if unknown := set(bundle.needs) - set(named):

@@ -1,4 +1,4 @@
-"""What the MCP servers share: closed tools, answers, cursors, work that ends in time, and the ways to run."""
+"""Shared by the MCP servers: strict tools, results, cursors, work with time limits, and running over stdio or HTTP."""
 
 import base64
 import binascii
@@ -31,8 +31,8 @@ from pydantic.json_schema import GenerateJsonSchema
 from pydantic_core import PydanticCustomError
 
 T = TypeVar("T")
-LOOPBACK = ("127.0.0.1", "localhost", "::1")  # what the SDK checks the Host and Origin headers for by itself
-TICK = 0.25  # seconds between two reports of progress
+LOOPBACK = ("127.0.0.1", "localhost", "::1")  # hosts for which the SDK itself checks the Host and Origin headers
+TICK = 0.25  # seconds between progress reports
 READS = ToolAnnotations(read_only_hint=True, destructive_hint=False, idempotent_hint=True, open_world_hint=False)
 HINTS: dict[CacheableMethod, CacheHint] = {
     "server/discover": CacheHint(300_000, "public"),
@@ -45,27 +45,27 @@ HINTS: dict[CacheableMethod, CacheHint] = {
 
 
 class Stopped(Exception):
-    """The time of a call is over, or nobody waits for it any more."""
+    """The time limit of a call has passed, or the call was cancelled."""
 
 
 class Clock:
-    """How long a call may work in its thread, and how far it is. `check()` wherever work may go on for long."""
+    """Time limit and progress of a call that runs in a thread. Long-running work must call `check()` regularly."""
 
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
-        self.done = 0  # steps so far, in whatever unit the call counts
+        self.done = 0  # progress so far, in a unit chosen by the call
         self._began = time.monotonic()
         self._end = self._began + seconds
         self._stop = Event()
 
     def check(self) -> None:
-        """Raises Stopped."""
+        """Raises Stopped if the time is over or the clock was stopped."""
         if self.over:
             raise Stopped(f"stopped after {self.seconds:g} s; ask for less at once")
 
     @property
     def gone(self) -> float:
-        """Seconds."""
+        """Seconds since the start."""
         return time.monotonic() - self._began
 
     @property
@@ -82,8 +82,8 @@ async def working(
     ctx: Context[Any, Any] | None = None,
     report: Callable[[Clock], float] = lambda clock: clock.done,
 ) -> T:
-    """Runs `job` in a thread; cancelling the call stops its clock. With a context, `report` (its steps, as they grow) is told as
-    progress to clients that asked for it. Raises ToolError once the time is over."""
+    """Runs `job` in a thread; cancelling the call stops its clock. With a context, the value of `report` is sent as progress, when
+    it grows, to clients that asked for it. Raises ToolError once the time is over."""
     clock, results = Clock(seconds), list[T | Exception]()
     try:
         async with anyio.create_task_group() as tasks:
@@ -97,7 +97,7 @@ async def working(
 
 
 def _alone(job: Callable[[Clock], T], clock: Clock) -> T | Exception:
-    """Exceptions as values: a task group would wrap them."""
+    """Returns exceptions instead of raising them: a task group would wrap them."""
     try:
         return job(clock)
     except Stopped as error:
@@ -122,15 +122,15 @@ async def _report(clock: Clock, ctx: Context[Any, Any], report: Callable[[Clock]
 
 
 class _Untitled(GenerateJsonSchema):
-    """Titles made from names say nothing to a model and cost tokens in each request."""
+    """Omits generated titles, which cost tokens in each request and add no information."""
 
     def field_title_should_be_set(self, schema: Any) -> bool:
         return False
 
 
 def closed(fn: Callable[..., Any], title: str, annotations: ToolAnnotations = READS, name: str | None = None) -> Tool:
-    """A tool that refuses arguments it does not know, for `MCPServer(tools=[...])`. The docstring is its description, the
-    annotations of its parameters the schema."""
+    """A tool for `MCPServer(tools=[...])` that rejects unknown arguments. Its description is the docstring of `fn`, its schema comes
+    from the parameter annotations."""
     tool = Tool.from_function(fn, name=name, title=title, annotations=annotations, description=_unwrapped(fn.__doc__))
     base, about = tool.fn_metadata.arg_model, tool.fn_metadata
     config = ConfigDict(extra="forbid", hide_input_in_errors=True)
@@ -151,7 +151,7 @@ def _schema(adapter: TypeAdapter[Any]) -> dict[str, Any]:
 
 
 def _brief(cls: type[BaseModel], value: object, handler: ModelWrapValidatorHandler[BaseModel]) -> BaseModel:
-    """Arguments that do not fit, in words for a model: which, and why."""
+    """Shortens validation errors to the wrong arguments and the reasons, for the model to read."""
     try:
         return handler(value)
     except ValidationError as error:
@@ -163,30 +163,30 @@ _BRIEFLY = model_validator(mode="wrap")(_brief)
 
 
 def _unwrapped(text: str | None) -> str:
-    """Paragraphs on one line each."""
+    """The text with each paragraph joined into one line."""
     return "\n".join(" ".join(part.split()) for part in (text or "").split("\n\n"))
 
 
 def said(result: BaseModel, *blocks: ContentBlock) -> CallToolResult:
-    """The result as structured content and as the same JSON in a text block, after what else is to be seen. For tools whose
-    return type is `Annotated[CallToolResult, TheModel]`."""
+    """The result as structured content and as the same JSON in a text block, placed after `blocks`. For tools whose return type is
+    `Annotated[CallToolResult, TheModel]`."""
     structured = result.model_dump(mode="json", exclude_none=True)
     text = json.dumps(structured, ensure_ascii=False, separators=(",", ":"))
     return CallToolResult(content=[*blocks, TextContent(type="text", text=text)], structured_content=structured)
 
 
 class BadCursor(ToolError):
-    """Not made by this server for this very question."""
+    """The cursor was not issued by this server for the same request arguments."""
 
 
 def next_cursor(question: object, position: list[str | int]) -> str:
-    """Opaque to clients. `question`: all arguments that decide what is listed, as something JSON can hold."""
+    """A cursor, opaque to clients. `question`: all arguments that determine the list, JSON-serializable."""
     body = json.dumps([_digest(question), position], separators=(",", ":"))
     return base64.urlsafe_b64encode(body.encode()).decode().rstrip("=")
 
 
 def cursor_position(question: object, cursor: str, kinds: tuple[type, ...]) -> list[Any]:
-    """Where the next page begins. Cursors come from outside: whatever does not hold values of these kinds raises BadCursor."""
+    """The position at which the next page begins. `kinds`: types of its values. Raises BadCursor: cursors are untrusted input."""
     try:
         body: Any = json.loads(base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True))
         digest, position = body
@@ -205,10 +205,10 @@ ResourcePage = Callable[[str | None], Awaitable[ListResourcesResult]]
 
 
 def resource_pages(page: ResourcePage) -> ServerMiddleware[Any]:
-    """Answers resources/list page by page, which MCPServer itself does not. `page` may raise BadCursor (-32602)."""
+    """Adds pagination to resources/list, which MCPServer lacks. If `page` raises BadCursor, the error is -32602."""
 
     async def middleware(ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
-        result = await call_next(ctx)  # checks the request, and shapes the envelope for the revision in use
+        result = await call_next(ctx)  # validates the request; its result has the envelope of the protocol revision in use
         if ctx.method != "resources/list" or not isinstance(result, dict):
             return result
         try:
@@ -222,7 +222,7 @@ def resource_pages(page: ResourcePage) -> ServerMiddleware[Any]:
 
 
 def known_tools(tools: Sequence[Tool]) -> ServerMiddleware[Any]:
-    """Calls of other tools are protocol errors (-32602), as the specification has it, and no results."""
+    """Makes calls of unknown tools protocol errors (-32602), as specified, instead of tool results."""
     names = {tool.name for tool in tools}
 
     async def middleware(ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
@@ -235,7 +235,7 @@ def known_tools(tools: Sequence[Tool]) -> ServerMiddleware[Any]:
 
 
 def our_version() -> str:
-    """0: run from a source tree that was never installed."""
+    """Version of the installed package; "0" in a source tree that is not installed."""
     try:
         return version("stoa")
     except PackageNotFoundError:
@@ -249,7 +249,7 @@ class Address:
 
 
 def address(text: str) -> Address:
-    """HOST:PORT of --http. Loopback only: these servers alone ask for no key; `stoa serve` mounts them behind its own."""
+    """Parses HOST:PORT of --http. Loopback only, since these servers have no authentication; `stoa serve` adds API keys."""
     host, _, port = text.rpartition(":")
     host = host.strip("[]") or "127.0.0.1"
     if not port.isdecimal() or int(port) > 65535:
@@ -264,7 +264,7 @@ def add_http(parser: ArgumentParser) -> None:
 
 
 def run(server: MCPServer[Any], http: Address | None) -> None:
-    """Until its client is gone (stdio: end of input) or someone interrupts it."""
+    """Serves until interrupted or, over stdio, until end of input."""
     if http:
         with suppress(KeyboardInterrupt):
             server.run("streamable-http", host=http.host, port=http.port)
@@ -274,6 +274,6 @@ def run(server: MCPServer[Any], http: Address | None) -> None:
 
 
 def _interrupted(number: int, frame: FrameType | None) -> None:
-    """At once, and not by an exception: that would wait for the thread that reads standard input, which cannot be woken."""
+    """Exits at once: an exception would wait for the thread blocked on reading standard input, which cannot be interrupted."""
     sys.stderr.flush()
     os._exit(130)

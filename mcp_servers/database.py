@@ -40,7 +40,7 @@ WRITES = ToolAnnotations(read_only_hint=False, destructive_hint=True, idempotent
 DEFAULT = Limits()
 Ctx = Context[Any, Any]
 T = TypeVar("T")
-FULL = 20  # objects of one page with all their details
+FULL = 20  # objects per page with full details
 
 Sql = Annotated[str, Field(description="One statement; :name stands for a value of `parameters`", min_length=1)]
 Values = Annotated[dict[str, Scalar], Field(description="Values for :name in the statement. Never write a value into the SQL")]
@@ -55,7 +55,7 @@ class Found(Answer):
 
 
 def server(sources: Sequence[Source], limits: Limits = DEFAULT, *, write: bool = False) -> MCPServer[Any]:
-    """Connects when it is asked something. Raises SourceError: two sources of one name, a driver that is not installed."""
+    """Connects on demand. Raises SourceError: duplicate source names, or a driver that is not installed."""
     databases = {source.name: (source, open_database(source, limits)) for source in distinct(sources)}
     names = list(databases)
     whose = "Which database" if len(names) > 1 else "May be left out: there is one database"
@@ -63,7 +63,7 @@ def server(sources: Sequence[Source], limits: Limits = DEFAULT, *, write: bool =
     default = names[0] if len(names) == 1 else ""
 
     async def timed(job: Callable[[Clock], T], ctx: Ctx) -> T:
-        """A database does not say how far it is: the progress of a call is its seconds."""
+        """Reports elapsed seconds as progress, since databases report none."""
         return await working(job, limits.seconds, ctx, lambda clock: round(clock.gone, 3))
 
     def chosen(name: str) -> tuple[Source, Database]:
@@ -111,7 +111,7 @@ def server(sources: Sequence[Source], limits: Limits = DEFAULT, *, write: bool =
     async def query(
         ctx: Ctx,
         sql: Sql,
-        parameters: Values = {},  # noqa: B006 - the default that the schema tells; nobody changes it
+        parameters: Values = {},  # noqa: B006 - shown as the default in the schema; never mutated
         max_rows: Annotated[int, Field(ge=1, le=limits.max_rows)] = min(100, limits.max_rows),
         source: Annotated[str, which] = default,
     ) -> Annotated[CallToolResult, Rows]:
@@ -122,7 +122,7 @@ def server(sources: Sequence[Source], limits: Limits = DEFAULT, *, write: bool =
     async def explain(
         ctx: Ctx,
         sql: Sql,
-        parameters: Values = {},  # noqa: B006 - the default that the schema tells; nobody changes it
+        parameters: Values = {},  # noqa: B006 - shown as the default in the schema; never mutated
         source: Annotated[str, which] = default,
     ) -> Annotated[CallToolResult, Plan]:
         """How the database would run a SELECT: which indexes it would use. The statement is not run."""
@@ -134,7 +134,7 @@ def server(sources: Sequence[Source], limits: Limits = DEFAULT, *, write: bool =
     async def execute(
         ctx: Ctx,
         sql: Sql,
-        parameters: Values = {},  # noqa: B006 - the default that the schema tells; nobody changes it
+        parameters: Values = {},  # noqa: B006 - shown as the default in the schema; never mutated
         dry_run: Annotated[bool, Field(description="Say how many rows it would change, and change none")] = False,
         source: Annotated[str, which] = default,
     ) -> Annotated[CallToolResult, Changed]:
@@ -169,7 +169,7 @@ def server(sources: Sequence[Source], limits: Limits = DEFAULT, *, write: bool =
 
 
 def shown(source: Source, database: Database, page: Sequence[Item], detail: Detail, clock: Clock) -> Found:
-    """`total` and the cursor are the caller's."""
+    """The result for a page; the caller sets `total` and the cursor."""
     if detail == "names":
         return Found(names=[f"{item.table}.{item.name}" if item.table else path(item) for item in page], total=0)
     if detail == "full" and page and page[0].kind in ("table", "view"):
@@ -205,7 +205,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except SourceError as error:
         parser.error(str(error))
     opened = {source.name: open_database(source, limits) for source in sources}
-    Thread(target=_warn, args=(opened,), daemon=True).start()  # a client waits for no database that does not answer
+    Thread(target=_warn, args=(opened,), daemon=True).start()  # in a thread: an unreachable database must not delay the client
     run(offered, given.http)
 
 
@@ -221,7 +221,7 @@ def _positive(kind: Callable[[str], float]) -> Callable[[str], float]:
 
 
 def _warn(databases: Mapping[str, Database]) -> None:
-    """What the operator should know; a database that does not answer yet may do so later."""
+    """Prints warnings for the operator; an unreachable database is only reported, as it may come up later."""
     for name, database in databases.items():
         try:
             found = database.warnings(Clock(5))

@@ -1,6 +1,6 @@
 """MCP server for files: `python -m mcp_servers.files ROOT[:ro|:rw]... [--write]`.
 
-Reading only, unless --write; then in the roots that are not `:ro`.
+Read-only without --write; with it, roots marked `:ro` stay read-only.
 """
 
 import argparse
@@ -21,7 +21,7 @@ Mode = Literal["read", "write"]
 
 
 def server(roots: Sequence[Root], policy: Policy | None = None, mode: Mode = "read") -> MCPServer[Any]:
-    """Raises ValueError where a root is no directory, or a glob of the policy no glob."""
+    """Raises ValueError if a root is not a directory or a glob of the policy is invalid."""
     offered = tree(roots, policy or Policy())
     shelf = Shelf(offered)
     tools = [*read_tools(offered), *(write_tools(offered) if mode == "write" else ())]
@@ -41,7 +41,7 @@ def server(roots: Sequence[Root], policy: Policy | None = None, mode: Mode = "re
 
 
 def root(text: str) -> Root:
-    """ROOT, ROOT:ro or ROOT:rw of the command line."""
+    """Parses ROOT, ROOT:ro or ROOT:rw of the command line."""
     path, colon, mode = text.rpartition(":")
     return Root(Path(path), write=mode == "rw") if colon and mode in ("ro", "rw") else Root(Path(text))
 

@@ -1,6 +1,6 @@
-"""The knowledge base as an MCP server: search in documents, read around a passage, list what there is. Read-only.
+"""The knowledge base as a read-only MCP server: search documents, read passages with context, list documents and stores.
 
-python -m mcp_servers.knowledge [--http HOST:PORT]: the one that the settings of the main server name (STOA_*, stoa.toml)."""
+python -m mcp_servers.knowledge [--http HOST:PORT] serves the one configured for the main server (STOA_*, stoa.toml)."""
 
 import threading
 from argparse import ArgumentParser
@@ -34,7 +34,7 @@ Attributes = Annotated[
 
 
 def server(knowledge: Base, owner_of: Callable[[Context], str]) -> MCPServer[Any]:
-    """`owner_of`: whose request it is (hex SHA-256 of the key, or "" for the operator); everything is seen with its eyes."""
+    """`owner_of`: owner of a request (hex SHA-256 of the API key, or "" for the operator), which limits what is visible."""
     library = Library(knowledge)
     tools = _tools(library)
     made = MCPServer[Any](
@@ -92,7 +92,7 @@ def _tools(library: Library) -> list[Any]:
 
 
 class Opening:
-    """Implements Base. Begins to open at once, in a thread: a client is answered before the models are there."""
+    """Implements Base. Opens in a background thread, so that clients are answered before the models are loaded."""
 
     def __init__(self, open: Callable[[], Base]) -> None:
         self._opened = Future[Base]()
@@ -100,7 +100,7 @@ class Opening:
 
     @property
     def store(self) -> "Store":
-        """Waits; so do the others."""
+        """Blocks until opened, like the other properties."""
         return self._opened.result().store
 
     @property
@@ -114,7 +114,7 @@ class Opening:
     def _open(self, open: Callable[[], Base]) -> None:
         try:
             self._opened.set_result(open())
-        except Exception as error:  # whoever asks for something is told
+        except Exception as error:  # reported to the callers of the properties
             self._opened.set_exception(error)
 
 

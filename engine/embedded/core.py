@@ -14,7 +14,7 @@ from engine.embedded.sequence import Chunk, Sequence
 
 @dataclass(slots=True)
 class Totals:
-    """Since start."""
+    """Counters since start."""
 
     prompt: int = 0
     cached: int = 0
@@ -37,12 +37,12 @@ class Core:
         self.scheduler.add(seq)
 
     def abort(self, seq: Sequence) -> None:
-        """Forget a sequence that has not finished."""
+        """Removes an unfinished sequence."""
         self.scheduler.remove(seq)
         self._totals.aborts += 1
 
     def step(self) -> list[tuple[Sequence, Delta]]:
-        """Compute once; what the sequences that gained a token have to say."""
+        """Runs one scheduled step. Returns the deltas of the sequences that gained a token."""
         step = self.scheduler.schedule()
         if not step:
             return []

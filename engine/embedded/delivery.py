@@ -1,4 +1,4 @@
-"""The one thread hop: deltas of a step go from the engine's thread to the event loops, one call per loop and step."""
+"""Passes the deltas of a step from the engine's thread to the event loops, with one call per loop and step."""
 
 import asyncio
 from collections import deque
@@ -16,13 +16,13 @@ class Stream:
         self._waiter: asyncio.Future[None] | None = None
 
     def put(self, item: Delta | Exception) -> None:
-        """In the stream's own loop only."""
+        """Call only in the stream's own loop."""
         self._arrived.append(item)
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
 
     async def get(self) -> Delta:
-        """All that has arrived, as one delta; waits when that is nothing. Raises what the engine reports."""
+        """Everything received so far, merged into one delta; waits if there is nothing. Raises the exception the engine reported."""
         if not self._arrived:
             self._waiter = self.loop.create_future()
             await self._waiter
@@ -39,7 +39,7 @@ class Stream:
 
 
 def deliver(items: Iterable[tuple[Stream, Delta | Exception]]) -> None:
-    """From any thread. A loop that is closed wants nothing any more."""
+    """Thread-safe. Items for closed loops are dropped."""
     by_loop: dict[asyncio.AbstractEventLoop, list[tuple[Stream, Delta | Exception]]] = {}
     for item in items:
         by_loop.setdefault(item[0].loop, []).append(item)

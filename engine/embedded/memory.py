@@ -1,7 +1,7 @@
-"""Which pages a sequence holds, in every cache layout of a model, and which prompt prefixes are still remembered.
+"""KV cache management: the pages each sequence holds in every cache layout of a model, and the prefix cache.
 
-A page is named by a hash chained over all tokens up to its end, so equal keys mean equal content. A prefix counts as
-remembered when every layout still has what the next token looks at: all pages, or those within the layout's reach.
+A page's key is a hash chained over all tokens up to its end, so equal keys mean equal content. A prefix is cached if every
+layout still has the pages that the next token attends to: all of them, or those within the layout's reach.
 """
 
 import os
@@ -15,20 +15,20 @@ from models.spec import Paged
 
 class Memory:
     def __init__(self, sizes: Mapping[Paged, int], *, seed: bytes | None = None) -> None:
-        """`sizes`: pages per layout. `seed`: start of all hash chains; random by default, so that nobody can craft a
-        prompt that collides with another's."""
+        """`sizes`: pages per layout. `seed`: start of all hash chains; random by default, so that prompts with colliding
+        keys cannot be crafted."""
         self.layouts = tuple(sizes)
         self.pools = tuple(PagePool(size) for size in sizes.values())
         self._seed = os.urandom(16) if seed is None else seed
 
     def capacity(self, step_tokens: int) -> int | None:
-        """Tokens of the longest sequence that fits when it is alone; None when any does."""
+        """Length in tokens of the longest sequence that fits on its own; None if unbounded."""
         bounds = [pool.total * PAGE for layout, pool in self._all() if not _slides(layout, pool.total, step_tokens)]
         return min(bounds, default=None)
 
     @property
     def counts(self) -> tuple[int, int, int, int]:
-        """free, used, cached, total; summed over layouts."""
+        """Free, used, cached and total pages, summed over layouts."""
         free, cached = sum(p.free for p in self.pools), sum(p.cached for p in self.pools)
         total = sum(p.total for p in self.pools)
         return free, total - free - cached, cached, total
@@ -38,7 +38,7 @@ class Memory:
         return [Table(pages_for(tokens)) for _ in self.layouts]
 
     def keys(self, seq: Sequence, pages: int) -> list[bytes]:
-        """The sequence's keys, at least of its first `pages` pages, which must be known tokens."""
+        """The sequence's page keys, extended to at least `pages`; the tokens of those pages must be known."""
         keys = seq.keys
         while len(keys) < pages:
             start = len(keys) * PAGE
@@ -47,7 +47,7 @@ class Memory:
         return keys
 
     def match(self, seq: Sequence) -> int:
-        """How many leading pages need not be computed. At least one token is always left over."""
+        """Number of leading pages that are cached. At least one token is always left to compute."""
         n = (seq.length - 1) // PAGE
         keys = self.keys(seq, n)
         while (hole := self._hole(keys, n)) is not None:
@@ -55,8 +55,8 @@ class Memory:
         return n
 
     def admit(self, seq: Sequence, pages: int, reserve: int) -> bool:
-        """Hold the `pages` remembered ones and take what the rest of the prompt needs, leaving `reserve` per layout
-        for others. All or nothing."""
+        """Holds the `pages` cached pages and takes those for the rest of the prompt, leaving `reserve` pages per layout
+        available. False: not enough pages, nothing changed."""
         hits = [self._hits(layout, pool, seq.keys, pages) for layout, pool in self._all()]
         for (layout, pool), found in zip(self._all(), hits, strict=True):
             needed = max(0, self._prompt_pages(layout, seq) - pages) + sum(map(pool.idle, found))
@@ -69,11 +69,11 @@ class Memory:
         return self._extend(seq, [self._prompt_pages(layout, seq) for layout in self.layouts])
 
     def grow(self, seq: Sequence, tokens: int) -> bool:
-        """Make room for the first `tokens` tokens in every layout, or change nothing and say no."""
+        """Makes room for the first `tokens` tokens in every layout. False: not enough pages, nothing changed."""
         return self._extend(seq, [pages_for(tokens)] * len(self.pools))
 
     def settle(self, seq: Sequence) -> None:
-        """After a step: name the pages that are full now, and give back those that nobody can see any more."""
+        """After a step: publishes newly filled pages and releases those outside the attention window of all later tokens."""
         full = seq.computed // PAGE
         if full == seq.published:
             return
@@ -85,7 +85,7 @@ class Memory:
         seq.published = full
 
     def release(self, seq: Sequence) -> None:
-        """Give everything back, the end first: of a cached prefix its tail is forgotten first."""
+        """Releases all pages, last first, so that the tail of a cached prefix is evicted before its head."""
         for table, pool in zip(seq.tables, self.pools, strict=True):
             for page in reversed(table.pages[table.first : table.end].tolist()):
                 pool.release(page)
@@ -100,7 +100,7 @@ class Memory:
         return zip(self.layouts, self.pools, strict=True)
 
     def _hole(self, keys: list[bytes], n: int) -> int | None:
-        """The last page that is missing for a prefix of n pages; no prefix that needs it can be used."""
+        """Index of the last page missing for a cached prefix of n pages; None if none is missing."""
         for layout, pool in self._all():
             for j in range(n - 1, first_seen(layout, n * PAGE) - 1, -1):
                 if pool.find(keys[j]) is None:
@@ -112,7 +112,7 @@ class Memory:
         return [page for page in found if page is not None]
 
     def _prompt_pages(self, layout: Paged, seq: Sequence) -> int:
-        """Pages a sequence takes at once: windows take theirs chunk by chunk, as they slide."""
+        """Pages taken at admission: sliding-window layouts take theirs with each prefill chunk instead."""
         return pages_for(seq.length) if layout.reach is None else 0
 
     def _enter(self, table: Table, pool: PagePool, found: list[int], end: int) -> None:
@@ -144,15 +144,15 @@ def pages_for(tokens: int) -> int:
 
 
 def first_seen(layout: Paged, position: int) -> int:
-    """The first page that a query at `position`, or any later one, looks at."""
+    """Index of the first page that queries at `position` or later attend to."""
     return 0 if layout.reach is None else max(0, position - layout.reach + 1) // PAGE
 
 
 def window_pages(reach: int, step_tokens: int) -> int:
-    """The most pages one sequence can hold of a layout with a reach, when a step adds up to `step_tokens`."""
+    """Most pages a sequence can hold in a layout with this reach if a step adds up to `step_tokens` tokens."""
     return pages_for(reach + step_tokens) + 2
 
 
 def _slides(layout: Paged, pages: int, step_tokens: int) -> bool:
-    """Can a sequence of any length make do with so many pages?"""
+    """Whether `pages` pages suffice for a sequence of any length."""
     return layout.reach is not None and pages >= window_pages(layout.reach, step_tokens)

@@ -1,5 +1,5 @@
-"""The pages of one cache layout: free, used (referenced by sequences) or cached (unreferenced, still answering prefix
-hits). Holds numbers only; what lies in a page is the backend's.
+"""The pages of one cache layout: free, used (referenced by sequences) or cached (unreferenced, still available for prefix
+hits). Holds page numbers only; the page contents belong to the backend.
 
 Invariant: free + used + cached == total.
 """
@@ -32,24 +32,24 @@ class PagePool:
 
     @property
     def available(self) -> int:
-        """Pages that `take` can still hand out."""
+        """Number of pages that `take` can still return."""
         return len(self._free) + len(self._cached)
 
     def find(self, key: bytes) -> int | None:
         return self._page_of.get(key)
 
     def idle(self, page: int) -> bool:
-        """Would holding this page use up an available one?"""
+        """Whether the page is unreferenced, so that holding it reduces `available`."""
         return self._references[page] == 0
 
     def take(self) -> int:
-        """A page of unknown content, referenced once. Call only while `available`."""
+        """Returns a page with undefined content and one reference, evicting a cached one if none is free. Needs `available` > 0."""
         page = self._free.pop() if self._free else self._evict()
         self._references[page] = 1
         return page
 
     def hold(self, page: int) -> None:
-        """One more sequence uses a page that `find` returned."""
+        """Adds a reference to a page returned by `find`."""
         if self._references[page] == 0:
             del self._cached[page]
         self._references[page] += 1
@@ -64,13 +64,13 @@ class PagePool:
             self._cached[page] = None
 
     def publish(self, page: int, key: bytes) -> None:
-        """A held page is full, and `key` names all tokens up to its end. The first page with a key answers for it."""
+        """Makes a full, held page findable by `key`, the hash of all tokens up to its end. The first page with a key is kept."""
         if key not in self._page_of and self._keys[page] is None:
             self._page_of[key] = page
             self._keys[page] = key
 
     def check(self) -> None:
-        """Raises AssertionError when the books do not balance."""
+        """Raises AssertionError if the bookkeeping is inconsistent."""
         used = {page for page, count in enumerate(self._references) if count > 0}
         free, cached = set(self._free), set(self._cached)
         assert len(free) == len(self._free), "a page is free twice"

@@ -1,4 +1,4 @@
-"""A scheduled step on the model: chunks in, one sampled token out for each chunk that completes its sequence."""
+"""Runs a scheduled step on the model: takes chunks, returns a sampled token for each chunk that completes its sequence."""
 
 from collections.abc import Callable, Sequence
 from typing import Protocol
@@ -20,14 +20,14 @@ class Model(Protocol):
 
 
 class Runner:
-    """Owns the inputs and the recordings. All calls come from one thread."""
+    """Owns the inputs and the recorded graphs. Not thread-safe."""
 
     def __init__(self, model: Model, inputs: Inputs, recorder: Recorder | None) -> None:
         self._model, self._inputs, self._recorder = model, inputs, recorder
         self._captured: dict[Shape, Captured] = {}
 
     def run(self, step: Sequence[Chunk]) -> list[SampledToken]:
-        """Computes all chunks, then one choice for each that completes, in their order."""
+        """Computes all chunks; returns one sampled token per completing chunk, in order."""
         shape = self._inputs.fill(step)
         done = [i for i, chunk in enumerate(step) if chunk.completes]
         samplers = [step[i].sequence.sampler for i in done]
@@ -44,7 +44,7 @@ class Runner:
         return self._model.logits(self._hidden(shape))
 
     def _compute(self, work: Callable[[Shape], Tensor], shape: Shape) -> Tensor:
-        """`work` at `shape`, replayed where it can be; then with rows to spare."""
+        """Runs `work` at `shape`, or replays its recording at a shape that fits; the result may then have padding rows."""
         recorder = self._recorder
         fit = None if recorder is None else recorder.fit(shape, self._inputs.most)
         if recorder is None or fit is None:

@@ -1,4 +1,4 @@
-"""Edits of a text: each old text stands in it as often as expected, or nothing is changed."""
+"""Text edits: every old text must occur exactly as often as expected, or nothing is changed."""
 
 import difflib
 import os
@@ -17,8 +17,8 @@ from mcp_servers.fs.text import ENDS, endings, text_encoding
 from mcp_servers.fs.walk import File, told
 from mcp_servers.fs.write import encoded, fitting, open_to_write, writable
 
-DIFF_LINES = 2000  # beyond so many changed lines, they are shown as one change
-AROUND = 3  # lines shown around a change
+DIFF_LINES = 2000  # larger changed regions are shown as a single hunk
+AROUND = 3  # context lines
 _HUNK = re.compile(r"@@ -(\d+)(,\d+)? \+(\d+)(,\d+)? @@")
 
 
@@ -32,7 +32,7 @@ class Edit(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class _Before:
-    """A text with \\n, and how it was written."""
+    """The text with \\n line ends, and its original encoding and line end."""
 
     text: str
     encoding: str
@@ -75,7 +75,7 @@ def _before(tree: Tree, file: File) -> _Before:
 
 
 def _applied(text: str, edit: Edit, number: int, most: int) -> str:
-    """Raises Refused; before it makes anything large."""
+    """Raises Refused, before building a text that is too large."""
     old, new = (part.replace("\r\n", "\n") if "\r" not in text else part for part in (edit.old_text, edit.new_text))
     count = text.count(old)
     if count != edit.count:
@@ -92,7 +92,7 @@ def _advice(text: str, count: int) -> str:
 
 
 def _diff(before: str, after: str, path: str) -> str:
-    """Only of what lies between the first and the last changed line: finding the rest out again could take long."""
+    """Unified diff. Only the region from the first to the last changed line is compared, as difflib can be slow."""
     old, new = list(StringIO(before)), list(StringIO(after))
     start = _shared(old, new)
     end = _shared(old[start:][::-1], new[start:][::-1])
@@ -110,7 +110,7 @@ def _diff(before: str, after: str, path: str) -> str:
 
 
 def _shared(one: Sequence[str], other: Sequence[str]) -> int:
-    """Lines at the beginning that are the same."""
+    """Number of equal lines at the beginning."""
     return next((at for at, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
 
 

@@ -5,12 +5,12 @@ from collections.abc import Sequence
 
 from mcp_servers.fs.regex import BadPattern, Pattern, plain
 
-LETTERS = 500  # of one glob
+LETTERS = 500  # maximum length of a glob
 _PIECE = re.compile(r"\*\*/|\*\*|\*|\?|\[!?\]?[^\]/]*\]|\{[^{}/]*\}|.", re.DOTALL)
 
 
 class Globs:
-    """One without a slash is about a name, wherever it stands; one with a slash about the whole path below the root."""
+    """A glob without a slash matches names at any depth; one with a slash matches the whole path below the root."""
 
     def __init__(self, globs: Sequence[str], *, ignore_case: bool = False) -> None:
         """Raises BadPattern."""
@@ -54,6 +54,6 @@ def _translated(piece: str) -> str:
 
 
 def _letters(inner: str) -> str:
-    """A class; only its hyphens mean something."""
+    """A character class as regex; only hyphens are special in it."""
     listed = re.sub(r"([\\\[\]^])", r"\\\1", inner.removeprefix("!"))
     return f"[^/{listed}]" if inner[0] == "!" else f"[{listed}]"

@@ -1,4 +1,4 @@
-"""What is known of a file without reading all of it."""
+"""File metadata."""
 
 import os
 import stat
@@ -12,7 +12,7 @@ from mcp_servers.fs.walk import Entry, Folder, found, kind, opened
 
 
 def info(tree: Tree, place: Place) -> Info:
-    """Links are followed. Raises Refused."""
+    """Follows links. Raises Refused."""
     with found(tree, place) as there:
         status = os.fstat(there.fd) if isinstance(there, Folder) else there.stat
         described = Info(

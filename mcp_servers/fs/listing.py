@@ -1,4 +1,4 @@
-"""Directories: what is in one, what is below one, and drawings of that. Links are shown, never followed."""
+"""Directory listings, recursive walks and tree drawings. Links are shown, never followed."""
 
 import os
 import stat
@@ -15,7 +15,7 @@ from mcp_servers.fs.walk import LISTED, Entry, Folder, below, folder_at, kind
 
 @dataclass(frozen=True, slots=True)
 class Walk:
-    """`after`: begins behind this path, in the order in which walks go."""
+    """A recursive walk. `after`: start after this path, in walk order."""
 
     tree: Tree
     clock: Clock
@@ -23,8 +23,8 @@ class Walk:
     depth: int = 64
 
     def down(self, folder: Folder, level: int = 0) -> Generator[Entry]:
-        """All that is below, each directory before what is in it, by name. What cannot be opened, or is too large, is left out.
-        An entry serves until the next is asked for."""
+        """All entries below, sorted by name, a directory before its contents. Directories that cannot be opened or are too large
+        are not entered. An entry is valid until the next one is requested."""
         for name, status in entries(self.tree, folder, self.clock):
             self.clock.check()
             self.clock.done += 1
@@ -50,7 +50,7 @@ class Page:
 
 
 def entries(tree: Tree, folder: Folder, clock: Clock) -> list[tuple[str, os.stat_result]]:
-    """Without what is denied, by name. Raises OSError, Refused."""
+    """Entries of a directory, sorted by name, without denied names. Raises OSError, Refused."""
     fd = os.open(".", LISTED, dir_fd=folder.fd)
     try:
         with os.scandir(fd) as listed:
@@ -73,7 +73,7 @@ def _looked_at(tree: Tree, folder: Folder, clock: Clock, listed: Iterator["os.Di
 
 
 def listing(tree: Tree, places: Sequence[Place], page: Page, clock: Clock) -> tuple[Listing, str | None]:
-    """A page, and the name behind which the next begins. Several places are the roots, which are listed themselves."""
+    """A page, and the name after which the next begins. Several places are the roots; then the roots are listed."""
     if len(places) > 1:
         return Listing(path=".", entries=[Item(name=place.root.name, kind="directory") for place in places]), None
     place, most = places[0], page.most
@@ -84,7 +84,7 @@ def listing(tree: Tree, places: Sequence[Place], page: Page, clock: Clock) -> tu
 
 
 def drawing(walk: Walk, places: Sequence[Place], most: int) -> Drawing:
-    """Of several places, the names of their roots stand above."""
+    """A tree of at most `most` entries. With several places, each is headed by its root's name."""
     lines = list(islice(_drawn(walk, places), most + 1))
     path = "." if len(places) > 1 else places[0].shown
     return Drawing(path=path, tree="\n".join(lines[:most]), entries=len(lines[:most]), truncated=len(lines) > most)

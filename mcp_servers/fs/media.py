@@ -1,4 +1,4 @@
-"""Images and sounds, told by how they begin, and names of types."""
+"""Images and sounds, recognised by their first bytes, and media types."""
 
 import base64
 import mimetypes
@@ -28,7 +28,7 @@ BEGINNINGS = (
 
 
 def media(tree: Tree, file: File) -> tuple[ImageContent | AudioContent, str, int]:
-    """The block, its type and its size in bytes. Raises Refused."""
+    """The content block, its media type and its size in bytes. Raises Refused."""
     mime = media_type(os.pread(file.fd, 16, 0))
     if mime is None:
         raise Refused(f"{file.place.shown}: neither an image nor a sound that is known here; read_text shows texts")
@@ -40,7 +40,7 @@ def media(tree: Tree, file: File) -> tuple[ImageContent | AudioContent, str, int
 
 
 def whole(tree: Tree, file: File) -> bytes:
-    """Raises Refused where it is too large, or grows meanwhile."""
+    """The whole content. Raises Refused if it is too large or grows meanwhile."""
     most = tree.limits.media_bytes
     with open(os.dup(file.fd), "rb") as stream:
         data = stream.read(most + 1)
@@ -54,5 +54,5 @@ def media_type(beginning: bytes) -> str | None:
 
 
 def named_type(name: str) -> str | None:
-    """By its name alone."""
+    """Media type by file name only."""
     return mimetypes.guess_type(name, strict=False)[0]

@@ -1,4 +1,4 @@
-"""One file put under a name: whole or not at all, on the disk before the call returns, and never over what it was not meant for."""
+"""Atomic, durable writing of a file that never overwrites an unexpected version."""
 
 import os
 import stat
@@ -9,13 +9,13 @@ from mcp_servers.fs.renaming import exchange, rename_to_free
 from mcp_servers.fs.roots import Refused
 from mcp_servers.fs.walk import LISTED, File, Folder
 
-MODE = 0o666  # of new files, less the umask
+MODE = 0o666  # of new files, before the umask
 NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 def put(folder: Folder, name: str, data: bytes, old: File | None) -> None:
-    """Durable once it returns. `old`: what it replaces, None: nothing; a file that meanwhile is another is left alone (Refused).
-    Raises OSError."""
+    """Durable once it returns. `old`: the file to replace; None: create. Raises Refused if the target changed meanwhile, which then
+    is left unchanged; OSError."""
     draft = f".{token_hex(8)}.tmp"
     fd = os.open(draft, NEW, MODE if old is None else 0o600, dir_fd=folder.fd)
     ours = os.fstat(fd)
@@ -45,14 +45,14 @@ def synced(folder: Folder) -> None:
 
 
 def _like(fd: int, old: os.stat_result) -> None:
-    """The owner first: a change of it takes bits off the mode. Only root may give files away; others stay the owner."""
+    """Copies owner and mode. Owner first: chown clears mode bits. Only root may change the owner; otherwise it is kept."""
     with suppress(PermissionError):
         os.fchown(fd, old.st_uid, old.st_gid)
     os.fchmod(fd, stat.S_IMODE(old.st_mode) & 0o777)
 
 
 def _discard(folder: Folder, draft: str, ours: os.stat_result) -> None:
-    """Unless it is another's by now."""
+    """Deletes the draft unless its name now belongs to another file."""
     with suppress(OSError):
         if _same(_seen(folder, draft), ours):
             os.unlink(draft, dir_fd=folder.fd)
@@ -66,8 +66,8 @@ def _add(folder: Folder, draft: str, name: str) -> None:
 
 
 def _replace(folder: Folder, draft: str, name: str, old: File, ours: os.stat_result) -> None:
-    """Swaps the two and looks at what came out, since what stands there may become another at any moment before. Where nothing can
-    be swapped, a change between the look and the renaming is lost."""
+    """Swaps the two and checks which file came out, since the target may change at any moment before the swap. Where swapping is
+    not supported, a change between the check and the rename is lost."""
     changed = f"{folder.place.inside(name).shown}: it changed meanwhile; read it again"
     if _version(_seen(folder, name)) != _version(old.stat):
         raise Refused(changed)
@@ -85,8 +85,8 @@ def _replace(folder: Folder, draft: str, name: str, old: File, ours: os.stat_res
 
 
 def _give_back(folder: Folder, draft: str, name: str, ours: os.stat_result) -> None:
-    """What was another's into its place again. Whoever has put yet another there meanwhile wins; but nothing is thrown away."""
-    with suppress(OSError):  # such as: nothing is there any more
+    """Undoes the swap. If the target has changed once more, that version stays and the other one is kept as `draft`."""
+    with suppress(OSError):  # such as: the target was removed
         exchange(draft, name, folder.fd)
         if _same(_seen(folder, draft), ours):
             synced(folder)

@@ -1,12 +1,12 @@
-"""Regular expressions in linear time (RE2): no pattern and no file can make them take long, or fill the memory."""
+"""Regular expressions with RE2: linear time and bounded memory for any pattern and text."""
 
 from typing import Any
 
 import re2  # pyright: ignore[reportMissingTypeStubs]
 from mcp.server.mcpserver.exceptions import ToolError
 
-MEMORY = 4 << 20  # bytes a pattern may need
-STEPS = 5000  # of a compiled pattern: what one letter of text may cost at the worst
+MEMORY = 4 << 20  # maximum bytes per pattern
+STEPS = 5000  # maximum program size: worst-case cost per character of text
 _re2: Any = re2
 
 
@@ -14,10 +14,10 @@ class BadPattern(ToolError): ...
 
 
 class Pattern:
-    """Of RE2's syntax. Thread-safe. Texts are UTF-8; the ends of their lines are `^` and `$`."""
+    """A pattern in RE2 syntax. Thread-safe. Texts are UTF-8; `^` and `$` match at line boundaries."""
 
     def __init__(self, text: str, *, ignore_case: bool = False, lines: bool = False) -> None:
-        """`lines`: a match never goes beyond a line. Raises BadPattern."""
+        """`lines`: matches never span lines. Raises BadPattern."""
         options = _re2.Options()
         options.max_mem, options.log_errors, options.case_sensitive, options.never_nl = MEMORY, False, not ignore_case, lines
         try:
@@ -28,7 +28,7 @@ class Pattern:
             raise BadPattern("pattern: too many repetitions or alternatives")
 
     def find(self, text: bytes, start: int, end: int) -> int:
-        """Where the next match begins; -1: nowhere."""
+        """Offset of the next match; -1: none."""
         match = self._compiled.search(text, start, end)
         return match.start() if match else -1
 
@@ -37,7 +37,7 @@ class Pattern:
 
 
 def plain(text: str) -> str:
-    """The pattern that matches this text."""
+    """The pattern that matches this text literally."""
     return _re2.escape(text)
 
 

@@ -1,5 +1,5 @@
-"""Renaming in one step where the system has one (renameat2 of Linux, renameatx_np of macOS): onto a name that must be free, or two
-files each into the other's place."""
+"""Atomic renaming without replacement and atomic exchange of two names, where the system supports it (renameat2 on Linux,
+renameatx_np on macOS)."""
 
 import ctypes
 import errno
@@ -17,8 +17,8 @@ How = Literal["free", "exchange"]
 
 
 def rename_to_free(source: str, source_fd: int, target: str, target_fd: int) -> None:
-    """Names in opened directories. Raises FileExistsError, and OSError. Without a system call for it, a file that is made of that
-    name in the very moment of the renaming is replaced."""
+    """Renames to a name that must not exist, relative to directory descriptors. Raises FileExistsError, OSError. Without the system
+    call there is a race: a target created during the call is replaced."""
     code = _renamed("free", (source, source_fd), (target, target_fd))
     if code == 0:
         return
@@ -33,8 +33,7 @@ def rename_to_free(source: str, source_fd: int, target: str, target_fd: int) -> 
 
 
 def exchange(one: str, other: str, fd: int) -> bool:
-    """Two names in an opened directory, whatever stands under them. False: there is no system call for it here, and nothing has
-    happened. Raises FileNotFoundError, and OSError."""
+    """Swaps two names in a directory. False: not supported here, nothing changed. Raises FileNotFoundError, OSError."""
     code = _renamed("exchange", (one, fd), (other, fd))
     if code and code not in UNSUPPORTED:
         raise OSError(code, os.strerror(code), other)
@@ -42,7 +41,7 @@ def exchange(one: str, other: str, fd: int) -> bool:
 
 
 def _renamed(how: How, source: tuple[str, int], target: tuple[str, int]) -> int:
-    """The error number."""
+    """Returns the error number, 0 on success."""
     function, flag = _function(how)
     if function is None:
         return errno.ENOSYS

@@ -1,4 +1,4 @@
-"""Files as resources: those at the top of the roots are listed, all others are known by the template."""
+"""Files as resources: files directly in the roots are listed, others are reached by the URI template."""
 
 import base64
 import os
@@ -26,8 +26,8 @@ from mcp_servers.fs.text import encoding_of
 from mcp_servers.fs.walk import file_at, folder_at
 
 TEMPLATE = "file:///{+path}"
-PAGE = 100  # resources in one answer
-MOST = 100  # completions, as the protocol has it
+PAGE = 100  # resources per page
+MOST = 100  # maximum number of completion values (MCP specification)
 
 
 class Shelf:
@@ -77,7 +77,7 @@ class Shelf:
         return found
 
     def _readable(self, status: os.stat_result) -> bool:
-        """What `read` would refuse is not listed."""
+        """Whether `read` would accept the file; others are not listed."""
         alone = status.st_nlink <= 1 or self._tree.policy.hard_links == "read"
         return stat.S_ISREG(status.st_mode) and alone and status.st_size <= self._tree.limits.media_bytes
 
@@ -91,7 +91,7 @@ class Shelf:
         return data if encoding is None else data.decode(encoding, "replace")
 
     def _completions(self, value: str, clock: Clock) -> list[str]:
-        """Paths of the roots as well, until one of them is reached."""
+        """Paths that begin with `value`; the roots' paths while it is outside of them."""
         roots = [str(root.path)[1:] for root in self._tree.roots]
         above, _, begun = value.rpartition("/")
         try:

@@ -1,4 +1,4 @@
-"""What may be touched: roots, the names that are denied in them, and limits on everything."""
+"""Access policy: roots, denied names and limits."""
 
 import os
 import unicodedata
@@ -12,7 +12,7 @@ from mcp.server.mcpserver.exceptions import ToolError
 from mcp_servers.fs.glob import Globs
 
 MIB = 1 << 20
-PSEUDO = ("/proc", "/sys")  # file systems whose files are no files
+PSEUDO = ("/proc", "/sys")  # pseudo file systems
 DENIED = (
     *(".git", ".hg", ".svn", ".git-credentials", ".env*", ".netrc", ".pgpass", ".npmrc", ".pypirc", ".htpasswd"),
     *(".ssh", ".gnupg", ".aws", ".azure", ".kube", ".docker", "id_rsa*", "id_dsa*", "id_ecdsa*", "id_ed25519*"),
@@ -21,12 +21,12 @@ DENIED = (
 
 
 class Refused(ToolError):
-    """What is asked for is not allowed here, or not there; the message says why, to the model."""
+    """The request is not allowed, or the file does not exist. The message is for the model."""
 
 
 @dataclass(frozen=True, slots=True)
 class Root:
-    """A directory, and whether it may be written to by a server that has tools to write."""
+    """A directory to offer. `write`: writable, if the server has writing tools."""
 
     path: Path
     write: bool = True
@@ -37,21 +37,21 @@ class Limits:
     """Sizes in bytes, times in seconds."""
 
     seconds: float = 20.0
-    text_bytes: int = 256 * 1024  # of a file's text in one answer
+    text_bytes: int = 256 * 1024  # of text per answer
     media_bytes: int = 8 * MIB
     write_bytes: int = 2 * MIB
     search_file_bytes: int = 16 * MIB  # larger files are not searched
-    search_bytes: int = 512 * MIB  # read by one search
-    entries: int = 1000  # in one answer
-    folder_entries: int = 100_000  # in one directory
+    search_bytes: int = 512 * MIB  # read per search
+    entries: int = 1000  # per answer
+    folder_entries: int = 100_000  # per directory
     depth: int = 64
-    line_letters: int = 400  # of a line in what a search finds
+    line_letters: int = 400  # characters per line in search results
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
-    """`hard_links`: another name of such a file may lie outside of all roots, which nobody can see from here. Refused unless the
-    operator says that they are harmless (package managers make them); they are never written to."""
+    """`hard_links`: files with several names are refused by default, since another name may lie outside the roots. "read" allows
+    reading them (package managers create such files); they are never written to."""
 
     denied: tuple[str, ...] = DENIED
     hard_links: Literal["refuse", "read"] = "refuse"
@@ -60,17 +60,17 @@ class Policy:
 
 @dataclass(frozen=True, slots=True)
 class Rooted:
-    """A root under the name that stands first in the paths of its files; "" where there is one root only."""
+    """A root. `name`: first part of the paths of its files; "" if there is only one root."""
 
     name: str
-    path: Path  # absolute, no links in it
-    given: Path  # absolute, as the operator wrote it
+    path: Path  # absolute, links resolved
+    given: Path  # absolute, as given by the operator
     write: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A path below a root, as names; () is the root itself. Nothing is known of what is there."""
+    """A path below a root, in parts; () is the root itself. It need not exist."""
 
     root: Rooted
     parts: tuple[str, ...]
@@ -99,25 +99,25 @@ class Tree:
     roots: tuple[Rooted, ...]
     denied: Globs
     policy: Policy
-    pseudo: frozenset[int]  # devices of PSEUDO
+    pseudo: frozenset[int]  # device numbers of PSEUDO
 
     @property
     def limits(self) -> Limits:
         return self.policy.limits
 
     def place(self, text: str) -> Place:
-        """Raises Refused. Purely on the names: no string of several names is ever given to the system."""
+        """Parses a path, without file system access: the system only ever gets single names. Raises Refused."""
         if "\0" in text or len(text) > 4096 or spelt(text) != text:
             raise Refused("path: it holds a NUL, is no Unicode, or is longer than 4096 characters")
         place = self._absolute(text) if text.startswith("/") else self._relative(_names(text))
         return self.admitted(place)
 
     def places(self, text: str) -> tuple[Place, ...]:
-        """The same, where nothing stands for all roots."""
+        """Like `place`, but an empty path means all roots."""
         return tuple(Place(root, ()) for root in self.roots) if text.strip("./") == "" else (self.place(text),)
 
     def admitted(self, place: Place) -> Place:
-        """Raises Refused for denied names, whether or not there is anything of that name."""
+        """Returns `place`. Raises Refused for denied names, whether or not the file exists."""
         if len(place.parts) > self.limits.depth or any(len(os.fsencode(name)) > 255 for name in place.parts):
             raise Refused(f"path: more than {self.limits.depth} names, or one of more than 255 bytes")
         if any(self.denies(place.parts[: size + 1]) for size in range(len(place.parts))):
@@ -125,11 +125,11 @@ class Tree:
         return place
 
     def denies(self, parts: Sequence[str]) -> bool:
-        """Whether the last name is denied; those above it count as admitted."""
+        """Whether the last name is denied; its parents must have been checked."""
         return self.denied.match([_plain(part) for part in parts] if self.denied.positional else [_plain(parts[-1])])
 
     def writable(self, place: Place, *, below: bool = False) -> bool:
-        """Whether its root may be written to, and no read-only root holds it, too; `below`: nor lies in it."""
+        """Whether its root is writable and no read-only root contains it; `below`: nor lies inside it."""
         names = [_plain(name) for name in (*place.root.path.parts, *place.parts)]
         kept = [[_plain(name) for name in root.path.parts] for root in self.roots if not root.write]
         return place.root.write and not any(names[: len(one)] == one or (below and one[: len(names)] == names) for one in kept)
@@ -143,7 +143,7 @@ class Tree:
         raise Refused(f"path: begin with one of {', '.join(root.name for root in self.roots)}")
 
     def _absolute(self, text: str) -> Place:
-        """Compared name by name: /srv/data_old is not in /srv/data."""
+        """Compares part by part: /srv/data_old is not in /srv/data."""
         names = _names(text)
         ways = [(own, root) for root in self.roots for own in (root.path.parts[1:], root.given.parts[1:]) if names[: len(own)] == own]
         if ways:
@@ -153,7 +153,7 @@ class Tree:
 
 
 def tree(roots: Sequence[Root], policy: Policy) -> Tree:
-    """Raises ValueError where a root is no directory or a glob no glob."""
+    """Raises ValueError if a root is not a directory or a glob is invalid."""
     if not roots:
         raise ValueError("a root is needed: the directory to offer")
     paths = [_checked(root) for root in roots]
@@ -192,7 +192,7 @@ def _names(text: str) -> tuple[str, ...]:
 
 
 def _plain(name: str) -> str:
-    """One spelling for all that a file system may hold to be the same: case, compatibility letters, invisible letters."""
+    """Normal form of names that a file system may treat as equal: case, compatibility and invisible characters."""
     if name.isascii():
         return name.lower()
     letters = unicodedata.normalize("NFKC", spelt(name)).casefold()
@@ -200,5 +200,5 @@ def _plain(name: str) -> str:
 
 
 def spelt(name: str) -> str:
-    """Names that are no Unicode, spelt out: they can be seen, but not asked for."""
+    """Escapes bytes that are not valid Unicode. Such names can be displayed but not requested."""
     return name.encode("utf-8", "backslashreplace").decode()

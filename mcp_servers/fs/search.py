@@ -1,4 +1,4 @@
-"""Searches below a directory: for names, and for lines. Each answers with what it found when its time is over."""
+"""Search below a directory for names or lines. On timeout the results so far are returned."""
 
 import os
 import stat
@@ -17,13 +17,13 @@ from mcp_servers.fs.shapes import Line, Lines, Names
 from mcp_servers.fs.text import BOMS
 from mcp_servers.fs.walk import Entry, Folder, Kind, folder_at, found, kind, opened
 
-SNIFFED = 8192  # bytes without a zero byte make a text
-BLOCK = 128 * 1024  # bytes matched between two looks at the clock
+SNIFFED = 8192  # bytes checked for NUL to detect binary files
+BLOCK = 128 * 1024  # bytes matched between checks of the clock
 
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """Behind which to go on: the number of a place, a path in it, and a line of that file (0: the file is done)."""
+    """Resume after: index of a place, path in it, and line of that file (0: the file is done)."""
 
     place: int = 0
     path: tuple[str, ...] = ()
@@ -32,7 +32,7 @@ class Position:
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """Where to search: below these places, from a position on."""
+    """The places to search, and the position to start from."""
 
     tree: Tree
     clock: Clock
@@ -46,7 +46,7 @@ class Scope:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """`kinds`: none for all."""
+    """`kinds`: empty for all."""
 
     globs: Globs
     kinds: frozenset[Kind] = frozenset()
@@ -57,7 +57,7 @@ class Wanted:
 
 
 def names(scope: Scope, wanted: Wanted, most: int) -> tuple[Names, Position | None]:
-    """A page, and behind what the next begins."""
+    """A page of names, and the position after which the next begins."""
     paths, last = list[str](), scope.begin
     try:
         for number, walk in scope.walks():
@@ -83,7 +83,7 @@ class Query:
 
 @dataclass(slots=True)
 class Found:
-    """So far. `at`: behind which the next page begins."""
+    """Results so far. `at`: the next page begins after it."""
 
     at: Position
     matches: list[Line] = field(default_factory=list[Line])
@@ -115,7 +115,7 @@ def _answer(so_far: Found, note: str | None) -> Lines:
 
 
 def _files(walk: Walk, place: Place, wanted: Globs | None, line: int) -> Iterator[Entry]:
-    """`place` may be a file itself. The file at which the walk begins is given again where only a part of it was searched."""
+    """Files to search; `place` may be a file itself. The file at which the walk resumes comes first if it was only partly searched."""
     with found(walk.tree, place) as there:
         if isinstance(there, Entry):
             yield there
@@ -128,7 +128,7 @@ def _files(walk: Walk, place: Place, wanted: Globs | None, line: int) -> Iterato
 
 
 def _begun(walk: Walk, folder: Folder) -> Iterator[Entry]:
-    """Nothing, should it be gone by now."""
+    """The file at which the walk resumes; nothing if it no longer exists."""
     try:
         with found(walk.tree, Place(folder.place.root, walk.after), "refuse") as there:
             if isinstance(there, Entry):
@@ -138,7 +138,7 @@ def _begun(walk: Walk, folder: Folder) -> Iterator[Entry]:
 
 
 def _search_file(scope: Scope, number: int, entry: Entry, query: Query, so_far: Found) -> bool:
-    """Whether to go on with the next file. Raises Stopped."""
+    """Returns whether to continue with the next file. Raises Stopped."""
     path, begin = entry.place.parts, scope.begin
     text = _read(scope.tree, entry)
     if text is None:
@@ -160,7 +160,7 @@ def _search_file(scope: Scope, number: int, entry: Entry, query: Query, so_far: 
 
 
 def _read(tree: Tree, entry: Entry) -> bytes | None:
-    """The text in UTF-8 with \\n; None: too large, no text, or not to be read."""
+    """The text in UTF-8 with \\n line ends; None: too large, binary or unreadable."""
     if entry.stat.st_size > tree.limits.search_file_bytes:
         return None
     try:
@@ -179,7 +179,7 @@ def _read(tree: Tree, entry: Entry) -> bytes | None:
 
 
 class _Shown:
-    """A text, line by line."""
+    """Access to a text by line number."""
 
     def __init__(self, text: bytes, path: str, context: int, letters: int) -> None:
         self.text, self._path, self._context, self._letters = text, path, context, letters
@@ -187,7 +187,7 @@ class _Shown:
 
     @property
     def starts(self) -> list[int]:
-        """Where lines begin; looked for when something was found."""
+        """Offsets of the line beginnings; computed at the first match."""
         if self._starts is None:
             at, starts = 0, [0]
             while (at := self.text.find(b"\n", at) + 1) > 0:
@@ -196,11 +196,11 @@ class _Shown:
         return self._starts
 
     def number(self, at: int) -> int:
-        """Of the line, from 1."""
+        """Number of the line at offset `at`, from 1."""
         return bisect_right(self.starts, at)
 
     def end(self, number: int) -> int:
-        """Of a line, with its newline."""
+        """End offset of a line, including its newline."""
         return self.starts[number] if number < len(self.starts) else len(self.text)
 
     def line(self, number: int) -> Line:
@@ -215,7 +215,7 @@ class _Shown:
 
 
 def _matching(pattern: Pattern, shown: _Shown, clock: Clock, behind: int) -> Iterator[int]:
-    """Numbers of the lines that match, each once. In blocks of whole lines, where lines are not longer than a block."""
+    """Numbers of matching lines after line `behind`. Matches in blocks of whole lines, unless a line is longer than a block."""
     text, at = shown.text, shown.end(behind) if behind else 0
     while at < len(text):
         clock.check()

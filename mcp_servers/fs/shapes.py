@@ -1,4 +1,4 @@
-"""What the tools answer. Nothing but shapes."""
+"""Result types of the file tools."""
 
 from typing import Literal
 

@@ -1,4 +1,4 @@
-"""Files as text: what encoding it is, how its lines end, and some of its lines."""
+"""Text files: detection of encoding and line endings, reading of lines."""
 
 import codecs
 import os
@@ -15,7 +15,7 @@ from mcp_servers.fs.roots import Refused
 from mcp_servers.fs.shapes import Ending, Text
 from mcp_servers.fs.walk import File
 
-HEAD = 64 * 1024  # bytes that a file is judged by
+HEAD = 64 * 1024  # bytes examined to detect the encoding
 BOMS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
     (codecs.BOM_UTF32_LE, "utf-32"),
@@ -23,13 +23,13 @@ BOMS = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
-PRINTED = bytes(range(32, 256)) + b"\t\n\f\r\x1b"  # what texts in encodings of one byte are made of
+PRINTED = bytes(range(32, 256)) + b"\t\n\f\r\x1b"  # bytes that occur in text of single-byte encodings
 ENDS = {"lf": "\n", "crlf": "\r\n", "cr": "\r"}
 
 
 @dataclass(frozen=True, slots=True)
 class Lines:
-    """`start`: from 1; negative: so many from the end. `most`: lines; `most_bytes`: UTF-8 of all of them."""
+    """`start`: first line, from 1; negative: counted from the end. `most`: lines. `most_bytes`: of all lines in UTF-8."""
 
     start: int
     most: int
@@ -37,7 +37,7 @@ class Lines:
 
 
 def encoding_of(head: bytes) -> str | None:
-    """None: no text. `head`: the beginning of a file, HEAD bytes where there are as many."""
+    """The encoding; None: not a text. `head`: the first HEAD bytes of a file, or all of it."""
     for mark, name in BOMS:
         if head.startswith(mark):
             return name
@@ -52,7 +52,7 @@ def encoding_of(head: bytes) -> str | None:
 
 
 def known(encoding: str) -> str:
-    """Raises Refused."""
+    """The codec's name. Raises Refused for unknown encodings."""
     try:
         "".encode(encoding)
         return codecs.lookup(encoding).name
@@ -72,7 +72,7 @@ def head_of(file: File) -> bytes:
 
 
 def text_encoding(file: File) -> str:
-    """Raises Refused where it is no text."""
+    """The file's encoding. Raises Refused if it is not a text."""
     encoding = encoding_of(head_of(file))
     if encoding is None:
         raise Refused(f"{file.place.shown}: not a text; read_media shows images and sounds")
@@ -80,14 +80,13 @@ def text_encoding(file: File) -> str:
 
 
 def read_lines(file: File, lines: Lines, encoding: str, clock: Clock) -> Text:
-    """Reads no more than it must, and holds no more than it gives. Letters that are no letters of the encoding become U+FFFD.
-    Raises Refused, Stopped."""
+    """Reads only as far as necessary and buffers only what it returns. Undecodable bytes become U+FFFD. Raises Refused, Stopped."""
     try:
         head = head_of(file).decode(encoding, "replace")
         with open(os.dup(file.fd), "rb") as raw, TextIOWrapper(raw, encoding, "replace", newline="") as stream:
             return _page(stream, lines, clock).text(file, encoding, endings(head))
     except UnicodeError:
-        raise Refused(f"{file.place.shown}: no text in {encoding}") from None  # of encodings that know no replacement
+        raise Refused(f"{file.place.shown}: no text in {encoding}") from None  # codecs that do not support "replace"
 
 
 def _page(stream: TextIOWrapper, lines: Lines, clock: Clock) -> "_Page":
@@ -99,7 +98,7 @@ def _page(stream: TextIOWrapper, lines: Lines, clock: Clock) -> "_Page":
 
 
 def _numbered(stream: TextIOWrapper, most: int, clock: Clock) -> Iterator[tuple[int, str, bool]]:
-    """Lines by number, cut to so many letters; whether each is whole."""
+    """Yields line number, line cut to `most` characters, and whether it is complete."""
     number = 0
     while line := stream.readline(most):
         number += 1
@@ -127,7 +126,7 @@ def _ended(line: str) -> bool:
 
 
 class _Page:
-    """Lines until there is no more room."""
+    """Collects lines until a limit is reached."""
 
     def __init__(self, lines: Lines) -> None:
         self._limits, self._lines, self._room = lines, list[str](), lines.most_bytes

@@ -1,4 +1,4 @@
-"""The tools of the file server. Their docstrings and schemas are what models read: short, and few."""
+"""The tools of the file server. Models read their docstrings and schemas, so keep these short."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -166,7 +166,7 @@ class Reading:
 
 @dataclass(frozen=True)
 class Writing:
-    """One at a time: of two edits of a file, the second sees the first."""
+    """Writes are serialized, so that concurrent edits of a file do not conflict."""
 
     _tree: Tree
     _lock: Lock

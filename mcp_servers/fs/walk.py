@@ -1,8 +1,8 @@
-"""From a place to what is there, by directory file descriptors alone.
+"""Path resolution with directory file descriptors only.
 
-Each name is opened by itself, relative to the directory above it and never through a link (O_NOFOLLOW), so that nobody who swaps
-names meanwhile leads outside. Links are read and walked as names too, "..", too, in a stack of the directories that were passed:
-it has no way beyond the root. Links to absolute paths are refused.
+Each name is opened relative to its parent's descriptor with O_NOFOLLOW, so that concurrent renames cannot lead outside the root.
+Links are resolved here name by name; ".." pops from the stack of opened directories, which ends at the root. Links to absolute
+paths are refused.
 """
 
 import errno
@@ -15,7 +15,7 @@ from typing import Literal
 
 from mcp_servers.fs.roots import Place, Refused, Rooted, Tree
 
-LINKS = 16  # followed on the way to one place
+LINKS = 16  # maximum number followed per path
 DIRECTORY = os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC | getattr(os, "O_PATH", os.O_RDONLY)
 LISTED = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
@@ -27,7 +27,7 @@ Kind = Literal["file", "directory", "link", "other"]
 
 @dataclass(frozen=True, slots=True)
 class Folder:
-    """`fd` serves to open what is in it. `place`: where it really is, links resolved."""
+    """An open directory. `fd`: for openat and the like. `place`: its location with links resolved."""
 
     fd: int
     place: Place
@@ -35,7 +35,7 @@ class Folder:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """What is no directory. `stat`: a moment ago."""
+    """Anything in a directory, named and not opened. `stat`: may be outdated."""
 
     folder: Folder
     name: str
@@ -57,7 +57,7 @@ class File:
 
 @contextmanager
 def found(tree: Tree, place: Place, links: Links = "follow") -> Generator[Folder | Entry]:
-    """Raises Refused. With `refuse`, a link anywhere on the way is an error, one at its end an Entry."""
+    """Resolves `place`. With `refuse`, a link inside the path is an error and a final link is returned as Entry. Raises Refused."""
     with told(place), ExitStack() as stack:
         descent = _Descent(tree, place, links, stack)
         yield descent.run()
@@ -83,7 +83,7 @@ def file_at(tree: Tree, place: Place) -> Generator[File]:
 
 @contextmanager
 def opened(tree: Tree, entry: Entry) -> Generator[File]:
-    """Looked at before it is opened, since opening a device may do something, and after, since it may be another by then."""
+    """Checked before opening, since opening a device can have effects, and after, since the file may have been replaced."""
     expect_file(tree, entry.place, entry.stat)
     with told(entry.place):
         fd = os.open(entry.name, READ, dir_fd=entry.folder.fd)
@@ -97,7 +97,7 @@ def opened(tree: Tree, entry: Entry) -> Generator[File]:
 
 @contextmanager
 def below(folder: Folder, name: str) -> Generator[Folder]:
-    """A directory in it. Raises OSError."""
+    """Opens a subdirectory. Raises OSError."""
     fd = os.open(name, DIRECTORY, dir_fd=folder.fd)
     try:
         yield Folder(fd, folder.place.inside(name))
@@ -120,7 +120,7 @@ def kind(status: os.stat_result) -> Kind:
 
 @contextmanager
 def told(place: Place) -> Generator[None]:
-    """Errors of the system in words for the caller, without what only the operator should know."""
+    """Turns OSError into Refused, without details that only the operator should see."""
     try:
         yield
     except FileNotFoundError:
@@ -134,7 +134,7 @@ def told(place: Place) -> Generator[None]:
 
 
 class _Descent:
-    """Opened directories are closed with the stack they are given."""
+    """Resolution of one path. `stack` closes the opened directories."""
 
     def __init__(self, tree: Tree, place: Place, links: Links, stack: ExitStack) -> None:
         self._tree, self._asked, self._stack = tree, place, stack
@@ -153,7 +153,7 @@ class _Descent:
         return self._here()
 
     def _step(self, name: str) -> Entry | None:
-        """Into a directory, or through a link; anything else is the end."""
+        """Enters a directory or follows a link (None); anything else is returned as the final Entry."""
         self._tree.admitted(self._here().place.inside(name))
         status = os.stat(name, dir_fd=self._fds[-1], follow_symlinks=False)
         if stat.S_ISDIR(status.st_mode):
@@ -194,7 +194,7 @@ class _Descent:
 
 
 def _root(root: Rooted) -> int:
-    """Name by name as well: what was resolved when the server started leads nowhere else now."""
+    """Opens the root name by name without following links, so that it is the path resolved at start."""
     fd = os.open("/", DIRECTORY)
     for name in root.path.parts[1:]:
         try:

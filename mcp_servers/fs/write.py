@@ -1,4 +1,4 @@
-"""Writing: a whole file or nothing of it, on the disk before the answer, never through a link and never into another's hard link."""
+"""Atomic and durable writing, never through symbolic links or into files with several hard links."""
 
 import errno
 import os
@@ -17,14 +17,14 @@ from mcp_servers.fs.walk import Entry, File, Folder, expect_file, folder_at, fou
 
 @contextmanager
 def writable(tree: Tree, place: Place) -> Generator[tuple[Folder, str]]:
-    """The directory a name is in. Raises Refused."""
+    """The parent directory and the name. Raises Refused if `place` is not writable."""
     expect_writable(tree, place)
     with folder_at(tree, place.above, "refuse") as folder:
         yield folder, place.parts[-1]
 
 
 def expect_writable(tree: Tree, place: Place) -> None:
-    """Raises Refused."""
+    """Raises Refused if the root is read-only or `place` is a root."""
     if not tree.writable(place):
         raise Refused(f"{place.shown}: it is in a root that is read-only")
     if not place.parts:
@@ -32,7 +32,7 @@ def expect_writable(tree: Tree, place: Place) -> None:
 
 
 def write_text(tree: Tree, place: Place, content: str, existing: Literal["replace", "refuse"]) -> Written:
-    """A file that is replaced keeps its mode, its encoding and, where the text only has \\n, its line endings."""
+    """A replaced file keeps its mode, its encoding and, if `content` only has \\n, its line endings."""
     with writable(tree, place) as (folder, name), told(place):
         old = _standing(folder, name)
         if old is None:
@@ -49,7 +49,7 @@ def write_text(tree: Tree, place: Place, content: str, existing: Literal["replac
 
 @contextmanager
 def open_to_write(tree: Tree, folder: Folder, name: str) -> Generator[File]:
-    """What stands under a name, to be read first. Raises Refused unless it is a regular file with this name alone."""
+    """Opens an existing file, for reading before replacement. Raises Refused unless it is a regular file with one hard link."""
     status = os.stat(name, dir_fd=folder.fd, follow_symlinks=False)
     place = folder.place.inside(name)
     if stat.S_ISLNK(status.st_mode):
@@ -63,7 +63,7 @@ def open_to_write(tree: Tree, folder: Folder, name: str) -> Generator[File]:
 
 
 def encoded(text: str, encoding: str, place: Place) -> bytes:
-    """Raises Refused."""
+    """Raises Refused for characters that the encoding lacks."""
     try:
         return text.encode(encoding)
     except UnicodeEncodeError as error:
@@ -71,21 +71,21 @@ def encoded(text: str, encoding: str, place: Place) -> bytes:
 
 
 def fitting(tree: Tree, place: Place, data: bytes) -> bytes:
-    """Raises Refused."""
+    """Returns `data`. Raises Refused if it is too large."""
     if len(data) > tree.limits.write_bytes:
         raise Refused(f"{place.shown}: {len(data)} bytes are more than the {tree.limits.write_bytes} that may be written at once")
     return data
 
 
 def create_folder(tree: Tree, place: Place) -> Written:
-    """With all that are missing above it. Raises Refused."""
+    """Creates the directory and missing parents. Raises Refused."""
     expect_writable(tree, place)
     made = [at for at in range(1, len(place.parts) + 1) if _create(tree, Place(place.root, place.parts[:at]))]
     return Written(path=place.shown, action="created" if made else "existed")
 
 
 def move(tree: Tree, source: Place, target: Place) -> Written:
-    """A file or directory, to a name that is free. Raises Refused."""
+    """Moves a file or directory to a name that must not exist. Raises Refused."""
     with writable(tree, source) as (folder, name), writable(tree, target) as (other, new), told(source):
         status = os.stat(name, dir_fd=folder.fd, follow_symlinks=False)
         if stat.S_ISDIR(status.st_mode):
@@ -106,7 +106,7 @@ def move(tree: Tree, source: Place, target: Place) -> Written:
 
 
 def _expect_nothing_loosed(tree: Tree, source: Place) -> None:
-    """A glob with a slash denies by where a file is: moved with its directory, it could be read. Likewise a root in a root."""
+    """Raises Refused if moving a directory could expose files: globs with a slash deny by path, and a root may lie inside it."""
     if not tree.writable(source, below=True):
         raise Refused(f"{source.shown}: there is a read-only root in it")
     if tree.denied.positional:
@@ -114,7 +114,7 @@ def _expect_nothing_loosed(tree: Tree, source: Place) -> None:
 
 
 def _create(tree: Tree, place: Place) -> bool:
-    """Whether it was missing. Raises Refused."""
+    """Creates one directory; False: it existed. Raises Refused."""
     with folder_at(tree, place.above, "refuse") as folder, told(place):
         try:
             os.mkdir(place.parts[-1], dir_fd=folder.fd)

@@ -1,4 +1,4 @@
-"""The knowledge base as one caller sees it: stores by name, documents, passages. Knows no MCP but its errors."""
+"""The knowledge base as visible to one caller: stores, documents, passages. Independent of MCP except for ToolError."""
 
 import asyncio
 import time
@@ -18,15 +18,15 @@ from retrieval.threads import in_thread
 
 P = ParamSpec("P")
 T = TypeVar("T")
-OWNER: ContextVar[str] = ContextVar("owner")  # of the request that is being answered
+OWNER: ContextVar[str] = ContextVar("owner")  # of the current request
 SEARCH_SECONDS = 30.0
-STORES = 100  # of one caller's
-READ = 20_000  # characters of one answer
-WHOLE = 1_000_000  # characters of a document that is read as a resource
+STORES = 100  # maximum listed per caller
+READ = 20_000  # maximum characters per answer
+WHOLE = 1_000_000  # maximum characters of a document read as a resource
 
 
 class Base(Protocol):
-    """What is needed of a knowledge base; server.runtime.knowledge_base.Knowledge is one. Properties may take long the first time."""
+    """Interface implemented by server.runtime.knowledge_base.Knowledge. First access to a property may be slow."""
 
     @property
     def store(self) -> Store: ...
@@ -38,7 +38,7 @@ class Base(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """In a document: a passage with its neighbours, or a span of characters."""
+    """Part of a document: a passage with its neighbours, or a span of characters."""
 
     passage: int | None
     neighbours: int
@@ -55,7 +55,7 @@ class Wanted:
 
 
 SEARCH_STEPS = 2
-Tell = Callable[[int, str], Awaitable[None]]  # steps that are done, and what comes next or came of it
+Tell = Callable[[int, str], Awaitable[None]]  # progress callback: steps done, message
 
 
 class Library:
@@ -63,7 +63,7 @@ class Library:
         self.base = base
 
     async def search(self, wanted: Wanted, tell: Tell) -> Found:
-        await tell(0, "opening the stores")  # the first time the models are loaded, which takes seconds
+        await tell(0, "opening the stores")  # the first call loads the models, which takes seconds
         ids = await self._asked(self._searched, wanted.stores)
         await tell(1, f"stores to search: {len(ids)}")
         question = Search(queries=(wanted.query,), stores=tuple(ids), limit=wanted.limit, filter=to_filter(wanted.attributes))
@@ -83,14 +83,14 @@ class Library:
         return await self._asked(self._stores)
 
     async def text(self, store_id: str, file_id: str) -> str:
-        """Raises ToolError, also where it is too long for one answer."""
+        """The text of a document. Raises ToolError, also if it is longer than WHOLE."""
         text = await self._asked(lambda: self.base.store.text_of(OWNER.get(), self.find(store_id).id, file_id))
         if len(text) > WHOLE:
             raise ToolError(f"the document has {len(text)} characters: read it in parts, with the tool read_passage")
         return text
 
     async def _asked(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """In a thread; what the knowledge base refuses, as the model may read it."""
+        """Runs `call` in a thread; turns KnowledgeError into ToolError."""
         try:
             return await in_thread(call, *args, **kwargs)
         except KnowledgeError as error:
@@ -107,7 +107,7 @@ class Library:
             raise ToolError(str(error)) from error
 
     def find(self, name: str) -> VectorStore:
-        """By name or id. Raises NotFound, and ToolError where it has expired: an empty answer would look like one."""
+        """The store by name or id. Raises NotFound, and ToolError if it has expired, since an empty result would be misleading."""
         try:
             found = self.base.store.store_named(OWNER.get(), name)
         except NotFound:
@@ -117,7 +117,7 @@ class Library:
         return found
 
     def all(self) -> list[VectorStore]:
-        """That the caller may read, oldest first."""
+        """Unexpired stores that the caller may read, oldest first."""
         page = self.base.store.stores(OWNER.get(), PageRequest(limit=STORES, order="asc"))
         return [store for store in page.items if store.expires_at is None or store.expires_at > time.time()]
 

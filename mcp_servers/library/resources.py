@@ -23,11 +23,11 @@ from retrieval.records import Member, PageRequest
 from retrieval.threads import in_thread
 
 PAGE = 100
-COMPLETIONS = 100  # as the protocol has it
+COMPLETIONS = 100  # maximum number of completion values (MCP specification)
 
 
 def owned(library: Library, owner_of: Callable[[Context], str]) -> list[ServerMiddleware[Any]]:
-    """What comes before every request: whose it is; and the listing of resources, which depends on that."""
+    """Middleware that sets OWNER for each request, and resources/list for that owner."""
 
     async def middleware(ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
         token = OWNER.set(owner_of(Context(request_context=ctx)))
@@ -58,11 +58,11 @@ def add_resources(server: MCPServer[Any], library: Library) -> None:
         found = await in_thread(_completions, library, argument, chosen)
         return Completion(values=found[:COMPLETIONS], total=len(found), has_more=len(found) > COMPLETIONS)
 
-    _ = document, complete  # the server holds them
+    _ = document, complete  # registered by the decorators
 
 
 def _page(library: Library, cursor: str | None) -> ListResourcesResult:
-    """One store after another, each oldest first; what is not ready has no text."""
+    """Members store by store, oldest first; only ready ones, as others have no text."""
     stores = [store.id for store in library.all()]
     at, after = _position(stores, cursor)
     found: list[Member] = []

@@ -1,4 +1,4 @@
-"""What the tools of the knowledge base answer."""
+"""Result types of the knowledge base tools."""
 
 from pydantic import BaseModel, ConfigDict, Field
 

@@ -1,5 +1,5 @@
-"""A database as the tools see it: what they ask of it, and what it answers. Everything runs in a worker thread, on a connection of
-its own that is thrown away, and ends with the clock it is given."""
+"""The database interface of the tools. Every call runs in a worker thread on its own, temporary connection and ends when its clock
+runs out."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,24 +16,24 @@ Kind = Literal["schema", "table", "view", "column", "index", "function"]
 
 
 class SqlError(ToolError):
-    """The message is meant for the model: what is wrong with the statement, or with the database. It holds no password."""
+    """An error in the statement or the database. The message is for the model and contains no password."""
 
 
 class SourceError(ValueError):
-    """The message is meant for the operator: what is wrong with the source that was given. It holds no password."""
+    """An error in a source. The message is for the operator and contains no password."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """Of one call."""
+    """Limits of one call."""
 
     max_rows: int = 1000
-    max_bytes: int = 256 * 2**10  # of all rows together, as JSON
-    value_bytes: int = 16 * 2**10  # of one value; longer ones are cut
+    max_bytes: int = 256 * 2**10  # all rows together, as JSON
+    value_bytes: int = 16 * 2**10  # per value; longer ones are cut
     columns: int = 200
     seconds: float = 15.0
     statement: int = 50_000  # characters of SQL
-    objects: int = 50_000  # tables, columns ... that a search looks through
+    objects: int = 50_000  # tables, columns ... examined by a search
 
 
 class Answer(BaseModel):
@@ -110,7 +110,7 @@ class Table(Answer):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shape:
-    """What a table's catalog entries say, without what the search found already."""
+    """Catalog details of a table beyond those in Item."""
 
     columns: Sequence[Column]
     primary_key: Sequence[str] = ()
@@ -120,35 +120,34 @@ class Shape:
 
 
 class Database(Protocol):
-    """Every method raises SqlError, and Stopped once the clock is over. `sql` is one statement with `:name` for what
-    `parameters` holds; values are bound, never written into it."""
+    """Every method raises SqlError, and Stopped when the clock runs out. `sql` is one statement with `:name` for the values in
+    `parameters`, which are bound, never inserted into the text."""
 
     def query(self, sql: str, parameters: Parameters, max_rows: int, clock: Clock) -> Rows:
-        """Reads. Nothing that `sql` says can change data, files, settings or locks that outlive the call."""
+        """Runs a query. `sql` cannot change data, files, settings or locks beyond the call."""
         ...
 
     def explain(self, sql: str, parameters: Parameters, clock: Clock) -> list[str]:
-        """The plan of a statement that `query` would run; it is not run."""
+        """The query plan of a statement that `query` accepts; it is not run."""
         ...
 
     def execute(self, sql: str, parameters: Parameters, dry_run: bool, clock: Clock) -> Changed:
-        """Writes, in one transaction that is rolled back where `dry_run` says so or anything fails, but for tables that cannot be
-        (MariaDB: not of InnoDB); `warnings` names those, and with them there is no dry_run. After Stopped nothing is committed."""
+        """Writes in one transaction, rolled back on `dry_run` or any error. Exception: non-transactional tables (MariaDB: not InnoDB),
+        which `warnings` names and with which `dry_run` is refused. After Stopped nothing is committed."""
         ...
 
     def items(self, kind: Kind, clock: Clock) -> list[Item]:
-        """All of a kind that the account may see, in order of their names, but nothing of the database's own; at most
-        Limits.objects."""
+        """All objects of a kind visible to the account, sorted by name, without system objects; at most Limits.objects."""
         ...
 
     def shape(self, table: Item, clock: Clock) -> Shape:
-        """`table`: as `items` gave it."""
+        """`table`: as returned by `items`."""
         ...
 
     def quoted(self, *names: str) -> str:
-        """The path to a table or a column as an identifier in SQL, whatever the names hold."""
+        """The names as a quoted, qualified SQL identifier; any characters are allowed."""
         ...
 
     def warnings(self, clock: Clock) -> list[str]:
-        """What the account may do that it should not be able to: for the operator."""
+        """Excessive rights of the account and similar risks, for the operator."""
         ...

@@ -1,7 +1,7 @@
-"""SQL in tokens, as PostgreSQL and MariaDB take it apart, so that a statement can be judged and its parameters found.
+"""SQL lexer that follows PostgreSQL and MariaDB, to check statements and find their parameters.
 
-What these rules do not know is refused; comments go away; and between two tokens there is at most one space: the server gets only
-what was seen here (`'a' <newline> 'b'` would be one string to PostgreSQL, and `E'..' <newline> '..'` one with escapes).
+Unknown syntax is rejected, comments are removed and white space is reduced to one space, so that the server sees exactly the tokens
+checked here (PostgreSQL reads `'a' <newline> 'b'` as one string, and `E'..' <newline> '..'` as one with escapes).
 
 Rules: PostgreSQL manual 4.1 Lexical Structure, with standard_conforming_strings on; MariaDB manual, String Literals, Comment Syntax
 and Identifier Names, without ANSI_QUOTES and NO_BACKSLASH_ESCAPES. Each connection sets these modes itself.
@@ -21,7 +21,7 @@ KINDS: dict[str | None, TokenKind] = {kind: kind for kind in get_args(TokenKind)
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """`spaced`: something that separates stood before it."""
+    """`spaced`: preceded by white space or a comment."""
 
     kind: TokenKind
     text: str
@@ -29,7 +29,7 @@ class Token:
 
     @property
     def name(self) -> str:
-        """Of a word or a quoted identifier, in small letters, as the database compares it: PostgreSQL leaves É as it is."""
+        """Of a word or quoted identifier, ASCII letters in lower case as the database compares it: PostgreSQL does not fold É."""
         if self.kind != "quoted":
             return self.text.translate(ASCII_LOWER)
         quote = self.text[0]
@@ -41,7 +41,7 @@ class Token:
 
 @dataclass(frozen=True, slots=True)
 class Grammar:
-    """`blank`: what separates; `refused`: what must not stand there, by the names of REFUSED; `token`: one named group per kind."""
+    """`blank`: separators; `refused`: rejected syntax, in groups named as in REFUSED; `token`: one named group per kind."""
 
     blank: re.Pattern[str]
     nested: bool  # /* /* */ */
@@ -51,13 +51,13 @@ class Grammar:
 
 WORD = r"[A-Za-z_\x80-\U0010ffff][A-Za-z0-9_$\x80-\U0010ffff]*"
 PARAMETER = r"(?P<parameter>(?<!:):[A-Za-z_][A-Za-z0-9_]*)"
-# Whole numbers, and nothing that has to be tried in two ways: what is left is possessive, so that no statement takes long to read.
+# Possessive quantifiers: no backtracking, so that every statement is scanned in linear time.
 DIGITS = r"[0-9](?:_?[0-9])*+"
 NUMBER = (
     rf"(?>0[xX](?:_?[0-9A-Fa-f])++|0[oO](?:_?[0-7])++|0[bB](?:_?[01])++|(?:{DIGITS}(?:\.(?:{DIGITS})?)?|\.{DIGITS})(?:[eE][+-]?{DIGITS})?)"
 )
 PLAIN_NUMBER = r"(?>(?:[0-9]++(?:\.[0-9]*+)?|\.[0-9]++)(?:[eE][+-]?[0-9]++)?)"
-NESTED, CLOSED = re.compile(r"/\*|\*/"), re.compile(r"\*/")  # what comments hold: PostgreSQL's, and others'
+NESTED, CLOSED = re.compile(r"/\*|\*/"), re.compile(r"\*/")  # comment delimiters: PostgreSQL nests comments, others do not
 ASCII_LOWER = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
 
 REFUSED: dict[str | None, str] = {
@@ -90,7 +90,7 @@ MARIADB = Grammar(
         re.DOTALL | re.ASCII,
     ),
 )
-SQLITE = Grammar(  # for the names of parameters alone: SQLite's own authorizer judges its statements
+SQLITE = Grammar(  # only to find parameters: SQLite statements are checked by its authorizer
     blank=re.compile(r"[ \t\n\r\f\v]+|--[^\n]*"),
     nested=False,
     refused=re.compile(r"(?P<foreign>[?$@])"),
@@ -103,7 +103,7 @@ SQLITE = Grammar(  # for the names of parameters alone: SQLite's own authorizer 
 
 
 def tokens(sql: str, grammar: Grammar) -> list[Token]:
-    """One statement; a semicolon at its end is left out. Raises SqlError."""
+    """The tokens of a single statement, without trailing semicolons. Raises SqlError."""
     found = list(_scan(sql, grammar))
     while found and found[-1].text == ";":
         found.pop()
@@ -130,7 +130,7 @@ def _scan(sql: str, grammar: Grammar) -> Iterator[Token]:
 
 
 def _blank(sql: str, place: int, grammar: Grammar) -> int:
-    """Where white space or a comment that begins here ends; 0: there is none."""
+    """End of the white space or comment at `place`; 0: none begins there."""
     if sql.startswith("/*", place):
         return _comment(sql, place, grammar.nested)
     blank = grammar.blank.match(sql, place)
@@ -147,8 +147,8 @@ def _comment(sql: str, place: int, nested: bool) -> int:
 
 
 def written(found: Sequence[Token], parameters: Parameters, numbered: bool) -> tuple[str, list[str]]:
-    """The statement for the server, with $1, $2 (`numbered`) or ? for :name, and the names in the order of their numbers, or
-    of the question marks. Raises SqlError: a value is missing, or one is not used."""
+    """The statement with $1, $2 (`numbered`) or ? in place of :name, and the parameter names in that order. Raises SqlError: a value
+    is missing or unused."""
     names = [token.text[1:] for token in found if token.kind == "parameter"]
     check_names(names, parameters)
     order = list(dict.fromkeys(names)) if numbered else names

@@ -1,6 +1,6 @@
-"""MariaDB and MySQL. A connection of its own for each call; START TRANSACTION READ ONLY with limits on time, memory and locks; the
-statement goes through PREPARE, which takes one, and its values through USING; ROLLBACK. READ ONLY does not stop definitions (they
-commit), files, sequences and functions that wait: policy.py does, and an account without FILE.
+"""MariaDB and MySQL. Each call has its own connection and START TRANSACTION READ ONLY with limits on time, memory and locks; the
+statement goes through PREPARE (one statement only), its values through USING; then it is rolled back. READ ONLY does not stop DDL
+(which commits implicitly), files, sequences and functions that wait: policy.py does, and an account without FILE.
 
 Sources: MariaDB manual, START TRANSACTION, PREPARE, Statement Time Limits; MySQL manual, 13.3.1 and 13.5.
 """
@@ -21,11 +21,11 @@ from mcp_servers.sql.values import gather
 
 READ = "START TRANSACTION READ ONLY"
 WRITE = "START TRANSACTION"
-MEMORY = 128 * 2**20  # bytes that the server may take for a statement
+MEMORY = 128 * 2**20  # bytes of server memory per session
 TIMEOUTS = (1969, 3024)  # max_statement_time, max_execution_time
-GONE = (0, 1927, 2006, 2013, 2014)  # the connection is
+GONE = (0, 1927, 2006, 2013, 2014)  # error numbers of a lost connection
 NOT_UNDONE = 1196  # ER_WARNING_NOT_COMPLETE_ROLLBACK
-# Of any schema: a trigger, a view or a function may change them although the statement does not name them.
+# In all schemas: triggers, views and functions may change tables that the statement does not name.
 UNSAFE = """
     SELECT CONCAT(t.table_schema, '.', t.table_name) FROM information_schema.tables AS t
     JOIN information_schema.engines AS e ON e.engine = t.engine WHERE t.table_type = 'BASE TABLE' AND e.transactions <> 'YES'
@@ -109,7 +109,7 @@ class MariaDB:
 
     @contextmanager
     def _transaction(self, begin: str, ending: Ending) -> Generator[Session]:
-        """Whatever was not committed is rolled back: the connection ends."""
+        """A transaction on a new connection; closing it rolls back whatever was not committed."""
         ending.clock.check()
         with self._explained(ending), closing(Session(self._address)) as session, killing(session, self._address, ending):
             session.run(f"SET SESSION {', '.join(self._settings(session.version))}")
@@ -149,13 +149,13 @@ def _undo(session: Session) -> None:
 
 
 def _unsafe(session: Session) -> list[str]:
-    """Tables whose changes stay, whatever is rolled back."""
+    """Tables of non-transactional engines, whose changes cannot be rolled back."""
     return [str(name) for (name,) in session.run(UNSAFE)]
 
 
 @contextmanager
 def _prepared(session: Session, found: Sequence[Token], parameters: Parameters) -> Generator[Answer]:
-    """The statement and its values go over as hexadecimal literals, of which nothing can break out."""
+    """Sends the statement and string values as hexadecimal literals, which rules out injection."""
     text, order = written(found, parameters, numbered=False)
     values = {f"@stoa_{place}": _literal(parameters[name]) for place, name in enumerate(order)}
     session.run("SET " + ", ".join(f"{variable} = {value}" for variable, value in {"@stoa": _literal(text), **values}.items()))
@@ -175,5 +175,5 @@ def _literal(value: Scalar) -> str:
 
 
 def _warned(session: Session) -> list[str]:
-    """What was cut on the server: a recursion, a GROUP_CONCAT."""
+    """Warnings about results cut on the server, such as a recursion or GROUP_CONCAT."""
     return [str(text) for _, _, text in session.run("SHOW WARNINGS LIMIT 5")]

@@ -1,4 +1,4 @@
-"""What a MariaDB or MySQL server holds, out of information_schema. The statements are ours; names go in as values."""
+"""Catalog of a MariaDB or MySQL server from information_schema. The SQL is fixed; names are bound as values."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -1,5 +1,5 @@
 # pyright: standard
-"""The driver, PyMySQL, behind a few typed functions."""
+"""Typed wrapper around the driver, PyMySQL."""
 
 import ssl
 from collections.abc import Generator, Iterator, Mapping, Sequence
@@ -17,8 +17,8 @@ from mcp_servers.sql.api import SourceError, SqlError
 from mcp_servers.sql.ending import Ending
 from mcp_servers.sql.source import Source
 
-PATIENCE = 5  # seconds for a connection
-PACKET = 20 * 2**20  # bytes of one row: MariaDB sends up to a gigabyte
+PATIENCE = 5  # seconds to wait for a connection
+PACKET = 20 * 2**20  # maximum bytes of a row: MariaDB sends up to a gigabyte
 SQL_MODE = "STRICT_TRANS_TABLES,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION"  # neither ANSI_QUOTES nor NO_BACKSLASH_ESCAPES
 OPTIONS = ("unix_socket", "ssl_ca", "ssl_cert", "ssl_key")
 Address = dict[str, Any]
@@ -26,7 +26,7 @@ FAILURES = (pymysql.Error, OSError, UnicodeError)
 
 
 class _Bounded(Connection):
-    """Reads no row that is larger than PACKET: it would be held whole before anybody could cut it."""
+    """Rejects rows larger than PACKET: the driver would hold the whole row in memory before it could be cut."""
 
     _room = PACKET
 
@@ -66,7 +66,7 @@ class Session:
 
     @contextmanager
     def streamed(self, statement: str) -> Generator["Answer"]:
-        """Rows come as they are asked for. What is left of them is read at the end, unless the session is closed before."""
+        """Streams the rows. Unread rows are drained at the end, unless the session was closed before."""
         cursor = SSCursor(self._connection)
         try:
             cursor.execute(statement)
@@ -78,8 +78,8 @@ class Session:
             cursor.close()
 
     def close(self) -> None:
-        """At once: no rest of a result is read, no good-bye said; the server rolls back."""
-        connection: Any = self._connection  # there is no other way than the driver's own that does not wait
+        """Closes at once, without draining results or COM_QUIT; the server rolls back."""
+        connection: Any = self._connection  # private attributes: the driver has no public close that does not wait
         result, connection._result = connection._result, None
         if result is not None:
             result.unbuffered_active = False
@@ -119,7 +119,7 @@ def address(source: Source) -> Address:
 
 
 def _secured(options: Mapping[str, str]) -> Address:
-    """With ssl_ca the server must prove its name; without, TLS is used if the server offers it. A socket file needs none."""
+    """With ssl_ca the server's certificate and name are verified; otherwise TLS is used if offered. Unix sockets need no TLS."""
     if place := options.get("unix_socket"):
         return {"unix_socket": place, "ssl_disabled": True}
     if not options:
@@ -134,7 +134,7 @@ def _secured(options: Mapping[str, str]) -> Address:
 
 
 def number_and_text(error: BaseException) -> tuple[object, str]:
-    """Of the server's errors; (0, text) of others."""
+    """Number and text of a server error; (0, text) for others."""
     match error.args:
         case (int(number), text, *_):
             return number, str(text)
@@ -144,7 +144,7 @@ def number_and_text(error: BaseException) -> tuple[object, str]:
 
 @contextmanager
 def killing(session: Session, address: Address, ending: Ending) -> Generator[None]:
-    """A call that nobody waits for any more ends on the server, too."""
+    """Kills the connection on the server when the call is stopped, and with it the statement."""
     done, number = Event(), session.number
 
     def watch() -> None:

@@ -1,4 +1,4 @@
-"""Which class speaks with which database. Drivers are imported when they are needed."""
+"""Selects the Database implementation for a source. Drivers are imported on demand."""
 
 from importlib.util import find_spec
 
@@ -8,7 +8,7 @@ from mcp_servers.sql.sqlite import Sqlite
 
 
 def open_database(source: Source, limits: Limits) -> Database:
-    """Connects later. Raises SourceError: a driver is not installed, the URL cannot be read."""
+    """Connects lazily. Raises SourceError: driver not installed, or invalid URL."""
     match source.engine:
         case "sqlite":
             return Sqlite(source, limits)

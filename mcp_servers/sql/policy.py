@@ -1,6 +1,6 @@
-"""What a statement may be, judged by its tokens: for PostgreSQL and MariaDB, beside what the account and the transaction allow. It
-stops what they let through: functions that reach files, programs, other servers, locks and settings, and statements that end the
-transaction. By its nature a list; an account that may only read what is asked for remains the boundary behind it.
+"""Checks the tokens of statements for PostgreSQL and MariaDB, in addition to the rights of the account and the transaction mode. It
+rejects what these let through: functions that reach files, programs, other servers, locks and settings, and statements that end the
+transaction. A deny list cannot be complete: use an account that can only read the required tables.
 """
 
 import re
@@ -12,37 +12,37 @@ from mcp_servers.sql.lexer import Token
 READS = ("select", "with", "values", "table")
 CHANGES = ("insert", "update", "delete", "merge", "replace", "with", "truncate")
 DEFINES = ("create", "alter", "drop", "comment")
-OBJECTS = ("table", "index", "view", "sequence", "type", "domain", "column")  # CREATE SCHEMA takes GRANTs behind it
+OBJECTS = ("table", "index", "view", "sequence", "type", "domain", "column")  # no schema: CREATE SCHEMA may contain GRANT
 BEFORE_OBJECTS = ("or", "replace", "unique", "materialized", "temp", "temporary", "unlogged", "recursive", "on", "fulltext", "spatial")
 
-# Everything else that PostgreSQL's own schema holds and marks as volatile: files, locks, settings, signals, large objects, replication.
+# Allowed. All other volatile functions of pg_catalog concern files, locks, settings, signals, large objects or replication.
 HARMLESS = re.compile(
     r"random(_normal)?|setseed|gen_random_uuid|uuidv[47]|clock_timestamp|timeofday|array_(sample|shuffle)|system|bernoulli|currval|lastval"
     r"|pg_(relation|table|total_relation|indexes|database)_size|pg_is_in_recovery|pg_partition_(tree|ancestors)"
 )
 SEQUENCES = re.compile(r"nextval|setval")
-# Run SQL that is hidden in a string, or reach beyond the database, whatever they are marked as.
+# Rejected whatever their volatility: they run SQL passed as a string or reach beyond the database.
 REACHING = re.compile(
     r"dblink\w*|crosstab\w*|connectby|xpath_table|(query|cursor|table|schema|database)_to_xml\w*|ts_stat|ts_rewrite|set_config"
     r"|lo_\w+|lowrite|loread|pg_(read|ls|stat_file|sleep|terminate|cancel|reload|rotate|advisory|try_advisory|notify|logical|file)\w*"
 )
-DEEPEST = 200  # parentheses
+DEEPEST = 200  # maximum nesting of parentheses
 SECRETS = re.compile(
     r"pg_authid|pg_shadow|pg_user_mappings?|pg_subscription|pg_hba_file_rules"
     r"|pg_largeobject|pg_file_settings|pg_foreign_server|pg_foreign_data_wrapper"
 )
-SETTINGS = re.compile(r"pg_settings")  # a view: an UPDATE of it is a SET
+SETTINGS = re.compile(r"pg_settings")  # a view: UPDATE on it works like SET
 MARIADB_REACHING = re.compile(
     r"load_file|sleep|benchmark|(get|release|is_free|is_used)_lock|release_all_locks|(master|source)_(pos|gtid)_wait|wait_for_executed\w*"
     r"|wait_until\w*|nextval|setval|sys_(exec|eval|get|set)\w*|lib_mysqludf\w*|xa|service_\w+_locks"
 )
 MARIADB_SECRETS = re.compile(r"global_priv|authentication_string|proxies_priv|servers|user_password_history|password_history|processlist")
 MARIADB_READS_NOT = ("into", "outfile", "dumpfile", "procedure")
-ENGINES = ("innodb",)  # of those that take transactions
+ENGINES = ("innodb",)  # allowed engines; they must be transactional
 
 
 def reading(found: Sequence[Token]) -> None:
-    """Raises SqlError: this is not a query."""
+    """Raises SqlError if this is not a query."""
     first = next((token for token in found if token.text != "("), found[0])
     if not first.is_word(*READS):
         raise SqlError(
@@ -58,7 +58,7 @@ def reading(found: Sequence[Token]) -> None:
 
 
 def writing(found: Sequence[Token]) -> None:
-    """Raises SqlError: this is neither a change of rows nor of tables, indexes, views ..."""
+    """Raises SqlError if this changes neither rows nor tables, indexes, views ..."""
     first, rest = found[0], found[1:]
     if first.is_word(*CHANGES):
         return
@@ -71,14 +71,14 @@ def writing(found: Sequence[Token]) -> None:
 
 
 def postgres_writing(found: Sequence[Token]) -> None:
-    """Raises SqlError. The server's own tables need no list: only a superuser may change them, and for none does `execute` run."""
+    """Raises SqlError. System catalogs need no check: only superusers may change them, and `execute` refuses superusers."""
     writing(found)
     _no(found, SETTINGS, "changes the settings of the session")
 
 
 def postgres_calls(found: Sequence[Token]) -> list[str]:
-    """Names of functions that the statement may call, for pg_proc to say more about. Raises SqlError for those known to reach
-    too far, and for tables that hold passwords."""
+    """Names of functions that the statement may call, to be looked up in pg_proc. Raises SqlError for known dangerous functions and
+    for tables with secrets."""
     _no(found, SECRETS, "holds secrets of the server")
     names = sorted(set(_called(found)))
     for name in names:
@@ -88,13 +88,13 @@ def postgres_calls(found: Sequence[Token]) -> list[str]:
 
 
 def postgres_attributes(found: Sequence[Token]) -> list[str]:
-    """Names behind a point, as in `t.name`: where `t` has no such column, PostgreSQL calls a function name(t)."""
+    """Names after a dot, as in `t.name`: if `t` has no such column, PostgreSQL calls the function name(t)."""
     behind = {after.name for token, after in _pairs(found) if token.text == "." and after.kind in ("word", "quoted")}
     return sorted(behind)
 
 
 def mariadb_check(found: Sequence[Token]) -> None:
-    """Raises SqlError."""
+    """Raises SqlError for secrets, system tables, files and dangerous functions."""
     _no(found, MARIADB_SECRETS, "holds secrets of the server")
     for name in _called(found):
         if MARIADB_REACHING.fullmatch(name):
@@ -107,7 +107,7 @@ def mariadb_check(found: Sequence[Token]) -> None:
 
 
 def mariadb_reading(found: Sequence[Token]) -> None:
-    """What READ ONLY lets through. Raises SqlError."""
+    """Raises SqlError for statements that READ ONLY does not reject, and for non-queries."""
     reading(found)
     for token, after in _pairs(found):
         if token.is_word(*MARIADB_READS_NOT):
@@ -128,7 +128,7 @@ def mariadb_writing(found: Sequence[Token]) -> None:
 
 
 def _called(found: Sequence[Token]) -> Iterator[str]:
-    """`name (`, and what follows `).`: PostgreSQL calls a function there, too (`(x).length`)."""
+    """Names before `(`, and names after `).` or `].`: PostgreSQL may call a function there, too (`(x).length`)."""
     for place, (token, after) in enumerate(_pairs(found)):
         if token.kind in ("word", "quoted"):
             behind = "".join(before.text for before in found[max(0, place - 2) : place])

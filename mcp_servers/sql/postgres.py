@@ -1,6 +1,6 @@
-"""PostgreSQL. A connection of its own for each call; BEGIN READ ONLY with short timeouts; a superuser's rights put aside; the
-extended protocol, which takes one statement; DECLARE CURSOR around a subquery, where only a query parses; ROLLBACK. Changes are not
-made as a superuser: nothing but the account's rights keeps them out of the server's own tables, in which functions are defined.
+"""PostgreSQL. Each call has its own connection and BEGIN READ ONLY with short timeouts, drops superuser rights, uses the extended
+protocol (one statement only), runs DECLARE CURSOR with the statement as a subquery (only a query parses there) and rolls back.
+Writing as a superuser is refused: only the account's rights protect the system catalogs, in which functions are defined.
 
 Sources: PostgreSQL manual, SET TRANSACTION, DECLARE, 54.2.3 Extended Query, 21.5 Predefined Roles.
 """
@@ -25,12 +25,12 @@ from mcp_servers.sql.postgres_wrap import Wrapped, described, wrap
 from mcp_servers.sql.source import Source
 from mcp_servers.sql.values import gather
 
-PATIENCE = 5  # seconds for a connection
+PATIENCE = 5  # seconds to wait for a connection
 MODES = """
     SET client_encoding = 'UTF8'; SET standard_conforming_strings = on; SET backslash_quote = off; SET jit = off;
     SET datestyle = 'ISO, YMD'; SET intervalstyle = 'iso_8601'; SET bytea_output = 'hex'"""  # the lexer relies on the first three
-AS_TEXT = ("date", "time", "timetz", "timestamp", "timestamptz", "interval", "numeric")  # exact, and infinity is a date, too
-TEMPORARY = "256MB"  # of disk for sorting; a superuser's right to set
+AS_TEXT = ("date", "time", "timetz", "timestamp", "timestamptz", "interval", "numeric")  # as text: exact, and Python has no infinite dates
+TEMPORARY = "256MB"  # disk space for temporary files; only a superuser may set it
 READER = "pg_read_all_data"
 HAZARDS = """
     SELECT rolsuper, ARRAY(
@@ -77,7 +77,7 @@ class Postgres:
         with self._reading(clock) as connection:
             self._judge(connection, found, write=False)
             self._lower(connection)
-            wrap(connection, text, 1, self._limits)  # it is a query, and nothing but that
+            wrap(connection, text, 1, self._limits)  # fails unless it is a query
             with psycopg.RawCursor(connection) as cursor:
                 cursor.execute(compose.SQL(cast(LiteralString, f"EXPLAIN {text}")), [parameters[name] for name in order])
                 return [line for (line,) in cursor]
@@ -90,7 +90,7 @@ class Postgres:
         with self._transaction("BEGIN", ending) as connection:
             _expect_bounds(connection)
             self._judge(connection, found, write=True)
-            described(connection, text)  # parsed as one statement
+            described(connection, text)  # fails unless it is a single statement
             with psycopg.RawCursor(connection) as cursor:
                 cursor.execute(compose.SQL(cast(LiteralString, text)), [parameters[name] for name in order])
                 columns = [column.name for column in cursor.description or ()]
@@ -121,12 +121,12 @@ class Postgres:
         advice = "its rights are put aside for queries, but give a role that may only SELECT what is asked for"
         advice += "; `execute` refuses it" if superuser else ""
         found = [f"the account is {', '.join(rights)}: {advice}"] if rights else []
-        if unlimited and not superuser:  # a superuser's queries get a limit
+        if unlimited and not superuser:  # for superusers _lower sets the limit
             found.append(f"a query may fill the server's disk: ALTER ROLE ... SET temp_file_limit = '{TEMPORARY}' stops that")
         return found
 
     def _judge(self, connection: Connection, found: Sequence[Token], write: bool) -> None:
-        """No function that the server marks as volatile: its own reach files, locks and settings, others may do the same."""
+        """Raises SqlError for volatile functions: built-in ones reach files, locks and settings, and others may do so too."""
         named = policy.postgres_calls(found), policy.postgres_attributes(found)
         unknown = [
             [name for name in names if not policy.HARMLESS.fullmatch(name) and not (write and policy.SEQUENCES.fullmatch(name))]
@@ -138,7 +138,7 @@ class Postgres:
                     raise SqlError(f"{name}(): not allowed; it is marked VOLATILE, so it may do more than read")
 
     def _lower(self, connection: Connection) -> None:
-        """A superuser reads as one who may read all tables, and nothing else. Raises SqlError before PostgreSQL 14."""
+        """Switches a superuser to the role READER, which can only read all tables. Raises SqlError before PostgreSQL 14."""
         superuser, _ = connection.execute(HAZARDS).fetchone() or NOTHING
         if not superuser:
             return
@@ -152,7 +152,7 @@ class Postgres:
 
     @contextmanager
     def _transaction(self, begin: LiteralString, ending: Ending) -> Generator[Connection]:
-        """Whatever was not committed is rolled back: the connection ends."""
+        """A transaction on a new connection; closing it rolls back whatever was not committed."""
         ending.clock.check()
         milliseconds = max(1, round(self._limits.seconds * 1000))
         with self._explained(ending), self._connected() as connection, _ending(connection, ending):
@@ -184,7 +184,7 @@ class Postgres:
     def _explained(self, ending: Ending) -> Generator[None]:
         try:
             yield
-        except psycopg.errors.QueryCanceled:  # COMMIT, too, is undone by it
+        except psycopg.errors.QueryCanceled:  # a cancelled COMMIT is rolled back, too
             ending.clock.stop()
             ending.clock.check()
         except (psycopg.Error, UnicodeError, OverflowError) as error:
@@ -197,7 +197,7 @@ class Postgres:
 
 
 def _expect_bounds(connection: Connection) -> None:
-    """Raises SqlError."""
+    """Raises SqlError for superusers."""
     (almighty,) = connection.execute(ALMIGHTY).fetchone() or (True,)
     if almighty:
         raise SqlError(BOUNDED)
@@ -210,7 +210,7 @@ def _fetched(cursor: Any, wrapped: Wrapped) -> Iterator[Sequence[Any]]:
 
 @contextmanager
 def _ending(connection: Connection, ending: Ending) -> Generator[None]:
-    """A call that nobody waits for any more ends on the server, too."""
+    """Cancels the statement on the server when the call is stopped."""
     done = Event()
 
     def watch() -> None:

@@ -1,4 +1,4 @@
-"""What a PostgreSQL database holds, out of pg_catalog. The statements are ours; names go in as values."""
+"""Catalog of a PostgreSQL database from pg_catalog. The SQL is fixed; names are bound as values."""
 
 from collections.abc import Sequence
 from typing import Any, LiteralString

@@ -1,4 +1,4 @@
-"""A query inside another one that cuts long values where they are: one row of a gigabyte would otherwise come over whole."""
+"""Wraps a query in one that cuts long values on the server: otherwise a row of a gigabyte would be transferred whole."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -10,9 +10,9 @@ from psycopg import pq
 from mcp_servers.sql.api import Limits, SqlError
 from mcp_servers.sql.values import Cut
 
-BATCH = 4 * 2**20  # bytes of values that one fetch may bring, about
+BATCH = 4 * 2**20  # approximate bytes of values per fetch
 BYTEA = 17
-SHORT = {1, 2, 4, 8, 12, 16, 24, 32, 64}  # lengths of types that cannot be long
+SHORT = {1, 2, 4, 8, 12, 16, 24, 32, 64}  # sizes in bytes of fixed-length types
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,8 +24,8 @@ class Wrapped:
 
 
 def wrap(connection: psycopg.Connection[Any], sql: str, rows: int, limits: Limits) -> Wrapped:
-    """`sql` is one query with $1 ... for its parameters; the server parses it here, and says of which types its columns are. Raises
-    SqlError, psycopg.Error."""
+    """`sql` is one query with $1 ... for its parameters; the server parses it to get the column types. Raises SqlError,
+    psycopg.Error."""
     columns = described(connection, sql)
     if not columns or len(columns) > limits.columns:
         raise SqlError(
@@ -36,14 +36,14 @@ def wrap(connection: psycopg.Connection[Any], sql: str, rows: int, limits: Limit
     outer = ", ".join(
         piece for place, (_, type_, _) in enumerate(columns) for piece in (_cut(place, type_, limits) if place in wide else (f"c{place}",))
     )
-    # OFFSET 0: the planner does not compute a value once for each time that it is named
+    # OFFSET 0 prevents subquery inlining, which would evaluate a column once per reference
     text = f"SELECT {outer} FROM (SELECT * FROM ({sql}\n) AS s ({names}) OFFSET 0) AS q LIMIT {rows:d}"
     batch = max(1, min(rows, BATCH // max(1, len(wide) * limits.value_bytes)))
     return Wrapped(text, [name for name, _, _ in columns], batch, lambda row: _joined(row, len(columns), set(wide)))
 
 
 def described(connection: psycopg.Connection[Any], sql: str) -> list[tuple[str, int, int]]:
-    """Name, type and length (-1: any) of each column; nothing is run."""
+    """Name, type OID and size (-1: variable) of each column; nothing is run."""
     for result in (connection.pgconn.prepare(b"", sql.encode()), connection.pgconn.describe_prepared(b"")):
         if result.status != pq.ExecStatus.COMMAND_OK:
             raise psycopg.errors.error_from_result(result, encoding="utf-8")
@@ -51,7 +51,7 @@ def described(connection: psycopg.Connection[Any], sql: str) -> list[tuple[str, 
 
 
 def _cut(place: int, type_: int, limits: Limits) -> tuple[str, str]:
-    """The value where it is short, and the beginning of what it looks like where it is not."""
+    """Two SQL expressions: the value if short, else NULL; and the beginning of its text if long, else NULL."""
     column = f"c{place}"
     if type_ == BYTEA:
         return (

@@ -1,4 +1,4 @@
-"""Tables as resources: db://SOURCE lists them, db://SOURCE/SCHEMA/TABLE describes one; names complete themselves."""
+"""Tables as resources: db://SOURCE lists them, db://SOURCE/SCHEMA/TABLE describes one; with completion of names."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -25,7 +25,7 @@ from mcp_servers.sql.source import Source
 Databases = Mapping[str, tuple[Source, Database]]
 TEMPLATE = "db://{source}/{schema}/{table}"
 PAGE = 100
-MOST = 100  # values of a completion, as the protocol has it
+MOST = 100  # maximum number of completion values (MCP specification)
 
 
 def add_resources(mcp: MCPServer[Any], databases: Databases, limits: Limits) -> None:

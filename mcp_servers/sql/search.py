@@ -1,4 +1,4 @@
-"""Names in a database: found by pattern, page by page, with as much detail as is asked for."""
+"""Search for objects in a database by name pattern, and their description."""
 
 import difflib
 import fnmatch
@@ -16,13 +16,13 @@ Detail = Literal["names", "summary", "full"]
 @dataclass(frozen=True, slots=True)
 class Search:
     kind: Kind
-    pattern: str = ""  # * and ? stand for anything; without them: what contains it
+    pattern: str = ""  # wildcards * and ?; without them a substring
     schema: str = ""
     table: str = ""
 
 
 def search(database: Database, wanted: Search, clock: Clock) -> list[Item]:
-    """In the database's order. Without a kind's own schema the schema is not compared."""
+    """Matching items in the database's order. Items without a schema match `schema` by name."""
     found = database.items(wanted.kind, clock)
     return [
         item
@@ -41,7 +41,7 @@ def _like(name: str, pattern: str) -> bool:
 
 
 def find(database: Database, name: str, clock: Clock) -> Item:
-    """The table or view called `name`, which may say its schema. Raises SqlError with names that are like it."""
+    """The table or view `name`, optionally with schema. Raises SqlError, which suggests similar names."""
     known = [*database.items("table", clock), *database.items("view", clock)]
     exact = [item for item in known if name in (item.name, path(item))]
     found = exact or [item for item in known if name.lower() in (item.name.lower(), path(item).lower())]
@@ -62,7 +62,7 @@ def path(item: Item) -> str:
 
 
 def described(source: Source, database: Database, item: Item, sample: int, clock: Clock) -> Table:
-    """`sample`: so many of its rows."""
+    """`sample`: number of rows to include."""
     shape = database.shape(item, clock)
     names = [name for name in (item.schema_name, item.name) if name]
     rows = database.query(f"SELECT * FROM {database.quoted(*names)} LIMIT {sample:d}", {}, sample, clock) if sample else None

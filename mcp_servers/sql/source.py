@@ -1,4 +1,4 @@
-"""Which databases there are, as the operator names them. A password stays inside: no message, repr or process list shows it."""
+"""Database sources as given by the operator. Passwords are kept out of messages, reprs and the process list."""
 
 import ctypes
 import os
@@ -29,7 +29,7 @@ SECRET = re.compile(r"(?i)(://[^/@\s]*:)[^@/\s]+(?=@)|(\bpassword=)[^&\s]+")
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """`url`: sqlite:///FILE, or what libpq or a MariaDB URL says."""
+    """`url`: sqlite:///FILE, a libpq URL or a MariaDB URL."""
 
     name: str
     engine: Engine
@@ -37,11 +37,11 @@ class Source:
 
     @property
     def file(self) -> Path:
-        """Of SQLite."""
+        """Path of the file (SQLite only)."""
         return Path(unquote(self.url.removeprefix("sqlite:///")))
 
     def clean(self, message: object) -> str:
-        """A message without the password, even where it quotes the whole address."""
+        """The message with the password masked, even if it quotes the whole URL."""
         text = SECRET.sub(lambda found: (found[1] or found[2]) + "***", str(message))
         for secret in sorted(passwords(self.url), key=len, reverse=True):
             text = text.replace(secret, "***")
@@ -49,8 +49,8 @@ class Source:
 
 
 def parse_source(text: str) -> Source:
-    """`[NAME=]URL`: sqlite:///FILE, a file's path, postgresql://..., mysql:// or mariadb://..., or env:VARIABLE that holds one of
-    them. Raises SourceError."""
+    """Parses `[NAME=]URL`: sqlite:///FILE, a file path, postgresql://..., mysql://..., mariadb://..., or env:VARIABLE, which contains
+    one of these. Raises SourceError."""
     named = NAMED.fullmatch(text)
     name, url = (named["name"], named["url"]) if named else (None, text)
     if url.startswith("env:"):
@@ -61,7 +61,7 @@ def parse_source(text: str) -> Source:
     engine = ENGINES.get(scheme.lower()) or _refuse(f"{scheme}:// is not known; there are sqlite, postgresql, mysql and mariadb")
     if engine == "postgresql":
         url = "postgresql" + url[len(scheme) :]
-    given = _name(engine, url)  # reads the URL, too
+    given = _name(engine, url)  # also validates the URL
     source = Source(name or given, engine, url)
     if engine == "sqlite" and not source.file.is_file():
         _refuse(f"there is no file {str(source.file)!r}; give sqlite:///FILE or the path of a database that exists")
@@ -69,7 +69,7 @@ def parse_source(text: str) -> Source:
 
 
 def distinct(sources: Iterable[Source]) -> Sequence[Source]:
-    """Raises SourceError."""
+    """The sources. Raises SourceError if two have the same name."""
     found: dict[str, Source] = {}
     for source in sources:
         if source.name in found:
@@ -79,7 +79,7 @@ def distinct(sources: Iterable[Source]) -> Sequence[Source]:
 
 
 def passwords(url: str) -> set[str]:
-    """As they stand in the address, and as they are meant."""
+    """Passwords in the URL, both percent-encoded and decoded."""
     try:
         parts = urlsplit(url)
         given = [parts.password or "", *(value for key, value in parse_qsl(parts.query) if key == "password")]
@@ -92,7 +92,7 @@ def _name(engine: Engine, url: str) -> str:
     try:
         parts = urlsplit(url)
         path = unquote(parts.path)
-        _ = parts.port if "," not in parts.netloc else None  # libpq takes several hosts
+        _ = parts.port if "," not in parts.netloc else None  # libpq allows several hosts; .port would raise
     except ValueError:
         _refuse("the URL cannot be read; it is like postgresql://user:password@host/name, with %40 for @ and so on")
     last = Path(path).stem if engine == "sqlite" else path.strip("/")
@@ -104,7 +104,7 @@ def _refuse(message: str) -> Never:
 
 
 def hide_arguments(secrets: Iterable[str]) -> None:
-    """Passwords among the arguments disappear from the process list (Linux): the memory behind /proc/self/cmdline is ours."""
+    """Removes passwords from the process list (Linux) by overwriting the memory behind /proc/self/cmdline."""
     if sys.platform != "linux":
         return
     fields = Path("/proc/self/stat").read_text().rpartition(")")[2].split()

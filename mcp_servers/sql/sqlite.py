@@ -1,6 +1,6 @@
-"""SQLite. What a statement may do is decided by SQLite itself, at every step of its compilation: an authorizer that allows what it
-knows, installed last. Below it: the file opened for reading, query_only, no trust in what the schema calls, limits on memory, and a
-progress handler that ends it in time. Source: sqlite.org/security.html, sqlite.org/c3ref/set_authorizer.html."""
+"""SQLite. Statements are checked during compilation by an authorizer with an allow list, installed last. In addition: the file is
+opened read-only, query_only is on, trusted_schema is off, memory is limited, and a progress handler enforces the time limit.
+Source: sqlite.org/security.html, sqlite.org/c3ref/set_authorizer.html."""
 
 import sqlite3
 import time
@@ -20,7 +20,7 @@ from mcp_servers.sql.source import Source
 from mcp_servers.sql.values import Cut, gather
 
 Mode = Literal["read", "write", "catalog"]
-STEPS = 2000  # of SQLite's virtual machine between two looks at the clock
+STEPS = 2000  # virtual machine instructions between checks of the clock
 READING = {sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ, sqlite3.SQLITE_FUNCTION, sqlite3.SQLITE_RECURSIVE}
 WRITING = READING | {
     *(sqlite3.SQLITE_INSERT, sqlite3.SQLITE_UPDATE, sqlite3.SQLITE_DELETE),
@@ -41,15 +41,15 @@ LIMITS = {
     sqlite3.SQLITE_LIMIT_TRIGGER_DEPTH: 20,
     sqlite3.SQLITE_LIMIT_WORKER_THREADS: 0,
 }
-VALUE = 1_000_000  # bytes of a value or a row, however it comes about
-ROW = 32 * 2**20  # bytes of all values of one row
-# Bytes. What is sorted stays in memory, where it has an end, and never fills the disk. SQLite has one such limit for the process,
-# so it leaves room for the caches of other databases that are open in it.
+VALUE = 1_000_000  # maximum bytes of a value or row, including intermediate ones
+ROW = 32 * 2**20  # maximum bytes of all values of a row
+# Bytes. Sorting happens in memory, under this limit, instead of filling the disk. SQLite's heap limit is per process, so it leaves
+# room for the caches of other open databases.
 HEAP = 512 * 2**20
-SLOTS = 4  # statements at once
-GRACE = 0.3  # seconds in which a statement ends after its time
+SLOTS = 4  # concurrent statements
+GRACE = 0.3  # seconds between checks whether a statement is over its time
 T = TypeVar("T")
-WAIT = 2.0  # seconds for another process that writes
+WAIT = 2.0  # seconds to wait for a slot or for the lock of another process
 
 
 class Sqlite:
@@ -93,7 +93,7 @@ class Sqlite:
             with closing(self._executed(connection, sql, parameters)) as cursor:
                 columns = [column[0] for column in cursor.description or ()]
                 rows = gather(columns, cursor, self._limits.max_rows, self._limits, clock) if columns else None
-                for _ in cursor:  # what was not wanted is written nevertheless
+                for _ in cursor:  # fetch rows beyond max_rows, too, to complete the statement
                     clock.check()
             affected = connection.total_changes - before
             connection.set_authorizer(None)
@@ -118,7 +118,7 @@ class Sqlite:
         return []
 
     def _executed(self, connection: sqlite3.Connection, sql: str, parameters: Parameters) -> sqlite3.Cursor:
-        """The first row is computed here, so its values get their limit before: the more there are, the smaller."""
+        """Sets the size limit per value, smaller for more columns, before execute(), which already computes the first row."""
         width = self._limits.columns
         with suppress(sqlite3.Error, sqlite3.Warning), closing(connection.execute(f"EXPLAIN {sql}", dict(parameters))) as program:
             width = max([1, *(count for _, name, _, count, *_ in program if name == "ResultRow")])
@@ -126,9 +126,9 @@ class Sqlite:
         return connection.execute(sql, dict(parameters))
 
     def _ended(self, job: Callable[[], T], ending: Ending) -> T:
-        """SQLite looks at the clock between two steps: not while it prepares a statement, which views may make large, and one call of
-        trim() or printf() may be a step of many minutes. Then nobody waits for it; it keeps its slot until it ends, so that there
-        are never many of them. Raises Stopped, SqlError."""
+        """Runs `job` in a thread and abandons it after its time: the progress handler is not called while a statement is prepared or
+        during one function call, and trim() or printf() can take minutes. An abandoned job keeps its slot until it ends, which
+        bounds their number. Raises Stopped, SqlError."""
         if not self._slots.acquire(timeout=WAIT):
             raise SqlError(f"{SLOTS} statements on {self._source.name} are still being ended; try later")
         results: Queue[T | Exception] = Queue()
@@ -158,7 +158,7 @@ class Sqlite:
             connection.execute("PRAGMA trusted_schema=OFF")
             connection.execute("PRAGMA cache_size=-16000")
             connection.execute("PRAGMA temp_store=MEMORY")
-            connection.execute(f"PRAGMA hard_heap_limit={HEAP}")  # one that is lower already stays
+            connection.execute(f"PRAGMA hard_heap_limit={HEAP}")  # SQLite keeps a lower existing limit
             _warm(connection)
             connection.execute("PRAGMA foreign_keys=ON" if mode == "write" else "PRAGMA query_only=ON")
             if mode == "write":
@@ -190,16 +190,16 @@ class Sqlite:
 
 
 def _decoded(data: bytes) -> str:
-    """A file may hold anything as text."""
+    """SQLite does not validate TEXT, so it may be invalid UTF-8."""
     return data.decode("utf-8", "replace")
 
 
 def _warm(connection: sqlite3.Connection) -> None:
-    """Reads the schema while it may hold tables wider than the limits, and connects its virtual tables (full-text indexes), which
-    the authorizer would take for new tables."""
+    """Loads the schema before the limits apply, since existing tables may exceed them, and connects virtual tables (full-text
+    indexes), which the authorizer would take for table creation."""
     names = connection.execute("SELECT name FROM pragma_table_list WHERE schema = 'main' AND type = 'virtual'").fetchmany(100)
     for (name,) in names:
-        with suppress(sqlite3.Error):  # of a module that is not there
+        with suppress(sqlite3.Error):  # module not available
             connection.execute(f"SELECT 1 FROM {quoted(name)} LIMIT 0").close()
 
 

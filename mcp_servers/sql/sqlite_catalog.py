@@ -1,4 +1,4 @@
-"""What a SQLite file holds. The statements are ours; names go in as values."""
+"""Catalog of a SQLite file. The SQL is fixed; names are bound as values."""
 
 import sqlite3
 from typing import Any
@@ -48,7 +48,7 @@ def _foreign_keys(connection: sqlite3.Connection, table: str) -> list[ForeignKey
     ):
         entry = found.setdefault(key, ForeignKey(columns=[], references=other, referenced_columns=[]))
         entry.columns.append(column)
-        if referenced is not None:  # else the primary key, whatever it is
+        if referenced is not None:  # None: refers to the primary key
             entry.referenced_columns.append(referenced)
     return list(found.values())
 
@@ -68,7 +68,7 @@ def _indexes(connection: sqlite3.Connection, table: str) -> list[Index]:
 
 
 def _estimates(connection: sqlite3.Connection) -> dict[str, int]:
-    """As ANALYZE left them, if it ever ran; an index says as much about its table."""
+    """Row estimates by table, from ANALYZE if it ever ran; statistics of its indexes count, too."""
     if not connection.execute("SELECT 1 FROM sqlite_schema WHERE name = 'sqlite_stat1'").fetchone():
         return {}
     rows = connection.execute("SELECT tbl, max(CAST(stat AS INTEGER)) FROM sqlite_stat1 GROUP BY tbl").fetchall()

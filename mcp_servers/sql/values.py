@@ -1,4 +1,4 @@
-"""Values out of a database as JSON, under a budget of bytes."""
+"""Database values as JSON, within a byte limit."""
 
 import base64
 import datetime
@@ -13,18 +13,18 @@ from typing import Any, cast
 from mcp_servers.common import Clock
 from mcp_servers.sql.api import Limits, Rows
 
-EXACT = 2**53  # whole numbers beyond it are rounded by readers that hold all numbers as floats
+EXACT = 2**53  # larger integers are rounded by JSON readers that use doubles
 
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """A value of which the database gave only the beginning."""
+    """The beginning of a value that was cut in the database."""
 
     start: Any
 
 
 def gather(columns: Sequence[str], rows: Iterable[Sequence[Any]], max_rows: int, limits: Limits, clock: Clock) -> Rows:
-    """Takes rows until there are enough of them or of their bytes. A first row is given whatever its size: its values are cut."""
+    """Takes rows up to `max_rows` or the byte limit. The first row is always included, with its values cut if necessary."""
     began, left, truncated = time.monotonic(), limits.max_bytes, False
     taken: list[list[Any]] = []
     cut: dict[str, int] = {}
@@ -53,12 +53,12 @@ def _notes(cut: Mapping[str, int], limits: Limits) -> list[str]:
 
 
 def size(value: Any) -> int:
-    """In bytes of JSON as it goes out."""
+    """Bytes of the value as JSON."""
     return len(json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace"))
 
 
 def json_value(value: Any, most: int) -> tuple[Any, bool]:
-    """The value for JSON, and whether it was cut to `most` bytes."""
+    """The value as JSON-serializable object, and whether it was cut to `most` bytes."""
     match value:
         case Cut(start):
             return json_value(start, most)[0], True
@@ -81,7 +81,7 @@ def json_value(value: Any, most: int) -> tuple[Any, bool]:
 
 
 def _text(text: str, most: int) -> tuple[str, bool]:
-    """No half of a surrogate pair, nor of a character."""
+    """The text cut to `most` bytes at a character boundary, without lone surrogates, and whether it was cut."""
     if len(text) * 4 <= most and text.isascii():
         return text, False
     data = text.encode("utf-8", "replace")
@@ -89,7 +89,7 @@ def _text(text: str, most: int) -> tuple[str, bool]:
 
 
 def _plain(value: Any) -> Any:
-    """What JSON and array columns hold, all the way down."""
+    """Converts nested values of JSON and array columns."""
     match value:
         case Mapping():
             items = cast(Mapping[Any, Any], value).items()

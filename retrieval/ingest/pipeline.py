@@ -15,13 +15,13 @@ from retrieval.chunking.context import embedding_text
 from retrieval.records import IngestedFile, Job, State
 from retrieval.threads import in_thread
 
-EMBED_BATCH = 64  # texts that wait for the encoder at once, so that a question between two batches does not wait long
-RETRY_SECONDS = 0.05  # seconds before a full encoder is asked again
+EMBED_BATCH = 64  # texts submitted to the encoder at once; small, so that queries do not wait long
+RETRY_SECONDS = 0.05  # seconds before retrying when the encoder's queue is full
 
 
 @dataclass
 class JobProgress:
-    """Written by the pipeline, read by the worker that reports to the store."""
+    """Written by the pipeline; read by the worker, which reports it to the store."""
 
     state: State = "parsing"
     progress: float = 0.0
@@ -31,7 +31,7 @@ class JobProgress:
 class IngestPipeline:
     parser: Parser
     embedder: Embedder
-    chunking: Chunking  # default where the job sets none
+    chunking: Chunking  # default if the job sets none
 
     async def run(self, job: Job, content: AsyncIterator[bytes], progress: JobProgress) -> IngestedFile:
         """Raises Unreadable, EngineError."""
@@ -49,7 +49,7 @@ class IngestPipeline:
         return chunk(document, self.embedder.offsets, Chunking(size=size, overlap=overlap), self.embedder.max_tokens)
 
     async def _embed(self, document: Document, chunks: Sequence[NewChunk], progress: JobProgress) -> Vectors:
-        """One row per chunk; for a chunk longer than the model reads the mean over its windows."""
+        """One row per chunk; for a chunk longer than the model's input, the mean over its windows."""
         parts = await in_thread(lambda: [split_windows(embedding_text(document, chunk), self.embedder) for chunk in chunks])
         texts = [text for part in parts for text in part]
         rows: list[Vectors] = []
@@ -67,15 +67,15 @@ class IngestPipeline:
 
 
 def with_title(document: Document, filename: str) -> Document:
-    """A document that names itself nothing else is known by its file's name."""
+    """The document, titled by its file name if it has no title."""
     return document if document.title else replace(document, title=PurePath(filename).stem.replace("_", " "))
 
 
 def split_windows(text: str, embedder: Embedder) -> tuple[str, ...]:
-    """`text` in as many parts of the same number of tokens as the model needs to read all of it."""
+    """Splits `text` into the fewest windows, of equal token counts, that each fit the model's input."""
     most = embedder.max_tokens
     if len(text) <= most:
-        return (text,)  # a token has a character at least
+        return (text,)  # a token has at least one character
     spans = embedder.offsets(text)
     if len(spans) <= most:
         return (text,)
@@ -84,7 +84,7 @@ def split_windows(text: str, embedder: Embedder) -> tuple[str, ...]:
 
 
 def pool_windows(rows: Vectors, lengths: Sequence[int], *, unit: bool) -> Vectors:
-    """The mean of each run of `lengths` rows, scaled to length 1 if the model's are."""
+    """The mean of each run of `lengths` rows, scaled to length 1 if `unit`."""
     if len(rows) == len(lengths):
         return rows
     means = np.add.reduceat(rows, np.cumsum([0, *lengths[:-1]])) / np.asarray(lengths, np.float32)[:, None]

@@ -1,7 +1,7 @@
-"""The worker: takes queued files from the store, one claim after the other, and brings back what they become.
+"""The ingestion worker: claims queued files from the store, processes them and stores the results.
 
-The queue is the store's and survives everything; a worker holds nothing but leases. Killed at any moment, it has lost
-nothing: its leases run out and others claim the jobs.
+The queue is kept in the database; a worker holds only leases. If it is killed, its leases expire and other workers claim the
+jobs.
 """
 
 import asyncio
@@ -24,25 +24,25 @@ from retrieval.records import IngestedFile, Job
 from retrieval.store.api import Store
 from retrieval.threads import in_thread
 
-REPORT_INTERVAL = 0.5  # seconds between two looks at how far a job has come
-DRAIN_INTERVAL = 0.1  # seconds between two looks at whether a store is done
-DATABASE_ERRORS = (OperationalError, InterfaceError, NoConnection)  # the database is locked, full, restarted: it will be back
+REPORT_INTERVAL = 0.5  # seconds between checks of a job's progress
+DRAIN_INTERVAL = 0.1  # seconds between checks whether a store is done
+DATABASE_ERRORS = (OperationalError, InterfaceError, NoConnection)  # transient: locked, full, restarting
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
 class WorkerOptions:
-    """Several files at once: one is parsed while the pieces of others are embedded."""
+    """`jobs`: files processed concurrently, so that one is parsed while chunks of others are embedded."""
 
     jobs: int = 4
-    lease: float = 15.0  # seconds; as long as the files of a killed worker wait
-    poll: float = 1.0  # seconds between two looks for what other processes have queued
+    lease: float = 15.0  # seconds; how long the files of a killed worker wait
+    poll: float = 1.0  # seconds between checks for files queued by other processes
 
 
 @dataclass(frozen=True, kw_only=True)
 class IngestStats:
-    """What this worker has done since it was made, and what it is at: file name and stage."""
+    """Totals since the worker was created; `active`: file name and progress of current jobs."""
 
     ready: int = 0
     failed: int = 0
@@ -68,14 +68,14 @@ class Ingestor:
         return IngestStats(ready=self._ready, failed=self._failed, chunks=self._chunks, active=active)
 
     def wake(self) -> None:
-        """Something has been queued: look now. From any thread."""
+        """Makes `run` check the queue now. Thread-safe."""
         if running := self._running:
             loop, wakeup = running
-            with suppress(RuntimeError):  # the loop has closed
+            with suppress(RuntimeError):  # the loop is closed
                 loop.call_soon_threadsafe(wakeup.set)
 
     async def run(self) -> None:
-        """Until it is cancelled; the jobs at hand go back to the queue. Raises EngineStopped when the encoder has died."""
+        """Processes jobs until cancelled, then returns unfinished ones to the queue. Raises EngineStopped if the encoder has died."""
         wakeup, free = asyncio.Event(), asyncio.Semaphore(self._options.jobs)
         self._running = asyncio.get_running_loop(), wakeup
         try:
@@ -90,12 +90,12 @@ class Ingestor:
             self._running = None
 
     async def drain(self, store_id: str, owner: str = "") -> None:
-        """Until nothing of this store is queued or being worked on, by whomever. Works itself, unless `run` does so already.
+        """Returns once no file of the store is queued or in progress in any process. Processes jobs itself unless `run` is active.
         Raises NotFound, and what `run` raises."""
         work: asyncio.Task[None] | None = None
         try:
             while (await in_thread(self._store.store, owner, store_id)).counts.in_progress:
-                if work is None and self._running is None:  # or whoever ran has died
+                if work is None and self._running is None:  # also if the task in `run` has died
                     work = asyncio.create_task(self.run())
                 await asyncio.wait({work}, timeout=DRAIN_INTERVAL) if work else await asyncio.sleep(DRAIN_INTERVAL)
                 if work and work.done():
@@ -117,7 +117,7 @@ class Ingestor:
                 await asyncio.wait_for(wakeup.wait(), self._options.poll)
 
     async def _claim(self) -> Job | None:
-        """Whoever is cancelled while a claim is under way gives back what it brings."""
+        """If cancelled during the claim, releases the job it yields."""
         claim = asyncio.ensure_future(asyncio.to_thread(self._store.claim, self._name, self._options.lease))
         try:
             return await asyncio.shield(claim)
@@ -141,7 +141,7 @@ class Ingestor:
             del self._active[job]
 
     async def _monitor(self, job: Job, progress: JobProgress, work: asyncio.Task[None]) -> None:
-        """Reports, which keeps the lease, until the work is done or the job no longer ours."""
+        """Reports progress, which extends the lease, until the work is done or the lease is lost."""
         reported, at = ("parsing", 0.0), time.monotonic()
         while not (await asyncio.wait({work}, timeout=REPORT_INTERVAL))[0]:
             now = (progress.state, progress.progress)
@@ -161,7 +161,7 @@ class Ingestor:
             return True
 
     async def _work(self, job: Job, progress: JobProgress) -> None:
-        """Whatever happens to one file, the others go on; what stops all of them comes out."""
+        """Errors of one file do not affect others; only EngineStopped, which stops all, is raised."""
         try:
             await self._process(job, progress)
         except DATABASE_ERRORS:
@@ -175,7 +175,7 @@ class Ingestor:
             await self._store_outcome(job, progress)
         except Unreadable as error:
             await self._fail(job, error.code, str(error))
-        except KnowledgeError as error:  # WrongModel, and NotFound where somebody has deleted the file
+        except KnowledgeError as error:  # WrongModel, or NotFound if the file was deleted
             await self._fail(job, "server_error", str(error))
         except (*DATABASE_ERRORS, EngineStopped):
             raise
@@ -190,7 +190,7 @@ class Ingestor:
         await in_thread(self._complete, job, outcome)
 
     def _complete(self, job: Job, outcome: IngestedFile) -> None:
-        if self._store.complete(job, outcome):  # and counted, even if nobody waits for it any more
+        if self._store.complete(job, outcome):  # counted here, since this thread finishes even if the awaiting task is cancelled
             self._ready += 1
             self._chunks += len(outcome.chunks)
 

@@ -1,4 +1,4 @@
-"""Where documents, their chunks and the indexes over them are kept."""
+"""Storage of documents, their chunks and the indexes over them."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,19 +12,19 @@ from retrieval.store.api import Store
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoreOptions:
-    """`hnsw_above`: chunks of one store; with more, vectors are searched by a graph instead of exactly."""
+    """`hnsw_above`: number of chunks in one store above which vector search uses an HNSW graph instead of exact search."""
 
     hnsw_above: int = 300_000
 
 
 def open_store(where: str | Path, options: StoreOptions) -> Store:
-    """`where`: the path of a SQLite file, which is created with its folder, or the URL of a PostgreSQL database. Raises
-    KnowledgeError: cannot be reached, written by a newer version, not a database."""
+    """`where`: path of a SQLite file (created with its folder if missing) or URL of a PostgreSQL database. Raises
+    KnowledgeError: unreachable, written by a newer version, or not a database."""
     if isinstance(where, Path) or "://" not in where:
         return _sqlite(Path(where), options)
     try:
         url = make_url(where)
-    except (ArgumentError, ValueError):  # the latter for a port that is no number
+    except (ArgumentError, ValueError):  # ValueError: the port is not a number
         raise KnowledgeError("the database URL cannot be read; it is like postgresql://user:password@host/name") from None
     match url.get_backend_name():
         case "sqlite" if url.database:

@@ -1,4 +1,4 @@
-"""The store, but for what each database does in its own way."""
+"""The part of the store that is the same for all databases."""
 
 import time
 from collections.abc import Callable
@@ -31,8 +31,8 @@ class Catalog(FileTable, StoreTable, MemberTable, JobQueue, ChunkIndex):
 
 
 def create_tables(tx: Connection) -> None:
-    """What is missing of schema.METADATA. Raises KnowledgeError when the database is newer than this program. There is one
-    schema so far; a later one brings its way from here with it, in this place."""
+    """Creates missing tables of schema.METADATA. Raises KnowledgeError if the schema is newer than this program. There is one
+    schema version so far; migrations belong here."""
     if inspect(tx).has_table(facts.name):
         found = int(tx.execute(select(facts.c.value).where(facts.c.name == "schema")).scalar_one())
         if found > SCHEMA:

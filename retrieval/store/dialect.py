@@ -1,9 +1,9 @@
-"""What SQLite and PostgreSQL do each in their own way. `Catalog` does all else in SQL that both understand, and calls this
-inside its transactions.
+"""The operations that SQLite and PostgreSQL implement differently. `Catalog` does everything else in SQL common to both and
+calls these inside its transactions.
 
-Not in here, because SQLAlchemy writes it for both: `select(...).with_for_update(skip_locked=True)` (SQLite, where one
-transaction writes at a time, leaves it out), `insert(...).returning(...)` and JSON columns. Rows are held
-(`with_for_update`) in one order: files, stores, members; so nobody waits for somebody who waits for him.
+SQLAlchemy covers both for `select(...).with_for_update(skip_locked=True)` (omitted on SQLite, which has one writer at a time),
+`insert(...).returning(...)` and JSON columns. To avoid deadlocks, rows are locked (`with_for_update`) in the order files,
+stores, members.
 """
 
 from collections.abc import Sequence
@@ -21,16 +21,16 @@ from retrieval.records import ScoredChunk
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """A chunk for the indexes. Its row in `chunks` has been inserted already, by the same transaction."""
+    """A chunk to be indexed. The same transaction has already inserted its row in `chunks`."""
 
     chunk_id: int
-    text: str  # what its words are taken from: title, headings and the piece itself
+    text: str  # indexed for full-text search: title, headings and chunk text
     vector: NDArray[np.float32]  # [dimensions], of length 1 (or 0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoreState:
-    """The row of a vector store as the transaction sees it; caches compare their own generation with these."""
+    """A vector store's row as seen by the transaction; caches compare their generation with these."""
 
     key: int
     generation: int
@@ -38,41 +38,41 @@ class StoreState:
 
 
 class Transactions(Protocol):
-    """Also for those who keep tables of their own in the same database: one process writes one thing at a time."""
+    """Also used by other components with tables in the same database: SQLite allows one writer per process."""
 
     def writing(self) -> AbstractContextManager[Connection]:
-        """One transaction that may write: committed at the end of the block, rolled back by an exception."""
+        """A read-write transaction: committed at the end of the block, rolled back on an exception."""
         ...
 
     def reading(self) -> AbstractContextManager[Connection]:
-        """One transaction that sees one state of the database throughout and writes nothing."""
+        """A read-only transaction with a consistent snapshot of the database."""
         ...
 
 
 class Dialect(Transactions, Protocol):
     def prepare(self) -> None:
-        """Creates what is missing of schema.METADATA and of its own tables, once among many processes, and checks the
-        schema number. Raises KnowledgeError: newer than this program, no such database, pgvector missing."""
+        """Creates missing tables (schema.METADATA and the dialect's own), safely if several processes start at once, and checks
+        the schema version. Raises KnowledgeError: schema newer than this program, no such database, pgvector missing."""
         ...
 
     def insert(self, tx: Connection, store_key: int, entries: Sequence[Entry]) -> None: ...
 
     def remove(self, tx: Connection, store_key: int, chunk_ids: Sequence[int]) -> None:
-        """Called before their rows in `chunks` go."""
+        """Removes chunks from the indexes. Called before their rows in `chunks` are deleted."""
         ...
 
     def drop(self, tx: Connection, store_key: int) -> None:
-        """All of a store: called before its row, or all its chunks, go."""
+        """Removes a whole store from the indexes. Called before its row or all its chunks are deleted."""
         ...
 
     def dense(self, tx: Connection, store: StoreState, vector: NDArray[np.float32], limit: int, filter: Filter | None) -> list[ScoredChunk]:
-        """As in store.api.Index, of what `tx` sees. `vector` [dimensions] has the store's dimensions."""
+        """As store.api.Index.dense, on the snapshot of `tx`. `vector` [dimensions] has the store's dimensions."""
         ...
 
     def lexical(self, tx: Connection, store: StoreState, query: str, limit: int, filter: Filter | None) -> list[ScoredChunk]: ...
 
     def vectors(self, tx: Connection, chunk_ids: Sequence[int]) -> tuple[NDArray[np.int64], Vectors]:
-        """As they were inserted: ids of those that still exist and, row by row, their vectors. All of one dimension."""
+        """Ids of the chunks that still exist and their vectors, row by row, as inserted. All must have the same dimension."""
         ...
 
     def close(self) -> None: ...

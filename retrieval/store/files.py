@@ -1,4 +1,4 @@
-"""Files as they were uploaded, in rows of PART bytes."""
+"""Uploaded files, stored in rows of PART bytes."""
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator
@@ -20,8 +20,8 @@ class FileTable:
     _clock: Callable[[], float]
 
     def put_file(self, new: NewFile, content: Iterable[bytes]) -> File:
-        """What is larger than PART arrives in a transaction for each part, so that no slow upload holds up other writers.
-        The row is seen once the last part is there."""
+        """Files larger than PART are written in one transaction per part, so that a slow upload does not block other writers.
+        The file becomes visible with its last part."""
         file_id, begun = new_id("file-"), int(self._clock())
         digest, size, number = hashlib.sha256(), 0, 0
         try:
@@ -60,7 +60,7 @@ class FileTable:
         return Page(items=tuple(map(file_record, found.items)), more=found.more)
 
     def read_file(self, owner: str, file_id: str) -> Iterator[bytes]:
-        """Raises NotFound at once, and between two parts when the file is removed meanwhile."""
+        """Yields the parts. Raises NotFound at the call, or between parts if the file is removed meanwhile."""
         size = self.file(owner, file_id).bytes
         return (self._part(file_id, number) for number in range(-(-size // PART)))
 
@@ -88,7 +88,7 @@ class FileTable:
 
 
 def find_file(tx: Connection, owner: str, file_id: str, now: float) -> RowMapping:
-    """What `owner` may read."""
+    """The row of a file that `owner` may read. Raises NotFound."""
     visible = (files.c.id == file_id, readable(owner, files.c.owner), alive_file(now))
     if (row := tx.execute(select(files).where(*visible)).mappings().one_or_none()) is None:
         raise NotFound("file", file_id)
@@ -96,7 +96,7 @@ def find_file(tx: Connection, owner: str, file_id: str, now: float) -> RowMappin
 
 
 def _parts(content: Iterable[bytes]) -> Iterator[tuple[bytes, bool]]:
-    """Of PART bytes but for the last, and whether it is the last; an empty file has one empty part."""
+    """Parts of PART bytes (the last may be shorter), each with whether it is the last. An empty file has one empty part."""
     held = bytearray()
     for piece in content:
         held += piece

@@ -1,4 +1,4 @@
-"""Whose vectors a store holds, and what to say to another model."""
+"""Checks that a model matches the one that made a store's vectors."""
 
 import shlex
 from dataclasses import asdict
@@ -12,7 +12,7 @@ SETTINGS = {"query_prompt": "STOA_QUERY_PROMPT", "document_prompt": "STOA_DOCUME
 
 
 def expect_identity(row: RowMapping, given: ModelIdentity) -> None:
-    """`row`: of a store; while nothing is in it, any model will do. Raises WrongModel."""
+    """`row`: of a store; an empty store accepts any model. Raises WrongModel."""
     known = identity_record(row["identity"])
     if known is None or known == given:
         return
@@ -33,7 +33,7 @@ def _differences(known: ModelIdentity, given: ModelIdentity) -> str:
 
 
 def _remedy(known: ModelIdentity, given: ModelIdentity) -> str:
-    """The settings that bring it back, where any do."""
+    """Which settings restore the matching model, if any do."""
     wanted = {"STOA_EMBEDDING_MODEL": _display_name(known)} if known.model != given.model else {}
     prompts = {name: getattr(known, name) for name in SETTINGS if getattr(known, name) != getattr(given, name)}
     wanted |= {SETTINGS[name]: prompt for name, prompt in prompts.items()}

@@ -1,4 +1,4 @@
-"""Looking chunks up: by meaning, by words, by id."""
+"""Chunk lookup by vector, by words and by id."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""Files in vector stores, the batches they came in, and what became of them."""
+"""Members (files in vector stores), their batches and their ingestion state."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -37,7 +37,7 @@ class MemberTable:
 
     def add_members(self, owner: str, store_id: str, new: Sequence[NewMember], *, batch: bool = False) -> tuple[list[Member], Batch | None]:
         now = int(self._clock())
-        wanted = {member.file_id: member for member in new}  # of one that is named twice the last counts
+        wanted = {member.file_id: member for member in new}  # of duplicate file ids the last wins
         with self._dialect.writing() as tx:
             _check_files(tx, owner, list(wanted), now)
             key = self._open_store(tx, owner, store_id)
@@ -92,7 +92,7 @@ class MemberTable:
             return _batch(tx, find_store(tx, owner, store_id)["key"], store_id, batch_id)
 
     def cancel_batch(self, owner: str, store_id: str, batch_id: str) -> Batch:
-        """Chunks that a member has from before stay searchable. A batch that is through stays as it is."""
+        """Chunks from an earlier ingestion of a member stay searchable. A finished batch is left unchanged."""
         with self._dialect.writing() as tx:
             key = own_store(tx, owner, store_id)["key"]
             _batch(tx, key, store_id, batch_id)
@@ -131,7 +131,7 @@ class MemberTable:
 
 
 def _check_files(tx: Connection, owner: str, file_ids: list[str], now: float) -> None:
-    """Nobody removes them before the transaction ends."""
+    """Locks the files against removal until the transaction ends. Raises NotFound."""
     visible = select(files.c.id).where(files.c.id.in_(file_ids), readable(owner, files.c.owner), alive_file(now))
     there = set(tx.execute(visible.order_by(files.c.id).with_for_update(read=True, key_share=True)).scalars())
     if missing := [file_id for file_id in file_ids if file_id not in there]:
@@ -151,7 +151,7 @@ def _new_row(key: int, member: NewMember, batch_id: str | None, now: int) -> dic
 
 
 def _changes_when_added_again(row: RowMapping, member: NewMember, batch_id: str | None) -> dict[str, Any]:
-    """What adding a member once more changes."""
+    """Column values to update when a file already in the store is added again."""
     values: dict[str, Any] = {"attributes": member.attributes}
     if batch_id is not None:
         values["batch_id"] = batch_id

@@ -1,4 +1,4 @@
-"""The queue of files to be read. A claim is a lease: whoever dies loses it, and another goes on."""
+"""The ingestion queue. A claim is a lease: if a worker dies, its lease expires and another worker claims the job."""
 
 import secrets
 from collections.abc import Callable, Sequence
@@ -24,7 +24,7 @@ ATTEMPTS_USED_UP = f"the process that read it has ended {MAX_ATTEMPTS} times wit
 
 
 class JobQueue:
-    """Implements store.api.Queue. `Job.ticket` is what stands in members.worker."""
+    """Implements store.api.Queue. `Job.ticket` is the value of members.worker."""
 
     _dialect: Dialect
     _clock: Callable[[], float]
@@ -72,7 +72,7 @@ class JobQueue:
             return True
 
     def fail(self, job: Job, code: str, reason: str) -> bool:
-        """Chunks that it has from before stay searchable."""
+        """Chunks from an earlier ingestion stay searchable."""
         return self._change(job, state="failed", error_code=code, error=reason, **UNCLAIMED)
 
     def release(self, job: Job) -> None:
@@ -83,19 +83,19 @@ class JobQueue:
             return tx.execute(update(members).where(*_claimed_by_job(job)).values(**values)).rowcount == 1
 
     def _waiting(self, now: float) -> bool:
-        """Looked up without keeping writers waiting: workers ask all the time."""
+        """Checked in a read transaction: workers poll, and must not block writers."""
         with self._dialect.reading() as tx:
             return _next(tx, now, locked=False) is not None
 
 
 def unit(vectors: Vectors) -> Vectors:
-    """Rows of length 1, so that inner products are cosines; one of zeros stays."""
+    """Rows scaled to length 1, so that inner products are cosines; zero rows stay zero."""
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
     return np.ascontiguousarray(vectors / np.where(lengths > 0, lengths, 1), dtype=np.float32)
 
 
 def _next(tx: Connection, now: float, locked: bool = True) -> RowMapping | None:
-    """First what another has left behind: it is older than what waits."""
+    """The next member to claim: expired leases first, as they are older than queued members."""
     left = MEMBERS.where(members.c.state.in_(CLAIMED), members.c.lease_until < now).order_by(members.c.lease_until, members.c.key)
     waits = MEMBERS.where(members.c.state == "queued", members.c.lease_until.is_(None)).order_by(members.c.key)
     for query in (left, waits):
@@ -117,7 +117,7 @@ def _claimed_by_job(job: Job) -> tuple[Any, ...]:
 
 
 def _fix_identity(tx: Connection, store_key: int, identity: ModelIdentity) -> None:
-    """The first document says whose vectors a store holds."""
+    """Sets the store's embedding model at its first document. Raises WrongModel if it differs later."""
     row = tx.execute(select(stores).where(stores.c.key == store_key)).mappings().one()
     expect_identity(row, identity)
     if row["identity"] is None:
@@ -125,7 +125,7 @@ def _fix_identity(tx: Connection, store_key: int, identity: ModelIdentity) -> No
 
 
 def _insert(tx: Connection, store_key: int, member_key: int, generation: int, outcome: IngestedFile) -> Sequence[int]:
-    """Ids of the chunks, in the order of the pieces."""
+    """Inserts the document and its chunks. Returns the chunk ids in the order of outcome.chunks."""
     document = outcome.document
     what = {"text": document.text, "title": document.title, "media_type": document.media_type}
     tx.execute(insert(documents).values(member_key=member_key, **what))

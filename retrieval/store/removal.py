@@ -1,4 +1,4 @@
-"""What goes together with what. Whoever removes chunks says so to the store's generation and to the indexes first."""
+"""Cascading removal. Chunks are removed only after the store's generation and the indexes have been updated."""
 
 from collections.abc import Sequence
 
@@ -9,20 +9,20 @@ from retrieval.store.schema import batches, chunks, documents, files, members, s
 
 
 def lock_stores(tx: Connection, store_keys: Sequence[int]) -> None:
-    """Until the end of the transaction, in one order for all: no deadlock."""
+    """Locks the rows until the end of the transaction, always in key order to avoid deadlocks."""
     if store_keys:
         tx.execute(select(stores.c.key).where(stores.c.key.in_(store_keys)).order_by(stores.c.key).with_for_update()).all()
 
 
 def next_generation(tx: Connection, store_key: int, removing: bool) -> int:
-    """Holds the store's row from here on."""
+    """Increments and returns the generation; locks the store's row until the end of the transaction."""
     new = stores.c.generation + 1
     values = {"generation": new, "removed": new} if removing else {"generation": new}
     return tx.execute(update(stores).where(stores.c.key == store_key).values(**values).returning(stores.c.generation)).scalar_one()
 
 
 def remove_chunks(dialect: Dialect, tx: Connection, store_key: int, member_key: int) -> int:
-    """Of one member, with its document. Returns the store's new generation."""
+    """Removes the chunks and the document of one member. Returns the store's new generation."""
     old = list(tx.execute(select(chunks.c.id).where(chunks.c.member_key == member_key)).scalars())
     generation = next_generation(tx, store_key, bool(old))
     if old:
@@ -33,7 +33,7 @@ def remove_chunks(dialect: Dialect, tx: Connection, store_key: int, member_key: 
 
 
 def remove_members(dialect: Dialect, tx: Connection, found: Sequence[tuple[int, int]]) -> None:
-    """`found`: (store key, member key)."""
+    """`found`: pairs of store key and member key."""
     lock_stores(tx, sorted({store_key for store_key, _ in found}))
     for store_key, member_key in found:
         remove_chunks(dialect, tx, store_key, member_key)
@@ -41,7 +41,7 @@ def remove_members(dialect: Dialect, tx: Connection, found: Sequence[tuple[int, 
 
 
 def remove_files(dialect: Dialect, tx: Connection, file_ids: Sequence[str]) -> None:
-    """From every store, too. Their rows are held first, so that none is added to a store meanwhile."""
+    """Also from every store. Locks the file rows first, so that none is added to a store concurrently."""
     tx.execute(select(files.c.id).where(files.c.id.in_(file_ids)).order_by(files.c.id).with_for_update()).all()
     query = select(members.c.store_key, members.c.key).where(members.c.file_id.in_(file_ids)).order_by(members.c.key)
     remove_members(dialect, tx, [(row.store_key, row.key) for row in tx.execute(query)])
@@ -49,7 +49,7 @@ def remove_files(dialect: Dialect, tx: Connection, file_ids: Sequence[str]) -> N
 
 
 def empty_store(dialect: Dialect, tx: Connection, store_key: int) -> None:
-    """All its members, chunks and batches; the files stay."""
+    """Removes all members, chunks and batches; the files stay."""
     next_generation(tx, store_key, removing=True)
     dialect.drop(tx, store_key)
     tx.execute(delete(chunks).where(chunks.c.store_key == store_key))

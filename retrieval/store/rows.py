@@ -1,4 +1,4 @@
-"""What the parts of the catalogue share: who may see what, pages of lists, rows as records."""
+"""Shared by the parts of the catalogue: visibility conditions, pagination, conversion of rows to records."""
 
 import hashlib
 import secrets
@@ -16,7 +16,7 @@ IN_PROGRESS = ("queued", "parsing", "embedding")
 
 
 def new_id(prefix: str) -> str:
-    """Nobody guesses it, and later ones sort behind earlier ones."""
+    """Unguessable; ids sort by creation time."""
     return f"{prefix}{time.time_ns():016x}{secrets.token_hex(12)}"
 
 
@@ -37,12 +37,12 @@ def alive_store(now: float) -> ColumnElement[bool]:
     return or_(days.is_(None), stores.c.last_active_at + 86_400 * days > now)
 
 
-# pages of lists
+# pagination
 
 
 @dataclass(frozen=True)
 class ListOrder:
-    """`columns` order a list; `id` is what `after` and `before` name, among the rows of `scope`."""
+    """`columns`: sort key. `id`: column that the cursors `after` and `before` refer to, among rows that satisfy `scope`."""
 
     columns: tuple[ColumnElement[Any], ...]
     id: ColumnElement[str]
@@ -51,7 +51,7 @@ class ListOrder:
 
 
 def page(tx: Connection, query: Select[Any], order: ListOrder, listing: PageRequest) -> Page[RowMapping]:
-    """`before` alone gives what stands directly in front of it."""
+    """With `before` alone: the page that ends directly before it. Raises NotFound for an unknown cursor."""
     backwards = listing.before is not None and listing.after is None
     rising = (listing.order == "asc") != backwards
     if listing.after is not None:
@@ -87,7 +87,7 @@ def file_record(row: RowMapping) -> File:
 
 @dataclass(frozen=True)
 class MemberStats:
-    """Of the members of a store or a batch: how many in each state, and the bytes they take."""
+    """Number of members of a store or batch by state, and their total size in bytes."""
 
     states: dict[str, int]
     usage_bytes: int = 0

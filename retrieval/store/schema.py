@@ -1,8 +1,8 @@
-"""The tables, the same in SQLite and PostgreSQL. What each adds for itself (full-text and vector indexes) stands in
-sqlite/database.py and postgres/tables.py.
+"""The tables common to SQLite and PostgreSQL. Their own full-text and vector indexes are in sqlite/database.py and
+postgres/tables.py.
 
-Times are Unix seconds. A store's `generation` rises with every change of its chunks, inside the transaction that makes the
-change and holds the store's row: caches ask for what is newer than what they know. Chunk ids only ever rise.
+Times are Unix seconds. A store's `generation` is incremented by every transaction that changes its chunks, under a lock on the
+store's row; caches fetch the changes since their own generation. Chunk ids only increase.
 """
 
 from sqlalchemy import (
@@ -21,12 +21,12 @@ from sqlalchemy import (
     Text,
 )
 
-SCHEMA = 1  # raise when these tables change, and say in catalog.py how to get there from the number before
-PART = 1 << 20  # bytes of a file that lie in one row
+SCHEMA = 1  # schema version; increment when these tables change and add the migration to catalog.py
+PART = 1 << 20  # bytes of a file stored per row
 
 METADATA = MetaData()
-Id = BigInteger().with_variant(Integer, "sqlite")  # only INTEGER PRIMARY KEY is SQLite's own row id
-OWNER = String(64)  # SHA-256 of the API key; "" where the server has no keys or the operator did it on the command line
+Id = BigInteger().with_variant(Integer, "sqlite")  # in SQLite only INTEGER PRIMARY KEY is the rowid
+OWNER = String(64)  # SHA-256 of the API key; "" for the operator: command line, or a server without keys
 
 facts = Table("facts", METADATA, Column("name", String, primary_key=True), Column("value", Text, nullable=False))
 
@@ -41,7 +41,7 @@ files = Table(
     Column("sha256", String(64), nullable=False, index=True),
     Column("created_at", BigInteger, nullable=False),
     Column("expires_at", BigInteger),
-    Column("complete", Boolean, nullable=False),  # False while its parts arrive: seen by nobody, swept when old
+    Column("complete", Boolean, nullable=False),  # False during upload: invisible; deleted by `sweep` if abandoned
 )
 
 file_parts = Table(
@@ -64,10 +64,10 @@ stores = Table(
     Column("created_at", BigInteger, nullable=False),
     Column("last_active_at", BigInteger, nullable=False),
     Column("expires_after_days", Integer),
-    Column("identity", JSON),  # of the model that made its vectors; null until the first document
+    Column("identity", JSON),  # of the embedding model; null until the first document
     Column("generation", BigInteger, nullable=False),
-    Column("removed", BigInteger, nullable=False),  # the generation of the last removal of chunks
-    sqlite_autoincrement=True,  # caches know a store by its key
+    Column("removed", BigInteger, nullable=False),  # generation of the last removal of chunks
+    sqlite_autoincrement=True,  # keys are never reused: caches identify stores by them
 )
 
 members = Table(
@@ -77,20 +77,20 @@ members = Table(
     Column("store_key", ForeignKey("stores.key", ondelete="CASCADE"), nullable=False),
     Column("file_id", ForeignKey("files.id", ondelete="CASCADE"), nullable=False),
     Column("batch_id", String, index=True),
-    Column("source", Text),  # absolute path that `stoa ingest` read it from
+    Column("source", Text),  # absolute path from which `stoa ingest` read it
     Column("attributes", JSON, nullable=False),
-    Column("chunk_size", Integer),  # tokens; null: what fits the embedding model
+    Column("chunk_size", Integer),  # tokens; null: chosen for the embedding model
     Column("chunk_overlap", Integer),
     Column("state", String, nullable=False),  # queued, parsing, embedding, ready, failed, cancelled
-    Column("progress", Float, nullable=False),  # of the present state, 0..1
+    Column("progress", Float, nullable=False),  # of the current state, 0..1
     Column("error_code", String),
     Column("error", Text),
     Column("notes", JSON, nullable=False),
     Column("usage_bytes", BigInteger, nullable=False),
     Column("created_at", BigInteger, nullable=False),
     Column("attempts", Integer, nullable=False),
-    Column("worker", String),  # who is at it
-    Column("lease_until", Float),  # and until when nobody else may be
+    Column("worker", String),  # ticket of the current claim
+    Column("lease_until", Float),  # end of its lease; then another worker may claim it
     Index("members_once", "store_key", "file_id", unique=True),
     Index("members_todo", "state", "lease_until"),
     Index("members_tally", "store_key", "state", "usage_bytes"),
@@ -110,7 +110,7 @@ documents = Table(
     "documents",
     METADATA,
     Column("member_key", ForeignKey("members.key", ondelete="CASCADE"), primary_key=True),
-    Column("text", Text, nullable=False),  # what the spans of its chunks refer to
+    Column("text", Text, nullable=False),  # parsed text, to which the spans of chunks refer
     Column("title", Text, nullable=False),
     Column("media_type", String, nullable=False),
 )
@@ -128,7 +128,7 @@ chunks = Table(
     Column("end", Integer, nullable=False),
     Column("page", Integer),
     Column("headings", JSON, nullable=False),
-    Column("sha256", String(64), nullable=False),  # of what was embedded
+    Column("sha256", String(64), nullable=False),  # of the embedded text
     Index("chunks_news", "store_key", "generation"),
     sqlite_autoincrement=True,
 )

@@ -1,4 +1,4 @@
-"""Vector stores: their names, their expiry, what they hold."""
+"""Vector stores: names, expiry, contents."""
 
 from collections.abc import Callable, Iterable, Sequence
 
@@ -11,8 +11,8 @@ from retrieval.store.removal import empty_store, remove_files
 from retrieval.store.rows import ListOrder, MemberStats, alive_store, new_id, page, readable, store_record
 from retrieval.store.schema import files, members, stores
 
-TOUCH_INTERVAL = 60  # seconds between two notes of a store's use
-ABANDONED_SECONDS = 86_400  # seconds after which an upload that has not ended is one that never will
+TOUCH_INTERVAL = 60  # seconds, at least, between two updates of last_active_at
+ABANDONED_SECONDS = 86_400  # seconds after which an incomplete upload counts as abandoned
 
 
 class StoreTable:
@@ -87,7 +87,7 @@ class StoreTable:
 
 
 def find_store(tx: Connection, owner: str, store_id: str) -> RowMapping:
-    """What `owner` may read."""
+    """The row of a store that `owner` may read. Raises NotFound."""
     query = select(stores).where(stores.c.id == store_id, readable(owner, stores.c.owner))
     if (row := tx.execute(query).mappings().one_or_none()) is None:
         raise NotFound("vector store", store_id)
@@ -95,7 +95,7 @@ def find_store(tx: Connection, owner: str, store_id: str) -> RowMapping:
 
 
 def own_store(tx: Connection, owner: str, store_id: str) -> RowMapping:
-    """What `owner` may change. Its row is held from here on. Raises ReadOnly for what may be read at least."""
+    """The row of a store that `owner` may change, locked until the transaction ends. Raises NotFound, or ReadOnly if only readable."""
     mine = select(stores).where(stores.c.id == store_id, stores.c.owner == owner).with_for_update()
     if (row := tx.execute(mine).mappings().one_or_none()) is not None:
         return row
@@ -103,7 +103,7 @@ def own_store(tx: Connection, owner: str, store_id: str) -> RowMapping:
 
 
 def member_stats(tx: Connection, column, keys: Iterable[int | str]) -> dict[int | str, MemberStats]:
-    """Of the members by store (`column` store_key) or batch (batch_id)."""
+    """Member statistics by store (`column` store_key) or batch (batch_id)."""
     wanted = list(keys)
     query = select(column, members.c.state, func.count(), func.sum(members.c.usage_bytes)).where(column.in_(wanted))
     states: dict[int | str, dict[str, int]] = {key: {} for key in wanted}

@@ -1,4 +1,4 @@
-"""PostgreSQL with pgvector: any number of processes and machines may share it. All that is searched is searched there."""
+"""PostgreSQL with pgvector, which any number of processes and machines may share. All searching is done by the server."""
 
 from collections.abc import Generator, Iterable, Sequence
 from contextlib import ExitStack, contextmanager
@@ -25,8 +25,8 @@ from retrieval.store.postgres.hnsw import HnswIndexes
 from retrieval.store.postgres.tables import METADATA, chunk_vectors, chunk_words, in_keys, store_sizes
 from retrieval.store.schema import members
 
-SETUP_LOCK = 0x73746F61  # advisory lock: one process creates the tables
-MIN_PGVECTOR = (0, 8)  # pgvector; before it an index knew no filters
+SETUP_LOCK = 0x73746F61  # advisory lock: only one process creates the tables
+MIN_PGVECTOR = (0, 8)  # version of pgvector; earlier ones lack iterative scans for filtered index searches
 
 
 class Postgres:
@@ -47,7 +47,7 @@ class Postgres:
                 _require_pgvector(tx)
                 create_tables(tx)
                 METADATA.create_all(tx)
-            stack.pop_all()  # all went well: it stays open
+            stack.pop_all()  # success: keep the engine open
 
     @contextmanager
     def writing(self) -> Generator[Connection]:
@@ -83,7 +83,7 @@ class Postgres:
         return lexical.lexical(tx, store.key, query, limit, _matching_members(tx, store.key, filter))
 
     def vectors(self, tx: Connection, chunk_ids: Sequence[int]) -> tuple[NDArray[np.int64], Vectors]:
-        sent = func.vector_send(chunk_vectors.c.embedding)  # its binary form, which is read in one go
+        sent = func.vector_send(chunk_vectors.c.embedding)  # binary form: fast to decode
         rows = tx.execute(select(chunk_vectors.c.chunk_id, sent).where(in_keys(chunk_vectors.c.chunk_id, chunk_ids))).all()
         values = [Vector.from_binary(bytes(row[1])).to_numpy() for row in rows]
         return np.array([row[0] for row in rows], np.int64), np.array(values, np.float32) if rows else np.empty((0, 0), np.float32)
@@ -94,7 +94,7 @@ class Postgres:
 
 
 def _require_pgvector(tx: Connection) -> None:
-    """Sees to it that there is pgvector."""
+    """Creates the extension if missing. Raises KnowledgeError: not installable, or too old."""
     installed = text("SELECT extversion FROM pg_extension WHERE extname = 'vector'")
     if tx.execute(installed).scalar_one_or_none() is None:
         try:
@@ -115,14 +115,14 @@ def _matching_members(tx: Connection, store_key: int, filter: Filter | None) -> 
 
 
 def _update_sizes(tx: Connection, store_key: int, chunks: int, words: int) -> None:
-    """Nobody else does at the same time: the store's row is held."""
+    """Not called concurrently for one store: the caller holds the lock on the store's row."""
     row = insert(store_sizes).values(store_key=store_key, chunks=chunks, words=words)
     more = {"chunks": store_sizes.c.chunks + row.excluded.chunks, "words": store_sizes.c.words + row.excluded.words}
     tx.execute(row.on_conflict_do_update(index_elements=[store_sizes.c.store_key], set_=more))
 
 
 def _copy(tx: Connection, table: Table, rows: Iterable[tuple[Any, ...]]) -> None:
-    """Several times as fast as INSERT."""
+    """COPY is several times as fast as INSERT."""
     driver = tx.connection.driver_connection
     assert isinstance(driver, psycopg.Connection)
     names = ", ".join(column.name for column in table.columns)

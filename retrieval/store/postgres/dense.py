@@ -1,5 +1,5 @@
-"""Nearest vectors in PostgreSQL, by pgvector. All that come into question are compared, until there are more than `exact_limit` of
-them: then an index of the store's own (hnsw.py) finds them, if it is there.
+"""Nearest-neighbour search in PostgreSQL with pgvector: exact for up to `exact_limit` candidate chunks; above that the store's
+HNSW index (hnsw.py) is used once it exists.
 """
 
 from collections.abc import Sequence
@@ -16,8 +16,8 @@ from retrieval.store.postgres.hnsw import MAX_DIMENSIONS, HnswIndexes
 from retrieval.store.postgres.tables import chunk_vectors, in_keys, store_sizes
 from retrieval.store.schema import chunks
 
-EF_SEARCH = 200  # candidates while searching, at least
-MAX_SCAN_TUPLES = 100_000  # vectors after which a filtered search of an index gives up; pgvector's own 20,000 would often lose hits
+EF_SEARCH = 200  # minimum size of the HNSW candidate list
+MAX_SCAN_TUPLES = 100_000  # bounds a filtered index scan; pgvector's default of 20,000 often loses hits
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class VectorSearch:
     def search(
         self, tx: Connection, store_key: int, vector: NDArray[np.float32], limit: int, members: Sequence[int] | None
     ) -> list[ScoredChunk]:
-        """`members`: keys of those that are asked for; None: all of the store."""
+        """`members`: keys of the members to search; None: the whole store."""
         if _count(tx, store_key, members) > self.exact_limit and len(vector) <= MAX_DIMENSIONS:
             if self.indexes.ready(tx, store_key):
                 return _approximate(tx, store_key, vector, limit, members)
@@ -37,7 +37,7 @@ class VectorSearch:
 
 
 def _count(tx: Connection, store_key: int, members: Sequence[int] | None) -> int:
-    """Chunks that come into question."""
+    """Number of candidate chunks."""
     query = select(store_sizes.c.chunks).where(store_sizes.c.store_key == store_key)
     if members is not None:
         query = select(func.count()).select_from(chunks).where(in_keys(chunks.c.member_key, members))
@@ -45,7 +45,7 @@ def _count(tx: Connection, store_key: int, members: Sequence[int] | None) -> int
 
 
 def _exact(tx: Connection, store_key: int, vector: NDArray[np.float32], limit: int, members: Sequence[int] | None) -> list[ScoredChunk]:
-    """No index fits the bare column, so all are compared."""
+    """The indexes are on a cast of the column; the bare column matches none, so all vectors are compared."""
     distance = chunk_vectors.c.embedding.max_inner_product(vector)
     return _scored(tx, _query(distance, store_key, members).order_by("distance", chunk_vectors.c.chunk_id).limit(limit))
 
@@ -60,7 +60,7 @@ def _approximate(
 
 
 def _query(distance: ColumnElement[float], store_key: int, members: Sequence[int] | None) -> Select[Any, Any]:
-    """The store's key stands in the text itself: only then is its index seen to fit."""
+    """The store's key is a literal in the SQL: otherwise the planner does not match the store's partial index."""
     own = bindparam("own", store_key, literal_execute=True)
     query = select(chunk_vectors.c.chunk_id, distance.label("distance")).where(chunk_vectors.c.store_key == own)
     if members is None:
@@ -69,5 +69,5 @@ def _query(distance: ColumnElement[float], store_key: int, members: Sequence[int
 
 
 def _scored(tx: Connection, query: Select[Any, Any]) -> list[ScoredChunk]:
-    """pgvector gives the negative inner product."""
+    """pgvector returns the negative inner product as distance."""
     return [ScoredChunk(chunk_id=row.chunk_id, score=-row.distance) for row in tx.execute(query)]

@@ -1,4 +1,4 @@
-"""The way to the PostgreSQL server. No message shows a password."""
+"""Connection to the PostgreSQL server. Error messages never contain the password."""
 
 import json
 from collections.abc import Generator
@@ -13,12 +13,12 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, Operationa
 from retrieval.api import KnowledgeError
 
 CONNECT_TIMEOUT = 10  # seconds to wait for a connection
-MAX_CONNECTIONS = 20  # of one process, at most
+MAX_CONNECTIONS = 20  # per process
 
 
 def open_engine(url: URL) -> Engine:
-    """Connects later. Statements are not prepared: plans depend on the store that is asked, and poolers such as PgBouncer
-    cannot carry prepared ones over."""
+    """Connects lazily. Prepared statements are off: the best plan depends on the store, and poolers such as PgBouncer do not
+    support them."""
     known = {"application_name": "stoa", "connect_timeout": CONNECT_TIMEOUT, "prepare_threshold": None}
     engine = create_engine(
         url,
@@ -26,14 +26,14 @@ def open_engine(url: URL) -> Engine:
         json_serializer=lambda value: json.dumps(_clean(value)),
         max_overflow=MAX_CONNECTIONS - 5,
         pool_pre_ping=True,
-        hide_parameters=True,  # in errors: they hold documents
+        hide_parameters=True,  # in errors: parameters contain document text
     )
     event.listen(engine, "connect", _register_text_dumper)
     return engine
 
 
 def parse_url(text: str) -> URL:
-    """postgres://, postgresql:// or postgresql+psycopg://; a password among the options moves to where it is hidden."""
+    """Accepts postgres://, postgresql:// or postgresql+psycopg://; a password option moves to the userinfo, which is masked."""
     try:
         url = make_url(text)
     except (ArgumentError, ValueError):
@@ -47,7 +47,7 @@ def parse_url(text: str) -> URL:
 
 @contextmanager
 def map_database_errors(url: URL) -> Generator[None]:
-    """What the server's absence looks like to those who ask."""
+    """Translates connection errors of the server for callers."""
     try:
         yield
     except DBAPIError as error:
@@ -65,7 +65,7 @@ def redacted_url(url: URL) -> str:
 
 
 class _Text(Dumper):
-    """PostgreSQL's text holds neither NUL nor half a surrogate pair; SQLite's and JSON's may."""
+    """PostgreSQL text cannot hold NUL or lone surrogates, which occur in SQLite and JSON strings."""
 
     def dump(self, obj: str) -> bytes:
         return _clean(obj).encode()

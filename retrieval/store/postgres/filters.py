@@ -1,4 +1,4 @@
-"""Attribute filters as PostgreSQL. They mean what retrieval/search/filters.py says."""
+"""Attribute filters as PostgreSQL expressions, with the semantics of retrieval/search/filters.py."""
 
 import json
 from collections.abc import Callable
@@ -19,7 +19,7 @@ ORDER_OPERATORS: dict[str, Callable[[Any, Any], ColumnElement[bool]]] = {
 
 
 def condition(filter: Filter) -> ColumnElement[bool]:
-    """On rows of `members`; never null."""
+    """The filter as a condition on rows of `members`; never evaluates to NULL."""
     if isinstance(filter, Combine):
         parts = [condition(part) for part in filter.filters]
         return and_(literal(True), *parts) if filter.op == "and" else or_(literal(False), *parts)
@@ -40,12 +40,12 @@ def _compares(filter: Compare) -> ColumnElement[bool]:
 
 
 def _equals_any(value: ColumnElement[Any], options: tuple[Value, ...]) -> ColumnElement[bool]:
-    """jsonb knows true from 1 and 1 from "1", but not 1 from 1.0: as wanted."""
+    """jsonb comparison has the wanted semantics: true != 1, 1 != "1", 1 = 1.0."""
     return func.coalesce(or_(literal(False), *(value == _jsonb(option) for option in options)), literal(False))
 
 
 def _compare_order(op: str, value: Any, expected: Value | tuple[Value, ...]) -> ColumnElement[bool]:
-    if isinstance(expected, str):  # the order of code points, as Python's; jsonb's would be that of the database's language
+    if isinstance(expected, str):  # by code point as in Python; jsonb would use the database's collation
         return and_(func.jsonb_typeof(value) == "string", ORDER_OPERATORS[op](value.astext.collate("C"), expected))
     if isinstance(expected, bool | tuple):
         return literal(False)

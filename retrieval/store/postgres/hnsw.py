@@ -1,5 +1,5 @@
-"""An index (HNSW) for each store that has many vectors: it yields no vector of another store, and small stores cost it
-nothing. A search that misses it has it built, by a thread; the store stays readable and writable meanwhile.
+"""A partial HNSW index for each store with many vectors: it contains no vectors of other stores, and small stores need none.
+The first search that lacks it starts the build in a thread; the store stays readable and writable meanwhile.
 """
 
 import logging
@@ -15,12 +15,12 @@ from sqlalchemy.exc import DBAPIError
 from retrieval.store.postgres.tables import chunk_vectors
 
 LOG = logging.getLogger("stoa")
-MAX_DIMENSIONS = 2_000  # dimensions; pgvector builds no HNSW over longer vectors
-HNSW_M, EF_CONSTRUCTION = 24, 128  # edges of a vector; candidates for them (pgvector: 16, 64, which finds too little)
+MAX_DIMENSIONS = 2_000  # pgvector's limit for HNSW indexes
+HNSW_M, EF_CONSTRUCTION = 24, 128  # pgvector's defaults (16, 64) give too low recall
 PREFIX = "chunk_vectors_near_"
-BUILD_LOCK = 0x73746F62  # advisory lock: one process builds
-LOCK_RETRY_SECONDS = 0.5  # seconds until it is tried again
-BUILD_MEMORY = 512  # MiB that building may take, where the server is not set to more: without room for the graph it takes hours
+BUILD_LOCK = 0x73746F62  # advisory lock: one build at a time in the database
+LOCK_RETRY_SECONDS = 0.5  # seconds between attempts to acquire it
+BUILD_MEMORY = 512  # MiB, at least, of maintenance_work_mem: a graph that does not fit takes hours to build
 LEFTOVERS = text(f"""
 SELECT relname FROM pg_class JOIN pg_index ON indexrelid = pg_class.oid
 WHERE indrelid = to_regclass('{chunk_vectors.name}') AND relname LIKE '{PREFIX.replace("_", "~_")}%' ESCAPE '~'
@@ -33,7 +33,7 @@ class HnswIndexes:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._builder = ThreadPoolExecutor(1, "hnsw")
-        self._builds: dict[int, Future[None]] = {}  # by store; one try is enough for a process
+        self._builds: dict[int, Future[None]] = {}  # by store key; one attempt per process
         self._lock, self._closed = Lock(), Event()
         self._running: psycopg.Connection | None = None
 
@@ -43,13 +43,13 @@ class HnswIndexes:
         return bool(tx.execute(select(index.c.indisvalid).where(named)).scalar_one_or_none())
 
     def build(self, store_key: int, dimensions: int) -> None:
-        """Begins to, unless that has been tried."""
+        """Starts the build in the background, unless this process has already tried."""
         with self._lock:
             if store_key not in self._builds and not self._closed.is_set():
                 self._builds[store_key] = self._builder.submit(self._try, store_key, dimensions)
 
     def wait(self) -> None:
-        """Until all that was begun has ended."""
+        """Blocks until all started builds have ended."""
         wait(self._builds.values())
 
     def close(self) -> None:
@@ -76,7 +76,7 @@ class HnswIndexes:
 
     @contextmanager
     def _cancellable(self, connection: Connection) -> Generator[None]:
-        """Afterwards it is closed, and so are its settings and locks."""
+        """Lets `close` cancel the connection's statement. Detached from the pool, so its settings and locks end with it."""
         driver = connection.connection.driver_connection
         assert isinstance(driver, psycopg.Connection)
         connection.detach()
@@ -89,7 +89,8 @@ class HnswIndexes:
                 self._running = None
 
     def _acquire_build_lock(self, connection: Connection) -> bool:
-        """Two builds at a time wait for each other for ever, and so does whoever waits for the lock within a statement."""
+        """Polls: CREATE INDEX CONCURRENTLY waits for other transactions, so two builds at once, or a build and a statement that blocks
+        on the lock, would deadlock. False: closed meanwhile."""
         while not self._closed.is_set():
             if connection.execute(select(func.pg_try_advisory_lock(BUILD_LOCK))).scalar_one():
                 return True
@@ -98,7 +99,7 @@ class HnswIndexes:
 
 
 def _build(connection: Connection, store_key: int, dimensions: int) -> None:
-    """Also removes what is left of builds that were cut short, and of stores that are gone."""
+    """Also drops invalid indexes of interrupted builds and indexes of deleted stores."""
     for name in connection.execute(LEFTOVERS, {"mine": _name(store_key)}).scalars():
         connection.exec_driver_sql(f'DROP INDEX CONCURRENTLY IF EXISTS "{name}"')
     memory = text(

@@ -1,5 +1,5 @@
-"""BM25 in PostgreSQL: which chunks hold a word says the GIN index, how often says the word's positions. Nothing is kept in
-this process, so any number of servers may share a database.
+"""BM25 in PostgreSQL: the GIN index gives the chunks that contain a word, the tsvector positions its term frequency. No state is
+kept in the process, so any number of servers may share a database.
 """
 
 from collections import Counter
@@ -12,11 +12,11 @@ from retrieval.records import ScoredChunk
 from retrieval.search.lexical import K1, B, terms
 from retrieval.store.postgres.tables import store_sizes
 
-MAX_TERM_COUNT = 100  # occurrences of a word in a chunk that are told apart; BM25 hardly cares beyond
+MAX_TERM_COUNT = 100  # cap on the term frequency; BM25 saturates well below it
 
-# ts_rank of a single word that stands n times in a text is the sum of 1/i² for i = 1..n, over pi²/6 (calc_rank_or in
-# PostgreSQL's tsrank.c; all weights 1). No other function finds a word in a tsvector without unfolding all of it, which takes
-# twenty times as long. BOUNDS lie half-way between these, so that width_bucket gives back n.
+# ts_rank of a single word that occurs n times is the sum of 1/i² for i = 1..n, divided by pi²/6 (calc_rank_or in PostgreSQL's
+# tsrank.c; all weights 1). It is used to get n because other functions unnest the whole tsvector, which takes twenty times as
+# long. BOUNDS are the midpoints between consecutive ranks, so that width_bucket returns n.
 _RANKS = np.cumsum(1 / np.arange(1, MAX_TERM_COUNT + 1) ** 2) / (np.pi**2 / 6)
 BOUNDS: list[float] = ((_RANKS + np.concatenate([[0.0], _RANKS[:-1]])) / 2).tolist()
 
@@ -44,7 +44,7 @@ def tsvector(store_key: int, words: Iterable[str]) -> str:
 
 
 def lexical(tx: Connection, store_key: int, query: str, limit: int, members: Sequence[int] | None) -> list[ScoredChunk]:
-    """`members`: keys of those that are asked for; None: all of the store."""
+    """`members`: keys of the members to search; None: the whole store."""
     wanted = Counter(terms(query))
     size = tx.execute(select(store_sizes).where(store_sizes.c.store_key == store_key)).one_or_none()
     if size is None or not size.chunks or not wanted:
@@ -57,5 +57,5 @@ def lexical(tx: Connection, store_key: int, query: str, limit: int, members: Seq
 
 
 def _lexeme(store_key: int, word: str) -> str:
-    """Quoted, as both tsvector and tsquery read it."""
+    """The lexeme quoted for both tsvector and tsquery input."""
     return "'" + f"{store_key}:{word}".replace("\\", "\\\\").replace("'", "''") + "'"

@@ -1,7 +1,7 @@
-"""What PostgreSQL keeps besides schema.py: vectors (pgvector), words (tsvector), and how much of them each store has.
+"""PostgreSQL tables besides schema.py: vectors (pgvector), words (tsvector), and per-store counts of chunks and words.
 
-Rows stay whole in their page (toast_tuple_target): a scan of all vectors, or of all chunks that hold a common word, must not
-look each one up elsewhere.
+toast_tuple_target keeps rows in their page: scanning all vectors, or all chunks with a common word, would otherwise need a
+TOAST lookup per row.
 """
 
 from collections.abc import Sequence
@@ -28,18 +28,18 @@ chunk_vectors = Table(
     METADATA,
     _chunk(),
     Column("store_key", _store(), nullable=False, index=True),
-    Column("embedding", VECTOR(), nullable=False),  # of any dimension: each store has one of its own
+    Column("embedding", VECTOR(), nullable=False),  # no fixed dimension: stores differ
 )
 
-# A lexeme is the store's key, ":" and the word: so one index serves all stores and yields no chunk of another. It stands at
-# positions 1 to n when the chunk holds the word n times.
+# Lexemes have the form "STORE_KEY:WORD", so that one index serves all stores and never matches a chunk of another store. A word
+# that occurs n times in a chunk has the positions 1 to n.
 chunk_words = Table(
     "chunk_words",
     METADATA,
     _chunk(),
     Column("store_key", _store(), nullable=False, index=True),
     Column("words", TSVECTOR, nullable=False),
-    Column("length", Integer, nullable=False),  # words of the chunk, repeated ones counted as often
+    Column("length", Integer, nullable=False),  # number of words in the chunk, with repetitions
     Index("chunk_words_found", "words", postgresql_using="gin", postgresql_with={"fastupdate": "off"}),
 )
 
@@ -56,5 +56,5 @@ for _table in (chunk_vectors, chunk_words):
 
 
 def in_keys(column: ColumnElement[int], keys: Sequence[int]) -> ColumnElement[bool]:
-    """As one parameter, however many they are."""
+    """`column` = ANY(keys): a single array parameter for any number of keys."""
     return column == func.any(cast(list(map(int, keys)), ARRAY(BigInteger)))

@@ -1,5 +1,5 @@
-"""What a process keeps in memory of a vector store that lies in SQLite: a copy of what the database holds, brought up to the
-store's generation before it is asked, and thrown away at will."""
+"""In-memory copy of a vector store in SQLite, brought up to the store's generation before each search. May be discarded at any
+time."""
 
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
@@ -14,25 +14,25 @@ from retrieval.search.arrays import GrowableArray, ReadWriteLock
 from retrieval.search.dense import DenseIndex, Mask, Slots
 from retrieval.search.postings import WordIndex
 
-MIN_REMOVED = 1000  # removed chunks, and a quarter of all: time to start over without them
+MIN_REMOVED = 1000  # rebuild once more chunks than this, and more than a quarter of all, are removed ones
 Ids = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
 class StoreChanges:
-    """What has happened to a store since some generation. Row i of all is a new chunk; ids rise."""
+    """Changes of a store since a generation. Row i of each array belongs to the same new chunk; ids ascend."""
 
     generation: int
     ids: Ids
     members: Ids
     lengths: NDArray[np.float32]
     vectors: Vectors
-    words: Sequence[Sequence[str]]  # () where nobody asked for them
-    left: Ids | None  # the ids that there are, if any were removed
+    words: Sequence[Sequence[str]]  # () if not requested
+    left: Ids | None  # ids of all existing chunks, if any were removed
 
 
 class StoreCache:
-    """Searches are called within a block of `at`."""
+    """Search only inside a block of `at`."""
 
     def __init__(self) -> None:
         self.generation = 0
@@ -41,7 +41,7 @@ class StoreCache:
 
     @contextmanager
     def at(self, generation: int, changes: Callable[[int, bool], StoreChanges]) -> Generator[None]:
-        """As it was at `generation` or later. `changes`(since generation, with words)."""
+        """Holds the cache at `generation` or later for the block. Arguments of `changes`: since which generation, with words."""
         if self.generation < generation:
             with self._lock.write():
                 if self.generation < generation:
@@ -55,7 +55,7 @@ class StoreCache:
 
     @property
     def needs_rebuild(self) -> bool:
-        """Too much of it is of chunks that are no more."""
+        """Too large a part of it belongs to removed chunks."""
         count = len(self._alive.values)
         return count - int(np.count_nonzero(self._alive.values)) > max(MIN_REMOVED, count // 4)
 
@@ -67,13 +67,13 @@ class StoreCache:
         return self._scored(*self._dense.search(vector, limit, allowed))
 
     def best(self, query: dict[str, int], limit: int, fetch: Callable[[str], Ids], members: Ids | None) -> list[ScoredChunk]:
-        """`query`: how often it holds each term. `fetch`: the chunk id of each occurrence of one."""
+        """`query`: term -> count in the query. `fetch`: returns the chunk id of each occurrence of a term."""
         alive = self._alive.values
         allowed = None if members is None else alive & self._belongs_to(members)
         return self._scored(*self._words.search(query, limit, lambda term: self._slots(fetch(term)), alive, allowed))
 
     def grow(self, above: int, should_continue: Callable[[], bool]) -> None:
-        """Builds a graph, outside of `at`, if there are more than `above` chunks and too few are in it."""
+        """Builds the HNSW graph if there are more than `above` chunks and too few are in it. Call outside of `at`."""
         dense = self._dense
         if dense is None or not self.needs_graph(above):
             return
@@ -89,7 +89,7 @@ class StoreCache:
         return np.True_ if members is None else np.isin(self._members.values, members)
 
     def _slots(self, ids: Ids) -> Slots:
-        """Of those that are known here."""
+        """Positions in the cache's arrays; unknown ids are left out."""
         known = self._ids.values
         slots = np.searchsorted(known, ids)
         slots[slots == len(known)] = 0
@@ -102,7 +102,7 @@ class StoreCache:
     def _catch_up(self, changes: Callable[[int, bool], StoreChanges]) -> None:
         try:
             self._apply(changes(self.generation, self._words.has_postings))
-        except BaseException:  # half of it may be taken: the next one starts over
+        except BaseException:  # changes may be half applied: the next call starts from empty
             self._clear()
             self.generation = 0
             raise
@@ -123,7 +123,7 @@ class StoreCache:
         self.generation = changes.generation
 
     def _clear(self) -> None:
-        """Nothing is left; what comes may be of another model."""
+        """Also drops the dense index: later vectors may come from another model, with other dimensions."""
         self._dense: DenseIndex | None = None
         self._words, self._bytes = WordIndex(), 0
         self._ids, self._members, self._alive = GrowableArray(np.int64), GrowableArray(np.int64), GrowableArray(np.bool_)

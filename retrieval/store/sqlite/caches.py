@@ -1,4 +1,4 @@
-"""The stores that a process keeps in memory, and the work on them that no search should wait for."""
+"""The in-memory store caches of a process, and their maintenance in background threads."""
 
 import logging
 from collections import OrderedDict
@@ -8,13 +8,13 @@ from threading import Event, Lock, Thread
 
 from retrieval.store.sqlite.cache import StoreCache, StoreChanges
 
-MAX_CACHE_BYTES = 4 << 30  # bytes of vectors; stores that were not used for longest go when there are more
+MAX_CACHE_BYTES = 4 << 30  # bytes of vectors; above it, least recently used stores are evicted
 
 _log = logging.getLogger(__name__)
 
 
 class StoreCaches:
-    """`load` gives a new cache of a store (key), read from the database; None: the store is no more."""
+    """`load`: store key -> new cache read from the database, or None if the store is deleted."""
 
     def __init__(self, load: Callable[[int], StoreCache | None], hnsw_above: int) -> None:
         self._load, self._hnsw_above = load, hnsw_above
@@ -39,7 +39,7 @@ class StoreCaches:
             self._caches.pop(key, None)
 
     def close(self) -> None:
-        """Waits for the work in the background, which sees to it that it ends soon."""
+        """Waits for the background threads, which stop soon once closed."""
         self._closed.set()
         for thread in list(self._threads.values()):
             thread.join()
@@ -62,11 +62,11 @@ class StoreCaches:
         return cache.needs_rebuild or cache.needs_graph(self._hnsw_above)
 
     def _work(self, key: int) -> None:
-        """Until there is none: more may come up meanwhile."""
+        """Repeats until nothing is to be done: more work may arise meanwhile."""
         try:
             while (cache := self._caches.get(key)) is not None and self._needs_work(cache) and not self._closed.is_set():
                 self._rebuild(key, cache)
-        except Exception:  # the old one still serves
+        except Exception:  # the old cache stays in use
             _log.exception("the index of a vector store could not be rebuilt")
         finally:
             with self._lock:

@@ -1,8 +1,8 @@
-"""SQLite: one file, WAL, one writer at a time. Vectors and words lie in tables of their own, written by the transaction that
-writes the chunks; what is asked of them is answered from memory (cache.py).
+"""SQLite: one file, WAL, one writer at a time. Vectors and words are in separate tables, written in the same transaction as the
+chunks; searches are answered from an in-memory copy (cache.py).
 
-All stores share one full-text table, in which a term begins with its store's number: dropping a table for each store would be
-faster than deleting rows, but a thousand small stores would be five thousand tables that each connection has to read.
+All stores share one full-text table, with terms prefixed by the store's key. One table per store could be dropped faster than
+rows are deleted, but a thousand small stores would mean five thousand tables in the schema that each connection parses.
 """
 
 import json
@@ -30,11 +30,11 @@ from retrieval.store.schema import stores
 from retrieval.store.sqlite.cache import StoreCache, StoreChanges
 from retrieval.store.sqlite.caches import StoreCaches
 
-BUSY_TIMEOUT = 60  # seconds that a writer waits for the writers of other processes
+BUSY_TIMEOUT = 60  # seconds a writer waits for writers of other processes
 PRAGMAS = (
-    "page_size = 8192",  # of a new database: five vectors of 384 dimensions fill one
+    "page_size = 8192",  # bytes, for new databases; fits five vectors of 384 dimensions
     "journal_mode = WAL",
-    "synchronous = FULL",  # what was acknowledged survives the machine's end, too
+    "synchronous = FULL",  # committed transactions survive power loss
     "foreign_keys = ON",
     "cache_size = -65536",  # KiB
     "mmap_size = 1073741824",
@@ -46,7 +46,7 @@ TABLES = (
     f""" (terms, columnsize = 0, tokenize = "ascii tokenchars '{"".join(c for c in JOINTS if c.isascii()).replace("'", "''")}'")""",
     "CREATE VIRTUAL TABLE IF NOT EXISTS occurrences USING fts5vocab (words, instance)",
 )
-NEWS = (  # by id, in other words: as the index has it
+NEWS = (  # in id order (ids rise with generations), written so that the index chunks_news is used
     "SELECT id, member_key, words, vector FROM chunks JOIN entries ON chunk_id = id"
     " WHERE store_key = ? AND generation > ? ORDER BY generation, id"
 )
@@ -60,7 +60,7 @@ class SQLite:
         self._engine = create_engine(URL.create("sqlite", database=str(path)), connect_args={"timeout": BUSY_TIMEOUT}, max_overflow=-1)
         event.listen(self._engine, "connect", _configure)
         event.listen(self._engine, "begin", _begin)
-        self._writers = RLock()  # in this process; waiting for the database itself would mean to sleep and to try again
+        self._writers = RLock()  # writers of this process queue here; SQLite's own lock is polled with sleeps
         self._caches = StoreCaches(self._load, hnsw_above)
 
     def prepare(self) -> None:
@@ -91,7 +91,7 @@ class SQLite:
             tx.exec_driver_sql("INSERT INTO words (rowid, terms) VALUES (?, ?)", texts)
 
     def remove(self, tx: Connection, store_key: int, chunk_ids: Sequence[int]) -> None:
-        """The vectors go with the chunks."""
+        """The rows with the vectors are deleted by ON DELETE CASCADE."""
         tx.exec_driver_sql("DELETE FROM words WHERE rowid IN (SELECT value FROM json_each(?))", (json.dumps(chunk_ids),))
 
     def drop(self, tx: Connection, store_key: int) -> None:
@@ -132,7 +132,7 @@ class SQLite:
 
     @contextmanager
     def _transaction_as_new_as(self, tx: Connection, store: StoreState, cache: StoreCache) -> Generator[Connection]:
-        """A transaction that sees at least what the cache has: postings read from an older state would be kept incomplete."""
+        """A transaction at least as new as the cache: it keeps the postings it reads, and older ones would be incomplete."""
         if store.generation >= cache.generation:
             yield tx
         else:
@@ -142,13 +142,13 @@ class SQLite:
 
 
 def _configure(connection: Any, _record: object) -> None:
-    connection.isolation_level = None  # BEGIN is ours
+    connection.isolation_level = None  # transactions are begun by _begin
     for pragma in PRAGMAS:
         _execute_when_free(connection, f"PRAGMA {pragma}")
 
 
 def _execute_when_free(connection: sqlite3.Connection, statement: str) -> None:
-    """Where several processes make a database at once, turning on WAL fails without waiting as long as the timeout says."""
+    """Retries on SQLITE_BUSY: when several processes create a database at once, enabling WAL ignores the busy timeout."""
     end = time.monotonic() + BUSY_TIMEOUT
     while True:
         try:
@@ -197,12 +197,12 @@ def _occurrences(tx: Connection, store_key: int, term: str) -> NDArray[np.int64]
 
 
 def _numbers(text: str | None) -> NDArray[np.int64]:
-    """One string is read several times faster than as many rows."""
+    """Parses a group_concat of integers, several times faster than fetching one row each."""
     return np.fromstring(text, np.int64, sep=",") if text else np.empty(0, np.int64)
 
 
 def _members(tx: Connection, store: StoreState, filter: Filter | None) -> NDArray[np.int64] | None:
-    """Keys of the members that the filter lets through; many have the same attributes."""
+    """Keys of the members that match the filter. Grouped by attributes, which many members share."""
     if filter is None:
         return None
     query = "SELECT attributes, group_concat(key) FROM members WHERE store_key = ? GROUP BY attributes"
