@@ -311,13 +311,19 @@ def known(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Shop]]
 
 
 def test_growth_is_seen_below_an_earlier_peak() -> None:
+    """Also where other threads of this process give memory back meanwhile: then it is looked at again."""
     bytearray(b"x" * 100 * 2**20)
+    assert any(40 * 2**20 < _growth_of(50 * 2**20) < 90 * 2**20 for _ in range(5))
+
+
+def _growth_of(size: int) -> int:
+    """By how much this process is seen to grow while it holds `size` bytes more."""
     with _growth() as sizes:
-        held, end = b"x" * 50 * 2**20, time.monotonic() + SLACK
-        while max(sizes) - sizes[0] < 40 * 2**20 and time.monotonic() < end:
+        held, end = b"x" * size, time.monotonic() + 2
+        while max(sizes) - sizes[0] < 0.8 * size and time.monotonic() < end:
             time.sleep(0.005)
         del held
-    assert 40 * 2**20 < max(sizes) - sizes[0] < 90 * 2**20
+    return max(sizes) - sizes[0]
 
 
 def test_values_come_back_as_they_were(known: dict[str, Shop]) -> None:
