@@ -1,7 +1,6 @@
 """Parses the tokens of one generated sequence into text, reasoning, tool calls, log probabilities and a finish reason."""
 
 from collections.abc import Sequence
-from typing import TypeVar
 
 from engine.api import Delta, EngineError, Request, Usage
 from server.chat.call_tracker import CallTracker
@@ -10,8 +9,6 @@ from server.core.events import FinishReason, LoggedToken, OutputDelta
 from server.text.detokenize import Detokenizer, StopStrings
 from server.text.reasoning import ReasoningParser, ReasoningSplit
 from server.text.tokenizer import ChatTokenizer
-
-T = TypeVar("T")
 
 
 class OutputParser:

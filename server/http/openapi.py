@@ -7,9 +7,9 @@ from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema, models_json_schema
 from pydantic_core import core_schema
 
+from server.core.messages import Json
 from server.http.endpoint import Bytes, Endpoint, Form
 
-Json = dict[str, Any]
 REF_TEMPLATE = "#/components/schemas/{model}"
 EVENT_DATA = {"type": "string", "description": "A chunk, as JSON, or [DONE]"}
 EVENT_SCHEMA = {"type": "object", "required": ["data"], "properties": {"data": EVENT_DATA}}

@@ -4,7 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncGenerator, Coroutine, Mapping
 from contextlib import aclosing
-from typing import Any, ParamSpec, TypeVar
+from typing import Any
 
 from starlette.types import Receive, Send
 
@@ -12,9 +12,6 @@ from server.core.errors import ApiError
 
 DONE = b"data: [DONE]\n\n"
 EVENT_STREAM = b"text/event-stream; charset=utf-8"
-
-P = ParamSpec("P")
-T = TypeVar("T")
 
 
 async def send_body(send: Send, status: int, body: bytes, media_type: str, headers: Mapping[str, str] | None = None) -> None:

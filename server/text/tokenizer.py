@@ -10,6 +10,7 @@ from typing import Any
 
 from tokenizers import Tokenizer
 
+from server.core.messages import Json
 from server.text import reasoning
 from server.text.control_tokens import ControlTokens, alias_spec, all_strings, find_control_tokens, unused_character
 from server.text.detokenize import byte_decoder
@@ -24,7 +25,6 @@ from server.text.tool_calls.template_probe import ToolTemplate
 
 CALL_END_TOKENS = frozenset({"<|eom_id|>", "<|call|>", "<|return|>"})  # end turns with tool calls; not every checkpoint lists them
 PROBE_ANSWER = "stoa"  # content of a sample answer; the token after it ends a turn
-Json = dict[str, Any]
 
 
 class NoChatTemplate(ValueError):

@@ -4,7 +4,6 @@ import json
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import replace
-from typing import Any
 from uuid import uuid4
 
 from starlette.types import Send
@@ -17,6 +16,7 @@ from server.api.anthropic.request import to_generation_request, to_prompt_reques
 from server.chat.loop import GenerationPlan, prepare
 from server.core.errors import ApiError
 from server.core.events import AnswerFinished, Event, OutputDelta
+from server.core.messages import Json
 from server.core.request import Caller
 from server.core.timing import TimingObserver
 from server.http.context import RequestContext
@@ -25,8 +25,6 @@ from server.http.error_format import ANTHROPIC_ROOT, to_anthropic_error
 from server.http.handlers import body_stream_endpoint
 from server.http.sse import send_events, send_json
 from server.runtime.state import ServerState
-
-Json = dict[str, Any]
 
 
 def endpoints(state: ServerState) -> list[Endpoint]:

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Iterator
-from typing import Any
 
 from server.api.anthropic.response_types import StopReason
 from server.core.events import (
@@ -15,8 +14,8 @@ from server.core.events import (
     ToolCallDelta,
     ToolCallFinished,
 )
+from server.core.messages import Json
 
-Json = dict[str, Any]
 NOT_APPROVED = "This call was not made: it needs an approval, which this API has no way to ask for. The operator can allow it."
 STOP_REASONS: dict[str, StopReason] = {"stop": "end_turn", "length": "max_tokens", "tool_calls": "tool_use", "approval": "end_turn"}
 

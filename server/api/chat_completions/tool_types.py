@@ -1,16 +1,16 @@
 """Wire types of tools in chat completions: definitions, choices, calls and results."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field, StringConstraints
 
 from server.api.chat_completions.unsupported_types import CustomChoice, CustomTool
 from server.api.common.tool_types import FileSearchChoice, FileSearchTool, McpChoice, McpTool, ServerLabel
+from server.core.messages import Json
 from server.http.fields import STRICT, Label
 
 CallId = Annotated[str, StringConstraints(min_length=1, max_length=256)]
 Arguments = Annotated[str, StringConstraints(max_length=64 * 1024)]  # JSON text; the server reads it before it calls a tool
-Json = dict[str, Any]
 
 
 class Function(BaseModel):

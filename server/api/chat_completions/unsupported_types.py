@@ -1,13 +1,12 @@
 """Request types of chat completions' specification that this server refuses. Their shapes are described and checked nevertheless."""
 
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import BaseModel
 
 from server.api.chat_completions.content_types import TextPart
+from server.core.messages import Json
 from server.http.fields import STRICT
-
-Json = dict[str, Any]
 
 
 class VoiceId(BaseModel):

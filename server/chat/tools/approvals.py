@@ -2,10 +2,10 @@
 anything runs. So no other call can run under its id, and none twice, however often and to whichever process a request is sent."""
 
 import hashlib
-import json
 from collections.abc import Sequence
 
 from server.archive.api import ApprovalRequestRecord, Archive
+from server.chat.tools.arguments import canonical_arguments
 from server.core.errors import bad_request
 from server.core.events import ApprovalRequested
 from server.core.request import ApprovalDecision
@@ -65,8 +65,4 @@ async def _expect_same(recorded: ApprovalRequestRecord | None, decision: Approva
 
 def arguments_digest(arguments: str) -> str:
     """Hex SHA-256 of the JSON in canonical form, or of the text if it cannot be parsed."""
-    try:
-        text = json.dumps(json.loads(arguments or "{}"), sort_keys=True)
-    except (ValueError, RecursionError):
-        text = arguments
-    return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()
+    return hashlib.sha256(canonical_arguments(arguments).encode(errors="surrogatepass")).hexdigest()

@@ -49,3 +49,11 @@ def _checkable(schema: Json) -> Json:
 
 def _refuse_constant(name: str) -> float:
     raise ValueError(f"{name} is no JSON")
+
+
+def canonical_arguments(arguments: str) -> str:
+    """The same text for equal JSON, however it is spelled; the text itself if it cannot be parsed."""
+    try:
+        return json.dumps(json.loads(arguments or "{}"), sort_keys=True)
+    except (ValueError, RecursionError):
+        return arguments

@@ -1,9 +1,9 @@
 """What a request has used of its tool limits (server/core/request.py, ToolLimits)."""
 
-import json
 from collections import Counter
 from dataclasses import dataclass, field
 
+from server.chat.tools.arguments import canonical_arguments
 from server.core.messages import ToolCall
 from server.core.threads import LARGE
 from server.core.tool_limits import ToolLimits
@@ -22,7 +22,8 @@ class ToolBudget:
 
     def count(self, call: ToolCall) -> int:
         """How often this call has been made, this time included."""
-        key = (call.name, _canonical(call.arguments))
+        arguments = call.arguments if len(call.arguments) > LARGE else canonical_arguments(call.arguments)  # to save time
+        key = (call.name, arguments)
         self.repeats[key] += 1
         return self.repeats[key]
 
@@ -39,13 +40,3 @@ class ToolBudget:
     @property
     def seconds_left(self) -> float:
         return max(0.0, self.limits.max_seconds - self.seconds)
-
-
-def _canonical(arguments: str) -> str:
-    """Equal for equal JSON; large arguments are compared as text, to save time."""
-    if len(arguments) > LARGE:
-        return arguments
-    try:
-        return json.dumps(json.loads(arguments or "{}"), sort_keys=True)
-    except (ValueError, RecursionError):
-        return arguments
