@@ -56,10 +56,12 @@ class Closing:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sampling:
-    """How the next token is chosen. Applied in this order: logit_bias, penalties, grammar, temperature, top_k, top_p,
-    min_p. temperature 0 is greedy. The same seed gives the same tokens whatever else is in the batch."""
+    """How the next token is chosen. Applied in this order: logit_bias, penalties, grammar, min_tokens and bad_words, temperature,
+    top_k, top_p, min_p. temperature 0 is greedy. The same seed gives the same tokens whatever else is in the batch. What
+    min_tokens and bad_words forbid is allowed where the grammar leaves nothing else."""
 
-    max_tokens: int
+    max_tokens: int  # 0: the prompt is computed (and cached), and finish="length"
+    min_tokens: int = 0  # no stop token before so many
     temperature: float = 1.0
     top_p: float = 1.0
     top_k: int = 0  # 0: all
@@ -70,7 +72,9 @@ class Sampling:
     logit_bias: tuple[tuple[int, float], ...] = ()
     seed: int | None = None
     stop_tokens: frozenset[int] = frozenset()  # generating one ends the sequence with finish="stop"
+    bad_words: tuple[tuple[int, ...], ...] = ()  # sequences of tokens that must not be generated
     logprobs: int | None = None  # None: none; n: the chosen token's logprob and the n most likely alternatives
+    prompt_logprobs: int | None = None  # the same for the tokens of the prompt, which is then computed without the prefix cache
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,6 +111,7 @@ class Delta:
 
     tokens: tuple[int, ...] = ()
     logprobs: tuple[TokenLogprob, ...] = ()
+    prompt_logprobs: tuple[TokenLogprob, ...] = ()  # in the first delta: of the prompt's second to last token, each after those before it
     finish: Finish | None = None
     usage: Usage | None = None
 

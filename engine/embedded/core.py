@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from engine.api import Delta, Stats
+from engine.api import Delta, Stats, TokenLogprob
 from engine.embedded.memory import Memory
 from engine.embedded.page_pool import PAGE
 from engine.embedded.runner import Runner
@@ -72,17 +72,19 @@ class Core:
         seq.computed += chunk.size
         if seq.computed // PAGE != seq.published:
             self.memory.settle(seq)
-        if not completes:
+        if not completes and seq.computed < seq.limit:
             return None
-        token, logprob = next(choices)
-        delta = seq.abort() if token is None else seq.append(token, logprob)
+        delta = self._extend(seq, *next(choices)) if completes else seq.end_prompt()
         self._count(seq, delta)
         if delta.finish is not None:
             self.scheduler.remove(seq)
         return delta
 
+    def _extend(self, seq: Sequence, token: int | None, logprob: TokenLogprob | None) -> Delta:
+        return seq.abort() if token is None else seq.append(token, logprob)
+
     def _count(self, seq: Sequence, delta: Delta) -> None:
-        if seq.generated == 1:
+        if seq.generated == 1 or seq.limit == seq.prompt:
             self._totals.prompt += seq.prompt
             self._totals.cached += seq.cached or 0
         self._totals.generated += len(delta.tokens)

@@ -57,4 +57,10 @@ def _put_all(batch: list[tuple[Stream, Delta | Exception]]) -> None:
 
 
 def _merge(a: Delta, b: Delta) -> Delta:
-    return Delta(tokens=a.tokens + b.tokens, logprobs=a.logprobs + b.logprobs, finish=b.finish, usage=b.usage or a.usage)
+    return Delta(
+        tokens=a.tokens + b.tokens,
+        logprobs=a.logprobs + b.logprobs,
+        prompt_logprobs=a.prompt_logprobs + b.prompt_logprobs,
+        finish=b.finish,
+        usage=b.usage or a.usage,
+    )

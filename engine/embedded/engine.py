@@ -78,13 +78,16 @@ class EmbeddedEngine:
         length, vocab = len(request.tokens), self.info.vocab
         if not length:
             raise EngineError("the prompt has no tokens")
-        if length >= self.info.context:
+        sampling = request.sampling
+        if length + min(1, sampling.max_tokens) > self.info.context:
             raise PromptTooLong(f"the prompt has {length} tokens; with at least one for the answer, {self.info.context} fit")
-        biased = [token for token, _ in request.sampling.logit_bias]
-        if bad := [token for token in (min(request.tokens), max(request.tokens), *biased) if not 0 <= token < vocab]:
+        if sampling.max_tokens < 0:
+            raise EngineError(f"max_tokens = {sampling.max_tokens} must not be negative")
+        if not all(sampling.bad_words):
+            raise EngineError("bad_words: a sequence has no tokens")
+        named = {token for token, _ in sampling.logit_bias}.union(*sampling.bad_words)
+        if bad := [token for token in (min(request.tokens), max(request.tokens), *named) if not 0 <= token < vocab]:
             raise EngineError(f"token {bad[0]} is not in the vocabulary (0 to {vocab - 1})")
-        if request.sampling.max_tokens < 1:
-            raise EngineError(f"max_tokens = {request.sampling.max_tokens} must be at least 1")
 
     def _sequence(self, request: Request, matcher: Matcher | None) -> Sequence:
         sampling = request.sampling

@@ -47,8 +47,8 @@ class Memory:
         return keys
 
     def match(self, seq: Sequence) -> int:
-        """Number of leading pages that are cached. At least one token is always left to compute."""
-        n = (seq.length - 1) // PAGE
+        """Number of leading pages that are cached and need not be computed. At least one token is always left to compute."""
+        n = seq.reusable // PAGE
         keys = self.keys(seq, n)
         while (hole := self._hole(keys, n)) is not None:
             n = hole

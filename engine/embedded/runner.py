@@ -7,6 +7,7 @@ from torch import Tensor
 
 from engine.embedded.capture import Captured, NotRecordable, Recorder
 from engine.embedded.inputs import Inputs, Shape
+from engine.embedded.prompt_logprobs import score_prompts
 from engine.embedded.sampler import SampledToken, choose
 from engine.embedded.sequence import Chunk
 from models.batch import Batch
@@ -27,14 +28,16 @@ class Runner:
         self._captured: dict[Shape, Captured] = {}
 
     def run(self, step: Sequence[Chunk]) -> list[SampledToken]:
-        """Computes all chunks; returns one sampled token per completing chunk, in order."""
+        """Computes all chunks; returns one sampled token per completing chunk, in order. Logprobs of prompts go to their sequences."""
         shape = self._inputs.fill(step)
         done = [i for i, chunk in enumerate(step) if chunk.completes]
         samplers = [step[i].sequence.sampler for i in done]
         if shape.tokens == shape.rows:
             logits_SY = self._compute(self._logits, shape)[: shape.rows]
+            score_prompts(step, lambda tokens: logits_SY[tokens])
             return choose(logits_SY if len(done) == len(step) else logits_SY[done], samplers)
         x_TD = self._compute(self._hidden, shape)
+        score_prompts(step, lambda tokens: self._model.logits(x_TD[tokens]))
         return choose(self._model.logits(x_TD[self._inputs.last(done)]), samplers) if done else []
 
     def _hidden(self, shape: Shape) -> Tensor:

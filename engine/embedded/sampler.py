@@ -25,7 +25,7 @@ BLOCK = 256  # of the vocabulary, summed at once
 class TokenSampler:
     """Chooses one sequence's tokens; holds all that this depends on: token counts, state of the grammar, random seed."""
 
-    __slots__ = ("closer", "drawn", "matcher", "plain", "sampling", "seed", "seen")
+    __slots__ = ("bad_words", "bias", "closer", "drawn", "matcher", "plain", "sampling", "seed", "seen", "stop")
 
     def __init__(
         self, sampling: Sampling, seed: int, prompt: Sequence[int] = (), matcher: Matcher | None = None, closer: Closer | None = None
@@ -35,7 +35,10 @@ class TokenSampler:
         self.drawn = 0
         penalized = sampling.presence_penalty or sampling.frequency_penalty or sampling.repetition_penalty != 1
         self.seen = TokenCounts(prompt) if penalized else None
-        adjusted = penalized or sampling.logit_bias or matcher is not None
+        self.bias = _merged_bias(sampling.logit_bias)
+        self.stop = np.fromiter(sampling.stop_tokens, np.int64)
+        self.bad_words = BadWords(sampling.bad_words) if sampling.bad_words else None
+        adjusted = penalized or self.bias or matcher is not None or self.bad_words or sampling.min_tokens
         self.plain = sampling.temperature == 0 and not adjusted and sampling.logprobs is None
 
     @property
@@ -55,6 +58,8 @@ class TokenSampler:
             self.seen.add(token)
         if self.closer is not None:
             self.closer.accept(token)
+        if self.bad_words is not None:
+            self.bad_words.accept(token)
         return self.matcher is not None and self.matcher.consume(token)
 
     def choose(self, row_Y: Row) -> int | None:
@@ -74,18 +79,24 @@ class TokenSampler:
         return None if self.sampling.logprobs is None else token_logprob(row_Y, token, self.sampling.logprobs)
 
     def _adjusted(self, row_Y: Row) -> Row:
-        """Bias, penalties and grammar; a copy if anything changes."""
-        bias, seen = self.sampling.logit_bias, self.seen
-        if not bias and seen is None and self.matcher is None:
+        """Bias, penalties, grammar and forbidden tokens; a copy if anything changes."""
+        bias, seen, forbidden = self.bias, self.seen, self._forbidden()
+        if bias is None and seen is None and self.matcher is None and not forbidden:
             return row_Y
         row_Y = row_Y.copy()
-        for token, value in bias:
-            row_Y[token] += value
+        if bias is not None:
+            row_Y[bias[0]] += bias[1]
         if seen is not None:
             seen.penalize(row_Y, self.sampling)
         if self.matcher is not None:
             row_Y[~self._allowed(self.matcher)[: len(row_Y)]] = -np.inf
+        for tokens in forbidden:
+            _forbid(row_Y, tokens)
         return row_Y
+
+    def _forbidden(self) -> list[NDArray[np.int64]]:
+        found = [self.bad_words.forbidden()] if self.bad_words is not None else []
+        return [*found, self.stop] if self.drawn < self.sampling.min_tokens else found
 
     def _allowed(self, matcher: Matcher) -> NDArray[np.bool_]:
         allowed_Y = matcher.allowed(self.sampling.stop_tokens)
@@ -94,6 +105,46 @@ class TokenSampler:
         only_Y = np.zeros_like(allowed_Y)
         only_Y[wanted] = True
         return only_Y
+
+
+def _merged_bias(bias: Sequence[tuple[int, float]]) -> tuple[NDArray[np.int64], Row] | None:
+    """Tokens, each once, and what is added to each one's logit."""
+    merged: dict[int, float] = {}
+    for token, value in bias:
+        merged[token] = merged.get(token, 0.0) + value
+    return (np.fromiter(merged, np.int64), np.fromiter(merged.values(), np.float32)) if merged else None
+
+
+def _forbid(row_Y: Row, tokens: NDArray[np.int64]) -> None:
+    """Changes the row in place, unless nothing would be left. Some checkpoints list stop tokens beyond their vocabulary."""
+    tokens = tokens[tokens < len(row_Y)]
+    kept = row_Y[tokens]
+    row_Y[tokens] = -np.inf
+    if row_Y.max() == -np.inf:
+        row_Y[tokens] = kept
+
+
+class BadWords:
+    """Sequences of tokens that must not be generated: the last token of one is forbidden after the others."""
+
+    def __init__(self, words: Sequence[tuple[int, ...]]) -> None:
+        """`words`: none of them empty."""
+        self._single = sorted({word[0] for word in words if len(word) == 1})
+        self._after: dict[int, list[tuple[int, ...]]] = {}  # last but one token -> words
+        for word in words:
+            if len(word) > 1:
+                self._after.setdefault(word[-2], []).append(word)
+        self._longest = max(map(len, words))
+        self._tail: list[int] = []  # the last tokens generated
+
+    def accept(self, token: int) -> None:
+        self._tail = [*self._tail, token][-self._longest :]
+
+    def forbidden(self) -> NDArray[np.int64]:
+        """The tokens that must not come next."""
+        words = self._after.get(self._tail[-1], ()) if self._tail else ()
+        ends = [word[-1] for word in words if tuple(self._tail[1 - len(word) :]) == word[:-1]]
+        return np.array(self._single + ends, np.int64)
 
 
 class TokenCounts:

@@ -119,7 +119,7 @@ class Scheduler:
 
     def _worth_waiting(self, seq: Sequence, pages: int, arriving: set[bytes]) -> bool:
         """Is the first page that `seq` lacks just being computed for somebody else?"""
-        return pages < (seq.length - 1) // PAGE and seq.keys[pages] in arriving
+        return pages < seq.reusable // PAGE and seq.keys[pages] in arriving
 
     def _preempt(self) -> Sequence:
         seq = self.running.pop()

@@ -35,6 +35,7 @@ class Sequence:
         "length",
         "limit",
         "prompt",
+        "prompt_logprobs",
         "published",
         "rank",
         "request",
@@ -60,7 +61,20 @@ class Sequence:
         self.published = 0  # full pages whose keys are known to the pools
         self.cached: int | None = None  # prompt tokens found in the prefix cache at first admission
         self.keys: list[bytes] = []
+        self.prompt_logprobs: list[TokenLogprob] = []  # of the prompt's second token and those after it, as far as computed
         self.finish: Finish | None = None
+
+    @property
+    def unscored(self) -> int | None:
+        """The first token of the prompt whose successor still needs a logprob; None if none does."""
+        scored = len(self.prompt_logprobs)
+        return scored if self.request.sampling.prompt_logprobs is not None and scored < self.prompt - 1 else None
+
+    @property
+    def reusable(self) -> int:
+        """Leading tokens that need not be computed where the prefix cache has them."""
+        unscored = self.unscored
+        return self.length - 1 if unscored is None else unscored
 
     @property
     def generated(self) -> int:
@@ -80,8 +94,14 @@ class Sequence:
         elif self.length == self.limit or self.sampler.stuck:
             self.finish = "length"
         logprobs = () if logprob is None else (logprob,)
-        usage = self.usage if self.finish or self.generated == 1 else None
-        return Delta(tokens=(token,), logprobs=logprobs, finish=self.finish, usage=usage)
+        if self.generated > 1:
+            return Delta(tokens=(token,), logprobs=logprobs, finish=self.finish, usage=self.usage if self.finish else None)
+        return Delta(tokens=(token,), logprobs=logprobs, prompt_logprobs=tuple(self.prompt_logprobs), finish=self.finish, usage=self.usage)
+
+    def end_prompt(self) -> Delta:
+        """The prompt is computed, and no token was wanted."""
+        self.finish = "length"
+        return Delta(prompt_logprobs=tuple(self.prompt_logprobs), finish="length", usage=self.usage)
 
     def abort(self) -> Delta:
         self.finish = "abort"
@@ -95,7 +115,11 @@ class Chunk(NamedTuple):
     size: int
 
     @property
+    def end(self) -> int:
+        return self.sequence.computed + self.size
+
+    @property
     def completes(self) -> bool:
         """Is the next token sampled after this chunk?"""
         seq = self.sequence
-        return seq.computed + self.size == seq.length
+        return self.end == seq.length < seq.limit

@@ -112,7 +112,10 @@ def test_a_hundred_hang_up_at_random_moments() -> None:
         (request(1, 96), EngineError, "token 96"),
         (request(-1), EngineError, "token -1"),
         (request(1, logit_bias=((200, 1.0),)), EngineError, "token 200"),
-        (request(1, max_tokens=0), EngineError, "max_tokens"),
+        (request(1, max_tokens=-1), EngineError, "max_tokens"),
+        (request(1, bad_words=((3, 99),)), EngineError, "token 99"),
+        (request(1, bad_words=((),)), EngineError, "bad_words"),
+        (request(*range(96), *range(64), max_tokens=1), PromptTooLong, f"160 tokens.*{CONTEXT}"),
     ],
 )
 def test_what_is_refused(bad: Request, error: type[EngineError], words: str) -> None:

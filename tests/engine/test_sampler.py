@@ -175,3 +175,36 @@ def test_each_token_is_drawn_anew() -> None:
 
     assert len(set(tokens())) > 10
     assert tokens() == tokens()
+
+
+def naive_choice(row_Y: np.ndarray, s: Sampling, generated: list[int], allowed: set[int]) -> int:
+    """The best token of `allowed` that neither min_tokens nor bad_words forbids."""
+    ended = {word[-1] for word in s.bad_words if tuple(generated[len(generated) - len(word) + 1 :]) == word[:-1]}
+    early = s.stop_tokens if len(generated) < s.min_tokens else set()
+    left = allowed - ended or allowed
+    return max(left - early or left, key=lambda token: (row_Y[token], -token))
+
+
+@given(seed=st.integers(0, 10_000), min_tokens=st.integers(0, 12), words=st.lists(st.lists(st.integers(0, 5), min_size=1, max_size=3)))
+@settings(max_examples=150, deadline=None, database=None)
+def test_min_tokens_and_bad_words(seed: int, min_tokens: int, words: list[list[int]]) -> None:
+    rng = np.random.default_rng(seed)
+    s = Sampling(max_tokens=30, temperature=0, min_tokens=min_tokens, stop_tokens=frozenset({1, 4, 77}), bad_words=tuple(map(tuple, words)))
+    sampler, generated = TokenSampler(s, 0), list[int]()
+    for _ in range(16):
+        row_Y = rng.normal(0, 1, 6).astype(np.float32)
+        token = sampler.choose(row_Y)
+        assert token == naive_choice(row_Y, s, generated, set(range(6)))
+        assert token is not None
+        sampler.accept(token)
+        generated.append(token)
+
+
+def test_what_forbids_everything_forbids_nothing() -> None:
+    s = Sampling(max_tokens=9, temperature=0, min_tokens=5, stop_tokens=frozenset({0, 1}), bad_words=((0,), (1,)))
+    assert TokenSampler(s, 0).choose(np.array([1.0, 2.0], np.float32)) == 1
+
+
+def test_bias_of_one_token_twice_adds_up() -> None:
+    s = Sampling(max_tokens=1, temperature=0, logit_bias=((2, -100.0), (2, 1.0), (0, 0.5)))
+    assert TokenSampler(s, 0)._adjusted(np.zeros(3, np.float32)).tolist() == [0.5, 0.0, -99.0]
