@@ -5,6 +5,8 @@ import logging
 import sys
 from datetime import UTC, datetime
 
+from server.core.log_limit import RateLimit
+
 ACCESS = logging.getLogger("stoa.access")
 PROBES = frozenset({"/health", "/ready", "/metrics"})
 FIELDS = "fields"  # attribute of a log record that holds what JSON logs show besides the message
@@ -23,8 +25,9 @@ class JsonFormatter(logging.Formatter):
 def configure(*, as_json: bool, level: str) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter() if as_json else logging.Formatter("%(asctime)s %(levelname)-7s %(message)s"))
+    handler.addFilter(RateLimit(tracebacks=level.upper() == "DEBUG"))
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
-    for chatty in ("httpx", "httpx2", "mcp", "faiss.loader"):  # at lower levels some show URLs and sessions, which may be secrets
+    for chatty in ("httpx", "httpx2", "mcp", "client", "faiss.loader"):  # at lower levels some show URLs and sessions, which may be secrets
         logging.getLogger(chatty).setLevel(logging.WARNING)
 
 
