@@ -30,6 +30,7 @@ POSSESSIVE = re.compile(r"['’]s?$", re.IGNORECASE)
 THOUSANDS = re.compile(r"(?<=\d),(?=\d{3}(?!\d))")
 JOINTS = "-_./:@+&#,'’"
 JOINT = re.compile(f"[{JOINTS}]")
+RAISED = re.compile(r"(?<=\d)(?=[⁰¹²³⁴-⁹])")  # exponents and footnotes: 500¹ is not 5001
 ACCENT = re.compile("[\u0300-\u036f]")
 # scripts that do not set words apart (Thai to Myanmar, Khmer, kana, Han), and Hangul, whose words carry their endings
 UNSPACED = (
@@ -53,7 +54,7 @@ def terms(text: str) -> list[str]:
     """The terms in text order, with repetitions. No term is empty or holds a space."""
     if text.isascii():
         return [term[:MAX_TERM] for run in ASCII_RUN.findall(text) for term in _run_terms(run)]
-    plain = unicodedata.normalize("NFKC", ACCENT.sub("", unicodedata.normalize("NFKD", text)))
+    plain = unicodedata.normalize("NFKC", ACCENT.sub("", unicodedata.normalize("NFKD", RAISED.sub(" ", text))))
     return [
         term[:MAX_TERM] for found in _run_pattern().finditer(plain) for term in (_bigrams if found.lastgroup else _run_terms)(found.group())
     ]

@@ -1,47 +1,92 @@
 """Renders table rows as text that stays understandable when it is split between rows."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain, islice
 
-MAX_PLAIN_ROWS = 8  # of a table rendered as a grid; in longer ones each row repeats the column names
+from retrieval.parse.common import grid, header
+from retrieval.parse.common.grid import Cell, Grid
+from retrieval.parse.common.header import SAMPLE_ROWS, Form, Layout, Named, Plain, Row
 
-Row = Sequence[str]
-
-
-def render(rows: Sequence[Row], *, header: bool) -> str:
-    """One line per row. With `header` the first row holds the column names."""
-    if header and len(rows) > MAX_PLAIN_ROWS:
-        return "\n".join(name_values(rows[0], rows[1:]))
-    return "\n".join(format_row(row) for row in rows if any(map(str.strip, row)))
+MAX_PLAIN_ROWS = 8  # of a table rendered with separators; in longer ones each row repeats the column names
 
 
-def name_values(names: Row, rows: Iterable[Row]) -> Iterator[str]:
-    """Yields lines like `Name: Ada; Born: 1815`. Empty cells are left out; without a column name a cell is its value alone."""
-    names = [collapse_spaces(name) for name in names]
-    for row in rows:
-        cells = (_named_cell(names[index] if index < len(names) else "", collapse_spaces(value)) for index, value in enumerate(row))
-        text = "; ".join(filter(None, cells))
-        if text:
-            yield text
+def render(rows: Iterable[Sequence[Cell]]) -> str:
+    """One line per row. Headings are the cells marked as such, else what looks like column names or labels."""
+    laid = [row for row in grid.lay_out(rows) if any(position.text.strip() for position in row)]
+    texts = [grid.texts(row) for row in laid]
+    titles = _titles(texts)
+    layout = _marked(laid, titles) or header.detect(texts[titles : titles + SAMPLE_ROWS])
+    if len(laid) - titles > MAX_PLAIN_ROWS or isinstance(layout, Form):
+        return "\n".join(_lines(texts, titles, layout))
+    named = isinstance(layout, Named)
+    return "\n".join(format_row(row if named else _once(positions)) for row, positions in zip(texts, laid, strict=True))
+
+
+def name_rows(rows: Iterable[Row]) -> Iterator[str]:
+    """Lines of a table whose cells cover one position each, however long it is. Empty rows are left out."""
+    rest = (row for row in rows if any(map(str.strip, row)))
+    start = list(islice(rest, SAMPLE_ROWS))
+    titles = _titles(start)
+    return _lines(chain(start, rest), titles, header.detect(start[titles:]))
 
 
 def format_row(row: Row) -> str:
     return f"| {' | '.join(map(collapse_spaces, row))} |"
 
 
-def has_header(rows: Sequence[Row]) -> bool:
-    """Whether the first row names the columns: words only, all different, as many as the rows below have cells."""
-    if len(rows) < 2 or len(rows[0]) < 2:
-        return False
-    names = [collapse_spaces(name) for name in rows[0]]
-    width = max(sum(map(bool, map(str.strip, row))) for row in rows[1:])
-    filled = [name for name in names if name]
-    words = all(any(map(str.isalpha, name)) and len(name) <= 80 for name in filled)
-    return words and len(set(filled)) == len(filled) and len(filled) >= max(2, width - 1)
-
-
 def collapse_spaces(cell: str) -> str:
     return " ".join(cell.split())
 
 
+def _titles(rows: Sequence[Row]) -> int:
+    """Number of rows above the table proper that hold one cell."""
+    wide = [sum(map(bool, map(str.strip, row))) > 1 for row in rows]
+    return wide.index(True) if any(wide) else 0
+
+
+def _marked(laid: Grid, titles: int) -> Layout | None:
+    """What the file marks as headings. None: nothing."""
+    filled = [[position for position in row if position.text.strip()] for row in laid]
+    depth = next((at for at, row in enumerate(filled) if not all(position.heading for position in row)), 0)
+    if depth > titles:
+        return Named(depth - titles)
+    labelled = [row[0].heading and not any(position.heading for position in row[1:]) for row in filled if len(row) > 1]
+    return Form() if labelled and all(labelled) and max(map(len, filled)) == 2 else None
+
+
+def _once(row: Sequence[grid.Position]) -> list[str]:
+    """Without the repetitions of cells that cover several columns."""
+    return [position.text for position in row if not position.continued]
+
+
+def _lines(rows: Iterable[Row], titles: int, layout: Layout) -> Iterator[str]:
+    rest = iter(rows)
+    yield from (collapse_spaces(" ".join(row)) for row in islice(rest, titles))
+    match layout:
+        case Named(depth):
+            yield from _named(header.join_names(list(islice(rest, depth))), rest)
+        case Form():
+            yield from map(_form_row, rest)
+        case Plain():
+            yield from map(format_row, rest)
+
+
+def _named(names: Row, rows: Iterable[Row]) -> Iterator[str]:
+    """Yields lines like `Name: Ada; Born: 1815`. Empty cells are left out; without a column name a cell is its value alone."""
+    for row in rows:
+        if len(row) == 1:  # the title of the rows below it
+            yield collapse_spaces(row[0])
+            continue
+        cells = (_named_cell(names[index] if index < len(names) else "", collapse_spaces(value)) for index, value in enumerate(row))
+        yield "; ".join(filter(None, cells))
+
+
 def _named_cell(name: str, value: str) -> str:
-    return f"{name}: {value}" if name and value else value
+    return f"{name.rstrip(':')}: {value}" if name and value else value
+
+
+def _form_row(row: Row) -> str:
+    """`Supplier: Aalto Oy; Contact: Mia Salo`."""
+    cells = list(map(collapse_spaces, row))
+    pairs = zip(cells[::2], [*cells[1::2], ""], strict=False)
+    return "; ".join(_named_cell(label, value) or label for label, value in pairs if label or value)

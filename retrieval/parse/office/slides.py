@@ -10,6 +10,7 @@ from pptx.slide import Slide
 
 from retrieval.parse.common import archive, tables
 from retrieval.parse.common.builder import DocumentBuilder
+from retrieval.parse.common.grid import Cell
 from retrieval.parse.office.slides_hidden_text import Palette, TextBackground, is_hidden_slide, is_off_slide
 
 Shape = Any  # python-pptx has no common type for shapes
@@ -66,10 +67,23 @@ class Reader:
         if shape.has_text_frame:
             self._text(self._lines(shape.text_frame, TextBackground(slide, shape, palette)))
         elif shape.has_table:
-            rows = [[self._cell(cell, TextBackground(slide, shape, palette, cell)) for cell in row.cells] for row in shape.table.rows]
-            self._builder.add_block("table", tables.render(rows, header=bool(shape.table.first_row)))
+            self._table(shape, slide, palette)
         elif shape.has_chart and shape.chart.has_title:
             self._builder.add_block("paragraph", shape.chart.chart_title.text_frame.text)
+
+    def _table(self, shape: Shape, slide: Slide, palette: Palette) -> None:
+        headed = bool(shape.table.first_row)
+        rows = [
+            [
+                Cell(
+                    self._cell(cell, TextBackground(slide, shape, palette, cell)), cell.span_height, cell.span_width, headed and not number
+                )
+                for cell in row.cells
+                if not cell.is_spanned
+            ]
+            for number, row in enumerate(shape.table.rows)
+        ]
+        self._builder.add_block("table", tables.render(rows))
 
     def _cell(self, cell: Any, background: TextBackground) -> str:
         return "\n".join(text for _, text in self._lines(cell.text_frame, background))

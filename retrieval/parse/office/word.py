@@ -14,9 +14,10 @@ from docx.text.paragraph import Paragraph
 
 from retrieval.parse.common import archive, tables
 from retrieval.parse.common.builder import HIDDEN_TEXT_NOTE, DocumentBuilder
+from retrieval.parse.office import word_tables
 from retrieval.parse.office.word_hidden_text import HiddenText
 
-PARAGRAPH, TABLE, ROW, CELL, RUN, TEXT = map(qn, ("w:p", "w:tbl", "w:tr", "w:tc", "w:r", "w:t"))
+PARAGRAPH, TABLE, RUN, TEXT = map(qn, ("w:p", "w:tbl", "w:r", "w:t"))
 CONTAINERS = tuple(map(qn, ("w:sdt", "w:sdtContent", "w:customXml", "w:ins", "w:moveTo")))
 FALLBACK = "{http://schemas.openxmlformats.org/markup-compatibility/2006}Fallback"  # repeats its siblings for older programs
 SKIPPED = (*map(qn, ("w:del", "w:moveFrom", "w:instrText", "w:delText", "w:pPr", "w:sdtPr")), FALLBACK)
@@ -140,8 +141,7 @@ def _depth(element: Element, styles: list[str]) -> int | None:
 
 
 def _table(table: Element, builder: DocumentBuilder, hidden_text: HiddenText) -> None:
-    rows = [[" ".join(_cell(cell, hidden_text)) for cell in row.iter(CELL)] for row in table.iterchildren(ROW)]
-    builder.add_block("table", tables.render(rows, header=tables.has_header(rows)))
+    builder.add_block("table", tables.render(word_tables.rows(table, lambda cell: " ".join(_cell(cell, hidden_text)))))
 
 
 def _cell(cell: Element, hidden_text: HiddenText) -> Iterator[str]:

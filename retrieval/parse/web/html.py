@@ -9,6 +9,7 @@ from lxml.etree import ParserError
 from retrieval.parse.common import tables
 from retrieval.parse.common.builder import HIDDEN_TEXT_NOTE, DocumentBuilder
 from retrieval.parse.common.decode import decode
+from retrieval.parse.common.grid import Cell
 from retrieval.parse.limits import ParseError
 from retrieval.parse.web.hidden_text import HiddenText
 
@@ -165,11 +166,19 @@ class BlockWriter:
         if caption is not None:
             self._builder.add_block("paragraph", tables.collapse_spaces(self._text(caption)))
         rows = [row for row in element.iter("tr") if not self._is_hidden(row)]
-        cells = [
-            [tables.collapse_spaces(self._text(cell)) for cell in row.iterchildren("th", "td") if not self._is_hidden(cell)] for row in rows
-        ]
-        headed = bool(rows) and (all(cell.tag == "th" for cell in rows[0]) or tables.has_header(cells))
-        self._builder.add_block("table", tables.render(cells, header=headed))
+        self._builder.add_block("table", tables.render([self._cell(cell) for cell in self._cells(row)] for row in rows))
+
+    def _cells(self, row: Element) -> Iterator[Element]:
+        return (cell for cell in row.iterchildren("th", "td") if not self._is_hidden(cell))
+
+    def _cell(self, cell: Element) -> Cell:
+        text = tables.collapse_spaces(self._text(cell))
+        return Cell(text, _span(cell, "rowspan"), _span(cell, "colspan") or 1, cell.tag == "th")
+
+
+def _span(cell: Element, name: str) -> int:
+    value = cell.get(name, "1").strip()
+    return int(value) if value.isdecimal() and len(value) < 6 else 1
 
 
 def _contains(element: Element, tags: frozenset[str]) -> bool:

@@ -90,3 +90,7 @@ def test_weights() -> None:
     once, twice, often = saturation(counts, lengths, 10.0)
     assert 0 < once < twice < often < 1
     assert saturation(counts[:1], lengths[:1] * 5, 10.0)[0] < once
+
+
+def test_raised_digits_are_no_part_of_the_number_before_them() -> None:
+    assert terms("10⁶ EUR 500¹, 25 m², H₂O") == ["10", "6", "eur", "500", "1", "25", "m2", "h2o"]
