@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 
 from retrieval.parse.common.builder import DocumentBuilder
-from retrieval.parse.common.decode import decode
+from retrieval.parse.common.decoding.decode import read_text
 
 _KEYWORDS = (
     "class|def|function|func|fun|fn|sub|struct|enum|union|trait|impl|interface|module|namespace|object|record|protocol|extension|contract"
@@ -40,7 +40,7 @@ MAX_LINE = 400  # characters; longer lines are not searched for definitions
 
 
 def read(data: bytes, builder: DocumentBuilder) -> None:
-    lines = re.split("\r\n?|\n", decode(data))
+    lines = re.split("\r\n?|\n", read_text(data, builder.add_note))
     starts = list(_definitions(lines))
     for (start, path), (end, _) in pairwise([(0, ()), *starts, (len(lines), ())]):
         builder.set_headings(path)

@@ -8,7 +8,7 @@ from itertools import groupby, islice
 
 from retrieval.parse.common import tables
 from retrieval.parse.common.builder import DocumentBuilder
-from retrieval.parse.common.decode import decode
+from retrieval.parse.common.decoding.decode import read_text
 from retrieval.parse.common.header import Row
 
 SAMPLE_CHARACTERS = 64 * 1024  # characters from which the separator is detected
@@ -20,7 +20,7 @@ _DECLARED = re.compile(r"sep=(.)")
 
 
 def read(data: bytes, builder: DocumentBuilder) -> None:
-    text = decode(data)
+    text = read_text(data, builder.add_note)
     csv.field_size_limit(builder.limits.characters)
     lines, separator = _lines(text)
     write(csv.reader(lines, delimiter=separator), builder)

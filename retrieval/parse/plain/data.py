@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from retrieval.parse.common.builder import DocumentBuilder
-from retrieval.parse.common.decode import decode
+from retrieval.parse.common.decoding.decode import read_text
 from retrieval.parse.plain import text
 from retrieval.parse.web import markdown
 
@@ -13,7 +13,7 @@ MAX_BLOCK = 2_000  # characters; larger values are split further
 
 
 def read(data: bytes, builder: DocumentBuilder) -> None:
-    content = decode(data)
+    content = read_text(data, builder.add_note)
     try:
         value = _load(content)
     except ValueError:

@@ -3,14 +3,14 @@
 import re
 
 from retrieval.parse.common.builder import DocumentBuilder
-from retrieval.parse.common.decode import decode
+from retrieval.parse.common.decoding.decode import read_text
 
 _BLANK_LINE = re.compile(r"\n[ \t]*\n\s*")
 _ITEM = re.compile(r"[ \t]*(?:[-*•–+]|\(?\d{1,3}[.)]|\(?[a-z][.)])[ \t]+\S")
 
 
 def read(data: bytes, builder: DocumentBuilder) -> None:
-    write(decode(data), builder)
+    write(read_text(data, builder.add_note), builder)
 
 
 def write(text: str, builder: DocumentBuilder) -> None:

@@ -8,7 +8,7 @@ from lxml.etree import ParserError
 
 from retrieval.parse.common import tables
 from retrieval.parse.common.builder import HIDDEN_TEXT_NOTE, DocumentBuilder
-from retrieval.parse.common.decode import decode
+from retrieval.parse.common.decoding.decode import read_text
 from retrieval.parse.common.grid import Cell
 from retrieval.parse.limits import ParseError
 from retrieval.parse.web.hidden_text import HiddenText
@@ -32,7 +32,7 @@ STRUCTURE = frozenset((*HEADINGS, "table", "pre"))
 
 
 def read(data: bytes, builder: DocumentBuilder) -> None:
-    write(decode(data, declared=True), builder)
+    write(read_text(data, builder.add_note, declared=True), builder)
 
 
 def write(text: str, builder: DocumentBuilder) -> None:

@@ -5,7 +5,7 @@ import re
 from markdown_it import MarkdownIt
 
 from retrieval.parse.common.builder import DocumentBuilder
-from retrieval.parse.common.decode import decode
+from retrieval.parse.common.decoding.decode import read_text
 from retrieval.parse.web import html
 
 _FRONT_MATTER = re.compile(r"\A---[ \t]*\n(.*?)\n(?:---|\.\.\.)[ \t]*(?:\n|\Z)", re.S)
@@ -13,7 +13,7 @@ _TITLE = re.compile(r"""^title[ \t]*[:=][ \t]*["']?(.+?)["']?[ \t]*$""", re.M | 
 
 
 def read(data: bytes, builder: DocumentBuilder) -> None:
-    write(re.sub("\r\n?", "\n", decode(data)), builder)
+    write(re.sub("\r\n?", "\n", read_text(data, builder.add_note)), builder)
 
 
 def write(text: str, builder: DocumentBuilder) -> None:

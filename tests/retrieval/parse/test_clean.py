@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from retrieval.parse.common.clean import clean, prose, verbatim
-from retrieval.parse.common.decode import decode
+from retrieval.parse.common.decoding.decode import decode
 
 VISIBLE_FORMAT = "\u0600\u0601\u0602\u0603\u0604\u0605\u06dd\u070f\u0890\u0891\u08e2\U000110bd\U000110cd"  # Arabic and Kaithi number signs
 
@@ -60,11 +60,11 @@ def test_encodings_are_recognised(encoding: str) -> None:
         "shift_jis": "これは日本語の文章です。文字コードを判定します。" * 5,
         "koi8-r": "Это довольно длинный русский текст, по которому видно кодировку. " * 5,
     }.get(encoding, "Die Größe der Tür beträgt über drei Fuß, sagte René. " * 5)
-    assert decode(text.encode(encoding)) == text
+    assert decode(text.encode(encoding)).text == text
 
 
 def test_html_states_its_encoding_and_cannot_name_one_that_is_none() -> None:
     page = '<meta charset="iso-8859-2"><p>Łódź</p>'
-    assert decode(page.encode("iso-8859-2"), declared=True) == page
-    assert decode(b'<meta charset="rot13"><p>plain</p>', declared=True) == '<meta charset="rot13"><p>plain</p>'
-    assert decode(b'<meta charset="zlib"><p>plain</p>', declared=True) == '<meta charset="zlib"><p>plain</p>'
+    assert decode(page.encode("iso-8859-2"), declared=True).text == page
+    assert decode(b'<meta charset="rot13"><p>plain</p>', declared=True).text == '<meta charset="rot13"><p>plain</p>'
+    assert decode(b'<meta charset="zlib"><p>plain</p>', declared=True).text == '<meta charset="zlib"><p>plain</p>'

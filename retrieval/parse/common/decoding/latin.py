@@ -4,13 +4,16 @@ import re
 
 # The likeliest comes first and wins ties. Each string holds the letters beyond a-z of one language or of related ones.
 WESTERN = "cp1252"
+_WESTERN_ALPHABETS = ("áâãàçéêíóôõúü", "áéíñóúü", "àâæçéèêëîïôœùûüÿ", "àèéìíîòóùú", "äöüßé", "åäöæøéü", "éëïèêáóöü", "àçèéíïòóúü")
 ALPHABETS = (
-    (WESTERN, ("áâãàçéêíóôõúü", "áéíñóúü", "àâæçéèêëîïôœùûüÿ", "àèéìíîòóùú", "äöüßé", "åäöæøéü", "éëïèêáóöü", "àçèéíïòóúü")),
+    (WESTERN, _WESTERN_ALPHABETS),
     (WESTERN, ("áðéíóúýþæö", "áðíóúýæø", "äõöüšž")),
     ("cp1250", ("ąćęłńóśźż", "áčďéěíňóřšťúůýž", "áäčďéíĺľňóôŕšťúýž", "áéíóöőúüű", "ăâîșțşţ", "čćđšž")),
     ("iso8859_2", ("ąćęłńóśźż", "áčďéěíňóřšťúůýž", "áäčďéíĺľňóôŕšťúýž", "áéíóöőúüű", "ăâîșțşţ", "čćđšž")),
     ("cp1254", ("âçğıİi̇îöşüû",)),
     ("cp1257", ("ąčęėįšųūž", "āčēģīķļņšūž")),
+    ("cp850", _WESTERN_ALPHABETS),
+    ("mac_roman", _WESTERN_ALPHABETS),
 )
 MIXED = "áâãàåäæçéèêëíîìïñóôòõöøœúùûüÿß"  # Western letters of any language
 MIXED_WORTH = 0.9  # factor: a text that mixes languages is less likely than one in a single language
