@@ -15,7 +15,7 @@ from server.chat.tools.budget import ToolBudget
 from server.chat.tools.listing import ToolListing, expect_choice, list_tools
 from server.chat.tools.toolset import ToolOffer, Toolset, any_tool_of
 from server.chat.truncation import fit_turn
-from server.chat.turn import Turn, has_tool_results
+from server.chat.turn import Turn, effort_warnings, has_tool_results
 from server.core.errors import ErrorFields, bad_request, map_engine_errors
 from server.core.events import Event, SearchFinished, SearchStarted, ToolListingFinished, ToolListingStarted
 from server.core.messages import Message, NamedTools
@@ -122,6 +122,7 @@ class GenerationPlan:
 async def prepare(runtime: Runtime, request: GenerationRequest, caller: Caller) -> GenerationPlan:
     """Checks the request and builds the first turn. Raises ApiError for what cannot be honoured."""
     runtime.expect_model(request.model)
+    request = replace(request, warnings=(*request.warnings, *effort_warnings(request, runtime.tokenizer)))
     _expect_tools(runtime, request)
     offer = Toolset(client_tools=request.tools).offer(request.tool_choice) if not request.approval_decisions else ToolOffer()
     began = time.perf_counter()

@@ -16,7 +16,7 @@ from server.chat.sampling import engine_sampling, tokens_left
 from server.chat.tools.toolset import ToolOffer
 from server.core.errors import ApiError, bad_request
 from server.core.messages import Message, NamedTools, Tool, ToolChoice, ToolResult
-from server.core.request import GenerationRequest
+from server.core.request import GenerationRequest, RequestWarning
 from server.core.threads import in_thread_if_large
 from server.runtime.runtime import Runtime
 from server.text.render import count_characters, render
@@ -181,10 +181,17 @@ def _template_variables(request: GenerationRequest, tokenizer: ChatTokenizer) ->
         return {"reasoning_effort": effort, **variables}
     if "enable_thinking" in known:
         return {"enable_thinking": effort != "none", **variables}
-    if effort == "none" and not tokenizer.has_reasoning:
-        return variables
-    field = request.field_names.reasoning_effort
-    raise bad_request(field, f"{field}: this model cannot be told how much to think (asked for {effort!r})")
+    return variables
+
+
+def effort_warnings(request: GenerationRequest, tokenizer: ChatTokenizer) -> tuple[RequestWarning, ...]:
+    """Where the chat template has no variable for the reasoning effort that the request asks for."""
+    effort, field = request.reasoning_effort, request.field_names.reasoning_effort
+    known = tokenizer.template.variables if tokenizer.template else frozenset[str]()
+    if effort is None or known & {"reasoning_effort", "enable_thinking"} or (effort == "none" and not tokenizer.has_reasoning):
+        return ()
+    reason = "always thinks" if tokenizer.has_reasoning else "does not think before it answers"
+    return (RequestWarning(param=field, message=f"{field} has no effect: this model {reason}"),)
 
 
 def has_tool_results(messages: Sequence[Message]) -> bool:

@@ -90,7 +90,7 @@ def from_validation(error: ValidationError, body: bytes) -> ApiError:
     if complaints[0]["type"] == "json_invalid":
         return bad_request(None, f"the body is not valid JSON: {complaints[0]['msg'].removeprefix('Invalid JSON: ')}", "invalid_json")
     data = json.loads(body)
-    found = [(_path(data, complaint), complaint) for complaint in complaints]
+    found = [(_path_of(data, complaint), complaint) for complaint in complaints]
     path, complaint = max(found, key=lambda one: (len(one[0]), not one[1]["type"].endswith("_type")))
     name = ".".join(map(str, path)) or None
     return bad_request(name, f"{name or 'body'}: {complaint['msg']}", complaint["type"])
@@ -103,14 +103,20 @@ def from_fields(error: ValidationError) -> ApiError:
     return bad_request(name, f"{name or 'query'}: {complaint['msg']}", complaint["type"])
 
 
-def _path(data: Any, complaint: ErrorDetails) -> JsonPath:
-    """Path of an error in `data`: its location without the names of union branches."""
-    path: list[int | str] = []
-    for step in complaint["loc"]:
-        if _has(data, step):
-            data = data[step]
-            path.append(step)
-    return [*path, complaint["loc"][-1]] if complaint["type"] == "missing" else path
+def path_in(data: Any, location: Sequence[int | str]) -> list[int | str]:
+    """Path of pydantic's `location` in `data`: without the names of union branches. Such a name may also be a key of the data ("text"):
+    of all readings the longest counts, then the one whose steps come last."""
+    if not location:
+        return []
+    step, *rest = location
+    skipped = path_in(data, rest)
+    taken = [step, *path_in(data[step], rest)] if _has(data, step) else []
+    return taken if len(taken) > len(skipped) else skipped
+
+
+def _path_of(data: Any, complaint: ErrorDetails) -> JsonPath:
+    path, location = path_in(data, complaint["loc"]), complaint["loc"]
+    return [*path, location[-1]] if complaint["type"] == "missing" else path
 
 
 def _has(data: Any, step: int | str) -> bool:

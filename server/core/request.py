@@ -104,6 +104,14 @@ class FieldNames:
     reasoning_effort: str = "reasoning_effort"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestWarning:
+    """Names a field of the request that was taken and had no effect."""
+
+    param: str
+    message: str
+
+
 @dataclass(frozen=True, kw_only=True)
 class GenerationRequest:
     """What to generate, from what, with which tools, whatever API asked."""
@@ -128,6 +136,7 @@ class GenerationRequest:
     untrusted_context: bool = False  # besides tool results among `messages`
     limits: ToolLimits | None = None  # tighter than the server's; None: the server's
     truncate: bool = False  # drop the oldest messages where the context is too small, instead of refusing
+    warnings: tuple[RequestWarning, ...] = ()  # for the client
     field_names: FieldNames = FieldNames()
 
 

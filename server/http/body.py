@@ -10,6 +10,7 @@ from starlette.datastructures import Headers
 from starlette.types import Receive, Scope
 
 from server.core.errors import ApiError, bad_request, from_fields, from_validation
+from server.http.unknown_nulls import drop_unknown_nulls
 
 DRAIN_FACTOR = 8  # times the limit: so much of a too large body is still read, as clients read the answer only after sending it
 BODY_TIMEOUT = 60.0  # seconds for a body to arrive
@@ -27,9 +28,19 @@ async def read_body(scope: Scope, receive: Receive, model: type[Body], limit: in
     _expect_json(Headers(scope=scope))
     body = await _read_within_timeout(receive, limit)
     try:
-        return model.model_validate_json(body)
+        return _validate(model, body)
     except ValidationError as error:
         raise from_validation(error, body) from error
+
+
+def _validate(model: type[Body], body: bytes) -> Body:
+    try:
+        return model.model_validate_json(body)
+    except ValidationError as error:
+        cleaned = drop_unknown_nulls(error, body)
+        if cleaned is None:
+            raise
+    return model.model_validate_json(cleaned)
 
 
 def read_query(scope: Scope, model: type[Body]) -> Body:

@@ -26,13 +26,14 @@ async def send_json(send: Send, status: int, body: bytes, headers: Mapping[str, 
     await send_body(send, status, body, "application/json", headers)
 
 
-async def send_events(send: Send, events: AsyncGenerator[bytes]) -> None:
+async def send_events(send: Send, events: AsyncGenerator[bytes], headers: Mapping[str, str] | None = None) -> None:
     """`events`: framed server-sent events. An error before the first event is raised; a later ApiError is sent as an event, as the
     status has been sent."""
     async with aclosing(events):
         first = await anext(events, b"")
-        headers = [(b"content-type", EVENT_STREAM), (b"cache-control", b"no-cache"), (b"x-accel-buffering", b"no")]
-        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        raw = [(b"content-type", EVENT_STREAM), (b"cache-control", b"no-cache"), (b"x-accel-buffering", b"no")]
+        raw += [(name.encode(), value.encode()) for name, value in (headers or {}).items()]
+        await send({"type": "http.response.start", "status": 200, "headers": raw})
         await send({"type": "http.response.body", "body": first, "more_body": True})
         try:
             async for event in events:

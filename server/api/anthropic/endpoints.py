@@ -24,6 +24,7 @@ from server.http.endpoint import Endpoint
 from server.http.error_format import ANTHROPIC_ROOT, to_anthropic_error
 from server.http.handlers import body_stream_endpoint
 from server.http.sse import send_events, send_json
+from server.http.warnings import to_warning_objects, warning_headers
 from server.runtime.state import ServerState
 
 
@@ -43,10 +44,11 @@ def endpoints(state: ServerState) -> list[Endpoint]:
 
 async def send_message(context: RequestContext, body: wire.MessagesRequest, send: Send, observer: TimingObserver) -> None:
     plan = await prepare(context.runtime, to_generation_request(context.runtime, body), Caller(owner=context.owner))
+    headers = warning_headers(plan.request.warnings)
     if body.stream:
-        await send_events(send, stream_message(plan, observer, context.request_id))
+        await send_events(send, stream_message(plan, observer, context.request_id), headers)
     else:
-        await send_json(send, 200, (await whole_message(plan, observer)).model_dump_json().encode())
+        await send_json(send, 200, (await whole_message(plan, observer)).model_dump_json().encode(), headers)
 
 
 async def count_tokens(context: RequestContext, body: wire.CountRequest, send: Send) -> None:
@@ -101,7 +103,9 @@ async def _until_first_usage(core_events: AsyncGenerator[tuple[int, Event]]) -> 
 def _empty_message(plan: GenerationPlan) -> Json:
     """The Message before it has content."""
     known = {"id": f"msg_{uuid4().hex}", "type": "message", "role": "assistant", "model": plan.runtime.names[0]}
-    return {**known, "content": [], "stop_reason": None, "stop_sequence": None}
+    warnings = to_warning_objects(plan.request.warnings)
+    extensions = {} if warnings is None else {"warnings": [warning.model_dump() for warning in warnings]}
+    return {**known, "content": [], "stop_reason": None, "stop_sequence": None, **extensions}
 
 
 def _stop_fields(plan: GenerationPlan, emitter: EventEmitter) -> Json:

@@ -95,7 +95,7 @@ class EventEmitter:
             yield self._delta({"type": "citations_delta", "citation": wire_citation})
 
     def _tool_result(self, call_id: str, text: str, *, failed: bool) -> Iterator[Json]:
-        content = [{"type": "text", "text": text, "citations": None}]
+        content = [{"type": "text", "text": text}]
         yield from self._start_block("result", {"type": "mcp_tool_result", "tool_use_id": call_id, "is_error": failed, "content": content})
         yield from self._stop_block()
 

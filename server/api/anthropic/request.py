@@ -14,6 +14,7 @@ from server.chat.tools.toolset import model_name
 from server.core.errors import bad_request
 from server.core.messages import NamedTools, Tool, ToolChoice
 from server.core.request import FieldNames, FileSearch, GenerationRequest, McpToolset, SamplingParams, ToolFilter
+from server.http.warnings import hint_warnings
 from server.runtime.runtime import Runtime
 
 URL_SCHEME = "stoa://"  # of the operator's MCP servers, the only ones that a request can name
@@ -44,6 +45,7 @@ def to_prompt_request(runtime: Runtime, body: wire.CountRequest) -> GenerationRe
         parallel_tool_calls=not getattr(body.tool_choice, "disable_parallel_tool_use", False),
         earlier_calls=tuple(history.server_calls),
         untrusted_context=history.has_citations,
+        warnings=tuple(hint_warnings(body)),
         field_names=FieldNames(
             parameters="input_schema",
             file_search=search_field,

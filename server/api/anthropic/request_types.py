@@ -6,10 +6,12 @@ from pydantic import BaseModel, Discriminator, Field, StringConstraints, Tag
 
 from server.api.anthropic.content_types import CacheControl, Message, Text
 from server.api.common.generation_types import Probability
+from server.api.common.hints import CONTEXT_HINT, THINKING_HINT, TIER_HINT
 from server.api.common.tool_types import FileSearchTool
 from server.api.common.unsupported import Off, Refused
 from server.http.fields import STRICT, Label
 from server.http.lists import QUERY
+from server.http.warnings import Hint
 
 StopSequence = Annotated[str, StringConstraints(min_length=1)]
 
@@ -115,13 +117,16 @@ class ChoiceNone(BaseModel):
 ToolChoice = Annotated[ChoiceAuto | ChoiceAny | ChoiceTool | ChoiceNone, Field(discriminator="type")]
 
 
+Display = Annotated[Literal["summarized", "omitted"] | None, Hint("thoughts are sent as they are", silent=("summarized",))]
+
+
 class ThinkingEnabled(BaseModel):
-    """`budget_tokens` has no effect: no model here takes a budget. Reasoning and answer share max_tokens."""
+    """Reasoning and answer share max_tokens."""
 
     model_config = STRICT
     type: Literal["enabled"]
-    budget_tokens: Annotated[int, Field(ge=1024)]
-    display: Literal["summarized"] | None = None
+    budget_tokens: Annotated[int, Field(ge=1024), THINKING_HINT]
+    display: Display = None
 
 
 class ThinkingDisabled(BaseModel):
@@ -134,7 +139,7 @@ class ThinkingAdaptive(BaseModel):
 
     model_config = STRICT
     type: Literal["adaptive"]
-    display: Literal["summarized"] | None = None
+    display: Display = None
 
 
 Thinking = Annotated[ThinkingEnabled | ThinkingDisabled | ThinkingAdaptive, Field(discriminator="type")]
@@ -178,9 +183,9 @@ class MessagesRequest(CountRequest):
     top_p: Probability = None
     top_k: Annotated[int, Field(ge=0, lt=2**31)] | None = None
     metadata: Metadata | None = None
-    service_tier: Literal["auto", "standard_only"] | None = None
-    speed: Literal["standard"] | None = None
+    service_tier: Annotated[Literal["auto", "standard_only"] | None, TIER_HINT] = None
+    speed: Annotated[Literal["standard", "fast"] | None, TIER_HINT] = None
     container: Refused = None
-    context_management: Refused = None
-    diagnostics: Refused = None
+    context_management: Annotated[dict[str, Any] | None, CONTEXT_HINT] = None
+    diagnostics: Annotated[dict[str, Any] | None, Hint("nothing is diagnosed")] = None
     inference_geo: Refused = None

@@ -5,6 +5,8 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, Field
 
 from server.api.anthropic.content_types import Citation
+from server.http.fields import OMIT_NONE
+from server.http.warnings import WarningObject
 
 StopReason = Literal["end_turn", "max_tokens", "stop_sequence", "tool_use", "model_context_window_exceeded"]
 
@@ -12,7 +14,7 @@ StopReason = Literal["end_turn", "max_tokens", "stop_sequence", "tool_use", "mod
 class Text(BaseModel):
     type: Literal["text"] = "text"
     text: str
-    citations: list[Citation] | None = None
+    citations: Annotated[list[Citation] | None, OMIT_NONE] = None
 
 
 class Thinking(BaseModel):
@@ -64,6 +66,7 @@ class Message(BaseModel):
     stop_reason: StopReason | None
     stop_sequence: str | None
     usage: Usage
+    warnings: Annotated[list[WarningObject] | None, OMIT_NONE] = None  # extension
 
 
 class TokenCount(BaseModel):

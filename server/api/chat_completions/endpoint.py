@@ -21,6 +21,7 @@ from server.http.context import RequestContext
 from server.http.endpoint import Endpoint
 from server.http.handlers import body_stream_endpoint
 from server.http.sse import send_events, send_json
+from server.http.warnings import warning_headers
 from server.runtime.runtime import Runtime
 from server.runtime.state import ServerState
 
@@ -28,10 +29,11 @@ from server.runtime.state import ServerState
 def endpoints(state: ServerState) -> list[Endpoint]:
     async def handler(context: RequestContext, body: wire.ChatRequest, send: Send) -> None:
         chat = await prepare(context.runtime, body, context.owner)
+        headers = warning_headers(chat.plan.request.warnings)
         if body.stream:
-            await send_events(send, stream_chunks(chat, state.metrics))
+            await send_events(send, stream_chunks(chat, state.metrics), headers)
         else:
-            await send_json(send, 200, (await generate(chat, state.metrics)).model_dump_json().encode())
+            await send_json(send, 200, (await generate(chat, state.metrics)).model_dump_json().encode(), headers)
 
     summary = "The assistant's answer to a conversation"
     return [body_stream_endpoint(state, handler, "/v1/chat/completions", summary, wire.ChatRequest, wire.ChatResponse, streams=True)]

@@ -14,6 +14,7 @@ from server.chat.grounding.grounding import default_search
 from server.chat.loop import GenerationPlan
 from server.core.errors import bad_request
 from server.core.request import FieldNames, GenerationRequest
+from server.http.warnings import hint_warnings
 from server.runtime.runtime import Runtime
 
 
@@ -56,6 +57,7 @@ def to_generation_request(runtime: Runtime, body: ChatRequest) -> GenerationRequ
         parallel_tool_calls=body.parallel_tool_calls is not False,
         approval_decisions=to_approval_decisions(body),
         earlier_calls=earlier_calls(body.messages),
+        warnings=(*hint_warnings(body), *tools.warnings),
         field_names=FieldNames(response_format=grammar_field(body), file_search=tools.file_search_field),
     )
 

@@ -12,6 +12,7 @@ from server.api.common.filters import clamped_score
 from server.api.common.logprobs import chat_logprobs
 from server.api.common.usage import UsageCounter
 from server.core.events import AnswerFinished, Event, SearchFinished, ToolListingFinished
+from server.http.warnings import to_warning_objects
 
 
 @dataclass
@@ -47,6 +48,7 @@ class ResponseBuilder:
             metadata=self.chat.body.metadata,
             file_search_call=self.file_search_call,
             mcp_list_tools=self.mcp_list_tools or None,
+            warnings=to_warning_objects(plan.request.warnings),
         )
 
     def _choice(self, index: int, choice: ChoiceBuilder) -> wire.Choice:

@@ -13,6 +13,7 @@ from server.chat.tools.approvals import record_request
 from server.core.events import ApprovalRequested, Event, OutputDelta
 from server.core.timing import TimingObserver
 from server.http.sse import DONE
+from server.http.warnings import to_warning_objects
 from server.text.tokenizer import ChatTokenizer
 
 
@@ -52,11 +53,13 @@ def _chunk(head: str, index: int, delta: str, logprobs: str, finish: str, tail: 
 
 
 def _first_chunk(builder: ResponseBuilder, head: str, index: int, tail: str) -> str:
-    """The first chunk of a choice has the role, and the file search and tool lists of the whole response."""
+    """The first chunk of a choice has the role, and the file search, tool lists and warnings of the whole response."""
     search = builder.file_search_call
     extensions = f',"file_search_call":{search.model_dump_json()}' if search else ""
     if builder.mcp_list_tools:
         extensions += f',"mcp_list_tools":[{",".join(tools.model_dump_json() for tools in builder.mcp_list_tools)}]'
+    if warnings := to_warning_objects(builder.chat.plan.request.warnings):
+        extensions += f',"warnings":[{",".join(warning.model_dump_json() for warning in warnings)}]'
     delta = '{"role":"assistant","content":"","annotations":[]}' if search else '{"role":"assistant","content":""}'
     return _chunk(head, index, delta, "null", "null", extensions + tail)
 

@@ -10,7 +10,7 @@ from server.api.common.tool_types import FileSearchChoice, FileSearchTool, McpCh
 from server.chat.tools.toolset import any_tool_of, model_name
 from server.core.errors import bad_request
 from server.core.messages import NamedTools, Tool, ToolChoice
-from server.core.request import FileSearch, McpToolset
+from server.core.request import FileSearch, McpToolset, RequestWarning
 
 
 @dataclass
@@ -19,6 +19,7 @@ class RequestTools:
     mcp_servers: list[McpToolset] = field(default_factory=list[McpToolset])
     file_search: FileSearch | None = None
     file_search_field: str = "tools.0"  # where the request has it
+    warnings: list[RequestWarning] = field(default_factory=list[RequestWarning])
 
 
 def to_request_tools(body: ChatRequest) -> RequestTools:

@@ -19,10 +19,12 @@ from server.api.chat_completions.tool_types import (
 )
 from server.api.chat_completions.unsupported_types import AudioOutput, FunctionDefinition, Prediction, WebSearchOptions
 from server.api.common.generation_types import GenerationFields, SamplingFields, TokenCount
+from server.api.common.hints import CACHE_HINT, TIER_HINT, VERBOSITY_HINT
 from server.api.common.types import FileCitation, ReasoningEffort, ServiceTier, TokenLogprob, Usage
 from server.api.common.unsupported import UNSUPPORTED, Moderation, PromptCacheOptions, supports_only
 from server.http.fields import OMIT_NONE
 from server.http.lists import Attributes, Metadata
+from server.http.warnings import Hint, WarningObject
 
 
 class ChatRequest(SamplingFields, GenerationFields):
@@ -35,21 +37,21 @@ class ChatRequest(SamplingFields, GenerationFields):
     metadata: Metadata | None = None
     safety_identifier: Annotated[str, StringConstraints(max_length=64)] | None = None
     prompt_cache_key: str | None = None  # prefixes are cached for everybody, with or without it
-    prompt_cache_retention: Annotated[Literal["in_memory", "24h"] | None, supports_only("in_memory")] = None
+    prompt_cache_retention: Annotated[Literal["in_memory", "in-memory", "24h"] | None, CACHE_HINT] = None
     store: bool | None = None
     tools: Annotated[list[Tool], Field(max_length=128)] | None = None
     tool_choice: ToolChoice | None = None  # none: also turns off the search of the server's default store
     parallel_tool_calls: bool | None = None
     # fields of which only the default value is supported
-    service_tier: Annotated[ServiceTier | None, supports_only("auto", "default")] = None
+    service_tier: Annotated[ServiceTier | None, TIER_HINT] = None
     modalities: Annotated[list[Literal["text", "audio"]] | None, supports_only(["text"])] = None
-    verbosity: Annotated[Literal["low", "medium", "high"] | None, supports_only("medium")] = None
+    verbosity: Annotated[Literal["low", "medium", "high"] | None, VERBOSITY_HINT] = None
     functions: Annotated[list[FunctionDefinition] | None, UNSUPPORTED] = None
     function_call: Annotated[Literal["none", "auto"] | FunctionName | None, supports_only("none", "auto")] = None
-    prompt_cache_options: Annotated[PromptCacheOptions | None, UNSUPPORTED] = None
+    prompt_cache_options: Annotated[PromptCacheOptions | None, CACHE_HINT] = None
     web_search_options: Annotated[WebSearchOptions | None, UNSUPPORTED] = None
     audio: Annotated[AudioOutput | None, UNSUPPORTED] = None
-    prediction: Annotated[Prediction | None, UNSUPPORTED] = None
+    prediction: Annotated[Prediction | None, Hint("answers are generated without predicted text")] = None
     moderation: Annotated[Moderation | None, UNSUPPORTED] = None
     # extensions
     mcp_approvals: list[McpApproval] | None = None
@@ -145,4 +147,5 @@ class ChatResponse(BaseModel):
     system_fingerprint: Annotated[str | None, OMIT_NONE] = None
     moderation: Annotated[ModerationResult | None, OMIT_NONE] = None
     file_search_call: FileSearchCall | None = None  # extension, where documents were searched
-    mcp_list_tools: Annotated[list[McpListTools] | None, OMIT_NONE] = None  # extension
+    mcp_list_tools: Annotated[list[McpListTools] | None, OMIT_NONE] = None  # extensions
+    warnings: Annotated[list[WarningObject] | None, OMIT_NONE] = None

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field, StringConstraints
 
-from server.api.common.unsupported import Off
+from server.api.common.hints import OBFUSCATION_HINT
 from server.http.fields import STRICT, Label
 
 INT64 = 2**63
@@ -25,7 +25,7 @@ LogitBias = dict[TokenNumber, Annotated[float, Field(ge=-100, le=100)]] | None
 class StreamOptions(BaseModel):
     model_config = STRICT
     include_usage: bool | None = None
-    include_obfuscation: Off = None
+    include_obfuscation: Annotated[bool | None, OBFUSCATION_HINT] = None
 
 
 class JsonSchemaFormat(BaseModel):

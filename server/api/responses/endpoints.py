@@ -40,9 +40,10 @@ def endpoints(state: ServerState) -> list[Endpoint]:
             return
         queued = await background.start(run)
         if body.stream:
-            await send_events(send, background.stream_events(context.archive, context.owner, run.builder.id, -1, run.include))
+            events = background.stream_events(context.archive, context.owner, run.builder.id, -1, run.include)
+            await send_events(send, events, run.headers)
         else:
-            await send_json(send, 200, json.dumps(queued).encode())
+            await send_json(send, 200, json.dumps(queued).encode(), run.headers)
 
     retrieve, cancel = partial(stored.retrieve, background), partial(stored.cancel, background)
     delete, items = partial(stored.delete, background), partial(stored.list_input_items, background)

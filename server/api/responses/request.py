@@ -21,6 +21,7 @@ from server.core.errors import bad_request
 from server.core.messages import Json, Message, NamedTools, System, Tool, ToolChoice
 from server.core.request import FieldNames, FileSearch, GenerationRequest, McpToolset, ToolFilter
 from server.core.tool_limits import ToolLimits
+from server.http.warnings import hint_warnings
 from server.runtime.runtime import Runtime
 
 FIELD_NAMES = FieldNames(
@@ -50,6 +51,7 @@ def to_generation_request(runtime: Runtime, body: RequestBody, resolved: Resolve
         earlier_calls=tuple(history.server_calls),
         untrusted_context=history.untrusted,
         truncate=body.truncation == "auto",
+        warnings=tuple(hint_warnings(body)),
         field_names=replace(FIELD_NAMES, file_search=search_field),
     )
     request = _with_tool_choice(request, body.tool_choice)

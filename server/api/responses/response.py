@@ -14,6 +14,8 @@ from server.archive.api import Status, StoredResponse
 from server.core.errors import ApiError
 from server.core.events import AnswerFinished
 from server.core.messages import Json
+from server.core.request import RequestWarning
+from server.http.warnings import to_warning_objects
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,6 +27,7 @@ class ResponseBuilder:
     body: ResponseRequest
     input: ResolvedInput
     stored: bool
+    warnings: tuple[RequestWarning, ...] = ()
 
     @property
     def id(self) -> str:
@@ -38,6 +41,7 @@ class ResponseBuilder:
         """The Response object; `fields` replace the values of a response that has just begun."""
         body = self.body
         text = body.text.model_dump(by_alias=True, exclude_none=True) if body.text else {}
+        warnings = to_warning_objects(self.warnings)
         return {
             "id": self.id,
             "object": "response",
@@ -70,6 +74,7 @@ class ResponseBuilder:
             "prompt_cache_key": body.prompt_cache_key,
             "prompt_cache_retention": body.prompt_cache_retention,
             **({} if body.user is None else {"user": body.user}),
+            **({} if warnings is None else {"warnings": [warning.model_dump() for warning in warnings]}),
             **fields,
         }
 

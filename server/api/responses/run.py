@@ -2,7 +2,7 @@
 waits. Background responses: stored/background.py."""
 
 import json
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
 
@@ -27,6 +27,7 @@ from server.core.threads import in_thread
 from server.core.timing import TimingObserver
 from server.http.context import RequestContext
 from server.http.sse import send_events, send_json
+from server.http.warnings import warning_headers
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +39,10 @@ class ResponseRun:
     @property
     def include(self) -> list[str]:
         return [*(self.builder.body.include or ())]
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        return warning_headers(self.plan.request.warnings)
 
     def conversation_items(self, body: Json) -> list[Json]:
         """The items that the finished Response `body` adds to its conversation: none if it has failed."""
@@ -76,6 +81,7 @@ async def prepare_run(context: RequestContext, body: ResponseRequest) -> Respons
         body=body,
         input=resolved,
         stored=body.store is not False and context.runtime.archive is not None,
+        warnings=plan.request.warnings,
     )
     return ResponseRun(builder=builder, plan=plan, items=OutputItems(ids))
 
@@ -83,9 +89,9 @@ async def prepare_run(context: RequestContext, body: ResponseRequest) -> Respons
 async def send_response(run: ResponseRun, send: Send, observer: TimingObserver) -> None:
     """Sends the whole Response or a stream of events. It is stored before the client receives its end."""
     if run.builder.body.stream:
-        await send_events(send, _stream(run, observer))
+        await send_events(send, _stream(run, observer), run.headers)
     else:
-        await send_json(send, 200, json.dumps(filter_response(await _whole(run, observer), run.include)).encode())
+        await send_json(send, 200, json.dumps(filter_response(await _whole(run, observer), run.include)).encode(), run.headers)
 
 
 async def _whole(run: ResponseRun, observer: TimingObserver) -> Json:

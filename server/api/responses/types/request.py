@@ -9,12 +9,14 @@ from server.api.common.generation_types import (
     FormatText,
     SamplingFields,
 )
+from server.api.common.hints import CACHE_HINT, CONTEXT_HINT, OBFUSCATION_HINT, TIER_HINT, VERBOSITY_HINT
 from server.api.common.types import ReasoningEffort
 from server.api.common.unsupported import UNSUPPORTED, Moderation, PromptCacheOptions, supports_only
 from server.api.responses.types.input_items import InputItem
 from server.api.responses.types.tools import Tool, ToolChoice
 from server.http.fields import STRICT, Label
 from server.http.lists import QUERY, Id, Metadata, Order, QueryInt
+from server.http.warnings import Hint
 
 # the last five have no effect: they are about tools and content that this server does not have
 Include = Literal[
@@ -29,6 +31,7 @@ Include = Literal[
 ]
 
 
+SUMMARY_HINT = Hint("the reasoning is sent as it is, there are no concise summaries", silent=("auto", "detailed"))
 SummaryMode = Literal["auto", "concise", "detailed"]
 ServiceTier = Literal["auto", "default", "flex", "scale", "priority", "fast", "ultrafast"]
 
@@ -58,7 +61,7 @@ class JsonSchemaFormat(BaseModel):
 class TextOptions(BaseModel):
     model_config = STRICT
     format: Annotated[FormatText | JsonSchemaFormat | FormatJsonObject, Field(discriminator="type")] | None = None
-    verbosity: Annotated[Literal["low", "medium", "high"] | None, supports_only("medium")] = None
+    verbosity: Annotated[Literal["low", "medium", "high"] | None, VERBOSITY_HINT] = None
 
 
 class ReasoningOptions(BaseModel):
@@ -67,9 +70,9 @@ class ReasoningOptions(BaseModel):
 
     model_config = STRICT
     effort: ReasoningEffort | None = None
-    summary: Annotated[SummaryMode | None, supports_only("auto", "detailed")] = None
-    generate_summary: Annotated[SummaryMode | None, UNSUPPORTED] = None
-    context: Annotated[Literal["auto", "current_turn", "all_turns"] | None, supports_only("auto")] = None
+    summary: Annotated[SummaryMode | None, SUMMARY_HINT] = None
+    generate_summary: Annotated[SummaryMode | None, Hint("it is the older name of summary, which has one")] = None
+    context: Annotated[Literal["auto", "current_turn", "all_turns"] | None, Hint("the model's template decides", silent=("auto",))] = None
     mode: Annotated[str | None, supports_only("standard")] = None
 
 
@@ -80,7 +83,7 @@ class ConversationId(BaseModel):
 
 class StreamOptions(BaseModel):
     model_config = STRICT
-    include_obfuscation: Annotated[bool | None, supports_only(False)] = None
+    include_obfuscation: Annotated[bool | None, OBFUSCATION_HINT] = None
 
 
 class PromptFields(BaseModel):
@@ -113,13 +116,12 @@ class ResponseRequest(SamplingFields, PromptFields):
     user: str | None = None
     safety_identifier: Annotated[str, StringConstraints(max_length=64)] | None = None
     prompt_cache_key: str | None = None  # no effect: prompt prefixes are always cached
-    prompt_cache_retention: Annotated[Literal["in_memory", "24h"] | None, supports_only("in_memory")] = None
-    # fields that only accept null and values without an effect
-    service_tier: Annotated[ServiceTier | None, supports_only("auto", "default")] = None
+    prompt_cache_retention: Annotated[Literal["in_memory", "in-memory", "24h"] | None, CACHE_HINT] = None
+    service_tier: Annotated[ServiceTier | None, TIER_HINT] = None
     prompt: Annotated[PromptTemplate | None, UNSUPPORTED] = None
-    prompt_cache_options: Annotated[PromptCacheOptions | None, UNSUPPORTED] = None
+    prompt_cache_options: Annotated[PromptCacheOptions | None, CACHE_HINT] = None
     moderation: Annotated[Moderation | None, UNSUPPORTED] = None
-    context_management: Annotated[list[ContextManagement] | None, UNSUPPORTED] = None
+    context_management: Annotated[list[ContextManagement] | None, CONTEXT_HINT] = None
     # extension
     chat_template_kwargs: dict[str, str | int | float | bool | None] | None = None
 

@@ -12,6 +12,7 @@ from server.api.responses.types.request import PromptTemplate, SummaryMode
 from server.api.responses.types.tools import FunctionChoice, Schema, ToolChoiceMode
 from server.api.responses.types.unsupported_tools import AllowedCallers
 from server.http.fields import OMIT_NONE
+from server.http.warnings import WarningObject
 
 ResponseStatus = Literal["completed", "failed", "in_progress", "cancelled", "queued", "incomplete"]
 
@@ -169,8 +170,9 @@ class Response(BaseModel):
     service_tier: Literal["default"]
     safety_identifier: str | None
     prompt_cache_key: str | None
-    prompt_cache_retention: Literal["in_memory"] | None
+    prompt_cache_retention: Literal["in_memory", "in-memory", "24h"] | None
     user: Annotated[str | None, OMIT_NONE] = None
+    warnings: Annotated[list[WarningObject] | None, OMIT_NONE] = None  # extension
     usage: Annotated[Usage | None, OMIT_NONE] = None  # left out until the response is finished
     # always left out; the specification has them
     output_text: Annotated[str | None, OMIT_NONE] = None

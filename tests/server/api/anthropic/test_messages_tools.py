@@ -114,7 +114,7 @@ def test_a_server_tool_runs_within_the_answer() -> None:
     expected = {"type": "mcp_tool_use", "name": "shout", "server_name": "loud", "input": {"word": "hello"}}
     assert used == {**expected, "id": used["id"]}
     events = {"type": "mcp_tool_result", "tool_use_id": used["id"], "is_error": False}
-    assert result == {**events, "content": [{"type": "text", "text": "HELLO", "citations": None}]}
+    assert result == {**events, "content": [{"type": "text", "text": "HELLO"}]}
     assert answer["usage"]["output_tokens"] > len(TOKENIZER.encode("It is HELLO."))
     again, engine = post("Bye.", mcp_servers=[LOUD], messages=[USER, {"role": "assistant", "content": answer["content"]}, USER])
     assert again["stop_reason"] == "end_turn"

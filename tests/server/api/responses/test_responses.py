@@ -141,8 +141,6 @@ def test_items_that_fit_nothing(items: list[Any], param: str) -> None:
         ({"tool_choice": "required"}, "tool_choice"),
         ({"tool_choice": {"type": "file_search"}}, "tool_choice"),
         ({"prompt": {"id": "pmpt_1"}}, "prompt"),
-        ({"text": {"verbosity": "high"}}, "text.verbosity"),
-        ({"reasoning": {"effort": "high"}}, "reasoning.effort"),
         ({"background": True, "store": False}, "store"),
         ({"previous_response_id": "resp_1"}, "previous_response_id"),
         ({"conversation": "conv_1"}, "conversation"),

@@ -1,0 +1,10 @@
+"""Hints that several APIs have: fields without an effect on this server (server/http/warnings.py)."""
+
+from server.http.warnings import Hint
+
+CACHE_HINT = Hint("prompt prefixes are always cached, for as long as there is room", silent=("in_memory", "in-memory"))
+TIER_HINT = Hint("this server has one tier of service", silent=("auto", "default", "standard", "standard_only"))
+VERBOSITY_HINT = Hint("this model cannot be told how much to say", silent=("medium",))
+THINKING_HINT = Hint("this model takes no budget of thoughts")
+CONTEXT_HINT = Hint("earlier messages are left as they are")
+OBFUSCATION_HINT = Hint("events are not padded", silent=(False,))
