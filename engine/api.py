@@ -84,6 +84,7 @@ class Request:
     grammar: Grammar | None = None
     priority: int = 0  # lower runs first
     closing: Closing | None = None  # with a grammar
+    owner: str = ""  # on whose behalf; what is cached for one owner, no other can tell (but for shared prefixes)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from concurrent.futures import Future
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
@@ -51,6 +51,7 @@ LoadRuntime = Callable[[Settings, ObserveSearch | None], Runtime]
 def load_runtime(settings: Settings, watch: ObserveSearch | None = None) -> Runtime:
     """Fetches the models if needed, starts the engine and opens the knowledge base, in parallel. Takes seconds and imports heavy
     libraries. `watch` is called with each stage of a search. MCP servers are not connected yet."""
+    from server.text.shared_prefix import shared_prefixes
     from server.text.tokenizer import load_tokenizer
     from server.weights.progress import progress_bar
     from server.weights.pull import pull
@@ -58,8 +59,8 @@ def load_runtime(settings: Settings, watch: ObserveSearch | None = None) -> Runt
     with progress_bar() as progress:
         opening = _in_daemon_thread(lambda: _open_database(settings, progress, watch))
         directory = pull(settings.model, progress=progress)
-        engine = _open_engine(settings, directory)
         text = load_tokenizer(directory)
+        engine = _open_engine(settings, directory, shared_prefixes(text, [*_server_prompts(), *settings.shared_prefix]))
         database, archive, knowledge = opening.result()
         return Runtime(
             names=(settings.name,),
@@ -104,7 +105,16 @@ def _in_daemon_thread(work: Callable[[], T]) -> Future[T]:
     return future
 
 
-def _open_engine(settings: Settings, directory: Path) -> Engine:
+def _server_prompts() -> list[str]:
+    """What this server itself writes at the beginning of prompts, up to the first word of a client."""
+    from server.chat.grounding.prompt import INSTRUCTIONS
+    from server.chat.grounding.query_rewrite import REWRITE_PROMPT
+    from server.text.tool_calls import tools_as_text
+
+    return [prompt.partition("{")[0] for prompt in (INSTRUCTIONS, REWRITE_PROMPT, tools_as_text.INSTRUCTIONS)]
+
+
+def _open_engine(settings: Settings, directory: Path, shared: Sequence[tuple[int, ...]]) -> Engine:
     from engine.embedded.engine import EmbeddedEngine
     from engine.embedded.load import LoadOptions, load_model
     from engine.embedded.scheduler import Limits as EngineLimits
@@ -123,7 +133,7 @@ def _open_engine(settings: Settings, directory: Path) -> Engine:
         threads=settings.threads,
         limits=limits,
     )
-    return EmbeddedEngine(load_model(directory, options))
+    return EmbeddedEngine(load_model(directory, options), shared)
 
 
 def create_app(settings: Settings, load: LoadRuntime = load_runtime) -> tuple[Starlette, ServerState]:

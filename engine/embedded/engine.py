@@ -5,7 +5,7 @@ import asyncio
 import logging
 import secrets
 import sys
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterable
 from dataclasses import replace
 from functools import partial
 from itertools import count
@@ -18,7 +18,7 @@ from engine.embedded.delivery import Stream, deliver
 from engine.embedded.grammar import GrammarCompiler, Matcher
 from engine.embedded.inputs import Inputs, largest_step
 from engine.embedded.load import LoadedModel, inference_thread
-from engine.embedded.memory import Memory
+from engine.embedded.memory import Memory, common_prefix, owner_salt
 from engine.embedded.runner import Runner
 from engine.embedded.sampler import TokenSampler
 from engine.embedded.sequence import Sequence
@@ -33,11 +33,12 @@ _log = logging.getLogger(__name__)
 class EmbeddedEngine:
     """Implements engine.api.Engine. Starts its thread at once; `close` ends it."""
 
-    def __init__(self, loaded: LoadedModel) -> None:
+    def __init__(self, loaded: LoadedModel, shared: Iterable[tuple[int, ...]] = ()) -> None:
+        """`shared`: beginnings of prompts whose pages in the prefix cache are everybody's."""
         memory = Memory(loaded.pages)
         room = memory.capacity(loaded.limits.max_step_tokens)
         self.info = loaded.info if room is None else replace(loaded.info, context=min(loaded.info.context, room))
-        self._loaded, self._memory, self._limits = loaded, memory, loaded.limits
+        self._loaded, self._memory, self._limits, self._shared = loaded, memory, loaded.limits, tuple(shared)
         self._grammars = GrammarCompiler(loaded.tokenizer, loaded.info.vocab, loaded.end_tokens)
         self._core = Core(_runner(loaded, self.info.context), memory, loaded.limits)
         self._streams: dict[Sequence, Stream] = {}  # the thread's
@@ -54,7 +55,7 @@ class EmbeddedEngine:
     async def generate(self, request: Request) -> AsyncGenerator[Delta]:
         """Also ends with finish="abort" when the grammar fails half way or the model's numbers are not finite."""
         self._check(request)
-        matcher = None if request.grammar is None else await asyncio.to_thread(self._grammars.compile, request.grammar)
+        matcher = None if request.grammar is None else await asyncio.to_thread(self._grammars.compile, request.grammar, request.owner)
         seq, stream = self._sequence(request, matcher), Stream()
         self._submit(seq, stream)
         delta = Delta()
@@ -94,7 +95,9 @@ class EmbeddedEngine:
         seed = secrets.randbits(63) if sampling.seed is None else sampling.seed
         limit = min(self.info.context, len(request.tokens) + sampling.max_tokens)
         sampler = TokenSampler(sampling, seed, request.tokens, matcher, self._closer(request, limit - len(request.tokens)))
-        return Sequence(request, next(self._arrivals), limit, self._memory.tables(limit), sampler)
+        shared = max((common_prefix(request.tokens, prefix) for prefix in self._shared), default=0)
+        salt = owner_salt(request.owner)
+        return Sequence(request, next(self._arrivals), limit, self._memory.tables(limit), sampler, salt=salt, shared=shared)
 
     def _closer(self, request: Request, most: int) -> Closer | None:
         if request.grammar is None or (closing := request.closing) is None:

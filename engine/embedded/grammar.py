@@ -63,30 +63,30 @@ class GrammarCompiler:
         """`vocab`: width of the logits; `end_tokens`: tokens that end text; `keep`: compiled grammars to remember."""
         self._path, self._vocab, self._end_tokens, self._keep = tokenizer_json, vocab, list(end_tokens), keep
         self._tokenizer: LLTokenizer | None = None
-        self._compiled: OrderedDict[Grammar, LLMatcher] = OrderedDict()
+        self._compiled: OrderedDict[tuple[str, Grammar], LLMatcher] = OrderedDict()
         self._lock = Lock()
 
-    def compile(self, grammar: Grammar) -> Matcher:
-        """Raises InvalidGrammar."""
-        matcher = self._recall(grammar)
+    def compile(self, grammar: Grammar, owner: str = "") -> Matcher:
+        """What was compiled for one `owner` takes another as long as ever. Raises InvalidGrammar."""
+        matcher = self._recall((owner, grammar))
         if matcher is None:
             matcher = self._new(grammar)
-            self._remember(grammar, matcher)
+            self._remember((owner, grammar), matcher)
         return Matcher(matcher.deep_copy(), np.array(self._end_tokens, np.int64))
 
     def tokenize(self, text: str) -> list[int]:
         """As tokens that say nothing but `text`."""
         return self._load().tokenize_str(text)
 
-    def _recall(self, grammar: Grammar) -> LLMatcher | None:
+    def _recall(self, key: tuple[str, Grammar]) -> LLMatcher | None:
         with self._lock:
-            if grammar in self._compiled:
-                self._compiled.move_to_end(grammar)
-            return self._compiled.get(grammar)
+            if key in self._compiled:
+                self._compiled.move_to_end(key)
+            return self._compiled.get(key)
 
-    def _remember(self, grammar: Grammar, matcher: LLMatcher) -> None:
+    def _remember(self, key: tuple[str, Grammar], matcher: LLMatcher) -> None:
         with self._lock:
-            self._compiled[grammar] = matcher
+            self._compiled[key] = matcher
             if len(self._compiled) > self._keep:
                 self._compiled.popitem(last=False)
 

@@ -1,12 +1,15 @@
 """KV cache management: the pages each sequence holds in every cache layout of a model, and the prefix cache.
 
-A page's key is a hash chained over all tokens up to its end, so equal keys mean equal content. A prefix is cached if every
-layout still has the pages that the next token attends to: all of them, or those within the layout's reach.
+A page's key is a hash chained over all tokens up to its end, so equal keys mean equal content. From the first page on that is
+not within a shared prefix the chain goes on with the owner's salt: no owner finds another's pages, neither by the count of cached
+tokens nor by time. A prefix is cached if every layout still has the pages that the next token attends to: all of them, or those
+within the layout's reach.
 """
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from hashlib import blake2b
+from itertools import takewhile
 
 from engine.embedded.page_pool import PAGE, PagePool
 from engine.embedded.sequence import Sequence, Table
@@ -43,7 +46,8 @@ class Memory:
         while len(keys) < pages:
             start = len(keys) * PAGE
             tokens = seq.tokens[start : start + PAGE].tobytes()
-            keys.append(blake2b((keys[-1] if keys else self._seed) + tokens, digest_size=16).digest())
+            salt = seq.salt if start + PAGE > seq.shared else b""
+            keys.append(blake2b((keys[-1] if keys else self._seed) + tokens, digest_size=16, salt=salt).digest())
         return keys
 
     def match(self, seq: Sequence) -> int:
@@ -137,6 +141,16 @@ class Memory:
             pool.release(int(table.pages[table.first]))
             table.pages[table.first] = -1
             table.first += 1
+
+
+def owner_salt(owner: str) -> bytes:
+    """b"" for nobody."""
+    return blake2b(owner.encode(), digest_size=blake2b.SALT_SIZE).digest() if owner else b""
+
+
+def common_prefix(a: Iterable[int], b: Iterable[int]) -> int:
+    """Number of leading tokens that are the same."""
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(a, b, strict=False)))
 
 
 def pages_for(tokens: int) -> int:

@@ -40,14 +40,19 @@ class Sequence:
         "rank",
         "request",
         "room",
+        "salt",
         "sampler",
+        "shared",
         "stop",
         "tables",
         "tokens",
     )
 
-    def __init__(self, request: Request, arrival: int, limit: int, tables: list[Table], sampler: TokenSampler) -> None:
-        """`limit`: tokens of prompt and answer together at which the answer ends with "length"."""
+    def __init__(
+        self, request: Request, arrival: int, limit: int, tables: list[Table], sampler: TokenSampler, *, salt: bytes = b"", shared: int = 0
+    ) -> None:
+        """`limit`: tokens of prompt and answer together at which the answer ends with "length". `salt`: of the page keys; `shared`:
+        number of leading tokens whose pages are everybody's (memory.py)."""
         self.request, self.sampler, self.tables = request, sampler, tables
         self.rank = (request.priority, arrival)  # lower runs first, and is preempted last
         self.prompt = self.length = len(request.tokens)
@@ -61,6 +66,7 @@ class Sequence:
         self.published = 0  # full pages whose keys are known to the pools
         self.cached: int | None = None  # prompt tokens found in the prefix cache at first admission
         self.keys: list[bytes] = []
+        self.salt, self.shared = salt, shared
         self.prompt_logprobs: list[TokenLogprob] = []  # of the prompt's second token and those after it, as far as computed
         self.finish: Finish | None = None
 

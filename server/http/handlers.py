@@ -38,7 +38,8 @@ PATH_PARAMETERS = {
 
 def request_context(state: ServerState, scope: Scope) -> RequestContext:
     """Raises ApiError 503 while the server takes no requests."""
-    return RequestContext(state.expect_ready(), scope["owner"], scope.get("path_params", {}), scope["request_id"])
+    runtime = state.expect_ready().for_owner(scope["owner"])
+    return RequestContext(runtime, scope["owner"], scope.get("path_params", {}), scope["request_id"])
 
 
 def body_endpoint(

@@ -1,18 +1,43 @@
 """What answers requests: the loaded model with its engine and tokenizer, the knowledge base, the archive, the tool host."""
 
 import asyncio
-from dataclasses import dataclass, field
-from functools import cached_property
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field, replace
 
-from engine.api import Engine
+from engine.api import Delta, Engine, ModelInfo, Request, Stats
 from retrieval.store.api import Store
 from server.archive.api import Archive
 from server.core.errors import bad_request, model_not_found
 from server.core.tool_host import ToolHost
 from server.core.tool_limits import ToolLimits
 from server.runtime.knowledge_base import KnowledgeBase
-from server.text.grammar_cache import GrammarCache
+from server.text.grammar_cache import GrammarCache, GrammarTexts
 from server.text.tokenizer import ChatTokenizer
+
+
+@dataclass(frozen=True, slots=True)
+class OwnedEngine:
+    """An engine that knows on whose behalf it generates."""
+
+    engine: Engine
+    owner: str
+
+    @property
+    def info(self) -> ModelInfo:
+        return self.engine.info
+
+    @property
+    def alive(self) -> bool:
+        return self.engine.alive
+
+    def generate(self, request: Request) -> AsyncIterator[Delta]:
+        return self.engine.generate(replace(request, owner=self.owner))
+
+    def stats(self) -> Stats:
+        return self.engine.stats()
+
+    async def close(self) -> None:
+        await self.engine.close()
 
 
 @dataclass(frozen=True)
@@ -29,9 +54,16 @@ class Runtime:
     database: Store | None = None  # of knowledge base and archive; None: neither is there
     tool_limits: ToolLimits = field(default_factory=ToolLimits)  # of a request's tool loop, at most
 
-    @cached_property
+    grammar_texts: GrammarTexts = field(default_factory=GrammarTexts)
+    owner: str = ""  # whose caches are used; "": nobody's in particular
+
+    @property
     def grammar_cache(self) -> GrammarCache:
-        return GrammarCache(self.tokenizer)
+        return GrammarCache(self.tokenizer, self.grammar_texts, self.owner)
+
+    def for_owner(self, owner: str) -> "Runtime":
+        """The same, with every cache of what `owner` has sent apart from those of others."""
+        return replace(self, engine=OwnedEngine(self.engine, owner), tokenizer=self.tokenizer.for_owner(owner), owner=owner)
 
     async def close(self) -> None:
         """Pending requests fail. The database is closed last: the others use it."""

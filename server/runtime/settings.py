@@ -37,6 +37,9 @@ class Settings(BaseSettings):
     mixed_step_tokens: int | None = Field(
         default=None, ge=1, description="Prompt tokens of one step while something is, for each answer (default: 16 on a CPU, 512 on a GPU)"
     )
+    shared_prefix: Strings = Field(
+        default=(), description="A system prompt, or the file that holds it, whose place in the prefix cache all keys share (repeatable)"
+    )
     drain_seconds: float = Field(default=30.0, ge=0, description="How long SIGTERM waits for answers before it cuts them off")
     max_body_bytes: int = Field(default=8 * 2**20, ge=1, description="Largest request body, but for uploads")
     embedding_model: str = Field(
@@ -100,6 +103,16 @@ class Settings(BaseSettings):
     def _split(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
 
+    @field_validator("shared_prefix", mode="before")
+    @classmethod
+    def _one_text(cls, value: object) -> object:
+        return (value,) if isinstance(value, str) else value
+
+    @field_validator("shared_prefix")
+    @classmethod
+    def _read_files(cls, prefixes: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(map(_text_or_file, prefixes))
+
     @field_validator("api_keys")
     @classmethod
     def _hash(cls, keys: tuple[str, ...]) -> tuple[str, ...]:
@@ -139,6 +152,19 @@ class Settings(BaseSettings):
 def short_name(source: str) -> str:
     """What clients call a model that `pull` knows as `source`."""
     return Path(source.removeprefix("wheel:").partition("==")[0]).name.removesuffix(".gguf")
+
+
+def _text_or_file(value: str) -> str:
+    """The content of the file of that name, if there is one."""
+    try:
+        if not Path(value).is_file():
+            return value
+    except (OSError, ValueError):  # no name of a file: too long, or with a null character
+        return value
+    try:
+        return Path(value).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ValueError(f"the file {value} cannot be read: {error}") from error
 
 
 def _hashed(key: str) -> str:

@@ -2,8 +2,11 @@
 between control tokens independently, so the tokens of each segment can be cached."""
 
 import re
+import sys
+from array import array
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from copy import copy
 from itertools import islice
 from threading import Lock
 
@@ -12,19 +15,51 @@ from tokenizers import Tokenizer
 PROBES = ("x", " x", "x ", "\n", "\n\nx y", "x\n", ".", "é ")
 CHECKED_TOKENS = 8  # control tokens tested by `_splits_exactly`
 MIN_CACHED = 64  # characters; looking up a shorter segment is not faster than encoding it
-MAX_CACHED = 1 << 22  # characters in all cached segments
+MAX_CACHED_BYTES = 32 << 20  # of all cached segments with their tokens
+MAX_SEGMENT_BYTES = MAX_CACHED_BYTES // 8  # a longer one would drop too many others
+
+
+class Segments:
+    """Encoded segments; least recently used ones are dropped. Thread-safe."""
+
+    def __init__(self) -> None:
+        self._tokens: OrderedDict[tuple[str, str], array[int]] = OrderedDict()  # (owner, text) -> its tokens
+        self._bytes, self._lock = 0, Lock()
+
+    def get(self, owner: str, text: str) -> tuple[int, ...] | None:
+        with self._lock:
+            if (found := self._tokens.get((owner, text))) is not None:
+                self._tokens.move_to_end((owner, text))
+        return None if found is None else tuple(found)
+
+    def put(self, owner: str, text: str, tokens: Sequence[int]) -> None:
+        packed = array("I", tokens)
+        if (size := _size(text, packed)) > MAX_SEGMENT_BYTES:
+            return
+        with self._lock:
+            if (owner, text) not in self._tokens:
+                self._bytes += size
+            self._tokens[owner, text] = packed
+            while self._bytes > MAX_CACHED_BYTES:
+                (_, dropped), its_tokens = self._tokens.popitem(last=False)
+                self._bytes -= _size(dropped, its_tokens)
 
 
 class EncodeCache:
-    """Encodes exactly as the tokenizer does. Least recently used segments are dropped. Thread-safe."""
+    """Encodes exactly as the tokenizer does. Thread-safe."""
 
     def __init__(self, tokenizer: Tokenizer, aliases: Iterable[str]) -> None:
         """`aliases`: the control tokens, under their names in the tokenizer."""
         self._tokenizer = tokenizer
         self._ids = {alias: number for alias in aliases if (number := tokenizer.token_to_id(alias)) is not None}
         self._control_pattern = re.compile(f"({'|'.join(map(re.escape, self._ids))})") if self._ids and self._splits_exactly() else None
-        self._cache: OrderedDict[str, tuple[int, ...]] = OrderedDict()
-        self._size, self._lock = 0, Lock()
+        self._segments, self._owner = Segments(), ""
+
+    def for_owner(self, owner: str) -> "EncodeCache":
+        """With what was cached for `owner` alone: the time that encoding takes tells nobody what others have sent."""
+        own = copy(self)
+        own._owner = owner
+        return own
 
     def encode(self, text: str) -> tuple[int, ...]:
         if self._control_pattern is None:
@@ -37,22 +72,11 @@ class EncodeCache:
     def _encode_segment(self, text: str) -> tuple[int, ...]:
         if len(text) < MIN_CACHED:
             return self._encode_uncached(text) if text else ()
-        with self._lock:
-            if (found := self._cache.get(text)) is not None:
-                self._cache.move_to_end(text)
-                return found
+        if (found := self._segments.get(self._owner, text)) is not None:
+            return found
         tokens = self._encode_uncached(text)
-        self._store(text, tokens)
+        self._segments.put(self._owner, text, tokens)
         return tokens
-
-    def _store(self, text: str, tokens: tuple[int, ...]) -> None:
-        with self._lock:
-            if text not in self._cache:
-                self._size += len(text)
-            self._cache[text] = tokens
-            while self._size > MAX_CACHED:
-                dropped, _ = self._cache.popitem(last=False)
-                self._size -= len(dropped)
 
     def _encode_uncached(self, text: str) -> tuple[int, ...]:
         return tuple(self._tokenizer.encode(text, add_special_tokens=False).ids)
@@ -68,3 +92,8 @@ class EncodeCache:
             for alias, number in islice(self._ids.items(), CHECKED_TOKENS)  # a sample: some models have thousands
             for before, after in zip(PROBES, reversed(PROBES), strict=True)
         )
+
+
+def _size(text: str, tokens: "array[int]") -> int:
+    """Bytes of both in memory."""
+    return sys.getsizeof(text) + tokens.itemsize * len(tokens)

@@ -4,8 +4,7 @@ import asyncio
 import json
 from collections import OrderedDict
 from collections.abc import Container, Sequence
-from dataclasses import replace
-from typing import TypeVar
+from dataclasses import dataclass, field, replace
 
 from engine.api import Grammar, JsonSchema
 from server.core.messages import Json, NamedTools, Tool
@@ -15,43 +14,73 @@ from server.text.tool_calls.api import CallConstraint, UnusableSchema
 from server.text.tool_calls.grammar import lark
 from server.text.tool_calls.grammar.relax_schema import relax_schema
 
-MAX_GRAMMARS = 64
-MAX_CHECKED_SCHEMAS = 1024  # schemas
+MAX_CHARACTERS = 4 << 20  # of the keys and values of each cache
 ANY_OBJECT: Json = {"type": "object"}
-T = TypeVar("T")
+
+
+class RecentTexts:
+    """Texts by key; least recently used ones are dropped."""
+
+    def __init__(self) -> None:
+        self._texts: OrderedDict[tuple[str, str], str] = OrderedDict()
+        self._characters = 0
+
+    def get(self, key: tuple[str, str]) -> str | None:
+        if key in self._texts:
+            self._texts.move_to_end(key)
+        return self._texts.get(key)
+
+    def put(self, key: tuple[str, str], value: str) -> None:
+        if key not in self._texts:
+            self._texts[key] = value
+            self._characters += len(key[1]) + len(value)
+        while self._characters > MAX_CHARACTERS:
+            (_, dropped), text = self._texts.popitem(last=False)
+            self._characters -= len(dropped) + len(text)
+
+
+@dataclass(frozen=True)
+class GrammarTexts:
+    """What a server remembers of schemas, by (owner, schema)."""
+
+    grammars: RecentTexts = field(default_factory=RecentTexts)
+    checked: RecentTexts = field(default_factory=RecentTexts)
+    relaxed: RecentTexts = field(default_factory=RecentTexts)
 
 
 class GrammarCache:
-    """For one model. Least recently used entries are dropped."""
+    """For one model and one owner: the time that a schema takes tells nobody which ones others have sent."""
 
-    def __init__(self, tokenizer: ChatTokenizer) -> None:
-        self._tokenizer = tokenizer
-        self._grammars: OrderedDict[str, str] = OrderedDict()
-        self._checked: OrderedDict[str, None] = OrderedDict()
-        self._relaxed: OrderedDict[str, str] = OrderedDict()
+    def __init__(self, tokenizer: ChatTokenizer, texts: GrammarTexts | None = None, owner: str = "") -> None:
+        self._tokenizer, self._texts, self._owner = tokenizer, texts or GrammarTexts(), owner
 
     async def turn_grammar(self, constraint: CallConstraint, answer: Grammar | None, lenient: Container[str]) -> str:
         """The grammar in Lark syntax, of calls or, with `answer`, of either calls or such an answer. `lenient`: names of tools that may
         take any object if their schema cannot be enforced; raises UnusableSchema for other tools. A new grammar takes about a
         millisecond per tool, in a thread."""
-        key = _key(constraint, answer)
-        found = self._grammars.get(key) or await asyncio.to_thread(self._build, constraint, answer, lenient)
-        return _remember(self._grammars, key, found, MAX_GRAMMARS)
+        key = self._owner, _key(constraint, answer)
+        if (found := self._texts.grammars.get(key)) is None:
+            found = await asyncio.to_thread(self._build, constraint, answer, lenient)
+            self._texts.grammars.put(key, found)
+        return found
 
     async def answer_grammar(self, answer: Grammar | None) -> Grammar | None:
         """`answer`, without what cannot be enforced if it is a lenient schema."""
         if not (isinstance(answer, JsonSchema) and answer.lenient):
             return answer
-        found = self._relaxed.get(answer.schema) or await asyncio.to_thread(_relax_json, answer.schema)
-        return replace(answer, schema=_remember(self._relaxed, answer.schema, found, MAX_GRAMMARS))
+        key = self._owner, answer.schema
+        if (found := self._texts.relaxed.get(key)) is None:
+            found = await asyncio.to_thread(_relax_json, answer.schema)
+            self._texts.relaxed.put(key, found)
+        return replace(answer, schema=found)
 
     async def check_tools(self, tools: Sequence[Tool]) -> None:
         """Raises UnusableSchema. To be called before tools are rendered: templates do not expect invalid schemas."""
         for tool in tools:
-            key = json.dumps([tool.parameters, tool.strict], default=dict)
-            if key not in self._checked:
+            key = self._owner, json.dumps([tool.parameters, tool.strict], default=dict)
+            if self._texts.checked.get(key) is None:
                 await asyncio.to_thread(lark.check_tool, tool)
-            _remember(self._checked, key, None, MAX_CHECKED_SCHEMAS)
+                self._texts.checked.put(key, "")
 
     def _build(self, constraint: CallConstraint, answer: Grammar | None, lenient: Container[str]) -> str:
         while True:
@@ -64,15 +93,6 @@ class GrammarCache:
                 if tools == list(constraint.tools):
                     raise
                 constraint = replace(constraint, tools=tools)
-
-
-def _remember(cache: OrderedDict[str, T], key: str, value: T, max_entries: int) -> T:
-    """Stores `value` as the most recently used entry and returns it."""
-    cache[key] = value
-    cache.move_to_end(key)
-    if len(cache) > max_entries:
-        cache.popitem(last=False)
-    return value
 
 
 def _relax_json(schema: str) -> str:

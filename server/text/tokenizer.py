@@ -68,6 +68,10 @@ class ChatTokenizer:
         """Whether the model may write reasoning before its answer."""
         return self.template is not None and (reasoning.CLOSE in self.template.source or isinstance(self.dialect, Harmony))
 
+    def for_owner(self, owner: str) -> "ChatTokenizer":
+        """The same, with a cache of what `owner` has sent."""
+        return replace(self, encode_cache=self.encode_cache.for_owner(owner))
+
     def reasoning_parser(self, prompt: Prompt) -> ReasoningParser | None:
         """Splits reasoning from the answer to `prompt`; None if the model does not write any."""
         if isinstance(self.dialect, Harmony):

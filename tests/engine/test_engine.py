@@ -104,6 +104,41 @@ def test_a_hundred_hang_up_at_random_moments() -> None:
     asyncio.run(run())
 
 
+def test_the_prefix_cache_tells_nobody_what_others_sent() -> None:
+    """By the count of cached tokens: every guess of B's finds the shared beginning and what B itself has sent, right or wrong."""
+    shared, secret = tuple(range(32)), (90, *range(40, 70))
+
+    async def run() -> None:
+        async with running(loaded(PLAIN, pages=200), shared=[shared, (5, 6)]) as engine:
+
+            async def cached(owner: str, *tokens: int) -> int:
+                found = await collect(engine, replace(request(*tokens, max_tokens=1), owner=owner))
+                assert found.usage is not None
+                return found.usage.cached
+
+            assert await cached("a", *shared, *secret) == 0
+            assert await cached("a", *shared, *secret) == 48
+            assert {await cached(f"b{guess}", *shared, guess, *secret[1:]) for guess in range(80, 96)} == {32}
+            assert [await cached("c", *shared, guess, *secret[1:]) for guess in (90, 91, 90)] == [32, 32, 48]
+            assert await cached("", *shared, *secret) == 32
+            assert await cached("a", 5, 6, *secret, *secret) == 0
+            assert await cached("b", 5, 6, *secret, *secret) == 0  # the page on which the shared beginning ends is private
+
+    asyncio.run(run())
+
+
+def test_nobody_waits_for_a_page_of_another_owner() -> None:
+    """A prompt that is being computed for one owner delays that of another as any other prompt does."""
+
+    async def run() -> None:
+        async with running(loaded(PLAIN, limits=replace(LIMITS, max_step_tokens=32))) as engine:
+            wanted = request(*range(90), max_tokens=2)
+            found = await asyncio.gather(*(collect(engine, replace(wanted, owner=owner)) for owner in ("a", "b", "a")))
+            assert [one.usage.cached for one in found if one.usage] == [0, 0, 80]
+
+    asyncio.run(run())
+
+
 @pytest.mark.parametrize(
     ("bad", "error", "words"),
     [

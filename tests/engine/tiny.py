@@ -145,9 +145,9 @@ def loaded(
 
 
 @asynccontextmanager
-async def running(loaded: LoadedModel) -> AsyncIterator[EmbeddedEngine]:
+async def running(loaded: LoadedModel, shared: Sequence[tuple[int, ...]] = ()) -> AsyncIterator[EmbeddedEngine]:
     """An engine whose books balance at the end."""
-    engine = EmbeddedEngine(loaded)
+    engine = EmbeddedEngine(loaded, shared)
     try:
         yield engine
     finally:

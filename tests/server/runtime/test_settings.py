@@ -133,3 +133,15 @@ def test_the_version(monkeypatch: pytest.MonkeyPatch, installed: str | None, sho
 def test_no_command_is_a_wish_for_help() -> None:
     done = CliRunner().invoke(cli, [])
     assert done.exit_code == 2 and "serve" in done.output
+
+
+def test_shared_prefixes_are_texts_or_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "prompt.txt"
+    file.write_text("You are kind, brief,\nand right.")
+    long = "Answer, please. " * 400
+    assert Settings(shared_prefix=(str(file), "Be good, always.", long)).shared_prefix == (file.read_text(), "Be good, always.", long)
+    monkeypatch.setenv("STOA_SHARED_PREFIX", "Be good, always.")
+    assert Settings().shared_prefix == ("Be good, always.",)
+    file.write_bytes(b"\xff")
+    with pytest.raises(ValidationError, match="prompt.txt cannot be read"):
+        Settings(shared_prefix=(str(file),))

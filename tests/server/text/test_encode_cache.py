@@ -73,11 +73,31 @@ def test_what_was_seen_is_not_encoded_again(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(encode_cache, "MAX_CACHED", 1000)
+    monkeypatch.setattr(encode_cache, "MAX_CACHED_BYTES", 1000)
     encoder = EncodeCache(byte_level(), ALIASES)
     threads = [threading.Thread(target=lambda n=n: [encoder.encode(f"{n} {i} " + "x" * 90) for i in range(50)]) for n in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert encoder._size == sum(map(len, encoder._cache)) <= 1000
+    segments = encoder._segments
+    assert segments._bytes == sum(encode_cache._size(text, tokens) for (_, text), tokens in segments._tokens.items()) <= 1000
+    assert segments._tokens
+
+
+def test_a_huge_segment_drops_no_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(encode_cache, "MAX_SEGMENT_BYTES", 2000)
+    encoder, kept = EncodeCache(byte_level(), ALIASES), "the quick brown fox " * 10
+    encoder.encode(kept)
+    encoder.encode("x y " * 1000)
+    assert [text for _, text in encoder._segments._tokens] == [kept]
+
+
+def test_owners_are_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What one owner has sent, another encodes anew; a second time each finds its own."""
+    encoder, seen = EncodeCache(byte_level(), ALIASES), list[str]()
+    whole = EncodeCache._encode_uncached
+    monkeypatch.setattr(EncodeCache, "_encode_uncached", lambda self, text: seen.append(text) or whole(self, text))
+    for owner, encoded in [("a", 1), ("b", 2), ("a", 2), ("b", 2), ("", 3)]:
+        encoder.for_owner(owner).encode("the quick brown fox " * 10)
+        assert len(seen) == encoded
