@@ -143,5 +143,5 @@ def test_shared_prefixes_are_texts_or_files(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setenv("STOA_SHARED_PREFIX", "Be good, always.")
     assert Settings().shared_prefix == ("Be good, always.",)
     file.write_bytes(b"\xff")
-    with pytest.raises(ValidationError, match="prompt.txt cannot be read"):
+    with pytest.raises(ValidationError, match=r"prompt\.txt cannot be read"):
         Settings(shared_prefix=(str(file),))
