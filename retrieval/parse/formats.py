@@ -7,6 +7,9 @@ HTML = (".html", ".htm", ".xhtml", ".xht")
 TEXT = (".txt", ".text", ".log", ".rst", ".org", ".adoc", ".asciidoc", ".tex", ".srt", ".vtt", ".eml")
 CSV = (".csv", ".tsv", ".tab")
 JSON = (".json", ".jsonl", ".ndjson", ".geojson", ".ipynb")
+WORD = (".docx", ".docm", ".dotx", ".dotm")
+SLIDES = (".pptx", ".pptm", ".potx", ".potm", ".ppsx", ".ppsm")
+WORKBOOK = (".xlsx", ".xlsm", ".xltx", ".xltm")
 _LANGUAGES = (
     "py pyi pyx js mjs cjs jsx ts tsx java kt kts scala groovy c h cc cpp cxx hh hpp cu cs fs go rs swift m mm rb php pl pm lua r "
     "jl dart ex exs erl hs ml clj lisp el scm sh bash zsh fish ps1 bat sql proto graphql yaml yml toml ini cfg conf properties xml "
@@ -28,9 +31,9 @@ class Format:
 _OFFICE = "application/vnd.openxmlformats-officedocument"
 FORMATS: dict[str, Format] = {
     "pdf": Format("application/pdf", "retrieval.parse.pdf.pdf", (".pdf",), streamed=True),
-    "word": Format(f"{_OFFICE}.wordprocessingml.document", "retrieval.parse.office.word", (".docx",), streamed=True),
-    "slides": Format(f"{_OFFICE}.presentationml.presentation", "retrieval.parse.office.slides", (".pptx",), streamed=True),
-    "workbook": Format(f"{_OFFICE}.spreadsheetml.sheet", "retrieval.parse.office.workbook", (".xlsx",), streamed=True),
+    "word": Format(f"{_OFFICE}.wordprocessingml.document", "retrieval.parse.office.word.document", WORD, streamed=True),
+    "slides": Format(f"{_OFFICE}.presentationml.presentation", "retrieval.parse.office.slides.presentation", SLIDES, streamed=True),
+    "workbook": Format(f"{_OFFICE}.spreadsheetml.sheet", "retrieval.parse.office.workbook.workbook", WORKBOOK, streamed=True),
     "epub": Format("application/epub+zip", "retrieval.parse.web.epub", (".epub",), streamed=True),
     "html": Format("text/html", "retrieval.parse.web.html", HTML),
     "markdown": Format("text/markdown", "retrieval.parse.web.markdown", MARKDOWN),

@@ -151,6 +151,11 @@ def replaced(archive: bytes, files: Mapping[str, str | bytes]) -> bytes:
         return zipped({name: source.read(name) for name in source.namelist()} | dict(files))
 
 
+def entry(archive: bytes, name: str) -> bytes:
+    with zipfile.ZipFile(io.BytesIO(archive)) as source:
+        return source.read(name)
+
+
 def _saved(made: object) -> bytes:
     target = io.BytesIO()
     made.save(target)  # pyright: ignore[reportAttributeAccessIssue]

@@ -8,10 +8,11 @@ from pptx.enum.shapes import PP_PLACEHOLDER
 from pptx.shapes.group import GroupShape
 from pptx.slide import Slide
 
-from retrieval.parse.common import archive, tables
+from retrieval.parse.common import tables
 from retrieval.parse.common.builder import DocumentBuilder
 from retrieval.parse.common.grid import Cell
-from retrieval.parse.office.slides_hidden_text import Palette, TextBackground, is_hidden_slide, is_off_slide
+from retrieval.parse.office import package
+from retrieval.parse.office.slides.hidden_text import Palette, TextBackground, is_hidden_slide, is_off_slide
 
 Shape = Any  # python-pptx has no common type for shapes
 TITLES = (PP_PLACEHOLDER.TITLE, PP_PLACEHOLDER.CENTER_TITLE, PP_PLACEHOLDER.VERTICAL_TITLE)
@@ -20,9 +21,7 @@ FOOTERS = (PP_PLACEHOLDER.SLIDE_NUMBER, PP_PLACEHOLDER.FOOTER, PP_PLACEHOLDER.DA
 
 
 def read(source: IO[bytes], builder: DocumentBuilder) -> None:
-    with archive.open_archive(source, builder.limits) as zipped:
-        archive.forbid_doctype(zipped)
-    presentation = pptx.Presentation(source)
+    presentation = pptx.Presentation(package.normalise(source, builder.limits))
     builder.set_title(presentation.core_properties.title)
     reader = Reader(builder, presentation.slide_width or 0, presentation.slide_height or 0)
     hidden = 0

@@ -16,7 +16,7 @@ MAX_SPAN = 1_000
 
 def rows(table: Element, text: Callable[[Element], str]) -> list[list[Cell]]:
     """`text` gives the text of a cell. Rows that a tracked change removes are left out."""
-    found = [row for row in _inside(table, ROW) if not any(_find(row, path) is not None for path in REMOVED)]
+    found = list(_kept(table))
     laid = [list(_cells(row, text)) for row in found]
     heads = [_on(_find(row, "w:trPr/w:tblHeader")) for row in found]
     starts = [dict(_positions(cells)) for cells in laid]
@@ -30,6 +30,17 @@ def rows(table: Element, text: Callable[[Element], str]) -> list[list[Cell]]:
             line.append(Cell(cell.text, height, cell.columns, heads[at]))
         result.append(line)
     return result
+
+
+def single_cells(table: Element) -> Iterator[Element]:
+    """The cells of a table that has one column; none if it has more."""
+    found = [list(_inside(row, CELL)) for row in _kept(table)]
+    if all(len(cells) < 2 for cells in found):
+        yield from (cell for cells in found for cell in cells)
+
+
+def _kept(table: Element) -> Iterator[Element]:
+    return (row for row in _inside(table, ROW) if not any(_find(row, path) is not None for path in REMOVED))
 
 
 def _inside(parent: Element, tag: str) -> Iterator[Element]:

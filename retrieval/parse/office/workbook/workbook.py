@@ -8,9 +8,9 @@ from typing import IO, Any
 import openpyxl
 from openpyxl.worksheet._reader import WorkSheetParser
 
-from retrieval.parse.common import archive
 from retrieval.parse.common.builder import DocumentBuilder
-from retrieval.parse.office.workbook_hidden_text import HiddenCells
+from retrieval.parse.office import package
+from retrieval.parse.office.workbook.hidden_cells import HiddenCells
 from retrieval.parse.plain import csv_tables
 
 Sheet = Any  # a read-only worksheet of openpyxl
@@ -20,9 +20,7 @@ MIN_EXTENT = 0.5  # points of height, characters of width: less counts as hidden
 
 
 def read(source: IO[bytes], builder: DocumentBuilder) -> None:
-    with archive.open_archive(source, builder.limits) as zipped:
-        archive.forbid_doctype(zipped)
-    book = openpyxl.load_workbook(source, read_only=True, data_only=True, keep_links=False)
+    book = openpyxl.load_workbook(package.normalise(source, builder.limits), read_only=True, data_only=True, keep_links=False)
     builder.set_title(book.properties.title)
     hidden = [sheet for sheet in book.worksheets if sheet.sheet_state != "visible"]
     if hidden:
