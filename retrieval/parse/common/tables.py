@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, islice
 
 from retrieval.parse.common import grid, header
-from retrieval.parse.common.grid import Cell, Grid
+from retrieval.parse.common.grid import Cell, Continued, Grid
 from retrieval.parse.common.header import SAMPLE_ROWS, Form, Layout, Named, Plain, Row
 
 MAX_PLAIN_ROWS = 8  # of a table rendered with separators; in longer ones each row repeats the column names
@@ -15,11 +15,10 @@ def render(rows: Iterable[Sequence[Cell]]) -> str:
     laid = [row for row in grid.lay_out(rows) if any(position.text.strip() for position in row)]
     texts = [grid.texts(row) for row in laid]
     titles = _titles(texts)
-    layout = _marked(laid, titles) or header.detect(texts[titles : titles + SAMPLE_ROWS])
+    layout = _marked(laid, titles) or _detected(texts[titles : titles + SAMPLE_ROWS])
     if len(laid) - titles > MAX_PLAIN_ROWS or isinstance(layout, Form):
         return "\n".join(_lines(texts, titles, layout))
-    named = isinstance(layout, Named)
-    return "\n".join(format_row(row if named else _once(positions)) for row, positions in zip(texts, laid, strict=True))
+    return "\n".join(map(format_row, texts if isinstance(layout, Named) else map(_once, texts)))
 
 
 def name_rows(rows: Iterable[Row]) -> Iterator[str]:
@@ -27,7 +26,7 @@ def name_rows(rows: Iterable[Row]) -> Iterator[str]:
     rest = (row for row in rows if any(map(str.strip, row)))
     start = list(islice(rest, SAMPLE_ROWS))
     titles = _titles(start)
-    return _lines(chain(start, rest), titles, header.detect(start[titles:]))
+    return _lines(chain(start, rest), titles, _detected(start[titles:]))
 
 
 def format_row(row: Row) -> str:
@@ -54,9 +53,16 @@ def _marked(laid: Grid, titles: int) -> Layout | None:
     return Form() if labelled and all(labelled) and max(map(len, filled)) == 2 else None
 
 
-def _once(row: Sequence[grid.Position]) -> list[str]:
+def _detected(rows: Sequence[Row]) -> Layout:
+    """Labels and values may cover several columns each."""
+    once = [*map(_once, rows)]
+    layout = header.detect(once)
+    return layout if isinstance(layout, Form) or max(map(len, once), default=0) == 2 else header.detect(rows)
+
+
+def _once(row: Row) -> list[str]:
     """Without the repetitions of cells that cover several columns."""
-    return [position.text for position in row if not position.continued]
+    return [text for text in row if not isinstance(text, Continued)]
 
 
 def _lines(rows: Iterable[Row], titles: int, layout: Layout) -> Iterator[str]:
@@ -66,9 +72,9 @@ def _lines(rows: Iterable[Row], titles: int, layout: Layout) -> Iterator[str]:
         case Named(depth):
             yield from _named(header.join_names(list(islice(rest, depth))), rest)
         case Form():
-            yield from map(_form_row, rest)
+            yield from (_form_row(_once(row)) for row in rest)
         case Plain():
-            yield from map(format_row, rest)
+            yield from (format_row(_once(row)) for row in rest)
 
 
 def _named(names: Row, rows: Iterable[Row]) -> Iterator[str]:

@@ -28,6 +28,10 @@ class Writer:
         self._builder, self._text, self._styles, self._numbering = builder, text, styles, numbering
         self._items: list[str] = []
 
+    @property
+    def omitted_page_number(self) -> bool:
+        return self._text.omitted_page_number
+
     def write(self, parent: Element) -> None:
         for element, text in self._blocks(parent):
             if text is None:

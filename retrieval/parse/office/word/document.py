@@ -11,6 +11,7 @@ from docx.oxml import parse_xml
 from retrieval.parse.common.builder import HIDDEN_TEXT_NOTE, DocumentBuilder
 from retrieval.parse.common.typography import superscript
 from retrieval.parse.office import package
+from retrieval.parse.office.margins import is_page_number
 from retrieval.parse.office.word import parts
 from retrieval.parse.office.word.blocks import Writer
 from retrieval.parse.office.word.hidden_text import HiddenText
@@ -54,8 +55,9 @@ class Reader:
         written = set[str]()
         for part in found:
             root = parse_xml(part.blob)
-            plain = self._writer(part).flat(root)
-            if plain not in written and not parts.is_page_number(plain):
+            writer = self._writer(part)
+            plain = writer.flat(root)
+            if plain not in written and not (writer.omitted_page_number and is_page_number(plain)):
                 self._writer(part).write(root)
             written.add(plain)
 

@@ -1,6 +1,5 @@
 """The parts of a Word document beside its body: headers, footers, notes, comments."""
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -19,7 +18,6 @@ SEPARATORS = ("separator", "continuationSeparator", "continuationNotice")
 IDENTIFIER, KIND, RELATION = map(qn, ("w:id", "w:type", "r:id"))
 COMMENT_START, COMMENT_END, TEXT = map(qn, ("w:commentRangeStart", "w:commentRangeEnd", "w:t"))
 MAX_QUOTE = 80  # characters of the text that a comment is on
-_PAGE_NUMBER = re.compile(r"\W*(?:[^\W\d]+\W+){0,2}(?:[^\W\d]+)?\W*")  # "Page of": what is left without the numbers
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,11 +40,6 @@ def headers_and_footers(document: Document) -> tuple[list[Part], list[Part]]:
             if part is not None and part not in found:
                 found.append(part)
     return headers, footers
-
-
-def is_page_number(text: str) -> bool:
-    """Whether a header or footer says no more than the number of the page, whose digits are fields and left out."""
-    return len(text) <= 30 and _PAGE_NUMBER.fullmatch(text) is not None
 
 
 def notes(document: Document) -> Iterator[tuple[str, Part, str, Element]]:

@@ -1,0 +1,134 @@
+"""The rows of a sheet as a person sees them, streamed: merged cells in all their positions, without hidden cells."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import IO, Any
+
+from openpyxl.worksheet._reader import FORMULA_TAG, VALUE_TAG, WorkSheetParser
+
+from retrieval.parse.common.grid import MAX_COLUMNS, Continued, RepeatedText
+from retrieval.parse.common.links import with_target
+from retrieval.parse.office.workbook import values
+from retrieval.parse.office.workbook.hidden_cells import HiddenCells
+from retrieval.parse.office.workbook.markup import Markup, Range
+from retrieval.parse.office.workbook.styles import CellStyles
+
+Sheet = Any  # a read-only worksheet of openpyxl
+OFF = ("0", "false")
+MIN_EXTENT = 0.5  # points of height, characters of width: less counts as hidden
+
+
+class VisibleRows:
+    """Iterates over the visible rows. The declared size of the sheet is ignored: openpyxl would pad rows up to it."""
+
+    def __init__(self, sheet: Sheet, markup: Markup, targets: Mapping[str, str]) -> None:
+        self._sheet, self._markup, self._targets = sheet, markup, targets
+        self._styles = CellStyles(sheet.parent)
+        self._merged = _MergedCells(markup)
+        self.hidden_cells = HiddenCells(sheet)
+        self.hidden = False  # whether a hidden row was found so far
+        self.columns: frozenset[int] = frozenset()  # hidden columns, from 1
+        self.formulas = 0  # without a stored value, so far
+
+    def __iter__(self) -> Iterator[list[str]]:
+        with self._sheet._get_source() as source:
+            parser, before = self._parser(source), 0
+            for number, cells in parser.parse():
+                if not before:  # column definitions precede the rows
+                    self.columns = _hidden_columns(parser)
+                if number > before + 1:
+                    yield []
+                before = number
+                if _hidden(parser.row_dimensions.pop(str(number), {}), "ht"):
+                    self.hidden = True
+                else:
+                    yield from self._row(number, cells)
+
+    def _row(self, number: int, cells: Sequence[Mapping[str, Any]]) -> Iterator[list[str]]:
+        own = {cell["column"]: self._text(cell) for cell in cells if self._is_visible(cell)}
+        texts, whole = self._merged.complete(number, own)
+        row = [texts.get(column, "") for column in range(1, max(texts, default=0) + 1) if column not in self.columns]
+        if whole:
+            yield [text for text in row if text.strip()][:1]
+        elif any(own.values()) or not any(texts.values()):  # a row that merged cells alone reach into is none
+            yield row
+
+    def _text(self, cell: Mapping[str, Any]) -> str:
+        text = self._styles.text(cell["value"], cell["style_id"])
+        relation = self._markup.links.get((cell["row"], cell["column"]))
+        return with_target(text, self._targets.get(relation, "")) if relation else text
+
+    def _is_visible(self, cell: Mapping[str, Any]) -> bool:
+        column = cell["column"]
+        return column <= MAX_COLUMNS and (column in self.columns or not self.hidden_cells.hides(cell["value"], cell["style_id"]))
+
+    def _parser(self, source: IO[bytes]) -> WorkSheetParser:
+        """As openpyxl constructs it for its own rows, which tell neither whether they are hidden nor which cells lack values."""
+        book = self._sheet.parent
+        parser = WorkSheetParser(
+            source,
+            self._sheet._shared_strings,
+            data_only=True,
+            epoch=book.epoch,
+            date_formats=book._date_formats,
+            timedelta_formats=book._timedelta_formats,
+            rich_text=True,
+        )
+        parser.parse_cell = lambda element: self._cell(parser, element)
+        return parser
+
+    def _cell(self, parser: WorkSheetParser, element: Any) -> dict[str, Any]:
+        """The value of a formula is the stored one, else the formula itself."""
+        cell = WorkSheetParser.parse_cell(parser, element)
+        cell["value"] = values.plain(cell["value"])
+        formula = element.find(FORMULA_TAG)
+        if formula is None:
+            return cell
+        if cell["value"] is None and (element.get("t") != "str" or element.find(VALUE_TAG) is None):
+            self.formulas += 1
+            cell["value"] = _formula(parser.parse_formula(element))
+        elif formula.get("t") == "shared" and formula.text:
+            parser.parse_formula(element)  # others refer to it
+        return cell
+
+
+class _MergedCells:
+    """Follows merged cells from row to row; rows must be passed in their order."""
+
+    def __init__(self, markup: Markup) -> None:
+        self._waiting = sorted(markup.merged.items(), reverse=True)
+        self._open = list[tuple[Range, str]]()
+        self._repeated = RepeatedText()
+
+    def complete(self, row: int, own: dict[int, str]) -> tuple[dict[int, str], bool]:
+        """Texts by column, and whether one merged cell is all that the row holds."""
+        self._open = [(cells, text) for cells, text in self._open if cells.bottom >= row]
+        while self._waiting and self._waiting[-1][0] <= row:
+            self._open += [(cells, own.get(cells.left, "")) for cells in self._waiting.pop()[1] if cells.bottom >= row]
+        covered = [(cells, text) for cells, text in self._open if text]
+        if not covered:
+            return own, False
+        filled = [column for column, text in own.items() if text]
+        if len(filled) == 1 and any(cells.top == row and cells.left == filled[0] < cells.right for cells, _ in covered):
+            return own, True
+        texts = dict(own)
+        for cells, text in covered:
+            for column in range(cells.left, cells.right + 1):
+                if not texts.get(column):
+                    repeated = self._repeated.repeat(text)
+                    texts[column] = repeated if column == cells.left else Continued(repeated)
+        return texts, False
+
+
+def _formula(value: Any) -> str:
+    return str(getattr(value, "text", None) or (value if isinstance(value, str) else ""))
+
+
+def _hidden_columns(parser: WorkSheetParser) -> frozenset[int]:
+    hidden = (column for column in parser.column_dimensions.values() if _hidden(column, "width"))
+    spans = (range(int(column["min"]), min(int(column["max"]), MAX_COLUMNS) + 1) for column in hidden)
+    return frozenset(number for span in spans for number in span)
+
+
+def _hidden(dimension: Mapping[str, str], size: str) -> bool:
+    """Whether a row or column is marked hidden, or too small to be seen."""
+    return dimension.get("hidden", "0") not in OFF or float(dimension.get(size, MIN_EXTENT)) < MIN_EXTENT
