@@ -220,6 +220,26 @@ class Conflict(KnowledgeError):
     """The resource is in a state that does not allow the operation."""
 
 
+FaultKind = Literal["unreachable", "busy", "full", "read_only", "missing", "damaged"]
+FAULT_MESSAGES: dict[FaultKind, str] = {
+    "unreachable": "the database does not answer now",
+    "busy": "the database is busy; try again",
+    "full": "there is no room left for the database; deleting files, stores or responses makes some",
+    "read_only": "the database can only be read now",
+    "missing": "the file of the database is gone",
+    "damaged": "the database is damaged: a part of it cannot be read or written",
+}
+
+
+class DatabaseFault(KnowledgeError):
+    """The database cannot do now what it was asked to. The message names no host, path or user; `detail`, for the log, does."""
+
+    def __init__(self, kind: FaultKind, detail: str) -> None:
+        super().__init__(FAULT_MESSAGES[kind])
+        self.kind: FaultKind = kind
+        self.detail = detail
+
+
 class Unreadable(KnowledgeError):
     """A file cannot be parsed. `code` as in OpenAI's last_error."""
 

@@ -14,11 +14,8 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
 
-from sqlalchemy.exc import InterfaceError, OperationalError
-from sqlalchemy.exc import TimeoutError as NoConnection
-
 from engine.api import EngineStopped
-from retrieval.api import Chunking, Embedder, KnowledgeError, Parser, Unreadable
+from retrieval.api import Chunking, DatabaseFault, Embedder, KnowledgeError, Parser, Unreadable
 from retrieval.ingest.pipeline import IngestPipeline, JobProgress
 from retrieval.records import IngestedFile, Job
 from retrieval.store.api import Store
@@ -26,7 +23,8 @@ from retrieval.threads import in_thread
 
 REPORT_INTERVAL = 0.5  # seconds between checks of a job's progress
 DRAIN_INTERVAL = 0.1  # seconds between checks whether a store is done
-DATABASE_ERRORS = (OperationalError, InterfaceError, NoConnection)  # transient: locked, full, restarting
+MAX_PAUSE = 30.0  # seconds, at most, that the worker pauses while the database cannot do what it asks for
+MAX_PAUSE_UNREACHABLE = 4.0  # the same where it costs nothing to ask again
 
 _log = logging.getLogger(__name__)
 
@@ -60,6 +58,7 @@ class Ingestor:
         self._name = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
         self._ready = self._failed = self._chunks = 0
         self._active: dict[Job, JobProgress] = {}
+        self._failures = 0  # of the database, one after another
         self._running: tuple[asyncio.AbstractEventLoop, asyncio.Event] | None = None
 
     @property
@@ -75,7 +74,8 @@ class Ingestor:
                 loop.call_soon_threadsafe(wakeup.set)
 
     async def run(self) -> None:
-        """Processes jobs until cancelled, then returns unfinished ones to the queue. Raises EngineStopped if the encoder has died."""
+        """Processes jobs until cancelled, then returns unfinished ones to the queue. Raises EngineStopped if the encoder has died, and
+        nothing else: whatever goes wrong with the database or with one file, the next is tried."""
         wakeup, free = asyncio.Event(), asyncio.Semaphore(self._options.jobs)
         self._running = asyncio.get_running_loop(), wakeup
         try:
@@ -109,10 +109,14 @@ class Ingestor:
         while True:
             wakeup.clear()
             try:
-                if job := await self._claim():
+                job = await self._claim()
+                self._failures = 0
+                if job:
                     return job
-            except DATABASE_ERRORS as error:
-                _log.warning("the database does not answer; trying again: %s", error)
+            except DatabaseFault as fault:
+                await self._pause("no file is claimed", fault)
+            except Exception:
+                _log.exception("no file could be claimed")
             with suppress(TimeoutError):
                 await asyncio.wait_for(wakeup.wait(), self._options.poll)
 
@@ -137,6 +141,10 @@ class Ingestor:
             await asyncio.wait({work})
             await self._release(job)
             raise
+        except EngineStopped:
+            raise
+        except Exception:
+            _log.exception("%s: its state could not be stored", job.filename)
         finally:
             del self._active[job]
 
@@ -156,16 +164,17 @@ class Ingestor:
     async def _report(self, job: Job, progress: JobProgress) -> bool:
         try:
             return await in_thread(self._store.report, job, progress.state, progress.progress, self._options.lease)
-        except DATABASE_ERRORS:
-            _log.exception("%s: the database takes no report", job.filename)
+        except DatabaseFault:
             return True
 
     async def _work(self, job: Job, progress: JobProgress) -> None:
         """Errors of one file do not affect others; only EngineStopped, which stops all, is raised."""
         try:
             await self._process(job, progress)
-        except DATABASE_ERRORS:
-            _log.exception("%s: the database does not answer; the file will be tried again", job.filename)
+        except DatabaseFault as fault:
+            await self._pause(f"{job.filename} will be tried again", fault)
+            if fault.kind != "damaged":  # else the attempt counts, and the last one ends as failed
+                await self._release_when_possible(job)
         except EngineStopped:
             await self._release(job)
             raise
@@ -175,10 +184,10 @@ class Ingestor:
             await self._store_outcome(job, progress)
         except Unreadable as error:
             await self._fail(job, error.code, str(error))
+        except (DatabaseFault, EngineStopped):
+            raise
         except KnowledgeError as error:  # WrongModel, or NotFound if the file was deleted
             await self._fail(job, "server_error", str(error))
-        except (*DATABASE_ERRORS, EngineStopped):
-            raise
         except Exception:
             _log.exception("%s: cannot be ingested", job.filename)
             await self._fail(job, "server_error", "something unexpected went wrong with this file; the server's log says what")
@@ -206,5 +215,21 @@ class Ingestor:
     async def _release(self, job: Job) -> None:
         try:
             await in_thread(self._store.release, job)
-        except DATABASE_ERRORS:
-            _log.exception("%s: the database does not answer; the file waits until its lease has run out", job.filename)
+        except DatabaseFault as fault:
+            _log.warning("%s waits until its lease has run out: %s (%s)", job.filename, fault, fault.detail)
+
+    async def _release_when_possible(self, job: Job) -> None:
+        """So that the attempt is not counted: the file is not to blame. After the lease has run out this does nothing."""
+        while True:
+            try:
+                return await in_thread(self._store.release, job)
+            except DatabaseFault as fault:
+                await self._pause(f"{job.filename} waits", fault)
+
+    async def _pause(self, consequence: str, fault: DatabaseFault) -> None:
+        """Longer from failure to failure: while the disk is full, each attempt would cost as much as the first. Every tenth is logged."""
+        if self._failures % 10 == 0:
+            _log.warning("%s: %s (%s)", consequence, fault, fault.detail)
+        self._failures += 1
+        longest = MAX_PAUSE_UNREACHABLE if fault.kind in ("unreachable", "busy") else MAX_PAUSE
+        await asyncio.sleep(min(longest, self._options.poll * 1.5 ** min(self._failures, 20)))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from retrieval.api import Attributes, Chunk, Filter, ModelIdentity, Vectors
+from retrieval.api import Attributes, Chunk, DatabaseFault, Filter, ModelIdentity, Vectors
 from retrieval.records import (
     Batch,
     File,
@@ -156,6 +156,19 @@ class Store(Files, VectorStores, Members, Queue, Index, Protocol):
     @property
     def transactions(self) -> "Transactions":
         """Transactions on the store's database."""
+        ...
+
+    def check(self) -> None:
+        """Raises DatabaseFault if the database cannot be read and written now."""
+        ...
+
+    @property
+    def fault(self) -> DatabaseFault | None:
+        """What ended the latest transaction that failed; None: a write has succeeded since, perhaps that of `check`."""
+        ...
+
+    def free_bytes(self) -> int | None:
+        """Room left on the disk of the database; None where that is not known."""
         ...
 
     def close(self) -> None: ...

@@ -3,9 +3,9 @@
 import time
 from collections.abc import Callable
 
-from sqlalchemy import Connection, insert, inspect, select
+from sqlalchemy import Connection, insert, inspect, select, update
 
-from retrieval.api import KnowledgeError
+from retrieval.api import DatabaseFault, KnowledgeError
 from retrieval.store.dialect import Dialect, Transactions
 from retrieval.store.files import FileTable
 from retrieval.store.index import ChunkIndex
@@ -26,6 +26,16 @@ class Catalog(FileTable, StoreTable, MemberTable, JobQueue, ChunkIndex):
     def transactions(self) -> Transactions:
         return self._dialect
 
+    def check(self) -> None:
+        self._dialect.check()
+
+    @property
+    def fault(self) -> DatabaseFault | None:
+        return self._dialect.fault
+
+    def free_bytes(self) -> int | None:
+        return self._dialect.free_bytes()
+
     def close(self) -> None:
         self._dialect.close()
 
@@ -40,3 +50,8 @@ def create_tables(tx: Connection) -> None:
         return
     METADATA.create_all(tx)
     tx.execute(insert(facts).values(name="schema", value=str(SCHEMA)))
+
+
+def probe_write(tx: Connection) -> None:
+    """Writes a row as it is."""
+    tx.execute(update(facts).where(facts.c.name == "schema").values(value=str(SCHEMA)))

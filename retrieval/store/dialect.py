@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Connection
 
-from retrieval.api import Filter, Vectors
+from retrieval.api import DatabaseFault, Filter, Vectors
 from retrieval.records import ScoredChunk
 
 
@@ -38,10 +38,15 @@ class StoreState:
 
 
 class Transactions(Protocol):
-    """Also used by other components with tables in the same database: SQLite allows one writer per process."""
+    """Also used by other components with tables in the same database: SQLite allows one writer per process. All raise DatabaseFault for
+    what the database is to blame for."""
 
     def writing(self) -> AbstractContextManager[Connection]:
         """A read-write transaction: committed at the end of the block, rolled back on an exception."""
+        ...
+
+    def removing(self) -> AbstractContextManager[Connection]:
+        """As `writing`, for what frees space: it also works where the disk is full."""
         ...
 
     def reading(self) -> AbstractContextManager[Connection]:
@@ -73,6 +78,19 @@ class Dialect(Transactions, Protocol):
 
     def vectors(self, tx: Connection, chunk_ids: Sequence[int]) -> tuple[NDArray[np.int64], Vectors]:
         """Ids of the chunks that still exist and their vectors, row by row, as inserted. All must have the same dimension."""
+        ...
+
+    def check(self) -> None:
+        """Raises DatabaseFault if the database cannot be read and written now."""
+        ...
+
+    @property
+    def fault(self) -> DatabaseFault | None:
+        """What ended the latest transaction that failed; None: a write has succeeded since, perhaps that of `check`."""
+        ...
+
+    def free_bytes(self) -> int | None:
+        """Room left on the disk; None where that is not known."""
         ...
 
     def close(self) -> None: ...

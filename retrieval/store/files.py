@@ -2,10 +2,11 @@
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 
 from sqlalchemy import Connection, RowMapping, delete, insert, select, update
 
-from retrieval.api import NotFound, ReadOnly
+from retrieval.api import DatabaseFault, NotFound, ReadOnly
 from retrieval.records import File, NewFile, Page, PageRequest
 from retrieval.store.dialect import Dialect
 from retrieval.store.removal import remove_files
@@ -35,7 +36,7 @@ class FileTable:
                     if last:
                         _finish(tx, file_id, size, digest.hexdigest())
         except BaseException:
-            with self._dialect.writing() as tx:
+            with suppress(DatabaseFault), self._dialect.removing() as tx:  # else `sweep` does it
                 tx.execute(delete(files).where(files.c.id == file_id))
             raise
         return self.file(new.owner, file_id)
@@ -65,14 +66,14 @@ class FileTable:
         return (self._part(file_id, number) for number in range(-(-size // PART)))
 
     def delete_file(self, owner: str, file_id: str) -> None:
-        with self._dialect.writing() as tx:
+        with self._dialect.removing() as tx:
             mine = (files.c.id == file_id, files.c.owner == owner, alive_file(self._clock()))
             if tx.execute(select(files.c.id).where(*mine)).one_or_none() is None:
                 raise ReadOnly("file", find_file(tx, owner, file_id, self._clock())["id"])
             remove_files(self._dialect, tx, [file_id])
 
     def delete_unused(self, owner: str, file_id: str) -> bool:
-        with self._dialect.writing() as tx:
+        with self._dialect.removing() as tx:
             mine = select(files.c.id).where(files.c.id == file_id, files.c.owner == owner)
             if tx.execute(mine.with_for_update()).one_or_none() is None:
                 return False

@@ -83,7 +83,7 @@ class MemberTable:
             return member_record(_member(tx, key, file_id))
 
     def remove_member(self, owner: str, store_id: str, file_id: str) -> None:
-        with self._dialect.writing() as tx:
+        with self._dialect.removing() as tx:
             key = own_store(tx, owner, store_id)["key"]
             remove_members(self._dialect, tx, [(key, _member(tx, key, file_id)["key"])])
 
@@ -93,7 +93,7 @@ class MemberTable:
 
     def cancel_batch(self, owner: str, store_id: str, batch_id: str) -> Batch:
         """Chunks from an earlier ingestion of a member stay searchable. A finished batch is left unchanged."""
-        with self._dialect.writing() as tx:
+        with self._dialect.removing() as tx:
             key = own_store(tx, owner, store_id)["key"]
             _batch(tx, key, store_id, batch_id)
             undone = (members.c.store_key == key, members.c.batch_id == batch_id, members.c.state.in_(IN_PROGRESS))

@@ -56,7 +56,7 @@ class StoreTable:
             return _records(tx, [find_store(tx, owner, store_id)])[0]
 
     def delete_store(self, owner: str, store_id: str) -> None:
-        with self._dialect.writing() as tx:
+        with self._dialect.removing() as tx:
             key = own_store(tx, owner, store_id)["key"]
             empty_store(self._dialect, tx, key)
             tx.execute(delete(stores).where(stores.c.key == key))
@@ -78,10 +78,10 @@ class StoreTable:
             gone += tx.execute(select(files.c.id).where(*stale)).scalars()
             expired = list(tx.execute(select(stores.c.key).where(~alive_store(now), _holds_members())).scalars())
         for file_id in gone:
-            with self._dialect.writing() as tx:
+            with self._dialect.removing() as tx:
                 remove_files(self._dialect, tx, [file_id])
         for key in expired:
-            with self._dialect.writing() as tx:
+            with self._dialect.removing() as tx:
                 if tx.execute(select(stores.c.key).where(stores.c.key == key, ~alive_store(now))).one_or_none() is not None:
                     empty_store(self._dialect, tx, key)
 

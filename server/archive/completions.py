@@ -52,7 +52,7 @@ class CompletionTable:
             return _from_row(_fetch(tx, owner, completion_id))
 
     def delete_completion(self, owner: str, completion_id: str) -> None:
-        with self._transactions.writing() as tx:
+        with self._transactions.removing() as tx:
             delete_row(tx, completions, owner, completion_id, "chat completion")
 
 

@@ -39,7 +39,7 @@ class ConversationTable:
             return _from_row(_fetch(tx, owner, conversation_id))
 
     def delete_conversation(self, owner: str, conversation_id: str) -> None:
-        with self._transactions.writing() as tx:
+        with self._transactions.removing() as tx:
             key = lock_conversation(tx, owner, conversation_id)
             tx.execute(delete(conversations).where(conversations.c.key == key))
 
@@ -74,7 +74,7 @@ class ConversationTable:
             return row.body
 
     def delete_item(self, owner: str, conversation_id: str, item_id: str) -> None:
-        with self._transactions.writing() as tx:
+        with self._transactions.removing() as tx:
             key = lock_conversation(tx, owner, conversation_id)
             matches = (conversation_items.c.conversation_key == key, conversation_items.c.id == item_id)
             if tx.execute(delete(conversation_items).where(*matches)).rowcount == 0:

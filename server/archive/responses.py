@@ -48,7 +48,7 @@ class ResponseTable:
             return _from_row(fetch_row(tx, responses, owner, response_id, "response"))
 
     def delete_response(self, owner: str, response_id: str) -> None:
-        with self._transactions.writing() as tx:
+        with self._transactions.removing() as tx:
             delete_row(tx, responses, owner, response_id, "response")
 
     def chain(self, owner: str, response_id: str) -> list[StoredResponse]:

@@ -10,10 +10,12 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from engine.api import EngineError, EngineStopped, InvalidGrammar, PromptTooLong, QueueFull
-from retrieval.api import Conflict, KnowledgeError, NotFound, ReadOnly, Unreadable, WrongModel
+from retrieval.api import Conflict, DatabaseFault, KnowledgeError, NotFound, ReadOnly, Unreadable, WrongModel
 
 T = TypeVar("T")
 JsonPath = Sequence[int | str]
+RETRY_LATER = {"Retry-After": "2"}
+DO_NOT_RETRY = {"x-should-retry": "false"}  # the official clients go by it
 
 
 @dataclass(eq=False)
@@ -80,8 +82,17 @@ def from_knowledge_error(error: KnowledgeError) -> ApiError:
             return bad_request(None, str(error), "conflict")  # no 409: clients would try again
         case Unreadable():
             return bad_request(None, str(error), error.code)
+        case DatabaseFault():
+            return _from_database_fault(error)
         case _:
             return ApiError(500, str(error) or "the knowledge base failed", code="knowledge_error")
+
+
+def _from_database_fault(fault: DatabaseFault) -> ApiError:
+    """507 (RFC 4918, 11.5) where there is no room left, else 503."""
+    passing = fault.kind in ("unreachable", "busy")
+    status = 507 if fault.kind == "full" else 503
+    return ApiError(status, str(fault), code=f"database_{fault.kind}", headers=RETRY_LATER if passing else DO_NOT_RETRY)
 
 
 def from_validation(error: ValidationError, body: bytes) -> ApiError:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
 
-from retrieval.api import Chunking, Embedder, Parser, Reranker, Retriever, Vectors
+from retrieval.api import Chunking, DatabaseFault, Embedder, Parser, Reranker, Retriever, Vectors
 from retrieval.store.api import Store
 from server.runtime.grounding_settings import GroundingSettings
 from server.runtime.settings import Settings, short_name
@@ -108,6 +108,8 @@ async def _remove_expired(store: Store) -> None:
     while True:
         try:
             await asyncio.to_thread(store.sweep)
+        except DatabaseFault as fault:
+            LOG.warning("expired files and stores could not be removed: %s", fault)
         except Exception:  # of any database; tried again next time
             LOG.exception("expired files and stores could not be removed")
         await asyncio.sleep(SWEEP_INTERVAL)

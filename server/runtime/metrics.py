@@ -1,6 +1,5 @@
 """What operators watch, in Prometheus' format. Each application has a registry of its own."""
 
-import logging
 from collections.abc import Callable, Iterable
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
@@ -8,26 +7,32 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from engine.api import Stats
+from retrieval.api import DatabaseFault
 from retrieval.records import State
+from retrieval.store.api import Store
 from server.core.tool_host import ToolHost
 from server.runtime.knowledge_base import KnowledgeBase
 
-LOG = logging.getLogger("stoa")
 MEDIA_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 SHORT = (0.001, 0.0025, 0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.2, 0.5, 1.0, 2.5)
 LONG = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0)
 
 
 class Metrics:
-    """`stats`, `knowledge` and `host` are asked at each scrape; None while there is none."""
+    """`stats`, `knowledge`, `host` and `database` are read at each scrape; None while there is none."""
 
     def __init__(
-        self, stats: Callable[[], Stats | None], knowledge: Callable[[], KnowledgeBase | None], host: Callable[[], ToolHost | None]
+        self,
+        stats: Callable[[], Stats | None],
+        knowledge: Callable[[], KnowledgeBase | None],
+        host: Callable[[], ToolHost | None],
+        database: Callable[[], Store | None],
     ) -> None:
         self.registry = CollectorRegistry()
         self.registry.register(_EngineCollector(stats))
         self.registry.register(_KnowledgeCollector(knowledge))
         self.registry.register(_HostCollector(host))
+        self.registry.register(_DatabaseCollector(database))
         self._requests = Counter("stoa_requests", "Requests answered", ("route", "status"), registry=self.registry)
         self._disconnected = Counter(
             "stoa_aborts", "Requests whose client went away before the answer was complete", registry=self.registry
@@ -122,6 +127,15 @@ def _backlog(known: KnowledgeBase) -> dict[State, int]:
     """Nothing while the database is away: the other measurements are wanted all the more."""
     try:
         return known.store.backlog()
-    except Exception:  # of whichever database
-        LOG.exception("the backlog could not be counted")
+    except DatabaseFault:
         return {}
+
+
+class _DatabaseCollector(Collector):
+    def __init__(self, database: Callable[[], Store | None]) -> None:
+        self._database = database
+
+    def collect(self) -> Iterable[Metric]:
+        database = self._database()
+        if database is not None and (free := database.free_bytes()) is not None:
+            yield GaugeMetricFamily("stoa_disk_free_bytes", "Room left on the disk of the database", value=free)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from engine.api import Delta, Engine, ModelInfo, Request, Stats
 from retrieval.store.api import Store
 from server.archive.api import Archive
-from server.core.errors import bad_request, model_not_found
+from server.core.errors import bad_request, from_knowledge_error, model_not_found
 from server.core.tool_host import ToolHost
 from server.core.tool_limits import ToolLimits
 from server.runtime.knowledge_base import KnowledgeBase
@@ -79,6 +79,12 @@ class Runtime:
         """Raises ApiError 404 unless `model` is this one."""
         if model is not None and model not in self.names:
             raise model_not_found(model, self.names)
+
+
+def expect_writable(runtime: Runtime) -> None:
+    """Before an answer that is to be stored is generated. Raises ApiError if the database could not be used just now."""
+    if runtime.database is not None and (fault := runtime.database.fault) is not None:
+        raise from_knowledge_error(fault)
 
 
 def expect_knowledge_base(runtime: Runtime) -> KnowledgeBase:

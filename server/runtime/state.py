@@ -9,8 +9,11 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 
 from engine.api import Stats
+from retrieval.api import DatabaseFault
+from retrieval.store.api import Store
 from server.core.errors import unavailable
 from server.core.tool_host import ToolHost
+from server.runtime.database_monitor import DatabaseMonitor
 from server.runtime.knowledge_base import KnowledgeBase, run_ingestion
 from server.runtime.metrics import Metrics
 from server.runtime.runtime import Runtime
@@ -24,23 +27,48 @@ class ServerState:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self.metrics = Metrics(self._stats, self._knowledge, self._host)
+        self.metrics = Metrics(self._stats, self._knowledge, self._host, self._database)
         self.runtime: Runtime | None = None
         self.load_error: str | None = None  # why loading failed
         self.deadline: float | None = None  # while draining: when (time.monotonic) requests are cut off
         self.active_requests = 0  # requests in progress
         self._ingestion: asyncio.Task[None] | None = None
         self._mcp_start: asyncio.Task[None] | None = None
+        self._monitor: DatabaseMonitor | None = None
+        self._monitoring: asyncio.Task[None] | None = None
 
     @property
     def status(self) -> str:
+        """loading, ready, draining, or failed: only a restart can mend that."""
         if self.load_error is not None:
             return "failed"
         if self.deadline is not None:
             return "draining"
-        if self._ingestion is not None and self._ingestion.done():
+        if not self._ingests:
             return "failed"  # uploads would never be processed
         return "loading" if self.runtime is None else "ready" if self.runtime.engine.alive else "failed"
+
+    @property
+    def reason(self) -> str | None:
+        """Why the status is not "ready"; None where it is."""
+        match self.status:
+            case "loading":
+                return "the models are being loaded"
+            case "draining":
+                return "the server is stopping"
+            case "failed" if self.load_error is None:
+                return "the engine has stopped" if self._ingests else "the embedding model has stopped: files are not read any more"
+            case _:
+                return self.load_error
+
+    @property
+    def database_fault(self) -> DatabaseFault | None:
+        """What the database cannot do now. It mends itself, or the operator mends it; chats go on meanwhile."""
+        return self._monitor.fault if self._monitor is not None else None
+
+    @property
+    def _ingests(self) -> bool:
+        return self._ingestion is None or not self._ingestion.done()
 
     def start_loading(self, load: Callable[[], Runtime]) -> None:
         """Loads in a daemon thread, so that a server stopped meanwhile exits at once."""
@@ -63,9 +91,11 @@ class ServerState:
     async def close(self) -> None:
         """Pending requests fail. Files that are being ingested go back to the queue."""
         runtime, self.runtime = self.runtime, None
-        if self._ingestion is not None:
-            self._ingestion.cancel()
-            await asyncio.wait((self._ingestion,))
+        running = [task for task in (self._ingestion, self._monitoring) if task is not None]
+        for task in running:
+            task.cancel()
+        if running:
+            await asyncio.wait(running)
         if runtime is not None:
             await runtime.close()
 
@@ -83,7 +113,7 @@ class ServerState:
             runtime = load()
         except Exception as error:  # of any kind: nobody joins this thread
             LOG.debug("loading failed", exc_info=True)
-            loop.call_soon_threadsafe(self._failed, f"{type(error).__name__}: {error}")
+            loop.call_soon_threadsafe(self._failed, error)
         else:
             loop.call_soon_threadsafe(self._loaded, runtime)
 
@@ -91,16 +121,23 @@ class ServerState:
         self.runtime = runtime
         if runtime.knowledge_base is not None:
             self._ingestion = asyncio.create_task(run_ingestion(runtime.knowledge_base))
+        if runtime.database is not None:
+            self._monitor = DatabaseMonitor(runtime.database.check)
+            self._monitoring = asyncio.create_task(self._monitor.run())
         if runtime.tool_host is not None:
             self._mcp_start = asyncio.create_task(runtime.tool_host.start())
         LOG.info("%s is ready", runtime.names[0])
 
-    def _failed(self, reason: str) -> None:
-        self.load_error = reason
-        LOG.error("loading failed: %s", reason)
+    def _failed(self, error: Exception) -> None:
+        """What clients read of a database names no host and no path; the log does."""
+        self.load_error = str(error) if isinstance(error, DatabaseFault) else f"{type(error).__name__}: {error}"
+        LOG.error("loading failed: %s", f"{error} ({error.detail})" if isinstance(error, DatabaseFault) else self.load_error)
 
     def _knowledge(self) -> KnowledgeBase | None:
         return self.runtime.knowledge_base if self.runtime else None
+
+    def _database(self) -> Store | None:
+        return self.runtime.database if self.runtime else None
 
     def _host(self) -> ToolHost | None:
         return self.runtime.tool_host if self.runtime else None

@@ -33,10 +33,30 @@ SETTINGS = {
 }
 
 
-@dataclass(frozen=True)
+@dataclass
 class PostgresServer:
     folder: Path
+    command: list[Any]
+    person: Mapping[str, Any]
     numbers: Iterator[int] = field(default_factory=itertools.count)
+    process: subprocess.Popen[Any] | None = None
+
+    def start(self) -> None:
+        """Returns when it answers; also after `stop`."""
+        with (self.folder / "log").open("ab") as log:
+            self.process = subprocess.Popen(
+                self.command, cwd=self.folder, stdout=log, stderr=log, preexec_fn=_die_with_parent, process_group=0, **self.person
+            )
+        _await(self, self.process)
+
+    def stop(self, how: int = signal.SIGQUIT) -> None:
+        """At once, connections and all; nothing is kept. SIGKILL also kills the processes that serve the connections."""
+        assert self.process is not None
+        if how == signal.SIGKILL:
+            os.killpg(self.process.pid, how)
+        else:
+            self.process.send_signal(how)
+        self.process.wait(30)
 
     def url(self, database: str = "postgres") -> str:
         return f"postgresql://postgres@/{database}?host={self.folder}"
@@ -59,7 +79,8 @@ class PostgresServer:
 
 
 @contextmanager
-def postgres_server() -> Iterator[PostgresServer]:
+def postgres_server(settings: Mapping[str, str] | None = None) -> Iterator[PostgresServer]:
+    """`settings`: instead of those in SETTINGS."""
     with tempfile.TemporaryDirectory(prefix="pg", ignore_cleanup_errors=True) as name:
         folder = Path(name)
         person = _person(folder)
@@ -67,18 +88,14 @@ def postgres_server() -> Iterator[PostgresServer]:
         data = folder / "data"
         initdb = [programs / "initdb", "--auth=trust", "--encoding=UTF8", "--locale=C.UTF-8", "--no-sync", "-U", "postgres", "-D", data]
         subprocess.run(initdb, check=True, capture_output=True, cwd=folder, **person)
-        options = [f"--{key}={value}" for key, value in {**SETTINGS, "unix_socket_directories": name}.items()]
-        with (folder / "log").open("wb") as log:
-            command = [programs / "postgres", "-D", data, *options]
-            process = subprocess.Popen(command, cwd=folder, stdout=log, stderr=log, preexec_fn=_die_with_parent, **person)
+        options = [f"--{key}={value}" for key, value in {**SETTINGS, **(settings or {}), "unix_socket_directories": name}.items()]
+        server = PostgresServer(folder, [programs / "postgres", "-D", data, *options], person)
         try:
-            server = PostgresServer(folder)
-            _await(server, process)
+            server.start()
             server._run("CREATE EXTENSION vector")
             yield server
         finally:
-            process.send_signal(signal.SIGQUIT)  # at once, connections and all; nothing is kept
-            process.wait(30)
+            server.stop()
 
 
 def _person(folder: Path) -> Mapping[str, Any]:

@@ -146,7 +146,14 @@ def muted(request: Request) -> bool:
 
 
 def runtime(engine: FakeEngine, text: ChatTokenizer, knowledge: KnowledgeBase | None = None, **parts: Any) -> Runtime:
-    return Runtime(names=("tiny",), engine=engine, tokenizer=text, created=1, knowledge_base=knowledge, **parts)
+    return Runtime(
+        names=("tiny",),
+        engine=engine,
+        tokenizer=text,
+        created=1,
+        knowledge_base=knowledge,
+        **{"database": knowledge and knowledge.store, **parts},
+    )
 
 
 def ready(

@@ -146,7 +146,7 @@ def test_loading_then_ready_then_draining() -> None:
         app, state = create_app(Settings(), load=slowly)
         async with app.router.lifespan_context(app), client(app) as http:
             assert (await http.get("/health")).status_code == 200
-            assert (await http.get("/ready")).json() == {"status": "loading", "reason": None}
+            assert (await http.get("/ready")).json() == {"status": "loading", "reason": "the models are being loaded"}
             early = await http.post(CHAT, json=BODY)
             assert early.status_code == 503 and early.headers["retry-after"] == "1" and early.json()["error"]["code"] == "not_ready_loading"
             loaded.set()

@@ -12,20 +12,23 @@ from sqlalchemy import Connection, Table, delete, func, select, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import DBAPIError
 
-from retrieval.api import Filter, KnowledgeError, Vectors
+from retrieval.api import DatabaseFault, Filter, KnowledgeError, Vectors
 from retrieval.records import ScoredChunk
 from retrieval.search.lexical import terms
-from retrieval.store.catalog import create_tables
+from retrieval.store.catalog import create_tables, probe_write
 from retrieval.store.dialect import Entry, StoreState
+from retrieval.store.guard import Guard
 from retrieval.store.postgres import lexical
 from retrieval.store.postgres.dense import VectorSearch
-from retrieval.store.postgres.engine import map_database_errors, open_engine, parse_url
+from retrieval.store.postgres.engine import open_engine, parse_url
+from retrieval.store.postgres.faults import explain
 from retrieval.store.postgres.filters import condition
 from retrieval.store.postgres.hnsw import HnswIndexes
 from retrieval.store.postgres.tables import METADATA, chunk_vectors, chunk_words, in_keys, store_sizes
 from retrieval.store.schema import members
 
 SETUP_LOCK = 0x73746F61  # advisory lock: only one process creates the tables
+READ_ONLY = text("SELECT pg_is_in_recovery() OR current_setting('default_transaction_read_only')::boolean")
 MIN_PGVECTOR = (0, 8)  # version of pgvector; earlier ones lack iterative scans for filtered index searches
 
 
@@ -34,6 +37,7 @@ class Postgres:
 
     def __init__(self, url: str, hnsw_above: int) -> None:
         self._url = parse_url(url)
+        self._guard = Guard(lambda error: explain(error, self._url))
         self._engine = open_engine(self._url)
         self._reader = self._engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
         self._indexes = HnswIndexes(self._engine)
@@ -51,12 +55,14 @@ class Postgres:
 
     @contextmanager
     def writing(self) -> Generator[Connection]:
-        with map_database_errors(self._url), self._engine.begin() as tx:
+        with self._guard.writing(), self._engine.begin() as tx:
             yield tx
+
+    removing = writing
 
     @contextmanager
     def reading(self) -> Generator[Connection]:
-        with map_database_errors(self._url), self._reader.begin() as tx:
+        with self._guard.reading(), self._reader.begin() as tx:
             yield tx
 
     def insert(self, tx: Connection, store_key: int, entries: Sequence[Entry]) -> None:
@@ -87,6 +93,23 @@ class Postgres:
         rows = tx.execute(select(chunk_vectors.c.chunk_id, sent).where(in_keys(chunk_vectors.c.chunk_id, chunk_ids))).all()
         values = [Vector.from_binary(bytes(row[1])).to_numpy() for row in rows]
         return np.array([row[0] for row in rows], np.int64), np.array(values, np.float32) if rows else np.empty((0, 0), np.float32)
+
+    def check(self) -> None:
+        """After a failure also by writing."""
+        with self.reading() as tx:
+            read_only = tx.execute(READ_ONLY).scalar_one()
+        if read_only:
+            raise DatabaseFault("read_only", "the server is in recovery, or default_transaction_read_only is on")
+        if self._guard.fault is not None:
+            with self.writing() as tx:
+                probe_write(tx)
+
+    @property
+    def fault(self) -> DatabaseFault | None:
+        return self._guard.fault
+
+    def free_bytes(self) -> int | None:
+        return None
 
     def close(self) -> None:
         self._indexes.close()

@@ -1,25 +1,31 @@
-"""Connection to the PostgreSQL server. Error messages never contain the password."""
+"""Connection to the PostgreSQL server."""
 
 import json
-from collections.abc import Generator
-from contextlib import contextmanager
 from typing import Any
 
 import psycopg
 from psycopg.adapt import Dumper
 from sqlalchemy import URL, Engine, create_engine, event, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import ArgumentError
 
 from retrieval.api import KnowledgeError
 
 CONNECT_TIMEOUT = 10  # seconds to wait for a connection
+KEEPALIVE = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3}  # seconds, seconds, probes: a dead network is noticed
+UNACKNOWLEDGED_MS = 20_000  # milliseconds after which data that the server's machine has not acknowledged ends the connection
 MAX_CONNECTIONS = 20  # per process
 
 
 def open_engine(url: URL) -> Engine:
     """Connects lazily. Prepared statements are off: the best plan depends on the store, and poolers such as PgBouncer do not
     support them."""
-    known = {"application_name": "stoa", "connect_timeout": CONNECT_TIMEOUT, "prepare_threshold": None}
+    known = {
+        "application_name": "stoa",
+        "connect_timeout": CONNECT_TIMEOUT,
+        "tcp_user_timeout": UNACKNOWLEDGED_MS,
+        "prepare_threshold": None,
+        **KEEPALIVE,
+    }
     engine = create_engine(
         url,
         connect_args={name: value for name, value in known.items() if name not in url.query},
@@ -43,25 +49,6 @@ def parse_url(text: str) -> URL:
     given = url.query.get("password")
     password = given if isinstance(given, str) else url.password
     return url.difference_update_query(["password"]).set(drivername="postgresql+psycopg", password=password)
-
-
-@contextmanager
-def map_database_errors(url: URL) -> Generator[None]:
-    """Translates connection errors of the server for callers."""
-    try:
-        yield
-    except DBAPIError as error:
-        if error.statement is not None and not isinstance(error, OperationalError | InterfaceError):
-            raise
-        reason = str(error.orig).strip()
-        if url.password:
-            reason = reason.replace(str(url.password), "***")
-        raise KnowledgeError(f"the database {redacted_url(url)} does not answer: {reason}") from None
-
-
-def redacted_url(url: URL) -> str:
-    host = url.query.get("host")
-    return url.set(drivername="postgresql", query={"host": host} if host else {}).render_as_string(hide_password=True)
 
 
 class _Text(Dumper):

@@ -34,6 +34,10 @@ class StoreCaches:
             self._evict()
             self._maintain(key, cache)
 
+    def clear(self) -> None:
+        with self._lock:
+            self._caches.clear()
+
     def forget(self, key: int) -> None:
         with self._lock:
             self._caches.pop(key, None)

@@ -6,21 +6,16 @@ rows are deleted, but a thousand small stores would mean five thousand tables in
 """
 
 import json
-import sqlite3
-import time
 from collections import Counter
 from collections.abc import Generator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
-from threading import RLock
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import URL, Connection, create_engine, event, select
-from sqlalchemy.exc import DatabaseError
+from sqlalchemy import Connection, select
 
-from retrieval.api import Filter, KnowledgeError, Vectors
+from retrieval.api import DatabaseFault, Filter, Vectors
 from retrieval.records import ScoredChunk
 from retrieval.search.filters import matches
 from retrieval.search.lexical import JOINTS, terms
@@ -29,16 +24,8 @@ from retrieval.store.dialect import Entry, StoreState
 from retrieval.store.schema import stores
 from retrieval.store.sqlite.cache import StoreCache, StoreChanges
 from retrieval.store.sqlite.caches import StoreCaches
+from retrieval.store.sqlite.transactions import SQLiteTransactions
 
-BUSY_TIMEOUT = 60  # seconds a writer waits for writers of other processes
-PRAGMAS = (
-    "page_size = 8192",  # bytes, for new databases; fits five vectors of 384 dimensions
-    "journal_mode = WAL",
-    "synchronous = FULL",  # committed transactions survive power loss
-    "foreign_keys = ON",
-    "cache_size = -65536",  # KiB
-    "mmap_size = 1073741824",
-)
 TABLES = (
     "CREATE TABLE IF NOT EXISTS entries (chunk_id INTEGER PRIMARY KEY REFERENCES chunks (id) ON DELETE CASCADE,"
     " words INTEGER NOT NULL, vector BLOB NOT NULL)",
@@ -56,31 +43,17 @@ class SQLite:
     """Implements dialect.Dialect."""
 
     def __init__(self, path: Path, hnsw_above: int) -> None:
-        self._path = path
-        self._engine = create_engine(URL.create("sqlite", database=str(path)), connect_args={"timeout": BUSY_TIMEOUT}, max_overflow=-1)
-        event.listen(self._engine, "connect", _configure)
-        event.listen(self._engine, "begin", _begin)
-        self._writers = RLock()  # writers of this process queue here; SQLite's own lock is polled with sleeps
+        self._transactions = SQLiteTransactions(path, self._create_tables)
+        self.writing, self.removing, self.reading = self._transactions.writing, self._transactions.removing, self._transactions.reading
+        self.check, self.free_bytes = self._transactions.check, self._transactions.free_bytes
         self._caches = StoreCaches(self._load, hnsw_above)
 
+    @property
+    def fault(self) -> DatabaseFault | None:
+        return self._transactions.fault
+
     def prepare(self) -> None:
-        try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            with self.writing() as tx:
-                create_tables(tx)
-                for table in TABLES:
-                    tx.exec_driver_sql(table)
-        except (OSError, DatabaseError) as error:
-            reason = error.orig if isinstance(error, DatabaseError) else error
-            raise KnowledgeError(f"the knowledge base {str(self._path)!r} cannot be opened: {reason}") from None
-
-    @contextmanager
-    def writing(self) -> Generator[Connection]:
-        with self._writers, self._engine.connect().execution_options(stoa_writes=True) as connection, connection.begin():
-            yield connection
-
-    def reading(self) -> AbstractContextManager[Connection]:
-        return self._engine.begin()
+        self._transactions.open()
 
     def insert(self, tx: Connection, store_key: int, entries: Sequence[Entry]) -> None:
         words = [terms(entry.text) for entry in entries]
@@ -114,7 +87,15 @@ class SQLite:
 
     def close(self) -> None:
         self._caches.close()
-        self._engine.dispose()
+        self._transactions.close()
+
+    def _create_tables(self) -> None:
+        """Also called when another file has taken the place of the database."""
+        self._caches.clear()
+        with self.writing() as tx:
+            create_tables(tx)
+            for table in TABLES:
+                tx.exec_driver_sql(table)
 
     @contextmanager
     def _cache(self, tx: Connection, store: StoreState) -> Generator[StoreCache]:
@@ -139,29 +120,6 @@ class SQLite:
             with self.reading() as later:
                 later.execute(select(stores.c.generation).where(stores.c.key == store.key))
                 yield later
-
-
-def _configure(connection: Any, _record: object) -> None:
-    connection.isolation_level = None  # transactions are begun by _begin
-    for pragma in PRAGMAS:
-        _execute_when_free(connection, f"PRAGMA {pragma}")
-
-
-def _execute_when_free(connection: sqlite3.Connection, statement: str) -> None:
-    """Retries on SQLITE_BUSY: when several processes create a database at once, enabling WAL ignores the busy timeout."""
-    end = time.monotonic() + BUSY_TIMEOUT
-    while True:
-        try:
-            connection.execute(statement)
-            return
-        except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > end:
-                raise
-            time.sleep(0.01)
-
-
-def _begin(connection: Connection) -> None:
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if connection.get_execution_options().get("stoa_writes") else "BEGIN")
 
 
 def _changes_since(tx: Connection, store: StoreState, since: int, with_words: bool) -> StoreChanges:

@@ -22,7 +22,7 @@ from server.http.endpoint import Endpoint
 from server.http.handlers import body_stream_endpoint
 from server.http.sse import send_events, send_json
 from server.http.warnings import warning_headers
-from server.runtime.runtime import Runtime
+from server.runtime.runtime import Runtime, expect_writable
 from server.runtime.state import ServerState
 
 
@@ -45,6 +45,8 @@ async def prepare(runtime: Runtime, body: wire.ChatRequest, owner: str = "") -> 
     stream_usage = wants_stream_usage(body)
     if body.store and runtime.archive is None:
         raise bad_request("store", "store: this server has no database to keep answers in; leave it out")
+    if body.store:
+        expect_writable(runtime)
     plan = await loop.prepare(runtime, to_generation_request(runtime, body), Caller(owner=owner))
     await consume_decisions(runtime, plan.request.approval_decisions, owner)
     return PreparedChat(plan, body, f"chatcmpl-{uuid4().hex}", stream_usage, runtime.archive if body.store else None)

@@ -28,6 +28,7 @@ from server.core.timing import TimingObserver
 from server.http.context import RequestContext
 from server.http.sse import send_events, send_json
 from server.http.warnings import warning_headers
+from server.runtime.runtime import expect_writable
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,6 +70,9 @@ async def prepare_run(context: RequestContext, body: ResponseRequest) -> Respons
     _expect_consistent(body)
     if body.store or body.background:
         expect_archive_for(context.runtime, "store" if body.store else "background")
+    stored = body.store is not False and context.runtime.archive is not None
+    if stored:
+        expect_writable(context.runtime)
     ids = new_id_generator()
     resolved = await resolve_input(context.runtime, body, context.owner, ids)
     plan = await prepare(context.runtime, to_generation_request(context.runtime, body, resolved), Caller(owner=context.owner))
@@ -80,7 +84,7 @@ async def prepare_run(context: RequestContext, body: ResponseRequest) -> Respons
         model=context.runtime.names[0],
         body=body,
         input=resolved,
-        stored=body.store is not False and context.runtime.archive is not None,
+        stored=stored,
         warnings=plan.request.warnings,
     )
     return ResponseRun(builder=builder, plan=plan, items=OutputItems(ids))

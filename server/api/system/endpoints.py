@@ -49,17 +49,26 @@ def _to_models(runtime: Runtime) -> list[Model]:
 
 
 async def _health(state: ServerState, scope: Scope, receive: Receive, send: Send) -> None:
-    """503 when the engine has failed, so that a supervisor restarts the process."""
+    """503 for what a restart mends, so that a supervisor restarts the process: a database that is away is none of that."""
     failed = state.status == "failed"
-    await _send_health(send, state, 503 if failed else 200, "failed" if failed else "ok")
+    await _send_health(send, 503, Health(status="failed", reason=state.reason)) if failed else await _send_health(
+        send, 200, Health(status="ok")
+    )
 
 
 async def _ready(state: ServerState, scope: Scope, receive: Receive, send: Send) -> None:
-    await _send_health(send, state, 200 if state.status == "ready" else 503, state.status)
+    """503 with the reason while some requests cannot be answered."""
+    fault = state.database_fault
+    if state.status != "ready":
+        await _send_health(send, 503, Health(status=state.status, reason=state.reason))
+    elif fault is not None:
+        await _send_health(send, 503, Health(status="degraded", reason=str(fault)))
+    else:
+        await _send_health(send, 200, Health(status="ready"))
 
 
-async def _send_health(send: Send, state: ServerState, code: int, status: str) -> None:
-    await send_json(send, code, Health(status=status, reason=state.load_error).model_dump_json().encode())
+async def _send_health(send: Send, code: int, health: Health) -> None:
+    await send_json(send, code, health.model_dump_json().encode())
 
 
 async def _metrics(state: ServerState, scope: Scope, receive: Receive, send: Send) -> None:

@@ -9,10 +9,9 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import pytest
-from sqlalchemy.exc import OperationalError
 
 from engine.api import EngineStopped
-from retrieval.api import Document, Unreadable, Vectors
+from retrieval.api import DatabaseFault, Document, Unreadable, Vectors
 from retrieval.ingest.worker import Ingestor, WorkerOptions
 from retrieval.records import Job, Member, NewFile, NewMember, NewVectorStore
 from retrieval.store import StoreOptions, open_store
@@ -280,7 +279,7 @@ class Flaky:
     def _fail(self, name: str) -> Callable[..., None]:
         def call(*_: object) -> None:
             self.failing[name] -= 1
-            raise OperationalError("SELECT 1", {}, Exception("database is locked"))
+            raise DatabaseFault("busy", "database is locked")
 
         return call
 

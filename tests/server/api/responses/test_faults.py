@@ -1,15 +1,14 @@
 """Failures during a response: databases that fail, engines that stop, callers that cancel."""
 
 import asyncio
-import sqlite3
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import httpx
 import pytest
-from sqlalchemy.exc import OperationalError
 
+from retrieval.api import DatabaseFault
 from server.api.responses.stored import background, event_log
 from tests.server.api.responses.responses_client import (
     HELLO,
@@ -37,7 +36,7 @@ def failing(method: Callable[..., Any], times: int) -> Callable[..., Any]:
 
     def call(*args: Any, **kwargs: Any) -> Any:
         if next(left, None) is not None:
-            raise OperationalError("a statement", {}, sqlite3.OperationalError("disk I/O error"))
+            raise DatabaseFault("unreachable", "disk I/O error")
         return method(*args, **kwargs)
 
     return call
