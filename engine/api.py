@@ -43,15 +43,11 @@ Grammar = JsonSchema | JsonObject | Regex | Choice | Lark
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Closing:
-    """Brings what a grammar has begun to its end: in the last `tokens` before max_tokens, and once the answer has gone in
-    circles, the first of `marks` that the grammar allows is written, until the grammar is complete. Where a string may not end
-    yet (a format, a pattern, a least length), the model goes on for a quarter of `tokens`, then `fillers` are tried in turn. An
-    answer that could end where this would begin is left alone. One that was brought to its end has finish="length", and so has one
-    that does not come any nearer to it in some thousand tokens."""
+    """Brings what a grammar has begun to its end before the tokens run out, with the fewest tokens that were found to do so, and once
+    the answer has gone in circles. An answer that was brought to its end has finish="length", and so has one that goes in circles and
+    for which no end was found."""
 
-    tokens: int = 64
-    marks: tuple[str, ...] = ('"', "}", "]", ")", ",")  # the end of a string comes first: within one the others are text
-    fillers: tuple[str, ...] = ("@", ".", "-", ":", "T", "Z", "0", "1", "2", "a", " ")
+    marks: tuple[str, ...] = ()  # strings that end a text where a quotation mark does not
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,13 +104,14 @@ Finish = Literal["stop", "length", "abort"]
 class Delta:
     """New tokens of one sequence. The last delta carries `finish`; the first and the last carry `usage` so far (who stops
     reading early knows the prompt's share by then). A stop token is counted in usage.completion and appears in `tokens`
-    (the text side drops it)."""
+    (the text side drops it). `forced`: the engine is bringing the answer to its end (`Closing`)."""
 
     tokens: tuple[int, ...] = ()
     logprobs: tuple[TokenLogprob, ...] = ()
     prompt_logprobs: tuple[TokenLogprob, ...] = ()  # in the first delta: of the prompt's second to last token, each after those before it
     finish: Finish | None = None
     usage: Usage | None = None
+    forced: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

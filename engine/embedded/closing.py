@@ -1,116 +1,132 @@
-"""Brings an answer in a grammar to its end before its tokens run out, or when it repeats itself. Small models need that: within
-a string of JSON nothing but a quotation mark ends them.
+"""Brings an answer in a grammar to its end before its tokens run out, or when it repeats itself. Small models need that: within a string
+of JSON nothing but a quotation mark ends them.
 
-Some ends cannot be found that way (a pattern that wants certain letters). Progress shows in what the grammar allows: a new state
-allows another set of tokens. A string has only a few such states, and one that must be long may end all the same, so it takes many
-tokens without a new state to give up."""
+Before a token is accepted, the shortest end after it is found (engine/embedded/shortest_end.py); where that would need more tokens
+than are left, the end that was found for the place before is written instead. So an answer that fits is never cut, and one that does
+not fit ends in the last possible moment. Far from the limit nothing is looked for."""
 
-from collections.abc import Callable, Sequence
+from collections import OrderedDict
+from collections.abc import Callable
+from threading import Lock
 
 import numpy as np
-from numpy.typing import NDArray
+from llguidance import LLTokenizer
 
-from engine.api import Closing
+from engine.api import Grammar, Request
+from engine.embedded.grammar import Matcher
+from engine.embedded.shortest_end import EndFinder, Units
 
 LOOP_LENGTH, MAX_PERIOD = 128, 32  # tokens: a repetition is a tail this long that equals the one at most MAX_PERIOD before it
 CHECK_INTERVAL = 8  # tokens between two searches for repetitions
-MAX_STALLED = 1024  # tokens since the end began without a new state of the grammar
-QUOTE = '"'
-LETTERS = ("k", "q", "z")  # they begin no word of JSON: where all of them may come, whatever is written is text
+MIN_HORIZON, HORIZON_FACTOR = 96, 3  # an end is looked for in the last so many tokens, or so many times the longest end so far
+FIRST_BLIND = 8  # tokens without a search after one that has found nothing; twice as many each time
+KEPT = 64  # first ends that are remembered
 
 
-def closer(closing: Closing, most: int, tokenize: Callable[[str], list[int]]) -> "Closer":
-    """`most`: tokens of the whole answer."""
-    marks = closing.marks
-    return Closer(
-        [tokenize(mark) for mark in marks],
-        most - closing.tokens,
-        text_marks=marks.index(QUOTE) + 1 if QUOTE in marks else len(marks),
-        letters=[token for letter in LETTERS for token in tokenize(letter)],
-        fillers=[tokenize(filler) for filler in closing.fillers],
-        free_tokens=closing.tokens // 4,
-    )
+class Closers:
+    """Makes closers for one tokenizer. Thread-safe, and slow at times: not for the engine's thread."""
+
+    def __init__(self, tokenizer: Callable[[], LLTokenizer]) -> None:
+        self._tokenizer, self._lock = tokenizer, Lock()
+        self._finders: dict[tuple[str, ...], EndFinder] = {}  # by marks, of which a model has one or two sets
+        self._first_ends: OrderedDict[tuple[str, Grammar, tuple[str, ...]], Units | None] = OrderedDict()
+
+    def new(self, request: Request, matcher: Matcher, most: int) -> "Closer":
+        """`request`: with a grammar and `closing`. `matcher`: of its grammar, at the beginning. `most`: tokens of the whole answer."""
+        assert request.grammar is not None and request.closing is not None
+        marks = request.closing.marks
+        with self._lock:
+            finder, key = self._finder(marks), (request.owner, request.grammar, marks)
+            known = key in self._first_ends
+        first = self._first_ends.get(key) if known else finder.find(matcher.fork())
+        with self._lock:
+            self._first_ends[key] = first
+            self._first_ends.move_to_end(key)
+            if len(self._first_ends) > KEPT:
+                self._first_ends.popitem(last=False)
+        return Closer(finder, first, most)
+
+    def _finder(self, marks: tuple[str, ...]) -> EndFinder:
+        if marks not in self._finders:
+            self._finders[marks] = EndFinder(self._tokenizer(), marks)
+        return self._finders[marks]
 
 
 class Closer:
     """For one answer."""
 
-    def __init__(
-        self,
-        marks: Sequence[Sequence[int]],
-        start: int,
-        *,
-        text_marks: int | None = None,
-        letters: Sequence[int] = (),
-        fillers: Sequence[Sequence[int]] = (),
-        free_tokens: int = 0,
-    ) -> None:
-        """`marks`: tokens of each, the best first. `start`: tokens after which the end begins. `text_marks`: how many of the marks
-        end a text, in which all `letters` may come. `free_tokens`: tokens that the model may choose where no mark fits."""
-        self._marks, self._start, self._text_marks = [list(mark) for mark in marks if mark], start, text_marks
-        self._letters, self._fillers, self._free_tokens = list(letters), [list(one) for one in fillers if one], free_tokens
-        self._next = 0  # filler to try first
-        self._mark_failed = False  # the last mark was written in a text, and did not end it
+    def __init__(self, ends: EndFinder, first: Units | None, most: int) -> None:
+        """`first`: an end for the empty answer, None if none was found."""
+        self._ends, self._end, self._most = ends, first, most
+        self._horizon = _horizon(first or ())
+        self._end_at = 0  # tokens of the answer before `_end`
+        self._blind_until, self._blind = 0, FIRST_BLIND  # no search before so many tokens
         self._tokens: list[int] = []
-        self._queue: list[int] = []  # the rest of the mark that is being written
-        self._states = set[int]()  # hashes of the sets of tokens that were allowed since then
-        self._last_progress = 0  # tokens before the last new state
-        self.begun = False  # the end has begun
+        self._queue: list[int] = []  # the rest of the end that is being written
+        self.begun = False  # the end is being written
+        self.stuck = False  # the answer repeats itself, and no end was found
 
     @property
-    def stuck(self) -> bool:
-        """Whether the end cannot be reached."""
-        return self.begun and len(self._tokens) - self._last_progress >= MAX_STALLED
+    def done(self) -> bool:
+        """Whether the end has been written."""
+        return self.begun and not self._queue
 
     def accept(self, token: int) -> None:
         self._tokens.append(token)
 
-    def choose(self, allowed_Y: NDArray[np.bool_], stop: frozenset[int], complete: bool) -> list[int]:
-        """Of which tokens one must come next; []: the model is free."""
-        if not self.begun:
-            self.begun = not complete and (len(self._tokens) >= self._start or self._is_looping())
-        if not self.begun:
-            return []
-        self._track_progress(allowed_Y)
-        if complete and (ends := [token for token in stop if token < len(allowed_Y) and allowed_Y[token]]):
-            return ends
-        return self._choose_mark(allowed_Y)
+    def next_token(self) -> int:
+        """Of the end, once it has begun."""
+        return self._queue.pop(0)
 
-    def _track_progress(self, allowed_Y: NDArray[np.bool_]) -> None:
-        state = hash(np.packbits(allowed_Y).tobytes())
-        if state not in self._states:
-            self._states.add(state)
-            self._last_progress = len(self._tokens)
+    def choose(self, matcher: Matcher, wanted: int, stop: frozenset[int]) -> int:
+        """The token to write where the model wants `wanted`: that, or the first of the end."""
+        left = self._most - len(self._tokens)
+        if wanted in stop:
+            return wanted
+        looping = not matcher.complete and self._is_looping()
+        if not looping and (left > self._horizon or self._fits(matcher, wanted, left - 1)):
+            return wanted
+        if matcher.complete:
+            self.begun, self._horizon = bool(stop), -1
+            return min(stop, default=wanted)
+        return self._begin(matcher, wanted, left, looping=looping)
 
-    def _choose_mark(self, allowed_Y: NDArray[np.bool_]) -> list[int]:
-        if self._queue and allowed_Y[self._queue[0]]:
-            return self._write(self._queue)
-        text = bool(self._letters) and bool(allowed_Y[self._letters].all())
-        if not (text and self._mark_failed):
-            for tokens in self._marks[: self._text_marks] if text else self._marks:
-                if allowed_Y[tokens[0]]:
-                    self._mark_failed = text
-                    return self._write(tokens)
-        self._queue, self._mark_failed = [], False
-        return self._choose_filler(allowed_Y)
+    def _fits(self, matcher: Matcher, wanted: int, left: int) -> bool:
+        """Whether the shortest end after `wanted` has at most `left` tokens."""
+        count = len(self._tokens) + 1
+        if count < self._blind_until or (after := matcher.fork_after(wanted)) is None:
+            return True
+        end = self._ends.find(after, self._end or ())
+        if end is None:
+            return self._search_later(count, left)
+        if len(end) > left and len(self._ends.to_tokens(after, end)) > left:
+            return False
+        self._end, self._end_at, self._horizon = end, count, max(self._horizon, _horizon(end))
+        return True
 
-    def _choose_filler(self, allowed_Y: NDArray[np.bool_]) -> list[int]:
-        """Each in its turn, so that none is written for ever."""
-        if self._free_tokens > 0:
-            self._free_tokens -= 1
-            return []
-        for tokens in (*self._fillers[self._next :], *self._fillers[: self._next]):
-            if allowed_Y[tokens[0]]:
-                self._next = (self._fillers.index(tokens) + 1) % len(self._fillers)
-                return self._write(tokens)
-        return []
+    def _search_later(self, count: int, left: int) -> bool:
+        """Whether the answer may go on to where no end was found: not if the one before it could not be used any more."""
+        if self._end_at == count - 1 and self._end is not None and left <= len(self._end) + FIRST_BLIND:
+            return False
+        self._blind_until, self._blind = count + self._blind, 2 * self._blind
+        return True
 
-    def _write(self, tokens: list[int]) -> list[int]:
-        self._queue = tokens[1:]
-        return tokens[:1]
+    def _begin(self, matcher: Matcher, wanted: int, left: int, *, looping: bool) -> int:
+        known = self._end if self._end is not None and self._end_at == len(self._tokens) else None
+        end = known or self._ends.find(matcher.fork(), self._end or ())
+        tokens = [] if end is None else self._ends.to_tokens(matcher.fork(), end)
+        if not tokens or len(tokens) > left:
+            self.stuck, self._horizon = looping, -1
+            return wanted
+        self._queue, self.begun = tokens[1:], True
+        return tokens[0]
 
     def _is_looping(self) -> bool:
         if len(self._tokens) < LOOP_LENGTH + MAX_PERIOD or len(self._tokens) % CHECK_INTERVAL:
             return False
         tail = np.array(self._tokens[-LOOP_LENGTH - MAX_PERIOD :])
         return any(np.array_equal(tail[-LOOP_LENGTH:], tail[-LOOP_LENGTH - period : -period]) for period in range(1, MAX_PERIOD + 1))
+
+
+def _horizon(end: Units) -> int:
+    return max(MIN_HORIZON, HORIZON_FACTOR * len(end))

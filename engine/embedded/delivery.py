@@ -63,4 +63,5 @@ def _merge(a: Delta, b: Delta) -> Delta:
         prompt_logprobs=a.prompt_logprobs + b.prompt_logprobs,
         finish=b.finish,
         usage=b.usage or a.usage,
+        forced=b.forced,
     )

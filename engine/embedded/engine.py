@@ -12,7 +12,7 @@ from itertools import count
 from threading import Lock
 
 from engine.api import Delta, EngineError, PromptTooLong, QueueFull, Request, Stats
-from engine.embedded.closing import Closer, closer
+from engine.embedded.closing import Closer, Closers
 from engine.embedded.core import Core
 from engine.embedded.delivery import Stream, deliver
 from engine.embedded.grammar import GrammarCompiler, Matcher
@@ -40,6 +40,7 @@ class EmbeddedEngine:
         self.info = loaded.info if room is None else replace(loaded.info, context=min(loaded.info.context, room))
         self._loaded, self._memory, self._limits, self._shared = loaded, memory, loaded.limits, tuple(shared)
         self._grammars = GrammarCompiler(loaded.tokenizer, loaded.info.vocab, loaded.end_tokens)
+        self._closers = Closers(self._grammars.tokenizer)
         self._core = Core(_runner(loaded, self.info.context), memory, loaded.limits)
         self._streams: dict[Sequence, Stream] = {}  # the thread's
         self._lock, self._open, self._arrivals = Lock(), 0, count()
@@ -56,7 +57,8 @@ class EmbeddedEngine:
         """Also ends with finish="abort" when the grammar fails half way or the model's numbers are not finite."""
         self._check(request)
         matcher = None if request.grammar is None else await asyncio.to_thread(self._grammars.compile, request.grammar, request.owner)
-        seq, stream = self._sequence(request, matcher), Stream()
+        closer = None if matcher is None or request.closing is None else await asyncio.to_thread(self._closer, request, matcher)
+        seq, stream = self._sequence(request, matcher, closer), Stream()
         self._submit(seq, stream)
         delta = Delta()
         try:
@@ -90,19 +92,20 @@ class EmbeddedEngine:
         if bad := [token for token in (min(request.tokens), max(request.tokens), *named) if not 0 <= token < vocab]:
             raise EngineError(f"token {bad[0]} is not in the vocabulary (0 to {vocab - 1})")
 
-    def _sequence(self, request: Request, matcher: Matcher | None) -> Sequence:
-        sampling = request.sampling
+    def _limit(self, request: Request) -> int:
+        """Of prompt and answer together."""
+        return min(self.info.context, len(request.tokens) + request.sampling.max_tokens)
+
+    def _sequence(self, request: Request, matcher: Matcher | None, closer: Closer | None) -> Sequence:
+        sampling, limit = request.sampling, self._limit(request)
         seed = secrets.randbits(63) if sampling.seed is None else sampling.seed
-        limit = min(self.info.context, len(request.tokens) + sampling.max_tokens)
-        sampler = TokenSampler(sampling, seed, request.tokens, matcher, self._closer(request, limit - len(request.tokens)))
+        sampler = TokenSampler(sampling, seed, request.tokens, matcher, closer)
         shared = max((common_prefix(request.tokens, prefix) for prefix in self._shared), default=0)
         salt = owner_salt(request.owner)
         return Sequence(request, next(self._arrivals), limit, self._memory.tables(limit), sampler, salt=salt, shared=shared)
 
-    def _closer(self, request: Request, most: int) -> Closer | None:
-        if request.grammar is None or (closing := request.closing) is None:
-            return None
-        return closer(closing, most, self._grammars.tokenize)
+    def _closer(self, request: Request, matcher: Matcher) -> Closer:
+        return self._closers.new(request, matcher, self._limit(request) - len(request.tokens))
 
     def _submit(self, seq: Sequence, stream: Stream) -> None:
         with self._lock:

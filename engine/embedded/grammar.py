@@ -51,6 +51,16 @@ class Matcher:
         self._matcher.consume_token(token)
         return self._matcher.is_stopped() and not self._matcher.is_error()
 
+    def fork(self) -> LLMatcher:
+        """A copy of its state, to look ahead with."""
+        return self._matcher.deep_copy()
+
+    def fork_after(self, token: int) -> LLMatcher | None:
+        """`fork` after `token`; None if nothing may follow that."""
+        copy = self.fork()
+        copy.consume_token(token)
+        return None if copy.is_stopped() else copy
+
     def _check(self) -> None:
         if self._matcher.is_error():
             raise GrammarFailed(self._matcher.get_error())
@@ -74,10 +84,6 @@ class GrammarCompiler:
             self._remember((owner, grammar), matcher)
         return Matcher(matcher.deep_copy(), np.array(self._end_tokens, np.int64))
 
-    def tokenize(self, text: str) -> list[int]:
-        """As tokens that say nothing but `text`."""
-        return self._load().tokenize_str(text)
-
     def _recall(self, key: tuple[str, Grammar]) -> LLMatcher | None:
         with self._lock:
             if key in self._compiled:
@@ -92,7 +98,7 @@ class GrammarCompiler:
 
     def _new(self, grammar: Grammar) -> LLMatcher:
         """Outside the lock: a large grammar takes seconds, and others need not wait for it."""
-        matcher = LLMatcher(self._load(), _source(grammar), log_level=0)
+        matcher = LLMatcher(self.tokenizer(), _source(grammar), log_level=0)
         matcher.compute_bitmask()  # only then does it notice that nothing is possible
         if matcher.is_error():
             raise InvalidGrammar(f"the grammar cannot be used: {_first_line(matcher.get_error())}")
@@ -100,7 +106,8 @@ class GrammarCompiler:
             raise InvalidGrammar("the grammar cannot be used: it matches no text")
         return matcher
 
-    def _load(self) -> LLTokenizer:
+    def tokenizer(self) -> LLTokenizer:
+        """Loaded on first use."""
         with self._lock:
             if self._tokenizer is None:
                 self._tokenizer = LLTokenizer(self._path.read_text(), n_vocab=self._vocab, eos_token=self._end_tokens)

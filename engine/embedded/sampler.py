@@ -52,7 +52,7 @@ class TokenSampler:
         return self.closer is not None and self.closer.stuck
 
     def accept(self, token: int) -> bool:
-        """Note the sampled token. True when the grammar is complete and nothing may follow."""
+        """Note the sampled token. True when the grammar is complete, and nothing may follow or its end was forced."""
         self.drawn += 1
         if self.seen is not None:
             self.seen.add(token)
@@ -60,10 +60,19 @@ class TokenSampler:
             self.closer.accept(token)
         if self.bad_words is not None:
             self.bad_words.accept(token)
-        return self.matcher is not None and self.matcher.consume(token)
+        finished = self.matcher is not None and self.matcher.consume(token)
+        return finished or (self.closer is not None and self.closer.done)
 
     def choose(self, row_Y: Row) -> int | None:
         """None when no token is possible: a failed grammar, or numbers that are none."""
+        if self.closed_early and self.closer is not None:
+            return self.closer.next_token()
+        token = self._sample(row_Y)
+        if token is None or self.closer is None or self.matcher is None:
+            return token
+        return self.closer.choose(self.matcher, token, self.sampling.stop_tokens)
+
+    def _sample(self, row_Y: Row) -> int | None:
         try:
             row_Y = self._adjusted(row_Y)
         except GrammarFailed:
@@ -89,7 +98,7 @@ class TokenSampler:
         if seen is not None:
             seen.penalize(row_Y, self.sampling)
         if self.matcher is not None:
-            row_Y[~self._allowed(self.matcher)[: len(row_Y)]] = -np.inf
+            row_Y[~self.matcher.allowed(self.sampling.stop_tokens)[: len(row_Y)]] = -np.inf
         for tokens in forbidden:
             _forbid(row_Y, tokens)
         return row_Y
@@ -97,14 +106,6 @@ class TokenSampler:
     def _forbidden(self) -> list[NDArray[np.int64]]:
         found = [self.bad_words.forbidden()] if self.bad_words is not None else []
         return [*found, self.stop] if self.drawn < self.sampling.min_tokens else found
-
-    def _allowed(self, matcher: Matcher) -> NDArray[np.bool_]:
-        allowed_Y = matcher.allowed(self.sampling.stop_tokens)
-        if self.closer is None or not (wanted := self.closer.choose(allowed_Y, self.sampling.stop_tokens, matcher.complete)):
-            return allowed_Y
-        only_Y = np.zeros_like(allowed_Y)
-        only_Y[wanted] = True
-        return only_Y
 
 
 def _merged_bias(bias: Sequence[tuple[int, float]]) -> tuple[NDArray[np.int64], Row] | None:

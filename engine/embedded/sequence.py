@@ -101,8 +101,16 @@ class Sequence:
             self.finish = "length"
         logprobs = () if logprob is None else (logprob,)
         if self.generated > 1:
-            return Delta(tokens=(token,), logprobs=logprobs, finish=self.finish, usage=self.usage if self.finish else None)
-        return Delta(tokens=(token,), logprobs=logprobs, prompt_logprobs=tuple(self.prompt_logprobs), finish=self.finish, usage=self.usage)
+            usage = self.usage if self.finish else None
+            return Delta(tokens=(token,), logprobs=logprobs, finish=self.finish, usage=usage, forced=self.sampler.closed_early)
+        return Delta(
+            tokens=(token,),
+            logprobs=logprobs,
+            prompt_logprobs=tuple(self.prompt_logprobs),
+            finish=self.finish,
+            usage=self.usage,
+            forced=self.sampler.closed_early,
+        )
 
     def end_prompt(self) -> Delta:
         """The prompt is computed, and no token was wanted."""

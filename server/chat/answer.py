@@ -1,6 +1,5 @@
 """One answer to a request: turns of the model and, between them, the server tools that it calls."""
 
-import json
 import time
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
@@ -13,7 +12,7 @@ from server.chat.call_tracker import CallTracker
 from server.chat.grounding.grounding import NO_ANSWER, CannedEngine, GroundedQuestion
 from server.chat.streams import output_deltas
 from server.chat.tools.budget import ToolBudget
-from server.chat.tools.decisions import AllowedCall, RefusedCall, UnapprovedCall, Verdict, checked_arguments, decide_calls
+from server.chat.tools.decisions import AllowedCall, RefusedCall, UnapprovedCall, Verdict, checked_arguments, decide_calls, without_cut_call
 from server.chat.tools.runner import ToolRunner, clip_output
 from server.chat.tools.toolset import ServerTool, ToolOffer, Toolset, model_name
 from server.chat.truncation import fit_turn
@@ -63,6 +62,7 @@ class Answer:
         self._history_length = len(self._messages)  # messages before those of this answer
         self._turns = self._prompt_tokens = self._completion_tokens = self._cached_tokens = self._reasoning_tokens = 0
         self._last_turn_tokens = 0
+        self._context_full = False  # the last turn ended because nothing more fits the context
         # seconds of this turn that were neither generation nor tools
         self._overhead = context.first_turn_seconds if context.first_turn else 0.0
 
@@ -99,14 +99,10 @@ class Answer:
         return self._budget.limits.max_parallel_calls if self._context.toolset.server_tools else None
 
     def _completed_calls(self, calls: Sequence[ToolCall], output: TurnOutput, turn: Turn) -> Sequence[ToolCall]:
-        """The calls to run. None where the tokens ran out. A last call that the engine had to close because it was endless is dropped,
-        unless it is the only one or its arguments are incomplete, which drops them all."""
+        """The calls to run, or for the client to run. None where the tokens ran out."""
         if output.finish == "stop":
             return calls
-        if self._last_turn_tokens >= turn.max_tokens or (calls and not _is_json(calls[-1])):
-            return []
-        server_only = all(call.name in self._context.toolset.server_tools for call in calls)
-        return (calls[:-1] or calls) if server_only else calls
+        return [] if self._last_turn_tokens >= turn.max_tokens else without_cut_call(calls, self._context.toolset)
 
     async def _next_turn(self) -> Turn | None:
         """None: the context is full, or max_tokens are used up."""
@@ -127,6 +123,7 @@ class Answer:
                 if error.code != CONTEXT_OVERFLOW or len(self._messages) == self._history_length:
                     raise
                 if not self._shorten_results():
+                    self._context_full = True
                     return None
 
     def _tool_offer(self) -> ToolOffer:
@@ -180,6 +177,8 @@ class Answer:
         self._prompt_tokens += last.usage.prompt
         self._completion_tokens += last.usage.completion
         self._last_turn_tokens = last.usage.completion
+        used = last.usage.prompt + last.usage.completion
+        self._context_full = last.finish == "length" and used >= self._context.runtime.engine.info.context
         self._cached_tokens += last.usage.cached
         self._reasoning_tokens += last.reasoning_tokens
 
@@ -200,7 +199,8 @@ class Answer:
             await self._audit(verdict.call, verdict.tool, "asked")
             yield verdict.event()
         if client_calls or unapproved:
-            yield self._finished("tool_calls" if client_calls else "approval")
+            cut = client_calls and output.finish == "length"
+            yield self._finished("length" if cut else "tool_calls" if client_calls else "approval")
 
     async def _run_decisions(self, decisions: Sequence[ApprovalDecision]) -> AsyncGenerator[Event]:
         """Runs the calls that the user has approved since the model made them."""
@@ -245,12 +245,5 @@ class Answer:
 
     def _finished(self, reason: Reason) -> AnswerFinished:
         usage = Usage(prompt=self._prompt_tokens, completion=self._completion_tokens, cached=self._cached_tokens)
-        return AnswerFinished(reason=reason, usage=usage, reasoning_tokens=self._reasoning_tokens)
-
-
-def _is_json(call: ToolCall) -> bool:
-    try:
-        json.loads(call.arguments)
-    except (ValueError, RecursionError):
-        return False
-    return True
+        full = reason == "length" and self._context_full
+        return AnswerFinished(reason=reason, usage=usage, reasoning_tokens=self._reasoning_tokens, context_full=full)

@@ -1,6 +1,7 @@
 """Parses the tokens of one generated sequence into text, reasoning, tool calls, log probabilities and a finish reason."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from engine.api import Delta, EngineError, Request, Usage
 from server.chat.call_tracker import CallTracker
@@ -24,24 +25,27 @@ class OutputParser:
         tracker: CallTracker | None = None,
         delimiters: Sequence[str] = (),
     ) -> None:
-        """`repetition`: ends the sequence when it repeats itself. `tracker`: it may call tools; stop strings then apply to the text, not
-        to reasoning and arguments. `delimiters`: the delimiters of data in the prompt; the sequence ends when the model copies one."""
+        """`stop_strings`: end the sequence where they occur in the text, not in reasoning or the arguments of calls. `repetition`: ends
+        it when it repeats itself. `tracker`: it may call tools. `delimiters`: the delimiters of data in the prompt; the sequence ends
+        when the model copies one."""
         self._request, self._reasoning, self._repetition, self._tracker = request, reasoning, repetition, tracker
         self._detokenizer, self._stop_strings = Detokenizer(tokenizer.visible_bytes), StopStrings((*stop_strings, *delimiters))
         self._delimiters = frozenset(delimiters)
         self._pending: list[LoggedToken] = []
-        self._decoded = self._released = 0  # characters
+        self._decoded = 0  # characters
+        self._withheld = 0  # characters of the answer that may belong to a stop string, or come after it
         self._generated = self._reasoning_tokens = 0
         self._usage: Usage | None = None  # last reported by the engine
         self._first_sent = False  # the first output has been returned
+        self._forced = False  # the engine is bringing the sequence to its end
 
     def parse(self, delta: Delta) -> OutputDelta:
         if delta.finish == "abort":
             raise EngineError("the engine could not go on with this request")
-        self._usage = delta.usage or self._usage
+        self._usage, self._forced = delta.usage or self._usage, self._forced or delta.forced
         raw = self._decode(delta)
         repeats = self._repetition is not None and self._repetition.push(raw)
-        finish: FinishReason | None = "stop" if repeats else delta.finish
+        finish: FinishReason | None = "length" if repeats else delta.finish
         output = self._parse_text(raw, finish) if self._tracker is None else self._parse_calls(raw, finish, self._tracker)
         output.usage = self._usage_so_far() if output.finish or not self._first_sent else None
         self._first_sent = self._first_sent or not output.empty
@@ -49,15 +53,11 @@ class OutputParser:
         return output
 
     def _parse_text(self, raw: str, finish: FinishReason | None) -> OutputDelta:
-        visible = self._stop_strings.push(raw)
-        if self._stop_strings.stopped:
-            finish = "stop"
-        elif finish:
-            visible += self._stop_strings.flush()
-        self._released += len(visible)
-        split = self._split_reasoning(visible, finish is not None)
+        split = self._split_reasoning(raw, finish is not None)
+        answer, finish = self._until_stop_string(split.answer, finish)
+        self._withheld += len(split.answer) - len(answer)
         return OutputDelta(
-            text=split.answer,
+            text=answer,
             reasoning=split.reasoning,
             logprobs=self._release_logprobs(finish),
             finish=finish,
@@ -67,16 +67,22 @@ class OutputParser:
     def _parse_calls(self, raw: str, finish: FinishReason | None, tracker: CallTracker) -> OutputDelta:
         split = self._split_reasoning(raw, finish is not None)
         answer, deltas = tracker.push_last(split.answer, cut=finish == "length") if finish else tracker.push(split.answer)
-        answer = self._stop_strings.push(answer)
-        finish = "stop" if tracker.limit_reached else finish
-        if self._stop_strings.stopped:
-            finish = "stop"
-        elif finish:
-            answer += self._stop_strings.flush()
+        if self._forced:
+            deltas = [replace(delta, cut=delta.done) for delta in deltas]
+        if tracker.limit_reached:
+            finish = "length" if self._forced else "stop"
+        answer, finish = self._until_stop_string(answer, finish)
         logged = self._logprobs_beside_calls(split.reasoning + answer, tracker, finish)
         return OutputDelta(
             text=answer, reasoning=split.reasoning, tool_calls=deltas, logprobs=logged, finish=finish, stop_string=self._own_stop_string
         )
+
+    def _until_stop_string(self, answer: str, finish: FinishReason | None) -> tuple[str, FinishReason | None]:
+        """Reasoning is not searched: what ends an answer may well occur in thoughts about it."""
+        answer = self._stop_strings.push(answer)
+        if self._stop_strings.stopped:
+            return answer, "stop"
+        return answer + (self._stop_strings.flush() if finish else ""), finish
 
     @property
     def _own_stop_string(self) -> str | None:
@@ -122,7 +128,7 @@ class OutputParser:
         if finish and not self._stop_strings.stopped:
             ready, self._pending = self._pending, []
             return ready
-        ready = [logged for logged in self._pending if logged.offset < self._released]
+        ready = [logged for logged in self._pending if logged.offset < self._decoded - self._withheld]
         self._pending = self._pending[len(ready) :]
         return ready
 

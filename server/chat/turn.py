@@ -19,6 +19,7 @@ from server.core.messages import Message, NamedTools, Tool, ToolChoice, ToolResu
 from server.core.request import GenerationRequest, RequestWarning
 from server.core.threads import in_thread_if_large
 from server.runtime.runtime import Runtime
+from server.text import reasoning
 from server.text.render import count_characters, render
 from server.text.tokenizer import ChatTokenizer, Prompt
 from server.text.tool_calls.api import CallConstraint, UnusableSchema
@@ -26,7 +27,6 @@ from server.text.tool_calls.grammar import lark
 
 RESERVED_VARIABLES = frozenset({"messages", "tools", "documents", "add_generation_prompt"})  # of templates, not set by requests
 CONTEXT_OVERFLOW = "context_length_exceeded"
-CLOSING_TOKENS = 64  # in which a call that has become too long is closed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,9 +47,8 @@ class Turn:
         )
         if self.calls_suppressed:
             sampling = replace(sampling, logit_bias=(*sampling.logit_bias, *tool_suppression.marker_bias(tokenizer)))
-        closing = None
-        if self.offer.callable:
-            closing = Closing(tokens=min(CLOSING_TOKENS, self.max_tokens // 2), marks=tokenizer.dialect.closing_strings)
+        has_end = self.offer.callable or request.response_format is not None
+        closing = Closing(marks=_end_marks(tokenizer)) if has_end else None
         return Request(tokens=self.prompt.tokens, sampling=sampling, grammar=self.grammar, closing=closing)
 
     def call_tracker(self, tokenizer: ChatTokenizer, max_calls: int | None) -> CallTracker | None:
@@ -67,11 +66,16 @@ class Turn:
         tracker: CallTracker | None,
         grounding: GroundedQuestion | None,
     ) -> OutputParser:
-        reasoning = tokenizer.reasoning_parser(self.prompt)
+        reasoning_parser = tokenizer.reasoning_parser(self.prompt)
         has_format = request.response_format is not None
         repetition = RepetitionDetector(len(grounding.hits)) if grounding and not has_format else None
         delimiters = () if has_format else (*self.prompt.delimiters, *(grounding.delimiters if grounding else ()))
-        return OutputParser(tokenizer, engine_request, request.stop, reasoning, repetition, tracker, delimiters)
+        return OutputParser(tokenizer, engine_request, request.stop, reasoning_parser, repetition, tracker, delimiters)
+
+
+def _end_marks(tokenizer: ChatTokenizer) -> tuple[str, ...]:
+    """Strings that end reasoning, or an argument of a call, where a quotation mark does not."""
+    return (*((reasoning.CLOSE,) if tokenizer.has_reasoning else ()), *tokenizer.dialect.closing_strings)
 
 
 async def build_turn(runtime: Runtime, request: GenerationRequest, messages: Sequence[Message], offer: ToolOffer, left: int | None) -> Turn:

@@ -80,11 +80,14 @@ class ApprovalRequested:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AnswerFinished:
-    """`reason`: "tool_calls": the client has calls to run; "approval": it has decisions to make. `usage`: of all turns together."""
+    """`reason`: "tool_calls": the client has calls to run; "approval": it has decisions to make; "length": the tokens ran out, or the
+    server ended the answer, as it repeated itself. `usage`: of all turns together. `context_full`: with "length": no more tokens fit
+    the context."""
 
     reason: Literal["stop", "length", "tool_calls", "approval"]
     usage: Usage
     reasoning_tokens: int = 0
+    context_full: bool = False
 
 
 FinishReason = Literal["stop", "length"]
@@ -100,7 +103,8 @@ class LoggedToken:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ToolCallDelta:
-    """An addition to a tool call. The first has `begun`, the last `done`; the `arguments` of all, joined, are JSON text."""
+    """An addition to a tool call. The first has `begun`, the last `done`; the `arguments` of all, joined, are JSON text. `cut`: with
+    `done`, the server has ended the call."""
 
     id: str  # call_...
     name: str  # as the model knows the tool
@@ -109,6 +113,7 @@ class ToolCallDelta:
     arguments: str = ""
     begun: bool = False
     done: bool = False
+    cut: bool = False
 
 
 @dataclass(slots=True)

@@ -3,8 +3,6 @@
 import asyncio
 import json
 import re
-from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +10,9 @@ import numpy as np
 import pytest
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
-from engine.api import Choice, Closing, Delta, Grammar, InvalidGrammar, JsonObject, JsonSchema, Lark, Regex, Request, Sampling
-from engine.embedded.closing import LOOP_LENGTH, MAX_STALLED, Closer, closer
+from engine.api import Choice, Delta, Grammar, InvalidGrammar, JsonObject, JsonSchema, Regex, Request, Sampling
 from engine.embedded.engine import EmbeddedEngine
 from engine.embedded.grammar import GrammarCompiler, GrammarFailed, Matcher
-from engine.embedded.sampler import TokenSampler
-from engine.embedded.sequence import Sequence
 from models.spec import Causal
 from tests.engine.tiny import arch, collect, loaded, running
 
@@ -222,154 +217,3 @@ def test_white_space_is_bounded(grammars: GrammarCompiler, tokenizer: Tokenizer)
     mask = made.allowed(frozenset())
     assert not mask[tokenizer.encode(" ").ids[0]]
     assert mask[tokenizer.encode("}").ids[0]]
-
-
-WORDY = {
-    "type": "object",
-    "properties": {
-        "words": {"type": "array", "items": {"type": "string"}, "minItems": 1},
-        "note": {"type": "string", "minLength": 20},
-        "deep": {"type": "object", "properties": {"n": {"type": "number"}, "any": True}, "required": ["n"], "additionalProperties": False},
-        "mood": {"enum": ["good", "bad"]},
-    },
-    "required": ["words", "note", "deep", "mood"],
-    "additionalProperties": False,
-}
-
-
-@pytest.mark.parametrize("room", [90, 120])
-def test_closing_brings_a_grammar_to_its_end(path: Path, tokenizer: Tokenizer, room: int) -> None:
-    """Without it, a random model is still within some string when its tokens run out."""
-    form = JsonSchema(schema=json.dumps(WORDY))
-
-    async def run(closing: Closing | None) -> list[Delta]:
-        asks = [replace(ask(form, seed, max_tokens=room), closing=closing) for seed in range(8)]
-        async with running(loaded(MODEL, path, (END, TURN))) as engine:
-            return await asyncio.gather(*(collect(engine, asked) for asked in asks))
-
-    assert all(delta.finish == "length" for delta in asyncio.run(run(None)))
-    for delta in asyncio.run(run(Closing(tokens=80))):
-        value = json.loads(text(tokenizer, delta))
-        assert delta.finish == "length" and set(value) == set(WORDY["properties"]) and len(value["note"]) >= 20
-
-
-HARD = {  # strings that a quotation mark may not end anywhere
-    "email": {"type": "string", "format": "email"},
-    "pattern": {"type": "string", "pattern": "^[a-z ]+@[a-z]+$"},
-    "time": {"type": "string", "format": "date-time"},
-    "long": {"type": "string", "minLength": 60},
-}
-
-
-@pytest.mark.parametrize("name", HARD)
-@pytest.mark.parametrize("word", ["a", "bob ", "}"])
-def test_closing_ends_strings_that_must_have_a_form(grammars: GrammarCompiler, tokenizer: Tokenizer, name: str, word: str) -> None:
-    """A model that says the same for ever is brought to what the schema asks for, without a bracket that it did not write."""
-    schema = {"type": "object", "properties": {"a": HARD[name]}, "required": ["a"], "additionalProperties": False}
-    made, said = grammars.compile(JsonSchema(schema=json.dumps(schema))), list[int]()
-    ending = closer(Closing(), 100, grammars.tokenize)
-    wanted = grammars.tokenize(word)
-    while not made.complete and len(said) < 100:
-        allowed = made.allowed(frozenset())
-        forced = ending.choose(allowed, frozenset(), made.complete)
-        free = [token for token in (*wanted, *np.flatnonzero(allowed)[:1]) if allowed[token]]
-        said.append(int((forced or free)[0]))
-        made.consume(said[-1])
-        ending.accept(said[-1])
-    value = json.loads(tokenizer.decode(said))["a"]
-    assert "}" not in value or word == "}"
-    if name == "pattern":
-        assert re.fullmatch("[a-z ]+@[a-z]+", value)
-
-
-def test_closing_ends_circles(grammars: GrammarCompiler, tokenizer: Tokenizer) -> None:
-    """A string that says the same for ever is closed long before its limit, one that counts is not."""
-
-    def written(words: Callable[[int], str]) -> str:
-        made, said = grammars.compile(JsonSchema(schema='{"type": "string"}')), '"'
-        closer = Closer([grammars.tokenize('"')], start=600)
-        made.consume(tokenizer.encode('"').ids[0])
-        for token in tokenizer.encode("".join(map(words, range(300)))).ids[:400]:
-            if forced := closer.choose(made.allowed(frozenset()), frozenset(), made.complete):
-                return said + tokenizer.decode(forced)
-            made.consume(token)
-            closer.accept(token)
-            said += tokenizer.decode([token])
-        return said
-
-    assert 150 < len(json.loads(written(lambda _: "a, b"))) < 400
-    assert len(written(str)) >= 400
-
-
-def closed(grammars: GrammarCompiler, tokenizer: Tokenizer, schema: dict[str, Any], most: int) -> tuple[str, bool]:
-    """What becomes of a model that says "a" for ever, and whether it was given up."""
-    made, ending, said = (
-        grammars.compile(JsonSchema(schema=json.dumps(schema))),
-        closer(Closing(), 10 * most, grammars.tokenize),
-        list[int](),
-    )
-    again = grammars.tokenize("a")[0]
-    while not made.complete and not ending.stuck and len(said) < most:
-        allowed = made.allowed(frozenset())
-        forced = ending.choose(allowed, frozenset(), made.complete)
-        said.append(forced[0] if forced else again if allowed[again] else int(np.flatnonzero(allowed)[0]))
-        made.consume(said[-1])
-        ending.accept(said[-1])
-    return tokenizer.decode(said), ending.stuck
-
-
-@pytest.mark.parametrize("pattern", ["^.*foo$", "^[a-z,]+zz$", "^[0-9,]+x5$"])
-def test_an_end_that_is_not_found_is_given_up(grammars: GrammarCompiler, tokenizer: Tokenizer, pattern: str) -> None:
-    said, stuck = closed(grammars, tokenizer, {"type": "string", "pattern": pattern}, 4000)
-    assert stuck and LOOP_LENGTH + MAX_STALLED <= len(said) < 2 * MAX_STALLED
-
-
-@pytest.mark.parametrize(
-    "schema",
-    [
-        {"type": "string", "minLength": 1000},
-        {"properties": {chr(0x4E00 + n): {"type": "string", "minLength": 20} for n in range(60)}},
-        {"type": "array", "items": {"type": "string", "pattern": "^a+@[a-z]+$"}, "minItems": 100},
-    ],
-    ids=["a long text", "many properties", "many items"],
-)
-def test_an_end_that_is_far_away_is_not_given_up(grammars: GrammarCompiler, tokenizer: Tokenizer, schema: dict[str, Any]) -> None:
-    required = {"required": list(schema["properties"]), "additionalProperties": False, "type": "object"} if "properties" in schema else {}
-    said, stuck = closed(grammars, tokenizer, {**schema, **required}, 8000)
-    assert not stuck and json.loads(said) and len(said) > 500
-
-
-def test_an_answer_that_is_given_up_has_run_out_of_length(grammars: GrammarCompiler, tokenizer: Tokenizer) -> None:
-    asked, likes_a = ask(Regex(pattern="a[ab]*c{9}d"), 1, max_tokens=4000, temperature=0), np.zeros(VOCAB, np.float32)
-    likes_a[tokenizer.encode("a").ids[0]] = 5
-    ending = closer(Closing(), 4000, grammars.tokenize)
-    sampler = TokenSampler(asked.sampling, 1, asked.tokens, grammars.compile(Regex(pattern="a[ab]*c{9}d")), ending)
-    sequence = Sequence(asked, 0, 4096, [], sampler)
-    while sequence.finish is None:
-        token = sampler.choose(likes_a)
-        assert token is not None
-        sequence.append(token, None)
-    assert sequence.finish == "length" and LOOP_LENGTH + MAX_STALLED <= sequence.generated < 3000
-
-
-def test_closing_leaves_an_answer_alone_that_could_end_anywhere(path: Path) -> None:
-    """Free text, in which a call may begin but has not."""
-    grammar = Lark(source='start: TEXT | TEXT "<call>" %json {"type": "object"}\nTEXT: /(.|\\n)*/')
-    asked = replace(ask(grammar, 1, max_tokens=60, stop_tokens=frozenset()), closing=Closing(tokens=50))
-
-    async def run() -> Delta:
-        async with running(loaded(MODEL, path, (END, TURN))) as engine:
-            return await collect(engine, asked)
-
-    assert len(asyncio.run(run()).tokens) == 60
-
-
-def test_a_mark_of_several_tokens_is_written_whole() -> None:
-    closer, stop, nothing = Closer([[3, 4, 5], [6]], start=0), frozenset({1}), np.zeros(8, np.bool_)
-    everything = ~nothing
-    assert [closer.choose(everything, stop, complete=False) for _ in range(4)] == [[3], [4], [5], [3]]
-    only = nothing.copy()
-    only[[6, 7]] = True
-    assert closer.choose(only, stop, complete=False) == [6]
-    assert closer.choose(nothing, stop, complete=False) == []
-    assert closer.choose(everything, stop, complete=True) == [1]

@@ -109,10 +109,10 @@ def _empty_message(plan: GenerationPlan) -> Json:
 
 
 def _stop_fields(plan: GenerationPlan, emitter: EventEmitter) -> Json:
-    """An answer that was truncated below the client's max_tokens has reached the end of the context."""
-    reason, limit = emitter.stop_reason, plan.request.max_tokens
-    if reason == "max_tokens" and limit is not None and _final_usage(emitter).completion < limit:
-        reason = "model_context_window_exceeded"
+    assert emitter.finished is not None  # the last event sets it
+    full, limit = emitter.finished.context_full, plan.request.max_tokens
+    below_limit = limit is None or emitter.finished.usage.completion < limit
+    reason = "model_context_window_exceeded" if full and below_limit else emitter.stop_reason
     return {"stop_reason": reason, "stop_sequence": emitter.stop_sequence}
 
 

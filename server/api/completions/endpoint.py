@@ -9,7 +9,7 @@ from uuid import uuid4
 
 from starlette.types import Send
 
-from engine.api import ModelInfo, Request, Usage
+from engine.api import Closing, ModelInfo, Request, Usage
 from server.api.common.generation import sampling_params, stop_strings, wants_stream_usage
 from server.api.common.output_format import grammar_field, to_grammar
 from server.api.common.usage import UsageCounter
@@ -81,7 +81,8 @@ async def prepare(runtime: Runtime, body: wire.CompletionRequest) -> CompletionP
     max_tokens = _max_tokens(body, info, prompts)
     params = sampling_params(body)
     chosen = [engine_sampling(params, i, info=info, ends=ends, max_tokens=max_tokens, logprobs=body.logprobs) for i in range(n)]
-    requests = tuple(Request(tokens=prompt, sampling=s, grammar=grammar) for prompt in prompts for s in chosen)
+    closing = None if grammar is None else Closing()
+    requests = tuple(Request(tokens=prompt, sampling=s, grammar=grammar, closing=closing) for prompt in prompts for s in chosen)
     echoes = tuple(echo for echo in _echoes(runtime.tokenizer, body, prompts) for _ in chosen)
     return CompletionPlan(runtime, body, requests, echoes, stream_usage, f"cmpl-{uuid4().hex}", int(time.time()))
 

@@ -1,5 +1,6 @@
 """Whether a call of a server tool may run: the tool exists, the limits allow it, its arguments fit, no approval is missing."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -45,6 +46,26 @@ class UnapprovedCall:
 
 
 Verdict = AllowedCall | RefusedCall | UnapprovedCall
+
+
+def without_cut_call(calls: Sequence[ToolCall], toolset: Toolset) -> Sequence[ToolCall]:
+    """What is left of the calls of a turn whose last one was brought to its end by the engine. The client gets it, with the end reason
+    that tells it. The server does not run it, unless it is the only one and of a tool that changes nothing. None is left where not
+    even its arguments are whole."""
+    if not calls or not _is_json(calls[-1].arguments):
+        return []
+    tool = toolset.server_tools.get(calls[-1].name)
+    is_clients = any(client_tool.name == calls[-1].name for client_tool in toolset.client_tools)
+    harmless = len(calls) == 1 and tool is not None and tool.definition.read_only
+    return calls if is_clients or harmless else calls[:-1]
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return True
 
 
 async def decide_calls(calls: Sequence[ToolCall], toolset: Toolset, budget: ToolBudget) -> list[Verdict]:

@@ -64,7 +64,7 @@ class Dialect(Protocol):
 
     @property
     def closing_strings(self) -> tuple[str, ...]:
-        """Strings that bring a call to its end wherever its grammar allows them, in order of preference (engine/api.py, Closing)."""
+        """Strings that end the text of an argument where a quotation mark does not (engine/api.py, Closing)."""
         ...
 
     def grammar(self, constraint: CallConstraint, special_token_id: Callable[[str], int | None]) -> str:

@@ -21,7 +21,7 @@ from server.core.events import AnswerFinished, ToolCallFinished
 from server.core.messages import Assistant, System, ToolCall, User
 from server.core.request import ApprovalDecision, ApprovalPolicy
 from server.core.tool_limits import ToolLimits
-from tests.server.chat.test_loop import TEXT, WHISPER, happened, of, read, said, wish, world
+from tests.server.chat.test_loop import LOUD, TEXT, WHISPER, happened, of, read, said, wish, world
 from tests.server.fake_host import FakeHost, tool
 from tests.server.fakes import FakeEngine, calling, muted, runtime, tool_text, turns
 
@@ -291,10 +291,23 @@ def test_a_call_that_goes_in_circles_is_left_out_unless_it_is_the_only_one(made:
     assert [call[2]["word"] for call in host.calls] == list(run) and said(events) == "ok"
 
 
-def test_a_clients_call_that_went_in_circles_is_a_call() -> None:
+def test_a_clients_call_that_the_server_has_ended_says_so() -> None:
+    """Also beside others, of the client or of the server: those are run, the last one is not."""
     known, engine, _ = world(calling("whisper", '{"word": "a"}'))
     engine.generate = closing(engine)
-    assert of(happened(known, wish(tools=(WHISPER,), mcp_servers=())), AnswerFinished)[0].reason == "tool_calls"
+    events = happened(known, wish(tools=(WHISPER,), mcp_servers=()))
+    assert of(events, AnswerFinished)[0].reason == "length" and not of(events, AnswerFinished)[0].context_full
+    known, engine, host = world(calling("loud__shout", '{"word": "b"}') + calling("whisper", '{"word": "a"}'))
+    engine.generate = closing(engine)
+    events = happened(known, wish(tools=(WHISPER,)))
+    assert of(events, AnswerFinished)[0].reason == "length" and [call[2]["word"] for call in host.calls] == ["b"]
+
+
+def test_a_call_that_was_ended_is_not_run_where_it_may_write() -> None:
+    known, engine, host = world(calling("loud__write", '{"word": "a"}'), "ok")
+    engine.generate = closing(engine)
+    events = happened(known, wish(mcp_servers=(replace(LOUD, approval_policy=ApprovalPolicy(default="never")),)))
+    assert not host.calls and of(events, AnswerFinished)[0].reason == "length"
 
 
 @pytest.mark.parametrize("name", ["whisper", "loud__shout"])

@@ -137,7 +137,7 @@ class EventEmitter:
         if delta.arguments:
             call.append(delta.arguments)
         if delta.done:
-            truncated = self._turn_finish == "length" and not _is_json(call.arguments)
+            truncated = delta.cut or (self._turn_finish == "length" and not _is_json(call.arguments))
             call.finish("incomplete" if truncated else "completed")
 
     def _finish_open(self) -> None:

@@ -9,8 +9,6 @@ from server.text.tool_calls.api import CallConstraint, CallParser
 from server.text.tool_calls.grammar.lark import CallLayout, CallRule, GrammarBuilder, TokenLookup, turn_grammar
 from server.text.tool_calls.parsing.turn_parser import Syntax, TurnParser
 
-JSON_CLOSERS = ('"', "}", "]", ")", ",")  # the end of a string comes first: inside a string the others are text
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ToolCallFormat:
@@ -22,7 +20,7 @@ class ToolCallFormat:
     layout: CallLayout
     call_rule: CallRule
     start_pattern: Callable[[str], str] | None = None  # see lark.turn_grammar
-    closing_strings: tuple[str, ...] = JSON_CLOSERS
+    closing_strings: tuple[str, ...] = ()
     reasoning_field: str = "reasoning_content"
     single_call: bool = False  # never more than one call in a turn
 

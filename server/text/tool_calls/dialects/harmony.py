@@ -8,7 +8,6 @@ from server.core.messages import Tool
 from server.text.detokenize import overlap
 from server.text.reasoning import ReasoningSplit
 from server.text.tool_calls.api import CallConstraint, CallParser
-from server.text.tool_calls.dialects.base import JSON_CLOSERS
 from server.text.tool_calls.grammar.lark import GrammarBuilder, TokenLookup, allowed_tools, arguments_rule
 from server.text.tool_calls.parsing.call_emitter import CallEmitter
 from server.text.tool_calls.parsing.json_calls import named_call
@@ -112,7 +111,7 @@ class Harmony:
 
     name: str = "harmony"
     markers: tuple[str, ...] = ()  # ChannelParser consumes MARKERS before the calls are parsed
-    closing_strings: tuple[str, ...] = JSON_CLOSERS
+    closing_strings: tuple[str, ...] = ()
     reasoning_field: str = "thinking"
 
     def grammar(self, constraint: CallConstraint, special_token_id: TokenLookup) -> str:

@@ -8,7 +8,7 @@ from typing import Any, cast
 from server.core.messages import Tool
 from server.text.detokenize import overlap
 from server.text.tool_calls.api import UnusableSchema
-from server.text.tool_calls.dialects.base import JSON_CLOSERS, ToolCallFormat
+from server.text.tool_calls.dialects.base import ToolCallFormat
 from server.text.tool_calls.grammar.lark import CallLayout, GrammarBuilder, check_rule, check_separate_arguments, literal, schema_rule
 from server.text.tool_calls.grammar.schema import (
     ALL_TYPES,
@@ -207,5 +207,5 @@ QWEN3_CODER = ToolCallFormat(
     syntax=Syntax(read=_read, openers=(OPEN, FUNCTION)),
     layout=CallLayout(trigger=OPEN, separator=f"\n{OPEN}"),
     call_rule=_call_rule,
-    closing_strings=(VALUE_END, *JSON_CLOSERS),
+    closing_strings=(VALUE_END,),
 )
