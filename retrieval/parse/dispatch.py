@@ -1,20 +1,36 @@
 """Parses a file into the JSON-compatible dict sent to the parent process. Runs in the forked child, under its limits."""
 
 import importlib
+import io
 from collections.abc import Callable
 from typing import IO
 
 from retrieval.parse.common.builder import DocumentBuilder
 from retrieval.parse.formats import FORMATS
 from retrieval.parse.limits import Limits, ParseError
-from retrieval.parse.sniff import sniff
+from retrieval.parse.sniff import SniffedFormat, sniff
 
 
 def read(source: IO[bytes], filename: str, limits: Limits) -> dict[str, object]:
     """Detects the format and runs its parser. Raises ParseError or MemoryError."""
     sniffed = sniff(source, filename, limits)
+    builder = DocumentBuilder(FORMATS[sniffed.kind].media_type, limits)
+    _parse(source, sniffed, builder)
+    return builder.to_dict()
+
+
+def read_part(data: bytes, filename: str, builder: DocumentBuilder) -> None:
+    """A file within the file. What cannot be read is left out, with a note. Raises MemoryError."""
+    try:
+        sniffed = sniff(io.BytesIO(data), filename, builder.limits)
+        with builder.part(filename, len(data)):
+            _parse(io.BytesIO(data), sniffed, builder)
+    except ParseError as error:
+        builder.add_note(f"{filename} was left out: {error}")
+
+
+def _parse(source: IO[bytes], sniffed: SniffedFormat, builder: DocumentBuilder) -> None:
     format = FORMATS[sniffed.kind]
-    builder = DocumentBuilder(format.media_type, limits)
     builder.add_note(sniffed.note)
     parse: Callable[[object, DocumentBuilder], None] = importlib.import_module(format.parser_module).read
     try:
@@ -25,7 +41,6 @@ def read(source: IO[bytes], filename: str, limits: Limits) -> dict[str, object]:
         raise ParseError("the file is nested too deeply") from None
     except Exception as error:
         raise ParseError(f"the file is damaged or not what it seems: {_describe(error)}") from error
-    return builder.to_dict()
 
 
 def _describe(error: Exception) -> str:

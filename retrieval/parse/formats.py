@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 MARKDOWN = (".md", ".markdown", ".mdown", ".mkd", ".mdx")
 HTML = (".html", ".htm", ".xhtml", ".xht")
-TEXT = (".txt", ".text", ".log", ".rst", ".org", ".adoc", ".asciidoc", ".tex", ".srt", ".vtt", ".eml")
+TEXT = (".txt", ".text", ".log", ".srt", ".vtt", ".ics", ".vcf")
+MAIL = (".eml", ".mbox", ".mht", ".mhtml")
 CSV = (".csv", ".tsv", ".tab")
 JSON = (".json", ".jsonl", ".ndjson", ".geojson", ".ipynb")
 WORD = (".docx", ".docm", ".dotx", ".dotm")
@@ -35,6 +36,10 @@ FORMATS: dict[str, Format] = {
     "slides": Format(f"{_OFFICE}.presentationml.presentation", "retrieval.parse.office.slides.presentation", SLIDES, streamed=True),
     "workbook": Format(f"{_OFFICE}.spreadsheetml.sheet", "retrieval.parse.office.workbook.workbook", WORKBOOK, streamed=True),
     "epub": Format("application/epub+zip", "retrieval.parse.web.epub", (".epub",), streamed=True),
+    "rtf": Format("application/rtf", "retrieval.parse.rtf.reader", (".rtf",)),
+    "mail": Format("message/rfc822", "retrieval.parse.containers.mail", MAIL),
+    "outlook": Format("application/vnd.ms-outlook", "retrieval.parse.containers.outlook", (".msg",), streamed=True),
+    "zip": Format("application/zip", "retrieval.parse.containers.zip_files", (".zip",), streamed=True),
     "html": Format("text/html", "retrieval.parse.web.html", HTML),
     "markdown": Format("text/markdown", "retrieval.parse.web.markdown", MARKDOWN),
     "sheets": Format("text/csv", "retrieval.parse.plain.csv_tables", CSV),

@@ -1,12 +1,14 @@
 """Detects a file's format from its first bytes, and from its name only where those are ambiguous."""
 
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import IO
 
 from retrieval.parse import formats
 from retrieval.parse.common import archive
+from retrieval.parse.common.decoding.detect import detect
 from retrieval.parse.limits import Limits, ParseError
 
 HEAD_SIZE = 8192  # bytes
@@ -37,11 +39,16 @@ UNSUPPORTED = (
     (b"MZ", "a program"),
     (b"\xca\xfe\xba\xbe", "a program"),
     (b"SQLite format 3\0", "a SQLite database"),
-    (b"{\\rtf", "an RTF document: save it as .docx or .pdf"),
-    (b"%!PS", "a PostScript document: save it as .pdf"),
 )
+TEXT_LIKE = frozenset(("html", "code", "markdown"))  # kinds whose files are taken for one another without a note
 _OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 _ENCRYPTED = "EncryptedPackage".encode("utf-16-le")
+_PDF_OBJECT = re.compile(rb"%PDF-\d\.\d\s[\s\S]*?\b\d+\s+\d+\s+obj\b")
+_POSTSCRIPT = re.compile(rb"%!PS(?:-Adobe-\d\.\d[^\r\n]*)?[\r\n]")
+_RTF = re.compile(rb"\s*\{\\rtf1?\s*(?:\\[a-z]+|\{)")
+_FIELDS = re.compile(rb"(?:From [^\r\n]*\r?\n)?(?:[A-Za-z][\w-]*:[^\r\n]*\r?\n(?:[ \t][^\r\n]*\r?\n)*)+")
+_MAIL_FIELD = re.compile(rb"^(from|to|date|subject|received|message-id|mime-version|return-path|delivered-to):", re.M)
+TEXT_KINDS = frozenset(("text", "markdown", "sheets", "data", "code", "html", "mail", "rtf"))
 _FORMAT_NAMES = {
     "pdf": "PDF",
     "word": "Word",
@@ -49,6 +56,10 @@ _FORMAT_NAMES = {
     "workbook": "Excel",
     "epub": "EPUB",
     "html": "HTML",
+    "rtf": "RTF",
+    "mail": "e-mail",
+    "outlook": "an Outlook message",
+    "zip": "a zip archive",
     "text": "plain text",
 }
 
@@ -65,7 +76,7 @@ def sniff(source: IO[bytes], filename: str, limits: Limits) -> SniffedFormat:
     kind = _kind(source, head, filename, limits)
     source.seek(0)
     named_kind = formats.KIND_BY_EXTENSION.get(_suffix(filename), "")
-    if named_kind in ("", kind) or {kind, named_kind} <= {"html", "code", "markdown"}:
+    if named_kind in ("", kind) or {kind, named_kind} <= TEXT_LIKE:
         return SniffedFormat(kind)
     return SniffedFormat(
         kind, f"the name ends in {_suffix(filename)}, but the file is {_FORMAT_NAMES.get(kind, kind)} and was read as such"
@@ -73,40 +84,62 @@ def sniff(source: IO[bytes], filename: str, limits: Limits) -> SniffedFormat:
 
 
 def _kind(source: IO[bytes], head: bytes, filename: str, limits: Limits) -> str:
-    if b"%PDF-" in head[:1024]:
+    suffix = _suffix(filename)
+    named_kind = formats.KIND_BY_EXTENSION.get(suffix, "")
+    if _is_pdf(head, named_kind):
         return "pdf"
     if head.startswith((b"PK\x03\x04", b"PK\x05\x06")):
         return archive.kind(source, limits)
     if head.startswith(_OLE):
-        raise _old_office(source)
+        return _kind_in_ole(source)
+    is_text = detect(head, complete=len(head) < HEAD_SIZE) is not None
     for magic, name in UNSUPPORTED:
-        if head.startswith(magic) and (len(magic) > 2 or b"\0" in head):
+        if head.startswith(magic) and not (is_text and magic.isascii()):
             raise ParseError(f"the file is {name}", "unsupported_file")
-    if not _is_text(head):
-        raise ParseError(f"nothing here reads files like this one ({_suffix(filename) or 'no ending'}): it is not text", "unsupported_file")
-    return _text_kind(head, _suffix(filename))
+    if not is_text:
+        raise ParseError(f"nothing here reads files like this one ({suffix or 'no ending'}): it is not text", "unsupported_file")
+    if _POSTSCRIPT.match(head) and named_kind not in TEXT_KINDS:
+        raise ParseError("the file is a PostScript document: save it as .pdf", "unsupported_file")
+    return _text_kind(head, named_kind)
 
 
-def _old_office(source: IO[bytes]) -> ParseError:
-    """The error for an OLE container, which holds Office 97 files and encrypted Office files."""
+def _is_pdf(head: bytes, named_kind: str) -> bool:
+    """Some programs put other lines before a PDF, but a text may well name its first bytes."""
+    at = head[:1024].find(b"%PDF-")
+    if at < 0 or named_kind == "pdf":
+        return at >= 0
+    is_start = not head[:at].lstrip(b"\xef\xbb\xbf \t\r\n") or named_kind not in TEXT_KINDS
+    return is_start and bool(_PDF_OBJECT.search(head, at))
+
+
+def _kind_in_ole(source: IO[bytes]) -> str:
+    """Of an OLE container, which holds Outlook messages, Office 97 files and encrypted Office files."""
+    from olefile import OleFileIO  # needed for these files only
+
+    source.seek(0)
+    with suppress(OSError, ValueError, IndexError, TypeError), OleFileIO(source) as ole:  # raised for a damaged container
+        if ole.exists("__properties_version1.0"):
+            return "outlook"
     source.seek(0)
     if _ENCRYPTED in source.read(2**20):
-        return ParseError("the file is protected with a password: save it without one")
-    return ParseError("the file is of an old Office format: save it as .docx, .xlsx or .pptx", "unsupported_file")
+        raise ParseError("the file is protected with a password: save it without one")
+    raise ParseError("the file is of an old Office format: save it as .docx, .xlsx or .pptx", "unsupported_file")
 
 
-def _is_text(head: bytes) -> bool:
-    if head.startswith((b"\xff\xfe", b"\xfe\xff", b"\0\0\xfe\xff")):
-        return True
-    control = sum(head.count(code) for code in (*range(1, 9), *range(14, 27), *range(28, 32)))
-    return b"\0" not in head and control * 50 <= len(head)
+def _text_kind(head: bytes, named_kind: str) -> str:
+    if _RTF.match(head) and named_kind in ("rtf", "", "text", "word"):
+        return "rtf"
+    if named_kind in TEXT_KINDS and named_kind not in ("text", "rtf"):
+        return named_kind
+    if _MARKUP.match(head):
+        return "html"
+    return "mail" if named_kind in ("", "outlook") and _is_mail(head) else "text"
 
 
-def _text_kind(head: bytes, suffix: str) -> str:
-    kind = formats.KIND_BY_EXTENSION.get(suffix, "")
-    if kind in ("markdown", "sheets", "data", "code", "html"):
-        return kind
-    return "html" if _MARKUP.match(head) else "text"
+def _is_mail(head: bytes) -> bool:
+    """Whether it begins with a message's header."""
+    fields = _FIELDS.match(head)
+    return fields is not None and len(set(_MAIL_FIELD.findall(fields[0].lower()))) >= 3
 
 
 def _suffix(filename: str) -> str:

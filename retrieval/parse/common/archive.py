@@ -39,7 +39,7 @@ def kind(source: IO[bytes], limits: Limits) -> str:
         raise ParseError("the file is an OpenDocument file: save it as .docx, .xlsx, .pptx or .pdf", "unsupported_file")
     if "[Content_Types].xml" in names:
         return _kind_by_content_types(zipped)
-    raise ParseError("the file is a zip archive: unpack it and add what it holds", "unsupported_file")
+    return "zip"
 
 
 def read_member(zipped: zipfile.ZipFile, name: str) -> bytes:

@@ -1,12 +1,16 @@
 """Builds a document block by block, for the parsers of all formats."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from retrieval.parse.common.clean import clean, prose, verbatim
-from retrieval.parse.limits import Limits, ParseError
+from retrieval.parse.limits import MIB, Limits, ParseError
 
 MAX_HEADING = 300  # characters; longer headings become paragraphs
 MAX_HEADING_LEVEL = 6
 MAX_NOTES = 20
 BLOCK_SEPARATOR = "\n\n"  # between blocks
+MAX_PART_DEPTH = 4  # archives in archives, messages in messages
 HIDDEN_TEXT_NOTE = "text that nobody can see on the page was left out"  # passed to add_note
 
 
@@ -23,6 +27,9 @@ class DocumentBuilder:
         self._headings: list[tuple[int, str]] = []  # level and text of the enclosing headings
         self._paths: dict[tuple[str, ...], int] = {}
         self._notes: dict[str, None] = {}
+        self._parts: tuple[str, ...] = ()  # names of the documents within the document that contain the following blocks, outermost first
+        self._above: tuple[str, ...] = ()  # headings of the document that the innermost part is in
+        self._part_count, self._part_bytes = 0, 0
 
     @property
     def size(self) -> int:
@@ -31,10 +38,40 @@ class DocumentBuilder:
 
     @property
     def path(self) -> tuple[str, ...]:
-        return tuple(text for _, text in self._headings)
+        return (*self._above, *(text for _, text in self._headings))
+
+    @contextmanager
+    def part(self, name: str, size: int) -> Iterator[None]:
+        """A document of `size` bytes within the document, such as a file of an archive: its name is a heading above all of its blocks.
+        Raises ParseError if there are too many or too large ones, or if they are nested too deeply."""
+        self._count_part(size)
+        saved = self._parts, self._above, self._headings, self.page
+        name = " ".join(clean(name).split())[:MAX_HEADING] or "unnamed"
+        self._block("heading", name)
+        before = self.size
+        self._parts, self._above, self._headings, self.page = (*self._parts, name), (*self.path, name), [], None
+        try:
+            yield
+        finally:
+            self._parts, self._above, self._headings, self.page = saved
+            if self.size == before:  # nothing stands under the heading
+                self._texts.pop()
+                self._blocks.pop()
+                self._length = self._blocks[-1][2] if self._blocks else 0
+
+    def _count_part(self, size: int) -> None:
+        self._part_count, self._part_bytes = self._part_count + 1, self._part_bytes + size
+        if len(self._parts) >= MAX_PART_DEPTH:
+            raise ParseError(f"it is nested more than {MAX_PART_DEPTH} deep")
+        if self._part_count > self.limits.entries:
+            raise ParseError(f"the file holds more than {self.limits.entries:,} files")
+        if self._part_bytes > self.limits.unpacked_bytes:
+            raise ParseError(f"the files in it take more than {self.limits.unpacked_bytes // MIB:,} MiB")
 
     def set_title(self, text: str | None) -> None:
-        """Only the first non-empty title is kept."""
+        """Only the first non-empty title is kept, and none of a part."""
+        if self._parts:
+            return
         self._title = self._title or " ".join(prose(clean(text or "")).split())[:MAX_HEADING]
 
     def add_heading(self, text: str, level: int) -> None:
@@ -61,7 +98,7 @@ class DocumentBuilder:
 
     def add_note(self, text: str) -> None:
         if text and len(self._notes) < MAX_NOTES:
-            self._notes[text] = None
+            self._notes[": ".join((*self._parts, text))] = None
 
     def _block(self, kind: str, text: str) -> None:
         start = self._length + len(BLOCK_SEPARATOR) if self._texts else 0

@@ -17,12 +17,14 @@ _INVISIBLE = re.compile(
 # Persian and Indic scripts spell with joiners; between other letters they are invisible and have no use
 _JOINERS = re.compile("(?<![\u0600-\u1cff])[\u200c\u200d]|[\u200c\u200d](?![\u0600-\u1cff])")
 _BULLETS = re.compile("[\uf0a7\uf0b7\uf0d8\uf06e]")  # Wingdings and Symbol, as word processors store them
+_TERMINAL_SEQUENCES = re.compile("\x1b(?:\\[[0-?]*[ -/]*[@-~]|\\][^\x07\x1b]*(?:\x07|\x1b\\\\)|[()][0-9A-B])")  # ECMA-48: colours of logs
 _SPACE_RUN = re.compile(r"[ \t]+")
 _BLANK_LINES = re.compile(r"\n{3,}")
 
 
 def clean(text: str) -> str:
     """NFC, with newline, space and tab as the only control and space characters. Idempotent."""
+    text = _TERMINAL_SEQUENCES.sub("", text) if "\x1b" in text else text
     text = _NEWLINES.sub("\n", _PARAGRAPHS.sub("\n\n", text))
     text = _INVISIBLE.sub("", _SPACES.sub(" ", _LONE_SURROGATES.sub("\ufffd", text)))
     return unicodedata.normalize("NFC", _BULLETS.sub("•", _JOINERS.sub("", text)))

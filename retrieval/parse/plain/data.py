@@ -1,4 +1,4 @@
-"""JSON, JSON lines and notebooks: one line per value, after its path."""
+"""JSON and JSON lines: one line per value, after its path."""
 
 import json
 from collections.abc import Iterator
@@ -6,8 +6,7 @@ from typing import Any
 
 from retrieval.parse.common.builder import DocumentBuilder
 from retrieval.parse.common.decoding.decode import read_text
-from retrieval.parse.plain import text
-from retrieval.parse.web import markdown
+from retrieval.parse.plain import notebook, text
 
 MAX_BLOCK = 2_000  # characters; larger values are split further
 
@@ -23,8 +22,8 @@ def read(data: bytes, builder: DocumentBuilder) -> None:
             text.write(content, builder)
             return
         value = values
-    if isinstance(value, dict) and isinstance(value.get("cells"), list) and "nbformat" in value:
-        _notebook(value, builder)
+    if notebook.is_notebook(value):
+        notebook.write(value, builder)
     else:
         _write("", value, builder)
 
@@ -79,19 +78,3 @@ def _leaves(path: str, value: Any) -> Iterator[str]:
     elif value is not None and value != "":
         text_value = " ".join(str(value).split()) if isinstance(value, str) else json.dumps(value)
         yield f"{path}: {text_value}" if path else text_value
-
-
-def _notebook(book: dict[str, Any], builder: DocumentBuilder) -> None:
-    """All cells; of their outputs only text."""
-    for cell in book["cells"]:
-        source = _join_lines(cell.get("source"))
-        if cell.get("cell_type") == "markdown":
-            markdown.write(source, builder)
-        else:
-            builder.add_block("code", source)
-            for output in cell.get("outputs") or ():
-                builder.add_block("code", _join_lines(output.get("text") or (output.get("data") or {}).get("text/plain"))[:MAX_BLOCK])
-
-
-def _join_lines(lines: Any) -> str:
-    return "".join(map(str, lines)) if isinstance(lines, list) else str(lines or "")

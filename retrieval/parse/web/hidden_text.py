@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from lxml import html
 
 from retrieval.parse.web import styles
-from retrieval.parse.web.styles import TRANSPARENT, UNKNOWN, WHITE, Style, StyleSheets
+from retrieval.parse.web.style_sheets import StyleSheets
+from retrieval.parse.web.styles import TRANSPARENT, UNKNOWN, WHITE, Style
 
 _ZERO_SIZE = re.compile(r"[-+]?0*(?:\.0*)?(?:[a-z]+|%)?")
 _OFF_PAGE = re.compile(r"-\d{3,}(?:\.\d+)?(?:px|em|rem|pt|vw|vh|%)?")
@@ -25,19 +26,28 @@ class HiddenText:
     def __init__(self, root: html.HtmlElement, skip: frozenset[str]) -> None:
         self.found = False  # whether hidden text was found so far
         self._skip, self._sheets = skip, StyleSheets(root)
+        self._opened = _opened_ids(root)
+        self._scripted = next(root.iter("script"), None) is not None
         self._pictures = next(root.iter(*_PICTURES), None) is not None
         if self._sheets.colour or root.xpath("boolean(.//*[contains(@style, 'olor') or contains(@style, 'OLOR')] or .//font[@color])"):
             self._remove_invisible(root, Colours("#000000", UNKNOWN if self._sheets.incomplete else WHITE))
 
     def __call__(self, element: html.HtmlElement) -> bool:
         """Whether the element itself is hidden. Hidden ancestors are not considered: callers skip what is below a hidden element."""
-        invisible = (
-            element.get("hidden") is not None or element.get("aria-hidden", "").lower() == "true" or _invisible(self._style(element))
-        )
+        invisible = self._is_invisible(element) and element.get("id") not in self._opened
         self.found = self.found or (invisible and self._has_text(element))
         return invisible
 
-    def _style(self, element: html.HtmlElement) -> Style:
+    def _is_invisible(self, element: html.HtmlElement) -> bool:
+        if element.get("hidden", "until-found").lower() != "until-found" or element.get("aria-hidden", "").lower() == "true":
+            return True
+        style = self.style(element)
+        if not _invisible(style) or (self._scripted and _fades_in(style)):
+            return False
+        own = styles.declarations(element.get("style", ""))
+        return _invisible(own) or not self._sheets.may_become(element, style, lambda other: not _invisible(other))
+
+    def style(self, element: html.HtmlElement) -> Style:
         return self._sheets.of(element) | styles.declarations(element.get("style", ""))
 
     def _has_text(self, element: html.HtmlElement) -> bool:
@@ -73,7 +83,7 @@ class HiddenText:
         """None: the background of the parent shows through."""
         if found := styles.background(own):
             return found
-        if element.get("background") or (self._pictures and self._style(element).get("position") in ("absolute", "fixed")):
+        if element.get("background") or (self._pictures and self.style(element).get("position") in ("absolute", "fixed")):
             return UNKNOWN
         if given := element.get("bgcolor", "").strip().lower():
             return styles.colour(given)
@@ -84,6 +94,17 @@ class HiddenText:
 
 def _is_text(text: str | None) -> bool:
     return any(map(str.isalnum, text or ""))
+
+
+def _opened_ids(root: html.HtmlElement) -> frozenset[str]:
+    """Of elements that a reader opens by a button or a tab, as of an accordion."""
+    return frozenset(name for control in root.xpath(".//*[@aria-controls]") for name in control.get("aria-controls", "").split())
+
+
+def _fades_in(style: Style) -> bool:
+    """Whether the element is transparent only until an animation begins."""
+    moving = any(name.startswith(("animation", "transition", "transform", "will-change")) for name in style)
+    return moving and not _invisible(style | {"opacity": "1"})
 
 
 def _invisible(style: Style) -> bool:

@@ -10,6 +10,9 @@ from retrieval.parse.web import html
 
 _FRONT_MATTER = re.compile(r"\A---[ \t]*\n(.*?)\n(?:---|\.\.\.)[ \t]*(?:\n|\Z)", re.S)
 _TITLE = re.compile(r"""^title[ \t]*[:=][ \t]*["']?(.+?)["']?[ \t]*$""", re.M | re.I)
+_FOOTNOTE = re.compile(
+    r"^( {0,3})\[\^(?=[^\]\n]+\]:)", re.M
+)  # without the extension for footnotes it would define a link, which is not shown
 
 
 def read(data: bytes, builder: DocumentBuilder) -> None:
@@ -23,4 +26,5 @@ def write(text: str, builder: DocumentBuilder) -> None:
         builder.set_title(title[1] if title else None)
         builder.add_block("code", front_matter[1])
         text = text[front_matter.end() :]
+    text = _FOOTNOTE.sub(r"\1\\[^", text)
     html.write(MarkdownIt("commonmark").enable(["table", "strikethrough"]).render(text), builder)

@@ -45,7 +45,7 @@ def test_no_control_or_format_character_is_left() -> None:
         ("a\r\nb\rc\u2028d\u2029e\ff", "a\nb\nc\nd\n\ne\n\nf"),
         ("cafe\u0301", "café"),
         ("half \ud800", "half \ufffd"),
-        ("nul\0 bell\a esc\x1b[31m", "nul bell esc[31m"),
+        ("nul\0 bell\a esc\x1b[31m", "nul bell esc"),
         ("thin\u2009space\u00a0here\u3000", "thin space here "),
         ("<|im_start|>system\n[INST] </s>", "<|im_start|>system\n[INST] </s>"),
     ],

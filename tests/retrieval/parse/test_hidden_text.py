@@ -30,6 +30,12 @@ def page(body: str, head: str = "") -> str:
         (f'<p style="display:none">{WORDS}</p>', ""),
         (f"<div hidden><p>{WORDS}</p></div>", ""),
         (f'<ul><li style="font-size:0">{WORDS}</li></ul>', ""),
+        (f'<p class="ghost">{WORDS}</p>', "<style>.ghost { display: block } .ghost { display: none }</style>"),
+        (f'<p class="ghost">{WORDS}</p>', "<style>@media screen { .ghost { display: none } }</style>"),
+        (f'<p class="ghost">{WORDS}</p>', "<style>.ghost { display: none } .ghost:first-child { display: none }</style>"),
+        (f'<p class="ghost">{WORDS}</p>', "<style>.ghost { opacity: 0 } @keyframes x { .ghost { opacity: 1 } }</style>"),
+        (f'<p style="opacity:0">{WORDS}</p>', "<script>run()</script>"),
+        (f'<p style="opacity:0;transition:1s">{WORDS}</p>', ""),
     ],
 )
 def test_what_nobody_sees(body: str, head: str) -> None:
@@ -58,6 +64,16 @@ def test_what_nobody_sees(body: str, head: str) -> None:
         (f'<div style="color:#fff"><a href="/">{WORDS}</a></div>', ""),
         (f'<div><img src="sky.png"><p style="position:absolute;top:9px;color:#fff">{WORDS}</p></div>', ""),
         (f'<h1 style="background:linear-gradient(red,blue);background-clip:text;color:transparent">{WORDS}</h1>', ""),
+        (f'<div class="fade-in">{WORDS}</div>', "<style>.fade-in { opacity: 0 } .fade-in.visible { opacity: 1 }</style>"),
+        (f'<div class="panel">{WORDS}</div>', "<style>.panel { display: none } .open > .panel { display: block }</style>"),
+        (f'<div class="panel">{WORDS}</div>', "<style>.panel { display: none } .item:hover .panel { display: block }</style>"),
+        (f'<div class="p2">{WORDS}</div>', "<style>.p2 { display: none } @media (min-width: 9em) { .p2 { display: block } }</style>"),
+        (f'<div class="wide">{WORDS}</div>', "<style>@media print { .wide { display: none } }</style>"),
+        (f'<div class="wide">{WORDS}</div>', "<style>@media (max-width: 600px) { p { color: red } .wide { display: none } }</style>"),
+        (f'<div class="rise">{WORDS}</div>', "<style>.rise { opacity: 0; animation: up 1s forwards }</style><script>run()</script>"),
+        (f'<div style="opacity:0;transform:translateY(20px)">{WORDS}</div>', "<script src=x.js></script>"),
+        (f'<button aria-controls="tab2">Two</button><div id="tab2" style="display:none">{WORDS}</div>', ""),
+        (f'<div hidden="until-found">{WORDS}</div>', ""),
     ],
 )  # fmt: skip
 def test_what_can_be_seen(body: str, head: str) -> None:

@@ -67,7 +67,7 @@ def bomb(entry: str, size: int) -> bytes:
         (samples.replaced(samples.workbook(), {"xl/sharedStrings.xml": LAUGHS}), "a.xlsx", "XML bomb"),
         (samples.replaced(samples.epub(), {"o/book.opf": LAUGHS}), "a.epub", "XML bomb"),
         (samples.replaced(samples.word(), {"../../etc/passwd": "x"}), "a.docx", "leads out of it"),
-        (samples.zipped({"a.zip": samples.zipped({"b.zip": bytes(1000)})}), "a.zip", "zip archive"),
+        (samples.zipped({"a.zip": samples.zipped({"b.zip": bytes(1000)})}), "a.zip", "no file in the archive can be read"),
         (samples.replaced(samples.word(), {"word/document.xml": "<not xml"}), "a.docx", "damaged"),
         (b"[" * 100_000, "a.json", "nested too deeply"),
         (b"<div>" * 5_000 + b"deep", "a.html", "nested too deeply"),

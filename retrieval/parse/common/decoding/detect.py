@@ -24,7 +24,7 @@ ENOUGH = 12  # bytes beyond ASCII from which a guess is certain
 CONTEXT = 200  # bytes kept before the first byte of a line that is not ASCII
 _NON_ASCII = re.compile(rb"[\x80-\xff]")
 _ISO_2022_JP = re.compile(rb"\x1b\$[@B]|\x1b\$\([A-D]|\x1b\([IJ]")
-_PRINTED = bytes(range(32, 256)) + b"\t\n\f\r\v\b\x1a\x1b"  # bytes that occur in text of encodings without zero bytes
+_PRINTED = bytes(range(32, 256)) + b"\t\n\f\r\v\a\b\x1a\x1b"  # bytes that occur in text of encodings without zero bytes
 _MAX_CONTROL = 0.02  # share of other bytes in text
 
 

@@ -21,6 +21,7 @@ MIN_FIT = 0.85
 _NON_ASCII = re.compile(rb"[\x80-\xff]")
 _ADJACENT_NON_ASCII = re.compile(rb"[\x80-\x9f\xa1-\xff]{2,}")  # except the no-break space
 _IGNORED = "’–—…·\u00a0\u00ad-"  # occur between letters in any text
+_UNUSUAL = tuple("[\\]^`{|}~@")
 _NON_ASCII_CHARACTER = re.compile(r"[^\x00-\x7f]")
 
 
@@ -38,8 +39,16 @@ def encoding_of(data: bytes) -> str | None:
 def _fit(data: bytes, encoding: str, alphabets: tuple[str, ...]) -> float:
     """The share of the non-ASCII characters counted as letters that are in the best-fitting alphabet. 1 if there are none."""
     text = data.decode(encoding, "replace")
-    used = [sign[0].lower() for sign in _NON_ASCII_CHARACTER.finditer(text) if _counts_as_letter(text, sign.start())]
-    return max(sum(letter in letters for letter in used) for letters in alphabets) / len(used) if used else 1.0
+    used = [sign.start() for sign in _NON_ASCII_CHARACTER.finditer(text) if _counts_as_letter(text, sign.start())]
+    spelt = [text[at].lower() for at in used if _is_spelt(text[max(at - 1, 0) : at], text[at], text[at + 1 : at + 2])]
+    return max(sum(letter in letters for letter in spelt) for letters in alphabets) / len(used) if used else 1.0
+
+
+def _is_spelt(before: str, letter: str, after: str) -> bool:
+    """Whether the neighbours of a letter are as in words: no capital follows a small letter, and no brackets, as the second bytes of East
+    Asian characters are, touch it."""
+    capital_within = (before.islower() and letter.isupper()) or (letter.islower() and after.isupper())
+    return not capital_within and before not in _UNUSUAL and after not in _UNUSUAL
 
 
 def _counts_as_letter(text: str, at: int) -> bool:

@@ -4,6 +4,7 @@ import unicodedata
 
 _CODECS = {"utf-32-le": 4, "utf-32-be": 4, "utf-16-le": 2, "utf-16-be": 2}  # bytes of a code unit
 _SAMPLE = 4096  # bytes
+_MIN_LENGTH = 4  # characters
 _MAX_ODD = 0.01  # share of characters in text that are control characters, unassigned or private
 _WHITE_SPACE = "\t\n\r\f"
 
@@ -16,7 +17,8 @@ def wide_encoding_of(head: bytes) -> str | None:
     if not texts:
         return None
     codec = max(texts, key=lambda name: sum(sign < "\u0100" for sign in texts[name]) * _CODECS[name])  # the other byte order has no spaces
-    return codec if any(map(str.isspace, texts[codec])) or len(texts[codec]) < 40 else None
+    text = texts[codec]
+    return codec if len(text) >= _MIN_LENGTH and (text.isascii() or any(map(str.isspace, text))) else None
 
 
 def _decoded(sample: bytes, codec: str, size: int) -> str:

@@ -1,0 +1,226 @@
+"""Rich Text Format: paragraphs, headings, lists, tables, links. Deleted and hidden text is left out."""
+
+import re
+from dataclasses import dataclass, replace
+
+from retrieval.parse.common import links
+from retrieval.parse.common.builder import HIDDEN_TEXT_NOTE, DocumentBuilder
+from retrieval.parse.rtf.paragraphs import ParagraphWriter
+from retrieval.parse.rtf.tables_of_file import file_tables
+from retrieval.parse.rtf.tokens import Brace, Bytes, Word, tokens
+
+_SKIPPED = (
+    "fonttbl colortbl stylesheet info pict objdata nonshppict annotation atnid atnauthor header headerl headerr headerf footer footerl "
+    "footerr footerf xe tc rxe upr comment private generator themedata filetbl revtbl listtable sn sv"
+)
+SKIPPED = frozenset(_SKIPPED.split())
+STARRED = frozenset(("fldinst", "shpinst", "shptxt", "ud", "footnote"))  # destinations that are read though marked as ignorable
+SKIP, FIELD, NUMBER = "skip", "field", "number"  # destinations
+_SIGNS = {
+    "tab": "\t", "line": "\n", "lbr": "\n", "emdash": "—", "endash": "–", "lquote": "‘", "rquote": "’", "ldblquote": "“", "rdblquote": "”",
+    "bullet": "•", "emspace": " ", "enspace": " ", "qmspace": " ", "~": "\u00a0", "_": "-", "{": "{", "}": "}", "\\": "\\",
+}  # fmt: skip
+_TITLE = re.compile(rb"\{\\title ([^{}\\]*)\}")
+_LINK = re.compile(r'HYPERLINK\s+(?:\\\\?l\s+)?"?([^"\s]+)', re.I)
+
+
+@dataclass(frozen=True, slots=True)
+class _Group:
+    """What holds until the closing brace. `uc`: number of characters after \\u for readers that do not know it."""
+
+    codec: str
+    destination: str = ""  # "": the text
+    uc: int = 1
+    symbols: bool = False
+    hidden: bool = False
+    deleted: bool = False
+    white: bool = False
+    shaded: bool = False
+    mark: str = ""  # super, sub, strike
+    result_start: int = -1  # run at which the result of a field begins
+    note: bool = False  # a footnote, which stands in brackets
+
+
+class _Reader:
+    def __init__(self, data: bytes, builder: DocumentBuilder) -> None:
+        self._builder, self._tables = builder, file_tables(data)
+        self._writer = ParagraphWriter(builder)
+        self._group = _Group(self._tables.codec)
+        self._stack: list[_Group] = []
+        self._pending = bytearray()  # text not yet decoded
+        self._skip = 0  # characters after \u
+        self._surrogate = ""
+        self._field, self._number = "", ""
+        self._starred = False
+
+    def read(self, data: bytes) -> None:
+        for token in tokens(data):
+            match token:
+                case Bytes(text):
+                    self._add_bytes(text)
+                case Brace(opens):
+                    self._flush()
+                    self._open() if opens else self._close()
+                case Word(name, number):
+                    self._word(name, number)
+        self._flush()
+        self._writer.end()
+
+    def _open(self) -> None:
+        self._stack.append(self._group)
+        self._group = replace(self._group, result_start=-1)
+        self._starred, self._skip = False, 0
+
+    def _close(self) -> None:
+        if self._group.result_start >= 0:
+            self._end_field(self._group.result_start)
+        if self._group.note and self._stack and not self._stack[-1].note:
+            self._add(")")
+        if self._group.destination == NUMBER and self._stack and self._stack[-1].destination != NUMBER:
+            self._writer.set_number(self._number)
+            self._number = ""
+        self._group = self._stack.pop() if self._stack else self._group
+        self._skip = 0
+
+    def _end_field(self, start: int) -> None:
+        text, target = self._writer.text_since(start), _LINK.search(self._field)
+        self._field = ""
+        if target and text.strip():
+            self._writer.add(links.with_target(text, target[1])[len(text.rstrip()) :], "")
+
+    def _add_bytes(self, data: bytes) -> None:
+        skipped = min(self._skip, len(data))
+        self._skip -= skipped
+        self._pending += data[skipped:]
+
+    def _flush(self) -> None:
+        if self._pending:
+            text = self._pending.decode(self._group.codec, "replace")
+            self._pending.clear()
+            self._add("•" if self._group.symbols and len(text) == 1 else text)
+
+    def _add(self, text: str) -> None:
+        group = self._group
+        if group.destination == FIELD:
+            self._field += text
+        elif group.destination == NUMBER:
+            self._number += text
+        elif group.destination == SKIP or group.deleted:
+            return
+        elif group.hidden or (group.white and not group.shaded):
+            self._builder.add_note(HIDDEN_TEXT_NOTE if any(map(str.isalnum, text)) else "")
+        else:
+            self._writer.add(text, group.mark)
+
+    def _word(self, name: str, number: int | None) -> None:
+        if name == "u":
+            return self._unicode(number or 0)
+        if self._skip and name not in ("*", "par"):
+            self._skip -= 1
+            return None
+        self._flush()
+        if name == "*":
+            self._starred = True
+        elif name in _SIGNS:
+            self._add(_SIGNS[name])
+        elif not self._set_destination(name):
+            self._set_paragraph(name, number)
+            self._set_characters(name, number)
+        self._starred = self._starred and name == "*"
+        return None
+
+    def _unicode(self, number: int) -> None:
+        self._flush()
+        sign = chr(number & 0xFFFF)
+        if "\ud800" <= sign < "\udc00":
+            self._surrogate = sign
+        else:
+            self._add((self._surrogate + sign).encode("utf-16", "surrogatepass").decode("utf-16", "replace"))
+            self._surrogate = ""
+        self._skip = self._group.uc
+
+    def _set_destination(self, name: str) -> bool:
+        if name in ("ud", "shptxt"):
+            self._group = replace(self._group, destination="")
+        elif self._group.destination == SKIP:
+            return False
+        elif name in ("listtext", "pntext"):
+            self._group = replace(self._group, destination=NUMBER)
+        elif name == "fldinst":
+            self._group = replace(self._group, destination=FIELD)
+        elif name == "fldrslt":
+            self._group = replace(self._group, result_start=len(self._writer.runs))
+        elif name == "upr" or name in SKIPPED or (self._starred and name not in STARRED) or name == "shpinst":
+            self._group = replace(self._group, destination=SKIP)
+        elif name == "footnote":
+            self._add(" (")
+            self._group = replace(self._group, note=True)
+        else:
+            return False
+        return True
+
+    def _set_paragraph(self, name: str, number: int | None) -> None:
+        writer = self._writer
+        if self._group.destination:
+            return
+        if self._group.note or name == "nestcell":
+            writer.add(" " if name in ("par", "nestcell") else "", "")
+            return
+        match name:
+            case "par" | "sect" | "page":
+                writer.end_paragraph()
+            case "cell":
+                writer.end_cell()
+            case "row":
+                writer.end_row()
+            case "pard":
+                writer.reset()
+            case "intbl":
+                writer.in_table = True
+            case "s":
+                writer.heading = self._tables.headings.get(number or 0, 0)
+            case "outlinelevel" if number is not None and number < 9:
+                writer.heading = writer.heading or number + 1
+            case "trowd":
+                writer.begin_row()
+            case "clmrg" | "clvmrg":
+                writer.merge = "left" if name == "clmrg" else "up"
+            case "cellx":
+                writer.end_cell_definition()
+            case _:
+                pass
+
+    def _set_characters(self, name: str, number: int | None) -> None:
+        on = number != 0
+        match name:
+            case "plain":
+                self._group = replace(
+                    self._group, codec=self._tables.codec, symbols=False, hidden=False, deleted=False, white=False, mark=""
+                )
+            case "f":
+                codec = self._tables.fonts.get(number or 0, self._tables.codec)
+                self._group = replace(self._group, codec=codec, symbols=(number or 0) in self._tables.symbols)
+            case "uc":
+                self._group = replace(self._group, uc=number or 0)
+            case "v" | "deleted":
+                self._group = replace(self._group, **{"hidden" if name == "v" else name: on})
+            case "cf":
+                self._group = replace(self._group, white=(number or 0) in self._tables.white)
+            case "cb" | "chcbpat" | "highlight" | "cbpat" | "clcbpat":
+                self._group = replace(self._group, shaded=bool(number))
+            case "super" | "sub":
+                self._group = replace(self._group, mark=name if on else "")
+            case "up" | "dn":
+                self._group = replace(self._group, mark={"up": "super", "dn": "sub"}[name] if number else "")
+            case "strike" | "striked":
+                self._group = replace(self._group, mark="strike" if on else "")
+            case "nosupersub":
+                self._group = replace(self._group, mark="")
+            case _:
+                pass
+
+
+def read(data: bytes, builder: DocumentBuilder) -> None:
+    if title := _TITLE.search(data[:65536]):
+        builder.set_title(title[1].decode("cp1252", "replace"))
+    _Reader(data, builder).read(data)
