@@ -72,6 +72,7 @@ def load_runtime(settings: Settings, watch: ObserveSearch | None = None) -> Runt
             tool_host=open_host(settings, knowledge),
             database=database,
             tool_limits=_tool_limits(settings),
+            aliases=settings.aliases,
         )
 
 

@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from engine.api import Delta, EngineError, Request, Usage
+from engine.api import Delta, EngineError, Request, TokenLogprob, Usage
 from server.chat.call_tracker import CallTracker
 from server.chat.repetition import RepetitionDetector
 from server.core.events import FinishReason, LoggedToken, OutputDelta
+from server.core.request import OutputOptions
 from server.text.detokenize import Detokenizer, StopStrings
 from server.text.reasoning import ReasoningParser, ReasoningSplit
 from server.text.tokenizer import ChatTokenizer
@@ -19,19 +20,22 @@ class OutputParser:
         self,
         tokenizer: ChatTokenizer,
         request: Request,
-        stop_strings: Sequence[str],
+        options: OutputOptions,
         reasoning: ReasoningParser | None,
         repetition: RepetitionDetector | None = None,
         tracker: CallTracker | None = None,
         delimiters: Sequence[str] = (),
     ) -> None:
-        """`stop_strings`: end the sequence where they occur in the text, not in reasoning or the arguments of calls. `repetition`: ends
+        """`options`: stop strings end the sequence where they occur in the text, not in reasoning or the arguments of calls. `repetition`: ends
         it when it repeats itself. `tracker`: it may call tools. `delimiters`: the delimiters of data in the prompt; the sequence ends
         when the model copies one."""
         self._request, self._reasoning, self._repetition, self._tracker = request, reasoning, repetition, tracker
-        self._detokenizer, self._stop_strings = Detokenizer(tokenizer.visible_bytes), StopStrings((*stop_strings, *delimiters))
+        self._detokenizer = Detokenizer(tokenizer.token_bytes if options.show_special_tokens else tokenizer.visible_bytes)
+        self._stop_strings = StopStrings((*options.stop, *delimiters), included=options.stop if options.include_stop else ())
         self._delimiters = frozenset(delimiters)
         self._pending: list[LoggedToken] = []
+        self._tokens: list[int] = []  # since the last output
+        self._prompt_logprobs: tuple[TokenLogprob, ...] = ()  # until the first output
         self._decoded = 0  # characters
         self._withheld = 0  # characters of the answer that may belong to a stop string, or come after it
         self._generated = self._reasoning_tokens = 0
@@ -43,13 +47,18 @@ class OutputParser:
         if delta.finish == "abort":
             raise EngineError("the engine could not go on with this request")
         self._usage, self._forced = delta.usage or self._usage, self._forced or delta.forced
+        self._prompt_logprobs = delta.prompt_logprobs or self._prompt_logprobs
+        self._tokens += delta.tokens
         raw = self._decode(delta)
         repeats = self._repetition is not None and self._repetition.push(raw)
         finish: FinishReason | None = "length" if repeats else delta.finish
         output = self._parse_text(raw, finish) if self._tracker is None else self._parse_calls(raw, finish, self._tracker)
         output.usage = self._usage_so_far() if output.finish or not self._first_sent else None
-        self._first_sent = self._first_sent or not output.empty
         output.reasoning_tokens = self._reasoning_tokens
+        if not output.empty:
+            self._first_sent = True
+            output.tokens, self._tokens = self._tokens, []
+            output.prompt_logprobs, self._prompt_logprobs = self._prompt_logprobs, ()
         return output
 
     def _parse_text(self, raw: str, finish: FinishReason | None) -> OutputDelta:
@@ -79,7 +88,8 @@ class OutputParser:
 
     def _until_stop_string(self, answer: str, finish: FinishReason | None) -> tuple[str, FinishReason | None]:
         """Reasoning is not searched: what ends an answer may well occur in thoughts about it."""
-        answer = self._stop_strings.push(answer)
+        if self._generated >= self._request.sampling.min_tokens:
+            answer = self._stop_strings.push(answer)
         if self._stop_strings.stopped:
             return answer, "stop"
         return answer + (self._stop_strings.flush() if finish else ""), finish

@@ -1,30 +1,46 @@
 """From a request's sampling parameters to the engine's, and the check that the prompt fits the context."""
 
+from collections.abc import Sequence
+
 from engine.api import ModelInfo, Sampling
 from server.core.errors import ApiError, bad_request
 from server.core.request import SamplingParams
+from server.text.bad_words import bad_word_tokens
+from server.text.tokenizer import ChatTokenizer
 
 INT64 = 2**63
 GREEDY_BELOW = 1e-4  # a logit that is less by 0.01 has e^-100 of the probability
 
 
 def engine_sampling(
-    params: SamplingParams, index: int, *, info: ModelInfo, ends: frozenset[int], max_tokens: int, logprobs: int | None
+    params: SamplingParams,
+    index: int,
+    *,
+    info: ModelInfo,
+    tokenizer: ChatTokenizer,
+    max_tokens: int,
+    logprobs: int | None,
+    prompt_logprobs: int | None = None,
 ) -> Sampling:
-    """The engine's parameters for the `index`-th sequence of a prompt. `ends`: the model's stop tokens. Raises ApiError."""
+    """The engine's parameters for the `index`-th sequence of a prompt. Raises ApiError."""
+    _expect_tokens("stop_token_ids", params.stop_token_ids, info.vocab)
+    own_ends = frozenset[int]() if params.ignore_eos else tokenizer.stop_tokens
     return Sampling(
         max_tokens=max_tokens,
+        min_tokens=min(params.min_tokens or 0, max_tokens),
         temperature=_temperature(params.temperature),
         top_p=1.0 if params.top_p is None else params.top_p,
-        top_k=params.top_k or 0,
+        top_k=max(params.top_k or 0, 0),
         min_p=params.min_p or 0.0,
         presence_penalty=params.presence_penalty or 0.0,
         frequency_penalty=params.frequency_penalty or 0.0,
         repetition_penalty=params.repetition_penalty or 1.0,
         logit_bias=_bias(params, info.vocab),
         seed=None if params.seed is None else (params.seed + index + INT64) % (2 * INT64) - INT64,
-        stop_tokens=frozenset() if params.ignore_eos else ends,
+        stop_tokens=own_ends | frozenset(params.stop_token_ids),
+        bad_words=_bad_words(tokenizer, params.bad_words),
         logprobs=logprobs,
+        prompt_logprobs=prompt_logprobs,
     )
 
 
@@ -48,6 +64,17 @@ def _temperature(requested: float | None) -> float:
 
 def _bias(params: SamplingParams, vocab: int) -> tuple[tuple[int, float], ...]:
     bias = tuple((int(token), value) for token, value in (params.logit_bias or {}).items())
-    if outside := [token for token, _ in bias if token >= vocab]:
-        raise bad_request("logit_bias", f"logit_bias: there is no token {outside[0]}; the vocabulary has {vocab}")
+    _expect_tokens("logit_bias", [token for token, _ in bias], vocab)
     return bias
+
+
+def _expect_tokens(field: str, tokens: Sequence[int], vocab: int) -> None:
+    if outside := [token for token in tokens if token >= vocab]:
+        raise bad_request(field, f"{field}: there is no token {outside[0]}; the vocabulary has {vocab}")
+
+
+def _bad_words(tokenizer: ChatTokenizer, words: Sequence[str]) -> tuple[tuple[int, ...], ...]:
+    try:
+        return bad_word_tokens(tokenizer, words)
+    except ValueError as error:
+        raise bad_request("bad_words", f"bad_words: {error}") from error

@@ -12,7 +12,7 @@ from server.chat.call_tracker import CallTracker
 from server.chat.grounding.grounding import GroundedQuestion
 from server.chat.output_parser import OutputParser
 from server.chat.repetition import RepetitionDetector
-from server.chat.sampling import engine_sampling, tokens_left
+from server.chat.sampling import engine_sampling, tokens_left, too_long
 from server.chat.tools.toolset import ToolOffer
 from server.core.errors import ApiError, bad_request
 from server.core.messages import Message, NamedTools, Tool, ToolChoice, ToolResult
@@ -43,13 +43,20 @@ class Turn:
         """For the `index`-th answer."""
         tokenizer, info, params = runtime.tokenizer, runtime.engine.info, request.sampling
         sampling = engine_sampling(
-            params, index, info=info, ends=tokenizer.stop_tokens, max_tokens=self.max_tokens, logprobs=request.logprobs
+            params,
+            index,
+            info=info,
+            tokenizer=tokenizer,
+            max_tokens=self.max_tokens,
+            logprobs=request.logprobs,
+            prompt_logprobs=request.prompt_logprobs if index == 0 else None,
         )
         if self.calls_suppressed:
             sampling = replace(sampling, logit_bias=(*sampling.logit_bias, *tool_suppression.marker_bias(tokenizer)))
         has_end = self.offer.callable or request.response_format is not None
         closing = Closing(marks=_end_marks(tokenizer)) if has_end else None
-        return Request(tokens=self.prompt.tokens, sampling=sampling, grammar=self.grammar, closing=closing)
+        priority = max(params.priority or 0, 0)
+        return Request(tokens=self.prompt.tokens, sampling=sampling, grammar=self.grammar, priority=priority, closing=closing)
 
     def call_tracker(self, tokenizer: ChatTokenizer, max_calls: int | None) -> CallTracker | None:
         """`max_calls`: the turn ends after so many."""
@@ -70,7 +77,7 @@ class Turn:
         has_format = request.response_format is not None
         repetition = RepetitionDetector(len(grounding.hits)) if grounding and not has_format else None
         delimiters = () if has_format else (*self.prompt.delimiters, *(grounding.delimiters if grounding else ()))
-        return OutputParser(tokenizer, engine_request, request.stop, reasoning_parser, repetition, tracker, delimiters)
+        return OutputParser(tokenizer, engine_request, request.output, reasoning_parser, repetition, tracker, delimiters)
 
 
 def _end_marks(tokenizer: ChatTokenizer) -> tuple[str, ...]:
@@ -91,6 +98,9 @@ async def build_turn(runtime: Runtime, request: GenerationRequest, messages: Seq
         field = fields.response_format
         raise bad_request(field, f"{field}: this model thinks first, and its thoughts would not fit the format")
     room = tokens_left(runtime.engine.info, len(prompt.tokens), fields.messages)
+    if request.max_prompt_tokens is not None and len(prompt.tokens) > request.max_prompt_tokens:
+        needed = f"{len(prompt.tokens)} tokens are needed for the last message alone, more than {request.max_prompt_tokens}"
+        raise too_long("truncate_prompt_tokens", f"truncate_prompt_tokens: {needed}")
     grammar = await _turn_grammar(runtime, request, offer, prompt, suppress_calls=suppress_calls)
     max_tokens = room if left is None else min(left, room)
     return Turn(prompt=prompt, offer=offer, grammar=grammar, max_tokens=max_tokens, calls_suppressed=suppress_calls)

@@ -15,8 +15,8 @@ from retrieval.api import Filter, Hit, KnowledgeError, NotFound, Search
 from retrieval.search.highlight import matches
 from retrieval.store.api import Store
 from retrieval.threads import in_thread
-from server.api.common import filter_types as wire
-from server.api.common.filters import clamped_score, to_filter
+from server.api.common.search import filter_types as wire
+from server.api.common.search.filters import clamped_score, to_filter
 from server.cli.errors import print_error
 from server.cli.knowledge_base import OPERATOR, expect_not_blank, open_for_command
 from server.core.errors import ApiError

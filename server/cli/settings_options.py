@@ -13,6 +13,7 @@ from server.runtime.settings import Settings
 REPEATABLE = {  # fields with several values -> option that is given once per value
     "api_keys": "--api-key",
     "cors_origins": "--cors-origin",
+    "model_alias": "--model-alias",
     "mcp_files": "--mcp-files",
     "mcp_database": "--mcp-database",
 }

@@ -125,6 +125,8 @@ class OutputDelta:
     reasoning: str = ""
     tool_calls: list[ToolCallDelta] = field(default_factory=list[ToolCallDelta])
     logprobs: list[LoggedToken] = field(default_factory=list[LoggedToken])
+    prompt_logprobs: tuple[TokenLogprob, ...] = ()  # in the first of a turn
+    tokens: list[int] = field(default_factory=list[int])  # generated since the output before, also those without text
     finish: FinishReason | None = None
     stop_string: str | None = None  # that ended it
     usage: Usage | None = None

@@ -25,6 +25,19 @@ class SamplingParams:
     logit_bias: Mapping[str, float] | None = None
     seed: int | None = None
     ignore_eos: bool | None = None
+    min_tokens: int | None = None  # before the answer may end
+    stop_token_ids: tuple[int, ...] = ()  # they end the answer, besides the model's own
+    bad_words: tuple[str, ...] = ()  # texts that the answer must not contain
+    priority: int | None = None  # a higher one runs later
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutputOptions:
+    """What of the generated text is sent."""
+
+    stop: tuple[str, ...] = ()  # the text ends before the first of them
+    include_stop: bool = False  # it ends behind that one
+    show_special_tokens: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,10 +133,11 @@ class GenerationRequest:
     messages: Sequence[Message]
     sampling: SamplingParams = SamplingParams()
     n: int = 1  # answers, generated independently
-    stop: tuple[str, ...] = ()
+    output: OutputOptions = OutputOptions()
     max_tokens: int | None = None  # generated tokens of one answer, over all turns
     response_format: Grammar | None = None  # of the answer
     logprobs: int | None = None
+    prompt_logprobs: int | None = None  # of the first turn
     reasoning_effort: str | None = None
     template_kwargs: Mapping[str, Any] = field(default_factory=dict[str, Any])  # chat_template_kwargs
     tools: tuple[Tool, ...] = ()  # run by the client
@@ -136,6 +150,7 @@ class GenerationRequest:
     untrusted_context: bool = False  # besides tool results among `messages`
     limits: ToolLimits | None = None  # tighter than the server's; None: the server's
     truncate: bool = False  # drop the oldest messages where the context is too small, instead of refusing
+    max_prompt_tokens: int | None = None  # of a turn
     warnings: tuple[RequestWarning, ...] = ()  # for the client
     field_names: FieldNames = FieldNames()
 

@@ -1,6 +1,6 @@
 """What a request asked for in vain: hints that this server takes without effect, and names in the answer and in a header."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,10 +15,10 @@ MAX_HEADER_LENGTH = 1000
 @dataclass(frozen=True, slots=True)
 class Hint:
     """Annotates a field that has no effect here, as it asks for less, for speed or for a taste: the answer is right without it.
-    `silent`: values that ask for what this server does anyway."""
+    `silent`: values that are honoured, or ask for what this server does anyway."""
 
     reason: str
-    silent: tuple[Any, ...] = ()
+    silent: Container[Any] = ()
 
 
 class WarningObject(BaseModel):

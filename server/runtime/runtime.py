@@ -1,7 +1,8 @@
 """What answers requests: the loaded model with its engine and tokenizer, the knowledge base, the archive, the tool host."""
 
 import asyncio
-from collections.abc import AsyncIterator
+import hashlib
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from engine.api import Delta, Engine, ModelInfo, Request, Stats
@@ -10,6 +11,7 @@ from server.archive.api import Archive
 from server.core.errors import bad_request, from_knowledge_error, model_not_found
 from server.core.tool_host import ToolHost
 from server.core.tool_limits import ToolLimits
+from server.core.version import our_version
 from server.runtime.knowledge_base import KnowledgeBase
 from server.text.grammar_cache import GrammarCache, GrammarTexts
 from server.text.tokenizer import ChatTokenizer
@@ -53,9 +55,16 @@ class Runtime:
     tool_host: ToolHost | None = None  # None: no MCP servers
     database: Store | None = None  # of knowledge base and archive; None: neither is there
     tool_limits: ToolLimits = field(default_factory=ToolLimits)  # of a request's tool loop, at most
-
+    aliases: Mapping[str, str] = field(default_factory=dict[str, str])  # other names of models -> names
     grammar_texts: GrammarTexts = field(default_factory=GrammarTexts)
     owner: str = ""  # whose caches are used; "": nobody's in particular
+
+    @property
+    def fingerprint(self) -> str:
+        """Changes with whatever may change the answers to a seed: this server's version, and the model."""
+        info = self.engine.info
+        known = (our_version(), self.names[0], info.architecture, info.parameters, info.vocab, info.context, sorted(info.extra.items()))
+        return f"fp_{hashlib.sha256(repr(known).encode()).hexdigest()[:12]}"
 
     @property
     def grammar_cache(self) -> GrammarCache:
@@ -77,8 +86,12 @@ class Runtime:
 
     def expect_model(self, model: str | None) -> None:
         """Raises ApiError 404 unless `model` is this one."""
-        if model is not None and model not in self.names:
-            raise model_not_found(model, self.names)
+        if model is not None and self.real_name(model) not in self.names:
+            raise model_not_found(model, [*self.names, *(alias for alias, name in self.aliases.items() if name in self.names)])
+
+    def real_name(self, model: str) -> str:
+        """The name that `model` is an alias of, or `model`."""
+        return self.aliases.get(model, model)
 
 
 def expect_writable(runtime: Runtime) -> None:

@@ -23,6 +23,9 @@ class Settings(BaseSettings):
 
     model: str = Field(default="smollm2", min_length=1, description="A name, a directory, a .gguf file, wheel:NAME or a hub id")
     served_model_name: str | None = Field(default=None, min_length=1, description="What clients call it (default: the model's name)")
+    model_alias: Strings = Field(
+        default=(), description="ALIAS=NAME: clients may also call the model NAME so (repeatable), such as gpt-4o=smollm2"
+    )
     host: str = Field(default="127.0.0.1", description="Address to bind; any but loopback requires an API key")
     port: int = Field(default=8000, ge=0, le=65535, description="Port to bind (0: any free one)")
     api_keys: Strings = Field(default=(), description="A key that clients may use, as it is or as sha256:HEX (repeatable)")
@@ -98,7 +101,7 @@ class Settings(BaseSettings):
     log_json: bool = Field(default=False, description="Log one JSON object per line")
     log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="Least serious level that is logged")
 
-    @field_validator("api_keys", "cors_origins", "mcp_files", "mcp_database", mode="before")
+    @field_validator("api_keys", "cors_origins", "mcp_files", "mcp_database", "model_alias", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
@@ -120,6 +123,13 @@ class Settings(BaseSettings):
         return tuple(map(_hashed, keys))
 
     @model_validator(mode="after")
+    def _aliases_lead_somewhere(self) -> "Settings":
+        known = [self.name, *(short_name(model) for model in (self.embedding_model, self.rerank_model) if model)]
+        if unknown := [name for name in self.aliases.values() if name not in known]:
+            raise ValueError(f"model_alias: there is no model {unknown[0]!r}; there are {', '.join(known)}")
+        return self
+
+    @model_validator(mode="after")
     def _guarded(self) -> "Settings":
         if not self.api_keys and not self.on_loopback:
             raise ValueError(f"binding to {self.host} opens the server to others: that requires an API key (--api-key, STOA_API_KEYS)")
@@ -129,6 +139,11 @@ class Settings(BaseSettings):
     def name(self) -> str:
         """What clients call the model: the last part of a path, without what says how it is packed."""
         return self.served_model_name or short_name(self.model)
+
+    @property
+    def aliases(self) -> dict[str, str]:
+        """Other names of models, each with the name."""
+        return dict(_split_alias(alias) for alias in self.model_alias)
 
     @property
     def on_loopback(self) -> bool:
@@ -172,3 +187,11 @@ def _hashed(key: str) -> str:
     if len(digest) != 64 or set(digest) - set("0123456789abcdef"):
         raise ValueError("an API key that begins with sha256: must go on with 64 lower-case hexadecimal digits")
     return digest
+
+
+def _split_alias(given: str) -> tuple[str, str]:
+    """Raises ValueError."""
+    alias, equals, name = given.partition("=")
+    if not (alias and equals and name):
+        raise ValueError(f"model_alias: {given!r} is not ALIAS=NAME")
+    return alias, name

@@ -66,8 +66,10 @@ class Detokenizer:
 class StopStrings:
     """Truncates text before the first stop string to be completed. What may become one is held back."""
 
-    def __init__(self, stops: Sequence[str]) -> None:
+    def __init__(self, stops: Sequence[str], included: Sequence[str] = ()) -> None:
+        """`included`: those of `stops` that the text is truncated behind."""
         self._stops = tuple(stops)
+        self._included = frozenset(included)
         self._held: str = ""
         self.matched: str | None = None  # the stop string found
 
@@ -85,6 +87,8 @@ class StopStrings:
         self.matched = first[2] if first else None
         keep = first[1] if first else len(text) - max(overlap(text, stop) for stop in self._stops)
         self._held = "" if found else text[keep:]
+        if first and first[2] in self._included:
+            keep = first[0]
         return text[:keep]
 
     def flush(self) -> str:

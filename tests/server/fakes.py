@@ -61,6 +61,11 @@ class FakeEngine:
         self.requests.append(request)
         self._check(request)
         self.running, finished, said = self.running + 1, False, 0
+        scored = self._prompt_logprobs(request)
+        if request.sampling.max_tokens == 0:
+            self.running -= 1
+            yield Delta(finish="length", prompt_logprobs=scored, usage=Usage(prompt=len(request.tokens), completion=0, cached=1))
+            return
         try:
             for token in self.script(request):
                 await asyncio.sleep(self.pause)
@@ -70,7 +75,8 @@ class FakeEngine:
                 finish = "stop" if token in request.sampling.stop_tokens else "length" if said == request.sampling.max_tokens else None
                 usage = Usage(prompt=len(request.tokens), completion=said, cached=1) if finish or said == 1 else None
                 finished = finish is not None
-                yield Delta(tokens=(token,), logprobs=self._logprobs(request, token), finish=finish, usage=usage)
+                first = scored if said == 1 else ()
+                yield Delta(tokens=(token,), logprobs=self._logprobs(request, token), prompt_logprobs=first, finish=finish, usage=usage)
                 if finished:
                     return
         finally:
@@ -92,10 +98,16 @@ class FakeEngine:
             raise InvalidGrammar("the grammar cannot be used: impossible")
 
     def _logprobs(self, request: Request, token: int) -> tuple[TokenLogprob, ...]:
-        if (wanted := request.sampling.logprobs) is None:
-            return ()
-        top = tuple((other, math.log(0.5)) for other in range(token, token + wanted))
-        return (TokenLogprob(token=token, logprob=math.log(0.5), top=top),)
+        wanted = request.sampling.logprobs
+        return () if wanted is None else (_fair_coin(token, wanted),)
+
+    def _prompt_logprobs(self, request: Request) -> tuple[TokenLogprob, ...]:
+        wanted = request.sampling.prompt_logprobs
+        return () if wanted is None else tuple(_fair_coin(token, wanted) for token in request.tokens[1:])
+
+
+def _fair_coin(token: int, wanted: int) -> TokenLogprob:
+    return TokenLogprob(token=token, logprob=math.log(0.5), top=tuple((other, math.log(0.5)) for other in range(token, token + wanted)))
 
 
 def text(name: str = "chatml") -> ChatTokenizer:

@@ -13,7 +13,7 @@ from server.chat.grounding.grounding import default_search
 from server.chat.tools.toolset import model_name
 from server.core.errors import bad_request
 from server.core.messages import NamedTools, Tool, ToolChoice
-from server.core.request import FieldNames, FileSearch, GenerationRequest, McpToolset, SamplingParams, ToolFilter
+from server.core.request import FieldNames, FileSearch, GenerationRequest, McpToolset, OutputOptions, SamplingParams, ToolFilter
 from server.http.warnings import hint_warnings
 from server.runtime.runtime import Runtime
 
@@ -23,8 +23,8 @@ URL_SCHEME = "stoa://"  # of the operator's MCP servers, the only ones that a re
 def to_generation_request(runtime: Runtime, body: wire.MessagesRequest) -> GenerationRequest:
     """Raises ApiError for what this server cannot do."""
     sampling = SamplingParams(temperature=body.temperature, top_p=body.top_p, top_k=body.top_k)
-    stop = tuple(body.stop_sequences or ())
-    return replace(to_prompt_request(runtime, body), sampling=sampling, stop=stop, max_tokens=body.max_tokens)
+    output = OutputOptions(stop=tuple(body.stop_sequences or ()))
+    return replace(to_prompt_request(runtime, body), sampling=sampling, output=output, max_tokens=body.max_tokens)
 
 
 def to_prompt_request(runtime: Runtime, body: wire.CountRequest) -> GenerationRequest:

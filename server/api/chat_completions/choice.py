@@ -5,7 +5,7 @@ from typing import Literal
 
 from server.api.chat_completions import tool_types as tools
 from server.api.chat_completions import types as wire
-from server.api.common.citations import to_file_citation
+from server.api.common.search.citations import to_file_citation
 from server.api.common.types import FileCitation
 from server.core.events import (
     AnswerFinished,
@@ -31,6 +31,7 @@ class ChoiceBuilder:
     content: str = ""
     reasoning: str = ""
     logprobs: list[LoggedToken] = field(default_factory=list[LoggedToken])
+    tokens: list[int] = field(default_factory=list[int])
     annotations: list[FileCitation] = field(default_factory=list[FileCitation])
     tool_calls: dict[str, ToolCallDelta] = field(default_factory=dict[str, ToolCallDelta])  # for the client; id -> joined deltas
     mcp_calls: dict[str, tools.McpCall] = field(default_factory=dict[str, tools.McpCall])
@@ -101,6 +102,7 @@ class ChoiceBuilder:
         if calls := [call_delta for call in client_calls if (call_delta := self._add_tool_call(call))]:
             delta["tool_calls"] = calls
         self.logprobs += output.logprobs
+        self.tokens += output.tokens
         self._turn_ended = output.finish is not None
         return delta
 

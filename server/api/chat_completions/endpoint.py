@@ -47,9 +47,11 @@ async def prepare(runtime: Runtime, body: wire.ChatRequest, owner: str = "") -> 
         raise bad_request("store", "store: this server has no database to keep answers in; leave it out")
     if body.store:
         expect_writable(runtime)
+    if body.store and body.request_id is not None:
+        raise bad_request("request_id", "request_id: a response that is stored gets an id from the server")
     plan = await loop.prepare(runtime, to_generation_request(runtime, body), Caller(owner=owner))
     await consume_decisions(runtime, plan.request.approval_decisions, owner)
-    return PreparedChat(plan, body, f"chatcmpl-{uuid4().hex}", stream_usage, runtime.archive if body.store else None)
+    return PreparedChat(plan, body, f"chatcmpl-{body.request_id or uuid4().hex}", stream_usage, runtime.archive if body.store else None)
 
 
 async def generate(chat: PreparedChat, observer: TimingObserver) -> wire.ChatResponse:

@@ -2,11 +2,12 @@
 
 from dataclasses import dataclass
 
+from engine.api import Lark
 from server.api.chat_completions.approvals import to_approval_decisions
 from server.api.chat_completions.messages import earlier_calls, to_messages
 from server.api.chat_completions.tools import to_request_tools, to_tool_choice
 from server.api.chat_completions.types import ChatRequest
-from server.api.common.generation import sampling_params, stop_strings
+from server.api.common.generation import output_options, sampling_params
 from server.api.common.output_format import grammar_field, to_grammar
 from server.api.common.tool_types import FileSearchTool
 from server.archive.api import Archive
@@ -39,15 +40,20 @@ def to_generation_request(runtime: Runtime, body: ChatRequest) -> GenerationRequ
         tools.file_search = None
     if body.include and tools.file_search is None:
         raise bad_request("include", "include: without the file_search tool nothing is searched")
+    grammar = to_grammar(body)
+    if isinstance(grammar, Lark) and (tools.functions or tools.mcp_servers):
+        raise bad_request(grammar_field(body), f"{grammar_field(body)}: a grammar cannot be combined with tools")
+    _expect_context(runtime, body)
     return GenerationRequest(
         model=body.model,
         messages=to_messages(body.messages),
         sampling=sampling_params(body),
         n=body.n or 1,
-        stop=stop_strings(body),
+        output=output_options(body),
         max_tokens=_max_tokens(body),
-        response_format=to_grammar(body),
+        response_format=grammar,
         logprobs=_logprobs(body),
+        prompt_logprobs=body.prompt_logprobs,
         reasoning_effort=body.reasoning_effort,
         template_kwargs=body.chat_template_kwargs or {},
         tools=tuple(tools.functions),
@@ -58,14 +64,22 @@ def to_generation_request(runtime: Runtime, body: ChatRequest) -> GenerationRequ
         approval_decisions=to_approval_decisions(body),
         earlier_calls=earlier_calls(body.messages),
         warnings=(*hint_warnings(body), *tools.warnings),
+        truncate=body.truncate_prompt_tokens is not None,
+        max_prompt_tokens=body.truncate_prompt_tokens if body.truncate_prompt_tokens != -1 else None,
         field_names=FieldNames(response_format=grammar_field(body), file_search=tools.file_search_field),
     )
 
 
+def _expect_context(runtime: Runtime, body: ChatRequest) -> None:
+    context = runtime.engine.info.context
+    if body.num_ctx is not None and body.num_ctx > context:
+        raise bad_request("num_ctx", f"num_ctx: this server reads {context} tokens at once, prompt and answer together")
+
+
 def _max_tokens(body: ChatRequest) -> int | None:
-    limits = {n for n in (body.max_completion_tokens, body.max_tokens) if n is not None}
+    limits = {n for n in (body.max_completion_tokens, body.max_tokens, body.n_predict) if n is not None}
     if len(limits) > 1:
-        raise bad_request("max_tokens", "max_tokens and max_completion_tokens say different things; send one")
+        raise bad_request("max_tokens", "max_tokens, max_completion_tokens and n_predict say different things; send one")
     return min(limits, default=None)
 
 

@@ -8,10 +8,11 @@ from server.api.chat_completions import tool_types as tools
 from server.api.chat_completions import types as wire
 from server.api.chat_completions.choice import ChoiceBuilder
 from server.api.chat_completions.request import PreparedChat
-from server.api.common.filters import clamped_score
-from server.api.common.logprobs import chat_logprobs
+from server.api.common.logprobs import PromptLogprobs, chat_logprobs, prompt_logprobs
+from server.api.common.search.filters import clamped_score
+from server.api.common.timings import TimingCounter
 from server.api.common.usage import UsageCounter
-from server.core.events import AnswerFinished, Event, SearchFinished, ToolListingFinished
+from server.core.events import AnswerFinished, Event, OutputDelta, SearchFinished, ToolListingFinished
 from server.http.warnings import to_warning_objects
 
 
@@ -24,10 +25,16 @@ class ResponseBuilder:
     usage: UsageCounter
     file_search_call: wire.FileSearchCall | None = None
     mcp_list_tools: list[tools.McpListTools] = field(default_factory=list[tools.McpListTools])
+    timing: TimingCounter = field(default_factory=TimingCounter)
+    prompt_logprobs: PromptLogprobs | None = None
 
     def push(self, index: int, event: Event) -> None:
         """Takes what concerns the response as a whole; the choice at `index` gets the event separately."""
         match event:
+            case OutputDelta():
+                self.timing.push()
+                if event.prompt_logprobs and self.prompt_logprobs is None:
+                    self.prompt_logprobs = prompt_logprobs(self.chat.plan.runtime.tokenizer, event.prompt_logprobs)
             case SearchFinished(queries=queries, hits=hits):
                 self.file_search_call = _to_file_search_call(queries, hits if self.chat.body.include else None)
             case ToolListingFinished():
@@ -38,24 +45,30 @@ class ResponseBuilder:
                 pass
 
     def response(self) -> wire.ChatResponse:
-        plan = self.chat.plan
+        plan, body, usage = self.chat.plan, self.chat.body, self.usage.usage()
         return wire.ChatResponse(
             id=self.chat.id,
             created=plan.created,
             model=plan.runtime.names[0],
             choices=[self._choice(index, choice) for index, choice in enumerate(self.choices)],
-            usage=self.usage.usage(),
-            metadata=self.chat.body.metadata,
+            usage=usage,
+            metadata=body.metadata,
+            system_fingerprint=plan.runtime.fingerprint,
+            prompt_logprobs=self.prompt_logprobs,
+            prompt_token_ids=list(plan.first_turn.prompt.tokens) if body.return_token_ids else None,
+            timings=self.timing.timings(usage) if body.timings_per_token else None,
             file_search_call=self.file_search_call,
             mcp_list_tools=self.mcp_list_tools or None,
             warnings=to_warning_objects(plan.request.warnings),
         )
 
     def _choice(self, index: int, choice: ChoiceBuilder) -> wire.Choice:
-        logprobs = None
-        if self.chat.body.logprobs:
-            logprobs = wire.ChoiceLogprobs(content=chat_logprobs(self.chat.plan.runtime.tokenizer, choice.logprobs))
-        return wire.Choice(index=index, message=choice.message(), logprobs=logprobs, finish_reason=choice.finish_reason)
+        body, logprobs = self.chat.body, None
+        if body.logprobs:
+            logged = chat_logprobs(self.chat.plan.runtime.tokenizer, choice.logprobs, as_ids=body.return_tokens_as_token_ids is True)
+            logprobs = wire.ChoiceLogprobs(content=logged)
+        tokens = choice.tokens if body.return_token_ids else None
+        return wire.Choice(index=index, message=choice.message(), logprobs=logprobs, finish_reason=choice.finish_reason, token_ids=tokens)
 
 
 def new_response_builder(chat: PreparedChat) -> ResponseBuilder:

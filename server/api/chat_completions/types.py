@@ -20,14 +20,18 @@ from server.api.chat_completions.tool_types import (
 from server.api.chat_completions.unsupported_types import AudioOutput, FunctionDefinition, Prediction, WebSearchOptions
 from server.api.common.generation_types import GenerationFields, SamplingFields, TokenCount
 from server.api.common.hints import CACHE_HINT, TIER_HINT, VERBOSITY_HINT
+from server.api.common.llamacpp_types import LlamaCppFields
+from server.api.common.logprobs import PromptLogprobs
+from server.api.common.timings import Timings
 from server.api.common.types import FileCitation, ReasoningEffort, ServiceTier, TokenLogprob, Usage
 from server.api.common.unsupported import UNSUPPORTED, Moderation, PromptCacheOptions, supports_only
+from server.api.common.vllm_types import VllmFields
 from server.http.fields import OMIT_NONE
 from server.http.lists import Attributes, Metadata
 from server.http.warnings import Hint, WarningObject
 
 
-class ChatRequest(SamplingFields, GenerationFields):
+class ChatRequest(SamplingFields, GenerationFields, VllmFields, LlamaCppFields):
     messages: Annotated[list[Message], Field(min_length=1)]
     max_completion_tokens: TokenCount = None
     max_tokens: TokenCount = None
@@ -105,6 +109,7 @@ class Choice(BaseModel):
     message: ResponseMessage
     logprobs: ChoiceLogprobs | None = None
     finish_reason: Literal["stop", "length", "tool_calls"]
+    token_ids: Annotated[list[int] | None, OMIT_NONE] = None  # extension
 
 
 class FileSearchResult(BaseModel):
@@ -147,5 +152,8 @@ class ChatResponse(BaseModel):
     system_fingerprint: Annotated[str | None, OMIT_NONE] = None
     moderation: Annotated[ModerationResult | None, OMIT_NONE] = None
     file_search_call: FileSearchCall | None = None  # extension, where documents were searched
-    mcp_list_tools: Annotated[list[McpListTools] | None, OMIT_NONE] = None  # extensions
+    prompt_logprobs: Annotated[PromptLogprobs | None, OMIT_NONE] = None  # extensions
+    prompt_token_ids: Annotated[list[int] | None, OMIT_NONE] = None
+    timings: Annotated[Timings | None, OMIT_NONE] = None
+    mcp_list_tools: Annotated[list[McpListTools] | None, OMIT_NONE] = None
     warnings: Annotated[list[WarningObject] | None, OMIT_NONE] = None

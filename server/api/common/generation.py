@@ -1,8 +1,9 @@
 """Mapping the request fields that several APIs share."""
 
 from server.api.common.generation_types import GenerationFields, SamplingFields
+from server.api.common.llamacpp_types import LlamaCppFields
 from server.core.errors import bad_request
-from server.core.request import SamplingParams
+from server.core.request import OutputOptions, SamplingParams
 
 
 def sampling_params(body: SamplingFields) -> SamplingParams:
@@ -13,10 +14,31 @@ def sampling_params(body: SamplingFields) -> SamplingParams:
         min_p=body.min_p,
         presence_penalty=body.presence_penalty,
         frequency_penalty=body.frequency_penalty,
-        repetition_penalty=body.repetition_penalty,
+        repetition_penalty=_repetition_penalty(body),
         seed=body.seed,
         logit_bias=body.logit_bias if isinstance(body, GenerationFields) else None,
         ignore_eos=body.ignore_eos if isinstance(body, GenerationFields) else None,
+        min_tokens=body.min_tokens,
+        stop_token_ids=tuple(body.stop_token_ids or ()),
+        bad_words=tuple(body.bad_words or ()),
+        priority=body.priority,
+    )
+
+
+def _repetition_penalty(body: SamplingFields) -> float | None:
+    """By either of its names. Raises ApiError for two values."""
+    if not isinstance(body, LlamaCppFields) or body.repeat_penalty is None:
+        return body.repetition_penalty
+    if body.repetition_penalty not in (None, body.repeat_penalty):
+        raise bad_request("repeat_penalty", "repeat_penalty and repetition_penalty say different things; send one")
+    return body.repeat_penalty
+
+
+def output_options(body: GenerationFields) -> OutputOptions:
+    return OutputOptions(
+        stop=stop_strings(body),
+        include_stop=body.include_stop_str_in_output is True,
+        show_special_tokens=body.skip_special_tokens is False,
     )
 
 

@@ -4,8 +4,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field, StringConstraints
 
-from server.api.common.hints import OBFUSCATION_HINT
-from server.http.fields import STRICT, Label
+from server.api.common.hints import OBFUSCATION_HINT, PRIORITY_HINT, SPACES_HINT
+from server.api.common.unsupported import UNSUPPORTED
+from server.http.fields import STRICT, Label, TokenId
+from server.http.warnings import Hint
 
 INT64 = 2**63
 
@@ -25,6 +27,7 @@ LogitBias = dict[TokenNumber, Annotated[float, Field(ge=-100, le=100)]] | None
 class StreamOptions(BaseModel):
     model_config = STRICT
     include_usage: bool | None = None
+    continuous_usage_stats: bool | None = None  # extension: the usage so far in each chunk
     include_obfuscation: Annotated[bool | None, OBFUSCATION_HINT] = None
 
 
@@ -44,6 +47,7 @@ class FormatText(BaseModel):
 class FormatJsonObject(BaseModel):
     model_config = STRICT
     type: Literal["json_object"]
+    schema_: dict[str, Any] | None = Field(default=None, alias="schema")  # extension
 
 
 class FormatJsonSchema(BaseModel):
@@ -55,13 +59,23 @@ class FormatJsonSchema(BaseModel):
 ResponseFormat = Annotated[FormatText | FormatJsonObject | FormatJsonSchema, Field(discriminator="type")]
 
 
+GrammarText = Annotated[str, StringConstraints(min_length=1)]
+StringList = Annotated[list[GrammarText], Field(min_length=1)]
+
+
 class StructuredOutputs(BaseModel):
-    """Extension: exactly one of them."""
+    """Extension: exactly one of json, regex, choice, grammar (GBNF or Lark) and json_object."""
 
     model_config = STRICT
-    json_: dict[str, Any] | None = Field(default=None, alias="json")
-    regex: Annotated[str, StringConstraints(min_length=1)] | None = None
-    choice: Annotated[list[Annotated[str, StringConstraints(min_length=1)]], Field(min_length=1)] | None = None
+    json_: dict[str, Any] | str | None = Field(default=None, alias="json")
+    regex: GrammarText | None = None
+    choice: StringList | None = None
+    grammar: GrammarText | None = None
+    json_object: bool | None = None
+    disable_fallback: Annotated[bool | None, Hint("there is one compiler of grammars")] = None
+    disable_any_whitespace: Annotated[bool | None, Hint("the model chooses its white space", silent=(False,))] = None
+    whitespace_pattern: Annotated[str | None, UNSUPPORTED] = None
+    structural_tag: Annotated[str | None, UNSUPPORTED] = None
 
 
 class SamplingFields(BaseModel):
@@ -74,9 +88,13 @@ class SamplingFields(BaseModel):
     seed: Seed = None
     presence_penalty: Penalty = None
     frequency_penalty: Penalty = None
-    top_k: Annotated[int, Field(ge=0, lt=2**31)] | None = None
+    top_k: Annotated[int, Field(ge=-1, lt=2**31)] | None = None  # 0 and -1: all tokens
     min_p: Probability = None
     repetition_penalty: RepetitionPenalty = None
+    min_tokens: Annotated[int, Field(ge=0, lt=INT64)] | None = None
+    stop_token_ids: Annotated[list[TokenId], Field(max_length=128)] | None = None
+    bad_words: Annotated[list[Annotated[str, StringConstraints(min_length=1, max_length=200)]], Field(max_length=128)] | None = None
+    priority: Annotated[Annotated[int, Field(ge=-(2**31), lt=2**31)] | None, PRIORITY_HINT] = None  # a higher one runs later
 
 
 class GenerationFields(BaseModel):
@@ -93,4 +111,7 @@ class GenerationFields(BaseModel):
     user: str | None = None
     # extensions
     ignore_eos: bool | None = None
+    include_stop_str_in_output: bool | None = None
+    skip_special_tokens: bool | None = None  # null: true
+    spaces_between_special_tokens: Annotated[bool | None, SPACES_HINT] = None
     structured_outputs: StructuredOutputs | None = None

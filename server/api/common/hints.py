@@ -8,3 +8,5 @@ VERBOSITY_HINT = Hint("this model cannot be told how much to say", silent=("medi
 THINKING_HINT = Hint("this model takes no budget of thoughts")
 CONTEXT_HINT = Hint("earlier messages are left as they are")
 OBFUSCATION_HINT = Hint("events are not padded", silent=(False,))
+PRIORITY_HINT = Hint("a request cannot put itself before others", silent=range(2**31))
+SPACES_HINT = Hint("special tokens are written as they are", silent=(False,))

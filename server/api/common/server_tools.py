@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from server.api.common import tool_types as wire
-from server.api.common.filters import to_filter, to_weights
+from server.api.common.search.filters import to_filter, to_weights
 from server.core.messages import Json
 from server.core.request import ApprovalPolicy, FileSearch, McpToolset, ToolFilter
 

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field, StringConstraints
 
-from server.api.common.filter_types import Filter, MaxResults, RankingOptions
+from server.api.common.search.filter_types import Filter, MaxResults, RankingOptions
 from server.api.common.unsupported import UNSUPPORTED, supports_only
 from server.http.fields import STRICT
 from server.http.lists import Id

@@ -18,8 +18,17 @@ class UsageCounter:
     _prompts: set[int] = field(default_factory=set[int])
 
     def add(self, index: int, usage: Usage, reasoning: int) -> None:
+        """A finished sequence."""
         self.completion += usage.completion
         self.reasoning += reasoning
+        self.begin(index, usage)
+
+    def add_tokens(self, count: int) -> None:
+        """Of a sequence that goes on."""
+        self.completion += count
+
+    def begin(self, index: int, usage: Usage) -> None:
+        """Counts the prompt of a sequence, unless another one with it has been counted."""
         if (prompt := index // self.sequences_per_prompt) not in self._prompts:
             self._prompts.add(prompt)
             self.prompt += usage.prompt

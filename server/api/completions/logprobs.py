@@ -2,25 +2,52 @@
 
 from collections.abc import Sequence
 
+from engine.api import TokenLogprob
 from server.api.common.logprobs import finite_logprob, token_text
 from server.api.completions.types import CompletionLogprobs
 from server.core.events import LoggedToken
+from server.text.detokenize import Detokenizer
 from server.text.tokenizer import ChatTokenizer
 
 
-def completion_logprobs(tokenizer: ChatTokenizer, logged: Sequence[LoggedToken], offset: int) -> CompletionLogprobs:
-    """`offset`: characters before the generated text (an echoed prompt)."""
+def completion_logprobs(tokenizer: ChatTokenizer, logged: Sequence[LoggedToken], offset: int, *, as_ids: bool) -> CompletionLogprobs:
+    """`offset`: characters before the generated text (an echoed prompt). `as_ids`: tokens are written as token_id:ID."""
     return CompletionLogprobs(
-        tokens=[token_text(tokenizer, entry.token.token) for entry in logged],
+        tokens=[token_text(tokenizer, entry.token.token, as_ids=as_ids) for entry in logged],
         token_logprobs=[finite_logprob(entry.token.logprob) for entry in logged],
-        top_logprobs=[_top_logprobs(tokenizer, entry) for entry in logged],
+        top_logprobs=[_top_logprobs(tokenizer, entry.token, as_ids=as_ids) for entry in logged],
         text_offset=[entry.offset + offset for entry in logged],
     )
 
 
-def _top_logprobs(tokenizer: ChatTokenizer, entry: LoggedToken) -> dict[str, float]:
-    """With the sampled token, which may not be among the most likely ones. Of tokens with equal text the likelier counts."""
+def echoed_logprobs(
+    tokenizer: ChatTokenizer, prompt: Sequence[int], logprobs: Sequence[TokenLogprob], *, as_ids: bool
+) -> CompletionLogprobs:
+    """Of an echoed prompt. Nothing is known of its first token; `logprobs` are those of the others."""
+    text, offset, offsets = Detokenizer(tokenizer.visible_bytes), 0, list[int]()
+    for token in prompt:
+        offsets.append(offset)
+        offset += len(text.push(token))
+    return CompletionLogprobs(
+        tokens=[token_text(tokenizer, token, as_ids=as_ids) for token in prompt],
+        token_logprobs=[None, *(finite_logprob(entry.logprob) for entry in logprobs)],
+        top_logprobs=[None, *(_top_logprobs(tokenizer, entry, as_ids=as_ids) for entry in logprobs)],
+        text_offset=offsets,
+    )
+
+
+def joined_logprobs(first: CompletionLogprobs, second: CompletionLogprobs) -> CompletionLogprobs:
+    return CompletionLogprobs(
+        tokens=first.tokens + second.tokens,
+        token_logprobs=first.token_logprobs + second.token_logprobs,
+        top_logprobs=first.top_logprobs + second.top_logprobs,
+        text_offset=first.text_offset + second.text_offset,
+    )
+
+
+def _top_logprobs(tokenizer: ChatTokenizer, token: TokenLogprob, *, as_ids: bool) -> dict[str, float]:
+    """With the token itself, which may not be among the most likely ones. Of tokens with equal text the likelier counts."""
     logprobs: dict[str, float] = {}
-    for token, logprob in (*entry.token.top, (entry.token.token, entry.token.logprob)):
-        logprobs.setdefault(token_text(tokenizer, token), finite_logprob(logprob))
+    for other, logprob in (*token.top, (token.token, token.logprob)):
+        logprobs.setdefault(token_text(tokenizer, other, as_ids=as_ids), finite_logprob(logprob))
     return logprobs

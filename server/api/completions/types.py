@@ -1,28 +1,31 @@
-"""POST /v1/completions."""
+"""Wire types of POST /v1/completions."""
 
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field
 
 from server.api.common.generation_types import GenerationFields, SamplingFields
+from server.api.common.llamacpp_types import LlamaCppFields
+from server.api.common.logprobs import PromptLogprobs
+from server.api.common.timings import Timings
 from server.api.common.types import Usage
-from server.api.common.unsupported import Refused
-from server.http.fields import TokenId
+from server.api.common.vllm_types import VllmFields
+from server.http.fields import OMIT_NONE, TokenId
+from server.http.warnings import WarningObject
 
 Tokens = Annotated[list[TokenId], Field(min_length=1)]
 Prompt = str | Tokens | Annotated[list[str], Field(min_length=1)] | Annotated[list[Tokens], Field(min_length=1)]
 
 
-class CompletionRequest(SamplingFields, GenerationFields):
+class CompletionRequest(SamplingFields, GenerationFields, VllmFields, LlamaCppFields):
     """No template is applied to the prompt. Control tokens written in it are parsed as such, unless parse_special is false."""
 
     prompt: Prompt
     max_tokens: Annotated[int, Field(ge=0, lt=2**63)] | None = None
-    logprobs: Annotated[int, Field(ge=0, le=5)] | None = None
-    echo: bool | None = None
-    # fields of which only the value that asks for nothing is accepted
-    best_of: Annotated[int, Field(ge=1, le=20)] | None = None  # n, or nothing
-    suffix: Refused = None
+    logprobs: Annotated[int, Field(ge=0, le=20)] | None = None  # OpenAI: at most 5
+    echo: bool | None = None  # with logprobs also those of the prompt
+    best_of: Annotated[int, Field(ge=1, le=20)] | None = None  # so many are generated, of which the n likeliest are sent
+    suffix: str | None = None  # what follows the completion: for models with tokens for infilling
     # extensions
     add_special_tokens: bool = True
     parse_special: bool = True
@@ -30,8 +33,8 @@ class CompletionRequest(SamplingFields, GenerationFields):
 
 class CompletionLogprobs(BaseModel):
     tokens: list[str]
-    token_logprobs: list[float]
-    top_logprobs: list[dict[str, float]]
+    token_logprobs: list[float | None]  # null for the first token of an echoed prompt
+    top_logprobs: list[dict[str, float] | None]
     text_offset: list[int]
 
 
@@ -40,6 +43,10 @@ class Choice(BaseModel):
     text: str
     logprobs: CompletionLogprobs | None = None
     finish_reason: Literal["stop", "length"]
+    # extensions
+    prompt_logprobs: Annotated[PromptLogprobs | None, OMIT_NONE] = None
+    prompt_token_ids: Annotated[list[int] | None, OMIT_NONE] = None
+    token_ids: Annotated[list[int] | None, OMIT_NONE] = None
 
 
 class CompletionResponse(BaseModel):
@@ -47,5 +54,9 @@ class CompletionResponse(BaseModel):
     object: Literal["text_completion"] = "text_completion"
     created: int
     model: str
+    system_fingerprint: str | None = None
     choices: list[Choice]
     usage: Usage
+    # extensions
+    warnings: Annotated[list[WarningObject] | None, OMIT_NONE] = None
+    timings: Annotated[Timings | None, OMIT_NONE] = None

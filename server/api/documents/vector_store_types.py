@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field
 
-from server.api.common.filter_types import Filter, MaxResults, Query, RankingOptions
+from server.api.common.search.filter_types import Filter, MaxResults, Query, RankingOptions
 from server.api.documents.store_file_types import ChunkingStrategy, FileCounts
 from server.http.fields import OMIT_NONE, STRICT
 from server.http.lists import NO_NUL, Attributes, Id, ListObject, Metadata, Name

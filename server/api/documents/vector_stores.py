@@ -7,7 +7,7 @@ from typing import Literal
 from retrieval.api import Hit, NotFound
 from retrieval.records import NewMember, NewVectorStore, VectorStore, VectorStoreChanges
 from retrieval.store.api import Store
-from server.api.common.filters import clamped_score, to_search
+from server.api.common.search.filters import clamped_score, to_search
 from server.api.documents import vector_store_types as wire
 from server.api.documents.store_files import to_chunking, to_file_counts
 from server.chat.grounding import query_rewrite

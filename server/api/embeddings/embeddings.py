@@ -23,7 +23,7 @@ def endpoints(state: ServerState) -> list[Endpoint]:
 
 async def create_embeddings(context: RequestContext, body: wire.EmbeddingRequest) -> wire.EmbeddingResponse:
     knowledge = context.knowledge_base
-    if body.model != knowledge.embedding_name:
+    if context.runtime.real_name(body.model) != knowledge.embedding_name:
         raise model_not_found(body.model, [knowledge.embedding_name])
     dimensions = _dimensions(body, knowledge.embedder)
     batch = await _to_batch(body, knowledge.embedder)

@@ -24,7 +24,8 @@ def endpoints(state: ServerState) -> list[Endpoint]:
 async def create_rerank(context: RequestContext, body: wire.RerankRequest) -> wire.RerankResponse:
     """With a cross-encoder (--rerank-model) the score is its own; with the embedding model it is the
     cosine between query and document, scaled from -1..1 to 0..1. Without a `model` the cross-encoder is used if there is one."""
-    knowledge, model = context.knowledge_base, _model(context.knowledge_base, body.model)
+    knowledge = context.knowledge_base
+    model = _model(knowledge, None if body.model is None else context.runtime.real_name(body.model))
     texts = [document if isinstance(document, str) else document.text for document in body.documents]
     scores = await with_api_errors(_scores(knowledge, model, body.query, texts), "documents")
     best = sorted(range(len(texts)), key=lambda i: (-scores[i], i))[: body.top_n]

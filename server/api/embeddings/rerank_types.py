@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field
 
-from server.api.common.filter_types import Query
+from server.api.common.search.filter_types import Query
 from server.api.embeddings.types import EmbeddingUsage
 from server.http.fields import STRICT
 

@@ -38,7 +38,13 @@ async def _model(state: ServerState, scope: Scope, receive: Receive, send: Send)
 
 
 def _to_models(runtime: Runtime) -> list[Model]:
-    """The chat model comes first; of two models with one name the first counts."""
+    """The chat model comes first, aliases last; of two models with one name the first counts."""
+    models = _real_models(runtime)
+    names = {model.id: model for model in reversed(models)}
+    return [*models, *(names[name].model_copy(update={"id": alias}) for alias, name in runtime.aliases.items() if name in names)]
+
+
+def _real_models(runtime: Runtime) -> list[Model]:
     made, known = runtime.created, runtime.knowledge_base
     chat_models = [Model(id=name, created=made, max_model_len=runtime.engine.info.context) for name in runtime.names]
     if known is None:

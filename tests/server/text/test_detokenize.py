@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from engine.api import Delta, Request, Sampling, Usage
 from server.chat.output_parser import OutputParser
+from server.core.request import OutputOptions
 from server.text.detokenize import Detokenizer, StopStrings, UnknownDecoder, byte_decoder, overlap
 from server.text.reasoning import ReasoningSplit, ThinkTagParser, split_reasoning
 from tests.server.fakes import text as fake_tokenizer
@@ -89,7 +90,7 @@ def test_split() -> None:
 
 def test_thoughts_are_counted() -> None:
     request = Request(tokens=(1,), sampling=Sampling(max_tokens=50, stop_tokens=TEXT.stop_tokens))
-    parser = OutputParser(TEXT, request, (), ThinkTagParser(in_reasoning=False))
+    parser = OutputParser(TEXT, request, OutputOptions(), ThinkTagParser(in_reasoning=False))
     tokens = TEXT.encode("<think>a b c</think>d<|im_end|>", parse_special=True)
     pieces = [parser.parse(Delta(tokens=(token,))) for token in tokens[:-1]]
     last = parser.parse(Delta(tokens=tokens[-1:], finish="stop", usage=Usage(prompt=1, completion=len(tokens), cached=0)))

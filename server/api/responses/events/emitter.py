@@ -4,8 +4,8 @@ import json
 from collections.abc import Sequence
 from typing import Literal
 
-from server.api.common.citations import to_file_citation
 from server.api.common.logprobs import chat_logprobs
+from server.api.common.search.citations import to_file_citation
 from server.api.responses.events.output_items import FunctionCallBuilder, ItemBuilder, MessageBuilder, OutputItems, ReasoningBuilder
 from server.api.responses.events.server_tools import to_listed_tool, to_mcp_error, to_search_result
 from server.core.events import (

@@ -1,7 +1,7 @@
 """Results of server tools, as the output items show them: search results, listed tools, errors of MCP calls."""
 
 from retrieval.api import Hit
-from server.api.common.filters import clamped_score
+from server.api.common.search.filters import clamped_score
 from server.core.messages import Json
 from server.core.tool_host import HostedTool, ToolFault
 

@@ -70,7 +70,7 @@ def test_nothing_can_be_generated() -> None:
     fake = engine()
     answer = complete(fake, max_tokens=0, echo=True)
     assert answer["choices"][0]["text"] == "Once" and answer["choices"][0]["finish_reason"] == "length"
-    assert not fake.requests and answer["usage"]["total_tokens"] == len(TEXT.encode("Once"))
+    assert answer["usage"]["total_tokens"] == len(TEXT.encode("Once"))
 
 
 def test_logprobs() -> None:
@@ -96,10 +96,19 @@ def test_logprobs() -> None:
         ({"prompt": "x " * 600}, "prompt"),
         ({"max_tokens": 512}, "max_tokens"),
         ({"max_tokens": -1}, "max_tokens"),
-        ({"logprobs": 6}, "logprobs"),
+        ({"logprobs": 21}, "logprobs"),
         ({"logprobs": True}, "logprobs"),
-        ({"logprobs": 1, "echo": True}, "echo"),
-        ({"best_of": 3}, "best_of"),
+        ({"best_of": 2, "n": 3}, "best_of"),
+        ({"best_of": 3, "stream": True}, "best_of"),
+        ({"stop_token_ids": [100_000]}, "stop_token_ids"),
+        ({"bad_words": [" "]}, "bad_words"),
+        ({"guided_json": "{"}, "guided_json"),
+        ({"guided_regex": "a", "guided_choice": ["a"]}, "guided_regex"),
+        ({"grammar": "root ::= ("}, "grammar"),
+        ({"mirostat": 2}, "mirostat"),
+        ({"use_beam_search": True}, "use_beam_search"),
+        ({"cache_salt": "x"}, "cache_salt"),
+        ({"repeat_penalty": 1.1, "repetition_penalty": 1.2}, "repeat_penalty"),
         ({"suffix": "end"}, "suffix"),
         ({"messages": []}, "messages"),
     ],

@@ -1,7 +1,7 @@
 """From the wire types of a search, its filters and ranking options, to the retriever's."""
 
 from retrieval.api import Combine, Compare, Filter, Hit, Search, Weights
-from server.api.common import filter_types as wire
+from server.api.common.search import filter_types as wire
 from server.core.errors import bad_request
 
 MAX_DEPTH = 8  # of nested filters
