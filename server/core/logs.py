@@ -27,6 +27,7 @@ def configure(*, as_json: bool, level: str) -> None:
     handler.setFormatter(JsonFormatter() if as_json else logging.Formatter("%(asctime)s %(levelname)-7s %(message)s"))
     handler.addFilter(RateLimit(tracebacks=level.upper() == "DEBUG"))
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+    logging.getLogger("mcp.client.stdio").setLevel(logging.CRITICAL)  # what it logs we count: server/mcp/transport/server_guard.py
     for chatty in ("httpx", "httpx2", "mcp", "client", "faiss.loader"):  # at lower levels some show URLs and sessions, which may be secrets
         logging.getLogger(chatty).setLevel(logging.WARNING)
 

@@ -1,12 +1,13 @@
 """Builds the tool host from the settings: the MCP servers that the operator configured, and the built-in ones."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from server.core.tool_host import ToolHost, ToolHostError
 from server.mcp.builtin import session_opener
 from server.mcp.config.read import read_config
-from server.mcp.config.server_spec import Builtin, ServerSpec
+from server.mcp.config.server_spec import Builtin, Http, ServerSpec
 from server.mcp.connection.connection import Connection, PinChecker
 from server.mcp.connection.retry_policy import RetryPolicy
 from server.mcp.host import McpHost
@@ -16,6 +17,7 @@ from server.runtime.settings import Settings
 from server.weights.paths import default_database
 
 KNOWLEDGE_LABEL = "knowledge"
+DEMAND_DELAY = 1.0  # seconds: see RetryPolicy
 
 
 def own_servers(settings: Settings) -> dict[str, Builtin]:
@@ -41,7 +43,11 @@ def make_connections(
     def checker(spec: ServerSpec) -> PinChecker:
         return no_pins if isinstance(spec.target, Builtin) else pins
 
-    return [Connection(spec, session_opener(spec, knowledge_base), checker(spec), retry_policy) for spec in specs]
+    def policy(spec: ServerSpec) -> RetryPolicy:
+        """To connect over HTTP costs little: a call need not wait for the next attempt, so that a restarted server is back at once."""
+        return replace(retry_policy, demand_delay=DEMAND_DELAY) if isinstance(spec.target, Http) else retry_policy
+
+    return [Connection(spec, session_opener(spec, knowledge_base), checker(spec), policy(spec)) for spec in specs]
 
 
 def configured_servers(settings: Settings) -> list[ServerSpec]:

@@ -49,7 +49,3 @@ def fault_outcome(
 
 def approval_hint(label: str) -> str:
     return f"it is not as the operator approved it, and is withheld until they say: stoa mcp approve {label}"
-
-
-def disconnect_message(stderr: str) -> str:
-    return f"it went away; it last said: {stderr[-MAX_MESSAGE_CHARS // 2 :]}" if stderr.strip() else "it went away"

@@ -14,6 +14,14 @@ class SessionLost(Exception):
     """The connection broke; whether a call in progress had an effect is not known. The message may be shown to users."""
 
 
+class ServerMisbehaved(SessionLost):
+    """The connection was given up for what the server did: to connect anew at once would only repeat it."""
+
+
+class CallNotTaken(SessionLost):
+    """The server no longer knows the session; the call had no effect."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ToolList:
     """The validated tools of one server.
@@ -47,11 +55,6 @@ class McpSession(Protocol):
         """The server's name and version; None: it gives none."""
         ...
 
-    @property
-    def stderr_tail(self) -> str:
-        """The end of what the server's process has written to standard error; "" where there is no process."""
-        ...
-
     async def list_tools(self) -> ToolList:
         """Raises SessionLost, ToolHostError."""
         ...
@@ -67,10 +70,10 @@ class McpSession(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionCallbacks:
-    """Called by a session, in the event loop's thread."""
+    """Called by a session, in the event loop's thread. `on_connection_lost`: with the reason, None: the server went away."""
 
     on_tools_changed: Callable[[], None]
-    on_connection_lost: Callable[[], None]
+    on_connection_lost: Callable[[SessionLost | None], None]
 
 
 SessionOpener = Callable[[SessionCallbacks], AbstractAsyncContextManager[McpSession]]

@@ -4,12 +4,14 @@ from server.mcp.connection.retry_policy import RetryPolicy
 
 
 class CircuitBreaker:
-    """Closed: calls pass. Open: no call passes for `open_seconds`. Half-open: one call passes, and its result closes or reopens it."""
+    """Closed: calls pass. Open: no call passes for `open_seconds` (`demand_delay`, where the policy has one). Half-open: one call
+    passes, and its result closes or reopens it."""
 
     def __init__(self, policy: RetryPolicy) -> None:
         self.failures = 0  # consecutive
         self._policy = policy
-        self._open_until: float | None = None
+        self._open_until: float | None = None  # for calls
+        self._retry_at: float | None = None  # the next attempt that no call brings about, where the circuit is open
         self._probing = False  # half-open, and the one call is in progress
 
     def is_open(self, now: float) -> bool:
@@ -25,12 +27,15 @@ class CircuitBreaker:
         return True
 
     def record_success(self) -> None:
-        self.failures, self._open_until, self._probing = 0, None, False
+        self.failures, self._open_until, self._retry_at, self._probing = 0, None, None, False
 
-    def record_failure(self, now: float) -> None:
+    def record_failure(self, now: float, *, final: bool = False) -> None:
+        """`final`: the circuit opens at once, for calls too: the server failed by what it did."""
         self.failures += 1
-        if self.failures >= self._policy.failure_threshold:
-            self._open_until = now + self._policy.open_seconds
+        if final or self.failures >= self._policy.failure_threshold:
+            self._retry_at = now + self._policy.open_seconds
+            demand = None if final else self._policy.demand_delay
+            self._open_until = self._retry_at if demand is None else min(self._retry_at, now + demand)
         self._probing = False
 
     def release_probe(self) -> None:
@@ -39,6 +44,6 @@ class CircuitBreaker:
 
     def reconnect_delay(self, now: float, jitter: float) -> float:
         """Seconds until the next attempt to connect: the rest of the open period, or the backoff. `jitter`: random, 0 to 1."""
-        if self._open_until is not None:
-            return max(0.0, self._open_until - now)
+        if self._retry_at is not None:
+            return max(0.0, self._retry_at - now)
         return self._policy.backoff(self.failures, jitter)

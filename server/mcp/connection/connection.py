@@ -15,7 +15,7 @@ from server.mcp.connection.retry_policy import RetryPolicy
 from server.mcp.connection.status import StatusTracker
 from server.mcp.connection.supervisor import CachedSession, ConnectionContext, Supervisor
 from server.mcp.sanitize import approval_hint, fault_outcome
-from server.mcp.session import SessionLost, SessionOpener, ToolList
+from server.mcp.session import CallNotTaken, SessionLost, SessionOpener, ToolList
 
 LOG = logging.getLogger("stoa")
 UNKNOWN_TOOL = -32602  # the code that MCP specifies for it (JSON-RPC: invalid params)
@@ -95,7 +95,7 @@ class Connection:
             return fault_outcome("timeout", f"{name} was stopped: it took longer than {seconds:g} seconds")
 
     async def _call_with_retry(self, name: str, arguments: Arguments, meta: Arguments | None) -> ToolOutcome:
-        """One retry, in a new session, where the session was lost during a call that is safe to repeat."""
+        """One retry, in a new session, where the session was lost during a call that is safe to repeat, or before it."""
         try:
             session = await self._supervisor.session()
             tool = await session.cache.find(session.mcp, name)
@@ -103,8 +103,8 @@ class Connection:
                 return fault_outcome("protocol", f"the server {self.spec.label} has no tool {name!r}", UNKNOWN_TOOL)
             try:
                 return await self._call_once(session, name, arguments, meta)
-            except SessionLost:
-                if not _is_repeatable(tool):
+            except SessionLost as error:
+                if not _is_repeatable(tool) and not isinstance(error, CallNotTaken):
                     raise
             return await self._call_once(await self._supervisor.session(), name, arguments, meta)
         except SessionLost as error:

@@ -11,6 +11,7 @@ class RetryPolicy:
     max_delay: float = 30.0
     failure_threshold: int = 5  # consecutive failures that open the circuit
     open_seconds: float = 60.0  # how long the circuit stays open before one attempt is let through
+    demand_delay: float | None = None  # after a failure, until a call may bring about an attempt; None: calls never do
     connect_wait: float = 5.0  # how long a request waits for a server that is being connected
     ping_timeout: float = 2.0  # how long a server may take to answer the ping that follows a failed call
     stable_after: float = 30.0  # a connection that lasted this long resets the count of failures

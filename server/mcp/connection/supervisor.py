@@ -5,7 +5,7 @@ import logging
 import random
 import time
 from collections.abc import Awaitable, Callable
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, replace
 
 from server.core.tool_host import ServerUnavailable, ToolHostError
@@ -14,11 +14,10 @@ from server.mcp.connection.circuit_breaker import CircuitBreaker
 from server.mcp.connection.retry_policy import RetryPolicy
 from server.mcp.connection.status import StatusTracker
 from server.mcp.connection.tool_list_cache import ToolListCache
-from server.mcp.sanitize import disconnect_message
-from server.mcp.session import McpSession, SessionCallbacks, SessionLost, SessionOpener, ToolList
+from server.mcp.session import McpSession, ServerMisbehaved, SessionCallbacks, SessionLost, SessionOpener, ToolList
 
 LOG = logging.getLogger("stoa")
-UNRESPONSIVE = "it no longer answered, and was given up"
+LOG_PERIOD = 60.0  # seconds
 CLOSE_TIMEOUT = 10.0  # seconds that a session may take to close: a server that hangs may never answer the shutdown
 
 
@@ -55,8 +54,11 @@ class Supervisor:
         self._task: asyncio.Task[None] | None = None
         self._session: CachedSession | None = None
         self._closed = False
-        self._abandon_reason: str | None = None  # why the current session was given up; None: it was not
+        self._abandoned = False  # the current session was given up for want of answers
+        self._loss: SessionLost | None = None  # why the current session was lost, as far as that is known
         self._attempt_done, self._lost = asyncio.Event(), asyncio.Event()  # the attempt to connect is decided; the session is lost
+        self._wanted = asyncio.Event()  # a call waits for a session
+        self._logged = ("", ""), 0.0  # the last failure that was logged and what followed from it, and when
 
     def start(self) -> None:
         """Starts the task unless it runs already. No effect after `close`."""
@@ -76,6 +78,8 @@ class Supervisor:
         """Waits up to retry_policy.connect_wait for a session that is being opened. Raises ServerUnavailable."""
         self.start()
         if self._session is None and not self._closed and not self._context.circuit.is_open(time.monotonic()):
+            self._attempt_done.clear()  # it may be set for the last attempt
+            self._wanted.set()
             try:
                 async with asyncio.timeout(self._context.retry_policy.connect_wait):
                     await self._attempt_done.wait()
@@ -114,8 +118,12 @@ class Supervisor:
 
     def _abandon(self, session: CachedSession) -> None:
         if session is self._session:
-            self._abandon_reason = UNRESPONSIVE
+            self._abandoned, self._loss = True, SessionLost("it no longer answered, and was given up")
             self.discard(session)
+
+    def _on_connection_lost(self, loss: SessionLost | None) -> None:
+        self._loss = self._loss or loss
+        self._lost.set()
 
     async def _run(self) -> None:
         """Reconnects until it is cancelled, or finds itself closed where an error while leaving replaced the cancellation."""
@@ -127,16 +135,27 @@ class Supervisor:
                 self._record_failure(error, time.monotonic() - started)
             if self._closed:
                 return
-            await asyncio.sleep(self._context.circuit.reconnect_delay(time.monotonic(), random.random()))
+            await self._wait_to_reconnect()
             self._context.status.count_restart()
+
+    async def _wait_to_reconnect(self) -> None:
+        delay = self._context.circuit.reconnect_delay(time.monotonic(), random.random())
+        demand = self._context.retry_policy.demand_delay
+        if demand is None or delay <= demand:
+            await asyncio.sleep(delay)
+            return
+        self._wanted.clear()
+        await asyncio.sleep(demand)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._wanted.wait(), delay - demand)
 
     def _record_failure(self, error: Exception, lasted: float) -> None:
         self._clear_session()
         circuit, status, policy = self._context.circuit, self._context.status, self._context.retry_policy
-        if lasted >= policy.stable_after and self._abandon_reason is None:  # an abandoned session may have hung all the time
+        if lasted >= policy.stable_after and not self._abandoned:  # an abandoned session may have hung all the time
             circuit.record_success()
         now = time.monotonic()
-        circuit.record_failure(now)
+        circuit.record_failure(now, final=isinstance(error, ServerMisbehaved))
         message = status.record_error(error)
         if circuit.is_open(now):
             status.set_state("failed")
@@ -145,14 +164,22 @@ class Supervisor:
         else:
             status.set_state("waiting")
             next_step = "it is connected anew"
-        LOG.warning("MCP server %s: %s; %s", self._context.spec.label, message, next_step)
+        self._log_failure(message, next_step, now)
+
+    def _log_failure(self, message: str, next_step: str, now: float) -> None:
+        """The same failure is logged once a minute: where calls bring about attempts there may be one each second."""
+        kind, (logged, when) = (message, next_step.partition(" ")[0]), self._logged
+        if kind != logged or now - when >= LOG_PERIOD:
+            self._logged = kind, now
+            LOG.warning("MCP server %s: %s; %s", self._context.spec.label, message, next_step)
 
     async def _connect_and_wait(self) -> None:
         """Opens a session and waits until it is lost. Raises SessionLost then, or what the transport raises."""
         self._clear_session()
         self._context.status.set_state("connecting")
-        self._lost, self._abandon_reason, cache = asyncio.Event(), None, ToolListCache(self._context.spec.label)
-        callbacks = SessionCallbacks(on_tools_changed=cache.invalidate, on_connection_lost=self._lost.set)
+        self._lost, self._loss, self._abandoned = asyncio.Event(), None, False
+        cache = ToolListCache(self._context.spec.label)
+        callbacks = SessionCallbacks(on_tools_changed=cache.invalidate, on_connection_lost=self._on_connection_lost)
         async with AsyncExitStack() as stack:
             async with asyncio.timeout(self._context.spec.timeout):
                 session = CachedSession(await stack.enter_async_context(self._opener(callbacks)), cache)
@@ -161,7 +188,7 @@ class Supervisor:
             await self._lost.wait()
             self._clear_session()  # before the transport is closed, which takes time
             await self._close_transport(stack)
-        raise SessionLost(self._abandon_reason or disconnect_message(session.mcp.stderr_tail))
+        raise self._loss or SessionLost("it went away")
 
     async def _close_transport(self, stack: AsyncExitStack) -> None:
         try:

@@ -2,9 +2,9 @@
 second: import this module where a connection is opened, not at the top of a module."""
 
 import sys
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TextIO
 
@@ -16,12 +16,13 @@ from mcp.client.streamable_http import streamable_http_client
 from mcp.types import Implementation
 
 from server.mcp.config.server_spec import Http, Stdio
-from server.mcp.transport.bounded_lines import ENCODING, bounded_lines
 from server.mcp.transport.egress import GuardedTransport, limit_response_size
 from server.mcp.transport.oauth import Authorize, oauth_provider, refuse_authorization
-from server.mcp.transport.result_type import with_default_result_type
+from server.mcp.transport.server_guard import ServerGuard
+from server.mcp.transport.stdio_lines import ENCODING, guarded_lines
+from server.mcp.transport.tolerant_streams import tolerant_streams
 
-TIMEOUT = httpx2.Timeout(30.0, read=300.0)  # seconds; detects dead connections, as calls have timeouts of their own
+TIMEOUT = httpx2.Timeout(30.0, connect=5.0, read=300.0)  # seconds; detects dead connections, as calls have timeouts of their own
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,24 +33,25 @@ class Hooks:
     on_elicitation: ElicitationFnT | None = None
     authorize: Authorize = refuse_authorization
     token_folder: Path | None = None  # None: mcp-tokens in the data directory
-    on_overlong_line: Callable[[], None] = lambda: None  # the process sent too long a line: nothing more is read, close the connection
+    guard: ServerGuard = field(default_factory=lambda: ServerGuard("server"))
     stderr: TextIO | None = None  # a file with a descriptor, for the process's standard error (None: our own)
 
 
 @asynccontextmanager
 async def connect(target: Stdio | Http, hooks: Hooks | None = None) -> AsyncGenerator[Client]:
-    """Entered and left in the same task; other tasks may call the client concurrently. The SDK drops tools whose x-mcp-header is
-    invalid and follows no $ref. Raises (often within an ExceptionGroup) OSError, httpx2.HTTPError, MCPError and OAuthFlowError."""
+    """Entered and left in the same task; other tasks may call the client concurrently. Results of tools/list and tools/call are
+    envelopes (see raw_results). The SDK drops tools whose x-mcp-header is invalid and follows no $ref. Raises (often within an
+    ExceptionGroup) OSError, httpx2.HTTPError, MCPError and OAuthFlowError."""
     hooks = hooks or Hooks()
     async with AsyncExitStack() as stack:
         transport = _stdio(target, hooks) if isinstance(target, Stdio) else await _http(target, hooks, stack)
         client = Client(
-            with_default_result_type(transport),
+            tolerant_streams(transport, hooks.guard),
             client_info=Implementation(name="stoa", version="1"),
             message_handler=hooks.on_message,
             elicitation_callback=hooks.on_elicitation,
         )
-        with bounded_lines(hooks.on_overlong_line):
+        with guarded_lines(hooks.guard):
             await stack.enter_async_context(client)
         yield client
 

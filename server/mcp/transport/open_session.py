@@ -13,40 +13,48 @@ from mcp.types import ToolListChangedNotification
 
 from server.core.tool_host import ToolHostError
 from server.mcp.config.server_spec import Http, ServerSpec, Stdio
-from server.mcp.sanitize import describe_error, disconnect_message
+from server.mcp.sanitize import describe_error
 from server.mcp.session import McpSession, SessionCallbacks, SessionLost
 from server.mcp.transport.connect import Hooks, connect
 from server.mcp.transport.sdk_session import SdkSession
+from server.mcp.transport.server_guard import ServerGuard
 from server.mcp.transport.stderr_tail import StderrTail, stderr_pipe
 
 STDERR_WAIT = 0.5  # seconds to wait for the last standard error output of a process that died
+CLOSED = "Connection closed"  # the SDK's message
 RESUBSCRIBE_DELAY = 5.0  # seconds between attempts to subscribe to changes of the tool list
 
 
 @asynccontextmanager
 async def open_remote_session(spec: ServerSpec, target: Stdio | Http, callbacks: SessionCallbacks) -> AsyncGenerator[McpSession]:
     """Entered and left in the same task. Raises SessionLost, and what the transport raises, in exception groups."""
-    stderr = StderrTail()
+    guard = ServerGuard(spec.label, spec.secrets)
+    guard.on_stop.append(lambda: callbacks.on_connection_lost(guard.loss))
+    stderr = StderrTail(guard.stop_stderr_flood)
     with stderr_pipe(stderr) if isinstance(target, Stdio) else nullcontext() as file:
-        hooks = Hooks(on_message=_message_handler(callbacks), stderr=file, on_overlong_line=callbacks.on_connection_lost)
+        hooks = Hooks(on_message=_message_handler(callbacks), stderr=file, guard=guard)
         try:
             async with connect(target, hooks) as client:
                 if file is not None:
                     file.close()  # only the process holds the pipe open now, so its death closes the pipe
-                async with _watched(SdkSession(spec, client, stderr), callbacks) as session:
+                async with _watched(SdkSession(spec, client), stderr, callbacks) as session:
                     yield session
+                    if stderr.closed.is_set():
+                        guard.log_stderr(stderr.text)
         except Exception as error:
             if file is None:
                 raise
             file.close()
-            raise SessionLost(f"{describe_error(error)}; {disconnect_message(await stderr.wait_closed(STDERR_WAIT))}") from error
+            guard.log_stderr(await stderr.wait_closed(STDERR_WAIT))
+            message = describe_error(error)
+            raise guard.loss or SessionLost("it went away" if message == CLOSED else message) from error
 
 
 @asynccontextmanager
 async def open_in_process_session(spec: ServerSpec, server: MCPServer) -> AsyncGenerator[McpSession]:
     """A session with a built-in server."""
     async with Client(server) as client:
-        yield SdkSession(spec, client, StderrTail())
+        yield SdkSession(spec, client)
 
 
 def _message_handler(callbacks: SessionCallbacks) -> MessageHandlerFnT:
@@ -58,8 +66,8 @@ def _message_handler(callbacks: SessionCallbacks) -> MessageHandlerFnT:
 
 
 @asynccontextmanager
-async def _watched(session: SdkSession, callbacks: SessionCallbacks) -> AsyncGenerator[SdkSession]:
-    tasks = [asyncio.create_task(_watch_changes(session, callbacks)), asyncio.create_task(_watch_process(session, callbacks))]
+async def _watched(session: SdkSession, stderr: StderrTail, callbacks: SessionCallbacks) -> AsyncGenerator[SdkSession]:
+    tasks = [asyncio.create_task(_watch_changes(session, callbacks)), asyncio.create_task(_watch_process(session, stderr, callbacks))]
     try:
         yield session
     finally:
@@ -82,12 +90,12 @@ async def _watch_changes(session: SdkSession, callbacks: SessionCallbacks) -> No
             callbacks.on_tools_changed()  # a change may have been missed
 
 
-async def _watch_process(session: SdkSession, callbacks: SessionCallbacks) -> None:
+async def _watch_process(session: SdkSession, stderr: StderrTail, callbacks: SessionCallbacks) -> None:
     """A process that died has closed its standard error; one that closed it on purpose still answers."""
-    await session.stderr.closed.wait()
+    await stderr.closed.wait()
     try:
         await session.list_tools()
     except SessionLost:
-        callbacks.on_connection_lost()
+        callbacks.on_connection_lost(None)
     except ToolHostError:
         pass

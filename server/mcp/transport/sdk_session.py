@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Literal, NamedTuple, cast
@@ -12,28 +13,33 @@ from mcp_types import CONNECTION_CLOSED, INTERNAL_ERROR, INVALID_REQUEST, REQUES
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
 from server.core.tool_host import ToolHostError, ToolOutcome
-from server.mcp.config.server_spec import Builtin, ServerSpec
+from server.mcp.config.server_spec import Builtin, Http, ServerSpec
 from server.mcp.sanitize import describe_error, fault_outcome, sanitize
-from server.mcp.session import SessionLost, ToolList
-from server.mcp.transport.stderr_tail import StderrTail
-from server.mcp.transport.tool_result import to_tool_outcome
+from server.mcp.session import CallNotTaken, SessionLost, ToolList
+from server.mcp.transport.raw_results import raw_call_result, raw_tool_list
+from server.mcp.transport.tool_result import is_error, to_tool_outcome
 from server.mcp.trust import tool_validation
 from server.mcp.trust.json_schema import Json, walk
 from server.mcp.trust.output_validation import OutputValidator
 
 MAX_PAGES = 100  # of one tool list
 LEGACY_TTL_SECONDS = 300.0  # of a tool list whose server neither gives a ttl nor announces changes
+SESSION_CODES = frozenset((INVALID_REQUEST, -32000, -32001))  # of errors that a server of before 2026-07-28 gives for an unknown session
+SESSION_UNKNOWN = re.compile(
+    r"session.*(not found|terminated|invalid|expired|unknown|required|missing)|(no valid|unknown|invalid) session|server not initialized",
+    re.IGNORECASE,
+)
 MAX_ARGUMENT_DEPTH = 100  # nested objects and lists; servers built with the SDK read no more than 200
 
 
 class SdkSession:
     """Implements server.mcp.session.McpSession."""
 
-    def __init__(self, spec: ServerSpec, client: Client, stderr: StderrTail) -> None:
-        self.spec, self.client, self.stderr = spec, client, stderr
-        self._last: tuple[list[Json], ToolList] | None = None  # tool descriptions as received, and the list made of them
+    def __init__(self, spec: ServerSpec, client: Client) -> None:
+        self.spec, self.client = spec, client
+        self._last: tuple[list[Any], ToolList] | None = None  # tool descriptions as received, and the list made of them
         self._validators = dict[str, OutputValidator]()  # by name of the tool
-        client.session.validate_tool_result = self._validate_output  # the SDK's own validation blocks the event loop
+        client.session.validate_tool_result = _accept  # the SDK's own validation blocks the event loop, and sees the envelope
 
     @property
     def protocol_version(self) -> str:
@@ -50,40 +56,52 @@ class SdkSession:
         return (sanitize(info.name), sanitize(info.version)) if info else None
 
     @property
-    def stderr_tail(self) -> str:
-        return self.stderr.text
-
-    @property
     def announces_changes(self) -> bool:
         tools = self.client.server_capabilities.tools
         return tools is not None and tools.list_changed is True
 
     async def list_tools(self) -> ToolList:
-        described, ttl = list[Json](), None
+        """A list that breaks off after its first page is taken as far as it goes."""
+        described, ttl, note = list[Any](), None, None
         cursors, cursor = set[str](), None
         for _ in range(MAX_PAGES):
-            page = await self._page(cursor)
+            try:
+                page = await self._page(cursor)
+            except ToolHostError as error:
+                if cursor is None:
+                    raise
+                note = f"its list of tools breaks off: {error}"
+                break
             described += page.tools
             ttl = page.ttl_seconds if ttl is None else min(ttl, page.ttl_seconds)
-            if (cursor := page.next_cursor) is None or len(described) > tool_validation.MAX_TOOLS:
-                return await self._validate_tools(described, self._ttl(ttl))
+            cursors |= {cursor} if cursor is not None else set()
+            cursor = page.next_cursor
+            if cursor is None or len(described) > tool_validation.MAX_TOOLS:
+                break
             if cursor in cursors:
-                raise ToolHostError("it lists its tools in circles: a cursor came twice")
-            cursors.add(cursor)
-        raise ToolHostError(f"its list of tools has more than {MAX_PAGES} pages")
+                note = "it lists its tools in circles: a cursor came twice"
+                break
+        else:
+            note = f"only the first {MAX_PAGES} pages of its list of tools are read"
+        found = await self._validate_tools(described, self._ttl(ttl or 0.0))
+        return found if note is None else replace(found, notes=(note, *found.notes))
 
     async def call(self, name: str, arguments: Mapping[str, Any], meta: Mapping[str, Any] | None) -> ToolOutcome:
         if (problem := _check_arguments(arguments)) is not None:
             return fault_outcome("protocol", f"the arguments of {name} cannot be sent: {problem}")
         try:
             result = await self.client.call_tool(name, dict(arguments), meta=cast("RequestParamsMeta | None", meta))
+            raw = raw_call_result(result)
+            await self._validate_output(name, raw)
+            return to_tool_outcome(raw, self.spec.limits_of(name).max_output)
         except MCPError as error:
+            if self._is_forgotten(error):
+                raise CallNotTaken(f"the server {self.spec.label} was restarted") from error
             if _is_disconnect(error):
                 raise self._session_lost() from error
             return fault_outcome(_fault_kind(error), error.message or "no reason given", error.code)
         except Exception as error:  # transports and validators raise many types
             return fault_outcome("protocol", f"the server {self.spec.label} answered what it must not: {describe_error(error)}")
-        return to_tool_outcome(result, self.spec.limits_of(name).max_output)
 
     async def ping(self) -> None:
         """MCP 2026-07-28 has no ping; there server/discover is sent, which every server answers."""
@@ -93,7 +111,7 @@ class SdkSession:
             else:
                 await self.client.session.send_ping()
         except MCPError as error:
-            if _is_disconnect(error):
+            if _is_disconnect(error) or self._is_forgotten(error):
                 raise self._session_lost() from error
             if _fault_kind(error) != "protocol":
                 raise ToolHostError(error.message) from error
@@ -104,14 +122,17 @@ class SdkSession:
         """Bypasses the client's cache: ToolListCache has decided that the list must be fetched."""
         try:
             page = await self.client.session.list_tools(params=PaginatedRequestParams(cursor=cursor) if cursor is not None else None)
-            described: list[Json] = [tool.model_dump(by_alias=True, exclude_none=True, mode="json") for tool in page.tools]
+            tools = raw_tool_list(page).get("tools")
         except MCPError as error:
-            raise (self._session_lost() if _is_disconnect(error) else ToolHostError(error.message)) from error
+            lost = _is_disconnect(error) or self._is_forgotten(error)
+            raise (self._session_lost() if lost else ToolHostError(error.message)) from error
         except Exception as error:  # validators raise many types
             raise ToolHostError(f"its list of tools is none: {describe_error(error)}") from error
-        return _Page(described, page.ttl_ms / 1000, page.next_cursor)
+        if not isinstance(tools, list):
+            raise ToolHostError("its list of tools is none: there is no list in it")
+        return _Page(cast("list[Any]", tools), page.ttl_ms / 1000, page.next_cursor)
 
-    async def _validate_tools(self, described: list[Json], ttl_seconds: float | None) -> ToolList:
+    async def _validate_tools(self, described: list[Any], ttl_seconds: float | None) -> ToolList:
         """Validation is slow, and most lists are equal to the last one: that is reused."""
         if self._last is not None and self._last[0] == described:
             return replace(self._last[1], ttl_seconds=ttl_seconds)
@@ -129,23 +150,31 @@ class SdkSession:
             return seconds
         return None if self.announces_changes else LEGACY_TTL_SECONDS
 
-    async def _validate_output(self, name: str, result: CallToolResult) -> None:
+    async def _validate_output(self, name: str, result: Json) -> None:
         """Raises RuntimeError: the structured content does not match the tool's output schema."""
-        if (validator := self._validators.get(name)) is None:
+        if (validator := self._validators.get(name)) is None or is_error(result):
             return
-        if result.structured_content is None and "structured_content" not in result.model_fields_set:
+        if "structuredContent" not in result:
             raise RuntimeError(f"{name} promises structured content, and brought none")
-        if (problem := await asyncio.to_thread(validator.find_error, result.structured_content)) is not None:
+        if (problem := await asyncio.to_thread(validator.find_error, result["structuredContent"])) is not None:
             raise RuntimeError(f"the structured content of {name} is not as promised: {problem}")
+
+    def _is_forgotten(self, error: MCPError) -> bool:
+        """Whether a server over HTTP no longer knows the session (before MCP 2026-07-28). They say so in different words."""
+        stateful = isinstance(self.spec.target, Http) and not self.is_modern
+        return stateful and error.code in SESSION_CODES and SESSION_UNKNOWN.search(error.message) is not None
 
     def _session_lost(self) -> SessionLost:
         return SessionLost(f"the server {self.spec.label} went away")
 
 
 class _Page(NamedTuple):
-    tools: list[Json]  # as received
+    tools: list[Any]  # as received
     ttl_seconds: float
     next_cursor: str | None
+
+
+async def _accept(name: str, result: CallToolResult) -> None: ...
 
 
 def _check_arguments(arguments: Mapping[str, Any]) -> str | None:
@@ -162,8 +191,7 @@ def _check_arguments(arguments: Mapping[str, Any]) -> str | None:
 
 
 def _is_disconnect(error: MCPError) -> bool:
-    """Whether the connection is closed, or (before MCP 2026-07-28) the server has forgotten the session, which the SDK reports so."""
-    return error.code == CONNECTION_CLOSED or (error.code == INVALID_REQUEST and error.message == "Session terminated")
+    return error.code == CONNECTION_CLOSED
 
 
 def _fault_kind(error: MCPError) -> Literal["timeout", "http", "protocol"]:

@@ -1,21 +1,24 @@
-"""Converts an MCP tool result to a ToolOutcome: text for the model, limited in size. Imports `mcp`."""
+"""Converts the result of an MCP tool call, as the server sent it, to a ToolOutcome: text for the model, limited in size. No field is
+trusted to have the type that MCP gives it."""
 
 import json
-from typing import Any
-
-from mcp.types import AudioContent, CallToolResult, EmbeddedResource, ImageContent, ResourceLink, TextContent, TextResourceContents
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any, cast
 
 from server.core.tool_host import ToolFault, ToolOutcome
 from server.mcp.sanitize import remove_invisible
+from server.mcp.trust.json_schema import Json, walk
 
-Block = TextContent | ImageContent | AudioContent | ResourceLink | EmbeddedResource
+MAX_BLOCKS = 10_000  # content blocks that are read
+MAX_LEAVES = 200  # values of structured content that are looked for in the text
 
 
-def to_tool_outcome(result: CallToolResult, max_bytes: int) -> ToolOutcome:
+def to_tool_outcome(result: Json, max_bytes: int) -> ToolOutcome:
     """`max_bytes`: of the text, as UTF-8. Structured content that is larger is dropped."""
-    structured, full_text = _remove_invisible(result.structured_content), _to_text(result)
+    structured, full_text = _remove_invisible(result.get("structuredContent")), _to_text(result)
     text = truncate_middle(full_text, max_bytes)
-    fault = ToolFault(kind="execution", message=text or "the tool failed and did not say why") if result.is_error else None
+    fault = ToolFault(kind="execution", message=text or "the tool failed and did not say why") if is_error(result) else None
     return ToolOutcome(
         text=fault.message if fault else text,
         fault=fault,
@@ -24,12 +27,44 @@ def to_tool_outcome(result: CallToolResult, max_bytes: int) -> ToolOutcome:
     )
 
 
-def _to_text(result: CallToolResult) -> str:
-    """The content blocks; where there are none, the structured content (which a server should send as text, too)."""
-    text = "\n".join(filter(None, (remove_invisible(_block_text(block)) for block in result.content)))
-    if text or result.structured_content is None:
+def is_error(result: Json) -> bool:
+    return result.get("isError") not in (None, False, 0, "", "false", "False")
+
+
+def _to_text(result: Json) -> str:
+    """The content blocks, and the structured content unless they say the same (which a server should make them do)."""
+    blocks = _blocks(result.get("content"))
+    text = "\n".join(filter(None, (remove_invisible(_block_text(block)) for block in blocks[:MAX_BLOCKS])))
+    if len(blocks) > MAX_BLOCKS:
+        text += f"\n[{len(blocks) - MAX_BLOCKS} more blocks of content: left out]"
+    structured = result.get("structuredContent")
+    if structured is None or _says(text, structured):
         return text
-    return remove_invisible(json.dumps(result.structured_content, ensure_ascii=False))
+    return f"{text}\n{remove_invisible(json.dumps(structured, ensure_ascii=False))}".lstrip("\n")
+
+
+def _blocks(content: Any) -> list[Any]:
+    if isinstance(content, list):
+        return cast("list[Any]", content)
+    return [] if content is None else [content]
+
+
+def _says(text: str, structured: Any) -> bool:
+    """Whether the text is the structured content as JSON, or contains every value in it."""
+    try:
+        if json.loads(text) == structured:
+            return True
+    except (ValueError, RecursionError):
+        pass
+    leaves = [value for _, value in walk(structured) if not isinstance(value, dict | list)]
+    return bool(leaves) and all(_contains(text, value) for value in leaves[:MAX_LEAVES])
+
+
+def _contains(text: str, value: Any) -> bool:
+    if isinstance(value, str):
+        return value.strip() in text or json.dumps(value)[1:-1] in text
+    shown = {True: "true", False: "false", None: "null"}.get(value, str(value)) if value is None or isinstance(value, bool) else str(value)
+    return re.search(rf"(?<![\w.]){re.escape(shown)}(?![\w]|\.\d)", text, re.IGNORECASE) is not None
 
 
 def _remove_invisible(structured: Any) -> Any:
@@ -37,18 +72,39 @@ def _remove_invisible(structured: Any) -> Any:
     return None if structured is None else json.loads(remove_invisible(json.dumps(structured, ensure_ascii=False)))
 
 
-def _block_text(block: Block) -> str:
+def _block_text(block: Any) -> str:
+    """A block of another form than MCP gives it is shown as JSON where it may hold text, else named."""
     match block:
-        case TextContent():
-            return block.text
-        case ImageContent() | AudioContent():
-            return f"[{block.type}, {block.mime_type}, {len(block.data) * 3 // 4} bytes: cannot be shown]"
-        case ResourceLink():
-            return f"[{block.name}: {block.uri}]"
-        case EmbeddedResource(resource=TextResourceContents() as resource):
-            return resource.text
-        case EmbeddedResource():
-            return f"[{block.resource.uri}, {block.resource.mime_type or 'binary'}: cannot be shown]"
+        case str():
+            return block
+        case {"type": "text", "text": text}:
+            return text if isinstance(text, str) else _json(text)
+        case {"type": "image" | "audio" as kind, "data": str() as data}:
+            return f"[{kind}, {block.get('mimeType')}, {len(data) * 3 // 4} bytes: cannot be shown]"
+        case {"type": "resource_link", "uri": uri}:
+            return f"[{', '.join(_link(cast('Json', block), uri))}]"
+        case {"type": "resource", "resource": {"text": str() as text}}:
+            return text
+        case {"type": "resource", "resource": {"uri": uri, **rest}}:
+            return f"[{uri}, {rest.get('mimeType') or 'binary'}: cannot be shown]"
+        case {"type": str() as kind}:
+            return f"[a block of the type {kind[:100]!r}: cannot be shown]"
+        case Mapping() | list():
+            return _json(cast("Any", block))
+        case _:
+            return "" if block is None else str(block)
+
+
+def _link(link: Json, uri: Any) -> Iterator[str]:
+    name, size = link.get("title") or link.get("name"), link.get("size")
+    yield f"{name}: {uri}" if name else str(uri)
+    yield from (str(link[key]) for key in ("description", "mimeType") if link.get(key))
+    if isinstance(size, int | float):
+        yield f"{size} bytes"
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False)
 
 
 def truncate_middle(text: str, max_bytes: int) -> str:

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import pytest
@@ -51,6 +51,21 @@ def test_an_open_circuit_waits_for_its_rest() -> None:
     assert circuit.reconnect_delay(30, 0.5) == 40 and circuit.reconnect_delay(100, 0.5) == 0
 
 
+def test_a_call_may_end_the_rest_of_a_policy_with_a_demand_delay() -> None:
+    circuit = CircuitBreaker(replace(POLICY, demand_delay=1.0))
+    for _ in range(3):
+        circuit.record_failure(10)
+    assert not circuit.allow(10.9) and circuit.allow(11) and circuit.reconnect_delay(11, 0.5) == 59
+    circuit.record_failure(11, final=True)
+    assert not circuit.allow(70) and circuit.allow(71)
+
+
+def test_a_server_that_misbehaves_is_paused_at_once() -> None:
+    circuit = CircuitBreaker(POLICY)
+    circuit.record_failure(10, final=True)
+    assert not circuit.allow(69) and circuit.reconnect_delay(10, 0.5) == 60
+
+
 READ = HostedTool(name="read", title="read", description="", input_schema={}, annotations={"readOnlyHint": True})
 WRITE = HostedTool(name="write", title="write", description="", input_schema={})
 
@@ -80,7 +95,6 @@ class FakeSession:
     pinged: Callable[[], Awaitable[None]] = answering
     protocol_version: str = "2026-07-28"
     server_info: tuple[str, str] | None = None
-    stderr_tail: str = ""
 
     async def list_tools(self) -> ToolList:
         self.lists += 1

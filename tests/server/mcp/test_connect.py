@@ -24,6 +24,7 @@ from server.mcp.config.server_spec import AuthorizationCode, ClientCredentials, 
 from server.mcp.transport import egress
 from server.mcp.transport.connect import Hooks, connect
 from server.mcp.transport.egress import GuardedTransport
+from server.mcp.transport.raw_results import raw_call_result
 from tests.server.web import serving
 
 OWN = "https://tools.example/mcp"
@@ -39,7 +40,7 @@ server.run()
 def test_a_process_gets_few_variables_and_those_that_are_given(monkeypatch: pytest.MonkeyPatch) -> None:
     async def run() -> str:
         async with connect(Stdio(command=sys.executable, args=("-c", SCRIPT), env={"GIVEN": "1"})) as client:
-            return getattr((await client.call_tool("names", {})).content[0], "text", "")
+            return raw_call_result(await client.call_tool("names", {}))["content"][0]["text"]
 
     monkeypatch.setenv("STOA_API_KEYS", "secret")
     names = asyncio.run(run()).split(",")
@@ -74,7 +75,7 @@ def test_a_result_that_does_not_say_so_is_complete(extra: dict[str, str]) -> Non
         async with connect(Http(url=f"{url}/mcp")) as client:
             assert client.protocol_version == "2026-07-28"
             assert [tool.name for tool in (await client.list_tools()).tools] == ["greet"]
-            return getattr((await client.call_tool("greet", {})).content[0], "text", "")
+            return raw_call_result(await client.call_tool("greet", {}))["content"][0]["text"]
 
     with serving(Starlette(routes=[Route("/mcp", answer, methods=["POST"])])) as url:
         assert asyncio.run(run(url)) == "hello"
@@ -260,7 +261,7 @@ async def greet(authority: Authority, tokens: Path, oauth: AuthorizationCode | C
     consent = oauth or AuthorizationCode(hosts=("127.0.0.1",))
     target = Http(url=f"{authority.url}/mcp/tools", oauth=consent)
     async with connect(target, Hooks(token_folder=tokens, **hooks)) as client:
-        return getattr((await client.call_tool("greet", {})).content[0], "text", "")
+        return raw_call_result(await client.call_tool("greet", {}))["content"][0]["text"]
 
 
 def test_consent_is_asked_for_once_and_kept(tmp_path: Path) -> None:

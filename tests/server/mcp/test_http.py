@@ -1,19 +1,24 @@
 """The host over Streamable HTTP and with servers in its own process."""
 
 import asyncio
+import json
 import subprocess
 import sys
+import time
 from collections.abc import Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from mcp.server.caching import CacheHint
 from mcp.server.mcpserver import Context, MCPServer
 from mcp.types import ToolAnnotations
 from pydantic import BaseModel
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
 
 from retrieval.records import NewFile, NewMember, NewVectorStore
@@ -146,6 +151,36 @@ def test_a_server_that_hangs_gets_a_new_session(tmp_path: Path) -> None:
         run(work(url))
 
 
+class Forgetful:
+    """An ASGI app: an MCP server of revision 2025-06-18 with sessions. `answer`: HTTP status, code and message where it does not know
+    the session of a request."""
+
+    def __init__(self, answer: tuple[int, int, str]) -> None:
+        self.answer, self.sessions, self.calls = answer, set[str](), 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope, receive)
+        message = json.loads(await request.body() or "{}")
+        await self._respond(message, request.headers.get("mcp-session-id"))(scope, receive, send)
+
+    def _respond(self, message: dict[str, Any], session: str | None) -> Response:
+        number, method = message.get("id"), message.get("method")
+        if method == "initialize":
+            session = f"s{len(self.sessions)}-{time.monotonic_ns()}"
+            self.sessions.add(session)
+            result = {"protocolVersion": "2025-06-18", "capabilities": {"tools": {}}, "serverInfo": {"name": "old", "version": "1"}}
+            return JSONResponse({"jsonrpc": "2.0", "id": number, "result": result}, headers={"mcp-session-id": session})
+        if method == "server/discover" or number is None:
+            return Response(status_code=405 if number is None and method is None else 202 if number is None else 404)
+        if session not in self.sessions:
+            status, code, text = self.answer
+            return JSONResponse({"jsonrpc": "2.0", "id": None, "error": {"code": code, "message": text}}, status)
+        if method == "tools/list":
+            return JSONResponse({"jsonrpc": "2.0", "id": number, "result": {"tools": [{"name": "add", "inputSchema": {"type": "object"}}]}})
+        self.calls += method == "tools/call"
+        return JSONResponse({"jsonrpc": "2.0", "id": number, "result": {"content": [{"type": "text", "text": "added"}]}})
+
+
 async def _kind(host: McpHost) -> str | None:
     outcome = await host.call("web", "add", {"a": 1, "b": 2}, owner="")
     return outcome.fault.kind if outcome.fault else None
@@ -156,7 +191,7 @@ def test_a_server_that_goes_away(tmp_path: Path) -> None:
         web = serving(Web())
         url = await asyncio.to_thread(web.__enter__)
         async with hosting(tmp_path, spec(url), replace(QUICK, connect_wait=0.2, failure_threshold=100)) as host:
-            await host.tools("web")
+            await until(lambda: host.status()[0].state == "ready")
             await asyncio.to_thread(web.__exit__, None, None, None)
             outcome = await host.call("web", "add", {"a": 1, "b": 2}, owner="")
             assert outcome.fault is not None and outcome.fault.kind == "unavailable"
@@ -165,6 +200,44 @@ def test_a_server_that_goes_away(tmp_path: Path) -> None:
             await until(lambda: host.status()[0].state == "waiting")
 
     run(work())
+
+
+def test_a_server_that_was_restarted_is_back_with_the_next_call(tmp_path: Path) -> None:
+    """Whatever number of attempts failed before: the circuit is open for a minute, but not for a call."""
+    policy = replace(QUICK, failure_threshold=1, open_seconds=60.0, demand_delay=0.2)
+
+    async def work() -> None:
+        web = serving(Web())
+        url = await asyncio.to_thread(web.__enter__)
+        async with hosting(tmp_path, spec(url), policy) as host:
+            assert await _kind(host) is None
+            await asyncio.to_thread(web.__exit__, None, None, None)
+            assert await _kind(host) == "unavailable"
+            await until(lambda: host.status()[0].state == "failed")
+            with serving(Web(), port=urlsplit(url).port or 0):
+                await asyncio.sleep(0.3)
+                began = time.monotonic()
+                assert await _kind(host) is None
+                assert time.monotonic() - began < 5
+
+    run(work())
+
+
+@pytest.mark.parametrize("answer", [(404, -32600, "Session not found"), (400, -32000, "Bad Request: No valid session ID provided")])
+def test_a_session_that_its_server_forgot_is_opened_anew_and_the_call_sent_again(tmp_path: Path, answer: tuple[int, int, str]) -> None:
+    """By the Python and the TypeScript SDK's servers; `add` is no tool that may be repeated, but this call was not taken."""
+    web = Forgetful(answer)
+
+    async def work(url: str) -> None:
+        async with hosting(tmp_path, spec(url)) as host:
+            await host.tools("web")
+            web.sessions.clear()
+            outcome = await host.call("web", "add", {}, owner="")
+            assert (outcome.text, outcome.fault) == ("added", None)
+            assert web.calls == 1
+
+    with serving(web) as url:
+        run(work(url))
 
 
 def test_a_call_over_http_takes_no_longer_than_it_may(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from server.mcp.config.server_spec import ServerSpec, Stdio
-from server.mcp.sanitize import describe_error, disconnect_message, sanitize
+from server.mcp.sanitize import describe_error, sanitize
 from server.mcp.session import ToolList
 from server.mcp.transport.tool_result import truncate_middle
 from server.mcp.trust.output_validation import OutputValidator, strip_unbounded_keywords
@@ -80,6 +80,40 @@ def test_unfit_tools_are_left_out_and_the_others_stay(bad: dict[str, Any], says:
     assert set(found.digests) == {"first", "last"}
 
 
+@pytest.mark.parametrize(
+    ("given", "kept", "dropped"),
+    [
+        ({"pattern": r"^(?<year>\d{4})-(?!00)\d\d$"}, {}, "pattern"),
+        ({"pattern": r"^(?<year>\d{4})$"}, {}, "pattern"),
+        ({"pattern": r"(a)\1"}, {}, "pattern"),
+        ({"pattern": r"\p{L}+"}, {}, "pattern"),
+        ({"pattern": 5}, {}, "pattern"),
+        ({"pattern": r"^\d{4}$"}, {"pattern": r"^\d{4}$"}, None),
+        ({"description": None, "default": None}, {"default": None}, "description"),
+        ({"enum": [None, "a"]}, {"enum": [None, "a"]}, None),
+        ({"items": [{"type": "integer"}, {"pattern": "("}]}, {"prefixItems": [{"type": "integer"}, {}]}, "prefixItems.1.pattern"),
+        ({"items": [{}], "additionalItems": False}, {"prefixItems": [{}], "items": False}, None),
+        ({"type": "str"}, {}, "type"),
+        ({"type": "string", "required": True}, {"type": "string"}, "required"),
+        ({"patternProperties": {"(": {}}}, {}, "patternProperties"),
+        ({"properties": {"pattern": {"type": "string"}}}, {"properties": {"pattern": {"type": "string"}}}, None),
+        ({"anyOf": [{"type": "int"}, {"type": "null"}]}, {"anyOf": [{}, {"type": "null"}]}, "anyOf.0.type"),
+    ],
+)
+def test_a_keyword_that_servers_get_wrong_is_dropped_alone(given: dict[str, Any], kept: dict[str, Any], dropped: str | None) -> None:
+    described = tool(schema={"type": "object", "properties": {"s": {"title": "S", **given}}, "required": ["s"]})
+    before = json.dumps(described)
+    (found,) = (listed := validate(described)).tools
+    assert found.input_schema == {"type": "object", "properties": {"s": {"title": "S", **kept}}, "required": ["s"]}
+    assert [note.rpartition(": ")[2] for note in listed.notes] == ([f"properties.s.{dropped}"] if dropped else [])
+    assert json.dumps(described) == before  # the digest is that of what the server sent
+
+
+def test_tuples_of_a_schema_that_names_its_draft_stay() -> None:
+    schema = {"$schema": "http://json-schema.org/draft-07/schema#", "type": "object", "properties": {"s": {"items": [{"type": "integer"}]}}}
+    assert validate(tool(schema=schema)).tools[0].input_schema == schema
+
+
 KEYWORDS = ("type", "properties", "$ref", "$defs", "$schema", "$id", "items", "enum", "pattern", "anyOf", "not", "required", "a")
 VALUES = st.none() | st.booleans() | st.integers(-9, 9) | st.sampled_from(["object", "string", "#", "#/$defs/a", "(", "http://x", "a"])
 SCHEMAS = st.recursive(
@@ -91,7 +125,7 @@ SCHEMAS = st.recursive(
 @given(schema=st.dictionaries(st.sampled_from(KEYWORDS), SCHEMAS, max_size=5))
 def test_no_schema_brings_the_host_down(schema: dict[str, Any]) -> None:
     found = validate(tool("fine"), tool(schema=schema), tool("output", outputSchema=schema))
-    assert found.tools[0].name == "fine" and len(found.tools) + len(found.notes) == 3
+    assert found.tools[0].name == "fine" and len(found.tools) + len(found.left_out) == 3
     strip_unbounded_keywords(schema)
 
 
@@ -203,4 +237,3 @@ def test_words_of_strangers() -> None:
     assert len(sanitize("x" * 9999)) == 503
     assert describe_error(ExceptionGroup("many", [ExceptionGroup("more", [OSError("the first")]), OSError("the second")])) == "the first"
     assert describe_error(TimeoutError()) == "it did not answer in time" and describe_error(KeyError()) == "KeyError"
-    assert disconnect_message(" \n") == "it went away"
