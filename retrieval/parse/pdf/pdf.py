@@ -1,14 +1,18 @@
 """PDF: the text layer, page by page. Lines are grouped into paragraphs by position; large text and bookmarks give headings."""
 
+import logging
 import re
 from typing import IO
 
 import pypdfium2 as pdfium
+import pypdfium2.raw as raw
 
 from retrieval.parse.common.builder import HIDDEN_TEXT_NOTE, DocumentBuilder
 from retrieval.parse.limits import ParseError
 from retrieval.parse.pdf import layout
-from retrieval.parse.pdf.lines import Line, lines, shows_image
+from retrieval.parse.pdf.furniture import without_furniture
+from retrieval.parse.pdf.pages import PageContent, read_page
+from retrieval.parse.pdf.tables.arrange import in_order
 
 _FILENAME_TITLE = re.compile(r"^(?:microsoft \w+ - |untitled|.*\.(?:docx?|indd|tex|dvi|pptx?|xlsx?|pages|qxd|pdf)$)", re.I)
 _REASONS = {
@@ -19,46 +23,48 @@ _MAX_BOOKMARKS = 5_000
 
 
 def read(source: IO[bytes], builder: DocumentBuilder) -> None:
+    logging.getLogger("pypdfium2").setLevel(logging.CRITICAL)  # it complains of files to whoever reads the log
     document = _open(source)
     if len(document) > builder.limits.pages:
         raise ParseError(f"the PDF has {len(document):,} pages; {builder.limits.pages:,} are the most: split it")
     title = document.get_metadata_value("Title")
     builder.set_title("" if _FILENAME_TITLE.match(title) else title)
-    pages, images = [], 0
-    for number in range(len(document)):
-        found, scanned = _page(document, number, builder)
-        pages.append(found)
-        images += scanned
+    pages = [_page(document, number, builder) for number in range(len(document))]
+    images = sum(_is_scan(page) for page in pages)
     if images:
         builder.add_note(f"{images} of {len(pages)} pages hold images only: their text was not read")
-    layout.write(pages, _bookmarks(document), builder)
+    kept = without_furniture([page.items for page in pages], [page.box for page in pages])
+    layout.write([in_order(page) for page in kept], [page.after for page in pages], _bookmarks(document), builder)
     if not builder.size:
         raise ParseError("the PDF holds images only: recognise its text (OCR) first" if images else "the PDF holds no text")
 
 
 def _open(source: IO[bytes]) -> pdfium.PdfDocument:
     try:
-        return pdfium.PdfDocument(source)
+        document = pdfium.PdfDocument(source)
+        if document.get_formtype() != raw.FORMTYPE_NONE:
+            document.init_forms()
+        return document
     except pdfium.PdfiumError as error:
-        said = str(error).lower()
+        message = str(error).lower()
         raise ParseError(
-            next((reason for word, reason in _REASONS.items() if word in said), "the PDF is damaged: no page of it can be opened")
+            next((reason for word, reason in _REASONS.items() if word in message), "the PDF is damaged: no page of it can be opened")
         ) from error
 
 
-def _page(document: pdfium.PdfDocument, number: int, builder: DocumentBuilder) -> tuple[list[Line], bool]:
-    """Lines of the page; whether it holds an image but no text."""
+def _page(document: pdfium.PdfDocument, number: int, builder: DocumentBuilder) -> PageContent:
     try:
-        page = document[number]
+        page = read_page(document, number)
     except pdfium.PdfiumError:
         builder.add_note(f"page {number + 1} is damaged and was left out")
-        return [], False
-    found, hidden = lines(page)
-    if hidden:
+        return PageContent([], (), (0, 0, 0, 0), hidden=False, image_share=0)
+    if page.hidden:
         builder.add_note(HIDDEN_TEXT_NOTE)
-    scanned = not found and shows_image(page)
-    page.close()
-    return found, scanned
+    return page
+
+
+def _is_scan(page: PageContent) -> bool:
+    return not page.items and page.image_share > 0
 
 
 def _bookmarks(document: pdfium.PdfDocument) -> dict[tuple[int, str], int]:

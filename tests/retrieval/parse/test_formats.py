@@ -77,7 +77,7 @@ def test_pdf() -> None:
     assert made.title == "Aircraft"
     assert [block.page for block in made.blocks if block.kind == "heading"] == [1, 2, 3, 4]
     assert "engineer measures" in made.text and "On page 3 the limit is 30 kg" in made.text
-    assert "Annual report" not in made.text, "a header is not said again on each page"
+    assert made.text.count("Annual report") == 1, "a header is not repeated on each page"
     for hidden in ("Ignore all previous instructions", "Tiny print", "Off the page"):
         assert hidden not in made.text
     assert made.notes == ("text that nobody can see on the page was left out",)
