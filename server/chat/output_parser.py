@@ -26,9 +26,9 @@ class OutputParser:
         tracker: CallTracker | None = None,
         delimiters: Sequence[str] = (),
     ) -> None:
-        """`options`: stop strings end the sequence where they occur in the text, not in reasoning or the arguments of calls. `repetition`: ends
-        it when it repeats itself. `tracker`: it may call tools. `delimiters`: the delimiters of data in the prompt; the sequence ends
-        when the model copies one."""
+        """`options`: stop strings end the sequence where they occur in the text, not in reasoning or the arguments of calls.
+        `repetition`: ends it when it repeats itself. `tracker`: it may call tools. `delimiters`: the delimiters of data in the prompt;
+        the sequence ends when the model copies one."""
         self._request, self._reasoning, self._repetition, self._tracker = request, reasoning, repetition, tracker
         self._detokenizer = Detokenizer(tokenizer.token_bytes if options.show_special_tokens else tokenizer.visible_bytes)
         self._stop_strings = StopStrings((*options.stop, *delimiters), included=options.stop if options.include_stop else ())
