@@ -1,7 +1,7 @@
 """Converts a request for a message to a GenerationRequest."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from engine.api import Grammar, JsonSchema
@@ -13,7 +13,16 @@ from server.chat.grounding.grounding import default_search
 from server.chat.tools.toolset import model_name
 from server.core.errors import bad_request
 from server.core.messages import NamedTools, Tool, ToolChoice
-from server.core.request import FieldNames, FileSearch, GenerationRequest, McpToolset, OutputOptions, SamplingParams, ToolFilter
+from server.core.request import (
+    FieldNames,
+    FileSearch,
+    GenerationRequest,
+    McpToolset,
+    OutputOptions,
+    RequestWarning,
+    SamplingParams,
+    ToolFilter,
+)
 from server.http.warnings import hint_warnings
 from server.runtime.runtime import Runtime
 
@@ -45,7 +54,7 @@ def to_prompt_request(runtime: Runtime, body: wire.CountRequest) -> GenerationRe
         parallel_tool_calls=not getattr(body.tool_choice, "disable_parallel_tool_use", False),
         earlier_calls=tuple(history.server_calls),
         untrusted_context=history.has_citations,
-        warnings=tuple(hint_warnings(body)),
+        warnings=(*hint_warnings(body), *_tool_warnings(tools)),
         field_names=FieldNames(
             parameters="input_schema",
             file_search=search_field,
@@ -62,6 +71,16 @@ def _client_tool(tool: wire.CustomTool, field: str) -> Tool:
         raise bad_request(name, f'{name}: the schema of a tool\'s input must have "type": "object"')
     description, strict = tool.description or "", tool.strict is True
     return Tool(name=tool.name, description=description, parameters=tool.input_schema, strict=strict, field=field)
+
+
+def _tool_warnings(tools: Sequence[wire.Tool]) -> Iterator[RequestWarning]:
+    """Of tools that are left out. Raises ApiError where none is left."""
+    hosted = [(f"tools.{i}", tool) for i, tool in enumerate(tools) if isinstance(tool, wire.HostedTool)]
+    if hosted and len(hosted) == len(tools):
+        field, tool = hosted[0]
+        raise bad_request(field, f"{field}: this server has no tools of type {tool.type}", "unsupported")
+    for field, tool in hosted:
+        yield RequestWarning(param=field, message=f"{field} has no effect: this server has no tools of type {tool.type}")
 
 
 def _file_search(runtime: Runtime, tools: Sequence[wire.Tool], choice: wire.ToolChoice | None) -> tuple[FileSearch | None, str]:

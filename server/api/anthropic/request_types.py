@@ -1,8 +1,9 @@
 """Wire types of requests to /v1/messages. Unknown fields are refused."""
 
+import re
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, Discriminator, Field, StringConstraints, Tag
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, StringConstraints, Tag
 
 from server.api.anthropic.content_types import CacheControl, Message, Text
 from server.api.common.generation_types import Probability
@@ -13,6 +14,7 @@ from server.http.fields import STRICT, Label
 from server.http.lists import QUERY
 from server.http.warnings import Hint
 
+HOSTED_TYPE = r"[a-z_]+_20[0-9]{6}"  # such as web_search_20250305
 StopSequence = Annotated[str, StringConstraints(min_length=1)]
 
 
@@ -34,8 +36,8 @@ class CustomTool(BaseModel):
     cache_control: CacheControl | None = None
     eager_input_streaming: bool | None = None  # no effect: arguments are always streamed as they are generated
     allowed_callers: list[Literal["direct"]] | None = None
-    defer_loading: Off = None
-    input_examples: Refused = None
+    defer_loading: bool | None = None  # no effect: the model is shown all tools
+    input_examples: list[dict[str, Any]] | None = None  # no effect: the schema says what fits
 
 
 class ToolConfig(BaseModel):
@@ -56,13 +58,26 @@ class McpToolset(BaseModel):
     cache_control: CacheControl | None = None
 
 
+class HostedTool(BaseModel):
+    """A tool that Anthropic runs, or whose input only its own models know. Left out, with a warning, where there are other tools."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+    type: Annotated[str, StringConstraints(pattern=f"^{HOSTED_TYPE}$")]
+    name: str
+
+
 def _tool_tag(given: Any) -> str:
     kind: Any = given.get("type") if isinstance(given, dict) else getattr(given, "type", None)  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
-    return kind if isinstance(kind, str) else "custom"
+    if isinstance(kind, str):
+        return "hosted" if re.fullmatch(HOSTED_TYPE, kind) else kind
+    return "custom"
 
 
 Tool = Annotated[
-    Annotated[CustomTool, Tag("custom")] | Annotated[McpToolset, Tag("mcp_toolset")] | Annotated[FileSearchTool, Tag("file_search")],
+    Annotated[CustomTool, Tag("custom")]
+    | Annotated[McpToolset, Tag("mcp_toolset")]
+    | Annotated[FileSearchTool, Tag("file_search")]
+    | Annotated[HostedTool, Tag("hosted")],
     Discriminator(
         _tool_tag,
         custom_error_type="unsupported",

@@ -4,13 +4,14 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
+from server.api.responses.client_tools import custom_arguments, model_tool_name
 from server.api.responses.input_items import reasoning_text
 from server.chat.tools.toolset import model_name
 from server.core.errors import bad_request
 from server.core.messages import Assistant, Json, Message, System, ToolCall, ToolResult, User
 from server.core.request import ApprovalDecision
 
-UNTRUSTED_TYPES = frozenset({"function_call_output", "mcp_call", "file_search_call"})
+UNTRUSTED_TYPES = frozenset({"function_call_output", "custom_tool_call_output", "mcp_call", "file_search_call"})
 
 
 @dataclass(slots=True)
@@ -38,7 +39,9 @@ class ChatHistory:
                     self._add_assistant(Assistant(reasoning=text))
             case "function_call":
                 self._add_function_call(item, field)
-            case "function_call_output":
+            case "custom_tool_call":
+                self._add_function_call({**item, "arguments": custom_arguments(item["input"])}, field)
+            case "function_call_output" | "custom_tool_call_output":
                 self._add_function_output(item, field, new=new)
             case "mcp_list_tools":
                 if not item.get("error"):
@@ -86,7 +89,9 @@ class ChatHistory:
         if item["status"] != "completed":
             self._truncated_calls.add(item["call_id"])
             return
-        call = ToolCall(id=item["call_id"], name=item["name"], arguments=_object_json(item["arguments"], field))
+        call = ToolCall(
+            id=item["call_id"], name=model_tool_name(item["name"], item.get("namespace")), arguments=_object_json(item["arguments"], field)
+        )
         if call.id in self._open_calls:
             raise bad_request(f"{field}.call_id", f"{field}.call_id: there is a call with this id already")
         self._open_calls[call.id] = call.name
@@ -98,7 +103,7 @@ class ChatHistory:
             truncated = call_id in self._truncated_calls
             reason = "the call was cut off and has no output" if truncated else "no function call before it has the id"
             raise bad_request(f"{field}.call_id", f"{field}.call_id: {reason}: {call_id!r}")
-        if new and given_name is not None and given_name != name:
+        if new and given_name is not None and name != given_name and not name.endswith(model_tool_name(given_name, "")):
             raise bad_request(f"{field}.name", f"{field}.name: the function of call {call_id!r} is {name!r}; leave it out or say so")
         output = item["output"]
         text = output if isinstance(output, str) else "\n".join(part["text"] for part in output)

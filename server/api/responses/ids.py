@@ -11,6 +11,8 @@ PREFIXES = {
     "reasoning": "rs",
     "function_call": "fc",
     "function_call_output": "fco",
+    "custom_tool_call": "ctc",
+    "custom_tool_call_output": "ctco",
     "file_search_call": "fs",
     "mcp_list_tools": "mcpl",
     "mcp_call": "mcp",

@@ -60,8 +60,10 @@ def _fields(item: wire.InputItem) -> Json:
         case wire.Reasoning():
             return _reasoning(item)
         case wire.FunctionCall():
-            return {**_dump(item, "call_id", "name", "arguments"), "status": item.status or "completed"}
-        case wire.FunctionCallOutput():
+            return {**_dump(item, "call_id", "name", "arguments"), **_namespace(item), "status": item.status or "completed"}
+        case wire.CustomToolCall():
+            return {**_dump(item, "call_id", "name", "input"), **_namespace(item), "status": item.status or "completed"}
+        case wire.FunctionCallOutput() | wire.CustomToolCallOutput():
             output = item.output if isinstance(item.output, str) else _input_parts(item.output)
             name = {} if item.name is None else {"name": item.name}
             return {"call_id": item.call_id, "output": output, "status": item.status or "completed", **name}
@@ -79,6 +81,10 @@ def _fields(item: wire.InputItem) -> Json:
             return {**_dump(item, "approval_request_id", "approve", "reason"), **request_id}
         case wire.ItemReference():
             raise AssertionError("references are resolved before")
+
+
+def _namespace(item: wire.FunctionCall | wire.CustomToolCall) -> Json:
+    return {} if item.namespace is None else {"namespace": item.namespace}
 
 
 def _dump(item: Any, *names: str) -> Json:

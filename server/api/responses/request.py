@@ -10,15 +10,16 @@ from server.api.common.generation import sampling_params
 from server.api.common.generation_types import FormatJsonObject
 from server.api.common.server_tools import to_file_search, to_mcp_toolset
 from server.api.common.tool_types import FileSearchChoice, FileSearchTool, McpChoice, McpTool
+from server.api.responses.client_tools import to_tools, tool_warnings
 from server.api.responses.history import ChatHistory, read_history
-from server.api.responses.include import LOGPROBS
+from server.api.responses.include import LOGPROBS, include_warnings
 from server.api.responses.resolved_input import RequestBody, ResolvedInput
 from server.api.responses.types import tools as wire
 from server.api.responses.types.request import JsonSchemaFormat, ResponseRequest, TextOptions
 from server.chat.grounding.grounding import default_search
 from server.chat.tools.toolset import any_tool_of, model_name
 from server.core.errors import bad_request
-from server.core.messages import Json, Message, NamedTools, System, Tool, ToolChoice
+from server.core.messages import Message, NamedTools, System, ToolChoice
 from server.core.request import FieldNames, FileSearch, GenerationRequest, McpToolset, ToolFilter
 from server.core.tool_limits import ToolLimits
 from server.http.warnings import hint_warnings
@@ -31,7 +32,6 @@ FIELD_NAMES = FieldNames(
     max_tokens="max_output_tokens",
     reasoning_effort="reasoning.effort",
 )
-NO_PARAMETERS: Json = {"type": "object", "properties": {}, "additionalProperties": False}  # schema of a function without `parameters`
 
 
 def to_generation_request(runtime: Runtime, body: RequestBody, resolved: ResolvedInput) -> GenerationRequest:
@@ -43,7 +43,7 @@ def to_generation_request(runtime: Runtime, body: RequestBody, resolved: Resolve
         messages=_with_instructions(body.instructions, history.messages),
         response_format=_response_format(body.text),
         reasoning_effort=body.reasoning.effort if body.reasoning else None,
-        tools=_functions(tools),
+        tools=to_tools(tools),
         mcp_servers=_mcp_servers(tools, history),
         file_search=search,
         parallel_tool_calls=body.parallel_tool_calls is not False,
@@ -51,7 +51,7 @@ def to_generation_request(runtime: Runtime, body: RequestBody, resolved: Resolve
         earlier_calls=tuple(history.server_calls),
         untrusted_context=history.untrusted,
         truncate=body.truncation == "auto",
-        warnings=tuple(hint_warnings(body)),
+        warnings=(*hint_warnings(body), *tool_warnings(tools), *include_warnings(body)),
         field_names=replace(FIELD_NAMES, file_search=search_field),
     )
     request = _with_tool_choice(request, body.tool_choice)
@@ -94,15 +94,6 @@ def _response_format(text: TextOptions | None) -> Grammar | None:
             return None
 
 
-def _functions(tools: Sequence[wire.Tool]) -> tuple[Tool, ...]:
-    return tuple(_function(tool, f"tools.{i}") for i, tool in enumerate(tools) if isinstance(tool, wire.FunctionTool))
-
-
-def _function(tool: wire.FunctionTool, field: str) -> Tool:
-    description, strict = tool.description or "", tool.strict is True
-    return Tool(name=tool.name, description=description, parameters=tool.parameters or NO_PARAMETERS, strict=strict, field=field)
-
-
 def _file_search(tools: Sequence[wire.Tool]) -> tuple[FileSearch | None, str]:
     """Returns the search and the field that asks for it."""
     found = [(f"tools.{i}", tool) for i, tool in enumerate(tools) if isinstance(tool, FileSearchTool)]
@@ -136,7 +127,7 @@ def _with_tool_choice(request: GenerationRequest, choice: wire.ToolChoice | None
             if request.file_search is None:
                 raise bad_request("tool_choice", "tool_choice: there is no file_search tool")
             return request
-        case wire.FunctionChoice() | McpChoice():
+        case wire.FunctionChoice() | wire.CustomChoice() | McpChoice():
             return replace(request, tool_choice=_named_tools(request, choice, "tool_choice"))
         case "none":
             return replace(request, tool_choice="none", file_search=None)
@@ -149,9 +140,9 @@ def _mode(request: GenerationRequest, mode: Literal["auto", "required"]) -> Tool
     return "auto" if request.file_search is not None and not (request.tools or request.mcp_servers) else mode
 
 
-def _named_tools(request: GenerationRequest, choice: wire.FunctionChoice | McpChoice, field: str) -> NamedTools:
+def _named_tools(request: GenerationRequest, choice: wire.FunctionChoice | wire.CustomChoice | McpChoice, field: str) -> NamedTools:
     """Raises ApiError for a function or server that is not among the request's tools."""
-    if isinstance(choice, wire.FunctionChoice):
+    if not isinstance(choice, McpChoice):
         if choice.name not in {tool.name for tool in request.tools}:
             raise bad_request(f"{field}.name", f"{field}.name: there is no function {choice.name!r} among the tools")
         return NamedTools(names=(choice.name,))
@@ -167,7 +158,7 @@ def _with_allowed_tools(request: GenerationRequest, choice: wire.AllowedTools) -
     for i, tool in enumerate(choice.tools):
         if not isinstance(tool, FileSearchChoice):
             _named_tools(request, tool, f"tool_choice.tools.{i}")
-    function_names = {tool.name for tool in allowed if isinstance(tool, wire.FunctionChoice)}
+    function_names = {tool.name for tool in allowed if isinstance(tool, wire.FunctionChoice | wire.CustomChoice)}
     mcp_choices = [tool for tool in allowed if isinstance(tool, McpChoice)]
     servers = [
         _restrict_server(server, [c for c in mcp_choices if c.server_label == server.server_label]) for server in request.mcp_servers

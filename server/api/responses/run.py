@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from starlette.types import Send
 
+from server.api.responses.client_tools import by_model_name
 from server.api.responses.events.emitter import EventEmitter
 from server.api.responses.events.output_items import OutputItems
 from server.api.responses.events.sse import FINISHED_TYPES, event_json, final_event, sse_frame
@@ -53,7 +54,8 @@ class ResponseRun:
         """Events without `sequence_number`, filtered by `include`; only the last one (of FINISHED_TYPES) has the unfiltered
         Response. Closing the generator aborts generation and tools. Raises ApiError."""
         tokenizer, logprobs = self.plan.runtime.tokenizer, LOGPROBS in self.include
-        emitter = EventEmitter(self.items, tokenizer, logprobs=logprobs, summary=self.builder.summary is not None)
+        tools = by_model_name(self.builder.body.tools or ())
+        emitter = EventEmitter(self.items, tokenizer, tools, logprobs=logprobs, summary=self.builder.summary is not None)
         async with aclosing(self.plan.run(observer)) as core_events:
             async for _, core_event in core_events:
                 events = emitter.events(core_event)

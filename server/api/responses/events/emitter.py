@@ -1,12 +1,14 @@
 """Turns core events (server/core/events.py) into output items and events of the Responses API."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 from server.api.common.logprobs import chat_logprobs
 from server.api.common.search.citations import to_file_citation
-from server.api.responses.events.output_items import FunctionCallBuilder, ItemBuilder, MessageBuilder, OutputItems, ReasoningBuilder
+from server.api.responses.client_tools import ClientTool
+from server.api.responses.events.call_items import CustomCallBuilder, FunctionCallBuilder
+from server.api.responses.events.output_items import ItemBuilder, MessageBuilder, OutputItems, ReasoningBuilder
 from server.api.responses.events.server_tools import to_listed_tool, to_mcp_error, to_search_result
 from server.core.events import (
     AnswerFinished,
@@ -35,12 +37,15 @@ class EventEmitter:
     """A call of a server tool gets its item when it runs, not while the model writes it: only then is it known whether the item is
     an mcp_call or an mcp_approval_request."""
 
-    def __init__(self, items: OutputItems, tokenizer: ChatTokenizer, *, logprobs: bool, summary: bool) -> None:
-        """`summary`: reasoning is sent as a summary, too."""
+    def __init__(
+        self, items: OutputItems, tokenizer: ChatTokenizer, tools: Mapping[str, ClientTool], *, logprobs: bool, summary: bool
+    ) -> None:
+        """`tools`: those that the client runs, by the names that the model knows. `summary`: reasoning is sent as a summary, too."""
+        self._tools = tools
         self._items, self._tokenizer, self._logprobs, self._summary = items, tokenizer, logprobs, summary
         self._message: MessageBuilder | None = None
         self._reasoning: ReasoningBuilder | None = None
-        self._function_calls: dict[str, FunctionCallBuilder] = {}
+        self._function_calls: dict[str, FunctionCallBuilder | CustomCallBuilder] = {}
         self._running_calls: dict[str, ItemBuilder] = {}
         self._search: ItemBuilder | None = None
         self._listings: dict[str, ItemBuilder] = {}
@@ -132,7 +137,9 @@ class EventEmitter:
     def _function_call(self, delta: ToolCallDelta) -> None:
         if delta.begun:
             self._finish_open()
-            self._function_calls[delta.id] = FunctionCallBuilder(self._items, delta.id, delta.name)
+            tool = self._tools.get(delta.name, ClientTool(name=delta.name))
+            builder = CustomCallBuilder if tool.custom else FunctionCallBuilder
+            self._function_calls[delta.id] = builder(self._items, delta.id, tool)
         call = self._function_calls[delta.id]
         if delta.arguments:
             call.append(delta.arguments)

@@ -149,24 +149,3 @@ class SummaryBuilder:
         self._item.emit("reasoning_summary_text.done", summary_index=0, text=text)
         self._item.emit("reasoning_summary_part.done", summary_index=0, part=part, **incomplete)
         return part
-
-
-class FunctionCallBuilder:
-    """A `function_call` item: a call of a tool that the client runs."""
-
-    def __init__(self, items: OutputItems, call_id: str, name: str) -> None:
-        self._name, self._deltas = name, list[str]()
-        self._item = items.add_item("function_call", call_id=call_id, name=name, arguments="", status="in_progress")
-        items.on_interrupt(self._item.index, lambda: self.finish("incomplete"))
-
-    @property
-    def arguments(self) -> str:
-        return "".join(self._deltas)
-
-    def append(self, delta: str) -> None:
-        self._deltas.append(delta)
-        self._item.emit("function_call_arguments.delta", delta=delta)
-
-    def finish(self, status: FinalStatus) -> None:
-        self._item.emit("function_call_arguments.done", name=self._name, arguments=self.arguments)
-        self._item.finish(arguments=self.arguments, status=status)

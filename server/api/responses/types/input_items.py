@@ -57,7 +57,7 @@ class FunctionCall(BaseModel):
     arguments: str  # JSON text of an object
     id: ItemId | None = None
     status: Status | None = None
-    namespace: Annotated[str | None, UNSUPPORTED] = None
+    namespace: str | None = None  # of the tool
     caller: Annotated[Caller | None, UNSUPPORTED] = None
 
 
@@ -69,7 +69,30 @@ class FunctionCallOutput(BaseModel):
     id: ItemId | None = None
     status: Status | None = None
     name: str | None = None  # must be the name in the call
-    namespace: Annotated[str | None, UNSUPPORTED] = None
+    namespace: str | None = None  # of the tool
+    caller: Annotated[Caller | None, UNSUPPORTED] = None
+
+
+class CustomToolCall(BaseModel):
+    model_config = STRICT
+    type: Literal["custom_tool_call"]
+    call_id: CallId
+    name: Annotated[str, StringConstraints(min_length=1, max_length=128)]
+    input: str
+    id: ItemId | None = None
+    status: Status | None = None
+    namespace: str | None = None
+    caller: Annotated[Caller | None, UNSUPPORTED] = None
+
+
+class CustomToolCallOutput(BaseModel):
+    model_config = STRICT
+    type: Literal["custom_tool_call_output"]
+    call_id: CallId
+    output: str | list[InputPart]
+    id: ItemId | None = None
+    status: Status | None = None
+    name: str | None = None
     caller: Annotated[Caller | None, UNSUPPORTED] = None
 
 
@@ -148,6 +171,8 @@ InputItem = Annotated[
     | Annotated[Reasoning, Tag("reasoning")]
     | Annotated[FunctionCall, Tag("function_call")]
     | Annotated[FunctionCallOutput, Tag("function_call_output")]
+    | Annotated[CustomToolCall, Tag("custom_tool_call")]
+    | Annotated[CustomToolCallOutput, Tag("custom_tool_call_output")]
     | Annotated[FileSearchCall, Tag("file_search_call")]
     | Annotated[McpListTools, Tag("mcp_list_tools")]
     | Annotated[McpCall, Tag("mcp_call")]

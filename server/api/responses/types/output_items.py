@@ -55,6 +55,17 @@ class FunctionToolCall(BaseModel):
     caller: Annotated[dict[str, Any] | None, OMIT_NONE] = None
 
 
+class CustomToolCallItem(BaseModel):
+    id: str
+    type: Literal["custom_tool_call"] = "custom_tool_call"
+    call_id: str
+    name: str
+    input: str
+    status: Status  # extension
+    namespace: Annotated[str | None, OMIT_NONE] = None
+    caller: Annotated[dict[str, Any] | None, OMIT_NONE] = None
+
+
 class FileSearchResult(BaseModel):
     """`text`: the passage in the prompt. The fields from chunk_id on are extensions."""
 
@@ -142,7 +153,14 @@ class McpApprovalRequestItem(BaseModel):
 
 
 OutputItem = Annotated[
-    OutputMessage | ReasoningItem | FunctionToolCall | FileSearchToolCall | McpToolList | McpToolCall | McpApprovalRequestItem,
+    OutputMessage
+    | ReasoningItem
+    | FunctionToolCall
+    | CustomToolCallItem
+    | FileSearchToolCall
+    | McpToolList
+    | McpToolCall
+    | McpApprovalRequestItem,
     Field(discriminator="type"),
 ]
 
@@ -169,6 +187,15 @@ class FunctionToolCallOutput(BaseModel):
     name: Annotated[str | None, OMIT_NONE] = None
 
 
+class CustomToolCallOutputItem(BaseModel):
+    id: str
+    type: Literal["custom_tool_call_output"] = "custom_tool_call_output"
+    call_id: str
+    output: str | list[InputTextContent]
+    status: Status  # extension
+    name: Annotated[str | None, OMIT_NONE] = None
+
+
 class McpApprovalResponseItem(BaseModel):
     id: str
     type: Literal["mcp_approval_response"] = "mcp_approval_response"
@@ -184,6 +211,8 @@ StoredItem = (
     | ReasoningItem
     | FunctionToolCall
     | FunctionToolCallOutput
+    | CustomToolCallItem
+    | CustomToolCallOutputItem
     | FileSearchToolCall
     | McpToolList
     | McpToolCall

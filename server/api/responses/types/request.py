@@ -31,6 +31,7 @@ Include = Literal[
 ]
 
 
+IncludeName = Annotated[str, StringConstraints(min_length=1, max_length=128)]
 SUMMARY_HINT = Hint("the reasoning is sent as it is, there are no concise summaries", silent=("auto", "detailed"))
 SummaryMode = Literal["auto", "concise", "detailed"]
 ServiceTier = Literal["auto", "default", "flex", "scale", "priority", "fast", "ultrafast"]
@@ -107,13 +108,14 @@ class ResponseRequest(SamplingFields, PromptFields):
     max_tool_calls: Annotated[int, Field(ge=1, lt=2**31)] | None = None
     max_output_tokens: Annotated[int, Field(ge=16, lt=2**31)] | None = None
     top_logprobs: Annotated[int, Field(ge=0, le=20)] | None = None
-    include: list[Include] | None = None
+    include: list[Include | IncludeName] | None = None  # names that are not known have no effect
     store: bool | None = None  # null: true if the server has an archive
     background: bool | None = None
     stream: bool | None = None
     stream_options: StreamOptions | None = None
     metadata: Metadata | None = None
     user: str | None = None
+    client_metadata: dict[str, Any] | None = None  # no effect, as `user`
     safety_identifier: Annotated[str, StringConstraints(max_length=64)] | None = None
     prompt_cache_key: str | None = None  # no effect: prompt prefixes are always cached
     prompt_cache_retention: Annotated[Literal["in_memory", "in-memory", "24h"] | None, CACHE_HINT] = None

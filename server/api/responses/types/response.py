@@ -9,7 +9,7 @@ from server.api.common.tool_types import Connector, FileSearchChoice
 from server.api.common.types import ReasoningEffort
 from server.api.responses.types.output_items import OutputItem
 from server.api.responses.types.request import PromptTemplate, SummaryMode
-from server.api.responses.types.tools import FunctionChoice, Schema, ToolChoiceMode
+from server.api.responses.types.tools import CustomChoice, CustomTool, FunctionChoice, HostedTool, NamespaceTool, Schema, ToolChoiceMode
 from server.api.responses.types.unsupported_tools import AllowedCallers
 from server.http.fields import OMIT_NONE
 from server.http.warnings import WarningObject
@@ -124,9 +124,12 @@ class ReasoningOptionsInfo(BaseModel):
     generate_summary: Annotated[SummaryMode | None, OMIT_NONE] = None
 
 
-ToolInfo = Annotated[FunctionToolInfo | FileSearchToolInfo | McpToolInfo, Field(discriminator="type")]
+ToolInfo = (
+    Annotated[FunctionToolInfo | FileSearchToolInfo | McpToolInfo, Field(discriminator="type")] | CustomTool | NamespaceTool | HostedTool
+)
 ToolChoiceInfo = (
-    ToolChoiceMode | Annotated[AllowedToolsInfo | FunctionChoice | FileSearchChoice | McpChoiceInfo, Field(discriminator="type")]
+    ToolChoiceMode
+    | Annotated[AllowedToolsInfo | FunctionChoice | CustomChoice | FileSearchChoice | McpChoiceInfo, Field(discriminator="type")]
 )
 
 

@@ -17,7 +17,7 @@ class UnsupportedVariants:
     undescribed: tuple[str, ...] = ()
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        kinds = frozenset(kind for other in self.models for kind in _kinds(other)) | frozenset(self.undescribed)
+        kinds = frozenset(kind for other in self.models for kind in type_values(other)) | frozenset(self.undescribed)
 
         def refuse(given: Any) -> Any:
             if (kind := kind_of(given)) in kinds:
@@ -36,7 +36,8 @@ def kind_of(given: Any) -> str:
     return found if isinstance(found, str) else ""
 
 
-def _kinds(model: type[BaseModel]) -> tuple[str, ...]:
+def type_values(model: type[BaseModel]) -> tuple[str, ...]:
+    """The values that `type` may have."""
     annotation: Any = model.model_fields["type"].annotation
     assert get_origin(annotation) is Literal
     return get_args(annotation)

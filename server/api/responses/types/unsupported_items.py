@@ -4,9 +4,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel
 
-from server.api.responses.types.content import InputText
 from server.api.responses.types.output_items import Status
-from server.api.responses.types.unsupported_content import InputFile, InputImage
 from server.api.responses.types.unsupported_tools import ContainerReference, LocalEnvironment
 
 
@@ -214,24 +212,6 @@ class ApplyPatchToolCallOutput(BaseModel):
     output: str | None = None
 
 
-class CustomToolCallOutput(BaseModel):
-    type: Literal["custom_tool_call_output"]
-    call_id: str
-    output: str | list[InputText | InputImage | InputFile]
-    id: str | None = None
-    caller: Caller | None = None
-
-
-class CustomCall(BaseModel):
-    type: Literal["custom_tool_call"]
-    call_id: str
-    name: str
-    input: str
-    id: str | None = None
-    caller: Caller | None = None
-    namespace: str | None = None
-
-
 class CompactionTrigger(BaseModel):
     type: Literal["compaction_trigger"]
 
@@ -265,8 +245,6 @@ UNSUPPORTED_ITEMS = (
     ShellCallOutput,
     ApplyPatchCall,
     ApplyPatchToolCallOutput,
-    CustomToolCallOutput,
-    CustomCall,
     CompactionTrigger,
     Program,
     ProgramOutput,

@@ -170,33 +170,6 @@ class CustomGrammarFormat(BaseModel):
     definition: str
 
 
-class CustomTool(BaseModel):
-    type: Literal["custom"]
-    name: str
-    description: str | None = None
-    format: CustomTextFormat | CustomGrammarFormat | None = None
-    defer_loading: bool | None = None
-    allowed_callers: AllowedCallers = None
-
-
-class NamespacedFunction(BaseModel):
-    type: Literal["function"]
-    name: str
-    description: str | None = None
-    parameters: dict[str, Any] | None = None
-    strict: bool | None = None
-    output_schema: dict[str, Any] | None = None
-    defer_loading: bool | None = None
-    allowed_callers: AllowedCallers = None
-
-
-class NamespaceTool(BaseModel):
-    type: Literal["namespace"]
-    name: str
-    description: str
-    tools: list[NamespacedFunction | CustomTool]
-
-
 class ToolSearchTool(BaseModel):
     type: Literal["tool_search"]
     execution: Literal["server", "client"] | None = None
@@ -221,11 +194,6 @@ class ShellChoice(BaseModel):
     type: Literal["shell"]
 
 
-class CustomChoice(BaseModel):
-    type: Literal["custom"]
-    name: str
-
-
 class BuiltInToolChoice(BaseModel):
     type: Literal[
         "web_search_preview",
@@ -238,19 +206,17 @@ class BuiltInToolChoice(BaseModel):
     ]
 
 
-UNSUPPORTED_TOOLS = (
+HOSTED_TOOLS = (
     ApplyPatchTool,
     CodeInterpreterTool,
     ComputerTool,
     ComputerUsePreviewTool,
-    CustomTool,
     ImageGenTool,
     LocalShellTool,
-    NamespaceTool,
     ProgrammaticToolCalling,
     ShellTool,
     ToolSearchTool,
     WebSearchPreviewTool,
     WebSearchTool,
 )
-UNSUPPORTED_TOOL_CHOICES = (ApplyPatchChoice, CustomChoice, BuiltInToolChoice, ProgrammaticChoice, ShellChoice)
+UNSUPPORTED_TOOL_CHOICES = (ApplyPatchChoice, BuiltInToolChoice, ProgrammaticChoice, ShellChoice)
