@@ -269,5 +269,5 @@ def test_hosted_tools_are_left_out() -> None:
     search, bash = {"type": "web_search_20250305", "name": "web_search", "max_uses": 5}, {"type": "bash_20250124", "name": "bash"}
     answer, engine = post("Hi.", tools=[ADD, search, bash])
     assert [warning["param"] for warning in answer["warnings"]] == ["tools.1", "tools.2"]
-    assert "web_search" not in TEXT.decode(engine.requests[0].tokens)
+    assert "web_search" not in TOKENIZER.decode(engine.requests[0].tokens)
     assert "web_search_20250305" in post("Hi.", status=400, tools=[search])["message"]
