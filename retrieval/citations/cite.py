@@ -13,11 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.api import EngineError
+from retrieval.analysis.languages import DEFAULT
+from retrieval.analysis.terms import terms, text_language
 from retrieval.api import Chunk, Embedder, Vectors
 from retrieval.chunking.sentences import sentences
 from retrieval.citations.headings import HeadingDetector
 from retrieval.citations.marks import CitationMark, CitationMarkParser, Part, parts_to_text
-from retrieval.search.lexical import terms
 
 OPEN_MARK = re.compile(r"\s*\[[\d,;\s]*")  # may still become a mark of the sentence before it
 NAME = re.compile(
@@ -92,10 +93,11 @@ class Evidence:
     def __init__(self, question: str, chunks: Sequence[Chunk], embedder: Embedder) -> None:
         self.chunks, self._question, self._embedder = tuple(chunks), question, embedder
         self._headings = HeadingDetector(chunks)
-        self._question_words = frozenset(terms(question))
-        self._quotes = [q for i, chunk in enumerate(chunks) for q in _quotes(i, chunk.text)]
+        self._language = text_language("\n".join(chunk.text for chunk in chunks)) or DEFAULT
+        self._question_words = self._terms(question)
+        self._quotes = [q for i, chunk in enumerate(chunks) for q in self._sentences_of(i, chunk.text)]
         self._citable = frozenset(quote.passage for quote in self._quotes)
-        self._words = [frozenset(terms("\n".join((*chunk.headings, chunk.text)))) for chunk in chunks]
+        self._words = [self._terms("\n".join((*chunk.headings, chunk.text))) for chunk in chunks]
         self._quote_vectors: Vectors | None = None
 
     async def cite(self, sentence: Sentence) -> list[Citation]:
@@ -113,9 +115,16 @@ class Evidence:
         """Whether the line is a heading copied from a passage and has no marks."""
         return not line.marks and self._headings.is_heading(line.text, has_next_line=has_next_line)
 
+    def _sentences_of(self, passage: int, text: str) -> list[Quote]:
+        spans = sentences(text) or ([(0, len(text))] if text else [])
+        return [Quote(passage, start, end, self._terms(text[start:end])) for start, end in spans]
+
+    def _terms(self, text: str) -> frozenset[str]:
+        return frozenset(terms(text, self._language))
+
     def _claim(self, sentence: str) -> Claim:
-        words = frozenset(terms(sentence))
-        facts = frozenset(word for name in NAME.findall(sentence) for word in terms(name)) - self._question_words
+        words = self._terms(sentence)
+        facts = frozenset[str]().union(*map(self._terms, NAME.findall(sentence))) - self._question_words
         return Claim(words, facts, sentence if len(words) >= SHORT_ANSWER else f"{self._question} {sentence}")
 
     async def _support(self, claim: Claim) -> Weights:
@@ -228,11 +237,6 @@ def _has_next_line(text: str, end: int) -> bool:
     """Whether another line follows."""
     rest = text[end:].lstrip(" \t")
     return rest.startswith("\n") and bool(rest.strip())
-
-
-def _quotes(passage: int, text: str) -> list[Quote]:
-    spans = sentences(text) or ([(0, len(text))] if text else [])
-    return [Quote(passage, start, end, frozenset(terms(text[start:end]))) for start, end in spans]
 
 
 def _is_clear_winner(support: Weights, passages: Sequence[int]) -> bool:

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from retrieval.search.lexical import UNSPACED
+from retrieval.analysis.words import UNSPACED
 
 MAX_MARK = 200  # characters of a mark, and of inline code
 COMPLETE_MARK = re.compile(rf"\[(?=[\d,;\s]{{1,{MAX_MARK}}}\])(\d{{1,3}}(?:\s*[,;]\s*\d{{1,3}})*)\](?!\()")

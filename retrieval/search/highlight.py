@@ -3,17 +3,20 @@
 import re
 from collections.abc import Iterator
 
-from retrieval.search.lexical import JOINTS, UNSPACED, terms
+from retrieval.analysis.languages import DEFAULT
+from retrieval.analysis.terms import index_terms, text_language
+from retrieval.analysis.words import JOINTS, UNSPACED
 
 WORD = re.compile(rf"(?P<unspaced>[{UNSPACED}]+)|[^\W{UNSPACED}]+(?:[{JOINTS}][^\W{UNSPACED}]+)*")
 
 
 def matches(text: str, query: str) -> list[tuple[int, int]]:
     """Character spans in the order of `text`; they neither touch nor overlap."""
-    wanted = set(terms(query))
+    language = text_language(text) or DEFAULT
+    wanted = set(index_terms(query, language).terms)
     spans: list[tuple[int, int]] = []
     for start, end in _words(text):
-        if wanted.isdisjoint(terms(text[start:end])):
+        if wanted.isdisjoint(index_terms(text[start:end], language).terms):
             continue
         if spans and spans[-1][1] >= start:
             start = spans.pop()[0]

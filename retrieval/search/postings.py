@@ -1,7 +1,7 @@
 """BM25 over posting lists that are loaded when first needed and cached. Chunks are identified by slot, as in dense.py."""
 
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from threading import Lock
 
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from retrieval.search.arrays import GrowableArray
 from retrieval.search.dense import Mask, Slots
-from retrieval.search.lexical import idf, saturation
+from retrieval.search.lexical import QueryTerm, idf, saturation
 
 MAX_POSTINGS = 8_000_000  # cached per store; 12 bytes each
 
@@ -57,21 +57,40 @@ class WordIndex:
                     self._size += 1
 
     def search(
-        self, query: Mapping[str, int], limit: int, fetch: Callable[[str], NDArray[np.int64]], alive: Mask, allowed: Mask | None = None
+        self,
+        query: Sequence[QueryTerm],
+        limit: int,
+        fetch: Callable[[str], NDArray[np.int64]],
+        alive: Mask,
+        allowed: Mask | None = None,
     ) -> tuple[Slots, NDArray[np.float32]]:
-        """Best first: slots, and BM25 as a share of a perfect match's score. `query`: term -> count. `alive` [slots]: chunks that
-        exist; `allowed` [slots]: those of them that pass the filter."""
+        """Best first: slots, and BM25 as a share of a perfect match's score. `alive` [slots]: chunks that exist; `allowed` [slots]: those
+        of them that pass the filter."""
         lengths = self.lengths.values
         count = int(np.count_nonzero(alive))
         if not count or not query:
             return np.empty(0, np.int64), np.empty(0, np.float32)
         average = max(float(lengths.sum(where=alive)) / count, 1.0)
-        found = [self._without_deleted(self._posting(term, fetch), alive, count) for term in query]
-        weights = np.array(list(query.values())) * idf(count, np.array([len(slots) for slots, _ in found], np.float64))
+        found = [self._holding(term, fetch, alive, count) for term in query]
+        df = np.array([len(slots) + term.skipped for (slots, _), term in zip(found, query, strict=True)], np.float64)
+        weights = np.array([term.count for term in query]) * idf(count, df)
         scores = np.zeros(len(lengths), np.float32)
         for (slots, counts), weight in zip(found, weights / weights.sum(), strict=True):
             np.add.at(scores, slots, np.float32(weight) * saturation(counts, lengths.take(slots), average))
         return _best(scores if allowed is None else scores * allowed, limit)
+
+    def _holding(
+        self, term: QueryTerm, fetch: Callable[[str], NDArray[np.int64]], alive: Mask, count: int
+    ) -> tuple[Slots, NDArray[np.float32]]:
+        """The chunks with any spelling of the term, and how often they hold their most frequent one."""
+        each = [self._without_deleted(self._posting(spelling, fetch), alive, count) for spelling in term.spellings]
+        each = [found for found in each if len(found[0])]
+        if len(each) < 2:
+            return each[0] if each else (np.empty(0, np.int64), np.empty(0, np.float32))
+        slots, places = np.unique(np.concatenate([slots for slots, _ in each]), return_inverse=True)
+        counts = np.zeros(len(slots), np.float32)
+        np.maximum.at(counts, places, np.concatenate([counts for _, counts in each]))
+        return slots, counts
 
     def _without_deleted(self, posting: PostingList, alive: Mask, count: int) -> tuple[Slots, NDArray[np.float32]]:
         slots, counts = posting.slots.values, posting.counts.values

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Connection
 
+from retrieval.analysis.terms import IndexedText
 from retrieval.api import DatabaseFault, Filter, Vectors
 from retrieval.records import ScoredChunk
 
@@ -24,7 +25,7 @@ class Entry:
     """A chunk to be indexed. The same transaction has already inserted its row in `chunks`."""
 
     chunk_id: int
-    text: str  # indexed for full-text search: title, headings and chunk text
+    indexed: IndexedText  # for full-text search: of title, headings and chunk text
     vector: NDArray[np.float32]  # [dimensions], of length 1 (or 0)
 
 
@@ -56,8 +57,9 @@ class Transactions(Protocol):
 
 class Dialect(Transactions, Protocol):
     def prepare(self) -> None:
-        """Creates missing tables (schema.METADATA and the dialect's own), safely if several processes start at once, and checks
-        the schema version. Raises KnowledgeError: schema newer than this program, no such database, pgvector missing."""
+        """Creates missing tables (schema.METADATA and the dialect's own), safely if several processes start at once, checks the
+        schema version, and makes the word index anew that an older version made. Raises KnowledgeError: schema newer than this program,
+        no such database, pgvector missing."""
         ...
 
     def insert(self, tx: Connection, store_key: int, entries: Sequence[Entry]) -> None: ...

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 from sqlalchemy import Connection, RowMapping, func, insert, select, update
 
+from retrieval.analysis.documents import indexed_texts
 from retrieval.api import ModelIdentity, Vectors
-from retrieval.chunking.context import embedding_text, index_text
+from retrieval.chunking.context import embedding_text
 from retrieval.records import IN_PROGRESS_STATES, IngestedFile, Job, State
 from retrieval.store.api import MAX_ATTEMPTS
 from retrieval.store.dialect import Dialect, Entry
@@ -54,7 +55,7 @@ class JobQueue:
         return self._change(job, state=state, progress=progress, lease_until=self._clock() + seconds)
 
     def complete(self, job: Job, outcome: IngestedFile) -> bool:
-        vectors = unit(outcome.vectors)
+        vectors, indexed = unit(outcome.vectors), indexed_texts(outcome.document, outcome.chunks)
         with self._dialect.writing() as tx:
             store_key = tx.execute(select(members.c.store_key).where(*_claimed_by_job(job))).scalar_one_or_none()
             if store_key is None:
@@ -65,8 +66,7 @@ class JobQueue:
             _fix_identity(tx, store_key, outcome.identity)
             generation = remove_chunks(self._dialect, tx, store_key, job.member_key)
             ids = _insert(tx, store_key, job.member_key, generation, outcome)
-            texts = [index_text(outcome.document, piece) for piece in outcome.chunks]
-            entries = [Entry(chunk_id=id, text=text, vector=row) for id, text, row in zip(ids, texts, vectors, strict=True)]
+            entries = [Entry(chunk_id=id, indexed=of, vector=row) for id, of, row in zip(ids, indexed, vectors, strict=True)]
             self._dialect.insert(tx, store_key, entries)
             tx.execute(update(members).where(members.c.key == job.member_key).values(**_ready(outcome)))
             return True

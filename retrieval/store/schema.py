@@ -21,7 +21,7 @@ from sqlalchemy import (
     Text,
 )
 
-SCHEMA = 1  # schema version; increment when these tables change and add the migration to catalog.py
+SCHEMA = 2  # schema version; increment when the tables or the analysis of texts (retrieval/analysis/) change; 2: words by language
 PART = 1 << 20  # bytes of a file stored per row
 
 METADATA = MetaData()

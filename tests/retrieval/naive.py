@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pytest
 
+from retrieval.analysis.terms import terms
 from retrieval.api import Vectors
-from retrieval.search.lexical import K1, B, terms
+from retrieval.search.lexical import K1, B
 
 
 def cosines(rows: Mapping[int, Sequence[float]], query: Sequence[float]) -> dict[int, float]:

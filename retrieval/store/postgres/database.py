@@ -1,6 +1,6 @@
 """PostgreSQL with pgvector, which any number of processes and machines may share. All searching is done by the server."""
 
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any, LiteralString, cast
 
@@ -12,10 +12,10 @@ from sqlalchemy import Connection, Table, delete, func, select, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import DBAPIError
 
+from retrieval.analysis.terms import IndexedText
 from retrieval.api import DatabaseFault, Filter, KnowledgeError, Vectors
 from retrieval.records import ScoredChunk
-from retrieval.search.lexical import terms
-from retrieval.store.catalog import create_tables, probe_write
+from retrieval.store.catalog import create_tables, probe_write, stored_texts
 from retrieval.store.dialect import Entry, StoreState
 from retrieval.store.guard import Guard
 from retrieval.store.postgres import lexical
@@ -25,7 +25,7 @@ from retrieval.store.postgres.faults import explain
 from retrieval.store.postgres.filters import condition
 from retrieval.store.postgres.hnsw import HnswIndexes
 from retrieval.store.postgres.tables import METADATA, chunk_vectors, chunk_words, in_keys, store_sizes
-from retrieval.store.schema import members
+from retrieval.store.schema import SCHEMA, members
 
 SETUP_LOCK = 0x73746F61  # advisory lock: only one process creates the tables
 READ_ONLY = text("SELECT pg_is_in_recovery() OR current_setting('default_transaction_read_only')::boolean")
@@ -49,8 +49,10 @@ class Postgres:
             with self.writing() as tx:
                 tx.execute(select(func.pg_advisory_xact_lock(SETUP_LOCK)))
                 _require_pgvector(tx)
-                create_tables(tx)
+                found = create_tables(tx)
                 METADATA.create_all(tx)
+                if found < SCHEMA:
+                    _index_words_again(tx)
             stack.pop_all()  # success: keep the engine open
 
     @contextmanager
@@ -66,17 +68,14 @@ class Postgres:
             yield tx
 
     def insert(self, tx: Connection, store_key: int, entries: Sequence[Entry]) -> None:
-        words = [terms(entry.text) for entry in entries]
-        ids = [entry.chunk_id for entry in entries]
-        _copy(tx, chunk_vectors, ((id, store_key, Vector(entry.vector).to_text()) for id, entry in zip(ids, entries, strict=True)))
-        _copy(tx, chunk_words, ((id, store_key, lexical.tsvector(store_key, of), len(of)) for id, of in zip(ids, words, strict=True)))
-        _update_sizes(tx, store_key, len(entries), sum(map(len, words)))
+        _copy(tx, chunk_vectors, ((entry.chunk_id, store_key, Vector(entry.vector).to_text()) for entry in entries))
+        _insert_words(tx, store_key, {entry.chunk_id: entry.indexed for entry in entries})
 
     def remove(self, tx: Connection, store_key: int, chunk_ids: Sequence[int]) -> None:
-        gone = delete(chunk_words).where(in_keys(chunk_words.c.chunk_id, chunk_ids)).returning(chunk_words.c.length)
-        lengths = tx.execute(gone).scalars().all()
+        gone = delete(chunk_words).where(in_keys(chunk_words.c.chunk_id, chunk_ids)).returning(chunk_words.c.language, chunk_words.c.length)
+        found = tx.execute(gone).all()
         tx.execute(delete(chunk_vectors).where(in_keys(chunk_vectors.c.chunk_id, chunk_ids)))
-        _update_sizes(tx, store_key, -len(lengths), -sum(lengths))
+        _update_sizes(tx, store_key, [(row.language, -1, -row.length) for row in found])
 
     def drop(self, tx: Connection, store_key: int) -> None:
         for table in (chunk_words, chunk_vectors, store_sizes):
@@ -137,11 +136,28 @@ def _matching_members(tx: Connection, store_key: int, filter: Filter | None) -> 
     return list(tx.execute(select(members.c.key).where(members.c.store_key == store_key, condition(filter))).scalars())
 
 
-def _update_sizes(tx: Connection, store_key: int, chunks: int, words: int) -> None:
-    """Not called concurrently for one store: the caller holds the lock on the store's row."""
-    row = insert(store_sizes).values(store_key=store_key, chunks=chunks, words=words)
-    more = {"chunks": store_sizes.c.chunks + row.excluded.chunks, "words": store_sizes.c.words + row.excluded.words}
-    tx.execute(row.on_conflict_do_update(index_elements=[store_sizes.c.store_key], set_=more))
+def _insert_words(tx: Connection, store_key: int, found: Mapping[int, IndexedText]) -> None:
+    rows = ((id, store_key, lexical.tsvector(store_key, of.terms), of.words, of.language) for id, of in found.items())
+    _copy(tx, chunk_words, rows)
+    _update_sizes(tx, store_key, [(of.language, 1, of.words) for of in found.values()])
+
+
+def _index_words_again(tx: Connection) -> None:
+    chunk_words.drop(tx, checkfirst=True)
+    store_sizes.drop(tx, checkfirst=True)
+    METADATA.create_all(tx)
+    for store_key, found in stored_texts(tx):
+        _insert_words(tx, store_key, found)
+
+
+def _update_sizes(tx: Connection, store_key: int, changes: Sequence[tuple[str, int, int]]) -> None:
+    """`changes`: language, chunks and words to add. Not called concurrently for one store: the caller holds the lock on the store's row."""
+    for language in sorted({language for language, _, _ in changes}):
+        chunks = sum(chunks for changed, chunks, _ in changes if changed == language)
+        words = sum(words for changed, _, words in changes if changed == language)
+        row = insert(store_sizes).values(store_key=store_key, language=language, chunks=chunks, words=words)
+        more = {"chunks": store_sizes.c.chunks + row.excluded.chunks, "words": store_sizes.c.words + row.excluded.words}
+        tx.execute(row.on_conflict_do_update(index_elements=[store_sizes.c.store_key, store_sizes.c.language], set_=more))
 
 
 def _copy(tx: Connection, table: Table, rows: Iterable[tuple[Any, ...]]) -> None:

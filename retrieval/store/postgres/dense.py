@@ -38,10 +38,10 @@ class VectorSearch:
 
 def _count(tx: Connection, store_key: int, members: Sequence[int] | None) -> int:
     """Number of candidate chunks."""
-    query = select(store_sizes.c.chunks).where(store_sizes.c.store_key == store_key)
+    query = select(func.sum(store_sizes.c.chunks)).where(store_sizes.c.store_key == store_key)
     if members is not None:
         query = select(func.count()).select_from(chunks).where(in_keys(chunks.c.member_key, members))
-    return tx.execute(query).scalar_one_or_none() or 0
+    return int(tx.execute(query).scalar_one_or_none() or 0)
 
 
 def _exact(tx: Connection, store_key: int, vector: NDArray[np.float32], limit: int, members: Sequence[int] | None) -> list[ScoredChunk]:

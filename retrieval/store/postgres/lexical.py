@@ -9,7 +9,7 @@ import numpy as np
 from sqlalchemy import Connection, select, text
 
 from retrieval.records import ScoredChunk
-from retrieval.search.lexical import K1, B, terms
+from retrieval.search.lexical import K1, B, query_terms
 from retrieval.store.postgres.tables import store_sizes
 
 MAX_TERM_COUNT = 100  # cap on the term frequency; BM25 saturates well below it
@@ -22,14 +22,15 @@ BOUNDS: list[float] = ((_RANKS + np.concatenate([[0.0], _RANKS[:-1]])) / 2).toli
 
 BEST = text("""
 WITH asked AS MATERIALIZED (
-  SELECT n, CAST(lexeme AS tsquery) AS lexeme, times
-  FROM unnest(CAST(:lexemes AS text[]), CAST(:times AS float8[])) WITH ORDINALITY AS given(lexeme, times, n)
+  SELECT n, times, skipped FROM unnest(CAST(:times AS float8[]), CAST(:skipped AS float8[])) WITH ORDINALITY AS given(times, skipped, n)
+), spelt AS MATERIALIZED (
+  SELECT n, CAST(lexeme AS tsquery) AS lexeme FROM unnest(CAST(:terms AS bigint[]), CAST(:lexemes AS text[])) AS given(n, lexeme)
 ), found AS MATERIALIZED (
-  SELECT n, chunk_id, length, width_bucket(CAST(ts_rank('{1,1,1,1}', words, lexeme) AS float8), CAST(:bounds AS float8[])) AS tf
-  FROM asked JOIN chunk_words ON words @@ lexeme
+  SELECT n, chunk_id, length, max(width_bucket(CAST(ts_rank('{1,1,1,1}', words, lexeme) AS float8), CAST(:bounds AS float8[]))) AS tf
+  FROM spelt JOIN chunk_words ON words @@ lexeme GROUP BY n, chunk_id, length
 ), worth AS MATERIALIZED (
   SELECT n, times * ln(1 + (CAST(:chunks AS float8) - df + 0.5) / (df + 0.5)) AS idf
-  FROM asked CROSS JOIN LATERAL (SELECT CAST(count(*) AS float8) AS df FROM found WHERE found.n = asked.n) AS counted
+  FROM asked CROSS JOIN LATERAL (SELECT skipped + CAST(count(*) AS float8) AS df FROM found WHERE found.n = asked.n) AS counted
 )
 SELECT chunk_id, sum(idf * tf / (tf + CAST(:fixed AS float8) + CAST(:by_length AS float8) * length)) / (SELECT sum(idf) FROM worth) AS score
 FROM found JOIN worth USING (n)
@@ -45,13 +46,20 @@ def tsvector(store_key: int, words: Iterable[str]) -> str:
 
 def lexical(tx: Connection, store_key: int, query: str, limit: int, members: Sequence[int] | None) -> list[ScoredChunk]:
     """`members`: keys of the members to search; None: the whole store."""
-    wanted = Counter(terms(query))
-    size = tx.execute(select(store_sizes).where(store_sizes.c.store_key == store_key)).one_or_none()
-    if size is None or not size.chunks or not wanted:
+    sizes = tx.execute(select(store_sizes).where(store_sizes.c.store_key == store_key)).all()
+    chunks, words = sum(size.chunks for size in sizes), sum(size.words for size in sizes)
+    wanted = query_terms(query, {size.language: size.chunks for size in sizes if size.chunks})
+    if not chunks or not wanted:
         return []
-    average = max(size.words / size.chunks, 1.0)
-    asked = {"lexemes": [_lexeme(store_key, word) for word in wanted], "times": [float(n) for n in wanted.values()]}
-    known = {"chunks": float(size.chunks), "bounds": BOUNDS, "fixed": K1 * (1 - B), "by_length": K1 * B / average}
+    spelt = [(n, _lexeme(store_key, spelling)) for n, term in enumerate(wanted, 1) for spelling in term.spellings]
+    asked = {
+        "times": [float(term.count) for term in wanted],
+        "skipped": [float(term.skipped) for term in wanted],
+        "terms": [n for n, _ in spelt],
+        "lexemes": [lexeme for _, lexeme in spelt],
+    }
+    average = max(words / chunks, 1.0)
+    known = {"chunks": float(chunks), "bounds": BOUNDS, "fixed": K1 * (1 - B), "by_length": K1 * B / average}
     rows = tx.execute(BEST, {**asked, **known, "members": members, "limit": limit})
     return [ScoredChunk(chunk_id=row.chunk_id, score=row.score) for row in rows]
 

@@ -1,4 +1,4 @@
-"""PostgreSQL tables besides schema.py: vectors (pgvector), words (tsvector), and per-store counts of chunks and words.
+"""PostgreSQL tables besides schema.py: vectors (pgvector), words (tsvector), and counts of chunks and words for each store and language.
 
 toast_tuple_target keeps rows in their page: scanning all vectors, or all chunks with a common word, would otherwise need a
 TOAST lookup per row.
@@ -7,7 +7,7 @@ TOAST lookup per row.
 from collections.abc import Sequence
 
 from pgvector.sqlalchemy import VECTOR
-from sqlalchemy import ARRAY, DDL, BigInteger, Column, ColumnElement, ForeignKey, Index, Integer, MetaData, Table, cast, event, func
+from sqlalchemy import ARRAY, DDL, BigInteger, Column, ColumnElement, ForeignKey, Index, Integer, MetaData, Table, Text, cast, event, func
 from sqlalchemy.dialects.postgresql import TSVECTOR
 
 from retrieval.store import schema
@@ -40,6 +40,7 @@ chunk_words = Table(
     Column("store_key", _store(), nullable=False, index=True),
     Column("words", TSVECTOR, nullable=False),
     Column("length", Integer, nullable=False),  # number of words in the chunk, with repetitions
+    Column("language", Text, nullable=False),
     Index("chunk_words_found", "words", postgresql_using="gin", postgresql_with={"fastupdate": "off"}),
 )
 
@@ -47,6 +48,7 @@ store_sizes = Table(
     "store_sizes",
     METADATA,
     Column("store_key", _store(), primary_key=True, autoincrement=False),
+    Column("language", Text, primary_key=True),
     Column("chunks", BigInteger, nullable=False),
     Column("words", BigInteger, nullable=False),  # sum of `length`
 )

@@ -12,6 +12,7 @@ from retrieval.api import Vectors
 from retrieval.records import ScoredChunk
 from retrieval.search.arrays import GrowableArray, ReadWriteLock
 from retrieval.search.dense import DenseIndex, Mask, Slots
+from retrieval.search.lexical import query_terms
 from retrieval.search.postings import WordIndex
 
 MIN_REMOVED = 1000  # rebuild once more chunks than this, and more than a quarter of all, are removed ones
@@ -28,6 +29,7 @@ class StoreChanges:
     lengths: NDArray[np.float32]
     vectors: Vectors
     words: Sequence[Sequence[str]]  # () if not requested
+    languages: Sequence[str]
     left: Ids | None  # ids of all existing chunks, if any were removed
 
 
@@ -66,11 +68,12 @@ class StoreCache:
         allowed = None if members is None and alive.all() else alive & self._belongs_to(members)
         return self._scored(*self._dense.search(vector, limit, allowed))
 
-    def best(self, query: dict[str, int], limit: int, fetch: Callable[[str], Ids], members: Ids | None) -> list[ScoredChunk]:
-        """`query`: term -> count in the query. `fetch`: returns the chunk id of each occurrence of a term."""
+    def best(self, query: str, limit: int, fetch: Callable[[str], Ids], members: Ids | None) -> list[ScoredChunk]:
+        """`fetch`: returns the chunk id of each occurrence of a term."""
         alive = self._alive.values
         allowed = None if members is None else alive & self._belongs_to(members)
-        return self._scored(*self._words.search(query, limit, lambda term: self._slots(fetch(term)), alive, allowed))
+        terms = query_terms(query, self._language_counts)
+        return self._scored(*self._words.search(terms, limit, lambda term: self._slots(fetch(term)), alive, allowed))
 
     def grow(self, above: int, should_continue: Callable[[], bool]) -> None:
         """Builds the HNSW graph if there are more than `above` chunks and too few are in it. Call outside of `at`."""
@@ -119,11 +122,21 @@ class StoreCache:
             self._ids.extend(changes.ids)
             self._members.extend(changes.members)
             self._alive.extend(np.ones(len(changes.ids), np.bool_))
+            self._languages.extend(np.array([self._number(language) for language in changes.languages], np.int16))
             self._bytes += changes.vectors.nbytes
+        numbers = np.bincount(self._languages.values[self._alive.values], minlength=len(self._language_names))
+        self._language_counts = {name: int(n) for name, n in zip(self._language_names, numbers, strict=True) if n}
         self.generation = changes.generation
+
+    def _number(self, language: str) -> int:
+        if language not in self._language_names:
+            self._language_names.append(language)
+        return self._language_names.index(language)
 
     def _clear(self) -> None:
         """Also drops the dense index: later vectors may come from another model, with other dimensions."""
         self._dense: DenseIndex | None = None
         self._words, self._bytes = WordIndex(), 0
         self._ids, self._members, self._alive = GrowableArray(np.int64), GrowableArray(np.int64), GrowableArray(np.bool_)
+        self._languages, self._language_names = GrowableArray(np.int16), list[str]()  # of each chunk, an index into the names
+        self._language_counts: dict[str, int] = {}

@@ -6,7 +6,6 @@ rows are deleted, but a thousand small stores would mean five thousand tables in
 """
 
 import json
-from collections import Counter
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,26 +14,26 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Connection, select
 
+from retrieval.analysis.words import JOINTS
 from retrieval.api import DatabaseFault, Filter, Vectors
 from retrieval.records import ScoredChunk
 from retrieval.search.filters import matches
-from retrieval.search.lexical import JOINTS, terms
-from retrieval.store.catalog import create_tables
+from retrieval.store.catalog import create_tables, stored_texts
 from retrieval.store.dialect import Entry, StoreState
-from retrieval.store.schema import stores
+from retrieval.store.schema import SCHEMA, stores
 from retrieval.store.sqlite.cache import StoreCache, StoreChanges
 from retrieval.store.sqlite.caches import StoreCaches
 from retrieval.store.sqlite.transactions import SQLiteTransactions
 
 TABLES = (
     "CREATE TABLE IF NOT EXISTS entries (chunk_id INTEGER PRIMARY KEY REFERENCES chunks (id) ON DELETE CASCADE,"
-    " words INTEGER NOT NULL, vector BLOB NOT NULL)",
+    " words INTEGER NOT NULL, language TEXT NOT NULL, vector BLOB NOT NULL)",
     "CREATE VIRTUAL TABLE IF NOT EXISTS words USING fts5"
     f""" (terms, columnsize = 0, tokenize = "ascii tokenchars '{"".join(c for c in JOINTS if c.isascii()).replace("'", "''")}'")""",
     "CREATE VIRTUAL TABLE IF NOT EXISTS occurrences USING fts5vocab (words, instance)",
 )
 NEWS = (  # in id order (ids rise with generations), written so that the index chunks_news is used
-    "SELECT id, member_key, words, vector FROM chunks JOIN entries ON chunk_id = id"
+    "SELECT id, member_key, words, vector, language FROM chunks JOIN entries ON chunk_id = id"
     " WHERE store_key = ? AND generation > ? ORDER BY generation, id"
 )
 
@@ -56,11 +55,10 @@ class SQLite:
         self._transactions.open()
 
     def insert(self, tx: Connection, store_key: int, entries: Sequence[Entry]) -> None:
-        words = [terms(entry.text) for entry in entries]
-        rows = [(entry.chunk_id, len(found), entry.vector.tobytes()) for entry, found in zip(entries, words, strict=True)]
-        texts = [(row[0], " ".join(f"{store_key}:{term}" for term in found)) for row, found in zip(rows, words, strict=True)]
+        rows = [(entry.chunk_id, entry.indexed.words, entry.indexed.language, entry.vector.tobytes()) for entry in entries]
+        texts = [(entry.chunk_id, _stored(store_key, entry.indexed.terms)) for entry in entries]
         if rows:
-            tx.exec_driver_sql("INSERT INTO entries (chunk_id, words, vector) VALUES (?, ?, ?)", rows)
+            tx.exec_driver_sql("INSERT INTO entries (chunk_id, words, language, vector) VALUES (?, ?, ?, ?)", rows)
             tx.exec_driver_sql("INSERT INTO words (rowid, terms) VALUES (?, ?)", texts)
 
     def remove(self, tx: Connection, store_key: int, chunk_ids: Sequence[int]) -> None:
@@ -76,9 +74,8 @@ class SQLite:
             return cache.nearest(vector, limit, _members(tx, store, filter))
 
     def lexical(self, tx: Connection, store: StoreState, query: str, limit: int, filter: Filter | None) -> list[ScoredChunk]:
-        counted = Counter(terms(query))
         with self._cache(tx, store) as cache, self._transaction_as_new_as(tx, store, cache) as current:
-            return cache.best(counted, limit, lambda term: _occurrences(current, store.key, term), _members(tx, store, filter))
+            return cache.best(query, limit, lambda term: _occurrences(current, store.key, term), _members(tx, store, filter))
 
     def vectors(self, tx: Connection, chunk_ids: Sequence[int]) -> tuple[NDArray[np.int64], Vectors]:
         query = "SELECT chunk_id, vector FROM entries WHERE chunk_id IN (SELECT value FROM json_each(?))"
@@ -93,9 +90,11 @@ class SQLite:
         """Also called when another file has taken the place of the database."""
         self._caches.clear()
         with self.writing() as tx:
-            create_tables(tx)
+            found = create_tables(tx)
             for table in TABLES:
                 tx.exec_driver_sql(table)
+            if found < SCHEMA:
+                _index_words_again(tx)
 
     @contextmanager
     def _cache(self, tx: Connection, store: StoreState) -> Generator[StoreCache]:
@@ -132,8 +131,24 @@ def _changes_since(tx: Connection, store: StoreState, since: int, with_words: bo
         lengths=np.array([row[2] for row in rows], np.float32),
         vectors=_matrix([row[3] for row in rows]),
         words=_words(tx, ids) if with_words else (),
+        languages=[row[4] for row in rows],
         left=_ids(tx, store) if store.removed > since else None,
     )
+
+
+def _index_words_again(tx: Connection) -> None:
+    tx.exec_driver_sql("ALTER TABLE entries ADD COLUMN language TEXT NOT NULL DEFAULT 'en'")
+    tx.exec_driver_sql("DELETE FROM words")
+    for store_key, found in stored_texts(tx):
+        sizes = [(of.words, of.language, chunk_id) for chunk_id, of in found.items()]
+        texts = [(chunk_id, _stored(store_key, of.terms)) for chunk_id, of in found.items()]
+        if sizes:
+            tx.exec_driver_sql("UPDATE entries SET words = ?, language = ? WHERE chunk_id = ?", sizes)
+            tx.exec_driver_sql("INSERT INTO words (rowid, terms) VALUES (?, ?)", texts)
+
+
+def _stored(store_key: int, terms: Sequence[str]) -> str:
+    return " ".join([f"{store_key}:{term}" for term in terms])
 
 
 def _matrix(blobs: list[bytes]) -> Vectors:

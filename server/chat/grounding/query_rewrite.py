@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from engine.api import EngineError, Request, Sampling
-from retrieval.search.lexical import terms
+from retrieval.analysis.terms import terms
 from server.chat.grounding.follow_up import joined_query
 from server.chat.grounding.small_talk import is_small_talk
 from server.core.messages import Assistant, Message, User

@@ -4,7 +4,7 @@ talk if it consists of whole phrases from this list: one line per kind and langu
 import re
 import unicodedata
 
-from retrieval.search.lexical import ACCENT, UNSPACED
+from retrieval.analysis.words import ACCENT, UNSPACED
 
 MAX_CHARACTERS = 200
 PHRASES = """

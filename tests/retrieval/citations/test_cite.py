@@ -12,12 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.api import EngineStopped
+from retrieval.analysis.terms import terms
 from retrieval.api import Block, Chunk, Chunking, Document, ModelIdentity, Vectors
 from retrieval.chunking.chunk import chunk as chunked
 from retrieval.citations.cite import Citation, CitationFinder, Evidence, cite
 from retrieval.citations.headings import HeadingDetector
 from retrieval.citations.marks import CitationMarkParser
-from retrieval.search.lexical import terms
 
 DRAGONS = "Dragons live for 900 years. They eat gold, and sleep on what they have not eaten. The oldest, Fafnir, lived in Norway."
 TAXES = "The tax on land is paid in March. Whoever pays late owes 3.5 percent more. Churches are exempt from it."

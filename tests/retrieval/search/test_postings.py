@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from retrieval.search import postings
+from retrieval.search.lexical import QueryTerm
 from retrieval.search.postings import WordIndex
 from tests.retrieval.naive import bm25, check
 
@@ -32,7 +33,9 @@ class Held:
         return np.array([slot for slot, words in enumerate(self.words) for word in words if word == term], np.int64)
 
     def check(self, query: str, limit: int = 10) -> None:
-        slots, scores = self.index.search(Counter(query.split()), limit, self.fetch, np.array(self.alive))
+        slots, scores = self.index.search(
+            [QueryTerm((word,), n, 0) for word, n in Counter(query.split()).items()], limit, self.fetch, np.array(self.alive)
+        )
         texts = {slot: " ".join(words) for slot, words in enumerate(self.words) if self.alive[slot]}
         check(list(zip(slots.tolist(), scores.tolist(), strict=True)), bm25(texts, query), limit)
 
@@ -74,10 +77,10 @@ def test_what_is_removed_counts_no_more(held: Held) -> None:
 def test_only_what_is_allowed(held: Held) -> None:
     allowed = np.array([True, False, True, False, False])
     slots, scores = held.index.search(
-        {"pear": 1}, 10, held.fetch, np.array(held.alive), allowed & np.array([True, True, False, True, True])
+        [QueryTerm(("pear",), 1, 0)], 10, held.fetch, np.array(held.alive), allowed & np.array([True, True, False, True, True])
     )
     assert slots.tolist() == [0]
-    _, everything = held.index.search({"pear": 1}, 10, held.fetch, np.array(held.alive))
+    _, everything = held.index.search([QueryTerm(("pear",), 1, 0)], 10, held.fetch, np.array(held.alive))
     assert scores[0] == everything.max(), "the weights are those of all"
 
 
@@ -93,5 +96,19 @@ def test_old_postings_make_room(held: Held, monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_many_equal_scores(held: Held) -> None:
     held.add(*["kiwi"] * 500)
-    slots, _ = held.index.search({"kiwi": 1}, 20, held.fetch, np.array(held.alive))
+    slots, _ = held.index.search([QueryTerm(("kiwi",), 1, 0)], 20, held.fetch, np.array(held.alive))
     assert slots.tolist() == list(range(5, 25))
+
+
+def test_any_spelling_counts_once(held: Held) -> None:
+    held.add("colour color color", "colour apple plum")
+    slots, scores = held.index.search([QueryTerm(("colour", "color"), 1, 0)], 10, held.fetch, np.array(held.alive))
+    assert slots.tolist() == [5, 6]
+    assert 0 < scores[1] < scores[0] < 1
+
+
+def test_a_word_that_other_chunks_leave_out_is_not_rare(held: Held) -> None:
+    slots, _ = held.index.search([QueryTerm(("plum",), 1, 0), QueryTerm(("quince",), 1, 0)], 1, held.fetch, np.array(held.alive))
+    assert slots.tolist() == [2], "the rarer one decides"
+    slots, _ = held.index.search([QueryTerm(("plum",), 1, 0), QueryTerm(("quince",), 1, 4)], 1, held.fetch, np.array(held.alive))
+    assert slots.tolist() == [3]

@@ -125,7 +125,14 @@ def news(since: int, words: bool) -> StoreChanges:
     """Three chunks of one word."""
     ids = np.array([2, 3, 5])
     return StoreChanges(
-        generation=1, ids=ids, members=ids, lengths=np.ones(3, np.float32), vectors=random_vectors(0, 3, 4), words=(), left=None
+        generation=1,
+        ids=ids,
+        members=ids,
+        lengths=np.ones(3, np.float32),
+        vectors=random_vectors(0, 3, 4),
+        words=(),
+        languages=("en",) * 3,
+        left=None,
     )
 
 
@@ -133,7 +140,7 @@ def test_postings_may_know_more_than_the_cache() -> None:
     """They are read by a transaction that may have begun later."""
     cache = StoreCache()
     with cache.at(1, news):
-        found = cache.best({"word": 1}, 9, lambda _: np.array([1, 2, 3, 4, 5, 6]), None)
+        found = cache.best("word", 9, lambda _: np.array([1, 2, 3, 4, 5, 6]), None)
     assert [hit.chunk_id for hit in found] == [2, 3, 5]
 
 
