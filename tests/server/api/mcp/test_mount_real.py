@@ -4,6 +4,7 @@ import asyncio
 
 from server.mcp.config.server_spec import Http
 from server.mcp.transport.connect import connect
+from server.mcp.transport.raw_results import raw_call_result
 from tests.server.conftest import Running
 
 
@@ -11,7 +12,7 @@ def test_the_knowledge_base_is_there_for_other_clients(server: Running) -> None:
     async def run() -> None:
         async with connect(Http(url=f"{server.url}/mcp/knowledge")) as client:
             assert "search" in [tool.name for tool in (await client.list_tools()).tools]
-            found = await client.call_tool("search", {"query": "Where do walruses sleep?"})
-            assert not found.is_error and found.structured_content is not None
+            found = raw_call_result(await client.call_tool("search", {"query": "Where do walruses sleep?"}))
+            assert not found.get("isError") and "passages" in found["structuredContent"]
 
     asyncio.run(run())
