@@ -5,9 +5,12 @@ import re
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from email.errors import HeaderParseError
+from email.header import decode_header, make_header
+from email.message import Message
+from email.utils import collapse_rfc2231_value
 from tempfile import SpooledTemporaryFile
 from typing import Any
-from urllib.parse import unquote
 
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
@@ -22,7 +25,7 @@ MAX_FIELD_BYTES = 4096
 MAX_FIELDS = 16
 OVERHEAD_BYTES = 64 << 10  # of a body: all that is not the file
 FILE_FIELD = "file"
-EXTENDED_FILENAME = re.compile(r"filename\*\s*=\s*utf-8'[^']*'([^;\s]+)", re.IGNORECASE)  # RFC 5987, as older clients write non-ASCII names
+ENCODED_WORDS = re.compile(r"(?:=\?[^?\s]+\?[bq]\?[^?\s]*\?=\s*)+", re.IGNORECASE)  # RFC 2047, as mail programs and .NET write names
 
 
 @dataclass
@@ -197,7 +200,32 @@ def _feed(parser: MultipartParser, reader: _FormReader, data: bytes) -> None:
 
 
 def _filename(disposition: bytes, options: dict[bytes, bytes]) -> str | None:
-    if (plain := options.get(b"filename")) is not None:
-        return plain.decode(errors="replace").replace("%22", '"')
-    extended = EXTENDED_FILENAME.search(disposition.decode("latin-1"))
-    return unquote(extended[1]) if extended else None
+    """As filename* gives it (RFC 6266, section 4.3: it has precedence), else filename, else None."""
+    if extended := _extended_filename(disposition.decode("latin-1")):
+        return extended
+    plain = options.get(b"filename")
+    return None if plain is None else _decoded(plain).replace("%22", '"')
+
+
+def _extended_filename(disposition: str) -> str | None:
+    """Of filename* (RFC 5987), also in pieces (RFC 2231), as clients send it although RFC 7578 discourages it."""
+    header = Message()
+    header["content-disposition"] = disposition
+    for key, value in header.get_params(header="content-disposition") or ():
+        if key.lower() == "filename" and isinstance(value, tuple):
+            return collapse_rfc2231_value(value)
+    return None
+
+
+def _decoded(name: bytes) -> str:
+    """UTF-8, else Windows-1252; encoded words (RFC 2047) are decoded."""
+    try:
+        text = name.decode()
+    except UnicodeDecodeError:
+        text = name.decode("cp1252", "replace")
+    if not ENCODED_WORDS.fullmatch(text):
+        return text
+    try:
+        return str(make_header(decode_header(text)))
+    except (HeaderParseError, LookupError, UnicodeError, ValueError):
+        return text

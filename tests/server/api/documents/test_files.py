@@ -141,6 +141,18 @@ def test_names_arrive_in_all_spellings(app: Any) -> None:
     assert upload(app, 'q"ü.txt').json()["filename"] == 'q"ü.txt'
     old = part("file", "text", "; filename*=utf-8''%C3%BC.txt")
     assert send(app, old, PURPOSE).json()["filename"] == "ü.txt"
+    dotnet = "; filename=\"=?utf-8?B?R3LDtsOfZS50eHQ=?=\"; filename*=utf-8''Gr%C3%B6%C3%9Fe.txt"
+    for spelling in (
+        dotnet,
+        "; filename*=utf-8''Gr%C3%B6%C3%9Fe.txt; filename=\"x.txt\"",
+        "; filename=x.txt; filename*=iso-8859-1'de'Gr%F6%DFe.txt",
+        "; filename*0*=utf-8''Gr%C3%B6; filename*1*=%C3%9Fe.txt",
+        '; filename="=?utf-8?Q?Gr=C3=B6=C3=9Fe.txt?="',
+        '; filename="Größe.txt"',
+    ):
+        assert send(app, part("file", "text", spelling), PURPOSE).json()["filename"] == "Größe.txt", spelling
+    quoted = "; filename=\"a;filename*=utf-8''b.txt\""
+    assert send(app, part("file", "text", quoted), PURPOSE).json()["filename"] == "a;filename*=utf-8''b.txt"
     assert send(app, part("file", "text", '; filename=""'), PURPOSE).json()["filename"] == "file"
 
 
