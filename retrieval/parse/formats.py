@@ -13,7 +13,7 @@ SLIDES = (".pptx", ".pptm", ".potx", ".potm", ".ppsx", ".ppsm")
 WORKBOOK = (".xlsx", ".xlsm", ".xltx", ".xltm")
 _LANGUAGES = (
     "py pyi pyx js mjs cjs jsx ts tsx java kt kts scala groovy c h cc cpp cxx hh hpp cu cs fs go rs swift m mm rb php pl pm lua r "
-    "jl dart ex exs erl hs ml clj lisp el scm sh bash zsh fish ps1 bat sql proto graphql yaml yml toml ini cfg conf properties xml "
+    "jl dart ex exs erl hs ml clj lisp el scm sh bash zsh fish ps1 bat sql proto graphql yaml yml toml ini cfg conf properties "
     "xsd xsl css scss less vue svelte tf cmake mk gradle asm s v sv vhd zig nim sol diff patch"
 )
 CODE = tuple(f".{ending}" for ending in _LANGUAGES.split())
@@ -40,6 +40,11 @@ FORMATS: dict[str, Format] = {
     "mail": Format("message/rfc822", "retrieval.parse.containers.mail", MAIL),
     "outlook": Format("application/vnd.ms-outlook", "retrieval.parse.containers.outlook", (".msg",), streamed=True),
     "zip": Format("application/zip", "retrieval.parse.containers.zip_files", (".zip",), streamed=True),
+    "rst": Format("text/x-rst", "retrieval.parse.markup.rst", (".rst", ".rest")),
+    "asciidoc": Format("text/asciidoc", "retrieval.parse.markup.asciidoc", (".adoc", ".asciidoc")),
+    "org": Format("text/org", "retrieval.parse.markup.org", (".org",)),
+    "latex": Format("text/x-tex", "retrieval.parse.markup.latex", (".tex", ".latex", ".ltx")),
+    "xml": Format("application/xml", "retrieval.parse.web.xml", (".xml", ".rss", ".atom")),
     "html": Format("text/html", "retrieval.parse.web.html", HTML),
     "markdown": Format("text/markdown", "retrieval.parse.web.markdown", MARKDOWN),
     "sheets": Format("text/csv", "retrieval.parse.plain.csv_tables", CSV),

@@ -48,7 +48,7 @@ _POSTSCRIPT = re.compile(rb"%!PS(?:-Adobe-\d\.\d[^\r\n]*)?[\r\n]")
 _RTF = re.compile(rb"\s*\{\\rtf1?\s*(?:\\[a-z]+|\{)")
 _FIELDS = re.compile(rb"(?:From [^\r\n]*\r?\n)?(?:[A-Za-z][\w-]*:[^\r\n]*\r?\n(?:[ \t][^\r\n]*\r?\n)*)+")
 _MAIL_FIELD = re.compile(rb"^(from|to|date|subject|received|message-id|mime-version|return-path|delivered-to):", re.M)
-TEXT_KINDS = frozenset(("text", "markdown", "sheets", "data", "code", "html", "mail", "rtf"))
+TEXT_KINDS = frozenset(("text", "markdown", "sheets", "data", "code", "html", "mail", "rtf", "rst", "asciidoc", "org", "latex", "xml"))
 _FORMAT_NAMES = {
     "pdf": "PDF",
     "word": "Word",

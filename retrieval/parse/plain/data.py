@@ -25,7 +25,7 @@ def read(data: bytes, builder: DocumentBuilder) -> None:
     if notebook.is_notebook(value):
         notebook.write(value, builder)
     else:
-        _write("", value, builder)
+        write("", value, builder)
 
 
 def _load(content: str) -> Any:
@@ -41,15 +41,15 @@ def _lines(content: str) -> list[Any] | None:
         return None
 
 
-def _write(path: str, value: Any, builder: DocumentBuilder) -> None:
-    """One block per small value; a large one is split into its members."""
+def write(path: str, value: Any, builder: DocumentBuilder) -> None:
+    """One block per small value; a large one is split into its members. `path`: of `value`; empty: it is the whole file."""
     inside = list(_children(path, value))
     if inside and (not path or _size(value) > MAX_BLOCK):
         plain = [part for part in inside if not isinstance(part[1], dict | list)]
         builder.add_block("list", "\n".join(line for part in plain for line in _leaves(*part)))
         for part in inside:
             if isinstance(part[1], dict | list):
-                _write(*part, builder)
+                write(*part, builder)
     else:
         builder.add_block("list", "\n".join(_leaves(path, value)))
 
