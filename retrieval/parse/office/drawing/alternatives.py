@@ -15,12 +15,23 @@ def understood(element: Element) -> Iterator[Element]:
     """The children, of alternatives only the first: the others repeat it for older programs (ECMA-376 part 3)."""
     for child in element:
         if child.tag == _CONTENT:
-            chosen = next(child.iterchildren(_CHOICE), None)
-            if chosen is None:
-                chosen = next(child.iterchildren(_FALLBACK), None)
-            yield from understood(chosen) if chosen is not None else ()
+            yield from understood_alternative(child)
         elif isinstance(child.tag, str):
             yield child
+
+
+def understood_alternative(alternatives: Element) -> Iterator[Element]:
+    chosen = next(alternatives.iterchildren(_CHOICE, _FALLBACK), None)
+    return understood(chosen) if chosen is not None else iter(())
+
+
+def prefer_choices(root: Element) -> None:
+    """Puts the chosen alternatives in the place of all, for libraries that know nothing of alternatives."""
+    for found in list(root.iter(_CONTENT)):
+        parent = found.getparent()
+        if parent is not None:
+            at = parent.index(found)
+            parent[at : at + 1] = list(understood_alternative(found))
 
 
 def alternative_text(properties: Element) -> str:

@@ -33,7 +33,7 @@ def is_off_slide(shape: Shape, width: int, height: int) -> bool:
     """Whether the shape is marked hidden, or entirely outside a slide of this size."""
     if any(part.get("hidden", "0") not in OFF for part in shape._element.xpath("./*/p:cNvPr")):
         return True
-    left, top, right, bottom = _box(shape)
+    left, top, right, bottom = box(shape)
     return right < 0 or bottom < 0 or left > width or top > height
 
 
@@ -120,7 +120,7 @@ class TextBackground:
         layout = self._slide.slide_layout
         drawn = [one for page in (layout, layout.slide_master) for one in page.shapes if not one.is_placeholder]
         around = [one for one in self._slide.shapes if one._element is not self._shape._element and _opaque(one)]
-        return any(_overlap(_box(one), _box(self._shape)) for one in (*drawn, *around))
+        return any(_overlap(box(one), box(self._shape)) for one in (*drawn, *around))
 
 
 def _with_placeholders(shape: Shape) -> Iterator[Shape]:
@@ -141,7 +141,8 @@ def _opaque(shape: Shape) -> bool:
     return fill is not None or not (shape.has_text_frame and shape._element.find(qn("p:style")) is None)
 
 
-def _box(shape: Shape) -> Box:
+def box(shape: Shape) -> Box:
+    """In English Metric Units."""
     left, top = shape.left or 0, shape.top or 0
     return left, top, left + (shape.width or 0), top + (shape.height or 0)
 

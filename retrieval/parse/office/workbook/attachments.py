@@ -5,7 +5,7 @@ import zipfile
 from collections.abc import Iterator
 from typing import Any
 
-from lxml import etree
+from lxml.etree import QName, XMLParser, fromstring
 from openpyxl.packaging.relationship import get_dependents, get_rels_path
 
 from retrieval.parse.common import archive, tables
@@ -19,7 +19,7 @@ _SHEET = "{http://schemas.openxmlformats.org/spreadsheetml/2006/main}"
 _A = "{http://schemas.openxmlformats.org/drawingml/2006/main}"
 _R = "{http://schemas.openxmlformats.org/officeDocument/2006/relationships}"
 _THREADED = re.compile(r"\[Threaded comment\].*?\n\s*(?:Comment|Kommentar|Commentaire|Comentario):\s*", re.S)
-PARSER = etree.XMLParser(resolve_entities=False, no_network=True)
+PARSER = XMLParser(resolve_entities=False, no_network=True)
 
 
 def relations(zipped: zipfile.ZipFile, part: str) -> list[Relation]:
@@ -41,7 +41,7 @@ def write(zipped: zipfile.ZipFile, sheet: str, builder: DocumentBuilder) -> None
 
 
 def _root(zipped: zipfile.ZipFile, part: str) -> Element:
-    return etree.fromstring(archive.read_member(zipped, part), PARSER)
+    return fromstring(archive.read_member(zipped, part), PARSER)
 
 
 def _comments(root: Element) -> Iterator[str]:
@@ -59,7 +59,7 @@ def _comments(root: Element) -> Iterator[str]:
 def _drawing(zipped: zipfile.ZipFile, part: str, builder: DocumentBuilder) -> None:
     targets = {relation.Id: relation.target for relation in relations(zipped, part) if relation.target in zipped.namelist()}
     for element in _drawn(_root(zipped, part)):
-        name = etree.QName(element).localname
+        name = QName(element).localname
         if name == "txBody":
             lines = ("".join(run.text or "" for run in line.iter(f"{_A}t")) for line in element.iter(f"{_A}p"))
             builder.add_block("paragraph", "\n".join(lines))
@@ -73,7 +73,7 @@ def _drawing(zipped: zipfile.ZipFile, part: str, builder: DocumentBuilder) -> No
 
 def _drawn(element: Element) -> Iterator[Element]:
     for child in understood(element):
-        if etree.QName(child).localname in ("txBody", "cNvPr", "chart", "relIds"):
+        if QName(child).localname in ("txBody", "cNvPr", "chart", "relIds"):
             yield child
         else:
             yield from _drawn(child)

@@ -22,10 +22,10 @@ def read(source: IO[bytes], builder: DocumentBuilder) -> None:
     hidden = [sheet for sheet in book.worksheets if sheet.sheet_state != "visible"]
     if hidden:
         builder.add_note(f"{len(hidden)} hidden sheets were left out" if len(hidden) > 1 else "1 hidden sheet was left out")
-    if book.worksheets:  # they share their strings
-        strings = book.worksheets[0]._shared_strings
+    sheets: list[Sheet] = list(book.worksheets)
+    for strings in [sheet._shared_strings for sheet in sheets[:1]]:  # all sheets share them
         strings[:] = map(values.plain, strings)
-    for number, sheet in enumerate(book.worksheets, 1):
+    for number, sheet in enumerate(sheets, 1):
         if sheet not in hidden:
             builder.page = number
             _sheet(sheet, builder)
