@@ -1,0 +1,1 @@
+"""How complete the text of documents is, held against second readers."""

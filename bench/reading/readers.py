@@ -1,0 +1,93 @@
+"""Second readers, by the ending of a file: programs and the text that stands in a file's XML."""
+
+import re
+import shutil
+import subprocess
+import tempfile
+import zipfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from lxml.etree import QName, XMLSyntaxError, fromstring
+
+Reader = Callable[[Path], str]  # raises Unread
+SECONDS = 120
+_CALC = (".ods", ".xls", ".xlsb", ".xlsx", ".xlsm", ".xltx", ".csv")
+# parts of Office files with text that a person sees, and elements whose text is none
+_PARTS = re.compile(
+    r"word/(?:document|header\d*|footer\d*|footnotes|endnotes|comments)\.xml"
+    r"|ppt/(?:slides/slide|notesSlides/notesSlide|charts/chart|diagrams/data)\d+\.xml|word/charts/chart\d+\.xml|content\.xml"
+)
+_NO_TEXT = {"del", "moveFrom", "Fallback", "instrText", "delText", "f", "formula", "rPh", "tracked-changes", "rt", "formatCode"}
+_PARAGRAPHS = {"p", "si", "c", "h", "pt", "is"}
+_TEXTS = {"t", "v", "span", "p", "h", "a"}
+
+
+class Unread(Exception):
+    """The second reader cannot read the file, or is not installed."""
+
+
+def readers(path: Path) -> dict[str, Reader]:
+    """By name."""
+    found = _BY_ENDING.get(path.suffix.lower(), {})
+    return {name: reader for name, reader in found.items() if name != "libreoffice" or shutil.which("soffice")}
+
+
+def libreoffice(path: Path) -> str:
+    """What LibreOffice exports as text: documents as printed, all sheets as shown."""
+    sheets = "csv:Text - txt - csv (StarCalc):44,34,76,1,,0,false,true,false,false,false,-1"
+    kind = sheets if path.suffix.lower() in _CALC else "txt:Text (encoded):UTF8"
+    with tempfile.TemporaryDirectory() as folder:
+        profile = f"-env:UserInstallation=file://{folder}/profile"
+        _run("soffice", profile, "--headless", "--norestore", "--convert-to", kind, "--outdir", f"{folder}/out", str(path))
+        texts = [found.read_text(encoding="utf-8", errors="replace") for found in sorted(Path(folder, "out").glob("*"))]
+    if not texts:
+        raise Unread("LibreOffice wrote nothing")
+    return "\n".join(texts)
+
+
+def pdftotext(path: Path) -> str:
+    return _run("pdftotext", "-layout", str(path), "-")
+
+
+def office_xml(path: Path) -> str:
+    """The text of all parts that a person sees, paragraph by paragraph, without what was deleted."""
+    try:
+        with zipfile.ZipFile(path) as zipped:
+            roots = [fromstring(zipped.read(name)) for name in zipped.namelist() if _PARTS.fullmatch(name)]
+    except (zipfile.BadZipFile, XMLSyntaxError, KeyError) as error:
+        raise Unread(str(error)) from error
+    return "\n".join("".join(_texts(root)) for root in roots)
+
+
+def _texts(element: Any) -> Iterator[str]:
+    name = QName(element).localname if isinstance(element.tag, str) else ""
+    if not name or name in _NO_TEXT:
+        return
+    if name in _TEXTS:
+        yield element.text or ""
+    for child in element:
+        yield from _texts(child)
+        if name in _TEXTS:
+            yield child.tail or ""
+    yield "\n" if name in _PARAGRAPHS else " " if name in ("tab", "br", "s", "line-break") else ""
+
+
+def _run(*command: str) -> str:
+    try:
+        return subprocess.run(command, capture_output=True, timeout=SECONDS, check=True).stdout.decode("utf-8", "replace")
+    except FileNotFoundError:
+        raise Unread(f"{command[0]} is not installed") from None
+    except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
+        raise Unread(str(error)[:200]) from error
+
+
+_XML = {"xml": office_xml}
+_PRINTED = {"libreoffice": libreoffice}
+_BY_ENDING: dict[str, dict[str, Reader]] = {
+    ".pdf": {"pdftotext": pdftotext},
+    **dict.fromkeys((".docx", ".docm", ".dotx", ".ods", ".odt"), _PRINTED | _XML),
+    **dict.fromkeys((".xlsx", ".xlsm", ".xltx", ".doc", ".xls", ".xlsb", ".rtf"), _PRINTED),
+    **dict.fromkeys((".pptx", ".pptm", ".ppsx", ".potx", ".odp"), _XML),  # LibreOffice exports no text of slides
+}
