@@ -20,7 +20,7 @@ def rooms(names: str, *others: str) -> set[str]:
 
 # What every API may import, besides its own room.
 API = rooms("api.common core archive.api text runtime http chat", "engine.api", "retrieval.api", "retrieval.records", "retrieval.store.api")
-APIS = ("anthropic", "chat_completions", "completions", "documents", "embeddings", "mcp", "responses")
+APIS = ("anthropic", "chat_completions", "completions", "documents", "embeddings", "mcp", "ollama", "responses")
 
 # Of several keys that fit a module the longest counts. The rooms of server/ stand in the order in which they may be imported: none
 # may import one that comes after it.

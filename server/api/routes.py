@@ -14,6 +14,7 @@ from server.api.completions import endpoint as completions
 from server.api.documents import endpoints as documents
 from server.api.embeddings import embeddings, rerank
 from server.api.mcp import status as mcp_status
+from server.api.ollama import endpoints as ollama
 from server.api.responses import endpoints as responses
 from server.api.responses.stored import conversations
 from server.api.system import endpoints as system
@@ -38,6 +39,7 @@ def endpoints(state: ServerState, version: str) -> list[Endpoint]:
         *conversations.endpoints(state),
         *responses.endpoints(state),
         *anthropic.endpoints(state),
+        *ollama.endpoints(state),
         *system.endpoints(state),
     ]
     openapi_json = cache(lambda: json.dumps(document(found, version, keys=bool(state.settings.api_keys))).encode())

@@ -1,10 +1,12 @@
-"""Error responses in the format of the API that was called: Anthropic's below ANTHROPIC_ROOT, elsewhere OpenAI's."""
+"""Error responses in the format of the API that was called: Anthropic's below ANTHROPIC_ROOT, Ollama's below OLLAMA_ROOT, elsewhere
+OpenAI's."""
 
 import json
 
 from server.core.errors import ApiError
 
 ANTHROPIC_ROOT = "/v1/messages"
+OLLAMA_ROOT = "/api/"
 ANTHROPIC_TYPES = {
     401: "authentication_error",
     403: "permission_error",
@@ -22,6 +24,8 @@ def is_anthropic_path(path: str) -> bool:
 
 def format_error(error: ApiError, path: str, request_id: str) -> bytes:
     """The JSON body for a request of `path`."""
+    if path.startswith(OLLAMA_ROOT):
+        return json.dumps({"error": error.message}).encode()
     return to_anthropic_error(error, request_id) if is_anthropic_path(path) else error.body()
 
 

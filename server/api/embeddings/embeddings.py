@@ -5,6 +5,7 @@ import base64
 import numpy as np
 from numpy.typing import NDArray
 
+from server.api.common.vectors import truncate_vectors
 from server.api.embeddings import types as wire
 from server.core.errors import bad_request, model_not_found
 from server.core.threads import in_thread_if_large, with_api_errors
@@ -32,16 +33,6 @@ async def create_embeddings(context: RequestContext, body: wire.EmbeddingRequest
     count = sum(map(len, batch))
     usage = wire.EmbeddingUsage(prompt_tokens=count, total_tokens=count)
     return wire.EmbeddingResponse(data=data, model=body.model, usage=usage)
-
-
-def truncate_vectors(vectors: NDArray[np.float32], dimensions: int) -> NDArray[np.float32]:
-    """The first `dimensions` components of each vector, normalized again (Matryoshka embeddings: Kusupati et al. 2022, arXiv 2205.13147).
-    The loss of quality depends on how the model was trained."""
-    if dimensions == vectors.shape[1]:
-        return vectors
-    truncated = vectors[:, :dimensions]
-    norms = np.linalg.norm(truncated, axis=1, keepdims=True)
-    return (truncated / np.where(norms == 0, 1, norms)).astype(np.float32)
 
 
 def _dimensions(body: wire.EmbeddingRequest, embedder: TextEmbedder) -> int:

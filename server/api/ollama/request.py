@@ -1,0 +1,147 @@
+"""From requests of Ollama's API to the chat loop's."""
+
+import json
+from collections.abc import Iterator, Sequence
+
+from engine.api import Grammar, JsonObject, JsonSchema
+from server.api.common.server_tools import NO_PARAMETERS
+from server.api.ollama import types as wire
+from server.chat.grounding.grounding import default_search
+from server.core.errors import bad_request
+from server.core.messages import Assistant, Message, System, Tool, ToolCall, ToolResult, User
+from server.core.request import FieldNames, GenerationRequest, OutputOptions, RequestWarning, SamplingParams
+from server.http.warnings import hint_warnings
+from server.runtime.runtime import Runtime
+
+FIELD_NAMES = FieldNames(response_format="format", max_tokens="options.num_predict", reasoning_effort="think")
+
+
+def model_name(name: str) -> str:
+    """Without the tag that Ollama's clients add."""
+    return name.removesuffix(":latest")
+
+
+def chat_request(runtime: Runtime, body: wire.ChatRequest) -> GenerationRequest:
+    """Raises ApiError."""
+    tools = tuple(_tool(tool.function, f"tools.{i}") for i, tool in enumerate(body.tools or ()))
+    return _request(runtime, body, to_messages(body.messages), tools)
+
+
+def generate_request(runtime: Runtime, body: wire.GenerateRequest) -> GenerationRequest:
+    """Raises ApiError."""
+    system = [System(text=body.system)] if body.system else []
+    return _request(runtime, body, [*system, User(text=body.prompt)], ())
+
+
+def to_messages(messages: Sequence[wire.Message]) -> list[Message]:
+    """Calls without ids get some; an output belongs to the call of its id or name, else to the earliest without one. Raises ApiError."""
+    found, open_calls = list[Message](), list[ToolCall]()
+    for i, message in enumerate(messages):
+        match message.role:
+            case "system":
+                found.append(System(text=message.content))
+            case "user":
+                found.append(User(text=message.content))
+            case "assistant":
+                calls = tuple(_tool_call(call, f"call_{i}_{j}") for j, call in enumerate(message.tool_calls or ()))
+                open_calls += calls
+                found.append(Assistant(text=message.content, reasoning=message.thinking or "", tool_calls=calls))
+            case "tool":
+                call = _answered(message, open_calls, f"messages.{i}")
+                open_calls.remove(call)
+                found.append(ToolResult(call_id=call.id, name=call.name, text=message.content))
+    return found
+
+
+def sampling_params(options: wire.Options | None) -> SamplingParams:
+    if options is None:
+        return SamplingParams()
+    return SamplingParams(
+        temperature=options.temperature,
+        top_k=options.top_k,
+        top_p=options.top_p,
+        min_p=options.min_p,
+        seed=options.seed,
+        repetition_penalty=options.repeat_penalty,
+        presence_penalty=options.presence_penalty,
+        frequency_penalty=options.frequency_penalty,
+    )
+
+
+def output_options(options: wire.Options | None) -> OutputOptions:
+    stop = options.stop if options else None
+    return OutputOptions(stop=() if stop is None else (stop,) if isinstance(stop, str) else tuple(stop))
+
+
+def max_tokens(options: wire.Options | None) -> int | None:
+    """None: to the end of the context. Raises ApiError."""
+    wanted = options.num_predict if options else None
+    if wanted == 0:
+        raise bad_request("options.num_predict", "options.num_predict: must be 1 or more, or -1")
+    return None if wanted is None or wanted < 0 else wanted
+
+
+def to_grammar(format: wire.Format | None) -> Grammar | None:
+    match format:
+        case None | "":
+            return None
+        case "json":
+            return JsonObject()
+        case schema:
+            return JsonSchema(schema=json.dumps(schema), lenient=True)
+
+
+def option_warnings(runtime: Runtime, options: wire.Options | None) -> Iterator[RequestWarning]:
+    """Of options without an effect. Raises ApiError for a context that the server does not have."""
+    if options is None:
+        return
+    context = runtime.engine.info.context
+    if options.num_ctx is not None and options.num_ctx > context:
+        raise bad_request("options.num_ctx", f"options.num_ctx: this server reads {context} tokens at once, prompt and answer together")
+    ignored = [*(["num_ctx"] if options.num_ctx is not None else []), *(options.model_extra or {})]
+    for name in ignored:
+        yield RequestWarning(param=f"options.{name}", message=f"options.{name} has no effect: it is the server's to choose")
+
+
+def _request(
+    runtime: Runtime, body: wire.ChatRequest | wire.GenerateRequest, messages: Sequence[Message], tools: tuple[Tool, ...]
+) -> GenerationRequest:
+    return GenerationRequest(
+        model=model_name(body.model),
+        messages=messages,
+        sampling=sampling_params(body.options),
+        output=output_options(body.options),
+        max_tokens=max_tokens(body.options),
+        response_format=to_grammar(body.format),
+        reasoning_effort=_effort(body.think),
+        tools=tools,
+        file_search=default_search(runtime),
+        truncate=True,
+        warnings=(*hint_warnings(body), *option_warnings(runtime, body.options)),
+        field_names=FIELD_NAMES,
+    )
+
+
+def _effort(think: wire.Think | None) -> str | None:
+    return think if think is None or isinstance(think, str) else "medium" if think else "none"
+
+
+def _tool(function: wire.Function, field: str) -> Tool:
+    return Tool(
+        name=function.name,
+        description=function.description or "",
+        parameters=NO_PARAMETERS if function.parameters is None else function.parameters,
+        strict=function.strict is True,
+        field=field,
+    )
+
+
+def _tool_call(call: wire.ToolCall, id: str) -> ToolCall:
+    return ToolCall(id=call.id or id, name=call.function.name, arguments=json.dumps(call.function.arguments, ensure_ascii=False))
+
+
+def _answered(message: wire.Message, open_calls: Sequence[ToolCall], field: str) -> ToolCall:
+    for call in open_calls:
+        if message.tool_call_id in (None, call.id) and message.tool_name in (None, call.name):
+            return call
+    raise bad_request(field, f"{field}: there is no tool call without an output before it that it could belong to")
