@@ -121,7 +121,7 @@ def test_what_is_refused(path: str, body: dict[str, Any], named: str, status: in
 
 
 def test_what_is_told_of_models() -> None:
-    app, _ = ready(FakeEngine(says("", TOOLS), parameters=134_500_000), TOOLS, aliases={"gpt-4o": "tiny"})
+    app, _ = ready(FakeEngine(says("", TOOLS), parameters=134_500_000), TOOLS, parts={"aliases": {"gpt-4o": "tiny"}})
     tags = ask(app, "GET", "/api/tags").json()["models"]
     assert [model["name"] for model in tags] == ["tiny:latest", "gpt-4o:latest"] and tags[0]["details"]["parameter_size"] == "134.5M"
     shown = ask(app, "POST", "/api/show", json={"model": "tiny"}).json()
