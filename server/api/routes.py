@@ -12,7 +12,7 @@ from server.api.chat_completions import endpoint as chat_completions
 from server.api.chat_completions import stored as stored_completions
 from server.api.completions import endpoint as completions
 from server.api.documents import endpoints as documents
-from server.api.embeddings import embeddings, rerank
+from server.api.embeddings import embeddings, rerank, score
 from server.api.mcp import status as mcp_status
 from server.api.ollama import endpoints as ollama
 from server.api.responses import endpoints as responses
@@ -33,6 +33,7 @@ def endpoints(state: ServerState, version: str) -> list[Endpoint]:
         *tokenize.endpoints(state),
         *embeddings.endpoints(state),
         *rerank.endpoints(state),
+        *score.endpoints(state),
         *documents.endpoints(state),
         *mcp_status.endpoints(state),
         *stored_completions.endpoints(state),

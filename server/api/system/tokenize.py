@@ -34,10 +34,16 @@ def endpoints(state: ServerState) -> list[Endpoint]:
 
 async def tokenize(runtime: Runtime, body: wire.TokenizeRequest, send: Send) -> None:
     runtime.expect_model(body.model)
-    if (body.prompt is None) == (body.messages is None):
-        raise bad_request("prompt", "prompt, messages: exactly one of them is needed")
-    tokens = await in_thread_if_large(len(body.prompt or ""), _tokens, runtime, body)
-    answer = wire.TokenizeResponse(tokens=list(tokens), count=len(tokens), max_model_len=runtime.engine.info.context)
+    if [body.prompt, body.content, body.messages].count(None) != 2:
+        raise bad_request("prompt", "prompt, content, messages: exactly one of them is needed")
+    tokens = await in_thread_if_large(len(body.prompt or body.content or ""), _tokens, runtime, body)
+    names = runtime.tokenizer.token_bytes
+    answer = wire.TokenizeResponse(
+        tokens=[_piece(token, names[token]) for token in tokens] if body.with_pieces else list(tokens),
+        count=len(tokens),
+        max_model_len=runtime.engine.info.context,
+        token_strs=[names[token].decode(errors="replace") for token in tokens] if body.return_token_strs else None,
+    )
     await send_json(send, 200, answer.model_dump_json().encode())
 
 
@@ -47,10 +53,18 @@ async def detokenize(runtime: Runtime, body: wire.DetokenizeRequest, send: Send)
     if outside := [token for token in body.tokens if token >= vocab]:
         raise bad_request("tokens", f"tokens: there is no token {outside[0]}; the vocabulary has {vocab}")
     prompt = await in_thread_if_large(len(body.tokens), runtime.tokenizer.decode, body.tokens)
-    await send_json(send, 200, wire.DetokenizeResponse(prompt=prompt).model_dump_json().encode())
+    await send_json(send, 200, wire.DetokenizeResponse(prompt=prompt, content=prompt).model_dump_json().encode())
 
 
 def _tokens(runtime: Runtime, body: wire.TokenizeRequest) -> tuple[int, ...]:
     if body.messages is not None:
         return render(runtime.tokenizer, to_messages(body.messages), (), {}).tokens
-    return runtime.tokenizer.encode(body.prompt or "", parse_special=body.parse_special, add_special=body.add_special_tokens)
+    add_special = body.add_special_tokens if body.add_special is None else body.add_special
+    return runtime.tokenizer.encode(body.prompt or body.content or "", parse_special=body.parse_special, add_special=add_special)
+
+
+def _piece(token: int, name: bytes) -> wire.TokenPiece:
+    try:
+        return wire.TokenPiece(id=token, piece=name.decode())
+    except UnicodeDecodeError:
+        return wire.TokenPiece(id=token, piece=list(name))

@@ -5,24 +5,37 @@ from typing import Annotated
 from pydantic import BaseModel, Field
 
 from server.api.chat_completions.message_types import Message
-from server.http.fields import STRICT, TokenId
+from server.http.fields import OMIT_NONE, STRICT, TokenId
 
 
 class TokenizeRequest(BaseModel):
-    """One of prompt and messages. A prompt is read as /v1/completions reads it, messages as /v1/chat/completions does."""
+    """One of prompt, content (llama.cpp's name of it) and messages. A prompt is read as /v1/completions reads it, messages as
+    /v1/chat/completions does."""
 
     model_config = STRICT
     model: str | None = None
     prompt: str | None = None
     messages: Annotated[list[Message], Field(min_length=1)] | None = None
+    content: str | None = None
     add_special_tokens: bool = True
+    add_special: bool | None = None  # llama.cpp's name of add_special_tokens
     parse_special: bool = True
+    with_pieces: bool | None = None  # tokens as objects with their text, as llama.cpp has it
+    return_token_strs: bool | None = None  # as vLLM has it
+
+
+class TokenPiece(BaseModel):
+    """`piece`: its text, or its bytes where these are only a part of a character."""
+
+    id: int
+    piece: str | list[int]
 
 
 class TokenizeResponse(BaseModel):
-    tokens: list[int]
+    tokens: list[int] | list[TokenPiece]
     count: int
     max_model_len: int
+    token_strs: Annotated[list[str] | None, OMIT_NONE] = None
 
 
 class DetokenizeRequest(BaseModel):
@@ -33,3 +46,4 @@ class DetokenizeRequest(BaseModel):
 
 class DetokenizeResponse(BaseModel):
     prompt: str
+    content: str  # the same; llama.cpp's name of it

@@ -168,6 +168,8 @@ class Response(BaseModel):
     temperature: float
     top_p: float
     top_logprobs: int
+    presence_penalty: float
+    frequency_penalty: float
     store: bool  # extension
     metadata: dict[str, str]
     service_tier: Literal["default"]
@@ -176,7 +178,7 @@ class Response(BaseModel):
     prompt_cache_retention: Literal["in_memory", "in-memory", "24h"] | None
     user: Annotated[str | None, OMIT_NONE] = None
     warnings: Annotated[list[WarningObject] | None, OMIT_NONE] = None  # extension
-    usage: Annotated[Usage | None, OMIT_NONE] = None  # left out until the response is finished
+    usage: Usage | None  # null until the response is finished
     # always left out; the specification has them
     output_text: Annotated[str | None, OMIT_NONE] = None
     prompt: Annotated[PromptTemplate | None, OMIT_NONE] = None

@@ -133,11 +133,18 @@ def test_tokenize_and_back() -> None:
     answer = post("/tokenize", prompt="Hello <|eot_id|>")
     assert answer["tokens"] == list(LLAMA.encode("Hello <|eot_id|>", parse_special=True, add_special=True))
     assert answer["count"] == len(answer["tokens"]) and answer["max_model_len"] == 512
-    assert post("/detokenize", tokens=answer["tokens"]) == {"prompt": "<|begin_of_text|>Hello <|eot_id|>"}
+    assert post("/detokenize", tokens=answer["tokens"]) == {
+        "prompt": "<|begin_of_text|>Hello <|eot_id|>",
+        "content": "<|begin_of_text|>Hello <|eot_id|>",
+    }
     plain = post("/tokenize", prompt="Hello <|eot_id|>", add_special_tokens=False, parse_special=False, model="tiny")
     assert plain["tokens"] == list(LLAMA.encode("Hello <|eot_id|>"))
     talk = [{"role": "user", "content": "Hello"}]
     assert post("/tokenize", messages=talk)["tokens"] == list(LLAMA.encode_chat(talk).tokens)
+    pieces = post("/tokenize", content="Hello 🤖𓂀", with_pieces=True, add_special=False, return_token_strs=True)
+    assert [piece["id"] for piece in pieces["tokens"]] == list(LLAMA.encode("Hello 🤖𓂀")) and len(pieces["token_strs"]) == pieces["count"]
+    found = b"".join(bytes(p["piece"]) if isinstance(p["piece"], list) else p["piece"].encode() for p in pieces["tokens"])
+    assert found == "Hello 🤖𓂀".encode() and any(isinstance(piece["piece"], list) for piece in pieces["tokens"])
     assert post("/tokenize")["error"]["param"] == "prompt"
     assert post("/tokenize", prompt="a", messages=talk)["error"]["param"] == "prompt"
     assert post("/detokenize", tokens=[100_000])["error"]["param"] == "tokens"
