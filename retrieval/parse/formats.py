@@ -11,6 +11,7 @@ JSON = (".json", ".jsonl", ".ndjson", ".geojson", ".ipynb")
 WORD = (".docx", ".docm", ".dotx", ".dotm")
 SLIDES = (".pptx", ".pptm", ".potx", ".potm", ".ppsx", ".ppsm")
 WORKBOOK = (".xlsx", ".xlsm", ".xltx", ".xltm")
+OPENDOCUMENT = (".odt", ".ods", ".odp", ".odg", ".ott", ".ots", ".otp", ".otg")
 _LANGUAGES = (
     "py pyi pyx js mjs cjs jsx ts tsx java kt kts scala groovy c h cc cpp cxx hh hpp cu cs fs go rs swift m mm rb php pl pm lua r "
     "jl dart ex exs erl hs ml clj lisp el scm sh bash zsh fish ps1 bat sql proto graphql yaml yml toml ini cfg conf properties "
@@ -35,6 +36,9 @@ FORMATS: dict[str, Format] = {
     "word": Format(f"{_OFFICE}.wordprocessingml.document", "retrieval.parse.office.word.document", WORD, streamed=True),
     "slides": Format(f"{_OFFICE}.presentationml.presentation", "retrieval.parse.office.slides.presentation", SLIDES, streamed=True),
     "workbook": Format(f"{_OFFICE}.spreadsheetml.sheet", "retrieval.parse.office.workbook.workbook", WORKBOOK, streamed=True),
+    "opendocument": Format(
+        "application/vnd.oasis.opendocument", "retrieval.parse.office.opendocument.document", OPENDOCUMENT, streamed=True
+    ),
     "epub": Format("application/epub+zip", "retrieval.parse.web.epub", (".epub",), streamed=True),
     "rtf": Format("application/rtf", "retrieval.parse.rtf.reader", (".rtf",)),
     "mail": Format("message/rfc822", "retrieval.parse.containers.mail", MAIL),

@@ -54,6 +54,7 @@ _FORMAT_NAMES = {
     "word": "Word",
     "slides": "PowerPoint",
     "workbook": "Excel",
+    "opendocument": "OpenDocument",
     "epub": "EPUB",
     "html": "HTML",
     "rtf": "RTF",

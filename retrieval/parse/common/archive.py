@@ -36,7 +36,7 @@ def kind(source: IO[bytes], limits: Limits) -> str:
         if name in names:
             return found
     if _mimetype(zipped).startswith("application/vnd.oasis.opendocument"):
-        raise ParseError("the file is an OpenDocument file: save it as .docx, .xlsx, .pptx or .pdf", "unsupported_file")
+        return "opendocument"
     if "[Content_Types].xml" in names:
         return _kind_by_content_types(zipped)
     return "zip"
@@ -89,10 +89,15 @@ def forbid_doctype(zipped: zipfile.ZipFile) -> None:
             _forbid_doctype_in(io.BytesIO(read_member(zipped, entry.filename)), entry.filename)
 
 
-def _forbid_doctype_in(part: io.BytesIO, name: str) -> None:
+def forbid_entities(part: bytes, name: str) -> None:
+    """Old OpenDocument files have document types, none of which declares entities. Raises ParseError."""
+    _forbid_doctype_in(io.BytesIO(part), name, document_types=True)
+
+
+def _forbid_doctype_in(part: io.BytesIO, name: str, *, document_types: bool = False) -> None:
     """A document type precedes the first element, so nothing after that is parsed."""
     try:
-        next(iter(defused.iterparse(part, events=("start",), forbid_dtd=True)), None)
+        next(iter(defused.iterparse(part, events=("start",), forbid_dtd=not document_types)), None)
     except DefusedXmlException as error:
         raise ParseError(f"the file declares a document type in {name}, as an XML bomb does") from error
     except defused.ParseError as error:
