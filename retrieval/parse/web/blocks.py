@@ -16,6 +16,7 @@ Element = html.HtmlElement
 HEADINGS = {f"h{level}": level for level in range(1, 7)}
 BREAK = "\u2028"  # stands for <br> while other white space is collapsed
 ANCHORS = " \t\n§¶"  # link signs that site generators put beside headings
+GROUPS = ("thead", "tbody", "tfoot")  # of rows
 STRUCTURE = frozenset((*HEADINGS, "table", "pre"))
 
 
@@ -55,8 +56,9 @@ class BlockWriter:
             self._builder.add_heading(self._numbered(self._inline.of(element, links=False).strip(ANCHORS)), level)
         elif tag == "pre":
             self._builder.add_block("code", self._inline.verbatim(element))
-        elif tag == "table" and not _is_layout_table(element):
-            self._table(element)
+        elif tag == "table":
+            _put_in_rows(element)
+            self._inside(element) if _is_layout_table(element) else self._table(element)
         elif tag in ("ul", "ol", "dl"):
             self._list(element)
         else:
@@ -84,9 +86,14 @@ class BlockWriter:
         return number + text.lstrip()
 
     def _table(self, element: Element) -> None:
-        caption = next(element.iterchildren("caption"), None)
-        if caption is not None:
-            self._builder.add_block("paragraph", tables.collapse_spaces(self._inline.of(caption)))
+        """What stands in the table but in no row, such as its title, is shown above it."""
+        for group in (element, *element.iterchildren(*GROUPS)):
+            self._line.append(group.text or "")
+            for part in group:
+                if isinstance(part.tag, str) and part.tag not in (*GROUPS, "tr") and not self._inline.is_hidden(part):
+                    self._element(part, part.tag)
+                self._line.append(part.tail or "")
+        self._flush()
         rows = (row for row in _rows(element) if not self._inline.is_hidden(row))
         self._builder.add_block("table", tables.render([self._cell(cell) for cell in self._cells(row)] for row in rows))
 
@@ -109,9 +116,24 @@ def _heading_level(element: Element, tag: str) -> int:
 def _rows(table: Element) -> Iterator[Element]:
     """Not those of tables within it; the foot, which may be written before the body, comes last."""
     yield from table.iterchildren("tr")
-    for group in ("thead", "tbody", "tfoot"):
-        for rows in table.iterchildren(group):
-            yield from rows.iterchildren("tr")
+    for name in GROUPS:
+        for group in table.iterchildren(name):
+            yield from group.iterchildren("tr")
+
+
+def _put_in_rows(table: Element) -> None:
+    """Cells outside of rows make a row, as in browsers."""
+    for group in (table, *table.iterchildren(*GROUPS)):
+        row: Element | None = None
+        for child in list(group):
+            if child.tag not in ("td", "th"):
+                row = None
+            elif row is None:
+                row = child.makeelement("tr")
+                group.replace(child, row)
+                row.append(child)
+            else:
+                row.append(child)
 
 
 def _span(cell: Element, name: str) -> int:

@@ -9,7 +9,7 @@ from retrieval.parse.web import styles
 from retrieval.parse.web.style_sheets import StyleSheets
 from retrieval.parse.web.styles import TRANSPARENT, UNKNOWN, WHITE, Style
 
-_ZERO_SIZE = re.compile(r"[-+]?0*(?:\.0*)?(?:[a-z]+|%)?")
+_ZERO_SIZE = re.compile(r"[-+]?(?:0+(?:\.0*)?|\.0+)(?:[a-z]+|%)?")
 _OFF_PAGE = re.compile(r"-\d{3,}(?:\.\d+)?(?:px|em|rem|pt|vw|vh|%)?")
 _PICTURES = ("img", "picture", "svg", "canvas", "video")
 

@@ -140,3 +140,10 @@ def test_buttons_that_open_a_section_are_its_heading() -> None:
 def test_headings_by_role_and_shadow_trees() -> None:
     made = parsed("<div role=heading aria-level=2>Part</div><x-y><template shadowrootmode=open><p>Seen</p></template></x-y>", "a.html")
     assert blocks(made) == [("heading", "Part"), ("paragraph", "Seen")]
+
+
+def test_cells_and_text_outside_of_rows() -> None:
+    made = parsed("<table><caption>Prices</caption><th>Item<th>Price<tr><td>Anchor<td>90<tr><td>Chain<td>8</table>", "a.html")
+    assert blocks(made) == [("paragraph", "Prices"), ("table", "| Item | Price |\n| Anchor | 90 |\n| Chain | 8 |")]
+    made = parsed("<table>Loose <b>words</b><tr><td>a<td>b<tr><td>c<td>d</table>", "a.html")
+    assert "Loose words" in made.text and "| a | b |" in made.text
