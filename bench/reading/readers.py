@@ -1,5 +1,8 @@
 """Second readers, by the ending of a file: programs and the text that stands in a file's XML."""
 
+import email
+import email.policy
+import importlib
 import re
 import shutil
 import subprocess
@@ -10,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from lxml.etree import QName, XMLSyntaxError, fromstring
+
+from retrieval.parse.common.decoding.decode import decode
 
 Reader = Callable[[Path], str]  # raises Unread
 SECONDS = 120
@@ -61,6 +66,26 @@ def office_xml(path: Path) -> str:
     return "\n".join("".join(_texts(root)) for root in roots)
 
 
+def trafilatura(path: Path) -> str:
+    """The main text of a page, with its tables and comments."""
+    try:
+        extract = importlib.import_module("trafilatura").extract
+    except ImportError:
+        raise Unread("trafilatura is not installed") from None
+    return extract(decode(path.read_bytes(), declared=True).text, include_comments=True, include_tables=True, favor_recall=True) or ""
+
+
+def python_email(path: Path) -> str:
+    """Header and body as Python's newer interface to mail gives them."""
+    message = email.message_from_bytes(path.read_bytes(), policy=email.policy.default)
+    try:
+        body = message.get_body(("plain", "html"))
+        texts = [str(message[name] or "") for name in ("from", "to", "cc", "subject")] + [body.get_content() if body else ""]
+    except (LookupError, ValueError, AttributeError) as error:
+        raise Unread(str(error)) from error
+    return re.sub(r"<[^<>]*>", " ", "\n".join(texts)) if body and body.get_content_type() == "text/html" else "\n".join(texts)
+
+
 def _texts(element: Any) -> Iterator[str]:
     name = QName(element).localname if isinstance(element.tag, str) else ""
     if not name or name in _NO_TEXT:
@@ -84,9 +109,12 @@ def _run(*command: str) -> str:
 
 
 _XML = {"xml": office_xml}
+_PAGES = {"trafilatura": trafilatura}
 _PRINTED = {"libreoffice": libreoffice}
 _BY_ENDING: dict[str, dict[str, Reader]] = {
     ".pdf": {"pdftotext": pdftotext},
+    **dict.fromkeys((".html", ".htm", ".xhtml"), _PAGES),
+    ".eml": {"email": python_email},
     **dict.fromkeys((".docx", ".docm", ".dotx", ".ods", ".odt"), _PRINTED | _XML),
     **dict.fromkeys((".xlsx", ".xlsm", ".xltx", ".doc", ".xls", ".xlsb", ".rtf"), _PRINTED),
     **dict.fromkeys((".pptx", ".pptm", ".ppsx", ".potx", ".odp"), _XML),  # LibreOffice exports no text of slides

@@ -8,13 +8,14 @@ from retrieval.parse.common.decoding.decode import read_text
 from retrieval.parse.markup.lines import LineReader, code_html, list_html, table_html
 from retrieval.parse.web import html
 
-_HEADING = re.compile(r"(\*+)\s+(?:(?:TODO|DONE|NEXT|WAITING|CANCELLED)\s+)?(?:\[#\w\]\s+)?(.*?)(?:\s+:[\w@#%:]+:)?\s*$")
+_HEADING = re.compile(r"(\*+)\s+(.*?)(?:\s+:([\w@#%:]+):)?\s*$")
 _BEGIN = re.compile(r"\s*#\+begin_(\w+)", re.I)
 _KEYWORD = re.compile(r"\s*#\+(\w+):\s*(.*)", re.I)
 _ITEM = re.compile(r"(\s*)([-+]|\d{1,6}[.)]|(?<=\s)\*)\s+(.*)")
 _DRAWER = re.compile(r"\s*:[\w-]+:\s*$")
 _FIXED_WIDTH = re.compile(r"\s*:(?: |$)")
-_UNSHOWN = re.compile(r"\s*(?:#(?:\s|$)|-{5,}\s*$|(?:SCHEDULED|DEADLINE|CLOSED):)")
+_UNSHOWN = re.compile(r"\s*(?:#(?:\s|$)|-{5,}\s*$)")
+_PLANNING = re.compile(r"\s*(?:SCHEDULED|DEADLINE|CLOSED):")
 _LINK = re.compile(r"\[\[([^\]\[]+)\](?:\[([^\]\[]+)\])?\]")
 _EMPHASIS = re.compile(r"(?<![\w*/_=~])([*/_=~])(?=\S)([^\n]+?)(?<=\S)\1(?![\w*/_=~])")
 _STRUCK = re.compile(r"(?<![\w+])\+(?=\S)([^+\n]+?)(?<=\S)\+(?![\w+])")
@@ -35,7 +36,8 @@ def _block(reader: LineReader) -> str:
     if heading := _HEADING.match(line):
         level = min(len(heading[1]), 6)
         reader.take()
-        return f"<h{level}>{_inline(heading[2])}</h{level}>"
+        tags = f"<p>Tags: {', '.join(heading[3].split(':'))}</p>" if heading[3] else ""
+        return f"<h{level}>{_inline(heading[2])}</h{level}>{tags}"
     if begin := _BEGIN.match(line):
         return _delimited(reader, begin[1].lower())
     if keyword := _KEYWORD.match(line):
@@ -53,11 +55,13 @@ def _block(reader: LineReader) -> str:
     if not line.strip() or _UNSHOWN.match(line):
         reader.take()
         return ""
+    if _PLANNING.match(line):
+        return f"<p>{_inline(reader.take())}</p>"
     return f"<p>{_inline(' '.join([reader.take(), *reader.take_while(_is_prose)]))}</p>"
 
 
 def _is_prose(line: str) -> bool:
-    starts = (_HEADING, _BEGIN, _KEYWORD, _ITEM, _FIXED_WIDTH, _UNSHOWN)
+    starts = (_HEADING, _BEGIN, _KEYWORD, _ITEM, _FIXED_WIDTH, _UNSHOWN, _DRAWER, _PLANNING)
     return bool(line.strip()) and not line.lstrip().startswith("|") and not any(start.match(line) for start in starts)
 
 

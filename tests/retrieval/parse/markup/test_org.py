@@ -4,7 +4,8 @@ from tests.retrieval.parse.test_formats import parsed
 from tests.retrieval.samples import blocks
 
 SOURCE = """#+TITLE: The Guide
-* TODO Install :tag:
+* TODO Install :tag:new:
+DEADLINE: <2026-05-08 Fri>
 :PROPERTIES:
 :ID: 123
 :END:
@@ -35,7 +36,9 @@ def test_structure() -> None:
     assert made.title == "The Guide"
     assert blocks(made) == [
         ("paragraph", "The Guide"),
-        ("heading", "Install"),
+        ("heading", "TODO Install"),
+        ("paragraph", "Tags: tag, new"),
+        ("paragraph", "DEADLINE: <2026-05-08 Fri>"),
         ("paragraph", "Run this now, see here (https://x.example/a), 10⁶ and ~~90~~ 120, a/b/c, https://x.example/b/c."),
         ("code", "def f(x):\n    return x"),
         ("table", "| Item | Price |\n| A | 90 |"),
@@ -45,4 +48,4 @@ def test_structure() -> None:
         ("code", "fixed  width"),
         ("list", "- Term: meaning"),
     ]
-    assert made.blocks[-1].headings == ("Install", "Sub")
+    assert made.blocks[-1].headings == ("TODO Install", "Sub")
