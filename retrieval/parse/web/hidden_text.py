@@ -42,7 +42,7 @@ class HiddenText:
         if element.get("hidden", "until-found").lower() != "until-found" or element.get("aria-hidden", "").lower() == "true":
             return True
         style = self.style(element)
-        if not _invisible(style) or (self._scripted and _fades_in(style)):
+        if not style or not _invisible(style) or (self._scripted and _fades_in(style)):
             return False
         own = styles.declarations(element.get("style", ""))
         return _invisible(own) or not self._sheets.may_become(element, style, lambda other: not _invisible(other))
