@@ -81,7 +81,7 @@ class Core:
         return delta
 
     def _extend(self, seq: Sequence, token: int | None, logprob: TokenLogprob | None) -> Delta:
-        return seq.abort() if token is None else seq.append(token, logprob)
+        return seq.fail() if token is None else seq.append(token, logprob)
 
     def _count(self, seq: Sequence, delta: Delta) -> None:
         if seq.generated == 1 or seq.limit == seq.prompt:

@@ -11,11 +11,11 @@ from functools import partial
 from itertools import count
 from threading import Lock
 
-from engine.api import Delta, EngineError, PromptTooLong, QueueFull, Request, Stats
+from engine.api import Delta, EngineError, InvalidGrammar, PromptTooLong, QueueFull, Request, Stats
 from engine.embedded.closing import Closer, Closers
 from engine.embedded.core import Core
 from engine.embedded.delivery import Stream, deliver
-from engine.embedded.grammar import GrammarCompiler, Matcher
+from engine.embedded.grammar import GrammarCompiler, Matcher, reason
 from engine.embedded.inputs import Inputs, largest_step
 from engine.embedded.load import LoadedModel, inference_thread
 from engine.embedded.memory import Memory, common_prefix, owner_salt
@@ -54,7 +54,7 @@ class EmbeddedEngine:
         return self._thread.alive
 
     async def generate(self, request: Request) -> AsyncGenerator[Delta]:
-        """Also ends with finish="abort" when the grammar fails half way or the model's numbers are not finite."""
+        """Also ends with finish="length" when the grammar fails half way, and with "abort" when the model's numbers are not finite."""
         self._check(request)
         matcher = None if request.grammar is None else await asyncio.to_thread(self._grammars.compile, request.grammar, request.owner)
         closer = None if matcher is None or request.closing is None else await asyncio.to_thread(self._closer, request, matcher)
@@ -124,7 +124,7 @@ class EmbeddedEngine:
     def _step(self) -> None:
         out = self._core.step()
         if out:
-            deliver([(self._streams[seq], delta) for seq, delta in out])
+            deliver([(self._streams[seq], _failure(seq) or delta) for seq, delta in out])
         for seq, delta in out:
             if delta.finish is not None:
                 self._forget(seq)
@@ -147,6 +147,12 @@ class EmbeddedEngine:
 
     def _stop_streams(self, cause: BaseException | None) -> None:
         deliver([(stream, stopped_error(cause)) for stream in self._streams.values()])
+
+
+def _failure(seq: Sequence) -> InvalidGrammar | None:
+    """Of a sequence whose grammar allowed no first token."""
+    failed = seq.finish == "abort" and seq.sampler.failure is not None
+    return InvalidGrammar(f"the grammar cannot be used: {reason(seq.sampler.failure or '')}") if failed else None
 
 
 def _runner(loaded: LoadedModel, context: int) -> Runner:

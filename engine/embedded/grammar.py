@@ -2,16 +2,37 @@
 matcher that fails later ends the answer; no token is ever sampled without its mask."""
 
 import json
+import re
+import time
 from collections import OrderedDict
 from collections.abc import Sequence
-from pathlib import Path
 from threading import Lock
 
 import numpy as np
-from llguidance import LLMatcher, LLTokenizer
+from llguidance import LLMatcher, LLParserLimits, LLTokenizer
 from numpy.typing import NDArray
 
 from engine.api import Choice, Grammar, InvalidGrammar, JsonObject, JsonSchema, Lark, Regex
+
+# Far below the library's own limits, which allow steps of seconds: a step of the engine waits for each of its answers. Large
+# expressions are not evaluated on the whole vocabulary in advance, which takes minutes for some.
+LIMITS = LLParserLimits(
+    initial_lexer_fuel=300_000,
+    step_lexer_fuel=50_000,
+    step_max_items=20_000,
+    max_lexer_states=30_000,
+    max_grammar_size=200_000,
+    precompute_large_lexemes=False,
+    verbose_errors=False,
+)
+MAX_SOURCE = 1 << 20  # characters of one grammar
+MAX_COMPILED = 16 << 20  # characters of all compiled grammars that are kept, as they were given
+MAX_REASON = 500  # characters
+PROBE_STEPS, PROBE_SECONDS = 300, 1.0
+SHORT_IDS = 512  # tokens of byte-level vocabularies below this have few characters
+TOO_MANY_STATES = f"an expression needs more than the limit of {LIMITS.max_lexer_states} states (repetitions of what reads in several ways)"
+TOO_SLOW = f"{PROBE_STEPS} tokens take longer than the limit of {PROBE_SECONDS:g} s"
+REPEATED_GROUP = re.compile(r"\)\s*[{*+]")  # expressions that may need more states than there is memory for have one
 
 # a model left free to add white space may do so for ever
 _WHITESPACE = r"( |\n[ \t]{0,24})?"
@@ -69,9 +90,10 @@ class Matcher:
 class GrammarCompiler:
     """Compiles grammars for one tokenizer. Thread-safe, and slow at times: not for the engine's thread."""
 
-    def __init__(self, tokenizer_json: Path, vocab: int, end_tokens: Sequence[int], keep: int = 64) -> None:
-        """`vocab`: width of the logits; `end_tokens`: tokens that end text; `keep`: compiled grammars to remember."""
-        self._path, self._vocab, self._end_tokens, self._keep = tokenizer_json, vocab, list(end_tokens), keep
+    def __init__(self, tokenizer_json: str, vocab: int, end_tokens: Sequence[int], keep: int = 64) -> None:
+        """`tokenizer_json`: content of tokenizer.json; `vocab`: width of the logits; `end_tokens`: tokens that end text; `keep`:
+        compiled grammars to remember."""
+        self._tokenizer_json, self._vocab, self._end_tokens, self._keep = tokenizer_json, vocab, list(end_tokens), keep
         self._tokenizer: LLTokenizer | None = None
         self._compiled: OrderedDict[tuple[str, Grammar], LLMatcher] = OrderedDict()
         self._lock = Lock()
@@ -93,24 +115,31 @@ class GrammarCompiler:
     def _remember(self, key: tuple[str, Grammar], matcher: LLMatcher) -> None:
         with self._lock:
             self._compiled[key] = matcher
-            if len(self._compiled) > self._keep:
+            while len(self._compiled) > self._keep or sum(_size(grammar) for _, grammar in self._compiled) > MAX_COMPILED:
                 self._compiled.popitem(last=False)
 
     def _new(self, grammar: Grammar) -> LLMatcher:
         """Outside the lock: a large grammar takes seconds, and others need not wait for it."""
-        matcher = LLMatcher(self.tokenizer(), _source(grammar), log_level=0)
+        if (size := _size(grammar)) > MAX_SOURCE:
+            raise InvalidGrammar(f"the grammar cannot be used: it has {size} characters; the limit is {MAX_SOURCE}")
+        source = _source(grammar)
+        matcher = LLMatcher(self.tokenizer(), source, log_level=0, limits=LIMITS)
         matcher.compute_bitmask()  # only then does it notice that nothing is possible
         if matcher.is_error():
-            raise InvalidGrammar(f"the grammar cannot be used: {_first_line(matcher.get_error())}")
+            raise InvalidGrammar(f"the grammar cannot be used: {reason(matcher.get_error())}")
         if matcher.is_stopped():
             raise InvalidGrammar("the grammar cannot be used: it matches no text")
+        if REPEATED_GROUP.search(source):
+            for ids in (self._vocab, SHORT_IDS):
+                _probe(matcher.deep_copy(), ids)
         return matcher
 
     def tokenizer(self) -> LLTokenizer:
         """Loaded on first use."""
         with self._lock:
             if self._tokenizer is None:
-                self._tokenizer = LLTokenizer(self._path.read_text(), n_vocab=self._vocab, eos_token=self._end_tokens)
+                self._tokenizer = LLTokenizer(self._tokenizer_json, n_vocab=self._vocab, eos_token=self._end_tokens)
+                self._tokenizer_json = ""
             return self._tokenizer
 
 
@@ -140,8 +169,37 @@ def _json_schema(schema: str, *, lenient: bool) -> str:
 def _one_of(options: tuple[str, ...]) -> str:
     if not options:
         raise InvalidGrammar("a choice needs at least one option")
-    return "start: " + " | ".join(map(json.dumps, options))
+    return "start: OPTION\nOPTION: " + " | ".join(map(json.dumps, options))
 
 
-def _first_line(message: str) -> str:
-    return message.split("\n<state>")[0].strip()
+def _size(grammar: Grammar) -> int:
+    """Characters."""
+    match grammar:
+        case JsonSchema(schema=text) | Regex(pattern=text) | Lark(source=text):
+            return len(text)
+        case Choice(options=options):
+            return sum(map(len, options))
+        case JsonObject():
+            return 0
+
+
+def _probe(matcher: LLMatcher, ids: int) -> None:
+    """Walks through the grammar at random, with tokens below `ids` where there is one: an expression that grows with the text shows it.
+    Raises InvalidGrammar."""
+    random, deadline = np.random.default_rng(0), time.monotonic() + PROBE_SECONDS
+    for _ in range(PROBE_STEPS):
+        allowed = np.flatnonzero(np.unpackbits(np.frombuffer(matcher.compute_bitmask(), np.uint8), bitorder="little"))
+        if matcher.is_error() or time.monotonic() > deadline:
+            raise InvalidGrammar(f"the grammar cannot be used: {reason(matcher.get_error()) or TOO_SLOW}")
+        if matcher.is_stopped() or not len(allowed):
+            return
+        low = allowed[: int(np.searchsorted(allowed, ids))]
+        matcher.consume_token(int(random.choice(low if len(low) else allowed)))
+
+
+def reason(error: str) -> str:
+    """llguidance's error without its state and what only its authors understand."""
+    message = re.split(r"\n?<(?:state|backtrace|non-verbose)", error)[0].strip()
+    if message.startswith("panic") or "lexer error" in message or "too many expressions" in message:
+        return TOO_MANY_STATES
+    return message[:MAX_REASON]

@@ -45,7 +45,7 @@ class LoadOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class LoadedModel:
-    """What EmbeddedEngine runs. `tokenizer`: path of tokenizer.json, read when the first grammar is compiled.
+    """What EmbeddedEngine runs. `tokenizer`: content of tokenizer.json, for grammars.
     `end_tokens`: tokens that end text, by the checkpoint's own account."""
 
     model: Model
@@ -53,7 +53,7 @@ class LoadedModel:
     pages: dict[Paged, int]
     device: torch.device
     recorder: Recorder | None
-    tokenizer: Path
+    tokenizer: str
     end_tokens: tuple[int, ...]
     threads: int | None
     limits: Limits
@@ -76,7 +76,7 @@ def load_model(directory: Path, options: LoadOptions) -> LoadedModel:
         pages=pages,
         device=device,
         recorder=machine.recorder,
-        tokenizer=directory / "tokenizer.json",
+        tokenizer=tokenizer.read_text(encoding="utf-8") if (tokenizer := directory / "tokenizer.json").exists() else "",
         end_tokens=_end_tokens(directory, config),
         threads=machine.threads,
         limits=options.limits,

@@ -25,7 +25,7 @@ BLOCK = 256  # of the vocabulary, summed at once
 class TokenSampler:
     """Chooses one sequence's tokens; holds all that this depends on: token counts, state of the grammar, random seed."""
 
-    __slots__ = ("bad_words", "bias", "closer", "drawn", "matcher", "plain", "sampling", "seed", "seen", "stop")
+    __slots__ = ("bad_words", "bias", "closer", "drawn", "failure", "matcher", "plain", "sampling", "seed", "seen", "stop")
 
     def __init__(
         self, sampling: Sampling, seed: int, prompt: Sequence[int] = (), matcher: Matcher | None = None, closer: Closer | None = None
@@ -33,6 +33,7 @@ class TokenSampler:
         """`closer`: of an answer with a `matcher`."""
         self.sampling, self.seed, self.matcher, self.closer = sampling, seed, matcher, closer
         self.drawn = 0
+        self.failure: str | None = None  # why the grammar has failed
         penalized = sampling.presence_penalty or sampling.frequency_penalty or sampling.repetition_penalty != 1
         self.seen = TokenCounts(prompt) if penalized else None
         self.bias = _merged_bias(sampling.logit_bias)
@@ -75,7 +76,8 @@ class TokenSampler:
     def _sample(self, row_Y: Row) -> int | None:
         try:
             row_Y = self._adjusted(row_Y)
-        except GrammarFailed:
+        except GrammarFailed as error:
+            self.failure = str(error)
             return None
         token = int(row_Y.argmax())
         if not math.isfinite(row_Y[token]):

@@ -117,9 +117,10 @@ class Sequence:
         self.finish = "length"
         return Delta(prompt_logprobs=tuple(self.prompt_logprobs), finish="length", usage=self.usage)
 
-    def abort(self) -> Delta:
-        self.finish = "abort"
-        return Delta(finish="abort", usage=self.usage)
+    def fail(self) -> Delta:
+        """No token is possible. An answer whose grammar fails half way is as long as it can be."""
+        self.finish = "length" if self.sampler.failure is not None and self.generated else "abort"
+        return Delta(finish=self.finish, usage=self.usage)
 
 
 class Chunk(NamedTuple):

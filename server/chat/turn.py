@@ -14,7 +14,7 @@ from server.chat.output_parser import OutputParser
 from server.chat.repetition import RepetitionDetector
 from server.chat.sampling import engine_sampling, tokens_left, too_long
 from server.chat.tools.toolset import ToolOffer
-from server.core.errors import ApiError, bad_request
+from server.core.errors import ApiError, ErrorFields, bad_request, engine_errors_as_api_errors
 from server.core.messages import Message, NamedTools, Tool, ToolChoice, ToolResult
 from server.core.request import GenerationRequest, RequestWarning
 from server.core.threads import in_thread_if_large
@@ -109,7 +109,9 @@ async def build_turn(runtime: Runtime, request: GenerationRequest, messages: Seq
 async def _turn_grammar(
     runtime: Runtime, request: GenerationRequest, offer: ToolOffer, prompt: Prompt, *, suppress_calls: bool
 ) -> Grammar | None:
-    response_format = await runtime.grammar_cache.answer_grammar(request.response_format)
+    fields = request.field_names
+    with engine_errors_as_api_errors(ErrorFields(prompt=fields.messages, grammar=fields.response_format)):
+        response_format = await runtime.grammar_cache.answer_grammar(request.response_format)
     if offer.callable:
         return await _call_grammar(runtime, request, offer, prompt, response_format)
     return response_format or (tool_suppression.no_calls_grammar(runtime.tokenizer) if suppress_calls else None)

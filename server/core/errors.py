@@ -1,8 +1,8 @@
 """Everything that goes wrong, in OpenAI's error shape: {"error": {"message", "type", "param", "code"}}."""
 
 import json
-from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
+from contextlib import aclosing, contextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -141,11 +141,18 @@ def _kind(status: int) -> str:
     return known.get(status, "server_error" if status >= 500 else "invalid_request_error")
 
 
+@contextmanager
+def engine_errors_as_api_errors(blame: ErrorFields) -> Generator[None]:
+    """Raises ApiError for an EngineError inside."""
+    try:
+        yield
+    except EngineError as error:
+        raise from_engine_error(error, blame) from error
+
+
 async def map_engine_errors(items: AsyncGenerator[T], blame: ErrorFields) -> AsyncGenerator[T]:
     """The same items. Raises ApiError for an EngineError."""
     async with aclosing(items):
-        try:
+        with engine_errors_as_api_errors(blame):
             async for item in items:
                 yield item
-        except EngineError as error:
-            raise from_engine_error(error, blame) from error

@@ -1,21 +1,29 @@
 """A cache of grammars for turns with tools: clients send the same tools with every request, and checking their schemas takes time."""
 
-import asyncio
 import json
 from collections import OrderedDict
-from collections.abc import Container, Sequence
+from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass, field, replace
+from typing import ParamSpec, TypeVar
 
-from engine.api import Grammar, JsonSchema
+from engine.api import Choice, Grammar, InvalidGrammar, JsonSchema, Regex
+from server.core.fair_threads import FairThreads
 from server.core.messages import Json, NamedTools, Tool
 from server.text.grammar_union import call_or_answer
 from server.text.tokenizer import ChatTokenizer
 from server.text.tool_calls.api import CallConstraint, UnusableSchema
 from server.text.tool_calls.grammar import lark
+from server.text.tool_calls.grammar.prepare_schema import prepare_schema
 from server.text.tool_calls.grammar.relax_schema import relax_schema
+from server.text.tool_calls.grammar.schema import SchemaError
+from server.text.tool_calls.grammar.schema_limits import check_choice, check_pattern
 
+SCHEMA_THREADS = 2
 MAX_CHARACTERS = 4 << 20  # of the keys and values of each cache
 ANY_OBJECT: Json = {"type": "object"}
+P = ParamSpec("P")
+T = TypeVar("T")
+Checked = TypeVar("Checked")
 
 
 class RecentTexts:
@@ -41,11 +49,13 @@ class RecentTexts:
 
 @dataclass(frozen=True)
 class GrammarTexts:
-    """What a server remembers of schemas, by (owner, schema)."""
+    """What a server remembers of schemas, by (owner, schema), and the threads that check them."""
+
+    workers: FairThreads = field(default_factory=lambda: FairThreads("schemas", SCHEMA_THREADS))
 
     grammars: RecentTexts = field(default_factory=RecentTexts)
     checked: RecentTexts = field(default_factory=RecentTexts)
-    relaxed: RecentTexts = field(default_factory=RecentTexts)
+    answers: RecentTexts = field(default_factory=RecentTexts)
 
 
 class GrammarCache:
@@ -60,18 +70,28 @@ class GrammarCache:
         millisecond per tool, in a thread."""
         key = self._owner, _key(constraint, answer)
         if (found := self._texts.grammars.get(key)) is None:
-            found = await asyncio.to_thread(self._build, constraint, answer, lenient)
+            found = await self._in_thread(self._build, constraint, answer, lenient)
             self._texts.grammars.put(key, found)
         return found
 
     async def answer_grammar(self, answer: Grammar | None) -> Grammar | None:
-        """`answer`, without what cannot be enforced if it is a lenient schema."""
-        if not (isinstance(answer, JsonSchema) and answer.lenient):
-            return answer
-        key = self._owner, answer.schema
-        if (found := self._texts.relaxed.get(key)) is None:
-            found = await asyncio.to_thread(_relax_json, answer.schema)
-            self._texts.relaxed.put(key, found)
+        """`answer`, without what cannot be enforced if it is a lenient schema. Raises InvalidGrammar."""
+        match answer:
+            case JsonSchema():
+                return await self._answer_schema(answer)
+            case Regex(pattern=pattern):
+                _check(check_pattern, pattern)
+            case Choice(options=options):
+                _check(check_choice, options)
+            case _:
+                pass
+        return answer
+
+    async def _answer_schema(self, answer: JsonSchema) -> JsonSchema:
+        key = self._owner, f"{answer.lenient} {answer.schema}"
+        if (found := self._texts.answers.get(key)) is None:
+            found = await self._in_thread(_check, _prepare_answer, answer)
+            self._texts.answers.put(key, found)
         return replace(answer, schema=found)
 
     async def check_tools(self, tools: Sequence[Tool]) -> None:
@@ -79,8 +99,11 @@ class GrammarCache:
         for tool in tools:
             key = self._owner, json.dumps([tool.parameters, tool.strict], default=dict)
             if self._texts.checked.get(key) is None:
-                await asyncio.to_thread(lark.check_tool, tool)
+                await self._in_thread(lark.check_tool, tool)
                 self._texts.checked.put(key, "")
+
+    async def _in_thread(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        return await self._texts.workers.run(self._owner, work, *args, **kwargs)
 
     def _build(self, constraint: CallConstraint, answer: Grammar | None, lenient: Container[str]) -> str:
         while True:
@@ -95,8 +118,20 @@ class GrammarCache:
                 constraint = replace(constraint, tools=tools)
 
 
-def _relax_json(schema: str) -> str:
-    return json.dumps(relax_schema(json.loads(schema)))
+def _check(check: Callable[[Checked], T], checked: Checked) -> T:
+    """Raises InvalidGrammar for a SchemaError."""
+    try:
+        return check(checked)
+    except SchemaError as error:
+        raise InvalidGrammar(f"the grammar cannot be used: {error}") from error
+
+
+def _prepare_answer(answer: JsonSchema) -> str:
+    schema: Json | bool = json.loads(answer.schema)
+    if isinstance(schema, bool):
+        return answer.schema
+    prepared = prepare_schema(schema, lenient=answer.lenient)
+    return json.dumps(relax_schema(prepared) if answer.lenient else prepared)
 
 
 def _key(constraint: CallConstraint, answer: Grammar | None) -> str:

@@ -52,7 +52,7 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def grammars(path: Path) -> GrammarCompiler:
-    return GrammarCompiler(path, VOCAB, (END, TURN))
+    return GrammarCompiler(path.read_text(), VOCAB, (END, TURN))
 
 
 @pytest.fixture(scope="module")

@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from llguidance import LLParserLimits
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
-from engine.api import Choice, Delta, Grammar, InvalidGrammar, JsonObject, JsonSchema, Regex, Request, Sampling
+from engine.api import Choice, Delta, Grammar, InvalidGrammar, JsonObject, JsonSchema, Lark, Regex, Request, Sampling
 from engine.embedded.engine import EmbeddedEngine
 from engine.embedded.grammar import GrammarCompiler, GrammarFailed, Matcher
 from models.spec import Causal
@@ -42,7 +43,7 @@ def path(tokenizer: Tokenizer, tmp_path_factory: pytest.TempPathFactory) -> Path
 
 @pytest.fixture(scope="module")
 def grammars(path: Path) -> GrammarCompiler:
-    return GrammarCompiler(path, VOCAB, (END, TURN))
+    return GrammarCompiler(path.read_text(), VOCAB, (END, TURN))
 
 
 def ask(grammar: Grammar, seed: int, **options: Any) -> Request:
@@ -181,7 +182,7 @@ def test_a_failed_matcher_allows_nothing(grammars: GrammarCompiler, tokenizer: T
 
 
 def test_compiled_grammars_are_remembered_but_not_shared(path: Path, tokenizer: Tokenizer) -> None:
-    small = GrammarCompiler(path, VOCAB, (END,), keep=1)
+    small = GrammarCompiler(path.read_text(), VOCAB, (END,), keep=1)
     grammar = Regex(pattern="abc")
     for _ in range(2):
         assert not matcher(small, tokenizer, grammar, "ab").consume(tokenizer.encode("z").ids[0])
@@ -189,26 +190,63 @@ def test_compiled_grammars_are_remembered_but_not_shared(path: Path, tokenizer: 
         small.compile(Regex(pattern="x"))
 
 
-def test_failure_half_way_aborts(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Never free text: when the matcher gives up, so does the answer."""
+@pytest.mark.parametrize(("step", "finish"), [(3, "length"), (0, None)])
+def test_a_grammar_that_fails(path: Path, monkeypatch: pytest.MonkeyPatch, step: int, finish: str | None) -> None:
+    """Never free text: when the matcher gives up, the answer has become as long as it can; one without a token is an error."""
     allowed = Matcher.allowed
     calls = iter(range(100))
 
     def failing(self: Matcher, stop: frozenset[int]) -> np.ndarray:
-        if next(calls) == 3:
-            raise GrammarFailed
+        if next(calls) == step:
+            raise GrammarFailed("panic: assertion failed <backtrace> 0: <unknown>")
         return allowed(self, stop)
 
     monkeypatch.setattr(Matcher, "allowed", failing)
 
-    async def run() -> tuple[Delta, EmbeddedEngine]:
+    async def run() -> Delta:
         async with running(loaded(MODEL, path, (END, TURN))) as engine:
-            return await collect(engine, ask(JsonObject(), 0)), engine
+            return await collect(engine, ask(JsonObject(), 0))
 
-    delta, engine = asyncio.run(run())
-    assert delta.finish == "abort"
-    assert len(delta.tokens) == 3
-    assert engine.stats().pages_used == 0
+    if finish is None:
+        with pytest.raises(InvalidGrammar, match=r"^the grammar cannot be used: an expression needs more than the limit of \d+ states"):
+            asyncio.run(run())
+    else:
+        delta = asyncio.run(run())
+        assert (delta.finish, len(delta.tokens)) == (finish, step)
+
+
+@pytest.mark.parametrize(
+    "grammar",
+    [
+        Regex(pattern="(.*[ab].{60}){3}"),
+        Regex(pattern="(.*[a-m].{60}){3}z"),
+        JsonSchema(schema=json.dumps({"type": "object", "properties": {"a": {"pattern": "^(a?){200}a{200}$"}}, "required": ["a"]})),
+        Lark(source="start: " + "x" * (1 << 20)),
+    ],
+    ids=lambda grammar: str(grammar)[:40],
+)  # fmt: skip
+def test_what_needs_too_much_is_refused_at_once(grammars: GrammarCompiler, grammar: Grammar, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The limits are those of vocabularies a hundred times as large."""
+    monkeypatch.setattr("engine.embedded.grammar.LIMITS", LLParserLimits(step_lexer_fuel=300, verbose_errors=False))
+    with pytest.raises(InvalidGrammar, match=r"limit of|the limit is") as refused:
+        grammars.compile(grammar)
+    assert not any(word in str(refused.value) for word in ("panic", "backtrace", "<", "\n"))
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    [r"([a-z0-9]{1,63}\.){1,8}[a-z]{2,63}", r"(\d{1,3}\.){3}\d{1,3}", r"([a-z ]+, ){0,10}[a-z ]+\.", r"(- [^\n]+\n){3,10}"],
+)
+def test_repeated_groups_of_ordinary_patterns(grammars: GrammarCompiler, pattern: str) -> None:
+    grammars.compile(Regex(pattern=pattern))
+
+
+def test_many_options(grammars: GrammarCompiler, tokenizer: Tokenizer) -> None:
+    matcher = grammars.compile(Choice(options=tuple(f"option {i}" for i in range(10_000))))
+    for token in tokenizer.encode("option 77").ids:
+        assert matcher.allowed(frozenset())[token]
+        matcher.consume(token)
+    assert matcher.complete
 
 
 def test_white_space_is_bounded(grammars: GrammarCompiler, tokenizer: Tokenizer) -> None:

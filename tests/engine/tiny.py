@@ -137,7 +137,7 @@ def loaded(
         pages=counts,
         device=CPU,
         recorder=None,
-        tokenizer=tokenizer,
+        tokenizer=tokenizer.read_text() if tokenizer.exists() else "",
         end_tokens=end_tokens,
         threads=1,
         limits=limits or LIMITS,

@@ -12,7 +12,7 @@ from server.api.completions import types as wire
 from server.chat.output_parser import OutputParser
 from server.chat.sampling import engine_sampling, tokens_left, too_long
 from server.chat.streams import merge, output_deltas
-from server.core.errors import ErrorFields, bad_request, map_engine_errors
+from server.core.errors import ErrorFields, bad_request, engine_errors_as_api_errors, map_engine_errors
 from server.core.events import OutputDelta
 from server.core.request import RequestWarning
 from server.core.threads import in_thread_if_large
@@ -55,7 +55,9 @@ class CompletionPlan:
 async def prepare(runtime: Runtime, body: wire.CompletionRequest, owner: str) -> CompletionPlan:
     """`owner`: hex SHA-256 of the caller's key. Raises ApiError for what cannot be honoured."""
     runtime.expect_model(body.model)
-    stream_usage, grammar = wants_stream_usage(body), await runtime.grammar_cache.answer_grammar(to_grammar(body))
+    stream_usage = wants_stream_usage(body)
+    with engine_errors_as_api_errors(ErrorFields(prompt="prompt", grammar=grammar_field(body))):
+        grammar = await runtime.grammar_cache.answer_grammar(to_grammar(body))
     per_prompt = _sequences_per_prompt(body)
     prompts = await in_thread_if_large(_text_length(body.prompt), encode, runtime, body)
     if len(prompts) * per_prompt > MAX_SEQUENCES:

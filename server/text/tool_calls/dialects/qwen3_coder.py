@@ -169,13 +169,15 @@ def _string_rule(tool: Tool, schema: Schema, grammar: GrammarBuilder) -> str:
 
 
 def _string_terminal(tool: Tool, schema: Schema) -> str:
-    """For a tool that is not strict only the length, if the rest cannot be enforced."""
-    try:
-        return _exact_string_terminal(tool, schema)
-    except UnusableSchema:
-        if tool.strict:
-            raise
-        return _exact_string_terminal(tool, {name: schema[name] for name in ("minLength", "maxLength") if name in schema})
+    """For a tool that is not strict only the length, if the rest cannot be enforced, and nothing if no length fits."""
+    lengths = {name: schema[name] for name in ("minLength", "maxLength") if name in schema}
+    for kept in (schema, lengths):
+        try:
+            return _exact_string_terminal(tool, kept)
+        except UnusableSchema:
+            if tool.strict:
+                raise
+    return _exact_string_terminal(tool, {})
 
 
 def _exact_string_terminal(tool: Tool, schema: Schema) -> str:

@@ -10,9 +10,9 @@ from server.core.messages import NamedTools, Tool
 from server.text import reasoning
 from server.text.tool_calls.api import CallConstraint, UnusableSchema
 from server.text.tool_calls.grammar.json_rule import json_rule, rule_error
-from server.text.tool_calls.grammar.normalize_schema import normalize_schema
-from server.text.tool_calls.grammar.relax_schema import relax_schema
-from server.text.tool_calls.grammar.schema import combining_keyword
+from server.text.tool_calls.grammar.prepare_schema import prepare_schema
+from server.text.tool_calls.grammar.relax_schema import drop_unsatisfiable, relax_schema
+from server.text.tool_calls.grammar.schema import SchemaError, combining_keyword
 
 TokenLookup = Callable[[str], int | None]  # the id of a special token; None: ordinary text
 
@@ -132,8 +132,11 @@ def literal(text: str) -> str:
 def schema_rule(tool: Tool, schema: Mapping[str, Any]) -> str:
     """The body of a rule for JSON that fits `schema`; for a tool that is not strict, as far as it can be enforced. Raises
     UnusableSchema."""
-    normalized = normalize_schema(schema)
-    body = json_rule(normalized if tool.strict else relax_schema(normalized), lenient=not tool.strict)
+    try:
+        prepared = prepare_schema(schema, lenient=not tool.strict, close=True)
+    except SchemaError as error:
+        raise UnusableSchema(tool.name, str(error)) from error
+    body = json_rule(prepared if tool.strict else drop_unsatisfiable(relax_schema(prepared)), lenient=not tool.strict)
     check_rule(tool, body)
     return body
 

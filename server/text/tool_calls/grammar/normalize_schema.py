@@ -19,7 +19,7 @@ KEEP_OPEN = frozenset(
 def normalize_schema(schema: Schema, *, close: bool = True) -> dict[str, Any]:
     """`close`: objects that list their properties get no others (small models invent some), except objects combined from several
     schemas."""
-    normalized = _normalize_keywords(schema)
+    normalized = normalize_keywords(schema)
     for name in COMBINERS:
         if isinstance(parts := normalized.get(name), list):
             normalized[name] = [_normalize_part(part, close=False) for part in cast(list[Any], parts)]
@@ -45,7 +45,7 @@ def _normalize_part(schema: Any, *, close: bool) -> Any:
     return normalize_schema(as_dict(schema), close=close) if isinstance(schema, Mapping) else schema
 
 
-def _normalize_keywords(schema: Schema) -> dict[str, Any]:
+def normalize_keywords(schema: Schema) -> dict[str, Any]:
     normalized = dict(schema)
     if not (isinstance(name := normalized.get("format"), str) and name in FORMATS):
         normalized.pop("format", None)

@@ -23,6 +23,22 @@ def relax_schema(schema: Schema) -> dict[str, Any]:
     return as_dict(map_schemas(found, _drop_counts)) if _miscounts_properties(found) else found
 
 
+def drop_unsatisfiable(schema: Schema) -> Schema:
+    """With `{}` in place of parts that no value fits (an empty `enum`, a minimum above the maximum), for the tools of a request that
+    others are part of. Parts with references stay as they are."""
+    return as_dict(map_schemas(schema, _any_if_unsatisfiable)) if _is_unsatisfiable(schema) else schema
+
+
+def _any_if_unsatisfiable(part: dict[str, Any]) -> dict[str, Any]:
+    if not _is_unsatisfiable(part):
+        return part
+    return {"type": "object"} if part.get("type") == "object" else {}
+
+
+def _is_unsatisfiable(schema: Schema) -> bool:
+    return UNSATISFIABLE in rule_error(json_rule(schema, lenient=True))
+
+
 def _miscounts_properties(schema: Schema) -> bool:
     """Whether llguidance would count properties wrongly, because several schemas together limit their number."""
     warnings = rule_warnings(json_rule(schema, lenient=True))

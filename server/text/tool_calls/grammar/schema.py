@@ -18,6 +18,14 @@ VALUE_KEYWORDS = ("const", "enum", "default", "examples")  # keywords whose valu
 MAX_SUBSCHEMAS = 256  # subschemas examined per question
 
 
+class SchemaError(ValueError):
+    """A schema that is not used; `place`: the path of the part that is to blame, "" for the whole."""
+
+    def __init__(self, place: str, reason: str) -> None:
+        super().__init__(f"{place or 'the schema'} {reason}")
+        self.place = place
+
+
 @dataclass(frozen=True, slots=True)
 class Parameter:
     name: str

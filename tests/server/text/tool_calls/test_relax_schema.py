@@ -46,7 +46,7 @@ LEFT_OUT: list[tuple[Any, Any, Any, Any, str]] = [
     ({**NAMED, "unevaluatedProperties": False}, {"a": "x"}, {"a": "x", "b": 1}, {"a": 1}, "unevaluatedProperties"),
     ({**PAIR, "additionalProperties": False, "minProperties": 2}, {"a": "x", "b": "y"}, {"b": "x"}, {"c": 1}, "maxProperties"),
     ({**PAIR, "additionalProperties": TEXT, "minProperties": 1}, {"c": "x"}, {}, {"c": 1}, "maxProperties"),
-    ({"allOf": [{**PAIR, "required": ["b"]}, {"minProperties": 2}]}, {"a": "x", "b": "y"}, {"b": "x"}, {}, "maxProperties"),
+    ({"allOf": [{**PAIR, "required": ["b"]}, {"minProperties": 2}]}, {"a": "x", "b": "y"}, {"b": "x"}, {}, "minProperties"),
     ({**TEXT, "pattern": "^(?=.*a).+$", "maxLength": 3}, "xa", "x", "abcd", "look-ahead"),
     ({**TEXT, "pattern": "(?<!a)b"}, "cb", "ab", 5, "look-behind"),
     ({**TEXT, "pattern": r"^(a|b)\1$"}, "aa", "ab", 5, "backreference"),
@@ -74,16 +74,34 @@ def test_what_no_grammar_can_enforce_is_left_out_and_all_else_is_not(schema: Any
         {"$ref": "#/nowhere"},
         {"$ref": "https://example.com/x.json"},
         {"type": "strin"},
-        {"type": "integer", "minimum": 5, "maximum": 3},
-        {"type": "string", "minLength": 5, "maxLength": 2, "pattern": "(?=a)"},
-        {"enum": []},
     ],
     ids=json.dumps,
 )
-def test_what_is_no_schema_or_fits_nothing_is_refused_all_the_same(schema: dict[str, Any]) -> None:
+def test_what_is_no_schema_is_refused_all_the_same(schema: dict[str, Any]) -> None:
     for dialect in (HERMES, QWEN, PYTHONIC):
         with pytest.raises(UnusableSchema):
             dialect.grammar(required_call(object_with(schema)), lambda _: None)
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"type": "integer", "minimum": 5, "maximum": 3},
+        {"type": "string", "minLength": 5, "maxLength": 2, "pattern": "(?=a)"},
+        {"enum": []},
+        {"type": "integer", "enum": ["a", "b"]},
+    ],
+    ids=json.dumps,
+)
+def test_what_fits_nothing_is_left_out(schema: dict[str, Any]) -> None:
+    """A tool with a part that no value fits refuses no request, unless it is strict; all else of it is enforced."""
+    parameters = {**object_with(schema), "properties": {"v": schema, "w": NUMBER}}
+    fits = [accepts(required_call(parameters), CALL.replace("{}", json.dumps(value))) for value in ({"v": "x", "w": 1}, {"v": 1, "w": "x"})]
+    assert fits == [True, False]
+    for dialect in (QWEN, PYTHONIC):
+        dialect.grammar(required_call(parameters), lambda _: None)
+    with pytest.raises(UnusableSchema):
+        HERMES.grammar(required_call(parameters, strict=True), lambda _: None)
 
 
 # as servers and SDKs send them
