@@ -12,7 +12,6 @@ from llguidance import LLParserLimits
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
 from engine.api import Choice, Delta, Grammar, InvalidGrammar, JsonObject, JsonSchema, Lark, Regex, Request, Sampling
-from engine.embedded.engine import EmbeddedEngine
 from engine.embedded.grammar import GrammarCompiler, GrammarFailed, Matcher
 from models.spec import Causal
 from tests.engine.tiny import arch, collect, loaded, running
