@@ -5,12 +5,12 @@ NAMESPACE__NAME. Tools that nobody here can run are left out, with a warning, wh
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from server.api.responses.types import tools as wire
 from server.core.errors import bad_request
-from server.core.messages import Json, Tool
-from server.core.request import RequestWarning
+from server.core.messages import Json, NamedTools, Tool
+from server.core.request import GenerationRequest, RequestWarning
 
 NO_PARAMETERS: Json = {"type": "object", "properties": {}, "additionalProperties": False}  # schema of a function without `parameters`
 INPUT = "input"  # the parameter of a custom tool
@@ -63,6 +63,18 @@ def tool_warnings(tools: Sequence[wire.Tool]) -> Iterator[RequestWarning]:
     for field, tool, _ in _client_tools(tools):
         if isinstance(tool, wire.CustomTool) and tool.format is not None and tool.format.type == "grammar":
             yield RequestWarning(param=f"{field}.format", message=f"{field}.format has no effect: the text of a custom tool is free")
+
+
+def without_namespaces(request: GenerationRequest, tools: Sequence[wire.Tool]) -> GenerationRequest | None:
+    """Without the tools of namespaces, which clients offer beside others and which may be more than a small context holds; with a
+    warning for each. None where there are none, or where the request wants a certain tool."""
+    fields = [f"tools.{i}" for i, tool in enumerate(tools) if isinstance(tool, wire.NamespaceTool)]
+    if not fields or isinstance(request.tool_choice, NamedTools):
+        return None
+    left = tuple(tool for tool in request.tools if not tool.field.startswith(tuple(f"{field}." for field in fields)))
+    reason = "has no effect: with its tools the prompt does not fit the model's context"
+    warnings = tuple(RequestWarning(param=field, message=f"{field} {reason}") for field in fields)
+    return replace(request, tools=left, warnings=(*request.warnings, *warnings))
 
 
 def _client_tools(tools: Sequence[wire.Tool]) -> Iterator[tuple[str, wire.FunctionTool | wire.CustomTool, ClientTool]]:

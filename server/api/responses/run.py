@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from starlette.types import Send
 
-from server.api.responses.client_tools import by_model_name
+from server.api.responses.client_tools import by_model_name, without_namespaces
 from server.api.responses.events.emitter import EventEmitter
 from server.api.responses.events.output_items import OutputItems
 from server.api.responses.events.sse import FINISHED_TYPES, event_json, final_event, sse_frame
@@ -20,10 +20,11 @@ from server.api.responses.response import ResponseBuilder
 from server.api.responses.types.request import ResponseRequest
 from server.chat.loop import GenerationPlan, prepare
 from server.chat.tools.approvals import consume_decisions, record_request
+from server.chat.turn import CONTEXT_OVERFLOW
 from server.core.errors import ApiError, bad_request
 from server.core.events import ApprovalRequested
 from server.core.messages import Json
-from server.core.request import Caller
+from server.core.request import Caller, GenerationRequest
 from server.core.threads import in_thread
 from server.core.timing import TimingObserver
 from server.http.context import RequestContext
@@ -77,7 +78,7 @@ async def prepare_run(context: RequestContext, body: ResponseRequest) -> Respons
         expect_writable(context.runtime)
     ids = new_id_generator()
     resolved = await resolve_input(context.runtime, body, context.owner, ids)
-    plan = await prepare(context.runtime, to_generation_request(context.runtime, body, resolved), Caller(owner=context.owner))
+    plan = await _prepare_plan(context, body, to_generation_request(context.runtime, body, resolved))
     await consume_decisions(context.runtime, plan.request.approval_decisions, context.owner)
     builder = ResponseBuilder(
         ids=ids,
@@ -90,6 +91,18 @@ async def prepare_run(context: RequestContext, body: ResponseRequest) -> Respons
         warnings=plan.request.warnings,
     )
     return ResponseRun(builder=builder, plan=plan, items=OutputItems(ids))
+
+
+async def _prepare_plan(context: RequestContext, body: ResponseRequest, request: GenerationRequest) -> GenerationPlan:
+    """Without the tools of namespaces where the prompt does not fit the context with them. Raises ApiError."""
+    caller = Caller(owner=context.owner)
+    try:
+        return await prepare(context.runtime, request, caller)
+    except ApiError as error:
+        smaller = without_namespaces(request, body.tools or ()) if error.code == CONTEXT_OVERFLOW else None
+        if smaller is None:
+            raise
+    return await prepare(context.runtime, smaller, caller)
 
 
 async def send_response(run: ResponseRun, send: Send, observer: TimingObserver) -> None:

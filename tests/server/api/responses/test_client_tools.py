@@ -62,6 +62,13 @@ def test_tools_of_a_namespace() -> None:
     assert "repl__echo" in prompt and "hi there" in prompt
 
 
+def test_a_namespace_that_does_not_fit_is_left_out() -> None:
+    large = {**SPACE, "tools": [{**ECHO, "description": "word " * 5000}]}
+    response, prompt = post("Hi.", tools=[ECHO, large])
+    assert response.headers[WARNINGS_HEADER] == "tools.1" and "repl__echo" not in prompt and '"echo"' in prompt
+    assert post("Hi.", tools=[{**ECHO, "description": "word " * 5000}], status=400)[0].json()["error"]["code"] == "context_length_exceeded"
+
+
 @pytest.mark.parametrize("kind", ["web_search", "image_generation", "tool_search", "local_shell", "code_interpreter"])
 def test_hosted_tools_are_left_out(kind: str) -> None:
     hosted = {"type": kind, **({"container": {"type": "auto"}} if kind == "code_interpreter" else {}), "odd": True}
