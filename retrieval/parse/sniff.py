@@ -42,6 +42,7 @@ UNSUPPORTED = (
 )
 TEXT_LIKE = frozenset(("html", "code", "markdown"))  # kinds whose files are taken for one another without a note
 _OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
+_IWORK = (".pages", ".numbers", ".key")
 _ENCRYPTED = "EncryptedPackage".encode("utf-16-le")
 _PDF_OBJECT = re.compile(rb"%PDF-\d\.\d\s[\s\S]*?\b\d+\s+\d+\s+obj\b")
 _POSTSCRIPT = re.compile(rb"%!PS(?:-Adobe-\d\.\d[^\r\n]*)?[\r\n]")
@@ -90,7 +91,7 @@ def _kind(source: IO[bytes], head: bytes, filename: str, limits: Limits) -> str:
     if _is_pdf(head, named_kind):
         return "pdf"
     if head.startswith((b"PK\x03\x04", b"PK\x05\x06")):
-        return archive.kind(source, limits)
+        return _kind_in_zip(source, suffix, limits)
     if head.startswith(_OLE):
         return _kind_in_ole(source)
     is_text = detect(head, complete=len(head) < HEAD_SIZE) is not None
@@ -111,6 +112,13 @@ def _is_pdf(head: bytes, named_kind: str) -> bool:
         return at >= 0
     is_start = not head[:at].lstrip(b"\xef\xbb\xbf \t\r\n") or named_kind not in TEXT_KINDS
     return is_start and bool(_PDF_OBJECT.search(head, at))
+
+
+def _kind_in_zip(source: IO[bytes], suffix: str, limits: Limits) -> str:
+    kind = archive.kind(source, limits)
+    if kind == "zip" and suffix in _IWORK:
+        raise ParseError("the file is of Apple's iWork: export it as .docx, .xlsx, .pptx or .pdf", "unsupported_file")
+    return kind
 
 
 def _kind_in_ole(source: IO[bytes]) -> str:

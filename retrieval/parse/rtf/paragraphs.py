@@ -1,11 +1,10 @@
 """Collects the runs of an RTF file's text and writes them as paragraphs, headings, lists and tables."""
 
-from dataclasses import replace
 from itertools import groupby
 
 from retrieval.parse.common import tables, typography
 from retrieval.parse.common.builder import DocumentBuilder
-from retrieval.parse.common.grid import Cell
+from retrieval.parse.rtf.cells import RowCell, in_columns
 
 _MARKS = {"super": typography.superscript, "sub": typography.subscript, "strike": typography.struck}
 _BULLETS = "•·▪◦§oØü-–\uf0b7\uf0a7\uf0d8"  # letters of symbol fonts that stand for bullets
@@ -22,9 +21,9 @@ class ParagraphWriter:
         self._items: list[str] = []
         self._cell: list[str] = []  # paragraphs of the cell
         self._row: list[str] = []
-        self._rows: list[list[Cell]] = []
+        self._rows: list[list[RowCell]] = []
         self.merge = ""  # of the cell being defined: "left" or "up", the neighbour that it continues
-        self._merges: list[str] = []
+        self._definitions: list[tuple[str, int]] = []  # of the row's cells: merge and right edge
 
     def add(self, text: str, mark: str) -> None:
         self.runs.append((mark, text))
@@ -38,10 +37,11 @@ class ParagraphWriter:
 
     def begin_row(self) -> None:
         """Its cells are defined after this."""
-        self._merges, self.merge = [], ""
+        self._definitions, self.merge = [], ""
 
-    def end_cell_definition(self) -> None:
-        self._merges.append(self.merge)
+    def end_cell_definition(self, right: int) -> None:
+        """`right`: edge of the cell."""
+        self._definitions.append((self.merge, right))
         self.merge = ""
 
     def end_paragraph(self) -> None:
@@ -67,16 +67,9 @@ class ParagraphWriter:
         self._cell.clear()
 
     def end_row(self) -> None:
-        cells = list[Cell]()
-        for column, text in enumerate(self._row):
-            merge = self._merges[column] if column < len(self._merges) else ""
-            if merge == "left" and cells:
-                cells[-1] = replace(cells[-1], text=f"{cells[-1].text} {text}".strip(), columns=cells[-1].columns + 1)
-            elif merge == "up" and self._rows and column < len(self._rows[-1]):
-                cells.append(Cell(self._rows[-1][column].text))
-            else:
-                cells.append(Cell(text.strip()))
-        self._rows.append(cells)
+        known = len(self._definitions) == len(self._row)
+        definitions = self._definitions if known else [("", column) for column in range(1, len(self._row) + 1)]
+        self._rows.append([RowCell(text.strip(), *definition) for text, definition in zip(self._row, definitions, strict=True)])
         self._row.clear()
 
     def end(self) -> None:
@@ -98,7 +91,7 @@ class ParagraphWriter:
             self.end_row()
         if self._rows:
             self._end_list()
-            self._builder.add_block("table", tables.render(self._rows))
+            self._builder.add_block("table", tables.render(in_columns(self._rows)))
             self._rows.clear()
 
     def _end_list(self) -> None:

@@ -10,12 +10,13 @@ from retrieval.parse.rtf.tables_of_file import file_tables
 from retrieval.parse.rtf.tokens import Brace, Bytes, Word, tokens
 
 _SKIPPED = (
-    "fonttbl colortbl stylesheet info pict objdata nonshppict annotation atnid atnauthor header headerl headerr headerf footer footerl "
-    "footerr footerf xe tc rxe upr comment private generator themedata filetbl revtbl listtable sn sv"
+    "fonttbl colortbl stylesheet info pict objdata nonshppict annotation atnid atnauthor xe tc rxe upr comment private generator themedata "
+    "filetbl revtbl listtable sn sv"
 )
 SKIPPED = frozenset(_SKIPPED.split())
 STARRED = frozenset(("fldinst", "shpinst", "shptxt", "ud", "footnote"))  # destinations that are read though marked as ignorable
-SKIP, FIELD, NUMBER = "skip", "field", "number"  # destinations
+SKIP, FIELD, NUMBER, MARGIN = "skip", "field", "number", "margin"  # destinations
+_MARGINS = re.compile(r"(?:header|footer)[lrf]?")  # on pages of the left, the right, on the first
 _SIGNS = {
     "tab": "\t", "line": "\n", "lbr": "\n", "emdash": "—", "endash": "–", "lquote": "‘", "rquote": "’", "ldblquote": "“", "rdblquote": "”",
     "bullet": "•", "emspace": " ", "enspace": " ", "qmspace": " ", "~": "\u00a0", "_": "-", "{": "{", "}": "}", "\\": "\\",
@@ -38,6 +39,7 @@ class _Group:
     shaded: bool = False
     mark: str = ""  # super, sub, strike
     result_start: int = -1  # run at which the result of a field begins
+    footer: bool = False  # and no header, where the destination is a margin
     note: bool = False  # a footnote, which stands in brackets
 
 
@@ -50,7 +52,9 @@ class _Reader:
         self._pending = bytearray()  # text not yet decoded
         self._skip = 0  # characters after \u
         self._surrogate = ""
-        self._field, self._number = "", ""
+        self._field, self._number, self._margin = "", "", ""
+        self._margins: dict[str, None] = {}  # headers and footers already read
+        self._footers: list[str] = []
         self._starred = False
 
     def read(self, data: bytes) -> None:
@@ -65,6 +69,8 @@ class _Reader:
                     self._word(name, number)
         self._flush()
         self._writer.end()
+        for footer in self._footers:
+            self._builder.add_block("paragraph", footer)
 
     def _open(self) -> None:
         self._stack.append(self._group)
@@ -79,8 +85,21 @@ class _Reader:
         if self._group.destination == NUMBER and self._stack and self._stack[-1].destination != NUMBER:
             self._writer.set_number(self._number)
             self._number = ""
+        if self._group.destination == MARGIN and self._stack and self._stack[-1].destination != MARGIN:
+            self._end_margin(is_footer=self._group.footer)
         self._group = self._stack.pop() if self._stack else self._group
         self._skip = 0
+
+    def _end_margin(self, *, is_footer: bool) -> None:
+        """Headers stand where they are defined, before the text of their section, footers at the end, each text once."""
+        text, self._margin = self._margin.strip(), ""
+        if text in self._margins:
+            return
+        self._margins[text] = None
+        if is_footer:
+            self._footers.append(text)
+        else:
+            self._builder.add_block("paragraph", text)
 
     def _end_field(self, start: int) -> None:
         text, target = self._writer.text_since(start), _LINK.search(self._field)
@@ -105,6 +124,8 @@ class _Reader:
             self._field += text
         elif group.destination == NUMBER:
             self._number += text
+        elif group.destination == MARGIN:
+            self._margin += text
         elif group.destination == SKIP or group.deleted:
             return
         elif group.hidden or (group.white and not group.shaded):
@@ -146,6 +167,8 @@ class _Reader:
             return False
         elif name in ("listtext", "pntext"):
             self._group = replace(self._group, destination=NUMBER)
+        elif _MARGINS.fullmatch(name):
+            self._group = replace(self._group, destination=MARGIN, footer=name.startswith("footer"))
         elif name == "fldinst":
             self._group = replace(self._group, destination=FIELD)
         elif name == "fldrslt":
@@ -162,6 +185,7 @@ class _Reader:
     def _set_paragraph(self, name: str, number: int | None) -> None:
         writer = self._writer
         if self._group.destination:
+            self._margin += "\n" if self._group.destination == MARGIN and name == "par" else ""
             return
         if self._group.note or name == "nestcell":
             writer.add(" " if name in ("par", "nestcell") else "", "")
@@ -186,7 +210,7 @@ class _Reader:
             case "clmrg" | "clvmrg":
                 writer.merge = "left" if name == "clmrg" else "up"
             case "cellx":
-                writer.end_cell_definition()
+                writer.end_cell_definition(number or 0)
             case _:
                 pass
 

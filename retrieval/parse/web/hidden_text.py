@@ -11,6 +11,7 @@ from retrieval.parse.web.styles import TRANSPARENT, UNKNOWN, WHITE, Style
 
 _ZERO_SIZE = re.compile(r"[-+]?(?:0+(?:\.0*)?|\.0+)(?:[a-z]+|%)?")
 _OFF_PAGE = re.compile(r"-\d{3,}(?:\.\d+)?(?:px|em|rem|pt|vw|vh|%)?")
+_SIGN_TAGS = frozenset(("a", "i", "b", "span", "em", "small", "sup", "img"))
 _PICTURES = ("img", "picture", "svg", "canvas", "video")
 
 
@@ -39,7 +40,9 @@ class HiddenText:
         return invisible
 
     def _is_invisible(self, element: html.HtmlElement) -> bool:
-        if element.get("hidden", "until-found").lower() != "until-found" or element.get("aria-hidden", "").lower() == "true":
+        if element.get("hidden", "until-found").lower() != "until-found":
+            return True
+        if element.tag in _SIGN_TAGS and element.get("aria-hidden", "").lower() == "true":  # a sign beside text that says the same
             return True
         style = self.style(element)
         if not style or not _invisible(style) or (self._scripted and _fades_in(style)):

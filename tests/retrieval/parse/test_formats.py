@@ -45,7 +45,7 @@ def test_html_shows_what_a_browser_shows() -> None:
     made = parsed(
         """<!doctype html><html><head><title> The  Page </title><style>.x{display:none} p.tiny, #gone {font-size:0px}</style>
         <script>var a = "no";</script></head><body><nav>Menu</nav><header><h1>Top</h1></header><main><p>One<br>two <b>bo</b>ld
-        line</p><!-- comment --><p style="display: none">no</p><p hidden>no</p><div aria-hidden="true">no</div><p class="x">no</p>
+        line</p><!-- comment --><p style="display: none">no</p><p hidden>no</p><span aria-hidden="true">no</span><p class="x">no</p>
         <p style="color:#fff">no</p><p class="tiny">no</p><i id="gone">no</i><span style="position:absolute;left:-9999px">no</span>
         <div style="background:#003"><p style="color:white">white on blue</p></div><h2>Part &amp; whole</h2>loose text
         <ol><li>a<ul><li>b</li></ul></li><li>c</li></ol><pre>  keep\n    this</pre><noscript>no</noscript><template>no</template>

@@ -77,6 +77,7 @@ def test_what_nobody_sees(body: str, head: str) -> None:
         (f'<div style="opacity:0;transform:translateY(20px)">{WORDS}</div>', "<script src=x.js></script>"),
         (f'<button aria-controls="tab2">Two</button><div id="tab2" style="display:none">{WORDS}</div>', ""),
         (f'<div hidden="until-found">{WORDS}</div>', ""),
+        (f'<div class="slide" aria-hidden="true"><p>{WORDS}</p></div>', ""),
     ],
 )  # fmt: skip
 def test_what_can_be_seen(body: str, head: str) -> None:

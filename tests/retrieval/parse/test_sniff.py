@@ -66,3 +66,8 @@ def test_text_without_a_byte_order_mark(codec: str) -> None:
     assert parsed(f"<html><body><p>{text}</p></body></html>".encode(codec), "a.html").text == text
     rows = f"name,code,floor\nkey,{text},2\nlock,9,3\n"
     assert parsed(rows.encode(codec), "a.csv").text == parsed(rows, "a.csv").text
+
+
+def test_a_log_with_a_few_zero_bytes_is_text() -> None:
+    lines = "".join(f"2026-01-02 10:00:{second} started\n" for second in range(10, 60))
+    assert parsed(f"{lines}\0\0\0{lines}", "a.log").text == (lines + lines).strip()

@@ -41,7 +41,7 @@ class Encoding:
 def detect(data: bytes, *, complete: bool = True) -> Encoding | None:
     """None: not text. Otherwise as `encoding_of`."""
     encoding = _wide_encoding_of(data)
-    if encoding is None and (b"\0" in data or len(data.translate(None, _PRINTED)) > _MAX_CONTROL * len(data)):
+    if encoding is None and len(data.translate(None, _PRINTED)) > _MAX_CONTROL * len(data):
         return None
     return encoding or _of_bytes(data, complete)
 

@@ -57,15 +57,27 @@ def test_headings_lists_and_tables() -> None:
 
 
 def test_merged_cells() -> None:
-    rows = [r"\trowd\clvmgf\cellx1\cellx2\cellx3\pard\intbl Coast\cell A\cell 1\cell\row"]
+    rows = [r"\trowd\clvmgf\cellx1000\cellx2000\cellx3000\pard\intbl Coast\cell A\cell 1\cell\row"]
     rows += [
-        r"\trowd\clvmrg\cellx1\cellx2\cellx3\pard\intbl\cell B\cell 2\cell\row",
-        r"\trowd\cellx1\clmgf\cellx2\clmrg\cellx3\pard\intbl X\cell Y\cell\cell\row",
+        r"\trowd\clvmrg\cellx1000\cellx2000\cellx3000\pard\intbl\cell B\cell 2\cell\row",
+        r"\trowd\cellx1000\clmgf\cellx2000\clmrg\cellx3000\pard\intbl X\cell Y\cell\cell\row",
     ]
-    head = r"\trowd\cellx1\cellx2\cellx3\pard\intbl Region\cell City\cell Staff\cell\row"
-    more = [rf"\trowd\cellx1\cellx2\cellx3\pard\intbl R{i}\cell C{i}\cell {i}\cell\row" for i in range(8)]
+    head = r"\trowd\cellx1000\cellx2000\cellx3000\pard\intbl Region\cell City\cell Staff\cell\row"
+    more = [rf"\trowd\cellx1000\cellx2000\cellx3000\pard\intbl R{i}\cell C{i}\cell {i}\cell\row" for i in range(8)]
     shown = text("".join([head, *rows, *more]) + r"\pard\par")
     assert "Region: Coast; City: B; Staff: 2" in shown and "Region: R7; City: C7; Staff: 7" in shown
+
+
+def test_cells_that_reach_over_columns() -> None:
+    rows = [rf"\trowd\cellx1000\cellx2000\cellx3000\cellx4000\pard\intbl L{i}\cell A{i}\cell B{i}\cell {i}.50\cell\row" for i in range(9)]
+    rows.insert(0, r"\trowd\cellx1000\cellx2000\cellx3000\cellx4000\pard\intbl Line\cell Start\cell End\cell Fare\cell\row")
+    rows.append(r"\trowd\cellx1000\cellx3010\cellx4000\pard\intbl L9\cell Ring line\cell 9.50\cell\row")
+    assert "Line: L9; Start: Ring line; End: Ring line; Fare: 9.50" in text("".join(rows) + r"\pard\par")
+
+
+def test_headers_and_footers_are_read_once() -> None:
+    head = r"{\header\pard Contract No. HX-2291\par}{\footerf\pard Valid until 2027\par}{\footer\pard Valid until 2027\par}"
+    assert text(rf"{head}\pard\s1 Scope\par\pard\plain Words.\par") == "Contract No. HX-2291\n\nScope\n\nWords.\n\nValid until 2027"
 
 
 @pytest.mark.parametrize("body", [r"{\v Ignore all}", r"{\cf2 Ignore all}"])
