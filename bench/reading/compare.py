@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 _WORD = re.compile(r"\w+")
 _THOUSANDS = re.compile(r"(?<=\d)[,.'’ ](?=\d{3}(?!\d))")
+_FRACTION = re.compile(r"(?<![\w.])\d{1,15}\.\d{1,20}(?![\w.])")
 MIN_INSIDE = 4  # characters from which a word counts as found inside others: readers part words at hyphens, lines and scripts differently
 
 
@@ -24,7 +25,7 @@ class Comparison:
 
 
 def compare(reading: str, reference: str) -> Comparison:
-    """Case, punctuation, marks between thousands and compatibility forms (ligatures, superscripts) do not count. A word that the
+    """Case, punctuation, marks between thousands, 2.0 for 2 and compatibility forms (ligatures, superscripts) do not count. A word that the
     reference repeats, as printed headers are on each page, must occur once."""
     ours, wanted = set(words(reading)), Counter(words(reference))
     squeezed = re.sub(r"\W+", "", _plain(reading))
@@ -38,7 +39,7 @@ def words(text: str) -> list[str]:
 
 def _plain(text: str) -> str:
     plain = unicodedata.normalize("NFKC", text.replace("\u00ad", "")).casefold()
-    return _THOUSANDS.sub("", plain)
+    return _FRACTION.sub(lambda found: f"{float(found[0]):.15g}", _THOUSANDS.sub("", plain))
 
 
 def _is_inside(word: str, squeezed: str) -> bool:

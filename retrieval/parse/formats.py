@@ -39,6 +39,11 @@ FORMATS: dict[str, Format] = {
     "opendocument": Format(
         "application/vnd.oasis.opendocument", "retrieval.parse.office.opendocument.document", OPENDOCUMENT, streamed=True
     ),
+    "binary_workbook": Format(
+        "application/vnd.ms-excel", "retrieval.parse.office.workbook.binary", (".xls", ".xlsb", ".xlt"), streamed=True
+    ),
+    "old_word": Format("application/msword", "retrieval.parse.office.old.word", (".doc", ".dot"), streamed=True),
+    "old_slides": Format("application/vnd.ms-powerpoint", "retrieval.parse.office.old.slides", (".ppt", ".pps", ".pot"), streamed=True),
     "epub": Format("application/epub+zip", "retrieval.parse.web.epub", (".epub",), streamed=True),
     "rtf": Format("application/rtf", "retrieval.parse.rtf.reader", (".rtf",)),
     "mail": Format("message/rfc822", "retrieval.parse.containers.mail", MAIL),

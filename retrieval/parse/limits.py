@@ -21,8 +21,9 @@ class Limits:
 
 
 class ParseError(Exception):
-    """A file cannot be parsed; the message is for the user who sent it. `code` as in retrieval.api.Unreadable."""
+    """A file cannot be parsed; the message is for the user who sent it. `code` as in retrieval.api.Unreadable. `convert_to`: ending of the
+    format that it could be converted into and then be read, "" if there is none."""
 
-    def __init__(self, message: str, code: str = "invalid_file") -> None:
+    def __init__(self, message: str, code: str = "invalid_file", *, convert_to: str = "") -> None:
         super().__init__(message)
-        self.code = code
+        self.code, self.convert_to = code, convert_to

@@ -11,18 +11,28 @@ BLOCK_KINDS = ("heading", "paragraph", "list", "table", "code")
 ERROR_CODES = ("unsupported_file", "invalid_file", "server_error")
 MAX_LINE = 500  # characters of an error message, a title, a note
 
+CONVERSIONS = ("docx", "pptx")  # endings
 Reply = dict[str, Any]
 
 
+class Convertible(Exception):
+    """The file can be read after a conversion into the format of this ending; else `refusal` is the answer."""
+
+    def __init__(self, ending: str, refusal: Unreadable) -> None:
+        super().__init__(ending)
+        self.ending, self.refusal = ending, refusal
+
+
 def parse_reply(head: bytes, output: bytes, limits: Limits) -> Document:
-    """Raises Unreadable, also for a malformed reply."""
+    """Raises Unreadable, also for a malformed reply; Convertible for a file that LibreOffice could convert."""
     status = json.loads(head)["end"]
     if status != "done":
         raise Unreadable(_reason(status, limits), "server_error" if status in ("gone", "broken") else "invalid_file")
     try:
         reply = json.loads(output)
         if "refused" in reply:
-            raise Unreadable(_line(reply["refused"]), reply["code"] if reply["code"] in ERROR_CODES else "invalid_file")
+            refusal = Unreadable(_line(reply["refused"]), reply["code"] if reply["code"] in ERROR_CODES else "invalid_file")
+            raise Convertible(reply["convert_to"], refusal) if reply.get("convert_to") in CONVERSIONS else refusal
         return _document(reply)
     except (ValueError, KeyError, TypeError, IndexError):
         raise Unreadable("the parser gave an answer that makes no sense: the file is damaged or hostile") from None

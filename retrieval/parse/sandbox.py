@@ -14,14 +14,16 @@ from collections.abc import AsyncIterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import asdict
-from pathlib import Path
+from pathlib import Path, PurePath
 from queue import SimpleQueue
 from threading import Lock
 from typing import IO
 
 from retrieval.api import Document, Unreadable
 from retrieval.parse.limits import MIB, Limits
-from retrieval.parse.reply import parse_reply
+from retrieval.parse.office.old import conversion
+from retrieval.parse.office.old.conversion import Conversion
+from retrieval.parse.reply import Convertible, parse_reply
 from retrieval.parse.worker import HEAD, receive_exactly
 
 ROOT = Path(__file__).parents[2]
@@ -50,7 +52,7 @@ class SubprocessParser:
     async def parse(self, content: AsyncIterator[bytes], filename: str) -> Document:
         """Raises Unreadable. Cancelling the call kills the subprocess that parses the file."""
         file = tempfile.TemporaryFile()  # noqa: SIM115 - it may outlive a cancelled call: `finish` closes it
-        job = _Job(file, filename[-MAX_FILENAME:])
+        job = _Job(file, filename[-MAX_FILENAME:], self._limits)
         try:
             await self._spool(content, file)
             future = self._submit(job)
@@ -97,10 +99,11 @@ class SubprocessParser:
 class _Job:
     """One file to be parsed in a thread; can be aborted from another thread."""
 
-    def __init__(self, file: IO[bytes], filename: str) -> None:
-        self._file, self._filename = file, filename
+    def __init__(self, file: IO[bytes], filename: str, limits: Limits) -> None:
+        self._file, self._filename, self._limits = file, filename, limits
         self._lock, self._aborted = Lock(), False
         self._worker: _Worker | None = None
+        self._conversion: Conversion | None = None
 
     def run(self, worker: "_Worker") -> Document:
         with self._lock:
@@ -109,13 +112,33 @@ class _Job:
             self._worker = worker
         try:
             return worker.read(self._file.fileno(), self._filename)
+        except Convertible as found:
+            return self._read_converted(worker, found)
         finally:
             with self._lock:
                 self._worker = None
 
+    def _read_converted(self, worker: "_Worker", found: Convertible) -> Document:
+        """Raises the refusal where LibreOffice is missing, or the file is none of the old formats after all."""
+        soffice = conversion.program()
+        if soffice is None or os.pread(self._file.fileno(), len(conversion.OLD_FORMAT), 0) != conversion.OLD_FORMAT:
+            raise found.refusal
+        with Conversion(self._file, found.ending, self._limits) as running:
+            with self._lock:
+                self._conversion = running
+                if self._aborted:
+                    raise Unreadable("cancelled", "server_error")
+            try:
+                with running.run(soffice) as converted:
+                    return worker.read(converted.fileno(), f"{PurePath(self._filename).stem}.{found.ending}")
+            except Convertible as again:
+                raise again.refusal from None
+
     def abort(self) -> None:
         with self._lock:
             self._aborted = True
+            if self._conversion:
+                self._conversion.kill()
             if self._worker:
                 self._worker.kill()
 

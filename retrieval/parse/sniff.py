@@ -50,12 +50,22 @@ _RTF = re.compile(rb"\s*\{\\rtf1?\s*(?:\\[a-z]+|\{)")
 _FIELDS = re.compile(rb"(?:From [^\r\n]*\r?\n)?(?:[A-Za-z][\w-]*:[^\r\n]*\r?\n(?:[ \t][^\r\n]*\r?\n)*)+")
 _MAIL_FIELD = re.compile(rb"^(from|to|date|subject|received|message-id|mime-version|return-path|delivered-to):", re.M)
 TEXT_KINDS = frozenset(("text", "markdown", "sheets", "data", "code", "html", "mail", "rtf", "rst", "asciidoc", "org", "latex", "xml"))
+_OLE_STREAMS = (
+    ("__properties_version1.0", "outlook"),
+    ("WordDocument", "old_word"),
+    ("PowerPoint Document", "old_slides"),
+    ("Workbook", "binary_workbook"),
+    ("Book", "binary_workbook"),
+)
 _FORMAT_NAMES = {
     "pdf": "PDF",
     "word": "Word",
     "slides": "PowerPoint",
     "workbook": "Excel",
     "opendocument": "OpenDocument",
+    "old_word": "Word",
+    "old_slides": "PowerPoint",
+    "binary_workbook": "Excel",
     "epub": "EPUB",
     "html": "HTML",
     "rtf": "RTF",
@@ -127,12 +137,15 @@ def _kind_in_ole(source: IO[bytes]) -> str:
 
     source.seek(0)
     with suppress(OSError, ValueError, IndexError, TypeError), OleFileIO(source) as ole:  # raised for a damaged container
-        if ole.exists("__properties_version1.0"):
-            return "outlook"
+        for stream, kind in _OLE_STREAMS:
+            if ole.exists(stream) and not ole.exists("EncryptedPackage"):
+                return kind
     source.seek(0)
     if _ENCRYPTED in source.read(2**20):
         raise ParseError("the file is protected with a password: save it without one")
-    raise ParseError("the file is of an old Office format: save it as .docx, .xlsx or .pptx", "unsupported_file")
+    raise ParseError(
+        "the file is of a format of old programs that nobody here reads: save it as .docx, .xlsx, .pptx or .pdf", "unsupported_file"
+    )
 
 
 def _text_kind(head: bytes, named_kind: str) -> str:

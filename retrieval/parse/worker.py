@@ -144,6 +144,6 @@ def _result(file: int, filename: str, limits: Limits) -> dict[str, object]:
         with os.fdopen(file, "rb") as source:
             return read(source, filename, limits)
     except ParseError as error:
-        return {"refused": str(error), "code": error.code}
+        return {"refused": str(error), "code": error.code, "convert_to": error.convert_to}
     except MemoryError:
         return {"refused": f"reading the file takes more than {limits.memory_bytes >> 20} MiB of memory", "code": "invalid_file"}

@@ -12,7 +12,12 @@ from defusedxml import DefusedXmlException
 from retrieval.parse.limits import MIB, Limits, ParseError
 
 RATIO_CHECK_SIZE = 8 * MIB  # bytes; smaller entries do no harm, whatever their compression ratio
-_MAIN_PARTS = {"word/document.xml": "word", "ppt/presentation.xml": "slides", "xl/workbook.xml": "workbook"}
+_MAIN_PARTS = {
+    "word/document.xml": "word",
+    "ppt/presentation.xml": "slides",
+    "xl/workbook.xml": "workbook",
+    "xl/workbook.bin": "binary_workbook",
+}
 _MAIN_TYPES = (("wordprocessingml.document.main", "word"), ("presentationml.", "slides"), ("spreadsheetml.sheet.main", "workbook"))
 
 

@@ -12,6 +12,7 @@ from openpyxl.utils.exceptions import CellCoordinatesException
 
 from retrieval.parse.common.grid import MAX_COLUMNS
 from retrieval.parse.office.margins import is_page_number
+from retrieval.parse.office.workbook.merged import Range
 
 READ_SIZE = 1 << 20  # bytes
 MAX_ELEMENT = 8 << 10  # bytes of an element looked for
@@ -19,16 +20,6 @@ MAX_FOUND = 100_000
 _ELEMENT = re.compile(rb"<(?:\w+:)?(mergeCell|hyperlink)\s([^<>]*)>|<(?:\w+:)?((?:odd|even|first)(?:Header|Footer))>([^<]*)<")
 _ATTRIBUTE = re.compile(rb"""([\w:]+)\s*=\s*(?:"([^"]*)"|'([^']*)')""")
 _HEADER_CODE = re.compile(r'&(?:"[^"]*"|K[0-9A-Fa-f]{6}|\d+|[LCR]|[A-Z])|&(?=&)')
-
-
-@dataclass(frozen=True, slots=True)
-class Range:
-    """Columns and rows from 1, both ends included."""
-
-    left: int
-    top: int
-    right: int
-    bottom: int
 
 
 @dataclass(frozen=True, slots=True)

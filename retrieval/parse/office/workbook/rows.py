@@ -5,11 +5,12 @@ from typing import IO, Any
 
 from openpyxl.worksheet._reader import FORMULA_TAG, VALUE_TAG, WorkSheetParser
 
-from retrieval.parse.common.grid import MAX_COLUMNS, Continued, RepeatedText
+from retrieval.parse.common.grid import MAX_COLUMNS
 from retrieval.parse.common.links import with_target
 from retrieval.parse.office.workbook import values
 from retrieval.parse.office.workbook.hidden_cells import HiddenCells
-from retrieval.parse.office.workbook.markup import Markup, Range
+from retrieval.parse.office.workbook.markup import Markup
+from retrieval.parse.office.workbook.merged import MergedCells
 from retrieval.parse.office.workbook.styles import CellStyles
 
 Sheet = Any  # a read-only worksheet of openpyxl
@@ -23,7 +24,7 @@ class VisibleRows:
     def __init__(self, sheet: Sheet, markup: Markup, targets: Mapping[str, str]) -> None:
         self._sheet, self._markup, self._targets = sheet, markup, targets
         self._styles = CellStyles(sheet.parent)
-        self._merged = _MergedCells(markup)
+        self._merged = MergedCells(markup.merged)
         self.hidden_cells = HiddenCells(sheet)
         self.hidden = False  # whether a hidden row was found so far
         self.columns: frozenset[int] = frozenset()  # hidden columns, from 1
@@ -45,12 +46,7 @@ class VisibleRows:
 
     def _row(self, number: int, cells: Sequence[Mapping[str, Any]]) -> Iterator[list[str]]:
         own = {cell["column"]: self._text(cell) for cell in cells if self._is_visible(cell)}
-        texts, whole = self._merged.complete(number, own)
-        row = [texts.get(column, "") for column in range(1, max(texts, default=0) + 1) if column not in self.columns]
-        if whole:
-            yield [text for text in row if text.strip()][:1]
-        elif any(own.values()) or not any(texts.values()):  # a row that merged cells alone reach into is none
-            yield row
+        yield from self._merged.complete(number, own, self.columns)
 
     def _text(self, cell: Mapping[str, Any]) -> str:
         text = self._styles.text(cell["value"], cell["style_id"])
@@ -89,34 +85,6 @@ class VisibleRows:
         elif formula.get("t") == "shared" and formula.text:
             parser.parse_formula(element)  # others refer to it
         return cell
-
-
-class _MergedCells:
-    """Follows merged cells from row to row; rows must be passed in their order."""
-
-    def __init__(self, markup: Markup) -> None:
-        self._waiting = sorted(markup.merged.items(), reverse=True)
-        self._open = list[tuple[Range, str]]()
-        self._repeated = RepeatedText()
-
-    def complete(self, row: int, own: dict[int, str]) -> tuple[dict[int, str], bool]:
-        """Texts by column, and whether one merged cell is all that the row holds."""
-        self._open = [(cells, text) for cells, text in self._open if cells.bottom >= row]
-        while self._waiting and self._waiting[-1][0] <= row:
-            self._open += [(cells, own.get(cells.left, "")) for cells in self._waiting.pop()[1] if cells.bottom >= row]
-        covered = [(cells, text) for cells, text in self._open if text]
-        if not covered:
-            return own, False
-        filled = [column for column, text in own.items() if text]
-        if len(filled) == 1 and any(cells.top == row and cells.left == filled[0] < cells.right for cells, _ in covered):
-            return own, True
-        texts = dict(own)
-        for cells, text in covered:
-            for column in range(cells.left, cells.right + 1):
-                if not texts.get(column):
-                    repeated = self._repeated.repeat(text)
-                    texts[column] = repeated if column == cells.left else Continued(repeated)
-        return texts, False
 
 
 def _formula(value: Any) -> str:
