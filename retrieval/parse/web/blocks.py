@@ -16,6 +16,7 @@ Element = html.HtmlElement
 HEADINGS = {f"h{level}": level for level in range(1, 7)}
 BREAK = "\u2028"  # stands for <br> while other white space is collapsed
 ANCHORS = " \t\n§¶"  # link signs that site generators put beside headings
+TEXT_BLOCKS = ("p", "div", "blockquote", "td", "address")  # elements that pages set in fixed lines
 GROUPS = ("thead", "tbody", "tfoot")  # of rows
 STRUCTURE = frozenset((*HEADINGS, "table", "pre"))
 
@@ -54,7 +55,7 @@ class BlockWriter:
     def _block(self, element: Element, tag: str) -> None:
         if level := _heading_level(element, tag):
             self._builder.add_heading(self._numbered(self._inline.of(element, links=False).strip(ANCHORS)), level)
-        elif tag == "pre":
+        elif tag == "pre" or (tag in TEXT_BLOCKS and self._inline.keeps_spaces(element) and not _contains(element, STRUCTURE)):
             self._builder.add_block("code", self._inline.verbatim(element))
         elif tag == "table":
             _put_in_rows(element)
@@ -124,16 +125,13 @@ def _rows(table: Element) -> Iterator[Element]:
 def _put_in_rows(table: Element) -> None:
     """Cells outside of rows make a row, as in browsers."""
     for group in (table, *table.iterchildren(*GROUPS)):
-        row: Element | None = None
-        for child in list(group):
-            if child.tag not in ("td", "th"):
-                row = None
-            elif row is None:
-                row = child.makeelement("tr")
-                group.replace(child, row)
-                row.append(child)
-            else:
-                row.append(child)
+        stray = [child for child in group if child.tag in ("td", "th")]
+        for cell in stray:
+            before = cell.getprevious()
+            if before is None or before.get("data-made-of-cells") is None:
+                before = cell.makeelement("tr", {"data-made-of-cells": ""})
+                cell.addprevious(before)
+            before.append(cell)
 
 
 def _span(cell: Element, name: str) -> int:

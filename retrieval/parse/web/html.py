@@ -14,8 +14,8 @@ from retrieval.parse.web.main_text import FURNITURE, main_text
 Element = html.HtmlElement
 
 _SKIP = (
-    "script style template noscript svg canvas iframe object embed applet audio video map head title link meta button select input "
-    "textarea datalist progress meter dialog nav menu rp rt rtc"
+    "script style template noscript canvas iframe object embed applet audio video map head title link meta button datalist progress meter "
+    "dialog nav menu rp rt rtc"
 )
 SKIP = frozenset(_SKIP.split())
 

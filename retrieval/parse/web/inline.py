@@ -7,7 +7,7 @@ from lxml import html
 from lxml.etree import iterwalk
 
 from retrieval.parse.common import links, typography
-from retrieval.parse.web import mathml
+from retrieval.parse.web import form, mathml
 from retrieval.parse.web.hidden_text import HiddenText
 
 Element = html.HtmlElement
@@ -49,6 +49,10 @@ class InlineText:
             return f" {element.get('alt', '')} "
         if tag == "math":
             return mathml.text(element)
+        if tag in ("input", "textarea", "select"):
+            return form.shown_value(element)
+        if tag == "svg":
+            return " ".join(("", *(" ".join(text.itertext()) for text in element.iter("text")), ""))
         if tag == "a":
             return self._link(element) if links and element in self._links and not _holds_blocks(element) else None
         style = self._hidden.style(element) if tag in INLINE else {}
@@ -61,6 +65,10 @@ class InlineText:
         if tag in _STRUCK or "line-through" in (style.get("text-decoration", "") + style.get("text-decoration-line", "")):
             return typography.struck(self.of(element, links=links))
         return None
+
+    def keeps_spaces(self, element: Element) -> bool:
+        """Whether its spaces and line ends are shown as they are written."""
+        return element.tag == "pre" or self._hidden.style(element).get("white-space", "").startswith("pre")
 
     def verbatim(self, element: Element) -> str:
         """Of preformatted text: each block within it, and each line break, begins a line."""
@@ -108,7 +116,9 @@ def _is_shown_all_the_same(element: Element) -> bool:
 
 def _holds_blocks(element: Element) -> bool:
     return any(
-        child.tag not in INLINE and child.tag not in ("img", "br") for child in element.iterdescendants() if isinstance(child.tag, str)
+        child.tag not in INLINE and child.tag not in ("img", "br", "svg")
+        for child in element.iterdescendants()
+        if isinstance(child.tag, str)
     )
 
 

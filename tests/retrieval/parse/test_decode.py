@@ -8,7 +8,9 @@ import pytest
 from retrieval.parse.common.decoding.decode import decode
 from retrieval.parse.common.decoding.detect import Encoding, detect
 from retrieval.parse.common.decoding.labels import codec_of
+from tests.retrieval import samples
 from tests.retrieval.languages import TEXTS
+from tests.retrieval.parse.test_formats import parsed
 
 SHORT, LONG = 140, 3_000
 CASES = [(name, encoding) for name, (encodings, _) in TEXTS.items() for encoding in encodings]
@@ -163,3 +165,18 @@ def test_wide_encodings_without_a_mark(codec: str, name: str) -> None:
 )
 def test_what_is_not_text(data: bytes) -> None:
     assert detect(data) is None
+
+
+@pytest.mark.parametrize(
+    ("label", "codec", "text"),
+    [
+        ("iso-8859-1", "cp1252", "5–10 €"),
+        ("shift_jis", "cp932", "東京の①"),
+        ("windows-1251", "cp1251", "Лев"),
+        ("utf-16", "utf-16", "Größe"),
+    ],
+)
+def test_chapters_of_books_are_in_the_encoding_that_they_declare(label: str, codec: str, text: str) -> None:
+    chapter = f'<?xml version="1.0" encoding="{label}"?><html xmlns="http://www.w3.org/1999/xhtml"><body><p>{text}</p></body></html>'
+    book = samples.replaced(samples.epub(), {"o/one.xhtml": chapter.encode(codec)})
+    assert parsed(book, "a.epub").text.startswith(f"{text}\n\n")

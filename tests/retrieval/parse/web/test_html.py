@@ -147,3 +147,24 @@ def test_cells_and_text_outside_of_rows() -> None:
     assert blocks(made) == [("paragraph", "Prices"), ("table", "| Item | Price |\n| Anchor | 90 |\n| Chain | 8 |")]
     made = parsed("<table>Loose <b>words</b><tr><td>a<td>b<tr><td>c<td>d</table>", "a.html")
     assert "Loose words" in made.text and "| a | b |" in made.text
+
+
+@pytest.mark.parametrize(
+    ("source", "text"),
+    [
+        ("<label>Policy</label> <input value='PX-7719' readonly>", "Policy PX-7719"),
+        ("<input type=checkbox checked> Insured <input type=checkbox> Police", "☒ Insured ☐ Police"),
+        ("Colour <select><option>Red<option selected>Blue</select>", "Colour Blue"),
+        ("<textarea>Line of a note</textarea>", "Line of a note"),
+        ("a<input type=hidden value=no><input type=submit value=no><input type=password value=no>b", "ab"),
+        ("<svg><g><text x=1>Axis</text><text><tspan>12.5</tspan></text></g><path d='M0'/></svg>", "Axis 12.5"),
+        ("<div style='white-space: pre-wrap'>if x:\n    y</div>", "if x:\n    y"),
+    ],
+)
+def test_fields_drawings_and_fixed_lines(source: str, text: str) -> None:
+    assert parsed(f"<body>{source}</body>", "a.html").text.strip() == text
+
+
+def test_marks_of_task_lists() -> None:
+    page = "<ul><li><input type=checkbox checked disabled> done<li><input type=checkbox disabled> open</ul>"
+    assert parsed(page, "a.html").text == "- ☒ done\n- ☐ open"
