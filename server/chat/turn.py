@@ -15,7 +15,7 @@ from server.chat.repetition import RepetitionDetector
 from server.chat.sampling import engine_sampling, tokens_left, too_long
 from server.chat.tools.toolset import ToolOffer
 from server.core.errors import ApiError, ErrorFields, bad_request, engine_errors_as_api_errors
-from server.core.messages import Message, NamedTools, Tool, ToolChoice, ToolResult
+from server.core.messages import Assistant, Message, NamedTools, PromptEnd, Tool, ToolChoice, ToolResult
 from server.core.request import GenerationRequest, RequestWarning
 from server.core.threads import in_thread_if_large
 from server.runtime.runtime import Runtime
@@ -23,6 +23,7 @@ from server.text import reasoning
 from server.text.render import count_characters, render
 from server.text.tokenizer import ChatTokenizer, Prompt
 from server.text.tool_calls.api import CallConstraint, UnusableSchema
+from server.text.tool_calls.dialects.harmony import Harmony
 from server.text.tool_calls.grammar import lark
 
 RESERVED_VARIABLES = frozenset({"messages", "tools", "documents", "add_generation_prompt"})  # of templates, not set by requests
@@ -120,9 +121,20 @@ async def _turn_grammar(
 async def render_prompt(runtime: Runtime, request: GenerationRequest, messages: Sequence[Message], offer: ToolOffer) -> Prompt:
     tools = offer.tools if offer.callable else ()
     variables = _template_variables(request, runtime.tokenizer)
-    return await in_thread_if_large(
-        count_characters(messages, tools), render, runtime.tokenizer, messages, tools, variables, request.field_names.messages
-    )
+    end, field = _prompt_end(runtime.tokenizer, request, messages), request.field_names.messages
+    return await in_thread_if_large(count_characters(messages, tools), render, runtime.tokenizer, messages, tools, variables, field, end)
+
+
+def _prompt_end(tokenizer: ChatTokenizer, request: GenerationRequest, messages: Sequence[Message]) -> PromptEnd:
+    """Only the first turn continues a message. Raises ApiError where the beginning of an answer cannot be continued."""
+    if request.prompt_end != "continued" or not isinstance(messages[-1], Assistant):
+        return "answer" if request.prompt_end == "continued" else request.prompt_end
+    field = request.field_names.prompt_end
+    if request.response_format is not None:
+        raise bad_request(field, f"{field}: an answer in a format cannot be continued: the format begins with its first character")
+    if isinstance(tokenizer.dialect, Harmony):
+        raise bad_request(field, f"{field}: this model's answers cannot be continued: it begins each with its thoughts", "unsupported")
+    return "continued"
 
 
 async def _expect_usable_schemas(runtime: Runtime, request: GenerationRequest, offer: ToolOffer) -> None:

@@ -24,7 +24,7 @@ class Tool:
 class ToolCall:
     id: str
     name: str
-    arguments: str  # the JSON text of an object
+    arguments: str  # the JSON text of an object, or whatever the model wrote
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,3 +67,5 @@ class NamedTools:
 
 
 ToolChoice = Literal["auto", "none", "required"] | NamedTools
+
+PromptEnd = Literal["answer", "nothing", "continued"]  # the model writes a new message, whatever comes, or more of the last message

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from engine.api import Grammar
 from retrieval.api import Filter, Weights
-from server.core.messages import Message, Tool, ToolCall, ToolChoice
+from server.core.messages import Message, PromptEnd, Tool, ToolCall, ToolChoice
 from server.core.tool_limits import ToolLimits
 
 
@@ -115,6 +115,7 @@ class FieldNames:
     file_search: str = "tools.0"
     max_tokens: str = "max_completion_tokens"
     reasoning_effort: str = "reasoning_effort"
+    prompt_end: str = "continue_final_message"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,6 +150,7 @@ class GenerationRequest:
     earlier_calls: tuple[ToolCall, ...] = ()  # already run for the same user message: they count for the limits
     untrusted_context: bool = False  # besides tool results among `messages`
     limits: ToolLimits | None = None  # tighter than the server's; None: the server's
+    prompt_end: PromptEnd = "answer"
     truncate: bool = False  # drop the oldest messages where the context is too small, instead of refusing
     max_prompt_tokens: int | None = None  # of a turn
     warnings: tuple[RequestWarning, ...] = ()  # for the client

@@ -17,7 +17,7 @@ ALIAS_CHARACTERS = range(0x100000, 0x10FFFE)  # private use, plane 16
 ALIAS_LENGTH = 6  # characters of 16 bits each: 96 random bits
 
 COMPARED_KEYS = frozenset({"role", "type"})  # keys whose values templates compare
-MESSAGE_WORDS = "role content name tool_calls tool_call_id reasoning_content id function arguments user assistant system tool"
+MESSAGE_WORDS = "role content text name tool_calls tool_call_id reasoning_content id function arguments user assistant system tool"
 SCHEMA_WORDS = (
     "type properties required items enum const default anyOf oneOf allOf additionalProperties parameters description title format"
 )

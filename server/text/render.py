@@ -1,17 +1,20 @@
 """Renders a conversation with a checkpoint's chat template: messages and tools in, prompt out."""
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from server.core.errors import bad_request
-from server.core.messages import Assistant, Message, System, Tool, ToolResult, User
-from server.text.adapt_messages import merge_turns, result_delimiters, split_parallel_calls, with_tools_as_text
+from server.core.messages import Assistant, Message, PromptEnd, System, Tool, ToolResult, User
 from server.text.control_tokens import NoUnusedCharacter
+from server.text.conversation.adapt_messages import result_delimiters, split_parallel_calls
+from server.text.conversation.arrangements import Arrangement, arrangements
+from server.text.conversation.visibility import shape, with_words
 from server.text.reasoning import ReasoningSplit, split_reasoning
-from server.text.template import TemplateMessage, TemplateRefused
-from server.text.tokenizer import ChatTokenizer, NoChatTemplate, Prompt
+from server.text.template import ChatTemplate, TemplateMessage, TemplateRefused
+from server.text.tokenizer import GENERATION, ChatTokenizer, NoChatTemplate, Prompt
+from server.text.tool_calls import template_probe
 from server.text.tool_calls.template_probe import ToolTemplate
 
 
@@ -21,15 +24,17 @@ def render(
     tools: Sequence[Tool] = (),
     variables: Mapping[str, Any] | None = None,
     field: str = "messages",
+    end: PromptEnd = "answer",
 ) -> Prompt:
-    """`variables`: of the template, beyond the usual ones. `field`: the name of the messages in the request, for errors. Raises
-    ApiError."""
-    _check_names(tokenizer, messages, field)
-    tool_template = tokenizer.tool_template or ToolTemplate()
-    entries = [tool_template.tool_entry(tool) for tool in tools] if tokenizer.tool_template else []
+    """`variables`: of the template, beyond the usual ones. `field`: the name of the messages in the request, for errors. Every text of
+    the conversation is in the prompt. Raises ApiError."""
+    if tokenizer.template is None:
+        raise bad_request(field, "this model has no chat template; use /v1/completions")
+    if tokenizer.tool_template is not None and tokenizer.tool_template.single_call:
+        messages = list(split_parallel_calls(messages))
+    conversation = _Conversation(tokenizer, tokenizer.template, messages, tools, variables or {}, end)
     try:
-        prompt = _render_first(tokenizer, tool_template, _candidates(tokenizer, messages, tools), variables, entries)
-        return prompt if tokenizer.tool_template else replace(prompt, delimiters=result_delimiters(messages))
+        return conversation.continued_prompt() if end == "continued" else conversation.prompt()
     except (NoChatTemplate, TemplateRefused, NoUnusedCharacter) as error:
         raise bad_request(field, str(error)) from error
 
@@ -41,31 +46,65 @@ def count_characters(messages: Sequence[Message], tools: Sequence[Tool] = ()) ->
     return texts + arguments + sum(len(tool.description) + len(json.dumps(tool.parameters, default=dict)) for tool in tools)
 
 
-def _candidates(tokenizer: ChatTokenizer, messages: Sequence[Message], tools: Sequence[Tool]) -> list[Sequence[Message]]:
-    """Equivalent forms of the conversation, in order of preference; the template may refuse some."""
-    if tokenizer.tool_template is not None:
-        return [list(split_parallel_calls(messages)) if tokenizer.tool_template.single_call else messages]
-    plain = list(with_tools_as_text(messages, tools))
-    added_messages = tools or any(isinstance(message, ToolResult) for message in messages)
-    return [plain, merge_turns(plain)] if added_messages else [plain]
+@dataclass(frozen=True, slots=True)
+class _Conversation:
+    tokenizer: ChatTokenizer
+    template: ChatTemplate
+    messages: Sequence[Message]
+    tools: Sequence[Tool]
+    variables: Mapping[str, Any]
+    end: PromptEnd
+    continuation: str = ""  # see ChatTokenizer.encode_chat
 
-
-def _render_first(
-    tokenizer: ChatTokenizer,
-    tool_template: ToolTemplate,
-    candidates: Sequence[Sequence[Message]],
-    variables: Mapping[str, Any] | None,
-    tools: Sequence[TemplateMessage],
-) -> Prompt:
-    """The first candidate that the template accepts. Raises TemplateRefused with its error about the first candidate."""
-    first_error: TemplateRefused | None = None
-    for messages in candidates:
+    def continued_prompt(self) -> Prompt:
+        """Where the template takes no answer at the end, the last message stands behind the beginning of a new one."""
         try:
-            return tokenizer.encode_chat([_template_message(tokenizer, tool_template, m) for m in messages], variables, tools)
-        except TemplateRefused as error:
-            first_error = first_error or error
-    assert first_error is not None
-    raise first_error
+            return self.prompt()
+        except TemplateRefused:
+            return replace(self, messages=self.messages[:-1], end="answer", continuation=self.messages[-1].text).prompt()
+
+    def prompt(self) -> Prompt:
+        """By the first arrangement with which the template shows everything. Raises TemplateRefused, NoUnusedCharacter."""
+        ways = arrangements(names=self.template.shows_names, tools=self.tokenizer.tool_template is not None)
+        key, cache = shape(self.messages, self.variables, has_tools=bool(self.tools), end=self.end), self.tokenizer.arrangement_cache
+        known = cache.get(key)
+        fitting = (i for i, way in enumerate(ways) if self._shows_everything(way)) if known is None else iter(known)
+        for index in fitting:
+            try:
+                prompt = self._encode(ways[index])
+            except TemplateRefused:
+                continue  # because of what a text says
+            cache.put(key, (index,))
+            return prompt
+        cache.put(key, ())
+        self._encode(ways[0])  # raises the template's own error
+        raise TemplateRefused("this model's chat template leaves out a part of this conversation, however it is arranged")
+
+    def _encode(self, way: Arrangement) -> Prompt:
+        arranged = [*self._template_messages(way, self.messages, self.tools)]
+        entries = self._tool_entries(way, self.tools)
+        prompt = self.tokenizer.encode_chat(arranged, self.variables, entries, self.end, self.continuation)
+        return replace(prompt, delimiters=result_delimiters(self.messages)) if way.tools_as_text else prompt
+
+    def _shows_everything(self, way: Arrangement) -> bool:
+        messages, words = with_words(self.messages)
+        entries = self._tool_entries(way, [template_probe.TOOL] if self.tools else [])
+        variables = {**self.variables, **GENERATION["answer" if self.end == "answer" else "nothing"]}
+        arranged = self._template_messages(way, messages, [template_probe.TOOL] if self.tools else [])
+        try:
+            formed = [self.tokenizer.content_form.apply(message) for message in arranged]
+            prompt = self.template.render(formed, {**variables, "tools": entries} if entries else variables)
+        except TemplateRefused:
+            return False
+        return words.are_in_order(prompt) and (not self.tools or template_probe.TOOL.description in prompt)
+
+    def _template_messages(self, way: Arrangement, messages: Sequence[Message], tools: Sequence[Tool]) -> Iterator[TemplateMessage]:
+        tool_template = self.tokenizer.tool_template or ToolTemplate()
+        return (_template_message(self.tokenizer, tool_template, message) for message in way.apply(messages, tools))
+
+    def _tool_entries(self, way: Arrangement, tools: Sequence[Tool]) -> list[TemplateMessage]:
+        tool_template = None if way.tools_as_text else self.tokenizer.tool_template
+        return [] if tool_template is None else [tool_template.tool_entry(tool) for tool in tools]
 
 
 def _template_message(tokenizer: ChatTokenizer, tool_template: ToolTemplate, message: Message) -> TemplateMessage:
@@ -86,12 +125,3 @@ def _template_message(tokenizer: ChatTokenizer, tool_template: ToolTemplate, mes
 
 def _with_name(message: dict[str, Any], name: str | None) -> TemplateMessage:
     return message if name is None else {**message, "name": name}
-
-
-def _check_names(tokenizer: ChatTokenizer, messages: Sequence[Message], field: str) -> None:
-    """Raises ApiError if a message has a name and the template does not render names."""
-    if tokenizer.template is not None and tokenizer.template.renders_field("name"):
-        return
-    for i, message in enumerate(messages):
-        if not isinstance(message, ToolResult) and message.name is not None:
-            raise bad_request(f"{field}.{i}.name", f"{field}.{i}.name: this model's chat template has no place for names")

@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from functools import cached_property
 from typing import Any
 
 from jinja2 import TemplateError, nodes
@@ -42,16 +43,29 @@ class ChatTemplate:
 
     def render(self, messages: Sequence[TemplateMessage], variables: Mapping[str, Any]) -> str:
         """The prompt for the assistant's next message. Raises TemplateRefused."""
-        context = {**self._constants, "tools": None, "documents": None, "add_generation_prompt": True, **variables}
+        return self._render(messages, {"tools": self._no_tools, **variables})
+
+    def _render(self, messages: Sequence[TemplateMessage], variables: Mapping[str, Any]) -> str:
+        context = {**self._constants, "documents": None, "add_generation_prompt": True, **variables}
         try:
             return self._compiled.render(messages=[dict(m) for m in messages], **context)
         except (TemplateError, TypeError, ValueError, ArithmeticError, LookupError) as error:
             raise TemplateRefused(str(error)) from error
 
-    def renders_field(self, field: str) -> bool:
-        """Whether `field` of a user's message appears in the prompt."""
+    @cached_property
+    def _no_tools(self) -> list[Any] | None:
+        """What `tools` is without tools: None as in transformers, unless the template takes only a list."""
         try:
-            return PROBE in self.render([{"role": "user", "content": "", field: PROBE}], {})
+            self._render([{"role": "user", "content": PROBE}], {"tools": None})
+        except TemplateRefused:
+            return []
+        return None
+
+    @cached_property
+    def shows_names(self) -> bool:
+        """Whether the name of a user's message appears in the prompt."""
+        try:
+            return PROBE in self.render([{"role": "user", "content": "", "name": PROBE}], {})
         except TemplateRefused:
             return False
 

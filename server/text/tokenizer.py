@@ -5,14 +5,17 @@ transformers' apply_chat_template."""
 import json
 from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from tokenizers import Tokenizer
 
-from server.core.messages import Json
+from server.core.messages import Json, PromptEnd
 from server.text import reasoning
 from server.text.control_tokens import ControlTokens, alias_spec, all_strings, find_control_tokens, unused_character
+from server.text.conversation.content_form import ContentForm, probe_content_form
+from server.text.conversation.visibility import ArrangementCache
 from server.text.detokenize import byte_decoder
 from server.text.encode_cache import EncodeCache
 from server.text.reasoning import ReasoningParser
@@ -24,6 +27,7 @@ from server.text.tool_calls.dialects.harmony import MARKERS, ChannelParser, Harm
 from server.text.tool_calls.template_probe import ToolTemplate
 
 CALL_END_TOKENS = frozenset({"<|eom_id|>", "<|call|>", "<|return|>"})  # end turns with tool calls; not every checkpoint lists them
+GENERATION = {"answer": {"add_generation_prompt": True}, "nothing": {"add_generation_prompt": False}}
 PROBE_ANSWER = "stoa"  # content of a sample answer; the token after it ends a turn
 
 
@@ -62,6 +66,8 @@ class ChatTokenizer:
     tool_template: ToolTemplate | None  # None: the chat template does not support tools
     special_tokens: frozenset[str]  # strings that a grammar matches only as tokens
     encode_cache: EncodeCache
+    content_form: ContentForm  # of messages for the template
+    arrangement_cache: ArrangementCache
 
     @property
     def has_reasoning(self) -> bool:
@@ -85,13 +91,25 @@ class ChatTokenizer:
         return tuple(self.backend.encode(text).ids) if add_special else self.encode_cache.encode(text)
 
     def encode_chat(
-        self, messages: Sequence[TemplateMessage], variables: Mapping[str, Any] | None = None, tools: Sequence[TemplateMessage] = ()
+        self,
+        messages: Sequence[TemplateMessage],
+        variables: Mapping[str, Any] | None = None,
+        tools: Sequence[TemplateMessage] = (),
+        end: PromptEnd = "answer",
+        continuation: str = "",
     ) -> Prompt:
-        """The prompt for the assistant's next message. `messages` and `tools` are in the template's format (server/text/render.py).
-        Raises NoChatTemplate, TemplateRefused, NoUnusedCharacter."""
-        rendered, escape_char = self._render(messages, variables or {}, tools)
-        text = self.control_tokens.to_aliases(rendered).replace(escape_char, "")
-        return Prompt(tokens=self.encode(text), in_reasoning=reasoning.opens_reasoning(rendered))
+        """The prompt for the assistant's next message. `messages` and `tools` are in the template's format (server/text/render.py), all
+        contents are text. `continuation`: text of that message which is there already. Raises NoChatTemplate, TemplateRefused,
+        NoUnusedCharacter."""
+        if end == "continued":
+            continuation, head, escape_char = messages[-1]["content"], *self._render_before(messages, variables or {}, tools)
+        else:
+            head, escape_char = self._render(messages, {**(variables or {}), **GENERATION[end]}, tools)
+        opened = reasoning.opens_reasoning(head)
+        if opened and continuation:
+            head = f"{head.rstrip()}\n{reasoning.CLOSE}\n\n"
+        text = self.control_tokens.to_aliases(head).replace(escape_char, "") + continuation
+        return Prompt(tokens=self.encode(text), in_reasoning=opened and not continuation)
 
     def special_token_id(self, token: str) -> int | None:
         """The id of a special token, for grammars; None if `token` is ordinary text for them."""
@@ -101,6 +119,17 @@ class ChatTokenizer:
     def decode(self, tokens: Sequence[int]) -> str:
         """The text of all tokens, special ones included."""
         return self.control_tokens.from_aliases(self.backend.decode(list(tokens), skip_special_tokens=False))
+
+    def _render_before(
+        self, messages: Sequence[TemplateMessage], variables: Mapping[str, Any], tools: Sequence[TemplateMessage]
+    ) -> tuple[str, str]:
+        """As `_render`, up to the content of the last message."""
+        whole = [*messages[:-1], {**messages[-1], "content": PROBE_ANSWER}]
+        rendered, escape_char = self._render(whole, {**variables, **GENERATION["nothing"]}, tools)
+        head, found, _ = rendered.rpartition(self.control_tokens.escape(PROBE_ANSWER, escape_char))
+        if not found:
+            raise TemplateRefused("this model's chat template does not show the answer that is to be continued")
+        return head, escape_char
 
     def _render(
         self, messages: Sequence[TemplateMessage], variables: Mapping[str, Any], tools: Sequence[TemplateMessage]
@@ -112,8 +141,9 @@ class ChatTokenizer:
         escaped = self.control_tokens.escape_strings(variables, escape_char)
         if tools:
             escaped["tools"] = [self.control_tokens.escape_strings(tool, escape_char) for tool in tools]
+        formed = [self.control_tokens.escape_strings(self.content_form.apply(message), escape_char) for message in messages]
         try:
-            return self.template.render([self.control_tokens.escape_strings(m, escape_char) for m in messages], escaped), escape_char
+            return self.template.render(formed, escaped), escape_char
         except TemplateRefused as error:
             raise TemplateRefused(str(error).replace(escape_char, "")) from error
 
@@ -124,7 +154,7 @@ def load_tokenizer(directory: Path) -> ChatTokenizer:
     source = _template_source(directory, config)
     added: dict[str, int] = {t["content"]: t["id"] for t in spec["added_tokens"]}
     template = ChatTemplate(source, _template_constants(config)) if source else None
-    tool_template = template_probe.probe_tool_template(_probe_renderer(template)) if template else None
+    content_form, tool_template = _probe_template(template) if template else (ContentForm(), None)
     dialect = detect_dialect(source if tool_template else None, added)
     dialect_markers = (*dialect.markers, *(MARKERS if isinstance(dialect, Harmony) else ()))
     markers = frozenset((*reasoning.MARKERS, *dialect_markers))
@@ -143,19 +173,29 @@ def load_tokenizer(directory: Path) -> ChatTokenizer:
         tool_template=tool_template,
         special_tokens=_unmatchable_tokens(spec),
         encode_cache=EncodeCache(backend, control_tokens.aliases.values()),
+        content_form=content_form,
+        arrangement_cache=ArrangementCache(),
     )
     turn_ends = _turn_end_tokens(tokenizer) - {added.get(marker) for marker in dialect_markers}
     return replace(tokenizer, stop_tokens=stop_tokens | turn_ends)
 
 
-def _probe_renderer(template: ChatTemplate) -> template_probe.Render:
-    def render(messages: Sequence[TemplateMessage], tools: Sequence[TemplateMessage]) -> str | None:
-        try:
-            return template.render(messages, {"tools": list(tools)})
-        except TemplateRefused:
-            return None
+def _probe_template(template: ChatTemplate) -> tuple[ContentForm, ToolTemplate | None]:
+    """The forms of messages and of tools that it takes."""
+    form = probe_content_form(partial(_try_render, template, form=ContentForm()))
+    for tried in (form, ContentForm(form.parts | {"tool"})):
+        if (found := template_probe.probe_tool_template(partial(_try_render, template, form=tried))) is not None:
+            return tried, found
+    return form, None
 
-    return render
+
+def _try_render(
+    template: ChatTemplate, messages: Sequence[TemplateMessage], tools: Sequence[TemplateMessage] = (), *, form: ContentForm
+) -> str | None:
+    try:
+        return template.render([form.apply(message) for message in messages], {"tools": list(tools)} if tools else {})
+    except TemplateRefused:
+        return None
 
 
 def _unmatchable_tokens(spec: Json) -> frozenset[str]:
@@ -216,7 +256,7 @@ def _turn_end_tokens(tokenizer: ChatTokenizer) -> frozenset[int]:
         return frozenset()
     messages = ({"role": "user", "content": PROBE_ANSWER}, {"role": "assistant", "content": PROBE_ANSWER})
     try:
-        rendered = tokenizer.template.render(messages, {"add_generation_prompt": False})
+        rendered = tokenizer.template.render([tokenizer.content_form.apply(message) for message in messages], GENERATION["nothing"])
     except TemplateRefused:
         return frozenset()
     after_answer = tokenizer.control_tokens.to_aliases(rendered.rpartition(PROBE_ANSWER)[2].lstrip())

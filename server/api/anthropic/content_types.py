@@ -51,6 +51,14 @@ class ThinkingBlock(BaseModel):
     signature: str = ""
 
 
+class RedactedThinkingBlock(BaseModel):
+    """Reasoning that only the server that made it can read. Left out of the prompt."""
+
+    model_config = STRICT
+    type: Literal["redacted_thinking"]
+    data: str
+
+
 class DirectCaller(BaseModel):
     model_config = STRICT
     type: Literal["direct"]
@@ -98,7 +106,7 @@ class McpToolResultBlock(BaseModel):
 
 UserBlock = Annotated[TextBlock | ToolResultBlock, Field(discriminator="type")]
 AssistantBlock = Annotated[
-    TextBlock | ThinkingBlock | ToolUseBlock | McpToolUseBlock | McpToolResultBlock,
+    TextBlock | ThinkingBlock | RedactedThinkingBlock | ToolUseBlock | McpToolUseBlock | McpToolResultBlock,
     Field(discriminator="type"),
 ]
 
@@ -118,7 +126,7 @@ class AssistantMessage(BaseModel):
 
 
 class SystemMessage(BaseModel):
-    """Instructions that apply from here on. Refused for models whose template takes a system message only at the beginning."""
+    """Instructions that apply from here on."""
 
     model_config = STRICT
     role: Literal["system"]

@@ -11,6 +11,7 @@ from server.core.errors import bad_request
 from server.core.messages import Assistant, Message, System, ToolCall, ToolResult, User
 
 ERROR_PREFIX = "Error: "
+_ModelBlock = wire.TextBlock | wire.ThinkingBlock | wire.RedactedThinkingBlock | wire.ToolUseBlock | wire.McpToolUseBlock
 
 
 @dataclass
@@ -19,6 +20,7 @@ class ChatHistory:
     assistant's message itself for a server's. Methods raise ApiError for what violates this; `field` names the place ("messages.1")."""
 
     messages: list[Message] = field(default_factory=list[Message])
+    is_begun: bool = False  # the last message is the beginning of the answer
     has_citations: bool = False  # an earlier answer quotes documents, which are untrusted
     server_calls: list[ToolCall] = field(default_factory=list[ToolCall])  # calls of server tools since the user's last text
     _tool_names: dict[str, str] = field(default_factory=dict[str, str])  # call id -> tool name
@@ -99,13 +101,15 @@ class _AssistantTurn:
     reasoning: list[str] = field(default_factory=list[str])
     tool_calls: list[ToolCall] = field(default_factory=list[ToolCall])
 
-    def add(self, block: wire.TextBlock | wire.ThinkingBlock | wire.ToolUseBlock | wire.McpToolUseBlock) -> ToolCall | None:
+    def add(self, block: _ModelBlock) -> ToolCall | None:
         """Returns the tool call, if the block is one."""
         match block:
             case wire.TextBlock():
                 self.texts.append(block.text)
             case wire.ThinkingBlock():
                 self.reasoning.append(block.thinking)
+            case wire.RedactedThinkingBlock():
+                pass
             case wire.ToolUseBlock() | wire.McpToolUseBlock():
                 name = block.name if isinstance(block, wire.ToolUseBlock) else model_name(block.server_name, block.name)
                 self.tool_calls.append(ToolCall(id=block.id, name=name, arguments=json.dumps(block.input)))
@@ -126,10 +130,9 @@ def read_history(body: CountRequest) -> ChatHistory:
                 history.add_assistant(message, f"messages.{i}")
             case wire.SystemMessage():
                 history.messages.append(System(text=plain_text(message.content)))
-    last = f"messages.{len(body.messages) - 1}.role"
-    if isinstance(body.messages[-1], wire.AssistantMessage):
-        raise bad_request(last, f"{last}: the last message must be the user's: an answer cannot be begun for the model")
     history.expect_results()
+    last = history.messages[-1] if history.messages else None
+    history.is_begun = isinstance(body.messages[-1], wire.AssistantMessage) and isinstance(last, Assistant) and bool(last.text)
     return history
 
 

@@ -45,6 +45,7 @@ def to_prompt_request(runtime: Runtime, body: wire.CountRequest) -> GenerationRe
     return GenerationRequest(
         model=body.model,
         messages=history.messages,
+        prompt_end="continued" if history.is_begun else "answer",
         response_format=_response_format(body.output_config),
         reasoning_effort=_reasoning_effort(body),
         tools=client_tools,
@@ -61,6 +62,7 @@ def to_prompt_request(runtime: Runtime, body: wire.CountRequest) -> GenerationRe
             response_format="output_config.format",
             max_tokens="max_tokens",
             reasoning_effort=_effort_field(body),
+            prompt_end=f"messages.{len(body.messages) - 1}",
         ),
     )
 

@@ -1,6 +1,6 @@
 """The content of chat messages: text, or a list of typed parts. Images, audio and files are parsed here, refused in messages.py."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field
 
@@ -12,6 +12,7 @@ class TextPart(BaseModel):
     model_config = STRICT
     type: Literal["text"]
     text: str
+    cache_control: dict[str, Any] | None = None  # Anthropic's, which several clients send everywhere; prefixes are always cached
     prompt_cache_breakpoint: PromptCacheBreakpoint | None = None
 
 

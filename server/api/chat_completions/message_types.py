@@ -1,6 +1,6 @@
 """Wire types of chat messages."""
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, Field, model_validator
 from pydantic_core import PydanticCustomError
@@ -28,13 +28,17 @@ class UserMessage(BaseModel):
 
 
 class AssistantMessage(BaseModel):
-    """Accepts all fields of a response's message, so that clients can send it back unchanged."""
+    """Accepts all fields of a response's message, so that clients can send it back unchanged, and those that other servers' answers
+    have. Ignored: `parsed`, `provider_specific_fields`, `reasoning_details`."""
 
     model_config = STRICT
     role: Literal["assistant"]
     content: AssistantContent | None = None  # null: it only called tools, or refused
     reasoning_content: str | None = None  # extension
+    reasoning: str | None = None  # what other servers call reasoning_content
+    thinking_blocks: list[dict[str, Any]] | None = None  # litellm's: the same reasoning, as Anthropic's API has it
     name: str | None = None
+    prefix: bool | None = None  # of the last message: the model continues it (Mistral, DeepSeek)
     refusal: str | None = None
     audio: Annotated[AudioReference | None, UNSUPPORTED] = None
     function_call: Annotated[FunctionCall | None, UNSUPPORTED] = None
@@ -42,6 +46,9 @@ class AssistantMessage(BaseModel):
     annotations: list[FileCitation] | None = None  # of an earlier answer; not read, as documents are searched again
     mcp_calls: list[McpCall] | None = None  # extensions
     mcp_approval_requests: list[McpApprovalRequest] | None = None
+    parsed: Any = None
+    provider_specific_fields: dict[str, Any] | None = None
+    reasoning_details: list[dict[str, Any]] | None = None
 
     @model_validator(mode="after")
     def _expect_content(self) -> Self:
@@ -57,6 +64,7 @@ class ToolMessage(BaseModel):
     role: Literal["tool"]
     content: TextContent
     tool_call_id: CallId
+    name: str | None = None  # of the tool; that of the call counts
 
 
 Message = Annotated[SystemMessage | UserMessage | AssistantMessage | ToolMessage | FunctionMessage, Field(discriminator="role")]

@@ -7,7 +7,7 @@ from server.api.chat_completions import tool_types as tools
 from server.api.chat_completions.unsupported_types import FunctionMessage
 from server.chat.tools.toolset import model_name
 from server.core.errors import ApiError, bad_request
-from server.core.messages import Assistant, Message, System, ToolCall, ToolResult, User
+from server.core.messages import Assistant, Message, PromptEnd, System, ToolCall, ToolResult, User
 
 
 def to_messages(messages: Sequence[message_types.Message]) -> list[Message]:
@@ -34,6 +34,20 @@ def to_messages(messages: Sequence[message_types.Message]) -> list[Message]:
     if open_calls:
         raise _missing_results(len(messages), open_calls)
     return converted
+
+
+def to_prompt_end(messages: Sequence[message_types.Message], *, continued: bool | None, generation: bool | None) -> PromptEnd:
+    """`continued`, `generation`: continue_final_message and add_generation_prompt. Raises ApiError."""
+    last, at = messages[-1], len(messages) - 1
+    has_prefix = isinstance(last, message_types.AssistantMessage) and bool(last.prefix)
+    if not (continued or has_prefix):
+        return "nothing" if generation is False else "answer"
+    field = "continue_final_message" if continued else f"messages.{at}.prefix"
+    if generation:
+        raise bad_request(field, f"{field} and add_generation_prompt exclude each other: an answer is continued or begun")
+    if not isinstance(last, message_types.AssistantMessage) or not last.content or last.tool_calls:
+        raise bad_request(field, f"{field}: the last message is no text of the assistant's that could be continued")
+    return "continued"
 
 
 def earlier_calls(messages: Sequence[message_types.Message]) -> tuple[ToolCall, ...]:
@@ -82,10 +96,16 @@ def _to_assistant_messages(message: message_types.AssistantMessage, field: str) 
         converted.append(Assistant(tool_calls=tuple(map(_to_tool_call, server_calls))))
         converted += [ToolResult(call_id=c.id, name=model_name(c.server_label, c.name), text=_output_text(c)) for c in server_calls]
     calls = tuple(ToolCall(id=c.id, name=c.function.name, arguments=c.function.arguments) for c in _function_calls(message))
-    text, reasoning = _to_text(message.content, field) or message.refusal or "", message.reasoning_content or ""
+    text, reasoning = _to_text(message.content, field) or message.refusal or "", _to_reasoning(message)
     if text or reasoning or calls or not (server_calls or message.mcp_approval_requests):
         converted.append(Assistant(text=text, reasoning=reasoning, tool_calls=calls, name=message.name))
     return converted
+
+
+def _to_reasoning(message: message_types.AssistantMessage) -> str:
+    """By the first of its names: a message that has several says the same by each."""
+    blocks = [str(block.get("thinking") or "") for block in message.thinking_blocks or ()]
+    return message.reasoning_content or message.reasoning or "\n".join(filter(None, blocks))
 
 
 def _to_tool_call(call: tools.McpCall) -> ToolCall:

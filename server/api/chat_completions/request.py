@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from engine.api import Lark
 from server.api.chat_completions.approvals import to_approval_decisions
-from server.api.chat_completions.messages import earlier_calls, to_messages
+from server.api.chat_completions.messages import earlier_calls, to_messages, to_prompt_end
 from server.api.chat_completions.tools import to_request_tools, to_tool_choice
 from server.api.chat_completions.types import ChatRequest
 from server.api.common.generation import output_options, sampling_params
@@ -51,6 +51,7 @@ def to_generation_request(runtime: Runtime, body: ChatRequest) -> GenerationRequ
         n=body.n or 1,
         output=output_options(body),
         max_tokens=_max_tokens(body),
+        prompt_end=to_prompt_end(body.messages, continued=body.continue_final_message, generation=body.add_generation_prompt),
         response_format=grammar,
         logprobs=_logprobs(body),
         prompt_logprobs=body.prompt_logprobs,

@@ -1,13 +1,13 @@
 """Wire types of tools in chat completions: definitions, choices, calls and results."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field, StringConstraints
 
 from server.api.chat_completions.unsupported_types import CustomChoice, CustomTool
 from server.api.common.tool_types import FileSearchChoice, FileSearchTool, McpChoice, McpTool, ServerLabel
 from server.core.messages import Json
-from server.http.fields import STRICT, Label
+from server.http.fields import OMIT_NONE, STRICT, Label
 
 CallId = Annotated[str, StringConstraints(min_length=1, max_length=256)]
 Arguments = Annotated[str, StringConstraints(max_length=64 * 1024)]  # JSON text; the server reads it before it calls a tool
@@ -70,7 +70,8 @@ ToolChoice = Literal["none", "auto", "required"] | NamedChoice
 class FunctionCall(BaseModel):
     model_config = STRICT
     name: str
-    arguments: str  # JSON text of an object
+    arguments: str  # JSON text of an object; an earlier call may have any text
+    parsed_arguments: Annotated[Any, OMIT_NONE] = None  # set by OpenAI's client; not read
 
 
 class ToolCall(BaseModel):
@@ -78,6 +79,7 @@ class ToolCall(BaseModel):
     id: CallId
     type: Literal["function"] = "function"
     function: FunctionCall
+    index: Annotated[int | None, OMIT_NONE] = None  # of a stream's delta, sent back
 
 
 class McpError(BaseModel):

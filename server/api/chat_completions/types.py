@@ -60,6 +60,8 @@ class ChatRequest(SamplingFields, GenerationFields, VllmFields, LlamaCppFields):
     # extensions
     mcp_approvals: list[McpApproval] | None = None
     include: Annotated[list[Literal["file_search_call.results"]], Field(max_length=1)] | None = None
+    continue_final_message: bool | None = None  # the last message is the beginning of the answer, which has only what follows
+    add_generation_prompt: bool | None = None  # false: nothing says that the assistant's message begins
     chat_template_kwargs: dict[str, str | int | float | bool | None] | None = None
 
 

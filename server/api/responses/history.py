@@ -24,7 +24,7 @@ class ChatHistory:
     server_calls: list[ToolCall] = field(default_factory=list[ToolCall])  # calls of server tools since the user's last message
     untrusted: bool = False  # there is untrusted content, now or earlier: later answers may repeat what it says
     _open_calls: dict[str, str] = field(default_factory=dict[str, str])  # function calls without an output: call id -> function name
-    _truncated_calls: set[str] = field(default_factory=set[str])  # ids of calls that were not written to their end
+    _truncated_calls: dict[str, ToolCall] = field(default_factory=dict[str, ToolCall])  # by id: not written to their end, no output yet
     _approval_requests: dict[str, tuple[Json, str | None]] = field(default_factory=dict[str, tuple[Json, str | None]])
     """Undecided, by id: the item and, if this request has it, its field."""
 
@@ -85,24 +85,23 @@ class ChatHistory:
         )
 
     def _add_function_call(self, item: Json, field: str) -> None:
-        """A truncated call is left out of the messages: nobody can answer it."""
+        """A truncated call is left out of the messages, unless an output follows."""
+        call = ToolCall(id=item["call_id"], name=item["name"], arguments=item["arguments"])
         if item["status"] != "completed":
-            self._truncated_calls.add(item["call_id"])
+            self._truncated_calls[call.id] = call
             return
-        call = ToolCall(
-            id=item["call_id"], name=model_tool_name(item["name"], item.get("namespace")), arguments=_object_json(item["arguments"], field)
-        )
         if call.id in self._open_calls:
             raise bad_request(f"{field}.call_id", f"{field}.call_id: there is a call with this id already")
         self._open_calls[call.id] = call.name
         self._add_assistant(Assistant(tool_calls=(call,)))
 
     def _add_function_output(self, item: Json, field: str, *, new: bool) -> None:
-        call_id, name, given_name = item["call_id"], self._open_calls.pop(item["call_id"], None), item.get("name")
-        if name is None:
-            truncated = call_id in self._truncated_calls
-            reason = "the call was cut off and has no output" if truncated else "no function call before it has the id"
-            raise bad_request(f"{field}.call_id", f"{field}.call_id: {reason}: {call_id!r}")
+        call_id, given_name = item["call_id"], item.get("name")
+        if (truncated := self._truncated_calls.pop(call_id, None)) is not None:
+            self._open_calls[call_id] = truncated.name
+            self._add_assistant(Assistant(tool_calls=(truncated,)))
+        if (name := self._open_calls.pop(call_id, None)) is None:
+            raise bad_request(f"{field}.call_id", f"{field}.call_id: no function call before it has the id: {call_id!r}")
         if new and given_name is not None and name != given_name and not name.endswith(model_tool_name(given_name, "")):
             raise bad_request(f"{field}.name", f"{field}.name: the function of call {call_id!r} is {name!r}; leave it out or say so")
         output = item["output"]
@@ -115,7 +114,7 @@ class ChatHistory:
         self._approval_requests.pop(approval_id or "", None)
         self.approval_decisions = [decision for decision in self.approval_decisions if decision.approval_id != approval_id]
         name = model_name(item["server_label"], item["name"])
-        call = ToolCall(id=item["id"], name=name, arguments=_object_json(item["arguments"], field))
+        call = ToolCall(id=item["id"], name=name, arguments=item["arguments"])
         self.server_calls.append(call)
         self._add_assistant(Assistant(tool_calls=(call,)))
         result = item.get("output") or error_text(item.get("error"))
@@ -167,7 +166,7 @@ def read_history(earlier_items: Sequence[Json], new_items: Sequence[Json]) -> Ch
 
 
 def _object_json(arguments: str, field: str) -> str:
-    """Raises ApiError unless the arguments are a JSON object, which chat templates need."""
+    """Raises ApiError unless the arguments are a JSON object, which tools need."""
     try:
         is_object = isinstance(json.loads(arguments or "{}"), dict)
     except (ValueError, RecursionError):

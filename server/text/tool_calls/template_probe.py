@@ -1,10 +1,12 @@
 """Finds out how a chat template takes tools, by rendering a sample conversation: templates differ in the message format they accept."""
 
+import hashlib
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from server.core.messages import Assistant, Tool, ToolCall, ToolResult
 
@@ -18,6 +20,9 @@ TOOL = Tool(
 )
 CALL = ToolCall(id="call_000000000000000000000000", name=TOOL.name, arguments='{"stoa_key": "stoa_value"}')
 SECOND_CALL = ToolCall(id="call_000000000000000000000001", name=TOOL.name, arguments='{"stoa_key": "stoa_other"}')
+SHORT_CALL = ToolCall(id="a1", name=TOOL.name, arguments=CALL.arguments)
+SHORT_ID = re.compile("[A-Za-z0-9]{9}")
+UNREADABLE = "arguments"  # key of arguments that are no object, in templates that want one
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,26 +49,35 @@ class ToolTemplate:
         return {"role": "tool", "name": result.name, "tool_call_id": self._id(result.call_id), "content": result.text}
 
     def _call_entry(self, call: ToolCall) -> TemplateMessage:
-        arguments = parse_arguments(call.arguments) if self.arguments == "object" else call.arguments
+        found = read_arguments(call.arguments)
+        as_object = {UNREADABLE: call.arguments} if found is None else found
+        arguments = as_object if self.arguments == "object" else "{}" if found == {} else call.arguments
         return {"type": "function", "id": self._id(call.id), "function": {"name": call.name, "arguments": arguments}}
 
     def _id(self, id: str) -> str:
-        return "".join(filter(str.isalnum, id))[-9:].rjust(9, "0") if self.short_ids else id
+        return short_id(id) if self.short_ids else id
 
 
-def parse_arguments(arguments: str) -> Any:
-    """The value of a JSON text; the text itself if it is not valid JSON (a call that was cut off)."""
+def short_id(id: str) -> str:
+    """Nine letters and digits, which Mistral's templates ask for: the id itself if it is that, else others that depend on it."""
+    return id if SHORT_ID.fullmatch(id) else hashlib.sha256(id.encode(errors="replace")).hexdigest()[:9]
+
+
+def read_arguments(arguments: str) -> dict[str, Any] | None:
+    """The object that the text stands for; {} for an empty text and for null. None for anything else: models write such calls, or
+    are cut off within one."""
     try:
-        return json.loads(arguments)
+        value: Any = json.loads(arguments) if arguments.strip() else None
     except (ValueError, RecursionError):
-        return arguments
+        return None
+    return {} if value is None else cast(dict[str, Any], value) if isinstance(value, dict) else None
 
 
 def probe_tool_template(render: Render) -> ToolTemplate | None:
     """The first format with which everything is rendered; None: the template does not support tools."""
     for empty_content, arguments, short_ids in product(("", None), ("object", "text"), (False, True)):
         tool_template = ToolTemplate(arguments, empty_content, short_ids)
-        if _renders_everything(render, tool_template, (CALL,)):
+        if _renders_everything(render, tool_template, (CALL,)) and _renders_everything(render, tool_template, (SHORT_CALL,)):
             single_call = not _renders_everything(render, tool_template, (CALL, SECOND_CALL))
             return ToolTemplate(arguments, empty_content, short_ids, single_call)
     return None

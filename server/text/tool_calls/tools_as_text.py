@@ -56,8 +56,12 @@ def _sample_value(schema: Schema, root: Schema) -> Any:
 
 def format_calls(text: str, calls: Sequence[ToolCall]) -> str:
     """An assistant's message as the model wrote it: its text, then its calls."""
-    written = [f'{OPEN}\n{{"name": {json.dumps(call.name)}, "arguments": {call.arguments}}}\n{CLOSE}' for call in calls]
+    written = [f'{OPEN}\n{{"name": {json.dumps(call.name)}, "arguments": {_shown_arguments(call)}}}\n{CLOSE}' for call in calls]
     return "\n".join([*([text] if text else []), *written])
+
+
+def _shown_arguments(call: ToolCall) -> str:
+    return "{}" if call.arguments.strip() in ("", "null") else call.arguments
 
 
 def format_results(results: Sequence[ToolResult]) -> str:

@@ -8,6 +8,7 @@ from server.chat.output_parser import OutputParser
 from server.chat.tools.toolset import ToolOwner
 from server.core.events import OutputDelta
 from server.core.messages import Tool
+from server.core.request import OutputOptions
 from server.text.reasoning import ThinkTagParser
 from server.text.tokenizer import ChatTokenizer
 from tests.server.fakes import text
@@ -20,7 +21,7 @@ def parsed(tokenizer: ChatTokenizer, generated: str, *stops: str, in_reasoning: 
     tokens = tokenizer.encode(generated, parse_special=True)
     request = Request(tokens=(1,), sampling=Sampling(max_tokens=len(tokens), logprobs=0))
     reasoning = None if in_reasoning is None else ThinkTagParser(in_reasoning=in_reasoning)
-    parser, outputs = OutputParser(tokenizer, request, stops, reasoning), list[OutputDelta]()
+    parser, outputs = OutputParser(tokenizer, request, OutputOptions(stop=stops), reasoning), list[OutputDelta]()
     for i, token in enumerate(tokens):
         finish = "length" if i == len(tokens) - 1 else None
         outputs.append(parser.parse(Delta(tokens=(token,), logprobs=(TokenLogprob(token=token, logprob=-1.0),), finish=finish)))
@@ -63,7 +64,7 @@ def test_a_forced_end_is_told_also_where_the_last_call_is_the_last_allowed() -> 
     tool = Tool(name="f", description="", parameters={})
     tokens = TEXT.encode('<tool_call>\n{"name": "f", "arguments": {"a": "x"}}\n</tool_call>')
     tracker = CallTracker(TEXT.dialect.parser((tool,)), {"f": ToolOwner(None, "f")}, 1)
-    parser = OutputParser(TEXT, Request(tokens=(1,), sampling=Sampling(max_tokens=500)), (), None, None, tracker)
+    parser = OutputParser(TEXT, Request(tokens=(1,), sampling=Sampling(max_tokens=500)), OutputOptions(), None, None, tracker)
     outputs = list[OutputDelta]()
     for i, token in enumerate(tokens):
         outputs.append(parser.parse(Delta(tokens=(token,), forced=i > len(tokens) // 2)))

@@ -54,7 +54,7 @@ class FunctionCall(BaseModel):
     type: Literal["function_call"]
     call_id: CallId
     name: Annotated[str, StringConstraints(min_length=1, max_length=128)]
-    arguments: str  # JSON text of an object
+    arguments: str  # JSON text of an object, or whatever a model wrote
     id: ItemId | None = None
     status: Status | None = None
     namespace: str | None = None  # of the tool

@@ -55,6 +55,9 @@ def test_a_stream_has_its_events_in_order() -> None:
     assert last["usage"]["output_tokens"] == len(TOKENIZER.encode("Hello there.")) + 1 > start["usage"]["output_tokens"] == 1
 
 
+ANY_OBJECT = {"type": "json_schema", "schema": {"type": "object"}}
+
+
 @pytest.mark.parametrize("known", [{}, {"mcp_servers": [LOUD]}])
 def test_the_prompt_is_counted_alike_at_both_ends_of_a_stream(known: dict[str, Any]) -> None:
     events, engine = post("Hello there.", stream=True, **known)
@@ -130,7 +133,12 @@ def test_tokens_are_counted_as_the_model_reads_them() -> None:
         ({"messages": []}, 400, "invalid_request_error", "messages: "),
         ({"messages": [{"role": "user", "content": [{"type": "image", "source": {}}]}]}, 400, "invalid_request_error", "'image'"),
         ({"messages": [{"role": "user", "content": [{"type": "document", "source": {}}]}]}, 400, "invalid_request_error", "'document'"),
-        ({"messages": [USER, {"role": "assistant", "content": "The"}]}, 400, "invalid_request_error", "messages.1.role: "),
+        (
+            {"messages": [USER, {"role": "assistant", "content": "{"}], "output_config": {"format": ANY_OBJECT}},
+            400,
+            "invalid_request_error",
+            "messages.1: an answer in a format cannot be continued",
+        ),
         (
             {"messages": [{"role": "user", "content": [{"type": "tool_result", "tool_use_id": "x"}]}]},
             400,
@@ -271,3 +279,19 @@ def test_hosted_tools_are_left_out() -> None:
     assert [warning["param"] for warning in answer["warnings"]] == ["tools.1", "tools.2"]
     assert "web_search" not in TOKENIZER.decode(engine.requests[0].tokens)
     assert "web_search_20250305" in post("Hi.", status=400, tools=[search])["message"]
+
+
+def test_the_beginning_of_an_answer_is_continued() -> None:
+    app, engine = build_app(" 3")
+    messages = [USER, {"role": "assistant", "content": "1, 2,"}]
+    answer = ask(app, "POST", URL, json={"model": "tiny", "max_tokens": 9, "messages": messages})
+    assert answer.status_code == 200 and answer.json()["content"][0]["text"] == " 3"
+    assert prompt_text(engine).endswith("<|im_start|>assistant\n1, 2,")
+
+
+def test_reasoning_that_only_others_can_read_is_taken_and_left_out() -> None:
+    app, engine = build_app("ok")
+    thought = {"type": "thinking", "thinking": "hm", "signature": "abc"}
+    earlier = {"role": "assistant", "content": [thought, {"type": "redacted_thinking", "data": "SECRET"}, {"type": "text", "text": "A."}]}
+    answer = ask(app, "POST", URL, json={"model": "tiny", "max_tokens": 9, "messages": [USER, earlier, USER]})
+    assert answer.status_code == 200 and "SECRET" not in prompt_text(engine) and "A." in prompt_text(engine)

@@ -18,6 +18,11 @@ TEXT = text()
 URL = "/v1/chat/completions"
 
 
+CONTINUE = "continue_final_message"
+BEGUN = [*HELLO, {"role": "assistant", "content": "x"}]
+JSON_FORMAT = {"response_format": {"type": "json_object"}}
+
+
 def engine(words: str = "Paris, of course 🤖!") -> FakeEngine:
     return FakeEngine(says(words, TEXT))
 
@@ -192,7 +197,9 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"messages": [{"role": "user", "content": 5}]}, "messages.0.content"),
     ({"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "x"}}]}]}, "messages.0.content.0.type"),
     ({"messages": [{"role": "tool", "content": "x", "tool_call_id": "1"}]}, "messages.0"),
-    ({"messages": [{"role": "user", "content": "x", "name": "Ann"}]}, "messages.0.name"),
+    ({"messages": BEGUN, "continue_final_message": True, "add_generation_prompt": True}, CONTINUE),
+    ({"continue_final_message": True}, CONTINUE),
+    ({"messages": BEGUN, "continue_final_message": True, **JSON_FORMAT}, CONTINUE),
     ({"messages": [{"role": "user", "content": "x", "mood": "good"}]}, "messages.0.mood"),
     ({"messages": [{"role": "assistant", "content": "x", "tool_calls": [{"id": "1"}]}]}, "messages.0.tool_calls"),
     ({"messages": [{"role": "assistant", "content": None}]}, "messages.0"),
@@ -365,8 +372,10 @@ def test_a_form_and_thoughts_that_the_template_opens_exclude_each_other(tmp_path
     assert answer.status_code == 400 and answer.json()["error"]["param"] == "response_format"
 
 
-def test_a_template_that_refuses_is_a_400() -> None:
-    mistral = world("mistral")
-    app, _ = ready(FakeEngine(says("x", mistral)), mistral)
-    answer = ask(app, "POST", URL, json={"model": "tiny", "messages": [{"role": "system", "content": "x"}]})
-    assert answer.status_code == 400 and answer.json()["error"]["message"] == "no system messages: x"
+def test_a_template_that_refuses_is_a_400(tmp_path: Path) -> None:
+    save("mistral", tmp_path)
+    (tmp_path / "chat_template.jinja").write_text("{{ raise_exception('never: ' + messages[0].content) }}")
+    never = load_tokenizer(tmp_path)
+    app, _ = ready(FakeEngine(says("x", never)), never)
+    answer = ask(app, "POST", URL, json={"model": "tiny", "messages": [{"role": "user", "content": "x"}]})
+    assert answer.status_code == 400 and answer.json()["error"]["message"] == "never: x"

@@ -118,7 +118,6 @@ def test_function_calls_as_events() -> None:
             ],
             "input.1.name",
         ),
-        ([{"type": "function_call", "call_id": "call_1", "name": "weather", "arguments": "[]"}], "input.0.arguments"),
         ([{"type": "mcp_approval_response", "approval_request_id": "mcpr_1", "approve": True}], "input.0.approval_request_id"),
         ([{"type": "item_reference", "id": "msg_1"}], "input.0.id"),
         ([{"type": "web_search_call", "id": "ws_1"}], "input.0"),

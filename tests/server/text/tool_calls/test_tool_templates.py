@@ -12,13 +12,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from transformers import PreTrainedTokenizerFast
 
-from server.core.errors import ApiError
 from server.core.messages import Assistant, Message, System, Tool, ToolCall, ToolResult, User
-from server.text.adapt_messages import merge_turns, split_parallel_calls
+from server.text.conversation.adapt_messages import join_neighbours, no_system, split_parallel_calls
 from server.text.render import count_characters, render
 from server.text.template import ChatTemplate
 from server.text.tokenizer import ChatTokenizer, load_tokenizer
-from server.text.tool_calls.template_probe import ToolTemplate, probe_tool_template
+from server.text.tool_calls.template_probe import ToolTemplate, probe_tool_template, short_id
 from tests.server.text.tool_calls.chat_templates import FAMILIES, PLAIN, save
 from tests.server.text.tool_calls.test_dialects import read
 
@@ -73,13 +72,13 @@ def hf_messages(tokenizer: ChatTokenizer, conversation: list[Message]) -> list[d
             case User() | System():
                 messages.append({"role": "user" if isinstance(message, User) else "system", "content": message.text})
             case ToolResult():
-                id = message.call_id[-9:] if tool_template.short_ids else message.call_id
+                id = short_id(message.call_id) if tool_template.short_ids else message.call_id
                 messages.append({"role": "tool", "content": message.text, "tool_call_id": id, "name": message.name})
             case Assistant():
                 calls = [
                     {
                         "type": "function",
-                        "id": call.id[-9:] if tool_template.short_ids else call.id,
+                        "id": short_id(call.id) if tool_template.short_ids else call.id,
                         "function": {
                             "name": call.name,
                             "arguments": json.loads(call.arguments) if tool_template.arguments == "object" else call.arguments,
@@ -170,16 +169,7 @@ def test_templates_that_take_one_call_are_given_one_at_a_time() -> None:
 
 def test_instructions_are_folded_into_what_the_user_says() -> None:
     talk = [System(text="a"), User(text="b"), Assistant(text="c"), User(text="d"), User(text="e")]
-    assert merge_turns(talk) == [User(text="a\n\nb"), Assistant(text="c"), User(text="d\n\ne")]
-
-
-def test_what_a_template_does_not_take_is_refused_by_name() -> None:
-    with pytest.raises(ApiError, match="no system messages") as refused:
-        render(ours("no-system"), [System(text="x"), *QUESTION], field="input")
-    assert refused.value.param == "input"
-    with pytest.raises(ApiError, match="no place for names") as refused:
-        render(ours("hermes"), [User(text="x", name="bob")])
-    assert refused.value.param == "messages.0.name"
+    assert join_neighbours(no_system(talk)) == [User(text="a\n\nb"), Assistant(text="c"), User(text="d\n\ne")]
 
 
 def test_size_counts_characters() -> None:
