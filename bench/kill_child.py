@@ -74,6 +74,9 @@ class Words:
     identity = ModelIdentity(model="words", revision="1", dimensions=WIDTH, pooling="mean")
     max_tokens = 256
 
+    def fluency(self, text: str) -> float:
+        return 4.0
+
     def offsets(self, text: str) -> list[tuple[int, int]]:
         ends = np.cumsum([len(word) + 1 for word in text.split(" ")])
         return [(int(end) - len(word) - 1, int(end) - 1) for word, end in zip(text.split(" "), ends, strict=True) if word]

@@ -166,6 +166,11 @@ class Embedder(Protocol):
         """Character span of each token of `text`, without special tokens and prompt."""
         ...
 
+    def fluency(self, text: str) -> float:
+        """Letters and digits per token: how well the model's vocabulary fits the text. About 4 in a language that it was made for, 1 where
+        it spells, or does not know the characters."""
+        ...
+
     async def embed(self, texts: Sequence[str], kind: Literal["query", "document"]) -> Vectors:
         """One row per text; of length 1 if the model normalizes."""
         ...

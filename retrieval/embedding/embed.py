@@ -62,6 +62,9 @@ class EncoderEmbedder:
     def offsets(self, text: str) -> list[tuple[int, int]]:
         return self._encoding.offsets(text)
 
+    def fluency(self, text: str) -> float:
+        return self._encoding.fluency(text)
+
     def tokens(self, text: str, kind: Kind | None = None) -> tuple[int, ...]:
         """Token ids the model reads for `text`: with prompt (`kind` None: none) and special tokens, truncated to its maximum length."""
         return self._sentences([text], kind)[0].tokens

@@ -2,6 +2,7 @@
 
 A text never yields a special token: "[SEP]" in a document is five characters."""
 
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -50,6 +51,15 @@ class TextEncoder:
 
     def offsets(self, text: str) -> list[tuple[int, int]]:
         return self._tokenizer.encode(text, add_special_tokens=False).offsets
+
+    def fluency(self, text: str) -> float:
+        """Letters, marks and digits per token; an unknown token counts like one for each of its characters. 0 for a text without any."""
+        encoding = self._tokenizer.encode(text.lower() if self._lower else text, add_special_tokens=False)
+        letters = tokens = 0
+        for token, (start, end) in zip(encoding.ids, encoding.offsets, strict=True):
+            if held := sum(unicodedata.category(character)[0] in "LMN" for character in text[start:end]):
+                letters, tokens = letters + held, tokens + (held if token == self._unknown else 1)
+        return letters / tokens if tokens else 0.0
 
     def count(self, text: str) -> int:
         """Number of tokens of `text`, special tokens not counted."""

@@ -57,6 +57,9 @@ class LibraryEmbedder:
     def offsets(self, text: str) -> list[tuple[int, int]]:
         return self._encoding.offsets(text)
 
+    def fluency(self, text: str) -> float:
+        return self._encoding.fluency(text)
+
     def tokens(self, text: str, kind: Kind | None = None) -> tuple[int, ...]:
         prompt = self._prompts[kind] if kind else ""
         return self._encoding.single([prompt + text], self._max_length)[0].tokens

@@ -71,7 +71,7 @@ class KnowledgeSearch:
             return [ScoredChunk(chunk_id=found.chunk_id, score=max(found.score, 0.0)) for found in dense]
         lexical = self.store.lexical(store_id, query, LEXICAL_CANDIDATES, search.filter)
         ids, rows = self.store.vectors(candidates(dense, lexical, depth))
-        return fuse(vector, CandidatePool.of(ids, rows, lexical), search.weights or EQUAL_WEIGHTS)
+        return fuse(vector, CandidatePool.of(ids, rows, lexical), search.weights or EQUAL_WEIGHTS, self.embedder.fluency(query))
 
     async def _rerank(self, reranker: Reranker, queries: Sequence[str], hits: list[Hit]) -> list[Hit]:
         """Scores the first RERANK_LIMIT hits with the cross-encoder, by the best query. The others follow with their old score, at

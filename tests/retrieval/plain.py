@@ -38,6 +38,9 @@ class WordEmbedder:
     pause: float = 0.0  # seconds per call
     texts: list[str] = field(default_factory=list[str])
 
+    def fluency(self, text: str) -> float:
+        return 4.0
+
     def offsets(self, text: str) -> list[tuple[int, int]]:
         spans: list[tuple[int, int]] = []
         at = 0

@@ -38,6 +38,9 @@ class WordEmbedder:
     def vocab(self) -> int:
         return VOCAB
 
+    def fluency(self, text: str) -> float:
+        return 4.0
+
     def offsets(self, text: str) -> list[tuple[int, int]]:
         return [match.span() for match in WORD.finditer(text)]
 

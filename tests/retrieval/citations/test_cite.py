@@ -39,6 +39,9 @@ class Words:
     def max_tokens(self) -> int:
         return 256
 
+    def fluency(self, text: str) -> float:
+        return 4.0
+
     def offsets(self, text: str) -> list[tuple[int, int]]:
         return [found.span() for found in re.finditer(r"\w+", text)]
 

@@ -29,6 +29,9 @@ class Words:
     identity = ModelIdentity(model="words", revision="1", dimensions=len(AXES), pooling="mean+normalize")
     max_tokens = 100
 
+    def fluency(self, text: str) -> float:
+        return 4.0
+
     def offsets(self, text: str) -> list[tuple[int, int]]:
         return []
 
