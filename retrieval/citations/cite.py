@@ -2,7 +2,8 @@
 
 The answer's own marks ([1] for the first passage) are kept unless another passage has strong support for the sentence and the
 marked one has almost none. A sentence without marks is scored against every sentence of the passages: by shared words (weighted
-by rarity), by cosine similarity, and by whether its numbers and names occur in the passage.
+by rarity), by cosine similarity, and by whether its numbers and names occur in the passage. A quote that says something about another
+code, number or name than the sentence never supports it, with or without a mark.
 """
 
 import re
@@ -18,6 +19,7 @@ from retrieval.analysis.terms import terms, text_language
 from retrieval.api import Chunk, Embedder, Vectors
 from retrieval.chunking.sentences import sentences
 from retrieval.citations.headings import HeadingDetector
+from retrieval.citations.identifiers import Source, identifiers, numbers
 from retrieval.citations.marks import CitationMark, CitationMarkParser, Part, parts_to_text
 
 OPEN_MARK = re.compile(r"\s*\[[\d,;\s]*")  # may still become a mark of the sentence before it
@@ -98,6 +100,8 @@ class Evidence:
         self._quotes = [q for i, chunk in enumerate(chunks) for q in self._sentences_of(i, chunk.text)]
         self._citable = frozenset(quote.passage for quote in self._quotes)
         self._words = [self._terms("\n".join((*chunk.headings, chunk.text))) for chunk in chunks]
+        self._sources = [self._source(quote) for quote in self._quotes]
+        self._numbers = numbers("\n".join(" ".join((chunk.text, chunk.filename, *chunk.headings)) for chunk in chunks))
         self._quote_vectors: Vectors | None = None
 
     async def cite(self, sentence: Sentence) -> list[Citation]:
@@ -105,9 +109,11 @@ class Evidence:
         claim = self._claim(sentence.without_marks)
         if not self._quotes or not (claim.words or known):
             return []
-        support = await self._support(claim)
+        possible = self._without_contradictions(sentence.without_marks)
+        support = await self._support(claim) * possible
         if known:
-            return [self._citation(sentence.at + at, self._quote_of_mark(support, passage), support) for at, passage in known]
+            marked = [(sentence.at + at, self._quote_of_mark(support, passage)) for at, passage in known]
+            return [self._citation(at, quote, support) for at, quote in marked if possible[quote]]
         end = sentence.at + len(sentence.text)
         return [self._citation(end, quote, support) for quote in self._best_quotes(claim, support)]
 
@@ -121,6 +127,18 @@ class Evidence:
 
     def _terms(self, text: str) -> frozenset[str]:
         return frozenset(terms(text, self._language))
+
+    def _source(self, quote: Quote) -> Source:
+        chunk = self.chunks[quote.passage]
+        return Source(chunk.text[quote.start : quote.end], chunk.text, " ".join((chunk.filename, *chunk.headings)), self._language)
+
+    def _without_contradictions(self, sentence: str) -> Weights:
+        """1 for each quote that may support the sentence, 0 for one that is about something else, [quotes]. No quote supports a number that
+        no passage holds."""
+        claimed = identifiers(sentence, self._language)
+        if not claimed.numbers <= self._numbers:
+            return np.zeros(len(self._sources))
+        return np.array([not source.contradicts(claimed) for source in self._sources], np.float64)
 
     def _claim(self, sentence: str) -> Claim:
         words = self._terms(sentence)

@@ -22,8 +22,8 @@ Scores = NDArray[np.float64]
 
 EQUAL_WEIGHTS = Weights(embedding=1.0, text=1.0)
 FEEDBACK_HITS = 2  # best candidates that the query vector is moved towards
-FEEDBACK_WEIGHT = 0.7  # how far, at full trust
-FULL_TRUST = 1.25  # weight of the cosines then
+FEEDBACK_WEIGHT = 0.65  # how far, at full trust
+FULL_TRUST = 1.1  # weight of the cosines then; scores are scaled so that a cosine alone counts no more than by the weights
 FLUENT, FLUENCY_SLOPE = 2.9, 5.0  # letters per token at half trust; how fast trust rises with them
 MAX_FLUENCY = 4.5  # more says nothing
 AGREED, AGREEMENT_SLOPE, MAX_AGREEMENT = 2.2, 3.5, 2.0  # standard deviations: from where agreement adds trust; how fast; how many count
@@ -54,10 +54,12 @@ def fuse(query: Vectors, pool: CandidatePool, weights: Weights, fluency: float) 
     relevance feedback (Rocchio 1971). `fluency`: the embedding model's of the query."""
     if not len(pool.ids):
         return []
-    trust = _trust(fluency, _agreement(pool.vectors @ query, pool.text))
+    both = weights.embedding > 0 and weights.text > 0
+    trust = _trust(fluency, _agreement((pool.vectors @ query).astype(np.float64), pool.text)) if both else 1.0
     trusted = Weights(embedding=weights.embedding * trust, text=weights.text)
     first = _score(query, pool, trusted)
     scores = _score(_expand_query(query, pool, first, min(trust, 1.0)), pool, trusted)
+    scores *= min(1.0, (trusted.embedding + trusted.text) / (trust * (weights.embedding + weights.text)))
     return [ScoredChunk(chunk_id=int(pool.ids[i]), score=float(scores[i])) for i in np.argsort(-scores, kind="stable")]
 
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from retrieval.analysis.terms import query_words
 
-K1, B = 1.5, 0.75  # BM25: term saturation; length normalization
+K1, B = 1.2, 0.75  # BM25: term saturation; length normalization
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,10 +12,12 @@ from dataclasses import dataclass, replace
 from engine.api import Delta, Request, Usage
 from retrieval.api import Hit, NotFound, Search, SearchResult
 from retrieval.citations.cite import CitationFinder, Evidence
+from retrieval.citations.identifiers import unknown_codes
 from retrieval.records import VectorStore
 from retrieval.store.api import Store
 from server.chat.grounding.citation_marks import CitationMarkFilter
 from server.chat.grounding.follow_up import is_follow_up
+from server.chat.grounding.overview import overview_hits
 from server.chat.grounding.prompt import delimiter_name, passages_prompt, passages_that_fit
 from server.chat.grounding.query_rewrite import ConversationTurn, conversation_of, previous_question
 from server.chat.grounding.small_talk import is_small_talk
@@ -39,6 +41,7 @@ class PendingSearch:
     conversation: Sequence[ConversationTurn]
     search: Search  # without queries, which may still be rewritten
     knowledge_base: KnowledgeBase
+    owner: str
     client_threshold: bool  # the client decides from which score on a hit counts
     is_small_talk: bool  # if nothing is found, the model answers without documents
 
@@ -74,8 +77,7 @@ class GroundedQuestion:
 
 def default_search(runtime: Runtime) -> FileSearch | None:
     """The search in the server's default store, if there is one, for requests without a search of their own. Settings of the client's
-    tools do not apply to it, and conversations without a question are not refused. If nothing is found, the answer to a question is
-    NO_ANSWER, as with a search of the client's, and small talk is answered by the model."""
+    tools do not apply to it, and conversations without a question are not refused."""
     return FileSearch(stores=()) if runtime.knowledge_base and runtime.knowledge_base.default_store else None
 
 
@@ -99,19 +101,33 @@ async def plan_search(runtime: Runtime, request: GenerationRequest, owner: str) 
         weights=file_search.weights,
         rerank=file_search.rerank,
     )
-    small_talk = not file_search.requested and is_small_talk(turns[-1].text)
-    return PendingSearch(turns, search, knowledge_base, client_threshold=file_search.threshold is not None, is_small_talk=small_talk)
+    small_talk = is_small_talk(turns[-1].text)
+    return PendingSearch(turns, search, knowledge_base, owner, file_search.threshold is not None, small_talk)
 
 
 async def search_passages(pending: PendingSearch, queries: tuple[str, ...], field: str) -> GroundedQuestion:
-    """`field`: the request field with the question. For a question that is no follow-up only its own hits count. Raises ApiError."""
+    """`field`: the request field with the question. For a question that is no follow-up only its own hits count; a request for an overview
+    gets the beginnings of the documents; where no passage holds the code that is asked about, there are none. Raises ApiError."""
     search, before = replace(pending.search, queries=queries), previous_question(pending.conversation)
+    if beginnings := await _overview(pending, first=before is None, field=field):
+        return GroundedQuestion(pending.question, beginnings, pending.knowledge_base)
     result = await _result(pending, search, field)
     if result.hits and before and len(queries) > 1:
         pair, best, vectors = (before, queries[0]), result.hits[0], result.query_vectors
         if not await with_api_errors(is_follow_up(pending.knowledge_base, pair, best, vectors), field):
             result = await _result(pending, replace(search, queries=queries[:1], known_vectors=vectors), field)
-    return GroundedQuestion(pending.question, result.hits, pending.knowledge_base)
+    hits = () if _is_about_unknown_code(pending.question, result.hits) else result.hits
+    return GroundedQuestion(pending.question, hits, pending.knowledge_base)
+
+
+def _is_about_unknown_code(question: str, hits: Sequence[Hit]) -> bool:
+    held = ["\n".join((hit.chunk.filename, *hit.chunk.headings, hit.chunk.text)) for hit in hits]
+    return bool(unknown_codes(question, held))
+
+
+async def _overview(pending: PendingSearch, *, first: bool, field: str) -> tuple[Hit, ...]:
+    store = pending.knowledge_base.store
+    return await with_api_errors(in_thread(overview_hits, store, pending.owner, pending.search, pending.question, first=first), field)
 
 
 async def _result(pending: PendingSearch, search: Search, field: str) -> SearchResult:

@@ -249,8 +249,8 @@ def test_courtesies_with_a_server_that_has_a_default_store(message: str, tools: 
     answer, (read,) = chat("Certainly.", known=known, tools=tools, asked=message)
     assert answer["choices"][0]["message"]["content"] == "Certainly." and answer["file_search_call"]["queries"] == [message]
     assert answer["choices"][0]["message"]["annotations"] == [] and read.count(message) == 1 and "passage" not in read
-    answer, read = chat("Certainly.", asked=message)
-    assert answer["choices"][0]["message"]["content"] == NO_ANSWER and read == []  # whoever asks for documents hears of documents
+    answer, (read,) = chat("Certainly.", asked=message)  # front ends attach the tool to every turn
+    assert answer["choices"][0]["message"]["content"] == "Certainly." and "passage" not in read
 
 
 @pytest.mark.parametrize("tools", [None, [WEATHER]])
@@ -304,6 +304,31 @@ def test_courtesies_are_no_follow_ups(message: str) -> None:
     answer, (read,) = asked_after(message, QUESTION)
     assert answer["file_search_call"]["queries"] == [message] and DRAGONS not in read
     assert answer["choices"][0]["message"]["content"] == "Nothing new."
+
+
+@pytest.mark.parametrize("question", ["What is this document about?", "Summarize the documents.", "Worum geht es in den Dateien?"])
+def test_an_overview_reads_the_beginning_of_each_document(question: str) -> None:
+    answer, (read,) = chat("Dragons live for nine hundred years.", asked=question)
+    assert DRAGONS in read and TRAINS in read
+    assert [cited["filename"] for cited in answer["choices"][0]["message"]["annotations"]] == ["dragons.txt"]
+
+
+def test_an_overview_of_one_document_and_of_those_that_the_filter_allows() -> None:
+    _, (read,) = chat(asked="Summarize trains.txt")
+    assert TRAINS in read and DRAGONS not in read
+    only = tool(filters={"type": "eq", "key": "name", "value": "dragons.txt"})
+    _, (read,) = chat(asked="Summarize the documents", tools=only)
+    assert DRAGONS in read and TRAINS not in read
+
+
+def test_a_code_that_no_passage_holds_is_answered_without_the_model() -> None:
+    known, store = filled({"parts.txt": "the part PPR-9009 is a bracket for rack 9"})
+    searched = tool(vector_store_ids=[store])
+    for question in ("what is the part PPR-9999 for?", "what is part ppr 9999?"):
+        answer, read = chat("A bracket.", known=known, asked=question, tools=searched)
+        assert answer["choices"][0]["message"]["content"] == NO_ANSWER and read == []
+    answer, read = chat("A bracket.", known=known, asked="what is the part PPR9009 for?", tools=searched)
+    assert answer["choices"][0]["message"]["content"] == "A bracket." and len(read) == 1
 
 
 def test_an_answer_can_be_sent_back() -> None:
