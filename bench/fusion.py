@@ -14,7 +14,7 @@ import tempfile
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import bm25s
 import Stemmer
@@ -91,10 +91,10 @@ def _bm25s(found: evaluate.EvaluationDataset, language: str) -> Rankings:
         stemmer = Stemmer.Stemmer(language)
     except KeyError:  # Snowball has none
         stemmer = None
-    index = bm25s.BM25()
+    index, tokenize = bm25s.BM25(), cast(Any, bm25s.tokenize)
     texts = [f"{entry.title}\n{entry.text}" for entry in found.corpus]
-    index.index(bm25s.tokenize(texts, stopwords=None, stemmer=stemmer, show_progress=False), show_progress=False)
-    asked = bm25s.tokenize([query.text for query in found.queries], stopwords=None, stemmer=stemmer, show_progress=False)
+    index.index(tokenize(texts, stopwords=[], stemmer=stemmer, show_progress=False), show_progress=False)
+    asked = tokenize([query.text for query in found.queries], stopwords=[], stemmer=stemmer, show_progress=False)
     rows, scores = index.retrieve(asked, k=min(evaluate.RANKING_DEPTH, len(texts)), show_progress=False)
     return {
         query.id: [found.corpus[i].id for i, score in zip(row, of, strict=True) if score > 0]
