@@ -36,9 +36,34 @@ def test_a_byte_order_mark_decides(name: str, mark: bytes) -> None:
     assert decode(mark + TEXTS[name][1].encode(encoding)).text == TEXTS[name][1]
 
 
-@pytest.mark.parametrize("word", ["Não há", "året", "company’s … “everything”", "déjà vu", "30 °C, 5 m², ©2020"])
+@pytest.mark.parametrize(
+    "word",
+    [
+        "Não há",
+        "året",
+        "company’s … “everything”",
+        "déjà vu",
+        "30 °C, 5 m², ©2020",
+        "10 °C ± 2 µm",
+        "£5",
+        "naïve",
+        "½",
+        "Ærø",
+        "MÜNCHEN",
+        "5 €",
+    ],
+)
 def test_a_few_words_are_western(word: str) -> None:
     assert decode(word.encode("cp1252")).text == word
+
+
+@pytest.mark.parametrize(
+    ("word", "encoding"),
+    [("Договор", "cp1251"), ("Привет", "koi8_r"), ("返品", "cp932"), ("東京", "euc_jp"), ("가격표", "cp949"), ("Τιμή", "cp1253"), ("שלום", "cp1255"),
+     ("Łódź", "cp1250"), ("Dvořák", "cp1250"), ("5月3日", "cp932")],
+)  # fmt: skip
+def test_a_few_words_of_other_languages(word: str, encoding: str) -> None:
+    assert decode(word.encode(encoding)).text == word
 
 
 def test_words_of_another_script_among_english_ones_are_read_as_such() -> None:
@@ -146,7 +171,7 @@ def test_short_western_lines(text: str) -> None:
 
 
 def test_an_uncertain_guess_is_noted() -> None:
-    assert "cp1252" in decode(b"caf\xe9").note
+    assert "cp1250" in decode("Łódź".encode("cp1250")).note
     assert not decode("Zażółć gęślą jaźń. Więcej później.".encode("cp1250")).note
     assert not decode("Größe".encode()).note and not decode(b"plain").note
 

@@ -19,7 +19,6 @@ BOMS = (
 )
 UTF_8 = "utf-8"
 SAMPLE = 256 * 1024  # bytes from which the encoding is guessed
-FEW = 3  # bytes beyond ASCII: with fewer a language cannot be known
 ENOUGH = 12  # bytes beyond ASCII from which a guess is certain
 CONTEXT = 200  # bytes kept before the first byte of a line that is not ASCII
 _NON_ASCII = re.compile(rb"[\x80-\xff]")
@@ -62,7 +61,7 @@ def _of_bytes(data: bytes, complete: bool) -> Encoding:
         return Encoding("iso2022_jp_ext")
     if _is_valid(data, UTF_8, complete):
         return Encoding(UTF_8)
-    return Encoding(UTF_8, exact=False) if is_mostly_utf_8(data) else guess(data)
+    return Encoding(UTF_8, exact=False) if is_mostly_utf_8(data) else guess(data, complete=complete)
 
 
 def _is_valid(data: bytes, codec: str, complete: bool) -> bool:
@@ -74,23 +73,23 @@ def _is_valid(data: bytes, codec: str, complete: bool) -> bool:
 
 
 def is_mostly_utf_8(data: bytes) -> bool:
-    """Whether at most half of what is not ASCII is wrong in UTF-8. In other encodings hardly any letters happen to be right."""
+    """Whether more of what is not ASCII is right in UTF-8 than wrong. In other encodings hardly any letters happen to be right."""
     text = data.decode(UTF_8, "replace")
     wrong = text.count("\ufffd") - data.count("\ufffd".encode())
-    return 2 * wrong <= len(text) - len(text.encode("ascii", "ignore"))
+    return 2 * wrong < len(text) - len(text.encode("ascii", "ignore"))
 
 
-def guess(data: bytes) -> Encoding:
+def guess(data: bytes, *, complete: bool = True) -> Encoding:
     """Of bytes that are not UTF-8: an encoding without zero bytes. Single-byte encodings of Latin letters are told apart by languages'
-    alphabets, where there are letters enough; all others by the detector of the Firefox browser."""
+    alphabets, all others by the detector of the Firefox browser."""
     lines = _lines_beyond_ascii(data)
-    letters = len(_NON_ASCII.findall(lines))
-    accented = latin.encoding_of(lines) if letters >= FEW else None
     detector = EncodingDetector()
-    detector.feed(lines, last=False)
+    detector.feed(lines, last=complete and len(lines) < SAMPLE)
     common = codec_of(detector.guess(tld=None, allow_utf8=False)) or latin.WESTERN
+    accented = latin.encoding_of(lines)
     codec = accented or common
-    return Encoding(codec, exact=_is_valid(data, codec, False), certain=accented == common or letters >= ENOUGH)
+    certain = accented == common or len(_NON_ASCII.findall(lines)) >= ENOUGH
+    return Encoding(codec, exact=_is_valid(data, codec, complete), certain=certain)
 
 
 def _lines_beyond_ascii(data: bytes) -> bytes:

@@ -54,7 +54,7 @@ def _is_spelt(before: str, letter: str, after: str) -> bool:
 def _counts_as_letter(text: str, at: int) -> bool:
     """Whether it is a letter, a sign inside a word, or undefined in the encoding."""
     sign = text[at]
-    if sign.isalpha() and sign not in "ªº":
+    if (sign.isalpha() and sign not in "ªºµ") or "\u2500" <= sign <= "\u259f":  # or part of a frame, as in terminals
         return True
     if sign in _IGNORED:
         return False
