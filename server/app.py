@@ -72,6 +72,7 @@ def load_runtime(settings: Settings, watch: ObserveSearch | None = None) -> Runt
             tool_host=open_host(settings, knowledge),
             database=database,
             tool_limits=_tool_limits(settings),
+            max_answer_tokens=settings.max_answer_tokens,
             aliases=settings.aliases,
         )
 
@@ -134,7 +135,10 @@ def _open_engine(settings: Settings, directory: Path, shared: Sequence[tuple[int
         threads=settings.threads,
         limits=limits,
     )
-    return EmbeddedEngine(load_model(directory, options), shared)
+    engine = EmbeddedEngine(load_model(directory, options), shared)
+    if not engine.has_finite_logits():
+        raise ValueError(f"{directory}: the model computes no finite numbers, its weights are damaged; pull it again")
+    return engine
 
 
 def create_app(settings: Settings, load: LoadRuntime = load_runtime) -> tuple[Starlette, ServerState]:

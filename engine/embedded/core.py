@@ -3,11 +3,11 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from engine.api import Delta, Stats, TokenLogprob
+from engine.api import Delta, Request, Sampling, Stats, TokenLogprob
 from engine.embedded.memory import Memory
 from engine.embedded.page_pool import PAGE
 from engine.embedded.runner import Runner
-from engine.embedded.sampler import SampledToken
+from engine.embedded.sampler import SampledToken, TokenSampler
 from engine.embedded.scheduler import Limits, Scheduler
 from engine.embedded.sequence import Chunk, Sequence
 
@@ -40,6 +40,16 @@ class Core:
         """Removes an unfinished sequence."""
         self.scheduler.remove(seq)
         self._totals.aborts += 1
+
+    def has_finite_logits(self) -> bool:
+        """Whether a forward pass of a few tokens gives numbers; leaves nothing behind."""
+        request = Request(tokens=(0, 1), sampling=Sampling(max_tokens=1))
+        seq = Sequence(request, 0, 3, self.memory.tables(3), TokenSampler(request.sampling, 0))
+        self.memory.grow(seq, 2)
+        try:
+            return self._runner.has_finite_logits([Chunk(seq, 2)])
+        finally:
+            self.memory.release(seq)
 
     def step(self) -> list[tuple[Sequence, Delta]]:
         """Runs one scheduled step. Returns the deltas of the sequences that gained a token."""

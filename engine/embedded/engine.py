@@ -5,13 +5,15 @@ import asyncio
 import logging
 import secrets
 import sys
+from collections import Counter
 from collections.abc import AsyncGenerator, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 from itertools import count
 from threading import Lock
 
-from engine.api import Delta, EngineError, InvalidGrammar, PromptTooLong, QueueFull, Request, Stats
+from engine.api import Delta, EngineError, Grammar, InvalidGrammar, PromptTooLong, QueueFull, Request, Stats
 from engine.embedded.closing import Closer, Closers
 from engine.embedded.core import Core
 from engine.embedded.delivery import Stream, deliver
@@ -27,6 +29,9 @@ from engine.embedded.worker_thread import WorkerThread, stopped_error
 # seconds; a step takes a few milliseconds, so the engine's thread must not wait Python's usual 5 ms for its turn
 SWITCH_INTERVAL = 0.0005
 
+COMPILING_THREADS = 2
+MAX_UNFIT = 3  # answers in a row without a number: a single one may be due to its input
+
 _log = logging.getLogger(__name__)
 
 
@@ -40,13 +45,28 @@ class EmbeddedEngine:
         self.info = loaded.info if room is None else replace(loaded.info, context=min(loaded.info.context, room))
         self._loaded, self._memory, self._limits, self._shared = loaded, memory, loaded.limits, tuple(shared)
         self._grammars = GrammarCompiler(loaded.tokenizer, loaded.info.vocab, loaded.end_tokens)
+        self._compiling = ThreadPoolExecutor(COMPILING_THREADS, thread_name_prefix="grammar")
         self._closers = Closers(self._grammars.tokenizer)
         self._core = Core(_runner(loaded, self.info.context), memory, loaded.limits)
         self._streams: dict[Sequence, Stream] = {}  # the thread's
-        self._lock, self._open, self._arrivals = Lock(), 0, count()
+        self._lock, self._open, self._arrivals = Lock(), Counter[str](), count()  # open requests by owner
         sys.setswitchinterval(SWITCH_INTERVAL)
         context = inference_thread(loaded.threads, loaded.device)
+        self._unfit = 0  # answers in a row without a number to choose a token by
         self._thread = WorkerThread("engine", context=context, idle=self._idle, step=self._step, on_stop=self._stop_streams)
+
+    def has_finite_logits(self) -> bool:
+        """Whether the model computes numbers: those of damaged weights are often none. Waits for the thread; raises EngineStopped."""
+        found = Future[bool]()
+
+        def check() -> None:
+            try:
+                found.set_result(self._core.has_finite_logits())
+            except Exception as error:
+                found.set_exception(error)
+
+        self._thread.submit(check)
+        return found.result()
 
     @property
     def alive(self) -> bool:
@@ -56,8 +76,10 @@ class EmbeddedEngine:
     async def generate(self, request: Request) -> AsyncGenerator[Delta]:
         """Also ends with finish="length" when the grammar fails half way, and with "abort" when the model's numbers are not finite."""
         self._check(request)
-        matcher = None if request.grammar is None else await asyncio.to_thread(self._grammars.compile, request.grammar, request.owner)
-        closer = None if matcher is None or request.closing is None else await asyncio.to_thread(self._closer, request, matcher)
+        matcher = closer = None
+        if request.grammar is not None:
+            work = partial(self._compile, request, request.grammar)
+            matcher, closer = await asyncio.get_running_loop().run_in_executor(self._compiling, work)
         seq, stream = self._sequence(request, matcher, closer), Stream()
         self._submit(seq, stream)
         delta = Delta()
@@ -74,6 +96,7 @@ class EmbeddedEngine:
 
     async def close(self) -> None:
         """Whoever still waits for tokens gets EngineStopped."""
+        self._compiling.shutdown(wait=False, cancel_futures=True)
         await self._thread.close()
 
     def _check(self, request: Request) -> None:
@@ -104,17 +127,23 @@ class EmbeddedEngine:
         salt = owner_salt(request.owner)
         return Sequence(request, next(self._arrivals), limit, self._memory.tables(limit), sampler, salt=salt, shared=shared)
 
-    def _closer(self, request: Request, matcher: Matcher) -> Closer:
-        return self._closers.new(request, matcher, self._limit(request) - len(request.tokens))
+    def _compile(self, request: Request, grammar: Grammar) -> tuple[Matcher, Closer | None]:
+        matcher = self._grammars.compile(grammar, request.owner)
+        if request.closing is None:
+            return matcher, None
+        return matcher, self._closers.new(request, matcher, self._limit(request) - len(request.tokens))
 
     def _submit(self, seq: Sequence, stream: Stream) -> None:
         with self._lock:
             self._thread.expect_alive()
             most = self._limits.max_running + self._limits.max_waiting
-            if self._open >= most:
-                raise QueueFull(f"{self._open} requests are running or waiting, and no more are taken")
+            if self._open.total() >= most:
+                raise QueueFull(f"{self._open.total()} requests are running or waiting, and no more are taken")
+            owner = seq.request.owner
+            if owner and self._open[owner] >= max(1, most // 2):
+                raise QueueFull(f"{self._open[owner]} requests of this key are running or waiting, half of all places: no more are taken")
             self._thread.submit(partial(self._start, seq, stream))
-            self._open += 1
+            self._open[owner] += 1
 
     # from here on: the engine's thread
 
@@ -128,8 +157,20 @@ class EmbeddedEngine:
         for seq, delta in out:
             if delta.finish is not None:
                 self._forget(seq)
+            self._watch_numbers(seq, delta)
         if self._core.idle and self._core.stats().pages_used:
             _log.error("pages are lost: %s", self._core.stats())
+
+    def _watch_numbers(self, seq: Sequence, delta: Delta) -> None:
+        """Raises once no answer gets a token any more: then the server is not ready."""
+        if delta.tokens:
+            self._unfit = 0
+        elif seq.finish == "abort" and seq.sampler.failure is None:
+            self._unfit += 1
+            if self._unfit == 1:
+                _log.error("the model's numbers are not finite: its weights, or the memory that holds them, are damaged")
+            if self._unfit >= MAX_UNFIT:
+                raise ArithmeticError("the model's numbers are not finite: its weights, or the memory that holds them, are damaged")
 
     def _start(self, seq: Sequence, stream: Stream) -> None:
         self._streams[seq] = stream
@@ -141,9 +182,9 @@ class EmbeddedEngine:
             self._forget(seq)
 
     def _forget(self, seq: Sequence) -> None:
-        del self._streams[seq]
         with self._lock:
-            self._open -= 1
+            self._open -= Counter({seq.request.owner: 1})  # which drops owners without any
+        del self._streams[seq]
 
     def _stop_streams(self, cause: BaseException | None) -> None:
         deliver([(stream, stopped_error(cause)) for stream in self._streams.values()])

@@ -13,6 +13,7 @@ from llguidance import LLMatcher, LLParserLimits, LLTokenizer
 from numpy.typing import NDArray
 
 from engine.api import Choice, Grammar, InvalidGrammar, JsonObject, JsonSchema, Lark, Regex
+from engine.embedded.digits import DigitLimit, DigitTokens
 
 # Far below the library's own limits, which allow steps of seconds: a step of the engine waits for each of its answers. Large
 # expressions are not evaluated on the whole vocabulary in advance, which takes minutes for some.
@@ -45,9 +46,9 @@ class GrammarFailed(Exception):
 class Matcher:
     """One answer's place in its grammar."""
 
-    def __init__(self, matcher: LLMatcher, end_tokens: NDArray[np.int64]) -> None:
-        """`end_tokens`: the tokenizer's own end-of-text tokens."""
-        self._matcher, self._end_tokens = matcher, end_tokens
+    def __init__(self, matcher: LLMatcher, end_tokens: NDArray[np.int64], digits: DigitLimit | None = None) -> None:
+        """`end_tokens`: the tokenizer's own end-of-text tokens. `digits`: for JSON."""
+        self._matcher, self._end_tokens, self._digits = matcher, end_tokens, digits
 
     @property
     def complete(self) -> bool:
@@ -62,6 +63,8 @@ class Matcher:
         mask = np.unpackbits(bits, bitorder="little").view(np.bool_)
         mask[self._end_tokens] = False
         mask[[token for token in stop if token < len(mask)]] = self.complete
+        if self._digits is not None:
+            self._digits.restrict(mask)
         if not mask.any():
             raise GrammarFailed("no token is allowed")
         return mask
@@ -70,6 +73,8 @@ class Matcher:
         """True when the grammar is complete and nothing may follow. After an error it is False, and the next call of
         `allowed` raises."""
         self._matcher.consume_token(token)
+        if self._digits is not None:
+            self._digits.accept(token)
         return self._matcher.is_stopped() and not self._matcher.is_error()
 
     def fork(self) -> LLMatcher:
@@ -95,6 +100,7 @@ class GrammarCompiler:
         compiled grammars to remember."""
         self._tokenizer_json, self._vocab, self._end_tokens, self._keep = tokenizer_json, vocab, list(end_tokens), keep
         self._tokenizer: LLTokenizer | None = None
+        self._digit_tokens: DigitTokens | None = None
         self._compiled: OrderedDict[tuple[str, Grammar], LLMatcher] = OrderedDict()
         self._lock = Lock()
 
@@ -104,7 +110,8 @@ class GrammarCompiler:
         if matcher is None:
             matcher = self._new(grammar)
             self._remember((owner, grammar), matcher)
-        return Matcher(matcher.deep_copy(), np.array(self._end_tokens, np.int64))
+        digits = DigitLimit(self._digits()) if _has_numbers(grammar) else None
+        return Matcher(matcher.deep_copy(), np.array(self._end_tokens, np.int64), digits)
 
     def _recall(self, key: tuple[str, Grammar]) -> LLMatcher | None:
         with self._lock:
@@ -133,6 +140,13 @@ class GrammarCompiler:
             for ids in (self._vocab, SHORT_IDS):
                 _probe(matcher.deep_copy(), ids)
         return matcher
+
+    def _digits(self) -> DigitTokens:
+        tokenizer = self.tokenizer()
+        with self._lock:
+            if self._digit_tokens is None:
+                self._digit_tokens = DigitTokens(tokenizer)
+            return self._digit_tokens
 
     def tokenizer(self) -> LLTokenizer:
         """Loaded on first use."""
@@ -170,6 +184,11 @@ def _one_of(options: tuple[str, ...]) -> str:
     if not options:
         raise InvalidGrammar("a choice needs at least one option")
     return "start: OPTION\nOPTION: " + " | ".join(map(json.dumps, options))
+
+
+def _has_numbers(grammar: Grammar) -> bool:
+    """Whether it makes JSON, in which numbers are as long as the model likes."""
+    return isinstance(grammar, JsonSchema | JsonObject) or (isinstance(grammar, Lark) and "%json" in grammar.source)
 
 
 def _size(grammar: Grammar) -> int:

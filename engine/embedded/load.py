@@ -65,7 +65,7 @@ def load_model(directory: Path, options: LoadOptions) -> LoadedModel:
     if options.threads is not None:
         torch.set_num_threads(options.threads)
     device = open_device(options.device)
-    config = json.loads((directory / "config.json").read_text())
+    config = _read_json(directory / "config.json")
     arch = arch_of(config)
     context = _context(arch, options.context)
     pages = page_counts(arch, context=context, memory=options.kv_memory, number_bytes=options.dtype.itemsize, limits=options.limits)
@@ -139,6 +139,17 @@ def _model(directory: Path, config: dict[str, Any], arch: Arch, backend: Backend
     return cast(Model, model)
 
 
+def _read_json(file: Path) -> dict[str, Any]:
+    """Raises ValueError that names the file."""
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{file} cannot be read: {error}") from error
+    if not isinstance(found, dict):
+        raise ValueError(f"{file} cannot be read: it holds no JSON object")
+    return cast(dict[str, Any], found)
+
+
 def _context(arch: Arch, wanted: int | None) -> int:
     if wanted is not None and not 1 < wanted <= arch.context:
         raise ValueError(f"context = {wanted} must lie between 2 and the {arch.context} tokens that this model was made for")
@@ -147,7 +158,7 @@ def _context(arch: Arch, wanted: int | None) -> int:
 
 def _end_tokens(directory: Path, config: dict[str, Any]) -> tuple[int, ...]:
     path = directory / "generation_config.json"
-    generation = json.loads(path.read_text()) if path.exists() else {}
+    generation = _read_json(path) if path.exists() else {}
     end_tokens: set[int] = set()
     for source in (config, generation):
         value = source.get("eos_token_id") or ()

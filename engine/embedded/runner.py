@@ -40,6 +40,11 @@ class Runner:
         score_prompts(step, lambda tokens: self._model.logits(x_TD[tokens]))
         return choose(self._model.logits(x_TD[self._inputs.last(done)]), samplers) if done else []
 
+    def has_finite_logits(self, step: Sequence[Chunk]) -> bool:
+        """Computes all chunks without recording anything, and looks at the logits after the last token of each."""
+        shape = self._inputs.fill(step)
+        return bool(self._model.logits(self._hidden(shape)[self._inputs.last(list(range(len(step))))]).isfinite().all())
+
     def _hidden(self, shape: Shape) -> Tensor:
         return self._model(*self._inputs.batch(shape))
 

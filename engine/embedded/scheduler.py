@@ -1,11 +1,13 @@
 """Which sequences take part in the next step, and with how many tokens.
 
-Decodes first, then prompts chunk by chunk up to a budget, in one mixed step, so that a long prompt never stalls the
-answers that are running. When pages run out, the newest sequence gives its own back and is recomputed later.
+Decodes first, then prompts chunk by chunk up to a budget, in one mixed step, so that a long prompt never stalls the answers that are
+running. Places are given to owners in turn. When pages run out, the newest sequence gives its own back and is recomputed later.
 """
 
 from bisect import insort
+from collections import Counter
 from dataclasses import dataclass
+from operator import itemgetter
 
 from engine.embedded.memory import Memory
 from engine.embedded.page_pool import PAGE
@@ -45,6 +47,7 @@ class Scheduler:
     def schedule(self) -> list[Chunk]:
         """Decodes first, each list in order of rank. Empty only when nothing is waiting or running."""
         step: list[Chunk] = []
+        self._make_place()
         self._decodes(step)
         budget = self._budget(len(step))
         if len(step) < len(self.running):
@@ -52,6 +55,26 @@ class Scheduler:
         if self.waiting and budget > 0 and len(self.running) < self.limits.max_running:
             self._admissions(step, budget)
         return step
+
+    def _make_place(self) -> None:
+        """Preempts the newest of an owner who has all places, for another who has none."""
+        if not self.waiting or len(self.running) < self.limits.max_running:
+            return
+        counts = Counter(seq.request.owner for seq in self.running)
+        owner, most = counts.most_common(1)[0]
+        if most > 1 and any(seq.request.owner not in counts for seq in self.waiting):
+            self._preempt(next(seq for seq in reversed(self.running) if seq.request.owner == owner))
+
+    def _in_turns(self) -> list[Sequence]:
+        """Those that wait, in the order in which they may begin: by priority, then one of each owner in turn."""
+        if len({seq.request.owner for seq in self.waiting}) < 2:
+            return self.waiting[:]
+        turns, order = Counter(seq.request.owner for seq in self.running), list[tuple[int, int, int, Sequence]]()
+        for seq in self.waiting:
+            priority, arrival = seq.rank
+            order.append((priority, turns[seq.request.owner], arrival, seq))
+            turns[seq.request.owner] += 1
+        return [seq for *_, seq in sorted(order, key=itemgetter(0, 1, 2))]
 
     def _decodes(self, step: list[Chunk]) -> None:
         """Preemption shortens `running` from its end, which a loop over a list allows."""
@@ -91,7 +114,7 @@ class Scheduler:
 
     def _admissions(self, step: list[Chunk], budget: int) -> None:
         arriving = self._arriving()
-        for seq in self.waiting[:]:
+        for seq in self._in_turns():
             if budget <= 0 or len(self.running) >= self.limits.max_running:
                 return
             pages = self.memory.match(seq)
@@ -121,8 +144,10 @@ class Scheduler:
         """Is the first page that `seq` lacks just being computed for somebody else?"""
         return pages < seq.reusable // PAGE and seq.keys[pages] in arriving
 
-    def _preempt(self) -> Sequence:
-        seq = self.running.pop()
+    def _preempt(self, seq: Sequence | None = None) -> Sequence:
+        """`seq`, or the newest."""
+        seq = self.running[-1] if seq is None else seq
+        self.running.remove(seq)
         self.memory.release(seq)
         self.add(seq)
         self.preemptions += 1

@@ -122,6 +122,8 @@ class GenerationPlan:
 async def prepare(runtime: Runtime, request: GenerationRequest, caller: Caller) -> GenerationPlan:
     """Checks the request and builds the first turn. Raises ApiError for what cannot be honoured."""
     runtime.expect_model(request.model)
+    if request.max_tokens is None:
+        request = replace(request, max_tokens=runtime.max_answer_tokens)
     request = replace(request, warnings=(*request.warnings, *effort_warnings(request, runtime.tokenizer)))
     _expect_tools(runtime, request)
     offer = Toolset(client_tools=request.tools).offer(request.tool_choice) if not request.approval_decisions else ToolOffer()

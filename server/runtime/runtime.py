@@ -56,6 +56,7 @@ class Runtime:
     database: Store | None = None  # of knowledge base and archive; None: neither is there
     tool_limits: ToolLimits = field(default_factory=ToolLimits)  # of a request's tool loop, at most
     aliases: Mapping[str, str] = field(default_factory=dict[str, str])  # other names of models -> names
+    max_answer_tokens: int | None = None  # of an answer whose request does not limit them; None: what the context leaves
     grammar_texts: GrammarTexts = field(default_factory=GrammarTexts)
     owner: str = ""  # whose caches are used; "": nobody's in particular
 

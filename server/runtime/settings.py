@@ -40,6 +40,9 @@ class Settings(BaseSettings):
     mixed_step_tokens: int | None = Field(
         default=None, ge=1, description="Prompt tokens of one step while something is, for each answer (default: 16 on a CPU, 512 on a GPU)"
     )
+    max_answer_tokens: int | None = Field(
+        default=None, ge=1, description="Tokens of an answer whose request does not limit them (default: what the context leaves)"
+    )
     shared_prefix: Strings = Field(
         default=(), description="A system prompt, or the file that holds it, whose place in the prefix cache all keys share (repeatable)"
     )

@@ -151,6 +151,8 @@ class ChatTokenizer:
 def load_tokenizer(directory: Path) -> ChatTokenizer:
     """Reads tokenizer.json, tokenizer_config.json, the chat template and the end tokens from a model's directory."""
     config, spec = _read_json(directory / "tokenizer_config.json"), _read_json(directory / "tokenizer.json")
+    if not {"model", "added_tokens"} <= spec.keys():
+        raise ValueError(f"{directory / 'tokenizer.json'} holds no tokenizer")
     source = _template_source(directory, config)
     added: dict[str, int] = {t["content"]: t["id"] for t in spec["added_tokens"]}
     template = ChatTemplate(source, _template_constants(config)) if source else None
@@ -223,7 +225,11 @@ def _token_bytes(spec: Json, backend: Tokenizer, control_tokens: ControlTokens, 
 
 
 def _read_json(path: Path) -> Json:
-    return json.loads(path.read_bytes()) if path.exists() else {}
+    """Raises ValueError that names the file."""
+    try:
+        return json.loads(path.read_bytes()) if path.exists() else {}
+    except ValueError as error:
+        raise ValueError(f"{path} cannot be read: {error}") from error
 
 
 def _template_source(directory: Path, config: Json) -> str | None:

@@ -3,16 +3,15 @@ tensors.json (file and offset of each tensor) and links to the weights."""
 
 import hashlib
 import json
-import os
 import re
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from server.weights.cache import PullError, build_directory
+from server.weights.integrity import content_digest, write_digests
 from server.weights.progress import Progress
-from server.weights.wheels import file_sha256
 
 LAYOUT_VERSION = 1  # increase it when the files written here change: directories of another version are prepared again
 SHARD = re.compile(r"(.+)-(\d{5})-of-(\d{5})\.gguf")
@@ -21,12 +20,13 @@ SHARD = re.compile(r"(.+)-(\d{5})-of-(\d{5})\.gguf")
 def prepare_gguf(file: Path, home: Path, progress: Progress) -> Path:
     """The prepared directory, keyed by the content of the file. `file` may be any shard (NAME-00001-of-00004.gguf) of a model."""
     shards = _shards(file)
-    digest = hashlib.sha256("".join(_content_digest(shard, home, progress) for shard in shards).encode()).hexdigest()
+    digests = [content_digest(shard, home, progress) for shard in shards]
+    digest = hashlib.sha256("".join(digests).encode()).hexdigest()
     match = SHARD.fullmatch(file.name)
     target = home / "models" / f"{match[1] if match else file.stem}-{digest[:16]}-v{LAYOUT_VERSION}"
     if target.exists() and not _unchanged(target):
         shutil.rmtree(target)  # somebody wrote to the original, which is a hard link to the same data
-    return build_directory(target, lambda staging: _write_directory(staging, shards, progress), progress)
+    return build_directory(target, lambda staging: _write_directory(staging, dict(zip(shards, digests, strict=True)), progress), progress)
 
 
 def _shards(file: Path) -> list[Path]:
@@ -39,22 +39,9 @@ def _shards(file: Path) -> list[Path]:
     return shards
 
 
-def _content_digest(file: Path, home: Path, progress: Progress) -> str:
-    """Hex SHA-256 of the content; cached by path, size, inode and modification time."""
-    status = file.stat()
-    key = f"{file.resolve()} {status.st_size} {status.st_ino} {status.st_mtime_ns}"
-    cached = home / "identities" / hashlib.sha256(key.encode()).hexdigest()
-    if cached.exists():
-        return cached.read_text()
-    digest = file_sha256(file, progress)
-    cached.parent.mkdir(parents=True, exist_ok=True)
-    temporary = cached.with_name(f"{cached.name}.{os.getpid()}")
-    temporary.write_text(digest)
-    temporary.replace(cached)
-    return digest
-
-
-def _write_directory(staging: Path, shards: Sequence[Path], progress: Progress) -> None:
+def _write_directory(staging: Path, digests: Mapping[Path, str], progress: Progress) -> None:
+    """`digests`: hex SHA-256 of each shard."""
+    shards = list(digests)
     size = sum(shard.stat().st_size for shard in shards)
     progress("convert", 0, size)
     weights = [staging / (shard.name if len(shards) > 1 else "model.gguf") for shard in shards]
@@ -64,6 +51,7 @@ def _write_directory(staging: Path, shards: Sequence[Path], progress: Progress) 
         files = _config_files(weights)
     except Exception as error:  # the readers raise many types on damaged files
         raise PullError(f"{shards[0].name} is damaged or of an unknown kind: {error}") from error
+    write_digests(staging, dict(zip([weight.name for weight in weights], digests.values(), strict=True)))
     files["source.json"] = {weight.name: _stamp(weight) for weight in weights}
     for name, content in files.items():
         (staging / name).write_text(content if isinstance(content, str) else json.dumps(content), encoding="utf-8")

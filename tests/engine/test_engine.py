@@ -4,6 +4,7 @@ import asyncio
 import random
 from contextlib import suppress
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
@@ -263,3 +264,47 @@ def test_slow_readers_get_joined_deltas() -> None:
             await asyncio.sleep(0.01)
 
     asyncio.run(run())
+
+
+class Failing:
+    """A model whose logits are no numbers from the `first`-th step on, but for steps in `good`."""
+
+    def __init__(self, model: Any, first: int = 0, good: tuple[int, ...] = ()) -> None:
+        self.model, self.first, self.good, self.steps = model, first, good, 0
+
+    def __call__(self, tokens_T: torch.Tensor, batch: Any) -> torch.Tensor:
+        return self.model(tokens_T, batch)
+
+    def logits(self, x_SD: torch.Tensor) -> torch.Tensor:
+        self.steps += 1
+        bad = self.steps > self.first and self.steps not in self.good
+        return self.model.logits(x_SD) * (torch.nan if bad else 1)
+
+
+def test_damaged_weights_are_noticed_at_start() -> None:
+    for first, fine in ((0, False), (1, True)):
+        broken = loaded(PLAIN)
+        engine = EmbeddedEngine(replace(broken, model=Failing(broken.model, first)))
+        assert engine.has_finite_logits() == fine
+        assert engine.stats().pages_free == engine.stats().pages_total
+        asyncio.run(engine.close())
+
+
+def test_numbers_that_are_none_end_the_engine(caplog: pytest.LogCaptureFixture) -> None:
+    """Not at once: a single answer may fail by its input."""
+
+    async def run() -> None:
+        broken = loaded(PLAIN)
+        engine = EmbeddedEngine(replace(broken, model=Failing(broken.model, good=(3, 6, 7))))
+        ends = [(await collect(engine, request(i, 1, max_tokens=1))).finish for i in range(9)]
+        assert ends == ["abort", "abort", "length", "abort", "abort", "length", "length", "abort", "abort"]
+        assert engine.alive
+        with suppress(EngineStopped):
+            await collect(engine, request(7, max_tokens=1))
+        with pytest.raises(EngineStopped, match="numbers are not finite"):
+            await collect(engine, request(8, max_tokens=1))
+        assert not engine.alive
+        await engine.close()
+
+    asyncio.run(run())
+    assert sum("numbers are not finite" in record.message for record in caplog.records) >= 3

@@ -254,3 +254,39 @@ def test_white_space_is_bounded(grammars: GrammarCompiler, tokenizer: Tokenizer)
     mask = made.allowed(frozenset())
     assert not mask[tokenizer.encode(" ").ids[0]]
     assert mask[tokenizer.encode("}").ids[0]]
+
+
+NUMBERS: list[tuple[dict[str, Any], str, str]] = [
+    ({"type": "integer"}, "-1234567890123456789", "0"),
+    ({"type": "number"}, "1234567890123456789", "0"),
+    ({"type": "number"}, "-0.1234567890123456789", "0"),
+    ({"type": "number"}, "2.5e+30", "0"),
+    ({"type": "integer", "minimum": 0}, "1234567890123456789", "0"),
+    ({"type": "number", "minimum": 0, "maximum": 1}, "0.1234567890123456789", "0"),
+]
+
+
+@pytest.mark.parametrize(("schema", "written", "more"), NUMBERS)
+def test_a_number_has_an_end(grammars: GrammarCompiler, tokenizer: Tokenizer, schema: dict[str, Any], written: str, more: str) -> None:
+    """Digit after digit is allowed up to there, then anything but one."""
+    matcher = grammars.compile(JsonSchema(schema=json.dumps({"type": "array", "items": schema})))
+    for token in tokenizer.encode(f"[1, {written}").ids:
+        assert matcher.allowed(frozenset({TURN}))[token]
+        matcher.consume(token)
+    allowed = matcher.allowed(frozenset({TURN}))
+    assert not allowed[tokenizer.encode(more).ids[0]]
+    assert allowed[tokenizer.encode("]").ids[0]]
+
+
+def test_digits_that_are_asked_for(grammars: GrammarCompiler, tokenizer: Tokenizer) -> None:
+    """In texts, in patterns, and where the least number has more."""
+    text, long = {"type": "string"}, "1" * 40
+    schema = {"type": "array", "prefixItems": [text, {**text, "pattern": "^[0-9]{40}$"}, {"type": "integer", "minimum": 10**17}]}
+    matcher = grammars.compile(JsonSchema(schema=json.dumps(schema)))
+    for token in tokenizer.encode(f'["{long}", "{long}", {10**17}').ids:
+        assert matcher.allowed(frozenset())[token]
+        matcher.consume(token)
+    number = grammars.compile(Regex(pattern="[0-9]{1,40}"))
+    for token in tokenizer.encode(long).ids:
+        assert number.allowed(frozenset())[token]
+        number.consume(token)

@@ -21,7 +21,8 @@ Seed = Annotated[int, Field(ge=-INT64, lt=INT64)] | None
 StopString = Annotated[str, StringConstraints(min_length=1)]
 Stop = StopString | Annotated[list[StopString], Field(min_length=1, max_length=4)] | None
 TokenNumber = Annotated[str, StringConstraints(pattern=r"^[0-9]{1,9}$")]
-LogitBias = dict[TokenNumber, Annotated[float, Field(ge=-100, le=100)]] | None
+MAX_LOGIT_BIAS = 1024  # tokens
+LogitBias = Annotated[dict[TokenNumber, Annotated[float, Field(ge=-100, le=100)]], Field(max_length=MAX_LOGIT_BIAS)] | None
 
 
 class StreamOptions(BaseModel):

