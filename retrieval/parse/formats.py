@@ -10,6 +10,7 @@ CSV = (".csv", ".tsv", ".tab")
 JSON = (".json", ".jsonl", ".ndjson", ".geojson", ".ipynb")
 WORD = (".docx", ".docm", ".dotx", ".dotm")
 SLIDES = (".pptx", ".pptm", ".potx", ".potm", ".ppsx", ".ppsm")
+IMAGES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".gif", ".webp")
 WORKBOOK = (".xlsx", ".xlsm", ".xltx", ".xltm")
 OPENDOCUMENT = (".odt", ".ods", ".odp", ".odg", ".ott", ".ots", ".otp", ".otg")
 _LANGUAGES = (
@@ -54,6 +55,7 @@ FORMATS: dict[str, Format] = {
     "org": Format("text/org", "retrieval.parse.markup.org", (".org",)),
     "latex": Format("text/x-tex", "retrieval.parse.markup.latex", (".tex", ".latex", ".ltx")),
     "xml": Format("application/xml", "retrieval.parse.web.xml", (".xml", ".rss", ".atom")),
+    "image": Format("image/*", "retrieval.parse.pdf.ocr.image", IMAGES, streamed=True),
     "html": Format("text/html", "retrieval.parse.web.html", HTML),
     "markdown": Format("text/markdown", "retrieval.parse.web.markdown", MARKDOWN),
     "sheets": Format("text/csv", "retrieval.parse.plain.csv_tables", CSV),

@@ -14,15 +14,11 @@ from retrieval.parse.limits import Limits, ParseError
 HEAD_SIZE = 8192  # bytes
 _MARKUP = re.compile(rb"\s*(?:<\?xml[^>]*\?>\s*)?(?:<!--.*?-->\s*)*<(?:!doctype\s+html|html[\s>])", re.I | re.S)
 
+IMAGES = (b"\x89PNG\r\n", b"\xff\xd8\xff", b"II*\0", b"MM\0*")  # first bytes
+IMAGES_LIKE_TEXT = (b"GIF87a", b"GIF89a", b"BM")  # a text may begin so, too
 # unsupported formats: first bytes, and the name used in the error message
 UNSUPPORTED = (
-    (b"\x89PNG\r\n", "a PNG image"),
-    (b"\xff\xd8\xff", "a JPEG image"),
-    (b"GIF8", "a GIF image"),
-    (b"BM", "a BMP image"),
-    (b"II*\0", "a TIFF image"),
-    (b"MM\0*", "a TIFF image"),
-    (b"RIFF", "an image, a sound or a film"),
+    (b"RIFF", "a sound or a film"),
     (b"\0\0\0\x18ftyp", "a film"),
     (b"\0\0\0\x20ftyp", "a film"),
     (b"ID3", "a sound"),
@@ -73,6 +69,7 @@ _FORMAT_NAMES = {
     "outlook": "an Outlook message",
     "zip": "a zip archive",
     "text": "plain text",
+    "image": "an image",
 }
 
 
@@ -105,6 +102,8 @@ def _kind(source: IO[bytes], head: bytes, filename: str, limits: Limits) -> str:
     if head.startswith(_OLE):
         return _kind_in_ole(source)
     is_text = detect(head, complete=len(head) < HEAD_SIZE) is not None
+    if _is_image(head, is_text=is_text):
+        return "image"
     for magic, name in UNSUPPORTED:
         if head.startswith(magic) and not (is_text and magic.isascii()):
             raise ParseError(f"the file is {name}", "unsupported_file")
@@ -113,6 +112,12 @@ def _kind(source: IO[bytes], head: bytes, filename: str, limits: Limits) -> str:
     if _POSTSCRIPT.match(head) and named_kind not in TEXT_KINDS:
         raise ParseError("the file is a PostScript document: save it as .pdf", "unsupported_file")
     return _text_kind(head, named_kind)
+
+
+def _is_image(head: bytes, *, is_text: bool) -> bool:
+    if head.startswith(IMAGES):
+        return True
+    return not is_text and (head.startswith(IMAGES_LIKE_TEXT) or (head.startswith(b"RIFF") and head[8:12] == b"WEBP"))
 
 
 def _is_pdf(head: bytes, named_kind: str) -> bool:

@@ -2,6 +2,8 @@
 
 import logging
 import re
+from collections.abc import Callable, Sequence
+from functools import cache
 from typing import IO
 
 import pypdfium2 as pdfium
@@ -10,9 +12,13 @@ import pypdfium2.raw as raw
 from retrieval.parse.common.builder import HIDDEN_TEXT_NOTE, DocumentBuilder
 from retrieval.parse.limits import ParseError
 from retrieval.parse.pdf import layout
+from retrieval.parse.pdf.attachments import read_attachments
 from retrieval.parse.pdf.furniture import without_furniture
+from retrieval.parse.pdf.ocr.tesseract import MISSING, NOTE, Recogniser, open_recogniser
 from retrieval.parse.pdf.pages import PageContent, read_page
+from retrieval.parse.pdf.scans import ImageText
 from retrieval.parse.pdf.tables.arrange import in_order
+from retrieval.parse.pdf.xfa import read_xfa
 
 _FILENAME_TITLE = re.compile(r"^(?:microsoft \w+ - |untitled|.*\.(?:docx?|indd|tex|dvi|pptx?|xlsx?|pages|qxd|pdf)$)", re.I)
 _REASONS = {
@@ -29,14 +35,34 @@ def read(source: IO[bytes], builder: DocumentBuilder) -> None:
         raise ParseError(f"the PDF has {len(document):,} pages; {builder.limits.pages:,} are the most: split it")
     title = document.get_metadata_value("Title")
     builder.set_title("" if _FILENAME_TITLE.match(title) else title)
-    pages = [_page(document, number, builder) for number in range(len(document))]
-    images = sum(_is_scan(page) for page in pages)
-    if images:
-        builder.add_note(f"{images} of {len(pages)} pages hold images only: their text was not read")
+    recogniser, before = cache(lambda: open_recogniser(builder.limits)), builder.size
+    pages = [_page(document, number, recogniser, builder) for number in range(len(document))]
+    images = [page.images for page in pages]
+    why_not = _why_not(images, recogniser)
+    _note_images(images, why_not, builder)
     kept = without_furniture([page.items for page in pages], [page.box for page in pages])
     layout.write([in_order(page) for page in kept], [page.after for page in pages], _bookmarks(document), builder)
-    if not builder.size:
-        raise ParseError("the PDF holds images only: recognise its text (OCR) first" if images else "the PDF holds no text")
+    builder.page = None
+    read_xfa(document, builder)
+    read_attachments(document, [attachment for page in pages for attachment in page.attachments], builder)
+    if builder.size == before:
+        raise ParseError(f"the PDF holds images only: {why_not}" if ImageText.UNREAD in images else "the PDF holds no text")
+
+
+def _why_not(images: Sequence[ImageText], recogniser: Callable[[], Recogniser | None]) -> str:
+    """Why text in images was not read; opens nothing where there is none."""
+    if all(each is ImageText.NONE for each in images):
+        return ""
+    return MISSING if recogniser() is None else "recognising the text of so many takes too long, split the PDF"
+
+
+def _note_images(images: Sequence[ImageText], why_not: str, builder: DocumentBuilder) -> None:
+    if read := images.count(ImageText.READ):
+        builder.add_note(f"the text of {read} of {len(images)} pages {NOTE}")
+    if unread := images.count(ImageText.UNREAD):
+        builder.add_note(f"{unread} of {len(images)} pages hold images only, whose text was not read: {why_not}")
+    if beside := images.count(ImageText.BESIDE):
+        builder.add_note(f"text in large images on {beside} of {len(images)} pages, if there is any, was not read: {why_not}")
 
 
 def _open(source: IO[bytes]) -> pdfium.PdfDocument:
@@ -52,19 +78,15 @@ def _open(source: IO[bytes]) -> pdfium.PdfDocument:
         ) from error
 
 
-def _page(document: pdfium.PdfDocument, number: int, builder: DocumentBuilder) -> PageContent:
+def _page(document: pdfium.PdfDocument, number: int, recogniser: Callable[[], Recogniser | None], builder: DocumentBuilder) -> PageContent:
     try:
-        page = read_page(document, number)
+        page = read_page(document, number, recogniser)
     except pdfium.PdfiumError:
         builder.add_note(f"page {number + 1} is damaged and was left out")
-        return PageContent([], (), (0, 0, 0, 0), hidden=False, image_share=0)
+        return PageContent([], (), (0, 0, 0, 0), hidden=False, images=ImageText.NONE)
     if page.hidden:
         builder.add_note(HIDDEN_TEXT_NOTE)
     return page
-
-
-def _is_scan(page: PageContent) -> bool:
-    return not page.items and page.image_share > 0
 
 
 def _bookmarks(document: pdfium.PdfDocument) -> dict[tuple[int, str], int]:

@@ -8,6 +8,7 @@ from enum import Enum
 import pypdfium2 as pdfium
 import pypdfium2.raw as raw
 
+from retrieval.parse.pdf.attachments import Attachment, of_annotation
 from retrieval.parse.pdf.page.geometry import Box
 
 HIDDEN, NO_VIEW, PASSWORD = 1 << 1, 1 << 5, 1 << 13  # flags of annotations and of text fields
@@ -46,7 +47,7 @@ class Comment:
     box: Box
 
 
-Annotation = Field | Link | Comment
+Annotation = Field | Link | Comment | Attachment
 
 _SWITCHES = (raw.FPDF_FORMFIELD_CHECKBOX, raw.FPDF_FORMFIELD_RADIOBUTTON)
 _CHOICES = (raw.FPDF_FORMFIELD_COMBOBOX, raw.FPDF_FORMFIELD_LISTBOX)
@@ -92,6 +93,8 @@ def _read(page: pdfium.PdfPage, annotation: object, index: int, found: list[Anno
             text = _string(annotation, b"Contents").strip()
             if text:
                 found.append(Comment(_string(annotation, b"T"), text, kind in _DRAWN, _box(annotation)))
+            if kind == raw.FPDF_ANNOT_FILEATTACHMENT and (attachment := of_annotation(page.pdf, annotation)):
+                found.append(attachment)
             return kind not in (raw.FPDF_ANNOT_TEXT, raw.FPDF_ANNOT_FILEATTACHMENT) and _has_appearance(annotation)
 
 

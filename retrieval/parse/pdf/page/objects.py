@@ -36,6 +36,7 @@ class Drawn:
 
     hidden: set[int]  # addresses of text objects
     images: list[Box]
+    paths: int  # number of shapes
     rules: list[Box]  # horizontal and vertical lines, as boxes without width or without height
 
 
@@ -48,7 +49,7 @@ def drawn(page: pdfium.PdfPage) -> Drawn:
     if visitor.white:
         hidden |= _white_on_white(page, visitor.white)
     rules = list(_rules(visitor.paths)) if len(visitor.paths) <= MAX_PATHS else []
-    return Drawn(hidden, images, rules)
+    return Drawn(hidden, images, len(visitor.paths), rules)
 
 
 class _Visitor:
