@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.reading.compare import Comparison, compare
-from bench.reading.readers import Unread, readers
+from bench.reading.readers import readers
 from retrieval.api import Unreadable
 from retrieval.parse import Limits, SubprocessParser
 
@@ -37,7 +37,7 @@ class Result:
 
 def main(argv: list[str] | None = None) -> None:
     options = _parser().parse_args(argv)
-    files = sorted(path for path in Path(options.folder).rglob("*") if path.is_file() and readers(path))
+    files = sorted(path for path in Path(options.folder).rglob("*") if path.is_file() and readers(path.suffix))
     chosen = [path for path in files if not options.ending or path.suffix.lower() in options.ending]
     results = list(measure(chosen))
     _show(results, options.below)
@@ -56,17 +56,20 @@ def _parser() -> argparse.ArgumentParser:
 
 def measure(paths: list[Path]) -> Iterator[Result]:
     """One result for each file and second reader that can read it."""
+    by_ending = defaultdict[str, list[Path]](list)
+    for path in paths:
+        by_ending[path.suffix.lower()].append(path)
     parser = SubprocessParser(Limits())
     try:
-        for path in paths:
-            text, refused = _read(parser, path)
-            for name, reader in readers(path).items():
-                try:
-                    comparison = compare(text, reader(path))
-                except Unread as error:
-                    print(f"{path}: {name}: {error}", file=sys.stderr)
-                    continue
-                yield Result(path, name, comparison, refused)
+        for ending, found in sorted(by_ending.items()):
+            ours = {path: _read(parser, path) for path in found}
+            for name, reader in readers(ending).items():
+                theirs = reader(found)
+                for path in found:
+                    if path in theirs:
+                        yield Result(path, name, compare(ours[path][0], theirs[path]), ours[path][1])
+                    else:
+                        print(f"{path}: {name} cannot read it", file=sys.stderr)
     finally:
         parser.close()
 

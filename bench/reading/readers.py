@@ -6,9 +6,10 @@ import importlib
 import re
 import shutil
 import subprocess
+import sys
 import tempfile
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,9 @@ from lxml.etree import QName, XMLSyntaxError, fromstring
 
 from retrieval.parse.common.decoding.decode import decode
 
-Reader = Callable[[Path], str]  # raises Unread
-SECONDS = 120
+Reader = Callable[[Sequence[Path]], dict[Path, str]]  # leaves out what it cannot read
+SECONDS = 60  # for a file
+BATCH = 20  # files that LibreOffice converts at a time: starting it takes longer than most files
 _CALC = (".ods", ".xls", ".xlsb", ".xlsx", ".xlsm", ".xltx", ".csv")
 # parts of Office files with text that a person sees, and elements whose text is none
 _PARTS = re.compile(
@@ -33,23 +35,50 @@ class Unread(Exception):
     """The second reader cannot read the file, or is not installed."""
 
 
-def readers(path: Path) -> dict[str, Reader]:
-    """By name."""
-    found = _BY_ENDING.get(path.suffix.lower(), {})
+def readers(ending: str) -> dict[str, Reader]:
+    """By name, for files of this ending."""
+    found = _BY_ENDING.get(ending.lower(), {})
     return {name: reader for name, reader in found.items() if name != "libreoffice" or shutil.which("soffice")}
 
 
-def libreoffice(path: Path) -> str:
-    """What LibreOffice exports as text: documents as printed, all sheets as shown."""
+def libreoffice(paths: Sequence[Path]) -> dict[Path, str]:
+    """What LibreOffice exports as text: documents as printed, all sheets as shown. The files are of one ending."""
+    found = dict[Path, str]()
+    for at in range(0, len(paths), BATCH):
+        found |= _converted(dict(enumerate(paths[at : at + BATCH])))
+    return found
+
+
+def _converted(paths: dict[int, Path]) -> dict[Path, str]:
     sheets = "csv:Text - txt - csv (StarCalc):44,34,76,1,,0,false,true,false,false,false,-1"
-    kind = sheets if path.suffix.lower() in _CALC else "txt:Text (encoded):UTF8"
+    kind = sheets if paths[0].suffix.lower() in _CALC else "txt:Text (encoded):UTF8"
+    texts = dict[Path, str]()
     with tempfile.TemporaryDirectory() as folder:
-        profile = f"-env:UserInstallation=file://{folder}/profile"
-        _run("soffice", profile, "--headless", "--norestore", "--convert-to", kind, "--outdir", f"{folder}/out", str(path))
-        texts = [found.read_text(encoding="utf-8", errors="replace") for found in sorted(Path(folder, "out").glob("*"))]
-    if not texts:
-        raise Unread("LibreOffice wrote nothing")
-    return "\n".join(texts)
+        copies = [shutil.copy(path, f"{folder}/{number:04}{path.suffix.lower()}") for number, path in paths.items()]
+        options = (f"-env:UserInstallation=file://{folder}/profile", "--headless", "--norestore", "--outdir", f"{folder}/out")
+        try:
+            _run("soffice", *options, "--convert-to", kind, *copies, files=len(paths))
+        except Unread as error:
+            print(f"LibreOffice: {error}", file=sys.stderr)
+        for made in sorted(Path(folder, "out").glob("*")):  # a sheet each
+            path = paths[int(made.name[:4])]
+            texts[path] = f"{texts.get(path, '')}\n{made.read_text(encoding='utf-8', errors='replace')}"
+    return texts
+
+
+def _each(read: Callable[[Path], str]) -> Reader:
+    """A reader of one file at a time, which raises Unread."""
+
+    def read_all(paths: Sequence[Path]) -> dict[Path, str]:
+        texts = dict[Path, str]()
+        for path in paths:
+            try:
+                texts[path] = read(path)
+            except Unread as error:
+                print(f"{path}: {error}", file=sys.stderr)
+        return texts
+
+    return read_all
 
 
 def pdftotext(path: Path) -> str:
@@ -88,7 +117,7 @@ def python_email(path: Path) -> str:
 
 def _texts(element: Any) -> Iterator[str]:
     name = QName(element).localname if isinstance(element.tag, str) else ""
-    if not name or name in _NO_TEXT:
+    if not name or name in _NO_TEXT or (name == "fld" and element.get("type") == "slidenum"):
         return
     if name in _TEXTS:
         yield element.text or ""
@@ -99,22 +128,22 @@ def _texts(element: Any) -> Iterator[str]:
     yield "\n" if name in _PARAGRAPHS else " " if name in ("tab", "br", "s", "line-break") else ""
 
 
-def _run(*command: str) -> str:
+def _run(*command: str, files: int = 1) -> str:
     try:
-        return subprocess.run(command, capture_output=True, timeout=SECONDS, check=True).stdout.decode("utf-8", "replace")
+        return subprocess.run(command, capture_output=True, timeout=SECONDS * files, check=True).stdout.decode("utf-8", "replace")
     except FileNotFoundError:
         raise Unread(f"{command[0]} is not installed") from None
     except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
         raise Unread(str(error)[:200]) from error
 
 
-_XML = {"xml": office_xml}
-_PAGES = {"trafilatura": trafilatura}
+_XML = {"xml": _each(office_xml)}
+_PAGES = {"trafilatura": _each(trafilatura)}
 _PRINTED = {"libreoffice": libreoffice}
 _BY_ENDING: dict[str, dict[str, Reader]] = {
-    ".pdf": {"pdftotext": pdftotext},
+    ".pdf": {"pdftotext": _each(pdftotext)},
     **dict.fromkeys((".html", ".htm", ".xhtml"), _PAGES),
-    ".eml": {"email": python_email},
+    ".eml": {"email": _each(python_email)},
     **dict.fromkeys((".docx", ".docm", ".dotx", ".ods", ".odt"), _PRINTED | _XML),
     **dict.fromkeys((".xlsx", ".xlsm", ".xltx", ".doc", ".xls", ".xlsb", ".rtf"), _PRINTED),
     **dict.fromkeys((".pptx", ".pptm", ".ppsx", ".potx", ".odp"), _XML),  # LibreOffice exports no text of slides

@@ -143,16 +143,17 @@ def _are_names(names: Row, last: Row, below: Sequence[Row]) -> bool:
     if len(filled) < max(2, width - 1) or any(len(name) > MAX_NAME for name in filled) or _continues(last, below):
         return False
     worded = all(any(map(str.isalpha, name)) for name in last if name.strip())
-    if not worded and not _counts(last):
+    if not worded and not _counts(last, below):
         return False
     return len(set(filled)) == len(filled) or (worded and _has_numbers(below))
 
 
-def _counts(names: Row) -> bool:
-    """Whether the names without letters are years, dates or 1, 2, 3."""
+def _counts(names: Row, below: Sequence[Row]) -> bool:
+    """Whether the names without letters are years, dates or 1, 2, 3. Years alone must run on, and stand above other numbers."""
     bare = [name.strip() for name in names if name.strip() and not any(map(str.isalpha, name))]
     if len(bare) == len(names):  # nothing names the rows
-        return False
+        years = all(map(_YEAR.fullmatch, bare)) and bare == sorted(set(bare)) and len(bare) > 1
+        return years and not any(_YEAR.fullmatch(cell.strip()) for row in below for cell in row)
     if all(map(_YEAR.fullmatch, bare)) or all(map(_DATE.fullmatch, bare)):
         return True
     return len(bare) > 2 and all(map(str.isdecimal, bare)) and all(int(right) - int(left) == 1 for left, right in pairwise(bare))

@@ -96,6 +96,7 @@ def test_labels_and_values_take_turns() -> None:
         ("Country,2023,2024\nPeru,4,82\nChad,5,90\n", "Country: Peru; 2023: 4; 2024: 82"),
         (",1,2,3\nPeru,4,82,1\nChad,5,90,3\n", "Peru; 1: 4; 2: 82; 3: 1"),
         ("Station,2024-01,2024-02\nX1,4,8\nX2,7,9\n", "Station: X1; 2024-01: 4; 2024-02: 8"),
+        ("2023,2024,2025\n1,2,3\n4,5,6\n", "2023: 1; 2024: 2; 2025: 3"),
         ("Name,Score,Score\nAda,1,2\nAlan,3,4\n", "Name: Ada; Score: 1; Score: 2"),
         ("Made on 2 May\nItem,Units,Place\nRope,4,Ulm\nTar,5,Bonn\n", "Made on 2 May"),
     ],
@@ -109,6 +110,7 @@ def test_names_above_values(text: str, first: str) -> None:
     [
         "Anna,Sales,London\nBob,Sales,Paris\nCarl,Stock,Rome\n",
         "A-17,Rope,Ulm\nA-18,Tar,Bonn\nA-19,Oil,Kiel\n",
+        "1990,2001\n1991,2002\n",
         "Ada,1815,1852\nAlan,1912,1954\n",
         "Name,City\nAda,London\nAlan,Paris\n",
     ],
