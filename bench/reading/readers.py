@@ -55,9 +55,9 @@ def _converted(paths: dict[int, Path]) -> dict[Path, str]:
     texts = dict[Path, str]()
     with tempfile.TemporaryDirectory() as folder:
         copies = [shutil.copy(path, f"{folder}/{number:04}{path.suffix.lower()}") for number, path in paths.items()]
-        options = (f"-env:UserInstallation=file://{folder}/profile", "--headless", "--norestore", "--outdir", f"{folder}/out")
+        options = (f"-env:UserInstallation=file://{folder}/profile", "--headless", "--norestore")
         try:
-            _run("soffice", *options, "--convert-to", kind, *copies, files=len(paths))
+            _run("soffice", *options, "--convert-to", kind, "--outdir", f"{folder}/out", *copies, files=len(paths))
         except Unread as error:
             print(f"LibreOffice: {error}", file=sys.stderr)
         for made in sorted(Path(folder, "out").glob("*")):  # a sheet each

@@ -78,13 +78,18 @@ def _lines(rows: Iterable[Row], titles: int, layout: Layout) -> Iterator[str]:
 
 
 def _named(names: Row, rows: Iterable[Row]) -> Iterator[str]:
-    """Yields lines like `Name: Ada; Born: 1815`. Empty cells are left out; without a column name a cell is its value alone."""
+    """Yields lines like `Name: Ada; Born: 1815`. Empty cells are left out; without a column name a cell is its value alone. Names of
+    columns without any value follow the rows."""
+    empty = {index for index, name in enumerate(names) if name}
     for row in rows:
-        if len(row) == 1:  # the title of the rows below it
+        if len(row) == 1 < len(names):  # the title of the rows below it
             yield collapse_spaces(row[0])
             continue
-        cells = (_named_cell(names[index] if index < len(names) else "", collapse_spaces(value)) for index, value in enumerate(row))
-        yield "; ".join(filter(None, cells))
+        cells = [collapse_spaces(value) for value in row]
+        empty -= {index for index in empty if index < len(cells) and cells[index]}
+        yield "; ".join(filter(None, (_named_cell(names[at] if at < len(names) else "", cell) for at, cell in enumerate(cells))))
+    if empty:
+        yield f"Empty columns: {', '.join(names[index] for index in sorted(empty))}"
 
 
 def _named_cell(name: str, value: str) -> str:

@@ -33,10 +33,10 @@ def write(space: Element, builder: DocumentBuilder) -> None:
 
 
 def titles(space: Element) -> Iterator[str]:
-    """The title of the chart and those of its axes."""
-    for title in space.iter(f"{_C}title"):
+    """The title of the chart, those of its axes, and labels that an author wrote beside points."""
+    for title in space.iter(f"{_C}title", f"{_C}dLbl"):
         text = " ".join("".join(run.text or "" for run in line.iter(f"{_A}t")) for line in title.iter(f"{_A}p"))
-        text = text or " ".join(value.text or "" for value in title.iter(f"{_C}v"))
+        text = text.strip() or " ".join(value.text or "" for value in title.iter(f"{_C}v"))
         if text.strip():
             yield tables.collapse_spaces(text)
 

@@ -111,7 +111,7 @@ def _exact(cell: Element, shown: str) -> str:
             return number(float(value) if re.search("[.eE]", value) else int(value))
         case "date":
             return cell.get(q("office:date-value"), shown).replace("T", " ").removesuffix(" 00:00:00")
-        case "boolean":
+        case "boolean" if not shown:
             return "yes" if cell.get(q("office:boolean-value")) == "true" else "no"
         case _:
             return shown

@@ -48,13 +48,17 @@ def number(value: float) -> str:
     return f"{value:.15g}"
 
 
+def has_meaning(code: str) -> bool:
+    """Whether a format may add something to a number."""
+    return len(code) <= MAX_CODE and any(section.has_meaning for section in _sections(code))
+
+
 def shown(value: float, code: str) -> str | None:
     """None: the format adds nothing to the number, or is of a kind that is not read here."""
-    if len(code) > MAX_CODE or not math.isfinite(value):
+    if not has_meaning(code) or not math.isfinite(value):
         return None
-    sections = _sections(code)
-    section = _chosen(value, sections)
-    if section is None or not section.readable or not any(one.has_meaning for one in sections):
+    section = _chosen(value, _sections(code))
+    if section is None or not section.readable:
         return None
     if not section.digits:
         return (section.before + section.after).strip() or None

@@ -75,9 +75,10 @@ class VisibleRows:
     def _cell(self, parser: WorkSheetParser, element: Any) -> dict[str, Any]:
         """The value of a formula is the stored one, else the formula itself."""
         cell = WorkSheetParser.parse_cell(parser, element)
-        cell["value"] = values.plain(cell["value"])
-        formula = element.find(FORMULA_TAG)
-        if formula is None:
+        if element.get("t") == "inlineStr":  # shared strings are plain already
+            cell["value"] = values.plain(cell["value"])
+        formula = next(iter(element), None)  # it comes first
+        if formula is None or formula.tag != FORMULA_TAG:
             return cell
         if cell["value"] is None and (element.get("t") != "str" or element.find(VALUE_TAG) is None):
             self.formulas += 1

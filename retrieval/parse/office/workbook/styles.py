@@ -4,7 +4,7 @@ from typing import Any
 
 from openpyxl.styles.numbers import BUILTIN_FORMATS
 
-from retrieval.parse.office.workbook import values
+from retrieval.parse.office.workbook import number_format, values
 
 FIRST_CUSTOM_FORMAT = 164  # number formats below are built in
 
@@ -22,14 +22,15 @@ class CellStyles:
         return values.formatted(content, place, struck) if content and (place or struck) else content
 
     def _of(self, style: int) -> tuple[str, str | None, bool]:
-        """Number format, vertical alignment and whether it is struck."""
+        """Number format, "" if it adds nothing; vertical alignment; whether it is struck."""
         if style not in self._known:
             try:
                 found = self._book._cell_styles[style]
                 font = self._book._fonts[found.fontId]
-                self._known[style] = self._code(found.numFmtId), font.vertAlign, bool(font.strike)
+                code = self._code(found.numFmtId)
+                self._known[style] = code if number_format.has_meaning(code) else "", font.vertAlign, bool(font.strike)
             except IndexError:  # the workbook lacks this style
-                self._known[style] = "General", None, False
+                self._known[style] = "", None, False
         return self._known[style]
 
     def _code(self, identifier: int) -> str:

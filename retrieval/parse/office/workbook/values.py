@@ -10,15 +10,15 @@ from retrieval.parse.common import typography
 from retrieval.parse.office.workbook import number_format
 
 
-def text(value: object, code: str = "General") -> str:
-    """`code`: the number format of the cell."""
+def text(value: object, code: str = "") -> str:
+    """`code`: the number format of the cell, "" if it adds nothing."""
     match value:
         case None:
             return ""
         case bool():
             return "yes" if value else "no"
         case int() | float():
-            return number_format.shown(value, code) or number_format.number(value)
+            return (number_format.shown(value, code) if code else None) or number_format.number(value)
         case datetime.datetime() if value.time() == datetime.time():
             return value.date().isoformat()
         case datetime.datetime():

@@ -134,3 +134,7 @@ def test_the_separator_is_what_most_lines_agree_on(text: str) -> None:
 
 def test_commas_remain_separators_where_other_signs_stand_in_all_rows_but_the_names() -> None:
     assert lines("name,tags,n\nrope,a;b,1\ntar,c;d,2\n")[0] == "name: rope; tags: a;b; n: 1"
+
+
+def test_names_of_empty_columns_follow_the_rows() -> None:
+    assert lines("Name,Fax,Born\nAda,,1815\nAlan,,1912\n")[1:] == ["Name: Alan; Born: 1912", "Empty columns: Fax"]
