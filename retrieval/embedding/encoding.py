@@ -14,6 +14,10 @@ from engine.api import Sentence
 PROBE_TEXT = "a"  # encoded to find the special tokens around it
 
 
+CHARACTERS_PER_TOKEN = 16  # more than most texts have; a text with longer tokens is encoded again, with more of it
+SPARE_TOKENS = 32  # behind those that are needed: where a text is cut its last tokens may be others
+
+
 @dataclass(frozen=True, slots=True)
 class SpecialTokens:
     """`parts`: special tokens before, between and after the texts; `segments`: segment ids of parts and texts in turn."""
@@ -50,7 +54,8 @@ class TextEncoder:
         return self._single.size
 
     def offsets(self, text: str) -> list[tuple[int, int]]:
-        return self._tokenizer.encode(text, add_special_tokens=False).offsets
+        """As a batch: that does not hold the GIL."""
+        return self._tokenizer.encode_batch([text], add_special_tokens=False)[0].offsets
 
     def fluency(self, text: str) -> float:
         """Letters, marks and digits per token; an unknown token counts like one for each of its characters. 0 for a text without any."""
@@ -68,13 +73,23 @@ class TextEncoder:
     def single(self, texts: Sequence[str], limit: int) -> list[Sentence]:
         """Each text truncated to at most `limit` tokens, special ones included."""
         room = limit - self._single.size
-        return [self._single.wrap(ids[:room]) for ids in self._ids(texts)]
+        return [self._single.wrap(ids) for ids in self._first_ids(texts, room)]
 
     def pairs(self, first: str, others: Sequence[str], limit: int) -> list[Sentence]:
         """`first` paired with each of the others, which are truncated to fit into `limit` tokens; `first` gets at most half of the room."""
         room = limit - self._pair.size
-        head = self._ids([first])[0][: room // 2]
-        return [self._pair.wrap(head, ids[: room - len(head)]) for ids in self._ids(others)]
+        head = self._first_ids([first], room // 2)[0]
+        return [self._pair.wrap(head, ids) for ids in self._first_ids(others, room - len(head))]
+
+    def _first_ids(self, texts: Sequence[str], room: int) -> list[list[int]]:
+        """At most `room` tokens of each text. Of a long text only as much is encoded as that takes."""
+        given, share = list(texts), CHARACTERS_PER_TOKEN * (room + SPARE_TOKENS)
+        found = self._ids([_beginning(text, share) for text in given])
+        while short := [i for i, text in enumerate(given) if len(text) > share and len(found[i]) < room + SPARE_TOKENS]:
+            share *= 4
+            for i, ids in zip(short, self._ids([_beginning(given[i], share) for i in short]), strict=True):
+                found[i] = ids
+        return [ids[:room] for ids in found]
 
     def _ids(self, texts: Sequence[str]) -> list[list[int]]:
         given = [text.lower() for text in texts] if self._lower else list(texts)
@@ -88,6 +103,13 @@ class TextEncoder:
         return [
             self._unknown if token in self._special_ids else token for token in ids if token not in self._special_ids or self._unknown >= 0
         ]
+
+
+def _beginning(text: str, characters: int) -> str:
+    """Cut at white space where there is some near the end: words are encoded independently of one another."""
+    if len(text) <= characters:
+        return text
+    return text[: max(text.rfind(" ", characters // 2, characters), text.rfind("\n", characters // 2, characters)) + 1 or characters]
 
 
 def _special_ids(tokenizer: Any) -> tuple[frozenset[int], int]:

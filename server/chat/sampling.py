@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from engine.api import ModelInfo, Sampling
 from server.core.errors import ApiError, bad_request
 from server.core.request import SamplingParams
+from server.runtime.runtime import Runtime
 from server.text.bad_words import bad_word_tokens
 from server.text.tokenizer import ChatTokenizer
 
@@ -51,6 +52,13 @@ def tokens_left(info: ModelInfo, prompt: int, field: str) -> int:
     if prompt >= info.context:
         raise too_long(field, f"the prompt has {prompt} tokens, the model's context is {info.context} tokens, prompt and answer together")
     return info.context - prompt
+
+
+def expect_room(runtime: Runtime, characters: int, field: str) -> None:
+    """Raises ApiError for a text that cannot fit into the context, whatever its tokens are; encoding it would take long."""
+    context = runtime.engine.info.context
+    if not runtime.tokenizer.fits(characters, context):
+        raise too_long(field, f"the prompt has {characters} characters: more than fit into the model's context of {context} tokens")
 
 
 def too_long(field: str, message: str) -> ApiError:

@@ -12,7 +12,7 @@ from server.chat.call_tracker import CallTracker
 from server.chat.grounding.grounding import GroundedQuestion
 from server.chat.output_parser import OutputParser
 from server.chat.repetition import RepetitionDetector
-from server.chat.sampling import engine_sampling, tokens_left, too_long
+from server.chat.sampling import engine_sampling, expect_room, tokens_left, too_long
 from server.chat.tools.toolset import ToolOffer
 from server.core.errors import ApiError, ErrorFields, bad_request, engine_errors_as_api_errors
 from server.core.messages import Assistant, Message, NamedTools, PromptEnd, Tool, ToolChoice, ToolResult
@@ -122,7 +122,9 @@ async def render_prompt(runtime: Runtime, request: GenerationRequest, messages: 
     tools = offer.tools if offer.callable else ()
     variables = _template_variables(request, runtime.tokenizer)
     end, field = _prompt_end(runtime.tokenizer, request, messages), request.field_names.messages
-    return await in_thread_if_large(count_characters(messages, tools), render, runtime.tokenizer, messages, tools, variables, field, end)
+    characters = count_characters(messages, tools)
+    expect_room(runtime, characters, field)
+    return await in_thread_if_large(characters, render, runtime.tokenizer, messages, tools, variables, field, end)
 
 
 def _prompt_end(tokenizer: ChatTokenizer, request: GenerationRequest, messages: Sequence[Message]) -> PromptEnd:

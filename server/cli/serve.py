@@ -1,16 +1,21 @@
 """`stoa serve`: runs the HTTP server. SIGTERM and SIGINT stop it gracefully: it accepts no more requests, and waits for the answers in
 progress until the deadline."""
 
+import os
 import signal
+import socket
 from types import FrameType
 
 import uvicorn
 
 from server.app import create_app
 from server.core import logs
+from server.http.connection.open_connections import OpenConnections, connection_limits
+from server.http.connection.protocol import limited_protocol
 from server.runtime.settings import Settings
 from server.runtime.state import ServerState
 
+WAITING_CONNECTIONS = 2048  # that the system keeps until they are accepted
 SHUTDOWN_GRACE = 2  # seconds for aborted answers to send their last event
 
 
@@ -26,6 +31,13 @@ class Server(uvicorn.Server):
         else:
             super().handle_exit(sig, frame)
 
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """asyncio accepts as many connections at a time as it lets wait; here more may wait than are accepted at a time."""
+        await super().startup(sockets=sockets)
+        for listener in (listener for server in getattr(self, "servers", ()) for listener in server.sockets):
+            with socket.socket(fileno=os.dup(listener.fileno())) as same:
+                same.listen(WAITING_CONNECTIONS)
+
     async def on_tick(self, counter: int) -> bool:
         """Called ten times a second."""
         if self.state.drained:
@@ -38,8 +50,11 @@ def serve(settings: Settings) -> int:
     """Returns the exit status."""
     logs.configure(as_json=settings.log_json, level=settings.log_level)
     app, state = create_app(settings)
+    limits = connection_limits()
     config = uvicorn.Config(
         app,
+        http=limited_protocol(OpenConnections(limits.most)),  # pyright: ignore[reportArgumentType] (a class, or what makes one)
+        backlog=limits.accepted_at_once,
         host=settings.host,
         port=settings.port,
         log_config=None,

@@ -1,9 +1,12 @@
 """Blocking work in threads, so that no request delays others. Errors of store and engine become ApiErrors."""
 
 import asyncio
+import contextvars
 from collections.abc import Awaitable, Callable, Generator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import cache
 from typing import ParamSpec, TypeVar
 
 from engine.api import EngineError
@@ -11,6 +14,8 @@ from retrieval.api import KnowledgeError
 from server.core.errors import ApiError, ErrorFields, from_engine_error, from_knowledge_error
 
 LARGE = 8192  # characters; below, a thread costs more than the work
+HUGE = 131_072  # characters
+TEXT_THREADS = 2  # at once, for work on large texts
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -44,5 +49,15 @@ def blaming_field(field: str) -> Generator[None]:
 
 
 async def in_thread_if_large(size: int, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """`work(...)`, in a thread if its input of `size` characters is large enough to delay other requests."""
-    return await asyncio.to_thread(work, *args, **kwargs) if size > LARGE else work(*args, **kwargs)
+    """`work(...)`, in a thread if its input of `size` characters is large enough to delay other requests. Such threads are few, so that
+    some cores are left, and none of those in which calls of the database wait; what is huge waits for what is huge, and for nothing
+    else."""
+    if size <= LARGE:
+        return work(*args, **kwargs)
+    context = contextvars.copy_context()
+    return await asyncio.get_running_loop().run_in_executor(_text_threads(huge=size > HUGE), lambda: context.run(work, *args, **kwargs))
+
+
+@cache
+def _text_threads(*, huge: bool) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(1, "huge text") if huge else ThreadPoolExecutor(TEXT_THREADS, "text")

@@ -1,6 +1,8 @@
 """Reads a request's JSON body, up to a size limit, and its query string into pydantic models. Raises ApiError 4xx."""
 
 import asyncio
+import time
+from collections.abc import AsyncGenerator
 from types import UnionType
 from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 from urllib.parse import parse_qsl
@@ -10,10 +12,14 @@ from starlette.datastructures import Headers
 from starlette.types import Receive, Scope
 
 from server.core.errors import ApiError, bad_request, from_fields, from_validation
-from server.http.unknown_nulls import drop_unknown_nulls
+from server.core.threads import in_thread_if_large
+from server.http.json_body.size import MAX_VALUES, expect_few_values
+from server.http.json_body.unknown_nulls import drop_unknown_nulls
 
 DRAIN_FACTOR = 8  # times the limit: so much of a too large body is still read, as clients read the answer only after sending it
-BODY_TIMEOUT = 60.0  # seconds for a body to arrive
+BODY_TIMEOUT = 60.0  # seconds for a body to arrive, and as many more as its bytes need at MIN_RATE
+MIN_RATE = 16 << 10  # bytes per second, on average
+INLINE_BYTES = 65_536  # larger bodies are parsed in a thread
 
 
 Body = TypeVar("Body", bound=BaseModel)
@@ -26,7 +32,15 @@ class ClientDisconnected(Exception):
 async def read_body(scope: Scope, receive: Receive, model: type[Body], limit: int) -> Body:
     """Raises ApiError: 415, 413, 408 or 400; ClientDisconnected."""
     _expect_json(Headers(scope=scope))
-    body = await _read_within_timeout(receive, limit)
+    body = await _read_bytes(receive, limit)
+    if len(body) <= INLINE_BYTES:
+        return _parse(model, body)
+    return await in_thread_if_large(len(body), _parse, model, body)
+
+
+def _parse(model: type[Body], body: bytes) -> Body:
+    """Raises ApiError 400."""
+    expect_few_values(body, getattr(model, "MAX_VALUES", MAX_VALUES))
     try:
         return _validate(model, body)
     except ValidationError as error:
@@ -91,26 +105,35 @@ def _expect_json(headers: Headers) -> None:
         raise ApiError(415, f"the content type is {kind or 'missing'}; it must be application/json", code="unsupported_media_type")
 
 
-async def _read_within_timeout(receive: Receive, limit: int) -> bytes:
-    try:
-        async with asyncio.timeout(BODY_TIMEOUT):
-            return await _read_bytes(receive, limit)
-    except TimeoutError:
-        raise ApiError(408, f"the body did not arrive within {BODY_TIMEOUT:.0f} seconds", code="timeout") from None
-
-
 async def _read_bytes(receive: Receive, limit: int) -> bytes:
-    parts, size, more = list[bytes](), 0, True
-    while more and size <= limit * DRAIN_FACTOR:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise ClientDisconnected
-        size += len(message.get("body", b""))
-        more = message.get("more_body", False)
+    parts, size = list[bytes](), 0
+    async for part in read_parts(receive):
+        size += len(part)
         if size <= limit:
-            parts.append(message.get("body", b""))
+            parts.append(part)
         else:
             parts.clear()
+        if size > limit * DRAIN_FACTOR:
+            break
     if size > limit:
         raise ApiError(413, f"the body is larger than {limit} bytes", code="body_too_large")
     return b"".join(parts)
+
+
+async def read_parts(receive: Receive) -> AsyncGenerator[bytes]:
+    """The parts of a body as they arrive. Raises ApiError 408 for one that comes too slowly, and then closes the connection;
+    ClientDisconnected."""
+    size, more, started = 0, True, time.monotonic()
+    while more:
+        left = started + BODY_TIMEOUT + size / MIN_RATE - time.monotonic()
+        try:
+            async with asyncio.timeout(left):
+                message = await receive()
+        except TimeoutError:
+            told = f"the body comes too slowly: it must begin within {BODY_TIMEOUT:.0f} seconds and bring {MIN_RATE} bytes per second"
+            raise ApiError(408, told, code="timeout", headers={"Connection": "close"}) from None
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnected
+        part, more = message.get("body", b""), message.get("more_body", False)
+        size += len(part)
+        yield part

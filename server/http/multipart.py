@@ -18,7 +18,7 @@ from starlette.datastructures import Headers
 from starlette.types import Receive, Scope
 
 from server.core.errors import ApiError, bad_request
-from server.http.body import BODY_TIMEOUT, DRAIN_FACTOR, ClientDisconnected
+from server.http.body import DRAIN_FACTOR, read_parts
 
 SPOOL_BYTES = 1 << 20  # larger files are written to disk
 MAX_FIELD_BYTES = 4096
@@ -174,16 +174,8 @@ def _boundary(headers: Headers) -> bytes:
 
 
 async def _body_chunks(receive: Receive, max_bytes: int, error: Callable[[], ApiError]) -> AsyncGenerator[bytes]:
-    size, more = 0, True
-    while more:
-        try:
-            async with asyncio.timeout(BODY_TIMEOUT):
-                message = await receive()
-        except TimeoutError:
-            raise ApiError(408, f"nothing of the body arrived for {BODY_TIMEOUT:.0f} seconds", code="timeout") from None
-        if message["type"] == "http.disconnect":
-            raise ClientDisconnected
-        data, more = message.get("body", b""), message.get("more_body", False)
+    size = 0
+    async for data in read_parts(receive):
         size += len(data)
         if size > max_bytes:
             raise error()

@@ -16,6 +16,8 @@ ESCAPE_CHARACTERS = range(0xF0000, 0xFFFFE)  # private use, plane 15
 ALIAS_CHARACTERS = range(0x100000, 0x10FFFE)  # private use, plane 16
 ALIAS_LENGTH = 6  # characters of 16 bits each: 96 random bits
 
+PART = 1 << 16  # characters
+
 COMPARED_KEYS = frozenset({"role", "type"})  # keys whose values templates compare
 MESSAGE_WORDS = "role content text name tool_calls tool_call_id reasoning_content id function arguments user assistant system tool"
 SCHEMA_WORDS = (
@@ -42,8 +44,8 @@ class ControlTokens:
         """`text` such that `to_aliases` finds no control token in it, or built with it. White space at its ends is not enclosed:
         templates trim it."""
         core = text.strip()
-        start = text.index(core)
-        escaped = self.edge_characters.sub(lambda found: f"{escape_char}{found[0]}{escape_char}", core)
+        start = len(text) - len(text.lstrip()) if core else 0
+        escaped = "".join(self.edge_characters.sub(lambda found: f"{escape_char}{found[0]}{escape_char}", part) for part in _parts(core))
         if core and any(core in control for control in self.aliases):  # '<|' + core + '|>' would make one
             escaped = f"{escape_char}{escaped}{escape_char}"
         return text[:start] + escaped + text[start + len(core) :]
@@ -80,6 +82,11 @@ class ControlTokens:
         return text
 
 
+def _parts(text: str) -> Iterator[str]:
+    """Pieces of a long text: what works on all of it at once would hold the GIL for long."""
+    return (text[at : at + PART] for at in range(0, len(text), PART)) if len(text) > PART else iter((text,))
+
+
 def find_control_tokens(spec: Spec, template: str, markers: Iterable[str]) -> ControlTokens:
     """The control tokens of a tokenizer: its special tokens, those of `markers` that it has, and added tokens that the chat template
     writes. Tokens of white space only are text, whatever a checkpoint says."""
@@ -111,7 +118,10 @@ def alias_spec(spec: Spec, aliases: Mapping[str, str]) -> Spec:
 
 def unused_character(texts: Iterable[str]) -> str:
     """A private-use character that occurs in none of `texts`. Raises NoUnusedCharacter."""
-    used = set[str]().union(*texts)
+    used = set[str]()
+    for text in texts:
+        for part in _parts(text):
+            used.update(part)
     for code in ESCAPE_CHARACTERS:
         if (char := chr(code)) not in used:
             return char

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from server.text.control_tokens import ControlTokens, alias_spec, all_strings, f
 from server.text.conversation.content_form import ContentForm, probe_content_form
 from server.text.conversation.visibility import ArrangementCache
 from server.text.detokenize import byte_decoder
-from server.text.encode_cache import EncodeCache
+from server.text.encode_cache import EncodeCache, encode
 from server.text.reasoning import ReasoningParser
 from server.text.template import ChatTemplate, TemplateMessage, TemplateRefused
 from server.text.tool_calls import template_probe
@@ -68,11 +69,16 @@ class ChatTokenizer:
     encode_cache: EncodeCache
     content_form: ContentForm  # of messages for the template
     arrangement_cache: ArrangementCache
+    longest_token: int  # characters
 
     @property
     def has_reasoning(self) -> bool:
         """Whether the model may write reasoning before its answer."""
         return self.template is not None and (reasoning.CLOSE in self.template.source or isinstance(self.dialect, Harmony))
+
+    def fits(self, characters: int, context: int) -> bool:
+        """Whether a text of this length may fit into so many tokens: to be found out before anything is done with it."""
+        return characters <= context * self.longest_token
 
     def for_owner(self, owner: str) -> "ChatTokenizer":
         """The same, with a cache of what `owner` has sent."""
@@ -88,7 +94,7 @@ class ChatTokenizer:
         """`parse_special`: control tokens written in `text` are encoded as such. `add_special`: with the tokens that the tokenizer adds,
         such as bos."""
         text = self.control_tokens.to_aliases(text) if parse_special else text
-        return tuple(self.backend.encode(text).ids) if add_special else self.encode_cache.encode(text)
+        return encode(self.backend, text, add_special=True) if add_special else self.encode_cache.encode(text)
 
     def encode_chat(
         self,
@@ -177,9 +183,17 @@ def load_tokenizer(directory: Path) -> ChatTokenizer:
         encode_cache=EncodeCache(backend, control_tokens.aliases.values()),
         content_form=content_form,
         arrangement_cache=ArrangementCache(),
+        longest_token=_longest_token(spec),
     )
     turn_ends = _turn_end_tokens(tokenizer) - {added.get(marker) for marker in dialect_markers}
     return replace(tokenizer, stop_tokens=stop_tokens | turn_ends)
+
+
+def _longest_token(spec: Json) -> int:
+    """Characters of the longest entry; a Unigram vocabulary is a list of entries with their scores."""
+    vocab: dict[str, int] | list[tuple[str, float]] = spec["model"]["vocab"]
+    entries = vocab if isinstance(vocab, dict) else (entry for entry, _ in vocab)
+    return max(map(len, chain(entries, (token["content"] for token in spec["added_tokens"]))), default=1)
 
 
 def _probe_template(template: ChatTemplate) -> tuple[ContentForm, ToolTemplate | None]:

@@ -10,9 +10,9 @@ import uvicorn
 
 
 @contextmanager
-def serving(app: Any, port: int = 0) -> Generator[str]:
-    """Its URL, without a path. `port` 0: a free one."""
-    server = uvicorn.Server(uvicorn.Config(app, port=port, log_config=None, timeout_graceful_shutdown=1))
+def serving(app: Any, port: int = 0, **options: Any) -> Generator[str]:
+    """Its URL, without a path. `port` 0: a free one. `options`: of uvicorn."""
+    server = uvicorn.Server(uvicorn.Config(app, port=port, log_config=None, timeout_graceful_shutdown=1, **options))
     thread = threading.Thread(target=server.run)
     thread.start()
     try:

@@ -10,7 +10,7 @@ from server.api.common.generation import output_options, sampling_params, wants_
 from server.api.common.output_format import grammar_field, to_grammar
 from server.api.completions import types as wire
 from server.chat.output_parser import OutputParser
-from server.chat.sampling import engine_sampling, tokens_left, too_long
+from server.chat.sampling import engine_sampling, expect_room, tokens_left, too_long
 from server.chat.streams import merge, output_deltas
 from server.core.errors import ErrorFields, bad_request, engine_errors_as_api_errors, map_engine_errors
 from server.core.events import OutputDelta
@@ -59,6 +59,8 @@ async def prepare(runtime: Runtime, body: wire.CompletionRequest, owner: str) ->
     with engine_errors_as_api_errors(ErrorFields(prompt="prompt", grammar=grammar_field(body))):
         grammar = await runtime.grammar_cache.answer_grammar(to_grammar(body))
     per_prompt = _sequences_per_prompt(body)
+    for prompt in _prompts(body.prompt) if body.truncate_prompt_tokens is None else ():
+        expect_room(runtime, len(prompt) if isinstance(prompt, str) else 0, "prompt")
     prompts = await in_thread_if_large(_text_length(body.prompt), encode, runtime, body)
     if len(prompts) * per_prompt > MAX_SEQUENCES:
         raise bad_request("n", f"{len(prompts)} prompts times n={per_prompt} are more than {MAX_SEQUENCES} sequences")

@@ -1,6 +1,6 @@
 """Wire types of POST /v1/completions."""
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import BaseModel, Field
 
@@ -20,6 +20,7 @@ Prompt = str | Tokens | Annotated[list[str], Field(min_length=1)] | Annotated[li
 class CompletionRequest(SamplingFields, GenerationFields, VllmFields, LlamaCppFields):
     """No template is applied to the prompt. Control tokens written in it are parsed as such, unless parse_special is false."""
 
+    MAX_VALUES: ClassVar[int] = 300_000  # token ids are many, and parsed quickly
     prompt: Prompt
     max_tokens: Annotated[int, Field(ge=0, lt=2**63)] | None = None
     logprobs: Annotated[int, Field(ge=0, le=20)] | None = None  # OpenAI: at most 5

@@ -1,6 +1,6 @@
 """Wire types of POST /v1/embeddings."""
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import BaseModel, Field
 
@@ -14,6 +14,7 @@ Input = Text | Tokens | Annotated[list[Text], Many] | Annotated[list[Tokens], Ma
 
 class EmbeddingRequest(BaseModel):
     model_config = STRICT
+    MAX_VALUES: ClassVar[int] = 300_000  # token ids are many, and parsed quickly
     model: str
     input: Input
     encoding_format: Literal["float", "base64"] | None = None

@@ -1,10 +1,14 @@
 """POST /tokenize and /detokenize: the tokens of a prompt or conversation, and the text of tokens."""
 
+from collections.abc import Sequence
+
 from starlette.types import Send
 
 from server.api.chat_completions.messages import to_messages
 from server.api.system import tokenize_types as wire
+from server.chat.sampling import expect_room
 from server.core.errors import bad_request
+from server.core.messages import Message
 from server.core.threads import in_thread_if_large
 from server.http.context import RequestContext
 from server.http.endpoint import Endpoint
@@ -12,7 +16,7 @@ from server.http.handlers import body_stream_endpoint
 from server.http.sse import send_json
 from server.runtime.runtime import Runtime
 from server.runtime.state import ServerState
-from server.text.render import render
+from server.text.render import count_characters, render
 
 
 def endpoints(state: ServerState) -> list[Endpoint]:
@@ -36,7 +40,10 @@ async def tokenize(runtime: Runtime, body: wire.TokenizeRequest, send: Send) -> 
     runtime.expect_model(body.model)
     if [body.prompt, body.content, body.messages].count(None) != 2:
         raise bad_request("prompt", "prompt, content, messages: exactly one of them is needed")
-    tokens = await in_thread_if_large(len(body.prompt or body.content or ""), _tokens, runtime, body)
+    messages, text = None if body.messages is None else to_messages(body.messages), body.prompt or body.content or ""
+    characters = len(text) if messages is None else count_characters(messages)
+    expect_room(runtime, characters, "prompt" if messages is None else "messages")
+    tokens = await in_thread_if_large(characters, _tokens, runtime, body, messages)
     names = runtime.tokenizer.token_bytes
     answer = wire.TokenizeResponse(
         tokens=[_piece(token, names[token]) for token in tokens] if body.with_pieces else list(tokens),
@@ -56,9 +63,9 @@ async def detokenize(runtime: Runtime, body: wire.DetokenizeRequest, send: Send)
     await send_json(send, 200, wire.DetokenizeResponse(prompt=prompt, content=prompt).model_dump_json().encode())
 
 
-def _tokens(runtime: Runtime, body: wire.TokenizeRequest) -> tuple[int, ...]:
-    if body.messages is not None:
-        return render(runtime.tokenizer, to_messages(body.messages), (), {}).tokens
+def _tokens(runtime: Runtime, body: wire.TokenizeRequest, messages: Sequence[Message] | None) -> tuple[int, ...]:
+    if messages is not None:
+        return render(runtime.tokenizer, messages, (), {}).tokens
     add_special = body.add_special_tokens if body.add_special is None else body.add_special
     return runtime.tokenizer.encode(body.prompt or body.content or "", parse_special=body.parse_special, add_special=add_special)
 

@@ -1,6 +1,6 @@
 """POST /tokenize and /detokenize: extensions, in the format of vLLM."""
 
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from pydantic import BaseModel, Field
 
@@ -40,6 +40,7 @@ class TokenizeResponse(BaseModel):
 
 class DetokenizeRequest(BaseModel):
     model_config = STRICT
+    MAX_VALUES: ClassVar[int] = 300_000  # token ids are many, and parsed quickly
     model: str | None = None
     tokens: list[TokenId]
 

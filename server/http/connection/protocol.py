@@ -1,0 +1,132 @@
+"""uvicorn's HTTP protocol with limits: how long a header may take, a body that nobody reads any more, and a client that reads nothing;
+how many connections may be open; what counts as a request."""
+
+import asyncio
+from collections.abc import Callable
+from functools import partial
+from http import HTTPStatus
+from typing import Any
+
+import h11
+from uvicorn.config import Config
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from server.core.errors import ApiError
+from server.http.connection.framing import StrictConnection
+from server.http.connection.open_connections import OpenConnections
+
+HEADER_SECONDS = 15.0  # from the first byte of a request, or from the connection, to the end of its header
+UNREAD_BODY_SECONDS = 10.0  # how long the rest of a body may come whose request has been answered
+STALLED_SECONDS = 120.0  # how long a client may read nothing of an answer that waits for it
+
+
+class LimitedProtocol(H11Protocol):
+    def __init__(self, config: Config, *args: Any, connections: OpenConnections, **options: Any) -> None:
+        super().__init__(config, *args, **options)
+        limit = config.h11_max_incomplete_event_size
+        self.conn = StrictConnection(h11.SERVER, *(() if limit is None else (limit,)))
+        self._open = connections
+        self._timer: asyncio.TimerHandle | None = None  # of the header, or of the unread rest of a body
+        self._stalled: asyncio.TimerHandle | None = None
+
+    # OpenConnection
+
+    @property
+    def address(self) -> str:
+        return self.client[0] if self.client else ""
+
+    @property
+    def idle(self) -> bool:
+        return self.cycle is None or self.cycle.response_complete
+
+    def abort(self) -> None:
+        self.transport.abort()
+
+    # asyncio.Protocol
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        if not self._open.add(self):
+            self._refuse(ApiError(503, "too many connections are open; try again later", code="too_many_connections"))
+            return
+        self._start_timer(HEADER_SECONDS, self._header_late)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._open.remove(self)
+        self._stop_timer()
+        self.resume_writing()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self._awaits_header():
+            if self._timer is None:
+                self._start_timer(HEADER_SECONDS, self._header_late)
+        elif not self.idle:
+            self._stop_timer()
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._stalled = self.loop.call_later(STALLED_SECONDS, self.abort)
+
+    def resume_writing(self) -> None:
+        if self._stalled is not None:
+            self._stalled.cancel()
+            self._stalled = None
+        super().resume_writing()
+
+    # H11Protocol
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        if self.conn.their_state is h11.SEND_BODY and not self.transport.is_closing():
+            self._start_timer(UNREAD_BODY_SECONDS, self.transport.close)
+
+    def send_400_response(self, msg: str) -> None:
+        """What uvicorn calls for h11.RemoteProtocolError."""
+        error = self.conn.error
+        status, told = (error.error_status_hint, str(error)) if error else (400, msg)
+        self._refuse(ApiError(status, f"this is no HTTP request that is answered: {told}", code="invalid_http"))
+
+    def handle_websocket_upgrade(self, event: h11.Request) -> None:
+        """From here on another protocol has the connection."""
+        self._stop_timer()
+        self._open.remove(self)
+        super().handle_websocket_upgrade(event)
+
+    def _awaits_header(self) -> bool:
+        """Bytes of a request have come, but not all of its header. (Without any, uvicorn's keep-alive timer runs.)"""
+        return self.conn.their_state is h11.IDLE and bool(self.conn.trailing_data[0])
+
+    def _header_late(self) -> None:
+        if self.conn.trailing_data[0]:
+            told = f"the header of the request did not arrive within {HEADER_SECONDS:.0f} seconds"
+            self._refuse(ApiError(408, told, code="timeout"))
+        else:
+            self.transport.close()
+
+    def _refuse(self, error: ApiError) -> None:
+        """Answers, unless an answer has begun, and closes the connection."""
+        if self.transport.is_closing():
+            return
+        if self.cycle is not None and self.cycle.response_started and not self.cycle.response_complete:
+            self.transport.close()
+            return
+        body = error.body()
+        head = f"HTTP/1.1 {error.status} {HTTPStatus(error.status).phrase}\r\ncontent-type: application/json\r\ncontent-length: {len(body)}"
+        self.transport.write(f"{head}\r\nconnection: close\r\n\r\n".encode() + body)
+        self.transport.close()
+
+    def _start_timer(self, seconds: float, then: Callable[[], None]) -> None:
+        self._stop_timer()
+        self._timer = self.loop.call_later(seconds, then)
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+
+def limited_protocol(connections: OpenConnections) -> Callable[..., LimitedProtocol]:
+    """As uvicorn's option `http` takes it."""
+    return partial(LimitedProtocol, connections=connections)
