@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from concurrent.futures import Future
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
@@ -20,7 +20,6 @@ from starlette.types import Receive, Scope, Send
 
 from engine.api import Engine
 from retrieval.store.api import Store
-from server.api.mcp.mount import HEADERS as MCP_HEADERS
 from server.api.mcp.mount import ROUTE, Mount, owner_of
 from server.api.routes import endpoints
 from server.archive.api import Archive
@@ -30,7 +29,7 @@ from server.core.version import our_version
 from server.http.auth import AuthMiddleware
 from server.http.endpoint import Endpoint
 from server.http.error_format import format_error
-from server.http.middleware import RequestMiddleware
+from server.http.middleware import PathMiddleware, RequestMiddleware
 from server.mcp.builtin import build_server as build_server
 from server.mcp.config.server_spec import Builtin
 from server.mcp.open_host import open_host, own_servers
@@ -44,7 +43,6 @@ if TYPE_CHECKING:
     from mcp.server import MCPServer
 
 T = TypeVar("T")
-ANTHROPIC_HEADERS = ("x-api-key", "anthropic-version", "anthropic-beta")
 LoadRuntime = Callable[[Settings, ObserveSearch | None], Runtime]
 
 
@@ -145,9 +143,10 @@ def create_app(settings: Settings, load: LoadRuntime = load_runtime) -> tuple[St
     """The application, and the state by which it is drained and stopped."""
     state = ServerState(settings)
     mount = Mount(state, _mcp_server_factories(state))
+    known = endpoints(state, our_version())
     app = Starlette(
-        routes=[*_routes(endpoints(state, our_version())), Route(ROUTE, mount)],
-        middleware=_middleware(state),
+        routes=[*_routes(known), Route(ROUTE, mount)],
+        middleware=_middleware(state, (*(endpoint.path for endpoint in known), ROUTE)),
         exception_handlers={HTTPException: _http_error},
         lifespan=_lifespan(state, load, mount),
     )
@@ -167,7 +166,12 @@ def _routes(endpoints: list[Endpoint]) -> list[Route]:
     paths: dict[str, dict[str, Endpoint]] = {}
     for endpoint in endpoints:
         paths.setdefault(endpoint.path, {})[endpoint.method] = endpoint
-    return [Route(path, _ByMethod(found), methods=list(found)) for path, found in paths.items()]
+    return [Route(_with_slashes(path), _ByMethod(found), methods=list(found)) for path, found in paths.items()]
+
+
+def _with_slashes(path: str) -> str:
+    """Names of models may contain slashes; ids do not."""
+    return path.replace("{model}", "{model:path}")
 
 
 class _ByMethod:
@@ -190,16 +194,19 @@ def _lifespan(state: ServerState, load: LoadRuntime, mount: Mount) -> Callable[[
     return lifespan
 
 
-def _middleware(state: ServerState) -> list[Middleware]:
+def _middleware(state: ServerState, paths: Iterable[str]) -> list[Middleware]:
+    """CORS stands outside of all: errors get its headers, too."""
     origins = state.settings.cors_origins
     cors = Middleware(
         CORSMiddleware,
         allow_origins=origins,
-        allow_methods=["GET", "POST", "DELETE"],
-        allow_headers=["authorization", "content-type", "x-request-id", *ANTHROPIC_HEADERS, *MCP_HEADERS],
+        allow_methods=["GET", "HEAD", "POST", "DELETE"],
+        allow_headers=["*"],  # those that are asked for: the official clients send many of their own
+        allow_private_network=True,
         expose_headers=["x-request-id", "request-id", "mcp-session-id"],
     )
-    return [Middleware(RequestMiddleware, state=state), *([cors] if origins else []), Middleware(AuthMiddleware, state=state)]
+    own = [Middleware(RequestMiddleware, state=state), Middleware(AuthMiddleware, state=state)]
+    return [*([cors] if origins else []), Middleware(PathMiddleware, paths=frozenset(paths)), *own]
 
 
 async def _http_error(request: Request, error: Exception) -> Response:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from server.core.log_limit import RateLimit
 
 ACCESS = logging.getLogger("stoa.access")
-PROBES = frozenset({"/health", "/ready", "/metrics"})
+PROBES = frozenset({"/health", "/ready", "/ping", "/metrics"})
 FIELDS = "fields"  # attribute of a log record that holds what JSON logs show besides the message
 
 

@@ -1,5 +1,7 @@
-"""Middleware around every request: request id, metrics, access log, and an error response for whatever is raised."""
+"""Middleware around every request: other spellings of paths; request id, metrics, access log, and an error response for whatever is
+raised."""
 
+import errno
 import logging
 import re
 import time
@@ -9,13 +11,39 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from server.core import logs
-from server.core.errors import ApiError
+from server.core.errors import DO_NOT_RETRY, ApiError, unavailable
 from server.http.error_format import format_error, is_anthropic_path
 from server.http.sse import send_json
 from server.runtime.state import ServerState
 
 REQUEST_ID = re.compile(r"[\w.-]{1,128}", re.ASCII)
 LOG = logging.getLogger("stoa")
+
+
+class PathMiddleware:
+    """Clients are configured with and without /v1, with it twice, and with slashes too many. `paths`: of all endpoints."""
+
+    def __init__(self, app: ASGIApp, paths: frozenset[str]) -> None:
+        self.app = app
+        split = [path.strip("/").split("/") for path in paths]
+        self._below_v1 = frozenset(parts[1] for parts in split if parts[0] == "v1" and len(parts) > 1)
+        self._at_root = frozenset(parts[0] for parts in split) - {"v1"}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and (path := self._usual(scope["path"])) != scope["path"]:
+            scope = {**scope, "path": path}
+        await self.app(scope, receive, send)
+
+    def _usual(self, path: str) -> str:
+        parts = [part for part in path.split("/") if part]
+        while parts[:2] == ["v1", "v1"]:
+            del parts[0]
+        first, second = (*parts[:2], "", "")[:2]
+        if first in self._below_v1 - self._at_root:
+            parts.insert(0, "v1")
+        elif first == "v1" and second in self._at_root - self._below_v1:
+            del parts[0]
+        return f"/{'/'.join(parts)}"
 
 
 class RequestMiddleware:
@@ -56,12 +84,26 @@ class RequestMiddleware:
             await self.app(scope, receive, send_and_note_start)
         except ApiError as error:
             await _send_error(scope, send_and_note_start, error)
-        except Exception:
-            LOG.exception("%s %s failed", scope["method"], scope["path"])
+        except Exception as error:
+            told = _from_os_error(error)
+            LOG.error("%s %s failed%s", scope["method"], scope["path"], f": {error}" if told else "", exc_info=None if told else error)
             if started:
                 raise
-            error = ApiError(500, "something went wrong in the server; its log says what", code="internal_error")
-            await _send_error(scope, send_and_note_start, error)
+            internal = ApiError(500, "something went wrong in the server; its log says what", code="internal_error")
+            await _send_error(scope, send_and_note_start, told or internal)
+
+
+def _from_os_error(error: Exception) -> ApiError | None:
+    """For what the machine lacks: room on a disk, such as that of temporary files, or open files."""
+    match error:
+        case OSError(errno=errno.ENOSPC | errno.EDQUOT):
+            return ApiError(507, "there is no room left on a disk of the server", code="disk_full", headers=DO_NOT_RETRY)
+        case OSError(errno=errno.EROFS):
+            return ApiError(503, "a disk of the server can only be read", code="disk_read_only", headers=DO_NOT_RETRY)
+        case OSError(errno=errno.EMFILE | errno.ENFILE):
+            return unavailable("the server has too many files open; try again", "too_many_files")
+        case _:
+            return None
 
 
 async def _send_error(scope: Scope, send: Send, error: ApiError) -> None:

@@ -3,6 +3,7 @@ defaults."""
 
 import hashlib
 import ipaddress
+import re
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -13,6 +14,7 @@ from server.core.tool_limits import ToolLimits
 from server.runtime.grounding_settings import GroundingSettings
 
 FILE = Path("stoa.toml")  # in the directory where the server starts
+ORIGIN = re.compile(r"(https?|[a-z][a-z0-9+.-]*-extension)://[^/\s?#@]+", re.ASCII)  # browsers' extensions have schemes of their own
 HASHED = "sha256:"  # a key may be given as its hash, so that none need be kept in the open
 TOOL_LIMITS, GROUNDING = ToolLimits(), GroundingSettings()
 Strings = Annotated[tuple[str, ...], NoDecode]  # in the environment separated by commas
@@ -131,6 +133,15 @@ class Settings(BaseSettings):
         if unknown := [name for name in self.aliases.values() if name not in known]:
             raise ValueError(f"model_alias: there is no model {unknown[0]!r}; there are {', '.join(known)}")
         return self
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _origins(cls, origins: tuple[str, ...]) -> tuple[str, ...]:
+        """Without the slash that browsers do not send."""
+        origins = tuple(origin.removesuffix("/").lower() for origin in origins)
+        if wrong := [origin for origin in origins if origin != "*" and not ORIGIN.fullmatch(origin)]:
+            raise ValueError(f"{wrong[0]!r} is no origin of a web page; one is like https://app.example:8443, and * stands for all")
+        return origins
 
     @model_validator(mode="after")
     def _guarded(self) -> "Settings":

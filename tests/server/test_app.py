@@ -1,10 +1,12 @@
 """Doors, bodies, states and measurements: what happens around a request."""
 
 import asyncio
+import errno
 import hashlib
 import json
 import logging
 import threading
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -13,7 +15,9 @@ from prometheus_client.parser import text_string_to_metric_families
 from engine.api import EngineStopped
 from retrieval.records import NewFile, NewVectorStore
 from server.app import create_app
+from server.http.json_body.size import expect_few_values
 from server.runtime.settings import Settings
+from server.text.encode_cache import EncodeCache
 from tests.server.fake_knowledge import knowledge
 from tests.server.fakes import FakeEngine, ask, client, ready, runtime, says, text
 
@@ -102,6 +106,107 @@ def test_cors_is_off_unless_asked_for() -> None:
     opened = ask(app, "OPTIONS", CHAT, headers=preflight)
     assert opened.status_code == 200 and opened.headers["access-control-allow-origin"] == "https://a.example"
     assert ask(app, "OPTIONS", CHAT, headers=preflight | {"origin": "https://b.example"}).status_code == 400
+
+
+def test_cors_takes_every_header_and_covers_errors() -> None:
+    """The official JavaScript clients send x-stainless-*; without the header on errors pages see "Failed to fetch" instead of why."""
+    app, _ = ready(engine(), TEXT, cors_origins=("https://a.example/",), api_keys=("k",))
+    origin = {"origin": "https://a.example"}
+    wanted = "authorization,content-type,x-stainless-os,anthropic-dangerous-direct-browser-access"
+    preflight = {**origin, "access-control-request-method": "POST", "access-control-request-headers": wanted}
+    opened = ask(app, "OPTIONS", CHAT, headers=preflight)
+    assert opened.status_code == 200 and opened.headers["access-control-allow-headers"] == wanted
+    key = {**origin, "authorization": "Bearer k"}
+    for method, path, headers, content, status in (
+        ("GET", "/v1/models", origin, b"", 401),
+        ("GET", "/v1/models", key, b"", 200),
+        ("GET", "/v1/nothing", key, b"", 404),
+        ("DELETE", CHAT, key, b"", 405),
+        ("POST", CHAT, key, b"{}", 415),
+        ("POST", CHAT, {**key, "content-type": "application/json"}, b'{"model": "other", "messages": []}', 400),
+        ("GET", "/v1/models/other", key, b"", 404),
+    ):
+        answer = ask(app, method, path, headers=headers, content=content)
+        assert answer.status_code == status and answer.headers["access-control-allow-origin"] == "https://a.example", path
+        assert "x-request-id" in answer.headers
+
+
+@pytest.mark.parametrize("origins", ["nonsense", "ftp://a.example", "https://a.example/path", ""])
+def test_origins_that_no_page_has(origins: str) -> None:
+    with pytest.raises(ValueError, match="origin"):
+        Settings(cors_origins=(origins,))
+
+
+def test_names_of_models_may_have_slashes() -> None:
+    fake = runtime(engine(), TEXT)
+    app, state = create_app(Settings(), load=lambda _, watch: fake)
+    state.runtime = replace(fake, names=("HuggingFaceTB/SmolLM2 135M",))
+    for path in (
+        "/v1/models/HuggingFaceTB/SmolLM2%20135M",
+        "/v1/models/HuggingFaceTB%2FSmolLM2%20135M",
+        "/models/HuggingFaceTB/SmolLM2 135M/",
+    ):
+        assert ask(app, "GET", path).json()["id"] == "HuggingFaceTB/SmolLM2 135M"
+    assert ask(app, "GET", "/v1/models/HuggingFaceTB/other").json()["error"]["code"] == "model_not_found"
+
+
+@pytest.mark.parametrize("path", ["/chat/completions", "/v1/chat/completions/", "//v1//chat/completions", "/v1/v1/chat/completions"])
+def test_other_spellings_of_a_path(path: str) -> None:
+    app, _ = ready(engine(), TEXT)
+    assert ask(app, "POST", path, json=BODY).json()["object"] == "chat.completion"
+
+
+def test_paths_at_the_root_and_below_v1() -> None:
+    app, _ = ready(engine(), TEXT)
+    for path in ("/health/", "/v1/health", "/ping", "/ready/", "/v1/version", "/version", "/openapi.json/", "/models/"):
+        assert ask(app, "GET", path).status_code == 200, path
+    assert ask(app, "POST", "/ping").json()["status"] == "ok" and ask(app, "GET", "/version").json()["version"]
+    assert ask(app, "POST", "/messages", json={}).json()["type"] == "error", "an error in the API's own format"
+    for path in ("/", "/v1", "/v1/", "/v2/chat/completions", "/nothing/"):
+        assert ask(app, "GET", path).status_code == 404, path
+
+
+@pytest.mark.parametrize(
+    ("number", "status", "code"),
+    [(errno.ENOSPC, 507, "disk_full"), (errno.EROFS, 503, "disk_read_only"), (errno.EMFILE, 503, "too_many_files")],
+)
+def test_what_the_machine_lacks_has_a_code(number: int, status: int, code: str, caplog: pytest.LogCaptureFixture) -> None:
+    fake = engine()
+
+    def fail(request: object) -> Any:
+        raise OSError(number, "no")
+
+    fake.script = fail  # pyright: ignore[reportAttributeAccessIssue]
+    answer = post(ready(fake, TEXT)[0], json.dumps(BODY).encode())
+    assert (answer.status_code, answer.json()["error"]["code"]) == (status, code) and "Traceback" not in caplog.text
+
+
+def test_bodies_of_too_many_values_are_refused_before_they_are_parsed() -> None:
+    app, _ = ready(engine(), TEXT)
+    for many in (b'{"model": "tiny", "messages": [1' + b",1" * 30_000 + b"]}", b"[" + b'"a,\\"",' * 30_000 + b"1]"):
+        assert post(app, many).json()["error"]["code"] == "too_many_values"
+    commas = {**BODY, "messages": [{"role": "user", "content": 'a, "b",\\ ' * 50}]}
+    assert post(app, json.dumps(commas).encode()).status_code == 200
+    within = json.dumps({"role": "user", "content": ', "' * 40_000}).encode()
+    expect_few_values(within, 20_000)
+
+
+def test_a_prompt_that_cannot_fit_is_refused_before_it_is_encoded(monkeypatch: pytest.MonkeyPatch) -> None:
+    app, _ = ready(engine(), TEXT)
+    monkeypatch.setattr(EncodeCache, "encode", lambda *_: pytest.fail("it was encoded"))
+    long = "a b" * 100_000
+    chat = {**BODY, "messages": [{"role": "user", "content": long}]}
+    for path, body in (
+        (CHAT, chat),
+        ("/v1/responses", {"model": "tiny", "input": long}),
+        ("/v1/messages", {**chat, "max_tokens": 4}),
+        ("/v1/messages/count_tokens", chat),
+        ("/v1/completions", {"model": "tiny", "prompt": long}),
+        ("/tokenize", {"model": "tiny", "prompt": long}),
+        ("/tokenize", chat),
+    ):
+        answer = ask(app, "POST", path, json=body)
+        assert answer.status_code == 400 and "context" in answer.text and len(answer.text) < 1000, path
 
 
 def test_request_ids() -> None:

@@ -114,7 +114,7 @@ def _truncate(text: str, max_bytes: int) -> str:
 def _expect_allowed_origin(state: ServerState, headers: Headers) -> None:
     """Web pages of any origin may send forms without a CORS preflight. Raises ApiError 403 for other origins."""
     origin = headers.get("origin")
-    if origin is None or state.settings.api_keys or origin in state.settings.cors_origins:
+    if origin is None or state.settings.api_keys or {origin, "*"} & {*state.settings.cors_origins}:
         return
     if urlsplit(origin).netloc != headers.get("host"):
         raise ApiError(403, f"pages of {origin} may not upload here (--cors-origin allows them)", code="origin_not_allowed")

@@ -28,7 +28,6 @@ Build = Callable[[], "MCPServer[Any]"]
 """Runs in a thread, and may take long. Raises ApiError and ToolHostError."""
 
 ROUTE = "/mcp/{name}"
-HEADERS = ("mcp-protocol-version", "mcp-session-id", "mcp-method", "mcp-name", "last-event-id")  # that pages may send
 MAX_SESSIONS = 100  # of one key, per server
 SESSION_IDLE_SECONDS = 600.0  # of a session of a protocol before 2026-07-28
 METHOD_HEADER_SINCE = "2026-07-28"  # since then a header names the method; a request whose body has another one is refused
@@ -194,7 +193,7 @@ def _is_unbounded(scope: Scope) -> bool:
 def _expect_origin(headers: Headers, allowed: tuple[str, ...]) -> None:
     """Raises ApiError 403 for web pages of other origins than the configured and loopback ones (MCP: servers must validate Origin)."""
     origin = headers.get("origin")
-    if origin is not None and origin not in allowed and not is_loopback(_host(origin)):
+    if origin is not None and not {origin, "*"} & {*allowed} and not is_loopback(_host(origin)):
         raise ApiError(403, f"pages of {origin!r} may not call this server (--cors-origin)", code="origin_not_allowed")
 
 

@@ -1,12 +1,14 @@
 """The endpoints of models, health, readiness and metrics."""
 
 import asyncio
+from dataclasses import replace
 from functools import partial
 
 from starlette.types import Receive, Scope, Send
 
-from server.api.system.model_types import Health, Model, ModelList
+from server.api.system.model_types import Health, Model, ModelList, Version
 from server.core.errors import model_not_found
+from server.core.version import our_version
 from server.http.endpoint import Endpoint
 from server.http.handlers import status_endpoint
 from server.http.sse import send_body, send_json
@@ -16,11 +18,15 @@ from server.runtime.state import ServerState
 
 
 def endpoints(state: ServerState) -> list[Endpoint]:
+    ping = status_endpoint("/ping", "As /health", partial(_health, state), Health, errors=(503,), open=True)
     return [
         status_endpoint("/v1/models", "The models", partial(_models, state), ModelList, errors=(503,)),
         status_endpoint("/v1/models/{model}", "One model", partial(_model, state), Model, errors=(404, 503)),
         status_endpoint("/metrics", "Measurements, for Prometheus", partial(_metrics, state)),
         status_endpoint("/health", "Whether the process is well", partial(_health, state), Health, errors=(503,), open=True),
+        ping,
+        replace(ping, method="POST"),
+        status_endpoint("/version", "Which version this is", _version, Version),
         status_endpoint("/ready", "Whether requests are taken", partial(_ready, state), Health, errors=(503,), open=True),
     ]
 
@@ -52,6 +58,10 @@ def _real_models(runtime: Runtime) -> list[Model]:
     embedding = Model(id=known.embedding_name, created=made, max_model_len=known.embedder.max_tokens)
     reranking = [Model(id=known.rerank_name, created=made, max_model_len=None)] if known.rerank_name else []
     return [*chat_models, embedding, *reranking]
+
+
+async def _version(scope: Scope, receive: Receive, send: Send) -> None:
+    await send_json(send, 200, Version(version=our_version()).model_dump_json().encode())
 
 
 async def _health(state: ServerState, scope: Scope, receive: Receive, send: Send) -> None:

@@ -18,8 +18,14 @@ class ModelList(BaseModel):
     data: list[Model]
 
 
+class Version(BaseModel):
+    """GET /version."""
+
+    version: str
+
+
 class Health(BaseModel):
-    """GET /health and /ready."""
+    """GET /health, /ping and /ready."""
 
     status: str
     reason: str | None = None
