@@ -9,7 +9,7 @@ from typing import Any
 
 import h11
 from uvicorn.config import Config
-from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
 from server.core.errors import ApiError
 from server.http.connection.framing import StrictConnection
@@ -37,7 +37,8 @@ class LimitedProtocol(H11Protocol):
 
     @property
     def idle(self) -> bool:
-        return self.cycle is None or self.cycle.response_complete
+        cycle = self._current
+        return cycle is None or cycle.response_complete
 
     def abort(self) -> None:
         self.transport.abort()
@@ -94,6 +95,11 @@ class LimitedProtocol(H11Protocol):
         self._open.remove(self)
         super().handle_websocket_upgrade(event)
 
+    @property
+    def _current(self) -> RequestResponseCycle | None:
+        """The latest request. (uvicorn declares it as never None.)"""
+        return self.cycle
+
     def _awaits_header(self) -> bool:
         """Bytes of a request have come, but not all of its header. (Without any, uvicorn's keep-alive timer runs.)"""
         return self.conn.their_state is h11.IDLE and bool(self.conn.trailing_data[0])
@@ -109,7 +115,7 @@ class LimitedProtocol(H11Protocol):
         """Answers, unless an answer has begun, and closes the connection."""
         if self.transport.is_closing():
             return
-        if self.cycle is not None and self.cycle.response_started and not self.cycle.response_complete:
+        if (cycle := self._current) is not None and cycle.response_started and not cycle.response_complete:
             self.transport.close()
             return
         body = error.body()
