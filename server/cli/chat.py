@@ -11,12 +11,14 @@ from typing import Any
 import httpx
 from rich.console import Console
 
+from retrieval.api import KnowledgeError
 from server.api.chat_completions.endpoint import prepare
 from server.api.chat_completions.types import ChatRequest
 from server.cli.errors import print_error
 from server.core.errors import ApiError
 from server.core.events import OutputDelta
 from server.core.timing import NoTimings
+from server.core.tool_host import ToolHostError
 from server.runtime.runtime import Runtime
 from server.runtime.settings import Settings
 
@@ -100,7 +102,7 @@ async def _chat_with_model(command: ChatCommand, settings: Settings) -> None:
 
     try:
         runtime = await asyncio.to_thread(load_runtime, settings.model_copy(update={"embedding_model": "none"}))
-    except (PullError, ValueError) as error:
+    except (PullError, ValueError, KnowledgeError, ToolHostError, OSError) as error:
         raise ChatFailed(str(error)) from error
     try:
         await _run_conversation(command, lambda messages: _generate(runtime, messages, command.options))

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from server.cli.errors import print_error
+from server.cli.errors import end_at_once, print_error
 from server.cli.mcp_app import mcp_app
 from server.cli.settings_options import read_settings, with_settings
 from server.core.version import our_version
@@ -38,7 +38,9 @@ def serve_command(settings: Settings) -> None:
     """Serve a model behind the OpenAI API."""
     from server.cli.serve import serve
 
-    raise typer.Exit(serve(settings))
+    status = serve(settings)
+    if status:
+        end_at_once(status)
 
 
 @cli.command("pull")
@@ -53,7 +55,7 @@ def pull_command(model: Annotated[str, typer.Argument(help="A name, a directory,
             print(pull(model, progress=progress))
     except PullError as error:
         print_error(error)
-        raise typer.Exit(1) from None
+        raise typer.Exit(2) from None
 
 
 @cli.command("chat")
@@ -146,7 +148,7 @@ def arch_command(model: Annotated[str, typer.Argument(help="A name, a directory,
         print(describe_model(model))
     except (PullError, ValueError) as error:
         print_error(error)
-        raise typer.Exit(1) from None
+        raise typer.Exit(2) from None
 
 
 @cli.command("bench", context_settings={"allow_extra_args": True, "ignore_unknown_options": True}, add_help_option=False)

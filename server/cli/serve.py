@@ -9,11 +9,14 @@ from types import FrameType
 import uvicorn
 
 from server.app import create_app
+from server.cli.errors import print_error
 from server.core import logs
 from server.http.connection.open_connections import OpenConnections, connection_limits
 from server.http.connection.protocol import limited_protocol
 from server.runtime.settings import Settings
 from server.runtime.state import ServerState
+from server.weights.cache import PullError
+from server.weights.pull import expect_known
 
 WAITING_CONNECTIONS = 2048  # that the system keeps until they are accepted
 SHUTDOWN_GRACE = 2  # seconds for aborted answers to send their last event
@@ -47,8 +50,13 @@ class Server(uvicorn.Server):
 
 
 def serve(settings: Settings) -> int:
-    """Returns the exit status."""
+    """Returns the exit status: 2 for what another option would mend."""
     logs.configure(as_json=settings.log_json, level=settings.log_level)
+    try:
+        _check(settings)
+    except (PullError, OSError) as error:
+        print_error(error)
+        return 2
     app, state = create_app(settings)
     limits = connection_limits()
     config = uvicorn.Config(
@@ -63,4 +71,31 @@ def serve(settings: Settings) -> int:
         timeout_graceful_shutdown=SHUTDOWN_GRACE,
     )
     Server(config, state).run()
-    return 0 if state.load_error is None else 1
+    return 0 if state.load_error is None else 2 if state.misconfigured else 1
+
+
+def _check(settings: Settings) -> None:
+    """What can be known before anything starts. Raises PullError and OSError."""
+    sources = {"model": settings.model, "embedding-model": settings.embedding_model, "rerank-model": settings.rerank_model}
+    for option, source in sources.items():
+        if source is not None and (option, source) != ("embedding-model", "none"):
+            try:
+                expect_known(source)
+            except PullError as error:
+                raise PullError(f"--{option}: {error}") from None
+    _expect_free(settings.host, settings.port)
+
+
+def _expect_free(host: str, port: int) -> None:
+    """Raises OSError."""
+    try:
+        addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        for family, kind, protocol, _, address in addresses:
+            with socket.socket(family, kind, protocol) as probe:
+                if os.name == "posix":
+                    probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                if family == socket.AF_INET6:
+                    probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+                probe.bind(address)
+    except OSError as error:
+        raise OSError(f"--host {host} --port {port}: cannot listen there: {error.strerror}") from None

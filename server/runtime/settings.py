@@ -31,6 +31,9 @@ class Settings(BaseSettings):
     host: str = Field(default="127.0.0.1", description="Address to bind; any but loopback requires an API key")
     port: int = Field(default=8000, ge=0, le=65535, description="Port to bind (0: any free one)")
     api_keys: Strings = Field(default=(), description="A key that clients may use, as it is or as sha256:HEX (repeatable)")
+    api_key_file: Path | None = Field(
+        default=None, description="A file with such keys, one per line: other users of this machine see the arguments of a process"
+    )
     context: int | None = Field(default=None, ge=1, description="Longest prompt and answer together, in tokens (default: the model's)")
     kv_memory: int = Field(default=512, ge=1, description="Most memory that the KV cache may take, in MiB")
     quantize: Literal["int4", "int8"] | None = Field(default=None, description="Keep weights in this form (default: the checkpoint's)")
@@ -143,6 +146,16 @@ class Settings(BaseSettings):
             raise ValueError(f"{wrong[0]!r} is no origin of a web page; one is like https://app.example:8443, and * stands for all")
         return origins
 
+    @model_validator(mode="before")
+    @classmethod
+    def _with_keys_of_file(cls, values: dict[str, object]) -> dict[str, object]:
+        file = values.get("api_key_file")
+        if not file:
+            return values
+        given = values.get("api_keys") or ()
+        keys = given.split(",") if isinstance(given, str) else [*given] if isinstance(given, list | tuple) else []
+        return {**values, "api_keys": [*keys, *_read_keys(Path(str(file)).expanduser())]}
+
     @model_validator(mode="after")
     def _guarded(self) -> "Settings":
         if not self.api_keys and not self.on_loopback:
@@ -196,7 +209,20 @@ def _text_or_file(value: str) -> str:
         raise ValueError(f"the file {value} cannot be read: {error}") from error
 
 
+def _read_keys(file: Path) -> list[str]:
+    """Empty lines and comments (#) are left out."""
+    try:
+        lines = [line.strip() for line in file.read_text(encoding="utf-8").splitlines()]
+    except (OSError, UnicodeDecodeError) as error:
+        raise ValueError(f"api_key_file: {file} cannot be read: {getattr(error, 'strerror', None) or error}") from None
+    if not (keys := [line for line in lines if line and not line.startswith("#")]):
+        raise ValueError(f"api_key_file: {file} holds no key")
+    return keys
+
+
 def _hashed(key: str) -> str:
+    if not key.strip():
+        raise ValueError("an API key is empty")
     digest = key.removeprefix(HASHED) if key.startswith(HASHED) else hashlib.sha256(key.encode()).hexdigest()
     if len(digest) != 64 or set(digest) - set("0123456789abcdef"):
         raise ValueError("an API key that begins with sha256: must go on with 64 lower-case hexadecimal digits")

