@@ -4,8 +4,9 @@ defaults."""
 import hashlib
 import ipaddress
 import re
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, cast
 
 from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
@@ -153,8 +154,8 @@ class Settings(BaseSettings):
         if not file:
             return values
         given = values.get("api_keys") or ()
-        keys = given.split(",") if isinstance(given, str) else [*given] if isinstance(given, list | tuple) else []
-        return {**values, "api_keys": [*keys, *_read_keys(Path(str(file)).expanduser())]}
+        keys: Sequence[str] = given.split(",") if isinstance(given, str) else cast(Sequence[str], given)
+        return {**values, "api_keys": (*keys, *_read_keys(Path(str(file)).expanduser()))}
 
     @model_validator(mode="after")
     def _guarded(self) -> "Settings":
