@@ -16,6 +16,7 @@ REPEATED_SHARE = 0.6  # of the pages must repeat a title, or have a number in st
 MIN_PAGES = 3  # that repeat something
 MIN_RUN = 5  # pages in a row that repeat the title of a chapter
 MAX_RUNNING_TITLE = 120  # characters
+ROW_DISTANCE = 1.9  # of the line height: what is nearer to the text belongs to it
 SAME_POSITION = 12.0  # points
 _ROMAN = {"i": 1, "v": 5, "x": 10, "l": 50, "c": 100}
 _PAGE_WORD = r"page|seite|página|pagina|p[aá]g\.?|p\.|s\.|side|sida|sivu|strona|str\.|стр\.?|страница"
@@ -55,7 +56,11 @@ def without_furniture(pages: Sequence[Page], boxes: Sequence[Box]) -> list[list[
     touched: dict[tuple[int, int], list[Line]] = defaultdict(list)
     for found in candidates:
         touched[found.page, found.line].append(found.piece)
-    return [_kept(number, page, touched, left_out) for number, page in enumerate(pages)]
+    kept = [_kept(number, page, touched, left_out) for number, page in enumerate(pages)]
+    emptied = sum(bool(page) and not left for page, left in zip(pages, kept, strict=True))
+    if emptied * 2 > sum(map(bool, pages)):  # forms and labels that are all of their pages
+        return [list(page) for page in pages]
+    return [left or list(page) for page, left in zip(pages, kept, strict=True)]
 
 
 def _kept(number: int, page: Page, touched: dict[tuple[int, int], list[Line]], left_out: set[int]) -> list[Item]:
@@ -67,7 +72,7 @@ def _kept(number: int, page: Page, touched: dict[tuple[int, int], list[Line]], l
             kept.append(item)
         elif left:
             kept.append(line_of([word for part in left for word in part.words], item.top, item.bottom, item.size))
-    return kept or list(page)
+    return kept
 
 
 def _at_edges(number: int, page: Page, box: Box) -> Iterator[_Candidate]:
@@ -96,8 +101,8 @@ def _first_rows(page: Page, side: list[int]) -> Iterator[tuple[int, Line]]:
 
 def _candidates(number: int, page: Page, at: int, line: Line, inward: int) -> Iterator[_Candidate]:
     parts = pieces(line)
-    if len(parts) > 2 and _touches_next(page, line, inward):
-        return  # the first row of a table is not a running title
+    if len(parts) > 1 and _touches_next(page, line, inward):
+        return  # the first row of a table, a label beside its value
     label = ""
     for part in parts:
         if len(part.text) <= MAX_RUNNING_TITLE:
@@ -107,7 +112,7 @@ def _candidates(number: int, page: Page, at: int, line: Line, inward: int) -> It
 
 def _touches_next(page: Page, line: Line, inward: int) -> bool:
     others = (other.middle for other in page if isinstance(other, Line))
-    return any(0.5 * line.size < (middle - line.middle) * inward < 1.6 * line.size for middle in others)
+    return any(0.5 * line.size < (middle - line.middle) * inward < ROW_DISTANCE * line.size for middle in others)
 
 
 def _repeated(candidates: Sequence[_Candidate], pages: Sequence[Page]) -> Iterator[_Candidate]:

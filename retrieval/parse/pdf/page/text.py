@@ -5,6 +5,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import pypdfium2 as pdfium
 import pypdfium2.raw as raw
@@ -15,6 +16,7 @@ from retrieval.parse.pdf.page.lines import HYPHEN, PIECE_GAP, Line, Word, widest
 from retrieval.parse.pdf.page.objects import address_of_text
 
 SAMPLE = 15  # letters of a page whose direction is looked at
+FAR_BACK = 4  # line heights to the left: another line begins
 NARROW_LETTER = 0.36  # of the line height: most words' letters are wider on average
 MIN_SIZE = 1.2  # points: smaller text is unreadable
 _LINE = re.compile(f"[^\r\n{HYPHEN}]+{HYPHEN}?|{HYPHEN}")
@@ -88,6 +90,10 @@ class _Boxes:
         box = rect.left, rect.bottom, rect.right, rect.top
         return box if self.matrix is IDENTITY else apply(self.matrix, box)
 
+    def height(self, index: int) -> float:
+        _, bottom, _, top = self.box(index)
+        return top - bottom
+
     def lefts(self, spans: Sequence[Span]) -> list[float]:
         """Left edge of each word that runs from left to right on an upright page."""
         get, page, rect, found = raw.FPDFText_GetLooseCharBox, self._page, self._rect, list[float]()
@@ -116,12 +122,25 @@ def _lines(text: str, reader: _Boxes, by_word: Sequence[Box]) -> Iterator[Line]:
     near = by_word if simple else [apply(reader.matrix, box) for box in by_word]
     for match in _LINE.finditer(text):
         spans = [word.span() for word in _WORD.finditer(text, *match.span())]
-        if spans:
-            line = _upright_line(text, spans, reader, near) if simple else _any_line(text, spans, reader)
+        if not spans:
+            continue
+        parts = [_upright_line(text, *part, reader, near) for part in _parts(spans, reader)] if simple else [_any_line(text, spans, reader)]
+        for line in parts:
             yield line._replace(words=tuple(map(_decoded, line.words))) if coded else line
 
 
-def _upright_line(text: str, spans: list[Span], reader: _Boxes, near: Sequence[Box]) -> Line:
+def _parts(spans: list[Span], reader: _Boxes) -> list[tuple[list[Span], list[float]]]:
+    """Words with their left edges. PDFium takes the lines of two columns for one where their heights overlap: cuts where the text goes back
+    to the left."""
+    lefts = reader.lefts(spans)
+    if lefts == sorted(lefts):
+        return [(spans, lefts)]
+    far = FAR_BACK * reader.height(spans[0][0])
+    cuts = [at for at, (before, after) in enumerate(pairwise(lefts), 1) if before - after > far]
+    return [(spans[begin:end], lefts[begin:end]) for begin, end in pairwise([0, *cuts, len(spans)])]
+
+
+def _upright_line(text: str, spans: list[Span], lefts: list[float], reader: _Boxes, near: Sequence[Box]) -> Line:
     """From left to right. Words without a wide gap between them become one, except `near` what needs them apart: that is faster."""
     first, middle, last = reader.box(spans[0][0]), reader.box(spans[len(spans) // 2][0]), reader.box(spans[-1][1] - 1)
     if _runs_sideways(first, last, middle):
@@ -130,7 +149,6 @@ def _upright_line(text: str, spans: list[Span], reader: _Boxes, near: Sequence[B
     if near and any(bottom <= y <= top for _, bottom, _, top in near):
         return _any_line(text, spans, reader)
     words, begin, widest = list[Word](), 0, 0.0
-    lefts = reader.lefts(spans)
     for at, gap in reader.wide_gaps(spans, lefts, size):
         widest = max(widest, gap)
         words.append(Word(_spaced(text, spans[begin][0], spans[at - 1][1]), lefts[begin], lefts[at] - gap))

@@ -8,6 +8,7 @@ from statistics import mean, median
 
 from retrieval.parse.common.grid import Cell
 from retrieval.parse.pdf.page.lines import PIECE_GAP, Line, pieces
+from retrieval.parse.pdf.tables.drawn_columns import by_rows
 from retrieval.parse.pdf.tables.table import Item, Table
 
 MIN_ROWS = 3  # of a region that is a table or columns; of 2 rows with many columns
@@ -21,6 +22,7 @@ _LEADER = re.compile(r"(?:\s?\.){4,}")
 
 def arranged(lines: Sequence[Line]) -> list[Item]:
     """Lines in PDFium's order, with tables as rows and columns one after the other."""
+    lines = by_rows(lines)
     if not any(_is_split(line) for line in lines) and not _alternates(lines):
         return list(lines)
     made: list[Item] = []
@@ -100,7 +102,6 @@ def _region(lines: Sequence[Line], at: int) -> _Region | None:
     for line in lines[at:]:
         if line.sideways or _LEADER.search(line.text) or not _follows(region, line) or not region.take(line):
             break
-    _drop_trailing(region)
     return region if len(region.columns) > 1 and len(region.rows) > 1 else None
 
 
@@ -123,14 +124,24 @@ def _drop_trailing(region: _Region) -> None:
 
 def _resolved(region: _Region) -> list[Item] | None:
     columns = [region.cells(number) for number in range(len(region.columns))]
-    prose = [_is_prose(cells) for cells in columns]
-    if all(prose):
+    if all(map(_is_prose, columns)) or _has_two_titles(region):
         return [piece for cells in columns for piece in cells] if len(region.rows) >= MIN_ROWS else None
+    _drop_trailing(region)
+    columns = [region.cells(number) for number in range(len(region.columns))]
+    if len(columns) < 2 or len(region.rows) < 2:
+        return None
+    prose = [_is_prose(cells) for cells in columns]
     if len(columns) == 2 and any(prose):  # a label beside a paragraph, numbers of lines
         return None
     if any(all(_MARKER.match(cell.text) for cell in cells) for cells in columns[:1]) and len(columns) == 2:
         return None
     return _table(region, columns)
+
+
+def _has_two_titles(region: _Region) -> bool:
+    """Two lists side by side, as the addresses under `Bill to:` and `Ship to:`."""
+    first = region.rows[0]
+    return len(first) == len(region.columns) == 2 and all(piece.text.endswith(":") for piece in first)
 
 
 def _is_prose(cells: Sequence[Line]) -> bool:

@@ -40,6 +40,11 @@ def test_a_number_beside_its_label_is_text() -> None:
     assert all(page_text(made, page).split(BODY)[0].split()[-1] == str(page) for page in range(1, 6))
 
 
+def test_values_that_count_like_pages_are_text_where_they_stand_in_a_form() -> None:
+    made = read(text(60, 720, "Rack") + text(300, 720, str(n)) + text(60, 700, "Shelf") + text(300, 700, str(n + 3)) for n in range(1, 6))
+    assert [page_text(made, page).split() for page in range(1, 6)] == [["Rack", str(n), "Shelf", str(n + 3)] for n in range(1, 6)]
+
+
 def test_the_same_value_on_most_pages_is_text_where_it_may_differ() -> None:
     amounts = ["10.00", "10.00", "10.00", "10.00", "35.00", "10.00"]
     made = read(text(60, 600, BODY) + text(60, 50, f"Amount due: {amount} EUR") for amount in amounts)

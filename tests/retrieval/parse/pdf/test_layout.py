@@ -43,6 +43,41 @@ def test_columns_drawn_one_after_the_other_are_read_so() -> None:
     assert [content for _, content in blocks(read(columns))] == [" ".join(LEFT), " ".join(RIGHT)]
 
 
+def test_columns_of_different_lengths_and_heights() -> None:
+    uneven = [((60, left), *([(330, right)] if right else [])) for left, right in zip(LEFT, [*RIGHT[:3], "", ""], strict=True)]
+    assert [content for _, content in blocks(read(rows(*uneven)))] == [" ".join(LEFT), " ".join(RIGHT[:3])]
+    shifted = "".join(text(60, 700 - 14 * at, LEFT[at]) + text(330, 693 - 14 * at, RIGHT[at]) for at in range(5))
+    assert [content for _, content in blocks(read(shifted))] == [" ".join(LEFT), " ".join(RIGHT)]
+
+
+def test_two_addresses_side_by_side_are_no_table() -> None:
+    made = read(
+        rows(
+            ((60, "Bill to:"), (330, "Ship to:")),
+            ((60, "Amber Ltd"), (330, "Amber Ltd Depot")),
+            ((60, "5 High Street"), (330, "Gate 7, Dock Road")),
+        )
+    )
+    assert " ".join(made.text.split()) == "Bill to: Amber Ltd 5 High Street Ship to: Amber Ltd Depot Gate 7, Dock Road"
+
+
+def test_labels_beside_values_are_bound() -> None:
+    cells = [((60, "Invoice no."), (200, "20417")), ((60, "Date"), (200, "2027-05-04")), ((60, "Customer"), (200, "Amber Ltd"))]
+    assert "Invoice no.: 20417" in read(rows(*cells, ((60, "Total"), (200, "310.00 EUR")))).text
+
+
+def test_numbered_and_bulleted_lines_are_no_table() -> None:
+    for marks in ("•••", "123"):
+        lines = [((60, mark + ("." if mark.isdigit() else "")), (90, words)) for mark, words in zip(marks, LEFT[:3], strict=True)]
+        assert not tables(read(rows(*lines)))
+
+
+def test_a_table_drawn_column_by_column_has_rows() -> None:
+    columns = ((60, ("Part", "P-1", "P-2", "P-3")), (160, ("Weight", "12 kg", "7 kg", "3 kg")), (260, ("Price", "31", "95", "40")))
+    content = "".join(rows(*[((x, cell),) for cell in cells]) for x, cells in columns)
+    assert "| P-2 | 7 kg | 95 |" in tables(read(content))[0]
+
+
 def test_three_columns_drawn_row_by_row() -> None:
     third = ["Night crews report to the watch", "officer before they leave and again", "when they have made fast at berth"]
     lines = [((40, a[:30]), (230, b[:30]), (420, c[:30])) for a, b, c in zip(LEFT, RIGHT, third, strict=False)]
