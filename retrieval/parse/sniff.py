@@ -43,6 +43,7 @@ _ENCRYPTED = "EncryptedPackage".encode("utf-16-le")
 _PDF_OBJECT = re.compile(rb"%PDF-\d\.\d\s[\s\S]*?\b\d+\s+\d+\s+obj\b")
 _POSTSCRIPT = re.compile(rb"%!PS(?:-Adobe-\d\.\d[^\r\n]*)?[\r\n]")
 _RTF = re.compile(rb"\s*\{\\rtf1?\s*(?:\\[a-z]+|\{)")
+_XML = re.compile(rb"(?:\xef\xbb\xbf)?\s*<\?xml\s")
 _FIELDS = re.compile(rb"(?:From [^\r\n]*\r?\n)?(?:[A-Za-z][\w-]*:[^\r\n]*\r?\n(?:[ \t][^\r\n]*\r?\n)*)+")
 _MAIL_FIELD = re.compile(rb"^(from|to|date|subject|received|message-id|mime-version|return-path|delivered-to):", re.M)
 TEXT_KINDS = frozenset(("text", "markdown", "sheets", "data", "code", "html", "mail", "rtf", "rst", "asciidoc", "org", "latex", "xml"))
@@ -65,6 +66,7 @@ _FORMAT_NAMES = {
     "epub": "EPUB",
     "html": "HTML",
     "rtf": "RTF",
+    "xml": "XML",
     "mail": "e-mail",
     "outlook": "an Outlook message",
     "zip": "a zip archive",
@@ -154,13 +156,15 @@ def _kind_in_ole(source: IO[bytes]) -> str:
 
 
 def _text_kind(head: bytes, named_kind: str) -> str:
-    if _RTF.match(head) and named_kind in ("rtf", "", "text", "word"):
+    if _RTF.match(head) and (named_kind in ("rtf", "text") or named_kind not in TEXT_KINDS):
         return "rtf"
     if named_kind in TEXT_KINDS and named_kind not in ("text", "rtf"):
         return named_kind
     if _MARKUP.match(head):
         return "html"
-    return "mail" if named_kind in ("", "outlook") and _is_mail(head) else "text"
+    if named_kind in TEXT_KINDS:
+        return "text"
+    return "xml" if _XML.match(head) else "mail" if _is_mail(head) else "text"
 
 
 def _is_mail(head: bytes) -> bool:

@@ -1,10 +1,11 @@
 """Rich Text Format: paragraphs, headings, lists, tables, links. Deleted and hidden text is left out."""
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from retrieval.parse.common import links
 from retrieval.parse.common.builder import HIDDEN_TEXT_NOTE, DocumentBuilder
+from retrieval.parse.rtf.groups import Group, formatted
 from retrieval.parse.rtf.paragraphs import ParagraphWriter
 from retrieval.parse.rtf.tables_of_file import file_tables
 from retrieval.parse.rtf.tokens import Brace, Bytes, Word, tokens
@@ -25,30 +26,12 @@ _TITLE = re.compile(rb"\{\\title ([^{}\\]*)\}")
 _LINK = re.compile(r'HYPERLINK\s+(?:\\\\?l\s+)?"?([^"\s]+)', re.I)
 
 
-@dataclass(frozen=True, slots=True)
-class _Group:
-    """What holds until the closing brace. `uc`: number of characters after \\u for readers that do not know it."""
-
-    codec: str
-    destination: str = ""  # "": the text
-    uc: int = 1
-    symbols: bool = False
-    hidden: bool = False
-    deleted: bool = False
-    white: bool = False
-    shaded: bool = False
-    mark: str = ""  # super, sub, strike
-    result_start: int = -1  # run at which the result of a field begins
-    footer: bool = False  # and no header, where the destination is a margin
-    note: bool = False  # a footnote, which stands in brackets
-
-
 class _Reader:
     def __init__(self, data: bytes, builder: DocumentBuilder) -> None:
         self._builder, self._tables = builder, file_tables(data)
         self._writer = ParagraphWriter(builder)
-        self._group = _Group(self._tables.codec)
-        self._stack: list[_Group] = []
+        self._group = Group(self._tables.codec)
+        self._stack: list[Group] = []
         self._pending = bytearray()  # text not yet decoded
         self._skip = 0  # characters after \u
         self._surrogate = ""
@@ -146,7 +129,7 @@ class _Reader:
             self._add(_SIGNS[name])
         elif not self._set_destination(name):
             self._set_paragraph(name, number)
-            self._set_characters(name, number)
+            self._group = formatted(self._group, name, number, self._tables)
         self._starred = self._starred and name == "*"
         return None
 
@@ -211,35 +194,6 @@ class _Reader:
                 writer.merge = "left" if name == "clmrg" else "up"
             case "cellx":
                 writer.end_cell_definition(number or 0)
-            case _:
-                pass
-
-    def _set_characters(self, name: str, number: int | None) -> None:
-        on = number != 0
-        match name:
-            case "plain":
-                self._group = replace(
-                    self._group, codec=self._tables.codec, symbols=False, hidden=False, deleted=False, white=False, mark=""
-                )
-            case "f":
-                codec = self._tables.fonts.get(number or 0, self._tables.codec)
-                self._group = replace(self._group, codec=codec, symbols=(number or 0) in self._tables.symbols)
-            case "uc":
-                self._group = replace(self._group, uc=number or 0)
-            case "v" | "deleted":
-                self._group = replace(self._group, **{"hidden" if name == "v" else name: on})
-            case "cf":
-                self._group = replace(self._group, white=(number or 0) in self._tables.white)
-            case "cb" | "chcbpat" | "highlight" | "cbpat" | "clcbpat":
-                self._group = replace(self._group, shaded=bool(number))
-            case "super" | "sub":
-                self._group = replace(self._group, mark=name if on else "")
-            case "up" | "dn":
-                self._group = replace(self._group, mark={"up": "super", "dn": "sub"}[name] if number else "")
-            case "strike" | "striked":
-                self._group = replace(self._group, mark="strike" if on else "")
-            case "nosupersub":
-                self._group = replace(self._group, mark="")
             case _:
                 pass
 

@@ -71,3 +71,11 @@ def test_text_without_a_byte_order_mark(codec: str) -> None:
 def test_a_log_with_a_few_zero_bytes_is_text() -> None:
     lines = "".join(f"2026-01-02 10:00:{second} started\n" for second in range(10, 60))
     assert parsed(f"{lines}\0\0\0{lines}", "a.log").text == (lines + lines).strip()
+
+
+def test_texts_by_names_of_other_formats() -> None:
+    page = "MIME-Version: 1.0\nDate: Fri, 08 May 2026 09:12:00 +0200\nSubject: x\nContent-Type: text/html\n\n<p>Words</p>"
+    assert parsed(page, "a.doc").text.endswith("Words")
+    assert parsed("<html><body><table><tr><td>a<td>b</table></body></html>", "a.xls").media_type == "text/html"
+    assert parsed('<?xml version="1.0"?><shop><price>12</price></shop>', "a.xls").text == "shop.price: 12"
+    assert parsed('<?xml version="1.0"?><rss><channel><item><title>One</title></item></channel></rss>', "feed").text == "One"

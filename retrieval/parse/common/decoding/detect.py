@@ -80,7 +80,7 @@ def is_mostly_utf_8(data: bytes) -> bool:
 
 
 def guess(data: bytes, *, complete: bool = True) -> Encoding:
-    """Of bytes that are not UTF-8: an encoding without zero bytes. Single-byte encodings of Latin letters are told apart by languages'
+    """Of bytes that are not UTF-8: an encoding without zero bytes. Single-byte encodings of Latin letters are distinguished by languages'
     alphabets, all others by the detector of the Firefox browser."""
     lines = _lines_beyond_ascii(data)
     detector = EncodingDetector()
