@@ -50,7 +50,7 @@ def libreoffice(paths: Sequence[Path]) -> dict[Path, str]:
 
 
 def _converted(paths: dict[int, Path]) -> dict[Path, str]:
-    sheets = "csv:Text - txt - csv (StarCalc):44,34,76,1,,0,false,true,false,false,false,-1"
+    sheets = "csv:Text - txt - csv (StarCalc):9,34,76,1,,0,false,true,false,false,false,-1"
     kind = sheets if paths[0].suffix.lower() in _CALC else "txt:Text (encoded):UTF8"
     texts = dict[Path, str]()
     with tempfile.TemporaryDirectory() as folder:

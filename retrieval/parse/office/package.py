@@ -24,12 +24,13 @@ _TYPES = (
     (b"application/vnd.openxmlformats-officedocument.presentationml.template.main+xml", b"presentationml.presentation"),
     (b"application/vnd.openxmlformats-officedocument.presentationml.slideshow.main+xml", b"presentationml.presentation"),
 )
+_EMPTY_FILL = re.compile(rb"<(\w+:)?fill\s*(?:/>|></(?:\w+:)?fill>)")  # which openpyxl takes for a fault
 _RELATION = re.compile(rb"<(?:\w+:)?Relationship\s[^>]*?/>", re.S)
 _ATTRIBUTE = re.compile(rb"""\b(Target|TargetMode)\s*=\s*(?:"([^"]*)"|'([^']*)')""")
 
 
 def normalise(source: IO[bytes], limits: Limits) -> IO[bytes]:
-    """The package with transitional names, without macro and template types and without relationships to missing parts: `source`, or a
+    """The package with transitional names, without macro and template types, relationships to missing parts and empty fills: `source`, or a
     copy if something had to be changed. Raises ParseError for what archive.open_archive and archive.forbid_doctype refuse."""
     with archive.open_archive(source, limits) as zipped:
         archive.forbid_doctype(zipped)
@@ -49,6 +50,8 @@ def _changed(zipped: zipfile.ZipFile) -> Iterator[tuple[str, bytes]]:
         after = _STRICT_NAME.sub(_transitional, before) if STRICT in before else before
         if name == "[Content_Types].xml":
             after = _with_plain_types(after)
+        if name == "xl/styles.xml":
+            after = _EMPTY_FILL.sub(rb"<\1fill><\1patternFill/></\1fill>", after)
         if name.endswith(".rels"):
             after = _RELATION.sub(lambda found: b"" if _dangles(found[0], name, names) else found[0], after)  # noqa: B023 used at once
         if after != before:

@@ -15,8 +15,10 @@ from retrieval.parse.office.word.anchored import Anchored, Box, Chart, Diagram, 
 from retrieval.parse.office.word.numbering import BULLET, Label, Numbering
 from retrieval.parse.office.word.styles import Styles, value_of
 from retrieval.parse.office.word.text import TextReader
+from retrieval.parse.web import html
 
-PARAGRAPH, TABLE = map(qn, ("w:p", "w:tbl"))
+PARAGRAPH, TABLE, CHUNK, RELATION = map(qn, ("w:p", "w:tbl", "w:altChunk", "r:id"))
+PAGES = ("text/html", "application/xhtml+xml")  # types of embedded files that are read
 CONTAINERS = tuple(map(qn, ("w:sdt", "w:sdtContent", "w:customXml", "w:smartTag", "w:ins", "w:moveTo")))
 REMOVED_MARKS = ("w:pPr/w:rPr/w:del", "w:pPr/w:rPr/w:moveFrom")  # tracked: the paragraph goes on in the next one
 
@@ -34,7 +36,10 @@ class Writer:
 
     def write(self, parent: Element) -> None:
         for element, text in self._blocks(parent):
-            if text is None:
+            if element.tag == CHUNK:
+                self._flush_list()
+                self._chunk(element.get(RELATION, ""))
+            elif text is None:
                 self._flush_list()
                 self._table(element)
             else:
@@ -46,6 +51,8 @@ class Writer:
         """The text of a cell, note or text box on one line, with what is anchored in it."""
         parts = list[str]()
         for element, text in self._blocks(parent):
+            if element.tag == CHUNK:
+                continue
             if text is None:
                 parts += ("; ".join(cell.text for cell in row if cell.text) for row in self._rows(element))
             else:
@@ -55,10 +62,10 @@ class Writer:
         return tables.collapse_spaces(" ".join(parts))
 
     def _blocks(self, parent: Element) -> Iterator[tuple[Element, str | None]]:
-        """Paragraphs with their text, tables with None. A paragraph whose end was deleted is part of the next one."""
+        """Paragraphs with their text, tables and embedded files with None. A paragraph whose end was deleted is part of the next one."""
         before, last = "", None
         for element in _paragraphs_and_tables(parent):
-            if element.tag == TABLE:
+            if element.tag != PARAGRAPH:
                 yield element, None
                 continue
             text, last = before + self._text.text(element), element
@@ -115,6 +122,16 @@ class Writer:
     def _rows(self, table: Element) -> list[list[tables.Cell]]:
         return word_tables.rows(table, self.flat)
 
+    def _chunk(self, relation: str) -> None:
+        """A file embedded as a part of the text, as report generators do it."""
+        found = self._text.part.rels.get(relation)
+        if found is None or found.is_external:
+            return
+        if found.target_part.content_type in PAGES:
+            html.read(found.target_part.blob, self._builder)
+        else:
+            self._builder.add_note("an embedded file was left out: open the document in Word and save it again")
+
     def _write_anchored(self) -> None:
         for found in self._text.take_anchored():
             self._flush_list()
@@ -152,7 +169,7 @@ class Writer:
 
 def _paragraphs_and_tables(parent: Element) -> Iterator[Element]:
     for child in understood(parent):
-        if child.tag in (PARAGRAPH, TABLE):
+        if child.tag in (PARAGRAPH, TABLE, CHUNK):
             yield child
         elif child.tag in CONTAINERS:
             yield from _paragraphs_and_tables(child)

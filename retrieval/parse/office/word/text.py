@@ -15,6 +15,7 @@ from retrieval.parse.office import symbols
 from retrieval.parse.office.drawing.alternatives import understood
 from retrieval.parse.office.drawing.equations import EQUATIONS, linear
 from retrieval.parse.office.word.anchored import DRAWINGS, Anchored, anchored
+from retrieval.parse.office.word.forms import form_value
 from retrieval.parse.office.word.hidden_text import HiddenText
 from retrieval.parse.office.word.styles import Place, Styles, TextStyle
 
@@ -98,6 +99,7 @@ class TextReader:
     def _part(self, child: Element, style: TextStyle, font: str) -> Iterator[_Segment]:
         """A part of a visible run."""
         if child.tag == FIELD_SIGN:
+            yield _Segment(form_value(child))
             yield from self._field(child.get(qn("w:fldCharType"), ""))
         elif child.tag == FIELD_CODE and self._fields and not self._fields[-1].has_result:
             self._fields[-1].code += child.text or ""

@@ -1,4 +1,5 @@
-"""Excel's binary formats (.xls, .xlsb): values without their number formats. A sheet is a page, its name a heading."""
+"""Excel's binary formats (.xls, .xlsb), and workbooks whose styles are damaged: values without their number formats. A sheet is a page,
+its name a heading."""
 
 from collections import defaultdict
 from collections.abc import Iterator
@@ -30,7 +31,7 @@ def read(source: IO[bytes], builder: DocumentBuilder) -> None:
         if sheet.height:
             builder.add_heading(about.name, 1)
             csv_tables.write(_rows(sheet), builder)
-    builder.add_note("percent and currency signs of numbers are not read from this format: save the file as .xlsx to keep them")
+    builder.add_note("percent and currency signs of numbers were not read: save the file as .xlsx by a spreadsheet program to keep them")
     if hidden:
         builder.add_note(f"{hidden} hidden sheets were left out" if hidden > 1 else "1 hidden sheet was left out")
 

@@ -7,7 +7,7 @@ import openpyxl
 
 from retrieval.parse.common.builder import DocumentBuilder
 from retrieval.parse.office import package
-from retrieval.parse.office.workbook import attachments, markup, values
+from retrieval.parse.office.workbook import attachments, binary, markup, values
 from retrieval.parse.office.workbook.rows import VisibleRows
 from retrieval.parse.plain import csv_tables
 
@@ -15,9 +15,13 @@ Sheet = Any  # a read-only worksheet of openpyxl
 
 
 def read(source: IO[bytes], builder: DocumentBuilder) -> None:
-    book = openpyxl.load_workbook(
-        package.normalise(source, builder.limits), read_only=True, data_only=True, keep_links=False, rich_text=True
-    )
+    normal = package.normalise(source, builder.limits)
+    try:
+        book = openpyxl.load_workbook(normal, read_only=True, data_only=True, keep_links=False, rich_text=True)
+    except (TypeError, ValueError, KeyError, AttributeError, IndexError):  # styles that Excel forgives
+        normal.seek(0)
+        binary.read(normal, builder)
+        return
     builder.set_title(book.properties.title)
     hidden = [sheet for sheet in book.worksheets if sheet.sheet_state != "visible"]
     if hidden:

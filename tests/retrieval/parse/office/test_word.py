@@ -5,6 +5,8 @@ from typing import Any
 
 import docx
 import pytest
+from docx.opc.packuri import PackURI
+from docx.opc.part import Part
 from docx.oxml import OxmlElement, parse_xml
 from docx.oxml.ns import qn
 
@@ -312,3 +314,34 @@ def test_text_boxes_and_descriptions_of_pictures() -> None:
         + paragraph(f"<w:r>{picture.format('pictures/map.png')}</w:r>")
     )
     assert read.text == "Beside.\n\nCall 5512.\n\nMap with gate 7"
+
+
+def form_field(data: str) -> str:
+    return f'<w:r><w:fldChar w:fldCharType="begin"><w:ffData>{data}</w:ffData></w:fldChar></w:r><w:r><w:fldChar w:fldCharType="end"/></w:r>'
+
+
+@pytest.mark.parametrize(
+    ("data", "text"),
+    [
+        ("<w:checkBox><w:checked/></w:checkBox>", "☒ Insured"),
+        ('<w:checkBox><w:default w:val="1"/><w:checked w:val="0"/></w:checkBox>', "☐ Insured"),
+        ('<w:ddList><w:result w:val="1"/><w:listEntry w:val="No"/><w:listEntry w:val="Yes"/></w:ddList>', "Yes Insured"),
+        ('<w:ddList><w:result w:val="7"/><w:listEntry w:val="No"/></w:ddList>', "Insured"),
+    ],
+)
+def test_form_fields(data: str, text: str) -> None:
+    assert body(paragraph(form_field(data), run(" Insured"))).text == text
+
+
+def test_embedded_pages() -> None:
+    made: Any = docx.Document()
+    made.add_paragraph("Before.")
+    for name, kind in (("a.html", "text/html"), ("a.rtf", "application/rtf")):
+        part = Part(PackURI(f"/word/{name}"), kind, b"<html><body><p>Inside <b>it</b>.</p></body></html>", made.part.package)
+        chunk = OxmlElement("w:altChunk")
+        chunk.set(qn("r:id"), made.part.relate_to(part, "http://schemas.openxmlformats.org/officeDocument/2006/relationships/aFChunk"))
+        made.element.body.insert(1, chunk)
+    target = io.BytesIO()
+    made.save(target)
+    read = parsed(target.getvalue(), "a.docx")
+    assert read.text == "Before.\n\nInside it." and "an embedded file was left out" in read.notes[0]

@@ -2,6 +2,7 @@
 
 import datetime
 import io
+import re
 from typing import Any
 
 import openpyxl
@@ -171,3 +172,22 @@ def test_a_form_whose_cells_are_merged() -> None:
         sheet.merge_cells(f"A{row}:B{row}")
         sheet.merge_cells(f"C{row}:F{row}")
     assert lines(made) == ["Name: Ada", "Born: 1815", "Code: K-7"]
+
+
+def test_workbooks_whose_styles_are_damaged() -> None:
+    made, _ = book(HEAD, ("Rope", 4, "Ulm"), ("Tar", 5.5, "Bonn"))
+    styles = entry(saved(made), "xl/styles.xml")
+    broken = styles.replace(b'fontId="0"', b'fontId="x"')
+    assert broken != styles
+    read = parsed(replaced(saved(made), {"xl/styles.xml": broken}), "a.xlsx")
+    assert read.text.split("\n\n")[1] == "Item: Rope; Price: 4; Place: Ulm\nItem: Tar; Price: 5.5; Place: Bonn"
+    assert "percent and currency signs" in read.notes[0]
+
+
+def test_empty_fills_are_none() -> None:
+    made, sheet = book(HEAD, ("Rope", 0.5, "=B2*2"), ("Tar", 5.5, "Bonn"))
+    sheet["B2"].number_format = "0%"
+    styles = entry(saved(made), "xl/styles.xml")
+    empty = re.sub(rb"<fill>.*?</fill>", b"<fill/>", styles, count=1)
+    assert empty != styles
+    assert "Item: Rope; Price: 50%; Place: =B2*2" in parsed(replaced(saved(made), {"xl/styles.xml": empty}), "a.xlsx").text
