@@ -15,6 +15,7 @@ from server.core.errors import unavailable
 from server.core.tool_host import ToolHost, ToolHostError
 from server.runtime.database_monitor import DatabaseMonitor
 from server.runtime.knowledge_base import KnowledgeBase, run_ingestion
+from server.runtime.memory import give_back_memory
 from server.runtime.metrics import Metrics
 from server.runtime.runtime import Runtime
 from server.runtime.settings import Settings
@@ -38,6 +39,7 @@ class ServerState:
         self._mcp_start: asyncio.Task[None] | None = None
         self._monitor: DatabaseMonitor | None = None
         self._monitoring: asyncio.Task[None] | None = None
+        self._trimming: asyncio.Task[None] | None = None
 
     @property
     def status(self) -> str:
@@ -93,7 +95,7 @@ class ServerState:
     async def close(self) -> None:
         """Pending requests fail. Files that are being ingested go back to the queue."""
         runtime, self.runtime = self.runtime, None
-        running = [task for task in (self._ingestion, self._monitoring) if task is not None]
+        running = [task for task in (self._ingestion, self._monitoring, self._trimming) if task is not None]
         for task in running:
             task.cancel()
         if running:
@@ -126,6 +128,7 @@ class ServerState:
         if runtime.database is not None:
             self._monitor = DatabaseMonitor(runtime.database.check)
             self._monitoring = asyncio.create_task(self._monitor.run())
+        self._trimming = asyncio.create_task(give_back_memory())
         if runtime.tool_host is not None:
             self._mcp_start = asyncio.create_task(runtime.tool_host.start())
         LOG.info("%s is ready", runtime.names[0])

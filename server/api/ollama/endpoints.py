@@ -42,7 +42,7 @@ from server.text.infill import infill_prompt
 
 
 def endpoints(state: ServerState) -> list[Endpoint]:
-    async def chat(context: RequestContext, body: wire.ChatRequest, send: Send) -> None:
+    async def chat(context: RequestContext, body: wire.OllamaChatRequest, send: Send) -> None:
         context.runtime.expect_model(model_name(body.model))
         lines = AnswerLines(body.model, chat_shape)
         if not body.messages:
@@ -63,7 +63,7 @@ def endpoints(state: ServerState) -> list[Endpoint]:
 
     chat_summary, generate_summary = "The assistant's answer, as Ollama has it", "The answer to a prompt, as Ollama has it"
     found = [
-        body_stream_endpoint(state, chat, "/api/chat", chat_summary, wire.ChatRequest, wire.ChatResponse),
+        body_stream_endpoint(state, chat, "/api/chat", chat_summary, wire.OllamaChatRequest, wire.OllamaChatResponse),
         body_stream_endpoint(state, generate, "/api/generate", generate_summary, wire.GenerateRequest, wire.GenerateResponse),
         body_endpoint(state, embed, "/api/embed", "Vectors of texts, as Ollama has it", wire.EmbedRequest, wire.EmbedResponse),
         body_endpoint(state, embed_one, "/api/embeddings", "A vector, as Ollama has had it", wire.EmbeddingRequest, wire.EmbeddingResponse),

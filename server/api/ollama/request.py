@@ -21,7 +21,7 @@ def model_name(name: str) -> str:
     return name.removesuffix(":latest")
 
 
-def chat_request(runtime: Runtime, body: wire.ChatRequest) -> GenerationRequest:
+def chat_request(runtime: Runtime, body: wire.OllamaChatRequest) -> GenerationRequest:
     """Raises ApiError."""
     tools = tuple(_tool(tool.function, f"tools.{i}") for i, tool in enumerate(body.tools or ()))
     return _request(runtime, body, to_messages(body.messages), tools)
@@ -104,7 +104,7 @@ def option_warnings(runtime: Runtime, options: wire.Options | None) -> Iterator[
 
 
 def _request(
-    runtime: Runtime, body: wire.ChatRequest | wire.GenerateRequest, messages: Sequence[Message], tools: tuple[Tool, ...]
+    runtime: Runtime, body: wire.OllamaChatRequest | wire.GenerateRequest, messages: Sequence[Message], tools: tuple[Tool, ...]
 ) -> GenerationRequest:
     return GenerationRequest(
         model=model_name(body.model),

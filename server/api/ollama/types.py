@@ -85,7 +85,7 @@ class GenerationFields(BaseModel):
     keep_alive: Annotated[str | float | None, KEEP_ALIVE] = None
 
 
-class ChatRequest(GenerationFields):
+class OllamaChatRequest(GenerationFields):
     messages: list[Message] = []  # none: the model is loaded, which it is
     tools: Annotated[list[Tool], Field(max_length=128)] | None = None
 
@@ -149,7 +149,7 @@ class OutputMessage(BaseModel):
     tool_calls: Annotated[list[ToolCall] | None, OMIT_NONE] = None
 
 
-class ChatResponse(Counts):
+class OllamaChatResponse(Counts):
     model: str
     created_at: str
     message: OutputMessage

@@ -68,14 +68,14 @@ class OpenConnections:
 @dataclass(frozen=True)
 class ConnectionLimits:
     most: int  # open at the same time
-    accepted_at_once: int  # before those that are too many are closed
+    accepted_at_once: int  # it takes some rounds of the event loop until those that are too many are closed
 
 
 def connection_limits() -> ConnectionLimits:
     """As many as the limit of open files allows, which is raised first."""
     files = _file_limit()
     reserved = min(RESERVED_FILES, files // 2)
-    return ConnectionLimits(most=max(1, files - reserved), accepted_at_once=max(4, reserved // 4))
+    return ConnectionLimits(most=max(1, files - reserved), accepted_at_once=max(2, reserved // 16))
 
 
 def _file_limit() -> int:
