@@ -20,6 +20,7 @@ LOOP_LENGTH, MAX_PERIOD = 128, 32  # tokens: a repetition is a tail this long th
 CHECK_INTERVAL = 8  # tokens between two searches for repetitions
 MIN_HORIZON, HORIZON_FACTOR = 96, 3  # an end is looked for in the last so many tokens, or so many times the longest end so far
 FIRST_BLIND = 8  # tokens without a search after one that has found nothing; twice as many each time
+MAX_STEPS = 150  # of a search in the engine's thread, where others wait
 KEPT = 64  # first ends that are remembered
 
 
@@ -96,7 +97,7 @@ class Closer:
         count = len(self._tokens) + 1
         if count < self._blind_until or (after := matcher.fork_after(wanted)) is None:
             return True
-        end = self._ends.find(after, self._end or ())
+        end = self._ends.find(after, self._end or (), MAX_STEPS)
         if end is None:
             return self._search_later(count, left)
         if len(end) > left and len(self._ends.to_tokens(after, end)) > left:
@@ -113,7 +114,7 @@ class Closer:
 
     def _begin(self, matcher: Matcher, wanted: int, left: int, *, looping: bool) -> int:
         known = self._end if self._end is not None and self._end_at == len(self._tokens) else None
-        end = known or self._ends.find(matcher.fork(), self._end or ())
+        end = known or self._ends.find(matcher.fork(), self._end or (), MAX_STEPS)
         tokens = [] if end is None else self._ends.to_tokens(matcher.fork(), end)
         if not tokens or len(tokens) > left:
             self.stuck, self._horizon = looping, -1

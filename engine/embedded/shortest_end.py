@@ -9,6 +9,7 @@ end, and in some grammars (a pattern that wants certain letters late) none is fo
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import NamedTuple
 
 import numpy as np
@@ -22,7 +23,8 @@ PREFERRED = b'"0Zn[{Ttf-,:'  # what else may begin or separate values, the short
 FILLERS = b"a@.:-TZ012/ "  # in turn, where a string of a given form may not end yet
 DIGITS = frozenset(b"0123456789")
 WHITESPACE = frozenset(b" \n\t\r")
-MAX_STEPS = 600  # of one search, of some 100 µs each
+MAX_STEPS = 600  # of one search, of some 50 µs each
+KEPT = 1024  # sets of bytes that may come next, with what follows from each
 IMPROVING = 4  # steps after an end has been found, for each of its bytes
 MAX_DEPARTURES = 3
 MAX_PADDING = 64  # tokens of spaces in a string before FILLERS are tried
@@ -43,6 +45,15 @@ class _Choice(NamedTuple):
     padding: int = 0  # tokens of padding so far in this string
 
 
+@dataclass(frozen=True, slots=True)
+class _Allowed:
+    """The bytes that may come next. `others`: the choices where they are no text."""
+
+    bytes: frozenset[int]
+    is_text: bool
+    others: tuple[_Choice, ...]
+
+
 class _Node(NamedTuple):
     """A place in the grammar. `units` lead to it."""
 
@@ -61,8 +72,8 @@ class _Node(NamedTuple):
 @dataclass(slots=True)
 class _Search:
     waiting: deque[tuple[_Node, _Choice]]
+    steps_left: int
     best: Units | None = None
-    steps_left: int = MAX_STEPS
 
     def may_follow(self, node: _Node) -> bool:
         repeated = node.padding == 0 and len(node.units) > MAX_REPEATS and len(set(node.units[-MAX_REPEATS:])) == 1
@@ -78,13 +89,14 @@ class EndFinder:
         vocabulary = _Vocabulary(tokenizer)
         self._bytes, self._special, self._paddings = vocabulary.bytes, vocabulary.special, vocabulary.paddings
         self._byte_values, self._byte_tokens = np.array(list(self._bytes), np.int64), np.array(list(self._bytes.values()), np.int64)
+        self._allowed_sets: dict[bytes, _Allowed] = {}
 
-    def find(self, matcher: LLMatcher, known: Units = ()) -> Units | None:
+    def find(self, matcher: LLMatcher, known: Units = (), max_steps: int = MAX_STEPS) -> Units | None:
         """What completes the grammar; None if nothing was found. `known`: an end found for an earlier place, a part of which may do.
         Leaves `matcher` as it is."""
         if matcher.is_accepting():
             return ()
-        return next(self._suffixes(matcher, known), None) or self._search(matcher)
+        return next(self._suffixes(matcher, known), None) or self._search(matcher, max_steps)
 
     def to_tokens(self, matcher: LLMatcher, units: Units) -> list[int]:
         """The same text in fewer tokens."""
@@ -105,8 +117,8 @@ class EndFinder:
             if matcher.validate_tokens([known[begin]]) and _completes(matcher, known[begin:]):
                 yield known[begin:]
 
-    def _search(self, matcher: LLMatcher) -> Units | None:
-        search = _Search(deque())
+    def _search(self, matcher: LLMatcher, max_steps: int) -> Units | None:
+        search = _Search(deque(), steps_left=max_steps)
         self._follow(_Node(matcher.deep_copy(), ()), search)
         while search.waiting and search.steps_left > 0:
             node, choice = search.waiting.popleft()
@@ -134,42 +146,48 @@ class EndFinder:
             if len(units) == len(forced):
                 return [_Choice(units)]
         allowed, special = self._allowed(node.matcher)
-        if allowed >= LETTERS:
-            ends = [_Choice(units) for units in self._text_ends(node.matcher, allowed, special)]
-            return ends or self._fillings(node, allowed) or self._others(allowed, special)
-        return self._others(allowed, special)
+        specials = [_Choice((token,)) for token in special]
+        if allowed.is_text:
+            ends = [_Choice(units) for units in self._text_ends(node.matcher, allowed.bytes, special)]
+            return ends or self._fillings(node, allowed.bytes) or [*allowed.others, *specials]
+        return [*allowed.others, *specials]
 
-    def _allowed(self, matcher: LLMatcher) -> tuple[frozenset[int], list[int]]:
+    def _allowed(self, matcher: LLMatcher) -> tuple[_Allowed, list[int]]:
         """Bytes and special tokens."""
         bits = np.frombuffer(matcher.compute_bitmask(), np.uint8)
-        return frozenset(self._byte_values[_chosen(bits, self._byte_tokens)].tolist()), self._special[_chosen(bits, self._special)].tolist()
+        chosen = _chosen(bits, self._byte_tokens)
+        if (found := self._allowed_sets.get(key := chosen.tobytes())) is None:
+            if len(self._allowed_sets) >= KEPT:
+                self._allowed_sets.clear()
+            found = self._allowed_sets[key] = self._new_allowed(frozenset(self._byte_values[chosen].tolist()))
+        return found, self._special[_chosen(bits, self._special)].tolist()
+
+    def _new_allowed(self, allowed: frozenset[int]) -> _Allowed:
+        closers = [byte for byte in CLOSERS if byte in allowed][:1]
+        best_first = sorted(_representatives(allowed - WHITESPACE or allowed), key=lambda byte: (PREFERRED.find(byte) % 256, byte))
+        return _Allowed(allowed, allowed >= LETTERS, tuple(_Choice((self._bytes[byte],)) for byte in closers or best_first))
 
     def _text_ends(self, matcher: LLMatcher, allowed: frozenset[int], special: list[int]) -> list[Units]:
+        """The first of a quotation mark, special tokens and `marks` that ends the text."""
         candidates = [(self._bytes[QUOTE],)] if QUOTE in allowed else []
         candidates += [(token,) for token in special]
         candidates += [mark for mark in self._marks if matcher.validate_tokens(list(mark)) == len(mark)]
-        return [units for units in candidates if self._leaves_text(matcher, units)][:1]
+        return next(([units] for units in candidates if self._leaves_text(matcher, units)), [])
 
     def _leaves_text(self, matcher: LLMatcher, units: Units) -> bool:
         copy = matcher.deep_copy()
         copy.try_consume_tokens(list(units))
-        return copy.is_accepting() or not self._allowed(copy)[0] >= LETTERS
+        return copy.is_accepting() or not self._allowed(copy)[0].is_text
 
     def _fillings(self, node: _Node, allowed: frozenset[int]) -> list[_Choice]:
         """Spaces, which make the fewest tokens, or from the beginning of the string on one of FILLERS after another."""
         filler, padding, first = node.filler, node.padding, max(node.filler, 0)
-        found = [i % len(FILLERS) for i in range(first, first + len(FILLERS)) if FILLERS[i % len(FILLERS)] in allowed]
-        fillings = [_Choice((self._bytes[FILLERS[i]],), i + 1) for i in found[:1]]
+        found = (i % len(FILLERS) for i in range(first, first + len(FILLERS)) if FILLERS[i % len(FILLERS)] in allowed)
+        fillings = [_Choice((self._bytes[FILLERS[i]],), i + 1) for i in islice(found, 1)]
         pad = next((token for token in self._paddings if node.matcher.validate_tokens([token])), None)
         if filler >= 0 or pad is None or padding == MAX_PADDING:
             return fillings
         return [_Choice((pad,), -1, padding + 1), *(fillings if padding == 0 else ())]
-
-    def _others(self, allowed: frozenset[int], special: list[int]) -> list[_Choice]:
-        if ends := [byte for byte in CLOSERS if byte in allowed]:
-            return [_Choice((self._bytes[ends[0]],))]
-        found = sorted(_representatives(allowed - WHITESPACE or allowed), key=lambda byte: (PREFERRED.find(byte) % 256, byte))
-        return [*(_Choice((self._bytes[byte],)) for byte in found), *(_Choice((token,)) for token in special)]
 
 
 class _Vocabulary:

@@ -190,7 +190,7 @@ def test_circles_whose_end_is_not_found_are_given_up(grammars: GrammarCompiler, 
     made, likes_a = grammars.compile(grammar), np.zeros(VOCAB, np.float32)
     likes_a[grammars.tokenizer().tokenize_str("a")[0]] = 5
     closer = Closer(EndFinder(grammars.tokenizer()), None, 4000)
-    closer._ends.find = lambda matcher, known=(): None  # type: ignore[method-assign]
+    closer._ends.find = lambda matcher, known=(), max_steps=0: None  # type: ignore[method-assign]
     sequence = Sequence(asked, 0, 4001, [], TokenSampler(asked.sampling, 1, asked.tokens, made, closer))
     while sequence.finish is None:
         token = sequence.sampler.choose(likes_a)

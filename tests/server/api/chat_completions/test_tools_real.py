@@ -92,3 +92,69 @@ def test_what_cannot_be_enforced_is_refused_by_name(sdk: OpenAI) -> None:
     with pytest.raises(BadRequestError) as refused:
         sdk.chat.completions.create(model="smollm2", messages=ASKED, tools=strange)
     assert refused.value.param == "tools.0.function.parameters"
+
+
+WRITE: Any = {
+    "name": "write_file",
+    "parameters": {
+        "type": "object",
+        "properties": {"path": {"type": "string"}, "text": {"type": "string"}},
+        "required": ["path", "text"],
+    },
+}
+TO_WRITE = "Write the file a.txt with this text: The quick brown fox jumps over the lazy dog. Pack my box with five dozen liquor jugs."
+
+
+@pytest.mark.parametrize("most", [30, 60])
+def test_a_call_that_does_not_fit_is_valid_and_says_so_in_every_api(tooled: Running, most: int) -> None:
+    """To the last token."""
+    with httpx.Client(base_url=tooled.url, timeout=120) as http:
+        asked: Any = {"model": "smollm2", "temperature": 0}
+        talk: Any = {"messages": [{"role": "user", "content": TO_WRITE}], "max_tokens": most}
+        tools: Any = {"tools": [{"type": "function", "function": WRITE}], "tool_choice": "required"}
+        chat = http.post("/v1/chat/completions", json={**asked, **talk, **tools}).json()
+        (choice,) = chat["choices"]
+        assert (choice["finish_reason"], chat["usage"]["completion_tokens"]) == ("length", most)
+        arguments = json.loads(choice["message"]["tool_calls"][0]["function"]["arguments"])
+        assert set(arguments) == {"path", "text"}
+        tools = {"tools": [{"name": "write_file", "input_schema": WRITE["parameters"]}], "tool_choice": {"type": "any"}}
+        message = http.post("/v1/messages", json={**asked, **talk, **tools}).json()
+        assert (message["stop_reason"], message["content"][0]["input"]) == ("max_tokens", arguments)
+        tools = {"tools": [{"type": "function", **WRITE}], "tool_choice": "required", "input": TO_WRITE, "max_output_tokens": most}
+        response = http.post("/v1/responses", json={**asked, **tools}).json()
+        (item,) = response["output"]
+        assert (response["status"], item["status"], json.loads(item["arguments"])) == ("incomplete", "incomplete", arguments)
+
+
+def in_schema(sdk: OpenAI, schema: Any, question: str, most: int) -> tuple[str, Any]:
+    form: Any = {"type": "json_schema", "json_schema": {"name": "x", "schema": schema}}
+    messages: Any = [{"role": "user", "content": question}]
+    answer = sdk.chat.completions.create(model="smollm2", messages=messages, temperature=0, max_tokens=most, response_format=form)
+    value = json.loads(answer.choices[0].message.content or "")
+    Draft202012Validator(schema).validate(value)  # pyright: ignore[reportUnknownMemberType]
+    return answer.choices[0].finish_reason, value
+
+
+def of(**properties: Any) -> Any:
+    return {"type": "object", "properties": properties, "required": list(properties)}
+
+
+STRING, INTEGER, URI = {"type": "string"}, {"type": "integer"}, {"type": "string", "format": "uri"}
+ENDLESS = {
+    "links": of(url=URI, links={"type": "array", "items": URI}),
+    "numbers": of(n={"type": "array", "items": INTEGER}),
+    "lines": of(lines={"type": "array", "items": of(sku=STRING, amount=INTEGER)}),
+    "roles": of(roles={"type": "array", "items": {"type": "object"}}),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ENDLESS)
+def test_answers_in_a_schema_are_valid_however_they_end(sdk: OpenAI, name: str) -> None:
+    in_schema(sdk, ENDLESS[name], "Write one realistic example object", 400)
+
+
+@pytest.mark.parametrize("most", [9, 40])
+def test_answers_in_a_schema_are_valid_with_few_tokens(sdk: OpenAI, most: int) -> None:
+    end, value = in_schema(sdk, of(city=STRING, population=INTEGER), "Tell me about Paris: city and population", most)
+    assert end == "length" and {"city", "population"} <= set(value)

@@ -1,10 +1,14 @@
 """Server tools in /v1/responses: file search, MCP servers, approvals; and reasoning."""
 
 import asyncio
+import json
+from collections.abc import AsyncGenerator
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from engine.api import Delta, Request
 from server.api.responses.events.server_tools import to_mcp_error
 from server.chat.grounding.grounding import NO_ANSWER
 from server.core.tool_host import ToolFault
@@ -451,3 +455,25 @@ def test_whoever_asks_for_no_summary_gets_none() -> None:
     for name, value in (("summary", "concise"), ("generate_summary", "auto")):
         warned = api.post(input=HELLO, reasoning={name: value})["warnings"]
         assert [warning["param"] for warning in warned] == [f"reasoning.{name}"]
+
+
+def test_a_call_that_the_engine_has_ended_is_incomplete_although_it_is_whole() -> None:
+    """The calls before it are not."""
+    calls = [calling("weather", f'{{"city": "{city}"}}') for city in ("Rome", "Paris")]
+    engine = FakeEngine(turns(TOKENIZER, "".join(calls), then=""), context=2048)
+    generate, before = engine.generate, len(TOKENIZER.encode(calls[0])) + 5
+
+    async def ending(request: Request) -> AsyncGenerator[Delta]:
+        made = 0
+        async for delta in generate(request):
+            made += 1
+            yield replace(delta, forced=made > before)
+
+    engine.generate = ending  # type: ignore[method-assign]
+    client = api_client(engine=engine)
+    response = client.post(input="Hi", tools=[WEATHER], tool_choice="required", max_output_tokens=len(TOKENIZER.encode("".join(calls))))
+    assert (response["status"], response["incomplete_details"]) == ("incomplete", {"reason": "max_output_tokens"})
+    assert [(item["status"], json.loads(item["arguments"])["city"]) for item in response["output"]] == [
+        ("completed", "Rome"),
+        ("incomplete", "Paris"),
+    ]
