@@ -10,7 +10,9 @@ SAMPLE_ROWS = 41  # rows that decide; a form is shorter than that
 MAX_NAME = 80  # characters of a column name
 MAX_DEPTH = 3  # rows of column names
 MAX_LABEL = 60  # characters of a label
-_NUMBER = re.compile(r"[(+\-−±<>≈~]*\s*(?:[A-Z]{3}\s)?[$€£¥]?\s*\d[\d\s.,'’%:/\-]*\s*(?:[^\W\d]{1,3}\.?|[$€£¥%‰°)])?\s*\)?")
+_NUMBER = re.compile(
+    r"[(+\-−±<>≈~]*\s*(?:[A-Z]{3}\s)?[$€£¥]?\s*\d[\d\s.,'’%:/\-]*(?:[eE][+-]?\d+)?\s*(?:[^\W\d]{1,3}\.?|[$€£¥%‰°)])?\s*\)?"
+)
 _YEAR = re.compile(r"(?:FY\s*)?(?:19|20|21)\d\d(?:\s*[-/]\s*\d{2,4})?")
 _DATE = re.compile(r"\d{4}-\d\d(?:-\d\d)?(?: [\d:]+)?|\d{1,2}[./]\d{1,2}[./]\d{2,4}|\d{1,2}[./]\d{4}")
 
@@ -45,7 +47,16 @@ def detect(rows: Sequence[Row]) -> Layout:
         return Form()
     if width == 2 and len(rows) < SAMPLE_ROWS and _has_labels(whole):
         return _labels_or_names(whole)
-    return Named(depth) if (depth := _depth(whole)) else Plain()
+    return _side_by_side(whole) or (Named(depth) if (depth := _depth(whole)) else Plain())
+
+
+def _side_by_side(rows: Sequence[Row]) -> Layout | None:
+    """Two columns, an empty one, and two more: two forms where either is one. None: anything else."""
+    if len(rows) >= SAMPLE_ROWS or max(map(_filled_width, rows)) != 5 or any(len(row) > 2 and row[2].strip() for row in rows):
+        return None
+    halves = [[row[at : at + 2] for row in rows if any(map(str.strip, row[at : at + 2]))] for at in (0, 3)]
+    layouts = [_labels_or_names(half) for half in halves if half and _has_labels(half)]
+    return next((layout for layout in layouts if not isinstance(layout, Named)), None)
 
 
 def join_names(rows: Sequence[Row]) -> list[str]:
@@ -100,8 +111,8 @@ def _labels_or_names(rows: Sequence[Row]) -> Layout:
     if not first or not any(map(str.isalpha, first)) or _kind(first) != "words":
         return Form()
     kinds = set(map(_kind, below))
-    if below and "words" not in kinds and len(kinds) == 1:
-        return Named(1)  # words above numbers
+    if len(below) > 1 and kinds in ({"number"}, {"date"}):
+        return Named(1)
     return Form() if len(kinds) > 1 else Plain()
 
 
@@ -122,9 +133,17 @@ def _depth(rows: Sequence[Row]) -> int:
     spanning = next((at for at, row in enumerate(rows) if not _spans(row)), len(rows))
     for depth in range(min(spanning, MAX_DEPTH - 1, len(rows) - 2) + 1, 0, -1):
         names, below = join_names(rows[:depth]), rows[depth:]
+        if depth > 1 and not _fills_gaps(rows[:depth]):
+            continue
         if _are_names(names, rows[depth - 1], below) and (depth == 1 or _has_numbers(below)):
             return depth
     return 0
+
+
+def _fills_gaps(rows: Sequence[Row]) -> bool:
+    """Whether the last row has a name wherever one above it has a gap."""
+    gaps = {at for row in rows[:-1] for at, cell in enumerate(row) if at and not cell.strip()}
+    return all(at < len(rows[-1]) and rows[-1][at].strip() for at in gaps if at < max(map(_filled_width, rows)))
 
 
 def _spans(row: Row) -> bool:

@@ -97,7 +97,10 @@ def _named_cell(name: str, value: str) -> str:
 
 
 def _form_row(row: Row) -> str:
-    """`Supplier: Aalto Oy; Contact: Mia Salo`."""
-    cells = list(map(collapse_spaces, row))
-    pairs = zip(cells[::2], [*cells[1::2], ""], strict=False)
-    return "; ".join(_named_cell(label, value) or label for label, value in pairs if label or value)
+    """`Supplier: Aalto Oy; Contact: Mia Salo`. Pairs may have gaps between them."""
+    cells, pairs = [*map(collapse_spaces, row), ""], list[str]()
+    while cells:
+        label = cells.pop(0)
+        value = cells.pop(0) if label and cells else ""
+        pairs.append(_named_cell(label, value) or label)
+    return "; ".join(filter(None, pairs))

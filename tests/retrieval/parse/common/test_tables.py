@@ -113,6 +113,8 @@ def test_names_above_values(text: str, first: str) -> None:
         "1990,2001\n1991,2002\n",
         "Ada,1815,1852\nAlan,1912,1954\n",
         "Name,City\nAda,London\nAlan,Paris\n",
+        "Employee,Ada\nPeriod,2026-05\n",
+        "Name,Ada\nCode,K-7\nReference,K-8\n",
     ],
 )
 def test_rows_whose_names_are_in_doubt_are_bound_to_none(text: str) -> None:
@@ -138,3 +140,15 @@ def test_commas_remain_separators_where_other_signs_stand_in_all_rows_but_the_na
 
 def test_names_of_empty_columns_follow_the_rows() -> None:
     assert lines("Name,Fax,Born\nAda,,1815\nAlan,,1912\n")[1:] == ["Name: Alan; Born: 1912", "Empty columns: Fax"]
+
+
+def test_forms_side_by_side() -> None:
+    assert lines("Supplier,Aalto,,Buyer,Nordia\nContact,Mia,,Contact,Per\nPhone,555-1,,Phone,\n") == [
+        "Supplier: Aalto; Buyer: Nordia",
+        "Contact: Mia; Contact: Per",
+        "Phone: 555-1; Phone",
+    ]
+
+
+def test_numbers_with_exponents_stand_below_names() -> None:
+    assert lines("Name,Score\nAda,1e-07\nBob,123.5\n")[0] == "Name: Ada; Score: 1e-07"
