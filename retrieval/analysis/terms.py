@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
 
+from retrieval.analysis import compounds
 from retrieval.analysis.languages import DEFAULT, detect, language_of
 from retrieval.analysis.stems import MAX_TERM, stems
 from retrieval.analysis.words import JOINTS, composed, runs, without_accents
@@ -60,7 +61,7 @@ def query_words(text: str, languages: Sequence[str]) -> list[Word]:
 
 
 def terms(text: str, language: str = DEFAULT) -> list[str]:
-    """One term for each word, in text order, with repetitions: for comparing texts with each other."""
+    """One term for each word and each part of a compound, in text order, with repetitions: for comparing texts with each other."""
     return [word.spellings[0] for word in _words(text, (language,), query=False)]
 
 
@@ -107,6 +108,8 @@ def _of_part(part: str, languages: Sequence[str], is_name: bool) -> Iterator[Wor
         stops_in = tuple(language for language in own if language == DEFAULT and part in STOP_WORDS)
         if spellings := dict.fromkeys(term for language in own if language not in stops_in for term in stems(part, language)):
             yield Word(tuple(spellings), stops_in)
+        if compounds.LANGUAGE in own:
+            yield from map(Word, compounds.parts(part))
 
 
 def _spellings(*found: str) -> tuple[str, ...]:
