@@ -4,9 +4,9 @@ Both scores are absolute: a cosine, and BM25 as a share of a perfect match's sco
 between queries and stores and can have a threshold; reciprocal rank fusion allows neither.
 
 An embedding model that does not know the language of a query gives noise. Two measures tell, for each query and store, how far its
-cosines can be trusted: how long the pieces are into which its vocabulary cuts the query (`Embedder.fluency`), and whether it agrees
-with the words, that is, how far the best matches by words stand out by their cosine. The constants were chosen on seven sets in English
-and eight in other languages and checked on four and eighteen others (bench/results/fusion.json).
+cosines can be trusted: how long the pieces are into which its vocabulary cuts the query and the chunks (`Embedder.fluency`), and whether
+it agrees with the words, that is, how far the best matches by words stand out by their cosine. Which sets the constants were chosen on
+and which only measured is in bench/results/fusion.json.
 """
 
 from collections.abc import Iterable, Sequence
@@ -24,9 +24,9 @@ EQUAL_WEIGHTS = Weights(embedding=1.0, text=1.0)
 FEEDBACK_HITS = 2  # best candidates that the query vector is moved towards
 FEEDBACK_WEIGHT = 0.65  # how far, at full trust
 FULL_TRUST = 1.1  # weight of the cosines then; scores are scaled so that a cosine alone counts no more than by the weights
-FLUENT, FLUENCY_SLOPE = 2.9, 5.0  # letters per token at half trust; how fast trust rises with them
+FLUENT, FLUENCY_SLOPE = 3.1, 6.0  # letters per token at half trust; how fast trust rises with them
 MAX_FLUENCY = 4.5  # more says nothing
-AGREED, AGREEMENT_SLOPE, MAX_AGREEMENT = 2.2, 3.5, 2.0  # standard deviations: from where agreement adds trust; how fast; how many count
+AGREED, AGREEMENT_SLOPE, MAX_AGREEMENT = 2.7, 3.5, 2.0  # standard deviations: from where agreement adds trust; how fast; how many count
 COMPARED, BEST = 100, 3  # candidates of either side that agreement is measured among; best matches by words that it is measured of
 
 
@@ -51,7 +51,7 @@ def candidates(dense: Sequence[ScoredChunk], lexical: Sequence[ScoredChunk], dep
 
 def fuse(query: Vectors, pool: CandidatePool, weights: Weights, fluency: float) -> list[ScoredChunk]:
     """Best first, scores in 0..1. The query vector [dimensions] is moved towards its best candidates and all are scored again:
-    relevance feedback (Rocchio 1971). `fluency`: the embedding model's of the query."""
+    relevance feedback (Rocchio 1971). `fluency`: the embedding model's of query and chunks."""
     if not len(pool.ids):
         return []
     both = weights.embedding > 0 and weights.text > 0
