@@ -7,6 +7,7 @@ not fit ends in the last possible moment. Far from the limit nothing is looked f
 
 from collections import OrderedDict
 from collections.abc import Callable
+from hashlib import blake2b
 from threading import Lock
 
 import numpy as np
@@ -30,14 +31,14 @@ class Closers:
     def __init__(self, tokenizer: Callable[[], LLTokenizer]) -> None:
         self._tokenizer, self._lock = tokenizer, Lock()
         self._finders: dict[tuple[str, ...], EndFinder] = {}  # by marks, of which a model has one or two sets
-        self._first_ends: OrderedDict[tuple[str, Grammar, tuple[str, ...]], Units | None] = OrderedDict()
+        self._first_ends: OrderedDict[bytes, Units | None] = OrderedDict()
 
     def new(self, request: Request, matcher: Matcher, most: int) -> "Closer":
         """`request`: with a grammar and `closing`. `matcher`: of its grammar, at the beginning. `most`: tokens of the whole answer."""
         assert request.grammar is not None and request.closing is not None
         marks = request.closing.marks
         with self._lock:
-            finder, key = self._finder(marks), (request.owner, request.grammar, marks)
+            finder, key = self._finder(marks), _digest(request.owner, request.grammar, marks)
             known = key in self._first_ends
         first = self._first_ends.get(key) if known else finder.find(matcher.fork())
         with self._lock:
@@ -127,6 +128,11 @@ class Closer:
             return False
         tail = np.array(self._tokens[-LOOP_LENGTH - MAX_PERIOD :])
         return any(np.array_equal(tail[-LOOP_LENGTH:], tail[-LOOP_LENGTH - period : -period]) for period in range(1, MAX_PERIOD + 1))
+
+
+def _digest(owner: str, grammar: Grammar, marks: tuple[str, ...]) -> bytes:
+    """What stands for a grammar, which may be large. Of each owner apart: nobody is to learn what others have sent."""
+    return blake2b(repr((owner, grammar, marks)).encode(errors="replace"), digest_size=16).digest()
 
 
 def _horizon(end: Units) -> int:
