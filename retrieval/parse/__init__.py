@@ -1,5 +1,5 @@
-"""Parses files into documents. `sandbox` runs in the server process, everything else in its subprocess, which a malicious file may take
-over. The subprocess imports neither numpy nor anything of the program outside this package."""
+"""Parses files into documents. `sandbox` and `office.old.conversion` run in the server process, everything else in its subprocess, which a
+malicious file may take over. The subprocess imports neither numpy nor anything of the program outside this package."""
 
 from typing import TYPE_CHECKING
 

@@ -149,4 +149,4 @@ def test_binary_workbooks_of_2007() -> None:
             "xl/worksheets/sheet1.bin": sheet,
         }
     )
-    assert parsed(made, "a.xlsb").text == "Rates\n\nZone: Z9; Rate: 77.5"
+    assert parsed(made, "a.xlsb").text == "Rates\n\n| Zone | Rate |\n| Z9 | 77.5 |"
