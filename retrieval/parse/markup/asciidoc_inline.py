@@ -1,4 +1,4 @@
-"""Inline markup of AsciiDoc as HTML."""
+"""Inline markup of AsciiDoc as HTML. What is marked has a greatest length, so that text with many marks is read in linear time."""
 
 import re
 from collections.abc import Mapping
@@ -17,13 +17,16 @@ _CHARACTERS = {
     "blank": "",
     "empty": "",
 }
-_LINK = re.compile(r"(?:link:|(?=https?://|mailto:|ftp://))(\S+?)\[([^\]]*)\]")
-_CROSS = re.compile(r"&lt;&lt;([^,&]+)(?:,\s*([^&]+))?&gt;&gt;|xref:(\S+?)\[([^\]]*)\]")
-_MACRO = re.compile(r"(?:image|icon):(\S+?)\[([^\]]*)\]|(?:kbd|btn|menu|footnote\w*|indexterm2|stem|latexmath|asciimath):\S*?\[([^\]]*)\]")
+_LINK = re.compile(r"(?:link:|(?=https?://|mailto:|ftp://))([^\s\[]{1,2000})\[([^\]]{0,500})\]")
+_CROSS = re.compile(r"&lt;&lt;([^,&]{1,500})(?:,\s*([^&]{1,500}))?&gt;&gt;|xref:([^\s\[]{1,500})\[([^\]]{0,500})\]")
+_MACRO = re.compile(
+    r"(?:image|icon):([^\s\[]{1,500})\[([^\]]{0,500})\]"
+    r"|(?:kbd|btn|menu|footnote\w*|indexterm2|stem|latexmath|asciimath):[^\s\[]{0,500}\[([^\]]{0,500})\]"
+)
 _ANCHOR = re.compile(r"\[\[[\w:.-]+(?:,[^\]]*)?\]\]|\(\(\([^()]*\)\)\)|indexterm:\[[^\]]*\]")
-_ROLE = re.compile(r"\[(\.?[\w.#-]+)\](#{1,2})(?=\S)(.+?)(?<=\S)\2")
-_STRONG = re.compile(r"(\*\*|__|``|##)(?=\S)(.+?)(?<=\S)\1|(?<![\w*_`#])([*_`#])(?=\S)(.+?)(?<=\S)\3(?![\w*_`#])")
-_SCRIPTS = re.compile(r"([\^~])(\S+?)\1")
+_ROLE = re.compile(r"\[(\.?[\w.#-]+)\](#{1,2})(?=\S)(.{1,500}?)(?<=\S)\2")
+_STRONG = re.compile(r"(\*\*|__|``|##)(?=\S)(.{1,500}?)(?<=\S)\1|(?<![\w*_`#])([*_`#])(?=\S)(.{1,500}?)(?<=\S)\3(?![\w*_`#])")
+_SCRIPTS = re.compile(r"([\^~])(\S{1,100}?)\1")
 
 
 def inline(text: str, attributes: Mapping[str, str]) -> str:

@@ -49,3 +49,9 @@ def test_structure() -> None:
 )  # fmt: skip
 def test_markup(source: str, text: str) -> None:
     assert parsed(source, "a.adoc").text == text
+
+
+@pytest.mark.parametrize("mark", ["*a ", "`a ", "http://a[", "[.a]#b ", "footnote:[", "^a"])
+def test_a_long_line_of_marks_takes_linear_time(mark: str) -> None:
+    """The limit of a file's time would end a quadratic one."""
+    assert parsed(mark * 20_000, "a.adoc").text
