@@ -36,6 +36,8 @@ class FileTable:
                     if last:
                         _finish(tx, file_id, size, digest.hexdigest())
         except BaseException:
+            if number == 0:  # one transaction, rolled back
+                raise
             with suppress(DatabaseFault), self._dialect.removing() as tx:  # else `sweep` does it
                 tx.execute(delete(files).where(files.c.id == file_id))
             raise

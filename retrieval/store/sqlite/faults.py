@@ -24,7 +24,7 @@ KINDS: dict[int, FaultKind] = {
     sqlite3.SQLITE_CANTOPEN: "unreachable",
 }
 OS_KINDS: dict[int, FaultKind] = {errno.EROFS: "read_only", errno.EACCES: "read_only", errno.ENOSPC: "full", errno.EDQUOT: "full"}
-ALMOST_FULL = 1 << 20  # free bytes under which an input/output error means a full disk
+ALMOST_FULL = 1 << 20  # free bytes under which the disk counts as full
 
 
 def explain(error: Exception, file: DatabaseFile) -> DatabaseFault | None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from retrieval.store.sqlite.database_file import OWN_FILE, DatabaseFile
 
 SIZE = 4 << 20  # bytes
-MARGIN = 512 << 10  # bytes that the reserve leaves free when little is left
+MARGIN = 2 << 20  # bytes that the reserve leaves free when little is left
 SHORT = 16 << 20  # free bytes under which space that deletions free is given back to the disk
 VACUUM_PAGES = 256  # of the database, moved per step
 

@@ -15,7 +15,7 @@ from retrieval.store.catalog import probe_write
 from retrieval.store.guard import Guard
 from retrieval.store.schema import facts
 from retrieval.store.sqlite.database_file import DatabaseFile
-from retrieval.store.sqlite.faults import explain, from_os_error
+from retrieval.store.sqlite.faults import ALMOST_FULL, explain, from_os_error
 from retrieval.store.sqlite.reserve import Reserve, give_back
 
 BUSY_TIMEOUT = 60  # seconds a writer waits for writers of other processes
@@ -26,6 +26,7 @@ PRAGMAS = (
     "journal_mode = WAL",
     "synchronous = FULL",  # committed transactions survive power loss
     "foreign_keys = ON",
+    "secure_delete = FAST",  # some builds write zeros over what is deleted: on a full disk there is no room for that
     "cache_size = -65536",  # KiB
     "mmap_size = 1073741824",
 )
@@ -60,16 +61,26 @@ class SQLiteTransactions:
     @contextmanager
     def writing(self) -> Generator[Connection]:
         self._expect_file()
+        self._expect_room()
+        with self._write() as connection:
+            yield connection
+        if self._reserve.short():  # a long log could not be copied into the database once the disk is full
+            self._give_back()
+
+    @contextmanager
+    def _write(self) -> Generator[Connection]:
         with self._guard.writing(), self._alone(), self._writer.begin() as connection:
             yield connection
 
     @contextmanager
     def removing(self) -> Generator[Connection]:
+        self._expect_file()
         short = self._reserve.short()
         if short:
             self._reserve.release()
+            self._give_back()
         try:
-            with self.writing() as tx:
+            with self._write() as tx:
                 yield tx
             if short:
                 self._give_back()
@@ -86,6 +97,7 @@ class SQLiteTransactions:
         self._expect_file()
         if self._file.on_read_only_disk():
             raise DatabaseFault("read_only", f"{self._file.path} lies on a disk that is mounted read-only")
+        self._expect_room()
         with self.reading() as tx:
             tx.execute(select(facts.c.value)).all()
         if self._guard.fault is not None:
@@ -94,6 +106,10 @@ class SQLiteTransactions:
 
     @property
     def fault(self) -> DatabaseFault | None:
+        try:
+            self._expect_room()
+        except DatabaseFault as fault:
+            return fault
         return self._guard.fault
 
     def free_bytes(self) -> int | None:
@@ -130,6 +146,12 @@ class SQLiteTransactions:
             case _:
                 pass
 
+    def _expect_room(self) -> None:
+        """The last of it is for deletions. Raises DatabaseFault."""
+        free = self._file.free_bytes()
+        if free is not None and free < ALMOST_FULL:
+            raise DatabaseFault("full", f"{free} bytes are free beside {self._file.path}")
+
     def _reopen(self) -> None:
         if self._file.state() != "replaced":
             return
@@ -138,7 +160,7 @@ class SQLiteTransactions:
         self._create_tables()
 
     def _give_back(self) -> None:
-        """Whatever goes wrong: the deletion is done."""
+        """Whatever goes wrong: there is less room then."""
         with suppress(DatabaseFault), self._guard.reading(), self._alone():
             connection = self._engine.raw_connection()
             try:

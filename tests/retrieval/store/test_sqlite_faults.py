@@ -178,11 +178,12 @@ def test_a_full_disk_lets_everything_be_deleted_and_then_takes_more(tmp_path: Pa
     with small_disk(tmp_path / "tiny", "size=24m") as folder, closing(open_store(folder / "stoa.db", StoreOptions())) as store:
         files: list[str] = []
         with pytest.raises(DatabaseFault) as caught:
-            files.extend(put(store, f"{n}.txt", 5) for n in range(1000))
+            files.extend(put(store, f"{n}.txt", 10) for n in range(1000))
         assert caught.value.kind == "full" and len(files) > 10
-        for _ in range(3):
+        for _ in range(40):
             with suppress(DatabaseFault):
-                files.append(put(store, "more.txt", 5))
+                files.append(put(store, "more.txt", 10))
+        assert fault_of(store) == "full"
         for file in files:
             store.delete_file("", file)
         assert (folder / "stoa.db").stat().st_size < 1 << 20, "the space goes back to the disk"
