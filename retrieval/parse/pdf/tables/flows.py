@@ -1,6 +1,8 @@
 """Columns and tables without ruling lines: PDF has neither, only words at places. Text drawn across columns row by row is put in order."""
 
+import math
 import re
+from bisect import bisect
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -69,11 +71,16 @@ class _Region:
         return True
 
     def column_of(self, piece: Line) -> int:
-        centre = (piece.left + piece.right) / 2
-        return min(range(len(self.columns)), key=lambda at: max(self.columns[at][0] - centre, centre - self.columns[at][1]))
+        """Columns do not overlap: the one whose left edge comes last before the middle of the piece."""
+        return max(bisect(self.columns, ((piece.left + piece.right) / 2, math.inf)) - 1, 0)
 
-    def cells(self, column: int) -> list[Line]:
-        return [piece for row in self.rows for piece in row if self.column_of(piece) == column]
+    def cells(self) -> list[list[Line]]:
+        """Of each column, from top to bottom."""
+        found: list[list[Line]] = [[] for _ in self.columns]
+        for row in self.rows:
+            for piece in row:
+                found[self.column_of(piece)].append(piece)
+        return found
 
 
 def _is_split(line: Line) -> bool:
@@ -119,15 +126,15 @@ def _drop_trailing(region: _Region) -> None:
     while region.rows and len(region.rows[-1]) == 1 and region.column_of(region.rows[-1][0]) == 0:
         row = region.rows.pop()
         region.lines = [line for line in region.lines if line.middle != row[0].middle]
-    region.columns = [column for number, column in enumerate(region.columns) if region.cells(number)]
+    region.columns = [column for column, cells in zip(region.columns, region.cells(), strict=True) if cells]
 
 
 def _resolved(region: _Region) -> list[Item] | None:
-    columns = [region.cells(number) for number in range(len(region.columns))]
+    columns = region.cells()
     if all(map(_is_prose, columns)) or _has_two_titles(region):
         return [piece for cells in columns for piece in cells] if len(region.rows) >= MIN_ROWS else None
     _drop_trailing(region)
-    columns = [region.cells(number) for number in range(len(region.columns))]
+    columns = region.cells()
     if len(columns) < 2 or len(region.rows) < 2:
         return None
     prose = [_is_prose(cells) for cells in columns]
