@@ -121,16 +121,15 @@ def _repeated(candidates: Sequence[_Candidate], pages: Sequence[Page]) -> Iterat
     fields: dict[tuple[int, str], set[str]] = defaultdict(set)
     for candidate in candidates:
         height, text = round(candidate.piece.middle / SAME_POSITION), _without_page_number(candidate)
+        name = _field(text)
         for near in (height - 1, height, height + 1):  # a text is at its height and at those beside it
             found[near, text].append(candidate)
-            fields[near, _field(text)].add(text)
+            fields[near, name].add(text)
     least = max(MIN_PAGES, REPEATED_SHARE * sum(map(bool, pages)))
     for (height, text), level in found.items():
-        if (
-            any(map(str.isalpha, text))
-            and len(fields[height, _field(text)]) == 1
-            and len({one.page for one in level}) >= _least(level, least)
-        ):
+        if len(level) < MIN_PAGES or not any(map(str.isalpha, text)) or len(fields[height, _field(text)]) > 1:
+            continue
+        if len({one.page for one in level}) >= _least(level, least):
             first = min(one.page for one in level)
             yield from (one for one in level if one.page > first)
 
@@ -138,6 +137,8 @@ def _repeated(candidates: Sequence[_Candidate], pages: Sequence[Page]) -> Iterat
 def _without_page_number(candidate: _Candidate) -> str:
     """The text, with a number that is called that of the page as its distance from the page's own."""
     text = " ".join(candidate.piece.text.split())
+    if not any(map(str.isdigit, text)):
+        return text
     return _NAMED_NUMBER.sub(lambda match: f"{match[1]} {int(match[2]) - candidate.page:+}", text)
 
 

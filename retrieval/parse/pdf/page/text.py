@@ -15,7 +15,7 @@ from retrieval.parse.pdf.page.glyphs import is_shattered, lines_of_glyphs
 from retrieval.parse.pdf.page.lines import HYPHEN, PIECE_GAP, Line, Word, widest_gap
 from retrieval.parse.pdf.page.objects import address_of_text
 
-SAMPLE = 15  # letters of a page whose direction is looked at
+SAMPLE = 8  # letters of a page whose direction is looked at
 FAR_BACK = 4  # line heights to the left: another line begins
 NARROW_LETTER = 0.36  # of the line height: most words' letters are wider on average
 MIN_SIZE = 1.2  # points: smaller text is unreadable

@@ -14,6 +14,7 @@ from retrieval.parse.pdf.tables.drawn_columns import by_rows
 from retrieval.parse.pdf.tables.table import Item, Table
 
 MIN_ROWS = 3  # of a region that is a table or columns; of 2 rows with many columns
+MIN_PIECES = 3  # of a line with dots that is a row of a table
 FULL_LINE = 0.72  # of a column's width: prose fills its lines on average
 PROSE_CHARACTERS = 18  # of a line of prose in a narrow column
 ROW_DISTANCE = 3.2  # of the line height: rows further apart belong to different tables
@@ -107,9 +108,14 @@ def _starts_region(lines: Sequence[Line], at: int) -> bool:
 def _region(lines: Sequence[Line], at: int) -> _Region | None:
     region = _Region()
     for line in lines[at:]:
-        if line.sideways or _LEADER.search(line.text) or not _follows(region, line) or not region.take(line):
+        if line.sideways or _is_entry_of_contents(line) or not _follows(region, line) or not region.take(line):
             break
     return region if len(region.columns) > 1 and len(region.rows) > 1 else None
+
+
+def _is_entry_of_contents(line: Line) -> bool:
+    """Dots lead to a single number; in a table they lead to several."""
+    return bool(_LEADER.search(line.text)) and len(pieces(line)) < MIN_PIECES
 
 
 def _follows(region: _Region, line: Line) -> bool:
@@ -187,7 +193,7 @@ def _rows(region: _Region) -> list[list[str]]:
         cells = [""] * len(region.columns)
         for piece in row:
             column = region.column_of(piece)
-            cells[column] = f"{cells[column]} {piece.text}".strip()
+            cells[column] = f"{cells[column]} {_LEADER.sub('', piece.text)}".strip()
         if made and _continues(made[-1], cells, distances[number - 1] < 0.85 * usual):
             made[-1] = [" ".join(filter(None, pair)) for pair in zip(made[-1], cells, strict=True)]
         else:

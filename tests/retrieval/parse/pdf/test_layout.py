@@ -114,6 +114,12 @@ def test_a_table_in_one_text_operator_is_found_by_its_gaps() -> None:
     assert tables(read(lines))[0].split("\n")[3] == "| C-3 | w3 | 3.5 |"
 
 
+def test_dots_between_a_label_and_several_values_are_no_text() -> None:
+    names = enumerate(("Theft", "Arson", "Fraud"))
+    lines = [((60, f"{name} . . . . . . . . ."), (220, f"{n}.5"), (300, f"{n}7"), (380, f"{n}9")) for n, name in names]
+    assert "| Arson | 1.5 | 17 | 19 |" in tables(read(rows(*lines)))[0]
+
+
 def test_wrapped_cells_are_one_cell() -> None:
     made = read(
         rows(
