@@ -17,6 +17,7 @@ from server.http.json_body.size import MAX_VALUES, expect_few_values
 from server.http.json_body.unknown_nulls import drop_unknown_nulls
 
 DRAIN_FACTOR = 8  # times the limit: so much of a too large body is still read, as clients read the answer only after sending it
+UNDECLARED = ("", "application/x-www-form-urlencoded")  # content types of programs that name none
 BODY_TIMEOUT = 60.0  # seconds for a body to arrive, and as many more as its bytes need at MIN_RATE
 MIN_RATE = 16 << 10  # bytes per second, on average
 INLINE_BYTES = 65_536  # larger bodies are parsed in a thread
@@ -99,8 +100,11 @@ def _parse_pairs(query: bytes) -> list[tuple[str, str]]:
 
 
 def _expect_json(headers: Headers) -> None:
-    """Web pages may send other content types across origins without a CORS preflight."""
+    """Web pages may send other content types across origins without a CORS preflight, but never without an Origin. Programs that have
+    none may leave the type out, or send curl's default."""
     kind = headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind in UNDECLARED and "origin" not in headers and "sec-fetch-site" not in headers:
+        return
     if kind != "application/json":
         raise ApiError(415, f"the content type is {kind or 'missing'}; it must be application/json", code="unsupported_media_type")
 

@@ -30,6 +30,8 @@ def format_error(error: ApiError, path: str, request_id: str) -> bytes:
 
 
 def to_anthropic_error(error: ApiError, request_id: str) -> bytes:
-    """{"type": "error", "error": {"type", "message"}, "request_id"}; `request_id` is the one of the header request-id."""
+    """{"type": "error", "error": {"type", "message", "details"}, "request_id"}; `request_id` is the one of the header request-id. The
+    SDKs read details.error_code."""
     kind = ANTHROPIC_TYPES.get(error.status, "api_error" if error.status >= 500 else "invalid_request_error")
-    return json.dumps({"type": "error", "error": {"type": kind, "message": error.message}, "request_id": request_id}).encode()
+    details = {} if error.code is None else {"details": {"error_code": error.code}}
+    return json.dumps({"type": "error", "error": {"type": kind, "message": error.message, **details}, "request_id": request_id}).encode()

@@ -201,6 +201,7 @@ class MessagesRequest(CountRequest):
     service_tier: Annotated[Literal["auto", "standard_only"] | None, TIER_HINT] = None
     speed: Annotated[Literal["standard", "fast"] | None, TIER_HINT] = None
     container: Refused = None
+    thread: dict[str, Any] | None = None  # refused with an error after which the SDKs send the whole conversation
     context_management: Annotated[dict[str, Any] | None, CONTEXT_HINT] = None
     diagnostics: Annotated[dict[str, Any] | None, Hint("nothing is diagnosed")] = None
     inference_geo: Refused = None

@@ -73,9 +73,14 @@ class TokenCount(BaseModel):
     input_tokens: int
 
 
+class ErrorDetails(BaseModel):
+    error_code: str
+
+
 class ErrorBody(BaseModel):
     type: str
     message: str
+    details: Annotated[ErrorDetails | None, OMIT_NONE] = None
 
 
 class Error(BaseModel):

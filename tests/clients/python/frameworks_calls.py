@@ -97,16 +97,6 @@ def pydantic_ai_responses():
 
 
 @call
-def pydantic_ai_anthropic():
-    from pydantic_ai import Agent
-    from pydantic_ai.models.anthropic import AnthropicModel
-    from pydantic_ai.providers.anthropic import AnthropicProvider
-
-    model = AnthropicModel(MODEL, provider=AnthropicProvider(base_url=URL, api_key=KEY))
-    return Agent(model, model_settings={"max_tokens": 32}).run_sync("Say hello.").output
-
-
-@call
 def openai_agents_responses():
     from agents import Agent, ModelSettings, Runner
 

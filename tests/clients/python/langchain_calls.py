@@ -51,7 +51,12 @@ def structured_by_function():
 
 @call
 def structured_json_mode():
-    return model().with_structured_output(City, method="json_mode", include_raw=True).invoke('Name a city as JSON {"name": ...}.')["raw"].content
+    return (
+        model()
+        .with_structured_output(City, method="json_mode", include_raw=True)
+        .invoke('Name a city as JSON {"name": ...}.')["raw"]
+        .content
+    )
 
 
 @call

@@ -22,7 +22,7 @@ def chat():
 
 @call
 def chat_stream():
-    return [part for part in client.chat(MODEL, HELLO, options=SHORT, stream=True)][-1].eval_count
+    return list(client.chat(MODEL, HELLO, options=SHORT, stream=True))[-1].eval_count
 
 
 @call

@@ -40,15 +40,13 @@ def chat_with_hints():
 
 @call
 def chat_stream():
-    chunks = client.chat.completions.create(
-        model=MODEL, messages=HELLO, max_tokens=16, stream=True, stream_options={"include_usage": True}
-    )
+    chunks = client.chat.completions.create(model=MODEL, messages=HELLO, max_tokens=16, stream=True, stream_options={"include_usage": True})
     return list(chunks)[-1].usage.completion_tokens
 
 
 @call
 def chat_stream_helper():
-    with client.chat.completions.stream(model=MODEL, messages=HELLO, max_tokens=16) as stream:
+    with client.chat.completions.stream(model=MODEL, messages=HELLO, stop=["."], max_tokens=400) as stream:
         return stream.get_final_completion().choices[0].message.content
 
 
@@ -113,7 +111,7 @@ def responses_hints():
 
 @call
 def responses_stream():
-    with client.responses.stream(model=MODEL, input="Say hello.", max_output_tokens=16) as stream:
+    with client.responses.stream(model=MODEL, input="Say hello.", temperature=0, max_output_tokens=400) as stream:
         kinds = [event.type for event in stream]
         return "response.output_text.delta" in kinds and stream.get_final_response().usage.output_tokens
 

@@ -170,7 +170,7 @@ def test_errors_have_anthropics_shape_everywhere() -> None:
         (ask(app, "POST", URL, json={}), 401, "authentication_error"),
         (ask(app, "GET", URL, headers={"x-api-key": KEY}), 405, "invalid_request_error"),
         (ask(app, "POST", f"{URL}/nothing", headers={"x-api-key": KEY}), 404, "not_found_error"),
-        (ask(app, "POST", URL, headers={"x-api-key": KEY}, content=b"{"), 415, "invalid_request_error"),
+        (ask(app, "POST", URL, headers={"x-api-key": KEY, "content-type": "text/plain"}, content=b"{"), 415, "invalid_request_error"),
     ):
         assert answer.status_code == status and answer.json()["error"]["type"] == kind and answer.json()["type"] == "error"
         assert answer.json()["request_id"] == answer.headers["request-id"] and answer.headers["request-id"].startswith("req_")
@@ -295,3 +295,9 @@ def test_reasoning_that_only_others_can_read_is_taken_and_left_out() -> None:
     earlier = {"role": "assistant", "content": [thought, {"type": "redacted_thinking", "data": "SECRET"}, {"type": "text", "text": "A."}]}
     answer = ask(app, "POST", URL, json={"model": "tiny", "max_tokens": 9, "messages": [USER, earlier, USER]})
     assert answer.status_code == 200 and "SECRET" not in prompt_text(engine) and "A." in prompt_text(engine)
+
+
+def test_threads_are_refused_so_that_clients_go_on_without() -> None:
+    error = post("Hi.", status=400, thread={"type": "create"})
+    assert error["details"] == {"error_code": "thread_unsupported_request"}
+    post("Hi.", thread=None)

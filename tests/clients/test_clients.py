@@ -1,0 +1,44 @@
+"""Clients of other people, unmodified, against a real server with SmolLM2: each of their calls works. docs/clients.md has the table."""
+
+import json
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.clients.environments import NODE_PACKAGES, node_modules, python
+from tests.conformance.npm import NODE, environment
+from tests.server.conftest import Running, running
+
+HERE = Path(__file__).parent
+SECONDS = 900.0  # for all calls of one client
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    with running(tmp_path_factory.mktemp("clients") / "log", "--model", "smollm2", patience=300) as server:
+        yield server
+
+
+@pytest.mark.parametrize("client", ["openai", "anthropic", "ollama", "langchain", "frameworks"])
+def test_python(served: Running, client: str) -> None:
+    script = HERE / "python" / f"{client}_calls.py"
+    variables = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    _expect_no_errors([str(python()), str(script)], {**variables, "STOA_URL": served.url})
+
+
+def test_javascript(served: Running, tmp_path: Path) -> None:
+    folder = node_modules(*NODE_PACKAGES)
+    script = folder / "ai_sdk_calls.mjs"  # modules are looked for beside it
+    script.write_text((HERE / "node" / "ai_sdk_calls.mjs").read_text())
+    _expect_no_errors([str(NODE), str(script)], {**environment(), "STOA_URL": served.url})
+
+
+def _expect_no_errors(command: list[str], variables: dict[str, str]) -> None:
+    done = subprocess.run(command, env=variables, capture_output=True, text=True, timeout=SECONDS)
+    calls = [json.loads(line) for line in done.stdout.splitlines() if line.startswith('{"call"')]
+    assert calls and done.returncode == 0, done.stderr[-2000:]
+    assert not (failed := [call for call in calls if call["error"]]), failed
