@@ -16,7 +16,7 @@ from server.text.tool_calls.grammar import lark
 from server.text.tool_calls.grammar.prepare_schema import prepare_schema
 from server.text.tool_calls.grammar.relax_schema import relax_schema
 from server.text.tool_calls.grammar.schema import SchemaError
-from server.text.tool_calls.grammar.schema_limits import check_choice, check_pattern
+from server.text.tool_calls.grammar.schema_limits import check_choice, check_pattern, check_text
 
 SCHEMA_THREADS = 2
 MAX_CHARACTERS = 4 << 20  # of the keys and values of each cache
@@ -88,6 +88,7 @@ class GrammarCache:
         return answer
 
     async def _answer_schema(self, answer: JsonSchema) -> JsonSchema:
+        _check(check_text, answer.schema)
         key = self._owner, f"{answer.lenient} {answer.schema}"
         if (found := self._texts.answers.get(key)) is None:
             found = await self._in_thread(_check, _prepare_answer, answer)

@@ -27,7 +27,7 @@ Path = tuple[str, ...]
 
 def check_size(schema: Schema) -> None:
     """Raises SchemaError."""
-    _limit((), len(json.dumps(schema, default=dict)), MAX_SCHEMA, "characters as JSON")
+    check_text(json.dumps(schema, default=dict))
     counts = dict.fromkeys(("properties", "values", "patterns"), 0)
     multiples = 1
     for path, part in _objects(schema):
@@ -41,6 +41,11 @@ def check_size(schema: Schema) -> None:
     _limit((), counts["values"], MAX_VALUES, "values of enum")
     _limit((), counts["patterns"], MAX_PATTERNS, "patterns")
     _limit((), multiples, MAX_MULTIPLE, "as the least common multiple of all multipleOf")
+
+
+def check_text(schema: str) -> None:
+    """Of a schema as JSON, before anything is done with it. Raises SchemaError."""
+    _limit((), len(schema), MAX_SCHEMA, "characters as JSON")
 
 
 def check_pattern(pattern: str) -> None:
