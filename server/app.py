@@ -20,7 +20,7 @@ from starlette.types import Receive, Scope, Send
 
 from engine.api import Engine
 from retrieval.store.api import Store
-from server.api.mcp.mount import ROUTE, Mount, owner_of
+from server.api.mcp.mount import PATHS, Mount, owner_of
 from server.api.routes import endpoints
 from server.archive.api import Archive
 from server.core.errors import ApiError
@@ -145,8 +145,8 @@ def create_app(settings: Settings, load: LoadRuntime = load_runtime) -> tuple[St
     mount = Mount(state, _mcp_server_factories(state))
     known = endpoints(state, our_version())
     app = Starlette(
-        routes=[*_routes(known), Route(ROUTE, mount)],
-        middleware=_middleware(state, (*(endpoint.path for endpoint in known), ROUTE)),
+        routes=[*_routes(known), *(Route(path, mount) for path in PATHS)],
+        middleware=_middleware(state, (*(endpoint.path for endpoint in known), *PATHS)),
         exception_handlers={HTTPException: _http_error},
         lifespan=_lifespan(state, load, mount),
     )

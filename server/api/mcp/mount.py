@@ -28,6 +28,8 @@ Build = Callable[[], "MCPServer[Any]"]
 """Runs in a thread, and may take long. Raises ApiError and ToolHostError."""
 
 ROUTE = "/mcp/{name}"
+PATHS = (ROUTE, f"{ROUTE}/", "/mcp", "/mcp/")  # clients add a slash at the end, or leave it out
+DEFAULT = "knowledge"  # the server at /mcp, where there are several
 MAX_SESSIONS = 100  # of one key, per server
 SESSION_IDLE_SECONDS = 600.0  # of a session of a protocol before 2026-07-28
 METHOD_HEADER_SINCE = "2026-07-28"  # since then a header names the method; a request whose body has another one is refused
@@ -51,7 +53,7 @@ class Mount:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         scope["route"] = ROUTE
-        server = self._server(scope["path"].rpartition("/")[2])
+        server = self.find(scope["path"])
         _expect_origin(Headers(scope=scope), self.state.settings.cors_origins)
         with contextlib.nullcontext() if _is_unbounded(scope) else self.state.count_request():
             await server(scope, receive, send)
@@ -60,9 +62,13 @@ class Mount:
         """Ends what is still being answered."""
         await asyncio.gather(*(server.close() for server in self.servers.values()))
 
-    def _server(self, name: str) -> "Mounted":
+    def find(self, path: str) -> "Mounted":
+        """Raises ApiError."""
+        name = path.rstrip("/").rpartition("/")[2]
         if self.state.deadline is not None:
             raise unavailable("the server is stopping", "not_ready_draining")
+        if name == "mcp" and name not in self.servers and (len(self.servers) == 1 or DEFAULT in self.servers):
+            return self.servers[DEFAULT] if DEFAULT in self.servers else next(iter(self.servers.values()))
         if name not in self.servers:
             known = ", ".join(self.servers) or "none"
             raise ApiError(404, f"there is no MCP server {name!r} here; there is {known}", code="mcp_server_not_found")

@@ -19,9 +19,12 @@ from mcp.client.streamable_http import streamable_http_client
 from mcp.server import MCPServer
 from mcp.server.mcpserver import Context
 from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
+from starlette.routing import Route
 
 from server.api.mcp import mount
 from server.api.mcp.mount import Build, owner_of
+from server.app import create_app
+from server.core.errors import ApiError
 from server.core.tool_host import ToolHostError
 from server.mcp.config.server_spec import Http
 from server.mcp.transport.connect import connect
@@ -278,3 +281,23 @@ def test_a_server_that_ended_is_started_anew(monkeypatch: pytest.MonkeyPatch) ->
 def test_mcp_is_not_imported_before_it_is_needed() -> None:
     code = "import sys, server.api.mcp.mount; sys.exit('mcp' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
+
+
+@pytest.mark.parametrize("path", ["/mcp/it", "/mcp/it/", "/mcp/"])
+def test_a_slash_more_or_less_and_no_name_find_the_server(path: str) -> None:
+    with hosting(Witness().server) as url:
+        opened = httpx.post(url.removesuffix("/mcp/it") + path, json=OPENING, headers=HEADERS)
+        assert opened.status_code == 200 and "mcp-session-id" in opened.headers
+
+
+def test_without_a_name_the_knowledge_base_comes_first() -> None:
+    state, builds = ServerState(Settings()), {"files": Witness().server, "knowledge": Witness().server}
+    mounted = mount.Mount(state, builds)
+    assert mounted.find("/mcp/") is mounted.servers["knowledge"] and mounted.find("/mcp/files/") is mounted.servers["files"]
+    with pytest.raises(ApiError, match="there is files, database"):
+        mount.Mount(state, {"files": Witness().server, "database": Witness().server}).find("/mcp")
+
+
+def test_all_paths_are_routes_of_the_product() -> None:
+    app, _ = create_app(Settings(embedding_model="none"))
+    assert {"/mcp", "/mcp/", "/mcp/{name}", "/mcp/{name}/"} <= {route.path for route in app.routes if isinstance(route, Route)}
