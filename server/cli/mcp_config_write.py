@@ -13,7 +13,7 @@ from typing import Any, Literal, cast
 from server.cli.errors import print_error
 from server.cli.mcp_config import McpClient, MissingOption, OwnServer, config
 from server.core.atomic_file import replace_file
-from server.mcp.config.read import reject_duplicate_keys
+from server.mcp.config.json_file import reject_duplicate_keys
 from server.runtime.settings import Settings
 
 EntryChange = Literal["added", "replaced", "unchanged"]

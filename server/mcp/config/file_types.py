@@ -32,6 +32,7 @@ class ServerEntry(BaseModel):
     trusted: bool = False
     allow: list[str] = []
     tools: list[str] | None = None
+    exclude: list[str] = []
     disabled: bool = False
 
 
@@ -78,7 +79,7 @@ OAuthEntry = Annotated[
 
 
 class HttpEntry(ServerEntry):
-    type: Literal["http", "streamable-http", "streamableHttp"] = "http"
+    type: Literal["http", "sse"] = "http"
     url: Annotated[str, Field(pattern=r"^https?://[^\s#]+$")]
     headers: dict[str, str] = {}
     oauth: OAuthEntry | None = None

@@ -2,9 +2,10 @@
 
 {"mcpServers": {"LABEL": {"command": "...", "args": [...], "env": {...}, "cwd": "..."}, "OTHER": {"url": "https://...", "headers": {...}}}}
 
-${NAME} in any string is replaced with the environment variable, ${NAME:-word} has a default: secrets need not be in the file."""
+${NAME} (or ${env:NAME}) in any string is replaced with the environment variable, ${NAME:-word} has a default: secrets need not be in the
+file. Files of other clients are read as they are: other_clients.py."""
 
-import json
+import logging
 import os
 import re
 from collections.abc import Iterator, Mapping
@@ -23,10 +24,14 @@ from server.mcp.config.file_types import (
     HttpEntry,
     StdioEntry,
 )
+from server.mcp.config.json_file import parse_json
+from server.mcp.config.other_clients import find_servers, label_of, translate
 from server.mcp.config.server_spec import AuthorizationCode, CallLimits, ClientCredentials, Http, ServerSpec, Stdio
 
-LABEL = re.compile(r"[A-Za-z0-9_-]{1,40}")
-VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
+LOG = logging.getLogger("stoa")
+VARIABLE = re.compile(r"\$\{(?:env:)?([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
+PROMPT = re.compile(r"\$\{(?:input|promptString|command):[^}]*\}")  # VS Code asks its user for the value
+HOME = "userHome"  # the variable of other clients for $HOME
 TOO_DEEP = "it is nested too deeply: objects and lists within each other"
 MIN_SECRET_CHARS = 8  # shorter values of env and query are not treated as secrets: redacting them would damage messages
 
@@ -34,7 +39,7 @@ MIN_SECRET_CHARS = 8  # shorter values of env and query are not treated as secre
 def read_config(path: Path, environment: Mapping[str, str] = os.environ) -> list[ServerSpec]:
     """The servers that are not disabled. Raises ToolHostError, which names file and field and never contains a value."""
     try:
-        content = json.loads(path.read_bytes(), object_pairs_hook=reject_duplicate_keys)
+        content = parse_json(path.read_bytes())
     except OSError as error:
         raise ToolHostError(f"{path} cannot be read: {error.strerror}") from None
     except ValueError as error:
@@ -49,23 +54,13 @@ def read_config(path: Path, environment: Mapping[str, str] = os.environ) -> list
         raise ToolHostError(f"{path}: {error}") from None
 
 
-def reject_duplicate_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """An object_pairs_hook for json.loads, which otherwise keeps the last of equal keys. Raises ValueError."""
-    result = dict(pairs)
-    if len(result) < len(pairs):
-        raise ValueError(f"one of the keys {', '.join(sorted(result))} comes twice")
-    return result
-
-
 def _servers(content: Any, environment: Mapping[str, str]) -> Iterator[ServerSpec]:
-    if not isinstance(content, dict) or set(cast("dict[str, Any]", content)) != {"mcpServers"}:
-        raise ToolHostError('it must be an object with the one key "mcpServers"')
-    servers = cast("dict[str, Any]", content)["mcpServers"]
-    if not isinstance(servers, dict):
-        raise ToolHostError("mcpServers: it must be an object")
-    for label, entry in cast("dict[str, Any]", servers).items():
-        if not LABEL.fullmatch(label):
-            raise ToolHostError(f"mcpServers.{label}: a name has 1 to 40 of A-Z, a-z, 0-9, _ and -")
+    names = dict[str, str]()  # by label
+    for name, entry in find_servers(content).items():
+        label = label_of(name, names)
+        names[label] = name
+        if label != name:
+            LOG.warning("MCP server %r: its label in requests is %s", name, label)
         spec = _server(label, entry, environment)
         if spec is not None:
             yield spec
@@ -75,7 +70,7 @@ def _server(label: str, entry: Any, environment: Mapping[str, str]) -> ServerSpe
     path, substituted = f"mcpServers.{label}", list[str]()
     if not isinstance(entry, dict):
         raise ToolHostError(f"{path}: it must be an object")
-    fields = cast("dict[str, Any]", entry)
+    fields, notes = translate(cast("dict[str, Any]", entry))
     if ("command" in fields) == ("url" in fields):
         raise ToolHostError(f'{path}: it needs either "command" (a process) or "url" (Streamable HTTP)')
     model = StdioEntry if "command" in fields else HttpEntry
@@ -83,12 +78,18 @@ def _server(label: str, entry: Any, environment: Mapping[str, str]) -> ServerSpe
         parsed = model.model_validate(_substitute(fields, path, environment, substituted))
     except ValidationError as error:
         raise ToolHostError("; ".join(f"{_field_path(path, e['loc'])}: {_message(e['type'], e['msg'])}" for e in error.errors())) from None
-    return None if parsed.disabled else _spec(label, parsed, substituted)
+    if parsed.disabled:
+        return None
+    for note in notes:
+        LOG.warning("MCP server %s: %s", label, note)
+    return _spec(label, parsed, substituted)
 
 
 def _substitute(value: Any, path: str, environment: Mapping[str, str], substituted: list[str]) -> Any:
     match value:
         case str():
+            if (asked := PROMPT.search(value)) is not None:
+                raise ToolHostError(f"{path}: {asked[0]} is asked for by another client; write ${{NAME}}, and set it in the environment")
             return VARIABLE.sub(lambda reference: _variable(reference, path, environment, substituted), value)
         case list():
             return [_substitute(item, f"{path}.{i}", environment, substituted) for i, item in enumerate(cast("list[Any]", value))]
@@ -101,7 +102,8 @@ def _substitute(value: Any, path: str, environment: Mapping[str, str], substitut
 
 
 def _variable(reference: re.Match[str], path: str, environment: Mapping[str, str], substituted: list[str]) -> str:
-    value = environment.get(reference[1]) if reference[2] is None else environment.get(reference[1], reference[2])
+    name = "HOME" if reference[1] == HOME else reference[1]
+    value = environment.get(name) if reference[2] is None else environment.get(name, reference[2])
     if value is None:
         raise ToolHostError(f"{path}: the environment has no {reference[1]}; set it, or write ${{{reference[1]}:-default}}")
     substituted.append(value)
@@ -130,6 +132,7 @@ def _spec(label: str, entry: StdioEntry | HttpEntry, substituted: list[str]) -> 
         trusted=entry.trusted,
         allow=tuple(entry.allow),
         tools=None if entry.tools is None else tuple(entry.tools),
+        exclude=tuple(entry.exclude),
         secrets=tuple(dict.fromkeys([*substituted, *_secrets(target)])),
     )
 
@@ -149,7 +152,8 @@ def _stdio(entry: StdioEntry) -> Stdio:
 
 
 def _http(entry: HttpEntry) -> Http:
-    return Http(url=entry.url, headers=entry.headers, oauth=_oauth(entry.oauth))
+    transport = "sse" if entry.type == "sse" else "streamable"
+    return Http(url=entry.url, headers=entry.headers, oauth=_oauth(entry.oauth), transport=transport)
 
 
 def _oauth(entry: AuthorizationCodeEntry | ClientCredentialsEntry | None) -> AuthorizationCode | ClientCredentials | None:

@@ -41,11 +41,12 @@ class ClientCredentials:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Http:
-    """A server reached over Streamable HTTP."""
+    """A server reached over Streamable HTTP, or over the HTTP with server-sent events of MCP 2024-11-05."""
 
     url: str
     headers: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
     oauth: AuthorizationCode | ClientCredentials | None = None
+    transport: Literal["streamable", "sse"] = "streamable"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +75,7 @@ class ServerSpec:
     trusted: bool = False  # the annotations of its tools are believed
     allow: tuple[str, ...] = ()  # tools that run without approval; "*": all of them
     tools: tuple[str, ...] | None = None  # only these are offered; None: all
+    exclude: tuple[str, ...] = ()  # these are not offered
     secrets: tuple[str, ...] = field(default=(), repr=False)  # redacted from all messages and logs
 
     def limits_of(self, tool: str) -> CallLimits:

@@ -1,5 +1,5 @@
-"""Connects to an MCP server over stdio or Streamable HTTP, in any protocol revision that the SDK speaks. Imports `mcp`, which takes a
-second: import this module where a connection is opened, not at the top of a module."""
+"""Connects to an MCP server over stdio, Streamable HTTP or its predecessor, in any protocol revision that the SDK speaks. Imports `mcp`,
+which takes a second: import this module where a connection is opened, not at the top of a module."""
 
 import sys
 from collections.abc import AsyncGenerator
@@ -12,6 +12,7 @@ import httpx2
 from mcp import Client, StdioServerParameters, stdio_client
 from mcp.client._transport import Transport  # the type of both transports; the SDK has no public name for it
 from mcp.client.session import ElicitationFnT, MessageHandlerFnT
+from mcp.client.sse import sse_client
 from mcp.client.streamable_http import streamable_http_client
 from mcp.types import Implementation
 
@@ -73,4 +74,6 @@ async def _http(target: Http, hooks: Hooks, stack: AsyncExitStack) -> Transport:
         transport=GuardedTransport(target.url, frozenset(oauth.hosts)) if oauth else None,
         event_hooks={"response": [limit_response_size]},
     )
+    if target.transport == "sse":  # the SDK's transport of before 2025-03-26 enters the client itself
+        return sse_client(target.url, httpx_client_factory=lambda headers=None, timeout=None, auth=None: client)
     return streamable_http_client(target.url, http_client=await stack.enter_async_context(client))

@@ -39,8 +39,8 @@ async def open_remote_session(spec: ServerSpec, target: Stdio | Http, callbacks:
                     file.close()  # only the process holds the pipe open now, so its death closes the pipe
                 async with _watched(SdkSession(spec, client), stderr, callbacks) as session:
                     yield session
-                    if stderr.closed.is_set():
-                        guard.log_stderr(stderr.text)
+                    if guard.loss is not None or stderr.closed.is_set():
+                        guard.log_stderr(await stderr.wait_closed(STDERR_WAIT))
         except Exception as error:
             if file is None:
                 raise

@@ -10,6 +10,7 @@ from server.mcp.session import ServerMisbehaved, SessionLost
 LOG = logging.getLogger("stoa")
 PERIOD = 60.0  # seconds
 MAX_UNREADABLE = 1000  # lines on standard output in a PERIOD
+MAX_NOTIFICATIONS = 100  # passed on in a second
 MAX_STDERR_BYTES = 8 << 20  # in a PERIOD
 
 
@@ -24,6 +25,7 @@ class ServerGuard:
         self._clock = clock
         self._began: float | None = None  # of the PERIOD; None: no line was unreadable yet
         self._count = 0  # unreadable lines in it
+        self._second, self._notifications = 0, 0  # the current second, and the notifications in it
 
     def stop(self, loss: SessionLost) -> None:
         if self.loss is None:
@@ -43,6 +45,12 @@ class ServerGuard:
         self._count += 1
         if self._count > MAX_UNREADABLE:
             self.stop(ServerMisbehaved(f"it wrote more than {MAX_UNREADABLE} lines that are no messages of MCP within a minute"))
+
+    def takes_notification(self) -> bool:
+        """Whether a notification is passed on: each costs time, and the first hundred of a second say all that the others could."""
+        second = int(self._clock())
+        self._second, self._notifications = second, self._notifications + 1 if second == self._second else 1
+        return self._notifications <= MAX_NOTIFICATIONS
 
     def stop_stderr_flood(self) -> None:
         self.stop(ServerMisbehaved(f"it wrote more than {MAX_STDERR_BYTES} bytes to standard error within a minute"))

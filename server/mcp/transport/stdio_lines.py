@@ -16,9 +16,6 @@ GUARD: ContextVar[ServerGuard] = ContextVar("guard")
 BOM = b"\xef\xbb\xbf"
 
 
-class ReadingStopped(ValueError): ...
-
-
 class _LineDecoder(codecs.IncrementalDecoder):
     """Decodes whole lines. Created in the SDK's reader task, which has a copy of the context in which the connection was opened.
     Bytes that are no UTF-8 become U+FFFD: strings of a message are all that may contain any."""
@@ -29,12 +26,14 @@ class _LineDecoder(codecs.IncrementalDecoder):
         self._parts, self._size = list[bytes](), 0  # of the current line
 
     def decode(self, input: bytes, final: bool = False) -> str:  # pyright: ignore[reportIncompatibleMethodOverride]
+        if self._guard.loss is not None:
+            return ""  # the connection is being closed; until then the process is not to block
         *lines, rest = input.split(b"\n")
         self._size += len(lines[0] if lines else rest)
         if self._size > MAX_MESSAGE_BYTES:
             self._guard.stop(SessionLost(f"it sent a line of more than {MAX_MESSAGE_BYTES} bytes"))
-        if self._guard.loss is not None:
-            raise ReadingStopped(str(self._guard.loss))
+            self._parts.clear()
+            return ""
         if lines:
             lines[0] = b"".join((*self._parts, lines[0]))
             self._parts, self._size = [], len(rest)

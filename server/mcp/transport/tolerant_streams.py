@@ -13,6 +13,7 @@ from mcp.shared.message import SessionMessage
 from mcp.types import JSONRPCNotification, JSONRPCRequest, JSONRPCResponse, RequestId
 from pydantic import ValidationError
 
+from server.mcp.session import SessionLost
 from server.mcp.transport.raw_results import enveloped
 from server.mcp.transport.server_guard import ServerGuard
 from server.mcp.transport.unreadable import answer_of, text_of
@@ -79,10 +80,17 @@ class IncomingStream:
         """Raises anyio.EndOfStream."""
         while self._guard.loss is None:
             with anyio.CancelScope() as self._receiving:
-                received = await self.inner.receive()
+                received = await self._next()
                 if (message := self._readable(received)) is not None:
                     return message
         raise anyio.EndOfStream
+
+    async def _next(self) -> Message:
+        try:
+            return await self.inner.receive()
+        except anyio.EndOfStream:
+            self._guard.stop(SessionLost("it went away"))  # before the next call finds that out
+            raise
 
     def _readable(self, received: Message) -> Message | None:
         """None: there is nothing in it that anybody waits for."""
@@ -92,6 +100,8 @@ class IncomingStream:
                 self._guard.count_unreadable(text_of(received))
                 return None
             received = SessionMessage(answer)
+        if isinstance(received, SessionMessage) and isinstance(received.message, JSONRPCNotification):
+            return received if self._guard.takes_notification() else None
         if isinstance(received, SessionMessage) and not isinstance(received.message, JSONRPCRequest | JSONRPCNotification):
             answered = received.message
             method = None if answered.id is None else self._requests.pop(coerce_request_id(answered.id), None)

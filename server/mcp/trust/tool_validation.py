@@ -40,7 +40,7 @@ def validate_tools(spec: ServerSpec, described: Sequence[Any], ttl_seconds: floa
     tools, digests, left_out, notes, total_size = list[HostedTool](), dict[str, str](), dict[str, str](), list[str](), 0
     for tool in described[:MAX_TOOLS]:
         name = _name(tool)
-        if spec.tools is not None and name not in spec.tools:
+        if (spec.tools is not None and name not in spec.tools) or name in spec.exclude:
             continue
         try:
             if name in digests:

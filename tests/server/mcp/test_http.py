@@ -67,7 +67,7 @@ class Web:
             await asyncio.sleep(60)
             return "awake"
 
-        self.inner = server.streamable_http_app()
+        self.server, self.inner = server, server.streamable_http_app()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and self.status is not None:
@@ -179,6 +179,21 @@ class Forgetful:
             return JSONResponse({"jsonrpc": "2.0", "id": number, "result": {"tools": [{"name": "add", "inputSchema": {"type": "object"}}]}})
         self.calls += method == "tools/call"
         return JSONResponse({"jsonrpc": "2.0", "id": number, "result": {"content": [{"type": "text", "text": "added"}]}})
+
+
+def test_the_older_transport_with_server_sent_events(tmp_path: Path) -> None:
+    web = Web()
+
+    async def work(url: str) -> None:
+        target = Http(url=f"{url}/sse", headers={"x-key": "abcdefgh"}, transport="sse")
+        async with hosting(tmp_path, replace(spec(url), target=target)) as host:
+            assert [tool.name for tool in await host.tools("web")] == ["add", "grow", "sleep"]
+            assert await _kind(host) is None
+            assert web.headers[0]["x-key"] == "abcdefgh"
+
+    web.inner = web.server.sse_app()
+    with serving(web) as url:
+        run(work(url))
 
 
 async def _kind(host: McpHost) -> str | None:

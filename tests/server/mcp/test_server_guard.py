@@ -5,7 +5,7 @@ import logging
 import pytest
 
 from server.mcp.session import ServerMisbehaved
-from server.mcp.transport.server_guard import MAX_UNREADABLE, PERIOD, ServerGuard
+from server.mcp.transport.server_guard import MAX_NOTIFICATIONS, MAX_UNREADABLE, PERIOD, ServerGuard
 
 
 def test_one_line_and_then_a_count_per_minute(caplog: pytest.LogCaptureFixture) -> None:
@@ -28,3 +28,11 @@ def test_too_many_within_a_minute_end_the_connection_once() -> None:
     for _ in range(2 * MAX_UNREADABLE):
         guard.count_unreadable("x")
     assert isinstance(guard.loss, ServerMisbehaved) and stopped == ["stopped"]
+
+
+def test_a_hundred_notifications_of_each_second_are_passed_on() -> None:
+    now = [5.0]
+    guard = ServerGuard("odd", clock=lambda: now[0])
+    assert sum(guard.takes_notification() for _ in range(5000)) == MAX_NOTIFICATIONS
+    now[0] = 6.0
+    assert guard.takes_notification()
