@@ -23,6 +23,7 @@ from mcp_servers.sql.source import parse_source
 ROOT = Path(__file__).parents[1]
 SHIPPED = (".py", ".json", ".html", ".cpp", ".h")
 SHARED = ("mcp_servers/__init__.py", "mcp_servers/common.py")
+DECODING = ("retrieval/__init__.py", "retrieval/parse/__init__.py", "retrieval/parse/common/__init__.py", "retrieval/parse/common/decoding")
 EPOCH = (1980, 1, 1, 0, 0, 0)  # earliest timestamp that ZIP supports
 
 
@@ -50,8 +51,8 @@ FILES = Bundle(
     name="files",
     title="Files",
     description="Reads, lists and searches files in the folders that you choose, and nothing outside of them. Changes none.",
-    sources=(*SHARED, "mcp_servers/files.py", "mcp_servers/fs"),
-    needs=("mcp", "pydantic", "charset-normalizer", "google-re2"),
+    sources=(*SHARED, "mcp_servers/files.py", "mcp_servers/fs", *DECODING),
+    needs=("mcp", "pydantic", "chardetng-py", "webencodings", "google-re2"),
     asked={
         "folders": {
             "type": "directory",

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from mcp_servers.fs.put import put
 from mcp_servers.fs.roots import Place, Refused, Tree
 from mcp_servers.fs.shapes import Edited
-from mcp_servers.fs.text import ENDS, endings, text_encoding
+from mcp_servers.fs.text import ENDS, endings, errors_of, text_encoding
 from mcp_servers.fs.walk import File, told
 from mcp_servers.fs.write import encoded, fitting, open_to_write, writable
 
@@ -47,17 +47,17 @@ def edit_text(tree: Tree, place: Place, edits: Sequence[Edit], *, dry_run: bool)
         for number, edit in enumerate(edits):
             after = _applied(after, edit, number, tree.limits.write_bytes)
         changed = after != before.text
-        data = fitting(tree, place, encoded(after.replace("\n", before.end), before.encoding, place))
+        data = fitting(tree, place, encoded(after.replace("\n", before.end), before.encoding, place, errors_of(before.encoding)))
         if changed and not dry_run:
             put(folder, name, data, file)
-    diff = _diff(before.text, after, place.shown)
+    diff = _diff(before.text, after, place.shown).encode("utf-8", "replace")
     most = tree.limits.text_bytes
     return Edited(
         path=place.shown,
         replacements=sum(edit.count for edit in edits),
         written=changed and not dry_run,
-        diff=diff.encode()[:most].decode(errors="ignore"),
-        truncated=len(diff.encode()) > most,
+        diff=diff[:most].decode(errors="ignore"),
+        truncated=len(diff) > most,
     )
 
 
@@ -66,7 +66,7 @@ def _before(tree: Tree, file: File) -> _Before:
         raise Refused(f"{file.place.shown}: larger than the {tree.limits.write_bytes} bytes that may be edited")
     encoding = text_encoding(file)
     try:
-        text = os.pread(file.fd, file.stat.st_size, 0).decode(encoding)
+        text = os.pread(file.fd, file.stat.st_size, 0).decode(encoding, errors_of(encoding))
     except UnicodeDecodeError:
         raise Refused(f"{file.place.shown}: not all of it is {encoding}; an edit would spoil it") from None
     ending = endings(text)

@@ -87,7 +87,7 @@ class Shelf:
                 data = whole(self._tree, file)
         except ToolError as error:
             raise ResourceNotFoundError(str(error)) from None
-        encoding = encoding_of(data)
+        encoding = encoding_of(data, complete=True)
         return data if encoding is None else data.decode(encoding, "replace")
 
     def _completions(self, value: str, clock: Clock) -> list[str]:

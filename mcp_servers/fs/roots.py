@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
+from urllib.parse import unquote
 
 from mcp.server.mcpserver.exceptions import ToolError
 
@@ -109,6 +110,7 @@ class Tree:
         """Parses a path, without file system access: the system only ever gets single names. Raises Refused."""
         if "\0" in text or len(text) > 4096 or spelt(text) != text:
             raise Refused("path: it holds a NUL, is no Unicode, or is longer than 4096 characters")
+        text = _as_path(text)
         place = self._absolute(text) if text.startswith("/") else self._relative(_names(text))
         return self.admitted(place)
 
@@ -182,6 +184,17 @@ def _unique(names: Sequence[str]) -> Iterator[str]:
         free = next(each for n in range(len(names)) if (each := f"{name}-{n + 1}" if n else name) not in taken)
         taken.add(free)
         yield free
+
+
+def _as_path(text: str) -> str:
+    """Of the URI of a resource, and of a path with the separators of Windows alone."""
+    if text.startswith("file://"):
+        path = unquote(text.removeprefix("file://").removeprefix("localhost"))
+        if "\0" in path or spelt(path) != path or not path.startswith("/"):
+            raise Refused("path: this is no URI of a file here")
+        return path
+    names = text.split("\\")
+    return text if "/" in text or ".." in names else "/".join(names)
 
 
 def _names(text: str) -> tuple[str, ...]:

@@ -14,10 +14,9 @@ from mcp_servers.fs.listing import Walk, marked
 from mcp_servers.fs.regex import Pattern
 from mcp_servers.fs.roots import Place, Tree, spelt
 from mcp_servers.fs.shapes import Line, Lines, Names
-from mcp_servers.fs.text import BOMS
+from mcp_servers.fs.text import encoding_of
 from mcp_servers.fs.walk import Entry, Folder, Kind, folder_at, found, kind, opened
 
-SNIFFED = 8192  # bytes checked for NUL to detect binary files
 BLOCK = 128 * 1024  # bytes matched between checks of the clock
 
 
@@ -168,13 +167,12 @@ def _read(tree: Tree, entry: Entry) -> bytes | None:
             data = stream.read(tree.limits.search_file_bytes)
     except ToolError:
         return None
-    mark = next((name for bom, name in BOMS if data.startswith(bom)), None)
-    if mark is None and b"\0" in data[:SNIFFED]:
+    if data.isascii() and b"\0" not in data:
+        return data.replace(b"\r\n", b"\n")
+    encoding = encoding_of(data, complete=True)
+    if encoding is None:
         return None
-    try:
-        data = data.decode(mark or "utf-8").encode()
-    except UnicodeError:
-        data = data.decode("latin-1").encode()
+    data = data.decode(encoding, "replace").encode("utf-8", "replace")
     return data.replace(b"\r\n", b"\n")
 
 

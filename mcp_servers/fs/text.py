@@ -7,23 +7,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from io import TextIOWrapper
 
-from charset_normalizer import from_bytes
-
 from mcp_servers.common import Clock
 from mcp_servers.fs.media import media_type
 from mcp_servers.fs.roots import Refused
 from mcp_servers.fs.shapes import Ending, Text
 from mcp_servers.fs.walk import File
+from retrieval.parse.common.decoding.detect import detect
 
 HEAD = 64 * 1024  # bytes examined to detect the encoding
-BOMS = (
-    (codecs.BOM_UTF8, "utf-8-sig"),
-    (codecs.BOM_UTF32_LE, "utf-32"),
-    (codecs.BOM_UTF32_BE, "utf-32"),
-    (codecs.BOM_UTF16_LE, "utf-16"),
-    (codecs.BOM_UTF16_BE, "utf-16"),
-)
-PRINTED = bytes(range(32, 256)) + b"\t\n\f\r\x1b"  # bytes that occur in text of single-byte encodings
+MOST = 16 << 20  # bytes in which the first character beyond ASCII is looked for
 ENDS = {"lf": "\n", "crlf": "\r\n", "cr": "\r"}
 
 
@@ -36,19 +28,17 @@ class Lines:
     most_bytes: int
 
 
-def encoding_of(head: bytes) -> str | None:
-    """The encoding; None: not a text. `head`: the first HEAD bytes of a file, or all of it."""
-    for mark, name in BOMS:
-        if head.startswith(mark):
-            return name
-    if b"\0" in head or media_type(head):
+def encoding_of(head: bytes, *, complete: bool | None = None) -> str | None:
+    """The encoding, as for documents; None: not a text. `head`: the first HEAD bytes of a file, or all of it (`complete`)."""
+    if media_type(head):
         return None
-    try:
-        codecs.getincrementaldecoder("utf-8")().decode(head, final=len(head) < HEAD)
-        return "utf-8"
-    except UnicodeDecodeError:
-        best = None if head.translate(None, PRINTED) else from_bytes(head).best()
-        return best.encoding if best else None
+    found = detect(head, complete=len(head) < HEAD if complete is None else complete)
+    return None if found is None else found.codec
+
+
+def errors_of(encoding: str) -> str:
+    """How to decode what is to be written again: wrong bytes of UTF-8 stay as they are."""
+    return "surrogateescape" if encoding in ("utf-8", "utf-8-sig") else "strict"
 
 
 def known(encoding: str) -> str:
@@ -73,10 +63,19 @@ def head_of(file: File) -> bytes:
 
 def text_encoding(file: File) -> str:
     """The file's encoding. Raises Refused if it is not a text."""
-    encoding = encoding_of(head_of(file))
+    encoding = encoding_of(sample_of(file))
     if encoding is None:
         raise Refused(f"{file.place.shown}: not a text; read_media shows images and sounds")
     return encoding
+
+
+def sample_of(file: File) -> bytes:
+    """The beginning, and of a file that begins with ASCII the first part with other characters as well."""
+    head = head_of(file)
+    if len(head) < HEAD or not head.isascii():
+        return head
+    parts = (os.pread(file.fd, HEAD, at) for at in range(HEAD, min(file.stat.st_size, MOST), HEAD))
+    return head + next((part for part in parts if not part.isascii()), b"")
 
 
 def read_lines(file: File, lines: Lines, encoding: str, clock: Clock) -> Text:

@@ -11,7 +11,7 @@ from mcp_servers.fs.put import put, synced
 from mcp_servers.fs.renaming import rename_to_free
 from mcp_servers.fs.roots import Place, Refused, Tree
 from mcp_servers.fs.shapes import Written
-from mcp_servers.fs.text import ENDS, encoding_of, endings, head_of
+from mcp_servers.fs.text import ENDS, encoding_of, endings, head_of, sample_of
 from mcp_servers.fs.walk import Entry, File, Folder, expect_file, folder_at, found, opened, told
 
 
@@ -62,10 +62,10 @@ def open_to_write(tree: Tree, folder: Folder, name: str) -> Generator[File]:
         yield file
 
 
-def encoded(text: str, encoding: str, place: Place) -> bytes:
+def encoded(text: str, encoding: str, place: Place, errors: str = "strict") -> bytes:
     """Raises Refused for characters that the encoding lacks."""
     try:
-        return text.encode(encoding)
+        return text.encode(encoding, errors)
     except UnicodeEncodeError as error:
         raise Refused(f"{place.shown}: the file is in {encoding}, which has no {text[error.start]!r}") from None
 
@@ -136,7 +136,7 @@ def _standing(folder: Folder, name: str) -> os.stat_result | None:
 
 def _as_it_was(file: File, content: str) -> bytes:
     head = head_of(file)
-    encoding = encoding_of(head) or "utf-8"
+    encoding = encoding_of(sample_of(file)) or "utf-8"
     ending = endings(head.decode(encoding, "replace"))
     if ending in ("crlf", "cr") and "\r" not in content:
         content = content.replace("\n", ENDS[ending])

@@ -44,6 +44,8 @@ ENGINES = ("innodb",)  # allowed engines; they must be transactional
 def reading(found: Sequence[Token]) -> None:
     """Raises SqlError if this is not a query."""
     first = next((token for token in found if token.text != "("), found[0])
+    if first.is_word("explain"):
+        raise SqlError("EXPLAIN: the tool `explain` shows the plan of a query; give it the query without the word EXPLAIN")
     if not first.is_word(*READS):
         raise SqlError(
             f"{first.text}: `query` runs SELECT, WITH ... SELECT, VALUES and TABLE; search_objects and describe_table know names"

@@ -14,6 +14,7 @@ from typing import Any, LiteralString, cast
 import psycopg
 from psycopg import sql as compose
 from psycopg.conninfo import conninfo_to_dict
+from psycopg.types.json import set_json_loads
 from psycopg.types.string import TextLoader
 
 from mcp_servers.common import Clock
@@ -23,7 +24,7 @@ from mcp_servers.sql.ending import LOST, Ending
 from mcp_servers.sql.lexer import POSTGRES, Token, tokens, written
 from mcp_servers.sql.postgres_wrap import Wrapped, described, wrap
 from mcp_servers.sql.source import Source
-from mcp_servers.sql.values import gather
+from mcp_servers.sql.values import exact_json, gather
 
 PATIENCE = 5  # seconds to wait for a connection
 MODES = """
@@ -176,6 +177,7 @@ class Postgres:
             connection.execute(MODES)
             for name in AS_TEXT:
                 connection.adapters.register_loader(name, TextLoader)
+            set_json_loads(exact_json, connection)
             yield connection
         finally:
             connection.close()

@@ -2,6 +2,7 @@
 
 import difflib
 import fnmatch
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -11,6 +12,8 @@ from mcp_servers.sql.api import Database, Item, Kind, SqlError, Table
 from mcp_servers.sql.source import Source
 
 Detail = Literal["names", "summary", "full"]
+
+_PART = re.compile(r'"(?:[^"]|"")+"|`(?:[^`]|``)+`|\[[^\]]+\]|[^."`\[\]]+')
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,14 +46,23 @@ def _like(name: str, pattern: str) -> bool:
 def find(database: Database, name: str, clock: Clock) -> Item:
     """The table or view `name`, optionally with schema. Raises SqlError, which suggests similar names."""
     known = [*database.items("table", clock), *database.items("view", clock)]
-    exact = [item for item in known if name in (item.name, path(item))]
-    found = exact or [item for item in known if name.lower() in (item.name.lower(), path(item).lower())]
+    names = (name, unquoted(name))
+    exact = [item for item in known if item.name in names or path(item) in names]
+    folded = {each.lower() for each in names}
+    found = exact or [item for item in known if {item.name.lower(), path(item).lower()} & folded]
     if len(found) == 1:
         return found[0]
     if found:
         raise SqlError(f"table: several are called {name!r}: {_some([path(item) for item in found])}")
-    near = difflib.get_close_matches(name, [item.name for item in known], 5, 0.5) or [item.name for item in known]
+    wanted = unquoted(name).rpartition(".")[2]
+    near = difflib.get_close_matches(wanted, [item.name for item in known], 5, 0.5)
+    near = [path(item) for item in known if item.name in near] or [path(item) for item in known]
     raise SqlError(f"table: there is none called {name!r}; there are {_some(near) or 'no tables'}")
+
+
+def unquoted(name: str) -> str:
+    """Without the quotes that SQL needs around names: "a"."B c", `a`.`b` or [a].[b]."""
+    return ".".join(found[1:-1].replace(found[0] * 2, found[0]) if found[0] in '"`[' else found for found in _PART.findall(name)) or name
 
 
 def _some(names: Sequence[str]) -> str:

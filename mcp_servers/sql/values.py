@@ -88,6 +88,15 @@ def _text(text: str, most: int) -> tuple[str, bool]:
     return data[:most].decode("utf-8", "ignore"), len(data) > most
 
 
+def exact_json(text: str | bytes) -> Any:
+    """Numbers that a float would change, such as 1.10, become Decimal."""
+    return json.loads(text, parse_float=_exact_number)
+
+
+def _exact_number(text: str) -> float | Decimal:
+    return float(text) if repr(float(text)) == text else Decimal(text)
+
+
 def _plain(value: Any) -> Any:
     """Converts nested values of JSON and array columns."""
     match value:

@@ -16,7 +16,7 @@ from server.mcp.trust.pins import ToolPins
 
 FIXTURE = Path(__file__).with_name("mcp_fixture.py")
 SECRET = "s3cret-of-the-operator"
-QUICK = RetryPolicy(initial_delay=0.02, max_delay=0.1, open_seconds=0.3, connect_wait=5.0)
+QUICK = RetryPolicy(initial_delay=0.02, max_delay=0.1, open_seconds=0.3, connect_wait=20.0)
 
 
 def fixture(folder: Path) -> ServerSpec:

@@ -24,11 +24,11 @@ HELLO = {"name": "hello", "inputSchema": ANY}
 
 
 @asynccontextmanager
-async def odd(folder: Path, timeout: float = 15.0, policy: RetryPolicy | None = None, **script: Any) -> AsyncGenerator[McpHost]:
+async def odd(folder: Path, timeout: float = 60.0, policy: RetryPolicy | None = None, **script: Any) -> AsyncGenerator[McpHost]:
     path = folder / "script.json"
     path.write_text(json.dumps({"tools": [HELLO], **script}))
     spec = ServerSpec(label="odd", target=Stdio(command=sys.executable, args=("-S", "-E", str(SERVER), str(path))), timeout=timeout)
-    async with hosting(folder, spec, policy or RetryPolicy(initial_delay=0.02, max_delay=0.1)) as host:
+    async with hosting(folder, spec, policy or RetryPolicy(initial_delay=0.02, max_delay=0.1, connect_wait=60.0)) as host:
         yield host
 
 
@@ -208,7 +208,7 @@ def test_an_answer_that_cannot_be_read_ends_its_call_at_once(tmp_path: Path, lin
             await host.tools("odd")
             outcome = await host.call("odd", "bad", {}, owner="")
             assert outcome.fault is not None and outcome.fault.kind == "protocol" and says in outcome.text
-            assert outcome.seconds < 10  # the timeout is 15
+            assert outcome.seconds < 30  # the timeout is 60
             assert (await host.call("odd", "hello", {}, owner="")).text == "hi"
             assert host.status()[0].restarts == 0
 
