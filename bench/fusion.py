@@ -1,6 +1,6 @@
 """How well words, vectors and both together find, set by set: fused must not fall below the better of its two sides in any language.
 
-python -m bench.fusion --set DIR --set DIR --json results.json     folders in BEIR format; bench/debian_sets.py makes some
+python -m bench.fusion --set DIR --set DIR --json results.json     folders in BEIR format
 
 Beside ours, reciprocal rank fusion of the same two rankings (Cormack et al. 2009, k = 60) and bm25s with the language's own Snowball
 stemmer. nDCG@10 throughout.

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from statistics import fmean
 
 import numpy as np
 
@@ -78,8 +79,8 @@ class KnowledgeSearch:
         """The embedding model's, of the query and of chunks that it is compared with: a query may be short and full of names."""
         best = candidates(dense, lexical, SAMPLED)
         texts = [chunk.text[:SAMPLE_CHARACTERS] for chunk, _ in self.store.hits(best).values()]
-        of_texts = [self.embedder.fluency(text) for text in texts]
-        return float(np.mean([self.embedder.fluency(query), *([np.mean(of_texts)] if of_texts else [])]))
+        of_query = self.embedder.fluency(query)
+        return (of_query + fmean(map(self.embedder.fluency, texts))) / 2 if texts else of_query
 
     async def _rerank(self, reranker: Reranker, queries: Sequence[str], hits: list[Hit]) -> list[Hit]:
         """Scores the first RERANK_LIMIT hits with the cross-encoder, by the best query. The others follow with their old score, at

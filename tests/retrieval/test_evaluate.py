@@ -73,10 +73,10 @@ def test_part_of_a_word_is_no_answer() -> None:
     assert score_answers([Answer(query=query, text="There were four.", cited=())], found)["hit_rate"] == 1.0
 
 
-@pytest.mark.parametrize(("name", "floor"), [("cranfield", 0.5), ("xquad", 0.9)])
+@pytest.mark.parametrize(("name", "floor"), [("cranfield", 0.5), ("xquad", 0.9), ("gnome-help-ru", 0.0)])
 def test_quality_of_minilm(tmp_path: Path, name: str, floor: float) -> None:
-    """The cuts are small, so the floors are low; what must hold is that both sides work and that together they are no worse
-    than the worse one."""
+    """The cuts are small, so the floors are low; what must hold is that both sides work, where the model knows the language, and that
+    together they are no worse than the better one."""
     found = read_dataset(DATA / name)
 
     async def run() -> dict[str, float]:
@@ -91,4 +91,4 @@ def test_quality_of_minilm(tmp_path: Path, name: str, floor: float) -> None:
         return scores
 
     scores = asyncio.run(run())
-    assert min(scores.values()) > floor and scores["fused"] >= min(scores["dense"], scores["lexical"])
+    assert min(scores.values()) > floor and scores["fused"] >= max(scores["dense"], scores["lexical"]) - 0.01
