@@ -6,12 +6,11 @@ from typing import Annotated, Any
 from pydantic import BaseModel, Field
 
 from server.api.common.generation_types import GrammarText, RepetitionPenalty, TokenCount
-from server.api.common.hints import CACHE_HINT
 from server.api.common.unsupported import UNSUPPORTED, supports_only
 from server.http.fields import STRICT
 from server.http.warnings import Hint
 
-OFF = supports_only(0.0, 0)
+OFF = supports_only(0)
 SWITCHED_OFF = Hint("it belongs to a sampler that is not there")
 SLOTS = Hint("sequences have no fixed slots")
 Number = float | None
@@ -25,15 +24,15 @@ class LlamaCppFields(BaseModel):
     grammar: GrammarText | None = None  # GBNF or Lark
     json_schema: dict[str, Any] | None = None
     timings_per_token: bool | None = None
-    cache_prompt: Annotated[bool | None, CACHE_HINT] = None
+    cache_prompt: Annotated[bool | None, Hint("prompt prefixes are always cached", silent=(True,))] = None
     id_slot: Annotated[int | None, SLOTS] = None
     n_keep: Annotated[int | None, Hint("a prompt is never cut inside a message")] = None
     n_discard: Annotated[int | None, SLOTS] = None
     samplers: Annotated[list[str] | str | None, Hint("the order of samplers is fixed")] = None
     min_keep: Annotated[int | None, SWITCHED_OFF] = None
-    typical_p: Annotated[Number, supports_only(1.0, 1)] = None
-    tfs_z: Annotated[Number, supports_only(1.0, 1)] = None
-    top_n_sigma: Annotated[Number, supports_only(-1.0, -1)] = None
+    typical_p: Annotated[Number, supports_only(1)] = None
+    tfs_z: Annotated[Number, supports_only(1)] = None
+    top_n_sigma: Annotated[Number, supports_only(-1)] = None
     mirostat: Annotated[int | None, OFF] = None
     mirostat_tau: Annotated[Number, SWITCHED_OFF] = None
     mirostat_eta: Annotated[Number, SWITCHED_OFF] = None

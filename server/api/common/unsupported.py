@@ -2,36 +2,49 @@
 from the specification fit; a value is refused with an error that names the field. Union variants are refused where they are
 read (server/api/chat_completions/messages.py and tools.py)."""
 
-from typing import Annotated, Any, Literal, TypeVar
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, WithJsonSchema
-from pydantic_core import PydanticCustomError
+from pydantic import BaseModel, BeforeValidator, GetCoreSchemaHandler, WithJsonSchema
+from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 from server.http.fields import STRICT
 
-T = TypeVar("T")
 
+@dataclass(frozen=True)
+class Unsupported:
+    """Annotates a field of which nothing but null and an empty list is accepted."""
 
-def _refuse(value: T) -> T:
-    if value is not None and value != []:
-        raise PydanticCustomError("unsupported", "This server does not support this; leave it out")
-    return value
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_after_validator_function(self._check, handler(source))
 
-
-UNSUPPORTED = AfterValidator(_refuse)
-
-
-def supports_only(*supported: Any) -> AfterValidator:
-    """Accepts only these of the values that the specification has, and null."""
-
-    def check(value: T) -> T:
-        if value is not None and value not in supported:
-            raise PydanticCustomError(
-                "unsupported", "This server only supports {taken} here", {"taken": " and ".join(map(repr, supported))}
-            )
+    def _check(self, value: Any) -> Any:
+        if value is not None and value != []:
+            raise PydanticCustomError("unsupported", "This server does not support this; leave it out")
         return value
 
-    return AfterValidator(check)
+
+@dataclass(frozen=True)
+class SupportsOnly:
+    """Annotates a field of which only some of the values that the specification has are accepted, and null."""
+
+    values: tuple[Any, ...]
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_after_validator_function(self._check, handler(source))
+
+    def _check(self, value: Any) -> Any:
+        if value is not None and value not in self.values:
+            names = " and ".join(map(repr, self.values))
+            raise PydanticCustomError("unsupported", "This server only supports {taken} here", {"taken": names})
+        return value
+
+
+UNSUPPORTED = Unsupported()
+
+
+def supports_only(*values: Any) -> SupportsOnly:
+    return SupportsOnly(values)
 
 
 def _null_or(harmless: object) -> BeforeValidator:
