@@ -206,7 +206,7 @@ def test_ids_and_fingerprints() -> None:
 
 
 def test_hints_of_other_servers() -> None:
-    hints = {"cache_prompt": True, "id_slot": 0, "samplers": ["top_k"], "keep_alive": "5m", "num_ctx": 100, "guided_decoding_backend": "x"}
+    hints = {"cache_prompt": False, "id_slot": 0, "samplers": ["top_k"], "keep_alive": "5m", "num_ctx": 100, "guided_decoding_backend": "x"}
     app, _ = ready(engine(), TEXT)
     response = ask(app, "POST", "/v1/chat/completions", json={"model": "tiny", **CHAT, **hints})
     assert set(response.headers[WARNINGS_HEADER].split(", ")) == hints.keys()
