@@ -19,11 +19,7 @@ from server.mcp.config.server_spec import Stdio
 from server.mcp.transport.connect import connect
 from server.mcp.transport.raw_results import raw_call_result
 
-MODULES = {
-    "chardetng-py": "chardetng_py",
-    "google-re2": "re2",
-    "charset-normalizer": "charset_normalizer",
-}  # of distributions with other names
+MODULES = {"chardetng-py": "chardetng_py", "google-re2": "re2"}  # of distributions with other names
 WITH_MCP = {"anyio", "pydantic_core"}  # come along with what is named
 
 

@@ -11,6 +11,7 @@ from retrieval.parse.common.decoding.decode import decode
 from retrieval.parse.web import html
 
 _SIGNATURES = ("application/pgp-signature", "application/pkcs7-signature", "application/x-pkcs7-signature", "application/pgp-encrypted")
+_MAX_HEADER = 10_000  # characters
 _RICH = ("text/html", "multipart/related", "multipart/mixed", "multipart/alternative")
 
 
@@ -74,8 +75,9 @@ def _best(alternatives: list[Message]) -> Message:
 
 
 def _decoded(value: str) -> str:
+    """Of a header with encoded words (RFC 2047). One that is longer than any real one is left as it is: decoding takes quadratic time."""
     try:
-        pieces = decode_header(value)
+        pieces = decode_header(value) if len(value) <= _MAX_HEADER else [(value, None)]
     except (MessageError, ValueError):
         pieces = [(value, None)]
     texts = (decode(_bytes(piece), label=label or "").text for piece, label in pieces)

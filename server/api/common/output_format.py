@@ -1,8 +1,9 @@
 """The grammar of the output, from the one field of the request that has it."""
 
 import json
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any, TypeVar
 
 from engine.api import Choice, Grammar, JsonObject, JsonSchema, Lark, Regex
 from server.api.common.generation_types import FormatJsonObject, FormatJsonSchema, GenerationFields, StructuredOutputs
@@ -11,7 +12,9 @@ from server.api.common.vllm_types import VllmFields
 from server.core.errors import bad_request
 from server.text.gbnf import UnreadableGrammar, to_lark
 
-Found = Iterator[tuple[str, Grammar]]  # fields and their grammars
+T = TypeVar("T")
+Make = Callable[[], Grammar]  # raises ApiError
+Found = Iterator[tuple[str, Make]]  # fields, and what makes their grammars: writing out a large schema takes milliseconds
 
 
 def to_grammar(body: GenerationFields) -> Grammar | None:
@@ -22,7 +25,7 @@ def to_grammar(body: GenerationFields) -> Grammar | None:
         raise bad_request(found[0][0], f"{names}: only one grammar can be given")
     if found and body.ignore_eos:
         raise bad_request("ignore_eos", "ignore_eos cannot be combined with a response format: the format says where the answer ends")
-    return found[0][1] if found else None
+    return found[0][1]() if found else None
 
 
 def grammar_field(body: GenerationFields) -> str:
@@ -33,64 +36,65 @@ def grammar_field(body: GenerationFields) -> str:
 def _grammars(body: GenerationFields) -> Found:
     match body.response_format:
         case FormatJsonSchema(json_schema=wanted):
-            yield "response_format", JsonSchema(schema=json.dumps(wanted.schema_), lenient=wanted.strict is not True)
+            yield "response_format", partial(_schema, "response_format", wanted.schema_, lenient=wanted.strict is not True)
         case FormatJsonObject(schema_=None):
-            yield "response_format", JsonObject()
-        case FormatJsonObject(schema_=schema):
-            yield "response_format", JsonSchema(schema=json.dumps(schema), lenient=True)
+            yield "response_format", JsonObject
+        case FormatJsonObject(schema_=dict() as schema):
+            yield "response_format", partial(_schema, "response_format", schema, lenient=True)
         case _:
             pass
     if body.structured_outputs is not None:
         yield from _structured_outputs(body.structured_outputs)
     if isinstance(body, VllmFields):
-        yield from _guided(body)
+        yield from _each("guided_json", body.guided_json, _schema)
+        yield from _each("guided_regex", body.guided_regex, _regex)
+        yield from _each("guided_choice", body.guided_choice, _choice)
+        yield from _each("guided_grammar", body.guided_grammar, _lark)
     if isinstance(body, LlamaCppFields):
-        yield from _llamacpp(body)
+        yield from _each("json_schema", body.json_schema, _schema)
+        yield from _each("grammar", body.grammar, _lark)
 
 
 def _structured_outputs(outputs: StructuredOutputs) -> Found:
     field = "structured_outputs"
     found = [
-        *_schema(field, outputs.json_),
-        *_text(field, outputs.regex, outputs.choice, outputs.grammar),
-        *([(field, JsonObject())] if outputs.json_object else []),
+        *_each(field, outputs.json_, _schema),
+        *_each(field, outputs.regex, _regex),
+        *_each(field, outputs.choice, _choice),
+        *_each(field, outputs.grammar, _lark),
+        *([(field, JsonObject)] if outputs.json_object else []),
     ]
     if not found:
         raise bad_request(field, f"{field} takes exactly one of json, regex, choice, grammar, json_object")
     yield from found
 
 
-def _guided(body: VllmFields) -> Found:
-    yield from _schema("guided_json", body.guided_json)
-    yield from _text("guided_regex", body.guided_regex, None, None)
-    yield from _text("guided_choice", None, body.guided_choice, None)
-    yield from _text("guided_grammar", None, None, body.guided_grammar)
+def _each(field: str, value: T | None, make: Callable[[str, T], Grammar]) -> Found:
+    if value is not None:
+        yield field, partial(make, field, value)
 
 
-def _llamacpp(body: LlamaCppFields) -> Found:
-    yield from _schema("json_schema", body.json_schema)
-    yield from _text("grammar", None, None, body.grammar)
-
-
-def _schema(field: str, schema: dict[str, Any] | str | None) -> Found:
+def _schema(field: str, schema: dict[str, Any] | str, *, lenient: bool = False) -> Grammar:
     """A schema as an object, or as JSON text."""
-    if isinstance(schema, str):
-        try:
-            json.loads(schema)
-        except ValueError as error:
-            raise bad_request(field, f"{field}: this is no JSON: {error}", "invalid_schema") from error
-        yield field, JsonSchema(schema=schema)
-    elif schema is not None:
-        yield field, JsonSchema(schema=json.dumps(schema))
+    if isinstance(schema, dict):
+        return JsonSchema(schema=json.dumps(schema), lenient=lenient)
+    try:
+        json.loads(schema)
+    except ValueError as error:
+        raise bad_request(field, f"{field}: this is no JSON: {error}", "invalid_schema") from error
+    return JsonSchema(schema=schema, lenient=lenient)
 
 
-def _text(field: str, regex: str | None, choice: list[str] | None, grammar: str | None) -> Found:
-    if regex is not None:
-        yield field, Regex(pattern=regex)
-    if choice is not None:
-        yield field, Choice(options=tuple(choice))
-    if grammar is not None:
-        try:
-            yield field, Lark(source=to_lark(grammar))
-        except UnreadableGrammar as error:
-            raise bad_request(field, f"{field}: {error}", "invalid_grammar") from error
+def _regex(field: str, pattern: str) -> Grammar:
+    return Regex(pattern=pattern)
+
+
+def _choice(field: str, options: list[str]) -> Grammar:
+    return Choice(options=tuple(options))
+
+
+def _lark(field: str, source: str) -> Grammar:
+    try:
+        return Lark(source=to_lark(source))
+    except UnreadableGrammar as error:
+        raise bad_request(field, f"{field}: {error}", "invalid_grammar") from error
