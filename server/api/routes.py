@@ -18,7 +18,7 @@ from server.api.ollama import endpoints as ollama
 from server.api.responses import endpoints as responses
 from server.api.responses.stored import conversations
 from server.api.system import endpoints as system
-from server.api.system import tokenize
+from server.api.system import moderations, tokenize
 from server.http.endpoint import Endpoint
 from server.http.handlers import status_endpoint
 from server.http.openapi import document
@@ -31,6 +31,7 @@ def endpoints(state: ServerState, version: str) -> list[Endpoint]:
         *chat_completions.endpoints(state),
         *completions.endpoints(state),
         *tokenize.endpoints(state),
+        *moderations.endpoints(state),
         *embeddings.endpoints(state),
         *rerank.endpoints(state),
         *score.endpoints(state),

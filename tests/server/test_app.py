@@ -361,3 +361,9 @@ def test_openapi_names_every_path_and_refers_to_nothing_missing() -> None:
     references = {part.partition('"')[0] for part in json.dumps(document).split('"$ref": "#/components/schemas/')[1:]}
     assert references <= set(document["components"]["schemas"])
     assert document["components"]["schemas"]["ChatRequest"]["additionalProperties"] is False
+
+
+def test_moderations_are_refused_by_name() -> None:
+    app, _ = ready(engine(), TEXT)
+    answer = ask(app, "POST", "/v1/moderations", json={"input": "Hello"})
+    assert answer.status_code == 400 and answer.json()["error"]["code"] == "unsupported" and "moderated" in answer.text

@@ -61,7 +61,7 @@ def run_in_background(api: ApiClient, *states: str, **body: Any) -> tuple[Any, l
 def test_a_lease_that_is_not_renewed_once(monkeypatch: pytest.MonkeyPatch) -> None:
     api = slow("a " * 100 + "ten")
     monkeypatch.setattr(background, "LEASE_RENEWAL_SECONDS", 0.05)
-    monkeypatch.setattr(background, "LEASE_SECONDS", 0.5)
+    monkeypatch.setattr(background, "LEASE_SECONDS", 5.0)
     assert api.archive is not None
     take, renew = api.archive.acquire_lease, failing(api.archive.acquire_lease, 2)
     first = iter([take])
