@@ -1,12 +1,13 @@
 """Converts a request for a message to a GenerationRequest."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 from engine.api import Grammar, JsonSchema
 from server.api.anthropic import request_types as wire
 from server.api.anthropic.history import read_history
+from server.api.common.hints import hosted_tool_warnings
 from server.api.common.server_tools import to_file_search
 from server.api.common.tool_types import FileSearchTool
 from server.chat.grounding.grounding import default_search
@@ -19,7 +20,6 @@ from server.core.request import (
     GenerationRequest,
     McpToolset,
     OutputOptions,
-    RequestWarning,
     SamplingParams,
     ToolFilter,
 )
@@ -44,6 +44,7 @@ def to_prompt_request(runtime: Runtime, body: wire.CountRequest) -> GenerationRe
     search, search_field = _file_search(runtime, tools, body.tool_choice)
     client_tools = tuple(_client_tool(tool, f"tools.{i}") for i, tool in enumerate(tools) if isinstance(tool, wire.CustomTool))
     servers = _mcp_servers(body, labels)
+    hosted = [(f"tools.{i}", tool.type) for i, tool in enumerate(tools) if isinstance(tool, wire.HostedTool)]
     return GenerationRequest(
         model=body.model,
         messages=history.messages,
@@ -57,7 +58,7 @@ def to_prompt_request(runtime: Runtime, body: wire.CountRequest) -> GenerationRe
         parallel_tool_calls=not getattr(body.tool_choice, "disable_parallel_tool_use", False),
         earlier_calls=tuple(history.server_calls),
         untrusted_context=history.has_citations,
-        warnings=(*hint_warnings(body), *_tool_warnings(tools)),
+        warnings=(*hint_warnings(body), *hosted_tool_warnings(hosted, len(tools))),
         field_names=FieldNames(
             parameters="input_schema",
             file_search=search_field,
@@ -75,16 +76,6 @@ def _client_tool(tool: wire.CustomTool, field: str) -> Tool:
         raise bad_request(name, f'{name}: the schema of a tool\'s input must have "type": "object"')
     description, strict = tool.description or "", tool.strict is True
     return Tool(name=tool.name, description=description, parameters=tool.input_schema, strict=strict, field=field)
-
-
-def _tool_warnings(tools: Sequence[wire.Tool]) -> Iterator[RequestWarning]:
-    """Of tools that are left out. Raises ApiError where none is left."""
-    hosted = [(f"tools.{i}", tool) for i, tool in enumerate(tools) if isinstance(tool, wire.HostedTool)]
-    if hosted and len(hosted) == len(tools):
-        field, tool = hosted[0]
-        raise bad_request(field, f"{field}: this server has no tools of type {tool.type}", "unsupported")
-    for field, tool in hosted:
-        yield RequestWarning(param=field, message=f"{field} has no effect: this server has no tools of type {tool.type}")
 
 
 def _file_search(runtime: Runtime, tools: Sequence[wire.Tool], choice: wire.ToolChoice | None) -> tuple[FileSearch | None, str]:

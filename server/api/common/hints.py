@@ -1,5 +1,9 @@
 """Hints that several APIs have: fields without an effect on this server (server/http/warnings.py)."""
 
+from collections.abc import Iterator, Sequence
+
+from server.core.errors import bad_request
+from server.core.request import RequestWarning
 from server.http.warnings import Hint
 
 CACHE_HINT = Hint("prompt prefixes are always cached, for as long as there is room", silent=("in_memory", "in-memory"))
@@ -10,3 +14,13 @@ CONTEXT_HINT = Hint("earlier messages are left as they are")
 OBFUSCATION_HINT = Hint("events are not padded", silent=(False,))
 PRIORITY_HINT = Hint("a request cannot put itself before others", silent=range(2**31))
 SPACES_HINT = Hint("special tokens are written as they are", silent=(False,))
+
+
+def hosted_tool_warnings(hosted: Sequence[tuple[str, str]], tools: int) -> Iterator[RequestWarning]:
+    """Of tools that nobody here can run, by field and type: they are left out. Raises ApiError where the request has no others;
+    `tools`: how many it has."""
+    if hosted and len(hosted) == tools:
+        field, kind = hosted[0]
+        raise bad_request(field, f"{field}: this server has no tools of type {kind}", "unsupported")
+    for field, kind in hosted:
+        yield RequestWarning(param=field, message=f"{field} has no effect: this server has no tools of type {kind}")

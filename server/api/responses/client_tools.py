@@ -7,8 +7,8 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from server.api.common.hints import hosted_tool_warnings
 from server.api.responses.types import tools as wire
-from server.core.errors import bad_request
 from server.core.messages import Json, NamedTools, Tool
 from server.core.request import GenerationRequest, RequestWarning
 
@@ -54,12 +54,8 @@ def custom_arguments(text: str) -> str:
 
 def tool_warnings(tools: Sequence[wire.Tool]) -> Iterator[RequestWarning]:
     """Of tools that are left out, and of formats. Raises ApiError where none is left."""
-    hosted = [(f"tools.{i}", tool) for i, tool in enumerate(tools) if isinstance(tool, wire.HostedTool)]
-    if hosted and len(hosted) == len(tools):
-        field, tool = hosted[0]
-        raise bad_request(field, f"{field}: This server has no tools of type {tool.type}", "unsupported")
-    for field, tool in hosted:
-        yield RequestWarning(param=field, message=f"{field} has no effect: this server has no tools of type {tool.type}")
+    hosted = [(f"tools.{i}", tool.type) for i, tool in enumerate(tools) if isinstance(tool, wire.HostedTool)]
+    yield from hosted_tool_warnings(hosted, len(tools))
     for field, tool, _ in _client_tools(tools):
         if isinstance(tool, wire.CustomTool) and tool.format is not None and tool.format.type == "grammar":
             yield RequestWarning(param=f"{field}.format", message=f"{field}.format has no effect: the text of a custom tool is free")
