@@ -3,13 +3,13 @@
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import groupby
 from typing import Any
 
 from pptx.oxml.ns import qn
 
-from retrieval.parse.common import tables, typography
+from retrieval.parse.common import tables
 from retrieval.parse.common.links import with_target
+from retrieval.parse.common.typography import Segment, joined
 from retrieval.parse.office import numerals, symbols
 from retrieval.parse.office.drawing.alternatives import understood
 from retrieval.parse.office.drawing.equations import EQUATIONS, linear
@@ -38,13 +38,6 @@ class Line:
     label: str = BULLET
 
 
-@dataclass(frozen=True, slots=True)
-class _Segment:
-    text: str
-    place: str | None = None
-    struck: bool = False
-
-
 class LineReader:
     """Reads the text of the shapes of one slide. `part`: the slide's, which resolves links."""
 
@@ -56,12 +49,12 @@ class LineReader:
         """The paragraphs with visible text."""
         lines, counters = list[Line](), defaultdict[int, int](int)
         for paragraph in frame.paragraphs:
-            text = tables.collapse_spaces(_joined(list(self._segments(paragraph._p, background))))
+            text = tables.collapse_spaces(joined(list(self._segments(paragraph._p, background))))
             if text:
                 lines.append(Line(paragraph.level, text, _label(paragraph._p, paragraph.level, counters)))
         return lines
 
-    def _segments(self, paragraph: Element, background: TextBackground) -> Iterator[_Segment]:
+    def _segments(self, paragraph: Element, background: TextBackground) -> Iterator[Segment]:
         for part in understood(paragraph):
             if part.tag in (RUN, FIELD, BREAK):
                 if part.text.strip() and background.hides(part):
@@ -69,19 +62,19 @@ class LineReader:
                 elif part.get("type") != "slidenum":
                     yield from self._run(part)
             elif part.tag in EQUATIONS or part.tag == MATH_HOLDER:
-                yield _Segment("".join(map(linear, part)) if part.tag == MATH_HOLDER else linear(part))
+                yield Segment("".join(map(linear, part)) if part.tag == MATH_HOLDER else linear(part))
 
-    def _run(self, run: Element) -> Iterator[_Segment]:
+    def _run(self, run: Element) -> Iterator[Segment]:
         properties = run.find(PROPERTIES)
         if run.tag == BREAK or properties is None:
-            yield _Segment("\n" if run.tag == BREAK else run.text)
+            yield Segment("\n" if run.tag == BREAK else run.text)
             return
         symbol = properties.find(qn("a:sym"))
         latin = symbol if symbol is not None else properties.find(qn("a:latin"))
         text = symbols.translated(run.text, "" if latin is None else latin.get("typeface", ""))
-        yield _Segment(text, _place(properties.get("baseline", "0")), properties.get("strike", "noStrike") != "noStrike")
+        yield Segment(text, _place(properties.get("baseline", "0")), properties.get("strike", "noStrike") != "noStrike")
         target = self._target(properties.find(qn("a:hlinkClick")))
-        yield _Segment(with_target(text, target)[len(text.rstrip()) :])
+        yield Segment(with_target(text, target)[len(text.rstrip()) :])
 
     def _target(self, link: Element | None) -> str:
         relation = None if link is None else self._part.rels.get(link.get(qn("r:id"), ""))
@@ -109,12 +102,3 @@ def _label(paragraph: Element, level: int, counters: defaultdict[int, int]) -> s
     kind = found.get("type", "arabicPeriod")
     number = next((write for name, write in NUMBERS.items() if kind.startswith(name)), str)
     return next((sign for ending, sign in SIGNS.items() if kind.endswith(ending)), "{}.").format(number(counters[level]))
-
-
-def _joined(segments: list[_Segment]) -> str:
-    texts = list[str]()
-    for (place, struck), group in groupby((one for one in segments if one.text), key=lambda one: (one.place, one.struck)):
-        text = "".join(one.text for one in group)
-        text = {"superscript": typography.superscript, "subscript": typography.subscript}.get(place or "", str)(text)
-        texts.append(typography.struck(text) if struck else text)
-    return "".join(texts)

@@ -3,21 +3,20 @@
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import groupby
 
 from docx.opc.part import Part
 from docx.oxml.ns import qn
 from docx.oxml.xmlchemy import BaseOxmlElement as Element
 
-from retrieval.parse.common import typography
 from retrieval.parse.common.links import with_target
+from retrieval.parse.common.typography import Segment, joined
 from retrieval.parse.office import symbols
 from retrieval.parse.office.drawing.alternatives import understood
 from retrieval.parse.office.drawing.equations import EQUATIONS, linear
 from retrieval.parse.office.word.anchored import DRAWINGS, Anchored, anchored
 from retrieval.parse.office.word.forms import form_value
 from retrieval.parse.office.word.hidden_text import HiddenText
-from retrieval.parse.office.word.styles import Place, Styles, TextStyle
+from retrieval.parse.office.word.styles import Styles, TextStyle
 
 RUN, TEXT, HYPERLINK, RELATION, FONTS = map(qn, ("w:r", "w:t", "w:hyperlink", "r:id", "w:rFonts"))
 NOTES = dict(zip(map(qn, ("w:footnoteReference", "w:endnoteReference")), ("footnotes", "endnotes"), strict=True))
@@ -27,13 +26,6 @@ FIELD_SIGN, FIELD_CODE, SIMPLE_FIELD, SYMBOL = map(qn, ("w:fldChar", "w:instrTex
 PAGE_FIELDS = ("PAGE", "NUMPAGES", "SECTIONPAGES", "SECTION")  # of the printed page: mean nothing in running text
 OFF = ("0", "false", "off")
 _LINK_FIELD = re.compile(r'\s*HYPERLINK\s+"([^"]+)"', re.I)
-
-
-@dataclass(frozen=True, slots=True)
-class _Segment:
-    text: str
-    place: Place | None = None
-    struck: bool = False
 
 
 @dataclass(slots=True)
@@ -66,14 +58,14 @@ class TextReader:
         self._anchored = list[Anchored]()
 
     def text(self, paragraph: Element) -> str:
-        return _joined(list(self._inside(paragraph)))
+        return joined(list(self._inside(paragraph)))
 
     def take_anchored(self) -> list[Anchored]:
         """What is anchored in the paragraphs read since the last call."""
         taken, self._anchored = self._anchored, []
         return taken
 
-    def _inside(self, element: Element) -> Iterator[_Segment]:
+    def _inside(self, element: Element) -> Iterator[Segment]:
         for child in understood(element):
             if child.tag in SKIPPED:
                 continue
@@ -83,11 +75,11 @@ class TextReader:
                 inside = list(self._inside(child))
                 yield from [*inside, _target("".join(segment.text for segment in inside), self._address(child))]
             elif child.tag in EQUATIONS:
-                yield _Segment(linear(child))
+                yield Segment(linear(child))
             elif child.tag != SIMPLE_FIELD or not self._is_page_field(child.get(qn("w:instr"), "")):
                 yield from self._inside(child)
 
-    def _run(self, run: Element) -> Iterator[_Segment]:
+    def _run(self, run: Element) -> Iterator[Segment]:
         style = self._styles.of_run(run)
         visible = self._hidden_text.visible_part(run, style)
         for child in understood(run) if visible != "nothing" else ():
@@ -96,26 +88,26 @@ class TextReader:
             elif visible == "all":
                 yield from self._part(child, style, _font(run))
 
-    def _part(self, child: Element, style: TextStyle, font: str) -> Iterator[_Segment]:
+    def _part(self, child: Element, style: TextStyle, font: str) -> Iterator[Segment]:
         """A part of a visible run."""
         if child.tag == FIELD_SIGN:
-            yield _Segment(form_value(child))
+            yield Segment(form_value(child))
             yield from self._field(child.get(qn("w:fldCharType"), ""))
         elif child.tag == FIELD_CODE and self._fields and not self._fields[-1].has_result:
             self._fields[-1].code += child.text or ""
         elif child.tag in NOTES:
             number = self._notes.number(NOTES[child.tag], child.get(qn("w:id"), ""))
-            yield _Segment("" if child.get(qn("w:customMarkFollows"), "0") not in OFF else str(number), "superscript")
+            yield Segment("" if child.get(qn("w:customMarkFollows"), "0") not in OFF else str(number), "superscript")
         elif any(field.has_result and self._is_page_field(field.code) for field in self._fields):
             return
         elif text := _text(child, font):
             for field in self._fields:
                 field.text += text
-            yield _Segment(text, style.place, bool(style.struck))
+            yield Segment(text, style.place, bool(style.struck))
         elif child.tag not in SKIPPED and len(child):  # ruby
             yield from self._inside(child)
 
-    def _field(self, sign: str) -> Iterator[_Segment]:
+    def _field(self, sign: str) -> Iterator[Segment]:
         if sign == "begin":
             self._fields.append(_Field())
         elif self._fields and sign == "separate":
@@ -135,9 +127,9 @@ class TextReader:
         return relation.target_ref if relation is not None and relation.is_external else ""
 
 
-def _target(text: str, address: str) -> _Segment:
+def _target(text: str, address: str) -> Segment:
     """What follows the text of a link."""
-    return _Segment(with_target(text, address)[len(text.rstrip()) :])
+    return Segment(with_target(text, address)[len(text.rstrip()) :])
 
 
 def _font(run: Element) -> str:
@@ -152,13 +144,3 @@ def _text(child: Element, font: str) -> str:
         code = child.get(qn("w:char"), "")
         return symbols.symbol(child.get(qn("w:font"), ""), int(code, 16)) if re.fullmatch("[0-9A-Fa-f]{1,5}", code) else ""
     return SPACES.get(child.tag, "")
-
-
-def _joined(segments: list[_Segment]) -> str:
-    """Neighbours of one kind are one: word processors split runs anywhere."""
-    texts = list[str]()
-    for (place, struck), group in groupby((one for one in segments if one.text), key=lambda one: (one.place, one.struck)):
-        text = "".join(one.text for one in group)
-        text = {"superscript": typography.superscript, "subscript": typography.subscript}.get(place or "", str)(text)
-        texts.append(typography.struck(text) if struck else text)
-    return "".join(texts)
