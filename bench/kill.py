@@ -23,6 +23,7 @@ ROOT = Path(__file__).parents[1]
 FIRST_WORDS = 300.0  # seconds within which a process must have begun
 SOONER = 0.8  # the next one is killed, after a run that was over before
 WHOLE = 300.0  # and within which one must have ended that nobody kills
+LETTERS = str.maketrans("0123456789", "abcdefghij")
 CHECKS = {
     "members without a file": "SELECT count(*) FROM members WHERE file_id NOT IN (SELECT id FROM files)",
     "parts without a file": "SELECT count(*) FROM file_parts WHERE file_id NOT IN (SELECT id FROM files)",
@@ -113,7 +114,7 @@ class Corpus:
 
     def _write(self, name: str) -> None:
         self._version += 1
-        self.words[name] = f"marker{self._version:06}"
+        self.words[name] = f"marker{f'{self._version:06}'.translate(LETTERS)}x"  # letters alone: codes are also found by their parts
         about = self._rng.choices(("rivers", "sharks", "engines", "bridges", "poems", "stars"), k=self._rng.randint(20, 400))
         (self._folder / name).write_text(f"{self.words[name]} is a text about {' and '.join(about)}.\n", encoding="utf-8")
 

