@@ -100,7 +100,7 @@ def pydantic_ai_responses():
 def openai_agents_responses():
     from agents import Agent, ModelSettings, Runner
 
-    agent = Agent(name="Greeter", instructions="Be brief.", model=MODEL, model_settings=ModelSettings(max_tokens=32))
+    agent = Agent(name="Greeter", instructions="Be brief.", model=MODEL, model_settings=ModelSettings(max_tokens=400, temperature=0))
     return asyncio.run(Runner.run(agent, "Say hello.")).final_output
 
 
