@@ -1,5 +1,6 @@
 """The application, put together: what is loaded at start, the routes, the middleware around them, and the life cycle."""
 
+import gc
 import threading
 import time
 from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
@@ -60,7 +61,7 @@ def load_runtime(settings: Settings, watch: ObserveSearch | None = None) -> Runt
         text = load_tokenizer(directory)
         engine = _open_engine(settings, directory, shared_prefixes(text, [*_server_prompts(), *settings.shared_prefix]))
         database, archive, knowledge = opening.result()
-        return Runtime(
+        runtime = Runtime(
             names=(settings.name,),
             engine=engine,
             tokenizer=text,
@@ -73,6 +74,8 @@ def load_runtime(settings: Settings, watch: ObserveSearch | None = None) -> Runt
             max_answer_tokens=settings.max_answer_tokens,
             aliases=settings.aliases,
         )
+        gc.freeze()  # a full collection over all that was loaded stops every stream for some 0.3 s, and finds nothing
+        return runtime
 
 
 def _open_database(settings: Settings, progress: Progress, watch: ObserveSearch | None) -> tuple[Store, Archive, KnowledgeBase | None]:
