@@ -9,6 +9,7 @@ from server.api.common.logprobs import prompt_logprobs
 from server.api.common.timings import TimingCounter
 from server.api.common.usage import UsageCounter
 from server.api.completions import types as wire
+from server.api.completions.best_of import best_answers
 from server.api.completions.logprobs import completion_logprobs, echoed_logprobs, joined_logprobs
 from server.api.completions.plan import CompletionPlan
 from server.core.events import OutputDelta
@@ -71,7 +72,10 @@ class ResponseBuilder:
         """The sequences of a prompt that are sent: all, or the n whose tokens are likeliest on average."""
         each, n = self.plan.sequences_per_prompt, self.plan.body.n or 1
         indexes = list(range(prompt * each, (prompt + 1) * each))
-        return indexes if each == n else sorted(indexes, key=lambda i: (-_mean_logprob(outputs[i]), i))[:n]
+        if each == n:
+            return indexes
+        best = best_answers([[entry.token for entry in outputs[index].logprobs] for index in indexes], n)
+        return [indexes[i] for i in best]
 
 
 def new_builder(plan: CompletionPlan) -> ResponseBuilder:
@@ -139,7 +143,3 @@ def _share_prompt_logprobs(outputs: Sequence[OutputDelta], each: int) -> None:
     """Only the first sequence of a prompt computes them."""
     for index, output in enumerate(outputs):
         output.prompt_logprobs = outputs[index - index % each].prompt_logprobs
-
-
-def _mean_logprob(output: OutputDelta) -> float:
-    return sum(entry.token.logprob for entry in output.logprobs) / max(len(output.logprobs), 1)
