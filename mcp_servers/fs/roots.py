@@ -68,6 +68,10 @@ class Rooted:
     given: Path  # absolute, as given by the operator
     write: bool
 
+    @property
+    def spellings(self) -> tuple[tuple[str, ...], ...]:
+        return self.path.parts[1:], self.given.parts[1:]
+
 
 @dataclass(frozen=True, slots=True)
 class Place:
@@ -145,13 +149,19 @@ class Tree:
         raise Refused(f"path: begin with one of {', '.join(root.name for root in self.roots)}")
 
     def _absolute(self, text: str) -> Place:
-        """Compares part by part: /srv/data_old is not in /srv/data."""
         names = _names(text)
-        ways = [(own, root) for root in self.roots for own in (root.path.parts[1:], root.given.parts[1:]) if names[: len(own)] == own]
-        if ways:
-            own, root = max(ways, key=lambda way: len(way[0]))
-            return Place(root, names[len(own) :])
+        begun = self.root_of(names)
+        if begun:
+            root, size = begun
+            return Place(root, names[size:])
         raise Refused("path: it is outside of what this server offers; write it relative, as list_directory shows it")
+
+    def root_of(self, names: Sequence[str]) -> tuple[Rooted, int] | None:
+        """The innermost root that an absolute path begins with, and how many of its names are the root's. Compares part by part:
+        /srv/data_old is not in /srv/data."""
+        ways = [(len(own), root) for root in self.roots for own in root.spellings if tuple(names[: len(own)]) == own]
+        size, root = max(ways, key=lambda way: way[0], default=(0, None))
+        return (root, size) if root else None
 
 
 def tree(roots: Sequence[Root], policy: Policy) -> Tree:

@@ -12,7 +12,6 @@ from pydantic import Field
 
 from mcp_servers.common import BadCursor, Clock, closed, cursor_position, next_cursor, said, working
 from mcp_servers.fs import search, shapes
-from mcp_servers.fs.edit import Edit, edit_text
 from mcp_servers.fs.glob import Globs
 from mcp_servers.fs.info import info
 from mcp_servers.fs.listing import Page, Walk, drawing, listing
@@ -21,7 +20,8 @@ from mcp_servers.fs.regex import BadPattern, Pattern, plain
 from mcp_servers.fs.roots import Tree
 from mcp_servers.fs.text import Lines, known, read_lines, text_encoding
 from mcp_servers.fs.walk import Kind, file_at
-from mcp_servers.fs.write import create_folder, move, write_text
+from mcp_servers.fs.writing.edit import Edit, edit_text
+from mcp_servers.fs.writing.write import create_folder, move, write_text
 
 Path = Annotated[str, Field(max_length=4096, description="Path of a file, as list_directory shows it")]
 FolderPath = Annotated[str, Field(max_length=4096, description="Path of a directory; empty: the top")]

@@ -1,8 +1,8 @@
 """Path resolution with directory file descriptors only.
 
 Each name is opened relative to its parent's descriptor with O_NOFOLLOW, so that concurrent renames cannot lead outside the root.
-Links are resolved here name by name; ".." pops from the stack of opened directories, which ends at the root. Links to absolute
-paths are refused.
+Links are resolved here name by name; ".." pops from the stack of opened directories, which ends at the root. A link to an absolute
+path is followed if the path begins with that of a root: the rest of it is resolved below that root in the same way.
 """
 
 import errno
@@ -140,7 +140,10 @@ class _Descent:
         self._tree, self._asked, self._stack = tree, place, stack
         self._left = list(reversed(place.parts))
         self._links = LINKS if links == "follow" else 0
-        self._fds = [self._keep(_root(place.root))]
+        self._begin(place.root)
+
+    def _begin(self, root: Rooted) -> None:
+        self._root, self._fds = root, [self._keep(_root(root))]
         self._parts: list[str] = []
 
     def run(self) -> Folder | Entry:
@@ -170,12 +173,22 @@ class _Descent:
     def _follow(self, target: str) -> None:
         if not self._links:
             raise Refused(f"{self._asked.shown}: a link on the way; write where it leads to")
+        names = [name for name in target.split("/") if name not in ("", ".")]
         if target.startswith("/"):
-            raise Refused(f"{self._asked.shown}: a link to an absolute path, which may lead outside; refused")
+            names = self._rooted(names)
         self._links -= 1
-        self._left += [name for name in reversed(target.split("/")) if name not in ("", ".")]
+        self._left += reversed(names)
         if self._links == 0 or len(self._left) > self._tree.limits.depth:
             raise Refused(f"{self._asked.shown}: too many links")
+
+    def _rooted(self, names: list[str]) -> list[str]:
+        """Goes to the root that an absolute path begins with; what is left of the path. Raises Refused for paths outside."""
+        begun = self._tree.root_of(names)
+        if not begun:
+            raise Refused(f"{self._asked.shown}: a link to an absolute path outside; refused")
+        root, size = begun
+        self._begin(root)
+        return names[size:]
 
     def _up(self) -> None:
         if not self._parts:
@@ -184,7 +197,7 @@ class _Descent:
         self._fds.pop()
 
     def _here(self) -> Folder:
-        return Folder(self._fds[-1], Place(self._asked.root, tuple(self._parts)))
+        return Folder(self._fds[-1], Place(self._root, tuple(self._parts)))
 
     def _keep(self, fd: int) -> int:
         self._stack.callback(os.close, fd)

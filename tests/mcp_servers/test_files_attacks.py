@@ -24,7 +24,7 @@ from mcp_servers.files import Limits, Policy, Root, server
 from mcp_servers.fs.roots import tree
 from mcp_servers.fs.text import Lines, read_lines
 from mcp_servers.fs.walk import file_at
-from mcp_servers.fs.write import write_text
+from mcp_servers.fs.writing.write import write_text
 from tests.mcp_servers.files_client import PNG, Files, files
 
 SECRET = "the walrus is the key"
@@ -74,6 +74,14 @@ def world(tmp_path: Path) -> World:
         "dangling": "../outside/new.txt",
         "zero": "/dev/zero",
         "inside": "plain.txt",
+        "absolute_denied": str(root / ".env"),
+        "absolute_winding": f"{root}/sub/../../secret.txt",
+        "absolute_before": f"{root}/../secret.txt",
+        "absolute_collision": str(tmp_path / "allow_evil" / "secret.txt"),
+        "absolute_folder": str(root / "folder"),
+        "absolute_loop": str(root / "absolute_loop"),
+        "absolute_hard": str(root / "hard.txt"),
+        "absolute_up": str(tmp_path),
     }.items():
         (root / name).symlink_to(target)
     os.mkfifo(root / "pipe")
@@ -126,7 +134,7 @@ def forged(path: str) -> str:
 
 
 OUTSIDE, DENIED, ABSENT = "is outside of what", "operator of this server denies", "no such file"
-LINK, BEYOND, ODD = "link to an absolute path", "leads outside", "not a regular file"
+LINK, BEYOND, ODD = "link to an absolute path outside", "leads outside", "not a regular file"
 ATTACKS = [
     read("traversal", "../secret.txt", "is refused"),
     read("traversal in the middle", "sub/../../secret.txt", "is refused"),
@@ -151,6 +159,14 @@ ATTACKS = [
     read("link to what is denied", "alias", DENIED),
     read("link to a directory that is denied", "alias.git/config", DENIED),
     read("link to itself", "loop", "too many links"),
+    read("absolute link inside, to what is denied", "absolute_denied", DENIED),
+    read("absolute link inside, that winds its way", "absolute_winding", BEYOND),
+    read("absolute link inside, that winds its way at once", "absolute_before", BEYOND),
+    read("absolute link, prefix collision", "absolute_collision", LINK),
+    read("absolute link inside, to a link outside", "absolute_folder/secret.txt", BEYOND),
+    read("absolute link inside, to itself", "absolute_loop", "too many links"),
+    read("absolute link inside, to a hard link", "absolute_hard", "2 hard links"),
+    read("absolute link above the root", "absolute_up/secret.txt", LINK),
     read("/proc/self by a link", "proc/environ", LINK),
     read("/proc/self, of a root that holds it", "proc/self/environ", "not on a disk", roots=("/",)),
     read("/proc as a root", "self/environ", "not on a disk", roots=("/proc",)),
@@ -367,6 +383,15 @@ def test_race_of_a_file_with_a_link(world: World) -> None:
     (world.root / "race.txt").write_text("harmless")
     with swapping(_race(world, ("race.txt", "aside.txt"), "../outside/secret.txt")) as going_on:
         texts, refused = _reads(world, "race.txt", going_on)
+    assert texts == {"harmless"} and refused
+
+
+def test_race_of_a_directory_on_the_way_of_an_absolute_link(world: World) -> None:
+    (world.root / "race").mkdir()
+    (world.root / "race" / "secret.txt").write_text("harmless")
+    (world.root / "way.txt").symlink_to(world.root / "race" / "secret.txt")
+    with swapping(_race(world, ("race", "aside"), str(world.top / "outside"))) as going_on:
+        texts, refused = _reads(world, "way.txt", going_on)
     assert texts == {"harmless"} and refused
 
 

@@ -52,7 +52,7 @@ def test_no_glob_fails_in_the_middle(glob: str, name: str) -> None:
 
 @pytest.mark.parametrize("seed", range(12))
 def test_links_lead_where_the_system_says_or_nowhere(tmp_path: Path, seed: int) -> None:
-    """A random tree full of relative links. What is read lies inside; what lies inside, on a way that stays inside, is read."""
+    """A random tree full of links. What is read lies inside; what lies inside, on a way that stays inside, is read."""
     root, chance = tmp_path / "root", random.Random(seed)
     folders = [root, root / "a", root / "b", root / "a" / "c"]
     for folder in folders:
@@ -61,6 +61,7 @@ def test_links_lead_where_the_system_says_or_nowhere(tmp_path: Path, seed: int) 
     (tmp_path / "file").write_text("outside")
     for number in range(24):
         target = "/".join(chance.choices(["..", "a", "b", "c", "file", f"l{chance.randrange(24)}"], k=chance.randint(1, 4)))
+        target = f"{root}/{target}" if chance.random() < 0.3 else target
         (chance.choice(folders) / f"l{number}").symlink_to(target)
     offered, read = tree([Root(root)], Policy()), 0
     for folder in folders:
@@ -92,6 +93,22 @@ def _stays(path: Path, root: Path) -> bool:
         if not at.is_relative_to(root):
             return False
         if at.is_symlink():
-            left += reversed(os.readlink(at).split("/"))
-            at = at.parent
+            target = Path(os.readlink(at))
+            left += reversed((target.relative_to(root) if target.is_absolute() else target).parts)
+            at = root if target.is_absolute() else at.parent
     return True
+
+
+@pytest.mark.parametrize("spelt", ["real", "alias"])
+def test_absolute_links_lead_into_any_root_by_either_of_its_names(tmp_path: Path, spelt: str) -> None:
+    """As the operator named it, and where that leads to."""
+    for name in ("real/one", "real/two/deep"):
+        (tmp_path / name).mkdir(parents=True)
+    (tmp_path / "alias").symlink_to("real")
+    (tmp_path / "real" / "two" / "deep" / "a.txt").write_text("two")
+    (tmp_path / "real" / "one" / "folder").symlink_to(tmp_path / spelt / "two" / "deep")
+    (tmp_path / "real" / "one" / "file").symlink_to(tmp_path / spelt / "one" / "folder" / "a.txt")
+    offered = tree([Root(tmp_path / "alias" / "one"), Root(tmp_path / "alias" / "two")], Policy())
+    for path in ("one/folder/a.txt", "one/file"):
+        with file_at(offered, offered.place(path)) as file:
+            assert os.pread(file.fd, 10, 0) == b"two" and file.place.shown == "two/deep/a.txt"

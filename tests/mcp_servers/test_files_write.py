@@ -14,8 +14,8 @@ import anyio
 import pytest
 
 from mcp_servers.files import Limits, Policy, Root
-from mcp_servers.fs.edit import _diff
-from mcp_servers.fs.renaming import exchange, rename_to_free
+from mcp_servers.fs.writing.edit import _diff
+from mcp_servers.fs.writing.renaming import exchange, rename_to_free
 from tests.mcp_servers.files_client import files
 
 pytestmark = pytest.mark.anyio
@@ -198,7 +198,7 @@ async def test_a_change_after_the_last_look_is_not_lost(
         return exchange(one, other, fd)
 
     done = list[dict[str, str]]()
-    monkeypatch.setattr("mcp_servers.fs.put.exchange", late)
+    monkeypatch.setattr("mcp_servers.fs.writing.put.exchange", late)
     (here / "a.txt").write_text("one")
     arguments = {"content": "ours", "overwrite": True} if tool == "write_file" else {"edits": [{"old_text": "one", "new_text": "two"}]}
     async with files(here, write=True) as there:
@@ -222,7 +222,7 @@ async def test_a_change_while_another_is_given_back_loses_neither(
         return exchange(one, other, fd)
 
     calls = list[str]()
-    monkeypatch.setattr("mcp_servers.fs.put.exchange", late)
+    monkeypatch.setattr("mcp_servers.fs.writing.put.exchange", late)
     (here / "a.txt").write_text("one")
     async with files(here, write=True) as there:
         said = await there.refusal("write_file", path="a.txt", content="ours", overwrite=True)
@@ -233,7 +233,7 @@ async def test_a_change_while_another_is_given_back_loses_neither(
 
 @pytest.mark.parametrize("content", ["longer than it was", ""])
 async def test_a_file_is_replaced_where_nothing_can_be_exchanged(here: Path, monkeypatch: pytest.MonkeyPatch, content: str) -> None:
-    monkeypatch.setattr("mcp_servers.fs.renaming._function", lambda how: (None, 0))
+    monkeypatch.setattr("mcp_servers.fs.writing.renaming._function", lambda how: (None, 0))
     (here / "a.txt").write_text("one")
     async with files(here, write=True) as there:
         assert (await there.call("write_file", path="a.txt", content=content, overwrite=True))["action"] == "replaced"
@@ -268,7 +268,7 @@ async def test_moving(here: Path, tmp_path: Path) -> None:
 def test_renaming_takes_no_name_that_is_taken(here: Path, monkeypatch: pytest.MonkeyPatch, exclusive: bool) -> None:
     """With the system call for it, and without."""
     if not exclusive:
-        monkeypatch.setattr("mcp_servers.fs.renaming._function", lambda how: (None, 0))
+        monkeypatch.setattr("mcp_servers.fs.writing.renaming._function", lambda how: (None, 0))
     (here / "a").write_text("a")
     (here / "b").write_text("b")
     fd = os.open(here, os.O_RDONLY)
@@ -366,7 +366,7 @@ KILLED = """
 import os, sys
 from pathlib import Path
 from mcp_servers.fs.roots import Policy, Root, tree
-from mcp_servers.fs.write import write_text
+from mcp_servers.fs.writing.write import write_text
 there = tree([Root(Path(sys.argv[1]))], Policy())
 number = 0
 while True:

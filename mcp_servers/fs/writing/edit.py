@@ -1,4 +1,4 @@
-"""Text edits: every old text must occur exactly as often as expected, or nothing is changed."""
+"""Text edits: every old text must occur exactly as often as expected, or nothing is changed. Each line keeps its own end."""
 
 import difflib
 import os
@@ -10,12 +10,13 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from mcp_servers.fs.put import put
 from mcp_servers.fs.roots import Place, Refused, Tree
 from mcp_servers.fs.shapes import Edited
-from mcp_servers.fs.text import ENDS, endings, errors_of, text_encoding
+from mcp_servers.fs.text import errors_of, text_encoding
 from mcp_servers.fs.walk import File, told
-from mcp_servers.fs.write import encoded, fitting, open_to_write, writable
+from mcp_servers.fs.writing.line_ends import Lines, lines_of
+from mcp_servers.fs.writing.put import put
+from mcp_servers.fs.writing.write import encoded, fitting, open_to_write, writable
 
 DIFF_LINES = 2000  # larger changed regions are shown as a single hunk
 AROUND = 3  # context lines
@@ -32,25 +33,22 @@ class Edit(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class _Before:
-    """The text with \\n line ends, and its original encoding and line end."""
-
-    text: str
+    lines: Lines
     encoding: str
-    end: str
 
 
 def edit_text(tree: Tree, place: Place, edits: Sequence[Edit], *, dry_run: bool) -> Edited:
     """Raises Refused."""
     with writable(tree, place) as (folder, name), told(place), open_to_write(tree, folder, name) as file:
         before = _before(tree, file)
-        after = before.text
+        after = before.lines
         for number, edit in enumerate(edits):
             after = _applied(after, edit, number, tree.limits.write_bytes)
-        changed = after != before.text
-        data = fitting(tree, place, encoded(after.replace("\n", before.end), before.encoding, place, errors_of(before.encoding)))
+        changed = after != before.lines
+        data = fitting(tree, place, encoded(after.written(), before.encoding, place, errors_of(before.encoding)))
         if changed and not dry_run:
             put(folder, name, data, file)
-    diff = _diff(before.text, after, place.shown).encode("utf-8", "replace")
+    diff = _difference(before.lines, after, place.shown).encode("utf-8", "replace")
     most = tree.limits.text_bytes
     return Edited(
         path=place.shown,
@@ -69,26 +67,30 @@ def _before(tree: Tree, file: File) -> _Before:
         text = os.pread(file.fd, file.stat.st_size, 0).decode(encoding, errors_of(encoding))
     except UnicodeDecodeError:
         raise Refused(f"{file.place.shown}: not all of it is {encoding}; an edit would spoil it") from None
-    ending = endings(text)
-    end = ENDS.get(ending, "\n")
-    return _Before(text.replace(end, "\n"), encoding, end)
+    return _Before(lines_of(text), encoding)
 
 
-def _applied(text: str, edit: Edit, number: int, most: int) -> str:
+def _applied(lines: Lines, edit: Edit, number: int, most: int) -> Lines:
     """Raises Refused, before building a text that is too large."""
-    old, new = (part.replace("\r\n", "\n") if "\r" not in text else part for part in (edit.old_text, edit.new_text))
-    count = text.count(old)
+    old, new, raw = lines_of(edit.old_text).text, lines_of(edit.new_text).text, _raw(lines, edit)
+    count = edit.count if raw else lines.text.count(old)
     if count != edit.count:
-        raise Refused(f"edits[{number}]: old_text stands there {count} times, not {edit.count}; {_advice(text, count)}")
-    if len(text) + count * (len(new) - len(old)) > most:
+        advice = "take more of the lines around it, or say count" if count else "copy it exactly from the file"
+        raise Refused(f"edits[{number}]: old_text stands there {count} times, not {edit.count}; {advice}")
+    if len(lines.text) + count * (len(edit.new_text) - len(edit.old_text)) > most:
         raise Refused(f"edits[{number}]: the text would be larger than {most} bytes")
-    return text.replace(old, new)
+    return lines_of(raw.replace(edit.old_text, edit.new_text)) if raw else lines.replaced(old, new)
 
 
-def _advice(text: str, count: int) -> str:
-    if count:
-        return "take more of the lines around it, or say count"
-    return "the file mixes line endings: edit within one line" if "\r" in text else "copy it exactly from the file"
+def _raw(lines: Lines, edit: Edit) -> str | None:
+    """The text as it stands, if it mixes the ends of lines and `edit` names them as they are: it may change them."""
+    raw = lines.written() if lines.mixed and "\r" in edit.old_text else ""
+    return raw if raw.count(edit.old_text) == edit.count else None
+
+
+def _difference(before: Lines, after: Lines, path: str) -> str:
+    """The ends of lines are shown where they alone change."""
+    return _diff(before.written(), after.written(), path) if before.text == after.text else _diff(before.text, after.text, path)
 
 
 def _diff(before: str, after: str, path: str) -> str:

@@ -5,9 +5,9 @@ import stat
 from contextlib import suppress
 from secrets import token_hex
 
-from mcp_servers.fs.renaming import exchange, rename_to_free
 from mcp_servers.fs.roots import Refused
 from mcp_servers.fs.walk import LISTED, File, Folder
+from mcp_servers.fs.writing.renaming import exchange, rename_to_free
 
 MODE = 0o666  # of new files, before the umask
 NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC

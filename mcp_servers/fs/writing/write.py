@@ -7,12 +7,12 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Literal
 
-from mcp_servers.fs.put import put, synced
-from mcp_servers.fs.renaming import rename_to_free
 from mcp_servers.fs.roots import Place, Refused, Tree
 from mcp_servers.fs.shapes import Written
 from mcp_servers.fs.text import ENDS, encoding_of, endings, head_of, sample_of
 from mcp_servers.fs.walk import Entry, File, Folder, expect_file, folder_at, found, opened, told
+from mcp_servers.fs.writing.put import put, synced
+from mcp_servers.fs.writing.renaming import rename_to_free
 
 
 @contextmanager
