@@ -21,7 +21,7 @@ from retrieval.ingest.worker import Ingestor, WorkerOptions
 from retrieval.parse.sandbox import SubprocessParser
 from retrieval.records import Batch, File, IngestedFile, Job, Member, NewFile, NewMember
 from retrieval.store import StoreOptions, open_store
-from retrieval.store.api import Store
+from retrieval.store.api import AlsoWrite, Store
 from retrieval.threads import in_thread
 from server.cli.ingest import get_or_create_store
 
@@ -39,8 +39,8 @@ class Spoken:
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    def put_file(self, new: NewFile, content: Iterable[bytes]) -> File:
-        file = self._store.put_file(new, content)
+    def put_file(self, new: NewFile, content: Iterable[bytes], also: AlsoWrite | None = None) -> File:
+        file = self._store.put_file(new, content, also)
         say("put", file.id)
         return file
 

@@ -199,6 +199,9 @@ ResourceKind = Literal[
     "item",
     "chat completion",
     "message",
+    "upload",
+    "part of this upload",
+    "batch",
 ]
 
 

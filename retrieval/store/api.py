@@ -5,7 +5,7 @@ once it has returned, its change is durable.
 raises ReadOnly for anyone but "".
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -30,12 +30,17 @@ from retrieval.records import (
 )
 
 if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
     from retrieval.store.dialect import Transactions
+
+AlsoWrite = Callable[["Connection", str], None]  # what one transaction writes besides a file, given the file's id
 
 
 class Files(Protocol):
-    def put_file(self, new: NewFile, content: Iterable[bytes]) -> File:
-        """`content`: parts of any size. If it raises, nothing is stored."""
+    def put_file(self, new: NewFile, content: Iterable[bytes], also: AlsoWrite | None = None) -> File:
+        """`content`: parts of any size. `also` writes in the transaction with which the file becomes visible. If one of them raises,
+        nothing is stored."""
         ...
 
     def file(self, owner: str, file_id: str) -> File: ...

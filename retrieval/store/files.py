@@ -8,6 +8,7 @@ from sqlalchemy import Connection, RowMapping, delete, insert, select, update
 
 from retrieval.api import DatabaseFault, NotFound, ReadOnly
 from retrieval.records import File, NewFile, Page, PageRequest
+from retrieval.store.api import AlsoWrite
 from retrieval.store.dialect import Dialect
 from retrieval.store.removal import remove_files
 from retrieval.store.rows import ListOrder, alive_file, file_record, new_id, page, readable
@@ -20,13 +21,13 @@ class FileTable:
     _dialect: Dialect
     _clock: Callable[[], float]
 
-    def put_file(self, new: NewFile, content: Iterable[bytes]) -> File:
+    def put_file(self, new: NewFile, content: Iterable[bytes], also: AlsoWrite | None = None) -> File:
         """Files larger than PART are written in one transaction per part, so that a slow upload does not block other writers.
         The file becomes visible with its last part."""
         file_id, begun = new_id("file-"), int(self._clock())
         digest, size, number = hashlib.sha256(), 0, 0
         try:
-            for number, (part, last) in enumerate(_parts(content)):
+            for number, (part, last) in enumerate(in_rows(content)):
                 digest.update(part)
                 size += len(part)
                 with self._dialect.writing() as tx:
@@ -35,6 +36,8 @@ class FileTable:
                     tx.execute(insert(file_parts).values(file_id=file_id, number=number, data=part))
                     if last:
                         _finish(tx, file_id, size, digest.hexdigest())
+                    if last and also is not None:
+                        also(tx, file_id)
         except BaseException:
             if number == 0:  # one transaction, rolled back
                 raise
@@ -98,7 +101,7 @@ def find_file(tx: Connection, owner: str, file_id: str, now: float) -> RowMappin
     return row
 
 
-def _parts(content: Iterable[bytes]) -> Iterator[tuple[bytes, bool]]:
+def in_rows(content: Iterable[bytes]) -> Iterator[tuple[bytes, bool]]:
     """Parts of PART bytes (the last may be shorter), each with whether it is the last. An empty file has one empty part."""
     held = bytearray()
     for piece in content:

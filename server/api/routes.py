@@ -19,6 +19,7 @@ from server.api.responses import endpoints as responses
 from server.api.responses.stored import conversations
 from server.api.system import endpoints as system
 from server.api.system import moderations, tokenize
+from server.api.uploads import endpoints as uploads
 from server.http.endpoint import Endpoint
 from server.http.handlers import status_endpoint
 from server.http.openapi import document
@@ -36,6 +37,7 @@ def endpoints(state: ServerState, version: str) -> list[Endpoint]:
         *rerank.endpoints(state),
         *score.endpoints(state),
         *documents.endpoints(state),
+        *uploads.endpoints(state),
         *mcp_status.endpoints(state),
         *stored_completions.endpoints(state),
         *conversations.endpoints(state),

@@ -1,12 +1,13 @@
-"""The archive's interface: stored responses, approvals, conversations and chat completions, in the knowledge base's database. Every
-method is synchronous, thread-safe and one transaction: when it has returned, its change is durable. `owner` is the caller's id; what
-belongs to another owner is not found. Times are Unix seconds."""
+"""The archive's interface: stored responses, approvals, conversations, chat completions and uploads, in the knowledge base's database.
+Every method is synchronous, thread-safe and one transaction (but for long content): when it has returned, its change is durable.
+`owner` is the caller's id; what belongs to another owner is not found. Times are Unix seconds."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
 from retrieval.records import Page, PageRequest
+from server.archive.upload_records import Uploads
 
 Json = dict[str, Any]
 Status = Literal["queued", "in_progress", "completed", "failed", "incomplete", "cancelled"]
@@ -148,4 +149,4 @@ class Completions(Protocol):
     def delete_completion(self, owner: str, completion_id: str) -> None: ...
 
 
-class Archive(Responses, Approvals, Conversations, Completions, Protocol): ...
+class Archive(Responses, Approvals, Conversations, Completions, Uploads, Protocol): ...

@@ -9,9 +9,10 @@ from server.archive.completions import CompletionTable
 from server.archive.conversations import ConversationTable
 from server.archive.responses import ResponseTable
 from server.archive.schema import prepare_schema
+from server.archive.uploads import UploadTable
 
 
-class DatabaseArchive(ResponseTable, ApprovalTable, ConversationTable, CompletionTable):
+class DatabaseArchive(ResponseTable, ApprovalTable, ConversationTable, CompletionTable, UploadTable):
     """Implements api.Archive. It does not close the database."""
 
     def __init__(self, transactions: Transactions, clock: Callable[[], float] = time.time) -> None:

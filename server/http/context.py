@@ -9,7 +9,7 @@ from retrieval.store.api import Store
 from server.archive.api import Archive
 from server.core.errors import from_knowledge_error
 from server.runtime.knowledge_base import KnowledgeBase
-from server.runtime.runtime import Runtime, expect_archive, expect_knowledge_base
+from server.runtime.runtime import Runtime, expect_archive, expect_database, expect_knowledge_base
 
 ID_PATTERN = re.compile(r"[A-Za-z0-9_-]{1,128}")
 CHUNK_ID_PATTERN = re.compile(r"[0-9]{1,15}")
@@ -30,6 +30,11 @@ class RequestContext:
     @property
     def store(self) -> Store:
         return self.knowledge_base.store
+
+    @property
+    def database(self) -> Store:
+        """Where files are. Raises ApiError 400 without a database."""
+        return expect_database(self.runtime)
 
     @property
     def archive(self) -> Archive:
@@ -59,6 +64,10 @@ class RequestContext:
     @property
     def batch_id(self) -> str:
         return self._id("batch_id", "file batch")
+
+    @property
+    def upload_id(self) -> str:
+        return self._id("upload_id", "upload")
 
     @property
     def chunk_id(self) -> int:

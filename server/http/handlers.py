@@ -32,6 +32,7 @@ PATH_PARAMETERS = {
     "item_id": "Id of the item",
     "completion_id": "Id of the chat completion",
     "response_id": "Id of the response",
+    "upload_id": "Id of the upload",
     "model": "Its name",
 }
 

@@ -24,7 +24,6 @@ SPOOL_BYTES = 1 << 20  # larger files are written to disk
 MAX_FIELD_BYTES = 4096
 MAX_FIELDS = 16
 OVERHEAD_BYTES = 64 << 10  # of a body: all that is not the file
-FILE_FIELD = "file"
 ENCODED_WORDS = re.compile(r"(?:=\?[^?\s]+\?[bq]\?[^?\s]*\?=\s*)+", re.IGNORECASE)  # RFC 2047, as mail programs and .NET write names
 
 
@@ -44,6 +43,7 @@ class _FormReader:
 
     limit: int
     upload: Upload
+    file_field: str
     error: ApiError | None = None
     ended: bool = False
     _headers: dict[bytes, bytes] = field(default_factory=dict[bytes, bytes])
@@ -90,17 +90,17 @@ class _FormReader:
         disposition = self._headers.get(b"content-disposition", b"")
         options = parse_options_header(disposition)[1]
         name, filename = options.get(b"name", b"").decode(errors="replace"), _filename(disposition, options)
-        self._part = None if name == FILE_FIELD and filename is not None else name
+        self._part = None if name == self.file_field and filename is not None else name
         if self._part is not None:
             self._start_field(self._part)
         elif self.upload.filename is not None:
-            self.set_error(bad_request(FILE_FIELD, f"{FILE_FIELD}: one file at a time", "duplicate"))
+            self.set_error(bad_request(self.file_field, f"{self.file_field}: one file at a time", "duplicate"))
         else:
             self.upload.filename = filename
 
     def _start_field(self, name: str) -> None:
-        if name == FILE_FIELD:
-            self.set_error(bad_request(FILE_FIELD, f"{FILE_FIELD}: must be a file with a name, not a text field", "invalid_file"))
+        if name == self.file_field:
+            self.set_error(bad_request(self.file_field, f"{self.file_field}: must be a file with a name, not a text field", "invalid_file"))
         elif name in self.upload.fields or len(self.upload.fields) >= MAX_FIELDS:
             self.set_error(bad_request(name or None, f"{name}: given more than once, or one field too many", "duplicate"))
         else:
@@ -119,7 +119,7 @@ class _FormReader:
     def _add_file_data(self, data: bytes) -> None:
         self.upload.size += len(data)
         if self.upload.size > self.limit:
-            self.set_error(too_large(self.limit))
+            self.set_error(too_large(self.file_field, self.limit))
         else:
             self._pending += data
 
@@ -133,14 +133,14 @@ class _FormReader:
 
 
 @asynccontextmanager
-async def read_upload(scope: Scope, receive: Receive, limit: int) -> AsyncGenerator[Upload]:
-    """`limit`: bytes of the file. Raises ApiError: 415, 413, 408 or 400; ClientDisconnected."""
+async def read_upload(scope: Scope, receive: Receive, limit: int, file_field: str = "file") -> AsyncGenerator[Upload]:
+    """`limit`: bytes of the file; `file_field`: its name in the form. Raises ApiError: 415, 413, 408 or 400; ClientDisconnected."""
     headers = Headers(scope=scope)
-    _expect_acceptable_length(headers, limit)
+    _expect_acceptable_length(headers, limit, file_field)
     with SpooledTemporaryFile[bytes](max_size=SPOOL_BYTES) as content:
-        reader = _FormReader(limit, Upload(content))
+        reader = _FormReader(limit, Upload(content), file_field)
         parser = MultipartParser(_boundary(headers), reader.callbacks())
-        async for data in _body_chunks(receive, limit * DRAIN_FACTOR + OVERHEAD_BYTES, lambda: too_large(limit)):
+        async for data in _body_chunks(receive, limit * DRAIN_FACTOR + OVERHEAD_BYTES, lambda: too_large(file_field, limit)):
             _feed(parser, reader, data)
             await reader.flush(SPOOL_BYTES)
         await reader.flush(0)
@@ -152,15 +152,15 @@ async def read_upload(scope: Scope, receive: Receive, limit: int) -> AsyncGenera
         yield reader.upload
 
 
-def too_large(limit: int) -> ApiError:
-    return ApiError(413, f"{FILE_FIELD}: larger than {limit} bytes, the most that this server takes", FILE_FIELD, "file_too_large")
+def too_large(field: str, limit: int) -> ApiError:
+    return ApiError(413, f"{field}: larger than {limit} bytes, the most that this server takes", field, "file_too_large")
 
 
-def _expect_acceptable_length(headers: Headers, limit: int) -> None:
+def _expect_acceptable_length(headers: Headers, limit: int, file_field: str) -> None:
     """Clients that send Expect: 100-continue are refused before they send the body."""
     length = headers.get("content-length", "")
     if headers.get("expect", "").lower() == "100-continue" and length.isdigit() and int(length) > limit + OVERHEAD_BYTES:
-        raise too_large(limit)
+        raise too_large(file_field, limit)
 
 
 def _boundary(headers: Headers) -> bytes:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
 
-from retrieval.api import Chunking, DatabaseFault, Embedder, Parser, Reranker, Retriever, Vectors
+from retrieval.api import Chunking, Embedder, Parser, Reranker, Retriever, Vectors
 from retrieval.store.api import Store
 from server.runtime.grounding_settings import GroundingSettings
 from server.runtime.settings import Settings, short_name
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from retrieval.ingest.worker import IngestStats
 
 LOG = logging.getLogger("stoa")
-SWEEP_INTERVAL = 600.0  # seconds
 ObserveSearch = Callable[[str, float], None]  # stage of a search, seconds it took
 
 
@@ -93,26 +92,12 @@ class KnowledgeBase:
 
 
 async def run_ingestion(knowledge: KnowledgeBase) -> None:
-    """Ingests queued files and removes what has expired, until cancelled. Raises unrecoverable errors."""
-    sweeping = asyncio.create_task(_remove_expired(knowledge.store))
+    """Ingests queued files until cancelled. Raises unrecoverable errors."""
     try:
         await knowledge.ingestor.run()
     except Exception:
         LOG.exception("ingestion has stopped")
         raise
-    finally:
-        sweeping.cancel()
-
-
-async def _remove_expired(store: Store) -> None:
-    while True:
-        try:
-            await asyncio.to_thread(store.sweep)
-        except DatabaseFault as fault:
-            LOG.warning("expired files and stores could not be removed: %s", fault)
-        except Exception:  # of any database; tried again next time
-            LOG.exception("expired files and stores could not be removed")
-        await asyncio.sleep(SWEEP_INTERVAL)
 
 
 def open_database(settings: Settings) -> Store:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from engine.api import Delta, Engine, ModelInfo, Request, Stats
 from retrieval.store.api import Store
 from server.archive.api import Archive
-from server.core.errors import bad_request, from_knowledge_error, model_not_found
+from server.core.errors import ApiError, bad_request, from_knowledge_error, model_not_found
 from server.core.tool_host import ToolHost
 from server.core.tool_limits import ToolLimits
 from server.core.version import our_version
@@ -112,5 +112,16 @@ def expect_knowledge_base(runtime: Runtime) -> KnowledgeBase:
 def expect_archive(runtime: Runtime) -> Archive:
     """Raises ApiError 400."""
     if runtime.archive is None:
-        raise bad_request(None, "this server has no database and keeps nothing", "nothing_stored")
+        raise _nothing_stored()
     return runtime.archive
+
+
+def expect_database(runtime: Runtime) -> Store:
+    """Raises ApiError 400."""
+    if runtime.database is None:
+        raise _nothing_stored()
+    return runtime.database
+
+
+def _nothing_stored() -> ApiError:
+    return bad_request(None, "this server has no database and keeps nothing", "nothing_stored")

@@ -14,6 +14,7 @@ from retrieval.store.api import Store
 from server.core.errors import unavailable
 from server.core.tool_host import ToolHost, ToolHostError
 from server.runtime.database_monitor import DatabaseMonitor
+from server.runtime.housekeeping import remove_expired
 from server.runtime.knowledge_base import KnowledgeBase, run_ingestion
 from server.runtime.memory import give_back_memory
 from server.runtime.metrics import Metrics
@@ -40,6 +41,7 @@ class ServerState:
         self._monitor: DatabaseMonitor | None = None
         self._monitoring: asyncio.Task[None] | None = None
         self._trimming: asyncio.Task[None] | None = None
+        self._sweeping: asyncio.Task[None] | None = None
 
     @property
     def status(self) -> str:
@@ -95,7 +97,7 @@ class ServerState:
     async def close(self) -> None:
         """Pending requests fail. Files that are being ingested go back to the queue."""
         runtime, self.runtime = self.runtime, None
-        running = [task for task in (self._ingestion, self._monitoring, self._trimming) if task is not None]
+        running = [task for task in (self._ingestion, self._monitoring, self._trimming, self._sweeping) if task is not None]
         for task in running:
             task.cancel()
         if running:
@@ -128,6 +130,8 @@ class ServerState:
         if runtime.database is not None:
             self._monitor = DatabaseMonitor(runtime.database.check)
             self._monitoring = asyncio.create_task(self._monitor.run())
+            uploads = [runtime.archive.sweep_uploads] if runtime.archive is not None else []
+            self._sweeping = asyncio.create_task(remove_expired([runtime.database.sweep, *uploads]))
         self._trimming = asyncio.create_task(give_back_memory())
         if runtime.tool_host is not None:
             self._mcp_start = asyncio.create_task(runtime.tool_host.start())

@@ -8,6 +8,7 @@ from server.http.fields import OMIT_NONE
 from server.http.lists import QUERY, Id, ListObject, Order, QueryInt
 
 Purpose = Literal["assistants", "batch", "fine-tune", "vision", "user_data"]  # without evals, which this server does not have
+StoredPurpose = Literal[Purpose, "batch_output"]  # also of what this server has written
 
 
 class FileForm(BaseModel):
@@ -21,7 +22,7 @@ class FileForm(BaseModel):
 
 class FilesQuery(BaseModel):
     model_config = QUERY
-    purpose: Purpose | None = None
+    purpose: StoredPurpose | None = None
     limit: Annotated[QueryInt, Field(ge=1, le=10_000)] = 10_000
     order: Order = "desc"
     after: Id | None = None
@@ -34,7 +35,7 @@ class FileObject(BaseModel):
     created_at: int
     expires_at: Annotated[int | None, OMIT_NONE]
     filename: str
-    purpose: Annotated[str, WithJsonSchema({"enum": list(get_args(Purpose))})]
+    purpose: Annotated[str, WithJsonSchema({"enum": list(get_args(StoredPurpose))})]
     status: Literal["processed"] = "processed"
     status_details: Annotated[str | None, OMIT_NONE] = None
 

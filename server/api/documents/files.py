@@ -26,7 +26,7 @@ from server.runtime.state import ServerState
 
 CHUNK_BYTES = 1 << 20  # read at once
 MAX_NAME_BYTES = 255  # of a file name, the limit of most file systems
-BATCH_SECONDS = 30 * 86_400  # how long OpenAI keeps files of this purpose
+BATCH_SECONDS = 30 * 86_400  # how long OpenAI keeps the files of batches
 UNSAFE = re.compile(r"[\x00-\x1f\x7f\ufffd]")
 
 
@@ -41,12 +41,12 @@ def upload_endpoint(state: ServerState, path: str) -> Endpoint:
 async def _upload(state: ServerState, scope: Scope, receive: Receive, send: Send) -> None:
     context = request_context(state, scope)
     read_query(scope, NoQuery)
-    _expect_allowed_origin(state, Headers(scope=scope))
-    store = context.store
+    expect_allowed_origin(state, Headers(scope=scope))
+    database = context.database
     with state.count_request():
         try:
             async with read_upload(scope, receive, state.settings.max_upload_bytes) as upload:
-                file = await in_thread(store.put_file, _to_new_file(context.owner, upload), _read_chunks(upload))
+                file = await in_thread(database.put_file, _to_new_file(context.owner, upload), read_chunks(upload))
         except ClientDisconnected:
             state.metrics.client_disconnected()
         else:
@@ -55,23 +55,23 @@ async def _upload(state: ServerState, scope: Scope, receive: Receive, send: Send
 
 async def list_files(context: RequestContext, query: wire.FilesQuery) -> wire.FileList:
     listing = PageRequest(limit=query.limit, order=query.order, after=query.after)
-    page = await in_thread(context.store.files, context.owner, listing, query.purpose)
+    page = await in_thread(context.database.files, context.owner, listing, query.purpose)
     return to_list_object(wire.FileList, [to_file_object(file) for file in page.items], page.more)
 
 
 async def get_file(context: RequestContext, query: NoQuery) -> wire.FileObject:
-    return to_file_object(await in_thread(context.store.file, context.owner, context.file_id))
+    return to_file_object(await in_thread(context.database.file, context.owner, context.file_id))
 
 
 async def delete_file(context: RequestContext, query: NoQuery) -> wire.FileDeleted:
-    await in_thread(context.store.delete_file, context.owner, context.file_id)
+    await in_thread(context.database.delete_file, context.owner, context.file_id)
     return wire.FileDeleted(id=context.file_id)
 
 
 async def download_file(context: RequestContext, send: Send) -> None:
     """The headers keep browsers from displaying or executing the content."""
-    file = await in_thread(context.store.file, context.owner, context.file_id)
-    parts = await in_thread(context.store.read_file, context.owner, context.file_id)
+    file = await in_thread(context.database.file, context.owner, context.file_id)
+    parts = await in_thread(context.database.read_file, context.owner, context.file_id)
     headers = {
         "content-type": "application/octet-stream",
         "content-length": str(file.bytes),
@@ -111,7 +111,7 @@ def _truncate(text: str, max_bytes: int) -> str:
     return text.encode()[:max_bytes].decode(errors="ignore")
 
 
-def _expect_allowed_origin(state: ServerState, headers: Headers) -> None:
+def expect_allowed_origin(state: ServerState, headers: Headers) -> None:
     """Web pages of any origin may send forms without a CORS preflight. Raises ApiError 403 for other origins."""
     origin = headers.get("origin")
     if origin is None or state.settings.api_keys or {origin, "*"} & {*state.settings.cors_origins}:
@@ -130,11 +130,16 @@ def _to_new_file(owner: str, upload: Upload) -> NewFile:
     if (form.anchor is None) != (form.seconds is None):
         name = "expires_after[anchor]" if form.anchor is None else "expires_after[seconds]"
         raise bad_request(name, f"{name}: missing; expires_after needs both anchor and seconds", "missing")
-    seconds = form.seconds or (BATCH_SECONDS if form.purpose == "batch" else None)
+    seconds = form.seconds or default_lifetime(form.purpose)
     return NewFile(owner=owner, filename=safe_name(upload.filename), purpose=form.purpose, expires_after=seconds)
 
 
-def _read_chunks(upload: Upload) -> Iterator[bytes]:
+def default_lifetime(purpose: str) -> int | None:
+    """Seconds after which a file is removed whose client has not said; None: it stays."""
+    return BATCH_SECONDS if purpose in ("batch", "batch_output") else None
+
+
+def read_chunks(upload: Upload) -> Iterator[bytes]:
     return iter(partial(upload.content.read, CHUNK_BYTES), b"")
 
 

@@ -99,7 +99,7 @@ def test_without_an_embedding_model_the_setting_is_named() -> None:
         answer = ask(app, "POST", f"/v1/{path}", json={"model": "tiny", **body} if body else {})
         assert answer.status_code == 400 and answer.json()["error"]["code"] == "no_embedding_model"
         assert "--embedding-model" in answer.json()["error"]["message"]
-    assert ask(app, "GET", "/v1/files").json()["error"]["code"] == "no_embedding_model"
+    assert ask(app, "GET", "/v1/files").json()["error"]["code"] == "nothing_stored"
 
 
 def test_the_models_are_listed() -> None:
