@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from engine.api import Choice, Grammar, InvalidGrammar, JsonObject, JsonSchema, Lark, Regex
 from engine.embedded.digits import DigitLimit, DigitTokens
+from engine.embedded.special_tokens import with_secret_names
 
 # Far below the library's own limits, which allow steps of seconds: a step of the engine waits for each of its answers. Large
 # expressions are not evaluated on the whole vocabulary in advance, which takes minutes for some.
@@ -152,7 +153,8 @@ class GrammarCompiler:
         """Loaded on first use."""
         with self._lock:
             if self._tokenizer is None:
-                self._tokenizer = LLTokenizer(self._tokenizer_json, n_vocab=self._vocab, eos_token=self._end_tokens)
+                source = with_secret_names(self._tokenizer_json)
+                self._tokenizer = LLTokenizer(source, n_vocab=self._vocab, eos_token=self._end_tokens)
                 self._tokenizer_json = ""
             return self._tokenizer
 
