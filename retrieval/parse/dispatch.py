@@ -39,9 +39,16 @@ def _parse(source: IO[bytes], sniffed: SniffedFormat, builder: DocumentBuilder) 
         raise
     except RecursionError:
         raise ParseError("the file is nested too deeply") from None
-    except Exception as error:
+    except BaseException as error:
+        if not isinstance(error, Exception) and not _is_panic(error):
+            raise
         raise ParseError(f"the file is damaged or not what it seems: {_describe(error)}") from error
 
 
-def _describe(error: Exception) -> str:
+def _is_panic(error: BaseException) -> bool:
+    """Whether a library written in Rust gave up, which pyo3 raises as a BaseException that cannot be imported."""
+    return type(error).__name__ == "PanicException"
+
+
+def _describe(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}"[:200]

@@ -41,7 +41,7 @@ FORMATS: dict[str, Format] = {
         "application/vnd.oasis.opendocument", "retrieval.parse.office.opendocument.document", OPENDOCUMENT, streamed=True
     ),
     "binary_workbook": Format(
-        "application/vnd.ms-excel", "retrieval.parse.office.workbook.binary", (".xls", ".xlsb", ".xlt"), streamed=True
+        "application/vnd.ms-excel", "retrieval.parse.office.workbook.binary.reader", (".xls", ".xlsb", ".xlt"), streamed=True
     ),
     "old_word": Format("application/msword", "retrieval.parse.office.old.word", (".doc", ".dot"), streamed=True),
     "old_slides": Format("application/vnd.ms-powerpoint", "retrieval.parse.office.old.slides", (".ppt", ".pps", ".pot"), streamed=True),

@@ -113,7 +113,7 @@ def workbook() -> bytes:
     sheets = {
         "People": (("Name", "Born", "Share"), ("Ada", 1815, 0.5), ("Alan", 1912, None)),
         "Notes": (("One line",),),
-        "Secret": (("Nobody sees this",),),
+        "Secret": (("Seldom shown",),),
     }
     for name, rows in sheets.items():
         sheet = made.create_sheet(name)

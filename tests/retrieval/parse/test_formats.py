@@ -121,8 +121,10 @@ def test_workbook() -> None:
         (1, "Name: Ada; Born: 1815; Share: 0.5\nName: Alan; Born: 1912"),
         (2, "Notes"),
         (2, "| One line |"),
+        (3, "Secret (hidden sheet)"),
+        (3, "| Seldom shown |"),
     ]
-    assert made.notes == ("1 hidden sheet was left out",)
+    assert made.notes == ("1 hidden sheet was read too",)
 
 
 @pytest.mark.parametrize("separator", [",", ";", "\t"])

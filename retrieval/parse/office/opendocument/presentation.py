@@ -3,6 +3,7 @@
 import re
 
 from retrieval.parse.common.builder import DocumentBuilder
+from retrieval.parse.office import visibility
 from retrieval.parse.office.opendocument.blocks import Writer
 from retrieval.parse.office.opendocument.names import Element, q
 from retrieval.parse.office.opendocument.text import FRAMES, TextReader
@@ -19,12 +20,10 @@ def write(body: Element, builder: DocumentBuilder, text: TextReader, blocks: Wri
         style = page.get(q("draw:style-name"), "")
         if text.styles.value("drawing-page", style, "style:drawing-page-properties", "presentation:visibility") == "hidden":
             hidden += 1
-            continue
         builder.page = number
         builder.set_headings(())
         _page(page, builder, text, blocks, footers)
-    if hidden:
-        builder.add_note(f"{hidden} hidden slides were left out" if hidden > 1 else "1 hidden slide was left out")
+    visibility.note_hidden(builder, "slide", hidden)
 
 
 def _page(page: Element, builder: DocumentBuilder, text: TextReader, blocks: Writer, footers: set[str]) -> None:

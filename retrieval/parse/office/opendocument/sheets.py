@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from retrieval.parse.common import tables
 from retrieval.parse.common.builder import DocumentBuilder
 from retrieval.parse.common.grid import MAX_COLUMNS, Continued, RepeatedText
+from retrieval.parse.office import visibility
 from retrieval.parse.office.opendocument.blocks import Writer, table_rows
 from retrieval.parse.office.opendocument.names import Element, count, q
 from retrieval.parse.office.opendocument.text import FRAMES, PARAGRAPH, TextReader
@@ -21,24 +22,24 @@ _BARE_NUMBER = re.compile(r"[-(]?(?!0\d)[\d.,'’\s]+\)?")  # without unit, perc
 def write(body: Element, builder: DocumentBuilder, text: TextReader, blocks: Writer) -> None:
     hidden = 0
     for page, table in enumerate(body.iterchildren(q("table:table")), 1):
-        if text.styles.value("table", table.get(q("table:style-name"), ""), "style:table-properties", "table:display") == "false":
-            hidden += 1
-            continue
+        shown = text.styles.value("table", table.get(q("table:style-name"), ""), "style:table-properties", "table:display") != "false"
+        hidden += not shown
         builder.page = page
         builder.set_headings(())
-        sheet = Sheet(table, text)
-        rows = list(sheet.rows())
-        if any(map(any, rows)) or next(table.iter(*FRAMES), None) is not None:
-            builder.add_heading(table.get(q("table:name"), ""), 1)
-        csv_tables.write(rows, builder)
-        for frame in table.iter(*FRAMES):
-            if next(frame.iterancestors(*FRAMES), None) is None:
-                blocks.frame(frame)
-        if sheet.hidden:
-            name = table.get(q("table:name"), "")
-            builder.add_note(f"hidden rows and columns of the sheet {name} were left out: unhide what is to be read")
-    if hidden:
-        builder.add_note(f"{hidden} hidden sheets were left out" if hidden > 1 else "1 hidden sheet was left out")
+        _write(table, Sheet(table, text), shown, builder, blocks)
+    visibility.note_hidden(builder, "sheet", hidden)
+
+
+def _write(table: Element, sheet: "Sheet", shown: bool, builder: DocumentBuilder, blocks: Writer) -> None:
+    name, rows = table.get(q("table:name"), ""), list(sheet.rows())
+    if any(map(any, rows)) or next(table.iter(*FRAMES), None) is not None:
+        builder.add_heading(visibility.heading(name, "sheet", hidden=not shown), 1)
+    csv_tables.write(rows, builder)
+    for frame in table.iter(*FRAMES):
+        if next(frame.iterancestors(*FRAMES), None) is None:
+            blocks.frame(frame)
+    if sheet.hidden:
+        visibility.note_hidden_rows(builder, name)
 
 
 class Sheet:
@@ -48,23 +49,19 @@ class Sheet:
         self._table, self._text = table, text
         self._repeated = RepeatedText()
         self._open: dict[int, tuple[int, str]] = {}  # merged cells by column: rows below, and the text
-        self._hidden_columns = frozenset(_hidden_columns(table))
-        self.hidden = bool(self._hidden_columns)
+        self.hidden = any(_is_hidden(column) for column in table.iter(q("table:table-column")))
 
     def rows(self) -> Iterator[list[str]]:
         """An empty row stands for any number of them."""
         for row, _ in table_rows(self._table):
             repeated = min(count(row, "table:number-rows-repeated"), MAX_ROWS_REPEATED)
-            if row.get(q("table:visibility")) in HIDDEN:
-                self.hidden = True
-                continue
-            texts = list(self._cells(row))
-            own = any(text for text, covered in texts if not covered)
-            shown = [text for column, (text, _) in enumerate(texts) if column not in self._hidden_columns]
-            whole = own and len([text for text in shown if text]) > 1 and all(isinstance(one, Continued) for one in shown[1:] if one)
+            self.hidden |= _is_hidden(row)
+            cells = list(self._cells(row))
+            own, texts = any(text for text, covered in cells if not covered), [text for text, _ in cells]
+            whole = own and len([text for text in texts if text]) > 1 and all(isinstance(one, Continued) for one in texts[1:] if one)
             for _ in range(repeated if own else 1):
-                if own or not any(shown):
-                    yield shown[:1] if whole and shown[0] else _trimmed(shown)
+                if own or not any(texts):
+                    yield texts[:1] if whole and texts[0] else _trimmed(texts)
 
     def _cells(self, row: Element) -> Iterator[tuple[str, bool]]:
         """Texts, and whether they belong to a cell that begins elsewhere."""
@@ -117,13 +114,8 @@ def _exact(cell: Element, shown: str) -> str:
             return shown
 
 
-def _hidden_columns(table: Element) -> Iterator[int]:
-    at = 0
-    for column in table.iter(q("table:table-column")):
-        repeated = min(count(column, "table:number-columns-repeated"), MAX_COLUMNS)
-        if column.get(q("table:visibility")) in HIDDEN:
-            yield from range(at, at + repeated)
-        at += repeated
+def _is_hidden(row_or_column: Element) -> bool:
+    return row_or_column.get(q("table:visibility")) in HIDDEN
 
 
 def _trimmed(row: list[str]) -> list[str]:

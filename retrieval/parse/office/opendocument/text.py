@@ -1,11 +1,10 @@
 """The text of OpenDocument paragraphs as printed, and what is anchored in them."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from itertools import groupby
 
 from retrieval.parse.common import tables, typography
 from retrieval.parse.common.links import with_target
+from retrieval.parse.common.typography import Segment
 from retrieval.parse.office import symbols
 from retrieval.parse.office.opendocument.names import MAX_REPEATED, Element, count, q
 from retrieval.parse.office.opendocument.styles import Styles, TextStyle
@@ -16,15 +15,6 @@ SKIPPED = tuple(
     map(q, ("text:page-number", "text:page-count", "text:ruby-text", "text:tracked-changes", "office:annotation-end", "text:note-citation"))
 )
 SPACES = {q("text:tab"): "\t", q("text:line-break"): "\n"}
-
-
-PLAIN = TextStyle()
-
-
-@dataclass(frozen=True, slots=True)
-class _Segment:
-    text: str
-    style: TextStyle = PLAIN
 
 
 class TextReader:
@@ -39,44 +29,44 @@ class TextReader:
 
     def text(self, paragraph: Element) -> str:
         style = self.styles.text("paragraph", paragraph.get(q("text:style-name"), ""))
-        return _joined(list(self._inside(paragraph, style)))
+        return typography.joined(self._inside(paragraph, style))
 
     def take_anchored(self) -> list[Element]:
         taken, self._anchored = self._anchored, []
         return taken
 
-    def _inside(self, element: Element, style: TextStyle) -> Iterator[_Segment]:
+    def _inside(self, element: Element, style: TextStyle) -> Iterator[Segment]:
         yield from self._own(element.text, style)
         for child in element:
             if isinstance(child.tag, str):
                 yield from self._child(child, style)
             yield from self._own(child.tail, style)
 
-    def _own(self, text: str | None, style: TextStyle) -> Iterator[_Segment]:
+    def _own(self, text: str | None, style: TextStyle) -> Iterator[Segment]:
         """White space in the XML counts as one space."""
         if text and style.hidden:
             self.hidden = self.hidden or bool(text.strip())
         elif text:
             inner = tables.collapse_spaces(symbols.translated(text, style.font))
             before = " " if text[0].isspace() else ""
-            yield _Segment(f"{before}{inner}{' ' if inner and text[-1].isspace() else ''}", style)
+            yield Segment(f"{before}{inner}{' ' if inner and text[-1].isspace() else ''}", style.place, style.struck)
 
-    def _child(self, child: Element, style: TextStyle) -> Iterator[_Segment]:
+    def _child(self, child: Element, style: TextStyle) -> Iterator[Segment]:
         if child.tag in SKIPPED:
             return
         if child.tag in SPACES:
-            yield _Segment(SPACES[child.tag])
+            yield Segment(SPACES[child.tag])
         elif child.tag == q("text:s"):
-            yield _Segment(" " * min(count(child, "text:c"), MAX_REPEATED))
+            yield Segment(" " * min(count(child, "text:c"), MAX_REPEATED))
         elif child.tag == SPAN:
             yield from self._inside(child, _within(style, self.styles.text("text", child.get(q("text:style-name"), ""))))
         elif child.tag == LINK:
             inside = list(self._inside(child, style))
             text = "".join(segment.text for segment in inside)
-            yield from [*inside, _Segment(with_target(text, child.get(q("xlink:href"), ""))[len(text.rstrip()) :])]
+            yield from [*inside, Segment(with_target(text, child.get(q("xlink:href"), ""))[len(text.rstrip()) :])]
         elif child.tag == NOTE:
             self.notes.append(self.flat(next(child.iter(q("text:note-body")), child)))
-            yield _Segment(typography.superscript(str(len(self.notes))))
+            yield Segment(typography.superscript(str(len(self.notes))))
         elif child.tag == ANNOTATION:
             self.comment(child)
         elif child.tag in FRAMES:
@@ -96,12 +86,3 @@ class TextReader:
 
 def _within(outer: TextStyle, inner: TextStyle) -> TextStyle:
     return TextStyle(inner.place or outer.place, inner.struck or outer.struck, inner.hidden or outer.hidden, inner.font or outer.font)
-
-
-def _joined(segments: list[_Segment]) -> str:
-    texts = list[str]()
-    for (place, struck), group in groupby((one for one in segments if one.text), key=lambda one: (one.style.place, one.style.struck)):
-        text = "".join(one.text for one in group)
-        text = {"superscript": typography.superscript, "subscript": typography.subscript}.get(place, str)(text)
-        texts.append(typography.struck(text) if struck else text)
-    return "".join(texts)

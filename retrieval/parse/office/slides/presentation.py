@@ -13,7 +13,7 @@ from pptx.slide import Slide
 from retrieval.parse.common import tables
 from retrieval.parse.common.builder import DocumentBuilder
 from retrieval.parse.common.grid import Cell
-from retrieval.parse.office import package
+from retrieval.parse.office import package, visibility
 from retrieval.parse.office.drawing import charts, diagrams
 from retrieval.parse.office.drawing.alternatives import alternative_text, prefer_choices
 from retrieval.parse.office.slides.comments import comments
@@ -34,14 +34,11 @@ def read(source: IO[bytes], builder: DocumentBuilder) -> None:
     reader = Reader(builder, presentation)
     hidden = 0
     for number, slide in enumerate(presentation.slides, 1):
-        if is_hidden_slide(slide):
-            hidden += 1
-        else:
-            builder.page = number
-            builder.set_headings(())
-            reader.read(slide)
-    if hidden:
-        builder.add_note(f"{hidden} hidden slides were left out" if hidden > 1 else "1 hidden slide was left out")
+        hidden += is_hidden_slide(slide)
+        builder.page = number
+        builder.set_headings(())
+        reader.read(slide)
+    visibility.note_hidden(builder, "slide", hidden)
 
 
 class Reader:

@@ -7,6 +7,7 @@ from typing import Any
 
 from lxml.etree import QName, XMLParser, fromstring
 from openpyxl.packaging.relationship import get_dependents, get_rels_path
+from openpyxl.utils import get_column_letter
 
 from retrieval.parse.common import archive, tables
 from retrieval.parse.common.builder import DocumentBuilder
@@ -33,7 +34,7 @@ def write(zipped: zipfile.ZipFile, sheet: str, builder: DocumentBuilder) -> None
     for relation in relations(zipped, sheet):
         if relation.TargetMode == "External" or relation.target not in zipped.namelist():
             continue
-        if relation.Type.endswith("/comments"):
+        if relation.Type.endswith("/comments") and relation.target.endswith(".xml"):
             for line in _comments(_root(zipped, relation.target)):
                 builder.add_block("paragraph", line)
         elif relation.Type.endswith("/drawing"):
@@ -44,16 +45,25 @@ def _root(zipped: zipfile.ZipFile, part: str) -> Element:
     return fromstring(archive.read_member(zipped, part), PARSER)
 
 
+def coordinate(row: int, column: int) -> str:
+    """Of a cell, from numbers that begin at 1: A1."""
+    return f"{get_column_letter(column)}{row}"
+
+
+def comment_line(author: str, place: str, text: str) -> str:
+    """ "" for an empty comment."""
+    author = "" if author.startswith("tc=") else author.strip()  # of threaded comments, an identifier
+    text = tables.collapse_spaces(_THREADED.sub("", text).removeprefix(f"{author}:"))
+    return f"Comment{f' by {author}' if author else ''} on {place}: {text}" if text else ""
+
+
 def _comments(root: Element) -> Iterator[str]:
     authors = [author.text or "" for author in root.iter(f"{_SHEET}author")]
     for comment in root.iter(f"{_SHEET}comment"):
         text = "".join(run.text or "" for run in comment.iter(f"{_SHEET}t"))
         number = comment.get("authorId", "")
         author = authors[int(number)] if number.isdecimal() and int(number) < len(authors) else ""
-        author = "" if author.startswith("tc=") else author  # of threaded comments, an identifier
-        text = tables.collapse_spaces(_THREADED.sub("", text).removeprefix(f"{author}:"))
-        if text:
-            yield f"Comment{f' by {author}' if author else ''} on {comment.get('ref', '')}: {text}"
+        yield comment_line(author, comment.get("ref", ""), text)
 
 
 def _drawing(zipped: zipfile.ZipFile, part: str, builder: DocumentBuilder) -> None:

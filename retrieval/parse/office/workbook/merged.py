@@ -24,8 +24,8 @@ class MergedCells:
         self._open = list[tuple[Range, str]]()
         self._repeated = RepeatedText()
 
-    def complete(self, row: int, own: dict[int, str], hidden: frozenset[int] = frozenset()) -> Iterator[list[str]]:
-        """The row with the text of merged cells in all their columns, without the hidden ones. A row that merged cells alone reach into
+    def complete(self, row: int, own: dict[int, str]) -> Iterator[list[str]]:
+        """The row with the text of merged cells in all their columns. A row that merged cells alone reach into
         is none; one that holds nothing but a merged cell has a single text. `own`: the texts of its cells by column."""
         self._open = [(cells, text) for cells, text in self._open if cells.bottom >= row]
         while self._waiting and self._waiting[-1][0] <= row:
@@ -36,7 +36,7 @@ class MergedCells:
             yield [own[filled[0]]]
         elif filled or not covered:
             texts = self._covering(own, covered)
-            yield [texts.get(column, "") for column in range(1, max(texts, default=0) + 1) if column not in hidden]
+            yield [texts.get(column, "") for column in range(1, max(texts, default=0) + 1)]
 
     def _covering(self, own: dict[int, str], covered: list[tuple[Range, str]]) -> dict[int, str]:
         texts = dict(own)

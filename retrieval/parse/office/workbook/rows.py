@@ -1,4 +1,4 @@
-"""The rows of a sheet as a person sees them, streamed: merged cells in all their positions, without hidden cells."""
+"""The rows of a sheet, streamed: merged cells in all their positions, without cells that are made invisible."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import IO, Any
@@ -18,16 +18,15 @@ OFF = ("0", "false")
 MIN_EXTENT = 0.5  # points of height, characters of width: less counts as hidden
 
 
-class VisibleRows:
-    """Iterates over the visible rows. The declared size of the sheet is ignored: openpyxl would pad rows up to it."""
+class SheetRows:
+    """Iterates over the rows. The declared size of the sheet is ignored: openpyxl would pad rows up to it."""
 
     def __init__(self, sheet: Sheet, markup: Markup, targets: Mapping[str, str]) -> None:
         self._sheet, self._markup, self._targets = sheet, markup, targets
         self._styles = CellStyles(sheet.parent)
         self._merged = MergedCells(markup.merged)
         self.hidden_cells = HiddenCells(sheet)
-        self.hidden = False  # whether a hidden row was found so far
-        self.columns: frozenset[int] = frozenset()  # hidden columns, from 1
+        self.hidden = False  # whether a hidden row or column was found so far
         self.formulas = 0  # without a stored value, so far
 
     def __iter__(self) -> Iterator[list[str]]:
@@ -35,18 +34,16 @@ class VisibleRows:
             parser, before = self._parser(source), 0
             for number, cells in parser.parse():
                 if not before:  # column definitions precede the rows
-                    self.columns = _hidden_columns(parser)
+                    self.hidden = any(_is_hidden(column, "width") for column in parser.column_dimensions.values())
                 if number > before + 1:
                     yield []
                 before = number
-                if _hidden(parser.row_dimensions.pop(str(number), {}), "ht"):
-                    self.hidden = True
-                else:
-                    yield from self._row(number, cells)
+                self.hidden |= _is_hidden(parser.row_dimensions.pop(str(number), {}), "ht")
+                yield from self._row(number, cells)
 
     def _row(self, number: int, cells: Sequence[Mapping[str, Any]]) -> Iterator[list[str]]:
         own = {cell["column"]: self._text(cell) for cell in cells if self._is_visible(cell)}
-        yield from self._merged.complete(number, own, self.columns)
+        yield from self._merged.complete(number, own)
 
     def _text(self, cell: Mapping[str, Any]) -> str:
         text = self._styles.text(cell["value"], cell["style_id"])
@@ -54,8 +51,7 @@ class VisibleRows:
         return with_target(text, self._targets.get(relation, "")) if relation else text
 
     def _is_visible(self, cell: Mapping[str, Any]) -> bool:
-        column = cell["column"]
-        return column <= MAX_COLUMNS and (column in self.columns or not self.hidden_cells.hides(cell["value"], cell["style_id"]))
+        return cell["column"] <= MAX_COLUMNS and not self.hidden_cells.hides(cell["value"], cell["style_id"])
 
     def _parser(self, source: IO[bytes]) -> WorkSheetParser:
         """As openpyxl constructs it for its own rows, which tell neither whether they are hidden nor which cells lack values."""
@@ -92,12 +88,6 @@ def _formula(value: Any) -> str:
     return str(getattr(value, "text", None) or (value if isinstance(value, str) else ""))
 
 
-def _hidden_columns(parser: WorkSheetParser) -> frozenset[int]:
-    hidden = (column for column in parser.column_dimensions.values() if _hidden(column, "width"))
-    spans = (range(int(column["min"]), min(int(column["max"]), MAX_COLUMNS) + 1) for column in hidden)
-    return frozenset(number for span in spans for number in span)
-
-
-def _hidden(dimension: Mapping[str, str], size: str) -> bool:
+def _is_hidden(dimension: Mapping[str, str], size: str) -> bool:
     """Whether a row or column is marked hidden, or too small to be seen."""
     return dimension.get("hidden", "0") not in OFF or float(dimension.get(size, MIN_EXTENT)) < MIN_EXTENT

@@ -6,9 +6,10 @@ from typing import IO, Any
 import openpyxl
 
 from retrieval.parse.common.builder import DocumentBuilder
-from retrieval.parse.office import package
-from retrieval.parse.office.workbook import attachments, binary, markup, values
-from retrieval.parse.office.workbook.rows import VisibleRows
+from retrieval.parse.office import package, visibility
+from retrieval.parse.office.workbook import attachments, markup, values
+from retrieval.parse.office.workbook.binary import values_only
+from retrieval.parse.office.workbook.rows import SheetRows
 from retrieval.parse.plain import csv_tables
 
 Sheet = Any  # a read-only worksheet of openpyxl
@@ -20,20 +21,21 @@ def read(source: IO[bytes], builder: DocumentBuilder) -> None:
         book = openpyxl.load_workbook(normal, read_only=True, data_only=True, keep_links=False, rich_text=True)
     except (TypeError, ValueError, KeyError, AttributeError, IndexError):  # styles that Excel forgives
         normal.seek(0)
-        binary.read(normal, builder)
+        values_only.read(normal, builder)
         return
     builder.set_title(book.properties.title)
-    hidden = [sheet for sheet in book.worksheets if sheet.sheet_state != "visible"]
-    if hidden:
-        builder.add_note(f"{len(hidden)} hidden sheets were left out" if len(hidden) > 1 else "1 hidden sheet was left out")
     sheets: list[Sheet] = list(book.worksheets)
     for strings in [sheet._shared_strings for sheet in sheets[:1]]:  # all sheets share them
         strings[:] = map(values.plain, strings)
     for number, sheet in enumerate(sheets, 1):
-        if sheet not in hidden:
-            builder.page = number
-            _sheet(sheet, builder)
+        builder.page = number
+        _sheet(sheet, builder)
+    visibility.note_hidden(builder, "sheet", sum(map(_is_hidden, sheets)))
     book.close()
+
+
+def _is_hidden(sheet: Sheet) -> bool:
+    return sheet.sheet_state != "visible"
 
 
 def _sheet(sheet: Sheet, builder: DocumentBuilder) -> None:
@@ -41,12 +43,12 @@ def _sheet(sheet: Sheet, builder: DocumentBuilder) -> None:
     targets = {one.Id: one.target for one in attachments.relations(zipped, part) if one.TargetMode == "External"}
     with sheet._get_source() as xml:
         found = markup.read(xml)
-    rows = VisibleRows(sheet, found, targets)
+    rows = SheetRows(sheet, found, targets)
     texts = iter(rows)
     first = next(texts, None)
     builder.set_headings(())
     if first is not None or attachments.relations(zipped, part):
-        builder.add_heading(sheet.title, 1)
+        builder.add_heading(visibility.heading(sheet.title, "sheet", hidden=_is_hidden(sheet)), 1)
     csv_tables.write(chain([first or []], texts), builder)
     attachments.write(zipped, part, builder)
     for text in found.margins:
@@ -54,9 +56,9 @@ def _sheet(sheet: Sheet, builder: DocumentBuilder) -> None:
     _note(sheet, rows, builder)
 
 
-def _note(sheet: Sheet, rows: VisibleRows, builder: DocumentBuilder) -> None:
-    if rows.hidden or rows.columns:
-        builder.add_note(f"hidden rows and columns of the sheet {sheet.title} were left out: unhide what is to be read")
+def _note(sheet: Sheet, rows: SheetRows, builder: DocumentBuilder) -> None:
+    if rows.hidden:
+        visibility.note_hidden_rows(builder, sheet.title)
     if rows.hidden_cells.found:
         builder.add_note(f"cells of the sheet {sheet.title} that nobody can see were left out")
     if rows.formulas:

@@ -115,7 +115,7 @@ def test_old_workbooks() -> None:
         "Region: Coast; City: Stavanger; Staff: 9.5",
         "Region: Inland; City: Oslo; Staff: 40",
     ]
-    assert "1 hidden sheet was left out" in made.notes
+    assert made.notes == ("1 hidden sheet was read too",) and made.blocks[-1].headings == ("Hidden (hidden sheet)",)
 
 
 def record(kind: int, content: bytes = b"") -> bytes:
@@ -131,22 +131,78 @@ def wide(text: str) -> bytes:
     return struct.pack("<I", len(text)) + text.encode("utf-16-le")
 
 
-def test_binary_workbooks_of_2007() -> None:
+SHEET = "xl/worksheets/sheet1.bin"
+
+
+def workbook_of_2007(rows: bytes, *, state: int = 0, after: bytes = b"", **parts: bytes) -> bytes:
+    """`parts`: by the type of their relationship. `after`: records behind the rows."""
     schema = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
-    rows = b""
-    for number, (name, value) in enumerate((("Zone", "Rate"), ("Z9", 77.5))):
-        cell = struct.pack("<II", 1, 0)
-        second = record(6, cell + wide(value)) if isinstance(value, str) else record(5, cell + struct.pack("<d", value))
-        rows += record(0, struct.pack("<I", number) + bytes(13)) + record(6, struct.pack("<II", 0, 0) + wide(name)) + second
-    sheet = record(129) + record(148, struct.pack("<IIII", 0, 1, 0, 1)) + record(145) + rows + record(146) + record(130)
-    bundle = record(156, struct.pack("<II", 0, 1) + wide("rId1") + wide("Rates"))
-    relation = f'<Relationship Id="rId1" Type="{schema}/worksheet" Target="worksheets/sheet1.bin"/>'
-    made = samples.zipped(
+    sheet = record(129) + record(148, struct.pack("<IIII", 0, 1, 0, 1)) + record(145) + rows + record(146) + after + record(130)
+    bundle = record(156, struct.pack("<II", state, 1) + wide("rId1") + wide("Rates"))
+    targets = {"worksheet": "worksheets/sheet1.bin", **{kind: f"{kind}.bin" for kind in parts}}
+    related = "".join(
+        f'<Relationship Id="rId{at}" Type="{schema}/{kind}" Target="{target}"/>' for at, (kind, target) in enumerate(targets.items(), 1)
+    )
+    return samples.zipped(
         {
             "[Content_Types].xml": "<Types/>",
             "xl/workbook.bin": record(131) + record(143) + bundle + record(144) + record(132),
-            "xl/_rels/workbook.bin.rels": f"<Relationships>{relation}</Relationships>",
-            "xl/worksheets/sheet1.bin": sheet,
+            "xl/_rels/workbook.bin.rels": f'<Relationships xmlns="http://schemas.openxmlformats.org/package/2006/relationships">{related}</Relationships>',
+            SHEET: sheet,
+            **{f"xl/{kind}.bin": part for kind, part in parts.items()},
         }
     )
-    assert parsed(made, "a.xlsb").text == "Rates\n\n| Zone | Rate |\n| Z9 | 77.5 |"
+
+
+def sheet_row(number: int, *cells: tuple[int, int, bytes], hidden: bool = False) -> bytes:
+    """`cells`: type of the record, style, value."""
+    begin = struct.pack("<IIHBB", number, 0, 300, 0, 0x10 if hidden else 0) + bytes(5)
+    return record(0, begin) + b"".join(record(kind, struct.pack("<II", at, style) + value) for at, (kind, style, value) in enumerate(cells))
+
+
+def test_binary_workbooks_of_2007() -> None:
+    rows = sheet_row(0, (6, 0, wide("Zone")), (6, 0, wide("Rate"))) + sheet_row(1, (6, 0, wide("Z9")), (5, 0, struct.pack("<d", 77.5)))
+    assert parsed(workbook_of_2007(rows), "a.xlsb").text == "Rates\n\n| Zone | Rate |\n| Z9 | 77.5 |"
+
+
+def test_formats_errors_and_shared_strings_of_binary_workbooks() -> None:
+    formats = record(615) + record(44, struct.pack("<H", 164) + wide('0.0" kg"')) + record(616)
+    styles = [record(47, struct.pack("<HHH", 0, number, 0) + bytes(10)) for number in (0, 9, 14, 164)]
+    strings = b"".join(record(19, b"\0" + wide(text)) for text in ("Item", "Off", "Due", "Mass", "Rope", "Tar"))
+    first, second = struct.pack("<I", 4), struct.pack("<I", 5)
+    rk = struct.pack("<I", 1250 << 2 | 3)  # 1250 hundredths
+    rows = (
+        sheet_row(0, *((7, 0, struct.pack("<I", at)) for at in range(4)))
+        + sheet_row(1, (7, 0, first), (5, 1, struct.pack("<d", 0.25)), (9, 2, struct.pack("<d", 46146)), (2, 3, rk))
+        + sheet_row(2, (7, 0, second), (3, 0, b"\x2a"), (4, 0, b"\1"), (11, 0, b"\7"), hidden=True)
+    )
+    merged = record(177) + record(176, struct.pack("<IIII", 1, 2, 0, 0)) + record(178)
+    made = workbook_of_2007(
+        rows, state=1, after=merged, styles=formats + record(617) + b"".join(styles) + record(618), sharedStrings=record(159) + strings
+    )
+    read = parsed(made, "a.xlsb")
+    assert read.text.split("\n") == [
+        "Rates (hidden sheet)",
+        "",
+        "Item: Rope; Off: 25%; Due: 2026-05-04; Mass: 12.5 kg",
+        "Item: Tar; Off: #N/A; Due: yes; Mass: #DIV/0!",
+    ]
+    assert set(read.notes) == {"1 hidden sheet was read too", "hidden rows and columns of the sheet Rates were read too"}
+
+
+def test_damaged_binary_workbooks_give_their_values() -> None:
+    rows = sheet_row(0, (6, 0, wide("Zone")), (6, 0, wide("Rate"))) + sheet_row(1, (6, 0, wide("Z9")), (5, 0, struct.pack("<d", 77.5)))
+    read = parsed(workbook_of_2007(rows, after=record(60, b"\0")), "a.xlsb")
+    assert "| Z9 | 77.5 |" in read.text and "percent and currency signs" in read.notes[0]
+
+
+def test_formats_errors_and_comments_of_old_workbooks() -> None:
+    assert parsed((DATA / "rates.xls").read_bytes(), "rates.xls").text.split("\n") == [
+        "Rates",
+        "",
+        "Item: ~~Rope~~; Rate: 7.5%; Fee: € 8.50; Zip: 00451; Due: 2026-05-04; Took: 27:15:00; Share: #DIV/0!",
+        "Item: Tar; Rate: 50.0%; Fee: € 1234.50; Zip: 00077; Due: 2026-05-04 13:30:00; Took: 0:05:00; Share: #N/A",
+        "Item: Oil (https://files.example/oil); Rate: -2.0%; Fee: -€ 3.00; Zip: 00009; Due: 1999-12-31; Took: 1:00:00; Share: yes",
+        "",
+        "Comment on A3: Ask Vera",
+    ]
