@@ -27,3 +27,14 @@ def upright(rotation: int, box: Box) -> Matrix:
         180: (-1.0, 0.0, 0.0, -1.0, right, top),
         270: (0.0, 1.0, -1.0, 0.0, top, -left),
     }.get(rotation, IDENTITY)
+
+
+def mirrored(box: Box) -> Matrix:
+    """Exchanges left and right of a page of this box."""
+    return -1.0, 0.0, 0.0, 1.0, box[0] + box[2], 0.0
+
+
+def laid_down(box: Box) -> Matrix:
+    """Turns a page of this box whose lines run downwards, the first at the right, into one whose lines run to the right, the first at the
+    top. Letters are not turned; that does not matter to their boxes."""
+    return 0.0, 1.0, -1.0, 0.0, box[3], 0.0

@@ -1,6 +1,5 @@
 """Reads the text of a PDF page from PDFium, as lines."""
 
-import math
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -10,27 +9,28 @@ from itertools import pairwise
 import pypdfium2 as pdfium
 import pypdfium2.raw as raw
 
-from retrieval.parse.pdf.page.geometry import IDENTITY, Box, Matrix, apply, upright
+from retrieval.parse.pdf.page import bidi
+from retrieval.parse.pdf.page.boxes import Boxes, Span, rotation_of
+from retrieval.parse.pdf.page.geometry import IDENTITY, Box, Matrix, apply, compose, laid_down, mirrored
 from retrieval.parse.pdf.page.glyphs import is_shattered, lines_of_glyphs
-from retrieval.parse.pdf.page.lines import HYPHEN, PIECE_GAP, Line, Word, widest_gap
+from retrieval.parse.pdf.page.lines import HYPHEN, Line, Word, widest_gap
 from retrieval.parse.pdf.page.objects import address_of_text
 
 SAMPLE = 8  # letters of a page whose direction is looked at
 FAR_BACK = 4  # line heights to the left: another line begins
-NARROW_LETTER = 0.36  # of the line height: most words' letters are wider on average
 MIN_SIZE = 1.2  # points: smaller text is unreadable
 _LINE = re.compile(f"[^\r\n{HYPHEN}]+{HYPHEN}?|{HYPHEN}")
 _WORD = re.compile(r"\S+")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _UPRIGHT_SCRIPT = re.compile("[\u2e80-\u9fff\uac00-\ud7af\uf900-\ufaff\uff00-\uffef]")  # written from top to bottom, too
-_RIGHT_TO_LEFT = re.compile("[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufeff]")
-
-Span = tuple[int, int]  # of characters
 
 
 @dataclass(frozen=True, slots=True)
 class PageText:
-    lines: list[Line]  # in PDFium's reading order, with most of the text upright
+    """Most of the text is upright. Pages that are read from right to left are mirrored, and those whose lines run downwards are laid down:
+    so lines, columns and tables begin at the left on all pages."""
+
+    lines: list[Line]  # in PDFium's reading order
     matrix: Matrix  # from the coordinates of the page to theirs
 
 
@@ -39,25 +39,43 @@ def page_text(page: pdfium.PdfPage, hidden: set[int], by_word: Sequence[Box] = (
     word is wanted by itself; elsewhere those without a wide gap between them may be given as one."""
     box, text_page = page.get_bbox(), page.get_textpage()
     text = _visible_text(text_page, hidden)
-    reader = _Boxes(text_page, _usual_rotation(text_page, text), box)
+    reader = Boxes(text_page, _usual_rotation(text_page, text), box)
     found = list(_lines(text, reader, by_word))
+    if _is_vertical(found):
+        reader.matrix = compose(reader.matrix, laid_down(apply(reader.matrix, box)))
+        found = list(_lines(text, reader, by_word))
     if reader.misread or is_shattered(found):
         found = lines_of_glyphs(text, reader.box)
     text_page.close()
     shown = apply(reader.matrix, box)
-    return PageText([line for line in found if line.size >= MIN_SIZE and _on_page(line, shown)], reader.matrix)
+    seen = [line for line in found if line.size >= MIN_SIZE and _on_page(line, shown)]
+    if not reader.leftwards:
+        return PageText(seen, reader.matrix)
+    mirror = mirrored(shown)
+    return PageText([_mirrored(line, mirror) for line in seen], compose(reader.matrix, mirror))
+
+
+def _is_vertical(lines: Sequence[Line]) -> bool:
+    """Whether most of the text runs downwards, as Chinese and Japanese may."""
+    downwards = sum(len(line.text) for line in lines if line.sideways and _UPRIGHT_SCRIPT.search(line.text))
+    return downwards > 0 and downwards * 2 > sum(len(line.text) for line in lines)
+
+
+def _mirrored(line: Line, mirror: Matrix) -> Line:
+    words = tuple(Word(word.text, *_turned(word.left, word.right, mirror)) for word in line.words)
+    left, right = _turned(line.left, line.right, mirror)
+    return line._replace(words=words, left=left, right=right)
+
+
+def _turned(left: float, right: float, mirror: Matrix) -> tuple[float, float]:
+    return mirror[4] - right, mirror[4] - left
 
 
 def _usual_rotation(text_page: pdfium.PdfTextPage, text: str) -> int:
     """That of most of its letters. What the file says of its pages' rotation does not matter: tables stand sideways on upright pages."""
     sample = (index for index in range(0, len(text), max(len(text) // SAMPLE, 1)) if text[index].strip())
-    found = Counter(_rotation(text_page, index) for index in sample)
+    found = Counter(rotation_of(text_page, index) for index in sample)
     return found.most_common(1)[0][0] if found else 0
-
-
-def _rotation(text_page: pdfium.PdfTextPage, index: int) -> int:
-    """Degrees, a multiple of 90, by which to turn the page clockwise so that a character is upright."""
-    return -round(math.degrees(raw.FPDFText_GetCharAngle(text_page, index)) / 90) * 90 % 360
 
 
 def _visible_text(text_page: pdfium.PdfTextPage, hidden: set[int]) -> str:
@@ -75,50 +93,10 @@ def _unit(code: int) -> str:
     return chr(code) if 0 < code < 0x110000 else " "
 
 
-class _Boxes:
-    """Boxes of a page's characters. One structure is written again and again: allocating one for each character is slow."""
-
-    def __init__(self, text_page: pdfium.PdfTextPage, rotation: int, box: Box) -> None:
-        self._text_page, self._page, self._rect = text_page, text_page.raw, raw.FS_RECTF()
-        self._rotation, self.matrix = rotation, upright(rotation, box)
-        self.misread = False  # PDFium took upright letters below each other for a line
-
-    def box(self, index: int) -> Box:
-        """Of one character: as wide as its advance, as high as its font."""
-        rect = self._rect
-        raw.FPDFText_GetLooseCharBox(self._page, index, rect)
-        box = rect.left, rect.bottom, rect.right, rect.top
-        return box if self.matrix is IDENTITY else apply(self.matrix, box)
-
-    def height(self, index: int) -> float:
-        _, bottom, _, top = self.box(index)
-        return top - bottom
-
-    def lefts(self, spans: Sequence[Span]) -> list[float]:
-        """Left edge of each word that runs from left to right on an upright page."""
-        get, page, rect, found = raw.FPDFText_GetLooseCharBox, self._page, self._rect, list[float]()
-        for start, _ in spans:
-            get(page, start, rect)
-            found.append(rect.left)
-        return found
-
-    def wide_gaps(self, spans: Sequence[Span], lefts: Sequence[float], size: float) -> Iterator[tuple[int, float]]:
-        """Number of the word after each gap wider than PIECE_GAP, and the gap. Measured only where the next word is far enough away."""
-        limit, letter = PIECE_GAP * size, NARROW_LETTER * size
-        for at in range(1, len(spans)):
-            start, end = spans[at - 1]
-            if lefts[at] - lefts[at - 1] > limit + (end - start) * letter:
-                gap = lefts[at] - self.box(end - 1)[2]
-                if gap > limit:
-                    yield at, gap
-
-    def is_upright(self, index: int) -> bool:
-        return _rotation(self._text_page, index) == self._rotation
-
-
-def _lines(text: str, reader: _Boxes, by_word: Sequence[Box]) -> Iterator[Line]:
+def _lines(text: str, reader: Boxes, by_word: Sequence[Box]) -> Iterator[Line]:
     coded = bool(_SURROGATE.search(text))
-    simple = reader.matrix is IDENTITY and not _RIGHT_TO_LEFT.search(text)
+    mixed = bool(bidi.RIGHT_TO_LEFT.search(text))
+    simple, reader.leftwards = reader.matrix is IDENTITY and not mixed, mixed and bidi.is_leftward(text)
     near = by_word if simple else [apply(reader.matrix, box) for box in by_word]
     for match in _LINE.finditer(text):
         spans = [word.span() for word in _WORD.finditer(text, *match.span())]
@@ -129,7 +107,7 @@ def _lines(text: str, reader: _Boxes, by_word: Sequence[Box]) -> Iterator[Line]:
             yield line._replace(words=tuple(map(_decoded, line.words))) if coded else line
 
 
-def _parts(spans: list[Span], reader: _Boxes) -> list[tuple[list[Span], list[float]]]:
+def _parts(spans: list[Span], reader: Boxes) -> list[tuple[list[Span], list[float]]]:
     """Words with their left edges. PDFium takes the lines of two columns for one where their heights overlap: cuts where the text goes back
     to the left."""
     lefts = reader.lefts(spans)
@@ -140,7 +118,7 @@ def _parts(spans: list[Span], reader: _Boxes) -> list[tuple[list[Span], list[flo
     return [(spans[begin:end], lefts[begin:end]) for begin, end in pairwise([0, *cuts, len(spans)])]
 
 
-def _upright_line(text: str, spans: list[Span], lefts: list[float], reader: _Boxes, near: Sequence[Box]) -> Line:
+def _upright_line(text: str, spans: list[Span], lefts: list[float], reader: Boxes, near: Sequence[Box]) -> Line:
     """From left to right. Words without a wide gap between them become one, except `near` what needs them apart: that is faster."""
     first, middle, last = reader.box(spans[0][0]), reader.box(spans[len(spans) // 2][0]), reader.box(spans[-1][1] - 1)
     if _runs_sideways(first, last, middle):
@@ -161,7 +139,7 @@ def _spaced(text: str, start: int, end: int) -> str:
     return " ".join(text[start:end].split())
 
 
-def _any_line(text: str, spans: list[Span], reader: _Boxes) -> Line:
+def _any_line(text: str, spans: list[Span], reader: Boxes) -> Line:
     boxes = [(reader.box(start), reader.box(end - 1)) for start, end in spans]
     words = tuple(
         Word(text[start:end], min(first[0], last[0]), max(first[2], last[2]))
@@ -171,8 +149,22 @@ def _any_line(text: str, spans: list[Span], reader: _Boxes) -> Line:
     if _runs_sideways(first, last, middle):
         reader.misread |= reader.is_upright(spans[0][0]) and not _UPRIGHT_SCRIPT.search(text, spans[0][0], spans[-1][1])
         return _sideways(words, boxes)
+    if bidi.RIGHT_TO_LEFT.search(text, spans[0][0], spans[-1][1]):
+        return _leftward_line(text, spans, reader, _size(first, middle, last))
     left, right = min(first[0], words[-1].left), max(last[2], words[0].right)
     return Line(words, left, first[3], right, last[1], _size(first, middle, last), gap=widest_gap(words))
+
+
+def _leftward_line(text: str, spans: list[Span], reader: Boxes, size: float) -> Line:
+    boxes = [reader.box(index) for index in range(spans[0][0], spans[-1][1])]
+    glyphs = bidi.glyphs(list(zip(text[spans[0][0] : spans[-1][1]], boxes, strict=True)), size)
+    words = tuple(_word(word) for word in bidi.logical(glyphs, page_leftwards=reader.leftwards))
+    left, right = min(word.left for word in words), max(word.right for word in words)
+    return Line(words, left, max(box[3] for box in boxes), right, min(box[1] for box in boxes), size, gap=widest_gap(words))
+
+
+def _word(glyphs: Sequence[bidi.Glyph]) -> Word:
+    return Word("".join(glyph.text for glyph in glyphs), min(glyph.left for glyph in glyphs), max(glyph.right for glyph in glyphs))
 
 
 def _size(first: Box, middle: Box, last: Box) -> float:
