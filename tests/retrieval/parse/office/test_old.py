@@ -206,3 +206,16 @@ def test_formats_errors_and_comments_of_old_workbooks() -> None:
         "",
         "Comment on A3: Ask Vera",
     ]
+
+
+def test_workbooks_of_excel_4() -> None:
+    def old(kind: int, content: bytes) -> bytes:
+        return struct.pack("<HH", kind, len(content)) + content
+
+    def label(row: int, column: int, text: str) -> bytes:
+        return old(0x204, struct.pack("<HHHH", row, column, 0, len(text)) + text.encode())
+
+    number = old(0x203, struct.pack("<HHHd", 1, 1, 0, 77.5))
+    cells = label(0, 0, "Zone") + label(0, 1, "Rate") + label(1, 0, "Z9") + number
+    book = old(0x409, struct.pack("<HHH", 4, 0x10, 0)) + old(0x42, struct.pack("<H", 1252)) + cells + old(0x0A, b"")
+    assert parsed(book, "a.xls").text.endswith("| Zone | Rate |\n| Z9 | 77.5 |")

@@ -1,11 +1,7 @@
 """Excel's binary formats, .xls and .xlsb: a sheet is a page, its name a heading. Where a file is damaged, values without formats."""
 
-import struct
 from collections.abc import Callable, Sequence
 from typing import IO
-
-from xlrd.biffh import XLRDError
-from xlrd.compdoc import CompDocError
 
 from retrieval.parse.common.builder import DocumentBuilder
 from retrieval.parse.limits import ParseError
@@ -15,7 +11,6 @@ from retrieval.parse.office.workbook.binary.sheet import Sheet
 
 ZIP = b"PK"
 MAX_WITH_FORMATS = 64 << 20  # bytes of an .xls file: larger ones take too long
-DAMAGED = (XLRDError, CompDocError, struct.error, LookupError, ValueError, TypeError, AttributeError, AssertionError, OverflowError)
 
 
 def read(source: IO[bytes], builder: DocumentBuilder) -> None:
@@ -27,7 +22,9 @@ def read(source: IO[bytes], builder: DocumentBuilder) -> None:
         try:
             sheets = readers(source, builder)
             sheets[0].rows = list(sheets[0].rows)
-        except DAMAGED as error:
+        except (ParseError, MemoryError):
+            raise
+        except Exception as error:  # a damaged file; xlrd fails in a dozen ways
             _refuse_passwords(error)
         else:
             _write(sheets, builder)

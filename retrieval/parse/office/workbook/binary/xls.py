@@ -62,12 +62,15 @@ class _Reader:
     def _style(self, index: int) -> tuple[str, Style]:
         """The number format, and the style."""
         if index not in self._styles:
-            found = self._book.xf_list[index]
-            known = self._book.format_map.get(found.format_key)
-            code, font = known.format_str if known else "", self._book.font_list[found.font_index]
-            place = {SUPERSCRIPT: "superscript", SUBSCRIPT: "subscript"}.get(font.escapement)
-            self._styles[index] = code, Style(meaningful(code), place, bool(font.struck_out))
+            self._styles[index] = self._read_style(index) if index < len(self._book.xf_list) else ("", Style())
         return self._styles[index]
+
+    def _read_style(self, index: int) -> tuple[str, Style]:
+        found = self._book.xf_list[index]
+        known = self._book.format_map.get(found.format_key)
+        code, font = known.format_str if known else "", self._book.font_list[found.font_index]
+        place = {SUPERSCRIPT: "superscript", SUBSCRIPT: "subscript"}.get(font.escapement)
+        return code, Style(meaningful(code), place, bool(font.struck_out))
 
 
 def _value(value: Any, kind: int, code: str, epoch: datetime.datetime) -> object:
