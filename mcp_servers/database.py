@@ -30,7 +30,22 @@ from mcp_servers.common import (
     said,
     working,
 )
-from mcp_servers.sql.api import Answer, Changed, Database, Item, Kind, Limits, Plan, Rows, Scalar, SourceError, SqlError, Table
+from mcp_servers.sql.api import (
+    Answer,
+    Changed,
+    Database,
+    Item,
+    Kind,
+    Limits,
+    NoSuchName,
+    Plan,
+    Rows,
+    Scalar,
+    SourceError,
+    SqlError,
+    Table,
+)
+from mcp_servers.sql.hints import with_hint
 from mcp_servers.sql.open import open_database
 from mcp_servers.sql.resources import add_resources, resources_of
 from mcp_servers.sql.search import Detail, Search, described, find, path, search
@@ -65,6 +80,17 @@ def server(sources: Sequence[Source], limits: Limits = DEFAULT, *, write: bool =
     async def timed(job: Callable[[Clock], T], ctx: Ctx) -> T:
         """Reports elapsed seconds as progress, since databases report none."""
         return await working(job, limits.seconds, ctx, lambda clock: round(clock.gone, 3))
+
+    async def run_sql(job: Callable[[Clock], T], database: Database, sql: str, ctx: Ctx) -> T:
+        """A job with one statement: what it names and what is not there is explained from the catalog."""
+
+        def explained(clock: Clock) -> T:
+            try:
+                return job(clock)
+            except NoSuchName as error:
+                raise with_hint(database, sql, error, clock) from None
+
+        return await timed(explained, ctx)
 
     def chosen(name: str) -> tuple[Source, Database]:
         if name not in databases:
@@ -117,7 +143,7 @@ def server(sources: Sequence[Source], limits: Limits = DEFAULT, *, write: bool =
     ) -> Annotated[CallToolResult, Rows]:
         """Runs one SELECT and gives its rows. It cannot change anything. Let the database count, sum and sort."""
         _, database = chosen(source)
-        return said(await timed(lambda clock: database.query(short(sql), parameters, max_rows, clock), ctx))
+        return said(await run_sql(lambda clock: database.query(short(sql), parameters, max_rows, clock), database, sql, ctx))
 
     async def explain(
         ctx: Ctx,
@@ -128,7 +154,7 @@ def server(sources: Sequence[Source], limits: Limits = DEFAULT, *, write: bool =
         """How the database would run a SELECT: which indexes it would use. The statement is not run."""
         _, database = chosen(source)
         began = time.monotonic()
-        plan = await timed(lambda clock: database.explain(short(sql), parameters, clock), ctx)
+        plan = await run_sql(lambda clock: database.explain(short(sql), parameters, clock), database, sql, ctx)
         return said(Plan(plan=plan, elapsed_ms=round((time.monotonic() - began) * 1000, 2)))
 
     async def execute(
@@ -140,7 +166,7 @@ def server(sources: Sequence[Source], limits: Limits = DEFAULT, *, write: bool =
     ) -> Annotated[CallToolResult, Changed]:
         """Runs one INSERT, UPDATE or DELETE, or creates, alters or drops a table, index or view; in one transaction."""
         _, database = chosen(source)
-        return said(await timed(lambda clock: database.execute(short(sql), parameters, dry_run, clock), ctx))
+        return said(await run_sql(lambda clock: database.execute(short(sql), parameters, dry_run, clock), database, sql, ctx))
 
     def short(sql: str) -> str:
         if len(sql) > limits.statement:

@@ -19,6 +19,15 @@ class SqlError(ToolError):
     """An error in the statement or the database. The message is for the model and contains no password."""
 
 
+class NoSuchName(SqlError):
+    """The statement names a table or a column that does not exist. `name`: as far as the database says it, perhaps qualified."""
+
+    def __init__(self, message: str, kind: Literal["table", "column"], name: str) -> None:
+        super().__init__(message)
+        self.kind: Literal["table", "column"] = kind
+        self.name = name
+
+
 class SourceError(ValueError):
     """An error in a source. The message is for the operator and contains no password."""
 

@@ -82,7 +82,9 @@ POSTGRES = Grammar(
 MARIADB = Grammar(
     blank=re.compile(r"[ \t\n\r\f\v]+|#[^\n]*|--[^\n]*"),
     nested=False,
-    refused=re.compile(r"(?P<executed>/\*M?!)|(?P<variable>@['\"`])|(?P<signs>--(?![ \t\n\r\f\v]|$))", re.ASCII | re.IGNORECASE),
+    refused=re.compile(
+        r"(?P<foreign>\?)|(?P<executed>/\*M?!)|(?P<variable>@['\"`])|(?P<signs>--(?![ \t\n\r\f\v]|$))", re.ASCII | re.IGNORECASE
+    ),
     token=re.compile(
         r"(?P<string>(?:[nNbBxX])?'(?:[^'\\]|\\.|'')*+'|\"(?:[^\"\\]|\\.|\"\")*+\")"
         rf"|(?P<quoted>`(?:[^`]|``)++`)|(?P<word>[0-9]*+{WORD}|\$[A-Za-z0-9_$]+)|(?P<number>{PLAIN_NUMBER})|{PARAMETER}"
@@ -90,7 +92,7 @@ MARIADB = Grammar(
         re.DOTALL | re.ASCII,
     ),
 )
-SQLITE = Grammar(  # only to find parameters: SQLite statements are checked by its authorizer
+SQLITE = Grammar(  # to find parameters and names in quotes: SQLite statements are checked by its authorizer
     blank=re.compile(r"[ \t\n\r\f\v]+|--[^\n]*"),
     nested=False,
     refused=re.compile(r"(?P<foreign>[?$@])"),
@@ -160,6 +162,17 @@ def written(found: Sequence[Token], parameters: Parameters, numbered: bool) -> t
             text = f"${numbers[token.text[1:]]}" if numbered else "?"
         pieces.append(f" {text}" if token.spaced or token.kind == "parameter" else text)
     return "".join(pieces).strip(), order
+
+
+def strict(found: Sequence[Token]) -> str:
+    """The statement for SQLite with `name` in place of "name", which it would take for a text where there is no such name."""
+    pieces: list[str] = []
+    for token in found:
+        text = token.text
+        if token.kind == "quoted" and text.startswith('"'):
+            text = "`" + text[1:-1].replace('""', '"').replace("`", "``") + "`"
+        pieces.append(f" {text}" if token.spaced else text)
+    return "".join(pieces).strip()
 
 
 def check_names(names: Sequence[str], parameters: Parameters) -> None:

@@ -5,17 +5,19 @@ statement goes through PREPARE (one statement only), its values through USING; t
 Sources: MariaDB manual, START TRANSACTION, PREPARE, Statement Time Limits; MySQL manual, 13.3.1 and 13.5.
 """
 
+import re
 import time
 from collections.abc import Generator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import replace
+from typing import Literal
 
 from mcp_servers.common import Clock, Stopped
 from mcp_servers.sql import mariadb_catalog, policy
-from mcp_servers.sql.api import Changed, Item, Kind, Limits, Parameters, Rows, Scalar, Shape, SqlError
-from mcp_servers.sql.ending import LOST, Ending
+from mcp_servers.sql.api import Changed, Item, Kind, Limits, NoSuchName, Parameters, Rows, Scalar, Shape, SqlError
+from mcp_servers.sql.ending import LOST, Ending, watched
 from mcp_servers.sql.lexer import MARIADB, Token, tokens, written
-from mcp_servers.sql.mariadb_wire import FAILURES, Answer, Session, address, killing, number_and_text
+from mcp_servers.sql.mariadb_wire import FAILURES, Answer, Session, address, kill, number_and_text
 from mcp_servers.sql.source import Source
 from mcp_servers.sql.values import gather
 
@@ -24,6 +26,8 @@ WRITE = "START TRANSACTION"
 MEMORY = 128 * 2**20  # bytes of server memory per session
 TIMEOUTS = (1969, 3024)  # max_statement_time, max_execution_time
 GONE = (0, 1927, 2006, 2013, 2014)  # error numbers of a lost connection
+UNKNOWN: dict[object, Literal["table", "column"]] = {1146: "table", 1054: "column"}  # ER_NO_SUCH_TABLE, ER_BAD_FIELD_ERROR
+QUOTED = re.compile("'([^']+)'")
 NOT_UNDONE = 1196  # ER_WARNING_NOT_COMPLETE_ROLLBACK
 # In all schemas: triggers, views and functions may change tables that the statement does not name.
 UNSAFE = """
@@ -49,9 +53,11 @@ class MariaDB:
                 if len(answer.columns) > self._limits.columns:
                     raise SqlError(f"the query has {len(answer.columns)} columns; at most {self._limits.columns} are taken")
                 rows = gather(answer.columns, answer, max_rows, self._limits, clock)
+                notes = [f"{name}: a geometry; ST_AsText({name}) shows it as text" for name in answer.geometries]
                 if rows.truncated:
                     session.close()
-            return rows if rows.truncated else rows.model_copy(update={"notes": [*rows.notes, *_warned(session)]})
+            warned = [] if rows.truncated else _warned(session)
+            return rows.model_copy(update={"notes": [*rows.notes, *notes, *warned]})
 
     def explain(self, sql: str, parameters: Parameters, clock: Clock) -> list[str]:
         found = tokens(sql, MARIADB)
@@ -111,7 +117,11 @@ class MariaDB:
     def _transaction(self, begin: str, ending: Ending) -> Generator[Session]:
         """A transaction on a new connection; closing it rolls back whatever was not committed."""
         ending.clock.check()
-        with self._explained(ending), closing(Session(self._address)) as session, killing(session, self._address, ending):
+        with (
+            self._explained(ending),
+            closing(Session(self._address)) as session,
+            watched(ending, lambda: kill(session, self._address), session.descriptor),
+        ):
             session.run(f"SET SESSION {', '.join(self._settings(session.version))}")
             session.run(begin)
             yield session
@@ -139,7 +149,10 @@ class MariaDB:
             if ending.stop():
                 ending.clock.check()
             lost = LOST if ending.committing and number in GONE else ""
-            raise SqlError(f"MariaDB: {self._source.clean(text)}{lost}") from None
+            said = f"MariaDB: {self._source.clean(text)}{lost}"
+            if number in UNKNOWN and (name := QUOTED.search(text)):
+                raise NoSuchName(said, UNKNOWN[number], name[1]) from None
+            raise SqlError(said) from None
 
 
 def _undo(session: Session) -> None:

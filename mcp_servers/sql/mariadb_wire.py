@@ -2,26 +2,31 @@
 """Typed wrapper around the driver, PyMySQL."""
 
 import ssl
+import struct
 from collections.abc import Generator, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
-from threading import Event, Thread
+from contextlib import closing, contextmanager, suppress
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 import pymysql
 from pymysql.connections import Connection
+from pymysql.constants import FIELD_TYPE
+from pymysql.converters import conversions
 from pymysql.cursors import SSCursor
 from pymysql.protocol import MysqlPacket
 
 from mcp_servers.sql.api import SourceError, SqlError
-from mcp_servers.sql.ending import Ending
+from mcp_servers.sql.ending import PATIENCE
 from mcp_servers.sql.source import Source
 
-PATIENCE = 5  # seconds to wait for a connection
 PACKET = 20 * 2**20  # maximum bytes of a row: MariaDB sends up to a gigabyte
 SQL_MODE = "STRICT_TRANS_TABLES,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION"  # neither ANSI_QUOTES nor NO_BACKSLASH_ESCAPES
 OPTIONS = ("unix_socket", "ssl_ca", "ssl_cert", "ssl_key")
+GEOMETRY: int = FIELD_TYPE.GEOMETRY
+AS_TEXT = (FIELD_TYPE.DATE, FIELD_TYPE.DATETIME, FIELD_TYPE.TIMESTAMP, FIELD_TYPE.TIME)  # Python has neither 0000-00-00 nor 838:59:59
+READERS = {**conversions, **dict.fromkeys(AS_TEXT, str), FIELD_TYPE.BIT: lambda data: int.from_bytes(data, "big")}
 Address = dict[str, Any]
+NONSENSE = (IndexError, struct.error, AssertionError, TypeError, ValueError)  # what the driver raises for packets of other servers
 FAILURES = (pymysql.Error, OSError, UnicodeError)
 
 
@@ -45,7 +50,16 @@ class Session:
     """One connection."""
 
     def __init__(self, address: Address) -> None:
-        self._connection = _Bounded(**address, charset="utf8mb4", sql_mode=SQL_MODE, local_infile=False, connect_timeout=PATIENCE)
+        modes = {"charset": "utf8mb4", "sql_mode": SQL_MODE, "local_infile": False, "conv": READERS}
+        try:
+            self._connection: Any = _Bounded(**address, **modes, connect_timeout=PATIENCE, read_timeout=PATIENCE)
+        except NONSENSE as error:
+            raise OSError("the server there does not speak the protocol of MariaDB and MySQL") from error
+        self._connection._read_timeout = None  # statements may take longer; `watched` ends them
+
+    @property
+    def descriptor(self) -> int:
+        return self._connection._sock.fileno()
 
     @property
     def number(self) -> int:
@@ -79,7 +93,7 @@ class Session:
 
     def close(self) -> None:
         """Closes at once, without draining results or COM_QUIT; the server rolls back."""
-        connection: Any = self._connection  # private attributes: the driver has no public close that does not wait
+        connection = self._connection  # private attributes: the driver has no public close that does not wait
         result, connection._result = connection._result, None
         if result is not None:
             result.unbuffered_active = False
@@ -93,6 +107,10 @@ class Answer:
     @property
     def columns(self) -> list[str]:
         return [column[0] for column in self._cursor.description or ()]
+
+    @property
+    def geometries(self) -> list[str]:
+        return [column[0] for column in self._cursor.description or () if column[1] == GEOMETRY]
 
     @property
     def affected(self) -> int:
@@ -142,22 +160,7 @@ def number_and_text(error: BaseException) -> tuple[object, str]:
             return 0, str(error)
 
 
-@contextmanager
-def killing(session: Session, address: Address, ending: Ending) -> Generator[None]:
-    """Kills the connection on the server when the call is stopped, and with it the statement."""
-    done, number = Event(), session.number
-
-    def watch() -> None:
-        while not done.wait(0.05):
-            if ending.stop():
-                with suppress(*FAILURES), Connection(**address, connect_timeout=PATIENCE) as other, other.cursor() as cursor:
-                    cursor.execute("KILL %s", [number])
-                return
-
-    watcher = Thread(target=watch, daemon=True)
-    watcher.start()
-    try:
-        yield
-    finally:
-        done.set()
-        watcher.join()
+def kill(session: Session, address: Address) -> None:
+    """Kills the connection on the server, and with it the statement."""
+    with suppress(*FAILURES), closing(Session(address)) as other:
+        other.run("KILL %s", [session.number])

@@ -44,8 +44,7 @@ ENGINES = ("innodb",)  # allowed engines; they must be transactional
 def reading(found: Sequence[Token]) -> None:
     """Raises SqlError if this is not a query."""
     first = next((token for token in found if token.text != "("), found[0])
-    if first.is_word("explain"):
-        raise SqlError("EXPLAIN: the tool `explain` shows the plan of a query; give it the query without the word EXPLAIN")
+    unexplained(found)
     if not first.is_word(*READS):
         raise SqlError(
             f"{first.text}: `query` runs SELECT, WITH ... SELECT, VALUES and TABLE; search_objects and describe_table know names"
@@ -59,6 +58,11 @@ def reading(found: Sequence[Token]) -> None:
         raise SqlError(f"the parentheses are not balanced, or deeper than {DEEPEST}")
 
 
+def unexplained(found: Sequence[Token]) -> None:
+    if found[0].is_word("explain"):
+        raise SqlError("EXPLAIN: the tool `explain` shows the plan of a query; give it the query without the word EXPLAIN")
+
+
 def writing(found: Sequence[Token]) -> None:
     """Raises SqlError if this changes neither rows nor tables, indexes, views ..."""
     first, rest = found[0], found[1:]
@@ -70,6 +74,16 @@ def writing(found: Sequence[Token]) -> None:
             return
         raise SqlError(f"{first.text} {subject.text}: `execute` creates, alters and drops only {', '.join(OBJECTS[:-1])}")
     raise SqlError(f"{first.text}: `execute` runs {', '.join((*CHANGES, *DEFINES)).upper()}; reading is done with `query`")
+
+
+def postgres_reading(found: Sequence[Token]) -> None:
+    """Raises SqlError if this is not a query, makes a table, or changes rows in a WITH."""
+    reading(found)
+    for token, after in _pairs(found):
+        if (token.is_word("insert", "merge") and after.is_word("into")) or (token.is_word("delete") and after.is_word("from")):
+            raise SqlError(f"{token.text.upper()}: `query` only reads; what changes rows is for `execute`")
+        if after.is_word("into"):
+            raise SqlError("INTO: `query` makes no tables; it gives its rows to you alone")
 
 
 def postgres_writing(found: Sequence[Token]) -> None:

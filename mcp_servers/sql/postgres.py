@@ -5,10 +5,10 @@ Writing as a superuser is refused: only the account's rights protect the system 
 Sources: PostgreSQL manual, SET TRANSACTION, DECLARE, 54.2.3 Extended Query, 21.5 Predefined Roles.
 """
 
+import re
 import time
 from collections.abc import Generator, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
-from threading import Event, Thread
+from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import Any, LiteralString, cast
 
 import psycopg
@@ -19,18 +19,20 @@ from psycopg.types.string import TextLoader
 
 from mcp_servers.common import Clock
 from mcp_servers.sql import policy, postgres_catalog
-from mcp_servers.sql.api import Changed, Item, Kind, Limits, Parameters, Rows, Shape, SqlError
-from mcp_servers.sql.ending import LOST, Ending
+from mcp_servers.sql.api import Changed, Item, Kind, Limits, NoSuchName, Parameters, Rows, Shape, SqlError
+from mcp_servers.sql.ending import LOST, PATIENCE, Ending, watched
 from mcp_servers.sql.lexer import POSTGRES, Token, tokens, written
-from mcp_servers.sql.postgres_wrap import Wrapped, described, wrap
+from mcp_servers.sql.postgres_wrap import Wrapped, described, know_arrays, wrap
 from mcp_servers.sql.source import Source
 from mcp_servers.sql.values import exact_json, gather
 
-PATIENCE = 5  # seconds to wait for a connection
 MODES = """
     SET client_encoding = 'UTF8'; SET standard_conforming_strings = on; SET backslash_quote = off; SET jit = off;
     SET datestyle = 'ISO, YMD'; SET intervalstyle = 'iso_8601'; SET bytea_output = 'hex'"""  # the lexer relies on the first three
-AS_TEXT = ("date", "time", "timetz", "timestamp", "timestamptz", "interval", "numeric")  # as text: exact, and Python has no infinite dates
+# As text: exact, and Python has no infinite dates, and writes ranges in its own way.
+RANGES = tuple(f"{of}{kind}" for of in ("int4", "int8", "num", "date", "ts", "tstz") for kind in ("range", "multirange"))
+AS_TEXT = ("date", "time", "timetz", "timestamp", "timestamptz", "interval", "numeric", *RANGES)
+UNKNOWN = re.compile(r'(?P<table>relation "(.+?)" does not exist)|column (?:"(.+?)"|(\S+)) (?:of relation .+ )?does not exist')
 TEMPORARY = "256MB"  # disk space for temporary files; only a superuser may set it
 READER = "pg_read_all_data"
 HAZARDS = """
@@ -60,7 +62,7 @@ class Postgres:
 
     def query(self, sql: str, parameters: Parameters, max_rows: int, clock: Clock) -> Rows:
         found = tokens(sql, POSTGRES)
-        policy.reading(found)
+        policy.postgres_reading(found)
         text, order = written(found, parameters, numbered=True)
         values = [parameters[name] for name in order]
         with self._reading(clock) as connection:
@@ -73,7 +75,7 @@ class Postgres:
 
     def explain(self, sql: str, parameters: Parameters, clock: Clock) -> list[str]:
         found = tokens(sql, POSTGRES)
-        policy.reading(found)
+        policy.postgres_reading(found)
         text, order = written(found, parameters, numbered=True)
         with self._reading(clock) as connection:
             self._judge(connection, found, write=False)
@@ -91,7 +93,7 @@ class Postgres:
         with self._transaction("BEGIN", ending) as connection:
             _expect_bounds(connection)
             self._judge(connection, found, write=True)
-            described(connection, text)  # fails unless it is a single statement
+            know_arrays(connection, described(connection, text))  # fails unless it is a single statement
             with psycopg.RawCursor(connection) as cursor:
                 cursor.execute(compose.SQL(cast(LiteralString, text)), [parameters[name] for name in order])
                 columns = [column.name for column in cursor.description or ()]
@@ -156,7 +158,11 @@ class Postgres:
         """A transaction on a new connection; closing it rolls back whatever was not committed."""
         ending.clock.check()
         milliseconds = max(1, round(self._limits.seconds * 1000))
-        with self._explained(ending), self._connected() as connection, _ending(connection, ending):
+        with (
+            self._explained(ending),
+            self._connected() as connection,
+            watched(ending, lambda: _cancel(connection), connection.fileno()),
+        ):
             connection.execute(begin)
             for name, most in (
                 ("statement_timeout", milliseconds),
@@ -195,7 +201,17 @@ class Postgres:
             said = getattr(error, "diag", None)
             text = "\n".join(part for part in (said.message_primary, said.message_detail, said.message_hint) if part) if said else ""
             lost = LOST if ending.committing and isinstance(error, psycopg.OperationalError) else ""
-            raise SqlError(f"PostgreSQL: {self._source.clean(text or error)}{lost}") from None
+            raise _error(self._source.clean(text or error), lost, error) from None
+
+
+def _error(text: str, lost: str, error: Exception) -> SqlError:
+    """`text`: what the database says. Its own hints quote names wrongly: they are replaced by those of the catalog."""
+    known = isinstance(error, psycopg.errors.UndefinedTable | psycopg.errors.UndefinedColumn)
+    if known and (found := UNKNOWN.match(text)):
+        name = next(name for name in found.groups()[1:] if name)
+        return NoSuchName(f"PostgreSQL: {found[0]}{lost}", "table" if found["table"] else "column", name)
+    advice = "; `query` only reads: what changes rows is for `execute`" if "data-modifying statement" in text else ""
+    return SqlError(f"PostgreSQL: {text}{advice}{lost}")
 
 
 def _expect_bounds(connection: Connection) -> None:
@@ -210,21 +226,7 @@ def _fetched(cursor: Any, wrapped: Wrapped) -> Iterator[Sequence[Any]]:
         yield from map(wrapped.read, rows)
 
 
-@contextmanager
-def _ending(connection: Connection, ending: Ending) -> Generator[None]:
-    """Cancels the statement on the server when the call is stopped."""
-    done = Event()
-
-    def watch() -> None:
-        while not done.wait(0.05):
-            if ending.stop():
-                connection.cancel_safe(timeout=PATIENCE)
-                return
-
-    watcher = Thread(target=watch, daemon=True)
-    watcher.start()
-    try:
-        yield
-    finally:
-        done.set()
-        watcher.join()
+def _cancel(connection: Connection) -> None:
+    """Asks the server to end the statement."""
+    with suppress(psycopg.Error):
+        connection.cancel_safe(timeout=PATIENCE)

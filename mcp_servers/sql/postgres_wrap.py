@@ -6,12 +6,16 @@ from typing import Any
 
 import psycopg
 from psycopg import pq
+from psycopg.types import TypeInfo
 
 from mcp_servers.sql.api import Limits, SqlError
 from mcp_servers.sql.values import Cut
 
 BATCH = 4 * 2**20  # approximate bytes of values per fetch
 BYTEA = 17
+ARRAYS = """
+    SELECT e.typname::text, e.oid, a.oid FROM pg_catalog.pg_type AS a JOIN pg_catalog.pg_type AS e ON e.typarray = a.oid
+    WHERE a.oid = ANY(%s::oid[]) AND e.typdelim = ','"""
 SHORT = {1, 2, 4, 8, 12, 16, 24, 32, 64}  # sizes in bytes of fixed-length types
 
 
@@ -31,6 +35,7 @@ def wrap(connection: psycopg.Connection[Any], sql: str, rows: int, limits: Limit
         raise SqlError(
             f"the query has {len(columns)} columns; at most {limits.columns} are taken" if columns else "the query has no columns"
         )
+    know_arrays(connection, columns)
     wide = [place for place, (_, _, length) in enumerate(columns) if length not in SHORT]
     names = ", ".join(f"c{place}" for place in range(len(columns)))
     outer = ", ".join(
@@ -40,6 +45,14 @@ def wrap(connection: psycopg.Connection[Any], sql: str, rows: int, limits: Limit
     text = f"SELECT {outer} FROM (SELECT * FROM ({sql}\n) AS s ({names}) OFFSET 0) AS q LIMIT {rows:d}"
     batch = max(1, min(rows, BATCH // max(1, len(wide) * limits.value_bytes)))
     return Wrapped(text, [name for name, _, _ in columns], batch, lambda row: _joined(row, len(columns), set(wide)))
+
+
+def know_arrays(connection: psycopg.Connection[Any], columns: Sequence[tuple[str, int, int]]) -> None:
+    """Lets the driver read arrays of the database's own types, such as enums: otherwise it gives their text."""
+    unknown = sorted({type_ for _, type_, _ in columns if connection.adapters.types.get(type_) is None})
+    if unknown:
+        for name, oid, array in connection.execute(ARRAYS, [unknown]).fetchall():
+            TypeInfo(name, oid, array).register(connection)
 
 
 def described(connection: psycopg.Connection[Any], sql: str) -> list[tuple[str, int, int]]:

@@ -2,6 +2,7 @@
 opened read-only, query_only is on, trusted_schema is off, memory is limited, and a progress handler enforces the time limit.
 Source: sqlite.org/security.html, sqlite.org/c3ref/set_authorizer.html."""
 
+import re
 import sqlite3
 import time
 from collections.abc import Callable, Generator, Mapping
@@ -13,9 +14,10 @@ from urllib.parse import quote
 
 from mcp_servers.common import Clock, Stopped
 from mcp_servers.sql import sqlite_catalog
-from mcp_servers.sql.api import Changed, Item, Kind, Limits, Parameters, Rows, Shape, SqlError
+from mcp_servers.sql.api import Changed, Item, Kind, Limits, NoSuchName, Parameters, Rows, Shape, SqlError
 from mcp_servers.sql.ending import Ending
-from mcp_servers.sql.lexer import SQLITE, check_names, tokens
+from mcp_servers.sql.lexer import SQLITE, check_names, strict, tokens
+from mcp_servers.sql.policy import DEFINES, unexplained
 from mcp_servers.sql.source import Source
 from mcp_servers.sql.values import Cut, gather
 
@@ -30,6 +32,7 @@ WRITING = READING | {
 }
 LOOKS = {"table_info", "table_xinfo", "index_list", "index_info", "index_xinfo", "foreign_key_list", "table_list", "data_version"}
 DENIED = {"load_extension", "fts3_tokenizer", "readfile", "writefile", "edit"}
+UNKNOWN = re.compile(r"no such (table|column): (.+)")
 LIMITS = {
     sqlite3.SQLITE_LIMIT_EXPR_DEPTH: 100,
     sqlite3.SQLITE_LIMIT_COMPOUND_SELECT: 50,
@@ -59,17 +62,17 @@ class Sqlite:
         self._slots = BoundedSemaphore(SLOTS)
 
     def query(self, sql: str, parameters: Parameters, max_rows: int, clock: Clock) -> Rows:
-        _named(sql, parameters)
+        sql = _strict(sql, parameters)
         return self._ended(lambda: self._query(sql, parameters, max_rows, clock), Ending(clock))
 
     def _query(self, sql: str, parameters: Parameters, max_rows: int, clock: Clock) -> Rows:
         with self._open("read", clock) as connection, closing(self._executed(connection, sql, parameters)) as cursor:
             if cursor.description is None:
                 raise SqlError("the statement gives no rows: `query` reads, with SELECT, VALUES or WITH")
-            return gather([column[0] for column in cursor.description], cursor, max_rows, self._limits, clock)
+            return gather([_label(column[0]) for column in cursor.description], cursor, max_rows, self._limits, clock)
 
     def explain(self, sql: str, parameters: Parameters, clock: Clock) -> list[str]:
-        _named(sql, parameters)
+        sql = _strict(sql, parameters)
         return self._ended(lambda: self._explain(sql, parameters, clock), Ending(clock))
 
     def _explain(self, sql: str, parameters: Parameters, clock: Clock) -> list[str]:
@@ -82,7 +85,7 @@ class Sqlite:
             return lines
 
     def execute(self, sql: str, parameters: Parameters, dry_run: bool, clock: Clock) -> Changed:
-        _named(sql, parameters)
+        sql = _strict(sql, parameters)
         ending = Ending(clock)
         return self._ended(lambda: self._execute(sql, parameters, dry_run, ending), ending)
 
@@ -91,7 +94,7 @@ class Sqlite:
         with self._open("write", clock) as connection:
             before = connection.total_changes
             with closing(self._executed(connection, sql, parameters)) as cursor:
-                columns = [column[0] for column in cursor.description or ()]
+                columns = [_label(column[0]) for column in cursor.description or ()]
                 rows = gather(columns, cursor, self._limits.max_rows, self._limits, clock) if columns else None
                 for _ in cursor:  # fetch rows beyond max_rows, too, to complete the statement
                     clock.check()
@@ -218,8 +221,18 @@ def _authorizer(allowed: set[int]) -> Callable[..., int]:
     return authorize
 
 
-def _named(sql: str, parameters: Parameters) -> None:
-    check_names([token.text[1:] for token in tokens(sql, SQLITE) if token.kind == "parameter"], parameters)
+def _strict(sql: str, parameters: Parameters) -> str:
+    """The statement with names in double quotes never taken for texts. Definitions stay as they are: they are kept as written.
+    Raises SqlError."""
+    found = tokens(sql, SQLITE)
+    unexplained(found)
+    check_names([token.text[1:] for token in found if token.kind == "parameter"], parameters)
+    return sql if found[0].is_word(*DEFINES) else strict(found)
+
+
+def _label(column: str) -> str:
+    """Of an expression: as it was before `strict`."""
+    return column.replace("`", '"')
 
 
 @contextmanager
@@ -231,6 +244,9 @@ def _explained(source: Source, clock: Clock) -> Generator[None]:
             raise Stopped(f"stopped after {clock.seconds:g} s; ask for less at once") from None
         if isinstance(error, sqlite3.DatabaseError) and "authorized" in str(error):
             raise SqlError(f"not allowed: {error}; only what reads tables (query) or changes them (execute) is") from None
-        raise SqlError(f"SQLite: {source.clean(error)}") from None
+        said = f"SQLite: {source.clean(error)}"
+        if unknown := UNKNOWN.search(said):
+            raise NoSuchName(said, "table" if unknown[1] == "table" else "column", unknown[2]) from None
+        raise SqlError(said) from None
     except MemoryError:
         raise SqlError(f"SQLite: it needs more than {HEAP // 2**20} MB of memory; sort or group less at once") from None

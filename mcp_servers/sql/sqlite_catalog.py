@@ -1,31 +1,44 @@
 """Catalog of a SQLite file. The SQL is fixed; names are bound as values."""
 
+import re
 import sqlite3
+from collections.abc import Iterator
+from itertools import islice
 from typing import Any
 
 from mcp_servers.sql.api import Column, ForeignKey, Index, Item, Kind, Shape
 
+BROKEN = re.compile(r"no such |error in view ")
 OWN = "schema = 'main' AND name NOT LIKE 'sqlite~_%' ESCAPE '~'"
 ITEMS: dict[Kind, str] = {
     "schema": "SELECT 'main', NULL, NULL",
     "table": f"SELECT name, NULL, NULL FROM pragma_table_list WHERE {OWN} AND type IN ('table', 'virtual') ORDER BY name",
     "view": "SELECT name, NULL, NULL FROM sqlite_schema WHERE type = 'view' ORDER BY name",
     "index": "SELECT name, tbl_name, NULL FROM sqlite_schema WHERE type = 'index' AND sql IS NOT NULL ORDER BY name",
-    "column": f"""
-        SELECT c.name, s.name, c.type FROM (SELECT name FROM pragma_table_list WHERE {OWN} AND type != 'shadow') AS s,
-        pragma_table_xinfo(s.name) AS c WHERE c.hidden != 1 ORDER BY s.name, c.cid""",
     "function": "SELECT NULL, NULL, NULL WHERE 0",
 }
+WITH_COLUMNS = f"SELECT name FROM pragma_table_list WHERE {OWN} AND type != 'shadow' ORDER BY name"
+COLUMNS = "SELECT c.name, ?1, c.type FROM pragma_table_xinfo(?1) AS c WHERE c.hidden != 1 ORDER BY c.cid"
 
 
 def items(connection: sqlite3.Connection, kind: Kind, most: int) -> list[Item]:
-    rows = connection.execute(ITEMS[kind]).fetchmany(most)
+    rows = list(islice(_columns(connection), most)) if kind == "column" else connection.execute(ITEMS[kind]).fetchmany(most)
     estimates = _estimates(connection) if kind == "table" else {}
     schema = None if kind == "schema" else "main"
     return [
         Item(kind=kind, schema_name=schema, name=name, table=table, type=type_, rows_estimate=estimates.get(name))
         for name, table, type_ in rows
     ]
+
+
+def _columns(connection: sqlite3.Connection) -> Iterator[tuple[str, str, str]]:
+    """Without those of views that name what does not exist any more."""
+    for (name,) in connection.execute(WITH_COLUMNS).fetchall():
+        try:
+            yield from _all(connection, COLUMNS, name)
+        except sqlite3.OperationalError as error:
+            if not BROKEN.match(str(error)):
+                raise
 
 
 def shape(connection: sqlite3.Connection, table: Item) -> Shape:

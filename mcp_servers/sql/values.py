@@ -4,16 +4,21 @@ import base64
 import datetime
 import json
 import math
+import re
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from itertools import accumulate
 from typing import Any, cast
 
 from mcp_servers.common import Clock
 from mcp_servers.sql.api import Limits, Rows
 
 EXACT = 2**53  # larger integers are rounded by JSON readers that use doubles
+DEEPEST = 64  # nested arrays and objects of a JSON value
+DIGITS = 1000  # longer numbers are written with an exponent: JSON may hold 1e999999999
+BRACKET = re.compile(r"[\[\]{}]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +72,7 @@ def json_value(value: Any, most: int) -> tuple[Any, bool]:
         case int():
             return (value if -EXACT < value < EXACT else str(value)), False
         case float():
-            return (value if math.isfinite(value) else str(value)), False
+            return (value if math.isfinite(value) else _not_finite(value)), False
         case str():
             return _text(value, most)
         case bytes() | bytearray():
@@ -88,13 +93,28 @@ def _text(text: str, most: int) -> tuple[str, bool]:
     return data[:most].decode("utf-8", "ignore"), len(data) > most
 
 
+def _not_finite(value: float) -> str:
+    """As databases write it."""
+    return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+
+
 def exact_json(text: str | bytes) -> Any:
-    """Numbers that a float would change, such as 1.10, become Decimal."""
-    return json.loads(text, parse_float=_exact_number)
+    """Numbers that a float would change, such as 1.10, become Decimal. What is nested more than DEEPEST times stays text."""
+    written = text if isinstance(text, str) else bytes(text).decode()
+    return written if _depth(written) > DEEPEST else json.loads(written, parse_float=_exact_number, parse_int=_exact_integer)
+
+
+def _depth(text: str) -> int:
+    """How deep the brackets stand, those in strings counted as well."""
+    return max(accumulate(1 if found[0] in "[{" else -1 for found in BRACKET.finditer(text)), default=0)
 
 
 def _exact_number(text: str) -> float | Decimal:
     return float(text) if repr(float(text)) == text else Decimal(text)
+
+
+def _exact_integer(text: str) -> int | Decimal:
+    return int(text) if len(text) < 1000 else Decimal(text)  # Python refuses integers of more than 4300 digits
 
 
 def _plain(value: Any) -> Any:
@@ -116,6 +136,6 @@ def _written(value: object) -> str:
         case datetime.datetime() | datetime.date() | datetime.time():
             return value.isoformat()
         case Decimal():
-            return format(value, "f") if value.is_finite() else str(value)
+            return format(value, "f") if value.is_finite() and abs(value.adjusted()) < DIGITS else str(value)
         case _:
             return str(value)
