@@ -10,6 +10,7 @@ from server.text.bad_words import bad_word_tokens
 from server.text.tokenizer import ChatTokenizer
 
 INT64 = 2**63
+MAX_BIAS = 4096  # tokens of all texts of a logit_bias
 GREEDY_BELOW = 1e-4  # a logit that is less by 0.01 has e^-100 of the probability
 
 
@@ -36,7 +37,7 @@ def engine_sampling(
         presence_penalty=params.presence_penalty or 0.0,
         frequency_penalty=params.frequency_penalty or 0.0,
         repetition_penalty=params.repetition_penalty or 1.0,
-        logit_bias=_bias(params, info.vocab),
+        logit_bias=_bias(params, tokenizer, info.vocab),
         seed=None if params.seed is None else (params.seed + index + INT64) % (2 * INT64) - INT64,
         stop_tokens=own_ends | frozenset(params.stop_token_ids),
         bad_words=_bad_words(tokenizer, params.bad_words),
@@ -70,14 +71,18 @@ def _temperature(requested: float | None) -> float:
     return 1.0 if requested is None else 0.0 if requested < GREEDY_BELOW else requested
 
 
-def _bias(params: SamplingParams, vocab: int) -> tuple[tuple[int, float], ...]:
-    bias = tuple((int(token), value) for token, value in (params.logit_bias or {}).items())
+def _bias(params: SamplingParams, tokenizer: ChatTokenizer, vocab: int) -> tuple[tuple[int, float], ...]:
+    bias = list[tuple[int, float]]()
+    for token, value in params.logit_bias:
+        bias += [(id, value) for id in ((token,) if isinstance(token, int) else tokenizer.encode(token))]
+    if len(bias) > MAX_BIAS:
+        raise bad_request("logit_bias", f"logit_bias: its texts have {len(bias)} tokens; the limit is {MAX_BIAS}")
     _expect_tokens("logit_bias", [token for token, _ in bias], vocab)
-    return bias
+    return tuple(dict(bias).items())
 
 
 def _expect_tokens(field: str, tokens: Sequence[int], vocab: int) -> None:
-    if outside := [token for token in tokens if token >= vocab]:
+    if outside := [token for token in tokens if not 0 <= token < vocab]:
         raise bad_request(field, f"{field}: there is no token {outside[0]}; the vocabulary has {vocab}")
 
 

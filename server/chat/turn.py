@@ -26,6 +26,7 @@ from server.text.tool_calls.api import CallConstraint, UnusableSchema
 from server.text.tool_calls.dialects.harmony import Harmony
 from server.text.tool_calls.grammar import lark
 
+TASTES = frozenset({"enable_thinking", "thinking", "thinking_budget", "reasoning_effort", "preserve_thinking", "clear_thinking"})
 RESERVED_VARIABLES = frozenset({"messages", "tools", "documents", "add_generation_prompt"})  # of templates, not set by requests
 CONTEXT_OVERFLOW = "context_length_exceeded"
 
@@ -202,6 +203,7 @@ def _template_variables(request: GenerationRequest, tokenizer: ChatTokenizer) ->
     variables: dict[str, Any] = dict(request.template_kwargs)
     if request.response_format is not None and "enable_thinking" in known:
         variables = {"enable_thinking": False, **variables}
+    variables = {name: value for name, value in variables.items() if name in known or name not in TASTES}
     if unknown := sorted(variables.keys() - known):
         name = f"chat_template_kwargs.{unknown[0]}"
         raise bad_request(name, f"{name}: this model's chat template does not know it")
@@ -215,13 +217,14 @@ def _template_variables(request: GenerationRequest, tokenizer: ChatTokenizer) ->
 
 
 def effort_warnings(request: GenerationRequest, tokenizer: ChatTokenizer) -> tuple[RequestWarning, ...]:
-    """Where the chat template has no variable for the reasoning effort that the request asks for."""
+    """Where the chat template has no variable for what the request asks of the model's thoughts."""
     effort, field = request.reasoning_effort, request.field_names.reasoning_effort
     known = tokenizer.template.variables if tokenizer.template else frozenset[str]()
-    if effort is None or known & {"reasoning_effort", "enable_thinking"} or (effort == "none" and not tokenizer.has_reasoning):
-        return ()
     reason = "always thinks" if tokenizer.has_reasoning else "does not think before it answers"
-    return (RequestWarning(param=field, message=f"{field} has no effect: this model {reason}"),)
+    fields = [f"chat_template_kwargs.{name}" for name in request.template_kwargs if name in TASTES - known]
+    if effort and not known & {"reasoning_effort", "enable_thinking"} and not (effort == "none" and not tokenizer.has_reasoning):
+        fields.append(field)
+    return tuple(RequestWarning(param=one, message=f"{one} has no effect: this model {reason}") for one in fields)
 
 
 def has_tool_results(messages: Sequence[Message]) -> bool:

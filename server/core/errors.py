@@ -59,9 +59,9 @@ class ErrorFields:
 def from_engine_error(error: EngineError, blame: ErrorFields) -> ApiError:
     match error:
         case PromptTooLong():
-            return bad_request(blame.prompt, str(error), "context_length_exceeded")
+            return bad_request(blame.prompt, f"{blame.prompt}: {error}", "context_length_exceeded")
         case InvalidGrammar():
-            return bad_request(blame.grammar, str(error), "invalid_schema")
+            return bad_request(blame.grammar, f"{blame.grammar}: {error}", "invalid_schema")
         case QueueFull():
             return unavailable(str(error), "queue_full")
         case EngineStopped():
@@ -126,8 +126,8 @@ def path_in(data: Any, location: Sequence[int | str]) -> list[int | str]:
 
 
 def _path_of(data: Any, complaint: ErrorDetails) -> JsonPath:
-    path, location = path_in(data, complaint["loc"]), complaint["loc"]
-    return [*path, location[-1]] if complaint["type"] == "missing" else path
+    location = complaint["loc"]
+    return [*path_in(data, location[:-1]), location[-1]] if complaint["type"] == "missing" and location else path_in(data, location)
 
 
 def _has(data: Any, step: int | str) -> bool:

@@ -22,7 +22,7 @@ class SamplingParams:
     presence_penalty: float | None = None
     frequency_penalty: float | None = None
     repetition_penalty: float | None = None
-    logit_bias: Mapping[str, float] | None = None
+    logit_bias: tuple[tuple[int | str, float], ...] = ()  # of a token's number, or of all tokens of a text
     seed: int | None = None
     ignore_eos: bool | None = None
     min_tokens: int | None = None  # before the answer may end

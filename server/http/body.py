@@ -13,13 +13,15 @@ from starlette.types import Receive, Scope
 
 from server.core.errors import ApiError, bad_request, from_fields, from_validation
 from server.core.threads import in_thread_if_large
+from server.http.json_body.encoding import decoded, expect_charset
 from server.http.json_body.size import MAX_VALUES, expect_few_values
-from server.http.json_body.unknown_nulls import drop_unknown_nulls
+from server.http.json_body.tolerated import tolerated
 
 DRAIN_FACTOR = 8  # times the limit: so much of a too large body is still read, as clients read the answer only after sending it
 UNDECLARED = ("", "application/x-www-form-urlencoded")  # content types of programs that name none
 BODY_TIMEOUT = 60.0  # seconds for a body to arrive, and as many more as its bytes need at MIN_RATE
 MIN_RATE = 16 << 10  # bytes per second, on average
+MENDINGS = 3  # one brings to light what another has hidden
 INLINE_BYTES = 65_536  # larger bodies are parsed in a thread
 
 
@@ -32,8 +34,8 @@ class ClientDisconnected(Exception):
 
 async def read_body(scope: Scope, receive: Receive, model: type[Body], limit: int) -> Body:
     """Raises ApiError: 415, 413, 408 or 400; ClientDisconnected."""
-    _expect_json(Headers(scope=scope))
-    body = await _read_bytes(receive, limit)
+    charset = _expect_json(Headers(scope=scope))
+    body = decoded(await _read_bytes(receive, limit), charset)
     if len(body) <= INLINE_BYTES:
         return _parse(model, body)
     return await in_thread_if_large(len(body), _parse, model, body)
@@ -49,13 +51,15 @@ def _parse(model: type[Body], body: bytes) -> Body:
 
 
 def _validate(model: type[Body], body: bytes) -> Body:
-    try:
-        return model.model_validate_json(body)
-    except ValidationError as error:
-        cleaned = drop_unknown_nulls(error, body)
-        if cleaned is None:
-            raise
-    return model.model_validate_json(cleaned)
+    for _ in range(MENDINGS):
+        try:
+            return model.model_validate_json(body)
+        except ValidationError as error:
+            mended = tolerated(error, body)
+            if mended is None:
+                raise
+            body = mended
+    return model.model_validate_json(body)
 
 
 def read_query(scope: Scope, model: type[Body]) -> Body:
@@ -99,14 +103,16 @@ def _parse_pairs(query: bytes) -> list[tuple[str, str]]:
         raise bad_request(None, f"the query string cannot be read: {error}", "invalid_query") from error
 
 
-def _expect_json(headers: Headers) -> None:
-    """Web pages may send other content types across origins without a CORS preflight, but never without an Origin. Programs that have
+def _expect_json(headers: Headers) -> str:
+    """Returns the charset.
+
+    Web pages may send other content types across origins without a CORS preflight, but never without an Origin. Programs that have
     none may leave the type out, or send curl's default."""
-    kind = headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind in UNDECLARED and "origin" not in headers and "sec-fetch-site" not in headers:
-        return
-    if kind != "application/json":
+    kind, _, parameters = headers.get("content-type", "").partition(";")
+    kind = kind.strip().lower()
+    if kind != "application/json" and not (kind in UNDECLARED and "origin" not in headers and "sec-fetch-site" not in headers):
         raise ApiError(415, f"the content type is {kind or 'missing'}; it must be application/json", code="unsupported_media_type")
+    return expect_charset(parameters)
 
 
 async def _read_bytes(receive: Receive, limit: int) -> bytes:

@@ -37,7 +37,7 @@ def post(app: Any, content: bytes, **headers: str) -> Any:
 @pytest.mark.parametrize(
     "body",
     [b"", b"{", b"[]", b"null", b'"x"', b'{"model": "tiny", "messages": [{"role": "user", "content": "\xff"}]}', b"\xff\xfe", b"[" * 5000,
-     b'{"model": "tiny", "messages": [{"role": "user", "content": "\\ud800"}]}', b'{"model": "tiny", "n": ' + b"9" * 5000 + b"}",
+     b'{"model": "tiny", "n": ' + b"9" * 5000 + b"}",
      b'{"model": "tiny", "temperature": NaN}', b'{"model": "tiny", "temperature": 1e999}'],
 )  # fmt: skip
 def test_bodies_that_are_no_request(body: bytes) -> None:

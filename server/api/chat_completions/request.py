@@ -8,7 +8,9 @@ from server.api.chat_completions.messages import earlier_calls, to_messages, to_
 from server.api.chat_completions.tools import to_request_tools, to_tool_choice
 from server.api.chat_completions.types import ChatRequest
 from server.api.common.generation import output_options, sampling_params
+from server.api.common.generation_types import UNLIMITED
 from server.api.common.output_format import grammar_field, to_grammar
+from server.api.common.thinking import to_effort
 from server.api.common.tool_types import FileSearchTool
 from server.archive.api import Archive
 from server.chat.grounding.grounding import default_search
@@ -44,6 +46,7 @@ def to_generation_request(runtime: Runtime, body: ChatRequest) -> GenerationRequ
     if isinstance(grammar, Lark) and (tools.functions or tools.mcp_servers):
         raise bad_request(grammar_field(body), f"{grammar_field(body)}: a grammar cannot be combined with tools")
     _expect_context(runtime, body)
+    effort, effort_field = to_effort(body)
     return GenerationRequest(
         model=body.model,
         messages=to_messages(body.messages),
@@ -55,7 +58,7 @@ def to_generation_request(runtime: Runtime, body: ChatRequest) -> GenerationRequ
         response_format=grammar,
         logprobs=_logprobs(body),
         prompt_logprobs=body.prompt_logprobs,
-        reasoning_effort=body.reasoning_effort,
+        reasoning_effort=effort,
         template_kwargs=body.chat_template_kwargs or {},
         tools=tuple(tools.functions),
         mcp_servers=tuple(tools.mcp_servers),
@@ -67,7 +70,7 @@ def to_generation_request(runtime: Runtime, body: ChatRequest) -> GenerationRequ
         warnings=(*hint_warnings(body), *tools.warnings),
         truncate=body.truncate_prompt_tokens is not None,
         max_prompt_tokens=body.truncate_prompt_tokens if body.truncate_prompt_tokens != -1 else None,
-        field_names=FieldNames(response_format=grammar_field(body), file_search=tools.file_search_field),
+        field_names=FieldNames(response_format=grammar_field(body), file_search=tools.file_search_field, reasoning_effort=effort_field),
     )
 
 
@@ -81,11 +84,12 @@ def _max_tokens(body: ChatRequest) -> int | None:
     limits = {n for n in (body.max_completion_tokens, body.max_tokens, body.n_predict) if n is not None}
     if len(limits) > 1:
         raise bad_request("max_tokens", "max_tokens, max_completion_tokens and n_predict say different things; send one")
-    return min(limits, default=None)
+    limit = min(limits, default=None)
+    return None if limit == UNLIMITED else limit
 
 
 def _logprobs(body: ChatRequest) -> int | None:
     """How many alternatives per token. None: no log probabilities."""
-    if body.top_logprobs is not None and not body.logprobs:
+    if body.top_logprobs and not body.logprobs:
         raise bad_request("top_logprobs", "top_logprobs needs logprobs: true")
     return (body.top_logprobs or 0) if body.logprobs else None

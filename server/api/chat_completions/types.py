@@ -22,8 +22,9 @@ from server.api.common.generation_types import GenerationFields, SamplingFields,
 from server.api.common.hints import CACHE_HINT, TIER_HINT, VERBOSITY_HINT
 from server.api.common.llamacpp_types import LlamaCppFields
 from server.api.common.logprobs import PromptLogprobs
+from server.api.common.thinking import ThinkingFields
 from server.api.common.timings import Timings
-from server.api.common.types import FileCitation, ReasoningEffort, ServiceTier, TokenLogprob, Usage
+from server.api.common.types import FileCitation, ServiceTier, TokenLogprob, Usage
 from server.api.common.unsupported import UNSUPPORTED, Moderation, PromptCacheOptions, supports_only
 from server.api.common.vllm_types import VllmFields
 from server.http.fields import OMIT_NONE
@@ -31,13 +32,12 @@ from server.http.lists import Attributes, Metadata
 from server.http.warnings import Hint, WarningObject
 
 
-class ChatRequest(SamplingFields, GenerationFields, VllmFields, LlamaCppFields):
+class ChatRequest(SamplingFields, GenerationFields, ThinkingFields, VllmFields, LlamaCppFields):
     messages: Annotated[list[Message], Field(min_length=1)]
     max_completion_tokens: TokenCount = None
     max_tokens: TokenCount = None
     logprobs: bool | None = None
     top_logprobs: Annotated[int, Field(ge=0, le=20)] | None = None
-    reasoning_effort: ReasoningEffort | None = None
     metadata: Metadata | None = None
     safety_identifier: Annotated[str, StringConstraints(max_length=64)] | None = None
     prompt_cache_key: str | None = None  # prefixes are cached for everybody, with or without it

@@ -1,9 +1,14 @@
 """Mapping the request fields that several APIs share."""
 
-from server.api.common.generation_types import GenerationFields, SamplingFields
+import re
+
+from server.api.common.generation_types import GenerationFields, LogitBias, SamplingFields
 from server.api.common.llamacpp_types import LlamaCppFields
 from server.core.errors import bad_request
 from server.core.request import OutputOptions, SamplingParams
+
+NUMBER = re.compile(r"-?[0-9]{1,18}")
+NEVER = -100.0
 
 
 def sampling_params(body: SamplingFields) -> SamplingParams:
@@ -16,7 +21,7 @@ def sampling_params(body: SamplingFields) -> SamplingParams:
         frequency_penalty=body.frequency_penalty,
         repetition_penalty=_repetition_penalty(body),
         seed=body.seed,
-        logit_bias=body.logit_bias if isinstance(body, GenerationFields) else None,
+        logit_bias=_logit_bias(body.logit_bias) if isinstance(body, GenerationFields) else (),
         ignore_eos=body.ignore_eos if isinstance(body, GenerationFields) else None,
         min_tokens=body.min_tokens,
         stop_token_ids=tuple(body.stop_token_ids or ()),
@@ -32,6 +37,16 @@ def _repetition_penalty(body: SamplingFields) -> float | None:
     if body.repetition_penalty not in (None, body.repeat_penalty):
         raise bad_request("repeat_penalty", "repeat_penalty and repetition_penalty say different things; send one")
     return body.repeat_penalty
+
+
+def _logit_bias(given: LogitBias) -> tuple[tuple[int | str, float], ...]:
+    pairs = given.items() if isinstance(given, dict) else given or ()
+    return tuple((_token(token), NEVER if bias is False else bias) for token, bias in pairs)
+
+
+def _token(given: int | str) -> int | str:
+    """A token's number, or a text."""
+    return int(given) if isinstance(given, int) or NUMBER.fullmatch(given) else given
 
 
 def output_options(body: GenerationFields) -> OutputOptions:

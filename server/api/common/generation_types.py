@@ -1,8 +1,9 @@
 """The request fields that several APIs share, and their types."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, Field, StringConstraints
+from pydantic import BaseModel, Field, StringConstraints, model_validator
+from pydantic_core import PydanticCustomError
 
 from server.api.common.hints import OBFUSCATION_HINT, PRIORITY_HINT, SPACES_HINT
 from server.api.common.unsupported import UNSUPPORTED
@@ -10,19 +11,25 @@ from server.http.fields import STRICT, Label, TokenId
 from server.http.warnings import Hint
 
 INT64 = 2**63
+UNLIMITED = -1  # as a number of tokens: what the context leaves
 
 Temperature = Annotated[float, Field(ge=0, le=2)] | None
 Probability = Annotated[float, Field(ge=0, le=1)] | None
 Penalty = Annotated[float, Field(ge=-2, le=2)] | None
 RepetitionPenalty = Annotated[float, Field(ge=0.01, le=10)] | None  # it divides logits
-TokenCount = Annotated[int, Field(ge=1, lt=INT64)] | None
+TokenCount = Annotated[int, Field(ge=1, lt=INT64)] | Literal[-1] | None  # -1: no limit
 SequenceCount = Annotated[int, Field(ge=1, le=128)] | None
 Seed = Annotated[int, Field(ge=-INT64, lt=INT64)] | None
 StopString = Annotated[str, StringConstraints(min_length=1)]
-Stop = StopString | Annotated[list[StopString], Field(min_length=1, max_length=4)] | None
-TokenNumber = Annotated[str, StringConstraints(pattern=r"^[0-9]{1,9}$")]
+MAX_STOPS = 64  # OpenAI: 4
+Stop = StopString | Annotated[list[StopString], Field(max_length=MAX_STOPS)] | None
 MAX_LOGIT_BIAS = 1024  # tokens
-LogitBias = Annotated[dict[TokenNumber, Annotated[float, Field(ge=-100, le=100)]], Field(max_length=MAX_LOGIT_BIAS)] | None
+BiasText = Annotated[str, StringConstraints(min_length=1, max_length=200)]  # a token's number, or a text: all of its tokens
+Bias = Annotated[float, Field(ge=-100, le=100)]
+BiasPair = tuple[TokenId | BiasText, Bias | Literal[False]]  # llama.cpp's form; false: never
+LogitBias = (
+    Annotated[dict[BiasText, Bias], Field(max_length=MAX_LOGIT_BIAS)] | Annotated[list[BiasPair], Field(max_length=MAX_LOGIT_BIAS)] | None
+)
 
 
 class StreamOptions(BaseModel):
@@ -34,7 +41,7 @@ class StreamOptions(BaseModel):
 
 class JsonSchemaFormat(BaseModel):
     model_config = STRICT
-    name: Label
+    name: Label | None = None  # OpenAI: required
     schema_: dict[str, Any] = Field(alias="schema")
     description: str | None = None
     strict: bool | None = None  # what no grammar can enforce is refused, else left out
@@ -52,9 +59,18 @@ class FormatJsonObject(BaseModel):
 
 
 class FormatJsonSchema(BaseModel):
+    """`schema`: extension, as llama.cpp has it, instead of `json_schema`."""
+
     model_config = STRICT
     type: Literal["json_schema"]
-    json_schema: JsonSchemaFormat
+    json_schema: JsonSchemaFormat | None = None
+    schema_: dict[str, Any] | None = Field(default=None, alias="schema")
+
+    @model_validator(mode="after")
+    def _expect_one_schema(self) -> Self:
+        if (self.json_schema is None) == (self.schema_ is None):
+            raise PydanticCustomError("missing", "the schema must be in json_schema.schema")
+        return self
 
 
 ResponseFormat = Annotated[FormatText | FormatJsonObject | FormatJsonSchema, Field(discriminator="type")]

@@ -6,7 +6,13 @@ from functools import partial
 from typing import Any, TypeVar
 
 from engine.api import Choice, Grammar, JsonObject, JsonSchema, Lark, Regex
-from server.api.common.generation_types import FormatJsonObject, FormatJsonSchema, GenerationFields, StructuredOutputs
+from server.api.common.generation_types import (
+    FormatJsonObject,
+    FormatJsonSchema,
+    GenerationFields,
+    JsonSchemaFormat,
+    StructuredOutputs,
+)
 from server.api.common.llamacpp_types import LlamaCppFields
 from server.api.common.vllm_types import VllmFields
 from server.core.errors import bad_request
@@ -35,7 +41,9 @@ def grammar_field(body: GenerationFields) -> str:
 
 def _grammars(body: GenerationFields) -> Found:
     match body.response_format:
-        case FormatJsonSchema(json_schema=wanted):
+        case FormatJsonSchema(schema_=dict() as schema):
+            yield "response_format", partial(_schema, "response_format", schema, lenient=True)
+        case FormatJsonSchema(json_schema=JsonSchemaFormat() as wanted):
             yield "response_format", partial(_schema, "response_format", wanted.schema_, lenient=wanted.strict is not True)
         case FormatJsonObject(schema_=None):
             yield "response_format", JsonObject

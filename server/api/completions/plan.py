@@ -7,6 +7,7 @@ from uuid import uuid4
 
 from engine.api import Closing, ModelInfo, Request
 from server.api.common.generation import output_options, sampling_params, wants_stream_usage
+from server.api.common.generation_types import UNLIMITED
 from server.api.common.output_format import grammar_field, to_grammar
 from server.api.completions import types as wire
 from server.chat.output_parser import OutputParser
@@ -65,7 +66,7 @@ async def prepare(runtime: Runtime, body: wire.CompletionRequest, owner: str) ->
     if len(prompts) * per_prompt > MAX_SEQUENCES:
         raise bad_request("n", f"{len(prompts)} prompts times n={per_prompt} are more than {MAX_SEQUENCES} sequences")
     info, params = runtime.engine.info, sampling_params(body)
-    max_tokens = _max_tokens(body, info, prompts)
+    max_tokens = _max_tokens(body, runtime, prompts)
     samplings = [
         engine_sampling(
             params,
@@ -123,12 +124,14 @@ def _prompts(prompt: wire.Prompt) -> list[str] | list[list[int]]:
 def _tokens(runtime: Runtime, prompt: str | list[int], body: wire.CompletionRequest) -> tuple[int, ...]:
     vocab = runtime.engine.info.vocab
     if isinstance(prompt, str):
-        tokens = runtime.tokenizer.encode(prompt, parse_special=body.parse_special, add_special=body.add_special_tokens)
+        tokens = runtime.tokenizer.encode(
+            prompt, parse_special=body.parse_special is not False, add_special=body.add_special_tokens is not False
+        )
     elif outside := [token for token in prompt if token >= vocab]:
         raise bad_request("prompt", f"prompt: there is no token {outside[0]}; the vocabulary has {vocab}")
     else:
         tokens = tuple(prompt)
-    if body.suffix is None:
+    if not body.suffix:
         return tokens
     if (infill := infill_prompt(runtime.tokenizer, tokens, body.suffix)) is None:
         raise bad_request("suffix", "suffix: this model has no tokens for infilling, it only continues a text", "unsupported")
@@ -140,7 +143,7 @@ def _truncated(info: ModelInfo, prompt: tuple[int, ...], body: wire.CompletionRe
     limit = body.truncate_prompt_tokens
     if limit is None:
         return prompt
-    limit = max(1, info.context - (body.max_tokens or DEFAULT_MAX_TOKENS)) if limit == -1 else limit
+    limit = max(1, info.context - max(_requested(body) or DEFAULT_MAX_TOKENS, 1)) if limit == -1 else limit
     return prompt[-limit:] if limit else prompt
 
 
@@ -148,12 +151,21 @@ def _text_length(prompt: wire.Prompt) -> int:
     return len(prompt) if isinstance(prompt, str) else sum(len(p) for p in prompt if isinstance(p, str))
 
 
-def _max_tokens(body: wire.CompletionRequest, info: ModelInfo, prompts: list[tuple[int, ...]]) -> int:
+def _requested(body: wire.CompletionRequest) -> int | None:
+    """Tokens, by either of its names. Raises ApiError for two values."""
+    if None not in (body.max_tokens, body.n_predict) and body.max_tokens != body.n_predict:
+        raise bad_request("n_predict", "n_predict: max_tokens says something different; send one")
+    return body.n_predict if body.max_tokens is None else body.max_tokens
+
+
+def _max_tokens(body: wire.CompletionRequest, runtime: Runtime, prompts: list[tuple[int, ...]]) -> int:
     """Unlike in chat completions, prompt and max_tokens together must fit the context. Raises ApiError."""
-    requested = body.n_predict if body.max_tokens is None else body.max_tokens
-    max_tokens = DEFAULT_MAX_TOKENS if requested is None else requested
+    requested, info = _requested(body), runtime.engine.info
     longest = max(map(len, prompts))
     left = min(tokens_left(info, len(prompt), "prompt") for prompt in prompts)
+    if requested == UNLIMITED:
+        return min(runtime.max_answer_tokens or left, left)
+    max_tokens = DEFAULT_MAX_TOKENS if requested is None else requested
     if requested is not None and max_tokens > left:
         need = f"prompt ({longest} tokens) and max_tokens ({max_tokens})"
         raise too_long("max_tokens", f"{need} exceed the model's context of {info.context} tokens")

@@ -22,14 +22,14 @@ class CompletionRequest(SamplingFields, GenerationFields, VllmFields, LlamaCppFi
 
     MAX_VALUES: ClassVar[int] = 300_000  # token ids are many, and parsed quickly
     prompt: Prompt
-    max_tokens: Annotated[int, Field(ge=0, lt=2**63)] | None = None
+    max_tokens: Annotated[int, Field(ge=0, lt=2**63)] | Literal[-1] | None = None  # -1: what the context leaves
     logprobs: Annotated[int, Field(ge=0, le=20)] | None = None  # OpenAI: at most 5
     echo: bool | None = None  # with logprobs also those of the prompt
     best_of: Annotated[int, Field(ge=1, le=20)] | None = None  # so many are generated, of which the n likeliest are sent
     suffix: str | None = None  # what follows the completion: for models with tokens for infilling
     # extensions
-    add_special_tokens: bool = True
-    parse_special: bool = True
+    add_special_tokens: bool | None = None  # null: true
+    parse_special: bool | None = None  # null: true
 
 
 class CompletionLogprobs(BaseModel):

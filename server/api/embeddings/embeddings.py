@@ -5,7 +5,7 @@ import base64
 import numpy as np
 from numpy.typing import NDArray
 
-from server.api.common.vectors import truncate_vectors
+from server.api.common.search.vectors import truncate_vectors
 from server.api.embeddings import types as wire
 from server.core.errors import bad_request, model_not_found
 from server.core.threads import in_thread_if_large, with_api_errors

@@ -8,7 +8,7 @@ from dataclasses import replace
 from starlette.types import Send
 
 from engine.api import Closing, Request
-from server.api.common.vectors import truncate_vectors
+from server.api.common.search.vectors import truncate_vectors
 from server.api.ollama import models
 from server.api.ollama import types as wire
 from server.api.ollama.request import (
@@ -98,7 +98,7 @@ async def raw_events(runtime: Runtime, body: wire.GenerateRequest, observer: Tim
     """The continuation of a prompt, or of what fills the gap before its suffix. Raises ApiError."""
     prompt = await in_thread_if_large(len(body.prompt), _raw_prompt, runtime, body)
     info, tokenizer = runtime.engine.info, runtime.tokenizer
-    left, wanted = tokens_left(info, len(prompt), "prompt"), max_tokens(body.options)
+    left, wanted = tokens_left(info, len(prompt), "prompt"), max_tokens(body.options) or runtime.max_answer_tokens
     sampling = engine_sampling(
         sampling_params(body.options), 0, info=info, tokenizer=tokenizer, max_tokens=min(left, wanted or left), logprobs=None
     )

@@ -17,6 +17,12 @@ MESSAGES: tuple[str, dict[str, Any]] = ("/v1/messages", {"messages": HELLO, "max
 
 HINTS: list[tuple[tuple[str, dict[str, Any]], dict[str, Any], str]] = [
     (CHAT, {"reasoning_effort": "high"}, "reasoning_effort"),
+    (CHAT, {"reasoning": {"effort": "low", "exclude": True}}, "reasoning.exclude, reasoning"),
+    (CHAT, {"thinking": {"type": "enabled", "budget_tokens": 100}}, "thinking.budget_tokens, thinking"),
+    (CHAT, {"enable_thinking": True}, "enable_thinking"),
+    (CHAT, {"think": "high"}, "think"),
+    (CHAT, {"chat_template_kwargs": {"enable_thinking": False}}, "chat_template_kwargs.enable_thinking"),
+    (RESPONSES, {"chat_template_kwargs": {"thinking": True}}, "chat_template_kwargs.thinking"),
     (CHAT, {"verbosity": "low"}, "verbosity"),
     (CHAT, {"service_tier": "flex"}, "service_tier"),
     (CHAT, {"prediction": {"type": "content", "content": "x"}}, "prediction"),
@@ -34,6 +40,8 @@ HINTS: list[tuple[tuple[str, dict[str, Any]], dict[str, Any], str]] = [
 ]
 SILENT: list[tuple[tuple[str, dict[str, Any]], dict[str, Any]]] = [
     (CHAT, {"reasoning_effort": "none", "verbosity": "medium", "service_tier": "auto", "prompt_cache_retention": "in_memory"}),
+    (CHAT, {"thinking": {"type": "disabled"}, "enable_thinking": False, "reasoning": {"enabled": False}, "think": False}),
+    (CHAT, {"thinking": {"type": "auto"}}),
     (RESPONSES, {"text": {"verbosity": "medium"}, "reasoning": {"summary": "auto"}, "service_tier": "default"}),
     (MESSAGES, {"service_tier": "standard_only", "thinking": {"type": "disabled"}}),
 ]

@@ -59,6 +59,36 @@ def test_sampling_parameters() -> None:
     assert sampled(mirostat=0, typical_p=1.0, dynatemp_range=0, xtc_probability=0.0, dry_multiplier=0, tfs_z=1) == plain
 
 
+def test_biases_of_texts() -> None:
+    """llama.cpp's form, and texts in place of numbers: all of their tokens."""
+    there = TEXT.encode(" there")
+    assert sampled(logit_bias={" there": -5}).logit_bias == tuple((token, -5) for token in there)
+    assert sampled(logit_bias=[[7, 1.5], ["7", 2], [" there", False]]).logit_bias == ((7, 2), *((token, -100) for token in there))
+    assert sampled(logit_bias={}) == sampled(logit_bias=[]) == sampled()
+
+
+def test_as_many_tokens_as_there_is_room_for() -> None:
+    context, prompt = engine().info.context, len(TEXT.encode("Hello there"))
+    for fields in ({"max_tokens": -1}, {"max_tokens": None, "n_predict": -1}):
+        fake = engine()
+        complete(fake, **fields)
+        assert fake.requests[0].sampling.max_tokens == context - prompt
+        fake = engine()
+        chat(fake, **fields)
+        assert fake.requests[0].sampling.max_tokens == context - len(fake.requests[0].tokens)
+
+
+def test_what_changes_nothing() -> None:
+    plain = complete(engine())["choices"]
+    assert complete(engine(), suffix="", stop=[], add_special_tokens=None, parse_special=None)["choices"] == plain
+    assert chat(engine(), stop=[], top_logprobs=0, logprobs=False)["choices"] == chat(engine())["choices"]
+
+
+def test_many_stop_strings() -> None:
+    stop = [f"word {i}" for i in range(63)] + ["two"]
+    assert complete(engine(), stop=stop)["choices"][0]["text"] == "One "
+
+
 def test_priority_only_lowers() -> None:
     for given, used in ((3, 3), (0, 0), (-3, 0)):
         for post in (chat, complete):
@@ -75,6 +105,11 @@ def test_priority_only_lowers() -> None:
         ({"structured_outputs": {"json": json.dumps(SCHEMA)}}, JsonSchema(schema=json.dumps(SCHEMA))),
         ({"structured_outputs": {"json_object": True}}, JsonObject()),
         ({"structured_outputs": {"grammar": 'root ::= "yes" | "no"'}}, "start:"),
+        ({"response_format": {"type": "json_schema", "schema": SCHEMA}}, JsonSchema(schema=json.dumps(SCHEMA), lenient=True)),
+        (
+            {"response_format": {"type": "json_schema", "json_schema": {"schema": SCHEMA, "strict": True}}},
+            JsonSchema(schema=json.dumps(SCHEMA)),
+        ),
         ({"guided_json": SCHEMA}, JsonSchema(schema=json.dumps(SCHEMA))),
         ({"guided_regex": "a+"}, Regex(pattern="a+")),
         ({"guided_choice": ["a", "b"]}, Choice(options=("a", "b"))),
