@@ -14,6 +14,7 @@ from server.api.ollama import types as wire
 from server.api.ollama.request import (
     chat_request,
     generate_request,
+    logprobs,
     max_tokens,
     model_name,
     option_warnings,
@@ -44,7 +45,7 @@ from server.text.infill import infill_prompt
 def endpoints(state: ServerState) -> list[Endpoint]:
     async def chat(context: RequestContext, body: wire.OllamaChatRequest, send: Send) -> None:
         context.runtime.expect_model(model_name(body.model))
-        lines = AnswerLines(body.model, chat_shape)
+        lines = AnswerLines(body.model, chat_shape, context.runtime.tokenizer)
         if not body.messages:
             await send_json(send, 200, to_line(lines.last("load")))
             return
@@ -52,7 +53,7 @@ def endpoints(state: ServerState) -> list[Endpoint]:
 
     async def generate(context: RequestContext, body: wire.GenerateRequest, send: Send) -> None:
         context.runtime.expect_model(model_name(body.model))
-        lines = AnswerLines(body.model, generate_shape)
+        lines = AnswerLines(body.model, generate_shape, context.runtime.tokenizer)
         if not body.prompt and body.suffix is None:
             await send_json(send, 200, to_line(lines.last("load")))
         elif body.raw or body.suffix or context.runtime.tokenizer.template is None:
@@ -96,11 +97,11 @@ async def _send(send: Send, lines: AnswerLines, events: AsyncGenerator[tuple[int
 
 async def raw_events(runtime: Runtime, body: wire.GenerateRequest, observer: TimingObserver) -> AsyncGenerator[tuple[int, Event]]:
     """The continuation of a prompt, or of what fills the gap before its suffix. Raises ApiError."""
-    prompt = await in_thread_if_large(len(body.prompt), _raw_prompt, runtime, body)
+    prompt = await in_thread_if_large(len(body.prompt or ""), _raw_prompt, runtime, body)
     info, tokenizer = runtime.engine.info, runtime.tokenizer
     left, wanted = tokens_left(info, len(prompt), "prompt"), max_tokens(body.options) or runtime.max_answer_tokens
     sampling = engine_sampling(
-        sampling_params(body.options), 0, info=info, tokenizer=tokenizer, max_tokens=min(left, wanted or left), logprobs=None
+        sampling_params(body.options), 0, info=info, tokenizer=tokenizer, max_tokens=min(left, wanted or left), logprobs=logprobs(body)
     )
     grammar = await runtime.grammar_cache.answer_grammar(to_grammar(body.format))
     request = Request(tokens=prompt, sampling=sampling, grammar=grammar, closing=None if grammar is None else Closing())
@@ -120,10 +121,11 @@ async def _with_end(
 
 
 def _raw_prompt(runtime: Runtime, body: wire.GenerateRequest) -> tuple[int, ...]:
-    tokens = runtime.tokenizer.encode(body.prompt, parse_special=body.raw is True, add_special=True)
+    prompt = body.prompt or ""
+    tokens = runtime.tokenizer.encode(prompt, parse_special=body.raw is True, add_special=True)
     if not body.suffix:
         return tokens
-    infill = infill_prompt(runtime.tokenizer, runtime.tokenizer.encode(body.prompt), body.suffix)
+    infill = infill_prompt(runtime.tokenizer, runtime.tokenizer.encode(prompt), body.suffix)
     if infill is None:
         raise bad_request("suffix", "suffix: this model has no tokens for infilling, it only continues a text", "unsupported")
     return infill

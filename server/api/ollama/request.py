@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from engine.api import Grammar, JsonObject, JsonSchema
 from server.api.common.server_tools import NO_PARAMETERS
@@ -24,13 +25,16 @@ def model_name(name: str) -> str:
 def chat_request(runtime: Runtime, body: wire.OllamaChatRequest) -> GenerationRequest:
     """Raises ApiError."""
     tools = tuple(_tool(tool.function, f"tools.{i}") for i, tool in enumerate(body.tools or ()))
-    return _request(runtime, body, to_messages(body.messages), tools)
+    messages = to_messages(body.messages or ())
+    last = messages[-1] if messages else None
+    is_begun = isinstance(last, Assistant) and bool(last.text) and not last.tool_calls
+    return replace(_request(runtime, body, messages, tools), prompt_end="continued" if is_begun else "answer")
 
 
 def generate_request(runtime: Runtime, body: wire.GenerateRequest) -> GenerationRequest:
     """Raises ApiError."""
     system = [System(text=body.system)] if body.system else []
-    return _request(runtime, body, [*system, User(text=body.prompt)], ())
+    return _request(runtime, body, [*system, User(text=body.prompt or "")], ())
 
 
 def to_messages(messages: Sequence[wire.Message]) -> list[Message]:
@@ -38,18 +42,18 @@ def to_messages(messages: Sequence[wire.Message]) -> list[Message]:
     found, open_calls = list[Message](), list[ToolCall]()
     for i, message in enumerate(messages):
         match message.role:
-            case "system":
-                found.append(System(text=message.content))
+            case "system" | "developer":
+                found.append(System(text=message.content or ""))
             case "user":
-                found.append(User(text=message.content))
+                found.append(User(text=message.content or ""))
             case "assistant":
                 calls = tuple(_tool_call(call, f"call_{i}_{j}") for j, call in enumerate(message.tool_calls or ()))
                 open_calls += calls
-                found.append(Assistant(text=message.content, reasoning=message.thinking or "", tool_calls=calls))
+                found.append(Assistant(text=message.content or "", reasoning=message.thinking or "", tool_calls=calls))
             case "tool":
                 call = _answered(message, open_calls, f"messages.{i}")
                 open_calls.remove(call)
-                found.append(ToolResult(call_id=call.id, name=call.name, text=message.content))
+                found.append(ToolResult(call_id=call.id, name=call.name, text=message.content or ""))
     return found
 
 
@@ -91,6 +95,13 @@ def to_grammar(format: wire.Format | None) -> Grammar | None:
             return JsonSchema(schema=json.dumps(schema), lenient=True)
 
 
+def logprobs(body: wire.GenerationFields) -> int | None:
+    """How many alternatives per token; None: no log probabilities. Raises ApiError."""
+    if body.top_logprobs and not body.logprobs:
+        raise bad_request("top_logprobs", "top_logprobs needs logprobs: true")
+    return (body.top_logprobs or 0) if body.logprobs else None
+
+
 def option_warnings(runtime: Runtime, options: wire.Options | None) -> Iterator[RequestWarning]:
     """Of options without an effect. Raises ApiError for a context that the server does not have."""
     if options is None:
@@ -116,9 +127,10 @@ def _request(
         reasoning_effort=_effort(body.think),
         tools=tools,
         file_search=default_search(runtime),
-        truncate=True,
+        logprobs=logprobs(body),
+        truncate=body.truncate is not False,
         warnings=(*hint_warnings(body), *option_warnings(runtime, body.options)),
-        field_names=FIELD_NAMES,
+        field_names=replace(FIELD_NAMES, prompt_end=f"messages.{len(messages) - 1}"),
     )
 
 
@@ -137,11 +149,14 @@ def _tool(function: wire.Function, field: str) -> Tool:
 
 
 def _tool_call(call: wire.ToolCall, id: str) -> ToolCall:
-    return ToolCall(id=call.id or id, name=call.function.name, arguments=json.dumps(call.function.arguments, ensure_ascii=False))
+    given = call.function.arguments
+    arguments = given if isinstance(given, str) else json.dumps(given or {}, ensure_ascii=False)
+    return ToolCall(id=call.id or id, name=call.function.name, arguments=arguments)
 
 
 def _answered(message: wire.Message, open_calls: Sequence[ToolCall], field: str) -> ToolCall:
+    name = message.tool_name or message.name
     for call in open_calls:
-        if message.tool_call_id in (None, call.id) and message.tool_name in (None, call.name):
+        if message.tool_call_id in (None, call.id) and name in (None, call.name):
             return call
     raise bad_request(field, f"{field}: there is no tool call without an output before it that it could belong to")

@@ -2,15 +2,17 @@
 
 import json
 import time
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Literal, Protocol
 
-from server.core.events import AnswerFinished, Event, OutputDelta, ToolCallDelta
+from server.api.common.logprobs import chat_logprobs
+from server.core.events import AnswerFinished, Event, LoggedToken, OutputDelta, ToolCallDelta
 from server.core.messages import Json
 from server.core.request import RequestWarning
 from server.http.warnings import to_warning_objects
+from server.text.tokenizer import ChatTokenizer
 
 
 def timestamp(seconds: float) -> str:
@@ -43,6 +45,7 @@ class AnswerLines:
 
     model: str
     shape: Shape
+    tokenizer: ChatTokenizer
     warnings: tuple[RequestWarning, ...] = ()
     _started: float = field(default_factory=time.perf_counter)
     _first: float | None = None
@@ -55,8 +58,8 @@ class AnswerLines:
                 case OutputDelta():
                     self._first = self._first or time.perf_counter()
                     calls = list(self._finished_calls(event))
-                    if event.text or event.reasoning or calls:
-                        yield self._line(event.text, event.reasoning, calls)
+                    if event.text or event.reasoning or calls or event.logprobs:
+                        yield self._line(event.text, event.reasoning, calls) | self._logprobs(event.logprobs)
                 case AnswerFinished():
                     yield self.last("length" if event.reason == "length" else "stop", event)
                 case _:
@@ -64,14 +67,15 @@ class AnswerLines:
 
     async def whole(self, events: AsyncGenerator[tuple[int, Event]]) -> Json:
         """The last line, with the text of all."""
-        text, thinking, calls, last = "", "", list[Json](), dict[str, object]()
+        text, thinking, calls, logged, last = "", "", list[Json](), list[Json](), dict[str, object]()
         async for line in self.lines(events):
             message: Json = line.get("message", line)
             text += message.get("content", message.get("response", ""))
             thinking += message.get("thinking", "")
             calls += message.get("tool_calls", [])
+            logged += line.get("logprobs", [])
             last = line
-        return {**last, **self.shape(text, thinking, calls)}
+        return {**last, **self.shape(text, thinking, calls), **({"logprobs": logged} if logged else {})}
 
     def last(self, reason: Literal["stop", "length", "load"], finished: AnswerFinished | None = None) -> Json:
         """`finished`: None where nothing was generated."""
@@ -94,6 +98,10 @@ class AnswerLines:
 
     def _line(self, text: str, thinking: str, calls: list[Json]) -> Json:
         return {"model": self.model, "created_at": timestamp(time.time()), **self.shape(text, thinking, calls), "done": False}
+
+    def _logprobs(self, logged: Sequence[LoggedToken]) -> Json:
+        found = [entry.model_dump() for entry in chat_logprobs(self.tokenizer, logged)]
+        return {"logprobs": found} if found else {}
 
     def _finished_calls(self, output: OutputDelta) -> Iterator[Json]:
         """Calls of the client's functions are sent whole."""

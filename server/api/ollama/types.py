@@ -5,7 +5,8 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from server.api.common.generation_types import Penalty, Probability, Seed, StopString
-from server.api.common.unsupported import UNSUPPORTED
+from server.api.common.types import TokenLogprob
+from server.api.common.unsupported import UNSUPPORTED, supports_only
 from server.http.fields import OMIT_NONE, STRICT, Label
 from server.http.warnings import Hint, WarningObject
 
@@ -49,7 +50,7 @@ class Tool(BaseModel):
 class CalledFunction(BaseModel):
     model_config = STRICT
     name: str
-    arguments: dict[str, Any] = {}
+    arguments: dict[str, Any] | str | None = None  # also as JSON text
     index: int | None = None
 
 
@@ -64,12 +65,13 @@ class Message(BaseModel):
     """`tool_name`, `tool_call_id`: of a tool's output; without them it belongs to the earliest call that has none."""
 
     model_config = STRICT
-    role: Literal["system", "user", "assistant", "tool"]
-    content: str = ""
+    role: Literal["system", "developer", "user", "assistant", "tool"]
+    content: str | None = None
     thinking: str | None = None
     images: Annotated[list[str] | None, UNSUPPORTED] = None
     tool_calls: list[ToolCall] | None = None
     tool_name: str | None = None
+    name: str | None = None  # older name of tool_name
     tool_call_id: str | None = None
 
 
@@ -83,21 +85,27 @@ class GenerationFields(BaseModel):
     stream: bool | None = None  # null: true
     think: Think | None = None
     keep_alive: Annotated[str | float | None, KEEP_ALIVE] = None
+    logprobs: bool | None = None
+    top_logprobs: Annotated[int, Field(ge=0, le=20)] | None = None
+    truncate: bool | None = None  # null: true, the oldest messages are dropped where the context is too small
+    shift: Annotated[bool | None, Hint("an answer ends where the context does", silent=(False,))] = None
 
 
 class OllamaChatRequest(GenerationFields):
-    messages: list[Message] = []  # none: the model is loaded, which it is
+    """An assistant's message at the end is continued."""
+
+    messages: list[Message] | None = None  # none: the model is loaded, which it is
     tools: Annotated[list[Tool], Field(max_length=128)] | None = None
 
 
 class GenerateRequest(GenerationFields):
     """`raw`: the prompt is continued without the chat template. `suffix`: as raw, for models that can fill a gap."""
 
-    prompt: str = ""
+    prompt: str | None = None
     suffix: str | None = None
     system: str | None = None
     raw: bool | None = None
-    template: Annotated[str | None, UNSUPPORTED] = None
+    template: Annotated[str | None, supports_only("")] = None
     images: Annotated[list[str] | None, UNSUPPORTED] = None
     context: Annotated[list[int] | None, UNSUPPORTED] = None  # of an earlier answer; send messages to /api/chat
 
@@ -139,6 +147,7 @@ class Counts(BaseModel):
     prompt_eval_duration: int = 0
     eval_count: int = 0
     eval_duration: int = 0
+    logprobs: Annotated[list[TokenLogprob] | None, OMIT_NONE] = None
     warnings: Annotated[list[WarningObject] | None, OMIT_NONE] = None  # extension
 
 

@@ -129,3 +129,68 @@ def test_what_is_told_of_models() -> None:
     assert shown["model_info"]["general.parameter_count"] == 134_500_000
     assert ask(app, "GET", "/api/version").json()["version"]
     assert ask(app, "GET", "/api/ps").json()["models"][0]["model"] == "tiny:latest"
+
+
+def test_logprobs() -> None:
+    for path, body in (
+        ("/api/chat", {"messages": HELLO}),
+        ("/api/generate", {"prompt": "Hello"}),
+        ("/api/generate", {"prompt": "a", "raw": True}),
+    ):
+        lines, _, _ = post(path, {**body, "logprobs": True, "top_logprobs": 2})
+        logged = [entry for line in lines for entry in line.get("logprobs", [])]
+        assert bytes(byte for entry in logged for byte in entry["bytes"]).decode() == "Hi there."
+        assert all(len(entry["top_logprobs"]) == 2 and entry["logprob"] < 0 for entry in logged)
+        (whole,), _, _ = post(path, {**body, "logprobs": True, "top_logprobs": 2, "stream": False})
+        assert whole["logprobs"] == logged
+        (plain,), _, _ = post(path, {**body, "stream": False})
+        assert "logprobs" not in plain
+        (error,), _, _ = post(path, {**body, "top_logprobs": 2}, status=400)
+        assert "top_logprobs" in error["error"]
+
+
+def test_an_answer_that_has_begun_is_continued() -> None:
+    begun = [*HELLO, {"role": "assistant", "content": "Hi"}]
+    (answer,), fake, _ = post("/api/chat", {"messages": begun, "stream": False}, " there.")
+    assert answer["message"]["content"] == " there."
+    assert TEXT.decode(fake.requests[0].tokens).endswith("<|im_start|>assistant\nHi")
+    _, fake, _ = post("/api/chat", {"messages": [*HELLO, {"role": "assistant", "content": ""}]})
+    assert TEXT.decode(fake.requests[0].tokens).endswith("<|im_start|>assistant\n")
+
+
+def test_the_oldest_messages_are_dropped_unless_the_client_forbids_it() -> None:
+    long = [{"role": "user", "content": "word " * 3000}, {"role": "assistant", "content": "Yes."}, *HELLO]
+    _, fake, _ = post("/api/chat", {"messages": long})
+    assert len(fake.requests[0].tokens) < 100
+    (error,), _, _ = post("/api/chat", {"messages": long, "truncate": False}, status=400)
+    assert "context" in error["error"]
+
+
+def test_what_is_null_is_not_there() -> None:
+    """As Ollama, written in Go, reads JSON."""
+    called = {"role": "assistant", "content": None, "tool_calls": [{"function": {"name": "echo", "arguments": None}}]}
+    nulls = {"format": None, "options": None, "tools": None, "think": None, "logprobs": None, "keep_alive": None}
+    output = {"role": "tool", "content": None, "name": "echo"}
+    _, fake, _ = post("/api/chat", {"messages": [*HELLO, called, output], **nulls}, tokenizer=TOOLS)
+    assert '"arguments": {}' in TOOLS.decode(fake.requests[0].tokens)
+    (line,), _, _ = post("/api/chat", {"messages": None})
+    assert line["done_reason"] == "load"
+    (line,), _, _ = post("/api/generate", {"prompt": None})
+    assert line["done_reason"] == "load"
+    post("/api/generate", {"prompt": "a", "template": "", "context": [], "images": [], "system": None, "raw": None})
+
+
+def test_forms_of_messages() -> None:
+    given = [{"role": "developer", "content": "Be brief."}, {"role": "user", "content": None}, *HELLO]
+    _, fake, _ = post("/api/chat", {"messages": given})
+    assert "Be brief." in TEXT.decode(fake.requests[0].tokens)
+    called = {"role": "assistant", "tool_calls": [{"function": {"name": "echo", "arguments": '{"text": "as text"}'}}]}
+    _, fake, _ = post("/api/chat", {"messages": [*HELLO, called, {"role": "tool", "content": "x"}]}, tokenizer=TOOLS)
+    assert "as text" in TOOLS.decode(fake.requests[0].tokens)
+
+
+def test_shifting_the_context_is_a_hint() -> None:
+    _, _, response = post("/api/chat", {"messages": HELLO, "shift": True})
+    assert response.headers[WARNINGS_HEADER] == "shift"
+    _, _, response = post("/api/chat", {"messages": HELLO, "shift": False, "truncate": True})
+    assert WARNINGS_HEADER not in response.headers
