@@ -18,12 +18,15 @@ _INVISIBLE = re.compile(
 _JOINERS = re.compile("(?<![\u0600-\u1cff])[\u200c\u200d]|[\u200c\u200d](?![\u0600-\u1cff])")
 _BULLETS = re.compile("[\uf0a7\uf0b7\uf0d8\uf06e]")  # Wingdings and Symbol, as word processors store them
 _TERMINAL_SEQUENCES = re.compile("\x1b(?:\\[[0-?]*[ -/]*[@-~]|\\][^\x07\x1b]*(?:\x07|\x1b\\\\)|[()][0-9A-B])")  # ECMA-48: colours of logs
+_UNUSUAL = re.compile("[\x00-\x08\x0b-\x1f\x7f]")  # of ASCII, what is cleaned
 _SPACE_RUN = re.compile(r"[ \t]+")
 _BLANK_LINES = re.compile(r"\n{3,}")
 
 
 def clean(text: str) -> str:
     """NFC, with newline, space and tab as the only control and space characters. Idempotent."""
+    if text.isascii() and not _UNUSUAL.search(text):
+        return text
     text = _TERMINAL_SEQUENCES.sub("", text) if "\x1b" in text else text
     text = _NEWLINES.sub("\n", _PARAGRAPHS.sub("\n\n", text))
     text = _INVISIBLE.sub("", _SPACES.sub(" ", _LONE_SURROGATES.sub("\ufffd", text)))
@@ -32,7 +35,9 @@ def clean(text: str) -> str:
 
 def prose(text: str) -> str:
     """Clean text with single spaces, trimmed lines and at most one empty line in a row."""
-    lines = (_SPACE_RUN.sub(" ", line).strip() for line in text.split("\n"))
+    if "  " in text or "\t" in text:
+        text = _SPACE_RUN.sub(" ", text)
+    lines = (line.strip() for line in text.split("\n"))
     return _BLANK_LINES.sub("\n\n", "\n".join(lines)).strip()
 
 

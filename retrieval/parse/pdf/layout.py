@@ -68,7 +68,7 @@ class _Writer:
 
     def _add_paragraph(self, number: int, paragraph: Paragraph, metrics: "_PageMetrics") -> None:
         printed = _text(paragraph, metrics.edges, self._known)
-        text = _DOT_LEADER.sub(" …", printed)
+        text = _DOT_LEADER.sub(" …", printed) if ".." in printed or ". ." in printed else printed
         level = self._bookmarks.get((number, key(text))) or (_level(paragraph, text, self._levels) if text == printed else 0)
         if level:
             self._builder.add_heading(text, level)

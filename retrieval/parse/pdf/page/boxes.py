@@ -50,12 +50,13 @@ class Boxes:
     def wide_gaps(self, spans: Sequence[Span], lefts: Sequence[float], size: float) -> Iterator[tuple[int, float]]:
         """Number of the word after each gap wider than PIECE_GAP, and the gap. Measured only where the next word is far enough away."""
         limit, letter = PIECE_GAP * size, NARROW_LETTER * size
-        for at in range(1, len(spans)):
-            start, end = spans[at - 1]
-            if lefts[at] - lefts[at - 1] > limit + (end - start) * letter:
-                gap = lefts[at] - self.box(end - 1)[2]
-                if gap > limit:
-                    yield at, gap
+        get, page, rect, last = raw.FPDFText_GetLooseCharBox, self._page, self._rect, lefts[0]
+        for at, ((start, end), left) in enumerate(zip(spans, lefts[1:]), 1):  # noqa: B905 the last word has none after it
+            if left - last > limit + (end - start) * letter:
+                get(page, end - 1, rect)
+                if left - rect.right > limit:
+                    yield at, left - rect.right
+            last = left
 
     def is_upright(self, index: int) -> bool:
         return rotation_of(self._text_page, index) == self._rotation

@@ -38,6 +38,8 @@ class Line(NamedTuple):  # not a dataclass: a document has hundreds of thousands
 def line_of(words: Iterable[Word], top: float, bottom: float, size: float) -> Line:
     """From words from left to right."""
     words = tuple(words)
+    if len(words) == 1:
+        return Line(words, words[0].left, top, words[0].right, bottom, size)
     gap = widest_gap(words)
     return Line(words, min(word.left for word in words), top, max(word.right for word in words), bottom, size, gap=gap)
 
@@ -52,12 +54,13 @@ def pieces(line: Line) -> list[Line]:
     limit = PIECE_GAP * line.size
     if line.gap <= limit or line.sideways:
         return [line]
-    found: list[list[Word]] = [[]]
-    for word in line.words:
-        last = found[-1]
-        if last and max(word.left - last[-1].right, last[-1].left - word.right) > limit:
-            found.append([])
-        found[-1].append(word)
+    found, last = [[line.words[0]]], line.words[0]
+    for word in line.words[1:]:
+        if word.left - last.right > limit or last.left - word.right > limit:  # also from right to left
+            found.append([word])
+        else:
+            found[-1].append(word)
+        last = word
     return [line_of(words, line.top, line.bottom, line.size) for words in found]
 
 

@@ -1,7 +1,7 @@
 """Tables whose columns were drawn one after the other: their rows have to be found."""
 
 from collections.abc import Sequence
-from statistics import mean
+from statistics import fmean
 
 from retrieval.parse.pdf.page.lines import Line
 
@@ -59,11 +59,11 @@ def _ordered(columns: Sequence[Sequence[Line]]) -> list[Line]:
 def _is_table(columns: Sequence[Sequence[Line]]) -> bool:
     if len(columns) < MIN_COLUMNS or any(line.sideways for column in columns for line in column):
         return False
-    if mean(len(line.text) for column in columns for line in column) > MAX_CELL:
+    if fmean(len(line.text) for column in columns for line in column) > MAX_CELL:
         return False
-    if not any(mean(any(map(str.isdigit, line.text)) for line in column) >= MIN_NUMBERS for column in columns[1:]):
+    if not any(fmean(any(map(str.isdigit, line.text)) for line in column) >= MIN_NUMBERS for column in columns[1:]):
         return False
     heights = [line.middle for line in max(columns, key=len)]
     return all(
-        mean(any(abs(line.middle - height) < 0.3 * line.size for height in heights) for line in column) >= MIN_LEVEL for column in columns
+        fmean(any(abs(line.middle - height) < 0.3 * line.size for height in heights) for line in column) >= MIN_LEVEL for column in columns
     )

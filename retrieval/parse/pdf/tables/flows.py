@@ -2,11 +2,11 @@
 
 import math
 import re
-from bisect import bisect
+from bisect import bisect, bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
-from statistics import mean, median
+from statistics import fmean, median
 
 from retrieval.parse.common.grid import Cell
 from retrieval.parse.pdf.page.lines import PIECE_GAP, Line, pieces
@@ -54,12 +54,13 @@ class _Region:
         """Adds the line. False: it does not fit."""
         parts, columns = pieces(line), list(self.columns)
         for part in parts:
-            over = [at for at, (left, right) in enumerate(columns) if part.left < right and part.right > left]
-            if len(over) > 1:
+            begin, end = bisect(columns, part.left, key=_right_edge), bisect_left(columns, part.right, key=_left_edge)
+            if end - begin > 1:
                 return False
-            left, right = columns.pop(over[0]) if over else (part.left, part.right)
-            columns.append((min(left, part.left), max(right, part.right)))
-        columns.sort()
+            if end > begin:
+                columns[begin] = min(columns[begin][0], part.left), max(columns[begin][1], part.right)
+            else:
+                columns.insert(begin, (part.left, part.right))
         if len(columns) < max(len(self.columns), len(parts)) or any(one[1] > other[0] for one, other in pairwise(columns)):
             return False
         self.columns = columns
@@ -82,6 +83,14 @@ class _Region:
             for piece in row:
                 found[self.column_of(piece)].append(piece)
         return found
+
+
+def _left_edge(column: tuple[float, float]) -> float:
+    return column[0]
+
+
+def _right_edge(column: tuple[float, float]) -> float:
+    return column[1]
 
 
 def _is_split(line: Line) -> bool:
@@ -162,15 +171,15 @@ def _is_prose(cells: Sequence[Line]) -> bool:
     if len(cells) < MIN_ROWS:
         return False
     widths = [cell.right - cell.left for cell in cells]
-    filled = mean(widths) >= FULL_LINE * max(widths)
-    return filled and mean(len(cell.text) for cell in cells) >= PROSE_CHARACTERS and mean(cell.text.count(" ") for cell in cells) >= 2
+    filled = fmean(widths) >= FULL_LINE * max(widths)
+    return filled and fmean(len(cell.text) for cell in cells) >= PROSE_CHARACTERS and fmean(cell.text.count(" ") for cell in cells) >= 2
 
 
 def _table(region: _Region, columns: Sequence[Sequence[Line]]) -> list[Item] | None:
     wide = sum(len(row) > 1 for row in region.rows)
     if len(region.rows) < (2 if len(columns) > 2 else MIN_ROWS) or wide < 0.5 * len(region.rows):
         return None
-    if mean(map(_aligned, columns)) < ALIGNED_SHARE:
+    if fmean(map(_aligned, columns)) < ALIGNED_SHARE:
         return None
     rows = tuple(tuple(map(Cell, row)) for row in _rows(region))
     size = median(line.size for line in region.lines)
@@ -181,7 +190,12 @@ def _aligned(cells: Sequence[Line]) -> float:
     """Share of the cells that begin, end or are centred at the same place."""
     size = median(cell.size for cell in cells) / 2
     places = ([cell.left for cell in cells], [cell.right for cell in cells], [(cell.left + cell.right) / 2 for cell in cells])
-    return max(sum(abs(value - median(values)) <= size for value in values) / len(values) for values in places)
+    return max(_near(values, median(values), size) for values in places) / len(cells)
+
+
+def _near(values: Sequence[float], middle: float, most: float) -> int:
+    low, high = middle - most, middle + most
+    return sum(low <= value <= high for value in values)
 
 
 def _rows(region: _Region) -> list[list[str]]:
