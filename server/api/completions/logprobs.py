@@ -1,6 +1,6 @@
 """Log probabilities in the format of legacy completions."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from engine.api import TokenLogprob
 from server.api.common.logprobs import finite_logprob, token_text
@@ -21,19 +21,27 @@ def completion_logprobs(tokenizer: ChatTokenizer, logged: Sequence[LoggedToken],
 
 
 def echoed_logprobs(
-    tokenizer: ChatTokenizer, prompt: Sequence[int], logprobs: Sequence[TokenLogprob], *, as_ids: bool
+    tokenizer: ChatTokenizer, prompt: Sequence[int], echo: str, logprobs: Sequence[TokenLogprob], *, as_ids: bool
 ) -> CompletionLogprobs:
-    """Of an echoed prompt. Nothing is known of its first token; `logprobs` are those of the others."""
-    text, offset, offsets = Detokenizer(tokenizer.visible_bytes), 0, list[int]()
-    for token in prompt:
-        offsets.append(offset)
-        offset += len(text.push(token))
+    """Of a prompt, echoed as `echo`. Nothing is known of its first token; `logprobs` are those of the others."""
+    offsets = list(_offsets(tokenizer, prompt, echo))
     return CompletionLogprobs(
         tokens=[token_text(tokenizer, token, as_ids=as_ids) for token in prompt],
         token_logprobs=[None, *(finite_logprob(entry.logprob) for entry in logprobs)],
         top_logprobs=[None, *(_top_logprobs(tokenizer, entry, as_ids=as_ids) for entry in logprobs)],
         text_offset=offsets,
     )
+
+
+def _offsets(tokenizer: ChatTokenizer, prompt: Sequence[int], echo: str) -> Iterator[int]:
+    """Characters of `echo` before each token. Control tokens are in it where they were written in the prompt, not where the tokenizer has
+    added them."""
+    text, offset = Detokenizer(tokenizer.token_bytes), 0
+    for token in prompt:
+        yield offset
+        shown = text.push(token)
+        is_added = not tokenizer.visible_bytes[token] and not echo.startswith(shown, offset)
+        offset += 0 if is_added else len(shown)
 
 
 def joined_logprobs(first: CompletionLogprobs, second: CompletionLogprobs) -> CompletionLogprobs:

@@ -10,6 +10,7 @@ from server.api.common.generation import output_options, sampling_params, wants_
 from server.api.common.generation_types import UNLIMITED
 from server.api.common.output_format import grammar_field, to_grammar
 from server.api.completions import types as wire
+from server.api.completions.shared import with_shared_prompt_logprobs
 from server.chat.output_parser import OutputParser
 from server.chat.sampling import engine_sampling, expect_room, tokens_left, too_long
 from server.chat.streams import merge, output_deltas
@@ -46,7 +47,10 @@ class CompletionPlan:
 
     def run(self, observer: TimingObserver) -> AsyncGenerator[tuple[int, OutputDelta]]:
         running = [self._run_one(request, observer) for request in self.requests]
-        return map_engine_errors(merge(running), ErrorFields(prompt="prompt", grammar=grammar_field(self.body)))
+        outputs = merge(running)
+        if self.sequences_per_prompt > 1 and _prompt_logprobs(self.body) is not None:
+            outputs = with_shared_prompt_logprobs(outputs, self.sequences_per_prompt)
+        return map_engine_errors(outputs, ErrorFields(prompt="prompt", grammar=grammar_field(self.body)))
 
     def _run_one(self, request: Request, observer: TimingObserver) -> AsyncGenerator[OutputDelta]:
         parser = OutputParser(self.runtime.tokenizer, request, output_options(self.body), None)

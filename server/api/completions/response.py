@@ -42,7 +42,7 @@ class ResponseBuilder:
             as_ids, tokenizer = body.return_tokens_as_token_ids is True, plan.runtime.tokenizer
             logprobs = completion_logprobs(tokenizer, output.logprobs, len(plan.echoes[index]), as_ids=as_ids)
             if first and body.echo:
-                logprobs = joined_logprobs(echoed_logprobs(tokenizer, prompt, output.prompt_logprobs, as_ids=as_ids), logprobs)
+                logprobs = joined_logprobs(echoed_logprobs(tokenizer, prompt, echo, output.prompt_logprobs, as_ids=as_ids), logprobs)
         scored = first and body.prompt_logprobs is not None
         return wire.Choice(
             index=number,
@@ -88,7 +88,6 @@ async def generate(plan: CompletionPlan, observer: TimingObserver) -> wire.Compl
         async for index, delta in deltas:
             builder.push(index, delta)
             _extend(outputs[index], delta)
-    _share_prompt_logprobs(outputs, plan.sequences_per_prompt)
     return builder.response(outputs)
 
 
@@ -137,9 +136,3 @@ def _extend(output: OutputDelta, delta: OutputDelta) -> None:
     output.prompt_logprobs += delta.prompt_logprobs
     output.tokens += delta.tokens
     output.finish = delta.finish
-
-
-def _share_prompt_logprobs(outputs: Sequence[OutputDelta], each: int) -> None:
-    """Only the first sequence of a prompt computes them."""
-    for index, output in enumerate(outputs):
-        output.prompt_logprobs = outputs[index - index % each].prompt_logprobs

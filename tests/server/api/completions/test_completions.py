@@ -51,6 +51,41 @@ def test_several_prompts_and_answers() -> None:
     assert answer["usage"]["prompt_tokens"] == sum(map(len, prompts)) // 2 and answer["usage"]["completion_tokens"] == 12
 
 
+def test_a_stream_has_the_logprobs_of_the_prompt_for_each_answer() -> None:
+    fields: dict[str, Any] = {"prompt": ["Once upon", "a"], "n": 2, "max_tokens": 3, "echo": True, "logprobs": 1, "prompt_logprobs": 1}
+    whole = complete(engine(), **fields)["choices"]
+    joined = [{"text": "", "tokens": [], "token_logprobs": [], "prompt_logprobs": None} for _ in whole]
+    for chunk in complete(engine(), **fields, stream=True):
+        for choice in chunk["choices"]:
+            found = joined[choice["index"]]
+            assert found["prompt_logprobs"] is None or choice.get("prompt_logprobs") is None
+            found["prompt_logprobs"] = found["prompt_logprobs"] or choice.get("prompt_logprobs")
+            found["text"] += choice["text"]
+            found["tokens"] += choice["logprobs"]["tokens"]
+            found["token_logprobs"] += choice["logprobs"]["token_logprobs"]
+    for choice, found in zip(whole, joined, strict=True):
+        assert (found["text"], found["prompt_logprobs"]) == (choice["text"], choice["prompt_logprobs"])
+        assert (found["tokens"], found["token_logprobs"]) == (choice["logprobs"]["tokens"], choice["logprobs"]["token_logprobs"])
+        assert len(found["tokens"]) == len(found["token_logprobs"])
+
+
+@pytest.mark.parametrize("tokenizer", [TEXT, LLAMA])
+@pytest.mark.parametrize("words", ["a", "<|im_start|>user b<|im_end|>", "<|eot_id|>x<|eot_id|>", "é 🤖 東京"])
+@pytest.mark.parametrize("parse_special", [True, False])
+def test_offsets_of_an_echo(tokenizer: Any, words: str, parse_special: bool) -> None:
+    """Where each token stands in the text: also control tokens that were written in the prompt; one that was added stands nowhere."""
+    fake = FakeEngine(says(" c", tokenizer, then="<|eot_id|>" if tokenizer is LLAMA else "<|im_end|>"))
+    body = {"model": "tiny", "prompt": words, "echo": True, "logprobs": 0, "max_tokens": 50, "parse_special": parse_special}
+    choice = ask(ready(fake, tokenizer)[0], "POST", "/v1/completions", json=body).json()["choices"][0]
+    assert choice["text"] == f"{words} c"
+    logprobs = choice["logprobs"]
+    bounds = [*logprobs["text_offset"], len(choice["text"])]
+    added = len(tokenizer.encode("", parse_special=False, add_special=True))
+    for token, start, end in list(zip(logprobs["tokens"], bounds, bounds[1:], strict=False))[added:]:
+        assert choice["text"][start:end] == token or "\ufffd" in token
+    assert bounds[: added + 1] == [0] * (added + 1)
+
+
 @pytest.mark.parametrize("prompt", [[5, 6, 7], [[5, 6, 7]]])
 def test_prompts_of_tokens(prompt: Any) -> None:
     fake = engine()
