@@ -4,42 +4,12 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field, StringConstraints
 
+from server.api.anthropic.document_types import DocumentBlock, Part, SearchResultBlock, UnreadableBlock
+from server.api.anthropic.text_types import CacheControl, Text, TextBlock
 from server.api.common.unsupported import Refused
 from server.http.fields import STRICT, Label
 
 Id = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,128}$")]
-
-
-class CacheControl(BaseModel):
-    """Accepted without effect: prompt prefixes are always cached."""
-
-    model_config = STRICT
-    type: Literal["ephemeral"]
-    ttl: Literal["5m", "1h"] | None = None
-
-
-class Citation(BaseModel):
-    """Cites a passage of a document. `source`: the file's id."""
-
-    model_config = STRICT
-    type: Literal["search_result_location"] = "search_result_location"
-    cited_text: str
-    source: str
-    title: str | None
-    search_result_index: int
-    start_block_index: int
-    end_block_index: int
-
-
-class TextBlock(BaseModel):
-    model_config = STRICT
-    type: Literal["text"]
-    text: str
-    citations: list[Citation] | None = None  # of an earlier answer; each request searches anew
-    cache_control: CacheControl | None = None
-
-
-Text = str | list[TextBlock]
 
 
 class ThinkingBlock(BaseModel):
@@ -79,7 +49,7 @@ class ToolResultBlock(BaseModel):
     model_config = STRICT
     type: Literal["tool_result"]
     tool_use_id: Id
-    content: Text = ""
+    content: str | list[Annotated[Part, Field(discriminator="type")]] = ""
     is_error: bool | None = None
     cache_control: CacheControl | None = None
     toolset_name: Refused = None
@@ -104,7 +74,7 @@ class McpToolResultBlock(BaseModel):
     cache_control: CacheControl | None = None
 
 
-UserBlock = Annotated[TextBlock | ToolResultBlock, Field(discriminator="type")]
+UserBlock = Annotated[TextBlock | DocumentBlock | SearchResultBlock | UnreadableBlock | ToolResultBlock, Field(discriminator="type")]
 AssistantBlock = Annotated[
     TextBlock | ThinkingBlock | RedactedThinkingBlock | ToolUseBlock | McpToolUseBlock | McpToolResultBlock,
     Field(discriminator="type"),

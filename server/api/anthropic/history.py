@@ -5,10 +5,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from server.api.anthropic import content_types as wire
+from server.api.anthropic.document_types import Part, asks_for_citations, part_text, parts_text
 from server.api.anthropic.request_types import CountRequest
+from server.api.anthropic.text_types import Text
 from server.chat.tools.toolset import model_name
 from server.core.errors import bad_request
 from server.core.messages import Assistant, Message, System, ToolCall, ToolResult, User
+from server.core.request import RequestWarning
 
 ERROR_PREFIX = "Error: "
 _ModelBlock = wire.TextBlock | wire.ThinkingBlock | wire.RedactedThinkingBlock | wire.ToolUseBlock | wire.McpToolUseBlock
@@ -22,6 +25,7 @@ class ChatHistory:
     messages: list[Message] = field(default_factory=list[Message])
     is_begun: bool = False  # the last message is the beginning of the answer
     has_citations: bool = False  # an earlier answer quotes documents, which are untrusted
+    warnings: list[RequestWarning] = field(default_factory=list[RequestWarning])
     server_calls: list[ToolCall] = field(default_factory=list[ToolCall])  # calls of server tools since the user's last text
     _tool_names: dict[str, str] = field(default_factory=dict[str, str])  # call id -> tool name
     _open_calls: dict[str, str] = field(default_factory=dict[str, str])  # calls without a result: call id -> field of the block
@@ -32,12 +36,13 @@ class ChatHistory:
             return
         texts: list[str] = []
         for i, block in enumerate(message.content):
-            if isinstance(block, wire.TextBlock):
-                texts.append(block.text)
-            else:
+            if isinstance(block, wire.ToolResultBlock):
                 self._add_user_text(texts)
                 texts = []
                 self._add_result(block, f"{field}.content.{i}")
+            else:
+                self._note_citations(block, f"{field}.content.{i}")
+                texts.append(part_text(block, f"{field}.content.{i}"))
         self._add_user_text(texts)
 
     def add_assistant(self, message: wire.AssistantMessage, field: str) -> None:
@@ -66,6 +71,11 @@ class ChatHistory:
                 f"{block_field}.id: there is no result for the tool use {id!r}; answer it before the assistant speaks again",
             )
 
+    def _note_citations(self, block: Part, field: str) -> None:
+        if asks_for_citations(block):
+            told = f"{field}.citations has no effect: only documents that file_search finds are cited"
+            self.warnings.append(RequestWarning(param=f"{field}.citations", message=told))
+
     def _add_user_text(self, texts: Sequence[str]) -> None:
         if texts:
             self.messages.append(User(text="\n".join(texts)))
@@ -89,7 +99,7 @@ class ChatHistory:
             raise bad_request(f"{field}.tool_use_id", f"{field}.tool_use_id: no tool was called as {block.tool_use_id!r} before")
         if self._open_calls.pop(block.tool_use_id, None) is None:
             raise bad_request(f"{field}.tool_use_id", f"{field}.tool_use_id: the tool use {block.tool_use_id!r} has its result already")
-        text = (ERROR_PREFIX if block.is_error else "") + plain_text(block.content)
+        text = (ERROR_PREFIX if block.is_error else "") + parts_text(block.content, f"{field}.content")
         self.messages.append(ToolResult(call_id=block.tool_use_id, name=name, text=text))
 
 
@@ -131,10 +141,12 @@ def read_history(body: CountRequest) -> ChatHistory:
             case wire.SystemMessage():
                 history.messages.append(System(text=plain_text(message.content)))
     history.expect_results()
+    if len(history.messages) > 1 and history.messages[-1] == Assistant():
+        history.messages.pop()  # the answer has yet to begin
     last = history.messages[-1] if history.messages else None
     history.is_begun = isinstance(body.messages[-1], wire.AssistantMessage) and isinstance(last, Assistant) and bool(last.text)
     return history
 
 
-def plain_text(content: wire.Text) -> str:
+def plain_text(content: Text) -> str:
     return content if isinstance(content, str) else "\n".join(block.text for block in content)

@@ -58,7 +58,7 @@ def to_prompt_request(runtime: Runtime, body: wire.CountRequest) -> GenerationRe
         parallel_tool_calls=not getattr(body.tool_choice, "disable_parallel_tool_use", False),
         earlier_calls=tuple(history.server_calls),
         untrusted_context=history.has_citations,
-        warnings=(*hint_warnings(body), *hosted_tool_warnings(hosted, len(tools))),
+        warnings=(*hint_warnings(body), *history.warnings, *hosted_tool_warnings(hosted, len(tools))),
         field_names=FieldNames(
             parameters="input_schema",
             file_search=search_field,

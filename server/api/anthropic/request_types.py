@@ -5,7 +5,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, StringConstraints, Tag
 
-from server.api.anthropic.content_types import CacheControl, Message, Text
+from server.api.anthropic.content_types import Message
+from server.api.anthropic.text_types import CacheControl, Text
 from server.api.common.generation_types import Probability
 from server.api.common.hints import CONTEXT_HINT, THINKING_HINT, TIER_HINT
 from server.api.common.tool_types import FileSearchTool

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field
 
-from server.api.anthropic.content_types import Citation
+from server.api.anthropic.text_types import Citation
 from server.http.fields import OMIT_NONE
 from server.http.warnings import WarningObject
 

@@ -7,6 +7,7 @@ import anthropic
 import pytest
 
 from engine.api import EngineStopped, JsonSchema, QueueFull
+from server.http.warnings import WARNINGS_HEADER
 from tests.server.api.anthropic.anthropic_client import (
     ADD,
     COUNT,
@@ -131,8 +132,19 @@ def test_tokens_are_counted_as_the_model_reads_them() -> None:
         ({"model": "other"}, 404, "not_found_error", "'other' does not exist"),
         ({"nonsense": 1}, 400, "invalid_request_error", "nonsense: "),
         ({"messages": []}, 400, "invalid_request_error", "messages: "),
-        ({"messages": [{"role": "user", "content": [{"type": "image", "source": {}}]}]}, 400, "invalid_request_error", "'image'"),
-        ({"messages": [{"role": "user", "content": [{"type": "document", "source": {}}]}]}, 400, "invalid_request_error", "'document'"),
+        (
+            {"messages": [{"role": "user", "content": [{"type": "image", "source": {}}]}]},
+            400,
+            "invalid_request_error",
+            "messages.0.content.0.type: this server reads text",
+        ),
+        (
+            {"messages": [{"role": "user", "content": [{"type": "document", "source": {"type": "base64", "data": "AA"}}]}]},
+            400,
+            "invalid_request_error",
+            "messages.0.content.0.source.type: documents of type 'base64'",
+        ),
+        ({"messages": [{"role": "user", "content": [{"type": "video"}]}]}, 400, "invalid_request_error", "messages.0.content.0: "),
         (
             {"messages": [USER, {"role": "assistant", "content": "{"}], "output_config": {"format": ANY_OBJECT}},
             400,
@@ -287,6 +299,39 @@ def test_the_beginning_of_an_answer_is_continued() -> None:
     answer = ask(app, "POST", URL, json={"model": "tiny", "max_tokens": 9, "messages": messages})
     assert answer.status_code == 200 and answer.json()["content"][0]["text"] == " 3"
     assert prompt_text(engine).endswith("<|im_start|>assistant\n1, 2,")
+
+
+@pytest.mark.parametrize("content", ["", [{"type": "text", "text": ""}], []])
+def test_an_answer_of_which_there_is_nothing_yet_is_begun(content: Any) -> None:
+    app, engine = build_app("3")
+    messages = [USER, {"role": "assistant", "content": content}]
+    answer = ask(app, "POST", URL, json={"model": "tiny", "max_tokens": 9, "messages": messages})
+    assert answer.status_code == 200
+    assert prompt_text(engine).count("<|im_start|>assistant\n") == 1 and prompt_text(engine).endswith("<|im_start|>assistant\n")
+
+
+def test_documents_of_text_are_read() -> None:
+    app, engine = build_app("ok")
+    plain = {
+        "type": "document",
+        "source": {"type": "text", "media_type": "text/plain", "data": "PLAIN"},
+        "title": "TITLE",
+        "context": "CTX",
+    }
+    parts = {
+        "type": "document",
+        "source": {"type": "content", "content": [{"type": "text", "text": "PART"}]},
+        "citations": {"enabled": True},
+    }
+    result = {"type": "search_result", "source": "SOURCE", "title": "NAME", "content": [{"type": "text", "text": "FOUND"}]}
+    asked = {"role": "user", "content": [plain, parts, result, {"type": "text", "text": "QUESTION"}]}
+    called = {"role": "assistant", "content": [{"type": "tool_use", "id": "t1", "name": "add", "input": {}}]}
+    answered = {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "t1", "content": [{**result, "title": "OUTPUT"}]}]}
+    answer = ask(app, "POST", URL, json={"model": "tiny", "max_tokens": 9, "messages": [asked, called, answered]})
+    assert answer.status_code == 200, answer.text
+    found = [prompt_text(engine).index(word) for word in ("TITLE", "CTX", "PLAIN", "PART", "NAME", "SOURCE", "FOUND", "QUESTION", "OUTPUT")]
+    assert found == sorted(found)
+    assert answer.headers[WARNINGS_HEADER] == "messages.0.content.1.citations"
 
 
 def test_reasoning_that_only_others_can_read_is_taken_and_left_out() -> None:
