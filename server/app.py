@@ -16,13 +16,13 @@ from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.types import Receive, Scope, Send
 
 from engine.api import Engine
 from retrieval.store.api import Store
 from server.api.mcp.mount import PATHS, Mount, owner_of
-from server.api.routes import endpoints
+from server.api.routes import NoSocket, endpoints, sockets
 from server.archive.api import Archive
 from server.core.errors import ApiError
 from server.core.tool_limits import ToolLimits
@@ -70,6 +70,7 @@ def load_runtime(settings: Settings, watch: ObserveSearch | None = None) -> Runt
             archive=archive,
             tool_host=open_host(settings, knowledge),
             database=database,
+            sealing_key=archive.sealing_key(),
             tool_limits=_tool_limits(settings),
             max_answer_tokens=settings.max_answer_tokens,
             aliases=settings.aliases,
@@ -148,7 +149,7 @@ def create_app(settings: Settings, load: LoadRuntime = load_runtime) -> tuple[St
     mount = Mount(state, _mcp_server_factories(state))
     known = endpoints(state, our_version())
     app = Starlette(
-        routes=[*_routes(known), *(Route(path, mount) for path in PATHS)],
+        routes=[*_routes(known), *(Route(path, mount) for path in PATHS), *_sockets(state)],
         middleware=_middleware(state, (*(endpoint.path for endpoint in known), *PATHS)),
         exception_handlers={HTTPException: _http_error},
         lifespan=_lifespan(state, load, mount),
@@ -170,6 +171,10 @@ def _routes(endpoints: list[Endpoint]) -> list[Route]:
     for endpoint in endpoints:
         paths.setdefault(endpoint.path, {})[endpoint.method] = endpoint
     return [Route(_with_slashes(path), _ByMethod(found), methods=list(found)) for path, found in paths.items()]
+
+
+def _sockets(state: ServerState) -> list[BaseRoute]:
+    return [*(WebSocketRoute(path, socket) for path, socket in sockets(state).items()), WebSocketRoute("/{path:path}", NoSocket())]
 
 
 def _with_slashes(path: str) -> str:

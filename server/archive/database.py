@@ -7,12 +7,13 @@ from retrieval.store.dialect import Transactions
 from server.archive.approvals import ApprovalTable
 from server.archive.completions import CompletionTable
 from server.archive.conversations import ConversationTable
+from server.archive.keys import KeyTable
 from server.archive.responses import ResponseTable
 from server.archive.schema import prepare_schema
 from server.archive.uploads import UploadTable
 
 
-class DatabaseArchive(ResponseTable, ApprovalTable, ConversationTable, CompletionTable, UploadTable):
+class DatabaseArchive(ResponseTable, ApprovalTable, ConversationTable, CompletionTable, UploadTable, KeyTable):
     """Implements api.Archive. It does not close the database."""
 
     def __init__(self, transactions: Transactions, clock: Callable[[], float] = time.time) -> None:

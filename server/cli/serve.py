@@ -13,6 +13,7 @@ from server.cli.errors import print_error
 from server.core import logs
 from server.http.connection.open_connections import OpenConnections, connection_limits
 from server.http.connection.protocol import limited_protocol
+from server.http.connection.websocket import counted_websocket
 from server.runtime.settings import Settings
 from server.runtime.state import ServerState
 from server.weights.cache import PullError
@@ -59,9 +60,13 @@ def serve(settings: Settings) -> int:
         return 2
     app, state = create_app(settings)
     limits = connection_limits()
+    connections = OpenConnections(limits.most)
     config = uvicorn.Config(
         app,
-        http=limited_protocol(OpenConnections(limits.most)),  # pyright: ignore[reportArgumentType] (a class, or what makes one)
+        http=limited_protocol(connections),  # pyright: ignore[reportArgumentType] (a class, or what makes one)
+        ws=counted_websocket(connections),  # pyright: ignore[reportArgumentType]
+        ws_max_size=settings.max_body_bytes,
+        ws_per_message_deflate=False,  # it would cost memory for each connection
         backlog=limits.accepted_at_once,
         host=settings.host,
         port=settings.port,

@@ -4,6 +4,7 @@ import hashlib
 import hmac
 import ipaddress
 import re
+from collections.abc import Sequence
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -19,11 +20,14 @@ class AuthMiddleware:
     loopback and accepts only loopback host names, so that no web page reaches it by DNS rebinding."""
 
     def __init__(self, app: ASGIApp, state: ServerState) -> None:
-        self.app, self.keys = app, state.settings.api_keys
+        self.app, self.keys, self.origins = app, state.settings.api_keys, state.settings.cors_origins
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http":
-            scope["owner"] = "" if scope["path"] in OPEN_PATHS else self._owner(Headers(scope=scope))
+        if scope["type"] in ("http", "websocket"):
+            headers = Headers(scope=scope)
+            scope["owner"] = "" if scope["path"] in OPEN_PATHS else self._owner(headers)
+            if scope["type"] == "websocket":
+                _expect_own_origin(headers, self.origins)
         await self.app(scope, receive, send)
 
     def _owner(self, headers: Headers) -> str:
@@ -56,6 +60,15 @@ def _expect_loopback(headers: Headers) -> None:
     host = re.sub(r":\d+$", "", headers.get("host", "")).strip("[]").lower()
     if not is_loopback(host):
         raise ApiError(403, f"without an API key this server only answers to localhost, not to {host!r}", code="host_not_allowed")
+
+
+def _expect_own_origin(headers: Headers, allowed: Sequence[str]) -> None:
+    """Browsers ask nobody before a page opens a WebSocket, so that the server must refuse those of strangers (RFC 6455, 10.2). Raises
+    ApiError 403."""
+    origin = headers.get("origin", "").lower()
+    own = origin.partition("://")[2] == headers.get("host", "").lower()
+    if origin and not own and not {origin, "*"} & {*allowed}:
+        raise ApiError(403, f"pages of {origin!r} may not connect to this server (--cors-origin)", code="origin_not_allowed")
 
 
 def is_loopback(host: str) -> bool:

@@ -35,7 +35,11 @@ class ClientDisconnected(Exception):
 async def read_body(scope: Scope, receive: Receive, model: type[Body], limit: int) -> Body:
     """Raises ApiError: 415, 413, 408 or 400; ClientDisconnected."""
     charset = _expect_json(Headers(scope=scope))
-    body = decoded(await _read_bytes(receive, limit), charset)
+    return await parse_body(model, decoded(await _read_bytes(receive, limit), charset))
+
+
+async def parse_body(model: type[Body], body: bytes) -> Body:
+    """Raises ApiError 400."""
     if len(body) <= INLINE_BYTES:
         return _parse(model, body)
     return await in_thread_if_large(len(body), _parse, model, body)

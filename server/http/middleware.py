@@ -17,6 +17,8 @@ from server.http.sse import send_json
 from server.runtime.state import ServerState
 
 REQUEST_ID = re.compile(r"[\w.-]{1,128}", re.ASCII)
+STARTS = ("http.response.start", "websocket.http.response.start")
+SWITCHING_PROTOCOLS = 101
 LOG = logging.getLogger("stoa")
 
 
@@ -30,7 +32,7 @@ class PathMiddleware:
         self._at_root = frozenset(parts[0] for parts in split) - {"v1"}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and (path := self._usual(scope["path"])) != scope["path"]:
+        if scope["type"] in ("http", "websocket") and (path := self._usual(scope["path"])) != scope["path"]:
             scope = {**scope, "path": path}
         await self.app(scope, receive, send)
 
@@ -51,7 +53,7 @@ class RequestMiddleware:
         self.app, self.state = app, state
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
+        if scope["type"] not in ("http", "websocket"):
             await self.app(scope, receive, send)
             return
         request_id = scope["request_id"] = _request_id(Headers(scope=scope))
@@ -59,7 +61,9 @@ class RequestMiddleware:
 
         async def send_with_request_id(message: Message) -> None:
             nonlocal status
-            if message["type"] == "http.response.start":
+            if message["type"] == "websocket.accept":
+                status = SWITCHING_PROTOCOLS
+            if message["type"] in STARTS:
                 status = message["status"]
                 names = (b"x-request-id", b"request-id") if is_anthropic_path(scope["path"]) else (b"x-request-id",)
                 message["headers"] = [*message.get("headers", ()), *((name, request_id.encode()) for name in names)]
@@ -69,8 +73,9 @@ class RequestMiddleware:
             await self._answer(scope, receive, send_with_request_id)
         finally:
             seconds = time.perf_counter() - started_at
-            self.state.metrics.request_finished(scope.get("route", "other"), status, seconds)
-            logs.access(request_id, scope["method"], scope["path"], status, seconds)
+            if scope["type"] == "http":  # what is asked on a connection is counted there
+                self.state.metrics.request_finished(scope.get("route", "other"), status, seconds)
+            logs.access(request_id, _method(scope), scope["path"], status, seconds)
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         started = False
@@ -86,7 +91,7 @@ class RequestMiddleware:
             await _send_error(scope, send_and_note_start, error)
         except Exception as error:
             told = _from_os_error(error)
-            LOG.error("%s %s failed%s", scope["method"], scope["path"], f": {error}" if told else "", exc_info=None if told else error)
+            LOG.error("%s %s failed%s", _method(scope), scope["path"], f": {error}" if told else "", exc_info=None if told else error)
             if started:
                 raise
             internal = ApiError(500, "something went wrong in the server; its log says what", code="internal_error")
@@ -106,8 +111,23 @@ def _from_os_error(error: Exception) -> ApiError | None:
             return None
 
 
+def _method(scope: Scope) -> str:
+    return scope.get("method", "GET")
+
+
 async def _send_error(scope: Scope, send: Send, error: ApiError) -> None:
+    if scope["type"] == "websocket":
+        send = _refusal(send)
     await send_json(send, error.status, format_error(error, scope["path"], scope["request_id"]), error.headers)
+
+
+def _refusal(send: Send) -> Send:
+    """Sends an HTTP response instead of accepting a WebSocket (ASGI's extension websocket.http.response)."""
+
+    async def send_refusal(message: Message) -> None:
+        await send({**message, "type": f"websocket.{message['type']}"})
+
+    return send_refusal
 
 
 def _request_id(headers: Headers) -> str:

@@ -2,8 +2,10 @@
 
 import asyncio
 import hashlib
+import secrets
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 from engine.api import Delta, Engine, ModelInfo, Request, Stats
 from retrieval.store.api import Store
@@ -58,6 +60,7 @@ class Runtime:
     aliases: Mapping[str, str] = field(default_factory=dict[str, str])  # other names of models -> names
     max_answer_tokens: int | None = None  # of an answer whose request does not limit them; None: what the context leaves
     grammar_texts: GrammarTexts = field(default_factory=GrammarTexts)
+    sealing_key: bytes = field(default_factory=partial(secrets.token_bytes, 32), repr=False)  # of what clients keep for this server
     owner: str = ""  # whose caches are used; "": nobody's in particular
 
     @property

@@ -31,6 +31,7 @@ from server.runtime.runtime import Runtime
 from server.runtime.settings import Settings
 from server.runtime.state import ServerState
 from server.text.tokenizer import ChatTokenizer, load_tokenizer
+from tests.server.api.schema.answers import answer_faults
 from tests.server.worlds import save
 
 Script = Callable[[Request], Sequence[int]]
@@ -184,10 +185,15 @@ def client(app: Starlette, **given: object) -> httpx.AsyncClient:
 
 
 def ask(app: Starlette, method: str, path: str, **given: object) -> httpx.Response:
-    """One request on an event loop of its own."""
+    """One request on an event loop of its own. Below OpenAI's paths the answer must be as the specification says."""
 
     async def send() -> httpx.Response:
         async with client(app) as http:
             return await http.request(method, path, **given)  # pyright: ignore[reportArgumentType]
 
-    return asyncio.run(send())
+    answer = asyncio.run(send())
+    media_type = answer.headers.get("content-type", "")
+    if path.startswith("/v1/"):
+        found = answer_faults(method, path.removeprefix("/v1"), answer.status_code, media_type, answer.text)
+        assert not found, "\n".join([f"{method} {path}", *found[:20], answer.text[:2000]])
+    return answer

@@ -97,7 +97,7 @@ class ResponseMessage(BaseModel):
     role: Literal["assistant"] = "assistant"
     content: str | None
     refusal: str | None = None
-    reasoning_content: str | None = None  # extension
+    reasoning_content: Annotated[str | None, OMIT_NONE] = None  # extension
     annotations: Sequence[UrlCitation | FileCitation] = ()
     audio: Annotated[AudioResponse | None, OMIT_NONE] = None
     function_call: Annotated[FunctionCall | None, OMIT_NONE] = None
@@ -153,7 +153,7 @@ class ChatResponse(BaseModel):
     service_tier: ServiceTier | None = "default"
     system_fingerprint: Annotated[str | None, OMIT_NONE] = None
     moderation: Annotated[ModerationResult | None, OMIT_NONE] = None
-    file_search_call: FileSearchCall | None = None  # extension, where documents were searched
+    file_search_call: Annotated[FileSearchCall | None, OMIT_NONE] = None  # extension, where documents were searched
     prompt_logprobs: Annotated[PromptLogprobs | None, OMIT_NONE] = None  # extensions
     prompt_token_ids: Annotated[list[int] | None, OMIT_NONE] = None
     timings: Annotated[Timings | None, OMIT_NONE] = None

@@ -5,6 +5,7 @@ from functools import partial
 
 from starlette.types import Send
 
+from server.api.responses.compaction.endpoint import compact
 from server.api.responses.ids import new_id_generator
 from server.api.responses.request import to_generation_request
 from server.api.responses.resolved_input import resolve_input
@@ -12,6 +13,7 @@ from server.api.responses.run import prepare_run, send_response
 from server.api.responses.stored import endpoints as stored
 from server.api.responses.stored.background import BackgroundRunner
 from server.api.responses.types import request as wire
+from server.api.responses.types.compaction import CompactedResponse, CompactRequest
 from server.api.responses.types.output_items import ItemList
 from server.api.responses.types.response import InputTokens, Response, ResponseDeleted
 from server.chat.loop import prepare
@@ -34,7 +36,7 @@ def endpoints(state: ServerState) -> list[Endpoint]:
     background = BackgroundRunner(state.count_request, state.metrics)
 
     async def create(context: RequestContext, body: wire.ResponseRequest, send: Send) -> None:
-        run = await prepare_run(context, body)
+        run = await prepare_run(context, body, state.metrics)
         if not body.background:
             await send_response(run, send, state.metrics)
             return
@@ -45,6 +47,9 @@ def endpoints(state: ServerState) -> list[Endpoint]:
         else:
             await send_json(send, 200, json.dumps(queued).encode(), run.headers)
 
+    async def compact_input(context: RequestContext, body: CompactRequest) -> CompactedResponse:
+        return await compact(context, body, state.metrics)
+
     retrieve, cancel = partial(stored.retrieve, background), partial(stored.cancel, background)
     delete, items = partial(stored.delete, background), partial(stored.list_input_items, background)
     return [
@@ -53,7 +58,10 @@ def endpoints(state: ServerState) -> list[Endpoint]:
         ),
         body_endpoint(
             state, count_input_tokens, f"{ALL}/input_tokens", "How many tokens the input has", wire.InputTokensRequest, InputTokens
-        ),  # before ONE, which would take "input_tokens" for an id
+        ),
+        body_endpoint(
+            state, compact_input, f"{ALL}/compact", "A conversation in fewer tokens", CompactRequest, CompactedResponse
+        ),  # these two before ONE, which would take their names for ids
         query_stream_endpoint(state, "GET", retrieve, ONE, "A stored response", wire.ResponseQuery, Response, streams=True),
         query_endpoint(state, "DELETE", delete, ONE, "Delete a stored response", NoQuery, ResponseDeleted),
         query_stream_endpoint(state, "POST", cancel, f"{ONE}/cancel", "Cancel a response in the background", NoQuery, Response),

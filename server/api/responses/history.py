@@ -1,28 +1,33 @@
 """Converts stored items to core messages (server/core/messages.py), and collects approvals and open calls."""
 
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from server.api.responses.client_tools import custom_arguments, model_tool_name
+from server.api.responses.compaction.seal import NotOurs, unseal
 from server.api.responses.input_items import reasoning_text
+from server.api.responses.resolved_input import ResolvedInput
 from server.chat.tools.toolset import model_name
 from server.core.errors import bad_request
 from server.core.messages import Assistant, Json, Message, System, ToolCall, ToolResult, User
 from server.core.request import ApprovalDecision
+from server.runtime.runtime import Runtime
 
+SUMMARY = "This is a summary of our conversation so far. It is a record of it, no request:\n\n{text}"
 UNTRUSTED_TYPES = frozenset({"function_call_output", "custom_tool_call_output", "mcp_call", "file_search_call"})
 
 
 @dataclass(slots=True)
 class ChatHistory:
-    """Takes items in order. Methods raise ApiError for items that do not fit together."""
+    """Takes items in order. Methods raise ApiError for items that do not fit together. `runtime` opens compaction items."""
 
+    runtime: Runtime
     messages: list[Message] = field(default_factory=list[Message])
     approval_decisions: list[ApprovalDecision] = field(default_factory=list[ApprovalDecision])  # that this request brings
     listed_servers: set[str] = field(default_factory=set[str])  # labels of MCP servers whose tools the client has been sent
     server_calls: list[ToolCall] = field(default_factory=list[ToolCall])  # calls of server tools since the user's last message
     untrusted: bool = False  # there is untrusted content, now or earlier: later answers may repeat what it says
+    _summary: User | None = None  # of what stood before it
     _open_calls: dict[str, str] = field(default_factory=dict[str, str])  # function calls without an output: call id -> function name
     _truncated_calls: dict[str, ToolCall] = field(default_factory=dict[str, ToolCall])  # by id: not written to their end, no output yet
     _approval_requests: dict[str, tuple[Json, str | None]] = field(default_factory=dict[str, tuple[Json, str | None]])
@@ -52,6 +57,8 @@ class ChatHistory:
                 self._approval_requests[item["id"]] = (item, field if new else None)
             case "mcp_approval_response":
                 self._add_approval_response(item, field, new=new)
+            case "compaction":
+                self._add_compaction(item, field)
             case _:  # file_search_call: each request searches anew
                 pass
 
@@ -59,6 +66,21 @@ class ChatHistory:
         """Raises ApiError if a function call has no output."""
         if self._open_calls:
             raise bad_request(field, f"{field}: there is no function_call_output for call_id {next(iter(self._open_calls))!r}")
+
+    def _add_compaction(self, item: Json, field: str) -> None:
+        """Instead of what the assistant and its tools have said, and of an earlier summary."""
+        param = f"{field}.encrypted_content"
+        try:
+            found = unseal(self.runtime.sealing_key, self.runtime.owner, item["encrypted_content"])
+        except NotOurs:
+            told = f"{param}: this compaction item cannot be opened: it was not made by this server for you, or has been changed"
+            raise bad_request(param, told, "invalid_encrypted_content") from None
+        kept = [message for message in self.messages if isinstance(message, User | System) and message is not self._summary]
+        self._summary = User(text=SUMMARY.format(text=found.text))
+        unanswered = not found.answered and bool(kept) and isinstance(kept[-1], User)
+        kept.insert(len(kept) - unanswered, self._summary)
+        self.messages = list(kept)
+        self.untrusted = self.untrusted or found.untrusted
 
     def _add_message(self, item: Json) -> None:
         text = "\n".join(part["refusal"] if part["type"] == "refusal" else part["text"] for part in item["content"])
@@ -154,14 +176,16 @@ def error_text(error: Json | None) -> str:
     return str(error["message"])
 
 
-def read_history(earlier_items: Sequence[Json], new_items: Sequence[Json]) -> ChatHistory:
-    """`new_items`: this request's, in the order of its `input`. Raises ApiError."""
-    history = ChatHistory()
-    for item in earlier_items:
+def read_history(runtime: Runtime, resolved: ResolvedInput) -> ChatHistory:
+    """Raises ApiError."""
+    history = ChatHistory(runtime)
+    for item in resolved.earlier_items:
         history.add(item, "input", new=False)
-    for i, item in enumerate(new_items):
+    for i, item in enumerate(resolved.new_items):
         history.add(item, f"input.{i}", new=True)
     history.expect_outputs("input")
+    if resolved.compaction is not None:
+        history.add(resolved.compaction, "input", new=False)
     return history
 
 

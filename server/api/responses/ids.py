@@ -18,6 +18,7 @@ PREFIXES = {
     "mcp_call": "mcp",
     "mcp_approval_request": "mcpr",
     "mcp_approval_response": "mcpa",
+    "compaction": "cmp",
 }
 ITEM_ID = re.compile(rf"[a-z]+_([0-9a-f]{{{RESPONSE_DIGITS}}})[0-9a-f]{{{ITEM_DIGITS}}}")
 

@@ -79,6 +79,8 @@ def _fields(item: wire.InputItem) -> Json:
         case wire.McpApprovalResponse():
             request_id = {"request_id": item.request_id or item.approval_request_id}
             return {**_dump(item, "approval_request_id", "approve", "reason"), **request_id}
+        case wire.Compaction():
+            return _dump(item, "encrypted_content")
         case wire.ItemReference():
             raise AssertionError("references are resolved before")
 

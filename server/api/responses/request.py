@@ -1,7 +1,7 @@
 """Converts a request to a GenerationRequest."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Literal
 
@@ -11,16 +11,17 @@ from server.api.common.generation_types import FormatJsonObject
 from server.api.common.server_tools import to_file_search, to_mcp_toolset
 from server.api.common.tool_types import FileSearchChoice, FileSearchTool, McpChoice, McpTool
 from server.api.responses.client_tools import to_tools, tool_warnings
+from server.api.responses.compaction.threshold import context_warnings
 from server.api.responses.history import ChatHistory, read_history
 from server.api.responses.include import LOGPROBS, include_warnings
-from server.api.responses.resolved_input import RequestBody, ResolvedInput
+from server.api.responses.resolved_input import ResolvedInput
 from server.api.responses.types import tools as wire
-from server.api.responses.types.request import JsonSchemaFormat, ResponseRequest, TextOptions
+from server.api.responses.types.request import InputTokensRequest, JsonSchemaFormat, ResponseRequest, TextOptions
 from server.chat.grounding.grounding import default_search
 from server.chat.tools.toolset import any_tool_of, model_name
 from server.core.errors import bad_request
 from server.core.messages import Message, NamedTools, System, ToolChoice
-from server.core.request import FieldNames, FileSearch, GenerationRequest, McpToolset, ToolFilter
+from server.core.request import FieldNames, FileSearch, GenerationRequest, McpToolset, RequestWarning, ToolFilter
 from server.core.tool_limits import ToolLimits
 from server.http.warnings import hint_warnings
 from server.runtime.runtime import Runtime
@@ -34,9 +35,9 @@ FIELD_NAMES = FieldNames(
 )
 
 
-def to_generation_request(runtime: Runtime, body: RequestBody, resolved: ResolvedInput) -> GenerationRequest:
+def to_generation_request(runtime: Runtime, body: ResponseRequest | InputTokensRequest, resolved: ResolvedInput) -> GenerationRequest:
     """Raises ApiError for what this server cannot do."""
-    history, tools = read_history(resolved.earlier_items, resolved.new_items), body.tools or []
+    history, tools = read_history(runtime, resolved), body.tools or []
     search, search_field = _file_search(tools)
     request = GenerationRequest(
         model=body.model,
@@ -51,13 +52,17 @@ def to_generation_request(runtime: Runtime, body: RequestBody, resolved: Resolve
         earlier_calls=tuple(history.server_calls),
         untrusted_context=history.untrusted,
         truncate=body.truncation == "auto",
-        warnings=(*hint_warnings(body), *tool_warnings(tools), *include_warnings(body)),
+        warnings=(*hint_warnings(body), *tool_warnings(tools), *include_warnings(body), *_context_warnings(body)),
         field_names=replace(FIELD_NAMES, file_search=search_field),
     )
     request = _with_tool_choice(request, body.tool_choice)
     if search is None:
         request = replace(request, file_search=default_search(runtime))
     return _with_generation_options(request, body, runtime.tool_limits) if isinstance(body, ResponseRequest) else request
+
+
+def _context_warnings(body: ResponseRequest | InputTokensRequest) -> Iterator[RequestWarning]:
+    return context_warnings(body) if isinstance(body, ResponseRequest) else iter(())
 
 
 def _with_generation_options(request: GenerationRequest, body: ResponseRequest, limits: ToolLimits) -> GenerationRequest:

@@ -1,6 +1,6 @@
 """Resolves a request's input: items of previous responses or of a conversation, and the items that item references point to."""
 
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -8,32 +8,40 @@ from retrieval.api import NotFound
 from server.api.responses.ids import IdGenerator, response_id_of
 from server.api.responses.input_items import normalize_item, user_message
 from server.api.responses.types import input_items as wire
+from server.api.responses.types.compaction import CompactRequest
 from server.api.responses.types.request import ConversationId, InputTokensRequest, ResponseRequest
+from server.api.responses.types.websocket import ResponseCreate
 from server.archive.api import Archive, StoredResponse
 from server.core.errors import ApiError, bad_request
 from server.core.messages import Json
 from server.core.threads import in_thread
 from server.runtime.runtime import Runtime, expect_archive
 
-RequestBody = ResponseRequest | InputTokensRequest
+RequestBody = ResponseRequest | InputTokensRequest | CompactRequest
+Remembered = Callable[[str], Sequence[Json] | None]
 UNFINISHED = frozenset({"queued", "in_progress"})
 
 
 @dataclass(frozen=True, kw_only=True)
 class ResolvedInput:
-    """`earlier_items`: of previous responses or of the conversation, oldest first. `new_items`: of this request. All have ids."""
+    """`earlier_items`: of previous responses or of the conversation, oldest first. `new_items`: of this request. All have ids.
+    `compaction`: the item that this server adds to them, as they are too many."""
 
     earlier_items: Sequence[Json]
     new_items: Sequence[Json]
     conversation_id: str | None
+    compaction: Json | None = None
 
 
-async def resolve_input(runtime: Runtime, body: RequestBody, owner: str, ids: IdGenerator) -> ResolvedInput:
-    """Raises ApiError."""
+async def resolve_input(
+    runtime: Runtime, body: RequestBody, owner: str, ids: IdGenerator, remembered: Remembered | None = None
+) -> ResolvedInput:
+    """`remembered`: all items of the chain that ends with a response, if the connection has them. Raises ApiError."""
     conversation_id = body.conversation.id if isinstance(body.conversation, ConversationId) else body.conversation
     if body.previous_response_id and conversation_id:
         raise bad_request("conversation", "conversation and previous_response_id exclude each other")
-    earlier = await _earlier_items(runtime, body.previous_response_id, conversation_id, owner)
+    found = remembered(body.previous_response_id) if remembered and body.previous_response_id else None
+    earlier = await _earlier_items(runtime, body.previous_response_id, conversation_id, owner) if found is None else found
     input_items = [user_message(body.input)] if isinstance(body.input, str) else body.input or []
     referenced = await _resolve_references(runtime, input_items, earlier, owner)
     taken_ids, new_items = {item["id"] for item in earlier}, list[Json]()
@@ -43,15 +51,26 @@ async def resolve_input(runtime: Runtime, body: RequestBody, owner: str, ids: Id
         elif item.id not in taken_ids:  # otherwise it is in the input already
             new_items.append(referenced[item.id])
             taken_ids.add(item.id)
-    if not new_items and not earlier:
+    if not new_items and not earlier and not _is_warm_up(body):
         raise bad_request("input", "input: there is nothing to answer")
     return ResolvedInput(earlier_items=earlier, new_items=new_items, conversation_id=conversation_id)
+
+
+def _is_warm_up(body: RequestBody) -> bool:
+    """Instructions and tools alone may be prepared."""
+    return isinstance(body, ResponseCreate) and body.generate is False
 
 
 async def _earlier_items(runtime: Runtime, previous_id: str | None, conversation_id: str | None, owner: str) -> list[Json]:
     if previous_id:
         archive = expect_archive_for(runtime, "previous_response_id")
-        return await _blaming_field(_chain_items(archive, owner, previous_id), "previous_response_id")
+        try:
+            return await _blaming_field(_chain_items(archive, owner, previous_id), "previous_response_id")
+        except ApiError as error:
+            if isinstance(error.__cause__, NotFound) or isinstance(getattr(error.__cause__, "__cause__", None), NotFound):
+                told = f"previous_response_id: there is no response {previous_id!r}, or it was not stored"
+                raise bad_request("previous_response_id", told, "previous_response_not_found") from error
+            raise
     if conversation_id:
         archive = expect_archive_for(runtime, "conversation")
         return await _blaming_field(in_thread(archive.all_items, owner, conversation_id), "conversation")

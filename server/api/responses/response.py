@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from engine.api import Usage
+from server.api.responses.compaction.usage import add_usages
 from server.api.responses.ids import IdGenerator
 from server.api.responses.resolved_input import ResolvedInput
 from server.api.responses.types import response as out
@@ -28,6 +29,7 @@ class ResponseBuilder:
     input: ResolvedInput
     stored: bool
     warnings: tuple[RequestWarning, ...] = ()
+    compaction_usage: Usage | None = None  # of summarizing before the answer
 
     @property
     def id(self) -> str:
@@ -89,8 +91,11 @@ class ResponseBuilder:
             output,
             incomplete_details={"reason": "max_output_tokens"} if truncated else None,
             completed_at=None if truncated else int(time.time()),
-            usage=_usage(finished.usage, finished.reasoning_tokens),
+            usage=usage_object(self._with_compaction(finished.usage), finished.reasoning_tokens),
         )
+
+    def _with_compaction(self, usage: Usage) -> Usage:
+        return usage if self.compaction_usage is None else add_usages([self.compaction_usage, usage])
 
     def build_failed(self, output: Sequence[Json], error: ApiError) -> Json:
         return self.build("failed", output, error=response_error(error))
@@ -122,6 +127,8 @@ def _tool(tool: wire.Tool) -> Json:
             strict = tool.strict is True
             info = out.FunctionToolInfo(name=tool.name, description=tool.description, parameters=tool.parameters, strict=strict)
             return info.model_dump()
+        case wire.HostedTool():
+            return tool.known_fields()
         case _:
             return tool.model_dump(exclude_none=True)
 
@@ -132,7 +139,7 @@ def _tool_choice(choice: wire.ToolChoice | None) -> str | Json:
     return choice.model_dump(exclude_none=True)
 
 
-def _usage(usage: Usage, reasoning_tokens: int) -> Json:
+def usage_object(usage: Usage, reasoning_tokens: int) -> Json:
     return {
         "input_tokens": usage.prompt,
         "input_tokens_details": {"cached_tokens": usage.cached, "cache_write_tokens": 0},

@@ -9,13 +9,14 @@ from dataclasses import dataclass
 from starlette.types import Send
 
 from server.api.responses.client_tools import by_model_name, without_namespaces
+from server.api.responses.compaction.threshold import Compacted, compact_now, compact_threshold
 from server.api.responses.events.emitter import EventEmitter
 from server.api.responses.events.output_items import OutputItems
 from server.api.responses.events.sse import FINISHED_TYPES, event_json, final_event, sse_frame
 from server.api.responses.ids import new_id_generator
 from server.api.responses.include import LOGPROBS, filter_event, filter_response
 from server.api.responses.request import to_generation_request
-from server.api.responses.resolved_input import expect_archive_for, resolve_input
+from server.api.responses.resolved_input import Remembered, ResolvedInput, expect_archive_for, resolve_input
 from server.api.responses.response import ResponseBuilder
 from server.api.responses.types.request import ResponseRequest
 from server.chat.loop import GenerationPlan, prepare
@@ -57,6 +58,8 @@ class ResponseRun:
         tokenizer, logprobs = self.plan.runtime.tokenizer, LOGPROBS in self.include
         tools = by_model_name(self.builder.body.tools or ())
         emitter = EventEmitter(self.items, tokenizer, tools, logprobs=logprobs, summary=self.builder.summary is not None)
+        for event in self.items.take_events():  # of what was done before the answer
+            yield event
         async with aclosing(self.plan.run(observer)) as core_events:
             async for _, core_event in core_events:
                 events = emitter.events(core_event)
@@ -68,8 +71,10 @@ class ResponseRun:
         yield final_event(self.builder.build_finished(self.items.output, emitter.finished))
 
 
-async def prepare_run(context: RequestContext, body: ResponseRequest) -> ResponseRun:
-    """Raises ApiError for what this server cannot do."""
+async def prepare_run(
+    context: RequestContext, body: ResponseRequest, observer: TimingObserver, remembered: Remembered | None = None
+) -> ResponseRun:
+    """`remembered`: items of responses that are not stored. Raises ApiError for what this server cannot do."""
     _expect_consistent(body)
     if body.store or body.background:
         expect_archive_for(context.runtime, "store" if body.store else "background")
@@ -77,8 +82,11 @@ async def prepare_run(context: RequestContext, body: ResponseRequest) -> Respons
     if stored:
         expect_writable(context.runtime)
     ids = new_id_generator()
-    resolved = await resolve_input(context.runtime, body, context.owner, ids)
-    plan = await _prepare_plan(context, body, to_generation_request(context.runtime, body, resolved))
+    resolved = await resolve_input(context.runtime, body, context.owner, ids, remembered)
+    items = OutputItems(ids)
+    plan, compacted = await _prepare_compacted(context, body, resolved, observer)
+    if compacted is not None:
+        items.add_item("compaction", encrypted_content=compacted.sealed).finish()
     await consume_decisions(context.runtime, plan.request.approval_decisions, context.owner)
     builder = ResponseBuilder(
         ids=ids,
@@ -89,8 +97,31 @@ async def prepare_run(context: RequestContext, body: ResponseRequest) -> Respons
         input=resolved,
         stored=stored,
         warnings=plan.request.warnings,
+        compaction_usage=compacted and compacted.usage,
     )
-    return ResponseRun(builder=builder, plan=plan, items=OutputItems(ids))
+    return ResponseRun(builder=builder, plan=plan, items=items)
+
+
+async def _prepare_compacted(
+    context: RequestContext, body: ResponseRequest, resolved: ResolvedInput, observer: TimingObserver
+) -> tuple[GenerationPlan, Compacted | None]:
+    """The plan, of a compacted conversation where the request wants that and its prompt is too long. Raises ApiError."""
+    runtime, threshold = context.runtime, compact_threshold(context.runtime, body)
+    request = to_generation_request(runtime, body, resolved)
+    try:
+        plan = await _prepare_plan(context, body, request)
+        if threshold is None or len(plan.first_turn.prompt.tokens) < threshold:
+            return plan, None
+    except ApiError as error:
+        if threshold is None or error.code != CONTEXT_OVERFLOW:
+            raise
+        plan = error
+    compacted = await compact_now(runtime, resolved, observer)
+    if compacted is None:
+        if isinstance(plan, ApiError):
+            raise plan
+        return plan, None
+    return await _prepare_plan(context, body, to_generation_request(runtime, body, compacted.resolved)), compacted
 
 
 async def _prepare_plan(context: RequestContext, body: ResponseRequest, request: GenerationRequest) -> GenerationPlan:
@@ -118,19 +149,19 @@ async def _whole(run: ResponseRun, observer: TimingObserver) -> Json:
     async with aclosing(run.events(observer)) as events:
         async for event in events:
             body = event.get("response", body)
-    await _store(run, body)
+    await store_finished(run, body)
     return body
 
 
 async def _stream(run: ResponseRun, observer: TimingObserver) -> AsyncGenerator[bytes]:
     number = 0
-    async with aclosing(_all_events(run, observer)) as events:
+    async with aclosing(all_events(run, observer)) as events:
         async for event in events:
             yield sse_frame(event_json(number, event))
             number += 1
 
 
-async def _all_events(run: ResponseRun, observer: TimingObserver) -> AsyncGenerator[Json]:
+async def all_events(run: ResponseRun, observer: TimingObserver) -> AsyncGenerator[Json]:
     """With the events before and after those of the output. Raises ApiError for an error before the first event, which then has an
     HTTP status of its own; a later one becomes response.failed."""
     builder, started = run.builder, False
@@ -142,7 +173,7 @@ async def _all_events(run: ResponseRun, observer: TimingObserver) -> AsyncGenera
                     yield {"type": "response.created", "response": body}
                     yield {"type": "response.in_progress", "response": body}
                 if event["type"] in FINISHED_TYPES:
-                    await _store(run, event["response"])
+                    await store_finished(run, event["response"])
                 yield filter_event(event, run.include)
     except ApiError as error:
         if not started:
@@ -151,11 +182,11 @@ async def _all_events(run: ResponseRun, observer: TimingObserver) -> AsyncGenera
             yield filter_event(event, run.include)
         body = builder.build_failed(run.items.output, error)
         with suppress(ApiError):  # the archive may be what has failed
-            await _store(run, body)
+            await store_finished(run, body)
         yield filter_event(final_event(body), run.include)
 
 
-async def _store(run: ResponseRun, body: Json) -> None:
+async def store_finished(run: ResponseRun, body: Json) -> None:
     """A conversation also gets the items of a response that is not stored."""
     builder, archive, items = run.builder, run.plan.runtime.archive, run.conversation_items(body)
     if archive is None:

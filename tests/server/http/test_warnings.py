@@ -32,7 +32,7 @@ HINTS: list[tuple[tuple[str, dict[str, Any]], dict[str, Any], str]] = [
     (RESPONSES, {"reasoning": {"effort": "high"}}, "reasoning.effort"),
     (RESPONSES, {"reasoning": {"summary": "concise"}}, "reasoning.summary"),
     (RESPONSES, {"service_tier": "priority"}, "service_tier"),
-    (RESPONSES, {"context_management": [{"type": "compaction", "compact_threshold": 1000}]}, "context_management"),
+    (RESPONSES, {"context_management": [{"type": "clear_tool_uses"}]}, "context_management.0"),
     (MESSAGES, {"thinking": {"type": "enabled", "budget_tokens": 1024}}, "thinking.budget_tokens, thinking"),
     (MESSAGES, {"output_config": {"effort": "medium"}}, "output_config.effort"),
     (MESSAGES, {"context_management": {"edits": [{"type": "clear_thinking_20251015", "keep": "all"}]}}, "context_management"),

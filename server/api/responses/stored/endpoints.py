@@ -84,7 +84,7 @@ async def list_input_items(background: BackgroundRunner, context: RequestContext
 
 
 def to_list_object(items: Sequence[Json], *, has_more: bool) -> Json:
-    first, last = (items[0]["id"], items[-1]["id"]) if items else (None, None)
+    first, last = (items[0]["id"], items[-1]["id"]) if items else ("", "")
     return {"object": "list", "data": list(items), "first_id": first, "last_id": last, "has_more": has_more}
 
 

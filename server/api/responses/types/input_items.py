@@ -148,6 +148,15 @@ class McpApprovalResponse(BaseModel):
     request_id: ItemId | None = None  # if given, the same as approval_request_id
 
 
+class Compaction(BaseModel):
+    """Of this server, made for the same owner. What stands before it is forgotten, except what users and the system have said."""
+
+    model_config = STRICT
+    type: Literal["compaction"]
+    encrypted_content: Annotated[str, StringConstraints(max_length=20 * 2**20)]
+    id: ItemId | None = None
+
+
 class ItemReference(BaseModel):
     """Refers to an item of this conversation or of a stored response."""
 
@@ -178,6 +187,7 @@ InputItem = Annotated[
     | Annotated[McpCall, Tag("mcp_call")]
     | Annotated[McpApprovalRequest, Tag("mcp_approval_request")]
     | Annotated[McpApprovalResponse, Tag("mcp_approval_response")]
+    | Annotated[Compaction, Tag("compaction")]
     | Annotated[ItemReference, Tag("item_reference")],
     Discriminator(_item_tag, custom_error_type="unknown_type", custom_error_message="There are no items of this type here"),
     UnsupportedVariants("items", UNSUPPORTED_ITEMS, UNDESCRIBED_ITEMS),

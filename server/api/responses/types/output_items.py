@@ -152,6 +152,14 @@ class McpApprovalRequestItem(BaseModel):
     arguments: str
 
 
+class CompactionItem(BaseModel):
+    """Stands for the conversation before it. `encrypted_content`: only this server opens it, and only for the owner it was made for."""
+
+    id: str
+    type: Literal["compaction"] = "compaction"
+    encrypted_content: str
+
+
 OutputItem = Annotated[
     OutputMessage
     | ReasoningItem
@@ -160,7 +168,8 @@ OutputItem = Annotated[
     | FileSearchToolCall
     | McpToolList
     | McpToolCall
-    | McpApprovalRequestItem,
+    | McpApprovalRequestItem
+    | CompactionItem,
     Field(discriminator="type"),
 ]
 
@@ -218,12 +227,13 @@ StoredItem = (
     | McpToolCall
     | McpApprovalRequestItem
     | McpApprovalResponseItem
+    | CompactionItem
 )
 
 
 class ItemList(BaseModel):
     object: Literal["list"] = "list"
     data: list[StoredItem]
-    first_id: str | None
-    last_id: str | None
+    first_id: str  # "" where there is none
+    last_id: str
     has_more: bool

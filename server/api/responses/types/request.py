@@ -9,7 +9,7 @@ from server.api.common.generation_types import (
     FormatText,
     SamplingFields,
 )
-from server.api.common.hints import CACHE_HINT, CONTEXT_HINT, OBFUSCATION_HINT, TIER_HINT, VERBOSITY_HINT
+from server.api.common.hints import CACHE_HINT, OBFUSCATION_HINT, TIER_HINT, VERBOSITY_HINT
 from server.api.common.types import ReasoningEffort
 from server.api.common.unsupported import UNSUPPORTED, Moderation, PromptCacheOptions, supports_only
 from server.api.responses.types.input_items import InputItem
@@ -47,7 +47,7 @@ class PromptTemplate(BaseModel):
 class ContextManagement(BaseModel):
     model_config = STRICT
     type: str
-    compact_threshold: int | None = None
+    compact_threshold: Annotated[int, Field(ge=1000, lt=2**31)] | None = None  # tokens; None: three quarters of the context
 
 
 class JsonSchemaFormat(BaseModel):
@@ -123,7 +123,7 @@ class ResponseRequest(SamplingFields, PromptFields):
     prompt: Annotated[PromptTemplate | None, UNSUPPORTED] = None
     prompt_cache_options: Annotated[PromptCacheOptions | None, CACHE_HINT] = None
     moderation: Annotated[Moderation | None, UNSUPPORTED] = None
-    context_management: Annotated[list[ContextManagement] | None, CONTEXT_HINT] = None
+    context_management: Annotated[list[ContextManagement], Field(max_length=16)] | None = None
     # extension
     chat_template_kwargs: dict[str, str | int | float | bool | None] | None = None
 

@@ -63,6 +63,11 @@ class HostedTool(BaseModel):
     model_config = ConfigDict(extra="allow", frozen=True)
     type: str
 
+    def known_fields(self) -> dict[str, Any]:
+        """Those that the specification has."""
+        names = {name for model in HOSTED_TOOLS if self.type in type_values(model) for name in model.model_fields}
+        return {name: value for name, value in self.model_dump(exclude_none=True).items() if name in names}
+
     @classmethod
     def __get_pydantic_json_schema__(cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
         return {"anyOf": [handler(model.__pydantic_core_schema__) for model in HOSTED_TOOLS]}

@@ -80,12 +80,6 @@ class ToolSearchCall(BaseModel):
     status: Status | None = None
 
 
-class CompactionSummary(BaseModel):
-    type: Literal["compaction"]
-    encrypted_content: str
-    id: str | None = None
-
-
 class ImageGenCall(BaseModel):
     type: Literal["image_generation_call"]
     id: str
@@ -236,7 +230,6 @@ UNSUPPORTED_ITEMS = (
     ComputerCallOutput,
     WebSearchCall,
     ToolSearchCall,
-    CompactionSummary,
     ImageGenCall,
     CodeInterpreterCall,
     LocalShellCall,

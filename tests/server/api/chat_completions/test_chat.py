@@ -49,7 +49,7 @@ def test_an_answer() -> None:
     answer = chat(engine(), metadata={"a": "b"}, user="me")
     assert answer["object"] == "chat.completion" and answer["model"] == "tiny" and answer["metadata"] == {"a": "b"}
     (choice,) = answer["choices"]
-    said = {"role": "assistant", "content": "Paris, of course 🤖!", "refusal": None, "reasoning_content": None, "annotations": []}
+    said = {"role": "assistant", "content": "Paris, of course 🤖!", "refusal": None, "annotations": []}
     assert choice["message"] == said
     assert (choice["finish_reason"], choice["logprobs"], choice["index"]) == ("stop", None, 0)
     usage = answer["usage"]

@@ -37,7 +37,7 @@ class World:
 
 
 def completion(id: str, owner: str, messages: list[dict[str, Any]], **given: Any) -> StoredCompletion:
-    message = {"role": "assistant", "content": "Hi."}
+    message = {"role": "assistant", "content": "Hi.", "refusal": None}
     choices = [{"index": 0, "message": message, "finish_reason": "stop", "logprobs": None}]
     body = {"id": id, "object": "chat.completion", "created": 1, "model": "tiny", "choices": choices, "metadata": None}
     plain: dict[str, Any] = {"created_at": 1, "model": "tiny", "metadata": {}, "body": body}

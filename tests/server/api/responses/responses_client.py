@@ -36,6 +36,7 @@ class ApiClient:
     engine: FakeEngine
     app: Starlette
     archive: DatabaseArchive | None
+    sealing_key: bytes = b""
 
     def ask(self, method: str, path: str = "", *, status: int = 200, **kwargs: Any) -> Any:
         answer = ask(self.app, method, f"{URL}{path}", **kwargs)
@@ -68,8 +69,9 @@ def api_client(
     """`words`: what the model answers in each turn."""
     engine = engine or FakeEngine(turns(TOKENIZER, *(words or ("Paris.",))), context=2048)
     new = new_archive() if archive else None
-    app, _ = ready(engine, TOKENIZER, knowledge, parts={"archive": new, **(parts or {})}, **settings)
-    return ApiClient(engine, app, new)
+    app, state = ready(engine, TOKENIZER, knowledge, parts={"archive": new, **(parts or {})}, **settings)
+    assert state.runtime is not None
+    return ApiClient(engine, app, new, state.runtime.sealing_key)
 
 
 def prompt_text(request: Request) -> str:
