@@ -22,12 +22,13 @@ from starlette.types import Receive, Scope, Send
 from engine.api import Engine
 from retrieval.store.api import Store
 from server.api.mcp.mount import PATHS, Mount, owner_of
-from server.api.routes import NoSocket, endpoints, sockets
+from server.api.routes import endpoints, sockets
 from server.archive.api import Archive
 from server.core.errors import ApiError
 from server.core.tool_limits import ToolLimits
 from server.core.version import our_version
 from server.http.auth import AuthMiddleware
+from server.http.connection.websocket import NoWebSocket
 from server.http.endpoint import Endpoint
 from server.http.error_format import format_error
 from server.http.middleware import PathMiddleware, RequestMiddleware
@@ -174,7 +175,7 @@ def _routes(endpoints: list[Endpoint]) -> list[Route]:
 
 
 def _sockets(state: ServerState) -> list[BaseRoute]:
-    return [*(WebSocketRoute(path, socket) for path, socket in sockets(state).items()), WebSocketRoute("/{path:path}", NoSocket())]
+    return [*(WebSocketRoute(path, socket) for path, socket in sockets(state).items()), WebSocketRoute("/{path:path}", NoWebSocket())]
 
 
 def _with_slashes(path: str) -> str:

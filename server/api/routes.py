@@ -21,7 +21,6 @@ from server.api.responses.websocket.session import ResponsesSocket
 from server.api.system import endpoints as system
 from server.api.system import moderations, tokenize
 from server.api.uploads import endpoints as uploads
-from server.core.errors import ApiError
 from server.http.endpoint import Endpoint
 from server.http.handlers import status_endpoint
 from server.http.openapi import document
@@ -55,13 +54,6 @@ def endpoints(state: ServerState, version: str) -> list[Endpoint]:
 def sockets(state: ServerState) -> dict[str, ResponsesSocket]:
     """WebSockets, by path."""
     return {"/v1/responses": ResponsesSocket(state)}
-
-
-class NoSocket:
-    """Where there is no WebSocket."""
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        raise ApiError(404, f"there is no WebSocket at {scope['path']}; there is one at /v1/responses", code="not_found")
 
 
 async def _send_openapi(openapi_json: Callable[[], bytes], scope: Scope, receive: Receive, send: Send) -> None:

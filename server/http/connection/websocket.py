@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from starlette.types import Receive, Scope, Send
 from uvicorn._types import ASGISendEvent
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
+from server.core.errors import ApiError
 from server.http.connection.open_connections import OpenConnections
 
 ACTIVITY = "stoa.activity"  # key of the connection's scope
@@ -65,6 +67,13 @@ class CountedWebSocket(WebSocketsSansIOProtocol):
         await super().send(message)
         if message["type"] == "websocket.http.response.body" and not message.get("more_body"):
             self.handshake_complete = True
+
+
+class NoWebSocket:
+    """The ASGI application of paths where there is none. Raises ApiError."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        raise ApiError(404, f"there is no WebSocket at {scope['path']}", code="not_found")
 
 
 def counted_websocket(connections: OpenConnections) -> Callable[..., CountedWebSocket]:

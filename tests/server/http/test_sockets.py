@@ -10,7 +10,7 @@ from server.http.connection.open_connections import OpenConnections
 from server.http.connection.protocol import limited_protocol
 from server.http.connection.websocket import counted_websocket
 from tests.server.api.responses.responses_client import HELLO, TOKENIZER, api_client
-from tests.server.api.responses.websocket.socket_client import connected
+from tests.server.api.responses.websocket.socket_client import LAST, connected
 from tests.server.fakes import FakeEngine, says
 from tests.server.web import serving
 
@@ -26,7 +26,8 @@ def run_beside(engine: FakeEngine, most: int, *, busy: bool) -> None:
             async with connected(url) as second:
                 assert (await second.ask(input=HELLO, max_output_tokens=16))[-1]["type"] == "response.incomplete"
             if busy:
-                assert (await first.answer())[-1]["type"] == "response.incomplete"
+                while (await first.receive())["type"] not in LAST:
+                    pass
             else:
                 with pytest.raises(ConnectionClosed):
                     await first.receive()
