@@ -53,7 +53,7 @@ def test_nothing_is_kept_that_shall_not_be() -> None:
     api = api_client()
     answer = api.post(input=HELLO, store=False)
     assert answer["store"] is False and api.ask("GET", f"/{answer['id']}", status=404)
-    assert api.post(input=HELLO, previous_response_id=answer["id"], status=404)["param"] == "previous_response_id"
+    assert api.post(input=HELLO, previous_response_id=answer["id"], status=400)["code"] == "previous_response_not_found"
 
 
 def test_input_items() -> None:
@@ -78,7 +78,7 @@ def test_instructions_are_not_carried_over_but_the_rest_is() -> None:
     assert all(words in api.prompts[1] for words in ("I am Bob.", "Hi.", "Who am I?"))
     third = api.post(previous_response_id=second["id"], input="Sure?")
     api.ask("DELETE", f"/{first['id']}")
-    assert api.post(previous_response_id=third["id"], input="Again?", status=404)["param"] == "previous_response_id"
+    assert api.post(previous_response_id=third["id"], input="Again?", status=400)["code"] == "previous_response_not_found"
 
 
 def test_an_item_by_its_id() -> None:
@@ -125,7 +125,7 @@ def test_what_belongs_to_another() -> None:
     assert api.ask("GET", f"/{id}", headers=mine)["id"] == id
     for method, path in (("GET", ""), ("DELETE", ""), ("POST", "/cancel"), ("GET", "/input_items")):
         assert api.ask(method, f"/{id}{path}", headers=theirs, status=404)["error"]["code"] == "response_not_found"
-    assert api.ask("POST", json={"input": HELLO, "previous_response_id": id}, headers=theirs, status=404)
+    assert api.ask("POST", json={"input": HELLO, "previous_response_id": id}, headers=theirs, status=400)
     item = api.ask("GET", f"/{id}/input_items", headers=mine)["data"][0]["id"]
     assert api.ask("POST", json={"input": [{"type": "item_reference", "id": item}]}, headers=theirs, status=404)
 
