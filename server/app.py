@@ -32,6 +32,7 @@ from server.http.connection.websocket import NoWebSocket
 from server.http.endpoint import Endpoint
 from server.http.error_format import format_error
 from server.http.middleware import PathMiddleware, RequestMiddleware
+from server.http.warnings import WARNINGS_HEADER
 from server.mcp.builtin import build_server as build_server
 from server.mcp.config.server_spec import Builtin
 from server.mcp.open_host import open_host, own_servers
@@ -212,7 +213,7 @@ def _middleware(state: ServerState, paths: Iterable[str]) -> list[Middleware]:
         allow_methods=["GET", "HEAD", "POST", "DELETE"],
         allow_headers=["*"],  # those that are asked for: the official clients send many of their own
         allow_private_network=True,
-        expose_headers=["x-request-id", "request-id", "mcp-session-id"],
+        expose_headers=["x-request-id", "request-id", "mcp-session-id", WARNINGS_HEADER],
     )
     own = [Middleware(RequestMiddleware, state=state), Middleware(AuthMiddleware, state=state)]
     return [*([cors] if origins else []), Middleware(PathMiddleware, paths=frozenset(paths)), *own]

@@ -12,7 +12,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from server.core.errors import ApiError
 from server.runtime.state import ServerState
 
-OPEN_PATHS = frozenset({"/health", "/ready", "/ping"})  # need no key
+OPEN_PATHS = frozenset({"/", "/health", "/ready", "/ping"})  # need no key
 
 
 class AuthMiddleware:

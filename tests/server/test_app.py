@@ -16,6 +16,7 @@ from engine.api import EngineStopped
 from retrieval.records import NewFile, NewVectorStore
 from server.app import create_app
 from server.http.json_body.size import expect_few_values
+from server.http.warnings import WARNINGS_HEADER
 from server.runtime.settings import Settings
 from server.text.encode_cache import EncodeCache
 from tests.server.fake_knowledge import knowledge
@@ -102,6 +103,20 @@ def test_without_keys_only_loopback_names_are_answered(host: str, status: int) -
     assert ask(ready(engine(), TEXT)[0], "GET", "/v1/models", headers={"host": host}).status_code == status
 
 
+def test_clients_of_ollama_ask_whether_the_server_runs() -> None:
+    app, _ = ready(engine(), TEXT, api_keys=("k",))
+    assert ask(app, "GET", "/").text == "Stoa is running\n" and ask(app, "HEAD", "/").status_code == 200
+    assert ask(app, "POST", "/", headers={"authorization": "Bearer k"}).status_code == 405
+
+
+def test_pages_may_read_what_had_no_effect() -> None:
+    app, _ = ready(engine(), TEXT, cors_origins=("https://a.example",), api_keys=("k",))
+    headers = {"origin": "https://a.example", "authorization": "Bearer k"}
+    body = {"model": "tiny", "messages": [{"role": "user", "content": "hi"}], "verbosity": "low"}
+    answer = ask(app, "POST", CHAT, json=body, headers=headers)
+    assert answer.headers[WARNINGS_HEADER] == "verbosity" and WARNINGS_HEADER in answer.headers["access-control-expose-headers"]
+
+
 def test_cors_is_off_unless_asked_for() -> None:
     preflight = {"origin": "https://a.example", "access-control-request-method": "POST", "access-control-request-headers": "content-type"}
     closed = ask(ready(engine(), TEXT)[0], "OPTIONS", CHAT, headers=preflight)
@@ -166,7 +181,7 @@ def test_paths_at_the_root_and_below_v1() -> None:
         assert ask(app, "GET", path).status_code == 200, path
     assert ask(app, "POST", "/ping").json()["status"] == "ok" and ask(app, "GET", "/version").json()["version"]
     assert ask(app, "POST", "/messages", json={}).json()["type"] == "error", "an error in the API's own format"
-    for path in ("/", "/v1", "/v1/", "/v2/chat/completions", "/nothing/"):
+    for path in ("/v1", "/v1/", "/v2/chat/completions", "/nothing/"):
         assert ask(app, "GET", path).status_code == 404, path
 
 

@@ -20,6 +20,7 @@ from server.runtime.state import ServerState
 def endpoints(state: ServerState) -> list[Endpoint]:
     ping = status_endpoint("/ping", "As /health", partial(_health, state), Health, errors=(503,), open=True)
     return [
+        status_endpoint("/", "That the server runs, as clients of Ollama ask", _running, open=True),
         status_endpoint("/v1/models", "The models", partial(_models, state), ModelList, errors=(503,)),
         status_endpoint("/v1/models/{model}", "One model", partial(_model, state), Model, errors=(404, 503)),
         status_endpoint("/metrics", "Measurements, for Prometheus", partial(_metrics, state)),
@@ -58,6 +59,10 @@ def _real_models(runtime: Runtime) -> list[Model]:
     embedding = Model(id=known.embedding_name, created=made, max_model_len=known.embedder.max_tokens)
     reranking = [Model(id=known.rerank_name, created=made, max_model_len=None)] if known.rerank_name else []
     return [*chat_models, embedding, *reranking]
+
+
+async def _running(scope: Scope, receive: Receive, send: Send) -> None:
+    await send_body(send, 200, b"Stoa is running\n", "text/plain; charset=utf-8")
 
 
 async def _version(scope: Scope, receive: Receive, send: Send) -> None:

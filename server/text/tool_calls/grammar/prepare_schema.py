@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from server.text.tool_calls.grammar.anchors import with_pointers
 from server.text.tool_calls.grammar.endless import without_endless_parts
 from server.text.tool_calls.grammar.normalize_schema import normalize_keywords, normalize_schema
 from server.text.tool_calls.grammar.references import without_siblings
@@ -16,7 +17,7 @@ def prepare_schema(schema: Schema, *, lenient: bool, close: bool = False) -> Sch
     if lenient:
         schema = as_dict(map_schemas(schema, _without_costly_keywords))
     check_size(schema)
-    schema = without_endless_parts(without_siblings(schema, lenient=lenient))
+    schema = without_endless_parts(without_siblings(with_pointers(schema), lenient=lenient))
     schema = as_dict(map_schemas(schema, normalize_keywords))
     if close:
         schema = normalize_schema(schema)

@@ -17,7 +17,7 @@ def reference(schema: Any) -> str | None:
 
 def pointed(ref: str, root: Schema) -> Any:
     """What the JSON pointer `ref` (RFC 6901, as a URI fragment) points to in `root`; None if there is no such place."""
-    if not ref.startswith("#"):
+    if ref != "#" and not ref.startswith("#/"):
         return None
     found: Any = root
     for step in unquote(ref[1:]).split("/")[1:]:

@@ -41,6 +41,37 @@ def ref(name: str) -> dict[str, str]:
     return {"$ref": f"#/$defs/{name}"}
 
 
+@pytest.mark.parametrize(
+    ("schema", "fits", "other"),
+    [
+        ({"$defs": {"x": {"$anchor": "yes", "type": "boolean"}}, "$ref": "#yes"}, True, "true"),
+        (object_with(("a",), {"a/b ~%": {"$dynamicAnchor": "n", "type": "integer"}}, a={"$dynamicRef": "#n"}), {"a": 5}, {"a": "5"}),
+        (
+            object_with(("v",), {"N": {"$anchor": "node", **object_with((), None, v=TEXT, next={"$ref": "#node"})}}, v={"$ref": "#node"}),
+            {"v": {"v": "a", "next": {"next": {}}}},
+            {"v": {"next": 1}},
+        ),
+        (object_with(("$anchor",), **{"$anchor": TEXT}), {"$anchor": "a"}, {"$anchor": 1}),
+        ({"const": {"$anchor": "a"}}, {"$anchor": "a"}, {}),
+        ({"allOf": [{"$anchor": "first", "type": "integer"}, {"$ref": "#first"}]}, 5, "5"),
+    ],
+)
+def test_references_by_name(schema: Any, fits: Any, other: Any) -> None:
+    assert accepts(schema, fits) and not accepts(schema, other)
+
+
+def test_a_name_that_nothing_has() -> None:
+    with pytest.raises(AssertionError, match="nope"):
+        accepts(object_with(("a",), a={"$ref": "#nope"}), {})
+
+
+def test_a_name_of_what_requires_itself() -> None:
+    with pytest.raises(SchemaError, match=r"properties\.a never comes to an end"):
+        prepare_schema(
+            object_with(("a",), {"x": {"$anchor": "n", **object_with(("b",), None, b={"$ref": "#n"})}}, a={"$ref": "#n"}), lenient=False
+        )
+
+
 LOOP = {"N": ref("N")}
 PAIR = {"A": ref("B"), "B": {"allOf": [ref("A")]}}
 ENDLESS: list[tuple[Any, str]] = [
