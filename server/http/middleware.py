@@ -29,7 +29,7 @@ class PathMiddleware:
         self.app = app
         split = [path.strip("/").split("/") for path in paths]
         self._below_v1 = frozenset(parts[1] for parts in split if parts[0] == "v1" and len(parts) > 1)
-        self._at_root = frozenset(parts[0] for parts in split) - {"v1"}
+        self._at_root = frozenset(parts[0] for parts in split) - {"v1", ""}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] in ("http", "websocket") and (path := self._usual(scope["path"])) != scope["path"]:
