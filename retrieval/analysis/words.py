@@ -13,7 +13,7 @@ UNSPACED = (
 )
 ASCII_RUN = re.compile(f"[A-Za-z0-9]+(?:[{JOINTS}][A-Za-z0-9]+)*")
 _HYPHENS = re.compile("[\u2010-\u2015\u2212]")
-_RAISED = re.compile(r"(?<=\d)(?=[⁰¹²³⁴-⁹])")  # exponents and footnotes: 500¹ is not 5001
+_RAISED = re.compile(r"(?<=\d)(?=[⁰¹²³⁴-⁹])|(?<=[^\W\d_]{3})(?=[⁰¹²³⁴-⁹])")  # exponents and footnotes: 500¹ is not 5001, nor Price¹ Price1
 _BARRED = str.maketrans({"ø": "o", "đ": "d", "ð": "d", "ł": "l", "ħ": "h", "ı": "i", "æ": "ae", "œ": "oe", "þ": "th"})  # NFKD keeps these
 
 

@@ -12,7 +12,7 @@ WORD = (".docx", ".docm", ".dotx", ".dotm")
 SLIDES = (".pptx", ".pptm", ".potx", ".potm", ".ppsx", ".ppsm")
 IMAGES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".gif", ".webp")
 WORKBOOK = (".xlsx", ".xlsm", ".xltx", ".xltm")
-OPENDOCUMENT = (".odt", ".ods", ".odp", ".odg", ".ott", ".ots", ".otp", ".otg")
+OPENDOCUMENT = (".odt", ".ods", ".odp", ".odg", ".ott", ".ots", ".otp", ".otg", ".fodt", ".fods", ".fodp")
 _LANGUAGES = (
     "py pyi pyx js mjs cjs jsx ts tsx java kt kts scala groovy c h cc cpp cxx hh hpp cu cs fs go rs swift m mm rb php pl pm lua r "
     "jl dart ex exs erl hs ml clj lisp el scm sh bash zsh fish ps1 bat sql proto graphql yaml yml toml ini cfg conf properties "

@@ -47,6 +47,7 @@ _XML = re.compile(rb"(?:\xef\xbb\xbf)?\s*<\?xml\s")
 _FIELDS = re.compile(rb"(?:From [^\r\n]*\r?\n)?(?:[A-Za-z][\w-]*:[^\r\n]*\r?\n(?:[ \t][^\r\n]*\r?\n)*)+")
 _MAIL_FIELD = re.compile(rb"^(from|to|date|subject|received|message-id|mime-version|return-path|delivered-to):", re.M)
 TEXT_KINDS = frozenset(("text", "markdown", "sheets", "data", "code", "html", "mail", "rtf", "rst", "asciidoc", "org", "latex", "xml"))
+_FLAT = re.compile(rb"(?:\xef\xbb\xbf)?\s*(?:<\?xml[^>]*\?>\s*)?(?:<!--.*?-->\s*)*<office:document\s", re.S)  # OpenDocument as one XML file
 _OLD_EXCEL = (b"\x09\x00\x04\x00", b"\x09\x02\x06\x00", b"\x09\x04\x06\x00")  # 2 to 4, whose files are bare records
 _OLE_STREAMS = (
     ("__properties_version1.0", "outlook"),
@@ -106,6 +107,8 @@ def _kind(source: IO[bytes], head: bytes, filename: str, limits: Limits) -> str:
         return _kind_in_ole(source)
     if head.startswith(_OLD_EXCEL):
         return "binary_workbook"
+    if _FLAT.match(head):
+        return "opendocument"
     is_text = detect(head, complete=len(head) < HEAD_SIZE) is not None
     if _is_image(head, is_text=is_text):
         return "image"

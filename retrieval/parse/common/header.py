@@ -9,6 +9,7 @@ Row = Sequence[str]
 SAMPLE_ROWS = 41  # rows that decide; a form is shorter than that
 MAX_NAME = 80  # characters of a column name
 MAX_DEPTH = 3  # rows of column names
+MIN_DATES = 4  # below a name: two or three may be those of a form (Issued, Valid until)
 MAX_LABEL = 60  # characters of a label
 _NUMBER = re.compile(
     r"[(+\-−±<>≈~]*\s*(?:[A-Z]{3}\s)?[$€£¥]?\s*\d[\d\s.,'’%:/\-]*(?:[eE][+-]?\d+)?\s*(?:[^\W\d]{1,3}\.?|[$€£¥%‰°)])?\s*\)?"
@@ -111,7 +112,7 @@ def _labels_or_names(rows: Sequence[Row]) -> Layout:
     if not first or not any(map(str.isalpha, first)) or _kind(first) != "words":
         return Form()
     kinds = set(map(_kind, below))
-    if len(below) > 1 and kinds in ({"number"}, {"date"}):
+    if len(below) > 1 and (kinds == {"number"} or (kinds == {"date"} and len(below) >= MIN_DATES)):
         return Named(1)
     return Form() if len(kinds) > 1 else Plain()
 

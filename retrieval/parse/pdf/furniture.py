@@ -16,6 +16,7 @@ REPEATED_SHARE = 0.6  # of the pages must repeat a title, or have a number in st
 MIN_PAGES = 3  # that repeat something
 MIN_RUN = 5  # pages in a row that repeat the title of a chapter
 MAX_RUNNING_TITLE = 120  # characters
+MAX_FIRST = 999  # bare number of a first page: years, tickets and vouchers count from higher ones
 ROW_DISTANCE = 1.9  # of the line height: what is nearer to the text belongs to it
 SAME_POSITION = 12.0  # points
 _ROMAN = {"i": 1, "v": 5, "x": 10, "l": 50, "c": 100}
@@ -182,7 +183,8 @@ def _counted(candidate: _Candidate) -> _Counted | None:
         return None
     number = match["number"]
     value = int(number) if number.isdecimal() else _roman(number.lower())
-    return _Counted(candidate, value - candidate.page, bool(match["word"] or match["total"]))
+    named = bool(match["word"] or match["total"])
+    return _Counted(candidate, value - candidate.page, named) if named or value - candidate.page <= MAX_FIRST else None
 
 
 def _roman(text: str) -> int:

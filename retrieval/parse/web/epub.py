@@ -1,5 +1,6 @@
 """EPUB: the chapters in reading order."""
 
+import re
 from collections.abc import Iterator
 from posixpath import dirname, join, normpath
 from typing import IO
@@ -12,10 +13,13 @@ from defusedxml import DefusedXmlException
 
 from retrieval.parse.common import archive
 from retrieval.parse.common.builder import DocumentBuilder
+from retrieval.parse.common.decoding.decode import read_text
 from retrieval.parse.limits import ParseError
 from retrieval.parse.web import html
 
 CONTAINER, ENCRYPTION = "META-INF/container.xml", "META-INF/encryption.xml"
+MAX_HEAD = 20_000  # characters of a chapter that name style sheets
+_SHEET = re.compile(r"""<link\b[^>]*?\bhref=["']([^"'#?]+\.css)["']""", re.I)
 CHAPTERS = ("application/xhtml+xml", "text/html")
 
 
@@ -29,7 +33,15 @@ def read(source: IO[bytes], builder: DocumentBuilder) -> None:
             if name in encrypted:
                 raise ParseError("the book is protected against copying (DRM)")
             builder.set_headings(())
-            html.read(archive.read_member(zipped, name), builder)
+            text = read_text(archive.read_member(zipped, name), builder.add_note, declared=True)
+            html.write(text, builder, _sheets(zipped, name, text))
+
+
+def _sheets(zipped: ZipFile, chapter: str, text: str) -> dict[str, str]:
+    """The style sheets that a chapter links to, by the names that it uses."""
+    names = set(zipped.namelist())
+    found = {href: normpath(join(dirname(chapter), unquote(href))) for href in _SHEET.findall(text[:MAX_HEAD])}
+    return {href: archive.read_member(zipped, name).decode("utf-8", "replace") for href, name in found.items() if name in names}
 
 
 def _package(zipped: ZipFile) -> str:

@@ -12,6 +12,12 @@ from retrieval.parse.web.styles import TRANSPARENT, UNKNOWN, WHITE, Style
 _ZERO_SIZE = re.compile(r"[-+]?(?:0+(?:\.0*)?|\.0+)(?:[a-z]+|%)?")
 _OFF_PAGE = re.compile(r"-\d{3,}(?:\.\d+)?(?:px|em|rem|pt|vw|vh|%)?")
 _SIGN_TAGS = frozenset(("a", "i", "b", "span", "em", "small", "sup", "img"))
+_NAME = re.compile(r"[\w-]+")
+_SHOWING = frozenset(
+    ("display", "visibility", "opacity", "classList", "className", "toggle", "toggleClass", "slideToggle", "show", "fadeIn")
+)
+MIN_NAME = 3  # letters of an id or class that scripts speak of
+MAX_SCRIPT = 50_000  # characters of a script
 _PICTURES = ("img", "picture", "svg", "canvas", "video")
 
 
@@ -28,6 +34,7 @@ class HiddenText:
         self.found = False  # whether hidden text was found so far
         self._skip, self._sheets = skip, StyleSheets(root)
         self._opened = _opened_ids(root)
+        self._named = _names_in_scripts(root)
         self._scripted = next(root.iter("script"), None) is not None
         self._pictures = next(root.iter(*_PICTURES), None) is not None
         if self._sheets.colour or root.xpath("boolean(.//*[contains(@style, 'olor') or contains(@style, 'OLOR')] or .//font[@color])"):
@@ -47,8 +54,15 @@ class HiddenText:
         style = self.style(element)
         if not style or not _invisible(style) or (self._scripted and _fades_in(style)):
             return False
+        if self._is_shown_by_scripts(element):
+            return False
         own = styles.declarations(element.get("style", ""))
         return _invisible(own) or not self._sheets.may_become(element, style, lambda other: not _invisible(other))
+
+    def _is_shown_by_scripts(self, element: html.HtmlElement) -> bool:
+        """Whether the page's scripts speak of the element by its id or a class, as they do to open an accordion."""
+        names = (element.get("id", ""), *element.get("class", "").split())
+        return bool(self._named) and any(len(name) >= MIN_NAME and name in self._named for name in names)
 
     def style(self, element: html.HtmlElement) -> Style:
         return self._sheets.of(element) | styles.declarations(element.get("style", ""))
@@ -104,10 +118,17 @@ def _opened_ids(root: html.HtmlElement) -> frozenset[str]:
     return frozenset(name for control in root.xpath(".//*[@aria-controls]") for name in control.get("aria-controls", "").split())
 
 
+def _names_in_scripts(root: html.HtmlElement) -> frozenset[str]:
+    """Words of the page's own scripts and event handlers."""
+    texts = [script.text or "" for script in root.iter("script")] + root.xpath(".//@onclick")
+    found = frozenset(_NAME.findall(" ".join(text[:MAX_SCRIPT] for text in texts)))
+    return found if not found.isdisjoint(_SHOWING) else frozenset()
+
+
 def _fades_in(style: Style) -> bool:
-    """Whether the element is transparent only until an animation begins."""
+    """Whether the element is transparent or not displayed only until an animation begins."""
     moving = any(name.startswith(("animation", "transition", "transform", "will-change")) for name in style)
-    return moving and not _invisible(style | {"opacity": "1"})
+    return moving and not _invisible(style | {"opacity": "1", "visibility": "visible"})
 
 
 def _invisible(style: Style) -> bool:

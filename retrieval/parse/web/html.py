@@ -1,5 +1,8 @@
 """HTML: the main text with headings, lists, tables and code. Text that a browser would not display is left out."""
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 from lxml import html
 from lxml.etree import ParserError
 
@@ -24,10 +27,14 @@ def read(data: bytes, builder: DocumentBuilder) -> None:
     write(read_text(data, builder.add_note, declared=True), builder)
 
 
-def write(text: str, builder: DocumentBuilder) -> None:
+def write(text: str, builder: DocumentBuilder, sheets: Mapping[str, str] = MappingProxyType({})) -> None:
+    """`sheets`: style sheets that come with the page, by the names it links to."""
     root = parse(text)
     if root is None:
         return
+    for link in [link for link in root.iter("link") if link.get("href") in sheets]:
+        link.tag, link.text = "style", sheets[link.get("href", "")]
+        del link.attrib["rel"]
     builder.set_title(next((title.text_content() for title in root.iter("title")), None))
     hidden, body, before = HiddenText(root, SKIP), next(root.iter("body"), root), builder.size
     main = main_text(body, hidden, SKIP)

@@ -1,7 +1,7 @@
 """Text within a block of HTML: what its elements add to it or take from it."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from lxml import html
 from lxml.etree import iterwalk
@@ -9,6 +9,7 @@ from lxml.etree import iterwalk
 from retrieval.parse.common import links, typography
 from retrieval.parse.web import form, mathml
 from retrieval.parse.web.hidden_text import HiddenText
+from retrieval.parse.web.styles import Style
 
 Element = html.HtmlElement
 
@@ -24,6 +25,9 @@ _NAMED = frozenset(("div", "section", "ul", "ol", "p", "span", "table", "td"))  
 _NAVIGATION_NAME = re.compile(
     r"(?:^|[\s_-])(?:nav|navbar|navigation|menu|breadcrumbs?|sidebar|share|social|pager|pagination|footer)(?:$|[\s_-])", re.I
 )
+
+_LENGTH = r"(?=[\d.]*[1-9])[\d.]+(?:em|ex|rem|pt|px|%)"
+_RAISED, _LOWERED = re.compile(rf"super|\+?{_LENGTH}"), re.compile(rf"sub|-{_LENGTH}")  # heights above and below the line
 
 
 class InlineText:
@@ -56,9 +60,7 @@ class InlineText:
         if tag == "a":
             return self._link(element) if links and element in self._links and not _holds_blocks(element) else None
         style = self._hidden.style(element) if tag in INLINE else {}
-        place = typography.superscript if tag == "sup" or style.get("vertical-align") == "super" else None
-        place = typography.subscript if tag == "sub" or style.get("vertical-align") == "sub" else place
-        if place:
+        if place := _place(tag, style):
             return place(re.sub(r"\s+", " ", self.of(element, links=links)).lstrip())
         if tag == "q":
             return f"“{self.of(element, links=links)}”"
@@ -101,6 +103,22 @@ class InlineText:
             return text
         text = self.of(child, links=links)
         return text if child.tag in INLINE else f" {text} "
+
+
+def _place(tag: str, style: Style) -> Callable[[str], str] | None:
+    """How text above or below the line is written. None: it stands on the line."""
+    if tag in ("sup", "sub"):
+        return typography.superscript if tag == "sup" else typography.subscript
+    if not style:
+        return None
+    align, moved = style.get("vertical-align", ""), style.get("position") == "relative"
+    raised = _RAISED.fullmatch(align) or (
+        moved and (_LOWERED.fullmatch(style.get("top", "")) or _RAISED.fullmatch(style.get("bottom", "")))
+    )
+    lowered = _LOWERED.fullmatch(align) or (
+        moved and (_RAISED.fullmatch(style.get("top", "")) or _LOWERED.fullmatch(style.get("bottom", "")))
+    )
+    return typography.superscript if raised else typography.subscript if lowered else None
 
 
 def _on_own_line(text: str, inner: str) -> str:

@@ -164,6 +164,14 @@ def test_epub() -> None:
     ]
 
 
+def test_style_sheets_of_an_epub_are_evaluated() -> None:
+    link = '<html xmlns="http://www.w3.org/1999/xhtml"><head><link rel="stylesheet" href="css/a.css"/></head>'
+    chapter = f'{link}<body><p>10<span class="up">6</span> seeds.</p><p class="gone">Not seen.</p></body></html>'
+    sheet = ".up { position: relative; top: -0.33em } .gone { display: none }"
+    made = parsed(samples.replaced(samples.epub(), {"o/one.xhtml": chapter, "o/css/a.css": sheet}), "a.epub")
+    assert made.text.startswith("10⁶ seeds.") and "Not seen" not in made.text
+
+
 @pytest.mark.parametrize(
     ("filename", "text", "paths"),
     [

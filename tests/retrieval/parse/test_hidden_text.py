@@ -85,6 +85,21 @@ def test_what_can_be_seen(body: str, head: str) -> None:
     assert WORDS in made.text and made.notes == ()
 
 
+@pytest.mark.parametrize(
+    ("body", "head"),
+    [
+        (f'<button>When?</button><div class="panel">{WORDS}</div>', "<style>.panel { display: none }</style>"),
+        (f'<div id="more" style="display:none">{WORDS}</div>', ""),
+        (f'<div class="panel intro" style="visibility:hidden">{WORDS}</div>', ""),
+    ],
+)
+def test_what_scripts_of_the_page_show_is_read(body: str, head: str) -> None:
+    script = "<script>document.querySelector('.panel').style.display = 'block'; toggle('more')</script>"
+    assert WORDS in parsed(page(body + script, head), "a.html").text
+    silent = "<script>track('.panel', 'more')</script>"  # nothing in it shows anything
+    assert WORDS not in parsed(page(body + silent, head), "a.html").text
+
+
 def test_signs_beside_headings_and_code_in_hidden_parts_are_nothing_to_tell() -> None:
     made = parsed(page('<h2>Part<a aria-hidden="true" href="#part">¶</a></h2><div hidden><script>run()</script> </div>'), "a.html")
     assert "Part" in made.text and made.notes == ()

@@ -1,7 +1,6 @@
-"""OpenDocument (.odt, .ods, .odp) and its templates, read by their structure."""
+"""OpenDocument (.odt, .ods, .odp), its templates and its flat form (.fodt, .fods, .fodp), read by their structure."""
 
-import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import IO
 
 from lxml.etree import XMLParser, fromstring
@@ -19,31 +18,41 @@ from retrieval.parse.office.opendocument.styles import Styles
 from retrieval.parse.office.opendocument.text import TextReader
 from retrieval.parse.web import mathml
 
+ZIP = b"PK"
 CONTENT, STYLES, META, MANIFEST = "content.xml", "styles.xml", "meta.xml", "META-INF/manifest.xml"
 HEADERS, FOOTERS = ("style:header", "style:header-first"), ("style:footer", "style:footer-first")
 MATH = "{http://www.w3.org/1998/Math/MathML}math"
 
 
+Parts = Callable[[str], bytes | None]  # content of a part by its name; None: the document has none such
+
+
 def read(source: IO[bytes], builder: DocumentBuilder) -> None:
+    packed = source.read(len(ZIP)) == ZIP
+    source.seek(0)
+    if not packed:
+        whole = source.read()
+        Reader(lambda name: whole if name in (CONTENT, STYLES, META) else None, builder).read()
+        return
     with archive.open_archive(source, builder.limits) as zipped:
         if MANIFEST in zipped.namelist() and b"encryption-data" in archive.read_member(zipped, MANIFEST):
             raise ParseError("the file is protected with a password: save it without one")
-        Reader(zipped, builder).read()
+        names = frozenset(zipped.namelist())
+        Reader(lambda name: archive.read_member(zipped, name) if name == CONTENT or name in names else None, builder).read()
 
 
 class Reader:
     """Reads one document."""
 
-    def __init__(self, zipped: zipfile.ZipFile, builder: DocumentBuilder) -> None:
-        self._zipped, self._builder = zipped, builder
-        self._content = self._part(CONTENT)
-        self._styles = self._part(STYLES) if STYLES in zipped.namelist() else None
+    def __init__(self, parts: Parts, builder: DocumentBuilder) -> None:
+        self._parts, self._builder = parts, builder
+        self._content, self._styles = self._part(CONTENT), self._part(STYLES)
         self._text = TextReader(Styles([root for root in (self._content, self._styles) if root is not None]))
         self._writer = Writer(builder, self._text, self._embedded)
 
     def read(self) -> None:
-        if META in self._zipped.namelist():
-            self._builder.set_title(next((one.text for one in self._part(META).iter(q("dc:title"))), None))
+        about = self._part(META)
+        self._builder.set_title(None if about is None else next((one.text for one in about.iter(q("dc:title"))), None))
         body = next(iter(self._content.find(q("office:body"))))
         if body.tag == q("office:spreadsheet"):
             sheets.write(body, self._builder, self._text, self._writer)
@@ -62,7 +71,10 @@ class Reader:
             self._builder.add_note(HIDDEN_TEXT_NOTE)
 
     def _part(self, name: str) -> Element:
-        data = archive.read_member(self._zipped, name)
+        """None if the document has none such."""
+        data = self._parts(name)
+        if data is None:
+            return None
         archive.forbid_entities(data, name)
         return fromstring(data, XMLParser(resolve_entities=False, no_network=True, huge_tree=True))
 
@@ -84,9 +96,9 @@ class Reader:
     def _embedded(self, reference: str) -> None:
         """A chart or an equation: a document within this one."""
         name = f"{reference.removeprefix('./').strip('/')}/{CONTENT}"
-        if name not in self._zipped.namelist():
-            return
         root = self._part(name)
+        if root is None:
+            return
         if root.tag == MATH:
             self._builder.add_block("paragraph", mathml.text(root))
         elif next(root.iter(q("chart:chart")), None) is not None:

@@ -76,8 +76,18 @@ class TextReader:
                 yield from [*inside, _target("".join(segment.text for segment in inside), self._address(child))]
             elif child.tag in EQUATIONS:
                 yield Segment(linear(child))
-            elif child.tag != SIMPLE_FIELD or not self._is_page_field(child.get(qn("w:instr"), "")):
+            elif child.tag == SIMPLE_FIELD:
+                yield from self._simple_field(child, child.get(qn("w:instr"), ""))
+            else:
                 yield from self._inside(child)
+
+    def _simple_field(self, field: Element, code: str) -> Iterator[Segment]:
+        if self._is_page_field(code):
+            return
+        inside, link = list(self._inside(field)), _LINK_FIELD.match(code)
+        yield from inside
+        if link:
+            yield _target("".join(segment.text for segment in inside), link[1])
 
     def _run(self, run: Element) -> Iterator[Segment]:
         style = self._styles.of_run(run)

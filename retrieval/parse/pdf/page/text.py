@@ -15,6 +15,7 @@ from retrieval.parse.pdf.page.geometry import IDENTITY, Box, Matrix, apply, comp
 from retrieval.parse.pdf.page.glyphs import is_shattered, lines_of_glyphs
 from retrieval.parse.pdf.page.lines import HYPHEN, Line, Word, widest_gap
 from retrieval.parse.pdf.page.objects import address_of_text
+from retrieval.parse.pdf.page.raised import with_places
 
 SAMPLE = 8  # letters of a page whose direction is looked at
 FAR_BACK = 4  # line heights to the left: another line begins
@@ -40,6 +41,7 @@ def page_text(page: pdfium.PdfPage, hidden: set[int], by_word: Sequence[Box] = (
     box, text_page = page.get_bbox(), page.get_textpage()
     text = _visible_text(text_page, hidden)
     reader = Boxes(text_page, _usual_rotation(text_page, text), box)
+    text = with_places(text, reader.box)
     found = list(_lines(text, reader, by_word))
     if _is_vertical(found):
         reader.matrix = compose(reader.matrix, laid_down(apply(reader.matrix, box)))

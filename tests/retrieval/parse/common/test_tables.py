@@ -84,6 +84,10 @@ def test_labels_beside_values(rows: str) -> None:
     assert lines(rows)[0] == f"{label.rstrip(':')}: {value}"
 
 
+def test_two_dates_below_a_value_do_not_make_it_a_name() -> None:
+    assert lines("Customer,Birch AS\nDate,2026-03-02\nValid until,2026-04-02\n")[0] == "| Customer | Birch AS |"
+
+
 def test_labels_and_values_take_turns() -> None:
     assert lines("Name:,Ada,Born:,1815\nCity:,London,Died:,1852\n") == ["Name: Ada; Born: 1815", "City: London; Died: 1852"]
 

@@ -235,6 +235,17 @@ def test_slides() -> None:
     assert blocks(made)[0][0] == "heading" and made.notes == ("1 hidden slide was read too",)
 
 
+def test_a_document_in_one_file() -> None:
+    sheet = table(row(cell("Zone"), cell("Rate")), row(cell("Z9"), cell("77.5")))
+    flat = (
+        f'<?xml version="1.0"?>\n<office:document {NAMES} office:mimetype="application/vnd.oasis.opendocument.spreadsheet"><office:meta>'
+        f"<dc:title>Rates</dc:title></office:meta><office:body><office:spreadsheet>{sheet}</office:spreadsheet></office:body></office:document>"
+    )
+    for name in ("a.fods", "a.xml"):
+        made = parsed(flat, name)
+        assert made.title == "Rates" and made.text == "Prices\n\n| Zone | Rate |\n| Z9 | 77.5 |"
+
+
 def test_refused_files() -> None:
     with pytest.raises(ParseError, match="protected with a password"):
         files = {"mimetype": "application/vnd.oasis.opendocument.text", "content.xml": "x", "META-INF/manifest.xml": "<encryption-data/>"}

@@ -239,6 +239,8 @@ def test_targets_of_links_and_results_of_fields() -> None:
     made.save(target)
     assert parsed(target.getvalue(), "a.docx").text == "See the portal (https://portal.example/help)"
     assert body(paragraph(field('HYPERLINK "https://a.example/"', "here"), run("."))).text == "here (https://a.example/)."
+    simple = "<w:fldSimple w:instr=' HYPERLINK \"https://a.example/\" '>" + run("here") + "</w:fldSimple>"
+    assert body(paragraph(simple)).text == "here (https://a.example/)"
     assert body(paragraph(field('HYPERLINK "https://a.example/"', "a.example"))).text == "a.example"
     assert body(paragraph(run("Due "), field("DATE", "4 May 2026"))).text == "Due 4 May 2026"
 

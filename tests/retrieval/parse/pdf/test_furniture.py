@@ -35,6 +35,11 @@ def test_consecutive_numbers_of_other_things_are_no_page_numbers() -> None:
     assert all(f"Locker {page}" in page_text(made, page) for page in range(1, 7))
 
 
+def test_years_and_numbers_of_tickets_are_no_page_numbers() -> None:
+    made = read(text(300, 770, str(2019 + page)) + text(60, 500, BODY) + text(300, 30, str(10450 + page)) for page in range(5))
+    assert all(page_text(made, page + 1) == f"{2019 + page} {BODY} {10450 + page}" for page in range(5))
+
+
 def test_a_number_beside_its_label_is_text() -> None:
     made = read(text(60, 750, "Ticket no.") + text(200, 750, str(page)) + text(60, 600, BODY) for page in range(1, 6))
     assert all(page_text(made, page).split(BODY)[0].split()[-1] == str(page) for page in range(1, 6))
