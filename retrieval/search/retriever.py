@@ -5,19 +5,19 @@ import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from statistics import fmean
 
 import numpy as np
 
 from retrieval.api import Embedder, Hit, Reranker, Search, SearchResult, Vector
 from retrieval.records import ScoredChunk
+from retrieval.search.fluency import ChunkFluency
 from retrieval.search.fuse import EQUAL_WEIGHTS, CandidatePool, candidates, fuse
 from retrieval.store.api import Store
 
 CANDIDATES = 100  # of vector and of word search, at least
 LEXICAL_CANDIDATES = 1000  # so that most vector candidates have a word score too
 RERANK_LIMIT = 30  # hits that the cross-encoder reads
-SAMPLED, SAMPLE_CHARACTERS = 2, 300  # chunks of either side that show how well the model knows the store's language; of each
+SAMPLED = 2  # chunks of either side that show how well the model knows the store's language
 DUPLICATE_ALLOWANCE = 20  # extra hits, so that dropping duplicates does not shorten the result
 
 StageObserver = Callable[[str, float], None]  # stage (embed, look_up, rerank), seconds
@@ -35,6 +35,7 @@ class KnowledgeSearch:
     embedder: Embedder
     reranker: Reranker | None = None
     observer: StageObserver = field(default=ignore_stage)
+    _fluency: ChunkFluency = field(default_factory=ChunkFluency)
 
     async def search(self, search: Search) -> SearchResult:
         with self._timed("embed"):
@@ -73,14 +74,8 @@ class KnowledgeSearch:
             return [ScoredChunk(chunk_id=found.chunk_id, score=max(found.score, 0.0)) for found in dense]
         lexical = self.store.lexical(store_id, query, LEXICAL_CANDIDATES, search.filter)
         ids, rows = self.store.vectors(candidates(dense, lexical, depth))
-        return fuse(vector, CandidatePool.of(ids, rows, lexical), search.weights or EQUAL_WEIGHTS, self._fluency(query, dense, lexical))
-
-    def _fluency(self, query: str, dense: Sequence[ScoredChunk], lexical: Sequence[ScoredChunk]) -> float:
-        """The embedding model's, of the query and of chunks that it is compared with: a query may be short and full of names."""
-        best = candidates(dense, lexical, SAMPLED)
-        texts = [chunk.text[:SAMPLE_CHARACTERS] for chunk, _ in self.store.hits(best).values()]
-        of_query = self.embedder.fluency(query)
-        return (of_query + fmean(map(self.embedder.fluency, texts))) / 2 if texts else of_query
+        fluency = self._fluency.mean(self.store, self.embedder, query, candidates(dense, lexical, SAMPLED))
+        return fuse(vector, CandidatePool.of(ids, rows, lexical), search.weights or EQUAL_WEIGHTS, fluency)
 
     async def _rerank(self, reranker: Reranker, queries: Sequence[str], hits: list[Hit]) -> list[Hit]:
         """Scores the first RERANK_LIMIT hits with the cross-encoder, by the best query. The others follow with their old score, at
