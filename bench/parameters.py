@@ -16,7 +16,7 @@ from server.api.completions.types import CompletionRequest
 from server.api.embeddings.types import EmbeddingRequest
 from server.api.ollama.types import GenerateRequest, OllamaChatRequest, Options
 from server.api.responses.types.request import ResponseRequest
-from server.http.warnings import Hint
+from server.http.warnings import Hint, Silent
 
 PAGE = Path(__file__).parents[1] / "docs" / "parameters.md"
 APIS: dict[str, type[BaseModel]] = {
@@ -36,8 +36,8 @@ SHARED: dict[str, type[BaseModel]] = {
 INTRODUCTION = """# Parameters
 
 Made from the types of the requests by `python -m bench.parameters`. *Honoured*: it does what its API says. *No effect*: it is taken, as it
-asks for less, for speed or for a taste, and named in `warnings` of the answer and in the header `x-stoa-warnings`. *Refused*: a 400 that
-names it. What is in no table is refused as unknown, unless it is null.
+asks for less, for speed or for a taste, and named in `warnings` of the answer and in the header `x-stoa-warnings`. *Taken*: nothing in the
+answer could depend on it. *Refused*: a 400 that names it. What is in no table is refused as unknown, unless it is null.
 """
 
 
@@ -69,6 +69,8 @@ def _fate(field: FieldInfo) -> str:
                 return f"no effect: {reason}; without a warning: {_values(silent)}"
             case Hint(reason=reason):
                 return f"honoured in part: {reason}"
+            case Silent(reason=reason):
+                return f"taken: {reason}"
             case Unsupported():
                 return "refused"
             case SupportsOnly(values=values):

@@ -21,6 +21,13 @@ class Hint:
     silent: Container[Any] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Silent:
+    """Annotates a field that is taken without a warning, though nothing in the answer depends on it."""
+
+    reason: str
+
+
 class WarningObject(BaseModel):
     """A field of the request that had no effect on the response."""
 

@@ -31,8 +31,6 @@ URL_SCHEME = "stoa://"  # of the operator's MCP servers, the only ones that a re
 
 def to_generation_request(runtime: Runtime, body: wire.MessagesRequest) -> GenerationRequest:
     """Raises ApiError for what this server cannot do."""
-    if body.thread is not None:
-        raise bad_request("thread", "thread: conversations are not kept here; send all messages", "thread_unsupported_request")
     sampling = SamplingParams(temperature=body.temperature, top_p=body.top_p, top_k=body.top_k)
     output = OutputOptions(stop=tuple(body.stop_sequences or ()))
     return replace(to_prompt_request(runtime, body), sampling=sampling, output=output, max_tokens=body.max_tokens)

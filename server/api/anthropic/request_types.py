@@ -8,14 +8,16 @@ from pydantic import BaseModel, ConfigDict, Discriminator, Field, StringConstrai
 from server.api.anthropic.content_types import Message
 from server.api.anthropic.text_types import CacheControl, Text
 from server.api.common.generation_types import Probability
-from server.api.common.hints import CONTEXT_HINT, THINKING_HINT, TIER_HINT
+from server.api.common.hints import CACHED, CONTEXT_HINT, THINKING_HINT, TIER_HINT, WHO
 from server.api.common.tool_types import FileSearchTool
-from server.api.common.unsupported import Off, Refused
+from server.api.common.unsupported import Off, Refused, Unsupported
 from server.http.fields import STRICT, Label
 from server.http.lists import QUERY
 from server.http.warnings import Hint
 
 HOSTED_TYPE = r"[a-z_]+_20[0-9]{6}"  # such as web_search_20250305
+# the SDKs send the whole conversation after an error of this code
+NO_THREADS = Unsupported("thread_unsupported_request", "conversations are not kept here; send all messages")
 StopSequence = Annotated[str, StringConstraints(min_length=1)]
 
 
@@ -188,7 +190,7 @@ class CountRequest(BaseModel):
     thinking: Thinking | None = None
     output_config: OutputConfig | None = None
     mcp_servers: Annotated[list[McpServer], Field(max_length=16)] | None = None
-    cache_control: CacheControl | None = None
+    cache_control: Annotated[CacheControl | None, CACHED] = None
 
 
 class MessagesRequest(CountRequest):
@@ -198,11 +200,11 @@ class MessagesRequest(CountRequest):
     temperature: Annotated[float, Field(ge=0, le=1)] | None = None
     top_p: Probability = None
     top_k: Annotated[int, Field(ge=0, lt=2**31)] | None = None
-    metadata: Metadata | None = None
+    metadata: Annotated[Metadata | None, WHO] = None
     service_tier: Annotated[Literal["auto", "standard_only"] | None, TIER_HINT] = None
     speed: Annotated[Literal["standard", "fast"] | None, TIER_HINT] = None
     container: Refused = None
-    thread: dict[str, Any] | None = None  # refused with an error after which the SDKs send the whole conversation
+    thread: Annotated[dict[str, Any] | None, NO_THREADS] = None
     context_management: Annotated[dict[str, Any] | None, CONTEXT_HINT] = None
     diagnostics: Annotated[dict[str, Any] | None, Hint("nothing is diagnosed")] = None
     inference_geo: Refused = None

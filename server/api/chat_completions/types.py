@@ -19,7 +19,7 @@ from server.api.chat_completions.tool_types import (
 )
 from server.api.chat_completions.unsupported_types import AudioOutput, FunctionDefinition, Prediction, WebSearchOptions
 from server.api.common.generation_types import GenerationFields, SamplingFields, TokenCount
-from server.api.common.hints import CACHE_HINT, TIER_HINT, VERBOSITY_HINT
+from server.api.common.hints import CACHE_HINT, CACHED, TIER_HINT, VERBOSITY_HINT, WHO
 from server.api.common.llamacpp_types import LlamaCppFields
 from server.api.common.logprobs import PromptLogprobs
 from server.api.common.thinking import ThinkingFields
@@ -39,8 +39,8 @@ class ChatRequest(SamplingFields, GenerationFields, ThinkingFields, VllmFields, 
     logprobs: bool | None = None
     top_logprobs: Annotated[int, Field(ge=0, le=20)] | None = None
     metadata: Metadata | None = None
-    safety_identifier: Annotated[str, StringConstraints(max_length=64)] | None = None
-    prompt_cache_key: str | None = None  # prefixes are cached for everybody, with or without it
+    safety_identifier: Annotated[Annotated[str, StringConstraints(max_length=64)] | None, WHO] = None
+    prompt_cache_key: Annotated[str | None, CACHED] = None
     prompt_cache_retention: Annotated[Literal["in_memory", "in-memory", "24h"] | None, CACHE_HINT] = None
     store: bool | None = None
     tools: Annotated[list[Tool], Field(max_length=128)] | None = None

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, Field, StringConstraints, model_validator
 from pydantic_core import PydanticCustomError
 
-from server.api.common.hints import OBFUSCATION_HINT, PRIORITY_HINT, SPACES_HINT
+from server.api.common.hints import OBFUSCATION_HINT, PRIORITY_HINT, SPACES_HINT, WHO
 from server.api.common.unsupported import UNSUPPORTED
 from server.http.fields import STRICT, Label, TokenId
 from server.http.warnings import Hint
@@ -125,7 +125,7 @@ class GenerationFields(BaseModel):
     stream: bool | None = None
     stream_options: StreamOptions | None = None
     response_format: ResponseFormat | None = None  # an extension in legacy completions
-    user: str | None = None
+    user: Annotated[str | None, WHO] = None
     # extensions
     ignore_eos: bool | None = None
     include_stop_str_in_output: bool | None = None

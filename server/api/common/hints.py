@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from server.core.errors import bad_request
 from server.core.request import RequestWarning
-from server.http.warnings import Hint
+from server.http.warnings import Hint, Silent
 
 CACHE_HINT = Hint("prompt prefixes are always cached, for as long as there is room", silent=("in_memory", "in-memory"))
 TIER_HINT = Hint("this server has one tier of service", silent=("auto", "default", "standard", "standard_only"))
@@ -14,6 +14,8 @@ CONTEXT_HINT = Hint("earlier messages are left as they are")
 OBFUSCATION_HINT = Hint("events are not padded", silent=(False,))
 PRIORITY_HINT = Hint("a request cannot put itself before others", silent=range(2**31))
 SPACES_HINT = Hint("special tokens are written as they are", silent=(False,))
+WHO = Silent("it names the user to the server, which knows callers by their keys")
+CACHED = Silent("prompt prefixes are always cached")
 
 
 def hosted_tool_warnings(hosted: Sequence[tuple[str, str]], tools: int) -> Iterator[RequestWarning]:

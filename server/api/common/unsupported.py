@@ -3,7 +3,7 @@ from the specification fit; a value is refused with an error that names the fiel
 read (server/api/chat_completions/messages.py and tools.py)."""
 
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, LiteralString
 
 from pydantic import BaseModel, BeforeValidator, GetCoreSchemaHandler, WithJsonSchema
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
@@ -15,12 +15,15 @@ from server.http.fields import STRICT
 class Unsupported:
     """Annotates a field of which nothing but null and an empty list is accepted."""
 
+    code: LiteralString = "unsupported"
+    reason: LiteralString = "This server does not support this; leave it out"
+
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         return core_schema.no_info_after_validator_function(self._check, handler(source))
 
     def _check(self, value: Any) -> Any:
         if value is not None and value != []:
-            raise PydanticCustomError("unsupported", "This server does not support this; leave it out")
+            raise PydanticCustomError(self.code, self.reason)
         return value
 
 

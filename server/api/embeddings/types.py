@@ -4,6 +4,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import BaseModel, Field
 
+from server.api.common.hints import WHO
 from server.http.fields import STRICT, TokenId
 
 Many = Field(min_length=1, max_length=2048)
@@ -19,7 +20,7 @@ class EmbeddingRequest(BaseModel):
     input: Input
     encoding_format: Literal["float", "base64"] | None = None
     dimensions: Annotated[int, Field(ge=1, lt=2**31)] | None = None  # the first components, normalized again
-    user: str | None = None
+    user: Annotated[str | None, WHO] = None
     # extensions
     input_type: Literal["query", "document"] | None = None  # adds the model's prompt for it, where it has one
     truncate: bool | None = None  # cuts off what exceeds the model's input; otherwise refused

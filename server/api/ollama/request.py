@@ -128,7 +128,7 @@ def _request(
         tools=tools,
         file_search=default_search(runtime),
         logprobs=logprobs(body),
-        truncate=body.truncate is not False,
+        truncate=isinstance(body, wire.OllamaChatRequest) and body.truncate is not False,
         warnings=(*hint_warnings(body), *option_warnings(runtime, body.options)),
         field_names=replace(FIELD_NAMES, prompt_end=f"messages.{len(messages) - 1}"),
     )

@@ -87,7 +87,6 @@ class GenerationFields(BaseModel):
     keep_alive: Annotated[str | float | None, KEEP_ALIVE] = None
     logprobs: bool | None = None
     top_logprobs: Annotated[int, Field(ge=0, le=20)] | None = None
-    truncate: bool | None = None  # null: true, the oldest messages are dropped where the context is too small
     shift: Annotated[bool | None, Hint("an answer ends where the context does", silent=(False,))] = None
 
 
@@ -95,6 +94,7 @@ class OllamaChatRequest(GenerationFields):
     """An assistant's message at the end is continued."""
 
     messages: list[Message] | None = None  # none: the model is loaded, which it is
+    truncate: bool | None = None  # null: true, the oldest messages are dropped where the context is too small
     tools: Annotated[list[Tool], Field(max_length=128)] | None = None
 
 
@@ -103,6 +103,7 @@ class GenerateRequest(GenerationFields):
 
     prompt: str | None = None
     suffix: str | None = None
+    truncate: Annotated[bool | None, Hint("a prompt is never cut inside a message", silent=(False,))] = None
     system: str | None = None
     raw: bool | None = None
     template: Annotated[str | None, supports_only("")] = None

@@ -77,7 +77,7 @@ class ResponseBuilder:
             "service_tier": "default",
             "safety_identifier": body.safety_identifier,
             "prompt_cache_key": body.prompt_cache_key,
-            "prompt_cache_retention": body.prompt_cache_retention,
+            "prompt_cache_retention": "in_memory" if body.prompt_cache_retention == "in-memory" else body.prompt_cache_retention,
             **({} if body.user is None else {"user": body.user}),
             **({} if warnings is None else {"warnings": [warning.model_dump() for warning in warnings]}),
             **fields,

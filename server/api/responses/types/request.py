@@ -9,7 +9,7 @@ from server.api.common.generation_types import (
     FormatText,
     SamplingFields,
 )
-from server.api.common.hints import CACHE_HINT, OBFUSCATION_HINT, TIER_HINT, VERBOSITY_HINT
+from server.api.common.hints import CACHE_HINT, CACHED, OBFUSCATION_HINT, TIER_HINT, VERBOSITY_HINT, WHO
 from server.api.common.types import ReasoningEffort
 from server.api.common.unsupported import UNSUPPORTED, Moderation, PromptCacheOptions, supports_only
 from server.api.responses.types.input_items import InputItem
@@ -114,10 +114,10 @@ class ResponseRequest(SamplingFields, PromptFields):
     stream: bool | None = None
     stream_options: StreamOptions | None = None
     metadata: Metadata | None = None
-    user: str | None = None
-    client_metadata: dict[str, Any] | None = None  # no effect, as `user`
-    safety_identifier: Annotated[str, StringConstraints(max_length=64)] | None = None
-    prompt_cache_key: str | None = None  # no effect: prompt prefixes are always cached
+    user: Annotated[str | None, WHO] = None
+    client_metadata: Annotated[dict[str, Any] | None, WHO] = None
+    safety_identifier: Annotated[Annotated[str, StringConstraints(max_length=64)] | None, WHO] = None
+    prompt_cache_key: Annotated[str | None, CACHED] = None
     prompt_cache_retention: Annotated[Literal["in_memory", "in-memory", "24h"] | None, CACHE_HINT] = None
     service_tier: Annotated[ServiceTier | None, TIER_HINT] = None
     prompt: Annotated[PromptTemplate | None, UNSUPPORTED] = None

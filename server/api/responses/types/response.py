@@ -175,7 +175,7 @@ class Response(BaseModel):
     service_tier: Literal["default"]
     safety_identifier: str | None
     prompt_cache_key: str | None
-    prompt_cache_retention: Literal["in_memory", "in-memory", "24h"] | None
+    prompt_cache_retention: Literal["in_memory", "24h"] | None
     user: Annotated[str | None, OMIT_NONE] = None
     warnings: Annotated[list[WarningObject] | None, OMIT_NONE] = None  # extension
     usage: Usage | None  # null until the response is finished
