@@ -42,7 +42,8 @@ class _Writer:
 
     def __init__(self, builder: DocumentBuilder, bookmarks: Bookmarks, levels: Levels, known: frozenset[str]) -> None:
         self._builder, self._bookmarks, self._levels, self._known = builder, bookmarks, levels, known
-        self._open: Table | None = None  # the table at the end of the page before
+        self._open: Table | None = None  # the table at the end of the page before, with the names that it was written under
+        self._last: Table | None = None  # the last table that was written
 
     def add_page(self, number: int, page: Sequence[Item]) -> None:
         self._builder.page = number + 1
@@ -53,13 +54,14 @@ class _Writer:
             others = [item for item in run if not isinstance(item, Line)]
             for item in others or _paragraphs([item for item in run if isinstance(item, Line)], metrics):
                 self._add(number, item, metrics, first=at == 0)
-        self._open = page[-1] if page and isinstance(page[-1], Table) else None
+        self._open = self._last if page and isinstance(page[-1], Table) else None
 
     def _add(self, number: int, item: Table | Boxes | Paragraph, metrics: "_PageMetrics", *, first: bool) -> None:
         match item:
             case Table():
                 if first and self._open and continues(item, self._open):
                     item = with_names(item, names(self._open))
+                self._last = item
                 self._builder.add_block("table", rejoined(render(item.rows), self._known))
             case Boxes():
                 self._builder.add_block("paragraph", "\n".join(rejoined(text, self._known) for text in item.texts))

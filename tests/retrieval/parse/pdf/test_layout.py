@@ -163,9 +163,9 @@ def test_boxes_of_a_form_are_no_table() -> None:
 
 def test_a_table_that_goes_on_has_its_column_names_on_each_page() -> None:
     head = ((60, "Part"), (160, "Weight"), (260, "Price"))
-    body = [((60, f"P-{number}"), (160, f"{number} kg"), (260, f"{3 * number} EUR")) for number in range(101, 113)]
-    made = read(rows(head, *body[:6]), rows(*body[6:]))
-    assert all("Weight" in table for table in tables(made)) and len(tables(made)) == 2
+    body = [((60, f"P-{number}"), (160, f"{number} kg"), (260, f"{3 * number} EUR")) for number in range(101, 125)]
+    made = read(rows(head, *body[:8]), rows(*body[8:16]), rows(*body[16:]))
+    assert all("Weight" in table for table in tables(made)) and len(tables(made)) == 3
 
 
 @pytest.mark.parametrize(("direction", "rotate"), [(UPWARDS, 90), (UPWARDS, 0), (LEFTWARDS, 180), (DOWNWARDS, 270)])
