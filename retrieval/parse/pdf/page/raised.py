@@ -16,7 +16,7 @@ _BELOW = str.maketrans("0123456789+-−", "₀₁₂₃₄₅₆₇₈₉₊₋�
 
 def with_places(text: str, box_of: Callable[[int], Box]) -> str:
     """`text`: the characters of a page, of which `box_of` gives the boxes. It keeps its length."""
-    changed = [change for token in _TOKEN.finditer(text) if len(token[0]) > 1 for change in _changes(token, box_of)]
+    changed = [change for token in _TOKEN.finditer(text) for change in _changes(token, box_of)]
     if not changed:
         return text
     characters = list(text)

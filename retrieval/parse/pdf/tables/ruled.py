@@ -1,5 +1,6 @@
 """Tables with ruling lines: the cells are what the lines enclose."""
 
+import math
 from bisect import bisect
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -108,23 +109,41 @@ class _Spans:
     """Lines of one direction by their place. `axis`: 0 for vertical ones, 1 for horizontal ones."""
 
     def __init__(self, rules: Sequence[Box], axis: int) -> None:
-        self._found: dict[int, list[tuple[float, float]]] = defaultdict(list)
+        found: dict[int, list[tuple[float, float]]] = defaultdict(list)
         for rule in rules:
             if rule[axis] == rule[axis + 2]:
                 for near in range(round(rule[axis] - TOUCHING), round(rule[axis] + TOUCHING) + 1):
-                    self._found[near].append((rule[1 - axis], rule[3 - axis]))
+                    found[near].append((rule[1 - axis], rule[3 - axis]))
+        self._found = {place: _joined_spans(spans) for place, spans in found.items()}
 
     def reach(self, place: float, across: float) -> bool:
         """Whether one of those at `place` runs past `across`."""
-        return any(start <= across <= end for start, end in self._found.get(round(place), ()))
+        spans = self._found.get(round(place), ())
+        at = bisect(spans, (across, math.inf)) - 1
+        return at >= 0 and across <= spans[at][1]
+
+
+def _joined_spans(spans: list[tuple[float, float]]) -> list[tuple[float, float]]:
+    """Ascending, those that touch or overlap as one."""
+    found: list[tuple[float, float]] = []
+    for start, end in sorted(spans):
+        if found and start <= found[-1][1]:
+            found[-1] = found[-1][0], max(end, found[-1][1])
+        else:
+            found.append((start, end))
+    return found
 
 
 def _cell(words: Sequence[Placed], covered: Sequence[_At]) -> Cell:
+    if len(covered) == 1:
+        return Cell(_text(words))
     return Cell(_text(words), len({at.row for at in covered}), len({at.column for at in covered}))
 
 
 def _text(cell: Sequence[Placed]) -> str:
     """Lines from top to bottom; pieces at one height from left to right, whenever they were drawn."""
+    if len(cell) == 1:
+        return cell[0][0].text
     if all(line is cell[0][1] for _, line in cell):
         return " ".join(word.text for word, _ in cell)
     found: dict[int, tuple[Line, list[Word]]] = {}
