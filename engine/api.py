@@ -40,6 +40,8 @@ class Lark:
 
 Grammar = JsonSchema | JsonObject | Regex | Choice | Lark
 
+IDLE_PRIORITY = 2**31  # of what is computed in idle time: only while nothing of another priority is running or waiting
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Closing:
@@ -78,7 +80,7 @@ class Request:
     tokens: tuple[int, ...]
     sampling: Sampling
     grammar: Grammar | None = None
-    priority: int = 0  # lower runs first
+    priority: int = 0  # lower runs first; see also IDLE_PRIORITY
     closing: Closing | None = None  # with a grammar
     owner: str = ""  # on whose behalf; what is cached for one owner, no other can tell (but for shared prefixes)
 

@@ -20,13 +20,13 @@ def rooms(names: str, *others: str) -> set[str]:
 
 # What every API may import, besides its own room.
 API = rooms(
-    "api.common core archive.api archive.upload_records text runtime http chat",
+    "api.common core archive.api archive.batch_records archive.upload_records text runtime http chat",
     "engine.api",
     "retrieval.api",
     "retrieval.records",
     "retrieval.store.api",
 )
-APIS = ("anthropic", "chat_completions", "completions", "documents", "embeddings", "mcp", "ollama", "responses", "uploads")
+APIS = ("anthropic", "batches", "chat_completions", "completions", "documents", "embeddings", "mcp", "ollama", "responses", "uploads")
 
 # Of several keys that fit a module the longest counts. The rooms of server/ stand in the order in which they may be imported: none
 # may import one that comes after it.
@@ -47,6 +47,7 @@ MAY: dict[str, set[str]] = {
     **{f"server.api.{api}": API | {f"server.api.{api}"} for api in APIS},
     "server.api.common": rooms("api.common core text http", "engine.api", "retrieval.api", "retrieval.citations.cite", "retrieval.records"),
     "server.api.system": API | rooms("api.system api.chat_completions"),  # /tokenize takes the messages of a chat
+    "server.api.batches": API | rooms("api.batches api.documents"),  # what comes in and out is a file
     "server.api.uploads": API | rooms("api.uploads api.documents"),  # what comes out is a file
     "server.api.routes": rooms("api http runtime"),
     "server.app": {"server", "engine", "retrieval.store.api"},  # everything put together

@@ -136,6 +136,9 @@ class EmbeddedEngine:
     def _submit(self, seq: Sequence, stream: Stream) -> None:
         with self._lock:
             self._thread.expect_alive()
+            if seq.idle:  # takes no place from anybody
+                self._thread.submit(partial(self._start, seq, stream))
+                return
             most = self._limits.max_running + self._limits.max_waiting
             if self._open.total() >= most:
                 raise QueueFull(f"{self._open.total()} requests are running or waiting, and no more are taken")
@@ -182,8 +185,9 @@ class EmbeddedEngine:
             self._forget(seq)
 
     def _forget(self, seq: Sequence) -> None:
-        with self._lock:
-            self._open -= Counter({seq.request.owner: 1})  # which drops owners without any
+        if not seq.idle:
+            with self._lock:
+                self._open -= Counter({seq.request.owner: 1})  # which drops owners without any
         del self._streams[seq]
 
     def _stop_streams(self, cause: BaseException | None) -> None:

@@ -1,7 +1,8 @@
 """Which sequences take part in the next step, and with how many tokens.
 
 Decodes first, then prompts chunk by chunk up to a budget, in one mixed step, so that a long prompt never stalls the answers that are
-running. Places are given to owners in turn. When pages run out, the newest sequence gives its own back and is recomputed later.
+running. Places are given to owners in turn. When pages run out, the newest sequence gives its own back and is recomputed later. What
+has idle time only gives way to everything else at once, places and pages too, and finds in the prefix cache later what is left there.
 """
 
 from bisect import insort
@@ -12,6 +13,8 @@ from operator import itemgetter
 from engine.embedded.memory import Memory
 from engine.embedded.page_pool import PAGE
 from engine.embedded.sequence import Chunk, Sequence
+
+IDLE_SHARES = 2  # times mixed_step_tokens: prompts of a step in idle time, whose end somebody who comes meanwhile waits for
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,14 +50,31 @@ class Scheduler:
     def schedule(self) -> list[Chunk]:
         """Decodes first, each list in order of rank. Empty only when nothing is waiting or running."""
         step: list[Chunk] = []
+        self._give_way()
         self._make_place()
         self._decodes(step)
         budget = self._budget(len(step))
         if len(step) < len(self.running):
             budget = self._prompts(step, budget)
-        if self.waiting and budget > 0 and len(self.running) < self.limits.max_running:
+        if budget > 0 and len(self.running) < self.limits.max_running:
             self._admissions(step, budget)
         return step
+
+    @property
+    def _busy(self) -> bool:
+        """Is there anything that may be computed at any time?"""
+        return any(seqs and not seqs[0].idle for seqs in (self.running, self.waiting))
+
+    def _candidates(self) -> list[Sequence]:
+        """Those that wait and may begin now, in order of rank."""
+        if self.waiting and self.waiting[-1].idle and self._busy:
+            return [seq for seq in self.waiting if not seq.idle]
+        return self.waiting[:]
+
+    def _give_way(self) -> None:
+        if self._busy:
+            while self.running and self.running[-1].idle:
+                self._put_back(self.running[-1])
 
     def _make_place(self) -> None:
         """Preempts the newest of an owner who has all places, for another who has none."""
@@ -62,15 +82,16 @@ class Scheduler:
             return
         counts = Counter(seq.request.owner for seq in self.running)
         owner, most = counts.most_common(1)[0]
-        if most > 1 and any(seq.request.owner not in counts for seq in self.waiting):
+        if most > 1 and any(seq.request.owner not in counts for seq in self._candidates()):
             self._preempt(next(seq for seq in reversed(self.running) if seq.request.owner == owner))
 
     def _in_turns(self) -> list[Sequence]:
         """Those that wait, in the order in which they may begin: by priority, then one of each owner in turn."""
-        if len({seq.request.owner for seq in self.waiting}) < 2:
-            return self.waiting[:]
+        candidates = self._candidates()
+        if len({seq.request.owner for seq in candidates}) < 2:
+            return candidates
         turns, order = Counter(seq.request.owner for seq in self.running), list[tuple[int, int, int, Sequence]]()
-        for seq in self.waiting:
+        for seq in candidates:
             priority, arrival = seq.rank
             order.append((priority, turns[seq.request.owner], arrival, seq))
             turns[seq.request.owner] += 1
@@ -83,9 +104,11 @@ class Scheduler:
     def _budget(self, decodes: int) -> int:
         """Tokens of prompts for this step. Prompts slow down the answers that are running; the more wait for their
         first token, measured against those who wait for their next, the more they may."""
+        if not self._busy:
+            return min(self.limits.max_step_tokens, IDLE_SHARES * self.limits.mixed_step_tokens)
         if not decodes:
             return self.limits.max_step_tokens
-        prompts = len(self.waiting) + len(self.running) - decodes
+        prompts = len(self._candidates()) + len(self.running) - decodes
         return min(self.limits.max_step_tokens, self.limits.mixed_step_tokens * -(-prompts // decodes))
 
     def _make_room(self, seq: Sequence) -> bool:
@@ -147,11 +170,14 @@ class Scheduler:
     def _preempt(self, seq: Sequence | None = None) -> Sequence:
         """`seq`, or the newest."""
         seq = self.running[-1] if seq is None else seq
+        self._put_back(seq)
+        self.preemptions += 1
+        return seq
+
+    def _put_back(self, seq: Sequence) -> None:
         self.running.remove(seq)
         self.memory.release(seq)
         self.add(seq)
-        self.preemptions += 1
-        return seq
 
 
 def _rank(seq: Sequence) -> tuple[int, int]:

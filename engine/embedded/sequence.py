@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from engine.api import Delta, Finish, Request, TokenLogprob, Usage
+from engine.api import IDLE_PRIORITY, Delta, Finish, Request, TokenLogprob, Usage
 from engine.embedded.sampler import TokenSampler
 
 
@@ -69,6 +69,11 @@ class Sequence:
         self.salt, self.shared = salt, shared
         self.prompt_logprobs: list[TokenLogprob] = []  # of the prompt's second token and those after it, as far as computed
         self.finish: Finish | None = None
+
+    @property
+    def idle(self) -> bool:
+        """Whether it is computed in idle time only."""
+        return self.request.priority >= IDLE_PRIORITY
 
     @property
     def unscored(self) -> int | None:

@@ -118,7 +118,8 @@ class Ingestor:
             except Exception:
                 _log.exception("no file could be claimed")
             with suppress(TimeoutError):
-                await asyncio.wait_for(wakeup.wait(), self._options.poll)
+                async with asyncio.timeout(self._options.poll):  # wait_for would lose a cancellation that comes with the event
+                    await wakeup.wait()
 
     async def _claim(self) -> Job | None:
         """If cancelled during the claim, releases the job it yields."""

@@ -8,6 +8,7 @@ from functools import cache, partial
 from starlette.types import Receive, Scope, Send
 
 from server.api.anthropic import endpoints as anthropic
+from server.api.batches import endpoints as batches
 from server.api.chat_completions import endpoint as chat_completions
 from server.api.chat_completions import stored as stored_completions
 from server.api.completions import endpoint as completions
@@ -25,10 +26,13 @@ from server.http.endpoint import Endpoint
 from server.http.handlers import status_endpoint
 from server.http.openapi import document
 from server.http.sse import send_json
+from server.runtime.idle import IdleServing
 from server.runtime.state import ServerState
 
 
 def endpoints(state: ServerState, version: str) -> list[Endpoint]:
+    idle = IdleServing(state)
+    in_batches = [*chat_completions.endpoints(idle), *completions.endpoints(idle), *responses.endpoints(idle), *embeddings.endpoints(idle)]
     found = [
         *chat_completions.endpoints(state),
         *completions.endpoints(state),
@@ -39,6 +43,7 @@ def endpoints(state: ServerState, version: str) -> list[Endpoint]:
         *score.endpoints(state),
         *documents.endpoints(state),
         *uploads.endpoints(state),
+        *batches.endpoints(state, in_batches),
         *mcp_status.endpoints(state),
         *stored_completions.endpoints(state),
         *conversations.endpoints(state),

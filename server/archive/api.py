@@ -1,5 +1,5 @@
-"""The archive's interface: stored responses, approvals, conversations, chat completions and uploads, in the knowledge base's database.
-Every method is synchronous, thread-safe and one transaction (but for long content): when it has returned, its change is durable.
+"""The archive's interface: stored responses, approvals, conversations, chat completions, batches and uploads, in the knowledge base's
+database. Every method is synchronous, thread-safe and one transaction (but for long content): when it has returned, its change is durable.
 `owner` is the caller's id; what belongs to another owner is not found. Times are Unix seconds."""
 
 from collections.abc import Mapping, Sequence
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
 from retrieval.records import Page, PageRequest
+from server.archive.batch_records import Batches
 from server.archive.upload_records import Uploads
 
 Json = dict[str, Any]
@@ -155,4 +156,4 @@ class Keys(Protocol):
         ...
 
 
-class Archive(Responses, Approvals, Conversations, Completions, Uploads, Keys, Protocol): ...
+class Archive(Responses, Approvals, Conversations, Completions, Batches, Uploads, Keys, Protocol): ...

@@ -1,5 +1,5 @@
-"""The archive's tables, in the knowledge base's database; their schema version is a row of its `facts` table. Those of uploads are in
-upload_tables.py.
+"""The archive's tables, in the knowledge base's database; their schema version is a row of its `facts` table. Those of uploads and
+batches are in upload_tables.py and batch_tables.py.
 
 Rows are locked (`with_for_update`) in this order, which prevents deadlocks: responses, conversations. Keys grow with time, and lists
 are ordered by them.
@@ -31,7 +31,7 @@ from retrieval.api import KnowledgeError
 from retrieval.store.dialect import Transactions
 from retrieval.store.schema import OWNER, Id, facts
 
-SCHEMA_VERSION = 4  # raise it when these tables change, and migrate from the version before in prepare_schema
+SCHEMA_VERSION = 5  # raise it when these tables change, and migrate from the version before in prepare_schema
 VERSION_FACT = "archive_schema"
 ADVISORY_LOCK = 0x73746F63  # key of the lock that lets one process at a time create the tables
 
@@ -129,9 +129,9 @@ completion_labels = Table(  # a copy of `metadata`, to filter by
 
 
 def prepare_schema(transactions: Transactions) -> None:
-    """Creates missing tables; safe to call from several processes at once. Versions 2 (`decisions`), 3 (`approval_requests`) and 4
-    (uploads) only added tables, so creating them is the whole migration. Raises KnowledgeError if the stored version is newer than
-    this one."""
+    """Creates missing tables; safe to call from several processes at once. The versions since 1 only added tables (2 `decisions`, 3
+    `approval_requests`, 4 those of uploads, 5 those of batches), so creating them is the whole migration. Raises KnowledgeError if the
+    stored version is newer than this one."""
     with transactions.writing() as tx:
         if tx.dialect.name == "postgresql":
             tx.execute(select(func.pg_advisory_xact_lock(ADVISORY_LOCK)))

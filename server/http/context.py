@@ -66,6 +66,10 @@ class RequestContext:
         return self._id("batch_id", "file batch")
 
     @property
+    def batch_job_id(self) -> str:
+        return self._id("batch_id", "batch")
+
+    @property
     def upload_id(self) -> str:
         return self._id("upload_id", "upload")
 

@@ -11,7 +11,7 @@ from server.http.context import RequestContext
 from server.http.endpoint import Bytes, Endpoint, Run
 from server.http.lists import NoQuery
 from server.http.sse import send_json, until_disconnect
-from server.runtime.state import ServerState
+from server.runtime.serving import Serving
 
 Body = TypeVar("Body", bound=BaseModel)
 Query = TypeVar("Query", bound=BaseModel)
@@ -37,14 +37,14 @@ PATH_PARAMETERS = {
 }
 
 
-def request_context(state: ServerState, scope: Scope) -> RequestContext:
+def request_context(state: Serving, scope: Scope) -> RequestContext:
     """Raises ApiError 503 while the server takes no requests."""
     runtime = state.expect_ready().for_owner(scope["owner"])
     return RequestContext(runtime, scope["owner"], scope.get("path_params", {}), scope["request_id"])
 
 
 def body_endpoint(
-    state: ServerState, handler: BodyHandler[Body], path: str, summary: str, body: type[Body], answer: type[BaseModel]
+    state: Serving, handler: BodyHandler[Body], path: str, summary: str, body: type[Body], answer: type[BaseModel]
 ) -> Endpoint:
     """A POST whose response is one JSON object."""
 
@@ -55,7 +55,7 @@ def body_endpoint(
 
 
 def body_stream_endpoint(
-    state: ServerState,
+    state: Serving,
     handler: BodyStreamHandler[Body],
     path: str,
     summary: str,
@@ -82,7 +82,7 @@ def body_stream_endpoint(
 
 
 def query_endpoint(
-    state: ServerState, method: str, handler: QueryHandler[Query], path: str, summary: str, query: type[Query], answer: type[BaseModel]
+    state: Serving, method: str, handler: QueryHandler[Query], path: str, summary: str, query: type[Query], answer: type[BaseModel]
 ) -> Endpoint:
     """A GET, a DELETE, or a POST without a body."""
 
@@ -95,7 +95,7 @@ def query_endpoint(
 
 
 def query_stream_endpoint(
-    state: ServerState,
+    state: Serving,
     method: str,
     handler: QueryStreamHandler[Query],
     path: str,
@@ -115,7 +115,7 @@ def query_stream_endpoint(
     return _endpoint(method, path, summary, run, query=query, answer=answer, errors=QUERY_ERRORS, streams=streams)
 
 
-def download_endpoint(state: ServerState, handler: DownloadHandler, path: str, summary: str) -> Endpoint:
+def download_endpoint(state: Serving, handler: DownloadHandler, path: str, summary: str) -> Endpoint:
     """A GET whose response is a file."""
 
     async def run(scope: Scope, receive: Receive, send: Send) -> None:
@@ -149,6 +149,6 @@ async def _send_model(send: Send, model: BaseModel) -> None:
     await send_json(send, 200, model.model_dump_json().encode())
 
 
-async def _run_until_disconnect(state: ServerState, receive: Receive, work: Coroutine[Any, Any, None]) -> None:
+async def _run_until_disconnect(state: Serving, receive: Receive, work: Coroutine[Any, Any, None]) -> None:
     if not await until_disconnect(receive, work):
         state.metrics.client_disconnected()

@@ -94,8 +94,12 @@ class RequestMiddleware:
             LOG.error("%s %s failed%s", _method(scope), scope["path"], f": {error}" if told else "", exc_info=None if told else error)
             if started:
                 raise
-            internal = ApiError(500, "something went wrong in the server; its log says what", code="internal_error")
-            await _send_error(scope, send_and_note_start, told or internal)
+            await _send_error(scope, send_and_note_start, to_api_error(error))
+
+
+def to_api_error(error: Exception) -> ApiError:
+    """What the client is told of an error that is not its own."""
+    return _from_os_error(error) or ApiError(500, "something went wrong in the server; its log says what", code="internal_error")
 
 
 def _from_os_error(error: Exception) -> ApiError | None:

@@ -1,6 +1,7 @@
 """What operators watch, in Prometheus' format. Each application has a registry of its own."""
 
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -10,6 +11,7 @@ from engine.api import Stats
 from retrieval.api import DatabaseFault
 from retrieval.records import State
 from retrieval.store.api import Store
+from server.archive.api import Archive
 from server.core.tool_host import ToolHost
 from server.runtime.knowledge_base import KnowledgeBase
 
@@ -19,7 +21,7 @@ LONG = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.
 
 
 class Metrics:
-    """`stats`, `knowledge`, `host` and `database` are read at each scrape; None while there is none."""
+    """`stats`, `knowledge`, `host`, `database` and `archive` are read at each scrape; None while there is none."""
 
     def __init__(
         self,
@@ -27,12 +29,15 @@ class Metrics:
         knowledge: Callable[[], KnowledgeBase | None],
         host: Callable[[], ToolHost | None],
         database: Callable[[], Store | None],
+        archive: Callable[[], Archive | None],
     ) -> None:
         self.registry = CollectorRegistry()
         self.registry.register(_EngineCollector(stats))
         self.registry.register(_KnowledgeCollector(knowledge))
         self.registry.register(_HostCollector(host))
         self.registry.register(_DatabaseCollector(database))
+        self.registry.register(_BatchCollector(archive))
+        self._batch_lines = Counter("stoa_batch_lines", "Lines of batches that this process has done", ("outcome",), registry=self.registry)
         self._requests = Counter("stoa_requests", "Requests answered", ("route", "status"), registry=self.registry)
         self._disconnected = Counter(
             "stoa_aborts", "Requests whose client went away before the answer was complete", registry=self.registry
@@ -58,6 +63,10 @@ class Metrics:
     def request_finished(self, route: str, status: int, seconds: float) -> None:
         self._requests.labels(route, str(status)).inc()
         self._request_seconds.labels(route).observe(seconds)
+
+    def batch_line(self, outcome: str) -> None:
+        """`outcome`: "completed" or "failed"."""
+        self._batch_lines.labels(outcome).inc()
 
     def search_stage(self, stage: str, seconds: float) -> None:
         self._search_seconds.labels(stage).observe(seconds)
@@ -103,6 +112,20 @@ class _KnowledgeCollector(Collector):
         yield files
         yield CounterMetricFamily("stoa_chunks_stored", "Chunks that this process has made of them", value=tally.chunks)
         yield GaugeMetricFamily("stoa_files_being_read", "Files that this process is reading", value=len(tally.active))
+
+
+class _BatchCollector(Collector):
+    def __init__(self, archive: Callable[[], Archive | None]) -> None:
+        self._archive = archive
+
+    def collect(self) -> Iterable[Metric]:
+        if (archive := self._archive()) is None:
+            return
+        batches = GaugeMetricFamily("stoa_batches", "Batches that have not ended", labels=("status",))
+        with suppress(DatabaseFault):  # the other measurements are wanted all the more
+            for status, count in archive.batch_backlog().items():
+                batches.add_metric((status,), count)
+        yield batches
 
 
 class _HostCollector(Collector):

@@ -84,6 +84,11 @@ class Settings(BaseSettings):
         default=None, ge=0, le=1, description="Score of the best passage under which documents hold no answer (default: as measured)"
     )
     max_upload_bytes: int = Field(default=512 * 2**20, ge=1, description="Largest file that may be uploaded")
+    batch_max_lines: int = Field(default=50_000, ge=1, description="Requests in the file of a batch, at most")
+    batch_max_bytes: int = Field(default=200 * 2**20, ge=1, description="Largest such file")
+    batch_sequences: int | None = Field(
+        default=None, ge=1, description="Requests of batches answered at once, in idle time (default: 4 on a CPU, 32 on a GPU)"
+    )
     hnsw_above: int | None = Field(
         default=None, ge=1, description="Chunks of a store from which on nearest vectors are looked up approximately (default: 300000)"
     )

@@ -5,12 +5,14 @@ import logging
 import threading
 import time
 from asyncio import AbstractEventLoop, get_running_loop
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Coroutine, Generator
 from contextlib import contextmanager
+from typing import Any
 
 from engine.api import Stats
 from retrieval.api import DatabaseFault, KnowledgeError
 from retrieval.store.api import Store
+from server.archive.api import Archive
 from server.core.errors import unavailable
 from server.core.tool_host import ToolHost, ToolHostError
 from server.runtime.database_monitor import DatabaseMonitor
@@ -23,6 +25,7 @@ from server.runtime.settings import Settings
 from server.weights.cache import PullError
 
 LOG = logging.getLogger("stoa")
+Worker = Callable[[Runtime], Coroutine[Any, Any, None]]  # works until it is cancelled
 
 
 class ServerState:
@@ -30,12 +33,16 @@ class ServerState:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self.metrics = Metrics(self._stats, self._knowledge, self._host, self._database)
+        self.metrics = Metrics(self._stats, self._knowledge, self._host, self._database, self._archive)
         self.runtime: Runtime | None = None
         self.load_error: str | None = None  # why loading failed
         self.misconfigured = False  # loading failed because of a setting: with the same ones it fails again
         self.deadline: float | None = None  # while draining: when (time.monotonic) requests are cut off
         self.active_requests = 0  # requests in progress
+        self._quiet = asyncio.Event()  # no request is in progress
+        self._quiet.set()
+        self._workers: list[Worker] = []  # started once loaded
+        self._working: list[asyncio.Task[None]] = []
         self._ingestion: asyncio.Task[None] | None = None
         self._mcp_start: asyncio.Task[None] | None = None
         self._monitor: DatabaseMonitor | None = None
@@ -97,7 +104,8 @@ class ServerState:
     async def close(self) -> None:
         """Pending requests fail. Files that are being ingested go back to the queue."""
         runtime, self.runtime = self.runtime, None
-        running = [task for task in (self._ingestion, self._monitoring, self._trimming, self._sweeping) if task is not None]
+        known = (self._ingestion, self._monitoring, self._trimming, self._sweeping, *self._working)
+        running = [task for task in known if task is not None]
         for task in running:
             task.cancel()
         if running:
@@ -109,10 +117,21 @@ class ServerState:
     def count_request(self) -> Generator[None]:
         """Counts a request as active while the block runs."""
         self.active_requests += 1
+        self._quiet.clear()
         try:
             yield
         finally:
             self.active_requests -= 1
+            if not self.active_requests:
+                self._quiet.set()
+
+    async def quiet(self) -> None:
+        """Returns once no request is in progress."""
+        await self._quiet.wait()
+
+    def add_worker(self, worker: Worker) -> None:
+        """To be called before loading: it is started then, and cancelled before the server closes."""
+        self._workers.append(worker)
 
     def _load(self, load: Callable[[], Runtime], loop: AbstractEventLoop) -> None:
         try:
@@ -135,6 +154,7 @@ class ServerState:
         self._trimming = asyncio.create_task(give_back_memory())
         if runtime.tool_host is not None:
             self._mcp_start = asyncio.create_task(runtime.tool_host.start())
+        self._working = [asyncio.create_task(worker(runtime)) for worker in self._workers]
         LOG.info("%s is ready", runtime.names[0])
 
     def _failed(self, error: Exception) -> None:
@@ -149,6 +169,9 @@ class ServerState:
 
     def _database(self) -> Store | None:
         return self.runtime.database if self.runtime else None
+
+    def _archive(self) -> Archive | None:
+        return self.runtime.archive if self.runtime else None
 
     def _host(self) -> ToolHost | None:
         return self.runtime.tool_host if self.runtime else None

@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from engine.api import IDLE_PRIORITY
 from engine.embedded.capture import Captured
 from engine.embedded.core import Core
 from engine.embedded.inputs import Shape
@@ -60,7 +61,7 @@ def traffic(seed: int) -> list[tuple[int, tuple[int, ...], int, int]]:
             rnd.randrange(12),
             rnd.choice(stems) + tuple(rnd.choices(range(96), k=rnd.randint(1, 30))),
             rnd.randint(1, 18),
-            rnd.choice([0, 0, 1]),
+            rnd.choice([0, 0, 1, IDLE_PRIORITY]),
         )
         for _ in range(count)
     ]

@@ -23,10 +23,10 @@ from server.http.handlers import body_stream_endpoint
 from server.http.sse import send_events, send_json
 from server.http.warnings import warning_headers
 from server.runtime.runtime import Runtime, expect_writable
-from server.runtime.state import ServerState
+from server.runtime.serving import Serving
 
 
-def endpoints(state: ServerState) -> list[Endpoint]:
+def endpoints(state: Serving) -> list[Endpoint]:
     async def handler(context: RequestContext, body: wire.ChatRequest, send: Send) -> None:
         chat = await prepare(context.runtime, body, context.owner)
         headers = warning_headers(chat.plan.request.warnings)

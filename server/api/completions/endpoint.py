@@ -10,10 +10,10 @@ from server.http.endpoint import Endpoint
 from server.http.handlers import body_stream_endpoint
 from server.http.sse import send_events, send_json
 from server.http.warnings import warning_headers
-from server.runtime.state import ServerState
+from server.runtime.serving import Serving
 
 
-def endpoints(state: ServerState) -> list[Endpoint]:
+def endpoints(state: Serving) -> list[Endpoint]:
     async def handler(context: RequestContext, body: wire.CompletionRequest, send: Send) -> None:
         plan = await prepare(context.runtime, body, context.owner)
         headers = warning_headers(plan.warnings)

@@ -13,12 +13,12 @@ from server.http.context import RequestContext
 from server.http.endpoint import Endpoint
 from server.http.handlers import body_endpoint
 from server.runtime.knowledge_base import TextEmbedder
-from server.runtime.state import ServerState
+from server.runtime.serving import Serving
 
 Batch = list[tuple[int, ...]]
 
 
-def endpoints(state: ServerState) -> list[Endpoint]:
+def endpoints(state: Serving) -> list[Endpoint]:
     return [body_endpoint(state, create_embeddings, "/v1/embeddings", "Vectors of texts", wire.EmbeddingRequest, wire.EmbeddingResponse)]
 
 

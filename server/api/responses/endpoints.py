@@ -26,13 +26,13 @@ from server.http.endpoint import Endpoint
 from server.http.handlers import body_endpoint, body_stream_endpoint, query_endpoint, query_stream_endpoint
 from server.http.lists import NoQuery
 from server.http.sse import send_events, send_json
-from server.runtime.state import ServerState
+from server.runtime.serving import Serving
 
 ALL = "/v1/responses"
 ONE = f"{ALL}/{{response_id}}"
 
 
-def endpoints(state: ServerState) -> list[Endpoint]:
+def endpoints(state: Serving) -> list[Endpoint]:
     background = BackgroundRunner(state.count_request, state.metrics)
 
     async def create(context: RequestContext, body: wire.ResponseRequest, send: Send) -> None:

@@ -147,7 +147,8 @@ class Supervisor:
         self._wanted.clear()
         await asyncio.sleep(demand)
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._wanted.wait(), delay - demand)
+            async with asyncio.timeout(delay - demand):  # wait_for would lose a cancellation that comes with the event
+                await self._wanted.wait()
 
     def _record_failure(self, error: Exception, lasted: float) -> None:
         self._clear_session()

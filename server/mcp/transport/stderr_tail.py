@@ -46,7 +46,8 @@ class StderrTail:
     async def wait_closed(self, seconds: float) -> str:
         """The text, once the pipe is closed or `seconds` have passed."""
         with suppress(TimeoutError):
-            await asyncio.wait_for(self.closed.wait(), seconds)
+            async with asyncio.timeout(seconds):  # wait_for would lose a cancellation that comes with the event
+                await self.closed.wait()
         return self.text
 
 

@@ -189,4 +189,5 @@ async def _wait_for_update(updated: asyncio.Event | None) -> None:
         await asyncio.sleep(POLL_SECONDS)
         return
     with suppress(TimeoutError):
-        await asyncio.wait_for(updated.wait(), POLL_SECONDS)
+        async with asyncio.timeout(POLL_SECONDS):  # wait_for would lose a cancellation that comes with the event
+            await updated.wait()

@@ -1,0 +1,28 @@
+"""What endpoints need of a server, so that others than clients may be served, too."""
+
+from contextlib import AbstractContextManager
+from typing import Protocol
+
+from server.core.timing import TimingObserver
+from server.runtime.runtime import Runtime
+from server.runtime.settings import Settings
+
+
+class RequestObserver(TimingObserver, Protocol):
+    def client_disconnected(self) -> None: ...
+
+
+class Serving(Protocol):
+    @property
+    def settings(self) -> Settings: ...
+
+    @property
+    def metrics(self) -> RequestObserver: ...
+
+    def expect_ready(self) -> Runtime:
+        """Raises ApiError 503 unless requests are taken."""
+        ...
+
+    def count_request(self) -> AbstractContextManager[None]:
+        """Entered while a request is in progress."""
+        ...
