@@ -20,7 +20,7 @@ def rooms(names: str, *others: str) -> set[str]:
 
 # What every API may import, besides its own room.
 API = rooms(
-    "api.common core archive.api archive.batch_records archive.upload_records text runtime http chat",
+    "api.common core archive.api archive.batches.records archive.uploads.records text runtime http chat",
     "engine.api",
     "retrieval.api",
     "retrieval.records",

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
 from retrieval.records import Page, PageRequest
-from server.archive.batch_records import Batches
-from server.archive.upload_records import Uploads
+from server.archive.batches.records import Batches
+from server.archive.uploads.records import Uploads
 
 Json = dict[str, Any]
 Status = Literal["queued", "in_progress", "completed", "failed", "incomplete", "cancelled"]

@@ -5,19 +5,17 @@ from collections.abc import Callable
 
 from retrieval.store.dialect import Transactions
 from server.archive.approvals import ApprovalTable
-from server.archive.batch_lines import BatchLineTable
-from server.archive.batches import BatchTable
+from server.archive.batches.jobs import BatchTable
+from server.archive.batches.lines import BatchLineTable
 from server.archive.completions import CompletionTable
 from server.archive.conversations import ConversationTable
 from server.archive.keys import KeyTable
 from server.archive.responses import ResponseTable
 from server.archive.schema import prepare_schema
-from server.archive.uploads import UploadTable
+from server.archive.uploads.parts import UploadTable
 
 
-class DatabaseArchive(
-    ResponseTable, ApprovalTable, ConversationTable, CompletionTable, BatchTable, BatchLineTable, UploadTable, KeyTable
-):
+class DatabaseArchive(ResponseTable, ApprovalTable, ConversationTable, CompletionTable, BatchTable, BatchLineTable, UploadTable, KeyTable):
     """Implements api.Archive. It does not close the database."""
 
     def __init__(self, transactions: Transactions, clock: Callable[[], float] = time.time) -> None:

@@ -1,5 +1,5 @@
 """The archive's tables, in the knowledge base's database; their schema version is a row of its `facts` table. Those of uploads and
-batches are in upload_tables.py and batch_tables.py.
+batches are in uploads/tables.py and batches/tables.py.
 
 Rows are locked (`with_for_update`) in this order, which prevents deadlocks: responses, conversations. Keys grow with time, and lists
 are ordered by them.

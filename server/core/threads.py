@@ -29,6 +29,16 @@ async def in_thread(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> 
         raise from_knowledge_error(error) from error
 
 
+async def in_thread_to_its_end(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """As in_thread, but does not end before its thread does: who cancels it may close afterwards what the thread uses."""
+    running = asyncio.ensure_future(in_thread(work, *args, **kwargs))
+    try:
+        return await asyncio.shield(running)
+    except asyncio.CancelledError:
+        await asyncio.gather(running, return_exceptions=True)
+        raise
+
+
 async def with_api_errors(answer: Awaitable[T], field: str = "query") -> T:
     """Awaits `answer`. Raises ApiError for its KnowledgeError or EngineError; `field` is the request field that holds the text."""
     try:

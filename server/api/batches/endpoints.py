@@ -6,7 +6,7 @@ from functools import partial
 from server.api.batches import types as wire
 from server.api.batches.validation import BatchLimits
 from server.api.batches.worker import BatchWorker, batch_limits
-from server.archive.batch_records import BatchRecord, NewBatch
+from server.archive.batches.records import BatchRecord, NewBatch
 from server.core.errors import bad_request
 from server.core.threads import blaming_field, in_thread
 from server.http.context import RequestContext

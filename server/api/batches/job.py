@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import threading
 import time
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
@@ -13,9 +14,9 @@ from server.api.batches.line import answer_line, failed_line
 from server.api.batches.outputs import end_batch, resumed_end
 from server.api.batches.validation import BatchLimits, validate
 from server.archive.api import Archive
-from server.archive.batch_records import MAX_ATTEMPTS, BatchEnd, BatchLine, BatchRecord, LeaseLost, LineResult
+from server.archive.batches.records import MAX_ATTEMPTS, BatchEnd, BatchLine, BatchRecord, LeaseLost, LineResult
 from server.core.errors import ApiError
-from server.core.threads import in_thread
+from server.core.threads import in_thread_to_its_end
 from server.http.endpoint import Endpoint
 
 LOG = logging.getLogger("stoa")
@@ -74,7 +75,7 @@ class BatchJob:
                 expired = self.batch.expires_at <= self.place.clock()
                 end = "expired" if expired else await self._until_stopped(self._answer_all())
                 if end != "cancelled":
-                    await in_thread(self.place.archive.finalize_batch, self.batch.id, self.place.worker)
+                    await in_thread_to_its_end(self.place.archive.finalize_batch, self.batch.id, self.place.worker)
                 await self._end(end)
             case "cancelling":
                 await self._end("cancelled")
@@ -84,15 +85,29 @@ class BatchJob:
     async def _validate(self) -> None:
         place = self.place
         try:
-            await in_thread(validate, place.store, place.archive, self.batch, place.worker, place.limits)
+            await self._long(validate, place.store, place.archive, self.batch, place.worker, place.limits)
         except ApiError as error:
             if error.status != NOT_FOUND:
                 raise
-            await in_thread(place.archive.refuse_batch, self.batch.id, place.worker, [INPUT_GONE])
+            await in_thread_to_its_end(place.archive.refuse_batch, self.batch.id, place.worker, [INPUT_GONE])
+
+    async def _write_end(self, end: BatchEnd) -> None:
+        place = self.place
+        await self._long(end_batch, place.store, place.archive, self.batch, place.worker, end)
+
+    async def _long(self, work: Callable[..., None], *args: object) -> None:
+        """In a thread. `work` is also given whether to go on, which it asks now and then, and raises LeaseLost."""
+        stopped = threading.Event()
+        running = asyncio.ensure_future(in_thread_to_its_end(work, *args, lambda: not stopped.is_set()))
+        try:
+            await asyncio.shield(running)
+        except asyncio.CancelledError:
+            stopped.set()
+            await asyncio.gather(running, return_exceptions=True)
+            raise
 
     async def _end(self, end: BatchEnd) -> None:
-        place = self.place
-        await self._beside_renewals(in_thread(end_batch, place.store, place.archive, self.batch, place.worker, end))
+        await self._beside_renewals(self._write_end(end))
         LOG.info("%s has ended: %s", self.batch.id, end)
 
     # lines
@@ -114,7 +129,7 @@ class BatchJob:
 
     async def _take(self, after: int, limit: int, *, tried: bool) -> list[BatchLine]:
         place = self.place
-        found = await in_thread(place.archive.take_lines, self.batch.id, place.worker, after, limit, tried=tried)
+        found = await in_thread_to_its_end(place.archive.take_lines, self.batch.id, place.worker, after, limit, tried=tried)
         self._taken |= {line.number for line in found}
         return found
 
@@ -145,7 +160,7 @@ class BatchJob:
         """Again and again while the database is away. Raises LeaseLost."""
         while True:
             try:
-                await in_thread(self.place.archive.finish_line, self.batch.id, self.place.worker, result)
+                await in_thread_to_its_end(self.place.archive.finish_line, self.batch.id, self.place.worker, result)
                 return
             except ApiError as error:
                 LOG.warning("a line of %s was not written; retrying: %s", self.batch.id, error.message)
@@ -195,14 +210,14 @@ class BatchJob:
     async def _renew(self) -> str:
         """The batch's status. A lease outlasts some failed renewals."""
         try:
-            return await in_thread(self.place.archive.renew_batch, self.batch.id, self.place.worker, LEASE_SECONDS)
+            return await in_thread_to_its_end(self.place.archive.renew_batch, self.batch.id, self.place.worker, LEASE_SECONDS)
         except ApiError as error:
             LOG.warning("the lease of %s was not renewed; retrying: %s", self.batch.id, error.message)
             return self.batch.status
 
     async def _release(self) -> None:
         """What fails here, the end of the lease mends."""
-        release = in_thread(self.place.archive.release_batch, self.batch.id, self.place.worker, sorted(self._taken))
+        release = in_thread_to_its_end(self.place.archive.release_batch, self.batch.id, self.place.worker, sorted(self._taken))
         with suppress(LeaseLost, ApiError):
             await asyncio.shield(asyncio.ensure_future(release))
 

@@ -9,7 +9,7 @@ from uuid import uuid4
 
 from starlette.types import Message, Receive, Scope
 
-from server.archive.batch_records import BatchLine, LineResult, TokenUsage
+from server.archive.batches.records import BatchLine, LineResult, TokenUsage
 from server.core.errors import ApiError
 from server.core.messages import Json
 from server.core.threads import in_thread_if_large

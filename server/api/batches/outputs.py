@@ -1,13 +1,13 @@
 """The files that a batch ends with: what was answered, and what was not."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from retrieval.records import NewFile
 from retrieval.store.api import Store
 from server.api.batches.line import failed_line
 from server.api.documents.files import default_lifetime
 from server.archive.api import Archive
-from server.archive.batch_records import BatchEnd, BatchRecord, LineOutcome, OutputKind
+from server.archive.batches.records import BatchEnd, BatchRecord, LeaseLost, LineOutcome, OutputKind
 
 READ_LINES = 50  # at once; one may have megabytes
 PURPOSE = "batch_output"
@@ -18,13 +18,16 @@ UNANSWERED: dict[BatchEnd, tuple[str, str]] = {
 }
 
 
-def end_batch(store: Store, archive: Archive, batch: BatchRecord, worker: str, end: BatchEnd) -> None:
-    """Writes those files that are not there yet. Blocking. Raises LeaseLost; also DatabaseFault, after which it can be done again."""
+def end_batch(store: Store, archive: Archive, batch: BatchRecord, worker: str, end: BatchEnd, go_on: Callable[[], bool]) -> None:
+    """Writes those files that are not there yet. Blocking. Raises LeaseLost, also where it is not to go on, and DatabaseFault: then it can
+    be done again."""
     batch = archive.batch(batch.owner, batch.id)
     if batch.completed and batch.output_file_id is None:
-        _put(store, archive, batch, worker, end, "output")
+        answered = (outcome for outcome in _outcomes(archive, batch.id, go_on) if outcome.succeeded)
+        store.put_file(_new_file(batch, "output"), _texts(answered, end), archive.writing_output(batch.id, worker, "output"))
     if batch.total > batch.completed and batch.error_file_id is None:
-        _put(store, archive, batch, worker, end, "error")
+        failed = (outcome for outcome in _outcomes(archive, batch.id, go_on) if not outcome.succeeded)
+        store.put_file(_new_file(batch, "error"), _texts(failed, end), archive.writing_output(batch.id, worker, "error"))
     archive.end_batch(batch.id, worker, end)
 
 
@@ -33,19 +36,20 @@ def resumed_end(batch: BatchRecord) -> BatchEnd:
     return "completed" if batch.completed + batch.failed >= batch.total else "expired"
 
 
-def _put(store: Store, archive: Archive, batch: BatchRecord, worker: str, end: BatchEnd, kind: OutputKind) -> None:
+def _new_file(batch: BatchRecord, kind: OutputKind) -> NewFile:
     seconds = default_lifetime(PURPOSE) if batch.output_expires_after is None else batch.output_expires_after
-    new = NewFile(owner=batch.owner, filename=f"{batch.id}_{kind}.jsonl", purpose=PURPOSE, expires_after=seconds)
-    lines = (_text(outcome, end) for outcome in _outcomes(archive, batch.id) if outcome.succeeded == (kind == "output"))
-    store.put_file(new, (f"{line}\n".encode() for line in lines), archive.writing_output(batch.id, worker, kind))
+    return NewFile(owner=batch.owner, filename=f"{batch.id}_{kind}.jsonl", purpose=PURPOSE, expires_after=seconds)
 
 
-def _text(outcome: LineOutcome, end: BatchEnd) -> str:
-    return outcome.output or failed_line(outcome.custom_id, *UNANSWERED[end])
+def _texts(outcomes: Iterator[LineOutcome], end: BatchEnd) -> Iterator[bytes]:
+    for outcome in outcomes:
+        yield f"{outcome.output or failed_line(outcome.custom_id, *UNANSWERED[end])}\n".encode()
 
 
-def _outcomes(archive: Archive, batch_id: str) -> Iterator[LineOutcome]:
+def _outcomes(archive: Archive, batch_id: str, go_on: Callable[[], bool]) -> Iterator[LineOutcome]:
     after = 0
     while found := archive.outcomes(batch_id, after, READ_LINES):
+        if not go_on():
+            raise LeaseLost(batch_id)
         yield from found
         after = found[-1].number

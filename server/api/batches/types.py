@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, Field, StringConstraints
 from pydantic_core import PydanticCustomError
 
-from server.archive.batch_records import BatchStatus
+from server.archive.batches.records import BatchStatus
 from server.http.fields import OMIT_NONE, STRICT
 from server.http.lists import NO_NUL, Id, ListObject, Metadata
 

@@ -3,7 +3,7 @@ as in a request that comes alone."""
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from pydantic import ValidationError
@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from retrieval.store.api import Store
 from server.api.batches.types import BatchError, InputLine
 from server.archive.api import Archive
-from server.archive.batch_records import BatchRecord, NewLine
+from server.archive.batches.records import BatchRecord, LeaseLost, NewLine
 from server.core.errors import ApiError
 from server.http.json_body.size import expect_few_values
 
@@ -30,12 +30,15 @@ class BatchLimits:
     line_bytes: int  # of a request's body
 
 
-def validate(store: Store, archive: Archive, batch: BatchRecord, worker: str, limits: BatchLimits) -> None:
-    """The batch is in progress afterwards, or has failed. Blocking. Raises LeaseLost; NotFound if the input file is removed meanwhile."""
+def validate(store: Store, archive: Archive, batch: BatchRecord, worker: str, limits: BatchLimits, go_on: Callable[[], bool]) -> None:
+    """The batch is in progress afterwards, or has failed. Blocking. Raises LeaseLost, also where it is not to go on, and NotFound if the
+    input file is removed meanwhile."""
     checker = _Checker(batch.endpoint, limits)
     archive.clear_lines(batch.id, worker)
     raw = numbered_lines(store.read_file(batch.owner, batch.input_file_id), limits.line_bytes + OVERHEAD_BYTES)
     for lines in _in_groups(checker.accepted(raw)):
+        if not go_on():
+            raise LeaseLost(batch.id)
         archive.add_lines(batch.id, worker, lines)
     if errors := checker.told():
         archive.refuse_batch(batch.id, worker, [error.model_dump() for error in errors])

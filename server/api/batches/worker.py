@@ -10,9 +10,9 @@ from retrieval.store.api import Store
 from server.api.batches.job import LEASE_SECONDS, BatchJob, Workplace
 from server.api.batches.validation import BatchLimits
 from server.archive.api import Archive
-from server.archive.batch_records import BatchRecord
+from server.archive.batches.records import BatchRecord
 from server.core.errors import ApiError
-from server.core.threads import in_thread
+from server.core.threads import in_thread_to_its_end
 from server.http.endpoint import Endpoint
 from server.runtime.runtime import Runtime
 from server.runtime.settings import Settings
@@ -69,7 +69,7 @@ class BatchWorker:
         """Whether there was something to do. What needs no model is done before the next is looked for."""
         busy = {job.batch.owner for job in self._jobs.values()}
         try:
-            batch = await in_thread(place.archive.claim_batch, place.worker, LEASE_SECONDS, busy)
+            batch = await in_thread_to_its_end(place.archive.claim_batch, place.worker, LEASE_SECONDS, busy)
         except ApiError:
             return False  # the database is away, as its monitor tells
         except Exception:

@@ -9,7 +9,7 @@ from retrieval.store.api import Store
 from server.api.documents.files import to_file_object
 from server.api.uploads import types as wire
 from server.archive.api import Archive
-from server.archive.upload_records import UploadPartRecord, UploadRecord
+from server.archive.uploads.records import UploadPartRecord, UploadRecord
 from server.core.errors import ApiError, bad_request
 from server.core.threads import in_thread
 from server.http.context import RequestContext

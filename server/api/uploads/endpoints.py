@@ -10,7 +10,7 @@ from starlette.types import Receive, Scope, Send
 from server.api.documents.files import default_lifetime, expect_allowed_origin, read_chunks, safe_name
 from server.api.uploads import types as wire
 from server.api.uploads.completion import complete, to_upload_object
-from server.archive.upload_records import NewUpload
+from server.archive.uploads.records import NewUpload
 from server.core.errors import ApiError, bad_request, from_fields
 from server.core.threads import in_thread
 from server.http.body import ClientDisconnected, read_query

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, Field, StringConstraints
 
 from server.api.documents.file_types import FileObject, Purpose
-from server.archive.upload_records import MAX_PARTS, UploadStatus
+from server.archive.uploads.records import MAX_PARTS, UploadStatus
 from server.http.fields import STRICT
 from server.http.lists import MAX_EXACT_INT, NO_NUL, QUERY, Id
 

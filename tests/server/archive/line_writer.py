@@ -3,7 +3,7 @@
 import sys
 
 from retrieval.store import StoreOptions, open_store
-from server.archive.batch_records import LineResult, NewBatch, NewLine, TokenUsage
+from server.archive.batches.records import LineResult, NewBatch, NewLine, TokenUsage
 from server.archive.database import open_archive
 
 LINES = 5_000

@@ -5,7 +5,7 @@ from itertools import count
 
 from retrieval.store import StoreOptions, open_store
 from server.archive.database import open_archive
-from server.archive.upload_records import NewUpload
+from server.archive.uploads.records import NewUpload
 
 SIZE = 3 << 19  # bytes: two rows of the database
 

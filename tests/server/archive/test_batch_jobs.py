@@ -13,8 +13,8 @@ from sqlalchemy import func, select
 from retrieval.api import Conflict, NotFound
 from retrieval.records import NewFile, PageRequest
 from retrieval.store.schema import files
-from server.archive.batch_records import BatchRecord, LeaseLost, LineResult, NewBatch, NewLine, TokenUsage
-from server.archive.batch_tables import batch_lines
+from server.archive.batches.records import BatchRecord, LeaseLost, LineResult, NewBatch, NewLine, TokenUsage
+from server.archive.batches.tables import batch_lines
 from server.archive.database import DatabaseArchive
 from tests.server.archive.conftest import Clock, Process
 

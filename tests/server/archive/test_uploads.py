@@ -13,9 +13,9 @@ from sqlalchemy import Table, func, select
 from retrieval.api import Conflict, NotFound
 from retrieval.records import NewFile
 from retrieval.store.schema import PART, files
-from server.archive.upload_records import NewUpload, UploadRecord
-from server.archive.upload_tables import upload_data, upload_parts, uploads
-from server.archive.uploads import GRACE_SECONDS, KEPT_SECONDS, SPARE_BYTES
+from server.archive.uploads.parts import GRACE_SECONDS, KEPT_SECONDS, SPARE_BYTES
+from server.archive.uploads.records import NewUpload, UploadRecord
+from server.archive.uploads.tables import upload_data, upload_parts, uploads
 from tests.server.archive.conftest import Clock, Process
 from tests.server.archive.part_writer import SIZE
 
@@ -150,13 +150,13 @@ def test_more_than_was_said_is_refused(process: Process, monkeypatch: pytest.Mon
     upload = begin(process, 4)
     with pytest.raises(Conflict, match="5 bytes are more than the 4"):
         process.archive.add_part("me", upload.id, [b"abcde"])
-    monkeypatch.setattr("server.archive.uploads.SPARE_BYTES", 0)
+    monkeypatch.setattr("server.archive.uploads.parts.SPARE_BYTES", 0)
     assert SPARE_BYTES > 0
     for _ in range(2):
         process.archive.add_part("me", upload.id, [b"abcd"])
     with pytest.raises(Conflict, match="twice"):
         process.archive.add_part("me", upload.id, [b"abcd"])
-    monkeypatch.setattr("server.archive.uploads.MAX_PARTS", 2)
+    monkeypatch.setattr("server.archive.uploads.parts.MAX_PARTS", 2)
     with pytest.raises(Conflict, match="2 parts"):
         process.archive.add_part("me", upload.id, [b"a"])
     assert rows(process, upload_parts) == 2

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from engine.api import IDLE_PRIORITY, Delta, EngineStopped, QueueFull, Request
-from server.archive.batch_records import MAX_ATTEMPTS
+from server.archive.batches.records import MAX_ATTEMPTS
 from tests.retrieval.postgres_server import PostgresServer, postgres_server
 from tests.server.api.batches.batch_world import CHAT, TEXT, BatchServer, echo, line, server
 from tests.server.fakes import FakeEngine

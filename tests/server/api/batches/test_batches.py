@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from server.archive.batch_records import NewBatch
+from server.archive.batches.records import NewBatch
 from tests.server.api.batches.batch_world import CHAT, BatchServer, echo, line, server
 from tests.server.fakes import FakeEngine, ask, ready, text
 

@@ -1,4 +1,4 @@
-"""Batches, their states and leases. Their lines: batch_lines.py."""
+"""Batches, their states and leases. Their lines: lines.py."""
 
 from collections.abc import Callable, Collection, Sequence
 from typing import Any
@@ -10,7 +10,7 @@ from retrieval.records import Page, PageRequest
 from retrieval.store.api import AlsoWrite
 from retrieval.store.dialect import Transactions
 from retrieval.store.rows import ListOrder, new_id, page
-from server.archive.batch_records import (
+from server.archive.batches.records import (
     UNFINISHED,
     BatchEnd,
     BatchRecord,
@@ -20,7 +20,7 @@ from server.archive.batch_records import (
     OutputKind,
     TokenUsage,
 )
-from server.archive.batch_tables import batch_jobs, batch_lines
+from server.archive.batches.tables import batch_jobs, batch_lines
 from server.archive.rows import fetch_row, owned
 
 FREE: dict[str, Any] = {"worker": None, "lease_until": None}
@@ -29,7 +29,7 @@ ENDED = "the batch {} is {}: it cannot be cancelled any more"
 
 
 class BatchTable:
-    """Implements batch_records.Batches, but for what concerns lines."""
+    """Implements records.Batches, but for what concerns lines."""
 
     _transactions: Transactions
     _clock: Callable[[], float]

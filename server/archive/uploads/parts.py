@@ -11,8 +11,8 @@ from retrieval.store.dialect import Transactions
 from retrieval.store.files import in_rows
 from retrieval.store.rows import new_id
 from server.archive.rows import fetch_row, owned
-from server.archive.upload_records import MAX_PARTS, NewUpload, UploadPartRecord, UploadRecord
-from server.archive.upload_tables import upload_data, upload_parts, uploads
+from server.archive.uploads.records import MAX_PARTS, NewUpload, UploadPartRecord, UploadRecord
+from server.archive.uploads.tables import upload_data, upload_parts, uploads
 
 SPARE_BYTES = 128 << 20  # of parts above twice the upload's size: clients send parts again whose answer was lost
 GRACE_SECONDS = 600  # for a completion that began before the upload expired
@@ -20,7 +20,7 @@ KEPT_SECONDS = 7 * 86_400  # how long an upload is remembered after its time
 
 
 class UploadTable:
-    """Implements upload_records.Uploads."""
+    """Implements records.Uploads."""
 
     _transactions: Transactions
     _clock: Callable[[], float]

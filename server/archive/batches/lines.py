@@ -5,13 +5,13 @@ from collections.abc import Sequence
 from sqlalchemy import RowMapping, delete, insert, select, update
 
 from retrieval.store.dialect import Transactions
-from server.archive.batch_records import BatchLine, LineOutcome, LineResult, NewLine
-from server.archive.batch_tables import batch_jobs, batch_lines
-from server.archive.batches import held
+from server.archive.batches.jobs import held
+from server.archive.batches.records import BatchLine, LineOutcome, LineResult, NewLine
+from server.archive.batches.tables import batch_jobs, batch_lines
 
 
 class BatchLineTable:
-    """Implements what batch_records.Batches says of lines."""
+    """Implements what records.Batches says of lines."""
 
     _transactions: Transactions
 
