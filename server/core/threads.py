@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import cache
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 from engine.api import EngineError
 from retrieval.api import KnowledgeError
@@ -32,11 +32,22 @@ async def in_thread(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> 
 async def in_thread_to_its_end(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """As in_thread, but does not end before its thread does: who cancels it may close afterwards what the thread uses."""
     running = asyncio.ensure_future(in_thread(work, *args, **kwargs))
-    try:
-        return await asyncio.shield(running)
-    except asyncio.CancelledError:
-        await asyncio.gather(running, return_exceptions=True)
-        raise
+    await wait_through(running)
+    return running.result()
+
+
+async def wait_through(*running: asyncio.Future[Any]) -> None:
+    """Returns when all are done. Cancelled, even several times, it waits for that nevertheless, and raises CancelledError then."""
+    cancelled: asyncio.CancelledError | None = None
+    while left := [one for one in running if not one.done()]:
+        try:
+            await asyncio.wait(left)
+        except asyncio.CancelledError as error:
+            cancelled = error
+    for one in running:
+        _ = one.cancelled() or one.exception()  # which counts as seen
+    if cancelled is not None:
+        raise cancelled
 
 
 async def with_api_errors(answer: Awaitable[T], field: str = "query") -> T:

@@ -16,7 +16,7 @@ from server.api.batches.validation import BatchLimits, validate
 from server.archive.api import Archive
 from server.archive.batches.records import MAX_ATTEMPTS, BatchEnd, BatchLine, BatchRecord, LeaseLost, LineResult
 from server.core.errors import ApiError
-from server.core.threads import in_thread_to_its_end
+from server.core.threads import in_thread_to_its_end, wait_through
 from server.http.endpoint import Endpoint
 
 LOG = logging.getLogger("stoa")
@@ -100,11 +100,11 @@ class BatchJob:
         stopped = threading.Event()
         running = asyncio.ensure_future(in_thread_to_its_end(work, *args, lambda: not stopped.is_set()))
         try:
-            await asyncio.shield(running)
-        except asyncio.CancelledError:
+            await asyncio.wait((running,))
+        finally:
             stopped.set()
-            await asyncio.gather(running, return_exceptions=True)
-            raise
+            await wait_through(running)
+        running.result()
 
     async def _end(self, end: BatchEnd) -> None:
         await self._beside_renewals(self._write_end(end))
@@ -219,7 +219,7 @@ class BatchJob:
         """What fails here, the end of the lease mends."""
         release = in_thread_to_its_end(self.place.archive.release_batch, self.batch.id, self.place.worker, sorted(self._taken))
         with suppress(LeaseLost, ApiError):
-            await asyncio.shield(asyncio.ensure_future(release))
+            await release
 
 
 def _first(error: BaseException) -> BaseException:
@@ -233,4 +233,4 @@ def _first(error: BaseException) -> BaseException:
 async def _end_tasks(*tasks: asyncio.Task[Any]) -> None:
     for task in tasks:
         task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
+    await wait_through(*tasks)
