@@ -4,7 +4,7 @@ import json
 from dataclasses import dataclass, field, replace
 
 from server.api.responses.client_tools import custom_arguments, model_tool_name
-from server.api.responses.compaction.seal import NotOurs, unseal
+from server.api.responses.compaction.seal import NotOurs, Summary, unseal
 from server.api.responses.input_items import reasoning_text
 from server.api.responses.resolved_input import ResolvedInput
 from server.chat.tools.toolset import model_name
@@ -69,12 +69,7 @@ class ChatHistory:
 
     def _add_compaction(self, item: Json, field: str) -> None:
         """Instead of what the assistant and its tools have said, and of an earlier summary."""
-        param = f"{field}.encrypted_content"
-        try:
-            found = unseal(self.runtime.sealing_key, self.runtime.owner, item["encrypted_content"])
-        except NotOurs:
-            told = f"{param}: this compaction item cannot be opened: it was not made by this server for you, or has been changed"
-            raise bad_request(param, told, "invalid_encrypted_content") from None
+        found = open_compaction(self.runtime, item, field)
         kept = [message for message in self.messages if isinstance(message, User | System) and message is not self._summary]
         self._summary = User(text=SUMMARY.format(text=found.text))
         unanswered = not found.answered and bool(kept) and isinstance(kept[-1], User)
@@ -165,6 +160,16 @@ class ChatHistory:
                 request_field=request_field,
             )
         )
+
+
+def open_compaction(runtime: Runtime, item: Json, field: str) -> Summary:
+    """Raises ApiError."""
+    param = f"{field}.encrypted_content"
+    try:
+        return unseal(runtime.sealing_key, runtime.owner, item["encrypted_content"])
+    except NotOurs:
+        told = f"{param}: this compaction item cannot be opened: it was not made by this server for you, or has been changed"
+        raise bad_request(param, told, "invalid_encrypted_content") from None
 
 
 def error_text(error: Json | None) -> str:

@@ -18,30 +18,41 @@ from server.core.threads import in_thread
 from server.runtime.runtime import Runtime, expect_archive
 
 RequestBody = ResponseRequest | InputTokensRequest | CompactRequest
-Remembered = Callable[[str], Sequence[Json] | None]
 UNFINISHED = frozenset({"queued", "in_progress"})
+
+
+@dataclass(frozen=True, slots=True)
+class RememberedChain:
+    """All items of a response and its predecessors. `stored`: the archive has them, too."""
+
+    items: Sequence[Json]
+    stored: bool
+
+
+Remembered = Callable[[str], RememberedChain | None]  # by id of the response
 
 
 @dataclass(frozen=True, kw_only=True)
 class ResolvedInput:
     """`earlier_items`: of previous responses or of the conversation, oldest first. `new_items`: of this request. All have ids.
-    `compaction`: the item that this server adds to them, as they are too many."""
+    `compaction`: the item that this server adds to them, as they are too many. `detached`: the archive does not have the earlier ones."""
 
     earlier_items: Sequence[Json]
     new_items: Sequence[Json]
     conversation_id: str | None
     compaction: Json | None = None
+    detached: bool = False
 
 
 async def resolve_input(
     runtime: Runtime, body: RequestBody, owner: str, ids: IdGenerator, remembered: Remembered | None = None
 ) -> ResolvedInput:
-    """`remembered`: all items of the chain that ends with a response, if the connection has them. Raises ApiError."""
+    """`remembered`: what the connection knows of responses. Raises ApiError."""
     conversation_id = body.conversation.id if isinstance(body.conversation, ConversationId) else body.conversation
     if body.previous_response_id and conversation_id:
         raise bad_request("conversation", "conversation and previous_response_id exclude each other")
     found = remembered(body.previous_response_id) if remembered and body.previous_response_id else None
-    earlier = await _earlier_items(runtime, body.previous_response_id, conversation_id, owner) if found is None else found
+    earlier = await _earlier_items(runtime, body.previous_response_id, conversation_id, owner) if found is None else found.items
     input_items = [user_message(body.input)] if isinstance(body.input, str) else body.input or []
     referenced = await _resolve_references(runtime, input_items, earlier, owner)
     taken_ids, new_items = {item["id"] for item in earlier}, list[Json]()
@@ -53,7 +64,8 @@ async def resolve_input(
             taken_ids.add(item.id)
     if not new_items and not earlier and not _is_warm_up(body):
         raise bad_request("input", "input: there is nothing to answer")
-    return ResolvedInput(earlier_items=earlier, new_items=new_items, conversation_id=conversation_id)
+    detached = found is not None and not found.stored
+    return ResolvedInput(earlier_items=earlier, new_items=new_items, conversation_id=conversation_id, detached=detached)
 
 
 def _is_warm_up(body: RequestBody) -> bool:

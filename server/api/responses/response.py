@@ -101,17 +101,18 @@ class ResponseBuilder:
         return self.build("failed", output, error=response_error(error))
 
     def to_stored(self, body: Json) -> StoredResponse:
-        """`body`: a Response object made by this builder."""
+        """`body`: a Response object made by this builder. What it goes on from and nobody has stored becomes part of its input."""
+        given, alone = self.input, self.input.detached
         return StoredResponse(
             id=self.id,
             owner=self.owner,
             created_at=self.created,
             status=body["status"],
             background=body["background"],
-            previous=self.body.previous_response_id,
+            previous=None if alone else self.body.previous_response_id,
             conversation=self.input.conversation_id,
             body=body,
-            input=list(self.input.new_items),
+            input=[*(given.earlier_items if alone else ()), *given.new_items],
         )
 
 

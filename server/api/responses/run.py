@@ -74,7 +74,7 @@ class ResponseRun:
 async def prepare_run(
     context: RequestContext, body: ResponseRequest, observer: TimingObserver, remembered: Remembered | None = None
 ) -> ResponseRun:
-    """`remembered`: items of responses that are not stored. Raises ApiError for what this server cannot do."""
+    """`remembered`: what the connection knows of responses. Raises ApiError for what this server cannot do."""
     _expect_consistent(body)
     if body.store or body.background:
         expect_archive_for(context.runtime, "store" if body.store else "background")

@@ -6,11 +6,12 @@ from pydantic import BaseModel
 from starlette.types import Send
 
 from retrieval.records import PageRequest
+from server.api.responses.history import open_compaction
 from server.api.responses.ids import new_id_generator
 from server.api.responses.include import filter_item
 from server.api.responses.input_items import normalize_item
 from server.api.responses.types import conversations as wire
-from server.api.responses.types.input_items import InputItem, ItemReference
+from server.api.responses.types.input_items import Compaction, InputItem, ItemReference
 from server.api.responses.types.request import ItemsQuery
 from server.archive.api import Conversation, Json
 from server.core.errors import bad_request
@@ -42,7 +43,7 @@ def endpoints(state: ServerState) -> list[Endpoint]:
 
 
 async def create(context: RequestContext, body: wire.CreateConversation) -> wire.Conversation:
-    items = _normalize_items(body.items or ())
+    items = _normalize_items(context, body.items or ())
     return _to_wire(await in_thread(context.archive.create_conversation, context.owner, body.metadata or {}, items))
 
 
@@ -62,7 +63,7 @@ async def delete(context: RequestContext, query: NoQuery) -> wire.ConversationDe
 
 async def add_items(context: RequestContext, body: wire.AddItems, send: Send) -> None:
     """The answer ignores `include` and leaves nothing out: the client has sent it all."""
-    items = _normalize_items(body.items)
+    items = _normalize_items(context, body.items)
     await in_thread(context.archive.add_items, context.owner, context.conversation_id, items)
     await send_json(send, 200, to_raw_list_object(items, has_more=False).model_dump_json().encode())
 
@@ -83,13 +84,15 @@ async def delete_item(context: RequestContext, query: NoQuery) -> wire.Conversat
     return await retrieve(context, query)
 
 
-def _normalize_items(items: Sequence[InputItem]) -> list[Json]:
+def _normalize_items(context: RequestContext, items: Sequence[InputItem]) -> list[Json]:
     """Items without ids get new ones. Raises ApiError."""
     ids, taken_ids, found = new_id_generator(), set[str](), list[Json]()
     for i, item in enumerate(items):
         if isinstance(item, ItemReference):
             raise bad_request(f"items.{i}.type", f"items.{i}.type: an item_reference is no item; send the item itself")
         found.append(normalize_item(item, ids.new_item_id, taken_ids))
+        if isinstance(item, Compaction):
+            open_compaction(context.runtime, found[-1], f"items.{i}")
     return found
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from server.api.responses.resolved_input import RememberedChain
 from server.api.responses.run import ResponseRun
 from server.core.messages import Json
 
@@ -11,15 +12,16 @@ from server.core.messages import Json
 class ConnectionMemory:
     """Of one response, as the API says: its chain is as long as a context at most."""
 
-    _items: dict[str, Sequence[Json]] = field(default_factory=dict[str, Sequence[Json]])  # by response id: all items of its chain
+    _chains: dict[str, RememberedChain] = field(default_factory=dict[str, RememberedChain])  # by id of the last response
 
-    def items(self, response_id: str) -> Sequence[Json] | None:
-        return self._items.get(response_id)
+    def chain(self, response_id: str) -> RememberedChain | None:
+        return self._chains.get(response_id)
 
     def remember(self, run: ResponseRun, output: Sequence[Json]) -> None:
         resolved = run.builder.input
-        self._items = {run.builder.id: [*resolved.earlier_items, *resolved.new_items, *output]}
+        items = [*resolved.earlier_items, *resolved.new_items, *output]
+        self._chains = {run.builder.id: RememberedChain(items, stored=run.builder.stored)}
 
     def forget(self, response_id: str | None) -> None:
         """After a failure: what the client goes on from may not be what it believes."""
-        self._items.pop(response_id or "", None)
+        self._chains.pop(response_id or "", None)

@@ -109,7 +109,7 @@ class Session:
 
     async def _respond(self, body: ResponseCreate) -> None:
         context = request_context(self.state, self.scope)
-        run = await prepare_run(context, body, self.state.metrics, self.memory.items)
+        run = await prepare_run(context, body, self.state.metrics, self.memory.chain)
         events = warm_up(run) if body.generate is False else all_events(run, self.state.metrics)
         output = await self._send_events(events, body.stream_id)
         if output is None:

@@ -7,7 +7,7 @@ import pytest
 from server.api.responses.compaction.seal import NotOurs, Summary, seal, unseal
 from tests.server.api.responses.responses_client import ApiClient, api_client, new_archive, output_text
 from tests.server.api.schema.strict import expect
-from tests.server.fakes import calling, muted
+from tests.server.fakes import ask, calling, muted
 
 KEY = bytes(range(32))
 SUMMARY = Summary("They launch on Tuesday.", answered=True, untrusted=False)
@@ -86,6 +86,15 @@ def test_only_items_of_this_server_are_opened(change: str) -> None:
     api = api_client()
     error = api.post(input=[{"type": "compaction", "encrypted_content": change}, TALK[0]], status=400)
     assert (error["param"], error["code"]) == ("input.0.encrypted_content", "invalid_encrypted_content")
+
+
+def test_conversations_take_no_item_that_would_never_open() -> None:
+    api = api_client("They launch on Tuesday.")
+    (*_, item) = compact(api, input=TALK)["output"]
+    for given, status in ((item, 200), ({**item, "encrypted_content": "x"}, 400)):
+        answer = ask(api.app, "POST", "/v1/conversations", json={"items": [given]})
+        assert answer.status_code == status, answer.text
+    assert answer.json()["error"]["param"] == "items.0.encrypted_content"
 
 
 def test_a_seal_binds_key_owner_and_every_bit() -> None:

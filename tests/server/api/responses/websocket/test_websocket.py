@@ -68,6 +68,20 @@ def test_another_connection_knows_only_what_was_stored() -> None:
         asyncio.run(run(url))
 
 
+def test_what_goes_on_from_something_that_is_not_stored_is_stored_with_it() -> None:
+    api = api_client("Noted.", "Cobalt.", "Still cobalt.")
+    ids = list[str]()
+
+    async def work(socket: Socket) -> None:
+        first = (await socket.ask(input="The word is cobalt.", store=False))[-1]["response"]["id"]
+        ids.append((await socket.ask(input="Which word?", previous_response_id=first))[-1]["response"]["id"])
+
+    using(api, work)
+    assert api.archive is not None
+    chain = api.archive.chain("", ids[0])
+    assert [item["type"] for response in chain for item in response.input] == ["message"] * 3
+
+
 def test_a_failed_turn_takes_its_predecessor_with_it() -> None:
     async def work(socket: Socket) -> None:
         first = (await socket.ask(input=HELLO, store=False))[-1]["response"]["id"]
