@@ -1,9 +1,10 @@
 """The request fields that several APIs share, and their types."""
 
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, Field, StringConstraints, model_validator
-from pydantic_core import PydanticCustomError
+from pydantic import BaseModel, Field, GetCoreSchemaHandler, GetJsonSchemaHandler, StringConstraints, model_validator
+from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 from server.api.common.hints import OBFUSCATION_HINT, PRIORITY_HINT, SPACES_HINT, WHO
 from server.api.common.unsupported import UNSUPPORTED
@@ -13,11 +14,32 @@ from server.http.warnings import Hint
 INT64 = 2**63
 UNLIMITED = -1  # as a number of tokens: what the context leaves
 
+
+@dataclass(frozen=True)
+class TokenLimit:
+    """Annotates a number of tokens: `least` or more, or UNLIMITED."""
+
+    least: int
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_after_validator_function(self._check, handler(source))
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        number = {"type": "integer", "minimum": self.least, "exclusiveMaximum": INT64}
+        return {"anyOf": [number, {"type": "integer", "const": UNLIMITED}]}
+
+    def _check(self, value: int) -> int:
+        if not self.least <= value < INT64 and value != UNLIMITED:
+            told = "Input should be an integer, {least} or more and less than 2^63, or -1 for no limit"
+            raise PydanticCustomError("out_of_range", told, {"least": self.least})
+        return value
+
+
 Temperature = Annotated[float, Field(ge=0, le=2)] | None
 Probability = Annotated[float, Field(ge=0, le=1)] | None
 Penalty = Annotated[float, Field(ge=-2, le=2)] | None
 RepetitionPenalty = Annotated[float, Field(ge=0.01, le=10)] | None  # it divides logits
-TokenCount = Annotated[int, Field(ge=1, lt=INT64)] | Literal[-1] | None  # -1: no limit
+TokenCount = Annotated[int, TokenLimit(1)] | None
 SequenceCount = Annotated[int, Field(ge=1, le=128)] | None
 Seed = Annotated[int, Field(ge=-INT64, lt=INT64)] | None
 StopString = Annotated[str, StringConstraints(min_length=1)]

@@ -4,7 +4,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import BaseModel, Field
 
-from server.api.common.generation_types import GenerationFields, SamplingFields
+from server.api.common.generation_types import GenerationFields, SamplingFields, TokenLimit
 from server.api.common.llamacpp_types import LlamaCppFields
 from server.api.common.logprobs import PromptLogprobs
 from server.api.common.timings import Timings
@@ -22,7 +22,7 @@ class CompletionRequest(SamplingFields, GenerationFields, VllmFields, LlamaCppFi
 
     MAX_VALUES: ClassVar[int] = 300_000  # token ids are many, and parsed quickly
     prompt: Prompt
-    max_tokens: Annotated[int, Field(ge=0, lt=2**63)] | Literal[-1] | None = None  # -1: what the context leaves
+    max_tokens: Annotated[int, TokenLimit(0)] | None = None
     logprobs: Annotated[int, Field(ge=0, le=20)] | None = None  # OpenAI: at most 5
     echo: bool | None = None  # with logprobs also those of the prompt
     best_of: Annotated[int, Field(ge=1, le=20)] | None = None  # so many are generated, of which the n likeliest are sent

@@ -35,6 +35,7 @@ def test_whole_numbers_and_unknown_nulls(url: str) -> None:
 def test_other_numbers_are_refused_by_name(wrong: Any) -> None:
     answer = post("/v1/chat/completions", json.dumps({"model": "tiny", "messages": HELLO, "max_tokens": wrong}).encode())
     assert answer.status_code == 400 and answer.json()["error"]["param"] == "max_tokens"
+    assert "integer" in answer.json()["error"]["message"]
 
 
 @pytest.mark.parametrize("url", APIS)
