@@ -14,6 +14,7 @@ from server.mcp.connection.circuit_breaker import CircuitBreaker
 from server.mcp.connection.retry_policy import RetryPolicy
 from server.mcp.connection.status import StatusTracker
 from server.mcp.connection.supervisor import CachedSession, ConnectionContext, Supervisor
+from server.mcp.connection.time_limit import TimeLimit
 from server.mcp.sanitize import approval_hint, fault_outcome
 from server.mcp.session import CallNotTaken, SessionLost, SessionOpener, ToolList
 
@@ -39,6 +40,7 @@ class Connection:
         self.spec = spec
         self._pins, self._circuit, self._status = pins, CircuitBreaker(retry_policy), StatusTracker(spec)
         context = ConnectionContext(spec=spec, circuit=self._circuit, status=self._status, retry_policy=retry_policy)
+        self._limit = TimeLimit()
         self._supervisor = Supervisor(context, opener, self._on_connect)
         self.start, self.close = self._supervisor.start, self._supervisor.close
 
@@ -52,9 +54,7 @@ class Connection:
     async def tools(self) -> tuple[HostedTool, ...]:
         """Raises ServerUnavailable."""
         try:
-            async with asyncio.timeout(self.spec.timeout):
-                session = await self._supervisor.session()
-                return await self._check_pins(await self._tool_list(session))
+            return await self._limit.within(self.spec.timeout, self._list_tools())
         except TimeoutError:
             await self._supervisor.ping()
             raise self._supervisor.unavailable("it did not list its tools in time") from None
@@ -62,6 +62,10 @@ class Connection:
             raise
         except (SessionLost, ToolHostError) as error:
             raise self._supervisor.unavailable(self._status.record_error(error)) from error
+
+    async def _list_tools(self) -> tuple[HostedTool, ...]:
+        session = await self._supervisor.session()
+        return await self._check_pins(await self._tool_list(session))
 
     async def fetch_tool_list(self) -> ToolList:
         """The current tools, not compared with the pins. Raises ToolHostError, SessionLost."""
@@ -89,8 +93,7 @@ class Connection:
     async def _call_with_timeout(self, name: str, arguments: Arguments, meta: Arguments | None) -> ToolOutcome:
         seconds = self.spec.limits_of(name).timeout
         try:
-            async with asyncio.timeout(seconds):
-                return await self._call_with_retry(name, arguments, meta)
+            return await self._limit.within(seconds, self._call_with_retry(name, arguments, meta))
         except TimeoutError:
             return fault_outcome("timeout", f"{name} was stopped: it took longer than {seconds:g} seconds")
 

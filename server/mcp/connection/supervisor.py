@@ -13,6 +13,7 @@ from server.mcp.config.server_spec import ServerSpec
 from server.mcp.connection.circuit_breaker import CircuitBreaker
 from server.mcp.connection.retry_policy import RetryPolicy
 from server.mcp.connection.status import StatusTracker
+from server.mcp.connection.time_limit import TimeLimit
 from server.mcp.connection.tool_list_cache import ToolListCache
 from server.mcp.session import McpSession, ServerMisbehaved, SessionCallbacks, SessionLost, SessionOpener, ToolList
 
@@ -51,6 +52,7 @@ class Supervisor:
 
     def __init__(self, context: ConnectionContext, opener: SessionOpener, on_connect: OnConnect) -> None:
         self._context, self._opener, self._on_connect = context, opener, on_connect
+        self._limit = TimeLimit()
         self._task: asyncio.Task[None] | None = None
         self._session: CachedSession | None = None
         self._closed = False
@@ -95,8 +97,7 @@ class Supervisor:
         if (session := self._session) is None:
             return False
         try:
-            async with asyncio.timeout(self._context.retry_policy.ping_timeout):
-                await session.mcp.ping()
+            await self._limit.within(self._context.retry_policy.ping_timeout, session.mcp.ping())
         except SessionLost:
             self.discard(session)
         except (ToolHostError, TimeoutError):

@@ -18,6 +18,7 @@ from mcp.types import Implementation
 
 from server.mcp.config.server_spec import Http, Stdio
 from server.mcp.transport.egress import GuardedTransport, limit_response_size
+from server.mcp.transport.kill import killed_when_hanging
 from server.mcp.transport.oauth import Authorize, oauth_provider, refuse_authorization
 from server.mcp.transport.server_guard import ServerGuard
 from server.mcp.transport.stdio_lines import ENCODING, guarded_lines
@@ -61,7 +62,7 @@ def _stdio(target: Stdio, hooks: Hooks) -> Transport:
     parameters = StdioServerParameters(
         command=target.command, args=list(target.args), env=dict(target.env), cwd=target.cwd, encoding=ENCODING
     )
-    return stdio_client(parameters, errlog=hooks.stderr or sys.stderr)
+    return killed_when_hanging(stdio_client(parameters, errlog=hooks.stderr or sys.stderr))
 
 
 async def _http(target: Http, hooks: Hooks, stack: AsyncExitStack) -> Transport:

@@ -2,14 +2,28 @@
 envelope that is valid in every protocol revision, and what the server sent is judged piece by piece elsewhere."""
 
 from collections.abc import Mapping
+from itertools import islice
 from typing import Any, cast
 
 from mcp.types import CallToolResult, ListToolsResult
 
-from server.mcp.trust.json_schema import Json
+from server.mcp.trust.json_schema import Json, walk
 
 RAW = "stoa/raw"  # key in _meta of the envelope
+MAX_NODES = 12_000  # values of a tool's description: one with more is larger than tool_validation lets through
+HEADER = "x-mcp-header"
 EMPTY: Json = {}
+
+
+class Raw(str):
+    """What the server sent, as the SDK passes it on without a look: it would copy a large result three times, and refuse a deep one."""
+
+    value: Json
+
+    def __new__(cls, value: Json) -> "Raw":
+        made = super().__new__(cls, RAW)
+        made.value = value
+        return made
 
 
 def enveloped(method: str | None, result: dict[str, Any]) -> dict[str, Any]:
@@ -19,7 +33,7 @@ def enveloped(method: str | None, result: dict[str, Any]) -> dict[str, Any]:
         case "tools/list":
             return _tool_list(result)
         case "tools/call" if not isinstance(kind, str) or kind == "complete":
-            return {"resultType": "complete", "content": [], "_meta": {RAW: result}}
+            return {"resultType": "complete", "content": [], "_meta": {RAW: Raw(result)}}
         case "initialize":
             return _handshake(result)
         case _:
@@ -28,9 +42,10 @@ def enveloped(method: str | None, result: dict[str, Any]) -> dict[str, Any]:
 
 def raw_tool_list(page: ListToolsResult) -> Json:
     """As the server sent it, "tools" without those that the SDK dropped for an invalid x-mcp-header (MCP 2026-07-28: clients must)."""
-    raw = (page.meta or EMPTY).get(RAW)
-    if raw is None:  # of a server in this process
+    carried = (page.meta or EMPTY).get(RAW)
+    if not isinstance(carried, Raw):  # of a server in this process
         return page.model_dump(by_alias=True, exclude_none=True, mode="json")
+    raw = carried.value
     if not isinstance(raw.get("tools"), list):
         return raw
     kept = {tool.name for tool in page.tools}
@@ -39,9 +54,9 @@ def raw_tool_list(page: ListToolsResult) -> Json:
 
 
 def raw_call_result(result: CallToolResult) -> Json:
-    raw = (result.meta or EMPTY).get(RAW)
-    if raw is not None:
-        return raw
+    carried = (result.meta or EMPTY).get(RAW)
+    if isinstance(carried, Raw):
+        return carried.value
     given = {"structuredContent": None} if "structured_content" in result.model_fields_set else EMPTY
     return {**given, **result.model_dump(by_alias=True, exclude_none=True, mode="json")}
 
@@ -50,12 +65,10 @@ def _tool_list(result: dict[str, Any]) -> dict[str, Any]:
     cursor, ttl = result.get("nextCursor"), result.get("ttlMs")
     return {
         "resultType": "complete",
-        "tools": [
-            {"name": tool["name"], "inputSchema": {**tool["inputSchema"], "type": "object"}} for tool in _listed(result) if _is_headed(tool)
-        ],
+        "tools": [{"name": tool["name"], "inputSchema": _shown(tool)} for tool in _listed(result) if _has_schema(tool)],
         "ttlMs": ttl if isinstance(ttl, int) and not isinstance(ttl, bool) and ttl > 0 else 0,
         "cacheScope": "private",
-        "_meta": {RAW: result},
+        "_meta": {RAW: Raw(result)},
         **({"nextCursor": cursor} if isinstance(cursor, str) else {}),
     }
 
@@ -65,12 +78,23 @@ def _listed(result: Json) -> list[Any]:
     return cast("list[Any]", tools) if isinstance(tools, list) else []
 
 
-def _is_headed(tool: Any) -> bool:
-    """Whether the SDK is to look for x-mcp-header in it: others have no schema that it could read."""
+def _has_schema(tool: Any) -> bool:
     if not isinstance(tool, Mapping):
         return False
     fields = cast("Json", tool)
     return isinstance(fields.get("name"), str) and isinstance(fields.get("inputSchema"), Mapping)
+
+
+def _shown(tool: Json) -> Json:
+    """What the SDK sees of a tool's schema: all of it only where it is to look for its x-mcp-header."""
+    return {**tool["inputSchema"], "type": "object"} if _is_headed(tool) else {"type": "object"}
+
+
+def _is_headed(tool: Any) -> bool:
+    if not _has_schema(tool):
+        return False
+    nodes = (value for _, value in islice(walk(tool["inputSchema"]), MAX_NODES))
+    return any(isinstance(value, Mapping) and HEADER in value for value in nodes)
 
 
 def _handshake(result: dict[str, Any]) -> dict[str, Any]:

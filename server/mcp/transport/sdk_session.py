@@ -3,14 +3,16 @@
 import asyncio
 import json
 import re
+import time
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Literal, NamedTuple, cast
 
 from mcp import Client, MCPError
 from mcp.types import CallToolResult, PaginatedRequestParams, RequestParamsMeta
-from mcp_types import CONNECTION_CLOSED, INTERNAL_ERROR, INVALID_REQUEST, REQUEST_TIMEOUT
+from mcp_types import CONNECTION_CLOSED, INTERNAL_ERROR, INVALID_REQUEST, METHOD_NOT_FOUND, REQUEST_TIMEOUT
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
+from pydantic import ValidationError
 
 from server.core.tool_host import ToolHostError, ToolOutcome
 from server.mcp.config.server_spec import Builtin, Http, ServerSpec
@@ -23,6 +25,8 @@ from server.mcp.trust.json_schema import Json, walk
 from server.mcp.trust.output_validation import OutputValidator
 
 MAX_PAGES = 100  # of one tool list
+MAX_CURSOR = 64 * 1024  # characters
+LISTING_SHARE = 0.5  # of the server's timeout: the pages that have come by then are taken
 LEGACY_TTL_SECONDS = 300.0  # of a tool list whose server neither gives a ttl nor announces changes
 SESSION_CODES = frozenset((INVALID_REQUEST, -32000, -32001))  # of errors that a server of before 2026-07-28 gives for an unknown session
 SESSION_UNKNOWN = re.compile(
@@ -64,6 +68,7 @@ class SdkSession:
         """A list that breaks off after its first page is taken as far as it goes."""
         described, ttl, note = list[Any](), None, None
         cursors, cursor = set[str](), None
+        until = time.monotonic() + self.spec.timeout * LISTING_SHARE
         for _ in range(MAX_PAGES):
             try:
                 page = await self._page(cursor)
@@ -76,7 +81,10 @@ class SdkSession:
             ttl = page.ttl_seconds if ttl is None else min(ttl, page.ttl_seconds)
             cursors |= {cursor} if cursor is not None else set()
             cursor = page.next_cursor
-            if cursor is None or len(described) > tool_validation.MAX_TOOLS:
+            if not cursor or len(described) > tool_validation.MAX_TOOLS:  # "": what some servers send at the end
+                break
+            if len(cursor) > MAX_CURSOR or time.monotonic() > until:
+                note = "its list of tools breaks off: " + ("a cursor is too long" if len(cursor) > MAX_CURSOR else "it takes too long")
                 break
             if cursor in cursors:
                 note = "it lists its tools in circles: a cursor came twice"
@@ -92,14 +100,19 @@ class SdkSession:
         try:
             result = await self.client.call_tool(name, dict(arguments), meta=cast("RequestParamsMeta | None", meta))
             raw = raw_call_result(result)
+            _expect_result(raw)
             await self._validate_output(name, raw)
-            return to_tool_outcome(raw, self.spec.limits_of(name).max_output)
+            return await asyncio.to_thread(to_tool_outcome, raw, self.spec.limits_of(name).max_output)
         except MCPError as error:
             if self._is_forgotten(error):
                 raise CallNotTaken(f"the server {self.spec.label} was restarted") from error
             if _is_disconnect(error):
                 raise self._session_lost() from error
             return fault_outcome(_fault_kind(error), error.message or "no reason given", error.code)
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+            where = ".".join(map(str, first["loc"]))
+            return fault_outcome("protocol", f"the server {self.spec.label} answered what is no result of a tool: {where}: {first['msg']}")
         except Exception as error:  # transports and validators raise many types
             return fault_outcome("protocol", f"the server {self.spec.label} answered what it must not: {describe_error(error)}")
 
@@ -124,6 +137,8 @@ class SdkSession:
             page = await self.client.session.list_tools(params=PaginatedRequestParams(cursor=cursor) if cursor is not None else None)
             tools = raw_tool_list(page).get("tools")
         except MCPError as error:
+            if error.code == METHOD_NOT_FOUND:
+                return _Page([], 0.0, None)  # a server of resources or prompts alone
             lost = _is_disconnect(error) or self._is_forgotten(error)
             raise (self._session_lost() if lost else ToolHostError(error.message)) from error
         except Exception as error:  # validators raise many types
@@ -175,6 +190,12 @@ class _Page(NamedTuple):
 
 
 async def _accept(name: str, result: CallToolResult) -> None: ...
+
+
+def _expect_result(raw: Json) -> None:
+    """Raises RuntimeError for what only promises a result."""
+    if "task" in raw and "content" not in raw and "structuredContent" not in raw:
+        raise RuntimeError("it began a task, which was not asked for, in place of a result")
 
 
 def _check_arguments(arguments: Mapping[str, Any]) -> str | None:

@@ -11,6 +11,7 @@ LOG = logging.getLogger("stoa")
 PERIOD = 60.0  # seconds
 MAX_UNREADABLE = 1000  # lines on standard output in a PERIOD
 MAX_NOTIFICATIONS = 100  # passed on in a second
+MAX_MESSAGES = 300_000  # that nobody waits for, in a PERIOD: each costs time that other servers and clients need
 MAX_STDERR_BYTES = 8 << 20  # in a PERIOD
 
 
@@ -25,6 +26,7 @@ class ServerGuard:
         self._clock = clock
         self._began: float | None = None  # of the PERIOD; None: no line was unreadable yet
         self._count = 0  # unreadable lines in it
+        self._minute, self._messages = clock(), 0  # when the PERIOD of the messages that nobody waits for began, and their number
         self._second, self._notifications = 0, 0  # the current second, and the notifications in it
 
     def stop(self, loss: SessionLost) -> None:
@@ -45,6 +47,16 @@ class ServerGuard:
         self._count += 1
         if self._count > MAX_UNREADABLE:
             self.stop(ServerMisbehaved(f"it wrote more than {MAX_UNREADABLE} lines that are no messages of MCP within a minute"))
+
+    def takes_message(self) -> bool:
+        """Of requests, notifications, and answers to nothing. More than MAX_MESSAGES of them stop the connection."""
+        now = self._clock()
+        if now - self._minute >= PERIOD:
+            self._minute, self._messages = now, 0
+        self._messages += 1
+        if self._messages > MAX_MESSAGES:
+            self.stop(ServerMisbehaved(f"it sent more than {MAX_MESSAGES} messages that nobody had asked for within a minute"))
+        return self.loss is None
 
     def takes_notification(self) -> bool:
         """Whether a notification is passed on: each costs time, and the first hundred of a second say all that the others could."""

@@ -4,22 +4,37 @@ cannot be read fails at once."""
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Generic, Self, TypeVar, cast
 
 import anyio
 from mcp.client._transport import ReadStream, Transport, TransportStreams, WriteStream
 from mcp.shared.dispatcher import coerce_request_id
 from mcp.shared.message import SessionMessage
-from mcp.types import JSONRPCNotification, JSONRPCRequest, JSONRPCResponse, RequestId
+from mcp.types import ErrorData, JSONRPCError, JSONRPCNotification, JSONRPCRequest, JSONRPCResponse, RequestId
+from mcp_types import INVALID_REQUEST
 from pydantic import ValidationError
 
 from server.mcp.session import SessionLost
 from server.mcp.transport.raw_results import enveloped
 from server.mcp.transport.server_guard import ServerGuard
-from server.mcp.transport.unreadable import answer_of, text_of
+from server.mcp.transport.unreadable import Answer, answer_of, text_of
 
 Message = SessionMessage | Exception
-OpenRequests = dict[RequestId, str]  # id -> method, of the requests that await an answer
+Inner = TypeVar("Inner", WriteStream[SessionMessage], ReadStream[SessionMessage | Exception])
+
+
+class OpenRequests(dict[RequestId, str]):
+    """id -> method, of the requests that await an answer."""
+
+    last: RequestId = 0  # the id of the newest request, answered or not: the SDK counts them
+
+    def add(self, number: RequestId, method: str) -> None:
+        self[number], self.last = method, number
+
+    def meant(self, number: RequestId) -> RequestId | None:
+        """The request that an answer to `number` is for, where no request ever had that id and only one is open."""
+        invented = isinstance(number, int) and isinstance(self.last, int) and not 0 <= number <= self.last
+        return next(iter(self)) if len(self) == 1 and number not in self and (invented or isinstance(number, str)) else None
 
 
 @asynccontextmanager
@@ -32,21 +47,11 @@ async def tolerant_streams(transport: Transport, guard: ServerGuard) -> AsyncGen
         yield incoming, OutgoingStream(write, requests)
 
 
-class OutgoingStream:
-    """Implements the SDK's WriteStream. Notes the method of each request."""
+class _Wrapper(Generic[Inner]):
+    """Opened and closed with the stream in it."""
 
-    def __init__(self, inner: WriteStream[SessionMessage], requests: OpenRequests) -> None:
-        self.inner, self._requests = inner, requests
-
-    async def send(self, item: SessionMessage, /) -> None:
-        match item.message:
-            case JSONRPCRequest(id=number, method=method):
-                self._requests[coerce_request_id(number)] = method
-            case JSONRPCNotification(method="notifications/cancelled", params={"requestId": str() | int() as number}):
-                self._requests.pop(coerce_request_id(number), None)
-            case _:
-                pass
-        await self.inner.send(item)
+    def __init__(self, inner: Inner) -> None:
+        self.inner = inner
 
     async def aclose(self) -> None:
         await self.inner.aclose()
@@ -61,11 +66,30 @@ class OutgoingStream:
         return await self.inner.__aexit__(exc_type, exc_val, exc_tb)
 
 
-class IncomingStream:
+class OutgoingStream(_Wrapper[WriteStream[SessionMessage]]):
+    """Implements the SDK's WriteStream. Notes the method of each request."""
+
+    def __init__(self, inner: WriteStream[SessionMessage], requests: OpenRequests) -> None:
+        super().__init__(inner)
+        self._requests = requests
+
+    async def send(self, item: SessionMessage, /) -> None:
+        match item.message:
+            case JSONRPCRequest(id=number, method=method):
+                self._requests.add(coerce_request_id(number), method)
+            case JSONRPCNotification(method="notifications/cancelled", params={"requestId": str() | int() as number}):
+                self._requests.pop(coerce_request_id(number), None)
+            case _:
+                pass
+        await self.inner.send(item)
+
+
+class IncomingStream(_Wrapper[ReadStream[Message]]):
     """Implements the SDK's ReadStream."""
 
     def __init__(self, inner: ReadStream[Message], requests: OpenRequests, guard: ServerGuard) -> None:
-        self.inner, self._requests, self._guard = inner, requests, guard
+        super().__init__(inner)
+        self._requests, self._guard = requests, guard
         self._receiving: anyio.CancelScope | None = None
 
     @property
@@ -101,16 +125,18 @@ class IncomingStream:
                 return None
             received = SessionMessage(answer)
         if isinstance(received, SessionMessage) and isinstance(received.message, JSONRPCNotification):
-            return received if self._guard.takes_notification() else None
+            return received if self._guard.takes_message() and self._guard.takes_notification() else None
         if isinstance(received, SessionMessage) and not isinstance(received.message, JSONRPCRequest | JSONRPCNotification):
-            answered = received.message
+            received = SessionMessage(_for_whom(received.message, self._requests), received.metadata)
+            answered = cast("Answer", received.message)
             method = None if answered.id is None else self._requests.pop(coerce_request_id(answered.id), None)
+            if method is None and not self._guard.takes_message():
+                return None
             if isinstance(answered, JSONRPCResponse):
                 answered.result = enveloped(method, answered.result)
+        elif isinstance(received, SessionMessage) and not self._guard.takes_message():
+            return None  # a request
         return received
-
-    async def aclose(self) -> None:
-        await self.inner.aclose()
 
     def __aiter__(self) -> Self:
         return self
@@ -121,11 +147,11 @@ class IncomingStream:
         except anyio.EndOfStream:
             raise StopAsyncIteration from None
 
-    async def __aenter__(self) -> Self:
-        await self.inner.__aenter__()
-        return self
 
-    async def __aexit__(
-        self, exc_type: type[BaseException] | None, exc_val: BaseException | None, exc_tb: TracebackType | None
-    ) -> bool | None:
-        return await self.inner.__aexit__(exc_type, exc_val, exc_tb)
+def _for_whom(answer: Answer, requests: OpenRequests) -> Answer:
+    """The answer; in place of one with an id that was never given, an error for the request that it must be meant for."""
+    meant = None if answer.id is None else requests.meant(coerce_request_id(answer.id))
+    if meant is None:
+        return answer
+    problem = "it answered under an id that no request has"
+    return JSONRPCError(jsonrpc="2.0", id=meant, error=ErrorData(code=INVALID_REQUEST, message=problem))

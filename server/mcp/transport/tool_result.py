@@ -4,6 +4,7 @@ trusted to have the type that MCP gives it."""
 import json
 import re
 from collections.abc import Iterator, Mapping
+from itertools import islice
 from typing import Any, cast
 
 from server.core.tool_host import ToolFault, ToolOutcome
@@ -15,14 +16,16 @@ MAX_LEAVES = 200  # values of structured content that are looked for in the text
 
 
 def to_tool_outcome(result: Json, max_bytes: int) -> ToolOutcome:
-    """`max_bytes`: of the text, as UTF-8. Structured content that is larger is dropped."""
-    structured, full_text = _remove_invisible(result.get("structuredContent")), _to_text(result)
+    """`max_bytes`: of the text, as UTF-8. Structured content that is larger is dropped. Slow for large results."""
+    structured = result.get("structuredContent")
+    written = "" if structured is None else remove_invisible(json.dumps(structured, ensure_ascii=False))
+    full_text = _to_text(result, written)
     text = truncate_middle(full_text, max_bytes)
     fault = ToolFault(kind="execution", message=text or "the tool failed and did not say why") if is_error(result) else None
     return ToolOutcome(
         text=fault.message if fault else text,
         fault=fault,
-        structured=structured if _fits(structured, max_bytes) else None,
+        structured=_kept(written, max_bytes),
         truncated=text is not full_text,
     )
 
@@ -31,8 +34,14 @@ def is_error(result: Json) -> bool:
     return result.get("isError") not in (None, False, 0, "", "false", "False")
 
 
-def _to_text(result: Json) -> str:
-    """The content blocks, and the structured content unless they say the same (which a server should make them do)."""
+def _kept(written: str, max_bytes: int) -> Any:
+    """Numbers that JSON has not, such as NaN, become texts."""
+    return json.loads(written, parse_constant=str) if written and len(written.encode(errors="replace")) <= max_bytes else None
+
+
+def _to_text(result: Json, written: str) -> str:
+    """The content blocks, and the structured content unless they say the same (which a server should make them do). `written`: the
+    structured content as JSON."""
     blocks = _blocks(result.get("content"))
     text = "\n".join(filter(None, (remove_invisible(_block_text(block)) for block in blocks[:MAX_BLOCKS])))
     if len(blocks) > MAX_BLOCKS:
@@ -40,7 +49,7 @@ def _to_text(result: Json) -> str:
     structured = result.get("structuredContent")
     if structured is None or _says(text, structured):
         return text
-    return f"{text}\n{remove_invisible(json.dumps(structured, ensure_ascii=False))}".lstrip("\n")
+    return f"{text}\n{written}".lstrip("\n")
 
 
 def _blocks(content: Any) -> list[Any]:
@@ -56,8 +65,8 @@ def _says(text: str, structured: Any) -> bool:
             return True
     except (ValueError, RecursionError):
         pass
-    leaves = [value for _, value in walk(structured) if not isinstance(value, dict | list)]
-    return bool(leaves) and all(_contains(text, value) for value in leaves[:MAX_LEAVES])
+    leaves = list(islice((value for _, value in walk(structured) if not isinstance(value, dict | list)), MAX_LEAVES))
+    return bool(leaves) and all(_contains(text, value) for value in leaves)
 
 
 def _contains(text: str, value: Any) -> bool:
@@ -65,11 +74,6 @@ def _contains(text: str, value: Any) -> bool:
         return value.strip() in text or json.dumps(value)[1:-1] in text
     shown = {True: "true", False: "false", None: "null"}.get(value, str(value)) if value is None or isinstance(value, bool) else str(value)
     return re.search(rf"(?<![\w.]){re.escape(shown)}(?![\w]|\.\d)", text, re.IGNORECASE) is not None
-
-
-def _remove_invisible(structured: Any) -> Any:
-    """From all strings in it."""
-    return None if structured is None else json.loads(remove_invisible(json.dumps(structured, ensure_ascii=False)))
 
 
 def _block_text(block: Any) -> str:
@@ -114,7 +118,3 @@ def truncate_middle(text: str, max_bytes: int) -> str:
         return text
     head, tail = data[: max_bytes * 2 // 3].decode(errors="ignore"), data[-(max_bytes // 3) :].decode(errors="ignore")
     return f"{head}\n[... {len(data) - max_bytes} bytes left out: ask for less at once ...]\n{tail}"
-
-
-def _fits(structured: Any, max_bytes: int) -> bool:
-    return len(json.dumps(structured, ensure_ascii=False).encode(errors="replace")) <= max_bytes

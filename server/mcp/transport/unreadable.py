@@ -11,6 +11,8 @@ from mcp_types import INTERNAL_ERROR, PARSE_ERROR
 from pydantic import ValidationError
 
 ID = re.compile(r'"id"\s*:\s*(-?\d{1,15}|"[^"\\]{1,64}")')
+LIKELY = re.compile(r'"(?:jsonrpc|result|error)"')
+MAX_DIGITS = 4000  # Python reads no more than 4300
 SEARCHED_CHARS = 300  # at both ends of a text that is no JSON, for the id
 Answer = JSONRPCResponse | JSONRPCError
 
@@ -19,6 +21,8 @@ def answer_of(error: ValidationError, waiting: Set[RequestId]) -> Answer | None:
     """`waiting`: ids of the open requests. None: it answers none of them, as far as can be seen."""
     content = _content(error)
     if isinstance(content, str):
+        if not LIKELY.search(content):
+            return None  # noise that happens to begin with a brace
         return _failed(_id_in(content, waiting), "what it answered is no JSON that can be read")
     if not isinstance(content, dict) or "method" in content:
         return None
@@ -47,9 +51,14 @@ def _content(error: ValidationError) -> Any:
     if not isinstance(received, str):
         return received
     try:
-        return json.loads(json.dumps(json.loads(received), ensure_ascii=False).encode("utf-8", "replace"))
+        return json.loads(json.dumps(_loads(received), ensure_ascii=False).encode("utf-8", "replace"))
     except (ValueError, RecursionError):
         return received
+
+
+def _loads(text: str) -> Any:
+    """Numbers that nobody can read, such as NaN and those of thousands of digits, become texts."""
+    return json.loads(text, parse_constant=str, parse_int=lambda digits: int(digits) if len(digits) <= MAX_DIGITS else digits)
 
 
 def _id_in(text: str, waiting: Set[RequestId]) -> RequestId | None:

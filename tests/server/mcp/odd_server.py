@@ -2,7 +2,8 @@
 
 `python odd_server.py SCRIPT`: a JSON file with "tools" (the result's list, or pages by cursor: {"": [...], "CURSOR": [...]}, each page with
 the cursor in "next"), "calls" (name -> result, or a string that is written as the whole line, {id} replaced), "initialize" (its result),
-"before" (lines written at the start) and "flood" ([kind, seconds between two lines]: garbage, stderr or notifications, without end)."""
+"list_error" (the error that tools/list gives), "before" (lines written at the start) and "flood" ([kind, seconds between two lines]:
+garbage, stderr or notifications, without end)."""
 
 import json
 import sys
@@ -68,6 +69,8 @@ def main() -> None:
         match method:
             case "initialize":
                 send(number, result=SCRIPT.get("initialize", HELLO))
+            case "tools/list" if "list_error" in SCRIPT:
+                send(number, error=SCRIPT["list_error"])
             case "tools/list":
                 send(number, result=page(params.get("cursor", "")))
                 if "flood" in SCRIPT:
