@@ -23,6 +23,7 @@ from engine.api import Engine
 from retrieval.store.api import Store
 from server.api.mcp.mount import PATHS, Mount, owner_of
 from server.api.routes import endpoints, sockets
+from server.api.system.absent import alternative
 from server.archive.api import Archive
 from server.core.errors import ApiError
 from server.core.tool_limits import ToolLimits
@@ -222,7 +223,8 @@ def _middleware(state: ServerState, paths: Iterable[str]) -> list[Middleware]:
 async def _http_error(request: Request, error: Exception) -> Response:
     """Errors of the router: unknown path (404) or method (405)."""
     assert isinstance(error, HTTPException)
-    missing = f"there is no {request.method} {request.url.path}"
+    advice = alternative(request.url.path) if error.status_code == 404 else None
+    missing = f"there is no {request.method} {request.url.path}{f': {advice}' if advice else ''}"
     told = ApiError(error.status_code, missing, code={404: "not_found", 405: "method_not_allowed"}.get(error.status_code))
     body = format_error(told, request.url.path, request.scope["request_id"])
     return Response(body, error.status_code, headers=error.headers, media_type="application/json")

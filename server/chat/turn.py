@@ -57,8 +57,7 @@ class Turn:
             sampling = replace(sampling, logit_bias=(*sampling.logit_bias, *tool_suppression.marker_bias(tokenizer)))
         has_end = self.offer.callable or request.response_format is not None
         closing = Closing(marks=_end_marks(tokenizer)) if has_end else None
-        priority = max(params.priority or 0, 0)
-        return Request(tokens=self.prompt.tokens, sampling=sampling, grammar=self.grammar, priority=priority, closing=closing)
+        return Request(tokens=self.prompt.tokens, sampling=sampling, grammar=self.grammar, priority=params.rank, closing=closing)
 
     def call_tracker(self, tokenizer: ChatTokenizer, max_calls: int | None) -> CallTracker | None:
         """`max_calls`: the turn ends after so many."""

@@ -30,6 +30,11 @@ class SamplingParams:
     bad_words: tuple[str, ...] = ()  # texts that the answer must not contain
     priority: int | None = None  # a higher one runs later
 
+    @property
+    def rank(self) -> int:
+        """The priority for the engine: a request may let others pass, and never passes them."""
+        return max(self.priority or 0, 0)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutputOptions:

@@ -29,7 +29,7 @@ def to_request_tools(body: ChatRequest) -> RequestTools:
         name = f"tools.{i}"
         match tool:
             case wire.FunctionTool(function=function):
-                tools.functions.append(_to_tool(function, name))
+                tools.functions.append(to_tool(function, name))
             case FileSearchTool():
                 if tools.file_search is not None:
                     raise bad_request("tools", "tools: there can be one file_search; name all its stores in vector_store_ids")
@@ -65,7 +65,7 @@ def to_tool_choice(body: ChatRequest, tools: RequestTools) -> ToolChoice:
             return NamedTools(names=(_model_name(choice),))
 
 
-def _to_tool(function: wire.Function, name: str) -> Tool:
+def to_tool(function: wire.Function, name: str) -> Tool:
     return Tool(
         name=function.name,
         description=function.description or "",

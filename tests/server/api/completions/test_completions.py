@@ -160,6 +160,36 @@ def test_every_field_of_the_specification_is_known() -> None:
     complete(engine(), **nulls)
 
 
+def test_a_conversation_is_tokenized_as_it_is_sent() -> None:
+    app, _ = ready(engine(), LLAMA)
+
+    def post(path: str, **body: Any) -> Any:
+        return ask(app, "POST", path, json=body).json()
+
+    question, begun = {"role": "user", "content": "Hello"}, {"role": "assistant", "content": "Once upon"}
+    whole, closed = (post("/tokenize", messages=[question], add_generation_prompt=value)["tokens"] for value in (True, False))
+    assert whole[: len(closed)] == closed and len(whole) > len(closed)
+    continued = post("/tokenize", messages=[question, begun], continue_final_message=True)["tokens"]
+    assert post("/detokenize", tokens=continued)["prompt"].endswith("Once upon")
+    function = {"type": "function", "function": {"name": "find_walrus", "parameters": {"type": "object", "properties": {}}}}
+    prompt = post("/apply-template", messages=[question], tools=[function])["prompt"]
+    assert "find_walrus" in prompt and prompt.endswith(post("/detokenize", tokens=whole[len(closed) :])["prompt"])
+    assert post("/apply-template", messages=[question])["prompt"] == post("/detokenize", tokens=whole)["prompt"]
+    both = {"continue_final_message": True, "add_generation_prompt": True}
+    assert post("/tokenize", messages=[question, begun], **both)["error"]["param"] == "continue_final_message"
+    assert post("/tokenize", messages=[question], chat_template_kwargs={"none": 1})["error"]["param"] == "chat_template_kwargs.none"
+    assert post("/apply-template")["error"]["param"] == "messages"
+
+
+@pytest.mark.parametrize(
+    ("path", "instead"), [("/completion", "/v1/completions"), ("/v1/audio/speech", "speech"), ("/props", "/v1/models")]
+)
+def test_paths_of_other_servers_name_what_to_use(path: str, instead: str) -> None:
+    app, _ = ready(engine(), LLAMA)
+    answer = ask(app, "POST", path, json={})
+    assert answer.status_code == 404 and instead in answer.json()["error"]["message"]
+
+
 def test_tokenize_and_back() -> None:
     app, _ = ready(engine(), LLAMA)
 
@@ -177,6 +207,7 @@ def test_tokenize_and_back() -> None:
     assert plain["tokens"] == list(LLAMA.encode("Hello <|eot_id|>"))
     talk = [{"role": "user", "content": "Hello"}]
     assert post("/tokenize", messages=talk)["tokens"] == list(LLAMA.encode_chat(talk).tokens)
+    assert post("/tokenize", prompt="a", add_generation_prompt=False)["error"]["param"] == "add_generation_prompt"
     pieces = post("/tokenize", content="Hello 🤖𓂀", with_pieces=True, add_special=False, return_token_strs=True)
     assert [piece["id"] for piece in pieces["tokens"]] == list(LLAMA.encode("Hello 🤖𓂀")) and len(pieces["token_strs"]) == pieces["count"]
     found = b"".join(bytes(p["piece"]) if isinstance(p["piece"], list) else p["piece"].encode() for p in pieces["tokens"])
