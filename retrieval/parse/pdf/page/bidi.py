@@ -16,7 +16,7 @@ RIGHT_TO_LEFT = re.compile("[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufeff]")
 WORD_GAP = 0.15  # of the line height: a wider gap between letters separates words
 MIN_GAP = 0.04  # of the line height: the least where PDFium sees a space
 NEAR = 0.12  # of the line height: so far from a gap may that space be
-FAR = 200  # glyphs within which a bracket is closed
+FAR = 100  # glyphs within which a bracket is closed
 _DIRECTIONS = {"R": "R", "AL": "R", "L": "L", "EN": "N", "AN": "N"}
 _SEPARATORS, _HEBREW_SEPARATORS = ",./:٫٬", "-+"  # within numbers; the latter not after Arabic letters (UAX #9, W2 to W4)
 _BEFORE, _AFTER = "$€£₪¥", "%‰°$€£₪¥"  # signs that belong to a number
@@ -154,7 +154,7 @@ def _end_of_leftwards(line: Sequence[Glyph], start: int, arabic: bool) -> int:
 def _end_of_latin(line: Sequence[Glyph], start: int, arabic: bool) -> int:
     """Where the Latin words or the number that begin at `start` end; `start` if none do."""
     first = start
-    while first < len(line) and line[first].text in (*_OPENING, *_BEFORE):
+    while first < min(len(line), start + FAR) and line[first].text in (*_OPENING, *_BEFORE):
         first += 1
     if (
         first == len(line)
@@ -170,6 +170,8 @@ def _end_of_latin(line: Sequence[Glyph], start: int, arabic: bool) -> int:
         worded |= kind == "L"
         if kind and (worded or _goes_on(line, at, end, arabic)):
             end = at + 1
+        elif kind:
+            break  # another number
     return _with_signs(line, start, end)
 
 

@@ -1,6 +1,7 @@
 """Text that runs from right to left or downwards is read in the order in which people read it, whatever the producer wrote."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -43,6 +44,25 @@ def in_order(shown: str) -> str:
 )
 def test_reading_order(shown: str, read: str) -> None:
     assert in_order(shown) == read
+
+
+@pytest.mark.parametrize("shown", ["1 ", "(", "$", "(1", "1) ", "א(", "א1 "])
+def test_the_longest_lines_take_steps_in_proportion(shown: str) -> None:
+    counted = Counted(list(shown * 2_000))
+    list(bidi._runs(counted, True, False))
+    assert counted.steps < 250 * len(counted)
+
+
+class Counted(list[bidi.Glyph]):
+    """Glyphs that count how often they are looked at."""
+
+    def __init__(self, characters: list[str]) -> None:
+        super().__init__(bidi._glyph(char, at, at + 1) for at, char in enumerate(characters))
+        self.steps = 0
+
+    def __getitem__(self, key: Any) -> Any:
+        self.steps += 1
+        return super().__getitem__(key)
 
 
 def test_marks_stand_behind_their_letters_and_ligatures_in_reading_order() -> None:
