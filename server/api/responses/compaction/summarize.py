@@ -20,6 +20,7 @@ from server.core.timing import TimingObserver
 from server.runtime.runtime import Runtime
 
 MAX_TOKENS = 1024  # of a summary; a quarter of a small context
+FEW_TOKENS = 64  # of the summary of a few words
 MIN_TOKENS = 8  # a summary of nothing would lose everything
 PROMPT_TOKENS = 320  # of what stands around the conversation, at most
 MOST_PIECES = 32
@@ -40,9 +41,9 @@ class Summarized:
 async def summarize(runtime: Runtime, messages: Sequence[Message], instructions: str | None, observer: TimingObserver) -> Summarized:
     """`instructions`: how to. Raises ApiError."""
     context = runtime.engine.info.context
-    most = min(MAX_TOKENS, context // 4)
-    room = max(64, context - 2 * most - PROMPT_TOKENS)
     text = transcript(messages)
+    most = min(MAX_TOKENS, context // 4, max(FEW_TOKENS, len(text) // 3))  # no longer than what it summarizes
+    room = max(64, context - 2 * most - PROMPT_TOKENS)
     parts = await _pieces_of(runtime, text, room)
     system = [System(text=instructions)] if instructions else []
     so_far, usages = "", list[Usage]()

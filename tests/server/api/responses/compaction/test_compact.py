@@ -35,6 +35,7 @@ def test_what_users_said_stays_and_one_item_stands_for_the_rest() -> None:
     assert "Assistant: Understood: Tuesday it is." in api.prompts[0] and "Be brief." not in api.prompts[0]
     usage = answer["usage"]
     assert usage["input_tokens"] == len(api.engine.requests[0].tokens) and usage["output_tokens"] > 0
+    assert api.engine.requests[0].sampling.max_tokens == 64
     assert "Tuesday" not in answer["output"][-1]["encrypted_content"]
 
 
