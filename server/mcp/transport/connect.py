@@ -69,7 +69,7 @@ async def _http(target: Http, hooks: Hooks, stack: AsyncExitStack) -> Transport:
     """Redirects are followed within the server's origin only. With OAuth the server names further URLs to fetch: these are guarded."""
     oauth = target.oauth
     client = httpx2.AsyncClient(
-        headers=dict(target.headers),
+        headers={"accept-encoding": "identity", **target.headers},  # a compressed answer may be a thousand times as large as it looks
         timeout=TIMEOUT,
         auth=oauth_provider(target.url, oauth, hooks.authorize, hooks.token_folder) if oauth else None,
         transport=GuardedTransport(target.url, frozenset(oauth.hosts)) if oauth else None,

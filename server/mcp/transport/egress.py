@@ -72,7 +72,10 @@ def _without_credentials(url: httpx2.URL) -> str:
 
 
 async def limit_response_size(response: httpx2.Response) -> None:
-    """A response hook: reading more than MAX_MESSAGE_BYTES raises httpx2.ReadError, except in event streams."""
+    """A response hook: reading more than MAX_MESSAGE_BYTES raises httpx2.ReadError, except in event streams. So does a compressed
+    answer, whose size is not known before it is unpacked and which was not asked for."""
+    if (coding := response.headers.get("content-encoding", "identity").lower()) != "identity":
+        raise httpx2.ReadError(f"the answer is compressed ({coding[:20]}), which was not asked for")
     if not response.headers.get("content-type", "").startswith("text/event-stream"):
         assert isinstance(response.stream, httpx2.AsyncByteStream)
         response.stream = _LimitedStream(response.stream)

@@ -1,6 +1,7 @@
 """Servers that write in odd ways, promise other things than results, never come to an end, or do not let go."""
 
 import asyncio
+import gzip
 import json
 import os
 import signal
@@ -11,15 +12,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from starlette.types import Receive, Scope, Send
 
+from server.mcp.config.server_spec import Http, ServerSpec
 from server.mcp.connection.retry_policy import RetryPolicy
 from server.mcp.connection.time_limit import TimeLimit
 from server.mcp.session import ServerMisbehaved
 from server.mcp.transport import sdk_session
 from server.mcp.transport.server_guard import MAX_MESSAGES, PERIOD, ServerGuard
 from server.mcp.transport.tool_result import to_tool_outcome
-from tests.server.mcp.mcp_host import fixture, hosting
+from tests.server.mcp.mcp_host import fixture, hosting, until
 from tests.server.mcp.test_odd_servers import ANY, HELLO, LINE, called, listed
+from tests.server.web import serving
 
 RESULT = '"result":{"content":[{"type":"text","text":"%s"}]}}'
 NOTIFICATION = '{"jsonrpc":"2.0","method":"notifications/message","params":{"level":"info","data":"x"}}'
@@ -152,3 +156,22 @@ def test_what_is_unreadable_and_meant_for_nobody_ends_no_call(tmp_path: Path) ->
     line = json.dumps({"garbage": 1})[:-1] + "\n" + LINE + RESULT % "the answer"
     outcome = asyncio.run(called(tmp_path, line, tools=tools))
     assert outcome.text == "the answer"
+
+
+def test_an_answer_that_unpacks_to_a_thousand_times_its_size_is_not_unpacked(tmp_path: Path) -> None:
+    bomb, asked = gzip.compress(b"{" + b" " * (64 << 20)), list[str]()
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        asked.append(dict(scope["headers"]).get(b"accept-encoding", b"").decode())
+        headers = [(b"content-type", b"application/json"), (b"content-encoding", b"gzip")]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": bomb})
+
+    async def work(url: str) -> None:
+        spec = ServerSpec(label="web", target=Http(url=f"{url}/mcp"), timeout=60.0)
+        async with hosting(tmp_path, spec, RetryPolicy(failure_threshold=1)) as host:
+            await until(lambda: host.status()[0].state == "failed", 60)
+
+    with serving(app) as url:
+        asyncio.run(asyncio.wait_for(work(url), 120))
+    assert set(asked) == {"identity"}
