@@ -20,7 +20,7 @@ from server.api.responses import endpoints as responses
 from server.api.responses.stored import conversations
 from server.api.responses.websocket.session import ResponsesSocket
 from server.api.system import endpoints as system
-from server.api.system import moderations, tokenize
+from server.api.system import moderations, tokenize, tokenizer_info
 from server.api.uploads import endpoints as uploads
 from server.http.endpoint import Endpoint
 from server.http.handlers import status_endpoint
@@ -37,6 +37,7 @@ def endpoints(state: ServerState, version: str) -> list[Endpoint]:
         *chat_completions.endpoints(state),
         *completions.endpoints(state),
         *tokenize.endpoints(state),
+        *tokenizer_info.endpoints(state),
         *moderations.endpoints(state),
         *embeddings.endpoints(state),
         *rerank.endpoints(state),

@@ -70,6 +70,7 @@ class ChatTokenizer:
     content_form: ContentForm  # of messages for the template
     arrangement_cache: ArrangementCache
     longest_token: int  # characters
+    named_tokens: Mapping[str, str]  # bos_token, eos_token and the like
 
     @property
     def has_reasoning(self) -> bool:
@@ -161,7 +162,8 @@ def load_tokenizer(directory: Path) -> ChatTokenizer:
         raise ValueError(f"{directory / 'tokenizer.json'} holds no tokenizer")
     source = _template_source(directory, config)
     added: dict[str, int] = {t["content"]: t["id"] for t in spec["added_tokens"]}
-    template = ChatTemplate(source, _template_constants(config)) if source else None
+    named_tokens = _named_tokens(config)
+    template = ChatTemplate(source, named_tokens) if source else None
     content_form, tool_template = _probe_template(template) if template else (ContentForm(), None)
     dialect = detect_dialect(source if tool_template else None, added)
     dialect_markers = (*dialect.markers, *(MARKERS if isinstance(dialect, Harmony) else ()))
@@ -184,6 +186,7 @@ def load_tokenizer(directory: Path) -> ChatTokenizer:
         content_form=content_form,
         arrangement_cache=ArrangementCache(),
         longest_token=_longest_token(spec),
+        named_tokens=named_tokens,
     )
     turn_ends = _turn_end_tokens(tokenizer) - {added.get(marker) for marker in dialect_markers}
     return replace(tokenizer, stop_tokens=stop_tokens | turn_ends)
@@ -254,8 +257,8 @@ def _template_source(directory: Path, config: Json) -> str | None:
     return {t["name"]: t["template"] for t in template}.get("default") if isinstance(template, list) else template
 
 
-def _template_constants(config: Json) -> dict[str, str]:
-    """bos_token, eos_token and the like, for templates (older files wrap each in an object)."""
+def _named_tokens(config: Json) -> dict[str, str]:
+    """Older files wrap each in an object."""
     found = {key: value for key, value in config.items() if key.endswith("_token") and value}
     return {key: value["content"] if isinstance(value, dict) else value for key, value in found.items() if not isinstance(value, bool)}
 
@@ -266,7 +269,7 @@ def _configured_end_tokens(directory: Path, config: Json, added: Mapping[str, in
     for name in ("generation_config.json", "config.json"):
         listed: int | list[int] | None = _read_json(directory / name).get("eos_token_id")
         ends.update(listed if isinstance(listed, list) else () if listed is None else (listed,))
-    eos = _template_constants(config).get("eos_token", "")
+    eos = _named_tokens(config).get("eos_token", "")
     return frozenset(ends | ({added[eos]} if eos in added else set()))
 
 

@@ -20,27 +20,29 @@ PYTHON_PACKAGES = (
     "instructor==1.17.0",
     "haystack-ai==3.4.1",
 )
+EVALUATION = ("lm-eval[api]==0.4.13",)
 NODE_PACKAGES = ("ai@7.0.173", "@ai-sdk/openai@4.0.118", "@ai-sdk/openai-compatible@3.0.92", "@ai-sdk/anthropic@4.0.105", "ollama@0.6.4")
+AGENTS = ("@openai/codex@0.171.0", "@anthropic-ai/claude-code@2.1.332")
 
 
-def python() -> Path:
-    """The interpreter of the environment with PYTHON_PACKAGES. uv resolves them: pip takes minutes."""
-    folder = default_home() / "clients" / "python"
+def python(name: str, *packages: str) -> Path:
+    """The interpreter of the environment `name` with `packages`. uv resolves them: pip takes minutes."""
+    folder = default_home() / "clients" / name
     interpreter = folder / "bin" / "python"
     stamp = folder / "packages"
-    if not stamp.exists() or stamp.read_text() != " ".join(PYTHON_PACKAGES):
+    if not stamp.exists() or stamp.read_text() != " ".join(packages):
         subprocess.run([sys.executable, "-m", "venv", "--clear", str(folder)], check=True)
         subprocess.run([interpreter, "-m", "pip", "install", "--quiet", "uv"], check=True)
-        install = [interpreter, "-m", "uv", "pip", "install", "--quiet", *PYTHON_PACKAGES]
+        install = [interpreter, "-m", "uv", "pip", "install", "--quiet", *packages]
         subprocess.run(install, env={**os.environ, "VIRTUAL_ENV": str(folder)}, check=True)
-        stamp.write_text(" ".join(PYTHON_PACKAGES))
+        stamp.write_text(" ".join(packages))
     return interpreter
 
 
-def node_modules(*packages: str) -> Path:
-    """A folder with `packages`, installed without running any of their scripts."""
-    folder = default_home() / "clients" / "node"
-    stamp = folder / f"packages-{len(packages)}"
+def node_modules(name: str, *packages: str) -> Path:
+    """The folder `name` with `packages`, installed without running any of their scripts."""
+    folder = default_home() / "clients" / name
+    stamp = folder / "packages"
     if not stamp.exists() or stamp.read_text() != " ".join(packages):
         folder.mkdir(parents=True, exist_ok=True)
         quiet = ["--ignore-scripts", "--no-audit", "--no-fund", "--save-exact", "--prefix", str(folder)]

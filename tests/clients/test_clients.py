@@ -3,41 +3,35 @@
 import json
 import os
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.clients.environments import NODE_PACKAGES, node_modules, python
+from tests.clients.environments import NODE_PACKAGES, PYTHON_PACKAGES, node_modules, python
 from tests.conformance.npm import NODE, environment
-from tests.server.conftest import Running, running
+from tests.server.conftest import Running
 
 HERE = Path(__file__).parent
 SECONDS = 900.0  # for all calls of one client
 pytestmark = pytest.mark.slow
 
 
-@pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    with running(tmp_path_factory.mktemp("clients") / "log", "--model", "smollm2", patience=300) as server:
-        yield server
-
-
 @pytest.mark.parametrize("client", ["openai", "anthropic", "ollama", "langchain", "frameworks"])
 def test_python(served: Running, client: str) -> None:
     script = HERE / "python" / f"{client}_calls.py"
     variables = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    _expect_no_errors([str(python()), str(script)], {**variables, "STOA_URL": served.url})
+    expect_no_errors([str(python("python", *PYTHON_PACKAGES)), str(script)], {**variables, "STOA_URL": served.url})
 
 
 def test_javascript(served: Running, tmp_path: Path) -> None:
-    folder = node_modules(*NODE_PACKAGES)
+    folder = node_modules("node", *NODE_PACKAGES)
     script = folder / "ai_sdk_calls.mjs"  # modules are looked for beside it
     script.write_text((HERE / "node" / "ai_sdk_calls.mjs").read_text())
-    _expect_no_errors([str(NODE), str(script)], {**environment(), "STOA_URL": served.url})
+    expect_no_errors([str(NODE), str(script)], {**environment(), "STOA_URL": served.url})
 
 
-def _expect_no_errors(command: list[str], variables: dict[str, str]) -> None:
+def expect_no_errors(command: list[str], variables: dict[str, str]) -> None:
+    """Of calls that `command` prints (python/calls.py)."""
     done = subprocess.run(command, env=variables, capture_output=True, text=True, timeout=SECONDS)
     calls = [json.loads(line) for line in done.stdout.splitlines() if line.startswith('{"call"')]
     assert calls and done.returncode == 0, done.stderr[-2000:]

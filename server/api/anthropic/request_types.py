@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Discriminator, Field, StringConstrai
 from server.api.anthropic.content_types import Message
 from server.api.anthropic.text_types import CacheControl, Text
 from server.api.common.generation_types import Probability
-from server.api.common.hints import CACHED, CONTEXT_HINT, THINKING_HINT, TIER_HINT, WHO
+from server.api.common.hints import CACHED, CONTEXT_HINT, THINKING_HINT, TIER_HINT, WHO, HintWord
 from server.api.common.tool_types import FileSearchTool
 from server.api.common.unsupported import Off, Refused, Unsupported
 from server.http.fields import STRICT, Label
@@ -135,7 +135,7 @@ class ChoiceNone(BaseModel):
 ToolChoice = Annotated[ChoiceAuto | ChoiceAny | ChoiceTool | ChoiceNone, Field(discriminator="type")]
 
 
-Display = Annotated[Literal["summarized", "omitted"] | None, Hint("thoughts are sent as they are", silent=("summarized",))]
+Display = Annotated[HintWord | None, Hint("thoughts are sent as they are", silent=("summarized",))]
 
 
 class ThinkingEnabled(BaseModel):

@@ -1,6 +1,9 @@
 """Hints that several APIs have: fields without an effect on this server (server/http/warnings.py)."""
 
 from collections.abc import Iterator, Sequence
+from typing import Annotated
+
+from pydantic import StringConstraints
 
 from server.core.errors import bad_request
 from server.core.request import RequestWarning
@@ -16,6 +19,9 @@ PRIORITY_HINT = Hint("a request cannot put itself before others", silent=range(2
 SPACES_HINT = Hint("special tokens are written as they are", silent=(False,))
 WHO = Silent("it names the user to the server, which knows callers by their keys")
 CACHED = Silent("prompt prefixes are always cached")
+
+# a word that has no effect whatever it is: newer clients know more of them than this server
+HintWord = Annotated[str, StringConstraints(min_length=1, max_length=64)]
 
 
 def hosted_tool_warnings(hosted: Sequence[tuple[str, str]], tools: int) -> Iterator[RequestWarning]:

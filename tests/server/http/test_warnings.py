@@ -37,6 +37,8 @@ HINTS: list[tuple[tuple[str, dict[str, Any]], dict[str, Any], str]] = [
     (MESSAGES, {"output_config": {"effort": "medium"}}, "output_config.effort"),
     (MESSAGES, {"context_management": {"edits": [{"type": "clear_thinking_20251015", "keep": "all"}]}}, "context_management"),
     (MESSAGES, {"speed": "fast"}, "speed"),
+    (MESSAGES, {"thinking": {"type": "adaptive", "display": "updates"}}, "thinking.display"),
+    (MESSAGES, {"thinking": {"type": "adaptive", "display": "of a later version"}}, "thinking.display"),
 ]
 SILENT: list[tuple[tuple[str, dict[str, Any]], dict[str, Any]]] = [
     (CHAT, {"reasoning_effort": "none", "verbosity": "medium", "service_tier": "auto", "prompt_cache_retention": "in_memory"}),

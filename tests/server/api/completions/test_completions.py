@@ -1,6 +1,7 @@
 """/v1/completions, /tokenize and /detokenize, with an engine that knows its lines."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -217,3 +218,13 @@ def test_tokenize_and_back() -> None:
     assert post("/detokenize", tokens=[100_000])["error"]["param"] == "tokens"
     assert post("/detokenize", tokens=[-1])["error"]["param"] == "tokens.0"
     assert post("/tokenize", prompt="a", model="other")["error"]["code"] == "model_not_found"
+
+
+def test_tokenizer_info() -> None:
+    app, _ = ready(engine(), LLAMA)
+    info = ask(app, "GET", "/tokenizer_info").json()
+    assert (info["bos_token"], info["eos_token"], info["model_max_length"]) == ("<|begin_of_text|>", "<|end_of_text|>", 512)
+    assert "<|start_header_id|>" in info["chat_template"]
+    app, _ = ready(engine(), tokenizer := replace(LLAMA, template=None, named_tokens={}))
+    info = ask(app, "GET", "/tokenizer_info").json()
+    assert info["chat_template"] is None and tokenizer.encode(info["eos_token"], parse_special=True)[0] in tokenizer.stop_tokens
