@@ -19,8 +19,8 @@ from torch import Tensor
 from models.checkpoint import Gguf, open_checkpoint
 from models.families import arch_of, family_of
 from models.quant import Grouped
+from models.recipes import Cat, Copy, Permute, Recipe, Shift
 from models.spec import Arch
-from models.weights import Cat, Copy, Permute, Recipe, Shift
 from server.weights.pull import pull
 
 ENDS = ("bos_token_id", "eos_token_id", "pad_token_id")

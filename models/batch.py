@@ -5,7 +5,7 @@ starts[s]:starts[s+1]. Parameters are the model's, memory is the backend's: a le
 pages and no weight; a leaf from `Backend.linear` owns a weight and no memory.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Protocol
@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from models.ops import Ops
 from models.quant import Weight
-from models.spec import Attention, Paged
+from models.spec import Attention, LatentAttention, MoE, Paged, Rope
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,13 +22,14 @@ class Batch:
     """positions_T int64; starts_S1 int32 [S+1]; cached_S int32: tokens of each sequence remembered before this step;
     pages: per cache layout the block table int32 [S, W], entry j holding tokens j*page..(j+1)*page-1 (-1: freed or
     not yet needed); segments_T int64: kinds of the tokens, for models that have several (None: all are 0). All on the
-    model's device."""
+    model's device. rotary_T int64: rows of a RoPE's table for the tokens, where they are not their positions (models.spec.rope_start)."""
 
     positions_T: Tensor
     starts_S1: Tensor
     cached_S: Tensor
     pages: Mapping[Paged, Tensor] = field(default_factory=dict[Paged, Tensor])
     segments_T: Tensor | None = None
+    rotary_T: Mapping[Rope, Tensor] = field(default_factory=dict[Rope, Tensor])
 
     @cached_property
     def spans(self) -> list[tuple[slice, int]]:
@@ -37,10 +38,43 @@ class Batch:
         return [(slice(a, b), c) for a, b, c in zip(starts, starts[1:], cached, strict=False)]
 
 
-Attend = Callable[[Tensor, Tensor, Tensor, Batch], Tensor]
-"""(q_THK, k_TGK, v_TGK, batch) -> out_THK. Remembers k and v, then lets q look at all that its mask allows. With a mask
-that looks ahead it remembers nothing: every sequence of the batch is whole, cached_S is 0.
-Inputs may be strided views whose last axis is contiguous; rows of q are queries after RoPE and QK norm."""
+class Attend(Protocol):
+    def __call__(self, q_THK: Tensor, k_TGK: Tensor, v_TGK: Tensor, batch: Batch, sinks_H: Tensor | None = None) -> Tensor:
+        """out_THK. Remembers k and v, then lets q look at all that its mask allows. With a mask that looks ahead it
+        remembers nothing: every sequence of the batch is whole, cached_S is 0. Inputs may be strided views whose last
+        axis is contiguous; rows of q are queries after RoPE and QK norm. `sinks_H`: given if the spec says `sinks`."""
+        ...
+
+
+class HeadMatrices(Protocol):
+    """What `Backend.per_head` returns, besides being an nn.Module and a Leaf: a matrix for each head, weight_HOI."""
+
+    def all(self, x_TI: Tensor) -> Tensor:
+        """y_THO: every head's of the same row."""
+        ...
+
+    def each(self, x_THI: Tensor) -> Tensor:
+        """y_THO: every head's of its own row."""
+        ...
+
+    def back(self, y_THO: Tensor) -> Tensor:
+        """x_THI: every head's transpose, of its own row."""
+        ...
+
+
+@dataclass(frozen=True)
+class LatentUp:
+    """From latents to each head's keys (N) and values (V)."""
+
+    keys: HeadMatrices
+    values: HeadMatrices
+
+
+class Latent(Protocol):
+    def __call__(self, q_THN: Tensor, q_THP: Tensor, c_TR: Tensor, k_TP: Tensor, up: LatentUp, batch: Batch) -> Tensor:
+        """out_THV. Remembers the latents c and the rotary keys k, then lets q look at all that the mask allows: with keys
+        and values made of the latents, or in the latents' own space."""
+        ...
 
 
 class Leaf(Protocol):
@@ -77,3 +111,14 @@ class Backend(Protocol):
         ...
 
     def attend(self, name: str, spec: Attention) -> Attend: ...
+
+    def per_head(self, name: str, heads: int, d_in: int, d_out: int) -> nn.Module:
+        """A module that is also `HeadMatrices`; its one field is "weight" [H, O, I]."""
+        ...
+
+    def latent(self, name: str, spec: LatentAttention) -> Latent: ...
+
+    def experts(self, name: str, spec: MoE, dim: int) -> nn.Module:
+        """(x_TD, experts_TA, weights_TA) -> y_TD: the chosen experts of each token, weighted and summed. The module is
+        also a `Leaf`, with "up" [E, 2F, D] (gate before up), "down" [E, D, F], and "up_bias", "down_bias" if it has any."""
+        ...

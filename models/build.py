@@ -1,25 +1,38 @@
 """From value to module: parts for every layer of an `Arch`, weights still empty (models/weights.py fills them)."""
 
+from collections.abc import Callable
+
 from torch import nn
 
 from models.batch import Backend
+from models.ops import Ops
 from models.parts.attention import AttentionPart
 from models.parts.ffn import FeedForward
+from models.parts.latent import LatentAttentionPart
+from models.parts.moe import MixtureOfExperts
 from models.parts.positions import Rotary
-from models.spec import Arch, Attention, Classifier, LatentAttention, Layer, Mixer, Next, Pooled, Rope
+from models.spec import FFN, MLP, Arch, Attention, Classifier, LatentAttention, Layer, Mixer, MoE, Next, Placement, Pooled, Rope
 from models.stacks.decoder import Decoder
 from models.stacks.encoder import Encoder
-from models.stacks.layers import PostLayer, PreFfnLayer, PreLayer, SandwichLayer
+from models.stacks.layers import AfterLayer, ParallelLayer, PostLayer, PreFfnLayer, PreLayer, SandwichLayer, SharedParallelLayer
 
-PLACEMENTS = {"pre": PreLayer, "pre_ffn": PreFfnLayer, "post": PostLayer, "sandwich": SandwichLayer}
+PLACEMENTS: dict[Placement, Callable[[Layer, int, nn.Module, nn.Module, Ops], nn.Module]] = {
+    "pre": PreLayer,
+    "pre_ffn": PreFfnLayer,
+    "post": PostLayer,
+    "sandwich": SandwichLayer,
+    "after": AfterLayer,
+    "parallel": ParallelLayer,
+    "parallel_shared": SharedParallelLayer,
+}
 
 
 def build(arch: Arch, backend: Backend, *, context: int) -> Decoder:
     """`context`: positions that the RoPE tables hold. Norm weights and tables are made on torch's default device
     (`with torch.device("cuda"): build(...)`), everything else where `backend` says. Raises ValueError for an encoder."""
     match arch.output:
-        case Next():
-            return Decoder(arch, _layers(arch, backend, context), backend)
+        case Next() as output:
+            return Decoder(arch, output, _layers(arch, backend, context), backend)
         case Pooled() | Classifier():
             raise ValueError("this model is an encoder: it makes vectors or scores of texts, but no text")
 
@@ -34,20 +47,28 @@ def build_encoder(arch: Arch, backend: Backend, *, context: int) -> Encoder:
 
 
 def _layers(arch: Arch, backend: Backend, context: int) -> list[nn.Module]:
-    ropes = {m.position for layer in arch.layers if isinstance(m := layer.mixer, Attention) and m.position}
-    rotaries = {rope: Rotary(rope, context, backend.ops) for rope in ropes}
+    positions = {layer.mixer.position for layer in arch.layers}
+    rotaries = {rope: Rotary(rope, context, backend.ops) for rope in positions if isinstance(rope, Rope)}
     return [_layer(f"layers.{i}", spec, arch.dim, backend, rotaries) for i, spec in enumerate(arch.layers)]
 
 
 def _layer(name: str, spec: Layer, dim: int, backend: Backend, rotaries: dict[Rope, Rotary]) -> nn.Module:
     mixer = _mixer(f"{name}.mixer", spec.mixer, dim, backend, rotaries)
-    ffn = FeedForward(f"{name}.ffn", spec.ffn, dim, backend)
+    ffn = _ffn(f"{name}.ffn", spec.ffn, dim, backend)
     return PLACEMENTS[spec.placement](spec, dim, mixer, ffn, backend.ops)
 
 
 def _mixer(name: str, spec: Mixer, dim: int, backend: Backend, rotaries: dict[Rope, Rotary]) -> nn.Module:
     match spec:
         case Attention(position=rope):
-            return AttentionPart(name, spec, dim, backend, rotaries[rope] if rope else None)
-        case LatentAttention():
-            raise NotImplementedError(f"{name}: latent attention can be described, but has no part yet")
+            return AttentionPart(name, spec, dim, backend, rotaries[rope] if isinstance(rope, Rope) else None)
+        case LatentAttention(position=rope):
+            return LatentAttentionPart(name, spec, dim, backend, rotaries[rope] if rope else None)
+
+
+def _ffn(name: str, spec: FFN, dim: int, backend: Backend) -> nn.Module:
+    match spec:
+        case MLP():
+            return FeedForward(name, spec, dim, backend)
+        case MoE():
+            return MixtureOfExperts(name, spec, dim, backend)

@@ -3,14 +3,39 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from models.spec import MLP, Arch, Attention, Classifier, Dense, LatentAttention, Layer, Mask, Mixer, Next, Norm, Pooled, groups
+from models.spec import (
+    FFN,
+    MLP,
+    Arch,
+    Attention,
+    Chunked,
+    Classifier,
+    Dense,
+    Fixed,
+    GroupedWindow,
+    LatentAttention,
+    Layer,
+    Mask,
+    Mixer,
+    MoE,
+    Next,
+    Norm,
+    Pooled,
+    QKNorm,
+    Sigmoid,
+    Strided,
+    Window,
+    groups,
+)
+
+TOKENS_PER_PARAMETER = 20
 
 
 @dataclass(frozen=True)
 class CacheGroup:
-    """Layers that remember the same: how many, in what shapes, and how many tokens back (None: all)."""
+    """Layers that remember the same: their numbers, in what shapes, and how many tokens back (None: all)."""
 
-    layers: int
+    layers: tuple[int, ...]
     per_token: tuple[tuple[int, ...], ...]
     reach: int | None
 
@@ -29,8 +54,11 @@ class Description:
     layers: int
     context: int
     parameters: int
+    active_parameters: int  # those that compute one token: of experts, the chosen ones
     flops_per_token: int  # at the start of a sequence (of an encoder: in one of one token); two per multiply-add
     flops_per_token_full: int  # with the whole context remembered (of an encoder: in a sequence as long)
+    optimal_tokens: int  # to train it on, by Hoffmann et al. 2022 (arXiv 2203.15556): 20 for each active parameter
+    optimal_flops: int  # of that training: 6 for each active parameter and token
     caches: tuple[CacheGroup, ...]
     bytes_per_token: int
     bytes_per_context: int
@@ -40,14 +68,17 @@ class Description:
 def describe(arch: Arch, *, context: int | None = None, bytes_per_number: int = 2) -> Description:
     """`context` (default: the checkpoint's own) is what "per context" and "full" mean."""
     tokens = arch.context if context is None else context
-    own = _variant("", arch, tokens, bytes_per_number)
+    own, active = _variant("", arch, tokens, bytes_per_number), active_parameters(arch)
     return Description(
         layers=len(arch.layers),
         context=tokens,
         parameters=parameters(arch),
+        active_parameters=active,
         flops_per_token=flops(arch, 1),
         flops_per_token_full=flops(arch, tokens),
-        caches=tuple(CacheGroup(len(layers), cache.per_token, cache.reach) for cache, layers in groups(arch).items()),
+        optimal_tokens=TOKENS_PER_PARAMETER * active,
+        optimal_flops=6 * active * TOKENS_PER_PARAMETER * active,
+        caches=tuple(CacheGroup(tuple(layers), cache.per_token, cache.reach) for cache, layers in groups(arch).items()),
         bytes_per_token=own.bytes_per_token,
         bytes_per_context=own.bytes_per_context,
         variants=tuple(_variant(name, changed, tokens, bytes_per_number) for name, changed in _variants(arch).items()),
@@ -56,17 +87,31 @@ def describe(arch: Arch, *, context: int | None = None, bytes_per_number: int = 
 
 def parameters(arch: Arch) -> int:
     """Numbers in all matrices, biases and norms."""
-    rows = arch.vocab + (arch.position.count if arch.position else 0) + arch.segments
+    rows = arch.vocab * (arch.embed_dim or arch.dim) + ((arch.position.count if arch.position else 0) + arch.segments) * arch.dim
     norms = _norm(arch.embed_norm, arch.dim) + _norm(arch.norm, arch.dim)
-    return rows * arch.dim + norms + sum(_layer(layer, arch.dim) for layer in arch.layers) + _output(arch)
+    return rows + norms + sum(_layer(layer, arch.dim) for layer in arch.layers) + _between(arch) + _output(arch)
+
+
+def active_parameters(arch: Arch) -> int:
+    """The same without the experts that one token does not choose."""
+    idle = (_idle(layer.ffn, arch.dim) for layer in arch.layers)
+    return parameters(arch) - sum(idle)
+
+
+def _idle(ffn: FFN, dim: int) -> int:
+    match ffn:
+        case MLP():
+            return 0
+        case MoE(experts=e, active=a):
+            return (e - a) * _expert(ffn, dim)
 
 
 def flops(arch: Arch, tokens: int) -> int:
     """To compute one more token and its logits when `tokens` (itself included) are seen: 2 for each multiply-add of a
     matrix or of attention; norms, rotations and activations are left out, and of encoders what is done once for a
     whole sequence."""
-    logits = arch.vocab * arch.dim if isinstance(arch.output, Next) else 0
-    matrices = sum(_mixer_matrices(x.mixer, arch.dim) + _ffn_matrices(x.ffn, arch.dim) for x in arch.layers)
+    logits = arch.vocab * (arch.embed_dim or arch.dim) if isinstance(arch.output, Next) else 0
+    matrices = _between(arch) + sum(_mixer_matrices(x.mixer, arch.dim) + _ffn_matrices(x.ffn, arch.dim) for x in arch.layers)
     return 2 * (logits + matrices + sum(_attended(layer.mixer, tokens) for layer in arch.layers))
 
 
@@ -75,10 +120,15 @@ def cache_bytes(arch: Arch, tokens: int, bytes_per_number: int = 2) -> int:
     return bytes_per_number * sum(cache.floats(tokens) * len(layers) for cache, layers in groups(arch).items())
 
 
+def _between(arch: Arch) -> int:
+    """The two matrices around a body that is wider than its embedding."""
+    return 2 * arch.dim * arch.embed_dim if arch.embed_dim else 0
+
+
 def _output(arch: Arch) -> int:
     match arch.output:
-        case Next():
-            return 0 if arch.tied else arch.vocab * arch.dim
+        case Next(bias=bias):
+            return 0 if arch.tied else arch.vocab * ((arch.embed_dim or arch.dim) + bias)
         case Pooled(pooling=kinds, layers=layers):
             return _dense(layers, arch.dim * len(kinds))
         case Classifier(labels=labels, hidden=hidden):
@@ -90,58 +140,99 @@ def _dense(layers: Sequence[Dense], inputs: int) -> int:
     return sum(layer.width * (i + layer.bias) + _norm(layer.norm, layer.width) for i, layer in zip(widths, layers, strict=False))
 
 
-_NORMS = {"pre": 2, "pre_ffn": 1, "post": 2, "sandwich": 4}
+_NORMS = {"pre": 2, "pre_ffn": 1, "post": 2, "sandwich": 4, "after": 2, "parallel": 2, "parallel_shared": 1}
 
 
 def _layer(layer: Layer, dim: int) -> int:
-    norms = _norm(layer.norm, dim) * _NORMS[layer.placement]
-    return norms + _mixer(layer.mixer, dim) + _ffn_matrices(layer.ffn, dim) + _ffn_biases(layer.ffn, dim)
+    return _norm(layer.norm, dim) * _NORMS[layer.placement] + _mixer(layer.mixer, dim) + _ffn(layer.ffn, dim)
 
 
 def _norm(norm: Norm | None, dim: int) -> int:
-    if norm is None:
+    if norm is None or norm.kind == "rms_unweighted":
         return 0
     return 2 * dim if norm.kind == "layer" else dim
 
 
 def _mixer(mixer: Mixer, dim: int) -> int:
     match mixer:
-        case Attention(heads=h, kv_heads=g, head_dim=k, qk_norm=norm):
+        case Attention(heads=h, kv_heads=g, head_dim=k):
             biases = (h + 2 * g) * k * mixer.bias + dim * mixer.out_bias
-            return _mixer_matrices(mixer, dim) + biases + (2 * _norm(norm, k) if norm else 0)
-        case LatentAttention():
-            return _mixer_matrices(mixer, dim)
+            return _mixer_matrices(mixer, dim) + biases + h * mixer.sinks + _head_norms(mixer.qk_norm, mixer)
+        case LatentAttention(kv_rank=r, q_rank=q, rope_dim=p):
+            norms = _norm(mixer.norm, r) + (_norm(mixer.norm, q) if q else 0)
+            return _mixer_matrices(mixer, dim) + norms + ((q or 0) + r + p) * mixer.bias + dim * mixer.out_bias
+
+
+def _head_norms(norm: QKNorm | None, mixer: Attention) -> int:
+    if norm is None:
+        return 0
+    heads = (1, 1) if norm.over == "head" else (mixer.heads, mixer.kv_heads)
+    return sum(_norm(norm.norm, n * mixer.head_dim) for n in heads)
 
 
 def _mixer_matrices(mixer: Mixer, dim: int) -> int:
     match mixer:
         case Attention(heads=h, kv_heads=g, head_dim=k):
             return 2 * dim * (h + g) * k
-        case LatentAttention():
-            raise NotImplementedError("the spec of latent attention says what it remembers, not yet what it computes")
+        case LatentAttention(heads=h, kv_rank=r, rope_dim=p, nope_dim=n, value_dim=v, q_rank=q):
+            queries = q * (dim + h * (n + p)) if q else dim * h * (n + p)
+            return queries + dim * (r + p) + r * h * (n + v) + h * v * dim
 
 
-def _ffn_matrices(ffn: MLP, dim: int) -> int:
-    return dim * ffn.hidden * (3 if ffn.gated else 2)
+def _ffn(ffn: FFN, dim: int) -> int:
+    """All parameters."""
+    match ffn:
+        case MLP(hidden=f):
+            return _mlp(f, dim, ffn.gated, ffn.bias)
+        case MoE(experts=e):
+            router = e * (dim + ffn.router_bias + isinstance(ffn.router, Sigmoid))
+            shared = _mlp(ffn.shared, dim, True, ffn.bias) if ffn.shared else 0
+            return router + e * _expert(ffn, dim) + shared + dim * ffn.shared_gate
 
 
-def _ffn_biases(ffn: MLP, dim: int) -> int:
-    return (ffn.hidden * (2 if ffn.gated else 1) + dim) * ffn.bias
+def _expert(ffn: MoE, dim: int) -> int:
+    return _mlp(ffn.hidden, dim, True, ffn.bias)
+
+
+def _mlp(hidden: int, dim: int, gated: bool, bias: bool) -> int:
+    up = hidden * (2 if gated else 1)
+    return dim * (up + hidden) + (up + dim) * bias
+
+
+def _ffn_matrices(ffn: FFN, dim: int) -> int:
+    """Numbers that one token is multiplied with."""
+    match ffn:
+        case MLP(hidden=f):
+            return _mlp(f, dim, ffn.gated, False)
+        case MoE(experts=e, active=a, hidden=f):
+            return e * dim + a * _mlp(f, dim, True, False) + _mlp(ffn.shared, dim, True, False) + dim * ffn.shared_gate
 
 
 def _attended(mixer: Mixer, tokens: int) -> int:
     """Multiply-adds of one query with the keys and the values it sees."""
     match mixer:
+        case Attention(heads=h, kv_heads=g, head_dim=k, mask=GroupedWindow(sizes=sizes)):
+            return 2 * (h // g) * k * sum(min(tokens, size) for size in sizes)
         case Attention(heads=h, head_dim=k, mask=mask):
             return 2 * h * k * _seen(mask, tokens)
-        case LatentAttention(heads=h, kv_rank=r, rope_dim=k):
-            return h * (2 * r + k) * tokens
+        case LatentAttention(heads=h, kv_rank=r, rope_dim=k, mask=mask):
+            return h * (2 * r + k) * _seen(mask, tokens)
 
 
 def _seen(mask: Mask, tokens: int) -> int:
     """Tokens that the last of `tokens` sees; of an encoder's, one in the middle."""
-    back, ahead = (tokens if n is None else n for n in (mask.reach, mask.ahead))
-    return min(tokens, back + ahead)
+    match mask:
+        case Strided(local=local, stride=stride):
+            near = min(tokens, local)
+            return near + (tokens - 1) // stride - (near - 1) // stride
+        case Fixed(size=size, summary=summary):
+            own = (tokens - 1) % size + 1
+            return own + (tokens - own) // size * summary
+        case Chunked(size=size):
+            return (tokens - 1) % size + 1
+        case _:
+            back, ahead = (tokens if n is None else n for n in (mask.reach, mask.ahead))
+            return min(tokens, back + ahead)
 
 
 def _variant(name: str, arch: Arch, tokens: int, bytes_per_number: int) -> Variant:
@@ -158,8 +249,13 @@ def _variants(arch: Arch) -> dict[str, Arch]:
         "MHA": _map(arch, lambda a: replace(a, kv_heads=a.heads)),
         "GQA": _map(arch, lambda a: replace(a, kv_heads=_grouped(a))),
         "MQA": _map(arch, lambda a: replace(a, kv_heads=1)),
-        "MLA": _map(arch, lambda a: LatentAttention(heads=a.heads, kv_rank=4 * a.head_dim, rope_dim=a.head_dim // 2)),
+        "MLA": _map(arch, _latent),
     }
+
+
+def _latent(a: Attention) -> LatentAttention:
+    k, mask = a.head_dim, Window(size=max(a.mask.sizes)) if isinstance(a.mask, GroupedWindow) else a.mask
+    return LatentAttention(heads=a.heads, kv_rank=4 * k, rope_dim=k // 2, nope_dim=k, value_dim=k, mask=mask)
 
 
 def _grouped(a: Attention) -> int:

@@ -13,9 +13,9 @@ from pathlib import Path
 from models.checkpoint import open_checkpoint
 from models.families import EncoderFamily, arch_of, encoder_family_of
 from models.quant import Weight
+from models.recipes import Copy, Recipes
 from models.sentence import Sentences, read_sentences
 from models.spec import Arch, Classifier
-from models.weights import Copy, Recipes
 
 
 @dataclass(frozen=True)

@@ -2,10 +2,10 @@
 a model that loads and is subtly wrong is the worst bug."""
 
 from collections.abc import Mapping
-from math import log
+from math import log, sqrt
 from typing import Any, TypeVar
 
-from models.spec import Divided, Linear, Llama3, Rope, Scaling, Yarn
+from models.spec import Activation, Divided, DynamicNtk, Linear, Llama3, LongRope, Rope, Scaling, Yarn
 
 T = TypeVar("T", float, str)
 
@@ -62,14 +62,25 @@ class Config:
     def optional_number(self, key: str) -> float | None:
         return self.number(key) if self._note(key) in self.values else None
 
+    def anything(self, key: str) -> Any:
+        """A value that somebody else checks; None when absent."""
+        return self.values.get(self._note(key))
+
     def items(self, key: str, of: type[T]) -> tuple[T, ...] | None:
         """A list of strings or numbers; None when absent."""
         if self._note(key) not in self.values:
             return None
         value = self._typed(key, list, None)
-        if not all(isinstance(item, of) for item in value):
+        if not all(isinstance(item, (int, float) if of is float else of) for item in value):
             raise ConfigError(f"{self.where}: every item of {key} must be {of.__name__}")
-        return tuple(value)
+        return tuple(map(of, value))
+
+    def pairs(self, key: str) -> list[tuple[list[str], int]]:
+        """A list of [[text, ...], number]."""
+        value = self._typed(key, list, None)
+        if not all(_is_pair(item) for item in value):
+            raise ConfigError(f"{self.where}: {key} must be a list of [[text, ...], number], not {value!r}")
+        return [(list(texts), int(number)) for texts, number in value]
 
     def ignore(self, *keys: str) -> None:
         """Keys that change nothing in this family."""
@@ -118,6 +129,35 @@ class Config:
         return value
 
 
+def _is_pair(item: Any) -> bool:
+    match item:
+        case [[*texts], int()]:
+            return all(isinstance(text, str) for text in texts)
+        case _:
+            return False
+
+
+ACTIVATIONS: dict[str, Activation] = {
+    "gelu": "gelu",
+    "gelu_fast": "gelu_tanh",
+    "gelu_new": "gelu_tanh",
+    "gelu_pytorch_tanh": "gelu_tanh",
+    "quick_gelu": "quick_gelu",
+    "relu": "relu",
+    "relu2": "relu2",
+    "silu": "silu",
+    "swish": "silu",
+    "tanh": "tanh",
+}
+
+
+def activation(config: Config, key: str, default: str | None = None) -> Activation:
+    name = config.text(key, default)
+    if name not in ACTIVATIONS:
+        raise ConfigError(f"{config.where}: {key} = {name!r} is not supported, only {', '.join(ACTIVATIONS)}")
+    return ACTIVATIONS[name]
+
+
 def rope(config: Config, dim: int, kind: str = "full_attention") -> Rope:
     """`rope_parameters` (transformers 5; possibly one for each kind of layer) or `rope_theta` beside `rope_scaling`
     (transformers 4). `dim`: of a head."""
@@ -125,10 +165,10 @@ def rope(config: Config, dim: int, kind: str = "full_attention") -> Rope:
     part = part.part(kind) or part
     rotated = dim * part.number("partial_rotary_factor", config.number("partial_rotary_factor", 1.0))
     base = part.number("rope_theta", config.number("rope_theta", 10_000.0))
-    return Rope(dim=int(rotated), base=base, scaling=_scaling(part, config))
+    return Rope(dim=int(rotated), base=base, scaling=_scaling(part, config, int(rotated)))
 
 
-def _scaling(c: Config, model: Config) -> Scaling | None:
+def _scaling(c: Config, model: Config, rotated: int) -> Scaling | None:
     older = c.text("type", "default")
     match c.text("rope_type", older):
         case "default" | "none":
@@ -140,6 +180,10 @@ def _scaling(c: Config, model: Config) -> Scaling | None:
             return Llama3(factor=c.number("factor"), original=_original(c, model), low_freq_factor=low, high_freq_factor=high)
         case "yarn":
             return _yarn(c, _original(c, model))
+        case "longrope" | "su":
+            return _longrope(c, model, rotated)
+        case "dynamic":
+            return DynamicNtk(original=_original(c, model), factor=c.number("factor"))
         case "divided":  # ours: what models/gguf.py makes of the tensor rope_freqs
             return Divided(factors=c.items("factors", float) or ())
         case other:
@@ -155,5 +199,17 @@ def _yarn(c: Config, original: int) -> Yarn:
     return Yarn(factor=factor, original=original, beta_fast=fast, beta_slow=slow, attention_factor=amplitude, truncate=truncate)
 
 
+def _longrope(c: Config, model: Config, rotated: int) -> LongRope:
+    original, short, long = _original(c, model), c.items("short_factor", float), c.items("long_factor", float)
+    if short is None or long is None or not len(short) == len(long) == rotated // 2:
+        raise ConfigError(f"{c.where}: short_factor and long_factor must each have {rotated // 2} numbers, one for each frequency")
+    factor = c.number("factor", model.integer("max_position_embeddings") / original)
+    usual = c.number("attention_factor", sqrt(1 + log(factor) / log(original)) if factor > 1 else 1.0)
+    amplitudes = c.number("short_mscale", usual), c.number("long_mscale", usual)
+    return LongRope(original=original, short=short, long=long, short_amplitude=amplitudes[0], long_amplitude=amplitudes[1])
+
+
 def _original(c: Config, model: Config) -> int:
-    return c.integer("original_max_position_embeddings", model.integer("max_position_embeddings"))
+    """Beside the scaling, or beside the length it scales to."""
+    longest = model.integer("max_position_embeddings")
+    return c.integer("original_max_position_embeddings", model.integer("original_max_position_embeddings", longest))

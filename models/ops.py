@@ -13,26 +13,35 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from models.spec import Activation, Clamped
+
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "silu": F.silu,
     "gelu": F.gelu,
     "gelu_tanh": lambda x: F.gelu(x, approximate="tanh"),
+    "quick_gelu": lambda x: x * torch.sigmoid(1.702 * x),
     "relu": F.relu,
+    "relu2": lambda x: F.relu(x).square(),
     "tanh": torch.tanh,
 }
 
 
-def rms_norm(x: Tensor, weight: Tensor, eps: float) -> Tensor:
+def wide(x: Tensor) -> Tensor:
+    """In float32 at least."""
+    return x if x.dtype == torch.float64 else x.float()
+
+
+def rms_norm(x: Tensor, weight: Tensor | None, eps: float) -> Tensor:
     """Over the last axis, in float32 (Zhang & Sennrich 2019, arXiv 1910.07467). x may have any leading axes and strides."""
-    y = x.float()
+    y = wide(x)
     y = y * torch.rsqrt(y.square().mean(-1, keepdim=True) + eps)
-    return (y * weight.float()).to(x.dtype)
+    return (y if weight is None else y * weight.float()).to(x.dtype)
 
 
-def layer_norm(x: Tensor, weight: Tensor, bias: Tensor | None, eps: float) -> Tensor:
+def layer_norm(x: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float) -> Tensor:
     """Over the last axis, in float32 (Ba et al. 2016, arXiv 1607.06450)."""
-    offset = None if bias is None else bias.float()
-    return F.layer_norm(x.float(), (x.shape[-1],), weight.float(), offset, eps).to(x.dtype)
+    scale, offset = (None if t is None else t.to(wide(x).dtype) for t in (weight, bias))
+    return F.layer_norm(wide(x), (x.shape[-1],), scale, offset, eps).to(x.dtype)
 
 
 def rotate(x_THK: Tensor, table_PR: Tensor, positions_T: Tensor) -> Tensor:
@@ -40,18 +49,26 @@ def rotate(x_THK: Tensor, table_PR: Tensor, positions_T: Tensor) -> Tensor:
     element i pairs with element i + R/2."""
     rot = table_PR.shape[1]
     cos, sin = table_PR[positions_T][:, None].chunk(2, -1)
-    a, b = x_THK[..., :rot].float().chunk(2, -1)
+    a, b = wide(x_THK[..., :rot]).chunk(2, -1)
     y = torch.cat([a * cos - b * sin, b * cos + a * sin], -1).to(x_THK.dtype)
     return torch.cat([y, x_THK[..., rot:]], -1)
 
 
-def gated(x_T2F: Tensor, activation: str) -> Tensor:
+def gated(x_T2F: Tensor, activation: Activation) -> Tensor:
     """act(gate) * up, where x holds gate in its first half and up in its second."""
     gate, up = x_T2F.chunk(2, -1)
-    return ACTIVATIONS[activation](gate) * up
+    match activation:
+        case Clamped(limit=limit, alpha=alpha):
+            gate, up = gate.clamp(max=limit), up.clamp(-limit, limit)
+            return gate * torch.sigmoid(alpha * gate) * (up + 1)
+        case name:
+            return ACTIVATIONS[name](gate) * up
 
 
-def activate(x_TF: Tensor, activation: str) -> Tensor:
+def activate(x_TF: Tensor, activation: Activation) -> Tensor:
+    """Raises ValueError for an activation that needs a gate."""
+    if isinstance(activation, Clamped):
+        raise ValueError("the clamped activation needs a gate: gated must be true")
     return ACTIVATIONS[activation](x_TF)
 
 
@@ -92,11 +109,11 @@ def scale(x_TD: Tensor, factor: float) -> Tensor:
 
 @dataclass(frozen=True)
 class Ops:
-    rms_norm: Callable[[Tensor, Tensor, float], Tensor] = rms_norm
-    layer_norm: Callable[[Tensor, Tensor, Tensor | None, float], Tensor] = layer_norm
+    rms_norm: Callable[[Tensor, Tensor | None, float], Tensor] = rms_norm
+    layer_norm: Callable[[Tensor, Tensor | None, Tensor | None, float], Tensor] = layer_norm
     rotate: Callable[[Tensor, Tensor, Tensor], Tensor] = rotate
-    gated: Callable[[Tensor, str], Tensor] = gated
-    activate: Callable[[Tensor, str], Tensor] = activate
+    gated: Callable[[Tensor, Activation], Tensor] = gated
+    activate: Callable[[Tensor, Activation], Tensor] = activate
     add: Callable[[Tensor, Tensor], Tensor] = add
     scale: Callable[[Tensor, float], Tensor] = scale
     pool: Callable[[Tensor, Tensor, str], Tensor] = pool

@@ -1,15 +1,17 @@
 """The backend that remembers nothing: every sequence whole in one step, plain torch. Ground truth for all others."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.batch import Attend, Batch
-from models.ops import Ops
+from models.batch import Attend, Batch, Latent, LatentUp
+from models.masks import may_see
+from models.ops import Ops, gated, wide
 from models.quant import Grouped, Weight
-from models.spec import Attention
+from models.spec import Alibi, Attention, InputSigmoid, LatentAttention, MoE, Rope, alibi_slopes, rope_start
 
 
 class Linear(nn.Module):
@@ -64,33 +66,149 @@ class Reference:
         return Linear(d_in, sum(d_outs), bias, self.dtype)
 
     def attend(self, name: str, spec: Attention) -> Attend:
-        def leaf(q_THK: Tensor, k_TGK: Tensor, v_TGK: Tensor, batch: Batch) -> Tensor:
-            if any(cached for _, cached in batch.spans):
-                raise ValueError("the reference backend remembers nothing: give it whole sequences")
-            return torch.cat([attend(spec, q_THK[r], k_TGK[r], v_TGK[r]) for r, _ in batch.spans])
+        def leaf(q_THK: Tensor, k_TGK: Tensor, v_TGK: Tensor, batch: Batch, sinks_H: Tensor | None = None) -> Tensor:
+            _whole(batch)
+            return torch.cat([attend(spec, q_THK[r], k_TGK[r], v_TGK[r], sinks_H) for r, _ in batch.spans])
 
         return leaf
 
+    def per_head(self, name: str, heads: int, d_in: int, d_out: int) -> nn.Module:
+        return HeadMatrices(heads, d_in, d_out, self.dtype)
 
-def attend(spec: Attention, q_QHK: Tensor, k_MGK: Tensor, v_MGK: Tensor) -> Tensor:
+    def latent(self, name: str, spec: LatentAttention) -> Latent:
+        def leaf(q_THN: Tensor, q_THP: Tensor, c_TR: Tensor, k_TP: Tensor, up: LatentUp, batch: Batch) -> Tensor:
+            _whole(batch)
+            q_THK, (k_THK, v_THV) = torch.cat([q_THN, q_THP], -1), expand(up, c_TR, k_TP)
+            return torch.cat([attend(expanded(spec), q_THK[r], k_THK[r], v_THV[r]) for r, _ in batch.spans])
+
+        return leaf
+
+    def experts(self, name: str, spec: MoE, dim: int) -> nn.Module:
+        return Experts(spec, dim, self.dtype)
+
+
+def _whole(batch: Batch) -> None:
+    if any(cached for _, cached in batch.spans):
+        raise ValueError("the reference backend remembers nothing: give it whole sequences")
+
+
+def attend(spec: Attention, q_QHK: Tensor, k_MGK: Tensor, v_MGK: Tensor, sinks_H: Tensor | None = None) -> Tensor:
     """out_QHK, for the last Q of M tokens of one sequence; softmax in float32."""
     share = spec.heads // spec.kv_heads
-    k_MHK, v_MHK = (t.repeat_interleave(share, 1).float() for t in (k_MGK, v_MGK))
-    scale = spec.head_dim**-0.5 if spec.scale is None else spec.scale
-    scores_HQM = torch.einsum("qhk,mhk->hqm", q_QHK.float(), k_MHK) * scale
+    k_MHK, v_MHK = (wide(t.repeat_interleave(share, 1)) for t in (k_MGK, v_MGK))
+    key_M = torch.arange(len(k_MGK), device=q_QHK.device)
+    query_Q1 = key_M[len(k_MGK) - len(q_QHK) :, None]
+    scores_HQM = torch.einsum("qhk,mhk->hqm", wide(q_QHK), k_MHK) * scale_of(spec)
+    if isinstance(spec.position, Alibi):
+        scores_HQM = scores_HQM - slopes(spec, q_QHK.device)[:, None, None] * (query_Q1 - key_M)
     if spec.softcap is not None:
         scores_HQM = (scores_HQM / spec.softcap).tanh() * spec.softcap
-    hidden_QM = ~visible(len(q_QHK), len(k_MGK), spec.mask.reach, q_QHK.device, spec.mask.ahead)
-    weights_HQM = scores_HQM.masked_fill(hidden_QM, -torch.inf).softmax(-1)
-    return torch.einsum("hqm,mhk->qhk", weights_HQM, v_MHK).to(q_QHK.dtype)
+    may = may_see(spec.mask, query_Q1, key_M[None])
+    scores_HQM = scores_HQM.masked_fill(~(may if may.dim() == 2 else may.repeat_interleave(share, 0)), -torch.inf)
+    return torch.einsum("hqm,mhk->qhk", softmax(scores_HQM, sinks_H), v_MHK).to(q_QHK.dtype)
 
 
-def visible(queries: int, keys: int, reach: int | None, device: torch.device, ahead: int | None = 0) -> Tensor:
-    """bool [Q, M]: may the query see the key? The queries are the last of the keys' positions; `reach` and `ahead` are
-    those of a mask."""
-    key_M = torch.arange(keys, device=device)
-    distance_QM = key_M[keys - queries :, None] - key_M
-    return (-distance_QM <= (keys if ahead is None else ahead)) & (distance_QM < (keys if reach is None else reach))
+def scale_of(spec: Attention) -> float:
+    return spec.head_dim**-0.5 if spec.scale is None else spec.scale
+
+
+def slopes(spec: Attention, device: torch.device) -> Tensor:
+    """float32 [H]: what ALiBi takes off a score for each token between query and key. 0 for other positions."""
+    match spec.position:
+        case Alibi(max_bias=most, scaled=scaled):
+            return torch.tensor(alibi_slopes(spec.heads, most), device=device) * (scale_of(spec) if scaled else 1.0)
+        case _:
+            return torch.zeros(spec.heads, device=device)
+
+
+def softmax(scores_HQM: Tensor, sinks_H: Tensor | None) -> Tensor:
+    """weights_HQM, with any leading axes. A sink takes part in the sum and gets a weight, but has no value."""
+    if sinks_H is None:
+        return scores_HQM.softmax(-1)
+    sinks_HQ1 = sinks_H.to(scores_HQM.dtype)[:, None, None].expand(*scores_HQM.shape[:-1], 1)
+    return torch.cat([scores_HQM, sinks_HQ1], -1).softmax(-1)[..., :-1]
+
+
+class HeadMatrices(nn.Module):
+    """Implements models.batch.HeadMatrices with one dense weight_HOI."""
+
+    weight: Tensor
+
+    def __init__(self, heads: int, d_in: int, d_out: int, dtype: torch.dtype) -> None:
+        super().__init__()
+        self.fields = {"weight": (heads, d_out, d_in)}
+        self.register_buffer("weight", torch.empty(heads, d_out, d_in, dtype=dtype))
+
+    def assign(self, field: str, value: Weight) -> None:
+        assign_dense(self, field, value)
+
+    def all(self, x_TI: Tensor) -> Tensor:
+        return F.linear(x_TI, self.weight.flatten(0, 1)).unflatten(1, self.weight.shape[:2])
+
+    def each(self, x_THI: Tensor) -> Tensor:
+        return torch.einsum("thi,hoi->tho", x_THI, self.weight)
+
+    def back(self, y_THO: Tensor) -> Tensor:
+        return torch.einsum("tho,hoi->thi", y_THO, self.weight)
+
+
+def expand(up: LatentUp, c_MR: Tensor, k_MP: Tensor) -> tuple[Tensor, Tensor]:
+    """Every head's keys_MHK (N without positions, then P shared) and values_MHV."""
+    k_MHN = up.keys.all(c_MR)
+    return torch.cat([k_MHN, k_MP[:, None].expand(-1, k_MHN.shape[1], -1)], -1), up.values.all(c_MR)
+
+
+def expanded(spec: LatentAttention) -> Attention:
+    """Latent attention as the ordinary one that it is once its keys and values are made."""
+    k = spec.nope_dim + spec.rope_dim
+    return Attention(heads=spec.heads, kv_heads=spec.heads, head_dim=k, mask=spec.mask, scale=latent_scale(spec))
+
+
+def absorbed(spec: LatentAttention) -> Attention:
+    """Latent attention in the latents' own space: one key and value head, whose keys are latent and rotary key, and whose
+    values are the latent."""
+    return replace(expanded(spec), kv_heads=1, head_dim=spec.kv_rank + spec.rope_dim)
+
+
+def latent_scale(spec: LatentAttention) -> float:
+    return (spec.nope_dim + spec.rope_dim) ** -0.5 if spec.scale is None else spec.scale
+
+
+class Experts(nn.Module):
+    """(x_TD, experts_TA, weights_TA) -> y_TD: the A chosen experts of each token, one after another, weighted and summed.
+    up_EOD holds gate and up of an expert one behind the other (O = 2F), down_EDF brings them back."""
+
+    def __init__(self, spec: MoE, dim: int, dtype: torch.dtype) -> None:
+        super().__init__()
+        self.spec, e, f = spec, spec.experts, spec.hidden
+        self.fields = {"up": (e, 2 * f, dim), "down": (e, dim, f)}
+        if spec.bias:
+            self.fields |= {"up_bias": (e, 2 * f), "down_bias": (e, dim)}
+        for field, shape in self.fields.items():
+            self.register_buffer(field, torch.empty(shape, dtype=dtype))
+
+    def assign(self, field: str, value: Weight) -> None:
+        assign_dense(self, field, value)
+
+    def forward(self, x_TD: Tensor, experts_TA: Tensor, weights_TA: Tensor) -> Tensor:
+        y_TD = torch.zeros_like(x_TD)
+        for expert in experts_TA.unique().tolist():
+            rows_N, slot_N = torch.where(experts_TA == expert)
+            weight_N1 = weights_TA[rows_N, slot_N, None].to(x_TD.dtype)
+            y_TD.index_add_(0, rows_N, self._weighted(expert, x_TD[rows_N], weight_N1))
+        return y_TD
+
+    def _weighted(self, expert: int, x_ND: Tensor, weight_N1: Tensor) -> Tensor:
+        if isinstance(self.spec.router, InputSigmoid):
+            return self._expert(expert, x_ND * weight_N1)
+        return self._expert(expert, x_ND) * weight_N1
+
+    def _expert(self, expert: int, x_ND: Tensor) -> Tensor:
+        h_NO = F.linear(x_ND, self.get_buffer("up")[expert], self._bias("up_bias", expert))
+        return F.linear(gated(h_NO, self.spec.activation), self.get_buffer("down")[expert], self._bias("down_bias", expert))
+
+    def _bias(self, field: str, expert: int) -> Tensor | None:
+        return self.get_buffer(field)[expert] if self.spec.bias else None
 
 
 def assign_dense(module: nn.Module, field: str, value: Weight) -> None:
@@ -99,8 +217,10 @@ def assign_dense(module: nn.Module, field: str, value: Weight) -> None:
     module.get_buffer(field).copy_(dense)
 
 
-def whole(lengths: Sequence[int], segments_T: Tensor | None = None) -> Batch:
-    """The batch of sequences with these lengths, nothing cached and no pages."""
+def whole(lengths: Sequence[int], segments_T: Tensor | None = None, *, ropes: Sequence[Rope] = (), context: int = 0) -> Batch:
+    """The batch of sequences with these lengths, nothing cached and no pages. `ropes`: those of the model, built for
+    `context` positions, whose angles depend on a sequence's length."""
     starts = torch.tensor([0, *lengths]).cumsum(0).int()
     positions = torch.cat([torch.arange(n) for n in lengths])
-    return Batch(positions, starts, torch.zeros(len(lengths), dtype=torch.int32), segments_T=segments_T)
+    rotary = {rope: torch.cat([torch.arange(n) + rope_start(rope, context, n) for n in lengths]) for rope in ropes}
+    return Batch(positions, starts, torch.zeros(len(lengths), dtype=torch.int32), segments_T=segments_T, rotary_T=rotary)

@@ -1,13 +1,8 @@
-"""From checkpoint to module: for each of our tensors a recipe says which of the checkpoint's tensors make it.
-
-A family's table maps our names to recipes, with `{i}` for the layer's number:
-    "layers.{i}.mixer.qkv.weight": cat("model.layers.{i}.self_attn.q_proj.weight", ...)
-All that a checkpoint does differently (other layout, other order, a constant left out) ends here.
-"""
+"""From checkpoint to module: every tensor of a model is made by its recipe (models/recipes.py) from the checkpoint's."""
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import cast
 
 import torch
@@ -15,70 +10,29 @@ from torch import Tensor, nn
 
 from models.batch import Leaf
 from models.quant import Grouped, Weight, concatenate
-from models.spec import Arch, Attention
+from models.recipes import (
+    Cat,
+    Copy,
+    First,
+    HeadRows,
+    PerExpert,
+    Permute,
+    Recipe,
+    Recipes,
+    Rows,
+    Shift,
+    Transpose,
+    Ungroup,
+    Unzip,
+)
+from models.spec import Arch, Attention, LatentAttention, Mixer, MoE, Rope
 
 
 class WeightsError(ValueError):
     """The checkpoint does not hold what the architecture needs, or holds more."""
 
 
-@dataclass(frozen=True)
-class Copy:
-    source: str  # a tensor of the checkpoint
-
-
-@dataclass(frozen=True)
-class Cat:
-    """Along the first axis (outputs)."""
-
-    parts: tuple["Recipe", ...]
-
-
-@dataclass(frozen=True)
-class Stack:
-    """Along a new first axis (experts)."""
-
-    parts: tuple["Recipe", ...]
-
-
-@dataclass(frozen=True)
-class Shift:
-    """Add a constant: norms that store weight - 1."""
-
-    part: "Recipe"
-    by: float
-
-
-@dataclass(frozen=True)
-class Rows:
-    """Those from number `start` on: tables whose first rows are never read."""
-
-    part: "Recipe"
-    start: int
-
-
-@dataclass(frozen=True)
-class Transpose:
-    """[I, O] -> [O, I]"""
-
-    part: "Recipe"
-
-
-@dataclass(frozen=True)
-class Permute:
-    """Rows of each head from rotary pairs side by side (2j, 2j + 1), as llama GGUF files have them, to halves
-    (j, j + K/2)."""
-
-    part: "Recipe"
-
-
-Recipe = Copy | Cat | Stack | Shift | Rows | Transpose | Permute
-Recipes = Mapping[str, Recipe]
 Checkpoint = Mapping[str, Weight]  # read lazily: one tensor at each lookup
-
-
-def cat(*sources: str) -> Cat:
-    return Cat(tuple(map(Copy, sources)))
 
 
 def load(model: nn.Module, arch: Arch, recipes: Recipes, checkpoint: Checkpoint) -> None:
@@ -138,39 +92,77 @@ class _Source:
     layer: int | None
     arch: Arch
     target: str
+    expert: int | None = None
 
     def read(self, template: str) -> Weight:
-        name = template.format(i=self.layer)
-        if name not in self.names:
-            raise WeightsError(f"the checkpoint has no tensor {name}, which {self.target} is made from")
+        name = self._stored(template.format(i=self.layer, e=self.expert))
         self.used.add(name)
         return self.checkpoint[name]
 
+    def has(self, template: str) -> bool:
+        return not self.names.isdisjoint(self._names(template.format(i=self.layer, e=self.expert)))
+
+    def _names(self, name: str) -> tuple[str, str]:
+        """A checkpoint of the body alone lacks the outermost part of its names."""
+        return name, name.partition(".")[2]
+
+    def _stored(self, name: str) -> str:
+        for stored in self._names(name):
+            if stored in self.names:
+                return stored
+        raise WeightsError(f"the checkpoint has no tensor {name}, which {self.target} is made from")
+
     @property
-    def head_dim(self) -> int:
-        match self.arch.layers[self.layer or 0].mixer:
-            case Attention(head_dim=k):
-                return k
+    def experts(self) -> int:
+        match self.arch.layers[self.layer or 0].ffn:
+            case MoE(experts=e):
+                return e
             case other:
-                raise WeightsError(f"{self.target}: {type(other).__name__} has no heads to permute")
+                raise WeightsError(f"{self.target}: {type(other).__name__} has no experts")
+
+    @property
+    def mixer(self) -> Mixer:
+        return self.arch.layers[self.layer or 0].mixer
+
+    @property
+    def attention(self) -> Attention:
+        if not isinstance(self.mixer, Attention):
+            raise WeightsError(f"{self.target}: {type(self.mixer).__name__} has no queries, keys and values in one matrix")
+        return self.mixer
+
+    @property
+    def latent(self) -> LatentAttention:
+        if not isinstance(self.mixer, LatentAttention):
+            raise WeightsError(f"{self.target}: {type(self.mixer).__name__} has no latents")
+        return self.mixer
 
 
 def _resolve(recipe: Recipe, source: _Source) -> Weight:
     match recipe:
         case Copy(name):
             return source.read(name)
+        case First(parts):
+            return source.read(next((part.source for part in parts if source.has(part.source)), parts[0].source))
         case Cat(parts):
             return _concatenate([_resolve(part, source) for part in parts])
-        case Stack(parts):
-            return torch.stack([_dense(_resolve(part, source)) for part in parts])
+        case PerExpert(part):
+            return torch.stack([_dense(_resolve(part, replace(source, expert=e))) for e in range(source.experts)])
         case Shift(part, by):
             return _dense(_resolve(part, source)) + by
         case Rows(part, start):
             return _dense(_resolve(part, source))[start:]
         case Transpose(part):
-            return _dense(_resolve(part, source)).T
+            return _dense(_resolve(part, source)).mT
+        case Unzip(part):
+            return _unzip(_dense(_resolve(part, source)), -1 if source.target.endswith("bias") else -2)
         case Permute(part):
-            return _halves(_resolve(part, source), source.head_dim)
+            part, order = _resolve(part, source), _halves(source)
+            return _reordered_heads(part, order) if source.target.endswith("norm.weight") else _reordered(part, order)
+        case Ungroup(part):
+            return _reordered(_resolve(part, source), _by_role(source.attention))
+        case HeadRows(part, of):
+            keys, values = _by_use(_dense(_resolve(part, source)), source.latent)
+            return keys if of == "keys" else values
 
 
 def _concatenate(parts: list[Weight]) -> Weight:
@@ -181,17 +173,62 @@ def _concatenate(parts: list[Weight]) -> Weight:
     return torch.cat([_dense(part) for part in parts])
 
 
-def _halves(weight: Weight, head_dim: int) -> Weight:
-    rows = torch.arange(weight.shape[0]).view(-1, head_dim // 2, 2).transpose(1, 2).flatten()
+def _unzip(weight: Tensor, axis: int) -> Tensor:
+    return weight.unflatten(axis, (-1, 2)).transpose(axis - 1, axis).flatten(axis - 1, axis)
+
+
+def _halves(source: _Source) -> Callable[[Tensor], Tensor]:
+    """Row numbers in their new order: the rotated ones of each head, or those behind a latent."""
+    match source.mixer:
+        case Attention(head_dim=k, position=rope):
+            return _paired_rows(k, 0, rope.dim if isinstance(rope, Rope) else k)
+        case LatentAttention(kv_rank=r, nope_dim=n, rope_dim=p):
+            first = r if ".kv_down." in source.target else n
+            return _paired_rows(first + p, first, first + p)
+
+
+def _paired_rows(block: int, first: int, end: int) -> Callable[[Tensor], Tensor]:
+    """In each `block` of rows those from `first` to `end` go from pairs to halves."""
+
+    def order(rows: Tensor) -> Tensor:
+        rows_NB = rows.view(-1, block)
+        halves_NR = rows_NB[:, first:end].unflatten(1, (-1, 2)).transpose(1, 2).flatten(1)
+        return torch.cat([rows_NB[:, :first], halves_NR, rows_NB[:, end:]], 1).flatten()
+
+    return order
+
+
+def _by_use(weight: Tensor, spec: LatentAttention) -> tuple[Tensor, Tensor]:
+    return weight.unflatten(0, (spec.heads, -1)).split((spec.nope_dim, spec.value_dim), 1)  # pyright: ignore[reportReturnType]
+
+
+def _by_role(spec: Attention) -> Callable[[Tensor], Tensor]:
+    share = spec.heads // spec.kv_heads
+
+    def order(rows: Tensor) -> Tensor:
+        parts = rows.view(spec.kv_heads, share + 2, spec.head_dim).split((share, 1, 1), 1)
+        return torch.cat([part.flatten() for part in parts])
+
+    return order
+
+
+def _reordered(weight: Weight, order: Callable[[Tensor], Tensor]) -> Weight:
+    rows = order(torch.arange(weight.shape[0]))
     return weight.rows(rows) if isinstance(weight, Grouped) else weight[rows]
+
+
+def _reordered_heads(weight: Weight, order: Callable[[Tensor], Tensor]) -> Tensor:
+    """The same of the weight of a norm on heads, [K] or [H, K]."""
+    dense = _dense(weight)
+    return dense.flatten()[order(torch.arange(dense.numel()))].view(dense.shape)
 
 
 def _dense(weight: Weight) -> Tensor:
     return weight.dequantize() if isinstance(weight, Grouped) else weight
 
 
-# rotary tables are computed (models/gguf.py reads rope_freqs into the configuration), never loaded
-_COMPUTED = re.compile(r"(.*\.)?rotary_emb\.inv_freq|rope_freqs\.weight")
+# rotary tables and causal masks are computed (models/gguf.py reads rope_freqs into the configuration), never loaded
+_COMPUTED = re.compile(r"(.*\.)?rotary_emb\.inv_freq|rope_freqs\.weight|(.*\.)?(attn|attention)\.(masked_)?bias")
 
 
 def _refuse_leftovers(arch: Arch, recipes: Recipes, checkpoint: Checkpoint, left: set[str]) -> None:

@@ -70,12 +70,14 @@ MAY: dict[str, set[str]] = {
     "engine.api": set(),
     "engine.embedded": {"engine", "models"},
     "models": {"models"},
-    "models.spec": set(),
-    "models.ops": set(),
+    "models.spec": {"models.spec"},
+    "models.ops": {"models.spec"},
+    "models.masks": {"models.spec"},
+    "models.recipes": set(),
     "models.batch": {"models.spec", "models.ops", "models.quant"},
     "models.parts": {"models.parts", "models.spec", "models.batch", "models.ops"},
     "models.stacks": {"models.parts", "models.spec", "models.batch", "models.ops"},
-    "models.families": {"models.families", "models.spec", "models.weights", "models.hf"},
+    "models.families": {"models.families", "models.spec", "models.recipes", "models.hf"},
     "bench": {"bench", "server", "retrieval", "engine.api", "models"},
 }
 TORCHLESS = ("server", "retrieval", "mcp_servers", "engine.api", "models.spec")

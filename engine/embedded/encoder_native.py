@@ -10,10 +10,10 @@ from torch import Tensor, nn
 from engine.embedded.kernels import library as k
 from engine.embedded.kernels.packing import Bytes, fits, pack_bytes
 from engine.embedded.native import Kernels, PackedLinear, fitting
-from models.batch import Attend, Batch
+from models.batch import Attend, Batch, Latent
 from models.ops import Ops
 from models.quant import Grouped, Weight
-from models.spec import Arch, Attention, Classifier, Dense, Full, Layer, Neighbourhood, Next, Pooled
+from models.spec import Arch, Attention, Classifier, Dense, Full, LatentAttention, Layer, MoE, Neighbourhood, Next, Pooled
 
 
 def supports_encoder(arch: Arch) -> bool:
@@ -85,7 +85,7 @@ class WholeAttention:
         self._kernels, self._spec = kernels, spec
         self._distance = spec.mask.distance if isinstance(spec.mask, Neighbourhood) else 0
 
-    def __call__(self, q_THK: Tensor, k_TGK: Tensor, v_TGK: Tensor, batch: Batch) -> Tensor:
+    def __call__(self, q_THK: Tensor, k_TGK: Tensor, v_TGK: Tensor, batch: Batch, sinks_H: Tensor | None = None) -> Tensor:
         spec, run, starts = self._spec, self._kernels.run, batch.starts_S1
         g, d, h = spec.kv_heads, spec.head_dim, spec.heads
         tokens, sentences = len(q_THK), len(starts) - 1
@@ -129,3 +129,12 @@ class NativeEncoderBackend:
         if not isinstance(spec.mask, Full | Neighbourhood):
             raise ValueError(f"{name}: an encoder looks in both directions, not {spec.mask}")
         return WholeAttention(self.kernels, spec)
+
+    def per_head(self, name: str, heads: int, d_in: int, d_out: int) -> nn.Module:
+        raise NotImplementedError(f"{name}: latent attention runs on the torch backend only")
+
+    def latent(self, name: str, spec: LatentAttention) -> Latent:
+        raise NotImplementedError(f"{name}: latent attention runs on the torch backend only")
+
+    def experts(self, name: str, spec: MoE, dim: int) -> nn.Module:
+        raise NotImplementedError(f"{name}: supports_encoder lets no mixture of experts through")

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from engine.embedded.backend import attention
-from models.batch import Attend, Batch
+from models.batch import Attend, Batch, Latent
 from models.ops import Ops
-from models.reference import Embedding, Linear
-from models.spec import Attention, Full, Mask, Neighbourhood
+from models.reference import Embedding, Experts, Linear
+from models.spec import Alibi, Attention, Full, LatentAttention, Mask, MoE, Neighbourhood
 
 
 class TorchEncoderBackend:
@@ -31,7 +31,18 @@ class TorchEncoderBackend:
     def attend(self, name: str, spec: Attention) -> Attend:
         if not isinstance(spec.mask, Full | Neighbourhood):
             raise ValueError(f"{name}: an encoder looks in both directions, not {spec.mask}")
+        if isinstance(spec.position, Alibi) or spec.sinks:
+            raise ValueError(f"{name}: an encoder's attention has no {'sinks' if spec.sinks else 'ALiBi'} yet")
         return WholeAttention(spec, self._squares)
+
+    def per_head(self, name: str, heads: int, d_in: int, d_out: int) -> nn.Module:
+        raise NotImplementedError(f"{name}: latent attention runs on the torch backend only")
+
+    def latent(self, name: str, spec: LatentAttention) -> Latent:
+        raise NotImplementedError(f"{name}: latent attention runs on the torch backend only")
+
+    def experts(self, name: str, spec: MoE, dim: int) -> nn.Module:
+        return Experts(spec, dim, self.dtype).to(self.device)
 
 
 class Squares:
@@ -69,7 +80,7 @@ class WholeAttention:
     def __init__(self, spec: Attention, squares: Squares) -> None:
         self._spec, self._squares = spec, squares
 
-    def __call__(self, q_THK: Tensor, k_TGK: Tensor, v_TGK: Tensor, batch: Batch) -> Tensor:
+    def __call__(self, q_THK: Tensor, k_TGK: Tensor, v_TGK: Tensor, batch: Batch, sinks_H: Tensor | None = None) -> Tensor:
         token_SM, may = self._squares(batch, self._spec.mask)
         q, k, v = (x[token_SM].transpose(1, 2) for x in (q_THK, k_TGK, v_TGK))
         out_SMHK = attention(self._spec, q, k, v, may).transpose(1, 2)

@@ -25,6 +25,7 @@ from engine.embedded.runner import Runner
 from engine.embedded.sampler import TokenSampler
 from engine.embedded.sequence import Sequence
 from engine.embedded.worker_thread import WorkerThread, stopped_error
+from models.spec import rope_start
 
 # seconds; a step takes a few milliseconds, so the engine's thread must not wait Python's usual 5 ms for its turn
 SWITCH_INTERVAL = 0.0005
@@ -124,8 +125,13 @@ class EmbeddedEngine:
         seed = secrets.randbits(63) if sampling.seed is None else sampling.seed
         sampler = TokenSampler(sampling, seed, request.tokens, matcher, closer)
         shared = max((common_prefix(request.tokens, prefix) for prefix in self._shared), default=0)
-        salt = owner_salt(request.owner)
-        return Sequence(request, next(self._arrivals), limit, self._memory.tables(limit), sampler, salt=salt, shared=shared)
+        salt, angles = owner_salt(request.owner), self._angles(limit)
+        tables = self._memory.tables(limit)
+        return Sequence(request, next(self._arrivals), limit, tables, sampler, salt=salt, shared=shared, angles=angles)
+
+    def _angles(self, limit: int) -> bytes:
+        """Which rotary tables a sequence of at most `limit` tokens uses, where the model has several."""
+        return b"".join(rope_start(rope, self._loaded.info.context, limit).to_bytes(8) for rope in self._loaded.ropes)
 
     def _compile(self, request: Request, grammar: Grammar) -> tuple[Matcher, Closer | None]:
         matcher = self._grammars.compile(grammar, request.owner)
@@ -202,4 +208,5 @@ def _failure(seq: Sequence) -> InvalidGrammar | None:
 
 def _runner(loaded: LoadedModel, context: int) -> Runner:
     most = largest_step(loaded.limits, context)
-    return Runner(loaded.model, Inputs(most, tuple(loaded.pages), loaded.device), loaded.recorder)
+    inputs = Inputs(most, tuple(loaded.pages), loaded.device, ropes=loaded.ropes, context=loaded.info.context)
+    return Runner(loaded.model, inputs, loaded.recorder)

@@ -13,7 +13,7 @@ from engine.embedded.memory import pages_for
 from engine.embedded.scheduler import Limits
 from engine.embedded.sequence import Chunk
 from models.batch import Batch
-from models.spec import Paged
+from models.spec import Paged, Rope, rope_start
 
 
 class Shape(NamedTuple):
@@ -32,8 +32,13 @@ def largest_step(limits: Limits, context: int) -> Shape:
 class Inputs:
     """Static buffers for steps of up to `most`: filled in place, never reallocated, so that recorded steps can read them."""
 
-    def __init__(self, most: Shape, layouts: Sequence[Paged], device: torch.device) -> None:
+    def __init__(
+        self, most: Shape, layouts: Sequence[Paged], device: torch.device, *, ropes: Sequence[Rope] = (), context: int = 0
+    ) -> None:
+        """`ropes`: those of the model, built for `context` positions, whose angles depend on how long a sequence may become."""
         self.most = most
+        self._context = context
+        self._rotary_T = {rope: _Mirror((most.tokens,), np.int64, 0, device) for rope in ropes}
         self._layouts, self._device = tuple(layouts), device
         self._tokens_T, self._positions_T = (_Mirror((most.tokens,), np.int64, 0, device) for _ in range(2))
         self._starts_R1 = _Mirror((most.rows + 1,), np.int32, 0, device)
@@ -58,6 +63,7 @@ class Inputs:
         self._starts_R1.host[len(ends) + 1 :] = ends[-1]  # further rows are empty
         self._cached_R.host[: len(chunks)] = computed
         self._fill_tables(chunks)
+        self._fill_rotary(chunks, ends)
         self._clear(ends[-1], len(chunks))
         self._upload()
         return Shape(ends[-1], len(chunks), max(pages_for(a + n) for a, n in zip(computed, counts, strict=True)))
@@ -66,7 +72,9 @@ class Inputs:
         """tokens_T and the Batch of that shape: views, made anew because a Batch may remember numbers."""
         tokens, rows, width = shape
         tables = {layout: m.device[:rows, :width] for layout, m in zip(self._layouts, self._tables_RW, strict=True)}
-        batch = Batch(self._positions_T.device[:tokens], self._starts_R1.device[: rows + 1], self._cached_R.device[:rows], tables)
+        rotary = {rope: m.device[:tokens] for rope, m in self._rotary_T.items()}
+        starts, cached = self._starts_R1.device[: rows + 1], self._cached_R.device[:rows]
+        batch = Batch(self._positions_T.device[:tokens], starts, cached, tables, rotary_T=rotary)
         return self._tokens_T.device[:tokens], batch
 
     def last(self, rows: list[int]) -> Tensor:
@@ -90,10 +98,17 @@ class Inputs:
                 table = chunk.sequence.tables[i]
                 row[: table.end] = table.pages[: table.end]
 
+    def _fill_rotary(self, chunks: Sequence[Chunk], ends: list[int]) -> None:
+        for rope, mirror in self._rotary_T.items():
+            for chunk, end in zip(chunks, ends, strict=True):
+                here = slice(end - chunk.size, end)
+                mirror.host[here] = self._positions_T.host[here] + rope_start(rope, self._context, chunk.sequence.limit)
+
     def _clear(self, tokens: int, rows: int) -> None:
         """What earlier, larger steps left beyond this one: no tokens, nothing cached, no page of anybody's."""
         self._tokens_T.host[tokens : self._dirty.tokens] = 0
-        self._positions_T.host[tokens : self._dirty.tokens] = 0
+        for mirror in (self._positions_T, *self._rotary_T.values()):
+            mirror.host[tokens : self._dirty.tokens] = 0
         self._cached_R.host[rows : self._dirty.rows] = 0
         for mirror in self._tables_RW:
             mirror.host[rows : self._dirty.rows] = -1
@@ -101,7 +116,7 @@ class Inputs:
 
     def _upload(self) -> None:
         if self._copied is not None:
-            for mirror in (self._tokens_T, self._positions_T, self._starts_R1, self._cached_R, *self._tables_RW):
+            for mirror in (self._tokens_T, self._positions_T, self._starts_R1, self._cached_R, *self._tables_RW, *self._rotary_T.values()):
                 mirror.upload()
             self._copied.record()
 

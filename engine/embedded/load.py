@@ -26,7 +26,7 @@ from models.build import build
 from models.checkpoint import open_checkpoint
 from models.describe import parameters
 from models.families import arch_of, recipes_of
-from models.spec import Arch, Paged
+from models.spec import Arch, Paged, Rope, long_ropes
 from models.weights import load
 
 BITS = {"int4": 4, "int8": 8}
@@ -51,6 +51,7 @@ class LoadedModel:
     model: Model
     info: ModelInfo
     pages: dict[Paged, int]
+    ropes: tuple[Rope, ...] = ()  # those whose angles depend on how long a sequence may become
     device: torch.device
     recorder: Recorder | None
     tokenizer: str
@@ -74,6 +75,7 @@ def load_model(directory: Path, options: LoadOptions) -> LoadedModel:
         model=_model(directory, config, arch, machine.backend, context, device),
         info=ModelInfo(context=context, vocab=arch.vocab, architecture=config["architectures"][0], parameters=parameters(arch)),
         pages=pages,
+        ropes=long_ropes(arch),
         device=device,
         recorder=machine.recorder,
         tokenizer=tokenizer.read_text(encoding="utf-8") if (tokenizer := directory / "tokenizer.json").exists() else "",

@@ -47,7 +47,7 @@ class Memory:
             start = len(keys) * PAGE
             tokens = seq.tokens[start : start + PAGE].tobytes()
             salt = seq.salt if start + PAGE > seq.shared else b""
-            keys.append(blake2b((keys[-1] if keys else self._seed) + tokens, digest_size=16, salt=salt).digest())
+            keys.append(blake2b((keys[-1] if keys else self._seed + seq.angles) + tokens, digest_size=16, salt=salt).digest())
         return keys
 
     def match(self, seq: Sequence) -> int:

@@ -13,31 +13,41 @@ from engine.embedded.inputs import Shape
 from engine.embedded.kernels import library as k
 from engine.embedded.kernels.packing import Bytes, Packed, fits, pack
 from engine.embedded.kernels.tape import Tape
-from models.batch import Attend, Batch
+from models.batch import Attend, Batch, Latent
 from models.ops import Ops
 from models.quant import Weight
-from models.spec import Arch, Attention, Layer, Paged
+from models.spec import FFN, MLP, Activation, Arch, Attention, Causal, Full, LatentAttention, Layer, MoE, Neighbourhood, Paged, Rope, Window
 
-ACTIVATION = {"silu": 0, "gelu_tanh": 1, "gelu": 2, "relu": 3, "tanh": 4}
+ACTIVATION: dict[Activation, int] = {"silu": 0, "gelu_tanh": 1, "gelu": 2, "relu": 3, "tanh": 4}
 
 
 def supports(arch: Arch) -> bool:
     """Can every layer of `arch` run on these kernels?"""
-    return fits(arch.dim) and all(fitting(layer) and layer.norm.kind == "rms" for layer in arch.layers)
+    plain = arch.position is None and arch.embed_norm is None and arch.embed_dim is None
+    return plain and fits(arch.dim) and all(fitting(layer) and layer.norm.kind == "rms" for layer in arch.layers)
 
 
 def fitting(layer: Layer) -> bool:
     """Whether its sizes and its activation are such as kernels exist for."""
-    m = layer.mixer
+    return isinstance(layer.mixer, Attention) and _fitting_mixer(layer.mixer) and _fitting_ffn(layer.ffn)
+
+
+def _fitting_mixer(m: Attention) -> bool:
     return (
-        isinstance(m, Attention)
-        and m.head_dim % 16 == 0
+        m.head_dim % 16 == 0
         and m.head_dim <= k.MAX_DIM
-        and (m.position is None or m.position.dim % 2 == 0)
-        and fits(layer.ffn.hidden)
+        and (m.position is None or (isinstance(m.position, Rope) and m.position.dim % 2 == 0))
         and fits(m.heads * m.head_dim)
-        and layer.ffn.activation in ACTIVATION
+        and isinstance(m.mask, Causal | Window | Full | Neighbourhood)
+        and not m.sinks
+        and m.temperature is None
+        and m.clip is None
+        and (m.qk_norm is None or (m.qk_norm.norm.kind == "rms" and m.qk_norm.over != "each_head"))
     )
+
+
+def _fitting_ffn(ffn: FFN) -> bool:
+    return isinstance(ffn, MLP) and fits(ffn.hidden) and ffn.activation in ACTIVATION
 
 
 class Kernels:
@@ -71,13 +81,13 @@ class Kernels:
     def empty(self, *shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
         return torch.empty(shape, dtype=dtype) if self._tape is None else self._tape.empty(*shape, dtype=dtype)
 
-    def rms_norm(self, x: Tensor, weight: Tensor, eps: float) -> Tensor:
+    def rms_norm(self, x: Tensor, weight: Tensor | None, eps: float) -> Tensor:
         x_ABD = x[:, None] if x.dim() == 2 else x
         y = self.empty(*x.shape)
         self.run(k.RMS_NORM, (x, weight, y), (*x_ABD.shape, x_ABD.stride(0), x_ABD.stride(1)), (eps,))
         return y
 
-    def layer_norm(self, x_TD: Tensor, weight: Tensor, bias: Tensor | None, eps: float) -> Tensor:
+    def layer_norm(self, x_TD: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float) -> Tensor:
         y_TD = self.empty(*x_TD.shape)
         self.run(k.LAYER_NORM, (x_TD, weight, bias, y_TD), x_TD.shape, (eps,))
         return y_TD
@@ -94,13 +104,13 @@ class Kernels:
         self.run(k.ROTATE, (x_THK, table_PR, positions_T, y_THK), sizes)
         return y_THK
 
-    def gated(self, x_T2F: Tensor, activation: str) -> Tensor:
+    def gated(self, x_T2F: Tensor, activation: Activation) -> Tensor:
         tokens, hidden = x_T2F.shape[0], x_T2F.shape[1] // 2
         y_TF = self.empty(tokens, hidden)
         self.run(k.GATED, (x_T2F, y_TF), (tokens, hidden, ACTIVATION[activation]))
         return y_TF
 
-    def activate(self, x_TF: Tensor, activation: str) -> Tensor:
+    def activate(self, x_TF: Tensor, activation: Activation) -> Tensor:
         y_TF = self.empty(*x_TF.shape)
         self.run(k.ACTIVATE, (x_TF, y_TF), (*x_TF.shape, ACTIVATION[activation]))
         return y_TF
@@ -193,7 +203,7 @@ class PagedAttention:
         self.keys_PGKT = torch.empty(pages, g, d, k.PAGE, dtype=torch.bfloat16)
         self.values_PGTK = torch.empty(pages, g, k.PAGE, d, dtype=torch.bfloat16)
 
-    def __call__(self, q_THK: Tensor, k_TGK: Tensor, v_TGK: Tensor, batch: Batch) -> Tensor:
+    def __call__(self, q_THK: Tensor, k_TGK: Tensor, v_TGK: Tensor, batch: Batch, sinks_H: Tensor | None = None) -> Tensor:
         spec, run = self._spec, self._kernels.run
         table_SW = batch.pages[self._group]
         tokens, (sequences, width) = len(q_THK), table_SW.shape
@@ -239,3 +249,12 @@ class NativeBackend:
         group = Paged(per_token=((spec.kv_heads, spec.head_dim),) * 2, reach=spec.mask.reach)
         self.leaves[name] = leaf = PagedAttention(self.kernels, spec, self._pages[group], group)
         return leaf
+
+    def per_head(self, name: str, heads: int, d_in: int, d_out: int) -> nn.Module:
+        raise NotImplementedError(f"{name}: latent attention runs on the torch backend only")
+
+    def latent(self, name: str, spec: LatentAttention) -> Latent:
+        raise NotImplementedError(f"{name}: latent attention runs on the torch backend only")
+
+    def experts(self, name: str, spec: MoE, dim: int) -> nn.Module:
+        raise NotImplementedError(f"{name}: `supports` lets no mixture of experts through")

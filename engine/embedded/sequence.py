@@ -27,6 +27,7 @@ class Sequence:
     some of the others; when none is left, the next token is sampled. Preemption sets `computed` back to 0."""
 
     __slots__ = (
+        "angles",
         "cached",
         "computed",
         "finish",
@@ -49,10 +50,20 @@ class Sequence:
     )
 
     def __init__(
-        self, request: Request, arrival: int, limit: int, tables: list[Table], sampler: TokenSampler, *, salt: bytes = b"", shared: int = 0
+        self,
+        request: Request,
+        arrival: int,
+        limit: int,
+        tables: list[Table],
+        sampler: TokenSampler,
+        *,
+        salt: bytes = b"",
+        shared: int = 0,
+        angles: bytes = b"",
     ) -> None:
         """`limit`: tokens of prompt and answer together at which the answer ends with "length". `salt`: of the page keys; `shared`:
-        number of leading tokens whose pages are everybody's (memory.py)."""
+        number of leading tokens whose pages are everybody's (memory.py); `angles`: which of the model's rotary tables it uses, where
+        they depend on the limit: keys under other angles are other keys."""
         self.request, self.sampler, self.tables = request, sampler, tables
         self.rank = (request.priority, arrival)  # lower runs first, and is preempted last
         self.prompt = self.length = len(request.tokens)
@@ -66,7 +77,7 @@ class Sequence:
         self.published = 0  # full pages whose keys are known to the pools
         self.cached: int | None = None  # prompt tokens found in the prefix cache at first admission
         self.keys: list[bytes] = []
-        self.salt, self.shared = salt, shared
+        self.salt, self.shared, self.angles = salt, shared, angles
         self.prompt_logprobs: list[TokenLogprob] = []  # of the prompt's second token and those after it, as far as computed
         self.finish: Finish | None = None
 

@@ -5,24 +5,56 @@ from importlib import import_module
 from typing import Any, Literal, Protocol, cast
 
 from models.hf import Config, ConfigError
+from models.recipes import Recipes
 from models.spec import Arch
-from models.weights import Recipes
 
 
 class Family(Protocol):
-    WEIGHTS: Recipes  # from Hugging Face tensor names
-    GGUF: Recipes  # from GGUF tensor names
+    WEIGHTS: Recipes  # from Hugging Face tensor names; GGUF, where there is one: from GGUF tensor names
     TINY: Mapping[str, Any]  # a config.json small enough for a test with random weights
 
     def arch(self, config: Config) -> Arch: ...
 
 
 FAMILIES = {
-    "LlamaForCausalLM": "models.families.llama",
-    "MistralForCausalLM": "models.families.mistral",
-    "Qwen2ForCausalLM": "models.families.qwen2",
-    "Qwen3ForCausalLM": "models.families.qwen3",
-    "Gemma3ForCausalLM": "models.families.gemma3",
+    "StoaForCausalLM": "models.families.stoa",
+    "Cohere2ForCausalLM": "models.families.dense.cohere2",
+    "CohereForCausalLM": "models.families.dense.cohere",
+    "Gemma2ForCausalLM": "models.families.dense.gemma2",
+    "Gemma3ForCausalLM": "models.families.dense.gemma3",
+    "GemmaForCausalLM": "models.families.dense.gemma",
+    "Glm4ForCausalLM": "models.families.dense.glm4",
+    "GlmForCausalLM": "models.families.dense.glm",
+    "GraniteForCausalLM": "models.families.dense.granite",
+    "LlamaForCausalLM": "models.families.dense.llama",
+    "MistralForCausalLM": "models.families.dense.mistral",
+    "Olmo2ForCausalLM": "models.families.dense.olmo2",
+    "Olmo3ForCausalLM": "models.families.dense.olmo3",
+    "Phi3ForCausalLM": "models.families.dense.phi3",
+    "Qwen2ForCausalLM": "models.families.dense.qwen2",
+    "Qwen3ForCausalLM": "models.families.dense.qwen3",
+    "SmolLM3ForCausalLM": "models.families.dense.smollm3",
+    "Starcoder2ForCausalLM": "models.families.dense.starcoder2",
+    "BloomForCausalLM": "models.families.gpt.bloom",
+    "FalconForCausalLM": "models.families.gpt.falcon",
+    "GPT2LMHeadModel": "models.families.gpt.gpt2",
+    "GPTNeoForCausalLM": "models.families.gpt.gpt_neo",
+    "GPTNeoXForCausalLM": "models.families.gpt.gpt_neox",
+    "MptForCausalLM": "models.families.gpt.mpt",
+    "OPTForCausalLM": "models.families.gpt.opt",
+    "DeepseekV2ForCausalLM": "models.families.latent.deepseek_v2",
+    "DeepseekV3ForCausalLM": "models.families.latent.deepseek_v3",
+    "MiniCPM3ForCausalLM": "models.families.latent.minicpm3",
+    "GptOssForCausalLM": "models.families.experts.gpt_oss",
+    "GraniteMoeForCausalLM": "models.families.experts.granitemoe",
+    "GraniteMoeSharedForCausalLM": "models.families.experts.granitemoe",
+    "Llama4ForCausalLM": "models.families.experts.llama4",
+    "MixtralForCausalLM": "models.families.experts.mixtral",
+    "OlmoeForCausalLM": "models.families.experts.olmoe",
+    "PhimoeForCausalLM": "models.families.experts.phimoe",
+    "PhiMoEForCausalLM": "models.families.experts.phimoe",
+    "Qwen2MoeForCausalLM": "models.families.experts.qwen2_moe",
+    "Qwen3MoeForCausalLM": "models.families.experts.qwen3_moe",
 }
 
 
@@ -38,11 +70,13 @@ class EncoderFamily(Protocol):
     def arch(self, config: Config) -> Arch: ...
 
 
+_HEADS = ("Model", "ForMaskedLM", "ForSequenceClassification")
+
 ENCODERS = {
-    **dict.fromkeys(("BertModel", "BertForMaskedLM", "BertForPreTraining", "BertForSequenceClassification"), "models.families.bert"),
-    **dict.fromkeys(("RobertaModel", "RobertaForMaskedLM", "RobertaForSequenceClassification"), "models.families.roberta"),
-    **dict.fromkeys(("XLMRobertaModel", "XLMRobertaForMaskedLM", "XLMRobertaForSequenceClassification"), "models.families.roberta"),
-    **dict.fromkeys(("ModernBertModel", "ModernBertForMaskedLM", "ModernBertForSequenceClassification"), "models.families.modernbert"),
+    **dict.fromkeys((f"Bert{head}" for head in (*_HEADS, "ForPreTraining")), "models.families.encoders.bert"),
+    **dict.fromkeys((f"Roberta{head}" for head in _HEADS), "models.families.encoders.roberta"),
+    **dict.fromkeys((f"XLMRoberta{head}" for head in _HEADS), "models.families.encoders.roberta"),
+    **dict.fromkeys((f"ModernBert{head}" for head in _HEADS), "models.families.encoders.modernbert"),
 }
 
 
@@ -57,7 +91,11 @@ def family_of(config: Mapping[str, Any]) -> Family:
 def recipes_of(config: Mapping[str, Any], form: Literal["safetensors", "gguf"]) -> Recipes:
     """For the family of a config.json and the form of the checkpoint beside it."""
     family = family_of(config)
-    return family.GGUF if form == "gguf" else family.WEIGHTS
+    if form == "safetensors":
+        return family.WEIGHTS
+    if not hasattr(family, "GGUF"):
+        raise ConfigError(f"config.json: {_name(config)} is not read from GGUF files yet, only from safetensors")
+    return cast(Recipes, family.GGUF)  # pyright: ignore[reportAttributeAccessIssue]
 
 
 def encoder_family_of(config: Mapping[str, Any]) -> EncoderFamily:

@@ -1,11 +1,12 @@
 """Multi-head attention: MHA, GQA and MQA are one part. H query heads, G key/value heads, K head dimension."""
 
+import torch
 from torch import Tensor, nn
 
 from models.batch import Backend, Batch
-from models.parts.norms import norm
+from models.parts.norms import head_norm
 from models.parts.positions import Rotary
-from models.spec import Attention
+from models.spec import Attention, Temperature
 
 
 class AttentionPart(nn.Module):
@@ -16,21 +17,36 @@ class AttentionPart(nn.Module):
         h, g, k = spec.heads, spec.kv_heads, spec.head_dim
         self.spec, self.rotary = spec, rotary
         self.qkv = backend.linear(f"{name}.qkv", dim, (h * k, g * k, g * k), bias=spec.bias)
-        self.q_norm = norm(spec.qk_norm, k, backend.ops) if spec.qk_norm else None
-        self.k_norm = norm(spec.qk_norm, k, backend.ops) if spec.qk_norm else None
+        self.q_norm = head_norm(spec.qk_norm, h, k, backend.ops) if spec.qk_norm else None
+        self.k_norm = head_norm(spec.qk_norm, g, k, backend.ops) if spec.qk_norm else None
+        self.sinks = nn.Parameter(torch.empty(h, dtype=torch.float32), requires_grad=False) if spec.sinks else None
         self.attend = backend.attend(name, spec)
         self.out = backend.linear(f"{name}.out", h * k, (dim,), bias=spec.out_bias, split="row")
 
     def forward(self, x_TD: Tensor, batch: Batch) -> Tensor:
         q_THK, k_TGK, v_TGK = self._heads(self.qkv(x_TD))
-        if self.q_norm is not None and self.k_norm is not None:
-            q_THK, k_TGK = self.q_norm(q_THK), self.k_norm(k_TGK)
         if self.rotary is not None:
-            q_THK, k_TGK = self.rotary(q_THK, batch.positions_T), self.rotary(k_TGK, batch.positions_T)
-        return self.out(self.attend(q_THK, k_TGK, v_TGK, batch).flatten(1))
+            q_THK, k_TGK = self.rotary(q_THK, batch), self.rotary(k_TGK, batch)
+        if self.spec.temperature is not None:
+            q_THK = heated(self.spec.temperature, q_THK, batch.positions_T)
+        return self.out(self.attend(q_THK, k_TGK, v_TGK, batch, self.sinks).flatten(1))
 
     def _heads(self, y_TO: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Views of the joint projection, one per role."""
+        """One per role, normed and clipped; without either, views of the joint projection."""
         h, g, k = self.spec.heads, self.spec.kv_heads, self.spec.head_dim
         q_THK, k_TGK, v_TGK = y_TO.unflatten(1, (h + 2 * g, k)).split((h, g, g), 1)
+        if self.q_norm is not None and self.k_norm is not None:
+            q_THK, k_TGK = self._normed(self.q_norm, q_THK), self._normed(self.k_norm, k_TGK)
+        if (most := self.spec.clip) is not None:
+            q_THK, k_TGK, v_TGK = (t.clamp(-most, most) for t in (q_THK, k_TGK, v_TGK))
         return q_THK, k_TGK, v_TGK
+
+    def _normed(self, norm: nn.Module, x_THK: Tensor) -> Tensor:
+        if self.spec.qk_norm is not None and self.spec.qk_norm.over == "projection":
+            return norm(x_THK.flatten(1)).unflatten(1, x_THK.shape[1:])
+        return norm(x_THK)
+
+
+def heated(spec: Temperature, q_THK: Tensor, positions_T: Tensor) -> Tensor:
+    factor_T = 1 + spec.scale * torch.log1p(((positions_T + 1) / spec.floor).floor())
+    return (q_THK * factor_T[:, None, None]).to(q_THK.dtype)

@@ -3,7 +3,7 @@
 from torch import Tensor, nn
 
 from models.batch import Backend
-from models.spec import MLP
+from models.spec import MLP, Activation
 
 
 class FeedForward(nn.Module):
@@ -11,7 +11,7 @@ class FeedForward(nn.Module):
 
     def __init__(self, name: str, spec: MLP, dim: int, backend: Backend) -> None:
         super().__init__()
-        self.activation = spec.activation
+        self.activation: Activation = spec.activation
         self.act = backend.ops.gated if spec.gated else backend.ops.activate
         d_outs = (spec.hidden, spec.hidden) if spec.gated else (spec.hidden,)
         self.up = backend.linear(f"{name}.up", dim, d_outs, bias=spec.bias)

@@ -5,7 +5,7 @@ from torch import Tensor, nn
 
 from models.batch import Backend
 from models.parts.norms import norm
-from models.spec import Classifier, Dense, Pooled, Pooling
+from models.spec import Activation, Classifier, Dense, Pooled, Pooling
 
 
 class DensePart(nn.Module):
@@ -13,7 +13,8 @@ class DensePart(nn.Module):
 
     def __init__(self, name: str, spec: Dense, d_in: int, backend: Backend) -> None:
         super().__init__()
-        self.activation, self.act = spec.activation, backend.ops.activate
+        self.act = backend.ops.activate
+        self.activation: Activation | None = spec.activation
         self.linear = backend.linear(f"{name}.linear", d_in, (spec.width,), bias=spec.bias)
         self.norm = norm(spec.norm, spec.width, backend.ops)
 

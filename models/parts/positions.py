@@ -5,32 +5,39 @@ from math import ceil, floor, log, pi
 import torch
 from torch import Tensor, nn
 
+from models.batch import Batch
 from models.ops import Ops
-from models.spec import Divided, Linear, Llama3, Rope, Yarn
+from models.spec import Divided, DynamicNtk, Linear, Llama3, LongRope, Rope, Yarn, rope_lengths
 
 
 class Rotary(nn.Module):
-    """One table, shared by all layers with the same `Rope`. (x_THK, positions_T) -> x_THK"""
+    """One table, shared by all layers with the same `Rope`. (x_THK, batch) -> x_THK"""
 
     table_PR: Tensor
 
     def __init__(self, spec: Rope, context: int, ops: Ops) -> None:
         super().__init__()
-        self.ops = ops
+        self.spec, self.ops = spec, ops
         self.register_buffer("table_PR", table(spec, context), persistent=False)
 
-    def forward(self, x_THK: Tensor, positions_T: Tensor) -> Tensor:
-        return self.ops.rotate(x_THK, self.table_PR, positions_T)
+    def forward(self, x_THK: Tensor, batch: Batch) -> Tensor:
+        return self.ops.rotate(x_THK, self.table_PR, batch.rotary_T.get(self.spec, batch.positions_T))
 
 
 def table(spec: Rope, context: int) -> Tensor:
-    """float32 table_PR for positions 0..context-1: the cosines of all frequencies, then the sines."""
-    angle = torch.outer(torch.arange(context, dtype=torch.float32), frequencies(spec))
-    return torch.cat([angle.cos(), angle.sin()], -1) * _amplitude(spec)
+    """float32 table_PR for positions 0..context-1: the cosines of all frequencies, then the sines. Where sequences of
+    several lengths have angles of their own (`rope_lengths`), those tables behind one another."""
+    return torch.cat([_table(spec, length) for length in rope_lengths(spec, context)])
 
 
-def frequencies(spec: Rope) -> Tensor:
-    """float32 [R/2], radians per position, highest first."""
+def _table(spec: Rope, length: int) -> Tensor:
+    """For sequences of up to `length` tokens."""
+    angle = torch.outer(torch.arange(length, dtype=torch.float32), frequencies(spec, length))
+    return torch.cat([angle.cos(), angle.sin()], -1) * _amplitude(spec, length)
+
+
+def frequencies(spec: Rope, length: int = 0) -> Tensor:
+    """float32 [R/2], radians per position, highest first, in a sequence of up to `length` tokens."""
     f = spec.base ** -(torch.arange(0, spec.dim, 2, dtype=torch.float32) / spec.dim)
     match spec.scaling:
         case None:
@@ -43,6 +50,16 @@ def frequencies(spec: Rope) -> Tensor:
             return _llama3(f, scaling)
         case Yarn() as scaling:
             return _yarn(f, spec, scaling)
+        case LongRope(original=original, short=short, long=long):
+            return f / torch.tensor(long if length > original else short)
+        case DynamicNtk() as scaling:
+            return _dynamic(spec, scaling, length)
+
+
+def _dynamic(rope: Rope, s: DynamicNtk, length: int) -> Tensor:
+    growth = s.factor * max(length, s.original) / s.original - (s.factor - 1)
+    base = rope.base * growth ** (rope.dim / (rope.dim - 2))
+    return base ** -(torch.arange(0, rope.dim, 2, dtype=torch.float32) / rope.dim)
 
 
 def _llama3(f: Tensor, s: Llama3) -> Tensor:
@@ -68,12 +85,14 @@ def _index_of(turns: float, rope: Rope, s: Yarn) -> float:
     return rope.dim * log(s.original / (turns * 2 * pi)) / (2 * log(rope.base))
 
 
-def _amplitude(spec: Rope) -> float:
-    """YaRN's temperature on attention, applied to q and k alike."""
+def _amplitude(spec: Rope, length: int) -> float:
+    """A temperature on attention, applied to q and k alike."""
     match spec.scaling:
         case Yarn(attention_factor=None, factor=factor):
             return 0.1 * log(factor) + 1 if factor > 1 else 1.0
         case Yarn(attention_factor=float(given)):
             return given
+        case LongRope(original=original, short_amplitude=short, long_amplitude=long):
+            return long if length > original else short
         case _:
             return 1.0

@@ -6,29 +6,45 @@ from torch import Tensor, nn
 
 from models.batch import Backend, Batch, Embedding
 from models.parts.norms import norm
-from models.spec import Arch
+from models.spec import Arch, Next
 
 
 class Decoder(nn.Module):
-    def __init__(self, arch: Arch, layers: list[nn.Module], backend: Backend) -> None:
+    def __init__(self, arch: Arch, output: Next, layers: list[nn.Module], backend: Backend) -> None:
         super().__init__()
-        self.arch, self.ops = arch, backend.ops
-        self.embed = backend.embedding("embed", arch.vocab, arch.dim)
+        self.arch, self.output, self.ops = arch, output, backend.ops
+        rows = arch.embed_dim or arch.dim
+        self.embed = backend.embedding("embed", arch.vocab, rows)
+        self.widen = backend.linear("widen", rows, (arch.dim,)) if arch.embed_dim else None
+        self.positions = backend.embedding("positions", arch.position.count, arch.dim) if arch.position else None
+        self.embed_norm = norm(arch.embed_norm, arch.dim, backend.ops) if arch.embed_norm else None
         self.layers = nn.ModuleList(layers)
         self.norm = norm(arch.norm, arch.dim, backend.ops)
-        self.head = None if arch.tied else backend.linear("head", arch.dim, (arch.vocab,))
+        self.narrow = backend.linear("narrow", arch.dim, (rows,)) if arch.embed_dim else None
+        self.head = None if arch.tied else backend.linear("head", rows, (arch.vocab,), bias=output.bias)
 
     def forward(self, tokens_T: Tensor, batch: Batch) -> Tensor:
-        """x_TD after the final norm."""
+        """Rows after the final norm, as wide as the embedding's."""
+        x_TD = self._embedded(tokens_T, batch)
+        for layer in self.layers:
+            x_TD = layer(x_TD, batch)
+        x_TD = self.norm(x_TD)
+        return x_TD if self.narrow is None else self.narrow(x_TD)
+
+    def _embedded(self, tokens_T: Tensor, batch: Batch) -> Tensor:
         x_TD = self.embed(tokens_T)
         if self.arch.embed_scale != 1:
             x_TD = self.ops.scale(x_TD, self.arch.embed_scale)
-        for layer in self.layers:
-            x_TD = layer(x_TD, batch)
-        return self.norm(x_TD)
+        if self.widen is not None:
+            x_TD = self.widen(x_TD)
+        if self.positions is not None:
+            x_TD = self.ops.add(x_TD, self.positions(batch.positions_T))
+        return x_TD if self.embed_norm is None else self.embed_norm(x_TD)
 
     def logits(self, x_SD: Tensor) -> Tensor:
         """float32 logits_SY of rows that `forward` returned."""
         y_SY = cast(Embedding, self.embed).logits(x_SD) if self.head is None else self.head(x_SD).float()
-        cap = self.arch.logit_softcap
+        if self.output.scale != 1:
+            y_SY = y_SY * self.output.scale
+        cap = self.output.softcap
         return y_SY if cap is None else (y_SY / cap).tanh() * cap

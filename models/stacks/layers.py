@@ -8,18 +8,28 @@ from models.parts.norms import norm
 from models.spec import Layer
 
 
+class Residual:
+    """x + scale * y"""
+
+    def __init__(self, spec: Layer, ops: Ops) -> None:
+        self._scale, self._ops = spec.scale, ops
+
+    def __call__(self, x_TD: Tensor, y_TD: Tensor) -> Tensor:
+        return self._ops.add(x_TD, y_TD if self._scale == 1 else self._ops.scale(y_TD, self._scale))
+
+
 class PreLayer(nn.Module):
     """x + f(norm(x)), for the mixer and then for the feed-forward part."""
 
     def __init__(self, spec: Layer, dim: int, mixer: nn.Module, ffn: nn.Module, ops: Ops) -> None:
         super().__init__()
-        self.ops = ops
+        self.add = Residual(spec, ops)
         self.norm1, self.mixer = norm(spec.norm, dim, ops), mixer
         self.norm2, self.ffn = norm(spec.norm, dim, ops), ffn
 
     def forward(self, x_TD: Tensor, batch: Batch) -> Tensor:
-        x_TD = self.ops.add(x_TD, self.mixer(self.norm1(x_TD), batch))
-        return self.ops.add(x_TD, self.ffn(self.norm2(x_TD)))
+        x_TD = self.add(x_TD, self.mixer(self.norm1(x_TD), batch))
+        return self.add(x_TD, self.ffn(self.norm2(x_TD)))
 
 
 class PreFfnLayer(nn.Module):
@@ -27,12 +37,12 @@ class PreFfnLayer(nn.Module):
 
     def __init__(self, spec: Layer, dim: int, mixer: nn.Module, ffn: nn.Module, ops: Ops) -> None:
         super().__init__()
-        self.ops, self.mixer = ops, mixer
+        self.add, self.mixer = Residual(spec, ops), mixer
         self.norm2, self.ffn = norm(spec.norm, dim, ops), ffn
 
     def forward(self, x_TD: Tensor, batch: Batch) -> Tensor:
-        x_TD = self.ops.add(x_TD, self.mixer(x_TD, batch))
-        return self.ops.add(x_TD, self.ffn(self.norm2(x_TD)))
+        x_TD = self.add(x_TD, self.mixer(x_TD, batch))
+        return self.add(x_TD, self.ffn(self.norm2(x_TD)))
 
 
 class PostLayer(nn.Module):
@@ -40,13 +50,13 @@ class PostLayer(nn.Module):
 
     def __init__(self, spec: Layer, dim: int, mixer: nn.Module, ffn: nn.Module, ops: Ops) -> None:
         super().__init__()
-        self.ops = ops
+        self.add = Residual(spec, ops)
         self.mixer, self.norm1 = mixer, norm(spec.norm, dim, ops)
         self.ffn, self.norm2 = ffn, norm(spec.norm, dim, ops)
 
     def forward(self, x_TD: Tensor, batch: Batch) -> Tensor:
-        x_TD = self.norm1(self.ops.add(x_TD, self.mixer(x_TD, batch)))
-        return self.norm2(self.ops.add(x_TD, self.ffn(x_TD)))
+        x_TD = self.norm1(self.add(x_TD, self.mixer(x_TD, batch)))
+        return self.norm2(self.add(x_TD, self.ffn(x_TD)))
 
 
 class SandwichLayer(nn.Module):
@@ -54,10 +64,51 @@ class SandwichLayer(nn.Module):
 
     def __init__(self, spec: Layer, dim: int, mixer: nn.Module, ffn: nn.Module, ops: Ops) -> None:
         super().__init__()
-        self.ops = ops
+        self.add = Residual(spec, ops)
         self.norm1, self.mixer, self.norm1_post = norm(spec.norm, dim, ops), mixer, norm(spec.norm, dim, ops)
         self.norm2, self.ffn, self.norm2_post = norm(spec.norm, dim, ops), ffn, norm(spec.norm, dim, ops)
 
     def forward(self, x_TD: Tensor, batch: Batch) -> Tensor:
-        x_TD = self.ops.add(x_TD, self.norm1_post(self.mixer(self.norm1(x_TD), batch)))
-        return self.ops.add(x_TD, self.norm2_post(self.ffn(self.norm2(x_TD))))
+        x_TD = self.add(x_TD, self.norm1_post(self.mixer(self.norm1(x_TD), batch)))
+        return self.add(x_TD, self.norm2_post(self.ffn(self.norm2(x_TD))))
+
+
+class AfterLayer(nn.Module):
+    """x + norm(f(x)), for the mixer and then for the feed-forward part."""
+
+    def __init__(self, spec: Layer, dim: int, mixer: nn.Module, ffn: nn.Module, ops: Ops) -> None:
+        super().__init__()
+        self.add = Residual(spec, ops)
+        self.mixer, self.norm1_post = mixer, norm(spec.norm, dim, ops)
+        self.ffn, self.norm2_post = ffn, norm(spec.norm, dim, ops)
+
+    def forward(self, x_TD: Tensor, batch: Batch) -> Tensor:
+        x_TD = self.add(x_TD, self.norm1_post(self.mixer(x_TD, batch)))
+        return self.add(x_TD, self.norm2_post(self.ffn(x_TD)))
+
+
+class ParallelLayer(nn.Module):
+    """x + mixer(norm(x)) + ffn(norm(x)), where each has a norm of its own."""
+
+    def __init__(self, spec: Layer, dim: int, mixer: nn.Module, ffn: nn.Module, ops: Ops) -> None:
+        super().__init__()
+        self.add = Residual(spec, ops)
+        self.norm1, self.mixer = norm(spec.norm, dim, ops), mixer
+        self.norm2, self.ffn = norm(spec.norm, dim, ops), ffn
+
+    def forward(self, x_TD: Tensor, batch: Batch) -> Tensor:
+        y_TD = self.add(x_TD, self.mixer(self.norm1(x_TD), batch))
+        return self.add(y_TD, self.ffn(self.norm2(x_TD)))
+
+
+class SharedParallelLayer(nn.Module):
+    """x + mixer(norm(x)) + ffn(norm(x)), where both read the same norm's rows."""
+
+    def __init__(self, spec: Layer, dim: int, mixer: nn.Module, ffn: nn.Module, ops: Ops) -> None:
+        super().__init__()
+        self.add, self.norm1 = Residual(spec, ops), norm(spec.norm, dim, ops)
+        self.mixer, self.ffn = mixer, ffn
+
+    def forward(self, x_TD: Tensor, batch: Batch) -> Tensor:
+        y_TD = self.norm1(x_TD)
+        return self.add(self.add(x_TD, self.mixer(y_TD, batch)), self.ffn(y_TD))

@@ -15,6 +15,8 @@ from engine.embedded.capture import Captured
 from engine.embedded.core import Core
 from engine.embedded.inputs import Shape
 from engine.embedded.sequence import Sequence
+from models.spec import Arch
+from tests.engine.mixes import archs
 from tests.engine.tiny import ARCHS, LIMITS, PLAIN, WINDOWED, Oracle, answer, core, drain, greedy, sequence
 
 QUICK = settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow], database=None)
@@ -86,6 +88,18 @@ def test_same_tokens_as_the_reference(oracles: dict[str, Oracle], name: str, dat
         agree(oracles[name], seq, logprobs[seq])
     engine.memory.check()
     assert engine.stats().pages_used == 0
+
+
+@given(arch=archs, data=st.data())
+@settings(QUICK, max_examples=60)
+def test_any_mix_answers_as_the_reference(arch: Arch, data: st.DataObject) -> None:
+    """In float64, where no rounding sends a token to another expert."""
+    limits = replace(LIMITS, max_running=data.draw(st.integers(1, 4)), max_step_tokens=data.draw(st.integers(3, 90)), mixed_step_tokens=3)
+    engine = core(arch, pages=data.draw(st.integers(10, 24)), limits=limits, dtype=torch.float64)
+    seqs, logprobs = run(engine, traffic(data.draw(st.integers(0, 10_000))))
+    oracle = Oracle(arch, torch.float64)
+    for seq in seqs:
+        agree(oracle, seq, logprobs[seq])
 
 
 def run(engine: Core, requests: list[tuple[int, tuple[int, ...], int, int]]) -> tuple[list[Sequence], dict[Sequence, list[float]]]:

@@ -16,7 +16,7 @@ from models.batch import Batch
 from models.build import build
 from models.quant import Grouped, concatenate, quantize
 from models.reference import Reference, whole
-from models.spec import MLP, Arch, Attention, Causal, Layer, Norm, Rope, Window, groups
+from models.spec import MLP, Arch, Attention, Causal, Layer, QKNorm, Rope, Window, groups
 
 pytestmark = pytest.mark.skipif(not levels(), reason="the kernels need a compiler at installation and a processor with AVX2")
 WIDTH = 40  # pages per sequence
@@ -149,7 +149,7 @@ class Pair:
             mask=mask,
             softcap=softcap,
             bias=True,
-            qk_norm=Norm(),
+            qk_norm=QKNorm(),
             position=Rope(dim=head_dim),
         )
         self.arch = Arch(dim=64, vocab=200, layers=(Layer(mixer=mixer, ffn=MLP(hidden=96)),) * 2, tied=True, context=1024)

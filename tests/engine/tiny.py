@@ -23,7 +23,7 @@ from engine.embedded.sequence import Sequence as Seq
 from models.batch import Backend
 from models.build import build
 from models.reference import Reference, whole
-from models.spec import MLP, Arch, Attention, Causal, Layer, Mask, Norm, Rope, Window, groups
+from models.spec import MLP, Arch, Attention, Causal, Layer, Mask, QKNorm, Rope, Window, groups, long_ropes
 from models.stacks.decoder import Decoder
 
 CPU = torch.device("cpu")
@@ -35,7 +35,7 @@ def arch(*masks: Mask, heads: int = 4, kv_heads: int = 2, softcap: float | None 
     """One layer per mask."""
 
     def layer(mask: Mask) -> Layer:
-        mixer = Attention(heads=heads, kv_heads=kv_heads, head_dim=8, mask=mask, position=Rope(dim=8), softcap=softcap, qk_norm=Norm())
+        mixer = Attention(heads=heads, kv_heads=kv_heads, head_dim=8, mask=mask, position=Rope(dim=8), softcap=softcap, qk_norm=QKNorm())
         return Layer(mixer=mixer, ffn=MLP(hidden=48))
 
     return Arch(dim=32, vocab=vocab, layers=tuple(map(layer, masks)), context=CONTEXT)
@@ -68,14 +68,15 @@ def _fill_norm(module: nn.Module, generator: torch.Generator) -> None:
 class Oracle:
     """What a model says of a whole text, with no memory at all."""
 
-    def __init__(self, arch: Arch) -> None:
-        self._model = filled(arch, Reference())
+    def __init__(self, arch: Arch, dtype: torch.dtype = torch.float32) -> None:
+        self._model = filled(arch, Reference(dtype))
         self._known: dict[tuple[int, ...], list[int]] = {}
 
     @torch.inference_mode()
     def logits(self, tokens: Sequence[int]) -> Tensor:
         """float32 logits_TY"""
-        return self._model.logits(self._model(torch.tensor(tokens), whole([len(tokens)])))
+        batch = whole([len(tokens)], ropes=long_ropes(self._model.arch), context=CONTEXT)
+        return self._model.logits(self._model(torch.tensor(tokens), batch))
 
     def greedy(self, prompt: tuple[int, ...], count: int) -> list[int]:
         """The next `count` tokens."""
@@ -89,11 +90,13 @@ def sizes(arch: Arch, pages: int) -> dict:
     return dict.fromkeys(groups(arch), pages)
 
 
-def core(arch: Arch, pages: int = 64, limits: Limits | None = None, recorder: Recorder | None = None) -> Core:
+def core(
+    arch: Arch, pages: int = 64, limits: Limits | None = None, recorder: Recorder | None = None, dtype: torch.dtype = torch.float32
+) -> Core:
     limits = limits or LIMITS
     counts = sizes(arch, pages)
-    model = filled(arch, TorchBackend(Storage(pages=counts, device=CPU, dtype=torch.float32, fill_nan=True)))
-    inputs = Inputs(largest_step(limits, CONTEXT), tuple(counts), CPU)
+    model = filled(arch, TorchBackend(Storage(pages=counts, device=CPU, dtype=dtype, fill_nan=True)))
+    inputs = Inputs(largest_step(limits, CONTEXT), tuple(counts), CPU, ropes=long_ropes(arch), context=CONTEXT)
     return Core(Runner(model, inputs, recorder), Memory(counts, seed=b"test"), limits)
 
 
@@ -135,6 +138,7 @@ def loaded(
         model=filled(arch, TorchBackend(Storage(pages=counts, device=CPU, dtype=torch.float32, fill_nan=True))),
         info=ModelInfo(context=CONTEXT, vocab=arch.vocab),
         pages=counts,
+        ropes=long_ropes(arch),
         device=CPU,
         recorder=None,
         tokenizer=tokenizer.read_text() if tokenizer.exists() else "",

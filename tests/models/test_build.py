@@ -10,16 +10,16 @@ import torch.nn.functional as F
 from torch import nn
 
 from models import ops
-from models.batch import Attend
+from models.batch import Attend, LatentUp
 from models.build import build, build_encoder
 from models.ops import Ops
 from models.parts.ffn import FeedForward
 from models.parts.norms import norm
 from models.parts.positions import Rotary
-from models.reference import Reference, whole
-from models.spec import MLP, Arch, Attention, Dense, Full, LatentAttention, Layer, Learned, Norm, Pooled, Rope, Window
+from models.reference import HeadMatrices, Reference, absorbed, attend, expand, expanded, whole
+from models.spec import MLP, Arch, Attention, Dense, Full, LatentAttention, Layer, Learned, Next, Norm, Pooled, QKNorm, Rope, Window
 
-GLOBAL = Attention(heads=4, kv_heads=2, head_dim=8, position=Rope(dim=8), qk_norm=Norm())
+GLOBAL = Attention(heads=4, kv_heads=2, head_dim=8, position=Rope(dim=8), qk_norm=QKNorm())
 LOCAL = replace(GLOBAL, mask=Window(size=4), position=Rope(dim=8, base=100.0))
 LAYERS = tuple(Layer(mixer=mixer, ffn=MLP(hidden=24), placement="sandwich") for mixer in (GLOBAL, LOCAL, GLOBAL, LOCAL))
 ARCH = Arch(dim=16, vocab=20, layers=LAYERS, context=32)
@@ -98,7 +98,7 @@ def test_tied_has_no_head() -> None:
 
 
 def test_embedding_scale_and_softcap() -> None:
-    arch = replace(ARCH, layers=(), tied=True, embed_scale=3.0, logit_softcap=2.0)
+    arch = replace(ARCH, layers=(), tied=True, embed_scale=3.0, output=Next(softcap=2.0))
     model = build(arch, Reference(), context=32)
     weight = torch.randn(20, 16)
     model.get_buffer("embed.weight").copy_(weight)
@@ -205,7 +205,12 @@ def test_layer_norm_without_a_bias() -> None:
     torch.testing.assert_close(ours(x), F.layer_norm(x, (8,), ours.get_parameter("weight"), None, 1e-3))
 
 
-def test_latent_attention_has_no_part_yet() -> None:
-    layer = Layer(mixer=LatentAttention(heads=2, kv_rank=8, rope_dim=4), ffn=MLP(hidden=8))
-    with pytest.raises(NotImplementedError, match=r"layers\.0\.mixer: latent attention"):
-        build(replace(ARCH, layers=(layer,)), Reference(), context=8)
+def test_latent_attention_reads_the_same_in_both_forms() -> None:
+    """Queries brought into the latents' space see what keys made of the latents show."""
+    spec = LatentAttention(heads=3, kv_rank=10, rope_dim=4, nope_dim=6, value_dim=5, mask=Window(size=4))
+    up = LatentUp(HeadMatrices(3, 10, 6, torch.float64), HeadMatrices(3, 10, 5, torch.float64))
+    up.keys.weight.normal_(), up.values.weight.normal_()
+    q_THN, q_THP, c_TR, k_TP = (torch.randn(shape, dtype=torch.float64) for shape in ((9, 3, 6), (9, 3, 4), (9, 10), (9, 4)))
+    made = attend(expanded(spec), torch.cat([q_THN, q_THP], -1), *expand(up, c_TR, k_TP))
+    q_THC, latents_T1C = torch.cat([up.keys.back(q_THN), q_THP], -1), torch.cat([c_TR, k_TP], -1)[:, None]
+    torch.testing.assert_close(up.values.each(attend(absorbed(spec), q_THC, latents_T1C, c_TR[:, None])), made)

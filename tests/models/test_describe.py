@@ -5,13 +5,35 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+import torch
 from torch import nn
 
 from models.build import build, build_encoder
-from models.describe import cache_bytes, describe, flops, parameters
+from models.describe import active_parameters, cache_bytes, describe, flops, parameters
 from models.families import ENCODERS, FAMILIES, arch_of, encoder_family_of, family_of
+from models.masks import may_see
 from models.reference import Reference
-from models.spec import MLP, Arch, Attention, Dense, Full, LatentAttention, Layer, Neighbourhood, Norm, Pooled, Window
+from models.spec import (
+    MLP,
+    Arch,
+    Attention,
+    Causal,
+    Chunked,
+    Dense,
+    Fixed,
+    Full,
+    LatentAttention,
+    Layer,
+    Mask,
+    MoE,
+    Neighbourhood,
+    Norm,
+    Pooled,
+    QKNorm,
+    Sigmoid,
+    Strided,
+    Window,
+)
 from tests.models.published import PUBLISHED
 
 
@@ -49,7 +71,7 @@ def test_layers_behind_a_pooling() -> None:
 
 
 def test_biases_and_layer_norms() -> None:
-    mixer = Attention(heads=2, kv_heads=1, head_dim=4, bias=True, out_bias=True, qk_norm=Norm(kind="layer"))
+    mixer = Attention(heads=2, kv_heads=1, head_dim=4, bias=True, out_bias=True, qk_norm=QKNorm(norm=Norm(kind="layer")))
     layer = Layer(mixer=mixer, ffn=MLP(hidden=6, gated=False, bias=True), norm=Norm(kind="layer"))
     arch = Arch(dim=8, vocab=10, layers=(layer, replace(layer, placement="sandwich")), context=8)
     assert parameters(arch) == counted(build(arch, Reference(), context=8))
@@ -71,7 +93,7 @@ def test_cache_by_hand() -> None:
     mixed = replace(HAND, layers=(HAND.layers[0], window))
     assert cache_bytes(mixed, 100) == 2 * (100 + 10) * 2 * 4
     assert flops(mixed, 100) == flops(mixed, 10) + 2 * 90 * 16
-    assert [(group.layers, group.reach) for group in describe(mixed).caches] == [(1, None), (1, 10)]
+    assert [(group.layers, group.reach) for group in describe(mixed).caches] == [((0,), None), ((1,), 10)]
 
 
 def test_description_of_a_real_model() -> None:
@@ -107,9 +129,39 @@ def test_grouping_divides_the_heads(heads: int, kv_heads: int, want: int) -> Non
     assert gqa.bytes_per_token == 2 * want * 4
 
 
-def test_latent_attention_is_remembered_but_not_counted() -> None:
-    layer = Layer(mixer=LatentAttention(heads=4, kv_rank=16, rope_dim=4), ffn=MLP(hidden=6))
-    arch = Arch(dim=8, vocab=10, layers=(layer,), context=16)
+def test_latent_attention_by_hand() -> None:
+    """DeepSeek-V2's figures: 576 numbers for each token and layer."""
+    mixer = LatentAttention(heads=4, kv_rank=16, rope_dim=4, nope_dim=6, value_dim=5, q_rank=7, out_bias=True)
+    arch = replace(HAND, layers=(Layer(mixer=mixer, ffn=MLP(hidden=6)),))
     assert cache_bytes(arch, 16, 1) == 16 * 20
-    with pytest.raises(NotImplementedError, match="latent attention"):
-        parameters(arch)
+    latent = 7 * (8 + 4 * 10) + 8 * 20 + 16 * 4 * 11 + 4 * 5 * 8
+    norms = 7 + 16
+    assert parameters(arch) == 10 * 8 * 2 + 8 + 2 * 8 + latent + norms + 8 + 3 * 8 * 6
+    assert flops(arch, 9) - flops(arch, 8) == 2 * 4 * (16 + 4 + 16)
+    published = LatentAttention(heads=128, kv_rank=512, rope_dim=64, nope_dim=128, value_dim=128, q_rank=1536)
+    assert cache_bytes(replace(HAND, layers=(replace(arch.layers[0], mixer=published),)), 1, 1) == 576
+
+
+def test_experts_by_hand() -> None:
+    ffn = MoE(experts=5, active=2, hidden=6, router=Sigmoid(), bias=True, router_bias=True, shared=7, shared_gate=True)
+    arch = replace(HAND, layers=(replace(HAND.layers[0], ffn=ffn),))
+    expert, shared, router = 3 * 8 * 6 + 2 * 6 + 8, 3 * 8 * 7 + 2 * 7 + 8, 5 * (8 + 1 + 1)
+    dense = parameters(replace(HAND, layers=HAND.layers[:1])) - 3 * 8 * 6
+    assert parameters(arch) == dense + router + 5 * expert + shared + 8
+    assert active_parameters(arch) == parameters(arch) - 3 * expert
+    one = flops(replace(HAND, layers=HAND.layers[:1]), 1) - 2 * 3 * 8 * 6
+    assert flops(arch, 1) == one + 2 * (5 * 8 + 2 * 3 * 8 * 6 + 3 * 8 * 7 + 8)
+
+
+@pytest.mark.parametrize(
+    "mask",
+    [Strided(local=4, stride=3), Fixed(size=5, summary=2), Chunked(size=6), Window(size=7), Causal()],
+    ids=lambda m: type(m).__name__,
+)
+def test_what_is_attended_is_what_the_mask_allows(mask: Mask) -> None:
+    arch = replace(HAND, layers=(replace(HAND.layers[0], mixer=replace(HAND.layers[0].mixer, mask=mask)),))
+    at = torch.arange(40)
+    may = may_see(mask, at[:, None], at[None])
+    for tokens in range(1, 41):
+        seen = int(may[tokens - 1].sum())
+        assert flops(arch, tokens) - flops(arch, 1) == 2 * 16 * (seen - 1), tokens

@@ -21,7 +21,7 @@ LENGTHS = [23, 1, 7, 40]
 
 
 def tiny(family: str, **changes: Any) -> dict[str, Any]:
-    return import_module(f"models.families.{family}").TINY | changes
+    return import_module(f"models.families.encoders.{family}").TINY | changes
 
 
 def roberta(**changes: Any) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """What the families make of configurations: the published ones, older and newer layouts, and ones to be refused."""
 
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,7 @@ def test_a_family_is_a_value(architecture: str) -> None:
     assert arch_of(config) != replace(arch_of(config), tied=not arch_of(config).tied)
 
 
-@pytest.mark.parametrize("architecture", FAMILIES)
+@pytest.mark.parametrize("architecture", [name for name, module in FAMILIES.items() if hasattr(import_module(module), "GGUF")])
 def test_recipes_name_the_same_tensors_in_both_forms(architecture: str) -> None:
     config = {"architectures": [architecture]}
     assert recipes_of(config, "gguf").keys() == recipes_of(config, "safetensors").keys()
@@ -117,7 +118,7 @@ def test_refused(family: str, changes: dict[str, Any], message: str) -> None:
 
 @pytest.mark.parametrize("config", [{}, {"architectures": []}, {"architectures": ["RwkvForCausalLM"]}])
 def test_unknown_architecture(config: dict[str, Any]) -> None:
-    with pytest.raises(ConfigError, match=r"is not supported, only LlamaForCausalLM, "):
+    with pytest.raises(ConfigError, match=r"is not supported, only \w+ForCausalLM, "):
         arch_of(config)
     with pytest.raises(ConfigError, match=r"is not a supported encoder, only BertModel, "):
         encoder_family_of(config)

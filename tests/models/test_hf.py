@@ -1,9 +1,11 @@
 """A configuration is understood whole or refused, with the key's name in the message."""
 
+from math import log
+
 import pytest
 
 from models.hf import Config, ConfigError, rope
-from models.spec import Divided, Linear, Llama3, Rope, Yarn
+from models.spec import Divided, Linear, Llama3, LongRope, Rope, Yarn
 
 LLAMA3 = {"factor": 32.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0, "original_max_position_embeddings": 8192}
 
@@ -114,7 +116,17 @@ def test_rope(values: dict[str, object], want: Rope | str) -> None:
     config.finish()
 
 
-@pytest.mark.parametrize("kind", ["dynamic", "longrope", "su"])
-def test_unknown_rope(kind: str) -> None:
-    with pytest.raises(ConfigError, match=f"rope_type = '{kind}' is not supported"):
-        rope(Config({"rope_scaling": {"rope_type": kind, "factor": 2.0}}), 64)
+def test_unknown_rope() -> None:
+    with pytest.raises(ConfigError, match="rope_type = 'proportional' is not supported"):
+        rope(Config({"rope_scaling": {"rope_type": "proportional", "factor": 2.0}}), 64)
+
+
+@pytest.mark.parametrize("kind", ["longrope", "su"])
+def test_longrope_has_a_factor_for_each_frequency(kind: str) -> None:
+    values = {"max_position_embeddings": 64, "original_max_position_embeddings": 16, "partial_rotary_factor": 0.5}
+    scaling = {"rope_type": kind, "short_factor": [1, 1.5], "long_factor": [2.0, 3.0]}
+    (got,) = {rope(Config(values | {"rope_scaling": scaling}), 8).scaling}
+    amplitude = (1 + log(4) / log(16)) ** 0.5
+    assert got == LongRope(original=16, short=(1.0, 1.5), long=(2.0, 3.0), short_amplitude=amplitude, long_amplitude=amplitude)
+    with pytest.raises(ConfigError, match="short_factor and long_factor must each have 2 numbers"):
+        rope(Config(values | {"rope_scaling": scaling | {"long_factor": [2.0]}}), 8)

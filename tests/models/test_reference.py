@@ -6,8 +6,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from models.build import build
+from models.masks import may_see
 from models.quant import quantize
-from models.reference import Embedding, Linear, Reference, attend, visible, whole
+from models.reference import Embedding, Linear, Reference, attend, whole
 from models.spec import MLP, Arch, Attention, Full, Layer, Neighbourhood, Rope, Window
 
 CPU = torch.device("cpu")
@@ -26,21 +27,10 @@ def test_attend(heads: int, kv_heads: int, queries: int, keys: int, reach: int |
     spec = spec if reach is None else Attention(heads=heads, kv_heads=kv_heads, head_dim=8, scale=0.4, mask=Window(size=reach))
     q, k, v = qkv(queries, keys, spec)
     heads_first = (t.transpose(0, 1) for t in (q, k, v))
-    mask = visible(queries, keys, reach, CPU)
+    at = torch.arange(keys)
+    mask = may_see(spec.mask, at[keys - queries :, None], at[None])
     want = F.scaled_dot_product_attention(*heads_first, attn_mask=mask, scale=0.4, enable_gqa=True).transpose(0, 1)
     torch.testing.assert_close(attend(spec, q, k, v), want)
-
-
-def test_visible() -> None:
-    assert visible(2, 4, None, CPU).int().tolist() == [[1, 1, 1, 0], [1, 1, 1, 1]]
-    assert visible(3, 4, 2, CPU).int().tolist() == [[1, 1, 0, 0], [0, 1, 1, 0], [0, 0, 1, 1]]
-
-
-def test_visible_ahead() -> None:
-    assert visible(2, 2, None, CPU, None).all()
-    near = [[1, 1, 0, 0], [1, 1, 1, 0], [0, 1, 1, 1], [0, 0, 1, 1]]
-    mask = Neighbourhood(distance=1)
-    assert visible(4, 4, mask.reach, CPU, mask.ahead).int().tolist() == near
 
 
 @pytest.mark.parametrize("tokens", [1, 2, 9])

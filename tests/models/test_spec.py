@@ -27,7 +27,7 @@ from models.spec import (
 
 FULL = Layer(mixer=Attention(heads=4, kv_heads=2, head_dim=8), ffn=MLP(hidden=8))
 LOCAL = replace(FULL, mixer=replace(FULL.mixer, mask=Window(size=5)))
-LATENT = replace(FULL, mixer=LatentAttention(heads=4, kv_rank=16, rope_dim=4))
+LATENT = replace(FULL, mixer=LatentAttention(heads=4, kv_rank=16, rope_dim=4, nope_dim=8, value_dim=8))
 
 
 def test_caches() -> None:

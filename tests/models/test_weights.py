@@ -9,10 +9,11 @@ from torch import Tensor
 
 from models.build import build
 from models.quant import Grouped, Weight, quantize
+from models.recipes import Cat, Copy, PerExpert, Permute, Recipe, Rows, Shift, Transpose, cat
 from models.reference import Reference
 from models.spec import MLP, Arch, Attention, Layer
 from models.stacks.decoder import Decoder
-from models.weights import Cat, Copy, Permute, Recipe, Rows, Shift, Stack, Transpose, WeightsError, cat, load
+from models.weights import WeightsError, load
 
 LAYER = Layer(mixer=Attention(heads=2, kv_heads=1, head_dim=32), ffn=MLP(hidden=64))
 ARCH = Arch(dim=32, vocab=32, layers=(LAYER, LAYER), context=16)
@@ -75,9 +76,9 @@ def test_permute_undoes_pairs() -> None:
     assert torch.equal(made(Permute(Copy("{i}.p")), {"p": paired}), straight)
 
 
-def test_stack() -> None:
-    recipes = RECIPES | {"layers.{i}.mixer.out.weight": Stack((Copy("{i}.o"), Copy("{i}.o")))}
-    with pytest.raises(WeightsError, match=r"must have shape \[32, 64\], but the checkpoint's has \[2, 32, 64\]"):
+def test_experts_need_a_layer_that_has_some() -> None:
+    recipes = RECIPES | {"layers.{i}.mixer.out.weight": PerExpert(Copy("{i}.o.{e}"))}
+    with pytest.raises(WeightsError, match=r"layers\.0\.mixer\.out\.weight: MLP has no experts"):
         filled(checkpoint(), recipes=recipes)
 
 

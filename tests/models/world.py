@@ -13,15 +13,16 @@ from models.build import build
 from models.checkpoint import open_checkpoint
 from models.families import arch_of, recipes_of
 from models.reference import Reference, whole
+from models.spec import long_ropes
 from models.stacks.decoder import Decoder
 from models.weights import load
 
 
-def make(values: Mapping[str, Any], seed: int = 0) -> PreTrainedModel:
+def make(values: Mapping[str, Any], seed: int = 0, attention: str = "eager") -> PreTrainedModel:
     """The world's model for a config.json, with weights that let no part hide: no norm is the identity, no bias zero."""
     rest = {key: value for key, value in values.items() if key not in ("architectures", "model_type")}
     config = AutoConfig.for_model(values["model_type"], **rest)
-    model = AutoModelForCausalLM.from_config(config, dtype=torch.float32, attn_implementation="eager").eval()
+    model = AutoModelForCausalLM.from_config(config, dtype=torch.float32, attn_implementation=attention).eval()
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for parameter in model.parameters():
@@ -34,7 +35,10 @@ def read_config(directory: Path) -> dict[str, Any]:
     return json.loads((directory / "config.json").read_text())
 
 
-def ours(directory: Path, context: int = 128) -> Decoder:
+CONTEXT = 128
+
+
+def ours(directory: Path, context: int = CONTEXT) -> Decoder:
     """Our model of a prepared directory, on the reference backend."""
     config, checkpoint = read_config(directory), open_checkpoint(directory)
     arch = arch_of(config)
@@ -51,7 +55,8 @@ def prompts(lengths: Sequence[int], vocab: int = 256) -> list[Tensor]:
 @torch.no_grad()
 def logits_of(model: Decoder, tokens: Sequence[Tensor]) -> Tensor:
     """Of every token of all sequences, in one step."""
-    return model.logits(model(torch.cat(list(tokens)), whole([len(t) for t in tokens])))
+    batch = whole([len(t) for t in tokens], ropes=long_ropes(model.arch), context=CONTEXT)
+    return model.logits(model(torch.cat(list(tokens)), batch))
 
 
 @torch.no_grad()

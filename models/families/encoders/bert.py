@@ -2,22 +2,12 @@
 
 from typing import Any
 
-from models.hf import Config, ConfigError
-from models.spec import MLP, Activation, Arch, Attention, Classifier, Dense, Full, Layer, Learned, Norm, Output, Pooled, Pooling
-from models.weights import Copy, Recipes, cat
+from models.hf import Config, activation
+from models.recipes import Copy, Recipes, cat
+from models.spec import MLP, Arch, Attention, Classifier, Dense, Full, Layer, Learned, Norm, Output, Pooled, Pooling
 
 PREFIX = "bert."
 UNUSED = r"(cls|pooler|classifier)\..*"
-
-ACTIVATIONS: dict[str, Activation] = {
-    "gelu": "gelu",
-    "gelu_new": "gelu_tanh",
-    "gelu_pytorch_tanh": "gelu_tanh",
-    "relu": "relu",
-    "silu": "silu",
-    "swish": "silu",
-    "tanh": "tanh",
-}
 
 
 def arch(config: Config) -> Arch:
@@ -33,7 +23,7 @@ def encoder(config: Config, positions: int) -> Arch:
     dim, heads = config.integer("hidden_size"), config.integer("num_attention_heads")
     norm = Norm(kind="layer", eps=config.number("layer_norm_eps"))
     mixer = Attention(heads=heads, kv_heads=heads, head_dim=dim // heads, mask=Full(), bias=True, out_bias=True)
-    ffn = MLP(hidden=config.integer("intermediate_size"), activation=activation(config, "hidden_act"), gated=False, bias=True)
+    ffn = MLP(hidden=config.integer("intermediate_size"), activation=activation(config, "hidden_act", "gelu"), gated=False, bias=True)
     return Arch(
         dim=dim,
         vocab=config.integer("vocab_size"),
@@ -45,13 +35,6 @@ def encoder(config: Config, positions: int) -> Arch:
         output=output(config, Dense(width=dim, activation="tanh")),
         context=positions,
     )
-
-
-def activation(config: Config, key: str) -> Activation:
-    name = config.text(key, "gelu")
-    if name not in ACTIVATIONS:
-        raise ConfigError(f"{config.where}: {key} = {name!r} is not supported, only {', '.join(ACTIVATIONS)}")
-    return ACTIVATIONS[name]
 
 
 def output(config: Config, hidden: Dense, pooling: Pooling = "cls") -> Output:

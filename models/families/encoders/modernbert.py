@@ -3,11 +3,11 @@ the normed embedding as it is."""
 
 from typing import Any
 
-from models.families.bert import activation, both, output
-from models.families.qwen2 import sliding
-from models.hf import Config, rope
+from models.families.changes import sliding
+from models.families.encoders.bert import both, output
+from models.hf import Config, activation, rope
+from models.recipes import Copy, Recipes
 from models.spec import MLP, Arch, Attention, Dense, Full, Layer, Neighbourhood, Norm, Rope
-from models.weights import Copy, Recipes
 
 PREFIX = "model."
 UNUSED = r"(head|decoder|classifier)\..*"
@@ -18,7 +18,9 @@ _GLOBAL, _LOCAL = "full_attention", "sliding_attention"
 def arch(config: Config) -> Arch:
     config.ignore(*_NOT_OURS)
     dim, norm = config.integer("hidden_size"), _norm(config)
-    hidden = Dense(width=dim, bias=config.flag("classifier_bias", False), activation=activation(config, "classifier_activation"), norm=norm)
+    hidden = Dense(
+        width=dim, bias=config.flag("classifier_bias", False), activation=activation(config, "classifier_activation", "gelu"), norm=norm
+    )
     config.only("classifier_pooling", "cls", "mean")
     return Arch(
         dim=dim,
@@ -38,7 +40,7 @@ def _norm(config: Config) -> Norm:
 def _layers(config: Config, norm: Norm) -> tuple[Layer, ...]:
     ffn = MLP(
         hidden=config.integer("intermediate_size"),
-        activation=activation(config, "hidden_activation"),
+        activation=activation(config, "hidden_activation", "gelu"),
         bias=config.flag("mlp_bias", False),
     )
     mixers = (_mixer(config, is_local) for is_local in _locals(config, config.integer("num_hidden_layers")))

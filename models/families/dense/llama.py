@@ -3,8 +3,8 @@
 from typing import Any
 
 from models.hf import Config, rope
+from models.recipes import Cat, Copy, Permute, Recipes, cat
 from models.spec import MLP, Arch, Attention, Layer, Norm, Rope, Yarn
-from models.weights import Cat, Copy, Permute, Recipes, cat
 
 
 def arch(config: Config) -> Arch:
@@ -59,6 +59,13 @@ WEIGHTS: Recipes = {
     "norm.weight": Copy("model.norm.weight"),
     "head.weight": Copy("lm_head.weight"),
 }
+
+
+def paired(field: str) -> Cat:
+    """q, k and v where the first two rotate neighbours."""
+    q, k, v = (Copy(f"{_L}self_attn.{p}_proj.{field}") for p in "qkv")
+    return Cat((Permute(q), Permute(k), v))
+
 
 _B = "blk.{i}."
 

@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from models.families import bert
+from models.families.encoders import bert
 from models.hf import Config
+from models.recipes import Copy, Recipes, Rows
 from models.spec import Arch
-from models.weights import Copy, Recipes, Rows
 
 PREFIX = "roberta."
 UNUSED = r"(lm_head|pooler|classifier)\..*"

@@ -1,11 +1,10 @@
 """Qwen2 and Qwen2.5 (arXiv 2407.10671, 2412.15115): Llama with biases on q, k and v; in some, upper layers have a
 sliding window."""
 
-from dataclasses import replace
 from typing import Any
 
-from models.families import llama
-from models.families.mistral import masked
+from models.families.changes import masked, sliding, where
+from models.families.dense import llama
 from models.hf import Config, ConfigError
 from models.spec import Arch, Window
 
@@ -31,16 +30,7 @@ def windowed(base: Arch, config: Config) -> Arch:
         if any(local):
             raise ConfigError(f"{config.where}: layer_types has sliding_attention, but use_sliding_window or sliding_window is not set")
         return base
-    layers = (masked(layer, Window(size=size)) if is_local else layer for layer, is_local in zip(base.layers, local, strict=True))
-    return replace(base, layers=tuple(layers))
-
-
-def sliding(types: tuple[str, ...], count: int) -> tuple[bool, ...]:
-    """Which layers see a window only. Raises ConfigError for other kinds and for another number of layers."""
-    unknown = set(types) - {"sliding_attention", "full_attention"}
-    if unknown or len(types) != count:
-        raise ConfigError(f"layer_types must say sliding_attention or full_attention for each of {count} layers, not {list(types)}")
-    return tuple(t == "sliding_attention" for t in types)
+    return where(base, local, lambda layer: masked(layer, Window(size=size)))
 
 
 TINY: dict[str, Any] = llama.TINY | {

@@ -1,13 +1,13 @@
 """Qwen3, dense (arXiv 2505.09388): Qwen2 without the biases, but with an RMSNorm on each head of q and k."""
 
-from dataclasses import replace
 from typing import Any
 
-from models.families import llama
-from models.families.qwen2 import windowed
+from models.families.changes import each, mixer
+from models.families.dense import llama
+from models.families.dense.qwen2 import windowed
 from models.hf import Config
-from models.spec import Arch
-from models.weights import Copy, Recipes
+from models.recipes import Copy, Recipes
+from models.spec import Arch, QKNorm
 
 
 def arch(config: Config) -> Arch:
@@ -15,7 +15,7 @@ def arch(config: Config) -> Arch:
     config.assume(head_dim=128)
     bias = config.flag("attention_bias", False)
     base = windowed(llama.decoder(config, bias=bias, out_bias=bias), config)
-    return replace(base, layers=tuple(replace(layer, mixer=replace(layer.mixer, qk_norm=base.norm)) for layer in base.layers))
+    return each(base, lambda layer: mixer(layer, qk_norm=QKNorm(norm=layer.norm)))
 
 
 WEIGHTS: Recipes = {

@@ -1,0 +1,1 @@
+"""Dense decoders: Llama and what is built like it."""

@@ -1,0 +1,61 @@
+"""GPT-NeoX and Pythia (arXiv 2204.06745, 2304.01373): mixer and feed-forward part side by side, each behind a LayerNorm
+of its own; RoPE on the first quarter of a head."""
+
+from typing import Any
+
+from models.hf import Config, activation, rope
+from models.recipes import Copy, Recipes, Ungroup
+from models.spec import MLP, Arch, Attention, Layer, Norm
+
+
+def arch(config: Config) -> Arch:
+    config.assume(partial_rotary_factor=config.number("rotary_pct", 0.25), rope_theta=config.number("rotary_emb_base", 10_000.0))
+    config.only("is_decoder", False, True)
+    config.ignore("hidden_dropout", "classifier_dropout")
+    dim, heads = config.integer("hidden_size"), config.integer("num_attention_heads")
+    norm, bias = Norm(kind="layer", eps=config.number("layer_norm_eps", 1e-5)), config.flag("attention_bias", True)
+    position = rope(config, dim // heads)
+    mixer = Attention(heads=heads, kv_heads=heads, head_dim=dim // heads, position=position, bias=bias, out_bias=bias)
+    ffn = MLP(hidden=config.integer("intermediate_size"), activation=activation(config, "hidden_act", "gelu"), gated=False, bias=True)
+    placement = "parallel" if config.flag("use_parallel_residual", True) else "pre"
+    return Arch(
+        dim=dim,
+        vocab=config.integer("vocab_size"),
+        layers=(Layer(mixer=mixer, ffn=ffn, norm=norm, placement=placement),) * config.integer("num_hidden_layers"),
+        norm=norm,
+        tied=config.flag("tie_word_embeddings", False),
+        context=config.integer("max_position_embeddings", 2048),
+    )
+
+
+_L = "gpt_neox.layers.{i}."
+
+WEIGHTS: Recipes = {
+    "embed.weight": Copy("gpt_neox.embed_in.weight"),
+    "layers.{i}.norm1.weight": Copy(_L + "input_layernorm.weight"),
+    "layers.{i}.norm1.bias": Copy(_L + "input_layernorm.bias"),
+    "layers.{i}.mixer.qkv.weight": Ungroup(Copy(_L + "attention.query_key_value.weight")),
+    "layers.{i}.mixer.qkv.bias": Ungroup(Copy(_L + "attention.query_key_value.bias")),
+    "layers.{i}.mixer.out.weight": Copy(_L + "attention.dense.weight"),
+    "layers.{i}.mixer.out.bias": Copy(_L + "attention.dense.bias"),
+    "layers.{i}.norm2.weight": Copy(_L + "post_attention_layernorm.weight"),
+    "layers.{i}.norm2.bias": Copy(_L + "post_attention_layernorm.bias"),
+    "layers.{i}.ffn.up.weight": Copy(_L + "mlp.dense_h_to_4h.weight"),
+    "layers.{i}.ffn.up.bias": Copy(_L + "mlp.dense_h_to_4h.bias"),
+    "layers.{i}.ffn.down.weight": Copy(_L + "mlp.dense_4h_to_h.weight"),
+    "layers.{i}.ffn.down.bias": Copy(_L + "mlp.dense_4h_to_h.bias"),
+    "norm.weight": Copy("gpt_neox.final_layer_norm.weight"),
+    "norm.bias": Copy("gpt_neox.final_layer_norm.bias"),
+    "head.weight": Copy("embed_out.weight"),
+}
+
+TINY: dict[str, Any] = {
+    "architectures": ["GPTNeoXForCausalLM"],
+    "model_type": "gpt_neox",
+    "hidden_size": 72,
+    "intermediate_size": 100,
+    "num_hidden_layers": 3,
+    "num_attention_heads": 3,
+    "max_position_embeddings": 128,
+    "vocab_size": 256,
+}

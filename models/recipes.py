@@ -1,0 +1,99 @@
+"""Recipes: which of a checkpoint's tensors make one of ours, and what must be done to them. A family's table maps our names
+to recipes, with `{i}` for the layer's number and `{e}` for an expert's:
+    "layers.{i}.mixer.qkv.weight": cat("model.layers.{i}.self_attn.q_proj.weight", ...)
+All that a checkpoint does differently (other layout, other order, a constant left out) is said here, and done by
+models/weights.py.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class Copy:
+    source: str  # a tensor of the checkpoint
+
+
+@dataclass(frozen=True)
+class First:
+    """The first whose tensor the checkpoint has: one tensor under several names."""
+
+    parts: tuple[Copy, ...]
+
+
+@dataclass(frozen=True)
+class Cat:
+    """Along the first axis (outputs)."""
+
+    parts: tuple["Recipe", ...]
+
+
+@dataclass(frozen=True)
+class PerExpert:
+    """Along a new first axis, one for each expert, whose number stands for `{e}` in the names."""
+
+    part: "Recipe"
+
+
+@dataclass(frozen=True)
+class Shift:
+    """Add a constant: norms that store weight - 1."""
+
+    part: "Recipe"
+    by: float
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Those from number `start` on: tables whose first rows are never read."""
+
+    part: "Recipe"
+    start: int
+
+
+@dataclass(frozen=True)
+class Transpose:
+    """[I, O] -> [O, I], also of each expert's."""
+
+    part: "Recipe"
+
+
+@dataclass(frozen=True)
+class Unzip:
+    """Gate and up rows from one beside the other to one behind the other: along the axis before the last, of a bias
+    along the last."""
+
+    part: "Recipe"
+
+
+@dataclass(frozen=True)
+class Permute:
+    """The rotated rows of each head from pairs side by side (2j, 2j + 1), as llama GGUF files have them, to halves
+    (j, j + R/2)."""
+
+    part: "Recipe"
+
+
+@dataclass(frozen=True)
+class Ungroup:
+    """Rows of q, k and v from lying by key/value heads, each with its queries, its key and its value, to all queries,
+    all keys, all values."""
+
+    part: "Recipe"
+
+
+@dataclass(frozen=True)
+class HeadRows:
+    """[H, O, I]: of each head's rows, keys and then values of latent attention, the one or the other."""
+
+    part: "Recipe"
+    of: Literal["keys", "values"]
+
+
+Recipe = Copy | First | Cat | PerExpert | Shift | Rows | Transpose | Unzip | Permute | Ungroup | HeadRows
+Recipes = Mapping[str, Recipe]
+
+
+def cat(*sources: str) -> Cat:
+    return Cat(tuple(map(Copy, sources)))

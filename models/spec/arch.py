@@ -1,0 +1,61 @@
+"""The whole: layers, and what lies before and behind them."""
+
+from typing import Literal
+
+from models.spec.ffn import FFN
+from models.spec.mixers import Mixer
+from models.spec.norms import Norm
+from models.spec.outputs import Classifier, Next, Output, Pooled
+from models.spec.positions import DynamicNtk, Learned, LongRope, Rope
+from models.spec.value import spec
+
+Placement = Literal["pre", "pre_ffn", "post", "sandwich", "after", "parallel", "parallel_shared"]
+
+
+@spec
+class Layer:
+    """pre: x + f(norm(x)).  pre_ffn: the same, but the mixer reads x as it is.  post: norm(x + f(x)).
+    sandwich: x + norm(f(norm(x))).  after: x + norm(f(x)).
+    parallel: x + mixer(norm(x)) + ffn(norm(x)), each with a norm of its own; parallel_shared: both with the same.
+    `scale` multiplies what each of the two adds to x."""
+
+    mixer: Mixer
+    ffn: FFN
+    norm: Norm = Norm()
+    placement: Placement = "pre"
+    scale: float = 1.0
+
+
+@spec
+class Arch:
+    """A decoder if `output` is Next, otherwise an encoder, which reads whole sequences and remembers nothing."""
+
+    dim: int
+    vocab: int
+    layers: tuple[Layer, ...]
+    norm: Norm | None = Norm()  # behind the last layer
+    tied: bool = False
+    embed_dim: int | None = None  # of the table's rows, where a matrix brings them to `dim` and back (OPT-350m)
+    embed_scale: float = 1.0
+    embed_norm: Norm | None = None
+    position: Learned | None = None
+    segments: int = 0  # kinds of tokens, each with a row that is added to the embedding
+    output: Output = Next()
+    context: int  # tokens the checkpoint was trained or scaled to see
+
+
+def long_ropes(arch: Arch) -> tuple[Rope, ...]:
+    """Those whose angles depend on how long a sequence may become."""
+    ropes = {layer.mixer.position for layer in arch.layers}
+    return tuple(rope for rope in ropes if isinstance(rope, Rope) and isinstance(rope.scaling, LongRope | DynamicNtk))
+
+
+def width(arch: Arch) -> int:
+    """Numbers in a row of what comes out."""
+    match arch.output:
+        case Next():
+            return arch.vocab
+        case Pooled(pooling=kinds, layers=layers):
+            return layers[-1].width if layers else arch.dim * len(kinds)
+        case Classifier(labels=labels):
+            return labels

@@ -1,0 +1,95 @@
+"""Who may look at whom. `reach`: how many tokens back, the token itself included; `ahead`: how many tokens further on
+(None: all). A cache needs to know no more; models/masks.py says it token by token."""
+
+from typing import ClassVar
+
+from models.spec.value import spec
+
+
+@spec
+class Causal:
+    reach: ClassVar[int | None] = None
+    ahead: ClassVar[int | None] = 0
+
+
+@spec
+class Window:
+    """A token sees itself and the `size - 1` tokens before it."""
+
+    size: int
+    ahead: ClassVar[int | None] = 0
+
+    @property
+    def reach(self) -> int | None:
+        return self.size
+
+
+@spec
+class Chunked:
+    """A token sees those before it in its own chunk of `size` tokens (Llama 4)."""
+
+    size: int
+    ahead: ClassVar[int | None] = 0
+
+    @property
+    def reach(self) -> int | None:
+        return self.size
+
+
+@spec
+class Strided:
+    """A token sees the `local` nearest ones, itself included, and every `stride`-th before them (Sparse Transformer,
+    Child et al. 2019, arXiv 1904.10509)."""
+
+    local: int
+    stride: int
+    reach: ClassVar[int | None] = None
+    ahead: ClassVar[int | None] = 0
+
+
+@spec
+class Fixed:
+    """A token sees those before it in its own block of `size`, and the last `summary` of every block before (same paper)."""
+
+    size: int
+    summary: int
+    reach: ClassVar[int | None] = None
+    ahead: ClassVar[int | None] = 0
+
+
+@spec
+class GroupedWindow:
+    """A window for each key/value head: `sizes`, one per head."""
+
+    sizes: tuple[int, ...]
+    ahead: ClassVar[int | None] = 0
+
+    @property
+    def reach(self) -> int | None:
+        return max(self.sizes)
+
+
+@spec
+class Full:
+    """Every token sees the whole sequence."""
+
+    reach: ClassVar[int | None] = None
+    ahead: ClassVar[int | None] = None
+
+
+@spec
+class Neighbourhood:
+    """A token sees itself and `distance` tokens on either side."""
+
+    distance: int
+
+    @property
+    def reach(self) -> int | None:
+        return self.distance + 1
+
+    @property
+    def ahead(self) -> int | None:
+        return self.distance
+
+
+Mask = Causal | Window | Chunked | Strided | Fixed | GroupedWindow | Full | Neighbourhood

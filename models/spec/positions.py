@@ -1,0 +1,120 @@
+"""Where a token stands: rotary angles and how they are stretched, biases on the scores, rows added to the embedding."""
+
+from math import floor, log2
+
+from models.spec.value import spec
+
+
+@spec
+class Linear:
+    """Position interpolation: every position divided by `factor` (Chen et al. 2023, arXiv 2306.15595)."""
+
+    factor: float
+
+
+@spec
+class Yarn:
+    """NTK-by-parts interpolation (Peng et al. 2023, arXiv 2309.00071)."""
+
+    factor: float
+    original: int
+    beta_fast: float = 32.0
+    beta_slow: float = 1.0
+    attention_factor: float | None = None
+    truncate: bool = True
+
+
+@spec
+class Llama3:
+    """Llama 3.1's wavelength-dependent frequency scaling."""
+
+    factor: float
+    original: int
+    low_freq_factor: float
+    high_freq_factor: float
+
+
+@spec
+class Divided:
+    """Every frequency divided by a factor of its own: how a GGUF file states any scaling (its tensor `rope_freqs`)."""
+
+    factors: tuple[float, ...]
+
+
+@spec
+class LongRope:
+    """Every frequency divided by a factor of its own, which is another one in sequences of more than `original` tokens
+    (Ding et al. 2024, arXiv 2402.13753); sines and cosines multiplied by an amplitude."""
+
+    original: int
+    short: tuple[float, ...]
+    long: tuple[float, ...]
+    short_amplitude: float
+    long_amplitude: float
+
+
+@spec
+class DynamicNtk:
+    """The base grows with the sequence beyond `original` tokens. It grows here in steps, at each doubling, since what is
+    remembered was rotated by one base (bloc97 & emozilla 2023)."""
+
+    original: int
+    factor: float
+
+
+Scaling = Linear | Yarn | Llama3 | Divided | LongRope | DynamicNtk
+
+
+@spec
+class Rope:
+    """Rotary embedding of the first `dim` of a head, halves rotated together (Su et al. 2021, arXiv 2104.09864).
+    Checkpoints that rotate neighbours have their rows permuted when they are loaded."""
+
+    dim: int
+    base: float = 10_000.0
+    scaling: Scaling | None = None
+
+
+def rope_lengths(rope: Rope, context: int) -> tuple[int, ...]:
+    """The longest sequences that its tables serve, in order: most have one table, for all positions of the context."""
+    match rope.scaling:
+        case LongRope(original=original):
+            return (context,) if original >= context else (original, context)
+        case DynamicNtk(original=original):
+            doublings = [original]
+            while doublings[-1] < context:
+                doublings.append(2 * doublings[-1])
+            return (*doublings[:-1], context)
+        case _:
+            return (context,)
+
+
+def rope_start(rope: Rope, context: int, length: int) -> int:
+    """The row at which the angles of a sequence begin that may come to have `length` tokens, where the tables lie behind
+    one another."""
+    return sum(most for most in rope_lengths(rope, context)[:-1] if most < length)
+
+
+@spec
+class Alibi:
+    """-slope * (distance to the key) is added to a head's scores (Press et al. 2021, arXiv 2108.12409). `max_bias`: the
+    last of 2^n heads has slope 2^-max_bias. `scaled`: the bias is multiplied by the scores' scale, as Falcon does."""
+
+    max_bias: float = 8.0
+    scaled: bool = False
+
+
+def alibi_slopes(heads: int, max_bias: float = 8.0) -> tuple[float, ...]:
+    """One for each head. Where their number is no power of two: those of the power below, then every other one of the
+    power above."""
+    below = 2 ** floor(log2(heads))
+    slopes = [2 ** (-max_bias * h / below) for h in range(1, below + 1)]
+    between = [2 ** (-max_bias * h / (2 * below)) for h in range(1, 2 * (heads - below), 2)]
+    return (*slopes, *between)
+
+
+@spec
+class Learned:
+    """A row of its own for each of `count` positions, added to the embedding."""
+
+    count: int

@@ -1,0 +1,149 @@
+"""Architectures that nobody published: any mixer beside any feed-forward part, drawn by hypothesis."""
+
+from hypothesis import strategies as st
+
+from models.spec import (
+    FFN,
+    MLP,
+    Alibi,
+    Arch,
+    Attention,
+    Causal,
+    Chunked,
+    Clamped,
+    ExpertGroups,
+    Fixed,
+    GroupedWindow,
+    InputSigmoid,
+    LatentAttention,
+    Layer,
+    Learned,
+    Mask,
+    Mixer,
+    MoE,
+    Next,
+    Norm,
+    QKNorm,
+    Rope,
+    Router,
+    Sigmoid,
+    Softmax,
+    SoftmaxOfTop,
+    SparseMixer,
+    Strided,
+    Temperature,
+    Window,
+)
+from tests.engine.tiny import CONTEXT
+
+DIM, VOCAB = 24, 96
+
+flags = st.booleans()
+norms = st.builds(Norm, kind=st.sampled_from(["rms", "rms_unweighted", "layer", "layer_unbiased"]))
+head_norms = st.builds(
+    QKNorm, norm=st.builds(Norm, kind=st.sampled_from(["rms", "layer_unbiased"])), over=st.sampled_from(["head", "each_head", "projection"])
+)
+simple_masks: st.SearchStrategy[Mask] = st.one_of(st.just(Causal()), st.builds(Window, size=st.integers(1, 40)))
+
+
+def masks(kv_heads: int) -> st.SearchStrategy[Mask]:
+    return st.one_of(
+        simple_masks,
+        st.builds(Chunked, size=st.integers(1, 40)),
+        st.builds(Strided, local=st.integers(1, 20), stride=st.integers(1, 9)),
+        st.integers(2, 20).flatmap(lambda size: st.builds(Fixed, size=st.just(size), summary=st.integers(1, size - 1))),
+        st.builds(GroupedWindow, sizes=st.tuples(*[st.integers(1, 40)] * kv_heads)),
+    )
+
+
+@st.composite
+def attentions(draw: st.DrawFn) -> Attention:
+    kv_heads = draw(st.sampled_from([1, 2, 3]))
+    return Attention(
+        heads=kv_heads * draw(st.sampled_from([1, 2])),
+        kv_heads=kv_heads,
+        head_dim=8,
+        mask=draw(masks(kv_heads)),
+        position=draw(
+            st.one_of(
+                st.none(),
+                st.builds(Rope, dim=st.sampled_from([4, 8])),
+                st.builds(Alibi, max_bias=st.sampled_from([4.0, 8.0]), scaled=flags),
+            )
+        ),
+        qk_norm=draw(st.none() | head_norms),
+        bias=draw(flags),
+        out_bias=draw(flags),
+        clip=draw(st.none() | st.just(1.5)),
+        softcap=draw(st.none() | st.just(2.0)),
+        scale=draw(st.none() | st.just(0.7)),
+        temperature=draw(st.none() | st.just(Temperature(floor=5.0, scale=0.3))),
+        sinks=draw(flags),
+    )
+
+
+latents = st.builds(
+    LatentAttention,
+    heads=st.sampled_from([1, 3]),
+    kv_rank=st.just(10),
+    rope_dim=st.just(4),
+    nope_dim=st.just(6),
+    value_dim=st.just(5),
+    q_rank=st.none() | st.just(7),
+    position=st.none() | st.just(Rope(dim=4)),
+    mask=simple_masks,
+    bias=flags,
+    out_bias=flags,
+    scale=st.none() | st.just(0.6),
+)
+mixers: st.SearchStrategy[Mixer] = st.one_of(attentions(), latents)
+
+groups = st.none() | st.builds(ExpertGroups, count=st.just(2), active=st.just(1), score=st.sampled_from(["max", "top2"]))
+routers: st.SearchStrategy[Router] = st.one_of(
+    st.builds(Softmax, renormalise=flags, groups=groups, scale=st.sampled_from([1.0, 1.7])),
+    st.builds(Sigmoid, renormalise=flags, groups=groups, scale=st.sampled_from([1.0, 2.5])),
+    st.just(SoftmaxOfTop()),
+    st.just(InputSigmoid()),
+    st.builds(SparseMixer, jitter=st.sampled_from([0.01, 0.5])),
+)
+mlps = st.builds(
+    MLP,
+    hidden=st.just(20),
+    activation=st.sampled_from(["silu", "gelu", "gelu_tanh", "quick_gelu", "relu", "relu2"]),
+    gated=flags,
+    bias=flags,
+)
+experts = st.builds(
+    MoE,
+    experts=st.just(6),
+    active=st.integers(1, 3),
+    hidden=st.just(12),
+    router=routers,
+    activation=st.sampled_from(["silu", "relu2", Clamped(limit=0.7)]),
+    bias=flags,
+    router_bias=flags,
+    shared=st.sampled_from([0, 9]),
+)
+ffns: st.SearchStrategy[FFN] = st.one_of(mlps, experts)
+layers = st.builds(
+    Layer,
+    mixer=mixers,
+    ffn=ffns,
+    norm=norms,
+    placement=st.sampled_from(["pre", "pre_ffn", "post", "sandwich", "after", "parallel", "parallel_shared"]),
+    scale=st.sampled_from([1.0, 0.4]),
+)
+archs = st.builds(
+    Arch,
+    dim=st.just(DIM),
+    vocab=st.just(VOCAB),
+    layers=st.lists(layers, min_size=1, max_size=3).map(tuple),
+    norm=st.none() | norms,
+    tied=flags,
+    embed_dim=st.none() | st.just(14),
+    embed_scale=st.sampled_from([1.0, 3.0]),
+    embed_norm=st.none() | norms,
+    position=st.none() | st.just(Learned(count=CONTEXT)),
+    output=st.builds(Next, scale=st.sampled_from([1.0, 0.5]), softcap=st.none() | st.just(4.0)),
+    context=st.just(CONTEXT),
+)
