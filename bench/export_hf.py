@@ -17,7 +17,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from models.checkpoint import Gguf, open_checkpoint
-from models.families import arch_of, family_of
+from models.families import arch_of, recipes_of
 from models.quant import Grouped
 from models.recipes import Cat, Copy, Permute, Recipe, Shift
 from models.spec import Arch
@@ -43,10 +43,10 @@ def export(source: Path, target: Path) -> None:
 
 
 def _tensors(config: dict[str, Any], checkpoint: Gguf) -> Iterator[tuple[str, Tensor]]:
-    family, arch = family_of(config), arch_of(config)
-    for ours, theirs in family.WEIGHTS.items():
+    gguf, arch = recipes_of(config, "gguf"), arch_of(config)
+    for ours, theirs in recipes_of(config, "safetensors").items():
         for i in range(len(arch.layers)) if "{i}" in ours else (0,):
-            for (name, shift), recipe in zip(_names(theirs), _parts(family.GGUF[ours]), strict=True):
+            for (name, shift), recipe in zip(_names(theirs), _parts(gguf[ours]), strict=True):
                 if (value := _read(recipe, checkpoint, i, arch)) is not None:
                     yield name.format(i=i), (value - shift).to(torch.bfloat16).contiguous()
 

@@ -1,4 +1,4 @@
-"""stoa serve | pull | ingest | search | chat | eval | arch | mcp | bench. Each command imports what it needs when it runs."""
+"""stoa serve | pull | ingest | search | chat | eval | arch | new-arch | mcp | bench. Each command imports what it needs when it runs."""
 
 from pathlib import Path
 from typing import Annotated
@@ -139,13 +139,32 @@ def evaluate_command(
 
 
 @cli.command("arch")
-def arch_command(model: Annotated[str, typer.Argument(help="A name, a directory, a .gguf file, wheel:NAME or a hub id")]) -> None:
-    """Print what an architecture is: layers, parameters, FLOPs per token, and what each token leaves in the caches."""
-    from server.cli.arch import describe_model
+def arch_command(
+    models: Annotated[list[str], typer.Argument(metavar="MODEL...", help="A name, a directory, a .gguf file, wheel:NAME or a hub id")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON")] = False,
+) -> None:
+    """Print what an architecture is: layers, parameters, FLOPs per token, and what each token leaves in the caches. Two stand
+    side by side."""
+    from server.cli import arch
     from server.weights.cache import PullError
 
     try:
-        print(describe_model(model))
+        print(arch.as_json(models) if as_json else arch.describe_models(models))
+    except (PullError, ValueError) as error:
+        print_error(error)
+        raise typer.Exit(2) from None
+
+
+@cli.command("new-arch")
+def new_arch_command(
+    name: Annotated[str, typer.Argument(help="A family (llama, mixtral, deepseek_v3 ...), or a model as stoa arch takes it")],
+) -> None:
+    """Print a config.json that writes an architecture out, to start a new one from (models/README.md)."""
+    from server.cli.arch import new_arch
+    from server.weights.cache import PullError
+
+    try:
+        print(new_arch(name))
     except (PullError, ValueError) as error:
         print_error(error)
         raise typer.Exit(2) from None

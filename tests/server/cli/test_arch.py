@@ -1,15 +1,63 @@
-"""`stoa arch` of an encoder, which has no caches. Decoders: test_settings.py, through the command itself."""
+"""`stoa arch` and `stoa new-arch`, without weights. The commands themselves: test_settings.py."""
 
+import json
 from pathlib import Path
 
-from server.cli.arch import describe_model
+import pytest
+
+from models.families import arch_of, family_of
+from models.hf import ConfigError
+from server.cli.arch import as_json, describe_models, new_arch
 from tests.models.encoder_world import make, tokenizer
 from tests.models.test_encoders import tiny
+
+
+def written(folder: Path, name: str) -> str:
+    folder.mkdir()
+    (folder / "config.json").write_text(new_arch(name))
+    return str(folder)
 
 
 def test_encoder(tmp_path: Path) -> None:
     make(tiny("bert")).save_pretrained(tmp_path)
     tokenizer().save_pretrained(tmp_path)
-    lines = describe_model(str(tmp_path)).splitlines()
+    lines = describe_models([str(tmp_path)]).splitlines()
     assert lines[0].endswith(": BertModel") and lines[1].split() == ["layers", "3"]
     assert lines[-1].split(maxsplit=1) == ["remembers", "nothing: an encoder reads whole texts"]
+
+
+def test_a_written_architecture_is_described_without_weights(tmp_path: Path) -> None:
+    text = describe_models([written(tmp_path / "a", "gpt_oss")])
+    assert "2 layers (0, 2): 2×24 and 2×24 numbers per token, of the last 5 tokens" in text
+    assert "2 layers (1, 3): 2×24 and 2×24 numbers per token, of all tokens" in text
+    assert "M of them for each token" in text and "tokens are compute-optimal" in text
+
+
+def test_two_side_by_side(tmp_path: Path) -> None:
+    first, second = written(tmp_path / "a", "llama"), written(tmp_path / "b", "deepseek_v3")
+    head, layers, *_ = describe_models([first, second]).splitlines()
+    assert head.split() == [f"{first}:", "StoaForCausalLM", f"{second}:", "StoaForCausalLM"]
+    assert layers.split() == ["layers", "3"] * 2
+
+
+def test_json(tmp_path: Path) -> None:
+    (found,) = json.loads(as_json([written(tmp_path / "a", "mixtral")]))
+    assert found["architecture"] == "StoaForCausalLM" and found["active_parameters"] < found["parameters"]
+    assert found["caches"] == [{"layers": [0, 1, 2], "per_token": [[2, 16], [2, 16]], "reach": 9}]
+    assert found["optimal_tokens"] == 20 * found["active_parameters"]
+
+
+def test_a_new_architecture_is_the_familys(tmp_path: Path) -> None:
+    config = json.loads(new_arch("qwen3"))
+    assert config["model_type"] == "stoa"
+    assert arch_of(config) == arch_of(dict(family_of({"architectures": ["Qwen3ForCausalLM"]}).TINY))
+    assert json.loads(new_arch(written(tmp_path / "a", "qwen3"))) == config
+
+
+def test_a_file_that_is_wrong(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text(new_arch("llama").replace('"heads": 4', '"heads": 5'))
+    with pytest.raises(ConfigError, match=r"arch\.layers\[0\]\.mixer\.heads = 5 is no multiple"):
+        describe_models([str(tmp_path)])
+    (tmp_path / "config.json").write_text("[]")
+    with pytest.raises(ValueError, match="holds no JSON object"):
+        describe_models([str(tmp_path)])

@@ -1,0 +1,123 @@
+"""What types cannot say of an architecture: numbers that must fit together."""
+
+from collections.abc import Iterator
+
+from models.spec.arch import Arch, Layer
+from models.spec.caches import caches
+from models.spec.ffn import FFN, MLP, Clamped, MoE, Sigmoid, Softmax
+from models.spec.json_form import SpecError
+from models.spec.masks import Chunked, Fixed, Full, GroupedWindow, Mask, Neighbourhood, Strided, Window
+from models.spec.mixers import Attention, LatentAttention, Mixer
+from models.spec.outputs import Next
+from models.spec.positions import Alibi, Divided, LongRope, Rope
+
+Problem = tuple[str, str]  # path below the architecture, what is wrong
+
+
+def check(arch: Arch, path: str = "arch") -> None:
+    """Raises SpecError for the first thing that cannot be built or run."""
+    for where, problem in problems(arch):
+        raise SpecError(f"{path}{where} {problem}")
+
+
+def problems(arch: Arch) -> Iterator[Problem]:
+    yield from _positive(arch, "", "dim", "vocab", "context")
+    if arch.position and arch.position.count < arch.context:
+        yield ".position.count", f"= {arch.position.count} is less than context = {arch.context}: some positions would have no row"
+    if isinstance(arch.output, Next) and arch.output.bias and arch.tied:
+        yield ".output.bias", "must be false where tied is true: a tied head has no bias"
+    for i, layer in enumerate(arch.layers):
+        for where, problem in _layer(layer, arch):
+            yield f".layers[{i}]{where}", problem
+
+
+def _layer(layer: Layer, arch: Arch) -> Iterator[Problem]:
+    if isinstance(arch.output, Next) and not caches(layer):
+        yield ".mixer.mask", "sees tokens ahead, which a decoder has not got yet: take Causal, Window or the like"
+    yield from _mask(layer.mixer.mask)
+    yield from _mixer(layer.mixer)
+    yield from _ffn(layer.ffn)
+
+
+def _mixer(mixer: Mixer) -> Iterator[Problem]:
+    match mixer:
+        case Attention(heads=h, kv_heads=g, head_dim=k, position=position, mask=mask):
+            yield from _positive(mixer, ".mixer", "heads", "kv_heads", "head_dim")
+            if g > 0 and h % g:
+                yield ".mixer.heads", f"= {h} is no multiple of kv_heads = {g}"
+            if isinstance(mask, GroupedWindow) and len(mask.sizes) != g:
+                yield ".mixer.mask.sizes", f"must have kv_heads = {g} numbers, not {len(mask.sizes)}"
+            yield from _rope(position, k, "head_dim")
+        case LatentAttention(rope_dim=p, position=position, mask=mask):
+            yield from _positive(mixer, ".mixer", "heads", "kv_rank", "rope_dim", "nope_dim", "value_dim")
+            if isinstance(mask, GroupedWindow):
+                yield ".mixer.mask", "cannot be a GroupedWindow: latent attention has one key for all heads"
+            yield from _rope(position, p, "rope_dim")
+
+
+def _rope(position: Rope | Alibi | None, room: int, room_name: str) -> Iterator[Problem]:
+    if not isinstance(position, Rope):
+        return
+    if position.dim % 2 or not 0 < position.dim <= room:
+        yield ".mixer.position.dim", f"= {position.dim} must be even, and at most {room_name} = {room}"
+    counts = {
+        name: len(getattr(position.scaling, name))
+        for name in ("factors", "short", "long")
+        if isinstance(position.scaling, Divided | LongRope) and hasattr(position.scaling, name)
+    }
+    for name, count in counts.items():
+        if count != position.dim // 2:
+            yield f".mixer.position.scaling.{name}", f"must have {position.dim // 2} numbers, one for each frequency, not {count}"
+
+
+def _mask(mask: Mask) -> Iterator[Problem]:
+    match mask:
+        case Window() | Chunked():
+            yield from _positive(mask, ".mixer.mask", "size")
+        case Strided():
+            yield from _positive(mask, ".mixer.mask", "local", "stride")
+        case Fixed(size=size, summary=summary):
+            yield from _positive(mask, ".mixer.mask", "size")
+            if not 0 <= summary <= size:
+                yield ".mixer.mask.summary", f"= {summary} must lie between 0 and size = {size}"
+        case GroupedWindow(sizes=sizes):
+            if not sizes or min(sizes) < 1:
+                yield ".mixer.mask.sizes", "must be positive"
+        case Neighbourhood(distance=distance):
+            if distance < 0:
+                yield ".mixer.mask.distance", f"= {distance} must not be negative"
+        case _:
+            assert not isinstance(mask, Full) or mask.ahead is None
+
+
+def _ffn(ffn: FFN) -> Iterator[Problem]:
+    match ffn:
+        case MLP(gated=gated, activation=activation):
+            yield from _positive(ffn, ".ffn", "hidden")
+            if isinstance(activation, Clamped) and not gated:
+                yield ".ffn.gated", "must be true: the clamped activation needs a gate"
+        case MoE():
+            yield from _moe(ffn)
+
+
+def _moe(ffn: MoE) -> Iterator[Problem]:
+    yield from _positive(ffn, ".ffn", "experts", "active", "hidden")
+    if ffn.active > ffn.experts:
+        yield ".ffn.active", f"= {ffn.active} is more than experts = {ffn.experts}"
+    if ffn.shared < 0 or (ffn.shared_gate and not ffn.shared):
+        yield ".ffn.shared", f"= {ffn.shared} must be positive where there is a shared expert, and 0 otherwise"
+    if not isinstance(ffn.router, Softmax | Sigmoid) or ffn.router.groups is None:
+        return
+    groups = ffn.router.groups
+    if groups.count < 1 or ffn.experts % groups.count or not 1 <= groups.active <= groups.count:
+        yield ".ffn.router.groups", f"must divide experts = {ffn.experts}, and at most all of them be active"
+    elif ffn.active > groups.active * (ffn.experts // groups.count):
+        yield ".ffn.active", f"= {ffn.active} is more than the active groups have experts"
+    elif groups.score == "top2" and ffn.experts // groups.count < 2:
+        yield ".ffn.router.groups.score", "= top2 needs groups of two experts at least"
+
+
+def _positive(value: object, path: str, *names: str) -> Iterator[Problem]:
+    for name in names:
+        if getattr(value, name) < 1:
+            yield f"{path}.{name}", f"= {getattr(value, name)} must be positive"

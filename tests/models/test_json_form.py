@@ -1,0 +1,111 @@
+"""Architectures written out in config.json."""
+
+import copy
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given, settings
+from safetensors.torch import save_file
+
+from models.build import build
+from models.families import FAMILIES, arch_of, family_of, stoa
+from models.hf import ConfigError
+from models.reference import Reference
+from models.spec import Arch, LongRope
+from models.spec.check import problems
+from models.spec.json_form import from_json, to_json
+from models.stacks.decoder import Decoder
+from tests.engine.mixes import archs
+from tests.models.world import logits_of, ours, prompts
+
+
+@given(arch=archs)
+@settings(max_examples=100, deadline=None, database=None)
+def test_any_mix_comes_back(arch: Arch) -> None:
+    written = json.loads(json.dumps(to_json(arch)))
+    assert from_json(written) == arch
+    assert list(problems(arch)) == []
+
+
+@pytest.mark.parametrize("architecture", FAMILIES)
+def test_every_family_can_be_written_out(architecture: str) -> None:
+    arch = arch_of(dict(family_of({"architectures": [architecture]}).TINY))
+    assert arch_of(json.loads(json.dumps(stoa.config_of(arch)))) == arch
+
+
+def test_equal_layers_are_written_once() -> None:
+    assert stoa.config_of(arch_of(stoa.TINY)) == stoa.TINY
+    assert [run.get("times", 1) for run in stoa.TINY["arch"]["layers"]] == [2, 1]
+
+
+def test_a_folder_with_our_own_names(tmp_path: Path) -> None:
+    """What a researcher saves from a model of theirs is what is served."""
+    arch = arch_of(stoa.TINY)
+    model = filled(build(arch, Reference(), context=128))
+    (tmp_path / "config.json").write_text(json.dumps(stoa.TINY))
+    save_file(tensors(model), tmp_path / "model.safetensors")
+    tokens = prompts([23, 1, 7])
+    torch.testing.assert_close(logits_of(ours(tmp_path), tokens), logits_of(model, tokens))
+
+
+def filled(model: Decoder) -> Decoder:
+    for tensor in tensors(model).values():
+        tensor.copy_(torch.randn(tensor.shape) * tensor.shape[-1] ** -0.5)
+    return model
+
+
+def tensors(model: Decoder) -> dict[str, torch.Tensor]:
+    computed = {name for name in dict(model.named_buffers()) if name.endswith("table_PR")}
+    return {name: t for name, t in (*model.named_buffers(), *model.named_parameters()) if name not in computed}
+
+
+FIRST = ("arch", "layers", 0)
+WRONG: list[tuple[tuple[str | int, ...], Any, str]] = [
+    (("stoa_version",), 2, "stoa_version must be 1"),
+    (("arch",), [], r"arch must be an object, not \[\]"),
+    (("arch", "dimm"), 3, r"arch\.dimm is unknown \(did you mean dim\?\); Arch has dim, vocab"),
+    (("arch", "dim"), 0, r"arch\.dim = 0 must be positive"),
+    (("arch", "layers"), [], r"arch\.layers must be a list of at least one layer"),
+    (("arch", "layers", 1), "pre", r"arch\.layers\[1\] must be an object, not 'pre'"),
+    (("arch", "output"), {"type": "Pooled"}, r"arch\.output must be of type Next"),
+    ((*FIRST, "times"), 0, r"arch\.layers\[0\]\.times must be an integer from 1 to 1000, not 0"),
+    ((*FIRST, "placement"), "before", r"layers\[0\]\.placement must be \"pre\" or .*, not 'before'"),
+    ((*FIRST, "mixer", "type"), "Atention", r"layers\[0\]\.mixer\.type must be Attention or LatentAttention \(did you mean Attention"),
+    ((*FIRST, "mixer", "heads"), "6", r"mixer\.heads must be an integer, not '6'"),
+    ((*FIRST, "mixer", "heads"), True, r"mixer\.heads must be an integer, not True"),
+    ((*FIRST, "mixer", "heads"), 5, r"mixer\.heads = 5 is no multiple of kv_heads = 2"),
+    ((*FIRST, "mixer", "mask"), {"type": "Full"}, r"mixer\.mask sees tokens ahead"),
+    ((*FIRST, "mixer", "mask"), {"type": "GroupedWindow", "sizes": [3]}, r"mixer\.mask\.sizes must have kv_heads = 2 numbers, not 1"),
+    ((*FIRST, "mixer", "mask"), {"type": "GroupedWindow", "sizes": [3, "4"]}, r"mixer\.mask\.sizes\[1\] must be an integer, not '4'"),
+    ((*FIRST, "mixer", "position"), {"type": "Rope", "dim": 7}, r"mixer\.position\.dim = 7 must be even, and at most head_dim = 12"),
+    ((*FIRST, "ffn", "router"), "softmax", r"ffn\.router must be an object of type Softmax, Sigmoid, .*, not 'softmax'"),
+    ((*FIRST, "ffn", "active"), 9, r"ffn\.active = 9 is more than experts = 5"),
+    ((*FIRST, "ffn", "router"), {"type": "Softmax", "groups": {"count": 2, "active": 1}}, r"ffn\.router\.groups must divide experts = 5"),
+    (("arch", "layers", 1, "mixer"), {"type": "LatentAttention"}, r"layers\[1\]\.mixer\.heads is missing: an integer"),
+    (("arch", "position"), {"count": 8}, r"position\.count = 8 is less than context = 128"),
+]
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "message"), WRONG, ids=[".".join(map(str, path)) + f"-{i}" for i, (path, _, _) in enumerate(WRONG)]
+)
+def test_errors_name_the_path(path: tuple[str | int, ...], value: Any, message: str) -> None:
+    config = copy.deepcopy(stoa.TINY)
+    place: Any = config
+    for key in path[:-1]:
+        place = place[key]
+    place[path[-1]] = value
+    with pytest.raises(ConfigError, match=message):
+        arch_of(config)
+
+
+def test_longrope_needs_a_factor_for_each_frequency() -> None:
+    scaling = LongRope(original=16, short=(1.0,), long=(1.0, 2.0), short_amplitude=1.0, long_amplitude=1.0)
+    config = copy.deepcopy(stoa.TINY)
+    mixer = config["arch"]["layers"][0]["mixer"]
+    mixer["position"] = {"type": "Rope", "dim": 4, "scaling": {"type": "LongRope", **vars(scaling), "short": [1.0], "long": [1.0, 2.0]}}
+    with pytest.raises(ConfigError, match=r"position\.scaling\.short must have 2 numbers, one for each frequency, not 1"):
+        arch_of(config)
