@@ -149,7 +149,8 @@ class EngineError(Exception):
 class PromptTooLong(EngineError): ...
 
 
-class InvalidGrammar(EngineError): ...
+class InvalidGrammar(EngineError):
+    seconds = 0.0  # of processor time that it took to find out
 
 
 class QueueFull(EngineError): ...

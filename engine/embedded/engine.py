@@ -3,8 +3,10 @@ delivery.py."""
 
 import asyncio
 import logging
+import os
 import secrets
 import sys
+import time
 from collections import Counter
 from collections.abc import AsyncGenerator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -12,6 +14,7 @@ from dataclasses import replace
 from functools import partial
 from itertools import count
 from threading import Lock
+from weakref import WeakValueDictionary
 
 from engine.api import Delta, EngineError, Grammar, InvalidGrammar, PromptTooLong, QueueFull, Request, Stats
 from engine.embedded.closing import Closer, Closers
@@ -30,7 +33,7 @@ from models.spec import rope_start
 # seconds; a step takes a few milliseconds, so the engine's thread must not wait Python's usual 5 ms for its turn
 SWITCH_INTERVAL = 0.0005
 
-COMPILING_THREADS = 2
+CORES_PER_COMPILER = 4  # threads that compile grammars: the other cores are for the model
 MAX_UNFIT = 3  # answers in a row without a number: a single one may be due to its input
 
 _log = logging.getLogger(__name__)
@@ -46,7 +49,10 @@ class EmbeddedEngine:
         self.info = loaded.info if room is None else replace(loaded.info, context=min(loaded.info.context, room))
         self._loaded, self._memory, self._limits, self._shared = loaded, memory, loaded.limits, tuple(shared)
         self._grammars = GrammarCompiler(loaded.tokenizer, loaded.info.vocab, loaded.end_tokens)
-        self._compiling = ThreadPoolExecutor(COMPILING_THREADS, thread_name_prefix="grammar")
+        compilers = max(1, (os.cpu_count() or 1) // CORES_PER_COMPILER)
+        self._compiling = ThreadPoolExecutor(compilers, thread_name_prefix="grammar")
+        self._compiling.submit(self._grammars.prepare)
+        self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()  # of owners, each of whom has one compiler at a time
         self._closers = Closers(self._grammars.tokenizer)
         self._core = Core(_runner(loaded, self.info.context), memory, loaded.limits)
         self._streams: dict[Sequence, Stream] = {}  # the thread's
@@ -80,7 +86,8 @@ class EmbeddedEngine:
         matcher = closer = None
         if request.grammar is not None:
             work = partial(self._compile, request, request.grammar)
-            matcher, closer = await asyncio.get_running_loop().run_in_executor(self._compiling, work)
+            async with self._turns.setdefault(request.owner, asyncio.Lock()):
+                matcher, closer = await asyncio.get_running_loop().run_in_executor(self._compiling, work)
         seq, stream = self._sequence(request, matcher, closer), Stream()
         self._submit(seq, stream)
         delta = Delta()
@@ -134,7 +141,12 @@ class EmbeddedEngine:
         return b"".join(rope_start(rope, self._loaded.info.context, limit).to_bytes(8) for rope in self._loaded.ropes)
 
     def _compile(self, request: Request, grammar: Grammar) -> tuple[Matcher, Closer | None]:
-        matcher = self._grammars.compile(grammar, request.owner)
+        began = time.thread_time()
+        try:
+            matcher = self._grammars.compile(grammar, request.owner)
+        except InvalidGrammar as error:
+            error.seconds = time.thread_time() - began
+            raise
         if request.closing is None:
             return matcher, None
         return matcher, self._closers.new(request, matcher, self._limit(request) - len(request.tokens))

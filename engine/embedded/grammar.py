@@ -142,6 +142,11 @@ class GrammarCompiler:
                 _probe(matcher.deep_copy(), ids)
         return matcher
 
+    def prepare(self) -> None:
+        """Reads the vocabulary, which takes a quarter of a second and holds the GIL: at start, as otherwise every stream would wait for
+        the first grammar."""
+        self._digits()
+
     def _digits(self) -> DigitTokens:
         tokenizer = self.tokenizer()
         with self._lock:

@@ -63,7 +63,7 @@ def serve(settings: Settings) -> int:
     connections = OpenConnections(limits.most)
     config = uvicorn.Config(
         app,
-        http=limited_protocol(connections),  # pyright: ignore[reportArgumentType] (a class, or what makes one)
+        http=limited_protocol(connections, state.throttle),  # pyright: ignore[reportArgumentType] (a class, or what makes one)
         ws=counted_websocket(connections),  # pyright: ignore[reportArgumentType]
         ws_max_size=settings.max_body_bytes,
         ws_per_message_deflate=False,  # it would cost memory for each connection

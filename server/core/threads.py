@@ -1,9 +1,7 @@
 """Blocking work in threads, so that no request delays others. Errors of store and engine become ApiErrors."""
 
 import asyncio
-import contextvars
 from collections.abc import Awaitable, Callable, Generator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import cache
@@ -11,11 +9,13 @@ from typing import Any, ParamSpec, TypeVar
 
 from engine.api import EngineError
 from retrieval.api import KnowledgeError
+from server.core.cost import current_account, received_bytes
 from server.core.errors import ApiError, ErrorFields, from_engine_error, from_knowledge_error
+from server.core.fair_threads import FairThreads
 
 LARGE = 8192  # characters; below, a thread costs more than the work
 HUGE = 131_072  # characters
-TEXT_THREADS = 2  # at once, for work on large texts
+LARGE_BODY = 65_536  # bytes
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -75,10 +75,15 @@ async def in_thread_if_large(size: int, work: Callable[P, T], *args: P.args, **k
     else."""
     if size <= LARGE:
         return work(*args, **kwargs)
-    context = contextvars.copy_context()
-    return await asyncio.get_running_loop().run_in_executor(_text_threads(huge=size > HUGE), lambda: context.run(work, *args, **kwargs))
+    return await _text_threads(huge=size > HUGE).run(current_account(), work, *args, **kwargs)
+
+
+async def in_thread_if_large_body(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """`work(...)`, which goes through the body of the request that is being answered, as in_thread_if_large."""
+    size = received_bytes()
+    return await in_thread_if_large(size if size > LARGE_BODY else 0, work, *args, **kwargs)
 
 
 @cache
-def _text_threads(*, huge: bool) -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(1, "huge text") if huge else ThreadPoolExecutor(TEXT_THREADS, "text")
+def _text_threads(*, huge: bool) -> FairThreads:
+    return FairThreads("huge text", 1) if huge else FairThreads("text")

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from server.core.cost import charge_to
 from server.core.errors import ApiError
 from server.runtime.state import ServerState
 
@@ -25,7 +26,9 @@ class AuthMiddleware:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] in ("http", "websocket"):
             headers = Headers(scope=scope)
-            scope["owner"] = "" if scope["path"] in OPEN_PATHS else self._owner(headers)
+            owner = scope["owner"] = "" if scope["path"] in OPEN_PATHS else self._owner(headers)
+            if owner:
+                charge_to(owner)
             if scope["type"] == "websocket":
                 _expect_own_origin(headers, self.origins)
         await self.app(scope, receive, send)

@@ -13,9 +13,10 @@ from starlette.types import Receive, Scope
 
 from server.core.errors import ApiError, bad_request, from_fields, from_validation
 from server.core.threads import in_thread_if_large
-from server.http.json_body.encoding import decoded, expect_charset
+from server.http.json_body.encoding import UTF_8, decoded, expect_charset
 from server.http.json_body.size import MAX_VALUES, expect_few_values
 from server.http.json_body.tolerated import tolerated
+from server.runtime.throttle import BodyPace
 
 DRAIN_FACTOR = 8  # times the limit: so much of a too large body is still read, as clients read the answer only after sending it
 UNDECLARED = ("", "application/x-www-form-urlencoded")  # content types of programs that name none
@@ -32,10 +33,11 @@ class ClientDisconnected(Exception):
     """The client went away while sending."""
 
 
-async def read_body(scope: Scope, receive: Receive, model: type[Body], limit: int) -> Body:
+async def read_body(scope: Scope, receive: Receive, model: type[Body], limit: int, pace: BodyPace) -> Body:
     """Raises ApiError: 415, 413, 408 or 400; ClientDisconnected."""
     charset = _expect_json(Headers(scope=scope))
-    return await parse_body(model, decoded(await _read_bytes(receive, limit), charset))
+    body = await _read_bytes(receive, limit, pace)
+    return await parse_body(model, await in_thread_if_large(0 if charset == UTF_8 else len(body), decoded, body, charset))
 
 
 async def parse_body(model: type[Body], body: bytes) -> Body:
@@ -119,9 +121,9 @@ def _expect_json(headers: Headers) -> str:
     return expect_charset(parameters)
 
 
-async def _read_bytes(receive: Receive, limit: int) -> bytes:
+async def _read_bytes(receive: Receive, limit: int, pace: BodyPace) -> bytes:
     parts, size = list[bytes](), 0
-    async for part in read_parts(receive):
+    async for part in read_parts(receive, pace):
         size += len(part)
         if size <= limit:
             parts.append(part)
@@ -134,9 +136,9 @@ async def _read_bytes(receive: Receive, limit: int) -> bytes:
     return b"".join(parts)
 
 
-async def read_parts(receive: Receive) -> AsyncGenerator[bytes]:
-    """The parts of a body as they arrive. Raises ApiError 408 for one that comes too slowly, and then closes the connection;
-    ClientDisconnected."""
+async def read_parts(receive: Receive, pace: BodyPace) -> AsyncGenerator[bytes]:
+    """The parts of a body as they arrive, at most at `pace`. Raises ApiError 408 for one that comes too slowly, and then closes the
+    connection; ClientDisconnected."""
     size, more, started = 0, True, time.monotonic()
     while more:
         left = started + BODY_TIMEOUT + size / MIN_RATE - time.monotonic()
@@ -150,4 +152,7 @@ async def read_parts(receive: Receive) -> AsyncGenerator[bytes]:
             raise ClientDisconnected
         part, more = message.get("body", b""), message.get("more_body", False)
         size += len(part)
+        paused = time.monotonic()
+        await pace.received(len(part))
+        started += time.monotonic() - paused
         yield part

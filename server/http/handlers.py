@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel
 from starlette.types import Receive, Scope, Send
 
+from server.core.cost import current_account
 from server.http.body import ClientDisconnected, read_body, read_query
 from server.http.context import RequestContext
 from server.http.endpoint import Bytes, Endpoint, Run
@@ -72,7 +73,8 @@ def body_stream_endpoint(
         read_query(scope, query)
         with state.count_request():
             try:
-                parsed = await read_body(scope, receive, body, state.settings.max_body_bytes)
+                async with state.throttle.body(current_account(), kept=True) as pace:
+                    parsed = await read_body(scope, receive, body, state.settings.max_body_bytes, pace)
             except ClientDisconnected:
                 state.metrics.client_disconnected()
             else:

@@ -1,6 +1,7 @@
 """Middleware around every request: other spellings of paths; request id, metrics, access log, and an error response for whatever is
 raised."""
 
+import asyncio
 import errno
 import logging
 import re
@@ -11,6 +12,7 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from server.core import logs
+from server.core.cost import CURRENT, RequestCost, counted_steps
 from server.core.errors import DO_NOT_RETRY, ApiError, unavailable
 from server.http.error_format import format_error, is_anthropic_path
 from server.http.sse import send_json
@@ -58,6 +60,8 @@ class RequestMiddleware:
             return
         request_id = scope["request_id"] = _request_id(Headers(scope=scope))
         started_at, status = time.perf_counter(), 0
+        cost = RequestCost(_client_address(scope))
+        token = CURRENT.set(cost)
 
         async def send_with_request_id(message: Message) -> None:
             nonlocal status
@@ -66,19 +70,28 @@ class RequestMiddleware:
             if message["type"] in STARTS:
                 status = message["status"]
                 names = (b"x-request-id", b"request-id") if is_anthropic_path(scope["path"]) else (b"x-request-id",)
+                await self._throttle(scope, status, cost)
                 message["headers"] = [*message.get("headers", ()), *((name, request_id.encode()) for name in names)]
             await send(message)
 
         try:
             await self._answer(scope, receive, send_with_request_id)
         finally:
+            CURRENT.reset(token)
             seconds = time.perf_counter() - started_at
             if scope["type"] == "http":  # what is asked on a connection is counted there
                 self.state.metrics.request_finished(scope.get("route", "other"), status, seconds)
             logs.access(request_id, _method(scope), scope["path"], status, seconds)
 
+    async def _throttle(self, scope: Scope, status: int, cost: RequestCost) -> None:
+        """Who gets much refused waits for it; who is served notices what others do."""
+        if 400 <= status < 500:
+            await asyncio.sleep(self.state.throttle.refusal_delay(cost))
+        elif status < 400 and _method(scope) == "POST":
+            self.state.throttle.note_served()
+
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
-        started = False
+        started, refusal = False, None
 
         async def send_and_note_start(message: Message) -> None:
             nonlocal started
@@ -86,15 +99,17 @@ class RequestMiddleware:
             await send(message)
 
         try:
-            await self.app(scope, receive, send_and_note_start)
+            await counted_steps(self.app(scope, receive, send_and_note_start))
         except ApiError as error:
-            await _send_error(scope, send_and_note_start, error)
+            refusal = _plain(error)
         except Exception as error:
             told = _from_os_error(error)
             LOG.error("%s %s failed%s", _method(scope), scope["path"], f": {error}" if told else "", exc_info=None if told else error)
             if started:
                 raise
-            await _send_error(scope, send_and_note_start, to_api_error(error))
+            refusal = to_api_error(error)
+        if refusal is not None:
+            await _send_error(scope, send_and_note_start, refusal)
 
 
 def to_api_error(error: Exception) -> ApiError:
@@ -132,6 +147,15 @@ def _refusal(send: Send) -> Send:
         await send({**message, "type": f"websocket.{message['type']}"})
 
     return send_refusal
+
+
+def _plain(error: ApiError) -> ApiError:
+    """Without what it was raised from, which holds the whole request: it is sent later at times."""
+    return ApiError(error.status, error.message, error.param, error.code, error.headers)
+
+
+def _client_address(scope: Scope) -> str:
+    return scope["client"][0] if scope.get("client") else ""
 
 
 def _request_id(headers: Headers) -> str:

@@ -19,7 +19,9 @@ from starlette.types import Receive, Scope
 
 from server.core.errors import ApiError, bad_request
 from server.http.body import DRAIN_FACTOR, read_parts
+from server.runtime.throttle import BodyPace
 
+PIECE_BYTES = 16 << 10  # that are parsed at once
 SPOOL_BYTES = 1 << 20  # larger files are written to disk
 MAX_FIELD_BYTES = 4096
 MAX_FIELDS = 16
@@ -87,6 +89,8 @@ class _FormReader:
         self._name, self._value = b"", b""
 
     def _on_headers_finished(self) -> None:
+        if self.error is not None:
+            return
         disposition = self._headers.get(b"content-disposition", b"")
         options = parse_options_header(disposition)[1]
         name, filename = options.get(b"name", b"").decode(errors="replace"), _filename(disposition, options)
@@ -133,15 +137,16 @@ class _FormReader:
 
 
 @asynccontextmanager
-async def read_upload(scope: Scope, receive: Receive, limit: int, file_field: str = "file") -> AsyncGenerator[Upload]:
+async def read_upload(scope: Scope, receive: Receive, limit: int, pace: BodyPace, file_field: str = "file") -> AsyncGenerator[Upload]:
     """`limit`: bytes of the file; `file_field`: its name in the form. Raises ApiError: 415, 413, 408 or 400; ClientDisconnected."""
     headers = Headers(scope=scope)
     _expect_acceptable_length(headers, limit, file_field)
     with SpooledTemporaryFile[bytes](max_size=SPOOL_BYTES) as content:
         reader = _FormReader(limit, Upload(content), file_field)
         parser = MultipartParser(_boundary(headers), reader.callbacks())
-        async for data in _body_chunks(receive, limit * DRAIN_FACTOR + OVERHEAD_BYTES, lambda: too_large(file_field, limit)):
-            _feed(parser, reader, data)
+        most = limit * DRAIN_FACTOR + OVERHEAD_BYTES
+        async for data in _body_chunks(read_parts(receive, pace), most, lambda: too_large(file_field, limit)):
+            await _feed(parser, reader, data)
             await reader.flush(SPOOL_BYTES)
         await reader.flush(0)
         if reader.error is not None:
@@ -173,22 +178,25 @@ def _boundary(headers: Headers) -> bytes:
     return options[b"boundary"]
 
 
-async def _body_chunks(receive: Receive, max_bytes: int, error: Callable[[], ApiError]) -> AsyncGenerator[bytes]:
+async def _body_chunks(parts: AsyncGenerator[bytes], max_bytes: int, error: Callable[[], ApiError]) -> AsyncGenerator[bytes]:
     size = 0
-    async for data in read_parts(receive):
+    async for data in parts:
         size += len(data)
         if size > max_bytes:
             raise error()
         yield data
 
 
-def _feed(parser: MultipartParser, reader: _FormReader, data: bytes) -> None:
-    if reader.error is not None or not data:
-        return
-    try:
-        parser.write(data)
-    except FormParserError as error:
-        reader.set_error(bad_request(None, f"the form cannot be read: {error}", "invalid_form"))
+async def _feed(parser: MultipartParser, reader: _FormReader, data: bytes) -> None:
+    """In pieces: a form of very many parts does not hold the event loop for long, and is refused by its first."""
+    for start in range(0, len(data), PIECE_BYTES):
+        if reader.error is not None:
+            return
+        try:
+            parser.write(data[start : start + PIECE_BYTES])
+        except FormParserError as error:
+            reader.set_error(bad_request(None, f"the form cannot be read: {error}", "invalid_form"))
+        await asyncio.sleep(0)
 
 
 def _filename(disposition: bytes, options: dict[bytes, bytes]) -> str | None:

@@ -8,6 +8,7 @@ from typing import Any
 
 from starlette.types import Receive, Send
 
+from server.core.cost import counted_steps
 from server.core.errors import ApiError
 
 DONE = b"data: [DONE]\n\n"
@@ -69,7 +70,7 @@ def _error_line(error: ApiError) -> bytes:
 
 async def until_disconnect(receive: Receive, work: Coroutine[Any, Any, None]) -> bool:
     """Runs `work` until it is done (True) or the client has disconnected (False: it was cancelled, and has cleaned up)."""
-    work_task, disconnect_task = asyncio.create_task(work), asyncio.create_task(_wait_for_disconnect(receive))
+    work_task, disconnect_task = asyncio.create_task(counted_steps(work)), asyncio.create_task(_wait_for_disconnect(receive))
     try:
         await asyncio.wait((work_task, disconnect_task), return_when=asyncio.FIRST_COMPLETED)
         if work_task.done():

@@ -14,6 +14,7 @@ from server.runtime.knowledge_base import TextEmbedder
 from server.runtime.runtime import Runtime
 from server.runtime.settings import Settings
 from server.runtime.state import ServerState
+from server.runtime.throttle import Throttle
 
 EMBEDDED_AT_ONCE = 16  # texts, which somebody who comes meanwhile waits for
 
@@ -34,6 +35,10 @@ class IdleServing:
     @property
     def settings(self) -> Settings:
         return self.state.settings
+
+    @property
+    def throttle(self) -> Throttle:
+        return self.state.throttle
 
     def expect_ready(self) -> Runtime:
         return _in_idle_time(self.state.expect_ready(), self.state.quiet)

@@ -6,6 +6,7 @@ from typing import Protocol
 from server.core.timing import TimingObserver
 from server.runtime.runtime import Runtime
 from server.runtime.settings import Settings
+from server.runtime.throttle import Throttle
 
 
 class RequestObserver(TimingObserver, Protocol):
@@ -18,6 +19,9 @@ class Serving(Protocol):
 
     @property
     def metrics(self) -> RequestObserver: ...
+
+    @property
+    def throttle(self) -> Throttle: ...
 
     def expect_ready(self) -> Runtime:
         """Raises ApiError 503 unless requests are taken."""

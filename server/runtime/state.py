@@ -22,6 +22,7 @@ from server.runtime.memory import give_back_memory
 from server.runtime.metrics import Metrics
 from server.runtime.runtime import Runtime
 from server.runtime.settings import Settings
+from server.runtime.throttle import Throttle
 from server.weights.cache import PullError
 
 LOG = logging.getLogger("stoa")
@@ -35,6 +36,7 @@ class ServerState:
         self.settings = settings
         self.metrics = Metrics(self._stats, self._knowledge, self._host, self._database, self._archive)
         self.runtime: Runtime | None = None
+        self.throttle = Throttle(lambda: self.runtime is not None and self.runtime.engine.stats().running > 0)
         self.load_error: str | None = None  # why loading failed
         self.misconfigured = False  # loading failed because of a setting: with the same ones it fails again
         self.deadline: float | None = None  # while draining: when (time.monotonic) requests are cut off

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import ParamSpec, TypeVar
 
 from engine.api import Choice, Grammar, InvalidGrammar, JsonSchema, Regex
+from server.core.cost import current_account
 from server.core.fair_threads import FairThreads
 from server.core.messages import Json, NamedTools, Tool
 from server.text.grammar_union import call_or_answer
@@ -18,7 +19,6 @@ from server.text.tool_calls.grammar.relax_schema import relax_schema
 from server.text.tool_calls.grammar.schema import SchemaError
 from server.text.tool_calls.grammar.schema_limits import check_choice, check_pattern, check_text
 
-SCHEMA_THREADS = 2
 MAX_CHARACTERS = 4 << 20  # of the keys and values of each cache
 ANY_OBJECT: Json = {"type": "object"}
 P = ParamSpec("P")
@@ -51,7 +51,7 @@ class RecentTexts:
 class GrammarTexts:
     """What a server remembers of schemas, by (owner, schema), and the threads that check them."""
 
-    workers: FairThreads = field(default_factory=lambda: FairThreads("schemas", SCHEMA_THREADS))
+    workers: FairThreads = field(default_factory=lambda: FairThreads("schemas"))
 
     grammars: RecentTexts = field(default_factory=RecentTexts)
     checked: RecentTexts = field(default_factory=RecentTexts)
@@ -104,7 +104,7 @@ class GrammarCache:
                 self._texts.checked.put(key, "")
 
     async def _in_thread(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        return await self._texts.workers.run(self._owner, work, *args, **kwargs)
+        return await self._texts.workers.run(self._owner or current_account(), work, *args, **kwargs)
 
     def _build(self, constraint: CallConstraint, answer: Grammar | None, lenient: Container[str]) -> str:
         while True:

@@ -18,6 +18,7 @@ from server.core.errors import ApiError
 from server.core.events import AnswerFinished, Event, OutputDelta
 from server.core.messages import Json
 from server.core.request import Caller
+from server.core.threads import in_thread_if_large_body
 from server.core.timing import TimingObserver
 from server.http.context import RequestContext
 from server.http.endpoint import Endpoint
@@ -43,7 +44,8 @@ def endpoints(state: ServerState) -> list[Endpoint]:
 
 
 async def send_message(context: RequestContext, body: wire.MessagesRequest, send: Send, observer: TimingObserver) -> None:
-    plan = await prepare(context.runtime, to_generation_request(context.runtime, body), Caller(owner=context.owner))
+    request = await in_thread_if_large_body(to_generation_request, context.runtime, body)
+    plan = await prepare(context.runtime, request, Caller(owner=context.owner))
     headers = warning_headers(plan.request.warnings)
     if body.stream:
         await send_events(send, stream_message(plan, observer, context.request_id), headers)

@@ -16,6 +16,7 @@ from server.chat.tools.approvals import consume_decisions, record_request
 from server.core.errors import bad_request
 from server.core.events import ApprovalRequested
 from server.core.request import Caller
+from server.core.threads import in_thread_if_large_body
 from server.core.timing import TimingObserver
 from server.http.context import RequestContext
 from server.http.endpoint import Endpoint
@@ -49,7 +50,8 @@ async def prepare(runtime: Runtime, body: wire.ChatRequest, owner: str = "") -> 
         expect_writable(runtime)
     if body.store and body.request_id is not None:
         raise bad_request("request_id", "request_id: a response that is stored gets an id from the server")
-    plan = await loop.prepare(runtime, to_generation_request(runtime, body), Caller(owner=owner))
+    request = await in_thread_if_large_body(to_generation_request, runtime, body)
+    plan = await loop.prepare(runtime, request, Caller(owner=owner))
     await consume_decisions(runtime, plan.request.approval_decisions, owner)
     return PreparedChat(plan, body, f"chatcmpl-{body.request_id or uuid4().hex}", stream_usage, runtime.archive if body.store else None)
 

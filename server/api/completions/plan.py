@@ -63,12 +63,12 @@ async def prepare(runtime: Runtime, body: wire.CompletionRequest, owner: str) ->
     stream_usage = wants_stream_usage(body)
     with engine_errors_as_api_errors(ErrorFields(prompt="prompt", grammar=grammar_field(body))):
         grammar = await runtime.grammar_cache.answer_grammar(to_grammar(body))
-    per_prompt = _sequences_per_prompt(body)
+    per_prompt, count = _sequences_per_prompt(body), len(_prompts(body.prompt))
+    if count * per_prompt > MAX_SEQUENCES:
+        raise bad_request("n", f"{count} prompts times n={per_prompt} are more than {MAX_SEQUENCES} sequences")
     for prompt in _prompts(body.prompt) if body.truncate_prompt_tokens is None else ():
         expect_room(runtime, len(prompt) if isinstance(prompt, str) else 0, "prompt")
     prompts = await in_thread_if_large(_text_length(body.prompt), encode, runtime, body)
-    if len(prompts) * per_prompt > MAX_SEQUENCES:
-        raise bad_request("n", f"{len(prompts)} prompts times n={per_prompt} are more than {MAX_SEQUENCES} sequences")
     info, params = runtime.engine.info, sampling_params(body)
     max_tokens = _max_tokens(body, runtime, prompts)
     samplings = [

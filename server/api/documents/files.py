@@ -13,6 +13,7 @@ from starlette.types import Receive, Scope, Send
 
 from retrieval.records import File, NewFile, PageRequest
 from server.api.documents import file_types as wire
+from server.core.cost import current_account
 from server.core.errors import ApiError, bad_request, from_fields
 from server.core.threads import in_thread
 from server.http.body import ClientDisconnected, read_query
@@ -45,7 +46,8 @@ async def _upload(state: ServerState, scope: Scope, receive: Receive, send: Send
     database = context.database
     with state.count_request():
         try:
-            async with read_upload(scope, receive, state.settings.max_upload_bytes) as upload:
+            pace = state.throttle.body(current_account(), kept=False)
+            async with pace, read_upload(scope, receive, state.settings.max_upload_bytes, pace) as upload:
                 file = await in_thread(database.put_file, _to_new_file(context.owner, upload), read_chunks(upload))
         except ClientDisconnected:
             state.metrics.client_disconnected()

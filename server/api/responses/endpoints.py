@@ -21,6 +21,7 @@ from server.chat.tools.listing import list_tools
 from server.chat.tools.toolset import Toolset
 from server.chat.turn import render_prompt
 from server.core.request import Caller
+from server.core.threads import in_thread_if_large_body
 from server.http.context import RequestContext
 from server.http.endpoint import Endpoint
 from server.http.handlers import body_endpoint, body_stream_endpoint, query_endpoint, query_stream_endpoint
@@ -72,7 +73,8 @@ def endpoints(state: Serving) -> list[Endpoint]:
 async def count_input_tokens(context: RequestContext, body: wire.InputTokensRequest) -> InputTokens:
     """Of the first turn's prompt, including the tools of MCP servers, but no passages of documents. Raises ApiError."""
     runtime = context.runtime
-    request = to_generation_request(runtime, body, await resolve_input(runtime, body, context.owner, new_id_generator()))
+    resolved = await resolve_input(runtime, body, context.owner, new_id_generator())
+    request = await in_thread_if_large_body(to_generation_request, runtime, body, resolved)
     plan = await prepare(runtime, request, Caller(owner=context.owner))
     if not request.mcp_servers or runtime.tool_host is None:
         return InputTokens(input_tokens=len(plan.first_turn.prompt.tokens))

@@ -1,6 +1,6 @@
 """Resolves a request's input: items of previous responses or of a conversation, and the items that item references point to."""
 
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,7 +14,7 @@ from server.api.responses.types.websocket import ResponseCreate
 from server.archive.api import Archive, StoredResponse
 from server.core.errors import ApiError, bad_request
 from server.core.messages import Json
-from server.core.threads import in_thread
+from server.core.threads import in_thread, in_thread_if_large_body
 from server.runtime.runtime import Runtime, expect_archive
 
 RequestBody = ResponseRequest | InputTokensRequest | CompactRequest
@@ -55,17 +55,23 @@ async def resolve_input(
     earlier = await _earlier_items(runtime, body.previous_response_id, conversation_id, owner) if found is None else found.items
     input_items = [user_message(body.input)] if isinstance(body.input, str) else body.input or []
     referenced = await _resolve_references(runtime, input_items, earlier, owner)
-    taken_ids, new_items = {item["id"] for item in earlier}, list[Json]()
+    new_items = await in_thread_if_large_body(_new_items, input_items, {item["id"] for item in earlier}, referenced, ids)
+    if not new_items and not earlier and not _is_warm_up(body):
+        raise bad_request("input", "input: there is nothing to answer")
+    detached = found is not None and not found.stored
+    return ResolvedInput(earlier_items=earlier, new_items=new_items, conversation_id=conversation_id, detached=detached)
+
+
+def _new_items(input_items: Sequence[wire.InputItem], taken_ids: set[str], referenced: Mapping[str, Json], ids: IdGenerator) -> list[Json]:
+    """`taken_ids`: of the items before; those of the new ones are added."""
+    new_items = list[Json]()
     for item in input_items:
         if not isinstance(item, wire.ItemReference):
             new_items.append(normalize_item(item, ids.new_item_id, taken_ids))
         elif item.id not in taken_ids:  # otherwise it is in the input already
             new_items.append(referenced[item.id])
             taken_ids.add(item.id)
-    if not new_items and not earlier and not _is_warm_up(body):
-        raise bad_request("input", "input: there is nothing to answer")
-    detached = found is not None and not found.stored
-    return ResolvedInput(earlier_items=earlier, new_items=new_items, conversation_id=conversation_id, detached=detached)
+    return new_items
 
 
 def _is_warm_up(body: RequestBody) -> bool:

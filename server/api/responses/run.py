@@ -26,7 +26,7 @@ from server.core.errors import ApiError, bad_request
 from server.core.events import ApprovalRequested
 from server.core.messages import Json
 from server.core.request import Caller, GenerationRequest
-from server.core.threads import in_thread
+from server.core.threads import in_thread, in_thread_if_large_body
 from server.core.timing import TimingObserver
 from server.http.context import RequestContext
 from server.http.sse import send_events, send_json
@@ -107,7 +107,7 @@ async def _prepare_compacted(
 ) -> tuple[GenerationPlan, Compacted | None]:
     """The plan, of a compacted conversation where the request wants that and its prompt is too long. Raises ApiError."""
     runtime, threshold = context.runtime, compact_threshold(context.runtime, body)
-    request = to_generation_request(runtime, body, resolved)
+    request = await in_thread_if_large_body(to_generation_request, runtime, body, resolved)
     try:
         plan = await _prepare_plan(context, body, request)
         if threshold is None or len(plan.first_turn.prompt.tokens) < threshold:

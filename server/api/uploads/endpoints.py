@@ -11,6 +11,7 @@ from server.api.documents.files import default_lifetime, expect_allowed_origin, 
 from server.api.uploads import types as wire
 from server.api.uploads.completion import complete, to_upload_object
 from server.archive.uploads.records import NewUpload
+from server.core.cost import current_account
 from server.core.errors import ApiError, bad_request, from_fields
 from server.core.threads import in_thread
 from server.http.body import ClientDisconnected, read_query
@@ -81,7 +82,8 @@ async def _add_part(state: ServerState, scope: Scope, receive: Receive, send: Se
     with state.count_request():
         try:
             await in_thread(context.archive.upload, context.owner, context.upload_id)  # none: nobody need send it all
-            async with read_upload(scope, receive, limit, DATA) as upload:
+            pace = state.throttle.body(current_account(), kept=False)
+            async with pace, read_upload(scope, receive, limit, pace, DATA) as upload:
                 part = await _store_part(context, upload)
         except ClientDisconnected:
             state.metrics.client_disconnected()

@@ -13,14 +13,16 @@ import httpx
 import pytest
 
 from server.http import body
-from server.http.connection import protocol
+from server.http.connection import framing, protocol
 from server.http.connection.open_connections import OpenConnections
 from server.http.connection.protocol import limited_protocol
+from server.runtime.throttle import Throttle
 from tests.server.fake_knowledge import knowledge
 from tests.server.fakes import FakeEngine, ready, says, text
 from tests.server.web import serving
 
 TEXT = text()
+CALM = Throttle(lambda: False)
 HEALTH = b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
 
@@ -30,7 +32,7 @@ def app() -> Any:
 
 @contextmanager
 def served(most: int = 100) -> Iterator[str]:
-    with serving(app(), http=limited_protocol(OpenConnections(most))) as url:
+    with serving(app(), http=limited_protocol(OpenConnections(most), CALM)) as url:
         yield url
 
 
@@ -152,7 +154,7 @@ def test_a_body_that_nobody_waits_for(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_bodies_that_come_byte_by_byte(head: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(body, "BODY_TIMEOUT", 0.3)
     served_app, _ = ready(FakeEngine(says("Hi.", TEXT)), TEXT, knowledge())
-    with serving(served_app, http=limited_protocol(OpenConnections(9))) as url, connect(url, head) as slow:
+    with serving(served_app, http=limited_protocol(OpenConnections(9), CALM)) as url, connect(url, head) as slow:
         stop = threading.Event()
         dripping = threading.Thread(target=drip, args=(slow, stop))
         dripping.start()
@@ -186,7 +188,7 @@ def test_a_client_that_reads_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
         finally:
             ended.set()
 
-    with serving(endless, http=limited_protocol(OpenConnections(9)), lifespan="off") as url, connect(url, HEALTH):
+    with serving(endless, http=limited_protocol(OpenConnections(9), CALM), lifespan="off") as url, connect(url, HEALTH):
         assert ended.wait(10)
 
 
@@ -196,3 +198,26 @@ async def receive_now(receive: Any) -> str | None:
             return (await receive())["type"]
     except TimeoutError:
         return None
+
+
+def test_a_body_in_chunks_of_a_byte_is_read_in_rounds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Others have their turn between them, and the client pays for each; nothing of it is lost."""
+    monkeypatch.setattr(framing, "EVENTS_AT_ONCE", 50)
+    charged = list[float]()
+    throttle = Throttle(lambda: True)
+    monkeypatch.setattr(throttle, "framing_delay", lambda account, seconds: charged.append(seconds) or 0.0)
+    told = b'{"model": "tiny", "messages": [{"role": "user", "content": "' + b"x" * 200 + b'"}], "max_tokens": 2}'
+    chunks = b"".join(b"1\r\n%c\r\n" % byte for byte in told) + b"0\r\n\r\n"
+    with serving(app(), http=limited_protocol(OpenConnections(9), throttle)) as url:
+        for _ in range(2):  # the second on a new connection
+            with connect(url, POST + b"Transfer-Encoding: chunked\r\nConnection: close\r\n\r\n" + chunks) as odd:
+                assert read_all(odd).startswith(b"HTTP/1.1 200")
+    assert len(charged) >= 2 * (len(told) // 50)
+
+
+def test_what_is_no_http_is_paid_for() -> None:
+    charged, throttle = list[str](), Throttle(lambda: True)
+    throttle.refusal_delay = lambda cost: charged.append(cost.account) or 0.0
+    with serving(app(), http=limited_protocol(OpenConnections(9), throttle)) as url, connect(url, b"nonsense\r\n\r\n" * 3) as odd:
+        assert read_all(odd).startswith(b"HTTP/1.1 400")
+    assert charged == ["127.0.0.1"]

@@ -9,6 +9,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from server.http.connection.open_connections import OpenConnections
 from server.http.connection.protocol import limited_protocol
 from server.http.connection.websocket import counted_websocket
+from server.runtime.throttle import Throttle
 from tests.server.api.responses.responses_client import HELLO, TOKENIZER, api_client
 from tests.server.api.responses.websocket.socket_client import LAST, connected
 from tests.server.fakes import FakeEngine, says
@@ -33,7 +34,7 @@ def run_beside(engine: FakeEngine, most: int, *, busy: bool) -> None:
                     await first.receive()
 
     connections = OpenConnections(most)
-    options = {"http": limited_protocol(connections), "ws": counted_websocket(connections)}
+    options = {"http": limited_protocol(connections, Throttle(lambda: False)), "ws": counted_websocket(connections)}
     with serving(api_client(engine=engine).app, **options) as url:
         asyncio.run(run(url))
 

@@ -18,6 +18,7 @@ from server.api.responses.websocket.memory import ConnectionMemory
 from server.api.responses.websocket.pending import Pending
 from server.api.responses.websocket.warm_up import warm_up
 from server.core import logs
+from server.core.cost import CURRENT, RequestCost, counted_steps, current_account
 from server.core.errors import ApiError
 from server.core.messages import Json
 from server.http.body import parse_body
@@ -88,12 +89,15 @@ class Session:
             self.activity.busy = False
 
     async def _answer(self, message: bytes) -> None:
-        started, status, body = time.perf_counter(), 200, None
+        started, status, body, cost = time.perf_counter(), 200, None, RequestCost(current_account(), received=len(message))
+        token = CURRENT.set(cost)
         try:
             body = await parse_body(ResponseCreate, message)
-            await self._respond(body)
+            await counted_steps(self._respond(body))
+            self.state.throttle.note_served()
         except ApiError as error:
             status = error.status
+            await asyncio.sleep(self.state.throttle.refusal_delay(cost))
             self.memory.forget(body.previous_response_id if body else None)
             await self._send_error(error, body.stream_id if body else None)
         except Gone:
@@ -103,6 +107,7 @@ class Session:
             LOG.error("a response on a WebSocket failed", exc_info=error)
             await self._send_error(INTERNAL_ERROR, body.stream_id if body else None)
         finally:
+            CURRENT.reset(token)
             seconds = time.perf_counter() - started
             self.state.metrics.request_finished(ROUTE, status, seconds)
             logs.access(self.scope["request_id"], "WEBSOCKET", self.scope["path"], status, seconds)
