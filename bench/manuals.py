@@ -21,8 +21,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from lxml import etree
 from lxml import html as lxml_html
+from lxml.etree import Element, XMLParser, parse
 
 Pair = tuple[str, str]  # query, document
 MIN_DOCUMENT, MAX_DOCUMENT, MIN_QUERY = 200, 6000, 8  # characters
@@ -87,8 +87,8 @@ def _gnome(packages: Path, language: str, *, all_pages: bool = False) -> Iterato
 
 
 def _mallard(path: Path) -> Pair:
-    root: Any = etree.parse(str(path), etree.XMLParser(resolve_entities=False)).getroot()
-    description = "".join(next(iter(root.iter(f"{_MALLARD}desc")), etree.Element("none")).itertext())
+    root: Any = parse(str(path), XMLParser(resolve_entities=False)).getroot()
+    description = "".join(next(iter(root.iter(f"{_MALLARD}desc")), Element("none")).itertext())
     for info in list(root.iter(f"{_MALLARD}info")):
         info.getparent().remove(info)
     return " ".join(description.split()), " ".join(root.itertext())

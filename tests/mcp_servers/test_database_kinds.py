@@ -11,6 +11,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from psycopg.conninfo import conninfo_to_dict
 
 from mcp_servers.sql.api import Limits
 from mcp_servers.sql.ending import LOST
@@ -202,7 +203,7 @@ def dead(shop: Shop, mark: bytes) -> tuple[Line, Shop]:
         line = Line(address(shop.source)["unix_socket"], mark)
         url = f"mariadb://root@127.0.0.1:{line.port}/{address(shop.source)['database']}"
     else:
-        told = psycopg.conninfo.conninfo_to_dict(shop.source.url)
+        told = conninfo_to_dict(shop.source.url)
         line = Line(f"{told['host']}/.s.PGSQL.{told.get('port', 5432)}", mark)
         url = f"postgresql://postgres@127.0.0.1:{line.port}/{told['dbname']}?sslmode=disable"
     return line, Shop(shop.kind, parse_source(f"dead={url}"), shop.files, shop.state)

@@ -208,8 +208,10 @@ def test_layer_norm_without_a_bias() -> None:
 def test_latent_attention_reads_the_same_in_both_forms() -> None:
     """Queries brought into the latents' space see what keys made of the latents show."""
     spec = LatentAttention(heads=3, kv_rank=10, rope_dim=4, nope_dim=6, value_dim=5, mask=Window(size=4))
-    up = LatentUp(HeadMatrices(3, 10, 6, torch.float64), HeadMatrices(3, 10, 5, torch.float64))
-    up.keys.weight.normal_(), up.values.weight.normal_()
+    keys, values = HeadMatrices(3, 10, 6, torch.float64), HeadMatrices(3, 10, 5, torch.float64)
+    up = LatentUp(keys, values)
+    keys.weight.normal_()
+    values.weight.normal_()
     q_THN, q_THP, c_TR, k_TP = (torch.randn(shape, dtype=torch.float64) for shape in ((9, 3, 6), (9, 3, 4), (9, 10), (9, 4)))
     made = attend(expanded(spec), torch.cat([q_THN, q_THP], -1), *expand(up, c_TR, k_TP))
     q_THC, latents_T1C = torch.cat([up.keys.back(q_THN), q_THP], -1), torch.cat([c_TR, k_TP], -1)[:, None]

@@ -9,7 +9,7 @@ import pytest
 
 from models.families import ENCODERS, FAMILIES, arch_of, encoder_family_of, family_of, recipes_of
 from models.hf import ConfigError
-from models.spec import Attention, Causal, Classifier, Full, Layer, Learned, Llama3, Neighbourhood, Pooled, Rope, Window, groups
+from models.spec import Attention, Causal, Classifier, Full, Layer, Learned, Linear, Llama3, Neighbourhood, Pooled, Rope, Window, groups
 from tests.models.encoder_world import make as make_encoder
 from tests.models.published import PUBLISHED
 from tests.models.test_parity import tiny
@@ -64,7 +64,7 @@ def test_gemma3_older_layout() -> None:
 def test_gemma3_scaling_spares_local_layers() -> None:
     config = PUBLISHED["gemma-3-1b-it"].config | {"rope_scaling": {"rope_type": "linear", "factor": 8.0}}
     ropes = [mixer(layer).position for layer in arch_of(config).layers]
-    assert ropes[0] == Rope(dim=256, base=1e4) and ropes[5] is not None and ropes[5].scaling is not None
+    assert ropes[0] == Rope(dim=256, base=1e4) and ropes[5] == Rope(dim=256, base=1e6, scaling=Linear(factor=8.0))
 
 
 def test_mistral_window() -> None:
