@@ -8,8 +8,10 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
+import anyio
 from mcp.client._transport import Transport, TransportStreams
 
+REAPING = 2.0  # seconds that the news of a process's end may take
 GRACE = 6.0  # seconds that the SDK may take: it waits, sends SIGTERM, waits, and sends SIGKILL, about 5 s in all
 
 
@@ -17,6 +19,7 @@ GRACE = 6.0  # seconds that the SDK may take: it waits, sends SIGTERM, waits, an
 async def killed_when_hanging(transport: Transport) -> AsyncGenerator[TransportStreams]:
     """The transport of a process. It is closed within GRACE and a moment."""
     killer: asyncio.Task[None] | None = None
+    process: Any = None
     try:
         async with transport as streams:
             process = _process_of(transport)
@@ -27,6 +30,15 @@ async def killed_when_hanging(transport: Transport) -> AsyncGenerator[TransportS
     finally:
         if killer is not None:
             killer.cancel()
+        if process is not None:
+            await _reaped(process)
+
+
+async def _reaped(process: Any) -> None:
+    """Until the event loop knows that it has ended, which a loaded machine may tell it late: Python warns of a process that is
+    forgotten before."""
+    with anyio.move_on_after(REAPING, shield=True):
+        await process.wait()
 
 
 def _process_of(transport: Any) -> Any:
