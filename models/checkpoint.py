@@ -12,6 +12,8 @@ from safetensors import safe_open
 from torch import Tensor
 
 from models.blocks import decode
+from models.formats import unpacked
+from models.formats.packed import Unpacked
 from models.quant import Weight
 from models.weights import WeightsError
 
@@ -68,18 +70,30 @@ class Gguf(Mapping[str, Weight]):
         return len(self._entries)
 
 
-Checkpoint = Safetensors | Gguf
+Checkpoint = Safetensors | Gguf | Unpacked
 
 
 def open_checkpoint(directory: Path) -> Checkpoint:
-    """Raises WeightsError when the directory holds no weights or not all that its index names."""
+    """Raises WeightsError when the directory holds no weights or not all that its index names, and ConfigError when they are
+    packed in a way that is not supported."""
     if (directory / "tensors.json").exists():
         return Gguf(directory, [_entry(item) for item in json.loads((directory / "tensors.json").read_text())])
     paths = _shards(directory)
     missing = [path.name for path in paths if not path.exists()]
     if missing or not paths:
         raise WeightsError(f"{directory} has no {', '.join(missing) or 'model.safetensors and no tensors.json'}")
-    return Safetensors(paths)
+    tensors, quantization = Safetensors(paths), _quantization(directory)
+    return unpacked(tensors, quantization) if quantization else tensors
+
+
+def _quantization(directory: Path) -> dict[str, Any]:
+    """How config.json says that the weights are packed; older files of GPTQ say it beside."""
+    for name, key in (("config.json", "quantization_config"), ("quantize_config.json", None)):
+        file = directory / name
+        found = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+        if quantization := (found.get(key) if key else found and {"quant_method": "gptq"} | found):
+            return quantization
+    return {}
 
 
 def _shards(directory: Path) -> list[Path]:

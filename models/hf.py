@@ -14,7 +14,7 @@ class ConfigError(ValueError):
     """The configuration asks for something we do not do, or lacks something we need."""
 
 
-# keys that say nothing about the arithmetic of a forward pass
+# keys that say nothing about the arithmetic of a forward pass (models/formats reads quantization_config)
 _HARMLESS = """
     _attn_implementation _attn_implementation_autoset _commit_hash _name_or_path architectures attention_dropout
     attention_probs_dropout_prob auto_map begin_suppress_tokens bos_token_id cache_implementation classifier_dropout
@@ -22,7 +22,7 @@ _HARMLESS = """
     forced_bos_token_id forced_eos_token_id gradient_checkpointing hidden_dropout hidden_dropout_prob id2label initializer_range
     is_llama_config keys_to_ignore_at_inference label2id length_penalty max_length min_length model_type no_repeat_ngram_size
     num_beam_groups num_beams num_return_sequences output_attentions output_hidden_states output_scores pad_token_id prefix
-    pretraining_tp problem_type repetition_penalty resid_pdrop return_dict return_dict_in_generate
+    pretraining_tp problem_type quantization_config repetition_penalty resid_pdrop return_dict return_dict_in_generate
     sbert_ce_default_activation_function sentence_transformers sep_token_id suppress_tokens task_specific_params temperature
     tf_legacy_loss tokenizer_class top_k top_p torch_dtype torchscript transformers.js_config transformers_version typical_p
     unsloth_fixed unsloth_version use_bfloat16 use_cache

@@ -15,7 +15,7 @@ GROUP = 32
 
 @dataclass(frozen=True, eq=False)
 class Grouped:
-    """bits 4 or 8; q_OI uint8, one number per byte; scale_OG and low_OG float16, G = I / 32."""
+    """bits 4 or 8; q_OI uint8, one number per byte; scale_OG and low_OG float16 or float32 (which kernels round), G = I / 32."""
 
     bits: int
     q_OI: Tensor

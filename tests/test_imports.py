@@ -74,6 +74,7 @@ MAY: dict[str, set[str]] = {
     "models.ops": {"models.spec"},
     "models.masks": {"models.spec"},
     "models.recipes": set(),
+    "models.formats": {"models.formats", "models.quant", "models.hf"},
     "models.batch": {"models.spec", "models.ops", "models.quant"},
     "models.parts": {"models.parts", "models.spec", "models.batch", "models.ops"},
     "models.stacks": {"models.parts", "models.spec", "models.batch", "models.ops"},

@@ -86,8 +86,8 @@ def _pack_grouped(weight: Grouped) -> Packed:
     bits, (outputs, inputs) = weight.bits, weight.shape
     q_BGQL4 = _by_quads(weight.q_OI)
     data = (q_BGQL4[:, :, :4] | (q_BGQL4[:, :, 4:] << 4)) if bits == 4 else q_BGQL4
-    scale_BGL = _by_block(weight.scale_OG)
-    scales = torch.stack([scale_BGL, _by_block(weight.low_OG)], 2) if bits == 4 else scale_BGL
+    scale_BGL = _by_block(weight.scale_OG.half())
+    scales = torch.stack([scale_BGL, _by_block(weight.low_OG.half())], 2) if bits == 4 else scale_BGL
     return Packed(bits, inputs, _up(outputs), data.contiguous(), scales.contiguous())
 
 

@@ -1,0 +1,31 @@
+"""Small integers packed into words, and groups of any size as the groups of 32 that a `Grouped` has."""
+
+import torch
+from torch import Tensor
+
+from models.quant import GROUP, Grouped, Weight
+
+
+def unpack(words: Tensor, bits: int, axis: int) -> Tensor:
+    """uint8, `axis` 32 / bits times as long. `words`: int32, lowest bits first; numbers may lie across two words."""
+    w_NW = words.movedim(axis, -1).contiguous()
+    if 32 % bits == 0:
+        shifts = torch.arange(0, 32, bits, dtype=torch.int32)
+        q = (w_NW[..., None] >> shifts) & (2**bits - 1)
+    else:
+        stream = ((w_NW[..., None] >> torch.arange(32, dtype=torch.int32)) & 1).flatten(-2)
+        whole = stream.shape[-1] // bits * bits
+        q = (stream[..., :whole].unflatten(-1, (-1, bits)) << torch.arange(bits, dtype=torch.int32)).sum(-1)[..., None]
+    return q.flatten(-2).to(torch.uint8).movedim(-1, axis)
+
+
+def grouped(q_OI: Tensor, scale_OG: Tensor, zero_OG: Tensor, bits: int) -> Weight:
+    """(q - zero) * scale, each number of scale and zero for I / G inputs in a row. Kept in groups of 32 where those divide a group
+    and numbers fit into 4 or 8 bits, else float32."""
+    size = q_OI.shape[1] // scale_OG.shape[1]
+    scale_OG, low_OG = scale_OG.float(), -scale_OG.float() * zero_OG.float()
+    if size % GROUP or bits > 8:
+        q_OGS = q_OI.unflatten(1, (scale_OG.shape[1], -1)).float()
+        return (q_OGS * scale_OG[..., None] + low_OG[..., None]).flatten(1)
+    times = size // GROUP
+    return Grouped(4 if bits <= 4 else 8, q_OI, scale_OG.repeat_interleave(times, 1), low_OG.repeat_interleave(times, 1))

@@ -1,0 +1,34 @@
+"""MXFP4 (OCP Microscaling Formats 1.0) as gpt-oss has it: `*_blocks` uint8 [E, O, I / 32, 16], two numbers a byte, the low half
+first, and `*_scales` uint8 [E, O, I / 32]: powers of two, 127 for 1. Beside its plain form a matrix lies the other way round."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from models.formats.packed import Parts
+from models.hf import Config
+from models.quant import Weight
+
+_E2M1 = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0)
+
+
+@dataclass(frozen=True)
+class Mxfp4:
+    main: str = "_blocks"
+    parts: tuple[str, ...] = ("_scales",)
+
+    def weight(self, parts: Parts) -> Weight:
+        return numbers(parts["_blocks"], parts["_scales"]).mT
+
+
+def numbers(blocks_EOGB: Tensor, scales_EOG: Tensor) -> Tensor:
+    """bf16 [E, O, I]: exact, as four bits and a power of two need no more."""
+    table = torch.tensor([*_E2M1, *(-value for value in _E2M1)], dtype=torch.bfloat16)
+    pairs = torch.stack([table[(blocks_EOGB & 15).int()], table[(blocks_EOGB >> 4).int()]], -1).flatten(-2)
+    return torch.ldexp(pairs, scales_EOG.int()[..., None] - 127).flatten(-2)
+
+
+def read(config: Config) -> Mxfp4:
+    config.ignore("modules_to_not_convert", "dequantize")
+    return Mxfp4()
