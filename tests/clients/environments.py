@@ -9,18 +9,18 @@ from server.weights.paths import default_home
 from tests.conformance.npm import NODE, NPM, environment
 
 PYTHON_PACKAGES = (
-    "openai==3.3.0",
+    "openai[realtime]==3.57.0",
     "anthropic==2.14.0",
     "ollama==0.6.3",
     "langchain-openai==1.7.4",
     "litellm==1.110.2",
-    "llama-index-llms-openai-like==0.1.3",
-    "pydantic-ai-slim[openai]==2.38.0",
+    "pydantic-ai-slim[openai]==2.68.0",
     "openai-agents==0.24.0",
-    "instructor==1.17.0",
     "haystack-ai==3.4.1",
 )
+OLDER_PACKAGES = ("openai==2.54.0", "llama-index-llms-openai-like==0.8.1", "instructor==1.17.0")  # the newest openai that both take
 EVALUATION = ("lm-eval[api]==0.4.13",)
+MCP = ("fastmcp==4.2.3",)
 NODE_PACKAGES = ("ai@7.0.173", "@ai-sdk/openai@4.0.118", "@ai-sdk/openai-compatible@3.0.92", "@ai-sdk/anthropic@4.0.105", "ollama@0.6.4")
 AGENTS = ("@openai/codex@0.171.0", "@anthropic-ai/claude-code@2.1.332")
 

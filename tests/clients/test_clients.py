@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.clients.environments import NODE_PACKAGES, PYTHON_PACKAGES, node_modules, python
+from tests.clients.environments import NODE_PACKAGES, OLDER_PACKAGES, PYTHON_PACKAGES, node_modules, python
 from tests.conformance.npm import NODE, environment
 from tests.server.conftest import Running
 
@@ -16,11 +16,14 @@ SECONDS = 900.0  # for all calls of one client
 pytestmark = pytest.mark.slow
 
 
-@pytest.mark.parametrize("client", ["openai", "anthropic", "ollama", "langchain", "frameworks"])
+@pytest.mark.parametrize("client", ["openai", "openai_long", "anthropic", "ollama", "langchain", "frameworks"])
 def test_python(served: Running, client: str) -> None:
-    script = HERE / "python" / f"{client}_calls.py"
-    variables = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    expect_no_errors([str(python("python", *PYTHON_PACKAGES)), str(script)], {**variables, "STOA_URL": served.url})
+    _expect_no_errors_of(python("python", *PYTHON_PACKAGES), client, served)
+
+
+@pytest.mark.parametrize("client", ["openai", "older"])
+def test_older_python(served: Running, client: str) -> None:
+    _expect_no_errors_of(python("older", *OLDER_PACKAGES), client, served)
 
 
 def test_javascript(served: Running, tmp_path: Path) -> None:
@@ -28,6 +31,11 @@ def test_javascript(served: Running, tmp_path: Path) -> None:
     script = folder / "ai_sdk_calls.mjs"  # modules are looked for beside it
     script.write_text((HERE / "node" / "ai_sdk_calls.mjs").read_text())
     expect_no_errors([str(NODE), str(script)], {**environment(), "STOA_URL": served.url})
+
+
+def _expect_no_errors_of(interpreter: Path, client: str, server: Running) -> None:
+    variables = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    expect_no_errors([str(interpreter), str(HERE / "python" / f"{client}_calls.py")], {**variables, "STOA_URL": server.url})
 
 
 def expect_no_errors(command: list[str], variables: dict[str, str]) -> None:

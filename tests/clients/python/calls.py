@@ -1,5 +1,6 @@
 """Runs the calls of a client and prints what became of each, one JSON object a line. For scripts that run in an environment of
-their own, in which nothing of this project is installed."""
+their own, in which nothing of this project is installed.
+What must end by itself is asked for at temperature 0: an answer that was cut is an error to many clients."""
 
 import asyncio
 import inspect

@@ -1,4 +1,4 @@
-"""litellm, llama-index, pydantic-ai, openai-agents, instructor and haystack."""
+"""litellm, pydantic-ai, openai-agents and haystack."""
 
 import asyncio
 import os
@@ -50,23 +50,6 @@ def litellm_ollama():
 
 
 @call
-def llama_index_chat():
-    from llama_index.core.llms import ChatMessage
-    from llama_index.llms.openai_like import OpenAILike
-
-    model = OpenAILike(model=MODEL, api_base=f"{URL}/v1", api_key=KEY, is_chat_model=True, max_tokens=16, context_window=2048)
-    return model.chat([ChatMessage(role="user", content="Say hello.")]).message.content
-
-
-@call
-def llama_index_stream_and_complete():
-    from llama_index.llms.openai_like import OpenAILike
-
-    model = OpenAILike(model=MODEL, api_base=f"{URL}/v1", api_key=KEY, is_chat_model=False, max_tokens=16, context_window=2048)
-    return "".join(part.delta or "" for part in model.stream_complete("Once")) and model.complete("Once").text
-
-
-@call
 def pydantic_ai_agent():
     from pydantic_ai import Agent
     from pydantic_ai.models.openai import OpenAIChatModel
@@ -83,7 +66,7 @@ def pydantic_ai_structured():
     from pydantic_ai.providers.openai import OpenAIProvider
 
     model = OpenAIChatModel(MODEL, provider=OpenAIProvider(base_url=f"{URL}/v1", api_key=KEY))
-    return Agent(model, output_type=City, model_settings={"max_tokens": 100}).run_sync("Name a city.").output
+    return Agent(model, output_type=City, model_settings={"temperature": 0, "max_tokens": 400}).run_sync("Name a city.").output
 
 
 @call
@@ -117,23 +100,6 @@ def openai_agents_chat_with_tool():
     model = OpenAIChatCompletionsModel(MODEL, AsyncOpenAI())
     settings = ModelSettings(max_tokens=64, tool_choice="required")
     return asyncio.run(Runner.run(Agent(name="A", tools=[weather], model=model, model_settings=settings), "Weather in Rome?")).final_output
-
-
-@call
-def instructor_tools():
-    import instructor
-    from openai import OpenAI
-
-    return instructor.from_openai(OpenAI()).chat.completions.create(model=MODEL, messages=HELLO, response_model=City, max_tokens=100)
-
-
-@call
-def instructor_json_schema():
-    import instructor
-    from openai import OpenAI
-
-    client = instructor.from_openai(OpenAI(), mode=instructor.Mode.JSON_SCHEMA)
-    return client.chat.completions.create(model=MODEL, messages=HELLO, response_model=City, max_tokens=100)
 
 
 @call

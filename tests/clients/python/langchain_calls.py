@@ -16,7 +16,7 @@ class City(BaseModel):
 
 
 def model(**options):
-    return ChatOpenAI(model=MODEL, base_url=f"{URL}/v1", api_key=KEY, max_tokens=100, max_retries=0, **options)
+    return ChatOpenAI(model=MODEL, base_url=f"{URL}/v1", api_key=KEY, temperature=0, max_tokens=400, max_retries=0, **options)
 
 
 @call

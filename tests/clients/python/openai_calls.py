@@ -46,13 +46,13 @@ def chat_stream():
 
 @call
 def chat_stream_helper():
-    with client.chat.completions.stream(model=MODEL, messages=HELLO, stop=["."], max_tokens=400) as stream:
+    with client.chat.completions.stream(model=MODEL, messages=HELLO, stop=["."], temperature=0, max_tokens=400) as stream:
         return stream.get_final_completion().choices[0].message.content
 
 
 @call
 def chat_parse():
-    found = client.chat.completions.parse(model=MODEL, messages=HELLO, response_format=City, max_tokens=100)
+    found = client.chat.completions.parse(model=MODEL, messages=HELLO, response_format=City, temperature=0, max_tokens=400)
     return found.choices[0].message.parsed
 
 
@@ -118,7 +118,7 @@ def responses_stream():
 
 @call
 def responses_parse():
-    return client.responses.parse(model=MODEL, input="A city", text_format=City, max_output_tokens=100).output_parsed
+    return client.responses.parse(model=MODEL, input="A city", text_format=City, temperature=0, max_output_tokens=400).output_parsed
 
 
 @call
