@@ -1,6 +1,6 @@
 """The border between text and tokens: token ids in, token ids out. Imports no torch and no implementation."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
@@ -83,6 +83,7 @@ class Request:
     priority: int = 0  # lower runs first; see also IDLE_PRIORITY
     closing: Closing | None = None  # with a grammar
     owner: str = ""  # on whose behalf; what is cached for one owner, no other can tell (but for shared prefixes)
+    charge: Callable[[float], None] | None = None  # told, in any thread, of the processor seconds that compiling the grammar took
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,8 +150,7 @@ class EngineError(Exception):
 class PromptTooLong(EngineError): ...
 
 
-class InvalidGrammar(EngineError):
-    seconds = 0.0  # of processor time that it took to find out
+class InvalidGrammar(EngineError): ...
 
 
 class QueueFull(EngineError): ...

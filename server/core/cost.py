@@ -20,11 +20,22 @@ class RequestCost:
     account: str = ""  # whose it is: the owner, or where there are no keys the client's address
     seconds: float = 0.0  # of processor time
     received: int = 0  # bytes of its body
+    pause: Callable[[str], Awaitable[None]] | None = None  # what is awaited, with the account, before the first work that takes long
+    _book: Callable[[float], object] | None = field(default=None, repr=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     def add(self, seconds: float) -> None:
         with self._lock:
             self.seconds += seconds
+            book = self._book
+        if book is not None:
+            book(seconds)
+
+    def book_with(self, book: Callable[[float], object]) -> None:
+        """`book` is told, in any thread, of the seconds so far, and of those that threads still need for a request that has ended."""
+        with self._lock:
+            self._book, so_far = book, self.seconds
+        book(so_far)
 
 
 CURRENT: ContextVar[RequestCost | None] = ContextVar("cost of the request", default=None)
@@ -55,10 +66,17 @@ def received_bytes() -> int:
     return 0 if cost is None else cost.received
 
 
-def charge(seconds: float) -> None:
-    """The request that is being answered has cost so much processor time where it could not be counted."""
-    if (cost := CURRENT.get()) is not None:
-        cost.add(seconds)
+def current_charge() -> Callable[[float], None] | None:
+    """What takes, in any thread, seconds of processor time that the request which is being answered costs elsewhere."""
+    cost = CURRENT.get()
+    return None if cost is None else cost.add
+
+
+async def before_long_work() -> None:
+    """The request that is being answered waits, once, where its account has yet to pay for others."""
+    if (cost := CURRENT.get()) is not None and (pause := cost.pause) is not None:
+        cost.pause = None
+        await pause(cost.account)
 
 
 def counted(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:

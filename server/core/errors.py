@@ -11,7 +11,6 @@ from pydantic_core import ErrorDetails
 
 from engine.api import EngineError, EngineStopped, InvalidGrammar, PromptTooLong, QueueFull
 from retrieval.api import Conflict, DatabaseFault, KnowledgeError, NotFound, ReadOnly, Unreadable, WrongModel
-from server.core.cost import charge
 
 T = TypeVar("T")
 JsonPath = Sequence[int | str]
@@ -62,7 +61,6 @@ def from_engine_error(error: EngineError, blame: ErrorFields) -> ApiError:
         case PromptTooLong():
             return bad_request(blame.prompt, f"{blame.prompt}: {error}", "context_length_exceeded")
         case InvalidGrammar():
-            charge(error.seconds)
             return bad_request(blame.grammar, f"{blame.grammar}: {error}", "invalid_schema")
         case QueueFull():
             return unavailable(str(error), "queue_full")

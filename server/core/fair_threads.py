@@ -9,7 +9,7 @@ from functools import partial
 from typing import ParamSpec, TypeVar
 from weakref import WeakValueDictionary
 
-from server.core.cost import counted
+from server.core.cost import before_long_work, counted
 
 CORES_PER_THREAD = 4  # the others are the engine's
 
@@ -28,6 +28,7 @@ class FairThreads:
 
     async def run(self, account: str, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """`work(...)` in a thread, for which the request pays. Work whose caller is cancelled while it waits is not done."""
+        await before_long_work()
         turn = self._turns.setdefault(account, asyncio.Semaphore(max(1, self.count - 1)))
         async with turn:
             work_in_context = partial(copy_context().run, counted, work, *args, **kwargs)

@@ -13,6 +13,7 @@ from starlette.types import Receive, Scope
 
 from server.core.errors import ApiError, bad_request, from_fields, from_validation
 from server.core.threads import in_thread_if_large
+from server.http.connection.disconnect import ClientDisconnected, expect_connected, while_connected
 from server.http.json_body.encoding import UTF_8, decoded, expect_charset
 from server.http.json_body.size import MAX_VALUES, expect_few_values
 from server.http.json_body.tolerated import tolerated
@@ -29,14 +30,17 @@ INLINE_BYTES = 65_536  # larger bodies are parsed in a thread
 Body = TypeVar("Body", bound=BaseModel)
 
 
-class ClientDisconnected(Exception):
-    """The client went away while sending."""
-
-
 async def read_body(scope: Scope, receive: Receive, model: type[Body], limit: int, pace: BodyPace) -> Body:
     """Raises ApiError: 415, 413, 408 or 400; ClientDisconnected."""
     charset = _expect_json(Headers(scope=scope))
     body = await _read_bytes(receive, limit, pace)
+    if len(body) <= INLINE_BYTES:
+        return await _decode_and_parse(model, body, charset)
+    await expect_connected(receive)
+    return await while_connected(receive, _decode_and_parse(model, body, charset))
+
+
+async def _decode_and_parse(model: type[Body], body: bytes, charset: str) -> Body:
     return await parse_body(model, await in_thread_if_large(0 if charset == UTF_8 else len(body), decoded, body, charset))
 
 

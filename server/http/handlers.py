@@ -1,17 +1,19 @@
 """Builders of endpoints from handlers. They read body and query, count the request, and cancel handlers whose client disconnects."""
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Generator
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from pydantic import BaseModel
 from starlette.types import Receive, Scope, Send
 
 from server.core.cost import current_account
-from server.http.body import ClientDisconnected, read_body, read_query
+from server.http.body import read_body, read_query
+from server.http.connection.disconnect import ClientDisconnected, while_connected
 from server.http.context import RequestContext
 from server.http.endpoint import Bytes, Endpoint, Run
 from server.http.lists import NoQuery
-from server.http.sse import send_json, until_disconnect
+from server.http.sse import send_json
 from server.runtime.serving import Serving
 
 Body = TypeVar("Body", bound=BaseModel)
@@ -71,14 +73,10 @@ def body_stream_endpoint(
     async def run(scope: Scope, receive: Receive, send: Send) -> None:
         context = request_context(state, scope)
         read_query(scope, query)
-        with state.count_request():
-            try:
-                async with state.throttle.body(current_account(), kept=True) as pace:
-                    parsed = await read_body(scope, receive, body, state.settings.max_body_bytes, pace)
-            except ClientDisconnected:
-                state.metrics.client_disconnected()
-            else:
-                await _run_until_disconnect(state, receive, handler(context, parsed, send))
+        with state.count_request(), _noting_disconnect(state):
+            async with state.throttle.body(current_account(), kept=True) as pace:
+                parsed = await read_body(scope, receive, body, state.settings.max_body_bytes, pace)
+            await while_connected(receive, handler(context, parsed, send))
 
     return _endpoint("POST", path, summary, run, body=body, query=query, answer=answer, errors=BODY_ERRORS, streams=streams)
 
@@ -111,8 +109,8 @@ def query_stream_endpoint(
 
     async def run(scope: Scope, receive: Receive, send: Send) -> None:
         context, parsed = request_context(state, scope), read_query(scope, query)
-        with state.count_request():
-            await _run_until_disconnect(state, receive, handler(context, parsed, send))
+        with state.count_request(), _noting_disconnect(state):
+            await while_connected(receive, handler(context, parsed, send))
 
     return _endpoint(method, path, summary, run, query=query, answer=answer, errors=QUERY_ERRORS, streams=streams)
 
@@ -123,8 +121,8 @@ def download_endpoint(state: Serving, handler: DownloadHandler, path: str, summa
     async def run(scope: Scope, receive: Receive, send: Send) -> None:
         context = request_context(state, scope)
         read_query(scope, NoQuery)
-        with state.count_request():
-            await _run_until_disconnect(state, receive, handler(context, send))
+        with state.count_request(), _noting_disconnect(state):
+            await while_connected(receive, handler(context, send))
 
     return _endpoint("GET", path, summary, run, answer=Bytes(), errors=QUERY_ERRORS)
 
@@ -151,6 +149,10 @@ async def _send_model(send: Send, model: BaseModel) -> None:
     await send_json(send, 200, model.model_dump_json().encode())
 
 
-async def _run_until_disconnect(state: Serving, receive: Receive, work: Coroutine[Any, Any, None]) -> None:
-    if not await until_disconnect(receive, work):
+@contextmanager
+def _noting_disconnect(state: Serving) -> Generator[None]:
+    """Nobody is answered then."""
+    try:
+        yield
+    except ClientDisconnected:
         state.metrics.client_disconnected()

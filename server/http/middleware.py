@@ -60,7 +60,7 @@ class RequestMiddleware:
             return
         request_id = scope["request_id"] = _request_id(Headers(scope=scope))
         started_at, status = time.perf_counter(), 0
-        cost = RequestCost(_client_address(scope))
+        cost = RequestCost(_client_address(scope), pause=self.state.throttle.pause)
         token = CURRENT.set(cost)
 
         async def send_with_request_id(message: Message) -> None:
@@ -80,6 +80,8 @@ class RequestMiddleware:
             CURRENT.reset(token)
             seconds = time.perf_counter() - started_at
             if scope["type"] == "http":  # what is asked on a connection is counted there
+                if not status:
+                    self.state.throttle.abandoned(cost)
                 self.state.metrics.request_finished(scope.get("route", "other"), status, seconds)
             logs.access(request_id, _method(scope), scope["path"], status, seconds)
 

@@ -1,14 +1,11 @@
-"""Sends responses: JSON bodies, and server-sent events. Cancels the work for clients that disconnect."""
+"""Sends responses: JSON bodies, and server-sent events."""
 
-import asyncio
 import json
-from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
-from typing import Any
 
-from starlette.types import Receive, Send
+from starlette.types import Send
 
-from server.core.cost import counted_steps
 from server.core.errors import ApiError
 
 DONE = b"data: [DONE]\n\n"
@@ -66,23 +63,3 @@ def _error_event(error: ApiError) -> bytes:
 
 def _error_line(error: ApiError) -> bytes:
     return json.dumps({"error": error.message}).encode() + b"\n"
-
-
-async def until_disconnect(receive: Receive, work: Coroutine[Any, Any, None]) -> bool:
-    """Runs `work` until it is done (True) or the client has disconnected (False: it was cancelled, and has cleaned up)."""
-    work_task, disconnect_task = asyncio.create_task(counted_steps(work)), asyncio.create_task(_wait_for_disconnect(receive))
-    try:
-        await asyncio.wait((work_task, disconnect_task), return_when=asyncio.FIRST_COMPLETED)
-        if work_task.done():
-            work_task.result()
-            return True
-        return False
-    finally:
-        for task in (work_task, disconnect_task):
-            task.cancel()
-        await asyncio.gather(work_task, disconnect_task, return_exceptions=True)
-
-
-async def _wait_for_disconnect(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass

@@ -10,6 +10,7 @@ from functools import partial
 from engine.api import Delta, Engine, ModelInfo, Request, Stats
 from retrieval.store.api import Store
 from server.archive.api import Archive
+from server.core.cost import current_charge
 from server.core.errors import ApiError, bad_request, from_knowledge_error, model_not_found
 from server.core.tool_host import ToolHost
 from server.core.tool_limits import ToolLimits
@@ -35,7 +36,7 @@ class OwnedEngine:
         return self.engine.alive
 
     def generate(self, request: Request) -> AsyncIterator[Delta]:
-        return self.engine.generate(replace(request, owner=self.owner))
+        return self.engine.generate(replace(request, owner=self.owner, charge=current_charge()))
 
     def stats(self) -> Stats:
         return self.engine.stats()

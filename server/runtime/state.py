@@ -36,7 +36,7 @@ class ServerState:
         self.settings = settings
         self.metrics = Metrics(self._stats, self._knowledge, self._host, self._database, self._archive)
         self.runtime: Runtime | None = None
-        self.throttle = Throttle(lambda: self.runtime is not None and self.runtime.engine.stats().running > 0)
+        self.throttle = Throttle(self._generates, keyed=bool(settings.api_keys))
         self.load_error: str | None = None  # why loading failed
         self.misconfigured = False  # loading failed because of a setting: with the same ones it fails again
         self.deadline: float | None = None  # while draining: when (time.monotonic) requests are cut off
@@ -114,6 +114,9 @@ class ServerState:
             await asyncio.wait(running)
         if runtime is not None:
             await runtime.close()
+
+    def _generates(self) -> bool:
+        return self.runtime is not None and self.runtime.engine.stats().running > 0
 
     @contextmanager
     def count_request(self) -> Generator[None]:

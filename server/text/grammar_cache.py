@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import ParamSpec, TypeVar
 
 from engine.api import Choice, Grammar, InvalidGrammar, JsonSchema, Regex
-from server.core.cost import current_account
+from server.core.cost import before_long_work, current_account
 from server.core.fair_threads import FairThreads
 from server.core.messages import Json, NamedTools, Tool
 from server.text.grammar_union import call_or_answer
@@ -85,6 +85,8 @@ class GrammarCache:
                 _check(check_choice, options)
             case _:
                 pass
+        if answer is not None:  # which the engine compiles
+            await before_long_work()
         return answer
 
     async def _answer_schema(self, answer: JsonSchema) -> JsonSchema:

@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import threading
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 
-from engine.api import EngineError, EngineStopped, PromptTooLong, QueueFull, Request, Sampling
+from engine.api import EngineError, EngineStopped, InvalidGrammar, JsonObject, PromptTooLong, QueueFull, Request, Sampling
 from engine.embedded.engine import EmbeddedEngine
 from tests.engine.tiny import CONTEXT, LIMITS, PLAIN, Oracle, collect, loaded, running
 
@@ -101,6 +102,32 @@ def test_a_hundred_hang_up_at_random_moments() -> None:
             assert stats.aborts > 30
             assert stats.pages_used == 0
             assert (await collect(engine, request(1, 2, 3))).finish == "length"
+
+    asyncio.run(run())
+
+
+def test_the_time_of_grammars_is_told_also_of_those_that_nobody_waits_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    begun, given_up = threading.Event(), threading.Event()
+
+    def compile(*_: object) -> Any:
+        begun.set()
+        given_up.wait(60)
+        raise InvalidGrammar("no")
+
+    async def run() -> None:
+        told, loop = asyncio.Queue[float](), asyncio.get_running_loop()
+        mine = replace(request(1, 2), grammar=JsonObject(), charge=lambda seconds: loop.call_soon_threadsafe(told.put_nowait, seconds))
+        async with running(loaded(PLAIN)) as engine, asyncio.timeout(60):
+            monkeypatch.setattr(engine._grammars, "compile", compile)
+            waiting = asyncio.create_task(collect(engine, mine))
+            await asyncio.to_thread(begun.wait, 60)
+            waiting.cancel()
+            await asyncio.wait([waiting])
+            given_up.set()
+            assert await told.get() > 0
+            with pytest.raises(InvalidGrammar):
+                await collect(engine, mine)
+            assert await told.get() > 0
 
     asyncio.run(run())
 

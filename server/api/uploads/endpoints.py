@@ -14,7 +14,8 @@ from server.archive.uploads.records import NewUpload
 from server.core.cost import current_account
 from server.core.errors import ApiError, bad_request, from_fields
 from server.core.threads import in_thread
-from server.http.body import ClientDisconnected, read_query
+from server.http.body import read_query
+from server.http.connection.disconnect import ClientDisconnected
 from server.http.context import RequestContext
 from server.http.endpoint import Endpoint, Form
 from server.http.handlers import BODY_ERRORS, PATH_PARAMETERS, body_endpoint, query_endpoint, request_context

@@ -8,6 +8,7 @@ from typing import Protocol
 
 RESERVED_FILES = 256  # for databases, models, MCP servers; half of all, where there are few
 MOST_FILES = 65_536  # the limit of open files is raised to the hard one, or to this
+MOST_DEFERRED = 256  # each keeps what the system's buffers take
 SHARE = 4  # of an address that is not loopback: 1/SHARE of all connections
 
 
@@ -34,6 +35,7 @@ class OpenConnections:
         self.most, self.most_of_address = most, max(1, most // SHARE)
         self._open: dict[OpenConnection, None] = {}  # oldest first
         self._addresses = Counter[str]()
+        self._deferred: dict[OpenConnection, None] = {}
 
     def add(self, new: OpenConnection) -> bool:
         """Makes room by closing the oldest connection on which nothing is being answered. False: there is none; `new` is not added."""
@@ -51,6 +53,18 @@ class OpenConnections:
             self._addresses[connection.address] -= 1
             if not self._addresses[connection.address]:
                 del self._addresses[connection.address]
+
+    def defer(self, connection: OpenConnection) -> None:
+        """It is not read for now. The oldest such is closed for it where there are MOST_DEFERRED."""
+        self._deferred[connection] = None
+        if len(self._deferred) > MOST_DEFERRED:
+            oldest = next(iter(self._deferred))
+            del self._deferred[oldest]
+            oldest.abort()
+
+    def resume(self, connection: OpenConnection) -> None:
+        """It is read again, or closed."""
+        self._deferred.pop(connection, None)
 
     def _of_address_full(self, address: str) -> bool:
         """A proxy on this machine speaks for many clients."""

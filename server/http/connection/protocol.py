@@ -17,10 +17,12 @@ from server.core.cost import RequestCost
 from server.core.errors import ApiError
 from server.http.connection.framing import StrictConnection
 from server.http.connection.open_connections import OpenConnections
+from server.http.connection.unread import has_hung_up, waiting_bytes
 from server.runtime.throttle import Throttle
 
 HEADER_SECONDS = 15.0  # from the first byte of a request, or from the connection, to the end of its header
 UNREAD_BODY_SECONDS = 10.0  # how long the rest of a body may come whose request has been answered
+LARGE_REQUEST = 64 << 10  # bytes that have come before the connection is accepted; who is in debt is not read at once then
 FREE_SECONDS = 0.002  # of processor time for what comes at once; what takes longer has odd framing
 STALLED_SECONDS = 120.0  # how long a client may read nothing of an answer that waits for it
 
@@ -55,7 +57,7 @@ class LimitedProtocol(H11Protocol):
         self.conn = StrictConnection(h11.SERVER, *(() if limit is None else (limit,)))
         self._open, self._throttle = connections, throttle
         self._flow: HeldFlow | None = None
-        self._refused = False
+        self._refused = self._deferred = False
         self._timer: asyncio.TimerHandle | None = None  # of the header, or of the unread rest of a body
         self._stalled: asyncio.TimerHandle | None = None
 
@@ -82,9 +84,14 @@ class LimitedProtocol(H11Protocol):
             self._send_refusal(ApiError(503, "too many connections are open; try again later", code="too_many_connections"))
             return
         self._start_timer(HEADER_SECONDS, self._header_late)
+        if seconds := self._throttle.deferral(self.address):
+            self._defer(seconds)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._open.remove(self)
+        self._open.resume(self)
+        if self._deferred:
+            self._throttle.abandoned(RequestCost(self.address))
         self._stop_timer()
         self.resume_writing()
         super().connection_lost(exc)
@@ -136,12 +143,23 @@ class LimitedProtocol(H11Protocol):
         self._open.remove(self)
         super().handle_websocket_upgrade(event)
 
+    def _defer(self, seconds: float) -> None:
+        """What comes of an address that is in debt is read later where it is much, and never where nobody waits for the answer."""
+        self._deferred = (gone := has_hung_up(self.transport)) or waiting_bytes(self.transport) >= LARGE_REQUEST
+        if gone:
+            self.abort()
+        elif self._deferred:
+            self._open.defer(self)
+            self._hold(seconds)
+
     def _hold(self, seconds: float) -> None:
         if self._flow is not None and not self.transport.is_closing():
             self._flow.hold()
             self.loop.call_later(seconds, self._go_on)
 
     def _go_on(self) -> None:
+        self._deferred = False
+        self._open.resume(self)
         if self._flow is None or self._refused or self.transport.is_closing():
             return
         if self.conn.interrupted:

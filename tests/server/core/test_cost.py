@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from server.core.cost import CURRENT, RequestCost, counted_steps
+from server.core.cost import CURRENT, RequestCost, before_long_work, counted_steps
 from server.core.fair_threads import FairThreads
 from server.core.threads import LARGE, in_thread_if_large
 
@@ -83,3 +83,28 @@ def test_cancellation_reaches_the_work_and_results_come_back() -> None:
 
     asyncio.run(answer())
     assert ended == ["cleaned up"]
+
+
+def test_threads_of_a_request_that_has_ended_are_booked() -> None:
+    cost, booked = RequestCost("a", seconds=1), list[float]()
+    cost.book_with(booked.append)
+    cost.add(2)
+    assert booked == [1, 2]
+
+
+def test_a_request_waits_once_before_work_that_takes_long() -> None:
+    asked = list[str]()
+
+    async def pause(account: str) -> None:
+        asked.append(account)
+
+    async def answer() -> None:
+        await before_long_work()  # of no request
+        CURRENT.set(RequestCost("a", pause=pause))
+        await in_thread_if_large(1, int)
+        assert not asked
+        await in_thread_if_large(LARGE + 1, int)
+        await before_long_work()
+
+    asyncio.run(answer())
+    assert asked == ["a"]

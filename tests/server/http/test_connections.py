@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -12,10 +13,12 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
+from server.core.cost import RequestCost
 from server.http import body
-from server.http.connection import framing, protocol
+from server.http.connection import framing, open_connections, protocol
 from server.http.connection.open_connections import OpenConnections
 from server.http.connection.protocol import limited_protocol
+from server.http.connection.unread import has_hung_up, waiting_bytes
 from server.runtime.throttle import Throttle
 from tests.server.fake_knowledge import knowledge
 from tests.server.fakes import FakeEngine, ready, says, text
@@ -97,10 +100,82 @@ def test_where_all_are_being_answered_a_new_one_gets_a_503() -> None:
 
 
 class Fake:
+    aborted = False
+
     def __init__(self, address: str, *, idle: bool) -> None:
         self.address, self.idle = address, idle
 
-    def abort(self) -> None: ...
+    def abort(self) -> None:
+        self.aborted = True
+
+
+def test_few_are_deferred_and_the_oldest_is_closed_for_a_new_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(open_connections, "MOST_DEFERRED", 2)
+    opened, many = OpenConnections(9), [Fake("10.0.0.1", idle=True) for _ in range(4)]
+    opened.defer(many[0])
+    opened.defer(many[1])
+    opened.resume(many[0])
+    opened.defer(many[2])
+    assert not any(one.aborted for one in many)
+    opened.defer(many[3])
+    assert [one.aborted for one in many] == [False, True, False, False]
+
+
+class Debtor(Throttle):
+    """Everybody owes something."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(lambda: True)
+        self.seconds, self.gone = seconds, list[str]()
+
+    def deferral(self, address: str) -> float:
+        return self.seconds
+
+    def abandoned(self, cost: RequestCost) -> None:
+        self.gone.append(cost.account)
+
+
+def test_who_owes_something_and_sends_much_is_read_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(protocol, "waiting_bytes", lambda _: protocol.LARGE_REQUEST)
+    throttle = Debtor(0.01)
+    with serving(app(), http=limited_protocol(OpenConnections(9), throttle)) as url:
+        assert httpx.get(f"{url}/health").status_code == 200
+    assert not throttle.gone
+
+
+def test_who_owes_something_and_sends_too_much_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(open_connections, "MOST_DEFERRED", 0)
+    monkeypatch.setattr(protocol, "waiting_bytes", lambda _: protocol.LARGE_REQUEST)
+    throttle = Debtor(60)
+    with serving(app(), http=limited_protocol(OpenConnections(9), throttle)) as url, connect(url, HEALTH) as odd:
+        assert read_all(odd) == b""
+        monkeypatch.setattr(protocol, "waiting_bytes", lambda _: protocol.LARGE_REQUEST - 1)
+        assert httpx.get(f"{url}/health").status_code == 200
+    assert throttle.gone == ["127.0.0.1"]
+
+
+def test_who_owes_something_and_has_gone_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(protocol, "has_hung_up", lambda _: True)
+    throttle = Debtor(60)
+    with serving(app(), http=limited_protocol(OpenConnections(9), throttle)) as url, connect(url, HEALTH) as odd:
+        assert read_all(odd) == b""
+        throttle.seconds = 0
+        assert httpx.get(f"{url}/health").status_code == 200
+    assert throttle.gone == ["127.0.0.1"]
+
+
+def test_what_waits_in_a_socket() -> None:
+    class Transport(asyncio.BaseTransport):
+        def get_extra_info(self, name: str, default: Any = None) -> Any:
+            return here
+
+    here, there = socket.socketpair()
+    with here, there:
+        there.sendall(b"x" * 1000)
+        assert waiting_bytes(Transport()) == (0 if sys.platform == "win32" else 1000)
+        assert not has_hung_up(Transport())
+        there.close()
+        assert has_hung_up(Transport()) == (sys.platform == "linux")
 
 
 POST = b"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"

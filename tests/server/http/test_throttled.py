@@ -1,11 +1,14 @@
-"""Whose refusals are counted, and by what they cost."""
+"""Whose refusals are counted, and by what they cost; so is what nobody waits for."""
 
+import asyncio
 import hashlib
 import json
+from typing import Any
 
 import pytest
 
 from server.core.cost import RequestCost
+from server.http.body import INLINE_BYTES
 from server.http.multipart import MAX_FIELDS, PIECE_BYTES
 from tests.server.fake_knowledge import knowledge
 from tests.server.fakes import FakeEngine, ask, ready, says, text
@@ -72,3 +75,69 @@ def test_very_many_prompts_are_refused_before_they_are_encoded(monkeypatch: pyte
     app, _ = ready(FakeEngine(says("Hi.", TEXT)), TEXT)
     answer = ask(app, "POST", "/v1/completions", json={"model": "tiny", "prompt": ["x"] * 300})
     assert answer.status_code == 400 and answer.json()["error"]["param"] == "n"
+
+
+LARGE = {**BODY, "metadata": {"a": "x" * INLINE_BYTES}}
+REGEX = {**BODY, "structured_outputs": {"regex": "a+"}}
+
+
+async def hang_up(app: Any, body: dict[str, object], *, when: asyncio.Event) -> None:
+    """Sends a request as a whole, and goes away `when`."""
+    sent = [{"type": "http.request", "body": json.dumps(body).encode(), "more_body": False}]
+    headers = [(b"content-type", b"application/json"), (b"host", b"localhost")]
+    scope = {"type": "http", "method": "POST", "path": CHAT, "query_string": b"", "http_version": "1.1", "headers": headers}
+    scope["client"] = "127.0.0.1", 1
+
+    async def receive() -> Any:
+        if sent:
+            return sent.pop()
+        await when.wait()
+        return {"type": "http.disconnect"}
+
+    async def send(message: Any) -> None:
+        pytest.fail("there was an answer")
+
+    await app(scope, receive, send)
+
+
+def test_who_has_gone_is_noticed_before_a_large_body_is_parsed(monkeypatch: pytest.MonkeyPatch) -> None:
+    from server.http import body
+
+    async def scene() -> None:
+        gone = asyncio.Event()
+        gone.set()
+        await hang_up(app, LARGE, when=gone)
+
+    monkeypatch.setattr(body, "_parse", lambda *_: pytest.fail("it was parsed"))
+    app, state = ready(FakeEngine(says("Hi.", TEXT)), TEXT)
+    state.throttle.note_served()
+    for _ in range(1000):
+        asyncio.run(scene())
+    assert state.throttle.debt("127.0.0.1") > 0
+
+
+@pytest.mark.parametrize("body", [LARGE, REGEX])
+def test_who_owes_something_waits_and_may_go_away_meanwhile(body: dict[str, object], monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scene() -> None:
+        waiting, abandoned = asyncio.Event(), list[str]()
+
+        async def pause(account: str) -> None:
+            waiting.set()
+            await asyncio.Event().wait()
+
+        engine = FakeEngine(says("Hi.", TEXT))
+        app, state = ready(engine, TEXT)
+        monkeypatch.setattr(state.throttle, "pause", pause)
+        monkeypatch.setattr(state.throttle, "abandoned", lambda cost: abandoned.append(cost.account))
+        async with asyncio.timeout(60):
+            await hang_up(app, body, when=waiting)
+        assert abandoned == ["127.0.0.1"] and not engine.requests and state.active_requests == 0
+
+    asyncio.run(scene())
+
+
+def test_answers_owe_nothing() -> None:
+    app, state = ready(FakeEngine(says("Hi.", TEXT)), TEXT)
+    for body in (REGEX, {**BODY, "stream": True}):
+        assert ask(app, "POST", CHAT, json=body).status_code == 200
+    assert state.throttle.busy and state.throttle.debt("127.0.0.1") == 0

@@ -5,8 +5,21 @@ import asyncio
 import pytest
 
 from server.core.cost import RequestCost
+from server.core.errors import ApiError
 from server.runtime import throttle
-from server.runtime.throttle import BODIES_AT_ONCE, BURST, LARGE_BODY, MAX_DELAY, SHARE, Pace, Throttle
+from server.runtime.throttle import (
+    ABANDONED_BURST,
+    BODIES_AT_ONCE,
+    BURST,
+    LARGE_BODY,
+    MAX_DEBT,
+    MAX_DELAY,
+    MAX_PAUSE,
+    REQUEST_SECONDS,
+    SHARE,
+    Pace,
+    Throttle,
+)
 
 
 class Clock:
@@ -49,6 +62,73 @@ def test_refusals_are_paid_for_while_somebody_is_served() -> None:
     assert busy.framing_delay("a", 100) == MAX_DELAY
 
 
+def test_what_nobody_waits_for_is_paid_for_also_by_threads_that_go_on() -> None:
+    clock = Clock()
+    busy, cost = Throttle(lambda: True, clock), RequestCost("a", seconds=ABANDONED_BURST)
+    busy.abandoned(cost)
+    assert busy.debt("a") == pytest.approx(REQUEST_SECONDS / SHARE)
+    cost.add(0.1)
+    assert busy.debt("a") == pytest.approx((REQUEST_SECONDS + 0.1) / SHARE)
+    clock.now += 1
+    assert busy.debt("a") == pytest.approx((REQUEST_SECONDS + 0.1) / SHARE - 1)
+    assert busy.debt("b") == 0
+
+
+def test_people_who_change_their_minds_owe_nothing() -> None:
+    busy = Throttle(lambda: True, Clock())
+    for _ in range(5):
+        busy.abandoned(RequestCost("a", seconds=ABANDONED_BURST / 10))
+    assert busy.debt("a") == 0
+
+
+def test_debts_end() -> None:
+    clock = Clock()
+    busy = Throttle(lambda: True, clock)
+    busy.abandoned(RequestCost("a", seconds=1000))
+    busy.refusal_delay(RequestCost("b", seconds=1000))
+    assert [busy.debt("a"), busy.debt("b")] == pytest.approx([MAX_DEBT, MAX_DEBT])
+    clock.now += MAX_DEBT
+    assert [busy.debt("a"), busy.debt("b")] == pytest.approx([0, 0])
+
+
+def test_nothing_is_booked_while_nobody_is_served() -> None:
+    calm, cost = Throttle(lambda: False, Clock()), RequestCost("a", seconds=10)
+    calm.abandoned(cost)
+    cost.add(10)
+    assert calm.debt("a") == 0
+
+
+def test_who_owes_something_waits_before_work_that_takes_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    slept, clock, served = list[float](), Clock(), [True]
+
+    async def sleep(seconds: float) -> None:
+        slept.append(seconds)
+
+    async def scene() -> None:
+        throttle = Throttle(lambda: served[0], clock)
+        throttle.abandoned(RequestCost("a", seconds=100))
+        throttle.refusal_delay(RequestCost("b", seconds=BURST))
+        for account in ("a", "b", "c"):
+            await throttle.pause(account)
+        served[0] = False
+        await throttle.pause("a")
+        served[0] = True
+        clock.now += MAX_DEBT
+        await throttle.pause("a")
+
+    monkeypatch.setattr(throttle.asyncio, "sleep", sleep)
+    asyncio.run(scene())
+    assert slept == [MAX_PAUSE, pytest.approx(REQUEST_SECONDS / SHARE)]
+
+
+def test_connections_of_who_owes_something_are_read_later_but_not_those_of_a_proxy() -> None:
+    for keyed in (False, True):
+        busy = Throttle(lambda: True, Clock(), keyed=keyed)
+        assert busy.deferral("127.0.0.1") == 0
+        busy.refusal_delay(RequestCost("127.0.0.1", seconds=10))
+        assert busy.deferral("127.0.0.1") == (0 if keyed else MAX_PAUSE)
+
+
 def test_somebody_who_was_just_served_is_expected_again() -> None:
     throttle = Throttle(lambda: False)
     assert not throttle.busy
@@ -82,6 +162,35 @@ def test_few_large_bodies_of_an_account_are_in_memory(monkeypatch: pytest.Monkey
         done.set()
         await asyncio.gather(*tasks)
         assert received.count("a") == BODIES_AT_ONCE + 2
+
+    asyncio.run(scene())
+
+
+def test_where_very_many_wait_one_more_is_told_to_try_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(throttle, "BODIES_AT_ONCE", 1)
+    monkeypatch.setattr(throttle, "BODIES_WAITING", 1)
+
+    async def scene() -> None:
+        turns = Throttle(lambda: True, Clock())
+
+        async def take() -> None:
+            async with turns.turn("a"):
+                pass
+
+        async with turns.turn("a"):
+            waiting = asyncio.create_task(take())
+            await asyncio.sleep(0)
+            for _ in range(1 + int(ABANDONED_BURST / REQUEST_SECONDS)):
+                with pytest.raises(ApiError) as refused:
+                    await take()
+                assert refused.value.status == 503
+            assert turns.debt("a") > 0
+            async with turns.turn("b"):
+                pass
+            waiting.cancel()
+            await asyncio.wait([waiting])
+            waiting = asyncio.create_task(take())
+        await waiting
 
     asyncio.run(scene())
 

@@ -89,15 +89,16 @@ class Session:
             self.activity.busy = False
 
     async def _answer(self, message: bytes) -> None:
-        started, status, body, cost = time.perf_counter(), 200, None, RequestCost(current_account(), received=len(message))
+        started, status, body, throttle = time.perf_counter(), 200, None, self.state.throttle
+        cost = RequestCost(current_account(), received=len(message), pause=throttle.pause)
         token = CURRENT.set(cost)
         try:
             body = await parse_body(ResponseCreate, message)
             await counted_steps(self._respond(body))
-            self.state.throttle.note_served()
+            throttle.note_served()
         except ApiError as error:
             status = error.status
-            await asyncio.sleep(self.state.throttle.refusal_delay(cost))
+            await asyncio.sleep(throttle.refusal_delay(cost))
             self.memory.forget(body.previous_response_id if body else None)
             await self._send_error(error, body.stream_id if body else None)
         except Gone:
