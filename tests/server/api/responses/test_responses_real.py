@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from openai import NotFoundError, OpenAI
+from openai import BadRequestError, OpenAI
 from openai.types.responses import ResponseFunctionToolCall
 from pydantic import BaseModel
 
@@ -35,7 +35,7 @@ def test_a_talk_that_the_server_remembers(openai: OpenAI) -> None:
     assert second.usage and second.usage.input_tokens > first.usage.input_tokens + first.usage.output_tokens
     assert second.usage.input_tokens_details.cached_tokens > 0
     openai.responses.delete(first.id)
-    with pytest.raises(NotFoundError):
+    with pytest.raises(BadRequestError, match="there is no response"):
         openai.responses.create(**TRUTH, input="And again.", previous_response_id=second.id)
 
 
