@@ -83,7 +83,8 @@ class Request:
     priority: int = 0  # lower runs first; see also IDLE_PRIORITY
     closing: Closing | None = None  # with a grammar
     owner: str = ""  # on whose behalf; what is cached for one owner, no other can tell (but for shared prefixes)
-    charge: Callable[[float], None] | None = None  # told, in any thread, of the processor seconds that compiling the grammar took
+    # told, in any thread, of the processor seconds that compiling the grammar took; no part of what is asked
+    charge: Callable[[float], None] | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
