@@ -5,7 +5,7 @@ All that a checkpoint does differently (other layout, other order, a constant le
 models/weights.py.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -97,3 +97,8 @@ Recipes = Mapping[str, Recipe]
 
 def cat(*sources: str) -> Cat:
     return Cat(tuple(map(Copy, sources)))
+
+
+def both(ours: str, theirs: str, change: Callable[[Recipe], Recipe] = lambda recipe: recipe) -> dict[str, Recipe]:
+    """Weight and bias of a part, each changed alike."""
+    return {f"{ours}.{field}": change(Copy(f"{theirs}.{field}")) for field in ("weight", "bias")}

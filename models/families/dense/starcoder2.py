@@ -5,7 +5,7 @@ from typing import Any
 from models.families.dense import llama
 from models.families.dense.mistral import windowed
 from models.hf import Config, activation, rope
-from models.recipes import Copy, Recipes
+from models.recipes import Copy, Recipes, both
 from models.spec import MLP, Arch, Attention, Layer, Norm
 
 
@@ -35,10 +35,8 @@ WEIGHTS: Recipes = {
     **llama.WEIGHTS,
     "layers.{i}.norm1.bias": Copy(_L + "input_layernorm.bias"),
     "layers.{i}.norm2.bias": Copy(_L + "post_attention_layernorm.bias"),
-    "layers.{i}.ffn.up.weight": Copy(_L + "mlp.c_fc.weight"),
-    "layers.{i}.ffn.up.bias": Copy(_L + "mlp.c_fc.bias"),
-    "layers.{i}.ffn.down.weight": Copy(_L + "mlp.c_proj.weight"),
-    "layers.{i}.ffn.down.bias": Copy(_L + "mlp.c_proj.bias"),
+    **both("layers.{i}.ffn.up", _L + "mlp.c_fc"),
+    **both("layers.{i}.ffn.down", _L + "mlp.c_proj"),
     "norm.bias": Copy("model.norm.bias"),
 }
 

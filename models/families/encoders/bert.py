@@ -3,7 +3,7 @@
 from typing import Any
 
 from models.hf import Config, activation
-from models.recipes import Copy, Recipes, cat
+from models.recipes import Copy, Recipes, both, cat
 from models.spec import MLP, Arch, Attention, Classifier, Dense, Full, Layer, Learned, Norm, Output, Pooled, Pooling
 
 PREFIX = "bert."
@@ -43,11 +43,6 @@ def output(config: Config, hidden: Dense, pooling: Pooling = "cls") -> Output:
     if not config.first("architectures").endswith("ForSequenceClassification"):
         return Pooled()
     return Classifier(labels=config.size("id2label", config.integer("num_labels", 2)), pooling=pooling, hidden=hidden)
-
-
-def both(ours: str, theirs: str) -> Recipes:
-    """Weight and bias of a part."""
-    return {f"{ours}.{field}": Copy(f"{theirs}.{field}") for field in ("weight", "bias")}
 
 
 # of the masked-word head, or read by nobody although published

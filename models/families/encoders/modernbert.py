@@ -4,9 +4,9 @@ the normed embedding as it is."""
 from typing import Any
 
 from models.families.changes import sliding
-from models.families.encoders.bert import both, output
+from models.families.encoders.bert import output
 from models.hf import Config, activation, rope
-from models.recipes import Copy, Recipes
+from models.recipes import Copy, Recipes, both
 from models.spec import MLP, Arch, Attention, Dense, Full, Layer, Neighbourhood, Norm, Rope
 
 PREFIX = "model."

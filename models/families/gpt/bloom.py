@@ -3,7 +3,7 @@
 from typing import Any
 
 from models.hf import Config
-from models.recipes import Copy, Recipes, Ungroup
+from models.recipes import Copy, Recipes, Ungroup, both
 from models.spec import MLP, Alibi, Arch, Attention, Layer, Norm
 
 # ALiBi has no last position: the length that BLOOM was trained with
@@ -45,22 +45,14 @@ _L = "transformer.h.{i}."
 
 WEIGHTS: Recipes = {
     "embed.weight": Copy("transformer.word_embeddings.weight"),
-    "embed_norm.weight": Copy("transformer.word_embeddings_layernorm.weight"),
-    "embed_norm.bias": Copy("transformer.word_embeddings_layernorm.bias"),
-    "layers.{i}.norm1.weight": Copy(_L + "input_layernorm.weight"),
-    "layers.{i}.norm1.bias": Copy(_L + "input_layernorm.bias"),
-    "layers.{i}.mixer.qkv.weight": Ungroup(Copy(_L + "self_attention.query_key_value.weight")),
-    "layers.{i}.mixer.qkv.bias": Ungroup(Copy(_L + "self_attention.query_key_value.bias")),
-    "layers.{i}.mixer.out.weight": Copy(_L + "self_attention.dense.weight"),
-    "layers.{i}.mixer.out.bias": Copy(_L + "self_attention.dense.bias"),
-    "layers.{i}.norm2.weight": Copy(_L + "post_attention_layernorm.weight"),
-    "layers.{i}.norm2.bias": Copy(_L + "post_attention_layernorm.bias"),
-    "layers.{i}.ffn.up.weight": Copy(_L + "mlp.dense_h_to_4h.weight"),
-    "layers.{i}.ffn.up.bias": Copy(_L + "mlp.dense_h_to_4h.bias"),
-    "layers.{i}.ffn.down.weight": Copy(_L + "mlp.dense_4h_to_h.weight"),
-    "layers.{i}.ffn.down.bias": Copy(_L + "mlp.dense_4h_to_h.bias"),
-    "norm.weight": Copy("transformer.ln_f.weight"),
-    "norm.bias": Copy("transformer.ln_f.bias"),
+    **both("embed_norm", "transformer.word_embeddings_layernorm"),
+    **both("layers.{i}.norm1", _L + "input_layernorm"),
+    **both("layers.{i}.mixer.qkv", _L + "self_attention.query_key_value", Ungroup),
+    **both("layers.{i}.mixer.out", _L + "self_attention.dense"),
+    **both("layers.{i}.norm2", _L + "post_attention_layernorm"),
+    **both("layers.{i}.ffn.up", _L + "mlp.dense_h_to_4h"),
+    **both("layers.{i}.ffn.down", _L + "mlp.dense_4h_to_h"),
+    **both("norm", "transformer.ln_f"),
     "head.weight": Copy("lm_head.weight"),
 }
 

@@ -4,7 +4,7 @@ parts behind one norm) and 40B / 180B (groups of heads, a norm for each part).""
 from typing import Any, Literal
 
 from models.hf import Config, activation, rope
-from models.recipes import Copy, First, Recipes, Ungroup
+from models.recipes import Copy, First, Recipes, Ungroup, both
 from models.spec import MLP, Alibi, Arch, Attention, Layer, Norm
 
 
@@ -61,18 +61,13 @@ WEIGHTS: Recipes = {
     "embed.weight": Copy("transformer.word_embeddings.weight"),
     "layers.{i}.norm1.weight": _norm1("weight"),
     "layers.{i}.norm1.bias": _norm1("bias"),
-    "layers.{i}.mixer.qkv.weight": Ungroup(Copy(_L + "self_attention.query_key_value.weight")),
-    "layers.{i}.mixer.qkv.bias": Ungroup(Copy(_L + "self_attention.query_key_value.bias")),
-    "layers.{i}.mixer.out.weight": Copy(_L + "self_attention.dense.weight"),
-    "layers.{i}.mixer.out.bias": Copy(_L + "self_attention.dense.bias"),
+    **both("layers.{i}.mixer.qkv", _L + "self_attention.query_key_value", Ungroup),
+    **both("layers.{i}.mixer.out", _L + "self_attention.dense"),
     "layers.{i}.norm2.weight": _norm2("weight"),
     "layers.{i}.norm2.bias": _norm2("bias"),
-    "layers.{i}.ffn.up.weight": Copy(_L + "mlp.dense_h_to_4h.weight"),
-    "layers.{i}.ffn.up.bias": Copy(_L + "mlp.dense_h_to_4h.bias"),
-    "layers.{i}.ffn.down.weight": Copy(_L + "mlp.dense_4h_to_h.weight"),
-    "layers.{i}.ffn.down.bias": Copy(_L + "mlp.dense_4h_to_h.bias"),
-    "norm.weight": Copy("transformer.ln_f.weight"),
-    "norm.bias": Copy("transformer.ln_f.bias"),
+    **both("layers.{i}.ffn.up", _L + "mlp.dense_h_to_4h"),
+    **both("layers.{i}.ffn.down", _L + "mlp.dense_4h_to_h"),
+    **both("norm", "transformer.ln_f"),
     "head.weight": Copy("lm_head.weight"),
 }
 

@@ -4,7 +4,7 @@ on disk as [inputs, outputs]."""
 from typing import Any
 
 from models.hf import Config, activation
-from models.recipes import Copy, Recipes, Transpose
+from models.recipes import Copy, Recipes, Transpose, both
 from models.spec import MLP, Arch, Attention, Layer, Learned, Norm
 
 
@@ -58,20 +58,17 @@ _L = "transformer.h.{i}."
 WEIGHTS: Recipes = {
     "embed.weight": Copy("transformer.wte.weight"),
     "positions.weight": Copy("transformer.wpe.weight"),
-    "layers.{i}.norm1.weight": Copy(_L + "ln_1.weight"),
-    "layers.{i}.norm1.bias": Copy(_L + "ln_1.bias"),
+    **both("layers.{i}.norm1", _L + "ln_1"),
     "layers.{i}.mixer.qkv.weight": Transpose(Copy(_L + "attn.c_attn.weight")),
     "layers.{i}.mixer.qkv.bias": Copy(_L + "attn.c_attn.bias"),
     "layers.{i}.mixer.out.weight": Transpose(Copy(_L + "attn.c_proj.weight")),
     "layers.{i}.mixer.out.bias": Copy(_L + "attn.c_proj.bias"),
-    "layers.{i}.norm2.weight": Copy(_L + "ln_2.weight"),
-    "layers.{i}.norm2.bias": Copy(_L + "ln_2.bias"),
+    **both("layers.{i}.norm2", _L + "ln_2"),
     "layers.{i}.ffn.up.weight": Transpose(Copy(_L + "mlp.c_fc.weight")),
     "layers.{i}.ffn.up.bias": Copy(_L + "mlp.c_fc.bias"),
     "layers.{i}.ffn.down.weight": Transpose(Copy(_L + "mlp.c_proj.weight")),
     "layers.{i}.ffn.down.bias": Copy(_L + "mlp.c_proj.bias"),
-    "norm.weight": Copy("transformer.ln_f.weight"),
-    "norm.bias": Copy("transformer.ln_f.bias"),
+    **both("norm", "transformer.ln_f"),
     "head.weight": Copy("lm_head.weight"),
 }
 

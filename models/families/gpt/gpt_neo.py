@@ -3,7 +3,7 @@
 from typing import Any
 
 from models.hf import Config, ConfigError, activation
-from models.recipes import Copy, Recipes, cat
+from models.recipes import Copy, Recipes, both, cat
 from models.spec import MLP, Arch, Attention, Causal, Layer, Learned, Mask, Norm, Window
 
 
@@ -46,19 +46,13 @@ _L, _A = "transformer.h.{i}.", "transformer.h.{i}.attn.attention."
 WEIGHTS: Recipes = {
     "embed.weight": Copy("transformer.wte.weight"),
     "positions.weight": Copy("transformer.wpe.weight"),
-    "layers.{i}.norm1.weight": Copy(_L + "ln_1.weight"),
-    "layers.{i}.norm1.bias": Copy(_L + "ln_1.bias"),
+    **both("layers.{i}.norm1", _L + "ln_1"),
     "layers.{i}.mixer.qkv.weight": cat(*(_A + f"{p}_proj.weight" for p in "qkv")),
-    "layers.{i}.mixer.out.weight": Copy(_A + "out_proj.weight"),
-    "layers.{i}.mixer.out.bias": Copy(_A + "out_proj.bias"),
-    "layers.{i}.norm2.weight": Copy(_L + "ln_2.weight"),
-    "layers.{i}.norm2.bias": Copy(_L + "ln_2.bias"),
-    "layers.{i}.ffn.up.weight": Copy(_L + "mlp.c_fc.weight"),
-    "layers.{i}.ffn.up.bias": Copy(_L + "mlp.c_fc.bias"),
-    "layers.{i}.ffn.down.weight": Copy(_L + "mlp.c_proj.weight"),
-    "layers.{i}.ffn.down.bias": Copy(_L + "mlp.c_proj.bias"),
-    "norm.weight": Copy("transformer.ln_f.weight"),
-    "norm.bias": Copy("transformer.ln_f.bias"),
+    **both("layers.{i}.mixer.out", _A + "out_proj"),
+    **both("layers.{i}.norm2", _L + "ln_2"),
+    **both("layers.{i}.ffn.up", _L + "mlp.c_fc"),
+    **both("layers.{i}.ffn.down", _L + "mlp.c_proj"),
+    **both("norm", "transformer.ln_f"),
     "head.weight": Copy("lm_head.weight"),
 }
 

@@ -4,7 +4,7 @@ of its own; RoPE on the first quarter of a head."""
 from typing import Any
 
 from models.hf import Config, activation, rope
-from models.recipes import Copy, Recipes, Ungroup
+from models.recipes import Copy, Recipes, Ungroup, both
 from models.spec import MLP, Arch, Attention, Layer, Norm
 
 
@@ -32,20 +32,13 @@ _L = "gpt_neox.layers.{i}."
 
 WEIGHTS: Recipes = {
     "embed.weight": Copy("gpt_neox.embed_in.weight"),
-    "layers.{i}.norm1.weight": Copy(_L + "input_layernorm.weight"),
-    "layers.{i}.norm1.bias": Copy(_L + "input_layernorm.bias"),
-    "layers.{i}.mixer.qkv.weight": Ungroup(Copy(_L + "attention.query_key_value.weight")),
-    "layers.{i}.mixer.qkv.bias": Ungroup(Copy(_L + "attention.query_key_value.bias")),
-    "layers.{i}.mixer.out.weight": Copy(_L + "attention.dense.weight"),
-    "layers.{i}.mixer.out.bias": Copy(_L + "attention.dense.bias"),
-    "layers.{i}.norm2.weight": Copy(_L + "post_attention_layernorm.weight"),
-    "layers.{i}.norm2.bias": Copy(_L + "post_attention_layernorm.bias"),
-    "layers.{i}.ffn.up.weight": Copy(_L + "mlp.dense_h_to_4h.weight"),
-    "layers.{i}.ffn.up.bias": Copy(_L + "mlp.dense_h_to_4h.bias"),
-    "layers.{i}.ffn.down.weight": Copy(_L + "mlp.dense_4h_to_h.weight"),
-    "layers.{i}.ffn.down.bias": Copy(_L + "mlp.dense_4h_to_h.bias"),
-    "norm.weight": Copy("gpt_neox.final_layer_norm.weight"),
-    "norm.bias": Copy("gpt_neox.final_layer_norm.bias"),
+    **both("layers.{i}.norm1", _L + "input_layernorm"),
+    **both("layers.{i}.mixer.qkv", _L + "attention.query_key_value", Ungroup),
+    **both("layers.{i}.mixer.out", _L + "attention.dense"),
+    **both("layers.{i}.norm2", _L + "post_attention_layernorm"),
+    **both("layers.{i}.ffn.up", _L + "mlp.dense_h_to_4h"),
+    **both("layers.{i}.ffn.down", _L + "mlp.dense_4h_to_h"),
+    **both("norm", "gpt_neox.final_layer_norm"),
     "head.weight": Copy("embed_out.weight"),
 }
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from models.families.gpt.gpt2 import mixer
 from models.hf import Config, activation
-from models.recipes import Copy, Recipes, Rows, cat
+from models.recipes import Copy, Recipes, Rows, both, cat
 from models.spec import MLP, Arch, Layer, Learned, Norm
 
 _UNREAD_ROWS = 2
@@ -39,20 +39,14 @@ WEIGHTS: Recipes = {
     "embed.weight": Copy("model.decoder.embed_tokens.weight"),
     "widen.weight": Copy("model.decoder.project_in.weight"),
     "positions.weight": Rows(Copy("model.decoder.embed_positions.weight"), _UNREAD_ROWS),
-    "layers.{i}.norm1.weight": Copy(_L + "self_attn_layer_norm.weight"),
-    "layers.{i}.norm1.bias": Copy(_L + "self_attn_layer_norm.bias"),
+    **both("layers.{i}.norm1", _L + "self_attn_layer_norm"),
     "layers.{i}.mixer.qkv.weight": cat(*(_L + f"self_attn.{p}_proj.weight" for p in "qkv")),
     "layers.{i}.mixer.qkv.bias": cat(*(_L + f"self_attn.{p}_proj.bias" for p in "qkv")),
-    "layers.{i}.mixer.out.weight": Copy(_L + "self_attn.out_proj.weight"),
-    "layers.{i}.mixer.out.bias": Copy(_L + "self_attn.out_proj.bias"),
-    "layers.{i}.norm2.weight": Copy(_L + "final_layer_norm.weight"),
-    "layers.{i}.norm2.bias": Copy(_L + "final_layer_norm.bias"),
-    "layers.{i}.ffn.up.weight": Copy(_L + "fc1.weight"),
-    "layers.{i}.ffn.up.bias": Copy(_L + "fc1.bias"),
-    "layers.{i}.ffn.down.weight": Copy(_L + "fc2.weight"),
-    "layers.{i}.ffn.down.bias": Copy(_L + "fc2.bias"),
-    "norm.weight": Copy("model.decoder.final_layer_norm.weight"),
-    "norm.bias": Copy("model.decoder.final_layer_norm.bias"),
+    **both("layers.{i}.mixer.out", _L + "self_attn.out_proj"),
+    **both("layers.{i}.norm2", _L + "final_layer_norm"),
+    **both("layers.{i}.ffn.up", _L + "fc1"),
+    **both("layers.{i}.ffn.down", _L + "fc2"),
+    **both("norm", "model.decoder.final_layer_norm"),
     "narrow.weight": Copy("model.decoder.project_out.weight"),
     "head.weight": Copy("lm_head.weight"),
 }
