@@ -1,17 +1,17 @@
 """Requests that are served in idle time: the engine and the embedding model compute for them only while nobody else wants anything."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
 
-from engine.api import IDLE_PRIORITY, Delta, Engine, ModelInfo, Request, Stats
+from engine.api import IDLE_PRIORITY
 from retrieval.api import ModelIdentity, Vectors
 from server.core.timing import NoTimings
 from server.runtime.knowledge_base import TextEmbedder
-from server.runtime.runtime import Runtime
+from server.runtime.runtime import ChangedEngine, Runtime
 from server.runtime.settings import Settings
 from server.runtime.state import ServerState
 from server.runtime.throttle import Throttle
@@ -46,30 +46,6 @@ class IdleServing:
     def count_request(self) -> AbstractContextManager[None]:
         """Not counted: nobody is to wait for it."""
         return nullcontext()
-
-
-@dataclass(frozen=True)
-class IdleEngine:
-    """Implements engine.api.Engine."""
-
-    engine: Engine
-
-    @property
-    def info(self) -> ModelInfo:
-        return self.engine.info
-
-    @property
-    def alive(self) -> bool:
-        return self.engine.alive
-
-    def generate(self, request: Request) -> AsyncIterator[Delta]:
-        return self.engine.generate(replace(request, priority=IDLE_PRIORITY))
-
-    def stats(self) -> Stats:
-        return self.engine.stats()
-
-    async def close(self) -> None:
-        await self.engine.close()
 
 
 @dataclass(frozen=True)
@@ -117,4 +93,5 @@ class IdleEmbedder:
 def _in_idle_time(runtime: Runtime, quiet: Callable[[], Awaitable[None]]) -> Runtime:
     known = runtime.knowledge_base
     idle = known and replace(known, embedder=IdleEmbedder(known.embedder, quiet))
-    return replace(runtime, engine=IdleEngine(runtime.engine), knowledge_base=idle)
+    engine = ChangedEngine(runtime.engine, lambda request: replace(request, priority=IDLE_PRIORITY))
+    return replace(runtime, engine=engine, knowledge_base=idle)

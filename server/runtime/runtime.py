@@ -3,7 +3,7 @@
 import asyncio
 import hashlib
 import secrets
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 
@@ -21,11 +21,11 @@ from server.text.tokenizer import ChatTokenizer
 
 
 @dataclass(frozen=True, slots=True)
-class OwnedEngine:
-    """An engine that knows on whose behalf it generates."""
+class ChangedEngine:
+    """Implements engine.api.Engine: another one that is given each request changed."""
 
     engine: Engine
-    owner: str
+    change: Callable[[Request], Request]
 
     @property
     def info(self) -> ModelInfo:
@@ -36,13 +36,18 @@ class OwnedEngine:
         return self.engine.alive
 
     def generate(self, request: Request) -> AsyncIterator[Delta]:
-        return self.engine.generate(replace(request, owner=self.owner, charge=current_charge()))
+        return self.engine.generate(self.change(request))
 
     def stats(self) -> Stats:
         return self.engine.stats()
 
     async def close(self) -> None:
         await self.engine.close()
+
+
+def owned_engine(engine: Engine, owner: str) -> Engine:
+    """An engine that knows on whose behalf it generates."""
+    return ChangedEngine(engine, lambda request: replace(request, owner=owner, charge=current_charge()))
 
 
 @dataclass(frozen=True)
@@ -77,7 +82,7 @@ class Runtime:
 
     def for_owner(self, owner: str) -> "Runtime":
         """The same, with every cache of what `owner` has sent apart from those of others."""
-        return replace(self, engine=OwnedEngine(self.engine, owner), tokenizer=self.tokenizer.for_owner(owner), owner=owner)
+        return replace(self, engine=owned_engine(self.engine, owner), tokenizer=self.tokenizer.for_owner(owner), owner=owner)
 
     async def close(self) -> None:
         """Pending requests fail. The database is closed last: the others use it."""
