@@ -1,6 +1,6 @@
 """Recorded steps: a step's inputs are written into `Inputs` (inputs.py) in place, and what was recorded once is replayed.
 
-Who records: cuda_graph.py on a GPU, native.py on the CPU. The runner holds one `Recorder` or none.
+Who records: on_torch/cuda_graph.py on a GPU, native/ops.py on the CPU. The runner holds one `Recorder` or none.
 """
 
 from collections.abc import Callable

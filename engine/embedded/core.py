@@ -4,10 +4,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from engine.api import Delta, Request, Sampling, Stats, TokenLogprob
-from engine.embedded.memory import Memory
-from engine.embedded.page_pool import PAGE
+from engine.embedded.memory.memory import Memory
+from engine.embedded.memory.page_pool import PAGE
 from engine.embedded.runner import Runner
-from engine.embedded.sampler import SampledToken, TokenSampler
+from engine.embedded.sampling.sampler import SampledToken, TokenSampler
 from engine.embedded.scheduler import Limits, Scheduler
 from engine.embedded.sequence import Chunk, Sequence
 

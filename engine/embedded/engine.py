@@ -17,15 +17,15 @@ from threading import Lock
 from weakref import WeakValueDictionary
 
 from engine.api import Delta, EngineError, Grammar, InvalidGrammar, PromptTooLong, QueueFull, Request, Stats
-from engine.embedded.closing import Closer, Closers
 from engine.embedded.core import Core
 from engine.embedded.delivery import Stream, deliver
-from engine.embedded.grammar import GrammarCompiler, Matcher, reason
 from engine.embedded.inputs import Inputs, largest_step
 from engine.embedded.load import LoadedModel, inference_thread
-from engine.embedded.memory import Memory, common_prefix, owner_salt
+from engine.embedded.memory.memory import Memory, common_prefix, owner_salt
 from engine.embedded.runner import Runner
-from engine.embedded.sampler import TokenSampler
+from engine.embedded.sampling.closing import Closer, Closers
+from engine.embedded.sampling.grammar import GrammarCompiler, Matcher, reason
+from engine.embedded.sampling.sampler import TokenSampler
 from engine.embedded.sequence import Sequence
 from engine.embedded.worker_thread import WorkerThread, stopped_error
 from models.spec import rope_start

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from engine.embedded.memory import pages_for
+from engine.embedded.memory.memory import pages_for
 from engine.embedded.scheduler import Limits
 from engine.embedded.sequence import Chunk
 from models.batch import Batch

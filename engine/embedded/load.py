@@ -12,15 +12,18 @@ from typing import Any, Literal, cast
 import torch
 
 from engine.api import ModelInfo
-from engine.embedded.backend import Storage, TorchBackend
 from engine.embedded.capture import Recorder
-from engine.embedded.cuda_graph import CudaGraphs
 from engine.embedded.kernels.library import Library
-from engine.embedded.linear import quantized
-from engine.embedded.native import NativeBackend, Recordings, supports
+from engine.embedded.memory.sizes import page_counts
+from engine.embedded.native.backend import NativeBackend
+from engine.embedded.native.ops import Recordings
+from engine.embedded.native.supports import supports
+from engine.embedded.on_torch.backend import TorchBackend
+from engine.embedded.on_torch.cuda_graph import CudaGraphs
+from engine.embedded.on_torch.linear import quantized
+from engine.embedded.on_torch.pages import Storage
 from engine.embedded.runner import Model
 from engine.embedded.scheduler import Limits
-from engine.embedded.sizes import page_counts
 from models.batch import Backend
 from models.build import build
 from models.checkpoint import open_checkpoint

@@ -7,8 +7,8 @@ from torch import Tensor
 
 from engine.embedded.capture import Captured, NotRecordable, Recorder
 from engine.embedded.inputs import Inputs, Shape
-from engine.embedded.prompt_logprobs import score_prompts
-from engine.embedded.sampler import SampledToken, choose
+from engine.embedded.sampling.prompt_logprobs import score_prompts
+from engine.embedded.sampling.sampler import SampledToken, choose
 from engine.embedded.sequence import Chunk
 from models.batch import Batch
 

@@ -10,8 +10,8 @@ from collections import Counter
 from dataclasses import dataclass
 from operator import itemgetter
 
-from engine.embedded.memory import Memory
-from engine.embedded.page_pool import PAGE
+from engine.embedded.memory.memory import Memory
+from engine.embedded.memory.page_pool import PAGE
 from engine.embedded.sequence import Chunk, Sequence
 
 IDLE_SHARES = 2  # times mixed_step_tokens: prompts of a step in idle time, whose end somebody who comes meanwhile waits for

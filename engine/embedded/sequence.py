@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from engine.api import IDLE_PRIORITY, Delta, Finish, Request, TokenLogprob, Usage
-from engine.embedded.sampler import TokenSampler
+from engine.embedded.sampling.sampler import TokenSampler
 
 
 class Table:

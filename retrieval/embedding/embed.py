@@ -115,7 +115,7 @@ class EncoderReranker:
 
 def open_embedder(directory: Path, options: EmbedOptions) -> "EncoderEmbedder | LibraryEmbedder":
     """Raises ValueError (also those of models.hf and models.weights) for a model that cannot be loaded."""
-    from engine.embedded.encoder_load import UnsupportedEncoder
+    from engine.embedded.encoder.load import UnsupportedEncoder
 
     folder = _folder(directory, options)
     try:
@@ -129,7 +129,7 @@ def open_embedder(directory: Path, options: EmbedOptions) -> "EncoderEmbedder | 
 
 def open_reranker(directory: Path, options: EmbedOptions) -> "EncoderReranker | LibraryReranker":
     """As `open_embedder`."""
-    from engine.embedded.encoder_load import UnsupportedEncoder
+    from engine.embedded.encoder.load import UnsupportedEncoder
 
     folder = _folder(directory, options)
     try:
@@ -150,8 +150,8 @@ def _folder(directory: Path, options: EmbedOptions) -> ModelFolder:
 
 def _encoder(directory: Path, options: EmbedOptions) -> Encoder:
     """Imports the engine only when a model is opened."""
-    from engine.embedded.encoder import EmbeddedEncoder
-    from engine.embedded.encoder_load import EncoderOptions, load_encoder
+    from engine.embedded.encoder.engine import EmbeddedEncoder
+    from engine.embedded.encoder.load import EncoderOptions, load_encoder
 
     encoder_options = EncoderOptions(device=options.device, dtype=options.dtype, threads=options.threads, level=options.level)
     return EmbeddedEncoder(load_encoder(directory, encoder_options))

@@ -1,4 +1,4 @@
-"""Beginnings of prompts that hold nothing of any client: their place in the prefix cache is everybody's (engine/embedded/memory.py)."""
+"""Beginnings of prompts that hold nothing of any client: their place in the prefix cache is everybody's (engine/embedded/memory)."""
 
 from collections.abc import Iterable, Sequence
 from itertools import takewhile

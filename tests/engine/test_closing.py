@@ -13,11 +13,11 @@ import pytest
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
 from engine.api import Choice, Closing, Delta, Grammar, JsonObject, JsonSchema, Lark, Regex, Request, Sampling
-from engine.embedded.closing import LOOP_LENGTH, MAX_PERIOD, Closer, Closers
-from engine.embedded.grammar import GrammarCompiler, Matcher
-from engine.embedded.sampler import TokenSampler
+from engine.embedded.sampling.closing import LOOP_LENGTH, MAX_PERIOD, Closer, Closers
+from engine.embedded.sampling.grammar import GrammarCompiler, Matcher
+from engine.embedded.sampling.sampler import TokenSampler
+from engine.embedded.sampling.shortest_end import EndFinder
 from engine.embedded.sequence import Sequence
-from engine.embedded.shortest_end import EndFinder
 from models.spec import Causal
 from tests.engine.tiny import arch, collect, loaded, running
 

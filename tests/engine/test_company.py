@@ -13,8 +13,9 @@ from engine.api import Sampling
 from engine.embedded.core import Core
 from engine.embedded.inputs import Inputs, largest_step
 from engine.embedded.kernels.library import Library
-from engine.embedded.memory import Memory
-from engine.embedded.native import NativeBackend, Recordings
+from engine.embedded.memory.memory import Memory
+from engine.embedded.native.backend import NativeBackend
+from engine.embedded.native.ops import Recordings
 from engine.embedded.runner import Runner
 from engine.embedded.scheduler import Limits
 from models.spec import MLP, Arch, Attention, Causal, Layer, Mask, Rope, Window, groups

@@ -14,9 +14,9 @@ import torch
 from torch import Tensor
 
 from engine.api import EngineError, EngineStopped, PromptTooLong, QueueFull, Sentence
-from engine.embedded.encoder import EmbeddedEncoder
-from engine.embedded.encoder_load import EncoderLimits, EncoderOptions, LoadedEncoder, UnsupportedEncoder, load_encoder
-from engine.embedded.encoder_native import supports_encoder
+from engine.embedded.encoder.engine import EmbeddedEncoder
+from engine.embedded.encoder.load import EncoderLimits, EncoderOptions, LoadedEncoder, UnsupportedEncoder, load_encoder
+from engine.embedded.encoder.native import supports_encoder
 from engine.embedded.kernels.library import levels
 from models.batch import Batch
 from models.spec import MLP, Arch, Attention, Full, Layer, Pooled
@@ -264,7 +264,7 @@ def test_what_models_do_not_know(tmp_path: Path, folder: Callable[[str], Path]) 
 def test_odd_sizes_are_left_to_torch(folder: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch) -> None:
     odd = Attention(heads=2, kv_heads=2, head_dim=20, mask=Full())
     assert not supports_encoder(Arch(dim=64, vocab=9, layers=(Layer(mixer=odd, ffn=MLP(hidden=64)),), output=Pooled(), context=8))
-    monkeypatch.setattr("engine.embedded.encoder_load.supports_encoder", lambda arch: False)
+    monkeypatch.setattr("engine.embedded.encoder.load.supports_encoder", lambda arch: False)
     loaded = load_encoder(folder("bert"), FAST)
     assert loaded.recorder is None
     torch.testing.assert_close(rows(loaded, sentences()), theirs("bert", sentences()), rtol=1e-4, atol=1e-4)

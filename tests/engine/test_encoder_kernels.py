@@ -4,12 +4,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from engine.embedded.encoder_native import WholeAttention
-from engine.embedded.encoder_torch import Squares
-from engine.embedded.encoder_torch import WholeAttention as TorchAttention
+from engine.embedded.encoder.native import WholeAttention
+from engine.embedded.encoder.on_torch import Squares
+from engine.embedded.encoder.on_torch import WholeAttention as TorchAttention
 from engine.embedded.kernels.library import ADD, BALANCE, LAYER_NORM, Library, levels
 from engine.embedded.kernels.packing import Bytes, pack, pack_bytes
-from engine.embedded.native import Kernels
+from engine.embedded.native.ops import Kernels
 from models import ops
 from models.reference import attend, whole
 from models.spec import Attention, Full, Mask, Neighbourhood

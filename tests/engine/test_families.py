@@ -10,7 +10,7 @@ import torch
 from engine.embedded.core import Core
 from engine.embedded.inputs import Inputs, largest_step
 from engine.embedded.load import LoadOptions, load_model
-from engine.embedded.memory import Memory
+from engine.embedded.memory.memory import Memory
 from engine.embedded.runner import Runner
 from engine.embedded.scheduler import Limits
 from engine.embedded.sequence import Sequence

@@ -12,7 +12,7 @@ from llguidance import LLParserLimits
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
 from engine.api import Choice, Delta, Grammar, InvalidGrammar, JsonObject, JsonSchema, Lark, Regex, Request, Sampling
-from engine.embedded.grammar import GrammarCompiler, GrammarFailed, Matcher
+from engine.embedded.sampling.grammar import GrammarCompiler, GrammarFailed, Matcher
 from models.spec import Causal
 from tests.engine.tiny import arch, collect, loaded, running
 
@@ -226,7 +226,7 @@ def test_a_grammar_that_fails(path: Path, monkeypatch: pytest.MonkeyPatch, step:
 )  # fmt: skip
 def test_what_needs_too_much_is_refused_at_once(grammars: GrammarCompiler, grammar: Grammar, monkeypatch: pytest.MonkeyPatch) -> None:
     """The limits are those of vocabularies a hundred times as large."""
-    monkeypatch.setattr("engine.embedded.grammar.LIMITS", LLParserLimits(step_lexer_fuel=300, verbose_errors=False))
+    monkeypatch.setattr("engine.embedded.sampling.grammar.LIMITS", LLParserLimits(step_lexer_fuel=300, verbose_errors=False))
     with pytest.raises(InvalidGrammar, match=r"limit of|the limit is") as refused:
         grammars.compile(grammar)
     assert not any(word in str(refused.value) for word in ("panic", "backtrace", "<", "\n"))

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from engine.embedded.linear import INT4_ROWS, QuantizingLinear, quantized
+from engine.embedded.on_torch.linear import INT4_ROWS, QuantizingLinear, quantized
 from models.quant import Grouped, quantize
 
 

@@ -11,10 +11,10 @@ import torch
 from torch import Tensor
 
 from engine.api import Request, Sampling
-from engine.embedded.backend import TorchBackend
 from engine.embedded.load import LoadedModel, LoadOptions, load_model, open_machine
+from engine.embedded.memory.sizes import TooLittleMemory
+from engine.embedded.on_torch.backend import TorchBackend
 from engine.embedded.scheduler import Limits
-from engine.embedded.sizes import TooLittleMemory
 from models.families import arch_of
 from models.families.dense import llama as llama_family
 from models.reference import whole

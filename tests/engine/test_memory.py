@@ -7,11 +7,11 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from engine.api import Request
-from engine.embedded.memory import Memory, first_seen, pages_for, window_pages
-from engine.embedded.page_pool import PAGE, PagePool
-from engine.embedded.sampler import TokenSampler
+from engine.embedded.memory.memory import Memory, first_seen, pages_for, window_pages
+from engine.embedded.memory.page_pool import PAGE, PagePool
+from engine.embedded.memory.sizes import TooLittleMemory, page_counts
+from engine.embedded.sampling.sampler import TokenSampler
 from engine.embedded.sequence import Sequence
-from engine.embedded.sizes import TooLittleMemory, page_counts
 from models.spec import Causal, Paged, Window
 from tests.engine.tiny import LIMITS, arch, greedy
 

@@ -10,7 +10,9 @@ from torch import Tensor
 from engine.embedded.capture import NotRecordable
 from engine.embedded.kernels.library import Library, levels
 from engine.embedded.kernels.packing import pack
-from engine.embedded.native import Kernels, NativeBackend, supports
+from engine.embedded.native.backend import NativeBackend
+from engine.embedded.native.ops import Kernels
+from engine.embedded.native.supports import supports
 from models import ops
 from models.batch import Batch
 from models.build import build

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from engine.api import Delta, Request, Sampling, TokenLogprob
 from engine.embedded.core import Core
-from engine.embedded.sampler import most_likely
+from engine.embedded.sampling.sampler import most_likely
 from engine.embedded.sequence import Sequence
 from tests.engine.test_core import Recorded
 from tests.engine.tiny import ARCHS, CONTEXT, LIMITS, PLAIN, Oracle, collect, core, drain, greedy, loaded, running, sequence

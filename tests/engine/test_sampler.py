@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from engine.api import Sampling
-from engine.embedded.sampler import TokenSampler, choose, draw, filter_tokens, most_likely, token_logprob, uniform
+from engine.embedded.sampling.sampler import TokenSampler, choose, draw, filter_tokens, most_likely, token_logprob, uniform
 
 LOGITS = st.builds(
     lambda seed, size, spread: np.random.default_rng(seed).normal(0, spread, size).astype(np.float32),

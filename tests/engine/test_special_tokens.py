@@ -8,8 +8,8 @@ import pytest
 from tokenizers import Tokenizer
 
 from engine.api import Choice, Grammar, JsonSchema, Lark, Regex
-from engine.embedded.grammar import GrammarCompiler
-from engine.embedded.special_tokens import with_secret_names
+from engine.embedded.sampling.grammar import GrammarCompiler
+from engine.embedded.sampling.special_tokens import with_secret_names
 from tests.server import worlds
 
 NAMES = {

@@ -9,15 +9,16 @@ import torch
 from torch import Tensor, nn
 
 from engine.api import Delta, ModelInfo, Request, Sampling
-from engine.embedded.backend import Storage, TorchBackend
 from engine.embedded.capture import Recorder
 from engine.embedded.core import Core
 from engine.embedded.engine import EmbeddedEngine
 from engine.embedded.inputs import Inputs, largest_step
 from engine.embedded.load import LoadedModel
-from engine.embedded.memory import Memory
+from engine.embedded.memory.memory import Memory
+from engine.embedded.on_torch.backend import TorchBackend
+from engine.embedded.on_torch.pages import Storage
 from engine.embedded.runner import Runner
-from engine.embedded.sampler import TokenSampler
+from engine.embedded.sampling.sampler import TokenSampler
 from engine.embedded.scheduler import Limits
 from engine.embedded.sequence import Sequence as Seq
 from models.batch import Backend

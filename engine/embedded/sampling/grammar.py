@@ -13,8 +13,8 @@ from llguidance import LLMatcher, LLParserLimits, LLTokenizer
 from numpy.typing import NDArray
 
 from engine.api import Choice, Grammar, InvalidGrammar, JsonObject, JsonSchema, Lark, Regex
-from engine.embedded.digits import DigitLimit, DigitTokens
-from engine.embedded.special_tokens import with_secret_names
+from engine.embedded.sampling.digits import DigitLimit, DigitTokens
+from engine.embedded.sampling.special_tokens import with_secret_names
 
 # Far below the library's own limits, which allow steps of seconds: a step of the engine waits for each of its answers. Large
 # expressions are not evaluated on the whole vocabulary in advance, which takes minutes for some.

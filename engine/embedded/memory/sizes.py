@@ -3,8 +3,8 @@
 from bisect import bisect_right
 from math import prod
 
-from engine.embedded.memory import pages_for, window_pages
-from engine.embedded.page_pool import PAGE
+from engine.embedded.memory.memory import pages_for, window_pages
+from engine.embedded.memory.page_pool import PAGE
 from engine.embedded.scheduler import Limits
 from models.spec import Arch, Paged, groups
 

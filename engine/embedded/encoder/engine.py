@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.api import EngineError, PromptTooLong, QueueFull, Sentence
-from engine.embedded.encoder_load import LoadedEncoder
-from engine.embedded.encoder_steps import StepRunner
+from engine.embedded.encoder.load import LoadedEncoder
+from engine.embedded.encoder.steps import StepRunner
 from engine.embedded.load import inference_thread
 from engine.embedded.worker_thread import WorkerThread, stopped_error
 

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from engine.embedded.sampler import token_logprob
+from engine.embedded.sampling.sampler import token_logprob
 from engine.embedded.sequence import Chunk
 
 BLOCK = 32  # tokens whose logits are held at once

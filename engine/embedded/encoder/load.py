@@ -11,8 +11,8 @@ from torch import Tensor
 
 from engine.api import EncoderInfo
 from engine.embedded.capture import Captured
-from engine.embedded.encoder_native import NativeEncoderBackend, supports_encoder
-from engine.embedded.encoder_torch import TorchEncoderBackend
+from engine.embedded.encoder.native import NativeEncoderBackend, supports_encoder
+from engine.embedded.encoder.on_torch import TorchEncoderBackend
 from engine.embedded.kernels.library import Library
 from engine.embedded.load import cores, open_device
 from models.batch import Backend, Batch

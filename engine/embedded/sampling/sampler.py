@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from engine.api import Sampling, TokenLogprob
-from engine.embedded.closing import Closer
-from engine.embedded.grammar import GrammarFailed, Matcher
+from engine.embedded.sampling.closing import Closer
+from engine.embedded.sampling.grammar import GrammarFailed, Matcher
 
 Row = NDArray[np.float32]
 BLOCK = 256  # of the vocabulary, summed at once

@@ -14,8 +14,8 @@ import numpy as np
 from llguidance import LLTokenizer
 
 from engine.api import Grammar, Request
-from engine.embedded.grammar import Matcher
-from engine.embedded.shortest_end import EndFinder, Units
+from engine.embedded.sampling.grammar import Matcher
+from engine.embedded.sampling.shortest_end import EndFinder, Units
 
 LOOP_LENGTH, MAX_PERIOD = 128, 32  # tokens: a repetition is a tail this long that equals the one at most MAX_PERIOD before it
 CHECK_INTERVAL = 8  # tokens between two searches for repetitions

@@ -1,4 +1,4 @@
-"""Encoders in plain torch, on any device and in any dtype: the twin of encoder_native.py.
+"""Encoders in plain torch, on any device and in any dtype: the twin of native.py.
 
 T tokens, S sentences, M tokens of the longest, H heads, G kv heads, K head dim.
 """
@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from engine.embedded.backend import attention
+from engine.embedded.on_torch.scores import attention
 from models.batch import Attend, Batch, Latent
 from models.ops import Ops
 from models.reference import Embedding, Experts, Linear

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from hashlib import blake2b
 from itertools import takewhile
 
-from engine.embedded.page_pool import PAGE, PagePool
+from engine.embedded.memory.page_pool import PAGE, PagePool
 from engine.embedded.sequence import Sequence, Table
 from models.spec import Paged
 

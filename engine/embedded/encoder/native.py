@@ -9,7 +9,9 @@ from torch import Tensor, nn
 
 from engine.embedded.kernels import library as k
 from engine.embedded.kernels.packing import Bytes, fits, pack_bytes
-from engine.embedded.native import Kernels, PackedLinear, fitting
+from engine.embedded.native.linear import PackedLinear
+from engine.embedded.native.ops import Kernels
+from engine.embedded.native.supports import fitting
 from models.batch import Attend, Batch, Latent
 from models.ops import Ops
 from models.quant import Grouped, Weight

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from engine.api import Sentence
 from engine.embedded.capture import Captured, NotRecordable
-from engine.embedded.encoder_load import LoadedEncoder
+from engine.embedded.encoder.load import LoadedEncoder
 from models.batch import Batch
 
 

@@ -1,5 +1,5 @@
 // The fast CPU path: a list of Ops, run by a pool of threads. Plain C++17 without torch; loaded through ctypes.
-// Each kernel has its naive twin in models/ops.py or engine/embedded/backend.py, and tests hold both together.
+// Each kernel has its naive twin in models/ops.py or engine/embedded/on_torch, and tests hold both together.
 // The kernels are written once over vec_*.h and compiled for several instruction sets; who opens a pool chooses one.
 #include "op.h"
 
@@ -23,9 +23,9 @@ static inline int32_t four_bytes(const uint8_t *p) {
 #pragma GCC push_options
 #pragma GCC target("avx2,fma,f16c")
 namespace avx2 {
-#include "vec_avx2.h"
-#include "dot_avx2.h"
-#include "bf16_fma.h"
+#include "vectors/vec_avx2.h"
+#include "vectors/dot_avx2.h"
+#include "vectors/bf16_fma.h"
 #include "kernels.h"
 }  // namespace avx2
 #pragma GCC pop_options
@@ -33,8 +33,8 @@ namespace avx2 {
 #pragma GCC push_options
 #pragma GCC target("avx2,fma,f16c,avx512f,avx512bw,avx512vl,avx512dq,avx512vnni")
 namespace avx512_vnni {
-#include "vec_avx512.h"
-#include "bf16_fma.h"
+#include "vectors/vec_avx512.h"
+#include "vectors/bf16_fma.h"
 #include "kernels.h"
 }  // namespace avx512_vnni
 #pragma GCC pop_options
@@ -42,8 +42,8 @@ namespace avx512_vnni {
 #pragma GCC push_options
 #pragma GCC target("avx2,fma,f16c,avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx512bf16")
 namespace avx512_bf16 {
-#include "vec_avx512.h"
-#include "bf16_dot.h"
+#include "vectors/vec_avx512.h"
+#include "vectors/bf16_dot.h"
 #include "kernels.h"
 }  // namespace avx512_bf16
 #pragma GCC pop_options

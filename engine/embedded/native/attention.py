@@ -1,0 +1,39 @@
+"""Keys and values in bf16 pages, and the kernels that write and read them."""
+
+import torch
+from torch import Tensor
+
+from engine.embedded.kernels import library as k
+from engine.embedded.native.ops import Kernels
+from models.batch import Batch
+from models.spec import Attention, Paged
+
+
+class PagedAttention:
+    """The leaf: owns the pages of one layer and no weight. Keys [P, G, K, page], values [P, G, page, K], bf16."""
+
+    def __init__(self, kernels: Kernels, spec: Attention, pages: int, group: Paged) -> None:
+        g, d = spec.kv_heads, spec.head_dim
+        self._kernels, self._spec, self._group = kernels, spec, group
+        # Fresh memory: the operating system gives pages when they are first written.
+        self.keys_PGKT = torch.empty(pages, g, d, k.PAGE, dtype=torch.bfloat16)
+        self.values_PGTK = torch.empty(pages, g, k.PAGE, d, dtype=torch.bfloat16)
+
+    def __call__(self, q_THK: Tensor, k_TGK: Tensor, v_TGK: Tensor, batch: Batch, sinks_H: Tensor | None = None) -> Tensor:
+        spec, run = self._spec, self._kernels.run
+        table_SW = batch.pages[self._group]
+        tokens, (sequences, width) = len(q_THK), table_SW.shape
+        g, d, h = spec.kv_heads, spec.head_dim, spec.heads
+        strides = (k_TGK.stride(0), k_TGK.stride(1), v_TGK.stride(0), v_TGK.stride(1))
+        where = (table_SW, batch.starts_S1, batch.cached_S)
+        self._kernels.watch(batch.starts_S1[-1:])
+        run(k.REMEMBER, (k_TGK, v_TGK, self.keys_PGKT, self.values_PGTK, *where), (sequences, g, d, width, *strides, tokens))
+        out_THK = self._kernels.empty(tokens, h, d)
+        splits = -(-width * k.PAGE // k.SPLIT) if tokens == sequences else 0
+        partial = self._kernels.empty(tokens * h, splits, 16 + d) if splits else None
+        sizes = (sequences, g, d, width, q_THK.stride(0), q_THK.stride(1), h, spec.mask.reach or 0, splits)
+        floats = (d**-0.5 if spec.scale is None else spec.scale, spec.softcap or 0.0)
+        run(k.ATTEND, (q_THK, self.keys_PGKT, self.values_PGTK, *where, out_THK, partial), sizes, floats)
+        if partial is not None:
+            run(k.COMBINE, (partial, batch.cached_S, out_THK), (sequences, h, d, splits))
+        return out_THK

@@ -1,0 +1,55 @@
+"""The backend with compiled CPU kernels: packed 4-bit, 8-bit and bf16 matrices, bf16 pages, float32 in between.
+
+A row's numbers never depend on the rows beside it nor on how its prompt was cut into steps (see the kernels), so the
+same request gives the same tokens in any company.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+
+from torch import nn
+
+from engine.embedded.kernels import library as k
+from engine.embedded.native.attention import PagedAttention
+from engine.embedded.native.linear import PackedEmbedding, PackedLinear
+from engine.embedded.native.ops import Kernels
+from models.batch import Attend, Latent
+from models.ops import Ops
+from models.quant import Weight
+from models.spec import Attention, LatentAttention, MoE, Paged
+
+
+class NativeBackend:
+    """`pages`: how many pages each cache layout has. `prepare` may quantize a weight before it is packed."""
+
+    def __init__(self, library: k.Library, pages: Mapping[Paged, int], prepare: Callable[[Weight], Weight] = lambda w: w) -> None:
+        self.kernels = kernels = Kernels(library)
+        self._pages, self._prepare = pages, prepare
+        self.ops = Ops(
+            rms_norm=kernels.rms_norm,
+            rotate=kernels.rotate,
+            gated=kernels.gated,
+            activate=kernels.activate,
+            add=kernels.add,
+            scale=kernels.scale,
+        )
+        self.leaves: dict[str, PagedAttention] = {}
+
+    def embedding(self, name: str, vocab: int, dim: int) -> nn.Module:
+        return PackedEmbedding(self.kernels, vocab, dim, self._prepare)
+
+    def linear(self, name: str, d_in: int, d_outs: Sequence[int], *, bias: bool = False, split: str = "column") -> nn.Module:
+        return PackedLinear(self.kernels, d_in, sum(d_outs), bias, self._prepare)
+
+    def attend(self, name: str, spec: Attention) -> Attend:
+        group = Paged(per_token=((spec.kv_heads, spec.head_dim),) * 2, reach=spec.mask.reach)
+        self.leaves[name] = leaf = PagedAttention(self.kernels, spec, self._pages[group], group)
+        return leaf
+
+    def per_head(self, name: str, heads: int, d_in: int, d_out: int) -> nn.Module:
+        raise NotImplementedError(f"{name}: latent attention runs on the torch backend only")
+
+    def latent(self, name: str, spec: LatentAttention) -> Latent:
+        raise NotImplementedError(f"{name}: latent attention runs on the torch backend only")
+
+    def experts(self, name: str, spec: MoE, dim: int) -> nn.Module:
+        raise NotImplementedError(f"{name}: `supports` lets no mixture of experts through")

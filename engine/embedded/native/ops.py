@@ -1,0 +1,124 @@
+"""The kernels as functions of tensors: run as they are called, or noted on a tape."""
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+from engine.embedded.inputs import Shape
+from engine.embedded.kernels import library as k
+from engine.embedded.kernels.packing import Bytes, Packed
+from engine.embedded.kernels.tape import Tape
+from models.spec import Activation
+
+ACTIVATION: dict[Activation, int] = {"silu": 0, "gelu_tanh": 1, "gelu": 2, "relu": 3, "tanh": 4}
+
+
+class Kernels:
+    """Runs kernels as they are called, or notes them on a tape. Every method returns a new contiguous float32 tensor."""
+
+    def __init__(self, library: k.Library) -> None:
+        self.library = library
+        self._tape: Tape | None = None
+
+    def record(self, step: Callable[[], Tensor]) -> Tape:
+        """Implements capture.Recorder's."""
+        self._tape = Tape(self.library)
+        try:
+            self._tape.record(step)
+            return self._tape
+        finally:
+            self._tape = None
+
+    def watch(self, live: Tensor) -> None:
+        """int32 [1], where a replay finds how many of the recorded rows count."""
+        if self._tape is not None:
+            self._tape.live = live
+
+    def run(self, code: int, tensors: Sequence[Tensor | None], sizes: Sequence[int], floats: Sequence[float] = ()) -> None:
+        op = k.Op(code, tensors, sizes, floats)
+        if self._tape is None:
+            self.library.run(op)
+        else:
+            self._tape.note(op)
+
+    def empty(self, *shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
+        return torch.empty(shape, dtype=dtype) if self._tape is None else self._tape.empty(*shape, dtype=dtype)
+
+    def rms_norm(self, x: Tensor, weight: Tensor | None, eps: float) -> Tensor:
+        x_ABD = x[:, None] if x.dim() == 2 else x
+        y = self.empty(*x.shape)
+        self.run(k.RMS_NORM, (x, weight, y), (*x_ABD.shape, x_ABD.stride(0), x_ABD.stride(1)), (eps,))
+        return y
+
+    def layer_norm(self, x_TD: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float) -> Tensor:
+        y_TD = self.empty(*x_TD.shape)
+        self.run(k.LAYER_NORM, (x_TD, weight, bias, y_TD), x_TD.shape, (eps,))
+        return y_TD
+
+    def gather(self, rows_T: Tensor, table_YD: Tensor) -> Tensor:
+        """Rows of a float32 or bf16 table."""
+        x_TD = self.empty(len(rows_T), table_YD.shape[1])
+        self.run(k.GATHER, (rows_T, table_YD, x_TD), (*x_TD.shape, 8 * table_YD.itemsize))
+        return x_TD
+
+    def rotate(self, x_THK: Tensor, table_PR: Tensor, positions_T: Tensor) -> Tensor:
+        y_THK = self.empty(*x_THK.shape)
+        sizes = (*x_THK.shape, x_THK.stride(0), x_THK.stride(1), table_PR.shape[1])
+        self.run(k.ROTATE, (x_THK, table_PR, positions_T, y_THK), sizes)
+        return y_THK
+
+    def gated(self, x_T2F: Tensor, activation: Activation) -> Tensor:
+        tokens, hidden = x_T2F.shape[0], x_T2F.shape[1] // 2
+        y_TF = self.empty(tokens, hidden)
+        self.run(k.GATED, (x_T2F, y_TF), (tokens, hidden, ACTIVATION[activation]))
+        return y_TF
+
+    def activate(self, x_TF: Tensor, activation: Activation) -> Tensor:
+        y_TF = self.empty(*x_TF.shape)
+        self.run(k.ACTIVATE, (x_TF, y_TF), (*x_TF.shape, ACTIVATION[activation]))
+        return y_TF
+
+    def add(self, x_TD: Tensor, y_TD: Tensor) -> Tensor:
+        z_TD = self.empty(*x_TD.shape)
+        self.run(k.ADD, (x_TD, y_TD, z_TD), x_TD.shape)
+        return z_TD
+
+    def scale(self, x_TD: Tensor, factor: float) -> Tensor:
+        y_TD = self.empty(*x_TD.shape)
+        self.run(k.SCALE, (x_TD, y_TD), x_TD.shape, (factor,))
+        return y_TD
+
+    def embed(self, tokens_T: Tensor, weight: Packed) -> Tensor:
+        x_TD = self.empty(len(tokens_T), weight.inputs)
+        self.run(k.EMBED, (tokens_T, weight.data, weight.scales, x_TD), (len(tokens_T), weight.inputs, weight.format))
+        return x_TD
+
+    def linear(self, x_TI: Tensor, weight: Packed, bias: Tensor | None) -> Tensor:
+        """y_TO, O padded to a multiple of 16."""
+        tokens, row = len(x_TI), self.library.row_bytes(weight.inputs, weight.format)
+        rows = self.empty(tokens, row, dtype=torch.uint8)
+        self.run(k.QUANTIZE, (x_TI, rows), (tokens, weight.inputs, weight.format, row, x_TI.stride(0)))
+        y_TO = self.empty(tokens, weight.outputs)
+        self.run(k.LINEAR, (rows, weight.data, weight.scales, y_TO, bias), (tokens, weight.inputs, weight.outputs, weight.format, row))
+        return y_TO
+
+    def multiply(self, x_TI: Tensor, weight: Bytes, bias: Tensor | None) -> Tensor:
+        """y_TO, O padded to a multiple of 16."""
+        tokens, row = len(x_TI), weight.row_bytes
+        rows = self.empty(tokens, row, dtype=torch.uint8)
+        self.run(k.BALANCE, (x_TI, rows, weight.balance), (tokens, weight.inputs, row, x_TI.stride(0), -1))
+        y_TO = self.empty(tokens, weight.outputs)
+        self.run(k.MULTIPLY, (rows, weight.data, weight.scales, y_TO, bias, weight.starts), (tokens, weight.inputs, weight.outputs, row))
+        return y_TO
+
+
+class Recordings:
+    """Implements capture.Recorder: one recording of the largest step of each kind serves all, as kernels skip the rows
+    beyond the step's own."""
+
+    def __init__(self, kernels: Kernels) -> None:
+        self.record = kernels.record
+
+    def fit(self, shape: Shape, most: Shape) -> Shape:
+        return most._replace(tokens=most.rows) if shape.tokens == shape.rows else most

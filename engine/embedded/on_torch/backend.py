@@ -1,0 +1,43 @@
+"""The backend in plain torch, on any device."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import nn
+
+from engine.embedded.on_torch.attention import PagedAttention
+from engine.embedded.on_torch.latent import PagedLatents
+from engine.embedded.on_torch.linear import QuantizingLinear
+from engine.embedded.on_torch.pages import Places, Storage, layout
+from models.batch import Attend, Latent
+from models.ops import Ops
+from models.reference import Embedding, Experts, HeadMatrices, Linear
+from models.spec import Attention, LatentAttention, MoE
+
+
+class TorchBackend:
+    """Implements models.batch.Backend."""
+
+    def __init__(self, storage: Storage) -> None:
+        self.storage, self.ops = storage, Ops()
+        self._places = Places()
+
+    def embedding(self, name: str, vocab: int, dim: int) -> nn.Module:
+        return Embedding(vocab, dim, self.storage.dtype).to(self.storage.device)
+
+    def linear(self, name: str, d_in: int, d_outs: Sequence[int], *, bias: bool = False, split: str = "column") -> nn.Module:
+        if self.storage.device.type == "cpu" and self.storage.dtype == torch.bfloat16:
+            return QuantizingLinear(d_in, sum(d_outs), bias, self.storage.bits)
+        return Linear(d_in, sum(d_outs), bias, self.storage.dtype).to(self.storage.device)
+
+    def attend(self, name: str, spec: Attention) -> Attend:
+        return PagedAttention(spec, layout(spec), self.storage, self._places)
+
+    def per_head(self, name: str, heads: int, d_in: int, d_out: int) -> nn.Module:
+        return HeadMatrices(heads, d_in, d_out, self.storage.dtype).to(self.storage.device)
+
+    def latent(self, name: str, spec: LatentAttention) -> Latent:
+        return PagedLatents(spec, layout(spec), self.storage, self._places)
+
+    def experts(self, name: str, spec: MoE, dim: int) -> nn.Module:
+        return Experts(spec, dim, self.storage.dtype).to(self.storage.device)

@@ -1,0 +1,61 @@
+"""Attention once keys and values lie beside one another. B sequences, H heads, G kv heads, K head dim, Q queries, M keys."""
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from models.masks import may_see
+from models.ops import wide
+from models.reference import scale_of, slopes, softmax
+from models.spec import Alibi, Attention
+
+
+@dataclass(frozen=True, eq=False)
+class Scores:
+    """How queries at positions query_BQ1 look at keys at positions key_M."""
+
+    spec: Attention
+    query_BQ1: Tensor
+    key_M: Tensor
+    sinks_H: Tensor | None = None
+
+    def attend(self, q_BHQK: Tensor, k_BGMK: Tensor, v_BGMK: Tensor) -> Tensor:
+        """out_BHQK"""
+        return attention(self.spec, q_BHQK, k_BGMK, v_BGMK, self._may(), bias=self._bias(), sinks_H=self.sinks_H)
+
+    def _may(self) -> Tensor:
+        """bool [B, 1, Q, M], or with H in place of 1 where heads see differently."""
+        may = may_see(self.spec.mask, self.query_BQ1, self.key_M)
+        return may.unsqueeze(1) if may.dim() == 3 else may.repeat_interleave(self.spec.heads // self.spec.kv_heads, 1)
+
+    def _bias(self) -> Tensor | None:
+        """[B, H, Q, M], added to the scores."""
+        if not isinstance(self.spec.position, Alibi):
+            return None
+        back_B1QM = (self.query_BQ1 - self.key_M).unsqueeze(1)
+        return -slopes(self.spec, back_B1QM.device)[:, None, None] * back_B1QM
+
+
+def attention(
+    spec: Attention,
+    q_BHQK: Tensor,
+    k_BGMK: Tensor,
+    v_BGMK: Tensor,
+    may_BHQM: Tensor,
+    *,
+    bias: Tensor | None = None,
+    sinks_H: Tensor | None = None,
+) -> Tensor:
+    """out_BHQK. `may_BHQM`: bool, may the query see the key."""
+    if spec.softcap is None and bias is None and sinks_H is None:
+        shared = spec.heads != spec.kv_heads
+        return F.scaled_dot_product_attention(q_BHQK, k_BGMK, v_BGMK, attn_mask=may_BHQM, scale=scale_of(spec), enable_gqa=shared)
+    k_BHMK, v_BHMK = (t.repeat_interleave(spec.heads // spec.kv_heads, -3) for t in (k_BGMK, v_BGMK))
+    scores_BHQM = wide(q_BHQK @ k_BHMK.transpose(-1, -2)) * scale_of(spec)
+    if bias is not None:
+        scores_BHQM = scores_BHQM + bias
+    if spec.softcap is not None:
+        scores_BHQM = (scores_BHQM / spec.softcap).tanh() * spec.softcap
+    return softmax(scores_BHQM.masked_fill(~may_BHQM, -torch.inf), sinks_H).to(v_BHMK.dtype) @ v_BHMK
