@@ -1,7 +1,8 @@
-"""Measures retrieval on BEIR datasets (corpus.jsonl, queries.jsonl, qrels/test.tsv; Thakur et al. 2021, arXiv 2104.08663) with the store,
-chunking and search that serve users."""
+"""Measures retrieval on BEIR datasets (corpus.jsonl, queries.jsonl, qrels/test.tsv, each plain or as .gz; Thakur et al. 2021, arXiv
+2104.08663) with the store, chunking and search that serve users."""
 
 import asyncio
+import gzip
 import json
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -235,7 +236,9 @@ def _read_relevance(path: Path) -> dict[str, dict[str, int]]:
 
 
 def _open(path: Path) -> Any:
+    """The file, or its .gz beside where it is not there itself."""
+    packed = path.with_name(f"{path.name}.gz")
     try:
-        return path.open(encoding="utf-8")
+        return gzip.open(packed, "rt", encoding="utf-8") if packed.exists() and not path.exists() else path.open(encoding="utf-8")
     except OSError as error:
         raise InvalidDataset(f"{path} cannot be read: {error.strerror}") from error

@@ -1,6 +1,7 @@
 """The parrot: says the last message again, and makes the tool calls that are written in it. It costs next to nothing, reads bytes, and
 takes prompts of any length, so that whole conversations of agents can be had without a model that understands them."""
 
+import gzip
 import json
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, 
 from tests.clients.parrot.weights import BITS, config, state
 
 SPECIAL = ("<|endoftext|>", "<|end|>", "<|start|>", "<|system|>", "<|user|>", "<|assistant|>", "<|tool|>", "<|call|>")
-PROSE = Path(__file__).parents[2] / "data" / "cranfield" / "corpus.jsonl"
+PROSE = Path(__file__).parents[2] / "data" / "cranfield" / "corpus.jsonl.gz"
 CONTEXT = 262_144  # bytes; agents send 80,000 and leave room for an answer of 32,000 tokens
 
 
@@ -38,7 +39,9 @@ def _tokenizer() -> Tokenizer:
     words.decoder = decoders.ByteLevel()
     letters = sorted(pre_tokenizers.ByteLevel.alphabet())
     size = 2**BITS - len(SPECIAL)
-    words.train_from_iterator([PROSE.read_text()], trainers.BpeTrainer(vocab_size=size, initial_alphabet=letters, show_progress=False))
+    words.train_from_iterator(
+        [gzip.decompress(PROSE.read_bytes()).decode()], trainers.BpeTrainer(vocab_size=size, initial_alphabet=letters, show_progress=False)
+    )
     words.add_special_tokens([AddedToken(text, special=True, normalized=False) for text in SPECIAL])
     return words
 

@@ -1,6 +1,7 @@
 """Embedders and rerankers of real folders against sentence-transformers, and what they make of texts."""
 
 import asyncio
+import gzip
 import json
 import sys
 from collections.abc import Awaitable, Callable, Sequence
@@ -22,7 +23,7 @@ from tests.models.test_encoders import tiny
 
 T = TypeVar("T")
 EXACT = EmbedOptions(dtype="float32", threads=1)
-CRANFIELD = Path(__file__).parents[2] / "data" / "cranfield" / "corpus.jsonl"
+CRANFIELD = Path(__file__).parents[2] / "data" / "cranfield" / "corpus.jsonl.gz"
 ODD = ["hi", "?", "", "what is it", "a", "AB-123", "naïve café", "日本語のテキスト", "the " * 400, "x" * 5000]
 
 
@@ -54,7 +55,7 @@ def embed(directory: Path, options: EmbedOptions, texts: Sequence[str], kind: An
 
 
 def passages(count: int) -> list[str]:
-    docs = [json.loads(line) for line in CRANFIELD.read_text().splitlines()[:count]]
+    docs = [json.loads(line) for line in gzip.decompress(CRANFIELD.read_bytes()).splitlines()[:count]]
     return [f"{doc['title']} {doc['text']}" for doc in docs]
 
 

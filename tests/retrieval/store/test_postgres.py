@@ -1,5 +1,6 @@
 """PostgreSQL, a real one: what only it does, and that it answers as SQLite does."""
 
+import gzip
 import json
 import subprocess
 import sys
@@ -231,7 +232,7 @@ def by_id(store: Store, chunk_ids: list[int]) -> dict[int, list[float]]:
 
 
 def rows(name: str) -> list[dict]:
-    return [json.loads(line) for line in (CRANFIELD / name).read_text().splitlines()]
+    return [json.loads(line) for line in gzip.decompress((CRANFIELD / f"{name}.gz").read_bytes()).splitlines()]
 
 
 def assert_same(mine: list[ScoredChunk], yours: list[ScoredChunk]) -> None:
