@@ -49,7 +49,22 @@ def build_encoder(arch: Arch, backend: Backend, *, context: int) -> Encoder:
 def _layers(arch: Arch, backend: Backend, context: int) -> list[nn.Module]:
     positions = {layer.mixer.position for layer in arch.layers}
     rotaries = {rope: Rotary(rope, context, backend.ops) for rope in positions if isinstance(rope, Rope)}
-    return [_layer(f"layers.{i}", spec, arch.dim, backend, rotaries) for i, spec in enumerate(arch.layers)]
+    layers = [_layer(f"layers.{i}", spec, arch.dim, backend, rotaries) for i, spec in enumerate(arch.layers)]
+    for layer, spec in zip(layers, arch.layers, strict=True):
+        if spec.weights_of is not None:
+            _share(layers[spec.weights_of], layer)
+    return layers
+
+
+def _share(owner: nn.Module, other: nn.Module) -> None:
+    """`other`, which is built like `owner`, has its weights from now on."""
+    for name, parameter in owner.named_parameters(recurse=False):
+        setattr(other, name, parameter)
+    for name, child in owner.named_children():
+        if hasattr(child, "assign"):
+            setattr(other, name, child)
+        else:
+            _share(child, getattr(other, name))
 
 
 def _layer(name: str, spec: Layer, dim: int, backend: Backend, rotaries: dict[Rope, Rotary]) -> nn.Module:

@@ -87,14 +87,21 @@ def describe(arch: Arch, *, context: int | None = None, bytes_per_number: int = 
 
 def parameters(arch: Arch) -> int:
     """Numbers in all matrices, biases and norms."""
-    rows = arch.vocab * (arch.embed_dim or arch.dim) + ((arch.position.count if arch.position else 0) + arch.segments) * arch.dim
-    norms = _norm(arch.embed_norm, arch.dim) + _norm(arch.norm, arch.dim)
-    return rows + norms + sum(_layer(layer, arch.dim) for layer in arch.layers) + _between(arch) + _output(arch)
+    owners = (layer for layer in arch.layers if layer.weights_of is None)
+    return _embedded(arch) + _between(arch) + sum(_layer(x, arch.dim) for x in owners) + _norm(arch.norm, arch.dim) + _output(arch)
+
+
+def _embedded(arch: Arch) -> int:
+    """All that stands before the first layer, but for the matrix that widens it."""
+    rows = arch.embed_dim or arch.dim
+    beside = arch.dim if isinstance(arch.output, Next) else rows
+    added = (arch.position.count if arch.position else 0) + arch.segments
+    return arch.vocab * rows + added * beside + _norm(arch.embed_norm, beside)
 
 
 def active_parameters(arch: Arch) -> int:
     """The same without the experts that one token does not choose."""
-    idle = (_idle(layer.ffn, arch.dim) for layer in arch.layers)
+    idle = (_idle(layer.ffn, arch.dim) for layer in arch.layers if layer.weights_of is None)
     return parameters(arch) - sum(idle)
 
 
@@ -111,7 +118,9 @@ def flops(arch: Arch, tokens: int) -> int:
     matrix or of attention; norms, rotations and activations are left out, and of encoders what is done once for a
     whole sequence."""
     logits = arch.vocab * (arch.embed_dim or arch.dim) if isinstance(arch.output, Next) else 0
-    matrices = _between(arch) + sum(_mixer_matrices(x.mixer, arch.dim) + _ffn_matrices(x.ffn, arch.dim) for x in arch.layers)
+    matrices = (
+        _between(arch) - _widen_bias(arch) + sum(_mixer_matrices(x.mixer, arch.dim) + _ffn_matrices(x.ffn, arch.dim) for x in arch.layers)
+    )
     return 2 * (logits + matrices + sum(_attended(layer.mixer, tokens) for layer in arch.layers))
 
 
@@ -121,8 +130,13 @@ def cache_bytes(arch: Arch, tokens: int, bytes_per_number: int = 2) -> int:
 
 
 def _between(arch: Arch) -> int:
-    """The two matrices around a body that is wider than its embedding."""
-    return 2 * arch.dim * arch.embed_dim if arch.embed_dim else 0
+    """What brings rows of the embedding to the body's width, and in a decoder back."""
+    ways = 2 if isinstance(arch.output, Next) else 1
+    return ways * arch.dim * arch.embed_dim + _widen_bias(arch) if arch.embed_dim else 0
+
+
+def _widen_bias(arch: Arch) -> int:
+    return arch.dim if arch.embed_dim and not isinstance(arch.output, Next) else 0
 
 
 def _output(arch: Arch) -> int:

@@ -52,13 +52,17 @@ Target = tuple[str, tuple[int, ...], Callable[[Weight], None]]
 
 
 def _targets(model: nn.Module) -> Iterator[Target]:
-    """Name, shape and setter of every tensor that must be filled, in the order of the modules."""
+    """Name, shape and setter of every tensor that must be filled, in the order of the modules. One that several have in
+    common is the first one's."""
+    seen = set[nn.Parameter]()
     for name, module in model.named_modules():
         if hasattr(module, "assign"):
             yield from _leaf_targets(name, cast(Leaf, module))
         else:
             for field, parameter in module.named_parameters(recurse=False):
-                yield f"{name}.{field}", tuple(parameter.shape), _copier(parameter)
+                if parameter not in seen:
+                    yield f"{name}.{field}", tuple(parameter.shape), _copier(parameter)
+                seen.add(parameter)
 
 
 def _leaf_targets(name: str, leaf: Leaf) -> Iterator[Target]:

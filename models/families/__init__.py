@@ -77,6 +77,9 @@ ENCODERS = {
     **dict.fromkeys((f"Roberta{head}" for head in _HEADS), "models.families.encoders.roberta"),
     **dict.fromkeys((f"XLMRoberta{head}" for head in _HEADS), "models.families.encoders.roberta"),
     **dict.fromkeys((f"ModernBert{head}" for head in _HEADS), "models.families.encoders.modernbert"),
+    **dict.fromkeys((f"DistilBert{head}" for head in _HEADS), "models.families.encoders.distilbert"),
+    **dict.fromkeys((f"Albert{head}" for head in (*_HEADS, "ForPreTraining")), "models.families.encoders.albert"),
+    **dict.fromkeys((f"NomicBert{head}" for head in _HEADS), "models.families.encoders.nomic_bert"),
 }
 
 

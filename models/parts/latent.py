@@ -24,7 +24,6 @@ class LatentAttentionPart(nn.Module):
         self.kv_down = backend.linear(f"{name}.kv_down", dim, (r, p), bias=spec.bias)
         self.kv_norm = norm(spec.norm, r, backend.ops)
         self.k_up, self.v_up = backend.per_head(f"{name}.k_up", h, r, n), backend.per_head(f"{name}.v_up", h, r, v)
-        self.up = LatentUp(cast(HeadMatrices, self.k_up), cast(HeadMatrices, self.v_up))
         self.latent = backend.latent(name, spec)
         self.out = backend.linear(f"{name}.out", h * v, (dim,), bias=spec.out_bias, split="row")
 
@@ -33,7 +32,8 @@ class LatentAttentionPart(nn.Module):
         c_TR, k_TP = self.kv_down(x_TD).split((self.spec.kv_rank, self.spec.rope_dim), -1)
         if self.rotary is not None:
             q_THP, k_TP = self.rotary(q_THP, batch), self.rotary(k_TP[:, None], batch)[:, 0]
-        return self.out(self.latent(q_THN, q_THP, self.kv_norm(c_TR), k_TP, self.up, batch).flatten(1))
+        up = LatentUp(cast(HeadMatrices, self.k_up), cast(HeadMatrices, self.v_up))
+        return self.out(self.latent(q_THN, q_THP, self.kv_norm(c_TR), k_TP, up, batch).flatten(1))
 
     def _queries(self, x_TD: Tensor) -> Tensor:
         if self.q_down is not None and self.q_norm is not None:

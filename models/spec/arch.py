@@ -17,25 +17,30 @@ class Layer:
     """pre: x + f(norm(x)).  pre_ffn: the same, but the mixer reads x as it is.  post: norm(x + f(x)).
     sandwich: x + norm(f(norm(x))).  after: x + norm(f(x)).
     parallel: x + mixer(norm(x)) + ffn(norm(x)), each with a norm of its own; parallel_shared: both with the same.
-    `scale` multiplies what each of the two adds to x."""
+    `scale` multiplies what each of the two adds to x. `weights_of`: the number of the earlier layer whose weights this one
+    has too (Dehghani et al. 2018, arXiv 1807.03819; ALBERT, arXiv 1909.11942); what it remembers is its own."""
 
     mixer: Mixer
     ffn: FFN
     norm: Norm = Norm()
     placement: Placement = "pre"
     scale: float = 1.0
+    weights_of: int | None = None
 
 
 @spec
 class Arch:
-    """A decoder if `output` is Next, otherwise an encoder, which reads whole sequences and remembers nothing."""
+    """A decoder if `output` is Next, otherwise an encoder, which reads whole sequences and remembers nothing.
+
+    `embed_dim`: of the table's rows where that is not `dim`. In a decoder one matrix brings them to `dim` and another one back
+    (OPT-350m); in an encoder a matrix with bias, behind positions, segments and norm, which are as narrow (ALBERT)."""
 
     dim: int
     vocab: int
     layers: tuple[Layer, ...]
     norm: Norm | None = Norm()  # behind the last layer
     tied: bool = False
-    embed_dim: int | None = None  # of the table's rows, where a matrix brings them to `dim` and back (OPT-350m)
+    embed_dim: int | None = None
     embed_scale: float = 1.0
     embed_norm: Norm | None = None
     position: Learned | None = None

@@ -1,6 +1,7 @@
 """What types cannot say of an architecture: numbers that must fit together."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from models.spec.arch import Arch, Layer
 from models.spec.caches import caches
@@ -27,8 +28,18 @@ def problems(arch: Arch) -> Iterator[Problem]:
     if isinstance(arch.output, Next) and arch.output.bias and arch.tied:
         yield ".output.bias", "must be false where tied is true: a tied head has no bias"
     for i, layer in enumerate(arch.layers):
-        for where, problem in _layer(layer, arch):
+        for where, problem in (*_layer(layer, arch), *_shared(i, arch)):
             yield f".layers[{i}]{where}", problem
+
+
+def _shared(number: int, arch: Arch) -> Iterator[Problem]:
+    layer = arch.layers[number]
+    if (owner := layer.weights_of) is None:
+        return
+    if not 0 <= owner < number or arch.layers[owner].weights_of is not None:
+        yield ".weights_of", f"= {owner} must be the number of an earlier layer that has weights of its own"
+    elif arch.layers[owner] != replace(layer, weights_of=None):
+        yield ".weights_of", f"= {owner} must be the number of a layer that is built alike"
 
 
 def _layer(layer: Layer, arch: Arch) -> Iterator[Problem]:

@@ -15,17 +15,19 @@ class Encoder(nn.Module):
     def __init__(self, arch: Arch, output: Pooled | Classifier, layers: list[nn.Module], backend: Backend) -> None:
         super().__init__()
         self.arch, self.ops = arch, backend.ops
-        self.embed = backend.embedding("embed", arch.vocab, arch.dim)
-        self.positions = backend.embedding("positions", arch.position.count, arch.dim) if arch.position else None
-        self.segments = backend.embedding("segments", arch.segments, arch.dim) if arch.segments else None
-        self.embed_norm = norm(arch.embed_norm, arch.dim, backend.ops)
+        rows = arch.embed_dim or arch.dim
+        self.embed = backend.embedding("embed", arch.vocab, rows)
+        self.positions = backend.embedding("positions", arch.position.count, rows) if arch.position else None
+        self.segments = backend.embedding("segments", arch.segments, rows) if arch.segments else None
+        self.embed_norm = norm(arch.embed_norm, rows, backend.ops)
+        self.widen = backend.linear("widen", rows, (arch.dim,), bias=True) if arch.embed_dim else None
         self.layers = nn.ModuleList(layers)
         self.norm = norm(arch.norm, arch.dim, backend.ops)
         self.head = Head(output, arch.dim, backend)
 
     def forward(self, tokens_T: Tensor, batch: Batch) -> Tensor:
         """x_TD after the last norm: transformers' last_hidden_state."""
-        x_TD = self.embed_norm(self._embedded(tokens_T, batch))
+        x_TD = self._embedded(tokens_T, batch)
         for layer in self.layers:
             x_TD = layer(x_TD, batch)
         return self.norm(x_TD)
@@ -41,4 +43,7 @@ class Encoder(nn.Module):
         if self.segments is not None:
             kinds_T = torch.zeros_like(tokens_T) if batch.segments_T is None else batch.segments_T
             x_TD = self.ops.add(x_TD, self.segments(kinds_T))
-        return x_TD if self.positions is None else self.ops.add(x_TD, self.positions(batch.positions_T))
+        if self.positions is not None:
+            x_TD = self.ops.add(x_TD, self.positions(batch.positions_T))
+        x_TD = self.embed_norm(x_TD)
+        return x_TD if self.widen is None else self.widen(x_TD)

@@ -1,5 +1,7 @@
 """Architectures that nobody published: any mixer beside any feed-forward part, drawn by hypothesis."""
 
+from dataclasses import replace
+
 from hypothesis import strategies as st
 
 from models.spec import (
@@ -133,11 +135,20 @@ layers = st.builds(
     placement=st.sampled_from(["pre", "pre_ffn", "post", "sandwich", "after", "parallel", "parallel_shared"]),
     scale=st.sampled_from([1.0, 0.4]),
 )
+
+
+@st.composite
+def deep(draw: st.DrawFn) -> tuple[Layer, ...]:
+    """Some with a last layer that is the first one again."""
+    found = draw(st.lists(layers, min_size=1, max_size=3))
+    return (*found, replace(found[0], weights_of=0)) if draw(flags) else tuple(found)
+
+
 archs = st.builds(
     Arch,
     dim=st.just(DIM),
     vocab=st.just(VOCAB),
-    layers=st.lists(layers, min_size=1, max_size=3).map(tuple),
+    layers=deep(),
     norm=st.none() | norms,
     tied=flags,
     embed_dim=st.none() | st.just(14),

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Any
 
+from tests.models.published_encoders import ALBERT_BASE_V2, DISTILBERT_BASE, NOMIC_EMBED_V1_5
+
 
 @dataclass(frozen=True)
 class Published:
@@ -290,4 +292,7 @@ PUBLISHED = {
     "all-MiniLM-L6-v2": Published(22_713_216 - 385 * 384, MINILM_L6),  # without the pooler, which sentences do not go through
     "bge-reranker-base": Published(278_044_417 - 2 * 768, BGE_RERANKER_BASE),  # without the positions that no token has
     "ModernBERT-base": Published(149_014_272, MODERNBERT_BASE),  # without the head of its training
+    "distilbert-base-uncased": Published(66_362_880, DISTILBERT_BASE),
+    "albert-base-v2": Published(11_683_584 - 768 * 769, ALBERT_BASE_V2),  # without the pooler
+    "nomic-embed-text-v1.5": Published(136_731_648, NOMIC_EMBED_V1_5),
 }

@@ -40,6 +40,12 @@ BODIES: dict[str, dict[str, Any]] = {
     "modernbert": tiny("modernbert"),
     "modernbert-biases": tiny("modernbert", norm_bias=True, attention_bias=True, mlp_bias=True),
     "modernbert-layers": tiny("modernbert", layer_types=KINDS, rope_parameters=ROPES, hidden_activation="silu"),
+    "distilbert": tiny("distilbert"),
+    "distilbert-sinusoids": tiny("distilbert", sinusoidal_pos_embds=True, activation="relu"),
+    "albert": tiny("albert"),
+    "albert-relu": tiny("albert", hidden_act="relu", type_vocab_size=3),
+    "nomic_bert": tiny("nomic_bert"),
+    "nomic_bert-wide": tiny("nomic_bert", head_dim=32, hidden_act="gelu", layer_norm_eps=1e-12),
 }
 
 
@@ -64,7 +70,7 @@ def test_same_rows(name: str, tmp_path: Path) -> None:
     torch.testing.assert_close(y_SE, torch.stack([x.mean(0) for x in want.split(LENGTHS)]), rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize("name", ["bert", "bert-gelu_new", "roberta"])
+@pytest.mark.parametrize("name", ["bert", "bert-gelu_new", "roberta", "albert-relu", "nomic_bert"])
 def test_segments(name: str, tmp_path: Path) -> None:
     theirs = make(BODIES[name])
     theirs.save_pretrained(tmp_path)
@@ -91,6 +97,9 @@ CLASSIFIERS: dict[str, dict[str, Any]] = {
         classifier_activation="relu",
         norm_bias=True,
     ),
+    "distilbert": tiny("distilbert", architectures=["DistilBertForSequenceClassification"], num_labels=1),
+    "albert": tiny("albert", architectures=["AlbertForSequenceClassification"], num_labels=3),
+    "nomic_bert": tiny("nomic_bert", architectures=["NomicBertForSequenceClassification"], num_labels=1),
 }
 
 
@@ -105,7 +114,7 @@ def test_same_scores(name: str, tmp_path: Path) -> None:
     torch.testing.assert_close(y_SE, want, rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize("name", ["bert", "modernbert"])
+@pytest.mark.parametrize("name", ["bert", "modernbert", "albert"])
 def test_company_changes_nothing(name: str, tmp_path: Path) -> None:
     make(BODIES[name]).save_pretrained(tmp_path)
     model = ours(tmp_path)
@@ -121,6 +130,10 @@ PRETRAINED: list[dict[str, Any]] = [
     roberta() | {"architectures": ["RobertaForMaskedLM"]},
     tiny("roberta", architectures=["XLMRobertaForMaskedLM"]),
     tiny("modernbert", architectures=["ModernBertForMaskedLM"]),
+    tiny("distilbert", architectures=["DistilBertForMaskedLM"]),
+    tiny("albert", architectures=["AlbertForMaskedLM"]),
+    tiny("albert", architectures=["AlbertForPreTraining"]),
+    tiny("nomic_bert", architectures=["NomicBertForMaskedLM"]),
 ]
 
 

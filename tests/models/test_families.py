@@ -104,6 +104,10 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
     ("bert", {"embedding_size": 32}, "nobody read embedding_size"),
     ("roberta", {"pad_token_id": 0}, "pad_token_id = 0"),
     ("modernbert", {"classifier_pooling": "last"}, "classifier_pooling"),
+    ("albert", {"num_hidden_groups": 2}, "num_hidden_groups = 2"),
+    ("albert", {"inner_group_num": 2}, "inner_group_num = 2"),
+    ("nomic_bert", {"rotary_scaling_factor": 2.0}, "rotary_scaling_factor"),
+    ("nomic_bert", {"moe_every_n_layers": 2}, "nobody read moe_every_n_layers"),
     ("modernbert", {"layer_types": ["full_attention"]}, "each of 4 layers"),
     ("modernbert", {"rope_scaling": {"rope_type": "yarn", "factor": 4.0}}, "nobody read rope_scaling"),
 ]
@@ -130,7 +134,7 @@ def test_an_encoder_is_a_value(architecture: str) -> None:
     assert isinstance(arch_of(config).output, Classifier if architecture.endswith("Classification") else Pooled)
 
 
-@pytest.mark.parametrize("family", ["bert", "roberta", "modernbert"])
+@pytest.mark.parametrize("family", ["bert", "roberta", "modernbert", "distilbert", "albert", "nomic_bert"])
 def test_what_transformers_saves_of_an_encoder_is_what_it_was_given(family: str, tmp_path: Path) -> None:
     values = tiny(family)
     make_encoder(values).config.save_pretrained(tmp_path)
@@ -144,6 +148,18 @@ def test_modernbert_older_layout() -> None:
     assert mixer(arch.layers[1]).mask == Neighbourhood(distance=64)
     assert (mixer(arch.layers[0]).position, mixer(arch.layers[1]).position) == (Rope(dim=64, base=160_000.0), Rope(dim=64))
     assert [layer.placement for layer in arch.layers] == ["pre_ffn"] + ["pre"] * 21
+
+
+def test_nomic_bert_older_layout() -> None:
+    """With GPT-2's keys; what it was not trained for needs angles that change with the length."""
+    arch = arch_of(PUBLISHED["nomic-embed-text-v1.5"].config)
+    assert (arch.context, len(arch.layers), arch.segments, arch.position) == (2048, 12, 2, None)
+    assert mixer(arch.layers[0]).position == Rope(dim=64, base=1000.0)
+
+
+def test_albert_has_one_layer() -> None:
+    arch = arch_of(PUBLISHED["albert-base-v2"].config)
+    assert [layer.weights_of for layer in arch.layers] == [None] + [0] * 11
 
 
 def test_roberta_counts_positions_from_2_on() -> None:

@@ -82,6 +82,8 @@ WRONG: list[tuple[tuple[str | int, ...], Any, str]] = [
     ((*FIRST, "mixer", "mask"), {"type": "GroupedWindow", "sizes": [3, "4"]}, r"mixer\.mask\.sizes\[1\] must be an integer, not '4'"),
     ((*FIRST, "mixer", "position"), {"type": "Rope", "dim": 7}, r"mixer\.position\.dim = 7 must be even, and at most head_dim = 12"),
     ((*FIRST, "ffn", "router"), "softmax", r"ffn\.router must be an object of type Softmax, Sigmoid, .*, not 'softmax'"),
+    ((*FIRST, "weights_of"), 0, r"layers\[0\]\.weights_of = 0 must be the number of an earlier layer"),
+    (("arch", "layers", 1, "weights_of"), 0, r"layers\[2\]\.weights_of = 0 must be the number of a layer that is built alike"),
     ((*FIRST, "ffn", "active"), 9, r"ffn\.active = 9 is more than experts = 5"),
     ((*FIRST, "ffn", "router"), {"type": "Softmax", "groups": {"count": 2, "active": 1}}, r"ffn\.router\.groups must divide experts = 5"),
     (("arch", "layers", 1, "mixer"), {"type": "LatentAttention"}, r"layers\[1\]\.mixer\.heads is missing: an integer"),

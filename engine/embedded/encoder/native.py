@@ -27,7 +27,12 @@ def supports_encoder(arch: Arch) -> bool:
             head: tuple[Dense, ...] = dense[:-1]
         case Classifier(hidden=hidden):
             head = (hidden,)
-    return fits(arch.dim) and all(fits(layer.width) for layer in head) and all(map(_supported, arch.layers))
+    return (
+        fits(arch.dim)
+        and fits(arch.embed_dim or arch.dim)
+        and all(fits(layer.width) for layer in head)
+        and all(map(_supported, arch.layers))
+    )
 
 
 def _supported(layer: Layer) -> bool:
