@@ -4,13 +4,15 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from models.formats import awq, fp8, gptq, mxfp4
+from models.formats import awq, bitsandbytes, compressed, fp8, gptq, mxfp4
 from models.formats.packed import Format, Unpacked
 from models.hf import Config, ConfigError
 from models.quant import Weight
 
 FORMATS: Mapping[str, Callable[[Config], Format]] = {
     "awq": awq.read,
+    "bitsandbytes": bitsandbytes.read,
+    "compressed-tensors": compressed.read,
     "fp8": fp8.read,
     "gptq": gptq.read,
     "mxfp4": mxfp4.read,

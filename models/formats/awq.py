@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from models.formats.bits import grouped, unpack
-from models.formats.packed import Parts
+from models.formats.bits import by_group, grouped, unpack
+from models.formats.packed import FLOATS, Parts
 from models.hf import Config
 from models.quant import Weight
 
@@ -16,11 +16,15 @@ _PLACE = (0, 4, 1, 5, 2, 6, 3, 7)  # of output j among the nibbles of its word
 
 @dataclass(frozen=True)
 class Awq:
-    main: str = "qweight"
+    mains: tuple[str, ...] = ("qweight",)
     parts: tuple[str, ...] = ("qzeros", "scales")
 
     def weight(self, parts: Parts) -> Weight:
-        return grouped(_ordered(parts["qweight"]).T.contiguous(), parts["scales"].T, _ordered(parts["qzeros"]).T, 4)
+        words_IW = parts.need("qweight", (torch.int32,), -1, -1)
+        scales_GO = parts.need("scales", FLOATS, -1, words_IW.shape[1] * 8)
+        zeros_GW = parts.need("qzeros", (torch.int32,), scales_GO.shape[0], words_IW.shape[1])
+        by_group(parts, "g_idx", words_IW.shape[0], scales_GO.shape[0])
+        return grouped(_ordered(words_IW).T.contiguous(), scales_GO.T, _ordered(zeros_GW).T, 4)
 
 
 def _ordered(words: Tensor) -> Tensor:

@@ -3,7 +3,16 @@
 import torch
 from torch import Tensor
 
+from models.formats.packed import Parts, plain
 from models.quant import GROUP, Grouped, Weight
+from models.weights import WeightsError
+
+INTS = (torch.int32, torch.int64)
+
+
+def words(count: int, bits: int) -> int:
+    """How many words of 32 bits hold `count` numbers in a row."""
+    return -(-count * bits // 32)
 
 
 def unpack(words: Tensor, bits: int, axis: int) -> Tensor:
@@ -17,6 +26,24 @@ def unpack(words: Tensor, bits: int, axis: int) -> Tensor:
         whole = stream.shape[-1] // bits * bits
         q = (stream[..., :whole].unflatten(-1, (-1, bits)) << torch.arange(bits, dtype=torch.int32)).sum(-1)[..., None]
     return q.flatten(-2).to(torch.uint8).movedim(-1, axis)
+
+
+def by_group(parts: Parts, name: str, inputs: int, groups: int) -> Tensor | None:
+    """The group of each input, as the part `name` says; None where groups are inputs in a row, as without that part. Raises
+    WeightsError where there is no such group, and where inputs in a row cannot be shared out."""
+    group_I = parts.find(name, INTS, inputs)
+    shared = groups > 0 and inputs % groups == 0
+    if group_I is None or bool((group_I == -1).all()) or (shared and torch.equal(group_I.long(), _in_a_row(inputs, groups))):
+        if not shared:
+            raise WeightsError(f"{plain(parts.stem)} has {inputs} inputs, which {groups} groups cannot share")
+        return None
+    if int(group_I.min()) < 0 or int(group_I.max()) >= groups:
+        raise parts.wrong(name, f"must lie between 0 and {groups - 1}, the last group")
+    return group_I.long()
+
+
+def _in_a_row(inputs: int, groups: int) -> Tensor:
+    return torch.arange(inputs) // (inputs // groups)
 
 
 def grouped(q_OI: Tensor, scale_OG: Tensor, zero_OG: Tensor, bits: int) -> Weight:

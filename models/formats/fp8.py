@@ -6,29 +6,41 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from models.formats.packed import Parts
+from models.formats.packed import FLOATS, Parts
 from models.hf import Config
 from models.quant import Weight
+
+_SCALES = (*FLOATS, torch.float8_e8m0fnu)
 
 
 @dataclass(frozen=True)
 class Fp8:
     block: tuple[int, int] | None
-    main: str = "weight"
+    mains: tuple[str, ...] = ("weight",)
     parts: tuple[str, ...] = ("weight_scale_inv", "weight_scale", "input_scale", "activation_scale")
 
     def weight(self, parts: Parts) -> Weight:
-        weight_OI, scale = parts["weight"], parts.get("weight_scale_inv", parts.get("weight_scale"))
-        if scale is None:
-            return weight_OI
-        return weight_OI.float() * _spread(scale.float(), weight_OI.shape, self.block)
+        if parts.tensors["weight"].dtype != torch.float8_e4m3fn and not any(part in parts for part in self.parts[:2]):
+            return parts.tensors["weight"]
+        weight_OI = parts.need("weight", (torch.float8_e4m3fn,), -1, -1)
+        name = "weight_scale_inv" if "weight_scale_inv" in parts or "weight_scale" not in parts else "weight_scale"
+        return weight_OI.float() * _numbers(parts, name, weight_OI.shape, self.block)
 
 
-def _spread(scale: Tensor, shape: torch.Size, block: tuple[int, int] | None) -> Tensor:
-    """A number for each of the matrix: blocks at its ends may be cut."""
-    if scale.dim() < 2 or block is None:
-        return scale if scale.dim() != 1 else scale[:, None]
-    return scale.repeat_interleave(block[0], 0)[: shape[0]].repeat_interleave(block[1], 1)[:, : shape[1]]
+def _numbers(parts: Parts, name: str, shape: torch.Size, block: tuple[int, int] | None) -> Tensor:
+    """One for each of the matrix, or something that broadcasts to it."""
+    dims = parts.tensors[name].dim() if name in parts else 2
+    if dims < 2:
+        lengths = {0: (), 1: (1,) if parts.tensors[name].numel() == 1 else (shape[0],)}[dims]
+        scale = parts.need(name, _SCALES, *lengths).float()
+        return scale if dims == 0 else scale[:, None]
+    rows, columns = block or (1, shape[1])
+    return spread(parts.need(name, _SCALES, -(-shape[0] // rows), -(-shape[1] // columns)).float(), shape, rows, columns)
+
+
+def spread(scale: Tensor, shape: torch.Size, rows: int, columns: int) -> Tensor:
+    """Each number for `rows` times `columns` of a matrix of that shape: blocks at its ends may be cut."""
+    return scale.repeat_interleave(rows, 0)[: shape[0]].repeat_interleave(columns, 1)[:, : shape[1]]
 
 
 def read(config: Config) -> Fp8:

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from models.formats.bits import grouped, unpack
-from models.formats.packed import Parts
+from models.formats.bits import by_group, grouped, unpack, words
+from models.formats.packed import FLOATS, Parts
 from models.hf import Config
 from models.quant import Weight
 
@@ -19,18 +19,20 @@ class Gptq:
     bits: int
     symmetric: bool
     second: bool  # zeros are stored as they are
-    main: str = "qweight"
+    mains: tuple[str, ...] = ("qweight",)
     parts: tuple[str, ...] = ("qzeros", "scales", "g_idx")
 
     def weight(self, parts: Parts) -> Weight:
-        q_OI = unpack(parts["qweight"], self.bits, 0).T
-        scale_OG, zero_OG = parts["scales"].T, unpack(parts["qzeros"], self.bits, 1).T[: q_OI.shape[0]]
+        q_OI = unpack(parts.need("qweight", (torch.int32,), -1, -1), self.bits, 0).T
+        outputs, inputs = q_OI.shape
+        scale_OG = parts.need("scales", FLOATS, -1, outputs).T
+        zeros = parts.need("qzeros", (torch.int32,), scale_OG.shape[1], words(outputs, self.bits))
+        zero_OG = unpack(zeros, self.bits, 1).T[:outputs]
         zero_OG = zero_OG if self._stores_zeros(zero_OG) else (zero_OG + 1) & 0xFF
-        order = parts.get("g_idx")
-        if order is None or torch.equal(order.long(), _in_a_row(q_OI.shape[1], scale_OG.shape[1])):
+        group_I = by_group(parts, "g_idx", inputs, scale_OG.shape[1])
+        if group_I is None:
             return grouped(q_OI.contiguous(), scale_OG, zero_OG, self.bits)
-        group_I = order.long()  # by desc_act the inputs of a group lie apart
-        return (q_OI.float() - zero_OG.float()[:, group_I]) * scale_OG.float()[:, group_I]
+        return (q_OI.float() - zero_OG.float()[:, group_I]) * scale_OG.float()[:, group_I]  # by desc_act a group's inputs lie apart
 
     def _stores_zeros(self, zero_OG: Tensor) -> bool:
         """A symmetric matrix has its zero in the middle: a file that has it there stores zeros, whatever it says."""
@@ -48,7 +50,3 @@ def read(config: Config) -> Gptq:
     config.ignore("model_name_or_path", "model_file_base_name", "pack_dtype", "use_exllama", "exllama_config", "max_input_length")
     config.ignore("modules_in_block_to_quantize", "cache_block_outputs", "batch_size", "pad_token_id", "backend", "use_cuda_fp16")
     return Gptq(bits, config.flag("sym", True), version == "gptq_v2")
-
-
-def _in_a_row(inputs: int, groups: int) -> Tensor:
-    return torch.arange(inputs) // (inputs // groups)

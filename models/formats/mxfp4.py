@@ -15,18 +15,23 @@ _E2M1 = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0)
 
 @dataclass(frozen=True)
 class Mxfp4:
-    main: str = "_blocks"
+    mains: tuple[str, ...] = ("_blocks",)
     parts: tuple[str, ...] = ("_scales",)
 
     def weight(self, parts: Parts) -> Weight:
-        return numbers(parts["_blocks"], parts["_scales"]).mT
+        blocks = parts.need("_blocks", (torch.uint8,), -1, -1, -1, 16)
+        return numbers(blocks, parts.need("_scales", (torch.uint8,), *blocks.shape[:3])).mT
 
 
 def numbers(blocks_EOGB: Tensor, scales_EOG: Tensor) -> Tensor:
     """bf16 [E, O, I]: exact, as four bits and a power of two need no more."""
+    return torch.ldexp(pairs(blocks_EOGB), scales_EOG.int()[..., None] - 127).flatten(-2)
+
+
+def pairs(bytes_NB: Tensor) -> Tensor:
+    """bf16 [..., 2 B]: two numbers of four bits from each byte, the low half first."""
     table = torch.tensor([*_E2M1, *(-value for value in _E2M1)], dtype=torch.bfloat16)
-    pairs = torch.stack([table[(blocks_EOGB & 15).int()], table[(blocks_EOGB >> 4).int()]], -1).flatten(-2)
-    return torch.ldexp(pairs, scales_EOG.int()[..., None] - 127).flatten(-2)
+    return torch.stack([table[(bytes_NB & 15).int()], table[(bytes_NB >> 4).int()]], -1).flatten(-2)
 
 
 def read(config: Config) -> Mxfp4:

@@ -152,7 +152,7 @@ def _quantized(stem: str, plain_OI: Tensor) -> dict[str, Tensor]:
 @pytest.mark.parametrize(
     ("quantization", "message"),
     [
-        ({"quant_method": "quip"}, "quant_method = 'quip' is not supported, only awq, fp8, gptq, mxfp4"),
+        ({"quant_method": "quip"}, "quant_method = 'quip' is not supported, only awq, bitsandbytes, compressed-tensors, fp8, gptq, mxfp4"),
         ({}, "quant_method is missing"),
         ({"quant_method": "gptq", "bits": 5}, "bits = 5 is not supported"),
         ({"quant_method": "gptq", "bits": 4, "checkpoint_format": "marlin"}, "checkpoint_format = 'marlin' is not supported"),
