@@ -14,8 +14,7 @@ from torch import Tensor
 from models.blocks import decode
 from models.formats import unpacked
 from models.formats.packed import Unpacked
-from models.quant import Weight
-from models.weights import WeightsError
+from models.quant import Weight, WeightsError
 
 
 class Safetensors(Mapping[str, Weight]):

@@ -13,6 +13,10 @@ from torch import Tensor
 GROUP = 32
 
 
+class WeightsError(ValueError):
+    """The checkpoint does not hold what the architecture needs, or holds more, or parts that do not fit together."""
+
+
 @dataclass(frozen=True, eq=False)
 class Grouped:
     """bits 4 or 8; q_OI uint8, one number per byte; scale_OG and low_OG float16 or float32 (which kernels round), G = I / 32."""

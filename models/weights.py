@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from models.batch import Leaf
-from models.quant import Grouped, Weight, concatenate
+from models.quant import Grouped, Weight, WeightsError, concatenate
 from models.recipes import (
     Cat,
     Copy,
@@ -26,11 +26,6 @@ from models.recipes import (
     Unzip,
 )
 from models.spec import Arch, Attention, LatentAttention, Mixer, MoE, Rope
-
-
-class WeightsError(ValueError):
-    """The checkpoint does not hold what the architecture needs, or holds more."""
-
 
 Checkpoint = Mapping[str, Weight]  # read lazily: one tensor at each lookup
 

@@ -4,8 +4,7 @@ import torch
 from torch import Tensor
 
 from models.formats.packed import Parts, plain
-from models.quant import GROUP, Grouped, Weight
-from models.weights import WeightsError
+from models.quant import GROUP, Grouped, Weight, WeightsError
 
 INTS = (torch.int32, torch.int64)
 

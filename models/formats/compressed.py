@@ -10,8 +10,7 @@ import torch
 from models.formats.packed import Parts
 from models.formats.schemes import Scheme, weight
 from models.hf import Config, ConfigError
-from models.quant import Weight
-from models.weights import WeightsError
+from models.quant import Weight, WeightsError
 
 _FORMATS = {  # the kind and bits of numbers that each may hold
     "pack-quantized": {("int", bits) for bits in range(1, 9)},

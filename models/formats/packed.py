@@ -8,8 +8,7 @@ from typing import Literal, Protocol
 import torch
 from torch import Tensor
 
-from models.quant import Weight
-from models.weights import WeightsError
+from models.quant import Weight, WeightsError
 
 FLOATS = (torch.float32, torch.float16, torch.bfloat16)
 

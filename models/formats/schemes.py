@@ -15,8 +15,7 @@ from models.formats.bits import by_group, grouped, unpack, words
 from models.formats.fp8 import spread
 from models.formats.mxfp4 import pairs
 from models.formats.packed import FLOATS, Parts, plain
-from models.quant import Weight
-from models.weights import WeightsError
+from models.quant import Weight, WeightsError
 
 _E8M0 = (torch.uint8,)
 _MAGNITUDES = (*(m / 8 for m in range(8)), *((1 + m / 8) * 2.0**e for e in range(3) for m in range(8)))  # of E2M3

@@ -8,8 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from models.quant import Grouped
-from models.weights import WeightsError
+from models.quant import Grouped, WeightsError
 from tests.models import packers
 from tests.models.test_formats import dense, weight
 

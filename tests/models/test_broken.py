@@ -9,8 +9,7 @@ import torch
 from torch import Tensor
 
 from models.formats import unpacked
-from models.quant import Grouped
-from models.weights import WeightsError
+from models.quant import Grouped, WeightsError
 from tests.models import packers
 from tests.models.test_bitsandbytes import FOUR, four
 from tests.models.test_compressed import quantization, scheme

@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import save_file
 
 from models.checkpoint import open_checkpoint
-from models.weights import WeightsError
+from models.quant import WeightsError
 
 A, B = torch.randn(3, 4), torch.randn(5).bfloat16()
 

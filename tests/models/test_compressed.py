@@ -12,8 +12,7 @@ from torch import Tensor
 
 from models.formats import unpacked
 from models.hf import ConfigError
-from models.quant import Grouped
-from models.weights import WeightsError
+from models.quant import Grouped, WeightsError
 from tests.models import packers
 from tests.models.test_formats import dense, tensors, weight
 from tests.models.test_parity import tiny

@@ -13,7 +13,7 @@ from transformers import PreTrainedModel
 
 from models.encoders import open_encoder
 from models.families import ENCODERS
-from models.weights import WeightsError
+from models.quant import WeightsError
 from tests.models.encoder_world import make, ours, rows_of
 from tests.models.world import prompts
 

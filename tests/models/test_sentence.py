@@ -14,10 +14,10 @@ from torch import Tensor, nn
 from models.encoders import open_encoder
 from models.families import arch_of
 from models.hf import ConfigError
+from models.quant import WeightsError
 from models.sentence import read_sentences
 from models.spec import Dense as DenseSpec
 from models.spec import Pooled, width
-from models.weights import WeightsError
 from tests.models.encoder_world import make, ours, rows_of, tokenizer
 from tests.models.test_encoders import tiny
 
