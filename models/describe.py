@@ -263,11 +263,13 @@ def _variants(arch: Arch) -> dict[str, Arch]:
         "MHA": _map(arch, lambda a: replace(a, kv_heads=a.heads)),
         "GQA": _map(arch, lambda a: replace(a, kv_heads=_grouped(a))),
         "MQA": _map(arch, lambda a: replace(a, kv_heads=1)),
-        "MLA": _map(arch, _latent),
+        "MLA": replace(arch, layers=tuple(replace(x, mixer=_latent(x.mixer)) for x in arch.layers)),
     }
 
 
-def _latent(a: Attention) -> LatentAttention:
+def _latent(a: Mixer) -> LatentAttention:
+    if isinstance(a, LatentAttention):
+        return a
     k, mask = a.head_dim, Window(size=max(a.mask.sizes)) if isinstance(a.mask, GroupedWindow) else a.mask
     return LatentAttention(heads=a.heads, kv_rank=4 * k, rope_dim=k // 2, nope_dim=k, value_dim=k, mask=mask)
 
@@ -280,5 +282,13 @@ def _grouped(a: Attention) -> int:
 
 
 def _map(arch: Arch, change: Callable[[Attention], Mixer]) -> Arch:
-    layers = (replace(x, mixer=change(x.mixer)) if isinstance(x.mixer, Attention) else x for x in arch.layers)
-    return replace(arch, layers=tuple(layers))
+    return replace(arch, layers=tuple(replace(x, mixer=change(_heads(x.mixer))) for x in arch.layers))
+
+
+def _heads(mixer: Mixer) -> Attention:
+    """Latent attention as the heads that it stands for, whose keys and values together are as long."""
+    match mixer:
+        case Attention():
+            return mixer
+        case LatentAttention(heads=h, rope_dim=p, nope_dim=n, value_dim=v, mask=mask):
+            return Attention(heads=h, kv_heads=h, head_dim=(p + n + v) // 2, mask=mask)

@@ -145,7 +145,7 @@ def arch_command(
 ) -> None:
     """Print what an architecture is: layers, parameters, FLOPs per token, and what each token leaves in the caches. Two stand
     side by side."""
-    from server.cli import arch
+    from server.cli.arch import command as arch
     from server.weights.cache import PullError
 
     try:
@@ -160,7 +160,7 @@ def new_arch_command(
     name: Annotated[str, typer.Argument(help="A family (llama, mixtral, deepseek_v3 ...), or a model as stoa arch takes it")],
 ) -> None:
     """Print a config.json that writes an architecture out, to start a new one from (models/README.md)."""
-    from server.cli.arch import new_arch
+    from server.cli.arch.command import new_arch
     from server.weights.cache import PullError
 
     try:

@@ -115,6 +115,11 @@ def test_encoder_by_hand() -> None:
     assert (d.caches, d.variants, d.bytes_per_context) == ((), (), 0)
 
 
+def test_what_latents_stand_for() -> None:
+    sizes = {v.name: v.bytes_per_token for v in describe(arch_of(PUBLISHED["DeepSeek-V2-Lite"].config)).variants}
+    assert sizes["MLA"] == 27 * 2 * (512 + 64) and sizes["MHA"] == 27 * 2 * 16 * (128 + 64 + 128)
+
+
 def test_variants() -> None:
     arch = arch_of(PUBLISHED["SmolLM2-135M-Instruct"].config)
     sizes = {v.name: v.bytes_per_token for v in describe(arch, bytes_per_number=1).variants}

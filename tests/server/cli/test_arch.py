@@ -7,7 +7,7 @@ import pytest
 
 from models.families import arch_of, family_of
 from models.hf import ConfigError
-from server.cli.arch import as_json, describe_models, new_arch
+from server.cli.arch.command import as_json, describe_models, new_arch
 from tests.models.encoder_world import make, tokenizer
 from tests.models.test_encoders import tiny
 
@@ -35,9 +35,12 @@ def test_a_written_architecture_is_described_without_weights(tmp_path: Path) -> 
 
 def test_two_side_by_side(tmp_path: Path) -> None:
     first, second = written(tmp_path / "a", "llama"), written(tmp_path / "b", "deepseek_v3")
-    head, layers, *_ = describe_models([first, second]).splitlines()
-    assert head.split() == [f"{first}:", "StoaForCausalLM", f"{second}:", "StoaForCausalLM"]
-    assert layers.split() == ["layers", "3"] * 2
+    names, architectures, layers, *_ = describe_models([first, second]).splitlines()
+    assert [name[1:] for name in names.split()] == [first[-27:], second[-27:]] and architectures.split() == [
+        "architecture",
+        *["StoaForCausalLM"] * 2,
+    ]
+    assert layers.split() == ["layers", "3", "3"]
 
 
 def test_json(tmp_path: Path) -> None:

@@ -1,0 +1,57 @@
+"""`stoa arch`: describes architectures: layers, parameters, FLOPs, cache sizes. `stoa new-arch`: writes one out to start from."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, cast
+
+from models.describe import Description, describe
+from models.families import FAMILIES, arch_of, family_of
+from models.families.stoa import config_of
+from server.cli.arch.text import compared, lines
+from server.weights.progress import progress_bar
+from server.weights.pull import pull
+
+
+def describe_models(models: Sequence[str]) -> str:
+    """One model, or a table with a column for each. Raises PullError and models.hf.ConfigError (a ValueError)."""
+    described = {model: _read(model) for model in models}
+    if len(described) > 1:
+        return "\n".join(compared(described))
+    return "\n".join(line for model, (name, description) in described.items() for line in (f"{model}: {name}", *lines(description)))
+
+
+def as_json(models: Sequence[str]) -> str:
+    """A list of objects: what `Description` says, with the model's name and its architecture's."""
+    found = [{"model": model, "architecture": name} | asdict(description) for model, (name, description) in ((m, _read(m)) for m in models)]
+    return json.dumps(found, indent=2)
+
+
+def new_arch(name: str) -> str:
+    """config.json that writes out a family's tiny architecture, or that of a model or folder."""
+    return json.dumps(config_of(arch_of(_family(name) or _config(name))), indent=2)
+
+
+def _family(name: str) -> dict[str, Any] | None:
+    """The tiny configuration of a family, by the name of its data sheet."""
+    found = {module.rpartition(".")[2]: architecture for architecture, module in FAMILIES.items()}
+    return dict(family_of({"architectures": [found[name]]}).TINY) if name in found else None
+
+
+def _read(model: str) -> tuple[str, Description]:
+    config = _config(model)
+    return config["architectures"][0], describe(arch_of(config))
+
+
+def _config(model: str) -> dict[str, Any]:
+    """A folder's or a file's config.json needs no weights beside it."""
+    path = Path(model)
+    file = path / "config.json" if path.is_dir() else path
+    if file.suffix != ".json" or not file.is_file():
+        with progress_bar() as progress:
+            file = pull(model, progress=progress) / "config.json"
+    found = json.loads(file.read_text(encoding="utf-8"))
+    if not isinstance(found, dict):
+        raise ValueError(f"{file} holds no JSON object")
+    return cast(dict[str, Any], found)
