@@ -10,11 +10,12 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Protocol
 
+import torch
 from torch import Tensor, nn
 
 from models.ops import Ops
 from models.quant import Weight
-from models.spec import Attention, LatentAttention, MoE, Paged, Rope
+from models.spec import Attention, LatentAttention, LocalGlobalAttention, MoE, Paged, Rope
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,7 +23,8 @@ class Batch:
     """positions_T int64; starts_S1 int32 [S+1]; cached_S int32: tokens of each sequence remembered before this step;
     pages: per cache layout the block table int32 [S, W], entry j holding tokens j*page..(j+1)*page-1 (-1: freed or
     not yet needed); segments_T int64: kinds of the tokens, for models that have several (None: all are 0). All on the
-    model's device. rotary_T int64: rows of a RoPE's table for the tokens, where they are not their positions (models.spec.rope_start)."""
+    model's device. rotary_T int64: rows of a RoPE's table for the tokens, where they are not their positions (models.spec.rope_start).
+    marked_T bool: the tokens that `Arch.global_tokens` speaks of; None: there are none."""
 
     positions_T: Tensor
     starts_S1: Tensor
@@ -30,6 +32,12 @@ class Batch:
     pages: Mapping[Paged, Tensor] = field(default_factory=dict[Paged, Tensor])
     segments_T: Tensor | None = None
     rotary_T: Mapping[Rope, Tensor] = field(default_factory=dict[Rope, Tensor])
+    marked_T: Tensor | None = None
+
+    @cached_property
+    def globals_T(self) -> Tensor:
+        """bool: which tokens see all of their sequence and are seen by all of it."""
+        return torch.zeros_like(self.positions_T, dtype=torch.bool) if self.marked_T is None else self.marked_T
 
     @cached_property
     def spans(self) -> list[tuple[slice, int]]:
@@ -43,6 +51,18 @@ class Attend(Protocol):
         """out_THK. Remembers k and v, then lets q look at all that its mask allows. With a mask that looks ahead it
         remembers nothing: every sequence of the batch is whole, cached_S is 0. Inputs may be strided views whose last
         axis is contiguous; rows of q are queries after RoPE and QK norm. `sinks_H`: given if the spec says `sinks`."""
+        ...
+
+
+class LocalGlobal(Protocol):
+    """Whole sequences, of which nothing is remembered. N: the step's global tokens, in order (`Batch.globals_T`)."""
+
+    def near(self, q_THK: Tensor, k_THK: Tensor, v_THK: Tensor, batch: Batch) -> Tensor:
+        """out_THK: every token looks at those that the mask allows, and at its sequence's global ones."""
+        ...
+
+    def everywhere(self, q_NHK: Tensor, k_THK: Tensor, v_THK: Tensor, batch: Batch) -> Tensor:
+        """out_NHK: the global tokens look at all of their sequence."""
         ...
 
 
@@ -117,6 +137,8 @@ class Backend(Protocol):
         ...
 
     def latent(self, name: str, spec: LatentAttention) -> Latent: ...
+
+    def local_global(self, name: str, spec: LocalGlobalAttention) -> LocalGlobal: ...
 
     def experts(self, name: str, spec: MoE, dim: int) -> nn.Module:
         """(x_TD, experts_TA, weights_TA) -> y_TD: the chosen experts of each token, weighted and summed. The module is

@@ -9,9 +9,25 @@ from models.ops import Ops
 from models.parts.attention import AttentionPart
 from models.parts.ffn import FeedForward
 from models.parts.latent import LatentAttentionPart
+from models.parts.local_global import LocalGlobalPart
 from models.parts.moe import MixtureOfExperts
 from models.parts.positions import Rotary
-from models.spec import FFN, MLP, Arch, Attention, Classifier, LatentAttention, Layer, Mixer, MoE, Next, Placement, Pooled, Rope
+from models.spec import (
+    FFN,
+    MLP,
+    Arch,
+    Attention,
+    Classifier,
+    LatentAttention,
+    Layer,
+    LocalGlobalAttention,
+    Mixer,
+    MoE,
+    Next,
+    Placement,
+    Pooled,
+    Rope,
+)
 from models.stacks.decoder import Decoder
 from models.stacks.encoder import Encoder
 from models.stacks.layers import AfterLayer, ParallelLayer, PostLayer, PreFfnLayer, PreLayer, SandwichLayer, SharedParallelLayer
@@ -79,6 +95,8 @@ def _mixer(name: str, spec: Mixer, dim: int, backend: Backend, rotaries: dict[Ro
             return AttentionPart(name, spec, dim, backend, rotaries[rope] if isinstance(rope, Rope) else None)
         case LatentAttention(position=rope):
             return LatentAttentionPart(name, spec, dim, backend, rotaries[rope] if rope else None)
+        case LocalGlobalAttention():
+            return LocalGlobalPart(name, spec, dim, backend)
 
 
 def _ffn(name: str, spec: FFN, dim: int, backend: Backend) -> nn.Module:

@@ -3,19 +3,18 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+from models.attended import attended, keys
 from models.spec import (
     FFN,
     MLP,
     Arch,
     Attention,
-    Chunked,
     Classifier,
     Dense,
-    Fixed,
     GroupedWindow,
     LatentAttention,
     Layer,
-    Mask,
+    LocalGlobalAttention,
     Mixer,
     MoE,
     Next,
@@ -23,7 +22,6 @@ from models.spec import (
     Pooled,
     QKNorm,
     Sigmoid,
-    Strided,
     Window,
     groups,
 )
@@ -38,6 +36,17 @@ class CacheGroup:
     layers: tuple[int, ...]
     per_token: tuple[tuple[int, ...], ...]
     reach: int | None
+
+
+@dataclass(frozen=True)
+class View:
+    """Layers whose tokens see alike: their numbers, how far back (the token itself included) and ahead (None: to the
+    sequence's end), and how many keys the last token of a full context reads; of an encoder's, one in the middle."""
+
+    layers: tuple[int, ...]
+    reach: int | None
+    ahead: int | None
+    keys: int
 
 
 @dataclass(frozen=True)
@@ -59,6 +68,7 @@ class Description:
     flops_per_token_full: int  # with the whole context remembered (of an encoder: in a sequence as long)
     optimal_tokens: int  # to train it on, by Hoffmann et al. 2022 (arXiv 2203.15556): 20 for each active parameter
     optimal_flops: int  # of that training: 6 for each active parameter and token
+    views: tuple[View, ...]
     caches: tuple[CacheGroup, ...]
     bytes_per_token: int
     bytes_per_context: int
@@ -78,11 +88,19 @@ def describe(arch: Arch, *, context: int | None = None, bytes_per_number: int = 
         flops_per_token_full=flops(arch, tokens),
         optimal_tokens=TOKENS_PER_PARAMETER * active,
         optimal_flops=6 * active * TOKENS_PER_PARAMETER * active,
+        views=_views(arch, tokens),
         caches=tuple(CacheGroup(tuple(layers), cache.per_token, cache.reach) for cache, layers in groups(arch).items()),
         bytes_per_token=own.bytes_per_token,
         bytes_per_context=own.bytes_per_context,
         variants=tuple(_variant(name, changed, tokens, bytes_per_number) for name, changed in _variants(arch).items()),
     )
+
+
+def _views(arch: Arch, tokens: int) -> tuple[View, ...]:
+    alike: dict[tuple[int | None, int | None, int], list[int]] = {}
+    for i, mixer in enumerate(layer.mixer for layer in arch.layers):
+        alike.setdefault((mixer.mask.reach, mixer.mask.ahead, keys(mixer, arch, tokens)), []).append(i)
+    return tuple(View(tuple(layers), *view) for view, layers in alike.items())
 
 
 def parameters(arch: Arch) -> int:
@@ -121,7 +139,7 @@ def flops(arch: Arch, tokens: int) -> int:
     matrices = (
         _between(arch) - _widen_bias(arch) + sum(_mixer_matrices(x.mixer, arch.dim) + _ffn_matrices(x.ffn, arch.dim) for x in arch.layers)
     )
-    return 2 * (logits + matrices + sum(_attended(layer.mixer, tokens) for layer in arch.layers))
+    return 2 * (logits + matrices + sum(attended(layer.mixer, arch, tokens) for layer in arch.layers))
 
 
 def cache_bytes(arch: Arch, tokens: int, bytes_per_number: int = 2) -> int:
@@ -175,6 +193,8 @@ def _mixer(mixer: Mixer, dim: int) -> int:
         case LatentAttention(kv_rank=r, q_rank=q, rope_dim=p):
             norms = _norm(mixer.norm, r) + (_norm(mixer.norm, q) if q else 0)
             return _mixer_matrices(mixer, dim) + norms + ((q or 0) + r + p) * mixer.bias + dim * mixer.out_bias
+        case LocalGlobalAttention(heads=h, head_dim=k):
+            return _mixer_matrices(mixer, dim) + dim * h * k + 6 * h * k * mixer.bias + dim * mixer.out_bias
 
 
 def _head_norms(norm: QKNorm | None, mixer: Attention) -> int:
@@ -191,6 +211,8 @@ def _mixer_matrices(mixer: Mixer, dim: int) -> int:
         case LatentAttention(heads=h, kv_rank=r, rope_dim=p, nope_dim=n, value_dim=v, q_rank=q):
             queries = q * (dim + h * (n + p)) if q else dim * h * (n + p)
             return queries + dim * (r + p) + r * h * (n + v) + h * v * dim
+        case LocalGlobalAttention(heads=h, head_dim=k):
+            return 6 * dim * h * k  # only global tokens need the seventh, their query
 
 
 def _ffn(ffn: FFN, dim: int) -> int:
@@ -220,33 +242,6 @@ def _ffn_matrices(ffn: FFN, dim: int) -> int:
             return _mlp(f, dim, ffn.gated, False)
         case MoE(experts=e, active=a, hidden=f):
             return e * dim + a * _mlp(f, dim, True, False) + _mlp(ffn.shared, dim, True, False) + dim * ffn.shared_gate
-
-
-def _attended(mixer: Mixer, tokens: int) -> int:
-    """Multiply-adds of one query with the keys and the values it sees."""
-    match mixer:
-        case Attention(heads=h, kv_heads=g, head_dim=k, mask=GroupedWindow(sizes=sizes)):
-            return 2 * (h // g) * k * sum(min(tokens, size) for size in sizes)
-        case Attention(heads=h, head_dim=k, mask=mask):
-            return 2 * h * k * _seen(mask, tokens)
-        case LatentAttention(heads=h, kv_rank=r, rope_dim=k, mask=mask):
-            return h * (2 * r + k) * _seen(mask, tokens)
-
-
-def _seen(mask: Mask, tokens: int) -> int:
-    """Tokens that the last of `tokens` sees; of an encoder's, one in the middle."""
-    match mask:
-        case Strided(local=local, stride=stride):
-            near = min(tokens, local)
-            return near + (tokens - 1) // stride - (near - 1) // stride
-        case Fixed(size=size, summary=summary):
-            own = (tokens - 1) % size + 1
-            return own + (tokens - own) // size * summary
-        case Chunked(size=size):
-            return (tokens - 1) % size + 1
-        case _:
-            back, ahead = (tokens if n is None else n for n in (mask.reach, mask.ahead))
-            return min(tokens, back + ahead)
 
 
 def _variant(name: str, arch: Arch, tokens: int, bytes_per_number: int) -> Variant:
@@ -292,3 +287,5 @@ def _heads(mixer: Mixer) -> Attention:
             return mixer
         case LatentAttention(heads=h, rope_dim=p, nope_dim=n, value_dim=v, mask=mask):
             return Attention(heads=h, kv_heads=h, head_dim=(p + n + v) // 2, mask=mask)
+        case LocalGlobalAttention(heads=h, head_dim=k, mask=mask):
+            return Attention(heads=h, kv_heads=h, head_dim=k, mask=mask)

@@ -1,14 +1,17 @@
 """Masks token by token: may the query at one position see the key at another?"""
 
+from math import log
+
 import torch
 from torch import Tensor
 
-from models.spec import Causal, Chunked, Fixed, Full, GroupedWindow, Mask, Neighbourhood, Strided, Window
+from models.spec import BlockSparse, Causal, Chunked, Fixed, Full, GroupedWindow, Mask, Neighbourhood, Strided, Window
 
 
-def may_see(mask: Mask, query: Tensor, key: Tensor) -> Tensor:
+def may_see(mask: Mask, query: Tensor, key: Tensor, length: int | None = None) -> Tensor:
     """bool, of the shape that the two position tensors broadcast to; with windows of several sizes, one more axis before
-    the last two: G, the key/value heads. Both need two axes at least: [..., Q, 1] and [..., 1, M]."""
+    the last two: G, the key/value heads. Both need two axes at least: [..., Q, 1] and [..., 1, M]. `length`: tokens of the
+    whole sequence, for masks that depend on it."""
     back = query - key
     match mask:
         case Full():
@@ -19,8 +22,8 @@ def may_see(mask: Mask, query: Tensor, key: Tensor) -> Tensor:
             return back >= 0
         case Window(size=size):
             return (back >= 0) & (back < size)
-        case Chunked(size=size):
-            return (back >= 0) & (query // size == key // size)
+        case Chunked(size=size, before=before):
+            return (back >= 0) & (query // size - key // size <= before)
         case Strided(local=local, stride=stride):
             return (back >= 0) & ((back < local) | (back % stride == 0))
         case Fixed(size=size, summary=summary):
@@ -28,3 +31,31 @@ def may_see(mask: Mask, query: Tensor, key: Tensor) -> Tensor:
         case GroupedWindow(sizes=sizes):
             size_G11 = torch.tensor(sizes, device=back.device)[:, None, None]
             return (back >= 0).unsqueeze(-3) & (back.unsqueeze(-3) < size_G11)
+        case BlockSparse(size=size):
+            q, k, last = query // size, key // size, last_block(mask, known(mask, length))
+            return torch.full_like(back, last == 0, dtype=torch.bool) | at_ends(q, last) | at_ends(k, last) | ((q - k).abs() <= 1)
+
+
+def log_count(mask: Mask, query: Tensor, key: Tensor, length: int) -> Tensor | None:
+    """To be added to the scores: the logarithm of how many times a key that is seen counts. None: once, all of them."""
+    match mask:
+        case BlockSparse(size=size, random=random) if last_block(mask, length):
+            repeated = (key < size) & ~at_ends(query // size, last_block(mask, length))
+            return torch.where(repeated, log(1 + random), 0.0)
+        case _:
+            return None
+
+
+def last_block(mask: BlockSparse, length: int) -> int:
+    """Its number; 0 in a sequence so short that all see all."""
+    return 0 if length <= (5 + 2 * mask.random) * mask.size else (length - 1) // mask.size
+
+
+def at_ends(block: Tensor, last: int) -> Tensor:
+    return (block == 0) | (block == last)
+
+
+def known(mask: Mask, length: int | None) -> int:
+    if length is None:
+        raise ValueError(f"{mask} depends on the length of the sequence")
+    return length

@@ -7,11 +7,22 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.batch import Attend, Batch, Latent, LatentUp
-from models.masks import may_see
+from models.batch import Attend, Batch, Latent, LatentUp, LocalGlobal
+from models.masks import log_count, may_see
 from models.ops import Ops, gated, wide
 from models.quant import Grouped, Weight
-from models.spec import Alibi, Attention, InputSigmoid, LatentAttention, MoE, Rope, alibi_slopes, rope_start
+from models.reference_sparse import LocalGlobal as NaiveLocalGlobal
+from models.spec import (
+    Alibi,
+    Attention,
+    InputSigmoid,
+    LatentAttention,
+    LocalGlobalAttention,
+    MoE,
+    Rope,
+    alibi_slopes,
+    rope_start,
+)
 
 
 class Linear(nn.Module):
@@ -83,6 +94,9 @@ class Reference:
 
         return leaf
 
+    def local_global(self, name: str, spec: LocalGlobalAttention) -> LocalGlobal:
+        return NaiveLocalGlobal(spec)
+
     def experts(self, name: str, spec: MoE, dim: int) -> nn.Module:
         return Experts(spec, dim, self.dtype)
 
@@ -103,7 +117,9 @@ def attend(spec: Attention, q_QHK: Tensor, k_MGK: Tensor, v_MGK: Tensor, sinks_H
         scores_HQM = scores_HQM - slopes(spec, q_QHK.device)[:, None, None] * (query_Q1 - key_M)
     if spec.softcap is not None:
         scores_HQM = (scores_HQM / spec.softcap).tanh() * spec.softcap
-    may = may_see(spec.mask, query_Q1, key_M[None])
+    if (bias_QM := log_count(spec.mask, query_Q1, key_M, len(key_M))) is not None:
+        scores_HQM = scores_HQM + bias_QM
+    may = may_see(spec.mask, query_Q1, key_M[None], len(key_M))
     scores_HQM = scores_HQM.masked_fill(~(may if may.dim() == 2 else may.repeat_interleave(share, 0)), -torch.inf)
     return torch.einsum("hqm,mhk->qhk", softmax(scores_HQM, sinks_H), v_MHK).to(q_QHK.dtype)
 

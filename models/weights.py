@@ -184,6 +184,8 @@ def _halves(source: _Source) -> Callable[[Tensor], Tensor]:
         case LatentAttention(kv_rank=r, nope_dim=n, rope_dim=p):
             first = r if ".kv_down." in source.target else n
             return _paired_rows(first + p, first, first + p)
+        case other:
+            raise WeightsError(f"{source.target}: {type(other).__name__} has no rotated rows")
 
 
 def _paired_rows(block: int, first: int, end: int) -> Callable[[Tensor], Tensor]:

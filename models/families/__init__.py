@@ -76,6 +76,8 @@ ENCODERS = {
     **dict.fromkeys((f"Bert{head}" for head in (*_HEADS, "ForPreTraining")), "models.families.encoders.bert"),
     **dict.fromkeys((f"Roberta{head}" for head in _HEADS), "models.families.encoders.roberta"),
     **dict.fromkeys((f"XLMRoberta{head}" for head in _HEADS), "models.families.encoders.roberta"),
+    **dict.fromkeys((f"Longformer{head}" for head in _HEADS), "models.families.encoders.longformer"),
+    **dict.fromkeys((f"BigBird{head}" for head in (*_HEADS, "ForPreTraining")), "models.families.encoders.bigbird"),
     **dict.fromkeys((f"ModernBert{head}" for head in _HEADS), "models.families.encoders.modernbert"),
     **dict.fromkeys((f"DistilBert{head}" for head in _HEADS), "models.families.encoders.distilbert"),
     **dict.fromkeys((f"Albert{head}" for head in (*_HEADS, "ForPreTraining")), "models.families.encoders.albert"),

@@ -19,7 +19,7 @@ from models.spec.ffn import (
     SoftmaxOfTop,
     SparseMixer,
 )
-from models.spec.masks import Causal, Chunked, Fixed, Full, GroupedWindow, Mask, Neighbourhood, Strided, Window
+from models.spec.masks import BlockSparse, Causal, Chunked, Fixed, Full, GroupedWindow, Mask, Neighbourhood, Strided, Window
 from models.spec.mixers import Attention, LatentAttention, Mixer, QKNorm, Temperature
 from models.spec.norms import Norm
 from models.spec.outputs import Classifier, Dense, Next, Output, Pooled, Pooling
@@ -38,6 +38,7 @@ from models.spec.positions import (
     rope_lengths,
     rope_start,
 )
+from models.spec.sparse import FirstTokens, GlobalTokens, LocalGlobalAttention, QuestionTokens
 from models.spec.value import spec
 
 __all__ = [
@@ -47,6 +48,7 @@ __all__ = [
     "Alibi",
     "Arch",
     "Attention",
+    "BlockSparse",
     "Causal",
     "Chunked",
     "Clamped",
@@ -55,8 +57,10 @@ __all__ = [
     "Divided",
     "DynamicNtk",
     "ExpertGroups",
+    "FirstTokens",
     "Fixed",
     "Full",
+    "GlobalTokens",
     "GroupedWindow",
     "InputSigmoid",
     "LatentAttention",
@@ -64,6 +68,7 @@ __all__ = [
     "Learned",
     "Linear",
     "Llama3",
+    "LocalGlobalAttention",
     "LongRope",
     "Mask",
     "Mixer",
@@ -77,6 +82,7 @@ __all__ = [
     "Pooled",
     "Pooling",
     "QKNorm",
+    "QuestionTokens",
     "Rope",
     "Router",
     "Scaling",

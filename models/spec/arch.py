@@ -7,6 +7,7 @@ from models.spec.mixers import Mixer
 from models.spec.norms import Norm
 from models.spec.outputs import Classifier, Next, Output, Pooled
 from models.spec.positions import DynamicNtk, Learned, LongRope, Rope
+from models.spec.sparse import GlobalTokens
 from models.spec.value import spec
 
 Placement = Literal["pre", "pre_ffn", "post", "sandwich", "after", "parallel", "parallel_shared"]
@@ -45,6 +46,7 @@ class Arch:
     embed_norm: Norm | None = None
     position: Learned | None = None
     segments: int = 0  # kinds of tokens, each with a row that is added to the embedding
+    global_tokens: GlobalTokens | None = None  # of `LocalGlobalAttention`
     output: Output = Next()
     context: int  # tokens the checkpoint was trained or scaled to see
 

@@ -3,8 +3,8 @@
 from math import prod
 
 from models.spec.arch import Arch, Layer
-from models.spec.masks import Full, Neighbourhood
-from models.spec.mixers import Attention, LatentAttention
+from models.spec.masks import BlockSparse, Full, Neighbourhood
+from models.spec.mixers import Attention, LatentAttention, LocalGlobalAttention
 from models.spec.value import spec
 
 
@@ -23,7 +23,9 @@ class Paged:
 def caches(layer: Layer) -> tuple[Paged, ...]:
     """What `layer` must remember of a sequence. Nothing where tokens look ahead: their sequence comes in one step."""
     match layer.mixer:
-        case Attention(mask=Full() | Neighbourhood()) | LatentAttention(mask=Full() | Neighbourhood()):
+        case Attention(mask=mask) | LatentAttention(mask=mask) if isinstance(mask, BlockSparse | Full | Neighbourhood):
+            return ()
+        case LocalGlobalAttention():
             return ()
         case Attention(kv_heads=g, head_dim=k, mask=mask):
             return (Paged(per_token=((g, k), (g, k)), reach=mask.reach),)

@@ -7,8 +7,8 @@ from models.spec.arch import Arch, Layer
 from models.spec.caches import caches
 from models.spec.ffn import FFN, MLP, Clamped, MoE, Sigmoid, Softmax
 from models.spec.json_form import SpecError
-from models.spec.masks import Chunked, Fixed, Full, GroupedWindow, Mask, Neighbourhood, Strided, Window
-from models.spec.mixers import Attention, LatentAttention, Mixer
+from models.spec.masks import BlockSparse, Chunked, Fixed, Full, GroupedWindow, Mask, Neighbourhood, Strided, Window
+from models.spec.mixers import Attention, LatentAttention, LocalGlobalAttention, Mixer
 from models.spec.outputs import Next
 from models.spec.positions import Alibi, Divided, LongRope, Rope
 
@@ -64,6 +64,8 @@ def _mixer(mixer: Mixer) -> Iterator[Problem]:
             if isinstance(mask, GroupedWindow):
                 yield ".mixer.mask", "cannot be a GroupedWindow: latent attention has one key for all heads"
             yield from _rope(position, p, "rope_dim")
+        case LocalGlobalAttention():
+            yield from _positive(mixer, ".mixer", "heads", "head_dim")
 
 
 def _rope(position: Rope | Alibi | None, room: int, room_name: str) -> Iterator[Problem]:
@@ -83,8 +85,16 @@ def _rope(position: Rope | Alibi | None, room: int, room_name: str) -> Iterator[
 
 def _mask(mask: Mask) -> Iterator[Problem]:
     match mask:
-        case Window() | Chunked():
+        case Window():
             yield from _positive(mask, ".mixer.mask", "size")
+        case Chunked(before=before):
+            yield from _positive(mask, ".mixer.mask", "size")
+            if before < 0:
+                yield ".mixer.mask.before", f"= {before} must not be negative"
+        case BlockSparse(random=random):
+            yield from _positive(mask, ".mixer.mask", "size")
+            if random < 0:
+                yield ".mixer.mask.random", f"= {random} must not be negative"
         case Strided():
             yield from _positive(mask, ".mixer.mask", "local", "stride")
         case Fixed(size=size, summary=summary):

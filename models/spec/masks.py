@@ -26,14 +26,16 @@ class Window:
 
 @spec
 class Chunked:
-    """A token sees those before it in its own chunk of `size` tokens (Llama 4)."""
+    """A token sees those before it in its own chunk of `size` tokens (Llama 4) and in the `before` chunks before that
+    (Reformer)."""
 
     size: int
+    before: int = 0
     ahead: ClassVar[int | None] = 0
 
     @property
     def reach(self) -> int | None:
-        return self.size
+        return self.size * (1 + self.before)
 
 
 @spec
@@ -92,4 +94,17 @@ class Neighbourhood:
         return self.distance
 
 
-Mask = Causal | Window | Chunked | Strided | Fixed | GroupedWindow | Full | Neighbourhood
+@spec
+class BlockSparse:
+    """BigBird (Zaheer et al. 2020, arXiv 2007.14062) as it is evaluated: in blocks of `size` tokens, the first and the last see
+    all and are seen by all, the others see themselves and their neighbours. The `random` blocks of training are all the
+    first one then, whose keys count 1 + `random` times where they are not seen as one of all. Sequences of up to
+    (5 + 2 * random) * size tokens see all of themselves."""
+
+    size: int
+    random: int
+    reach: ClassVar[int | None] = None
+    ahead: ClassVar[int | None] = None
+
+
+Mask = Causal | Window | Chunked | Strided | Fixed | GroupedWindow | Full | Neighbourhood | BlockSparse

@@ -5,6 +5,7 @@ from typing import Literal
 from models.spec.masks import Causal, Mask
 from models.spec.norms import Norm
 from models.spec.positions import Alibi, Rope
+from models.spec.sparse import LocalGlobalAttention
 from models.spec.value import spec
 
 
@@ -65,4 +66,4 @@ class LatentAttention:
     scale: float | None = None  # None: (nope_dim + rope_dim) ** -0.5
 
 
-Mixer = Attention | LatentAttention
+Mixer = Attention | LatentAttention | LocalGlobalAttention

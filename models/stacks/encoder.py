@@ -1,12 +1,14 @@
 """The encoder: whole sentences in, one row of numbers per sentence out."""
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor, nn
 
 from models.batch import Backend, Batch
 from models.parts.head import Head
 from models.parts.norms import norm
-from models.spec import Arch, Classifier, Pooled
+from models.spec import Arch, Classifier, FirstTokens, GlobalTokens, Pooled, QuestionTokens
 
 
 class Encoder(nn.Module):
@@ -28,6 +30,8 @@ class Encoder(nn.Module):
     def forward(self, tokens_T: Tensor, batch: Batch) -> Tensor:
         """x_TD after the last norm: transformers' last_hidden_state."""
         x_TD = self._embedded(tokens_T, batch)
+        if self.arch.global_tokens is not None:
+            batch = replace(batch, marked_T=marked(self.arch.global_tokens, tokens_T, batch))
         for layer in self.layers:
             x_TD = layer(x_TD, batch)
         return self.norm(x_TD)
@@ -47,3 +51,12 @@ class Encoder(nn.Module):
             x_TD = self.ops.add(x_TD, self.positions(batch.positions_T))
         x_TD = self.embed_norm(x_TD)
         return x_TD if self.widen is None else self.widen(x_TD)
+
+
+def marked(spec: GlobalTokens, tokens_T: Tensor, batch: Batch) -> Tensor:
+    """bool_T: the tokens that `spec` speaks of."""
+    match spec:
+        case FirstTokens(count=count):
+            return batch.positions_T < count
+        case QuestionTokens(separator=separator):
+            return torch.cat([(tokens_T[rows] == separator).cumsum(0) == 0 for rows, _ in batch.spans])

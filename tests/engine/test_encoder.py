@@ -20,7 +20,7 @@ from engine.embedded.encoder.native import supports_encoder
 from engine.embedded.kernels.library import levels
 from models.batch import Batch
 from models.spec import MLP, Arch, Attention, Full, Layer, Pooled
-from tests.models.encoder_world import make
+from tests.models.encoder_world import make, run
 from tests.models.test_encoders import BODIES, CLASSIFIERS
 from tests.models.world import prompts
 
@@ -28,6 +28,7 @@ LIMITS = EncoderLimits(max_step_tokens=100, max_sentences=7)
 EXACT = EncoderOptions(dtype="float32", threads=1, limits=LIMITS)
 FAST = EncoderOptions(threads=2, limits=LIMITS)
 FOLDERS = BODIES | {f"{name}-scores": values for name, values in CLASSIFIERS.items()}
+SPARSE = ("longformer", "bigbird")  # whose patterns no kernel knows
 LENGTHS = [23, 1, 7, 40, 90, 2, 64, 64, 5]
 needs_kernels = pytest.mark.skipif(not levels(), reason="the kernels need a compiler at installation and a processor with AVX2")
 
@@ -71,8 +72,7 @@ def rows(loaded: LoadedEncoder, batch: Sequence[Sentence]) -> Tensor:
 def theirs(name: str, batch: Sequence[Sentence]) -> Tensor:
     """Logits, or the mean of the rows: what sentence-transformers takes a bare encoder to mean."""
     model = make(FOLDERS[name])
-    with torch.no_grad():
-        out = [model(torch.tensor([s.tokens]), **({"token_type_ids": torch.tensor([s.segments])} if s.segments else {})) for s in batch]
+    out = [run(model, torch.tensor(s.tokens), **({"token_type_ids": torch.tensor([s.segments])} if s.segments else {})) for s in batch]
     return torch.cat([one.logits if hasattr(one, "logits") else one.last_hidden_state.mean(1) for one in out])
 
 
@@ -84,7 +84,7 @@ def test_float32_equals_transformers(folder: Callable[[str], Path], name: str) -
 
 @needs_kernels
 @pytest.mark.parametrize("dtype", ["int8", "bfloat16"])
-@pytest.mark.parametrize("name", FOLDERS)
+@pytest.mark.parametrize("name", [name for name in FOLDERS if not name.startswith(SPARSE)])
 def test_kernels_are_close_to_it(folder: Callable[[str], Path], name: str, dtype: Any) -> None:
     loaded = load_encoder(folder(name), replace(FAST, dtype=dtype))
     assert loaded.recorder is not None
@@ -93,6 +93,14 @@ def test_kernels_are_close_to_it(folder: Callable[[str], Path], name: str, dtype
         assert (got - want).abs().max() < 0.03 * want.abs().max() + 0.02
     else:
         assert torch.cosine_similarity(got, want).min() > 0.999
+
+
+@pytest.mark.parametrize("name", SPARSE)
+def test_patterns_without_a_kernel(folder: Callable[[str], Path], name: str) -> None:
+    """They run in torch, and are refused where kernels are asked for."""
+    assert load_encoder(folder(name), FAST).recorder is None
+    with pytest.raises(ValueError, match="compiled CPU kernels"):
+        load_encoder(folder(name), replace(FAST, dtype="int8"))
 
 
 @needs_kernels

@@ -33,6 +33,17 @@ def make(values: Mapping[str, Any], seed: int = 0) -> PreTrainedModel:
     return model
 
 
+@torch.no_grad()
+def run(model: Any, tokens: Tensor, **more: Tensor) -> Any:
+    """The world's output for one text. Longformer's first token is global, as its own classifier has it; BigBird forgets that
+    a short text has switched it to full attention."""
+    if model.config.model_type == "longformer":
+        more["global_attention_mask"] = (torch.arange(len(tokens)) == 0).long()[None]
+    if model.config.model_type == "big_bird":
+        model.base_model.set_attention_type(model.config.attention_type)
+    return model(tokens[None], **more)
+
+
 def ours(directory: Path, dtype: torch.dtype = torch.float32, context: int = 256) -> Encoder:
     """Our model of a folder, on the reference backend."""
     folder = open_encoder(directory)

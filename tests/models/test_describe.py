@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import nn
 
+from models.attended import keys
 from models.build import build, build_encoder
 from models.describe import active_parameters, cache_bytes, describe, flops, parameters
 from models.families import ENCODERS, FAMILIES, arch_of, encoder_family_of, family_of
@@ -17,6 +18,7 @@ from models.spec import (
     MLP,
     Arch,
     Attention,
+    BlockSparse,
     Causal,
     Chunked,
     Dense,
@@ -160,7 +162,7 @@ def test_experts_by_hand() -> None:
 
 @pytest.mark.parametrize(
     "mask",
-    [Strided(local=4, stride=3), Fixed(size=5, summary=2), Chunked(size=6), Window(size=7), Causal()],
+    [Strided(local=4, stride=3), Fixed(size=5, summary=2), Chunked(size=6), Chunked(size=4, before=2), Window(size=7), Causal()],
     ids=lambda m: type(m).__name__,
 )
 def test_what_is_attended_is_what_the_mask_allows(mask: Mask) -> None:
@@ -170,3 +172,20 @@ def test_what_is_attended_is_what_the_mask_allows(mask: Mask) -> None:
     for tokens in range(1, 41):
         seen = int(may[tokens - 1].sum())
         assert flops(arch, tokens) - flops(arch, 1) == 2 * 16 * (seen - 1), tokens
+
+
+@pytest.mark.parametrize("tokens", [28, 29, 31, 64])
+def test_keys_of_blocks(tokens: int) -> None:
+    """Of a token in the middle: its own block, those beside it and the two ends."""
+    mask = BlockSparse(size=4, random=1)
+    at = torch.arange(tokens)
+    seen = int(may_see(mask, at[:, None], at[None], tokens)[tokens // 2].sum())
+    assert keys(Attention(heads=2, kv_heads=1, head_dim=4, mask=mask), HAND, tokens) == seen
+
+
+def test_keys_of_longformer() -> None:
+    arch = arch_of(encoder_family_of({"architectures": ["LongformerModel"]}).TINY)
+    views = describe(arch).views
+    assert [(view.layers, view.reach, view.ahead, view.keys) for view in views] == [((0,), 3, 2, 6), ((1,), 9, 8, 18), ((2,), 5, 4, 10)]
+    assert flops(arch, 100) - flops(arch, 1) == 2 * 2 * 64 * (5 + 17 + 9)  # neighbours and the first token, beside itself
+    assert flops(replace(arch, global_tokens=None), 100) == flops(arch, 100) - 2 * 2 * 64 * 3

@@ -14,7 +14,7 @@ from transformers import PreTrainedModel
 from models.encoders import open_encoder
 from models.families import ENCODERS
 from models.quant import WeightsError
-from tests.models.encoder_world import make, ours, rows_of
+from tests.models.encoder_world import make, ours, rows_of, run
 from tests.models.world import prompts
 
 LENGTHS = [23, 1, 7, 40]
@@ -39,6 +39,9 @@ BODIES: dict[str, dict[str, Any]] = {
     "roberta": roberta(type_vocab_size=2),
     "modernbert": tiny("modernbert"),
     "modernbert-biases": tiny("modernbert", norm_bias=True, attention_bias=True, mlp_bias=True),
+    "longformer": tiny("longformer"),
+    "bigbird": tiny("bigbird"),
+    "bigbird-full": tiny("bigbird", attention_type="original_full", use_bias=False, rescale_embeddings=False),
     "modernbert-layers": tiny("modernbert", layer_types=KINDS, rope_parameters=ROPES, hidden_activation="silu"),
     "distilbert": tiny("distilbert"),
     "distilbert-sinusoids": tiny("distilbert", sinusoidal_pos_embds=True, activation="relu"),
@@ -50,8 +53,7 @@ BODIES: dict[str, dict[str, Any]] = {
 
 
 def body(model: PreTrainedModel, tokens: Tensor, **more: Tensor) -> Tensor:
-    with torch.no_grad():
-        return model.base_model(tokens[None], **more).last_hidden_state[0]
+    return run(model.base_model, tokens, **more).last_hidden_state[0]
 
 
 def words(vocab: int = 256) -> list[Tensor]:
@@ -70,7 +72,7 @@ def test_same_rows(name: str, tmp_path: Path) -> None:
     torch.testing.assert_close(y_SE, torch.stack([x.mean(0) for x in want.split(LENGTHS)]), rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize("name", ["bert", "bert-gelu_new", "roberta", "albert-relu", "nomic_bert"])
+@pytest.mark.parametrize("name", ["bert", "bert-gelu_new", "roberta", "albert-relu", "nomic_bert", "bigbird"])
 def test_segments(name: str, tmp_path: Path) -> None:
     theirs = make(BODIES[name])
     theirs.save_pretrained(tmp_path)
@@ -88,6 +90,8 @@ CLASSIFIERS: dict[str, dict[str, Any]] = {
     "xlm-roberta": tiny("roberta", architectures=["XLMRobertaForSequenceClassification"], num_labels=1),
     "roberta": roberta() | {"architectures": ["RobertaForSequenceClassification"], "num_labels": 2},
     "modernbert": tiny("modernbert", architectures=["ModernBertForSequenceClassification"], num_labels=1),
+    "longformer": tiny("longformer", architectures=["LongformerForSequenceClassification"], num_labels=2),
+    "bigbird": tiny("bigbird", architectures=["BigBirdForSequenceClassification"], num_labels=1),
     "modernbert-mean": tiny(
         "modernbert",
         architectures=["ModernBertForSequenceClassification"],
@@ -107,14 +111,13 @@ CLASSIFIERS: dict[str, dict[str, Any]] = {
 def test_same_scores(name: str, tmp_path: Path) -> None:
     theirs = make(CLASSIFIERS[name])
     theirs.save_pretrained(tmp_path)
-    with torch.no_grad():
-        want = torch.cat([theirs(t[None]).logits for t in words()])
+    want = torch.cat([run(theirs, t).logits for t in words()])
     assert want.std(0).min() > 0.05
     _, y_SE = rows_of(ours(tmp_path), words())
     torch.testing.assert_close(y_SE, want, rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize("name", ["bert", "modernbert", "albert"])
+@pytest.mark.parametrize("name", ["bert", "modernbert", "albert", "longformer", "bigbird"])
 def test_company_changes_nothing(name: str, tmp_path: Path) -> None:
     make(BODIES[name]).save_pretrained(tmp_path)
     model = ours(tmp_path)
@@ -134,6 +137,9 @@ PRETRAINED: list[dict[str, Any]] = [
     tiny("albert", architectures=["AlbertForMaskedLM"]),
     tiny("albert", architectures=["AlbertForPreTraining"]),
     tiny("nomic_bert", architectures=["NomicBertForMaskedLM"]),
+    tiny("longformer", architectures=["LongformerForMaskedLM"]),
+    tiny("bigbird", architectures=["BigBirdForMaskedLM"]),
+    tiny("bigbird", architectures=["BigBirdForPreTraining"]),
 ]
 
 

@@ -73,7 +73,11 @@ WRONG: list[tuple[tuple[str | int, ...], Any, str]] = [
     (("arch", "output"), {"type": "Pooled"}, r"arch\.output must be of type Next"),
     ((*FIRST, "times"), 0, r"arch\.layers\[0\]\.times must be an integer from 1 to 1000, not 0"),
     ((*FIRST, "placement"), "before", r"layers\[0\]\.placement must be \"pre\" or .*, not 'before'"),
-    ((*FIRST, "mixer", "type"), "Atention", r"layers\[0\]\.mixer\.type must be Attention or LatentAttention \(did you mean Attention"),
+    (
+        (*FIRST, "mixer", "type"),
+        "Atention",
+        r"layers\[0\]\.mixer\.type must be Attention or LatentAttention or .* \(did you mean Attention",
+    ),
     ((*FIRST, "mixer", "heads"), "6", r"mixer\.heads must be an integer, not '6'"),
     ((*FIRST, "mixer", "heads"), True, r"mixer\.heads must be an integer, not True"),
     ((*FIRST, "mixer", "heads"), 5, r"mixer\.heads = 5 is no multiple of kv_heads = 2"),

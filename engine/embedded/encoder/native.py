@@ -12,10 +12,23 @@ from engine.embedded.kernels.packing import Bytes, fits, pack_bytes
 from engine.embedded.native.linear import PackedLinear
 from engine.embedded.native.ops import Kernels
 from engine.embedded.native.supports import fitting
-from models.batch import Attend, Batch, Latent
+from models.batch import Attend, Batch, Latent, LocalGlobal
 from models.ops import Ops
 from models.quant import Grouped, Weight
-from models.spec import Arch, Attention, Classifier, Dense, Full, LatentAttention, Layer, MoE, Neighbourhood, Next, Pooled
+from models.spec import (
+    Arch,
+    Attention,
+    Classifier,
+    Dense,
+    Full,
+    LatentAttention,
+    Layer,
+    LocalGlobalAttention,
+    MoE,
+    Neighbourhood,
+    Next,
+    Pooled,
+)
 
 
 def supports_encoder(arch: Arch) -> bool:
@@ -142,6 +155,9 @@ class NativeEncoderBackend:
 
     def latent(self, name: str, spec: LatentAttention) -> Latent:
         raise NotImplementedError(f"{name}: latent attention runs on the torch backend only")
+
+    def local_global(self, name: str, spec: LocalGlobalAttention) -> LocalGlobal:
+        raise NotImplementedError(f"{name}: attention with global tokens is an encoder's, which runs on its torch backend only")
 
     def experts(self, name: str, spec: MoE, dim: int) -> nn.Module:
         raise NotImplementedError(f"{name}: supports_encoder lets no mixture of experts through")

@@ -8,11 +8,12 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from engine.embedded.encoder.sparse import BandedAttention, BlockAttention
 from engine.embedded.on_torch.scores import attention
-from models.batch import Attend, Batch, Latent
+from models.batch import Attend, Batch, Latent, LocalGlobal
 from models.ops import Ops
 from models.reference import Embedding, Experts, Linear
-from models.spec import Alibi, Attention, Full, LatentAttention, Mask, MoE, Neighbourhood
+from models.spec import Alibi, Attention, BlockSparse, Full, LatentAttention, LocalGlobalAttention, Mask, MoE, Neighbourhood
 
 
 class TorchEncoderBackend:
@@ -29,11 +30,18 @@ class TorchEncoderBackend:
         return Linear(d_in, sum(d_outs), bias, self.dtype).to(self.device)
 
     def attend(self, name: str, spec: Attention) -> Attend:
-        if not isinstance(spec.mask, Full | Neighbourhood):
-            raise ValueError(f"{name}: an encoder looks in both directions, not {spec.mask}")
         if isinstance(spec.position, Alibi) or spec.sinks:
             raise ValueError(f"{name}: an encoder's attention has no {'sinks' if spec.sinks else 'ALiBi'} yet")
-        return WholeAttention(spec, self._squares)
+        match spec.mask:
+            case Full() | Neighbourhood():
+                return WholeAttention(spec, self._squares)
+            case BlockSparse() as mask:
+                return BlockAttention(spec, mask)
+            case mask:
+                raise ValueError(f"{name}: an encoder looks in both directions, not {mask}")
+
+    def local_global(self, name: str, spec: LocalGlobalAttention) -> LocalGlobal:
+        return BandedAttention(spec)
 
     def per_head(self, name: str, heads: int, d_in: int, d_out: int) -> nn.Module:
         raise NotImplementedError(f"{name}: latent attention runs on the torch backend only")

@@ -12,10 +12,10 @@ from engine.embedded.kernels import library as k
 from engine.embedded.native.attention import PagedAttention
 from engine.embedded.native.linear import PackedEmbedding, PackedLinear
 from engine.embedded.native.ops import Kernels
-from models.batch import Attend, Latent
+from models.batch import Attend, Latent, LocalGlobal
 from models.ops import Ops
 from models.quant import Weight
-from models.spec import Attention, LatentAttention, MoE, Paged
+from models.spec import Attention, LatentAttention, LocalGlobalAttention, MoE, Paged
 
 
 class NativeBackend:
@@ -50,6 +50,9 @@ class NativeBackend:
 
     def latent(self, name: str, spec: LatentAttention) -> Latent:
         raise NotImplementedError(f"{name}: latent attention runs on the torch backend only")
+
+    def local_global(self, name: str, spec: LocalGlobalAttention) -> LocalGlobal:
+        raise NotImplementedError(f"{name}: attention with global tokens is an encoder's, which runs on its torch backend only")
 
     def experts(self, name: str, spec: MoE, dim: int) -> nn.Module:
         raise NotImplementedError(f"{name}: `supports` lets no mixture of experts through")

@@ -9,10 +9,10 @@ from engine.embedded.on_torch.attention import PagedAttention
 from engine.embedded.on_torch.latent import PagedLatents
 from engine.embedded.on_torch.linear import QuantizingLinear
 from engine.embedded.on_torch.pages import Places, Storage, layout
-from models.batch import Attend, Latent
+from models.batch import Attend, Latent, LocalGlobal
 from models.ops import Ops
 from models.reference import Embedding, Experts, HeadMatrices, Linear
-from models.spec import Attention, LatentAttention, MoE
+from models.spec import Attention, LatentAttention, LocalGlobalAttention, MoE
 
 
 class TorchBackend:
@@ -38,6 +38,9 @@ class TorchBackend:
 
     def latent(self, name: str, spec: LatentAttention) -> Latent:
         return PagedLatents(spec, layout(spec), self.storage, self._places)
+
+    def local_global(self, name: str, spec: LocalGlobalAttention) -> LocalGlobal:
+        raise NotImplementedError(f"{name}: attention with global tokens is an encoder's: a decoder has not got yet what lies ahead")
 
     def experts(self, name: str, spec: MoE, dim: int) -> nn.Module:
         return Experts(spec, dim, self.storage.dtype).to(self.storage.device)

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from models.describe import CacheGroup, Description, Variant
+from models.describe import CacheGroup, Description, Variant, View
 
 MODEL_WIDTH = 28
 
@@ -18,8 +18,16 @@ def lines(d: Description) -> list[str]:
         f"  context     {d.context:,} tokens",
         f"  FLOPs       {d.flops_per_token / 1e9:,.2f} G per token, {full:,.2f} G at the context's end",
         f"  training    {d.optimal_tokens / 1e9:,.1f} G tokens are compute-optimal, {d.optimal_flops:.2g} FLOPs",
+        "  looks at",
+        *(f"    {_view(view)}" for view in d.views),
         *(_memory(d) if d.caches else ["  remembers   nothing: an encoder reads whole texts"]),
     ]
+
+
+def _view(view: View) -> str:
+    back = "all tokens before" if view.reach is None else f"{view.reach:,} tokens back"
+    ahead = "" if view.ahead == 0 else " and all behind" if view.ahead is None else f" and {view.ahead:,} ahead"
+    return f"{_numbered(view.layers)}: {back}{ahead}; {view.keys:,} keys read at the context's end"
 
 
 def _memory(description: Description) -> list[str]:
@@ -71,6 +79,7 @@ def _measures(architecture: str, d: Description) -> dict[str, str]:
         "compute-optimal training": f"{d.optimal_tokens / 1e9:,.1f} G tokens",
         "  FLOPs of it": f"{d.optimal_flops:.2g}",
         **_reaches(d.caches),
+        "keys read at the context's end": ", ".join(f"{len(view.layers)} × {view.keys:,}" for view in d.views),
         "KV bytes per token": f"{d.bytes_per_token:,}",
         "  per context": f"{d.bytes_per_context:,}",
         **{f"  per token as {variant.name}": f"{variant.bytes_per_token:,}" for variant in d.variants},

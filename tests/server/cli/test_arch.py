@@ -23,6 +23,7 @@ def test_encoder(tmp_path: Path) -> None:
     tokenizer().save_pretrained(tmp_path)
     lines = describe_models([str(tmp_path)]).splitlines()
     assert lines[0].endswith(": BertModel") and lines[1].split() == ["layers", "3"]
+    assert lines[-2].strip() == "3 layers (0 to 2): all tokens before and all behind; 128 keys read at the context's end"
     assert lines[-1].split(maxsplit=1) == ["remembers", "nothing: an encoder reads whole texts"]
 
 
@@ -30,6 +31,8 @@ def test_a_written_architecture_is_described_without_weights(tmp_path: Path) -> 
     text = describe_models([written(tmp_path / "a", "gpt_oss")])
     assert "2 layers (0, 2): 2×24 and 2×24 numbers per token, of the last 5 tokens" in text
     assert "2 layers (1, 3): 2×24 and 2×24 numbers per token, of all tokens" in text
+    assert "2 layers (0, 2): 5 tokens back; 5 keys read at the context's end" in text
+    assert "2 layers (1, 3): all tokens before; 128 keys read at the context's end" in text
     assert "M of them for each token" in text and "tokens are compute-optimal" in text
 
 

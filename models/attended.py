@@ -1,0 +1,61 @@
+"""How many tokens one token looks at, and what that costs: counted from the spec. For models/describe.py."""
+
+from models.spec import (
+    Arch,
+    Attention,
+    BlockSparse,
+    Chunked,
+    FirstTokens,
+    Fixed,
+    GroupedWindow,
+    LatentAttention,
+    LocalGlobalAttention,
+    Mask,
+    Mixer,
+    Strided,
+)
+
+
+def attended(mixer: Mixer, arch: Arch, tokens: int) -> int:
+    """Multiply-adds of one query with the keys and the values it sees."""
+    match mixer:
+        case Attention(heads=h, kv_heads=g, head_dim=k, mask=GroupedWindow(sizes=sizes)):
+            return 2 * (h // g) * k * sum(min(tokens, size) for size in sizes)
+        case Attention(heads=h, head_dim=k) | LocalGlobalAttention(heads=h, head_dim=k):
+            return 2 * h * k * keys(mixer, arch, tokens)
+        case LatentAttention(heads=h, kv_rank=r, rope_dim=k):
+            return h * (2 * r + k) * keys(mixer, arch, tokens)
+
+
+def keys(mixer: Mixer, arch: Arch, tokens: int) -> int:
+    """Tokens that the last of `tokens` sees, of an encoder's one in the middle; in the head that sees most. Which tokens are
+    global, where that depends on the text, is not counted."""
+    match mixer:
+        case LocalGlobalAttention(mask=mask):
+            first = arch.global_tokens.count if isinstance(arch.global_tokens, FirstTokens) else 0
+            return min(tokens, _seen(mask, tokens) + first)
+        case Attention(mask=mask) | LatentAttention(mask=mask):
+            return _seen(mask, tokens)
+
+
+def _seen(mask: Mask, tokens: int) -> int:
+    match mask:
+        case Strided(local=local, stride=stride):
+            near = min(tokens, local)
+            return near + (tokens - 1) // stride - (near - 1) // stride
+        case Fixed(size=size, summary=summary):
+            own = _last(tokens, size)
+            return own + (tokens - own) // size * summary
+        case Chunked(size=size, before=before):
+            own = _last(tokens, size)
+            return min(tokens, own + before * size)
+        case BlockSparse(size=size, random=random):
+            return tokens if tokens <= (5 + 2 * random) * size else 4 * size + _last(tokens, size)
+        case _:
+            back, ahead = (tokens if n is None else n for n in (mask.reach, mask.ahead))
+            return min(tokens, back + ahead)
+
+
+def _last(tokens: int, size: int) -> int:
+    """Tokens in the last of their chunks."""
+    return (tokens - 1) % size + 1
