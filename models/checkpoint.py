@@ -90,7 +90,8 @@ def _quantization(directory: Path) -> dict[str, Any]:
     for name, key in (("config.json", "quantization_config"), ("quantize_config.json", None)):
         file = directory / name
         found = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
-        if quantization := (found.get(key) if key else found and {"quant_method": "gptq"} | found):
+        text = found.get("text_config") or {}  # of a model that also reads images
+        if quantization := (found.get(key) or text.get(key) if key else found and {"quant_method": "gptq"} | found):
             return quantization
     return {}
 

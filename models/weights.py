@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from models.batch import Leaf
+from models.prefixes import canonical
 from models.quant import Grouped, Weight, WeightsError, concatenate
 from models.recipes import (
     Cat,
@@ -33,6 +34,7 @@ Checkpoint = Mapping[str, Weight]  # read lazily: one tensor at each lookup
 def load(model: nn.Module, arch: Arch, recipes: Recipes, checkpoint: Checkpoint) -> None:
     """Fill every tensor of `model`, one at a time. Raises WeightsError when one is missing or has the wrong shape,
     and when the checkpoint holds a tensor that no module asked for."""
+    checkpoint = canonical(recipes, checkpoint)
     names, used = set(checkpoint), set[str]()  # a Mapping's own `in` would read the tensor
     for target, shape, assign in _targets(model):
         recipe, layer = _recipe(recipes, target)
@@ -94,22 +96,14 @@ class _Source:
     expert: int | None = None
 
     def read(self, template: str) -> Weight:
-        name = self._stored(template.format(i=self.layer, e=self.expert))
+        name = template.format(i=self.layer, e=self.expert)
+        if name not in self.names:
+            raise WeightsError(f"the checkpoint has no tensor {name}, which {self.target} is made from")
         self.used.add(name)
         return self.checkpoint[name]
 
     def has(self, template: str) -> bool:
-        return not self.names.isdisjoint(self._names(template.format(i=self.layer, e=self.expert)))
-
-    def _names(self, name: str) -> tuple[str, str]:
-        """A checkpoint of the body alone lacks the outermost part of its names."""
-        return name, name.partition(".")[2]
-
-    def _stored(self, name: str) -> str:
-        for stored in self._names(name):
-            if stored in self.names:
-                return stored
-        raise WeightsError(f"the checkpoint has no tensor {name}, which {self.target} is made from")
+        return template.format(i=self.layer, e=self.expert) in self.names
 
     @property
     def experts(self) -> int:

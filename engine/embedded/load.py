@@ -29,6 +29,7 @@ from models.build import build
 from models.checkpoint import open_checkpoint
 from models.describe import parameters
 from models.families import arch_of, recipes_of
+from models.families.multimodal import text_tensors
 from models.spec import Arch, Paged, Rope, long_ropes
 from models.weights import load
 
@@ -140,7 +141,7 @@ def _model(directory: Path, config: dict[str, Any], arch: Arch, backend: Backend
     checkpoint = open_checkpoint(directory)
     with torch.device(device):
         model = build(arch, backend, context=context).eval()
-    load(model, arch, recipes_of(config, checkpoint.form), checkpoint)
+    load(model, arch, recipes_of(config, checkpoint.form), text_tensors(config, checkpoint))
     return cast(Model, model)
 
 

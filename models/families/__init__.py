@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from importlib import import_module
 from typing import Any, Literal, Protocol, cast
 
+from models.families.multimodal import text_config, text_name
 from models.hf import Config, ConfigError
 from models.recipes import Recipes
 from models.spec import Arch
@@ -115,10 +116,14 @@ def arch_of(config: Mapping[str, Any]) -> Arch:
     or unread."""
     watched = Config(config)
     family = encoder_family_of(config) if _name(config) in ENCODERS else family_of(config)
-    arch = family.arch(watched)
+    arch = family.arch(text_config(_stated(config), watched))
     watched.finish()
     return arch
 
 
 def _name(config: Mapping[str, Any]) -> str:
+    return text_name(_stated(config))
+
+
+def _stated(config: Mapping[str, Any]) -> str:
     return (config.get("architectures") or ["(no architectures)"])[0]

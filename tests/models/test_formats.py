@@ -171,3 +171,10 @@ def test_older_files_say_it_beside(tmp_path: Path) -> None:
     (tmp_path / "quantize_config.json").write_text(json.dumps({"bits": 5, "group_size": 128}))
     with pytest.raises(ConfigError, match="bits = 5 is not supported"):
         open_checkpoint(tmp_path)
+
+
+def test_a_model_that_reads_images_says_it_of_its_text_part(tmp_path: Path) -> None:
+    make(tiny("llama")).save_pretrained(tmp_path)
+    (tmp_path / "config.json").write_text(json.dumps({"text_config": {"quantization_config": {"quant_method": "quip"}}}))
+    with pytest.raises(ConfigError, match="'quip' is not supported"):
+        open_checkpoint(tmp_path)

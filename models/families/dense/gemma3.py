@@ -12,10 +12,14 @@ from models.spec import Arch, QKNorm, Rope, Window
 
 def arch(config: Config) -> Arch:
     config.only("use_bidirectional_attention", False)
-    config.assume(rope_theta=1_000_000.0, num_key_value_heads=4)
+    config.assume(rope_theta=1_000_000.0, num_key_value_heads=4, **_FIRST)
     base = each(gemma2.decoder(config), lambda layer: mixer(layer, qk_norm=QKNorm(norm=layer.norm)))
     window, position = Window(size=config.integer("sliding_window")), _local_rope(config, config.integer("head_dim"))
     return where(base, _locals(config, len(base.layers)), lambda layer: masked(mixer(layer, position=position), window))
+
+
+# what files of the larger models leave out
+_FIRST = {"vocab_size": 262_208, "num_attention_heads": 8, "max_position_embeddings": 131_072}
 
 
 def _local_rope(config: Config, dim: int) -> Rope:
