@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from models.spec import Activation, Clamped
+from models.spec import Activation, Clamped, Temperature
 
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "silu": F.silu,
@@ -32,14 +32,18 @@ def wide(x: Tensor) -> Tensor:
 
 
 def rms_norm(x: Tensor, weight: Tensor | None, eps: float) -> Tensor:
-    """Over the last axis, in float32 (Zhang & Sennrich 2019, arXiv 1910.07467). x may have any leading axes and strides."""
+    """Over the last axis, in float32 (Zhang & Sennrich 2019, arXiv 1910.07467). x may have any leading axes and strides. `weight`:
+    for x_THK of K numbers or a row of them for each head, as in `layer_norm`."""
     y = wide(x)
     y = y * torch.rsqrt(y.square().mean(-1, keepdim=True) + eps)
     return (y if weight is None else y * weight.float()).to(x.dtype)
 
 
 def layer_norm(x: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float) -> Tensor:
-    """Over the last axis, in float32 (Ba et al. 2016, arXiv 1607.06450)."""
+    """Over the last axis, in float32 (Ba et al. 2016, arXiv 1607.06450). x may have any leading axes and strides."""
+    if weight is not None and weight.dim() == 2:
+        y = F.layer_norm(wide(x), (x.shape[-1],), None, None, eps) * weight
+        return (y if bias is None else y + bias).to(x.dtype)
     scale, offset = (None if t is None else t.to(wide(x).dtype) for t in (weight, bias))
     return F.layer_norm(wide(x), (x.shape[-1],), scale, offset, eps).to(x.dtype)
 
@@ -70,6 +74,22 @@ def activate(x_TF: Tensor, activation: Activation) -> Tensor:
     if isinstance(activation, Clamped):
         raise ValueError("the clamped activation needs a gate: gated must be true")
     return ACTIVATIONS[activation](x_TF)
+
+
+def clamp(x_THK: Tensor, most: float) -> Tensor:
+    """To -most..most."""
+    return x_THK.clamp(-most, most)
+
+
+def heat(x_THK: Tensor, spec: Temperature, positions_T: Tensor) -> Tensor:
+    """Queries times their positions' factors."""
+    factor_T = 1 + spec.scale * torch.log1p(((positions_T + 1) / spec.floor).floor())
+    return (x_THK * factor_T[:, None, None]).to(x_THK.dtype)
+
+
+def softcap(x_TD: Tensor, cap: float) -> Tensor:
+    """Bent to -cap..cap."""
+    return (x_TD / cap).tanh() * cap
 
 
 def pool(x_TD: Tensor, starts_S1: Tensor, kind: str) -> Tensor:
@@ -116,5 +136,8 @@ class Ops:
     activate: Callable[[Tensor, Activation], Tensor] = activate
     add: Callable[[Tensor, Tensor], Tensor] = add
     scale: Callable[[Tensor, float], Tensor] = scale
+    softcap: Callable[[Tensor, float], Tensor] = softcap
+    clamp: Callable[[Tensor, float], Tensor] = clamp
+    heat: Callable[[Tensor, Temperature, Tensor], Tensor] = heat
     pool: Callable[[Tensor, Tensor, str], Tensor] = pool
     normalize: Callable[[Tensor], Tensor] = normalize

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from models.batch import Backend, Batch
 from models.parts.norms import head_norm
 from models.parts.positions import Rotary
-from models.spec import Attention, Temperature
+from models.spec import Attention
 
 
 class AttentionPart(nn.Module):
@@ -15,7 +15,7 @@ class AttentionPart(nn.Module):
     def __init__(self, name: str, spec: Attention, dim: int, backend: Backend, rotary: Rotary | None) -> None:
         super().__init__()
         h, g, k = spec.heads, spec.kv_heads, spec.head_dim
-        self.spec, self.rotary = spec, rotary
+        self.spec, self.rotary, self.ops = spec, rotary, backend.ops
         self.qkv = backend.linear(f"{name}.qkv", dim, (h * k, g * k, g * k), bias=spec.bias)
         self.q_norm = head_norm(spec.qk_norm, h, k, backend.ops) if spec.qk_norm else None
         self.k_norm = head_norm(spec.qk_norm, g, k, backend.ops) if spec.qk_norm else None
@@ -28,7 +28,7 @@ class AttentionPart(nn.Module):
         if self.rotary is not None:
             q_THK, k_TGK = self.rotary(q_THK, batch), self.rotary(k_TGK, batch)
         if self.spec.temperature is not None:
-            q_THK = heated(self.spec.temperature, q_THK, batch.positions_T)
+            q_THK = self.ops.heat(q_THK, self.spec.temperature, batch.positions_T)
         return self.out(self.attend(q_THK, k_TGK, v_TGK, batch, self.sinks).flatten(1))
 
     def _heads(self, y_TO: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -38,15 +38,10 @@ class AttentionPart(nn.Module):
         if self.q_norm is not None and self.k_norm is not None:
             q_THK, k_TGK = self._normed(self.q_norm, q_THK), self._normed(self.k_norm, k_TGK)
         if (most := self.spec.clip) is not None:
-            q_THK, k_TGK, v_TGK = (t.clamp(-most, most) for t in (q_THK, k_TGK, v_TGK))
+            q_THK, k_TGK, v_TGK = (self.ops.clamp(t, most) for t in (q_THK, k_TGK, v_TGK))
         return q_THK, k_TGK, v_TGK
 
     def _normed(self, norm: nn.Module, x_THK: Tensor) -> Tensor:
         if self.spec.qk_norm is not None and self.spec.qk_norm.over == "projection":
             return norm(x_THK.flatten(1)).unflatten(1, x_THK.shape[1:])
         return norm(x_THK)
-
-
-def heated(spec: Temperature, q_THK: Tensor, positions_T: Tensor) -> Tensor:
-    factor_T = 1 + spec.scale * torch.log1p(((positions_T + 1) / spec.floor).floor())
-    return (q_THK * factor_T[:, None, None]).to(q_THK.dtype)

@@ -62,7 +62,5 @@ class EachHeadNorm(nn.Module):
 
     def forward(self, x_THK: Tensor) -> Tensor:
         if self.spec.kind == "rms":
-            y_THK = self.ops.rms_norm(x_THK, None, self.spec.eps)
-        else:
-            y_THK = self.ops.layer_norm(x_THK, None, None, self.spec.eps)
-        return (y_THK * self.weight).to(x_THK.dtype)
+            return self.ops.rms_norm(x_THK, self.weight, self.spec.eps)
+        return self.ops.layer_norm(x_THK, self.weight, None, self.spec.eps)

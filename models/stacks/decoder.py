@@ -45,6 +45,6 @@ class Decoder(nn.Module):
         """float32 logits_SY of rows that `forward` returned."""
         y_SY = cast(Embedding, self.embed).logits(x_SD) if self.head is None else self.head(x_SD).float()
         if self.output.scale != 1:
-            y_SY = y_SY * self.output.scale
+            y_SY = self.ops.scale(y_SY, self.output.scale)
         cap = self.output.softcap
-        return y_SY if cap is None else (y_SY / cap).tanh() * cap
+        return y_SY if cap is None else self.ops.softcap(y_SY, cap)

@@ -1,6 +1,7 @@
 """The compiled CPU kernels against their twins in plain torch, and what only they promise: a row's bits depend on nothing but the row."""
 
 import random
+from functools import partial
 from typing import Any
 
 import pytest
@@ -11,14 +12,36 @@ from engine.embedded.capture import NotRecordable
 from engine.embedded.kernels.library import Library, levels
 from engine.embedded.kernels.packing import pack
 from engine.embedded.native.backend import NativeBackend
-from engine.embedded.native.ops import Kernels
+from engine.embedded.native.linear import PackedEmbedding, PackedLinear, Table
+from engine.embedded.native.ops import ACTIVATION, Kernels
 from engine.embedded.native.supports import supports
+from engine.embedded.on_torch.linear import quantized
 from models import ops
 from models.batch import Batch
 from models.build import build
 from models.quant import Grouped, concatenate, quantize
 from models.reference import Reference, whole
-from models.spec import MLP, Arch, Attention, Causal, Layer, QKNorm, Rope, Window, groups
+from models.spec import (
+    MLP,
+    Alibi,
+    Arch,
+    Attention,
+    Causal,
+    Chunked,
+    Clamped,
+    Fixed,
+    GroupedWindow,
+    Layer,
+    Mask,
+    Neighbourhood,
+    Norm,
+    QKNorm,
+    Rope,
+    Strided,
+    Temperature,
+    Window,
+    groups,
+)
 
 pytestmark = pytest.mark.skipif(not levels(), reason="the kernels need a compiler at installation and a processor with AVX2")
 WIDTH = 40  # pages per sequence
@@ -50,22 +73,40 @@ def close(got: Tensor, want: Tensor, tolerance: float) -> None:
 
 
 @pytest.mark.parametrize("tokens", [1, 16, 63])
-def test_small_operations_equal_torch(kernels: Kernels, tokens: int) -> None:
-    x, y, weight = torch.randn(tokens, 96), torch.randn(tokens, 96), torch.rand(96)
+@pytest.mark.parametrize("width", [96, 6, 42])
+def test_small_operations_equal_torch(kernels: Kernels, tokens: int, width: int) -> None:
+    x, y = torch.randn(tokens, width + 8)[:, :width], torch.randn(tokens, width + 3)[:, :width]  # as a matrix's padding leaves them
+    weight, bias = torch.rand(width), torch.randn(width)
     close(kernels.rms_norm(x, weight, 1e-5), ops.rms_norm(x, weight, 1e-5), 1e-6)
+    close(kernels.rms_norm(x, None, 1e-5), ops.rms_norm(x, None, 1e-5), 1e-6)
+    close(kernels.layer_norm(x, weight, bias, 1e-5), ops.layer_norm(x, weight, bias, 1e-5), 1e-6)
+    close(kernels.layer_norm(x, None, None, 1e-5), ops.layer_norm(x, None, None, 1e-5), 1e-6)
     close(kernels.add(x, y), x + y, 1e-7)
     close(kernels.scale(x, 2.5), x * 2.5, 1e-7)
-    for activation in ("silu", "gelu_tanh"):
+    close(kernels.softcap(x * 9, 2.5), ops.softcap(x * 9, 2.5), 1e-6)
+    for activation in ACTIVATION:
         close(kernels.gated(x * 4, activation), ops.gated(x * 4, activation), 1e-6)
         close(kernels.activate(x * 4, activation), ops.activate(x * 4, activation), 1e-6)
+    close(kernels.gated(x * 4, Clamped(limit=2.5)), ops.gated(x * 4, Clamped(limit=2.5)), 1e-6)
 
 
-@pytest.mark.parametrize("rotated", [32, 64])
-def test_strided_heads(kernels: Kernels, rotated: int) -> None:
-    q_THK, _ = torch.randn(7, 6, 64).split((4, 2), 1)
+def test_logits_of_a_large_vocabulary(kernels: Kernels) -> None:
+    x_SY = torch.randn(3, 9001)
+    close(kernels.scale(x_SY, 0.5), x_SY * 0.5, 1e-7)
+    close(kernels.softcap(x_SY, 0.5), ops.softcap(x_SY, 0.5), 1e-6)
+
+
+@pytest.mark.parametrize(("size", "rotated"), [(64, 32), (64, 64), (42, 42), (42, 10), (6, 4)])
+def test_strided_heads(kernels: Kernels, size: int, rotated: int) -> None:
+    q_THK, _ = torch.randn(7, 6, size).split((4, 2), 1)
     table_PR, positions_T = torch.randn(50, rotated), torch.randint(0, 50, (7,))
     close(kernels.rotate(q_THK, table_PR, positions_T), ops.rotate(q_THK, table_PR, positions_T), 1e-6)
-    close(kernels.rms_norm(q_THK, torch.ones(64), 1e-6), ops.rms_norm(q_THK, torch.ones(64), 1e-6), 1e-6)
+    close(kernels.clamp(q_THK, 0.7), q_THK.clamp(-0.7, 0.7), 1e-7)
+    heat = Temperature(floor=8.0, scale=0.3)
+    close(kernels.heat(q_THK, heat, positions_T), ops.heat(q_THK, heat, positions_T), 1e-6)
+    for weight in (torch.rand(size), torch.rand(4, size)):
+        close(kernels.rms_norm(q_THK, weight, 1e-6), ops.rms_norm(q_THK, weight, 1e-6), 1e-6)
+        close(kernels.layer_norm(q_THK, weight, None, 1e-6), ops.layer_norm(q_THK, weight, None, 1e-6), 1e-6)
 
 
 def rounded_like_the_kernel(x_TI: Tensor) -> Tensor:
@@ -125,7 +166,25 @@ def test_embedding_reads_the_packed_rows(kernels: Kernels, bits: int) -> None:
     weight = quantize(dense, bits) if bits < 16 else dense.bfloat16()
     want = weight.dequantize() if isinstance(weight, Grouped) else weight.float()
     tokens_T = torch.tensor([0, 69, 3, 17, 16])
-    close(kernels.embed(tokens_T, pack(weight)), want[tokens_T], 1e-6)
+    close(kernels.embed(tokens_T, pack(weight), 64), want[tokens_T], 1e-6)
+
+
+@pytest.mark.parametrize("bits", [None, 4, 8])
+@pytest.mark.parametrize("shape", [(48, 42), (250, 6), (7, 100)])
+def test_sizes_that_do_not_divide(kernels: Kernels, bits: int | None, shape: tuple[int, int]) -> None:
+    weight_OI, bias_O, x_TI = torch.randn(shape), torch.randn(shape[0]), torch.randn(9, shape[1] + 5)[:, : shape[1]]
+    matrix = PackedEmbedding(kernels, *shape, partial(quantized, bits=bits))
+    matrix.assign("weight", weight_OI)
+    near = 0.2 if bits == 4 else 0.03
+    close(matrix.logits(x_TI), x_TI @ weight_OI.T, near)
+    close(matrix(torch.tensor([shape[0] - 1, 0, 3])), weight_OI[[-1, 0, 3]], near)
+    table = Table(kernels, *shape)
+    table.assign("weight", weight_OI.bfloat16())
+    assert torch.equal(table(torch.tensor([shape[0] - 1, 0])), weight_OI.bfloat16()[[-1, 0]].float())
+    linear = PackedLinear(kernels, shape[1], shape[0], True, lambda weight: weight)
+    linear.assign("weight", weight_OI)
+    linear.assign("bias", bias_O)
+    close(linear(x_TI), x_TI @ weight_OI.T + bias_O, 0.03)
 
 
 @pytest.mark.parametrize("bits", [4, 8, 16])
@@ -140,21 +199,8 @@ def test_a_row_does_not_see_its_company(kernels: Kernels, bits: int) -> None:
 class Pair:
     """One model with the same weights on both backends."""
 
-    def __init__(
-        self, library: Library, heads: int, kv_heads: int, head_dim: int, window: int | None = None, softcap: float | None = None
-    ) -> None:
-        mask = Causal() if window is None else Window(size=window)
-        mixer = Attention(
-            heads=heads,
-            kv_heads=kv_heads,
-            head_dim=head_dim,
-            mask=mask,
-            softcap=softcap,
-            bias=True,
-            qk_norm=QKNorm(),
-            position=Rope(dim=head_dim),
-        )
-        self.arch = Arch(dim=64, vocab=200, layers=(Layer(mixer=mixer, ffn=MLP(hidden=96)),) * 2, tied=True, context=1024)
+    def __init__(self, library: Library, mixer: Attention, dim: int = 64, hidden: int = 96) -> None:
+        self.arch = Arch(dim=dim, vocab=200, layers=(Layer(mixer=mixer, ffn=MLP(hidden=hidden)),) * 2, tied=True, context=1024)
         assert supports(self.arch)
         (self.group,) = groups(self.arch)
         self.backend = NativeBackend(library, {self.group: 8 * WIDTH})
@@ -169,7 +215,8 @@ class Pair:
         modules: dict[str, Any] = dict(self.native.named_modules())
         for name, module in modules.items():
             for field, shape in getattr(module, "fields", {}).items():
-                value = quantize(torch.randn(shape) / 8, 8) if len(shape) == 2 else torch.randn(shape)
+                value = torch.randn(shape) / 8 if len(shape) == 2 else torch.randn(shape)
+                value = quantize(value, 8) if len(shape) == 2 and shape[1] % 32 == 0 else value
                 module.assign(field, value)
                 twins[name].assign(field, value)
         for (_, a), (_, b) in zip(self.native.named_parameters(), self.reference.named_parameters(), strict=True):
@@ -187,12 +234,38 @@ class Pair:
         return self.native.logits(x_TD)
 
 
-SHAPES = [(4, 2, 32, None, None), (6, 1, 16, 20, None), (4, 4, 80, 70, 5.0), (3, 3, 128, None, None), (9, 3, 64, 300, None)]
+def attention(heads: int, kv_heads: int, head_dim: int, mask: Mask | None = None, **more: Any) -> Attention:
+    given = {"bias": True, "qk_norm": QKNorm(), "position": Rope(dim=head_dim)} | more
+    return Attention(heads=heads, kv_heads=kv_heads, head_dim=head_dim, mask=mask or Causal(), **given)
 
 
-@pytest.mark.parametrize("shape", SHAPES, ids=str)
-def test_a_model_equals_the_reference_however_it_is_cut(library: Library, shape: tuple[int, int, int, int | None, float | None]) -> None:
-    pair, lengths, rng = Pair(library, *shape), [1, 63, 300, 530], random.Random(1)
+PLAIN = attention(4, 2, 32)
+MIXERS = [
+    PLAIN,
+    attention(6, 1, 16, Window(size=20)),
+    attention(4, 4, 80, Window(size=70), softcap=5.0),
+    attention(3, 3, 128),
+    attention(9, 3, 64, Window(size=300)),
+    attention(4, 2, 32, Chunked(size=100)),
+    attention(4, 2, 24, Chunked(size=7)),
+    attention(4, 2, 16, Strided(local=9, stride=50)),
+    attention(2, 2, 16, Strided(local=130, stride=3)),
+    attention(4, 2, 16, Fixed(size=90, summary=5)),
+    attention(2, 1, 16, Fixed(size=5, summary=2)),
+    attention(6, 3, 20, GroupedWindow(sizes=(9, 300, 70))),
+    attention(6, 3, 42, sinks=True, clip=2.0),
+    attention(6, 6, 32, Window(size=40), sinks=True, position=Alibi()),
+    attention(4, 1, 64, position=Alibi(scaled=True), softcap=4.0),
+    attention(4, 2, 40, position=None, temperature=Temperature(floor=50.0, scale=0.3)),
+    attention(4, 2, 40, qk_norm=QKNorm(over="each_head", norm=Norm(kind="layer_unbiased"))),
+    attention(4, 2, 40, qk_norm=QKNorm(over="projection", norm=Norm(kind="layer"))),
+]
+
+
+@pytest.mark.parametrize("mixer", MIXERS, ids=lambda m: f"{m.heads}-{m.head_dim}-{type(m.mask).__name__}-{type(m.position).__name__}")
+def test_a_model_equals_the_reference_however_it_is_cut(library: Library, mixer: Attention) -> None:
+    sizes = (64, 96) if mixer.head_dim % 16 == 0 else (50, 70)
+    pair, lengths, rng = Pair(library, mixer, *sizes), [1, 63, 300, 530], random.Random(1)
     tokens = [torch.randint(0, 200, (n,)) for n in lengths]
     want = pair.reference.logits(pair.reference(torch.cat(tokens), whole(lengths)))
     at_once = pair.run(tokens, [(s, 0, n) for s, n in enumerate(lengths)])
@@ -208,7 +281,7 @@ def test_a_model_equals_the_reference_however_it_is_cut(library: Library, shape:
 
 
 def test_a_recorded_step_follows_its_inputs(library: Library) -> None:
-    pair = Pair(library, 4, 2, 32)
+    pair = Pair(library, PLAIN)
     tokens = [torch.randint(0, 200, (300,)) for _ in range(3)]
     pair.run(tokens, [(s, 0, 290) for s in range(3)])
     rows = [(s, 290 - 80 * s, 1) for s in range(3)]
@@ -223,7 +296,7 @@ def test_a_recorded_step_follows_its_inputs(library: Library) -> None:
 
 
 def test_one_recording_serves_all_smaller_steps(library: Library) -> None:
-    pair = Pair(library, 4, 2, 32)
+    pair = Pair(library, PLAIN)
     tokens = [torch.randint(0, 200, (300,)) for _ in range(3)]
     rows = [(s, 0, 100) for s in range(3)]
     batch, ids = pair.batch(rows), torch.zeros(300, dtype=torch.int64)
@@ -241,12 +314,16 @@ def test_one_recording_serves_all_smaller_steps(library: Library) -> None:
 
 @pytest.mark.parametrize("foreign", [lambda y: y * 2, lambda y: y.add_(1), lambda y: y[y[0].argmax()], lambda y: y.tolist()])
 def test_what_a_replay_would_miss_is_refused(library: Library, foreign) -> None:
-    pair = Pair(library, 4, 2, 32)
+    pair = Pair(library, PLAIN)
     ids, batch = torch.tensor([1, 2]), pair.batch([(0, 0, 1), (1, 0, 1)])
     with pytest.raises(NotRecordable):
         pair.backend.kernels.record(lambda: foreign(pair.native(ids, batch)))
 
 
-def test_odd_head_sizes_are_left_to_torch() -> None:
-    odd = Attention(heads=2, kv_heads=2, head_dim=20)
-    assert not supports(Arch(dim=64, vocab=9, layers=(Layer(mixer=odd, ffn=MLP(hidden=64)),), context=8))
+@pytest.mark.parametrize(
+    "mixer",
+    [Attention(heads=2, kv_heads=2, head_dim=272), Attention(heads=2, kv_heads=2, head_dim=32, mask=Neighbourhood(distance=4))],
+    ids=str,
+)
+def test_what_is_left_to_torch(mixer: Attention) -> None:
+    assert not supports(Arch(dim=64, vocab=9, layers=(Layer(mixer=mixer, ffn=MLP(hidden=64)),), context=8))

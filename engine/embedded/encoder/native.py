@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from engine.embedded.kernels import library as k
 from engine.embedded.kernels.packing import Bytes, fits, pack_bytes
-from engine.embedded.native.linear import PackedLinear
+from engine.embedded.native.linear import PackedLinear, Table
 from engine.embedded.native.ops import Kernels
 from engine.embedded.native.supports import fitting
 from models.batch import Attend, Batch, Latent, LocalGlobal
@@ -57,23 +57,6 @@ def _supported(layer: Layer) -> bool:
         and m.softcap is None
         and (m.scale is None or m.scale > 0)
     )
-
-
-class Table(nn.Module):
-    """rows_T -> x_TD, float32. The table is read where the checkpoint left it, in float32 or bf16."""
-
-    def __init__(self, kernels: Kernels, rows: int, dim: int) -> None:
-        super().__init__()
-        self.fields = {"weight": (rows, dim)}
-        self._kernels = kernels
-        self._table_YD: Tensor
-
-    def assign(self, field: str, value: Weight) -> None:
-        dense = value.dequantize() if isinstance(value, Grouped) else value
-        self._table_YD = (dense if dense.dtype in (torch.float32, torch.bfloat16) else dense.float()).contiguous()
-
-    def forward(self, rows_T: Tensor) -> Tensor:
-        return self._kernels.gather(rows_T, self._table_YD)
 
 
 class ByteLinear(nn.Module):

@@ -28,9 +28,10 @@ def _passes(first: Op, second: Op) -> bool:
     """Does the one make what the other reads, in a way that is known here?"""
     if first.pointers[-1] != second.pointers[0] or tuple(first.sizes[:2]) != tuple(second.sizes[:2]):
         return False
+    width = first.sizes[1]
     if first.code == ACTIVATE and second.code == BALANCE:
-        return second.sizes[3:] == (first.sizes[1], NONE)
-    return first.code == ADD and second.code == LAYER_NORM
+        return second.sizes[3:] == (width, NONE) and first.sizes[3] == width
+    return first.code == ADD and second.code == LAYER_NORM and tuple(first.sizes[2:]) == (width, width) and second.sizes[2:4] == (1, width)
 
 
 def _touching(ops: Sequence[Op], maker: Op) -> int:

@@ -12,11 +12,11 @@ from pathlib import Path
 from torch import Tensor
 
 EMBED, RMS_NORM, ROTATE, QUANTIZE, LINEAR, REMEMBER, ATTEND, COMBINE, GATED, ACTIVATE, ADD, SCALE = range(12)
-LAYER_NORM, GATHER, ARRANGE, ATTEND_WHOLE, BALANCE, MULTIPLY = range(12, 18)
+LAYER_NORM, GATHER, ARRANGE, ATTEND_WHOLE, BALANCE, MULTIPLY, CLAMP, HEAT, SOFTCAP = range(12, 21)
 PAGE, GROUP, SPLIT, MAX_DIM, MAX_INPUTS = 16, 32, 256, 256, 8192
 
-OP = struct.Struct("=i13i2f9Q")  # op.h: struct Op
-SIZES, FLOATS, POINTERS = 13, 2, 8
+OP = struct.Struct("=i13i2f13Q")  # op.h: struct Op
+SIZES, FLOATS, POINTERS = 13, 2, 12
 
 LEVELS = ("avx2", "avx512_vnni", "avx512_bf16")  # native.cpp: LEVELS; a processor that has one has those before it
 

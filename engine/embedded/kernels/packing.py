@@ -47,6 +47,13 @@ def fits(inputs: int) -> bool:
     return inputs % GROUP == 0
 
 
+def pad_inputs(weight: Weight) -> Weight:
+    """With columns of zeros up to a multiple of GROUP."""
+    if isinstance(weight, Grouped) or fits(weight.shape[1]):
+        return weight
+    return torch.cat([weight, weight.new_zeros(len(weight), -weight.shape[1] % GROUP)], 1)
+
+
 def pack(weight: Weight) -> Packed:
     if not isinstance(weight, Grouped):
         return _pack_bf16(weight)

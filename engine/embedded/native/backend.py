@@ -10,7 +10,7 @@ from torch import nn
 
 from engine.embedded.kernels import library as k
 from engine.embedded.native.attention import PagedAttention
-from engine.embedded.native.linear import PackedEmbedding, PackedLinear
+from engine.embedded.native.linear import PackedEmbedding, PackedLinear, Table
 from engine.embedded.native.ops import Kernels
 from models.batch import Attend, Latent, LocalGlobal
 from models.ops import Ops
@@ -26,15 +26,21 @@ class NativeBackend:
         self._pages, self._prepare = pages, prepare
         self.ops = Ops(
             rms_norm=kernels.rms_norm,
+            layer_norm=kernels.layer_norm,
             rotate=kernels.rotate,
             gated=kernels.gated,
             activate=kernels.activate,
             add=kernels.add,
             scale=kernels.scale,
+            softcap=kernels.softcap,
+            clamp=kernels.clamp,
+            heat=kernels.heat,
         )
         self.leaves: dict[str, PagedAttention] = {}
 
     def embedding(self, name: str, vocab: int, dim: int) -> nn.Module:
+        if name == "positions":
+            return Table(self.kernels, vocab, dim)
         return PackedEmbedding(self.kernels, vocab, dim, self._prepare)
 
     def linear(self, name: str, d_in: int, d_outs: Sequence[int], *, bias: bool = False, split: str = "column") -> nn.Module:

@@ -1,13 +1,13 @@
-"""Matrices in packed form. I inputs, O outputs."""
+"""Matrices in packed form, and tables as they are. I inputs, O outputs."""
 
 from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 
-from engine.embedded.kernels.packing import Packed, pack
+from engine.embedded.kernels.packing import Packed, pack, pad_inputs
 from engine.embedded.native.ops import Kernels
-from models.quant import Weight
+from models.quant import Grouped, Weight
 
 
 class PackedLinear(nn.Module):
@@ -20,7 +20,7 @@ class PackedLinear(nn.Module):
 
     def assign(self, field: str, value: Weight) -> None:
         if field == "weight":
-            self._weight = pack(self._prepare(value))
+            self._weight = pack(self._prepare(pad_inputs(value)))
         elif isinstance(value, Tensor):
             missing = -self.d_out % 16
             self._bias = torch.cat([value.float(), torch.zeros(missing)])
@@ -35,9 +35,27 @@ class PackedEmbedding(PackedLinear):
 
     def __init__(self, kernels: Kernels, vocab: int, dim: int, prepare: Callable[[Weight], Weight]) -> None:
         super().__init__(kernels, dim, vocab, False, prepare)
+        self._dim = dim
 
     def forward(self, x_TI: Tensor) -> Tensor:
-        return self._kernels.embed(x_TI, self._weight)
+        return self._kernels.embed(x_TI, self._weight, self._dim)
 
     def logits(self, x_SD: Tensor) -> Tensor:
         return super().forward(x_SD)
+
+
+class Table(nn.Module):
+    """rows_T -> x_TD, float32. The table is read where the checkpoint left it, in float32 or bf16."""
+
+    def __init__(self, kernels: Kernels, rows: int, dim: int) -> None:
+        super().__init__()
+        self.fields = {"weight": (rows, dim)}
+        self._kernels = kernels
+        self._table_YD: Tensor
+
+    def assign(self, field: str, value: Weight) -> None:
+        dense = value.dequantize() if isinstance(value, Grouped) else value
+        self._table_YD = (dense if dense.dtype in (torch.float32, torch.bfloat16) else dense.float()).contiguous()
+
+    def forward(self, rows_T: Tensor) -> Tensor:
+        return self._kernels.gather(rows_T, self._table_YD)

@@ -9,9 +9,10 @@ from engine.embedded.inputs import Shape
 from engine.embedded.kernels import library as k
 from engine.embedded.kernels.packing import Bytes, Packed
 from engine.embedded.kernels.tape import Tape
-from models.spec import Activation
+from models.spec import Activation, Clamped, Temperature
 
-ACTIVATION: dict[Activation, int] = {"silu": 0, "gelu_tanh": 1, "gelu": 2, "relu": 3, "tanh": 4}
+ACTIVATION: dict[Activation, int] = {"silu": 0, "gelu_tanh": 1, "gelu": 2, "relu": 3, "tanh": 4, "quick_gelu": 5, "relu2": 6}
+CLAMPED = 7
 
 
 class Kernels:
@@ -46,15 +47,14 @@ class Kernels:
         return torch.empty(shape, dtype=dtype) if self._tape is None else self._tape.empty(*shape, dtype=dtype)
 
     def rms_norm(self, x: Tensor, weight: Tensor | None, eps: float) -> Tensor:
-        x_ABD = x[:, None] if x.dim() == 2 else x
         y = self.empty(*x.shape)
-        self.run(k.RMS_NORM, (x, weight, y), (*x_ABD.shape, x_ABD.stride(0), x_ABD.stride(1)), (eps,))
+        self.run(k.RMS_NORM, (x, weight, y), (*_rows(x), _step(weight)), (eps,))
         return y
 
-    def layer_norm(self, x_TD: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float) -> Tensor:
-        y_TD = self.empty(*x_TD.shape)
-        self.run(k.LAYER_NORM, (x_TD, weight, bias, y_TD), x_TD.shape, (eps,))
-        return y_TD
+    def layer_norm(self, x: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float) -> Tensor:
+        y = self.empty(*x.shape)
+        self.run(k.LAYER_NORM, (x, weight, bias, y), (*_rows(x), _step(weight)), (eps,))
+        return y
 
     def gather(self, rows_T: Tensor, table_YD: Tensor) -> Tensor:
         """Rows of a float32 or bf16 table."""
@@ -71,34 +71,56 @@ class Kernels:
     def gated(self, x_T2F: Tensor, activation: Activation) -> Tensor:
         tokens, hidden = x_T2F.shape[0], x_T2F.shape[1] // 2
         y_TF = self.empty(tokens, hidden)
-        self.run(k.GATED, (x_T2F, y_TF), (tokens, hidden, ACTIVATION[activation]))
+        match activation:
+            case Clamped(limit=limit, alpha=alpha):
+                self.run(k.GATED, (x_T2F, y_TF), (tokens, hidden, CLAMPED, x_T2F.stride(0)), (limit, alpha))
+            case name:
+                self.run(k.GATED, (x_T2F, y_TF), (tokens, hidden, ACTIVATION[name], x_T2F.stride(0)))
         return y_TF
 
     def activate(self, x_TF: Tensor, activation: Activation) -> Tensor:
+        if isinstance(activation, Clamped):
+            raise ValueError("the clamped activation needs a gate: gated must be true")
         y_TF = self.empty(*x_TF.shape)
-        self.run(k.ACTIVATE, (x_TF, y_TF), (*x_TF.shape, ACTIVATION[activation]))
+        self.run(k.ACTIVATE, (x_TF, y_TF), (*x_TF.shape, ACTIVATION[activation], x_TF.stride(0)))
         return y_TF
 
     def add(self, x_TD: Tensor, y_TD: Tensor) -> Tensor:
         z_TD = self.empty(*x_TD.shape)
-        self.run(k.ADD, (x_TD, y_TD, z_TD), x_TD.shape)
+        self.run(k.ADD, (x_TD, y_TD, z_TD), (*x_TD.shape, x_TD.stride(0), y_TD.stride(0)))
         return z_TD
 
     def scale(self, x_TD: Tensor, factor: float) -> Tensor:
         y_TD = self.empty(*x_TD.shape)
-        self.run(k.SCALE, (x_TD, y_TD), x_TD.shape, (factor,))
+        self.run(k.SCALE, (x_TD, y_TD), (*x_TD.shape, x_TD.stride(0)), (factor,))
         return y_TD
 
-    def embed(self, tokens_T: Tensor, weight: Packed) -> Tensor:
-        x_TD = self.empty(len(tokens_T), weight.inputs)
-        self.run(k.EMBED, (tokens_T, weight.data, weight.scales, x_TD), (len(tokens_T), weight.inputs, weight.format))
+    def softcap(self, x_TD: Tensor, cap: float) -> Tensor:
+        y_TD = self.empty(*x_TD.shape)
+        self.run(k.SOFTCAP, (x_TD, y_TD), (*x_TD.shape, x_TD.stride(0)), (cap,))
+        return y_TD
+
+    def clamp(self, x_THK: Tensor, most: float) -> Tensor:
+        y_THK = self.empty(*x_THK.shape)
+        self.run(k.CLAMP, (x_THK, y_THK), _rows(x_THK), (most,))
+        return y_THK
+
+    def heat(self, x_THK: Tensor, spec: Temperature, positions_T: Tensor) -> Tensor:
+        y_THK = self.empty(*x_THK.shape)
+        self.run(k.HEAT, (x_THK, y_THK, positions_T), _rows(x_THK), (spec.floor, spec.scale))
+        return y_THK
+
+    def embed(self, tokens_T: Tensor, weight: Packed, dim: int) -> Tensor:
+        """The first `dim` columns of rows of the matrix."""
+        x_TD = self.empty(len(tokens_T), dim)
+        self.run(k.EMBED, (tokens_T, weight.data, weight.scales, x_TD), (*x_TD.shape, weight.format, weight.inputs))
         return x_TD
 
     def linear(self, x_TI: Tensor, weight: Packed, bias: Tensor | None) -> Tensor:
-        """y_TO, O padded to a multiple of 16."""
+        """y_TO, O padded to a multiple of 16. Columns of the matrix beyond x's are padding."""
         tokens, row = len(x_TI), self.library.row_bytes(weight.inputs, weight.format)
         rows = self.empty(tokens, row, dtype=torch.uint8)
-        self.run(k.QUANTIZE, (x_TI, rows), (tokens, weight.inputs, weight.format, row, x_TI.stride(0)))
+        self.run(k.QUANTIZE, (x_TI, rows), (tokens, weight.inputs, weight.format, row, x_TI.stride(0), x_TI.shape[1]))
         y_TO = self.empty(tokens, weight.outputs)
         self.run(k.LINEAR, (rows, weight.data, weight.scales, y_TO, bias), (tokens, weight.inputs, weight.outputs, weight.format, row))
         return y_TO
@@ -111,6 +133,16 @@ class Kernels:
         y_TO = self.empty(tokens, weight.outputs)
         self.run(k.MULTIPLY, (rows, weight.data, weight.scales, y_TO, bias, weight.starts), (tokens, weight.inputs, weight.outputs, row))
         return y_TO
+
+
+def _rows(x: Tensor) -> tuple[int, ...]:
+    """Of [A, D] or [A, B, D]: A, D, B and the strides of A and B."""
+    return (*x.shape, 1, x.stride(0), 0) if x.dim() == 2 else (x.shape[0], x.shape[2], x.shape[1], x.stride(0), x.stride(1))
+
+
+def _step(weight: Tensor | None) -> int:
+    """From one head's weights to the next one's."""
+    return weight.shape[1] if weight is not None and weight.dim() == 2 else 0
 
 
 class Recordings:

@@ -13,37 +13,49 @@ static void remember(const Op &op, int item) {
       const float *k = (const float *)op.p[0] + (int64_t)t * op.n[4] + g * op.n[5];
       const float *v = (const float *)op.p[1] + (int64_t)t * op.n[6] + g * op.n[7];
       auto *keys = (uint16_t *)op.p[2] + page + g * dim * PAGE, *values = (uint16_t *)op.p[3] + page + g * dim * PAGE + slot * dim;
-      uint16_t key[MAX_DIM];
-      for (int d = 0; d < dim; d += 16) store_bf16(key + d, load(k + d)), store_bf16(values + d, load(v + d));
+      uint16_t key[MAX_DIM], value[MAX_DIM];
+      by_sixteen(dim, [&](int d, auto lanes) { store_bf16(key + d, load(k + d, lanes)), store_bf16(value + d, load(v + d, lanes)); });
       for (int d = 0; d < dim; d++) keys[d * PAGE + slot] = key[d];
+      std::memcpy(values, value, dim * sizeof(uint16_t));
     }
   }
 }
 
-// ATTEND  p: q, key pages, value pages, table, starts, cached, out [T, H, K], partial results
-//         n: S, G, K, W, strides of q (T, H), H, window, splits that fit the partial results (0: merge here)  f: scale, softcap
+// ATTEND  p: q, key pages, value pages, table, starts, cached, out [T, H, K], partial results, slopes of ALiBi [H] or null,
+//            sinks [H] or null, sizes of a window for each kv head int32 [G] or null
+//         n: S, G, K, W, strides of q (T, H), H, mask, splits that fit the partial results (0: merge here), two numbers of the mask
+//         f: scale, softcap
 static Keys keys_of(const Op &op, int s, int g) {
   const int64_t head = (int64_t)op.n[2] * PAGE;
+  const Mask mask{op.n[7], op.p[10] ? ((const int32_t *)op.p[10])[g] : op.n[9], op.n[10]};
   return {(const uint16_t *)op.p[1] + g * head, (const uint16_t *)op.p[2] + g * head, (const int32_t *)op.p[3] + (int64_t)s * op.n[3],
-          head * op.n[1], op.n[2], op.n[7], op.n[3], op.f[0], op.f[1]};
+          head * op.n[1], op.n[2], op.n[3], mask, op.p[8] != nullptr, op.f[0], op.f[1]};
 }
 
 // The rows of tile `tile` of kv head g: pairs (token, head) in order. Returns where each belongs in out.
 static void gather(const Op &op, int s, int g, int tile, Rows &rows, int64_t *home) {
   const auto *starts = (const int32_t *)op.p[4], *cached = (const int32_t *)op.p[5];
-  const int share = op.n[6] / op.n[1], all = (starts[s + 1] - starts[s]) * share;
-  rows.n = std::min(TILE_ROWS, all - tile * TILE_ROWS);
-  rows.dim = op.n[2];
+  const auto *slopes = (const float *)op.p[8];
+  const int share = op.n[6] / op.n[1], all = (starts[s + 1] - starts[s]) * share, first = tile * tile_rows(op);
+  rows.n = std::min(tile_rows(op), all - first);
+  rows.wide = chunks(op.n[2], 16) * 16;
   for (int r = 0; r < rows.n; r++) {
-    const int row = tile * TILE_ROWS + r, t = starts[s] + row / share, h = g * share + row % share;
+    const int row = first + r, t = starts[s] + row / share, h = g * share + row % share;
     rows.q[r] = (const float *)op.p[0] + (int64_t)t * op.n[4] + (int64_t)h * op.n[5];
     rows.position[r] = cached[s] + row / share;
+    rows.slope[r] = slopes ? slopes[h] : 0.f;
     home[r] = (int64_t)t * op.n[6] + h;
   }
 }
 
+// What a row has seen before its first key: nothing, or a sink, which has a score but no value (Xiao et al. 2023, arXiv 2309.17453).
+static void begin(const void *sinks, int head, float *top, float *mass) {
+  *top = sinks ? ((const float *)sinks)[head] : -INFINITY;
+  *mass = sinks ? 1.f : 0.f;
+}
+
 static void finish(float *out, const float *total, float mass, int dim) {
-  for (int d = 0; d < dim; d += 16) store(out + d, load(total + d) / set1(mass));
+  by_sixteen(dim, [&](int d, auto lanes) { store(out + d, load(total + d, lanes) / set1(mass), lanes); });
 }
 
 static void attend_tile(const Op &op, int s, int g, int tile) {
@@ -51,18 +63,19 @@ static void attend_tile(const Op &op, int s, int g, int tile) {
   float total[TILE_ROWS * MAX_DIM], top[TILE_ROWS], mass[TILE_ROWS];
   int64_t home[TILE_ROWS];
   gather(op, s, g, tile, rows, home);
-  const int dim = rows.dim, end = rows.position[rows.n - 1] + 1;
-  std::fill(top, top + rows.n, -INFINITY), std::fill(mass, mass + rows.n, 0.f), std::fill(total, total + rows.n * dim, 0.f);
+  const int wide = rows.wide, end = rows.position[rows.n - 1] + 1;
+  for (int r = 0; r < rows.n; r++) begin(op.p[9], home[r] % op.n[6], top + r, mass + r);
+  std::fill(total, total + rows.n * wide, 0.f);
   for (int from = 0; from < end; from += SPLIT) {
     look(keys_of(op, s, g), rows, from, std::min(from + SPLIT, end));
-    for (int r = 0; r < rows.n; r++) merge(top + r, mass + r, total + r * dim, rows.top[r], rows.mass[r], rows.out(r), dim);
+    for (int r = 0; r < rows.n; r++) merge(top + r, mass + r, total + r * wide, rows.top[r], rows.mass[r], rows.out(r), wide);
   }
-  for (int r = 0; r < rows.n; r++) finish((float *)op.p[6] + home[r] * dim, total + r * dim, mass[r], dim);
+  for (int r = 0; r < rows.n; r++) finish((float *)op.p[6] + home[r] * op.n[2], total + r * wide, mass[r], op.n[2]);
 }
 
-// Partial result of (row of out, split): top, mass, 14 unused, then K sums.
-static float *partial(void *base, int64_t row, int splits, int split, int dim) {
-  return (float *)base + (row * splits + split) * (16 + dim);
+// Partial result of (row of out, split): top, mass, 14 unused, then K sums, up to a multiple of sixteen.
+static float *partial(void *base, int64_t row, int splits, int split, int wide) {
+  return (float *)base + (row * splits + split) * (16 + wide);
 }
 
 static void attend_split(const Op &op, int s, int g, int tile, int split) {
@@ -73,9 +86,9 @@ static void attend_split(const Op &op, int s, int g, int tile, int split) {
   gather(op, s, g, tile, rows, home);
   look(keys_of(op, s, g), rows, from, std::min(from + SPLIT, length));
   for (int r = 0; r < rows.n; r++) {
-    float *at = partial(op.p[7], home[r], op.n[8], split, rows.dim);
+    float *at = partial(op.p[7], home[r], op.n[8], split, rows.wide);
     at[0] = rows.top[r], at[1] = rows.mass[r];
-    std::memcpy(at + 16, rows.out(r), rows.dim * sizeof(float));
+    std::memcpy(at + 16, rows.out(r), rows.wide * sizeof(float));
   }
 }
 
@@ -92,18 +105,19 @@ static void attend(const Op &op, int item) {
   }
 }
 
-// COMBINE  p: partial results, cached, out [S, H, K]  n: S, H, K, splits that fit
+// COMBINE  p: partial results, cached, out [S, H, K], sinks [H] or null  n: S, H, K, splits that fit
 static void combine(const Op &op, int s) {
-  const int heads = op.n[1], dim = op.n[2];
+  const int heads = op.n[1], dim = op.n[2], wide = chunks(dim, 16) * 16;
   const int splits = chunks(((const int32_t *)op.p[1])[s] + 1, SPLIT);
   float total[MAX_DIM];
   for (int h = 0; h < heads; h++) {
     const int64_t row = (int64_t)s * heads + h;
-    float top = -INFINITY, mass = 0;
-    std::fill(total, total + dim, 0.f);
+    float top, mass;
+    begin(op.p[3], h, &top, &mass);
+    std::fill(total, total + wide, 0.f);
     for (int i = 0; i < splits; i++) {
-      const float *at = partial(op.p[0], row, op.n[3], i, dim);
-      merge(&top, &mass, total, at[0], at[1], at + 16, dim);
+      const float *at = partial(op.p[0], row, op.n[3], i, wide);
+      merge(&top, &mass, total, at[0], at[1], at + 16, wide);
     }
     finish((float *)op.p[2] + row * dim, total, mass, dim);
   }

@@ -1,42 +1,5 @@
-// What encoders need beside the rest: LayerNorm, tables read by row, and attention over whole sequences, in both directions.
+// What encoders need beside the rest: attention over whole sequences, in both directions.
 // A sequence's numbers do not depend on those beside it: its keys lie in blocks of its own, looked at in an order of its own.
-
-// LAYER_NORM  p: x, weight, bias or null, out, y or null, sum or null  n: T, D  f: eps
-// Of x, or x + y, which goes to `sum`.
-static void layer_norm(const Op &op, int item) {
-  const int dim = op.n[1];
-  const auto *w = (const float *)op.p[1], *b = (const float *)op.p[2];
-  for (int t = item * ROWS; t < std::min(rows(op, op.n[0]), (item + 1) * ROWS); t++) {
-    const int64_t at = (int64_t)t * dim;
-    const float *x = (const float *)op.p[0] + at, *y = op.p[4] ? (const float *)op.p[4] + at : nullptr;
-    float *out = (float *)op.p[3] + at, *z = op.p[5] ? (float *)op.p[5] + at : nullptr;
-    f16v sum = set1(0.f), square = set1(0.f);
-    for (int d = 0; d < dim; d += 16) {
-      const f16v here = y ? load(x + d) + load(y + d) : load(x + d);
-      if (z) store(z + d, here);
-      store(out + d, here);
-      sum = sum + here;
-    }
-    const f16v mean = set1(sum_of(sum) / dim);
-    for (int d = 0; d < dim; d += 16) square = fmadd(load(out + d) - mean, load(out + d) - mean, square);
-    const f16v r = set1(1.f / std::sqrt(sum_of(square) / dim + op.f[0]));
-    for (int d = 0; d < dim; d += 16) {
-      const f16v here = (load(out + d) - mean) * r * load(w + d);
-      store(out + d, b ? here + load(b + d) : here);
-    }
-  }
-}
-
-// GATHER  p: rows int64 [T], table [Y, D] of floats or bf16, out [T, D]  n: T, D, format
-static void gather_rows(const Op &op, int item) {
-  const int dim = op.n[1];
-  for (int t = item * ROWS; t < std::min(rows(op, op.n[0]), (item + 1) * ROWS); t++) {
-    const int64_t from = ((const int64_t *)op.p[0])[t] * dim, to = (int64_t)t * dim;
-    for (int d = 0; d < dim; d += 16)
-      store((float *)op.p[2] + to + d,
-            op.n[2] == BF16 ? from_bf16((const uint16_t *)op.p[1] + from + d) : load((const float *)op.p[1] + from + d));
-  }
-}
 
 // Keys and values of a sequence as bf16 in blocks of sixteen keys, for each kv head K * 16 numbers: keys in pairs of channels
 // (lane = key), values in pairs of keys (lane = channel). Behind the last key there are zeros.

@@ -47,6 +47,8 @@ static inline f16v activation16(int kind, f16v x) {
   if (kind == GELU) return gelu16(x);
   if (kind == RELU) return higher(x, set1(0.f));
   if (kind == TANH) return tanh16(x);
+  if (kind == QUICK_GELU) return x * sigmoid16(set1(1.702f) * x);
+  if (kind == RELU2) return higher(x, set1(0.f)) * higher(x, set1(0.f));
   const f16v inner = set1(0.79788456f) * fmadd(set1(0.044715f), x * x * x, x);
   return set1(0.5f) * x * (set1(1.f) + tanh16(inner));
 }

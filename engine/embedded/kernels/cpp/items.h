@@ -5,9 +5,11 @@
 #include "op.h"
 
 constexpr int ROWS = 16;          // rows of a small operation
+constexpr int COLUMNS = 4096;     // of a row, in operations that a vocabulary's logits go through
 constexpr int LINEAR_ROWS = 128;  // rows of a matrix product
 constexpr int BESIDE = 4;         // blocks of 16 outputs, in bf16, that are multiplied side by side
 constexpr int TILE_ROWS = 48;     // (token, head) pairs that share a pass over the keys
+constexpr int STRIDED_ROWS = 12;  // fewer where each looks at keys of its own
 
 static inline int chunks(int n, int size) { return (n + size - 1) / size; }
 
@@ -20,9 +22,11 @@ static inline int multiply_blocks(const Op &op) {  // of 16 outputs, in pairs: a
   return std::max(2, 24 * 1024 / (op.n[1] * 16) / 2 * 2);
 }
 
+static inline int tile_rows(const Op &op) { return op.n[7] == STRIDED ? STRIDED_ROWS : TILE_ROWS; }
+
 static inline int attend_tiles(const Op &op, int s) {  // of one kv head of sequence s
   const auto *starts = (const int32_t *)op.p[4];
-  return chunks((starts[s + 1] - starts[s]) * (op.n[6] / op.n[1]), TILE_ROWS);
+  return chunks((starts[s + 1] - starts[s]) * (op.n[6] / op.n[1]), tile_rows(op));
 }
 
 static inline int attend_splits(const Op &op) {  // in use; only where each sequence has one new token
@@ -52,7 +56,12 @@ static int items(const Op &op) {
     case ATTEND: return attend_items(op);
     case COMBINE: return rows(op, op.n[0]);
     case REMEMBER: return chunks(rows(op, op.n[8]), ROWS);
-    case RMS_NORM: return chunks(rows(op, op.n[0]) * op.n[1], ROWS);
+    case RMS_NORM:
+    case LAYER_NORM:
+    case CLAMP:
+    case HEAT: return chunks(rows(op, op.n[0]) * op.n[2], ROWS);
+    case SCALE:
+    case SOFTCAP: return chunks(rows(op, op.n[0]), ROWS) * chunks(op.n[1], COLUMNS);
     case ARRANGE: return chunks(rows(op, op.n[0]), PAGE) + sequences((const int32_t *)op.p[2], op.n[1]);
     case ATTEND_WHOLE: return sequences((const int32_t *)op.p[3], op.n[1]) * op.n[2];
     default: return chunks(rows(op, op.n[0]), ROWS);

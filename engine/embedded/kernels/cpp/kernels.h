@@ -1,8 +1,12 @@
 // Every kernel over the vectors of one instruction set. native.cpp includes this once per set, each time in a namespace
 // and under a target of its own; so these headers have no include guards and include no header of a library.
 #include "functions.h"
+#include "columns.h"
 #include "linear.h"
 #include "small.h"
+#include "norms.h"
+#include "elements.h"
+#include "masks.h"
 #include "softmax.h"
 #include "attention.h"
 #include "bytes.h"
@@ -21,7 +25,10 @@ static void run_item(const Op &op, int item) {
     case GATED:
     case ACTIVATE: return gate(op, item);
     case ADD: return add(op, item);
-    case SCALE: return scale(op, item);
+    case SCALE:
+    case SOFTCAP: return map_wide(op, item);
+    case CLAMP: return clamp(op, item);
+    case HEAT: return heat(op, item);
     case LAYER_NORM: return layer_norm(op, item);
     case GATHER: return gather_rows(op, item);
     case ARRANGE: return arrange(op, item);

@@ -186,8 +186,13 @@ static void linear(const Op &op, int item) {
   }
 }
 
-// QUANTIZE  p: x [T, I], out rows  n: T, I, format, bytes per row, stride of x
+// QUANTIZE  p: x [T, C], out rows  n: T, I, format, bytes per row, stride of x, C (behind those columns there are zeros)
 static void quantize(const Op &op, int item) {
-  for (int t = item * ROWS; t < std::min(rows(op, op.n[0]), (item + 1) * ROWS); t++)
-    quantize_row((const float *)op.p[0] + (int64_t)t * op.n[4], (uint8_t *)op.p[1] + (int64_t)t * op.n[3], op.n[1], op.n[2]);
+  const int inputs = op.n[1], columns = op.n[5];
+  std::vector<float> padded(columns < inputs ? inputs : 0);
+  for (int t = item * ROWS; t < std::min(rows(op, op.n[0]), (item + 1) * ROWS); t++) {
+    const float *x = (const float *)op.p[0] + (int64_t)t * op.n[4];
+    if (columns < inputs) x = (const float *)std::memcpy(padded.data(), x, columns * sizeof(float));
+    quantize_row(x, (uint8_t *)op.p[1] + (int64_t)t * op.n[3], inputs, op.n[2]);
+  }
 }

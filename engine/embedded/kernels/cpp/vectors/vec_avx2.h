@@ -18,8 +18,22 @@ static inline f16v operator-(f16v a, f16v b) { return {_mm256_sub_ps(a.lo, b.lo)
 static inline f16v operator*(f16v a, f16v b) { return {_mm256_mul_ps(a.lo, b.lo), _mm256_mul_ps(a.hi, b.hi)}; }
 static inline f16v operator/(f16v a, f16v b) { return {_mm256_div_ps(a.lo, b.lo), _mm256_div_ps(a.hi, b.hi)}; }
 
+static inline uint16_t first_lanes(int n) { return n >= 16 ? 0xffff : n <= 0 ? 0 : (1 << n) - 1; }
+static inline __m256i chosen(int lanes) {
+  const __m256i bit = _mm256_setr_epi32(1, 2, 4, 8, 16, 32, 64, 128);
+  return _mm256_cmpeq_epi32(_mm256_and_si256(_mm256_set1_epi32(lanes), bit), bit);
+}
+
 static inline f16v load(const float *p) { return {_mm256_loadu_ps(p), _mm256_loadu_ps(p + 8)}; }
 static inline void store(float *p, f16v x) { _mm256_storeu_ps(p, x.lo), _mm256_storeu_ps(p + 8, x.hi); }
+static inline f16v load(const float *p, int lanes) {
+  const int first = first_lanes(lanes);
+  return {_mm256_maskload_ps(p, chosen(first)), _mm256_maskload_ps(p + 8, chosen(first >> 8))};
+}
+static inline void store(float *p, f16v x, int lanes) {
+  const int first = first_lanes(lanes);
+  _mm256_maskstore_ps(p, chosen(first), x.lo), _mm256_maskstore_ps(p + 8, chosen(first >> 8), x.hi);
+}
 static inline f16v set1(float x) { return {_mm256_set1_ps(x), _mm256_set1_ps(x)}; }
 static inline f16v fmadd(f16v a, f16v b, f16v c) { return {_mm256_fmadd_ps(a.lo, b.lo, c.lo), _mm256_fmadd_ps(a.hi, b.hi, c.hi)}; }
 static inline f16v fnmadd(f16v a, f16v b, f16v c) { return {_mm256_fnmadd_ps(a.lo, b.lo, c.lo), _mm256_fnmadd_ps(a.hi, b.hi, c.hi)}; }
@@ -57,10 +71,7 @@ static inline f16v times_two_to(f16v x, f16v n) {
   return {times_two_to(x.lo, whole.lo), times_two_to(x.hi, whole.hi)};
 }
 
-static inline __m256 mask(int lanes) {
-  const __m256i bit = _mm256_setr_epi32(1, 2, 4, 8, 16, 32, 64, 128);
-  return _mm256_castsi256_ps(_mm256_cmpeq_epi32(_mm256_and_si256(_mm256_set1_epi32(lanes), bit), bit));
-}
+static inline __m256 mask(int lanes) { return _mm256_castsi256_ps(chosen(lanes)); }
 static inline f16v select(uint16_t lanes, f16v yes, f16v no) {
   return {_mm256_blendv_ps(no.lo, yes.lo, mask(lanes)), _mm256_blendv_ps(no.hi, yes.hi, mask(lanes >> 8))};
 }

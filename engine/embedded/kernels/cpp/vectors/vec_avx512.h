@@ -9,8 +9,12 @@ constexpr int beside(int) { return 4; }
 constexpr int WIDE_ROWS = 6, WIDE = 4;    // the same for bf16: so many rows of so many blocks of sixteen outputs
 constexpr int BYTES_ROWS = 5, BYTES = 2;  // and for bytes
 
+static inline uint16_t first_lanes(int n) { return n >= 16 ? 0xffff : n <= 0 ? 0 : (1 << n) - 1; }
+
 static inline f16v load(const float *p) { return _mm512_loadu_ps(p); }
 static inline void store(float *p, f16v x) { _mm512_storeu_ps(p, x); }
+static inline f16v load(const float *p, int lanes) { return _mm512_maskz_loadu_ps(first_lanes(lanes), p); }
+static inline void store(float *p, f16v x, int lanes) { _mm512_mask_storeu_ps(p, first_lanes(lanes), x); }
 static inline f16v set1(float x) { return _mm512_set1_ps(x); }
 static inline f16v fmadd(f16v a, f16v b, f16v c) { return _mm512_fmadd_ps(a, b, c); }
 static inline f16v fnmadd(f16v a, f16v b, f16v c) { return _mm512_fnmadd_ps(a, b, c); }
