@@ -11,9 +11,9 @@ import torch
 from safetensors import safe_open
 from torch import Tensor
 
-from models.blocks import decode
 from models.formats import unpacked
 from models.formats.packed import Unpacked
+from models.gguf.blocks import decode
 from models.quant import Weight, WeightsError
 
 

@@ -184,7 +184,7 @@ def _scaling(c: Config, model: Config, rotated: int) -> Scaling | None:
             return _longrope(c, model, rotated)
         case "dynamic":
             return DynamicNtk(original=_original(c, model), factor=c.number("factor"))
-        case "divided":  # ours: what models/gguf.py makes of the tensor rope_freqs
+        case "divided":  # ours: what models/gguf/config.py makes of the tensor rope_freqs
             return Divided(factors=c.items("factors", float) or ())
         case other:
             raise ConfigError(f"{c.where}: rope_type = {other!r} is not supported")

@@ -1,8 +1,8 @@
-"""Weights in groups of 32 small integers: the value that a 4- or 8-bit checkpoint is, before any kernel packs it.
+"""Weights in groups of small integers: the value that a 4- or 8-bit checkpoint is, before any kernel packs it.
 
-GGUF's Q4_0, Q4_1 and Q8_0 blocks, and the result of `--quantize`, all have this one form:
-    w[o, i] = scale[o, i // 32] * q[o, i] + low[o, i // 32]
-with q unsigned (0..15 or 0..255). Q8_0's signed q becomes q + 128 with low = -128 * scale, exactly.
+GGUF's blocks, matrices packed by GPTQ or AWQ and the result of `--quantize` all have this one form:
+    w[o, i] = scale[o, i // S] * q[o, i] + low[o, i // S]
+with q unsigned (0..15 or 0..255) and S inputs in a group, 32 or 16. Q8_0's signed q becomes q + 128 with low = -128 * scale, exactly.
 """
 
 from dataclasses import dataclass
@@ -19,7 +19,8 @@ class WeightsError(ValueError):
 
 @dataclass(frozen=True, eq=False)
 class Grouped:
-    """bits 4 or 8; q_OI uint8, one number per byte; scale_OG and low_OG float16 or float32 (which kernels round), G = I / 32."""
+    """bits 4 or 8; q_OI uint8, one number per byte; scale_OG and low_OG float16 or float32 (which kernels round to float16: by at
+    most 2^-11 of either, so a weight by at most 2^-11 * (scale * q + |low|))."""
 
     bits: int
     q_OI: Tensor
@@ -30,22 +31,34 @@ class Grouped:
     def shape(self) -> tuple[int, int]:
         return (self.q_OI.shape[0], self.q_OI.shape[1])
 
+    @property
+    def size(self) -> int:
+        """Inputs in a group."""
+        return self.q_OI.shape[1] // self.scale_OG.shape[1]
+
     def dequantize(self) -> Tensor:
         """float32 [O, I]"""
-        q_OGS = self.q_OI.unflatten(1, (-1, GROUP)).float()
-        return (q_OGS * self.scale_OG.float()[..., None] + self.low_OG.float()[..., None]).flatten(1)
+        q_OGS = self.q_OI.unflatten(1, (-1, self.size)).float()
+        return q_OGS.mul_(self.scale_OG.float()[..., None]).add_(self.low_OG.float()[..., None]).flatten(1)
 
     def rows(self, index_O: Tensor) -> "Grouped":
         """The same matrix with its rows taken in another order."""
         return Grouped(self.bits, self.q_OI[index_O], self.scale_OG[index_O], self.low_OG[index_O])
+
+    def in_groups_of(self, size: int) -> "Grouped":
+        """The same matrix in smaller groups."""
+        times = self.size // size
+        return Grouped(self.bits, self.q_OI, self.scale_OG.repeat_interleave(times, 1), self.low_OG.repeat_interleave(times, 1))
 
 
 Weight = Tensor | Grouped
 
 
 def concatenate(weights: list[Grouped]) -> Grouped:
-    """Along O. A 4-bit part beside an 8-bit one keeps its values and takes the wider form."""
-    q, scale, low = (torch.cat([getattr(w, f) for w in weights]) for f in ("q_OI", "scale_OG", "low_OG"))
+    """Along O. Every part keeps its values: one of 4 bits beside one of 8, or of groups of 32 beside one of 16, takes the other's form."""
+    size = min(w.size for w in weights)
+    alike = [w.in_groups_of(size) for w in weights]
+    q, scale, low = (torch.cat([getattr(w, f) for w in alike]) for f in ("q_OI", "scale_OG", "low_OG"))
     return Grouped(max(w.bits for w in weights), q, scale, low)
 
 

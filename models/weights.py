@@ -222,7 +222,7 @@ def _dense(weight: Weight) -> Tensor:
     return weight.dequantize() if isinstance(weight, Grouped) else weight
 
 
-# rotary tables and causal masks are computed (models/gguf.py reads rope_freqs into the configuration), never loaded
+# rotary tables and causal masks are computed (models/gguf/config.py reads rope_freqs into the configuration), never loaded
 _COMPUTED = re.compile(r"(.*\.)?rotary_emb\.inv_freq|rope_freqs\.weight|(.*\.)?(attn|attention)\.(masked_)?bias")
 
 

@@ -75,6 +75,8 @@ def load_model(directory: Path, options: LoadOptions) -> LoadedModel:
     context = _context(arch, options.context)
     pages = page_counts(arch, context=context, memory=options.kv_memory, number_bytes=options.dtype.itemsize, limits=options.limits)
     machine = open_machine(arch, pages, options)
+    if machine.threads is not None:
+        torch.set_num_threads(machine.threads)  # two that share a core wait for one another at each of very many small steps
     return LoadedModel(
         model=_model(directory, config, arch, machine.backend, context, device),
         info=ModelInfo(context=context, vocab=arch.vocab, architecture=config["architectures"][0], parameters=parameters(arch)),

@@ -62,7 +62,8 @@ def _config_files(weights: list[Path]) -> dict[str, Any]:
     """File name -> content. The imports take seconds, and are needed only when a model is prepared."""
     from gguf import GGUFReader
 
-    from models.gguf import config_from_metadata, tensor_index
+    from models.gguf.config import config_from_metadata
+    from models.gguf.index import tensor_index
     from server.weights import gguf_tokenizer
 
     readers = [GGUFReader(weight) for weight in weights]

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from engine.embedded.capture import NotRecordable
 from engine.embedded.kernels.library import Library, levels
-from engine.embedded.kernels.packing import pack
+from engine.embedded.kernels.packing import LOW_TOO, SIXTEEN, pack
 from engine.embedded.native.backend import NativeBackend
 from engine.embedded.native.linear import PackedEmbedding, PackedLinear, Table
 from engine.embedded.native.ops import ACTIVATION, Kernels
@@ -153,6 +153,46 @@ def test_extreme_bytes_do_not_saturate(kernels: Kernels, bits: int, sign: int) -
     weight = Grouped(bits, q_OI, scale_OG, scale_OG * -(2 ** (bits - 1)))
     x_TI = torch.full((7, 64), sign * 127.0)
     close(kernels.linear(x_TI, pack(weight), None), x_TI @ weight.dequantize().T, 1e-6)
+
+
+# bits, inputs in a group, low over scale (None: any), the format that this must be packed in (op.h)
+FORMS = {
+    "Q4_K": (4, 32, None, 4),
+    "Q5_0": (8, 32, -16.0, 8),
+    "Q5_K": (8, 32, None, 8 | LOW_TOO),
+    "Q2_K": (4, 16, None, 4 | SIXTEEN),
+    "Q6_K": (8, 16, -32.0, 8 | SIXTEEN),
+    "joined": (8, 16, None, 8 | SIXTEEN | LOW_TOO),
+}
+
+
+def grouped(form: str, outputs: int, inputs: int) -> Grouped:
+    bits, size, offset, _ = FORMS[form]
+    top = 2**bits if offset is None else int(-2 * offset)
+    scale_OG, groups = (torch.rand(outputs, inputs // size) + 0.1).half().float() / 64, (outputs, inputs // size)
+    low_OG = scale_OG * offset if offset is not None else -top / 2 * scale_OG * (0.5 + torch.rand(groups))
+    return Grouped(bits, torch.randint(0, top, (outputs, inputs), dtype=torch.uint8), scale_OG, low_OG)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_every_grouped_form(kernels: Kernels, form: str) -> None:
+    """A product, rows of an embedding, and rows that do not see their company."""
+    weight, x_TI = grouped(form, 250, 192), torch.randn(37, 192) ** 3
+    packed, dense = pack(weight), weight.dequantize()
+    assert packed.format == FORMS[form][3]
+    together = kernels.linear(x_TI, packed, None)
+    close(together[:, :250], x_TI @ dense.T, 1e-2)
+    assert torch.equal(together, torch.cat([kernels.linear(x_TI[t : t + 1], packed, None) for t in range(37)]))
+    tokens_T = torch.tensor([0, 249, 3, 17, 16])
+    close(kernels.embed(tokens_T, packed, 192), dense[tokens_T], 2**-10)
+
+
+def test_parts_of_several_offsets_need_no_low(kernels: Kernels) -> None:
+    """Q5_0 above Q8_0, as queries above values."""
+    weight, x_TI = concatenate([grouped("Q5_0", 32, 64), quantize(torch.randn(16, 64) / 8, 8)]), torch.randn(9, 64)
+    packed = pack(weight)
+    assert packed.format == 8
+    close(kernels.linear(x_TI, packed, None), x_TI @ weight.dequantize().T, 2e-2)
 
 
 def test_a_4_bit_matrix_joined_to_an_8_bit_one_keeps_its_values(kernels: Kernels) -> None:

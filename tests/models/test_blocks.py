@@ -5,9 +5,10 @@ import numpy as np
 import pytest
 import torch
 from gguf import GGMLQuantizationType as Kind
+from numpy.typing import NDArray
 from torch import Tensor
 
-from models.blocks import decode
+from models.gguf.blocks import decode
 from models.quant import Grouped
 
 
@@ -35,11 +36,51 @@ def test_plain_is_a_view(kind: Kind) -> None:
     assert torch.equal(got.float(), want.view(torch.float32) if kind == Kind.F32 else want)
 
 
-@pytest.mark.parametrize("kind", [Kind.Q5_0, Kind.Q5_1], ids=["Q5_0", "Q5_1"])
-def test_the_rest_is_dense(kind: Kind) -> None:
-    data, want = stored(kind, torch.randn(6, 64))
-    got = decode(kind.name, data, (6, 64))
-    assert isinstance(got, Tensor) and got.dtype == torch.float32 and torch.equal(got, want)
+# bits, inputs in a group, where the float16 numbers of a block begin
+FORMS = {
+    Kind.Q4_0: (4, 32, (0,)),
+    Kind.Q4_1: (4, 32, (0, 2)),
+    Kind.Q5_0: (8, 32, (0,)),
+    Kind.Q5_1: (8, 32, (0, 2)),
+    Kind.Q8_0: (8, 32, (0,)),
+    Kind.IQ4_NL: (8, 32, (0,)),
+    Kind.MXFP4: (8, 32, ()),
+    Kind.Q2_K: (4, 16, (80, 82)),
+    Kind.Q3_K: (4, 16, (108,)),
+    Kind.Q4_K: (4, 32, (0, 2)),
+    Kind.Q5_K: (8, 32, (0, 2)),
+    Kind.Q6_K: (8, 16, (208,)),
+    Kind.IQ4_XS: (8, 32, (0,)),
+}
+
+
+def any_bytes(kind: Kind, shape: tuple[int, int]) -> NDArray[np.uint8]:
+    """A tensor whose every bit means something: no float16 of it is inf or NaN."""
+    (size, count), random = gguf.GGML_QUANT_SIZES[kind], np.random.default_rng(0)
+    blocks = random.integers(0, 256, (shape[0], shape[1] // size, count), dtype=np.uint8)
+    for at in FORMS[kind][2]:
+        blocks[..., at : at + 2] = random.standard_normal((*blocks.shape[:2], 1)).astype(np.float16).view(np.uint8)
+    if kind == Kind.MXFP4:
+        blocks[..., 0] = random.integers(1, 200, blocks.shape[:2])
+    return blocks.reshape(shape[0], -1)
+
+
+@pytest.mark.parametrize("kind", FORMS, ids=lambda kind: kind.name)
+def test_every_packed_kind(kind: Kind) -> None:
+    data = any_bytes(kind, (24, 768))
+    got, want = decode(kind.name, torch.from_numpy(data.ravel().copy()), (24, 768)), torch.from_numpy(gguf.dequantize(data, kind))
+    assert isinstance(got, Grouped) and (got.bits, got.size, got.shape) == (*FORMS[kind][:2], (24, 768))
+    assert int(got.q_OI.max()) < 2**got.bits
+    span_OG = want.unflatten(1, (-1, got.size)).abs().amax(-1, keepdim=True)
+    error = (got.dequantize() - want).unflatten(1, (-1, got.size)).abs()
+    assert bool((error <= 2e-6 * span_OG).all()) and want.std() > 0
+
+
+def test_codebooks_are_dense() -> None:
+    data = np.zeros((2, gguf.GGML_QUANT_SIZES[Kind.IQ2_XXS][1]), np.uint8)
+    data[:, 1] = 60
+    got = decode("IQ2_XXS", torch.from_numpy(data.ravel()), (2, 256))
+    assert isinstance(got, Tensor) and torch.equal(got, torch.from_numpy(gguf.dequantize(data, Kind.IQ2_XXS)))
 
 
 def test_one_axis() -> None:

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import gguf
-import numpy as np
 import pytest
 import torch
 from gguf import GGMLQuantizationType as Kind
@@ -15,7 +14,8 @@ from transformers import PreTrainedModel
 
 from models.checkpoint import open_checkpoint
 from models.families import arch_of
-from models.gguf import config_from_metadata, tensor_index
+from models.gguf.config import config_from_metadata
+from models.gguf.index import tensor_index
 from models.hf import ConfigError
 from models.quant import Grouped
 from tests.models.gguf_files import round_weights, write
@@ -113,23 +113,6 @@ def test_same_as_safetensors(tmp_path: Path) -> None:
     tokens = prompts([9])
     assert isinstance(open_checkpoint(directory)["blk.0.attn_q.weight"], Grouped)
     assert torch.equal(logits_of(ours(directory), tokens), logits_of(ours(tmp_path / "dense"), tokens))
-
-
-@pytest.mark.parametrize(("kind", "size"), [(Kind.Q4_K, 144), (Kind.Q5_K, 176), (Kind.Q6_K, 210), (Kind.Q2_K, 84), (Kind.Q3_K, 110)])
-def test_k_quants(kind: Kind, size: int, tmp_path: Path) -> None:
-    """Only the gguf library knows these; here the bytes need only arrive there whole."""
-    data = np.random.default_rng(0).integers(0, 60, (3, 2 * size), dtype=np.uint8)  # no half of it is inf or nan
-    writer = gguf.GGUFWriter(tmp_path / "model.gguf", "llama")
-    writer.add_tensor("first", np.zeros(5, np.float32))
-    writer.add_tensor("second", data, raw_dtype=kind)
-    for step in (writer.write_header_to_file, writer.write_kv_data_to_file, writer.write_tensors_to_file, writer.close):
-        step()
-    (tmp_path / "tensors.json").write_text(json.dumps(tensor_index([tmp_path / "model.gguf"])))
-    checkpoint = open_checkpoint(tmp_path)
-    assert list(checkpoint) == ["first", "second"]
-    want = torch.from_numpy(gguf.dequantize(data, kind))
-    assert want.shape == (3, 512) and want.std() > 0
-    torch.testing.assert_close(checkpoint["second"], want, rtol=0, atol=0)
 
 
 def test_metadata_that_nobody_reads(tmp_path: Path) -> None:

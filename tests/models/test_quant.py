@@ -30,3 +30,6 @@ def test_rows_and_concatenate() -> None:
     joined = concatenate([a, b])
     assert isinstance(joined, Grouped) and joined.bits == 8
     assert torch.equal(joined.dequantize(), torch.cat([a.dequantize(), b.dequantize()]))
+    narrow = Grouped(8, b.q_OI, torch.rand(3, 2), torch.rand(3, 2))
+    joined = concatenate([a, narrow])
+    assert joined.size == 16 and torch.equal(joined.dequantize(), torch.cat([a.dequantize(), narrow.dequantize()]))

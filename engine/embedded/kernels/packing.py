@@ -10,12 +10,13 @@ from models.quant import Grouped, Weight
 
 LANES = 16
 ROUNDING = 2  # at most, of four numbers
-BF16 = 16  # the format's number; the other two are called by their bits
+BF16, SIXTEEN, LOW_TOO = 16, 64, 128  # op.h: Format; the others are called by their bits
+ROWS_AT_ONCE = 512  # what is put in order while it is in the processor's cache
 
 
 @dataclass(frozen=True, eq=False)
 class Packed:
-    """format 4, 8 or 16; `outputs` counts the padding up to a multiple of 16."""
+    """format 4 or 8, with SIXTEEN and LOW_TOO where those apply, or BF16; `outputs` counts the padding up to a multiple of 16."""
 
     format: int
     inputs: int
@@ -55,9 +56,7 @@ def pad_inputs(weight: Weight) -> Weight:
 
 
 def pack(weight: Weight) -> Packed:
-    if not isinstance(weight, Grouped):
-        return _pack_bf16(weight)
-    return _pack_grouped(weight) if weight.bits == 4 or _symmetric(weight) else _pack_bf16(weight.dequantize())
+    return _pack_grouped(weight) if isinstance(weight, Grouped) else _pack_bf16(weight)
 
 
 def pack_bytes(weight_OI: Tensor, allowed: ByteRange) -> Bytes:
@@ -71,7 +70,7 @@ def pack_bytes(weight_OI: Tensor, allowed: ByteRange) -> Bytes:
     return Bytes(
         inputs=weight_OI.shape[1],
         outputs=_up(len(weight_OI)),
-        data=_by_quads(q_OGS.to(torch.int8).flatten(1)).contiguous(),
+        data=_by_quads(q_OGS.to(torch.int8).flatten(1), GROUP).contiguous().view(torch.int8),
         scales=_by_block(scale_OG).contiguous(),
         starts=_by_block(-allowed.top_activation * q_OGS.sum(-1).int()).contiguous(),
         balance=balance_I,
@@ -84,18 +83,45 @@ def _fours(w_OGS: Tensor) -> Tensor:
     return torch.maximum(w_OGP24.relu().sum(-1), (-w_OGP24).relu().sum(-1)).flatten(-2).amax(-1)
 
 
-def _symmetric(weight: Grouped) -> bool:
-    """The packed 8-bit form has no low. Only a 4-bit matrix that was joined to an 8-bit one needs another than this."""
-    return torch.equal(weight.low_OG, weight.scale_OG * -128)
-
-
 def _pack_grouped(weight: Grouped) -> Packed:
-    bits, (outputs, inputs) = weight.bits, weight.shape
-    q_BGQL4 = _by_quads(weight.q_OI)
-    data = (q_BGQL4[:, :, :4] | (q_BGQL4[:, :, 4:] << 4)) if bits == 4 else q_BGQL4
+    bits, size, (outputs, inputs) = weight.bits, weight.size, weight.shape
+    shift = _shift(weight) if bits == 8 else 0
+    low_too = bits == 4 or shift is None
+    data = torch.empty(_up(outputs), inputs * bits // 8, dtype=torch.uint8)
+    for start in range(0, outputs, ROWS_AT_ONCE):
+        rows = slice(start, start + ROWS_AT_ONCE)
+        part = _ordered(_raised(weight.q_OI[rows], shift[rows] if isinstance(shift, Tensor) else shift), bits, size)
+        data[rows].view(torch.int32).view(part.shape).copy_(part)
     scale_BGL = _by_block(weight.scale_OG.half())
-    scales = torch.stack([scale_BGL, _by_block(weight.low_OG.half())], 2) if bits == 4 else scale_BGL
-    return Packed(bits, inputs, _up(outputs), data.contiguous(), scales.contiguous())
+    scales = torch.stack([scale_BGL, _by_block(weight.low_OG.half())], 2) if low_too else scale_BGL
+    format = bits | (SIXTEEN if size == 16 else 0) | (LOW_TOO if shift is None else 0)
+    return Packed(format, inputs, _up(outputs), data, scales.contiguous())
+
+
+def _shift(weight: Grouped) -> int | Tensor | None:
+    """What q may be raised by, so that an 8-bit matrix is scale * (q - 128) and needs no low: one number, or one for each input where
+    parts that were joined differ; None where there is no such."""
+    scale_OG, low_OG = weight.scale_OG.float(), weight.low_OG.float()
+    offset_OG = torch.where(scale_OG == 0, 128, torch.round(-low_OG / scale_OG))
+    least, most = offset_OG.aminmax()
+    if not torch.equal(offset_OG * -scale_OG, low_OG) or least < 0 or most > 128:
+        return None
+    if least == 128:
+        return 0
+    if least == most:
+        return 128 - int(least) if int(weight.q_OI.max()) + 128 - int(least) <= 255 else None
+    shift_OI = (128 - offset_OG).to(torch.uint8).repeat_interleave(weight.size, 1)
+    return shift_OI if bool((weight.q_OI <= 255 - shift_OI).all()) else None
+
+
+def _raised(q_OI: Tensor, shift: int | Tensor | None) -> Tensor:
+    return q_OI if shift is None or (isinstance(shift, int) and not shift) else q_OI + shift
+
+
+def _ordered(q_OI: Tensor, bits: int, size: int) -> Tensor:
+    """Four numbers in an int32, or eight of 4 bits."""
+    q_BGQL = _by_quads(q_OI, size)
+    return q_BGQL if bits == 8 else q_BGQL[:, :, : size // 8] | q_BGQL[:, :, size // 8 :] << 4
 
 
 def _pack_bf16(weight_OI: Tensor) -> Packed:
@@ -104,9 +130,10 @@ def _pack_bf16(weight_OI: Tensor) -> Packed:
     return Packed(BF16, inputs, _up(outputs), w_BLP2.transpose(1, 2).contiguous(), None)
 
 
-def _by_quads(q_OI: Tensor) -> Tensor:
-    """[block, group, quad of inputs, lane, 4]"""
-    return _pad(q_OI).view(-1, LANES, q_OI.shape[1] // GROUP, 8, 4).permute(0, 2, 3, 1, 4)
+def _by_quads(q_OI: Tensor, size: int) -> Tensor:
+    """int32 [block, group, quad of inputs, lane]: four bytes each."""
+    quads_OI = _pad(q_OI).view(torch.int32)
+    return quads_OI.view(-1, LANES, q_OI.shape[1] // size, size // 4).permute(0, 2, 3, 1)
 
 
 def _by_block(x_OG: Tensor) -> Tensor:

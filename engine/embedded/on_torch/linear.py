@@ -34,7 +34,7 @@ class QuantizingLinear(nn.Module):
             self.get_buffer("bias").copy_(value.dequantize() if isinstance(value, Grouped) else value)
             return
         value = quantized(value, self.bits)
-        if isinstance(value, Grouped) and value.bits == 4 and value.shape[0] % 16 == 0:
+        if isinstance(value, Grouped) and (value.bits, value.size) == (4, GROUP) and value.shape[0] % 16 == 0:
             self._few = pack4(value)
         self.weight = (value.dequantize() if isinstance(value, Grouped) else value).to(torch.bfloat16).contiguous()
 

@@ -14,7 +14,7 @@ constexpr int STRIDED_ROWS = 12;  // fewer where each looks at keys of its own
 static inline int chunks(int n, int size) { return (n + size - 1) / size; }
 
 static inline int linear_blocks(const Op &op) {  // blocks of 16 outputs: about 24 KB of weights, 128 items at the most
-  const int block_bytes = op.n[1] * 2 * op.n[3], all = op.n[2] / 16, few = std::max({1, 24 * 1024 / block_bytes, all / 128});
+  const int block_bytes = op.n[1] * 2 * bits_of(op.n[3]), all = op.n[2] / 16, few = std::max({1, 24 * 1024 / block_bytes, all / 128});
   return op.n[3] == BF16 ? chunks(few, BESIDE) * BESIDE : few;
 }
 

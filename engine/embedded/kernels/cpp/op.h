@@ -8,7 +8,16 @@ enum Code : int32_t {
   CLAMP, HEAT, SOFTCAP
 };
 enum MaskKind : int32_t { CAUSAL, WINDOW, CHUNKED, STRIDED, FIXED };
-enum Format : int32_t { U4 = 4, U8 = 8, BF16 = 16, FLOAT = 32 };
+// Of weights: bits, whether groups have sixteen inputs (otherwise 32), and whether eight bits have a low (four always do).
+constexpr int SIXTEEN = 64, LOW_TOO = 128;
+enum Format : int32_t {
+  U4 = 4, U8 = 8, BF16 = 16, FLOAT = 32,
+  U4_16 = U4 | SIXTEEN, U8_16 = U8 | SIXTEEN, U8_LOW = U8 | LOW_TOO, U8_LOW_16 = U8 | LOW_TOO | SIXTEEN
+};
+constexpr int bits_of(int format) { return format & (SIXTEEN - 1); }
+constexpr int group_of(int format) { return format & SIXTEEN ? 16 : 32; }
+constexpr bool has_low(int format) { return bits_of(format) == U4 || (format & LOW_TOO); }
+constexpr int scales_of(int format) { return has_low(format) ? 32 : 16; }  // of a group of sixteen outputs
 enum Activation : int32_t { SILU, GELU_TANH, GELU, RELU, TANH, QUICK_GELU, RELU2, CLAMPED };
 
 struct Op {
@@ -22,5 +31,5 @@ struct Op {
 static inline int rows(const Op &op, int all) { return op.live && *op.live < all ? *op.live : all; }
 
 constexpr int PAGE = 16;    // tokens per page, and lanes of a vector of floats
-constexpr int GROUP = 32;   // weights that share a scale
+constexpr int GROUP = 32;   // weights that share a scale, unless their format says sixteen
 constexpr int SPLIT = 256;  // keys that one thread looks at before partial results are merged

@@ -9,23 +9,23 @@ static inline float widen(uint16_t bf16) {
 
 // EMBED  p: tokens int64 [T], q, scales, out [T, D]  n: T, D, format, inputs of the matrix (D and its padding)
 static void embed(const Op &op, int item) {
-  const int dim = op.n[1], format = op.n[2], inputs = op.n[3], groups = inputs / GROUP;
+  const int dim = op.n[1], format = op.n[2], inputs = op.n[3], bits = bits_of(format), size = group_of(format), per = scales_of(format);
   for (int t = item * ROWS; t < std::min(rows(op, op.n[0]), (item + 1) * ROWS); t++) {
     const int64_t token = ((const int64_t *)op.p[0])[t];
     const int lane = token % 16;
-    const auto *q = (const uint8_t *)op.p[1] + token / 16 * (2LL * inputs * format);
-    const auto *scales = (const uint16_t *)op.p[2] + token / 16 * groups * (format == U4 ? 32 : 16);
+    const auto *q = (const uint8_t *)op.p[1] + token / 16 * (2LL * inputs * bits);
+    const auto *scales = (const uint16_t *)op.p[2] + token / 16 * (inputs / size) * per;
     float *y = (float *)op.p[3] + (int64_t)t * dim;
     for (int i = 0; i < dim; i++) {
-      const int g = i / GROUP, quad = i % GROUP / 4, at = lane * 4 + i % 4;
       if (format == BF16) {
         y[i] = widen(((const uint16_t *)q)[(i / 2) * 32 + lane * 2 + i % 2]);
-      } else if (format == U4) {
-        const int byte = q[g * 256 + (quad % 4) * 64 + at];
-        y[i] = (quad < 4 ? byte & 15 : byte >> 4) * _cvtsh_ss(scales[g * 32 + lane]) + _cvtsh_ss(scales[g * 32 + 16 + lane]);
-      } else {
-        y[i] = (q[g * 512 + quad * 64 + at] - 128) * _cvtsh_ss(scales[g * 16 + lane]);
+        continue;
       }
+      const int g = i / size, quad = i % size / 4, vectors = size * bits / 32;
+      const int byte = q[(g * vectors + quad % vectors) * 64 + lane * 4 + i % 4];
+      const int number = bits == U8 ? byte : quad < vectors ? byte & 15 : byte >> 4;
+      const float scale = _cvtsh_ss(scales[g * per + lane]);
+      y[i] = has_low(format) ? number * scale + _cvtsh_ss(scales[g * per + 16 + lane]) : (number - 128) * scale;
     }
   }
 }

@@ -1,5 +1,5 @@
 // Products of bytes without VNNI. AVX2 adds two products into sixteen bits and saturates, so eight bits are taken as two
-// nibbles: a group's 16 products of at most 15 x 127 stay below 2^15, and the sum is exact.
+// nibbles: a group's 16 products (8 in a group of 16) of at most 15 x 127 stay below 2^15, and the sum is exact.
 
 static inline i16v nibbles(const uint8_t *w, bool high) {
   const __m256i low4 = _mm256_set1_epi8(15);
@@ -27,22 +27,22 @@ static inline void add_words(i16v *acc, const i16v *words, int16_t factor) {
   }
 }
 
-// One group of 32 inputs, exactly: acc[r] += unsigned weights of sixteen outputs x signed bytes of row r.
-template <int R>
+// One group of N quads of inputs, exactly: acc[r] += unsigned weights of sixteen outputs x signed bytes of row r.
+template <int R, int N>
 static inline void dot_u4(i16v *acc, const uint8_t *w, const uint8_t *x, int stride) {
   i16v words[R] = {};
-  for (int j = 0; j < 4; j++) {
+  for (int j = 0; j < N / 2; j++) {
     dot_quad<R>(words, nibbles(w + 64 * j, false), x + 4 * j, stride);
-    dot_quad<R>(words, nibbles(w + 64 * j, true), x + 4 * j + 16, stride);
+    dot_quad<R>(words, nibbles(w + 64 * j, true), x + 4 * j + 2 * N, stride);
   }
   add_words<R>(acc, words, 1);
 }
 
-template <int R>
+template <int R, int N>
 static inline void dot_u8(i16v *acc, const uint8_t *w, const uint8_t *x, int stride) {
   for (bool high : {false, true}) {
     i16v words[R] = {};
-    for (int j = 0; j < 8; j++) dot_quad<R>(words, nibbles(w + 64 * j, high), x + 4 * j, stride);
+    for (int j = 0; j < N; j++) dot_quad<R>(words, nibbles(w + 64 * j, high), x + 4 * j, stride);
     add_words<R>(acc, words, high ? 16 : 1);
   }
 }

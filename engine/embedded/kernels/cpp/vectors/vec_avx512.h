@@ -65,30 +65,30 @@ static inline f16v seconds_bf16(const void *p) {
   return _mm512_castsi512_ps(_mm512_and_si512(_mm512_loadu_si512(p), _mm512_set1_epi32((int32_t)0xffff0000)));
 }
 
-// One group of 32 inputs, exactly: acc[r] += unsigned weights of sixteen outputs x signed bytes of row r.
-template <int R>
+// One group of N quads of inputs, exactly: acc[r] += unsigned weights of sixteen outputs x signed bytes of row r.
+template <int R, int N>
 static inline void dot_group(i16v *acc, const i16v *w, const uint8_t *x, int stride) {
-  for (int j = 0; j < 8; j++)
+  for (int j = 0; j < N; j++)
     for (int r = 0; r < R; r++) acc[r] = _mm512_dpbusd_epi32(acc[r], w[j], set1(four_bytes(x + r * stride + 4 * j)));
 }
 
-template <int R>
+template <int R, int N>
 static inline void dot_u4(i16v *acc, const uint8_t *w, const uint8_t *x, int stride) {
   const i16v low4 = _mm512_set1_epi8(15);
-  i16v q[8];
-  for (int j = 0; j < 4; j++) {
+  i16v q[N];
+  for (int j = 0; j < N / 2; j++) {
     i16v v = _mm512_loadu_si512(w + 64 * j);
     q[j] = _mm512_and_si512(v, low4);
-    q[j + 4] = _mm512_and_si512(_mm512_srli_epi16(v, 4), low4);
+    q[j + N / 2] = _mm512_and_si512(_mm512_srli_epi16(v, 4), low4);
   }
-  dot_group<R>(acc, q, x, stride);
+  dot_group<R, N>(acc, q, x, stride);
 }
 
-template <int R>
+template <int R, int N>
 static inline void dot_u8(i16v *acc, const uint8_t *w, const uint8_t *x, int stride) {
-  i16v q[8];
-  for (int j = 0; j < 8; j++) q[j] = _mm512_loadu_si512(w + 64 * j);
-  dot_group<R>(acc, q, x, stride);
+  i16v q[N];
+  for (int j = 0; j < N; j++) q[j] = _mm512_loadu_si512(w + 64 * j);
+  dot_group<R, N>(acc, q, x, stride);
 }
 
 constexpr int TOP_ACTIVATION = 127, TOP_FOUR = 4 * 128;  // in bytes.h: all of them

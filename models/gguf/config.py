@@ -1,8 +1,7 @@
-"""What `stoa pull` makes of a GGUF file's header: a config.json in Hugging Face's form, and an index of the tensors."""
+"""What `stoa pull` makes of a GGUF file's metadata: a config.json in Hugging Face's form."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from math import log
-from pathlib import Path
 from typing import Any
 
 from gguf import GGUFReader
@@ -17,24 +16,6 @@ ARCHITECTURES = {
     "gemma3": "Gemma3ForCausalLM",
 }
 _GEMMA_27B_LAYERS = 62
-
-
-def tensor_index(paths: Sequence[Path]) -> list[dict[str, Any]]:
-    """The content of tensors.json (models/checkpoint.py's `Entry`) for one GGUF file, which the prepared directory
-    calls model.gguf, or for all pieces of one, which keep their names there."""
-    if len(paths) == 1:
-        return [_index_entry(tensor) for tensor in GGUFReader(paths[0]).tensors]
-    return [_index_entry(tensor) | {"file": path.name} for path in paths for tensor in GGUFReader(path).tensors]
-
-
-def _index_entry(tensor: ReaderTensor) -> dict[str, Any]:
-    return {
-        "name": tensor.name,
-        "type": tensor.tensor_type.name,
-        "shape": [int(n) for n in reversed(tensor.shape)],
-        "offset": int(tensor.data_offset),
-        "nbytes": int(tensor.n_bytes),
-    }
 
 
 def config_from_metadata(reader: GGUFReader, *pieces: GGUFReader) -> dict[str, Any]:
