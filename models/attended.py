@@ -5,6 +5,7 @@ from models.spec import (
     Attention,
     BlockSparse,
     Chunked,
+    Disentangled,
     FirstTokens,
     Fixed,
     GroupedWindow,
@@ -21,6 +22,8 @@ def attended(mixer: Mixer, arch: Arch, tokens: int) -> int:
     match mixer:
         case Attention(heads=h, kv_heads=g, head_dim=k, mask=GroupedWindow(sizes=sizes)):
             return 2 * (h // g) * k * sum(min(tokens, size) for size in sizes)
+        case Attention(heads=h, head_dim=k, position=Disentangled(keys=by_contents, queries=by_positions)):
+            return (2 + by_contents + by_positions) * h * k * keys(mixer, arch, tokens)
         case Attention(heads=h, head_dim=k) | LocalGlobalAttention(heads=h, head_dim=k):
             return 2 * h * k * keys(mixer, arch, tokens)
         case LatentAttention(heads=h, kv_rank=r, rope_dim=k):

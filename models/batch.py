@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from models.ops import Ops
 from models.quant import Weight
+from models.score_bias import PLAIN, Scoring
 from models.spec import Attention, LatentAttention, LocalGlobalAttention, MoE, Paged, Rope
 
 
@@ -47,10 +48,10 @@ class Batch:
 
 
 class Attend(Protocol):
-    def __call__(self, q_THK: Tensor, k_TGK: Tensor, v_TGK: Tensor, batch: Batch, sinks_H: Tensor | None = None) -> Tensor:
+    def __call__(self, q_THK: Tensor, k_TGK: Tensor, v_TGK: Tensor, batch: Batch, scoring: Scoring = PLAIN) -> Tensor:
         """out_THK. Remembers k and v, then lets q look at all that its mask allows. With a mask that looks ahead it
         remembers nothing: every sequence of the batch is whole, cached_S is 0. Inputs may be strided views whose last
-        axis is contiguous; rows of q are queries after RoPE and QK norm. `sinks_H`: given if the spec says `sinks`."""
+        axis is contiguous; rows of q are queries after RoPE and QK norm."""
         ...
 
 

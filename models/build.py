@@ -1,17 +1,19 @@
 """From value to module: parts for every layer of an `Arch`, weights still empty (models/weights.py fills them)."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 from torch import nn
 
 from models.batch import Backend
 from models.ops import Ops
-from models.parts.attention import AttentionPart
+from models.parts.attention import AttentionPart, Positions
 from models.parts.ffn import FeedForward
 from models.parts.latent import LatentAttentionPart
 from models.parts.local_global import LocalGlobalPart
 from models.parts.moe import MixtureOfExperts
 from models.parts.positions import Rotary
+from models.parts.relative import Tables
 from models.spec import (
     FFN,
     MLP,
@@ -62,10 +64,19 @@ def build_encoder(arch: Arch, backend: Backend, *, context: int) -> Encoder:
             return Encoder(arch, output, _layers(arch, backend, context), backend)
 
 
+@dataclass(frozen=True, eq=False)
+class _Shared:
+    """What several layers have in common."""
+
+    rotaries: Mapping[Rope, Rotary]
+    tables: Tables
+
+
 def _layers(arch: Arch, backend: Backend, context: int) -> list[nn.Module]:
     positions = {layer.mixer.position for layer in arch.layers}
     rotaries = {rope: Rotary(rope, context, backend.ops) for rope in positions if isinstance(rope, Rope)}
-    layers = [_layer(f"layers.{i}", spec, arch.dim, backend, rotaries) for i, spec in enumerate(arch.layers)]
+    shared = _Shared(rotaries, Tables(arch.dim, backend))
+    layers = [_layer(f"layers.{i}", spec, arch.dim, backend, shared) for i, spec in enumerate(arch.layers)]
     for layer, spec in zip(layers, arch.layers, strict=True):
         if spec.weights_of is not None:
             _share(layers[spec.weights_of], layer)
@@ -83,18 +94,20 @@ def _share(owner: nn.Module, other: nn.Module) -> None:
             _share(child, getattr(other, name))
 
 
-def _layer(name: str, spec: Layer, dim: int, backend: Backend, rotaries: dict[Rope, Rotary]) -> nn.Module:
-    mixer = _mixer(f"{name}.mixer", spec.mixer, dim, backend, rotaries)
+def _layer(name: str, spec: Layer, dim: int, backend: Backend, shared: _Shared) -> nn.Module:
+    mixer = _mixer(f"{name}.mixer", spec.mixer, dim, backend, shared)
     ffn = _ffn(f"{name}.ffn", spec.ffn, dim, backend)
     return PLACEMENTS[spec.placement](spec, dim, mixer, ffn, backend.ops)
 
 
-def _mixer(name: str, spec: Mixer, dim: int, backend: Backend, rotaries: dict[Rope, Rotary]) -> nn.Module:
+def _mixer(name: str, spec: Mixer, dim: int, backend: Backend, shared: _Shared) -> nn.Module:
     match spec:
         case Attention(position=rope):
-            return AttentionPart(name, spec, dim, backend, rotaries[rope] if isinstance(rope, Rope) else None)
+            rotary = shared.rotaries[rope] if isinstance(rope, Rope) else None
+            positions = Positions(rotary, shared.tables.of(f"{name}.relative", spec))
+            return AttentionPart(name, spec, dim, backend, positions)
         case LatentAttention(position=rope):
-            return LatentAttentionPart(name, spec, dim, backend, rotaries[rope] if rope else None)
+            return LatentAttentionPart(name, spec, dim, backend, shared.rotaries[rope] if rope else None)
         case LocalGlobalAttention():
             return LocalGlobalPart(name, spec, dim, backend)
 

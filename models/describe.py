@@ -11,18 +11,23 @@ from models.spec import (
     Attention,
     Classifier,
     Dense,
+    Disentangled,
     GroupedWindow,
     LatentAttention,
     Layer,
+    Learned,
     LocalGlobalAttention,
     Mixer,
     MoE,
     Next,
+    Ngrams,
     Norm,
     Pooled,
     QKNorm,
+    RelativeBias,
     Sigmoid,
     Window,
+    beside_embedding,
     groups,
 )
 
@@ -105,15 +110,16 @@ def _views(arch: Arch, tokens: int) -> tuple[View, ...]:
 
 def parameters(arch: Arch) -> int:
     """Numbers in all matrices, biases and norms."""
-    owners = (layer for layer in arch.layers if layer.weights_of is None)
-    return _embedded(arch) + _between(arch) + sum(_layer(x, arch.dim) for x in owners) + _norm(arch.norm, arch.dim) + _output(arch)
+    owners = [layer for layer in arch.layers if layer.weights_of is None]
+    between = _between(arch) + _tables([layer.mixer for layer in owners], arch.dim) + _ngrams(arch.ngrams, arch.dim)
+    return _embedded(arch) + between + sum(_layer(x, arch.dim) for x in owners) + _norm(arch.norm, arch.dim) + _output(arch)
 
 
 def _embedded(arch: Arch) -> int:
     """All that stands before the first layer, but for the matrix that widens it."""
     rows = arch.embed_dim or arch.dim
-    beside = arch.dim if isinstance(arch.output, Next) else rows
-    added = (arch.position.count if arch.position else 0) + arch.segments
+    beside = beside_embedding(arch)
+    added = (arch.position.count if isinstance(arch.position, Learned) else 0) + arch.segments
     return arch.vocab * rows + added * beside + _norm(arch.embed_norm, beside)
 
 
@@ -136,8 +142,12 @@ def flops(arch: Arch, tokens: int) -> int:
     matrix or of attention; norms, rotations and activations are left out, and of encoders what is done once for a
     whole sequence."""
     logits = arch.vocab * (arch.embed_dim or arch.dim) if isinstance(arch.output, Next) else 0
+    convolution = arch.ngrams.kernel * arch.dim**2 if arch.ngrams else 0
     matrices = (
-        _between(arch) - _widen_bias(arch) + sum(_mixer_matrices(x.mixer, arch.dim) + _ffn_matrices(x.ffn, arch.dim) for x in arch.layers)
+        _between(arch)
+        - _widen_bias(arch)
+        + convolution
+        + sum(_mixer_matrices(x.mixer, arch.dim) + _ffn_matrices(x.ffn, arch.dim) for x in arch.layers)
     )
     return 2 * (logits + matrices + sum(attended(layer.mixer, arch, tokens) for layer in arch.layers))
 
@@ -151,6 +161,10 @@ def _between(arch: Arch) -> int:
     """What brings rows of the embedding to the body's width, and in a decoder back."""
     ways = 2 if isinstance(arch.output, Next) else 1
     return ways * arch.dim * arch.embed_dim + _widen_bias(arch) if arch.embed_dim else 0
+
+
+def _ngrams(ngrams: Ngrams | None, dim: int) -> int:
+    return ngrams.kernel * dim**2 + dim + _norm(ngrams.norm, dim) if ngrams else 0
 
 
 def _widen_bias(arch: Arch) -> int:
@@ -188,13 +202,37 @@ def _norm(norm: Norm | None, dim: int) -> int:
 def _mixer(mixer: Mixer, dim: int) -> int:
     match mixer:
         case Attention(heads=h, kv_heads=g, head_dim=k):
-            biases = (h + 2 * g) * k * mixer.bias + dim * mixer.out_bias
-            return _mixer_matrices(mixer, dim) + biases + h * mixer.sinks + _head_norms(mixer.qk_norm, mixer)
+            biases = ((h + 2 * g) * k + _gates(mixer)) * mixer.bias + dim * mixer.out_bias
+            sinks_and_norms = h * mixer.sinks + _head_norms(mixer.qk_norm, mixer)
+            return _mixer_matrices(mixer, dim) + biases + sinks_and_norms + (dim + mixer.bias) * _of_positions(mixer)
         case LatentAttention(kv_rank=r, q_rank=q, rope_dim=p):
             norms = _norm(mixer.norm, r) + (_norm(mixer.norm, q) if q else 0)
             return _mixer_matrices(mixer, dim) + norms + ((q or 0) + r + p) * mixer.bias + dim * mixer.out_bias
         case LocalGlobalAttention(heads=h, head_dim=k):
             return _mixer_matrices(mixer, dim) + dim * h * k + 6 * h * k * mixer.bias + dim * mixer.out_bias
+
+
+def _gates(mixer: Attention) -> int:
+    """Numbers that multiply what comes out of one token's attention."""
+    return {None: 0, "head": mixer.heads, "channel": mixer.heads * mixer.head_dim}[mixer.gate]
+
+
+def _of_positions(mixer: Attention) -> int:
+    """Outputs of the matrices that make keys and queries of a table's rows."""
+    match mixer.position:
+        case Disentangled(keys=keys, queries=queries, shared_projections=False):
+            return (mixer.kv_heads * keys + mixer.heads * queries) * mixer.head_dim
+        case _:
+            return 0
+
+
+def _tables(mixers: Sequence[Mixer], dim: int) -> int:
+    """Rows of relative positions: those that layers share, and those of one layer each."""
+    found = [(m.position, m.heads) for m in mixers if isinstance(m, Attention)]
+    own = [pair for pair in found if isinstance(pair[0], RelativeBias) and not pair[0].shared]
+    biases = {pair for pair in found if isinstance(pair[0], RelativeBias) and pair[0].shared}
+    rows = sum(p.buckets * heads for p, heads in (*own, *biases) if isinstance(p, RelativeBias))
+    return rows + sum(2 * p.span * dim + _norm(p.norm, dim) for p in {p for p, _ in found} if isinstance(p, Disentangled))
 
 
 def _head_norms(norm: QKNorm | None, mixer: Attention) -> int:
@@ -207,7 +245,7 @@ def _head_norms(norm: QKNorm | None, mixer: Attention) -> int:
 def _mixer_matrices(mixer: Mixer, dim: int) -> int:
     match mixer:
         case Attention(heads=h, kv_heads=g, head_dim=k):
-            return 2 * dim * (h + g) * k
+            return dim * (2 * (h + g) * k + _gates(mixer))
         case LatentAttention(heads=h, kv_rank=r, rope_dim=p, nope_dim=n, value_dim=v, q_rank=q):
             queries = q * (dim + h * (n + p)) if q else dim * h * (n + p)
             return queries + dim * (r + p) + r * h * (n + v) + h * v * dim

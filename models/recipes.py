@@ -91,7 +91,14 @@ class HeadRows:
     of: Literal["keys", "values"]
 
 
-Recipe = Copy | First | Cat | PerExpert | Shift | Rows | Transpose | Unzip | Permute | Ungroup | HeadRows
+@dataclass(frozen=True)
+class Taps:
+    """[O, I, N] -> [O, N * I]: a convolution over N tokens as one matrix over their rows side by side."""
+
+    part: "Recipe"
+
+
+Recipe = Copy | First | Cat | PerExpert | Shift | Rows | Transpose | Unzip | Permute | Ungroup | HeadRows | Taps
 Recipes = Mapping[str, Recipe]
 
 

@@ -12,17 +12,8 @@ from models.masks import log_count, may_see
 from models.ops import Ops, gated, wide
 from models.quant import Grouped, Weight
 from models.reference_sparse import LocalGlobal as NaiveLocalGlobal
-from models.spec import (
-    Alibi,
-    Attention,
-    InputSigmoid,
-    LatentAttention,
-    LocalGlobalAttention,
-    MoE,
-    Rope,
-    alibi_slopes,
-    rope_start,
-)
+from models.score_bias import PLAIN, Scoring, scale_of, score_bias
+from models.spec import Attention, InputSigmoid, LatentAttention, LocalGlobalAttention, MoE, Rope, rope_start
 
 
 class Linear(nn.Module):
@@ -77,9 +68,9 @@ class Reference:
         return Linear(d_in, sum(d_outs), bias, self.dtype)
 
     def attend(self, name: str, spec: Attention) -> Attend:
-        def leaf(q_THK: Tensor, k_TGK: Tensor, v_TGK: Tensor, batch: Batch, sinks_H: Tensor | None = None) -> Tensor:
+        def leaf(q_THK: Tensor, k_TGK: Tensor, v_TGK: Tensor, batch: Batch, scoring: Scoring = PLAIN) -> Tensor:
             _whole(batch)
-            return torch.cat([attend(spec, q_THK[r], k_TGK[r], v_TGK[r], sinks_H) for r, _ in batch.spans])
+            return torch.cat([attend(spec, q_THK[r], k_TGK[r], v_TGK[r], scoring) for r, _ in batch.spans])
 
         return leaf
 
@@ -106,35 +97,25 @@ def _whole(batch: Batch) -> None:
         raise ValueError("the reference backend remembers nothing: give it whole sequences")
 
 
-def attend(spec: Attention, q_QHK: Tensor, k_MGK: Tensor, v_MGK: Tensor, sinks_H: Tensor | None = None) -> Tensor:
+def attend(spec: Attention, q_QHK: Tensor, k_MGK: Tensor, v_MGK: Tensor, scoring: Scoring = PLAIN) -> Tensor:
     """out_QHK, for the last Q of M tokens of one sequence; softmax in float32."""
     share = spec.heads // spec.kv_heads
     k_MHK, v_MHK = (wide(t.repeat_interleave(share, 1)) for t in (k_MGK, v_MGK))
     key_M = torch.arange(len(k_MGK), device=q_QHK.device)
     query_Q1 = key_M[len(k_MGK) - len(q_QHK) :, None]
     scores_HQM = torch.einsum("qhk,mhk->hqm", wide(q_QHK), k_MHK) * scale_of(spec)
-    if isinstance(spec.position, Alibi):
-        scores_HQM = scores_HQM - slopes(spec, q_QHK.device)[:, None, None] * (query_Q1 - key_M)
+    bias_1HQM = score_bias(
+        spec, scoring.relative, wide(q_QHK.transpose(0, 1)[None]), wide(k_MGK.transpose(0, 1)[None]), query_Q1[None], key_M
+    )
+    if bias_1HQM is not None:
+        scores_HQM = scores_HQM + bias_1HQM[0]
     if spec.softcap is not None:
         scores_HQM = (scores_HQM / spec.softcap).tanh() * spec.softcap
     if (bias_QM := log_count(spec.mask, query_Q1, key_M, len(key_M))) is not None:
         scores_HQM = scores_HQM + bias_QM
     may = may_see(spec.mask, query_Q1, key_M[None], len(key_M))
     scores_HQM = scores_HQM.masked_fill(~(may if may.dim() == 2 else may.repeat_interleave(share, 0)), -torch.inf)
-    return torch.einsum("hqm,mhk->qhk", softmax(scores_HQM, sinks_H), v_MHK).to(q_QHK.dtype)
-
-
-def scale_of(spec: Attention) -> float:
-    return spec.head_dim**-0.5 if spec.scale is None else spec.scale
-
-
-def slopes(spec: Attention, device: torch.device) -> Tensor:
-    """float32 [H]: what ALiBi takes off a score for each token between query and key. 0 for other positions."""
-    match spec.position:
-        case Alibi(max_bias=most, scaled=scaled):
-            return torch.tensor(alibi_slopes(spec.heads, most), device=device) * (scale_of(spec) if scaled else 1.0)
-        case _:
-            return torch.zeros(spec.heads, device=device)
+    return torch.einsum("hqm,mhk->qhk", softmax(scores_HQM, scoring.sinks_H), v_MHK).to(q_QHK.dtype)
 
 
 def softmax(scores_HQM: Tensor, sinks_H: Tensor | None) -> Tensor:

@@ -22,6 +22,7 @@ from models.recipes import (
     Recipes,
     Rows,
     Shift,
+    Taps,
     Transpose,
     Ungroup,
     Unzip,
@@ -146,6 +147,8 @@ def _resolve(recipe: Recipe, source: _Source) -> Weight:
             return _dense(_resolve(part, source))[start:]
         case Transpose(part):
             return _dense(_resolve(part, source)).mT
+        case Taps(part):
+            return _dense(_resolve(part, source)).mT.flatten(1)
         case Unzip(part):
             return _unzip(_dense(_resolve(part, source)), -1 if source.target.endswith("bias") else -2)
         case Permute(part):

@@ -1,26 +1,39 @@
 """Multi-head attention: MHA, GQA and MQA are one part. H query heads, G key/value heads, K head dimension."""
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor, nn
 
 from models.batch import Backend, Batch
 from models.parts.norms import head_norm
 from models.parts.positions import Rotary
+from models.score_bias import Relative, Scoring
 from models.spec import Attention
+
+
+@dataclass(frozen=True, eq=False)
+class Positions:
+    """How an attention hears of positions: what rotates its queries and keys, and what makes rows for its scores
+    (models/parts/relative.py)."""
+
+    rotary: Rotary | None = None
+    relative: nn.Module | None = None
 
 
 class AttentionPart(nn.Module):
     """x_TD -> x_TD. Owns the projections; what is remembered, and how it is looked up, is `attend`'s business."""
 
-    def __init__(self, name: str, spec: Attention, dim: int, backend: Backend, rotary: Rotary | None) -> None:
+    def __init__(self, name: str, spec: Attention, dim: int, backend: Backend, positions: Positions) -> None:
         super().__init__()
         h, g, k = spec.heads, spec.kv_heads, spec.head_dim
-        self.spec, self.rotary, self.ops = spec, rotary, backend.ops
+        self.spec, self.ops, self.rotary, self.relative = spec, backend.ops, positions.rotary, positions.relative
         self.qkv = backend.linear(f"{name}.qkv", dim, (h * k, g * k, g * k), bias=spec.bias)
         self.q_norm = head_norm(spec.qk_norm, h, k, backend.ops) if spec.qk_norm else None
         self.k_norm = head_norm(spec.qk_norm, g, k, backend.ops) if spec.qk_norm else None
         self.sinks = nn.Parameter(torch.empty(h, dtype=torch.float32), requires_grad=False) if spec.sinks else None
         self.attend = backend.attend(name, spec)
+        self.gate = backend.linear(f"{name}.gate", dim, (h * k if spec.gate == "channel" else h,), bias=spec.bias) if spec.gate else None
         self.out = backend.linear(f"{name}.out", h * k, (dim,), bias=spec.out_bias, split="row")
 
     def forward(self, x_TD: Tensor, batch: Batch) -> Tensor:
@@ -29,7 +42,14 @@ class AttentionPart(nn.Module):
             q_THK, k_TGK = self.rotary(q_THK, batch), self.rotary(k_TGK, batch)
         if self.spec.temperature is not None:
             q_THK = self.ops.heat(q_THK, self.spec.temperature, batch.positions_T)
-        return self.out(self.attend(q_THK, k_TGK, v_TGK, batch, self.sinks).flatten(1))
+        out_THK = self.attend(q_THK, k_TGK, v_TGK, batch, self._scoring(x_TD))
+        if self.gate is not None:
+            out_THK = out_THK * self.gate(x_TD).unflatten(1, (self.spec.heads, -1)).sigmoid()
+        return self.out(out_THK.flatten(1))
+
+    def _scoring(self, x_TD: Tensor) -> Scoring:
+        relative: Relative | None = None if self.relative is None else self.relative(x_TD, self.qkv)
+        return Scoring(self.sinks, relative)
 
     def _heads(self, y_TO: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """One per role, normed and clipped; without either, views of the joint projection."""

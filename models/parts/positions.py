@@ -1,13 +1,13 @@
-"""Rotary positions. P positions, R rotated dimensions of a head; R/2 frequencies."""
+"""Rotary and sinusoidal positions. P positions, R rotated dimensions of a head; R/2 frequencies."""
 
 from math import ceil, floor, log, pi
 
 import torch
 from torch import Tensor, nn
 
-from models.batch import Batch
+from models.batch import Backend, Batch
 from models.ops import Ops
-from models.spec import Divided, DynamicNtk, Linear, Llama3, LongRope, Rope, Yarn, rope_lengths
+from models.spec import Arch, Divided, DynamicNtk, Learned, Linear, Llama3, LongRope, Rope, Sinusoidal, Yarn, beside_embedding, rope_lengths
 
 
 class Rotary(nn.Module):
@@ -96,3 +96,29 @@ def _amplitude(spec: Rope, length: int) -> float:
             return long if length > original else short
         case _:
             return 1.0
+
+
+class Sinusoids(nn.Module):
+    """positions_T -> float32 x_TD"""
+
+    def __init__(self, spec: Sinusoidal, dim: int) -> None:
+        super().__init__()
+        self.spec, self.dim = spec, dim
+
+    def forward(self, positions_T: Tensor) -> Tensor:
+        half = self.dim // 2
+        exponents = torch.arange(half, dtype=torch.float64, device=positions_T.device) / (half - 1 if self.spec.inclusive else half)
+        angles = torch.outer(positions_T.double(), self.spec.base**-exponents)
+        pair = (angles.sin(), angles.cos())
+        return (torch.stack(pair, -1).flatten(1) if self.spec.order == "interleaved" else torch.cat(pair, 1)).float()
+
+
+def added(arch: Arch, backend: Backend) -> nn.Module | None:
+    """positions_T -> x_TD"""
+    match arch.position:
+        case None:
+            return None
+        case Learned(count=count):
+            return backend.embedding("positions", count, beside_embedding(arch))
+        case Sinusoidal() as spec:
+            return Sinusoids(spec, beside_embedding(arch))

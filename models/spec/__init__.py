@@ -3,7 +3,7 @@
 What a layer must remember (its caches) is a pure function of its spec, so memory is sized before a module exists.
 """
 
-from models.spec.arch import Arch, Layer, Placement, long_ropes, width
+from models.spec.arch import Arch, Layer, Ngrams, Placement, beside_embedding, long_ropes, width
 from models.spec.caches import Paged, caches, groups
 from models.spec.ffn import (
     FFN,
@@ -25,14 +25,17 @@ from models.spec.norms import Norm
 from models.spec.outputs import Classifier, Dense, Next, Output, Pooled, Pooling
 from models.spec.positions import (
     Alibi,
+    Disentangled,
     Divided,
     DynamicNtk,
     Learned,
     Linear,
     Llama3,
     LongRope,
+    RelativeBias,
     Rope,
     Scaling,
+    Sinusoidal,
     Yarn,
     alibi_slopes,
     rope_lengths,
@@ -54,6 +57,7 @@ __all__ = [
     "Clamped",
     "Classifier",
     "Dense",
+    "Disentangled",
     "Divided",
     "DynamicNtk",
     "ExpertGroups",
@@ -75,6 +79,7 @@ __all__ = [
     "MoE",
     "Neighbourhood",
     "Next",
+    "Ngrams",
     "Norm",
     "Output",
     "Paged",
@@ -83,10 +88,12 @@ __all__ = [
     "Pooling",
     "QKNorm",
     "QuestionTokens",
+    "RelativeBias",
     "Rope",
     "Router",
     "Scaling",
     "Sigmoid",
+    "Sinusoidal",
     "Softmax",
     "SoftmaxOfTop",
     "SparseMixer",
@@ -95,6 +102,7 @@ __all__ = [
     "Window",
     "Yarn",
     "alibi_slopes",
+    "beside_embedding",
     "caches",
     "groups",
     "long_ropes",

@@ -2,11 +2,11 @@
 
 from typing import Literal
 
-from models.spec.ffn import FFN
+from models.spec.ffn import FFN, Activation
 from models.spec.mixers import Mixer
 from models.spec.norms import Norm
 from models.spec.outputs import Classifier, Next, Output, Pooled
-from models.spec.positions import DynamicNtk, Learned, LongRope, Rope
+from models.spec.positions import DynamicNtk, Learned, LongRope, Rope, Sinusoidal
 from models.spec.sparse import GlobalTokens
 from models.spec.value import spec
 
@@ -30,6 +30,16 @@ class Layer:
 
 
 @spec
+class Ngrams:
+    """Behind the first layer, norm(x + act(conv(e))): e are the rows that it read, and the convolution looks at `kernel` tokens,
+    as many before as after (DeBERTa-v2, arXiv 2006.03654)."""
+
+    kernel: int
+    activation: Activation = "tanh"
+    norm: Norm
+
+
+@spec
 class Arch:
     """A decoder if `output` is Next, otherwise an encoder, which reads whole sequences and remembers nothing.
 
@@ -44,9 +54,10 @@ class Arch:
     embed_dim: int | None = None
     embed_scale: float = 1.0
     embed_norm: Norm | None = None
-    position: Learned | None = None
+    position: Learned | Sinusoidal | None = None
     segments: int = 0  # kinds of tokens, each with a row that is added to the embedding
     global_tokens: GlobalTokens | None = None  # of `LocalGlobalAttention`
+    ngrams: Ngrams | None = None  # of an encoder
     output: Output = Next()
     context: int  # tokens the checkpoint was trained or scaled to see
 
@@ -66,3 +77,8 @@ def width(arch: Arch) -> int:
             return layers[-1].width if layers else arch.dim * len(kinds)
         case Classifier(labels=labels):
             return labels
+
+
+def beside_embedding(arch: Arch) -> int:
+    """Columns of what is added to the embedding: positions and segments."""
+    return arch.dim if isinstance(arch.output, Next) else arch.embed_dim or arch.dim

@@ -3,14 +3,14 @@
 from collections.abc import Iterator
 from dataclasses import replace
 
-from models.spec.arch import Arch, Layer
+from models.spec.arch import Arch, Layer, beside_embedding
 from models.spec.caches import caches
 from models.spec.ffn import FFN, MLP, Clamped, MoE, Sigmoid, Softmax
 from models.spec.json_form import SpecError
 from models.spec.masks import BlockSparse, Chunked, Fixed, Full, GroupedWindow, Mask, Neighbourhood, Strided, Window
 from models.spec.mixers import Attention, LatentAttention, LocalGlobalAttention, Mixer
 from models.spec.outputs import Next
-from models.spec.positions import Alibi, Divided, LongRope, Rope
+from models.spec.positions import Alibi, Disentangled, Divided, Learned, LongRope, RelativeBias, Rope, Sinusoidal
 
 Problem = tuple[str, str]  # path below the architecture, what is wrong
 
@@ -23,13 +23,26 @@ def check(arch: Arch, path: str = "arch") -> None:
 
 def problems(arch: Arch) -> Iterator[Problem]:
     yield from _positive(arch, "", "dim", "vocab", "context")
-    if arch.position and arch.position.count < arch.context:
-        yield ".position.count", f"= {arch.position.count} is less than context = {arch.context}: some positions would have no row"
+    yield from _position(arch)
+    if arch.ngrams is not None and isinstance(arch.output, Next):
+        yield ".ngrams", "must be left out: they see tokens ahead, which a decoder has not got yet"
+    elif arch.ngrams is not None and (arch.ngrams.kernel < 1 or arch.ngrams.kernel % 2 == 0):
+        yield ".ngrams.kernel", f"= {arch.ngrams.kernel} must be odd: as many tokens before as after"
     if isinstance(arch.output, Next) and arch.output.bias and arch.tied:
         yield ".output.bias", "must be false where tied is true: a tied head has no bias"
     for i, layer in enumerate(arch.layers):
         for where, problem in (*_layer(layer, arch), *_shared(i, arch)):
             yield f".layers[{i}]{where}", problem
+
+
+def _position(arch: Arch) -> Iterator[Problem]:
+    match arch.position:
+        case Learned(count=count) if count < arch.context:
+            yield ".position.count", f"= {count} is less than context = {arch.context}: some positions would have no row"
+        case Sinusoidal() if (rows := beside_embedding(arch)) % 2 or rows < 4:
+            yield ".position", f"cannot be Sinusoidal: sines and cosines need an even number of columns, 4 at least, not {rows}"
+        case _:
+            pass
 
 
 def _shared(number: int, arch: Arch) -> Iterator[Problem]:
@@ -59,6 +72,9 @@ def _mixer(mixer: Mixer) -> Iterator[Problem]:
             if isinstance(mask, GroupedWindow) and len(mask.sizes) != g:
                 yield ".mixer.mask.sizes", f"must have kv_heads = {g} numbers, not {len(mask.sizes)}"
             yield from _rope(position, k, "head_dim")
+            yield from _relative(position, mask)
+            if isinstance(mask, BlockSparse) and (mixer.sinks or isinstance(position, Alibi | RelativeBias | Disentangled)):
+                yield ".mixer.mask", "cannot be BlockSparse beside sinks, or a position that adds to the scores"
         case LatentAttention(rope_dim=p, position=position, mask=mask):
             yield from _positive(mixer, ".mixer", "heads", "kv_rank", "rope_dim", "nope_dim", "value_dim")
             if isinstance(mask, GroupedWindow):
@@ -68,7 +84,29 @@ def _mixer(mixer: Mixer) -> Iterator[Problem]:
             yield from _positive(mixer, ".mixer", "heads", "head_dim")
 
 
-def _rope(position: Rope | Alibi | None, room: int, room_name: str) -> Iterator[Problem]:
+def _relative(position: object, mask: Mask) -> Iterator[Problem]:
+    match position:
+        case RelativeBias(buckets=buckets, max_distance=most):
+            ways = 1 if mask.ahead == 0 else 2
+            if buckets % (2 * ways) or buckets < 2 * ways:
+                yield ".mixer.position.buckets", f"= {buckets} must be a multiple of {2 * ways}: half of them are for near keys"
+            elif most <= buckets // (2 * ways):
+                yield ".mixer.position.max_distance", f"= {most} must be more than {buckets // (2 * ways)}, the number of near keys"
+        case Disentangled(span=span, max_distance=most, keys=keys, queries=queries):
+            if span < 1:
+                yield ".mixer.position.span", f"= {span} must be positive"
+            elif most is not None and (span < 4 or most <= span // 2 + 1):
+                yield (
+                    ".mixer.position.max_distance",
+                    f"= {most} needs a span of 4 at least, and must be more than {span // 2 + 1}, half of it",
+                )
+            if not keys and not queries:
+                yield ".mixer.position.keys", "must be true where queries is false: otherwise positions would change nothing"
+        case _:
+            pass
+
+
+def _rope(position: object, room: int, room_name: str) -> Iterator[Problem]:
     if not isinstance(position, Rope):
         return
     if position.dim % 2 or not 0 < position.dim <= room:

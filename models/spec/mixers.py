@@ -4,7 +4,7 @@ from typing import Literal
 
 from models.spec.masks import Causal, Mask
 from models.spec.norms import Norm
-from models.spec.positions import Alibi, Rope
+from models.spec.positions import Alibi, Disentangled, RelativeBias, Rope
 from models.spec.sparse import LocalGlobalAttention
 from models.spec.value import spec
 
@@ -35,7 +35,7 @@ class Attention:
     kv_heads: int
     head_dim: int
     mask: Mask = Causal()
-    position: Rope | Alibi | None = None
+    position: Rope | Alibi | RelativeBias | Disentangled | None = None
     qk_norm: QKNorm | None = None
     bias: bool = False  # on q, k, v
     out_bias: bool = False
@@ -44,6 +44,9 @@ class Attention:
     scale: float | None = None  # None: head_dim ** -0.5
     temperature: Temperature | None = None
     sinks: bool = False  # one more logit per head in the softmax, which no value belongs to (arXiv 2309.17453)
+    gate: Literal["head", "channel"] | None = (
+        None  # what comes out is multiplied by sigmoid(gate(x)), one number per head or each its own (arXiv 2505.06708)
+    )
 
 
 @spec

@@ -1,7 +1,9 @@
 """Where a token stands: rotary angles and how they are stretched, biases on the scores, rows added to the embedding."""
 
 from math import floor, log2
+from typing import Literal
 
+from models.spec.norms import Norm
 from models.spec.value import spec
 
 
@@ -111,6 +113,43 @@ def alibi_slopes(heads: int, max_bias: float = 8.0) -> tuple[float, ...]:
     slopes = [2 ** (-max_bias * h / below) for h in range(1, below + 1)]
     between = [2 ** (-max_bias * h / (2 * below)) for h in range(1, 2 * (heads - below), 2)]
     return (*slopes, *between)
+
+
+@spec
+class RelativeBias:
+    """A number for each head and bucket of distances, added to the scores (T5; Raffel et al. 2019, arXiv 1910.10683): half
+    of the buckets hold one distance each, the others ever more, up to `max_distance` and beyond. With a mask that looks ahead,
+    half of all buckets are for keys further on. `shared`: one table for all layers, otherwise each has its own."""
+
+    buckets: int = 32
+    max_distance: int = 128
+    shared: bool = True
+
+
+@spec
+class Disentangled:
+    """Contents and positions look at each other (DeBERTa; He et al. 2020, arXiv 2006.03654): with row b of a table for the
+    distance from query to key, a score is (q·k + q·key(b) + query(b)·k) * scale, without its second term if not `keys`,
+    without its third if not `queries`. The table, which all layers share, has 2 * `span` rows: one for each distance below
+    `span`, or beyond `span` / 2 one for ever more of them, up to `max_distance` if that is given. `shared_projections`: key and
+    query of a row are made by the matrices that make those of the contents."""
+
+    span: int
+    max_distance: int | None = None
+    keys: bool = True
+    queries: bool = True
+    shared_projections: bool = False
+    norm: Norm | None = None  # of the table's rows
+
+
+@spec
+class Sinusoidal:
+    """Added to the embedding: sine and cosine of p / base^(2i/D) for all i < D/2, side by side (Vaswani et al. 2017, arXiv
+    1706.03762) or all sines and then all cosines. `inclusive`: with exponents i / (D/2 - 1), whose last is 1 (tensor2tensor)."""
+
+    base: float = 10_000.0
+    order: Literal["interleaved", "halves"] = "interleaved"
+    inclusive: bool = False
 
 
 @spec

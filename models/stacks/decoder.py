@@ -6,6 +6,7 @@ from torch import Tensor, nn
 
 from models.batch import Backend, Batch, Embedding
 from models.parts.norms import norm
+from models.parts.positions import added
 from models.spec import Arch, Next
 
 
@@ -16,7 +17,7 @@ class Decoder(nn.Module):
         rows = arch.embed_dim or arch.dim
         self.embed = backend.embedding("embed", arch.vocab, rows)
         self.widen = backend.linear("widen", rows, (arch.dim,)) if arch.embed_dim else None
-        self.positions = backend.embedding("positions", arch.position.count, arch.dim) if arch.position else None
+        self.positions = added(arch, backend)
         self.embed_norm = norm(arch.embed_norm, arch.dim, backend.ops) if arch.embed_norm else None
         self.layers = nn.ModuleList(layers)
         self.norm = norm(arch.norm, arch.dim, backend.ops)
@@ -38,7 +39,7 @@ class Decoder(nn.Module):
         if self.widen is not None:
             x_TD = self.widen(x_TD)
         if self.positions is not None:
-            x_TD = self.ops.add(x_TD, self.positions(batch.positions_T))
+            x_TD = self.ops.add(x_TD, self.positions(batch.positions_T).to(x_TD.dtype))
         return x_TD if self.embed_norm is None else self.embed_norm(x_TD)
 
     def logits(self, x_SD: Tensor) -> Tensor:

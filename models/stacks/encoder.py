@@ -7,7 +7,9 @@ from torch import Tensor, nn
 
 from models.batch import Backend, Batch
 from models.parts.head import Head
+from models.parts.ngrams import NgramsPart
 from models.parts.norms import norm
+from models.parts.positions import added
 from models.spec import Arch, Classifier, FirstTokens, GlobalTokens, Pooled, QuestionTokens
 
 
@@ -19,21 +21,24 @@ class Encoder(nn.Module):
         self.arch, self.ops = arch, backend.ops
         rows = arch.embed_dim or arch.dim
         self.embed = backend.embedding("embed", arch.vocab, rows)
-        self.positions = backend.embedding("positions", arch.position.count, rows) if arch.position else None
+        self.positions = added(arch, backend)
         self.segments = backend.embedding("segments", arch.segments, rows) if arch.segments else None
         self.embed_norm = norm(arch.embed_norm, rows, backend.ops)
         self.widen = backend.linear("widen", rows, (arch.dim,), bias=True) if arch.embed_dim else None
         self.layers = nn.ModuleList(layers)
+        self.ngrams = NgramsPart("ngrams", arch.ngrams, arch.dim, backend) if arch.ngrams else None
         self.norm = norm(arch.norm, arch.dim, backend.ops)
         self.head = Head(output, arch.dim, backend)
 
     def forward(self, tokens_T: Tensor, batch: Batch) -> Tensor:
         """x_TD after the last norm: transformers' last_hidden_state."""
-        x_TD = self._embedded(tokens_T, batch)
+        x_TD = e_TD = self._embedded(tokens_T, batch)
         if self.arch.global_tokens is not None:
             batch = replace(batch, marked_T=marked(self.arch.global_tokens, tokens_T, batch))
-        for layer in self.layers:
+        for i, layer in enumerate(self.layers):
             x_TD = layer(x_TD, batch)
+            if i == 0 and self.ngrams is not None:
+                x_TD = self.ngrams(x_TD, e_TD, batch)
         return self.norm(x_TD)
 
     def output(self, x_TD: Tensor, batch: Batch) -> Tensor:
@@ -48,7 +53,7 @@ class Encoder(nn.Module):
             kinds_T = torch.zeros_like(tokens_T) if batch.segments_T is None else batch.segments_T
             x_TD = self.ops.add(x_TD, self.segments(kinds_T))
         if self.positions is not None:
-            x_TD = self.ops.add(x_TD, self.positions(batch.positions_T))
+            x_TD = self.ops.add(x_TD, self.positions(batch.positions_T).to(x_TD.dtype))
         x_TD = self.embed_norm(x_TD)
         return x_TD if self.widen is None else self.widen(x_TD)
 

@@ -13,6 +13,7 @@ from models.spec import (
     Causal,
     Chunked,
     Clamped,
+    Disentangled,
     ExpertGroups,
     Fixed,
     GroupedWindow,
@@ -26,9 +27,11 @@ from models.spec import (
     Next,
     Norm,
     QKNorm,
+    RelativeBias,
     Rope,
     Router,
     Sigmoid,
+    Sinusoidal,
     Softmax,
     SoftmaxOfTop,
     SparseMixer,
@@ -58,6 +61,17 @@ def masks(kv_heads: int) -> st.SearchStrategy[Mask]:
     )
 
 
+disentangled = st.builds(
+    Disentangled,
+    span=st.sampled_from([6, 9]),
+    max_distance=st.sampled_from([None, 20]),
+    keys=flags,
+    queries=st.just(True),
+    shared_projections=flags,
+    norm=st.none() | st.just(Norm(kind="layer")),
+)
+
+
 @st.composite
 def attentions(draw: st.DrawFn) -> Attention:
     kv_heads = draw(st.sampled_from([1, 2, 3]))
@@ -71,6 +85,8 @@ def attentions(draw: st.DrawFn) -> Attention:
                 st.none(),
                 st.builds(Rope, dim=st.sampled_from([4, 8])),
                 st.builds(Alibi, max_bias=st.sampled_from([4.0, 8.0]), scaled=flags),
+                st.builds(RelativeBias, buckets=st.sampled_from([4, 12]), max_distance=st.sampled_from([9, 40]), shared=flags),
+                disentangled,
             )
         ),
         qk_norm=draw(st.none() | head_norms),
@@ -81,6 +97,7 @@ def attentions(draw: st.DrawFn) -> Attention:
         scale=draw(st.none() | st.just(0.7)),
         temperature=draw(st.none() | st.just(Temperature(floor=5.0, scale=0.3))),
         sinks=draw(flags),
+        gate=draw(st.sampled_from([None, "head", "channel"])),
     )
 
 
@@ -154,7 +171,9 @@ archs = st.builds(
     embed_dim=st.none() | st.just(14),
     embed_scale=st.sampled_from([1.0, 3.0]),
     embed_norm=st.none() | norms,
-    position=st.none() | st.just(Learned(count=CONTEXT)),
+    position=st.none()
+    | st.just(Learned(count=CONTEXT))
+    | st.builds(Sinusoidal, order=st.sampled_from(["interleaved", "halves"]), inclusive=flags),
     output=st.builds(Next, scale=st.sampled_from([1.0, 0.5]), softcap=st.none() | st.just(4.0)),
     context=st.just(CONTEXT),
 )

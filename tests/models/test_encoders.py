@@ -31,6 +31,10 @@ def roberta(**changes: Any) -> dict[str, Any]:
 ROPES = {"full_attention": {"rope_type": "default", "rope_theta": 500.0}, "sliding_attention": {"rope_type": "default", "rope_theta": 90.0}}
 KINDS = ["sliding_attention", "full_attention", "full_attention", "sliding_attention"]
 
+V3 = tiny(  # the shape of its makers' checkpoints
+    "deberta_v2", pos_att_type="p2c|c2p", share_att_key=True, position_biased_input=False, type_vocab_size=0, conv_kernel_size=0
+)
+
 BODIES: dict[str, dict[str, Any]] = {
     "bert": tiny("bert"),
     "bert-relu": tiny("bert", hidden_act="relu", layer_norm_eps=1e-12),
@@ -47,6 +51,13 @@ BODIES: dict[str, dict[str, Any]] = {
     "distilbert-sinusoids": tiny("distilbert", sinusoidal_pos_embds=True, activation="relu"),
     "albert": tiny("albert"),
     "albert-relu": tiny("albert", hidden_act="relu", type_vocab_size=3),
+    "deberta_v2": tiny("deberta_v2"),
+    "deberta_v2-v3": V3,
+    "deberta_v2-c2p": tiny(
+        "deberta_v2", pos_att_type=["c2p"], position_buckets=-1, max_relative_positions=16, conv_kernel_size=5, conv_act="tanh"
+    ),
+    "deberta_v2-p2c": tiny("deberta_v2", pos_att_type=["p2c"], norm_rel_ebd="none", type_vocab_size=0, max_relative_positions=-1),
+    "deberta_v2-absolute": tiny("deberta_v2", relative_attention=False, norm_rel_ebd="none", conv_kernel_size=0),
     "nomic_bert": tiny("nomic_bert"),
     "nomic_bert-wide": tiny("nomic_bert", head_dim=32, hidden_act="gelu", layer_norm_eps=1e-12),
 }
@@ -72,7 +83,7 @@ def test_same_rows(name: str, tmp_path: Path) -> None:
     torch.testing.assert_close(y_SE, torch.stack([x.mean(0) for x in want.split(LENGTHS)]), rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize("name", ["bert", "bert-gelu_new", "roberta", "albert-relu", "nomic_bert", "bigbird"])
+@pytest.mark.parametrize("name", ["bert", "bert-gelu_new", "roberta", "albert-relu", "nomic_bert", "bigbird", "deberta_v2"])
 def test_segments(name: str, tmp_path: Path) -> None:
     theirs = make(BODIES[name])
     theirs.save_pretrained(tmp_path)
@@ -103,6 +114,8 @@ CLASSIFIERS: dict[str, dict[str, Any]] = {
     ),
     "distilbert": tiny("distilbert", architectures=["DistilBertForSequenceClassification"], num_labels=1),
     "albert": tiny("albert", architectures=["AlbertForSequenceClassification"], num_labels=3),
+    "deberta_v2": V3 | {"architectures": ["DebertaV2ForSequenceClassification"], "num_labels": 1},
+    "deberta_v2-relu": tiny("deberta_v2", architectures=["DebertaV2ForSequenceClassification"], num_labels=3, pooler_hidden_act="relu"),
     "nomic_bert": tiny("nomic_bert", architectures=["NomicBertForSequenceClassification"], num_labels=1),
 }
 
@@ -117,7 +130,7 @@ def test_same_scores(name: str, tmp_path: Path) -> None:
     torch.testing.assert_close(y_SE, want, rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize("name", ["bert", "modernbert", "albert", "longformer", "bigbird"])
+@pytest.mark.parametrize("name", ["bert", "modernbert", "albert", "longformer", "bigbird", "deberta_v2"])
 def test_company_changes_nothing(name: str, tmp_path: Path) -> None:
     make(BODIES[name]).save_pretrained(tmp_path)
     model = ours(tmp_path)
@@ -136,6 +149,7 @@ PRETRAINED: list[dict[str, Any]] = [
     tiny("distilbert", architectures=["DistilBertForMaskedLM"]),
     tiny("albert", architectures=["AlbertForMaskedLM"]),
     tiny("albert", architectures=["AlbertForPreTraining"]),
+    tiny("deberta_v2", architectures=["DebertaV2ForMaskedLM"]),
     tiny("nomic_bert", architectures=["NomicBertForMaskedLM"]),
     tiny("longformer", architectures=["LongformerForMaskedLM"]),
     tiny("bigbird", architectures=["BigBirdForMaskedLM"]),

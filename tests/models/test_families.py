@@ -106,6 +106,12 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
     ("modernbert", {"classifier_pooling": "last"}, "classifier_pooling"),
     ("albert", {"num_hidden_groups": 2}, "num_hidden_groups = 2"),
     ("albert", {"inner_group_num": 2}, "inner_group_num = 2"),
+    ("deberta_v2", {"pos_att_type": "p2p|c2p"}, "pos_att_type p2p is not supported, only c2p and p2c"),
+    ("deberta_v2", {"norm_rel_ebd": "batch_norm"}, "norm_rel_ebd"),
+    ("deberta_v2", {"conv_groups": 2}, "conv_groups = 2"),
+    ("deberta_v2", {"conv_kernel_size": 4}, "conv_kernel_size = 4 is not supported, only odd ones"),
+    ("deberta_v2", {"embedding_size": 32}, "embedding_size = 32"),
+    ("deberta_v2", {"attention_head_size": 8}, "attention_head_size = 8"),
     ("nomic_bert", {"rotary_scaling_factor": 2.0}, "rotary_scaling_factor"),
     ("nomic_bert", {"moe_every_n_layers": 2}, "nobody read moe_every_n_layers"),
     ("modernbert", {"layer_types": ["full_attention"]}, "each of 4 layers"),
@@ -134,7 +140,7 @@ def test_an_encoder_is_a_value(architecture: str) -> None:
     assert isinstance(arch_of(config).output, Classifier if architecture.endswith("Classification") else Pooled)
 
 
-@pytest.mark.parametrize("family", ["bert", "roberta", "modernbert", "distilbert", "albert", "nomic_bert"])
+@pytest.mark.parametrize("family", ["bert", "roberta", "modernbert", "distilbert", "albert", "nomic_bert", "deberta_v2"])
 def test_what_transformers_saves_of_an_encoder_is_what_it_was_given(family: str, tmp_path: Path) -> None:
     values = tiny(family)
     make_encoder(values).config.save_pretrained(tmp_path)

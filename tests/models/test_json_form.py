@@ -91,7 +91,7 @@ WRONG: list[tuple[tuple[str | int, ...], Any, str]] = [
     ((*FIRST, "ffn", "active"), 9, r"ffn\.active = 9 is more than experts = 5"),
     ((*FIRST, "ffn", "router"), {"type": "Softmax", "groups": {"count": 2, "active": 1}}, r"ffn\.router\.groups must divide experts = 5"),
     (("arch", "layers", 1, "mixer"), {"type": "LatentAttention"}, r"layers\[1\]\.mixer\.heads is missing: an integer"),
-    (("arch", "position"), {"count": 8}, r"position\.count = 8 is less than context = 128"),
+    (("arch", "position"), {"type": "Learned", "count": 8}, r"position\.count = 8 is less than context = 128"),
 ]
 
 

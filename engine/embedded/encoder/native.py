@@ -15,6 +15,7 @@ from engine.embedded.native.supports import fitting
 from models.batch import Attend, Batch, Latent, LocalGlobal
 from models.ops import Ops
 from models.quant import Grouped, Weight
+from models.score_bias import PLAIN, Scoring
 from models.spec import (
     Arch,
     Attention,
@@ -28,6 +29,7 @@ from models.spec import (
     Neighbourhood,
     Next,
     Pooled,
+    Sinusoidal,
 )
 
 
@@ -41,7 +43,9 @@ def supports_encoder(arch: Arch) -> bool:
         case Classifier(hidden=hidden):
             head = (hidden,)
     return (
-        fits(arch.dim)
+        not isinstance(arch.position, Sinusoidal)
+        and arch.ngrams is None
+        and fits(arch.dim)
         and fits(arch.embed_dim or arch.dim)
         and all(fits(layer.width) for layer in head)
         and all(map(_supported, arch.layers))
@@ -88,7 +92,7 @@ class WholeAttention:
         self._kernels, self._spec = kernels, spec
         self._distance = spec.mask.distance if isinstance(spec.mask, Neighbourhood) else 0
 
-    def __call__(self, q_THK: Tensor, k_TGK: Tensor, v_TGK: Tensor, batch: Batch, sinks_H: Tensor | None = None) -> Tensor:
+    def __call__(self, q_THK: Tensor, k_TGK: Tensor, v_TGK: Tensor, batch: Batch, scoring: Scoring = PLAIN) -> Tensor:
         spec, run, starts = self._spec, self._kernels.run, batch.starts_S1
         g, d, h = spec.kv_heads, spec.head_dim, spec.heads
         tokens, sentences = len(q_THK), len(starts) - 1

@@ -4,20 +4,23 @@ T tokens, S sentences, M tokens of the longest, H heads, G kv heads, K head dim.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
 from engine.embedded.encoder.sparse import BandedAttention, BlockAttention
 from engine.embedded.on_torch.scores import attention
-from models.batch import Attend, Batch, Latent, LocalGlobal
+from models.batch import Attend, Batch, Latent, LatentUp, LocalGlobal
+from models.masks import may_see
 from models.ops import Ops
-from models.reference import Embedding, Experts, Linear
-from models.spec import Alibi, Attention, BlockSparse, Full, LatentAttention, LocalGlobalAttention, Mask, MoE, Neighbourhood
+from models.reference import Embedding, Experts, HeadMatrices, Linear, expand, expanded
+from models.score_bias import PLAIN, Scoring, score_bias
+from models.spec import Attention, BlockSparse, Full, LatentAttention, LocalGlobalAttention, Mask, MoE
 
 
 class TorchEncoderBackend:
-    """Implements models.batch.Backend for masks that look in both directions."""
+    """Implements models.batch.Backend for whole sequences, under any mask."""
 
     def __init__(self, device: torch.device, dtype: torch.dtype) -> None:
         self.device, self.dtype, self.ops = device, dtype, Ops()
@@ -30,68 +33,83 @@ class TorchEncoderBackend:
         return Linear(d_in, sum(d_outs), bias, self.dtype).to(self.device)
 
     def attend(self, name: str, spec: Attention) -> Attend:
-        if isinstance(spec.position, Alibi) or spec.sinks:
-            raise ValueError(f"{name}: an encoder's attention has no {'sinks' if spec.sinks else 'ALiBi'} yet")
-        match spec.mask:
-            case Full() | Neighbourhood():
-                return WholeAttention(spec, self._squares)
-            case BlockSparse() as mask:
-                return BlockAttention(spec, mask)
-            case mask:
-                raise ValueError(f"{name}: an encoder looks in both directions, not {mask}")
+        return BlockAttention(spec, spec.mask) if isinstance(spec.mask, BlockSparse) else WholeAttention(spec, self._squares)
 
     def local_global(self, name: str, spec: LocalGlobalAttention) -> LocalGlobal:
         return BandedAttention(spec)
 
     def per_head(self, name: str, heads: int, d_in: int, d_out: int) -> nn.Module:
-        raise NotImplementedError(f"{name}: latent attention runs on the torch backend only")
+        return HeadMatrices(heads, d_in, d_out, self.dtype).to(self.device)
 
     def latent(self, name: str, spec: LatentAttention) -> Latent:
-        raise NotImplementedError(f"{name}: latent attention runs on the torch backend only")
+        return WholeLatents(spec, self._squares)
 
     def experts(self, name: str, spec: MoE, dim: int) -> nn.Module:
         return Experts(spec, dim, self.dtype).to(self.device)
 
 
+@dataclass(frozen=True, eq=False)
+class Square:
+    """A batch as sentences beside one another, padded. token_SM int64: which token stands there, any where none does; may_SGMM
+    bool: may the query see the key (G is 1 unless heads see differently); sentence_T int64: where each token went."""
+
+    token_SM: Tensor
+    may_SGMM: Tensor
+    sentence_T: Tensor
+
+
 class Squares:
-    """A batch as sentences beside one another, padded: computed by the first layer of each mask, used by the others."""
+    """Computed by the first layer of each mask, used by the others."""
 
     def __init__(self) -> None:
         self._batch: Batch | None = None
-        self._of: dict[Mask, tuple[Tensor, Tensor]] = {}
+        self._of: dict[Mask, Square] = {}
 
-    def __call__(self, batch: Batch, mask: Mask) -> tuple[Tensor, Tensor]:
-        """(token_SM int64: which token stands there, any where none does; may_SMM bool [S, 1, M, M]: may the query see the key)"""
+    def __call__(self, batch: Batch, mask: Mask) -> Square:
         if batch is not self._batch:
             self._batch, self._of = batch, {}
         if mask not in self._of:
-            self._of[mask] = squares(batch, mask)
+            self._of[mask] = square(batch, mask)
         return self._of[mask]
 
 
-def squares(batch: Batch, mask: Mask) -> tuple[Tensor, Tensor]:
-    starts_S1 = batch.starts_S1.long()
+def square(batch: Batch, mask: Mask) -> Square:
+    starts_S1, tokens = batch.starts_S1.long(), len(batch.positions_T)
     length_S = starts_S1.diff()
     at_M = torch.arange(int(length_S.max()), device=starts_S1.device)
-    token_SM = (starts_S1[:-1, None] + at_M).clamp(max=len(batch.positions_T) - 1)
-    may = (at_M < length_S[:, None])[:, None, None, :].expand(-1, -1, len(at_M), -1)
-    if isinstance(mask, Neighbourhood):
+    inside_SM = at_M < length_S[:, None]
+    may_SGMM = inside_SM[:, None, None, :].expand(-1, -1, len(at_M), -1)
+    if not isinstance(mask, Full):
+        may = may_see(mask, at_M[:, None], at_M[None])
         # a row of padding must see something, or its softmax is NaN
-        near_MM = (at_M[:, None] - at_M).abs() <= mask.distance
-        may = may & near_MM | ~(at_M < length_S[:, None])[:, None, :, None]
-    return token_SM, may
+        may_SGMM = may_SGMM & (may if may.dim() == 3 else may[None]) | ~inside_SM[:, None, :, None]
+    sentence_T = torch.searchsorted(starts_S1, torch.arange(tokens, device=starts_S1.device), right=True) - 1
+    return Square((starts_S1[:-1, None] + at_M).clamp(max=tokens - 1), may_SGMM, sentence_T)
 
 
 class WholeAttention:
-    """The leaf: every sentence looks at itself, in both directions. Remembers nothing."""
+    """The leaf: every sentence looks at itself. Remembers nothing."""
 
     def __init__(self, spec: Attention, squares: Squares) -> None:
         self._spec, self._squares = spec, squares
 
-    def __call__(self, q_THK: Tensor, k_TGK: Tensor, v_TGK: Tensor, batch: Batch, sinks_H: Tensor | None = None) -> Tensor:
-        token_SM, may = self._squares(batch, self._spec.mask)
-        q, k, v = (x[token_SM].transpose(1, 2) for x in (q_THK, k_TGK, v_TGK))
-        out_SMHK = attention(self._spec, q, k, v, may).transpose(1, 2)
-        starts = batch.starts_S1.long()
-        sentence_T = torch.searchsorted(starts, torch.arange(len(q_THK), device=starts.device), right=True) - 1
-        return out_SMHK[sentence_T, batch.positions_T]
+    def __call__(self, q_THK: Tensor, k_TGK: Tensor, v_TGK: Tensor, batch: Batch, scoring: Scoring = PLAIN) -> Tensor:
+        square, spec = self._squares(batch, self._spec.mask), self._spec
+        q, k, v = (x[square.token_SM].transpose(1, 2) for x in (q_THK, k_TGK, v_TGK))
+        at_M = torch.arange(q.shape[2], device=q.device)
+        bias_SHMM = score_bias(spec, scoring.relative, q, k, at_M[None, :, None], at_M)
+        may = square.may_SGMM
+        may = may if may.shape[1] == 1 else may.repeat_interleave(spec.heads // spec.kv_heads, 1)
+        out_SHMK = attention(spec, q, k, v, may, bias=bias_SHMM, sinks_H=scoring.sinks_H)
+        return out_SHMK.transpose(1, 2)[square.sentence_T, batch.positions_T]
+
+
+class WholeLatents:
+    """The leaf of latent attention, with keys and values made of the latents: all are looked at once."""
+
+    def __init__(self, spec: LatentAttention, squares: Squares) -> None:
+        self._attend = WholeAttention(expanded(spec), squares)
+
+    def __call__(self, q_THN: Tensor, q_THP: Tensor, c_TR: Tensor, k_TP: Tensor, up: LatentUp, batch: Batch) -> Tensor:
+        k_THK, v_THV = expand(up, c_TR, k_TP)
+        return self._attend(torch.cat([q_THN, q_THP], -1), k_THK, v_THV, batch)

@@ -13,7 +13,7 @@ from torch import Tensor
 from models.batch import Batch
 from models.masks import last_block, may_see
 from models.ops import wide
-from models.reference import scale_of
+from models.score_bias import PLAIN, Scoring, scale_of
 from models.spec import Attention, BlockSparse, LocalGlobalAttention
 
 LEAST_BLOCK = 32  # queries; smaller products are not worth their call
@@ -68,7 +68,7 @@ class BlockAttention:
     def __init__(self, spec: Attention, mask: BlockSparse) -> None:
         self._spec, self._mask = spec, mask
 
-    def __call__(self, q_THK: Tensor, k_TGK: Tensor, v_TGK: Tensor, batch: Batch, sinks_H: Tensor | None = None) -> Tensor:
+    def __call__(self, q_THK: Tensor, k_TGK: Tensor, v_TGK: Tensor, batch: Batch, scoring: Scoring = PLAIN) -> Tensor:
         return torch.cat([self._one(q_THK[r], k_TGK[r], v_TGK[r]) for r, _ in batch.spans])
 
     def _one(self, q_MHK: Tensor, k_MGK: Tensor, v_MGK: Tensor) -> Tensor:

@@ -7,7 +7,7 @@ from engine.embedded.kernels import library as k
 from engine.embedded.native.masks import numbers_of
 from engine.embedded.native.ops import Kernels
 from models.batch import Batch
-from models.reference import scale_of, slopes
+from models.score_bias import PLAIN, Scoring, scale_of, slopes
 from models.spec import Alibi, Attention, GroupedWindow, Paged
 
 
@@ -27,7 +27,7 @@ class PagedAttention:
         self.keys_PGKT = torch.empty(pages, g, d, k.PAGE, dtype=torch.bfloat16)
         self.values_PGTK = _with_slack(pages, g, k.PAGE, d)
 
-    def __call__(self, q_THK: Tensor, k_TGK: Tensor, v_TGK: Tensor, batch: Batch, sinks_H: Tensor | None = None) -> Tensor:
+    def __call__(self, q_THK: Tensor, k_TGK: Tensor, v_TGK: Tensor, batch: Batch, scoring: Scoring = PLAIN) -> Tensor:
         spec, run = self._spec, self._kernels.run
         table_SW = batch.pages[self._group]
         tokens, (sequences, width) = len(q_THK), table_SW.shape
@@ -41,10 +41,10 @@ class PagedAttention:
         partial = self._kernels.empty(tokens * h, splits, 16 + -(-d // 16) * 16) if splits else None
         kind, *numbers = self._mask
         sizes = (sequences, g, d, width, q_THK.stride(0), q_THK.stride(1), h, kind, splits, *numbers)
-        given = (q_THK, self.keys_PGKT, self.values_PGTK, *where, out_THK, partial, self._slopes_H, sinks_H, self._windows_G)
+        given = (q_THK, self.keys_PGKT, self.values_PGTK, *where, out_THK, partial, self._slopes_H, scoring.sinks_H, self._windows_G)
         run(k.ATTEND, given, sizes, (scale_of(spec), spec.softcap or 0.0))
         if partial is not None:
-            run(k.COMBINE, (partial, batch.cached_S, out_THK, sinks_H), (sequences, h, d, splits))
+            run(k.COMBINE, (partial, batch.cached_S, out_THK, scoring.sinks_H), (sequences, h, d, splits))
         return out_THK
 
 

@@ -3,16 +3,22 @@
 from engine.embedded.kernels import library as k
 from engine.embedded.kernels.packing import fits
 from engine.embedded.native.masks import numbers_of
-from models.spec import FFN, MLP, Arch, Attention, Layer, Mixer, Rope
+from models.spec import FFN, MLP, Alibi, Arch, Attention, Layer, Mixer, Rope, Sinusoidal
 
 
 def supports(arch: Arch) -> bool:
     """Can every layer of `arch`, a decoder, run on these kernels?"""
-    return all(_mixer(layer.mixer) and _ffn(layer.ffn) for layer in arch.layers)
+    return not isinstance(arch.position, Sinusoidal) and all(_mixer(layer.mixer) and _ffn(layer.ffn) for layer in arch.layers)
 
 
 def _mixer(m: Mixer) -> bool:
-    return isinstance(m, Attention) and m.head_dim <= k.MAX_DIM and numbers_of(m.mask) is not None
+    return (
+        isinstance(m, Attention)
+        and m.head_dim <= k.MAX_DIM
+        and numbers_of(m.mask) is not None
+        and (m.position is None or isinstance(m.position, Rope | Alibi))
+        and m.gate is None
+    )
 
 
 def _ffn(ffn: FFN) -> bool:
@@ -31,6 +37,7 @@ def _fitting_mixer(m: Attention) -> bool:
         and (m.position is None or isinstance(m.position, Rope))
         and fits(m.heads * m.head_dim)
         and not m.sinks
+        and m.gate is None
         and m.temperature is None
         and m.clip is None
     )

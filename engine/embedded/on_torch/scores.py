@@ -8,8 +8,9 @@ from torch import Tensor
 
 from models.masks import may_see
 from models.ops import wide
-from models.reference import scale_of, slopes, softmax
-from models.spec import Alibi, Attention
+from models.reference import softmax
+from models.score_bias import PLAIN, Scoring, scale_of, score_bias
+from models.spec import Attention
 
 
 @dataclass(frozen=True, eq=False)
@@ -19,23 +20,17 @@ class Scores:
     spec: Attention
     query_BQ1: Tensor
     key_M: Tensor
-    sinks_H: Tensor | None = None
+    scoring: Scoring = PLAIN
 
     def attend(self, q_BHQK: Tensor, k_BGMK: Tensor, v_BGMK: Tensor) -> Tensor:
         """out_BHQK"""
-        return attention(self.spec, q_BHQK, k_BGMK, v_BGMK, self._may(), bias=self._bias(), sinks_H=self.sinks_H)
+        bias_BHQM = score_bias(self.spec, self.scoring.relative, q_BHQK, k_BGMK, self.query_BQ1, self.key_M)
+        return attention(self.spec, q_BHQK, k_BGMK, v_BGMK, self._may(), bias=bias_BHQM, sinks_H=self.scoring.sinks_H)
 
     def _may(self) -> Tensor:
         """bool [B, 1, Q, M], or with H in place of 1 where heads see differently."""
         may = may_see(self.spec.mask, self.query_BQ1, self.key_M)
         return may.unsqueeze(1) if may.dim() == 3 else may.repeat_interleave(self.spec.heads // self.spec.kv_heads, 1)
-
-    def _bias(self) -> Tensor | None:
-        """[B, H, Q, M], added to the scores."""
-        if not isinstance(self.spec.position, Alibi):
-            return None
-        back_B1QM = (self.query_BQ1 - self.key_M).unsqueeze(1)
-        return -slopes(self.spec, back_B1QM.device)[:, None, None] * back_B1QM
 
 
 def attention(
