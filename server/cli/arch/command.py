@@ -6,6 +6,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, cast
 
+from models.ctranslate2.file import BINARY
+from models.ctranslate2.folder import config_of as written_out
 from models.describe import Description, describe
 from models.families import FAMILIES, arch_of, family_of
 from models.families.stoa import config_of
@@ -47,6 +49,8 @@ def _read(model: str) -> tuple[str, Description]:
 def _config(model: str) -> dict[str, Any]:
     """A folder's or a file's config.json needs no weights beside it."""
     path = Path(model)
+    if (path / BINARY).exists() and not (path / "source.json").exists():  # of CTranslate2, not prepared
+        return written_out(path)
     file = path / "config.json" if path.is_dir() else path
     if file.suffix != ".json" or not file.is_file():
         with progress_bar() as progress:
