@@ -54,7 +54,7 @@ simple_masks: st.SearchStrategy[Mask] = st.one_of(st.just(Causal()), st.builds(W
 def masks(kv_heads: int) -> st.SearchStrategy[Mask]:
     return st.one_of(
         simple_masks,
-        st.builds(Chunked, size=st.integers(1, 40)),
+        st.builds(Chunked, size=st.integers(1, 40), before=st.integers(0, 2)),
         st.builds(Strided, local=st.integers(1, 20), stride=st.integers(1, 9)),
         st.integers(2, 20).flatmap(lambda size: st.builds(Fixed, size=st.just(size), summary=st.integers(1, size - 1))),
         st.builds(GroupedWindow, sizes=st.tuples(*[st.integers(1, 40)] * kv_heads)),
@@ -144,36 +144,41 @@ experts = st.builds(
     shared=st.sampled_from([0, 9]),
 )
 ffns: st.SearchStrategy[FFN] = st.one_of(mlps, experts)
-layers = st.builds(
-    Layer,
-    mixer=mixers,
-    ffn=ffns,
-    norm=norms,
-    placement=st.sampled_from(["pre", "pre_ffn", "post", "sandwich", "after", "parallel", "parallel_shared"]),
-    scale=st.sampled_from([1.0, 0.4]),
-)
 
 
 @st.composite
-def deep(draw: st.DrawFn) -> tuple[Layer, ...]:
+def deep(draw: st.DrawFn, mixers: st.SearchStrategy[Mixer], ffns: st.SearchStrategy[FFN]) -> tuple[Layer, ...]:
     """Some with a last layer that is the first one again."""
+    layers = st.builds(
+        Layer,
+        mixer=mixers,
+        ffn=ffns,
+        norm=norms,
+        placement=st.sampled_from(["pre", "pre_ffn", "post", "sandwich", "after", "parallel", "parallel_shared"]),
+        scale=st.sampled_from([1.0, 0.4]),
+    )
     found = draw(st.lists(layers, min_size=1, max_size=3))
     return (*found, replace(found[0], weights_of=0)) if draw(flags) else tuple(found)
 
 
-archs = st.builds(
-    Arch,
-    dim=st.just(DIM),
-    vocab=st.just(VOCAB),
-    layers=deep(),
-    norm=st.none() | norms,
-    tied=flags,
-    embed_dim=st.none() | st.just(14),
-    embed_scale=st.sampled_from([1.0, 3.0]),
-    embed_norm=st.none() | norms,
-    position=st.none()
-    | st.just(Learned(count=CONTEXT))
-    | st.builds(Sinusoidal, order=st.sampled_from(["interleaved", "halves"]), inclusive=flags),
-    output=st.builds(Next, scale=st.sampled_from([1.0, 0.5]), softcap=st.none() | st.just(4.0)),
-    context=st.just(CONTEXT),
-)
+def archs_of(mixers: st.SearchStrategy[Mixer], ffns: st.SearchStrategy[FFN]) -> st.SearchStrategy[Arch]:
+    return st.builds(
+        Arch,
+        dim=st.just(DIM),
+        vocab=st.just(VOCAB),
+        layers=deep(mixers, ffns),
+        norm=st.none() | norms,
+        tied=flags,
+        embed_dim=st.none() | st.just(14),
+        embed_scale=st.sampled_from([1.0, 3.0]),
+        embed_norm=st.none() | norms,
+        position=st.none()
+        | st.just(Learned(count=CONTEXT))
+        | st.builds(Sinusoidal, order=st.sampled_from(["interleaved", "halves"]), inclusive=flags),
+        output=st.builds(Next, scale=st.sampled_from([1.0, 0.5]), softcap=st.none() | st.just(4.0)),
+        context=st.just(CONTEXT),
+    )
+
+
+archs = archs_of(mixers, ffns)
+dense_archs = archs_of(attentions(), mlps)

@@ -1,7 +1,8 @@
 """Every family on the engine, paged, chunked, preempted, with prefix hits and company: it answers what transformers' model
-of the same checkpoint holds for the best token."""
+of the same checkpoint holds for the best token. On plain torch, and on the compiled kernels, where company changes no bit."""
 
 import random
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,26 +10,32 @@ import torch
 
 from engine.embedded.core import Core
 from engine.embedded.inputs import Inputs, largest_step
-from engine.embedded.load import LoadOptions, load_model
+from engine.embedded.kernels.library import levels
+from engine.embedded.load import LoadedModel, LoadOptions, load_model
 from engine.embedded.memory.memory import Memory
+from engine.embedded.native.supports import supports
 from engine.embedded.runner import Runner
 from engine.embedded.scheduler import Limits
 from engine.embedded.sequence import Sequence
-from models.families import FAMILIES
-from tests.engine.tiny import CPU, drain, greedy, sequence
+from models.families import FAMILIES, arch_of
+from models.spec import MLP, Attention, LatentAttention, MoE
+from tests.engine.tiny import CPU, answer, drain, greedy, sequence
 from tests.models.test_parity import PHIMOE_ROPE, tiny
 from tests.models.world import CONTEXT, make, their_logits
 
+native = pytest.mark.skipif(not levels(), reason="the kernels need a compiler at installation and a processor with AVX2")
 LIMITS = Limits(max_running=4, max_waiting=64, max_step_tokens=24, mixed_step_tokens=9)
 PAGES = 12  # of 16 tokens: not enough for four sequences of up to 60
 CHANGES = {"phimoe": {"rope_parameters": PHIMOE_ROPE}}
 
 
-def core(directory: Path) -> Core:
-    options = LoadOptions(kv_memory=1 << 22, dtype=torch.float32, context=CONTEXT, limits=LIMITS, threads=1)
-    loaded = load_model(directory, options)
+def load(directory: Path, dtype: torch.dtype) -> LoadedModel:
+    return load_model(directory, LoadOptions(kv_memory=1 << 22, dtype=dtype, context=CONTEXT, limits=LIMITS, threads=1))
+
+
+def core(loaded: LoadedModel) -> Core:
     inputs = Inputs(largest_step(LIMITS, CONTEXT), tuple(loaded.pages), CPU, ropes=loaded.ropes, context=CONTEXT)
-    return Core(Runner(loaded.model, inputs, None), Memory(dict.fromkeys(loaded.pages, PAGES), seed=b""), LIMITS)
+    return Core(Runner(loaded.model, inputs, loaded.recorder), Memory(dict.fromkeys(loaded.pages, PAGES), seed=b""), LIMITS)
 
 
 def prompts(seed: int) -> list[list[int]]:
@@ -38,25 +45,56 @@ def prompts(seed: int) -> list[list[int]]:
     return [stem + rnd.choices(range(256), k=n) for n in (1, 9, 12)] + [rnd.choices(range(256), k=n) for n in (20, 41)]
 
 
-@pytest.mark.parametrize("family", sorted({module.rpartition(".")[2] for module in FAMILIES.values()} - {"stoa"}))
+DECODERS = sorted({module.rpartition(".")[2] for module in FAMILIES.values()} - {"stoa"})
+
+
+@pytest.mark.parametrize("family", DECODERS)
 def test_answers_as_transformers_would(family: str, tmp_path: Path) -> None:
     theirs = make(tiny(family, **CHANGES.get(family, {})))
     theirs.save_pretrained(tmp_path)
-    engine = core(tmp_path)
-    seqs = [sequence(engine, prompt, greedy(14), priority=i % 2) for i, prompt in enumerate(prompts(7))]
+    seqs = answers(core(load(tmp_path, torch.float32)), prompts(7))
+    for seq in seqs:
+        best(seq, their_logits(theirs, [torch.from_numpy(seq.tokens[: seq.length - 1])]), 1e-3)
+    assert any(seq.cached for seq in seqs)
+
+
+def answers(engine: Core, asked: list[list[int]]) -> list[Sequence]:
+    """They arrive a step after another."""
+    seqs = [sequence(engine, prompt, greedy(14), priority=i % 2) for i, prompt in enumerate(asked)]
     with torch.inference_mode():
         for seq in seqs:
             engine.add(seq)
             engine.step()
     drain(engine)
-    for seq in seqs:
-        assert seq.generated == 14
-        best(seq, their_logits(theirs, [torch.from_numpy(seq.tokens[: seq.length - 1])]))
-    assert any(seq.cached for seq in seqs)
+    assert all(seq.generated == 14 for seq in seqs)
+    return seqs
 
 
-def best(seq: Sequence, logits_TY: torch.Tensor) -> None:
+@native
+@pytest.mark.parametrize("family", [family for family in DECODERS if supports(arch_of(tiny(family)))])
+def test_the_kernels_answer_as_transformers_would(family: str, tmp_path: Path) -> None:
+    theirs = make(tiny(family))
+    theirs.save_pretrained(tmp_path)
+    loaded = load(tmp_path, torch.bfloat16)
+    engine = core(loaded)
+    together, alone = answers(engine, prompts(7)), [answers(core(loaded), [prompt])[0] for prompt in prompts(7)]
+    assert engine._runner._captured  # the kernels were there, and no step had to do without a recording
+    assert [answer(seq) for seq in together] == [answer(seq) for seq in alone]
+    for seq in together:
+        logits_TY = their_logits(theirs, [torch.from_numpy(seq.tokens[: seq.length - 1])])
+        best(seq, logits_TY, 0.05 * float(logits_TY.abs().max()))
+
+
+def test_what_is_left_to_torch() -> None:
+    for family in DECODERS:
+        arch = arch_of(tiny(family))
+        assert supports(arch) or any(isinstance(layer.mixer, LatentAttention) or isinstance(layer.ffn, MoE) for layer in arch.layers)
+        attention = tuple(replace(layer, ffn=MLP(hidden=8)) for layer in arch.layers if isinstance(layer.mixer, Attention))
+        assert supports(replace(arch, layers=attention))
+
+
+def best(seq: Sequence, logits_TY: torch.Tensor, within: float) -> None:
     """Every token of the answer is the best after those before it; ties within rounding aside."""
     rows_QY = logits_TY[seq.prompt - 1 :]
     chosen_Q = rows_QY.gather(1, torch.from_numpy(seq.tokens[seq.prompt : seq.length])[:, None])[:, 0]
-    assert (chosen_Q > rows_QY.amax(-1) - 1e-3).all()
+    assert (chosen_Q > rows_QY.amax(-1) - within).all()

@@ -1,6 +1,6 @@
 """Masks as the kernels know them (masks.h)."""
 
-from models.spec import Causal, Chunked, Fixed, Full, GroupedWindow, Mask, Neighbourhood, Strided, Window
+from models.spec import BlockSparse, Causal, Chunked, Fixed, Full, GroupedWindow, Mask, Neighbourhood, Strided, Window
 
 CAUSAL, WINDOW, CHUNKED, STRIDED, FIXED = range(5)  # op.h: MaskKind
 
@@ -14,11 +14,11 @@ def numbers_of(mask: Mask) -> tuple[int, int, int] | None:
             return WINDOW, size, 0
         case GroupedWindow():
             return WINDOW, mask.reach or 0, 0
-        case Chunked(size=size):
-            return CHUNKED, size, (mask.reach or size) // size - 1
+        case Chunked(size=size, before=before):
+            return CHUNKED, size, before
         case Strided(local=local, stride=stride):
             return STRIDED, local, stride
         case Fixed(size=size, summary=summary):
             return FIXED, size, summary
-        case Full() | Neighbourhood():
+        case Full() | Neighbourhood() | BlockSparse():
             return None
