@@ -18,7 +18,7 @@ from torch import Tensor
 
 from models.checkpoint import Gguf, open_checkpoint
 from models.families import arch_of, recipes_of
-from models.quant import Grouped
+from models.quant import dense
 from models.recipes import Cat, Copy, Permute, Recipe, Shift
 from models.spec import Arch
 from server.weights.pull import pull
@@ -72,7 +72,7 @@ def _read(recipe: Recipe, checkpoint: Gguf, i: int, arch: Arch) -> Tensor | None
     match recipe:
         case Copy(template):
             weight = checkpoint.get(template.format(i=i))
-            return weight.dequantize() if isinstance(weight, Grouped) else weight
+            return None if weight is None else dense(weight)
         case Permute(part):
             value = _read(part, checkpoint, i, arch)
             return None if value is None else _halves(value, arch.layers[i].mixer.head_dim)  # type: ignore[union-attr]

@@ -13,7 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from models.spec import Activation, Clamped, Temperature
+from models.routing import route
+from models.spec import Activation, Clamped, MoE, Temperature
 
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "silu": F.silu,
@@ -127,6 +128,16 @@ def scale(x_TD: Tensor, factor: float) -> Tensor:
     return x_TD * factor
 
 
+def score(x_TD: Tensor, weight_ED: Tensor, bias_E: Tensor | None) -> Tensor:
+    """float32 logits_TE, whatever x is: ties and near ties decide which expert computes a token. Weight and bias are float32."""
+    return F.linear(x_TD.float(), weight_ED, bias_E)
+
+
+def open_gate(x_TD: Tensor, logits_T1: Tensor) -> Tensor:
+    """x times the sigmoid of its row's logit."""
+    return x_TD * logits_T1.sigmoid().to(x_TD.dtype)
+
+
 @dataclass(frozen=True)
 class Ops:
     rms_norm: Callable[[Tensor, Tensor | None, float], Tensor] = rms_norm
@@ -139,5 +150,8 @@ class Ops:
     softcap: Callable[[Tensor, float], Tensor] = softcap
     clamp: Callable[[Tensor, float], Tensor] = clamp
     heat: Callable[[Tensor, Temperature, Tensor], Tensor] = heat
+    score: Callable[[Tensor, Tensor, Tensor | None], Tensor] = score
+    route: Callable[[MoE, Tensor, Tensor | None], tuple[Tensor, Tensor]] = route
+    open: Callable[[Tensor, Tensor], Tensor] = open_gate
     pool: Callable[[Tensor, Tensor, str], Tensor] = pool
     normalize: Callable[[Tensor], Tensor] = normalize

@@ -5,6 +5,7 @@ GGUF's blocks, matrices packed by GPTQ or AWQ and the result of `--quantize` all
 with q unsigned (0..15 or 0..255) and S inputs in a group, 32 or 16. Q8_0's signed q becomes q + 128 with low = -128 * scale, exactly.
 """
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -51,7 +52,39 @@ class Grouped:
         return Grouped(self.bits, self.q_OI, self.scale_OG.repeat_interleave(times, 1), self.low_OG.repeat_interleave(times, 1))
 
 
-Weight = Tensor | Grouped
+Matrix = Tensor | Grouped
+
+
+@dataclass(frozen=True, eq=False)
+class Stack:
+    """A matrix or a bias for each of E experts, made when it is asked for: [E, O, I] or [E, O] that are never in memory all at once.
+    `flipped`: the same matrices with inputs and outputs exchanged, where a file has them at hand."""
+
+    shape: tuple[int, ...]
+    of: Callable[[int], Matrix]
+    flipped: "Stack | None" = None
+
+    def dequantize(self) -> Tensor:
+        return torch.stack([dense(self.of(e)) for e in range(self.shape[0])])
+
+
+Weight = Matrix | Stack
+
+
+def dense(weight: Weight) -> Tensor:
+    """As it is, or float32 if it was not dense."""
+    return weight if isinstance(weight, Tensor) else weight.dequantize()
+
+
+def each(weight: Weight) -> Iterator[Matrix]:
+    """The matrix of one expert after another. Raises TypeError for a matrix that knows no experts."""
+    match weight:
+        case Stack(shape=shape, of=of):
+            yield from map(of, range(shape[0]))
+        case Grouped():
+            raise TypeError("a single matrix has no experts")
+        case tensor:
+            yield from tensor
 
 
 def concatenate(weights: list[Grouped]) -> Grouped:
@@ -60,6 +93,14 @@ def concatenate(weights: list[Grouped]) -> Grouped:
     alike = [w.in_groups_of(size) for w in weights]
     q, scale, low = (torch.cat([getattr(w, f) for w in alike]) for f in ("q_OI", "scale_OG", "low_OG"))
     return Grouped(max(w.bits for w in weights), q, scale, low)
+
+
+def with_zeros(matrix: Matrix, rows: int) -> Matrix:
+    """That many rows of zeros behind the others; of a bias numbers."""
+    if isinstance(matrix, Tensor):
+        return torch.cat([matrix, matrix.new_zeros(rows, *matrix.shape[1:])])
+    q, scale, low = (torch.cat([t, t.new_zeros(rows, t.shape[1])]) for t in (matrix.q_OI, matrix.scale_OG, matrix.low_OG))
+    return Grouped(matrix.bits, q, scale, low)
 
 
 def quantize(weight_OI: Tensor, bits: int) -> Grouped:

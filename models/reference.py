@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from models.batch import Attend, Batch, Latent, LatentUp, LocalGlobal
 from models.masks import log_count, may_see
 from models.ops import Ops, gated, wide
-from models.quant import Grouped, Weight
+from models.quant import Stack, Weight, dense, each
 from models.reference_sparse import LocalGlobal as NaiveLocalGlobal
 from models.score_bias import PLAIN, Scoring, scale_of, score_bias
 from models.spec import Attention, InputSigmoid, LatentAttention, LocalGlobalAttention, MoE, Rope, rope_start
@@ -210,8 +210,12 @@ class Experts(nn.Module):
 
 def assign_dense(module: nn.Module, field: str, value: Weight) -> None:
     """Copy `value` into the module's tensor of that name, dequantized and cast to its dtype."""
-    dense = value.dequantize() if isinstance(value, Grouped) else value
-    module.get_buffer(field).copy_(dense)
+    into = module.get_buffer(field)
+    if not isinstance(value, Stack):
+        into.copy_(dense(value))
+        return
+    for expert, part in enumerate(each(value)):
+        into[expert] = dense(part)
 
 
 def whole(lengths: Sequence[int], segments_T: Tensor | None = None, *, ropes: Sequence[Rope] = (), context: int = 0) -> Batch:

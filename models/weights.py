@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from models.batch import Leaf
 from models.prefixes import canonical
-from models.quant import Grouped, Weight, WeightsError, concatenate
+from models.quant import Grouped, Matrix, Stack, Weight, WeightsError, concatenate, dense
 from models.recipes import (
     Cat,
     Copy,
@@ -70,7 +70,7 @@ def _leaf_targets(name: str, leaf: Leaf) -> Iterator[Target]:
 
 def _copier(parameter: nn.Parameter) -> Callable[[Weight], None]:
     def assign(value: Weight) -> None:
-        parameter.data.copy_(_dense(value))
+        parameter.data.copy_(dense(value))
 
     return assign
 
@@ -138,38 +138,81 @@ def _resolve(recipe: Recipe, source: _Source) -> Weight:
         case First(parts):
             return source.read(next((part.source for part in parts if source.has(part.source)), parts[0].source))
         case Cat(parts):
-            return _concatenate([_resolve(part, source) for part in parts])
+            return _concatenate([_resolve(part, source) for part in parts], -1 if source.target.endswith("bias") else -2)
         case PerExpert(part):
-            return torch.stack([_dense(_resolve(part, replace(source, expert=e))) for e in range(source.experts)])
+            return _per_expert(part, source)
         case Shift(part, by):
-            return _dense(_resolve(part, source)) + by
+            return dense(_resolve(part, source)) + by
         case Rows(part, start):
-            return _dense(_resolve(part, source))[start:]
+            return dense(_resolve(part, source))[start:]
         case Transpose(part):
-            return _dense(_resolve(part, source)).mT
+            return _transposed(_resolve(part, source))
         case Taps(part):
-            return _dense(_resolve(part, source)).mT.flatten(1)
+            return dense(_resolve(part, source)).mT.flatten(1)
         case Unzip(part):
-            return _unzip(_dense(_resolve(part, source)), -1 if source.target.endswith("bias") else -2)
+            return _unzipped(_resolve(part, source), -1 if source.target.endswith("bias") else -2)
         case Permute(part):
             part, order = _resolve(part, source), _halves(source)
             return _reordered_heads(part, order) if source.target.endswith("norm.weight") else _reordered(part, order)
         case Ungroup(part):
             return _reordered(_resolve(part, source), _by_role(source.attention))
         case HeadRows(part, of):
-            keys, values = _by_use(_dense(_resolve(part, source)), source.latent)
+            keys, values = _by_use(dense(_resolve(part, source)), source.latent)
             return keys if of == "keys" else values
 
 
-def _concatenate(parts: list[Weight]) -> Weight:
+def _per_expert(part: Recipe, source: _Source) -> Stack:
+    def of(expert: int) -> Matrix:
+        value = _resolve(part, replace(source, expert=expert))
+        return value.dequantize() if isinstance(value, Stack) else value
+
+    def like_the_first(expert: int) -> Matrix:
+        value = of(expert)
+        if tuple(value.shape) != shape:
+            raise WeightsError(f"{source.target}: expert {expert} has shape {list(value.shape)}, but the first has {list(shape)}")
+        return value
+
+    count, shape = source.experts, tuple(of(0).shape)
+    return Stack((count, *shape), like_the_first)
+
+
+def _concatenate(parts: list[Weight], axis: int) -> Weight:
+    """Along the outputs."""
+    stacks = [part for part in parts if isinstance(part, Stack)]
+    if len(stacks) < len(parts):
+        return _joined([part.dequantize() if isinstance(part, Stack) else part for part in parts], axis)
+    count, *shape = stacks[0].shape
+    shape[axis] = sum(stack.shape[axis] for stack in stacks)
+    return Stack((count, *shape), lambda e: _joined([stack.of(e) for stack in stacks], axis))
+
+
+def _joined(parts: list[Matrix], axis: int) -> Matrix:
     """Quantized if all parts are; their values never change."""
     grouped = [part for part in parts if isinstance(part, Grouped)]
     if len(grouped) == len(parts):
         return concatenate(grouped)
-    return torch.cat([_dense(part) for part in parts])
+    tensors = [dense(part) for part in parts]
+    return torch.cat(tensors, max(axis, -tensors[0].dim()))
 
 
-def _unzip(weight: Tensor, axis: int) -> Tensor:
+def _transposed(weight: Weight) -> Weight:
+    if not isinstance(weight, Stack):
+        return dense(weight).mT
+    *first, outputs, inputs = weight.shape
+    return weight.flipped or Stack((*first, inputs, outputs), lambda e: dense(weight.of(e)).mT)
+
+
+def _unzipped(weight: Weight, axis: int) -> Weight:
+    match weight:
+        case Stack(shape=shape, of=of):
+            return Stack(shape, lambda e: _unzip(of(e), axis))
+        case matrix:
+            return _unzip(matrix, axis)
+
+
+def _unzip(weight: Matrix, axis: int) -> Matrix:
+    if isinstance(weight, Grouped):
+        return weight.rows(torch.arange(weight.shape[0]).view(-1, 2).T.flatten())
     return weight.unflatten(axis, (-1, 2)).transpose(axis - 1, axis).flatten(axis - 1, axis)
 
 
@@ -212,17 +255,13 @@ def _by_role(spec: Attention) -> Callable[[Tensor], Tensor]:
 
 def _reordered(weight: Weight, order: Callable[[Tensor], Tensor]) -> Weight:
     rows = order(torch.arange(weight.shape[0]))
-    return weight.rows(rows) if isinstance(weight, Grouped) else weight[rows]
+    return weight.rows(rows) if isinstance(weight, Grouped) else dense(weight)[rows]
 
 
 def _reordered_heads(weight: Weight, order: Callable[[Tensor], Tensor]) -> Tensor:
     """The same of the weight of a norm on heads, [K] or [H, K]."""
-    dense = _dense(weight)
-    return dense.flatten()[order(torch.arange(dense.numel()))].view(dense.shape)
-
-
-def _dense(weight: Weight) -> Tensor:
-    return weight.dequantize() if isinstance(weight, Grouped) else weight
+    value = dense(weight)
+    return value.flatten()[order(torch.arange(value.numel()))].view(value.shape)
 
 
 # rotary tables and causal masks are computed (models/gguf/config.py reads rope_freqs into the configuration), never loaded
@@ -243,6 +282,6 @@ def _tied_copy(recipes: Recipes, checkpoint: Checkpoint, left: set[str]) -> set[
     head, embed = recipes["head.weight"], recipes["embed.weight"]
     if not (isinstance(head, Copy) and isinstance(embed, Copy) and head.source in left):
         return set()
-    if not torch.equal(_dense(checkpoint[head.source]), _dense(checkpoint[embed.source])):
+    if not torch.equal(dense(checkpoint[head.source]), dense(checkpoint[embed.source])):
         raise WeightsError(f"tie_word_embeddings is true, but {head.source} differs from {embed.source}")
     return {head.source}

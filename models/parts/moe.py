@@ -4,8 +4,8 @@ import torch
 from torch import Tensor, nn
 
 from models.batch import Backend
+from models.ops import Ops
 from models.parts.ffn import FeedForward
-from models.parts.router import route
 from models.spec import MLP, MoE, Sigmoid
 
 
@@ -15,33 +15,34 @@ class MixtureOfExperts(nn.Module):
     def __init__(self, name: str, spec: MoE, dim: int, backend: Backend) -> None:
         super().__init__()
         self.spec, self.ops = spec, backend.ops
-        self.router = Gate(dim, spec.experts, spec.router_bias)
+        self.router = Gate(dim, spec.experts, spec.router_bias, backend.ops)
         corrected = isinstance(spec.router, Sigmoid)
         self.correction = nn.Parameter(torch.empty(spec.experts, dtype=torch.float32), requires_grad=False) if corrected else None
         self.experts = backend.experts(f"{name}.experts", spec, dim)
         self.shared = FeedForward(f"{name}.shared", _shared(spec), dim, backend) if spec.shared else None
-        self.shared_gate = Gate(dim, 1, False) if spec.shared_gate else None
+        self.shared_gate = Gate(dim, 1, False, backend.ops) if spec.shared_gate else None
 
     def forward(self, x_TD: Tensor) -> Tensor:
-        experts_TA, weights_TA = route(self.spec, self.router(x_TD), self.correction)
+        experts_TA, weights_TA = self.ops.route(self.spec, self.router(x_TD), self.correction)
         y_TD = self.experts(x_TD, experts_TA, weights_TA)
         return y_TD if self.shared is None else self.ops.add(y_TD, self._shared(x_TD, self.shared))
 
     def _shared(self, x_TD: Tensor, shared: nn.Module) -> Tensor:
         y_TD = shared(x_TD)
-        return y_TD if self.shared_gate is None else y_TD * self.shared_gate(x_TD).sigmoid().to(y_TD.dtype)
+        return y_TD if self.shared_gate is None else self.ops.open(y_TD, self.shared_gate(x_TD))
 
 
 class Gate(nn.Module):
-    """x_TD -> float32 logits_TE. Always float32: ties and near ties decide which expert computes a token."""
+    """x_TD -> float32 logits_TE."""
 
-    def __init__(self, dim: int, outputs: int, bias: bool) -> None:
+    def __init__(self, dim: int, outputs: int, bias: bool, ops: Ops) -> None:
         super().__init__()
+        self.score = ops.score
         self.weight = nn.Parameter(torch.empty(outputs, dim, dtype=torch.float32), requires_grad=False)
         self.bias = nn.Parameter(torch.empty(outputs, dtype=torch.float32), requires_grad=False) if bias else None
 
     def forward(self, x_TD: Tensor) -> Tensor:
-        return nn.functional.linear(x_TD.float(), self.weight, self.bias)
+        return self.score(x_TD, self.weight, self.bias)
 
 
 def _shared(spec: MoE) -> MLP:

@@ -18,17 +18,18 @@ from engine.embedded.native.backend import NativeBackend
 from engine.embedded.native.ops import Recordings
 from engine.embedded.runner import Runner
 from engine.embedded.scheduler import Limits
-from models.spec import MLP, Arch, Attention, Causal, Layer, Mask, Rope, Window, groups
+from models.spec import FFN, MLP, Arch, Attention, Causal, Layer, Mask, MoE, Rope, Sigmoid, Window, groups
 from tests.engine.tiny import CONTEXT, CPU, LIMITS, Seq, answer, drain, filled, sequence
 
 LONG = 40  # tokens of an answer
 
 
-def _layer(mask: Mask) -> Layer:
-    return Layer(mixer=Attention(heads=4, kv_heads=2, head_dim=16, mask=mask, position=Rope(dim=16)), ffn=MLP(hidden=96))
+def _layer(mask: Mask, ffn: FFN) -> Layer:
+    return Layer(mixer=Attention(heads=4, kv_heads=2, head_dim=16, mask=mask, position=Rope(dim=16)), ffn=ffn)
 
 
-ARCH = Arch(dim=64, vocab=200, layers=(_layer(Window(size=20)), _layer(Causal())), context=CONTEXT)
+EXPERTS = MoE(experts=7, active=2, hidden=32, router=Sigmoid(), shared=32, shared_gate=True)
+ARCH = Arch(dim=64, vocab=200, layers=(_layer(Window(size=20), MLP(hidden=96)), _layer(Causal(), EXPERTS)), context=CONTEXT)
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ from engine.embedded.native.ops import Kernels
 from engine.embedded.native.supports import fitting
 from models.batch import Attend, Batch, Latent, LocalGlobal
 from models.ops import Ops
-from models.quant import Grouped, Weight
+from models.quant import Weight
 from models.score_bias import PLAIN, Scoring
 from models.spec import (
     Arch,
@@ -74,7 +74,7 @@ class ByteLinear(nn.Module):
         self._bias: Tensor | None = None
 
     def assign(self, field: str, value: Weight) -> None:
-        dense = value.dequantize() if isinstance(value, Grouped) else value
+        dense = value if isinstance(value, Tensor) else value.dequantize()
         if field == "weight":
             self._weight = pack_bytes(dense, self._kernels.library.byte_range)
         else:

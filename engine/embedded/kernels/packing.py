@@ -1,12 +1,14 @@
 """Weights in the order in which linear.h reads them, whatever the processor: sixteen outputs at a time."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import chain
 
 import torch
 from torch import Tensor
 
 from engine.embedded.kernels.library import GROUP, ByteRange
-from models.quant import Grouped, Weight
+from models.quant import Grouped, Matrix, Weight, dense, each
 
 LANES = 16
 ROUNDING = 2  # at most, of four numbers
@@ -50,13 +52,32 @@ def fits(inputs: int) -> bool:
 
 def pad_inputs(weight: Weight) -> Weight:
     """With columns of zeros up to a multiple of GROUP."""
-    if isinstance(weight, Grouped) or fits(weight.shape[1]):
+    if not isinstance(weight, Tensor) or fits(weight.shape[1]):
         return weight
     return torch.cat([weight, weight.new_zeros(len(weight), -weight.shape[1] % GROUP)], 1)
 
 
 def pack(weight: Weight) -> Packed:
-    return _pack_grouped(weight) if isinstance(weight, Grouped) else _pack_bf16(weight)
+    return _pack_grouped(weight) if isinstance(weight, Grouped) else _pack_bf16(dense(weight))
+
+
+def pack_all(weights: Weight, prepare: Callable[[Matrix], Weight]) -> Packed:
+    """Every expert's matrix as `prepare` makes it of a part of [E, O, I], behind one another; they must have the same shape. In bf16
+    where they do not all have one format. Only one at a time is unpacked."""
+    count, packed = weights.shape[0], (pack(prepare(part)) for part in each(weights))
+    first = next(packed)
+    data, scales = _room(count, first.data), None if first.scales is None else _room(count, first.scales)
+    for e, part in enumerate(chain([first], packed)):
+        if part.format != first.format:
+            return pack_all(weights, lambda part: dense(prepare(part)).bfloat16())
+        data[e] = part.data
+        if scales is not None and part.scales is not None:
+            scales[e] = part.scales
+    return Packed(first.format, first.inputs, first.outputs, data, scales)
+
+
+def _room(count: int, part: Tensor) -> Tensor:
+    return torch.empty(count, *part.shape, dtype=part.dtype)
 
 
 def pack_bytes(weight_OI: Tensor, allowed: ByteRange) -> Bytes:
@@ -126,24 +147,25 @@ def _ordered(q_OI: Tensor, bits: int, size: int) -> Tensor:
 
 def _pack_bf16(weight_OI: Tensor) -> Packed:
     outputs, inputs = weight_OI.shape
-    w_BLP2 = _pad(weight_OI.to(torch.bfloat16)).view(-1, LANES, inputs // 2, 2)
+    w_BLP2 = pad_outputs(weight_OI.to(torch.bfloat16)).view(-1, LANES, inputs // 2, 2)
     return Packed(BF16, inputs, _up(outputs), w_BLP2.transpose(1, 2).contiguous(), None)
 
 
 def _by_quads(q_OI: Tensor, size: int) -> Tensor:
     """int32 [block, group, quad of inputs, lane]: four bytes each."""
-    quads_OI = _pad(q_OI).view(torch.int32)
+    quads_OI = pad_outputs(q_OI).view(torch.int32)
     return quads_OI.view(-1, LANES, q_OI.shape[1] // size, size // 4).permute(0, 2, 3, 1)
 
 
 def _by_block(x_OG: Tensor) -> Tensor:
-    return _pad(x_OG).view(-1, LANES, x_OG.shape[1]).transpose(1, 2)
+    return pad_outputs(x_OG).view(-1, LANES, x_OG.shape[1]).transpose(1, 2)
 
 
 def _up(outputs: int) -> int:
     return -(-outputs // LANES) * LANES
 
 
-def _pad(x_OI: Tensor) -> Tensor:
+def pad_outputs(x_OI: Tensor) -> Tensor:
+    """With rows of zeros up to a multiple of LANES."""
     missing = _up(len(x_OI)) - len(x_OI)
     return torch.cat([x_OI, x_OI.new_zeros(missing, x_OI.shape[1])]) if missing else x_OI.contiguous()

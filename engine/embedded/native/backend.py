@@ -10,6 +10,7 @@ from torch import nn
 
 from engine.embedded.kernels import library as k
 from engine.embedded.native.attention import PagedAttention
+from engine.embedded.native.experts import PackedExperts, Routing
 from engine.embedded.native.linear import PackedEmbedding, PackedLinear, Table
 from engine.embedded.native.ops import Kernels
 from models.batch import Attend, Latent, LocalGlobal
@@ -23,7 +24,7 @@ class NativeBackend:
 
     def __init__(self, library: k.Library, pages: Mapping[Paged, int], prepare: Callable[[Weight], Weight] = lambda w: w) -> None:
         self.kernels = kernels = Kernels(library)
-        self._pages, self._prepare = pages, prepare
+        self._pages, self._prepare, routing = pages, prepare, Routing(kernels)
         self.ops = Ops(
             rms_norm=kernels.rms_norm,
             layer_norm=kernels.layer_norm,
@@ -35,6 +36,9 @@ class NativeBackend:
             softcap=kernels.softcap,
             clamp=kernels.clamp,
             heat=kernels.heat,
+            score=routing.score,
+            route=routing.route,
+            open=routing.open,
         )
         self.leaves: dict[str, PagedAttention] = {}
 
@@ -61,4 +65,4 @@ class NativeBackend:
         raise NotImplementedError(f"{name}: attention with global tokens is an encoder's, which runs on its torch backend only")
 
     def experts(self, name: str, spec: MoE, dim: int) -> nn.Module:
-        raise NotImplementedError(f"{name}: `supports` lets no mixture of experts through")
+        return PackedExperts(self.kernels, spec, dim, self._prepare)

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from engine.embedded.kernels.packing import Packed, pack, pad_inputs
 from engine.embedded.native.ops import Kernels
-from models.quant import Grouped, Weight
+from models.quant import Weight, dense
 
 
 class PackedLinear(nn.Module):
@@ -54,8 +54,8 @@ class Table(nn.Module):
         self._table_YD: Tensor
 
     def assign(self, field: str, value: Weight) -> None:
-        dense = value.dequantize() if isinstance(value, Grouped) else value
-        self._table_YD = (dense if dense.dtype in (torch.float32, torch.bfloat16) else dense.float()).contiguous()
+        table = dense(value)
+        self._table_YD = (table if table.dtype in (torch.float32, torch.bfloat16) else table.float()).contiguous()
 
     def forward(self, rows_T: Tensor) -> Tensor:
         return self._kernels.gather(rows_T, self._table_YD)

@@ -15,6 +15,15 @@ ACTIVATION: dict[Activation, int] = {"silu": 0, "gelu_tanh": 1, "gelu": 2, "relu
 CLAMPED = 7
 
 
+def gate_of(activation: Activation) -> tuple[int, tuple[float, ...]]:
+    """The kernels' number of an activation behind a gate, and its parameters."""
+    match activation:
+        case Clamped(limit=limit, alpha=alpha):
+            return CLAMPED, (limit, alpha)
+        case name:
+            return ACTIVATION[name], ()
+
+
 class Kernels:
     """Runs kernels as they are called, or notes them on a tape. Every method returns a new contiguous float32 tensor."""
 
@@ -71,11 +80,8 @@ class Kernels:
     def gated(self, x_T2F: Tensor, activation: Activation) -> Tensor:
         tokens, hidden = x_T2F.shape[0], x_T2F.shape[1] // 2
         y_TF = self.empty(tokens, hidden)
-        match activation:
-            case Clamped(limit=limit, alpha=alpha):
-                self.run(k.GATED, (x_T2F, y_TF), (tokens, hidden, CLAMPED, x_T2F.stride(0)), (limit, alpha))
-            case name:
-                self.run(k.GATED, (x_T2F, y_TF), (tokens, hidden, ACTIVATION[name], x_T2F.stride(0)))
+        number, parameters = gate_of(activation)
+        self.run(k.GATED, (x_T2F, y_TF), (tokens, hidden, number, x_T2F.stride(0)), parameters)
         return y_TF
 
     def activate(self, x_TF: Tensor, activation: Activation) -> Tensor:

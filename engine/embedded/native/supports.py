@@ -22,7 +22,7 @@ def _mixer(m: Mixer) -> bool:
 
 
 def _ffn(ffn: FFN) -> bool:
-    return isinstance(ffn, MLP)
+    return isinstance(ffn, MLP) or ffn.experts <= k.MAX_EXPERTS
 
 
 def fitting(layer: Layer) -> bool:

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.quant import GROUP, Grouped, Weight, quantize
+from models.quant import GROUP, Grouped, Weight, dense, quantize
 
 # up to here PyTorch's int4 kernel, which reads a quarter of the bytes, beats bf16 (two Zen 4 cores, 3072x576)
 INT4_ROWS = 8
@@ -31,12 +31,12 @@ class QuantizingLinear(nn.Module):
 
     def assign(self, field: str, value: Weight) -> None:
         if field == "bias":
-            self.get_buffer("bias").copy_(value.dequantize() if isinstance(value, Grouped) else value)
+            self.get_buffer("bias").copy_(dense(value))
             return
         value = quantized(value, self.bits)
         if isinstance(value, Grouped) and (value.bits, value.size) == (4, GROUP) and value.shape[0] % 16 == 0:
             self._few = pack4(value)
-        self.weight = (value.dequantize() if isinstance(value, Grouped) else value).to(torch.bfloat16).contiguous()
+        self.weight = dense(value).to(torch.bfloat16).contiguous()
 
     def forward(self, x_TI: Tensor) -> Tensor:
         if self._few is None or x_TI.shape[0] > INT4_ROWS:
@@ -47,7 +47,7 @@ class QuantizingLinear(nn.Module):
 
 def quantized(weight: Weight, bits: int | None) -> Weight:
     """A dense matrix in groups of `bits`; as it is where that is None, or where it does not divide into groups."""
-    if bits is None or isinstance(weight, Grouped) or weight.dim() != 2 or weight.shape[1] % GROUP:
+    if bits is None or not isinstance(weight, Tensor) or weight.dim() != 2 or weight.shape[1] % GROUP:
         return weight
     return quantize(weight, bits)
 

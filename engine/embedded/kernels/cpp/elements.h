@@ -47,8 +47,8 @@ static void heat(const Op &op, int item) {
 }
 
 // GATED  p: x [T, 2F], out [T, F]  n: T, F, activation, stride of x  f: limit, alpha (CLAMPED).   ACTIVATE  the same with x [T, F].
-static inline f16v gated16(const Op &op, f16v gate, f16v up) {
-  if (op.n[2] != CLAMPED) return activation16(op.n[2], gate) * up;
+static inline f16v gated16(int activation, const Op &op, f16v gate, f16v up) {
+  if (activation != CLAMPED) return activation16(activation, gate) * up;
   const f16v limit = set1(op.f[0]), g = lower(gate, limit);
   return g * sigmoid16(set1(op.f[1]) * g) * (lower(higher(up, set1(-op.f[0])), limit) + set1(1.f));
 }
@@ -59,7 +59,7 @@ static void gate(const Op &op, int item) {
     const float *x = (const float *)op.p[0] + (int64_t)t * op.n[3];
     float *y = (float *)op.p[1] + (int64_t)t * hidden;
     if (op.code == GATED)
-      by_sixteen(hidden, [&](int i, auto lanes) { store(y + i, gated16(op, load(x + i, lanes), load(x + hidden + i, lanes)), lanes); });
+      by_sixteen(hidden, [&](int i, auto lanes) { store(y + i, gated16(op.n[2], op, load(x + i, lanes), load(x + hidden + i, lanes)), lanes); });
     else
       by_sixteen(hidden, [&](int i, auto lanes) { store(y + i, activation16(op.n[2], load(x + i, lanes)), lanes); });
   }

@@ -2,12 +2,14 @@
 #pragma once
 #include <algorithm>
 
+#include "jobs.h"
 #include "op.h"
 
 constexpr int ROWS = 16;          // rows of a small operation
 constexpr int COLUMNS = 4096;     // of a row, in operations that a vocabulary's logits go through
 constexpr int LINEAR_ROWS = 128;  // rows of a matrix product
 constexpr int BESIDE = 4;         // blocks of 16 outputs, in bf16, that are multiplied side by side
+constexpr int SCORED = 16;        // experts that one thread gives a few rows' logits
 constexpr int TILE_ROWS = 48;     // (token, head) pairs that share a pass over the keys
 constexpr int STRIDED_ROWS = 12;  // fewer where each looks at keys of its own
 
@@ -63,6 +65,12 @@ static int items(const Op &op) {
     case SCALE:
     case SOFTCAP: return chunks(rows(op, op.n[0]), ROWS) * chunks(op.n[1], COLUMNS);
     case ARRANGE: return chunks(rows(op, op.n[0]), PAGE) + sequences((const int32_t *)op.p[2], op.n[1]);
+    case SCORE: return chunks(rows(op, op.n[0]), ROWS) * chunks(op.n[1], SCORED);
+    case DEAL: return 1;
+    case SPREAD: return chunks(pairs(op, op.n[5]), ROWS);
+    case QUANTIZE_PAIRS: return chunks(pairs(op, op.n[4]), ROWS);
+    case EXPERTS_UP:
+    case EXPERTS_DOWN: return jobs_of(op).count * expert_tiles(op);
     case ATTEND_WHOLE: return sequences((const int32_t *)op.p[3], op.n[1]) * op.n[2];
     default: return chunks(rows(op, op.n[0]), ROWS);
   }

@@ -11,6 +11,7 @@
 #include "attention.h"
 #include "bytes.h"
 #include "encoder.h"
+#include "experts.h"
 
 static void run_item(const Op &op, int item) {
   switch (op.code) {
@@ -35,5 +36,14 @@ static void run_item(const Op &op, int item) {
     case BALANCE: return balance(op, item);
     case MULTIPLY: return multiply_bytes(op, item);
     case ATTEND_WHOLE: return attend_whole(op, item);
+    case SCORE: return score_rows(op, item);
+    case ROUTE: return route(op, item);
+    case DEAL: return deal(op, item);
+    case SPREAD: return spread(op, item);
+    case QUANTIZE_PAIRS: return quantize_pairs(op, item);
+    case EXPERTS_UP: return experts_up(op, item);
+    case EXPERTS_DOWN: return experts_down(op, item);
+    case COLLECT: return collect(op, item);
+    case OPEN: return open_rows(op, item);
   }
 }

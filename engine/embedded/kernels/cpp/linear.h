@@ -198,15 +198,19 @@ static Block block_of(const Op &op, int i) {
           (float *)op.p[3] + 16 * i};
 }
 
-// LINEAR  p: quantized rows, q, scales, out [T, O], bias or null  n: T, I, O, format, bytes per row
-static void linear(const Op &op, int item) {
-  const int format = op.n[3], per = linear_blocks(op), all = op.n[2] / 16, across = chunks(all, per);
-  const int first = item / across * LINEAR_ROWS, end = std::min(rows(op, op.n[0]), first + LINEAR_ROWS);
-  int i = item % across * per;
-  const int last = std::min(all, i + per);
+// Blocks [i, last) of rows [first, end).
+static void multiply_part(const Op &op, int i, int last, int first, int end) {
+  const int format = op.n[3];
   if (format == BF16)
     for (; i + WIDE <= last; i += WIDE) multiply_rows_bf16<WIDE>(block_of(op, i), first, end);
   for (; i < last; i++) multiply_block(block_of(op, i), format, first, end);
+}
+
+// LINEAR  p: quantized rows, q, scales, out [T, O], bias or null  n: T, I, O, format, bytes per row
+static void linear(const Op &op, int item) {
+  const int per = linear_blocks(op), all = op.n[2] / 16, across = chunks(all, per), i = item % across * per;
+  const int first = item / across * LINEAR_ROWS, end = std::min(rows(op, op.n[0]), first + LINEAR_ROWS);
+  multiply_part(op, i, std::min(all, i + per), first, end);
 }
 
 // QUANTIZE  p: x [T, C], out rows  n: T, I, format, bytes per row, stride of x, C (behind those columns there are zeros)

@@ -5,7 +5,8 @@
 enum Code : int32_t {
   EMBED, RMS_NORM, ROTATE, QUANTIZE, LINEAR, REMEMBER, ATTEND, COMBINE, GATED, ACTIVATE, ADD, SCALE,  // decoders
   LAYER_NORM, GATHER, ARRANGE, ATTEND_WHOLE, BALANCE, MULTIPLY,                                       // encoders too
-  CLAMP, HEAT, SOFTCAP
+  CLAMP, HEAT, SOFTCAP,
+  SCORE, ROUTE, DEAL, SPREAD, QUANTIZE_PAIRS, EXPERTS_UP, EXPERTS_DOWN, COLLECT, OPEN  // mixtures of experts
 };
 enum MaskKind : int32_t { CAUSAL, WINDOW, CHUNKED, STRIDED, FIXED };
 // Of weights: bits, whether groups have sixteen inputs (otherwise 32), and whether eight bits have a low (four always do).

@@ -33,6 +33,7 @@ class Pool {
     for (int i = 0; i < n; i++) {
       counters_[i].next.store(0, std::memory_order_relaxed);
       counters_[i].done.store(0, std::memory_order_relaxed);
+      counters_[i].items.store(UNKNOWN, std::memory_order_relaxed);
     }
     ops_ = ops, n_ = n;
     left_.store(0, std::memory_order_relaxed);
@@ -47,8 +48,10 @@ class Pool {
  private:
   struct alignas(64) Counter {
     std::atomic<int> next{0};
+    std::atomic<int> items{0};
     alignas(64) std::atomic<int> done{0};
   };
+  static constexpr int UNKNOWN = -1;
   static constexpr int OPEN = 1 << 30;
   static constexpr int IDLE_SPINS = 2000;  // some 50 microseconds: longer would steal the core from the server's thread
 
@@ -61,13 +64,21 @@ class Pool {
     for (int o = 0; o < n_; o++) {
       const Op &op = ops_[o];
       Counter &c = counters_[o];
-      const int items = items_(op);
+      const int items = counted(op, c.items);
       for (int i; (i = c.next.fetch_add(1, std::memory_order_relaxed)) < items;) {
         run_(op, i);
         c.done.fetch_add(1, std::memory_order_release);
       }
       for (int spins = 0; c.done.load(std::memory_order_acquire) < items;) relax(spins);
     }
+  }
+
+  // What an Op's items depend on may be gone when a late thread arrives: the number that the first one found counts.
+  int counted(const Op &op, std::atomic<int> &items) {
+    int known = items.load(std::memory_order_acquire);
+    if (known != UNKNOWN) return known;
+    const int found = items_(op);
+    return items.compare_exchange_strong(known, found, std::memory_order_acq_rel) ? found : known;
   }
 
   void call() {
