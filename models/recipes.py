@@ -17,9 +17,9 @@ class Copy:
 
 @dataclass(frozen=True)
 class First:
-    """The first whose tensor the checkpoint has: one tensor under several names."""
+    """The first whose tensors the checkpoint has: one tensor under several names, or in several forms."""
 
-    parts: tuple[Copy, ...]
+    parts: tuple["Recipe", ...]
 
 
 @dataclass(frozen=True)

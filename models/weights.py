@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from models.batch import Leaf
-from models.prefixes import canonical
+from models.prefixes import canonical, sources
 from models.quant import Grouped, Matrix, Stack, Weight, WeightsError, concatenate, dense
 from models.recipes import (
     Cat,
@@ -136,7 +136,7 @@ def _resolve(recipe: Recipe, source: _Source) -> Weight:
         case Copy(name):
             return source.read(name)
         case First(parts):
-            return source.read(next((part.source for part in parts if source.has(part.source)), parts[0].source))
+            return _resolve(next((part for part in parts if source.has(next(sources(part)))), parts[0]), source)
         case Cat(parts):
             return _concatenate([_resolve(part, source) for part in parts], -1 if source.target.endswith("bias") else -2)
         case PerExpert(part):
@@ -264,8 +264,10 @@ def _reordered_heads(weight: Weight, order: Callable[[Tensor], Tensor]) -> Tenso
     return value.flatten()[order(torch.arange(value.numel()))].view(value.shape)
 
 
-# rotary tables and causal masks are computed (models/gguf/config.py reads rope_freqs into the configuration), never loaded
-_COMPUTED = re.compile(r"(.*\.)?rotary_emb\.inv_freq|rope_freqs\.weight|(.*\.)?(attn|attention)\.(masked_)?bias")
+# rotary tables and causal masks are computed (models/gguf/metadata.py reads rope_freqs into the configuration), never loaded
+_COMPUTED = re.compile(
+    r"(.*\.)?rotary_emb\.inv_freq|rope_(freqs|factors_long|factors_short)\.weight|(.*\.)?(attn|attention)\.(masked_)?bias"
+)
 
 
 def _refuse_leftovers(arch: Arch, recipes: Recipes, checkpoint: Checkpoint, left: set[str]) -> None:

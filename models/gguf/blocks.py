@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from models.gguf import k_quants
-from models.quant import GROUP, Grouped, Weight
+from models.quant import GROUP, Grouped, Matrix, Stack, Weight, dense
 
 PLAIN = {"F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
 # what a half byte means in MXFP4 (E2M1): twice that, so that all are integers, plus 128
@@ -24,13 +24,26 @@ def decode(kind: str, data: Tensor, shape: tuple[int, ...]) -> Weight:
     """`data`: the tensor's bytes (uint8, 1-D); `shape`: as torch has it, [O, I]. Plain kinds stay views of `data`."""
     if kind in PLAIN:
         return data.view(PLAIN[kind]).view(shape)
-    if len(shape) != 2:
+    if len(shape) == 3:
+        return _stack(kind, data, shape)
+    if len(shape) < 2:
         return _dequantize(kind, data, shape)
     if kind in _BLOCKS:
         return _BLOCKS[kind](data.view(shape[0], shape[1] // GROUP, -1))
     if kind in k_quants.BLOCKS:
         return k_quants.BLOCKS[kind](data.view(shape[0], shape[1] // k_quants.BLOCK, -1))
     return _dequantize(kind, data, shape)
+
+
+def _stack(kind: str, data: Tensor, shape: tuple[int, ...]) -> Stack:
+    """Experts lie behind one another."""
+    parts = data.view(shape[0], -1)
+
+    def of(expert: int) -> Matrix:
+        part = decode(kind, parts[expert], shape[1:])
+        return part if isinstance(part, Grouped) else dense(part)
+
+    return Stack(shape, of)
 
 
 def _q4_0(blocks_OGB: Tensor) -> Grouped:

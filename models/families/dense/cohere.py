@@ -37,6 +37,12 @@ WEIGHTS: Recipes = {
     "layers.{i}.mixer.k_norm.weight": Permute(Copy("model.layers.{i}.self_attn.k_norm.weight")),
 }
 
+GGUF: Recipes = {
+    **llama.GGUF,
+    "layers.{i}.mixer.q_norm.weight": Permute(Copy("blk.{i}.attn_q_norm.weight")),
+    "layers.{i}.mixer.k_norm.weight": Permute(Copy("blk.{i}.attn_k_norm.weight")),
+}
+
 TINY: dict[str, Any] = {
     "architectures": ["CohereForCausalLM"],
     "model_type": "cohere",

@@ -4,7 +4,7 @@ know no positions."""
 from typing import Any
 
 from models.families.changes import masked, mixer, pattern, sliding, where
-from models.families.dense import cohere
+from models.families.dense import cohere, llama
 from models.hf import Config
 from models.recipes import Recipes
 from models.spec import Arch, Window
@@ -24,6 +24,8 @@ def arch(config: Config) -> Arch:
     arch = where(base, local, lambda layer: masked(layer, window))
     return where(arch, [not is_local for is_local in local], lambda layer: mixer(layer, position=None))
 
+
+GGUF = llama.GGUF
 
 TINY: dict[str, Any] = {
     **{key: value for key, value in cohere.TINY.items() if key != "use_qk_norm"},

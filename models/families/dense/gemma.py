@@ -38,6 +38,8 @@ WEIGHTS: Recipes = {
     "norm.weight": shifted("model.norm.weight"),
 }
 
+GGUF = llama.GGUF_PLAIN
+
 TINY: dict[str, Any] = {
     **llama.TINY,
     "architectures": ["GemmaForCausalLM"],

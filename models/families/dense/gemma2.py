@@ -7,7 +7,7 @@ from typing import Any
 from models.families.changes import each, masked, mixer, pattern, sliding, where
 from models.families.dense import gemma
 from models.hf import Config
-from models.recipes import Recipes
+from models.recipes import Copy, Recipes
 from models.spec import Arch, Next, Window
 
 
@@ -37,6 +37,12 @@ WEIGHTS: Recipes = {
     "layers.{i}.norm1_post.weight": gemma.shifted(_L + "post_attention_layernorm.weight"),
     "layers.{i}.norm2.weight": gemma.shifted(_L + "pre_feedforward_layernorm.weight"),
     "layers.{i}.norm2_post.weight": gemma.shifted(_L + "post_feedforward_layernorm.weight"),
+}
+
+GGUF: Recipes = {
+    **gemma.GGUF,
+    "layers.{i}.norm1_post.weight": Copy("blk.{i}.post_attention_norm.weight"),
+    "layers.{i}.norm2_post.weight": Copy("blk.{i}.post_ffw_norm.weight"),
 }
 
 TINY: dict[str, Any] = {

@@ -25,6 +25,8 @@ WEIGHTS: Recipes = {
     "layers.{i}.ffn.up.weight": Copy("model.layers.{i}.mlp.gate_up_proj.weight"),
 }
 
+GGUF: Recipes = {**llama.GGUF, "layers.{i}.ffn.up.weight": Copy("blk.{i}.ffn_up.weight")}
+
 TINY: dict[str, Any] = {
     **llama.TINY,
     "architectures": ["GlmForCausalLM"],

@@ -20,4 +20,10 @@ WEIGHTS: Recipes = {
     "layers.{i}.norm2_post.weight": Copy("model.layers.{i}.post_mlp_layernorm.weight"),
 }
 
+GGUF: Recipes = {
+    **glm.GGUF,
+    "layers.{i}.norm1_post.weight": Copy("blk.{i}.post_attention_norm.weight"),
+    "layers.{i}.norm2_post.weight": Copy("blk.{i}.post_ffw_norm.weight"),
+}
+
 TINY: dict[str, Any] = glm.TINY | {"architectures": ["Glm4ForCausalLM"], "model_type": "glm4"}

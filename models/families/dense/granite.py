@@ -9,7 +9,7 @@ from models.families.dense import llama
 from models.hf import Config
 from models.spec import Arch, Next
 
-WEIGHTS = llama.WEIGHTS
+WEIGHTS, GGUF = llama.WEIGHTS, llama.GGUF
 
 
 def arch(config: Config) -> Arch:

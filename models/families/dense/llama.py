@@ -98,6 +98,15 @@ GGUF: Recipes = {
     "layers.{i}.mixer.qkv.bias": _paired("bias"),
 }
 
+# of a mixture of experts, stacked
+GGUF_EXPERTS: Recipes = {
+    "layers.{i}.ffn.router.weight": Copy(_B + "ffn_gate_inp.weight"),
+    "layers.{i}.ffn.experts.up": cat(_B + "ffn_gate_exps.weight", _B + "ffn_up_exps.weight"),
+    "layers.{i}.ffn.experts.down": Copy(_B + "ffn_down_exps.weight"),
+    "layers.{i}.ffn.shared.up.weight": cat(_B + "ffn_gate_shexp.weight", _B + "ffn_up_shexp.weight"),
+    "layers.{i}.ffn.shared.down.weight": Copy(_B + "ffn_down_shexp.weight"),
+}
+
 TINY: dict[str, Any] = {
     "architectures": ["LlamaForCausalLM"],
     "model_type": "llama",

@@ -32,4 +32,12 @@ WEIGHTS: Recipes = {
     "layers.{i}.mixer.k_norm.weight": Copy(_L + "self_attn.k_norm.weight"),
 }
 
+GGUF: Recipes = {
+    **llama.GGUF_PLAIN,
+    "layers.{i}.norm1_post.weight": Copy("blk.{i}.post_attention_norm.weight"),
+    "layers.{i}.norm2_post.weight": Copy("blk.{i}.post_ffw_norm.weight"),
+    "layers.{i}.mixer.q_norm.weight": Copy("blk.{i}.attn_q_norm.weight"),
+    "layers.{i}.mixer.k_norm.weight": Copy("blk.{i}.attn_k_norm.weight"),
+}
+
 TINY: dict[str, Any] = llama.TINY | {"architectures": ["Olmo2ForCausalLM"], "model_type": "olmo2", "pad_token_id": 0}

@@ -7,7 +7,7 @@ from models.families.dense import olmo2
 from models.hf import Config, rope
 from models.spec import Arch, Attention, Rope, Window
 
-WEIGHTS = olmo2.WEIGHTS
+WEIGHTS, GGUF = olmo2.WEIGHTS, olmo2.GGUF
 
 
 def arch(config: Config) -> Arch:

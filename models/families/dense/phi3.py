@@ -26,6 +26,12 @@ WEIGHTS: Recipes = {
     "layers.{i}.ffn.up.weight": Copy(_L + "mlp.gate_up_proj.weight"),
 }
 
+GGUF: Recipes = {
+    **llama.GGUF_PLAIN,
+    "layers.{i}.mixer.qkv.weight": Copy("blk.{i}.attn_qkv.weight"),
+    "layers.{i}.ffn.up.weight": Copy("blk.{i}.ffn_up.weight"),
+}
+
 TINY: dict[str, Any] = {
     **llama.TINY,
     "architectures": ["Phi3ForCausalLM"],

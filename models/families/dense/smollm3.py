@@ -7,7 +7,7 @@ from models.families.dense import llama
 from models.hf import Config, ConfigError
 from models.spec import Arch, Window
 
-WEIGHTS = llama.WEIGHTS
+WEIGHTS, GGUF = llama.WEIGHTS, llama.GGUF
 
 
 def arch(config: Config) -> Arch:

@@ -40,6 +40,14 @@ WEIGHTS: Recipes = {
     "norm.bias": Copy("model.norm.bias"),
 }
 
+GGUF: Recipes = {
+    **llama.GGUF_PLAIN,
+    "layers.{i}.norm1.bias": Copy("blk.{i}.attn_norm.bias"),
+    "layers.{i}.norm2.bias": Copy("blk.{i}.ffn_norm.bias"),
+    **both("layers.{i}.ffn.up", "blk.{i}.ffn_up"),
+    "norm.bias": Copy("output_norm.bias"),
+}
+
 TINY: dict[str, Any] = {
     "architectures": ["Starcoder2ForCausalLM"],
     "model_type": "starcoder2",

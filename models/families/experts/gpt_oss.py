@@ -7,7 +7,7 @@ from models.families.changes import each, masked, mixer, sliding, where
 from models.families.dense import llama
 from models.families.experts.mixtral import TRAINING, mixed
 from models.hf import Config
-from models.recipes import Copy, Recipes, Transpose, Unzip
+from models.recipes import Copy, First, Recipes, Transpose, Unzip, cat
 from models.spec import Arch, Clamped, SoftmaxOfTop, Window
 
 
@@ -39,6 +39,18 @@ WEIGHTS: Recipes = {
     "layers.{i}.ffn.experts.up_bias": Unzip(Copy(_M + "experts.gate_up_proj_bias")),
     "layers.{i}.ffn.experts.down": Transpose(Copy(_M + "experts.down_proj")),
     "layers.{i}.ffn.experts.down_bias": Copy(_M + "experts.down_proj_bias"),
+}
+
+_B = "blk.{i}."
+
+GGUF: Recipes = {
+    **llama.GGUF_PLAIN,
+    **llama.GGUF_EXPERTS,
+    "layers.{i}.mixer.sinks": Copy(_B + "attn_sinks.weight"),
+    "layers.{i}.norm2.weight": First((Copy(_B + "post_attention_norm.weight"), Copy(_B + "ffn_norm.weight"))),
+    "layers.{i}.ffn.router.bias": Copy(_B + "ffn_gate_inp.bias"),
+    "layers.{i}.ffn.experts.up_bias": cat(_B + "ffn_gate_exps.bias", _B + "ffn_up_exps.bias"),
+    "layers.{i}.ffn.experts.down_bias": Copy(_B + "ffn_down_exps.bias"),
 }
 
 TINY: dict[str, Any] = {

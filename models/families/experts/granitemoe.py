@@ -31,6 +31,8 @@ WEIGHTS: Recipes = {
     "layers.{i}.ffn.shared.down.weight": Copy(_S + "output_linear.weight"),
 }
 
+GGUF: Recipes = {**llama.GGUF, **llama.GGUF_EXPERTS}
+
 TINY: dict[str, Any] = {
     **granite.TINY,
     "architectures": ["GraniteMoeForCausalLM"],

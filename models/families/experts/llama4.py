@@ -70,6 +70,8 @@ WEIGHTS: Recipes = {
     "layers.{i}.ffn.shared.down.weight": Copy(_F + "shared_expert.down_proj.weight"),
 }
 
+GGUF: Recipes = {**llama.GGUF, **llama.GGUF_EXPERTS}
+
 TINY: dict[str, Any] = {
     **llama.TINY,
     "architectures": ["Llama4ForCausalLM"],

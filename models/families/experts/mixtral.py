@@ -47,6 +47,8 @@ WEIGHTS: Recipes = {
     "layers.{i}.ffn.experts.down": PerExpert(Copy(_M + "experts.{e}.w2.weight")),
 }
 
+GGUF: Recipes = {**llama.GGUF, **llama.GGUF_EXPERTS}
+
 TINY: dict[str, Any] = {
     **llama.TINY,
     "architectures": ["MixtralForCausalLM"],

@@ -13,6 +13,7 @@ from models.spec import Arch, QKNorm, Softmax
 _NORMS = ("layers.{i}.mixer.q_norm.weight", "layers.{i}.mixer.k_norm.weight")
 
 WEIGHTS: Recipes = {**llama.WEIGHTS, **qwen2_moe.EXPERTS, **{name: olmo2.WEIGHTS[name] for name in _NORMS}}
+GGUF: Recipes = {**llama.GGUF_PLAIN, **llama.GGUF_EXPERTS, **{name: olmo2.GGUF[name] for name in _NORMS}}
 
 
 def arch(config: Config) -> Arch:

@@ -38,6 +38,15 @@ WEIGHTS: Recipes = {
     "head.bias": Copy("lm_head.bias"),
 }
 
+GGUF: Recipes = {
+    **llama.GGUF_PLAIN,
+    **llama.GGUF_EXPERTS,
+    "layers.{i}.norm1.bias": Copy("blk.{i}.attn_norm.bias"),
+    "layers.{i}.norm2.bias": Copy("blk.{i}.ffn_norm.bias"),
+    "norm.bias": Copy("output_norm.bias"),
+    "head.bias": Copy("output.bias"),
+}
+
 TINY: dict[str, Any] = {
     **llama.TINY,
     "architectures": ["PhimoeForCausalLM"],

@@ -52,6 +52,12 @@ WEIGHTS: Recipes = {
     "layers.{i}.ffn.shared_gate.weight": Copy(_M + "shared_expert_gate.weight"),
 }
 
+GGUF: Recipes = {
+    **llama.GGUF_PLAIN,
+    **llama.GGUF_EXPERTS,
+    "layers.{i}.ffn.shared_gate.weight": Copy("blk.{i}.ffn_gate_inp_shexp.weight"),
+}
+
 TINY: dict[str, Any] = {
     **llama.TINY,
     "architectures": ["Qwen2MoeForCausalLM"],

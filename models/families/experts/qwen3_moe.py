@@ -10,6 +10,7 @@ from models.recipes import Recipes
 from models.spec import Arch, QKNorm
 
 WEIGHTS: Recipes = {**qwen3.WEIGHTS, **qwen2_moe.EXPERTS}
+GGUF: Recipes = {**qwen3.GGUF, **llama.GGUF_EXPERTS}
 
 
 def arch(config: Config) -> Arch:

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from models.families.gpt import gpt2
 from models.hf import Config
 from models.recipes import Copy, Recipes, Ungroup, both
 from models.spec import MLP, Alibi, Arch, Attention, Layer, Norm
@@ -54,6 +55,11 @@ WEIGHTS: Recipes = {
     **both("layers.{i}.ffn.down", _L + "mlp.dense_4h_to_h"),
     **both("norm", "transformer.ln_f"),
     "head.weight": Copy("lm_head.weight"),
+}
+
+GGUF: Recipes = {
+    **gpt2.GGUF,
+    **both("embed_norm", "token_embd_norm"),
 }
 
 TINY: dict[str, Any] = {

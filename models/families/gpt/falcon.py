@@ -3,6 +3,7 @@ parts behind one norm) and 40B / 180B (groups of heads, a norm for each part).""
 
 from typing import Any, Literal
 
+from models.families.gpt import gpt2
 from models.hf import Config, activation, rope
 from models.recipes import Copy, First, Recipes, Ungroup, both
 from models.spec import MLP, Alibi, Arch, Attention, Layer, Norm
@@ -69,6 +70,13 @@ WEIGHTS: Recipes = {
     **both("layers.{i}.ffn.down", _L + "mlp.dense_4h_to_h"),
     **both("norm", "transformer.ln_f"),
     "head.weight": Copy("lm_head.weight"),
+}
+
+GGUF: Recipes = {
+    **gpt2.GGUF,
+    **both("layers.{i}.norm2", "blk.{i}.attn_norm"),
+    "layers.{i}.norm1.weight": First((Copy("blk.{i}.attn_norm_2.weight"), Copy("blk.{i}.attn_norm.weight"))),
+    "layers.{i}.norm1.bias": First((Copy("blk.{i}.attn_norm_2.bias"), Copy("blk.{i}.attn_norm.bias"))),
 }
 
 TINY: dict[str, Any] = {

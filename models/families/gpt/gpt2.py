@@ -72,6 +72,19 @@ WEIGHTS: Recipes = {
     "head.weight": Copy("lm_head.weight"),
 }
 
+GGUF: Recipes = {
+    "embed.weight": Copy("token_embd.weight"),
+    "positions.weight": Copy("position_embd.weight"),
+    **both("layers.{i}.norm1", "blk.{i}.attn_norm"),
+    **both("layers.{i}.mixer.qkv", "blk.{i}.attn_qkv"),
+    **both("layers.{i}.mixer.out", "blk.{i}.attn_output"),
+    **both("layers.{i}.norm2", "blk.{i}.ffn_norm"),
+    **both("layers.{i}.ffn.up", "blk.{i}.ffn_up"),
+    **both("layers.{i}.ffn.down", "blk.{i}.ffn_down"),
+    **both("norm", "output_norm"),
+    "head.weight": Copy("output.weight"),
+}
+
 TINY: dict[str, Any] = {
     "architectures": ["GPT2LMHeadModel"],
     "model_type": "gpt2",

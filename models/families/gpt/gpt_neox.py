@@ -3,6 +3,7 @@ of its own; RoPE on the first quarter of a head."""
 
 from typing import Any
 
+from models.families.gpt import gpt2
 from models.hf import Config, activation, rope
 from models.recipes import Copy, Recipes, Ungroup, both
 from models.spec import MLP, Arch, Attention, Layer, Norm
@@ -41,6 +42,8 @@ WEIGHTS: Recipes = {
     **both("norm", "gpt_neox.final_layer_norm"),
     "head.weight": Copy("embed_out.weight"),
 }
+
+GGUF = gpt2.GGUF
 
 TINY: dict[str, Any] = {
     "architectures": ["GPTNeoXForCausalLM"],

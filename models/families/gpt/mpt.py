@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from models.families.gpt import gpt2
 from models.hf import Config
 from models.recipes import Copy, Recipes
 from models.spec import MLP, Alibi, Arch, Attention, Layer, Norm
@@ -54,6 +55,8 @@ WEIGHTS: Recipes = {
     "norm.weight": Copy("transformer.norm_f.weight"),
     "head.weight": Copy("lm_head.weight"),
 }
+
+GGUF = gpt2.GGUF
 
 TINY: dict[str, Any] = {
     "architectures": ["MptForCausalLM"],

@@ -9,7 +9,7 @@ from models.families.dense import llama
 from models.families.experts import qwen2_moe
 from models.families.experts.mixtral import TRAINING
 from models.hf import Config, rope
-from models.recipes import Copy, First, HeadRows, Permute, Recipes, cat
+from models.recipes import Copy, First, HeadRows, Permute, Recipes, Transpose, cat
 from models.spec import MLP, Arch, ExpertGroups, LatentAttention, Layer, MoE, Norm, Rope, Router, Softmax
 
 
@@ -108,6 +108,27 @@ WEIGHTS: Recipes = {
     **qwen2_moe.EXPERTS,
     "layers.{i}.ffn.shared.up.weight": cat(_M + "shared_experts.gate_proj.weight", _M + "shared_experts.up_proj.weight"),
     "layers.{i}.ffn.shared.down.weight": Copy(_M + "shared_experts.down_proj.weight"),
+}
+
+_B = "blk.{i}."
+
+# keys of the latents lie [H, R, N] where they lie apart from the values
+GGUF_PLAIN: Recipes = {
+    **llama.GGUF_PLAIN,
+    **llama.GGUF_EXPERTS,
+    "layers.{i}.mixer.q_down.weight": Copy(_B + "attn_q_a.weight"),
+    "layers.{i}.mixer.q_norm.weight": Copy(_B + "attn_q_a_norm.weight"),
+    "layers.{i}.mixer.q.weight": First((Copy(_B + "attn_q_b.weight"), Copy(_B + "attn_q.weight"))),
+    "layers.{i}.mixer.kv_down.weight": Copy(_B + "attn_kv_a_mqa.weight"),
+    "layers.{i}.mixer.kv_norm.weight": Copy(_B + "attn_kv_a_norm.weight"),
+    "layers.{i}.mixer.k_up.weight": First((Transpose(Copy(_B + "attn_k_b.weight")), HeadRows(Copy(_B + "attn_kv_b.weight"), "keys"))),
+    "layers.{i}.mixer.v_up.weight": First((Copy(_B + "attn_v_b.weight"), HeadRows(Copy(_B + "attn_kv_b.weight"), "values"))),
+}
+
+GGUF: Recipes = {
+    **GGUF_PLAIN,
+    "layers.{i}.mixer.q.weight": Permute(GGUF_PLAIN["layers.{i}.mixer.q.weight"]),
+    "layers.{i}.mixer.kv_down.weight": Permute(GGUF_PLAIN["layers.{i}.mixer.kv_down.weight"]),
 }
 
 TINY: dict[str, Any] = {

@@ -32,6 +32,8 @@ WEIGHTS: Recipes = {
     "layers.{i}.ffn.correction": Copy("model.layers.{i}.mlp.gate.e_score_correction_bias"),
 }
 
+GGUF: Recipes = {**deepseek_v2.GGUF, "layers.{i}.ffn.correction": Copy("blk.{i}.exp_probs_b.bias")}
+
 TINY: dict[str, Any] = {
     **{key: value for key, value in deepseek_v2.TINY.items() if key != "topk_method"},
     "architectures": ["DeepseekV3ForCausalLM"],

@@ -32,6 +32,8 @@ WEIGHTS: Recipes = {
     "layers.{i}.mixer.kv_down.bias": Copy(_A + "kv_a_proj_with_mqa.bias"),
 }
 
+GGUF = deepseek_v2.GGUF_PLAIN
+
 TINY: dict[str, Any] = {
     "architectures": ["MiniCPM3ForCausalLM"],
     "model_type": "minicpm3",

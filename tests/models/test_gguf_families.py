@@ -1,0 +1,74 @@
+"""Every family that llama.cpp has, through a GGUF file, gives the logits of the model that the file was made from."""
+
+import json
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from gguf import GGUFReader
+
+from models.gguf.config import ARCHITECTURES, config_from_metadata
+from models.gguf.index import tensor_index
+from tests.models.gguf_families import WRITTEN, write
+from tests.models.world import logits_of, make, ours, prompts, their_logits
+
+PLAIN_ROPE = {"rope_type": "default", "rope_theta": 10_000.0}
+LONG = {"rope_type": "longrope", "rope_theta": 10_000.0, "original_max_position_embeddings": 16}
+
+# TINY of a family as far as a file can say it: what it leaves out is as llama.cpp has it
+CASES: list[tuple[str, dict[str, Any]]] = [
+    ("gpt.gpt2", {"scale_attn_by_inverse_layer_idx": False}),
+    ("gpt.gpt_neox", {"hidden_size": 96, "rotary_pct": 0.25}),
+    ("gpt.bloom", {}),
+    ("gpt.falcon", {}),
+    ("gpt.falcon", {"new_decoder_architecture": False, "multi_query": True, "parallel_attn": True, "num_kv_heads": 1}),
+    ("gpt.mpt", {}),
+    ("dense.phi3", {"rope_parameters": {**LONG, "partial_rotary_factor": 0.75, "attention_factor": 1.25}}),
+    ("dense.starcoder2", {"sliding_window": None}),
+    ("dense.olmo2", {}),
+    ("dense.olmo3", {}),
+    ("dense.gemma", {}),
+    ("dense.gemma2", {"query_pre_attn_scalar": 24}),
+    ("dense.cohere", {}),
+    ("dense.cohere2", {}),
+    ("dense.glm", {"head_dim": 16}),
+    ("dense.glm4", {}),
+    ("dense.smollm3", {"no_rope_layer_interval": 4}),
+    ("dense.granite", {}),
+    ("experts.mixtral", {"sliding_window": None}),
+    ("experts.qwen2_moe", {"mlp_only_layers": []}),
+    ("experts.qwen3_moe", {"decoder_sparse_step": 1}),
+    ("experts.olmoe", {"clip_qkv": None}),
+    ("experts.gpt_oss", {}),
+    ("experts.granitemoe", {}),
+    (
+        "experts.granitemoe",
+        {"model_type": "granitemoeshared", "architectures": ["GraniteMoeSharedForCausalLM"], "shared_intermediate_size": 56},
+    ),
+    ("experts.phimoe", {"router_jitter_noise": 0.01, "sliding_window": None, "rope_parameters": PLAIN_ROPE}),
+    ("experts.llama4", {"attention_chunk_size": 8192, "floor_scale": 8192, "attn_scale": 0.1}),
+    ("latent.deepseek_v2", {}),
+    ("latent.deepseek_v3", {}),
+    ("latent.minicpm3", {"v_head_dim": 16, "scale_emb": 12, "dim_model_base": 256}),
+]
+
+
+@pytest.mark.parametrize(("sheet", "changes"), CASES, ids=[f"{sheet}-{'-'.join(changes)}" for sheet, changes in CASES])
+def test_family(sheet: str, changes: dict[str, Any], tmp_path: Path) -> None:
+    values = import_module(f"models.families.{sheet}").TINY | changes
+    if "longrope" in str(changes):
+        factors = ("short_factor", "long_factor")
+        values["rope_parameters"] |= {key: import_module(f"models.families.{sheet}").TINY["rope_parameters"][key] for key in factors}
+    theirs = make({"use_sliding_window": False} | values if sheet == "experts.qwen2_moe" else values)
+    write(tmp_path / "model.gguf", theirs)
+    (tmp_path / "config.json").write_text(json.dumps(config_from_metadata(GGUFReader(tmp_path / "model.gguf"))))
+    (tmp_path / "tensors.json").write_text(json.dumps(tensor_index([tmp_path / "model.gguf"])))
+    tokens = prompts([19, 1])
+    torch.testing.assert_close(logits_of(ours(tmp_path), tokens), their_logits(theirs, tokens), rtol=1e-4, atol=1e-4)
+
+
+def test_no_architecture_is_without_a_case() -> None:
+    """llama, qwen2, qwen3 and gemma3 have theirs in test_gguf.py."""
+    assert {written.arch for written in WRITTEN.values()} | {"llama", "qwen2", "qwen3", "gemma3"} == set(ARCHITECTURES)
