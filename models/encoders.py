@@ -6,16 +6,19 @@ published under several names: with a prefix where a head stands beside them, an
 
 import json
 import re
+from collections import ChainMap
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any, cast
 
 from models.checkpoint import open_checkpoint
 from models.families import EncoderFamily, arch_of, encoder_family_of
+from models.hf import ConfigError
 from models.quant import Weight
 from models.recipes import Copy, Recipes
 from models.sentence import Sentences, read_sentences
-from models.spec import Arch, Classifier
+from models.spec import Arch, Classifier, long_ropes
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,8 @@ def open_encoder(directory: Path) -> EncoderFolder:
     body = directory / sentences.body
     config = json.loads((body / "config.json").read_text())
     family, arch = encoder_family_of(config), arch_of(config)
+    if long_ropes(arch):
+        raise ConfigError("config.json: rotary angles that depend on a text's length (LongRope, DynamicNtk) are not supported in encoders")
     if sentences.output is not None:
         arch = replace(arch, output=sentences.output)
     return EncoderFolder(body, arch, _recipes(family, arch, sentences), _tensors(directory, family, arch, sentences))
@@ -42,13 +47,18 @@ def open_encoder(directory: Path) -> EncoderFolder:
 
 def _recipes(family: EncoderFamily, arch: Arch, sentences: Sentences) -> Recipes:
     if isinstance(arch.output, Classifier):
-        return {**family.WEIGHTS, **family.HEAD}
+        return _over(family.HEAD, family.WEIGHTS)
     dense = {
         f"head.layers.{i}.linear.{field}": Copy(f"{path}/linear.{field}")
         for i, path in enumerate(sentences.dense)
         for field in ("weight", "bias")
     }
-    return {**family.WEIGHTS, **dense}
+    return _over(dense, family.WEIGHTS)
+
+
+def _over(first: Recipes, second: Recipes) -> Recipes:
+    """What is in neither by name, the second may have a rule for."""
+    return cast(Recipes, ChainMap(cast(Any, first), cast(Any, second)))
 
 
 def _tensors(directory: Path, family: EncoderFamily, arch: Arch, sentences: Sentences) -> Mapping[str, Weight]:

@@ -85,6 +85,7 @@ ENCODERS = {
     **dict.fromkeys((f"Albert{head}" for head in (*_HEADS, "ForPreTraining")), "models.families.encoders.albert"),
     **dict.fromkeys((f"DebertaV2{head}" for head in _HEADS), "models.families.encoders.deberta_v2"),
     **dict.fromkeys((f"NomicBert{head}" for head in _HEADS), "models.families.encoders.nomic_bert"),
+    "StoaModel": "models.families.encoders.stoa_encoder",
 }
 
 

@@ -2,6 +2,7 @@
 
     {"model_type": "stoa", "architectures": ["StoaForCausalLM"], "stoa_version": 1, "arch": {...}}
 
+An encoder's is called StoaModel (models/families/encoders/stoa_encoder.py).
 The checkpoint's tensors have our own names (models/README.md)."""
 
 from collections.abc import Iterator, Mapping
@@ -22,14 +23,18 @@ def arch(config: Config) -> Arch:
         check(arch)
     except SpecError as error:
         raise ConfigError(f"{config.where}: {error}") from error
-    if not isinstance(arch.output, Next):
-        raise ConfigError(f"{config.where}: arch.output must be of type Next: encoders cannot be written out yet")
+    if config.first("architectures") != _name(arch):
+        raise ConfigError(f'{config.where}: architectures must be ["{_name(arch)}"] where arch.output is a {type(arch.output).__name__}')
     return arch
+
+
+def _name(arch: Arch) -> str:
+    return "StoaForCausalLM" if isinstance(arch.output, Next) else "StoaModel"
 
 
 def config_of(arch: Arch) -> dict[str, Any]:
     """config.json that says `arch`."""
-    return {"model_type": "stoa", "architectures": ["StoaForCausalLM"], "stoa_version": VERSION, "arch": to_json(arch)}
+    return {"model_type": "stoa", "architectures": [_name(arch)], "stoa_version": VERSION, "arch": to_json(arch)}
 
 
 class OwnNames(Mapping[str, Recipe]):

@@ -5,6 +5,7 @@ from math import prod
 from models.spec.arch import Arch, Layer
 from models.spec.masks import BlockSparse, Full, Neighbourhood
 from models.spec.mixers import Attention, LatentAttention, LocalGlobalAttention
+from models.spec.outputs import Next
 from models.spec.value import spec
 
 
@@ -34,8 +35,10 @@ def caches(layer: Layer) -> tuple[Paged, ...]:
 
 
 def groups(arch: Arch) -> dict[Paged, list[int]]:
-    """Layers that share a cache layout share one block table: layout -> layer numbers."""
+    """Layers that share a cache layout share one block table: layout -> layer numbers. An encoder remembers nothing."""
     out: dict[Paged, list[int]] = {}
+    if not isinstance(arch.output, Next):
+        return out
     for i, layer in enumerate(arch.layers):
         for cache in caches(layer):
             out.setdefault(cache, []).append(i)

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from itertools import count
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -27,6 +28,7 @@ from models.reference import Reference, whole
 from models.spec import MLP, Arch, Attention, Causal, Layer, Mask, QKNorm, Rope, Window, groups, long_ropes
 from models.stacks.decoder import Decoder
 
+Model = TypeVar("Model", bound=nn.Module)
 CPU = torch.device("cpu")
 CONTEXT = 160
 LIMITS = Limits(max_running=32, max_waiting=256, max_step_tokens=512, mixed_step_tokens=16)
@@ -50,7 +52,10 @@ ARCHS = {"plain": PLAIN, "windowed": WINDOWED, "sliding": SLIDING}
 
 def filled(arch: Arch, backend: Backend, seed: int = 0) -> Decoder:
     """The same weights for the same seed, whatever the backend."""
-    model = build(arch, backend, context=CONTEXT)
+    return fill(build(arch, backend, context=CONTEXT), seed)
+
+
+def fill(model: Model, seed: int = 0) -> Model:
     generator = torch.Generator().manual_seed(seed)
     for module in model.modules():
         fields = getattr(module, "fields", {})

@@ -9,7 +9,7 @@ from typing import Any, cast
 from models.ctranslate2.file import BINARY
 from models.ctranslate2.folder import config_of as written_out
 from models.describe import Description, describe
-from models.families import FAMILIES, arch_of, family_of
+from models.families import ENCODERS, FAMILIES, arch_of, encoder_family_of, family_of
 from models.families.stoa import config_of
 from server.cli.arch.text import compared, lines
 from server.weights.progress import progress_bar
@@ -37,8 +37,11 @@ def new_arch(name: str) -> str:
 
 def _family(name: str) -> dict[str, Any] | None:
     """The tiny configuration of a family, by the name of its data sheet."""
-    found = {module.rpartition(".")[2]: architecture for architecture, module in FAMILIES.items()}
-    return dict(family_of({"architectures": [found[name]]}).TINY) if name in found else None
+    found = {module.rpartition(".")[2]: architecture for architecture, module in (FAMILIES | ENCODERS).items()}
+    if name not in found:
+        return None
+    config = {"architectures": [found[name]]}
+    return dict((family_of(config) if found[name] in FAMILIES else encoder_family_of(config)).TINY)
 
 
 def _read(model: str) -> tuple[str, Description]:

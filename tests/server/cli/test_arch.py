@@ -60,6 +60,12 @@ def test_a_new_architecture_is_the_familys(tmp_path: Path) -> None:
     assert json.loads(new_arch(written(tmp_path / "a", "qwen3"))) == config
 
 
+def test_a_new_encoder(tmp_path: Path) -> None:
+    config = json.loads(new_arch("bert"))
+    assert config["architectures"] == ["StoaModel"] and config["arch"]["output"] == {"type": "Pooled"}
+    assert describe_models([written(tmp_path / "a", "albert")]).splitlines()[-1].endswith("an encoder reads whole texts")
+
+
 def test_a_file_that_is_wrong(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text(new_arch("llama").replace('"heads": 4', '"heads": 5'))
     with pytest.raises(ConfigError, match=r"arch\.layers\[0\]\.mixer\.heads = 5 is no multiple"):
