@@ -52,6 +52,33 @@ class Closing:
     marks: tuple[str, ...] = ()  # strings that end a text where a quotation mark does not
 
 
+class ThoughtWatch(Protocol):
+    """Follows one answer, told of each token, and tells which are thoughts: where these begin and end is a matter of text."""
+
+    @property
+    def thinking(self) -> bool:
+        """The thoughts have begun and not ended."""
+        ...
+
+    @property
+    def count(self) -> int:
+        """Tokens of thoughts so far, without the marks around them."""
+        ...
+
+    def accept(self, token: int) -> None: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ThoughtBudget:
+    """A limit of a model's thoughts: once they have so many tokens, `end` is written, whatever the model wants (Qwen3's technical report,
+    arXiv 2505.09388, section 4.7). Then no more begin."""
+
+    tokens: int
+    end: tuple[int, ...]  # what ends them; a grammar must allow it
+    reopening: tuple[tuple[int, ...], ...] = ()  # sequences of tokens with which more would begin
+    watch: Callable[[], ThoughtWatch] = field(compare=False, repr=False)  # called once for each answer, used in the engine's thread
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sampling:
     """How the next token is chosen. Applied in this order: logit_bias, penalties, grammar, min_tokens and bad_words, temperature,
@@ -82,6 +109,7 @@ class Request:
     grammar: Grammar | None = None
     priority: int = 0  # lower runs first; see also IDLE_PRIORITY
     closing: Closing | None = None  # with a grammar
+    thoughts: ThoughtBudget | None = None
     owner: str = ""  # on whose behalf; what is cached for one owner, no other can tell (but for shared prefixes)
     # told, in any thread, of the processor seconds that compiling the grammar took; no part of what is asked
     charge: Callable[[float], None] | None = field(default=None, compare=False, repr=False)

@@ -26,6 +26,7 @@ from engine.embedded.runner import Runner
 from engine.embedded.sampling.closing import Closer, Closers
 from engine.embedded.sampling.grammar import GrammarCompiler, Matcher, reason
 from engine.embedded.sampling.sampler import TokenSampler
+from engine.embedded.sampling.thoughts import ThoughtLimit
 from engine.embedded.sequence import Sequence
 from engine.embedded.worker_thread import WorkerThread, stopped_error
 from models.spec import rope_start
@@ -117,9 +118,10 @@ class EmbeddedEngine:
             raise PromptTooLong(f"the prompt has {length} tokens; with at least one for the answer, {self.info.context} fit")
         if sampling.max_tokens < 0:
             raise EngineError(f"max_tokens = {sampling.max_tokens} must not be negative")
-        if not all(sampling.bad_words):
-            raise EngineError("bad_words: a sequence has no tokens")
-        named = {token for token, _ in sampling.logit_bias}.union(*sampling.bad_words)
+        thoughts = () if request.thoughts is None else (request.thoughts.end, *request.thoughts.reopening)
+        if not all((*sampling.bad_words, *thoughts)):
+            raise EngineError("bad_words: a sequence has no tokens" if all(thoughts) else "thoughts: a sequence has no tokens")
+        named = {token for token, _ in sampling.logit_bias}.union(*sampling.bad_words, *thoughts)
         if bad := [token for token in (min(request.tokens), max(request.tokens), *named) if not 0 <= token < vocab]:
             raise EngineError(f"token {bad[0]} is not in the vocabulary (0 to {vocab - 1})")
 
@@ -130,7 +132,8 @@ class EmbeddedEngine:
     def _sequence(self, request: Request, matcher: Matcher | None, closer: Closer | None) -> Sequence:
         sampling, limit = request.sampling, self._limit(request)
         seed = secrets.randbits(63) if sampling.seed is None else sampling.seed
-        sampler = TokenSampler(sampling, seed, request.tokens, matcher, closer)
+        thoughts = None if request.thoughts is None else ThoughtLimit(request.thoughts)
+        sampler = TokenSampler(sampling, seed, request.tokens, matcher, closer, thoughts)
         shared = max((common_prefix(request.tokens, prefix) for prefix in self._shared), default=0)
         salt, angles = owner_salt(request.owner), self._angles(limit)
         tables = self._memory.tables(limit)

@@ -151,6 +151,8 @@ class Answer:
         tokenizer, has_format = context.runtime.tokenizer, context.request.response_format is not None
         nothing_found = grounding is not None and not grounding.hits and not has_format
         engine = CannedEngine(tokenizer, NO_ANSWER) if nothing_found else context.runtime.engine
+        if nothing_found:  # which is said without a thought
+            turn = replace(turn, prompt=replace(turn.prompt, place="answer"))
         request = turn.engine_request(context.runtime, context.request, self._index)
         citations = grounding.new_citation_finder if grounding else None
         marks = grounding.new_mark_filter if grounding and not has_format else None  # in JSON, [1] is no citation mark

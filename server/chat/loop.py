@@ -10,12 +10,13 @@ from server.chat.answer import Answer, RunContext
 from server.chat.grounding.grounding import GroundedQuestion, PendingSearch, fit_passages, plan_search, search_passages, with_passages
 from server.chat.grounding.query_rewrite import search_queries
 from server.chat.streams import merge
+from server.chat.thinking import thought_warnings
 from server.chat.tools.approval_policy import filter_allows
 from server.chat.tools.budget import ToolBudget
 from server.chat.tools.listing import ToolListing, expect_choice, list_tools
 from server.chat.tools.toolset import ToolOffer, Toolset, any_tool_of
 from server.chat.truncation import fit_turn
-from server.chat.turn import Turn, effort_warnings, has_tool_results
+from server.chat.turn import Turn, has_tool_results
 from server.core.errors import ErrorFields, bad_request, map_engine_errors
 from server.core.events import Event, SearchFinished, SearchStarted, ToolListingFinished, ToolListingStarted
 from server.core.messages import Message, NamedTools
@@ -124,7 +125,7 @@ async def prepare(runtime: Runtime, request: GenerationRequest, caller: Caller) 
     runtime.expect_model(request.model)
     if request.max_tokens is None:
         request = replace(request, max_tokens=runtime.max_answer_tokens)
-    request = replace(request, warnings=(*request.warnings, *effort_warnings(request, runtime.tokenizer)))
+    request = replace(request, warnings=(*request.warnings, *thought_warnings(request, runtime.tokenizer)))
     _expect_tools(runtime, request)
     offer = Toolset(client_tools=request.tools).offer(request.tool_choice) if not request.approval_decisions else ToolOffer()
     began = time.perf_counter()

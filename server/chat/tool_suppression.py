@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from engine.api import Grammar, Lark
 from server.core.messages import Message, ToolResult, User
 from server.runtime.runtime import Runtime
-from server.text import reasoning
 from server.text.tokenizer import ChatTokenizer
 
 SMALL_MODEL = 1_000_000_000  # parameters
@@ -28,9 +27,9 @@ def marker_bias(tokenizer: ChatTokenizer) -> tuple[tuple[int, float], ...]:
 
 
 def no_calls_grammar(tokenizer: ChatTokenizer) -> Grammar | None:
-    """Any text without the strings that calls begin with. None: there are none, or reasoning tokens make it impossible."""
+    """Any text without the strings that calls begin with, behind the thoughts. None: there are no such strings."""
     spelled = [marker for marker in tokenizer.dialect.markers if tokenizer.special_token_id(marker) is None]
-    if not spelled or tokenizer.special_token_id(reasoning.OPEN) is not None:  # a TEXT terminal cannot match it
+    if not spelled:
         return None
     marks = "|".join(re.escape(marker).replace("/", r"\/") for marker in spelled)
     words = r"(?s:.*)" if tokenizer.tool_template else r"\s*[^<\s](?s:.*)"  # without a tool template it would invent markers

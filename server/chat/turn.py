@@ -4,30 +4,28 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
 
-from engine.api import Closing, Grammar, Lark, Request
+from engine.api import Closing, Grammar, Lark, Request, ThoughtBudget
 from server.chat import tool_suppression
 from server.chat.call_tracker import CallTracker
 from server.chat.grounding.grounding import GroundedQuestion
 from server.chat.output_parser import OutputParser
 from server.chat.repetition import RepetitionDetector
 from server.chat.sampling import engine_sampling, expect_room, tokens_left, too_long
+from server.chat.thinking import engine_budget, plan_thoughts
 from server.chat.tools.toolset import ToolOffer
 from server.core.errors import ApiError, ErrorFields, bad_request, engine_errors_as_api_errors
 from server.core.messages import Assistant, Message, NamedTools, PromptEnd, Tool, ToolChoice, ToolResult
-from server.core.request import GenerationRequest, RequestWarning
+from server.core.request import GenerationRequest
 from server.core.threads import in_thread_if_large
 from server.runtime.runtime import Runtime
-from server.text import reasoning
+from server.text.grammar_union import behind_thoughts
+from server.text.reasoning.harmony import Channels
 from server.text.render import count_characters, render
 from server.text.tokenizer import ChatTokenizer, Prompt
 from server.text.tool_calls.api import CallConstraint, UnusableSchema
-from server.text.tool_calls.dialects.harmony import Harmony
 from server.text.tool_calls.grammar import lark
 
-TASTES = frozenset({"enable_thinking", "thinking", "thinking_budget", "reasoning_effort", "preserve_thinking", "clear_thinking"})
-RESERVED_VARIABLES = frozenset({"messages", "tools", "documents", "add_generation_prompt"})  # of templates, not set by requests
 CONTEXT_OVERFLOW = "context_length_exceeded"
 
 
@@ -38,6 +36,7 @@ class Turn:
     prompt: Prompt
     offer: ToolOffer
     grammar: Grammar | None
+    thoughts: ThoughtBudget | None
     max_tokens: int
     calls_suppressed: bool  # there are tools, or results of some, but none may be called now
 
@@ -57,7 +56,14 @@ class Turn:
             sampling = replace(sampling, logit_bias=(*sampling.logit_bias, *tool_suppression.marker_bias(tokenizer)))
         has_end = self.offer.callable or request.response_format is not None
         closing = Closing(marks=_end_marks(tokenizer)) if has_end else None
-        return Request(tokens=self.prompt.tokens, sampling=sampling, grammar=self.grammar, priority=params.rank, closing=closing)
+        return Request(
+            tokens=self.prompt.tokens,
+            sampling=sampling,
+            grammar=self.grammar,
+            priority=params.rank,
+            closing=closing,
+            thoughts=self.thoughts,
+        )
 
     def call_tracker(self, tokenizer: ChatTokenizer, max_calls: int | None) -> CallTracker | None:
         """`max_calls`: the turn ends after so many."""
@@ -74,16 +80,17 @@ class Turn:
         tracker: CallTracker | None,
         grounding: GroundedQuestion | None,
     ) -> OutputParser:
-        reasoning_parser = tokenizer.reasoning_parser(self.prompt)
         has_format = request.response_format is not None
         repetition = RepetitionDetector(len(grounding.hits)) if grounding and not has_format else None
         delimiters = () if has_format else (*self.prompt.delimiters, *(grounding.delimiters if grounding else ()))
-        return OutputParser(tokenizer, engine_request, request.output, reasoning_parser, repetition, tracker, delimiters)
+        thoughts = tokenizer.thoughts(self.prompt)
+        return OutputParser(tokenizer, engine_request, request.output, thoughts, repetition, tracker, delimiters)
 
 
 def _end_marks(tokenizer: ChatTokenizer) -> tuple[str, ...]:
-    """Strings that end reasoning, or an argument of a call, where a quotation mark does not."""
-    return (*((reasoning.CLOSE,) if tokenizer.has_reasoning else ()), *tokenizer.dialect.closing_strings)
+    """Strings that end thoughts, or an argument of a call, where a quotation mark does not."""
+    ends = (tokenizer.reasoning.end(calls=True).strip(),) if tokenizer.reasoning else ()
+    return (*ends, *tokenizer.dialect.closing_strings)
 
 
 async def build_turn(runtime: Runtime, request: GenerationRequest, messages: Sequence[Message], offer: ToolOffer, left: int | None) -> Turn:
@@ -95,16 +102,14 @@ async def build_turn(runtime: Runtime, request: GenerationRequest, messages: Seq
     if suppress_calls:
         messages = tool_suppression.with_question_repeated(runtime.tokenizer, messages)
     prompt = await render_prompt(runtime, request, messages, offer)
-    if request.response_format is not None and prompt.in_reasoning and not offer.callable:
-        field = fields.response_format
-        raise bad_request(field, f"{field}: this model thinks first, and its thoughts would not fit the format")
     room = tokens_left(runtime.engine.info, len(prompt.tokens), fields.messages)
     if request.max_prompt_tokens is not None and len(prompt.tokens) > request.max_prompt_tokens:
         needed = f"{len(prompt.tokens)} tokens are needed for the last message alone, more than {request.max_prompt_tokens}"
         raise too_long("truncate_prompt_tokens", f"truncate_prompt_tokens: {needed}")
     grammar = await _turn_grammar(runtime, request, offer, prompt, suppress_calls=suppress_calls)
     max_tokens = room if left is None else min(left, room)
-    return Turn(prompt=prompt, offer=offer, grammar=grammar, max_tokens=max_tokens, calls_suppressed=suppress_calls)
+    thoughts = engine_budget(runtime.tokenizer, prompt, plan_thoughts(request, runtime.tokenizer), calls=offer.callable)
+    return Turn(prompt=prompt, offer=offer, grammar=grammar, thoughts=thoughts, max_tokens=max_tokens, calls_suppressed=suppress_calls)
 
 
 async def _turn_grammar(
@@ -115,12 +120,14 @@ async def _turn_grammar(
         response_format = await runtime.grammar_cache.answer_grammar(request.response_format)
     if offer.callable:
         return await _call_grammar(runtime, request, offer, prompt, response_format)
-    return response_format or (tool_suppression.no_calls_grammar(runtime.tokenizer) if suppress_calls else None)
+    tokenizer = runtime.tokenizer
+    grammar = response_format or (tool_suppression.no_calls_grammar(tokenizer) if suppress_calls else None)
+    return None if grammar is None else behind_thoughts(grammar, tokenizer.thoughts(prompt), tokenizer.special_token_id)
 
 
 async def render_prompt(runtime: Runtime, request: GenerationRequest, messages: Sequence[Message], offer: ToolOffer) -> Prompt:
     tools = offer.tools if offer.callable else ()
-    variables = _template_variables(request, runtime.tokenizer)
+    variables = plan_thoughts(request, runtime.tokenizer).variables
     end, field = _prompt_end(runtime.tokenizer, request, messages), request.field_names.messages
     characters = count_characters(messages, tools)
     expect_room(runtime, characters, field)
@@ -134,7 +141,7 @@ def _prompt_end(tokenizer: ChatTokenizer, request: GenerationRequest, messages: 
     field = request.field_names.prompt_end
     if request.response_format is not None:
         raise bad_request(field, f"{field}: an answer in a format cannot be continued: the format begins with its first character")
-    if isinstance(tokenizer.dialect, Harmony):
+    if isinstance(tokenizer.reasoning, Channels):
         raise bad_request(field, f"{field}: this model's answers cannot be continued: it begins each with its thoughts", "unsupported")
     return "continued"
 
@@ -155,8 +162,7 @@ async def _call_grammar(
         tools=offer.tools,
         tool_choice="required" if response_format is not None and free else offer.choice,  # the alternative is the response format
         parallel=request.parallel_tool_calls and _allows_parallel(tokenizer, offer.choice),
-        in_reasoning=prompt.in_reasoning,
-        has_reasoning=tokenizer.has_reasoning,
+        thoughts=tokenizer.thoughts(prompt),
     )
     server_tools = [name for name, owner in offer.owners.items() if owner.server_label is not None]
     try:
@@ -194,36 +200,6 @@ def _only_strict_fails(tool: Tool, attempt: Callable[[Tool], object]) -> bool:
     except UnusableSchema:
         return False
     return True
-
-
-def _template_variables(request: GenerationRequest, tokenizer: ChatTokenizer) -> dict[str, Any]:
-    """Variables of the chat template. A response format switches reasoning off where the template allows that."""
-    known = (tokenizer.template.variables if tokenizer.template else frozenset[str]()) - RESERVED_VARIABLES
-    variables: dict[str, Any] = dict(request.template_kwargs)
-    if request.response_format is not None and "enable_thinking" in known:
-        variables = {"enable_thinking": False, **variables}
-    variables = {name: value for name, value in variables.items() if name in known or name not in TASTES}
-    if unknown := sorted(variables.keys() - known):
-        name = f"chat_template_kwargs.{unknown[0]}"
-        raise bad_request(name, f"{name}: this model's chat template does not know it")
-    if (effort := request.reasoning_effort) is None:
-        return variables
-    if "reasoning_effort" in known:
-        return {"reasoning_effort": effort, **variables}
-    if "enable_thinking" in known:
-        return {"enable_thinking": effort != "none", **variables}
-    return variables
-
-
-def effort_warnings(request: GenerationRequest, tokenizer: ChatTokenizer) -> tuple[RequestWarning, ...]:
-    """Where the chat template has no variable for what the request asks of the model's thoughts."""
-    effort, field = request.reasoning_effort, request.field_names.reasoning_effort
-    known = tokenizer.template.variables if tokenizer.template else frozenset[str]()
-    reason = "always thinks" if tokenizer.has_reasoning else "does not think before it answers"
-    fields = [f"chat_template_kwargs.{name}" for name in request.template_kwargs if name in TASTES - known]
-    if effort and not known & {"reasoning_effort", "enable_thinking"} and not (effort == "none" and not tokenizer.has_reasoning):
-        fields.append(field)
-    return tuple(RequestWarning(param=one, message=f"{one} has no effect: this model {reason}") for one in fields)
 
 
 def has_tool_results(messages: Sequence[Message]) -> bool:

@@ -43,6 +43,7 @@ class OutputOptions:
     stop: tuple[str, ...] = ()  # the text ends before the first of them
     include_stop: bool = False  # it ends behind that one
     show_special_tokens: bool = False
+    show_reasoning: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,6 +121,7 @@ class FieldNames:
     file_search: str = "tools.0"
     max_tokens: str = "max_completion_tokens"
     reasoning_effort: str = "reasoning_effort"
+    thinking_budget: str = "thinking_token_budget"
     prompt_end: str = "continue_final_message"
 
 
@@ -144,7 +146,8 @@ class GenerationRequest:
     response_format: Grammar | None = None  # of the answer
     logprobs: int | None = None
     prompt_logprobs: int | None = None  # of the first turn
-    reasoning_effort: str | None = None
+    reasoning_effort: str | None = None  # one of OpenAI's, or "on": however much the model likes
+    thinking_budget: int | None = None  # tokens of thoughts in one turn; -1: no limit
     template_kwargs: Mapping[str, Any] = field(default_factory=dict[str, Any])  # chat_template_kwargs
     tools: tuple[Tool, ...] = ()  # run by the client
     mcp_servers: tuple[McpToolset, ...] = ()  # tools run by this server

@@ -19,7 +19,9 @@ ALIAS_LENGTH = 6  # characters of 16 bits each: 96 random bits
 PART = 1 << 16  # characters
 
 COMPARED_KEYS = frozenset({"role", "type"})  # keys whose values templates compare
-MESSAGE_WORDS = "role content text name tool_calls tool_call_id reasoning_content id function arguments user assistant system tool"
+MESSAGE_WORDS = (
+    "role content text name tool_calls tool_call_id reasoning_content reasoning thinking id function arguments user assistant system tool"
+)
 SCHEMA_WORDS = (
     "type properties required items enum const default anyOf oneOf allOf additionalProperties parameters description title format"
 )
@@ -87,16 +89,16 @@ def _parts(text: str) -> Iterator[str]:
     return (text[at : at + PART] for at in range(0, len(text), PART)) if len(text) > PART else iter((text,))
 
 
-def find_control_tokens(spec: Spec, template: str, markers: Iterable[str]) -> ControlTokens:
+def find_control_tokens(spec: Spec, template: str, markers: Iterable[str], spelled: Iterable[str] = ()) -> ControlTokens:
     """The control tokens of a tokenizer: its special tokens, those of `markers` that it has, and added tokens that the chat template
-    writes. Tokens of white space only are text, whatever a checkpoint says."""
+    writes. Tokens of white space only are text, whatever a checkpoint says. `spelled`: what escaped text must not have either."""
     added: list[dict[str, Any]] = spec["added_tokens"]
     known = frozenset(markers)
     names = {t["content"] for t in added if t["special"] or t["content"] in known or t["content"] in template}
     names = {name for name in names if name.strip()}
     aliases = {name: _new_alias() for name in names}
     longest_first = sorted(names, key=len, reverse=True)
-    edges = {edge for name in names for edge in (name.strip()[0], name.strip()[-1])}
+    edges = {edge for name in (*names, *spelled) for edge in (name.strip()[0], name.strip()[-1])}
     return ControlTokens(
         aliases=aliases,
         pattern=re.compile("|".join(map(re.escape, longest_first)) or "(?!)"),

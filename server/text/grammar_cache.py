@@ -112,7 +112,7 @@ class GrammarCache:
         while True:
             try:
                 calls = self._tokenizer.dialect.grammar(constraint, self._tokenizer.special_token_id)
-                return calls if answer is None else call_or_answer(calls, answer)
+                return calls if answer is None else call_or_answer(calls, answer, constraint.thoughts, self._tokenizer.special_token_id)
             except UnusableSchema as error:
                 relaxed = error.tool if error.tool in lenient else None
                 tools = [replace(tool, parameters=ANY_OBJECT) if tool.name == relaxed else tool for tool in constraint.tools]
@@ -140,4 +140,4 @@ def _prepare_answer(answer: JsonSchema) -> str:
 def _key(constraint: CallConstraint, answer: Grammar | None) -> str:
     tools = [(tool.name, tool.parameters, tool.strict) for tool in constraint.tools]
     choice = list(constraint.tool_choice.names) if isinstance(constraint.tool_choice, NamedTools) else constraint.tool_choice
-    return json.dumps([tools, choice, constraint.parallel, constraint.in_reasoning, constraint.has_reasoning, repr(answer)], default=dict)
+    return json.dumps([tools, choice, constraint.parallel, repr(constraint.thoughts), repr(answer)], default=dict)

@@ -11,7 +11,7 @@ from server.text.control_tokens import NoUnusedCharacter
 from server.text.conversation.adapt_messages import result_delimiters, split_parallel_calls
 from server.text.conversation.arrangements import Arrangement, arrangements
 from server.text.conversation.visibility import shape, with_words
-from server.text.reasoning import ReasoningSplit, split_reasoning
+from server.text.reasoning.api import ReasoningSplit
 from server.text.template import ChatTemplate, TemplateMessage, TemplateRefused
 from server.text.tokenizer import GENERATION, ChatTokenizer, NoChatTemplate, Prompt
 from server.text.tool_calls import template_probe
@@ -116,11 +116,11 @@ def _template_message(tokenizer: ChatTokenizer, tool_template: ToolTemplate, mes
         case ToolResult():
             return tool_template.tool_message(message)
         case Assistant():
-            split = split_reasoning(message.text) if tokenizer.has_reasoning else ReasoningSplit(answer=message.text)
+            split = tokenizer.reasoning.split(message.text) if tokenizer.reasoning else ReasoningSplit(answer=message.text)
             reasoning = message.reasoning or split.reasoning
-            fields = {tokenizer.dialect.reasoning_field: reasoning} if reasoning else {}
             calls = tool_template.assistant_fields(replace(message, text=split.answer))
-            return _with_name({"role": "assistant", "content": split.answer, **fields, **calls}, message.name)
+            fields = {"role": "assistant", "content": split.answer, **calls}
+            return _with_name(tokenizer.thought_form.add(fields, reasoning) if reasoning else fields, message.name)
 
 
 def _with_name(message: dict[str, Any], name: str | None) -> TemplateMessage:

@@ -13,22 +13,26 @@ from typing import Any
 from tokenizers import Tokenizer
 
 from server.core.messages import Json, PromptEnd
-from server.text import reasoning
 from server.text.control_tokens import ControlTokens, alias_spec, all_strings, find_control_tokens, unused_character
 from server.text.conversation.content_form import ContentForm, probe_content_form
 from server.text.conversation.visibility import ArrangementCache
 from server.text.detokenize import byte_decoder
 from server.text.encode_cache import EncodeCache, encode
-from server.text.reasoning import ReasoningParser
+from server.text.reasoning.api import Place, ReasoningFormat, Spelling, Thoughts
+from server.text.reasoning.detect import detect_reasoning
+from server.text.reasoning.effort import ThoughtControls, probe_controls
+from server.text.reasoning.history import ThoughtField, ThoughtForm, probe_thought_form
+from server.text.reasoning.reader import ThoughtReader
+from server.text.reasoning.think import THINK
 from server.text.template import ChatTemplate, TemplateMessage, TemplateRefused
 from server.text.tool_calls import template_probe
 from server.text.tool_calls.api import Dialect
 from server.text.tool_calls.detect import detect_dialect
-from server.text.tool_calls.dialects.harmony import MARKERS, ChannelParser, Harmony
 from server.text.tool_calls.template_probe import ToolTemplate
 
 CALL_END_TOKENS = frozenset({"<|eom_id|>", "<|call|>", "<|return|>"})  # end turns with tool calls; not every checkpoint lists them
 GENERATION = {"answer": {"add_generation_prompt": True}, "nothing": {"add_generation_prompt": False}}
+TAIL = 2048  # characters of a prompt in which its last marks are looked for
 PROBE_ANSWER = "stoa"  # content of a sample answer; the token after it ends a turn
 
 
@@ -51,7 +55,7 @@ class TokenBytes(dict[int, bytes]):
 @dataclass(frozen=True)
 class Prompt:
     tokens: tuple[int, ...]
-    in_reasoning: bool = False  # the template has already opened the model's reasoning
+    place: Place = "answer"  # where the model goes on
     delimiters: tuple[str, ...] = ()  # tags around untrusted data in the prompt; the answer ends where it repeats one
 
 
@@ -64,6 +68,10 @@ class ChatTokenizer:
     token_bytes: TokenBytes  # of all tokens
     visible_bytes: TokenBytes  # the same, but b"" for special tokens that are not markers of reasoning or calls
     dialect: Dialect  # of its tool calls
+    reasoning: ReasoningFormat | None  # None: it writes its answer at once
+    thought_tokens: Mapping[int, str]  # the marks of `reasoning` that are tokens
+    thought_form: ThoughtForm  # in which the template takes the thoughts of earlier answers
+    thought_controls: ThoughtControls
     tool_template: ToolTemplate | None  # None: the chat template does not support tools
     special_tokens: frozenset[str]  # strings that a grammar matches only as tokens
     encode_cache: EncodeCache
@@ -71,11 +79,6 @@ class ChatTokenizer:
     arrangement_cache: ArrangementCache
     longest_token: int  # characters
     named_tokens: Mapping[str, str]  # bos_token, eos_token and the like
-
-    @property
-    def has_reasoning(self) -> bool:
-        """Whether the model may write reasoning before its answer."""
-        return self.template is not None and (reasoning.CLOSE in self.template.source or isinstance(self.dialect, Harmony))
 
     def fits(self, characters: int, context: int) -> bool:
         """Whether a text of this length may fit into so many tokens: to be found out before anything is done with it."""
@@ -85,11 +88,17 @@ class ChatTokenizer:
         """The same, with a cache of what `owner` has sent."""
         return replace(self, encode_cache=self.encode_cache.for_owner(owner))
 
-    def reasoning_parser(self, prompt: Prompt) -> ReasoningParser | None:
-        """Splits reasoning from the answer to `prompt`; None if the model does not write any."""
-        if isinstance(self.dialect, Harmony):
-            return ChannelParser()
-        return reasoning.ThinkTagParser(in_reasoning=prompt.in_reasoning) if self.has_reasoning else None
+    def thoughts(self, prompt: Prompt) -> Thoughts | None:
+        """What comes before the answer to `prompt`; None: nothing can."""
+        return None if self.reasoning is None else Thoughts(self.reasoning, prompt.place)
+
+    def thought_reader(self, thoughts: Thoughts, token_bytes: Mapping[int, bytes] | None = None) -> ThoughtReader[Any]:
+        """`token_bytes`: those that are shown; None: `visible_bytes`."""
+        spelling = Spelling(frozenset(self.thought_tokens.values()))
+        call_marks = [mark for mark in self.dialect.call_marks if mark in self.control_tokens.aliases]
+        parser = thoughts.format.parser(thoughts.place, spelling, call_marks)
+        marks = {**self.thought_tokens, **{number: mark for mark in call_marks if (number := self.control_token_id(mark)) is not None}}
+        return ThoughtReader(parser, self.visible_bytes if token_bytes is None else token_bytes, marks)
 
     def encode(self, text: str, *, parse_special: bool = False, add_special: bool = False) -> tuple[int, ...]:
         """`parse_special`: control tokens written in `text` are encoded as such. `add_special`: with the tokens that the tokenizer adds,
@@ -112,11 +121,24 @@ class ChatTokenizer:
             continuation, head, escape_char = messages[-1]["content"], *self._render_before(messages, variables or {}, tools)
         else:
             head, escape_char = self._render(messages, {**(variables or {}), **GENERATION[end]}, tools)
-        opened = reasoning.opens_reasoning(head)
-        if opened and continuation:
-            head = f"{head.rstrip()}\n{reasoning.CLOSE}\n\n"
+        place = self._place(head)
+        if continuation and self.reasoning is not None:
+            if place == "thoughts":
+                head = f"{head.rstrip()}\n{self.reasoning.end(calls=False)}"
+            place = "answer"
         text = self.control_tokens.to_aliases(head).replace(escape_char, "") + continuation
-        return Prompt(tokens=self.encode(text), in_reasoning=opened and not continuation)
+        return Prompt(tokens=self.encode(text), place=place)
+
+    def _place(self, rendered: str) -> Place:
+        if self.reasoning is None:
+            return "answer"
+        tail, marks = rendered[-TAIL:], frozenset(self.reasoning.marks)
+        others = [found.end() for found in self.control_tokens.pattern.finditer(tail) if found[0] not in marks]
+        return self.reasoning.place(rendered, tail[others[-1] :] if others else tail)
+
+    def control_token_id(self, token: str) -> int | None:
+        alias = self.control_tokens.aliases.get(token)
+        return None if alias is None else self.backend.token_to_id(alias)
 
     def special_token_id(self, token: str) -> int | None:
         """The id of a special token, for grammars; None if `token` is ordinary text for them."""
@@ -165,10 +187,13 @@ def load_tokenizer(directory: Path) -> ChatTokenizer:
     named_tokens = _named_tokens(config)
     template = ChatTemplate(source, named_tokens) if source else None
     content_form, tool_template = _probe_template(template) if template else (ContentForm(), None)
+    reasoning = detect_reasoning(source)
+    thought_form, controls = _probe_thoughts(template, reasoning, content_form) if template else (ThoughtField(), ThoughtControls())
     dialect = detect_dialect(source if tool_template else None, added)
-    dialect_markers = (*dialect.markers, *(MARKERS if isinstance(dialect, Harmony) else ()))
-    markers = frozenset((*reasoning.MARKERS, *dialect_markers))
-    control_tokens = find_control_tokens(spec, source or "", markers)
+    thought_marks = reasoning.marks if reasoning else ()
+    dialect_markers = (*dialect.markers, *thought_marks)
+    markers = frozenset((*THINK.marks, *dialect_markers))
+    control_tokens = find_control_tokens(spec, source or "", markers, spelled=[mark for mark in thought_marks if mark not in added])
     backend = _build_backend(spec, control_tokens)
     token_bytes, visible_bytes = _token_bytes(spec, backend, control_tokens, markers)
     stop_tokens = _configured_end_tokens(directory, config, added) | {added[end] for end in CALL_END_TOKENS & added.keys()}
@@ -180,6 +205,10 @@ def load_tokenizer(directory: Path) -> ChatTokenizer:
         token_bytes=token_bytes,
         visible_bytes=visible_bytes,
         dialect=dialect,
+        reasoning=reasoning,
+        thought_form=thought_form,
+        thought_controls=controls,
+        thought_tokens={added[mark]: mark for mark in thought_marks if mark in added},
         tool_template=tool_template,
         special_tokens=_unmatchable_tokens(spec),
         encode_cache=EncodeCache(backend, control_tokens.aliases.values()),
@@ -215,6 +244,16 @@ def _try_render(
         return template.render([form.apply(message) for message in messages], {"tools": list(tools)} if tools else {})
     except TemplateRefused:
         return None
+
+
+def _probe_thoughts(template: ChatTemplate, reasoning: ReasoningFormat | None, form: ContentForm) -> tuple[ThoughtForm, ThoughtControls]:
+    def render_with(variables: Mapping[str, Any]) -> str | None:
+        try:
+            return template.render([form.apply({"role": "user", "content": PROBE_ANSWER})], variables)
+        except TemplateRefused:
+            return None
+
+    return probe_thought_form(partial(_try_render, template, form=form)), probe_controls(template.variables, reasoning, render_with)
 
 
 def _unmatchable_tokens(spec: Json) -> frozenset[str]:

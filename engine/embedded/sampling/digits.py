@@ -12,16 +12,18 @@ MAX_EXPONENT_DIGITS = 2
 TAIL = 64  # bytes
 NUMBER = re.compile(rb'(?<![\w".])-?([0-9]+)(?:(\.)([0-9]*))?(?:([eE])[+-]?([0-9]*))?\Z')
 WITHIN_NUMBERS = frozenset(b"0123456789.eE+-")
+CONTINUING = (b"\x80", b"\x90", b"\xa0")  # of these bytes, one may come next in every character that is incomplete (RFC 3629)
 LETTERS = ("k", "q", "z")  # where all of them may come, whatever is written is text
 
 
 class DigitTokens:
-    """Of one tokenizer: the bytes of tokens, and with how many digits each begins."""
+    """Of one tokenizer: the bytes of tokens, with how many digits each begins, and those of CONTINUING."""
 
     def __init__(self, tokenizer: LLTokenizer) -> None:
         self.bytes = [tokenizer.decode_bytes([token]) for token in range(tokenizer.vocab_size)]
         self.leading_Y = np.array([len(text) - len(text.lstrip(b"0123456789")) for text in self.bytes], np.int32)
         self.most = int(self.leading_Y.max())
+        self.continuing = [self.bytes.index(byte) for byte in CONTINUING if byte in self.bytes]
         self.letters = [token for letter in LETTERS for token in tokenizer.tokenize_str(letter)]
 
 

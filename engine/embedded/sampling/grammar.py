@@ -31,6 +31,7 @@ MAX_SOURCE = 1 << 20  # characters of one grammar
 MAX_COMPILED = 16 << 20  # characters of all compiled grammars that are kept, as they were given
 MAX_REASON = 500  # characters
 PROBE_STEPS, PROBE_SECONDS = 300, 1.0
+MAX_CONTINUING = 3  # bytes of a character behind its first
 SHORT_IDS = 512  # tokens of byte-level vocabularies below this have few characters
 TOO_MANY_STATES = f"an expression needs more than the limit of {LIMITS.max_lexer_states} states (repetitions of what reads in several ways)"
 TOO_SLOW = f"{PROBE_STEPS} tokens take longer than the limit of {PROBE_SECONDS:g} s"
@@ -47,9 +48,11 @@ class GrammarFailed(Exception):
 class Matcher:
     """One answer's place in its grammar."""
 
-    def __init__(self, matcher: LLMatcher, end_tokens: NDArray[np.int64], digits: DigitLimit | None = None) -> None:
-        """`end_tokens`: the tokenizer's own end-of-text tokens. `digits`: for JSON."""
-        self._matcher, self._end_tokens, self._digits = matcher, end_tokens, digits
+    def __init__(
+        self, matcher: LLMatcher, end_tokens: NDArray[np.int64], digits: DigitLimit | None = None, continuing: Sequence[int] = ()
+    ) -> None:
+        """`end_tokens`: the tokenizer's own end-of-text tokens. `digits`: for JSON. `continuing`: tokens of bytes within characters."""
+        self._matcher, self._end_tokens, self._digits, self._continuing = matcher, end_tokens, digits, continuing
 
     @property
     def complete(self) -> bool:
@@ -77,6 +80,17 @@ class Matcher:
         if self._digits is not None:
             self._digits.accept(token)
         return self._matcher.is_stopped() and not self._matcher.is_error()
+
+    def end_character(self, before: int) -> None:
+        """Where the text has only a part of a character, the grammar is told of some rest, so that `before` may come next: a text that
+        is ended by force may end anywhere."""
+        for _ in range(MAX_CONTINUING):
+            if self._matcher.validate_tokens([before]):
+                return
+            rest = next((token for token in self._continuing if self._matcher.validate_tokens([token])), None)
+            if rest is None:
+                return
+            self._matcher.consume_token(rest)
 
     def fork(self) -> LLMatcher:
         """A copy of its state, to look ahead with."""
@@ -112,7 +126,7 @@ class GrammarCompiler:
             matcher = self._new(grammar)
             self._remember((owner, grammar), matcher)
         digits = DigitLimit(self._digits()) if _has_numbers(grammar) else None
-        return Matcher(matcher.deep_copy(), np.array(self._end_tokens, np.int64), digits)
+        return Matcher(matcher.deep_copy(), np.array(self._end_tokens, np.int64), digits, self._digits().continuing)
 
     def _recall(self, key: tuple[str, Grammar]) -> LLMatcher | None:
         with self._lock:

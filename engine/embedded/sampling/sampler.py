@@ -15,8 +15,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from engine.api import Sampling, TokenLogprob
+from engine.embedded.sampling.bad_words import BadWords
 from engine.embedded.sampling.closing import Closer
 from engine.embedded.sampling.grammar import GrammarFailed, Matcher
+from engine.embedded.sampling.thoughts import ThoughtLimit
 
 Row = NDArray[np.float32]
 BLOCK = 256  # of the vocabulary, summed at once
@@ -25,13 +27,19 @@ BLOCK = 256  # of the vocabulary, summed at once
 class TokenSampler:
     """Chooses one sequence's tokens; holds all that this depends on: token counts, state of the grammar, random seed."""
 
-    __slots__ = ("bad_words", "bias", "closer", "drawn", "failure", "matcher", "plain", "sampling", "seed", "seen", "stop")
+    __slots__ = ("bad_words", "bias", "closer", "drawn", "failure", "matcher", "plain", "sampling", "seed", "seen", "stop", "thoughts")
 
     def __init__(
-        self, sampling: Sampling, seed: int, prompt: Sequence[int] = (), matcher: Matcher | None = None, closer: Closer | None = None
+        self,
+        sampling: Sampling,
+        seed: int,
+        prompt: Sequence[int] = (),
+        matcher: Matcher | None = None,
+        closer: Closer | None = None,
+        thoughts: ThoughtLimit | None = None,
     ) -> None:
         """`closer`: of an answer with a `matcher`."""
-        self.sampling, self.seed, self.matcher, self.closer = sampling, seed, matcher, closer
+        self.sampling, self.seed, self.matcher, self.closer, self.thoughts = sampling, seed, matcher, closer, thoughts
         self.drawn = 0
         self.failure: str | None = None  # why the grammar has failed
         penalized = sampling.presence_penalty or sampling.frequency_penalty or sampling.repetition_penalty != 1
@@ -39,7 +47,7 @@ class TokenSampler:
         self.bias = _merged_bias(sampling.logit_bias)
         self.stop = np.fromiter(sampling.stop_tokens, np.int64)
         self.bad_words = BadWords(sampling.bad_words) if sampling.bad_words else None
-        adjusted = penalized or self.bias or matcher is not None or self.bad_words or sampling.min_tokens
+        adjusted = penalized or self.bias or matcher is not None or self.bad_words or sampling.min_tokens or thoughts is not None
         self.plain = sampling.temperature == 0 and not adjusted and sampling.logprobs is None
 
     @property
@@ -61,6 +69,8 @@ class TokenSampler:
             self.closer.accept(token)
         if self.bad_words is not None:
             self.bad_words.accept(token)
+        if self.thoughts is not None:
+            self.thoughts.accept(token)
         finished = self.matcher is not None and self.matcher.consume(token)
         return finished or (self.closer is not None and self.closer.done)
 
@@ -68,7 +78,10 @@ class TokenSampler:
         """None when no token is possible: a failed grammar, or numbers that are none."""
         if self.closed_early and self.closer is not None:
             return self.closer.next_token()
-        token = self._sample(row_Y)
+        forced = self.thoughts.next_token if self.thoughts is not None else None
+        if forced is not None and self.matcher is not None:
+            self.matcher.end_character(forced)
+        token = self._sample(row_Y) if forced is None else forced
         if token is None or self.closer is None or self.matcher is None:
             return token
         return self.closer.choose(self.matcher, token, self.sampling.stop_tokens)
@@ -106,7 +119,8 @@ class TokenSampler:
         return row_Y
 
     def _forbidden(self) -> list[NDArray[np.int64]]:
-        found = [self.bad_words.forbidden()] if self.bad_words is not None else []
+        reopening = self.thoughts.reopening if self.thoughts is not None else None
+        found = [words.forbidden() for words in (self.bad_words, reopening) if words is not None]
         return [*found, self.stop] if self.drawn < self.sampling.min_tokens else found
 
 
@@ -125,29 +139,6 @@ def _forbid(row_Y: Row, tokens: NDArray[np.int64]) -> None:
     row_Y[tokens] = -np.inf
     if row_Y.max() == -np.inf:
         row_Y[tokens] = kept
-
-
-class BadWords:
-    """Sequences of tokens that must not be generated: the last token of one is forbidden after the others."""
-
-    def __init__(self, words: Sequence[tuple[int, ...]]) -> None:
-        """`words`: none of them empty."""
-        self._single = sorted({word[0] for word in words if len(word) == 1})
-        self._after: dict[int, list[tuple[int, ...]]] = {}  # last but one token -> words
-        for word in words:
-            if len(word) > 1:
-                self._after.setdefault(word[-2], []).append(word)
-        self._longest = max(map(len, words))
-        self._tail: list[int] = []  # the last tokens generated
-
-    def accept(self, token: int) -> None:
-        self._tail = [*self._tail, token][-self._longest :]
-
-    def forbidden(self) -> NDArray[np.int64]:
-        """The tokens that must not come next."""
-        words = self._after.get(self._tail[-1], ()) if self._tail else ()
-        ends = [word[-1] for word in words if tuple(self._tail[1 - len(word) :]) == word[:-1]]
-        return np.array(self._single + ends, np.int64)
 
 
 class TokenCounts:

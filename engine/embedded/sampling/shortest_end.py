@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 LETTERS = frozenset(b"kqz")  # they begin no word of JSON: where all of them may come, whatever is written is text
 QUOTE, MINUS = ord('"'), ord("-")
 CLOSERS = b"}])"
+SPECIAL = b"\xff"  # before the number of a special token among bytes; no part of UTF-8
 PREFERRED = b'"0Zn[{Ttf-,:'  # what else may begin or separate values, the shortest first
 FILLERS = b"a@.:-TZ012/ "  # in turn, where a string of a given form may not end yet
 DIGITS = frozenset(b"0123456789")
@@ -141,7 +142,8 @@ class EndFinder:
 
     def _choices(self, node: _Node) -> list[_Choice]:
         """The best one first."""
-        if forced := [self._bytes.get(byte) for byte in node.matcher.compute_ff_bytes()]:
+        text, _, _ = node.matcher.compute_ff_bytes().partition(SPECIAL)
+        if forced := [self._bytes.get(byte) for byte in text]:
             units = tuple(token for token in forced if token is not None)
             if len(units) == len(forced):
                 return [_Choice(units)]

@@ -13,7 +13,7 @@ Id = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,128}$")]
 
 
 class ThinkingBlock(BaseModel):
-    """`signature` is empty in answers and ignored in requests."""
+    """As an answer has it. `signature` is not read: whoever writes an assistant's text may write its thoughts."""
 
     model_config = STRICT
     type: Literal["thinking"]

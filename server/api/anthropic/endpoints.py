@@ -66,7 +66,7 @@ async def whole_message(plan: GenerationPlan, observer: TimingObserver) -> out.M
         async for _, core_event in core_events:
             for event in emitter.events(core_event):
                 content.add(event)
-    usage = _usage(_final_usage(emitter))
+    usage = _final_usage(emitter)
     return out.Message.model_validate({**_empty_message(plan), "content": content.blocks, **_stop_fields(plan, emitter), "usage": usage})
 
 
@@ -88,7 +88,7 @@ async def stream_message(plan: GenerationPlan, observer: TimingObserver, request
         except ApiError as error:
             yield _sse_frame("error", to_anthropic_error(error, request_id).decode())
             return
-    last = {"type": "message_delta", "delta": _stop_fields(plan, emitter), "usage": _usage(_final_usage(emitter))}
+    last = {"type": "message_delta", "delta": _stop_fields(plan, emitter), "usage": _final_usage(emitter)}
     yield _to_sse(last) + _to_sse({"type": "message_stop"})
 
 
@@ -118,16 +118,17 @@ def _stop_fields(plan: GenerationPlan, emitter: EventEmitter) -> Json:
     return {"stop_reason": reason, "stop_sequence": emitter.stop_sequence}
 
 
-def _final_usage(emitter: EventEmitter) -> Usage:
+def _final_usage(emitter: EventEmitter) -> Json:
     assert emitter.finished is not None  # the last event sets it
-    return emitter.finished.usage
+    return _usage(emitter.finished.usage, emitter.finished.reasoning_tokens)
 
 
-def _usage(usage: Usage) -> Json:
+def _usage(usage: Usage, thoughts: int = 0) -> Json:
     wire_usage = out.Usage(
         input_tokens=usage.prompt - usage.cached,
         output_tokens=usage.completion,
         cache_read_input_tokens=usage.cached,
+        output_tokens_details=out.OutputTokensDetails(thinking_tokens=thoughts),
     )
     return wire_usage.model_dump()
 

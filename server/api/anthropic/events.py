@@ -1,5 +1,7 @@
 """Core events (server/core/events.py) as Anthropic's stream events, and the content blocks that the stream events add up to."""
 
+import base64
+import hashlib
 import json
 from collections.abc import Iterator
 
@@ -30,6 +32,7 @@ class EventEmitter:
         self.finished: AnswerFinished | None = None
         self._index = -1
         self._open: str | None = None  # the open block: "text", "thinking", "result" or the id of a tool call
+        self._thoughts = ""  # of the open block
         self._hit_indexes: dict[int, int] = {}  # chunk id -> index among the search results
 
     def events(self, event: Event) -> Iterator[Json]:
@@ -58,6 +61,7 @@ class EventEmitter:
             yield from self._tool_call(call)
         if output.reasoning:
             yield from self._append("thinking", {"type": "thinking_delta", "thinking": output.reasoning})
+            self._thoughts += output.reasoning
         if output.text:
             yield from self._append("text", {"type": "text_delta", "text": output.text})
         for call in output.tool_calls[len(continued) :]:
@@ -108,6 +112,9 @@ class EventEmitter:
         return {"type": "content_block_delta", "index": self._index, "delta": delta}
 
     def _stop_block(self) -> Iterator[Json]:
+        if self._open == "thinking":
+            signature, self._thoughts = _signature(self._thoughts), ""
+            yield self._delta({"type": "signature_delta", "signature": signature})
         if self._open is not None:
             self._open = None
             yield {"type": "content_block_stop", "index": self._index}
@@ -138,10 +145,17 @@ class ContentCollector:
                 block["text"] += delta["text"]
             case "thinking_delta":
                 block["thinking"] += delta["thinking"]
+            case "signature_delta":
+                block["signature"] = delta["signature"]
             case "citations_delta":
                 block.setdefault("citations", []).append(delta["citation"])
             case _:
                 self._input_json.append(delta["partial_json"])
+
+
+def _signature(thoughts: str) -> str:
+    """A digest: clients leave out blocks without a signature when they send them back."""
+    return base64.b64encode(hashlib.sha256(thoughts.encode(errors="replace")).digest()).decode()
 
 
 def _parse_input(arguments: str) -> Json:

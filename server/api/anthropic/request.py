@@ -32,8 +32,9 @@ URL_SCHEME = "stoa://"  # of the operator's MCP servers, the only ones that a re
 def to_generation_request(runtime: Runtime, body: wire.MessagesRequest) -> GenerationRequest:
     """Raises ApiError for what this server cannot do."""
     sampling = SamplingParams(temperature=body.temperature, top_p=body.top_p, top_k=body.top_k)
-    output = OutputOptions(stop=tuple(body.stop_sequences or ()))
-    return replace(to_prompt_request(runtime, body), sampling=sampling, output=output, max_tokens=body.max_tokens)
+    request = to_prompt_request(runtime, body)
+    output = replace(request.output, stop=tuple(body.stop_sequences or ()))
+    return replace(request, sampling=sampling, output=output, max_tokens=body.max_tokens)
 
 
 def to_prompt_request(runtime: Runtime, body: wire.CountRequest) -> GenerationRequest:
@@ -49,6 +50,8 @@ def to_prompt_request(runtime: Runtime, body: wire.CountRequest) -> GenerationRe
         prompt_end="continued" if history.is_begun else "answer",
         response_format=_response_format(body.output_config),
         reasoning_effort=_reasoning_effort(body),
+        thinking_budget=body.thinking.budget_tokens if isinstance(body.thinking, wire.ThinkingEnabled) else None,
+        output=OutputOptions(show_reasoning=getattr(body.thinking, "display", None) != "omitted"),
         tools=client_tools,
         mcp_servers=servers,
         file_search=search,
@@ -63,6 +66,7 @@ def to_prompt_request(runtime: Runtime, body: wire.CountRequest) -> GenerationRe
             response_format="output_config.format",
             max_tokens="max_tokens",
             reasoning_effort=_effort_field(body),
+            thinking_budget="thinking.budget_tokens",
             prompt_end=f"messages.{len(body.messages) - 1}",
         ),
     )
@@ -171,7 +175,7 @@ def _reasoning_effort(body: wire.CountRequest) -> str | None:
     if isinstance(body.thinking, wire.ThinkingDisabled):
         return "none"
     effort = body.output_config.effort if body.output_config else None
-    return effort or ("medium" if isinstance(body.thinking, wire.ThinkingEnabled) else None)
+    return effort or ("on" if isinstance(body.thinking, wire.ThinkingEnabled) else None)
 
 
 def _effort_field(body: wire.CountRequest) -> str:

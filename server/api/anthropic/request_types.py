@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Discriminator, Field, StringConstrai
 from server.api.anthropic.content_types import Message
 from server.api.anthropic.text_types import CacheControl, Text
 from server.api.common.generation_types import Probability
-from server.api.common.hints import CACHED, CONTEXT_HINT, THINKING_HINT, TIER_HINT, WHO, HintWord
+from server.api.common.hints import CACHED, CONTEXT_HINT, TIER_HINT, WHO, HintWord
 from server.api.common.tool_types import FileSearchTool
 from server.api.common.unsupported import Off, Refused, Unsupported
 from server.http.fields import STRICT, Label
@@ -135,15 +135,15 @@ class ChoiceNone(BaseModel):
 ToolChoice = Annotated[ChoiceAuto | ChoiceAny | ChoiceTool | ChoiceNone, Field(discriminator="type")]
 
 
-Display = Annotated[HintWord | None, Hint("thoughts are sent as they are", silent=("summarized",))]
+Display = Annotated[HintWord | None, Hint("thoughts are sent as they are", silent=("summarized", "omitted"))]
 
 
 class ThinkingEnabled(BaseModel):
-    """Reasoning and answer share max_tokens."""
+    """Reasoning and answer share max_tokens. `display` "omitted": thoughts are not sent."""
 
     model_config = STRICT
     type: Literal["enabled"]
-    budget_tokens: Annotated[int, Field(ge=1024), THINKING_HINT]
+    budget_tokens: Annotated[int, Field(ge=1024, lt=2**31)]
     display: Display = None
 
 

@@ -48,6 +48,10 @@ class McpToolResult(BaseModel):
 Block = Annotated[Text | Thinking | ToolUse | McpToolUse | McpToolResult, Field(discriminator="type")]
 
 
+class OutputTokensDetails(BaseModel):
+    thinking_tokens: int
+
+
 class Usage(BaseModel):
     """`input_tokens`: without cached tokens. All counts are sums over the turns of the answer, if tools ran on the server."""
 
@@ -55,6 +59,7 @@ class Usage(BaseModel):
     output_tokens: int
     cache_creation_input_tokens: int = 0
     cache_read_input_tokens: int = 0
+    output_tokens_details: OutputTokensDetails = OutputTokensDetails(thinking_tokens=0)
 
 
 class Message(BaseModel):

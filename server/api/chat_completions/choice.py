@@ -80,10 +80,11 @@ class ChoiceBuilder:
 
     def message(self) -> wire.ResponseMessage:
         calls = [tools.ToolCall(id=c.id, function=tools.FunctionCall(name=c.name, arguments=c.arguments)) for c in self.tool_calls.values()]
-        has_calls = bool(calls or self.approval_requests)
+        has_others = bool(calls or self.approval_requests or self.reasoning)
         return wire.ResponseMessage(
-            content=None if has_calls and not self.content.strip() else self.content,
+            content=None if has_others and not self.content.strip() else self.content,
             reasoning_content=self.reasoning or None,
+            reasoning=self.reasoning or None,
             annotations=[*self.annotations],
             tool_calls=calls or None,
             mcp_calls=list(self.mcp_calls.values()) or None,
@@ -93,7 +94,7 @@ class ChoiceBuilder:
     def _add_output(self, output: OutputDelta) -> Json:
         delta: Json = {}
         if output.reasoning:
-            delta["reasoning_content"] = output.reasoning
+            delta["reasoning_content"] = delta["reasoning"] = output.reasoning
             self.reasoning += output.reasoning
         if output.text:
             delta["content"] = text = self._separate_turns(output.text)

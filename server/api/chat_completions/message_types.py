@@ -52,7 +52,8 @@ class AssistantMessage(BaseModel):
 
     @model_validator(mode="after")
     def _expect_content(self) -> Self:
-        if self.content is None and not (self.refusal or self.tool_calls or self.mcp_calls or self.mcp_approval_requests):
+        thoughts = self.reasoning_content or self.reasoning or self.thinking_blocks
+        if self.content is None and not (thoughts or self.refusal or self.tool_calls or self.mcp_calls or self.mcp_approval_requests):
             raise PydanticCustomError("no_content", "an assistant's message has content, or tool_calls")
         return self
 

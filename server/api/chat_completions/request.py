@@ -1,6 +1,6 @@
 """From the body of a chat completion to a GenerationRequest."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from engine.api import Lark
 from server.api.chat_completions.approvals import to_approval_decisions
@@ -10,7 +10,7 @@ from server.api.chat_completions.types import ChatRequest
 from server.api.common.generation import output_options, sampling_params
 from server.api.common.generation_types import UNLIMITED
 from server.api.common.output_format import grammar_field, to_grammar
-from server.api.common.thinking import to_effort
+from server.api.common.thinking import shows_reasoning, to_budget, to_effort
 from server.api.common.tool_types import FileSearchTool
 from server.archive.api import Archive
 from server.chat.grounding.grounding import default_search
@@ -46,19 +46,20 @@ def to_generation_request(runtime: Runtime, body: ChatRequest) -> GenerationRequ
     if isinstance(grammar, Lark) and (tools.functions or tools.mcp_servers):
         raise bad_request(grammar_field(body), f"{grammar_field(body)}: a grammar cannot be combined with tools")
     _expect_context(runtime, body)
-    effort, effort_field = to_effort(body)
+    (effort, effort_field), (budget, budget_field) = to_effort(body), to_budget(body)
     return GenerationRequest(
         model=body.model,
         messages=to_messages(body.messages),
         sampling=sampling_params(body),
         n=body.n or 1,
-        output=output_options(body),
+        output=replace(output_options(body), show_reasoning=shows_reasoning(body)),
         max_tokens=_max_tokens(body),
         prompt_end=to_prompt_end(body.messages, continued=body.continue_final_message, generation=body.add_generation_prompt),
         response_format=grammar,
         logprobs=_logprobs(body),
         prompt_logprobs=body.prompt_logprobs,
         reasoning_effort=effort,
+        thinking_budget=budget,
         template_kwargs=body.chat_template_kwargs or {},
         tools=tuple(tools.functions),
         mcp_servers=tuple(tools.mcp_servers),
@@ -70,7 +71,12 @@ def to_generation_request(runtime: Runtime, body: ChatRequest) -> GenerationRequ
         warnings=(*hint_warnings(body), *tools.warnings),
         truncate=body.truncate_prompt_tokens is not None,
         max_prompt_tokens=body.truncate_prompt_tokens if body.truncate_prompt_tokens != -1 else None,
-        field_names=FieldNames(response_format=grammar_field(body), file_search=tools.file_search_field, reasoning_effort=effort_field),
+        field_names=FieldNames(
+            response_format=grammar_field(body),
+            file_search=tools.file_search_field,
+            reasoning_effort=effort_field,
+            thinking_budget=budget_field,
+        ),
     )
 
 

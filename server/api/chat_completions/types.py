@@ -97,7 +97,8 @@ class ResponseMessage(BaseModel):
     role: Literal["assistant"] = "assistant"
     content: str | None
     refusal: str | None = None
-    reasoning_content: Annotated[str | None, OMIT_NONE] = None  # extension
+    reasoning_content: Annotated[str | None, OMIT_NONE] = None  # extensions
+    reasoning: Annotated[str | None, OMIT_NONE] = None  # the same, as newer clients call it
     annotations: Sequence[UrlCitation | FileCitation] = ()
     audio: Annotated[AudioResponse | None, OMIT_NONE] = None
     function_call: Annotated[FunctionCall | None, OMIT_NONE] = None

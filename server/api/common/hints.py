@@ -12,7 +12,6 @@ from server.http.warnings import Hint, Silent
 CACHE_HINT = Hint("prompt prefixes are always cached, for as long as there is room", silent=("in_memory", "in-memory"))
 TIER_HINT = Hint("this server has one tier of service", silent=("auto", "default", "standard", "standard_only"))
 VERBOSITY_HINT = Hint("this model cannot be told how much to say", silent=("medium",))
-THINKING_HINT = Hint("this model takes no budget of thoughts")
 CONTEXT_HINT = Hint("earlier messages are left as they are")
 OBFUSCATION_HINT = Hint("events are not padded", silent=(False,))
 PRIORITY_HINT = Hint("a request cannot put itself before others", silent=range(2**31))

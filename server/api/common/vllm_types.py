@@ -27,8 +27,6 @@ class VllmFields(BaseModel):
     guided_grammar: GrammarText | None = None
     guided_decoding_backend: Annotated[str | None, Hint("there is one compiler of grammars")] = None
     guided_whitespace_pattern: Annotated[str | None, UNSUPPORTED] = None
-    include_reasoning: Annotated[bool | None, Hint("thoughts are always sent, apart from the answer", silent=(True,))] = None
-    thinking_token_budget: Annotated[int | None, Hint("this model takes no budget of thoughts")] = None
     use_beam_search: Off = None
     early_stopping: Off = None
     length_penalty: Annotated[float | None, supports_only(1.0)] = None

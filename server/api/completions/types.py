@@ -11,8 +11,9 @@ from server.api.common.timings import Timings
 from server.api.common.types import Usage
 from server.api.common.vllm_types import VllmFields
 from server.http.fields import OMIT_NONE, TokenId
-from server.http.warnings import WarningObject
+from server.http.warnings import Hint, WarningObject
 
+NO_THOUGHTS = Hint("without a chat template there are no thoughts, only text")
 Tokens = Annotated[list[TokenId], Field(min_length=1)]
 Prompt = str | Tokens | Annotated[list[str], Field(min_length=1)] | Annotated[list[Tokens], Field(min_length=1)]
 
@@ -27,6 +28,8 @@ class CompletionRequest(SamplingFields, GenerationFields, VllmFields, LlamaCppFi
     echo: bool | None = None  # with logprobs also those of the prompt
     best_of: Annotated[int, Field(ge=1, le=20)] | None = None  # so many are generated, of which the n likeliest are sent
     suffix: str | None = None  # what follows the completion: for models with tokens for infilling
+    include_reasoning: Annotated[bool | None, NO_THOUGHTS] = None
+    thinking_token_budget: Annotated[int | None, NO_THOUGHTS] = None
     # extensions
     add_special_tokens: bool | None = None  # null: true
     parse_special: bool | None = None  # null: true

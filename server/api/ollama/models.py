@@ -73,7 +73,7 @@ def _chat_model(runtime: Runtime, name: str, modified: str) -> wire.ShowResponse
     capabilities: list[str] = ["completion"]
     if tokenizer.tool_template is not None:
         capabilities.append("tools")
-    if tokenizer.has_reasoning:
+    if tokenizer.reasoning:
         capabilities.append("thinking")
     if infill_prompt(tokenizer, (), "") is not None:
         capabilities.append("insert")

@@ -135,7 +135,7 @@ def _request(
 
 
 def _effort(think: wire.Think | None) -> str | None:
-    return think if think is None or isinstance(think, str) else "medium" if think else "none"
+    return think if think is None or isinstance(think, str) else "on" if think else "none"
 
 
 def _tool(function: wire.Function, field: str) -> Tool:

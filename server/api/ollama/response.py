@@ -94,6 +94,7 @@ class AnswerLines:
                 "eval_count": finished.usage.completion,
                 "eval_duration": _nanoseconds(now - first),
             }
+            line |= {"thinking_count": finished.reasoning_tokens} if finished.reasoning_tokens else {}
         return line
 
     def _line(self, text: str, thinking: str, calls: list[Json]) -> Json:

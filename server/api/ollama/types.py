@@ -148,6 +148,7 @@ class Counts(BaseModel):
     prompt_eval_duration: int = 0
     eval_count: int = 0
     eval_duration: int = 0
+    thinking_count: Annotated[int | None, OMIT_NONE] = None  # extension: tokens of thoughts among eval_count
     logprobs: Annotated[list[TokenLogprob] | None, OMIT_NONE] = None
     warnings: Annotated[list[WarningObject] | None, OMIT_NONE] = None  # extension
 

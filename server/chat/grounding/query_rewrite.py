@@ -79,13 +79,12 @@ async def _rewrite(runtime: Runtime, before: Sequence[ConversationTurn], questio
 def _prompt(runtime: Runtime, before: Sequence[ConversationTurn], question: str) -> Prompt | None:
     transcript = "\n".join(f"{turn.role.capitalize()}: {turn.text[:MESSAGE_CHARACTERS]}" for turn in before[-CONTEXT_MESSAGES:])
     instruction = REWRITE_PROMPT.format(conversation=transcript, question=question)
-    known = runtime.tokenizer.template.variables if runtime.tokenizer.template else frozenset[str]()
-    variables: dict[str, Any] = {"enable_thinking": False} if "enable_thinking" in known else {}
+    variables = runtime.tokenizer.thought_controls.off
     try:
         prompt = runtime.tokenizer.encode_chat([{"role": "user", "content": instruction}], variables)
     except (NoChatTemplate, TemplateRefused, NoUnusedCharacter):
         return None
-    thinks = prompt.in_reasoning or (runtime.tokenizer.has_reasoning and not variables)
+    thinks = prompt.place == "thoughts" or (prompt.place == "before" and not variables)
     return None if thinks or len(prompt.tokens) + MAX_REWRITE_TOKENS > runtime.engine.info.context else prompt
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from server.core.messages import Tool, ToolChoice
+from server.text.reasoning.api import Thoughts
 
 
 @dataclass(slots=True)
@@ -44,8 +45,7 @@ class CallConstraint:
     tools: Sequence[Tool]
     tool_choice: ToolChoice  # not "none"
     parallel: bool  # more than one call in a turn
-    in_reasoning: bool = False  # the prompt ends within the model's reasoning
-    has_reasoning: bool = False  # the model may reason first
+    thoughts: Thoughts | None = None  # None: the model does not think
 
 
 class Dialect(Protocol):
@@ -58,8 +58,8 @@ class Dialect(Protocol):
         ...
 
     @property
-    def reasoning_field(self) -> str:
-        """The key under which templates expect a message's reasoning."""
+    def call_marks(self) -> tuple[str, ...]:
+        """Strings with which calls begin anywhere."""
         ...
 
     @property

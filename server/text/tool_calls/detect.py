@@ -7,6 +7,7 @@ from server.text.tool_calls.dialects.deepseek import DEEPSEEK, DEEPSEEK_V31
 from server.text.tool_calls.dialects.generic import GENERIC
 from server.text.tool_calls.dialects.harmony import HARMONY
 from server.text.tool_calls.dialects.hermes import HERMES
+from server.text.tool_calls.dialects.kimi import KIMI
 from server.text.tool_calls.dialects.llama import LLAMA
 from server.text.tool_calls.dialects.mistral import MISTRAL, MISTRAL_ARGS, MISTRAL_SPACED
 from server.text.tool_calls.dialects.pythonic import LFM2, PYTHONIC
@@ -14,9 +15,10 @@ from server.text.tool_calls.dialects.qwen3_coder import QWEN3_CODER
 
 # the first whose strings all occur wins; more specific ones come first
 SIGNATURES: tuple[tuple[tuple[str, ...], Dialect], ...] = (
-    (("<|channel|>", "to=functions."), HARMONY),
+    (("<|channel|>commentary", "functions."), HARMONY),
     (("<｜tool▁calls▁begin｜>", "```json"), DEEPSEEK),
     (("<｜tool▁calls▁begin｜>",), DEEPSEEK_V31),
+    (("<|tool_calls_section_begin|>",), KIMI),
     (("[TOOL_CALLS]", "[ARGS]"), MISTRAL_ARGS),
     (("[TOOL_CALLS] [",), MISTRAL_SPACED),
     (("[TOOL_CALLS]",), MISTRAL),

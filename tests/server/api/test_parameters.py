@@ -13,8 +13,9 @@ from bench.parameters import PAGE
 from server.api.common.hints import PRIORITY_HINT
 from server.http.warnings import WARNINGS_HEADER
 from tests.server.fakes import FakeEngine, ask, ready, says, text, tool_text
+from tests.server.text.reasoning.families import tokenizer
 
-TEXT, TOOLS, QWEN, LLAMA = text(), tool_text(), text("qwen"), text("llama3")
+TEXT, TOOLS, QWEN, LLAMA, THINKS = text(), tool_text(), text("qwen"), text("llama3"), tokenizer("qwen3.5")
 USER = {"role": "user", "content": "Hello"}
 LONG = {"role": "user", "content": "word " * 300}
 SCHEMA = {"type": "object", "properties": {"a": {"type": "integer"}}}
@@ -87,6 +88,7 @@ HONOURED: dict[str, Given] = {
     "guided_json": Given(SCHEMA),
     "guided_regex": Given("a+"),
     "ignore_eos": Given(True),
+    "include_reasoning": Given(False, tokenizer=THINKS),
     "include_stop_str_in_output": Given(True, {"stop": "two"}),
     "input": Given("Other"),
     "instructions": Given("Be brief."),
@@ -139,6 +141,7 @@ HONOURED: dict[str, Given] = {
     "temperature": Given(0.5),
     "text": Given({"format": {"type": "json_object"}}),
     "think": Given(False, tokenizer=QWEN),
+    "thinking_token_budget": Given(5, tokenizer=QWEN),
     "thinking": Given({"type": "disabled"}, tokenizer=QWEN),
     "timings_per_token": Given(True),
     "tool_choice": Given("required", tokenizer=TOOLS),

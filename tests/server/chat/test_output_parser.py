@@ -9,19 +9,20 @@ from server.chat.tools.toolset import ToolOwner
 from server.core.events import OutputDelta
 from server.core.messages import Tool
 from server.core.request import OutputOptions
-from server.text.reasoning import ThinkTagParser
+from server.text.reasoning.api import Place, Thoughts
+from server.text.reasoning.think import THINK
 from server.text.tokenizer import ChatTokenizer
 from tests.server.fakes import text
 
 TEXT = text("qwen")
 
 
-def parsed(tokenizer: ChatTokenizer, generated: str, *stops: str, in_reasoning: bool | None = None) -> list[OutputDelta]:
-    """Token by token, up to the end. `in_reasoning` None: the model does not reason."""
+def parsed(tokenizer: ChatTokenizer, generated: str, *stops: str, place: Place | None = None) -> list[OutputDelta]:
+    """Token by token, up to the end. `place` None: the model does not think."""
     tokens = tokenizer.encode(generated, parse_special=True)
     request = Request(tokens=(1,), sampling=Sampling(max_tokens=len(tokens), logprobs=0))
-    reasoning = None if in_reasoning is None else ThinkTagParser(in_reasoning=in_reasoning)
-    parser, outputs = OutputParser(tokenizer, request, OutputOptions(stop=stops), reasoning), list[OutputDelta]()
+    thoughts = None if place is None else Thoughts(THINK, place)
+    parser, outputs = OutputParser(tokenizer, request, OutputOptions(stop=stops), thoughts), list[OutputDelta]()
     for i, token in enumerate(tokens):
         finish = "length" if i == len(tokens) - 1 else None
         outputs.append(parser.parse(Delta(tokens=(token,), logprobs=(TokenLogprob(token=token, logprob=-1.0),), finish=finish)))
@@ -38,24 +39,27 @@ def joined(outputs: list[OutputDelta]) -> tuple[str, str]:
 def test_a_stop_string_in_reasoning_ends_nothing(opened: bool) -> None:
     start = "" if opened else "<think>\n"
     outputs = parsed(
-        TEXT, f"{start}First I list:\nApples. END of list\n</think>\n\nThe answer: apples END tail", "END", in_reasoning=opened
+        TEXT,
+        f"{start}First I list:\nApples. END of list\n</think>\n\nThe answer: apples END tail",
+        "END",
+        place="thoughts" if opened else "before",
     )
     assert joined(outputs) == ("First I list:\nApples. END of list", "The answer: apples ")
     assert outputs[-1].finish == "stop" and outputs[-1].stop_string == "END"
 
 
 def test_reasoning_that_is_not_finished_is_searched_neither() -> None:
-    outputs = parsed(TEXT, "thinking END and END", "END", in_reasoning=True)
+    outputs = parsed(TEXT, "thinking END and END", "END", place="thoughts")
     assert joined(outputs) == ("thinking END and END", "") and outputs[-1].finish == "length"
 
 
-@pytest.mark.parametrize("in_reasoning", [None, False])
-def test_log_probabilities_end_with_the_text(in_reasoning: bool | None) -> None:
-    outputs = parsed(TEXT, "The answer is END tail", "END", in_reasoning=in_reasoning)
+@pytest.mark.parametrize("place", [None, "before"])
+def test_log_probabilities_end_with_the_text(place: Place | None) -> None:
+    outputs = parsed(TEXT, "The answer is END tail", "END", place=place)
     logged = [entry for output in outputs for entry in output.logprobs]
     assert TEXT.decode([entry.token.token for entry in logged]).strip() == "The answer is"
     assert joined(outputs)[1] == "The answer is "
-    whole = [entry for output in parsed(TEXT, "The answer is EN", "END", in_reasoning=in_reasoning) for entry in output.logprobs]
+    whole = [entry for output in parsed(TEXT, "The answer is EN", "END", place=place) for entry in output.logprobs]
     assert TEXT.decode([entry.token.token for entry in whole]) == "The answer is EN"
 
 

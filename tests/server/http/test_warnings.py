@@ -17,7 +17,7 @@ MESSAGES: tuple[str, dict[str, Any]] = ("/v1/messages", {"messages": HELLO, "max
 
 HINTS: list[tuple[tuple[str, dict[str, Any]], dict[str, Any], str]] = [
     (CHAT, {"reasoning_effort": "high"}, "reasoning_effort"),
-    (CHAT, {"reasoning": {"effort": "low", "exclude": True}}, "reasoning.exclude, reasoning"),
+    (CHAT, {"reasoning": {"effort": "low", "exclude": True}}, "reasoning"),
     (CHAT, {"thinking": {"type": "enabled", "budget_tokens": 100}}, "thinking.budget_tokens, thinking"),
     (CHAT, {"enable_thinking": True}, "enable_thinking"),
     (CHAT, {"think": "high"}, "think"),
@@ -43,7 +43,7 @@ HINTS: list[tuple[tuple[str, dict[str, Any]], dict[str, Any], str]] = [
 SILENT: list[tuple[tuple[str, dict[str, Any]], dict[str, Any]]] = [
     (CHAT, {"reasoning_effort": "none", "verbosity": "medium", "service_tier": "auto", "prompt_cache_retention": "in_memory"}),
     (CHAT, {"thinking": {"type": "disabled"}, "enable_thinking": False, "reasoning": {"enabled": False}, "think": False}),
-    (CHAT, {"thinking": {"type": "auto"}}),
+    (CHAT, {"thinking": {"type": "auto"}, "include_reasoning": False}),
     (RESPONSES, {"text": {"verbosity": "medium"}, "reasoning": {"summary": "auto"}, "service_tier": "default"}),
     (MESSAGES, {"service_tier": "standard_only", "thinking": {"type": "disabled"}}),
 ]

@@ -7,27 +7,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.api import Delta, Request, Sampling, Usage
-from server.chat.output_parser import OutputParser
-from server.core.request import OutputOptions
 from server.text.detokenize import Detokenizer, StopStrings, UnknownDecoder, byte_decoder, overlap
-from server.text.reasoning import ReasoningSplit, ThinkTagParser, split_reasoning
 from tests.server.fakes import text as fake_tokenizer
 
 TEXT = fake_tokenizer("qwen")
-WORDS = st.text("ab\n <>/think🤖é", max_size=20)
 
 
 def split_at(text: str, at: list[int]) -> list[str]:
     places = sorted({min(i, len(text)) for i in at} | {0, len(text)})
     return [text[a:b] for a, b in pairwise(places)]
-
-
-def parse_reasoning(parts: list[str], *, thinking: bool = False) -> ReasoningSplit:
-    parser, whole = ThinkTagParser(in_reasoning=thinking), ReasoningSplit()
-    for split in (*map(parser.push, parts), parser.flush()):
-        whole = ReasoningSplit(whole.reasoning + split.reasoning, whole.answer + split.answer)
-    return whole
 
 
 @given(st.text())
@@ -57,46 +45,6 @@ def test_stop_strings_do_not_depend_on_how_text_arrives(text: str, stops: list[s
 
 def test_overlap() -> None:
     assert [overlap("xab", "abc"), overlap("xabc", "abc"), overlap("aa", "aab"), overlap("", "a"), overlap("x", "a")] == [2, 0, 2, 0, 0]
-
-
-@pytest.mark.parametrize(
-    ("text", "thinking", "thought", "answer"),
-    [
-        ("<think>\nhm\n</think>\n\nyes", False, "hm", "yes"),
-        ("\n <think>hm</think>yes </think>", False, "hm", "yes </think>"),
-        ("hm hm\n</think>\n\nyes", True, "hm hm", "yes"),
-        ("<think>never done \n", False, "never done", ""),
-        ("yes <think>hm</think>", False, "", "yes <think>hm</think>"),
-        ("  yes", False, "", "  yes"),
-        ("<thi", False, "", "<thi"),
-        ("<think></think>", False, "", ""),
-        ("a </thin b</think>c", True, "a </thin b", "c"),
-    ],
-)
-@given(at=st.lists(st.integers(0, 30)))
-def test_thoughts_and_answers_are_told_apart(text: str, thinking: bool, thought: str, answer: str, at: list[int]) -> None:
-    assert parse_reasoning(split_at(text, at), thinking=thinking) == ReasoningSplit(thought, answer)
-
-
-@given(text=WORDS, thinking=st.booleans(), at=st.lists(st.integers(0, 20)))
-def test_telling_apart_does_not_depend_on_how_text_arrives(text: str, thinking: bool, at: list[int]) -> None:
-    assert parse_reasoning(split_at(text, at), thinking=thinking) == parse_reasoning([text], thinking=thinking)
-
-
-def test_split() -> None:
-    assert split_reasoning("<think>\na\n</think>\n\nb") == ReasoningSplit("a", "b")
-    assert split_reasoning("b") == ReasoningSplit("", "b")
-
-
-def test_thoughts_are_counted() -> None:
-    request = Request(tokens=(1,), sampling=Sampling(max_tokens=50, stop_tokens=TEXT.stop_tokens))
-    parser = OutputParser(TEXT, request, OutputOptions(), ThinkTagParser(in_reasoning=False))
-    tokens = TEXT.encode("<think>a b c</think>d<|im_end|>", parse_special=True)
-    pieces = [parser.parse(Delta(tokens=(token,))) for token in tokens[:-1]]
-    last = parser.parse(Delta(tokens=tokens[-1:], finish="stop", usage=Usage(prompt=1, completion=len(tokens), cached=0)))
-    assert "".join(p.reasoning for p in pieces) == "a b c" and "".join(p.text for p in [*pieces, last]) == "d"
-    assert last.reasoning_tokens == len(TEXT.encode("a b c")) + 1  # and <think>
-    assert last.usage == Usage(prompt=1, completion=len(tokens), cached=0)
 
 
 @pytest.mark.parametrize("decoder", [None, {"type": "WordPiece"}, {"type": "Sequence", "decoders": [{"type": "CTC"}]}])

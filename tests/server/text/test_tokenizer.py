@@ -168,5 +168,5 @@ def test_decoding_is_transformers_decoding(name: str, text: str) -> None:
 
 def test_thinking_can_be_switched_off_by_the_template() -> None:
     tokenizer, question = ours("qwen"), talk(["why?"])
-    assert tokenizer.has_reasoning and not ours("chatml").has_reasoning
+    assert tokenizer.reasoning is not None and ours("chatml").reasoning is None
     assert tokenizer.decode(tokenizer.encode_chat(question, {"enable_thinking": False}).tokens).endswith("<think>\n\n</think>\n\n")

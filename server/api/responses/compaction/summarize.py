@@ -72,13 +72,12 @@ def _prompt(so_far: str, part: str) -> str:
 
 async def _summarize_piece(runtime: Runtime, messages: Sequence[Message], most: int, observer: TimingObserver) -> Summarized:
     """The thoughts of a model that gets no further are better than nothing."""
-    known = runtime.tokenizer.template.variables if runtime.tokenizer.template else frozenset[str]()
     request = GenerationRequest(
         model=None,
         messages=messages,
         max_tokens=most,
         sampling=SamplingParams(temperature=0.0, repetition_penalty=1.1, min_tokens=MIN_TOKENS),
-        template_kwargs={"enable_thinking": False} if "enable_thinking" in known else {},
+        reasoning_effort="none",
         field_names=FieldNames(messages="input"),
     )
     plan = await prepare(runtime, request, Caller(owner=runtime.owner))

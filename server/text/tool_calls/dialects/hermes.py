@@ -2,7 +2,8 @@
 
 from server.core.messages import Tool
 from server.text.tool_calls.dialects.base import ToolCallFormat
-from server.text.tool_calls.grammar.lark import CallLayout, GrammarBuilder, json_call_rule
+from server.text.tool_calls.grammar.builder import GrammarBuilder
+from server.text.tool_calls.grammar.lark import CallLayout, json_call_rule
 from server.text.tool_calls.parsing import json_calls
 from server.text.tool_calls.parsing.call_emitter import CallEmitter
 from server.text.tool_calls.parsing.scanner import Scanner, Steps

@@ -4,7 +4,8 @@ from dataclasses import replace
 
 from server.core.messages import Tool
 from server.text.tool_calls.dialects.base import ToolCallFormat
-from server.text.tool_calls.grammar.lark import CallLayout, GrammarBuilder, arguments_rule, json_call_rule
+from server.text.tool_calls.grammar.builder import GrammarBuilder
+from server.text.tool_calls.grammar.lark import CallLayout, arguments_rule, json_call_rule
 from server.text.tool_calls.parsing import json_calls
 from server.text.tool_calls.parsing.call_emitter import MAX_NAME_LENGTH, CallEmitter
 from server.text.tool_calls.parsing.scanner import Scanner, Steps

@@ -5,7 +5,8 @@ from dataclasses import replace
 from server.core.messages import Tool
 from server.text.tool_calls.api import UnusableSchema
 from server.text.tool_calls.dialects.base import ToolCallFormat
-from server.text.tool_calls.grammar.lark import CallLayout, GrammarBuilder, check_separate_arguments, literal, schema_rule
+from server.text.tool_calls.grammar.builder import GrammarBuilder, literal
+from server.text.tool_calls.grammar.lark import CallLayout, check_separate_arguments, schema_rule
 from server.text.tool_calls.grammar.schema import BOOLEAN_ONLY, Parameter, allowed_types, definitions, has_known_parameters, parameters
 from server.text.tool_calls.parsing import python_values
 from server.text.tool_calls.parsing.call_emitter import MAX_NAME_LENGTH, NAME, CallEmitter

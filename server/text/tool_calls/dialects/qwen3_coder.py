@@ -9,7 +9,8 @@ from server.core.messages import Tool
 from server.text.detokenize import overlap
 from server.text.tool_calls.api import UnusableSchema
 from server.text.tool_calls.dialects.base import ToolCallFormat
-from server.text.tool_calls.grammar.lark import CallLayout, GrammarBuilder, check_rule, check_separate_arguments, literal, schema_rule
+from server.text.tool_calls.grammar.builder import GrammarBuilder, literal
+from server.text.tool_calls.grammar.lark import CallLayout, check_rule, check_separate_arguments, schema_rule
 from server.text.tool_calls.grammar.schema import (
     ALL_TYPES,
     NULLABLE_STRING,

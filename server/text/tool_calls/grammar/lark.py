@@ -1,58 +1,17 @@
 """Builds the grammar of a turn in llguidance's Lark syntax (its docs/syntax.md)."""
 
 import json
-import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from server.core.messages import NamedTools, Tool
-from server.text import reasoning
 from server.text.tool_calls.api import CallConstraint, UnusableSchema
+from server.text.tool_calls.grammar.builder import GrammarBuilder
 from server.text.tool_calls.grammar.json_rule import json_rule, rule_error
 from server.text.tool_calls.grammar.prepare_schema import prepare_schema
 from server.text.tool_calls.grammar.relax_schema import drop_unsatisfiable, relax_schema
 from server.text.tool_calls.grammar.schema import SchemaError, combining_keyword
-
-TokenLookup = Callable[[str], int | None]  # the id of a special token; None: ordinary text
-
-
-@dataclass
-class GrammarBuilder:
-    """Collects the rules of a grammar. `markers`: strings that are written as tokens where the tokenizer has them."""
-
-    markers: Sequence[str]
-    special_token_id: TokenLookup
-    lines: list[str] = field(default_factory=list[str])
-
-    def text(self, text: str) -> str:
-        """An expression for `text`: markers as tokens, the rest as string literals."""
-        ids = {marker: token for marker in self.markers if (token := self.special_token_id(marker)) is not None}
-        parts = re.split("(" + "|".join(map(re.escape, sorted(ids, key=len, reverse=True))) + ")", text) if ids else [text]
-        return " ".join(f"<[{ids[part]}]>" if part in ids else literal(part) for part in parts if part)
-
-    def rule(self, body: str, options: str = "") -> str:
-        """Adds a rule and returns its name."""
-        name = f"r{len(self.lines)}"
-        self.lines.append(f"{name}{options}: {body}")
-        return name
-
-    def terminal(self, body: str) -> str:
-        """Adds a terminal and returns its name."""
-        name = f"T{len(self.lines)}"
-        self.lines.append(f"{name}: {body}")
-        return name
-
-    def until(self, text: str) -> str:
-        """Adds a rule for anything up to and including the first `text`, as a token if it is one, and returns its name."""
-        anything = self.terminal("/(?s:.*)/")
-        if (token := self.special_token_id(text)) is not None:
-            return self.rule(f"{anything} <[{token}]>")
-        return self.rule(f"{anything} {literal(text)}", "[lazy]")
-
-    def source(self, start: str) -> str:
-        """The whole grammar; `start` is the body of its start rule."""
-        return "\n".join(["%llguidance {}", f"start: {start}", *self.lines]) + "\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,15 +37,16 @@ def turn_grammar(
     more = f"({grammar.text(layout.separator)} {call})*" if constraint.parallel else ""
     calls = grammar.rule(f"{grammar.text(layout.open)} {call} {more} {grammar.text(layout.close)}")
     triggered = f"{grammar.text(layout.trigger)} {calls}"
+    within = grammar.rule(triggered) if grammar.special_token_id(layout.trigger) is not None else ""
     if constraint.tool_choice != "auto":
-        return grammar.source(f"{reasoning_rule(constraint, grammar)} {triggered}")
+        return grammar.source(behind_thoughts(constraint, grammar, triggered, within))
     if layout.trigger:
         body = f"{grammar.terminal('/(?s:.*)/')} | {grammar.until(layout.trigger)} {calls}"
     else:
         starts = "|".join(start_pattern(tool.name) for tool in tools) if start_pattern else ""
         free_text = grammar.terminal(rf"/(?s:.*)/ & ~/(?s:\s*({starts}).*)/")
         body = f"{free_text} | {triggered}"
-    return grammar.source(f"{reasoning_rule(constraint, grammar)} ({body})")
+    return grammar.source(behind_thoughts(constraint, grammar, body, within))
 
 
 def allowed_tools(constraint: CallConstraint) -> Sequence[Tool]:
@@ -97,13 +57,13 @@ def allowed_tools(constraint: CallConstraint) -> Sequence[Tool]:
             return constraint.tools
 
 
-def reasoning_rule(constraint: CallConstraint, grammar: GrammarBuilder) -> str:
-    """The reasoning before everything else: required if the prompt has opened it, optional if the model can reason, else ""."""
-    if not (constraint.in_reasoning or constraint.has_reasoning):
-        return ""
-    gap = grammar.terminal(r"/\s{1,4}/")
-    rest = f"{grammar.until(reasoning.CLOSE)} {gap}?"
-    return rest if constraint.in_reasoning else f"({grammar.text(reasoning.OPEN)} {rest})?"
+def behind_thoughts(constraint: CallConstraint, grammar: GrammarBuilder, body: str, calls: str = "") -> str:
+    """The body of the start rule: `body` behind the thoughts of a model that thinks first. `calls`: the name of a rule for calls that
+    begin with a token, with which thoughts may end, too."""
+    if constraint.thoughts is None:
+        return body
+    rules = constraint.thoughts.format.rules(constraint.thoughts.place, grammar, calls)
+    return f"{rules.thoughts} ({body})" + (f" | {rules.within}" if rules.within else "")
 
 
 def json_call_rule(tool: Tool, grammar: GrammarBuilder, arguments_key: str, *, before: str = "", after: str = "") -> str:
@@ -123,10 +83,6 @@ def _object_type(tool: Tool) -> str:
     if "object" not in (types if isinstance(types, list) else [types]):
         raise UnusableSchema(tool.name, f"its arguments are of type {json.dumps(types)}, but a call has an object")
     return "object"
-
-
-def literal(text: str) -> str:
-    return json.dumps(text, ensure_ascii=False)
 
 
 def schema_rule(tool: Tool, schema: Mapping[str, Any]) -> str:

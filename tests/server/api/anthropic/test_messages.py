@@ -94,10 +94,15 @@ def test_thoughts_are_a_block_before_the_answer() -> None:
     options = {"tokenizer": THINKING_TOKENIZER}
     answer, _ = post("<think>Hm, well.</think>Hi.", options=options)
     assert [block["type"] for block in answer["content"]] == ["thinking", "text"]
-    assert answer["content"][0] == {"type": "thinking", "thinking": "Hm, well.", "signature": ""}
+    thoughts = answer["content"][0]
+    assert (thoughts["type"], thoughts["thinking"]) == ("thinking", "Hm, well.") and thoughts["signature"]
     events, _ = post("<think>Hm, well.</think>Hi.", options=options, stream=True)
     assert [one["content_block"]["type"] for one in events if one["type"] == "content_block_start"] == ["thinking", "text"]
-    assert {one["delta"]["type"] for one in events if one["type"] == "content_block_delta"} == {"thinking_delta", "text_delta"}
+    assert {one["delta"]["type"] for one in events if one["type"] == "content_block_delta"} == {
+        "thinking_delta",
+        "signature_delta",
+        "text_delta",
+    }
     _, engine = post("Hi.", options=options, thinking={"type": "disabled"})
     assert THINKING_TOKENIZER.decode(engine.requests[0].tokens).endswith("<think>\n\n</think>\n\n")
     answer, _ = post("Hi.", thinking={"type": "enabled", "budget_tokens": 1024})

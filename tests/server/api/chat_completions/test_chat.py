@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from engine.api import EngineStopped, JsonObject, JsonSchema, PromptTooLong, QueueFull, Regex
+from engine.api import EngineStopped, JsonObject, JsonSchema, Lark, PromptTooLong, QueueFull, Regex
 from server.text.tokenizer import load_tokenizer
 from tests.server.fakes import FakeEngine, ask, ready, says, text
 from tests.server.fakes import text as world
@@ -346,14 +346,9 @@ def test_thoughts_are_told_from_the_answer() -> None:
     assert (content(chunks, field="reasoning_content"), content(chunks)) == ("Hm, hm.", "Yes.")
 
 
-def test_thinking_can_be_switched_off_and_is_for_a_form() -> None:
+def test_thinking_can_be_switched_off() -> None:
     qwen = world("qwen")
-    wishes = [
-        {"reasoning_effort": "none"},
-        {"chat_template_kwargs": {"enable_thinking": False}},
-        {"response_format": {"type": "json_object"}},
-    ]
-    for wish in wishes:
+    for wish in ({"reasoning_effort": "none"}, {"chat_template_kwargs": {"enable_thinking": False}}):
         fake = FakeEngine(says("{}", qwen))
         ask(ready(fake, qwen)[0], "POST", URL, json={"model": "tiny", "messages": HELLO, **wish})
         assert qwen.decode(fake.requests[0].tokens).endswith("</think>\n\n")
@@ -367,15 +362,16 @@ def test_old_thoughts_are_not_shown_to_the_model() -> None:
     assert "secret" not in qwen.decode(fake.requests[0].tokens) and "assistant\nYes.<|im_end|>" in qwen.decode(fake.requests[0].tokens)
 
 
-def test_a_form_and_thoughts_that_the_template_opens_exclude_each_other(tmp_path: Path) -> None:
+def test_a_form_begins_behind_thoughts_that_the_template_opens(tmp_path: Path) -> None:
     save("qwen", tmp_path)
     (tmp_path / "chat_template.jinja").write_text("{{ messages[0].content }}<|im_start|>assistant\n<think>\n{# </think> #}")
     deep = load_tokenizer(tmp_path)
-    app, _ = ready(FakeEngine(says("hm</think>yes", deep)), deep)
-    body = {"model": "tiny", "messages": HELLO}
-    assert ask(app, "POST", URL, json=body).json()["choices"][0]["message"]["reasoning_content"] == "hm"
-    answer = ask(app, "POST", URL, json=body | {"response_format": {"type": "json_object"}})
-    assert answer.status_code == 400 and answer.json()["error"]["param"] == "response_format"
+    fake = FakeEngine(says("hm</think>{}", deep))
+    body = {"model": "tiny", "messages": HELLO, "response_format": {"type": "json_object"}}
+    message = ask(ready(fake, deep)[0], "POST", URL, json=body).json()["choices"][0]["message"]
+    assert (message["reasoning"], message["content"]) == ("hm", "{}")
+    grammar = fake.requests[0].grammar
+    assert isinstance(grammar, Lark) and grammar.source.index(f"<[{deep.special_token_id('</think>')}]>") < grammar.source.index("%json")
 
 
 def test_a_template_that_refuses_is_a_400(tmp_path: Path) -> None:

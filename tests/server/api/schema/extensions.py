@@ -23,12 +23,14 @@ EXTENSIONS: dict[str, dict[str, str]] = {  # fields by schema, or by the field t
     "CreateCompletionResponse": COMPLETION,
     "choices[]": {"token_ids": VLLM, "prompt_logprobs": VLLM, "prompt_token_ids": VLLM, "stop_reason": VLLM},
     "ChatCompletionResponseMessage": {
-        "reasoning_content": "thoughts; llama.cpp, vLLM and DeepSeek send them so",
+        "reasoning_content": "thoughts; llama.cpp, SGLang and DeepSeek send them so",
+        "reasoning": "thoughts; vLLM and OpenRouter send them so",
         "mcp_calls": TOOLS,
         "mcp_approval_requests": TOOLS,
     },
     "ChatCompletionStreamResponseDelta": {
-        "reasoning_content": "thoughts; llama.cpp, vLLM and DeepSeek send them so",
+        "reasoning_content": "thoughts; llama.cpp, SGLang and DeepSeek send them so",
+        "reasoning": "thoughts; vLLM and OpenRouter send them so",
         "mcp_calls": TOOLS,
         "mcp_approval_requests": TOOLS,
         "annotations": "as in the whole message",

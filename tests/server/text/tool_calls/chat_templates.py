@@ -83,6 +83,8 @@ HARMONY = (
     "{% if add_generation_prompt %}{{ '<|start|>assistant' }}{% endif %}"
 )
 
+KIMI = (Path(__file__).parents[3] / "data" / "chat_templates" / "moonshotai-Kimi-K2.jinja").read_text()
+
 
 def _world(
     base: Callable[[], tuple[Tokenizer, dict[str, str]]], template: str, special: list[str], added: list[str] | None = None
@@ -95,6 +97,8 @@ def _world(
 
 SEEK = ["<｜User｜>", "<｜Assistant｜>", "<｜tool▁output▁begin｜>", "<｜tool▁output▁end｜>"]
 SEEK_CALLS = ["<｜tool▁calls▁begin｜>", "<｜tool▁calls▁end｜>", "<｜tool▁call▁begin｜>", "<｜tool▁sep｜>", "<｜tool▁call▁end｜>"]
+KIMI_TOKENS = ["<|im_system|>", "<|im_user|>", "<|im_assistant|>", "<|im_middle|>", "<|tool_calls_section_begin|>"]
+KIMI_TOKENS += ["<|tool_calls_section_end|>", "<|tool_call_begin|>", "<|tool_call_argument_begin|>", "<|tool_call_end|>"]
 CHANNELS = ["<|start|>", "<|channel|>", "<|message|>", "<|constrain|>", "<|end|>", "<|call|>", "<|return|>"]
 FIM = ["<|object_ref_start|>", "<|object_ref_end|>", "<|file_sep|>"]  # words of schemas stand in them
 
@@ -106,6 +110,7 @@ FAMILIES: dict[str, tuple[Callable[[], tuple[Tokenizer, dict[str, str]]], str]] 
     "llama": (lambda: _world(llama3, LLAMA, ["<|python_tag|>", "<|eom_id|>"]), "json"),
     "mistral": (lambda: _world(mistral, SHORT_IDS, ["[TOOL_CALLS]", "[AVAILABLE_TOOLS]", "[/AVAILABLE_TOOLS]"]), "mistral"),
     "deepseek": (lambda: _world(chatml, DEEPSEEK, [*SEEK, *SEEK_CALLS]), "deepseek"),
+    "kimi": (lambda: _world(chatml, KIMI, KIMI_TOKENS), "kimi"),
     "lfm": (lambda: _world(chatml, LFM, ["<|tool_call_start|>", "<|tool_call_end|>"]), "lfm2"),
     "harmony": (lambda: _world(chatml, HARMONY, CHANNELS), "harmony"),
 }

@@ -19,13 +19,15 @@ from llguidance import LLMatcher, LLTokenizer
 
 from server.core.messages import NamedTools, Tool, ToolChoice
 from server.text.detokenize import Detokenizer
-from server.text.reasoning import ReasoningSplit
+from server.text.reasoning.api import ReasoningSplit, Thoughts
+from server.text.reasoning.harmony import MARKERS, ChannelParser
+from server.text.reasoning.think import THINK
 from server.text.tokenizer import load_tokenizer
 from server.text.tool_calls.api import CallConstraint, Dialect, UnusableSchema
 from server.text.tool_calls.detect import SIGNATURES
 from server.text.tool_calls.dialects.base import ToolCallFormat
 from server.text.tool_calls.dialects.generic import GENERIC
-from server.text.tool_calls.dialects.harmony import HARMONY, MARKERS, ChannelParser
+from server.text.tool_calls.dialects.harmony import HARMONY
 from server.text.tool_calls.dialects.hermes import HERMES
 from server.text.tool_calls.dialects.mistral import MISTRAL
 from server.text.tool_calls.dialects.pythonic import PYTHONIC
@@ -284,8 +286,8 @@ def test_free_text_may_say_anything_but_a_call_that_is_none() -> None:
 
 
 def test_thoughts_come_first_and_call_nothing() -> None:
-    thinking = CallConstraint(tools=SCHEMAS, tool_choice="required", parallel=True, in_reasoning=True)
-    thinks = CallConstraint(tools=SCHEMAS, tool_choice="required", parallel=True, has_reasoning=True)
+    thinking = CallConstraint(tools=SCHEMAS, tool_choice="required", parallel=True, thoughts=Thoughts(THINK, "thoughts"))
+    thinks = CallConstraint(tools=SCHEMAS, tool_choice="required", parallel=True, thoughts=Thoughts(THINK, "before"))
     assert accepts(thinking, f"hm <tool_call> hm\n</think>\n\n{CALL}") and not accepts(thinking, CALL)
     assert accepts(thinks, f"<think>\nhm\n</think>\n\n{CALL}") and accepts(thinks, CALL) and not accepts(thinks, "<think>hm")
 

@@ -214,10 +214,11 @@ def test_arguments_that_are_no_json_reach_the_model_as_they_are() -> None:
 
 def test_harmony_thinks_in_channels_and_goes_on_behind_them() -> None:
     tokenizer = ours("harmony")
-    parser = tokenizer.reasoning_parser(render(tokenizer, QUESTION))
-    assert tokenizer.has_reasoning and parser is not None
-    split = parser.push("<|channel|>analysis<|message|>hm")
-    assert (split.reasoning, split.answer, parser.in_reasoning) == ("hm", "", True)
+    thoughts = tokenizer.thoughts(render(tokenizer, QUESTION))
+    assert thoughts is not None
+    reader = tokenizer.thought_reader(thoughts)
+    reads = [reader.push(token) for token in tokenizer.encode("<|channel|>analysis<|message|>hm", parse_special=True)]
+    assert ("".join(read.reasoning for read in reads), "".join(read.answer for read in reads), reader.thinking) == ("hm", "", True)
     assert {tokenizer.special_token_id("<|call|>"), tokenizer.special_token_id("<|return|>")} < tokenizer.stop_tokens
     assert not tokenizer.stop_tokens & {tokenizer.special_token_id(m) for m in ("<|end|>", "<|channel|>", "<|message|>")}
 
