@@ -18,7 +18,7 @@ from engine.embedded.runner import Runner
 from engine.embedded.scheduler import Limits
 from engine.embedded.sequence import Sequence
 from models.families import FAMILIES, arch_of
-from models.spec import MLP, Attention, LatentAttention, MoE
+from models.spec import Attention, LatentAttention, MoE
 from tests.engine.tiny import CPU, answer, drain, greedy, sequence
 from tests.models.test_parity import PHIMOE_ROPE, tiny
 from tests.models.world import CONTEXT, make, their_logits
@@ -54,7 +54,7 @@ def test_answers_as_transformers_would(family: str, tmp_path: Path) -> None:
     theirs.save_pretrained(tmp_path)
     seqs = answers(core(load(tmp_path, torch.float32)), prompts(7))
     for seq in seqs:
-        best(seq, their_logits(theirs, [torch.from_numpy(seq.tokens[: seq.length - 1])]), 1e-3)
+        assert best(seq, their_logits(theirs, [torch.from_numpy(seq.tokens[: seq.length - 1])]), 1e-3).all()
     assert any(seq.cached for seq in seqs)
 
 
@@ -73,28 +73,32 @@ def answers(engine: Core, asked: list[list[int]]) -> list[Sequence]:
 @native
 @pytest.mark.parametrize("family", [family for family in DECODERS if supports(arch_of(tiny(family)))])
 def test_the_kernels_answer_as_transformers_would(family: str, tmp_path: Path) -> None:
-    theirs = make(tiny(family))
+    theirs = make(tiny(family, **CHANGES.get(family, {})))
     theirs.save_pretrained(tmp_path)
     loaded = load(tmp_path, torch.bfloat16)
     engine = core(loaded)
     together, alone = answers(engine, prompts(7)), [answers(core(loaded), [prompt])[0] for prompt in prompts(7)]
     assert engine._runner._captured  # the kernels were there, and no step had to do without a recording
     assert [answer(seq) for seq in together] == [answer(seq) for seq in alone]
+    right: list[torch.Tensor] = []
     for seq in together:
         logits_TY = their_logits(theirs, [torch.from_numpy(seq.tokens[: seq.length - 1])])
-        best(seq, logits_TY, 0.05 * float(logits_TY.abs().max()))
+        right.append(best(seq, logits_TY, 0.05 * float(logits_TY.abs().max())))
+    # a router that is about to choose another expert does so for the least rounding
+    mixed = any(isinstance(layer.ffn, MoE) for layer in arch_of(tiny(family)).layers)
+    assert torch.cat(right).float().mean() >= (0.85 if mixed else 1)
 
 
 def test_what_is_left_to_torch() -> None:
     for family in DECODERS:
         arch = arch_of(tiny(family))
-        assert supports(arch) or any(isinstance(layer.mixer, LatentAttention) or isinstance(layer.ffn, MoE) for layer in arch.layers)
-        attention = tuple(replace(layer, ffn=MLP(hidden=8)) for layer in arch.layers if isinstance(layer.mixer, Attention))
+        assert supports(arch) or any(isinstance(layer.mixer, LatentAttention) for layer in arch.layers)
+        attention = tuple(layer for layer in arch.layers if isinstance(layer.mixer, Attention))
         assert supports(replace(arch, layers=attention))
 
 
-def best(seq: Sequence, logits_TY: torch.Tensor, within: float) -> None:
-    """Every token of the answer is the best after those before it; ties within rounding aside."""
+def best(seq: Sequence, logits_TY: torch.Tensor, within: float) -> torch.Tensor:
+    """bool, of each token of the answer: it is the best after those before it; ties within rounding aside."""
     rows_QY = logits_TY[seq.prompt - 1 :]
     chosen_Q = rows_QY.gather(1, torch.from_numpy(seq.tokens[seq.prompt : seq.length])[:, None])[:, 0]
-    assert (chosen_Q > rows_QY.amax(-1) - within).all()
+    return chosen_Q > rows_QY.amax(-1) - within

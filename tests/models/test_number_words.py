@@ -3,11 +3,13 @@ has never seen is right only if every part is, the routing above all."""
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 from engine.api import Request, Sampling
+from engine.embedded.kernels.library import levels
 from engine.embedded.load import LoadOptions, load_model
 from engine.embedded.scheduler import Limits
 from tests.engine.tiny import collect, running
@@ -18,9 +20,13 @@ LIMITS = Limits(max_running=16, max_waiting=256, max_step_tokens=64, mixed_step_
 NUMBERS = held_out()[::20]  # a hundred, of one to five digits
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
-def test_numbers_it_has_never_seen(dtype: torch.dtype) -> None:
-    loaded = load_model(FOLDER, LoadOptions(kv_memory=1 << 22, dtype=dtype, threads=1, limits=LIMITS))
+@pytest.mark.parametrize("quantize", ["float32", None, "int8", "int4"])
+def test_numbers_it_has_never_seen(quantize: Any) -> None:
+    """On plain torch, and in bf16, 8 and 4 bits on the kernels where there are some."""
+    plain = quantize == "float32"
+    dtype, quantize = (torch.float32, None) if plain else (torch.bfloat16, quantize)
+    loaded = load_model(FOLDER, LoadOptions(kv_memory=1 << 22, dtype=dtype, quantize=quantize, threads=1, limits=LIMITS))
+    assert plain or not levels() or loaded.recorder
 
     async def spell() -> list[str]:
         async with running(loaded) as engine:
