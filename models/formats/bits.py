@@ -1,4 +1,4 @@
-"""Small integers packed into words, and groups of any size as the groups of 32 that a `Grouped` has."""
+"""Small integers packed into words, and groups of any size as the groups of 32 or 16 that a `Grouped` has."""
 
 import torch
 from torch import Tensor
@@ -46,12 +46,13 @@ def _in_a_row(inputs: int, groups: int) -> Tensor:
 
 
 def grouped(q_OI: Tensor, scale_OG: Tensor, zero_OG: Tensor, bits: int) -> Weight:
-    """(q - zero) * scale, each number of scale and zero for I / G inputs in a row. Kept in groups of 32 where those divide a group
-    and numbers fit into 4 or 8 bits, else float32."""
-    size = q_OI.shape[1] // scale_OG.shape[1]
+    """(q - zero) * scale, each number of scale and zero for I / G inputs in a row. Kept in groups of 32 or 16 where those divide
+    a group and 32 divides the inputs, else float32."""
+    inputs, groups = q_OI.shape[1], scale_OG.shape[1]
+    size = inputs // groups
     scale_OG, low_OG = scale_OG.float(), -scale_OG.float() * zero_OG.float()
-    if size % GROUP or bits > 8:
-        q_OGS = q_OI.unflatten(1, (scale_OG.shape[1], -1)).float()
+    if size % (GROUP // 2) or inputs % GROUP:
+        q_OGS = q_OI.unflatten(1, (groups, -1)).float()
         return (q_OGS * scale_OG[..., None] + low_OG[..., None]).flatten(1)
-    times = size // GROUP
+    times = size // (GROUP // 2 if size % GROUP else GROUP)
     return Grouped(4 if bits <= 4 else 8, q_OI, scale_OG.repeat_interleave(times, 1), low_OG.repeat_interleave(times, 1))

@@ -30,7 +30,12 @@ def numbers(blocks_EOGB: Tensor, scales_EOG: Tensor) -> Tensor:
 
 def pairs(bytes_NB: Tensor) -> Tensor:
     """bf16 [..., 2 B]: two numbers of four bits from each byte, the low half first."""
-    table = torch.tensor([*_E2M1, *(-value for value in _E2M1)], dtype=torch.bfloat16)
+    return (doubles(bytes_NB).bfloat16() - 128) / 2
+
+
+def doubles(bytes_NB: Tensor) -> Tensor:
+    """uint8 [..., 2 B]: twice the numbers, which makes them whole, plus 128."""
+    table = torch.tensor([128 + sign * int(2 * value) for sign in (1, -1) for value in _E2M1], dtype=torch.uint8)
     return torch.stack([table[(bytes_NB & 15).int()], table[(bytes_NB >> 4).int()]], -1).flatten(-2)
 
 

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from models.formats.bits import by_group, grouped, unpack, words
 from models.formats.fp8 import spread
-from models.formats.mxfp4 import pairs
+from models.formats.mxfp4 import doubles
 from models.formats.packed import FLOATS, Parts, plain
 from models.quant import Weight, WeightsError
 
@@ -46,7 +46,7 @@ def weight(scheme: Scheme, parts: Parts) -> Weight:
             return _nvfp4(scheme, parts)
         case "mxfp4-pack-quantized", _:
             bytes_OB = parts.need("weight_packed", (torch.uint8,), -1, -1)
-            return _scaled(pairs(bytes_OB), scheme, _exponents(scheme, parts, (bytes_OB.shape[0], bytes_OB.shape[1] * 2)))
+            return _e2m1(bytes_OB, scheme, parts, _exponents(scheme, parts, (bytes_OB.shape[0], bytes_OB.shape[1] * 2)))
         case "mxfp6-pack-quantized", _:
             return _mxfp6(scheme, parts)
         case "mxfp8-quantized", _:
@@ -101,11 +101,17 @@ def _integers(scheme: Scheme, parts: Parts, q_OI: Tensor, scale: Tensor, zero: T
     return (q_OI.float() - zero_OG.float()[:, group_I]) * scale_OG.float()[:, group_I]
 
 
-def _nvfp4(scheme: Scheme, parts: Parts) -> Tensor:
+def _nvfp4(scheme: Scheme, parts: Parts) -> Weight:
     bytes_OB = parts.need("weight_packed", (torch.uint8,), -1, -1)
     shape = bytes_OB.shape[0], bytes_OB.shape[1] * 2
     scale = _numbers(scheme, parts, "weight_scale", (torch.float8_e4m3fn,), shape).float()
-    return _scaled(pairs(bytes_OB), scheme, scale / parts.need("weight_global_scale", (torch.float32,), 1))
+    return _e2m1(bytes_OB, scheme, parts, scale / parts.need("weight_global_scale", (torch.float32,), 1))
+
+
+def _e2m1(bytes_OB: Tensor, scheme: Scheme, parts: Parts, scale: Tensor) -> Weight:
+    by_group(parts, "weight_g_idx", bytes_OB.shape[1] * 2, scale.shape[1])
+    scale_OG = spread(scale, torch.Size((len(bytes_OB), scale.shape[1])), scheme.rows or len(bytes_OB), 1) / 2
+    return grouped(doubles(bytes_OB), scale_OG, torch.full_like(scale_OG, 128), 8)
 
 
 def _mxfp6(scheme: Scheme, parts: Parts) -> Tensor:
