@@ -38,11 +38,13 @@ class PositionTable(nn.Module):
 
 
 class PositionHeads(nn.Module):
-    """What one layer makes of a table's rows: keys and queries of their own projections, or of the contents'."""
+    """What one layer makes of a table's rows: keys and queries of their own projections, or of the contents'. No text changes
+    them, so the first step's serve all."""
 
     def __init__(self, name: str, spec: Attention, position: Disentangled, table: PositionTable, backend: Backend) -> None:
         super().__init__()
         self.spec, self.position, self.table = spec, position, table
+        self._made: Relative | None = None
         h, g, k, dim = spec.heads, spec.kv_heads, spec.head_dim, table.weight.shape[1]
         own = not position.shared_projections
         self.key = backend.linear(f"{name}.key", dim, (g * k,), bias=spec.bias) if own and position.keys else None
@@ -50,6 +52,11 @@ class PositionHeads(nn.Module):
 
     def forward(self, x_TD: Tensor, qkv: Callable[[Tensor], Tensor]) -> Relative:
         """`qkv`: the layer's projection of contents."""
+        if self._made is None:
+            self._made = self._make(x_TD, qkv)
+        return self._made
+
+    def _make(self, x_TD: Tensor, qkv: Callable[[Tensor], Tensor]) -> Relative:
         rows_PD = self.table().to(x_TD.dtype)
         if self.position.shared_projections:
             return self._of_contents(qkv(rows_PD))
