@@ -14,7 +14,7 @@ from server.weights.integrity import content_digest, write_digests
 from server.weights.links import link, stamp, unchanged
 from server.weights.progress import Progress
 
-LAYOUT_VERSION = 1  # increase it when the files written here change: directories of another version are prepared again
+LAYOUT_VERSION = 2  # increase it when the files written here change: directories of another version are prepared again
 SHARD = re.compile(r"(.+)-(\d{5})-of-(\d{5})\.gguf")
 
 
@@ -72,7 +72,7 @@ def _config_files(weights: list[Path]) -> dict[str, Any]:
     return {
         "config.json": config_from_metadata(*readers),
         "tensors.json": tensor_index(weights),
-        "tokenizer.json": gguf_tokenizer.build_tokenizer(metadata).to_str(),
+        "tokenizer.json": gguf_tokenizer.tokenizer_json(metadata),
         "tokenizer_config.json": gguf_tokenizer.tokenizer_config(metadata),
         "generation_config.json": gguf_tokenizer.generation_config(metadata),
     }

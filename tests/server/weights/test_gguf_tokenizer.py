@@ -185,3 +185,11 @@ def test_the_default_model() -> None:
     assert ours.encode("<|im_start|>").ids == [1]
     for text in SAMPLES:
         assert ours.decode(ours.encode(text).ids, skip_special_tokens=False) == text
+
+
+def test_short_merges_say_the_same() -> None:
+    """In half the time; where a token contains a space a merge stays a pair."""
+    short = {"model": {"merges": [["a", "b"], ["ab", "c"]]}}
+    assert json.loads(gguf_tokenizer.with_short_merges(json.dumps(short)))["model"]["merges"] == ["a b", "ab c"]
+    long = {"model": {"merges": [["a", "b"], ["a b", "c"]]}}
+    assert json.loads(gguf_tokenizer.with_short_merges(json.dumps(long))) == long
