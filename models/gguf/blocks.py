@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from models.gguf import k_quants
-from models.quant import GROUP, Grouped, Matrix, Stack, Weight, dense
+from models.quant import GROUP, Grouped, Matrix, Stack, Weight, WeightsError, dense
 
 PLAIN = {"F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
 # what a half byte means in MXFP4 (E2M1): twice that, so that all are integers, plus 128
@@ -106,8 +106,12 @@ def _fives(packed_OGB: Tensor) -> Tensor:
 
 
 def _dequantize(kind: str, data: Tensor, shape: tuple[int, ...]) -> Tensor:
-    """float32, by the gguf library."""
+    """float32, by the gguf library. Raises WeightsError for what that cannot read."""
     import gguf
 
     rows = data.view(*shape[:-1], -1).numpy()
-    return torch.from_numpy(gguf.dequantize(rows, gguf.GGMLQuantizationType[kind])).view(shape)
+    try:
+        return torch.from_numpy(gguf.dequantize(rows, gguf.GGMLQuantizationType[kind])).view(shape)
+    except (KeyError, NotImplementedError) as error:
+        known = ", ".join((*PLAIN, *_BLOCKS, *k_quants.BLOCKS))
+        raise WeightsError(f"tensors of GGUF type {kind} cannot be read: quantize the model to one of {known}") from error

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from models.gguf.blocks import decode
-from models.quant import Grouped
+from models.quant import Grouped, Stack, WeightsError
 
 
 def stored(kind: Kind, weight: Tensor) -> tuple[Tensor, Tensor]:
@@ -81,6 +81,19 @@ def test_codebooks_are_dense() -> None:
     data[:, 1] = 60
     got = decode("IQ2_XXS", torch.from_numpy(data.ravel()), (2, 256))
     assert isinstance(got, Tensor) and torch.equal(got, torch.from_numpy(gguf.dequantize(data, Kind.IQ2_XXS)))
+
+
+@pytest.mark.parametrize("kind", ["Q8_1", "Q9_X"])
+def test_a_kind_that_nobody_reads_is_refused_by_name(kind: str) -> None:
+    with pytest.raises(WeightsError, match=f"GGUF type {kind} cannot be read: quantize the model to one of F32, F16, .*Q6_K"):
+        decode(kind, torch.zeros(36, dtype=torch.uint8), (1, 32))
+
+
+def test_stacked_experts_stay_packed() -> None:
+    data = any_bytes(Kind.Q6_K, (6, 512))
+    got = decode("Q6_K", torch.from_numpy(data.ravel().copy()), (3, 2, 512))
+    assert isinstance(got, Stack) and got.shape == (3, 2, 512) and isinstance(got.of(2), Grouped)
+    torch.testing.assert_close(got.dequantize().flatten(0, 1), torch.from_numpy(gguf.dequantize(data, Kind.Q6_K)), rtol=1e-5, atol=1e-4)
 
 
 def test_one_axis() -> None:
