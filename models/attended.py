@@ -1,5 +1,6 @@
 """How many tokens one token looks at, and what that costs: counted from the spec. For models/describe.py."""
 
+from models import describe_recurrent as recurrent
 from models.spec import (
     Arch,
     Attention,
@@ -11,8 +12,11 @@ from models.spec import (
     GroupedWindow,
     LatentAttention,
     LocalGlobalAttention,
+    Mamba,
+    Mamba2,
     Mask,
     Mixer,
+    ShortConv,
     Strided,
 )
 
@@ -28,6 +32,8 @@ def attended(mixer: Mixer, arch: Arch, tokens: int) -> int:
             return 2 * h * k * keys(mixer, arch, tokens)
         case LatentAttention(heads=h, kv_rank=r, rope_dim=k):
             return h * (2 * r + k) * keys(mixer, arch, tokens)
+        case Mamba() | Mamba2() | ShortConv():
+            return recurrent.updates(mixer)
 
 
 def keys(mixer: Mixer, arch: Arch, tokens: int) -> int:
@@ -39,6 +45,8 @@ def keys(mixer: Mixer, arch: Arch, tokens: int) -> int:
             return min(tokens, _seen(mask, tokens) + first)
         case Attention(mask=mask) | LatentAttention(mask=mask):
             return _seen(mask, tokens)
+        case Mamba(kernel=kernel) | Mamba2(kernel=kernel) | ShortConv(kernel=kernel):
+            return min(tokens, kernel)  # what lies further back is in the state
 
 
 def _seen(mask: Mask, tokens: int) -> int:

@@ -16,7 +16,15 @@ from torch import Tensor, nn
 from models.ops import Ops
 from models.quant import Weight
 from models.score_bias import PLAIN, Scoring
-from models.spec import Attention, LatentAttention, LocalGlobalAttention, MoE, Paged, Rope
+from models.spec import Attention, LatentAttention, LocalGlobalAttention, MoE, Paged, Rope, Slot
+
+
+@dataclass(frozen=True, eq=False)
+class Slots:
+    """int32 [S]: where each sequence's state is read, and where it is written. Nothing cached: a slot that holds zeros."""
+
+    read_S: Tensor
+    write_S: Tensor
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,6 +41,7 @@ class Batch:
     pages: Mapping[Paged, Tensor] = field(default_factory=dict[Paged, Tensor])
     segments_T: Tensor | None = None
     rotary_T: Mapping[Rope, Tensor] = field(default_factory=dict[Rope, Tensor])
+    slots: Slots | None = None
     marked_T: Tensor | None = None
 
     @cached_property
@@ -98,6 +107,22 @@ class Latent(Protocol):
         ...
 
 
+class Recurrence(Protocol):
+    """Remembers a state of constant size; a part uses one of the three, each of which is defined in models/recurrence.py."""
+
+    def convolve(self, x_TC: Tensor, weight_CW: Tensor, bias_C: Tensor | None, batch: Batch) -> Tensor:
+        """y_TC: each channel's own convolution over a token and the W - 1 before it."""
+        ...
+
+    def scan(self, x_TI: Tensor, step_TI: Tensor, a_IN: Tensor, b_TN: Tensor, c_TN: Tensor, batch: Batch) -> Tensor:
+        """float32 y_TI"""
+        ...
+
+    def recur(self, q_THK: Tensor, k_THK: Tensor, v_THV: Tensor, decay_TH: Tensor, batch: Batch) -> Tensor:
+        """float32 o_THV"""
+        ...
+
+
 class Leaf(Protocol):
     """What `Backend.linear` and `Backend.embedding` return, besides being an nn.Module: an owner of weights."""
 
@@ -140,6 +165,8 @@ class Backend(Protocol):
     def latent(self, name: str, spec: LatentAttention) -> Latent: ...
 
     def local_global(self, name: str, spec: LocalGlobalAttention) -> LocalGlobal: ...
+
+    def recurrence(self, name: str, slot: Slot) -> Recurrence: ...
 
     def experts(self, name: str, spec: MoE, dim: int) -> nn.Module:
         """(x_TD, experts_TA, weights_TA) -> y_TD: the chosen experts of each token, weighted and summed. The module is

@@ -13,6 +13,7 @@ from models.parts.latent import LatentAttentionPart
 from models.parts.local_global import LocalGlobalPart
 from models.parts.moe import MixtureOfExperts
 from models.parts.positions import Rotary
+from models.parts.recurrent import Mamba2Part, MambaPart, ShortConvPart
 from models.parts.relative import Tables
 from models.spec import (
     FFN,
@@ -23,16 +24,19 @@ from models.spec import (
     LatentAttention,
     Layer,
     LocalGlobalAttention,
+    Mamba,
+    Mamba2,
     Mixer,
     MoE,
     Next,
     Placement,
     Pooled,
     Rope,
+    ShortConv,
 )
 from models.stacks.decoder import Decoder
 from models.stacks.encoder import Encoder
-from models.stacks.layers import AfterLayer, ParallelLayer, PostLayer, PreFfnLayer, PreLayer, SandwichLayer, SharedParallelLayer
+from models.stacks.layers import AfterLayer, MixerLayer, ParallelLayer, PostLayer, PreFfnLayer, PreLayer, SandwichLayer, SharedParallelLayer
 
 PLACEMENTS: dict[Placement, Callable[[Layer, int, nn.Module, nn.Module, Ops], nn.Module]] = {
     "pre": PreLayer,
@@ -96,6 +100,8 @@ def _share(owner: nn.Module, other: nn.Module) -> None:
 
 def _layer(name: str, spec: Layer, dim: int, backend: Backend, shared: _Shared) -> nn.Module:
     mixer = _mixer(f"{name}.mixer", spec.mixer, dim, backend, shared)
+    if spec.ffn is None:
+        return MixerLayer(spec, dim, mixer, backend.ops)
     ffn = _ffn(f"{name}.ffn", spec.ffn, dim, backend)
     return PLACEMENTS[spec.placement](spec, dim, mixer, ffn, backend.ops)
 
@@ -110,6 +116,12 @@ def _mixer(name: str, spec: Mixer, dim: int, backend: Backend, shared: _Shared) 
             return LatentAttentionPart(name, spec, dim, backend, shared.rotaries[rope] if rope else None)
         case LocalGlobalAttention():
             return LocalGlobalPart(name, spec, dim, backend)
+        case Mamba():
+            return MambaPart(name, spec, dim, backend)
+        case Mamba2():
+            return Mamba2Part(name, spec, dim, backend)
+        case ShortConv():
+            return ShortConvPart(name, spec, dim, backend)
 
 
 def _ffn(name: str, spec: FFN, dim: int, backend: Backend) -> nn.Module:

@@ -2,7 +2,9 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from math import prod
 
+from models import describe_recurrent as recurrent
 from models.attended import attended, keys
 from models.spec import (
     FFN,
@@ -17,6 +19,8 @@ from models.spec import (
     Layer,
     Learned,
     LocalGlobalAttention,
+    Mamba,
+    Mamba2,
     Mixer,
     MoE,
     Next,
@@ -25,10 +29,12 @@ from models.spec import (
     Pooled,
     QKNorm,
     RelativeBias,
+    ShortConv,
     Sigmoid,
     Window,
     beside_embedding,
     groups,
+    slots,
 )
 
 TOKENS_PER_PARAMETER = 20
@@ -76,7 +82,8 @@ class Description:
     views: tuple[View, ...]
     caches: tuple[CacheGroup, ...]
     bytes_per_token: int
-    bytes_per_context: int
+    bytes_per_sequence: int  # states, which do not grow
+    bytes_per_context: int  # both
     variants: tuple[Variant, ...]
 
 
@@ -96,6 +103,7 @@ def describe(arch: Arch, *, context: int | None = None, bytes_per_number: int = 
         views=_views(arch, tokens),
         caches=tuple(CacheGroup(tuple(layers), cache.per_token, cache.reach) for cache, layers in groups(arch).items()),
         bytes_per_token=own.bytes_per_token,
+        bytes_per_sequence=state_bytes(arch, bytes_per_number),
         bytes_per_context=own.bytes_per_context,
         variants=tuple(_variant(name, changed, tokens, bytes_per_number) for name, changed in _variants(arch).items()),
     )
@@ -129,9 +137,9 @@ def active_parameters(arch: Arch) -> int:
     return parameters(arch) - sum(idle)
 
 
-def _idle(ffn: FFN, dim: int) -> int:
+def _idle(ffn: FFN | None, dim: int) -> int:
     match ffn:
-        case MLP():
+        case None | MLP():
             return 0
         case MoE(experts=e, active=a):
             return (e - a) * _expert(ffn, dim)
@@ -154,7 +162,13 @@ def flops(arch: Arch, tokens: int) -> int:
 
 def cache_bytes(arch: Arch, tokens: int, bytes_per_number: int = 2) -> int:
     """What all layers remember of one sequence."""
-    return bytes_per_number * sum(cache.floats(tokens) * len(layers) for cache, layers in groups(arch).items())
+    grows = bytes_per_number * sum(cache.floats(tokens) * len(layers) for cache, layers in groups(arch).items())
+    return grows + state_bytes(arch, bytes_per_number)
+
+
+def state_bytes(arch: Arch, bytes_per_number: int = 2) -> int:
+    """The part of it that does not grow."""
+    return sum(prod(slot.shape) * (4 if slot.wide else bytes_per_number) for slot in slots(arch))
 
 
 def _between(arch: Arch) -> int:
@@ -190,7 +204,8 @@ _NORMS = {"pre": 2, "pre_ffn": 1, "post": 2, "sandwich": 4, "after": 2, "paralle
 
 
 def _layer(layer: Layer, dim: int) -> int:
-    return _norm(layer.norm, dim) * _NORMS[layer.placement] + _mixer(layer.mixer, dim) + _ffn(layer.ffn, dim)
+    norms = 1 if layer.ffn is None else _NORMS[layer.placement]
+    return _norm(layer.norm, dim) * norms + _mixer(layer.mixer, dim) + _ffn(layer.ffn, dim)
 
 
 def _norm(norm: Norm | None, dim: int) -> int:
@@ -210,6 +225,8 @@ def _mixer(mixer: Mixer, dim: int) -> int:
             return _mixer_matrices(mixer, dim) + norms + ((q or 0) + r + p) * mixer.bias + dim * mixer.out_bias
         case LocalGlobalAttention(heads=h, head_dim=k):
             return _mixer_matrices(mixer, dim) + dim * h * k + 6 * h * k * mixer.bias + dim * mixer.out_bias
+        case Mamba() | Mamba2() | ShortConv():
+            return recurrent.matrices(mixer, dim) + recurrent.vectors(mixer, dim)
 
 
 def _gates(mixer: Attention) -> int:
@@ -251,11 +268,15 @@ def _mixer_matrices(mixer: Mixer, dim: int) -> int:
             return queries + dim * (r + p) + r * h * (n + v) + h * v * dim
         case LocalGlobalAttention(heads=h, head_dim=k):
             return 6 * dim * h * k  # only global tokens need the seventh, their query
+        case Mamba() | Mamba2() | ShortConv():
+            return recurrent.matrices(mixer, dim)
 
 
-def _ffn(ffn: FFN, dim: int) -> int:
+def _ffn(ffn: FFN | None, dim: int) -> int:
     """All parameters."""
     match ffn:
+        case None:
+            return 0
         case MLP(hidden=f):
             return _mlp(f, dim, ffn.gated, ffn.bias)
         case MoE(experts=e):
@@ -273,9 +294,11 @@ def _mlp(hidden: int, dim: int, gated: bool, bias: bool) -> int:
     return dim * (up + hidden) + (up + dim) * bias
 
 
-def _ffn_matrices(ffn: FFN, dim: int) -> int:
+def _ffn_matrices(ffn: FFN | None, dim: int) -> int:
     """Numbers that one token is multiplied with."""
     match ffn:
+        case None:
+            return 0
         case MLP(hidden=f):
             return _mlp(f, dim, ffn.gated, False)
         case MoE(experts=e, active=a, hidden=f):
@@ -283,8 +306,8 @@ def _ffn_matrices(ffn: FFN, dim: int) -> int:
 
 
 def _variant(name: str, arch: Arch, tokens: int, bytes_per_number: int) -> Variant:
-    per_token, per_context = (cache_bytes(arch, n, bytes_per_number) for n in (1, tokens))
-    return Variant(name, per_token, per_context)
+    state, one, all_ = state_bytes(arch, bytes_per_number), *(cache_bytes(arch, n, bytes_per_number) for n in (1, tokens))
+    return Variant(name, one - state, all_)
 
 
 def _variants(arch: Arch) -> dict[str, Arch]:
@@ -296,13 +319,11 @@ def _variants(arch: Arch) -> dict[str, Arch]:
         "MHA": _map(arch, lambda a: replace(a, kv_heads=a.heads)),
         "GQA": _map(arch, lambda a: replace(a, kv_heads=_grouped(a))),
         "MQA": _map(arch, lambda a: replace(a, kv_heads=1)),
-        "MLA": replace(arch, layers=tuple(replace(x, mixer=_latent(x.mixer)) for x in arch.layers)),
+        "MLA": _map(arch, _latent, lambda latent: latent),
     }
 
 
-def _latent(a: Mixer) -> LatentAttention:
-    if isinstance(a, LatentAttention):
-        return a
+def _latent(a: Attention) -> LatentAttention:
     k, mask = a.head_dim, Window(size=max(a.mask.sizes)) if isinstance(a.mask, GroupedWindow) else a.mask
     return LatentAttention(heads=a.heads, kv_rank=4 * k, rope_dim=k // 2, nope_dim=k, value_dim=k, mask=mask)
 
@@ -314,16 +335,21 @@ def _grouped(a: Attention) -> int:
     return a.heads // max(n for n in range(1, 9) if a.heads % n == 0)
 
 
-def _map(arch: Arch, change: Callable[[Attention], Mixer]) -> Arch:
-    return replace(arch, layers=tuple(replace(x, mixer=change(_heads(x.mixer))) for x in arch.layers))
+def _map(arch: Arch, change: Callable[[Attention], Mixer], latent: Callable[[LatentAttention], Mixer] | None = None) -> Arch:
+    """Layers that attend, changed; latent attention (by default) as the heads that it stands for."""
+
+    def changed(mixer: Mixer) -> Mixer:
+        match mixer:
+            case Attention():
+                return change(mixer)
+            case LatentAttention():
+                return change(_heads(mixer)) if latent is None else latent(mixer)
+            case _:
+                return mixer
+
+    return replace(arch, layers=tuple(replace(x, mixer=changed(x.mixer)) for x in arch.layers))
 
 
-def _heads(mixer: Mixer) -> Attention:
-    """Latent attention as the heads that it stands for, whose keys and values together are as long."""
-    match mixer:
-        case Attention():
-            return mixer
-        case LatentAttention(heads=h, rope_dim=p, nope_dim=n, value_dim=v, mask=mask):
-            return Attention(heads=h, kv_heads=h, head_dim=(p + n + v) // 2, mask=mask)
-        case LocalGlobalAttention(heads=h, head_dim=k, mask=mask):
-            return Attention(heads=h, kv_heads=h, head_dim=k, mask=mask)
+def _heads(a: LatentAttention) -> Attention:
+    """Keys and values together are as long."""
+    return Attention(heads=a.heads, kv_heads=a.heads, head_dim=(a.rope_dim + a.nope_dim + a.value_dim) // 2, mask=a.mask)

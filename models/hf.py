@@ -2,7 +2,7 @@
 a model that loads and is subtly wrong is the worst bug."""
 
 from collections.abc import Mapping
-from math import log, sqrt
+from math import inf, log, sqrt
 from typing import Any, TypeVar
 
 from models.spec import Activation, Divided, DynamicNtk, Linear, Llama3, LongRope, Rope, Scaling, Yarn
@@ -71,6 +71,9 @@ class Config:
         if self._note(key) not in self.values:
             return None
         value = self._typed(key, list, None)
+        if of is float:
+            value = [item.get("__float__", "") if isinstance(item, dict) else item for item in value]
+            value = [inf if item == "Infinity" else item for item in value]  # JSON itself has no word for it
         if not all(isinstance(item, (int, float) if of is float else of) for item in value):
             raise ConfigError(f"{self.where}: every item of {key} must be {of.__name__}")
         return tuple(map(of, value))

@@ -45,6 +45,13 @@ class Shift:
 
 
 @dataclass(frozen=True)
+class NegExp:
+    """-exp of it: decays that are stored as logarithms."""
+
+    part: "Recipe"
+
+
+@dataclass(frozen=True)
 class Rows:
     """Those from number `start` on: tables whose first rows are never read."""
 
@@ -98,7 +105,7 @@ class Taps:
     part: "Recipe"
 
 
-Recipe = Copy | First | Cat | PerExpert | Shift | Rows | Transpose | Unzip | Permute | Ungroup | HeadRows | Taps
+Recipe = Copy | First | Cat | PerExpert | Shift | NegExp | Taps | Rows | Transpose | Unzip | Permute | Ungroup | HeadRows
 Recipes = Mapping[str, Recipe]
 
 

@@ -7,13 +7,23 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.batch import Attend, Batch, Latent, LatentUp, LocalGlobal
+from models import recurrence
+from models.batch import Attend, Batch, Latent, LatentUp, LocalGlobal, Recurrence
 from models.masks import log_count, may_see
 from models.ops import Ops, gated, wide
 from models.quant import Stack, Weight, dense, each
 from models.reference_sparse import LocalGlobal as NaiveLocalGlobal
 from models.score_bias import PLAIN, Scoring, scale_of, score_bias
-from models.spec import Attention, InputSigmoid, LatentAttention, LocalGlobalAttention, MoE, Rope, rope_start
+from models.spec import (
+    Attention,
+    InputSigmoid,
+    LatentAttention,
+    LocalGlobalAttention,
+    MoE,
+    Rope,
+    Slot,
+    rope_start,
+)
 
 
 class Linear(nn.Module):
@@ -88,8 +98,33 @@ class Reference:
     def local_global(self, name: str, spec: LocalGlobalAttention) -> LocalGlobal:
         return NaiveLocalGlobal(spec)
 
+    def recurrence(self, name: str, slot: Slot) -> Recurrence:
+        return FromNothing(slot)
+
     def experts(self, name: str, spec: MoE, dim: int) -> nn.Module:
         return Experts(spec, dim, self.dtype)
+
+
+class FromNothing:
+    """Implements models.batch.Recurrence, for whole sequences."""
+
+    def __init__(self, slot: Slot) -> None:
+        self.shape = slot.shape
+
+    def convolve(self, x_TC: Tensor, weight_CW: Tensor, bias_C: Tensor | None, batch: Batch) -> Tensor:
+        _whole(batch)
+        nothing_JC = x_TC.new_zeros(self.shape).T
+        return torch.cat([recurrence.convolve(x_TC[r], nothing_JC, weight_CW, bias_C)[0] for r, _ in batch.spans])
+
+    def scan(self, x_TI: Tensor, step_TI: Tensor, a_IN: Tensor, b_TN: Tensor, c_TN: Tensor, batch: Batch) -> Tensor:
+        _whole(batch)
+        nothing_IN = wide(x_TI).new_zeros(self.shape)
+        return torch.cat([recurrence.scan(x_TI[r], step_TI[r], a_IN, b_TN[r], c_TN[r], nothing_IN)[0] for r, _ in batch.spans])
+
+    def recur(self, q_THK: Tensor, k_THK: Tensor, v_THV: Tensor, decay_TH: Tensor, batch: Batch) -> Tensor:
+        _whole(batch)
+        nothing_HKV = wide(q_THK).new_zeros(self.shape)
+        return torch.cat([recurrence.recur(q_THK[r], k_THK[r], v_THV[r], decay_TH[r], nothing_HKV)[0] for r, _ in batch.spans])
 
 
 def _whole(batch: Batch) -> None:

@@ -16,6 +16,7 @@ from models.recipes import (
     Copy,
     First,
     HeadRows,
+    NegExp,
     PerExpert,
     Permute,
     Recipe,
@@ -143,6 +144,8 @@ def _resolve(recipe: Recipe, source: _Source) -> Weight:
             return _per_expert(part, source)
         case Shift(part, by):
             return dense(_resolve(part, source)) + by
+        case NegExp(part):
+            return -dense(_resolve(part, source)).float().exp()
         case Rows(part, start):
             return dense(_resolve(part, source))[start:]
         case Transpose(part):

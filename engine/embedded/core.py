@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 from engine.api import Delta, Request, Sampling, Stats, TokenLogprob
 from engine.embedded.memory.memory import Memory
-from engine.embedded.memory.page_pool import PAGE
 from engine.embedded.runner import Runner
 from engine.embedded.sampling.sampler import SampledToken, TokenSampler
 from engine.embedded.scheduler import Limits, Scheduler
@@ -79,9 +78,7 @@ class Core:
 
     def _advance(self, chunk: Chunk, choices: Iterator[SampledToken]) -> Delta | None:
         seq, completes = chunk.sequence, chunk.completes
-        seq.computed += chunk.size
-        if seq.computed // PAGE != seq.published:
-            self.memory.settle(seq)
+        self.memory.advance(seq, chunk.size)
         if not completes and seq.computed < seq.limit:
             return None
         delta = self._extend(seq, *next(choices)) if completes else seq.end_prompt()

@@ -45,7 +45,7 @@ class EmbeddedEngine:
 
     def __init__(self, loaded: LoadedModel, shared: Iterable[tuple[int, ...]] = ()) -> None:
         """`shared`: beginnings of prompts whose pages in the prefix cache are everybody's."""
-        memory = Memory(loaded.pages)
+        memory = Memory(loaded.pages, slots=loaded.slots)
         room = memory.capacity(loaded.limits.max_step_tokens)
         self.info = loaded.info if room is None else replace(loaded.info, context=min(loaded.info.context, room))
         self._loaded, self._memory, self._limits, self._shared = loaded, memory, loaded.limits, tuple(shared)
@@ -223,5 +223,5 @@ def _failure(seq: Sequence) -> InvalidGrammar | None:
 
 def _runner(loaded: LoadedModel, context: int) -> Runner:
     most = largest_step(loaded.limits, context)
-    inputs = Inputs(most, tuple(loaded.pages), loaded.device, ropes=loaded.ropes, context=loaded.info.context)
+    inputs = Inputs(most, tuple(loaded.pages), loaded.device, ropes=loaded.ropes, context=loaded.info.context, slots=loaded.slots)
     return Runner(loaded.model, inputs, loaded.recorder)

@@ -12,7 +12,7 @@ from torch import Tensor
 from engine.embedded.memory.memory import pages_for
 from engine.embedded.scheduler import Limits
 from engine.embedded.sequence import Chunk
-from models.batch import Batch
+from models.batch import Batch, Slots
 from models.spec import Paged, Rope, rope_start
 
 
@@ -33,10 +33,20 @@ class Inputs:
     """Static buffers for steps of up to `most`: filled in place, never reallocated, so that recorded steps can read them."""
 
     def __init__(
-        self, most: Shape, layouts: Sequence[Paged], device: torch.device, *, ropes: Sequence[Rope] = (), context: int = 0
+        self,
+        most: Shape,
+        layouts: Sequence[Paged],
+        device: torch.device,
+        *,
+        ropes: Sequence[Rope] = (),
+        context: int = 0,
+        slots: int | None = None,
     ) -> None:
-        """`ropes`: those of the model, built for `context` positions, whose angles depend on how long a sequence may become."""
+        """`ropes`: those of the model, built for `context` positions, whose angles depend on how long a sequence may become. `slots`:
+        of states; behind them one that holds zeros, and one for what padding writes."""
         self.most = most
+        self._nothing = slots
+        self._slots_R = None if slots is None else tuple(_Mirror((most.rows,), np.int32, slots + i, device) for i in range(2))
         self._context = context
         self._rotary_T = {rope: _Mirror((most.tokens,), np.int64, 0, device) for rope in ropes}
         self._layouts, self._device = tuple(layouts), device
@@ -64,6 +74,7 @@ class Inputs:
         self._cached_R.host[: len(chunks)] = computed
         self._fill_tables(chunks)
         self._fill_rotary(chunks, ends)
+        self._fill_slots(chunks)
         self._clear(ends[-1], len(chunks))
         self._upload()
         return Shape(ends[-1], len(chunks), max(pages_for(a + n) for a, n in zip(computed, counts, strict=True)))
@@ -74,7 +85,8 @@ class Inputs:
         tables = {layout: m.device[:rows, :width] for layout, m in zip(self._layouts, self._tables_RW, strict=True)}
         rotary = {rope: m.device[:tokens] for rope, m in self._rotary_T.items()}
         starts, cached = self._starts_R1.device[: rows + 1], self._cached_R.device[:rows]
-        batch = Batch(self._positions_T.device[:tokens], starts, cached, tables, rotary_T=rotary)
+        slots = None if self._slots_R is None else Slots(*(m.device[:rows] for m in self._slots_R))
+        batch = Batch(self._positions_T.device[:tokens], starts, cached, tables, rotary_T=rotary, slots=slots)
         return self._tokens_T.device[:tokens], batch
 
     def last(self, rows: list[int]) -> Tensor:
@@ -104,6 +116,14 @@ class Inputs:
                 here = slice(end - chunk.size, end)
                 mirror.host[here] = self._positions_T.host[here] + rope_start(rope, self._context, chunk.sequence.limit)
 
+    def _fill_slots(self, chunks: Sequence[Chunk]) -> None:
+        if self._slots_R is None or self._nothing is None:
+            return
+        read_R, write_R = (mirror.host for mirror in self._slots_R)
+        read_R[: len(chunks)] = [seq.slot if (seq := chunk.sequence).slot >= 0 else self._nothing for chunk in chunks]
+        write_R[: len(chunks)] = [chunk.sequence.target for chunk in chunks]
+        read_R[len(chunks) : self._dirty.rows], write_R[len(chunks) : self._dirty.rows] = self._nothing, self._nothing + 1
+
     def _clear(self, tokens: int, rows: int) -> None:
         """What earlier, larger steps left beyond this one: no tokens, nothing cached, no page of anybody's."""
         self._tokens_T.host[tokens : self._dirty.tokens] = 0
@@ -116,7 +136,8 @@ class Inputs:
 
     def _upload(self) -> None:
         if self._copied is not None:
-            for mirror in (self._tokens_T, self._positions_T, self._starts_R1, self._cached_R, *self._tables_RW, *self._rotary_T.values()):
+            several = (*self._tables_RW, *self._rotary_T.values(), *(self._slots_R or ()))
+            for mirror in (self._tokens_T, self._positions_T, self._starts_R1, self._cached_R, *several):
                 mirror.upload()
             self._copied.record()
 

@@ -14,7 +14,7 @@ import torch
 from engine.api import ModelInfo
 from engine.embedded.capture import Recorder
 from engine.embedded.kernels.library import Library
-from engine.embedded.memory.sizes import page_counts
+from engine.embedded.memory.sizes import page_counts, slot_count
 from engine.embedded.native.backend import NativeBackend
 from engine.embedded.native.ops import Recordings
 from engine.embedded.native.supports import supports
@@ -55,6 +55,7 @@ class LoadedModel:
     model: Model
     info: ModelInfo
     pages: dict[Paged, int]
+    slots: int | None = None  # of states, if it has any
     ropes: tuple[Rope, ...] = ()  # those whose angles depend on how long a sequence may become
     device: torch.device
     recorder: Recorder | None
@@ -74,13 +75,15 @@ def load_model(directory: Path, options: LoadOptions) -> LoadedModel:
     arch = arch_of(config)
     context = _context(arch, options.context)
     pages = page_counts(arch, context=context, memory=options.kv_memory, number_bytes=options.dtype.itemsize, limits=options.limits)
-    machine = open_machine(arch, pages, options)
+    slots = slot_count(arch, memory=options.kv_memory, number_bytes=options.dtype.itemsize, limits=options.limits)
+    machine = open_machine(arch, pages, options, slots)
     if machine.threads is not None:
         torch.set_num_threads(machine.threads)  # two that share a core wait for one another at each of very many small steps
     return LoadedModel(
         model=_model(directory, config, arch, machine.backend, context, device),
         info=ModelInfo(context=context, vocab=arch.vocab, architecture=config["architectures"][0], parameters=parameters(arch)),
         pages=pages,
+        slots=slots,
         ropes=long_ropes(arch),
         device=device,
         recorder=machine.recorder,
@@ -100,7 +103,7 @@ class Machine:
     threads: int | None
 
 
-def open_machine(arch: Arch, pages: dict[Paged, int], options: LoadOptions) -> Machine:
+def open_machine(arch: Arch, pages: dict[Paged, int], options: LoadOptions, slots: int | None = None) -> Machine:
     """The fastest that this computer and `arch` allow."""
     device, bits = torch.device(options.device), BITS[options.quantize] if options.quantize else None
     if bits is not None and (device.type != "cpu" or options.dtype != torch.bfloat16):
@@ -110,7 +113,7 @@ def open_machine(arch: Arch, pages: dict[Paged, int], options: LoadOptions) -> M
         if library is not None:
             native = NativeBackend(library, pages, partial(quantized, bits=bits))
             return Machine(native, Recordings(native.kernels), 1)  # PyTorch's threads would compete with the kernels' own
-    backend = TorchBackend(Storage(pages=pages, device=device, dtype=options.dtype, bits=bits))
+    backend = TorchBackend(Storage(pages=pages, slots=slots, device=device, dtype=options.dtype, bits=bits))
     return Machine(backend, CudaGraphs(device) if device.type == "cuda" else None, options.threads)
 
 

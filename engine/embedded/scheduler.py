@@ -128,7 +128,7 @@ class Scheduler:
         return budget
 
     def _chunk(self, step: list[Chunk], seq: Sequence, budget: int) -> int:
-        count = min(budget, seq.length - seq.computed)
+        count = self.memory.until(seq, min(budget, seq.length - seq.computed))
         while not self.memory.grow(seq, seq.computed + count):
             if step or self._preempt() is seq:
                 return 0  # those in the step will finish and free their pages

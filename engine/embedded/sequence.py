@@ -31,6 +31,7 @@ class Sequence:
         "cached",
         "computed",
         "finish",
+        "kept",
         "keys",
         "last",
         "length",
@@ -44,8 +45,10 @@ class Sequence:
         "salt",
         "sampler",
         "shared",
+        "slot",
         "stop",
         "tables",
+        "target",
         "tokens",
     )
 
@@ -74,6 +77,8 @@ class Sequence:
         self.stop = request.sampling.stop_tokens
         self.computed = 0
         self.room = 0  # tokens that the pages held can take
+        self.slot = self.target = -1  # where its state is, and where the next step writes it (states.py)
+        self.kept: bytes | None = None  # key of the last state kept of the answer
         self.published = 0  # full pages whose keys are known to the pools
         self.cached: int | None = None  # prompt tokens found in the prefix cache at first admission
         self.keys: list[bytes] = []

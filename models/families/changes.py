@@ -18,6 +18,8 @@ def mixer(layer: Layer, **changes: Any) -> Layer:
 
 
 def ffn(layer: Layer, **changes: Any) -> Layer:
+    if layer.ffn is None:
+        raise TypeError("this layer has no feed-forward part")
     return replace(layer, ffn=replace(layer.ffn, **changes))
 
 

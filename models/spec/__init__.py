@@ -4,7 +4,7 @@ What a layer must remember (its caches) is a pure function of its spec, so memor
 """
 
 from models.spec.arch import Arch, Layer, Ngrams, Placement, beside_embedding, long_ropes, width
-from models.spec.caches import Paged, caches, groups
+from models.spec.caches import Paged, Slot, caches, groups, slots
 from models.spec.ffn import (
     FFN,
     MLP,
@@ -41,6 +41,7 @@ from models.spec.positions import (
     rope_lengths,
     rope_start,
 )
+from models.spec.recurrent import Mamba, Mamba2, Recurrent, ShortConv
 from models.spec.sparse import FirstTokens, GlobalTokens, LocalGlobalAttention, QuestionTokens
 from models.spec.value import spec
 
@@ -74,6 +75,8 @@ __all__ = [
     "Llama3",
     "LocalGlobalAttention",
     "LongRope",
+    "Mamba",
+    "Mamba2",
     "Mask",
     "Mixer",
     "MoE",
@@ -88,12 +91,15 @@ __all__ = [
     "Pooling",
     "QKNorm",
     "QuestionTokens",
+    "Recurrent",
     "RelativeBias",
     "Rope",
     "Router",
     "Scaling",
+    "ShortConv",
     "Sigmoid",
     "Sinusoidal",
+    "Slot",
     "Softmax",
     "SoftmaxOfTop",
     "SparseMixer",
@@ -108,6 +114,7 @@ __all__ = [
     "long_ropes",
     "rope_lengths",
     "rope_start",
+    "slots",
     "spec",
     "width",
 ]

@@ -22,7 +22,7 @@ class Layer:
     has too (Dehghani et al. 2018, arXiv 1807.03819; ALBERT, arXiv 1909.11942); what it remembers is its own."""
 
     mixer: Mixer
-    ffn: FFN
+    ffn: FFN | None  # None: the mixer is all there is; placement must be pre then
     norm: Norm = Norm()
     placement: Placement = "pre"
     scale: float = 1.0

@@ -6,6 +6,7 @@ from models.spec.arch import Arch, Layer
 from models.spec.masks import BlockSparse, Full, Neighbourhood
 from models.spec.mixers import Attention, LatentAttention, LocalGlobalAttention
 from models.spec.outputs import Next
+from models.spec.recurrent import Mamba, Mamba2, ShortConv
 from models.spec.value import spec
 
 
@@ -21,7 +22,15 @@ class Paged:
         return min(tokens, self.reach or tokens) * sum(map(prod, self.per_token))
 
 
-def caches(layer: Layer) -> tuple[Paged, ...]:
+@spec
+class Slot:
+    """Stays as large as it is: `shape` numbers for each sequence, in float32 if `wide`, else as precise as the model's rows."""
+
+    shape: tuple[int, ...]
+    wide: bool = False
+
+
+def caches(layer: Layer) -> tuple[Paged | Slot, ...]:
     """What `layer` must remember of a sequence. Nothing where tokens look ahead: their sequence comes in one step."""
     match layer.mixer:
         case Attention(mask=mask) | LatentAttention(mask=mask) if isinstance(mask, BlockSparse | Full | Neighbourhood):
@@ -32,6 +41,12 @@ def caches(layer: Layer) -> tuple[Paged, ...]:
             return (Paged(per_token=((g, k), (g, k)), reach=mask.reach),)
         case LatentAttention(kv_rank=r, rope_dim=k, mask=mask):
             return (Paged(per_token=((r,), (k,)), reach=mask.reach),)
+        case Mamba(inner=i, state=n, kernel=k):
+            return Slot(shape=(i, k - 1)), Slot(shape=(i, n), wide=True)
+        case Mamba2(heads=h, head_dim=v, state=n, groups=g, kernel=k):
+            return Slot(shape=(h * v + 2 * g * n, k - 1)), Slot(shape=(h, n, v), wide=True)
+        case ShortConv(channels=c, kernel=k):
+            return (Slot(shape=(c, k - 1)),)
 
 
 def groups(arch: Arch) -> dict[Paged, list[int]]:
@@ -41,5 +56,11 @@ def groups(arch: Arch) -> dict[Paged, list[int]]:
         return out
     for i, layer in enumerate(arch.layers):
         for cache in caches(layer):
-            out.setdefault(cache, []).append(i)
+            if isinstance(cache, Paged):
+                out.setdefault(cache, []).append(i)
     return out
+
+
+def slots(arch: Arch) -> list[Slot]:
+    """Of all layers, in their order."""
+    return [cache for layer in arch.layers for cache in caches(layer) if isinstance(cache, Slot)]

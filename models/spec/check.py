@@ -8,9 +8,10 @@ from models.spec.caches import caches
 from models.spec.ffn import FFN, MLP, Clamped, MoE, Sigmoid, Softmax
 from models.spec.json_form import SpecError
 from models.spec.masks import BlockSparse, Chunked, Fixed, Full, GroupedWindow, Mask, Neighbourhood, Strided, Window
-from models.spec.mixers import Attention, LatentAttention, LocalGlobalAttention, Mixer
+from models.spec.mixers import Attention, LatentAttention, LocalGlobalAttention
 from models.spec.outputs import Next
 from models.spec.positions import Alibi, Disentangled, Divided, Learned, LongRope, RelativeBias, Rope, Sinusoidal
+from models.spec.recurrent import Mamba, Mamba2, Recurrent, ShortConv
 
 Problem = tuple[str, str]  # path below the architecture, what is wrong
 
@@ -58,12 +59,34 @@ def _shared(number: int, arch: Arch) -> Iterator[Problem]:
 def _layer(layer: Layer, arch: Arch) -> Iterator[Problem]:
     if isinstance(arch.output, Next) and not caches(layer):
         yield ".mixer.mask", "sees tokens ahead, which a decoder has not got yet: take Causal, Window or the like"
-    yield from _mask(layer.mixer.mask)
-    yield from _mixer(layer.mixer)
-    yield from _ffn(layer.ffn)
+    if isinstance(layer.mixer, Mamba | Mamba2 | ShortConv):
+        yield from _recurrent(layer.mixer, arch)
+    else:
+        yield from _mask(layer.mixer.mask)
+        yield from _mixer(layer.mixer)
+    if layer.ffn is not None:
+        yield from _ffn(layer.ffn)
+    elif layer.placement != "pre":
+        yield ".placement", f"= {layer.placement} needs a feed-forward part: without one it must be pre"
 
 
-def _mixer(mixer: Mixer) -> Iterator[Problem]:
+def _recurrent(mixer: Recurrent, arch: Arch) -> Iterator[Problem]:
+    if not isinstance(arch.output, Next):
+        yield ".mixer.type", f"= {type(mixer).__name__} is for decoders: an encoder has no state of a sequence"
+    if mixer.kernel < 2:
+        yield ".mixer.kernel", f"= {mixer.kernel} must be 2 at least"
+    match mixer:
+        case Mamba():
+            yield from _positive(mixer, ".mixer", "inner", "state", "rank")
+        case Mamba2(heads=h, groups=g):
+            yield from _positive(mixer, ".mixer", "heads", "head_dim", "state", "groups")
+            if g > 0 and h % g:
+                yield ".mixer.heads", f"= {h} is no multiple of groups = {g}"
+        case ShortConv():
+            yield from _positive(mixer, ".mixer", "channels")
+
+
+def _mixer(mixer: Attention | LatentAttention | LocalGlobalAttention) -> Iterator[Problem]:
     match mixer:
         case Attention(heads=h, kv_heads=g, head_dim=k, position=position, mask=mask):
             yield from _positive(mixer, ".mixer", "heads", "kv_heads", "head_dim")

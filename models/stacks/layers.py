@@ -112,3 +112,14 @@ class SharedParallelLayer(nn.Module):
     def forward(self, x_TD: Tensor, batch: Batch) -> Tensor:
         y_TD = self.norm1(x_TD)
         return self.add(self.add(x_TD, self.mixer(y_TD, batch)), self.ffn(y_TD))
+
+
+class MixerLayer(nn.Module):
+    """x + mixer(norm(x)), and no feed-forward part."""
+
+    def __init__(self, spec: Layer, dim: int, mixer: nn.Module, ops: Ops) -> None:
+        super().__init__()
+        self.add, self.norm1, self.mixer = Residual(spec, ops), norm(spec.norm, dim, ops), mixer
+
+    def forward(self, x_TD: Tensor, batch: Batch) -> Tensor:
+        return self.add(x_TD, self.mixer(self.norm1(x_TD), batch))

@@ -21,6 +21,8 @@ from models.spec import (
     LatentAttention,
     Layer,
     Learned,
+    Mamba,
+    Mamba2,
     Mask,
     Mixer,
     MoE,
@@ -30,6 +32,7 @@ from models.spec import (
     RelativeBias,
     Rope,
     Router,
+    ShortConv,
     Sigmoid,
     Sinusoidal,
     Softmax,
@@ -115,7 +118,33 @@ latents = st.builds(
     out_bias=flags,
     scale=st.none() | st.just(0.6),
 )
-mixers: st.SearchStrategy[Mixer] = st.one_of(attentions(), latents)
+states = st.one_of(
+    st.builds(
+        Mamba,
+        inner=st.just(20),
+        state=st.just(5),
+        rank=st.just(3),
+        kernel=st.integers(2, 5),
+        conv_bias=flags,
+        bias=flags,
+        norm=st.none() | st.builds(Norm, kind=st.sampled_from(["rms", "rms_unweighted"])),
+    ),
+    st.builds(
+        Mamba2,
+        heads=st.just(4),
+        head_dim=st.just(6),
+        state=st.just(5),
+        groups=st.sampled_from([1, 2]),
+        kernel=st.integers(2, 5),
+        conv_bias=flags,
+        bias=flags,
+        norm=st.none() | st.just(Norm()),
+        least_step=st.sampled_from([0.0, 0.3]),
+        most_step=st.none() | st.just(1.0),
+    ),
+    st.builds(ShortConv, channels=st.just(18), kernel=st.integers(2, 5), bias=flags),
+)
+mixers: st.SearchStrategy[Mixer] = st.one_of(attentions(), latents, states)
 
 groups = st.none() | st.builds(ExpertGroups, count=st.just(2), active=st.just(1), score=st.sampled_from(["max", "top2"]))
 routers: st.SearchStrategy[Router] = st.one_of(
@@ -157,7 +186,8 @@ def deep(draw: st.DrawFn, mixers: st.SearchStrategy[Mixer], ffns: st.SearchStrat
         placement=st.sampled_from(["pre", "pre_ffn", "post", "sandwich", "after", "parallel", "parallel_shared"]),
         scale=st.sampled_from([1.0, 0.4]),
     )
-    found = draw(st.lists(layers, min_size=1, max_size=3))
+    alone = st.builds(Layer, mixer=mixers, ffn=st.none(), norm=norms, scale=st.sampled_from([1.0, 0.4]))
+    found = draw(st.lists(layers | alone, min_size=1, max_size=3))
     return (*found, replace(found[0], weights_of=0)) if draw(flags) else tuple(found)
 
 

@@ -25,6 +25,7 @@ from tests.models.world import CONTEXT, make, their_logits
 
 native = pytest.mark.skipif(not levels(), reason="the kernels need a compiler at installation and a processor with AVX2")
 LIMITS = Limits(max_running=4, max_waiting=64, max_step_tokens=24, mixed_step_tokens=9)
+SLOTS = 9
 PAGES = 12  # of 16 tokens: not enough for four sequences of up to 60
 CHANGES = {"phimoe": {"rope_parameters": PHIMOE_ROPE}}
 
@@ -34,8 +35,10 @@ def load(directory: Path, dtype: torch.dtype) -> LoadedModel:
 
 
 def core(loaded: LoadedModel) -> Core:
-    inputs = Inputs(largest_step(LIMITS, CONTEXT), tuple(loaded.pages), CPU, ropes=loaded.ropes, context=CONTEXT)
-    return Core(Runner(loaded.model, inputs, loaded.recorder), Memory(dict.fromkeys(loaded.pages, PAGES), seed=b""), LIMITS)
+    slots = SLOTS if loaded.slots else None
+    inputs = Inputs(largest_step(LIMITS, CONTEXT), tuple(loaded.pages), CPU, ropes=loaded.ropes, context=CONTEXT, slots=slots)
+    memory = Memory(dict.fromkeys(loaded.pages, PAGES), slots=slots, seed=b"")
+    return Core(Runner(loaded.model, inputs, loaded.recorder), memory, LIMITS)
 
 
 def prompts(seed: int) -> list[list[int]]:

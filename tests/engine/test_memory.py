@@ -28,8 +28,7 @@ def make(memory: Memory, tokens: list[int], more: int = 50) -> Sequence:
 
 def compute(memory: Memory, seq: Sequence, size: int) -> None:
     assert memory.grow(seq, seq.computed + size)
-    seq.computed += size
-    memory.settle(seq)
+    memory.advance(seq, size)
 
 
 class Books(RuleBasedStateMachine):
@@ -38,8 +37,9 @@ class Books(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.memory = Memory({FULL: 20, SLIDING: 12}, seed=b"")
+        self.memory = Memory({FULL: 20, SLIDING: 12}, slots=7, seed=b"")
         self.content: dict[tuple[int, int], object] = {}  # what was written: (pool, page) -> tokens up to the page's end
+        self.states: dict[int, tuple[int, ...]] = {-1: ()}  # slot -> the tokens that its state is of
         self.live: list[Sequence] = []
 
     @rule(stem=st.integers(0, 2), length=st.integers(1, 90), reserve=st.integers(0, 2))
@@ -55,11 +55,10 @@ class Books(RuleBasedStateMachine):
     @rule(which=st.integers(0, 99), size=st.integers(1, 40))
     def chunk(self, which: int, size: int) -> None:
         seq = self.live[which % len(self.live)]
-        size = min(size, seq.length - seq.computed)
+        size = self.memory.until(seq, min(size, seq.length - seq.computed))
         if size and self.memory.grow(seq, seq.computed + size):
             self.write(seq, size)
-            seq.computed += size
-            self.memory.settle(seq)
+            self.memory.advance(seq, size)
             self.seen(seq)
 
     @precondition(lambda self: self.live)
@@ -89,9 +88,11 @@ class Books(RuleBasedStateMachine):
                 assert page >= 0
                 start = position // PAGE * PAGE
                 self.content[i, page] = (start, tuple(seq.tokens[: position + 1].tolist()))
+        self.states[seq.target] = tuple(seq.tokens[: seq.computed + size].tolist())
 
     def seen(self, seq: Sequence) -> None:
         """All that the next query looks at is what this sequence's tokens left there."""
+        assert self.states[seq.slot] == tuple(seq.tokens[: seq.computed].tolist())
         for i, (table, layout) in enumerate(zip(seq.tables, self.memory.layouts, strict=True)):
             for j in range(first_seen(layout, seq.computed), pages_for(seq.computed)):
                 known = tuple(seq.tokens[: min((j + 1) * PAGE, seq.computed)].tolist())

@@ -21,13 +21,14 @@ from engine.embedded.native.attention import PagedAttention
 from engine.embedded.native.backend import NativeBackend
 from engine.embedded.native.ops import Kernels, Recordings
 from engine.embedded.native.supports import supports
+from engine.embedded.on_torch.pages import layout
 from engine.embedded.runner import Runner
 from engine.embedded.scheduler import Limits
 from models.batch import Attend, Batch
 from models.quant import Grouped, Weight
 from models.reference import Embedding, Linear, Reference, attend, whole
 from models.score_bias import PLAIN, Scoring
-from models.spec import MLP, Alibi, Arch, Attention, Disentangled, Layer, Paged, RelativeBias, Sinusoidal, caches, groups
+from models.spec import Alibi, Arch, Attention, Disentangled, Paged, RelativeBias, Sinusoidal, groups
 from tests.engine.mixes import VOCAB, attentions, dense_archs
 from tests.engine.tiny import CONTEXT, CPU, LIMITS, answer, drain, filled, sequence
 
@@ -65,7 +66,7 @@ class Leaf:
 
     def __init__(self, library: Library, spec: Attention, scoring: Scoring) -> None:
         self.spec, self.scoring = spec, scoring
-        (self.layout,) = caches(Layer(mixer=spec, ffn=MLP(hidden=1)))
+        self.layout = layout(spec)
         self.leaf = PagedAttention(Kernels(library), spec, 4 * PAGES, self.layout)
         self.leaf.keys_PGKT.fill_(torch.nan)
         self.leaf.values_PGTK.fill_(torch.nan)

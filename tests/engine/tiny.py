@@ -25,7 +25,7 @@ from engine.embedded.sequence import Sequence as Seq
 from models.batch import Backend
 from models.build import build
 from models.reference import Reference, whole
-from models.spec import MLP, Arch, Attention, Causal, Layer, Mask, QKNorm, Rope, Window, groups, long_ropes
+from models.spec import MLP, Arch, Attention, Causal, Layer, Mask, QKNorm, Rope, Window, groups, long_ropes, slots
 from models.stacks.decoder import Decoder
 
 Model = TypeVar("Model", bound=nn.Module)
@@ -67,8 +67,9 @@ def fill(model: Model, seed: int = 0) -> Model:
 
 
 def _fill_norm(module: nn.Module, generator: torch.Generator) -> None:
-    for parameter in module.parameters(recurse=False):
-        parameter.data.copy_(1 + 0.2 * torch.randn(parameter.shape, generator=generator))
+    for name, parameter in module.named_parameters(recurse=False):
+        noise = 1 + 0.2 * torch.randn(parameter.shape, generator=generator)
+        parameter.data.copy_(-noise.abs() if name == "decay" else noise)
 
 
 class Oracle:
@@ -97,13 +98,19 @@ def sizes(arch: Arch, pages: int) -> dict:
 
 
 def core(
-    arch: Arch, pages: int = 64, limits: Limits | None = None, recorder: Recorder | None = None, dtype: torch.dtype = torch.float32
+    arch: Arch,
+    pages: int = 64,
+    limits: Limits | None = None,
+    recorder: Recorder | None = None,
+    dtype: torch.dtype = torch.float32,
+    states: int = 32,
 ) -> Core:
+    """`states`: slots, if `arch` has any."""
     limits = limits or LIMITS
-    counts = sizes(arch, pages)
-    model = filled(arch, TorchBackend(Storage(pages=counts, device=CPU, dtype=dtype, fill_nan=True)))
-    inputs = Inputs(largest_step(limits, CONTEXT), tuple(counts), CPU, ropes=long_ropes(arch), context=CONTEXT)
-    return Core(Runner(model, inputs, recorder), Memory(counts, seed=b"test"), limits)
+    counts, places = sizes(arch, pages), states if slots(arch) else None
+    model = filled(arch, TorchBackend(Storage(pages=counts, slots=places, device=CPU, dtype=dtype, fill_nan=True)))
+    inputs = Inputs(largest_step(limits, CONTEXT), tuple(counts), CPU, ropes=long_ropes(arch), context=CONTEXT, slots=places)
+    return Core(Runner(model, inputs, recorder), Memory(counts, slots=places, seed=b"test"), limits)
 
 
 _arrivals = count()

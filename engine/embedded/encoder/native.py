@@ -12,7 +12,7 @@ from engine.embedded.kernels.packing import Bytes, fits, pack_bytes
 from engine.embedded.native.linear import PackedLinear, Table
 from engine.embedded.native.ops import Kernels
 from engine.embedded.native.supports import fitting
-from models.batch import Attend, Batch, Latent, LocalGlobal
+from models.batch import Attend, Batch, Latent, LocalGlobal, Recurrence
 from models.ops import Ops
 from models.quant import Weight
 from models.score_bias import PLAIN, Scoring
@@ -30,6 +30,7 @@ from models.spec import (
     Next,
     Pooled,
     Sinusoidal,
+    Slot,
 )
 
 
@@ -145,6 +146,9 @@ class NativeEncoderBackend:
 
     def local_global(self, name: str, spec: LocalGlobalAttention) -> LocalGlobal:
         raise NotImplementedError(f"{name}: attention with global tokens is an encoder's, which runs on its torch backend only")
+
+    def recurrence(self, name: str, slot: Slot) -> Recurrence:
+        raise NotImplementedError(f"{name}: states are a decoder's: an encoder reads whole texts")
 
     def experts(self, name: str, spec: MoE, dim: int) -> nn.Module:
         raise NotImplementedError(f"{name}: supports_encoder lets no mixture of experts through")

@@ -11,12 +11,12 @@ from torch import Tensor, nn
 
 from engine.embedded.encoder.sparse import BandedAttention, BlockAttention
 from engine.embedded.on_torch.scores import attention
-from models.batch import Attend, Batch, Latent, LatentUp, LocalGlobal
+from models.batch import Attend, Batch, Latent, LatentUp, LocalGlobal, Recurrence
 from models.masks import may_see
 from models.ops import Ops
 from models.reference import Embedding, Experts, HeadMatrices, Linear, expand, expanded
 from models.score_bias import PLAIN, Scoring, score_bias
-from models.spec import Attention, BlockSparse, Full, LatentAttention, LocalGlobalAttention, Mask, MoE
+from models.spec import Attention, BlockSparse, Full, LatentAttention, LocalGlobalAttention, Mask, MoE, Slot
 
 
 class TorchEncoderBackend:
@@ -43,6 +43,9 @@ class TorchEncoderBackend:
 
     def latent(self, name: str, spec: LatentAttention) -> Latent:
         return WholeLatents(spec, self._squares)
+
+    def recurrence(self, name: str, slot: Slot) -> Recurrence:
+        raise NotImplementedError(f"{name}: states are a decoder's: an encoder reads whole texts")
 
     def experts(self, name: str, spec: MoE, dim: int) -> nn.Module:
         return Experts(spec, dim, self.dtype).to(self.device)

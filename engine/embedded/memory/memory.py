@@ -3,7 +3,7 @@
 A page's key is a hash chained over all tokens up to its end, so equal keys mean equal content. From the first page on that is
 not within a shared prefix the chain goes on with the owner's salt: no owner finds another's pages, neither by the count of cached
 tokens nor by time. A prefix is cached if every layout still has the pages that the next token attends to: all of them, or those
-within the layout's reach.
+within the layout's reach; and, for a model with states (states.py), if the one behind it is kept.
 """
 
 import os
@@ -12,16 +12,18 @@ from hashlib import blake2b
 from itertools import takewhile
 
 from engine.embedded.memory.page_pool import PAGE, PagePool
+from engine.embedded.memory.states import States
 from engine.embedded.sequence import Sequence, Table
 from models.spec import Paged
 
 
 class Memory:
-    def __init__(self, sizes: Mapping[Paged, int], *, seed: bytes | None = None) -> None:
-        """`sizes`: pages per layout. `seed`: start of all hash chains; random by default, so that prompts with colliding
-        keys cannot be crafted."""
+    def __init__(self, sizes: Mapping[Paged, int], *, slots: int | None = None, seed: bytes | None = None) -> None:
+        """`sizes`: pages per layout. `slots`: of states, if the model has any. `seed`: start of all hash chains; random by default, so
+        that prompts with colliding keys cannot be crafted."""
         self.layouts = tuple(sizes)
         self.pools = tuple(PagePool(size) for size in sizes.values())
+        self.states = None if slots is None else States(slots)
         self._seed = os.urandom(16) if seed is None else seed
 
     def capacity(self, step_tokens: int) -> int | None:
@@ -66,22 +68,39 @@ class Memory:
             needed = max(0, self._prompt_pages(layout, seq) - pages) + sum(map(pool.idle, found))
             if needed + reserve > pool.available:
                 return False
+        if self.states is not None and self.states.needed(seq.keys, pages) + reserve > self.states.pool.available:
+            return False
         for i, found in enumerate(hits):
             self._enter(seq.tables[i], self.pools[i], found, pages)
+        if self.states is not None:
+            self.states.enter(seq, pages)
         seq.computed = pages * PAGE
         seq.published = pages
         return self._extend(seq, [self._prompt_pages(layout, seq) for layout in self.layouts])
 
     def grow(self, seq: Sequence, tokens: int) -> bool:
-        """Makes room for the first `tokens` tokens in every layout. False: not enough pages, nothing changed."""
+        """Makes room for the first `tokens` tokens in every layout, and for the state behind them. False: there is not enough."""
+        if self.states is not None and not self.states.prepare(seq):
+            return False
         return self._extend(seq, [pages_for(tokens)] * len(self.pools))
 
-    def settle(self, seq: Sequence) -> None:
-        """After a step: publishes newly filled pages and releases those outside the attention window of all later tokens."""
+    def until(self, seq: Sequence, count: int) -> int:
+        """How many of the next `count` tokens one step may compute."""
+        return count if self.states is None else self.states.until(seq, count)
+
+    def advance(self, seq: Sequence, count: int) -> None:
+        """After a step that computed `count` tokens: publishes newly filled pages and releases those outside the attention window of
+        all later tokens."""
+        seq.computed += count
+        if self.states is not None:
+            self.states.advance(seq)
+            seq.room = seq.computed  # the next step's state needs its place
         full = seq.computed // PAGE
         if full == seq.published:
             return
         keys = self.keys(seq, full)
+        if self.states is not None and seq.computed == full * PAGE:
+            self.states.keep(seq, keys[full - 1])
         for (layout, pool), table in zip(self._all(), seq.tables, strict=True):
             for j in range(max(seq.published, table.first), full):
                 pool.publish(int(table.pages[j]), keys[j])
@@ -94,10 +113,12 @@ class Memory:
             for page in reversed(table.pages[table.first : table.end].tolist()):
                 pool.release(page)
             table.clear()
+        if self.states is not None:
+            self.states.release(seq)
         seq.computed = seq.room = seq.published = 0
 
     def check(self) -> None:
-        for pool in self.pools:
+        for pool in (*self.pools, *(() if self.states is None else (self.states.pool,))):
             pool.check()
 
     def _all(self) -> Iterator[tuple[Paged, PagePool]]:
@@ -105,6 +126,8 @@ class Memory:
 
     def _hole(self, keys: list[bytes], n: int) -> int | None:
         """Index of the last page missing for a cached prefix of n pages; None if none is missing."""
+        if self.states is not None and (behind := self.states.found(keys, n)) < n:
+            return behind
         for layout, pool in self._all():
             for j in range(n - 1, first_seen(layout, n * PAGE) - 1, -1):
                 if pool.find(keys[j]) is None:
@@ -133,7 +156,7 @@ class Memory:
             for _ in range(n):
                 table.pages[table.end] = pool.take()
                 table.end += 1
-        seq.room = min(table.end for table in seq.tables) * PAGE
+        seq.room = min((table.end * PAGE for table in seq.tables), default=seq.limit)
         return True
 
     def _drop(self, table: Table, pool: PagePool, first: int) -> None:

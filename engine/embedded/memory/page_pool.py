@@ -38,6 +38,20 @@ class PagePool:
     def find(self, key: bytes) -> int | None:
         return self._page_of.get(key)
 
+    def published(self, page: int) -> bool:
+        """Whether `find` may return it."""
+        return self._keys[page] is not None
+
+    def forget(self, key: bytes) -> None:
+        """The page of `key`, if it has one still, is not found any more."""
+        page = self._page_of.pop(key, None)
+        if page is None:
+            return
+        self._keys[page] = None
+        if self._references[page] == 0:
+            del self._cached[page]
+            self._free.append(page)
+
     def idle(self, page: int) -> bool:
         """Whether the page is unreferenced, so that holding it reduces `available`."""
         return self._references[page] == 0

@@ -6,6 +6,7 @@ from math import prod
 from engine.embedded.memory.memory import pages_for, window_pages
 from engine.embedded.memory.page_pool import PAGE
 from engine.embedded.scheduler import Limits
+from models.describe import state_bytes
 from models.spec import Arch, Paged, groups
 
 
@@ -13,10 +14,24 @@ class TooLittleMemory(ValueError):
     """The memory for K and V holds no sequence worth serving."""
 
 
+def slot_count(arch: Arch, *, memory: int, number_bytes: int, limits: Limits) -> int | None:
+    """Slots for the states of as many sequences as may run (each needs a second one now and then), and as many again that are
+    kept; at most half of `memory` where there are pages too. None for a model without states."""
+    size = state_bytes(arch, number_bytes)
+    if not size:
+        return None
+    room = memory // 2 if groups(arch) else memory
+    if room < 2 * size:
+        raise TooLittleMemory(f"{memory} bytes hold no two states of a sequence: this model needs {size} bytes for one")
+    return min(room // size, 4 * limits.max_running)
+
+
 def page_counts(arch: Arch, *, context: int, memory: int, number_bytes: int, limits: Limits) -> dict[Paged, int]:
-    """As many pages as `memory` bytes hold, but no more than eight full contexts need. Layouts with a reach get what
+    """As many pages as `memory` bytes hold beside the slots, but no more than eight full contexts need. Layouts with a reach get what
     all running sequences can hold of them at once."""
     page_bytes = {layout: PAGE * sum(map(prod, layout.per_token)) * number_bytes * len(layers) for layout, layers in groups(arch).items()}
+
+    memory -= (slot_count(arch, memory=memory, number_bytes=number_bytes, limits=limits) or 0) * state_bytes(arch, number_bytes)
 
     def need(pages: int) -> int:
         return sum(_pages(layout, pages, limits) * size for layout, size in page_bytes.items())

@@ -13,10 +13,10 @@ from engine.embedded.native.attention import PagedAttention
 from engine.embedded.native.experts import PackedExperts, Routing
 from engine.embedded.native.linear import PackedEmbedding, PackedLinear, Table
 from engine.embedded.native.ops import Kernels
-from models.batch import Attend, Latent, LocalGlobal
+from models.batch import Attend, Latent, LocalGlobal, Recurrence
 from models.ops import Ops
 from models.quant import Weight
-from models.spec import Attention, LatentAttention, LocalGlobalAttention, MoE, Paged
+from models.spec import Attention, LatentAttention, LocalGlobalAttention, MoE, Paged, Slot
 
 
 class NativeBackend:
@@ -63,6 +63,9 @@ class NativeBackend:
 
     def local_global(self, name: str, spec: LocalGlobalAttention) -> LocalGlobal:
         raise NotImplementedError(f"{name}: attention with global tokens is an encoder's, which runs on its torch backend only")
+
+    def recurrence(self, name: str, slot: Slot) -> Recurrence:
+        raise NotImplementedError(f"{name}: `supports` lets no states through")
 
     def experts(self, name: str, spec: MoE, dim: int) -> nn.Module:
         return PackedExperts(self.kernels, spec, dim, self._prepare)

@@ -21,13 +21,13 @@ def _mixer(m: Mixer) -> bool:
     )
 
 
-def _ffn(ffn: FFN) -> bool:
-    return isinstance(ffn, MLP) or ffn.experts <= k.MAX_EXPERTS
+def _ffn(ffn: FFN | None) -> bool:
+    return ffn is None or isinstance(ffn, MLP) or ffn.experts <= k.MAX_EXPERTS
 
 
 def fitting(layer: Layer) -> bool:
     """For an encoder's layer: whether its sizes and its activation are such as kernels exist for."""
-    return isinstance(layer.mixer, Attention) and _fitting_mixer(layer.mixer) and _fitting_ffn(layer.ffn)
+    return isinstance(layer.mixer, Attention) and _fitting_mixer(layer.mixer) and layer.ffn is not None and _fitting_ffn(layer.ffn)
 
 
 def _fitting_mixer(m: Attention) -> bool:

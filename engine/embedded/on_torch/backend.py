@@ -9,10 +9,11 @@ from engine.embedded.on_torch.attention import PagedAttention
 from engine.embedded.on_torch.latent import PagedLatents
 from engine.embedded.on_torch.linear import QuantizingLinear
 from engine.embedded.on_torch.pages import Places, Storage, layout
-from models.batch import Attend, Latent, LocalGlobal
+from engine.embedded.on_torch.recurrence import States
+from models.batch import Attend, Latent, LocalGlobal, Recurrence
 from models.ops import Ops
 from models.reference import Embedding, Experts, HeadMatrices, Linear
-from models.spec import Attention, LatentAttention, LocalGlobalAttention, MoE
+from models.spec import Attention, LatentAttention, LocalGlobalAttention, MoE, Slot
 
 
 class TorchBackend:
@@ -41,6 +42,9 @@ class TorchBackend:
 
     def local_global(self, name: str, spec: LocalGlobalAttention) -> LocalGlobal:
         raise NotImplementedError(f"{name}: attention with global tokens is an encoder's: a decoder has not got yet what lies ahead")
+
+    def recurrence(self, name: str, slot: Slot) -> Recurrence:
+        return States(slot, self.storage)
 
     def experts(self, name: str, spec: MoE, dim: int) -> nn.Module:
         return Experts(spec, dim, self.storage.dtype).to(self.storage.device)

@@ -11,15 +11,16 @@ from torch import Tensor
 
 from engine.embedded.memory.page_pool import PAGE
 from models.batch import Batch
-from models.spec import MLP, Attention, LatentAttention, Layer, Paged, caches
+from models.spec import Attention, LatentAttention, Layer, Paged, caches
 
 
 @dataclass(frozen=True, kw_only=True)
 class Storage:
-    """`pages`: pages per layout. `bits`: quantize dense weights to so many; None: leave them. `fill_nan`: fresh pages
-    hold NaN, so that a read of what was never written shows (tests)."""
+    """`pages`: pages per layout. `slots`: of states (None: the model has none). `bits`: quantize dense weights to so many; None: leave
+    them. `fill_nan`: fresh pages hold NaN, so that a read of what was never written shows (tests)."""
 
     pages: Mapping[Paged, int]
+    slots: int | None = None
     device: torch.device
     dtype: torch.dtype = torch.bfloat16
     bits: int | None = None
@@ -60,4 +61,4 @@ def unwritten(key_M: Tensor, query_S11: Tensor, reach: int | None) -> Tensor:
 
 def layout(spec: Attention | LatentAttention) -> Paged:
     """What one attention layer leaves behind."""
-    return caches(Layer(mixer=spec, ffn=MLP(hidden=0)))[0]
+    return next(cache for cache in caches(Layer(mixer=spec, ffn=None)) if isinstance(cache, Paged))

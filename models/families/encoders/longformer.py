@@ -8,7 +8,7 @@ from typing import Any
 from models.families.encoders import roberta
 from models.hf import Config, ConfigError
 from models.recipes import Recipes, cat
-from models.spec import Arch, FirstTokens, GlobalTokens, LocalGlobalAttention, Neighbourhood, QuestionTokens
+from models.spec import Arch, Attention, FirstTokens, GlobalTokens, LocalGlobalAttention, Neighbourhood, QuestionTokens
 
 PREFIX = "longformer."
 UNUSED = r"(lm_head|pooler|classifier)\..*"
@@ -24,7 +24,9 @@ def arch(config: Config) -> Arch:
 
 
 def _mixer(arch: Arch, window: int) -> LocalGlobalAttention:
-    heads = arch.layers[0].mixer.heads
+    base = arch.layers[0].mixer
+    assert isinstance(base, Attention)
+    heads = base.heads
     return LocalGlobalAttention(heads=heads, head_dim=arch.dim // heads, mask=Neighbourhood(distance=window // 2), bias=True, out_bias=True)
 
 

@@ -4,7 +4,7 @@ expert reads; chunks in layers with RoPE, and every fourth layer without positio
 from dataclasses import replace
 from typing import Any
 
-from models.families.changes import mixer, where
+from models.families.changes import ffn, mixer, where
 from models.families.dense import llama
 from models.families.experts.mixtral import TRAINING
 from models.hf import Config, ConfigError
@@ -21,7 +21,7 @@ def arch(config: Config) -> Arch:
     base = llama.decoder(config, bias=bias, out_bias=bias)
     sparse = where(base, _sparse(config, len(base.layers)), lambda layer: replace(layer, ffn=moe))
     mlps = [layer.ffn is not moe for layer in sparse.layers]
-    arch = where(sparse, mlps, lambda layer: replace(layer, ffn=replace(layer.ffn, hidden=dense)))
+    arch = where(sparse, mlps, lambda layer: ffn(layer, hidden=dense))
     return _positioned(arch, config)
 
 

@@ -29,8 +29,8 @@ def mixed(layer: Layer, experts: int, active: int, router: Router, **more: Any) 
         case MLP(hidden=hidden, activation=activation):
             spec = MoE(experts=experts, active=active, hidden=hidden, activation=activation, router=router)
             return replace(layer, ffn=replace(spec, **more))
-        case MoE():
-            raise TypeError("this layer has experts already")
+        case other:
+            raise TypeError(f"this layer has {type(other).__name__} where an MLP should become experts")
 
 
 _M = "model.layers.{i}.block_sparse_moe."

@@ -20,7 +20,7 @@ def lines(d: Description) -> list[str]:
         f"  training    {d.optimal_tokens / 1e9:,.1f} G tokens are compute-optimal, {d.optimal_flops:.2g} FLOPs",
         "  looks at",
         *(f"    {_view(view)}" for view in d.views),
-        *(_memory(d) if d.caches else ["  remembers   nothing: an encoder reads whole texts"]),
+        *(_memory(d) if d.bytes_per_context else ["  remembers   nothing: an encoder reads whole texts"]),
     ]
 
 
@@ -32,11 +32,13 @@ def _view(view: View) -> str:
 
 def _memory(description: Description) -> list[str]:
     own = Variant("as it is", description.bytes_per_token, description.bytes_per_context)
+    variants = (own, *description.variants) if description.caches else ()
     return [
         "  remembers",
+        *([f"    states, however long the text: {description.bytes_per_sequence:,} bytes"] if description.bytes_per_sequence else []),
         *(f"    {_cache(cache)}" for cache in description.caches),
-        "  KV bytes    per token      per context",
-        *(f"    {v.name:<9} {v.bytes_per_token:>10,}  {v.bytes_per_context:>15,}" for v in (own, *description.variants)),
+        *(["  KV bytes    per token      per context"] if description.caches else []),
+        *(f"    {v.name:<9} {v.bytes_per_token:>10,}  {v.bytes_per_context:>15,}" for v in variants),
     ]
 
 
@@ -78,19 +80,21 @@ def _measures(architecture: str, d: Description) -> dict[str, str]:
         "  at the context's end": f"{d.flops_per_token_full / 1e9:,.2f} G",
         "compute-optimal training": f"{d.optimal_tokens / 1e9:,.1f} G tokens",
         "  FLOPs of it": f"{d.optimal_flops:.2g}",
-        **_reaches(d.caches),
+        **_reaches(d.caches, d.bytes_per_sequence > 0),
         "keys read at the context's end": ", ".join(f"{len(view.layers)} × {view.keys:,}" for view in d.views),
+        "state bytes": f"{d.bytes_per_sequence:,}",
         "KV bytes per token": f"{d.bytes_per_token:,}",
         "  per context": f"{d.bytes_per_context:,}",
         **{f"  per token as {variant.name}": f"{variant.bytes_per_token:,}" for variant in d.variants},
     }
 
 
-def _reaches(caches: Sequence[CacheGroup]) -> dict[str, str]:
+def _reaches(caches: Sequence[CacheGroup], states: bool) -> dict[str, str]:
     """How far back layers look: counts of layers, the shortest reach first."""
     counts: dict[int | None, int] = {}
     for cache in caches:
         counts[cache.reach] = counts.get(cache.reach, 0) + len(cache.layers)
     ordered = sorted(counts.items(), key=lambda found: (found[0] is None, found[0] or 0))
-    said = (f"{count} of {'all' if reach is None else f'{reach:,}'}" for reach, count in ordered)
+    said = [f"{count} of {'all' if reach is None else f'{reach:,}'}" for reach, count in ordered]
+    said += ["others through a state" if said else "all through a state"] if states else []
     return {"layers that see tokens": ", ".join(said) or "nothing is remembered"}

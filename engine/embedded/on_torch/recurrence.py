@@ -1,0 +1,94 @@
+"""States in slots, in plain torch: one token each in a few batched operations, several tokens in chunks.
+
+T tokens, S sequences, Q tokens of one sequence, L of them in a chunk; C channels, I inner channels, N numbers of state, H heads, K and V
+key and value dimensions.
+"""
+
+import torch
+from torch import Tensor
+
+from engine.embedded.on_torch.pages import Storage
+from models import recurrence
+from models.batch import Batch, Slots
+from models.ops import wide
+from models.spec import Slot
+
+CHUNK = 64  # tokens
+
+
+class States:
+    """Implements models.batch.Recurrence: one layer's states of one kind, [slots + 2, ...]. The last but one holds zeros, from which
+    new sequences begin, and the last takes what padding writes."""
+
+    def __init__(self, slot: Slot, storage: Storage) -> None:
+        slots = storage.slots or 0
+        dtype = torch.promote_types(storage.dtype, torch.float32) if slot.wide else storage.dtype
+        self.states = torch.zeros(slots + 2, *slot.shape, dtype=dtype, device=storage.device)
+        if storage.fill_nan:
+            self.states[:slots] = torch.nan
+
+    def convolve(self, x_TC: Tensor, weight_CW: Tensor, bias_C: Tensor | None, batch: Batch) -> Tensor:
+        slots = _slots(batch)
+        if len(x_TC) != len(slots.read_S):
+            return torch.cat([self._convolved(x_TC[rows], s, slots, weight_CW, bias_C) for s, (rows, _) in enumerate(batch.spans)])
+        x_SCW = torch.cat([self.states[slots.read_S.long()], x_TC[..., None]], -1)
+        self.states[slots.write_S.long()] = x_SCW[..., 1:]
+        y_SC = (x_SCW * weight_CW).sum(-1)
+        return y_SC if bias_C is None else y_SC + bias_C
+
+    def scan(self, x_TI: Tensor, step_TI: Tensor, a_IN: Tensor, b_TN: Tensor, c_TN: Tensor, batch: Batch) -> Tensor:
+        slots = _slots(batch)
+        if len(x_TI) != len(slots.read_S):
+            parts: list[Tensor] = []
+            for s, (rows, _) in enumerate(batch.spans):
+                y_QI, state_IN = recurrence.scan(x_TI[rows], step_TI[rows], a_IN, b_TN[rows], c_TN[rows], self._read(slots, s))
+                self.states[slots.write_S[s]] = state_IN
+                parts.append(y_QI)
+            return torch.cat(parts)
+        decay_SIN = (step_TI[..., None] * a_IN).exp()
+        state_SIN = decay_SIN * self.states[slots.read_S.long()] + (step_TI * x_TI)[..., None] * wide(b_TN)[:, None]
+        self.states[slots.write_S.long()] = state_SIN
+        return (state_SIN @ wide(c_TN)[..., None])[..., 0]
+
+    def recur(self, q_THK: Tensor, k_THK: Tensor, v_THV: Tensor, decay_TH: Tensor, batch: Batch) -> Tensor:
+        slots = _slots(batch)
+        q_THK, k_THK, v_THV = wide(q_THK), wide(k_THK), wide(v_THV)
+        if len(q_THK) != len(slots.read_S):
+            parts: list[Tensor] = []
+            for s, (rows, _) in enumerate(batch.spans):
+                o_QHV, state_HKV = in_chunks(q_THK[rows], k_THK[rows], v_THV[rows], decay_TH[rows], self._read(slots, s))
+                self.states[slots.write_S[s]] = state_HKV
+                parts.append(o_QHV)
+            return torch.cat(parts)
+        state_SHKV = decay_TH.exp()[..., None, None] * self.states[slots.read_S.long()] + k_THK[..., None] * v_THV[:, :, None]
+        self.states[slots.write_S.long()] = state_SHKV
+        return torch.einsum("shk,shkv->shv", q_THK, state_SHKV)
+
+    def _convolved(self, x_QC: Tensor, s: int, slots: Slots, weight_CW: Tensor, bias_C: Tensor | None) -> Tensor:
+        y_QC, after_JC = recurrence.convolve(x_QC, self._read(slots, s).T, weight_CW, bias_C)
+        self.states[slots.write_S[s]] = after_JC.T
+        return y_QC
+
+    def _read(self, slots: Slots, s: int) -> Tensor:
+        return self.states[slots.read_S[s]]
+
+
+def in_chunks(q_QHK: Tensor, k_QHK: Tensor, v_QHV: Tensor, decay_QH: Tensor, state_HKV: Tensor) -> tuple[Tensor, Tensor]:
+    """What recurrence.recur computes, by matrix products within chunks (arXiv 2405.21060, section 6). Decays between two tokens are
+    exponentials of differences, which cannot overflow; of sums in float64, whose difference is exact enough."""
+    parts: list[Tensor] = []
+    for q_LHK, k_LHK, v_LHV, decay_LH in zip(*(t.split(CHUNK) for t in (q_QHK, k_QHK, v_QHV, decay_QH)), strict=True):
+        since_HL = decay_LH.double().cumsum(0).T
+        within_HLL = (since_HL[:, :, None] - since_HL[:, None]).tril().exp().tril().to(q_LHK.dtype)
+        scores_HLL = torch.einsum("qhk,mhk->hqm", q_LHK, k_LHK) * within_HLL
+        before_LHV = torch.einsum("qhk,hkv->qhv", q_LHK * since_HL.T.exp().to(q_LHK.dtype)[..., None], state_HKV)
+        parts.append(torch.einsum("hqm,mhv->qhv", scores_HLL, v_LHV) + before_LHV)
+        left_LH, all_H = (since_HL[:, -1:] - since_HL).exp().T.to(q_LHK.dtype), since_HL[:, -1].exp().to(q_LHK.dtype)
+        state_HKV = all_H[:, None, None] * state_HKV + torch.einsum("mhk,mhv->hkv", k_LHK * left_LH[..., None], v_LHV)
+    return torch.cat(parts), state_HKV
+
+
+def _slots(batch: Batch) -> Slots:
+    if batch.slots is None:
+        raise ValueError("the batch names no slots: this model has states")
+    return batch.slots

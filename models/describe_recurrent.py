@@ -1,0 +1,57 @@
+"""What models/describe.py counts of mixers whose memory stays as large as it is."""
+
+from models.spec import Mamba, Mamba2, Norm, Recurrent, ShortConv
+
+PER_STATE = 3  # multiply-adds for each number of a state: it decays, takes in, and is read
+
+
+def matrices(mixer: Recurrent, dim: int) -> int:
+    """Numbers of the matrices, and so multiply-adds of one token with them."""
+    match mixer:
+        case Mamba(inner=i, state=n, rank=r):
+            return 3 * dim * i + i * (r + 2 * n) + r * i
+        case Mamba2(heads=h, head_dim=k):
+            return dim * (h * k + _convolved(mixer) + h) + h * k * dim
+        case ShortConv(channels=c):
+            return 4 * dim * c
+
+
+def vectors(mixer: Recurrent, dim: int) -> int:
+    """All other parameters: taps, biases, decays, norms."""
+    taps = _convolved(mixer) * mixer.kernel
+    match mixer:
+        case Mamba(inner=i, state=n, rank=r):
+            biases = i * mixer.conv_bias + (2 * i + dim) * mixer.bias + i
+            return taps + biases + i * n + i + _norm(mixer.norm, r + 2 * n)
+        case Mamba2(heads=h, head_dim=k):
+            channels = _convolved(mixer)
+            return taps + channels * mixer.conv_bias + (h * k + channels + h + dim) * mixer.bias + 3 * h + _norm(mixer.norm, h * k)
+        case ShortConv(channels=c):
+            return taps + (c + 3 * c + dim) * mixer.bias
+
+
+def updates(mixer: Recurrent) -> int:
+    """Multiply-adds of one token with what is remembered."""
+    taps = _convolved(mixer) * mixer.kernel
+    match mixer:
+        case Mamba(inner=i, state=n):
+            return taps + PER_STATE * i * n
+        case Mamba2(heads=h, head_dim=k, state=n):
+            return taps + PER_STATE * h * k * n
+        case ShortConv():
+            return taps
+
+
+def _convolved(mixer: Recurrent) -> int:
+    """Channels."""
+    match mixer:
+        case Mamba(inner=i):
+            return i
+        case Mamba2(heads=h, head_dim=k, groups=g, state=n):
+            return h * k + 2 * g * n
+        case ShortConv(channels=c):
+            return c
+
+
+def _norm(norm: Norm | None, dim: int) -> int:
+    return 0 if norm is None or norm.kind == "rms_unweighted" else dim

@@ -1,0 +1,38 @@
+"""Recurrences step by step, as their papers define them: the truth that every faster form is compared with.
+
+Q tokens of one sequence; C channels; I inner channels, N numbers of state, H heads, K and V key and value dimensions. States are
+float32 and come before the first token; what comes after the last is returned beside the rows.
+"""
+
+import torch
+from torch import Tensor
+
+from models.ops import wide
+
+
+def convolve(x_QC: Tensor, before_JC: Tensor, weight_CW: Tensor, bias_C: Tensor | None) -> tuple[Tensor, Tensor]:
+    """Each channel's own causal convolution over W tokens, the last tap being the token itself. (y_QC, the last W - 1 rows);
+    `before_JC`: the W - 1 rows before the first."""
+    rows_MC = torch.cat([before_JC, x_QC])
+    y_CQ = torch.nn.functional.conv1d(rows_MC.T[None], weight_CW[:, None], bias_C, groups=len(weight_CW))[0]
+    return y_CQ.T, rows_MC[len(x_QC) :]
+
+
+def scan(x_QI: Tensor, step_QI: Tensor, a_IN: Tensor, b_QN: Tensor, c_QN: Tensor, state_IN: Tensor) -> tuple[Tensor, Tensor]:
+    """Selective scan (arXiv 2312.00752, equation 2 with the discretization of its section 3.3): every channel's state decays by
+    exp(step * a), takes in step * x along b, and is read along c. (y_QI float32, state_IN)"""
+    rows: list[Tensor] = []
+    for x_I, step_I, b_N, c_N in zip(wide(x_QI), wide(step_QI), wide(b_QN), wide(c_QN), strict=True):
+        state_IN = (step_I[:, None] * a_IN).exp() * state_IN + (step_I * x_I)[:, None] * b_N
+        rows.append(state_IN @ c_N)
+    return torch.stack(rows), state_IN
+
+
+def recur(q_QHK: Tensor, k_QHK: Tensor, v_QHV: Tensor, decay_QH: Tensor, state_HKV: Tensor) -> tuple[Tensor, Tensor]:
+    """Linear attention with decay (arXiv 2405.21060, section 2.3): a head's state decays by exp(decay), takes in the outer product
+    of key and value, and is read along the query. (o_QHV float32, state_HKV)"""
+    rows: list[Tensor] = []
+    for q_HK, k_HK, v_HV, decay_H in zip(wide(q_QHK), wide(k_QHK), wide(v_QHV), wide(decay_QH), strict=True):
+        state_HKV = decay_H.exp()[:, None, None] * state_HKV + k_HK[:, :, None] * v_HV[:, None]
+        rows.append(torch.einsum("hk,hkv->hv", q_HK, state_HKV))
+    return torch.stack(rows), state_HKV
