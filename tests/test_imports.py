@@ -83,6 +83,7 @@ MAY: dict[str, set[str]] = {
     "models.stacks": {"models.parts", "models.spec", "models.batch", "models.ops"},
     "models.families": {"models.families", "models.spec", "models.recipes", "models.hf"},
     "bench": {"bench", "server", "retrieval", "engine.api", "models"},
+    "bench.experts": {"bench", "engine", "models"},
     "bench.kernels": {"bench", "engine", "models"},  # compares backends, below any server
 }
 TORCHLESS = ("server", "retrieval", "mcp_servers", "engine.api", "models.spec")
