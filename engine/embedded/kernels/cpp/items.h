@@ -11,7 +11,7 @@ constexpr int LINEAR_ROWS = 128;  // rows of a matrix product
 constexpr int BESIDE = 4;         // blocks of 16 outputs, in bf16, that are multiplied side by side
 constexpr int SCORED = 16;        // experts that one thread gives a few rows' logits
 constexpr int TILE_ROWS = 48;     // (token, head) pairs that share a pass over the keys
-constexpr int STRIDED_ROWS = 12;  // fewer where each looks at keys of its own
+constexpr int GAPPED_ROWS = 12;   // fewer where each looks at keys of its own
 
 static inline int chunks(int n, int size) { return (n + size - 1) / size; }
 
@@ -24,7 +24,7 @@ static inline int multiply_blocks(const Op &op) {  // of 16 outputs, in pairs: a
   return std::max(2, 24 * 1024 / (op.n[1] * 16) / 2 * 2);
 }
 
-static inline int tile_rows(const Op &op) { return op.n[7] == STRIDED ? STRIDED_ROWS : TILE_ROWS; }
+static inline int tile_rows(const Op &op) { return has_gaps(op.n[7]) ? GAPPED_ROWS : TILE_ROWS; }
 
 static inline int attend_tiles(const Op &op, int s) {  // of one kv head of sequence s
   const auto *starts = (const int32_t *)op.p[4];

@@ -10,7 +10,7 @@ struct Mask {
     if (kind == CHUNKED) return std::max(0, position / size - other) * size;
     return 0;
   }
-  bool gaps() const { return kind == STRIDED || kind == FIXED; }
+  bool gaps() const { return has_gaps(kind); }
 
   // Of the page that begins at `key`, not behind the query: those keys that it sees.
   uint16_t seen(int position, int key) const {

@@ -9,6 +9,7 @@ enum Code : int32_t {
   SCORE, ROUTE, DEAL, SPREAD, QUANTIZE_PAIRS, EXPERTS_UP, EXPERTS_DOWN, COLLECT, OPEN  // mixtures of experts
 };
 enum MaskKind : int32_t { CAUSAL, WINDOW, CHUNKED, STRIDED, FIXED };
+static inline bool has_gaps(int mask) { return mask == STRIDED || mask == FIXED; }
 // Of weights: bits, whether groups have sixteen inputs (otherwise 32), and whether eight bits have a low (four always do).
 constexpr int SIXTEEN = 64, LOW_TOO = 128;
 enum Format : int32_t {

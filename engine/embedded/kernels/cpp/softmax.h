@@ -1,10 +1,11 @@
 // Attention over one split of a sequence's keys, with an online softmax (Milakov & Gimelshein 2018, arXiv 1805.02867;
 // Dao et al. 2022, arXiv 2205.14135). Pages are bf16: keys [P, G, K, 16] (sixteen keys side by side, so one vector is one
-// channel of a page), values [P, G, 16, K]. Keys are looked at in blocks of 64 and splits of 256 that start at absolute
-// positions, so a query's result does not depend on how the prompt was cut into steps or on who shares them: pages that none of
+// channel of a page), values [P, G, 16, K]. Keys are looked at in blocks of 64 (where a mask has gaps: of 256, of which few are left)
+// and splits of 256 that start at absolute positions, so a query's result does not depend on how the prompt was cut into steps or on who shares them: pages that none of
 // them sees are left out, which changes nothing for anybody, as others' weights for them are 0.
 
 constexpr int BLOCK = 64;     // keys per softmax step
+constexpr int GAPPED = 256;   // and where the mask has gaps
 constexpr int MAX_DIM = 256;  // head size
 
 struct Keys {  // one kv head of one sequence
@@ -29,12 +30,14 @@ struct Rows {  // queries, in order of their positions, and what they have seen 
   int position[TILE_ROWS];
   float slope[TILE_ROWS], top[TILE_ROWS], mass[TILE_ROWS];
   alignas(64) float sums[TILE_ROWS * MAX_DIM];
-  alignas(64) float score[TILE_ROWS][BLOCK];
+  alignas(64) float scores[std::max(TILE_ROWS * BLOCK, GAPPED_ROWS * GAPPED)];
+  int span;  // keys of a block
   float *out(int r) { return sums + r * wide; }  // packed: a fixed stride would crowd a few cache sets
+  float *score(int r) { return scores + r * span; }
 };
 
-struct KeyBlock {  // up to BLOCK keys: numbers of their pages, in order
-  int pages = 0, page[BLOCK / PAGE] = {}, end;
+struct KeyBlock {  // numbers of its pages, in order
+  int pages = 0, page[GAPPED / PAGE], end;
   int keys(int p) const { return std::min(PAGE, end - page[p] * PAGE); }
 };
 
@@ -52,7 +55,7 @@ static inline void score_tile(const Keys &keys, Rows &rows, int r0, const int *n
       for (int r = 0; r < R; r++) acc[r][p] = fmadd(set1(rows.q[r0 + r][d]), k, acc[r][p]);
     }
   for (int r = 0; r < R; r++)
-    for (int p = 0; p < P; p++) store(rows.score[r0 + r] + lane0 + p * PAGE, acc[r][p] * set1(keys.scale));
+    for (int p = 0; p < P; p++) store(rows.score(r0 + r) + lane0 + p * PAGE, acc[r][p] * set1(keys.scale));
 }
 
 // R rows at a time, then what is left.
@@ -73,13 +76,15 @@ static inline f16v counting(float from) {
 }
 
 // Scores of one row become weights; what was summed under a smaller maximum is scaled down.
+template <int V>  // vectors of a block, all of them or up to so many
 static void soften(const Keys &keys, Rows &rows, int r, const KeyBlock &block) {
-  const int position = rows.position[r];
-  f16v s[BLOCK / 16], high = set1(-INFINITY);
-  for (int v = 0; v < BLOCK / 16; v++) {
-    const int key = block.page[v] * PAGE;
-    const uint16_t seen = v < block.pages && key <= position ? first_lanes(position - key + 1) & keys.mask.seen(position, key) : 0;
-    s[v] = load(rows.score[r] + 16 * v);
+  const int position = rows.position[r], n = V * 16 == BLOCK ? V : block.pages;
+  float *score = rows.score(r);
+  f16v s[V], high = set1(-INFINITY);
+  for (int v = 0; v < n; v++) {
+    const int key = v < block.pages ? block.page[v] * PAGE : INT32_MAX;
+    const uint16_t seen = key <= position ? first_lanes(position - key + 1) & keys.mask.seen(position, key) : 0;
+    s[v] = load(score + 16 * v);
     if (keys.biased) s[v] = fmadd(set1(rows.slope[r]), counting((float)(key - position)), s[v]);
     if (keys.softcap > 0) s[v] = set1(keys.softcap) * tanh16(s[v] * set1(1.f / keys.softcap));
     s[v] = select(seen, s[v], set1(-INFINITY));
@@ -87,13 +92,13 @@ static void soften(const Keys &keys, Rows &rows, int r, const KeyBlock &block) {
   }
   const float top = std::fmax(rows.top[r], highest(high));
   if (top == -INFINITY) {  // nothing visible yet
-    for (int v = 0; v < BLOCK / 16; v++) store(rows.score[r] + 16 * v, set1(0.f));
+    for (int v = 0; v < n; v++) store(score + 16 * v, set1(0.f));
     return;
   }
   f16v sum = set1(0.f);
-  for (int v = 0; v < BLOCK / 16; v++) {
+  for (int v = 0; v < n; v++) {
     const f16v p = exp16(s[v] - set1(top));
-    store(rows.score[r] + 16 * v, p);
+    store(score + 16 * v, p);
     sum = sum + p;
   }
   const float shrink = any_lane(exp16(set1(rows.top[r] - top)));
@@ -116,7 +121,7 @@ static inline void mix_tile(const Keys &keys, Rows &rows, int r0, int d0, const 
       for (int v = 0; v < V; v++) {
         if (r0 == 0) keys.fetch_keys(next, j * keys.dim + d0 + 16 * v);
         const f16v value = from_bf16(page + j * keys.dim + 16 * v);
-        for (int r = 0; r < R; r++) acc[r][v] = fmadd(set1(rows.score[r0 + r][p * PAGE + j]), value, acc[r][v]);
+        for (int r = 0; r < R; r++) acc[r][v] = fmadd(set1(rows.score(r0 + r)[p * PAGE + j]), value, acc[r][v]);
       }
   }
   for (int r = 0; r < R; r++)
@@ -150,11 +155,12 @@ static void look(const Keys &keys, Rows &rows, int from, int to) {
     std::memset(rows.out(r), 0, rows.wide * sizeof(float));
   }
   const int oldest = keys.mask.oldest(rows.position[0]);
-  for (; from < to; from += BLOCK) {
-    const KeyBlock block = key_block(keys, rows, oldest, from, std::min(from + BLOCK, to));
+  rows.span = keys.mask.gaps() ? GAPPED : BLOCK;
+  for (; from < to; from += rows.span) {
+    const KeyBlock block = key_block(keys, rows, oldest, from, std::min(from + rows.span, to));
     if (!block.pages) continue;
     score(keys, rows, block);
-    for (int r = 0; r < rows.n; r++) soften(keys, rows, r, block);
+    for (int r = 0; r < rows.n; r++) keys.mask.gaps() ? soften<GAPPED / 16>(keys, rows, r, block) : soften<BLOCK / 16>(keys, rows, r, block);
     mix(keys, rows, block);
   }
 }
