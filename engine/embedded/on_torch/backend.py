@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from engine.embedded.on_torch.attention import PagedAttention
+from engine.embedded.on_torch.experts import GroupedExperts, may_group
 from engine.embedded.on_torch.latent import PagedLatents
 from engine.embedded.on_torch.linear import QuantizingLinear
 from engine.embedded.on_torch.pages import Places, Storage, layout
@@ -47,4 +48,5 @@ class TorchBackend:
         return States(slot, self.storage)
 
     def experts(self, name: str, spec: MoE, dim: int) -> nn.Module:
-        return Experts(spec, dim, self.storage.dtype).to(self.storage.device)
+        grouped = self.storage.device.type == "cuda" and may_group(spec, dim, self.storage.dtype)
+        return (GroupedExperts if grouped else Experts)(spec, dim, self.storage.dtype).to(self.storage.device)
