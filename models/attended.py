@@ -12,17 +12,19 @@ from models.spec import (
     GroupedWindow,
     LatentAttention,
     LocalGlobalAttention,
+    LshAttention,
     Mamba,
     Mamba2,
     Mask,
     Mixer,
+    Ring,
     ShortConv,
     Strided,
 )
 
 
 def attended(mixer: Mixer, arch: Arch, tokens: int) -> int:
-    """Multiply-adds of one query with the keys and the values it sees."""
+    """Multiply-adds of one query with the keys and the values it sees, and what finds them."""
     match mixer:
         case Attention(heads=h, kv_heads=g, head_dim=k, mask=GroupedWindow(sizes=sizes)):
             return 2 * (h // g) * k * sum(min(tokens, size) for size in sizes)
@@ -30,6 +32,8 @@ def attended(mixer: Mixer, arch: Arch, tokens: int) -> int:
             return (2 + by_contents + by_positions) * h * k * keys(mixer, arch, tokens)
         case Attention(heads=h, head_dim=k) | LocalGlobalAttention(heads=h, head_dim=k):
             return 2 * h * k * keys(mixer, arch, tokens)
+        case LshAttention(heads=h, head_dim=k, rounds=rounds, buckets=buckets):
+            return 2 * h * k * keys(mixer, arch, tokens) + h * k * rounds * sum(buckets) // 2
         case LatentAttention(heads=h, kv_rank=r, rope_dim=k):
             return h * (2 * r + k) * keys(mixer, arch, tokens)
         case Mamba() | Mamba2() | ShortConv():
@@ -43,6 +47,9 @@ def keys(mixer: Mixer, arch: Arch, tokens: int) -> int:
         case LocalGlobalAttention(mask=mask):
             first = arch.global_tokens.count if isinstance(arch.global_tokens, FirstTokens) else 0
             return min(tokens, _seen(mask, tokens) + first)
+        case LshAttention(mask=mask, rounds=rounds):
+            after = mask.after if isinstance(mask, Ring) else 0
+            return min(tokens, rounds * (mask.before + 1 + after) * mask.size)
         case Attention(mask=mask) | LatentAttention(mask=mask):
             return _seen(mask, tokens)
         case Mamba(kernel=kernel) | Mamba2(kernel=kernel) | ShortConv(kernel=kernel):
@@ -62,6 +69,8 @@ def _seen(mask: Mask, tokens: int) -> int:
             return min(tokens, own + before * size)
         case BlockSparse(size=size, random=random):
             return tokens if tokens <= (5 + 2 * random) * size else 4 * size + _last(tokens, size)
+        case Ring(size=size, before=before, after=after):
+            return min(tokens, (before + 1 + after) * size)
         case _:
             back, ahead = (tokens if n is None else n for n in (mask.reach, mask.ahead))
             return min(tokens, back + ahead)

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from models.ops import Ops
 from models.quant import Weight
 from models.score_bias import PLAIN, Scoring
-from models.spec import Attention, LatentAttention, LocalGlobalAttention, MoE, Paged, Rope, Slot
+from models.spec import Attention, LatentAttention, LocalGlobalAttention, LshAttention, MoE, Paged, Rope, Slot
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,6 +73,14 @@ class LocalGlobal(Protocol):
 
     def everywhere(self, q_NHK: Tensor, k_THK: Tensor, v_THK: Tensor, batch: Batch) -> Tensor:
         """out_NHK: the global tokens look at all of their sequence."""
+        ...
+
+
+class Lsh(Protocol):
+    def __call__(self, qk_THK: Tensor, v_THK: Tensor, buckets_THR: Tensor, batch: Batch) -> Tensor:
+        """out_THK. With a `Sorted` mask it remembers qk, v and buckets, of which R rounds name one each for a token and
+        head, then lets qk look, as queries, at the keys made of qk (models.parts.lsh.keys_of); with `Ring` sequences are
+        whole."""
         ...
 
 
@@ -167,6 +175,8 @@ class Backend(Protocol):
     def local_global(self, name: str, spec: LocalGlobalAttention) -> LocalGlobal: ...
 
     def recurrence(self, name: str, slot: Slot) -> Recurrence: ...
+
+    def lsh(self, name: str, spec: LshAttention) -> Lsh: ...
 
     def experts(self, name: str, spec: MoE, dim: int) -> nn.Module:
         """(x_TD, experts_TA, weights_TA) -> y_TD: the chosen experts of each token, weighted and summed. The module is

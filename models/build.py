@@ -11,6 +11,7 @@ from models.parts.attention import AttentionPart, Positions
 from models.parts.ffn import FeedForward
 from models.parts.latent import LatentAttentionPart
 from models.parts.local_global import LocalGlobalPart
+from models.parts.lsh import LshPart
 from models.parts.moe import MixtureOfExperts
 from models.parts.positions import Rotary
 from models.parts.recurrent import Mamba2Part, MambaPart, ShortConvPart
@@ -24,6 +25,7 @@ from models.spec import (
     LatentAttention,
     Layer,
     LocalGlobalAttention,
+    LshAttention,
     Mamba,
     Mamba2,
     Mixer,
@@ -36,7 +38,17 @@ from models.spec import (
 )
 from models.stacks.decoder import Decoder
 from models.stacks.encoder import Encoder
-from models.stacks.layers import AfterLayer, MixerLayer, ParallelLayer, PostLayer, PreFfnLayer, PreLayer, SandwichLayer, SharedParallelLayer
+from models.stacks.layers import (
+    AfterLayer,
+    MixerLayer,
+    ParallelLayer,
+    PostLayer,
+    PreFfnLayer,
+    PreLayer,
+    ReversibleLayer,
+    SandwichLayer,
+    SharedParallelLayer,
+)
 
 PLACEMENTS: dict[Placement, Callable[[Layer, int, nn.Module, nn.Module, Ops], nn.Module]] = {
     "pre": PreLayer,
@@ -46,6 +58,7 @@ PLACEMENTS: dict[Placement, Callable[[Layer, int, nn.Module, nn.Module, Ops], nn
     "after": AfterLayer,
     "parallel": ParallelLayer,
     "parallel_shared": SharedParallelLayer,
+    "reversible": ReversibleLayer,
 }
 
 
@@ -122,6 +135,8 @@ def _mixer(name: str, spec: Mixer, dim: int, backend: Backend, shared: _Shared) 
             return Mamba2Part(name, spec, dim, backend)
         case ShortConv():
             return ShortConvPart(name, spec, dim, backend)
+        case LshAttention():
+            return LshPart(name, spec, dim, backend)
 
 
 def _ffn(name: str, spec: FFN, dim: int, backend: Backend) -> nn.Module:

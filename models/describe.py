@@ -11,6 +11,7 @@ from models.spec import (
     MLP,
     Arch,
     Attention,
+    Axial,
     Classifier,
     Dense,
     Disentangled,
@@ -19,6 +20,7 @@ from models.spec import (
     Layer,
     Learned,
     LocalGlobalAttention,
+    LshAttention,
     Mamba,
     Mamba2,
     Mixer,
@@ -31,10 +33,12 @@ from models.spec import (
     RelativeBias,
     ShortConv,
     Sigmoid,
+    Sinusoidal,
     Window,
     beside_embedding,
     groups,
     slots,
+    streams,
 )
 
 TOKENS_PER_PARAMETER = 20
@@ -120,15 +124,25 @@ def parameters(arch: Arch) -> int:
     """Numbers in all matrices, biases and norms."""
     owners = [layer for layer in arch.layers if layer.weights_of is None]
     between = _between(arch) + _tables([layer.mixer for layer in owners], arch.dim) + _ngrams(arch.ngrams, arch.dim)
-    return _embedded(arch) + between + sum(_layer(x, arch.dim) for x in owners) + _norm(arch.norm, arch.dim) + _output(arch)
+    return _embedded(arch) + between + sum(_layer(x, arch.dim) for x in owners) + _norm(arch.norm, arch.dim * streams(arch)) + _output(arch)
 
 
 def _embedded(arch: Arch) -> int:
     """All that stands before the first layer, but for the matrix that widens it."""
     rows = arch.embed_dim or arch.dim
     beside = beside_embedding(arch)
-    added = (arch.position.count if isinstance(arch.position, Learned) else 0) + arch.segments
-    return arch.vocab * rows + added * beside + _norm(arch.embed_norm, beside)
+    added = _positions(arch.position, beside) + arch.segments * beside
+    return arch.vocab * rows + added + _norm(arch.embed_norm, beside)
+
+
+def _positions(position: Learned | Sinusoidal | Axial | None, dim: int) -> int:
+    match position:
+        case None | Sinusoidal():
+            return 0
+        case Learned(count=count):
+            return count * dim
+        case Axial(rows=rows, columns=columns, row_dim=row_dim, column_dim=column_dim):
+            return rows * row_dim + columns * column_dim
 
 
 def active_parameters(arch: Arch) -> int:
@@ -149,7 +163,7 @@ def flops(arch: Arch, tokens: int) -> int:
     """To compute one more token and its logits when `tokens` (itself included) are seen: 2 for each multiply-add of a
     matrix or of attention; norms, rotations and activations are left out, and of encoders what is done once for a
     whole sequence."""
-    logits = arch.vocab * (arch.embed_dim or arch.dim) if isinstance(arch.output, Next) else 0
+    logits = arch.vocab * (arch.embed_dim or arch.dim) * streams(arch) if isinstance(arch.output, Next) else 0
     convolution = arch.ngrams.kernel * arch.dim**2 if arch.ngrams else 0
     matrices = (
         _between(arch)
@@ -188,11 +202,11 @@ def _widen_bias(arch: Arch) -> int:
 def _output(arch: Arch) -> int:
     match arch.output:
         case Next(bias=bias):
-            return 0 if arch.tied else arch.vocab * ((arch.embed_dim or arch.dim) + bias)
+            return 0 if arch.tied else arch.vocab * ((arch.embed_dim or arch.dim) * streams(arch) + bias)
         case Pooled(pooling=kinds, layers=layers):
-            return _dense(layers, arch.dim * len(kinds))
+            return _dense(layers, arch.dim * streams(arch) * len(kinds))
         case Classifier(labels=labels, hidden=hidden):
-            return _dense((hidden, Dense(width=labels)), arch.dim)
+            return _dense((hidden, Dense(width=labels)), arch.dim * streams(arch))
 
 
 def _dense(layers: Sequence[Dense], inputs: int) -> int:
@@ -200,7 +214,7 @@ def _dense(layers: Sequence[Dense], inputs: int) -> int:
     return sum(layer.width * (i + layer.bias) + _norm(layer.norm, layer.width) for i, layer in zip(widths, layers, strict=False))
 
 
-_NORMS = {"pre": 2, "pre_ffn": 1, "post": 2, "sandwich": 4, "after": 2, "parallel": 2, "parallel_shared": 1}
+_NORMS = {"pre": 2, "pre_ffn": 1, "post": 2, "sandwich": 4, "after": 2, "parallel": 2, "parallel_shared": 1, "reversible": 2}
 
 
 def _layer(layer: Layer, dim: int) -> int:
@@ -223,6 +237,8 @@ def _mixer(mixer: Mixer, dim: int) -> int:
         case LatentAttention(kv_rank=r, q_rank=q, rope_dim=p):
             norms = _norm(mixer.norm, r) + (_norm(mixer.norm, q) if q else 0)
             return _mixer_matrices(mixer, dim) + norms + ((q or 0) + r + p) * mixer.bias + dim * mixer.out_bias
+        case LshAttention():
+            return _mixer_matrices(mixer, dim)
         case LocalGlobalAttention(heads=h, head_dim=k):
             return _mixer_matrices(mixer, dim) + dim * h * k + 6 * h * k * mixer.bias + dim * mixer.out_bias
         case Mamba() | Mamba2() | ShortConv():
@@ -266,6 +282,8 @@ def _mixer_matrices(mixer: Mixer, dim: int) -> int:
         case LatentAttention(heads=h, kv_rank=r, rope_dim=p, nope_dim=n, value_dim=v, q_rank=q):
             queries = q * (dim + h * (n + p)) if q else dim * h * (n + p)
             return queries + dim * (r + p) + r * h * (n + v) + h * v * dim
+        case LshAttention(heads=h, head_dim=k):
+            return 3 * dim * h * k
         case LocalGlobalAttention(heads=h, head_dim=k):
             return 6 * dim * h * k  # only global tokens need the seventh, their query
         case Mamba() | Mamba2() | ShortConv():

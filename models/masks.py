@@ -5,7 +5,7 @@ from math import log
 import torch
 from torch import Tensor
 
-from models.spec import BlockSparse, Causal, Chunked, Fixed, Full, GroupedWindow, Mask, Neighbourhood, Strided, Window
+from models.spec import BlockSparse, Causal, Chunked, Fixed, Full, GroupedWindow, Mask, Neighbourhood, Ring, Strided, Window
 
 
 def may_see(mask: Mask, query: Tensor, key: Tensor, length: int | None = None) -> Tensor:
@@ -34,6 +34,22 @@ def may_see(mask: Mask, query: Tensor, key: Tensor, length: int | None = None) -
         case BlockSparse(size=size):
             q, k, last = query // size, key // size, last_block(mask, known(mask, length))
             return torch.full_like(back, last == 0, dtype=torch.bool) | at_ends(q, last) | at_ends(k, last) | ((q - k).abs() <= 1)
+        case Ring():
+            return ring_count(mask, query, key, known(mask, length)) > 0
+
+
+def ring_count(mask: Ring, query: Tensor, key: Tensor, length: int) -> Tensor:
+    """int64: how many of the chunks that a query looks at are a key's. One lies on both sides where there are few."""
+    chunks = padded(mask, length) // mask.size
+    if chunks <= 1:
+        return torch.ones_like(query - key)
+    ahead = key // mask.size - query // mask.size
+    return (mask.after - ahead).div(chunks, rounding_mode="floor") - (-mask.before - 1 - ahead).div(chunks, rounding_mode="floor")
+
+
+def padded(mask: Ring, length: int) -> int:
+    """How long a sequence counts as being."""
+    return length if length <= mask.least else -(-length // mask.multiple) * mask.multiple
 
 
 def log_count(mask: Mask, query: Tensor, key: Tensor, length: int) -> Tensor | None:
@@ -42,6 +58,8 @@ def log_count(mask: Mask, query: Tensor, key: Tensor, length: int) -> Tensor | N
         case BlockSparse(size=size, random=random) if last_block(mask, length):
             repeated = (key < size) & ~at_ends(query // size, last_block(mask, length))
             return torch.where(repeated, log(1 + random), 0.0)
+        case Ring():
+            return ring_count(mask, query, key, length).log()
         case _:
             return None
 

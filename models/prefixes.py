@@ -4,7 +4,7 @@ reads images. A family's recipes know one form; which one a checkpoint has is se
 from collections.abc import Iterator, Mapping
 
 from models.quant import Weight
-from models.recipes import Cat, Copy, First, Recipe, Recipes
+from models.recipes import Alias, Cat, Copy, First, Recipe, Recipes
 
 
 def canonical(recipes: Recipes, checkpoint: Mapping[str, Weight]) -> Mapping[str, Weight]:
@@ -38,7 +38,7 @@ def sources(recipe: Recipe) -> Iterator[str]:
     match recipe:
         case Copy(source):
             yield source
-        case First(parts) | Cat(parts):
+        case First(parts) | Alias(parts) | Cat(parts):
             for part in parts:
                 yield from sources(part)
         case other:

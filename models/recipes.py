@@ -23,6 +23,20 @@ class First:
 
 
 @dataclass(frozen=True)
+class Alias:
+    """The first that the checkpoint has, of names that may all be there for the same: the others are not read."""
+
+    parts: tuple[Copy, ...]
+
+
+@dataclass(frozen=True)
+class Flatten:
+    """Its first two axes as one."""
+
+    part: "Recipe"
+
+
+@dataclass(frozen=True)
 class Cat:
     """Along the first axis (outputs)."""
 
@@ -105,7 +119,7 @@ class Taps:
     part: "Recipe"
 
 
-Recipe = Copy | First | Cat | PerExpert | Shift | NegExp | Taps | Rows | Transpose | Unzip | Permute | Ungroup | HeadRows
+Recipe = Copy | First | Alias | Flatten | Cat | PerExpert | Shift | NegExp | Taps | Rows | Transpose | Unzip | Permute | Ungroup | HeadRows
 Recipes = Mapping[str, Recipe]
 
 

@@ -8,17 +8,19 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from models import recurrence
-from models.batch import Attend, Batch, Latent, LatentUp, LocalGlobal, Recurrence
+from models.batch import Attend, Batch, Latent, LatentUp, LocalGlobal, Lsh, Recurrence
 from models.masks import log_count, may_see
 from models.ops import Ops, gated, wide
 from models.quant import Stack, Weight, dense, each
 from models.reference_sparse import LocalGlobal as NaiveLocalGlobal
+from models.reference_sparse import lsh
 from models.score_bias import PLAIN, Scoring, scale_of, score_bias
 from models.spec import (
     Attention,
     InputSigmoid,
     LatentAttention,
     LocalGlobalAttention,
+    LshAttention,
     MoE,
     Rope,
     Slot,
@@ -100,6 +102,13 @@ class Reference:
 
     def recurrence(self, name: str, slot: Slot) -> Recurrence:
         return FromNothing(slot)
+
+    def lsh(self, name: str, spec: LshAttention) -> Lsh:
+        def leaf(qk_THK: Tensor, v_THK: Tensor, buckets_THR: Tensor, batch: Batch) -> Tensor:
+            _whole(batch)
+            return torch.cat([lsh(spec, qk_THK[r], v_THK[r], buckets_THR[r]) for r, _ in batch.spans])
+
+        return leaf
 
     def experts(self, name: str, spec: MoE, dim: int) -> nn.Module:
         return Experts(spec, dim, self.dtype)

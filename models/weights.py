@@ -1,7 +1,7 @@
 """From checkpoint to module: every tensor of a model is made by its recipe (models/recipes.py) from the checkpoint's."""
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import cast
 
@@ -12,9 +12,11 @@ from models.batch import Leaf
 from models.prefixes import canonical, sources
 from models.quant import Grouped, Matrix, Stack, Weight, WeightsError, concatenate, dense
 from models.recipes import (
+    Alias,
     Cat,
     Copy,
     First,
+    Flatten,
     HeadRows,
     NegExp,
     PerExpert,
@@ -104,6 +106,13 @@ class _Source:
         self.used.add(name)
         return self.checkpoint[name]
 
+    def any_of(self, templates: Sequence[str]) -> Weight:
+        """The first that is there."""
+        here = [template for template in templates if self.has(template)] or templates
+        value = self.read(here[0])
+        self.used.update(template.format(i=self.layer, e=self.expert) for template in here)
+        return value
+
     def has(self, template: str) -> bool:
         return template.format(i=self.layer, e=self.expert) in self.names
 
@@ -138,6 +147,10 @@ def _resolve(recipe: Recipe, source: _Source) -> Weight:
             return source.read(name)
         case First(parts):
             return _resolve(next((part for part in parts if source.has(next(sources(part)))), parts[0]), source)
+        case Alias(parts):
+            return source.any_of([part.source for part in parts])
+        case Flatten(part):
+            return dense(_resolve(part, source)).flatten(0, 1)
         case Cat(parts):
             return _concatenate([_resolve(part, source) for part in parts], -1 if source.target.endswith("bias") else -2)
         case PerExpert(part):
@@ -270,6 +283,7 @@ def _reordered_heads(weight: Weight, order: Callable[[Tensor], Tensor]) -> Tenso
 # rotary tables and causal masks are computed (models/gguf/metadata.py reads rope_freqs into the configuration), never loaded
 _COMPUTED = re.compile(
     r"(.*\.)?rotary_emb\.inv_freq|rope_(freqs|factors_long|factors_short)\.weight|(.*\.)?(attn|attention)\.(masked_)?bias"
+    r"|(.*\.)?self_attention\.(self_)?mask_value_float(16|32)"
 )
 
 

@@ -7,7 +7,22 @@ from torch import Tensor, nn
 
 from models.batch import Backend, Batch
 from models.ops import Ops
-from models.spec import Arch, Divided, DynamicNtk, Learned, Linear, Llama3, LongRope, Rope, Sinusoidal, Yarn, beside_embedding, rope_lengths
+from models.parts.axial import AxialPositions
+from models.spec import (
+    Arch,
+    Axial,
+    Divided,
+    DynamicNtk,
+    Learned,
+    Linear,
+    Llama3,
+    LongRope,
+    Rope,
+    Sinusoidal,
+    Yarn,
+    beside_embedding,
+    rope_lengths,
+)
 
 
 class Rotary(nn.Module):
@@ -120,5 +135,7 @@ def added(arch: Arch, backend: Backend) -> nn.Module | None:
             return None
         case Learned(count=count):
             return backend.embedding("positions", count, beside_embedding(arch))
+        case Axial() as spec:
+            return AxialPositions("positions", spec, backend)
         case Sinusoidal() as spec:
             return Sinusoids(spec, beside_embedding(arch))

@@ -3,7 +3,7 @@
 What a layer must remember (its caches) is a pure function of its spec, so memory is sized before a module exists.
 """
 
-from models.spec.arch import Arch, Layer, Ngrams, Placement, beside_embedding, long_ropes, width
+from models.spec.arch import Arch, Layer, Ngrams, Placement, beside_embedding, long_ropes, streams, width
 from models.spec.caches import Paged, Slot, caches, groups, slots
 from models.spec.ffn import (
     FFN,
@@ -19,12 +19,13 @@ from models.spec.ffn import (
     SoftmaxOfTop,
     SparseMixer,
 )
-from models.spec.masks import BlockSparse, Causal, Chunked, Fixed, Full, GroupedWindow, Mask, Neighbourhood, Strided, Window
+from models.spec.masks import BlockSparse, Causal, Chunked, Fixed, Full, GroupedWindow, Mask, Neighbourhood, Ring, Sorted, Strided, Window
 from models.spec.mixers import Attention, LatentAttention, Mixer, QKNorm, Temperature
 from models.spec.norms import Norm
 from models.spec.outputs import Classifier, Dense, Next, Output, Pooled, Pooling
 from models.spec.positions import (
     Alibi,
+    Axial,
     Disentangled,
     Divided,
     DynamicNtk,
@@ -42,7 +43,7 @@ from models.spec.positions import (
     rope_start,
 )
 from models.spec.recurrent import Mamba, Mamba2, Recurrent, ShortConv
-from models.spec.sparse import FirstTokens, GlobalTokens, LocalGlobalAttention, QuestionTokens
+from models.spec.sparse import FirstTokens, GlobalTokens, LocalGlobalAttention, LshAttention, QuestionTokens
 from models.spec.value import spec
 
 __all__ = [
@@ -52,6 +53,7 @@ __all__ = [
     "Alibi",
     "Arch",
     "Attention",
+    "Axial",
     "BlockSparse",
     "Causal",
     "Chunked",
@@ -75,6 +77,7 @@ __all__ = [
     "Llama3",
     "LocalGlobalAttention",
     "LongRope",
+    "LshAttention",
     "Mamba",
     "Mamba2",
     "Mask",
@@ -93,6 +96,7 @@ __all__ = [
     "QuestionTokens",
     "Recurrent",
     "RelativeBias",
+    "Ring",
     "Rope",
     "Router",
     "Scaling",
@@ -102,6 +106,7 @@ __all__ = [
     "Slot",
     "Softmax",
     "SoftmaxOfTop",
+    "Sorted",
     "SparseMixer",
     "Strided",
     "Temperature",
@@ -116,5 +121,6 @@ __all__ = [
     "rope_start",
     "slots",
     "spec",
+    "streams",
     "width",
 ]

@@ -6,11 +6,11 @@ from models.spec.ffn import FFN, Activation
 from models.spec.mixers import Mixer
 from models.spec.norms import Norm
 from models.spec.outputs import Classifier, Next, Output, Pooled
-from models.spec.positions import DynamicNtk, Learned, LongRope, Rope, Sinusoidal
+from models.spec.positions import Axial, DynamicNtk, Learned, LongRope, Rope, Sinusoidal
 from models.spec.sparse import GlobalTokens
 from models.spec.value import spec
 
-Placement = Literal["pre", "pre_ffn", "post", "sandwich", "after", "parallel", "parallel_shared"]
+Placement = Literal["pre", "pre_ffn", "post", "sandwich", "after", "parallel", "parallel_shared", "reversible"]
 
 
 @spec
@@ -18,6 +18,8 @@ class Layer:
     """pre: x + f(norm(x)).  pre_ffn: the same, but the mixer reads x as it is.  post: norm(x + f(x)).
     sandwich: x + norm(f(norm(x))).  after: x + norm(f(x)).
     parallel: x + mixer(norm(x)) + ffn(norm(x)), each with a norm of its own; parallel_shared: both with the same.
+    reversible: x is two streams a and b side by side, which begin alike; a + mixer(norm(b)), then b + ffn(norm(a)) (Gomez et
+    al. 2017, arXiv 1707.04585; Reformer). All layers are so or none.
     `scale` multiplies what each of the two adds to x. `weights_of`: the number of the earlier layer whose weights this one
     has too (Dehghani et al. 2018, arXiv 1807.03819; ALBERT, arXiv 1909.11942); what it remembers is its own."""
 
@@ -54,7 +56,7 @@ class Arch:
     embed_dim: int | None = None
     embed_scale: float = 1.0
     embed_norm: Norm | None = None
-    position: Learned | Sinusoidal | None = None
+    position: Learned | Sinusoidal | Axial | None = None
     segments: int = 0  # kinds of tokens, each with a row that is added to the embedding
     global_tokens: GlobalTokens | None = None  # of `LocalGlobalAttention`
     ngrams: Ngrams | None = None  # of an encoder
@@ -68,13 +70,18 @@ def long_ropes(arch: Arch) -> tuple[Rope, ...]:
     return tuple(rope for rope in ropes if isinstance(rope, Rope) and isinstance(rope.scaling, LongRope | DynamicNtk))
 
 
+def streams(arch: Arch) -> int:
+    """How many times as wide as `dim` the rows are that go through the layers and come out of them."""
+    return 2 if any(layer.placement == "reversible" for layer in arch.layers) else 1
+
+
 def width(arch: Arch) -> int:
     """Numbers in a row of what comes out."""
     match arch.output:
         case Next():
             return arch.vocab
         case Pooled(pooling=kinds, layers=layers):
-            return layers[-1].width if layers else arch.dim * len(kinds)
+            return layers[-1].width if layers else arch.dim * streams(arch) * len(kinds)
         case Classifier(labels=labels):
             return labels
 

@@ -3,8 +3,8 @@
 from math import prod
 
 from models.spec.arch import Arch, Layer
-from models.spec.masks import BlockSparse, Full, Neighbourhood
-from models.spec.mixers import Attention, LatentAttention, LocalGlobalAttention
+from models.spec.masks import BlockSparse, Full, Neighbourhood, Ring
+from models.spec.mixers import Attention, LatentAttention, LocalGlobalAttention, LshAttention
 from models.spec.outputs import Next
 from models.spec.recurrent import Mamba, Mamba2, ShortConv
 from models.spec.value import spec
@@ -14,7 +14,7 @@ from models.spec.value import spec
 class Paged:
     """Grows with the sequence, page by page; pages further back than `reach` tokens are freed."""
 
-    per_token: tuple[tuple[int, ...], ...]  # what one token leaves behind: ((G, K), (G, V)) or ((R,), (K,))
+    per_token: tuple[tuple[int, ...], ...]  # what one token leaves behind: ((G, K), (G, V)), ((R,), (K,)) or ((H, K), (H, K), (H, rounds))
     reach: int | None = None
 
     def floats(self, tokens: int) -> int:
@@ -33,9 +33,9 @@ class Slot:
 def caches(layer: Layer) -> tuple[Paged | Slot, ...]:
     """What `layer` must remember of a sequence. Nothing where tokens look ahead: their sequence comes in one step."""
     match layer.mixer:
-        case Attention(mask=mask) | LatentAttention(mask=mask) if isinstance(mask, BlockSparse | Full | Neighbourhood):
+        case Attention(mask=mask) | LatentAttention(mask=mask) if isinstance(mask, BlockSparse | Full | Neighbourhood | Ring):
             return ()
-        case LocalGlobalAttention():
+        case LocalGlobalAttention() | LshAttention(mask=Ring()):
             return ()
         case Attention(kv_heads=g, head_dim=k, mask=mask):
             return (Paged(per_token=((g, k), (g, k)), reach=mask.reach),)
@@ -47,6 +47,8 @@ def caches(layer: Layer) -> tuple[Paged | Slot, ...]:
             return Slot(shape=(h * v + 2 * g * n, k - 1)), Slot(shape=(h, n, v), wide=True)
         case ShortConv(channels=c, kernel=k):
             return (Slot(shape=(c, k - 1)),)
+        case LshAttention(heads=h, head_dim=k, rounds=r):
+            return (Paged(per_token=((h, k), (h, k), (h, r))),)
 
 
 def groups(arch: Arch) -> dict[Paged, list[int]]:

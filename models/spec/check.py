@@ -2,16 +2,19 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from math import prod
 
-from models.spec.arch import Arch, Layer, beside_embedding
+from models.spec.arch import Arch, Layer, beside_embedding, streams
 from models.spec.caches import caches
 from models.spec.ffn import FFN, MLP, Clamped, MoE, Sigmoid, Softmax
 from models.spec.json_form import SpecError
-from models.spec.masks import BlockSparse, Chunked, Fixed, Full, GroupedWindow, Mask, Neighbourhood, Strided, Window
-from models.spec.mixers import Attention, LatentAttention, LocalGlobalAttention
+from models.spec.masks import BlockSparse, Chunked, Fixed, Full, GroupedWindow, Mask, Neighbourhood, Ring, Sorted, Strided, Window
+from models.spec.mixers import Attention, LatentAttention, LocalGlobalAttention, LshAttention
 from models.spec.outputs import Next
-from models.spec.positions import Alibi, Disentangled, Divided, Learned, LongRope, RelativeBias, Rope, Sinusoidal
+from models.spec.positions import Alibi, Axial, Disentangled, Divided, Learned, LongRope, RelativeBias, Rope, Sinusoidal
 from models.spec.recurrent import Mamba, Mamba2, Recurrent, ShortConv
+
+MOST_BUCKETS = 32767  # what is remembered of a token's are two bytes
 
 Problem = tuple[str, str]  # path below the architecture, what is wrong
 
@@ -31,6 +34,11 @@ def problems(arch: Arch) -> Iterator[Problem]:
         yield ".ngrams.kernel", f"= {arch.ngrams.kernel} must be odd: as many tokens before as after"
     if isinstance(arch.output, Next) and arch.output.bias and arch.tied:
         yield ".output.bias", "must be false where tied is true: a tied head has no bias"
+    if any((layer.placement == "reversible") != (streams(arch) == 2) for layer in arch.layers):
+        yield ".layers", "must all have the placement reversible, or none of them"
+    if streams(arch) == 2 and (arch.tied or arch.embed_dim or arch.ngrams):
+        name = ".tied" if arch.tied else ".embed_dim" if arch.embed_dim else ".ngrams"
+        yield name, "cannot be where layers are reversible: their rows are two streams wide"
     for i, layer in enumerate(arch.layers):
         for where, problem in (*_layer(layer, arch), *_shared(i, arch)):
             yield f".layers[{i}]{where}", problem
@@ -38,8 +46,10 @@ def problems(arch: Arch) -> Iterator[Problem]:
 
 def _position(arch: Arch) -> Iterator[Problem]:
     match arch.position:
-        case Learned(count=count) if count < arch.context:
+        case Learned(count=count) | Axial(count=count) if count < arch.context:
             yield ".position.count", f"= {count} is less than context = {arch.context}: some positions would have no row"
+        case Axial(row_dim=row_dim, column_dim=column_dim) if row_dim + column_dim != beside_embedding(arch):
+            yield ".position", f"must have a row_dim and a column_dim that are {beside_embedding(arch)} together"
         case Sinusoidal() if (rows := beside_embedding(arch)) % 2 or rows < 4:
             yield ".position", f"cannot be Sinusoidal: sines and cosines need an even number of columns, 4 at least, not {rows}"
         case _:
@@ -86,7 +96,7 @@ def _recurrent(mixer: Recurrent, arch: Arch) -> Iterator[Problem]:
             yield from _positive(mixer, ".mixer", "channels")
 
 
-def _mixer(mixer: Attention | LatentAttention | LocalGlobalAttention) -> Iterator[Problem]:
+def _mixer(mixer: Attention | LatentAttention | LocalGlobalAttention | LshAttention) -> Iterator[Problem]:
     match mixer:
         case Attention(heads=h, kv_heads=g, head_dim=k, position=position, mask=mask):
             yield from _positive(mixer, ".mixer", "heads", "kv_heads", "head_dim")
@@ -105,6 +115,10 @@ def _mixer(mixer: Attention | LatentAttention | LocalGlobalAttention) -> Iterato
             yield from _rope(position, p, "rope_dim")
         case LocalGlobalAttention():
             yield from _positive(mixer, ".mixer", "heads", "head_dim")
+        case LshAttention(buckets=buckets):
+            yield from _positive(mixer, ".mixer", "heads", "head_dim", "rounds")
+            if not buckets or any(n < 2 or n % 2 for n in buckets) or prod(buckets) > MOST_BUCKETS:
+                yield ".mixer.buckets", f"must be even numbers whose product is at most {MOST_BUCKETS}"
 
 
 def _relative(position: object, mask: Mask) -> Iterator[Problem]:
@@ -144,11 +158,11 @@ def _rope(position: object, room: int, room_name: str) -> Iterator[Problem]:
             yield f".mixer.position.scaling.{name}", f"must have {position.dim // 2} numbers, one for each frequency, not {count}"
 
 
-def _mask(mask: Mask) -> Iterator[Problem]:
+def _mask(mask: Mask | Sorted) -> Iterator[Problem]:
     match mask:
         case Window():
             yield from _positive(mask, ".mixer.mask", "size")
-        case Chunked(before=before):
+        case Chunked(before=before) | Sorted(before=before):
             yield from _positive(mask, ".mixer.mask", "size")
             if before < 0:
                 yield ".mixer.mask.before", f"= {before} must not be negative"
@@ -156,6 +170,10 @@ def _mask(mask: Mask) -> Iterator[Problem]:
             yield from _positive(mask, ".mixer.mask", "size")
             if random < 0:
                 yield ".mixer.mask.random", f"= {random} must not be negative"
+        case Ring(before=before, after=after):
+            yield from _positive(mask, ".mixer.mask", "size", "least", "multiple")
+            if min(before, after) < 0 or mask.multiple % mask.size:
+                yield ".mixer.mask", f"needs before and after of at least 0, and multiple = {mask.multiple} to be one of size = {mask.size}"
         case Strided():
             yield from _positive(mask, ".mixer.mask", "local", "stride")
         case Fixed(size=size, summary=summary):

@@ -107,4 +107,30 @@ class BlockSparse:
     ahead: ClassVar[int | None] = None
 
 
-Mask = Causal | Window | Chunked | Strided | Fixed | GroupedWindow | Full | Neighbourhood | BlockSparse
+@spec
+class Ring:
+    """A token sees its own chunk of `size` tokens, `before` chunks before and `after` behind it, in a circle: the last chunk
+    comes before the first (Reformer's encoder, arXiv 2001.04451). Sequences of more than `least` tokens are as long as the next
+    multiple of `multiple`, with tokens at their end that nobody sees; all is seen where that is at most `size`."""
+
+    size: int
+    before: int
+    after: int
+    least: int
+    multiple: int
+    reach: ClassVar[int | None] = None
+    ahead: ClassVar[int | None] = None
+
+
+Mask = Causal | Window | Chunked | Strided | Fixed | GroupedWindow | Full | Neighbourhood | BlockSparse | Ring
+
+
+@spec
+class Sorted:
+    """Of the tokens up to itself, sorted by their buckets and cut into chunks of `size`, a token sees its own chunk and the
+    `before` chunks before, in a circle; all, where there are at most `size`. For `LshAttention` only."""
+
+    size: int
+    before: int = 1
+    reach: ClassVar[int | None] = None
+    ahead: ClassVar[int | None] = 0

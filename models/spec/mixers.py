@@ -6,7 +6,7 @@ from models.spec.masks import Causal, Mask
 from models.spec.norms import Norm
 from models.spec.positions import Alibi, Disentangled, RelativeBias, Rope
 from models.spec.recurrent import Mamba, Mamba2, ShortConv
-from models.spec.sparse import LocalGlobalAttention
+from models.spec.sparse import LocalGlobalAttention, LshAttention
 from models.spec.value import spec
 
 
@@ -70,4 +70,4 @@ class LatentAttention:
     scale: float | None = None  # None: (nope_dim + rope_dim) ** -0.5
 
 
-Mixer = Attention | LatentAttention | LocalGlobalAttention | Mamba | Mamba2 | ShortConv
+Mixer = Attention | LatentAttention | LocalGlobalAttention | LshAttention | Mamba | Mamba2 | ShortConv

@@ -157,3 +157,18 @@ class Learned:
     """A row of its own for each of `count` positions, added to the embedding."""
 
     count: int
+
+
+@spec
+class Axial:
+    """Positions in lines of `columns`: a row of numbers for the line beside one for the place in it, `row_dim` and
+    `column_dim` wide, added to the embedding (Reformer, arXiv 2001.04451)."""
+
+    rows: int
+    columns: int
+    row_dim: int
+    column_dim: int
+
+    @property
+    def count(self) -> int:
+        return self.rows * self.columns

@@ -2,7 +2,7 @@
 
 from typing import ClassVar
 
-from models.spec.masks import Neighbourhood
+from models.spec.masks import Neighbourhood, Ring, Sorted
 from models.spec.value import spec
 
 
@@ -33,4 +33,20 @@ class LocalGlobalAttention:
     mask: Neighbourhood
     bias: bool = False  # on q, k and v of both kinds
     out_bias: bool = False
+    position: ClassVar[None] = None
+
+
+@spec
+class LshAttention:
+    """Reformer (Kitaev et al. 2020, arXiv 2001.04451): one projection is query and key, the key cut to length 1; a token sees
+    those near to it in the order of their buckets, and itself only where it sees nobody else. In each of `rounds` a key's
+    bucket is the largest of R x and -R x, where R is random (by `seed`, the same in all layers) and has half as many rows
+    as there are buckets: several `buckets` are the factors of their number."""
+
+    heads: int
+    head_dim: int
+    mask: Sorted | Ring
+    rounds: int
+    buckets: tuple[int, ...]
+    seed: int = 0
     position: ClassVar[None] = None

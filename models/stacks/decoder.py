@@ -7,26 +7,28 @@ from torch import Tensor, nn
 from models.batch import Backend, Batch, Embedding
 from models.parts.norms import norm
 from models.parts.positions import added
-from models.spec import Arch, Next
+from models.spec import Arch, Next, streams
 
 
 class Decoder(nn.Module):
     def __init__(self, arch: Arch, output: Next, layers: list[nn.Module], backend: Backend) -> None:
         super().__init__()
         self.arch, self.output, self.ops = arch, output, backend.ops
-        rows = arch.embed_dim or arch.dim
+        rows, self.streams = arch.embed_dim or arch.dim, streams(arch)
         self.embed = backend.embedding("embed", arch.vocab, rows)
         self.widen = backend.linear("widen", rows, (arch.dim,)) if arch.embed_dim else None
         self.positions = added(arch, backend)
         self.embed_norm = norm(arch.embed_norm, arch.dim, backend.ops) if arch.embed_norm else None
         self.layers = nn.ModuleList(layers)
-        self.norm = norm(arch.norm, arch.dim, backend.ops)
+        self.norm = norm(arch.norm, arch.dim * self.streams, backend.ops)
         self.narrow = backend.linear("narrow", arch.dim, (rows,)) if arch.embed_dim else None
-        self.head = None if arch.tied else backend.linear("head", rows, (arch.vocab,), bias=output.bias)
+        self.head = None if arch.tied else backend.linear("head", rows * self.streams, (arch.vocab,), bias=output.bias)
 
     def forward(self, tokens_T: Tensor, batch: Batch) -> Tensor:
-        """Rows after the final norm, as wide as the embedding's."""
+        """Rows after the final norm, as wide as the embedding's, or all streams of them."""
         x_TD = self._embedded(tokens_T, batch)
+        if self.streams > 1:
+            x_TD = x_TD.repeat(1, self.streams)
         for layer in self.layers:
             x_TD = layer(x_TD, batch)
         x_TD = self.norm(x_TD)

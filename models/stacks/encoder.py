@@ -10,7 +10,7 @@ from models.parts.head import Head
 from models.parts.ngrams import NgramsPart
 from models.parts.norms import norm
 from models.parts.positions import added
-from models.spec import Arch, Classifier, FirstTokens, GlobalTokens, Pooled, QuestionTokens
+from models.spec import Arch, Classifier, FirstTokens, GlobalTokens, Pooled, QuestionTokens, streams
 
 
 class Encoder(nn.Module):
@@ -19,7 +19,7 @@ class Encoder(nn.Module):
     def __init__(self, arch: Arch, output: Pooled | Classifier, layers: list[nn.Module], backend: Backend) -> None:
         super().__init__()
         self.arch, self.ops = arch, backend.ops
-        rows = arch.embed_dim or arch.dim
+        rows, self.streams = arch.embed_dim or arch.dim, streams(arch)
         self.embed = backend.embedding("embed", arch.vocab, rows)
         self.positions = added(arch, backend)
         self.segments = backend.embedding("segments", arch.segments, rows) if arch.segments else None
@@ -27,14 +27,16 @@ class Encoder(nn.Module):
         self.widen = backend.linear("widen", rows, (arch.dim,), bias=True) if arch.embed_dim else None
         self.layers = nn.ModuleList(layers)
         self.ngrams = NgramsPart("ngrams", arch.ngrams, arch.dim, backend) if arch.ngrams else None
-        self.norm = norm(arch.norm, arch.dim, backend.ops)
-        self.head = Head(output, arch.dim, backend)
+        self.norm = norm(arch.norm, arch.dim * self.streams, backend.ops)
+        self.head = Head(output, arch.dim * self.streams, backend)
 
     def forward(self, tokens_T: Tensor, batch: Batch) -> Tensor:
         """x_TD after the last norm: transformers' last_hidden_state."""
         x_TD = e_TD = self._embedded(tokens_T, batch)
         if self.arch.global_tokens is not None:
             batch = replace(batch, marked_T=marked(self.arch.global_tokens, tokens_T, batch))
+        if self.streams > 1:
+            x_TD = x_TD.repeat(1, self.streams)
         for i, layer in enumerate(self.layers):
             x_TD = layer(x_TD, batch)
             if i == 0 and self.ngrams is not None:

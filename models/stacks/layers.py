@@ -1,5 +1,6 @@
 """How a layer puts its norms around the mixer and the feed-forward part: one class per `Layer.placement`."""
 
+import torch
 from torch import Tensor, nn
 
 from models.batch import Batch
@@ -123,3 +124,20 @@ class MixerLayer(nn.Module):
 
     def forward(self, x_TD: Tensor, batch: Batch) -> Tensor:
         return self.add(x_TD, self.mixer(self.norm1(x_TD), batch))
+
+
+class ReversibleLayer(nn.Module):
+    """x_T2D holds two streams side by side: a + mixer(norm(b)), then b + ffn(norm(a)). Training may compute what went in
+    from what comes out."""
+
+    def __init__(self, spec: Layer, dim: int, mixer: nn.Module, ffn: nn.Module, ops: Ops) -> None:
+        super().__init__()
+        self.add = Residual(spec, ops)
+        self.norm1, self.mixer = norm(spec.norm, dim, ops), mixer
+        self.norm2, self.ffn = norm(spec.norm, dim, ops), ffn
+
+    def forward(self, x_T2D: Tensor, batch: Batch) -> Tensor:
+        a_TD, b_TD = (stream.contiguous() for stream in x_T2D.chunk(2, -1))
+        a_TD = self.add(a_TD, self.mixer(self.norm1(b_TD), batch))
+        b_TD = self.add(b_TD, self.ffn(self.norm2(a_TD)))
+        return torch.cat([a_TD, b_TD], -1)

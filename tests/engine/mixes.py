@@ -10,6 +10,7 @@ from models.spec import (
     Alibi,
     Arch,
     Attention,
+    Axial,
     Causal,
     Chunked,
     Clamped,
@@ -21,6 +22,7 @@ from models.spec import (
     LatentAttention,
     Layer,
     Learned,
+    LshAttention,
     Mamba,
     Mamba2,
     Mask,
@@ -37,6 +39,7 @@ from models.spec import (
     Sinusoidal,
     Softmax,
     SoftmaxOfTop,
+    Sorted,
     SparseMixer,
     Strided,
     Temperature,
@@ -144,7 +147,16 @@ states = st.one_of(
     ),
     st.builds(ShortConv, channels=st.just(18), kernel=st.integers(2, 5), bias=flags),
 )
-mixers: st.SearchStrategy[Mixer] = st.one_of(attentions(), latents, states)
+hashed = st.builds(
+    LshAttention,
+    heads=st.sampled_from([1, 3]),
+    head_dim=st.just(8),
+    mask=st.builds(Sorted, size=st.integers(1, 20), before=st.integers(0, 2)),
+    rounds=st.integers(1, 3),
+    buckets=st.sampled_from([(2,), (6,), (2, 4)]),
+    seed=st.integers(0, 3),
+)
+mixers: st.SearchStrategy[Mixer] = st.one_of(attentions(), latents, states, hashed)
 
 groups = st.none() | st.builds(ExpertGroups, count=st.just(2), active=st.just(1), score=st.sampled_from(["max", "top2"]))
 routers: st.SearchStrategy[Router] = st.one_of(
@@ -210,5 +222,15 @@ def archs_of(mixers: st.SearchStrategy[Mixer], ffns: st.SearchStrategy[FFN]) -> 
     )
 
 
-archs = archs_of(mixers, ffns)
+def reversible(arch: Arch) -> Arch:
+    """The same layers on two streams."""
+    return replace(arch, layers=tuple(replace(x, placement="reversible") for x in arch.layers), tied=False, embed_dim=None)
+
+
+def axial(arch: Arch) -> Arch:
+    return replace(arch, position=Axial(rows=16, columns=10, row_dim=10, column_dim=14))
+
+
+chained = archs_of(mixers, ffns)
+archs: st.SearchStrategy[Arch] = st.one_of(chained, chained.map(axial), chained.map(reversible))
 dense_archs = archs_of(attentions(), mlps)

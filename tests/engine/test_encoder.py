@@ -28,7 +28,7 @@ LIMITS = EncoderLimits(max_step_tokens=100, max_sentences=7)
 EXACT = EncoderOptions(dtype="float32", threads=1, limits=LIMITS)
 FAST = EncoderOptions(threads=2, limits=LIMITS)
 FOLDERS = BODIES | {f"{name}-scores": values for name, values in CLASSIFIERS.items()}
-SPARSE = ("longformer", "bigbird")  # whose patterns no kernel knows
+SPARSE = ("longformer", "bigbird", "reformer")  # whose patterns no kernel knows
 LENGTHS = [23, 1, 7, 40, 90, 2, 64, 64, 5]
 needs_kernels = pytest.mark.skipif(not levels(), reason="the kernels need a compiler at installation and a processor with AVX2")
 

@@ -7,11 +7,12 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from engine.embedded.encoder.on_torch import TorchEncoderBackend
 from engine.embedded.encoder.sparse import BandedAttention, BlockAttention
 from models.batch import Batch
 from models.reference import Reference, whole
 from models.reference_sparse import LocalGlobal
-from models.spec import Attention, BlockSparse, LocalGlobalAttention, Neighbourhood
+from models.spec import Alibi, Attention, BlockSparse, LocalGlobalAttention, Neighbourhood
 
 LENGTHS = [3, 70, 1, 200, 33]
 H, K = 3, 8
@@ -39,16 +40,22 @@ def test_bands(distance: int, share: float) -> None:
     torch.testing.assert_close(fast.everywhere(q_NHK, k, v, batch), naive.everywhere(q_NHK, k, v, batch))
 
 
-@pytest.mark.parametrize("softcap", [None, 1.5])
 @pytest.mark.parametrize(("size", "random"), [(4, 1), (1, 2), (5, 0), (16, 3)])
-def test_blocks(size: int, random: int, softcap: float | None) -> None:
+def test_blocks(size: int, random: int) -> None:
     mask = BlockSparse(size=size, random=random)
-    spec = Attention(heads=4, kv_heads=2, head_dim=K, mask=mask, scale=0.7, softcap=softcap)
+    spec = Attention(heads=4, kv_heads=2, head_dim=K, mask=mask, scale=0.7)
     full = (5 + 2 * random) * size
     lengths = [*LENGTHS, full, full + 1]
     q, k, v = heads(sum(lengths), 4), heads(sum(lengths), 2), heads(sum(lengths), 2)
     want = Reference().attend("", spec)(q, k, v, whole(lengths))
     torch.testing.assert_close(BlockAttention(spec, mask)(q, k, v, whole(lengths)), want)
+
+
+@pytest.mark.parametrize("more", [{"softcap": 1.0}, {"sinks": True}, {"position": Alibi()}])
+def test_scores_that_blocks_cannot_make_are_refused(more: dict[str, Any]) -> None:
+    spec = Attention(heads=2, kv_heads=2, head_dim=K, mask=BlockSparse(size=4, random=1), **more)
+    with pytest.raises(ValueError, match="no sinks, no softcap and no position but Rope"):
+        TorchEncoderBackend(torch.device("cpu"), torch.float32).attend("layers.0.mixer", spec)
 
 
 class Largest(TorchDispatchMode):

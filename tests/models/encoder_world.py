@@ -29,7 +29,13 @@ def make(values: Mapping[str, Any], seed: int = 0) -> PreTrainedModel:
     with torch.no_grad():
         for parameter in model.parameters():
             noise = torch.randn(parameter.shape, generator=generator)
-            parameter.copy_(noise * parameter[0].numel() ** -0.5 if parameter.dim() > 1 else parameter + 0.3 * noise)
+            match parameter.dim():
+                case 1:
+                    parameter.add_(0.3 * noise)
+                case 2:
+                    parameter.copy_(noise * parameter.shape[1] ** -0.5)
+                case _:
+                    parameter.copy_(noise)
     return model
 
 

@@ -46,6 +46,8 @@ BODIES: dict[str, dict[str, Any]] = {
     "longformer": tiny("longformer"),
     "bigbird": tiny("bigbird"),
     "bigbird-full": tiny("bigbird", attention_type="original_full", use_bias=False, rescale_embeddings=False),
+    "reformer": tiny("reformer"),
+    "reformer-after": tiny("reformer", local_num_chunks_after=1, lsh_num_chunks_after=1, num_buckets=4, num_hashes=1),
     "modernbert-layers": tiny("modernbert", layer_types=KINDS, rope_parameters=ROPES, hidden_activation="silu"),
     "distilbert": tiny("distilbert"),
     "distilbert-sinusoids": tiny("distilbert", sinusoidal_pos_embds=True, activation="relu"),
@@ -101,6 +103,7 @@ CLASSIFIERS: dict[str, dict[str, Any]] = {
     "xlm-roberta": tiny("roberta", architectures=["XLMRobertaForSequenceClassification"], num_labels=1),
     "roberta": roberta() | {"architectures": ["RobertaForSequenceClassification"], "num_labels": 2},
     "modernbert": tiny("modernbert", architectures=["ModernBertForSequenceClassification"], num_labels=1),
+    "reformer": tiny("reformer", architectures=["ReformerForSequenceClassification"], num_labels=2),
     "longformer": tiny("longformer", architectures=["LongformerForSequenceClassification"], num_labels=2),
     "bigbird": tiny("bigbird", architectures=["BigBirdForSequenceClassification"], num_labels=1),
     "modernbert-mean": tiny(
@@ -130,7 +133,7 @@ def test_same_scores(name: str, tmp_path: Path) -> None:
     torch.testing.assert_close(y_SE, want, rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize("name", ["bert", "modernbert", "albert", "longformer", "bigbird", "deberta_v2"])
+@pytest.mark.parametrize("name", ["bert", "modernbert", "albert", "longformer", "bigbird", "deberta_v2", "reformer"])
 def test_company_changes_nothing(name: str, tmp_path: Path) -> None:
     make(BODIES[name]).save_pretrained(tmp_path)
     model = ours(tmp_path)
@@ -152,6 +155,7 @@ PRETRAINED: list[dict[str, Any]] = [
     tiny("deberta_v2", architectures=["DebertaV2ForMaskedLM"]),
     tiny("nomic_bert", architectures=["NomicBertForMaskedLM"]),
     tiny("longformer", architectures=["LongformerForMaskedLM"]),
+    tiny("reformer", architectures=["ReformerForMaskedLM"]),
     tiny("bigbird", architectures=["BigBirdForMaskedLM"]),
     tiny("bigbird", architectures=["BigBirdForPreTraining"]),
 ]

@@ -64,6 +64,7 @@ def tensors(model: Decoder) -> dict[str, torch.Tensor]:
 
 
 FIRST = ("arch", "layers", 0)
+LSH = {"type": "LshAttention", "heads": 2, "head_dim": 8, "mask": {"type": "Sorted", "size": 4}, "rounds": 1, "buckets": [4]}
 WRONG: list[tuple[tuple[str | int, ...], Any, str]] = [
     (("stoa_version",), 2, "stoa_version must be 1"),
     (("arch",), [], r"arch must be an object, not \[\]"),
@@ -92,6 +93,14 @@ WRONG: list[tuple[tuple[str | int, ...], Any, str]] = [
     ((*FIRST, "ffn", "active"), 9, r"ffn\.active = 9 is more than experts = 5"),
     ((*FIRST, "ffn", "router"), {"type": "Softmax", "groups": {"count": 2, "active": 1}}, r"ffn\.router\.groups must divide experts = 5"),
     (("arch", "layers", 1, "mixer"), {"type": "LatentAttention"}, r"layers\[1\]\.mixer\.heads is missing: an integer"),
+    (("arch", "layers", 1, "placement"), "reversible", r"layers must all have the placement reversible, or none of them"),
+    (
+        ("arch", "position"),
+        {"type": "Axial", "rows": 16, "columns": 8, "row_dim": 9, "column_dim": 9},
+        r"position must have a row_dim and a c.* 60",
+    ),
+    ((*FIRST, "mixer"), LSH | {"buckets": [3]}, r"mixer\.buckets must be even numbers"),
+    ((*FIRST, "mixer"), LSH | {"mask": {"type": "Sorted", "size": 0}}, r"mixer\.mask\.size = 0 must be positive"),
     (("arch", "position"), {"type": "Learned", "count": 8}, r"position\.count = 8 is less than context = 128"),
 ]
 

@@ -93,6 +93,8 @@ CASES: list[tuple[str, dict[str, Any]]] = [
     ("deepseek_v3", {}),
     ("deepseek_v3", {"norm_topk_prob": False, "attention_bias": True, "rope_parameters": YARN | {"mscale": 1.0, "mscale_all_dim": 0.7}}),
     ("minicpm3", {}),
+    ("reformer_lm", {}),
+    ("reformer_lm", {"num_hashes": 1, "num_buckets": 8, "attn_layers": ["lsh", "lsh"], "axial_pos_embds": False}),
     ("gpt2", {}),
     ("gpt2", {"scale_attn_weights": False, "n_inner": None, "tie_word_embeddings": False}),
     ("gpt_neo", {}),

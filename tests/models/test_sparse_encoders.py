@@ -1,4 +1,5 @@
-"""Longformer and BigBird at the borders of their patterns: windows, blocks, the switch to full attention, global tokens."""
+"""Longformer, BigBird and Reformer at the borders of their patterns: windows, blocks, chunks, the switch to full attention, global
+tokens."""
 
 import json
 from pathlib import Path
@@ -16,8 +17,12 @@ from tests.models.encoder_world import make, ours, rows_of, run
 from tests.models.test_encoders import tiny
 from tests.models.world import prompts
 
-# windows of 2, 8 and 4 tokens on either side, padded to 16; blocks of 4, full up to 28
-LENGTHS = {"longformer": [2, 3, 5, 8, 9, 15, 16, 17, 18, 33, 128], "bigbird": [1, 4, 27, 28, 29, 31, 32, 33, 40, 127, 128]}
+# windows of 2, 8 and 4 tokens on either side, padded to 16; blocks of 4, full up to 28; chunks of 4 and 6, padded to 12
+LENGTHS = {
+    "longformer": [2, 3, 5, 8, 9, 15, 16, 17, 18, 33, 128],
+    "bigbird": [1, 4, 27, 28, 29, 31, 32, 33, 40, 127, 128],
+    "reformer": [1, 3, 4, 5, 6, 7, 11, 12, 13, 24, 25, 120],
+}
 
 
 def words(lengths: list[int]) -> list[Tensor]:
@@ -40,6 +45,21 @@ def test_lengths(family: str, tmp_path: Path) -> None:
 def test_blocks(size: int, random: int, tmp_path: Path) -> None:
     full = (5 + 2 * random) * size
     agree(tmp_path, tiny("bigbird", block_size=size, num_random_blocks=random), words([full, full + 1, full + size, 100]))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"attn_layers": ["local"]},
+        {"attn_layers": ["lsh"]},
+        {"local_attn_chunk_length": 8, "lsh_attn_chunk_length": 4},
+        {"local_num_chunks_before": 0, "lsh_num_chunks_before": 2, "lsh_num_chunks_after": 1, "num_hashes": 3},
+        {"local_num_chunks_before": 2, "local_num_chunks_after": 2, "num_buckets": 8},
+        {"axial_pos_embds": False, "num_buckets": [4, 2]},
+    ],
+)
+def test_chunks(changes: dict[str, Any], tmp_path: Path) -> None:
+    agree(tmp_path, tiny("reformer", **changes), words([4, 5, 8, 9, 16, 17, 50]))
 
 
 def test_each_layer_has_its_window() -> None:
@@ -76,6 +96,10 @@ def test_which_tokens_are_global(choice: str, tmp_path: Path) -> None:
         ("longformer", {"global_attention": "last"}, "global_attention"),
         ("longformer", {"attention_mode": "sliding_chunks"}, "attention_mode"),
         ("bigbird", {"attention_type": "simulated"}, "attention_type"),
+        ("reformer", {"attn_layers": ["local", "full"]}, "attn_layers"),
+        ("reformer", {"num_buckets": None}, "num_buckets"),
+        ("reformer", {"axial_pos_embds_dim": [20, 20]}, "axial_pos_embds_dim"),
+        ("reformer", {"is_decoder": True}, "is_decoder"),
     ],
 )
 def test_what_is_refused(family: str, changes: dict[str, Any], named: str) -> None:

@@ -63,4 +63,18 @@ def logits_of(model: Decoder, tokens: Sequence[Tensor]) -> Tensor:
 @torch.no_grad()
 def their_logits(model: PreTrainedModel, tokens: Sequence[Tensor], **options: Any) -> Tensor:
     """Of every token, one sequence after another."""
-    return torch.cat([model(t[None], **options).logits[0] for t in tokens])
+    return torch.cat([_one_by_one(model, t) if _is_reformer(model) else model(t[None], **options).logits[0] for t in tokens])
+
+
+def _is_reformer(model: PreTrainedModel) -> bool:
+    """What it says of a token changes with those behind it, unless every token comes alone."""
+    return model.config.model_type == "reformer"
+
+
+def _one_by_one(model: Any, tokens_T: Tensor) -> Tensor:
+    logits, past = list[Tensor](), None
+    for token in tokens_T:
+        out = model(token[None, None], past_buckets_states=past, use_cache=True)
+        past = out.past_buckets_states
+        logits.append(out.logits[0])
+    return torch.cat(logits)

@@ -11,8 +11,8 @@ from engine.embedded.kernels import library as k
 from engine.embedded.kernels.packing import Bytes, fits, pack_bytes
 from engine.embedded.native.linear import PackedLinear, Table
 from engine.embedded.native.ops import Kernels
-from engine.embedded.native.supports import fitting
-from models.batch import Attend, Batch, Latent, LocalGlobal, Recurrence
+from engine.embedded.native.supports import fitting, plain
+from models.batch import Attend, Batch, Latent, LocalGlobal, Lsh, Recurrence
 from models.ops import Ops
 from models.quant import Weight
 from models.score_bias import PLAIN, Scoring
@@ -25,11 +25,11 @@ from models.spec import (
     LatentAttention,
     Layer,
     LocalGlobalAttention,
+    LshAttention,
     MoE,
     Neighbourhood,
     Next,
     Pooled,
-    Sinusoidal,
     Slot,
 )
 
@@ -44,7 +44,7 @@ def supports_encoder(arch: Arch) -> bool:
         case Classifier(hidden=hidden):
             head = (hidden,)
     return (
-        not isinstance(arch.position, Sinusoidal)
+        plain(arch)
         and arch.ngrams is None
         and fits(arch.dim)
         and fits(arch.embed_dim or arch.dim)
@@ -149,6 +149,9 @@ class NativeEncoderBackend:
 
     def recurrence(self, name: str, slot: Slot) -> Recurrence:
         raise NotImplementedError(f"{name}: states are a decoder's: an encoder reads whole texts")
+
+    def lsh(self, name: str, spec: LshAttention) -> Lsh:
+        raise NotImplementedError(f"{name}: hashed attention runs on the torch backend only")
 
     def experts(self, name: str, spec: MoE, dim: int) -> nn.Module:
         raise NotImplementedError(f"{name}: supports_encoder lets no mixture of experts through")

@@ -9,14 +9,15 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from engine.embedded.encoder.ring import RingAttention, RingLsh
 from engine.embedded.encoder.sparse import BandedAttention, BlockAttention
 from engine.embedded.on_torch.scores import attention
-from models.batch import Attend, Batch, Latent, LatentUp, LocalGlobal, Recurrence
+from models.batch import Attend, Batch, Latent, LatentUp, LocalGlobal, Lsh, Recurrence
 from models.masks import may_see
 from models.ops import Ops
 from models.reference import Embedding, Experts, HeadMatrices, Linear, expand, expanded
 from models.score_bias import PLAIN, Scoring, score_bias
-from models.spec import Attention, BlockSparse, Full, LatentAttention, LocalGlobalAttention, Mask, MoE, Slot
+from models.spec import Attention, BlockSparse, Full, LatentAttention, LocalGlobalAttention, LshAttention, Mask, MoE, Ring, Rope, Slot
 
 
 class TorchEncoderBackend:
@@ -33,7 +34,18 @@ class TorchEncoderBackend:
         return Linear(d_in, sum(d_outs), bias, self.dtype).to(self.device)
 
     def attend(self, name: str, spec: Attention) -> Attend:
-        return BlockAttention(spec, spec.mask) if isinstance(spec.mask, BlockSparse) else WholeAttention(spec, self._squares)
+        match spec.mask:
+            case BlockSparse() as mask:
+                return BlockAttention(only_scaled(name, spec), mask)
+            case Ring() as mask:
+                return RingAttention(only_scaled(name, spec), mask)
+            case _:
+                return WholeAttention(spec, self._squares)
+
+    def lsh(self, name: str, spec: LshAttention) -> Lsh:
+        if not isinstance(spec.mask, Ring):
+            raise ValueError(f"{name}: an encoder looks in both directions, not {spec.mask}")
+        return RingLsh(spec, spec.mask)
 
     def local_global(self, name: str, spec: LocalGlobalAttention) -> LocalGlobal:
         return BandedAttention(spec)
@@ -49,6 +61,13 @@ class TorchEncoderBackend:
 
     def experts(self, name: str, spec: MoE, dim: int) -> nn.Module:
         return Experts(spec, dim, self.dtype).to(self.device)
+
+
+def only_scaled(name: str, spec: Attention) -> Attention:
+    """The spec again. Raises ValueError where its scores are more than scaled: blocks of keys know no distances."""
+    if spec.sinks or spec.softcap is not None or not (spec.position is None or isinstance(spec.position, Rope)):
+        raise ValueError(f"{name}: {type(spec.mask).__name__} has no sinks, no softcap and no position but Rope")
+    return spec
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,7 +12,6 @@ from torch import Tensor
 
 from models.batch import Batch
 from models.masks import last_block, may_see
-from models.ops import wide
 from models.score_bias import PLAIN, Scoring, scale_of
 from models.spec import Attention, BlockSparse, LocalGlobalAttention
 
@@ -95,12 +94,8 @@ class BlockAttention:
     def _mixed(self, q_nHBK: Tensor, k_nGWK: Tensor, v_nGWK: Tensor, bias: Tensor | None) -> Tensor:
         """out_nHBK"""
         spec = self._spec
-        if spec.softcap is None:
-            shared = spec.heads != spec.kv_heads
-            return F.scaled_dot_product_attention(q_nHBK, k_nGWK, v_nGWK, attn_mask=bias, scale=scale_of(spec), enable_gqa=shared)
-        k_nHWK, v_nHWK = (x.repeat_interleave(spec.heads // spec.kv_heads, 1) for x in (k_nGWK, v_nGWK))
-        scores_nHBW = (wide(q_nHBK @ k_nHWK.transpose(-1, -2)) * scale_of(spec) / spec.softcap).tanh() * spec.softcap
-        return (scores_nHBW if bias is None else scores_nHBW + bias).softmax(-1).to(v_nHWK.dtype) @ v_nHWK
+        shared = spec.heads != spec.kv_heads
+        return F.scaled_dot_product_attention(q_nHBK, k_nGWK, v_nGWK, attn_mask=bias, scale=scale_of(spec), enable_gqa=shared)
 
 
 def _square(q_QHK: Tensor, k_MHK: Tensor, v_MHK: Tensor, may_QM: Tensor | None) -> Tensor:

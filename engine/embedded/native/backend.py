@@ -13,10 +13,10 @@ from engine.embedded.native.attention import PagedAttention
 from engine.embedded.native.experts import PackedExperts, Routing
 from engine.embedded.native.linear import PackedEmbedding, PackedLinear, Table
 from engine.embedded.native.ops import Kernels
-from models.batch import Attend, Latent, LocalGlobal, Recurrence
+from models.batch import Attend, Latent, LocalGlobal, Lsh, Recurrence
 from models.ops import Ops
 from models.quant import Weight
-from models.spec import Attention, LatentAttention, LocalGlobalAttention, MoE, Paged, Slot
+from models.spec import Attention, LatentAttention, LocalGlobalAttention, LshAttention, MoE, Paged, Slot
 
 
 class NativeBackend:
@@ -66,6 +66,9 @@ class NativeBackend:
 
     def recurrence(self, name: str, slot: Slot) -> Recurrence:
         raise NotImplementedError(f"{name}: `supports` lets no states through")
+
+    def lsh(self, name: str, spec: LshAttention) -> Lsh:
+        raise NotImplementedError(f"{name}: hashed attention runs on the torch backend only")
 
     def experts(self, name: str, spec: MoE, dim: int) -> nn.Module:
         return PackedExperts(self.kernels, spec, dim, self._prepare)

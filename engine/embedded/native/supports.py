@@ -3,12 +3,17 @@
 from engine.embedded.kernels import library as k
 from engine.embedded.kernels.packing import fits
 from engine.embedded.native.masks import numbers_of
-from models.spec import FFN, MLP, Alibi, Arch, Attention, Layer, Mixer, Rope, Sinusoidal
+from models.spec import FFN, MLP, Alibi, Arch, Attention, Axial, Layer, Mixer, Rope, Sinusoidal, streams
 
 
 def supports(arch: Arch) -> bool:
     """Can every layer of `arch`, a decoder, run on these kernels?"""
-    return not isinstance(arch.position, Sinusoidal) and all(_mixer(layer.mixer) and _ffn(layer.ffn) for layer in arch.layers)
+    return plain(arch) and all(_mixer(layer.mixer) and _ffn(layer.ffn) for layer in arch.layers)
+
+
+def plain(arch: Arch) -> bool:
+    """Whether its rows are of one stream, and those of positions in one table: no kernel joins or computes them."""
+    return streams(arch) == 1 and not isinstance(arch.position, Axial | Sinusoidal)
 
 
 def _mixer(m: Mixer) -> bool:

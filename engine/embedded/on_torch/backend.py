@@ -9,12 +9,13 @@ from engine.embedded.on_torch.attention import PagedAttention
 from engine.embedded.on_torch.experts import GroupedExperts, may_group
 from engine.embedded.on_torch.latent import PagedLatents
 from engine.embedded.on_torch.linear import QuantizingLinear
+from engine.embedded.on_torch.lsh import PagedLsh
 from engine.embedded.on_torch.pages import Places, Storage, layout
 from engine.embedded.on_torch.recurrence import States
-from models.batch import Attend, Latent, LocalGlobal, Recurrence
+from models.batch import Attend, Latent, LocalGlobal, Lsh, Recurrence
 from models.ops import Ops
 from models.reference import Embedding, Experts, HeadMatrices, Linear
-from models.spec import Attention, LatentAttention, LocalGlobalAttention, MoE, Slot
+from models.spec import Attention, LatentAttention, LocalGlobalAttention, LshAttention, MoE, Slot, Sorted
 
 
 class TorchBackend:
@@ -46,6 +47,11 @@ class TorchBackend:
 
     def recurrence(self, name: str, slot: Slot) -> Recurrence:
         return States(slot, self.storage)
+
+    def lsh(self, name: str, spec: LshAttention) -> Lsh:
+        if not isinstance(spec.mask, Sorted):
+            raise NotImplementedError(f"{name}: hashed attention with {spec.mask} is an encoder's")
+        return PagedLsh(spec, spec.mask, layout(spec), self.storage, self._places)
 
     def experts(self, name: str, spec: MoE, dim: int) -> nn.Module:
         grouped = self.storage.device.type == "cuda" and may_group(spec, dim, self.storage.dtype)

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from engine.embedded.memory.page_pool import PAGE
 from models.batch import Batch
-from models.spec import Attention, LatentAttention, Layer, Paged, caches
+from models.spec import Layer, Mixer, Paged, caches
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,6 +59,6 @@ def unwritten(key_M: Tensor, query_S11: Tensor, reach: int | None) -> Tensor:
     return behind if reach is None else behind | (key_M <= query_S11 - reach)
 
 
-def layout(spec: Attention | LatentAttention) -> Paged:
+def layout(spec: Mixer) -> Paged:
     """What one attention layer leaves behind."""
     return next(cache for cache in caches(Layer(mixer=spec, ffn=None)) if isinstance(cache, Paged))
