@@ -14,7 +14,7 @@ from transformers.integrations.mxfp4 import convert_moe_packed_tensors
 from models.checkpoint import open_checkpoint
 from models.formats import unpacked
 from models.hf import ConfigError
-from models.quant import Grouped, Weight
+from models.quant import Grouped, Stack, Weight, each
 from tests.models import packers
 from tests.models.test_parity import tiny
 from tests.models.world import logits_of, make, ours, prompts
@@ -46,7 +46,7 @@ def weight(parts: dict[str, Tensor], quantization: dict[str, Any], stem: str = "
 
 
 def dense(value: Weight) -> Tensor:
-    return value.dequantize() if isinstance(value, Grouped) else value.float()
+    return value.float() if isinstance(value, Tensor) else value.dequantize()
 
 
 @pytest.mark.parametrize("bits", [2, 3, 4, 8])
@@ -114,7 +114,13 @@ def test_mxfp4_as_transformers_reads_it() -> None:
     blocks = torch.randint(0, 256, (3, 10, 2, 16), dtype=torch.uint8)
     scales = torch.randint(118, 136, (3, 10, 2), dtype=torch.uint8)
     got = weight({"_blocks": blocks, "_scales": scales}, {"quant_method": "mxfp4"}, stem="experts.gate_up_proj")
-    torch.testing.assert_close(got, convert_moe_packed_tensors(blocks, scales).float(), check_dtype=False)
+    assert isinstance(got, Stack) and got.flipped is not None
+    want = convert_moe_packed_tensors(blocks, scales).float()
+    assert torch.equal(got.dequantize(), want) and torch.equal(got.flipped.dequantize(), want.mT)
+    assert all(isinstance(part, Grouped) for part in each(got.flipped))
+    scales[1, 4, 1] = 150  # beyond float16
+    got = weight({"_blocks": blocks, "_scales": scales}, {"quant_method": "mxfp4"}, stem="experts.gate_up_proj")
+    assert torch.equal(dense(got), convert_moe_packed_tensors(blocks, scales).float())
 
 
 def test_a_whole_model(tmp_path: Path) -> None:
