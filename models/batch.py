@@ -8,7 +8,7 @@ pages and no weight; a leaf from `Backend.linear` owns a weight and no memory.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Protocol
+from typing import Literal, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -82,6 +82,9 @@ class Lsh(Protocol):
         head, then lets qk look, as queries, at the keys made of qk (models.parts.lsh.keys_of); with `Ring` sequences are
         whole."""
         ...
+
+
+HeadUse = Literal["each", "back"]
 
 
 class HeadMatrices(Protocol):
@@ -166,8 +169,9 @@ class Backend(Protocol):
 
     def attend(self, name: str, spec: Attention) -> Attend: ...
 
-    def per_head(self, name: str, heads: int, d_in: int, d_out: int) -> nn.Module:
-        """A module that is also `HeadMatrices`; its one field is "weight" [H, O, I]."""
+    def per_head(self, name: str, heads: int, d_in: int, d_out: int, use: HeadUse) -> nn.Module:
+        """A module that is also `HeadMatrices`; its one field is "weight" [H, O, I]. `use`: which of the two will be asked of it
+        besides `all`, so that the matrices may be kept in the order that it reads them."""
         ...
 
     def latent(self, name: str, spec: LatentAttention) -> Latent: ...

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from models import recurrence
-from models.batch import Attend, Batch, Latent, LatentUp, LocalGlobal, Lsh, Recurrence
+from models.batch import Attend, Batch, HeadUse, Latent, LatentUp, LocalGlobal, Lsh, Recurrence
 from models.masks import log_count, may_see
 from models.ops import Ops, gated, wide
 from models.quant import Stack, Weight, dense, each
@@ -86,7 +86,7 @@ class Reference:
 
         return leaf
 
-    def per_head(self, name: str, heads: int, d_in: int, d_out: int) -> nn.Module:
+    def per_head(self, name: str, heads: int, d_in: int, d_out: int, use: HeadUse) -> nn.Module:
         return HeadMatrices(heads, d_in, d_out, self.dtype)
 
     def latent(self, name: str, spec: LatentAttention) -> Latent:

@@ -23,7 +23,7 @@ class LatentAttentionPart(nn.Module):
         self.q = backend.linear(f"{name}.q", spec.q_rank or dim, (h * (n + p),))
         self.kv_down = backend.linear(f"{name}.kv_down", dim, (r, p), bias=spec.bias)
         self.kv_norm = norm(spec.norm, r, backend.ops)
-        self.k_up, self.v_up = backend.per_head(f"{name}.k_up", h, r, n), backend.per_head(f"{name}.v_up", h, r, v)
+        self.k_up, self.v_up = backend.per_head(f"{name}.k_up", h, r, n, "back"), backend.per_head(f"{name}.v_up", h, r, v, "each")
         self.latent = backend.latent(name, spec)
         self.out = backend.linear(f"{name}.out", h * v, (dim,), bias=spec.out_bias, split="row")
 

@@ -18,18 +18,33 @@ from engine.embedded.native.backend import NativeBackend
 from engine.embedded.native.ops import Recordings
 from engine.embedded.runner import Runner
 from engine.embedded.scheduler import Limits
-from models.spec import FFN, MLP, Arch, Attention, Causal, Layer, Mask, MoE, Rope, Sigmoid, Window, groups
+from models.spec import MLP, Arch, Attention, Causal, LatentAttention, Layer, Mask, Mixer, MoE, Rope, Sigmoid, Window, groups
 from tests.engine.tiny import CONTEXT, CPU, LIMITS, Seq, answer, drain, filled, sequence
 
 LONG = 40  # tokens of an answer
 
 
-def _layer(mask: Mask, ffn: FFN) -> Layer:
-    return Layer(mixer=Attention(heads=4, kv_heads=2, head_dim=16, mask=mask, position=Rope(dim=16)), ffn=ffn)
+def _attention(mask: Mask) -> Mixer:
+    return Attention(heads=4, kv_heads=2, head_dim=16, mask=mask, position=Rope(dim=16))
+
+
+def _latent(mask: Mask) -> Mixer:
+    return LatentAttention(heads=5, kv_rank=32, rope_dim=16, nope_dim=16, value_dim=32, mask=mask, position=Rope(dim=16))
 
 
 EXPERTS = MoE(experts=7, active=2, hidden=32, router=Sigmoid(), shared=32, shared_gate=True)
-ARCH = Arch(dim=64, vocab=200, layers=(_layer(Window(size=20), MLP(hidden=96)), _layer(Causal(), EXPERTS)), context=CONTEXT)
+
+
+def _arch(first: Mixer, second: Mixer) -> Arch:
+    layers = (Layer(mixer=first, ffn=MLP(hidden=96)), Layer(mixer=second, ffn=EXPERTS))
+    return Arch(dim=64, vocab=200, layers=layers, context=CONTEXT)
+
+
+ARCHS = {
+    "attention": _arch(_attention(Window(size=20)), _attention(Causal())),
+    "latent": _arch(_latent(Window(size=20)), _latent(Causal())),
+    "both": _arch(_attention(Causal()), _latent(Causal())),
+}
 
 
 @pytest.fixture(scope="module")
@@ -40,11 +55,11 @@ def library() -> Library:
     return opened
 
 
-def engine(library: Library, pages: int, limits: Limits) -> Core:
-    counts = dict.fromkeys(groups(ARCH), pages)
+def engine(library: Library, arch: Arch, pages: int, limits: Limits) -> Core:
+    counts = dict.fromkeys(groups(arch), pages)
     backend = NativeBackend(library, counts)
     inputs = Inputs(largest_step(limits, CONTEXT), tuple(counts), CPU)
-    return Core(Runner(filled(ARCH, backend), inputs, Recordings(backend.kernels)), Memory(counts, seed=b""), limits)
+    return Core(Runner(filled(arch, backend), inputs, Recordings(backend.kernels)), Memory(counts, seed=b""), limits)
 
 
 def requests(seed: int) -> list[tuple[list[int], Sampling]]:
@@ -54,6 +69,7 @@ def requests(seed: int) -> list[tuple[list[int], Sampling]]:
     return [(p, Sampling(max_tokens=rnd.randint(1, LONG), temperature=rnd.choice([0.0, 1.0]), seed=i)) for i, p in enumerate(prompts)]
 
 
+@pytest.mark.parametrize("name", ARCHS)
 @given(
     seed=st.integers(0, 10_000),
     pages=st.integers(12, 30),
@@ -61,12 +77,14 @@ def requests(seed: int) -> list[tuple[list[int], Sampling]]:
     step_tokens=st.integers(16, 90),
     mixed_tokens=st.integers(3, 40),
 )
-@settings(max_examples=25, deadline=None, database=None)
-def test_alone_and_in_company(library: Library, seed: int, pages: int, running: int, step_tokens: int, mixed_tokens: int) -> None:
-    asked = requests(seed)
-    alone = [answer(ask(engine(library, 64, LIMITS), [each])[0]) for each in asked]
+@settings(max_examples=15, deadline=None, database=None)
+def test_alone_and_in_company(
+    library: Library, name: str, seed: int, pages: int, running: int, step_tokens: int, mixed_tokens: int
+) -> None:
+    arch, asked = ARCHS[name], requests(seed)
+    alone = [answer(ask(engine(library, arch, 64, LIMITS), [each])[0]) for each in asked]
     limits = replace(LIMITS, max_running=running, max_step_tokens=step_tokens, mixed_step_tokens=min(mixed_tokens, step_tokens))
-    together = ask(engine(library, pages, limits), asked)
+    together = ask(engine(library, arch, pages, limits), asked)
     assert [answer(seq) for seq in together] == alone
 
 

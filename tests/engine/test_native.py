@@ -10,8 +10,9 @@ from torch import Tensor
 
 from engine.embedded.capture import NotRecordable
 from engine.embedded.kernels.library import Library, levels
-from engine.embedded.kernels.packing import LOW_TOO, SIXTEEN, pack
+from engine.embedded.kernels.packing import LOW_TOO, SIXTEEN, pack, pad_inputs
 from engine.embedded.native.backend import NativeBackend
+from engine.embedded.native.latent import PackedHeads
 from engine.embedded.native.linear import PackedEmbedding, PackedLinear, Table
 from engine.embedded.native.ops import ACTIVATION, Kernels
 from engine.embedded.native.supports import supports
@@ -31,8 +32,10 @@ from models.spec import (
     Clamped,
     Fixed,
     GroupedWindow,
+    LatentAttention,
     Layer,
     Mask,
+    Mixer,
     Neighbourhood,
     Norm,
     QKNorm,
@@ -236,10 +239,27 @@ def test_a_row_does_not_see_its_company(kernels: Kernels, bits: int) -> None:
     assert torch.equal(together, alone)
 
 
+@pytest.mark.parametrize("bits", [4, 8, 16])
+@pytest.mark.parametrize("sizes", [(64, 32), (20, 9)])
+def test_a_matrix_for_each_head(kernels: Kernels, bits: int, sizes: tuple[int, int]) -> None:
+    inputs, outputs = sizes
+    x_THI, weight_HOI = torch.randn(37, 3, inputs), torch.randn(3, outputs, inputs)
+    prepare = partial(quantized, bits=bits if bits < 16 else None)
+    held = prepare(pad_inputs(weight_HOI.flatten(0, 1)))
+    held_OI = held if isinstance(held, Tensor) else held.dequantize()
+    each, back = PackedHeads(kernels, 3, inputs, outputs, "each", prepare), PackedHeads(kernels, 3, outputs, inputs, "back", prepare)
+    each.assign("weight", weight_HOI)
+    back.assign("weight", weight_HOI.transpose(1, 2))
+    got = each.each(x_THI)
+    close(got, torch.einsum("thi,hoi->tho", x_THI, held_OI[:, :inputs].unflatten(0, (3, outputs))), 2e-2)
+    assert torch.equal(back.back(x_THI), got)
+    assert torch.equal(torch.cat([each.each(x_THI[t : t + 1]) for t in range(37)]), got)
+
+
 class Pair:
     """One model with the same weights on both backends."""
 
-    def __init__(self, library: Library, mixer: Attention, dim: int = 64, hidden: int = 96) -> None:
+    def __init__(self, library: Library, mixer: Mixer, dim: int = 64, hidden: int = 96) -> None:
         self.arch = Arch(dim=dim, vocab=200, layers=(Layer(mixer=mixer, ffn=MLP(hidden=hidden)),) * 2, tied=True, context=1024)
         assert supports(self.arch)
         (self.group,) = groups(self.arch)
@@ -249,13 +269,15 @@ class Pair:
         for leaf in self.backend.leaves.values():  # what nobody wrote must not be read
             leaf.keys_PGKT.fill_(torch.nan)
             leaf.values_PGTK.fill_(torch.nan)
+        for leaf in self.backend.latents.values():
+            leaf.latents_PTC.fill_(torch.nan)
 
     def _same_weights(self) -> None:
         twins: dict[str, Any] = dict(self.reference.named_modules())
         modules: dict[str, Any] = dict(self.native.named_modules())
         for name, module in modules.items():
             for field, shape in getattr(module, "fields", {}).items():
-                value = torch.randn(shape) / 8 if len(shape) == 2 else torch.randn(shape)
+                value = torch.randn(shape) / (8 if len(shape) > 1 else 1)
                 value = quantize(value, 8) if len(shape) == 2 and shape[1] % 32 == 0 else value
                 module.assign(field, value)
                 twins[name].assign(field, value)
@@ -266,7 +288,8 @@ class Pair:
         """rows: (sequence, tokens already seen, new tokens)"""
         starts = torch.tensor([0, *(n for _, _, n in rows)]).cumsum(0).int()
         positions = torch.cat([torch.arange(c, c + n) for _, c, n in rows])
-        table = torch.stack([torch.arange(s * WIDTH, (s + 1) * WIDTH) for s, _, _ in rows]).int()
+        table = torch.full((len(rows), WIDTH + 9), -1, dtype=torch.int32)[:, :WIDTH]  # a part of a wider one, as the runner's
+        table.copy_(torch.stack([torch.arange(s * WIDTH, (s + 1) * WIDTH) for s, _, _ in rows]))
         return Batch(positions, starts, torch.tensor([c for _, c, _ in rows]).int(), {self.group: table})
 
     def run(self, tokens: list[Tensor], rows: list[tuple[int, int, int]]) -> Tensor:
@@ -279,7 +302,15 @@ def attention(heads: int, kv_heads: int, head_dim: int, mask: Mask | None = None
     return Attention(heads=heads, kv_heads=kv_heads, head_dim=head_dim, mask=mask or Causal(), **given)
 
 
+def latent(heads: int, *sizes: int, **more: Any) -> LatentAttention:
+    """`sizes`: of latent, rotary key, a head's key without positions, a value."""
+    r, p, n, v = sizes
+    given = {"bias": True, "out_bias": True, "position": Rope(dim=p)} | more
+    return LatentAttention(heads=heads, kv_rank=r, rope_dim=p, nope_dim=n, value_dim=v, **given)
+
+
 PLAIN = attention(4, 2, 32)
+LATENT = latent(4, 32, 16, 16, 32)
 MIXERS = [
     PLAIN,
     attention(6, 1, 16, Window(size=20)),
@@ -299,12 +330,17 @@ MIXERS = [
     attention(4, 2, 40, position=None, temperature=Temperature(floor=50.0, scale=0.3)),
     attention(4, 2, 40, qk_norm=QKNorm(over="each_head", norm=Norm(kind="layer_unbiased"))),
     attention(4, 2, 40, qk_norm=QKNorm(over="projection", norm=Norm(kind="layer"))),
+    latent(3, 512, 64, 128, 128),  # DeepSeek's
+    latent(40, 64, 32, 16, 16, q_rank=96, mask=Window(size=70)),  # MiniCPM3's heads: no multiple of those that are looked at together
+    latent(2, 80, 32, 16, 48, mask=Window(size=300), position=None),
+    latent(5, 23, 6, 9, 21, q_rank=14, norm=Norm(kind="layer"), scale=0.2),
 ]
 
 
-@pytest.mark.parametrize("mixer", MIXERS, ids=lambda m: f"{m.heads}-{m.head_dim}-{type(m.mask).__name__}-{type(m.position).__name__}")
-def test_a_model_equals_the_reference_however_it_is_cut(library: Library, mixer: Attention) -> None:
-    sizes = (64, 96) if mixer.head_dim % 16 == 0 else (50, 70)
+@pytest.mark.parametrize("mixer", MIXERS, ids=lambda m: f"{type(m).__name__}-{m.heads}-{type(m.mask).__name__}-{type(m.position).__name__}")
+def test_a_model_equals_the_reference_however_it_is_cut(library: Library, mixer: Mixer) -> None:
+    odd = (isinstance(mixer, Attention) and mixer.head_dim % 16) or (isinstance(mixer, LatentAttention) and mixer.kv_rank % 16)
+    sizes = (50, 70) if odd else (64, 96)
     pair, lengths, rng = Pair(library, mixer, *sizes), [1, 63, 300, 530], random.Random(1)
     tokens = [torch.randint(0, 200, (n,)) for n in lengths]
     want = pair.reference.logits(pair.reference(torch.cat(tokens), whole(lengths)))
@@ -320,8 +356,9 @@ def test_a_model_equals_the_reference_however_it_is_cut(library: Library, mixer:
     assert torch.equal(torch.cat([torch.cat(p) for p in parts]), at_once)
 
 
-def test_a_recorded_step_follows_its_inputs(library: Library) -> None:
-    pair = Pair(library, PLAIN)
+@pytest.mark.parametrize("mixer", [PLAIN, LATENT], ids=lambda m: type(m).__name__)
+def test_a_recorded_step_follows_its_inputs(library: Library, mixer: Mixer) -> None:
+    pair = Pair(library, mixer)
     tokens = [torch.randint(0, 200, (300,)) for _ in range(3)]
     pair.run(tokens, [(s, 0, 290) for s in range(3)])
     rows = [(s, 290 - 80 * s, 1) for s in range(3)]
@@ -335,8 +372,9 @@ def test_a_recorded_step_follows_its_inputs(library: Library) -> None:
     assert torch.equal(tape.replay(), pair.run(tokens, later))
 
 
-def test_one_recording_serves_all_smaller_steps(library: Library) -> None:
-    pair = Pair(library, PLAIN)
+@pytest.mark.parametrize("mixer", [PLAIN, LATENT], ids=lambda m: type(m).__name__)
+def test_one_recording_serves_all_smaller_steps(library: Library, mixer: Mixer) -> None:
+    pair = Pair(library, mixer)
     tokens = [torch.randint(0, 200, (300,)) for _ in range(3)]
     rows = [(s, 0, 100) for s in range(3)]
     batch, ids = pair.batch(rows), torch.zeros(300, dtype=torch.int64)
@@ -362,8 +400,13 @@ def test_what_a_replay_would_miss_is_refused(library: Library, foreign) -> None:
 
 @pytest.mark.parametrize(
     "mixer",
-    [Attention(heads=2, kv_heads=2, head_dim=272), Attention(heads=2, kv_heads=2, head_dim=32, mask=Neighbourhood(distance=4))],
+    [
+        Attention(heads=2, kv_heads=2, head_dim=272),
+        Attention(heads=2, kv_heads=2, head_dim=32, mask=Neighbourhood(distance=4)),
+        latent(2, 1000, 32, 16, 16),
+        latent(2, 32, 16, 16, 16, mask=Chunked(size=9)),
+    ],
     ids=str,
 )
-def test_what_is_left_to_torch(mixer: Attention) -> None:
+def test_what_is_left_to_torch(mixer: Mixer) -> None:
     assert not supports(Arch(dim=64, vocab=9, layers=(Layer(mixer=mixer, ffn=MLP(hidden=64)),), context=8))

@@ -12,7 +12,7 @@ from engine.embedded.kernels.packing import Bytes, fits, pack_bytes
 from engine.embedded.native.linear import PackedLinear, Table
 from engine.embedded.native.ops import Kernels
 from engine.embedded.native.supports import fitting, plain
-from models.batch import Attend, Batch, Latent, LocalGlobal, Lsh, Recurrence
+from models.batch import Attend, Batch, HeadUse, Latent, LocalGlobal, Lsh, Recurrence
 from models.ops import Ops
 from models.quant import Weight
 from models.score_bias import PLAIN, Scoring
@@ -138,7 +138,7 @@ class NativeEncoderBackend:
             raise ValueError(f"{name}: an encoder looks in both directions, not {spec.mask}")
         return WholeAttention(self.kernels, spec)
 
-    def per_head(self, name: str, heads: int, d_in: int, d_out: int) -> nn.Module:
+    def per_head(self, name: str, heads: int, d_in: int, d_out: int, use: HeadUse) -> nn.Module:
         raise NotImplementedError(f"{name}: latent attention runs on the torch backend only")
 
     def latent(self, name: str, spec: LatentAttention) -> Latent:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from engine.embedded.encoder.ring import RingAttention, RingLsh
 from engine.embedded.encoder.sparse import BandedAttention, BlockAttention
 from engine.embedded.on_torch.scores import attention
-from models.batch import Attend, Batch, Latent, LatentUp, LocalGlobal, Lsh, Recurrence
+from models.batch import Attend, Batch, HeadUse, Latent, LatentUp, LocalGlobal, Lsh, Recurrence
 from models.masks import may_see
 from models.ops import Ops
 from models.reference import Embedding, Experts, HeadMatrices, Linear, expand, expanded
@@ -50,7 +50,7 @@ class TorchEncoderBackend:
     def local_global(self, name: str, spec: LocalGlobalAttention) -> LocalGlobal:
         return BandedAttention(spec)
 
-    def per_head(self, name: str, heads: int, d_in: int, d_out: int) -> nn.Module:
+    def per_head(self, name: str, heads: int, d_in: int, d_out: int, use: HeadUse) -> nn.Module:
         return HeadMatrices(heads, d_in, d_out, self.dtype).to(self.device)
 
     def latent(self, name: str, spec: LatentAttention) -> Latent:

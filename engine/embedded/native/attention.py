@@ -30,17 +30,17 @@ class PagedAttention:
     def __call__(self, q_THK: Tensor, k_TGK: Tensor, v_TGK: Tensor, batch: Batch, scoring: Scoring = PLAIN) -> Tensor:
         spec, run = self._spec, self._kernels.run
         table_SW = batch.pages[self._group]
-        tokens, (sequences, width) = len(q_THK), table_SW.shape
+        tokens, (sequences, width), pitch = len(q_THK), table_SW.shape, table_SW.stride(0)
         g, d, h = spec.kv_heads, spec.head_dim, spec.heads
         strides = (k_TGK.stride(0), k_TGK.stride(1), v_TGK.stride(0), v_TGK.stride(1))
         where = (table_SW, batch.starts_S1, batch.cached_S)
         self._kernels.watch(batch.starts_S1[-1:])
-        run(k.REMEMBER, (k_TGK, v_TGK, self.keys_PGKT, self.values_PGTK, *where), (sequences, g, d, width, *strides, tokens))
+        run(k.REMEMBER, (k_TGK, v_TGK, self.keys_PGKT, self.values_PGTK, *where), (sequences, g, d, pitch, *strides, tokens))
         out_THK = self._kernels.empty(tokens, h, d)
         splits = -(-width * k.PAGE // k.SPLIT) if tokens == sequences else 0
         partial = self._kernels.empty(tokens * h, splits, 16 + -(-d // 16) * 16) if splits else None
         kind, *numbers = self._mask
-        sizes = (sequences, g, d, width, q_THK.stride(0), q_THK.stride(1), h, kind, splits, *numbers)
+        sizes = (sequences, g, d, pitch, q_THK.stride(0), q_THK.stride(1), h, kind, splits, *numbers)
         given = (q_THK, self.keys_PGKT, self.values_PGTK, *where, out_THK, partial, self._slopes_H, scoring.sinks_H, self._windows_G)
         run(k.ATTEND, given, sizes, (scale_of(spec), spec.softcap or 0.0))
         if partial is not None:

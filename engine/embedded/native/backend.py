@@ -11,9 +11,10 @@ from torch import nn
 from engine.embedded.kernels import library as k
 from engine.embedded.native.attention import PagedAttention
 from engine.embedded.native.experts import PackedExperts, Routing
+from engine.embedded.native.latent import PackedHeads, PagedLatents
 from engine.embedded.native.linear import PackedEmbedding, PackedLinear, Table
 from engine.embedded.native.ops import Kernels
-from models.batch import Attend, Latent, LocalGlobal, Lsh, Recurrence
+from models.batch import Attend, HeadUse, Latent, LocalGlobal, Lsh, Recurrence
 from models.ops import Ops
 from models.quant import Weight
 from models.spec import Attention, LatentAttention, LocalGlobalAttention, LshAttention, MoE, Paged, Slot
@@ -41,6 +42,7 @@ class NativeBackend:
             open=routing.open,
         )
         self.leaves: dict[str, PagedAttention] = {}
+        self.latents: dict[str, PagedLatents] = {}
 
     def embedding(self, name: str, vocab: int, dim: int) -> nn.Module:
         if name == "positions":
@@ -55,11 +57,13 @@ class NativeBackend:
         self.leaves[name] = leaf = PagedAttention(self.kernels, spec, self._pages[group], group)
         return leaf
 
-    def per_head(self, name: str, heads: int, d_in: int, d_out: int) -> nn.Module:
-        raise NotImplementedError(f"{name}: latent attention runs on the torch backend only")
+    def per_head(self, name: str, heads: int, d_in: int, d_out: int, use: HeadUse) -> nn.Module:
+        return PackedHeads(self.kernels, heads, d_in, d_out, use, self._prepare)
 
     def latent(self, name: str, spec: LatentAttention) -> Latent:
-        raise NotImplementedError(f"{name}: latent attention runs on the torch backend only")
+        group = Paged(per_token=((spec.kv_rank,), (spec.rope_dim,)), reach=spec.mask.reach)
+        self.latents[name] = leaf = PagedLatents(self.kernels, spec, self._pages[group], group)
+        return leaf
 
     def local_global(self, name: str, spec: LocalGlobalAttention) -> LocalGlobal:
         raise NotImplementedError(f"{name}: attention with global tokens is an encoder's, which runs on its torch backend only")

@@ -2,8 +2,9 @@
 
 from engine.embedded.kernels import library as k
 from engine.embedded.kernels.packing import fits
+from engine.embedded.native.latent import fits_latent
 from engine.embedded.native.masks import numbers_of
-from models.spec import FFN, MLP, Alibi, Arch, Attention, Axial, Layer, Mixer, Rope, Sinusoidal, streams
+from models.spec import FFN, MLP, Alibi, Arch, Attention, Axial, LatentAttention, Layer, Mixer, Rope, Sinusoidal, streams
 
 
 def supports(arch: Arch) -> bool:
@@ -17,9 +18,18 @@ def plain(arch: Arch) -> bool:
 
 
 def _mixer(m: Mixer) -> bool:
+    match m:
+        case Attention():
+            return _attention(m)
+        case LatentAttention():
+            return fits_latent(m)
+        case _:
+            return False
+
+
+def _attention(m: Attention) -> bool:
     return (
-        isinstance(m, Attention)
-        and m.head_dim <= k.MAX_DIM
+        m.head_dim <= k.MAX_DIM
         and numbers_of(m.mask) is not None
         and (m.position is None or isinstance(m.position, Rope | Alibi))
         and m.gate is None

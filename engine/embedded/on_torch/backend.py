@@ -12,7 +12,7 @@ from engine.embedded.on_torch.linear import QuantizingLinear
 from engine.embedded.on_torch.lsh import PagedLsh
 from engine.embedded.on_torch.pages import Places, Storage, layout
 from engine.embedded.on_torch.recurrence import States
-from models.batch import Attend, Latent, LocalGlobal, Lsh, Recurrence
+from models.batch import Attend, HeadUse, Latent, LocalGlobal, Lsh, Recurrence
 from models.ops import Ops
 from models.reference import Embedding, Experts, HeadMatrices, Linear
 from models.spec import Attention, LatentAttention, LocalGlobalAttention, LshAttention, MoE, Slot, Sorted
@@ -36,7 +36,7 @@ class TorchBackend:
     def attend(self, name: str, spec: Attention) -> Attend:
         return PagedAttention(spec, layout(spec), self.storage, self._places)
 
-    def per_head(self, name: str, heads: int, d_in: int, d_out: int) -> nn.Module:
+    def per_head(self, name: str, heads: int, d_in: int, d_out: int, use: HeadUse) -> nn.Module:
         return HeadMatrices(heads, d_in, d_out, self.storage.dtype).to(self.storage.device)
 
     def latent(self, name: str, spec: LatentAttention) -> Latent:

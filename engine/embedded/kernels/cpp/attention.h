@@ -1,6 +1,6 @@
 // Keys and values go to their pages, queries look at them.
 
-// REMEMBER  p: k, v, key pages, value pages, table [S, W], starts, cached  n: S, G, K, W, strides of k (T, G), of v (T, G), T
+// REMEMBER  p: k, v, key pages, value pages, table (rows W apart), starts, cached  n: S, G, K, W, strides of k (T, G), of v (T, G), T
 static void remember(const Op &op, int item) {
   const int groups = op.n[1], dim = op.n[2], width = op.n[3];
   const auto *table = (const int32_t *)op.p[4], *starts = (const int32_t *)op.p[5], *cached = (const int32_t *)op.p[6];
@@ -21,7 +21,7 @@ static void remember(const Op &op, int item) {
   }
 }
 
-// ATTEND  p: q, key pages, value pages, table, starts, cached, out [T, H, K], partial results, slopes of ALiBi [H] or null,
+// ATTEND  p: q, key pages, value pages, table (rows W apart), starts, cached, out [T, H, K], partial results, slopes of ALiBi [H] or null,
 //            sinks [H] or null, sizes of a window for each kv head int32 [G] or null
 //         n: S, G, K, W, strides of q (T, H), H, mask, splits that fit the partial results (0: merge here), two numbers of the mask
 //         f: scale, softcap

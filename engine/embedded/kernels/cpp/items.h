@@ -12,6 +12,8 @@ constexpr int BESIDE = 4;         // blocks of 16 outputs, in bf16, that are mul
 constexpr int SCORED = 16;        // experts that one thread gives a few rows' logits
 constexpr int TILE_ROWS = 48;     // (token, head) pairs that share a pass over the keys
 constexpr int GAPPED_ROWS = 12;   // fewer where each looks at keys of its own
+constexpr int LATENT_ROWS = 32;   // of latent attention
+constexpr int HEAD_ROWS = 32;     // rows that are multiplied with one head's matrix
 
 static inline int chunks(int n, int size) { return (n + size - 1) / size; }
 
@@ -40,6 +42,17 @@ static inline int attend_items(const Op &op) {
   int tiles = 0;
   for (int s = 0; s < op.n[0]; s++) tiles += attend_tiles(op, s);
   return tiles * op.n[1] * attend_splits(op);
+}
+
+static inline int latent_tiles(const Op &op, int s) {  // of sequence s
+  const auto *starts = (const int32_t *)op.p[4];
+  return chunks((starts[s + 1] - starts[s]) * op.n[1], LATENT_ROWS);
+}
+
+static inline int latent_items(const Op &op) {
+  int tiles = 0;
+  for (int s = 0; s < op.n[0]; s++) tiles += latent_tiles(op, s);
+  return tiles * attend_splits(op);
 }
 
 // Sequences whole and side by side (ARRANGE, ATTEND_WHOLE). Each has blocks of sixteen keys of its own: first_block says where they
@@ -72,6 +85,10 @@ static int items(const Op &op) {
     case EXPERTS_UP:
     case EXPERTS_DOWN: return jobs_of(op).count * expert_tiles(op);
     case ATTEND_WHOLE: return sequences((const int32_t *)op.p[3], op.n[1]) * op.n[2];
+    case EACH_HEAD: return chunks(rows(op, op.n[0]), HEAD_ROWS) * op.n[1];
+    case REMEMBER_LATENT: return chunks(rows(op, op.n[6]), ROWS);
+    case ATTEND_LATENT: return latent_items(op);
+    case COMBINE_LATENT: return rows(op, op.n[0]) * op.n[1];
     default: return chunks(rows(op, op.n[0]), ROWS);
   }
 }

@@ -9,6 +9,8 @@
 #include "masks.h"
 #include "softmax.h"
 #include "attention.h"
+#include "heads.h"
+#include "latent.h"
 #include "bytes.h"
 #include "encoder.h"
 #include "experts.h"
@@ -45,5 +47,9 @@ static void run_item(const Op &op, int item) {
     case EXPERTS_DOWN: return experts_down(op, item);
     case COLLECT: return collect(op, item);
     case OPEN: return open_rows(op, item);
+    case EACH_HEAD: return each_head(op, item);
+    case REMEMBER_LATENT: return remember_latent(op, item);
+    case ATTEND_LATENT: return attend_latent(op, item);
+    case COMBINE_LATENT: return combine_latent(op, item);
   }
 }

@@ -6,7 +6,8 @@ enum Code : int32_t {
   EMBED, RMS_NORM, ROTATE, QUANTIZE, LINEAR, REMEMBER, ATTEND, COMBINE, GATED, ACTIVATE, ADD, SCALE,  // decoders
   LAYER_NORM, GATHER, ARRANGE, ATTEND_WHOLE, BALANCE, MULTIPLY,                                       // encoders too
   CLAMP, HEAT, SOFTCAP,
-  SCORE, ROUTE, DEAL, SPREAD, QUANTIZE_PAIRS, EXPERTS_UP, EXPERTS_DOWN, COLLECT, OPEN  // mixtures of experts
+  SCORE, ROUTE, DEAL, SPREAD, QUANTIZE_PAIRS, EXPERTS_UP, EXPERTS_DOWN, COLLECT, OPEN,  // mixtures of experts
+  EACH_HEAD, REMEMBER_LATENT, ATTEND_LATENT, COMBINE_LATENT  // latent attention
 };
 enum MaskKind : int32_t { CAUSAL, WINDOW, CHUNKED, STRIDED, FIXED };
 static inline bool has_gaps(int mask) { return mask == STRIDED || mask == FIXED; }
@@ -35,3 +36,4 @@ static inline int rows(const Op &op, int all) { return op.live && *op.live < all
 constexpr int PAGE = 16;    // tokens per page, and lanes of a vector of floats
 constexpr int GROUP = 32;   // weights that share a scale, unless their format says sixteen
 constexpr int SPLIT = 256;  // keys that one thread looks at before partial results are merged
+constexpr int MAX_LATENT = 1024;  // numbers that latent attention remembers of a token; inputs of a head's matrix

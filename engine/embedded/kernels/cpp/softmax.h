@@ -12,7 +12,7 @@ struct Keys {  // one kv head of one sequence
   const uint16_t *k, *v;
   const int32_t *table;
   int64_t page_stride;  // elements between pages
-  int dim, width;       // width: of the block table
+  int dim, width;       // width: of the block table, from row to row
   Mask mask;
   bool biased;  // ALiBi
   float scale, softcap;
