@@ -25,7 +25,7 @@ from engine.embedded.on_torch.pages import layout
 from engine.embedded.runner import Runner
 from engine.embedded.scheduler import Limits
 from models.batch import Attend, Batch
-from models.quant import Grouped, Weight
+from models.quant import Weight
 from models.reference import Embedding, Linear, Reference, attend, whole
 from models.score_bias import PLAIN, Scoring
 from models.spec import Alibi, Arch, Attention, Disentangled, Paged, RelativeBias, Sinusoidal, groups
@@ -55,7 +55,8 @@ def all_here(arch: Arch) -> Arch:
 
 
 def rounded(x: Weight) -> Tensor:
-    return (x.dequantize() if isinstance(x, Grouped) else x).bfloat16().float()
+    assert isinstance(x, Tensor)
+    return x.bfloat16().float()
 
 
 Parts = tuple[Tensor, ...]  # q, k and v of one sequence
