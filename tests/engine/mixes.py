@@ -223,8 +223,9 @@ def archs_of(mixers: st.SearchStrategy[Mixer], ffns: st.SearchStrategy[FFN]) -> 
 
 
 def reversible(arch: Arch) -> Arch:
-    """The same layers on two streams."""
-    return replace(arch, layers=tuple(replace(x, placement="reversible") for x in arch.layers), tied=False, embed_dim=None)
+    """The same layers on two streams, each with a feed-forward part for the second one."""
+    layers = (replace(x, placement="reversible", ffn=x.ffn or MLP(hidden=20)) for x in arch.layers)
+    return replace(arch, layers=tuple(layers), tied=False, embed_dim=None)
 
 
 def axial(arch: Arch) -> Arch:
