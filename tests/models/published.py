@@ -405,6 +405,34 @@ DEEPSEEK_V2_LITE = {
     "vocab_size": 102400,
 }
 
+MAMBA_130M = {
+    "architectures": ["MambaForCausalLM"],
+    "bos_token_id": 0,
+    "conv_kernel": 4,
+    "eos_token_id": 0,
+    "expand": 2,
+    "fused_add_norm": True,
+    "hidden_act": "silu",
+    "hidden_size": 768,
+    "initializer_range": 0.1,
+    "intermediate_size": 1536,
+    "layer_norm_epsilon": 1e-05,
+    "model_type": "mamba",
+    "num_hidden_layers": 24,
+    "pad_token_id": 0,
+    "pad_vocab_size_multiple": 8,
+    "rescale_prenorm_residual": False,
+    "residual_in_fp32": True,
+    "rms_norm": True,
+    "state_size": 16,
+    "time_step_rank": 48,
+    "time_step_scale": 1.0,
+    "use_bias": False,
+    "use_cache": True,
+    "use_conv_bias": True,
+    "vocab_size": 50280,
+}
+
 PUBLISHED = {
     "SmolLM2-135M-Instruct": Published(134_515_008, SMOLLM2),
     "Llama-3.2-1B-Instruct": Published(1_235_814_400, LLAMA_32_1B),
@@ -416,6 +444,7 @@ PUBLISHED = {
     "Qwen3-30B-A3B": Published(30_532_122_624, QWEN3_30B_A3B),
     "gpt-oss-20b": Published(20_914_757_184, GPT_OSS_20B),
     "DeepSeek-V2-Lite": Published(15_706_484_224, DEEPSEEK_V2_LITE),
+    "mamba-130m-hf": Published(129_135_360, MAMBA_130M),
     "all-MiniLM-L6-v2": Published(22_713_216 - 385 * 384, MINILM_L6),  # without the pooler, which sentences do not go through
     "bge-reranker-base": Published(278_044_417 - 2 * 768, BGE_RERANKER_BASE),  # without the positions that no token has
     "ModernBERT-base": Published(149_014_272, MODERNBERT_BASE),  # without the head of its training

@@ -39,7 +39,7 @@ def write(directory: Path, content: bytes) -> Path:
 
 
 def dense(value: Weight) -> Tensor:
-    return value.dequantize() if isinstance(value, Grouped) else value.float()
+    return value.float() if isinstance(value, Tensor) else value.dequantize()
 
 
 @pytest.mark.parametrize(("kind", "close"), [("float32", 0), ("float16", 1e-3), ("int16", 2e-3), ("int8", 2e-2)])

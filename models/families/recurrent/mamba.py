@@ -20,6 +20,8 @@ TRAINING = (
     "residual_in_fp32",
     "use_mambapy",
     "use_associative_scan",
+    "fused_add_norm",
+    "pad_vocab_size_multiple",
 )
 
 
@@ -31,6 +33,7 @@ def decoder(config: Config, norm: Norm | None) -> Arch:
     """`norm`: of what chooses step size, input and output."""
     config.assume(vocab_size=50280, hidden_size=768, num_hidden_layers=32, tie_word_embeddings=True)
     config.only("hidden_act", "silu")
+    config.only("rms_norm", True)
     config.ignore(*TRAINING)
     dim = config.integer("hidden_size")
     mixer = Mamba(

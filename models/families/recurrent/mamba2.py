@@ -12,7 +12,8 @@ from models.spec import Arch, Layer, Mamba2, Norm
 def arch(config: Config) -> Arch:
     config.assume(vocab_size=32768, hidden_size=4096, num_hidden_layers=64)
     config.only("hidden_act", "silu")
-    config.ignore(*mamba.TRAINING, "chunk_size", "time_step_rank", "rms_norm")
+    config.ignore(*mamba.TRAINING, "chunk_size", "time_step_rank")
+    config.only("rms_norm", True)
     dim, heads, head_dim = config.integer("hidden_size"), config.integer("num_heads", 128), config.integer("head_dim", 64)
     config.only("expand", heads * head_dim / dim)
     norm = Norm(eps=config.number("layer_norm_epsilon", 1e-5))

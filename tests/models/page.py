@@ -1,0 +1,177 @@
+"""docs/models.md, from the families, the cases that hold them to transformers, and what `stoa arch` counts.
+
+python -m tests.models.page
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from importlib import import_module
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from engine.embedded.native.supports import supports
+from models.describe import Description, cache_bytes, describe, flops, state_bytes
+from models.families import ENCODERS, FAMILIES, arch_of
+from models.spec import Arch, Attention, Layer, Mask, Strided, Window
+from server.cli.arch.text import compared
+from tests.models.published import PUBLISHED
+from tests.models.test_encoders import BODIES, CLASSIFIERS
+from tests.models.test_parity import CASES
+
+PAGE = Path(__file__).parents[2] / "docs" / "models.md"
+HEAD = """\
+# Models
+
+Which architectures are served, and which one is for what. This page is written by `python -m tests.models.page` from the families,
+their tests and `stoa arch`; a test holds it to them. How a family, a part or a whole new mix is added:
+[models/README.md](../models/README.md).
+
+## What is served
+
+A family's name in `config.json` decides. *Cases* counts the random checkpoints, each with other switches, whose float32 logits equal
+those of `transformers` within 1e-4 on the reference, the backend that remembers nothing. Every decoder then answers through the
+embedded engine what `transformers` holds for the best token, with pages, prompts in pieces, preemption, prefix hits and company
+(`tests/engine/test_families.py`). *CPU* says whether the compiled kernels run all of it (4-bit, 8-bit and bf16 matrices,
+`--quantize`), or plain torch does, in bf16 or float32. On CUDA every family runs on plain torch in recorded graphs; no GPU has run
+these tests yet. *GGUF*: whether files of llama.cpp's are read.
+"""
+SHOWN = ("Llama-3.2-1B-Instruct", "gemma-3-1b-it", "Mixtral-8x7B-v0.1", "gpt-oss-20b", "DeepSeek-V2-Lite", "mamba-130m-hf")
+
+
+def page() -> str:
+    return "\n".join([HEAD, *_decoders(), *_encoders(), *_choice(), *_numbers()]) + "\n"
+
+
+def _decoders() -> Iterator[str]:
+    cases = Counter(family for family, _ in CASES)
+    yield from ("| decoder | architectures | cases | CPU | GGUF |", "|---|---|---|---|---|")
+    for module, architectures in _modules(FAMILIES).items():
+        family = module.rpartition(".")[2]
+        sheet = import_module(module)
+        equal = str(cases[family]) if family != "stoa" else "written out, any mix"
+        names, cpu = ", ".join(f"`{name}`" for name in architectures), "kernels" if supports(arch_of(sheet.TINY)) else "torch"
+        yield f"| {family} | {names} | {equal} | {cpu} | {'yes' if hasattr(sheet, 'GGUF') else '-'} |"
+    yield ""
+
+
+def _encoders() -> Iterator[str]:
+    cases = Counter(ENCODERS[values["architectures"][0]] for values in (*BODIES.values(), *CLASSIFIERS.values()))
+    yield from ("| encoder | architectures | cases |", "|---|---|---|")
+    for module, architectures in _modules(ENCODERS).items():
+        yield f"| {module.rpartition('.')[2]} | {', '.join(f'`{name}`' for name in architectures)} | {cases[module]} |"
+    yield ""
+
+
+def _modules(table: Mapping[str, str]) -> dict[str, list[str]]:
+    """Data sheets with the architectures that each is for."""
+    found: dict[str, list[str]] = {}
+    for architecture, module in table.items():
+        found.setdefault(module, []).append(architecture)
+    return dict(sorted(found.items(), key=lambda item: item[0].rpartition(".")[2]))
+
+
+def _choice() -> Iterator[str]:
+    yield from ("## Which one for what", "", "| architecture | for | price | in numbers |", "|---|---|---|---|")
+    yield from (f"| {row.kind} | {row.use} | {row.price} | {row.numbers} |" for row in (*_dense(), *_sparse()))
+    yield from ("", "Encoder-decoders, images and diffusion are not served yet.", "")
+
+
+class Choice(NamedTuple):
+    kind: str
+    use: str
+    price: str
+    numbers: str
+
+
+def _dense() -> Iterator[Choice]:
+    llama, gemma, minilm = _arch("Llama-3.2-1B-Instruct"), _arch("gemma-3-1b-it"), _arch("all-MiniLM-L6-v2")
+    own, window = cache_bytes(llama, 1), cache_bytes(gemma, gemma.context)
+    whole = cache_bytes(_masked(gemma, Window(size=gemma.context)), gemma.context)
+    yield Choice(
+        "dense, grouped heads (Llama, Qwen)",
+        "the default: every tool knows it, and each parameter works for each token",
+        "FLOPs and memory grow with its size",
+        f"Llama 3.2 1B leaves {own:,} bytes a token behind, {_variant(llama, 'MHA') / own:.0f} times less than with keys for every head",
+    )
+    yield Choice(
+        "windows between full layers (Gemma, gpt-oss, Cohere2)",
+        "long chats on small memory",
+        "what lies far back passes through few layers",
+        f"Gemma 3 1B keeps {_mib(window)} of {gemma.context:,} tokens, {_mib(whole)} if every layer saw all",
+    )
+    yield Choice(
+        "encoder (BERT, ModernBERT)",
+        "embeddings, rerankers, classifiers: a whole text in one step",
+        "writes nothing",
+        f"MiniLM-L6 has {describe(minilm).parameters / 1e6:.1f} M parameters and remembers nothing",
+    )
+
+
+def _sparse() -> Iterator[Choice]:
+    llama, lite, mixtral = _arch("Llama-3.2-1B-Instruct"), _arch("DeepSeek-V2-Lite"), describe(_arch("Mixtral-8x7B-v0.1"))
+    strided = _masked(llama, Strided(local=128, stride=128))
+    less, more = (flops(arch, arch.context) / 1e9 for arch in (strided, llama))
+    yield Choice(
+        "mixture of experts (Mixtral, Qwen-MoE, gpt-oss, Llama 4)",
+        "the quality of a large model at the speed of a small one",
+        "the memory of the large one; company touches more experts",
+        f"Mixtral 8x7B has {mixtral.parameters / 1e9:.1f} G parameters, {mixtral.active_parameters / 1e9:.1f} G for each token",
+    )
+    yield Choice(
+        "latent attention (DeepSeek, MiniCPM3)",
+        "very long contexts, many users",
+        "more arithmetic for each key",
+        f"DeepSeek-V2-Lite leaves {cache_bytes(lite, 1):,} bytes a token behind, {_variant(lite, 'MHA'):,} as keys and values",
+    )
+    mamba = _arch("mamba-130m-hf")
+    yield Choice(
+        "state space (Mamba, Mamba-2; LFM2 with attention between)",
+        "texts of any length on small memory, at the same speed to the end",
+        "what it has read must fit into the state: it recalls long quotations badly",
+        f"Mamba 130M keeps {state_bytes(mamba):,} bytes of a text, however long: as much as Llama 3.2 1B does of {state_bytes(mamba) // cache_bytes(llama, 1)} tokens",
+    )
+    yield Choice(
+        "sparse masks (strided, fixed, chunked)",
+        "long inputs; research",
+        "a token far away is seen through others or not at all; trained so from the start",
+        f"Llama 3.2 1B with strides of 128: {less:.1f} G FLOPs at {llama.context:,} tokens, {more:.1f} G without",
+    )
+
+
+def _numbers() -> Iterator[str]:
+    found = {name: (_config(name)["architectures"][0], _described(name)) for name in SHOWN}
+    yield from ("`stoa arch` of some, with 16 bits for each number that is remembered:", "", "```", *compared(found), "```")
+
+
+def _config(name: str) -> dict[str, Any]:
+    return PUBLISHED[name].config
+
+
+def _arch(name: str) -> Arch:
+    return arch_of(_config(name))
+
+
+def _described(name: str) -> Description:
+    return describe(_arch(name))
+
+
+def _variant(arch: Arch, name: str) -> int:
+    return next(variant.bytes_per_token for variant in describe(arch).variants if variant.name == name)
+
+
+def _masked(arch: Arch, mask: Mask) -> Arch:
+    def changed(layer: Layer) -> Layer:
+        assert isinstance(layer.mixer, Attention)
+        return replace(layer, mixer=replace(layer.mixer, mask=mask))
+
+    return replace(arch, layers=tuple(map(changed, arch.layers)))
+
+
+def _mib(count: int) -> str:
+    return f"{count / 2**20:,.0f} MiB"
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(), encoding="utf-8")
+    print(f"wrote {PAGE}")
