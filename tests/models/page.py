@@ -59,7 +59,8 @@ def _encoders() -> Iterator[str]:
     cases = Counter(ENCODERS[values["architectures"][0]] for values in (*BODIES.values(), *CLASSIFIERS.values()))
     yield from ("| encoder | architectures | cases |", "|---|---|---|")
     for module, architectures in _modules(ENCODERS).items():
-        yield f"| {module.rpartition('.')[2]} | {', '.join(f'`{name}`' for name in architectures)} | {cases[module]} |"
+        equal = cases[module] or "written out, any mix"
+        yield f"| {module.rpartition('.')[2]} | {', '.join(f'`{name}`' for name in architectures)} | {equal} |"
     yield ""
 
 
@@ -125,11 +126,12 @@ def _sparse() -> Iterator[Choice]:
         f"DeepSeek-V2-Lite leaves {cache_bytes(lite, 1):,} bytes a token behind, {_variant(lite, 'MHA'):,} as keys and values",
     )
     mamba = _arch("mamba-130m-hf")
+    state, token = state_bytes(mamba), cache_bytes(llama, 1)
     yield Choice(
         "state space (Mamba, Mamba-2; LFM2 with attention between)",
         "texts of any length on small memory, at the same speed to the end",
         "what it has read must fit into the state: it recalls long quotations badly",
-        f"Mamba 130M keeps {state_bytes(mamba):,} bytes of a text, however long: as much as Llama 3.2 1B does of {state_bytes(mamba) // cache_bytes(llama, 1)} tokens",
+        f"Mamba 130M keeps {state:,} bytes of any text, Llama 3.2 1B so many of {state // token} tokens",
     )
     yield Choice(
         "sparse masks (strided, fixed, chunked)",
