@@ -15,6 +15,7 @@ EMBED, RMS_NORM, ROTATE, QUANTIZE, LINEAR, REMEMBER, ATTEND, COMBINE, GATED, ACT
 LAYER_NORM, GATHER, ARRANGE, ATTEND_WHOLE, BALANCE, MULTIPLY, CLAMP, HEAT, SOFTCAP = range(12, 21)
 SCORE, ROUTE, DEAL, SPREAD, QUANTIZE_PAIRS, EXPERTS_UP, EXPERTS_DOWN, COLLECT, OPEN = range(21, 30)
 EACH_HEAD, REMEMBER_LATENT, ATTEND_LATENT, COMBINE_LATENT = range(30, 34)
+CODES = 34
 PAGE, GROUP, SPLIT, MAX_DIM, MAX_LATENT, MAX_INPUTS, MAX_EXPERTS, LINEAR_ROWS = 16, 32, 256, 256, 1024, 8192, 1024, 128
 
 OP = struct.Struct("=i13i2f13Q")  # op.h: struct Op
@@ -124,6 +125,7 @@ def _load() -> ctypes.CDLL | None:
     if path is None:
         return None
     library = ctypes.CDLL(os.fspath(path))
-    if library.stoa_op_bytes() != OP.size:
+    layout = getattr(library, "stoa_layout", None)
+    if layout is None or layout() != CODES << 16 | OP.size:
         raise RuntimeError(f"{path} was built from other sources: reinstall the package")
     return library

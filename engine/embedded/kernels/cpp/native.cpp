@@ -83,4 +83,4 @@ int stoa_top_four(int level) { return LEVELS[level].top_four; }
 #else
 extern "C" int stoa_levels() { return 0; }
 #endif
-extern "C" int stoa_op_bytes() { return sizeof(Op); }
+extern "C" int stoa_layout() { return CODES << 16 | (int)sizeof(Op); }

@@ -7,7 +7,8 @@ enum Code : int32_t {
   LAYER_NORM, GATHER, ARRANGE, ATTEND_WHOLE, BALANCE, MULTIPLY,                                       // encoders too
   CLAMP, HEAT, SOFTCAP,
   SCORE, ROUTE, DEAL, SPREAD, QUANTIZE_PAIRS, EXPERTS_UP, EXPERTS_DOWN, COLLECT, OPEN,  // mixtures of experts
-  EACH_HEAD, REMEMBER_LATENT, ATTEND_LATENT, COMBINE_LATENT  // latent attention
+  EACH_HEAD, REMEMBER_LATENT, ATTEND_LATENT, COMBINE_LATENT,  // latent attention
+  CODES  // how many there are
 };
 enum MaskKind : int32_t { CAUSAL, WINDOW, CHUNKED, STRIDED, FIXED };
 static inline bool has_gaps(int mask) { return mask == STRIDED || mask == FIXED; }
