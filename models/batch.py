@@ -119,7 +119,7 @@ class Latent(Protocol):
 
 
 class Recurrence(Protocol):
-    """Remembers a state of constant size; a part uses one of the three, each of which is defined in models/recurrence.py."""
+    """Remembers a state of constant size; a part uses one of the three, each of which is defined in models/reference/recurrence.py."""
 
     def convolve(self, x_TC: Tensor, weight_CW: Tensor, bias_C: Tensor | None, batch: Batch) -> Tensor:
         """y_TC: each channel's own convolution over a token and the W - 1 before it."""

@@ -11,7 +11,7 @@ from engine.embedded.encoder.on_torch import TorchEncoderBackend
 from engine.embedded.encoder.sparse import BandedAttention, BlockAttention
 from models.batch import Batch
 from models.reference import Reference, whole
-from models.reference_sparse import LocalGlobal
+from models.reference.sparse import LocalGlobal
 from models.spec import Alibi, Attention, BlockSparse, LocalGlobalAttention, Neighbourhood
 
 LENGTHS = [3, 70, 1, 200, 33]

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from engine.embedded.on_torch.lsh import counts
-from models.reference_sparse import shown
+from models.reference.sparse import shown
 from models.spec import Sorted
 from tests.engine.test_families import core, load
 from tests.engine.tiny import answer, drain, greedy, sequence

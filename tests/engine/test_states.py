@@ -8,8 +8,8 @@ import torch
 from engine.embedded.memory.page_pool import PAGE
 from engine.embedded.memory.sizes import TooLittleMemory, page_counts, slot_count
 from engine.embedded.on_torch.recurrence import in_chunks
-from models import recurrence
 from models.describe import state_bytes
+from models.reference import recurrence
 from models.spec import MLP, Arch, Attention, Layer, Mamba, Mamba2, Rope, ShortConv, slots
 from tests.engine.tiny import CONTEXT, LIMITS, Oracle, answer, core, drain, greedy, sequence
 

@@ -8,9 +8,9 @@ import pytest
 import torch
 from torch import nn
 
-from models.attended import keys
 from models.build import build, build_encoder
 from models.describe import active_parameters, cache_bytes, describe, flops, parameters
+from models.describe.attended import keys
 from models.families import ENCODERS, FAMILIES, arch_of, encoder_family_of, family_of
 from models.masks import may_see
 from models.reference import Reference

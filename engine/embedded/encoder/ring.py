@@ -1,4 +1,4 @@
-"""Reformer's chunks of encoders in plain torch, at the cost of the pattern. models/masks.py and models/reference_sparse.py are the twins.
+"""Reformer's chunks of encoders in plain torch, at the cost of the pattern. models/masks.py and models/reference/sparse.py are the twins.
 
 M tokens of one sequence, P with those that fill it up, C chunks, B tokens of a chunk, W keys beside them, H heads, G kv heads,
 K head dim, R rounds.
@@ -14,7 +14,7 @@ from models.batch import Batch
 from models.masks import padded
 from models.ops import wide
 from models.parts.lsh import keys_of
-from models.reference_sparse import ITSELF
+from models.reference.sparse import ITSELF
 from models.score_bias import PLAIN, Scoring, scale_of
 from models.spec import Attention, LshAttention, Ring
 

@@ -1,5 +1,5 @@
 """Sparse attention of encoders in plain torch, at the cost of the pattern: blocks of queries beside the keys that they may see,
-never a sequence's queries beside all its keys. models/reference.py and models/reference_sparse.py are the twins.
+never a sequence's queries beside all its keys. models/reference and models/reference/sparse.py are the twins.
 
 M tokens of one sequence, N global ones, n blocks of queries, B queries of a block, W keys beside them, H heads, G kv heads, K head dim.
 """

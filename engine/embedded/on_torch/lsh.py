@@ -12,7 +12,7 @@ from engine.embedded.on_torch.pages import Places, Storage, unwritten
 from models.batch import Batch
 from models.ops import wide
 from models.parts.lsh import keys_of
-from models.reference_sparse import ITSELF
+from models.reference.sparse import ITSELF
 from models.spec import LshAttention, Paged, Sorted
 
 MOST_COUNTS = 1 << 20  # numbers in a tensor of counts; more queries are taken one part after another

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 
 from engine.embedded.on_torch.pages import Storage
-from models import recurrence
 from models.batch import Batch, Slots
 from models.ops import wide
+from models.reference import recurrence
 from models.spec import Slot
 
 CHUNK = 64  # tokens

@@ -1,4 +1,4 @@
-"""How `stoa arch` prints what models/describe.py counts."""
+"""How `stoa arch` prints what models/describe counts."""
 
 from collections.abc import Mapping, Sequence
 

@@ -7,13 +7,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models import recurrence
 from models.batch import Attend, Batch, HeadUse, Latent, LatentUp, LocalGlobal, Lsh, Recurrence
 from models.masks import log_count, may_see
 from models.ops import Ops, gated, wide
 from models.quant import Stack, Weight, dense, each
-from models.reference_sparse import LocalGlobal as NaiveLocalGlobal
-from models.reference_sparse import lsh
+from models.reference import recurrence
+from models.reference.sparse import LocalGlobal as NaiveLocalGlobal
+from models.reference.sparse import lsh
 from models.score_bias import PLAIN, Scoring, scale_of, score_bias
 from models.spec import (
     Attention,

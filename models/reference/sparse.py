@@ -1,5 +1,5 @@
 """What the reference backend does for mixers of models/spec/sparse.py: all scores of a sequence, most of them masked.
-Ground truth, as models/reference.py is."""
+Ground truth, as models/reference is."""
 
 import torch
 from torch import Tensor

@@ -1,4 +1,4 @@
-"""What models/describe.py counts of mixers whose memory stays as large as it is."""
+"""Counts of mixers whose memory stays as large as it is."""
 
 from models.spec import Mamba, Mamba2, Norm, Recurrent, ShortConv
 

@@ -1,6 +1,6 @@
-"""How many tokens one token looks at, and what that costs: counted from the spec. For models/describe.py."""
+"""How many tokens one token looks at, and what that costs: counted from the spec."""
 
-from models import describe_recurrent as recurrent
+from models.describe import recurrent
 from models.spec import (
     Arch,
     Attention,

@@ -1,0 +1,92 @@
+"""What an architecture is, in numbers: counted from its spec, before any module exists. For `stoa arch`."""
+
+from dataclasses import dataclass
+
+from models.describe.attended import keys
+from models.describe.memory import Variant, cache_bytes, kinds, state_bytes, variant
+from models.describe.operations import flops
+from models.describe.parameters import active_parameters, parameters
+from models.spec import Arch, groups
+
+TOKENS_PER_PARAMETER = 20
+
+
+__all__ = [
+    "CacheGroup",
+    "Description",
+    "Variant",
+    "View",
+    "active_parameters",
+    "cache_bytes",
+    "describe",
+    "flops",
+    "parameters",
+    "state_bytes",
+]
+
+
+@dataclass(frozen=True)
+class CacheGroup:
+    """Layers that remember the same: their numbers, in what shapes, and how many tokens back (None: all)."""
+
+    layers: tuple[int, ...]
+    per_token: tuple[tuple[int, ...], ...]
+    reach: int | None
+
+
+@dataclass(frozen=True)
+class View:
+    """Layers whose tokens see alike: their numbers, how far back (the token itself included) and ahead (None: to the
+    sequence's end), and how many keys the last token of a full context reads; of an encoder's, one in the middle."""
+
+    layers: tuple[int, ...]
+    reach: int | None
+    ahead: int | None
+    keys: int
+
+
+@dataclass(frozen=True)
+class Description:
+    layers: int
+    context: int
+    parameters: int
+    active_parameters: int  # those that compute one token: of experts, the chosen ones
+    flops_per_token: int  # at the start of a sequence (of an encoder: in one of one token); two per multiply-add
+    flops_per_token_full: int  # with the whole context remembered (of an encoder: in a sequence as long)
+    optimal_tokens: int  # to train it on, by Hoffmann et al. 2022 (arXiv 2203.15556): 20 for each active parameter
+    optimal_flops: int  # of that training: 6 for each active parameter and token
+    views: tuple[View, ...]
+    caches: tuple[CacheGroup, ...]
+    bytes_per_token: int
+    bytes_per_sequence: int  # states, which do not grow
+    bytes_per_context: int  # both
+    variants: tuple[Variant, ...]
+
+
+def describe(arch: Arch, *, context: int | None = None, bytes_per_number: int = 2) -> Description:
+    """`context` (default: the checkpoint's own) is what "per context" and "full" mean."""
+    tokens = arch.context if context is None else context
+    own, active = variant("", arch, tokens, bytes_per_number), active_parameters(arch)
+    return Description(
+        layers=len(arch.layers),
+        context=tokens,
+        parameters=parameters(arch),
+        active_parameters=active,
+        flops_per_token=flops(arch, 1),
+        flops_per_token_full=flops(arch, tokens),
+        optimal_tokens=TOKENS_PER_PARAMETER * active,
+        optimal_flops=6 * active * TOKENS_PER_PARAMETER * active,
+        views=_views(arch, tokens),
+        caches=tuple(CacheGroup(tuple(layers), cache.per_token, cache.reach) for cache, layers in groups(arch).items()),
+        bytes_per_token=own.bytes_per_token,
+        bytes_per_sequence=state_bytes(arch, bytes_per_number),
+        bytes_per_context=own.bytes_per_context,
+        variants=tuple(variant(name, changed, tokens, bytes_per_number) for name, changed in kinds(arch).items()),
+    )
+
+
+def _views(arch: Arch, tokens: int) -> tuple[View, ...]:
+    alike: dict[tuple[int | None, int | None, int], list[int]] = {}
+    for i, mixer in enumerate(layer.mixer for layer in arch.layers):
+        alike.setdefault((mixer.mask.reach, mixer.mask.ahead, keys(mixer, arch, tokens)), []).append(i)
+    return tuple(View(tuple(layers), *view) for view, layers in alike.items())

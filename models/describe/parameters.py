@@ -1,0 +1,214 @@
+"""Numbers that a checkpoint holds, and those of its matrices that one token is multiplied with."""
+
+from collections.abc import Sequence
+
+from models.describe import recurrent
+from models.spec import (
+    FFN,
+    MLP,
+    Arch,
+    Attention,
+    Axial,
+    Classifier,
+    Dense,
+    Disentangled,
+    LatentAttention,
+    Layer,
+    Learned,
+    LocalGlobalAttention,
+    LshAttention,
+    Mamba,
+    Mamba2,
+    Mixer,
+    MoE,
+    Next,
+    Ngrams,
+    Norm,
+    Pooled,
+    QKNorm,
+    RelativeBias,
+    ShortConv,
+    Sigmoid,
+    Sinusoidal,
+    beside_embedding,
+    streams,
+)
+
+
+def parameters(arch: Arch) -> int:
+    """Numbers in all matrices, biases and norms."""
+    owners = [layer for layer in arch.layers if layer.weights_of is None]
+    beside = between(arch) + _tables([layer.mixer for layer in owners], arch.dim) + _ngrams(arch.ngrams, arch.dim)
+    return _embedded(arch) + beside + sum(_layer(x, arch.dim) for x in owners) + _norm(arch.norm, arch.dim * streams(arch)) + _output(arch)
+
+
+def _embedded(arch: Arch) -> int:
+    """All that stands before the first layer, but for the matrix that widens it."""
+    rows = arch.embed_dim or arch.dim
+    beside = beside_embedding(arch)
+    added = _positions(arch.position, beside) + arch.segments * beside
+    return arch.vocab * rows + added + _norm(arch.embed_norm, beside)
+
+
+def _positions(position: Learned | Sinusoidal | Axial | None, dim: int) -> int:
+    match position:
+        case None | Sinusoidal():
+            return 0
+        case Learned(count=count):
+            return count * dim
+        case Axial(rows=rows, columns=columns, row_dim=row_dim, column_dim=column_dim):
+            return rows * row_dim + columns * column_dim
+
+
+def active_parameters(arch: Arch) -> int:
+    """The same without the experts that one token does not choose."""
+    idle = (_idle(layer.ffn, arch.dim) for layer in arch.layers if layer.weights_of is None)
+    return parameters(arch) - sum(idle)
+
+
+def _idle(ffn: FFN | None, dim: int) -> int:
+    match ffn:
+        case None | MLP():
+            return 0
+        case MoE(experts=e, active=a):
+            return (e - a) * _expert(ffn, dim)
+
+
+def between(arch: Arch) -> int:
+    """What brings rows of the embedding to the body's width, and in a decoder back."""
+    ways = 2 if isinstance(arch.output, Next) else 1
+    return ways * arch.dim * arch.embed_dim + widen_bias(arch) if arch.embed_dim else 0
+
+
+def _ngrams(ngrams: Ngrams | None, dim: int) -> int:
+    return ngrams.kernel * dim**2 + dim + _norm(ngrams.norm, dim) if ngrams else 0
+
+
+def widen_bias(arch: Arch) -> int:
+    """Of the matrix that widens an encoder's rows."""
+    return arch.dim if arch.embed_dim and not isinstance(arch.output, Next) else 0
+
+
+def _output(arch: Arch) -> int:
+    match arch.output:
+        case Next(bias=bias):
+            return 0 if arch.tied else arch.vocab * ((arch.embed_dim or arch.dim) * streams(arch) + bias)
+        case Pooled(pooling=kinds, layers=layers):
+            return _dense(layers, arch.dim * streams(arch) * len(kinds))
+        case Classifier(labels=labels, hidden=hidden):
+            return _dense((hidden, Dense(width=labels)), arch.dim * streams(arch))
+
+
+def _dense(layers: Sequence[Dense], inputs: int) -> int:
+    widths = (inputs, *(layer.width for layer in layers))
+    return sum(layer.width * (i + layer.bias) + _norm(layer.norm, layer.width) for i, layer in zip(widths, layers, strict=False))
+
+
+_NORMS = {"pre": 2, "pre_ffn": 1, "post": 2, "sandwich": 4, "after": 2, "parallel": 2, "parallel_shared": 1, "reversible": 2}
+
+
+def _layer(layer: Layer, dim: int) -> int:
+    norms = 1 if layer.ffn is None else _NORMS[layer.placement]
+    return _norm(layer.norm, dim) * norms + _mixer(layer.mixer, dim) + _ffn(layer.ffn, dim)
+
+
+def _norm(norm: Norm | None, dim: int) -> int:
+    if norm is None or norm.kind == "rms_unweighted":
+        return 0
+    return 2 * dim if norm.kind == "layer" else dim
+
+
+def _mixer(mixer: Mixer, dim: int) -> int:
+    match mixer:
+        case Attention(heads=h, kv_heads=g, head_dim=k):
+            biases = ((h + 2 * g) * k + _gates(mixer)) * mixer.bias + dim * mixer.out_bias
+            sinks_and_norms = h * mixer.sinks + _head_norms(mixer.qk_norm, mixer)
+            return mixer_matrices(mixer, dim) + biases + sinks_and_norms + (dim + mixer.bias) * _of_positions(mixer)
+        case LatentAttention(kv_rank=r, q_rank=q, rope_dim=p):
+            norms = _norm(mixer.norm, r) + (_norm(mixer.norm, q) if q else 0)
+            return mixer_matrices(mixer, dim) + norms + ((q or 0) + r + p) * mixer.bias + dim * mixer.out_bias
+        case LshAttention():
+            return mixer_matrices(mixer, dim)
+        case LocalGlobalAttention(heads=h, head_dim=k):
+            return mixer_matrices(mixer, dim) + dim * h * k + 6 * h * k * mixer.bias + dim * mixer.out_bias
+        case Mamba() | Mamba2() | ShortConv():
+            return recurrent.matrices(mixer, dim) + recurrent.vectors(mixer, dim)
+
+
+def _gates(mixer: Attention) -> int:
+    """Numbers that multiply what comes out of one token's attention."""
+    return {None: 0, "head": mixer.heads, "channel": mixer.heads * mixer.head_dim}[mixer.gate]
+
+
+def _of_positions(mixer: Attention) -> int:
+    """Outputs of the matrices that make keys and queries of a table's rows."""
+    match mixer.position:
+        case Disentangled(keys=keys, queries=queries, shared_projections=False):
+            return (mixer.kv_heads * keys + mixer.heads * queries) * mixer.head_dim
+        case _:
+            return 0
+
+
+def _tables(mixers: Sequence[Mixer], dim: int) -> int:
+    """Rows of relative positions: those that layers share, and those of one layer each."""
+    found = [(m.position, m.heads) for m in mixers if isinstance(m, Attention)]
+    own = [pair for pair in found if isinstance(pair[0], RelativeBias) and not pair[0].shared]
+    biases = {pair for pair in found if isinstance(pair[0], RelativeBias) and pair[0].shared}
+    rows = sum(p.buckets * heads for p, heads in (*own, *biases) if isinstance(p, RelativeBias))
+    return rows + sum(2 * p.span * dim + _norm(p.norm, dim) for p in {p for p, _ in found} if isinstance(p, Disentangled))
+
+
+def _head_norms(norm: QKNorm | None, mixer: Attention) -> int:
+    if norm is None:
+        return 0
+    heads = (1, 1) if norm.over == "head" else (mixer.heads, mixer.kv_heads)
+    return sum(_norm(norm.norm, n * mixer.head_dim) for n in heads)
+
+
+def mixer_matrices(mixer: Mixer, dim: int) -> int:
+    """Numbers that one token is multiplied with."""
+    match mixer:
+        case Attention(heads=h, kv_heads=g, head_dim=k):
+            return dim * (2 * (h + g) * k + _gates(mixer))
+        case LatentAttention(heads=h, kv_rank=r, rope_dim=p, nope_dim=n, value_dim=v, q_rank=q):
+            queries = q * (dim + h * (n + p)) if q else dim * h * (n + p)
+            return queries + dim * (r + p) + r * h * (n + v) + h * v * dim
+        case LshAttention(heads=h, head_dim=k):
+            return 3 * dim * h * k
+        case LocalGlobalAttention(heads=h, head_dim=k):
+            return 6 * dim * h * k  # only global tokens need the seventh, their query
+        case Mamba() | Mamba2() | ShortConv():
+            return recurrent.matrices(mixer, dim)
+
+
+def _ffn(ffn: FFN | None, dim: int) -> int:
+    """All parameters."""
+    match ffn:
+        case None:
+            return 0
+        case MLP(hidden=f):
+            return _mlp(f, dim, ffn.gated, ffn.bias)
+        case MoE(experts=e):
+            router = e * (dim + ffn.router_bias + isinstance(ffn.router, Sigmoid))
+            shared = _mlp(ffn.shared, dim, True, ffn.bias) if ffn.shared else 0
+            return router + e * _expert(ffn, dim) + shared + dim * ffn.shared_gate
+
+
+def _expert(ffn: MoE, dim: int) -> int:
+    return _mlp(ffn.hidden, dim, True, ffn.bias)
+
+
+def _mlp(hidden: int, dim: int, gated: bool, bias: bool) -> int:
+    up = hidden * (2 if gated else 1)
+    return dim * (up + hidden) + (up + dim) * bias
+
+
+def ffn_matrices(ffn: FFN | None, dim: int) -> int:
+    """Numbers that one token is multiplied with."""
+    match ffn:
+        case None:
+            return 0
+        case MLP(hidden=f):
+            return _mlp(f, dim, ffn.gated, False)
+        case MoE(experts=e, active=a, hidden=f):
+            return e * dim + a * _mlp(f, dim, True, False) + _mlp(ffn.shared, dim, True, False) + dim * ffn.shared_gate
