@@ -2,6 +2,7 @@
 
 import json
 import re
+import zipfile
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
@@ -18,8 +19,8 @@ from server.text.tool_calls.template_probe import short_id
 from tests.server.text.conversation.strict_templates import NOTHING_BUT_USERS, STRICT
 from tests.server.worlds import chatml
 
-DATA = Path(__file__).parents[3] / "data" / "chat_templates"
-REAL = {path.stem: path.read_text() for path in sorted(DATA.glob("*.jinja"))}
+DATA = zipfile.Path(Path(__file__).parents[3] / "data" / "chat_templates.zip")
+REAL = {path.stem: path.read_text() for path in DATA.iterdir()}
 TOOL = Tool(name="get_weather", description="tells", parameters={"type": "object", "properties": {"city": {"type": "string"}}})
 
 

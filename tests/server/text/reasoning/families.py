@@ -1,6 +1,7 @@
 """Reasoning models: chat templates of checkpoints where there is one among the test data, else the least that has the family's form, with
 tokenizers that have their tokens."""
 
+import zipfile
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -13,7 +14,7 @@ from server.text.reasoning.api import Place
 from server.text.tokenizer import ChatTokenizer, load_tokenizer
 from tests.server.worlds import save
 
-TEMPLATES = Path(__file__).parents[3] / "data" / "chat_templates"
+TEMPLATES = zipfile.Path(Path(__file__).parents[3] / "data" / "chat_templates.zip")
 THINK, TOOLS = ["<think>", "</think>"], ["<tool_call>", "</tool_call>"]
 ASSISTANT = "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}TAIL{% endif %}"
 

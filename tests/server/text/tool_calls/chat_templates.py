@@ -1,6 +1,7 @@
 """Chat templates that support tools, modelled on those of the families, with tokenizers that have their tokens."""
 
 import json
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -83,7 +84,7 @@ HARMONY = (
     "{% if add_generation_prompt %}{{ '<|start|>assistant' }}{% endif %}"
 )
 
-KIMI = (Path(__file__).parents[3] / "data" / "chat_templates" / "moonshotai-Kimi-K2.jinja").read_text()
+KIMI = zipfile.Path(Path(__file__).parents[3] / "data" / "chat_templates.zip", "moonshotai-Kimi-K2.jinja").read_text()
 
 
 def _world(
