@@ -234,4 +234,5 @@ def axial(arch: Arch) -> Arch:
 
 chained = archs_of(mixers, ffns)
 archs: st.SearchStrategy[Arch] = st.one_of(chained, chained.map(axial), chained.map(reversible))
+attending_archs = archs_of(st.one_of(attentions(), latents), ffns)
 dense_archs = archs_of(attentions(), mlps)

@@ -41,7 +41,7 @@ from models.spec import (
 )
 from models.spec.check import problems
 from models.stacks.encoder import Encoder
-from tests.engine.mixes import archs
+from tests.engine.mixes import attending_archs
 from tests.engine.test_encoder import EXACT, FAST, needs_kernels, rows, sentences
 from tests.engine.tiny import CONTEXT, CPU, fill
 
@@ -57,7 +57,7 @@ outputs = st.sampled_from(
 @st.composite
 def encoders(draw: st.DrawFn) -> Arch:
     """Decoders turned into encoders: most of their layers look ahead, too."""
-    found = draw(archs)
+    found = draw(attending_archs)
     layers = [
         replace(layer, mixer=replace(layer.mixer, mask=draw(st.sampled_from([Full(), Neighbourhood(distance=3), layer.mixer.mask]))))
         for layer in found.layers

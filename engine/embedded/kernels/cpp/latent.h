@@ -5,7 +5,7 @@
 // start at absolute positions, so a query's result does not depend on how the prompt was cut into steps or on who shares them.
 
 constexpr float NOTHING = -1e30f, HIDDEN = -2e30f;  // the top of a row that has seen no key; the score of a key that it may not see
-constexpr int SCORED = 4 * beside(ATTEND_TILE);     // sums that are kept in registers
+constexpr int SUMS = 4 * beside(ATTEND_TILE);     // sums that are kept in registers
 
 struct Latents {  // of one sequence
   const uint16_t *pages;
@@ -53,7 +53,7 @@ static inline void score_keys(const Latents &latents, Heads &heads, int j0) {
 
 template <int V>
 static void score_page(const Latents &latents, Heads &heads) {
-  for (int j = 0; j < PAGE; j += SCORED / V) score_keys<SCORED / V, V>(latents, heads, j);
+  for (int j = 0; j < PAGE; j += SUMS / V) score_keys<SUMS / V, V>(latents, heads, j);
 }
 
 // Which of sixteen rows see a key.
