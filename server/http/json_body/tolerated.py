@@ -48,16 +48,15 @@ def _is_whole(complaint: ErrorDetails) -> bool:
 
 
 def _mend(data: Any, path: Sequence[int | str], complaint: ErrorDetails) -> None:
-    """Changes `data`."""
-    *steps, last = path or [""]
+    """Changes `data`, once: of several branches of a union each complains of the same place, and then its path ends before it."""
+    if not path or path[-1] != complaint["loc"][-1]:
+        return
+    *steps, last = path
     holder = data
     for step in steps:
         holder = holder[step]
-    if not isinstance(holder, dict | list):
-        return
     values = cast(dict[int | str, Any], holder)
     if complaint["type"] == "int_type":
-        if isinstance(last, int) or last in values:
-            values[last] = int(complaint["input"])
+        values[last] = int(complaint["input"])
     else:
         values.pop(last, None)

@@ -31,6 +31,13 @@ def test_whole_numbers_and_unknown_nulls(url: str) -> None:
     assert answer.status_code == 200, answer.text
 
 
+def test_an_unknown_null_that_several_branches_of_a_type_complain_of() -> None:
+    call = {"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}, "unknown": None}
+    messages = [*HELLO, {"role": "assistant", "tool_calls": [call]}, {"role": "tool", "tool_call_id": "c", "content": "1"}]
+    answer = post("/v1/chat/completions", json.dumps({"model": "tiny", "messages": messages}).encode())
+    assert answer.status_code == 200, answer.text
+
+
 @pytest.mark.parametrize("wrong", [5.5, "5", True, [5], 1e300, {}])
 def test_other_numbers_are_refused_by_name(wrong: Any) -> None:
     answer = post("/v1/chat/completions", json.dumps({"model": "tiny", "messages": HELLO, "max_tokens": wrong}).encode())
