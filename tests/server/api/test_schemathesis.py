@@ -15,7 +15,7 @@ TEXT = text()
 APP, _ = ready(FakeEngine(says("Hi.", TEXT), immortal=True), TEXT, knowledge(reranker=True), api_keys=("k",))
 SLOW = [HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large]
 FEW = settings(
-    max_examples=4,
+    max_examples=3,
     deadline=None,
     suppress_health_check=SLOW,
     derandomize=True,
