@@ -14,7 +14,9 @@ from models.parts.local_global import LocalGlobalPart
 from models.parts.lsh import LshPart
 from models.parts.moe import MixtureOfExperts
 from models.parts.positions import Rotary
-from models.parts.recurrent import Mamba2Part, MambaPart, ShortConvPart
+from models.parts.recurrent.mamba import MambaPart
+from models.parts.recurrent.mamba2 import Mamba2Part
+from models.parts.recurrent.short_conv import ShortConvPart
 from models.parts.relative import Tables
 from models.spec import (
     FFN,

@@ -68,8 +68,6 @@ class LoadedModel:
 def load_model(directory: Path, options: LoadOptions) -> LoadedModel:
     """Raises models.hf.ConfigError, models.weights.WeightsError and sizes.TooLittleMemory (all ValueError) when the
     directory or the options ask for what cannot be done."""
-    if options.threads is not None:
-        torch.set_num_threads(options.threads)
     device = open_device(options.device)
     config = _read_json(directory / "config.json")
     arch = arch_of(config)

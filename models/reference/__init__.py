@@ -122,8 +122,8 @@ class FromNothing:
 
     def convolve(self, x_TC: Tensor, weight_CW: Tensor, bias_C: Tensor | None, batch: Batch) -> Tensor:
         _whole(batch)
-        nothing_JC = x_TC.new_zeros(self.shape).T
-        return torch.cat([recurrence.convolve(x_TC[r], nothing_JC, weight_CW, bias_C)[0] for r, _ in batch.spans])
+        nothing_CJ = x_TC.new_zeros(self.shape)
+        return torch.cat([recurrence.convolve(x_TC[r], weight_CW, bias_C, nothing_CJ)[0] for r, _ in batch.spans])
 
     def scan(self, x_TI: Tensor, step_TI: Tensor, a_IN: Tensor, b_TN: Tensor, c_TN: Tensor, batch: Batch) -> Tensor:
         _whole(batch)

@@ -10,12 +10,12 @@ from torch import Tensor
 from models.ops import wide
 
 
-def convolve(x_QC: Tensor, before_JC: Tensor, weight_CW: Tensor, bias_C: Tensor | None) -> tuple[Tensor, Tensor]:
-    """Each channel's own causal convolution over W tokens, the last tap being the token itself. (y_QC, the last W - 1 rows);
-    `before_JC`: the W - 1 rows before the first."""
-    rows_MC = torch.cat([before_JC, x_QC])
-    y_CQ = torch.nn.functional.conv1d(rows_MC.T[None], weight_CW[:, None], bias_C, groups=len(weight_CW))[0]
-    return y_CQ.T, rows_MC[len(x_QC) :]
+def convolve(x_QC: Tensor, weight_CW: Tensor, bias_C: Tensor | None, before_CJ: Tensor) -> tuple[Tensor, Tensor]:
+    """Each channel's own causal convolution over W tokens, the last tap being the token itself. (y_QC, the last J = W - 1 inputs of
+    each channel); `before_CJ`: those before the first token."""
+    x_CM = torch.cat([before_CJ, x_QC.T], 1)
+    y_CQ = torch.nn.functional.conv1d(x_CM[None], weight_CW[:, None], bias_C, groups=len(weight_CW))[0]
+    return y_CQ.T, x_CM[:, len(x_QC) :]
 
 
 def scan(x_QI: Tensor, step_QI: Tensor, a_IN: Tensor, b_QN: Tensor, c_QN: Tensor, state_IN: Tensor) -> tuple[Tensor, Tensor]:

@@ -13,24 +13,20 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from engine.api import Sampling
-from engine.embedded.core import Core
-from engine.embedded.inputs import Inputs, largest_step
 from engine.embedded.kernels.library import Library, levels
-from engine.embedded.memory.memory import Memory
 from engine.embedded.native.attention import PagedAttention
 from engine.embedded.native.backend import NativeBackend
-from engine.embedded.native.ops import Kernels, Recordings
+from engine.embedded.native.ops import Kernels
 from engine.embedded.native.supports import supports
 from engine.embedded.on_torch.pages import layout
-from engine.embedded.runner import Runner
-from engine.embedded.scheduler import Limits
 from models.batch import Attend, Batch
 from models.quant import Weight
 from models.reference import Embedding, Linear, Reference, attend, whole
 from models.score_bias import PLAIN, Scoring
-from models.spec import Alibi, Arch, Attention, Disentangled, Paged, RelativeBias, Sinusoidal, groups
+from models.spec import Alibi, Arch, Attention, Disentangled, RelativeBias, Sinusoidal, groups
 from tests.engine.mixes import VOCAB, attentions, dense_archs
-from tests.engine.tiny import CONTEXT, CPU, LIMITS, answer, drain, filled, sequence
+from tests.engine.test_company import ask, engine
+from tests.engine.tiny import LIMITS, answer, filled
 
 pytestmark = pytest.mark.skipif(not levels(), reason="the kernels need a compiler at installation and a processor with AVX2")
 PAGES, LONGEST = 24, 340  # beyond one split of keys
@@ -171,25 +167,7 @@ def test_any_mix_alone_and_in_company(library: Library, arch: Arch, seed: int, p
     stem = rnd.choices(range(VOCAB), k=rnd.choice([0, 16, 50]))
     prompts = [stem + rnd.choices(range(VOCAB), k=rnd.randint(1, 50)) for _ in range(rnd.randint(2, 5))]
     asked = [(p, Sampling(max_tokens=rnd.randint(1, 18), temperature=rnd.choice([0.0, 1.0]), seed=i)) for i, p in enumerate(prompts)]
-    alone = [ask(engine(library, arch, 64, LIMITS), [each])[0] for each in asked]
+    alone = [answer(ask(engine(library, arch, 64, LIMITS), [each])[0]) for each in asked]
     limits = replace(LIMITS, max_running=running, max_step_tokens=step_tokens, mixed_step_tokens=min(7, step_tokens))
-    assert ask(engine(library, arch, pages, limits), asked) == alone
-
-
-def engine(library: Library, arch: Arch, pages: int, limits: Limits) -> Core:
-    counts: dict[Paged, int] = dict.fromkeys(groups(arch), pages)
-    backend = NativeBackend(library, counts)
-    inputs = Inputs(largest_step(limits, CONTEXT), tuple(counts), CPU)
-    return Core(Runner(filled(arch, backend), inputs, Recordings(backend.kernels)), Memory(counts, seed=b""), limits)
-
-
-def ask(core: Core, asked: Sequence[tuple[list[int], Sampling]]) -> list[list[int]]:
-    """All arrive a step after another."""
-    seqs = [sequence(core, prompt, sampling) for prompt, sampling in asked]
-    with torch.inference_mode():
-        for seq in seqs:
-            core.add(seq)
-            core.step()
-    drain(core)
-    assert core._runner._captured  # nothing made it fall back to unrecorded steps
-    return [answer(seq) for seq in seqs]
+    together = ask(engine(library, arch, pages, limits), asked)
+    assert [answer(seq) for seq in together] == alone

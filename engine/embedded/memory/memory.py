@@ -118,8 +118,10 @@ class Memory:
         seq.computed = seq.room = seq.published = 0
 
     def check(self) -> None:
-        for pool in (*self.pools, *(() if self.states is None else (self.states.pool,))):
+        for pool in self.pools:
             pool.check()
+        if self.states is not None:
+            self.states.pool.check()
 
     def _all(self) -> Iterator[tuple[Paged, PagePool]]:
         return zip(self.layouts, self.pools, strict=True)

@@ -11,7 +11,7 @@ from engine.embedded.on_torch.latent import PagedLatents
 from engine.embedded.on_torch.linear import QuantizingLinear
 from engine.embedded.on_torch.lsh import PagedLsh
 from engine.embedded.on_torch.pages import Places, Storage, layout
-from engine.embedded.on_torch.recurrence import States
+from engine.embedded.on_torch.recurrence import SlotStates
 from models.batch import Attend, HeadUse, Latent, LocalGlobal, Lsh, Recurrence
 from models.ops import Ops
 from models.reference import Embedding, Experts, HeadMatrices, Linear
@@ -46,7 +46,7 @@ class TorchBackend:
         raise NotImplementedError(f"{name}: attention with global tokens is an encoder's: a decoder has not got yet what lies ahead")
 
     def recurrence(self, name: str, slot: Slot) -> Recurrence:
-        return States(slot, self.storage)
+        return SlotStates(slot, self.storage)
 
     def lsh(self, name: str, spec: LshAttention) -> Lsh:
         if not isinstance(spec.mask, Sorted):

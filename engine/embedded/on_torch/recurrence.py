@@ -4,6 +4,8 @@ T tokens, S sequences, Q tokens of one sequence, L of them in a chunk; C channel
 key and value dimensions.
 """
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
@@ -16,7 +18,7 @@ from models.spec import Slot
 CHUNK = 64  # tokens
 
 
-class States:
+class SlotStates:
     """Implements models.batch.Recurrence: one layer's states of one kind, [slots + 2, ...]. The last but one holds zeros, from which
     new sequences begin, and the last takes what padding writes."""
 
@@ -30,7 +32,7 @@ class States:
     def convolve(self, x_TC: Tensor, weight_CW: Tensor, bias_C: Tensor | None, batch: Batch) -> Tensor:
         slots = _slots(batch)
         if len(x_TC) != len(slots.read_S):
-            return torch.cat([self._convolved(x_TC[rows], s, slots, weight_CW, bias_C) for s, (rows, _) in enumerate(batch.spans)])
+            return self._each(batch, slots, lambda rows, state_CJ: recurrence.convolve(x_TC[rows], weight_CW, bias_C, state_CJ))
         x_SCW = torch.cat([self.states[slots.read_S.long()], x_TC[..., None]], -1)
         self.states[slots.write_S.long()] = x_SCW[..., 1:]
         y_SC = (x_SCW * weight_CW).sum(-1)
@@ -39,12 +41,11 @@ class States:
     def scan(self, x_TI: Tensor, step_TI: Tensor, a_IN: Tensor, b_TN: Tensor, c_TN: Tensor, batch: Batch) -> Tensor:
         slots = _slots(batch)
         if len(x_TI) != len(slots.read_S):
-            parts: list[Tensor] = []
-            for s, (rows, _) in enumerate(batch.spans):
-                y_QI, state_IN = recurrence.scan(x_TI[rows], step_TI[rows], a_IN, b_TN[rows], c_TN[rows], self._read(slots, s))
-                self.states[slots.write_S[s]] = state_IN
-                parts.append(y_QI)
-            return torch.cat(parts)
+
+            def several(rows: slice, state_IN: Tensor) -> tuple[Tensor, Tensor]:
+                return recurrence.scan(x_TI[rows], step_TI[rows], a_IN, b_TN[rows], c_TN[rows], state_IN)
+
+            return self._each(batch, slots, several)
         decay_SIN = (step_TI[..., None] * a_IN).exp()
         state_SIN = decay_SIN * self.states[slots.read_S.long()] + (step_TI * x_TI)[..., None] * wide(b_TN)[:, None]
         self.states[slots.write_S.long()] = state_SIN
@@ -54,23 +55,23 @@ class States:
         slots = _slots(batch)
         q_THK, k_THK, v_THV = wide(q_THK), wide(k_THK), wide(v_THV)
         if len(q_THK) != len(slots.read_S):
-            parts: list[Tensor] = []
-            for s, (rows, _) in enumerate(batch.spans):
-                o_QHV, state_HKV = in_chunks(q_THK[rows], k_THK[rows], v_THV[rows], decay_TH[rows], self._read(slots, s))
-                self.states[slots.write_S[s]] = state_HKV
-                parts.append(o_QHV)
-            return torch.cat(parts)
+
+            def several(rows: slice, state_HKV: Tensor) -> tuple[Tensor, Tensor]:
+                return in_chunks(q_THK[rows], k_THK[rows], v_THV[rows], decay_TH[rows], state_HKV)
+
+            return self._each(batch, slots, several)
         state_SHKV = decay_TH.exp()[..., None, None] * self.states[slots.read_S.long()] + k_THK[..., None] * v_THV[:, :, None]
         self.states[slots.write_S.long()] = state_SHKV
         return torch.einsum("shk,shkv->shv", q_THK, state_SHKV)
 
-    def _convolved(self, x_QC: Tensor, s: int, slots: Slots, weight_CW: Tensor, bias_C: Tensor | None) -> Tensor:
-        y_QC, after_JC = recurrence.convolve(x_QC, self._read(slots, s).T, weight_CW, bias_C)
-        self.states[slots.write_S[s]] = after_JC.T
-        return y_QC
-
-    def _read(self, slots: Slots, s: int) -> Tensor:
-        return self.states[slots.read_S[s]]
+    def _each(self, batch: Batch, slots: Slots, compute: Callable[[slice, Tensor], tuple[Tensor, Tensor]]) -> Tensor:
+        """One sequence after the other: `compute` makes rows and the state behind them of a sequence's rows and the state before."""
+        parts: list[Tensor] = []
+        for s, (rows, _) in enumerate(batch.spans):
+            part, state = compute(rows, self.states[slots.read_S[s]])
+            self.states[slots.write_S[s]] = state
+            parts.append(part)
+        return torch.cat(parts)
 
 
 def in_chunks(q_QHK: Tensor, k_QHK: Tensor, v_QHV: Tensor, decay_QH: Tensor, state_HKV: Tensor) -> tuple[Tensor, Tensor]:

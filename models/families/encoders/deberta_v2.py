@@ -3,7 +3,7 @@ behind the first layer."""
 
 from typing import Any
 
-from models.families.encoders.bert import output
+from models.families.encoders import bert
 from models.hf import Config, ConfigError, activation
 from models.recipes import Copy, Recipes, Taps, both, cat
 from models.spec import MLP, Arch, Attention, Dense, Disentangled, Full, Layer, Learned, Ngrams, Norm
@@ -29,7 +29,7 @@ def arch(config: Config) -> Arch:
         position=Learned(count=positions) if config.flag("position_biased_input", True) else None,
         segments=config.integer("type_vocab_size", 0),
         ngrams=_ngrams(config, norm),
-        output=output(config, Dense(width=dim, activation=activation(config, "pooler_hidden_act", "gelu"))),
+        output=bert.output(config, Dense(width=dim, activation=activation(config, "pooler_hidden_act", "gelu"))),
         context=positions,
     )
 
@@ -101,19 +101,11 @@ WEIGHTS: Recipes = {
     **both(_L + "norm2", _T + "output.LayerNorm"),
 }
 
-HEAD: Recipes = {**both("head.layers.0.linear", "pooler.dense"), **both("head.layers.1.linear", "classifier")}
+HEAD = bert.HEAD
 
-TINY: dict[str, Any] = {
+TINY: dict[str, Any] = bert.TINY | {
     "architectures": ["DebertaV2Model"],
     "model_type": "deberta-v2",
-    "hidden_size": 64,
-    "intermediate_size": 96,
-    "num_hidden_layers": 3,
-    "num_attention_heads": 4,
-    "vocab_size": 256,
-    "max_position_embeddings": 128,
-    "type_vocab_size": 2,
-    "layer_norm_eps": 1e-5,
     "relative_attention": True,
     "pos_att_type": ["c2p", "p2c"],
     "position_buckets": 12,

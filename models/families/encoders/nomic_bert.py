@@ -3,7 +3,7 @@ GPT-2's keys."""
 
 from typing import Any
 
-from models.families.encoders.bert import output
+from models.families.encoders import bert
 from models.hf import Config, activation, rope
 from models.recipes import Copy, Recipes, both, cat
 from models.spec import MLP, Arch, Attention, Dense, Full, Layer, Norm
@@ -26,7 +26,7 @@ def arch(config: Config) -> Arch:
         norm=None,
         embed_norm=norm,
         segments=config.integer("type_vocab_size", 2),
-        output=output(config, Dense(width=dim, activation="tanh")),
+        output=bert.output(config, Dense(width=dim, activation="tanh")),
         context=config.integer("max_position_embeddings"),
     )
 
@@ -83,7 +83,7 @@ WEIGHTS: Recipes = {
     **both(_L + "norm2", _T + "norm2"),
 }
 
-HEAD: Recipes = {**both("head.layers.0.linear", "pooler.dense"), **both("head.layers.1.linear", "classifier")}
+HEAD = bert.HEAD
 
 TINY: dict[str, Any] = {
     "architectures": ["NomicBertModel"],

@@ -1,0 +1,35 @@
+"""Mamba. I inner channels, N numbers of state, R numbers that choose the step size."""
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from models.batch import Backend, Batch
+from models.ops import wide
+from models.parts.norms import norm
+from models.parts.recurrent.convolution import ShortConvolution, state_slot, weight
+from models.spec import Mamba
+
+
+class MambaPart(nn.Module):
+    """x_TD -> x_TD (arXiv 2312.00752)."""
+
+    def __init__(self, name: str, spec: Mamba, dim: int, backend: Backend) -> None:
+        super().__init__()
+        i, n, r = spec.inner, spec.state, spec.rank
+        self.sizes = (r, n, n)
+        self.into = backend.linear(f"{name}.into", dim, (i, i), bias=spec.bias)
+        self.conv = ShortConvolution(f"{name}.conv", i, spec.kernel, spec.conv_bias, backend)
+        self.choose = backend.linear(f"{name}.choose", i, self.sizes)
+        self.step_norm, self.in_norm, self.out_norm = (norm(spec.norm, size, backend.ops) for size in self.sizes)
+        self.step = backend.linear(f"{name}.step", r, (i,), bias=True)
+        self.decay, self.skip = weight(i, n), weight(i)
+        self.state = backend.recurrence(name, state_slot(spec))
+        self.out = backend.linear(f"{name}.out", i, (dim,), bias=spec.bias, split="row")
+
+    def forward(self, x_TD: Tensor, batch: Batch) -> Tensor:
+        x_TI, gate_TI = self.into(x_TD).chunk(2, -1)
+        x_TI = F.silu(self.conv(x_TI, batch))
+        step_TR, b_TN, c_TN = self.choose(x_TI).split(self.sizes, -1)
+        step_TI = F.softplus(wide(self.step(self.step_norm(step_TR))))
+        y_TI = self.state.scan(x_TI, step_TI, self.decay, self.in_norm(b_TN), self.out_norm(c_TN), batch) + self.skip * x_TI
+        return self.out((y_TI * F.silu(wide(gate_TI))).to(x_TD.dtype))
