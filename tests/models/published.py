@@ -433,6 +433,35 @@ MAMBA_130M = {
     "vocab_size": 50280,
 }
 
+JAMBA_V01 = {
+    "architectures": ["JambaForCausalLM"],
+    "attn_layer_offset": 4,
+    "attn_layer_period": 8,
+    "expert_layer_offset": 1,
+    "expert_layer_period": 2,
+    "hidden_act": "silu",
+    "hidden_size": 4096,
+    "intermediate_size": 14336,
+    "mamba_conv_bias": True,
+    "mamba_d_conv": 4,
+    "mamba_d_state": 16,
+    "mamba_dt_rank": 256,
+    "mamba_expand": 2,
+    "mamba_inner_layernorms": True,
+    "mamba_proj_bias": False,
+    "model_type": "jamba",
+    "num_attention_heads": 32,
+    "num_experts": 16,
+    "num_experts_per_tok": 2,
+    "num_hidden_layers": 32,
+    "num_key_value_heads": 8,
+    "rms_norm_eps": 1e-06,
+    "sliding_window": None,
+    "tie_word_embeddings": False,
+    "use_mamba_kernels": True,
+    "vocab_size": 65536,
+}
+
 PUBLISHED = {
     "SmolLM2-135M-Instruct": Published(134_515_008, SMOLLM2),
     "Llama-3.2-1B-Instruct": Published(1_235_814_400, LLAMA_32_1B),
@@ -445,6 +474,7 @@ PUBLISHED = {
     "gpt-oss-20b": Published(20_914_757_184, GPT_OSS_20B),
     "DeepSeek-V2-Lite": Published(15_706_484_224, DEEPSEEK_V2_LITE),
     "mamba-130m-hf": Published(129_135_360, MAMBA_130M),
+    "Jamba-v0.1": Published(51_570_323_328, JAMBA_V01),
     "all-MiniLM-L6-v2": Published(22_713_216 - 385 * 384, MINILM_L6),  # without the pooler, which sentences do not go through
     "bge-reranker-base": Published(278_044_417 - 2 * 768, BGE_RERANKER_BASE),  # without the positions that no token has
     "ModernBERT-base": Published(149_014_272, MODERNBERT_BASE),  # without the head of its training

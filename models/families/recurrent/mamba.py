@@ -66,17 +66,24 @@ def _rank(config: Config, dim: int) -> int:
     return ceil(dim / 16) if given == "auto" else config.integer("time_step_rank")
 
 
+def state(theirs: str, ours: str = "layers.{i}.mixer.") -> Recipes:
+    """What Mamba and Mamba-2 have in common."""
+    return {
+        **both(ours + "into", theirs + "in_proj"),
+        ours + "conv.weight": Taps(Copy(theirs + "conv1d.weight")),
+        ours + "conv.bias": Copy(theirs + "conv1d.bias"),
+        ours + "decay": NegExp(Copy(theirs + "A_log")),
+        ours + "skip": Copy(theirs + "D"),
+        **both(ours + "out", theirs + "out_proj"),
+    }
+
+
 _M = "backbone.layers.{i}.mixer."
 
 FRAME: Recipes = {
     "embed.weight": Copy("backbone.embeddings.weight"),
     "layers.{i}.norm1.weight": Copy("backbone.layers.{i}.norm.weight"),
-    **both("layers.{i}.mixer.into", _M + "in_proj"),
-    "layers.{i}.mixer.conv.weight": Taps(Copy(_M + "conv1d.weight")),
-    "layers.{i}.mixer.conv.bias": Copy(_M + "conv1d.bias"),
-    "layers.{i}.mixer.decay": NegExp(Copy(_M + "A_log")),
-    "layers.{i}.mixer.skip": Copy(_M + "D"),
-    **both("layers.{i}.mixer.out", _M + "out_proj"),
+    **state(_M),
     "norm.weight": Copy("backbone.norm_f.weight"),
     "head.weight": Copy("lm_head.weight"),
 }

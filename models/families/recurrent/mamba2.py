@@ -17,7 +17,7 @@ def arch(config: Config) -> Arch:
     dim, heads, head_dim = config.integer("hidden_size"), config.integer("num_heads", 128), config.integer("head_dim", 64)
     config.only("expand", heads * head_dim / dim)
     norm = Norm(eps=config.number("layer_norm_epsilon", 1e-5))
-    least, most = config.items("time_step_limit", float) or (0.0, inf)
+    least, most = steps(config)
     mixer = Mamba2(
         heads=heads,
         head_dim=head_dim,
@@ -28,9 +28,15 @@ def arch(config: Config) -> Arch:
         bias=config.flag("use_bias", False),
         norm=norm,
         least_step=least,
-        most_step=None if most == inf else most,
+        most_step=most,
     )
     return mamba.around(config, Layer(mixer=mixer, ffn=None, norm=norm))
+
+
+def steps(config: Config) -> tuple[float, float | None]:
+    """Between which a step lies."""
+    least, most = config.items("time_step_limit", float) or (0.0, inf)
+    return least, None if most == inf else most
 
 
 _M = "backbone.layers.{i}.mixer."
