@@ -5,8 +5,8 @@ starts[s]:starts[s+1]. Parameters are the model's, memory is the backend's: a le
 pages and no weight; a leaf from `Backend.linear` owns a weight and no memory.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from functools import cached_property
 from typing import Literal, Protocol
 
@@ -118,8 +118,27 @@ class Latent(Protocol):
         ...
 
 
+@dataclass(frozen=True, eq=False)
+class DeltaRows:
+    """What each token does to a head's state S_KV under the generalized delta rule: S becomes diag(exp(decay)) S + b (a^T S) + k v^T,
+    and is then read along q. decay_THK is float32, 0 at most, and may have one number for all channels of a head (K = 1)."""
+
+    q_THK: Tensor
+    k_THK: Tensor
+    v_THV: Tensor
+    decay_THK: Tensor
+    a_THK: Tensor
+    b_THK: Tensor
+
+    def __getitem__(self, rows: slice) -> "DeltaRows":
+        return self.each(lambda t: t[rows])
+
+    def each(self, change: Callable[[Tensor], Tensor]) -> "DeltaRows":
+        return DeltaRows(**{field.name: change(getattr(self, field.name)) for field in fields(self)})
+
+
 class Recurrence(Protocol):
-    """Remembers a state of constant size; a part uses one of the three, each of which is defined in models/reference/recurrence.py."""
+    """Remembers a state of constant size; a part uses one of the four, each of which is defined in models/reference/recurrence.py."""
 
     def convolve(self, x_TC: Tensor, weight_CW: Tensor, bias_C: Tensor | None, batch: Batch) -> Tensor:
         """y_TC: each channel's own convolution over a token and the W - 1 before it."""
@@ -130,6 +149,10 @@ class Recurrence(Protocol):
         ...
 
     def recur(self, q_THK: Tensor, k_THK: Tensor, v_THV: Tensor, decay_TH: Tensor, batch: Batch) -> Tensor:
+        """float32 o_THV"""
+        ...
+
+    def delta(self, rows: DeltaRows, batch: Batch) -> Tensor:
         """float32 o_THV"""
         ...
 

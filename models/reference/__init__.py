@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.batch import Attend, Batch, HeadUse, Latent, LatentUp, LocalGlobal, Lsh, Recurrence
+from models.batch import Attend, Batch, DeltaRows, HeadUse, Latent, LatentUp, LocalGlobal, Lsh, Recurrence
 from models.masks import log_count, may_see
 from models.ops import Ops, gated, wide
 from models.quant import Stack, Weight, dense, each
@@ -134,6 +134,11 @@ class FromNothing:
         _whole(batch)
         nothing_HKV = wide(q_THK).new_zeros(self.shape)
         return torch.cat([recurrence.recur(q_THK[r], k_THK[r], v_THV[r], decay_TH[r], nothing_HKV)[0] for r, _ in batch.spans])
+
+    def delta(self, rows: DeltaRows, batch: Batch) -> Tensor:
+        _whole(batch)
+        nothing_HKV = wide(rows.q_THK).new_zeros(self.shape)
+        return torch.cat([recurrence.delta(rows[r], nothing_HKV)[0] for r, _ in batch.spans])
 
 
 def _whole(batch: Batch) -> None:

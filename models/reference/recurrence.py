@@ -7,6 +7,7 @@ float32 and come before the first token; what comes after the last is returned b
 import torch
 from torch import Tensor
 
+from models.batch import DeltaRows
 from models.ops import wide
 
 
@@ -36,3 +37,16 @@ def recur(q_QHK: Tensor, k_QHK: Tensor, v_QHV: Tensor, decay_QH: Tensor, state_H
         state_HKV = decay_H.exp()[:, None, None] * state_HKV + k_HK[:, :, None] * v_HV[:, None]
         rows.append(torch.einsum("hk,hkv->hv", q_HK, state_HKV))
     return torch.stack(rows), state_HKV
+
+
+def delta(rows_Q: DeltaRows, state_HKV: Tensor) -> tuple[Tensor, Tensor]:
+    """Linear attention whose state forgets along one direction more than along others, and takes in there what it is told to. A gated
+    delta net (arXiv 2412.06464) replaces what the state holds for a key by the value, or a part b of it: a = -b exp(decay) k, b = k, and
+    v is b v. With a decay of each channel's own it is Kimi's delta attention (arXiv 2510.26692); in RWKV-7 (arXiv 2503.14456, equation
+    17, of which this state is the transpose) a and b are free. (o_QHV float32, state_HKV)"""
+    r, out = rows_Q.each(wide), list[Tensor]()
+    for q_HK, k_HK, v_HV, decay_HK, a_HK, b_HK in zip(r.q_THK, r.k_THK, r.v_THV, r.decay_THK, r.a_THK, r.b_THK, strict=True):
+        found_HV = torch.einsum("hk,hkv->hv", a_HK, state_HKV)
+        state_HKV = decay_HK.exp()[..., None] * state_HKV + b_HK[..., None] * found_HV[:, None] + k_HK[..., None] * v_HV[:, None]
+        out.append(torch.einsum("hk,hkv->hv", q_HK, state_HKV))
+    return torch.stack(out), state_HKV

@@ -7,7 +7,9 @@ import torch
 
 from engine.embedded.memory.page_pool import PAGE
 from engine.embedded.memory.sizes import TooLittleMemory, page_counts, slot_count
+from engine.embedded.on_torch import delta
 from engine.embedded.on_torch.recurrence import in_chunks
+from models.batch import DeltaRows
 from models.describe import state_bytes
 from models.reference import recurrence
 from models.spec import MLP, Arch, Attention, Layer, Mamba, Mamba2, Rope, ShortConv, slots
@@ -81,6 +83,34 @@ def test_chunks_compute_what_steps_do(tokens: int) -> None:
     want = recurrence.recur(q, k, v, decay, state)
     for part, other in zip(in_chunks(q, k, v, decay, state), want, strict=True):
         torch.testing.assert_close(part, other, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("tokens", [1, 2, 15, 16, 17, 63, 64, 65, 200])
+@pytest.mark.parametrize("channels", [1, 5])
+@pytest.mark.parametrize("strongest", [0.1, 5.0, 2000.0])
+def test_chunks_of_the_delta_rule_compute_what_steps_do(tokens: int, channels: int, strongest: float) -> None:
+    """Also where almost all is forgotten, and the inverse of what is left would be infinite; cut anywhere."""
+    torch.manual_seed(tokens)
+    q, k, a = (torch.nn.functional.normalize(torch.randn(tokens, 3, 5), dim=-1) for _ in range(3))
+    b = -a * torch.rand(tokens, 3, 5)  # as in RWKV-7: what is found along a is forgotten, so that nothing grows
+    v, decay, state = torch.randn(tokens, 3, 4), -(torch.rand(tokens, 3, channels) ** 8) * strongest, torch.randn(3, 5, 4)
+    rows, cut = DeltaRows(q, k, v, decay, a, b), tokens * 2 // 3
+    want, last = recurrence.delta(rows, state)
+    found: list[torch.Tensor] = []
+    for part in (slice(0, cut), slice(cut, None)) if cut else (slice(None),):
+        out, state = delta.in_chunks(rows[part], state)
+        found.append(out)
+    torch.testing.assert_close(torch.cat(found), want, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(state, last, rtol=1e-4, atol=1e-4)
+
+
+def test_a_step_of_the_delta_rule() -> None:
+    q, k, a, b, v, state = (torch.randn(4, 3, *size) for size in ((5,), (5,), (5,), (5,), (6,), (5, 6)))
+    rows = DeltaRows(q, k, v, -torch.rand(4, 3, 5), a, b)
+    out, after = delta.step(rows, state)
+    for s in range(4):
+        want = recurrence.delta(rows[s : s + 1], state[s])
+        torch.testing.assert_close((out[s : s + 1], after[s]), want)
 
 
 def test_memory_is_shared_between_pages_and_states() -> None:

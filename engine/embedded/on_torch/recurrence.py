@@ -9,8 +9,9 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from engine.embedded.on_torch import delta
 from engine.embedded.on_torch.pages import Storage
-from models.batch import Batch, Slots
+from models.batch import Batch, DeltaRows, Slots
 from models.ops import wide
 from models.reference import recurrence
 from models.spec import Slot
@@ -63,6 +64,14 @@ class SlotStates:
         state_SHKV = decay_TH.exp()[..., None, None] * self.states[slots.read_S.long()] + k_THK[..., None] * v_THV[:, :, None]
         self.states[slots.write_S.long()] = state_SHKV
         return torch.einsum("shk,shkv->shv", q_THK, state_SHKV)
+
+    def delta(self, rows: DeltaRows, batch: Batch) -> Tensor:
+        slots, rows = _slots(batch), rows.each(wide)
+        if len(rows.q_THK) != len(slots.read_S):
+            return self._each(batch, slots, lambda own, state_HKV: delta.in_chunks(rows[own], state_HKV))
+        o_SHV, state_SHKV = delta.step(rows, self.states[slots.read_S.long()])
+        self.states[slots.write_S.long()] = state_SHKV
+        return o_SHV
 
     def _each(self, batch: Batch, slots: Slots, compute: Callable[[slice, Tensor], tuple[Tensor, Tensor]]) -> Tensor:
         """One sequence after the other: `compute` makes rows and the state behind them of a sequence's rows and the state before."""
