@@ -138,7 +138,7 @@ class DeltaRows:
 
 
 class Recurrence(Protocol):
-    """Remembers a state of constant size; a part uses one of the four, each of which is defined in models/reference/recurrence.py."""
+    """Remembers a state of constant size; a part uses one of these, each of which is defined in models/reference/recurrence.py."""
 
     def convolve(self, x_TC: Tensor, weight_CW: Tensor, bias_C: Tensor | None, batch: Batch) -> Tensor:
         """y_TC: each channel's own convolution over a token and the W - 1 before it."""
@@ -154,6 +154,10 @@ class Recurrence(Protocol):
 
     def delta(self, rows: DeltaRows, batch: Batch) -> Tensor:
         """float32 o_THV"""
+        ...
+
+    def diagonal(self, x_TC: Tensor, poles_CN: Tensor, residues_CN: Tensor, batch: Batch) -> Tensor:
+        """float32 y_TC; poles and residues are complex."""
         ...
 
 

@@ -16,11 +16,13 @@ from models.parts.moe import MixtureOfExperts
 from models.parts.positions import Rotary
 from models.parts.recurrent.mamba import MambaPart
 from models.parts.recurrent.mamba2 import Mamba2Part
+from models.parts.recurrent.s4 import S4Part
 from models.parts.recurrent.short_conv import ShortConvPart
 from models.parts.relative import Tables
 from models.spec import (
     FFN,
     MLP,
+    S4,
     Arch,
     Attention,
     Classifier,
@@ -137,6 +139,8 @@ def _mixer(name: str, spec: Mixer, dim: int, backend: Backend, shared: _Shared) 
             return Mamba2Part(name, spec, dim, backend)
         case ShortConv():
             return ShortConvPart(name, spec, dim, backend)
+        case S4():
+            return S4Part(name, spec, dim, backend)
         case LshAttention():
             return LshPart(name, spec, dim, backend)
 

@@ -2,6 +2,7 @@
 
 from models.describe import recurrent
 from models.spec import (
+    S4,
     Arch,
     Attention,
     BlockSparse,
@@ -36,7 +37,7 @@ def attended(mixer: Mixer, arch: Arch, tokens: int) -> int:
             return 2 * h * k * keys(mixer, arch, tokens) + h * k * rounds * sum(buckets) // 2
         case LatentAttention(heads=h, kv_rank=r, rope_dim=k):
             return h * (2 * r + k) * keys(mixer, arch, tokens)
-        case Mamba() | Mamba2() | ShortConv():
+        case Mamba() | Mamba2() | ShortConv() | S4():
             return recurrent.updates(mixer)
 
 
@@ -54,6 +55,8 @@ def keys(mixer: Mixer, arch: Arch, tokens: int) -> int:
             return _seen(mask, tokens)
         case Mamba(kernel=kernel) | Mamba2(kernel=kernel) | ShortConv(kernel=kernel):
             return min(tokens, kernel)  # what lies further back is in the state
+        case S4():
+            return 1
 
 
 def _seen(mask: Mask, tokens: int) -> int:

@@ -6,6 +6,7 @@ from models.describe import recurrent
 from models.spec import (
     FFN,
     MLP,
+    S4,
     Arch,
     Attention,
     Axial,
@@ -131,7 +132,7 @@ def _mixer(mixer: Mixer, dim: int) -> int:
             return mixer_matrices(mixer, dim)
         case LocalGlobalAttention(heads=h, head_dim=k):
             return mixer_matrices(mixer, dim) + dim * h * k + 6 * h * k * mixer.bias + dim * mixer.out_bias
-        case Mamba() | Mamba2() | ShortConv():
+        case Mamba() | Mamba2() | ShortConv() | S4():
             return recurrent.matrices(mixer, dim) + recurrent.vectors(mixer, dim)
 
 
@@ -177,7 +178,7 @@ def mixer_matrices(mixer: Mixer, dim: int) -> int:
             return 3 * dim * h * k
         case LocalGlobalAttention(heads=h, head_dim=k):
             return 6 * dim * h * k  # only global tokens need the seventh, their query
-        case Mamba() | Mamba2() | ShortConv():
+        case Mamba() | Mamba2() | ShortConv() | S4():
             return recurrent.matrices(mixer, dim)
 
 

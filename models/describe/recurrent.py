@@ -1,8 +1,9 @@
 """Counts of mixers whose memory stays as large as it is."""
 
-from models.spec import Mamba, Mamba2, Norm, Recurrent, ShortConv
+from models.spec import S4, Mamba, Mamba2, Norm, Recurrent, ShortConv
 
 PER_STATE = 3  # multiply-adds for each number of a state: it decays, takes in, and is read
+PER_COMPLEX = 6  # it turns (four), and its real part is read (two)
 
 
 def matrices(mixer: Recurrent, dim: int) -> int:
@@ -14,11 +15,13 @@ def matrices(mixer: Recurrent, dim: int) -> int:
             return dim * (h * k + _convolved(mixer) + h) + h * k * dim
         case ShortConv(channels=c):
             return 4 * dim * c
+        case S4(channels=c):
+            return 2 * dim * c
 
 
 def vectors(mixer: Recurrent, dim: int) -> int:
     """All other parameters: taps, biases, decays, norms."""
-    taps = _convolved(mixer) * mixer.kernel
+    taps = _taps(mixer)
     match mixer:
         case Mamba(inner=i, state=n, rank=r):
             biases = i * mixer.conv_bias + (2 * i + dim) * mixer.bias + i
@@ -28,11 +31,13 @@ def vectors(mixer: Recurrent, dim: int) -> int:
             return taps + channels * mixer.conv_bias + (h * k + channels + h + dim) * mixer.bias + 3 * h + _norm(mixer.norm, h * k)
         case ShortConv(channels=c):
             return taps + (c + 3 * c + dim) * mixer.bias
+        case S4(channels=c, state=n):
+            return 4 * c * n + 2 * c + 2 * dim  # rates, how they are read, step and skip, bias
 
 
 def updates(mixer: Recurrent) -> int:
     """Multiply-adds of one token with what is remembered."""
-    taps = _convolved(mixer) * mixer.kernel
+    taps = _taps(mixer)
     match mixer:
         case Mamba(inner=i, state=n):
             return taps + PER_STATE * i * n
@@ -40,9 +45,15 @@ def updates(mixer: Recurrent) -> int:
             return taps + PER_STATE * h * k * n
         case ShortConv():
             return taps
+        case S4(channels=c, state=n):
+            return PER_COMPLEX * c * n
 
 
-def _convolved(mixer: Recurrent) -> int:
+def _taps(mixer: Recurrent) -> int:
+    return 0 if isinstance(mixer, S4) else _convolved(mixer) * mixer.kernel
+
+
+def _convolved(mixer: Mamba | Mamba2 | ShortConv) -> int:
     """Channels."""
     match mixer:
         case Mamba(inner=i):

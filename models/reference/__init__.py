@@ -140,6 +140,11 @@ class FromNothing:
         nothing_HKV = wide(rows.q_THK).new_zeros(self.shape)
         return torch.cat([recurrence.delta(rows[r], nothing_HKV)[0] for r, _ in batch.spans])
 
+    def diagonal(self, x_TC: Tensor, poles_CN: Tensor, residues_CN: Tensor, batch: Batch) -> Tensor:
+        _whole(batch)
+        nothing_CN2 = wide(x_TC).new_zeros(self.shape)
+        return torch.cat([recurrence.diagonal(x_TC[r], poles_CN, residues_CN, nothing_CN2)[0] for r, _ in batch.spans])
+
 
 def _whole(batch: Batch) -> None:
     if any(cached for _, cached in batch.spans):

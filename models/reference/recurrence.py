@@ -50,3 +50,14 @@ def delta(rows_Q: DeltaRows, state_HKV: Tensor) -> tuple[Tensor, Tensor]:
         state_HKV = decay_HK.exp()[..., None] * state_HKV + b_HK[..., None] * found_HV[:, None] + k_HK[..., None] * v_HV[:, None]
         out.append(torch.einsum("hk,hkv->hv", q_HK, state_HKV))
     return torch.stack(out), state_HKV
+
+
+def diagonal(x_QC: Tensor, poles_CN: Tensor, residues_CN: Tensor, state_CN2: Tensor) -> tuple[Tensor, Tensor]:
+    """A linear time-invariant state space of pairs of conjugate modes (arXiv 2206.11893, section 3): each mode is multiplied by its
+    pole, takes in the channel's input, and counts as its residue says. (y_QC float32, state_CN2, real and imaginary parts)"""
+    rows: list[Tensor] = []
+    state_CN = torch.view_as_complex(state_CN2)
+    for x_C in wide(x_QC):
+        state_CN = poles_CN * state_CN + x_C[:, None]
+        rows.append(2 * (residues_CN * state_CN).sum(-1).real)
+    return torch.stack(rows), torch.view_as_real(state_CN)

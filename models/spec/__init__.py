@@ -42,13 +42,14 @@ from models.spec.positions import (
     rope_lengths,
     rope_start,
 )
-from models.spec.recurrent import Mamba, Mamba2, Recurrent, ShortConv
+from models.spec.recurrent import S4, Mamba, Mamba2, Recurrent, ShortConv
 from models.spec.sparse import FirstTokens, GlobalTokens, LocalGlobalAttention, LshAttention, QuestionTokens
 from models.spec.value import spec
 
 __all__ = [
     "FFN",
     "MLP",
+    "S4",
     "Activation",
     "Alibi",
     "Arch",

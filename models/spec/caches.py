@@ -6,7 +6,7 @@ from models.spec.arch import Arch, Layer
 from models.spec.masks import BlockSparse, Full, Neighbourhood, Ring
 from models.spec.mixers import Attention, LatentAttention, LocalGlobalAttention, LshAttention
 from models.spec.outputs import Next
-from models.spec.recurrent import Mamba, Mamba2, ShortConv
+from models.spec.recurrent import S4, Mamba, Mamba2, ShortConv
 from models.spec.value import spec
 
 
@@ -47,6 +47,8 @@ def caches(layer: Layer) -> tuple[Paged | Slot, ...]:
             return Slot(shape=(h * v + 2 * g * n, k - 1)), Slot(shape=(h, n, v), wide=True)
         case ShortConv(channels=c, kernel=k):
             return (Slot(shape=(c, k - 1)),)
+        case S4(channels=c, state=n):
+            return (Slot(shape=(c, n, 2), wide=True),)  # real and imaginary parts
         case LshAttention(heads=h, head_dim=k, rounds=r):
             return (Paged(per_token=((h, k), (h, k), (h, r))),)
 

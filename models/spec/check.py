@@ -12,7 +12,7 @@ from models.spec.masks import BlockSparse, Chunked, Fixed, Full, GroupedWindow, 
 from models.spec.mixers import Attention, LatentAttention, LocalGlobalAttention, LshAttention
 from models.spec.outputs import Next
 from models.spec.positions import Alibi, Axial, Disentangled, Divided, Learned, LongRope, RelativeBias, Rope, Sinusoidal
-from models.spec.recurrent import Mamba, Mamba2, Recurrent, ShortConv
+from models.spec.recurrent import S4, Mamba, Mamba2, Recurrent, ShortConv
 
 MOST_BUCKETS = 32767  # what is remembered of a token's are two bytes
 
@@ -69,7 +69,7 @@ def _shared(number: int, arch: Arch) -> Iterator[Problem]:
 def _layer(layer: Layer, arch: Arch) -> Iterator[Problem]:
     if isinstance(arch.output, Next) and not caches(layer):
         yield ".mixer.mask", "sees tokens ahead, which a decoder has not got yet: take Causal, Window or the like"
-    if isinstance(layer.mixer, Mamba | Mamba2 | ShortConv):
+    if isinstance(layer.mixer, Recurrent):
         yield from _recurrent(layer.mixer, arch)
     else:
         yield from _mask(layer.mixer.mask)
@@ -83,7 +83,7 @@ def _layer(layer: Layer, arch: Arch) -> Iterator[Problem]:
 def _recurrent(mixer: Recurrent, arch: Arch) -> Iterator[Problem]:
     if not isinstance(arch.output, Next):
         yield ".mixer.type", f"= {type(mixer).__name__} is for decoders: an encoder has no state of a sequence"
-    if mixer.kernel < 2:
+    if not isinstance(mixer, S4) and mixer.kernel < 2:
         yield ".mixer.kernel", f"= {mixer.kernel} must be 2 at least"
     match mixer:
         case Mamba():
@@ -94,6 +94,10 @@ def _recurrent(mixer: Recurrent, arch: Arch) -> Iterator[Problem]:
                 yield ".mixer.heads", f"= {h} is no multiple of groups = {g}"
         case ShortConv():
             yield from _positive(mixer, ".mixer", "channels")
+        case S4(channels=c):
+            yield from _positive(mixer, ".mixer", "state")
+            if c != arch.dim:
+                yield ".mixer.channels", f"= {c} must be dim = {arch.dim}"
 
 
 def _mixer(mixer: Attention | LatentAttention | LocalGlobalAttention | LshAttention) -> Iterator[Problem]:

@@ -5,7 +5,7 @@ from typing import Literal
 from models.spec.masks import Causal, Mask
 from models.spec.norms import Norm
 from models.spec.positions import Alibi, Disentangled, RelativeBias, Rope
-from models.spec.recurrent import Mamba, Mamba2, ShortConv
+from models.spec.recurrent import S4, Mamba, Mamba2, ShortConv
 from models.spec.sparse import LocalGlobalAttention, LshAttention
 from models.spec.value import spec
 
@@ -70,4 +70,4 @@ class LatentAttention:
     scale: float | None = None  # None: (nope_dim + rope_dim) ** -0.5
 
 
-Mixer = Attention | LatentAttention | LocalGlobalAttention | LshAttention | Mamba | Mamba2 | ShortConv
+Mixer = Attention | LatentAttention | LocalGlobalAttention | LshAttention | Mamba | Mamba2 | ShortConv | S4

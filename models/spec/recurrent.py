@@ -56,4 +56,15 @@ class ShortConv:
         return Window(size=self.kernel)
 
 
-Recurrent = Mamba | Mamba2 | ShortConv
+@spec
+class S4:
+    """Diagonal linear state space (S4D; Gu et al. 2022, arXiv 2206.11893): each of `channels`, which are the model's, keeps `state`
+    complex numbers that turn and decay at rates of their own, whatever the token. GELU and a gated linear unit follow."""
+
+    channels: int
+    state: int
+    position: ClassVar[None] = None
+    mask: ClassVar[Mask] = Causal()
+
+
+Recurrent = Mamba | Mamba2 | ShortConv | S4

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from models.spec import (
     FFN,
     MLP,
+    S4,
     Alibi,
     Arch,
     Attention,
@@ -146,6 +147,7 @@ states = st.one_of(
         most_step=st.none() | st.just(1.0),
     ),
     st.builds(ShortConv, channels=st.just(18), kernel=st.integers(2, 5), bias=flags),
+    st.just(S4(channels=DIM, state=5)),
 )
 hashed = st.builds(
     LshAttention,

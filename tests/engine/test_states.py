@@ -7,20 +7,21 @@ import torch
 
 from engine.embedded.memory.page_pool import PAGE
 from engine.embedded.memory.sizes import TooLittleMemory, page_counts, slot_count
-from engine.embedded.on_torch import delta
+from engine.embedded.on_torch import delta, diagonal
 from engine.embedded.on_torch.recurrence import in_chunks
 from models.batch import DeltaRows
 from models.describe import state_bytes
 from models.reference import recurrence
-from models.spec import MLP, Arch, Attention, Layer, Mamba, Mamba2, Rope, ShortConv, slots
+from models.spec import MLP, S4, Arch, Attention, Layer, Mamba, Mamba2, Rope, ShortConv, slots
 from tests.engine.tiny import CONTEXT, LIMITS, Oracle, answer, core, drain, greedy, sequence
 
 MAMBA = Layer(mixer=Mamba(inner=48, state=4, rank=3), ffn=None)
 MAMBA2 = Layer(mixer=Mamba2(heads=4, head_dim=8, state=6, groups=2), ffn=None)
 CONV = Layer(mixer=ShortConv(channels=32), ffn=MLP(hidden=48))
+LINEAR = Layer(mixer=S4(channels=32, state=6), ffn=MLP(hidden=48))
 ATTENDS = Layer(mixer=Attention(heads=4, kv_heads=2, head_dim=8, position=Rope(dim=8)), ffn=MLP(hidden=48))
 ARCHS = {
-    "states": Arch(dim=32, vocab=96, layers=(MAMBA, MAMBA2), context=CONTEXT),
+    "states": Arch(dim=32, vocab=96, layers=(MAMBA, MAMBA2, LINEAR), context=CONTEXT),
     "hybrid": Arch(dim=32, vocab=96, layers=(MAMBA2, ATTENDS, CONV), context=CONTEXT),
 }
 
@@ -111,6 +112,16 @@ def test_a_step_of_the_delta_rule() -> None:
     for s in range(4):
         want = recurrence.delta(rows[s : s + 1], state[s])
         torch.testing.assert_close((out[s : s + 1], after[s]), want)
+
+
+@pytest.mark.parametrize("tokens", [1, 2, 63, 64, 65, 200])
+def test_frequencies_compute_what_steps_do(tokens: int) -> None:
+    torch.manual_seed(tokens)
+    rates = torch.complex(-torch.rand(3, 5), 9 * torch.randn(3, 5))
+    x, poles, residues, state = torch.randn(tokens, 3), (0.1 * rates).exp(), torch.randn(3, 5, dtype=torch.cfloat), torch.randn(3, 5, 2)
+    want = recurrence.diagonal(x, poles, residues, state)
+    for part, other in zip(diagonal.by_fft(x, poles, residues, state), want, strict=True):
+        torch.testing.assert_close(part, other, rtol=1e-5, atol=2e-5)
 
 
 def test_memory_is_shared_between_pages_and_states() -> None:

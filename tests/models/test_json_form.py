@@ -101,6 +101,7 @@ WRONG: list[tuple[tuple[str | int, ...], Any, str]] = [
     ),
     ((*FIRST, "mixer"), LSH | {"buckets": [3]}, r"mixer\.buckets must be even numbers"),
     ((*FIRST, "mixer"), LSH | {"mask": {"type": "Sorted", "size": 0}}, r"mixer\.mask\.size = 0 must be positive"),
+    ((*FIRST, "mixer"), {"type": "S4", "channels": 8, "state": 4}, r"mixer\.channels = 8 must be dim = 60"),
     (("arch", "position"), {"type": "Learned", "count": 8}, r"position\.count = 8 is less than context = 128"),
 ]
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from engine.embedded.on_torch import delta
+from engine.embedded.on_torch import delta, diagonal
 from engine.embedded.on_torch.pages import Storage
 from models.batch import Batch, DeltaRows, Slots
 from models.ops import wide
@@ -72,6 +72,14 @@ class SlotStates:
         o_SHV, state_SHKV = delta.step(rows, self.states[slots.read_S.long()])
         self.states[slots.write_S.long()] = state_SHKV
         return o_SHV
+
+    def diagonal(self, x_TC: Tensor, poles_CN: Tensor, residues_CN: Tensor, batch: Batch) -> Tensor:
+        slots = _slots(batch)
+        if len(x_TC) != len(slots.read_S):
+            return self._each(batch, slots, lambda rows, state_CN2: diagonal.by_fft(x_TC[rows], poles_CN, residues_CN, state_CN2))
+        state_SCN = poles_CN * torch.view_as_complex(self.states[slots.read_S.long()]) + wide(x_TC)[..., None]
+        self.states[slots.write_S.long()] = torch.view_as_real(state_SCN)
+        return 2 * (residues_CN * state_SCN).sum(-1).real
 
     def _each(self, batch: Batch, slots: Slots, compute: Callable[[slice, Tensor], tuple[Tensor, Tensor]]) -> Tensor:
         """One sequence after the other: `compute` makes rows and the state behind them of a sequence's rows and the state before."""
