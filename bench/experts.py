@@ -22,10 +22,11 @@ from bench.report import machine
 from engine.embedded.kernels.library import Library
 from engine.embedded.load import cores
 from engine.embedded.native.backend import NativeBackend
+from models.batch import Batch
 from models.parts.ffn import FeedForward
 from models.parts.moe import MixtureOfExperts
 from models.quant import Stack, quantize
-from models.reference import Reference
+from models.reference import Reference, whole
 from models.spec import MLP, MoE, Softmax
 
 EXPERTS, ACTIVE, LAYERS = 64, 4, 4  # several layers, so that a step finds none of its weights in the nearest cache
@@ -75,22 +76,22 @@ def measured(case: Case, rounds: int) -> Iterator[dict[str, Any]]:
     dense = [filled(FeedForward("ffn", MLP(hidden=ACTIVE * case.hidden), case.dim, backend), case.bits) for _ in range(LAYERS)]
     twin = filled(MixtureOfExperts("ffn", spec, case.dim, Reference(torch.bfloat16)), 16) if case.bits == 16 else None
     for count in ROWS:
-        x_TD = torch.randn(count, case.dim)
+        x_TD, batch = torch.randn(count, case.dim), whole([count])
         steps = {
-            "mixture": backend.kernels.record(lambda x=x_TD: each(mixtures, x)).replay,
-            "dense": backend.kernels.record(lambda x=x_TD: each(dense, x)).replay,
+            "mixture": backend.kernels.record(lambda x=x_TD, b=batch: each(mixtures, x, b)).replay,
+            "dense": backend.kernels.record(lambda x=x_TD, b=batch: each(dense, x, b)).replay,
         }
         ms = {name: value / LAYERS for name, value in fastest(case.clock, steps, x_TD, rounds).items()}
         if twin is not None:
             x_bf16 = x_TD.bfloat16()
-            ms |= fastest(case.clock, {"torch": lambda twin=twin, x=x_bf16: twin(x)}, x_TD, 3)
+            ms |= fastest(case.clock, {"torch": lambda twin=twin, x=x_bf16, b=batch: twin(x, b)}, x_TD, 3)
         touched = sum(int(mixture.ops.route(spec, mixture.router(x_TD), None)[0].unique().numel()) for mixture in mixtures) / LAYERS
         yield {"dim": case.dim, "hidden": case.hidden, "bits": case.bits, "batch": count, "touched": touched} | ms
 
 
-def each(modules: list[Any], x_TD: Tensor) -> Tensor:
+def each(modules: list[Any], x_TD: Tensor, batch: Batch) -> Tensor:
     """Each reads the same rows; returns what the last one says."""
-    return [module(x_TD) for module in modules][-1]
+    return [module(x_TD, batch) for module in modules][-1]
 
 
 def fastest(clock: Callable[[], float], steps: dict[str, Callable[[], Tensor]], x_TD: Tensor, rounds: int) -> dict[str, float]:

@@ -2,7 +2,7 @@
 
 from torch import Tensor, nn
 
-from models.batch import Backend
+from models.batch import Backend, Batch
 from models.spec import MLP, Activation
 
 
@@ -17,5 +17,5 @@ class FeedForward(nn.Module):
         self.up = backend.linear(f"{name}.up", dim, d_outs, bias=spec.bias)
         self.down = backend.linear(f"{name}.down", spec.hidden, (dim,), bias=spec.bias, split="row")
 
-    def forward(self, x_TD: Tensor) -> Tensor:
+    def forward(self, x_TD: Tensor, batch: Batch) -> Tensor:
         return self.down(self.act(self.up(x_TD), self.activation))

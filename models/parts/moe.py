@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from models.batch import Backend
+from models.batch import Backend, Batch
 from models.ops import Ops
 from models.parts.ffn import FeedForward
 from models.spec import MLP, MoE, Sigmoid
@@ -22,13 +22,13 @@ class MixtureOfExperts(nn.Module):
         self.shared = FeedForward(f"{name}.shared", _shared(spec), dim, backend) if spec.shared else None
         self.shared_gate = Gate(dim, 1, False, backend.ops) if spec.shared_gate else None
 
-    def forward(self, x_TD: Tensor) -> Tensor:
+    def forward(self, x_TD: Tensor, batch: Batch) -> Tensor:
         experts_TA, weights_TA = self.ops.route(self.spec, self.router(x_TD), self.correction)
         y_TD = self.experts(x_TD, experts_TA, weights_TA)
-        return y_TD if self.shared is None else self.ops.add(y_TD, self._shared(x_TD, self.shared))
+        return y_TD if self.shared is None else self.ops.add(y_TD, self._shared(x_TD, self.shared, batch))
 
-    def _shared(self, x_TD: Tensor, shared: nn.Module) -> Tensor:
-        y_TD = shared(x_TD)
+    def _shared(self, x_TD: Tensor, shared: nn.Module, batch: Batch) -> Tensor:
+        y_TD = shared(x_TD, batch)
         return y_TD if self.shared_gate is None else self.ops.open(y_TD, self.shared_gate(x_TD))
 
 

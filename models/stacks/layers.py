@@ -30,7 +30,7 @@ class PreLayer(nn.Module):
 
     def forward(self, x_TD: Tensor, batch: Batch) -> Tensor:
         x_TD = self.add(x_TD, self.mixer(self.norm1(x_TD), batch))
-        return self.add(x_TD, self.ffn(self.norm2(x_TD)))
+        return self.add(x_TD, self.ffn(self.norm2(x_TD), batch))
 
 
 class PreFfnLayer(nn.Module):
@@ -43,7 +43,7 @@ class PreFfnLayer(nn.Module):
 
     def forward(self, x_TD: Tensor, batch: Batch) -> Tensor:
         x_TD = self.add(x_TD, self.mixer(x_TD, batch))
-        return self.add(x_TD, self.ffn(self.norm2(x_TD)))
+        return self.add(x_TD, self.ffn(self.norm2(x_TD), batch))
 
 
 class PostLayer(nn.Module):
@@ -57,7 +57,7 @@ class PostLayer(nn.Module):
 
     def forward(self, x_TD: Tensor, batch: Batch) -> Tensor:
         x_TD = self.norm1(self.add(x_TD, self.mixer(x_TD, batch)))
-        return self.norm2(self.add(x_TD, self.ffn(x_TD)))
+        return self.norm2(self.add(x_TD, self.ffn(x_TD, batch)))
 
 
 class SandwichLayer(nn.Module):
@@ -71,7 +71,7 @@ class SandwichLayer(nn.Module):
 
     def forward(self, x_TD: Tensor, batch: Batch) -> Tensor:
         x_TD = self.add(x_TD, self.norm1_post(self.mixer(self.norm1(x_TD), batch)))
-        return self.add(x_TD, self.norm2_post(self.ffn(self.norm2(x_TD))))
+        return self.add(x_TD, self.norm2_post(self.ffn(self.norm2(x_TD), batch)))
 
 
 class AfterLayer(nn.Module):
@@ -85,7 +85,7 @@ class AfterLayer(nn.Module):
 
     def forward(self, x_TD: Tensor, batch: Batch) -> Tensor:
         x_TD = self.add(x_TD, self.norm1_post(self.mixer(x_TD, batch)))
-        return self.add(x_TD, self.norm2_post(self.ffn(x_TD)))
+        return self.add(x_TD, self.norm2_post(self.ffn(x_TD, batch)))
 
 
 class ParallelLayer(nn.Module):
@@ -99,7 +99,7 @@ class ParallelLayer(nn.Module):
 
     def forward(self, x_TD: Tensor, batch: Batch) -> Tensor:
         y_TD = self.add(x_TD, self.mixer(self.norm1(x_TD), batch))
-        return self.add(y_TD, self.ffn(self.norm2(x_TD)))
+        return self.add(y_TD, self.ffn(self.norm2(x_TD), batch))
 
 
 class SharedParallelLayer(nn.Module):
@@ -112,7 +112,7 @@ class SharedParallelLayer(nn.Module):
 
     def forward(self, x_TD: Tensor, batch: Batch) -> Tensor:
         y_TD = self.norm1(x_TD)
-        return self.add(self.add(x_TD, self.mixer(y_TD, batch)), self.ffn(y_TD))
+        return self.add(self.add(x_TD, self.mixer(y_TD, batch)), self.ffn(y_TD, batch))
 
 
 class MixerLayer(nn.Module):
@@ -139,5 +139,5 @@ class ReversibleLayer(nn.Module):
     def forward(self, x_T2D: Tensor, batch: Batch) -> Tensor:
         a_TD, b_TD = (stream.contiguous() for stream in x_T2D.chunk(2, -1))
         a_TD = self.add(a_TD, self.mixer(self.norm1(b_TD), batch))
-        b_TD = self.add(b_TD, self.ffn(self.norm2(a_TD)))
+        b_TD = self.add(b_TD, self.ffn(self.norm2(a_TD), batch))
         return torch.cat([a_TD, b_TD], -1)

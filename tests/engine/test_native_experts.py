@@ -15,7 +15,7 @@ from engine.embedded.on_torch.linear import quantized
 from models.ops import Ops
 from models.parts.moe import MixtureOfExperts
 from models.quant import Stack, Weight, dense, quantize
-from models.reference import Experts, Reference
+from models.reference import Experts, Reference, whole
 from models.routing import route
 from models.spec import Activation, Clamped, ExpertGroups, InputSigmoid, MoE, Router, Sigmoid, Softmax, SoftmaxOfTop, SparseMixer
 from tests.engine.test_native import close, library  # noqa: F401, a fixture
@@ -179,18 +179,19 @@ def test_one_recording_serves_any_routing(backend: NativeBackend, router: Router
         holder, _, field = name.rpartition(".")
         leaf = part.get_submodule(holder)
         leaf.assign(field, tensor) if hasattr(leaf, "assign") else getattr(leaf, field).data.copy_(tensor)  # type: ignore[operator]
-    rows_TD, live = torch.zeros(300, DIM), torch.zeros(1, dtype=torch.int32)
+    rows_TD, live, everything = torch.zeros(300, DIM), torch.zeros(1, dtype=torch.int32), whole([300])
 
     def step() -> Tensor:
         backend.kernels.watch(live)
-        return part(rows_TD)
+        return part(rows_TD, everything)
 
     tape = backend.kernels.record(step)
     for tokens in (1, 300, 16):
         rows_TD[:tokens] = x_TD = torch.randn(tokens, DIM)
         live.fill_(tokens)
-        assert torch.equal(tape.replay()[:tokens], part(x_TD))
-        close(part(x_TD), twin(x_TD), 2e-2)
+        batch = whole([tokens])
+        assert torch.equal(tape.replay()[:tokens], part(x_TD, batch))
+        close(part(x_TD, batch), twin(x_TD, batch), 2e-2)
 
 
 def test_experts_of_several_formats_are_packed_as_bf16() -> None:
