@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from models.ops import Ops
 from models.quant import Weight
 from models.score_bias import PLAIN, Scoring
-from models.spec import Attention, LatentAttention, LocalGlobalAttention, LshAttention, MoE, Paged, Rope, Slot
+from models.spec import Attention, LatentAttention, LocalGlobalAttention, LongConv, LshAttention, MoE, Paged, Rope, Slot
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,6 +81,13 @@ class Lsh(Protocol):
         """out_THK. With a `Sorted` mask it remembers qk, v and buckets, of which R rounds name one each for a token and
         head, then lets qk look, as queries, at the keys made of qk (models.parts.lsh.keys_of); with `Ring` sequences are
         whole."""
+        ...
+
+
+class Convolve(Protocol):
+    def __call__(self, u_TC: Tensor, taps_PC: Tensor, batch: Batch) -> Tensor:
+        """float32 y_TC: each channel's own convolution over its sequence so far, the first tap being for the token itself. Remembers u.
+        There are as many taps as a sequence may have tokens."""
         ...
 
 
@@ -208,6 +215,10 @@ class Backend(Protocol):
     def recurrence(self, name: str, slot: Slot) -> Recurrence: ...
 
     def lsh(self, name: str, spec: LshAttention) -> Lsh: ...
+
+    def convolve(self, name: str, spec: LongConv) -> Convolve:
+        """One of the layer's long convolutions."""
+        ...
 
     def experts(self, name: str, spec: MoE, dim: int) -> nn.Module:
         """(x_TD, experts_TA, weights_TA) -> y_TD: the chosen experts of each token, weighted and summed. The module is

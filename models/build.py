@@ -11,6 +11,7 @@ from models.parts.attention import AttentionPart, Positions
 from models.parts.ffn import FeedForward
 from models.parts.latent import LatentAttentionPart
 from models.parts.local_global import LocalGlobalPart
+from models.parts.long_conv import LongConvPart
 from models.parts.lsh import LshPart
 from models.parts.moe import MixtureOfExperts
 from models.parts.positions import Rotary
@@ -29,6 +30,7 @@ from models.spec import (
     LatentAttention,
     Layer,
     LocalGlobalAttention,
+    LongConv,
     LshAttention,
     Mamba,
     Mamba2,
@@ -67,7 +69,7 @@ PLACEMENTS: dict[Placement, Callable[[Layer, int, nn.Module, nn.Module, Ops], nn
 
 
 def build(arch: Arch, backend: Backend, *, context: int) -> Decoder:
-    """`context`: positions that the RoPE tables hold. Norm weights and tables are made on torch's default device
+    """`context`: positions that the tables of RoPE and of filters hold. Norm weights and tables are made on torch's default device
     (`with torch.device("cuda"): build(...)`), everything else where `backend` says. Raises ValueError for an encoder."""
     match arch.output:
         case Next() as output:
@@ -89,6 +91,7 @@ def build_encoder(arch: Arch, backend: Backend, *, context: int) -> Encoder:
 class _Shared:
     """What several layers have in common."""
 
+    context: int
     rotaries: Mapping[Rope, Rotary]
     tables: Tables
 
@@ -96,7 +99,7 @@ class _Shared:
 def _layers(arch: Arch, backend: Backend, context: int) -> list[nn.Module]:
     positions = {layer.mixer.position for layer in arch.layers}
     rotaries = {rope: Rotary(rope, context, backend.ops) for rope in positions if isinstance(rope, Rope)}
-    shared = _Shared(rotaries, Tables(arch.dim, backend))
+    shared = _Shared(context, rotaries, Tables(arch.dim, backend))
     layers = [_layer(f"layers.{i}", spec, arch.dim, backend, shared) for i, spec in enumerate(arch.layers)]
     for layer, spec in zip(layers, arch.layers, strict=True):
         if spec.weights_of is not None:
@@ -141,6 +144,8 @@ def _mixer(name: str, spec: Mixer, dim: int, backend: Backend, shared: _Shared) 
             return ShortConvPart(name, spec, dim, backend)
         case S4():
             return S4Part(name, spec, dim, backend)
+        case LongConv():
+            return LongConvPart(name, spec, dim, shared.context, backend)
         case LshAttention():
             return LshPart(name, spec, dim, backend)
 

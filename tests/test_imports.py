@@ -80,6 +80,7 @@ MAY: dict[str, set[str]] = {
     "models.formats": {"models.formats", "models.quant", "models.hf"},
     "models.batch": {"models.spec", "models.ops", "models.quant", "models.score_bias"},
     "models.parts": {"models.parts", "models.spec", "models.batch", "models.ops", "models.score_bias"},
+    "models.parts.long_conv": {"models.parts", "models.spec", "models.batch", "models.quant"},  # has a leaf: makes filters of weights
     "models.stacks": {"models.parts", "models.spec", "models.batch", "models.ops"},
     "models.families": {"models.families", "models.spec", "models.recipes", "models.hf"},
     "bench": {"bench", "server", "retrieval", "engine.api", "models"},

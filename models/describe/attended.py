@@ -1,6 +1,6 @@
 """How many tokens one token looks at, and what that costs: counted from the spec."""
 
-from models.describe import recurrent
+from models.describe import long_conv, recurrent
 from models.spec import (
     S4,
     Arch,
@@ -13,6 +13,7 @@ from models.spec import (
     GroupedWindow,
     LatentAttention,
     LocalGlobalAttention,
+    LongConv,
     LshAttention,
     Mamba,
     Mamba2,
@@ -39,6 +40,8 @@ def attended(mixer: Mixer, arch: Arch, tokens: int) -> int:
             return h * (2 * r + k) * keys(mixer, arch, tokens)
         case Mamba() | Mamba2() | ShortConv() | S4():
             return recurrent.updates(mixer)
+        case LongConv():
+            return long_conv.convolved(mixer, tokens)
 
 
 def keys(mixer: Mixer, arch: Arch, tokens: int) -> int:
@@ -57,6 +60,8 @@ def keys(mixer: Mixer, arch: Arch, tokens: int) -> int:
             return min(tokens, kernel)  # what lies further back is in the state
         case S4():
             return 1
+        case LongConv():
+            return tokens
 
 
 def _seen(mask: Mask, tokens: int) -> int:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from models.describe import recurrent
+from models.describe import long_conv, recurrent
 from models.spec import (
     FFN,
     MLP,
@@ -17,6 +17,7 @@ from models.spec import (
     Layer,
     Learned,
     LocalGlobalAttention,
+    LongConv,
     LshAttention,
     Mamba,
     Mamba2,
@@ -134,6 +135,8 @@ def _mixer(mixer: Mixer, dim: int) -> int:
             return mixer_matrices(mixer, dim) + dim * h * k + 6 * h * k * mixer.bias + dim * mixer.out_bias
         case Mamba() | Mamba2() | ShortConv() | S4():
             return recurrent.matrices(mixer, dim) + recurrent.vectors(mixer, dim)
+        case LongConv():
+            return long_conv.parameters(mixer, dim)
 
 
 def _gates(mixer: Attention) -> int:
@@ -180,6 +183,8 @@ def mixer_matrices(mixer: Mixer, dim: int) -> int:
             return 6 * dim * h * k  # only global tokens need the seventh, their query
         case Mamba() | Mamba2() | ShortConv() | S4():
             return recurrent.matrices(mixer, dim)
+        case LongConv():
+            return long_conv.matrices(mixer, dim)
 
 
 def _ffn(ffn: FFN | None, dim: int) -> int:

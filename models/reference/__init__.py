@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.batch import Attend, Batch, DeltaRows, HeadUse, Latent, LatentUp, LocalGlobal, Lsh, Recurrence
+from models.batch import Attend, Batch, Convolve, DeltaRows, HeadUse, Latent, LatentUp, LocalGlobal, Lsh, Recurrence
 from models.masks import log_count, may_see
 from models.ops import Ops, gated, wide
 from models.quant import Stack, Weight, dense, each
@@ -20,6 +20,7 @@ from models.spec import (
     InputSigmoid,
     LatentAttention,
     LocalGlobalAttention,
+    LongConv,
     LshAttention,
     MoE,
     Rope,
@@ -110,6 +111,13 @@ class Reference:
 
         return leaf
 
+    def convolve(self, name: str, spec: LongConv) -> Convolve:
+        def leaf(u_TC: Tensor, taps_PC: Tensor, batch: Batch) -> Tensor:
+            _whole(batch)
+            return torch.cat([long_convolution(u_TC[r], taps_PC) for r, _ in batch.spans])
+
+        return leaf
+
     def experts(self, name: str, spec: MoE, dim: int) -> nn.Module:
         return Experts(spec, dim, self.dtype)
 
@@ -149,6 +157,12 @@ class FromNothing:
 def _whole(batch: Batch) -> None:
     if any(cached for _, cached in batch.spans):
         raise ValueError("the reference backend remembers nothing: give it whole sequences")
+
+
+def long_convolution(u_QC: Tensor, taps_PC: Tensor) -> Tensor:
+    """float32 y_QC: y_t is the sum of taps_{t - j} u_j."""
+    u_QC, taps_PC = wide(u_QC), taps_PC.to(wide(u_QC).dtype)
+    return torch.stack([(taps_PC[: t + 1].flip(0) * u_QC[: t + 1]).sum(0) for t in range(len(u_QC))])
 
 
 def attend(spec: Attention, q_QHK: Tensor, k_MGK: Tensor, v_MGK: Tensor, scoring: Scoring = PLAIN) -> Tensor:

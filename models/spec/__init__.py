@@ -19,6 +19,7 @@ from models.spec.ffn import (
     SoftmaxOfTop,
     SparseMixer,
 )
+from models.spec.long_conv import ImplicitFilter, LongConv
 from models.spec.masks import BlockSparse, Causal, Chunked, Fixed, Full, GroupedWindow, Mask, Neighbourhood, Ring, Sorted, Strided, Window
 from models.spec.mixers import Attention, LatentAttention, Mixer, QKNorm, Temperature
 from models.spec.norms import Norm
@@ -70,6 +71,7 @@ __all__ = [
     "Full",
     "GlobalTokens",
     "GroupedWindow",
+    "ImplicitFilter",
     "InputSigmoid",
     "LatentAttention",
     "Layer",
@@ -77,6 +79,7 @@ __all__ = [
     "Linear",
     "Llama3",
     "LocalGlobalAttention",
+    "LongConv",
     "LongRope",
     "LshAttention",
     "Mamba",

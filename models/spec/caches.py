@@ -3,6 +3,7 @@
 from math import prod
 
 from models.spec.arch import Arch, Layer
+from models.spec.long_conv import LongConv
 from models.spec.masks import BlockSparse, Full, Neighbourhood, Ring
 from models.spec.mixers import Attention, LatentAttention, LocalGlobalAttention, LshAttention
 from models.spec.outputs import Next
@@ -49,6 +50,8 @@ def caches(layer: Layer) -> tuple[Paged | Slot, ...]:
             return (Slot(shape=(c, k - 1)),)
         case S4(channels=c, state=n):
             return (Slot(shape=(c, n, 2), wide=True),)  # real and imaginary parts
+        case LongConv(channels=c, order=o, kernel=k):
+            return Slot(shape=((o + 1) * c, k - 1)), Paged(per_token=((c,),) * (o - 1))
         case LshAttention(heads=h, head_dim=k, rounds=r):
             return (Paged(per_token=((h, k), (h, k), (h, r))),)
 

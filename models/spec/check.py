@@ -8,6 +8,7 @@ from models.spec.arch import Arch, Layer, beside_embedding, streams
 from models.spec.caches import caches
 from models.spec.ffn import FFN, MLP, Clamped, MoE, Sigmoid, Softmax
 from models.spec.json_form import SpecError
+from models.spec.long_conv import LongConv
 from models.spec.masks import BlockSparse, Chunked, Fixed, Full, GroupedWindow, Mask, Neighbourhood, Ring, Sorted, Strided, Window
 from models.spec.mixers import Attention, LatentAttention, LocalGlobalAttention, LshAttention
 from models.spec.outputs import Next
@@ -71,6 +72,8 @@ def _layer(layer: Layer, arch: Arch) -> Iterator[Problem]:
         yield ".mixer.mask", "sees tokens ahead, which a decoder has not got yet: take Causal, Window or the like"
     if isinstance(layer.mixer, Recurrent):
         yield from _recurrent(layer.mixer, arch)
+    elif isinstance(layer.mixer, LongConv):
+        yield from _long_conv(layer.mixer, arch)
     else:
         yield from _mask(layer.mixer.mask)
         yield from _mixer(layer.mixer)
@@ -98,6 +101,19 @@ def _recurrent(mixer: Recurrent, arch: Arch) -> Iterator[Problem]:
             yield from _positive(mixer, ".mixer", "state")
             if c != arch.dim:
                 yield ".mixer.channels", f"= {c} must be dim = {arch.dim}"
+
+
+def _long_conv(mixer: LongConv, arch: Arch) -> Iterator[Problem]:
+    if not isinstance(arch.output, Next):
+        yield ".mixer.type", "= LongConv is for decoders: its filters look back only"
+    yield from _positive(mixer, ".mixer", "channels")
+    yield from _positive(mixer.filter, ".mixer.filter", "bands", "hidden")
+    if min(mixer.order, mixer.kernel) < 2:
+        yield ".mixer.order" if mixer.order < 2 else ".mixer.kernel", "must be 2 at least"
+    if mixer.filter.depth < 0:
+        yield ".mixer.filter.depth", f"= {mixer.filter.depth} must not be negative"
+    if mixer.filter.length < max(2, arch.context):
+        yield ".mixer.filter.length", f"= {mixer.filter.length} is less than context = {arch.context}, or than 2"
 
 
 def _mixer(mixer: Attention | LatentAttention | LocalGlobalAttention | LshAttention) -> Iterator[Problem]:

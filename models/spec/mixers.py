@@ -2,6 +2,7 @@
 
 from typing import Literal
 
+from models.spec.long_conv import LongConv
 from models.spec.masks import Causal, Mask
 from models.spec.norms import Norm
 from models.spec.positions import Alibi, Disentangled, RelativeBias, Rope
@@ -70,4 +71,4 @@ class LatentAttention:
     scale: float | None = None  # None: (nope_dim + rope_dim) ** -0.5
 
 
-Mixer = Attention | LatentAttention | LocalGlobalAttention | LshAttention | Mamba | Mamba2 | ShortConv | S4
+Mixer = Attention | LatentAttention | LocalGlobalAttention | LshAttention | LongConv | Mamba | Mamba2 | ShortConv | S4

@@ -19,10 +19,12 @@ from models.spec import (
     ExpertGroups,
     Fixed,
     GroupedWindow,
+    ImplicitFilter,
     InputSigmoid,
     LatentAttention,
     Layer,
     Learned,
+    LongConv,
     LshAttention,
     Mamba,
     Mamba2,
@@ -158,7 +160,11 @@ hashed = st.builds(
     buckets=st.sampled_from([(2,), (6,), (2, 4)]),
     seed=st.integers(0, 3),
 )
-mixers: st.SearchStrategy[Mixer] = st.one_of(attentions(), latents, states, hashed)
+filters = st.builds(
+    ImplicitFilter, length=st.just(CONTEXT + 20), bands=st.integers(1, 2), hidden=st.just(6), depth=st.integers(0, 2), shift=st.just(0.1)
+)
+convolutions = st.builds(LongConv, channels=st.just(10), filter=filters, order=st.integers(2, 4), kernel=st.integers(2, 4))
+mixers: st.SearchStrategy[Mixer] = st.one_of(attentions(), latents, states, hashed, convolutions)
 
 groups = st.none() | st.builds(ExpertGroups, count=st.just(2), active=st.just(1), score=st.sampled_from(["max", "top2"]))
 routers: st.SearchStrategy[Router] = st.one_of(

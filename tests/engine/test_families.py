@@ -1,12 +1,14 @@
 """Every family on the engine, paged, chunked, preempted, with prefix hits and company: it answers what transformers' model
 of the same checkpoint holds for the best token. On plain torch, and on the compiled kernels, where company changes no bit."""
 
+import json
 import random
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from engine.embedded.core import Core
 from engine.embedded.inputs import Inputs, largest_step
@@ -17,11 +19,13 @@ from engine.embedded.native.supports import supports
 from engine.embedded.runner import Runner
 from engine.embedded.scheduler import Limits
 from engine.embedded.sequence import Sequence
-from models.families import FAMILIES, arch_of
-from models.spec import Attention, MoE
-from tests.engine.tiny import CPU, answer, drain, greedy, sequence
+from models.families import FAMILIES, arch_of, stoa
+from models.reference import Reference
+from models.spec import MLP, S4, Arch, Attention, ImplicitFilter, Layer, LongConv, MoE
+from tests.engine.tiny import CPU, answer, drain, filled, greedy, sequence
+from tests.models.test_json_form import tensors
 from tests.models.test_parity import PHIMOE_ROPE, tiny
-from tests.models.world import CONTEXT, make, their_logits
+from tests.models.world import CONTEXT, logits_of, make, their_logits
 
 native = pytest.mark.skipif(not levels(), reason="the kernels need a compiler at installation and a processor with AVX2")
 LIMITS = Limits(max_running=4, max_waiting=64, max_step_tokens=24, mixed_step_tokens=9)
@@ -59,6 +63,16 @@ def test_answers_as_transformers_would(family: str, tmp_path: Path) -> None:
     for seq in seqs:
         assert best(seq, their_logits(theirs, [torch.from_numpy(seq.tokens[: seq.length - 1])]), 1e-3).all()
     assert any(seq.cached for seq in seqs)
+
+
+def test_a_written_architecture_answers_as_its_reference(tmp_path: Path) -> None:
+    long = LongConv(channels=20, filter=ImplicitFilter(length=160, hidden=8), order=3)
+    layers = (Layer(mixer=S4(channels=24, state=6), ffn=MLP(hidden=40)), Layer(mixer=long, ffn=None))
+    reference = filled(Arch(dim=24, vocab=256, layers=layers, context=160), Reference())
+    (tmp_path / "config.json").write_text(json.dumps(stoa.config_of(reference.arch)))
+    save_file(tensors(reference), tmp_path / "model.safetensors")
+    for seq in answers(core(load(tmp_path, torch.float32)), prompts(7)):
+        assert best(seq, logits_of(reference, [torch.from_numpy(seq.tokens[: seq.length - 1])]), 1e-3).all()
 
 
 def answers(engine: Core, asked: list[list[int]]) -> list[Sequence]:

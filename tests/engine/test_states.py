@@ -12,7 +12,7 @@ from engine.embedded.on_torch.recurrence import in_chunks
 from models.batch import DeltaRows
 from models.describe import state_bytes
 from models.reference import recurrence
-from models.spec import MLP, S4, Arch, Attention, Layer, Mamba, Mamba2, Rope, ShortConv, slots
+from models.spec import MLP, S4, Arch, Attention, ImplicitFilter, Layer, LongConv, Mamba, Mamba2, Rope, ShortConv, slots
 from tests.engine.tiny import CONTEXT, LIMITS, Oracle, answer, core, drain, greedy, sequence
 
 MAMBA = Layer(mixer=Mamba(inner=48, state=4, rank=3), ffn=None)
@@ -20,8 +20,10 @@ MAMBA2 = Layer(mixer=Mamba2(heads=4, head_dim=8, state=6, groups=2), ffn=None)
 CONV = Layer(mixer=ShortConv(channels=32), ffn=MLP(hidden=48))
 LINEAR = Layer(mixer=S4(channels=32, state=6), ffn=MLP(hidden=48))
 ATTENDS = Layer(mixer=Attention(heads=4, kv_heads=2, head_dim=8, position=Rope(dim=8)), ffn=MLP(hidden=48))
+LONG = Layer(mixer=LongConv(channels=20, filter=ImplicitFilter(length=CONTEXT, hidden=8), order=3), ffn=None)
 ARCHS = {
     "states": Arch(dim=32, vocab=96, layers=(MAMBA, MAMBA2, LINEAR), context=CONTEXT),
+    "long": Arch(dim=32, vocab=96, layers=(LONG, LINEAR), context=CONTEXT),
     "hybrid": Arch(dim=32, vocab=96, layers=(MAMBA2, ATTENDS, CONV), context=CONTEXT),
 }
 

@@ -65,6 +65,7 @@ def tensors(model: Decoder) -> dict[str, torch.Tensor]:
 
 FIRST = ("arch", "layers", 0)
 LSH = {"type": "LshAttention", "heads": 2, "head_dim": 8, "mask": {"type": "Sorted", "size": 4}, "rounds": 1, "buckets": [4]}
+LONG = {"type": "LongConv", "channels": 8, "filter": {"length": 128}}
 WRONG: list[tuple[tuple[str | int, ...], Any, str]] = [
     (("stoa_version",), 2, "stoa_version must be 1"),
     (("arch",), [], r"arch must be an object, not \[\]"),
@@ -101,6 +102,8 @@ WRONG: list[tuple[tuple[str | int, ...], Any, str]] = [
     ),
     ((*FIRST, "mixer"), LSH | {"buckets": [3]}, r"mixer\.buckets must be even numbers"),
     ((*FIRST, "mixer"), LSH | {"mask": {"type": "Sorted", "size": 0}}, r"mixer\.mask\.size = 0 must be positive"),
+    ((*FIRST, "mixer"), LONG | {"filter": {"length": 99}}, r"mixer\.filter\.length = 99 is less than context = 128"),
+    ((*FIRST, "mixer"), LONG | {"order": 1}, r"mixer\.order must be 2 at least"),
     ((*FIRST, "mixer"), {"type": "S4", "channels": 8, "state": 4}, r"mixer\.channels = 8 must be dim = 60"),
     (("arch", "position"), {"type": "Learned", "count": 8}, r"position\.count = 8 is less than context = 128"),
 ]

@@ -1,14 +1,16 @@
 """Mixers that no library publishes, against layers written from their papers' formulas."""
 
+import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from models.build import build
 from models.describe import cache_bytes, flops, parameters
+from models.parts.long_conv import LongConvPart
 from models.parts.recurrent.s4 import S4Part
 from models.reference import Reference, whole
-from models.spec import S4, Arch, Layer
+from models.spec import S4, Arch, ImplicitFilter, Layer, LongConv
 from tests.engine.tiny import fill
 from tests.models.test_describe import counted
 
@@ -38,3 +40,41 @@ def test_s4_by_hand() -> None:
     assert parameters(arch) == counted(build(arch, Reference(), context=64))
     assert cache_bytes(arch, 1) == cache_bytes(arch, 64) == 12 * 7 * 2 * 4
     assert flops(arch, 64) == 2 * (12 * 24 + 12 * 7 * 6 + 12 * 10)
+
+
+@pytest.mark.parametrize(("order", "bands", "depth", "shift"), [(2, 1, 2, 0.0), (3, 4, 0, 0.2), (4, 2, 1, 0.0)])
+def test_long_convolutions_are_hyenas(order: int, bands: int, depth: int, shift: float) -> None:
+    """arXiv 2302.10866, definition 3.1 and appendix D.3, on a sequence shorter than the filter."""
+    spec = LongConv(channels=10, order=order, kernel=4, filter=ImplicitFilter(length=100, bands=bands, hidden=9, depth=depth, shift=shift))
+    part = fill(LongConvPart("mixer", spec, 12, 100, Reference(torch.float64)))
+    x_TD, w = torch.randn(70, 12, dtype=torch.float64), {name: t.double() for name, t in part.filter.named_buffers()}
+    taps_LW = hyena_filter(spec.filter, w)[:70]
+    conv_CW, bias_C = (t.double() for t in part.conv.parameters())
+    z_CT = F.conv1d(F.pad(part.into(x_TD).T, (3, 0)), conv_CW[:, None], bias_C, groups=10 * (order + 1))
+    *gates, v = z_CT.T.split(10, -1)
+    for i, gate in enumerate(reversed(gates[1:])):
+        u, own = gate * v, slice(10 * i, 10 * i + 10)
+        v = causal(u, taps_LW[:, own]) + u * w["skip"][own]
+    got, want = part(x_TD, whole([70])), part.out(gates[0] * v)
+    assert (got - want).abs().max() < 1e-6 * want.abs().max()  # taps are float32
+
+
+def hyena_filter(spec: ImplicitFilter, w: dict[str, Tensor]) -> Tensor:
+    """h_t = (exp(-|decay| t) + shift) MLP(t, Re rho_k, Im rho_k), rho_k = exp(-2 pi i k t / L), with sines for activations."""
+    t_L1 = torch.linspace(0, 1, spec.length, dtype=torch.float64)[:, None]
+    rho_LK = torch.polar(
+        torch.ones(()).double(),
+        -2 * torch.pi * torch.arange(spec.length)[:, None] / spec.length * torch.linspace(1e-4, spec.bands - 1, spec.bands).double(),
+    )
+    h = torch.sin(w["frequency"] * F.linear(torch.cat([t_L1, rho_LK.real, rho_LK.imag], -1), w["into"], w["into_bias"]))
+    for i in range(spec.depth):
+        h = torch.sin(w["frequency"] * F.linear(h, w["inner"][i], w["inner_bias"][i]))
+    return F.linear(h, w["out"]) * (torch.exp(-t_L1 * w["decay"].abs()) + spec.shift)
+
+
+def test_long_convolutions_by_hand() -> None:
+    mixer = LongConv(channels=10, order=3, kernel=4, filter=ImplicitFilter(length=64, hidden=9))
+    arch = Arch(dim=12, vocab=10, layers=(Layer(mixer=mixer, ffn=None),), context=64)
+    assert parameters(arch) == counted(build(arch, Reference(), context=64))
+    assert cache_bytes(arch, 64) == 2 * (4 * 10 * 3 + 64 * 2 * 10)
+    assert flops(arch, 64) == 2 * (12 * 40 + 10 * 12 + 4 * 10 * 4 + 2 * 10 * 64 + 12 * 10)

@@ -12,7 +12,7 @@ from engine.embedded.kernels.packing import Bytes, fits, pack_bytes
 from engine.embedded.native.linear import PackedLinear, Table
 from engine.embedded.native.ops import Kernels
 from engine.embedded.native.supports import fitting, plain
-from models.batch import Attend, Batch, HeadUse, Latent, LocalGlobal, Lsh, Recurrence
+from models.batch import Attend, Batch, Convolve, HeadUse, Latent, LocalGlobal, Lsh, Recurrence
 from models.ops import Ops
 from models.quant import Weight
 from models.score_bias import PLAIN, Scoring
@@ -25,6 +25,7 @@ from models.spec import (
     LatentAttention,
     Layer,
     LocalGlobalAttention,
+    LongConv,
     LshAttention,
     MoE,
     Neighbourhood,
@@ -152,6 +153,9 @@ class NativeEncoderBackend:
 
     def lsh(self, name: str, spec: LshAttention) -> Lsh:
         raise NotImplementedError(f"{name}: hashed attention runs on the torch backend only")
+
+    def convolve(self, name: str, spec: LongConv) -> Convolve:
+        raise NotImplementedError(f"{name}: long convolutions look back: they are a decoder's")
 
     def experts(self, name: str, spec: MoE, dim: int) -> nn.Module:
         raise NotImplementedError(f"{name}: supports_encoder lets no mixture of experts through")

@@ -12,12 +12,25 @@ from torch import Tensor, nn
 from engine.embedded.encoder.ring import RingAttention, RingLsh
 from engine.embedded.encoder.sparse import BandedAttention, BlockAttention
 from engine.embedded.on_torch.scores import attention
-from models.batch import Attend, Batch, HeadUse, Latent, LatentUp, LocalGlobal, Lsh, Recurrence
+from models.batch import Attend, Batch, Convolve, HeadUse, Latent, LatentUp, LocalGlobal, Lsh, Recurrence
 from models.masks import may_see
 from models.ops import Ops
 from models.reference import Embedding, Experts, HeadMatrices, Linear, expand, expanded
 from models.score_bias import PLAIN, Scoring, score_bias
-from models.spec import Attention, BlockSparse, Full, LatentAttention, LocalGlobalAttention, LshAttention, Mask, MoE, Ring, Rope, Slot
+from models.spec import (
+    Attention,
+    BlockSparse,
+    Full,
+    LatentAttention,
+    LocalGlobalAttention,
+    LongConv,
+    LshAttention,
+    Mask,
+    MoE,
+    Ring,
+    Rope,
+    Slot,
+)
 
 
 class TorchEncoderBackend:
@@ -58,6 +71,9 @@ class TorchEncoderBackend:
 
     def recurrence(self, name: str, slot: Slot) -> Recurrence:
         raise NotImplementedError(f"{name}: states are a decoder's: an encoder reads whole texts")
+
+    def convolve(self, name: str, spec: LongConv) -> Convolve:
+        raise NotImplementedError(f"{name}: long convolutions look back: they are a decoder's")
 
     def experts(self, name: str, spec: MoE, dim: int) -> nn.Module:
         return Experts(spec, dim, self.dtype).to(self.device)

@@ -14,10 +14,10 @@ from engine.embedded.native.experts import PackedExperts, Routing
 from engine.embedded.native.latent import PackedHeads, PagedLatents
 from engine.embedded.native.linear import PackedEmbedding, PackedLinear, Table
 from engine.embedded.native.ops import Kernels
-from models.batch import Attend, HeadUse, Latent, LocalGlobal, Lsh, Recurrence
+from models.batch import Attend, Convolve, HeadUse, Latent, LocalGlobal, Lsh, Recurrence
 from models.ops import Ops
 from models.quant import Weight
-from models.spec import Attention, LatentAttention, LocalGlobalAttention, LshAttention, MoE, Paged, Slot
+from models.spec import Attention, LatentAttention, LocalGlobalAttention, LongConv, LshAttention, MoE, Paged, Slot
 
 
 class NativeBackend:
@@ -73,6 +73,9 @@ class NativeBackend:
 
     def lsh(self, name: str, spec: LshAttention) -> Lsh:
         raise NotImplementedError(f"{name}: hashed attention runs on the torch backend only")
+
+    def convolve(self, name: str, spec: LongConv) -> Convolve:
+        raise NotImplementedError(f"{name}: long convolutions run on the torch backend only")
 
     def experts(self, name: str, spec: MoE, dim: int) -> nn.Module:
         return PackedExperts(self.kernels, spec, dim, self._prepare)

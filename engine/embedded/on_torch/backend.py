@@ -6,16 +6,17 @@ import torch
 from torch import nn
 
 from engine.embedded.on_torch.attention import PagedAttention
+from engine.embedded.on_torch.convolution import PagedConvolution
 from engine.embedded.on_torch.experts import GroupedExperts, may_group
 from engine.embedded.on_torch.latent import PagedLatents
 from engine.embedded.on_torch.linear import QuantizingLinear
 from engine.embedded.on_torch.lsh import PagedLsh
 from engine.embedded.on_torch.pages import Places, Storage, layout
 from engine.embedded.on_torch.recurrence import SlotStates
-from models.batch import Attend, HeadUse, Latent, LocalGlobal, Lsh, Recurrence
+from models.batch import Attend, Convolve, HeadUse, Latent, LocalGlobal, Lsh, Recurrence
 from models.ops import Ops
 from models.reference import Embedding, Experts, HeadMatrices, Linear
-from models.spec import Attention, LatentAttention, LocalGlobalAttention, LshAttention, MoE, Slot, Sorted
+from models.spec import Attention, LatentAttention, LocalGlobalAttention, LongConv, LshAttention, MoE, Slot, Sorted
 
 
 class TorchBackend:
@@ -52,6 +53,9 @@ class TorchBackend:
         if not isinstance(spec.mask, Sorted):
             raise NotImplementedError(f"{name}: hashed attention with {spec.mask} is an encoder's")
         return PagedLsh(spec, spec.mask, layout(spec), self.storage, self._places)
+
+    def convolve(self, name: str, spec: LongConv) -> Convolve:
+        return PagedConvolution(spec, layout(spec), self.storage, self._places)
 
     def experts(self, name: str, spec: MoE, dim: int) -> nn.Module:
         grouped = self.storage.device.type == "cuda" and may_group(spec, dim, self.storage.dtype)
