@@ -14,6 +14,7 @@ from models.parts.local_global import LocalGlobalPart
 from models.parts.long_conv import LongConvPart
 from models.parts.lsh import LshPart
 from models.parts.moe import MixtureOfExperts
+from models.parts.parallel import ParallelPart
 from models.parts.positions import Rotary
 from models.parts.recurrent.mamba import MambaPart
 from models.parts.recurrent.mamba2 import Mamba2Part
@@ -37,15 +38,19 @@ from models.spec import (
     Mixer,
     MoE,
     Next,
+    Parallel,
     Placement,
     Pooled,
     Rope,
     ShortConv,
+    Single,
+    mixers,
 )
 from models.stacks.decoder import Decoder
 from models.stacks.encoder import Encoder
 from models.stacks.layers import (
     AfterLayer,
+    FfnLayer,
     MixerLayer,
     ParallelLayer,
     PostLayer,
@@ -97,7 +102,7 @@ class _Shared:
 
 
 def _layers(arch: Arch, backend: Backend, context: int) -> list[nn.Module]:
-    positions = {layer.mixer.position for layer in arch.layers}
+    positions = {mixer.position for layer in arch.layers for mixer in mixers(layer)}
     rotaries = {rope: Rotary(rope, context, backend.ops) for rope in positions if isinstance(rope, Rope)}
     shared = _Shared(context, rotaries, Tables(arch.dim, backend))
     layers = [_layer(f"layers.{i}", spec, arch.dim, backend, shared) for i, spec in enumerate(arch.layers)]
@@ -119,14 +124,27 @@ def _share(owner: nn.Module, other: nn.Module) -> None:
 
 
 def _layer(name: str, spec: Layer, dim: int, backend: Backend, shared: _Shared) -> nn.Module:
-    mixer = _mixer(f"{name}.mixer", spec.mixer, dim, backend, shared)
-    if spec.ffn is None:
-        return MixerLayer(spec, dim, mixer, backend.ops)
-    ffn = _ffn(f"{name}.ffn", spec.ffn, dim, backend)
-    return PLACEMENTS[spec.placement](spec, dim, mixer, ffn, backend.ops)
+    mixer = _mixer(f"{name}.mixer", spec.mixer, dim, backend, shared) if spec.mixer else None
+    ffn = _ffn(f"{name}.ffn", spec.ffn, dim, backend) if spec.ffn else None
+    match mixer, ffn:
+        case nn.Module(), nn.Module():
+            return PLACEMENTS[spec.placement](spec, dim, mixer, ffn, backend.ops)
+        case nn.Module(), None:
+            return MixerLayer(spec, dim, mixer, backend.ops)
+        case None, nn.Module():
+            return FfnLayer(spec, dim, ffn, backend.ops)
+        case _:
+            raise ValueError(f"{name} has neither a mixer nor a feed-forward part")
 
 
 def _mixer(name: str, spec: Mixer, dim: int, backend: Backend, shared: _Shared) -> nn.Module:
+    if isinstance(spec, Parallel):
+        parts = (_single(f"{name}.{i}", each, dim, backend, shared) for i, each in enumerate(spec.mixers))
+        return ParallelPart(list(parts), backend.ops)
+    return _single(name, spec, dim, backend, shared)
+
+
+def _single(name: str, spec: Single, dim: int, backend: Backend, shared: _Shared) -> nn.Module:
     match spec:
         case Attention(position=rope):
             rotary = shared.rotaries[rope] if isinstance(rope, Rope) else None

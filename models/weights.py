@@ -30,7 +30,7 @@ from models.recipes import (
     Ungroup,
     Unzip,
 )
-from models.spec import Arch, Attention, LatentAttention, Mixer, MoE, Rope
+from models.spec import Arch, Attention, LatentAttention, MoE, Rope, Single, mixers
 
 Checkpoint = Mapping[str, Weight]  # read lazily: one tensor at each lookup
 
@@ -125,8 +125,12 @@ class _Source:
                 raise WeightsError(f"{self.target}: {type(other).__name__} has no experts")
 
     @property
-    def mixer(self) -> Mixer:
-        return self.arch.layers[self.layer or 0].mixer
+    def mixer(self) -> Single:
+        """That of the layer, or the one of several whose number stands in the tensor's name."""
+        found, number = mixers(self.arch.layers[self.layer or 0]), re.search(r"\.mixer\.(\d+)\.", self.target)
+        if not found:
+            raise WeightsError(f"{self.target}: the layer has no mixer")
+        return found[int(number[1]) if number else 0]
 
     @property
     def attention(self) -> Attention:

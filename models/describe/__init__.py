@@ -6,7 +6,7 @@ from models.describe.attended import keys
 from models.describe.memory import Variant, cache_bytes, kinds, state_bytes, variant
 from models.describe.operations import flops
 from models.describe.parameters import active_parameters, parameters
-from models.spec import Arch, groups
+from models.spec import Arch, groups, mixers
 
 TOKENS_PER_PARAMETER = 20
 
@@ -77,7 +77,7 @@ def describe(arch: Arch, *, context: int | None = None, bytes_per_number: int = 
         optimal_tokens=TOKENS_PER_PARAMETER * active,
         optimal_flops=6 * active * TOKENS_PER_PARAMETER * active,
         views=_views(arch, tokens),
-        caches=tuple(CacheGroup(tuple(layers), cache.per_token, cache.reach) for cache, layers in groups(arch).items()),
+        caches=tuple(CacheGroup(tuple(dict.fromkeys(layers)), cache.per_token, cache.reach) for cache, layers in groups(arch).items()),
         bytes_per_token=own.bytes_per_token,
         bytes_per_sequence=state_bytes(arch, bytes_per_number),
         bytes_per_context=own.bytes_per_context,
@@ -87,6 +87,6 @@ def describe(arch: Arch, *, context: int | None = None, bytes_per_number: int = 
 
 def _views(arch: Arch, tokens: int) -> tuple[View, ...]:
     alike: dict[tuple[int | None, int | None, int], list[int]] = {}
-    for i, mixer in enumerate(layer.mixer for layer in arch.layers):
+    for i, mixer in ((i, mixer) for i, layer in enumerate(arch.layers) for mixer in mixers(layer)):
         alike.setdefault((mixer.mask.reach, mixer.mask.ahead, keys(mixer, arch, tokens)), []).append(i)
-    return tuple(View(tuple(layers), *view) for view, layers in alike.items())
+    return tuple(View(tuple(dict.fromkeys(layers)), *view) for view, layers in alike.items())

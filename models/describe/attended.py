@@ -18,14 +18,14 @@ from models.spec import (
     Mamba,
     Mamba2,
     Mask,
-    Mixer,
     Ring,
     ShortConv,
+    Single,
     Strided,
 )
 
 
-def attended(mixer: Mixer, arch: Arch, tokens: int) -> int:
+def attended(mixer: Single, arch: Arch, tokens: int) -> int:
     """Multiply-adds of one query with the keys and the values it sees, and what finds them."""
     match mixer:
         case Attention(heads=h, kv_heads=g, head_dim=k, mask=GroupedWindow(sizes=sizes)):
@@ -44,7 +44,7 @@ def attended(mixer: Mixer, arch: Arch, tokens: int) -> int:
             return long_conv.convolved(mixer, tokens)
 
 
-def keys(mixer: Mixer, arch: Arch, tokens: int) -> int:
+def keys(mixer: Single, arch: Arch, tokens: int) -> int:
     """Tokens that the last of `tokens` sees, of an encoder's one in the middle; in the head that sees most. Which tokens are
     global, where that depends on the text, is not counted."""
     match mixer:

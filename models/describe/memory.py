@@ -9,9 +9,10 @@ from models.spec import (
     Attention,
     GroupedWindow,
     LatentAttention,
-    Mixer,
+    Single,
     Window,
     groups,
+    map_mixers,
     slots,
 )
 
@@ -67,10 +68,10 @@ def _grouped(a: Attention) -> int:
     return a.heads // max(n for n in range(1, 9) if a.heads % n == 0)
 
 
-def _map(arch: Arch, change: Callable[[Attention], Mixer], latent: Callable[[LatentAttention], Mixer] | None = None) -> Arch:
+def _map(arch: Arch, change: Callable[[Attention], Single], latent: Callable[[LatentAttention], Single] | None = None) -> Arch:
     """Layers that attend, changed; latent attention (by default) as the heads that it stands for."""
 
-    def changed(mixer: Mixer) -> Mixer:
+    def changed(mixer: Single) -> Single:
         match mixer:
             case Attention():
                 return change(mixer)
@@ -79,7 +80,7 @@ def _map(arch: Arch, change: Callable[[Attention], Mixer], latent: Callable[[Lat
             case _:
                 return mixer
 
-    return replace(arch, layers=tuple(replace(x, mixer=changed(x.mixer)) for x in arch.layers))
+    return replace(arch, layers=tuple(map_mixers(layer, changed) for layer in arch.layers))
 
 
 def _heads(a: LatentAttention) -> Attention:

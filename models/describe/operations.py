@@ -5,6 +5,7 @@ from models.describe.parameters import between, ffn_matrices, mixer_matrices, wi
 from models.spec import (
     Arch,
     Next,
+    mixers,
     streams,
 )
 
@@ -15,10 +16,6 @@ def flops(arch: Arch, tokens: int) -> int:
     whole sequence."""
     logits = arch.vocab * (arch.embed_dim or arch.dim) * streams(arch) if isinstance(arch.output, Next) else 0
     convolution = arch.ngrams.kernel * arch.dim**2 if arch.ngrams else 0
-    matrices = (
-        between(arch)
-        - widen_bias(arch)
-        + convolution
-        + sum(mixer_matrices(x.mixer, arch.dim) + ffn_matrices(x.ffn, arch.dim) for x in arch.layers)
-    )
-    return 2 * (logits + matrices + sum(attended(layer.mixer, arch, tokens) for layer in arch.layers))
+    matrices = between(arch) - widen_bias(arch) + convolution + sum(ffn_matrices(layer.ffn, arch.dim) for layer in arch.layers)
+    found = [mixer for layer in arch.layers for mixer in mixers(layer)]
+    return 2 * (logits + matrices + sum(mixer_matrices(mixer, arch.dim) + attended(mixer, arch, tokens) for mixer in found))

@@ -21,7 +21,6 @@ from models.spec import (
     LshAttention,
     Mamba,
     Mamba2,
-    Mixer,
     MoE,
     Next,
     Ngrams,
@@ -31,8 +30,10 @@ from models.spec import (
     RelativeBias,
     ShortConv,
     Sigmoid,
+    Single,
     Sinusoidal,
     beside_embedding,
+    mixers,
     streams,
 )
 
@@ -40,7 +41,7 @@ from models.spec import (
 def parameters(arch: Arch) -> int:
     """Numbers in all matrices, biases and norms."""
     owners = [layer for layer in arch.layers if layer.weights_of is None]
-    beside = between(arch) + _tables([layer.mixer for layer in owners], arch.dim) + _ngrams(arch.ngrams, arch.dim)
+    beside = between(arch) + _tables([mixer for layer in owners for mixer in mixers(layer)], arch.dim) + _ngrams(arch.ngrams, arch.dim)
     return _embedded(arch) + beside + sum(_layer(x, arch.dim) for x in owners) + _norm(arch.norm, arch.dim * streams(arch)) + _output(arch)
 
 
@@ -110,8 +111,8 @@ _NORMS = {"pre": 2, "pre_ffn": 1, "post": 2, "sandwich": 4, "after": 2, "paralle
 
 
 def _layer(layer: Layer, dim: int) -> int:
-    norms = 1 if layer.ffn is None else _NORMS[layer.placement]
-    return _norm(layer.norm, dim) * norms + _mixer(layer.mixer, dim) + _ffn(layer.ffn, dim)
+    norms = 1 if None in (layer.mixer, layer.ffn) else _NORMS[layer.placement]
+    return _norm(layer.norm, dim) * norms + sum(_mixer(mixer, dim) for mixer in mixers(layer)) + _ffn(layer.ffn, dim)
 
 
 def _norm(norm: Norm | None, dim: int) -> int:
@@ -120,7 +121,7 @@ def _norm(norm: Norm | None, dim: int) -> int:
     return 2 * dim if norm.kind == "layer" else dim
 
 
-def _mixer(mixer: Mixer, dim: int) -> int:
+def _mixer(mixer: Single, dim: int) -> int:
     match mixer:
         case Attention(heads=h, kv_heads=g, head_dim=k):
             biases = ((h + 2 * g) * k + _gates(mixer)) * mixer.bias + dim * mixer.out_bias
@@ -153,13 +154,13 @@ def _of_positions(mixer: Attention) -> int:
             return 0
 
 
-def _tables(mixers: Sequence[Mixer], dim: int) -> int:
+def _tables(found: Sequence[Single], dim: int) -> int:
     """Rows of relative positions: those that layers share, and those of one layer each."""
-    found = [(m.position, m.heads) for m in mixers if isinstance(m, Attention)]
-    own = [pair for pair in found if isinstance(pair[0], RelativeBias) and not pair[0].shared]
-    biases = {pair for pair in found if isinstance(pair[0], RelativeBias) and pair[0].shared}
+    pairs = [(m.position, m.heads) for m in found if isinstance(m, Attention)]
+    own = [pair for pair in pairs if isinstance(pair[0], RelativeBias) and not pair[0].shared]
+    biases = {pair for pair in pairs if isinstance(pair[0], RelativeBias) and pair[0].shared}
     rows = sum(p.buckets * heads for p, heads in (*own, *biases) if isinstance(p, RelativeBias))
-    return rows + sum(2 * p.span * dim + _norm(p.norm, dim) for p in {p for p, _ in found} if isinstance(p, Disentangled))
+    return rows + sum(2 * p.span * dim + _norm(p.norm, dim) for p in {p for p, _ in pairs} if isinstance(p, Disentangled))
 
 
 def _head_norms(norm: QKNorm | None, mixer: Attention) -> int:
@@ -169,7 +170,7 @@ def _head_norms(norm: QKNorm | None, mixer: Attention) -> int:
     return sum(_norm(norm.norm, n * mixer.head_dim) for n in heads)
 
 
-def mixer_matrices(mixer: Mixer, dim: int) -> int:
+def mixer_matrices(mixer: Single, dim: int) -> int:
     """Numbers that one token is multiplied with."""
     match mixer:
         case Attention(heads=h, kv_heads=g, head_dim=k):

@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from models.hf import ConfigError
-from models.spec import Arch, Layer, Mask
+from models.spec import Arch, Layer, Mask, map_mixers
 
 
 def each(arch: Arch, change: Callable[[Layer], Layer]) -> Arch:
@@ -14,7 +14,7 @@ def each(arch: Arch, change: Callable[[Layer], Layer]) -> Arch:
 
 
 def mixer(layer: Layer, **changes: Any) -> Layer:
-    return replace(layer, mixer=replace(layer.mixer, **changes))
+    return map_mixers(layer, lambda one: replace(one, **changes))
 
 
 def ffn(layer: Layer, **changes: Any) -> Layer:

@@ -3,7 +3,7 @@
 What a layer must remember (its caches) is a pure function of its spec, so memory is sized before a module exists.
 """
 
-from models.spec.arch import Arch, Layer, Ngrams, Placement, beside_embedding, long_ropes, streams, width
+from models.spec.arch import Arch, Layer, Ngrams, Placement, beside_embedding, long_ropes, map_mixers, mixers, streams, width
 from models.spec.caches import Paged, Slot, caches, groups, slots
 from models.spec.ffn import (
     FFN,
@@ -21,7 +21,7 @@ from models.spec.ffn import (
 )
 from models.spec.long_conv import ImplicitFilter, LongConv
 from models.spec.masks import BlockSparse, Causal, Chunked, Fixed, Full, GroupedWindow, Mask, Neighbourhood, Ring, Sorted, Strided, Window
-from models.spec.mixers import Attention, LatentAttention, Mixer, QKNorm, Temperature
+from models.spec.mixers import Attention, LatentAttention, Mixer, Parallel, QKNorm, Single, Temperature
 from models.spec.norms import Norm
 from models.spec.outputs import Classifier, Dense, Next, Output, Pooled, Pooling
 from models.spec.positions import (
@@ -93,6 +93,7 @@ __all__ = [
     "Norm",
     "Output",
     "Paged",
+    "Parallel",
     "Placement",
     "Pooled",
     "Pooling",
@@ -106,6 +107,7 @@ __all__ = [
     "Scaling",
     "ShortConv",
     "Sigmoid",
+    "Single",
     "Sinusoidal",
     "Slot",
     "Softmax",
@@ -121,6 +123,8 @@ __all__ = [
     "caches",
     "groups",
     "long_ropes",
+    "map_mixers",
+    "mixers",
     "rope_lengths",
     "rope_start",
     "slots",

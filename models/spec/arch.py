@@ -1,9 +1,11 @@
 """The whole: layers, and what lies before and behind them."""
 
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Literal
 
 from models.spec.ffn import FFN, Activation
-from models.spec.mixers import Mixer
+from models.spec.mixers import Mixer, Parallel, Single
 from models.spec.norms import Norm
 from models.spec.outputs import Classifier, Next, Output, Pooled
 from models.spec.positions import Axial, DynamicNtk, Learned, LongRope, Rope, Sinusoidal
@@ -23,8 +25,8 @@ class Layer:
     `scale` multiplies what each of the two adds to x. `weights_of`: the number of the earlier layer whose weights this one
     has too (Dehghani et al. 2018, arXiv 1807.03819; ALBERT, arXiv 1909.11942); what it remembers is its own."""
 
-    mixer: Mixer
-    ffn: FFN | None  # None: the mixer is all there is; placement must be pre then
+    mixer: Mixer | None  # one of the two may be None: then the other is all there is, and placement must be pre
+    ffn: FFN | None
     norm: Norm = Norm()
     placement: Placement = "pre"
     scale: float = 1.0
@@ -64,9 +66,31 @@ class Arch:
     context: int  # tokens the checkpoint was trained or scaled to see
 
 
+def mixers(layer: Layer) -> tuple[Single, ...]:
+    """All that a layer has: none, one, or those that work in parallel."""
+    match layer.mixer:
+        case None:
+            return ()
+        case Parallel(mixers=several):
+            return several
+        case one:
+            return (one,)
+
+
+def map_mixers(layer: Layer, change: Callable[[Single], Single]) -> Layer:
+    """The same layer, each of its mixers changed."""
+    match layer.mixer:
+        case None:
+            return layer
+        case Parallel(mixers=several):
+            return replace(layer, mixer=Parallel(mixers=tuple(map(change, several))))
+        case one:
+            return replace(layer, mixer=change(one))
+
+
 def long_ropes(arch: Arch) -> tuple[Rope, ...]:
     """Those whose angles depend on how long a sequence may become."""
-    ropes = {layer.mixer.position for layer in arch.layers}
+    ropes = {mixer.position for layer in arch.layers for mixer in mixers(layer)}
     return tuple(rope for rope in ropes if isinstance(rope, Rope) and isinstance(rope.scaling, LongRope | DynamicNtk))
 
 

@@ -2,10 +2,10 @@
 
 from math import prod
 
-from models.spec.arch import Arch, Layer
+from models.spec.arch import Arch, Layer, mixers
 from models.spec.long_conv import LongConv
 from models.spec.masks import BlockSparse, Full, Neighbourhood, Ring
-from models.spec.mixers import Attention, LatentAttention, LocalGlobalAttention, LshAttention
+from models.spec.mixers import Attention, LatentAttention, LocalGlobalAttention, LshAttention, Single
 from models.spec.outputs import Next
 from models.spec.recurrent import S4, Mamba, Mamba2, ShortConv
 from models.spec.value import spec
@@ -32,8 +32,13 @@ class Slot:
 
 
 def caches(layer: Layer) -> tuple[Paged | Slot, ...]:
-    """What `layer` must remember of a sequence. Nothing where tokens look ahead: their sequence comes in one step."""
-    match layer.mixer:
+    """What `layer` must remember of a sequence, in the order of its mixers."""
+    return tuple(cache for mixer in mixers(layer) for cache in remembered(mixer))
+
+
+def remembered(mixer: Single) -> tuple[Paged | Slot, ...]:
+    """By one mixer. Nothing where tokens look ahead: their sequence comes in one step."""
+    match mixer:
         case Attention(mask=mask) | LatentAttention(mask=mask) if isinstance(mask, BlockSparse | Full | Neighbourhood | Ring):
             return ()
         case LocalGlobalAttention() | LshAttention(mask=Ring()):
@@ -57,7 +62,8 @@ def caches(layer: Layer) -> tuple[Paged | Slot, ...]:
 
 
 def groups(arch: Arch) -> dict[Paged, list[int]]:
-    """Layers that share a cache layout share one block table: layout -> layer numbers. An encoder remembers nothing."""
+    """Layers that share a cache layout share one block table: layout -> layer numbers, one as often as it has mixers of the
+    layout. An encoder remembers nothing."""
     out: dict[Paged, list[int]] = {}
     if not isinstance(arch.output, Next):
         return out

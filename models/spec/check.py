@@ -4,13 +4,13 @@ from collections.abc import Iterator
 from dataclasses import replace
 from math import prod
 
-from models.spec.arch import Arch, Layer, beside_embedding, streams
-from models.spec.caches import caches
+from models.spec.arch import Arch, Layer, beside_embedding, mixers, streams
+from models.spec.caches import remembered
 from models.spec.ffn import FFN, MLP, Clamped, MoE, Sigmoid, Softmax
 from models.spec.json_form import SpecError
 from models.spec.long_conv import LongConv
 from models.spec.masks import BlockSparse, Chunked, Fixed, Full, GroupedWindow, Mask, Neighbourhood, Ring, Sorted, Strided, Window
-from models.spec.mixers import Attention, LatentAttention, LocalGlobalAttention, LshAttention
+from models.spec.mixers import Attention, LatentAttention, LocalGlobalAttention, LshAttention, Parallel, Single
 from models.spec.outputs import Next
 from models.spec.positions import Alibi, Axial, Disentangled, Divided, Learned, LongRope, RelativeBias, Rope, Sinusoidal
 from models.spec.recurrent import S4, Mamba, Mamba2, Recurrent, ShortConv
@@ -40,6 +40,8 @@ def problems(arch: Arch) -> Iterator[Problem]:
     if streams(arch) == 2 and (arch.tied or arch.embed_dim or arch.ngrams):
         name = ".tied" if arch.tied else ".embed_dim" if arch.embed_dim else ".ngrams"
         yield name, "cannot be where layers are reversible: their rows are two streams wide"
+    if not any(map(mixers, arch.layers)):
+        yield ".layers", "must have a mixer in one of them at least: otherwise no token would see another"
     for i, layer in enumerate(arch.layers):
         for where, problem in (*_layer(layer, arch), *_shared(i, arch)):
             yield f".layers[{i}]{where}", problem
@@ -68,19 +70,29 @@ def _shared(number: int, arch: Arch) -> Iterator[Problem]:
 
 
 def _layer(layer: Layer, arch: Arch) -> Iterator[Problem]:
-    if isinstance(arch.output, Next) and not caches(layer):
-        yield ".mixer.mask", "sees tokens ahead, which a decoder has not got yet: take Causal, Window or the like"
-    if isinstance(layer.mixer, Recurrent):
-        yield from _recurrent(layer.mixer, arch)
-    elif isinstance(layer.mixer, LongConv):
-        yield from _long_conv(layer.mixer, arch)
-    else:
-        yield from _mask(layer.mixer.mask)
-        yield from _mixer(layer.mixer)
+    if isinstance(layer.mixer, Parallel) and len(layer.mixer.mixers) < 2:
+        yield ".mixer.mixers", "must be two at least: one alone stands where Parallel does"
+    for i, mixer in enumerate(mixers(layer)):
+        place = f".mixer.mixers[{i}]" if isinstance(layer.mixer, Parallel) else ".mixer"
+        yield from ((where.replace(".mixer", place, 1), problem) for where, problem in _single(mixer, arch))
     if layer.ffn is not None:
         yield from _ffn(layer.ffn)
-    elif layer.placement != "pre":
-        yield ".placement", f"= {layer.placement} needs a feed-forward part: without one it must be pre"
+    if layer.mixer is None and layer.ffn is None:
+        yield ".ffn", "must not be null where mixer is null, too: the layer would do nothing"
+    elif None in (layer.mixer, layer.ffn) and layer.placement != "pre":
+        yield ".placement", f"= {layer.placement} needs a mixer and a feed-forward part: without one of them it must be pre"
+
+
+def _single(mixer: Single, arch: Arch) -> Iterator[Problem]:
+    if isinstance(arch.output, Next) and not remembered(mixer):
+        yield ".mixer.mask", "sees tokens ahead, which a decoder has not got yet: take Causal, Window or the like"
+    if isinstance(mixer, Recurrent):
+        yield from _recurrent(mixer, arch)
+    elif isinstance(mixer, LongConv):
+        yield from _long_conv(mixer, arch)
+    else:
+        yield from _mask(mixer.mask)
+        yield from _mixer(mixer)
 
 
 def _recurrent(mixer: Recurrent, arch: Arch) -> Iterator[Problem]:

@@ -71,4 +71,14 @@ class LatentAttention:
     scale: float | None = None  # None: (nope_dim + rope_dim) ** -0.5
 
 
-Mixer = Attention | LatentAttention | LocalGlobalAttention | LshAttention | LongConv | Mamba | Mamba2 | ShortConv | S4
+Single = Attention | LatentAttention | LocalGlobalAttention | LshAttention | LongConv | Mamba | Mamba2 | ShortConv | S4
+
+
+@spec
+class Parallel:
+    """Several mixers that read the same rows; what they return is summed (Falcon-H1, arXiv 2507.22448)."""
+
+    mixers: tuple[Single, ...]
+
+
+Mixer = Single | Parallel

@@ -126,6 +126,17 @@ class MixerLayer(nn.Module):
         return self.add(x_TD, self.mixer(self.norm1(x_TD), batch))
 
 
+class FfnLayer(nn.Module):
+    """x + ffn(norm(x)), and no mixer."""
+
+    def __init__(self, spec: Layer, dim: int, ffn: nn.Module, ops: Ops) -> None:
+        super().__init__()
+        self.add, self.norm2, self.ffn = Residual(spec, ops), norm(spec.norm, dim, ops), ffn
+
+    def forward(self, x_TD: Tensor, batch: Batch) -> Tensor:
+        return self.add(x_TD, self.ffn(self.norm2(x_TD), batch))
+
+
 class ReversibleLayer(nn.Module):
     """x_T2D holds two streams side by side: a + mixer(norm(b)), then b + ffn(norm(a)). Training may compute what went in
     from what comes out."""

@@ -29,16 +29,17 @@ from models.spec import (
     Mamba,
     Mamba2,
     Mask,
-    Mixer,
     MoE,
     Next,
     Norm,
+    Parallel,
     QKNorm,
     RelativeBias,
     Rope,
     Router,
     ShortConv,
     Sigmoid,
+    Single,
     Sinusoidal,
     Softmax,
     SoftmaxOfTop,
@@ -164,7 +165,7 @@ filters = st.builds(
     ImplicitFilter, length=st.just(CONTEXT + 20), bands=st.integers(1, 2), hidden=st.just(6), depth=st.integers(0, 2), shift=st.just(0.1)
 )
 convolutions = st.builds(LongConv, channels=st.just(10), filter=filters, order=st.integers(2, 4), kernel=st.integers(2, 4))
-mixers: st.SearchStrategy[Mixer] = st.one_of(attentions(), latents, states, hashed, convolutions)
+singles: st.SearchStrategy[Single] = st.one_of(attentions(), latents, states, hashed, convolutions)
 
 groups = st.none() | st.builds(ExpertGroups, count=st.just(2), active=st.just(1), score=st.sampled_from(["max", "top2"]))
 routers: st.SearchStrategy[Router] = st.one_of(
@@ -196,8 +197,9 @@ ffns: st.SearchStrategy[FFN] = st.one_of(mlps, experts)
 
 
 @st.composite
-def deep(draw: st.DrawFn, mixers: st.SearchStrategy[Mixer], ffns: st.SearchStrategy[FFN]) -> tuple[Layer, ...]:
+def deep(draw: st.DrawFn, singles: st.SearchStrategy[Single], ffns: st.SearchStrategy[FFN]) -> tuple[Layer, ...]:
     """Some with a last layer that is the first one again."""
+    mixers = st.one_of(singles, st.builds(Parallel, mixers=st.lists(singles, min_size=2, max_size=3).map(tuple)))
     layers = st.builds(
         Layer,
         mixer=mixers,
@@ -207,16 +209,17 @@ def deep(draw: st.DrawFn, mixers: st.SearchStrategy[Mixer], ffns: st.SearchStrat
         scale=st.sampled_from([1.0, 0.4]),
     )
     alone = st.builds(Layer, mixer=mixers, ffn=st.none(), norm=norms, scale=st.sampled_from([1.0, 0.4]))
-    found = draw(st.lists(layers | alone, min_size=1, max_size=3))
+    silent = st.builds(Layer, mixer=st.none(), ffn=ffns, norm=norms, scale=st.sampled_from([1.0, 0.4]))
+    found = draw(st.lists(layers | alone | silent, min_size=1, max_size=3).filter(lambda drawn: any(layer.mixer for layer in drawn)))
     return (*found, replace(found[0], weights_of=0)) if draw(flags) else tuple(found)
 
 
-def archs_of(mixers: st.SearchStrategy[Mixer], ffns: st.SearchStrategy[FFN]) -> st.SearchStrategy[Arch]:
+def archs_of(singles: st.SearchStrategy[Single], ffns: st.SearchStrategy[FFN]) -> st.SearchStrategy[Arch]:
     return st.builds(
         Arch,
         dim=st.just(DIM),
         vocab=st.just(VOCAB),
-        layers=deep(mixers, ffns),
+        layers=deep(singles, ffns),
         norm=st.none() | norms,
         tied=flags,
         embed_dim=st.none() | st.just(14),
@@ -231,8 +234,9 @@ def archs_of(mixers: st.SearchStrategy[Mixer], ffns: st.SearchStrategy[FFN]) -> 
 
 
 def reversible(arch: Arch) -> Arch:
-    """The same layers on two streams, each with a feed-forward part for the second one."""
-    layers = (replace(x, placement="reversible", ffn=x.ffn or MLP(hidden=20)) for x in arch.layers)
+    """The same layers on two streams, each with a mixer for the first and a feed-forward part for the second one."""
+    mixer, ffn = Attention(heads=2, kv_heads=1, head_dim=8), MLP(hidden=20)
+    layers = (replace(x, placement="reversible", mixer=x.mixer or mixer, ffn=x.ffn or ffn) for x in arch.layers)
     return replace(arch, layers=tuple(layers), tied=False, embed_dim=None)
 
 
@@ -240,7 +244,7 @@ def axial(arch: Arch) -> Arch:
     return replace(arch, position=Axial(rows=16, columns=10, row_dim=10, column_dim=14))
 
 
-chained = archs_of(mixers, ffns)
+chained = archs_of(singles, ffns)
 archs: st.SearchStrategy[Arch] = st.one_of(chained, chained.map(axial), chained.map(reversible))
 attending_archs = archs_of(st.one_of(attentions(), latents), ffns)
 dense_archs = archs_of(attentions(), mlps)

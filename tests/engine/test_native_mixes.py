@@ -23,7 +23,7 @@ from models.batch import Attend, Batch
 from models.quant import Weight
 from models.reference import Embedding, Linear, Reference, attend, whole
 from models.score_bias import PLAIN, Scoring
-from models.spec import Alibi, Arch, Attention, Disentangled, RelativeBias, Sinusoidal, groups
+from models.spec import Alibi, Arch, Attention, Disentangled, RelativeBias, Sinusoidal, groups, map_mixers
 from tests.engine.mixes import VOCAB, attentions, dense_archs
 from tests.engine.test_company import ask, engine
 from tests.engine.tiny import LIMITS, answer, filled
@@ -46,7 +46,7 @@ def here(spec: Attention) -> Attention:
 
 
 def all_here(arch: Arch) -> Arch:
-    layers = tuple(replace(layer, mixer=here(cast(Attention, layer.mixer))) for layer in arch.layers)
+    layers = tuple(map_mixers(layer, lambda one: here(cast(Attention, one))) for layer in arch.layers)
     return replace(arch, layers=layers, position=None if isinstance(arch.position, Sinusoidal) else arch.position)
 
 

@@ -38,6 +38,7 @@ from models.spec import (
     RelativeBias,
     Sinusoidal,
     Softmax,
+    map_mixers,
 )
 from models.spec.check import problems
 from models.stacks.encoder import Encoder
@@ -59,7 +60,7 @@ def encoders(draw: st.DrawFn) -> Arch:
     """Decoders turned into encoders: most of their layers look ahead, too."""
     found = draw(attending_archs)
     layers = [
-        replace(layer, mixer=replace(layer.mixer, mask=draw(st.sampled_from([Full(), Neighbourhood(distance=3), layer.mixer.mask]))))
+        map_mixers(layer, lambda one: replace(one, mask=draw(st.sampled_from([Full(), Neighbourhood(distance=3), one.mask]))))
         for layer in found.layers
     ]
     if found.layers[-1].weights_of is not None:

@@ -12,6 +12,7 @@ from models.build import build, build_encoder
 from models.describe import active_parameters, cache_bytes, describe, flops, parameters
 from models.describe.attended import keys
 from models.families import ENCODERS, FAMILIES, arch_of, encoder_family_of, family_of
+from models.families.changes import masked
 from models.masks import may_see
 from models.reference import Reference
 from models.spec import (
@@ -94,7 +95,7 @@ def test_flops_by_hand() -> None:
 
 def test_cache_by_hand() -> None:
     assert cache_bytes(HAND, 100) == 2 * 2 * 100 * 2 * 4  # bytes, layers, tokens, k and v, K
-    window = replace(HAND.layers[0], mixer=replace(HAND.layers[0].mixer, mask=Window(size=10)))
+    window = masked(HAND.layers[0], Window(size=10))
     mixed = replace(HAND, layers=(HAND.layers[0], window))
     assert cache_bytes(mixed, 100) == 2 * (100 + 10) * 2 * 4
     assert flops(mixed, 100) == flops(mixed, 10) + 2 * 90 * 16
@@ -111,8 +112,8 @@ def test_description_of_a_real_model() -> None:
 
 def test_encoder_by_hand() -> None:
     """It remembers nothing, and has no logits of words."""
-    near = replace(HAND.layers[0], mixer=replace(HAND.layers[0].mixer, mask=Neighbourhood(distance=3)))
-    full = replace(HAND.layers[0], mixer=replace(HAND.layers[0].mixer, mask=Full()))
+    near = masked(HAND.layers[0], Neighbourhood(distance=3))
+    full = masked(HAND.layers[0], Full())
     arch = replace(HAND, layers=(near, full), output=Pooled())
     assert flops(arch, 1) == flops(HAND, 1) - 2 * 8 * 10
     assert flops(arch, 50) == flops(arch, 1) + 2 * 16 * (6 + 49)  # 7 tokens of the one, 50 of the other
@@ -169,7 +170,7 @@ def test_experts_by_hand() -> None:
     ids=lambda m: type(m).__name__,
 )
 def test_what_is_attended_is_what_the_mask_allows(mask: Mask) -> None:
-    arch = replace(HAND, layers=(replace(HAND.layers[0], mixer=replace(HAND.layers[0].mixer, mask=mask)),))
+    arch = replace(HAND, layers=(masked(HAND.layers[0], mask),))
     at = torch.arange(40)
     may = may_see(mask, at[:, None], at[None])
     for tokens in range(1, 41):

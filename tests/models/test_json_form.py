@@ -66,6 +66,7 @@ def tensors(model: Decoder) -> dict[str, torch.Tensor]:
 FIRST = ("arch", "layers", 0)
 LSH = {"type": "LshAttention", "heads": 2, "head_dim": 8, "mask": {"type": "Sorted", "size": 4}, "rounds": 1, "buckets": [4]}
 LONG = {"type": "LongConv", "channels": 8, "filter": {"length": 128}}
+CONV = {"type": "ShortConv", "channels": 9}
 WRONG: list[tuple[tuple[str | int, ...], Any, str]] = [
     (("stoa_version",), 2, "stoa_version must be 1"),
     (("arch",), [], r"arch must be an object, not \[\]"),
@@ -105,6 +106,16 @@ WRONG: list[tuple[tuple[str | int, ...], Any, str]] = [
     ((*FIRST, "mixer"), LONG | {"filter": {"length": 99}}, r"mixer\.filter\.length = 99 is less than context = 128"),
     ((*FIRST, "mixer"), LONG | {"order": 1}, r"mixer\.order must be 2 at least"),
     ((*FIRST, "mixer"), {"type": "S4", "channels": 8, "state": 4}, r"mixer\.channels = 8 must be dim = 60"),
+    ((*FIRST, "mixer"), {"type": "Parallel", "mixers": [CONV]}, r"mixer\.mixers must be two at least"),
+    ((*FIRST, "mixer"), {"type": "Parallel", "mixers": [CONV, CONV | {"kernel": 1}]}, r"mixer\.mixers\[1\]\.kernel = 1 must be 2 at least"),
+    (
+        (*FIRST, "mixer"),
+        {"type": "Parallel", "mixers": [{"type": "Parallel", "mixers": []}]},
+        r"mixer\.mixers\[0\]\.type must be Attention",
+    ),
+    (("arch", "layers"), [{"mixer": None, "ffn": None}], r"layers must have a mixer in one of them"),
+    (("arch", "layers", 1, "ffn"), None, r"layers\[2\]\.placement = parallel needs a mixer and a feed-forward part"),
+    (("arch", "layers", 1), {"mixer": None, "ffn": None}, r"layers\[2\]\.ffn must not be null where mixer is null"),
     (("arch", "position"), {"type": "Learned", "count": 8}, r"position\.count = 8 is less than context = 128"),
 ]
 

@@ -6,6 +6,7 @@ from dataclasses import FrozenInstanceError, replace
 
 import pytest
 
+from models.families.changes import masked
 from models.spec import (
     MLP,
     Arch,
@@ -26,7 +27,7 @@ from models.spec import (
 )
 
 FULL = Layer(mixer=Attention(heads=4, kv_heads=2, head_dim=8), ffn=MLP(hidden=8))
-LOCAL = replace(FULL, mixer=replace(FULL.mixer, mask=Window(size=5)))
+LOCAL = masked(FULL, Window(size=5))
 LATENT = replace(FULL, mixer=LatentAttention(heads=4, kv_rank=16, rope_dim=4, nope_dim=8, value_dim=8))
 
 
@@ -38,7 +39,7 @@ def test_caches() -> None:
 
 @pytest.mark.parametrize("mask", [Full(), Neighbourhood(distance=3)])
 def test_who_looks_ahead_remembers_nothing(mask: Full | Neighbourhood) -> None:
-    layer = replace(FULL, mixer=replace(FULL.mixer, mask=mask))
+    layer = masked(FULL, mask)
     assert caches(layer) == ()
     assert groups(Arch(dim=32, vocab=8, layers=(layer,) * 3, context=64)) == {}
 

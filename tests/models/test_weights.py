@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from models.build import build
+from models.families.changes import mixer
 from models.quant import Grouped, Weight, quantize
 from models.recipes import Cat, Copy, PerExpert, Permute, Recipe, Rows, Shift, Transpose, cat
 from models.reference import Reference
@@ -128,7 +129,7 @@ def test_leftover() -> None:
 
 
 def test_missing_bias() -> None:
-    arch = replace(ARCH, layers=(replace(LAYER, mixer=replace(LAYER.mixer, bias=True)),) * 2)
+    arch = replace(ARCH, layers=(mixer(LAYER, bias=True),) * 2)
     with pytest.raises(WeightsError, match=r"no recipe for layers\.\{i\}\.mixer\.qkv\.bias"):
         filled(checkpoint(), arch)
 

@@ -4,12 +4,12 @@ from engine.embedded.kernels import library as k
 from engine.embedded.kernels.packing import fits
 from engine.embedded.native.latent import fits_latent
 from engine.embedded.native.masks import numbers_of
-from models.spec import FFN, MLP, Alibi, Arch, Attention, Axial, LatentAttention, Layer, Mixer, Rope, Sinusoidal, streams
+from models.spec import FFN, MLP, Alibi, Arch, Attention, Axial, LatentAttention, Layer, Rope, Single, Sinusoidal, mixers, streams
 
 
 def supports(arch: Arch) -> bool:
     """Can every layer of `arch`, a decoder, run on these kernels?"""
-    return plain(arch) and all(_mixer(layer.mixer) and _ffn(layer.ffn) for layer in arch.layers)
+    return plain(arch) and all(all(map(_mixer, mixers(layer))) and _ffn(layer.ffn) for layer in arch.layers)
 
 
 def plain(arch: Arch) -> bool:
@@ -17,7 +17,7 @@ def plain(arch: Arch) -> bool:
     return streams(arch) == 1 and not isinstance(arch.position, Axial | Sinusoidal)
 
 
-def _mixer(m: Mixer) -> bool:
+def _mixer(m: Single) -> bool:
     match m:
         case Attention():
             return _attention(m)
