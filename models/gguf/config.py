@@ -5,7 +5,7 @@ from typing import Any
 
 from gguf import GGUFReader
 
-from models.gguf import dense, sparse
+from models.gguf import dense, recurrent, sparse
 from models.gguf.metadata import File, Values, architecture, refused
 
 Read = Callable[[File], Values]
@@ -41,6 +41,11 @@ ARCHITECTURES: dict[str, Read] = {
     "llama4": sparse.llama4,
     "deepseek2": sparse.deepseek,
     "minicpm3": sparse.minicpm3,
+    "mamba": recurrent.mamba,
+    "mamba2": recurrent.mamba2,
+    "lfm2": recurrent.lfm2,
+    "jamba": recurrent.jamba,
+    "granitehybrid": recurrent.granite_hybrid,
 }
 
 

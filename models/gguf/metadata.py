@@ -11,6 +11,7 @@ from gguf.gguf_reader import ReaderField, ReaderTensor
 from models.hf import Config, ConfigError
 
 Values = dict[str, Any]
+RMS_NORM = "attention.layer_norm_rms_epsilon"
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,15 @@ class File:
     def tied(self) -> bool:
         return not self.has("output.weight")
 
+    def kv_heads(self) -> int:
+        """Of the layers that attend, where the file says it for each."""
+        stated = self.meta.anything("attention.head_count_kv")
+        return (
+            max(stated)
+            if isinstance(stated, list)
+            else self.meta.integer("attention.head_count_kv", self.meta.integer("attention.head_count"))
+        )
+
     def floats(self, name: str) -> list[float]:
         return [float(value) for value in self.tensors[name].data]
 
@@ -48,14 +58,14 @@ def architecture(reader: GGUFReader) -> str:
     return value_of(reader.fields["general.architecture"])
 
 
-def llama_like(file: File, eps: str = "attention.layer_norm_rms_epsilon") -> Values:
+def llama_like(file: File, eps: str = RMS_NORM) -> Values:
     """`eps`: the field of the norms' epsilon."""
     meta = file.meta
     dim, heads = meta.integer("embedding_length"), meta.integer("attention.head_count")
     head_dim = meta.integer("attention.key_length", dim // heads)
     meta.only("attention.value_length", head_dim)
     return sizes(file) | {
-        "num_key_value_heads": meta.integer("attention.head_count_kv", heads),
+        "num_key_value_heads": file.kv_heads(),
         "head_dim": head_dim,
         "rms_norm_eps" if "rms" in eps else "layer_norm_eps": meta.number(eps),
         "rope_parameters": rope(file, head_dim),

@@ -96,6 +96,27 @@ def latent(name: str, tensor: Tensor, config: Any) -> list[Named]:
     return [(name.replace("kv_b_proj", "k_b_proj"), keys.mT), (name.replace("kv_b_proj", "v_b_proj"), values)]
 
 
+def states(name: str, tensor: Tensor, config: Any) -> list[Named]:
+    """Convolutions as matrices, decays as such; Mamba-2's one for each head as columns, and its norm in rows of a group each."""
+    per_head, groups = hasattr(config, "n_groups") or hasattr(config, "mamba_n_groups"), getattr(config, "n_groups", 0)
+    if re.search(r"conv(1d)?\.weight", name):
+        return [(name, tensor.squeeze(1))]
+    if name.endswith((".A_log", ".D")):
+        tensor = -tensor.exp() if name.endswith("A_log") else tensor
+        return [(name, tensor[:, None] if per_head else tensor)]
+    if re.search(r"(mixer|mamba)\.norm\.weight", name):
+        return [(name, tensor.unflatten(0, (groups or config.mamba_n_groups, -1)))]
+    return [(name.replace(".dt_bias", ".dt_proj.bias"), tensor)]
+
+
+def granite_hybrid(name: str, tensor: Tensor, config: Any) -> list[Named]:
+    if "_linear" in name and not config.num_local_experts:  # the MLP that is beside no experts
+        layer = name.split(".")[2]
+        parts = {"input": ("gate", "up"), "output": ("down",)}["input" if "input" in name else "output"]
+        return [(f"blk.{layer}.ffn_{part}.weight", half) for part, half in zip(parts, tensor.chunk(len(parts)), strict=True)]
+    return [(new, t) for changed, part in states(name, tensor, config) for new, t in halved(changed, part, config)]
+
+
 def moe(config: Any) -> dict[str, Any]:
     count = getattr(config, "num_local_experts", None) or getattr(config, "num_experts", None) or config.n_routed_experts
     narrow = {"expert_feed_forward_length": config.moe_intermediate_size} if getattr(config, "moe_intermediate_size", None) else {}
@@ -122,6 +143,30 @@ def scales(config: Any) -> dict[str, Any]:
         "residual_scale": config.residual_multiplier,
         "logit_scale": config.logits_scaling,
     }
+
+
+def alone(config: Any) -> dict[str, Any]:
+    rank = config.num_heads if config.model_type == "mamba2" else config.time_step_rank
+    inner = config.num_heads * config.head_dim if config.model_type == "mamba2" else config.intermediate_size
+    says = {"feed_forward_length": 0, "ssm.conv_kernel": config.conv_kernel, "ssm.inner_size": inner, "ssm.state_size": config.state_size}
+    return says | {"ssm.time_step_rank": rank}
+
+
+def hybrid(config: Any, attends: list[bool]) -> dict[str, Any]:
+    says = {"ssm.conv_kernel": config.mamba_d_conv, "ssm.inner_size": int(config.mamba_expand * config.hidden_size)}
+    kv_heads = [config.num_key_value_heads * is_one for is_one in attends]
+    return says | {"ssm.state_size": config.mamba_d_state, "attention.head_count_kv": kv_heads}
+
+
+def kinds(config: Any) -> list[bool]:
+    return [kind in ("attention", "full_attention") for kind in config.layer_types]
+
+
+def granite4(config: Any) -> dict[str, Any]:
+    says = hybrid(config, kinds(config)) | rotated(config) | scales(config) | {"rope.scaling.finetuned": False}
+    says |= {"ssm.time_step_rank": config.mamba_n_heads, "ssm.group_count": config.mamba_n_groups}
+    shared = {"expert_shared_feed_forward_length": config.shared_intermediate_size}
+    return says | (moe(config) | shared if config.num_local_experts else {})
 
 
 def deepseek(config: Any) -> dict[str, Any]:
@@ -207,6 +252,27 @@ WRITTEN = {
     ),
 }
 
+WRITTEN |= {
+    "mamba": Written("mamba", lambda c: alone(c) | {"ssm.dt_b_c_rms": False}, states),
+    "falcon_mamba": Written("mamba", lambda c: alone(c) | {"ssm.dt_b_c_rms": True}, states),
+    "mamba2": Written("mamba2", lambda c: alone(c) | {"ssm.group_count": c.n_groups}, states),
+    "lfm2": Written(
+        "lfm2",
+        lambda c: {
+            "shortconv.l_cache": c.conv_L_cache,
+            "vocab_size": c.vocab_size,
+            "attention.head_count_kv": [c.num_key_value_heads * is_one for is_one in kinds(c)],
+        },
+        states,
+    ),
+    "jamba": Written(
+        "jamba",
+        lambda c: moe(c) | hybrid(c, [kind == "attention" for kind in c.layers_block_type]) | {"ssm.time_step_rank": c.mamba_dt_rank},
+        states,
+    ),
+    "granitemoehybrid": Written("granitehybrid", granite4, granite_hybrid),
+}
+
 
 def write(path: Path, model: PreTrainedModel) -> None:
     model.save_pretrained(path.parent / "published")
@@ -229,16 +295,17 @@ def write(path: Path, model: PreTrainedModel) -> None:
 
 
 def _usual(config: Any, layers: int) -> dict[str, Any]:
-    heads, dim = config.num_attention_heads, config.hidden_size
+    heads, dim = getattr(config, "num_attention_heads", 0), config.hidden_size
     says = {"block_count": layers, "embedding_length": dim, "attention.head_count": heads}
     says["context_length"] = next(
-        v for key in ("max_position_embeddings", "seq_length", "max_seq_len") if (v := getattr(config, key, None))
+        (v for key in ("max_position_embeddings", "seq_length", "max_seq_len") if (v := getattr(config, key, None))), 1 << 20
     )
     inner = next((v for key in ("n_inner", "ffn_hidden_size", "intermediate_size") if (v := getattr(config, key, None))), 4 * dim)
     says["feed_forward_length"] = inner
     if getattr(config, "num_key_value_heads", None) and config.model_type not in ("deepseek_v2", "deepseek_v3"):
         says["attention.head_count_kv"] = config.num_key_value_heads
-    rms = getattr(config, "rms_norm_eps", None)
+    rms = getattr(config, "rms_norm_eps", None) or getattr(config, "norm_eps", None)
+    rms = config.layer_norm_epsilon if "mamba" in config.model_type else rms
     eps = rms or next(v for key in ("layer_norm_epsilon", "layer_norm_eps", "norm_epsilon") if (v := getattr(config, key, None)))
     says["attention.layer_norm_rms_epsilon" if rms else "attention.layer_norm_epsilon"] = eps
     rope = getattr(config, "rope_parameters", None) or {}
@@ -269,10 +336,14 @@ def _stacked(tensors: Mapping[str, Tensor], how: Written, config: Any) -> Iterat
                 name = f"{name.removesuffix(end)}{new}" if name.endswith(end) else name
             yield from how.change(name, tensor, config)
     for name, parts in experts.items():
+        name = re.sub(r"feed_forward\.(experts\.\w+_proj)", r"mlp.\1", name)
         merged = re.sub(r"model\.(.*)block_sparse_moe\.experts\.w", r"\1feed_forward.experts.w", name)
         yield merged, torch.stack([parts[e] for e in range(len(parts))])
 
 
 def _add(writer: gguf.GGUFWriter, key: str, value: Any) -> None:
+    if isinstance(value, list):
+        writer.add_array(key, value)
+        return
     adders = {str: writer.add_string, int: writer.add_uint32, float: writer.add_float32, bool: writer.add_bool}
     adders[type(value)](key, value)

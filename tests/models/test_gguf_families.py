@@ -2,6 +2,7 @@
 
 import json
 from importlib import import_module
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from tests.models.gguf_families import WRITTEN, write
 from tests.models.world import logits_of, make, ours, prompts, their_logits
 
 PLAIN_ROPE = {"rope_type": "default", "rope_theta": 10_000.0}
+GRANITE4 = {"time_step_limit": [0.0, inf], "position_embedding_type": "nope"}
 LONG = {"rope_type": "longrope", "rope_theta": 10_000.0, "original_max_position_embeddings": 16}
 
 # TINY of a family as far as a file can say it: what it leaves out is as llama.cpp has it
@@ -51,6 +53,13 @@ CASES: list[tuple[str, dict[str, Any]]] = [
     ("experts.llama4", {"attention_chunk_size": 8192, "floor_scale": 8192, "attn_scale": 0.1}),
     ("latent.deepseek_v2", {}),
     ("latent.deepseek_v3", {}),
+    ("recurrent.mamba", {"use_bias": False}),
+    ("recurrent.falcon_mamba", {"mixer_rms_eps": 1e-5}),
+    ("recurrent.mamba2", {"num_heads": 4, "expand": 2, "time_step_limit": [0.0, inf], "use_bias": False}),
+    ("recurrent.lfm2", {"conv_bias": False, "intermediate_size": 112, "block_auto_adjust_ff_dim": False}),
+    ("hybrid.jamba", {"mamba_proj_bias": False}),
+    ("hybrid.granitemoehybrid", GRANITE4),
+    ("hybrid.granitemoehybrid", GRANITE4 | {"num_local_experts": 0, "shared_intermediate_size": 40}),
     ("latent.minicpm3", {"v_head_dim": 16, "scale_emb": 12, "dim_model_base": 256}),
 ]
 

@@ -9,6 +9,7 @@ from models.families.dense import granite, llama
 from models.families.experts import granitemoe
 from models.families.experts.mixtral import TRAINING, mixed
 from models.families.hybrid import bamba, jamba
+from models.families.recurrent import mamba2
 from models.hf import Config, ConfigError
 from models.recipes import Copy, Recipes
 from models.spec import MLP, Arch, SoftmaxOfTop
@@ -57,6 +58,8 @@ WEIGHTS: Recipes = {
     "layers.{i}.ffn.down.weight": Copy(_S + "output_linear.weight"),
     "norm.weight": Copy("model.norm.weight"),
 }
+
+GGUF: Recipes = {**granitemoe.GGUF, **mamba2.GGUF_STATE}
 
 TINY: dict[str, Any] = {
     **bamba.TINY,

@@ -77,6 +77,18 @@ WEIGHTS: Recipes = {
     "layers.{i}.ffn.experts.down": PerExpert(Copy(_F + "experts.{e}.down_proj.weight")),
 }
 
+_B = "blk.{i}."
+
+GGUF: Recipes = {
+    **llama.GGUF_PLAIN,
+    **llama.GGUF_EXPERTS,
+    **mamba.GGUF_STATE,
+    **mamba.GGUF_CHOICES,
+    "layers.{i}.mixer.step_norm.weight": Copy(_B + "ssm_dt_norm.weight"),
+    "layers.{i}.mixer.in_norm.weight": Copy(_B + "ssm_b_norm.weight"),
+    "layers.{i}.mixer.out_norm.weight": Copy(_B + "ssm_c_norm.weight"),
+}
+
 TINY: dict[str, Any] = {
     "architectures": ["JambaForCausalLM"],
     "model_type": "jamba",

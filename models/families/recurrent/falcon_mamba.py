@@ -6,7 +6,7 @@ from models.families.recurrent import mamba
 from models.hf import Config
 from models.spec import Arch, Norm
 
-WEIGHTS = mamba.WEIGHTS
+WEIGHTS, GGUF = mamba.WEIGHTS, mamba.GGUF
 
 
 def arch(config: Config) -> Arch:

@@ -3,7 +3,7 @@
 from typing import Any
 
 from models.families.changes import each, ffn, mixer, where
-from models.families.dense import llama
+from models.families.dense import llama, qwen3
 from models.hf import Config, ConfigError
 from models.recipes import Copy, First, Recipes, Taps, both, cat
 from models.spec import MLP, Arch, Layer, QKNorm, ShortConv
@@ -71,6 +71,16 @@ WEIGHTS: Recipes = {
     "layers.{i}.ffn.down.weight": Copy(_L + "feed_forward.w2.weight"),
     "norm.weight": Copy("model.embedding_norm.weight"),
     "head.weight": Copy("lm_head.weight"),
+}
+
+_B = "blk.{i}."
+
+GGUF: Recipes = {
+    **qwen3.GGUF,
+    "layers.{i}.mixer.into.weight": Copy(_B + "shortconv.in_proj.weight"),
+    "layers.{i}.mixer.conv.weight": Copy(_B + "shortconv.conv.weight"),
+    "layers.{i}.mixer.out.weight": First((Copy(_B + "shortconv.out_proj.weight"), Copy(_B + "attn_output.weight"))),
+    "norm.weight": Copy("token_embd_norm.weight"),
 }
 
 TINY: dict[str, Any] = {

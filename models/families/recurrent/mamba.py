@@ -4,7 +4,7 @@ from math import ceil
 from typing import Any
 
 from models.hf import Config
-from models.recipes import Copy, NegExp, Recipes, Taps, both
+from models.recipes import Copy, First, NegExp, Recipes, Taps, both
 from models.spec import Arch, Layer, Mamba, Norm
 
 CONTEXT = 1 << 20  # its makers name no longest sequence: a state is as large after any number of tokens
@@ -93,6 +93,31 @@ WEIGHTS: Recipes = {
     "layers.{i}.mixer.choose.weight": Copy(_M + "x_proj.weight"),
     **both("layers.{i}.mixer.step", _M + "dt_proj"),
 }
+
+_B = "blk.{i}."
+
+# what Mamba and Mamba-2 have in common
+GGUF_STATE: Recipes = {
+    "layers.{i}.mixer.into.weight": Copy(_B + "ssm_in.weight"),
+    **both("layers.{i}.mixer.conv", _B + "ssm_conv1d"),
+    "layers.{i}.mixer.decay": Copy(_B + "ssm_a"),
+    "layers.{i}.mixer.skip": Copy(_B + "ssm_d"),
+    "layers.{i}.mixer.out.weight": First((Copy(_B + "ssm_out.weight"), Copy(_B + "attn_output.weight"))),
+}
+
+GGUF_CHOICES: Recipes = {
+    "layers.{i}.mixer.choose.weight": Copy(_B + "ssm_x.weight"),
+    **both("layers.{i}.mixer.step", _B + "ssm_dt"),
+}
+
+GGUF_FRAME: Recipes = {
+    "embed.weight": Copy("token_embd.weight"),
+    "layers.{i}.norm1.weight": Copy(_B + "attn_norm.weight"),
+    "norm.weight": Copy("output_norm.weight"),
+    "head.weight": Copy("output.weight"),
+}
+
+GGUF: Recipes = {**GGUF_FRAME, **GGUF_STATE, **GGUF_CHOICES}
 
 TINY: dict[str, Any] = {
     "architectures": ["MambaForCausalLM"],

@@ -5,7 +5,7 @@ from typing import Any
 
 from models.families.recurrent import mamba
 from models.hf import Config
-from models.recipes import Copy, Recipes
+from models.recipes import Copy, Flatten, Recipes
 from models.spec import Arch, Layer, Mamba2, Norm
 
 
@@ -46,6 +46,19 @@ WEIGHTS: Recipes = {
     "layers.{i}.mixer.step_bias": Copy(_M + "dt_bias"),
     "layers.{i}.mixer.norm.weight": Copy(_M + "norm.weight"),
 }
+
+_B = "blk.{i}."
+
+# decay and skip as columns, the norm in rows of a group each
+GGUF_STATE: Recipes = {
+    **mamba.GGUF_STATE,
+    "layers.{i}.mixer.decay": Flatten(Copy(_B + "ssm_a")),
+    "layers.{i}.mixer.skip": Flatten(Copy(_B + "ssm_d")),
+    "layers.{i}.mixer.step_bias": Copy(_B + "ssm_dt.bias"),
+    "layers.{i}.mixer.norm.weight": Flatten(Copy(_B + "ssm_norm.weight")),
+}
+
+GGUF: Recipes = {**mamba.GGUF_FRAME, **GGUF_STATE}
 
 TINY: dict[str, Any] = {
     "architectures": ["Mamba2ForCausalLM"],
