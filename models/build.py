@@ -16,6 +16,7 @@ from models.parts.lsh import LshPart
 from models.parts.moe import MixtureOfExperts
 from models.parts.parallel import ParallelPart
 from models.parts.positions import Rotary
+from models.parts.recurrent.linear import LinearAttentionPart
 from models.parts.recurrent.mamba import MambaPart
 from models.parts.recurrent.mamba2 import Mamba2Part
 from models.parts.recurrent.s4 import S4Part
@@ -30,6 +31,7 @@ from models.spec import (
     Classifier,
     LatentAttention,
     Layer,
+    LinearAttention,
     LocalGlobalAttention,
     LongConv,
     LshAttention,
@@ -160,6 +162,8 @@ def _single(name: str, spec: Single, dim: int, backend: Backend, shared: _Shared
             return Mamba2Part(name, spec, dim, backend)
         case ShortConv():
             return ShortConvPart(name, spec, dim, backend)
+        case LinearAttention(position=rope):
+            return LinearAttentionPart(name, spec, dim, backend, shared.rotaries[rope] if rope else None)
         case S4():
             return S4Part(name, spec, dim, backend)
         case LongConv():

@@ -99,9 +99,18 @@ class Permute:
 @dataclass(frozen=True)
 class Ungroup:
     """Rows of q, k and v from lying by key/value heads, each with its queries, its key and its value, to all queries,
-    all keys, all values."""
+    all keys, all values; of linear attention by key heads, each with its query, its key, its values and their gates, or each with the
+    parts that its values replace and their decays."""
 
     part: "Recipe"
+
+
+@dataclass(frozen=True)
+class HalfRows:
+    """Of each head's rows, queries and then their gates, the one half or the other."""
+
+    part: "Recipe"
+    of: Literal["queries", "gates"]
 
 
 @dataclass(frozen=True)
@@ -119,7 +128,24 @@ class Taps:
     part: "Recipe"
 
 
-Recipe = Copy | First | Alias | Flatten | Cat | PerExpert | Shift | NegExp | Taps | Rows | Transpose | Unzip | Permute | Ungroup | HeadRows
+Recipe = (
+    Copy
+    | First
+    | Alias
+    | Flatten
+    | Cat
+    | PerExpert
+    | Shift
+    | NegExp
+    | Taps
+    | Rows
+    | Transpose
+    | Unzip
+    | Permute
+    | Ungroup
+    | HalfRows
+    | HeadRows
+)
 Recipes = Mapping[str, Recipe]
 
 

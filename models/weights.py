@@ -17,6 +17,7 @@ from models.recipes import (
     Copy,
     First,
     Flatten,
+    HalfRows,
     HeadRows,
     NegExp,
     PerExpert,
@@ -30,7 +31,7 @@ from models.recipes import (
     Ungroup,
     Unzip,
 )
-from models.spec import Arch, Attention, LatentAttention, MoE, Rope, Single, mixers
+from models.spec import Arch, Attention, LatentAttention, LinearAttention, MoE, Rope, Single, mixers
 
 Checkpoint = Mapping[str, Weight]  # read lazily: one tensor at each lookup
 
@@ -175,7 +176,9 @@ def _resolve(recipe: Recipe, source: _Source) -> Weight:
             part, order = _resolve(part, source), _halves(source)
             return _reordered_heads(part, order) if source.target.endswith("norm.weight") else _reordered(part, order)
         case Ungroup(part):
-            return _reordered(_resolve(part, source), _by_role(source.attention))
+            return _reordered(_resolve(part, source), _by_role(source))
+        case HalfRows(part, of):
+            return _reordered(_resolve(part, source), _halved(source.attention, of))
         case HeadRows(part, of):
             keys, values = _by_use(dense(_resolve(part, source)), source.latent)
             return keys if of == "keys" else values
@@ -263,14 +266,26 @@ def _by_use(weight: Tensor, spec: LatentAttention) -> tuple[Tensor, Tensor]:
     return weight.unflatten(0, (spec.heads, -1)).split((spec.nope_dim, spec.value_dim), 1)  # pyright: ignore[reportReturnType]
 
 
-def _by_role(spec: Attention) -> Callable[[Tensor], Tensor]:
-    share = spec.heads // spec.kv_heads
-
+def _by_role(source: _Source) -> Callable[[Tensor], Tensor]:
     def order(rows: Tensor) -> Tensor:
-        parts = rows.view(spec.kv_heads, share + 2, spec.head_dim).split((share, 1, 1), 1)
-        return torch.cat([part.flatten() for part in parts])
+        heads, sizes = _roles(source, len(rows))
+        return torch.cat([part.flatten() for part in rows.view(heads, -1).split(sizes, 1)])
 
     return order
+
+
+def _roles(source: _Source, rows: int) -> tuple[int, tuple[int, ...]]:
+    """Heads by which `rows` rows lie, and how many of a head's have each role."""
+    if isinstance(source.mixer, LinearAttention):
+        m, share = source.mixer, source.mixer.heads // source.mixer.key_heads
+        values = share * m.value_dim
+        return m.key_heads, (share, share) if rows == 2 * m.heads else (m.key_dim, m.key_dim, values, values)
+    m = source.attention
+    return m.kv_heads, (m.heads // m.kv_heads * m.head_dim, m.head_dim, m.head_dim)
+
+
+def _halved(spec: Attention, of: str) -> Callable[[Tensor], Tensor]:
+    return lambda rows: rows.view(spec.heads, 2, spec.head_dim)[:, int(of == "gates")].flatten()
 
 
 def _reordered(weight: Weight, order: Callable[[Tensor], Tensor]) -> Weight:
@@ -284,15 +299,16 @@ def _reordered_heads(weight: Weight, order: Callable[[Tensor], Tensor]) -> Tenso
     return value.flatten()[order(torch.arange(value.numel()))].view(value.shape)
 
 
-# rotary tables and causal masks are computed (models/gguf/metadata.py reads rope_freqs into the configuration), never loaded
-_COMPUTED = re.compile(
+# rotary tables and causal masks are computed (models/gguf/metadata.py reads rope_freqs into the configuration), never loaded; what
+# predicts further tokens in training (mtp) is not read
+_UNREAD = re.compile(
     r"(.*\.)?rotary_emb\.inv_freq|rope_(freqs|factors_long|factors_short)\.weight|(.*\.)?(attn|attention)\.(masked_)?bias"
-    r"|(.*\.)?self_attention\.(self_)?mask_value_float(16|32)"
+    r"|(.*\.)?self_attention\.(self_)?mask_value_float(16|32)|mtp\..*"
 )
 
 
 def _refuse_leftovers(arch: Arch, recipes: Recipes, checkpoint: Checkpoint, left: set[str]) -> None:
-    left = {name for name in left if not _COMPUTED.fullmatch(name)}
+    left = {name for name in left if not _UNREAD.fullmatch(name)}
     if arch.tied:
         left -= _tied_copy(recipes, checkpoint, left)
     if left:

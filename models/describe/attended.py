@@ -12,6 +12,7 @@ from models.spec import (
     Fixed,
     GroupedWindow,
     LatentAttention,
+    LinearAttention,
     LocalGlobalAttention,
     LongConv,
     LshAttention,
@@ -38,7 +39,7 @@ def attended(mixer: Single, arch: Arch, tokens: int) -> int:
             return 2 * h * k * keys(mixer, arch, tokens) + h * k * rounds * sum(buckets) // 2
         case LatentAttention(heads=h, kv_rank=r, rope_dim=k):
             return h * (2 * r + k) * keys(mixer, arch, tokens)
-        case Mamba() | Mamba2() | ShortConv() | S4():
+        case Mamba() | Mamba2() | ShortConv() | S4() | LinearAttention():
             return recurrent.updates(mixer)
         case LongConv():
             return long_conv.convolved(mixer, tokens)
@@ -58,6 +59,8 @@ def keys(mixer: Single, arch: Arch, tokens: int) -> int:
             return _seen(mask, tokens)
         case Mamba(kernel=kernel) | Mamba2(kernel=kernel) | ShortConv(kernel=kernel):
             return min(tokens, kernel)  # what lies further back is in the state
+        case LinearAttention(kernel=kernel):
+            return min(tokens, kernel or 1)
         case S4():
             return 1
         case LongConv():

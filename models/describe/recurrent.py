@@ -1,8 +1,9 @@
 """Counts of mixers whose memory stays as large as it is."""
 
-from models.spec import S4, Mamba, Mamba2, Norm, Recurrent, ShortConv
+from models.spec import S4, ChannelDecay, FixedDecay, HeadDecay, LinearAttention, Mamba, Mamba2, Norm, Recurrent, ShortConv
 
 PER_STATE = 3  # multiply-adds for each number of a state: it decays, takes in, and is read
+PER_DELTA = 5  # what it holds for a key is also found and replaced
 PER_COMPLEX = 6  # it turns (four), and its real part is read (two)
 
 
@@ -17,6 +18,9 @@ def matrices(mixer: Recurrent, dim: int) -> int:
             return 4 * dim * c
         case S4(channels=c):
             return 2 * dim * c
+        case LinearAttention(heads=h, key_dim=k, value_dim=v, gate=gate):
+            shared = dim * (_convolved(mixer) + h * bool(mixer.delta)) + h * v * dim + _decay_matrices(mixer, dim)
+            return shared + (0 if gate is None else dim * h * v if gate.rank is None else gate.rank * (dim + h * v))
 
 
 def vectors(mixer: Recurrent, dim: int) -> int:
@@ -31,8 +35,31 @@ def vectors(mixer: Recurrent, dim: int) -> int:
             return taps + channels * mixer.conv_bias + (h * k + channels + h + dim) * mixer.bias + 3 * h + _norm(mixer.norm, h * k)
         case ShortConv(channels=c):
             return taps + (c + 3 * c + dim) * mixer.bias
+        case LinearAttention(value_dim=v):
+            return taps + _decay_vectors(mixer) + _norm(mixer.norm, v)
         case S4(channels=c, state=n):
             return 4 * c * n + 2 * c + 2 * dim  # rates, how they are read, step and skip, bias
+
+
+def _decay_matrices(mixer: LinearAttention, dim: int) -> int:
+    match mixer.decay:
+        case HeadDecay():
+            return dim * mixer.heads
+        case ChannelDecay(rank=r):
+            return r * (dim + mixer.heads * mixer.key_dim)
+        case FixedDecay():
+            return 0
+
+
+def _decay_vectors(mixer: LinearAttention) -> int:
+    """Rates and biases."""
+    match mixer.decay:
+        case HeadDecay():
+            return 2 * mixer.heads
+        case ChannelDecay():
+            return mixer.heads * (1 + mixer.key_dim)
+        case FixedDecay():
+            return 0
 
 
 def updates(mixer: Recurrent) -> int:
@@ -45,15 +72,17 @@ def updates(mixer: Recurrent) -> int:
             return taps + PER_STATE * h * k * n
         case ShortConv():
             return taps
+        case LinearAttention(heads=h, key_dim=k, value_dim=v, delta=delta):
+            return taps + (PER_STATE if delta is None else PER_DELTA) * h * k * v
         case S4(channels=c, state=n):
             return PER_COMPLEX * c * n
 
 
 def _taps(mixer: Recurrent) -> int:
-    return 0 if isinstance(mixer, S4) else _convolved(mixer) * mixer.kernel
+    return 0 if isinstance(mixer, S4) else _convolved(mixer) * (mixer.kernel or 0)
 
 
-def _convolved(mixer: Mamba | Mamba2 | ShortConv) -> int:
+def _convolved(mixer: Mamba | Mamba2 | ShortConv | LinearAttention) -> int:
     """Channels."""
     match mixer:
         case Mamba(inner=i):
@@ -62,7 +91,9 @@ def _convolved(mixer: Mamba | Mamba2 | ShortConv) -> int:
             return h * k + 2 * g * n
         case ShortConv(channels=c):
             return c
+        case LinearAttention(heads=h, key_heads=g, key_dim=k, value_dim=v):
+            return 2 * g * k + h * v
 
 
 def _norm(norm: Norm | None, dim: int) -> int:
-    return 0 if norm is None or norm.kind == "rms_unweighted" else dim
+    return 0 if norm is None or norm.kind == "rms_unweighted" else dim * (1 + (norm.kind == "layer"))

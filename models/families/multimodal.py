@@ -17,8 +17,10 @@ class Wrapper:
     ignored: tuple[str, ...]  # keys of config.json that say something about the other parts only
 
 
-_TOWERS = re.compile(r"(model\.)?(vision_tower|vision_model|multi_modal_projector)\..*")
+_TOWERS = re.compile(r"(model\.)?(vision_tower|vision_model|visual|multi_modal_projector)\..*")
 _MARKS = ("vision_config", "boi_token_index", "eoi_token_index", "image_token_index", "boi_token_id", "eoi_token_id", "image_token_id")
+
+_QWEN = ("vision_config", "image_token_id", "video_token_id", "vision_start_token_id", "vision_end_token_id")
 
 WRAPPERS = {
     "Gemma3ForConditionalGeneration": Wrapper("Gemma3ForCausalLM", (*_MARKS, "mm_tokens_per_image")),
@@ -26,6 +28,8 @@ WRAPPERS = {
     "Mistral3ForConditionalGeneration": Wrapper(
         "MistralForCausalLM", (*_MARKS, "multimodal_projector_bias", "projector_hidden_act", "spatial_merge_size", "vision_feature_layer")
     ),
+    "Qwen3_5ForConditionalGeneration": Wrapper("Qwen3_5ForCausalLM", _QWEN),
+    "Qwen3_5MoeForConditionalGeneration": Wrapper("Qwen3_5MoeForCausalLM", _QWEN),
 }
 
 

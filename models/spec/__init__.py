@@ -19,6 +19,7 @@ from models.spec.ffn import (
     SoftmaxOfTop,
     SparseMixer,
 )
+from models.spec.linear import ChannelDecay, Decay, DeltaRule, FixedDecay, HeadDecay, LinearAttention, OutputGate
 from models.spec.long_conv import ImplicitFilter, LongConv
 from models.spec.masks import BlockSparse, Causal, Chunked, Fixed, Full, GroupedWindow, Mask, Neighbourhood, Ring, Sorted, Strided, Window
 from models.spec.mixers import Attention, LatentAttention, Mixer, Parallel, QKNorm, Single, Temperature
@@ -58,9 +59,12 @@ __all__ = [
     "Axial",
     "BlockSparse",
     "Causal",
+    "ChannelDecay",
     "Chunked",
     "Clamped",
     "Classifier",
+    "Decay",
+    "DeltaRule",
     "Dense",
     "Disentangled",
     "Divided",
@@ -68,15 +72,18 @@ __all__ = [
     "ExpertGroups",
     "FirstTokens",
     "Fixed",
+    "FixedDecay",
     "Full",
     "GlobalTokens",
     "GroupedWindow",
+    "HeadDecay",
     "ImplicitFilter",
     "InputSigmoid",
     "LatentAttention",
     "Layer",
     "Learned",
     "Linear",
+    "LinearAttention",
     "Llama3",
     "LocalGlobalAttention",
     "LongConv",
@@ -92,6 +99,7 @@ __all__ = [
     "Ngrams",
     "Norm",
     "Output",
+    "OutputGate",
     "Paged",
     "Parallel",
     "Placement",

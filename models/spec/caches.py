@@ -3,6 +3,7 @@
 from math import prod
 
 from models.spec.arch import Arch, Layer, mixers
+from models.spec.linear import LinearAttention
 from models.spec.long_conv import LongConv
 from models.spec.masks import BlockSparse, Full, Neighbourhood, Ring
 from models.spec.mixers import Attention, LatentAttention, LocalGlobalAttention, LshAttention, Single
@@ -53,6 +54,9 @@ def remembered(mixer: Single) -> tuple[Paged | Slot, ...]:
             return Slot(shape=(h * v + 2 * g * n, k - 1)), Slot(shape=(h, n, v), wide=True)
         case ShortConv(channels=c, kernel=k):
             return (Slot(shape=(c, k - 1)),)
+        case LinearAttention(heads=h, key_heads=g, key_dim=k, value_dim=v, kernel=kernel):
+            window = () if kernel is None else (Slot(shape=(2 * g * k + h * v, kernel - 1)),)
+            return *window, Slot(shape=(h, k, v), wide=True)
         case S4(channels=c, state=n):
             return (Slot(shape=(c, n, 2), wide=True),)  # real and imaginary parts
         case LongConv(channels=c, order=o, kernel=k):

@@ -8,6 +8,7 @@ from models.spec.arch import Arch, Layer, beside_embedding, mixers, streams
 from models.spec.caches import remembered
 from models.spec.ffn import FFN, MLP, Clamped, MoE, Sigmoid, Softmax
 from models.spec.json_form import SpecError
+from models.spec.linear import ChannelDecay, LinearAttention
 from models.spec.long_conv import LongConv
 from models.spec.masks import BlockSparse, Chunked, Fixed, Full, GroupedWindow, Mask, Neighbourhood, Ring, Sorted, Strided, Window
 from models.spec.mixers import Attention, LatentAttention, LocalGlobalAttention, LshAttention, Parallel, Single
@@ -98,7 +99,7 @@ def _single(mixer: Single, arch: Arch) -> Iterator[Problem]:
 def _recurrent(mixer: Recurrent, arch: Arch) -> Iterator[Problem]:
     if not isinstance(arch.output, Next):
         yield ".mixer.type", f"= {type(mixer).__name__} is for decoders: an encoder has no state of a sequence"
-    if not isinstance(mixer, S4) and mixer.kernel < 2:
+    if not isinstance(mixer, S4) and mixer.kernel is not None and mixer.kernel < 2:
         yield ".mixer.kernel", f"= {mixer.kernel} must be 2 at least"
     match mixer:
         case Mamba():
@@ -109,6 +110,8 @@ def _recurrent(mixer: Recurrent, arch: Arch) -> Iterator[Problem]:
                 yield ".mixer.heads", f"= {h} is no multiple of groups = {g}"
         case ShortConv():
             yield from _positive(mixer, ".mixer", "channels")
+        case LinearAttention():
+            yield from _linear(mixer)
         case S4(channels=c):
             yield from _positive(mixer, ".mixer", "state")
             if c != arch.dim:
@@ -126,6 +129,17 @@ def _long_conv(mixer: LongConv, arch: Arch) -> Iterator[Problem]:
         yield ".mixer.filter.depth", f"= {mixer.filter.depth} must not be negative"
     if mixer.filter.length < max(2, arch.context):
         yield ".mixer.filter.length", f"= {mixer.filter.length} is less than context = {arch.context}, or than 2"
+
+
+def _linear(mixer: LinearAttention) -> Iterator[Problem]:
+    yield from _positive(mixer, ".mixer", "heads", "key_heads", "key_dim", "value_dim")
+    if mixer.key_heads > 0 and mixer.heads % mixer.key_heads:
+        yield ".mixer.heads", f"= {mixer.heads} is no multiple of key_heads = {mixer.key_heads}"
+    if isinstance(mixer.decay, ChannelDecay):
+        yield from _positive(mixer.decay, ".mixer.decay", "rank")
+    if mixer.gate is not None and mixer.gate.rank is not None:
+        yield from _positive(mixer.gate, ".mixer.gate", "rank")
+    yield from _rope(mixer.position, mixer.key_dim, "key_dim")
 
 
 def _mixer(mixer: Attention | LatentAttention | LocalGlobalAttention | LshAttention) -> Iterator[Problem]:

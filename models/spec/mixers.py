@@ -2,6 +2,7 @@
 
 from typing import Literal
 
+from models.spec.linear import LinearAttention
 from models.spec.long_conv import LongConv
 from models.spec.masks import Causal, Mask
 from models.spec.norms import Norm
@@ -71,7 +72,7 @@ class LatentAttention:
     scale: float | None = None  # None: (nope_dim + rope_dim) ** -0.5
 
 
-Single = Attention | LatentAttention | LocalGlobalAttention | LshAttention | LongConv | Mamba | Mamba2 | ShortConv | S4
+Single = Attention | LatentAttention | LinearAttention | LocalGlobalAttention | LshAttention | LongConv | Mamba | Mamba2 | ShortConv | S4
 
 
 @spec

@@ -2,6 +2,7 @@
 
 from typing import ClassVar
 
+from models.spec.linear import LinearAttention
 from models.spec.masks import Causal, Mask, Window
 from models.spec.norms import Norm
 from models.spec.value import spec
@@ -67,4 +68,4 @@ class S4:
     mask: ClassVar[Mask] = Causal()
 
 
-Recurrent = Mamba | Mamba2 | ShortConv | S4
+Recurrent = Mamba | Mamba2 | ShortConv | S4 | LinearAttention

@@ -125,6 +125,13 @@ def _sparse() -> Iterator[Choice]:
         "more arithmetic for each key",
         f"DeepSeek-V2-Lite leaves {cache_bytes(lite, 1):,} bytes a token behind, {_variant(lite, 'MHA'):,} as keys and values",
     )
+    qwen = _arch("Qwen3-Next-80B-A3B-Instruct")
+    yield Choice(
+        "linear attention with a delta rule (Qwen3-Next, Qwen3.5, Kimi Linear, OLMo Hybrid)",
+        "long texts: the state corrects what it holds, and attention between the layers finds the rest",
+        "prompts cost more arithmetic than Mamba's",
+        f"Qwen3-Next leaves {cache_bytes(qwen, 1) - state_bytes(qwen):,} bytes a token behind, and keeps {state_bytes(qwen):,} of any text",
+    )
     mamba = _arch("mamba-130m-hf")
     state, token = state_bytes(mamba), cache_bytes(llama, 1)
     yield Choice(

@@ -405,6 +405,39 @@ DEEPSEEK_V2_LITE = {
     "vocab_size": 102400,
 }
 
+QWEN3_NEXT_80B = {
+    "architectures": ["Qwen3NextForCausalLM"],
+    "attention_bias": False,
+    "decoder_sparse_step": 1,
+    "full_attention_interval": 4,
+    "head_dim": 256,
+    "hidden_act": "silu",
+    "hidden_size": 2048,
+    "intermediate_size": 5120,
+    "linear_conv_kernel_dim": 4,
+    "linear_key_head_dim": 128,
+    "linear_num_key_heads": 16,
+    "linear_num_value_heads": 32,
+    "linear_value_head_dim": 128,
+    "max_position_embeddings": 262144,
+    "mlp_only_layers": [],
+    "model_type": "qwen3_next",
+    "moe_intermediate_size": 512,
+    "norm_topk_prob": True,
+    "num_attention_heads": 16,
+    "num_experts": 512,
+    "num_experts_per_tok": 10,
+    "num_hidden_layers": 48,
+    "num_key_value_heads": 2,
+    "partial_rotary_factor": 0.25,
+    "rms_norm_eps": 1e-06,
+    "rope_scaling": None,
+    "rope_theta": 10000000,
+    "shared_expert_intermediate_size": 512,
+    "tie_word_embeddings": False,
+    "vocab_size": 151936,
+}
+
 MAMBA_130M = {
     "architectures": ["MambaForCausalLM"],
     "bos_token_id": 0,
@@ -473,6 +506,7 @@ PUBLISHED = {
     "Qwen3-30B-A3B": Published(30_532_122_624, QWEN3_30B_A3B),
     "gpt-oss-20b": Published(20_914_757_184, GPT_OSS_20B),
     "DeepSeek-V2-Lite": Published(15_706_484_224, DEEPSEEK_V2_LITE),
+    "Qwen3-Next-80B-A3B-Instruct": Published(79_674_391_296, QWEN3_NEXT_80B),
     "mamba-130m-hf": Published(129_135_360, MAMBA_130M),
     "Jamba-v0.1": Published(51_570_323_328, JAMBA_V01),
     "all-MiniLM-L6-v2": Published(22_713_216 - 385 * 384, MINILM_L6),  # without the pooler, which sentences do not go through

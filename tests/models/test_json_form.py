@@ -63,6 +63,7 @@ def tensors(model: Decoder) -> dict[str, torch.Tensor]:
     return {name: t for name, t in (*model.named_buffers(), *model.named_parameters()) if name not in computed}
 
 
+LINEAR = {"type": "LinearAttention", "heads": 6, "key_heads": 2, "key_dim": 8, "value_dim": 5}
 FIRST = ("arch", "layers", 0)
 LSH = {"type": "LshAttention", "heads": 2, "head_dim": 8, "mask": {"type": "Sorted", "size": 4}, "rounds": 1, "buckets": [4]}
 LONG = {"type": "LongConv", "channels": 8, "filter": {"length": 128}}
@@ -105,6 +106,11 @@ WRONG: list[tuple[tuple[str | int, ...], Any, str]] = [
     ((*FIRST, "mixer"), LSH | {"mask": {"type": "Sorted", "size": 0}}, r"mixer\.mask\.size = 0 must be positive"),
     ((*FIRST, "mixer"), LONG | {"filter": {"length": 99}}, r"mixer\.filter\.length = 99 is less than context = 128"),
     ((*FIRST, "mixer"), LONG | {"order": 1}, r"mixer\.order must be 2 at least"),
+    ((*FIRST, "mixer"), LINEAR | {"key_heads": 4}, r"mixer\.heads = 6 is no multiple of key_heads = 4"),
+    ((*FIRST, "mixer"), LINEAR | {"kernel": 1}, r"mixer\.kernel = 1 must be 2 at least"),
+    ((*FIRST, "mixer"), LINEAR | {"position": {"type": "Rope", "dim": 12}}, r"position\.dim = 12 must be even, and at most key_dim = 8"),
+    ((*FIRST, "mixer"), LINEAR | {"decay": {"type": "ChannelDecay", "rank": 0}}, r"mixer\.decay\.rank = 0 must be positive"),
+    ((*FIRST, "mixer"), LINEAR | {"gate": {"rank": 0}}, r"mixer\.gate\.rank = 0 must be positive"),
     ((*FIRST, "mixer"), {"type": "S4", "channels": 8, "state": 4}, r"mixer\.channels = 8 must be dim = 60"),
     ((*FIRST, "mixer"), {"type": "Parallel", "mixers": [CONV]}, r"mixer\.mixers must be two at least"),
     ((*FIRST, "mixer"), {"type": "Parallel", "mixers": [CONV, CONV | {"kernel": 1}]}, r"mixer\.mixers\[1\]\.kernel = 1 must be 2 at least"),

@@ -8,9 +8,11 @@ from torch import Tensor
 from models.build import build
 from models.describe import cache_bytes, flops, parameters
 from models.parts.long_conv import LongConvPart
+from models.parts.positions import Rotary
+from models.parts.recurrent.linear import LinearAttentionPart
 from models.parts.recurrent.s4 import S4Part
 from models.reference import Reference, whole
-from models.spec import S4, Arch, ImplicitFilter, Layer, LongConv
+from models.spec import S4, Arch, FixedDecay, ImplicitFilter, Layer, LinearAttention, LongConv, Norm, Rope
 from tests.engine.tiny import fill
 from tests.models.test_describe import counted
 
@@ -78,3 +80,24 @@ def test_long_convolutions_by_hand() -> None:
     assert parameters(arch) == counted(build(arch, Reference(), context=64))
     assert cache_bytes(arch, 64) == 2 * (4 * 10 * 3 + 64 * 2 * 10)
     assert flops(arch, 64) == 2 * (12 * 40 + 10 * 12 + 4 * 10 * 4 + 2 * 10 * 64 + 12 * 10)
+
+
+def test_retnet_is_the_published_parallel_form() -> None:
+    """arXiv 2307.08621, equations 5 and 8: (Q K^T * D) V with D[n, m] = gamma ** (n - m), a group norm on each head, a Swish gate."""
+    rope, heads, k, v = Rope(dim=8), 3, 8, 6
+    spec = LinearAttention(
+        heads=heads, key_heads=heads, key_dim=k, value_dim=v, decay=FixedDecay(), position=rope, norm=Norm(kind="rms_unweighted", eps=1e-6)
+    )
+    backend = Reference(torch.float64)
+    part = fill(LinearAttentionPart("mixer", spec, 12, backend, Rotary(rope, 128, backend.ops)))
+    x_TD, batch = torch.randn(90, 12, dtype=torch.float64), whole([90])
+    q_TO, k_TO, v_TO, gate_TO = part.into(x_TD).split((heads * k, heads * k, heads * v, heads * v), 1)
+    at_T, frequency_J = torch.arange(90.0, dtype=torch.float64), 10_000.0 ** (-torch.arange(4.0, dtype=torch.float64) / 4)
+    turn_T1J = torch.polar(torch.ones(90, 1, 4, dtype=torch.float64), (at_T[:, None] * frequency_J)[:, None])
+    q_THJ, k_THJ = (torch.complex(*t.unflatten(1, (heads, k)).chunk(2, -1)) * turn_T1J for t in (q_TO, k_TO))
+    gamma_H = 1 - 2.0 ** (-5 - torch.arange(heads, dtype=torch.float64))
+    decay_HTT = (gamma_H[:, None, None] ** (at_T[:, None] - at_T).clamp(min=0)).tril()
+    scores_HTT = torch.einsum("thj,mhj->htm", q_THJ, k_THJ.conj()).real * k**-0.5 * decay_HTT
+    o_THV = torch.einsum("htm,mhv->thv", scores_HTT, v_TO.unflatten(1, (heads, v)))
+    o_TO = (o_THV * torch.rsqrt(o_THV.square().mean(-1, keepdim=True) + 1e-6)).flatten(1)
+    torch.testing.assert_close(part(x_TD, batch), part.out(F.silu(gate_TO) * o_TO), rtol=1e-6, atol=1e-6)

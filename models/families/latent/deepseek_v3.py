@@ -15,10 +15,10 @@ def arch(config: Config) -> Arch:
     config.only("scoring_func", "sigmoid")
     config.only("topk_method", "noaux_tc")
     config.ignore("num_nextn_predict_layers")
-    return deepseek_v2.sparse(deepseek_v2.decoder(config), config, _router(config))
+    return deepseek_v2.sparse(deepseek_v2.decoder(config), config, router(config))
 
 
-def _router(config: Config) -> Sigmoid:
+def router(config: Config) -> Sigmoid:
     count, active = config.integer("n_group", 8), config.integer("topk_group", 4)
     if config.integer("n_routed_experts") % count:
         raise ConfigError(f"{config.where}: n_routed_experts must be a multiple of n_group = {count}")
