@@ -59,6 +59,14 @@ class Shift:
 
 
 @dataclass(frozen=True)
+class ScaleRows:
+    """Rows times a factor, so many in a row alike: what some families multiply behind a matrix, or before it."""
+
+    part: "Recipe"
+    runs: tuple[tuple[int, float], ...]  # how many rows, and their factor
+
+
+@dataclass(frozen=True)
 class NegExp:
     """-exp of it: decays that are stored as logarithms."""
 
@@ -136,6 +144,7 @@ Recipe = (
     | Cat
     | PerExpert
     | Shift
+    | ScaleRows
     | NegExp
     | Taps
     | Rows

@@ -25,6 +25,7 @@ from models.recipes import (
     Recipe,
     Recipes,
     Rows,
+    ScaleRows,
     Shift,
     Taps,
     Transpose,
@@ -162,6 +163,8 @@ def _resolve(recipe: Recipe, source: _Source) -> Weight:
             return _per_expert(part, source)
         case Shift(part, by):
             return dense(_resolve(part, source)) + by
+        case ScaleRows(part, runs):
+            return _scaled(_resolve(part, source), torch.cat([torch.full((rows,), factor) for rows, factor in runs]))
         case NegExp(part):
             return -dense(_resolve(part, source)).float().exp()
         case Rows(part, start):
@@ -182,6 +185,14 @@ def _resolve(recipe: Recipe, source: _Source) -> Weight:
         case HeadRows(part, of):
             keys, values = _by_use(dense(_resolve(part, source)), source.latent)
             return keys if of == "keys" else values
+
+
+def _scaled(weight: Weight, factor_O: Tensor) -> Weight:
+    if isinstance(weight, Grouped):
+        scale_OG, low_OG = (t.float() * factor_O[:, None] for t in (weight.scale_OG, weight.low_OG))
+        return replace(weight, scale_OG=scale_OG, low_OG=low_OG)
+    value = dense(weight)
+    return (value.float() * factor_O.view(-1, *[1] * (value.dim() - 1))).to(value.dtype)
 
 
 def _per_expert(part: Recipe, source: _Source) -> Stack:

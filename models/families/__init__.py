@@ -1,6 +1,6 @@
 """Which families there are. A family is a data sheet: `arch(config)`, WEIGHTS and GGUF (recipes), TINY (for tests)."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib import import_module
 from typing import Any, Literal, Protocol, cast
 
@@ -12,7 +12,8 @@ from models.spec import Arch
 
 
 class Family(Protocol):
-    WEIGHTS: Recipes  # from Hugging Face tensor names; GGUF, where there is one: from GGUF tensor names
+    WEIGHTS: Recipes | Callable[[Config], Recipes]  # from Hugging Face tensor names (and numbers of config.json)
+    # GGUF: Recipes, where there is one, from GGUF tensor names
     TINY: Mapping[str, Any]  # a config.json small enough for a test with random weights
 
     def arch(self, config: Config) -> Arch: ...
@@ -45,6 +46,7 @@ FAMILIES = {
     "MptForCausalLM": "models.families.gpt.mpt",
     "OPTForCausalLM": "models.families.gpt.opt",
     "BambaForCausalLM": "models.families.hybrid.bamba",
+    "FalconH1ForCausalLM": "models.families.hybrid.falcon_h1",
     "GraniteMoeHybridForCausalLM": "models.families.hybrid.granitemoehybrid",
     "JambaForCausalLM": "models.families.hybrid.jamba",
     "FalconMambaForCausalLM": "models.families.recurrent.falcon_mamba",
@@ -117,7 +119,7 @@ def recipes_of(config: Mapping[str, Any], form: Literal["safetensors", "gguf", "
         return ctranslate2.recipes(arch_of(config))
     family = family_of(config)
     if form == "safetensors":
-        return family.WEIGHTS
+        return family.WEIGHTS(Config(config)) if callable(family.WEIGHTS) else family.WEIGHTS
     if not hasattr(family, "GGUF"):
         raise ConfigError(f"config.json: {_name(config)} is not read from GGUF files yet, only from safetensors")
     return cast(Recipes, family.GGUF)  # pyright: ignore[reportAttributeAccessIssue]

@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from models.hf import ConfigError
-from models.spec import Arch, Layer, Mask, map_mixers
+from models.spec import Arch, Layer, Mask, Parallel, Single, map_mixers, mixers
 
 
 def each(arch: Arch, change: Callable[[Layer], Layer]) -> Arch:
@@ -21,6 +21,11 @@ def ffn(layer: Layer, **changes: Any) -> Layer:
     if layer.ffn is None:
         raise TypeError("this layer has no feed-forward part")
     return replace(layer, ffn=replace(layer.ffn, **changes))
+
+
+def beside(layer: Layer, other: Single) -> Layer:
+    """The same layer with one more mixer in parallel."""
+    return replace(layer, mixer=Parallel(mixers=(*mixers(layer), other)))
 
 
 def masked(layer: Layer, mask: Mask) -> Layer:

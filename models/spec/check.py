@@ -108,6 +108,8 @@ def _recurrent(mixer: Recurrent, arch: Arch) -> Iterator[Problem]:
             yield from _positive(mixer, ".mixer", "heads", "head_dim", "state", "groups")
             if g > 0 and h % g:
                 yield ".mixer.heads", f"= {h} is no multiple of groups = {g}"
+            if mixer.norm_first and mixer.norm is None:
+                yield ".mixer.norm_first", "must be false where norm is null"
         case ShortConv():
             yield from _positive(mixer, ".mixer", "channels")
         case LinearAttention():

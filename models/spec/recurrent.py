@@ -37,6 +37,7 @@ class Mamba2:
     conv_bias: bool = True
     bias: bool = False  # on what comes in and what goes out
     norm: Norm | None = Norm()  # of what goes out, behind its gate, over each group's channels
+    norm_first: bool = False  # before the gate
     least_step: float = 0.0
     most_step: float | None = None
     position: ClassVar[None] = None

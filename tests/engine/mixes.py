@@ -151,10 +151,12 @@ states = st.one_of(
         kernel=st.integers(2, 5),
         conv_bias=flags,
         bias=flags,
-        norm=st.none() | st.just(Norm()),
+        norm=st.just(Norm()),
+        norm_first=flags,
         least_step=st.sampled_from([0.0, 0.3]),
         most_step=st.none() | st.just(1.0),
     ),
+    st.just(Mamba2(heads=2, head_dim=5, state=4, norm=None)),
     st.builds(ShortConv, channels=st.just(18), kernel=st.integers(2, 5), bias=flags),
     st.builds(
         LinearAttention,

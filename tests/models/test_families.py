@@ -43,7 +43,7 @@ def test_gguf_has_a_recipe_for_every_tensor(architecture: str) -> None:
     assert asked - {"head.weight"} <= recipes_of({"architectures": [architecture]}, "gguf").keys()
 
 
-@pytest.mark.parametrize("family", ["llama", "mistral", "qwen2", "qwen3", "gemma3", "jamba", "bamba", "granitemoehybrid"])
+@pytest.mark.parametrize("family", ["llama", "mistral", "qwen2", "qwen3", "gemma3", "jamba", "bamba", "falcon_h1", "granitemoehybrid"])
 def test_what_transformers_saves_is_what_it_was_given(family: str, tmp_path: Path) -> None:
     values = tiny(family)
     make(values).config.save_pretrained(tmp_path)
@@ -105,6 +105,7 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
     ("jamba", {"mamba_inner_layernorms": False}, "mamba_inner_layernorms"),
     ("bamba", {"attn_rotary_emb": 12}, "attn_rotary_emb = 12"),
     ("bamba", {"mamba_n_heads": 5}, "5 heads of mamba_d_head = 16 are not 96 channels"),
+    ("falcon_h1", {"projectors_bias": True}, "projectors_bias = True"),
     ("granitemoehybrid", {"layer_types": ["mamba"] * 3}, "each of 4 layers"),
     ("granitemoehybrid", {"layer_types": ["conv"] * 4}, "layer_types must say mamba or attention"),
     ("bert", {"hidden_act": "mish"}, "hidden_act = 'mish' is not supported, only gelu"),

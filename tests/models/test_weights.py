@@ -10,7 +10,7 @@ from torch import Tensor
 from models.build import build
 from models.families.changes import mixer
 from models.quant import Grouped, Weight, quantize
-from models.recipes import Cat, Copy, PerExpert, Permute, Recipe, Rows, Shift, Transpose, cat
+from models.recipes import Cat, Copy, PerExpert, Permute, Recipe, Rows, ScaleRows, Shift, Transpose, cat
 from models.reference import Reference
 from models.spec import MLP, Arch, Attention, Layer
 from models.stacks.decoder import Decoder
@@ -66,6 +66,10 @@ def test_recipes() -> None:
     weights = {"a": a, "b": b}
     assert torch.equal(made(cat("{i}.a", "{i}.b"), weights), torch.cat([a, b]))
     assert torch.equal(made(Shift(cat("{i}.a", "{i}.b"), 1.0), weights), torch.cat([a, b]) + 1)
+    scaled = made(ScaleRows(cat("{i}.a", "{i}.b"), ((16, 0.5), (16, 3.0))), weights)
+    assert torch.equal(scaled, torch.cat([0.5 * a, 3 * b]))
+    packed = quantize(a, 8)
+    torch.testing.assert_close(made(ScaleRows(cat("{i}.a", "{i}.a"), ((32, 0.7),)), {"a": packed}), packed.dequantize().repeat(2, 1) * 0.7)
     assert torch.equal(made(Rows(Copy("{i}.r"), 3), {"r": torch.cat([torch.ones(3, 64), a, b])}), torch.cat([a, b]))
     assert torch.equal(made(Transpose(Copy("{i}.t")), {"t": t}), t.T)
 

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from models.batch import Backend, Batch
 from models.ops import wide
 from models.parts.recurrent.convolution import ShortConvolution, state_slot, weight
-from models.spec import Mamba2, Norm
+from models.spec import Mamba2
 
 
 class Mamba2Part(nn.Module):
@@ -21,7 +21,7 @@ class Mamba2Part(nn.Module):
         self.conv = ShortConvolution(f"{name}.conv", self.sizes[1], spec.kernel, spec.conv_bias, backend)
         self.step_bias, self.decay, self.skip = weight(spec.heads), weight(spec.heads), weight(spec.heads)
         self.state = backend.recurrence(name, state_slot(spec))
-        self.norm = GatedNorm(spec.norm, inner, spec.groups)
+        self.norm = GatedNorm(spec)
         self.out = backend.linear(f"{name}.out", inner, (dim,), bias=spec.bias, split="row")
 
     def forward(self, x_TD: Tensor, batch: Batch) -> Tensor:
@@ -41,17 +41,20 @@ class Mamba2Part(nn.Module):
 
 
 class GatedNorm(nn.Module):
-    """(y_TI, gate_TI) -> float32 y_TI: y * silu(gate), then an RMSNorm over the channels of each group, or none."""
+    """(y_TI, gate_TI) -> float32 y_TI: y * silu(gate), with an RMSNorm over the channels of each group behind it, before it, or none."""
 
-    def __init__(self, spec: Norm | None, inner: int, groups: int) -> None:
+    def __init__(self, spec: Mamba2) -> None:
         super().__init__()
-        self.spec, self.groups = spec, groups
-        self.weight = weight(inner) if spec else None
+        self.spec, self.norm = spec, spec.norm
+        self.weight = weight(spec.heads * spec.head_dim) if spec.norm else None
 
     def forward(self, y_TI: Tensor, gate_TI: Tensor) -> Tensor:
-        y_TI = y_TI * F.silu(wide(gate_TI))
-        if self.spec is None or self.weight is None:
+        gate_TI = F.silu(wide(gate_TI))
+        return self._normed(y_TI) * gate_TI if self.spec.norm_first else self._normed(y_TI * gate_TI)
+
+    def _normed(self, y_TI: Tensor) -> Tensor:
+        if self.norm is None or self.weight is None:
             return y_TI
-        y_TGI = y_TI.unflatten(1, (self.groups, -1))
-        y_TGI = y_TGI * torch.rsqrt(y_TGI.square().mean(-1, keepdim=True) + self.spec.eps)
+        y_TGI = y_TI.unflatten(1, (self.spec.groups, -1))
+        y_TGI = y_TGI * torch.rsqrt(y_TGI.square().mean(-1, keepdim=True) + self.norm.eps)
         return y_TGI.flatten(1) * self.weight
