@@ -221,6 +221,6 @@ class Backend(Protocol):
         ...
 
     def experts(self, name: str, spec: MoE, dim: int) -> nn.Module:
-        """(x_TD, experts_TA, weights_TA) -> y_TD: the chosen experts of each token, weighted and summed. The module is
-        also a `Leaf`, with "up" [E, 2F, D] (gate before up), "down" [E, D, F], and "up_bias", "down_bias" if it has any."""
+        """(x_TD, experts_TA, weights_TA) -> y_TD: the chosen experts of each token, weighted and summed. The module is also a `Leaf`,
+        with "up" [E, 2F, D] (gate before up; without a gate [E, F, D]), "down" [E, D, F], and "up_bias", "down_bias" if it has any."""
         ...

@@ -198,12 +198,12 @@ def _ffn(ffn: FFN | None, dim: int) -> int:
             return _mlp(f, dim, ffn.gated, ffn.bias)
         case MoE(experts=e):
             router = e * (dim + ffn.router_bias + isinstance(ffn.router, Sigmoid))
-            shared = _mlp(ffn.shared, dim, True, ffn.bias) if ffn.shared else 0
-            return router + e * _expert(ffn, dim) + shared + dim * ffn.shared_gate
+            shared = _mlp(ffn.shared, dim, ffn.gated, ffn.bias) if ffn.shared else 0
+            return router + e * _expert(ffn, dim) + shared + dim * ffn.shared_gate + 2 * dim * (ffn.latent or 0)
 
 
 def _expert(ffn: MoE, dim: int) -> int:
-    return _mlp(ffn.hidden, dim, True, ffn.bias)
+    return _mlp(ffn.hidden, ffn.latent or dim, ffn.gated, ffn.bias)
 
 
 def _mlp(hidden: int, dim: int, gated: bool, bias: bool) -> int:
@@ -219,4 +219,5 @@ def ffn_matrices(ffn: FFN | None, dim: int) -> int:
         case MLP(hidden=f):
             return _mlp(f, dim, ffn.gated, False)
         case MoE(experts=e, active=a, hidden=f):
-            return e * dim + a * _mlp(f, dim, True, False) + _mlp(ffn.shared, dim, True, False) + dim * ffn.shared_gate
+            chosen = a * _mlp(f, ffn.latent or dim, ffn.gated, False) + 2 * dim * (ffn.latent or 0)
+            return e * dim + chosen + _mlp(ffn.shared, dim, ffn.gated, False) + dim * ffn.shared_gate

@@ -48,6 +48,7 @@ FAMILIES = {
     "BambaForCausalLM": "models.families.hybrid.bamba",
     "FalconH1ForCausalLM": "models.families.hybrid.falcon_h1",
     "GraniteMoeHybridForCausalLM": "models.families.hybrid.granitemoehybrid",
+    "NemotronHForCausalLM": "models.families.hybrid.nemotron_h",
     "JambaForCausalLM": "models.families.hybrid.jamba",
     "FalconMambaForCausalLM": "models.families.recurrent.falcon_mamba",
     "Lfm2ForCausalLM": "models.families.recurrent.lfm2",

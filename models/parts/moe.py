@@ -18,14 +18,21 @@ class MixtureOfExperts(nn.Module):
         self.router = Gate(dim, spec.experts, spec.router_bias, backend.ops)
         corrected = isinstance(spec.router, Sigmoid)
         self.correction = nn.Parameter(torch.empty(spec.experts, dtype=torch.float32), requires_grad=False) if corrected else None
-        self.experts = backend.experts(f"{name}.experts", spec, dim)
+        self.narrow = backend.linear(f"{name}.narrow", dim, (spec.latent,)) if spec.latent else None
+        self.experts = backend.experts(f"{name}.experts", spec, spec.latent or dim)
+        self.widen = backend.linear(f"{name}.widen", spec.latent, (dim,)) if spec.latent else None
         self.shared = FeedForward(f"{name}.shared", _shared(spec), dim, backend) if spec.shared else None
         self.shared_gate = Gate(dim, 1, False, backend.ops) if spec.shared_gate else None
 
     def forward(self, x_TD: Tensor, batch: Batch) -> Tensor:
         experts_TA, weights_TA = self.ops.route(self.spec, self.router(x_TD), self.correction)
-        y_TD = self.experts(x_TD, experts_TA, weights_TA)
+        y_TD = self._chosen(x_TD, experts_TA, weights_TA)
         return y_TD if self.shared is None else self.ops.add(y_TD, self._shared(x_TD, self.shared, batch))
+
+    def _chosen(self, x_TD: Tensor, experts_TA: Tensor, weights_TA: Tensor) -> Tensor:
+        if self.narrow is None or self.widen is None:
+            return self.experts(x_TD, experts_TA, weights_TA)
+        return self.widen(self.experts(self.narrow(x_TD), experts_TA, weights_TA))
 
     def _shared(self, x_TD: Tensor, shared: nn.Module, batch: Batch) -> Tensor:
         y_TD = shared(x_TD, batch)
@@ -46,4 +53,4 @@ class Gate(nn.Module):
 
 
 def _shared(spec: MoE) -> MLP:
-    return MLP(hidden=spec.shared, activation=spec.activation, bias=spec.bias)
+    return MLP(hidden=spec.shared, activation=spec.activation, gated=spec.gated, bias=spec.bias)

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from models.batch import Attend, Batch, Convolve, DeltaRows, HeadUse, Latent, LatentUp, LocalGlobal, Lsh, Recurrence
 from models.masks import log_count, may_see
-from models.ops import Ops, gated, wide
+from models.ops import Ops, activate, gated, wide
 from models.quant import Stack, Weight, dense, each
 from models.reference import recurrence
 from models.reference.sparse import LocalGlobal as NaiveLocalGlobal
@@ -241,14 +241,15 @@ def latent_scale(spec: LatentAttention) -> float:
 
 class Experts(nn.Module):
     """(x_TD, experts_TA, weights_TA) -> y_TD: the A chosen experts of each token, one after another, weighted and summed.
-    up_EOD holds gate and up of an expert one behind the other (O = 2F), down_EDF brings them back."""
+    up_EOD holds gate and up of an expert one behind the other (O = 2F; without a gate O = F), down_EDF brings them back."""
 
     def __init__(self, spec: MoE, dim: int, dtype: torch.dtype) -> None:
         super().__init__()
-        self.spec, e, f = spec, spec.experts, spec.hidden
-        self.fields = {"up": (e, 2 * f, dim), "down": (e, dim, f)}
+        self.spec, self.act, e, f = spec, gated if spec.gated else activate, spec.experts, spec.hidden
+        up = 2 * f if spec.gated else f
+        self.fields = {"up": (e, up, dim), "down": (e, dim, f)}
         if spec.bias:
-            self.fields |= {"up_bias": (e, 2 * f), "down_bias": (e, dim)}
+            self.fields |= {"up_bias": (e, up), "down_bias": (e, dim)}
         for field, shape in self.fields.items():
             self.register_buffer(field, torch.empty(shape, dtype=dtype))
 
@@ -270,7 +271,7 @@ class Experts(nn.Module):
 
     def _expert(self, expert: int, x_ND: Tensor) -> Tensor:
         h_NO = F.linear(x_ND, self.get_buffer("up")[expert], self._bias("up_bias", expert))
-        return F.linear(gated(h_NO, self.spec.activation), self.get_buffer("down")[expert], self._bias("down_bias", expert))
+        return F.linear(self.act(h_NO, self.spec.activation), self.get_buffer("down")[expert], self._bias("down_bias", expert))
 
     def _bias(self, field: str, expert: int) -> Tensor | None:
         return self.get_buffer(field)[expert] if self.spec.bias else None

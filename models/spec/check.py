@@ -17,6 +17,7 @@ from models.spec.positions import Alibi, Axial, Disentangled, Divided, Learned, 
 from models.spec.recurrent import S4, Mamba, Mamba2, Recurrent, ShortConv
 
 MOST_BUCKETS = 32767  # what is remembered of a token's are two bytes
+CLAMPED = "must be true: the clamped activation needs a gate"
 
 Problem = tuple[str, str]  # path below the architecture, what is wrong
 
@@ -243,7 +244,7 @@ def _ffn(ffn: FFN) -> Iterator[Problem]:
         case MLP(gated=gated, activation=activation):
             yield from _positive(ffn, ".ffn", "hidden")
             if isinstance(activation, Clamped) and not gated:
-                yield ".ffn.gated", "must be true: the clamped activation needs a gate"
+                yield ".ffn.gated", CLAMPED
         case MoE():
             yield from _moe(ffn)
 
@@ -252,6 +253,10 @@ def _moe(ffn: MoE) -> Iterator[Problem]:
     yield from _positive(ffn, ".ffn", "experts", "active", "hidden")
     if ffn.active > ffn.experts:
         yield ".ffn.active", f"= {ffn.active} is more than experts = {ffn.experts}"
+    if ffn.latent is not None:
+        yield from _positive(ffn, ".ffn", "latent")
+    if isinstance(ffn.activation, Clamped) and not ffn.gated:
+        yield ".ffn.gated", CLAMPED
     if ffn.shared < 0 or (ffn.shared_gate and not ffn.shared):
         yield ".ffn.shared", f"= {ffn.shared} must be positive where there is a shared expert, and 0 otherwise"
     if not isinstance(ffn.router, Softmax | Sigmoid) or ffn.router.groups is None:

@@ -83,17 +83,20 @@ Router = Softmax | Sigmoid | SoftmaxOfTop | SparseMixer | InputSigmoid
 @spec
 class MoE:
     """`active` of `experts` MLPs of width `hidden` for each token, chosen by `router`, and a shared one of width `shared`
-    for every token (0: none), gated by a sigmoid of its own if `shared_gate`."""
+    for every token (0: none), gated by a sigmoid of its own if `shared_gate`. `latent`: the chosen ones read and write rows of so
+    many numbers, between two matrices that all tokens go through (Nemotron 3; LatentMoE)."""
 
     experts: int
     active: int
     hidden: int
     router: Router
     activation: Activation = "silu"
+    gated: bool = True  # as in `MLP`
     bias: bool = False
     router_bias: bool = False
     shared: int = 0
     shared_gate: bool = False
+    latent: int | None = None
 
 
 FFN = MLP | MoE

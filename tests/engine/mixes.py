@@ -203,7 +203,7 @@ mlps = st.builds(
     gated=flags,
     bias=flags,
 )
-experts = st.builds(
+gated_experts = st.builds(
     MoE,
     experts=st.just(6),
     active=st.integers(1, 3),
@@ -213,7 +213,9 @@ experts = st.builds(
     bias=flags,
     router_bias=flags,
     shared=st.sampled_from([0, 9]),
+    latent=st.none() | st.just(14),
 )
+experts = gated_experts | gated_experts.filter(lambda moe: moe.activation == "relu2").map(lambda moe: replace(moe, gated=False))
 ffns: st.SearchStrategy[FFN] = st.one_of(mlps, experts)
 
 

@@ -32,11 +32,11 @@ def _latent(mask: Mask) -> Mixer:
     return LatentAttention(heads=5, kv_rank=32, rope_dim=16, nope_dim=16, value_dim=32, mask=mask, position=Rope(dim=16))
 
 
-EXPERTS = MoE(experts=7, active=2, hidden=32, router=Sigmoid(), shared=32, shared_gate=True)
+EXPERTS = MoE(experts=7, active=2, hidden=32, router=Sigmoid(), shared=32, shared_gate=True, latent=48)
 
 
 def _arch(first: Mixer, second: Mixer) -> Arch:
-    layers = (Layer(mixer=first, ffn=MLP(hidden=96)), Layer(mixer=second, ffn=EXPERTS))
+    layers = (Layer(mixer=first, ffn=MLP(hidden=96)), Layer(mixer=second, ffn=None), Layer(mixer=None, ffn=EXPERTS))
     return Arch(dim=64, vocab=200, layers=layers, context=CONTEXT)
 
 

@@ -11,9 +11,10 @@ from models.spec import Clamped, InputSigmoid, MoE, Router, Softmax
 @pytest.mark.parametrize("router", [Softmax(), InputSigmoid()], ids=str)
 @pytest.mark.parametrize("bias", [False, True])
 @pytest.mark.parametrize("tokens", [1, 40])
-def test_equal_the_loop(router: Router, bias: bool, tokens: int) -> None:
+@pytest.mark.parametrize("gated", [False, True])
+def test_equal_the_loop(router: Router, bias: bool, tokens: int, gated: bool) -> None:
     torch.manual_seed(0)
-    spec = MoE(experts=7, active=2, hidden=24, router=router, bias=bias, activation=Clamped(limit=0.5))
+    spec = MoE(experts=7, active=2, hidden=24, router=router, bias=bias, gated=gated, activation=Clamped(limit=0.5) if gated else "relu2")
     loop, grouped = (kind(spec, 16, torch.float32) for kind in (Experts, GroupedExperts))
     for field, shape in loop.fields.items():
         value = torch.randn(shape) / 4

@@ -154,14 +154,14 @@ def test_latent_attention_by_hand() -> None:
 
 
 def test_experts_by_hand() -> None:
-    ffn = MoE(experts=5, active=2, hidden=6, router=Sigmoid(), bias=True, router_bias=True, shared=7, shared_gate=True)
+    ffn = MoE(experts=5, active=2, hidden=6, router=Sigmoid(), bias=True, router_bias=True, shared=7, shared_gate=True, latent=4)
     arch = replace(HAND, layers=(replace(HAND.layers[0], ffn=ffn),))
-    expert, shared, router = 3 * 8 * 6 + 2 * 6 + 8, 3 * 8 * 7 + 2 * 7 + 8, 5 * (8 + 1 + 1)
+    expert, shared, router, latent = 3 * 4 * 6 + 2 * 6 + 4, 3 * 8 * 7 + 2 * 7 + 8, 5 * (8 + 1 + 1), 2 * 8 * 4
     dense = parameters(replace(HAND, layers=HAND.layers[:1])) - 3 * 8 * 6
-    assert parameters(arch) == dense + router + 5 * expert + shared + 8
+    assert parameters(arch) == dense + router + 5 * expert + shared + 8 + latent
     assert active_parameters(arch) == parameters(arch) - 3 * expert
     one = flops(replace(HAND, layers=HAND.layers[:1]), 1) - 2 * 3 * 8 * 6
-    assert flops(arch, 1) == one + 2 * (5 * 8 + 2 * 3 * 8 * 6 + 3 * 8 * 7 + 8)
+    assert flops(arch, 1) == one + 2 * (5 * 8 + 2 * 3 * 4 * 6 + 3 * 8 * 7 + 8 + latent)
 
 
 @pytest.mark.parametrize(

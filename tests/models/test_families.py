@@ -43,7 +43,9 @@ def test_gguf_has_a_recipe_for_every_tensor(architecture: str) -> None:
     assert asked - {"head.weight"} <= recipes_of({"architectures": [architecture]}, "gguf").keys()
 
 
-@pytest.mark.parametrize("family", ["llama", "mistral", "qwen2", "qwen3", "gemma3", "jamba", "bamba", "falcon_h1", "granitemoehybrid"])
+@pytest.mark.parametrize(
+    "family", ["llama", "mistral", "qwen2", "qwen3", "gemma3", "jamba", "bamba", "falcon_h1", "granitemoehybrid", "nemotron_h"]
+)
 def test_what_transformers_saves_is_what_it_was_given(family: str, tmp_path: Path) -> None:
     values = tiny(family)
     make(values).config.save_pretrained(tmp_path)
@@ -106,6 +108,9 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
     ("bamba", {"attn_rotary_emb": 12}, "attn_rotary_emb = 12"),
     ("bamba", {"mamba_n_heads": 5}, "5 heads of mamba_d_head = 16 are not 96 channels"),
     ("falcon_h1", {"projectors_bias": True}, "projectors_bias = True"),
+    ("nemotron_h", {"hybrid_override_pattern": "MX"}, "layers_block_type must say mamba, attention, mlp, moe of each layer, not"),
+    ("nemotron_h", {"num_hidden_layers": 5}, "num_hidden_layers = 5"),
+    ("nemotron_h", {"mlp_bias": True}, "mlp_bias = True is not supported beside experts"),
     ("granitemoehybrid", {"layer_types": ["mamba"] * 3}, "each of 4 layers"),
     ("granitemoehybrid", {"layer_types": ["conv"] * 4}, "layer_types must say mamba or attention"),
     ("bert", {"hidden_act": "mish"}, "hidden_act = 'mish' is not supported, only gelu"),

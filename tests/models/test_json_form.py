@@ -67,6 +67,7 @@ LINEAR = {"type": "LinearAttention", "heads": 6, "key_heads": 2, "key_dim": 8, "
 FIRST = ("arch", "layers", 0)
 LSH = {"type": "LshAttention", "heads": 2, "head_dim": 8, "mask": {"type": "Sorted", "size": 4}, "rounds": 1, "buckets": [4]}
 LONG = {"type": "LongConv", "channels": 8, "filter": {"length": 128}}
+MOE = stoa.TINY["arch"]["layers"][0]["ffn"]
 CONV = {"type": "ShortConv", "channels": 9}
 WRONG: list[tuple[tuple[str | int, ...], Any, str]] = [
     (("stoa_version",), 2, "stoa_version must be 1"),
@@ -91,6 +92,8 @@ WRONG: list[tuple[tuple[str | int, ...], Any, str]] = [
     ((*FIRST, "mixer", "mask"), {"type": "GroupedWindow", "sizes": [3, "4"]}, r"mixer\.mask\.sizes\[1\] must be an integer, not '4'"),
     ((*FIRST, "mixer", "position"), {"type": "Rope", "dim": 7}, r"mixer\.position\.dim = 7 must be even, and at most head_dim = 12"),
     ((*FIRST, "ffn", "router"), "softmax", r"ffn\.router must be an object of type Softmax, Sigmoid, .*, not 'softmax'"),
+    ((*FIRST, "ffn", "latent"), 0, r"ffn\.latent = 0 must be positive"),
+    ((*FIRST, "ffn"), {**MOE, "gated": False, "activation": {"type": "Clamped"}}, r"ffn\.gated must be true: the clamped activation"),
     ((*FIRST, "weights_of"), 0, r"layers\[0\]\.weights_of = 0 must be the number of an earlier layer"),
     (("arch", "layers", 1, "weights_of"), 0, r"layers\[2\]\.weights_of = 0 must be the number of a layer that is built alike"),
     ((*FIRST, "ffn", "active"), 9, r"ffn\.active = 9 is more than experts = 5"),

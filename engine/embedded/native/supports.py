@@ -37,7 +37,7 @@ def _attention(m: Attention) -> bool:
 
 
 def _ffn(ffn: FFN | None) -> bool:
-    return ffn is None or isinstance(ffn, MLP) or ffn.experts <= k.MAX_EXPERTS
+    return ffn is None or isinstance(ffn, MLP) or (ffn.gated and ffn.experts <= k.MAX_EXPERTS)
 
 
 def fitting(layer: Layer) -> bool:

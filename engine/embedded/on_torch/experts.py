@@ -4,7 +4,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from models.ops import gated
 from models.reference import Experts
 from models.spec import InputSigmoid, MoE
 
@@ -27,7 +26,7 @@ class GroupedExperts(Experts):
         x_ND = x_TD[order_N // active]
         scales_input = isinstance(self.spec.router, InputSigmoid)
         h_NO = self._product("up", x_ND * weight_N1 if scales_input else x_ND, expert_N[order_N], ends_E)
-        y_ND = self._product("down", gated(h_NO, self.spec.activation), expert_N[order_N], ends_E)
+        y_ND = self._product("down", self.act(h_NO, self.spec.activation), expert_N[order_N], ends_E)
         y_ND = y_ND if scales_input else y_ND * weight_N1
         return y_ND[order_N.argsort()].unflatten(0, (-1, active)).sum(1)
 
