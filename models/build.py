@@ -19,6 +19,7 @@ from models.parts.positions import Rotary
 from models.parts.recurrent.linear import LinearAttentionPart
 from models.parts.recurrent.mamba import MambaPart
 from models.parts.recurrent.mamba2 import Mamba2Part
+from models.parts.recurrent.rg_lru import RgLruPart
 from models.parts.recurrent.s4 import S4Part
 from models.parts.recurrent.short_conv import ShortConvPart
 from models.parts.relative import Tables
@@ -43,6 +44,7 @@ from models.spec import (
     Parallel,
     Placement,
     Pooled,
+    RgLru,
     Rope,
     ShortConv,
     Single,
@@ -164,6 +166,8 @@ def _single(name: str, spec: Single, dim: int, backend: Backend, shared: _Shared
             return ShortConvPart(name, spec, dim, backend)
         case LinearAttention(position=rope):
             return LinearAttentionPart(name, spec, dim, backend, shared.rotaries[rope] if rope else None)
+        case RgLru():
+            return RgLruPart(name, spec, dim, backend)
         case S4():
             return S4Part(name, spec, dim, backend)
         case LongConv():

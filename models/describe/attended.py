@@ -19,6 +19,7 @@ from models.spec import (
     Mamba,
     Mamba2,
     Mask,
+    RgLru,
     Ring,
     ShortConv,
     Single,
@@ -39,7 +40,7 @@ def attended(mixer: Single, arch: Arch, tokens: int) -> int:
             return 2 * h * k * keys(mixer, arch, tokens) + h * k * rounds * sum(buckets) // 2
         case LatentAttention(heads=h, kv_rank=r, rope_dim=k):
             return h * (2 * r + k) * keys(mixer, arch, tokens)
-        case Mamba() | Mamba2() | ShortConv() | S4() | LinearAttention():
+        case Mamba() | Mamba2() | ShortConv() | S4() | LinearAttention() | RgLru():
             return recurrent.updates(mixer)
         case LongConv():
             return long_conv.convolved(mixer, tokens)
@@ -57,7 +58,7 @@ def keys(mixer: Single, arch: Arch, tokens: int) -> int:
             return min(tokens, rounds * (mask.before + 1 + after) * mask.size)
         case Attention(mask=mask) | LatentAttention(mask=mask):
             return _seen(mask, tokens)
-        case Mamba(kernel=kernel) | Mamba2(kernel=kernel) | ShortConv(kernel=kernel):
+        case Mamba(kernel=kernel) | Mamba2(kernel=kernel) | ShortConv(kernel=kernel) | RgLru(kernel=kernel):
             return min(tokens, kernel)  # what lies further back is in the state
         case LinearAttention(kernel=kernel):
             return min(tokens, kernel or 1)

@@ -29,6 +29,7 @@ from models.spec import (
     Pooled,
     QKNorm,
     RelativeBias,
+    RgLru,
     ShortConv,
     Sigmoid,
     Single,
@@ -135,7 +136,7 @@ def _mixer(mixer: Single, dim: int) -> int:
             return mixer_matrices(mixer, dim)
         case LocalGlobalAttention(heads=h, head_dim=k):
             return mixer_matrices(mixer, dim) + dim * h * k + 6 * h * k * mixer.bias + dim * mixer.out_bias
-        case Mamba() | Mamba2() | ShortConv() | S4() | LinearAttention():
+        case Mamba() | Mamba2() | ShortConv() | S4() | LinearAttention() | RgLru():
             return recurrent.matrices(mixer, dim) + recurrent.vectors(mixer, dim)
         case LongConv():
             return long_conv.parameters(mixer, dim)
@@ -183,7 +184,7 @@ def mixer_matrices(mixer: Single, dim: int) -> int:
             return 3 * dim * h * k
         case LocalGlobalAttention(heads=h, head_dim=k):
             return 6 * dim * h * k  # only global tokens need the seventh, their query
-        case Mamba() | Mamba2() | ShortConv() | S4() | LinearAttention():
+        case Mamba() | Mamba2() | ShortConv() | S4() | LinearAttention() | RgLru():
             return recurrent.matrices(mixer, dim)
         case LongConv():
             return long_conv.matrices(mixer, dim)

@@ -1,6 +1,6 @@
 """Counts of mixers whose memory stays as large as it is."""
 
-from models.spec import S4, ChannelDecay, FixedDecay, HeadDecay, LinearAttention, Mamba, Mamba2, Norm, Recurrent, ShortConv
+from models.spec import S4, ChannelDecay, FixedDecay, HeadDecay, LinearAttention, Mamba, Mamba2, Norm, Recurrent, RgLru, ShortConv
 
 PER_STATE = 3  # multiply-adds for each number of a state: it decays, takes in, and is read
 PER_DELTA = 5  # what it holds for a key is also found and replaced
@@ -16,6 +16,8 @@ def matrices(mixer: Recurrent, dim: int) -> int:
             return dim * (h * k + _convolved(mixer) + h) + h * k * dim
         case ShortConv(channels=c):
             return 4 * dim * c
+        case RgLru(channels=c, blocks=blocks):
+            return 3 * dim * c + 2 * c * (c // blocks)
         case S4(channels=c):
             return 2 * dim * c
         case LinearAttention(heads=h, key_dim=k, value_dim=v, gate=gate):
@@ -37,6 +39,8 @@ def vectors(mixer: Recurrent, dim: int) -> int:
             return taps + (c + 3 * c + dim) * mixer.bias
         case LinearAttention(value_dim=v):
             return taps + _decay_vectors(mixer) + _norm(mixer.norm, v)
+        case RgLru(channels=c):
+            return taps + c + 2 * c + dim + 2 * c + c  # biases of convolution, matrices and gates, and rates
         case S4(channels=c, state=n):
             return 4 * c * n + 2 * c + 2 * dim  # rates, how they are read, step and skip, bias
 
@@ -74,6 +78,8 @@ def updates(mixer: Recurrent) -> int:
             return taps
         case LinearAttention(heads=h, key_dim=k, value_dim=v, delta=delta):
             return taps + (PER_STATE if delta is None else PER_DELTA) * h * k * v
+        case RgLru(channels=c):
+            return taps + PER_STATE * c
         case S4(channels=c, state=n):
             return PER_COMPLEX * c * n
 
@@ -82,14 +88,14 @@ def _taps(mixer: Recurrent) -> int:
     return 0 if isinstance(mixer, S4) else _convolved(mixer) * (mixer.kernel or 0)
 
 
-def _convolved(mixer: Mamba | Mamba2 | ShortConv | LinearAttention) -> int:
+def _convolved(mixer: Mamba | Mamba2 | ShortConv | LinearAttention | RgLru) -> int:
     """Channels."""
     match mixer:
         case Mamba(inner=i):
             return i
         case Mamba2(heads=h, head_dim=k, groups=g, state=n):
             return h * k + 2 * g * n
-        case ShortConv(channels=c):
+        case ShortConv(channels=c) | RgLru(channels=c):
             return c
         case LinearAttention(heads=h, key_heads=g, key_dim=k, value_dim=v):
             return 2 * g * k + h * v

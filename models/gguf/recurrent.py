@@ -32,7 +32,8 @@ def _alone(file: File) -> Values:
         "intermediate_size": meta.integer("ssm.inner_size"),
         "state_size": meta.integer("ssm.state_size"),
         "conv_kernel": meta.integer("ssm.conv_kernel"),
-        "use_conv_bias": _conv_bias(file),
+        "use_conv_bias": _some(file, "ssm_conv1d.bias"),
+        "use_bias": _some(file, "ssm_in.bias"),
     }
 
 
@@ -44,6 +45,7 @@ def lfm2(file: File) -> Values:
         | {
             "layer_types": kinds,
             "block_auto_adjust_ff_dim": False,
+            "conv_bias": _some(file, "shortconv.conv.bias"),
             "conv_L_cache": file.meta.integer("shortconv.l_cache"),
         }
     )
@@ -81,12 +83,14 @@ def _state(file: File) -> Values:
         "mamba_expand": inner // dim if inner % dim == 0 else inner / dim,
         "mamba_d_state": file.meta.integer("ssm.state_size"),
         "mamba_d_conv": file.meta.integer("ssm.conv_kernel"),
-        "mamba_conv_bias": _conv_bias(file),
+        "mamba_conv_bias": _some(file, "ssm_conv1d.bias"),
+        "mamba_proj_bias": _some(file, "ssm_in.bias"),
     }
 
 
-def _conv_bias(file: File) -> bool:
-    return any(name.endswith("ssm_conv1d.bias") for name in file.tensors)
+def _some(file: File, tensor: str) -> bool:
+    """Whether some layer has it."""
+    return any(name.endswith(tensor) for name in file.tensors)
 
 
 def _attending(file: File) -> list[bool]:

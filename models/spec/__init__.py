@@ -44,7 +44,7 @@ from models.spec.positions import (
     rope_lengths,
     rope_start,
 )
-from models.spec.recurrent import S4, Mamba, Mamba2, Recurrent, ShortConv
+from models.spec.recurrent import S4, Mamba, Mamba2, Recurrent, RgLru, ShortConv
 from models.spec.sparse import FirstTokens, GlobalTokens, LocalGlobalAttention, LshAttention, QuestionTokens
 from models.spec.value import spec
 
@@ -109,6 +109,7 @@ __all__ = [
     "QuestionTokens",
     "Recurrent",
     "RelativeBias",
+    "RgLru",
     "Ring",
     "Rope",
     "Router",

@@ -8,7 +8,7 @@ from models.spec.long_conv import LongConv
 from models.spec.masks import BlockSparse, Full, Neighbourhood, Ring
 from models.spec.mixers import Attention, LatentAttention, LocalGlobalAttention, LshAttention, Single
 from models.spec.outputs import Next
-from models.spec.recurrent import S4, Mamba, Mamba2, ShortConv
+from models.spec.recurrent import S4, Mamba, Mamba2, RgLru, ShortConv
 from models.spec.value import spec
 
 
@@ -57,6 +57,8 @@ def remembered(mixer: Single) -> tuple[Paged | Slot, ...]:
         case LinearAttention(heads=h, key_heads=g, key_dim=k, value_dim=v, kernel=kernel):
             window = () if kernel is None else (Slot(shape=(2 * g * k + h * v, kernel - 1)),)
             return *window, Slot(shape=(h, k, v), wide=True)
+        case RgLru(channels=c, kernel=k):
+            return Slot(shape=(c, k - 1)), Slot(shape=(c, 1, 1), wide=True)
         case S4(channels=c, state=n):
             return (Slot(shape=(c, n, 2), wide=True),)  # real and imaginary parts
         case LongConv(channels=c, order=o, kernel=k):

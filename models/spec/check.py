@@ -14,7 +14,7 @@ from models.spec.masks import BlockSparse, Chunked, Fixed, Full, GroupedWindow, 
 from models.spec.mixers import Attention, LatentAttention, LocalGlobalAttention, LshAttention, Parallel, Single
 from models.spec.outputs import Next
 from models.spec.positions import Alibi, Axial, Disentangled, Divided, Learned, LongRope, RelativeBias, Rope, Sinusoidal
-from models.spec.recurrent import S4, Mamba, Mamba2, Recurrent, ShortConv
+from models.spec.recurrent import S4, Mamba, Mamba2, Recurrent, RgLru, ShortConv
 
 MOST_BUCKETS = 32767  # what is remembered of a token's are two bytes
 CLAMPED = "must be true: the clamped activation needs a gate"
@@ -115,6 +115,10 @@ def _recurrent(mixer: Recurrent, arch: Arch) -> Iterator[Problem]:
             yield from _positive(mixer, ".mixer", "channels")
         case LinearAttention():
             yield from _linear(mixer)
+        case RgLru(channels=c, blocks=blocks):
+            yield from _positive(mixer, ".mixer", "channels", "blocks")
+            if blocks > 0 and c % blocks:
+                yield ".mixer.channels", f"= {c} is no multiple of blocks = {blocks}"
         case S4(channels=c):
             yield from _positive(mixer, ".mixer", "state")
             if c != arch.dim:

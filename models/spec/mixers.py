@@ -7,7 +7,7 @@ from models.spec.long_conv import LongConv
 from models.spec.masks import Causal, Mask
 from models.spec.norms import Norm
 from models.spec.positions import Alibi, Disentangled, RelativeBias, Rope
-from models.spec.recurrent import S4, Mamba, Mamba2, ShortConv
+from models.spec.recurrent import S4, Mamba, Mamba2, RgLru, ShortConv
 from models.spec.sparse import LocalGlobalAttention, LshAttention
 from models.spec.value import spec
 
@@ -72,7 +72,9 @@ class LatentAttention:
     scale: float | None = None  # None: (nope_dim + rope_dim) ** -0.5
 
 
-Single = Attention | LatentAttention | LinearAttention | LocalGlobalAttention | LshAttention | LongConv | Mamba | Mamba2 | ShortConv | S4
+Single = (
+    Attention | LatentAttention | LinearAttention | LocalGlobalAttention | LshAttention | LongConv | Mamba | Mamba2 | ShortConv | S4 | RgLru
+)
 
 
 @spec

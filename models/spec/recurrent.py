@@ -2,6 +2,7 @@
 
 from typing import ClassVar
 
+from models.spec.ffn import Activation
 from models.spec.linear import LinearAttention
 from models.spec.masks import Causal, Mask, Window
 from models.spec.norms import Norm
@@ -69,4 +70,18 @@ class S4:
     mask: ClassVar[Mask] = Causal()
 
 
-Recurrent = Mamba | Mamba2 | ShortConv | S4 | LinearAttention
+@spec
+class RgLru:
+    """Griffin's recurrent block (De et al. 2024, arXiv 2402.19427): a real-gated linear recurrent unit, whose `channels` keep a number
+    each that decays as the token says, behind a convolution of `kernel` tokens and beside an activated branch. What lets in and what
+    lets go is chosen by matrices of one of `blocks` of channels each."""
+
+    channels: int
+    blocks: int
+    kernel: int = 4
+    activation: Activation = "gelu_tanh"
+    position: ClassVar[None] = None
+    mask: ClassVar[Mask] = Causal()
+
+
+Recurrent = Mamba | Mamba2 | ShortConv | S4 | LinearAttention | RgLru

@@ -41,6 +41,7 @@ from models.spec import (
     Parallel,
     QKNorm,
     RelativeBias,
+    RgLru,
     Rope,
     Router,
     ShortConv,
@@ -172,6 +173,13 @@ states = st.one_of(
         gate=st.none() | st.builds(OutputGate, activation=st.sampled_from(["silu", "sigmoid"]), rank=st.sampled_from([None, 3])),
     ),
     st.just(S4(channels=DIM, state=5)),
+    st.builds(
+        RgLru,
+        channels=st.just(18),
+        blocks=st.sampled_from([1, 3]),
+        kernel=st.integers(2, 5),
+        activation=st.sampled_from(["gelu_tanh", "silu"]),
+    ),
 )
 hashed = st.builds(
     LshAttention,

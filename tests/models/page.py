@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from engine.embedded.native.supports import supports
 from models.describe import Description, cache_bytes, describe, flops, state_bytes
 from models.families import ENCODERS, FAMILIES, arch_of
-from models.spec import Arch, Attention, Layer, Mask, Strided, Window
+from models.spec import S4, Arch, Attention, ImplicitFilter, Layer, LongConv, Mask, Strided, Window
 from server.cli.arch.text import compared
 from tests.models.published import PUBLISHED
 from tests.models.test_encoders import BODIES, CLASSIFIERS
@@ -135,10 +135,18 @@ def _sparse() -> Iterator[Choice]:
     mamba = _arch("mamba-130m-hf")
     state, token = state_bytes(mamba), cache_bytes(llama, 1)
     yield Choice(
-        "state space (Mamba, Mamba-2); with attention between (LFM2, Jamba, Bamba, Granite 4, Nemotron-H) or beside (Falcon-H1)",
+        "state space (Mamba, Mamba-2); with attention between (LFM2, Jamba, Bamba, Granite 4, Nemotron-H, RecurrentGemma) or beside (Falcon-H1)",
         "texts of any length on small memory, at the same speed to the end",
         "what it has read must fit into the state: it recalls long quotations badly",
         f"Mamba 130M keeps {state:,} bytes of any text, Llama 3.2 1B so many of {state // token} tokens",
+    )
+    hyena, s4 = (_written(one) for one in (LongConv(channels=768, filter=ImplicitFilter(length=8192)), S4(channels=768, state=32)))
+    yield Choice(
+        "long convolutions and linear state spaces (`LongConv`, `S4`), written out",
+        "research: Hyena's filters reach over the whole context, S4's states turn and fade whatever the token",
+        "a long convolution reads what all tokens before left, as attention does",
+        f"Hyena's layer of 768 leaves {cache_bytes(hyena, 2) - cache_bytes(hyena, 1):,} bytes a token behind, half of attention's; "
+        f"S4's keeps {state_bytes(s4):,} of any text",
     )
     yield Choice(
         "sparse masks (strided, fixed, chunked)",
@@ -167,6 +175,10 @@ def _described(name: str) -> Description:
 
 def _variant(arch: Arch, name: str) -> int:
     return next(variant.bytes_per_token for variant in describe(arch).variants if variant.name == name)
+
+
+def _written(mixer: LongConv | S4) -> Arch:
+    return Arch(dim=768, vocab=50_280, layers=(Layer(mixer=mixer, ffn=None),), context=8192)
 
 
 def _masked(arch: Arch, mask: Mask) -> Arch:

@@ -495,29 +495,29 @@ JAMBA_V01 = {
     "vocab_size": 65536,
 }
 
-NEMOTRON_3_NANO = {
-    "architectures": ["NemotronHForCausalLM"],
-    "chunk_size": 128,
-    "conv_kernel": 4,
-    "head_dim": 128,
-    "hidden_size": 2688,
-    "hybrid_override_pattern": "MEMEM*EMEMEM*EMEMEM*EMEMEM*EMEMEM*EMEMEMEM*EMEMEMEME",
-    "mamba_head_dim": 64,
-    "mamba_num_heads": 64,
-    "mlp_hidden_act": "relu2",
-    "model_type": "nemotron_h",
-    "moe_intermediate_size": 1856,
-    "moe_shared_expert_intermediate_size": 3712,
-    "n_groups": 8,
-    "n_routed_experts": 128,
-    "norm_topk_prob": True,
-    "num_attention_heads": 32,
-    "num_experts_per_tok": 6,
-    "num_hidden_layers": 52,
-    "num_key_value_heads": 2,
-    "routed_scaling_factor": 2.5,
-    "ssm_state_size": 128,
-    "vocab_size": 131072,
+RECURRENT_GEMMA_2B = {
+    "architectures": ["RecurrentGemmaForCausalLM"],
+    "attention_bias": False,
+    "attention_window_size": 2048,
+    "block_types": ["recurrent", "recurrent", "attention"],
+    "conv1d_width": 4,
+    "embeddings_scale_by_sqrt_dim": True,
+    "final_w_init_variance_scale": 0.07692307692307693,
+    "head_dim": 256,
+    "hidden_activation": "gelu_pytorch_tanh",
+    "hidden_size": 2560,
+    "intermediate_size": 15360,
+    "logits_soft_cap": 30.0,
+    "lru_width": 2560,
+    "model_type": "recurrent_gemma",
+    "num_attention_heads": 10,
+    "num_hidden_layers": 26,
+    "num_key_value_heads": 1,
+    "partial_rotary_factor": 0.5,
+    "rms_norm_eps": 1e-06,
+    "rope_theta": 10000.0,
+    "vocab_size": 256000,
+    "w_init_variance_scale": 0.01,
 }
 
 PUBLISHED = {
@@ -534,7 +534,7 @@ PUBLISHED = {
     "Qwen3-Next-80B-A3B-Instruct": Published(79_674_391_296, QWEN3_NEXT_80B),
     "mamba-130m-hf": Published(129_135_360, MAMBA_130M),
     "Jamba-v0.1": Published(51_570_323_328, JAMBA_V01),
-    "Nemotron-3-Nano-30B-A3B": Published(31_577_940_288, NEMOTRON_3_NANO),
+    "recurrentgemma-2b": Published(2_682_862_080, RECURRENT_GEMMA_2B),
     "all-MiniLM-L6-v2": Published(22_713_216 - 385 * 384, MINILM_L6),  # without the pooler, which sentences do not go through
     "bge-reranker-base": Published(278_044_417 - 2 * 768, BGE_RERANKER_BASE),  # without the positions that no token has
     "ModernBERT-base": Published(149_014_272, MODERNBERT_BASE),  # without the head of its training

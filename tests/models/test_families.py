@@ -104,6 +104,7 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
     ("qwen3", {"layer_types": ["sliding_attention"] * 3}, "use_sliding_window or sliding_window is not set"),
     ("gemma3", {"use_bidirectional_attention": True}, "use_bidirectional_attention"),
     ("gemma3", {"vision_config": {}}, "nobody read vision_config"),
+    ("recurrent_gemma", {"block_types": ["conv"]}, "block_types must say recurrent or attention"),
     ("jamba", {"mamba_inner_layernorms": False}, "mamba_inner_layernorms"),
     ("bamba", {"attn_rotary_emb": 12}, "attn_rotary_emb = 12"),
     ("bamba", {"mamba_n_heads": 5}, "5 heads of mamba_d_head = 16 are not 96 channels"),

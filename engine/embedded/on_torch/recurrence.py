@@ -58,6 +58,8 @@ class SlotStates:
         if len(q_THK) != len(slots.read_S):
 
             def several(rows: slice, state_HKV: Tensor) -> tuple[Tensor, Tensor]:
+                if state_HKV[0].numel() == 1:  # a step is less than its share of a chunk's square
+                    return recurrence.recur(q_THK[rows], k_THK[rows], v_THV[rows], decay_TH[rows], state_HKV)
                 return in_chunks(q_THK[rows], k_THK[rows], v_THV[rows], decay_TH[rows], state_HKV)
 
             return self._each(batch, slots, several)

@@ -4,6 +4,7 @@ from typing import Any
 
 from models.families.changes import each, ffn, mixer, where
 from models.families.dense import llama, qwen3
+from models.families.recurrent import mamba
 from models.hf import Config, ConfigError
 from models.recipes import Copy, First, Recipes, Taps, both, cat
 from models.spec import MLP, Arch, Layer, QKNorm, ShortConv
@@ -26,18 +27,10 @@ _NOT_OURS = (
 
 def arch(config: Config) -> Arch:
     config.ignore(*_NOT_OURS)
-    assume(config)
-    config.assume(intermediate_size=config.integer("block_ff_dim", 12288))
-    return hybrid(each(llama.decoder(config), lambda layer: ffn(layer, hidden=_hidden(config, layer))), config)
-
-
-def assume(config: Config) -> None:
     config.assume(num_key_value_heads=8, rope_theta=1_000_000.0, max_position_embeddings=128_000)
-    config.assume(tie_word_embeddings=config.flag("tie_embedding", True), rms_norm_eps=config.number("norm_eps", 1e-5))
-
-
-def hybrid(base: Arch, config: Config) -> Arch:
-    """Llama's layers with norms on heads, most with a convolution in place of attention."""
+    config.assume(tie_word_embeddings=config.flag("tie_embedding", True), intermediate_size=config.integer("block_ff_dim", 12288))
+    config.assume(rms_norm_eps=config.number("norm_eps", 1e-5))
+    base = each(llama.decoder(config), lambda layer: ffn(layer, hidden=_hidden(config, layer)))
     attends = _attends(config, len(base.layers))
     normed = where(base, attends, lambda layer: mixer(layer, qk_norm=QKNorm(norm=layer.norm)))
     conv = ShortConv(channels=base.dim, kernel=config.integer("conv_L_cache", 3), bias=config.flag("conv_bias", False))
@@ -85,9 +78,9 @@ _B = "blk.{i}."
 
 GGUF: Recipes = {
     **qwen3.GGUF,
-    "layers.{i}.mixer.into.weight": Copy(_B + "shortconv.in_proj.weight"),
-    "layers.{i}.mixer.conv.weight": Copy(_B + "shortconv.conv.weight"),
-    "layers.{i}.mixer.out.weight": First((Copy(_B + "shortconv.out_proj.weight"), Copy(_B + "attn_output.weight"))),
+    **both("layers.{i}.mixer.into", _B + "shortconv.in_proj"),
+    **both("layers.{i}.mixer.conv", _B + "shortconv.conv"),
+    **mamba.gguf_out("shortconv.out_proj"),
     "norm.weight": Copy("token_embd_norm.weight"),
 }
 

@@ -96,13 +96,19 @@ WEIGHTS: Recipes = {
 
 _B = "blk.{i}."
 
+
+def gguf_out(name: str) -> Recipes:
+    """What goes out of a state, or in a layer that attends of that."""
+    return {f"layers.{{i}}.mixer.out.{f}": First((Copy(f"{_B}{name}.{f}"), Copy(f"{_B}attn_output.{f}"))) for f in ("weight", "bias")}
+
+
 # what Mamba and Mamba-2 have in common
 GGUF_STATE: Recipes = {
-    "layers.{i}.mixer.into.weight": Copy(_B + "ssm_in.weight"),
+    **both("layers.{i}.mixer.into", _B + "ssm_in"),
     **both("layers.{i}.mixer.conv", _B + "ssm_conv1d"),
     "layers.{i}.mixer.decay": Copy(_B + "ssm_a"),
     "layers.{i}.mixer.skip": Copy(_B + "ssm_d"),
-    "layers.{i}.mixer.out.weight": First((Copy(_B + "ssm_out.weight"), Copy(_B + "attn_output.weight"))),
+    **gguf_out("ssm_out"),
 }
 
 GGUF_CHOICES: Recipes = {
