@@ -113,6 +113,7 @@ class Request:
     owner: str = ""  # on whose behalf; what is cached for one owner, no other can tell (but for shared prefixes)
     # told, in any thread, of the processor seconds that compiling the grammar took; no part of what is asked
     charge: Callable[[float], None] | None = field(default=None, compare=False, repr=False)
+    salt: str = ""  # what is cached with one, no request of the same owner with another can tell
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -185,6 +186,14 @@ class InvalidGrammar(EngineError): ...
 class QueueFull(EngineError): ...
 
 
+class Unsupported(EngineError):
+    """This engine cannot do what the request asks for."""
+
+
+class EngineUnavailable(EngineError):
+    """It cannot be reached now, or not any more; `Engine.fault` tells for how long. Also raised after the first delta."""
+
+
 class EngineStopped(EngineError):
     """The engine thread has died or is shutting down."""
 
@@ -196,6 +205,11 @@ class Engine(Protocol):
     @property
     def alive(self) -> bool:
         """False for good once the engine has failed or been closed; then `generate` raises EngineStopped."""
+        ...
+
+    @property
+    def fault(self) -> str | None:
+        """Why it answers nothing now, which mends itself; None: it does."""
         ...
 
     def generate(self, request: Request) -> AsyncIterator[Delta]:

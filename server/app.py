@@ -3,7 +3,7 @@
 import gc
 import threading
 import time
-from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Sequence
+from collections.abc import AsyncGenerator, Callable, Generator, Iterable
 from concurrent.futures import Future
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from functools import partial
@@ -46,7 +46,10 @@ from server.weights.progress import Progress
 if TYPE_CHECKING:
     from mcp.server import MCPServer
 
+    from server.text.tokenizer import ChatTokenizer
+
 T = TypeVar("T")
+SAMPLE = "Grüße, 東京! It's 12:34 — x = [1, 2]\n\n  end"  # which another tokenizer would split otherwise
 LoadRuntime = Callable[[Settings, ObserveSearch | None], Runtime]
 
 
@@ -63,16 +66,15 @@ def collector_at_rest() -> Generator[None]:
 def load_runtime(settings: Settings, watch: ObserveSearch | None = None) -> Runtime:
     """Fetches the models if needed, starts the engine and opens the knowledge base, in parallel. Takes seconds and imports heavy
     libraries. `watch` is called with each stage of a search. MCP servers are not connected yet."""
-    from server.text.shared_prefix import shared_prefixes
     from server.text.tokenizer import load_tokenizer
     from server.weights.progress import progress_bar
     from server.weights.pull import pull
 
     with collector_at_rest(), progress_bar() as progress:
         opening = _in_daemon_thread(lambda: _open_database(settings, progress, watch))
-        directory = pull(settings.model, progress=progress)
+        directory = _tokenizer_folder(settings, progress) if settings.engine == "remote" else pull(settings.model, progress=progress)
         text = load_tokenizer(directory)
-        engine = _open_engine(settings, directory, shared_prefixes(text, [*_server_prompts(), *settings.shared_prefix]))
+        engine = _open_remote(settings, text) if settings.engine == "remote" else _open_embedded(settings, directory, text)
         database, archive, knowledge = opening.result()
         runtime = Runtime(
             names=(settings.name,),
@@ -131,10 +133,35 @@ def _server_prompts() -> list[str]:
     return [prompt.partition("{")[0] for prompt in (INSTRUCTIONS, REWRITE_PROMPT, tools_as_text.INSTRUCTIONS)]
 
 
-def _open_engine(settings: Settings, directory: Path, shared: Sequence[tuple[int, ...]]) -> Engine:
+def _tokenizer_folder(settings: Settings, progress: Progress) -> Path:
+    """No weights are needed beside a tokenizer."""
+    from server.weights.pull import pull
+
+    source = settings.tokenizer or settings.model
+    folder = Path(source).expanduser()
+    return folder if (folder / "tokenizer.json").exists() else pull(source, progress=progress)
+
+
+def _open_remote(settings: Settings, text: "ChatTokenizer") -> Engine:
+    from engine.remote.connect import RemoteOptions, connect
+
+    options = RemoteOptions(
+        urls=settings.upstream,
+        vocab=text.backend.get_vocab_size(),
+        sample=(SAMPLE, text.encode(SAMPLE)),
+        model=settings.upstream_model,
+        context=settings.context,
+        key=settings.upstream_api_key.get_secret_value() if settings.upstream_api_key else None,
+        patience=settings.upstream_timeout,
+    )
+    return connect(options)
+
+
+def _open_embedded(settings: Settings, directory: Path, text: "ChatTokenizer") -> Engine:
     from engine.embedded.engine import EmbeddedEngine
     from engine.embedded.load import LoadOptions, load_model
     from engine.embedded.scheduler import Limits as EngineLimits
+    from server.text.shared_prefix import shared_prefixes
 
     limits = EngineLimits(
         max_running=settings.max_running,
@@ -150,6 +177,7 @@ def _open_engine(settings: Settings, directory: Path, shared: Sequence[tuple[int
         threads=settings.threads,
         limits=limits,
     )
+    shared = shared_prefixes(text, [*_server_prompts(), *settings.shared_prefix])
     engine = EmbeddedEngine(load_model(directory, options), shared)
     if not engine.has_finite_logits():
         raise ValueError(f"{directory}: the model computes no finite numbers, its weights are damaged; pull it again")

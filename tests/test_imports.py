@@ -69,6 +69,7 @@ MAY: dict[str, set[str]] = {
     "retrieval.records": {"retrieval.api"},
     "engine": {"engine"},
     "engine.api": set(),
+    "engine.remote": {"engine.remote", "engine.api"},
     "engine.embedded": {"engine", "models"},
     "models": {"models"},
     "models.spec": {"models.spec"},
@@ -87,7 +88,7 @@ MAY: dict[str, set[str]] = {
     "bench.experts": {"bench", "engine", "models"},
     "bench.kernels": {"bench", "engine", "models"},  # compares backends, below any server
 }
-TORCHLESS = ("server", "retrieval", "mcp_servers", "engine.api", "models.spec")
+TORCHLESS = ("server", "retrieval", "mcp_servers", "engine.api", "engine.remote", "models.spec")
 MODELS_NEED = {"torch", "numpy", "safetensors", "gguf"}
 
 

@@ -81,6 +81,10 @@ class EmbeddedEngine:
         """False once the thread has died or is told to end; then every `generate` raises EngineStopped."""
         return self._thread.alive
 
+    @property
+    def fault(self) -> None:
+        """What goes wrong here does not mend itself."""
+
     async def generate(self, request: Request) -> AsyncGenerator[Delta]:
         """Also ends with finish="length" when the grammar fails half way, and with "abort" when the model's numbers are not finite."""
         self._check(request)
@@ -135,7 +139,7 @@ class EmbeddedEngine:
         thoughts = None if request.thoughts is None else ThoughtLimit(request.thoughts)
         sampler = TokenSampler(sampling, seed, request.tokens, matcher, closer, thoughts)
         shared = max((common_prefix(request.tokens, prefix) for prefix in self._shared), default=0)
-        salt, angles = owner_salt(request.owner), self._angles(limit)
+        salt, angles = owner_salt(request.owner, request.salt), self._angles(limit)
         tables = self._memory.tables(limit)
         return Sequence(request, next(self._arrivals), limit, tables, sampler, salt=salt, shared=shared, angles=angles)
 

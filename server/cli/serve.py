@@ -81,7 +81,8 @@ def serve(settings: Settings) -> int:
 
 def _check(settings: Settings) -> None:
     """What can be known before anything starts. Raises PullError and OSError."""
-    sources = {"model": settings.model, "embedding-model": settings.embedding_model, "rerank-model": settings.rerank_model}
+    chat = {"tokenizer": settings.tokenizer} if settings.tokenizer is not None else {"model": settings.model}
+    sources = {**chat, "embedding-model": settings.embedding_model, "rerank-model": settings.rerank_model}
     for option, source in sources.items():
         if source is not None and (option, source) != ("embedding-model", "none"):
             try:

@@ -14,6 +14,7 @@ REPEATABLE = {  # fields with several values -> option that is given once per va
     "api_keys": "--api-key",
     "cors_origins": "--cors-origin",
     "model_alias": "--model-alias",
+    "upstream": "--upstream",
     "mcp_files": "--mcp-files",
     "mcp_database": "--mcp-database",
 }

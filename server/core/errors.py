@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from engine.api import EngineError, EngineStopped, InvalidGrammar, PromptTooLong, QueueFull
+from engine.api import EngineError, EngineStopped, EngineUnavailable, InvalidGrammar, PromptTooLong, QueueFull, Unsupported
 from retrieval.api import Conflict, DatabaseFault, KnowledgeError, NotFound, ReadOnly, Unreadable, WrongModel
 
 T = TypeVar("T")
@@ -64,6 +64,10 @@ def from_engine_error(error: EngineError, blame: ErrorFields) -> ApiError:
             return bad_request(blame.grammar, f"{blame.grammar}: {error}", "invalid_schema")
         case QueueFull():
             return unavailable(str(error), "queue_full")
+        case Unsupported():
+            return bad_request(None, str(error), "unsupported")
+        case EngineUnavailable():
+            return unavailable(str(error), "engine_unavailable")
         case EngineStopped():
             return unavailable(str(error) or "the engine has stopped", "engine_stopped")
         case _:

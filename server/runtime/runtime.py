@@ -35,6 +35,10 @@ class ChangedEngine:
     def alive(self) -> bool:
         return self.engine.alive
 
+    @property
+    def fault(self) -> str | None:
+        return self.engine.fault
+
     def generate(self, request: Request) -> AsyncIterator[Delta]:
         return self.engine.generate(self.change(request))
 

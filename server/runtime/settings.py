@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal, cast
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 from server.core.tool_limits import ToolLimits
@@ -16,8 +16,11 @@ from server.runtime.grounding_settings import GroundingSettings
 
 FILE = Path("stoa.toml")  # in the directory where the server starts
 ORIGIN = re.compile(r"(https?|[a-z][a-z0-9+.-]*-extension)://[^/\s?#@]+", re.ASCII)  # browsers' extensions have schemes of their own
+URL = re.compile(r"https?://[^/\s?#]+(/[^\s?#]*)?", re.ASCII)
 HASHED = "sha256:"  # a key may be given as its hash, so that none need be kept in the open
 TOOL_LIMITS, GROUNDING = ToolLimits(), GroundingSettings()
+EMBEDDED_ONLY = frozenset(("kv_memory", "quantize", "max_running", "max_waiting", "max_step_tokens", "mixed_step_tokens", "shared_prefix"))
+REMOTE_ONLY = frozenset(("upstream", "upstream_model", "upstream_api_key", "upstream_api_key_file", "upstream_timeout", "tokenizer"))
 Strings = Annotated[tuple[str, ...], NoDecode]  # in the environment separated by commas
 
 
@@ -28,6 +31,17 @@ class Settings(BaseSettings):
     served_model_name: str | None = Field(default=None, min_length=1, description="What clients call it (default: the model's name)")
     model_alias: Strings = Field(
         default=(), description="ALIAS=NAME: clients may also call the model NAME so (repeatable), such as gpt-4o=smollm2"
+    )
+    engine: Literal["embedded", "remote"] = Field(
+        default="embedded", description="Where answers are computed: in this process, or by other servers (--upstream)"
+    )
+    upstream: Strings = Field(default=(), description="URL of an OpenAI-compatible server that computes answers (repeatable)")
+    upstream_model: str | None = Field(default=None, min_length=1, description="What upstreams call the model (default: their first)")
+    upstream_api_key: SecretStr | None = Field(default=None, description="The key that this server shows to upstreams")
+    upstream_api_key_file: Path | None = Field(default=None, description="A file with that key")
+    upstream_timeout: float = Field(default=300.0, gt=0, description="Seconds that an upstream may send nothing of an answer")
+    tokenizer: str | None = Field(
+        default=None, min_length=1, description="With upstreams: the folder of their model's tokenizer, or as --model (default: of --model)"
     )
     host: str = Field(default="127.0.0.1", description="Address to bind; any but loopback requires an API key")
     port: int = Field(default=8000, ge=0, le=65535, description="Port to bind (0: any free one)")
@@ -115,7 +129,7 @@ class Settings(BaseSettings):
     log_json: bool = Field(default=False, description="Log one JSON object per line")
     log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="Least serious level that is logged")
 
-    @field_validator("api_keys", "cors_origins", "mcp_files", "mcp_database", "model_alias", mode="before")
+    @field_validator("api_keys", "cors_origins", "mcp_files", "mcp_database", "model_alias", "upstream", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
@@ -160,7 +174,27 @@ class Settings(BaseSettings):
             return values
         given = values.get("api_keys") or ()
         keys: Sequence[str] = given.split(",") if isinstance(given, str) else cast(Sequence[str], given)
-        return {**values, "api_keys": (*keys, *_read_keys(Path(str(file)).expanduser()))}
+        return {**values, "api_keys": (*keys, *_read_keys("api_key_file", Path(str(file)).expanduser()))}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _with_upstream_key(cls, values: dict[str, object]) -> dict[str, object]:
+        file = values.get("upstream_api_key_file")
+        if not file:
+            return values
+        return {**values, "upstream_api_key": _read_keys("upstream_api_key_file", Path(str(file)).expanduser())[0]}
+
+    @model_validator(mode="after")
+    def _one_engine(self) -> "Settings":
+        """What is only of the other engine is not ignored."""
+        remote = self.engine == "remote"
+        if remote and not self.upstream:
+            raise ValueError("engine: remote needs the URL of a server that computes answers (--upstream)")
+        if wrong := [url for url in self.upstream if not URL.fullmatch(url)]:
+            raise ValueError(f"upstream: {wrong[0]!r} is no URL; one is like http://gpu1.example:8000")
+        if given := sorted(self.model_fields_set & (EMBEDDED_ONLY if remote else REMOTE_ONLY)):
+            raise ValueError(f"{given[0]}: with the engine {self.engine!r} it means nothing")
+        return self
 
     @model_validator(mode="after")
     def _guarded(self) -> "Settings":
@@ -171,7 +205,7 @@ class Settings(BaseSettings):
     @property
     def name(self) -> str:
         """What clients call the model: the last part of a path, without what says how it is packed."""
-        return self.served_model_name or short_name(self.model)
+        return self.served_model_name or short_name(self.tokenizer or self.model)
 
     @property
     def aliases(self) -> dict[str, str]:
@@ -215,14 +249,14 @@ def _text_or_file(value: str) -> str:
         raise ValueError(f"the file {value} cannot be read: {error}") from error
 
 
-def _read_keys(file: Path) -> list[str]:
+def _read_keys(setting: str, file: Path) -> list[str]:
     """Empty lines and comments (#) are left out."""
     try:
         lines = [line.strip() for line in file.read_text(encoding="utf-8").splitlines()]
     except (OSError, UnicodeDecodeError) as error:
-        raise ValueError(f"api_key_file: {file} cannot be read: {getattr(error, 'strerror', None) or error}") from None
+        raise ValueError(f"{setting}: {file} cannot be read: {getattr(error, 'strerror', None) or error}") from None
     if not (keys := [line for line in lines if line and not line.startswith("#")]):
-        raise ValueError(f"api_key_file: {file} holds no key")
+        raise ValueError(f"{setting}: {file} holds no key")
     return keys
 
 

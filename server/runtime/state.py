@@ -82,6 +82,11 @@ class ServerState:
         return self._monitor.fault if self._monitor is not None else None
 
     @property
+    def engine_fault(self) -> str | None:
+        """Why the engine answers nothing now. It mends itself."""
+        return self.runtime.engine.fault if self.runtime is not None else None
+
+    @property
     def _ingests(self) -> bool:
         return self._ingestion is None or not self._ingestion.done()
 

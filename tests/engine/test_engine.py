@@ -139,13 +139,14 @@ def test_the_prefix_cache_tells_nobody_what_others_sent() -> None:
     async def run() -> None:
         async with running(loaded(PLAIN, pages=200), shared=[shared, (5, 6)]) as engine:
 
-            async def cached(owner: str, *tokens: int) -> int:
-                found = await collect(engine, replace(request(*tokens, max_tokens=1), owner=owner))
+            async def cached(owner: str, *tokens: int, salt: str = "") -> int:
+                found = await collect(engine, replace(request(*tokens, max_tokens=1), owner=owner, salt=salt))
                 assert found.usage is not None
                 return found.usage.cached
 
             assert await cached("a", *shared, *secret) == 0
             assert await cached("a", *shared, *secret) == 48
+            assert [await cached(owner, *shared, *secret, salt="s") for owner in ("a", "a", "")] == [32, 48, 32]
             assert {await cached(f"b{guess}", *shared, guess, *secret[1:]) for guess in range(80, 96)} == {32}
             assert [await cached("c", *shared, guess, *secret[1:]) for guess in (90, 91, 90)] == [32, 32, 48]
             assert await cached("", *shared, *secret) == 32

@@ -52,6 +52,7 @@ class FakeEngine:
     running: int = 0
     aborts: int = 0
     alive: bool = True
+    fault: str | None = None
     immortal: bool = False  # survives the end of its application
 
     @property

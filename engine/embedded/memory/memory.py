@@ -168,9 +168,10 @@ class Memory:
             table.first += 1
 
 
-def owner_salt(owner: str) -> bytes:
-    """b"" for nobody."""
-    return blake2b(owner.encode(), digest_size=blake2b.SALT_SIZE).digest() if owner else b""
+def owner_salt(owner: str, salt: str = "") -> bytes:
+    """Of what `owner` has cached, and of that only what was sent with the same `salt`; b"" for nobody and none."""
+    known = f"{owner}/{salt}" if salt else owner
+    return blake2b(known.encode(), digest_size=blake2b.SALT_SIZE).digest() if known else b""
 
 
 def common_prefix(a: Iterable[int], b: Iterable[int]) -> int:

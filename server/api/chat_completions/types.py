@@ -51,6 +51,7 @@ class ChatRequest(SamplingFields, GenerationFields, ThinkingFields, VllmFields, 
     modalities: Annotated[list[Literal["text", "audio"]] | None, supports_only(["text"])] = None
     verbosity: Annotated[Literal["low", "medium", "high"] | None, VERBOSITY_HINT] = None
     functions: Annotated[list[FunctionDefinition] | None, UNSUPPORTED] = None
+    cache_salt: Annotated[str | None, UNSUPPORTED] = None  # prefixes are cached for each key apart
     function_call: Annotated[Literal["none", "auto"] | FunctionName | None, supports_only("none", "auto")] = None
     prompt_cache_options: Annotated[PromptCacheOptions | None, CACHE_HINT] = None
     web_search_options: Annotated[WebSearchOptions | None, UNSUPPORTED] = None

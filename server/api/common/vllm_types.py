@@ -31,7 +31,6 @@ class VllmFields(BaseModel):
     early_stopping: Off = None
     length_penalty: Annotated[float | None, supports_only(1.0)] = None
     allowed_token_ids: Annotated[list[int] | None, UNSUPPORTED] = None
-    cache_salt: Annotated[str | None, UNSUPPORTED] = None  # prefixes are cached for each key apart
     documents: Annotated[list[dict[str, Any]] | None, UNSUPPORTED] = None
     chat_template: Annotated[str | None, UNSUPPORTED] = None  # templates are the operator's
     chat_template_content_format: Annotated[str | None, Hint("the chat template decides")] = None

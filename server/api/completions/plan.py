@@ -84,8 +84,11 @@ async def prepare(runtime: Runtime, body: wire.CompletionRequest, owner: str) ->
         for i in range(per_prompt)
     ]
     closing = None if grammar is None else Closing()
+    salt = body.cache_salt or ""
     requests = tuple(
-        Request(tokens=prompt, sampling=s, grammar=grammar, priority=params.rank, closing=closing) for prompt in prompts for s in samplings
+        Request(tokens=prompt, sampling=s, grammar=grammar, priority=params.rank, closing=closing, salt=salt)
+        for prompt in prompts
+        for s in samplings
     )
     echoes = tuple(echo for echo in _echoes(runtime.tokenizer, body, prompts) for _ in samplings)
     id, warnings = f"cmpl-{body.request_id or uuid4().hex}", tuple(hint_warnings(body))

@@ -2,7 +2,7 @@
 
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, StringConstraints
 
 from server.api.common.generation_types import GenerationFields, SamplingFields, TokenLimit
 from server.api.common.llamacpp_types import LlamaCppFields
@@ -31,6 +31,7 @@ class CompletionRequest(SamplingFields, GenerationFields, VllmFields, LlamaCppFi
     include_reasoning: Annotated[bool | None, NO_THOUGHTS] = None
     thinking_token_budget: Annotated[int | None, NO_THOUGHTS] = None
     # extensions
+    cache_salt: Annotated[str, StringConstraints(min_length=1, max_length=1024)] | None = None  # prefixes are cached for each apart
     add_special_tokens: bool | None = None  # null: true
     parse_special: bool | None = None  # null: true
 

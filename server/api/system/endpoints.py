@@ -79,7 +79,7 @@ async def _health(state: ServerState, scope: Scope, receive: Receive, send: Send
 
 async def _ready(state: ServerState, scope: Scope, receive: Receive, send: Send) -> None:
     """503 with the reason while some requests cannot be answered."""
-    fault = state.database_fault
+    fault = state.engine_fault or state.database_fault
     if state.status != "ready":
         await _send_health(send, 503, Health(status=state.status, reason=state.reason))
     elif fault is not None:

@@ -57,6 +57,10 @@ def test_loopback_needs_none(host: str) -> None:
         {"api_keys": ("sha256:zz",)},
         {"modle": "x"},
         {"drain_seconds": -1},
+        {"engine": "remote"},
+        {"engine": "remote", "upstream": ("http://a:1", "a:1")},
+        {"engine": "remote", "upstream": ("http://a:1",), "kv_memory": 9},
+        {"upstream": ("http://a:1",)},
     ],
 )
 def test_settings_that_make_no_sense(wrong: dict[str, object]) -> None:

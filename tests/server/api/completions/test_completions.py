@@ -144,7 +144,7 @@ def test_logprobs() -> None:
         ({"grammar": "root ::= ("}, "grammar"),
         ({"mirostat": 2}, "mirostat"),
         ({"use_beam_search": True}, "use_beam_search"),
-        ({"cache_salt": "x"}, "cache_salt"),
+        ({"cache_salt": ""}, "cache_salt"),
         ({"repeat_penalty": 1.1, "repetition_penalty": 1.2}, "repeat_penalty"),
         ({"suffix": "end"}, "suffix"),
         ({"messages": []}, "messages"),
