@@ -67,6 +67,7 @@ FAMILIES = {
     "GptOssForCausalLM": "models.families.experts.gpt_oss",
     "GraniteMoeForCausalLM": "models.families.experts.granitemoe",
     "GraniteMoeSharedForCausalLM": "models.families.experts.granitemoe",
+    "Lfm2MoeForCausalLM": "models.families.experts.lfm2_moe",
     "Llama4ForCausalLM": "models.families.experts.llama4",
     "MixtralForCausalLM": "models.families.experts.mixtral",
     "OlmoeForCausalLM": "models.families.experts.olmoe",

@@ -520,6 +520,31 @@ RECURRENT_GEMMA_2B = {
     "w_init_variance_scale": 0.01,
 }
 
+NEMOTRON_3_NANO = {
+    "architectures": ["NemotronHForCausalLM"],
+    "chunk_size": 128,
+    "conv_kernel": 4,
+    "head_dim": 128,
+    "hidden_size": 2688,
+    "hybrid_override_pattern": "MEMEM*EMEMEM*EMEMEM*EMEMEM*EMEMEM*EMEMEMEM*EMEMEMEME",
+    "mamba_head_dim": 64,
+    "mamba_num_heads": 64,
+    "mlp_hidden_act": "relu2",
+    "model_type": "nemotron_h",
+    "moe_intermediate_size": 1856,
+    "moe_shared_expert_intermediate_size": 3712,
+    "n_groups": 8,
+    "n_routed_experts": 128,
+    "norm_topk_prob": True,
+    "num_attention_heads": 32,
+    "num_experts_per_tok": 6,
+    "num_hidden_layers": 52,
+    "num_key_value_heads": 2,
+    "routed_scaling_factor": 2.5,
+    "ssm_state_size": 128,
+    "vocab_size": 131072,
+}
+
 PUBLISHED = {
     "SmolLM2-135M-Instruct": Published(134_515_008, SMOLLM2),
     "Llama-3.2-1B-Instruct": Published(1_235_814_400, LLAMA_32_1B),
@@ -535,6 +560,7 @@ PUBLISHED = {
     "mamba-130m-hf": Published(129_135_360, MAMBA_130M),
     "Jamba-v0.1": Published(51_570_323_328, JAMBA_V01),
     "recurrentgemma-2b": Published(2_682_862_080, RECURRENT_GEMMA_2B),
+    "Nemotron-3-Nano-30B-A3B": Published(31_577_940_288, NEMOTRON_3_NANO),
     "all-MiniLM-L6-v2": Published(22_713_216 - 385 * 384, MINILM_L6),  # without the pooler, which sentences do not go through
     "bge-reranker-base": Published(278_044_417 - 2 * 768, BGE_RERANKER_BASE),  # without the positions that no token has
     "ModernBERT-base": Published(149_014_272, MODERNBERT_BASE),  # without the head of its training

@@ -84,6 +84,8 @@ CASES: list[tuple[str, dict[str, Any]]] = [
     ("nemotron_h", {"hybrid_override_pattern": "M-M*-", "mlp_bias": True, "use_conv_bias": False, "mlp_hidden_act": "silu"}),
     ("recurrent_gemma", {}),
     ("recurrent_gemma", {"block_types": ["attention", "recurrent"], "attention_bias": True, "lru_width": None, "conv1d_width": 4}),
+    ("lfm2_moe", {}),
+    ("lfm2_moe", {"norm_topk_prob": False, "conv_bias": False, "tie_word_embeddings": False, "num_dense_layers": 0}),
     ("granitemoehybrid", {}),
     ("granitemoehybrid", {"num_local_experts": 0, "position_embedding_type": "nope", "attention_bias": True, "tie_word_embeddings": True}),
     ("qwen3_next", {}),

@@ -25,7 +25,7 @@ def make(values: Mapping[str, Any], seed: int = 0, attention: str = "eager") -> 
     config = AutoConfig.for_model(values["model_type"], **rest)
     model = AutoModelForCausalLM.from_config(config, dtype=torch.float32, attn_implementation=attention).eval()
     generator = torch.Generator().manual_seed(seed)
-    corrections = [buffer for name, buffer in model.named_buffers() if name.endswith("e_score_correction_bias")]
+    corrections = [buffer for name, buffer in model.named_buffers() if name.endswith(("e_score_correction_bias", "expert_bias"))]
     with torch.no_grad():
         for parameter in (*model.parameters(), *corrections):
             noise = torch.randn(parameter.shape, generator=generator)

@@ -27,10 +27,18 @@ _NOT_OURS = (
 
 def arch(config: Config) -> Arch:
     config.ignore(*_NOT_OURS)
+    assume(config)
+    config.assume(intermediate_size=config.integer("block_ff_dim", 12288))
+    return hybrid(each(llama.decoder(config), lambda layer: ffn(layer, hidden=_hidden(config, layer))), config)
+
+
+def assume(config: Config) -> None:
     config.assume(num_key_value_heads=8, rope_theta=1_000_000.0, max_position_embeddings=128_000)
-    config.assume(tie_word_embeddings=config.flag("tie_embedding", True), intermediate_size=config.integer("block_ff_dim", 12288))
-    config.assume(rms_norm_eps=config.number("norm_eps", 1e-5))
-    base = each(llama.decoder(config), lambda layer: ffn(layer, hidden=_hidden(config, layer)))
+    config.assume(tie_word_embeddings=config.flag("tie_embedding", True), rms_norm_eps=config.number("norm_eps", 1e-5))
+
+
+def hybrid(base: Arch, config: Config) -> Arch:
+    """Llama's layers with norms on heads, most with a convolution in place of attention."""
     attends = _attends(config, len(base.layers))
     normed = where(base, attends, lambda layer: mixer(layer, qk_norm=QKNorm(norm=layer.norm)))
     conv = ShortConv(channels=base.dim, kernel=config.integer("conv_L_cache", 3), bias=config.flag("conv_bias", False))
