@@ -136,7 +136,8 @@ def _unfinished_sentence(text: str, before: _Section | None, section: _Section) 
 
 def _split_section(text: str, section: _Section, token_index: TokenIndex, sizes: _Sizes, before: Span | None) -> Iterator[NewChunk]:
     spans, first = section.split_units, 0
-    start = before.start if before and token_index.count(before) <= sizes.overlap else spans[0].start
+    room = min(sizes.overlap, sizes.limit - token_index.count(spans[0]))
+    start = before.start if before and token_index.count(before) <= room else spans[0].start
     while first < len(spans):
         after = _chunk_end(spans, first, start, token_index, sizes)
         end = spans[after - 1].end

@@ -123,6 +123,11 @@ def test_a_page_ends_a_piece_and_a_sentence_over_the_page_is_held_whole() -> Non
     assert pieces[1].text.startswith("the limit is\n\n40 kg.") and not pieces[2].text.startswith("word stop.\n\n")
 
 
+def test_a_sentence_over_the_page_leaves_room_for_the_next() -> None:
+    made = document(("paragraph", "wing wing", 1), ("paragraph", "wing wing wing", 2))
+    assert [piece.text for piece in cut(made, 4, overlap=2)] == ["wing wing", "wing wing wing"]
+
+
 def test_the_size_leaves_room_for_title_and_headings() -> None:
     made = document(("heading", "# Deep Heading Here"), ("paragraph", words(300)), title="A Title Of Five Words")
     pieces = chunk(made, offsets, Chunking(), 64)
