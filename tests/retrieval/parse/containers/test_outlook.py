@@ -1,21 +1,20 @@
 """Messages saved by Outlook: header, body, attachments, messages within; formatted text in its compressed form."""
 
-from pathlib import Path
-
 import pytest
 
 from retrieval.parse.containers.rtf_compression import decompressed
+from tests.packed import document
 from tests.retrieval.parse.test_formats import parsed
 from tests.retrieval.samples import blocks
 
-NOTE = Path(__file__).parents[3] / "data/mail/note.msg"
+NOTE = document("note.msg")
 # MS-OXRTFCP, section 3.1
 SIMPLE = "2d0000002b0000004c5a4675f1c5c7a703000a007263706731323542320af32068656c090020627705b06c647d0a800fa0"
 CROSSING = "1a0000001c0000004c5a4675e2d44b51410004205758595a0d6e7d010eb0"
 
 
 def test_message() -> None:
-    made = parsed(NOTE.read_bytes(), "note.msg")
+    made = parsed(NOTE, "note.msg")
     assert made.title == "Lieferung über Nacht" and made.media_type == "application/vnd.ms-outlook"
     assert blocks(made) == [
         (
@@ -32,13 +31,13 @@ def test_message() -> None:
     ]
     assert made.blocks[-1].headings == ("Old news.msg",)
     assert made.notes == ("a.bin was left out: nothing here reads files like this one (.bin): it is not text",)
-    assert parsed(NOTE.read_bytes(), "note").media_type == made.media_type
+    assert parsed(NOTE, "note").media_type == made.media_type
 
 
 @pytest.mark.parametrize("cut", [600, 3_000, 10_000, 17_000])
 def test_damaged_messages_end_in_a_reason(cut: int) -> None:
     try:
-        parsed(NOTE.read_bytes()[:cut], "note.msg")
+        parsed(NOTE[:cut], "note.msg")
     except Exception as error:
         assert type(error).__name__ == "ParseError"
 

@@ -11,10 +11,10 @@ import pytest
 
 from retrieval.api import Document, Unreadable
 from retrieval.parse import Limits, SubprocessParser
+from tests.packed import document
 from tests.retrieval import samples
 from tests.retrieval.parse.test_formats import parsed
 
-DATA = Path(__file__).parents[3] / "data" / "office"
 LIMITS = Limits(seconds=20)
 
 
@@ -40,14 +40,14 @@ def act(office: Path, script: str) -> None:
 
 
 def parse(parser: SubprocessParser, name: str) -> Document:
-    return asyncio.run(parser.parse(samples.parts((DATA / name).read_bytes()), name))
+    return asyncio.run(parser.parse(samples.parts(document(name)), name))
 
 
 def test_texts_are_read_after_a_conversion(parser: SubprocessParser, office: Path, tmp_path: Path) -> None:
     (tmp_path / "made.docx").write_bytes(samples.word())
     act(office, f'cp "{tmp_path}/made.docx" "$1/original.docx"; cp "$2" "{tmp_path}/seen"; pwd > "{tmp_path}/folder"')
     assert "Everybody has 30 days." in parse(parser, "letter.doc").text
-    assert (tmp_path / "seen").read_bytes() == (DATA / "letter.doc").read_bytes()
+    assert (tmp_path / "seen").read_bytes() == document("letter.doc")
     assert not Path((tmp_path / "folder").read_text().strip()).exists(), "nothing is left behind"
 
 
@@ -82,7 +82,7 @@ def test_a_cancelled_conversion_is_killed(parser: SubprocessParser, office: Path
     act(office, f'echo $$ > "{tmp_path}/pid"; exec sleep 600')
 
     async def cancel() -> int:
-        task = asyncio.create_task(parser.parse(samples.parts((DATA / "letter.doc").read_bytes()), "a.doc"))
+        task = asyncio.create_task(parser.parse(samples.parts(document("letter.doc")), "a.doc"))
         while not (tmp_path / "pid").exists() or not (tmp_path / "pid").read_text().strip():
             await asyncio.sleep(0.02)
         task.cancel()
@@ -109,7 +109,7 @@ def test_texts_are_read_by_libreoffice_itself(parser: SubprocessParser) -> None:
 
 
 def test_old_workbooks() -> None:
-    made = parsed((DATA / "staff.xls").read_bytes(), "staff.xls")
+    made = parsed(document("staff.xls"), "staff.xls")
     assert made.text.split("\n\n")[1].split("\n") == [
         "Region: Coast; City: Bergen; Staff: 12",
         "Region: Coast; City: Stavanger; Staff: 9.5",
@@ -197,7 +197,7 @@ def test_damaged_binary_workbooks_give_their_values() -> None:
 
 
 def test_formats_errors_and_comments_of_old_workbooks() -> None:
-    assert parsed((DATA / "rates.xls").read_bytes(), "rates.xls").text.split("\n") == [
+    assert parsed(document("rates.xls"), "rates.xls").text.split("\n") == [
         "Rates",
         "",
         "Item: ~~Rope~~; Rate: 7.5%; Fee: € 8.50; Zip: 00451; Due: 2026-05-04; Took: 27:15:00; Share: #DIV/0!",

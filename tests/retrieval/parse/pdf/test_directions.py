@@ -1,20 +1,18 @@
 """Text that runs from right to left or downwards is read in the order in which people read it, whatever the producer wrote."""
 
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from retrieval.api import Document
 from retrieval.parse.pdf.page import bidi
+from tests.packed import document
 from tests.retrieval.parse.test_formats import parsed
 from tests.retrieval.samples import blocks
 
-DATA = Path(__file__).parents[3] / "data" / "directions"
-
 
 def read(name: str) -> Document:
-    return parsed((DATA / name).read_bytes(), name)
+    return parsed(document(name), name)
 
 
 def in_order(shown: str) -> str:

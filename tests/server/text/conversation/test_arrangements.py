@@ -2,7 +2,6 @@
 
 import json
 import re
-import zipfile
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
@@ -16,11 +15,11 @@ from server.text.conversation.visibility import MAX_SHAPES, ArrangementCache, sh
 from server.text.render import render
 from server.text.tokenizer import ChatTokenizer, load_tokenizer
 from server.text.tool_calls.template_probe import short_id
+from tests.packed import chat_templates
 from tests.server.text.conversation.strict_templates import NOTHING_BUT_USERS, STRICT
 from tests.server.worlds import chatml
 
-DATA = zipfile.Path(Path(__file__).parents[3] / "data" / "chat_templates.zip")
-REAL = {path.stem: path.read_text() for path in DATA.iterdir()}
+REAL = {name.removesuffix(".jinja"): template for name, template in chat_templates().items()}
 TOOL = Tool(name="get_weather", description="tells", parameters={"type": "object", "properties": {"city": {"type": "string"}}})
 
 

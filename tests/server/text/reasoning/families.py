@@ -1,7 +1,6 @@
 """Reasoning models: chat templates of checkpoints where there is one among the test data, else the least that has the family's form, with
 tokenizers that have their tokens."""
 
-import zipfile
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -12,9 +11,10 @@ from tokenizers import Tokenizer
 
 from server.text.reasoning.api import Place
 from server.text.tokenizer import ChatTokenizer, load_tokenizer
+from tests.packed import chat_templates
 from tests.server.worlds import save
 
-TEMPLATES = zipfile.Path(Path(__file__).parents[3] / "data" / "chat_templates.zip")
+TEMPLATES = chat_templates()
 THINK, TOOLS = ["<think>", "</think>"], ["<tool_call>", "</tool_call>"]
 ASSISTANT = "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}TAIL{% endif %}"
 
@@ -67,7 +67,7 @@ FAMILIES: dict[str, Family] = {
     "nemotron": think(f"{STRIPPED}{CHATML}{ending(EMPTY_PAIR)}", "before", off=OFF),
     "deepseek-v3.1": think("deepseek-ai-DeepSeek-V3.1.jinja", "thoughts", on=(("thinking", True),), off=(), added=DEEPSEEK),
     "kimi-k2-thinking": think(
-        (TEMPLATES / "moonshotai-Kimi-K2.jinja").read_text()
+        TEMPLATES["moonshotai-Kimi-K2.jinja"]
         + "{% if add_generation_prompt and thinking is defined and not thinking %}{{ '<think></think>' }}{% endif %}",
         "before",
         off=(("thinking", False),),
@@ -125,7 +125,7 @@ def directory(name: str) -> Path:
     tokenizer.add_special_tokens(list(family.added))
     tokenizer.add_tokens(list(family.tokens)) if name != "gpt-oss" else tokenizer.add_special_tokens(list(family.tokens))
     tokenizer.save(str(folder / "tokenizer.json"))
-    source = (TEMPLATES / family.template).read_text() if family.template.endswith(".jinja") else family.template
+    source = TEMPLATES.get(family.template, family.template)
     (folder / "chat_template.jinja").write_text(source)
     return folder
 

@@ -1,12 +1,12 @@
 """Chat templates that support tools, modelled on those of the families, with tokenizers that have their tokens."""
 
 import json
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
 from tokenizers import Tokenizer
 
+from tests.packed import chat_templates
 from tests.server.worlds import CHATML, GEMMA, MISTRAL, chatml, gemma, llama3, mistral
 
 TOOLS_IN_SYSTEM = (
@@ -84,7 +84,7 @@ HARMONY = (
     "{% if add_generation_prompt %}{{ '<|start|>assistant' }}{% endif %}"
 )
 
-KIMI = zipfile.Path(Path(__file__).parents[3] / "data" / "chat_templates.zip", "moonshotai-Kimi-K2.jinja").read_text()
+KIMI = chat_templates()["moonshotai-Kimi-K2.jinja"]
 
 
 def _world(
