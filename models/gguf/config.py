@@ -46,6 +46,11 @@ ARCHITECTURES: dict[str, Read] = {
     "lfm2": recurrent.lfm2,
     "jamba": recurrent.jamba,
     "granitehybrid": recurrent.granite_hybrid,
+    "falcon-h1": recurrent.falcon_h1,
+    "nemotron_h": recurrent.nemotron_h,
+    "nemotron_h_moe": recurrent.nemotron_h,
+    "lfm2moe": recurrent.lfm2_moe,
+    "qwen3next": recurrent.qwen3_next,
 }
 
 

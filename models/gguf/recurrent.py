@@ -1,7 +1,8 @@
 """Architectures with states. Layers that attend have key/value heads in a list of them, where others have none."""
 
-from models.gguf.dense import granite, named
+from models.gguf.dense import LAYER_NORM, granite, named
 from models.gguf.metadata import RMS_NORM, File, Values, experts, llama_like, sizes
+from models.gguf.sparse import SIGMOID, qwen2_moe
 from models.hf import ConfigError
 
 
@@ -38,13 +39,27 @@ def _alone(file: File) -> Values:
 
 
 def lfm2(file: File) -> Values:
+    return _short_convolutions(file) | named("Lfm2", "lfm2") | {"block_auto_adjust_ff_dim": False}
+
+
+def lfm2_moe(file: File) -> Values:
+    meta = file.meta
+    meta.only("expert_gating_func", SIGMOID)
+    widths = {
+        "moe_intermediate_size": meta.integer("expert_feed_forward_length"),
+        "num_dense_layers": meta.integer("leading_dense_block_count", 0),
+    }
+    scale = {"routed_scaling_factor": meta.number("expert_weights_scale", 1.0)}
+    return _short_convolutions(file) | named("Lfm2Moe", "lfm2_moe") | experts(file) | widths | scale
+
+
+def _short_convolutions(file: File) -> Values:
     kinds = ["full_attention" if attends else "conv" for attends in _attending(file)]
     return (
         llama_like(file)
         | named("Lfm2", "lfm2")
         | {
             "layer_types": kinds,
-            "block_auto_adjust_ff_dim": False,
             "conv_bias": _some(file, "shortconv.conv.bias"),
             "conv_L_cache": file.meta.integer("shortconv.l_cache"),
         }
@@ -75,6 +90,75 @@ def granite_hybrid(file: File) -> Values:
         return values | {"num_local_experts": 0, "shared_intermediate_size": values["intermediate_size"]}
     shared = {"shared_intermediate_size": meta.integer("expert_shared_feed_forward_length", 0)}
     return values | experts(file, "num_local_experts") | shared
+
+
+def falcon_h1(file: File) -> Values:
+    """Whatever is multiplied there is so in the file."""
+    values, meta = llama_like(file) | named("FalconH1", "falcon_h1") | _state(file), file.meta
+    heads, inner = meta.integer("ssm.time_step_rank"), meta.integer("ssm.inner_size")
+    del values["mamba_expand"]
+    values |= {"mamba_n_heads": heads, "mamba_d_head": inner // heads, "mamba_n_groups": meta.integer("ssm.group_count", 1)}
+    values |= {"projectors_bias": values["mamba_proj_bias"], "attention_bias": _some(file, "attn_q.bias")}
+    values |= {"mlp_bias": _some(file, "ffn_up.bias"), "mamba_rms_norm": _some(file, "ssm_norm.weight")}
+    return values | {"mamba_d_ssm": inner, "mamba_norm_before_gate": False}
+
+
+def nemotron_h(file: File) -> Values:
+    """Steps are held to no least one there."""
+    meta, attends = file.meta, _attending(file)
+    meta.ignore("rope.dimension_count", "rope.freq_base", "rope.scaling.finetuned", LAYER_NORM)
+    meta.only("attention.value_length", meta.integer("attention.key_length"))
+    widths, heads, inner = meta.anything("feed_forward_length"), meta.integer("ssm.time_step_rank"), meta.integer("ssm.inner_size")
+    sparse = "expert_count" in meta.values and meta.integer("expert_count") > 0
+    does = ["*" if attending else "-" if width else "M" for attending, width in zip(attends, widths, strict=True)]
+    values = _alone(file) | named("NemotronH", "nemotron_h")
+    values["ssm_state_size"] = values.pop("state_size")
+    return (
+        values
+        | {
+            "hybrid_override_pattern": "".join(does).replace("-", "E" if sparse else "-"),
+            "intermediate_size": max(widths) or None,
+            "max_position_embeddings": meta.integer("context_length"),
+            "num_attention_heads": meta.integer("attention.head_count"),
+            "num_key_value_heads": file.kv_heads(),
+            "head_dim": meta.integer("attention.key_length"),
+            "mamba_num_heads": heads,
+            "mamba_head_dim": inner // heads,
+            "n_groups": meta.integer("ssm.group_count", 1),
+            "time_step_min": 0.0,
+            "mlp_bias": _some(file, "ffn_up.bias"),
+        }
+        | (_nemotron_experts(file) if sparse else {})
+    )
+
+
+def qwen3_next(file: File) -> Values:
+    meta, heads = file.meta, file.meta.integer("ssm.time_step_rank")
+    return (
+        qwen2_moe(file)
+        | named("Qwen3Next", "qwen3_next")
+        | {
+            "full_attention_interval": meta.integer("full_attention_interval", 4),
+            "linear_num_value_heads": heads,
+            "linear_num_key_heads": meta.integer("ssm.group_count"),
+            "linear_key_head_dim": meta.integer("ssm.state_size"),
+            "linear_value_head_dim": meta.integer("ssm.inner_size") // heads,
+            "linear_conv_kernel_dim": meta.integer("ssm.conv_kernel"),
+        }
+    )
+
+
+def _nemotron_experts(file: File) -> Values:
+    meta = file.meta
+    meta.only("expert_shared_count", 1)
+    meta.only("expert_group_count", 1)
+    return experts(file, "n_routed_experts") | {
+        "moe_intermediate_size": meta.integer("expert_feed_forward_length"),
+        "moe_shared_expert_intermediate_size": meta.integer("expert_shared_feed_forward_length"),
+        "moe_latent_size": meta.optional_integer("moe_latent_size"),
+        "norm_topk_prob": meta.flag("expert_weights_norm", True),
+        "routed_scaling_factor": meta.number("expert_weights_scale", 1.0),
+    }
 
 
 def _state(file: File) -> Values:

@@ -3,7 +3,7 @@
 from models.gguf.dense import LAYER_NORM, granite, named
 from models.gguf.metadata import File, Values, experts, llama_like, rope, sizes
 
-_SIGMOID = 2  # expert_gating_func
+SIGMOID = 2  # expert_gating_func
 
 
 def qwen2_moe(file: File) -> Values:
@@ -66,7 +66,7 @@ def deepseek(file: File) -> Values:
     """V3's router takes sigmoids, V2's does not. Newer files hold keys and values of the latents apart, and say then how long a
     head is beside how long its latents are."""
     meta, size = file.meta, sizes(file)
-    third = meta.integer("expert_gating_func", 1) == _SIGMOID or any(name.endswith("exp_probs_b.bias") for name in file.tensors)
+    third = meta.integer("expert_gating_func", 1) == SIGMOID or any(name.endswith("exp_probs_b.bias") for name in file.tensors)
     shared = {"n_shared_experts": meta.integer("expert_shared_count", 0), "norm_topk_prob": meta.flag("expert_weights_norm", False)}
     scale = {"routed_scaling_factor": meta.number("expert_weights_scale", 1.0)}
     values = size | _latents(file) | experts(file, "n_routed_experts") | _narrow(file) | shared | scale | _groups(file, third)

@@ -117,6 +117,40 @@ def granite_hybrid(name: str, tensor: Tensor, config: Any) -> list[Named]:
     return [(new, t) for changed, part in states(name, tensor, config) for new, t in halved(changed, part, config)]
 
 
+def falcon_h1(name: str, tensor: Tensor, config: Any) -> list[Named]:
+    """Multiplied by all that is multiplied there."""
+    attention, gate_and_down = config.attention_in_multiplier, config.mlp_multipliers
+    by = {
+        "down_proj": gate_and_down[1],
+        "gate_proj": gate_and_down[0],
+        "k_proj": config.key_multiplier * attention,
+        "q_proj": attention,
+        "v_proj": attention,
+        "o_proj": config.attention_out_multiplier,
+        "out_proj": config.ssm_out_multiplier,
+        "lm_head": config.lm_head_multiplier,
+        "embed_tokens": config.embedding_multiplier,
+    }
+    if "in_proj" in name:
+        inner, shared = config.mamba_d_ssm, config.mamba_n_groups * config.mamba_d_state
+        parts = zip(tensor.split((inner, inner, shared, shared, config.mamba_n_heads)), config.ssm_multipliers, strict=True)
+        return [(name, torch.cat([part * factor * config.ssm_in_multiplier for part, factor in parts]))]
+    factor = next((factor for part, factor in by.items() if f".{part}." in f".{name}"), 1.0)
+    return states(name, tensor * factor, config)
+
+
+def qwen3_next(name: str, tensor: Tensor, config: Any) -> list[Named]:
+    """Norms plus 1, but for those behind the nets; queries, keys, values and gates of all key heads behind one another."""
+    if "in_proj_qkvz" in name:
+        k, values = config.linear_key_head_dim, config.linear_num_value_heads // config.linear_num_key_heads * config.linear_value_head_dim
+        q, k, v, z = (t.flatten(0, 1) for t in tensor.unflatten(0, (config.linear_num_key_heads, -1)).split((k, k, values, values), 1))
+        blk = f"blk.{name.split('.')[2]}."
+        return [(f"{blk}attn_qkv.weight", torch.cat([q, k, v])), (f"{blk}attn_gate.weight", z)]
+    if name.endswith("norm.weight") and "linear_attn" not in name:
+        return [(name, tensor + 1)]
+    return states(name, tensor, config)
+
+
 def moe(config: Any) -> dict[str, Any]:
     count = getattr(config, "num_local_experts", None) or getattr(config, "num_experts", None) or config.n_routed_experts
     narrow = {"expert_feed_forward_length": config.moe_intermediate_size} if getattr(config, "moe_intermediate_size", None) else {}
@@ -167,6 +201,45 @@ def granite4(config: Any) -> dict[str, Any]:
     says |= {"ssm.time_step_rank": config.mamba_n_heads, "ssm.group_count": config.mamba_n_groups}
     shared = {"expert_shared_feed_forward_length": config.shared_intermediate_size}
     return says | (moe(config) | shared if config.num_local_experts else {})
+
+
+def nemotron(config: Any) -> dict[str, Any]:
+    kinds = config.layers_block_type
+    says = {"ssm.conv_kernel": config.conv_kernel, "ssm.inner_size": config.mamba_num_heads * config.mamba_head_dim}
+    says |= {"ssm.state_size": config.ssm_state_size, "ssm.time_step_rank": config.mamba_num_heads, "ssm.group_count": config.n_groups}
+    width = config.moe_intermediate_size if "moe" in kinds else config.intermediate_size
+    says["feed_forward_length"] = [width * (kind in ("mlp", "moe")) for kind in kinds]
+    says["attention.head_count_kv"] = [config.num_key_value_heads * (kind in ("attention", "full_attention")) for kind in kinds]
+    says |= {"attention.layer_norm_epsilon": config.layer_norm_epsilon}  # beside the other one, and equal to it
+    return says | head(config) | {"rope.dimension_count": config.head_dim, "rope.scaling.finetuned": False}
+
+
+def nemotron_moe(config: Any) -> dict[str, Any]:
+    latent = {"moe_latent_size": config.moe_latent_size} if config.moe_latent_size else {}
+    return (
+        nemotron(config)
+        | moe(config)
+        | latent
+        | {
+            "expert_shared_feed_forward_length": config.moe_shared_expert_intermediate_size,
+            "expert_shared_count": 1,
+            "expert_weights_norm": bool(config.norm_topk_prob),
+            "expert_weights_scale": config.routed_scaling_factor,
+            "expert_group_count": config.n_group,
+        }
+    )
+
+
+def nets(config: Any) -> dict[str, Any]:
+    return {
+        "ssm.conv_kernel": config.linear_conv_kernel_dim,
+        "ssm.state_size": config.linear_key_head_dim,
+        "ssm.group_count": config.linear_num_key_heads,
+        "ssm.time_step_rank": config.linear_num_value_heads,
+        "ssm.inner_size": config.linear_value_head_dim * config.linear_num_value_heads,
+        "full_attention_interval": config.layer_types.index("full_attention") + 1,
+        "expert_shared_feed_forward_length": config.shared_expert_intermediate_size,
+    }
 
 
 def deepseek(config: Any) -> dict[str, Any]:
@@ -265,18 +338,43 @@ WRITTEN |= {
         },
         states,
     ),
+    "lfm2_moe": Written(
+        "lfm2moe",
+        lambda c: (
+            moe(c)
+            | {"shortconv.l_cache": c.conv_L_cache, "vocab_size": c.vocab_size}
+            | {"leading_dense_block_count": c.num_dense_layers, "expert_gating_func": 2}
+            | {"attention.head_count_kv": [c.num_key_value_heads * is_one for is_one in kinds(c)]}
+        ),
+        states,
+        {"expert_bias": "expert_bias.bias"},
+    ),
     "jamba": Written(
         "jamba",
         lambda c: moe(c) | hybrid(c, [kind == "attention" for kind in c.layers_block_type]) | {"ssm.time_step_rank": c.mamba_dt_rank},
         states,
     ),
     "granitemoehybrid": Written("granitehybrid", granite4, granite_hybrid),
+    "falcon_h1": Written(
+        "falcon-h1",
+        lambda c: (
+            hybrid(c, [True] * c.num_hidden_layers)
+            | {f"attention.{part}_length": c.hidden_size // c.num_attention_heads for part in ("key", "value")}
+            | {"ssm.inner_size": c.mamba_d_ssm, "ssm.time_step_rank": c.mamba_n_heads, "ssm.group_count": c.mamba_n_groups}
+            | {"attention.head_count_kv": c.num_key_value_heads, "vocab_size": c.vocab_size}
+        ),
+        falcon_h1,
+    ),
+    "nemotron_h": Written("nemotron_h", nemotron, states),
+    "nemotron_h_moe": Written("nemotron_h_moe", nemotron_moe, states, {"e_score_correction_bias": "e_score_correction.bias"}),
+    "qwen3_next": Written("qwen3next", lambda c: moe(c) | head(c) | rotated(c) | nets(c), qwen3_next),
 }
 
 
 def write(path: Path, model: PreTrainedModel) -> None:
     model.save_pretrained(path.parent / "published")
-    config, how = model.config, WRITTEN[model.config.model_type]
+    config, sparse = model.config, "moe" in getattr(model.config, "layers_block_type", ())
+    how = WRITTEN[f"{config.model_type}_moe" if sparse else config.model_type]
     arch = next(key for key, name in gguf.MODEL_ARCH_NAMES.items() if name == how.arch)
     layers = getattr(config, "num_hidden_layers", None) or config.n_layer
     names = gguf.get_tensor_name_map(arch, layers)
@@ -305,7 +403,7 @@ def _usual(config: Any, layers: int) -> dict[str, Any]:
     if getattr(config, "num_key_value_heads", None) and config.model_type not in ("deepseek_v2", "deepseek_v3"):
         says["attention.head_count_kv"] = config.num_key_value_heads
     rms = getattr(config, "rms_norm_eps", None) or getattr(config, "norm_eps", None)
-    rms = config.layer_norm_epsilon if "mamba" in config.model_type else rms
+    rms = config.layer_norm_epsilon if re.search("mamba|nemotron", config.model_type) else rms
     eps = rms or next(v for key in ("layer_norm_epsilon", "layer_norm_eps", "norm_epsilon") if (v := getattr(config, key, None)))
     says["attention.layer_norm_rms_epsilon" if rms else "attention.layer_norm_epsilon"] = eps
     rope = getattr(config, "rope_parameters", None) or {}
@@ -336,8 +434,9 @@ def _stacked(tensors: Mapping[str, Tensor], how: Written, config: Any) -> Iterat
                 name = f"{name.removesuffix(end)}{new}" if name.endswith(end) else name
             yield from how.change(name, tensor, config)
     for name, parts in experts.items():
+        name = re.sub(r"backbone\.(.*)\.mixer\.experts", r"model.\1.mlp.experts", name)
         name = re.sub(r"feed_forward\.(experts\.\w+_proj)", r"mlp.\1", name)
-        merged = re.sub(r"model\.(.*)block_sparse_moe\.experts\.w", r"\1feed_forward.experts.w", name)
+        merged = re.sub(r"model\.(.*)(block_sparse_moe|feed_forward)\.experts\.w", r"\1feed_forward.experts.w", name)
         yield merged, torch.stack([parts[e] for e in range(len(parts))])
 
 

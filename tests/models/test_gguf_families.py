@@ -60,6 +60,12 @@ CASES: list[tuple[str, dict[str, Any]]] = [
     ("hybrid.jamba", {"mamba_proj_bias": False}),
     ("hybrid.granitemoehybrid", GRANITE4),
     ("hybrid.granitemoehybrid", GRANITE4 | {"num_local_experts": 0, "shared_intermediate_size": 40}),
+    ("hybrid.falcon_h1", {"mamba_norm_before_gate": False, "time_step_limit": [0.0, inf]}),
+    ("hybrid.falcon_h1", {"mamba_norm_before_gate": False, "time_step_limit": [0.0, inf], "mamba_rms_norm": False}),
+    ("hybrid.nemotron_h", {"hybrid_override_pattern": "M-*M", "mlp_bias": True, "time_step_min": 1e-12}),
+    ("hybrid.nemotron_h", {"hybrid_override_pattern": "ME*EM", "n_group": 1, "topk_group": 1, "time_step_min": 1e-12}),
+    ("experts.lfm2_moe", {"conv_bias": False, "routed_scaling_factor": 1.0}),
+    ("linear.qwen3_next", {"linear_value_head_dim": 12, "mlp_only_layers": [], "layer_types": ["linear_attention", "full_attention"] * 2}),
     ("latent.minicpm3", {"v_head_dim": 16, "scale_emb": 12, "dim_model_base": 256}),
 ]
 

@@ -37,6 +37,8 @@ WEIGHTS: Recipes = {
     "layers.{i}.ffn.experts.down": PerExpert(Copy(_F + "experts.{e}.w2.weight")),
 }
 
+GGUF: Recipes = {**lfm2.GGUF, **llama.GGUF_EXPERTS, "layers.{i}.ffn.correction": Copy("blk.{i}.exp_probs_b.bias")}
+
 TINY: dict[str, Any] = {
     **{key: value for key, value in lfm2.TINY.items() if not key.startswith("block_")},
     "architectures": ["Lfm2MoeForCausalLM"],

@@ -7,9 +7,9 @@ from typing import Any
 from models.families.changes import beside, each
 from models.families.dense import llama
 from models.families.hybrid import bamba, jamba
-from models.families.recurrent import mamba
+from models.families.recurrent import mamba, mamba2
 from models.hf import Config, ConfigError
-from models.recipes import Copy, Recipe, Recipes, ScaleRows, cat
+from models.recipes import Alias, Copy, Recipe, Recipes, ScaleRows, both, cat
 from models.spec import FFN, MLP, Arch, Attention, Mamba2, Next, Norm, Single, mixers
 
 MULTIPLIERS = (
@@ -103,6 +103,16 @@ def _scaled(ours: str, theirs: str, rows: int, by: float) -> Recipes:
 
 
 WEIGHTS = weights
+
+_GGUF_STATE = {name.replace(".mixer.", ".mixer.1."): recipe for name, recipe in mamba2.GGUF_STATE.items()}
+
+# everything is multiplied already, rows of the embedding and logits as well
+GGUF: Recipes = {
+    **{name.replace(".mixer.", ".mixer.0."): recipe for name, recipe in llama.GGUF_PLAIN.items()},
+    **_GGUF_STATE,
+    **both("layers.{i}.mixer.1.out", "blk.{i}.ssm_out"),
+    "layers.{i}.norm2.weight": Alias((Copy("blk.{i}.ffn_norm"), Copy("blk.{i}.ffn_norm.weight"))),
+}
 
 TINY: dict[str, Any] = {
     **{key: value for key, value in bamba.TINY.items() if key != "attn_layer_indices"},

@@ -4,7 +4,8 @@ positions, an MLP without a gate, or experts without gates, which may lie betwee
 from collections.abc import Mapping
 from typing import Any
 
-from models.families.recurrent import mamba
+from models.families.dense import llama
+from models.families.recurrent import mamba, mamba2
 from models.hf import Config, ConfigError, activation
 from models.recipes import Copy, First, PerExpert, Recipes, both, cat
 from models.spec import MLP, Arch, Attention, ExpertGroups, Layer, Mamba2, MoE, Norm, Sigmoid
@@ -123,6 +124,23 @@ WEIGHTS: Recipes = {
     "layers.{i}.ffn.experts.down": PerExpert(Copy(_M + "experts.{e}.down_proj.weight")),
     "layers.{i}.ffn.shared.up.weight": Copy(_M + "shared_experts.up_proj.weight"),
     "layers.{i}.ffn.shared.down.weight": Copy(_M + "shared_experts.down_proj.weight"),
+}
+
+_B = "blk.{i}."
+
+GGUF: Recipes = {
+    **llama.GGUF_PLAIN,
+    **mamba2.GGUF_STATE,
+    "layers.{i}.norm2.weight": Copy(_B + "attn_norm.weight"),
+    **both("layers.{i}.ffn.up", _B + "ffn_up"),
+    "layers.{i}.ffn.router.weight": Copy(_B + "ffn_gate_inp.weight"),
+    "layers.{i}.ffn.correction": Copy(_B + "exp_probs_b.bias"),
+    "layers.{i}.ffn.narrow.weight": Copy(_B + "ffn_latent_down.weight"),
+    "layers.{i}.ffn.widen.weight": Copy(_B + "ffn_latent_up.weight"),
+    "layers.{i}.ffn.experts.up": Copy(_B + "ffn_up_exps.weight"),
+    "layers.{i}.ffn.experts.down": Copy(_B + "ffn_down_exps.weight"),
+    "layers.{i}.ffn.shared.up.weight": Copy(_B + "ffn_up_shexp.weight"),
+    "layers.{i}.ffn.shared.down.weight": Copy(_B + "ffn_down_shexp.weight"),
 }
 
 TINY: dict[str, Any] = {

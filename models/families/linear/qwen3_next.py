@@ -10,7 +10,7 @@ from models.families.dense import llama
 from models.families.dense.gemma import shifted
 from models.families.experts import qwen2_moe
 from models.hf import Config, ConfigError
-from models.recipes import Cat, Copy, First, HalfRows, NegExp, Recipe, Recipes, Taps, Ungroup
+from models.recipes import Cat, Copy, First, HalfRows, NegExp, Recipe, Recipes, Taps, Ungroup, cat
 from models.spec import Arch, DeltaRule, LinearAttention, MoE, Norm, QKNorm
 
 
@@ -90,6 +90,25 @@ WEIGHTS: Recipes = {
     **qwen2_moe.WEIGHTS,
     **DENSE,
     "layers.{i}.mixer.into.weight": Cat((Ungroup(Copy(_N + "in_proj_qkvz.weight")), Ungroup(Copy(_N + "in_proj_ba.weight")))),
+}
+
+_B = "blk.{i}."
+_Q = Copy(_B + "attn_q.weight")
+_OF_NETS = First((cat(_B + "attn_qkv.weight", _B + "attn_gate.weight"), Ungroup(Copy(_B + "ssm_in.weight"))))
+
+# what replaces values, and decays, lie by key heads still; queries, keys, values and gates do not, but in older files
+GGUF: Recipes = {
+    **qwen2_moe.GGUF,
+    **{f"layers.{{i}}.mixer.{p}_norm.weight": Copy(f"{_B}attn_{p}_norm.weight") for p in "qk"},
+    "layers.{i}.mixer.qkv.weight": Cat((HalfRows(_Q, "queries"), Copy(_B + "attn_k.weight"), Copy(_B + "attn_v.weight"))),
+    "layers.{i}.mixer.gate.weight": HalfRows(_Q, "gates"),
+    "layers.{i}.mixer.into.weight": Cat((_OF_NETS, Ungroup(Copy(_B + "ssm_ba.weight")))),
+    "layers.{i}.mixer.conv.weight": Copy(_B + "ssm_conv1d.weight"),
+    "layers.{i}.mixer.decay.rate": Copy(_B + "ssm_a"),
+    "layers.{i}.mixer.decay.bias": Copy(_B + "ssm_dt.bias"),
+    "layers.{i}.mixer.norm.weight": Copy(_B + "ssm_norm.weight"),
+    "layers.{i}.mixer.out.weight": First((Copy(_B + "ssm_out.weight"), Copy(_B + "attn_output.weight"))),
+    "layers.{i}.norm2.weight": Copy(_B + "post_attention_norm.weight"),
 }
 
 NETS: dict[str, Any] = {
