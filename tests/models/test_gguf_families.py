@@ -1,6 +1,7 @@
 """Every family that llama.cpp has, through a GGUF file, gives the logits of the model that the file was made from."""
 
 import json
+from dataclasses import replace
 from importlib import import_module
 from math import inf
 from pathlib import Path
@@ -12,7 +13,9 @@ from gguf import GGUFReader
 
 from models.gguf.config import ARCHITECTURES, config_from_metadata
 from models.gguf.index import tensor_index
-from tests.models.gguf_families import WRITTEN, write
+from models.hf import ConfigError
+from tests.models.gguf_families import WRITTEN, Written, write
+from tests.models.gguf_states import STATES
 from tests.models.world import logits_of, make, ours, prompts, their_logits
 
 PLAIN_ROPE = {"rope_type": "default", "rope_theta": 10_000.0}
@@ -77,13 +80,35 @@ def test_family(sheet: str, changes: dict[str, Any], tmp_path: Path) -> None:
         factors = ("short_factor", "long_factor")
         values["rope_parameters"] |= {key: import_module(f"models.families.{sheet}").TINY["rope_parameters"][key] for key in factors}
     theirs = make({"use_sliding_window": False} | values if sheet == "experts.qwen2_moe" else values)
-    write(tmp_path / "model.gguf", theirs)
+    write(tmp_path / "model.gguf", theirs, how(theirs.config))
     (tmp_path / "config.json").write_text(json.dumps(config_from_metadata(GGUFReader(tmp_path / "model.gguf"))))
     (tmp_path / "tensors.json").write_text(json.dumps(tensor_index([tmp_path / "model.gguf"])))
     tokens = prompts([19, 1])
     torch.testing.assert_close(logits_of(ours(tmp_path), tokens), their_logits(theirs, tokens), rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.parametrize(
+    ("sheet", "says", "message"),
+    [
+        ("hybrid.granitemoehybrid", {"rope.scaling.finetuned": True}, "GGUF files of Bamba are not read"),
+        ("hybrid.jamba", {"attention.head_count_kv": [2, 2, 0, 2]}, r"layers \[0, 1, 3\] are not every so many, as attn_layers are"),
+        ("hybrid.nemotron_h", {"expert_group_count": 2}, "expert_group_count = 2 is not supported"),
+    ],
+)
+def test_what_is_refused(sheet: str, says: dict[str, Any], message: str, tmp_path: Path) -> None:
+    model = make(import_module(f"models.families.{sheet}").TINY)
+    usual = how(model.config)
+    write(tmp_path / "model.gguf", model, replace(usual, says=lambda config: {**usual.says(config), **says}))
+    with pytest.raises(ConfigError, match=message):
+        config_from_metadata(GGUFReader(tmp_path / "model.gguf"))
+
+
+def how(config: Any) -> Written:
+    """With experts and without, Nemotron-H has two names."""
+    sparse = "moe" in getattr(config, "layers_block_type", ())
+    return (WRITTEN | STATES)[f"{config.model_type}_moe" if sparse else config.model_type]
+
+
 def test_no_architecture_is_without_a_case() -> None:
     """llama, qwen2, qwen3 and gemma3 have theirs in test_gguf.py."""
-    assert {written.arch for written in WRITTEN.values()} | {"llama", "qwen2", "qwen3", "gemma3"} == set(ARCHITECTURES)
+    assert {written.arch for written in (*WRITTEN.values(), *STATES.values())} | {"llama", "qwen2", "qwen3", "gemma3"} == set(ARCHITECTURES)
