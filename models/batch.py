@@ -33,7 +33,8 @@ class Batch:
     pages: per cache layout the block table int32 [S, W], entry j holding tokens j*page..(j+1)*page-1 (-1: freed or
     not yet needed); segments_T int64: kinds of the tokens, for models that have several (None: all are 0). All on the
     model's device. rotary_T int64: rows of a RoPE's table for the tokens, where they are not their positions (models.spec.rope_start).
-    marked_T bool: the tokens that `Arch.global_tokens` speaks of; None: there are none."""
+    marked_T bool: the tokens that `Arch.global_tokens` speaks of; None: there are none.
+    embedded_TD: what went into the first layer, where a later one reads it, too (set by the decoder)."""
 
     positions_T: Tensor
     starts_S1: Tensor
@@ -43,6 +44,7 @@ class Batch:
     rotary_T: Mapping[Rope, Tensor] = field(default_factory=dict[Rope, Tensor])
     slots: Slots | None = None
     marked_T: Tensor | None = None
+    embedded_TD: Tensor | None = None
 
     @cached_property
     def globals_T(self) -> Tensor:

@@ -23,6 +23,7 @@ from models.parts.recurrent.rg_lru import RgLruPart
 from models.parts.recurrent.s4 import S4Part
 from models.parts.recurrent.short_conv import ShortConvPart
 from models.parts.relative import Tables
+from models.parts.shared_block import Adapter, SharedBlockPart
 from models.spec import (
     FFN,
     MLP,
@@ -46,14 +47,16 @@ from models.spec import (
     Pooled,
     RgLru,
     Rope,
+    SharedBlock,
     ShortConv,
     Single,
-    mixers,
+    all_mixers,
 )
 from models.stacks.decoder import Decoder
 from models.stacks.encoder import Encoder
 from models.stacks.layers import (
     AfterLayer,
+    BlockLayer,
     FfnLayer,
     MixerLayer,
     ParallelLayer,
@@ -106,24 +109,26 @@ class _Shared:
 
 
 def _layers(arch: Arch, backend: Backend, context: int) -> list[nn.Module]:
-    positions = {mixer.position for layer in arch.layers for mixer in mixers(layer)}
+    positions = {mixer.position for layer in arch.layers for mixer in all_mixers(layer)}
     rotaries = {rope: Rotary(rope, context, backend.ops) for rope in positions if isinstance(rope, Rope)}
     shared = _Shared(context, rotaries, Tables(arch.dim, backend))
     layers = [_layer(f"layers.{i}", spec, arch.dim, backend, shared) for i, spec in enumerate(arch.layers)]
     for layer, spec in zip(layers, arch.layers, strict=True):
         if spec.weights_of is not None:
             _share(layers[spec.weights_of], layer)
+        if spec.block is not None and spec.block.weights_of is not None:
+            _share(layers[spec.block.weights_of].get_submodule("block"), layer.get_submodule("block"))
     return layers
 
 
 def _share(owner: nn.Module, other: nn.Module) -> None:
-    """`other`, which is built like `owner`, has its weights from now on."""
+    """`other`, which is built like `owner`, has its weights from now on, but for adapters."""
     for name, parameter in owner.named_parameters(recurse=False):
         setattr(other, name, parameter)
     for name, child in owner.named_children():
         if hasattr(child, "assign"):
             setattr(other, name, child)
-        else:
+        elif not isinstance(child, Adapter):
             _share(child, getattr(other, name))
 
 
@@ -134,11 +139,20 @@ def _layer(name: str, spec: Layer, dim: int, backend: Backend, shared: _Shared) 
         case nn.Module(), nn.Module():
             return PLACEMENTS[spec.placement](spec, dim, mixer, ffn, backend.ops)
         case nn.Module(), None:
-            return MixerLayer(spec, dim, mixer, backend.ops)
+            layer = MixerLayer(spec, dim, mixer, backend.ops)
+            return layer if spec.block is None else _beside(name, spec.block, layer, dim, backend, shared)
         case None, nn.Module():
             return FfnLayer(spec, dim, ffn, backend.ops)
         case _:
             raise ValueError(f"{name} has neither a mixer nor a feed-forward part")
+
+
+def _beside(name: str, spec: SharedBlock, layer: MixerLayer, dim: int, backend: Backend, shared: _Shared) -> nn.Module:
+    rope = spec.attention.position
+    positions = Positions(shared.rotaries[rope] if isinstance(rope, Rope) else None)
+    attention = AttentionPart(f"{name}.block.mixer", spec.attention, dim, backend, positions, reads=2 * dim)
+    block = SharedBlockPart(f"{name}.block", spec, attention, dim, backend)
+    return BlockLayer(layer, block, backend.linear(f"{name}.block_out", dim, (dim,)), backend.ops)
 
 
 def _mixer(name: str, spec: Mixer, dim: int, backend: Backend, shared: _Shared) -> nn.Module:

@@ -81,9 +81,9 @@ def _copier(parameter: nn.Parameter) -> Callable[[Weight], None]:
 
 
 def _recipe(recipes: Recipes, target: str) -> tuple[Recipe, int | None]:
-    """The recipe for one of our tensors, and the number of its layer."""
+    """The recipe for one of our tensors, and the number of its layer. A layer may have one that is not the others'."""
     match = re.match(r"layers\.(\d+)\.", target)
-    template = target if match is None else "layers.{i}." + target[match.end() :]
+    template = target if match is None or target in recipes else "layers.{i}." + target[match.end() :]
     if template not in recipes:
         raise WeightsError(f"the family has no recipe for {template}")
     return recipes[template], None if match is None else int(match[1])
@@ -128,8 +128,11 @@ class _Source:
 
     @property
     def mixer(self) -> Single:
-        """That of the layer, or the one of several whose number stands in the tensor's name."""
-        found, number = mixers(self.arch.layers[self.layer or 0]), re.search(r"\.mixer\.(\d+)\.", self.target)
+        """That of the layer, or of the block that it shares, or the one of several whose number stands in the tensor's name."""
+        layer = self.arch.layers[self.layer or 0]
+        if layer.block is not None and ".block." in self.target:
+            return layer.block.attention
+        found, number = mixers(layer), re.search(r"\.mixer\.(\d+)\.", self.target)
         if not found:
             raise WeightsError(f"{self.target}: the layer has no mixer")
         return found[int(number[1]) if number else 0]

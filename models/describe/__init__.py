@@ -6,7 +6,7 @@ from models.describe.attended import keys
 from models.describe.memory import Variant, cache_bytes, kinds, state_bytes, variant
 from models.describe.operations import flops
 from models.describe.parameters import active_parameters, parameters
-from models.spec import Arch, groups, mixers
+from models.spec import Arch, all_mixers, groups
 
 TOKENS_PER_PARAMETER = 20
 
@@ -87,6 +87,6 @@ def describe(arch: Arch, *, context: int | None = None, bytes_per_number: int = 
 
 def _views(arch: Arch, tokens: int) -> tuple[View, ...]:
     alike: dict[tuple[int | None, int | None, int], list[int]] = {}
-    for i, mixer in ((i, mixer) for i, layer in enumerate(arch.layers) for mixer in mixers(layer)):
+    for i, mixer in ((i, mixer) for i, layer in enumerate(arch.layers) for mixer in all_mixers(layer)):
         alike.setdefault((mixer.mask.reach, mixer.mask.ahead, keys(mixer, arch, tokens)), []).append(i)
     return tuple(View(tuple(dict.fromkeys(layers)), *view) for view, layers in alike.items())

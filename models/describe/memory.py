@@ -9,8 +9,11 @@ from models.spec import (
     Attention,
     GroupedWindow,
     LatentAttention,
+    Layer,
+    Parallel,
     Single,
     Window,
+    all_mixers,
     groups,
     map_mixers,
     slots,
@@ -80,7 +83,13 @@ def _map(arch: Arch, change: Callable[[Attention], Single], latent: Callable[[La
             case _:
                 return mixer
 
-    return replace(arch, layers=tuple(map_mixers(layer, changed) for layer in arch.layers))
+    return replace(arch, layers=tuple(map_mixers(_without_block(layer), changed) for layer in arch.layers))
+
+
+def _without_block(layer: Layer) -> Layer:
+    """A layer that remembers the same."""
+    found = all_mixers(layer)
+    return layer if layer.block is None else replace(layer, block=None, mixer=Parallel(mixers=found))
 
 
 def _heads(a: LatentAttention) -> Attention:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from models.describe import long_conv, recurrent
+from models.describe import block, long_conv, recurrent
 from models.spec import (
     FFN,
     MLP,
@@ -30,6 +30,7 @@ from models.spec import (
     QKNorm,
     RelativeBias,
     RgLru,
+    SharedBlock,
     ShortConv,
     Sigmoid,
     Single,
@@ -114,7 +115,16 @@ _NORMS = {"pre": 2, "pre_ffn": 1, "post": 2, "sandwich": 4, "after": 2, "paralle
 
 def _layer(layer: Layer, dim: int) -> int:
     norms = 1 if None in (layer.mixer, layer.ffn) else _NORMS[layer.placement]
-    return _norm(layer.norm, dim) * norms + sum(_mixer(mixer, dim) for mixer in mixers(layer)) + _ffn(layer.ffn, dim)
+    beside = 0 if layer.block is None else _block(layer.block, dim)
+    return _norm(layer.norm, dim) * norms + sum(_mixer(mixer, dim) for mixer in mixers(layer)) + _ffn(layer.ffn, dim) + beside
+
+
+def _block(spec: SharedBlock, dim: int) -> int:
+    """Of a block that another layer has already, what this one adds to it."""
+    if spec.weights_of is not None:
+        return block.own(spec, dim)
+    attention = _mixer(spec.attention, dim) + block.second_half(spec, dim)
+    return block.own(spec, dim) + attention + _ffn(spec.ffn, dim) + _norm(spec.norm, 2 * dim) + _norm(spec.norm, dim)
 
 
 def _norm(norm: Norm | None, dim: int) -> int:

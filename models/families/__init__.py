@@ -50,6 +50,7 @@ FAMILIES = {
     "GraniteMoeHybridForCausalLM": "models.families.hybrid.granitemoehybrid",
     "NemotronHForCausalLM": "models.families.hybrid.nemotron_h",
     "RecurrentGemmaForCausalLM": "models.families.hybrid.recurrent_gemma",
+    "Zamba2ForCausalLM": "models.families.hybrid.zamba2",
     "JambaForCausalLM": "models.families.hybrid.jamba",
     "FalconMambaForCausalLM": "models.families.recurrent.falcon_mamba",
     "Lfm2ForCausalLM": "models.families.recurrent.lfm2",

@@ -22,18 +22,20 @@ class Positions:
 
 
 class AttentionPart(nn.Module):
-    """x_TD -> x_TD. Owns the projections; what is remembered, and how it is looked up, is `attend`'s business."""
+    """x_TD -> x_TD. Owns the projections; what is remembered, and how it is looked up, is `attend`'s business. `reads`: columns of
+    the rows that come in, where they are not as wide as those that go out."""
 
-    def __init__(self, name: str, spec: Attention, dim: int, backend: Backend, positions: Positions) -> None:
+    def __init__(self, name: str, spec: Attention, dim: int, backend: Backend, positions: Positions, reads: int | None = None) -> None:
         super().__init__()
         h, g, k = spec.heads, spec.kv_heads, spec.head_dim
         self.spec, self.ops, self.rotary, self.relative = spec, backend.ops, positions.rotary, positions.relative
-        self.qkv = backend.linear(f"{name}.qkv", dim, (h * k, g * k, g * k), bias=spec.bias)
+        inputs = reads or dim
+        self.qkv = backend.linear(f"{name}.qkv", inputs, (h * k, g * k, g * k), bias=spec.bias)
         self.q_norm = head_norm(spec.qk_norm, h, k, backend.ops) if spec.qk_norm else None
         self.k_norm = head_norm(spec.qk_norm, g, k, backend.ops) if spec.qk_norm else None
         self.sinks = nn.Parameter(torch.empty(h, dtype=torch.float32), requires_grad=False) if spec.sinks else None
         self.attend = backend.attend(name, spec)
-        self.gate = backend.linear(f"{name}.gate", dim, (h * k if spec.gate == "channel" else h,), bias=spec.bias) if spec.gate else None
+        self.gate = backend.linear(f"{name}.gate", inputs, (h * k if spec.gate == "channel" else h,), bias=spec.bias) if spec.gate else None
         self.out = backend.linear(f"{name}.out", h * k, (dim,), bias=spec.out_bias, split="row")
 
     def forward(self, x_TD: Tensor, batch: Batch) -> Tensor:

@@ -3,7 +3,8 @@
 What a layer must remember (its caches) is a pure function of its spec, so memory is sized before a module exists.
 """
 
-from models.spec.arch import Arch, Layer, Ngrams, Placement, beside_embedding, long_ropes, map_mixers, mixers, streams, width
+from models.spec.arch import Arch, Layer, Ngrams, Placement, all_mixers, beside_embedding, long_ropes, map_mixers, mixers, streams, width
+from models.spec.block import SharedBlock
 from models.spec.caches import Paged, Slot, caches, groups, slots
 from models.spec.ffn import (
     FFN,
@@ -114,6 +115,7 @@ __all__ = [
     "Rope",
     "Router",
     "Scaling",
+    "SharedBlock",
     "ShortConv",
     "Sigmoid",
     "Single",
@@ -128,6 +130,7 @@ __all__ = [
     "Window",
     "Yarn",
     "alibi_slopes",
+    "all_mixers",
     "beside_embedding",
     "caches",
     "groups",

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Literal
 
+from models.spec.block import SharedBlock
 from models.spec.ffn import FFN, Activation
 from models.spec.mixers import Mixer, Parallel, Single
 from models.spec.norms import Norm
@@ -31,6 +32,7 @@ class Layer:
     placement: Placement = "pre"
     scale: float = 1.0
     weights_of: int | None = None
+    block: SharedBlock | None = None  # beside a mixer alone, in a decoder
 
 
 @spec
@@ -67,7 +69,7 @@ class Arch:
 
 
 def mixers(layer: Layer) -> tuple[Single, ...]:
-    """All that a layer has: none, one, or those that work in parallel."""
+    """Those that read a layer's own rows: none, one, or several that work in parallel."""
     match layer.mixer:
         case None:
             return ()
@@ -77,8 +79,13 @@ def mixers(layer: Layer) -> tuple[Single, ...]:
             return (one,)
 
 
+def all_mixers(layer: Layer) -> tuple[Single, ...]:
+    """These, and before them the one of the block that it shares."""
+    return mixers(layer) if layer.block is None else (layer.block.attention, *mixers(layer))
+
+
 def map_mixers(layer: Layer, change: Callable[[Single], Single]) -> Layer:
-    """The same layer, each of its mixers changed."""
+    """The same layer, each of its own mixers changed."""
     match layer.mixer:
         case None:
             return layer
@@ -90,7 +97,7 @@ def map_mixers(layer: Layer, change: Callable[[Single], Single]) -> Layer:
 
 def long_ropes(arch: Arch) -> tuple[Rope, ...]:
     """Those whose angles depend on how long a sequence may become."""
-    ropes = {mixer.position for layer in arch.layers for mixer in mixers(layer)}
+    ropes = {mixer.position for layer in arch.layers for mixer in all_mixers(layer)}
     return tuple(rope for rope in ropes if isinstance(rope, Rope) and isinstance(rope.scaling, LongRope | DynamicNtk))
 
 

@@ -2,7 +2,7 @@
 
 from math import prod
 
-from models.spec.arch import Arch, Layer, mixers
+from models.spec.arch import Arch, Layer, all_mixers
 from models.spec.linear import LinearAttention
 from models.spec.long_conv import LongConv
 from models.spec.masks import BlockSparse, Full, Neighbourhood, Ring
@@ -34,7 +34,7 @@ class Slot:
 
 def caches(layer: Layer) -> tuple[Paged | Slot, ...]:
     """What `layer` must remember of a sequence, in the order of its mixers."""
-    return tuple(cache for mixer in mixers(layer) for cache in remembered(mixer))
+    return tuple(cache for mixer in all_mixers(layer) for cache in remembered(mixer))
 
 
 def remembered(mixer: Single) -> tuple[Paged | Slot, ...]:

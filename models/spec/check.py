@@ -5,6 +5,7 @@ from dataclasses import replace
 from math import prod
 
 from models.spec.arch import Arch, Layer, beside_embedding, mixers, streams
+from models.spec.block import SharedBlock
 from models.spec.caches import remembered
 from models.spec.ffn import FFN, MLP, Clamped, MoE, Sigmoid, Softmax
 from models.spec.json_form import SpecError
@@ -63,12 +64,20 @@ def _position(arch: Arch) -> Iterator[Problem]:
 
 def _shared(number: int, arch: Arch) -> Iterator[Problem]:
     layer = arch.layers[number]
+    if layer.block is not None and layer.block.weights_of is not None:
+        yield from _shared_block(number, layer.block, layer.block.weights_of, arch)
     if (owner := layer.weights_of) is None:
         return
     if not 0 <= owner < number or arch.layers[owner].weights_of is not None:
         yield ".weights_of", f"= {owner} must be the number of an earlier layer that has weights of its own"
     elif arch.layers[owner] != replace(layer, weights_of=None):
         yield ".weights_of", f"= {owner} must be the number of a layer that is built alike"
+
+
+def _shared_block(number: int, block: SharedBlock, owner: int, arch: Arch) -> Iterator[Problem]:
+    found = arch.layers[owner].block if 0 <= owner < number else None
+    if found is None or found != replace(block, weights_of=None):
+        yield ".block.weights_of", f"= {owner} must be the number of an earlier layer whose block is built alike, with weights of its own"
 
 
 def _layer(layer: Layer, arch: Arch) -> Iterator[Problem]:
@@ -79,10 +88,23 @@ def _layer(layer: Layer, arch: Arch) -> Iterator[Problem]:
         yield from ((where.replace(".mixer", place, 1), problem) for where, problem in _single(mixer, arch))
     if layer.ffn is not None:
         yield from _ffn(layer.ffn)
+    if layer.block is not None:
+        yield from _block(layer, layer.block, arch)
     if layer.mixer is None and layer.ffn is None:
         yield ".ffn", "must not be null where mixer is null, too: the layer would do nothing"
     elif None in (layer.mixer, layer.ffn) and layer.placement != "pre":
         yield ".placement", f"= {layer.placement} needs a mixer and a feed-forward part: without one of them it must be pre"
+
+
+def _block(layer: Layer, block: SharedBlock, arch: Arch) -> Iterator[Problem]:
+    alone = layer.mixer is not None and layer.ffn is None and layer.placement == "pre" and layer.weights_of is None
+    if not alone or not isinstance(arch.output, Next):
+        yield ".block", "can only be beside a mixer without a feed-forward part, with weights of its own, in a decoder"
+    if not isinstance(block.attention.position, Rope | Alibi | None):
+        yield ".block.attention.position", "must be Rope, Alibi or null"
+    yield from ((where.replace(".mixer", ".block.attention", 1), problem) for where, problem in _single(block.attention, arch))
+    yield from ((f".block{where}", problem) for where, problem in _ffn(block.ffn))
+    yield from _positive(block, ".block", "rank")
 
 
 def _single(mixer: Single, arch: Arch) -> Iterator[Problem]:

@@ -1,5 +1,6 @@
 """The decoder: token ids in, one hidden row per token out; logits only for the rows that somebody asks for."""
 
+from dataclasses import replace
 from typing import cast
 
 from torch import Tensor, nn
@@ -27,6 +28,8 @@ class Decoder(nn.Module):
     def forward(self, tokens_T: Tensor, batch: Batch) -> Tensor:
         """Rows after the final norm, as wide as the embedding's, or all streams of them."""
         x_TD = self._embedded(tokens_T, batch)
+        if any(layer.block for layer in self.arch.layers):
+            batch = replace(batch, embedded_TD=x_TD)
         if self.streams > 1:
             x_TD = x_TD.repeat(1, self.streams)
         for layer in self.layers:

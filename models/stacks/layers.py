@@ -126,6 +126,19 @@ class MixerLayer(nn.Module):
         return self.add(x_TD, self.mixer(self.norm1(x_TD), batch))
 
 
+class BlockLayer(nn.Module):
+    """x + mixer(norm(x + out(block(x)))), and no feed-forward part."""
+
+    def __init__(self, layer: MixerLayer, block: nn.Module, out: nn.Module, ops: Ops) -> None:
+        super().__init__()
+        self.add, self.norm1, self.mixer = layer.add, layer.norm1, layer.mixer
+        self.block, self.block_out, self._ops = block, out, ops
+
+    def forward(self, x_TD: Tensor, batch: Batch) -> Tensor:
+        read_TD = self._ops.add(x_TD, self.block_out(self.block(x_TD, batch)))
+        return self.add(x_TD, self.mixer(self.norm1(read_TD), batch))
+
+
 class FfnLayer(nn.Module):
     """x + ffn(norm(x)), and no mixer."""
 

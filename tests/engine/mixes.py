@@ -44,6 +44,7 @@ from models.spec import (
     RgLru,
     Rope,
     Router,
+    SharedBlock,
     ShortConv,
     Sigmoid,
     Single,
@@ -275,7 +276,17 @@ def axial(arch: Arch) -> Arch:
     return replace(arch, position=Axial(rows=16, columns=10, row_dim=10, column_dim=14))
 
 
+@st.composite
+def blocked(draw: st.DrawFn, archs: st.SearchStrategy[Arch]) -> Arch:
+    """The same, and behind them two layers that share a block."""
+    arch, attention = draw(archs), draw(attentions().filter(lambda drawn: isinstance(drawn.position, Rope | Alibi | None)))
+    block = SharedBlock(attention=attention, ffn=draw(mlps), rank=3, adapts_attention=draw(flags), norm=draw(norms))
+    first, second = (Layer(mixer=draw(singles), ffn=None, norm=draw(norms)) for _ in range(2))
+    again = replace(block, weights_of=len(arch.layers))
+    return replace(arch, layers=(*arch.layers, replace(first, block=block), replace(second, block=again)))
+
+
 chained = archs_of(singles, ffns)
-archs: st.SearchStrategy[Arch] = st.one_of(chained, chained.map(axial), chained.map(reversible))
+archs: st.SearchStrategy[Arch] = st.one_of(chained, chained.map(axial), chained.map(reversible), blocked(chained))
 attending_archs = archs_of(st.one_of(attentions(), latents), ffns)
 dense_archs = archs_of(attentions(), mlps)

@@ -135,7 +135,8 @@ def _sparse() -> Iterator[Choice]:
     mamba = _arch("mamba-130m-hf")
     state, token = state_bytes(mamba), cache_bytes(llama, 1)
     yield Choice(
-        "state space (Mamba, Mamba-2); attention between (LFM2, Jamba, Bamba, Granite 4, Nemotron-H, RecurrentGemma) or beside (Falcon-H1)",
+        "state space (Mamba, Mamba-2); attention between (LFM2, Jamba, Bamba, Granite 4, Nemotron-H, RecurrentGemma, Zamba2) or beside"
+        " (Falcon-H1)",
         "texts of any length on small memory, at the same speed to the end",
         "what it has read must fit into the state: it recalls long quotations badly",
         f"Mamba 130M keeps {state:,} bytes of any text, Llama 3.2 1B so many of {state // token} tokens",

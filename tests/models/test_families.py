@@ -44,7 +44,7 @@ def test_gguf_has_a_recipe_for_every_tensor(architecture: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "family", ["llama", "mistral", "qwen2", "qwen3", "gemma3", "jamba", "bamba", "falcon_h1", "granitemoehybrid", "nemotron_h"]
+    "family", ["llama", "mistral", "qwen2", "qwen3", "gemma3", "jamba", "bamba", "falcon_h1", "granitemoehybrid", "nemotron_h", "zamba2"]
 )
 def test_what_transformers_saves_is_what_it_was_given(family: str, tmp_path: Path) -> None:
     values = tiny(family)
@@ -112,6 +112,9 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
     ("nemotron_h", {"hybrid_override_pattern": "MX"}, "layers_block_type must say mamba, attention, mlp, moe of each layer, not"),
     ("nemotron_h", {"num_hidden_layers": 5}, "num_hidden_layers = 5"),
     ("nemotron_h", {"mlp_bias": True}, "mlp_bias = True is not supported beside experts"),
+    ("zamba2", {"use_long_context": True}, "use_long_context"),
+    ("zamba2", {"layers_block_type": ["mamba", "attention"]}, "layers_block_type must say mamba or hybrid of each layer"),
+    ("zamba2", {"n_mamba_heads": 5}, "n_mamba_heads = 5 must divide 96 channels"),
     ("granitemoehybrid", {"layer_types": ["mamba"] * 3}, "each of 4 layers"),
     ("granitemoehybrid", {"layer_types": ["conv"] * 4}, "layer_types must say mamba or attention"),
     ("bert", {"hidden_act": "mish"}, "hidden_act = 'mish' is not supported, only gelu"),

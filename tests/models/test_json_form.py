@@ -68,6 +68,9 @@ FIRST = ("arch", "layers", 0)
 LSH = {"type": "LshAttention", "heads": 2, "head_dim": 8, "mask": {"type": "Sorted", "size": 4}, "rounds": 1, "buckets": [4]}
 LONG = {"type": "LongConv", "channels": 8, "filter": {"length": 128}}
 MOE = stoa.TINY["arch"]["layers"][0]["ffn"]
+ATTENTION = {"heads": 4, "kv_heads": 2, "head_dim": 8}
+BLOCK = {"attention": ATTENTION, "ffn": {"hidden": 20}, "rank": 3}
+ALONE = {"mixer": {"type": "ShortConv", "channels": 9}, "ffn": None}
 CONV = {"type": "ShortConv", "channels": 9}
 WRONG: list[tuple[tuple[str | int, ...], Any, str]] = [
     (("stoa_version",), 2, "stoa_version must be 1"),
@@ -94,6 +97,20 @@ WRONG: list[tuple[tuple[str | int, ...], Any, str]] = [
     ((*FIRST, "ffn", "router"), "softmax", r"ffn\.router must be an object of type Softmax, Sigmoid, .*, not 'softmax'"),
     ((*FIRST, "ffn", "latent"), 0, r"ffn\.latent = 0 must be positive"),
     ((*FIRST, "ffn"), {**MOE, "gated": False, "activation": {"type": "Clamped"}}, r"ffn\.gated must be true: the clamped activation"),
+    ((*FIRST, "block"), BLOCK, r"layers\[0\]\.block can only be beside a mixer without a feed-forward part"),
+    ((*FIRST,), ALONE | {"block": BLOCK | {"rank": 0}}, r"block\.rank = 0 must be positive"),
+    ((*FIRST,), ALONE | {"block": BLOCK | {"weights_of": 0}}, r"block\.weights_of = 0 must be the number of an earlier layer whose block"),
+    ((*FIRST,), ALONE | {"block": BLOCK | {"ffn": {"hidden": 0}}}, r"layers\[0\]\.block\.ffn\.hidden = 0 must be positive"),
+    (
+        (*FIRST,),
+        ALONE | {"block": BLOCK | {"attention": ATTENTION | {"position": {"type": "RelativeBias"}}}},
+        r"block\.attention\.position must be Rope, Alibi or null",
+    ),
+    (
+        (*FIRST,),
+        ALONE | {"block": BLOCK | {"attention": ATTENTION | {"heads": 5}}},
+        r"layers\[0\]\.block\.attention\.heads = 5 is no multiple of kv_heads = 2",
+    ),
     ((*FIRST, "weights_of"), 0, r"layers\[0\]\.weights_of = 0 must be the number of an earlier layer"),
     (("arch", "layers", 1, "weights_of"), 0, r"layers\[2\]\.weights_of = 0 must be the number of a layer that is built alike"),
     ((*FIRST, "ffn", "active"), 9, r"ffn\.active = 9 is more than experts = 5"),

@@ -9,7 +9,7 @@ from models.spec import FFN, MLP, Alibi, Arch, Attention, Axial, LatentAttention
 
 def supports(arch: Arch) -> bool:
     """Can every layer of `arch`, a decoder, run on these kernels?"""
-    return plain(arch) and all(all(map(_mixer, mixers(layer))) and _ffn(layer.ffn) for layer in arch.layers)
+    return plain(arch) and all(layer.block is None and all(map(_mixer, mixers(layer))) and _ffn(layer.ffn) for layer in arch.layers)
 
 
 def plain(arch: Arch) -> bool:
