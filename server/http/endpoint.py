@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from typing import Literal
 
 from pydantic import BaseModel
 from starlette.types import Receive, Scope, Send
@@ -9,6 +10,7 @@ from starlette.types import Receive, Scope, Send
 from server.http.fields import Error
 
 Run = Callable[[Scope, Receive, Send], Awaitable[None]]
+StreamType = Literal["text/event-stream", "application/x-ndjson"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,7 +37,7 @@ class Endpoint:
     answer: type[BaseModel] | Bytes | None = None  # None: plain text
     errors: tuple[int, ...] = ()  # HTTP status codes
     error: type[BaseModel] = Error  # the body of an error response
-    streams: bool = False
+    streams: StreamType | None = None
     open: bool = False  # needs no key
     parameters: dict[str, str] = field(default_factory=dict[str, str])  # in the path: name -> description
 

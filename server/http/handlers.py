@@ -11,7 +11,7 @@ from server.core.cost import current_account
 from server.http.body import read_body, read_query
 from server.http.connection.disconnect import ClientDisconnected, while_connected
 from server.http.context import RequestContext
-from server.http.endpoint import Bytes, Endpoint, Run
+from server.http.endpoint import Bytes, Endpoint, Run, StreamType
 from server.http.lists import NoQuery
 from server.http.sse import send_json
 from server.runtime.serving import Serving
@@ -65,7 +65,7 @@ def body_stream_endpoint(
     body: type[Body],
     answer: type[BaseModel],
     *,
-    streams: bool = False,
+    streams: StreamType | None = None,
     query: type[BaseModel] = NoQuery,
 ) -> Endpoint:
     """A POST whose response may be a stream."""
@@ -103,7 +103,7 @@ def query_stream_endpoint(
     query: type[Query],
     answer: type[BaseModel],
     *,
-    streams: bool = False,
+    streams: StreamType | None = None,
 ) -> Endpoint:
     """As query_endpoint, for handlers that send JSON text or a stream themselves."""
 

@@ -8,11 +8,14 @@ from pydantic.json_schema import GenerateJsonSchema, models_json_schema
 from pydantic_core import core_schema
 
 from server.core.messages import Json
-from server.http.endpoint import Bytes, Endpoint, Form
+from server.http.endpoint import Bytes, Endpoint, Form, StreamType
 
 REF_TEMPLATE = "#/components/schemas/{model}"
 EVENT_DATA = {"type": "string", "description": "A chunk, as JSON, or [DONE]"}
-EVENT_SCHEMA = {"type": "object", "required": ["data"], "properties": {"data": EVENT_DATA}}
+STREAM_SCHEMAS: dict[StreamType, Json] = {
+    "text/event-stream": {"type": "object", "required": ["data"], "properties": {"data": EVENT_DATA}},
+    "application/x-ndjson": {"type": "string", "description": "Pieces of the answer, a line of JSON each; the last is `done`"},
+}
 STATUS_DESCRIPTIONS = {
     400: "A field is wrong, unknown or not supported; `param` names it",
     401: "No key, or an unknown one",
@@ -114,7 +117,7 @@ def _success(endpoint: Endpoint, schemas: dict[type[BaseModel], Json]) -> Json:
         return _response("Done", "text/plain", {"type": "string"})
     response = _response("Done", "application/json", schemas[endpoint.answer])
     if endpoint.streams:
-        response["content"]["text/event-stream"] = {"schema": EVENT_SCHEMA}
+        response["content"][endpoint.streams] = {"schema": STREAM_SCHEMAS[endpoint.streams]}
     return response
 
 

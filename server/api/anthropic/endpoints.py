@@ -37,7 +37,7 @@ def endpoints(state: ServerState) -> list[Endpoint]:
     message = "The assistant's answer, as Anthropic's API has it"
     tokens = "How many tokens the model would read"
     found = [
-        body_stream_endpoint(state, create, root, message, wire.MessagesRequest, out.Message, streams=True, query=query),
+        body_stream_endpoint(state, create, root, message, wire.MessagesRequest, out.Message, streams="text/event-stream", query=query),
         body_stream_endpoint(state, count_tokens, f"{root}/count_tokens", tokens, wire.CountRequest, out.TokenCount, query=query),
     ]
     return [replace(endpoint, error=out.Error) for endpoint in found]

@@ -37,7 +37,11 @@ def endpoints(state: Serving) -> list[Endpoint]:
             await send_json(send, 200, (await generate(chat, state.metrics)).model_dump_json().encode(), headers)
 
     summary = "The assistant's answer to a conversation"
-    return [body_stream_endpoint(state, handler, "/v1/chat/completions", summary, wire.ChatRequest, wire.ChatResponse, streams=True)]
+    return [
+        body_stream_endpoint(
+            state, handler, "/v1/chat/completions", summary, wire.ChatRequest, wire.ChatResponse, streams="text/event-stream"
+        )
+    ]
 
 
 async def prepare(runtime: Runtime, body: wire.ChatRequest, owner: str = "") -> PreparedChat:

@@ -23,4 +23,8 @@ def endpoints(state: Serving) -> list[Endpoint]:
             await send_json(send, 200, (await generate(plan, state.metrics)).model_dump_json().encode(), headers)
 
     summary = "The continuation of a prompt"
-    return [body_stream_endpoint(state, handler, "/v1/completions", summary, wire.CompletionRequest, wire.CompletionResponse, streams=True)]
+    return [
+        body_stream_endpoint(
+            state, handler, "/v1/completions", summary, wire.CompletionRequest, wire.CompletionResponse, streams="text/event-stream"
+        )
+    ]

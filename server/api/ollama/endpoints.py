@@ -33,7 +33,7 @@ from server.core.request import Caller, GenerationRequest
 from server.core.threads import in_thread_if_large, with_api_errors
 from server.core.timing import TimingObserver
 from server.http.context import RequestContext
-from server.http.endpoint import Endpoint
+from server.http.endpoint import Endpoint, StreamType
 from server.http.handlers import body_endpoint, body_stream_endpoint
 from server.http.sse import send_json, send_lines
 from server.http.warnings import hint_warnings, warning_headers
@@ -63,9 +63,12 @@ def endpoints(state: ServerState) -> list[Endpoint]:
             await _run_loop(context, generate_request(context.runtime, body), lines, body, send, state.metrics)
 
     chat_summary, generate_summary = "The assistant's answer, as Ollama has it", "The answer to a prompt, as Ollama has it"
+    lines: StreamType = "application/x-ndjson"
     found = [
-        body_stream_endpoint(state, chat, "/api/chat", chat_summary, wire.OllamaChatRequest, wire.OllamaChatResponse),
-        body_stream_endpoint(state, generate, "/api/generate", generate_summary, wire.GenerateRequest, wire.GenerateResponse),
+        body_stream_endpoint(state, chat, "/api/chat", chat_summary, wire.OllamaChatRequest, wire.OllamaChatResponse, streams=lines),
+        body_stream_endpoint(
+            state, generate, "/api/generate", generate_summary, wire.GenerateRequest, wire.GenerateResponse, streams=lines
+        ),
         body_endpoint(state, embed, "/api/embed", "Vectors of texts, as Ollama has it", wire.EmbedRequest, wire.EmbedResponse),
         body_endpoint(state, embed_one, "/api/embeddings", "A vector, as Ollama has had it", wire.EmbeddingRequest, wire.EmbeddingResponse),
         *models.endpoints(state),

@@ -139,15 +139,15 @@ class ShowRequest(BaseModel):
 
 
 class Counts(BaseModel):
-    """Of the last line. Durations are nanoseconds."""
+    """Of the last line; only the reason where nothing was generated. Durations are nanoseconds."""
 
     done_reason: Literal["stop", "length", "load"]
-    total_duration: int = 0
-    load_duration: int = 0
-    prompt_eval_count: int = 0
-    prompt_eval_duration: int = 0
-    eval_count: int = 0
-    eval_duration: int = 0
+    total_duration: Annotated[int | None, OMIT_NONE] = None
+    load_duration: Annotated[int | None, OMIT_NONE] = None
+    prompt_eval_count: Annotated[int | None, OMIT_NONE] = None
+    prompt_eval_duration: Annotated[int | None, OMIT_NONE] = None
+    eval_count: Annotated[int | None, OMIT_NONE] = None
+    eval_duration: Annotated[int | None, OMIT_NONE] = None
     thinking_count: Annotated[int | None, OMIT_NONE] = None  # extension: tokens of thoughts among eval_count
     logprobs: Annotated[list[TokenLogprob] | None, OMIT_NONE] = None
     warnings: Annotated[list[WarningObject] | None, OMIT_NONE] = None  # extension

@@ -55,7 +55,7 @@ def endpoints(state: Serving) -> list[Endpoint]:
     delete, items = partial(stored.delete, background), partial(stored.list_input_items, background)
     return [
         body_stream_endpoint(
-            state, create, ALL, "A response to input, with tools and memory", wire.ResponseRequest, Response, streams=True
+            state, create, ALL, "A response to input, with tools and memory", wire.ResponseRequest, Response, streams="text/event-stream"
         ),
         body_endpoint(
             state, count_input_tokens, f"{ALL}/input_tokens", "How many tokens the input has", wire.InputTokensRequest, InputTokens
@@ -63,7 +63,7 @@ def endpoints(state: Serving) -> list[Endpoint]:
         body_endpoint(
             state, compact_input, f"{ALL}/compact", "A conversation in fewer tokens", CompactRequest, CompactedResponse
         ),  # these two before ONE, which would take their names for ids
-        query_stream_endpoint(state, "GET", retrieve, ONE, "A stored response", wire.ResponseQuery, Response, streams=True),
+        query_stream_endpoint(state, "GET", retrieve, ONE, "A stored response", wire.ResponseQuery, Response, streams="text/event-stream"),
         query_endpoint(state, "DELETE", delete, ONE, "Delete a stored response", NoQuery, ResponseDeleted),
         query_stream_endpoint(state, "POST", cancel, f"{ONE}/cancel", "Cancel a response in the background", NoQuery, Response),
         query_stream_endpoint(state, "GET", items, f"{ONE}/input_items", "What a response was asked with", wire.ItemsQuery, ItemList),
