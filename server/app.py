@@ -38,7 +38,7 @@ from server.mcp.builtin import build_server as build_server
 from server.mcp.config.server_spec import Builtin
 from server.mcp.open_host import open_host, own_servers
 from server.runtime.knowledge_base import KnowledgeBase, ObserveSearch, open_database, open_knowledge_base
-from server.runtime.runtime import Runtime
+from server.runtime.runtime import ChatModel, Runtime
 from server.runtime.settings import Settings
 from server.runtime.state import ServerState
 from server.weights.progress import Progress
@@ -66,20 +66,17 @@ def collector_at_rest() -> Generator[None]:
 def load_runtime(settings: Settings, watch: ObserveSearch | None = None) -> Runtime:
     """Fetches the models if needed, starts the engine and opens the knowledge base, in parallel. Takes seconds and imports heavy
     libraries. `watch` is called with each stage of a search. MCP servers are not connected yet."""
-    from server.text.tokenizer import load_tokenizer
     from server.weights.progress import progress_bar
-    from server.weights.pull import pull
 
     with collector_at_rest(), progress_bar() as progress:
         opening = _in_daemon_thread(lambda: _open_database(settings, progress, watch))
-        directory = _tokenizer_folder(settings, progress) if settings.engine == "remote" else pull(settings.model, progress=progress)
-        text = load_tokenizer(directory)
-        engine = _open_remote(settings, text) if settings.engine == "remote" else _open_embedded(settings, directory, text)
+        first, *others = [_open_model(settings, name, progress) for name in settings.models]
         database, archive, knowledge = opening.result()
         runtime = Runtime(
-            names=(settings.name,),
-            engine=engine,
-            tokenizer=text,
+            names=(first.name,),
+            engine=first.engine,
+            tokenizer=first.tokenizer,
+            others=tuple(others),
             created=int(time.time()),
             knowledge_base=knowledge,
             archive=archive,
@@ -133,23 +130,28 @@ def _server_prompts() -> list[str]:
     return [prompt.partition("{")[0] for prompt in (INSTRUCTIONS, REWRITE_PROMPT, tools_as_text.INSTRUCTIONS)]
 
 
-def _tokenizer_folder(settings: Settings, progress: Progress) -> Path:
-    """No weights are needed beside a tokenizer."""
+def _open_model(settings: Settings, name: str, progress: Progress) -> ChatModel:
+    from server.text.tokenizer import load_tokenizer
     from server.weights.pull import pull
 
-    source = settings.tokenizer or settings.model
-    folder = Path(source).expanduser()
-    return folder if (folder / "tokenizer.json").exists() else pull(source, progress=progress)
+    if settings.engine == "remote":  # no weights are needed beside a tokenizer
+        source = settings.tokenizer or settings.models[name]
+        folder = Path(source).expanduser()
+        text = load_tokenizer(folder if (folder / "tokenizer.json").exists() else pull(source, progress=progress))
+        return ChatModel(name, _open_remote(settings, name, text), text)
+    directory = pull(settings.models[name], progress=progress)
+    text = load_tokenizer(directory)
+    return ChatModel(name, _open_embedded(settings, name, directory, text), text)
 
 
-def _open_remote(settings: Settings, text: "ChatTokenizer") -> Engine:
+def _open_remote(settings: Settings, name: str, text: "ChatTokenizer") -> Engine:
     from engine.remote.connect import RemoteOptions, connect
 
     options = RemoteOptions(
         urls=settings.upstream,
         vocab=text.backend.get_vocab_size(),
         sample=(SAMPLE, text.encode(SAMPLE)),
-        model=settings.upstream_model,
+        model=settings.upstream_model_of(name),
         context=settings.context,
         key=settings.upstream_api_key.get_secret_value() if settings.upstream_api_key else None,
         patience=settings.upstream_timeout,
@@ -157,7 +159,7 @@ def _open_remote(settings: Settings, text: "ChatTokenizer") -> Engine:
     return connect(options)
 
 
-def _open_embedded(settings: Settings, directory: Path, text: "ChatTokenizer") -> Engine:
+def _open_embedded(settings: Settings, name: str, directory: Path, text: "ChatTokenizer") -> Engine:
     from engine.embedded.engine import EmbeddedEngine
     from engine.embedded.load import LoadOptions, load_model
     from engine.embedded.scheduler import Limits as EngineLimits
@@ -173,7 +175,7 @@ def _open_embedded(settings: Settings, directory: Path, text: "ChatTokenizer") -
         device=settings.device,
         quantize=settings.quantize,
         context=settings.context,
-        kv_memory=settings.kv_memory << 20,
+        kv_memory=settings.kv_memory_of(name) << 20,
         threads=settings.threads,
         limits=limits,
     )

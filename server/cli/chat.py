@@ -107,7 +107,7 @@ async def _chat_with_model(command: ChatCommand, settings: Settings) -> None:
     try:
         await _run_conversation(command, lambda messages: _generate(runtime, messages, command.options))
     finally:
-        await runtime.engine.close()
+        await runtime.close_engines()
 
 
 async def _generate(runtime: Runtime, messages: Messages, options: dict[str, Any]) -> Deltas:

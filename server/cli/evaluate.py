@@ -72,7 +72,7 @@ async def _report(dataset: EvaluationDataset, questions: Sequence[Query], settin
             return report
     finally:
         if runtime:
-            await runtime.engine.close()
+            await runtime.close_engines()
         await knowledge.close()
 
 

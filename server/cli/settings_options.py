@@ -2,7 +2,7 @@
 
 import inspect
 from collections.abc import Callable
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import typer
 from pydantic import ValidationError
@@ -13,7 +13,9 @@ from server.runtime.settings import Settings
 REPEATABLE = {  # fields with several values -> option that is given once per value
     "api_keys": "--api-key",
     "cors_origins": "--cors-origin",
+    "model": "--model",
     "model_alias": "--model-alias",
+    "model_kv_memory": "--model-kv-memory",
     "upstream": "--upstream",
     "mcp_files": "--mcp-files",
     "mcp_database": "--mcp-database",
@@ -55,4 +57,5 @@ def _option(name: str) -> inspect.Parameter:
 
 
 def _default_text(value: object) -> str:
-    return "" if value in (None, (), False) else f"; default {value}"
+    shown = ", ".join(cast(tuple[str, ...], value)) if isinstance(value, tuple) else value
+    return "" if shown in (None, "", False) else f"; default {shown}"

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from retrieval.api import NotFound, ResourceKind
 from retrieval.store.api import Store
@@ -21,6 +21,10 @@ class RequestContext:
     owner: str  # hex SHA-256 of the caller's key; "" where the server has none
     path_params: Mapping[str, str]
     request_id: str = ""
+
+    def with_model(self, model: str | None) -> "RequestContext":
+        """Where it is one of several: that chat model answers."""
+        return replace(self, runtime=self.runtime.choose(model))
 
     @property
     def knowledge_base(self) -> KnowledgeBase:

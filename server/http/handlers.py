@@ -76,7 +76,7 @@ def body_stream_endpoint(
         with state.count_request(), _noting_disconnect(state):
             async with state.throttle.body(current_account(), kept=True) as pace:
                 parsed = await read_body(scope, receive, body, state.settings.max_body_bytes, pace)
-            await while_connected(receive, handler(context, parsed, send))
+            await while_connected(receive, handler(context.with_model(getattr(parsed, "model", None)), parsed, send))
 
     return _endpoint("POST", path, summary, run, body=body, query=query, answer=answer, errors=BODY_ERRORS, streams=streams)
 

@@ -93,5 +93,5 @@ class IdleEmbedder:
 def _in_idle_time(runtime: Runtime, quiet: Callable[[], Awaitable[None]]) -> Runtime:
     known = runtime.knowledge_base
     idle = known and replace(known, embedder=IdleEmbedder(known.embedder, quiet))
-    engine = ChangedEngine(runtime.engine, lambda request: replace(request, priority=IDLE_PRIORITY))
-    return replace(runtime, engine=engine, knowledge_base=idle)
+    idling = runtime.with_engines(lambda engine: ChangedEngine(engine, lambda request: replace(request, priority=IDLE_PRIORITY)))
+    return replace(idling, knowledge_base=idle)

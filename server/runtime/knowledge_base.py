@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Literal, Protocol
 from retrieval.api import Chunking, Embedder, Parser, Reranker, Retriever, Vectors
 from retrieval.store.api import Store
 from server.runtime.grounding_settings import GroundingSettings
-from server.runtime.settings import Settings, short_name
+from server.runtime.setting_values import short_name
+from server.runtime.settings import Settings
 from server.weights.paths import default_database
 from server.weights.progress import Progress
 

@@ -1,6 +1,6 @@
 """What operators watch, in Prometheus' format. Each application has a registry of its own."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
@@ -19,13 +19,24 @@ MEDIA_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 SHORT = (0.001, 0.0025, 0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.2, 0.5, 1.0, 2.5)
 LONG = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0)
 
+ENGINE: tuple[tuple[type[GaugeMetricFamily | CounterMetricFamily], str, str, Callable[[Stats], int]], ...] = (
+    (GaugeMetricFamily, "stoa_requests_waiting", "Sequences in the queue", lambda stats: stats.waiting),
+    (GaugeMetricFamily, "stoa_requests_running", "Sequences being computed", lambda stats: stats.running),
+    (CounterMetricFamily, "stoa_prompt_tokens", "Prompt tokens, cached ones too", lambda stats: stats.prompt_tokens),
+    (CounterMetricFamily, "stoa_cached_tokens", "Prompt tokens that came from the prefix cache", lambda stats: stats.cached_tokens),
+    (CounterMetricFamily, "stoa_generated_tokens", "Generated tokens", lambda stats: stats.generated_tokens),
+    (CounterMetricFamily, "stoa_preemptions", "Sequences put back into the queue for want of pages", lambda stats: stats.preemptions),
+    (CounterMetricFamily, "stoa_sequences_closed", "Sequences closed early, also by stop strings", lambda stats: stats.aborts),
+)
+
 
 class Metrics:
-    """`stats`, `knowledge`, `host`, `database` and `archive` are read at each scrape; None while there is none."""
+    """`stats`, `knowledge`, `host`, `database` and `archive` are read at each scrape; None while there is none. `stats`: of each
+    model's engine."""
 
     def __init__(
         self,
-        stats: Callable[[], Stats | None],
+        stats: Callable[[], Mapping[str, Stats]],
         knowledge: Callable[[], KnowledgeBase | None],
         host: Callable[[], ToolHost | None],
         database: Callable[[], Store | None],
@@ -76,22 +87,23 @@ class Metrics:
 
 
 class _EngineCollector(Collector):
-    def __init__(self, stats: Callable[[], Stats | None]) -> None:
+    def __init__(self, stats: Callable[[], Mapping[str, Stats]]) -> None:
         self._stats = stats
 
     def collect(self) -> Iterable[Metric]:
-        stats = self._stats() or Stats()
-        yield GaugeMetricFamily("stoa_requests_waiting", "Sequences in the queue", value=stats.waiting)
-        yield GaugeMetricFamily("stoa_requests_running", "Sequences being computed", value=stats.running)
-        pages = GaugeMetricFamily("stoa_pages", "Pages of the KV cache", labels=("state",))
-        for state, count in (("free", stats.pages_free), ("used", stats.pages_used), ("cached", stats.pages_cached)):
-            pages.add_metric((state,), count)
+        """Labelled by model where there are several."""
+        found = self._stats() or {"": Stats()}
+        labels = ("model",) if len(found) > 1 else ()
+        pages = GaugeMetricFamily("stoa_pages", "Pages of the KV cache", labels=(*labels, "state"))
+        for model, stats in found.items():
+            for state, count in (("free", stats.pages_free), ("used", stats.pages_used), ("cached", stats.pages_cached)):
+                pages.add_metric((*([model] if labels else []), state), count)
         yield pages
-        yield CounterMetricFamily("stoa_prompt_tokens", "Prompt tokens, cached ones too", value=stats.prompt_tokens)
-        yield CounterMetricFamily("stoa_cached_tokens", "Prompt tokens that came from the prefix cache", value=stats.cached_tokens)
-        yield CounterMetricFamily("stoa_generated_tokens", "Generated tokens", value=stats.generated_tokens)
-        yield CounterMetricFamily("stoa_preemptions", "Sequences put back into the queue for want of pages", value=stats.preemptions)
-        yield CounterMetricFamily("stoa_sequences_closed", "Sequences closed early, also by stop strings", value=stats.aborts)
+        for family, name, told, value in ENGINE:
+            metric = family(name, told, labels=labels)
+            for model, stats in found.items():
+                metric.add_metric([model] if labels else [], value(stats))
+            yield metric
 
 
 class _KnowledgeCollector(Collector):

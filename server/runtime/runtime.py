@@ -55,6 +55,19 @@ def owned_engine(engine: Engine, owner: str) -> Engine:
 
 
 @dataclass(frozen=True)
+class ChatModel:
+    """One of several models that a server has loaded, each with an engine of its own."""
+
+    name: str
+    engine: Engine
+    tokenizer: ChatTokenizer
+    grammar_texts: GrammarTexts = field(default_factory=GrammarTexts)
+
+    def with_engine(self, change: Callable[[Engine], Engine]) -> "ChatModel":
+        return replace(self, engine=change(self.engine))
+
+
+@dataclass(frozen=True)
 class Runtime:
     """Everything that is opened at start and closed at the end."""
 
@@ -71,6 +84,7 @@ class Runtime:
     max_answer_tokens: int | None = None  # of an answer whose request does not limit them; None: what the context leaves
     grammar_texts: GrammarTexts = field(default_factory=GrammarTexts)
     sealing_key: bytes = field(default_factory=partial(secrets.token_bytes, 32), repr=False)  # of what clients keep for this server
+    others: tuple[ChatModel, ...] = ()  # chat models that a request may name instead
     owner: str = ""  # whose caches are used; "": nobody's in particular
 
     @property
@@ -86,13 +100,54 @@ class Runtime:
 
     def for_owner(self, owner: str) -> "Runtime":
         """The same, with every cache of what `owner` has sent apart from those of others."""
-        return replace(self, engine=owned_engine(self.engine, owner), tokenizer=self.tokenizer.for_owner(owner), owner=owner)
+        owned = self.with_engines(lambda engine: owned_engine(engine, owner))
+        others = tuple(replace(other, tokenizer=other.tokenizer.for_owner(owner)) for other in owned.others)
+        return replace(owned, tokenizer=self.tokenizer.for_owner(owner), others=others, owner=owner)
+
+    def with_engines(self, change: Callable[[Engine], Engine]) -> "Runtime":
+        return replace(self, engine=change(self.engine), others=tuple(other.with_engine(change) for other in self.others))
+
+    def choose(self, model: str | None) -> "Runtime":
+        """The same with the chat model that is called so, by its name or an alias; itself where none of the others is."""
+        name = None if model is None else self.real_name(model)
+        chosen = next((other for other in self.others if other.name == name), None)
+        if chosen is None:
+            return self
+        own = ChatModel(self.names[0], self.engine, self.tokenizer, self.grammar_texts)
+        others = tuple(own if other is chosen else other for other in self.others)
+        parts = {"engine": chosen.engine, "tokenizer": chosen.tokenizer, "grammar_texts": chosen.grammar_texts}
+        return replace(self, names=(chosen.name,), others=others, **parts)
+
+    @property
+    def engines(self) -> dict[str, Engine]:
+        """Of all chat models, by name."""
+        return {self.names[0]: self.engine, **{other.name: other.engine for other in self.others}}
+
+    @property
+    def chat_names(self) -> list[str]:
+        """Of all chat models."""
+        return [*self.names, *(other.name for other in self.others)]
+
+    @property
+    def alive(self) -> bool:
+        return all(engine.alive for engine in self.engines.values())
+
+    @property
+    def fault(self) -> str | None:
+        """Why a model answers nothing now. It mends itself."""
+        found = {name: engine.fault for name, engine in self.engines.items() if engine.fault is not None}
+        named = (f"{name}: {fault}" if self.others else fault for name, fault in found.items())
+        return "; ".join(named) or None
+
+    async def close_engines(self) -> None:
+        for engine in self.engines.values():
+            await engine.close()
 
     async def close(self) -> None:
         """Pending requests fail. The database is closed last: the others use it."""
         if self.tool_host is not None:
             await self.tool_host.close()
-        await self.engine.close()
+        await self.close_engines()
         if self.knowledge_base is not None:
             await self.knowledge_base.close()
         elif self.database is not None:
@@ -101,7 +156,8 @@ class Runtime:
     def expect_model(self, model: str | None) -> None:
         """Raises ApiError 404 unless `model` is this one."""
         if model is not None and self.real_name(model) not in self.names:
-            raise model_not_found(model, [*self.names, *(alias for alias, name in self.aliases.items() if name in self.names)])
+            known = self.chat_names
+            raise model_not_found(model, [*known, *(alias for alias, name in self.aliases.items() if name in known)])
 
     def real_name(self, model: str) -> str:
         """The name that `model` is an alias of, or `model`."""

@@ -1,7 +1,6 @@
 """Every setting, typed, read in exactly one place: arguments before STOA_* in the environment before stoa.toml before these
 defaults."""
 
-import hashlib
 import ipaddress
 import re
 from collections.abc import Sequence
@@ -13,13 +12,16 @@ from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource
 
 from server.core.tool_limits import ToolLimits
 from server.runtime.grounding_settings import GroundingSettings
+from server.runtime.setting_values import hashed_key, read_keys, short_name, split_alias, split_budget, text_or_file
 
 FILE = Path("stoa.toml")  # in the directory where the server starts
 ORIGIN = re.compile(r"(https?|[a-z][a-z0-9+.-]*-extension)://[^/\s?#@]+", re.ASCII)  # browsers' extensions have schemes of their own
+NAMED_MODEL = re.compile(r"([\w.-]+)=(?!=)(.+)")  # no path, and not wheel:NAME==VERSION
 URL = re.compile(r"https?://[^/\s?#]+(/[^\s?#]*)?", re.ASCII)
-HASHED = "sha256:"  # a key may be given as its hash, so that none need be kept in the open
 TOOL_LIMITS, GROUNDING = ToolLimits(), GroundingSettings()
-EMBEDDED_ONLY = frozenset(("kv_memory", "quantize", "max_running", "max_waiting", "max_step_tokens", "mixed_step_tokens", "shared_prefix"))
+EMBEDDED_ONLY = frozenset(
+    ("kv_memory", "model_kv_memory", "quantize", "max_running", "max_waiting", "max_step_tokens", "mixed_step_tokens", "shared_prefix")
+)
 REMOTE_ONLY = frozenset(("upstream", "upstream_model", "upstream_api_key", "upstream_api_key_file", "upstream_timeout", "tokenizer"))
 Strings = Annotated[tuple[str, ...], NoDecode]  # in the environment separated by commas
 
@@ -27,8 +29,13 @@ Strings = Annotated[tuple[str, ...], NoDecode]  # in the environment separated b
 class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="STOA_", toml_file=FILE, extra="forbid", frozen=True)
 
-    model: str = Field(default="smollm2", min_length=1, description="A name, a directory, a .gguf file, wheel:NAME or a hub id")
-    served_model_name: str | None = Field(default=None, min_length=1, description="What clients call it (default: the model's name)")
+    model: Annotated[tuple[Annotated[str, Field(min_length=1)], ...], NoDecode, Field(min_length=1)] = Field(
+        default=("smollm2",),
+        description="A name, a directory, a .gguf file, wheel:NAME or a hub id; as NAME=SPEC clients call it NAME (repeatable)",
+    )
+    served_model_name: str | None = Field(
+        default=None, min_length=1, description="What clients call it, where it is one (default: the model's name)"
+    )
     model_alias: Strings = Field(
         default=(), description="ALIAS=NAME: clients may also call the model NAME so (repeatable), such as gpt-4o=smollm2"
     )
@@ -50,7 +57,8 @@ class Settings(BaseSettings):
         default=None, description="A file with such keys, one per line: other users of this machine see the arguments of a process"
     )
     context: int | None = Field(default=None, ge=1, description="Longest prompt and answer together, in tokens (default: the model's)")
-    kv_memory: int = Field(default=512, ge=1, description="Most memory that the KV cache may take, in MiB")
+    kv_memory: int = Field(default=512, ge=1, description="Most memory that the KV cache may take, in MiB; several models share it evenly")
+    model_kv_memory: Strings = Field(default=(), description="NAME=MIB: of that model, beside what the others share (repeatable)")
     quantize: Literal["int4", "int8"] | None = Field(default=None, description="Keep weights in this form (default: the checkpoint's)")
     device: str = Field(default="cpu", pattern=r"^(cpu|cuda(:\d+)?)$", description="cpu, cuda or cuda:N")
     threads: int | None = Field(default=None, ge=1, description="CPU threads of the engine (default: one per core)")
@@ -129,10 +137,19 @@ class Settings(BaseSettings):
     log_json: bool = Field(default=False, description="Log one JSON object per line")
     log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="Least serious level that is logged")
 
-    @field_validator("api_keys", "cors_origins", "mcp_files", "mcp_database", "model_alias", "upstream", mode="before")
+    @field_validator("api_keys", "cors_origins", "mcp_files", "mcp_database", "model_alias", "upstream", "model_kv_memory", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @field_validator("model", mode="before")
+    @classmethod
+    def _split_models(cls, value: object) -> object:
+        """At commas only where each part has a name: they may be part of a path."""
+        if not isinstance(value, str):
+            return value
+        parts = [part.strip() for part in value.split(",")]
+        return tuple(parts) if all(NAMED_MODEL.fullmatch(part) for part in parts) else (value,)
 
     @field_validator("shared_prefix", mode="before")
     @classmethod
@@ -142,17 +159,17 @@ class Settings(BaseSettings):
     @field_validator("shared_prefix")
     @classmethod
     def _read_files(cls, prefixes: tuple[str, ...]) -> tuple[str, ...]:
-        return tuple(map(_text_or_file, prefixes))
+        return tuple(map(text_or_file, prefixes))
 
     @field_validator("api_keys")
     @classmethod
     def _hash(cls, keys: tuple[str, ...]) -> tuple[str, ...]:
         """No key stays in memory as it was given."""
-        return tuple(map(_hashed, keys))
+        return tuple(map(hashed_key, keys))
 
     @model_validator(mode="after")
     def _aliases_lead_somewhere(self) -> "Settings":
-        known = [self.name, *(short_name(model) for model in (self.embedding_model, self.rerank_model) if model)]
+        known = [*self.models, *(short_name(model) for model in (self.embedding_model, self.rerank_model) if model)]
         if unknown := [name for name in self.aliases.values() if name not in known]:
             raise ValueError(f"model_alias: there is no model {unknown[0]!r}; there are {', '.join(known)}")
         return self
@@ -174,7 +191,20 @@ class Settings(BaseSettings):
             return values
         given = values.get("api_keys") or ()
         keys: Sequence[str] = given.split(",") if isinstance(given, str) else cast(Sequence[str], given)
-        return {**values, "api_keys": (*keys, *_read_keys("api_key_file", Path(str(file)).expanduser()))}
+        return {**values, "api_keys": (*keys, *read_keys("api_key_file", Path(str(file)).expanduser()))}
+
+    @model_validator(mode="after")
+    def _models_are_told_apart(self) -> "Settings":
+        names = [name for name, _ in self._named_models]
+        if len(set(names)) < len(names):
+            raise ValueError(f"model: two are called {next(name for name in names if names.count(name) > 1)!r}; name them: NAME=SPEC")
+        one = [option for option in ("served_model_name", "tokenizer", "upstream_model") if getattr(self, option) is not None]
+        if one and self._names_are_given:
+            raise ValueError(f"{one[0]}: it is for a single model without a name; --model NAME=SPEC says both")
+        budgets = dict(map(split_budget, self.model_kv_memory))
+        if unknown := budgets.keys() - set(names):
+            raise ValueError(f"model_kv_memory: there is no model {min(unknown)!r}; there are {', '.join(names)}")
+        return self
 
     @model_validator(mode="before")
     @classmethod
@@ -182,7 +212,7 @@ class Settings(BaseSettings):
         file = values.get("upstream_api_key_file")
         if not file:
             return values
-        return {**values, "upstream_api_key": _read_keys("upstream_api_key_file", Path(str(file)).expanduser())[0]}
+        return {**values, "upstream_api_key": read_keys("upstream_api_key_file", Path(str(file)).expanduser())[0]}
 
     @model_validator(mode="after")
     def _one_engine(self) -> "Settings":
@@ -204,13 +234,39 @@ class Settings(BaseSettings):
 
     @property
     def name(self) -> str:
-        """What clients call the model: the last part of a path, without what says how it is packed."""
-        return self.served_model_name or short_name(self.tokenizer or self.model)
+        """What clients call the first model."""
+        return next(iter(self.models))
+
+    @property
+    def models(self) -> dict[str, str]:
+        """Where each comes from, by what clients call it: what they are told, or the last part of a path, without what says how it is
+        packed."""
+        return dict(self._named_models)
+
+    @property
+    def _named_models(self) -> list[tuple[str, str]]:
+        if (self.served_model_name or self.tokenizer) and len(self.model) == 1:
+            return [(self.served_model_name or short_name(self.tokenizer or self.model[0]), self.model[0])]
+        named = [NAMED_MODEL.fullmatch(model) for model in self.model]
+        return [(found[1], found[2]) if found else (short_name(model), model) for found, model in zip(named, self.model, strict=True)]
+
+    @property
+    def _names_are_given(self) -> bool:
+        return len(self.model) > 1 or any(map(NAMED_MODEL.fullmatch, self.model))
+
+    def upstream_model_of(self, name: str) -> str | None:
+        """What upstreams call it, if that is known: of several each has its own name there."""
+        return name if self._names_are_given else self.upstream_model
+
+    def kv_memory_of(self, name: str) -> int:
+        """MiB."""
+        budgets = dict(map(split_budget, self.model_kv_memory))
+        return budgets.get(name) or max(1, self.kv_memory // len(self.models.keys() - budgets.keys()))
 
     @property
     def aliases(self) -> dict[str, str]:
         """Other names of models, each with the name."""
-        return dict(_split_alias(alias) for alias in self.model_alias)
+        return dict(split_alias(alias) for alias in self.model_alias)
 
     @property
     def on_loopback(self) -> bool:
@@ -229,49 +285,3 @@ class Settings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
-
-
-def short_name(source: str) -> str:
-    """What clients call a model that `pull` knows as `source`."""
-    return Path(source.removeprefix("wheel:").partition("==")[0]).name.removesuffix(".gguf")
-
-
-def _text_or_file(value: str) -> str:
-    """The content of the file of that name, if there is one."""
-    try:
-        if not Path(value).is_file():
-            return value
-    except (OSError, ValueError):  # no name of a file: too long, or with a null character
-        return value
-    try:
-        return Path(value).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ValueError(f"the file {value} cannot be read: {error}") from error
-
-
-def _read_keys(setting: str, file: Path) -> list[str]:
-    """Empty lines and comments (#) are left out."""
-    try:
-        lines = [line.strip() for line in file.read_text(encoding="utf-8").splitlines()]
-    except (OSError, UnicodeDecodeError) as error:
-        raise ValueError(f"{setting}: {file} cannot be read: {getattr(error, 'strerror', None) or error}") from None
-    if not (keys := [line for line in lines if line and not line.startswith("#")]):
-        raise ValueError(f"{setting}: {file} holds no key")
-    return keys
-
-
-def _hashed(key: str) -> str:
-    if not key.strip():
-        raise ValueError("an API key is empty")
-    digest = key.removeprefix(HASHED) if key.startswith(HASHED) else hashlib.sha256(key.encode()).hexdigest()
-    if len(digest) != 64 or set(digest) - set("0123456789abcdef"):
-        raise ValueError("an API key that begins with sha256: must go on with 64 lower-case hexadecimal digits")
-    return digest
-
-
-def _split_alias(given: str) -> tuple[str, str]:
-    """Raises ValueError."""
-    alias, equals, name = given.partition("=")
-    if not (alias and equals and name):
-        raise ValueError(f"model_alias: {given!r} is not ALIAS=NAME")
-    return alias, name

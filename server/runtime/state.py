@@ -61,7 +61,7 @@ class ServerState:
             return "draining"
         if not self._ingests:
             return "failed"  # uploads would never be processed
-        return "loading" if self.runtime is None else "ready" if self.runtime.engine.alive else "failed"
+        return "loading" if self.runtime is None else "ready" if self.runtime.alive else "failed"
 
     @property
     def reason(self) -> str | None:
@@ -84,7 +84,7 @@ class ServerState:
     @property
     def engine_fault(self) -> str | None:
         """Why the engine answers nothing now. It mends itself."""
-        return self.runtime.engine.fault if self.runtime is not None else None
+        return self.runtime.fault if self.runtime is not None else None
 
     @property
     def _ingests(self) -> bool:
@@ -96,7 +96,7 @@ class ServerState:
 
     def expect_ready(self) -> Runtime:
         """The runtime. Raises ApiError 503 unless requests are taken."""
-        if self.runtime is None or self.deadline is not None or not self.runtime.engine.alive:
+        if self.runtime is None or self.deadline is not None or not self.runtime.alive:
             raise unavailable(self.load_error or f"the server is not ready: {self.status}", f"not_ready_{self.status}")
         return self.runtime
 
@@ -121,7 +121,7 @@ class ServerState:
             await runtime.close()
 
     def _generates(self) -> bool:
-        return self.runtime is not None and self.runtime.engine.stats().running > 0
+        return any(stats.running > 0 for stats in self._stats().values())
 
     @contextmanager
     def count_request(self) -> Generator[None]:
@@ -165,7 +165,7 @@ class ServerState:
         if runtime.tool_host is not None:
             self._mcp_start = asyncio.create_task(runtime.tool_host.start())
         self._working = [asyncio.create_task(worker(runtime)) for worker in self._workers]
-        LOG.info("%s is ready", runtime.names[0])
+        LOG.info("%s %s ready", ", ".join(runtime.chat_names), "are" if runtime.others else "is")
 
     def _failed(self, error: Exception) -> None:
         """What clients read of a database names no host and no path; the log does."""
@@ -186,5 +186,5 @@ class ServerState:
     def _host(self) -> ToolHost | None:
         return self.runtime.tool_host if self.runtime else None
 
-    def _stats(self) -> Stats | None:
-        return self.runtime.engine.stats() if self.runtime else None
+    def _stats(self) -> dict[str, Stats]:
+        return {name: engine.stats() for name, engine in self.runtime.engines.items()} if self.runtime else {}

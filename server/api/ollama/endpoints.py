@@ -44,6 +44,7 @@ from server.text.infill import infill_prompt
 
 def endpoints(state: ServerState) -> list[Endpoint]:
     async def chat(context: RequestContext, body: wire.OllamaChatRequest, send: Send) -> None:
+        context = context.with_model(model_name(body.model))
         context.runtime.expect_model(model_name(body.model))
         lines = AnswerLines(body.model, chat_shape, context.runtime.tokenizer)
         if not body.messages:
@@ -52,6 +53,7 @@ def endpoints(state: ServerState) -> list[Endpoint]:
         await _run_loop(context, chat_request(context.runtime, body), lines, body, send, state.metrics)
 
     async def generate(context: RequestContext, body: wire.GenerateRequest, send: Send) -> None:
+        context = context.with_model(model_name(body.model))
         context.runtime.expect_model(model_name(body.model))
         lines = AnswerLines(body.model, generate_shape, context.runtime.tokenizer)
         if not body.prompt and body.suffix is None:

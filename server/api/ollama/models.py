@@ -31,7 +31,7 @@ def endpoints(state: ServerState) -> list[Endpoint]:
 
 async def _tags(state: ServerState, scope: Scope, receive: Receive, send: Send) -> None:
     runtime = state.expect_ready()
-    names = [*runtime.names, *([runtime.knowledge_base.embedding_name] if runtime.knowledge_base else []), *runtime.aliases]
+    names = [*runtime.chat_names, *([runtime.knowledge_base.embedding_name] if runtime.knowledge_base else []), *runtime.aliases]
     models = wire.ModelList(models=[_model(runtime, name) for name in dict.fromkeys(names)])
     await send_json(send, 200, models.model_dump_json().encode())
 
@@ -42,9 +42,10 @@ async def _version(scope: Scope, receive: Receive, send: Send) -> None:
 
 async def show(context: RequestContext, body: wire.ShowRequest) -> wire.ShowResponse:
     """Raises ApiError 404."""
-    runtime, given = context.runtime, body.model or body.name
+    given = body.model or body.name
     if given is None:
         raise ApiError(400, "model: it must be named", "model", "missing")
+    runtime = context.runtime.choose(model_name(given))
     name = runtime.real_name(model_name(given))
     modified = timestamp(runtime.created)
     if runtime.knowledge_base is not None and name == runtime.knowledge_base.embedding_name:
@@ -64,7 +65,7 @@ async def show(context: RequestContext, body: wire.ShowRequest) -> wire.ShowResp
             modified_at=modified,
         )
     if name not in runtime.names:
-        raise model_not_found(given, runtime.names)
+        raise model_not_found(given, runtime.chat_names)
     return _chat_model(runtime, name, modified)
 
 
@@ -97,6 +98,7 @@ def _chat_model(runtime: Runtime, name: str, modified: str) -> wire.ShowResponse
 
 
 def _model(runtime: Runtime, name: str) -> wire.Model:
+    runtime = runtime.choose(name)
     digest = hashlib.sha256(f"{runtime.fingerprint} {runtime.real_name(name)}".encode()).hexdigest()
     tagged = f"{name}:latest"
     return wire.Model(

@@ -53,7 +53,7 @@ def _to_models(runtime: Runtime) -> list[Model]:
 
 def _real_models(runtime: Runtime) -> list[Model]:
     made, known = runtime.created, runtime.knowledge_base
-    chat_models = [Model(id=name, created=made, max_model_len=runtime.engine.info.context) for name in runtime.names]
+    chat_models = [Model(id=name, created=made, max_model_len=engine.info.context) for name, engine in runtime.engines.items()]
     if known is None:
         return chat_models
     embedding = Model(id=known.embedding_name, created=made, max_model_len=known.embedder.max_tokens)

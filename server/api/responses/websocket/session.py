@@ -114,7 +114,7 @@ class Session:
             logs.access(self.scope["request_id"], "WEBSOCKET", self.scope["path"], status, seconds)
 
     async def _respond(self, body: ResponseCreate) -> None:
-        context = request_context(self.state, self.scope)
+        context = request_context(self.state, self.scope).with_model(body.model)
         run = await prepare_run(context, body, self.state.metrics, self.memory.chain)
         events = warm_up(run) if body.generate is False else all_events(run, self.state.metrics)
         output = await self._send_events(events, body.stream_id)
