@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tests.models.published_encoders import ALBERT_BASE_V2, DISTILBERT_BASE, NOMIC_EMBED_V1_5
+from tests.models.published_hybrids import FALCON_H1_05B, JAMBA_V01, NEMOTRON_3_NANO, ZAMBA2_12B
 
 
 @dataclass(frozen=True)
@@ -466,35 +467,6 @@ MAMBA_130M = {
     "vocab_size": 50280,
 }
 
-JAMBA_V01 = {
-    "architectures": ["JambaForCausalLM"],
-    "attn_layer_offset": 4,
-    "attn_layer_period": 8,
-    "expert_layer_offset": 1,
-    "expert_layer_period": 2,
-    "hidden_act": "silu",
-    "hidden_size": 4096,
-    "intermediate_size": 14336,
-    "mamba_conv_bias": True,
-    "mamba_d_conv": 4,
-    "mamba_d_state": 16,
-    "mamba_dt_rank": 256,
-    "mamba_expand": 2,
-    "mamba_inner_layernorms": True,
-    "mamba_proj_bias": False,
-    "model_type": "jamba",
-    "num_attention_heads": 32,
-    "num_experts": 16,
-    "num_experts_per_tok": 2,
-    "num_hidden_layers": 32,
-    "num_key_value_heads": 8,
-    "rms_norm_eps": 1e-06,
-    "sliding_window": None,
-    "tie_word_embeddings": False,
-    "use_mamba_kernels": True,
-    "vocab_size": 65536,
-}
-
 RECURRENT_GEMMA_2B = {
     "architectures": ["RecurrentGemmaForCausalLM"],
     "attention_bias": False,
@@ -520,31 +492,6 @@ RECURRENT_GEMMA_2B = {
     "w_init_variance_scale": 0.01,
 }
 
-NEMOTRON_3_NANO = {
-    "architectures": ["NemotronHForCausalLM"],
-    "chunk_size": 128,
-    "conv_kernel": 4,
-    "head_dim": 128,
-    "hidden_size": 2688,
-    "hybrid_override_pattern": "MEMEM*EMEMEM*EMEMEM*EMEMEM*EMEMEM*EMEMEMEM*EMEMEMEME",
-    "mamba_head_dim": 64,
-    "mamba_num_heads": 64,
-    "mlp_hidden_act": "relu2",
-    "model_type": "nemotron_h",
-    "moe_intermediate_size": 1856,
-    "moe_shared_expert_intermediate_size": 3712,
-    "n_groups": 8,
-    "n_routed_experts": 128,
-    "norm_topk_prob": True,
-    "num_attention_heads": 32,
-    "num_experts_per_tok": 6,
-    "num_hidden_layers": 52,
-    "num_key_value_heads": 2,
-    "routed_scaling_factor": 2.5,
-    "ssm_state_size": 128,
-    "vocab_size": 131072,
-}
-
 PUBLISHED = {
     "SmolLM2-135M-Instruct": Published(134_515_008, SMOLLM2),
     "Llama-3.2-1B-Instruct": Published(1_235_814_400, LLAMA_32_1B),
@@ -560,6 +507,8 @@ PUBLISHED = {
     "mamba-130m-hf": Published(129_135_360, MAMBA_130M),
     "Jamba-v0.1": Published(51_570_323_328, JAMBA_V01),
     "recurrentgemma-2b": Published(2_682_862_080, RECURRENT_GEMMA_2B),
+    "Falcon-H1-0.5B-Instruct": Published(521_411_104, FALCON_H1_05B),
+    "Zamba2-1.2B": Published(1_215_064_704, ZAMBA2_12B),
     "Nemotron-3-Nano-30B-A3B": Published(31_577_940_288, NEMOTRON_3_NANO),
     "all-MiniLM-L6-v2": Published(22_713_216 - 385 * 384, MINILM_L6),  # without the pooler, which sentences do not go through
     "bge-reranker-base": Published(278_044_417 - 2 * 768, BGE_RERANKER_BASE),  # without the positions that no token has

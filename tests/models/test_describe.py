@@ -31,8 +31,10 @@ from models.spec import (
     MoE,
     Neighbourhood,
     Norm,
+    Parallel,
     Pooled,
     QKNorm,
+    SharedBlock,
     Sigmoid,
     Strided,
     Window,
@@ -91,6 +93,23 @@ def test_flops_by_hand() -> None:
     attention = 2 * 2 * 4  # scores and mix, 2 heads of 4, per token seen
     assert flops(HAND, 1) == 2 * (2 * (matrices + attention) + 8 * 10)
     assert flops(HAND, 50) - flops(HAND, 49) == 2 * 2 * attention
+
+
+def test_several_mixers_by_hand() -> None:
+    """In parallel, and in a block that two layers share: each use of it remembers for itself."""
+    attention = Attention(heads=2, kv_heads=1, head_dim=4)
+    silent = Layer(mixer=None, ffn=MLP(hidden=6))
+    both = replace(HAND, layers=(silent, Layer(mixer=Parallel(mixers=(attention, attention)), ffn=None)))
+    matrices = 8 * 8 + 2 * 8 * 4 + 8 * 8
+    assert flops(both, 1) == 2 * (2 * (matrices + 16) + 3 * 8 * 6 + 8 * 10) and cache_bytes(both, 100) == cache_bytes(HAND, 100)
+    block = SharedBlock(attention=attention, ffn=MLP(hidden=6), rank=3, adapts_attention=True)
+    alone = Layer(mixer=attention, ffn=None, block=block)
+    arch = replace(HAND, layers=(alone, replace(alone, block=replace(block, weights_of=0))))
+    own = 8 * 8 + 3 * (8 + 2 * 6) + 3 * 3 * 16 + 3 * (8 + 4 + 4)  # out, an adapter of up, those of q, k and v
+    read_twice = 16 * (8 + 4 + 4) + 8 * 8 + 3 * 8 * 6
+    assert flops(arch, 1) == 2 * (2 * (matrices + 16 + own + read_twice + 16) + 8 * 10)
+    assert parameters(arch) == 10 * 8 * 2 + 8 + 2 * (matrices + 8 + own) + read_twice + 16 + 8
+    assert cache_bytes(arch, 100) == 2 * cache_bytes(HAND, 100) and describe(arch).caches[0].layers == (0, 1)
 
 
 def test_cache_by_hand() -> None:
