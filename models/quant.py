@@ -46,6 +46,11 @@ class Grouped:
         """The same matrix with its rows taken in another order."""
         return Grouped(self.bits, self.q_OI[index_O], self.scale_OG[index_O], self.low_OG[index_O])
 
+    def inputs(self, index_I: Tensor) -> "Grouped":
+        """The same matrix with its inputs taken in another order, whole groups of them."""
+        groups = index_I[:: self.size] // self.size
+        return Grouped(self.bits, self.q_OI[:, index_I], self.scale_OG[:, groups], self.low_OG[:, groups])
+
     def in_groups_of(self, size: int) -> "Grouped":
         """The same matrix in smaller groups."""
         times = self.size // size

@@ -122,6 +122,15 @@ class HalfRows:
 
 
 @dataclass(frozen=True)
+class ByKeyHeads:
+    """Value heads of linear attention, from lying so that key heads take turns to all of one key head behind one another: of rows
+    those behind queries and keys, or inputs."""
+
+    part: "Recipe"
+    along: Literal["rows", "inputs"] = "rows"
+
+
+@dataclass(frozen=True)
 class HeadRows:
     """[H, O, I]: of each head's rows, keys and then values of latent attention, the one or the other."""
 
@@ -153,6 +162,7 @@ Recipe = (
     | Permute
     | Ungroup
     | HalfRows
+    | ByKeyHeads
     | HeadRows
 )
 Recipes = Mapping[str, Recipe]

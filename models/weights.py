@@ -13,6 +13,7 @@ from models.prefixes import canonical, sources
 from models.quant import Grouped, Matrix, Stack, Weight, WeightsError, concatenate, dense
 from models.recipes import (
     Alias,
+    ByKeyHeads,
     Cat,
     Copy,
     First,
@@ -144,6 +145,12 @@ class _Source:
         return self.mixer
 
     @property
+    def linear(self) -> LinearAttention:
+        if not isinstance(self.mixer, LinearAttention):
+            raise WeightsError(f"{self.target}: {type(self.mixer).__name__} has no value heads of key heads")
+        return self.mixer
+
+    @property
     def latent(self) -> LatentAttention:
         if not isinstance(self.mixer, LatentAttention):
             raise WeightsError(f"{self.target}: {type(self.mixer).__name__} has no latents")
@@ -185,6 +192,9 @@ def _resolve(recipe: Recipe, source: _Source) -> Weight:
             return _reordered(_resolve(part, source), _by_role(source))
         case HalfRows(part, of):
             return _reordered(_resolve(part, source), _halved(source.attention, of))
+        case ByKeyHeads(part, along):
+            value, order = _resolve(part, source), _by_key_heads(source)
+            return _reordered(value, order) if along == "rows" else _reordered_inputs(value, order, source.linear.value_dim)
         case HeadRows(part, of):
             keys, values = _by_use(dense(_resolve(part, source)), source.latent)
             return keys if of == "keys" else values
@@ -302,6 +312,23 @@ def _halved(spec: Attention, of: str) -> Callable[[Tensor], Tensor]:
     return lambda rows: rows.view(spec.heads, 2, spec.head_dim)[:, int(of == "gates")].flatten()
 
 
+def _by_key_heads(source: _Source) -> Callable[[Tensor], Tensor]:
+    m = source.linear
+    others, values = 2 * m.key_heads * m.key_dim, m.heads * m.value_dim
+
+    def order(rows: Tensor) -> Tensor:
+        first = others if len(rows) == others + values else 0
+        return torch.cat([rows[:first], rows[first:].view(m.heads // m.key_heads, m.key_heads, -1).transpose(0, 1).flatten()])
+
+    return order
+
+
+def _reordered_inputs(weight: Weight, order: Callable[[Tensor], Tensor], block: int) -> Weight:
+    """`block`: so many stay behind one another."""
+    inputs = order(torch.arange(weight.shape[1]))
+    return weight.inputs(inputs) if isinstance(weight, Grouped) and block % weight.size == 0 else dense(weight)[:, inputs]
+
+
 def _reordered(weight: Weight, order: Callable[[Tensor], Tensor]) -> Weight:
     rows = order(torch.arange(weight.shape[0]))
     return weight.rows(rows) if isinstance(weight, Grouped) else dense(weight)[rows]
@@ -322,12 +349,18 @@ _UNREAD = re.compile(
 
 
 def _refuse_leftovers(arch: Arch, recipes: Recipes, checkpoint: Checkpoint, left: set[str]) -> None:
-    left = {name for name in left if not _UNREAD.fullmatch(name)}
+    left = {name for name in left if not _UNREAD.fullmatch(name)} - _further(arch, left)
     if arch.tied:
         left -= _tied_copy(recipes, checkpoint, left)
     if left:
         shown = ", ".join(sorted(left)[:5])
         raise WeightsError(f"the checkpoint has {len(left)} tensors that this architecture does not use: {shown}")
+
+
+def _further(arch: Arch, left: set[str]) -> set[str]:
+    """GGUF's mtp: layers behind the last one that have what only those have."""
+    numbers = {int(match[1]) for name in left if (match := re.fullmatch(r"blk\.(\d+)\.nextn\..*", name))}
+    return {name for name in left if name.startswith(tuple(f"blk.{n}." for n in numbers if n >= len(arch.layers)))}
 
 
 def _tied_copy(recipes: Recipes, checkpoint: Checkpoint, left: set[str]) -> set[str]:

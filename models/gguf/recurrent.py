@@ -133,19 +133,31 @@ def nemotron_h(file: File) -> Values:
 
 
 def qwen3_next(file: File) -> Values:
+    return _nets(file, qwen2_moe(file)) | named("Qwen3Next", "qwen3_next")
+
+
+def qwen3_5(file: File) -> Values:
+    return _nets(file, llama_like(file)) | named("Qwen3_5", "qwen3_5_text")
+
+
+def qwen3_5_moe(file: File) -> Values:
+    file.meta.assume(feed_forward_length=file.meta.integer("expert_feed_forward_length"))
+    return _nets(file, qwen2_moe(file)) | named("Qwen3_5Moe", "qwen3_5_moe_text")
+
+
+def _nets(file: File, values: Values) -> Values:
+    """Layers that predict further tokens are counted with the others; rows and columns of images are the text's positions."""
     meta, heads = file.meta, file.meta.integer("ssm.time_step_rank")
-    return (
-        qwen2_moe(file)
-        | named("Qwen3Next", "qwen3_next")
-        | {
-            "full_attention_interval": meta.integer("full_attention_interval", 4),
-            "linear_num_value_heads": heads,
-            "linear_num_key_heads": meta.integer("ssm.group_count"),
-            "linear_key_head_dim": meta.integer("ssm.state_size"),
-            "linear_value_head_dim": meta.integer("ssm.inner_size") // heads,
-            "linear_conv_kernel_dim": meta.integer("ssm.conv_kernel"),
-        }
-    )
+    meta.ignore("rope.dimension_sections")
+    return values | {
+        "num_hidden_layers": values["num_hidden_layers"] - meta.integer("nextn_predict_layers", 0),
+        "full_attention_interval": meta.integer("full_attention_interval", 4),
+        "linear_num_value_heads": heads,
+        "linear_num_key_heads": meta.integer("ssm.group_count"),
+        "linear_key_head_dim": meta.integer("ssm.state_size"),
+        "linear_value_head_dim": meta.integer("ssm.inner_size") // heads,
+        "linear_conv_kernel_dim": meta.integer("ssm.conv_kernel"),
+    }
 
 
 def _nemotron_experts(file: File) -> Values:

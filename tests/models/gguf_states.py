@@ -64,6 +64,17 @@ def qwen3_next(name: str, tensor: Tensor, config: Any) -> list[Named]:
     return states(name, tensor, config)
 
 
+def qwen3_5(name: str, tensor: Tensor, config: Any) -> list[Named]:
+    """Value heads lie so that key heads take turns."""
+    if "linear_attn" in name and "norm" not in name:
+        keys, axis = config.linear_num_key_heads, 1 if "out_proj" in name else 0
+        others = 2 * keys * config.linear_key_head_dim if re.search("qkv|conv1d", name) else 0
+        before, values = tensor.split((others, tensor.shape[axis] - others), axis)
+        turns = values.unflatten(axis, (keys, config.linear_num_value_heads // keys, -1)).transpose(axis, axis + 1)
+        tensor = torch.cat([before, turns.flatten(axis, axis + 2)], axis)
+    return qwen3_next(name, tensor, config)
+
+
 def alone(config: Any) -> dict[str, Any]:
     rank = config.num_heads if config.model_type == "mamba2" else config.time_step_rank
     inner = config.num_heads * config.head_dim if config.model_type == "mamba2" else config.intermediate_size
@@ -123,10 +134,14 @@ def nets(config: Any) -> dict[str, Any]:
         "ssm.time_step_rank": config.linear_num_value_heads,
         "ssm.inner_size": config.linear_value_head_dim * config.linear_num_value_heads,
         "full_attention_interval": config.layer_types.index("full_attention") + 1,
-        "expert_shared_feed_forward_length": config.shared_expert_intermediate_size,
     }
 
 
+def shared(config: Any) -> dict[str, Any]:
+    return {"expert_shared_feed_forward_length": config.shared_expert_intermediate_size}
+
+
+SECTIONS = {"rope.dimension_sections": [2, 2, 2, 0]}
 STATES = {
     "mamba": Written("mamba", lambda c: alone(c) | {"ssm.dt_b_c_rms": False}, states),
     "falcon_mamba": Written("mamba", lambda c: alone(c) | {"ssm.dt_b_c_rms": True}, states),
@@ -169,5 +184,7 @@ STATES = {
     ),
     "nemotron_h": Written("nemotron_h", nemotron, states),
     "nemotron_h_moe": Written("nemotron_h_moe", nemotron_moe, states, {"e_score_correction_bias": "e_score_correction.bias"}),
-    "qwen3_next": Written("qwen3next", lambda c: moe(c) | head(c) | rotated(c) | nets(c), qwen3_next),
+    "qwen3_next": Written("qwen3next", lambda c: moe(c) | head(c) | rotated(c) | nets(c) | shared(c), qwen3_next),
+    "qwen3_5_text": Written("qwen35", lambda c: head(c) | rotated(c) | nets(c) | SECTIONS, qwen3_5),
+    "qwen3_5_moe_text": Written("qwen35moe", lambda c: moe(c) | head(c) | rotated(c) | nets(c) | shared(c) | SECTIONS, qwen3_5),
 }

@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 import torch
 from gguf import GGUFReader
+from torch import Tensor
+from transformers import PreTrainedModel
 
 from models.gguf.config import ARCHITECTURES, config_from_metadata
 from models.gguf.index import tensor_index
@@ -19,6 +21,7 @@ from tests.models.gguf_states import STATES
 from tests.models.world import logits_of, make, ours, prompts, their_logits
 
 PLAIN_ROPE = {"rope_type": "default", "rope_theta": 10_000.0}
+NETS = {"linear_value_head_dim": 12, "layer_types": ["linear_attention", "full_attention"] * 2}
 GRANITE4 = {"time_step_limit": [0.0, inf], "position_embedding_type": "nope"}
 LONG = {"rope_type": "longrope", "rope_theta": 10_000.0, "original_max_position_embeddings": 16}
 
@@ -68,7 +71,9 @@ CASES: list[tuple[str, dict[str, Any]]] = [
     ("hybrid.nemotron_h", {"hybrid_override_pattern": "M-*M", "mlp_bias": True, "time_step_min": 1e-12}),
     ("hybrid.nemotron_h", {"hybrid_override_pattern": "ME*EM", "n_group": 1, "topk_group": 1, "time_step_min": 1e-12}),
     ("experts.lfm2_moe", {"conv_bias": False, "routed_scaling_factor": 1.0}),
-    ("linear.qwen3_next", {"linear_value_head_dim": 12, "mlp_only_layers": [], "layer_types": ["linear_attention", "full_attention"] * 2}),
+    ("linear.qwen3_next", NETS | {"mlp_only_layers": []}),
+    ("linear.qwen3_5", NETS),
+    ("linear.qwen3_5_moe", NETS),
     ("latent.minicpm3", {"v_head_dim": 16, "scale_emb": 12, "dim_model_base": 256}),
 ]
 
@@ -80,7 +85,26 @@ def test_family(sheet: str, changes: dict[str, Any], tmp_path: Path) -> None:
         factors = ("short_factor", "long_factor")
         values["rope_parameters"] |= {key: import_module(f"models.families.{sheet}").TINY["rope_parameters"][key] for key in factors}
     theirs = make({"use_sliding_window": False} | values if sheet == "experts.qwen2_moe" else values)
-    write(tmp_path / "model.gguf", theirs, how(theirs.config))
+    assert_same(theirs, how(theirs.config), tmp_path)
+
+
+def test_what_predicts_further_tokens_is_not_read(tmp_path: Path) -> None:
+    theirs = make(import_module("models.families.linear.qwen3_5").TINY | NETS)
+    usual = how(theirs.config)
+
+    def change(name: str, tensor: Tensor, config: Any) -> list[tuple[str, Tensor]]:
+        further = ("nextn.enorm", "attn_norm") if name == "model.norm.weight" else ()
+        return [*usual.change(name, tensor, config), *((f"blk.4.{part}.weight", tensor) for part in further)]
+
+    def says(config: Any) -> dict[str, Any]:
+        return {**usual.says(config), "block_count": 5, "nextn_predict_layers": 1}
+
+    assert_same(theirs, replace(usual, says=says, change=change), tmp_path)
+
+
+def assert_same(theirs: PreTrainedModel, how: Written, tmp_path: Path) -> None:
+    """Its logits through a file that is written so are its own."""
+    write(tmp_path / "model.gguf", theirs, how)
     (tmp_path / "config.json").write_text(json.dumps(config_from_metadata(GGUFReader(tmp_path / "model.gguf"))))
     (tmp_path / "tensors.json").write_text(json.dumps(tensor_index([tmp_path / "model.gguf"])))
     tokens = prompts([19, 1])

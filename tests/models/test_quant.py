@@ -23,10 +23,12 @@ def test_constant_groups(bits: int, value: float) -> None:
     torch.testing.assert_close(quantize(torch.full((2, 32), value), bits).dequantize(), torch.full((2, 32), value), rtol=2e-3, atol=1e-6)
 
 
-def test_rows_and_concatenate() -> None:
+def test_other_orders_and_concatenate() -> None:
     a, b = quantize(torch.randn(4, 32), 4), quantize(torch.randn(3, 32), 8)
     order = torch.tensor([2, 0, 3, 1])
     assert torch.equal(a.rows(order).dequantize(), a.dequantize()[order])
+    wide, groups = quantize(torch.randn(4, 96), 4), torch.arange(96).view(3, 32)[[2, 0, 1]].flatten()
+    assert torch.equal(wide.inputs(groups).dequantize(), wide.dequantize()[:, groups])
     joined = concatenate([a, b])
     assert isinstance(joined, Grouped) and joined.bits == 8
     assert torch.equal(joined.dequantize(), torch.cat([a.dequantize(), b.dequantize()]))

@@ -5,7 +5,7 @@ from typing import Any
 
 from models.families.linear import qwen3_next
 from models.hf import Config
-from models.recipes import Recipes, cat
+from models.recipes import ByKeyHeads, Cat, Copy, First, Recipes, cat
 from models.spec import Arch
 
 
@@ -25,5 +25,20 @@ INTO: Recipes = {
 }
 
 WEIGHTS: Recipes = {**qwen3_next.DENSE, **INTO}
+
+_B = "blk.{i}."
+_INTO = ("attn_qkv", "attn_gate", "ssm_beta", "ssm_alpha")
+_OUT = ByKeyHeads(Copy(_B + "ssm_out.weight"), "inputs")
+
+GGUF: Recipes = {
+    **qwen3_next.GGUF,
+    "layers.{i}.mixer.into.weight": Cat(
+        tuple(ByKeyHeads(Copy(f"{_B}{p}.weight")) for p in ("attn_qkv", "attn_gate", "ssm_beta", "ssm_alpha"))
+    ),
+    "layers.{i}.mixer.conv.weight": ByKeyHeads(Copy(_B + "ssm_conv1d.weight")),
+    "layers.{i}.mixer.decay.rate": ByKeyHeads(Copy(_B + "ssm_a")),
+    "layers.{i}.mixer.decay.bias": ByKeyHeads(Copy(_B + "ssm_dt.bias")),
+    "layers.{i}.mixer.out.weight": First((_OUT, Copy(_B + "attn_output.weight"))),
+}
 
 TINY: dict[str, Any] = {**qwen3_next.NETS, "architectures": ["Qwen3_5ForCausalLM"], "model_type": "qwen3_5_text"}

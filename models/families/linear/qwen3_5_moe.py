@@ -20,6 +20,8 @@ def arch(config: Config) -> Arch:
 
 WEIGHTS: Recipes = {**qwen3_next.WEIGHTS, **qwen3_5.INTO}
 
+GGUF = qwen3_5.GGUF
+
 TINY: dict[str, Any] = {
     **{key: value for key, value in qwen3_next.TINY.items() if key not in ("mlp_only_layers", "intermediate_size")},
     "architectures": ["Qwen3_5MoeForCausalLM"],
