@@ -1,5 +1,6 @@
 """Finds the upstreams and what they can do, and opens the engine over them."""
 
+import json
 import logging
 import ssl
 import time
@@ -124,7 +125,7 @@ def _models(client: httpx.Client, upstream: Upstream) -> list[Json]:
         raise Absent(f"it is not ready ({response.status_code})")
     try:
         models = [model for model in response.json()["data"] if model["id"]]
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, LookupError, TypeError) as error:
         raise Misfit(f"{upstream.url}/v1/models lists no models") from error
     if not models:
         raise Misfit(f"{upstream.url} has no model")
@@ -152,6 +153,8 @@ def _join(client: httpx.Client, terms: Terms, upstream: Upstream) -> None:
         _try(client, terms, upstream)
     except httpx.HTTPError as error:
         raise Absent(f"it does not answer ({type(error).__name__})") from error
+    except (LookupError, TypeError, AttributeError, json.JSONDecodeError) as error:
+        raise Misfit(f"{upstream.url} answers something else than a server of models ({type(error).__name__}: {error})") from error
 
 
 def _expect_same_tokens(client: httpx.Client, terms: Terms, upstream: Upstream) -> None:
@@ -197,7 +200,9 @@ def _expect_token_ids(response: httpx.Response, request: Request, upstream: Upst
 
 
 def _json(response: httpx.Response) -> Json:
+    """{} for what is no object."""
     try:
-        return response.json()
+        found = response.json()
     except ValueError:
         return {}
+    return found if isinstance(found, dict) else {}

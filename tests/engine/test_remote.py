@@ -49,7 +49,7 @@ class FakeUpstream:
     fails: list[str] = field(default_factory=list[str])
     model: str = "m"
     refuses: tuple[str, ...] = ()  # fields
-    tokenizes: tuple[int, ...] = SAMPLE[1]
+    tokenizes: tuple[int, ...] | None = SAMPLE[1]
     counts: int = 0  # tokens added to the prompt
     bodies: list[Json] = field(default_factory=list[Json])
     aborted: int = 0
@@ -276,6 +276,7 @@ def test_one_that_takes_less_gets_less() -> None:
         (FakeUpstream(), {"key": "wrong"}, "does not take the key"),
         (FakeUpstream(model="n"), {"model": "m"}, "has no model 'm'; it has n"),
         (FakeUpstream(tokenizes=(1, 3)), {}, r"has another tokenizer: 'ab' is \[1, 3\] there and \[1, 2\] here"),
+        (FakeUpstream(tokenizes=None), {}, "answers something else than a server of models"),
         (FakeUpstream(counts=1), {}, "reads 3 tokens where 2 are sent"),
         (FakeUpstream(refuses=("prompt",)), {}, "refuses a prompt of token ids: no prompt here"),
     ],
