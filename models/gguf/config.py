@@ -51,6 +51,7 @@ ARCHITECTURES: dict[str, Read] = {
     "nemotron_h_moe": recurrent.nemotron_h,
     "lfm2moe": recurrent.lfm2_moe,
     "qwen3next": recurrent.qwen3_next,
+    "kimi-linear": recurrent.kimi_linear,
     "qwen35": recurrent.qwen3_5,
     "qwen35moe": recurrent.qwen3_5_moe,
 }

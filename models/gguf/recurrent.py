@@ -2,7 +2,7 @@
 
 from models.gguf.dense import LAYER_NORM, granite, named
 from models.gguf.metadata import RMS_NORM, File, Values, experts, llama_like, sizes
-from models.gguf.sparse import SIGMOID, qwen2_moe
+from models.gguf.sparse import SIGMOID, latents, qwen2_moe
 from models.hf import ConfigError
 
 
@@ -157,6 +157,29 @@ def _nets(file: File, values: Values) -> Values:
         "linear_key_head_dim": meta.integer("ssm.state_size"),
         "linear_value_head_dim": meta.integer("ssm.inner_size") // heads,
         "linear_conv_kernel_dim": meta.integer("ssm.conv_kernel"),
+    }
+
+
+def kimi_linear(file: File) -> Values:
+    """Latent attention turns nothing, whatever the file says of angles."""
+    meta, attends = file.meta, _attending(file)
+    meta.only("expert_gating_func", SIGMOID)
+    meta.only("expert_group_count", 1)
+    meta.only("expert_group_used_count", 1)
+    values = sizes(file) | latents(file) | named("KimiLinear", "kimi_linear")
+    del values["rope_parameters"]
+    return values | {
+        "layer_types": ["full_attention" if attending else "linear_attention" for attending in attends],
+        "linear_num_heads": values["num_attention_heads"],
+        "linear_head_dim": meta.integer("kda.head_dim"),
+        "linear_conv_kernel_dim": meta.integer("ssm.conv_kernel"),
+        "num_experts": meta.integer("expert_count"),
+        "num_experts_per_token": meta.integer("expert_used_count"),
+        "num_shared_experts": meta.integer("expert_shared_count", 1),
+        "moe_intermediate_size": meta.integer("expert_feed_forward_length"),
+        "moe_renormalize": meta.flag("expert_weights_norm", True),
+        "routed_scaling_factor": meta.number("expert_weights_scale", 1.0),
+        "first_k_dense_replace": meta.integer("leading_dense_block_count", 0),
     }
 
 

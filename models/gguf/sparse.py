@@ -69,7 +69,7 @@ def deepseek(file: File) -> Values:
     third = meta.integer("expert_gating_func", 1) == SIGMOID or any(name.endswith("exp_probs_b.bias") for name in file.tensors)
     shared = {"n_shared_experts": meta.integer("expert_shared_count", 0), "norm_topk_prob": meta.flag("expert_weights_norm", False)}
     scale = {"routed_scaling_factor": meta.number("expert_weights_scale", 1.0)}
-    values = size | _latents(file) | experts(file, "n_routed_experts") | _narrow(file) | shared | scale | _groups(file, third)
+    values = size | latents(file) | experts(file, "n_routed_experts") | _narrow(file) | shared | scale | _groups(file, third)
     values["first_k_dense_replace"] = meta.integer("leading_dense_block_count", 0)
     return values | (named("DeepseekV3", "deepseek_v3") if third else named("DeepseekV2", "deepseek_v2"))
 
@@ -82,7 +82,7 @@ def _groups(file: File, third: bool) -> Values:
     return several | {"topk_method": "group_limited_greedy"} if count > 1 else {"topk_method": "greedy"}
 
 
-def _latents(file: File) -> Values:
+def latents(file: File) -> Values:
     meta = file.meta
     rotated = meta.integer("rope.dimension_count")
     key, value = meta.optional_integer("attention.key_length_mla"), meta.optional_integer("attention.value_length_mla")
@@ -105,4 +105,4 @@ def _latents(file: File) -> Values:
 def minicpm3(file: File) -> Values:
     """How embedding, branches and logits are scaled stands in no file: as in OpenBMB's own."""
     scales = {"scale_emb": 12.0, "scale_depth": 1.4, "dim_model_base": 256}
-    return sizes(file) | _latents(file) | named("MiniCPM3", "minicpm3") | scales
+    return sizes(file) | latents(file) | named("MiniCPM3", "minicpm3") | scales

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from tests.models.gguf_families import Named, Written, halved, head, moe, rotated, scales
+from tests.models.gguf_families import Named, Written, halved, head, latent, moe, rotated, scales
 
 
 def states(name: str, tensor: Tensor, config: Any) -> list[Named]:
@@ -75,6 +75,15 @@ def qwen3_5(name: str, tensor: Tensor, config: Any) -> list[Named]:
     return qwen3_next(name, tensor, config)
 
 
+def kimi_linear(name: str, tensor: Tensor, config: Any) -> list[Named]:
+    if "_conv1d" in name:
+        return [(name, tensor[None].transpose(1, 2).reshape(1, len(tensor), 1, -1))]
+    if name.endswith("A_log"):
+        return [(name, -tensor.exp())]
+    name = re.sub(r"block_sparse_moe\.(gate|up|down)_proj", r"mlp.\1_proj", name)
+    return latent(name.replace(".dt_bias", ".dt_proj.bias"), tensor, config)
+
+
 def alone(config: Any) -> dict[str, Any]:
     rank = config.num_heads if config.model_type == "mamba2" else config.time_step_rank
     inner = config.num_heads * config.head_dim if config.model_type == "mamba2" else config.intermediate_size
@@ -141,6 +150,28 @@ def shared(config: Any) -> dict[str, Any]:
     return {"expert_shared_feed_forward_length": config.shared_expert_intermediate_size}
 
 
+def kimi(config: Any) -> dict[str, Any]:
+    rank, rotated_dim = config.kv_lora_rank, config.qk_rope_head_dim
+    return {
+        "attention.head_count_kv": [int(is_one) for is_one in kinds(config)],
+        "attention.kv_lora_rank": rank,
+        "attention.key_length": rank + rotated_dim,
+        "attention.key_length_mla": config.qk_nope_head_dim + rotated_dim,
+        "attention.value_length_mla": config.v_head_dim,
+        "rope.dimension_count": rotated_dim,
+        "kda.head_dim": config.linear_head_dim,
+        "ssm.conv_kernel": config.linear_conv_kernel_dim,
+        "expert_count": config.num_experts,
+        "expert_used_count": config.num_experts_per_token,
+        "expert_gating_func": 2,
+        "expert_feed_forward_length": config.moe_intermediate_size,
+        "expert_shared_count": 1,
+        "expert_weights_scale": config.routed_scaling_factor,
+        "leading_dense_block_count": 1,
+        "vocab_size": config.vocab_size,
+    }
+
+
 SECTIONS = {"rope.dimension_sections": [2, 2, 2, 0]}
 STATES = {
     "mamba": Written("mamba", lambda c: alone(c) | {"ssm.dt_b_c_rms": False}, states),
@@ -185,6 +216,7 @@ STATES = {
     "nemotron_h": Written("nemotron_h", nemotron, states),
     "nemotron_h_moe": Written("nemotron_h_moe", nemotron_moe, states, {"e_score_correction_bias": "e_score_correction.bias"}),
     "qwen3_next": Written("qwen3next", lambda c: moe(c) | head(c) | rotated(c) | nets(c) | shared(c), qwen3_next),
+    "kimi_linear": Written("kimi-linear", kimi, kimi_linear, {"e_score_correction_bias": "e_score_correction.bias"}),
     "qwen3_5_text": Written("qwen35", lambda c: head(c) | rotated(c) | nets(c) | SECTIONS, qwen3_5),
     "qwen3_5_moe_text": Written("qwen35moe", lambda c: moe(c) | head(c) | rotated(c) | nets(c) | shared(c) | SECTIONS, qwen3_5),
 }

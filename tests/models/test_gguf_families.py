@@ -72,6 +72,7 @@ CASES: list[tuple[str, dict[str, Any]]] = [
     ("hybrid.nemotron_h", {"hybrid_override_pattern": "ME*EM", "n_group": 1, "topk_group": 1, "time_step_min": 1e-12}),
     ("experts.lfm2_moe", {"conv_bias": False, "routed_scaling_factor": 1.0}),
     ("linear.qwen3_next", NETS | {"mlp_only_layers": []}),
+    ("linear.kimi_linear", {"linear_num_heads": 4, "num_expert_group": 1, "topk_group": 1}),
     ("linear.qwen3_5", NETS),
     ("linear.qwen3_5_moe", NETS),
     ("latent.minicpm3", {"v_head_dim": 16, "scale_emb": 12, "dim_model_base": 256}),

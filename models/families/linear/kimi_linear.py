@@ -93,6 +93,23 @@ WEIGHTS: Recipes = {
     "layers.{i}.ffn.shared.down.weight": Copy(_M + "shared_experts.down_proj.weight"),
 }
 
+_B = "blk.{i}."
+_INTO = ("attn_q", "attn_k", "attn_v", "ssm_g_a", "ssm_beta", "ssm_f_a")
+
+GGUF: Recipes = {
+    **deepseek_v2.GGUF_PLAIN,
+    "layers.{i}.mixer.into.weight": cat(
+        *(f"{_B}{part}.weight" for part in ("attn_q", "attn_k", "attn_v", "ssm_g_a", "ssm_beta", "ssm_f_a"))
+    ),
+    "layers.{i}.mixer.conv.weight": Cat(tuple(Taps(Flatten(Copy(f"{_B}ssm_conv1d_{part}.weight"))) for part in "qkv")),
+    "layers.{i}.mixer.decay.rate": Flatten(Flatten(Flatten(Copy(_B + "ssm_a")))),
+    "layers.{i}.mixer.decay.bias": Copy(_B + "ssm_dt.bias"),
+    "layers.{i}.mixer.decay.up.weight": Copy(_B + "ssm_f_b.weight"),
+    "layers.{i}.mixer.gate.up.weight": Copy(_B + "ssm_g_b.weight"),
+    "layers.{i}.mixer.norm.weight": Copy(_B + "ssm_norm.weight"),
+    "layers.{i}.ffn.correction": Copy(_B + "exp_probs_b.bias"),
+}
+
 TINY: dict[str, Any] = {
     "architectures": ["KimiLinearForCausalLM"],
     "model_type": "kimi_linear",
