@@ -5,6 +5,7 @@ import graphlib
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -92,15 +93,20 @@ TORCHLESS = ("server", "retrieval", "mcp_servers", "engine.api", "engine.remote"
 MODELS_NEED = {"torch", "numpy", "safetensors", "gguf"}
 
 
+@cache
 def modules() -> dict[str, Path]:
-    paths = (path for folder in FOLDERS for path in (ROOT / folder).rglob("*.py"))
+    paths = (path for folder in FOLDERS for path in sorted((ROOT / folder).rglob("*.py")))
     return {".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path for path in paths}
+
+
+@cache
+def _tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
 
 
 def imports(path: Path, *, late: bool = True) -> Iterator[str]:
     """Absolute names of what a file imports, at any depth of it or (`late` False) at its top; `from a import b` counts as a.b."""
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    for node in ast.walk(tree) if late else tree.body:
+    for node in ast.walk(_tree(path)) if late else _tree(path).body:
         match node:
             case ast.Import(names=names):
                 yield from (alias.name for alias in names)
