@@ -36,12 +36,12 @@ class PagedConvolution:
         u_SMC = wide(self._u_PSC[table_SW].flatten(1, 2))
         key_M = torch.arange(u_SMC.shape[1], device=u_SMC.device)
         u_SMC = u_SMC.masked_fill(unwritten(key_M, query_S1[..., None], None).mT, 0)
-        return torch.einsum("smc,smc->sc", u_SMC, taps_PC[(query_S1 - key_M).clamp(0)].to(u_SMC.dtype))
+        return (u_SMC * taps_PC[(query_S1 - key_M).clamp(0)]).sum(1)
 
     def _several(self, table_W: Tensor, taps_PC: Tensor, new: int, cached: int) -> Tensor:
         """y_QC of the new tokens, by frequencies."""
         tokens = cached + new
         u_MC = wide(self._u_PSC[table_W[: -(-tokens // PAGE)]].flatten(0, 1)[:tokens])
         size = 1 << (tokens + new - 2).bit_length()  # what goes round reaches tokens before the new ones only
-        taps_FC = torch.fft.rfft(taps_PC[:tokens].to(u_MC.dtype), size, 0)
-        return torch.fft.irfft(torch.fft.rfft(u_MC, size, 0) * taps_FC, size, 0)[cached:tokens]
+        u_CF, taps_CF = (torch.fft.rfft(t.T.to(u_MC.dtype), size) for t in (u_MC, taps_PC[:tokens]))
+        return torch.fft.irfft(u_CF * taps_CF, size)[:, cached:tokens].T

@@ -78,7 +78,8 @@ class SlotStates:
     def diagonal(self, x_TC: Tensor, poles_CN: Tensor, residues_CN: Tensor, batch: Batch) -> Tensor:
         slots = _slots(batch)
         if len(x_TC) != len(slots.read_S):
-            return self._each(batch, slots, lambda rows, state_CN2: diagonal.by_fft(x_TC[rows], poles_CN, residues_CN, state_CN2))
+            several = recurrence.diagonal if x_TC.device.type == "cpu" else diagonal.by_fft  # a step is little work in a few calls
+            return self._each(batch, slots, lambda rows, state_CN2: several(x_TC[rows], poles_CN, residues_CN, state_CN2))
         state_SCN = poles_CN * torch.view_as_complex(self.states[slots.read_S.long()]) + wide(x_TC)[..., None]
         self.states[slots.write_S.long()] = torch.view_as_real(state_SCN)
         return 2 * (residues_CN * state_SCN).sum(-1).real
