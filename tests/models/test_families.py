@@ -45,7 +45,20 @@ def test_gguf_has_a_recipe_for_every_tensor(architecture: str) -> None:
 
 @pytest.mark.parametrize(
     "family",
-    "llama mistral qwen2 qwen3 gemma3 jamba bamba recurrent_gemma falcon_h1 granitemoehybrid nemotron_h zamba2".split(),
+    [
+        "llama",
+        "mistral",
+        "qwen2",
+        "qwen3",
+        "gemma3",
+        "jamba",
+        "bamba",
+        "recurrent_gemma",
+        "falcon_h1",
+        "granitemoehybrid",
+        "nemotron_h",
+        "zamba2",
+    ],
 )
 def test_what_transformers_saves_is_what_it_was_given(family: str, tmp_path: Path) -> None:
     values = tiny(family)
