@@ -31,6 +31,13 @@ def compute(memory: Memory, seq: Sequence, size: int) -> None:
     memory.advance(seq, size)
 
 
+def say(memory: Memory, seq: Sequence, count: int) -> None:
+    """Computes the sequence, token by token, with an answer of zeros."""
+    for _ in range(count):
+        compute(memory, seq, 1)
+        seq.append(0, None)
+
+
 class Books(RuleBasedStateMachine):
     """Random admissions, chunks, answers and ends; the books must balance, and a page that a sequence still looks at
     must never be given to another."""
@@ -54,19 +61,25 @@ class Books(RuleBasedStateMachine):
     @precondition(lambda self: self.live)
     @rule(which=st.integers(0, 99), size=st.integers(1, 40))
     def chunk(self, which: int, size: int) -> None:
+        self.step(self.live[which % len(self.live)], size)
+
+    @precondition(lambda self: self.live)
+    @rule(which=st.integers(0, 99), stem=st.integers(0, 3), count=st.integers(1, 40))
+    def answer(self, which: int, stem: int, count: int) -> None:
+        """What others have in their prompts or say, too; or something else."""
         seq = self.live[which % len(self.live)]
+        said = random.Random(stem).choices(range(9), k=seq.limit)
+        while seq.computed == seq.length < seq.limit and count:
+            seq.append(said[seq.length], None)
+            self.step(seq, 1)
+            count -= 1
+
+    def step(self, seq: Sequence, size: int) -> None:
         size = self.memory.until(seq, min(size, seq.length - seq.computed))
         if size and self.memory.grow(seq, seq.computed + size):
             self.write(seq, size)
             self.memory.advance(seq, size)
             self.seen(seq)
-
-    @precondition(lambda self: self.live)
-    @rule(which=st.integers(0, 99), token=st.integers(0, 8))
-    def answer(self, which: int, token: int) -> None:
-        seq = self.live[which % len(self.live)]
-        if seq.computed == seq.length and seq.length < seq.limit:
-            seq.append(token, None)
 
     @precondition(lambda self: self.live)
     @rule(which=st.integers(0, 99))
@@ -78,8 +91,15 @@ class Books(RuleBasedStateMachine):
         self.memory.check()
         free, used, cached, total = self.memory.counts
         assert free + used + cached == total == 32
+        states = self.memory.states
+        assert states is not None
         if not self.live:
-            assert used == 0
+            assert used == states.pool.used == 0
+        for seq in self.live:
+            assert self.states[seq.slot] == tuple(seq.tokens[: seq.computed].tolist())
+            assert seq.target < 0 or seq.target == seq.slot or states.pool.private(seq.target)
+        for key in states.pool._page_of:
+            assert all(pool.find(key) is not None for pool in self.memory.pools)
 
     def write(self, seq: Sequence, size: int) -> None:
         for position in range(seq.computed, seq.computed + size):
@@ -92,7 +112,6 @@ class Books(RuleBasedStateMachine):
 
     def seen(self, seq: Sequence) -> None:
         """All that the next query looks at is what this sequence's tokens left there."""
-        assert self.states[seq.slot] == tuple(seq.tokens[: seq.computed].tolist())
         for i, (table, layout) in enumerate(zip(seq.tables, self.memory.layouts, strict=True)):
             for j in range(first_seen(layout, seq.computed), pages_for(seq.computed)):
                 known = tuple(seq.tokens[: min((j + 1) * PAGE, seq.computed)].tolist())
@@ -101,6 +120,38 @@ class Books(RuleBasedStateMachine):
 
 TestBooks = Books.TestCase
 TestBooks.settings = settings(max_examples=40, stateful_step_count=40, deadline=None, database=None)
+
+
+def test_a_state_that_two_begin_with_stays_as_it_is() -> None:
+    """Also when the answer that left it has gone on and keeps another."""
+    memory = Memory({}, slots=8, seed=b"")
+    first = make(memory, [1], 40)
+    say(memory, first, 16)
+    others = [make(memory, first.tokens[:17].tolist()) for _ in range(2)]
+    assert all(memory.admit(seq, memory.match(seq), 0) and seq.computed == PAGE for seq in others)
+    say(memory, first, 16)
+    assert memory.match(make(memory, first.tokens[:17].tolist())) == 0  # another is kept
+    assert all(memory.grow(seq, 17) for seq in others)
+    assert len({seq.slot for seq in others}) == 1 and len({first.slot, *(s for seq in others for s in (seq.slot, seq.target))}) == 4
+
+
+def test_an_answer_does_not_forget_what_a_prompt_keeps() -> None:
+    memory = Memory({}, slots=8, seed=b"")
+    prompt = make(memory, [1] + [0] * PAGE)
+    compute(memory, prompt, PAGE)
+    say(memory, make(memory, [1], 40), 40)
+    assert memory.match(prompt) == 1
+
+
+def test_a_state_goes_with_its_page() -> None:
+    memory = Memory({FULL: 4}, slots=8, seed=b"")
+    first, other = make(memory, list(range(33))), make(memory, [9] * 33)
+    for seq in (first, other):
+        assert memory.admit(seq, 0, 0)
+        for _ in range(2):
+            compute(memory, seq, PAGE)
+        memory.release(seq)
+    assert memory.states is not None and memory.states.found(first.keys, 2) == memory.match(first) == 1
 
 
 def test_least_recently_used_page_goes_first() -> None:

@@ -22,8 +22,9 @@ class Memory:
         """`sizes`: pages per layout. `slots`: of states, if the model has any. `seed`: start of all hash chains; random by default, so
         that prompts with colliding keys cannot be crafted."""
         self.layouts = tuple(sizes)
-        self.pools = tuple(PagePool(size) for size in sizes.values())
         self.states = None if slots is None else States(slots)
+        useless = None if self.states is None else self.states.pool.forget  # a state without its page is none that is found
+        self.pools = tuple(PagePool(size, useless) for size in sizes.values())
         self._seed = os.urandom(16) if seed is None else seed
 
     def capacity(self, step_tokens: int) -> int | None:

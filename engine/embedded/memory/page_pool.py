@@ -5,13 +5,15 @@ Invariant: free + used + cached == total.
 """
 
 from collections import OrderedDict
+from collections.abc import Callable
 
 PAGE = 16  # tokens
 
 
 class PagePool:
-    def __init__(self, total: int) -> None:
-        self.total = total
+    def __init__(self, total: int, evicted: Callable[[bytes], None] | None = None) -> None:
+        """`evicted` is told the key of each page that is not found any more because another takes its place."""
+        self.total, self._evicted = total, evicted
         self._free = list(range(total - 1, -1, -1))
         self._references = [0] * total
         self._keys: list[bytes | None] = [None] * total
@@ -38,9 +40,9 @@ class PagePool:
     def find(self, key: bytes) -> int | None:
         return self._page_of.get(key)
 
-    def published(self, page: int) -> bool:
-        """Whether `find` may return it."""
-        return self._keys[page] is not None
+    def private(self, page: int) -> bool:
+        """Whether nobody but one holder reads it now, or can find it."""
+        return self._keys[page] is None and self._references[page] == 1
 
     def forget(self, key: bytes) -> None:
         """The page of `key`, if it has one still, is not found any more."""
@@ -96,7 +98,9 @@ class PagePool:
     def _evict(self) -> int:
         page, _ = self._cached.popitem(last=False)
         key = self._keys[page]
+        self._keys[page] = None
         if key is not None:
             del self._page_of[key]
-        self._keys[page] = None
+            if self._evicted is not None:
+                self._evicted(key)
         return page

@@ -2,7 +2,7 @@
 
 A step reads a sequence's state from one slot and writes what becomes of it to the same, or to a new one where the old is to stay
 as it is. So a state behind some full pages is kept for others (or for the next turn of a chat) by not writing to it again: it is found
-by the key of the last page, and evicted like a page.
+by the key of the last page, and evicted like a page, or with that page.
 """
 
 from engine.embedded.memory.page_pool import PAGE, PagePool
@@ -28,7 +28,7 @@ class States:
 
     def prepare(self, seq: Sequence) -> bool:
         """Whether there is a slot to write the next step's state to: `target`."""
-        if seq.target < 0 and seq.slot >= 0 and not self.pool.published(seq.slot):
+        if seq.target < 0 and seq.slot >= 0 and self.pool.private(seq.slot):
             seq.target = seq.slot
         if seq.target < 0 and self.pool.available:
             seq.target = self.pool.take()
@@ -41,12 +41,14 @@ class States:
         seq.slot, seq.target = seq.target, -1
 
     def keep(self, seq: Sequence, key: bytes) -> None:
-        """The state behind the sequence's last full page, which `key` is of. Of an answer only the latest is kept."""
+        """The state behind the sequence's last full page, which `key` is of. Of an answer only the latest is kept, but for what others
+        keep."""
         self.pool.publish(seq.slot, key)
-        if seq.computed > seq.prompt:
-            if seq.kept is not None:
-                self.pool.forget(seq.kept)
-            seq.kept = key
+        if seq.computed <= seq.prompt or self.pool.find(key) != seq.slot:
+            return
+        if seq.kept is not None:
+            self.pool.forget(seq.kept)
+        seq.kept = key
 
     def until(self, seq: Sequence, count: int) -> int:
         """How many of the next `count` tokens a step may compute at once: up to where a state is kept, which is behind 1, 2, 4, ...
