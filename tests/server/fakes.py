@@ -4,6 +4,7 @@ import asyncio
 import math
 from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any
@@ -170,12 +171,19 @@ def runtime(engine: FakeEngine, text: ChatTokenizer, knowledge: KnowledgeBase | 
     )
 
 
+@cache
+def _plain_settings() -> Settings:
+    """Read once: files and variables are looked for in many places."""
+    return Settings()
+
+
 def ready(
     engine: FakeEngine, text: ChatTokenizer, knowledge: KnowledgeBase | None = None, parts: dict[str, Any] | None = None, **settings: object
 ) -> tuple[Starlette, ServerState]:
     """`parts`: what else is served (host, archive, limits)."""
     world = runtime(engine, text, knowledge, **(parts or {}))
-    app, state = create_app(Settings(**settings), load=lambda _, watch: world)  # pyright: ignore[reportArgumentType]
+    given = Settings(**settings) if settings else _plain_settings()  # pyright: ignore[reportArgumentType]
+    app, state = create_app(given, load=lambda _, watch: world)
     state.runtime = world
     return app, state
 

@@ -74,6 +74,7 @@ HONOURED: dict[str, Given] = {
     "background": Given(True),  # needs a database, which these servers have not
     "bad_words": Given(["ugly"]),
     "best_of": Given(2),
+    "cache_salt": Given("a"),
     "chat_template_kwargs": Given({"enable_thinking": False}, tokenizer=QWEN),
     "context_management": Given([{"type": "compaction", "compact_threshold": 1000}], {"input": TALK}),
     "continue_final_message": Given(True, {"messages": ENDED}),
