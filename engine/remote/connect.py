@@ -11,7 +11,7 @@ from typing import TypedDict
 
 import httpx
 
-from engine.api import ModelInfo, Request, Sampling
+from engine.api import Lark, ModelInfo, Request, Sampling
 from engine.remote.engine import RemoteEngine
 from engine.remote.failures import explained
 from engine.remote.upstream import Upstream
@@ -21,6 +21,8 @@ from engine.remote.wire import AnswerReader, Garbled, Json, to_body
 CONNECT, ASK = 5.0, 10.0  # seconds, to connect and to answer a question
 KEEP_ALIVE = 4.0  # seconds; uvicorn closes idle connections after 5, and one that closes just now loses a request
 WAIT = 1.0  # seconds, until all that are away at start are asked again
+LARK = "%llguidance {}\nstart: /[a-z]/\n"
+GUIDANCE = "--structured-outputs-config.backend guidance"
 
 _log = logging.getLogger(__name__)
 
@@ -180,11 +182,23 @@ def _try(client: httpx.Client, terms: Terms, upstream: Upstream) -> None:
     if response.status_code != 200:
         raise Misfit(f"{upstream.url} refuses a prompt of token ids: {message}")
     _expect_token_ids(response, request, upstream)
+    upstream.lark = _takes_lark(client, terms, upstream)
     upstream.priorities, upstream.salts = priorities, salts
     if not priorities:
         _log.warning("%s takes no priorities: whoever comes first is first", upstream.url)
     if not salts:
         _log.warning("%s takes no cache_salt: how fast an answer begins may tell one key what another has asked", upstream.url)
+
+
+def _takes_lark(client: httpx.Client, terms: Terms, upstream: Upstream) -> bool:
+    """vLLM does with one of its compilers of grammars."""
+    sampling = Sampling(max_tokens=1, temperature=0.0)
+    request = Request(tokens=terms.sample[1], sampling=sampling, grammar=Lark(source=LARK))
+    body = to_body(request, terms.model, priorities=False, salts=False)
+    response = client.post(f"{upstream.url}/v1/completions", json={**body, "stream": False, "stream_options": None})
+    if response.status_code != 200:
+        _log.warning("%s takes no grammars of llguidance: there will be no tool calls; vLLM needs %s", upstream.url, GUIDANCE)
+    return response.status_code == 200
 
 
 def _expect_token_ids(response: httpx.Response, request: Request, upstream: Upstream) -> None:

@@ -7,7 +7,19 @@ from typing import Any
 
 import httpx
 
-from engine.api import Delta, EngineError, EngineStopped, EngineUnavailable, ModelInfo, PromptTooLong, Request, Stats, Usage
+from engine.api import (
+    Delta,
+    EngineError,
+    EngineStopped,
+    EngineUnavailable,
+    Lark,
+    ModelInfo,
+    PromptTooLong,
+    Request,
+    Stats,
+    Unsupported,
+    Usage,
+)
 from engine.remote.failures import Failed, explained, of_status, of_transport
 from engine.remote.upstream import Pool, Upstream
 from engine.remote.watch import Watch
@@ -81,6 +93,8 @@ class RemoteEngine:
 
     async def _answer(self, upstream: Upstream, request: Request) -> AsyncGenerator[Delta]:
         """Raises Failed, and EngineError for what another upstream would refuse as well."""
+        if isinstance(request.grammar, Lark) and not upstream.lark:
+            raise Unsupported(f"{upstream.name} takes no grammars in the syntax of llguidance, which calls of tools need")
         body = to_body(request, self._model, priorities=upstream.priorities, salts=upstream.salts)
         reader, ended = AnswerReader(request), False
         try:

@@ -21,6 +21,7 @@ class Upstream:
     fault: str | None = "it has not answered yet"  # why no requests go there; None: they do
     priorities: bool = True  # it takes `priority`
     salts: bool = True  # it takes `cache_salt`
+    lark: bool = True  # it takes grammars in the syntax of llguidance
     running: int = 0
     begun: int = 0
 

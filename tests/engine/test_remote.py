@@ -39,6 +39,7 @@ from tests.server.web import serving
 Json = dict[str, Any]
 SAMPLE = ("ab", (1, 2))
 TOKENS = (7, 8, 2)  # what every fake says; 2 ends it
+TRIALS = 2  # completions at start
 SECRET = "Bearer secret"
 
 
@@ -183,7 +184,7 @@ def test_whatever_fails_before_the_first_token_is_done_by_another() -> None:
         assert opened.stats().running == 0 and opened.stats().generated_tokens == 3 * len(FIRST)
 
     run(use, bad, good)
-    assert not bad.fails and len(good.bodies) == len(FIRST) + 1  # and the trial at start
+    assert not bad.fails and len(good.bodies) == len(FIRST) + TRIALS
 
 
 @pytest.mark.parametrize("fails", ["1:closes", "1:error", "1:hangs", "1:<html>", "1:data: [DONE]"])
@@ -236,7 +237,7 @@ def test_what_no_upstream_would_take() -> None:
             opened._pool.upstreams[1].begun += 10  # pyright: ignore[reportPrivateUsage]
 
     run(use, first, second)
-    assert len(second.bodies) == 1
+    assert len(second.bodies) == TRIALS
 
 
 def test_what_is_sent() -> None:
@@ -252,7 +253,7 @@ def test_what_is_sent() -> None:
         assert (only.tokens, only.finish, only.usage) == ((), "length", Usage(prompt=2, completion=0, cached=1))
 
     run(use, fake)
-    _, sent, *grammars, scored = fake.bodies
+    sent, *grammars, scored = fake.bodies[TRIALS:]
     expected = {"seed": 5, "logit_bias": {"3": 1.5}, "logprobs": 0, "temperature": 0.25, "stop_token_ids": [2, 9], "ignore_eos": True}
     assert expected.items() <= sent.items() and 0 < sent["top_p"] < 1e-6 and sent["priority"] == 2**31 - 1
     assert "o" != sent["cache_salt"] != grammars[0]["cache_salt"] and "cache_salt" not in scored
@@ -261,11 +262,13 @@ def test_what_is_sent() -> None:
 
 
 def test_one_that_takes_less_gets_less() -> None:
-    """As vLLM without priority scheduling."""
-    fake = FakeUpstream(refuses=("priority", "cache_salt"))
+    """As vLLM without priority scheduling, and with its own choice of a compiler of grammars."""
+    fake = FakeUpstream(refuses=("priority", "cache_salt", "structured_outputs"))
 
     async def use(opened: RemoteEngine) -> None:
         assert spoken(await answer(opened, request(priority=3, owner="o"))) == TOKENS
+        with pytest.raises(Unsupported, match="upstream 1 takes no grammars in the syntax of llguidance"):
+            await answer(opened, request(grammar=Lark(source="start: x")))
 
     run(use, fake)
 
