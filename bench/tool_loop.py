@@ -41,6 +41,7 @@ class Caller:
     text: ChatTokenizer
     info: ModelInfo
     alive: bool = True
+    fault: str | None = None
     turns: int = 0
 
     async def generate(self, request: Request) -> AsyncIterator[Delta]:
