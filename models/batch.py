@@ -13,7 +13,7 @@ from typing import Literal, Protocol
 import torch
 from torch import Tensor, nn
 
-from models.ops import Ops
+from models.ops import Ops, wide
 from models.quant import Weight
 from models.score_bias import PLAIN, Scoring
 from models.spec import Attention, LatentAttention, LocalGlobalAttention, LongConv, LshAttention, MoE, Paged, Rope, Slot
@@ -146,6 +146,26 @@ class DeltaRows:
         return DeltaRows(**{field.name: change(getattr(self, field.name)) for field in fields(self)})
 
 
+@dataclass(frozen=True, eq=False)
+class LinearRows:
+    """What each token does to a head's state S_KV in linear attention with decay: S becomes exp(decay) S + share k v^T, and is then read
+    along q. Queries and keys are those of G groups of heads; decay_TH is float32, 0 at most. No shares: all of v is taken in."""
+
+    q_TGK: Tensor
+    k_TGK: Tensor
+    v_THV: Tensor
+    decay_TH: Tensor
+    share_TH: Tensor | None = None
+
+    @property
+    def of_heads(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """q_THK, k_THK, v_THV and decay_TH of the definition (models.reference.recurrence.recur), in float32 at least."""
+        each = self.v_THV.shape[1] // self.q_TGK.shape[1]
+        q_THK, k_THK = (wide(t).repeat_interleave(each, 1) for t in (self.q_TGK, self.k_TGK))
+        v_THV = wide(self.v_THV)
+        return q_THK, k_THK, v_THV if self.share_TH is None else v_THV * self.share_TH[..., None], self.decay_TH
+
+
 class Recurrence(Protocol):
     """Remembers a state of constant size; a part uses one of these, each of which is defined in models/reference/recurrence.py."""
 
@@ -157,7 +177,7 @@ class Recurrence(Protocol):
         """float32 y_TI"""
         ...
 
-    def recur(self, q_THK: Tensor, k_THK: Tensor, v_THV: Tensor, decay_TH: Tensor, batch: Batch) -> Tensor:
+    def recur(self, rows: LinearRows, batch: Batch) -> Tensor:
         """float32 o_THV"""
         ...
 

@@ -124,6 +124,21 @@ def add(x_TD: Tensor, y_TD: Tensor) -> Tensor:
     return x_TD + y_TD
 
 
+def add_scaled(x_TD: Tensor, y_TD: Tensor, scales_H: Tensor) -> Tensor:
+    """x + scale * y, each scale being that of D / H neighbouring columns."""
+    return x_TD + (y_TD.unflatten(1, (len(scales_H), -1)) * scales_H[:, None]).flatten(1)
+
+
+def product(x_TD: Tensor, y_TD: Tensor, activation: Activation | None = None) -> Tensor:
+    """x * y, or x * act(y), in float32."""
+    return (wide(x_TD) * (wide(y_TD) if activation is None else activate(wide(y_TD), activation))).to(x_TD.dtype)
+
+
+def softplus(x_TD: Tensor, bias_D: Tensor | None, least: float = 0.0, most: float | None = None) -> Tensor:
+    """float32 log(1 + e^(x + bias)), not below `least` nor above `most`."""
+    return F.softplus(wide(x_TD) if bias_D is None else wide(x_TD) + bias_D).clamp(least, most)
+
+
 def scale(x_TD: Tensor, factor: float) -> Tensor:
     return x_TD * factor
 
@@ -146,6 +161,9 @@ class Ops:
     gated: Callable[[Tensor, Activation], Tensor] = gated
     activate: Callable[[Tensor, Activation], Tensor] = activate
     add: Callable[[Tensor, Tensor], Tensor] = add
+    add_scaled: Callable[[Tensor, Tensor, Tensor], Tensor] = add_scaled
+    product: Callable[[Tensor, Tensor, Activation | None], Tensor] = product
+    softplus: Callable[[Tensor, Tensor | None, float, float | None], Tensor] = softplus
     scale: Callable[[Tensor, float], Tensor] = scale
     softcap: Callable[[Tensor, float], Tensor] = softcap
     clamp: Callable[[Tensor, float], Tensor] = clamp

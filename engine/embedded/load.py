@@ -73,7 +73,7 @@ def load_model(directory: Path, options: LoadOptions) -> LoadedModel:
     arch = arch_of(config)
     context = _context(arch, options.context)
     pages = page_counts(arch, context=context, memory=options.kv_memory, number_bytes=options.dtype.itemsize, limits=options.limits)
-    slots = slot_count(arch, memory=options.kv_memory, number_bytes=options.dtype.itemsize, limits=options.limits)
+    slots = slot_count(arch, memory=options.kv_memory, limits=options.limits)
     machine = open_machine(arch, pages, options, slots)
     if machine.threads is not None:
         torch.set_num_threads(machine.threads)  # two that share a core wait for one another at each of very many small steps
@@ -109,7 +109,7 @@ def open_machine(arch: Arch, pages: dict[Paged, int], options: LoadOptions, slot
     if device.type == "cpu" and options.dtype == torch.bfloat16 and supports(arch):
         library = Library.open(options.threads or cores())
         if library is not None:
-            native = NativeBackend(library, pages, partial(quantized, bits=bits))
+            native = NativeBackend(library, pages, partial(quantized, bits=bits), slots=slots or 0)
             return Machine(native, Recordings(native.kernels), 1)  # PyTorch's threads would compete with the kernels' own
     backend = TorchBackend(Storage(pages=pages, slots=slots, device=device, dtype=options.dtype, bits=bits))
     return Machine(backend, CudaGraphs(device) if device.type == "cuda" else None, options.threads)

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.batch import Attend, Batch, Convolve, DeltaRows, HeadUse, Latent, LatentUp, LocalGlobal, Lsh, Recurrence
+from models.batch import Attend, Batch, Convolve, DeltaRows, HeadUse, Latent, LatentUp, LinearRows, LocalGlobal, Lsh, Recurrence
 from models.masks import log_count, may_see
 from models.ops import Ops, activate, gated, wide
 from models.quant import Stack, Weight, dense, each
@@ -138,9 +138,10 @@ class FromNothing:
         nothing_IN = wide(x_TI).new_zeros(self.shape)
         return torch.cat([recurrence.scan(x_TI[r], step_TI[r], a_IN, b_TN[r], c_TN[r], nothing_IN)[0] for r, _ in batch.spans])
 
-    def recur(self, q_THK: Tensor, k_THK: Tensor, v_THV: Tensor, decay_TH: Tensor, batch: Batch) -> Tensor:
+    def recur(self, rows: LinearRows, batch: Batch) -> Tensor:
         _whole(batch)
-        nothing_HKV = wide(q_THK).new_zeros(self.shape)
+        q_THK, k_THK, v_THV, decay_TH = rows.of_heads
+        nothing_HKV = q_THK.new_zeros(self.shape)
         return torch.cat([recurrence.recur(q_THK[r], k_THK[r], v_THV[r], decay_TH[r], nothing_HKV)[0] for r, _ in batch.spans])
 
     def delta(self, rows: DeltaRows, batch: Batch) -> Tensor:

@@ -133,7 +133,7 @@ latents = st.builds(
     out_bias=flags,
     scale=st.none() | st.just(0.6),
 )
-states = st.one_of(
+scanned = st.one_of(
     st.builds(
         Mamba,
         inner=st.just(20),
@@ -160,6 +160,9 @@ states = st.one_of(
     ),
     st.just(Mamba2(heads=2, head_dim=5, state=4, norm=None)),
     st.builds(ShortConv, channels=st.just(18), kernel=st.integers(2, 5), bias=flags),
+)
+states = st.one_of(
+    scanned,
     st.builds(
         LinearAttention,
         heads=st.just(4),
@@ -289,4 +292,4 @@ def blocked(draw: st.DrawFn, archs: st.SearchStrategy[Arch]) -> Arch:
 chained = archs_of(singles, ffns)
 archs: st.SearchStrategy[Arch] = st.one_of(chained, chained.map(axial), chained.map(reversible), blocked(chained))
 attending_archs = archs_of(st.one_of(attentions(), latents), ffns)
-dense_archs = archs_of(attentions(), mlps)
+dense_archs = archs_of(attentions() | scanned, mlps)

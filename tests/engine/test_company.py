@@ -18,13 +18,32 @@ from engine.embedded.native.backend import NativeBackend
 from engine.embedded.native.ops import Recordings
 from engine.embedded.runner import Runner
 from engine.embedded.scheduler import Limits
-from models.spec import MLP, Arch, Attention, Causal, LatentAttention, Layer, Mask, Mixer, MoE, Rope, Sigmoid, Window, groups
+from models.spec import (
+    MLP,
+    Arch,
+    Attention,
+    Causal,
+    LatentAttention,
+    Layer,
+    Mamba,
+    Mamba2,
+    Mask,
+    Mixer,
+    MoE,
+    Parallel,
+    Rope,
+    ShortConv,
+    Sigmoid,
+    Window,
+    groups,
+    slots,
+)
 from tests.engine.tiny import CONTEXT, CPU, LIMITS, Seq, answer, drain, filled, sequence
 
 LONG = 40  # tokens of an answer
 
 
-def _attention(mask: Mask) -> Mixer:
+def _attention(mask: Mask) -> Attention:
     return Attention(heads=4, kv_heads=2, head_dim=16, mask=mask, position=Rope(dim=16))
 
 
@@ -44,6 +63,8 @@ ARCHS = {
     "attention": _arch(_attention(Window(size=20)), _attention(Causal())),
     "latent": _arch(_latent(Window(size=20)), _latent(Causal())),
     "both": _arch(_attention(Causal()), _latent(Causal())),
+    "states": _arch(Mamba2(heads=6, head_dim=20, state=24, groups=2), Mamba(inner=72, state=16, rank=5)),
+    "hybrid": _arch(ShortConv(channels=72), Parallel(mixers=(_attention(Causal()), Mamba2(heads=4, head_dim=72, state=9)))),
 }
 
 
@@ -56,10 +77,13 @@ def library() -> Library:
 
 
 def engine(library: Library, arch: Arch, pages: int, limits: Limits) -> Core:
-    counts = dict.fromkeys(groups(arch), pages)
-    backend = NativeBackend(library, counts)
-    inputs = Inputs(largest_step(limits, CONTEXT), tuple(counts), CPU)
-    return Core(Runner(filled(arch, backend), inputs, Recordings(backend.kernels)), Memory(counts, seed=b""), limits)
+    counts, places = dict.fromkeys(groups(arch), pages), pages if slots(arch) else None
+    backend = NativeBackend(library, counts, slots=places or 0)
+    inputs = Inputs(largest_step(limits, CONTEXT), tuple(counts), CPU, slots=places)
+    model = filled(arch, backend)
+    for leaf in backend.states.values():
+        leaf.states[:places] = torch.nan  # nobody has written there
+    return Core(Runner(model, inputs, Recordings(backend.kernels)), Memory(counts, slots=places, seed=b""), limits)
 
 
 def requests(seed: int) -> list[tuple[list[int], Sampling]]:

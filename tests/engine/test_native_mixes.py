@@ -3,7 +3,6 @@
 import random
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import cast
 
 import pytest
 import torch
@@ -19,7 +18,7 @@ from engine.embedded.native.backend import NativeBackend
 from engine.embedded.native.ops import Kernels
 from engine.embedded.native.supports import supports
 from engine.embedded.on_torch.pages import layout
-from models.batch import Attend, Batch
+from models.batch import Attend, Batch, Slots
 from models.quant import Weight
 from models.reference import Embedding, Linear, Reference, attend, whole
 from models.score_bias import PLAIN, Scoring
@@ -46,7 +45,7 @@ def here(spec: Attention) -> Attention:
 
 
 def all_here(arch: Arch) -> Arch:
-    layers = tuple(map_mixers(layer, lambda one: here(cast(Attention, one))) for layer in arch.layers)
+    layers = tuple(map_mixers(layer, lambda one: here(one) if isinstance(one, Attention) else one) for layer in arch.layers)
     return replace(arch, layers=layers, position=None if isinstance(arch.position, Sinusoidal) else arch.position)
 
 
@@ -144,14 +143,17 @@ class Rounding(Reference):
 @settings(QUICK, max_examples=40)
 @torch.inference_mode()
 def test_any_mix_equals_the_reference(library: Library, arch: Arch, seed: int) -> None:
-    """But where a number that lies between two of bf16 goes to the other one, and what follows from it: so half of the rows at least."""
+    """But where a number that lies between two of bf16 goes to the other one, and what follows from it: so half of the rows at least, of
+    those that have not outgrown float32, as products of products may."""
     assert supports(arch)
     counts = dict.fromkeys(groups(arch), 8)
     tokens_T = torch.randint(0, VOCAB, (100,), generator=torch.Generator().manual_seed(seed))
-    batch, native, twin = whole([100]), filled(arch, NativeBackend(library, counts)), filled(arch, Rounding())
-    paged = replace(batch, pages={group: torch.arange(8).int()[None] for group in counts})
-    got_TY, want_TY = native.logits(native(tokens_T, paged)), twin.logits(twin(tokens_T, batch))
-    assert ((got_TY - want_TY).abs().amax(1).median() < 0.05 * want_TY.abs().max()).item()
+    batch, native, twin = whole([100]), filled(arch, NativeBackend(library, counts, slots=1)), filled(arch, Rounding())
+    slots = Slots(read_S=torch.tensor([1], dtype=torch.int32), write_S=torch.tensor([0], dtype=torch.int32))
+    kept = replace(batch, pages={group: torch.arange(8).int()[None] for group in counts}, slots=slots)
+    got_TY, want_TY = native.logits(native(tokens_T, kept)), twin.logits(twin(tokens_T, batch))
+    close_T = (got_TY - want_TY).abs().amax(1) < 0.05 * want_TY.abs().amax(1)
+    assert close_T[want_TY.isfinite().all(1)].float().mean() >= 0.5
 
 
 @given(

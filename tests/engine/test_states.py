@@ -128,13 +128,13 @@ def test_frequencies_compute_what_steps_do(tokens: int) -> None:
 
 def test_memory_is_shared_between_pages_and_states() -> None:
     hybrid = ARCHS["hybrid"]
-    size = state_bytes(hybrid, 2)
-    assert size == 2 * (3 * (4 * 8 + 2 * 2 * 6) + 2 * 32) + 4 * 4 * 6 * 8 and len(slots(hybrid)) == 3
+    size = state_bytes(hybrid, 4)
+    assert size == 4 * (3 * (4 * 8 + 2 * 2 * 6) + 2 * 32 + 4 * 6 * 8) and len(slots(hybrid)) == 3
     per_page = PAGE * 2 * (2 * 8) * 2
     for memory in (200 * size, 50 * size):
-        found = slot_count(hybrid, memory=memory, number_bytes=2, limits=LIMITS)
+        found = slot_count(hybrid, memory=memory, limits=LIMITS)
         assert found is not None and found == min(memory // 2 // size, 4 * LIMITS.max_running)
         (pages,) = page_counts(hybrid, context=1 << 20, memory=memory, number_bytes=2, limits=LIMITS).values()
         assert pages == (memory - found * size) // per_page
     with pytest.raises(TooLittleMemory, match="no two states"):
-        slot_count(hybrid, memory=3 * size, number_bytes=2, limits=LIMITS)
+        slot_count(hybrid, memory=size, limits=LIMITS)

@@ -9,15 +9,17 @@ from engine.embedded.scheduler import Limits
 from models.describe import state_bytes
 from models.spec import Arch, Paged, groups
 
+STATE_NUMBER = 4  # bytes: the compiled kernels keep all of a state in float32, torch some of it in less
+
 
 class TooLittleMemory(ValueError):
     """The memory for K and V holds no sequence worth serving."""
 
 
-def slot_count(arch: Arch, *, memory: int, number_bytes: int, limits: Limits) -> int | None:
+def slot_count(arch: Arch, *, memory: int, limits: Limits) -> int | None:
     """Slots for the states of as many sequences as may run (each needs a second one now and then), and as many again that are
     kept; at most half of `memory` where there are pages too. None for a model without states."""
-    size = state_bytes(arch, number_bytes)
+    size = state_bytes(arch, STATE_NUMBER)
     if not size:
         return None
     room = memory // 2 if groups(arch) else memory
@@ -31,7 +33,7 @@ def page_counts(arch: Arch, *, context: int, memory: int, number_bytes: int, lim
     all running sequences can hold of them at once."""
     page_bytes = {layout: PAGE * sum(map(prod, layout.per_token)) * number_bytes * len(layers) for layout, layers in groups(arch).items()}
 
-    memory -= (slot_count(arch, memory=memory, number_bytes=number_bytes, limits=limits) or 0) * state_bytes(arch, number_bytes)
+    memory -= (slot_count(arch, memory=memory, limits=limits) or 0) * state_bytes(arch, STATE_NUMBER)
 
     def need(pages: int) -> int:
         return sum(_pages(layout, pages, limits) * size for layout, size in page_bytes.items())

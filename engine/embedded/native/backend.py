@@ -14,6 +14,7 @@ from engine.embedded.native.experts import PackedExperts, Routing
 from engine.embedded.native.latent import PackedHeads, PagedLatents
 from engine.embedded.native.linear import PackedEmbedding, PackedLinear, Table
 from engine.embedded.native.ops import Kernels
+from engine.embedded.native.states import SlotStates
 from models.batch import Attend, Convolve, HeadUse, Latent, LocalGlobal, Lsh, Recurrence
 from models.ops import Ops
 from models.quant import Weight
@@ -21,11 +22,13 @@ from models.spec import Attention, LatentAttention, LocalGlobalAttention, LongCo
 
 
 class NativeBackend:
-    """`pages`: how many pages each cache layout has. `prepare` may quantize a weight before it is packed."""
+    """`pages`: how many pages each cache layout has, and `slots` for states. `prepare` may quantize a weight before it is packed."""
 
-    def __init__(self, library: k.Library, pages: Mapping[Paged, int], prepare: Callable[[Weight], Weight] = lambda w: w) -> None:
+    def __init__(
+        self, library: k.Library, pages: Mapping[Paged, int], prepare: Callable[[Weight], Weight] = lambda w: w, *, slots: int = 0
+    ) -> None:
         self.kernels = kernels = Kernels(library)
-        self._pages, self._prepare, routing = pages, prepare, Routing(kernels)
+        self._pages, self._slots, self._prepare, routing = pages, slots, prepare, Routing(kernels)
         self.ops = Ops(
             rms_norm=kernels.rms_norm,
             layer_norm=kernels.layer_norm,
@@ -33,6 +36,9 @@ class NativeBackend:
             gated=kernels.gated,
             activate=kernels.activate,
             add=kernels.add,
+            add_scaled=kernels.add_scaled,
+            product=kernels.product,
+            softplus=kernels.softplus,
             scale=kernels.scale,
             softcap=kernels.softcap,
             clamp=kernels.clamp,
@@ -43,6 +49,7 @@ class NativeBackend:
         )
         self.leaves: dict[str, PagedAttention] = {}
         self.latents: dict[str, PagedLatents] = {}
+        self.states: dict[str, SlotStates] = {}
 
     def embedding(self, name: str, vocab: int, dim: int) -> nn.Module:
         if name == "positions":
@@ -69,7 +76,8 @@ class NativeBackend:
         raise NotImplementedError(f"{name}: attention with global tokens is an encoder's, which runs on its torch backend only")
 
     def recurrence(self, name: str, slot: Slot) -> Recurrence:
-        raise NotImplementedError(f"{name}: `supports` lets no states through")
+        self.states[name] = leaf = SlotStates(self.kernels, slot, self._slots)
+        return leaf
 
     def lsh(self, name: str, spec: LshAttention) -> Lsh:
         raise NotImplementedError(f"{name}: hashed attention runs on the torch backend only")

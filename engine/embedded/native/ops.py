@@ -1,6 +1,7 @@
 """The kernels as functions of tensors: run as they are called, or noted on a tape."""
 
 from collections.abc import Callable, Sequence
+from math import inf
 
 import torch
 from torch import Tensor
@@ -85,16 +86,30 @@ class Kernels:
         return y_TF
 
     def activate(self, x_TF: Tensor, activation: Activation) -> Tensor:
-        if isinstance(activation, Clamped):
-            raise ValueError("the clamped activation needs a gate: gated must be true")
         y_TF = self.empty(*x_TF.shape)
-        self.run(k.ACTIVATE, (x_TF, y_TF), (*x_TF.shape, ACTIVATION[activation], x_TF.stride(0)))
+        self.run(k.ACTIVATE, (x_TF, y_TF), (*x_TF.shape, _plain(activation), x_TF.stride(0)))
         return y_TF
 
     def add(self, x_TD: Tensor, y_TD: Tensor) -> Tensor:
         z_TD = self.empty(*x_TD.shape)
         self.run(k.ADD, (x_TD, y_TD, z_TD), (*x_TD.shape, x_TD.stride(0), y_TD.stride(0)))
         return z_TD
+
+    def add_scaled(self, x_TD: Tensor, y_TD: Tensor, scales_H: Tensor) -> Tensor:
+        z_TD = self.empty(*x_TD.shape)
+        self.run(k.ADD_SCALED, (x_TD, y_TD, scales_H, z_TD), (*x_TD.shape, x_TD.stride(0), y_TD.stride(0), len(scales_H)))
+        return z_TD
+
+    def product(self, x_TD: Tensor, y_TD: Tensor, activation: Activation | None = None) -> Tensor:
+        z_TD = self.empty(*x_TD.shape)
+        kind = -1 if activation is None else _plain(activation)
+        self.run(k.PRODUCT, (x_TD, y_TD, z_TD), (*x_TD.shape, x_TD.stride(0), y_TD.stride(0), kind))
+        return z_TD
+
+    def softplus(self, x_TD: Tensor, bias_D: Tensor | None, least: float = 0.0, most: float | None = None) -> Tensor:
+        y_TD = self.empty(*x_TD.shape)
+        self.run(k.SOFTPLUS, (x_TD, bias_D, y_TD), (*x_TD.shape, x_TD.stride(0)), (least, inf if most is None else most))
+        return y_TD
 
     def scale(self, x_TD: Tensor, factor: float) -> Tensor:
         y_TD = self.empty(*x_TD.shape)
@@ -139,6 +154,12 @@ class Kernels:
         y_TO = self.empty(tokens, weight.outputs)
         self.run(k.MULTIPLY, (rows, weight.data, weight.scales, y_TO, bias, weight.starts), (tokens, weight.inputs, weight.outputs, row))
         return y_TO
+
+
+def _plain(activation: Activation) -> int:
+    if isinstance(activation, Clamped):
+        raise ValueError("the clamped activation needs a gate: gated must be true")
+    return ACTIVATION[activation]
 
 
 def _rows(x: Tensor) -> tuple[int, ...]:

@@ -4,7 +4,25 @@ from engine.embedded.kernels import library as k
 from engine.embedded.kernels.packing import fits
 from engine.embedded.native.latent import fits_latent
 from engine.embedded.native.masks import numbers_of
-from models.spec import FFN, MLP, Alibi, Arch, Attention, Axial, LatentAttention, Layer, Rope, Single, Sinusoidal, mixers, streams
+from engine.embedded.native.states import fits_states
+from models.spec import (
+    FFN,
+    MLP,
+    Alibi,
+    Arch,
+    Attention,
+    Axial,
+    LatentAttention,
+    Layer,
+    Mamba,
+    Mamba2,
+    Rope,
+    ShortConv,
+    Single,
+    Sinusoidal,
+    mixers,
+    streams,
+)
 
 
 def supports(arch: Arch) -> bool:
@@ -23,6 +41,8 @@ def _mixer(m: Single) -> bool:
             return _attention(m)
         case LatentAttention():
             return fits_latent(m)
+        case Mamba() | Mamba2() | ShortConv():
+            return fits_states(m)
         case _:
             return False
 

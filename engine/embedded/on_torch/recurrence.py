@@ -11,7 +11,7 @@ from torch import Tensor
 
 from engine.embedded.on_torch import delta, diagonal
 from engine.embedded.on_torch.pages import Storage
-from models.batch import Batch, DeltaRows, Slots
+from models.batch import Batch, DeltaRows, LinearRows, Slots
 from models.ops import wide
 from models.reference import recurrence
 from models.spec import Slot
@@ -52,9 +52,8 @@ class SlotStates:
         self.states[slots.write_S.long()] = state_SIN
         return (state_SIN @ wide(c_TN)[..., None])[..., 0]
 
-    def recur(self, q_THK: Tensor, k_THK: Tensor, v_THV: Tensor, decay_TH: Tensor, batch: Batch) -> Tensor:
-        slots = _slots(batch)
-        q_THK, k_THK, v_THV = wide(q_THK), wide(k_THK), wide(v_THV)
+    def recur(self, rows: LinearRows, batch: Batch) -> Tensor:
+        slots, (q_THK, k_THK, v_THV, decay_TH) = _slots(batch), rows.of_heads
         if len(q_THK) != len(slots.read_S):
 
             def several(rows: slice, state_HKV: Tensor) -> tuple[Tensor, Tensor]:

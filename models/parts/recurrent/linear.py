@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.batch import Backend, Batch, DeltaRows
+from models.batch import Backend, Batch, DeltaRows, LinearRows
 from models.ops import Ops, wide
 from models.parts.norms import norm
 from models.parts.positions import Rotary
@@ -39,7 +39,7 @@ class LinearAttentionPart(nn.Module):
         q_THK, k_THK, v_THV = self._heads(x_TC, batch)
         decay_THK = self.decay(decay_TX)
         if self.spec.delta is None and decay_THK.shape[-1] == 1:
-            o_THV = self.state.recur(q_THK, k_THK, v_THV, decay_THK[..., 0], batch)
+            o_THV = self.state.recur(LinearRows(q_THK, k_THK, v_THV, decay_THK[..., 0]), batch)
         else:
             o_THV = self.state.delta(_rows(self.spec.delta, q_THK, k_THK, v_THV, decay_THK, part_TH), batch)
         o_TO = self.norm(o_THV).flatten(1)

@@ -1,10 +1,8 @@
 """Mamba. I inner channels, N numbers of state, R numbers that choose the step size."""
 
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from models.batch import Backend, Batch
-from models.ops import wide
 from models.parts.norms import norm
 from models.parts.recurrent.convolution import ShortConvolution, state_slot, weight
 from models.spec import Mamba
@@ -16,7 +14,7 @@ class MambaPart(nn.Module):
     def __init__(self, name: str, spec: Mamba, dim: int, backend: Backend) -> None:
         super().__init__()
         i, n, r = spec.inner, spec.state, spec.rank
-        self.sizes = (r, n, n)
+        self.ops, self.sizes = backend.ops, (r, n, n)
         self.into = backend.linear(f"{name}.into", dim, (i, i), bias=spec.bias)
         self.conv = ShortConvolution(f"{name}.conv", i, spec.kernel, spec.conv_bias, backend)
         self.choose = backend.linear(f"{name}.choose", i, self.sizes)
@@ -28,8 +26,9 @@ class MambaPart(nn.Module):
 
     def forward(self, x_TD: Tensor, batch: Batch) -> Tensor:
         x_TI, gate_TI = self.into(x_TD).chunk(2, -1)
-        x_TI = F.silu(self.conv(x_TI, batch))
+        x_TI = self.ops.activate(self.conv(x_TI, batch), "silu")
         step_TR, b_TN, c_TN = self.choose(x_TI).split(self.sizes, -1)
-        step_TI = F.softplus(wide(self.step(self.step_norm(step_TR))))
-        y_TI = self.state.scan(x_TI, step_TI, self.decay, self.in_norm(b_TN), self.out_norm(c_TN), batch) + self.skip * x_TI
-        return self.out((y_TI * F.silu(wide(gate_TI))).to(x_TD.dtype))
+        step_TI = self.ops.softplus(self.step(self.step_norm(step_TR)), None, 0.0, None)
+        y_TI = self.state.scan(x_TI, step_TI, self.decay, self.in_norm(b_TN), self.out_norm(c_TN), batch)
+        y_TI = self.ops.product(self.ops.add_scaled(y_TI, x_TI, self.skip), gate_TI, "silu")
+        return self.out(y_TI.to(x_TD.dtype))

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.batch import Backend, Batch, HeadMatrices
+from models.batch import Backend, Batch, HeadMatrices, LinearRows
 from models.ops import wide
 from models.parts.recurrent.convolution import ShortConvolution, state_slot, weight
 from models.spec import RgLru
@@ -36,5 +36,5 @@ class RgLruPart(nn.Module):
         decay_TC = -SHARPNESS * go_TC * F.softplus(self.rate)
         share_TC = torch.where(batch.positions_T[:, None] == 0, 1.0, (-torch.expm1(2 * decay_TC)).sqrt())
         ones_TC1 = torch.ones_like(decay_TC)[..., None]
-        y_TC = self.state.recur(ones_TC1, ones_TC1, (share_TC * in_TC * x_TC)[..., None], decay_TC, batch)[..., 0]
+        y_TC = self.state.recur(LinearRows(ones_TC1, ones_TC1, x_TC[..., None], decay_TC, share_TC * in_TC), batch)[..., 0]
         return self.out(y_TC.to(x_TD.dtype) * self.ops.activate(beside_TC, self.spec.activation))

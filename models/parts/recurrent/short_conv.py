@@ -12,11 +12,11 @@ class ShortConvPart(nn.Module):
 
     def __init__(self, name: str, spec: ShortConv, dim: int, backend: Backend) -> None:
         super().__init__()
-        c = spec.channels
+        self.ops, c = backend.ops, spec.channels
         self.into = backend.linear(f"{name}.into", dim, (c, c, c), bias=spec.bias)
         self.conv = ShortConvolution(f"{name}.conv", c, spec.kernel, spec.bias, backend)
         self.out = backend.linear(f"{name}.out", c, (dim,), bias=spec.bias, split="row")
 
     def forward(self, x_TD: Tensor, batch: Batch) -> Tensor:
         b_TC, c_TC, x_TC = self.into(x_TD).chunk(3, -1)
-        return self.out(c_TC * self.conv(b_TC * x_TC, batch))
+        return self.out(self.ops.product(self.conv(self.ops.product(b_TC, x_TC, None), batch), c_TC, None))

@@ -14,6 +14,7 @@
 #include "bytes.h"
 #include "encoder.h"
 #include "experts.h"
+#include "states.h"
 
 static void run_item(const Op &op, int item) {
   switch (op.code) {
@@ -51,5 +52,11 @@ static void run_item(const Op &op, int item) {
     case REMEMBER_LATENT: return remember_latent(op, item);
     case ATTEND_LATENT: return attend_latent(op, item);
     case COMBINE_LATENT: return combine_latent(op, item);
+    case CONVOLVE: return convolve(op, item);
+    case SCAN: return scan(op, item);
+    case RECUR: return recur(op, item);
+    case PRODUCT: return product(op, item);
+    case SOFTPLUS: return softplus(op, item);
+    case ADD_SCALED: return add_scaled(op, item);
   }
 }

@@ -8,6 +8,7 @@ enum Code : int32_t {
   CLAMP, HEAT, SOFTCAP,
   SCORE, ROUTE, DEAL, SPREAD, QUANTIZE_PAIRS, EXPERTS_UP, EXPERTS_DOWN, COLLECT, OPEN,  // mixtures of experts
   EACH_HEAD, REMEMBER_LATENT, ATTEND_LATENT, COMBINE_LATENT,  // latent attention
+  CONVOLVE, SCAN, RECUR, PRODUCT, SOFTPLUS, ADD_SCALED,  // states
   CODES  // how many there are
 };
 enum MaskKind : int32_t { CAUSAL, WINDOW, CHUNKED, STRIDED, FIXED };
@@ -37,4 +38,6 @@ static inline int rows(const Op &op, int all) { return op.live && *op.live < all
 constexpr int PAGE = 16;    // tokens per page, and lanes of a vector of floats
 constexpr int GROUP = 32;   // weights that share a scale, unless their format says sixteen
 constexpr int SPLIT = 256;  // keys that one thread looks at before partial results are merged
+constexpr int MAX_TAPS = 8;       // tokens that a short convolution sees
+constexpr int MAX_STATE = 64;     // numbers that a scanned channel keeps
 constexpr int MAX_LATENT = 1024;  // numbers that latent attention remembers of a token; inputs of a head's matrix
