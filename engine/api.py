@@ -155,6 +155,12 @@ class Stats:
     pages_used: int = 0
     pages_cached: int = 0  # unreferenced, but still answering prefix hits
     pages_total: int = 0
+    pages_bytes: int = 0  # that all pages take
+    slots_free: int = 0  # the same of states, which stay as large as they are: a sequence has one, or two
+    slots_used: int = 0
+    slots_cached: int = 0
+    slots_total: int = 0
+    slots_bytes: int = 0
     prompt_tokens: int = 0  # these and below: totals since start
     cached_tokens: int = 0
     generated_tokens: int = 0

@@ -61,6 +61,7 @@ class Core:
 
     def stats(self) -> Stats:
         free, used, cached, total = self.memory.counts
+        slots_free, slots_used, slots_cached, slots_total = self.memory.slot_counts
         totals = self._totals
         return Stats(
             waiting=len(self.scheduler.waiting),
@@ -69,6 +70,10 @@ class Core:
             pages_used=used,
             pages_cached=cached,
             pages_total=total,
+            slots_free=slots_free,
+            slots_used=slots_used,
+            slots_cached=slots_cached,
+            slots_total=slots_total,
             prompt_tokens=totals.prompt,
             cached_tokens=totals.cached,
             generated_tokens=totals.generated,

@@ -105,7 +105,7 @@ class EmbeddedEngine:
                 self._thread.notify(partial(self._abort, seq))
 
     def stats(self) -> Stats:
-        return self._core.stats()
+        return replace(self._core.stats(), pages_bytes=self._loaded.page_bytes, slots_bytes=self._loaded.slot_bytes)
 
     async def close(self) -> None:
         """Whoever still waits for tokens gets EngineStopped."""
@@ -186,8 +186,8 @@ class EmbeddedEngine:
             if delta.finish is not None:
                 self._forget(seq)
             self._watch_numbers(seq, delta)
-        if self._core.idle and self._core.stats().pages_used:
-            _log.error("pages are lost: %s", self._core.stats())
+        if self._core.idle and ((stats := self._core.stats()).pages_used or stats.slots_used):
+            _log.error("pages or slots are lost: %s", stats)
 
     def _watch_numbers(self, seq: Sequence, delta: Delta) -> None:
         """Raises once no answer gets a token any more: then the server is not ready."""

@@ -14,7 +14,7 @@ import torch
 from engine.api import ModelInfo
 from engine.embedded.capture import Recorder
 from engine.embedded.kernels.library import Library
-from engine.embedded.memory.sizes import page_counts, slot_count
+from engine.embedded.memory.sizes import STATE_NUMBER, bytes_of_page, page_counts, slot_count
 from engine.embedded.native.backend import NativeBackend
 from engine.embedded.native.ops import Recordings
 from engine.embedded.native.supports import supports
@@ -27,7 +27,7 @@ from engine.embedded.scheduler import Limits
 from models.batch import Backend
 from models.build import build
 from models.checkpoint import open_checkpoint
-from models.describe import parameters
+from models.describe import parameters, state_bytes
 from models.families import arch_of, recipes_of
 from models.families.multimodal import text_tensors
 from models.spec import Arch, Paged, Rope, long_ropes
@@ -41,7 +41,7 @@ class LoadOptions:
     device: str = "cpu"
     quantize: Literal["int4", "int8"] | None = None  # dense matrices of a CPU model; a quantized checkpoint stays as it is
     context: int | None = None  # tokens; None: what the checkpoint was made for
-    kv_memory: int  # bytes for K and V, all layers together
+    kv_memory: int  # bytes for K and V and for states, all layers together
     dtype: torch.dtype = torch.bfloat16
     threads: int | None = None  # of the engine's tensor operations; None: PyTorch's choice
     limits: Limits
@@ -56,6 +56,8 @@ class LoadedModel:
     info: ModelInfo
     pages: dict[Paged, int]
     slots: int | None = None  # of states, if it has any
+    page_bytes: int = 0  # that all pages take, and all slots
+    slot_bytes: int = 0
     ropes: tuple[Rope, ...] = ()  # those whose angles depend on how long a sequence may become
     device: torch.device
     recorder: Recorder | None
@@ -82,6 +84,8 @@ def load_model(directory: Path, options: LoadOptions) -> LoadedModel:
         info=ModelInfo(context=context, vocab=arch.vocab, architecture=config["architectures"][0], parameters=parameters(arch)),
         pages=pages,
         slots=slots,
+        page_bytes=sum(bytes_of_page(arch, options.dtype.itemsize)[layout] * count for layout, count in pages.items()),
+        slot_bytes=(slots or 0) * state_bytes(arch, STATE_NUMBER),
         ropes=long_ropes(arch),
         device=device,
         recorder=machine.recorder,

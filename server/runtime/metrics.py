@@ -29,6 +29,27 @@ ENGINE: tuple[tuple[type[GaugeMetricFamily | CounterMetricFamily], str, str, Cal
     (CounterMetricFamily, "stoa_sequences_closed", "Sequences closed early, also by stop strings", lambda stats: stats.aborts),
 )
 
+MEMORY: tuple[tuple[str, str, str, Callable[[Stats], Mapping[str, int]]], ...] = (
+    (
+        "stoa_pages",
+        "state",
+        "Pages of the KV cache",
+        lambda stats: {"free": stats.pages_free, "used": stats.pages_used, "cached": stats.pages_cached},
+    ),
+    (
+        "stoa_slots",
+        "state",
+        "Slots of the states that do not grow",
+        lambda stats: {"free": stats.slots_free, "used": stats.slots_used, "cached": stats.slots_cached},
+    ),
+    (
+        "stoa_cache_bytes",
+        "of",
+        "Memory set aside for pages and for slots",
+        lambda stats: {"pages": stats.pages_bytes, "slots": stats.slots_bytes},
+    ),
+)
+
 
 class Metrics:
     """`stats`, `knowledge`, `host`, `database` and `archive` are read at each scrape; None while there is none. `stats`: of each
@@ -94,11 +115,12 @@ class _EngineCollector(Collector):
         """Labelled by model where there are several."""
         found = self._stats() or {"": Stats()}
         labels = ("model",) if len(found) > 1 else ()
-        pages = GaugeMetricFamily("stoa_pages", "Pages of the KV cache", labels=(*labels, "state"))
-        for model, stats in found.items():
-            for state, count in (("free", stats.pages_free), ("used", stats.pages_used), ("cached", stats.pages_cached)):
-                pages.add_metric((*([model] if labels else []), state), count)
-        yield pages
+        for family, label, told, values in MEMORY:
+            metric = GaugeMetricFamily(family, told, labels=(*labels, label))
+            for model, stats in found.items():
+                for name, count in values(stats).items():
+                    metric.add_metric((*([model] if labels else []), name), count)
+            yield metric
         for family, name, told, value in ENGINE:
             metric = family(name, told, labels=labels)
             for model, stats in found.items():

@@ -57,7 +57,9 @@ class Settings(BaseSettings):
         default=None, description="A file with such keys, one per line: other users of this machine see the arguments of a process"
     )
     context: int | None = Field(default=None, ge=1, description="Longest prompt and answer together, in tokens (default: the model's)")
-    kv_memory: int = Field(default=512, ge=1, description="Most memory that the KV cache may take, in MiB; several models share it evenly")
+    kv_memory: int = Field(
+        default=512, ge=1, description="Most memory that the KV cache and states may take, in MiB; several models share it evenly"
+    )
     model_kv_memory: Strings = Field(default=(), description="NAME=MIB: of that model, beside what the others share (repeatable)")
     quantize: Literal["int4", "int8"] | None = Field(default=None, description="Keep weights in this form (default: the checkpoint's)")
     device: str = Field(default="cpu", pattern=r"^(cpu|cuda(:\d+)?)$", description="cpu, cuda or cuda:N")

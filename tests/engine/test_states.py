@@ -62,8 +62,8 @@ def test_an_answer_keeps_one_state() -> None:
     seq = sequence(engine, [1, 2, 3], greedy(140))
     engine.add(seq)
     drain(engine)
-    states = engine.memory.states
-    assert states is not None and (states.pool.used, states.pool.cached) == (0, 1)
+    stats = engine.stats()
+    assert (stats.slots_free, stats.slots_used, stats.slots_cached, stats.slots_total) == (31, 0, 1, 32)
 
 
 def test_states_run_out() -> None:

@@ -87,7 +87,9 @@ class FakeEngine:
             self.aborts += not finished
 
     def stats(self) -> Stats:
-        return Stats(running=self.running, aborts=self.aborts, pages_free=10, pages_total=10)
+        return Stats(
+            running=self.running, aborts=self.aborts, pages_free=10, pages_total=10, slots_cached=3, slots_total=3, slots_bytes=600
+        )
 
     async def close(self) -> None:
         self.alive = self.immortal

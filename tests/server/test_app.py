@@ -362,6 +362,8 @@ def test_metrics() -> None:
     assert found["stoa_time_to_first_token_seconds_count",] == 1 and found["stoa_inter_token_seconds_count",] == tokens - 1
     assert found["stoa_request_seconds_count", ("route", CHAT)] == 2
     assert found["stoa_pages", ("state", "free")] == 10
+    assert found["stoa_slots", ("state", "cached")] == 3 and found["stoa_slots", ("state", "free")] == 0
+    assert found["stoa_cache_bytes", ("of", "slots")] == 600 and found["stoa_cache_bytes", ("of", "pages")] == 0
     for name in ("requests_waiting", "requests_running", "prompt_tokens_total", "generated_tokens_total", "cached_tokens_total"):
         assert (f"stoa_{name}",) in found
     for name in ("preemptions_total", "aborts_total"):

@@ -35,9 +35,12 @@ class Memory:
     @property
     def counts(self) -> tuple[int, int, int, int]:
         """Free, used, cached and total pages, summed over layouts."""
-        free, cached = sum(p.free for p in self.pools), sum(p.cached for p in self.pools)
-        total = sum(p.total for p in self.pools)
-        return free, total - free - cached, cached, total
+        return _counts(self.pools)
+
+    @property
+    def slot_counts(self) -> tuple[int, int, int, int]:
+        """The same of slots."""
+        return _counts(() if self.states is None else (self.states.pool,))
 
     def tables(self, tokens: int) -> list[Table]:
         """Empty block tables for a sequence of at most `tokens`."""
@@ -167,6 +170,11 @@ class Memory:
             pool.release(int(table.pages[table.first]))
             table.pages[table.first] = -1
             table.first += 1
+
+
+def _counts(pools: Iterable[PagePool]) -> tuple[int, int, int, int]:
+    free, cached, total = (sum(numbers) for numbers in zip((0, 0, 0), *((p.free, p.cached, p.total) for p in pools), strict=True))
+    return free, total - free - cached, cached, total
 
 
 def owner_salt(owner: str, salt: str = "") -> bytes:

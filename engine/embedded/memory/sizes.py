@@ -31,8 +31,7 @@ def slot_count(arch: Arch, *, memory: int, limits: Limits) -> int | None:
 def page_counts(arch: Arch, *, context: int, memory: int, number_bytes: int, limits: Limits) -> dict[Paged, int]:
     """As many pages as `memory` bytes hold beside the slots, but no more than eight full contexts need. Layouts with a reach get what
     all running sequences can hold of them at once."""
-    page_bytes = {layout: PAGE * sum(map(prod, layout.per_token)) * number_bytes * len(layers) for layout, layers in groups(arch).items()}
-
+    page_bytes = bytes_of_page(arch, number_bytes)
     memory -= (slot_count(arch, memory=memory, limits=limits) or 0) * state_bytes(arch, STATE_NUMBER)
 
     def need(pages: int) -> int:
@@ -42,6 +41,11 @@ def page_counts(arch: Arch, *, context: int, memory: int, number_bytes: int, lim
     if pages < 1:
         raise TooLittleMemory(f"{memory} bytes for K and V hold less than one page: this model needs {need(1)} bytes for {PAGE} tokens")
     return {layout: _pages(layout, pages, limits) for layout in page_bytes}
+
+
+def bytes_of_page(arch: Arch, number_bytes: int) -> dict[Paged, int]:
+    """Of each layout, in all its layers."""
+    return {layout: PAGE * sum(map(prod, layout.per_token)) * number_bytes * len(layers) for layout, layers in groups(arch).items()}
 
 
 def _pages(layout: Paged, pages: int, limits: Limits) -> int:
