@@ -9,6 +9,7 @@ from models.describe.parameters import active_parameters, parameters
 from models.spec import Arch, all_mixers, groups
 
 TOKENS_PER_PARAMETER = 20
+LENGTHS = tuple(1 << n for n in range(10, 21, 2))  # tokens, 1 k to 1 M
 
 
 __all__ = [
@@ -61,6 +62,7 @@ class Description:
     bytes_per_sequence: int  # states, which do not grow
     bytes_per_context: int  # both
     variants: tuple[Variant, ...]
+    curve: tuple[tuple[int, int], ...]  # tokens of a text, and the bytes that are kept of it; also of more than the context
 
 
 def describe(arch: Arch, *, context: int | None = None, bytes_per_number: int = 2) -> Description:
@@ -81,6 +83,7 @@ def describe(arch: Arch, *, context: int | None = None, bytes_per_number: int = 
         bytes_per_token=own.bytes_per_token,
         bytes_per_sequence=state_bytes(arch, bytes_per_number),
         bytes_per_context=own.bytes_per_context,
+        curve=tuple((length, cache_bytes(arch, length, bytes_per_number)) for length in LENGTHS),
         variants=tuple(variant(name, changed, tokens, bytes_per_number) for name, changed in kinds(arch).items()),
     )
 

@@ -14,6 +14,7 @@ from engine.embedded.native.supports import supports
 from models.describe import Description, cache_bytes, describe, flops, state_bytes
 from models.families import ENCODERS, FAMILIES, arch_of
 from models.spec import S4, Arch, Attention, ImplicitFilter, Layer, LongConv, Mask, Strided, Window
+from server.cli.arch.chart import chart
 from server.cli.arch.text import compared
 from tests.models.published import PUBLISHED
 from tests.models.test_encoders import BODIES, CLASSIFIERS
@@ -37,6 +38,8 @@ embedded engine what `transformers` holds for the best token, with pages, prompt
 these tests yet. *GGUF*: whether files of llama.cpp's are read.
 """
 SHOWN = ("Llama-3.2-1B-Instruct", "gemma-3-1b-it", "Mixtral-8x7B-v0.1", "gpt-oss-20b", "DeepSeek-V2-Lite", "mamba-130m-hf")
+
+DRAWN = ("Llama-3.2-1B-Instruct", "Nemotron-3-Nano-30B-A3B", "mamba-130m-hf")
 
 
 def page() -> str:
@@ -159,7 +162,9 @@ def _sparse() -> Iterator[Choice]:
 
 def _numbers() -> Iterator[str]:
     found = {name: (_config(name)["architectures"][0], _described(name)) for name in SHOWN}
-    yield from ("`stoa arch` of some, with 16 bits for each number that is remembered:", "", "```", *compared(found), "```")
+    yield from ("`stoa arch` of some, with 16 bits for each number that is remembered:", "", "```", *compared(found), "```", "")
+    yield from ("What is kept of a text, as `stoa arch` draws it for attention, a hybrid and states:", "")
+    yield from ("```", *chart({name: _described(name) for name in DRAWN}), "```")
 
 
 def _config(name: str) -> dict[str, Any]:

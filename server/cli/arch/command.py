@@ -11,6 +11,7 @@ from models.ctranslate2.folder import config_of as written_out
 from models.describe import Description, describe
 from models.families import ENCODERS, FAMILIES, arch_of, encoder_family_of, family_of
 from models.families.stoa import config_of
+from server.cli.arch.chart import chart
 from server.cli.arch.text import compared, lines
 from server.weights.progress import progress_bar
 from server.weights.pull import pull
@@ -19,9 +20,10 @@ from server.weights.pull import pull
 def describe_models(models: Sequence[str]) -> str:
     """One model, or a table with a column for each. Raises PullError and models.hf.ConfigError (a ValueError)."""
     described = {model: _read(model) for model in models}
+    bars = chart({model: description for model, (_, description) in described.items()})
     if len(described) > 1:
-        return "\n".join(compared(described))
-    return "\n".join(line for model, (name, description) in described.items() for line in (f"{model}: {name}", *lines(description)))
+        return "\n".join([*compared(described), *bars])
+    return "\n".join([*(line for model, (name, d) in described.items() for line in (f"{model}: {name}", *lines(d))), *bars])
 
 
 def as_json(models: Sequence[str]) -> str:

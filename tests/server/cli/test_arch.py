@@ -46,6 +46,17 @@ def test_two_side_by_side(tmp_path: Path) -> None:
     assert layers.split() == ["layers", "3", "3"]
 
 
+def test_memory_is_drawn_within_a_terminal(tmp_path: Path) -> None:
+    """Bars of attention grow with the text, those of states do not."""
+    models = [written(tmp_path / name, name) for name in ("llama", "mamba2", "lfm2")]
+    drawn = describe_models(models).splitlines()[-21:]
+    bars = [[sum(map(line.count, "█░")) for line in drawn[at : at + 6]] for at in (1, 8, 15)]
+    assert max(map(len, drawn)) <= 80
+    assert bars[0] == sorted(set(bars[0])) and len(set(bars[1])) == 1 and bars[2] == sorted(set(bars[2]))
+    (mamba,) = json.loads(as_json(models[1:2]))
+    assert mamba["curve"] == [[1 << n, mamba["bytes_per_sequence"]] for n in range(10, 21, 2)]
+
+
 def test_json(tmp_path: Path) -> None:
     (found,) = json.loads(as_json([written(tmp_path / "a", "mixtral")]))
     assert found["architecture"] == "StoaForCausalLM" and found["active_parameters"] < found["parameters"]
