@@ -19,7 +19,7 @@ from tests.models.world import read_config
 from tests.tiny_models.number_words import ALPHABET, BEGIN, END, encode, held_out, words
 
 DATA = Path(__file__).parents[1] / "data" / "number-words"
-NAMES = ("mixtral", "mamba2")
+NAMES = ("mixtral", "mamba2", "lfm2")
 LIMITS = Limits(max_running=16, max_waiting=256, max_step_tokens=64, mixed_step_tokens=16)
 TINY = Limits(max_running=16, max_waiting=256, max_step_tokens=5, mixed_step_tokens=3)
 NUMBERS = held_out()[::20]  # a hundred, of one to five digits
@@ -50,7 +50,7 @@ def test_numbers_it_has_never_seen(name: str, quantize: Any) -> None:
     assert [(n, answer) for n, answer in zip(numbers, said, strict=True) if answer != words(n)] == []
 
 
-@pytest.mark.parametrize(("name", "kv_memory"), [("mixtral", 230_000), ("mamba2", 1_000_000)])
+@pytest.mark.parametrize(("name", "kv_memory"), [("mixtral", 230_000), ("mamba2", 1_000_000), ("lfm2", 175_000)])
 def test_in_small_pieces_with_little_memory(name: str, kv_memory: int) -> None:
     """Where there are pages, they run out; of slots no more sequences begin than can end."""
     numbers = NUMBERS[1::4]
