@@ -16,10 +16,12 @@ from models.parts.lsh import LshPart
 from models.parts.moe import MixtureOfExperts
 from models.parts.parallel import ParallelPart
 from models.parts.positions import Rotary
+from models.parts.recurrent.first_values import HandedValues
 from models.parts.recurrent.linear import LinearAttentionPart
 from models.parts.recurrent.mamba import MambaPart
 from models.parts.recurrent.mamba2 import Mamba2Part
 from models.parts.recurrent.rg_lru import RgLruPart
+from models.parts.recurrent.rwkv7 import Rwkv7Part
 from models.parts.recurrent.s4 import S4Part
 from models.parts.recurrent.short_conv import ShortConvPart
 from models.parts.relative import Tables
@@ -47,6 +49,7 @@ from models.spec import (
     Pooled,
     RgLru,
     Rope,
+    Rwkv7,
     SharedBlock,
     ShortConv,
     Single,
@@ -106,12 +109,13 @@ class _Shared:
     context: int
     rotaries: Mapping[Rope, Rotary]
     tables: Tables
+    values: HandedValues
 
 
 def _layers(arch: Arch, backend: Backend, context: int) -> list[nn.Module]:
     positions = {mixer.position for layer in arch.layers for mixer in all_mixers(layer)}
     rotaries = {rope: Rotary(rope, context, backend.ops) for rope in positions if isinstance(rope, Rope)}
-    shared = _Shared(context, rotaries, Tables(arch.dim, backend))
+    shared = _Shared(context, rotaries, Tables(arch.dim, backend), HandedValues())
     layers = [_layer(f"layers.{i}", spec, arch.dim, backend, shared) for i, spec in enumerate(arch.layers)]
     for layer, spec in zip(layers, arch.layers, strict=True):
         if spec.weights_of is not None:
@@ -182,6 +186,8 @@ def _single(name: str, spec: Single, dim: int, backend: Backend, shared: _Shared
             return LinearAttentionPart(name, spec, dim, backend, shared.rotaries[rope] if rope else None)
         case RgLru():
             return RgLruPart(name, spec, dim, backend)
+        case Rwkv7():
+            return Rwkv7Part(name, spec, dim, backend, shared.values)
         case S4():
             return S4Part(name, spec, dim, backend)
         case LongConv():

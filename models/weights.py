@@ -341,10 +341,10 @@ def _reordered_heads(weight: Weight, order: Callable[[Tensor], Tensor]) -> Tenso
 
 
 # rotary tables and causal masks are computed (models/gguf/metadata.py reads rope_freqs into the configuration), never loaded; what
-# predicts further tokens in training (mtp) is not read
+# predicts further tokens in training (mtp), and RWKV's first layer's mix with its own values, are not read
 _UNREAD = re.compile(
     r"(.*\.)?rotary_emb\.inv_freq|rope_(freqs|factors_long|factors_short)\.weight|(.*\.)?(attn|attention)\.(masked_)?bias"
-    r"|(.*\.)?self_attention\.(self_)?mask_value_float(16|32)|mtp\..*"
+    r"|(.*\.)?self_attention\.(self_)?mask_value_float(16|32)|mtp\..*|blocks\.0\.att\.v[012]"
 )
 
 

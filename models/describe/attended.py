@@ -21,6 +21,7 @@ from models.spec import (
     Mask,
     RgLru,
     Ring,
+    Rwkv7,
     ShortConv,
     Single,
     Strided,
@@ -40,7 +41,7 @@ def attended(mixer: Single, arch: Arch, tokens: int) -> int:
             return 2 * h * k * keys(mixer, arch, tokens) + h * k * rounds * sum(buckets) // 2
         case LatentAttention(heads=h, kv_rank=r, rope_dim=k):
             return h * (2 * r + k) * keys(mixer, arch, tokens)
-        case Mamba() | Mamba2() | ShortConv() | S4() | LinearAttention() | RgLru():
+        case Mamba() | Mamba2() | ShortConv() | S4() | LinearAttention() | RgLru() | Rwkv7():
             return recurrent.updates(mixer)
         case LongConv():
             return long_conv.convolved(mixer, tokens)
@@ -62,6 +63,8 @@ def keys(mixer: Single, arch: Arch, tokens: int) -> int:
             return min(tokens, kernel)  # what lies further back is in the state
         case LinearAttention(kernel=kernel):
             return min(tokens, kernel or 1)
+        case Rwkv7():
+            return min(tokens, 2)
         case S4():
             return 1
         case LongConv():

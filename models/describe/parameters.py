@@ -30,6 +30,7 @@ from models.spec import (
     QKNorm,
     RelativeBias,
     RgLru,
+    Rwkv7,
     SharedBlock,
     ShortConv,
     Sigmoid,
@@ -146,7 +147,7 @@ def _mixer(mixer: Single, dim: int) -> int:
             return mixer_matrices(mixer, dim)
         case LocalGlobalAttention(heads=h, head_dim=k):
             return mixer_matrices(mixer, dim) + dim * h * k + 6 * h * k * mixer.bias + dim * mixer.out_bias
-        case Mamba() | Mamba2() | ShortConv() | S4() | LinearAttention() | RgLru():
+        case Mamba() | Mamba2() | ShortConv() | S4() | LinearAttention() | RgLru() | Rwkv7():
             return recurrent.matrices(mixer, dim) + recurrent.vectors(mixer, dim)
         case LongConv():
             return long_conv.parameters(mixer, dim)
@@ -194,7 +195,7 @@ def mixer_matrices(mixer: Single, dim: int) -> int:
             return 3 * dim * h * k
         case LocalGlobalAttention(heads=h, head_dim=k):
             return 6 * dim * h * k  # only global tokens need the seventh, their query
-        case Mamba() | Mamba2() | ShortConv() | S4() | LinearAttention() | RgLru():
+        case Mamba() | Mamba2() | ShortConv() | S4() | LinearAttention() | RgLru() | Rwkv7():
             return recurrent.matrices(mixer, dim)
         case LongConv():
             return long_conv.matrices(mixer, dim)
@@ -206,7 +207,7 @@ def _ffn(ffn: FFN | None, dim: int) -> int:
         case None:
             return 0
         case MLP(hidden=f):
-            return _mlp(f, dim, ffn.gated, ffn.bias)
+            return _mlp(f, dim, ffn.gated, ffn.bias) + (ffn.shift.channels if ffn.shift else 0)
         case MoE(experts=e):
             router = e * (dim + ffn.router_bias + isinstance(ffn.router, Sigmoid))
             shared = _mlp(ffn.shared, dim, ffn.gated, ffn.bias) if ffn.shared else 0

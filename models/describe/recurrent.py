@@ -1,6 +1,6 @@
 """Counts of mixers whose memory stays as large as it is."""
 
-from models.spec import S4, ChannelDecay, FixedDecay, HeadDecay, LinearAttention, Mamba, Mamba2, Norm, Recurrent, RgLru, ShortConv
+from models.spec import S4, ChannelDecay, FixedDecay, HeadDecay, LinearAttention, Mamba, Mamba2, Norm, Recurrent, RgLru, Rwkv7, ShortConv
 
 PER_STATE = 3  # multiply-adds for each number of a state: it decays, takes in, and is read
 PER_DELTA = 5  # what it holds for a key is also found and replaced
@@ -18,6 +18,8 @@ def matrices(mixer: Recurrent, dim: int) -> int:
             return 4 * dim * c
         case RgLru(channels=c, blocks=blocks):
             return 3 * dim * c + 2 * c * (c // blocks)
+        case Rwkv7(heads=h, head_dim=k, decay_rank=w, rate_rank=a, gate_rank=g, first=first):
+            return 4 * dim * h * k + (w + a + g + (first.rank if first else 0)) * (dim + h * k)
         case S4(channels=c):
             return 2 * dim * c
         case LinearAttention(heads=h, key_dim=k, value_dim=v, gate=gate):
@@ -41,6 +43,8 @@ def vectors(mixer: Recurrent, dim: int) -> int:
             return taps + _decay_vectors(mixer) + _norm(mixer.norm, v)
         case RgLru(channels=c):
             return taps + c + 2 * c + dim + 2 * c + c  # biases of convolution, matrices and gates, and rates
+        case Rwkv7(heads=h, head_dim=k, first=first):
+            return 6 * dim + (7 + bool(first)) * h * k  # mixes; biases of decay, rate and values, scales, bonus, norm
         case S4(channels=c, state=n):
             return 4 * c * n + 2 * c + 2 * dim  # rates, how they are read, step and skip, bias
 
@@ -80,12 +84,14 @@ def updates(mixer: Recurrent) -> int:
             return taps + (PER_STATE if delta is None else PER_DELTA) * h * k * v
         case RgLru(channels=c):
             return taps + PER_STATE * c
+        case Rwkv7(heads=h, head_dim=k):
+            return PER_DELTA * h * k * k
         case S4(channels=c, state=n):
             return PER_COMPLEX * c * n
 
 
 def _taps(mixer: Recurrent) -> int:
-    return 0 if isinstance(mixer, S4) else _convolved(mixer) * (mixer.kernel or 0)
+    return 0 if isinstance(mixer, S4 | Rwkv7) else _convolved(mixer) * (mixer.kernel or 0)
 
 
 def _convolved(mixer: Mamba | Mamba2 | ShortConv | LinearAttention | RgLru) -> int:

@@ -61,6 +61,7 @@ FAMILIES = {
     "Qwen3NextForCausalLM": "models.families.linear.qwen3_next",
     "Qwen3_5ForCausalLM": "models.families.linear.qwen3_5",
     "Qwen3_5MoeForCausalLM": "models.families.linear.qwen3_5_moe",
+    "RWKV7ForCausalLM": "models.families.linear.rwkv7",
     "ReformerModelWithLMHead": "models.families.gpt.reformer_lm",
     "DeepseekV2ForCausalLM": "models.families.latent.deepseek_v2",
     "DeepseekV3ForCausalLM": "models.families.latent.deepseek_v3",

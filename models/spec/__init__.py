@@ -19,8 +19,9 @@ from models.spec.ffn import (
     Softmax,
     SoftmaxOfTop,
     SparseMixer,
+    TokenShift,
 )
-from models.spec.linear import ChannelDecay, Decay, DeltaRule, FixedDecay, HeadDecay, LinearAttention, OutputGate
+from models.spec.linear import ChannelDecay, Decay, DeltaRule, FirstValues, FixedDecay, HeadDecay, LinearAttention, OutputGate, Rwkv7
 from models.spec.long_conv import ImplicitFilter, LongConv
 from models.spec.masks import BlockSparse, Causal, Chunked, Fixed, Full, GroupedWindow, Mask, Neighbourhood, Ring, Sorted, Strided, Window
 from models.spec.mixers import Attention, LatentAttention, Mixer, Parallel, QKNorm, Single, Temperature
@@ -72,6 +73,7 @@ __all__ = [
     "DynamicNtk",
     "ExpertGroups",
     "FirstTokens",
+    "FirstValues",
     "Fixed",
     "FixedDecay",
     "Full",
@@ -114,6 +116,7 @@ __all__ = [
     "Ring",
     "Rope",
     "Router",
+    "Rwkv7",
     "Scaling",
     "SharedBlock",
     "ShortConv",
@@ -127,6 +130,7 @@ __all__ = [
     "SparseMixer",
     "Strided",
     "Temperature",
+    "TokenShift",
     "Window",
     "Yarn",
     "alibi_slopes",

@@ -3,7 +3,8 @@
 from math import prod
 
 from models.spec.arch import Arch, Layer, all_mixers
-from models.spec.linear import LinearAttention
+from models.spec.ffn import MLP
+from models.spec.linear import LinearAttention, Rwkv7
 from models.spec.long_conv import LongConv
 from models.spec.masks import BlockSparse, Full, Neighbourhood, Ring
 from models.spec.mixers import Attention, LatentAttention, LocalGlobalAttention, LshAttention, Single
@@ -33,8 +34,9 @@ class Slot:
 
 
 def caches(layer: Layer) -> tuple[Paged | Slot, ...]:
-    """What `layer` must remember of a sequence, in the order of its mixers."""
-    return tuple(cache for mixer in all_mixers(layer) for cache in remembered(mixer))
+    """What `layer` must remember of a sequence, in the order of its mixers, and then of its feed-forward part."""
+    of_ffn = (Slot(shape=(layer.ffn.shift.channels, 1)),) if isinstance(layer.ffn, MLP) and layer.ffn.shift else ()
+    return *(cache for mixer in all_mixers(layer) for cache in remembered(mixer)), *of_ffn
 
 
 def remembered(mixer: Single) -> tuple[Paged | Slot, ...]:
@@ -59,6 +61,8 @@ def remembered(mixer: Single) -> tuple[Paged | Slot, ...]:
             return *window, Slot(shape=(h, k, v), wide=True)
         case RgLru(channels=c, kernel=k):
             return Slot(shape=(c, k - 1)), Slot(shape=(c, 1, 1), wide=True)
+        case Rwkv7(heads=h, head_dim=k):
+            return Slot(shape=(h * k, 1)), Slot(shape=(h, k, k), wide=True)
         case S4(channels=c, state=n):
             return (Slot(shape=(c, n, 2), wide=True),)  # real and imaginary parts
         case LongConv(channels=c, order=o, kernel=k):

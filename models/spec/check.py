@@ -9,7 +9,7 @@ from models.spec.block import SharedBlock
 from models.spec.caches import remembered
 from models.spec.ffn import FFN, MLP, Clamped, MoE, Sigmoid, Softmax
 from models.spec.json_form import SpecError
-from models.spec.linear import ChannelDecay, LinearAttention
+from models.spec.linear import ChannelDecay, LinearAttention, Rwkv7
 from models.spec.long_conv import LongConv
 from models.spec.masks import BlockSparse, Chunked, Fixed, Full, GroupedWindow, Mask, Neighbourhood, Ring, Sorted, Strided, Window
 from models.spec.mixers import Attention, LatentAttention, LocalGlobalAttention, LshAttention, Parallel, Single
@@ -46,7 +46,7 @@ def problems(arch: Arch) -> Iterator[Problem]:
     if not any(map(mixers, arch.layers)):
         yield ".layers", "must have a mixer in one of them at least: otherwise no token would see another"
     for i, layer in enumerate(arch.layers):
-        for where, problem in (*_layer(layer, arch), *_shared(i, arch)):
+        for where, problem in (*_layer(layer, arch), *_shared(i, arch), *_first_values(i, arch)):
             yield f".layers[{i}]{where}", problem
 
 
@@ -80,6 +80,14 @@ def _shared_block(number: int, block: SharedBlock, owner: int, arch: Arch) -> It
         yield ".block.weights_of", f"= {owner} must be the number of an earlier layer whose block is built alike, with weights of its own"
 
 
+def _first_values(number: int, arch: Arch) -> Iterator[Problem]:
+    def sizes(layer: Layer, first: bool) -> set[tuple[int, int]]:
+        return {(m.heads, m.head_dim) for m in mixers(layer) if isinstance(m, Rwkv7) and (m.first is None) == first}
+
+    if sizes(arch.layers[number], False) - {size for layer in arch.layers[:number] for size in sizes(layer, True)}:
+        yield ".mixer.first", "must be null: no earlier layer has values of its own for heads of this size"
+
+
 def _layer(layer: Layer, arch: Arch) -> Iterator[Problem]:
     if isinstance(layer.mixer, Parallel) and len(layer.mixer.mixers) < 2:
         yield ".mixer.mixers", "must be two at least: one alone stands where Parallel does"
@@ -87,7 +95,7 @@ def _layer(layer: Layer, arch: Arch) -> Iterator[Problem]:
         place = f".mixer.mixers[{i}]" if isinstance(layer.mixer, Parallel) else ".mixer"
         yield from ((where.replace(".mixer", place, 1), problem) for where, problem in _single(mixer, arch))
     if layer.ffn is not None:
-        yield from _ffn(layer.ffn)
+        yield from _ffn(layer.ffn, arch)
     if layer.block is not None:
         yield from _block(layer, layer.block, arch)
     if layer.mixer is None and layer.ffn is None:
@@ -103,7 +111,7 @@ def _block(layer: Layer, block: SharedBlock, arch: Arch) -> Iterator[Problem]:
     if not isinstance(block.attention.position, Rope | Alibi | None):
         yield ".block.attention.position", "must be Rope, Alibi or null"
     yield from ((where.replace(".mixer", ".block.attention", 1), problem) for where, problem in _single(block.attention, arch))
-    yield from ((f".block{where}", problem) for where, problem in _ffn(block.ffn))
+    yield from ((f".block{where}", problem) for where, problem in _ffn(block.ffn, arch))
     yield from _positive(block, ".block", "rank")
 
 
@@ -122,7 +130,7 @@ def _single(mixer: Single, arch: Arch) -> Iterator[Problem]:
 def _recurrent(mixer: Recurrent, arch: Arch) -> Iterator[Problem]:
     if not isinstance(arch.output, Next):
         yield ".mixer.type", f"= {type(mixer).__name__} is for decoders: an encoder has no state of a sequence"
-    if not isinstance(mixer, S4) and mixer.kernel is not None and mixer.kernel < 2:
+    if not isinstance(mixer, S4 | Rwkv7) and mixer.kernel is not None and mixer.kernel < 2:
         yield ".mixer.kernel", f"= {mixer.kernel} must be 2 at least"
     match mixer:
         case Mamba():
@@ -141,6 +149,12 @@ def _recurrent(mixer: Recurrent, arch: Arch) -> Iterator[Problem]:
             yield from _positive(mixer, ".mixer", "channels", "blocks")
             if blocks > 0 and c % blocks:
                 yield ".mixer.channels", f"= {c} is no multiple of blocks = {blocks}"
+        case Rwkv7(heads=h, head_dim=k, first=first):
+            yield from _positive(mixer, ".mixer", "heads", "head_dim", "decay_rank", "rate_rank", "gate_rank")
+            if first is not None:
+                yield from _positive(first, ".mixer.first", "rank")
+            if h * k != arch.dim:
+                yield ".mixer.heads", f"= {h} times head_dim = {k} must be dim = {arch.dim}"
         case S4(channels=c):
             yield from _positive(mixer, ".mixer", "state")
             if c != arch.dim:
@@ -265,12 +279,16 @@ def _mask(mask: Mask | Sorted) -> Iterator[Problem]:
             assert not isinstance(mask, Full) or mask.ahead is None
 
 
-def _ffn(ffn: FFN) -> Iterator[Problem]:
+def _ffn(ffn: FFN, arch: Arch) -> Iterator[Problem]:
     match ffn:
         case MLP(gated=gated, activation=activation):
             yield from _positive(ffn, ".ffn", "hidden")
             if isinstance(activation, Clamped) and not gated:
                 yield ".ffn.gated", CLAMPED
+            if ffn.shift is not None and not isinstance(arch.output, Next):
+                yield ".ffn.shift", "must be null: an encoder has no token before, as it has no state of a sequence"
+            if ffn.shift is not None and ffn.shift.channels != arch.dim:
+                yield ".ffn.shift.channels", f"= {ffn.shift.channels} must be dim = {arch.dim}"
         case MoE():
             yield from _moe(ffn)
 

@@ -19,11 +19,19 @@ Activation = Named | Clamped
 
 
 @spec
+class TokenShift:
+    """Each of `channels`, which are the model's, is mixed with the token's before (RWKV; Peng et al. 2023, arXiv 2305.13048)."""
+
+    channels: int
+
+
+@spec
 class MLP:
     hidden: int
     activation: Activation = "silu"
     gated: bool = True
     bias: bool = False
+    shift: TokenShift | None = None  # before all else
 
 
 # routers: from a token's logits over the experts to the `active` ones and their weights

@@ -67,3 +67,27 @@ class LinearAttention:
     norm: Norm | None = Norm()  # of what each head returns
     gate: OutputGate | None = OutputGate()
     mask: ClassVar[Mask] = Causal()
+
+
+@spec
+class FirstValues:
+    """Values are mixed with those of the first layer, by sigmoids made of `rank` numbers (Zhou et al. 2024, arXiv 2410.17897)."""
+
+    rank: int
+
+
+@spec
+class Rwkv7:
+    """RWKV-7's time mixing (Peng et al. 2025, arXiv 2503.14456): linear attention with a delta rule, where the token chooses for each
+    channel how it decays and how much of it is replaced, and each role reads its own mix of the token and the one before. Heads are as
+    wide as the model together. What the token chooses is made of so many numbers as the ranks say."""
+
+    heads: int
+    head_dim: int
+    decay_rank: int
+    rate_rank: int  # of how much is replaced
+    gate_rank: int
+    first: FirstValues | None = None  # None: the values are its own, and the first such layer's are what others mix with theirs
+    eps: float = 64e-5  # of the LayerNorm on each head's output
+    position: ClassVar[None] = None
+    mask: ClassVar[Mask] = Causal()

@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from models.spec.linear import LinearAttention
+from models.spec.linear import LinearAttention, Rwkv7
 from models.spec.long_conv import LongConv
 from models.spec.masks import Causal, Mask
 from models.spec.norms import Norm
@@ -73,7 +73,18 @@ class LatentAttention:
 
 
 Single = (
-    Attention | LatentAttention | LinearAttention | LocalGlobalAttention | LshAttention | LongConv | Mamba | Mamba2 | ShortConv | S4 | RgLru
+    Attention
+    | LatentAttention
+    | LinearAttention
+    | LocalGlobalAttention
+    | LshAttention
+    | LongConv
+    | Mamba
+    | Mamba2
+    | ShortConv
+    | S4
+    | RgLru
+    | Rwkv7
 )
 
 

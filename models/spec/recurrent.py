@@ -3,7 +3,7 @@
 from typing import ClassVar
 
 from models.spec.ffn import Activation
-from models.spec.linear import LinearAttention
+from models.spec.linear import LinearAttention, Rwkv7
 from models.spec.masks import Causal, Mask, Window
 from models.spec.norms import Norm
 from models.spec.value import spec
@@ -84,4 +84,4 @@ class RgLru:
     mask: ClassVar[Mask] = Causal()
 
 
-Recurrent = Mamba | Mamba2 | ShortConv | S4 | LinearAttention | RgLru
+Recurrent = Mamba | Mamba2 | ShortConv | S4 | LinearAttention | RgLru | Rwkv7

@@ -69,7 +69,7 @@ def fill(model: Model, seed: int = 0) -> Model:
 def _fill_norm(module: nn.Module, generator: torch.Generator) -> None:
     for name, parameter in module.named_parameters(recurse=False):
         noise = 1 + 0.2 * torch.randn(parameter.shape, generator=generator)
-        parameter.data.copy_(-noise.abs() if name == "decay" else noise)
+        parameter.data.copy_(-noise.abs() if name in ("decay", "rate") else noise)
 
 
 class Oracle:

@@ -59,7 +59,7 @@ def filled(model: Decoder) -> Decoder:
 
 
 def tensors(model: Decoder) -> dict[str, torch.Tensor]:
-    computed = {name for name in dict(model.named_buffers()) if name.endswith("table_PR")}
+    computed = dict(model.named_buffers()).keys() - model.state_dict().keys()
     return {name: t for name, t in (*model.named_buffers(), *model.named_parameters()) if name not in computed}
 
 

@@ -99,6 +99,7 @@ CASES: list[tuple[str, dict[str, Any]]] = [
     ("kimi_linear", {"q_lora_rank": 28, "attention_bias": True, "mlp_layer_types": ["dense", "dense", "sparse"]}),
     ("olmo_hybrid", {}),
     ("olmo_hybrid", {"linear_allow_neg_eigval": False, "rope_parameters": None, "linear_num_value_heads": None}),
+    ("rwkv7", {}),
     ("mixtral", {}),
     ("mixtral", {"sliding_window": None, "num_experts_per_tok": 1, "num_local_experts": 8}),
     ("qwen2_moe", {}),

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -17,10 +17,13 @@ from models.reference import Reference, whole
 from models.spec import long_ropes
 from models.stacks.decoder import Decoder
 from models.weights import load
+from tests.models.rwkv_world import Rwkv7
 
 
 def make(values: Mapping[str, Any], seed: int = 0, attention: str = "eager") -> PreTrainedModel:
     """The world's model for a config.json, with weights that let no part hide: no norm is the identity, no bias zero."""
+    if values["model_type"] == "rwkv7":
+        return cast(PreTrainedModel, Rwkv7(values, seed))
     rest = {key: value for key, value in values.items() if key not in ("architectures", "model_type")}
     config = AutoConfig.for_model(values["model_type"], **rest)
     model = AutoModelForCausalLM.from_config(config, dtype=torch.float32, attn_implementation=attention).eval()

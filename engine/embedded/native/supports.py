@@ -57,7 +57,7 @@ def _attention(m: Attention) -> bool:
 
 
 def _ffn(ffn: FFN | None) -> bool:
-    return ffn is None or isinstance(ffn, MLP) or (ffn.gated and ffn.experts <= k.MAX_EXPERTS)
+    return ffn is None or (ffn.shift is None if isinstance(ffn, MLP) else ffn.gated and ffn.experts <= k.MAX_EXPERTS)
 
 
 def fitting(layer: Layer) -> bool:
