@@ -13,7 +13,7 @@ constexpr int SCORED = 16;        // experts that one thread gives a few rows' l
 constexpr int TILE_ROWS = 48;     // (token, head) pairs that share a pass over the keys
 constexpr int GAPPED_ROWS = 12;   // fewer where each looks at keys of its own
 constexpr int LATENT_ROWS = 32;   // of latent attention
-constexpr int CHANNELS = 64;      // of one sequence's states, or columns of one head's
+constexpr int CHANNELS = 64;      // that are convolved, or columns of a head's state
 constexpr int HEAD_ROWS = 32;     // rows that are multiplied with one head's matrix
 
 static inline int chunks(int n, int size) { return (n + size - 1) / size; }
@@ -90,8 +90,8 @@ static int items(const Op &op) {
     case REMEMBER_LATENT: return chunks(rows(op, op.n[6]), ROWS);
     case ATTEND_LATENT: return latent_items(op);
     case COMBINE_LATENT: return rows(op, op.n[0]) * op.n[1];
-    case CONVOLVE: return sequences((const int32_t *)op.p[4], op.n[0]) * chunks(op.n[1], CHANNELS);
-    case SCAN: return sequences((const int32_t *)op.p[6], op.n[0]) * chunks(op.n[1], CHANNELS);
+    case CONVOLVE: return chunks(op.n[1], CHANNELS);
+    case SCAN: return chunks(op.n[1], 16);
     case RECUR: return sequences((const int32_t *)op.p[6], op.n[0]) * op.n[1] * chunks(op.n[4], CHANNELS);
     default: return chunks(rows(op, op.n[0]), ROWS);
   }

@@ -1,5 +1,5 @@
 // States of constant size: what a sequence leaves behind lies in a slot. A step reads one slot and writes another, or the same. Tokens pass one
-// after the other, so that no number depends on how a prompt was cut. An item is CHANNELS channels of one sequence (RECUR: of one head).
+// after the other, so that no number depends on how a prompt was cut. An item is some channels of all sequences (RECUR: columns of one head).
 
 struct Span {
   int first, end;
@@ -11,18 +11,12 @@ static inline Span span_of(const void *starts, const void *reads, const void *wr
   return {from[s], from[s + 1], ((const int32_t *)reads)[s], ((const int32_t *)writes)[s]};
 }
 
-// f(c, lanes) for the channels of an item, sixteen at a time.
+// f(span) for each sequence that has tokens.
 template <typename F>
-static inline void by_channels(int channels, int item, F f) {
-  for (int c = item * CHANNELS; c < std::min(channels, (item + 1) * CHANNELS); c += 16) f(c, std::min(16, channels - c));
-}
-
-// Sixteen rows of `width` numbers each, as `width` vectors of a number of each row.
-static inline void turned(const float *rows, int width, int lanes, f16v *out) {
-  for (int j = 0; j < width; j++) {
-    float one[16] = {};
-    for (int i = 0; i < lanes; i++) one[i] = rows[i * width + j];
-    out[j] = load(one);
+static inline void by_sequence(int all, const void *starts, const void *reads, const void *writes, F f) {
+  for (int s = 0; s < all; s++) {
+    const Span span = span_of(starts, reads, writes, s);
+    if (span.first < span.end) f(span);
   }
 }
 
@@ -30,25 +24,26 @@ static inline void turned(const float *rows, int width, int lanes, f16v *out) {
 //           n: S, C, W, stride of x
 template <int W>
 static void convolve_taps(const Op &op, int item) {
-  const int channels = op.n[1], across = chunks(channels, CHANNELS);
-  const Span span = span_of(op.p[4], op.p[5], op.p[6], item / across);
-  if (span.first == span.end) return;
-  by_channels(channels, item % across, [&](int c, int lanes) {
-    const auto *before = (const float *)op.p[3] + span.read * (W - 1) * channels + c;
-    f16v weight[W], seen[W];
-    turned((const float *)op.p[1] + (int64_t)c * W, W, lanes, weight);
+  const int channels = op.n[1];
+  for (int c = item * CHANNELS; c < std::min(channels, (item + 1) * CHANNELS); c += 16) {
+    const int lanes = std::min(16, channels - c);
+    auto *states = (float *)op.p[3] + c;
     const f16v bias = op.p[2] ? load((const float *)op.p[2] + c, lanes) : set1(0.f);
-    for (int j = 0; j < W - 1; j++) seen[j] = load(before + j * channels, lanes);
-    for (int t = span.first; t < span.end; t++) {
-      seen[W - 1] = load((const float *)op.p[0] + (int64_t)t * op.n[3] + c, lanes);
-      f16v y = bias;
-      for (int j = 0; j < W; j++) y = fmadd(weight[j], seen[j], y);
-      store((float *)op.p[7] + (int64_t)t * channels + c, y, lanes);
-      for (int j = 0; j < W - 1; j++) seen[j] = seen[j + 1];
-    }
-    auto *after = (float *)op.p[3] + span.write * (W - 1) * channels + c;
-    for (int j = 0; j < W - 1; j++) store(after + j * channels, seen[j], lanes);
-  });
+    f16v weight[W];
+    for (int j = 0; j < W; j++) weight[j] = load_apart((const float *)op.p[1] + (int64_t)c * W + j, W, lanes);
+    by_sequence(op.n[0], op.p[4], op.p[5], op.p[6], [&](const Span &span) {
+      f16v seen[W];
+      for (int j = 0; j < W - 1; j++) seen[j] = load(states + (span.read * (W - 1) + j) * channels, lanes);
+      for (int t = span.first; t < span.end; t++) {
+        seen[W - 1] = load((const float *)op.p[0] + (int64_t)t * op.n[3] + c, lanes);
+        f16v y = bias;
+        for (int j = 0; j < W; j++) y = fmadd(weight[j], seen[j], y);
+        store((float *)op.p[7] + (int64_t)t * channels + c, y, lanes);
+        for (int j = 0; j < W - 1; j++) seen[j] = seen[j + 1];
+      }
+      for (int j = 0; j < W - 1; j++) store(states + (span.write * (W - 1) + j) * channels, seen[j], lanes);
+    });
+  }
 }
 
 static void convolve(const Op &op, int item) {
@@ -66,28 +61,26 @@ static void convolve(const Op &op, int item) {
 // SCAN  p: x, step, a [I, N], b, c, states [slots, I / 16, N, 16], starts, slots read, slots written, out [T, I]
 //       n: S, I, N, strides of x, step, b, c
 static void scan(const Op &op, int item) {
-  const int channels = op.n[1], count = op.n[2], across = chunks(channels, CHANNELS);
-  const Span span = span_of(op.p[6], op.p[7], op.p[8], item / across);
-  if (span.first == span.end) return;
-  by_channels(channels, item % across, [&](int i, int lanes) {
-    const int64_t slot = (int64_t)chunks(channels, 16) * count * 16, at = (int64_t)i * count;
-    const auto *before = (const float *)op.p[5] + span.read * slot + at;
-    f16v a[MAX_STATE], state[MAX_STATE];
-    turned((const float *)op.p[2] + at, count, lanes, a);
-    for (int n = 0; n < count; n++) state[n] = load(before + n * 16);
+  const int channels = op.n[1], count = op.n[2], i = item * 16, lanes = std::min(16, channels - i);
+  const int64_t slot = (int64_t)chunks(channels, 16) * count * 16;
+  auto *states = (float *)op.p[5] + (int64_t)i * count;
+  f16v a[MAX_STATE];  // times log2(e)
+  for (int n = 0; n < count; n++) a[n] = load_apart((const float *)op.p[2] + (int64_t)i * count + n, count, lanes) * set1(1.44269504f);
+  by_sequence(op.n[0], op.p[6], op.p[7], op.p[8], [&](const Span &span) {
+    f16v state[MAX_STATE];
+    for (int n = 0; n < count; n++) state[n] = load(states + span.read * slot + n * 16);
     for (int t = span.first; t < span.end; t++) {
       const auto *b = (const float *)op.p[3] + (int64_t)t * op.n[5], *c = (const float *)op.p[4] + (int64_t)t * op.n[6];
       const f16v step = load((const float *)op.p[1] + (int64_t)t * op.n[4] + i, lanes);
       const f16v in = step * load((const float *)op.p[0] + (int64_t)t * op.n[3] + i, lanes);
       f16v y = set1(0.f);
       for (int n = 0; n < count; n++) {
-        state[n] = fmadd(exp16(step * a[n]), state[n], in * set1(b[n]));
+        state[n] = fmadd(exp2_16(step * a[n]), state[n], in * set1(b[n]));
         y = fmadd(state[n], set1(c[n]), y);
       }
       store((float *)op.p[9] + (int64_t)t * channels + i, y, lanes);
     }
-    auto *after = (float *)op.p[5] + span.write * slot + at;
-    for (int n = 0; n < count; n++) store(after + n * 16, state[n]);
+    for (int n = 0; n < count; n++) store(states + span.write * slot + n * 16, state[n]);
   });
 }
 

@@ -76,6 +76,14 @@ static inline f16v select(uint16_t lanes, f16v yes, f16v no) {
   return {_mm256_blendv_ps(no.lo, yes.lo, mask(lanes)), _mm256_blendv_ps(no.hi, yes.hi, mask(lanes >> 8))};
 }
 
+// Numbers `stride` apart; those beyond the first `lanes` repeat the last of them.
+static inline f16v load_apart(const float *p, int stride, int lanes) {
+  const __m256i lane = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7), last = _mm256_set1_epi32(lanes - 1), apart = _mm256_set1_epi32(stride);
+  const __m256i next = _mm256_add_epi32(lane, _mm256_set1_epi32(8));
+  const __m256i lo = _mm256_mullo_epi32(_mm256_min_epi32(lane, last), apart), hi = _mm256_mullo_epi32(_mm256_min_epi32(next, last), apart);
+  return {_mm256_i32gather_ps(p, lo, 4), _mm256_i32gather_ps(p, hi, 4)};
+}
+
 static inline float sum_of(f16v x) {
   const __m256 eight = _mm256_add_ps(x.lo, x.hi);
   const __m128 four = _mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));

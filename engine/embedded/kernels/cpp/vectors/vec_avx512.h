@@ -24,6 +24,13 @@ static inline f16v magnitude(f16v x) { return _mm512_abs_ps(x); }
 static inline f16v nearest(f16v x) { return _mm512_roundscale_ps(x, 0); }
 static inline f16v times_two_to(f16v x, f16v n) { return _mm512_scalef_ps(x, n); }
 static inline f16v select(uint16_t lanes, f16v yes, f16v no) { return _mm512_mask_blend_ps(lanes, no, yes); }
+// Numbers `stride` apart; those beyond the first `lanes` repeat the last of them.
+static inline f16v load_apart(const float *p, int stride, int lanes) {
+  const __m512i lane = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+  const __m512i at = _mm512_mullo_epi32(_mm512_min_epi32(lane, _mm512_set1_epi32(lanes - 1)), _mm512_set1_epi32(stride));
+  return _mm512_mask_i32gather_ps(_mm512_setzero_ps(), 0xffff, at, p, 4);
+}
+
 static inline float sum_of(f16v x) { return _mm512_reduce_add_ps(x); }
 static inline float highest(f16v x) { return _mm512_reduce_max_ps(x); }
 static inline float any_lane(f16v x) { return _mm512_cvtss_f32(x); }
