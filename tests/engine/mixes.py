@@ -19,6 +19,7 @@ from models.spec import (
     DeltaRule,
     Disentangled,
     ExpertGroups,
+    FirstValues,
     Fixed,
     FixedDecay,
     GroupedWindow,
@@ -44,6 +45,7 @@ from models.spec import (
     RgLru,
     Rope,
     Router,
+    Rwkv7,
     SharedBlock,
     ShortConv,
     Sigmoid,
@@ -55,7 +57,10 @@ from models.spec import (
     SparseMixer,
     Strided,
     Temperature,
+    TokenShift,
     Window,
+    map_mixers,
+    mixers,
 )
 from tests.engine.tiny import CONTEXT
 
@@ -176,6 +181,7 @@ states = st.one_of(
         norm=st.none() | st.builds(Norm, kind=st.sampled_from(["rms", "rms_unweighted", "layer"])),
         gate=st.none() | st.builds(OutputGate, activation=st.sampled_from(["silu", "sigmoid"]), rank=st.sampled_from([None, 3])),
     ),
+    st.just(Rwkv7(heads=4, head_dim=6, decay_rank=3, rate_rank=2, gate_rank=5)),
     st.just(S4(channels=DIM, state=5)),
     st.builds(
         RgLru,
@@ -230,6 +236,18 @@ gated_experts = st.builds(
 experts = gated_experts | gated_experts.filter(lambda moe: moe.activation == "relu2").map(lambda moe: replace(moe, gated=False))
 ffns: st.SearchStrategy[FFN] = st.one_of(mlps, experts)
 
+shifting = mlps.map(lambda mlp: replace(mlp, shift=TokenShift(channels=DIM)))
+
+
+def handed(layers: list[Layer]) -> list[Layer]:
+    """RWKV-7's layers behind the first take its values."""
+    first = next((i for i, layer in enumerate(layers) if any(isinstance(m, Rwkv7) for m in mixers(layer))), len(layers))
+    return [*layers[: first + 1], *(map_mixers(layer, _taking) for layer in layers[first + 1 :])]
+
+
+def _taking(mixer: Single) -> Single:
+    return replace(mixer, first=FirstValues(rank=3)) if isinstance(mixer, Rwkv7) else mixer
+
 
 @st.composite
 def deep(draw: st.DrawFn, singles: st.SearchStrategy[Single], ffns: st.SearchStrategy[FFN]) -> tuple[Layer, ...]:
@@ -245,7 +263,8 @@ def deep(draw: st.DrawFn, singles: st.SearchStrategy[Single], ffns: st.SearchStr
     )
     alone = st.builds(Layer, mixer=mixers, ffn=st.none(), norm=norms, scale=st.sampled_from([1.0, 0.4]))
     silent = st.builds(Layer, mixer=st.none(), ffn=ffns, norm=norms, scale=st.sampled_from([1.0, 0.4]))
-    found = draw(st.lists(layers | alone | silent, min_size=1, max_size=3).filter(lambda drawn: any(layer.mixer for layer in drawn)))
+    drawn = st.lists(layers | alone | silent, min_size=1, max_size=3).filter(lambda drawn: any(layer.mixer for layer in drawn))
+    found = handed(draw(drawn))
     return (*found, replace(found[0], weights_of=0)) if draw(flags) else tuple(found)
 
 
@@ -289,7 +308,7 @@ def blocked(draw: st.DrawFn, archs: st.SearchStrategy[Arch]) -> Arch:
     return replace(arch, layers=(*arch.layers, replace(first, block=block), replace(second, block=again)))
 
 
-chained = archs_of(singles, ffns)
+chained = archs_of(singles, ffns | shifting)
 archs: st.SearchStrategy[Arch] = st.one_of(chained, chained.map(axial), chained.map(reversible), blocked(chained))
 attending_archs = archs_of(st.one_of(attentions(), latents), ffns)
 dense_archs = archs_of(attentions() | scanned, mlps)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import tempfile
 import warnings
 from collections.abc import Mapping
@@ -35,8 +36,31 @@ class Rwkv7:
         return SimpleNamespace(logits=logits.view(1, -1, logits.shape[-1]))
 
     def save_pretrained(self, directory: Path, **_: Any) -> None:
+        self._save(directory, self.tensors)
+
+    def save_for_hugging_face(self, directory: Path) -> None:
+        """Under the names of their folders."""
+        self._save(directory, dict(_renamed(name, t) for name, t in self.tensors.items() if not re.match(r"blocks\.0\.att\.v\d", name)))
+
+    def _save(self, directory: Path, tensors: Mapping[str, Tensor]) -> None:
         (directory / "config.json").write_text(json.dumps(dict(self.values)))
-        save_file(self.tensors, directory / "model.safetensors")
+        save_file(dict(tensors), directory / "model.safetensors")
+
+
+_NAMES = {"emb": "model.embeddings", "head": "lm_head", "ln_out": "model.norm", "ln0": "pre_norm", "ln1": "attn_norm", "ln2": "ffn_norm"}
+_NAMES |= {"att.ln_x": "attn.g_norm", "att.receptance": "attn.r_proj", "att.key": "attn.k_proj", "att.value": "attn.v_proj"}
+_NAMES |= {"att.output": "attn.o_proj"}
+
+
+def _renamed(name: str, tensor: Tensor) -> tuple[str, Tensor]:
+    block, _, rest = re.fullmatch(r"((blocks\.\d+\.)?)(.*)", name).groups()  # type: ignore[union-attr]
+    layer, (part, _, field) = block.replace("blocks", "model.layers"), rest.rpartition(".")
+    if lora := re.fullmatch(r"([wavg])([012])", field):
+        place = ("2.bias", "0.weight", "2.weight")[int(lora[2])]
+        return f"{layer}attn.{lora[1]}_lora.lora.{place}", (tensor.T.contiguous() if tensor.dim() == 2 else tensor.flatten())
+    if field in ("k_k", "k_a") or rest == "ffn.x_k":
+        tensor = tensor.flatten()
+    return f"{layer}{_NAMES.get(part, part.replace('att', 'attn'))}.{field}", tensor
 
 
 def _loaded(tensors: Mapping[str, Tensor]) -> Any:

@@ -63,6 +63,7 @@ def tensors(model: Decoder) -> dict[str, torch.Tensor]:
     return {name: t for name, t in (*model.named_buffers(), *model.named_parameters()) if name not in computed}
 
 
+RWKV = {"type": "Rwkv7", "heads": 6, "head_dim": 10, "decay_rank": 3, "rate_rank": 2, "gate_rank": 4}
 LINEAR = {"type": "LinearAttention", "heads": 6, "key_heads": 2, "key_dim": 8, "value_dim": 5}
 FIRST = ("arch", "layers", 0)
 LSH = {"type": "LshAttention", "heads": 2, "head_dim": 8, "mask": {"type": "Sorted", "size": 4}, "rounds": 1, "buckets": [4]}
@@ -131,6 +132,10 @@ WRONG: list[tuple[tuple[str | int, ...], Any, str]] = [
     ((*FIRST, "mixer"), LINEAR | {"position": {"type": "Rope", "dim": 12}}, r"position\.dim = 12 must be even, and at most key_dim = 8"),
     ((*FIRST, "mixer"), LINEAR | {"decay": {"type": "ChannelDecay", "rank": 0}}, r"mixer\.decay\.rank = 0 must be positive"),
     ((*FIRST, "mixer"), LINEAR | {"gate": {"rank": 0}}, r"mixer\.gate\.rank = 0 must be positive"),
+    ((*FIRST, "mixer"), RWKV | {"heads": 4}, r"mixer\.heads = 4 times head_dim = 10 must be dim = 60"),
+    ((*FIRST, "mixer"), RWKV | {"first": {"rank": 0}}, r"mixer\.first\.rank = 0 must be positive"),
+    ((*FIRST, "mixer"), RWKV | {"first": {"rank": 2}}, r"mixer\.first must be null: no earlier layer has values"),
+    ((*FIRST, "ffn"), {"type": "MLP", "hidden": 8, "shift": {"channels": 8}}, r"ffn\.shift\.channels = 8 must be dim = 60"),
     ((*FIRST, "mixer"), {"type": "S4", "channels": 8, "state": 4}, r"mixer\.channels = 8 must be dim = 60"),
     ((*FIRST, "mixer"), {"type": "Parallel", "mixers": [CONV]}, r"mixer\.mixers must be two at least"),
     ((*FIRST, "mixer"), {"type": "Parallel", "mixers": [CONV, CONV | {"kernel": 1}]}, r"mixer\.mixers\[1\]\.kernel = 1 must be 2 at least"),

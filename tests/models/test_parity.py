@@ -3,12 +3,14 @@
 from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import torch
+from transformers import PreTrainedModel
 
 from models.families import ENCODERS, FAMILIES
+from tests.models.rwkv_world import Rwkv7
 from tests.models.world import logits_of, make, ours, prompts, their_logits
 
 LLAMA3 = {"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0, "original_max_position_embeddings": 32}
@@ -182,6 +184,12 @@ def test_falcon_with_alibi(tmp_path: Path) -> None:
 
 def test_phimoe_up_to_the_original_context(tmp_path: Path) -> None:
     agree(tmp_path, tiny("phimoe"), lengths=(16, 1, 7))
+
+
+def test_rwkv7_under_either_names(tmp_path: Path) -> None:
+    theirs, tokens = Rwkv7(tiny("rwkv7"), 0), prompts((23, 1, 7))
+    theirs.save_for_hugging_face(tmp_path)
+    torch.testing.assert_close(logits_of(ours(tmp_path), tokens), their_logits(cast(PreTrainedModel, theirs), tokens), rtol=1e-4, atol=1e-4)
 
 
 def test_dynamic_ntk(tmp_path: Path) -> None:
