@@ -165,6 +165,13 @@ class LinearRows:
         v_THV = wide(self.v_THV)
         return q_THK, k_THK, v_THV if self.share_TH is None else v_THV * self.share_TH[..., None], self.decay_TH
 
+    @property
+    def replacing(self) -> "DeltaRows":
+        """The gated delta rule (arXiv 2412.06464): a share of what the state holds for the key is replaced by the value."""
+        q_THK, k_THK, v_THV, decay_TH = self.of_heads
+        share_TH = torch.ones_like(decay_TH) if self.share_TH is None else self.share_TH
+        return DeltaRows(q_THK, k_THK, v_THV, decay_TH[..., None], -(share_TH * decay_TH.exp())[..., None] * k_THK, k_THK)
+
 
 class Recurrence(Protocol):
     """Remembers a state of constant size; a part uses one of these, each of which is defined in models/reference/recurrence.py."""
@@ -179,6 +186,10 @@ class Recurrence(Protocol):
 
     def recur(self, rows: LinearRows, batch: Batch) -> Tensor:
         """float32 o_THV"""
+        ...
+
+    def replace(self, rows: LinearRows, batch: Batch) -> Tensor:
+        """float32 o_THV: `delta` of what `rows.replacing` says."""
         ...
 
     def delta(self, rows: DeltaRows, batch: Batch) -> Tensor:

@@ -139,6 +139,11 @@ def softplus(x_TD: Tensor, bias_D: Tensor | None, least: float = 0.0, most: floa
     return F.softplus(wide(x_TD) if bias_D is None else wide(x_TD) + bias_D).clamp(least, most)
 
 
+def sigmoid(x_TD: Tensor, factor: float = 1.0) -> Tensor:
+    """float32 factor * sigmoid(x)"""
+    return factor * wide(x_TD).sigmoid()
+
+
 def scale(x_TD: Tensor, factor: float) -> Tensor:
     return x_TD * factor
 
@@ -164,6 +169,7 @@ class Ops:
     add_scaled: Callable[[Tensor, Tensor, Tensor], Tensor] = add_scaled
     product: Callable[[Tensor, Tensor, Activation | None], Tensor] = product
     softplus: Callable[[Tensor, Tensor | None, float, float | None], Tensor] = softplus
+    sigmoid: Callable[[Tensor, float], Tensor] = sigmoid
     scale: Callable[[Tensor, float], Tensor] = scale
     softcap: Callable[[Tensor, float], Tensor] = softcap
     clamp: Callable[[Tensor, float], Tensor] = clamp

@@ -45,9 +45,13 @@ class AttentionPart(nn.Module):
         if self.spec.temperature is not None:
             q_THK = self.ops.heat(q_THK, self.spec.temperature, batch.positions_T)
         out_THK = self.attend(q_THK, k_TGK, v_TGK, batch, self._scoring(x_TD))
-        if self.gate is not None:
-            out_THK = out_THK * self.gate(x_TD).unflatten(1, (self.spec.heads, -1)).sigmoid()
-        return self.out(out_THK.flatten(1))
+        return self.out(out_THK.flatten(1) if self.gate is None else self._gated(out_THK, self.gate(x_TD)))
+
+    def _gated(self, out_THK: Tensor, gate_TO: Tensor) -> Tensor:
+        """out_TO. A gate for each channel, or one for all of a head's."""
+        if self.spec.gate == "channel":
+            return self.ops.product(out_THK.flatten(1), self.ops.sigmoid(gate_TO, 1.0), None)
+        return (out_THK * gate_TO.sigmoid()[..., None]).flatten(1)
 
     def _scoring(self, x_TD: Tensor) -> Scoring:
         relative: Relative | None = None if self.relative is None else self.relative(x_TD, self.qkv)

@@ -144,6 +144,9 @@ class FromNothing:
         nothing_HKV = q_THK.new_zeros(self.shape)
         return torch.cat([recurrence.recur(q_THK[r], k_THK[r], v_THV[r], decay_TH[r], nothing_HKV)[0] for r, _ in batch.spans])
 
+    def replace(self, rows: LinearRows, batch: Batch) -> Tensor:
+        return self.delta(rows.replacing, batch)
+
     def delta(self, rows: DeltaRows, batch: Batch) -> Tensor:
         _whole(batch)
         nothing_HKV = wide(rows.q_THK).new_zeros(self.shape)

@@ -16,6 +16,7 @@ from models.spec import (
     ChannelDecay,
     Chunked,
     Clamped,
+    Decay,
     DeltaRule,
     Disentangled,
     ExpertGroups,
@@ -138,7 +139,27 @@ latents = st.builds(
     out_bias=flags,
     scale=st.none() | st.just(0.6),
 )
+
+
+def linear_attentions(decays: st.SearchStrategy[Decay]) -> st.SearchStrategy[LinearAttention]:
+    return st.builds(
+        LinearAttention,
+        heads=st.just(4),
+        key_heads=st.sampled_from([1, 2, 4]),
+        key_dim=st.just(6),
+        value_dim=st.just(5),
+        decay=decays,
+        delta=st.none() | st.builds(DeltaRule, most=st.sampled_from([1.0, 2.0])),
+        kernel=st.none() | st.integers(2, 5),
+        position=st.none() | st.just(Rope(dim=4)),
+        norm=st.none() | st.builds(Norm, kind=st.sampled_from(["rms", "rms_unweighted", "layer"])),
+        gate=st.none() | st.builds(OutputGate, activation=st.sampled_from(["silu", "sigmoid"]), rank=st.sampled_from([None, 3])),
+    )
+
+
+alike: st.SearchStrategy[Decay] = st.sampled_from([HeadDecay(), FixedDecay(first=1.0)])  # of all channels of a head
 scanned = st.one_of(
+    linear_attentions(alike),
     st.builds(
         Mamba,
         inner=st.just(20),
@@ -168,19 +189,7 @@ scanned = st.one_of(
 )
 states = st.one_of(
     scanned,
-    st.builds(
-        LinearAttention,
-        heads=st.just(4),
-        key_heads=st.sampled_from([1, 2, 4]),
-        key_dim=st.just(6),
-        value_dim=st.just(5),
-        decay=st.sampled_from([HeadDecay(), ChannelDecay(rank=3), FixedDecay(first=1.0)]),
-        delta=st.none() | st.builds(DeltaRule, most=st.sampled_from([1.0, 2.0])),
-        kernel=st.none() | st.integers(2, 5),
-        position=st.none() | st.just(Rope(dim=4)),
-        norm=st.none() | st.builds(Norm, kind=st.sampled_from(["rms", "rms_unweighted", "layer"])),
-        gate=st.none() | st.builds(OutputGate, activation=st.sampled_from(["silu", "sigmoid"]), rank=st.sampled_from([None, 3])),
-    ),
+    linear_attentions(st.just(ChannelDecay(rank=3))),
     st.just(Rwkv7(heads=4, head_dim=6, decay_rank=3, rate_rank=2, gate_rank=5)),
     st.just(S4(channels=DIM, state=5)),
     st.builds(

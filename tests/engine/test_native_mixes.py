@@ -40,8 +40,9 @@ def library(request: pytest.FixtureRequest) -> Library:
 
 
 def here(spec: Attention) -> Attention:
-    """With other positions in place of those that are left to torch."""
-    return replace(spec, gate=None, position=Alibi() if isinstance(spec.position, RelativeBias | Disentangled) else spec.position)
+    """With others in place of the positions and gates that are left to torch."""
+    position = Alibi() if isinstance(spec.position, RelativeBias | Disentangled) else spec.position
+    return replace(spec, gate="channel" if spec.gate else None, position=position)
 
 
 def all_here(arch: Arch) -> Arch:

@@ -39,6 +39,7 @@ class NativeBackend:
             add_scaled=kernels.add_scaled,
             product=kernels.product,
             softplus=kernels.softplus,
+            sigmoid=kernels.sigmoid,
             scale=kernels.scale,
             softcap=kernels.softcap,
             clamp=kernels.clamp,

@@ -111,6 +111,11 @@ class Kernels:
         self.run(k.SOFTPLUS, (x_TD, bias_D, y_TD), (*x_TD.shape, x_TD.stride(0)), (least, inf if most is None else most))
         return y_TD
 
+    def sigmoid(self, x_TD: Tensor, factor: float = 1.0) -> Tensor:
+        y_TD = self.empty(*x_TD.shape)
+        self.run(k.LOGISTIC, (x_TD, y_TD), (*x_TD.shape, x_TD.stride(0)), (factor,))
+        return y_TD
+
     def scale(self, x_TD: Tensor, factor: float) -> Tensor:
         y_TD = self.empty(*x_TD.shape)
         self.run(k.SCALE, (x_TD, y_TD), (*x_TD.shape, x_TD.stride(0)), (factor,))

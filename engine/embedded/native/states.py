@@ -10,12 +10,14 @@ from engine.embedded.kernels import library as k
 from engine.embedded.kernels.packing import LANES
 from engine.embedded.native.ops import Kernels
 from models.batch import Batch, DeltaRows, LinearRows
-from models.spec import Mamba, Mamba2, ShortConv, Slot
+from models.spec import ChannelDecay, LinearAttention, Mamba, Mamba2, ShortConv, Slot
 
 
-def fits_states(m: Mamba | Mamba2 | ShortConv) -> bool:
-    """Whether there are kernels for its sizes."""
-    return 2 <= m.kernel <= k.MAX_TAPS and (not isinstance(m, Mamba) or m.state <= k.MAX_STATE)
+def fits_states(m: Mamba | Mamba2 | ShortConv | LinearAttention) -> bool:
+    """Whether there are kernels for its sizes and its decay."""
+    if isinstance(m, LinearAttention) and isinstance(m.decay, ChannelDecay):
+        return False
+    return (m.kernel is None or 2 <= m.kernel <= k.MAX_TAPS) and (not isinstance(m, Mamba) or m.state <= k.MAX_STATE)
 
 
 class SlotStates:
@@ -41,17 +43,22 @@ class SlotStates:
         return y_TI
 
     def recur(self, rows: LinearRows, batch: Batch) -> Tensor:
-        """Decays and shares without gaps."""
+        return self._linear(k.RECUR, rows, batch)
+
+    def replace(self, rows: LinearRows, batch: Batch) -> Tensor:
+        return self._linear(k.REPLACE, rows, batch)
+
+    def _linear(self, code: int, rows: LinearRows, batch: Batch) -> Tensor:
         q_TGK, k_TGK, v_THV = rows.q_TGK, rows.k_TGK, rows.v_THV
         (_, groups, keys), (tokens, heads, values) = q_TGK.shape, v_THV.shape
         o_THV = self._kernels.empty(tokens, heads, values)
         strides = (t.stride(i) for t in (q_TGK, k_TGK, v_THV) for i in (0, 1))
         given = (q_TGK, k_TGK, v_THV, rows.decay_TH, rows.share_TH, self.states, *self._where(batch), o_THV)
-        self._kernels.run(k.RECUR, given, (_sequences(batch), heads, groups, keys, values, *strides))
+        self._kernels.run(code, given, (_sequences(batch), heads, groups, keys, values, *strides, rows.decay_TH.stride(0)))
         return o_THV
 
     def delta(self, rows: DeltaRows, batch: Batch) -> Tensor:
-        raise NotImplementedError("the delta rule runs on the torch backend only")
+        raise NotImplementedError("states whose channels decay apart run on the torch backend only")
 
     def diagonal(self, x_TC: Tensor, poles_CN: Tensor, residues_CN: Tensor, batch: Batch) -> Tensor:
         raise NotImplementedError("complex states run on the torch backend only")

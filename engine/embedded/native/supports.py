@@ -14,6 +14,7 @@ from models.spec import (
     Axial,
     LatentAttention,
     Layer,
+    LinearAttention,
     Mamba,
     Mamba2,
     Rope,
@@ -41,7 +42,7 @@ def _mixer(m: Single) -> bool:
             return _attention(m)
         case LatentAttention():
             return fits_latent(m)
-        case Mamba() | Mamba2() | ShortConv():
+        case Mamba() | Mamba2() | ShortConv() | LinearAttention():
             return fits_states(m)
         case _:
             return False
@@ -52,7 +53,7 @@ def _attention(m: Attention) -> bool:
         m.head_dim <= k.MAX_DIM
         and numbers_of(m.mask) is not None
         and (m.position is None or isinstance(m.position, Rope | Alibi))
-        and m.gate is None
+        and m.gate != "head"
     )
 
 

@@ -66,6 +66,9 @@ class SlotStates:
         self.states[slots.write_S.long()] = state_SHKV
         return torch.einsum("shk,shkv->shv", q_THK, state_SHKV)
 
+    def replace(self, rows: LinearRows, batch: Batch) -> Tensor:
+        return self.delta(rows.replacing, batch)
+
     def delta(self, rows: DeltaRows, batch: Batch) -> Tensor:
         slots, rows = _slots(batch), rows.each(wide)
         if len(rows.q_THK) != len(slots.read_S):

@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from models.batch import Backend
-from models.ops import wide
+from models.ops import Ops, wide
 from models.parts.recurrent.convolution import weight
 from models.spec import ChannelDecay, FixedDecay, HeadDecay, LinearAttention
 
@@ -25,7 +25,7 @@ def decay_part(name: str, spec: LinearAttention, backend: Backend) -> nn.Module:
     """x_TX -> float32 decay_THK, the logarithm, 0 at most; K is 1 where all channels of a head decay alike."""
     match spec.decay:
         case HeadDecay():
-            return HeadDecays(spec.heads)
+            return HeadDecays(spec.heads, backend.ops)
         case ChannelDecay(rank=rank):
             return ChannelDecays(name, rank, spec, backend)
         case FixedDecay(first=first):
@@ -35,12 +35,14 @@ def decay_part(name: str, spec: LinearAttention, backend: Backend) -> nn.Module:
 class HeadDecays(nn.Module):
     """`rate` is negative."""
 
-    def __init__(self, heads: int) -> None:
+    def __init__(self, heads: int, ops: Ops) -> None:
         super().__init__()
+        self.ops = ops
         self.rate, self.bias = weight(heads), weight(heads)
 
     def forward(self, x_TH: Tensor) -> Tensor:
-        return (self.rate * F.softplus(wide(x_TH) + self.bias))[..., None]
+        step_TH = self.ops.softplus(x_TH, self.bias, 0.0, None)
+        return self.ops.product(step_TH, self.rate.expand_as(step_TH), None)[..., None]
 
 
 class ChannelDecays(nn.Module):

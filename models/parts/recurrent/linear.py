@@ -2,7 +2,6 @@
 choose the decay."""
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from models.batch import Backend, Batch, DeltaRows, LinearRows
@@ -11,7 +10,7 @@ from models.parts.norms import norm
 from models.parts.positions import Rotary
 from models.parts.recurrent.convolution import ShortConvolution, state_slot
 from models.parts.recurrent.decays import decay_inputs, decay_part
-from models.spec import DeltaRule, LinearAttention, OutputGate
+from models.spec import LinearAttention, OutputGate
 
 UNIT_EPS = 1e-6  # under the root of a key's length
 
@@ -35,27 +34,29 @@ class LinearAttentionPart(nn.Module):
     def forward(self, x_TD: Tensor, batch: Batch) -> Tensor:
         x_TC, gate_TO, part_TH, decay_TX = self.into(x_TD).split(self.sizes, -1)
         if self.conv is not None:
-            x_TC = F.silu(self.conv(x_TC, batch))
-        q_THK, k_THK, v_THV = self._heads(x_TC, batch)
-        decay_THK = self.decay(decay_TX)
-        if self.spec.delta is None and decay_THK.shape[-1] == 1:
-            o_THV = self.state.recur(LinearRows(q_THK, k_THK, v_THV, decay_THK[..., 0]), batch)
-        else:
-            o_THV = self.state.delta(_rows(self.spec.delta, q_THK, k_THK, v_THV, decay_THK, part_TH), batch)
-        o_TO = self.norm(o_THV).flatten(1)
+            x_TC = self.ops.activate(self.conv(x_TC, batch), "silu")
+        o_TO = self.norm(self._attended(self._heads(x_TC, batch), part_TH, self.decay(decay_TX), batch)).flatten(1)
         return self.out((o_TO if self.gate is None else self.gate(o_TO, gate_TO)).to(x_TD.dtype))
 
+    def _attended(self, heads: tuple[Tensor, Tensor, Tensor], part_TH: Tensor, decay_THK: Tensor, batch: Batch) -> Tensor:
+        """o_THV. With a rule, `part_TH` says how much of what the state holds is replaced."""
+        rule, state, (q_TGK, k_TGK, v_THV) = self.spec.delta, self.state, heads
+        share_TH = None if rule is None else self.ops.sigmoid(part_TH, rule.most)
+        if decay_THK.shape[-1] == 1:
+            rows = LinearRows(q_TGK, k_TGK, v_THV, decay_THK[..., 0], share_TH)
+            return state.recur(rows, batch) if rule is None else state.replace(rows, batch)
+        return state.delta(_by_channels(q_TGK, k_TGK, v_THV, decay_THK, share_TH), batch)
+
     def _heads(self, x_TC: Tensor, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
-        """Every head's query, key and value."""
+        """q_TGK, k_TGK and v_THV."""
         s = self.spec
         q_TO, k_TO, v_TO = x_TC.split((s.key_heads * s.key_dim, s.key_heads * s.key_dim, s.heads * s.value_dim), -1)
-        q_TGK, k_TGK = (t.unflatten(1, (s.key_heads, s.key_dim)) for t in (q_TO, k_TO))
+        q_TGK, k_TGK = (wide(t).unflatten(1, (s.key_heads, s.key_dim)) for t in (q_TO, k_TO))
         if s.delta is not None:
-            q_TGK, k_TGK = (unit(wide(t), self.ops) for t in (q_TGK, k_TGK))
+            q_TGK, k_TGK = (unit(t, self.ops) for t in (q_TGK, k_TGK))
         if self.rotary is not None:
             q_TGK, k_TGK = self.rotary(q_TGK, batch), self.rotary(k_TGK, batch)
-        q_THK, k_THK = (wide(t).repeat_interleave(s.heads // s.key_heads, 1) for t in (q_TGK, k_TGK))
-        return q_THK * s.key_dim**-0.5, k_THK, wide(v_TO).unflatten(1, (s.heads, s.value_dim))
+        return scaled(q_TGK, s.key_dim**-0.5, self.ops), k_TGK, wide(v_TO).unflatten(1, (s.heads, s.value_dim))
 
 
 class Gated(nn.Module):
@@ -63,11 +64,14 @@ class Gated(nn.Module):
 
     def __init__(self, name: str, spec: OutputGate, outputs: int, backend: Backend) -> None:
         super().__init__()
-        self.activation = F.silu if spec.activation == "silu" else torch.sigmoid
+        self.ops, self.activation = backend.ops, spec.activation
         self.up = None if spec.rank is None else backend.linear(f"{name}.up", spec.rank, (outputs,))
 
     def forward(self, o_TO: Tensor, gate_TX: Tensor) -> Tensor:
-        return o_TO * self.activation(wide(gate_TX if self.up is None else self.up(gate_TX)))
+        gate_TO = gate_TX if self.up is None else self.up(gate_TX)
+        if self.activation == "silu":
+            return self.ops.product(o_TO, gate_TO, "silu")
+        return self.ops.product(o_TO, self.ops.sigmoid(gate_TO, 1.0), None)
 
 
 def _gate_inputs(spec: LinearAttention) -> int:
@@ -76,15 +80,18 @@ def _gate_inputs(spec: LinearAttention) -> int:
     return spec.heads * spec.value_dim if spec.gate.rank is None else spec.gate.rank
 
 
-def _rows(rule: DeltaRule | None, q_THK: Tensor, k_THK: Tensor, v_THV: Tensor, decay_THK: Tensor, part_TH: Tensor) -> DeltaRows:
-    """With a rule, `part_TH` says how much of what the state holds is replaced."""
-    if rule is None:
-        return DeltaRows(q_THK, k_THK, v_THV, decay_THK, torch.zeros_like(k_THK), k_THK)
-    part_TH1 = rule.most * wide(part_TH)[..., None].sigmoid()
-    return DeltaRows(q_THK, k_THK, v_THV * part_TH1, decay_THK, -part_TH1 * decay_THK.exp() * k_THK, k_THK)
+def _by_channels(q_TGK: Tensor, k_TGK: Tensor, v_THV: Tensor, decay_THK: Tensor, share_TH: Tensor | None) -> DeltaRows:
+    """Where each channel decays by itself."""
+    q_THK, k_THK, v_THV, _ = LinearRows(q_TGK, k_TGK, v_THV, decay_THK[..., 0], share_TH).of_heads
+    a_THK = torch.zeros_like(k_THK) if share_TH is None else -share_TH[..., None] * decay_THK.exp() * k_THK
+    return DeltaRows(q_THK, k_THK, v_THV, decay_THK, a_THK, k_THK)
+
+
+def scaled(x_THK: Tensor, factor: float, ops: Ops) -> Tensor:
+    return ops.scale(x_THK.flatten(1), factor).unflatten(1, x_THK.shape[1:])
 
 
 def unit(x_THK: Tensor, ops: Ops) -> Tensor:
     """Rows of length 1."""
     k = x_THK.shape[-1]
-    return ops.rms_norm(x_THK, None, UNIT_EPS / k) * k**-0.5
+    return scaled(ops.rms_norm(x_THK, None, UNIT_EPS / k), k**-0.5, ops)

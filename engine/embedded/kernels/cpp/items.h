@@ -92,7 +92,8 @@ static int items(const Op &op) {
     case COMBINE_LATENT: return rows(op, op.n[0]) * op.n[1];
     case CONVOLVE: return chunks(op.n[1], CHANNELS);
     case SCAN: return chunks(op.n[1], 16);
-    case RECUR: return sequences((const int32_t *)op.p[6], op.n[0]) * op.n[1] * chunks(op.n[4], CHANNELS);
+    case RECUR:
+    case REPLACE: return sequences((const int32_t *)op.p[6], op.n[0]) * op.n[1] * chunks(op.n[4], CHANNELS);
     default: return chunks(rows(op, op.n[0]), ROWS);
   }
 }

@@ -54,9 +54,11 @@ static void run_item(const Op &op, int item) {
     case COMBINE_LATENT: return combine_latent(op, item);
     case CONVOLVE: return convolve(op, item);
     case SCAN: return scan(op, item);
-    case RECUR: return recur(op, item);
+    case RECUR:
+    case REPLACE: return recur(op, item);
     case PRODUCT: return product(op, item);
     case SOFTPLUS: return softplus(op, item);
+    case LOGISTIC: return sigmoid(op, item);
     case ADD_SCALED: return add_scaled(op, item);
   }
 }

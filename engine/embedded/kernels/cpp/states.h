@@ -86,8 +86,9 @@ static void scan(const Op &op, int item) {
 
 // RECUR  p: q, k, v, decay [T, H], share of v that is taken in [T, H] or null, states [slots, H, K, V padded to sixteen], starts, slots read,
 //           slots written, out [T, H, V]
-//        n: S, H, G, K, V, strides of q (T, G), k (T, G), v (T, H)
-template <int M>
+//        n: S, H, G, K, V, strides of q (T, G), k (T, G), v (T, H), decay (T)
+// REPLACE  the same; the share is that of what the decayed state holds for k, and v takes its place
+template <int M, bool REPLACES>
 static void recur_columns(const Op &op, const Span &span, int h, int column) {
   const int heads = op.n[1], g = h / (heads / op.n[2]), keys = op.n[3], width = chunks(op.n[4], 16) * 16;
   const auto at = [&](int64_t slot) { return (float *)op.p[5] + ((slot * heads + h) * keys) * width + column; };
@@ -99,9 +100,18 @@ static void recur_columns(const Op &op, const Span &span, int h, int column) {
     const auto *q = (const float *)op.p[0] + (int64_t)t * op.n[5] + (int64_t)g * op.n[6];
     const auto *k = (const float *)op.p[1] + (int64_t)t * op.n[7] + (int64_t)g * op.n[8];
     const auto *v = (const float *)op.p[2] + (int64_t)t * op.n[9] + (int64_t)h * op.n[10] + column;
-    const f16v decay = set1(std::exp(((const float *)op.p[3])[row])), share = set1(op.p[4] ? ((const float *)op.p[4])[row] : 1.f);
+    const f16v decay = set1(std::exp(((const float *)op.p[3])[(int64_t)t * op.n[11] + h]));
+    const f16v share = set1(op.p[4] ? ((const float *)op.p[4])[row] : 1.f);
     f16v in[M], y[M];
-    for (int m = 0; m < M; m++) in[m] = load(v + m * 16, lanes(m)) * share, y[m] = set1(0.f);
+    for (int m = 0; m < M; m++) in[m] = load(v + m * 16, lanes(m)), y[m] = set1(0.f);
+    if (REPLACES) {
+      f16v held[M];
+      for (int m = 0; m < M; m++) held[m] = set1(0.f);
+      for (int n = 0; n < keys; n++)
+        for (int m = 0; m < M; m++) held[m] = fmadd(set1(k[n]), load(before + n * width + m * 16), held[m]);
+      for (int m = 0; m < M; m++) in[m] = fnmadd(decay, held[m], in[m]);
+    }
+    for (int m = 0; m < M; m++) in[m] = in[m] * share;
     for (int n = 0; n < keys; n++) {
       const f16v key = set1(k[n]), query = set1(q[n]);
       for (int m = 0; m < M; m++) {
@@ -114,16 +124,19 @@ static void recur_columns(const Op &op, const Span &span, int h, int column) {
   }
 }
 
-static void recur(const Op &op, int item) {
+template <bool REPLACES>
+static void recur_item(const Op &op, int item) {
   const int across = chunks(op.n[4], CHANNELS), column = item % across * CHANNELS, h = item / across % op.n[1];
   const Span span = span_of(op.p[6], op.p[7], op.p[8], item / across / op.n[1]);
   switch (std::min(4, chunks(op.n[4] - column, 16))) {
-    case 1: return recur_columns<1>(op, span, h, column);
-    case 2: return recur_columns<2>(op, span, h, column);
-    case 3: return recur_columns<3>(op, span, h, column);
-    case 4: return recur_columns<4>(op, span, h, column);
+    case 1: return recur_columns<1, REPLACES>(op, span, h, column);
+    case 2: return recur_columns<2, REPLACES>(op, span, h, column);
+    case 3: return recur_columns<3, REPLACES>(op, span, h, column);
+    case 4: return recur_columns<4, REPLACES>(op, span, h, column);
   }
 }
+
+static void recur(const Op &op, int item) { return op.code == REPLACE ? recur_item<true>(op, item) : recur_item<false>(op, item); }
 
 // PRODUCT  p: x, y, out  n: T, D, strides of x, y, activation of y or -1
 static void product(const Op &op, int item) {
@@ -156,6 +169,15 @@ static void softplus(const Op &op, int item) {
       const f16v y = softplus16(bias ? load(x + d, lanes) + load(bias + d, lanes) : load(x + d, lanes));
       store(out + d, lower(higher(y, set1(op.f[0])), set1(op.f[1])), lanes);
     });
+  }
+}
+
+// LOGISTIC  p: x, out  n: T, D, stride of x  f: what it is multiplied with
+static void sigmoid(const Op &op, int item) {
+  for (int t = item * ROWS; t < std::min(rows(op, op.n[0]), (item + 1) * ROWS); t++) {
+    const float *x = (const float *)op.p[0] + (int64_t)t * op.n[2];
+    float *out = (float *)op.p[1] + (int64_t)t * op.n[1];
+    by_sixteen(op.n[1], [&](int d, auto lanes) { store(out + d, set1(op.f[0]) * sigmoid16(load(x + d, lanes)), lanes); });
   }
 }
 
