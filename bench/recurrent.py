@@ -10,6 +10,7 @@ import json
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 from statistics import median
@@ -23,14 +24,19 @@ from transformers.models.auto.modeling_auto import AutoModelForCausalLM
 
 from bench.report import machine
 from engine.api import Request, Sampling
+from engine.embedded.capture import Recorder
 from engine.embedded.core import Core
 from engine.embedded.inputs import Inputs, largest_step
 from engine.embedded.load import LoadOptions, cores, load_model
 from engine.embedded.memory.memory import Memory
-from engine.embedded.runner import Runner
+from engine.embedded.on_torch.backend import TorchBackend
+from engine.embedded.on_torch.pages import Storage
+from engine.embedded.runner import Model, Runner
 from engine.embedded.sampling.sampler import TokenSampler
 from engine.embedded.scheduler import Limits
 from engine.embedded.sequence import Sequence
+from models.build import build
+from models.spec import MLP, Arch, FirstValues, Layer, Norm, Rwkv7, TokenShift
 
 VOCAB, LONG, SHORT, STEPS = 50_280, 32_000, 100, 16
 CONTEXT = LONG + 512
@@ -51,25 +57,49 @@ SHAPES: dict[str, Callable[[], PreTrainedConfig]] = {
 }
 
 
+_NORM = Norm(kind="layer")
+_MIXER = Rwkv7(heads=12, head_dim=64, decay_rank=64, rate_rank=64, gate_rank=128)
+_FFN = MLP(hidden=3072, activation="relu2", gated=False, shift=TokenShift(channels=768))
+_LAYERS = (Layer(mixer=_MIXER, ffn=_FFN, norm=_NORM), Layer(mixer=replace(_MIXER, first=FirstValues(rank=32)), ffn=_FFN, norm=_NORM))
+RWKV7 = Arch(dim=768, vocab=VOCAB, layers=_LAYERS, norm=_NORM, context=CONTEXT)
+
+
 def clock() -> float:
     """Seconds; with one thread of its own, which other work on the machine does not move."""
     return time.thread_time() if torch.get_num_threads() == 1 else time.perf_counter()
 
 
 class Ours:
-    """A model on the engine, in 8 bits, as its own loop drives it."""
+    """A model on the engine, as its own loop drives it."""
 
-    def __init__(self, folder: Path) -> None:
-        options = LoadOptions(
-            kv_memory=1 << 30, dtype=torch.bfloat16, quantize="int8", threads=torch.get_num_threads(), limits=LIMITS, context=CONTEXT
-        )
-        model = load_model(folder, options)
-        if model.recorder is None:
-            raise SystemExit("no compiled kernels here: they need a compiler at installation and a processor with AVX2")
-        most = largest_step(LIMITS, CONTEXT)
-        inputs = Inputs(most, tuple(model.pages), model.device, ropes=model.ropes, context=CONTEXT, slots=model.slots)
-        self.core = Core(Runner(model.model, inputs, model.recorder), Memory(model.pages, slots=model.slots), LIMITS)
+    def __init__(self, model: Model, memory: Memory, recorder: Recorder | None) -> None:
+        slots = None if memory.states is None else memory.states.pool.total
+        inputs = Inputs(largest_step(LIMITS, CONTEXT), memory.layouts, torch.device("cpu"), context=CONTEXT, slots=slots)
+        self.core = Core(Runner(model, inputs, recorder), memory, LIMITS)
         self._arrivals = 0
+
+    @classmethod
+    def of_folder(cls, folder: Path) -> "Ours":
+        """In 8 bits, on the kernels."""
+        threads = torch.get_num_threads()
+        options = LoadOptions(kv_memory=1 << 30, dtype=torch.bfloat16, quantize="int8", threads=threads, limits=LIMITS, context=CONTEXT)
+        loaded = load_model(folder, options)
+        torch.set_num_threads(threads)
+        if loaded.recorder is None:
+            raise SystemExit("no compiled kernels here: they need a compiler at installation and a processor with AVX2")
+        return cls(loaded.model, Memory(loaded.pages, slots=loaded.slots), loaded.recorder)
+
+    @classmethod
+    def on_torch(cls, arch: Arch) -> "Ours":
+        """In float32, without pages."""
+        slots = 8
+        model = build(arch, TorchBackend(Storage(pages={}, slots=slots, device=torch.device("cpu"))), context=CONTEXT)
+        for module in model.modules():
+            for field, shape in getattr(module, "fields", {}).items():
+                module.assign(field, torch.randn(shape) * 0.02)  # type: ignore[operator]
+            for parameter in module.parameters(recurse=False):
+                parameter.data.fill_(0.5)
+        return cls(model, Memory({}, slots=slots), None)
 
     def first(self, prompt: list[int]) -> float:
         """Seconds until the answer's first token."""
@@ -137,7 +167,7 @@ def against_transformers(folder: Path, rounds: int) -> list[dict[str, Any]]:
     """Both take turns."""
     rows: list[dict[str, Any]] = []
     for name in ("Mamba-130m", "Mamba-2-130m"):
-        ours, theirs = Ours(saved(name, folder)), Theirs(folder / name)
+        ours, theirs = Ours.of_folder(saved(name, folder)), Theirs(folder / name)
         for batch in (1, 16):
             pairs = [(ours.step(drawn := prompts(batch, 24)), theirs.step(drawn)) for _ in range(rounds)]
             rows.append(_row(f"{name}: a step of {batch}", pairs, 4.0))
@@ -159,18 +189,17 @@ def row(what: str, one: float, other: float, ratio: str, bar: str) -> dict[str, 
 
 
 @torch.inference_mode()
-def behind_long_texts(folder: Path, rounds: int) -> dict[str, Any]:
+def behind_long_texts(what: str, ours: Ours, rounds: int) -> dict[str, Any]:
     """From the second round on the states behind both are kept."""
-    ours = Ours(folder / "Mamba-2-130m")
     drawn = {tokens: prompts(1, tokens) for tokens in (SHORT, LONG)}
     short, long = (median(ours.step(drawn[tokens]) for _ in range(rounds)) for tokens in (SHORT, LONG))
-    return row(f"Mamba-2-130m: a step behind {LONG:,} tokens, and behind {SHORT}", long, short, f"{long / short:.3f}", "<= 1.1")
+    return row(f"{what}: a step behind {LONG:,} tokens, and behind {SHORT}", long, short, f"{long / short:.3f}", "<= 1.1")
 
 
 @torch.inference_mode()
 def behind_what_is_kept(folder: Path, rounds: int) -> dict[str, Any]:
     """A prompt of 1,000 tokens and then some, new, and again with another end."""
-    ours, cold, warm = Ours(saved("LFM2-350M", folder)), list[float](), list[float]()
+    ours, cold, warm = Ours.of_folder(saved("LFM2-350M", folder)), list[float](), list[float]()
     for _ in range(rounds):
         stem, *ends = prompts(1, 1008)[0], *prompts(3, 16)
         first, _, third = (ours.first(stem + end) for end in ends)  # the second keeps the state behind what both begin with
@@ -189,7 +218,8 @@ def main(argv: list[str] | None = None) -> None:
     torch.set_num_threads(options.threads)
     with tempfile.TemporaryDirectory() as folder:
         rows = against_transformers(Path(folder), options.rounds)
-        rows.append(behind_long_texts(Path(folder), options.rounds))
+        rows.append(behind_long_texts("Mamba-2-130m", Ours.of_folder(Path(folder) / "Mamba-2-130m"), options.rounds))
+        rows.append(behind_long_texts("RWKV-7 0.1B, two of its layers, on torch", Ours.on_torch(RWKV7), options.rounds))
         rows.append(behind_what_is_kept(Path(folder), options.rounds))
     shown = Table(title="state-space models: the first over or under the second", caption=machine())
     for column in rows[0]:

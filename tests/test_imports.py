@@ -88,6 +88,7 @@ MAY: dict[str, set[str]] = {
     "bench": {"bench", "server", "retrieval", "engine.api", "models"},
     "bench.experts": {"bench", "engine", "models"},
     "bench.kernels": {"bench", "engine", "models"},  # compares backends, below any server
+    "bench.recurrent": {"bench", "engine", "models"},
 }
 TORCHLESS = ("server", "retrieval", "mcp_servers", "engine.api", "engine.remote", "models.spec")
 MODELS_NEED = {"torch", "numpy", "safetensors", "gguf"}
