@@ -111,6 +111,8 @@ def _block(layer: Layer, block: SharedBlock, arch: Arch) -> Iterator[Problem]:
     if not isinstance(block.attention.position, Rope | Alibi | None):
         yield ".block.attention.position", "must be Rope, Alibi or null"
     yield from ((where.replace(".mixer", ".block.attention", 1), problem) for where, problem in _single(block.attention, arch))
+    if block.ffn.shift is not None:
+        yield ".block.ffn.shift", "must be null: a shared block keeps no token before for its feed-forward part"
     yield from ((f".block{where}", problem) for where, problem in _ffn(block.ffn, arch))
     yield from _positive(block, ".block", "rank")
 

@@ -136,6 +136,7 @@ WRONG: list[tuple[tuple[str | int, ...], Any, str]] = [
     ((*FIRST, "mixer"), RWKV | {"first": {"rank": 0}}, r"mixer\.first\.rank = 0 must be positive"),
     ((*FIRST, "mixer"), RWKV | {"first": {"rank": 2}}, r"mixer\.first must be null: no earlier layer has values"),
     ((*FIRST, "ffn"), {"type": "MLP", "hidden": 8, "shift": {"channels": 8}}, r"ffn\.shift\.channels = 8 must be dim = 60"),
+    ((*FIRST,), ALONE | {"block": BLOCK | {"ffn": {"hidden": 20, "shift": {"channels": 60}}}}, r"block\.ffn\.shift must be null"),
     ((*FIRST, "mixer"), {"type": "S4", "channels": 8, "state": 4}, r"mixer\.channels = 8 must be dim = 60"),
     ((*FIRST, "mixer"), {"type": "Parallel", "mixers": [CONV]}, r"mixer\.mixers must be two at least"),
     ((*FIRST, "mixer"), {"type": "Parallel", "mixers": [CONV, CONV | {"kernel": 1}]}, r"mixer\.mixers\[1\]\.kernel = 1 must be 2 at least"),
