@@ -1,4 +1,4 @@
-"""From value to module: parts for every layer of an `Arch`, weights still empty (models/weights.py fills them)."""
+"""From value to module: parts for every layer of an `Arch`, weights still empty (models/weights fills them)."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass

@@ -2,7 +2,7 @@
 to recipes, with `{i}` for the layer's number and `{e}` for an expert's:
     "layers.{i}.mixer.qkv.weight": cat("model.layers.{i}.self_attn.q_proj.weight", ...)
 All that a checkpoint does differently (other layout, other order, a constant left out) is said here, and done by
-models/weights.py.
+models/weights.
 """
 
 from collections.abc import Callable, Mapping

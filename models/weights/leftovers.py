@@ -1,0 +1,42 @@
+"""Tensors of a checkpoint that nobody asked for: some are known to be of no use, any other is an error."""
+
+import re
+
+import torch
+
+from models.quant import WeightsError, dense
+from models.recipes import Copy, Recipes
+from models.spec import Arch
+from models.weights.source import Checkpoint
+
+# rotary tables and causal masks are computed (models/gguf/metadata.py reads rope_freqs into the configuration), never loaded; what
+# predicts further tokens in training (mtp), and RWKV's first layer's mix with its own values, are not read
+_UNREAD = re.compile(
+    r"(.*\.)?rotary_emb\.inv_freq|rope_(freqs|factors_long|factors_short)\.weight|(.*\.)?(attn|attention)\.(masked_)?bias"
+    r"|(.*\.)?self_attention\.(self_)?mask_value_float(16|32)|mtp\..*|blocks\.0\.att\.v[012]"
+)
+
+
+def refuse_leftovers(arch: Arch, recipes: Recipes, checkpoint: Checkpoint, left: set[str]) -> None:
+    left = {name for name in left if not _UNREAD.fullmatch(name)} - _further(arch, left)
+    if arch.tied:
+        left -= _tied_copy(recipes, checkpoint, left)
+    if left:
+        shown = ", ".join(sorted(left)[:5])
+        raise WeightsError(f"the checkpoint has {len(left)} tensors that this architecture does not use: {shown}")
+
+
+def _further(arch: Arch, left: set[str]) -> set[str]:
+    """GGUF's mtp: layers behind the last one that have what only those have."""
+    numbers = {int(match[1]) for name in left if (match := re.fullmatch(r"blk\.(\d+)\.nextn\..*", name))}
+    return {name for name in left if name.startswith(tuple(f"blk.{n}." for n in numbers if n >= len(arch.layers)))}
+
+
+def _tied_copy(recipes: Recipes, checkpoint: Checkpoint, left: set[str]) -> set[str]:
+    """The name of an output matrix that a tied checkpoint stores although it is the embedding."""
+    head, embed = recipes["head.weight"], recipes["embed.weight"]
+    if not (isinstance(head, Copy) and isinstance(embed, Copy) and head.source in left):
+        return set()
+    if not torch.equal(dense(checkpoint[head.source]), dense(checkpoint[embed.source])):
+        raise WeightsError(f"tie_word_embeddings is true, but {head.source} differs from {embed.source}")
+    return {head.source}
