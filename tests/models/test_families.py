@@ -109,6 +109,8 @@ def test_yarn_stretches_the_context() -> None:
 
 
 REFUSED: list[tuple[str, dict[str, Any], str]] = [
+    ("rwkv7", {"num_heads": 3}, "is not num_heads = 3 times head_dim"),
+    ("rwkv7", {"value_dim": 64}, "value_dim = 64 is not supported"),
     ("llama", {"hidden_act": "gelu"}, "hidden_act"),
     ("llama", {"logit_scale": 2.0}, "nobody read logit_scale"),
     ("llama", {"num_hidden_layers": "3"}, "num_hidden_layers = '3' has the wrong type"),

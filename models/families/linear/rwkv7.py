@@ -1,6 +1,7 @@
 """RWKV-7 (Peng et al. 2025, arXiv 2503.14456): no attention and no positions; what a token knows of those before it comes out of
 states. Read under the names of Hugging Face's folders, and under those of its makers' files (tensors of a .pth as safetensors)."""
 
+from dataclasses import replace
 from typing import Any
 
 from models.families.recurrent.mamba import CONTEXT
@@ -16,7 +17,6 @@ _NOT_OURS = (
     "fuse_linear_cross_entropy",
     "use_l2warp",
     "max_position_embeddings",
-    "num_heads",
     "elementwise_affine",
 )
 
@@ -28,12 +28,13 @@ def arch(config: Config) -> Arch:
     dim = config.integer("hidden_size")
     norm = Norm(kind="layer" if config.flag("norm_bias", True) else "layer_unbiased", eps=config.number("norm_eps", 1e-5))
     ffn = MLP(hidden=_hidden(config, dim), activation="relu2", gated=False, shift=TokenShift(channels=dim))
-    count, rank = config.integer("num_hidden_layers"), config.integer("v_low_rank_dim", 16)
-    firsts = (None, *(FirstValues(rank=rank),) * (count - 1))
+    first = _first_mixer(config, dim, norm)
+    others = replace(first, first=FirstValues(rank=_rank(config, "v", 1.7 * first.head_dim / 64, dim)))
+    mixers = (first, *(others,) * (config.integer("num_hidden_layers") - 1))
     return Arch(
         dim=dim,
         vocab=config.integer("vocab_size"),
-        layers=tuple(Layer(mixer=_mixer(config, dim, norm, first), ffn=ffn, norm=norm) for first in firsts),
+        layers=tuple(Layer(mixer=mixer, ffn=ffn, norm=norm) for mixer in mixers),
         norm=norm,
         embed_norm=norm,
         tied=config.flag("tie_word_embeddings", False),
@@ -41,19 +42,26 @@ def arch(config: Config) -> Arch:
     )
 
 
-def _mixer(config: Config, dim: int, norm: Norm, first: FirstValues | None) -> Rwkv7:
-    head_dim, values = config.integer("head_dim", 64), config.anything("value_dim")
-    if values not in (None, dim, [dim] * config.integer("num_hidden_layers")) or dim % head_dim:
-        raise ConfigError(f"{config.where}: value_dim and heads of head_dim = {head_dim} must be as wide as hidden_size = {dim}")
+def _first_mixer(config: Config, dim: int, norm: Norm) -> Rwkv7:
+    heads, values = config.optional_integer("num_heads"), config.anything("value_dim")
+    head_dim = config.integer("head_dim", dim // heads if heads else 64)
+    if dim % head_dim or heads not in (None, dim // head_dim):
+        raise ConfigError(f"{config.where}: hidden_size = {dim} is not num_heads = {heads} times head_dim = {head_dim}")
+    if values not in (None, dim, [dim] * config.integer("num_hidden_layers")):
+        raise ConfigError(f"{config.where}: value_dim = {values!r} is not supported, only {dim} in every layer")
     return Rwkv7(
         heads=dim // head_dim,
         head_dim=head_dim,
-        decay_rank=config.integer("decay_low_rank_dim", 64),
-        rate_rank=config.integer("a_low_rank_dim", 64),
-        gate_rank=config.integer("gate_low_rank_dim", 128),
-        first=first,
+        decay_rank=_rank(config, "decay", 2.5 * head_dim / 64, dim),
+        rate_rank=_rank(config, "a", 2.5 * head_dim / 64, dim),
+        gate_rank=_rank(config, "gate", 5.0, dim),
         eps=head_dim * norm.eps,
     )
+
+
+def _rank(config: Config, of: str, share: float, dim: int) -> int:
+    """Stated, or so many times the root of the width, in steps of 32."""
+    return config.integer(f"{of}_low_rank_dim", max(32, round(share * dim**0.5 / 32) * 32))
 
 
 def _hidden(config: Config, dim: int) -> int:
