@@ -5,6 +5,8 @@ struct All {};  // of sixteen lanes
 static inline f16v load(const float *p, All) { return load(p); }
 static inline void store(float *p, f16v x, All) { store(p, x); }
 static inline f16v only(f16v x, All) { return x; }
+static inline int count_of(All) { return 16; }
+static inline int count_of(int lanes) { return lanes; }
 static inline f16v only(f16v x, int lanes) { return select(first_lanes(lanes), x, set1(0.f)); }  // the others: 0
 
 // f(i, lanes) for i = 0, 16, ... below n.

@@ -25,12 +25,12 @@ static inline void by_sequence(int all, const void *starts, const void *reads, c
 template <int W>
 static void convolve_taps(const Op &op, int item) {
   const int channels = op.n[1];
-  for (int c = item * CHANNELS; c < std::min(channels, (item + 1) * CHANNELS); c += 16) {
-    const int lanes = std::min(16, channels - c);
+  by_sixteen(std::min(CHANNELS, channels - item * CHANNELS), [&](int from, auto lanes) {
+    const int c = item * CHANNELS + from;
     auto *states = (float *)op.p[3] + c;
     const f16v bias = op.p[2] ? load((const float *)op.p[2] + c, lanes) : set1(0.f);
     f16v weight[W];
-    for (int j = 0; j < W; j++) weight[j] = load_apart((const float *)op.p[1] + (int64_t)c * W + j, W, lanes);
+    for (int j = 0; j < W; j++) weight[j] = load_apart((const float *)op.p[1] + (int64_t)c * W + j, W, count_of(lanes));
     by_sequence(op.n[0], op.p[4], op.p[5], op.p[6], [&](const Span &span) {
       f16v seen[W];
       for (int j = 0; j < W - 1; j++) seen[j] = load(states + (span.read * (W - 1) + j) * channels, lanes);
@@ -43,7 +43,7 @@ static void convolve_taps(const Op &op, int item) {
       }
       for (int j = 0; j < W - 1; j++) store(states + (span.write * (W - 1) + j) * channels, seen[j], lanes);
     });
-  }
+  });
 }
 
 static void convolve(const Op &op, int item) {
@@ -67,20 +67,20 @@ static void scan(const Op &op, int item) {
   f16v a[MAX_STATE];  // times log2(e)
   for (int n = 0; n < count; n++) a[n] = load_apart((const float *)op.p[2] + (int64_t)i * count + n, count, lanes) * set1(1.44269504f);
   by_sequence(op.n[0], op.p[6], op.p[7], op.p[8], [&](const Span &span) {
-    f16v state[MAX_STATE];
-    for (int n = 0; n < count; n++) state[n] = load(states + span.read * slot + n * 16);
-    for (int t = span.first; t < span.end; t++) {
+    const float *before = states + span.read * slot;
+    float *after = states + span.write * slot;
+    for (int t = span.first; t < span.end; t++, before = after) {
       const auto *b = (const float *)op.p[3] + (int64_t)t * op.n[5], *c = (const float *)op.p[4] + (int64_t)t * op.n[6];
       const f16v step = load((const float *)op.p[1] + (int64_t)t * op.n[4] + i, lanes);
       const f16v in = step * load((const float *)op.p[0] + (int64_t)t * op.n[3] + i, lanes);
       f16v y = set1(0.f);
       for (int n = 0; n < count; n++) {
-        state[n] = fmadd(exp2_16(step * a[n]), state[n], in * set1(b[n]));
-        y = fmadd(state[n], set1(c[n]), y);
+        const f16v state = fmadd(exp2_16(step * a[n]), load(before + n * 16), in * set1(b[n]));
+        store(after + n * 16, state);
+        y = fmadd(state, set1(c[n]), y);
       }
       store((float *)op.p[9] + (int64_t)t * channels + i, y, lanes);
     }
-    for (int n = 0; n < count; n++) store(states + span.write * slot + n * 16, state[n]);
   });
 }
 
