@@ -34,8 +34,8 @@ A family's name in `config.json` decides. *Cases* counts the random checkpoints,
 those of `transformers` (RWKV-7: of its makers' `rwkv`) within 1e-4 on the reference, the backend that remembers nothing. Every
 decoder then answers through the embedded engine what that holds for the best token, with pages, prompts in pieces, preemption,
 prefix hits and company (`tests/engine/test_families.py`). *CPU* says whether the compiled kernels run all of it (4-bit,
-8-bit and bf16 matrices, `--quantize`), or plain torch does, in bf16 or float32. On CUDA every family runs on plain torch in recorded graphs; no GPU has run
-these tests yet. *GGUF*: whether files of llama.cpp's are read.
+8-bit and bf16 matrices, `--quantize`), or plain torch does, in bf16 or float32. On CUDA every family runs on plain torch in recorded
+graphs; no GPU has run these tests yet. *GGUF*: whether files of llama.cpp's are read.
 """
 SHOWN = ("Llama-3.2-1B-Instruct", "gemma-3-1b-it", "Mixtral-8x7B-v0.1", "gpt-oss-20b", "DeepSeek-V2-Lite", "mamba-130m-hf")
 
