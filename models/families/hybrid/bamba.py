@@ -7,9 +7,9 @@ from typing import Any
 from models.families.changes import where
 from models.families.dense import llama
 from models.families.hybrid import jamba
-from models.families.recurrent.mamba2 import steps
+from models.families.recurrent.mamba2 import further, steps
 from models.hf import Config, ConfigError
-from models.recipes import Copy, Recipes
+from models.recipes import Recipes
 from models.spec import Arch, Attention, Mamba2, Norm, Rope
 
 # training's, how a scan is cut into pieces, and how many rows of logits are computed
@@ -52,12 +52,7 @@ def mamba2(config: Config, norm: Norm | None, inner: int | None = None) -> Mamba
     )
 
 
-STATE: Recipes = {
-    "layers.{i}.mixer.step_bias": Copy("model.layers.{i}.mamba.dt_bias"),
-    "layers.{i}.mixer.norm.weight": Copy("model.layers.{i}.mamba.norm.weight"),
-}
-
-WEIGHTS: Recipes = {**jamba.FRAME, **STATE}
+WEIGHTS: Recipes = {**jamba.FRAME, **further("model.layers.{i}.mamba.")}
 
 TINY: dict[str, Any] = {
     "architectures": ["BambaForCausalLM"],

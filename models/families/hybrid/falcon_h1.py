@@ -83,8 +83,7 @@ def _of_state(config: Config, spec: Single) -> Recipes:
         ours + "into.weight": ScaleRows(Copy(_M + "in_proj.weight"), tuple((size, read * part) for size, part in by)),
         ours + "into.bias": ScaleRows(Copy(_M + "in_proj.bias"), by),
         **_scaled(ours + "out", _M + "out_proj", config.integer("hidden_size"), config.number("ssm_out_multiplier", 1.0)),
-        ours + "step_bias": Copy(_M + "dt_bias"),
-        ours + "norm.weight": Copy(_M + "norm.weight"),
+        **mamba2.further(_M, ours),
     }
 
 

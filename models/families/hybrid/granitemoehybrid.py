@@ -8,7 +8,7 @@ from models.families.changes import each, mixer, where
 from models.families.dense import granite, llama
 from models.families.experts import granitemoe
 from models.families.experts.mixtral import TRAINING, mixed
-from models.families.hybrid import bamba, jamba
+from models.families.hybrid import bamba
 from models.families.recurrent import mamba2
 from models.hf import Config, ConfigError
 from models.recipes import Copy, Recipes
@@ -51,8 +51,7 @@ def _sparse(base: Arch, config: Config) -> Arch:
 _S = "model.layers.{i}.shared_mlp."
 
 WEIGHTS: Recipes = {
-    **jamba.FRAME,
-    **bamba.STATE,
+    **bamba.WEIGHTS,
     **{name: recipe for name, recipe in granitemoe.WEIGHTS.items() if ".ffn." in name or ".norm2." in name},
     "layers.{i}.ffn.up.weight": Copy(_S + "input_linear.weight"),
     "layers.{i}.ffn.down.weight": Copy(_S + "output_linear.weight"),

@@ -109,8 +109,7 @@ _M = _L + "mixer."
 
 WEIGHTS: Recipes = {
     **mamba.FRAME,
-    "layers.{i}.mixer.step_bias": Copy(_M + "dt_bias"),
-    "layers.{i}.mixer.norm.weight": Copy(_M + "norm.weight"),
+    **mamba2.further(_M),
     "layers.{i}.mixer.qkv.weight": cat(*(_M + f"{p}_proj.weight" for p in "qkv")),
     "layers.{i}.mixer.out.weight": First((Copy(_M + "out_proj.weight"), Copy(_M + "o_proj.weight"))),
     "layers.{i}.norm2.weight": Copy(_L + "norm.weight"),

@@ -4,7 +4,7 @@ turns. Its weights are shared, adapters make them each layer's own."""
 from dataclasses import replace
 from typing import Any
 
-from models.families.recurrent import mamba
+from models.families.recurrent import mamba, mamba2
 from models.hf import Config, ConfigError, activation, rope
 from models.recipes import Copy, First, Recipes, both, cat
 from models.spec import MLP, Arch, Attention, Layer, Mamba2, Norm, SharedBlock
@@ -98,15 +98,14 @@ _L, _B = "model.layers.{i}.", "layers.{i}.block."
 _T = _L + "shared_transformer."
 
 
-def _state_weights(theirs: str, ours: str) -> Recipes:
-    named = {"step_bias": "dt_bias", "norm.weight": "norm.weight"}
-    return {**mamba.state(theirs, ours), **{ours + name: Copy(theirs + other) for name, other in named.items()}}
+def _state_weights(theirs: str, ours: str = "layers.{i}.mixer.") -> Recipes:
+    return {**mamba.state(theirs, ours), **mamba2.further(theirs, ours)}
 
 
 _LAYERS: Recipes = {
     "embed.weight": Copy("model.embed_tokens.weight"),
     "layers.{i}.norm1.weight": First((Copy(_L + "input_layernorm.weight"), Copy(_L + "mamba_decoder.input_layernorm.weight"))),
-    **_state_weights(_L + "mamba.", "layers.{i}.mixer."),
+    **_state_weights(_L + "mamba."),
     "layers.{i}.block_out.weight": Copy(_L + "linear.weight"),
     _B + "norm1.weight": Copy(_T + "input_layernorm.weight"),
     **{_B + f"mixer.{name}": cat(*(f"{_T}self_attn.{p}_proj.weight" for p in "qkv")) for name in ("qkv.weight", "qkv.shared.weight")},

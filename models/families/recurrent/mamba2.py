@@ -39,13 +39,14 @@ def steps(config: Config) -> tuple[float, float | None]:
     return least, None if most == inf else most
 
 
+def further(theirs: str, ours: str = "layers.{i}.mixer.") -> Recipes:
+    """What Mamba-2 has beside `mamba.state`."""
+    return {ours + "step_bias": Copy(theirs + "dt_bias"), ours + "norm.weight": Copy(theirs + "norm.weight")}
+
+
 _M = "backbone.layers.{i}.mixer."
 
-WEIGHTS: Recipes = {
-    **mamba.FRAME,
-    "layers.{i}.mixer.step_bias": Copy(_M + "dt_bias"),
-    "layers.{i}.mixer.norm.weight": Copy(_M + "norm.weight"),
-}
+WEIGHTS: Recipes = {**mamba.FRAME, **further(_M)}
 
 _B = "blk.{i}."
 
