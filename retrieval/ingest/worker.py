@@ -55,7 +55,7 @@ class Ingestor:
         self._store, self._options = store, options or WorkerOptions()
         self._identity = embedder.identity
         self._pipeline = IngestPipeline(parser, embedder, chunking or Chunking())
-        self._name = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
+        self.name = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
         self._ready = self._failed = self._chunks = 0
         self._active: dict[Job, JobProgress] = {}
         self._failures = 0  # of the database, one after another
@@ -123,7 +123,7 @@ class Ingestor:
 
     async def _claim(self) -> Job | None:
         """If cancelled during the claim, releases the job it yields."""
-        claim = asyncio.ensure_future(asyncio.to_thread(self._store.claim, self._name, self._options.lease))
+        claim = asyncio.ensure_future(asyncio.to_thread(self._store.claim, self.name, self._options.lease))
         try:
             return await asyncio.shield(claim)
         except asyncio.CancelledError:

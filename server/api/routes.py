@@ -18,6 +18,7 @@ from server.api.mcp import status as mcp_status
 from server.api.ollama import endpoints as ollama
 from server.api.responses import endpoints as responses
 from server.api.responses.stored import conversations
+from server.api.responses.stored.abandoned import watch_abandoned
 from server.api.responses.websocket.session import ResponsesSocket
 from server.api.system import endpoints as system
 from server.api.system import moderations, tokenize, tokenizer_info
@@ -32,6 +33,7 @@ from server.runtime.state import ServerState
 
 def endpoints(state: ServerState, version: str) -> list[Endpoint]:
     idle = IdleServing(state)
+    state.add_worker(partial(watch_abandoned, state.name))
     in_batches = [*chat_completions.endpoints(idle), *completions.endpoints(idle), *responses.endpoints(idle), *embeddings.endpoints(idle)]
     found = [
         *chat_completions.endpoints(state),

@@ -2,7 +2,7 @@
 database. Every method is synchronous, thread-safe and one transaction (but for long content): when it has returned, its change is durable.
 `owner` is the caller's id; what belongs to another owner is not found. Times are Unix seconds."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
@@ -62,10 +62,10 @@ class StoredCompletion:
 
 
 class Responses(Protocol):
-    def put_response(self, new: StoredResponse, items: Sequence[Json] = ()) -> None:
+    def put_response(self, new: StoredResponse, items: Sequence[Json] = (), worker: str | None = None) -> None:
         """Appends `items` to its conversation in the same transaction, except those that the conversation has already; they are
-        dropped if the conversation has been deleted. For an unfinished background response, acquire_lease must be called within a
-        minute."""
+        dropped if the conversation has been deleted. For an unfinished background response, `worker` says who runs it, and
+        acquire_lease must be called within a minute."""
         ...
 
     def finish_response(self, owner: str, response_id: str, status: Status, body: Json, items: Sequence[Json] = ()) -> bool:
@@ -80,10 +80,11 @@ class Responses(Protocol):
         """The response and all its predecessors, oldest first. Raises NotFound, also if one of the predecessors has been deleted."""
         ...
 
-    def append_events(self, response_id: str, first: int, events: Sequence[str]) -> None:
+    def append_events(self, response_id: str, first: int, events: Sequence[str]) -> bool:
         """Adds events (JSON texts) of a background response, numbered consecutively from `first`. Numbers that exist already are
-        skipped, so a write whose success is unknown can be repeated. A cancelled response takes no more events: its readers may have
-        been sent the final event already. Raises NotFound if the response has been deleted."""
+        skipped, so a write whose success is unknown can be repeated. Returns False if the response takes no more events, as its readers
+        may have been sent the final one already: it was cancelled, or its worker was taken for dead. Raises NotFound if the response has
+        been deleted."""
         ...
 
     def events(self, owner: str, response_id: str, after: int) -> list[tuple[int, str]]:
@@ -156,4 +157,16 @@ class Keys(Protocol):
         ...
 
 
-class Archive(Responses, Approvals, Conversations, Completions, Batches, Uploads, Keys, Protocol): ...
+class Workers(Protocol):
+    """The processes that share the database. Their names are those in the leases of files, responses and batches."""
+
+    def beat(self, names: Collection[str]) -> Mapping[str, int]:
+        """Says that the workers with these names are alive. Returns how often each of the others has said so."""
+        ...
+
+    def abandon(self, name: str) -> bool:
+        """A worker is dead, or stops: its leases end now, so that others take over what it has left. False: that has been said before."""
+        ...
+
+
+class Archive(Responses, Approvals, Conversations, Completions, Batches, Uploads, Keys, Workers, Protocol): ...

@@ -13,9 +13,12 @@ from server.archive.keys import KeyTable
 from server.archive.responses import ResponseTable
 from server.archive.schema import prepare_schema
 from server.archive.uploads.parts import UploadTable
+from server.archive.workers import WorkerTable
 
 
-class DatabaseArchive(ResponseTable, ApprovalTable, ConversationTable, CompletionTable, BatchTable, BatchLineTable, UploadTable, KeyTable):
+class DatabaseArchive(
+    ResponseTable, ApprovalTable, ConversationTable, CompletionTable, BatchTable, BatchLineTable, UploadTable, KeyTable, WorkerTable
+):
     """Implements api.Archive. It does not close the database."""
 
     def __init__(self, transactions: Transactions, clock: Callable[[], float] = time.time) -> None:

@@ -14,6 +14,7 @@ from server.archive.schema import response_events, responses
 
 INITIAL_LEASE_SECONDS = 60.0  # how long a background response that was just stored or claimed may wait for acquire_lease
 UNFINISHED: tuple[Status, ...] = ("queued", "in_progress")
+ENDED_ELSEWHERE: tuple[Status, ...] = ("cancelled", "failed")  # perhaps by another process than that which writes its events
 NO_LEASE: dict[str, Any] = {"worker": None, "lease_until": None}
 COLUMNS = ("id", "owner", "created_at", "status", "background", "previous", "conversation", "body", "input")
 
@@ -24,11 +25,12 @@ class ResponseTable:
     _transactions: Transactions
     _clock: Callable[[], float]
 
-    def put_response(self, new: StoredResponse, items: Sequence[Json] = ()) -> None:
+    def put_response(self, new: StoredResponse, items: Sequence[Json] = (), worker: str | None = None) -> None:
         values = {name: getattr(new, name) for name in COLUMNS}
-        lease = self._clock() + INITIAL_LEASE_SECONDS if new.background and new.status in UNFINISHED else None
+        unfinished = new.background and new.status in UNFINISHED
+        lease = {"worker": worker, "lease_until": self._clock() + INITIAL_LEASE_SECONDS} if unfinished else NO_LEASE
         with self._transactions.writing() as tx:
-            tx.execute(insert(responses).values(**values, lease_until=lease))
+            tx.execute(insert(responses).values(**values, **lease))
             if new.conversation is not None:
                 append_if_exists(tx, new.owner, new.conversation, items)
 
@@ -64,19 +66,20 @@ class ResponseTable:
             raise NotFound("response", missing)
         return found
 
-    def append_events(self, response_id: str, first: int, events: Sequence[str]) -> None:
+    def append_events(self, response_id: str, first: int, events: Sequence[str]) -> bool:
         with self._transactions.writing() as tx:
             locked = select(responses.c.key, responses.c.status).where(responses.c.id == response_id).with_for_update()
             if (row := tx.execute(locked).one_or_none()) is None:
                 raise NotFound("response", response_id)
-            if row.status == "cancelled":
-                return
+            if row.status in ENDED_ELSEWHERE:
+                return False
             key = row.key
             last = tx.execute(select(func.max(response_events.c.number)).where(response_events.c.response_key == key)).scalar_one()
             new = [(number, event) for number, event in enumerate(events, first) if last is None or number > last]
             rows = [{"response_key": key, "number": number, "event": event} for number, event in new]
             if rows:
                 tx.execute(insert(response_events), rows)
+            return True
 
     def events(self, owner: str, response_id: str, after: int) -> list[tuple[int, str]]:
         with self._transactions.reading() as tx:

@@ -33,6 +33,10 @@ class IdleServing:
     metrics: NobodyWatches = field(default_factory=NobodyWatches)
 
     @property
+    def name(self) -> str:
+        return self.state.name
+
+    @property
     def settings(self) -> Settings:
         return self.state.settings
 

@@ -52,6 +52,11 @@ class ClosingParser(Parser, Protocol):
 class IngestWorker(Protocol):
     """Turns queued files into chunks."""
 
+    @property
+    def name(self) -> str:
+        """In the leases of what it works on."""
+        ...
+
     async def run(self) -> None:
         """Works until cancelled; the current job then goes back to the queue."""
         ...

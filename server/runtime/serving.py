@@ -15,6 +15,11 @@ class RequestObserver(TimingObserver, Protocol):
 
 class Serving(Protocol):
     @property
+    def name(self) -> str:
+        """Of this process, in the leases of what it works on; no other has it."""
+        ...
+
+    @property
     def settings(self) -> Settings: ...
 
     @property

@@ -271,6 +271,11 @@ class Settings(BaseSettings):
         return dict(split_alias(alias) for alias in self.model_alias)
 
     @property
+    def shares_database(self) -> bool:
+        """Whether other servers may work with the same database."""
+        return (self.database_url or "").startswith("postgres")
+
+    @property
     def on_loopback(self) -> bool:
         try:
             return ipaddress.ip_address(self.host).is_loopback

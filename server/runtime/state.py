@@ -2,6 +2,9 @@
 
 import asyncio
 import logging
+import os
+import secrets
+import socket
 import threading
 import time
 from asyncio import AbstractEventLoop, get_running_loop
@@ -16,6 +19,7 @@ from server.archive.api import Archive
 from server.core.errors import unavailable
 from server.core.tool_host import ToolHost, ToolHostError
 from server.runtime.database_monitor import DatabaseMonitor
+from server.runtime.heartbeat import Heartbeat
 from server.runtime.housekeeping import remove_expired
 from server.runtime.knowledge_base import KnowledgeBase, run_ingestion
 from server.runtime.memory import give_back_memory
@@ -34,6 +38,7 @@ class ServerState:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
+        self.name = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"  # in the leases of what this process works on
         self.metrics = Metrics(self._stats, self._knowledge, self._host, self._database, self._archive)
         self.runtime: Runtime | None = None
         self.throttle = Throttle(self._generates, keyed=bool(settings.api_keys))
@@ -49,6 +54,7 @@ class ServerState:
         self._mcp_start: asyncio.Task[None] | None = None
         self._monitor: DatabaseMonitor | None = None
         self._monitoring: asyncio.Task[None] | None = None
+        self._heartbeat: Heartbeat | None = None
         self._trimming: asyncio.Task[None] | None = None
         self._sweeping: asyncio.Task[None] | None = None
 
@@ -117,6 +123,8 @@ class ServerState:
             task.cancel()
         if running:
             await asyncio.wait(running)
+        if self._heartbeat is not None:
+            await asyncio.to_thread(self._heartbeat.stop)
         if runtime is not None:
             await runtime.close()
 
@@ -161,6 +169,10 @@ class ServerState:
             self._monitoring = asyncio.create_task(self._monitor.run())
             uploads = [runtime.archive.sweep_uploads] if runtime.archive is not None else []
             self._sweeping = asyncio.create_task(remove_expired([runtime.database.sweep, *uploads]))
+        if runtime.archive is not None and self.settings.shares_database:
+            names = (self.name, *([runtime.knowledge_base.ingestor.name] if runtime.knowledge_base is not None else []))
+            self._heartbeat = Heartbeat(runtime.archive, names)
+            self._heartbeat.start()
         self._trimming = asyncio.create_task(give_back_memory())
         if runtime.tool_host is not None:
             self._mcp_start = asyncio.create_task(runtime.tool_host.start())

@@ -4,7 +4,6 @@ import asyncio
 import logging
 from collections.abc import Sequence
 from contextlib import suppress
-from uuid import uuid4
 
 from retrieval.store.api import Store
 from server.api.batches.job import LEASE_SECONDS, BatchJob, Workplace
@@ -62,7 +61,7 @@ class BatchWorker:
             slots=asyncio.Semaphore(settings.batch_sequences or (CPU_SEQUENCES if settings.device == "cpu" else GPU_SEQUENCES)),
             quiet=self._state.quiet,
             count_line=self._state.metrics.batch_line,
-            worker=uuid4().hex,
+            worker=self._state.name,
         )
 
     async def _begin_next(self, place: Workplace) -> bool:

@@ -152,9 +152,8 @@ class Mounted:
 
 
 def _options(state: ServerState) -> dict[str, Any]:
-    shared = (state.settings.database_url or "").startswith("postgres")
     return {
-        "stateless_http": shared,
+        "stateless_http": state.settings.shares_database,
         "max_request_body_size": state.settings.max_body_bytes,
         "max_sessions": None,  # there are as many as MAX_SESSIONS for each key
         "session_idle_timeout": SESSION_IDLE_SECONDS,

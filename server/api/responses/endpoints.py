@@ -34,7 +34,7 @@ ONE = f"{ALL}/{{response_id}}"
 
 
 def endpoints(state: Serving) -> list[Endpoint]:
-    background = BackgroundRunner(state.count_request, state.metrics)
+    background = BackgroundRunner(state.count_request, state.metrics, state.name)
 
     async def create(context: RequestContext, body: wire.ResponseRequest, send: Send) -> None:
         run = await prepare_run(context, body, state.metrics)

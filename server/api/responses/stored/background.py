@@ -1,19 +1,18 @@
 """Runs background responses. Their events are stored as they come, so that any process can stream them from any number on; the final
-event is not stored, but made of the stored response. A process holds a lease on each response that it runs; when it has died, the next
-process that serves a stored response marks those with expired leases as failed."""
+event is not stored, but made of the stored response. A process holds a lease on each response that it runs; what becomes of those
+whose process has died: abandoned.py."""
 
 import asyncio
 import logging
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import AbstractContextManager, aclosing, suppress
 from dataclasses import dataclass, field
-from uuid import uuid4
 
 from server.api.responses.events.sse import FINISHED_TYPES, event_json, final_event, sse_frame
 from server.api.responses.include import filter_event
 from server.api.responses.resolved_input import UNFINISHED
-from server.api.responses.response import response_error
 from server.api.responses.run import ResponseRun
+from server.api.responses.stored.abandoned import fail_abandoned
 from server.api.responses.stored.event_log import LEASE_SECONDS, EventLog, retry_write
 from server.archive.api import Archive, StoredResponse
 from server.core.errors import ApiError
@@ -25,7 +24,6 @@ from server.runtime.runtime import expect_archive
 LOG = logging.getLogger("stoa")
 LEASE_RENEWAL_SECONDS = 5.0
 POLL_SECONDS = 0.25  # how often a stream looks for new events of another process, or of this one if it was not notified
-PROCESS_DIED = ApiError(500, "the server that worked on this response has died", code="process_died")
 INTERNAL_ERROR = ApiError(500, "something went wrong in the server; its log says what", code="internal_error")
 
 
@@ -35,7 +33,7 @@ class BackgroundRunner:
 
     count_request: Callable[[], AbstractContextManager[None]]  # entered while a response runs: the server waits for it when it stops
     observer: TimingObserver
-    worker_id: str = field(default_factory=lambda: uuid4().hex)
+    worker_id: str  # in leases
     _tasks: dict[str, asyncio.Task[None]] = field(default_factory=dict[str, asyncio.Task[None]])  # by response id
     _updated: dict[str, asyncio.Event] = field(default_factory=dict[str, asyncio.Event])  # by response id; set after events were written
     _cancelled: set[str] = field(default_factory=set[str])  # ids of responses that are stored as cancelled when their task ends
@@ -44,14 +42,14 @@ class BackgroundRunner:
         """Stores the queued response, starts its task and returns the Response object. Raises ApiError."""
         archive, builder = expect_archive(run.plan.runtime), run.builder
         body = builder.build("queued")
-        await in_thread(archive.put_response, builder.to_stored(body))
+        await in_thread(archive.put_response, builder.to_stored(body), worker=self.worker_id)
         self._updated[builder.id] = asyncio.Event()
         task = self._tasks[builder.id] = asyncio.create_task(self._run(run, archive), name=builder.id)
         task.add_done_callback(self._task_done)
         return body
 
     def stop(self, response_id: str) -> None:
-        """Cancels its task, if this process runs it; another process notices when it renews its lease."""
+        """Cancels its task, if this process runs it; another process notices when it writes events or renews its lease."""
         if (task := self._tasks.get(response_id)) is not None:
             task.cancel()
 
@@ -73,7 +71,7 @@ class BackgroundRunner:
             updated, task = self._updated.get(response_id), self._tasks.get(response_id)
             if updated is not None:
                 updated.clear()
-            await self.fail_abandoned(archive)
+            await fail_abandoned(archive, self.worker_id)
             response = await in_thread(archive.response, owner, response_id)  # read before the events: if finished, all are stored
             for number, text in await in_thread(archive.events, owner, response_id, after):
                 yield sse_frame(text)
@@ -86,12 +84,6 @@ class BackgroundRunner:
                 await asyncio.wait((task,))  # cancelled: it still writes its last events
         if await self._final_event_unsent(archive, response, after):
             yield sse_frame(event_json(after + 1, filter_event(final_event(response.body), include)))
-
-    async def fail_abandoned(self, archive: Archive) -> None:
-        """Marks responses whose process has died as failed."""
-        for response in await in_thread(archive.claim_abandoned, self.worker_id):
-            body = {**response.body, "status": "failed", "error": response_error(PROCESS_DIED)}
-            await in_thread(archive.finish_response, response.owner, response.id, "failed", body)
 
     async def _final_event_unsent(self, archive: Archive, response: StoredResponse, after: int) -> bool:
         """False if `after` is the final event's number, which is one above the last stored event's."""
@@ -107,7 +99,7 @@ class BackgroundRunner:
     async def _run(self, run: ResponseRun, archive: Archive) -> None:
         """Errors become the response's end; if that cannot be stored, the lease expires and another process marks it as failed."""
         response_id = run.builder.id
-        log = EventLog(archive, response_id, self._updated[response_id])
+        log = EventLog(archive, response_id, self._updated[response_id], lambda: self.stop(response_id))
         for kind in ("created", "queued"):  # also for a response that is cancelled before it starts
             log.add({"type": f"response.{kind}", "response": run.builder.build("queued")})
         with self.count_request():

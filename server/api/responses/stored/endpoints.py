@@ -8,6 +8,7 @@ from starlette.types import Send
 from retrieval.api import NotFound
 from server.api.responses.include import filter_item, filter_response
 from server.api.responses.resolved_input import UNFINISHED
+from server.api.responses.stored.abandoned import fail_abandoned
 from server.api.responses.stored.background import BackgroundRunner
 from server.api.responses.types import request as wire
 from server.api.responses.types.response import ResponseDeleted
@@ -61,7 +62,7 @@ async def cancel(background: BackgroundRunner, context: RequestContext, query: N
     if response.status in UNFINISHED:
         await background.cancel(response.id)
         response = await in_thread(context.archive.response, context.owner, response.id)
-    if response.status in UNFINISHED:  # another process runs it, and notices when it renews its lease
+    if response.status in UNFINISHED:  # another process runs it, and notices when it writes the next events
         events = await in_thread(context.archive.events, context.owner, response.id, -1)
         body = {**response.body, "status": "cancelled", "output": finished_items(events)}
         await in_thread(context.archive.finish_response, context.owner, response.id, "cancelled", body)
@@ -98,7 +99,7 @@ def _index_after(items: Sequence[Json], item_id: str) -> int:
 async def _stored_response(background: BackgroundRunner, context: RequestContext) -> StoredResponse:
     """Raises ApiError 404. First marks responses of dead processes as failed: this may be one of them."""
     id = _response_id(context)
-    await background.fail_abandoned(context.archive)
+    await fail_abandoned(context.archive, background.worker_id)
     return await in_thread(context.archive.response, context.owner, id)
 
 

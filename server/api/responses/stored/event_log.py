@@ -23,9 +23,9 @@ NOT_FOUND = 404
 class EventLog:
     """The events of one response, buffered until they are written."""
 
-    def __init__(self, archive: Archive, response_id: str, updated: asyncio.Event) -> None:
-        """`updated` is set after each write."""
-        self._archive, self._response_id, self._updated = archive, response_id, updated
+    def __init__(self, archive: Archive, response_id: str, updated: asyncio.Event, ended: Callable[[], None]) -> None:
+        """`updated` is set after each write. `ended` is called when the response takes no more events."""
+        self._archive, self._response_id, self._updated, self._ended = archive, response_id, updated, ended
         self._buffer: list[str] = []
         self._number = 0  # sequence number of the first event in the buffer
         self._has_events = asyncio.Event()
@@ -52,7 +52,9 @@ class EventLog:
         try:
             await self.flush()
         except Exception as error:
-            if not (isinstance(error, ApiError) and error.status == NOT_FOUND):  # the response may have been deleted
+            if isinstance(error, ApiError) and error.status == NOT_FOUND:  # the response has been deleted
+                self._ended()
+            else:
                 LOG.warning("events of %s were not written", self._response_id, exc_info=error)
             return False
         return True
@@ -65,7 +67,8 @@ class EventLog:
         async with self._write_lock:
             events = list(self._buffer)
             if events:
-                await in_thread(self._archive.append_events, self._response_id, self._number, events)
+                if not await in_thread(self._archive.append_events, self._response_id, self._number, events):
+                    self._ended()
                 self._number += len(events)
                 del self._buffer[: len(events)]
             if not self._buffer:

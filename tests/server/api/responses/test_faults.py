@@ -88,7 +88,7 @@ def test_a_write_whose_success_is_not_known(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(event_log, "RETRY_SECONDS", 0.01)
     assert api.archive is not None
     append, lost = api.archive.append_events, failing(lambda: None, 1)
-    monkeypatch.setattr(api.archive, "append_events", lambda *args: (append(*args), lost())[1])
+    monkeypatch.setattr(api.archive, "append_events", lambda *args: (append(*args), lost())[0])
     done, events = run_in_background(api, "completed")
     assert output_text({"output": replay(events)}) == output_text(done)
 
@@ -154,9 +154,34 @@ def test_a_response_of_another_process_is_cancelled_with_what_it_has_told() -> N
     api.archive.append_events(id, 0, [done])
     cancelled = api.ask("POST", f"/{id}/cancel")
     assert cancelled["status"] == "cancelled" and cancelled["output"] == made["output"]
-    api.archive.append_events(id, 1, [event_log.event_json(1, {"type": "response.in_progress"})])  # the other has not noticed yet
+    late = [event_log.event_json(1, {"type": "response.in_progress"})]
+    assert not api.archive.append_events(id, 1, late)  # by which the other notices
     events = parse_events(ask(api.app, "GET", f"{URL}/{id}?stream=true").text)
     assert event_types(events) == ["output_item.done", "incomplete"] and events[-1]["response"] == cancelled
+
+
+@pytest.mark.parametrize("end", ["cancel", "delete"])
+def test_who_is_told_by_nobody_that_a_response_has_ended_notices(monkeypatch: pytest.MonkeyPatch, end: str) -> None:
+    """Another process ends it, before the lease is renewed."""
+    api = slow("one two three " * 1000)
+    assert api.archive is not None
+    archive = api.archive
+    monkeypatch.setattr(background, "LEASE_RENEWAL_SECONDS", 60.0)
+
+    async def run() -> None:
+        async with client(api.app) as http:
+            id = (await http.post(URL, json={"input": HELLO, "background": True})).json()["id"]
+            while not archive.events("", id, 5):
+                await asyncio.sleep(0.01)
+            if end == "cancel":
+                assert archive.finish_response("", id, "cancelled", {**archive.response("", id).body, "status": "cancelled"})
+            else:
+                archive.delete_response("", id)
+            async with asyncio.timeout(10):
+                while api.engine.running:
+                    await asyncio.sleep(0.01)
+
+    asyncio.run(run())
 
 
 def test_one_that_is_cancelled_before_anything_is_done_for_it(monkeypatch: pytest.MonkeyPatch) -> None:

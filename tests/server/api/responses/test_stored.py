@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from server.api.responses.stored import background
+from server.api.responses.stored import abandoned, background
 from tests.server.api.responses.responses_client import (
     HELLO,
     TOKENIZER,
@@ -230,7 +230,7 @@ def test_a_stream_that_is_cancelled_comes_to_an_end(monkeypatch: pytest.MonkeyPa
     api = slow("a " * 400)
     assert api.archive is not None
     put, ids = api.archive.put_response, list[str]()
-    monkeypatch.setattr(api.archive, "put_response", lambda new: (ids.append(new.id), put(new)))
+    monkeypatch.setattr(api.archive, "put_response", lambda new, **more: (ids.append(new.id), put(new, **more)))
 
     async def run() -> None:
         async with client(api.app) as http:
@@ -283,7 +283,7 @@ def test_what_a_dead_process_has_left(monkeypatch: pytest.MonkeyPatch) -> None:
     id = asyncio.run(begin())  # its tasks end with its loop
     time.sleep(0.1)
     left = validated(api.ask("GET", f"/{id}"))
-    assert left["status"] == "failed" and left["error"] == {"code": "server_error", "message": background.PROCESS_DIED.message}
+    assert left["status"] == "failed" and left["error"] == {"code": "server_error", "message": abandoned.PROCESS_DIED.message}
 
 
 def test_only_what_is_finished_can_be_gone_on_from() -> None:
