@@ -35,9 +35,9 @@ def free_port() -> int:
 
 
 @contextmanager
-def running(log: Path, *options: str, patience: float = 120) -> Iterator[Running]:
-    """`stoa serve` on a free port, ready; with a knowledge base of its own unless the options say otherwise."""
-    port = free_port()
+def running(log: Path, *options: str, patience: float = 120, port: int | None = None) -> Iterator[Running]:
+    """`stoa serve` on `port` or a free one, ready; with a knowledge base of its own unless the options say otherwise."""
+    port = port or free_port()
     own = [] if {"--database-url", "--embedding-model"} & set(options) else ["--database-url", str(log.with_name("stoa.db"))]
     command = [sys.executable, "-m", "server.cli", "serve", "--port", str(port), *own, *options]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("STOA_") or name == "STOA_HOME"}
