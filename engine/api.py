@@ -114,6 +114,8 @@ class Request:
     # told, in any thread, of the processor seconds that compiling the grammar took; no part of what is asked
     charge: Callable[[float], None] | None = field(default=None, compare=False, repr=False)
     salt: str = ""  # what is cached with one, no request of the same owner with another can tell
+    # W3C Trace Context, for an engine that asks other servers: headers that go with what it asks; no part of what is asked
+    trace: tuple[tuple[str, str], ...] = field(default=(), compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,6 +130,7 @@ class Usage:
     prompt: int
     completion: int
     cached: int  # prompt tokens that came from the prefix cache
+    queued: float | None = field(default=None, compare=False)  # seconds from `generate` to its first step; None: not known
 
 
 Finish = Literal["stop", "length", "abort"]

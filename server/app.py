@@ -1,6 +1,8 @@
 """The application, put together: what is loaded at start, the routes, the middleware around them, and the life cycle."""
 
+import asyncio
 import gc
+import logging
 import threading
 import time
 from collections.abc import AsyncGenerator, Callable, Generator, Iterable
@@ -46,8 +48,10 @@ from server.weights.progress import Progress
 if TYPE_CHECKING:
     from mcp.server import MCPServer
 
+    from server.runtime.tracing.tracing import Tracing
     from server.text.tokenizer import ChatTokenizer
 
+LOG = logging.getLogger("stoa")
 T = TypeVar("T")
 SAMPLE = "Grüße, 東京! It's 12:34 — x = [1, 2]\n\n  end"  # which another tokenizer would split otherwise
 LoadRuntime = Callable[[Settings, ObserveSearch | None], Runtime]
@@ -188,14 +192,14 @@ def _open_embedded(settings: Settings, name: str, directory: Path, text: "ChatTo
 
 def create_app(settings: Settings, load: LoadRuntime = load_runtime) -> tuple[Starlette, ServerState]:
     """The application, and the state by which it is drained and stopped."""
-    state = ServerState(settings)
+    state, tracing = ServerState(settings), _open_tracing(settings)
     mount = Mount(state, _mcp_server_factories(state))
     known = endpoints(state, our_version())
     app = Starlette(
         routes=[*_routes(known), *(Route(path, mount) for path in PATHS), *_sockets(state)],
-        middleware=_middleware(state, (*(endpoint.path for endpoint in known), *PATHS)),
+        middleware=_middleware(state, (*(endpoint.path for endpoint in known), *PATHS), tracing),
         exception_handlers={HTTPException: _http_error},
-        lifespan=_lifespan(state, load, mount),
+        lifespan=_lifespan(state, load, mount, tracing),
     )
     app.router.redirect_slashes = False
     return app, state
@@ -234,18 +238,38 @@ class _ByMethod:
         await self.endpoints[method](scope, receive, send)
 
 
-def _lifespan(state: ServerState, load: LoadRuntime, mount: Mount) -> Callable[[Starlette], AbstractAsyncContextManager[None]]:
+def _open_tracing(settings: Settings) -> "Tracing | None":
+    if not settings.traces:
+        return None
+    if (problem := settings.tracing_problem) is not None:  # the variables of the machine may be meant for others
+        LOG.warning("nothing is traced: %s", problem)
+        return None
+    from server.runtime.tracing.tracing import open_tracing
+
+    return open_tracing(settings)
+
+
+def _lifespan(
+    state: ServerState, load: LoadRuntime, mount: Mount, tracing: "Tracing | None"
+) -> Callable[[Starlette], AbstractAsyncContextManager[None]]:
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncGenerator[None]:
-        state.start_loading(partial(load, state.settings, state.metrics.search_stage))
+        state.start_loading(partial(_load, load, state, tracing))
         yield
         await mount.close()
         await state.close()
+        if tracing is not None:
+            await asyncio.to_thread(tracing.close)
 
     return lifespan
 
 
-def _middleware(state: ServerState, paths: Iterable[str]) -> list[Middleware]:
+def _load(load: LoadRuntime, state: ServerState, tracing: "Tracing | None") -> Runtime:
+    watch = state.metrics.search_stage
+    return load(state.settings, watch) if tracing is None else tracing.runtime(load(state.settings, tracing.stages(watch)))
+
+
+def _middleware(state: ServerState, paths: Iterable[str], tracing: "Tracing | None") -> list[Middleware]:
     """CORS stands outside of all: errors get its headers, too."""
     origins = state.settings.cors_origins
     cors = Middleware(
@@ -256,7 +280,8 @@ def _middleware(state: ServerState, paths: Iterable[str]) -> list[Middleware]:
         allow_private_network=True,
         expose_headers=["x-request-id", "request-id", "mcp-session-id", WARNINGS_HEADER],
     )
-    own = [Middleware(RequestMiddleware, state=state), Middleware(AuthMiddleware, state=state)]
+    traced = [tracing.middleware] if tracing is not None else []
+    own = [*traced, Middleware(RequestMiddleware, state=state), Middleware(AuthMiddleware, state=state)]
     return [*([cors] if origins else []), Middleware(PathMiddleware, paths=frozenset(paths)), *own]
 
 

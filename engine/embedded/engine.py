@@ -88,12 +88,14 @@ class EmbeddedEngine:
     async def generate(self, request: Request) -> AsyncGenerator[Delta]:
         """Also ends with finish="length" when the grammar fails half way, and with "abort" when the model's numbers are not finite."""
         self._check(request)
+        arrived = time.perf_counter()
         matcher = closer = None
         if request.grammar is not None:
             work = partial(self._compile, request, request.grammar)
             async with self._turns.setdefault(request.owner, asyncio.Lock()):
                 matcher, closer = await asyncio.get_running_loop().run_in_executor(self._compiling, work)
         seq, stream = self._sequence(request, matcher, closer), Stream()
+        seq.arrived = arrived  # its grammar was compiled since
         self._submit(seq, stream)
         delta = Delta()
         try:

@@ -5,6 +5,7 @@ running. Places are given to owners in turn. When pages run out, the newest sequ
 has idle time only gives way to everything else at once, places and pages too, and finds in the prefix cache later what is left there.
 """
 
+import time
 from bisect import insort
 from collections import Counter
 from dataclasses import dataclass
@@ -153,7 +154,7 @@ class Scheduler:
         self.waiting.remove(seq)
         insort(self.running, seq, key=_rank)
         if seq.cached is None:
-            seq.cached = seq.computed
+            seq.cached, seq.queued = seq.computed, time.perf_counter() - seq.arrived
 
     def _arriving(self) -> set[bytes]:
         """Keys of the full pages that running prompts are about to compute."""

@@ -1,5 +1,6 @@
 """One answer in the making: its tokens, the pages it holds, and how far it has been computed."""
 
+import time
 from typing import NamedTuple
 
 import numpy as np
@@ -28,6 +29,7 @@ class Sequence:
 
     __slots__ = (
         "angles",
+        "arrived",
         "cached",
         "computed",
         "finish",
@@ -39,6 +41,7 @@ class Sequence:
         "prompt",
         "prompt_logprobs",
         "published",
+        "queued",
         "rank",
         "request",
         "room",
@@ -81,6 +84,8 @@ class Sequence:
         self.kept: bytes | None = None  # key of the last state kept of the answer
         self.published = 0  # full pages whose keys are known to the pools
         self.cached: int | None = None  # prompt tokens found in the prefix cache at first admission
+        self.arrived = time.perf_counter()
+        self.queued: float | None = None  # seconds from `arrived` to first admission
         self.keys: list[bytes] = []
         self.salt, self.shared, self.angles = salt, shared, angles
         self.prompt_logprobs: list[TokenLogprob] = []  # of the prompt's second token and those after it, as far as computed
@@ -109,7 +114,7 @@ class Sequence:
 
     @property
     def usage(self) -> Usage:
-        return Usage(prompt=self.prompt, completion=self.generated, cached=self.cached or 0)
+        return Usage(prompt=self.prompt, completion=self.generated, cached=self.cached or 0, queued=self.queued)
 
     def append(self, token: int, logprob: TokenLogprob | None) -> Delta:
         """Add a sampled token, decide whether the answer is complete, and say so."""

@@ -115,7 +115,7 @@ class RemoteEngine:
 
     async def _chunks(self, upstream: Upstream, request: Request, body: Json) -> AsyncGenerator[Json]:
         """Leaving it closes the connection, which is the abort."""
-        async with self._client.stream("POST", f"{upstream.url}/v1/completions", json=body) as response:
+        async with self._client.stream("POST", f"{upstream.url}/v1/completions", json=body, headers=[*request.trace]) as response:
             if response.status_code != 200:
                 raise of_status(response.status_code, await response.aread(), request, upstream.name)
             if not body["stream"]:

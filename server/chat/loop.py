@@ -45,7 +45,9 @@ class GenerationPlan:
         fields = self.request.field_names
         has_tools = bool(self.request.tools or self.request.mcp_servers)
         events = self._run_answers(self._context(), observer) if self._needs_no_preparation else self._prepare_and_run(observer)
-        return map_engine_errors(events, ErrorFields(prompt=fields.messages, grammar=fields.tools if has_tools else fields.response_format))
+        told = ErrorFields(prompt=fields.messages, grammar=fields.tools if has_tools else fields.response_format)
+        events, tracer = map_engine_errors(events, told), self.runtime.tracer
+        return events if tracer is None else tracer.loop(self.request, self.runtime.names[0], events)
 
     @property
     def _needs_no_preparation(self) -> bool:

@@ -48,7 +48,9 @@ def read_settings(values: dict[str, Any]) -> Settings:
 def _option(name: str) -> inspect.Parameter:
     field = Settings.model_fields[name]
     flag = REPEATABLE.get(name, f"--{name.replace('_', '-')}")
-    repeatable, switch = name in REPEATABLE, field.annotation is bool
+    repeatable, either = name in REPEATABLE, field.annotation == (bool | None)  # which can be switched off, too
+    switch = either or field.annotation is bool
+    flag = f"{flag}/--no-{flag.removeprefix('--')}" if either else flag
     kind = list[str] | None if repeatable else bool | None if switch else str | None
     option = typer.Option(
         flag, help=f"{field.description}{_default_text(field.default)}", show_default=False, metavar=None if switch else "VALUE"

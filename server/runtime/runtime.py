@@ -16,6 +16,7 @@ from server.core.tool_host import ToolHost
 from server.core.tool_limits import ToolLimits
 from server.core.version import our_version
 from server.runtime.knowledge_base import KnowledgeBase
+from server.runtime.tracing.api import LoopTracer
 from server.text.grammar_cache import GrammarCache, GrammarTexts
 from server.text.tokenizer import ChatTokenizer
 
@@ -86,6 +87,7 @@ class Runtime:
     sealing_key: bytes = field(default_factory=partial(secrets.token_bytes, 32), repr=False)  # of what clients keep for this server
     others: tuple[ChatModel, ...] = ()  # chat models that a request may name instead
     owner: str = ""  # whose caches are used; "": nobody's in particular
+    tracer: LoopTracer | None = None  # None: nothing is traced
 
     @property
     def fingerprint(self) -> str:

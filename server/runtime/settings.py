@@ -2,6 +2,7 @@
 defaults."""
 
 import ipaddress
+import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,6 +14,7 @@ from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource
 from server.core.tool_limits import ToolLimits
 from server.runtime.grounding_settings import GroundingSettings
 from server.runtime.setting_values import hashed_key, read_keys, short_name, split_alias, split_budget, text_or_file
+from server.runtime.tracing.api import tracing_problem, tracing_wanted
 
 FILE = Path("stoa.toml")  # in the directory where the server starts
 ORIGIN = re.compile(r"(https?|[a-z][a-z0-9+.-]*-extension)://[^/\s?#@]+", re.ASCII)  # browsers' extensions have schemes of their own
@@ -136,6 +138,10 @@ class Settings(BaseSettings):
         default=TOOL_LIMITS.max_output_tokens, ge=64, description="Tokens of one tool's output that the model gets to read, at most"
     )
     cors_origins: Strings = Field(default=(), description="Origin of web pages that may call this server (repeatable)")
+    tracing: bool | None = Field(
+        default=None, description="Send OpenTelemetry spans over OTLP (default: where OTEL_EXPORTER_OTLP_ENDPOINT is set)"
+    )
+    tracing_content: bool = Field(default=False, description="Show in spans what users wrote, models answered and tools returned")
     log_json: bool = Field(default=False, description="Log one JSON object per line")
     log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="Least serious level that is logged")
 
@@ -233,6 +239,22 @@ class Settings(BaseSettings):
         if not self.api_keys and not self.on_loopback:
             raise ValueError(f"binding to {self.host} opens the server to others: that requires an API key (--api-key, STOA_API_KEYS)")
         return self
+
+    @model_validator(mode="after")
+    def _can_trace(self) -> "Settings":
+        if self.tracing and self.traces and self.tracing_problem is not None:
+            raise ValueError(f"tracing: {self.tracing_problem}")
+        return self
+
+    @property
+    def traces(self) -> bool:
+        """Whether spans are sent: the setting and OpenTelemetry's own variables say so."""
+        return tracing_wanted(self.tracing, os.environ)
+
+    @property
+    def tracing_problem(self) -> str | None:
+        """Why spans cannot be sent, where that is wanted; None: they can."""
+        return tracing_problem(os.environ)
 
     @property
     def name(self) -> str:
