@@ -30,7 +30,7 @@ BLOCK = re.compile(
 )
 STEP = re.compile(r"^\| *\d+\w? *\|(.*)\|$", re.M)
 PLACE = re.compile(r"`(?P<file>[\w./]+\.(?:py|cpp|h))`(?:: *`(?P<name>[A-Za-z_][\w.]*)`)?")
-PATH = re.compile(r"`((?:server|retrieval|mcp_servers|engine|models|bench|tests|scripts|docs|\.ci)/[\w./-]*)`")
+PATH = re.compile(r"`((?:server|retrieval|mcp_servers|engine|models|bench|tests|scripts|docs|monitoring|\.ci)/[\w./-]*)`")
 LINK = re.compile(r"\]\((?!https?:)([^)#]+)[^)]*\)")
 TERM = re.compile(r"^\| \*[^|]+?\*(?: \(([^)]+)\))? \|", re.M)
 BLOCKS = list(BLOCK.finditer(TEXT))

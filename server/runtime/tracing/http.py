@@ -51,10 +51,12 @@ def _of_client(scope: Scope) -> Context:
 
 
 def _describe(span: Span, method: str, scope: Scope, status: int) -> None:
-    """A path that is none of ours may hold anything, and is not told."""
+    """A path that leads to nothing of ours may hold anything, and is not told."""
     if (route := scope.get("route")) is not None:
         span.update_name(f"{method} {route}")
-        span.set_attributes({names.ROUTE: route, names.PATH: scope["path"]})
+        span.set_attribute(names.ROUTE, route)
+    if route is not None and 0 < status < 400:
+        span.set_attribute(names.PATH, scope["path"])
     if (request_id := scope.get("request_id")) is not None:
         span.set_attribute(names.REQUEST_ID, request_id)
     if status:

@@ -139,6 +139,7 @@ def call_file(url: str, path: str, traceparent: str) -> None:
 def test_no_word_of_users_documents_or_answers_is_sent(world: World) -> None:
     said = chat(world.server.url, tools=[{"type": "file_search", "vector_store_ids": [world.store]}])["choices"][0]["message"]["content"]
     httpx.get(f"{world.server.url}/v1/periwinkle")
+    httpx.get(f"{world.server.url}/v1/models/periwinkle")
     call_file(world.server.url, "a/periwinkle", f"00-{'4' * 32}-{'5' * 16}-01")
     world.collector.trace_of(lambda span: span.trace == "4" * 32, bool)
     assert "31 days" in said and world.collector.bodies
