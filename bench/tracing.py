@@ -4,7 +4,8 @@ python -m bench.tracing --before CHECKOUT      a checkout of the commit before t
 python -m bench.tracing --before CHECKOUT --rounds 12 --json results.json
 
 `on` sends every span to a collector in this process, which reads and drops it. Rates depend on what else the machine does, so the servers
-are compared within each round, and processor seconds of the server for each token stand beside them."""
+are compared within each round, and processor seconds of the server for each token stand beside them. What a request costs without the
+model, traced and not, in one process and in turns, tells the difference apart from all noise."""
 
 import argparse
 import asyncio
@@ -13,8 +14,9 @@ import os
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+import time
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -26,6 +28,11 @@ import httpx
 from bench.prompts import Prompts
 from bench.servers import Running, Server, start, stoa
 from bench.start import processor_seconds
+from engine.api import Delta, ModelInfo, Request, Stats, Usage
+from server.app import create_app
+from server.runtime.runtime import Runtime
+from server.runtime.settings import Settings
+from server.text.tokenizer import ChatTokenizer, load_tokenizer
 from server.weights.pull import pull
 
 CLIENTS, PROMPT, OUTPUT = 16, 200, 64
@@ -70,7 +77,10 @@ def main(argv: list[str] | None = None) -> None:
     options = parser.parse_args(argv)
     with collecting() as url:
         turns = asyncio.run(_run(options.before, url, options.rounds))
-    told: dict[str, Any] = _told(turns) | {"command": f"python -m bench.tracing --before CHECKOUT --rounds {options.rounds}"}
+        os.environ["OTEL_EXPORTER_OTLP_ENDPOINT"] = url
+        alone = asyncio.run(_without_model())
+    told: dict[str, Any] = _told(turns) | {"without_model_ms_per_request": alone}
+    told["command"] = f"python -m bench.tracing --before CHECKOUT --rounds {options.rounds}"
     print(json.dumps(told, indent=1))
     if options.json:
         options.json.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
@@ -144,6 +154,57 @@ def _told(turns: dict[str, list[Turn]]) -> dict[str, Any]:
             "rate_ratios": [round(a.rate / b.rate, 3) for a, b in pairs],
         }
     return found
+
+
+@dataclass
+class Quick:
+    """An engine that takes no time."""
+
+    info: ModelInfo
+    alive: bool = True
+    fault: str | None = None
+
+    async def generate(self, request: Request) -> AsyncGenerator[Delta]:
+        for said in range(1, OUTPUT + 1):
+            done = said == OUTPUT
+            usage = Usage(prompt=PROMPT, completion=said, cached=0, queued=0.0) if done or said == 1 else None
+            yield Delta(tokens=(200 + said,), finish="length" if done else None, usage=usage)
+
+    def stats(self) -> Stats:
+        return Stats()
+
+    async def close(self) -> None: ...
+
+
+async def _without_model(requests: int = 20, blocks: int = 60) -> dict[str, float]:
+    """Processor milliseconds of a request, those of the exporter's thread included; medians over blocks of requests."""
+    text, prompts, used = load_tokenizer(pull("smollm2")), Prompts(pull("smollm2"), 1), dict[bool, list[float]]()
+    async with AsyncExitStack() as stack:
+        clients = {tracing: await stack.enter_async_context(_client(text, tracing=tracing)) for tracing in (False, True)}
+        for block in range(-5, blocks):  # the first are to get warm
+            for tracing, client in clients.items():
+                began = time.process_time()
+                for _ in range(requests):
+                    await _chat(client, prompts.make(PROMPT))
+                if block >= 0:
+                    used.setdefault(tracing, []).append((time.process_time() - began) / requests * 1000)
+    added = median(on - off for off, on in zip(used[False], used[True], strict=True))
+    return {"off": round(median(used[False]), 3), "on": round(median(used[True]), 3), "added": round(added, 3)}
+
+
+@asynccontextmanager
+async def _client(text: ChatTokenizer, *, tracing: bool) -> AsyncGenerator[httpx.AsyncClient]:
+    """Of an application in this process."""
+    engine = Quick(ModelInfo(context=4096, vocab=text.backend.get_vocab_size()))
+    runtime = Runtime(names=("m",), engine=engine, tokenizer=text, created=0)
+    app, state = create_app(Settings(tracing=tracing), load=lambda _, watch: runtime)
+    async with (
+        app.router.lifespan_context(app),
+        httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost") as client,
+    ):
+        while state.runtime is None:
+            await asyncio.sleep(0.01)
+        yield client
 
 
 if __name__ == "__main__":
