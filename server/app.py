@@ -10,7 +10,7 @@ from concurrent.futures import Future
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -137,6 +137,7 @@ def _server_prompts() -> list[str]:
 def _open_model(settings: Settings, name: str, progress: Progress) -> ChatModel:
     from server.text.tokenizer import load_tokenizer
     from server.weights.pull import pull
+    from server.weights.safetensors_copy import as_safetensors
 
     if settings.engine == "remote":  # no weights are needed beside a tokenizer
         source = settings.tokenizer or settings.models[name]
@@ -145,7 +146,55 @@ def _open_model(settings: Settings, name: str, progress: Progress) -> ChatModel:
         return ChatModel(name, _open_remote(settings, name, text), text)
     directory = pull(settings.models[name], progress=progress)
     text = load_tokenizer(directory)
+    if _takes_vllm(settings):
+        return ChatModel(name, _open_vllm(settings, name, as_safetensors(directory, progress)), text)
     return ChatModel(name, _open_embedded(settings, name, directory, text), text)
+
+
+def _takes_vllm(settings: Settings) -> bool:
+    """Raises ValueError where it is asked for and not there."""
+    from engine.vllm.client import choose
+
+    if settings.excludes_vllm:
+        return False
+    if settings.wants_vllm and not choose.is_installed():
+        raise ValueError("engine: vllm is not installed: pip install 'stoa[vllm]'")
+    return settings.wants_vllm or choose.is_best()
+
+
+def _open_vllm(settings: Settings, name: str, directory: Path) -> Engine:
+    """On a GPU vLLM takes most of its memory unless somebody has said how much; on a CPU as much as the embedded engine."""
+    from engine.vllm.client import choose
+    from engine.vllm.client.options import VllmOptions, open_vllm
+
+    given = settings.model_fields_set
+    limited = settings.limits_kv_memory or (settings.gpu_memory_utilization is None and not choose.is_best())
+    options = VllmOptions(
+        directory=directory,
+        device=_device(settings),
+        context=settings.context,
+        kv_memory=settings.kv_memory_of(name) << 20 if limited else None,
+        memory_utilization=settings.gpu_memory_utilization,
+        max_running=settings.max_running,
+        max_waiting=settings.max_waiting,
+        max_step_tokens=settings.max_step_tokens if "max_step_tokens" in given else None,
+        threads=settings.threads,
+        tensor_parallel=settings.tensor_parallel,
+        pipeline_parallel=settings.pipeline_parallel,
+        data_parallel=settings.data_parallel,
+        executor=settings.distributed_executor,
+        eager=settings.enforce_eager,
+    )
+    return open_vllm(options)
+
+
+def _device(settings: Settings) -> Literal["cpu", "cuda"] | None:
+    """None: nobody has said."""
+    if "device" not in settings.model_fields_set:
+        return None
+    if ":" in settings.device:
+        raise ValueError("device: the engine 'vllm' takes the devices that CUDA_VISIBLE_DEVICES names; say cuda")
+    return "cpu" if settings.device == "cpu" else "cuda"
 
 
 def _open_remote(settings: Settings, name: str, text: "ChatTokenizer") -> Engine:

@@ -37,6 +37,7 @@ MAY: dict[str, set[str]] = {
     "server.weights": rooms("weights core"),
     "server.weights.gguf": rooms("weights", "models.gguf"),
     "server.weights.ctranslate2": rooms("weights", "models.ctranslate2"),
+    "server.weights.safetensors_copy": rooms("weights", "models.gguf"),
     "server.archive": rooms("archive", "retrieval.api", "retrieval.records", "retrieval.store"),
     "server.text": rooms("text core", "engine.api"),
     "server.runtime": rooms("runtime core weights archive text", "engine.api", "retrieval.api", "retrieval.records", "retrieval.store.api"),
@@ -71,7 +72,8 @@ MAY: dict[str, set[str]] = {
     "engine": {"engine"},
     "engine.api": set(),
     "engine.remote": {"engine.remote", "engine.api"},
-    "engine.embedded": {"engine", "models"},
+    "engine.embedded": {"engine.embedded", "engine.api", "engine.checks", "engine.end_tokens", "models"},
+    "engine.vllm.client": {"engine.vllm.client", "engine.embedded.sampling", "engine.api", "engine.checks", "engine.end_tokens"},
     "models": {"models"},
     "models.spec": {"models.spec"},
     "models.ops": {"models.spec", "models.routing"},
@@ -90,6 +92,7 @@ MAY: dict[str, set[str]] = {
     "bench.kernels": {"bench", "engine", "models"},  # compares backends, below any server
     "bench.recurrent": {"bench", "engine", "models"},
 }
+VLLM = ("engine.vllm",)  # all that imports vllm
 TORCHLESS = ("server", "retrieval", "mcp_servers", "engine.api", "engine.remote", "models.spec")
 MODELS_NEED = {"torch", "numpy", "safetensors", "gguf"}
 
@@ -141,6 +144,7 @@ def test_foreign_packages(module: str) -> None:
     foreign = {name.partition(".")[0] for name in imports(modules()[module])} - set(FOLDERS) - sys.stdlib_module_names
     if any(within(module, prefix) for prefix in TORCHLESS):
         assert "torch" not in foreign
+    assert "vllm" not in foreign or any(within(module, prefix) for prefix in VLLM)
     if within(module, "models"):
         assert foreign <= MODELS_NEED, f"models/ needs torch and the readers of its files, not {foreign - MODELS_NEED}"
 

@@ -16,7 +16,8 @@ from itertools import count
 from threading import Lock
 from weakref import WeakValueDictionary
 
-from engine.api import Delta, EngineError, Grammar, InvalidGrammar, PromptTooLong, QueueFull, Request, Stats
+from engine.api import Delta, Grammar, InvalidGrammar, QueueFull, Request, Stats
+from engine.checks import expect_possible
 from engine.embedded.core import Core
 from engine.embedded.delivery import Stream, deliver
 from engine.embedded.inputs import Inputs, largest_step
@@ -87,7 +88,7 @@ class EmbeddedEngine:
 
     async def generate(self, request: Request) -> AsyncGenerator[Delta]:
         """Also ends with finish="length" when the grammar fails half way, and with "abort" when the model's numbers are not finite."""
-        self._check(request)
+        expect_possible(request, self.info)  # what would hurt others must not reach the thread
         arrived = time.perf_counter()
         matcher = closer = None
         if request.grammar is not None:
@@ -113,23 +114,6 @@ class EmbeddedEngine:
         """Whoever still waits for tokens gets EngineStopped."""
         self._compiling.shutdown(wait=False, cancel_futures=True)
         await self._thread.close()
-
-    def _check(self, request: Request) -> None:
-        """What would hurt others must not reach the thread."""
-        length, vocab = len(request.tokens), self.info.vocab
-        if not length:
-            raise EngineError("the prompt has no tokens")
-        sampling = request.sampling
-        if length + min(1, sampling.max_tokens) > self.info.context:
-            raise PromptTooLong(f"the prompt has {length} tokens; with at least one for the answer, {self.info.context} fit")
-        if sampling.max_tokens < 0:
-            raise EngineError(f"max_tokens = {sampling.max_tokens} must not be negative")
-        thoughts = () if request.thoughts is None else (request.thoughts.end, *request.thoughts.reopening)
-        if not all((*sampling.bad_words, *thoughts)):
-            raise EngineError("bad_words: a sequence has no tokens" if all(thoughts) else "thoughts: a sequence has no tokens")
-        named = {token for token, _ in sampling.logit_bias}.union(*sampling.bad_words, *thoughts)
-        if bad := [token for token in (min(request.tokens), max(request.tokens), *named) if not 0 <= token < vocab]:
-            raise EngineError(f"token {bad[0]} is not in the vocabulary (0 to {vocab - 1})")
 
     def _limit(self, request: Request) -> int:
         """Of prompt and answer together."""

@@ -1,6 +1,5 @@
 """From a prepared model directory to a model in memory with its pages: everything an engine needs, nothing running."""
 
-import json
 import os
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -24,6 +23,7 @@ from engine.embedded.on_torch.linear import quantized
 from engine.embedded.on_torch.pages import Storage
 from engine.embedded.runner import Model
 from engine.embedded.scheduler import Limits
+from engine.end_tokens import end_tokens_of, read_object
 from models.batch import Backend
 from models.build import build
 from models.checkpoint import open_checkpoint
@@ -71,7 +71,7 @@ def load_model(directory: Path, options: LoadOptions) -> LoadedModel:
     """Raises models.hf.ConfigError, models.weights.WeightsError and sizes.TooLittleMemory (all ValueError) when the
     directory or the options ask for what cannot be done."""
     device = open_device(options.device)
-    config = _read_json(directory / "config.json")
+    config = read_object(directory / "config.json")
     arch = arch_of(config)
     context = _context(arch, options.context)
     pages = page_counts(arch, context=context, memory=options.kv_memory, number_bytes=options.dtype.itemsize, limits=options.limits)
@@ -90,7 +90,7 @@ def load_model(directory: Path, options: LoadOptions) -> LoadedModel:
         device=device,
         recorder=machine.recorder,
         tokenizer=tokenizer.read_text(encoding="utf-8") if (tokenizer := directory / "tokenizer.json").exists() else "",
-        end_tokens=_end_tokens(directory, config),
+        end_tokens=end_tokens_of(directory),
         threads=machine.threads,
         limits=options.limits,
     )
@@ -152,28 +152,7 @@ def _model(directory: Path, config: dict[str, Any], arch: Arch, backend: Backend
     return cast(Model, model)
 
 
-def _read_json(file: Path) -> dict[str, Any]:
-    """Raises ValueError that names the file."""
-    try:
-        found = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ValueError(f"{file} cannot be read: {error}") from error
-    if not isinstance(found, dict):
-        raise ValueError(f"{file} cannot be read: it holds no JSON object")
-    return cast(dict[str, Any], found)
-
-
 def _context(arch: Arch, wanted: int | None) -> int:
     if wanted is not None and not 1 < wanted <= arch.context:
         raise ValueError(f"context = {wanted} must lie between 2 and the {arch.context} tokens that this model was made for")
     return arch.context if wanted is None else wanted
-
-
-def _end_tokens(directory: Path, config: dict[str, Any]) -> tuple[int, ...]:
-    path = directory / "generation_config.json"
-    generation = _read_json(path) if path.exists() else {}
-    end_tokens: set[int] = set()
-    for source in (config, generation):
-        value = source.get("eos_token_id") or ()
-        end_tokens.update([value] if isinstance(value, int) else value)
-    return tuple(sorted(end_tokens))

@@ -21,10 +21,18 @@ ORIGIN = re.compile(r"(https?|[a-z][a-z0-9+.-]*-extension)://[^/\s?#@]+", re.ASC
 NAMED_MODEL = re.compile(r"([\w.-]+)=(?!=)(.+)")  # no path, and not wheel:NAME==VERSION
 URL = re.compile(r"https?://[^/\s?#]+(/[^\s?#]*)?", re.ASCII)
 TOOL_LIMITS, GROUNDING = ToolLimits(), GroundingSettings()
-EMBEDDED_ONLY = frozenset(
-    ("kv_memory", "model_kv_memory", "quantize", "max_running", "max_waiting", "max_step_tokens", "mixed_step_tokens", "shared_prefix")
+EMBEDDED_ONLY = frozenset(("quantize", "mixed_step_tokens", "shared_prefix"))
+LOCAL = frozenset(("kv_memory", "model_kv_memory", "max_running", "max_waiting", "max_step_tokens"))  # of engines of this machine
+VLLM_ONLY = frozenset(
+    ("tensor_parallel", "pipeline_parallel", "data_parallel", "distributed_executor", "gpu_memory_utilization", "enforce_eager")
 )
 REMOTE_ONLY = frozenset(("upstream", "upstream_model", "upstream_api_key", "upstream_api_key_file", "upstream_timeout", "tokenizer"))
+FOREIGN = {  # what means nothing to an engine
+    "auto": REMOTE_ONLY,
+    "embedded": REMOTE_ONLY | VLLM_ONLY,
+    "vllm": REMOTE_ONLY | EMBEDDED_ONLY,
+    "remote": EMBEDDED_ONLY | LOCAL | VLLM_ONLY,
+}
 Strings = Annotated[tuple[str, ...], NoDecode]  # in the environment separated by commas
 
 
@@ -41,9 +49,20 @@ class Settings(BaseSettings):
     model_alias: Strings = Field(
         default=(), description="ALIAS=NAME: clients may also call the model NAME so (repeatable), such as gpt-4o=smollm2"
     )
-    engine: Literal["embedded", "remote"] = Field(
-        default="embedded", description="Where answers are computed: in this process, or by other servers (--upstream)"
+    engine: Literal["auto", "embedded", "vllm", "remote"] = Field(
+        default="auto",
+        description="What computes answers: this process, vLLM, or other servers (--upstream); auto: vLLM where it and a CUDA device are",
     )
+    tensor_parallel: int = Field(default=1, ge=1, description="With vLLM: devices that share each layer of a model")
+    pipeline_parallel: int = Field(default=1, ge=1, description="With vLLM: groups of devices that have some of its layers each")
+    data_parallel: int = Field(default=1, ge=1, description="With vLLM: copies of the model, each on devices of its own")
+    distributed_executor: Literal["mp", "ray"] | None = Field(
+        default=None, description="With vLLM: how workers are started, as processes or by Ray (default: vLLM's choice)"
+    )
+    gpu_memory_utilization: float | None = Field(
+        default=None, gt=0, le=1, description="With vLLM: share of a device's memory for weights and KV cache (default: vLLM's)"
+    )
+    enforce_eager: bool = Field(default=False, description="With vLLM: do not compile the model at start, which makes answers slower")
     upstream: Strings = Field(default=(), description="URL of an OpenAI-compatible server that computes answers (repeatable)")
     upstream_model: str | None = Field(default=None, min_length=1, description="What upstreams call the model (default: their first)")
     upstream_api_key: SecretStr | None = Field(default=None, description="The key that this server shows to upstreams")
@@ -224,15 +243,26 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _one_engine(self) -> "Settings":
-        """What is only of the other engine is not ignored."""
+        """What is only of another engine is not ignored."""
         remote = self.engine == "remote"
         if remote and not self.upstream:
             raise ValueError("engine: remote needs the URL of a server that computes answers (--upstream)")
         if wrong := [url for url in self.upstream if not URL.fullmatch(url)]:
             raise ValueError(f"upstream: {wrong[0]!r} is no URL; one is like http://gpu1.example:8000")
-        if given := sorted(self.model_fields_set & (EMBEDDED_ONLY if remote else REMOTE_ONLY)):
+        if given := sorted(self.model_fields_set & FOREIGN[self.engine]):
             raise ValueError(f"{given[0]}: with the engine {self.engine!r} it means nothing")
+        if self.gpu_memory_utilization is not None and self.model_fields_set & {"kv_memory", "model_kv_memory"}:
+            raise ValueError("gpu_memory_utilization: --kv-memory says how much memory the KV cache takes; give one of the two")
         return self
+
+    @property
+    def wants_vllm(self) -> bool:
+        """Of `auto`: one of its options says so."""
+        return self.engine == "vllm" or bool(self.model_fields_set & VLLM_ONLY)
+
+    @property
+    def excludes_vllm(self) -> bool:
+        return self.engine in ("embedded", "remote") or bool(self.model_fields_set & EMBEDDED_ONLY)
 
     @model_validator(mode="after")
     def _guarded(self) -> "Settings":
@@ -281,6 +311,11 @@ class Settings(BaseSettings):
     def upstream_model_of(self, name: str) -> str | None:
         """What upstreams call it, if that is known: of several each has its own name there."""
         return name if self._names_are_given else self.upstream_model
+
+    @property
+    def limits_kv_memory(self) -> bool:
+        """Somebody has said how much the KV cache may take."""
+        return bool(self.model_fields_set & {"kv_memory", "model_kv_memory"})
 
     def kv_memory_of(self, name: str) -> int:
         """MiB."""

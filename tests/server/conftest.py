@@ -5,7 +5,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,12 +34,19 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
+def engine_options(options: Sequence[str]) -> list[str]:
+    """TEST_ENGINE=vllm: whatever starts a server of a real model has it computed by vLLM, in an environment that has it."""
+    if os.environ.get("TEST_ENGINE") != "vllm" or "--engine" in options:
+        return []
+    return ["--engine", "vllm", "--enforce-eager"]
+
+
 @contextmanager
-def running(log: Path, *options: str, patience: float = 120, port: int | None = None) -> Iterator[Running]:
+def running(log: Path, *options: str, patience: float = 300, port: int | None = None) -> Iterator[Running]:
     """`stoa serve` on `port` or a free one, ready; with a knowledge base of its own unless the options say otherwise."""
     port = port or free_port()
     own = [] if {"--database-url", "--embedding-model"} & set(options) else ["--database-url", str(log.with_name("stoa.db"))]
-    command = [sys.executable, "-m", "server.cli", "serve", "--port", str(port), *own, *options]
+    command = [sys.executable, "-m", "server.cli", "serve", "--port", str(port), *own, *engine_options(options), *options]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("STOA_") or name == "STOA_HOME"}
     with log.open("wb") as file, subprocess.Popen(command, cwd=ROOT, stderr=file, stdout=file, env=environment) as process:
         server = Running(f"http://127.0.0.1:{port}", process, log)
