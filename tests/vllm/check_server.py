@@ -3,6 +3,7 @@
 import os
 import signal
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
@@ -16,9 +17,9 @@ COLOURS = [{"role": "user", "content": "Name three colours, please."}]
 
 
 @pytest.fixture(scope="module")
-def small(smollm2: str, tmp_path_factory: pytest.TempPathFactory) -> Running:
+def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     """Killed by the last test."""
-    options = ("--engine", "vllm", "--enforce-eager", "--model", smollm2, "--context", "1024", "--embedding-model", "none")
+    options = ("--engine", "vllm", "--enforce-eager", "--model", "smollm2", "--context", "1024", "--embedding-model", "none")
     with running(tmp_path_factory.mktemp("vllm") / "log", *options) as server:
         yield server
 

@@ -83,7 +83,7 @@ def logprobs_of(output: RequestOutput, count: int | None) -> tuple[TokenLogprob,
     if count is None:
         return ()
     answer = output.outputs[0]
-    return tuple(_logprob(token, place, count) for token, place in zip(answer.token_ids, answer.logprobs or (), strict=True))
+    return tuple(_logprob(token, place or {}, count) for token, place in zip(answer.token_ids, answer.logprobs or (), strict=True))
 
 
 def prompt_logprobs_of(output: RequestOutput, tokens: Sequence[int], count: int | None) -> tuple[TokenLogprob, ...]:
