@@ -251,6 +251,9 @@ class Settings(BaseSettings):
             raise ValueError(f"upstream: {wrong[0]!r} is no URL; one is like http://gpu1.example:8000")
         if given := sorted(self.model_fields_set & FOREIGN[self.engine]):
             raise ValueError(f"{given[0]}: with the engine {self.engine!r} it means nothing")
+        given, other = (sorted(self.model_fields_set & options) for options in (VLLM_ONLY, EMBEDDED_ONLY))
+        if given and other:
+            raise ValueError(f"{given[0]}: it is for the engine 'vllm', and {other[0]} for 'embedded'")
         if self.gpu_memory_utilization is not None and self.model_fields_set & {"kv_memory", "model_kv_memory"}:
             raise ValueError("gpu_memory_utilization: --kv-memory says how much memory the KV cache takes; give one of the two")
         return self

@@ -27,13 +27,13 @@ def as_safetensors(directory: Path, progress: Progress, cache: Path | None = Non
 
 
 def _write(source: Path, staging: Path, progress: Progress) -> None:
-    from models.gguf.export import CannotExport, export_weights  # takes seconds, and is needed once
+    from models.gguf.export import export_weights  # takes seconds, and is needed once
 
     size = sum(path.stat().st_size for path in source.glob("*.gguf"))
     progress("convert", 0, size)
     try:
         config = export_weights(source, staging)
-    except CannotExport as error:
+    except ValueError as error:
         raise PullError(f"{source.name}: no safetensors can be made of this GGUF file ({error}); use the model's folder") from error
     (staging / "config.json").write_text(json.dumps(config), encoding="utf-8")
     for name in _COPIED:

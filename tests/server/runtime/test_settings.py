@@ -66,11 +66,36 @@ def test_loopback_needs_none(host: str) -> None:
         {"engine": "remote", "upstream": ("http://a:1", "a:1")},
         {"engine": "remote", "upstream": ("http://a:1",), "kv_memory": 9},
         {"upstream": ("http://a:1",)},
+        {"engine": "embedded", "tensor_parallel": 2},
+        {"engine": "remote", "upstream": ("http://a:1",), "gpu_memory_utilization": 0.5},
+        {"engine": "vllm", "quantize": "int4"},
+        {"engine": "vllm", "upstream": ("http://a:1",)},
+        {"engine": "vllm", "pipeline_parallel": 0},
+        {"engine": "vllm", "gpu_memory_utilization": 1.5},
+        {"engine": "vllm", "gpu_memory_utilization": 0.5, "kv_memory": 100},
+        {"engine": "vllm", "distributed_executor": "slurm"},
+        {"tensor_parallel": 2, "quantize": "int4"},
     ],
 )
 def test_settings_that_make_no_sense(wrong: dict[str, object]) -> None:
     with pytest.raises(ValidationError):
         Settings(**wrong)  # pyright: ignore[reportArgumentType]
+
+
+@pytest.mark.parametrize(
+    ("given", "wanted", "excluded"),
+    [
+        ({}, False, False),
+        ({"quantize": "int4"}, False, True),
+        ({"tensor_parallel": 2}, True, False),
+        ({"engine": "vllm", "max_running": 3}, True, False),
+        ({"engine": "embedded"}, False, True),
+    ],
+)
+def test_which_engine_is_meant(given: dict[str, object], wanted: bool, excluded: bool) -> None:
+    """Where nobody says it, options of one engine do."""
+    settings = Settings(**given)  # pyright: ignore[reportArgumentType]
+    assert (settings.wants_vllm, settings.excludes_vllm) == (wanted, excluded)
 
 
 def test_an_unknown_name_in_the_file_is_an_error(tmp_path: Path) -> None:
