@@ -10,7 +10,7 @@ from vllm.sampling_params import SamplingParams
 
 from engine.api import Delta, Finish, InvalidGrammar, Request, ThoughtBudget, Usage
 from engine.vllm.client.board import NEVER, Board, End, Note
-from engine.vllm.client.sampling import is_steered, logprobs_of, prompt_logprobs_of, to_params, to_steered_params
+from engine.vllm.client.sampling import is_steered, logprobs_of, prompt_logprobs_of, queued_of, to_params, to_steered_params
 from engine.vllm.client.steering import Plan, ThoughtsEnd
 
 ENDS: Mapping[End, Finish] = {End.STOP: "stop", End.LENGTH: "length", End.ABORT: "abort"}
@@ -41,13 +41,16 @@ class Answer:
         self._steered = is_steered(request)
         self._thoughts = None if request.thoughts is None else Thoughts(request.thoughts)
         self._cached = 0
+        self._queued: float | None = None
         self._began = False
         place.board.write(place.number, Note())
 
     @property
     def usage(self) -> Usage:
         """So far; nothing before the first output."""
-        return Usage(prompt=len(self._request.tokens) if self._began else 0, completion=len(self.tokens), cached=self._cached)
+        return Usage(
+            prompt=len(self._request.tokens) if self._began else 0, completion=len(self.tokens), cached=self._cached, queued=self._queued
+        )
 
     @property
     def parted(self) -> bool:
@@ -67,7 +70,8 @@ class Answer:
     def push(self, output: RequestOutput) -> Delta:
         """Raises InvalidGrammar for one that allows no first token."""
         first, self._began = not self._began, True
-        self._cached = (output.num_cached_tokens or 0) if first else self._cached
+        if first:
+            self._cached, self._queued = output.num_cached_tokens or 0, queued_of(output)
         note = self._place.note if self._steered else Note()
         new = self._wanted(output, note)
         self.tokens += output.outputs[0].token_ids[:new]

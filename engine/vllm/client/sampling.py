@@ -94,6 +94,12 @@ def prompt_logprobs_of(output: RequestOutput, tokens: Sequence[int], count: int 
     return tuple(_logprob(token, place or {}, count) for token, place in zip(tokens[1:], places, strict=True))
 
 
+def queued_of(output: RequestOutput) -> float | None:
+    """Seconds that vLLM's scheduler let the request wait."""
+    times = output.metrics
+    return None if times is None or not times.scheduled_ts else max(0.0, times.scheduled_ts - times.queued_ts)
+
+
 def _logprob(token: int, place: Mapping[int, Logprob], count: int) -> TokenLogprob:
     """vLLM also names the token itself, where it is not among the `count` likeliest."""
     likeliest = sorted(((other, found.logprob) for other, found in place.items()), key=lambda pair: (-pair[1], pair[0]))[:count]
