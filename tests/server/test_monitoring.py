@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -96,6 +97,22 @@ def test_the_parts_know_each_other() -> None:
     for kind, used in pipeline.items():
         assert set(used) == set(collector[kind])
     assert collector["receivers"]["otlp"]["protocols"]["http"]["endpoint"].endswith(":4318")  # where OTLP over HTTP is looked for
+
+
+def test_the_containers_find_each_other() -> None:
+    """Hosts are services of docker-compose.yml, and what is read there is mounted there."""
+    services = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
+    (scraped,) = read("prometheus.yml")["scrape_configs"]
+    (found,) = scraped["dns_sd_configs"]
+    assert {*found["names"]} == {name for name, service in services.items() if "STOA_API_KEY_FILE" in service.get("environment", {})}
+    sources = read("grafana/provisioning/datasources/stoa.yaml")["datasources"]
+    hosts = {urlsplit(source["url"]).hostname for source in sources}
+    hosts |= {exporter["endpoint"].partition(":")[0] for exporter in read("otel-collector.yaml")["exporters"].values()}
+    assert hosts <= services.keys()
+    (provider,) = read("grafana/provisioning/dashboards/stoa.yaml")["providers"]
+    assert f"./monitoring/grafana/dashboards:{provider['options']['path']}:ro" in services["grafana"]["volumes"]
+    assert "./monitoring/prometheus.yml:/etc/prometheus/prometheus.yml:ro" in services["prometheus"]["volumes"]
+    assert any(volume.endswith(":/secrets/watch:ro") for volume in services["prometheus"]["volumes"])
 
 
 def read(name: str) -> Any:

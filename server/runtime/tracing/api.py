@@ -28,7 +28,7 @@ def tracing_wanted(setting: bool | None, environment: Mapping[str, str]) -> bool
 
 def tracing_problem(environment: Mapping[str, str]) -> str | None:
     """Why spans cannot be sent as the variables say; None: they can."""
-    if (exporter := environment.get("OTEL_TRACES_EXPORTER", "otlp")) != "otlp":
+    if (exporter := environment.get("OTEL_TRACES_EXPORTER") or "otlp") != "otlp":
         return f"OTEL_TRACES_EXPORTER: {exporter!r} is not known here; it is otlp or none"
     if (protocol := next(filter(None, map(environment.get, PROTOCOLS)), SPOKEN)) != SPOKEN:
         return f"OTEL_EXPORTER_OTLP_PROTOCOL: {protocol!r} is not spoken here; set {SPOKEN}, which collectors take on port 4318"

@@ -175,6 +175,7 @@ ENDPOINT = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:4318"}
     [
         (None, {}, False),
         (None, ENDPOINT, True),
+        (None, {"OTEL_EXPORTER_OTLP_ENDPOINT": ""}, False),
         (None, {"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "http://collector:4318/v1/traces"}, True),
         (False, ENDPOINT, False),
         (True, {}, True),
@@ -187,7 +188,7 @@ def test_the_setting_counts_before_the_standard_variables(setting: bool | None, 
 
 
 def test_what_cannot_be_sent_is_refused_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert tracing_problem({}) is None
+    assert tracing_problem({}) is None and tracing_problem({"OTEL_TRACES_EXPORTER": "", "OTEL_EXPORTER_OTLP_PROTOCOL": ""}) is None
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc")
     with pytest.raises(ValidationError, match="OTEL_EXPORTER_OTLP_PROTOCOL: 'grpc'"):
         Settings(tracing=True)
