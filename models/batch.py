@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from models.ops import Ops, wide
 from models.quant import Weight
 from models.score_bias import PLAIN, Scoring
-from models.spec import Attention, LatentAttention, LocalGlobalAttention, LongConv, LshAttention, MoE, Paged, Rope, Slot
+from models.spec import Attention, CrossAttention, LatentAttention, LocalGlobalAttention, LongConv, LshAttention, MoE, Paged, Rope, Slot
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,7 +34,9 @@ class Batch:
     not yet needed); segments_T int64: kinds of the tokens, for models that have several (None: all are 0). All on the
     model's device. rotary_T int64: rows of a RoPE's table for the tokens, where they are not their positions (models.spec.rope_start).
     marked_T bool: the tokens that `Arch.global_tokens` speaks of; None: there are none.
-    embedded_TD: what went into the first layer, where a later one reads it, too (set by the decoder)."""
+    embedded_TD: what went into the first layer, where a later one reads it, too (set by the decoder).
+    Of an encoder-decoder, inputs_S int32: rows of the input that each sequence's encoder has read, or reads in this step; encoding:
+    the inputs that it reads in this step, None where all sequences' are remembered."""
 
     positions_T: Tensor
     starts_S1: Tensor
@@ -45,6 +47,8 @@ class Batch:
     slots: Slots | None = None
     marked_T: Tensor | None = None
     embedded_TD: Tensor | None = None
+    inputs_S: Tensor | None = None
+    encoding: "Encoding | None" = None
 
     @cached_property
     def globals_T(self) -> Tensor:
@@ -58,11 +62,30 @@ class Batch:
         return [(slice(a, b), c) for a, b, c in zip(starts, starts[1:], cached, strict=False)]
 
 
+@dataclass(frozen=True, eq=False)
+class Encoding:
+    """Inputs of some of a step's sequences, which an encoder reads whole. read_T int64: tokens; batch: where they lie, nothing cached,
+    with a block table for each input as `pages`; sequences_N int64: which of the step's sequences each is for, in rising order.
+    rows_TD: what the encoder's last norm returned (set by the decoder)."""
+
+    read_T: Tensor
+    batch: Batch
+    sequences_N: Tensor
+    rows_TD: Tensor | None = None
+
+
 class Attend(Protocol):
     def __call__(self, q_THK: Tensor, k_TGK: Tensor, v_TGK: Tensor, batch: Batch, scoring: Scoring = PLAIN) -> Tensor:
         """out_THK. Remembers k and v, then lets q look at all that its mask allows. With a mask that looks ahead it
         remembers nothing: every sequence of the batch is whole, cached_S is 0. Inputs may be strided views whose last
         axis is contiguous; rows of q are queries after RoPE and QK norm."""
+        ...
+
+
+class Cross(Protocol):
+    def __call__(self, q_THK: Tensor, new: tuple[Tensor, Tensor] | None, batch: Batch) -> Tensor:
+        """out_THK. Remembers `new`, the keys and values [T, G, K] of the rows of `batch.encoding` where there is one, then lets every
+        query look at all that its sequence's encoder has left behind, in this step or an earlier one."""
         ...
 
 
@@ -235,6 +258,8 @@ class Backend(Protocol):
         ...
 
     def attend(self, name: str, spec: Attention) -> Attend: ...
+
+    def cross(self, name: str, spec: CrossAttention) -> Cross: ...
 
     def per_head(self, name: str, heads: int, d_in: int, d_out: int, use: HeadUse) -> nn.Module:
         """A module that is also `HeadMatrices`; its one field is "weight" [H, O, I]. `use`: which of the two will be asked of it

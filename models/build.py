@@ -8,6 +8,7 @@ from torch import nn
 from models.batch import Backend
 from models.ops import Ops
 from models.parts.attention import AttentionPart, Positions
+from models.parts.cross import CrossAttentionPart
 from models.parts.ffn import FeedForward
 from models.parts.latent import LatentAttentionPart
 from models.parts.local_global import LocalGlobalPart
@@ -33,6 +34,7 @@ from models.spec import (
     Arch,
     Attention,
     Classifier,
+    CrossAttention,
     LatentAttention,
     Layer,
     LinearAttention,
@@ -53,10 +55,14 @@ from models.spec import (
     SharedBlock,
     ShortConv,
     Single,
+    Tower,
     all_mixers,
+    tower,
 )
+from models.stacks.cross_layers import PostCrossLayer, PreCrossLayer
 from models.stacks.decoder import Decoder
 from models.stacks.encoder import Encoder
+from models.stacks.encoder_decoder import TowerStack
 from models.stacks.layers import (
     AfterLayer,
     BlockLayer,
@@ -88,7 +94,8 @@ def build(arch: Arch, backend: Backend, *, context: int) -> Decoder:
     (`with torch.device("cuda"): build(...)`), everything else where `backend` says. Raises ValueError for an encoder."""
     match arch.output:
         case Next() as output:
-            return Decoder(arch, output, _layers(arch, backend, context), backend)
+            layers = _layers("", arch, backend, context)
+            return Decoder(arch, output, layers, backend, None if arch.encoder is None else _tower(arch.encoder, arch.vocab, backend))
         case Pooled() | Classifier():
             raise ValueError("this model is an encoder: it makes vectors or scores of texts, but no text")
 
@@ -99,7 +106,7 @@ def build_encoder(arch: Arch, backend: Backend, *, context: int) -> Encoder:
         case Next():
             raise ValueError("this model is a decoder: it makes text, but no vectors or scores")
         case Pooled() | Classifier() as output:
-            return Encoder(arch, output, _layers(arch, backend, context), backend)
+            return Encoder(arch, output, _layers("", arch, backend, context), backend)
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,13 +117,18 @@ class _Shared:
     rotaries: Mapping[Rope, Rotary]
     tables: Tables
     values: HandedValues
+    encoder: int  # columns of the rows that the encoder returns
 
 
-def _layers(arch: Arch, backend: Backend, context: int) -> list[nn.Module]:
+def _tower(spec: Tower, vocab: int, backend: Backend) -> TowerStack:
+    return TowerStack(spec, _layers("encoder.", tower(spec, vocab), backend, spec.context), backend)
+
+
+def _layers(prefix: str, arch: Arch, backend: Backend, context: int) -> list[nn.Module]:
     positions = {mixer.position for layer in arch.layers for mixer in all_mixers(layer)}
     rotaries = {rope: Rotary(rope, context, backend.ops) for rope in positions if isinstance(rope, Rope)}
-    shared = _Shared(context, rotaries, Tables(arch.dim, backend), HandedValues())
-    layers = [_layer(f"layers.{i}", spec, arch.dim, backend, shared) for i, spec in enumerate(arch.layers)]
+    shared = _Shared(context, rotaries, Tables(arch.dim, backend), HandedValues(), arch.encoder.dim if arch.encoder else 0)
+    layers = [_layer(f"{prefix}layers.{i}", spec, arch.dim, backend, shared) for i, spec in enumerate(arch.layers)]
     for layer, spec in zip(layers, arch.layers, strict=True):
         if spec.weights_of is not None:
             _share(layers[spec.weights_of], layer)
@@ -141,7 +153,8 @@ def _layer(name: str, spec: Layer, dim: int, backend: Backend, shared: _Shared) 
     ffn = _ffn(f"{name}.ffn", spec.ffn, dim, backend) if spec.ffn else None
     match mixer, ffn:
         case nn.Module(), nn.Module():
-            return PLACEMENTS[spec.placement](spec, dim, mixer, ffn, backend.ops)
+            layer = PLACEMENTS[spec.placement](spec, dim, mixer, ffn, backend.ops)
+            return layer if spec.cross is None else _crossing(f"{name}.cross", spec, spec.cross, layer, dim, backend, shared)
         case nn.Module(), None:
             layer = MixerLayer(spec, dim, mixer, backend.ops)
             return layer if spec.block is None else _beside(name, spec.block, layer, dim, backend, shared)
@@ -149,6 +162,17 @@ def _layer(name: str, spec: Layer, dim: int, backend: Backend, shared: _Shared) 
             return FfnLayer(spec, dim, ffn, backend.ops)
         case _:
             raise ValueError(f"{name} has neither a mixer nor a feed-forward part")
+
+
+def _crossing(name: str, spec: Layer, cross: CrossAttention, layer: nn.Module, dim: int, backend: Backend, shared: _Shared) -> nn.Module:
+    part = CrossAttentionPart(name, cross, dim, shared.encoder, backend)
+    match layer:
+        case PreLayer():
+            return PreCrossLayer(spec, dim, layer, part)
+        case PostLayer():
+            return PostCrossLayer(spec, dim, layer, part)
+        case _:
+            raise ValueError(f"{name} cannot stand in a layer with the placement {spec.placement}")
 
 
 def _beside(name: str, spec: SharedBlock, layer: MixerLayer, dim: int, backend: Backend, shared: _Shared) -> nn.Module:

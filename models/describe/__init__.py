@@ -1,12 +1,13 @@
 """What an architecture is, in numbers: counted from its spec, before any module exists. For `stoa arch`."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 from models.describe.attended import keys
 from models.describe.memory import Variant, cache_bytes, kinds, state_bytes, variant
 from models.describe.operations import flops
 from models.describe.parameters import active_parameters, parameters
-from models.spec import Arch, all_mixers, groups
+from models.spec import Arch, all_mixers, groups, tower
 
 TOKENS_PER_PARAMETER = 20
 LENGTHS = tuple(1 << n for n in range(10, 21, 2))  # tokens, 1 k to 1 M
@@ -28,11 +29,12 @@ __all__ = [
 
 @dataclass(frozen=True)
 class CacheGroup:
-    """Layers that remember the same: their numbers, in what shapes, and how many tokens back (None: all)."""
+    """Layers that remember the same: their numbers, in what shapes, how many tokens back (None: all), and of what."""
 
     layers: tuple[int, ...]
     per_token: tuple[tuple[int, ...], ...]
     reach: int | None
+    of: Literal["self", "encoder"] = "self"
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,7 @@ class Description:
     bytes_per_sequence: int  # states, which do not grow
     bytes_per_context: int  # both
     variants: tuple[Variant, ...]
+    encoder: "Description | None"  # of an encoder-decoder: that of its encoder alone
     curve: tuple[tuple[int, int], ...]  # tokens of a text, and the bytes that are kept of it; also of more than the context
 
 
@@ -79,10 +82,13 @@ def describe(arch: Arch, *, context: int | None = None, bytes_per_number: int = 
         optimal_tokens=TOKENS_PER_PARAMETER * active,
         optimal_flops=6 * active * TOKENS_PER_PARAMETER * active,
         views=_views(arch, tokens),
-        caches=tuple(CacheGroup(tuple(dict.fromkeys(layers)), cache.per_token, cache.reach) for cache, layers in groups(arch).items()),
+        caches=tuple(
+            CacheGroup(tuple(dict.fromkeys(layers)), cache.per_token, cache.reach, cache.of) for cache, layers in groups(arch).items()
+        ),
         bytes_per_token=own.bytes_per_token,
         bytes_per_sequence=state_bytes(arch, bytes_per_number),
         bytes_per_context=own.bytes_per_context,
+        encoder=None if arch.encoder is None else describe(tower(arch.encoder, arch.vocab)),
         curve=tuple((length, cache_bytes(arch, length, bytes_per_number)) for length in LENGTHS),
         variants=tuple(variant(name, changed, tokens, bytes_per_number) for name, changed in kinds(arch).items()),
     )

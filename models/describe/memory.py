@@ -30,8 +30,10 @@ class Variant:
 
 
 def cache_bytes(arch: Arch, tokens: int, bytes_per_number: int = 2) -> int:
-    """What all layers remember of one sequence."""
-    grows = bytes_per_number * sum(cache.floats(tokens) * len(layers) for cache, layers in groups(arch).items())
+    """What all layers remember of one sequence, and of an encoder's input that is as long, or as long as may be."""
+    read = min(tokens, arch.encoder.context) if arch.encoder else 0
+    lengths = {"self": tokens, "encoder": read}
+    grows = bytes_per_number * sum(cache.floats(lengths[cache.of]) * len(layers) for cache, layers in groups(arch).items())
     return grows + state_bytes(arch, bytes_per_number)
 
 

@@ -1,6 +1,6 @@
 """Multiply-adds of one token."""
 
-from models.describe import block
+from models.describe import block, cross
 from models.describe.attended import attended
 from models.describe.parameters import between, ffn_matrices, mixer_matrices, widen_bias
 from models.spec import (
@@ -14,11 +14,12 @@ from models.spec import (
 def flops(arch: Arch, tokens: int) -> int:
     """To compute one more token and its logits when `tokens` (itself included) are seen: 2 for each multiply-add of a
     matrix or of attention; norms, rotations and activations are left out, and of encoders what is done once for a
-    whole sequence."""
+    whole sequence; one whose rows a decoder looks at has read an input as long as the text."""
     logits = arch.vocab * (arch.embed_dim or arch.dim) * streams(arch) if isinstance(arch.output, Next) else 0
     convolution = arch.ngrams.kernel * arch.dim**2 if arch.ngrams else 0
     matrices = between(arch) - widen_bias(arch) + convolution + sum(ffn_matrices(layer.ffn, arch.dim) for layer in arch.layers)
     blocks = [layer.block for layer in arch.layers if layer.block]
     matrices += sum(ffn_matrices(b.ffn, arch.dim) + block.own(b, arch.dim) + block.second_half(b, arch.dim) for b in blocks)
     found = [mixer for layer in arch.layers for mixer in all_mixers(layer)]
-    return 2 * (logits + matrices + sum(mixer_matrices(mixer, arch.dim) + attended(mixer, arch, tokens) for mixer in found))
+    crossing = cross.operations(arch, tokens)
+    return 2 * (logits + matrices + crossing + sum(mixer_matrices(mixer, arch.dim) + attended(mixer, arch, tokens) for mixer in found))

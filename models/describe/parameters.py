@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from models.describe import block, long_conv, recurrent
+from models.describe import block, cross, long_conv, recurrent
 from models.spec import (
     FFN,
     MLP,
@@ -32,6 +32,7 @@ from models.spec import (
     RgLru,
     Rwkv7,
     SharedBlock,
+    SharedEmbedding,
     ShortConv,
     Sigmoid,
     Single,
@@ -39,6 +40,7 @@ from models.spec import (
     beside_embedding,
     mixers,
     streams,
+    tower,
 )
 
 
@@ -46,7 +48,17 @@ def parameters(arch: Arch) -> int:
     """Numbers in all matrices, biases and norms."""
     owners = [layer for layer in arch.layers if layer.weights_of is None]
     beside = between(arch) + _tables([mixer for layer in owners for mixer in mixers(layer)], arch.dim) + _ngrams(arch.ngrams, arch.dim)
+    beside += _encoder(arch, owners)
     return _embedded(arch) + beside + sum(_layer(x, arch.dim) for x in owners) + _norm(arch.norm, arch.dim * streams(arch)) + _output(arch)
+
+
+def _encoder(arch: Arch, owners: Sequence[Layer]) -> int:
+    """That of an encoder-decoder, and what looks at its rows."""
+    if arch.encoder is None:
+        return 0
+    own, shared = tower(arch.encoder, arch.vocab), isinstance(arch.encoder.input, SharedEmbedding)
+    crossing = sum(cross.parameters(layer, own.dim, arch.dim) for layer in owners)
+    return parameters(own) - shared * own.vocab * own.dim + crossing
 
 
 def _embedded(arch: Arch) -> int:
@@ -70,7 +82,8 @@ def _positions(position: Learned | Sinusoidal | Axial | None, dim: int) -> int:
 def active_parameters(arch: Arch) -> int:
     """The same without the experts that one token does not choose."""
     idle = (_idle(layer.ffn, arch.dim) for layer in arch.layers if layer.weights_of is None)
-    return parameters(arch) - sum(idle)
+    in_encoder = (_idle(layer.ffn, arch.encoder.dim) for layer in arch.encoder.layers) if arch.encoder else ()
+    return parameters(arch) - sum(idle) - sum(in_encoder)
 
 
 def _idle(ffn: FFN | None, dim: int) -> int:
@@ -99,7 +112,7 @@ def widen_bias(arch: Arch) -> int:
 def _output(arch: Arch) -> int:
     match arch.output:
         case Next(bias=bias):
-            return 0 if arch.tied else arch.vocab * ((arch.embed_dim or arch.dim) * streams(arch) + bias)
+            return arch.vocab * ((0 if arch.tied else (arch.embed_dim or arch.dim) * streams(arch)) + bias)
         case Pooled(pooling=kinds, layers=layers):
             return _dense(layers, arch.dim * streams(arch) * len(kinds))
         case Classifier(labels=labels, hidden=hidden):
@@ -115,7 +128,7 @@ _NORMS = {"pre": 2, "pre_ffn": 1, "post": 2, "sandwich": 4, "after": 2, "paralle
 
 
 def _layer(layer: Layer, dim: int) -> int:
-    norms = 1 if None in (layer.mixer, layer.ffn) else _NORMS[layer.placement]
+    norms = 1 if None in (layer.mixer, layer.ffn) else _NORMS[layer.placement] + (layer.cross is not None)
     beside = 0 if layer.block is None else _block(layer.block, dim)
     return _norm(layer.norm, dim) * norms + sum(_mixer(mixer, dim) for mixer in mixers(layer)) + _ffn(layer.ffn, dim) + beside
 

@@ -80,6 +80,18 @@ FAMILIES = {
 }
 
 
+# the same for models that read an input before they answer it
+ENCODER_DECODERS = {
+    "T5ForConditionalGeneration": "models.families.encoder_decoder.t5",
+    "UMT5ForConditionalGeneration": "models.families.encoder_decoder.umt5",
+    "BartForConditionalGeneration": "models.families.encoder_decoder.bart",
+    "MBartForConditionalGeneration": "models.families.encoder_decoder.mbart",
+    "PegasusForConditionalGeneration": "models.families.encoder_decoder.pegasus",
+    "MarianMTModel": "models.families.encoder_decoder.marian",
+    "M2M100ForConditionalGeneration": "models.families.encoder_decoder.m2m_100",
+}
+
+
 class EncoderFamily(Protocol):
     """The same for encoders; models/encoders.py knows how a folder of theirs is read."""
 
@@ -113,9 +125,10 @@ ENCODERS = {
 def family_of(config: Mapping[str, Any]) -> Family:
     """By the first entry of config.json's `architectures`."""
     name = _name(config)
-    if name not in FAMILIES:
-        raise ConfigError(f"config.json: architecture {name} is not supported, only {', '.join(FAMILIES)}")
-    return cast(Family, import_module(FAMILIES[name]))
+    known = FAMILIES | ENCODER_DECODERS
+    if name not in known:
+        raise ConfigError(f"config.json: architecture {name} is not supported, only {', '.join(known)}")
+    return cast(Family, import_module(known[name]))
 
 
 def recipes_of(config: Mapping[str, Any], form: Literal["safetensors", "gguf", "ctranslate2"]) -> Recipes:

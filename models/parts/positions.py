@@ -9,7 +9,6 @@ from models.batch import Backend, Batch
 from models.ops import Ops
 from models.parts.axial import AxialPositions
 from models.spec import (
-    Arch,
     Axial,
     Divided,
     DynamicNtk,
@@ -20,7 +19,6 @@ from models.spec import (
     Rope,
     Sinusoidal,
     Yarn,
-    beside_embedding,
     rope_lengths,
 )
 
@@ -123,19 +121,19 @@ class Sinusoids(nn.Module):
     def forward(self, positions_T: Tensor) -> Tensor:
         half = self.dim // 2
         exponents = torch.arange(half, dtype=torch.float64, device=positions_T.device) / (half - 1 if self.spec.inclusive else half)
-        angles = torch.outer(positions_T.double(), self.spec.base**-exponents)
+        angles = torch.outer(positions_T.double() + self.spec.start, self.spec.base**-exponents)
         pair = (angles.sin(), angles.cos())
         return (torch.stack(pair, -1).flatten(1) if self.spec.order == "interleaved" else torch.cat(pair, 1)).float()
 
 
-def added(arch: Arch, backend: Backend) -> nn.Module | None:
-    """positions_T -> x_TD"""
-    match arch.position:
+def added(name: str, position: Learned | Sinusoidal | Axial | None, dim: int, backend: Backend) -> nn.Module | None:
+    """positions_T -> x_TD, under this name"""
+    match position:
         case None:
             return None
         case Learned(count=count):
-            return backend.embedding("positions", count, beside_embedding(arch))
+            return backend.embedding(name, count, dim)
         case Axial() as spec:
-            return AxialPositions("positions", spec, backend)
+            return AxialPositions(name, spec, backend)
         case Sinusoidal() as spec:
-            return Sinusoids(spec, beside_embedding(arch))
+            return Sinusoids(spec, dim)

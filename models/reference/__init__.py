@@ -7,7 +7,21 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.batch import Attend, Batch, Convolve, DeltaRows, HeadUse, Latent, LatentUp, LinearRows, LocalGlobal, Lsh, Recurrence
+from models.batch import (
+    Attend,
+    Batch,
+    Convolve,
+    Cross,
+    DeltaRows,
+    Encoding,
+    HeadUse,
+    Latent,
+    LatentUp,
+    LinearRows,
+    LocalGlobal,
+    Lsh,
+    Recurrence,
+)
 from models.masks import log_count, may_see
 from models.ops import Ops, activate, gated, wide
 from models.quant import Stack, Weight, dense, each
@@ -17,6 +31,7 @@ from models.reference.sparse import lsh
 from models.score_bias import PLAIN, Scoring, scale_of, score_bias
 from models.spec import (
     Attention,
+    CrossAttention,
     InputSigmoid,
     LatentAttention,
     LocalGlobalAttention,
@@ -84,6 +99,16 @@ class Reference:
         def leaf(q_THK: Tensor, k_TGK: Tensor, v_TGK: Tensor, batch: Batch, scoring: Scoring = PLAIN) -> Tensor:
             _whole(batch)
             return torch.cat([attend(spec, q_THK[r], k_TGK[r], v_TGK[r], scoring) for r, _ in batch.spans])
+
+        return leaf
+
+    def cross(self, name: str, spec: CrossAttention) -> Cross:
+        def leaf(q_THK: Tensor, new: tuple[Tensor, Tensor] | None, batch: Batch) -> Tensor:
+            _whole(batch)
+            if new is None or batch.encoding is None or len(batch.encoding.sequences_N) != len(batch.spans):
+                raise ValueError("the reference backend remembers nothing: give it the encoder's input of every sequence")
+            read = [rows for rows, _ in batch.encoding.batch.spans]
+            return torch.cat([look(spec, q_THK[r], new[0][e], new[1][e]) for (r, _), e in zip(batch.spans, read, strict=True)])
 
         return leaf
 
@@ -190,6 +215,13 @@ def attend(spec: Attention, q_QHK: Tensor, k_MGK: Tensor, v_MGK: Tensor, scoring
     return torch.einsum("hqm,mhk->qhk", softmax(scores_HQM, scoring.sinks_H), v_MHK).to(q_QHK.dtype)
 
 
+def look(spec: CrossAttention, q_QHK: Tensor, k_MGK: Tensor, v_MGK: Tensor) -> Tensor:
+    """out_QHK, of one sequence whose encoder has read M rows; softmax in float32."""
+    k_MHK, v_MHK = (wide(t.repeat_interleave(spec.heads // spec.kv_heads, 1)) for t in (k_MGK, v_MGK))
+    scores_HQM = torch.einsum("qhk,mhk->hqm", wide(q_QHK), k_MHK) * scale_of(spec.scores)
+    return torch.einsum("hqm,mhk->qhk", scores_HQM.softmax(-1), v_MHK).to(q_QHK.dtype)
+
+
 def softmax(scores_HQM: Tensor, sinks_H: Tensor | None) -> Tensor:
     """weights_HQM, with any leading axes. A sink takes part in the sum and gets a weight, but has no value."""
     if sinks_H is None:
@@ -291,10 +323,19 @@ def assign_dense(module: nn.Module, field: str, value: Weight) -> None:
         into[expert] = dense(part)
 
 
-def whole(lengths: Sequence[int], segments_T: Tensor | None = None, *, ropes: Sequence[Rope] = (), context: int = 0) -> Batch:
+def whole(
+    lengths: Sequence[int],
+    segments_T: Tensor | None = None,
+    *,
+    ropes: Sequence[Rope] = (),
+    context: int = 0,
+    inputs: Sequence[Tensor] | None = None,
+) -> Batch:
     """The batch of sequences with these lengths, nothing cached and no pages. `ropes`: those of the model, built for
-    `context` positions, whose angles depend on a sequence's length."""
+    `context` positions, whose angles depend on a sequence's length. `inputs`: what an encoder reads for each of them."""
     starts = torch.tensor([0, *lengths]).cumsum(0).int()
     positions = torch.cat([torch.arange(n) for n in lengths])
     rotary = {rope: torch.cat([torch.arange(n) + rope_start(rope, context, n) for n in lengths]) for rope in ropes}
-    return Batch(positions, starts, torch.zeros(len(lengths), dtype=torch.int32), segments_T=segments_T, rotary_T=rotary)
+    cached = torch.zeros(len(lengths), dtype=torch.int32)
+    encoding = None if inputs is None else Encoding(torch.cat(list(inputs)), whole(list(map(len, inputs))), torch.arange(len(inputs)))
+    return Batch(positions, starts, cached, segments_T=segments_T, rotary_T=rotary, encoding=encoding)

@@ -3,9 +3,24 @@
 What a layer must remember (its caches) is a pure function of its spec, so memory is sized before a module exists.
 """
 
-from models.spec.arch import Arch, Layer, Ngrams, Placement, all_mixers, beside_embedding, long_ropes, map_mixers, mixers, streams, width
+from models.spec.arch import (
+    Arch,
+    Layer,
+    Ngrams,
+    Placement,
+    Tower,
+    all_mixers,
+    beside_embedding,
+    long_ropes,
+    map_mixers,
+    mixers,
+    streams,
+    tower,
+    width,
+)
 from models.spec.block import SharedBlock
-from models.spec.caches import Paged, Slot, caches, groups, slots
+from models.spec.caches import Paged, Slot, caches, crossed, groups, slots
+from models.spec.cross import CrossAttention, EncoderInput, OwnEmbedding, SharedEmbedding
 from models.spec.ffn import (
     FFN,
     MLP,
@@ -65,12 +80,14 @@ __all__ = [
     "Chunked",
     "Clamped",
     "Classifier",
+    "CrossAttention",
     "Decay",
     "DeltaRule",
     "Dense",
     "Disentangled",
     "Divided",
     "DynamicNtk",
+    "EncoderInput",
     "ExpertGroups",
     "FirstTokens",
     "FirstValues",
@@ -103,6 +120,7 @@ __all__ = [
     "Norm",
     "Output",
     "OutputGate",
+    "OwnEmbedding",
     "Paged",
     "Parallel",
     "Placement",
@@ -119,6 +137,7 @@ __all__ = [
     "Rwkv7",
     "Scaling",
     "SharedBlock",
+    "SharedEmbedding",
     "ShortConv",
     "Sigmoid",
     "Single",
@@ -131,12 +150,14 @@ __all__ = [
     "Strided",
     "Temperature",
     "TokenShift",
+    "Tower",
     "Window",
     "Yarn",
     "alibi_slopes",
     "all_mixers",
     "beside_embedding",
     "caches",
+    "crossed",
     "groups",
     "long_ropes",
     "map_mixers",
@@ -146,5 +167,6 @@ __all__ = [
     "slots",
     "spec",
     "streams",
+    "tower",
     "width",
 ]

@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Literal
 
 from models.spec.block import SharedBlock
+from models.spec.cross import CrossAttention, EncoderInput, OwnEmbedding, SharedEmbedding
 from models.spec.ffn import FFN, Activation
 from models.spec.mixers import Mixer, Parallel, Single
 from models.spec.norms import Norm
@@ -33,6 +34,7 @@ class Layer:
     scale: float = 1.0
     weights_of: int | None = None
     block: SharedBlock | None = None  # beside a mixer alone, in a decoder
+    cross: CrossAttention | None = None  # between mixer and feed-forward part, with a norm of its own, where there is an encoder
 
 
 @spec
@@ -46,8 +48,24 @@ class Ngrams:
 
 
 @spec
+class Tower:
+    """The encoder of an encoder-decoder (Sutskever et al. 2014, arXiv 1409.3215): it reads a whole input before the first token of the
+    answer, and what comes out of its last norm is what the decoder's layers with `cross` look at."""
+
+    dim: int
+    layers: tuple[Layer, ...]
+    norm: Norm | None = Norm()  # behind the last layer
+    input: EncoderInput = SharedEmbedding()
+    embed_scale: float = 1.0
+    embed_norm: Norm | None = None
+    position: Learned | Sinusoidal | None = None
+    context: int  # rows of the longest input
+
+
+@spec
 class Arch:
-    """A decoder if `output` is Next, otherwise an encoder, which reads whole sequences and remembers nothing.
+    """A decoder if `output` is Next, otherwise an encoder, which reads whole sequences and remembers nothing. With `encoder`, an
+    encoder-decoder.
 
     `embed_dim`: of the table's rows where that is not `dim`. In a decoder one matrix brings them to `dim` and another one back
     (OPT-350m); in an encoder a matrix with bias, behind positions, segments and norm, which are as narrow (ALBERT)."""
@@ -64,8 +82,16 @@ class Arch:
     segments: int = 0  # kinds of tokens, each with a row that is added to the embedding
     global_tokens: GlobalTokens | None = None  # of `LocalGlobalAttention`
     ngrams: Ngrams | None = None  # of an encoder
+    encoder: Tower | None = None
     output: Output = Next()
     context: int  # tokens the checkpoint was trained or scaled to see
+
+
+def tower(encoder: Tower, vocab: int) -> Arch:
+    """The same layers as an architecture of their own, whose rows are pooled. `vocab`: the decoder's."""
+    rows = encoder.input.vocab if isinstance(encoder.input, OwnEmbedding) else vocab
+    same = {name: getattr(encoder, name) for name in ("dim", "layers", "norm", "embed_scale", "embed_norm", "position", "context")}
+    return Arch(vocab=rows, output=Pooled(), **same)
 
 
 def mixers(layer: Layer) -> tuple[Single, ...]:

@@ -1,8 +1,10 @@
 """Caches: what a layer must remember, derived from its spec alone."""
 
 from math import prod
+from typing import Literal
 
 from models.spec.arch import Arch, Layer, all_mixers
+from models.spec.cross import CrossAttention
 from models.spec.ffn import MLP
 from models.spec.linear import LinearAttention, Rwkv7
 from models.spec.long_conv import LongConv
@@ -15,10 +17,12 @@ from models.spec.value import spec
 
 @spec
 class Paged:
-    """Grows with the sequence, page by page; pages further back than `reach` tokens are freed."""
+    """Grows with the sequence, page by page; pages further back than `reach` tokens are freed. Those `of` an encoder's input are written
+    once, all of them, and stay as many as they are."""
 
     per_token: tuple[tuple[int, ...], ...]  # what one token leaves behind: ((G, K), (G, V)), ((R,), (K,)) or ((H, K), (H, K), (H, rounds))
     reach: int | None = None
+    of: Literal["self", "encoder"] = "self"
 
     def floats(self, tokens: int) -> int:
         """Numbers one layer keeps for a sequence of `tokens`."""
@@ -34,9 +38,16 @@ class Slot:
 
 
 def caches(layer: Layer) -> tuple[Paged | Slot, ...]:
-    """What `layer` must remember of a sequence, in the order of its mixers, and then of its feed-forward part."""
+    """What `layer` must remember of a sequence, in the order of its mixers, then of its encoder's input, and then of its feed-forward
+    part."""
     of_ffn = (Slot(shape=(layer.ffn.shift.channels, 1)),) if isinstance(layer.ffn, MLP) and layer.ffn.shift else ()
-    return *(cache for mixer in all_mixers(layer) for cache in remembered(mixer)), *of_ffn
+    of_encoder = () if layer.cross is None else (crossed(layer.cross),)
+    return *(cache for mixer in all_mixers(layer) for cache in remembered(mixer)), *of_encoder, *of_ffn
+
+
+def crossed(cross: CrossAttention) -> Paged:
+    """What each row of the encoder's input leaves behind."""
+    return Paged(per_token=((cross.kv_heads, cross.head_dim),) * 2, of="encoder")
 
 
 def remembered(mixer: Single) -> tuple[Paged | Slot, ...]:

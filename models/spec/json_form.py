@@ -14,7 +14,7 @@ from itertools import groupby
 from types import NoneType, UnionType
 from typing import Any, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
-from models.spec.arch import Arch, Layer
+from models.spec.arch import Arch, Layer, Tower
 
 T = TypeVar("T")
 VERSION = 1
@@ -25,8 +25,8 @@ class SpecError(ValueError):
 
 
 def to_json(arch: Arch) -> dict[str, Any]:
-    written = {key: value for key, value in _written(arch).items() if key != "type"}
-    return {key: _runs(arch.layers) if key == "layers" else value for key, value in written.items()}
+    written = _with_runs(arch)
+    return written if arch.encoder is None else written | {"encoder": _with_runs(arch.encoder)}
 
 
 def from_json(value: Any, path: str = "arch") -> Arch:
@@ -34,8 +34,25 @@ def from_json(value: Any, path: str = "arch") -> Arch:
     if not isinstance(value, dict):
         raise SpecError(f"{path} must be an object, not {_shown(value)}")
     given = cast(dict[str, Any], value)
+    if given.get("encoder") is None:
+        return _stack(Arch, given, path)
+    encoder = _tower(given["encoder"], f"{path}.encoder")
+    return _stack(Arch, {key: item for key, item in given.items() if key != "encoder"}, path, encoder=encoder)
+
+
+def _tower(value: Any, path: str) -> Tower:
+    if not isinstance(value, dict):
+        raise SpecError(f"{path} must be an object, not {_shown(value)}")
+    return _stack(Tower, cast(dict[str, Any], value), path)
+
+
+def _stack(cls: type[T], given: Mapping[str, Any], path: str, **ready: Any) -> T:
     layers = _read_layers(given.get("layers"), f"{path}.layers")
-    return _object(Arch, {key: item for key, item in given.items() if key != "layers"}, path, layers=layers)
+    return _object(cls, {key: item for key, item in given.items() if key != "layers"}, path, layers=layers, **ready)
+
+
+def _with_runs(stack: Arch | Tower) -> dict[str, Any]:
+    return _bare(_written(stack)) | {"layers": _runs(stack.layers)}
 
 
 def _runs(layers: Sequence[Layer]) -> list[dict[str, Any]]:

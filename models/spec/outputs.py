@@ -21,7 +21,7 @@ class Dense:
 
 @spec
 class Next:
-    """Logits of the token that comes next: a decoder. `bias`: of an untied head. `scale` multiplies the logits, before
+    """Logits of the token that comes next: a decoder. `bias`: added to them, behind a tied head, too. `scale` multiplies the logits, before
     `softcap` bends them."""
 
     bias: bool = False

@@ -145,11 +145,13 @@ class Disentangled:
 @spec
 class Sinusoidal:
     """Added to the embedding: sine and cosine of p / base^(2i/D) for all i < D/2, side by side (Vaswani et al. 2017, arXiv
-    1706.03762) or all sines and then all cosines. `inclusive`: with exponents i / (D/2 - 1), whose last is 1 (tensor2tensor)."""
+    1706.03762) or all sines and then all cosines. `inclusive`: with exponents i / (D/2 - 1), whose last is 1 (tensor2tensor). The first
+    token stands at position `start`."""
 
     base: float = 10_000.0
     order: Literal["interleaved", "halves"] = "interleaved"
     inclusive: bool = False
+    start: int = 0
 
 
 @spec

@@ -3,30 +3,49 @@
 from dataclasses import replace
 from typing import cast
 
+import torch
 from torch import Tensor, nn
 
 from models.batch import Backend, Batch, Embedding
 from models.parts.norms import norm
 from models.parts.positions import added
-from models.spec import Arch, Next, streams
+from models.spec import Arch, Next, beside_embedding, streams
+from models.stacks.encoder_decoder import TowerStack, encoded
+
+
+class Bias(nn.Module):
+    """y_SY -> y_SY: what is added to the logits of a head that has no matrix of its own."""
+
+    def __init__(self, vocab: int) -> None:
+        super().__init__()
+        self.bias = nn.Parameter(torch.empty(vocab, dtype=torch.float32), requires_grad=False)
+
+    def forward(self, y_SY: Tensor) -> Tensor:
+        return y_SY + self.bias
 
 
 class Decoder(nn.Module):
-    def __init__(self, arch: Arch, output: Next, layers: list[nn.Module], backend: Backend) -> None:
+    """With `encoder`, the decoder of an encoder-decoder."""
+
+    def __init__(self, arch: Arch, output: Next, layers: list[nn.Module], backend: Backend, encoder: TowerStack | None = None) -> None:
         super().__init__()
         self.arch, self.output, self.ops = arch, output, backend.ops
         rows, self.streams = arch.embed_dim or arch.dim, streams(arch)
         self.embed = backend.embedding("embed", arch.vocab, rows)
         self.widen = backend.linear("widen", rows, (arch.dim,)) if arch.embed_dim else None
-        self.positions = added(arch, backend)
+        self.positions = added("positions", arch.position, beside_embedding(arch), backend)
         self.embed_norm = norm(arch.embed_norm, arch.dim, backend.ops) if arch.embed_norm else None
         self.layers = nn.ModuleList(layers)
         self.norm = norm(arch.norm, arch.dim * self.streams, backend.ops)
         self.narrow = backend.linear("narrow", arch.dim, (rows,)) if arch.embed_dim else None
         self.head = None if arch.tied else backend.linear("head", rows * self.streams, (arch.vocab,), bias=output.bias)
+        self.tied_head = Bias(arch.vocab) if arch.tied and output.bias else None
+        self.encoder = encoder
 
     def forward(self, tokens_T: Tensor, batch: Batch) -> Tensor:
         """Rows after the final norm, as wide as the embedding's, or all streams of them."""
+        if self.encoder is not None:
+            batch = encoded(self.encoder, self.embed, batch)
         x_TD = self._embedded(tokens_T, batch)
         if any(layer.block for layer in self.arch.layers):
             batch = replace(batch, embedded_TD=x_TD)
@@ -50,6 +69,8 @@ class Decoder(nn.Module):
     def logits(self, x_SD: Tensor) -> Tensor:
         """float32 logits_SY of rows that `forward` returned."""
         y_SY = cast(Embedding, self.embed).logits(x_SD) if self.head is None else self.head(x_SD).float()
+        if self.tied_head is not None:
+            y_SY = self.tied_head(y_SY)
         if self.output.scale != 1:
             y_SY = self.ops.scale(y_SY, self.output.scale)
         cap = self.output.softcap

@@ -24,7 +24,7 @@ class PreLayer(nn.Module):
 
     def __init__(self, spec: Layer, dim: int, mixer: nn.Module, ffn: nn.Module, ops: Ops) -> None:
         super().__init__()
-        self.add = Residual(spec, ops)
+        self.add, self.ops = Residual(spec, ops), ops
         self.norm1, self.mixer = norm(spec.norm, dim, ops), mixer
         self.norm2, self.ffn = norm(spec.norm, dim, ops), ffn
 
@@ -51,7 +51,7 @@ class PostLayer(nn.Module):
 
     def __init__(self, spec: Layer, dim: int, mixer: nn.Module, ffn: nn.Module, ops: Ops) -> None:
         super().__init__()
-        self.add = Residual(spec, ops)
+        self.add, self.ops = Residual(spec, ops), ops
         self.mixer, self.norm1 = mixer, norm(spec.norm, dim, ops)
         self.ffn, self.norm2 = ffn, norm(spec.norm, dim, ops)
 

@@ -63,8 +63,8 @@ def _copier(parameter: nn.Parameter) -> Callable[[Weight], None]:
 
 def _recipe(recipes: Recipes, target: str) -> tuple[Recipe, int | None]:
     """The recipe for one of our tensors, and the number of its layer. A layer may have one that is not the others'."""
-    match = re.match(r"layers\.(\d+)\.", target)
-    template = target if match is None or target in recipes else "layers.{i}." + target[match.end() :]
+    match = re.match(r"(encoder\.)?layers\.(\d+)\.", target)
+    template = target if match is None or target in recipes else f"{match[1] or ''}layers.{{i}}." + target[match.end() :]
     if template not in recipes:
         raise WeightsError(f"the family has no recipe for {template}")
-    return recipes[template], None if match is None else int(match[1])
+    return recipes[template], None if match is None else int(match[2])

@@ -4,21 +4,24 @@ import re
 
 import torch
 
+from models.prefixes import sources
 from models.quant import WeightsError, dense
-from models.recipes import Copy, Recipes
-from models.spec import Arch
+from models.recipes import Recipes
+from models.spec import Arch, Sinusoidal
 from models.weights.source import Checkpoint
 
 # rotary tables and causal masks are computed (models/gguf/metadata.py reads rope_freqs into the configuration), never loaded; what
-# predicts further tokens in training (mtp), and RWKV's first layer's mix with its own values, are not read
+# predicts further tokens in training (mtp), and RWKV's first layer's mix with its own values, are not read; a T5 that looks at its encoder
+# has no positions there, though some files do
 _UNREAD = re.compile(
     r"(.*\.)?rotary_emb\.inv_freq|rope_(freqs|factors_long|factors_short)\.weight|(.*\.)?(attn|attention)\.(masked_)?bias"
     r"|(.*\.)?self_attention\.(self_)?mask_value_float(16|32)|mtp\..*|blocks\.0\.att\.v[012]"
+    r"|decoder\.block\.0\.layer\.1\.EncDecAttention\.relative_attention_bias\.weight|(model\.)?(encoder|decoder)\.version"
 )
 
 
 def refuse_leftovers(arch: Arch, recipes: Recipes, checkpoint: Checkpoint, left: set[str]) -> None:
-    left = {name for name in left if not _UNREAD.fullmatch(name)} - _further(arch, left)
+    left = {name for name in left if not _UNREAD.fullmatch(name)} - _further(arch, left) - _computed(arch, left)
     if arch.tied:
         left -= _tied_copy(recipes, checkpoint, left)
     if left:
@@ -32,11 +35,19 @@ def _further(arch: Arch, left: set[str]) -> set[str]:
     return {name for name in left if name.startswith(tuple(f"blk.{n}." for n in numbers if n >= len(arch.layers)))}
 
 
+def _computed(arch: Arch, left: set[str]) -> set[str]:
+    """Tables of sines that a checkpoint stores although everybody can compute them."""
+    tables = re.compile(r"(model\.)?(encoder|decoder)\.embed_positions\.weights?")
+    return {name for name in left if isinstance(arch.position, Sinusoidal) and tables.fullmatch(name)}
+
+
 def _tied_copy(recipes: Recipes, checkpoint: Checkpoint, left: set[str]) -> set[str]:
     """The name of an output matrix that a tied checkpoint stores although it is the embedding."""
-    head, embed = recipes["head.weight"], recipes["embed.weight"]
-    if not (isinstance(head, Copy) and isinstance(embed, Copy) and head.source in left):
+    heads = left.intersection(sources(recipes["head.weight"]))
+    if not heads:
         return set()
-    if not torch.equal(dense(checkpoint[head.source]), dense(checkpoint[embed.source])):
-        raise WeightsError(f"tie_word_embeddings is true, but {head.source} differs from {embed.source}")
-    return {head.source}
+    names, head = set(checkpoint), min(heads)
+    embed = next((source for source in sources(recipes["embed.weight"]) if source in names), None)
+    if embed is None or not torch.equal(dense(checkpoint[head]), dense(checkpoint[embed])):
+        raise WeightsError(f"tie_word_embeddings is true, but {head} differs from {embed}")
+    return {head}

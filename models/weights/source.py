@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from models.quant import Weight, WeightsError
-from models.spec import Arch, Attention, LatentAttention, LinearAttention, MoE, Single, mixers
+from models.spec import Arch, Attention, LatentAttention, Layer, LinearAttention, MoE, Single, mixers
 
 Checkpoint = Mapping[str, Weight]  # read lazily: one tensor at each lookup
 
@@ -40,8 +40,13 @@ class Source:
         return template.format(i=self.layer, e=self.expert) in self.names
 
     @property
+    def _of_layer(self) -> Layer:
+        encoder = self.arch.encoder if self.target.startswith("encoder.") else None
+        return (self.arch if encoder is None else encoder).layers[self.layer or 0]
+
+    @property
     def experts(self) -> int:
-        match self.arch.layers[self.layer or 0].ffn:
+        match self._of_layer.ffn:
             case MoE(experts=e):
                 return e
             case other:
@@ -50,7 +55,7 @@ class Source:
     @property
     def mixer(self) -> Single:
         """That of the layer, or of the block that it shares, or the one of several whose number stands in the tensor's name."""
-        layer = self.arch.layers[self.layer or 0]
+        layer = self._of_layer
         if layer.block is not None and ".block." in self.target:
             return layer.block.attention
         found, number = mixers(layer), re.search(r"\.mixer\.(\d+)\.", self.target)

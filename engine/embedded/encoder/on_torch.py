@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from engine.embedded.encoder.ring import RingAttention, RingLsh
 from engine.embedded.encoder.sparse import BandedAttention, BlockAttention
 from engine.embedded.on_torch.scores import attention
-from models.batch import Attend, Batch, Convolve, HeadUse, Latent, LatentUp, LocalGlobal, Lsh, Recurrence
+from models.batch import Attend, Batch, Convolve, Cross, HeadUse, Latent, LatentUp, LocalGlobal, Lsh, Recurrence
 from models.masks import may_see
 from models.ops import Ops
 from models.reference import Embedding, Experts, HeadMatrices, Linear, expand, expanded
@@ -20,6 +20,7 @@ from models.score_bias import PLAIN, Scoring, score_bias
 from models.spec import (
     Attention,
     BlockSparse,
+    CrossAttention,
     Full,
     LatentAttention,
     LocalGlobalAttention,
@@ -54,6 +55,9 @@ class TorchEncoderBackend:
                 return RingAttention(only_scaled(name, spec), mask)
             case _:
                 return WholeAttention(spec, self._squares)
+
+    def cross(self, name: str, spec: CrossAttention) -> Cross:
+        raise NotImplementedError(f"{name}: an encoder alone has no other one to look at")
 
     def lsh(self, name: str, spec: LshAttention) -> Lsh:
         if not isinstance(spec.mask, Ring):

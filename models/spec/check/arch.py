@@ -3,8 +3,9 @@
 from collections.abc import Iterator
 from dataclasses import replace
 
-from models.spec.arch import Arch, Layer, beside_embedding, mixers, streams
+from models.spec.arch import Arch, Layer, beside_embedding, mixers, streams, tower
 from models.spec.block import SharedBlock
+from models.spec.check.encoder import crossing, reading, seen
 from models.spec.check.ffn import feed_forward
 from models.spec.check.mixers import single
 from models.spec.check.problem import Problem, positive
@@ -29,8 +30,10 @@ def problems(arch: Arch) -> Iterator[Problem]:
         yield ".ngrams", "must be left out: they see tokens ahead, which a decoder has not got yet"
     elif arch.ngrams is not None and (arch.ngrams.kernel < 1 or arch.ngrams.kernel % 2 == 0):
         yield ".ngrams.kernel", f"= {arch.ngrams.kernel} must be odd: as many tokens before as after"
-    if isinstance(arch.output, Next) and arch.output.bias and arch.tied:
-        yield ".output.bias", "must be false where tied is true: a tied head has no bias"
+    yield from seen(arch)
+    yield from reading(arch)
+    if arch.encoder is not None:
+        yield from ((f".encoder{where}", problem) for where, problem in problems(tower(arch.encoder, arch.vocab)))
     if any((layer.placement == "reversible") != (streams(arch) == 2) for layer in arch.layers):
         yield ".layers", "must all have the placement reversible, or none of them"
     if streams(arch) == 2 and (arch.tied or arch.embed_dim or arch.ngrams):
@@ -91,6 +94,7 @@ def _layer(layer: Layer, arch: Arch) -> Iterator[Problem]:
         yield from feed_forward(layer.ffn, arch)
     if layer.block is not None:
         yield from _block(layer, layer.block, arch)
+    yield from crossing(layer)
     if layer.mixer is None and layer.ffn is None:
         yield ".ffn", "must not be null where mixer is null, too: the layer would do nothing"
     elif None in (layer.mixer, layer.ffn) and layer.placement != "pre":

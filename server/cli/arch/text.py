@@ -45,7 +45,11 @@ def _memory(description: Description) -> list[str]:
 def _cache(cache: CacheGroup) -> str:
     shapes = " and ".join("×".join(map(str, shape)) for shape in cache.per_token)
     return f"{_numbered(cache.layers)}: {shapes} numbers per token, " + (
-        "of all tokens" if cache.reach is None else f"of the last {cache.reach:,} tokens"
+        "of the encoder's input"
+        if cache.of == "encoder"
+        else "of all tokens"
+        if cache.reach is None
+        else f"of the last {cache.reach:,} tokens"
     )
 
 

@@ -1,0 +1,41 @@
+"""How a decoder looks at what its encoder has read, and what an encoder reads."""
+
+from models.spec.masks import Full
+from models.spec.mixers import Attention
+from models.spec.value import spec
+
+
+@spec
+class CrossAttention:
+    """Queries are a layer's own rows, keys and values those that the encoder's last norm returned for the whole input (Vaswani et al.
+    2017, arXiv 1706.03762, section 3.2.3). They are made once for an input, and every token looks at all of them."""
+
+    heads: int
+    kv_heads: int
+    head_dim: int
+    bias: bool = False  # on q, k, v
+    out_bias: bool = False
+    scale: float | None = None  # None: head_dim ** -0.5
+
+    @property
+    def scores(self) -> Attention:
+        """The ordinary attention that it is once its queries, keys and values are made."""
+        return Attention(heads=self.heads, kv_heads=self.kv_heads, head_dim=self.head_dim, mask=Full(), scale=self.scale)
+
+
+# what an encoder reads
+
+
+@spec
+class SharedEmbedding:
+    """Tokens, whose rows are those of the decoder's embedding."""
+
+
+@spec
+class OwnEmbedding:
+    """Tokens of a vocabulary of the encoder's own."""
+
+    vocab: int
+
+
+EncoderInput = SharedEmbedding | OwnEmbedding
