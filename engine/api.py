@@ -106,6 +106,7 @@ class Sampling:
 class Request:
     tokens: tuple[int, ...]
     sampling: Sampling
+    encoder: tuple[int, ...] = ()  # what a model with a reader (`ModelInfo.reader`) reads before it goes on with `tokens`; of no other
     grammar: Grammar | None = None
     priority: int = 0  # lower runs first; see also IDLE_PRIORITY
     closing: Closing | None = None  # with a grammar
@@ -127,9 +128,9 @@ class TokenLogprob:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Usage:
-    prompt: int
+    prompt: int  # with those that an encoder reads
     completion: int
-    cached: int  # prompt tokens that came from the prefix cache
+    cached: int  # prompt tokens that came from the prefix cache, or that an encoder had read before
     queued: float | None = field(default=None, compare=False)  # seconds from `generate` to its first step; None: not known
 
 
@@ -172,6 +173,15 @@ class Stats:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ReaderInfo:
+    """Of a model that reads an input before it answers (`Request.encoder`)."""
+
+    context: int  # tokens of the longest input
+    vocab: int  # of the input
+    start: int | None = None  # the token that its answers begin with (decoder_start_token_id), for the text side to put into `tokens`
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ModelInfo:
     """What the text side needs to know of a loaded model."""
 
@@ -179,6 +189,7 @@ class ModelInfo:
     vocab: int
     architecture: str = ""
     parameters: int | None = None  # None: not known
+    reader: ReaderInfo | None = None
     extra: dict[str, str] = field(default_factory=dict[str, str])
 
 

@@ -56,6 +56,11 @@ class Batch:
         return torch.zeros_like(self.positions_T, dtype=torch.bool) if self.marked_T is None else self.marked_T
 
     @cached_property
+    def inputs(self) -> list[int]:
+        """inputs_S, where there are any. Synchronises with the device."""
+        return [] if self.inputs_S is None else self.inputs_S.tolist()
+
+    @cached_property
     def spans(self) -> list[tuple[slice, int]]:
         """Per sequence: its rows in this step, and how many tokens came before them. Synchronises with the device."""
         starts, cached = self.starts_S1.tolist(), self.cached_S.tolist()
@@ -64,13 +69,12 @@ class Batch:
 
 @dataclass(frozen=True, eq=False)
 class Encoding:
-    """Inputs of some of a step's sequences, which an encoder reads whole. read_T int64: tokens; batch: where they lie, nothing cached,
-    with a block table for each input as `pages`; sequences_N int64: which of the step's sequences each is for, in rising order.
-    rows_TD: what the encoder's last norm returned (set by the decoder)."""
+    """Inputs of some of a step's sequences, in their order, which an encoder reads whole. read_T int64: tokens; batch: where they lie,
+    nothing cached, and the block tables that their rows' keys and values are written by. rows_TD: what the encoder's last norm
+    returned (set by the decoder)."""
 
     read_T: Tensor
     batch: Batch
-    sequences_N: Tensor
     rows_TD: Tensor | None = None
 
 

@@ -34,7 +34,6 @@ from models.spec import (
     Arch,
     Attention,
     Classifier,
-    CrossAttention,
     LatentAttention,
     Layer,
     LinearAttention,
@@ -59,7 +58,6 @@ from models.spec import (
     all_mixers,
     tower,
 )
-from models.stacks.cross_layers import PostCrossLayer, PreCrossLayer
 from models.stacks.decoder import Decoder
 from models.stacks.encoder import Encoder
 from models.stacks.encoder_decoder import TowerStack
@@ -69,7 +67,9 @@ from models.stacks.layers import (
     FfnLayer,
     MixerLayer,
     ParallelLayer,
+    PostCrossLayer,
     PostLayer,
+    PreCrossLayer,
     PreFfnLayer,
     PreLayer,
     ReversibleLayer,
@@ -87,6 +87,12 @@ PLACEMENTS: dict[Placement, Callable[[Layer, int, nn.Module, nn.Module, Ops], nn
     "parallel_shared": SharedParallelLayer,
     "reversible": ReversibleLayer,
 }
+
+
+CROSSING: dict[Placement, Callable[[Layer, int, nn.Module, nn.Module, nn.Module, Ops], nn.Module]] = {
+    "pre": PreCrossLayer,
+    "post": PostCrossLayer,
+}  # with cross-attention between mixer and feed-forward part
 
 
 def build(arch: Arch, backend: Backend, *, context: int) -> Decoder:
@@ -153,8 +159,10 @@ def _layer(name: str, spec: Layer, dim: int, backend: Backend, shared: _Shared) 
     ffn = _ffn(f"{name}.ffn", spec.ffn, dim, backend) if spec.ffn else None
     match mixer, ffn:
         case nn.Module(), nn.Module():
-            layer = PLACEMENTS[spec.placement](spec, dim, mixer, ffn, backend.ops)
-            return layer if spec.cross is None else _crossing(f"{name}.cross", spec, spec.cross, layer, dim, backend, shared)
+            if spec.cross is None:
+                return PLACEMENTS[spec.placement](spec, dim, mixer, ffn, backend.ops)
+            cross = CrossAttentionPart(f"{name}.cross", spec.cross, dim, shared.encoder, backend)
+            return CROSSING[spec.placement](spec, dim, mixer, cross, ffn, backend.ops)
         case nn.Module(), None:
             layer = MixerLayer(spec, dim, mixer, backend.ops)
             return layer if spec.block is None else _beside(name, spec.block, layer, dim, backend, shared)
@@ -162,17 +170,6 @@ def _layer(name: str, spec: Layer, dim: int, backend: Backend, shared: _Shared) 
             return FfnLayer(spec, dim, ffn, backend.ops)
         case _:
             raise ValueError(f"{name} has neither a mixer nor a feed-forward part")
-
-
-def _crossing(name: str, spec: Layer, cross: CrossAttention, layer: nn.Module, dim: int, backend: Backend, shared: _Shared) -> nn.Module:
-    part = CrossAttentionPart(name, cross, dim, shared.encoder, backend)
-    match layer:
-        case PreLayer():
-            return PreCrossLayer(spec, dim, layer, part)
-        case PostLayer():
-            return PostCrossLayer(spec, dim, layer, part)
-        case _:
-            raise ValueError(f"{name} cannot stand in a layer with the placement {spec.placement}")
 
 
 def _beside(name: str, spec: SharedBlock, layer: MixerLayer, dim: int, backend: Backend, shared: _Shared) -> nn.Module:

@@ -42,8 +42,10 @@ class Core:
 
     def has_finite_logits(self) -> bool:
         """Whether a forward pass of a few tokens gives numbers; leaves nothing behind."""
-        request = Request(tokens=(0, 1), sampling=Sampling(max_tokens=1))
-        seq = Sequence(request, 0, 3, self.memory.tables(3), TokenSampler(request.sampling, 0))
+        read = () if self.memory.inputs.capacity is None else (0, 1)
+        request = Request(tokens=(0, 1), sampling=Sampling(max_tokens=1), encoder=read)
+        seq = Sequence(request, 0, 3, self.memory.tables(3, len(read)), TokenSampler(request.sampling, 0))
+        self.memory.admit(seq, 0, reserve=0)
         self.memory.grow(seq, 2)
         try:
             return self._runner.has_finite_logits([Chunk(seq, 2)])
@@ -83,6 +85,8 @@ class Core:
 
     def _advance(self, chunk: Chunk, choices: Iterator[SampledToken]) -> Delta | None:
         seq, completes = chunk.sequence, chunk.completes
+        if not seq.encoded:
+            self.memory.inputs.publish(seq)
         self.memory.advance(seq, chunk.size)
         if not completes and seq.computed < seq.limit:
             return None
@@ -97,7 +101,7 @@ class Core:
 
     def _count(self, seq: Sequence, delta: Delta) -> None:
         if seq.generated == 1 or seq.limit == seq.prompt:
-            self._totals.prompt += seq.prompt
-            self._totals.cached += seq.cached or 0
+            self._totals.prompt += seq.usage.prompt
+            self._totals.cached += seq.usage.cached
         self._totals.generated += len(delta.tokens)
         self._totals.aborts += delta.finish == "abort"

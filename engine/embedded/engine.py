@@ -49,6 +49,8 @@ class EmbeddedEngine:
         memory = Memory(loaded.pages, slots=loaded.slots)
         room = memory.capacity(loaded.limits.max_step_tokens)
         self.info = loaded.info if room is None else replace(loaded.info, context=min(loaded.info.context, room))
+        if loaded.info.reader is not None and (most := memory.inputs.capacity) is not None:
+            self.info = replace(self.info, reader=replace(loaded.info.reader, context=min(loaded.info.reader.context, most)))
         self._loaded, self._memory, self._limits, self._shared = loaded, memory, loaded.limits, tuple(shared)
         self._grammars = GrammarCompiler(loaded.tokenizer, loaded.info.vocab, loaded.end_tokens)
         compilers = max(1, (os.cpu_count() or 1) // CORES_PER_COMPILER)
@@ -126,7 +128,7 @@ class EmbeddedEngine:
         sampler = TokenSampler(sampling, seed, request.tokens, matcher, closer, thoughts)
         shared = max((common_prefix(request.tokens, prefix) for prefix in self._shared), default=0)
         salt, angles = owner_salt(request.owner, request.salt), self._angles(limit)
-        tables = self._memory.tables(limit)
+        tables = self._memory.tables(limit, len(request.encoder))
         return Sequence(request, next(self._arrivals), limit, tables, sampler, salt=salt, shared=shared, angles=angles)
 
     def _angles(self, limit: int) -> bytes:

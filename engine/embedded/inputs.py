@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from engine.embedded.encoder_inputs import EncoderInputs
 from engine.embedded.memory.memory import pages_for
 from engine.embedded.scheduler import Limits
 from engine.embedded.sequence import Chunk
@@ -49,7 +50,8 @@ class Inputs:
         self._slots_R = None if slots is None else tuple(_Mirror((most.rows,), np.int32, slots + i, device) for i in range(2))
         self._context = context
         self._rotary_T = {rope: _Mirror((most.tokens,), np.int64, 0, device) for rope in ropes}
-        self._layouts, self._device = tuple(layouts), device
+        self._layouts, self._device = {layout: i for i, layout in enumerate(layouts) if layout.of == "self"}, device
+        self._read = EncoderInputs(layouts, device) if len(self._layouts) < len(layouts) else None
         self._tokens_T, self._positions_T = (_Mirror((most.tokens,), np.int64, 0, device) for _ in range(2))
         self._starts_R1 = _Mirror((most.rows + 1,), np.int32, 0, device)
         self._cached_R = _Mirror((most.rows,), np.int32, 0, device)
@@ -75,6 +77,8 @@ class Inputs:
         self._fill_tables(chunks)
         self._fill_rotary(chunks, ends)
         self._fill_slots(chunks)
+        if self._read is not None:
+            self._read.fill(chunks)
         self._clear(ends[-1], len(chunks))
         self._upload()
         return Shape(ends[-1], len(chunks), max(pages_for(a + n) for a, n in zip(computed, counts, strict=True)))
@@ -87,7 +91,7 @@ class Inputs:
         starts, cached = self._starts_R1.device[: rows + 1], self._cached_R.device[:rows]
         slots = None if self._slots_R is None else Slots(*(m.device[:rows] for m in self._slots_R))
         batch = Batch(self._positions_T.device[:tokens], starts, cached, tables, rotary_T=rotary, slots=slots)
-        return self._tokens_T.device[:tokens], batch
+        return self._tokens_T.device[:tokens], batch if self._read is None else self._read.into(batch)
 
     def last(self, rows: list[int]) -> Tensor:
         """int64: where the last tokens of these rows lie among the step's tokens."""
@@ -105,7 +109,7 @@ class Inputs:
             self._positions_T.host[here] = np.arange(there.start, there.stop)
 
     def _fill_tables(self, chunks: Sequence[Chunk]) -> None:
-        for i, mirror in enumerate(self._tables_RW):
+        for i, mirror in zip(self._layouts.values(), self._tables_RW, strict=True):
             for row, chunk in zip(mirror.host, chunks, strict=False):
                 table = chunk.sequence.tables[i]
                 row[: table.end] = table.pages[: table.end]

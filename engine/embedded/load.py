@@ -10,7 +10,7 @@ from typing import Any, Literal, cast
 
 import torch
 
-from engine.api import ModelInfo
+from engine.api import ModelInfo, ReaderInfo
 from engine.embedded.capture import Recorder
 from engine.embedded.kernels.library import Library
 from engine.embedded.memory.sizes import STATE_NUMBER, bytes_of_page, page_counts, slot_count
@@ -30,7 +30,7 @@ from models.checkpoint import open_checkpoint
 from models.describe import parameters, state_bytes
 from models.families import arch_of, recipes_of
 from models.families.multimodal import text_tensors
-from models.spec import Arch, Paged, Rope, long_ropes
+from models.spec import Arch, Paged, Rope, Tower, long_ropes, tower
 from models.weights import load
 
 BITS = {"int4": 4, "int8": 8}
@@ -81,7 +81,13 @@ def load_model(directory: Path, options: LoadOptions) -> LoadedModel:
         torch.set_num_threads(machine.threads)  # two that share a core wait for one another at each of very many small steps
     return LoadedModel(
         model=_model(directory, config, arch, machine.backend, context, device),
-        info=ModelInfo(context=context, vocab=arch.vocab, architecture=config["architectures"][0], parameters=parameters(arch)),
+        info=ModelInfo(
+            context=context,
+            vocab=arch.vocab,
+            architecture=config["architectures"][0],
+            parameters=parameters(arch),
+            reader=None if arch.encoder is None else _reader(arch.encoder, arch.vocab, directory, config),
+        ),
         pages=pages,
         slots=slots,
         page_bytes=sum(bytes_of_page(arch, options.dtype.itemsize)[layout] * count for layout, count in pages.items()),
@@ -116,7 +122,8 @@ def open_machine(arch: Arch, pages: dict[Paged, int], options: LoadOptions, slot
             native = NativeBackend(library, pages, partial(quantized, bits=bits), slots=slots or 0)
             return Machine(native, Recordings(native.kernels), 1)  # PyTorch's threads would compete with the kernels' own
     backend = TorchBackend(Storage(pages=pages, slots=slots, device=device, dtype=options.dtype, bits=bits))
-    return Machine(backend, CudaGraphs(device) if device.type == "cuda" else None, options.threads)
+    recorded = device.type == "cuda" and arch.encoder is None  # inputs of any length, and new tensors for them
+    return Machine(backend, CudaGraphs(device) if recorded else None, options.threads)
 
 
 def open_device(name: str) -> torch.device:
@@ -156,3 +163,9 @@ def _context(arch: Arch, wanted: int | None) -> int:
     if wanted is not None and not 1 < wanted <= arch.context:
         raise ValueError(f"context = {wanted} must lie between 2 and the {arch.context} tokens that this model was made for")
     return arch.context if wanted is None else wanted
+
+
+def _reader(encoder: Tower, vocab: int, directory: Path, config: dict[str, Any]) -> ReaderInfo:
+    path = directory / "generation_config.json"
+    start = (config | (read_object(path) if path.exists() else {})).get("decoder_start_token_id")
+    return ReaderInfo(context=encoder.context, vocab=tower(encoder, vocab).vocab, start=start if isinstance(start, int) else None)

@@ -1,8 +1,10 @@
 """Which sequences take part in the next step, and with how many tokens.
 
 Decodes first, then prompts chunk by chunk up to a budget, in one mixed step, so that a long prompt never stalls the answers that are
-running. Places are given to owners in turn. When pages run out, the newest sequence gives its own back and is recomputed later. What
-has idle time only gives way to everything else at once, places and pages too, and finds in the prefix cache later what is left there.
+running. An encoder's input is read whole, beside the first tokens of its answer; such inputs have a budget of their own, as large, which
+one of them may exceed. Places are given to owners in turn. When pages run out, the newest sequence gives its own back and is recomputed
+later. What has idle time only gives way to everything else at once, places and pages too, and finds in the prefix cache later what is
+left there.
 """
 
 import time
@@ -137,16 +139,17 @@ class Scheduler:
         return count
 
     def _admissions(self, step: list[Chunk], budget: int) -> None:
-        arriving = self._arriving()
+        arriving, rows, most = self._arriving(), budget, budget
         for seq in self._in_turns():
             if budget <= 0 or len(self.running) >= self.limits.max_running:
                 return
-            pages = self.memory.match(seq)
-            if self._worth_waiting(seq, pages, arriving):
+            pages, unread = self.memory.match(seq), self.memory.inputs.unread(seq)
+            if self._worth_waiting(seq, pages, unread, arriving) or (unread and rows < min(unread, most)):
                 continue
             if not self.memory.admit(seq, pages, reserve=len(self.running)):
                 return  # nobody overtakes for memory: the first in line would starve
             self._start(seq)
+            rows -= unread
             budget -= self._chunk(step, seq, budget)
             arriving.update(self._coming(seq))
 
@@ -157,15 +160,18 @@ class Scheduler:
             seq.cached, seq.queued = seq.computed, time.perf_counter() - seq.arrived
 
     def _arriving(self) -> set[bytes]:
-        """Keys of the full pages that running prompts are about to compute."""
-        return {key for seq in self.running if seq.length - seq.computed > 1 for key in self._coming(seq)}
+        """Keys of the full pages that running prompts are about to compute, and of inputs about to be read."""
+        return {key for seq in self.running if seq.length - seq.computed > 1 or not seq.encoded for key in self._coming(seq)}
 
     def _coming(self, seq: Sequence) -> list[bytes]:
         full = seq.length // PAGE
-        return self.memory.keys(seq, full)[seq.published : full]
+        pages = self.memory.keys(seq, full)[seq.published : full]
+        return pages if seq.encoded else [self.memory.inputs.key(seq), *pages]
 
-    def _worth_waiting(self, seq: Sequence, pages: int, arriving: set[bytes]) -> bool:
-        """Is the first page that `seq` lacks just being computed for somebody else?"""
+    def _worth_waiting(self, seq: Sequence, pages: int, unread: int, arriving: set[bytes]) -> bool:
+        """Is the first page that `seq` lacks, or its input, just being computed for somebody else?"""
+        if unread and self.memory.inputs.key(seq) in arriving:
+            return True
         return pages < seq.reusable // PAGE and seq.keys[pages] in arriving
 
     def _preempt(self, seq: Sequence | None = None) -> Sequence:

@@ -32,7 +32,11 @@ class Sequence:
         "arrived",
         "cached",
         "computed",
+        "encoded",
         "finish",
+        "input_key",
+        "input_keys",
+        "inputs",
         "kept",
         "keys",
         "last",
@@ -43,6 +47,7 @@ class Sequence:
         "published",
         "queued",
         "rank",
+        "read",
         "request",
         "room",
         "salt",
@@ -86,6 +91,11 @@ class Sequence:
         self.cached: int | None = None  # prompt tokens found in the prefix cache at first admission
         self.arrived = time.perf_counter()
         self.queued: float | None = None  # seconds from `arrived` to first admission
+        self.inputs = len(request.encoder)  # rows of what its encoder reads
+        self.encoded = not self.inputs  # whether they are remembered
+        self.read: int | None = None  # those found at first admission
+        self.input_key: bytes | None = None  # of all of it, and of its pages (memory/inputs.py)
+        self.input_keys: list[bytes] | None = None
         self.keys: list[bytes] = []
         self.salt, self.shared, self.angles = salt, shared, angles
         self.prompt_logprobs: list[TokenLogprob] = []  # of the prompt's second token and those after it, as far as computed
@@ -114,7 +124,8 @@ class Sequence:
 
     @property
     def usage(self) -> Usage:
-        return Usage(prompt=self.prompt, completion=self.generated, cached=self.cached or 0, queued=self.queued)
+        cached = (self.cached or 0) + (self.read or 0)
+        return Usage(prompt=self.prompt + self.inputs, completion=self.generated, cached=cached, queued=self.queued)
 
     def append(self, token: int, logprob: TokenLogprob | None) -> Delta:
         """Add a sampled token, decide whether the answer is complete, and say so."""

@@ -105,7 +105,7 @@ class Reference:
     def cross(self, name: str, spec: CrossAttention) -> Cross:
         def leaf(q_THK: Tensor, new: tuple[Tensor, Tensor] | None, batch: Batch) -> Tensor:
             _whole(batch)
-            if new is None or batch.encoding is None or len(batch.encoding.sequences_N) != len(batch.spans):
+            if new is None or batch.encoding is None or len(batch.encoding.batch.spans) != len(batch.spans):
                 raise ValueError("the reference backend remembers nothing: give it the encoder's input of every sequence")
             read = [rows for rows, _ in batch.encoding.batch.spans]
             return torch.cat([look(spec, q_THK[r], new[0][e], new[1][e]) for (r, _), e in zip(batch.spans, read, strict=True)])
@@ -337,5 +337,5 @@ def whole(
     positions = torch.cat([torch.arange(n) for n in lengths])
     rotary = {rope: torch.cat([torch.arange(n) + rope_start(rope, context, n) for n in lengths]) for rope in ropes}
     cached = torch.zeros(len(lengths), dtype=torch.int32)
-    encoding = None if inputs is None else Encoding(torch.cat(list(inputs)), whole(list(map(len, inputs))), torch.arange(len(inputs)))
+    encoding = None if inputs is None else Encoding(torch.cat(list(inputs)), whole(list(map(len, inputs))))
     return Batch(positions, starts, cached, segments_T=segments_T, rotary_T=rotary, encoding=encoding)

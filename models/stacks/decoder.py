@@ -10,7 +10,6 @@ from models.batch import Backend, Batch, Embedding
 from models.parts.norms import norm
 from models.parts.positions import added
 from models.spec import Arch, Next, beside_embedding, streams
-from models.stacks.encoder_decoder import TowerStack, encoded
 
 
 class Bias(nn.Module):
@@ -25,9 +24,9 @@ class Bias(nn.Module):
 
 
 class Decoder(nn.Module):
-    """With `encoder`, the decoder of an encoder-decoder."""
+    """`encoder`: that of an encoder-decoder (encoder_decoder.py)."""
 
-    def __init__(self, arch: Arch, output: Next, layers: list[nn.Module], backend: Backend, encoder: TowerStack | None = None) -> None:
+    def __init__(self, arch: Arch, output: Next, layers: list[nn.Module], backend: Backend, encoder: nn.Module | None = None) -> None:
         super().__init__()
         self.arch, self.output, self.ops = arch, output, backend.ops
         rows, self.streams = arch.embed_dim or arch.dim, streams(arch)
@@ -44,8 +43,9 @@ class Decoder(nn.Module):
 
     def forward(self, tokens_T: Tensor, batch: Batch) -> Tensor:
         """Rows after the final norm, as wide as the embedding's, or all streams of them."""
-        if self.encoder is not None:
-            batch = encoded(self.encoder, self.embed, batch)
+        if self.encoder is not None and batch.encoding is not None:
+            rows_TD = self.encoder(batch.encoding, self.embed)
+            batch = replace(batch, encoding=replace(batch.encoding, rows_TD=rows_TD))
         x_TD = self._embedded(tokens_T, batch)
         if any(layer.block for layer in self.arch.layers):
             batch = replace(batch, embedded_TD=x_TD)

@@ -1,13 +1,11 @@
 """What stands before a decoder that answers a whole input: the encoder that reads it.
 
-The decoder (decoder.py) calls it for the inputs that come in a step; its layers with `cross` (cross_layers.py) look at what came out.
+The decoder (decoder.py) calls it for the inputs that come in a step; its layers with `cross` look at what came out.
 """
-
-from dataclasses import replace
 
 from torch import Tensor, nn
 
-from models.batch import Backend, Batch
+from models.batch import Backend, Encoding
 from models.parts.norms import norm
 from models.parts.positions import added
 from models.spec import OwnEmbedding, Tower
@@ -26,9 +24,10 @@ class TowerStack(nn.Module):
         self.layers = nn.ModuleList(layers)
         self.norm = norm(spec.norm, spec.dim, backend.ops)
 
-    def forward(self, read_T: Tensor, batch: Batch, shared: nn.Module) -> Tensor:
+    def forward(self, encoding: Encoding, shared: nn.Module) -> Tensor:
         """x_TD after the last norm. `shared`: the decoder's embedding."""
-        x_TD = (shared if self.embed is None else self.embed)(read_T)
+        batch = encoding.batch
+        x_TD = (shared if self.embed is None else self.embed)(encoding.read_T)
         if self.spec.embed_scale != 1:
             x_TD = self.ops.scale(x_TD, self.spec.embed_scale)
         if self.positions is not None:
@@ -37,11 +36,3 @@ class TowerStack(nn.Module):
         for layer in self.layers:
             x_TD = layer(x_TD, batch)
         return self.norm(x_TD)
-
-
-def encoded(encoder: TowerStack, shared: nn.Module, batch: Batch) -> Batch:
-    """The same step, the inputs that come in it read."""
-    if batch.encoding is None:
-        return batch
-    rows_TD = encoder(batch.encoding.read_T, batch.encoding.batch, shared)
-    return replace(batch, encoding=replace(batch.encoding, rows_TD=rows_TD))

@@ -24,7 +24,7 @@ class PreLayer(nn.Module):
 
     def __init__(self, spec: Layer, dim: int, mixer: nn.Module, ffn: nn.Module, ops: Ops) -> None:
         super().__init__()
-        self.add, self.ops = Residual(spec, ops), ops
+        self.add = Residual(spec, ops)
         self.norm1, self.mixer = norm(spec.norm, dim, ops), mixer
         self.norm2, self.ffn = norm(spec.norm, dim, ops), ffn
 
@@ -51,7 +51,7 @@ class PostLayer(nn.Module):
 
     def __init__(self, spec: Layer, dim: int, mixer: nn.Module, ffn: nn.Module, ops: Ops) -> None:
         super().__init__()
-        self.add, self.ops = Residual(spec, ops), ops
+        self.add = Residual(spec, ops)
         self.mixer, self.norm1 = mixer, norm(spec.norm, dim, ops)
         self.ffn, self.norm2 = ffn, norm(spec.norm, dim, ops)
 
@@ -148,6 +148,38 @@ class FfnLayer(nn.Module):
 
     def forward(self, x_TD: Tensor, batch: Batch) -> Tensor:
         return self.add(x_TD, self.ffn(self.norm2(x_TD), batch))
+
+
+class PreCrossLayer(nn.Module):
+    """x + f(norm(x)), for the mixer, for what looks at an encoder's rows and then for the feed-forward part."""
+
+    def __init__(self, spec: Layer, dim: int, mixer: nn.Module, cross: nn.Module, ffn: nn.Module, ops: Ops) -> None:
+        super().__init__()
+        self.add = Residual(spec, ops)
+        self.norm1, self.mixer = norm(spec.norm, dim, ops), mixer
+        self.norm_cross, self.cross = norm(spec.norm, dim, ops), cross
+        self.norm2, self.ffn = norm(spec.norm, dim, ops), ffn
+
+    def forward(self, x_TD: Tensor, batch: Batch) -> Tensor:
+        x_TD = self.add(x_TD, self.mixer(self.norm1(x_TD), batch))
+        x_TD = self.add(x_TD, self.cross(self.norm_cross(x_TD), batch))
+        return self.add(x_TD, self.ffn(self.norm2(x_TD), batch))
+
+
+class PostCrossLayer(nn.Module):
+    """norm(x + f(x)), for the mixer, for what looks at an encoder's rows and then for the feed-forward part."""
+
+    def __init__(self, spec: Layer, dim: int, mixer: nn.Module, cross: nn.Module, ffn: nn.Module, ops: Ops) -> None:
+        super().__init__()
+        self.add = Residual(spec, ops)
+        self.mixer, self.norm1 = mixer, norm(spec.norm, dim, ops)
+        self.cross, self.norm_cross = cross, norm(spec.norm, dim, ops)
+        self.ffn, self.norm2 = ffn, norm(spec.norm, dim, ops)
+
+    def forward(self, x_TD: Tensor, batch: Batch) -> Tensor:
+        x_TD = self.norm1(self.add(x_TD, self.mixer(x_TD, batch)))
+        x_TD = self.norm_cross(self.add(x_TD, self.cross(x_TD, batch)))
+        return self.norm2(self.add(x_TD, self.ffn(x_TD, batch)))
 
 
 class ReversibleLayer(nn.Module):

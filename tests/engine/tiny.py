@@ -9,13 +9,13 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 
-from engine.api import Delta, ModelInfo, Request, Sampling
+from engine.api import Delta, ModelInfo, ReaderInfo, Request, Sampling
 from engine.embedded.capture import Recorder
 from engine.embedded.core import Core
 from engine.embedded.engine import EmbeddedEngine
 from engine.embedded.inputs import Inputs, largest_step
 from engine.embedded.load import LoadedModel
-from engine.embedded.memory.memory import Memory
+from engine.embedded.memory.memory import Memory, owner_salt
 from engine.embedded.on_torch.backend import TorchBackend
 from engine.embedded.on_torch.pages import Storage
 from engine.embedded.runner import Runner
@@ -80,9 +80,10 @@ class Oracle:
         self._known: dict[tuple[int, ...], list[int]] = {}
 
     @torch.inference_mode()
-    def logits(self, tokens: Sequence[int]) -> Tensor:
+    def logits(self, tokens: Sequence[int], read: Sequence[int] = ()) -> Tensor:
         """float32 logits_TY"""
-        batch = whole([len(tokens)], ropes=long_ropes(self._model.arch), context=CONTEXT)
+        inputs = [torch.tensor(read)] if read else None
+        batch = whole([len(tokens)], ropes=long_ropes(self._model.arch), context=CONTEXT, inputs=inputs)
         return self._model.logits(self._model(torch.tensor(tokens), batch))
 
     def greedy(self, prompt: tuple[int, ...], count: int) -> list[int]:
@@ -116,11 +117,12 @@ def core(
 _arrivals = count()
 
 
-def sequence(core: Core, tokens: Sequence[int], sampling: Sampling, priority: int = 0) -> Seq:
-    request = Request(tokens=tuple(tokens), sampling=sampling, priority=priority)
+def sequence(core: Core, tokens: Sequence[int], sampling: Sampling, priority: int = 0, read: Sequence[int] = (), owner: str = "") -> Seq:
+    """`read`: what an encoder reads before."""
+    request = Request(tokens=tuple(tokens), sampling=sampling, priority=priority, encoder=tuple(read), owner=owner)
     limit = min(CONTEXT, len(tokens) + sampling.max_tokens)
     sampler = TokenSampler(sampling, sampling.seed or 0, request.tokens)
-    return Seq(request, next(_arrivals), limit, core.memory.tables(limit), sampler)
+    return Seq(request, next(_arrivals), limit, core.memory.tables(limit, len(read)), sampler, salt=owner_salt(owner))
 
 
 def greedy(max_tokens: int, **more: object) -> Sampling:
@@ -149,7 +151,7 @@ def loaded(
     counts = sizes(arch, pages)
     return LoadedModel(
         model=filled(arch, TorchBackend(Storage(pages=counts, device=CPU, dtype=torch.float32, fill_nan=True))),
-        info=ModelInfo(context=CONTEXT, vocab=arch.vocab),
+        info=ModelInfo(context=CONTEXT, vocab=arch.vocab, reader=ReaderInfo(context=CONTEXT, vocab=arch.vocab) if arch.encoder else None),
         pages=counts,
         ropes=long_ropes(arch),
         device=CPU,

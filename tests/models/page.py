@@ -12,11 +12,12 @@ from typing import Any, NamedTuple
 
 from engine.embedded.native.supports import supports
 from models.describe import Description, cache_bytes, describe, flops, state_bytes
-from models.families import ENCODERS, FAMILIES, arch_of
+from models.families import ENCODER_DECODERS, ENCODERS, FAMILIES, arch_of
 from models.spec import S4, Arch, Attention, ImplicitFilter, Layer, LongConv, Mask, Strided, Window
 from server.cli.arch.chart import chart
 from server.cli.arch.text import compared
 from tests.models.published import PUBLISHED
+from tests.models.test_encoder_decoders import CASES as READERS
 from tests.models.test_encoders import BODIES, CLASSIFIERS
 from tests.models.test_parity import CASES
 
@@ -37,13 +38,18 @@ prefix hits and company (`tests/engine/test_families.py`). *CPU* says whether th
 8-bit and bf16 matrices, `--quantize`), or plain torch does, in bf16 or float32. On CUDA every family runs on plain torch in recorded
 graphs; no GPU has run these tests yet. *GGUF*: whether files of llama.cpp's are read.
 """
+READING = """\
+An encoder-decoder reads an input whole and then answers it. Inputs of several lengths are read and answered in one step, each once for
+all who ask about it (`tests/engine/test_encoder_decoder.py`), on plain torch. The engine serves them (`Request.encoder`); the HTTP API
+has no words for them yet.
+"""
 SHOWN = ("Llama-3.2-1B-Instruct", "gemma-3-1b-it", "Mixtral-8x7B-v0.1", "gpt-oss-20b", "DeepSeek-V2-Lite", "mamba-130m-hf")
 
 DRAWN = ("Llama-3.2-1B-Instruct", "Nemotron-3-Nano-30B-A3B", "mamba-130m-hf")
 
 
 def page() -> str:
-    return "\n".join([HEAD, *_decoders(), *_encoders(), *_choice(), *_numbers()]) + "\n"
+    return "\n".join([HEAD, *_decoders(), *_encoder_decoders(), *_encoders(), *_choice(), *_numbers()]) + "\n"
 
 
 def _decoders() -> Iterator[str]:
@@ -55,6 +61,15 @@ def _decoders() -> Iterator[str]:
         equal = str(cases[family]) if family != "stoa" else "written out, any mix"
         names, cpu = ", ".join(f"`{name}`" for name in architectures), "kernels" if supports(arch_of(sheet.TINY)) else "torch"
         yield f"| {family} | {names} | {equal} | {cpu} | {'yes' if hasattr(sheet, 'GGUF') else '-'} |"
+    yield ""
+
+
+def _encoder_decoders() -> Iterator[str]:
+    cases = Counter(family for family, _ in READERS)
+    yield from (READING, "| encoder-decoder | architectures | cases |", "|---|---|---|")
+    for module, architectures in _modules(ENCODER_DECODERS).items():
+        family = module.rpartition(".")[2]
+        yield f"| {family} | {', '.join(f'`{name}`' for name in architectures)} | {cases[family]} |"
     yield ""
 
 
@@ -78,7 +93,7 @@ def _modules(table: Mapping[str, str]) -> dict[str, list[str]]:
 def _choice() -> Iterator[str]:
     yield from ("## Which one for what", "", "| architecture | for | price | in numbers |", "|---|---|---|---|")
     yield from (f"| {row.kind} | {row.use} | {row.price} | {row.numbers} |" for row in (*_dense(), *_sparse()))
-    yield from ("", "Encoder-decoders, images and diffusion are not served yet.", "")
+    yield from ("", "Images and diffusion are not served yet.", "")
 
 
 class Choice(NamedTuple):
@@ -103,6 +118,13 @@ def _dense() -> Iterator[Choice]:
         "long chats on small memory",
         "what lies far back passes through few layers",
         f"Gemma 3 1B keeps {_mib(window)} of {gemma.context:,} tokens, {_mib(whole)} if every layer saw all",
+    )
+    bart = _arch("bart-base")
+    yield Choice(
+        "encoder-decoder (T5, BART, Marian, NLLB)",
+        "translation and summaries with few parameters: the input is read once, in both directions",
+        "one more attention in each layer; each turn of a chat is read anew",
+        f"BART base leaves {cache_bytes(bart, 1):,} bytes for a token read and one written",
     )
     yield Choice(
         "encoder (BERT, ModernBERT)",

@@ -5,6 +5,7 @@ from typing import Any
 
 from tests.models.published_encoders import ALBERT_BASE_V2, DISTILBERT_BASE, NOMIC_EMBED_V1_5
 from tests.models.published_hybrids import FALCON_H1_05B, JAMBA_V01, NEMOTRON_3_NANO, ZAMBA2_12B
+from tests.models.published_readers import BART_BASE, FLAN_T5_SMALL, T5_SMALL
 
 
 @dataclass(frozen=True)
@@ -510,6 +511,9 @@ PUBLISHED = {
     "Falcon-H1-0.5B-Instruct": Published(521_411_104, FALCON_H1_05B),
     "Zamba2-1.2B": Published(1_215_064_704, ZAMBA2_12B),
     "Nemotron-3-Nano-30B-A3B": Published(31_577_940_288, NEMOTRON_3_NANO),
+    "t5-small": Published(60_506_624, T5_SMALL),
+    "flan-t5-small": Published(76_961_152, FLAN_T5_SMALL),
+    "bart-base": Published(139_420_416 - 4 * 768 + 50_265, BART_BASE),  # without rows that no token has, with the bias on the logits
     "all-MiniLM-L6-v2": Published(22_713_216 - 385 * 384, MINILM_L6),  # without the pooler, which sentences do not go through
     "bge-reranker-base": Published(278_044_417 - 2 * 768, BGE_RERANKER_BASE),  # without the positions that no token has
     "ModernBERT-base": Published(149_014_272, MODERNBERT_BASE),  # without the head of its training

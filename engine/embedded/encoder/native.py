@@ -12,7 +12,7 @@ from engine.embedded.kernels.packing import Bytes, fits, pack_bytes
 from engine.embedded.native.linear import PackedLinear, Table
 from engine.embedded.native.ops import Kernels
 from engine.embedded.native.supports import fitting, plain
-from models.batch import Attend, Batch, Convolve, HeadUse, Latent, LocalGlobal, Lsh, Recurrence
+from models.batch import Attend, Batch, Convolve, Cross, HeadUse, Latent, LocalGlobal, Lsh, Recurrence
 from models.ops import Ops
 from models.quant import Weight
 from models.score_bias import PLAIN, Scoring
@@ -20,6 +20,7 @@ from models.spec import (
     Arch,
     Attention,
     Classifier,
+    CrossAttention,
     Dense,
     Full,
     LatentAttention,
@@ -138,6 +139,9 @@ class NativeEncoderBackend:
         if not isinstance(spec.mask, Full | Neighbourhood):
             raise ValueError(f"{name}: an encoder looks in both directions, not {spec.mask}")
         return WholeAttention(self.kernels, spec)
+
+    def cross(self, name: str, spec: CrossAttention) -> Cross:
+        raise NotImplementedError(f"{name}: an encoder alone has no other one to look at")
 
     def per_head(self, name: str, heads: int, d_in: int, d_out: int, use: HeadUse) -> nn.Module:
         raise NotImplementedError(f"{name}: latent attention runs on the torch backend only")

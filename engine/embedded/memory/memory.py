@@ -3,7 +3,8 @@
 A page's key is a hash chained over all tokens up to its end, so equal keys mean equal content. From the first page on that is
 not within a shared prefix the chain goes on with the owner's salt: no owner finds another's pages, neither by the count of cached
 tokens nor by time. A prefix is cached if every layout still has the pages that the next token attends to: all of them, or those
-within the layout's reach; and, for a model with states (states.py), if the one behind it is kept.
+within the layout's reach; and, for a model with states (states.py), if the one behind it is kept. Behind an encoder's input
+(inputs.py) all chains begin with that input's key.
 """
 
 import os
@@ -11,6 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from hashlib import blake2b
 from itertools import takewhile
 
+from engine.embedded.memory.inputs import InputPages
 from engine.embedded.memory.page_pool import PAGE, PagePool
 from engine.embedded.memory.states import States
 from engine.embedded.sequence import Sequence, Table
@@ -24,8 +26,10 @@ class Memory:
         self.layouts = tuple(sizes)
         self.states = None if slots is None else States(slots)
         useless = None if self.states is None else self.states.pool.forget  # a state without its page is none that is found
-        self.pools = tuple(PagePool(size, useless) for size in sizes.values())
+        self.pools = tuple(PagePool(size, useless if layout.of == "self" else None) for layout, size in sizes.items())
         self._seed = os.urandom(16) if seed is None else seed
+        self._own = tuple(i for i, layout in enumerate(self.layouts) if layout.of == "self")  # numbers of layouts that grow
+        self.inputs = InputPages({i: pool for i, pool in enumerate(self.pools) if i not in self._own}, self._seed)
 
     def capacity(self, step_tokens: int) -> int | None:
         """Length in tokens of the longest sequence that fits on its own; None if unbounded."""
@@ -42,9 +46,9 @@ class Memory:
         """The same of slots."""
         return _counts(() if self.states is None else (self.states.pool,))
 
-    def tables(self, tokens: int) -> list[Table]:
-        """Empty block tables for a sequence of at most `tokens`."""
-        return [Table(pages_for(tokens)) for _ in self.layouts]
+    def tables(self, tokens: int, inputs: int = 0) -> list[Table]:
+        """Empty block tables for a sequence of at most `tokens`, whose encoder reads `inputs`."""
+        return [Table(pages_for(tokens if layout.of == "self" else inputs)) for layout in self.layouts]
 
     def keys(self, seq: Sequence, pages: int) -> list[bytes]:
         """The sequence's page keys, extended to at least `pages`; the tokens of those pages must be known."""
@@ -53,7 +57,9 @@ class Memory:
             start = len(keys) * PAGE
             tokens = seq.tokens[start : start + PAGE].tobytes()
             salt = seq.salt if start + PAGE > seq.shared else b""
-            keys.append(blake2b((keys[-1] if keys else self._seed + seq.angles) + tokens, digest_size=16, salt=salt).digest())
+            keys.append(
+                blake2b((keys[-1] if keys else self._seed + seq.angles + self.inputs.key(seq)) + tokens, digest_size=16, salt=salt).digest()
+            )
         return keys
 
     def match(self, seq: Sequence) -> int:
@@ -66,7 +72,7 @@ class Memory:
 
     def admit(self, seq: Sequence, pages: int, reserve: int) -> bool:
         """Holds the `pages` cached pages and takes those for the rest of the prompt, leaving `reserve` pages per layout
-        available. False: not enough pages, nothing changed."""
+        available, and those of its encoder's input. False: not enough pages, nothing changed."""
         hits = [self._hits(layout, pool, seq.keys, pages) for layout, pool in self._all()]
         for (layout, pool), found in zip(self._all(), hits, strict=True):
             needed = max(0, self._prompt_pages(layout, seq) - pages) + sum(map(pool.idle, found))
@@ -74,19 +80,22 @@ class Memory:
                 return False
         if self.states is not None and self.states.needed(seq.keys, pages) + reserve > self.states.pool.available:
             return False
-        for i, found in enumerate(hits):
+        if not self.inputs.fits(seq):
+            return False
+        for i, found in zip(self._own, hits, strict=True):
             self._enter(seq.tables[i], self.pools[i], found, pages)
+        self.inputs.enter(seq)
         if self.states is not None:
             self.states.enter(seq, pages)
         seq.computed = pages * PAGE
         seq.published = pages
-        return self._extend(seq, [self._prompt_pages(layout, seq) for layout in self.layouts])
+        return self._extend(seq, [self._prompt_pages(layout, seq) for layout, _ in self._all()])
 
     def grow(self, seq: Sequence, tokens: int) -> bool:
         """Makes room for the first `tokens` tokens in every layout, and for the state behind them. False: there is not enough."""
         if self.states is not None and not self.states.prepare(seq):
             return False
-        return self._extend(seq, [pages_for(tokens)] * len(self.pools))
+        return self._extend(seq, [pages_for(tokens)] * len(self._own))
 
     def until(self, seq: Sequence, count: int) -> int:
         """How many of the next `count` tokens one step may compute."""
@@ -105,7 +114,7 @@ class Memory:
         keys = self.keys(seq, full)
         if self.states is not None and seq.computed == full * PAGE:
             self.states.keep(seq, keys[full - 1])
-        for (layout, pool), table in zip(self._all(), seq.tables, strict=True):
+        for (layout, pool), table in zip(self._all(), self._tables(seq), strict=True):
             for j in range(max(seq.published, table.first), full):
                 pool.publish(int(table.pages[j]), keys[j])
             self._drop(table, pool, first_seen(layout, seq.computed))
@@ -120,6 +129,7 @@ class Memory:
         if self.states is not None:
             self.states.release(seq)
         seq.computed = seq.room = seq.published = 0
+        seq.encoded = not seq.inputs
 
     def check(self) -> None:
         for pool in self.pools:
@@ -128,7 +138,12 @@ class Memory:
             self.states.pool.check()
 
     def _all(self) -> Iterator[tuple[Paged, PagePool]]:
-        return zip(self.layouts, self.pools, strict=True)
+        """The layouts that grow with the sequence."""
+        return ((self.layouts[i], self.pools[i]) for i in self._own)
+
+    def _tables(self, seq: Sequence) -> list[Table]:
+        """Those of `_all`."""
+        return [seq.tables[i] for i in self._own]
 
     def _hole(self, keys: list[bytes], n: int) -> int | None:
         """Index of the last page missing for a cached prefix of n pages; None if none is missing."""
@@ -155,14 +170,15 @@ class Memory:
         table.pages[table.first : end] = found
 
     def _extend(self, seq: Sequence, ends: list[int]) -> bool:
-        wanted = [max(0, end - table.end) for end, table in zip(ends, seq.tables, strict=True)]
-        if any(n > pool.available for n, pool in zip(wanted, self.pools, strict=True)):
+        tables, pools = self._tables(seq), [pool for _, pool in self._all()]
+        wanted = [max(0, end - table.end) for end, table in zip(ends, tables, strict=True)]
+        if any(n > pool.available for n, pool in zip(wanted, pools, strict=True)):
             return False
-        for n, table, pool in zip(wanted, seq.tables, self.pools, strict=True):
+        for n, table, pool in zip(wanted, tables, pools, strict=True):
             for _ in range(n):
                 table.pages[table.end] = pool.take()
                 table.end += 1
-        seq.room = min((table.end * PAGE for table in seq.tables), default=seq.limit)
+        seq.room = min((table.end * PAGE for table in tables), default=seq.limit)
         return True
 
     def _drop(self, table: Table, pool: PagePool, first: int) -> None:

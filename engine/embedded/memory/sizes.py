@@ -37,7 +37,8 @@ def page_counts(arch: Arch, *, context: int, memory: int, number_bytes: int, lim
     def need(pages: int) -> int:
         return sum(_pages(layout, pages, limits) * size for layout, size in page_bytes.items())
 
-    pages = bisect_right(range(8 * pages_for(context) + 1), memory, key=need) - 1
+    longest = max(context, arch.encoder.context if arch.encoder else 0)
+    pages = bisect_right(range(8 * pages_for(longest) + 1), memory, key=need) - 1
     if pages < 1:
         raise TooLittleMemory(f"{memory} bytes for K and V hold less than one page: this model needs {need(1)} bytes for {PAGE} tokens")
     return {layout: _pages(layout, pages, limits) for layout in page_bytes}

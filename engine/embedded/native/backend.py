@@ -15,10 +15,10 @@ from engine.embedded.native.latent import PackedHeads, PagedLatents
 from engine.embedded.native.linear import PackedEmbedding, PackedLinear, Table
 from engine.embedded.native.ops import Kernels
 from engine.embedded.native.states import SlotStates
-from models.batch import Attend, Convolve, HeadUse, Latent, LocalGlobal, Lsh, Recurrence
+from models.batch import Attend, Convolve, Cross, HeadUse, Latent, LocalGlobal, Lsh, Recurrence
 from models.ops import Ops
 from models.quant import Weight
-from models.spec import Attention, LatentAttention, LocalGlobalAttention, LongConv, LshAttention, MoE, Paged, Slot
+from models.spec import Attention, CrossAttention, LatentAttention, LocalGlobalAttention, LongConv, LshAttention, MoE, Paged, Slot
 
 
 class NativeBackend:
@@ -64,6 +64,9 @@ class NativeBackend:
         group = Paged(per_token=((spec.kv_heads, spec.head_dim),) * 2, reach=spec.mask.reach)
         self.leaves[name] = leaf = PagedAttention(self.kernels, spec, self._pages[group], group)
         return leaf
+
+    def cross(self, name: str, spec: CrossAttention) -> Cross:
+        raise NotImplementedError(f"{name}: attention to an encoder's rows runs on the torch backend only")
 
     def per_head(self, name: str, heads: int, d_in: int, d_out: int, use: HeadUse) -> nn.Module:
         return PackedHeads(self.kernels, heads, d_in, d_out, use, self._prepare)

@@ -17,6 +17,7 @@ from models.spec import (
     LinearAttention,
     Mamba,
     Mamba2,
+    Next,
     Rope,
     ShortConv,
     Single,
@@ -28,7 +29,10 @@ from models.spec import (
 
 def supports(arch: Arch) -> bool:
     """Can every layer of `arch`, a decoder, run on these kernels?"""
-    return plain(arch) and all(layer.block is None and all(map(_mixer, mixers(layer))) and _ffn(layer.ffn) for layer in arch.layers)
+    alone = arch.encoder is None and not (isinstance(arch.output, Next) and arch.output.bias and arch.tied)
+    return (
+        alone and plain(arch) and all(layer.block is None and all(map(_mixer, mixers(layer))) and _ffn(layer.ffn) for layer in arch.layers)
+    )
 
 
 def plain(arch: Arch) -> bool:

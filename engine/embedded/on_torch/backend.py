@@ -5,18 +5,33 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
+from engine.embedded.encoder.on_torch import TorchEncoderBackend
 from engine.embedded.on_torch.attention import PagedAttention
 from engine.embedded.on_torch.convolution import PagedConvolution
+from engine.embedded.on_torch.cross import PagedCross
 from engine.embedded.on_torch.experts import GroupedExperts, may_group
 from engine.embedded.on_torch.latent import PagedLatents
 from engine.embedded.on_torch.linear import QuantizingLinear
 from engine.embedded.on_torch.lsh import PagedLsh
 from engine.embedded.on_torch.pages import Places, Storage, layout
 from engine.embedded.on_torch.recurrence import SlotStates
-from models.batch import Attend, Convolve, HeadUse, Latent, LocalGlobal, Lsh, Recurrence
+from models.batch import Attend, Convolve, Cross, HeadUse, Latent, LocalGlobal, Lsh, Recurrence
 from models.ops import Ops
 from models.reference import Embedding, Experts, HeadMatrices, Linear
-from models.spec import Attention, LatentAttention, LocalGlobalAttention, LongConv, LshAttention, MoE, Slot, Sorted
+from models.spec import (
+    Attention,
+    CrossAttention,
+    LatentAttention,
+    Layer,
+    LocalGlobalAttention,
+    LongConv,
+    LshAttention,
+    MoE,
+    Slot,
+    Sorted,
+    caches,
+    crossed,
+)
 
 
 class TorchBackend:
@@ -24,7 +39,7 @@ class TorchBackend:
 
     def __init__(self, storage: Storage) -> None:
         self.storage, self.ops = storage, Ops()
-        self._places = Places()
+        self._places, self._whole = Places(), TorchEncoderBackend(storage.device, storage.dtype)
 
     def embedding(self, name: str, vocab: int, dim: int) -> nn.Module:
         return Embedding(vocab, dim, self.storage.dtype).to(self.storage.device)
@@ -35,7 +50,12 @@ class TorchBackend:
         return Linear(d_in, sum(d_outs), bias, self.storage.dtype).to(self.storage.device)
 
     def attend(self, name: str, spec: Attention) -> Attend:
+        if not caches(Layer(mixer=spec, ffn=None)):  # in the encoder of an encoder-decoder
+            return self._whole.attend(name, spec)
         return PagedAttention(spec, layout(spec), self.storage, self._places)
+
+    def cross(self, name: str, spec: CrossAttention) -> Cross:
+        return PagedCross(spec, crossed(spec), self.storage)
 
     def per_head(self, name: str, heads: int, d_in: int, d_out: int, use: HeadUse) -> nn.Module:
         return HeadMatrices(heads, d_in, d_out, self.storage.dtype).to(self.storage.device)

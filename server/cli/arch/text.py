@@ -18,10 +18,15 @@ def lines(d: Description) -> list[str]:
         f"  context     {d.context:,} tokens",
         f"  FLOPs       {d.flops_per_token / 1e9:,.2f} G per token, {full:,.2f} G at the context's end",
         f"  training    {d.optimal_tokens / 1e9:,.1f} G tokens are compute-optimal, {d.optimal_flops:.2g} FLOPs",
+        *([] if d.encoder is None else [_encoder(d.encoder)]),
         "  looks at",
         *(f"    {_view(view)}" for view in d.views),
         *(_memory(d) if d.bytes_per_context else ["  remembers   nothing: an encoder reads whole texts"]),
     ]
+
+
+def _encoder(d: Description) -> str:
+    return f"  encoder     {d.layers} layers, {d.parameters / 1e6:,.1f} M parameters with its embedding, inputs of {d.context:,} tokens"
 
 
 def _view(view: View) -> str:
@@ -79,6 +84,7 @@ def _measures(architecture: str, d: Description) -> dict[str, str]:
         "layers": str(d.layers),
         "parameters": f"{d.parameters / 1e6:,.1f} M",
         "  for each token": f"{d.active_parameters / 1e6:,.1f} M",
+        **({} if d.encoder is None else {"encoder": f"{d.encoder.layers} layers, {d.encoder.context:,} tokens"}),
         "context": f"{d.context:,} tokens",
         "FLOPs per token": f"{d.flops_per_token / 1e9:,.2f} G",
         "  at the context's end": f"{d.flops_per_token_full / 1e9:,.2f} G",

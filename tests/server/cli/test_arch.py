@@ -60,7 +60,7 @@ def test_memory_is_drawn_within_a_terminal(tmp_path: Path) -> None:
 def test_json(tmp_path: Path) -> None:
     (found,) = json.loads(as_json([written(tmp_path / "a", "mixtral")]))
     assert found["architecture"] == "StoaForCausalLM" and found["active_parameters"] < found["parameters"]
-    assert found["caches"] == [{"layers": [0, 1, 2], "per_token": [[2, 16], [2, 16]], "reach": 9}]
+    assert found["caches"] == [{"layers": [0, 1, 2], "per_token": [[2, 16], [2, 16]], "reach": 9, "of": "self"}]
     assert found["optimal_tokens"] == 20 * found["active_parameters"]
 
 
@@ -84,3 +84,10 @@ def test_a_file_that_is_wrong(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text("[]")
     with pytest.raises(ValueError, match="holds no JSON object"):
         describe_models([str(tmp_path)])
+
+
+def test_an_encoder_is_told_of_beside_its_decoder(tmp_path: Path) -> None:
+    text = describe_models([written(tmp_path / "a", "t5")])
+    assert "encoder     2 layers" in text and "inputs of 128 tokens" in text
+    assert "3 layers (0 to 2): 4×10 and 4×10 numbers per token, of the encoder's input" in text
+    assert "3 layers (0 to 2): 4×10 and 4×10 numbers per token, of all tokens" in text
