@@ -30,7 +30,9 @@ class TracingMiddleware:
     async def _request(self, scope: Scope, receive: Receive, send: Send) -> None:
         method, status = scope["method"] if scope["method"] in METHODS else "_OTHER", 0
         around = _of_client(scope)
-        span = self.tracer.start_span(method, around, SpanKind.SERVER, {names.METHOD: method, names.SCHEME: scope["scheme"]})
+        span = self.tracer.start_span(
+            method if method in METHODS else "HTTP", around, SpanKind.SERVER, {names.METHOD: method, names.SCHEME: scope["scheme"]}
+        )
 
         async def send_and_note_status(message: Message) -> None:
             nonlocal status
@@ -53,7 +55,7 @@ def _of_client(scope: Scope) -> Context:
 def _describe(span: Span, method: str, scope: Scope, status: int) -> None:
     """A path that leads to nothing of ours may hold anything, and is not told."""
     if (route := scope.get("route")) is not None:
-        span.update_name(f"{method} {route}")
+        span.update_name(f"{method if method in METHODS else 'HTTP'} {route}")
         span.set_attribute(names.ROUTE, route)
     if route is not None and 0 < status < 400:
         span.set_attribute(names.PATH, scope["path"])
