@@ -68,3 +68,12 @@ def test_the_databases_password_does_not_change_behind_its_back(tmp_path: Path, 
     with pytest.raises(ValueError, match="POSTGRES_PASSWORD: the database was made with another password"):
         make_secrets(tmp_path, tmp_path / "none")
     assert files(tmp_path) == before
+
+
+def test_a_key_that_was_deleted_is_drawn_anew_alone(tmp_path: Path) -> None:
+    make_secrets(tmp_path, tmp_path / "none")
+    before = files(tmp_path)
+    (tmp_path / "server/api_key").unlink()
+    make_secrets(tmp_path, tmp_path / "none")
+    after = files(tmp_path)
+    assert {name for name in before if before[name] != after[name]} == {"server/api_key", "server/api_keys"}
