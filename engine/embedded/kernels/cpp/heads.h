@@ -32,9 +32,7 @@ static void each_head(const Op &op, int item) {
                      inputs,
                      filled.empty() ? heads * outputs : whole,
                      y + 16 * i};
-    const bool wide = format == BF16 && i + WIDE <= blocks;
-    wide ? multiply_rows_bf16<WIDE>(b, 0, count) : multiply_block(b, format, 0, count);
-    i += wide ? WIDE : 1;
+    i += multiply_some(b, format, blocks - i, 0, count);
   }
   for (int t = 0; t < count && !filled.empty(); t++) std::memcpy(out + (int64_t)t * heads * outputs, y + t * whole, outputs * sizeof(float));
 }

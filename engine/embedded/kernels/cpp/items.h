@@ -8,19 +8,22 @@
 constexpr int ROWS = 16;          // rows of a small operation
 constexpr int COLUMNS = 4096;     // of a row, in operations that a vocabulary's logits go through
 constexpr int LINEAR_ROWS = 128;  // rows of a matrix product
-constexpr int BESIDE = 4;         // blocks of 16 outputs, in bf16, that are multiplied side by side
+constexpr int BESIDE = 2;         // blocks of 16 outputs that are multiplied side by side
+constexpr int BESIDE_BF16 = 4;    // the same in bf16
 constexpr int SCORED = 16;        // experts that one thread gives a few rows' logits
 constexpr int TILE_ROWS = 48;     // (token, head) pairs that share a pass over the keys
 constexpr int GAPPED_ROWS = 12;   // fewer where each looks at keys of its own
 constexpr int LATENT_ROWS = 32;   // of latent attention
 constexpr int CHANNELS = 64;      // that are convolved, or columns of a head's state
+constexpr int SCANNED = 64;       // channels that are scanned
 constexpr int HEAD_ROWS = 32;     // rows that are multiplied with one head's matrix
 
 static inline int chunks(int n, int size) { return (n + size - 1) / size; }
 
 static inline int linear_blocks(const Op &op) {  // blocks of 16 outputs: about 24 KB of weights, 128 items at the most
   const int block_bytes = op.n[1] * 2 * bits_of(op.n[3]), all = op.n[2] / 16, few = std::max({1, 24 * 1024 / block_bytes, all / 128});
-  return op.n[3] == BF16 ? chunks(few, BESIDE) * BESIDE : few;
+  const int beside = op.n[3] == BF16 ? BESIDE_BF16 : BESIDE;
+  return chunks(few, beside) * beside;
 }
 
 static inline int multiply_blocks(const Op &op) {  // of 16 outputs, in pairs: about 24 KB of weights
@@ -91,7 +94,7 @@ static int items(const Op &op) {
     case ATTEND_LATENT: return latent_items(op);
     case COMBINE_LATENT: return rows(op, op.n[0]) * op.n[1];
     case CONVOLVE: return chunks(op.n[1], CHANNELS);
-    case SCAN: return chunks(op.n[1], 16);
+    case SCAN: return chunks(op.n[1], SCANNED);
     case RECUR:
     case REPLACE: return sequences((const int32_t *)op.p[6], op.n[0]) * op.n[1] * chunks(op.n[4], CHANNELS);
     default: return chunks(rows(op, op.n[0]), ROWS);

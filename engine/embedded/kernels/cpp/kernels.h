@@ -2,6 +2,7 @@
 // and under a target of its own; so these headers have no include guards and include no header of a library.
 #include "functions.h"
 #include "columns.h"
+#include "rows.h"
 #include "linear.h"
 #include "small.h"
 #include "norms.h"

@@ -11,79 +11,7 @@
 // from that of 8-bit activations to below that of bf16. A row's result never depends on the rows beside it: the order of
 // its additions is the same for one row and for five hundred.
 
-constexpr int AHEAD = 1024;  // bytes: memory is slower than one group's arithmetic, and its own prefetcher stops at every page
-constexpr float HOT = 4.f;  // of the row's root mean square
-
-// A quantized row: I high bytes, G scales, G corrections (with a low: scale * sum, float; without: -128 * sum, int32), I low
-// bytes (zero but in hot groups), G flags.
-static int row_bytes(int inputs, int format) {
-  const int bytes = format == BF16 ? inputs * (int)sizeof(Bf16Activation) : 2 * inputs + 9 * (inputs / group_of(format));
-  return (bytes + 63) & ~63;
-}
-
-struct Row {
-  uint8_t *high;
-  float *scale;
-  void *correction;
-  uint8_t *low, *hot;
-  Row(uint8_t *row, int inputs, int group = GROUP)
-      : high(row),
-        scale((float *)(row + inputs)),
-        correction(scale + inputs / group),
-        low((uint8_t *)(scale + inputs / group * 2)),
-        hot(low + inputs) {}
-};
-
-static inline float mean_square(const float *x, int n) {
-  f16v sum = set1(0.f);
-  for (int i = 0; i < n; i += 16) sum = fmadd(load(x + i), load(x + i), sum);
-  return sum_of(sum) / n;
-}
-
-// Returns the sum of the S numbers.
-template <int S>
-static inline int32_t quantize_group(const float *x, const Row &row, int g, float limit) {
-  f16v most = set1(0.f);
-  for (int i = 0; i < S; i += 16) most = higher(most, magnitude(load(x + i)));
-  const float top = highest(most);
-  const bool hot = top > limit;
-  const f16v inverse = set1(top > 0 ? (hot ? 32512.f : 127.f) / top : 0.f);
-  i16v sum = set1(0);
-  for (int i = 0; i < S; i += 16) {
-    i16v q = to_int(load(x + i) * inverse);
-    if (!hot) q = shifted_up(q);
-    const i16v h = high_bytes(q);
-    store_bytes(row.high + g * S + i, h), store_bytes(row.low + g * S + i, minus(q, shifted_up(h)));
-    sum = plus(sum, q);
-  }
-  row.hot[g] = hot;
-  row.scale[g] = top / 32512.f;
-  return sum_of(sum, set1(0));
-}
-
-template <int S>
-static inline void quantize_groups(const float *x, uint8_t *bytes, int inputs, bool low) {
-  const Row row(bytes, inputs, S);
-  const float limit = HOT * std::sqrt(mean_square(x, inputs));
-  for (int g = 0; g < inputs / S; g++) {
-    const int32_t sum = quantize_group<S>(x + g * S, row, g, limit);
-    if (low)
-      ((float *)row.correction)[g] = row.scale[g] * sum;
-    else
-      ((int32_t *)row.correction)[g] = -128 * sum;
-  }
-}
-
-static void quantize_row(const float *x, uint8_t *bytes, int inputs, int format) {
-  if (format == BF16) {
-    for (int i = 0; i < inputs; i += 16) store_activations((Bf16Activation *)bytes + i, load(x + i));
-    return;
-  }
-  if (group_of(format) == GROUP)
-    quantize_groups<GROUP>(x, bytes, inputs, has_low(format));
-  else
-    quantize_groups<16>(x, bytes, inputs, has_low(format));
-}
+constexpr int AHEAD = 4096;  // bytes: memory is slower than one group's arithmetic, and its own prefetcher stops at every page
 
 struct Block {  // sixteen outputs, and the rows that they are multiplied with
   const uint8_t *w;
@@ -94,48 +22,23 @@ struct Block {  // sixteen outputs, and the rows that they are multiplied with
   float *y;
 };
 
-template <int F, int R>
-static inline void dot(i16v *acc, const uint8_t *w, const uint8_t *x, int stride) {
-  if constexpr (bits_of(F) == U4)
-    dot_u4<R, group_of(F) / 4>(acc, w, x, stride);
-  else
-    dot_u8<R, group_of(F) / 4>(acc, w, x, stride);
-}
-
-// Exactly the weights of sixteen outputs times group g of R rows. Low bytes of cold groups are zero, so it does not
-// matter for them whether they are counted in.
-template <int F, int R>
-static inline void dot_group_of_rows(i16v *acc, const Block &b, const uint8_t *x, int g) {
-  constexpr int S = group_of(F);
-  const uint8_t *w = b.w + g * (2 * S * bits_of(F));
-  const Row first((uint8_t *)x, b.inputs, S);
-  for (int r = 0; r < R; r++) acc[r] = set1(0);
-  dot<F, R>(acc, w, first.high + g * S, b.stride);
-  int hot = 0;
-  for (int r = 0; r < R; r++) {
-    acc[r] = shifted_up(acc[r]);
-    hot += first.hot[r * b.stride + g];
-  }
-  if (2 * hot >= R)
-    dot<F, R>(acc, w, first.low + g * S, b.stride);
-  else if (hot)
-    for (int r = 0; r < R; r++)
-      if (first.hot[r * b.stride + g]) dot<F, 1>(acc + r, w, first.low + r * b.stride + g * S, b.stride);
-}
-
-template <int F, int R>
-static inline void add_group(f16v *sum, const Block &b, const uint8_t *x, int g) {
-  constexpr int BYTES_HERE = 2 * group_of(F) * bits_of(F);
-  i16v acc[R];
-  for (int at = 0; at < BYTES_HERE; at += 64) __builtin_prefetch(b.w + g * BYTES_HERE + at + AHEAD);
-  dot_group_of_rows<F, R>(acc, b, x, g);
-  const uint16_t *scales = b.scales + g * scales_of(F);
-  const f16v d = from_fp16(scales);
-  for (int r = 0; r < R; r++) {
-    const Row row((uint8_t *)x + r * b.stride, b.inputs, group_of(F));
-    if constexpr (!has_low(F)) acc[r] = plus(acc[r], set1(((const int32_t *)row.correction)[g]));
-    sum[r] = fmadd(to_float(acc[r]), d * set1(row.scale[g]), sum[r]);
-    if constexpr (has_low(F)) sum[r] = fmadd(from_fp16(scales + 16), set1(((const float *)row.correction)[g]), sum[r]);
+// Group g of R rows, for V blocks side by side: x is their parts of it, `stride` bytes from row to row.
+template <int F, int R, int V>
+static inline void add_group(f16v (*sum)[V], const Block &b, int g, const uint8_t *x) {
+  constexpr int S = group_of(F), BYTES_HERE = 2 * S * bits_of(F), PER = scales_of(F);
+  const int64_t stride = b.stride, next = 2LL * bits_of(F) * b.inputs, next_scales = b.inputs / S * PER;
+  const auto part = [&](int r) { return (const Part<S> *)(x + r * stride); };
+  i16v acc[R][V];
+  for (int r = 0; r < R; r++)
+    for (int v = 0; v < V; v++) acc[r][v] = set1(has_low(F) ? 0 : part(r)->correction);
+  dot<bits_of(F), S / 4, R, V>(acc, b.w + g * BYTES_HERE, next, x, stride);
+  for (int v = 0; v < V; v++) {
+    const uint16_t *scales = b.scales + v * next_scales + g * PER;
+    const f16v d = from_fp16(scales);
+    for (int r = 0; r < R; r++) {
+      sum[r][v] = fmadd(to_float(acc[r][v]), d * set1(part(r)->scale), sum[r][v]);
+      if constexpr (has_low(F)) sum[r][v] = fmadd(from_fp16(scales + 16), set1(float_of(part(r)->correction)), sum[r][v]);
+    }
   }
 }
 
@@ -157,32 +60,90 @@ static inline void multiply_rows_bf16(const Block &b, int row, int end) {
   if constexpr (R > 1) multiply_rows_bf16<V, R - 1>(b, row, end);
 }
 
-template <int F, int R>
+template <int R>
+static inline bool any_hot(const uint8_t *hot, int groups, int stride) {  // eight flags at once, for most are down
+  uint64_t any = 0, flags;
+  for (int g = 0; g < groups; g += 8)
+    for (int r = 0; r < R; r++) any |= (std::memcpy(&flags, hot + (int64_t)r * stride + g, 8), flags);
+  return any;
+}
+
+// Adds the low bytes of hot groups to what the high ones gave. Those of cold groups are zero, so it does not matter for them
+// whether they are counted in. Apart, so that the sums of multiply stay in registers.
+template <int F, int R, int V>
+[[gnu::noinline]] static void add_low_bytes(const Block &b, const uint8_t *x, float *y) {
+  constexpr int S = group_of(F);
+  const Row<S> first(x, b.inputs);
+  f16v sum[R][V];
+  for (int r = 0; r < R; r++)
+    for (int v = 0; v < V; v++) sum[r][v] = load(y + (int64_t)r * b.outputs + 16 * v);
+  for (int g = 0; g < b.inputs / S; g++) {
+    int hot = 0;
+    for (int r = 0; r < R; r++) hot += first.hot[(int64_t)r * b.stride + g];
+    const auto *low = (const uint8_t *)(first.low + g);
+    if (2 * hot >= R) add_group<F, R, V>(sum, b, g, low);
+    for (int r = 0; 2 * hot < R && r < R; r++)
+      if (first.hot[(int64_t)r * b.stride + g]) add_group<F, 1, V>(sum + r, b, g, low + (int64_t)r * b.stride);
+  }
+  for (int r = 0; r < R; r++)
+    for (int v = 0; v < V; v++) store(y + (int64_t)r * b.outputs + 16 * v, sum[r][v]);
+}
+
+template <int F, int R, int V>
 static void multiply(const Block &b, int row) {
+  constexpr int S = group_of(F), BYTES_HERE = 2 * S * bits_of(F);
   const uint8_t *x = b.x + (int64_t)row * b.stride;
-  f16v sum[R];
-  for (int r = 0; r < R; r++) sum[r] = b.bias ? load(b.bias) : set1(0.f);
-  for (int g = 0; g < b.inputs / group_of(F); g++) add_group<F, R>(sum, b, x, g);
-  for (int r = 0; r < R; r++) store(b.y + (int64_t)(row + r) * b.outputs, sum[r]);
+  const Row<S> first(x, b.inputs);
+  const int64_t next = 2LL * bits_of(F) * b.inputs;
+  float *y = b.y + (int64_t)row * b.outputs;
+  f16v sum[R][V];
+  for (int r = 0; r < R; r++)
+    for (int v = 0; v < V; v++) sum[r][v] = b.bias ? load(b.bias + 16 * v) : set1(0.f);
+  for (int g = 0; g < b.inputs / S; g++) {
+    const int64_t ahead = g * BYTES_HERE + AHEAD, soon = ahead < next ? ahead : ahead + (V - 1) * next;  // then those behind these V
+    for (int v = 0; v < V; v++)
+      for (int at = 0; at < BYTES_HERE; at += 64) __builtin_prefetch(b.w + v * next + soon + at);
+    add_group<F, R, V>(sum, b, g, (const uint8_t *)(first.high + g));
+  }
+  for (int r = 0; r < R; r++)
+    for (int v = 0; v < V; v++) store(y + (int64_t)r * b.outputs + 16 * v, sum[r][v]);
+  if (any_hot<R>(first.hot, b.inputs / S, b.stride)) add_low_bytes<F, R, V>(b, x, y);
 }
 
-// R rows at a time, then what is left.
-template <int F, int R = LINEAR_TILE>
+template <int F, int V, int R = LINEAR_TILE>
+static inline void multiply_tile(const Block &b, int row, int count) {
+  if (count == R) return multiply<F, R, V>(b, row);
+  if constexpr (R > 1) multiply_tile<F, V, R - 1>(b, row, count);
+}
+
+// As few tiles as there may be, and those alike.
+template <int F, int V>
 static inline void multiply_rows(const Block &b, int row, int end) {
-  for (; row + R <= end; row += R) multiply<F, R>(b, row);
-  if constexpr (R > 1) multiply_rows<F, R - 1>(b, row, end);
+  for (int left = chunks(end - row, LINEAR_TILE); left > 0; left--) {
+    const int count = chunks(end - row, left);
+    multiply_tile<F, V>(b, row, count), row += count;
+  }
 }
 
-static void multiply_block(const Block &b, int format, int row, int end) {
+template <int V>
+static void multiply_blocks_of(const Block &b, int format, int row, int end) {
   switch (format) {
-    case U4: return multiply_rows<U4>(b, row, end);
-    case U8: return multiply_rows<U8>(b, row, end);
-    case U4_16: return multiply_rows<U4_16>(b, row, end);
-    case U8_16: return multiply_rows<U8_16>(b, row, end);
-    case U8_LOW: return multiply_rows<U8_LOW>(b, row, end);
-    case U8_LOW_16: return multiply_rows<U8_LOW_16>(b, row, end);
+    case U4: return multiply_rows<U4, V>(b, row, end);
+    case U8: return multiply_rows<U8, V>(b, row, end);
+    case U4_16: return multiply_rows<U4_16, V>(b, row, end);
+    case U8_16: return multiply_rows<U8_16, V>(b, row, end);
+    case U8_LOW: return multiply_rows<U8_LOW, V>(b, row, end);
+    case U8_LOW_16: return multiply_rows<U8_LOW_16, V>(b, row, end);
     default: return multiply_rows_bf16<1>(b, row, end);
   }
+}
+
+// One block, or as many side by side as are fastest: for a row or two memory is what is waited for, and it is read faster in one stream.
+// Returns how many.
+static int multiply_some(const Block &b, int format, int blocks, int row, int end) {
+  if (format == BF16 && blocks >= WIDE) return multiply_rows_bf16<WIDE>(b, row, end), WIDE;
+  if (format != BF16 && blocks >= LINEAR_WIDE && end - row > 2) return multiply_blocks_of<LINEAR_WIDE>(b, format, row, end), LINEAR_WIDE;
+  return multiply_blocks_of<1>(b, format, row, end), 1;
 }
 
 static Block block_of(const Op &op, int i) {
@@ -200,10 +161,7 @@ static Block block_of(const Op &op, int i) {
 
 // Blocks [i, last) of rows [first, end).
 static void multiply_part(const Op &op, int i, int last, int first, int end) {
-  const int format = op.n[3];
-  if (format == BF16)
-    for (; i + WIDE <= last; i += WIDE) multiply_rows_bf16<WIDE>(block_of(op, i), first, end);
-  for (; i < last; i++) multiply_block(block_of(op, i), format, first, end);
+  while (i < last) i += multiply_some(block_of(op, i), op.n[3], last - i, first, end);
 }
 
 // LINEAR  p: quantized rows, q, scales, out [T, O], bias or null  n: T, I, O, format, bytes per row
@@ -211,15 +169,4 @@ static void linear(const Op &op, int item) {
   const int per = linear_blocks(op), all = op.n[2] / 16, across = chunks(all, per), i = item % across * per;
   const int first = item / across * LINEAR_ROWS, end = std::min(rows(op, op.n[0]), first + LINEAR_ROWS);
   multiply_part(op, i, std::min(all, i + per), first, end);
-}
-
-// QUANTIZE  p: x [T, C], out rows  n: T, I, format, bytes per row, stride of x, C (behind those columns there are zeros)
-static void quantize(const Op &op, int item) {
-  const int inputs = op.n[1], columns = op.n[5];
-  std::vector<float> padded(columns < inputs ? inputs : 0);
-  for (int t = item * ROWS; t < std::min(rows(op, op.n[0]), (item + 1) * ROWS); t++) {
-    const float *x = (const float *)op.p[0] + (int64_t)t * op.n[4];
-    if (columns < inputs) x = (const float *)std::memcpy(padded.data(), x, columns * sizeof(float));
-    quantize_row(x, (uint8_t *)op.p[1] + (int64_t)t * op.n[3], inputs, op.n[2]);
-  }
 }

@@ -20,6 +20,12 @@ static inline int32_t four_bytes(const uint8_t *p) {
   return v;
 }
 
+static inline float float_of(int32_t bits) {
+  float x;
+  std::memcpy(&x, &bits, sizeof x);
+  return x;
+}
+
 #pragma GCC push_options
 #pragma GCC target("avx2,fma,f16c")
 namespace avx2 {

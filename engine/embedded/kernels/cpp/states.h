@@ -58,30 +58,48 @@ static void convolve(const Op &op, int item) {
   }
 }
 
+// Sixteen channels of a sequence, from the state at `before` to that at `after`; a [N, 16] is times log2(e).
+static inline void scan_channels(const Op &op, const Span &span, int i, const float *a, const float *before, float *after) {
+  const int channels = op.n[1], count = op.n[2], lanes = std::min(16, channels - i);
+  for (int t = span.first; t < span.end; t++, before = after) {
+    const auto *b = (const float *)op.p[3] + (int64_t)t * op.n[5], *c = (const float *)op.p[4] + (int64_t)t * op.n[6];
+    const f16v step = load((const float *)op.p[1] + (int64_t)t * op.n[4] + i, lanes);
+    const f16v in = step * load((const float *)op.p[0] + (int64_t)t * op.n[3] + i, lanes);
+    f16v y = set1(0.f);
+    for (int n = 0; n < count; n++) {
+      const f16v state = fmadd(exp2_16(step * load(a + n * 16)), load(before + n * 16), in * set1(b[n]));
+      store(after + n * 16, state);
+      y = fmadd(state, set1(c[n]), y);
+    }
+    store((float *)op.p[9] + (int64_t)t * channels + i, y, lanes);
+  }
+}
+
+constexpr int SCANNED_AHEAD = 32;  // channels whose states are fetched meanwhile: memory is slower than their arithmetic, and slots lie apart
+
 // SCAN  p: x, step, a [I, N], b, c, states [slots, I / 16, N, 16], starts, slots read, slots written, out [T, I]
 //       n: S, I, N, strides of x, step, b, c
 static void scan(const Op &op, int item) {
-  const int channels = op.n[1], count = op.n[2], i = item * 16, lanes = std::min(16, channels - i);
+  const int channels = op.n[1], count = op.n[2], first = item * SCANNED, end = std::min(channels, first + SCANNED);
   const int64_t slot = (int64_t)chunks(channels, 16) * count * 16;
-  auto *states = (float *)op.p[5] + (int64_t)i * count;
-  f16v a[MAX_STATE];  // times log2(e)
-  for (int n = 0; n < count; n++) a[n] = load_apart((const float *)op.p[2] + (int64_t)i * count + n, count, lanes) * set1(1.44269504f);
-  by_sequence(op.n[0], op.p[6], op.p[7], op.p[8], [&](const Span &span) {
-    const float *before = states + span.read * slot;
-    float *after = states + span.write * slot;
-    for (int t = span.first; t < span.end; t++, before = after) {
-      const auto *b = (const float *)op.p[3] + (int64_t)t * op.n[5], *c = (const float *)op.p[4] + (int64_t)t * op.n[6];
-      const f16v step = load((const float *)op.p[1] + (int64_t)t * op.n[4] + i, lanes);
-      const f16v in = step * load((const float *)op.p[0] + (int64_t)t * op.n[3] + i, lanes);
-      f16v y = set1(0.f);
-      for (int n = 0; n < count; n++) {
-        const f16v state = fmadd(exp2_16(step * a[n]), load(before + n * 16), in * set1(b[n]));
-        store(after + n * 16, state);
-        y = fmadd(state, set1(c[n]), y);
-      }
-      store((float *)op.p[9] + (int64_t)t * channels + i, y, lanes);
+  auto *states = (float *)op.p[5];
+  alignas(64) float a[MAX_STATE * SCANNED];
+  for (int i = first; i < end; i += 16)
+    for (int n = 0; n < count; n++) {
+      const f16v rate = load_apart((const float *)op.p[2] + (int64_t)i * count + n, count, std::min(16, channels - i));
+      store(a + (i - first) * count + n * 16, rate * set1(1.44269504f));
     }
-  });
+  for (int s = 0; s < op.n[0]; s++) {
+    const Span span = span_of(op.p[6], op.p[7], op.p[8], s);
+    const auto at = [&](int64_t which, int i) { return states + which * slot + (int64_t)i * count; };
+    const int64_t next = s + 1 < op.n[0] ? ((const int32_t *)op.p[7])[s + 1] : span.read;
+    for (int i = first; i < end && span.first < span.end; i += 16) {
+      const int ahead = i + SCANNED_AHEAD;
+      const float *soon = ahead < end ? at(span.read, ahead) : at(next, first + ahead - end);
+      for (int n = 0; n < count; n++) __builtin_prefetch(soon + n * 16);
+      scan_channels(op, span, i, a + (i - first) * count, at(span.read, i), at(span.write, i));
+    }
+  }
 }
 
 // RECUR  p: q, k, v, decay [T, H], share of v that is taken in [T, H] or null, states [slots, H, K, V padded to sixteen], starts, slots read,

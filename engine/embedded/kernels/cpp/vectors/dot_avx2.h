@@ -10,7 +10,7 @@ static inline i16v nibbles(const uint8_t *w, bool high) {
 
 // Four inputs: words[r] gains two sums of two products per output.
 template <int R>
-static inline void dot_quad(i16v *words, i16v w, const uint8_t *x, int stride) {
+static inline void dot_quad(i16v *words, i16v w, const uint8_t *x, int64_t stride) {
   for (int r = 0; r < R; r++) {
     const __m256i v = _mm256_set1_epi32(four_bytes(x + r * stride));
     words[r].lo = _mm256_add_epi16(words[r].lo, _mm256_maddubs_epi16(w.lo, v));
@@ -19,27 +19,26 @@ static inline void dot_quad(i16v *words, i16v w, const uint8_t *x, int stride) {
 }
 
 template <int R>
-static inline void add_words(i16v *acc, const i16v *words, int16_t factor) {
+static inline void add_words(i16v (*acc)[1], const i16v *words, int16_t factor) {
   const __m256i f = _mm256_set1_epi16(factor);
   for (int r = 0; r < R; r++) {
-    acc[r].lo = _mm256_add_epi32(acc[r].lo, _mm256_madd_epi16(words[r].lo, f));
-    acc[r].hi = _mm256_add_epi32(acc[r].hi, _mm256_madd_epi16(words[r].hi, f));
+    acc[r][0].lo = _mm256_add_epi32(acc[r][0].lo, _mm256_madd_epi16(words[r].lo, f));
+    acc[r][0].hi = _mm256_add_epi32(acc[r][0].hi, _mm256_madd_epi16(words[r].hi, f));
   }
 }
 
-// One group of N quads of inputs, exactly: acc[r] += unsigned weights of sixteen outputs x signed bytes of row r.
-template <int R, int N>
-static inline void dot_u4(i16v *acc, const uint8_t *w, const uint8_t *x, int stride) {
-  i16v words[R] = {};
-  for (int j = 0; j < N / 2; j++) {
-    dot_quad<R>(words, nibbles(w + 64 * j, false), x + 4 * j, stride);
-    dot_quad<R>(words, nibbles(w + 64 * j, true), x + 4 * j + 2 * N, stride);
+// One group of N quads of inputs, exactly: acc[r][0] += unsigned weights of sixteen outputs x signed bytes of row r. B bits.
+template <int B, int N, int R, int V>
+static inline void dot(i16v (*acc)[V], const uint8_t *w, int64_t, const uint8_t *x, int64_t stride) {
+  static_assert(V == 1, "registers for one block of outputs");
+  if (B == 4) {
+    i16v words[R] = {};
+    for (int j = 0; j < N / 2; j++) {
+      dot_quad<R>(words, nibbles(w + 64 * j, false), x + 4 * j, stride);
+      dot_quad<R>(words, nibbles(w + 64 * j, true), x + 4 * j + 2 * N, stride);
+    }
+    return add_words<R>(acc, words, 1);
   }
-  add_words<R>(acc, words, 1);
-}
-
-template <int R, int N>
-static inline void dot_u8(i16v *acc, const uint8_t *w, const uint8_t *x, int stride) {
   for (bool high : {false, true}) {
     i16v words[R] = {};
     for (int j = 0; j < N; j++) dot_quad<R>(words, nibbles(w + 64 * j, high), x + 4 * j, stride);

@@ -8,7 +8,7 @@ struct i16v {  // sixteen int32, or 64 bytes
 };
 
 // Rows at a time, and in attention vectors (pages or channels) beside so many rows: what keeps 16 registers busy.
-constexpr int LINEAR_TILE = 5, ATTEND_TILE = 6;
+constexpr int LINEAR_TILE = 5, LINEAR_WIDE = 1, ATTEND_TILE = 6;
 constexpr int beside(int rows) { return rows == 1 ? 4 : rows <= 3 ? 2 : 1; }
 constexpr int WIDE_ROWS = 5, WIDE = 1;    // the same for bf16: so many rows of so many blocks of sixteen outputs
 constexpr int BYTES_ROWS = 4, BYTES = 1;  // and for bytes

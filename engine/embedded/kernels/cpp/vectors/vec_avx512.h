@@ -4,7 +4,7 @@ using f16v = __m512;   // sixteen floats; GCC gives it + - * /
 using i16v = __m512i;  // sixteen int32, or 64 bytes
 
 // Rows at a time, and in attention vectors (pages or channels) beside so many rows: what keeps 32 registers busy.
-constexpr int LINEAR_TILE = 8, ATTEND_TILE = 6;
+constexpr int LINEAR_TILE = 6, LINEAR_WIDE = 2, ATTEND_TILE = 6;
 constexpr int beside(int) { return 4; }
 constexpr int WIDE_ROWS = 6, WIDE = 4;    // the same for bf16: so many rows of so many blocks of sixteen outputs
 constexpr int BYTES_ROWS = 5, BYTES = 2;  // and for bytes
@@ -72,30 +72,25 @@ static inline f16v seconds_bf16(const void *p) {
   return _mm512_castsi512_ps(_mm512_and_si512(_mm512_loadu_si512(p), _mm512_set1_epi32((int32_t)0xffff0000)));
 }
 
-// One group of N quads of inputs, exactly: acc[r] += unsigned weights of sixteen outputs x signed bytes of row r.
-template <int R, int N>
-static inline void dot_group(i16v *acc, const i16v *w, const uint8_t *x, int stride) {
-  for (int j = 0; j < N; j++)
-    for (int r = 0; r < R; r++) acc[r] = _mm512_dpbusd_epi32(acc[r], w[j], set1(four_bytes(x + r * stride + 4 * j)));
-}
-
-template <int R, int N>
-static inline void dot_u4(i16v *acc, const uint8_t *w, const uint8_t *x, int stride) {
+// One group of N quads of inputs, exactly, for V blocks side by side, each `next` bytes behind the one before: acc[r][v] += unsigned weights
+// of sixteen outputs x signed bytes of row r. B bits.
+template <int B, int N, int R, int V>
+static inline void dot(i16v (*acc)[V], const uint8_t *w, int64_t next, const uint8_t *x, int64_t stride) {
   const i16v low4 = _mm512_set1_epi8(15);
-  i16v q[N];
-  for (int j = 0; j < N / 2; j++) {
-    i16v v = _mm512_loadu_si512(w + 64 * j);
-    q[j] = _mm512_and_si512(v, low4);
-    q[j + N / 2] = _mm512_and_si512(_mm512_srli_epi16(v, 4), low4);
+#pragma GCC unroll 8
+  for (int j = 0; j < N * B / 8; j++) {
+    i16v q[2][V];
+    for (int v = 0; v < V; v++) {
+      const i16v both = load_bytes(w + v * next + 64 * j);
+      q[0][v] = B == 8 ? both : _mm512_and_si512(both, low4);
+      if (B == 4) q[1][v] = _mm512_and_si512(_mm512_srli_epi16(both, 4), low4);
+    }
+    for (int half = 0; half < 8 / B; half++)
+      for (int r = 0; r < R; r++) {
+        const i16v four = set1(four_bytes(x + r * stride + 4 * j + 2 * N * half));
+        for (int v = 0; v < V; v++) acc[r][v] = _mm512_dpbusd_epi32(acc[r][v], q[half][v], four);
+      }
   }
-  dot_group<R, N>(acc, q, x, stride);
-}
-
-template <int R, int N>
-static inline void dot_u8(i16v *acc, const uint8_t *w, const uint8_t *x, int stride) {
-  i16v q[N];
-  for (int j = 0; j < N; j++) q[j] = _mm512_loadu_si512(w + 64 * j);
-  dot_group<R, N>(acc, q, x, stride);
 }
 
 constexpr int TOP_ACTIVATION = 127, TOP_FOUR = 4 * 128;  // in bytes.h: all of them
