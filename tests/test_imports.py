@@ -91,6 +91,7 @@ MAY: dict[str, set[str]] = {
     "bench.experts": {"bench", "engine", "models"},
     "bench.kernels": {"bench", "engine", "models"},  # compares backends, below any server
     "bench.recurrent": {"bench", "engine", "models"},
+    "bench.scale.steps": {"bench", "engine"},
 }
 VLLM = ("engine.vllm",)  # all that imports vllm
 TORCHLESS = ("server", "retrieval", "mcp_servers", "engine.api", "engine.remote", "models.spec")
