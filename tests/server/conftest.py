@@ -42,7 +42,7 @@ def engine_options(options: Sequence[str]) -> list[str]:
 
 
 @contextmanager
-def running(log: Path, *options: str, patience: float = 300, port: int | None = None) -> Iterator[Running]:
+def running(log: Path, *options: str, patience: float = 600, port: int | None = None) -> Iterator[Running]:
     """`stoa serve` on `port` or a free one, ready; with a knowledge base of its own unless the options say otherwise."""
     port = port or free_port()
     own = [] if {"--database-url", "--embedding-model"} & set(options) else ["--database-url", str(log.with_name("stoa.db"))]

@@ -40,6 +40,7 @@ from server.weights.progress import no_progress
 from server.weights.pull import pull
 from server.weights.safetensors_copy import as_safetensors
 
+PARALLEL = json.loads(os.environ.get("TEST_PARALLEL", "{}"))  # more options
 CONTEXT, RUNNING, WAITING = 1024, 4, 4
 SCHEMA = {"type": "object", "properties": {"a": {"enum": ["red", "blue"]}}, "required": ["a"], "additionalProperties": False}
 TEXT = "<|im_start|>user\n{}<|im_end|>\n<|im_start|>assistant\n"
@@ -94,12 +95,17 @@ def world(folder: Path) -> Iterator[World]:
         max_running=RUNNING,
         max_waiting=WAITING,
         eager=True,
-        tensor_parallel=int(os.environ.get("TEST_TENSOR_PARALLEL", "1")),
+        **PARALLEL,
     )
     engine = open_vllm(options)
     with asyncio.Runner() as runner:
         yield World(engine, load_tokenizer(folder), runner)
         runner.run(engine.close())
+
+
+def test_what_vllm_cannot_divide_is_told(folder: Path) -> None:
+    with pytest.raises(ValueError, match=r"^vLLM: .*attention heads \(9\) must be divisible by tensor parallel size \(2\)"):
+        open_vllm(VllmOptions(directory=folder, max_running=1, max_waiting=1, tensor_parallel=2))
 
 
 def test_paris(world: World) -> None:

@@ -22,8 +22,9 @@ def vllm_python() -> Path:
     interpreter, stamp, wanted = folder / "bin" / "python", folder / "packages", " ".join(_packages())
     if not stamp.exists() or stamp.read_text() != wanted:
         subprocess.run([sys.executable, "-m", "venv", "--clear", str(folder)], check=True)
-        _pip(interpreter, "install", *_packages())
+        _pip(interpreter, "install", VLLM)  # alone and first: all at once is too much for the resolver
         _pip(interpreter, "uninstall", "--yes", *NEEDLESS)
+        _pip(interpreter, "install", *_packages())
         _call_it_vllm(folder)
         stamp.write_text(wanted)
     return interpreter

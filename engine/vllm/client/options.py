@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from pydantic import ValidationError
 from vllm.engine.arg_utils import AsyncEngineArgs
 from vllm.platforms import current_platform
 from vllm.v1.engine.async_llm import AsyncLLM
@@ -52,8 +53,10 @@ def open_vllm(options: VllmOptions) -> VllmEngine:
     reaper, figures = Reaper(), Figures()
     try:
         llm = AsyncLLM.from_engine_args(_arguments(options, found), stat_loggers=[figures.logger])
-    except BaseException:
+    except BaseException as error:
         reaper.dismiss()
+        if isinstance(error, ValidationError):
+            raise ValueError(f"vLLM: {'; '.join(one['msg'].removeprefix('Value error, ') for one in error.errors())}") from error
         raise
     model, folder = llm.vllm_config.model_config, options.directory
     tools = Tools((folder / "tokenizer.json").read_text(encoding="utf-8"), model.get_vocab_size(), end_tokens_of(folder))
@@ -89,11 +92,9 @@ def _arguments(options: VllmOptions, device: str) -> AsyncEngineArgs:
 
 
 def _set_environment(options: VllmOptions) -> None:
-    """vLLM has no arguments for these, and reads them late. What the environment says already, stays."""
-    wanted = {"VLLM_NO_USAGE_STATS": "1", "VLLM_USE_V2_MODEL_RUNNER": "0"}  # whose logits processors are told of no answer's end
+    """vLLM has no arguments for these, and reads them late. What the environment says of the others already, stays."""
     if options.threads is not None:
-        wanted |= {"VLLM_CPU_OMP_THREADS_BIND": "nobind", "OMP_NUM_THREADS": str(options.threads)}
-    else:
-        wanted["VLLM_CPU_NUM_OF_RESERVED_CPU"] = "0"
-    for name, value in wanted.items():
-        os.environ.setdefault(name, value)
+        os.environ |= {"VLLM_CPU_OMP_THREADS_BIND": "nobind", "OMP_NUM_THREADS": str(options.threads)}
+    os.environ.setdefault("VLLM_CPU_NUM_OF_RESERVED_CPU", "0")
+    os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
+    os.environ.setdefault("VLLM_USE_V2_MODEL_RUNNER", "0")  # whose logits processors are told of no answer's end
