@@ -146,12 +146,12 @@ def _open_model(settings: Settings, name: str, progress: Progress) -> ChatModel:
         return ChatModel(name, _open_remote(settings, name, text), text)
     directory = pull(settings.models[name], progress=progress)
     text = load_tokenizer(directory)
-    if _takes_vllm(settings):
+    if takes_vllm(settings):
         return ChatModel(name, _open_vllm(settings, name, as_safetensors(directory, progress)), text)
     return ChatModel(name, _open_embedded(settings, name, directory, text), text)
 
 
-def _takes_vllm(settings: Settings) -> bool:
+def takes_vllm(settings: Settings) -> bool:
     """Raises ValueError where it is asked for and not there."""
     from engine.vllm.client import choose
 

@@ -13,8 +13,9 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from engine.api import EngineStopped
+from engine.vllm.client import choose
 from retrieval.records import NewFile, NewVectorStore
-from server.app import create_app
+from server.app import create_app, takes_vllm
 from server.http.json_body.size import expect_few_values
 from server.http.warnings import WARNINGS_HEADER
 from server.runtime.settings import Settings
@@ -384,3 +385,27 @@ def test_moderations_are_refused_by_name() -> None:
     app, _ = ready(engine(), TEXT)
     answer = ask(app, "POST", "/v1/moderations", json={"input": "Hello"})
     assert answer.status_code == 400 and answer.json()["error"]["code"] == "unsupported" and "moderated" in answer.text
+
+
+@pytest.mark.parametrize(
+    ("given", "installed", "best", "taken"),
+    [
+        ({}, True, True, True),
+        ({}, True, False, False),
+        ({}, False, False, False),
+        ({"quantize": "int4"}, True, True, False),
+        ({"engine": "embedded"}, True, True, False),
+        ({"engine": "vllm"}, True, False, True),
+        ({"tensor_parallel": 2}, True, False, True),
+    ],
+)
+def test_when_vllm_answers(given: Any, installed: bool, best: bool, taken: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(choose, "is_installed", lambda: installed)
+    monkeypatch.setattr(choose, "is_best", lambda: best)
+    assert takes_vllm(Settings(**given)) == taken
+
+
+def test_an_engine_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(choose, "is_installed", lambda: False)
+    with pytest.raises(ValueError, match="vllm is not installed"):
+        takes_vllm(Settings(engine="vllm"))
