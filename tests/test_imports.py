@@ -42,7 +42,8 @@ MAY: dict[str, set[str]] = {
     "server.text": rooms("text core", "engine.api"),
     "server.runtime": rooms("runtime core weights archive text", "engine.api", "retrieval.api", "retrieval.records", "retrieval.store.api"),
     "server.runtime.knowledge_base": rooms("runtime weights", "retrieval"),  # opens it, for server and command line
-    "server.mcp": rooms("mcp core weights runtime"),
+    "server.mcp": rooms("mcp core weights runtime archive.api"),
+    "server.mcp.trust.shared_pins": rooms("mcp core archive.api", "retrieval.api"),  # in the database
     "server.mcp.builtin": rooms("mcp core runtime", "mcp_servers"),  # runs our own MCP servers
     "server.http": rooms("http core runtime archive.api", "retrieval.api", "retrieval.records", "retrieval.store.api"),
     "server.chat": rooms("chat core archive.api text runtime mcp", "engine.api", "retrieval.citations.marks"),

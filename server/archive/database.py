@@ -10,6 +10,7 @@ from server.archive.batches.lines import BatchLineTable
 from server.archive.completions import CompletionTable
 from server.archive.conversations import ConversationTable
 from server.archive.keys import KeyTable
+from server.archive.pins import PinTable
 from server.archive.responses import ResponseTable
 from server.archive.schema import prepare_schema
 from server.archive.uploads.parts import UploadTable
@@ -17,7 +18,16 @@ from server.archive.workers import WorkerTable
 
 
 class DatabaseArchive(
-    ResponseTable, ApprovalTable, ConversationTable, CompletionTable, BatchTable, BatchLineTable, UploadTable, KeyTable, WorkerTable
+    ResponseTable,
+    ApprovalTable,
+    ConversationTable,
+    CompletionTable,
+    BatchTable,
+    BatchLineTable,
+    UploadTable,
+    KeyTable,
+    WorkerTable,
+    PinTable,
 ):
     """Implements api.Archive. It does not close the database."""
 

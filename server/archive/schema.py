@@ -31,7 +31,7 @@ from retrieval.api import KnowledgeError
 from retrieval.store.dialect import Transactions
 from retrieval.store.schema import OWNER, Id, facts
 
-SCHEMA_VERSION = 6  # raise it when these tables change, and migrate from the version before in prepare_schema
+SCHEMA_VERSION = 7  # raise it when these tables change, and migrate from the version before in prepare_schema
 VERSION_FACT = "archive_schema"
 ADVISORY_LOCK = 0x73746F63  # key of the lock that lets one process at a time create the tables
 
@@ -136,10 +136,18 @@ workers = Table(  # processes that share the database, each as long as it is ali
 )
 
 
+tool_pins = Table(  # MCP servers' tools as they were trusted
+    "tool_pins",
+    METADATA,
+    Column("label", Text, primary_key=True),  # of the MCP server
+    Column("digests", JSON, nullable=False),  # tool name -> digest
+)
+
+
 def prepare_schema(transactions: Transactions) -> None:
     """Creates missing tables; safe to call from several processes at once. The versions since 1 only added tables (2 `decisions`, 3
-    `approval_requests`, 4 those of uploads, 5 those of batches, 6 `workers`), so creating them is the whole migration. Raises
-    KnowledgeError if the stored version is newer than this one."""
+    `approval_requests`, 4 those of uploads, 5 those of batches, 6 `workers`, 7 `tool_pins`), so creating them is the whole migration.
+    Raises KnowledgeError if the stored version is newer than this one."""
     with transactions.writing() as tx:
         if tx.dialect.name == "postgresql":
             tx.execute(select(func.pg_advisory_xact_lock(ADVISORY_LOCK)))

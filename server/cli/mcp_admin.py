@@ -2,21 +2,24 @@
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, Callable, Coroutine
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
+from contextlib import asynccontextmanager, closing, contextmanager, suppress
 from dataclasses import asdict
 from typing import Any
 
+from retrieval.api import KnowledgeError
 from server.cli.errors import print_error
 from server.core.tool_host import HostedTool, ServerStatus, ToolHostError
 from server.mcp.builtin import session_opener
 from server.mcp.config.server_spec import AuthorizationCode, Builtin, Http, ServerSpec
 from server.mcp.connection.connection import Connection
 from server.mcp.connection.retry_policy import RetryPolicy
-from server.mcp.open_host import configured_servers, data_directory, make_connections
+from server.mcp.open_host import configured_servers, make_connections, tool_pins
 from server.mcp.sanitize import describe_error, sanitize
 from server.mcp.session import SessionLost
 from server.mcp.trust.pins import NoPins, ToolPins
+from server.mcp.trust.shared_pins import SharedPins
+from server.runtime.knowledge_base import open_database
 from server.runtime.settings import Settings
 
 SINGLE_ATTEMPT = RetryPolicy(connect_wait=60.0, failure_threshold=1)  # the first error is reported: no retry
@@ -51,11 +54,11 @@ async def approve_tools(settings: Settings, label: str) -> int:
     spec = _find_spec(settings, label)
     if isinstance(spec.target, Builtin):
         raise ToolHostError(f"{label} is one of this server's own: there is nothing to approve")
-    pins = ToolPins(data_directory(settings))
     async with _closing(Connection(spec, session_opener(spec, None), NoPins(), SINGLE_ATTEMPT)) as connection:
         tool_list = await connection.fetch_tool_list()
-    pinned = pins.pinned_tools(label) or {}
-    pins.pin(label, tool_list.digests)
+    with _pins(settings) as pins:
+        pinned = pins.pinned_tools(label) or {}
+        pins.pin(label, tool_list.digests)
     for tool in tool_list.tools:
         change = "new" if tool.name not in pinned else "same" if pinned[tool.name] == tool_list.digests[tool.name] else "changed"
         print(f"{change:8} {_tool_text(tool)}")
@@ -83,11 +86,28 @@ async def login(settings: Settings, label: str) -> int:
 
 @asynccontextmanager
 async def _connections(settings: Settings) -> AsyncGenerator[list[Connection]]:
-    connections = make_connections(configured_servers(settings), settings, SINGLE_ATTEMPT)
+    with _pins(settings) as pins:
+        connections = make_connections(configured_servers(settings), pins, SINGLE_ATTEMPT)
+        try:
+            yield connections
+        finally:
+            await asyncio.gather(*(connection.close() for connection in connections))
+
+
+@contextmanager
+def _pins(settings: Settings) -> Generator[ToolPins | SharedPins]:
+    """Raises ToolHostError."""
+    if not settings.shares_database:
+        yield tool_pins(settings, None)
+        return
+    from server.archive.database import open_archive
+
     try:
-        yield connections
-    finally:
-        await asyncio.gather(*(connection.close() for connection in connections))
+        store = open_database(settings)
+    except KnowledgeError as error:
+        raise ToolHostError(str(error)) from error
+    with closing(store):
+        yield tool_pins(settings, open_archive(store.transactions))
 
 
 @asynccontextmanager

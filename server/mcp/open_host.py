@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+from server.archive.api import Pins
 from server.core.tool_host import ToolHost, ToolHostError
 from server.mcp.builtin import session_opener
 from server.mcp.config.read import read_config
@@ -12,6 +13,7 @@ from server.mcp.connection.connection import Connection, PinChecker
 from server.mcp.connection.retry_policy import RetryPolicy
 from server.mcp.host import McpHost
 from server.mcp.trust.pins import NoPins, ToolPins
+from server.mcp.trust.shared_pins import SharedPins
 from server.runtime.knowledge_base import KnowledgeBase
 from server.runtime.settings import Settings
 from server.weights.paths import default_database
@@ -26,19 +28,20 @@ def own_servers(settings: Settings) -> dict[str, Builtin]:
     return own if settings.embedding_model == "none" else {KNOWLEDGE_LABEL: Builtin(kind="knowledge"), **own}
 
 
-def open_host(settings: Settings, knowledge_base: KnowledgeBase | None) -> ToolHost:
-    """Neither connects nor imports `mcp`. Raises ToolHostError: the configuration is invalid."""
+def open_host(settings: Settings, knowledge_base: KnowledgeBase | None, archive: Pins | None = None) -> ToolHost:
+    """`archive`: keeps the pins that several servers share. Neither connects nor imports `mcp`. Raises ToolHostError: the configuration is
+    invalid."""
     knowledge = [_builtin(KNOWLEDGE_LABEL, Builtin(kind="knowledge"))] if knowledge_base is not None else []
     specs = [*configured_servers(settings), *knowledge]
-    connections = make_connections(specs, settings, RetryPolicy(), knowledge_base)
+    connections = make_connections(specs, tool_pins(settings, archive), RetryPolicy(), knowledge_base)
     return McpHost(connections, lazy=frozenset({KNOWLEDGE_LABEL}))
 
 
 def make_connections(
-    specs: list[ServerSpec], settings: Settings, retry_policy: RetryPolicy, knowledge_base: KnowledgeBase | None = None
+    specs: list[ServerSpec], pins: PinChecker, retry_policy: RetryPolicy, knowledge_base: KnowledgeBase | None = None
 ) -> list[Connection]:
     """One connection for each server, not yet opened. The tools of all but the built-in servers are pinned."""
-    pins, no_pins = ToolPins(data_directory(settings)), NoPins()
+    no_pins = NoPins()
 
     def checker(spec: ServerSpec) -> PinChecker:
         return no_pins if isinstance(spec.target, Builtin) else pins
@@ -48,6 +51,12 @@ def make_connections(
         return replace(retry_policy, demand_delay=DEMAND_DELAY) if isinstance(spec.target, Http) else retry_policy
 
     return [Connection(spec, session_opener(spec, knowledge_base), checker(spec), policy(spec)) for spec in specs]
+
+
+def tool_pins(settings: Settings, archive: Pins | None) -> ToolPins | SharedPins:
+    """Those of this machine, or those of all servers that share the database."""
+    own = ToolPins(data_directory(settings))
+    return SharedPins(archive, own) if archive is not None and settings.shares_database else own
 
 
 def configured_servers(settings: Settings) -> list[ServerSpec]:

@@ -1,5 +1,6 @@
 """Pins the tools of each MCP server on first use: changed and new tools are withheld until the operator approves them, as a server
-may turn malicious after it was trusted. The pins are a file beside the database."""
+may turn malicious after it was trusted. The pins are a file beside the database; those of
+a database that several servers share: shared_pins.py."""
 
 import json
 from collections.abc import Mapping

@@ -87,3 +87,11 @@ def test_what_others_hold_stays_theirs(start: Start) -> None:
     assert (job := one.store.claim("a_1", 30)) is not None and job.file_id == done and one.store.fail(job, "server_error", "no")
     assert two.archive.abandon("a_1") and two.archive.abandon("a%")
     assert two.store.claim("two", 30) is None and two.archive.claim_abandoned("two") == []
+
+
+def test_tools_are_pinned_for_all(start: Start) -> None:
+    one, two = start().archive, start().archive
+    assert one.pinned_tools("x") is None and one.pin_tools_first("x", {"a": "1"}) == two.pin_tools_first("x", {"a": "2"}) == {"a": "1"}
+    two.pin_tools("x", {"b": "3"})
+    two.pin_tools("y", {})
+    assert one.pinned_tools("x") == {"b": "3"} and one.pinned_tools("y") == {}

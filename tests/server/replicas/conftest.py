@@ -1,9 +1,5 @@
 """Two servers as processes, with one PostgreSQL, and nginx before them where `--all` is given."""
 
-import os
-import re
-import subprocess
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -16,18 +12,8 @@ import httpx
 import pytest
 
 from tests.retrieval.postgres_server import PostgresServer, postgres_server
-from tests.server.conftest import ROOT, Running, free_port, running
+from tests.server.conftest import Running, running
 
-MAIN = """
-{person} daemon off; worker_processes 1; pid {folder}/pid; error_log {folder}/errors;
-events {{}}
-http {{
-    access_log off;
-    client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy; fastcgi_temp_path {folder}/fastcgi;
-    uwsgi_temp_path {folder}/uwsgi; scgi_temp_path {folder}/scgi;
-    include {folder}/stoa.conf;
-}}
-"""
 PATIENCE = 60.0  # seconds that anything may take here that has no limit of its own
 
 
@@ -76,36 +62,10 @@ def replicas(postgres: PostgresServer, tmp_path_factory: pytest.TempPathFactory,
         yield found
 
 
-@contextmanager
-def nginx(urls: list[str]) -> Iterator[str]:
-    """deploy/nginx.conf as it is, but for the addresses and the port. Yields its URL."""
-    port, text = free_port(), (ROOT / "deploy" / "nginx.conf").read_text(encoding="utf-8")
-    servers = "\n".join(f"    server {url.removeprefix('http://')} max_fails=1 fail_timeout=2s;" for url in urls)
-    text = re.sub(r"(    server 127[^\n]*\n)+", f"{servers}\n", text, count=1).replace("listen 80;", f"listen 127.0.0.1:{port};")
-    with tempfile.TemporaryDirectory(prefix="nginx") as name:
-        folder, person = Path(name), "user root root;" if os.geteuid() == 0 else ""  # else its workers could not write there
-        (folder / "stoa.conf").write_text(text, encoding="utf-8")
-        (folder / "nginx.conf").write_text(MAIN.format(folder=folder, person=person), encoding="utf-8")
-        command = ["/usr/sbin/nginx", "-e", str(folder / "errors"), "-c", str(folder / "nginx.conf")]
-        with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process:
-            try:
-                until(lambda: _answers(f"http://127.0.0.1:{port}/health"))
-                yield f"http://127.0.0.1:{port}"
-            finally:
-                process.terminate()
-
-
 def metric(server: Running, name: str) -> float:
     """The sum of a measurement over its labels."""
     lines = httpx.get(f"{server.url}/metrics").text.splitlines()
     return sum(float(line.split()[-1]) for line in lines if line.startswith((f"stoa_{name} ", f"stoa_{name}{{")))
-
-
-def _answers(url: str) -> bool:
-    try:
-        return httpx.get(url).status_code == 200
-    except httpx.TransportError:
-        return False
 
 
 def until(found: Callable[[], Any], seconds: float = PATIENCE) -> Any:

@@ -12,9 +12,10 @@ import httpx
 import pytest
 from openai import OpenAI
 
+from bench.replicas.processes import nginx
 from tests.retrieval.postgres_server import PostgresServer
 from tests.server.conftest import Running, free_port
-from tests.server.replicas.conftest import Replicas, metric, nginx, until
+from tests.server.replicas.conftest import Replicas, metric, until
 
 ClientOf = Callable[[str], OpenAI]
 SOON = 10.0  # seconds

@@ -12,10 +12,11 @@ import httpx
 import pytest
 from openai import OpenAI
 
+from bench.replicas.processes import nginx
 from server.mcp.config.server_spec import Http
 from server.mcp.transport.connect import connect
 from tests.server.conftest import Running
-from tests.server.replicas.conftest import Replicas, metric, nginx, until
+from tests.server.replicas.conftest import Replicas, metric, until
 
 FACT = b"# Leave\n\nEverybody at Walrus Ltd has 31 days of paid leave a year."
 QUESTION = "How many days of paid leave does everybody have?"
