@@ -5,18 +5,18 @@ python -m bench.tracing --before CHECKOUT --rounds 12 --json results.json
 
 `on` sends every span to a collector in this process, which reads and drops it. Rates depend on what else the machine does, so the servers
 are compared within each round, and processor seconds of the server for each token stand beside them. What a request costs without the
-model, traced and not, in one process and in turns, tells the difference apart from all noise."""
+model, in processor time and in turns, tells differences that the noise of the rates hides (bench/without_model.py)."""
 
 import argparse
 import asyncio
 import json
 import os
+import subprocess
 import sys
 import tempfile
 import threading
-import time
-from collections.abc import AsyncGenerator, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -28,15 +28,11 @@ import httpx
 from bench.prompts import Prompts
 from bench.servers import Running, Server, start, stoa
 from bench.start import processor_seconds
-from engine.api import Delta, ModelInfo, Request, Stats, Usage
-from server.app import create_app
-from server.runtime.runtime import Runtime
-from server.runtime.settings import Settings
-from server.text.tokenizer import ChatTokenizer, load_tokenizer
+from bench.without_model import OUTPUT, PROMPT, chat
 from server.weights.pull import pull
 
-CLIENTS, PROMPT, OUTPUT = 16, 200, 64
-ON_AT_LEAST, OFF_AT_LEAST = 0.97, 0.99  # of the rate before; what is off differs by noise alone
+CLIENTS = 16
+BARS = {"on": 0.03, "off": 0.001}  # of a request's processor time; that of what is off is noise alone
 
 
 @dataclass(frozen=True)
@@ -77,14 +73,15 @@ def main(argv: list[str] | None = None) -> None:
     options = parser.parse_args(argv)
     with collecting() as url:
         turns = asyncio.run(_run(options.before, url, options.rounds))
-        os.environ["OTEL_EXPORTER_OTLP_ENDPOINT"] = url
-        alone = asyncio.run(_without_model())
-    told: dict[str, Any] = _told(turns) | {"without_model_ms_per_request": alone}
+        beside = _beside_model(options.before, url)
+    told: dict[str, Any] = _told(turns) | {"without_model": beside}
+    whole = told["before"]["processor_ms_per_token"] * OUTPUT
+    told["share_added"] = {name: round(beside[name]["added"] / whole, 5) for name in BARS}
     told["command"] = f"python -m bench.tracing --before CHECKOUT --rounds {options.rounds}"
     print(json.dumps(told, indent=1))
     if options.json:
         options.json.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
-    sys.exit(0 if told["on"]["rate_ratio"] >= ON_AT_LEAST and told["off"]["rate_ratio"] >= OFF_AT_LEAST else 1)
+    sys.exit(0 if all(told["share_added"][name] <= bar for name, bar in BARS.items()) else 1)
 
 
 def _servers(model: Path, before: Path, url: str) -> list[Server]:
@@ -120,24 +117,10 @@ async def _turn(running: Running, prompts: Prompts) -> Turn:
     running.resume()
     began, clock = processor_seconds(running.process.pid), asyncio.get_running_loop().time()
     async with httpx.AsyncClient(base_url=running.url, timeout=600, limits=httpx.Limits(max_connections=CLIENTS)) as client:
-        tokens = sum(await asyncio.gather(*(_chat(client, prompts.make(PROMPT)) for _ in range(CLIENTS))))
+        tokens = sum(await asyncio.gather(*(chat(client, prompts.make(PROMPT)) for _ in range(CLIENTS))))
     seconds, used = asyncio.get_running_loop().time() - clock, processor_seconds(running.process.pid) - began
     running.pause()
     return Turn(tokens / seconds, used / tokens * 1000)
-
-
-async def _chat(client: httpx.AsyncClient, prompt: str) -> int:
-    """Tokens of a streamed answer."""
-    body = {"model": "m", "messages": [{"role": "user", "content": prompt}], "max_tokens": OUTPUT, "temperature": 0, "ignore_eos": True}
-    tokens = 0
-    async with client.stream(
-        "POST", "/v1/chat/completions", json=body | {"stream": True, "stream_options": {"include_usage": True}}
-    ) as answer:
-        answer.raise_for_status()
-        async for line in answer.aiter_lines():
-            if '"usage":{' in line:
-                tokens = json.loads(line.removeprefix("data: "))["usage"]["completion_tokens"]
-    return tokens
 
 
 def _told(turns: dict[str, list[Turn]]) -> dict[str, Any]:
@@ -152,59 +135,41 @@ def _told(turns: dict[str, list[Turn]]) -> dict[str, Any]:
             "rate_ratio": round(median(a.rate / b.rate for a, b in pairs), 4),
             "cost_ratio": round(median(a.cost / b.cost for a, b in pairs), 4),
             "rate_ratios": [round(a.rate / b.rate, 3) for a, b in pairs],
+            "cost_ratios": [round(a.cost / b.cost, 3) for a, b in pairs],
         }
     return found
 
 
-@dataclass
-class Quick:
-    """An engine that takes no time."""
-
-    info: ModelInfo
-    alive: bool = True
-    fault: str | None = None
-
-    async def generate(self, request: Request) -> AsyncGenerator[Delta]:
-        for said in range(1, OUTPUT + 1):
-            done = said == OUTPUT
-            usage = Usage(prompt=PROMPT, completion=said, cached=0, queued=0.0) if done or said == 1 else None
-            yield Delta(tokens=(200 + said,), finish="length" if done else None, usage=usage)
-
-    def stats(self) -> Stats:
-        return Stats()
-
-    async def close(self) -> None: ...
-
-
-async def _without_model(requests: int = 20, blocks: int = 60) -> dict[str, float]:
-    """Processor milliseconds of a request, those of the exporter's thread included; medians over blocks of requests."""
-    text, prompts, used = load_tokenizer(pull("smollm2")), Prompts(pull("smollm2"), 1), dict[bool, list[float]]()
-    async with AsyncExitStack() as stack:
-        clients = {tracing: await stack.enter_async_context(_client(text, tracing=tracing)) for tracing in (False, True)}
+def _beside_model(before: Path, url: str, blocks: int = 60) -> dict[str, dict[str, float]]:
+    """Processor milliseconds of a request without the model; `added`: to those before. Medians over blocks of requests."""
+    used = dict[str, list[float]]()
+    with ExitStack() as stack:
+        children = {server.name: stack.enter_context(_child(server)) for server in _servers(pull("smollm2"), before, url)}
         for block in range(-5, blocks):  # the first are to get warm
-            for tracing, client in clients.items():
-                began = time.process_time()
-                for _ in range(requests):
-                    await _chat(client, prompts.make(PROMPT))
+            for name, child in children.items():
+                milliseconds = _asked(child)
                 if block >= 0:
-                    used.setdefault(tracing, []).append((time.process_time() - began) / requests * 1000)
-    added = median(on - off for off, on in zip(used[False], used[True], strict=True))
-    return {"off": round(median(used[False]), 3), "on": round(median(used[True]), 3), "added": round(added, 3)}
+                    used.setdefault(name, []).append(milliseconds)
+    added = {name: median(a - b for a, b in zip(own, used["before"], strict=True)) for name, own in used.items()}
+    return {name: {"ms_per_request": round(median(own), 3), "added": round(added[name], 3)} for name, own in used.items()}
 
 
-@asynccontextmanager
-async def _client(text: ChatTokenizer, *, tracing: bool) -> AsyncGenerator[httpx.AsyncClient]:
-    """Of an application in this process."""
-    engine = Quick(ModelInfo(context=4096, vocab=text.backend.get_vocab_size()))
-    runtime = Runtime(names=("m",), engine=engine, tokenizer=text, created=0)
-    app, state = create_app(Settings(tracing=tracing), load=lambda _, watch: runtime)
-    async with (
-        app.router.lifespan_context(app),
-        httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost") as client,
-    ):
-        while state.runtime is None:
-            await asyncio.sleep(0.01)
-        yield client
+@contextmanager
+def _child(server: Server) -> Iterator["subprocess.Popen[str]"]:
+    command = [sys.executable, "-P", str(Path(__file__).with_name("without_model.py"))]
+    environment = {**os.environ, **server.env, "STOA_LOG_LEVEL": "warning"}
+    with subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def _asked(child: "subprocess.Popen[str]") -> float:
+    assert child.stdin is not None and child.stdout is not None
+    child.stdin.write("\n")
+    child.stdin.flush()
+    return float(child.stdout.readline())
 
 
 if __name__ == "__main__":
