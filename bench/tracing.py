@@ -99,7 +99,8 @@ async def _run(before: Path, url: str, rounds: int) -> dict[str, list[Turn]]:
     with tempfile.TemporaryDirectory() as logs:
         try:
             for server in _servers(model, before, url):
-                started.append(await start(server, Path(logs) / server.name))
+                database = {"STOA_DATABASE_URL": str(Path(logs) / f"{server.name}.db")}  # versions may differ in what they keep
+                started.append(await start(replace(server, env={**server.env, **database}), Path(logs) / server.name))
                 started[-1].pause()
             for number in range(-1, rounds):  # the first is to get warm
                 for offset in range(len(started)):
