@@ -80,10 +80,22 @@ class ThoughtBudget:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Beams:
+    """The `width` most likely answers so far are continued together, each in a place of its own, and the best that has ended is the
+    answer (Lowerre 1976; as transformers does it). How good one of n tokens is: the sum of its logprobs, divided by
+    n ** `length_penalty`. `until`: as many have ended as are continued ("full"), or moreover the best that goes on is no better as
+    it is ("likely"), or could not become better however long it grew ("certain")."""
+
+    width: int
+    length_penalty: float = 1.0
+    until: Literal["full", "likely", "certain"] = "likely"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Sampling:
-    """How the next token is chosen. Applied in this order: logit_bias, penalties, grammar, min_tokens and bad_words, temperature,
-    top_k, top_p, min_p. temperature 0 is greedy. The same seed gives the same tokens whatever else is in the batch. What
-    min_tokens and bad_words forbid is allowed where the grammar leaves nothing else."""
+    """How the next token is chosen. Applied in this order: forced_first and forced_last, logit_bias, penalties, grammar, what is forbidden
+    (min_tokens, bad_words, not_first, no_repeat), temperature, top_k, top_p, min_p. temperature 0 is greedy. The same seed gives the
+    same tokens whatever else is in the batch. What is forbidden is allowed where the grammar leaves nothing else."""
 
     max_tokens: int  # 0: the prompt is computed (and cached), and finish="length"
     min_tokens: int = 0  # no stop token before so many
@@ -98,6 +110,11 @@ class Sampling:
     seed: int | None = None
     stop_tokens: frozenset[int] = frozenset()  # generating one ends the sequence with finish="stop"
     bad_words: tuple[tuple[int, ...], ...] = ()  # sequences of tokens that must not be generated
+    not_first: tuple[int, ...] = ()  # tokens that must not be generated first
+    no_repeat: int = 0  # no sequence of so many tokens comes twice in prompt and answer (Paulus et al. 2017, arXiv 1705.04304); 0: any may
+    forced_first: int | None = None  # the first token, as the language that a translation is to be in; not with a grammar
+    forced_last: int | None = None  # the last one where the answer is as long as it may be; not with a grammar
+    beams: Beams | None = None  # greedy only, without grammar, bias, penalties and logprobs
     logprobs: int | None = None  # None: none; n: the chosen token's logprob and the n most likely alternatives
     prompt_logprobs: int | None = None  # the same for the tokens of the prompt, which is then computed without the prefix cache
 

@@ -1,6 +1,6 @@
 """What every engine of this process refuses before it computes anything."""
 
-from engine.api import EngineError, ModelInfo, PromptTooLong, ReaderInfo, Request, Unsupported
+from engine.api import EngineError, ModelInfo, PromptTooLong, ReaderInfo, Request, Sampling, Unsupported
 
 
 def expect_possible(request: Request, info: ModelInfo) -> None:
@@ -13,12 +13,20 @@ def expect_possible(request: Request, info: ModelInfo) -> None:
         raise PromptTooLong(f"the prompt has {length} tokens; with at least one for the answer, {info.context} fit")
     if sampling.max_tokens < 0:
         raise EngineError(f"max_tokens = {sampling.max_tokens} must not be negative")
+    _expect_tokens(request, info.vocab)
+    _expect_forced(request)
+    _expect_beams(request)
+
+
+def _expect_tokens(request: Request, vocab: int) -> None:
+    sampling = request.sampling
     thoughts = () if request.thoughts is None else (request.thoughts.end, *request.thoughts.reopening)
     if not all((*sampling.bad_words, *thoughts)):
         raise EngineError("bad_words: a sequence has no tokens" if all(thoughts) else "thoughts: a sequence has no tokens")
-    named = {token for token, _ in sampling.logit_bias}.union(*sampling.bad_words, *thoughts)
-    if bad := [token for token in (min(request.tokens), max(request.tokens), *named) if not 0 <= token < info.vocab]:
-        raise EngineError(f"token {bad[0]} is not in the vocabulary (0 to {info.vocab - 1})")
+    forced = [token for token in (sampling.forced_first, sampling.forced_last) if token is not None]
+    named = {token for token, _ in sampling.logit_bias}.union(*sampling.bad_words, *thoughts, sampling.not_first, forced)
+    if bad := [token for token in (min(request.tokens), max(request.tokens), *named) if not 0 <= token < vocab]:
+        raise EngineError(f"token {bad[0]} is not in the vocabulary (0 to {vocab - 1})")
 
 
 def _expect_input(read: tuple[int, ...], reader: ReaderInfo | None) -> None:
@@ -33,3 +41,39 @@ def _expect_input(read: tuple[int, ...], reader: ReaderInfo | None) -> None:
         raise PromptTooLong(f"encoder: the input has {len(read)} tokens; {reader.context} fit")
     if bad := [token for token in (min(read), max(read)) if not 0 <= token < reader.vocab]:
         raise EngineError(f"encoder: token {bad[0]} is not in the vocabulary (0 to {reader.vocab - 1})")
+
+
+def _expect_forced(request: Request) -> None:
+    sampling = request.sampling
+    if sampling.no_repeat < 0:
+        raise EngineError(f"no_repeat = {sampling.no_repeat} must not be negative")
+    if request.grammar is not None and (sampling.forced_first is not None or sampling.forced_last is not None):
+        raise EngineError("forced_first and forced_last cannot be beside a grammar, which may forbid them")
+
+
+def _expect_beams(request: Request) -> None:
+    beams, sampling = request.sampling.beams, request.sampling
+    if beams is None:
+        return
+    if beams.width < 1:
+        raise EngineError(f"beams: width = {beams.width} must be positive")
+    if not sampling.max_tokens:
+        raise EngineError("beams: max_tokens must be 1 at least")
+    if clash := _clash(request, sampling):
+        raise EngineError(f"beams: cannot be combined with {clash}: leave one of the two out")
+
+
+def _clash(request: Request, sampling: Sampling) -> str | None:
+    """What a beam search has no use for, or would have to do in another way."""
+    given = {
+        "a temperature other than 0": sampling.temperature != 0,
+        "a grammar": request.grammar is not None,
+        "a limit of thoughts": request.thoughts is not None,
+        "logit_bias": bool(sampling.logit_bias),
+        "presence_penalty": sampling.presence_penalty != 0,
+        "frequency_penalty": sampling.frequency_penalty != 0,
+        "repetition_penalty": sampling.repetition_penalty != 1,
+        "logprobs": sampling.logprobs is not None,
+        "prompt_logprobs": sampling.prompt_logprobs is not None,
+    }
+    return next((name for name, is_given in given.items() if is_given), None)

@@ -10,6 +10,7 @@ import time
 from collections import Counter
 from collections.abc import AsyncGenerator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import aclosing
 from dataclasses import replace
 from functools import partial
 from itertools import count
@@ -18,6 +19,7 @@ from weakref import WeakValueDictionary
 
 from engine.api import Delta, Grammar, InvalidGrammar, QueueFull, Request, Stats
 from engine.checks import expect_possible
+from engine.embedded.beams import search
 from engine.embedded.core import Core
 from engine.embedded.delivery import Stream, deliver
 from engine.embedded.inputs import Inputs, largest_step
@@ -91,6 +93,12 @@ class EmbeddedEngine:
     async def generate(self, request: Request) -> AsyncGenerator[Delta]:
         """Also ends with finish="length" when the grammar fails half way, and with "abort" when the model's numbers are not finite."""
         expect_possible(request, self.info)  # what would hurt others must not reach the thread
+        beams, most = request.sampling.beams, self._limit(request) - len(request.tokens)
+        async with aclosing(self._answer(request) if beams is None else search(self._answer, request, beams, most)) as deltas:
+            async for delta in deltas:
+                yield delta
+
+    async def _answer(self, request: Request) -> AsyncGenerator[Delta]:
         arrived = time.perf_counter()
         matcher = closer = None
         if request.grammar is not None:
@@ -125,7 +133,7 @@ class EmbeddedEngine:
         sampling, limit = request.sampling, self._limit(request)
         seed = secrets.randbits(63) if sampling.seed is None else sampling.seed
         thoughts = None if request.thoughts is None else ThoughtLimit(request.thoughts)
-        sampler = TokenSampler(sampling, seed, request.tokens, matcher, closer, thoughts)
+        sampler = TokenSampler(sampling, seed, request.tokens, matcher, closer, thoughts, limit - len(request.tokens))
         shared = max((common_prefix(request.tokens, prefix) for prefix in self._shared), default=0)
         salt, angles = owner_salt(request.owner, request.salt), self._angles(limit)
         tables = self._memory.tables(limit, len(request.encoder))

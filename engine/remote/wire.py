@@ -21,6 +21,7 @@ from engine.api import (
     Lark,
     Regex,
     Request,
+    Sampling,
     TokenLogprob,
     Unsupported,
     Usage,
@@ -75,11 +76,23 @@ def to_body(request: Request, model: str, *, priorities: bool = True, salts: boo
     return body | {name: value for name, value in optional.items() if value is not None}
 
 
+_PLAIN = Sampling(max_tokens=1)
+_OWN = ("not_first", "no_repeat", "forced_first", "forced_last", "beams")  # what no other server is asked for
+
+
 def _expect_possible(request: Request) -> None:
+    if request.encoder:
+        raise Unsupported("encoder: this server's engine is another server, which takes no input beside a prompt")
     if request.sampling.bad_words:
         raise Unsupported("bad_words: this server's engine is another server, which takes no sequences of tokens")
+    if asked := next((name for name in _OWN if _asks(request, name)), None):
+        raise Unsupported(f"{asked}: this server's engine is another server, which takes none")
     if request.thoughts is not None:
         raise Unsupported("a limit of thoughts: this server's engine is another server, which takes none")
+
+
+def _asks(request: Request, name: str) -> bool:
+    return getattr(request.sampling, name) != getattr(_PLAIN, name)
 
 
 def _salt(request: Request) -> str | None:

@@ -18,6 +18,7 @@ from engine.api import Sampling, TokenLogprob
 from engine.embedded.sampling.bad_words import BadWords
 from engine.embedded.sampling.closing import Closer
 from engine.embedded.sampling.grammar import GrammarFailed, Matcher
+from engine.embedded.sampling.no_repeat import NoRepeat
 from engine.embedded.sampling.thoughts import ThoughtLimit
 
 Row = NDArray[np.float32]
@@ -27,7 +28,22 @@ BLOCK = 256  # of the vocabulary, summed at once
 class TokenSampler:
     """Chooses one sequence's tokens; holds all that this depends on: token counts, state of the grammar, random seed."""
 
-    __slots__ = ("bad_words", "bias", "closer", "drawn", "failure", "matcher", "plain", "sampling", "seed", "seen", "stop", "thoughts")
+    __slots__ = (
+        "bad_words",
+        "bias",
+        "closer",
+        "drawn",
+        "failure",
+        "matcher",
+        "most",
+        "plain",
+        "repeats",
+        "sampling",
+        "seed",
+        "seen",
+        "stop",
+        "thoughts",
+    )
 
     def __init__(
         self,
@@ -37,23 +53,35 @@ class TokenSampler:
         matcher: Matcher | None = None,
         closer: Closer | None = None,
         thoughts: ThoughtLimit | None = None,
+        most: int | None = None,
     ) -> None:
-        """`closer`: of an answer with a `matcher`."""
+        """`closer`: of an answer with a `matcher`. `most`: tokens that the answer may have, where that is less than max_tokens."""
         self.sampling, self.seed, self.matcher, self.closer, self.thoughts = sampling, seed, matcher, closer, thoughts
-        self.drawn = 0
+        self.drawn, self.most = 0, sampling.max_tokens if most is None else most
         self.failure: str | None = None  # why the grammar has failed
         penalized = sampling.presence_penalty or sampling.frequency_penalty or sampling.repetition_penalty != 1
         self.seen = TokenCounts(prompt) if penalized else None
         self.bias = _merged_bias(sampling.logit_bias)
         self.stop = np.fromiter(sampling.stop_tokens, np.int64)
         self.bad_words = BadWords(sampling.bad_words) if sampling.bad_words else None
-        adjusted = penalized or self.bias or matcher is not None or self.bad_words or sampling.min_tokens or thoughts is not None
+        self.repeats = NoRepeat(sampling.no_repeat, prompt) if sampling.no_repeat else None
+        adjusted = sampling.not_first or self.repeats or sampling.forced_first is not None or sampling.forced_last is not None
+        adjusted = (
+            adjusted or penalized or self.bias or matcher is not None or self.bad_words or sampling.min_tokens or thoughts is not None
+        )
         self.plain = sampling.temperature == 0 and not adjusted and sampling.logprobs is None
 
     @property
     def closed_early(self) -> bool:
         """Whether the end of the answer was forced."""
         return self.closer is not None and self.closer.begun
+
+    @property
+    def forced(self) -> int | None:
+        """The token that comes next because it is the first or the last one."""
+        if self.drawn == self.most - 1 and self.sampling.forced_last is not None:
+            return self.sampling.forced_last
+        return self.sampling.forced_first if self.drawn == 0 else None
 
     @property
     def stuck(self) -> bool:
@@ -69,6 +97,8 @@ class TokenSampler:
             self.closer.accept(token)
         if self.bad_words is not None:
             self.bad_words.accept(token)
+        if self.repeats is not None:
+            self.repeats.accept(token)
         if self.thoughts is not None:
             self.thoughts.accept(token)
         finished = self.matcher is not None and self.matcher.consume(token)
@@ -76,6 +106,8 @@ class TokenSampler:
 
     def choose(self, row_Y: Row) -> int | None:
         """None when no token is possible: a failed grammar, or numbers that are none."""
+        if (token := self.forced) is not None:
+            return token
         if self.closed_early and self.closer is not None:
             return self.closer.next_token()
         forced = self.thoughts.next_token if self.thoughts is not None else None
@@ -104,7 +136,7 @@ class TokenSampler:
 
     def _adjusted(self, row_Y: Row) -> Row:
         """Bias, penalties, grammar and forbidden tokens; a copy if anything changes."""
-        bias, seen, forbidden = self.bias, self.seen, self._forbidden()
+        bias, seen, forbidden = self.bias, self.seen, self.forbidden()
         if bias is None and seen is None and self.matcher is None and not forbidden:
             return row_Y
         row_Y = row_Y.copy()
@@ -118,9 +150,12 @@ class TokenSampler:
             _forbid(row_Y, tokens)
         return row_Y
 
-    def _forbidden(self) -> list[NDArray[np.int64]]:
+    def forbidden(self) -> list[NDArray[np.int64]]:
+        """Tokens that must not come next."""
         reopening = self.thoughts.reopening if self.thoughts is not None else None
-        found = [words.forbidden() for words in (self.bad_words, reopening) if words is not None]
+        found = [words.forbidden() for words in (self.bad_words, reopening, self.repeats) if words is not None]
+        if self.drawn == 0 and self.sampling.not_first:
+            found.append(np.array(self.sampling.not_first, np.int64))
         return [*found, self.stop] if self.drawn < self.sampling.min_tokens else found
 
 

@@ -52,6 +52,8 @@ class VllmEngine:
         answer whose tokens are chosen by this project (steering.py)."""
         self._expect_alive()
         expect_possible(request, self.info)
+        if request.sampling.beams is not None:
+            raise Unsupported("beams: vLLM gives no beams: take the embedded engine")
         if request.grammar is not None:
             await self._grammars.expect_usable(request, request.grammar)
         with self._places.taken(request) as number:

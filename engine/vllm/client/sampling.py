@@ -23,7 +23,9 @@ def is_steered(request: Request) -> bool:
     penalized = sampling.presence_penalty or sampling.frequency_penalty
     drawn = sampling.seed is not None and sampling.temperature > 0
     parted = request.priority >= IDLE_PRIORITY and bool(penalized or drawn)
-    return request.grammar is not None or request.thoughts is not None or bool(sampling.bad_words) or parted
+    ordered = sampling.forced_first is not None or sampling.forced_last is not None
+    forbidden = bool(sampling.bad_words or sampling.not_first or sampling.no_repeat)
+    return request.grammar is not None or request.thoughts is not None or forbidden or ordered or parted
 
 
 def to_prompt(tokens: Sequence[int], request: Request) -> TokensInput:

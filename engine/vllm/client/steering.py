@@ -66,7 +66,7 @@ class Tools:
         matcher = None if plan.request.grammar is None else self.compiler.compile(plan.request.grammar, plan.request.owner)
         closer = None if matcher is None else self._closer(plan, matcher)
         thoughts = None if plan.thoughts is None else _thought_limit(plan.thoughts)
-        return TokenSampler(plan.request.sampling, plan.seed, prompt, matcher, closer, thoughts)
+        return TokenSampler(plan.request.sampling, plan.seed, prompt, matcher, closer, thoughts, plan.most)
 
     def _closer(self, plan: Plan, matcher: Matcher) -> Closer | None:
         return None if plan.request.closing is None else self.closers.new(plan.request, matcher, plan.most)
