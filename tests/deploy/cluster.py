@@ -14,8 +14,8 @@ REQUESTS = 8
 def run_cluster(containers: Containers, up: Up) -> None:
     """`up`: brings services up, as far as the first answer."""
     first, *others = containers.files
-    containers = replace(containers, files=(first, "tests/deploy/cluster-on-cpu.yml", *others))
-    with up(containers, "cluster", "nginx", "engine") as client:
+    containers = replace(containers, files=(first, "tests/deploy/cluster-on-cpu.yml", *others)).with_profiles("cluster")
+    with up(containers, "nginx", "engine") as client:
         replicas = containers.names("replica")
         assert len(replicas) == 2, replicas
         both_answer(containers, client, replicas)

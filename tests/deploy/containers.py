@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +41,11 @@ class Containers:
     def compose(self, *arguments: str, **options: Any) -> str:
         files = [part for file in self.files for part in ("-f", file)]
         return _run([*self.compose_command, "-p", self.project, *files, *arguments], True, environment=self.environment, **options)
+
+    def with_profiles(self, *profiles: str) -> "Containers":
+        """Without one those that .env chooses."""
+        others = {name: value for name, value in self.environment.items() if name != "COMPOSE_PROFILES"}
+        return replace(self, environment=others | ({"COMPOSE_PROFILES": ",".join(profiles)} if profiles else {}))
 
     def names(self, service: str) -> list[str]:
         """Of its containers, in order."""

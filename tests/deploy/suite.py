@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from tests.deploy.client import Client
@@ -38,15 +39,15 @@ TOUCH = "touch /opt/stoa/x 2>&1; touch /data/tmp/x && rm /data/tmp/x && echo wri
 
 def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
-        containers = find_containers("stoa-test", ("docker-compose.yml",), {"STOA_PORT": str(free_port()), "COMPOSE_PROFILES": ""})
+        containers = find_containers("stoa-test", ("docker-compose.yml",), {"STOA_PORT": str(free_port())})
         say(containers.run("--version"))
         override = postgres_override(containers, Path(folder))
         files = (*containers.files, *([str(override)] if override else []))
-        containers = Containers(containers.program, containers.compose_command, containers.project, files, containers.environment)
+        containers = replace(containers, files=files).with_profiles()
         if "--no-build" not in sys.argv:
             build(containers)
         inspect_image(containers)
-        with up(containers, "cpu") as client:
+        with up(containers) as client:
             use(containers, client)
         run_cluster(containers, up)
 
@@ -82,25 +83,25 @@ def inspect_image(containers: Containers) -> None:
 
 
 @contextmanager
-def up(containers: Containers, profile: str, *services: str) -> Iterator[Client]:
+def up(containers: Containers, *services: str) -> Iterator[Client]:
     """Up to the first answer; taken down at the end, volumes and all."""
     try:
-        yield first_answer(containers, profile, *services)
+        yield first_answer(containers, *services)
     except BaseException:
-        print(containers.compose("--profile", profile, "logs", "--tail", "30"), file=sys.stderr)
+        print(containers.compose("logs", "--tail", "30"), file=sys.stderr)
         raise
     finally:
         with timed("taken down"):
-            containers.compose("--profile", profile, "--profile", "watch", "down", "-v", "-t", "10")
+            containers.with_profiles("cpu", "cluster", "watch").compose("down", "-v", "-t", "10")
         left = containers.run("ps", "-a", "--filter", f"label=com.docker.compose.project={containers.project}", "--format", "{{.Names}}")
         assert not left, left
 
 
-def first_answer(containers: Containers, profile: str, *services: str) -> Client:
+def first_answer(containers: Containers, *services: str) -> Client:
     began = time.monotonic()
-    containers.compose("--profile", profile, "up", "-d", *services, timeout=900)
+    containers.compose("up", "-d", *services, timeout=900)
     say(f"`up -d` returned after {time.monotonic() - began:.1f} s")
-    key = containers.compose("--profile", profile, "run", "--rm", "secrets", "cat", "/secrets/server/api_key").splitlines()[-1]
+    key = containers.compose("run", "--rm", "secrets", "cat", "/secrets/server/api_key").splitlines()[-1]
     client = Client(f"http://127.0.0.1:{containers.environment['STOA_PORT']}", key)
     wait_until("/ready", lambda: client.status("/ready") == 200, 600)
     answer = client.capital()
@@ -129,9 +130,9 @@ def use(containers: Containers, client: Client) -> None:
     with timed("SIGTERM in the middle of an answer: it was answered to its end, and the server had stopped"):
         stopped_in_peace(containers, client)
     assert_log(containers)
-    containers.compose("--profile", "cpu", "--profile", "watch", "down", "-t", "20")
+    containers.compose("down", "-t", "20")
     say("taken down without its volumes, and up again:")
-    assert first_answer(containers, "cpu").key == client.key
+    assert first_answer(containers).key == client.key
     all_is_there()
 
 
@@ -167,7 +168,7 @@ def documents(client: Client) -> str:
 
 
 def tools(containers: Containers, client: Client) -> None:
-    containers.compose("--profile", "cpu", "run", "--rm", "databases", "python", "-c", AS_SUPERUSER, STOCK)
+    containers.compose("run", "--rm", "databases", "python", "-c", AS_SUPERUSER, STOCK)
     with timed("a query over MCP"):
         failed, rows = client.call_tool("database", "query", {"sql": "SELECT amount FROM stock WHERE item = 'lamp'"})
     assert not failed and "42" in rows, rows
@@ -186,7 +187,7 @@ def watched(containers: Containers) -> None:
     if not containers.has_image(image):
         say(f"not tried: the image {image} is not on this machine")
         return
-    containers.compose("--profile", "cpu", "--profile", "watch", "up", "-d", "prometheus")
+    containers.with_profiles("cpu", "watch").compose("up", "-d", "prometheus")
     with timed("Prometheus has read /metrics"):
         wait_until("a scrape", lambda: '"1"]' in containers.exec("stoa", "python", "-c", ASK_PROMETHEUS, check=False))
     containers.run("rm", "-f", containers.name("prometheus"))

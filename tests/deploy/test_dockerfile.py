@@ -43,3 +43,4 @@ def test_the_context_holds_what_the_wheel_needs() -> None:
     assert "*" in ignored, "nothing else comes in: no secrets, no .git"
     assert let_in == packages | {"pyproject.toml", "setup.py", "deploy"}
     assert all((ROOT / name).exists() for name in let_in)
+    assert {line.split()[1] for line in STAGES["wheel"].splitlines() if line.startswith("COPY ")} == packages | {"setup.py"}
