@@ -19,12 +19,12 @@ TESTS = ("pytest", "hypothesis", "openai", "anthropic")  # of the extra `dev`
 def vllm_python() -> Path:
     """Its interpreter. Made once, in the cache; several minutes."""
     folder = default_home() / "environments" / "vllm"
-    interpreter, stamp, wanted = folder / "bin" / "python", folder / "packages", " ".join(_packages())
+    interpreter, stamp, wanted = folder / "bin" / "python", folder / "packages", " ".join([VLLM, *_packages()])
     if not stamp.exists() or stamp.read_text() != wanted:
         subprocess.run([sys.executable, "-m", "venv", "--clear", str(folder)], check=True)
         _pip(interpreter, "install", VLLM)  # alone and first: all at once is too much for the resolver
-        _pip(interpreter, "uninstall", "--yes", *NEEDLESS)
         _pip(interpreter, "install", *_packages())
+        _pip(interpreter, "uninstall", "--yes", *NEEDLESS)
         _call_it_vllm(folder)
         stamp.write_text(wanted)
     return interpreter
@@ -37,10 +37,10 @@ def run_in_it(*tests: str, **variables: str) -> None:
 
 
 def _packages() -> list[str]:
-    """vLLM, and what this project requires, without the project: its kernels are compiled already."""
+    """What this project requires, without the project: its kernels are compiled already."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     tests = [line for line in project["optional-dependencies"]["dev"] if re.split(r"[^\w-]", line)[0] in TESTS]
-    return [VLLM, *project["dependencies"], *tests]
+    return [*project["dependencies"], *tests]
 
 
 def _pip(interpreter: Path, *arguments: str) -> None:
