@@ -9,7 +9,7 @@ import argparse
 import json
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from random import Random
@@ -34,12 +34,13 @@ from engine.embedded.on_torch.pages import Storage
 from engine.embedded.runner import Model, Runner
 from engine.embedded.sampling.sampler import TokenSampler
 from engine.embedded.scheduler import Limits
-from engine.embedded.sequence import Sequence
+from engine.embedded.sequence import Sequence as Answer
 from models.build import build
 from models.spec import MLP, Arch, FirstValues, Layer, Norm, Rwkv7, TokenShift
 
 VOCAB, LONG, SHORT, STEPS = 50_280, 32_000, 100, 16
 CONTEXT = LONG + 512
+AGAINST = ("Mamba-130m", "Mamba-2-130m")
 LIMITS = Limits(max_running=16, max_waiting=16, max_step_tokens=512, mixed_step_tokens=512)
 SHAPES: dict[str, Callable[[], PreTrainedConfig]] = {
     "Mamba-130m": lambda: MambaConfig(vocab_size=VOCAB, hidden_size=768, num_hidden_layers=24, state_size=16),
@@ -121,11 +122,11 @@ class Ours:
             times.append(clock() - began)
         return median(times)
 
-    def _add(self, prompt: list[int], answer: int) -> Sequence:
+    def _add(self, prompt: list[int], answer: int) -> Answer:
         self._arrivals += 1
         request = Request(tokens=tuple(prompt), sampling=Sampling(max_tokens=answer, temperature=0))
         limit = len(prompt) + answer
-        seq = Sequence(request, self._arrivals, limit, self.core.memory.tables(limit), TokenSampler(request.sampling, 0, request.tokens))
+        seq = Answer(request, self._arrivals, limit, self.core.memory.tables(limit), TokenSampler(request.sampling, 0, request.tokens))
         self.core.add(seq)
         return seq
 
@@ -163,10 +164,10 @@ def prompts(count: int, tokens: int) -> list[list[int]]:
 
 
 @torch.inference_mode()
-def against_transformers(folder: Path, rounds: int) -> list[dict[str, Any]]:
+def against_transformers(folder: Path, rounds: int, names: Sequence[str]) -> list[dict[str, Any]]:
     """Both take turns."""
     rows: list[dict[str, Any]] = []
-    for name in ("Mamba-130m", "Mamba-2-130m"):
+    for name in names:
         ours, theirs = Ours.of_folder(saved(name, folder)), Theirs(folder / name)
         for batch in (1, 16):
             pairs = [(ours.step(drawn := prompts(batch, 24)), theirs.step(drawn)) for _ in range(rounds)]
@@ -215,22 +216,25 @@ def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.recurrent", description="Measure state-space models on the embedded engine.")
     parser.add_argument("--rounds", type=int, default=3, help="the median of so many is shown")
     parser.add_argument("--threads", type=int, default=cores())
+    parser.add_argument("--only", choices=AGAINST, help="one of those that transformers runs, too, and nothing else")
     parser.add_argument("--json", metavar="FILE", help="write all numbers there")
     options = parser.parse_args(argv)
     torch.set_num_threads(options.threads)
     with tempfile.TemporaryDirectory() as folder:
-        rows = against_transformers(Path(folder), options.rounds)
-        rows.append(behind_long_texts("Mamba-2-130m", Ours.of_folder(Path(folder) / "Mamba-2-130m"), options.rounds))
-        rows.append(behind_long_texts("RWKV-7 0.1B, two of its layers, on torch", Ours.on_torch(RWKV7), options.rounds))
-        rows.append(behind_what_is_kept(Path(folder), options.rounds))
+        rows = against_transformers(Path(folder), options.rounds, [options.only] if options.only else AGAINST)
+        if not options.only:
+            rows.append(behind_long_texts("Mamba-2-130m", Ours.of_folder(Path(folder) / "Mamba-2-130m"), options.rounds))
+            rows.append(behind_long_texts("RWKV-7 0.1B, two of its layers, on torch", Ours.on_torch(RWKV7), options.rounds))
+            rows.append(behind_what_is_kept(Path(folder), options.rounds))
     shown = Table(title="state-space models: the first over or under the second", caption=machine())
     for column in rows[0]:
         shown.add_column(column)
     for row in rows:
         shown.add_row(*map(str, row.values()))
     Console(width=140).print(shown)
+    only = f" --only {options.only}" if options.only else ""
     if options.json:
-        numbers = {"machine": machine(), "command": f"python -m bench.recurrent --threads {options.threads}", "rows": rows}
+        numbers = {"machine": machine(), "command": f"python -m bench.recurrent --threads {options.threads}{only}", "rows": rows}
         Path(options.json).write_text(json.dumps(numbers, indent=1), encoding="utf-8")
 
 

@@ -64,15 +64,16 @@ async def measured_cost(server: Running, prompts: Prompts, table: StepTable) -> 
 
 
 async def measured(model: Path, arrivals: Sequence[Arrival]) -> tuple[StepTable, Cost, Figures | None]:
-    """Step times first, without a server; then a server, and on it the arrivals, if there are any."""
-    table, prompts = step_table(model), Prompts(model, seed=0)
+    """Step times without a server, before and behind what a server does: a machine that others use, too, is not always as fast."""
+    before, prompts = step_table(model), Prompts(model, seed=0)
     with tempfile.TemporaryDirectory() as folder:
         running = await servers.start(servers.stoa(model, ["--embedding-model", "none"]), Path(folder) / "log")
         try:
-            cost = await measured_cost(running, prompts, table)
-            return table, cost, await played(running, prompts, arrivals) if arrivals else None
+            cost = await measured_cost(running, prompts, before)
+            real = await played(running, prompts, arrivals) if arrivals else None
         finally:
             running.stop()
+    return before.joined(step_table(model)), cost, real
 
 
 def _parser() -> argparse.ArgumentParser:

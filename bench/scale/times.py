@@ -29,6 +29,10 @@ class StepTable:
         found = self.seconds[key]
         return found[min(len(found) - 1, int(luck * len(found)))]
 
+    def joined(self, other: "StepTable") -> "StepTable":
+        """Of the same pairs."""
+        return StepTable({key: sorted([*found, *other.seconds[key]]) for key, found in self.seconds.items()})
+
     def as_json(self) -> list[list[float | Sequence[float]]]:
         return [[d, p, [round(s, 6) for s in found]] for (d, p), found in sorted(self.seconds.items())]
 

@@ -78,6 +78,7 @@ def test_times_between_measured_ones() -> None:
     assert table(1, 0, 0.5) == 1 and table(1, 5, 0.0) == pytest.approx((0 + 1 + 2 + 4) / 4)
     assert table(4, 0, 0.5) == 4 and table(2, 20, 0.5) == 6  # beyond the last
     assert table_of(table.as_json())(1, 5, 0.0) == table(1, 5, 0.0)  # type: ignore[arg-type]
+    assert list(table.joined(table).seconds[0, 10]) == [1, 1, 3, 3]
     with pytest.raises(ValueError, match=r"missing: \[\(2, 10\)\]"):
         table_of([(0, 0, [0]), (0, 10, [1]), (2, 0, [2])])
 
