@@ -18,7 +18,7 @@ from engine.embedded.sampling.sampler import TokenSampler
 from engine.embedded.scheduler import Limits
 from engine.embedded.sequence import Sequence
 
-DECODES, PROMPTS, SAMPLES = (0, 1, 4, 16), (0, 16, 64, 256), 12
+DECODES, PROMPTS, SAMPLES = (0, 1, 4, 16), (0, 16, 64, 256), 8
 BEHIND = 150  # tokens that an answer has before it where decodes are measured
 CONTEXT = 1024
 LIMITS = Limits(max_running=64, max_waiting=64, max_step_tokens=512, mixed_step_tokens=16)
