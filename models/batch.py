@@ -121,6 +121,7 @@ class Convolve(Protocol):
 
 
 HeadUse = Literal["each", "back"]
+Split = Literal["column", "row", "whole"]
 
 
 class HeadMatrices(Protocol):
@@ -256,9 +257,9 @@ class Backend(Protocol):
         """A module that is also an `Embedding`."""
         ...
 
-    def linear(self, name: str, d_in: int, d_outs: Sequence[int], *, bias: bool = False, split: str = "column") -> nn.Module:
+    def linear(self, name: str, d_in: int, d_outs: Sequence[int], *, bias: bool = False, split: Split = "column") -> nn.Module:
         """x_TI -> y_TO with O = sum(d_outs): several matrices that read the same input, as one. `split` says how
-        tensor parallelism may cut it: "column" (outputs) or "row" (inputs). The module is also a `Leaf`."""
+        tensor parallelism may cut it: "column" (outputs), "row" (inputs) or not at all. The module is also a `Leaf`."""
         ...
 
     def attend(self, name: str, spec: Attention) -> Attend: ...

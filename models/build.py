@@ -177,7 +177,7 @@ def _beside(name: str, spec: SharedBlock, layer: MixerLayer, dim: int, backend: 
     positions = Positions(shared.rotaries[rope] if isinstance(rope, Rope) else None)
     attention = AttentionPart(f"{name}.block.mixer", spec.attention, dim, backend, positions, reads=2 * dim)
     block = SharedBlockPart(f"{name}.block", spec, attention, dim, backend)
-    return BlockLayer(layer, block, backend.linear(f"{name}.block_out", dim, (dim,)), backend.ops)
+    return BlockLayer(layer, block, backend.linear(f"{name}.block_out", dim, (dim,), split="whole"), backend.ops)
 
 
 def _mixer(name: str, spec: Mixer, dim: int, backend: Backend, shared: _Shared) -> nn.Module:

@@ -18,10 +18,10 @@ class LatentAttentionPart(nn.Module):
         super().__init__()
         h, r, n, p, v = spec.heads, spec.kv_rank, spec.nope_dim, spec.rope_dim, spec.value_dim
         self.spec, self.rotary = spec, rotary
-        self.q_down = backend.linear(f"{name}.q_down", dim, (spec.q_rank,), bias=spec.bias) if spec.q_rank else None
+        self.q_down = backend.linear(f"{name}.q_down", dim, (spec.q_rank,), bias=spec.bias, split="whole") if spec.q_rank else None
         self.q_norm = norm(spec.norm, spec.q_rank, backend.ops) if spec.q_rank else None
         self.q = backend.linear(f"{name}.q", spec.q_rank or dim, (h * (n + p),))
-        self.kv_down = backend.linear(f"{name}.kv_down", dim, (r, p), bias=spec.bias)
+        self.kv_down = backend.linear(f"{name}.kv_down", dim, (r, p), bias=spec.bias, split="whole")
         self.kv_norm = norm(spec.norm, r, backend.ops)
         self.k_up, self.v_up = backend.per_head(f"{name}.k_up", h, r, n, "back"), backend.per_head(f"{name}.v_up", h, r, v, "each")
         self.latent = backend.latent(name, spec)

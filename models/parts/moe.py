@@ -18,9 +18,9 @@ class MixtureOfExperts(nn.Module):
         self.router = Gate(dim, spec.experts, spec.router_bias, backend.ops)
         corrected = isinstance(spec.router, Sigmoid)
         self.correction = nn.Parameter(torch.empty(spec.experts, dtype=torch.float32), requires_grad=False) if corrected else None
-        self.narrow = backend.linear(f"{name}.narrow", dim, (spec.latent,)) if spec.latent else None
+        self.narrow = backend.linear(f"{name}.narrow", dim, (spec.latent,), split="whole") if spec.latent else None
         self.experts = backend.experts(f"{name}.experts", spec, spec.latent or dim)
-        self.widen = backend.linear(f"{name}.widen", spec.latent, (dim,)) if spec.latent else None
+        self.widen = backend.linear(f"{name}.widen", spec.latent, (dim,), split="whole") if spec.latent else None
         self.shared = FeedForward(f"{name}.shared", _shared(spec), dim, backend) if spec.shared else None
         self.shared_gate = Gate(dim, 1, False, backend.ops) if spec.shared_gate else None
 

@@ -21,6 +21,7 @@ from models.batch import (
     LocalGlobal,
     Lsh,
     Recurrence,
+    Split,
 )
 from models.masks import log_count, may_see
 from models.ops import Ops, activate, gated, wide
@@ -92,7 +93,7 @@ class Reference:
     def embedding(self, name: str, vocab: int, dim: int) -> nn.Module:
         return Embedding(vocab, dim, self.dtype)
 
-    def linear(self, name: str, d_in: int, d_outs: Sequence[int], *, bias: bool = False, split: str = "column") -> nn.Module:
+    def linear(self, name: str, d_in: int, d_outs: Sequence[int], *, bias: bool = False, split: Split = "column") -> nn.Module:
         return Linear(d_in, sum(d_outs), bias, self.dtype)
 
     def attend(self, name: str, spec: Attention) -> Attend:

@@ -1,5 +1,6 @@
 """The decoder: token ids in, one hidden row per token out; logits only for the rows that somebody asks for."""
 
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import cast
 
@@ -29,14 +30,15 @@ class Decoder(nn.Module):
     def __init__(self, arch: Arch, output: Next, layers: list[nn.Module], backend: Backend, encoder: nn.Module | None = None) -> None:
         super().__init__()
         self.arch, self.output, self.ops = arch, output, backend.ops
+        self.reads_embedding = any(layer.block for layer in arch.layers)
         rows, self.streams = arch.embed_dim or arch.dim, streams(arch)
         self.embed = backend.embedding("embed", arch.vocab, rows)
-        self.widen = backend.linear("widen", rows, (arch.dim,)) if arch.embed_dim else None
+        self.widen = backend.linear("widen", rows, (arch.dim,), split="whole") if arch.embed_dim else None
         self.positions = added("positions", arch.position, beside_embedding(arch), backend)
         self.embed_norm = norm(arch.embed_norm, arch.dim, backend.ops) if arch.embed_norm else None
         self.layers = nn.ModuleList(layers)
         self.norm = norm(arch.norm, arch.dim * self.streams, backend.ops)
-        self.narrow = backend.linear("narrow", arch.dim, (rows,)) if arch.embed_dim else None
+        self.narrow = backend.linear("narrow", arch.dim, (rows,), split="whole") if arch.embed_dim else None
         self.head = None if arch.tied else backend.linear("head", rows * self.streams, (arch.vocab,), bias=output.bias)
         self.tied_head = Bias(arch.vocab) if arch.tied and output.bias else None
         self.encoder = encoder
@@ -46,25 +48,33 @@ class Decoder(nn.Module):
         if self.encoder is not None and batch.encoding is not None:
             rows_TD = self.encoder(batch.encoding, self.embed)
             batch = replace(batch, encoding=replace(batch.encoding, rows_TD=rows_TD))
-        x_TD = self._embedded(tokens_T, batch)
-        if any(layer.block for layer in self.arch.layers):
+        x_TD = self.begin(self.rows(tokens_T), batch)
+        if self.reads_embedding:
             batch = replace(batch, embedded_TD=x_TD)
-        if self.streams > 1:
-            x_TD = x_TD.repeat(1, self.streams)
-        for layer in self.layers:
-            x_TD = layer(x_TD, batch)
-        x_TD = self.norm(x_TD)
-        return x_TD if self.narrow is None else self.narrow(x_TD)
+        return self.finish(self.through(self.layers, x_TD, batch))
 
-    def _embedded(self, tokens_T: Tensor, batch: Batch) -> Tensor:
-        x_TD = self.embed(tokens_T)
-        if self.arch.embed_scale != 1:
-            x_TD = self.ops.scale(x_TD, self.arch.embed_scale)
-        if self.widen is not None:
-            x_TD = self.widen(x_TD)
+    def rows(self, tokens_T: Tensor) -> Tensor:
+        """x_TE: what the table says of each token."""
+        x_TE = self.embed(tokens_T)
+        return x_TE if self.arch.embed_scale == 1 else self.ops.scale(x_TE, self.arch.embed_scale)
+
+    def begin(self, x_TE: Tensor, batch: Batch) -> Tensor:
+        """What the first layer reads: rows in the model's width, with their positions."""
+        x_TD = x_TE if self.widen is None else self.widen(x_TE)
         if self.positions is not None:
             x_TD = self.ops.add(x_TD, self.positions(batch.positions_T).to(x_TD.dtype))
         return x_TD if self.embed_norm is None else self.embed_norm(x_TD)
+
+    def through(self, layers: Iterable[nn.Module], x_TD: Tensor, batch: Batch) -> Tensor:
+        if self.streams > 1:
+            x_TD = x_TD.repeat(1, self.streams)
+        for layer in layers:
+            x_TD = layer(x_TD, batch)
+        return x_TD
+
+    def finish(self, x_TD: Tensor) -> Tensor:
+        x_TD = self.norm(x_TD)
+        return x_TD if self.narrow is None else self.narrow(x_TD)
 
     def logits(self, x_SD: Tensor) -> Tensor:
         """float32 logits_SY of rows that `forward` returned."""

@@ -15,7 +15,7 @@ from models.weights.leftovers import refuse_leftovers
 from models.weights.resolve import resolve
 from models.weights.source import Checkpoint, Source
 
-__all__ = ["WeightsError", "load"]
+__all__ = ["Target", "WeightsError", "load", "recipe_of", "refuse_leftovers", "resolve", "targets"]
 
 
 def load(model: nn.Module, arch: Arch, recipes: Recipes, checkpoint: Checkpoint) -> None:
@@ -23,8 +23,8 @@ def load(model: nn.Module, arch: Arch, recipes: Recipes, checkpoint: Checkpoint)
     and when the checkpoint holds a tensor that no module asked for."""
     checkpoint = canonical(recipes, checkpoint)
     names, used = set(checkpoint), set[str]()  # a Mapping's own `in` would read the tensor
-    for target, shape, assign in _targets(model):
-        recipe, layer = _recipe(recipes, target)
+    for target, shape, assign in targets(model):
+        recipe, layer = recipe_of(recipes, target)
         value = resolve(recipe, Source(checkpoint, names, used, layer, arch, target))
         if tuple(value.shape) != shape:
             raise WeightsError(f"{target} must have shape {list(shape)}, but the checkpoint's has {list(value.shape)}")
@@ -35,14 +35,15 @@ def load(model: nn.Module, arch: Arch, recipes: Recipes, checkpoint: Checkpoint)
 Target = tuple[str, tuple[int, ...], Callable[[Weight], None]]
 
 
-def _targets(model: nn.Module) -> Iterator[Target]:
+def targets(model: nn.Module) -> Iterator[Target]:
     """Name, shape and setter of every tensor that must be filled, in the order of the modules. One that several have in
-    common is the first one's."""
-    seen = set[nn.Parameter]()
+    common is the first one's. What a leaf is made of is its own."""
+    seen, leaf = set[nn.Parameter](), "(none)"
     for name, module in model.named_modules():
         if hasattr(module, "assign"):
+            leaf = f"{name}."
             yield from _leaf_targets(name, cast(Leaf, module))
-        else:
+        elif not name.startswith(leaf):
             for field, parameter in module.named_parameters(recurse=False):
                 if parameter not in seen:
                     yield f"{name}.{field}", tuple(parameter.shape), _copier(parameter)
@@ -61,7 +62,7 @@ def _copier(parameter: nn.Parameter) -> Callable[[Weight], None]:
     return assign
 
 
-def _recipe(recipes: Recipes, target: str) -> tuple[Recipe, int | None]:
+def recipe_of(recipes: Recipes, target: str) -> tuple[Recipe, int | None]:
     """The recipe for one of our tensors, and the number of its layer. A layer may have one that is not the others'."""
     match = re.match(r"(encoder\.)?layers\.(\d+)\.", target)
     template = target if match is None or target in recipes else f"{match[1] or ''}layers.{{i}}." + target[match.end() :]

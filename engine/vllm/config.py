@@ -1,0 +1,60 @@
+"""A checkpoint's config.json: as our families read it, and as vLLM wants to find the sizes of a `model_type: "stoa"` in it."""
+
+from typing import Any
+
+from transformers import PretrainedConfig
+from vllm.config import ModelConfig
+from vllm.transformers_utils.repo_utils import get_hf_file_to_dict
+
+from models.families import arch_of
+from models.spec import Arch, Attention, LatentAttention, all_mixers, groups, slots
+
+
+class StoaConfig(PretrainedConfig):
+    """An architecture written out (models.families.stoa), and the numbers that vLLM asks for by name."""
+
+    model_type = "stoa"
+
+    def __init__(self, **given: Any) -> None:
+        if "arch" in given:
+            arch = arch_of({"model_type": "stoa"} | {key: given[key] for key in ("architectures", "stoa_version", "arch")})
+            given = given | sizes(arch) | {"architectures": [class_name(given["architectures"][0], arch)]}
+        super().__init__(**given)
+
+
+def sizes(arch: Arch) -> dict[str, Any]:
+    attentions = [m for layer in arch.layers for m in all_mixers(layer) if isinstance(m, Attention | LatentAttention)]
+    return {
+        "vocab_size": arch.vocab,
+        "hidden_size": arch.dim,
+        "num_hidden_layers": len(arch.layers),
+        "max_position_embeddings": arch.context,
+        "tie_word_embeddings": arch.tied,
+        **(of_attention(attentions[0]) if attentions else {"num_attention_heads": 1, "head_dim": arch.dim}),
+    }
+
+
+def of_attention(spec: Attention | LatentAttention) -> dict[str, int]:
+    match spec:
+        case Attention(heads=h, kv_heads=g, head_dim=k):
+            return {"num_attention_heads": h, "num_key_value_heads": g, "head_dim": k}
+        case LatentAttention(heads=h, nope_dim=n, rope_dim=p):
+            return {"num_attention_heads": h, "num_key_value_heads": h, "head_dim": n + p}
+
+
+def class_name(family: str, arch: Arch) -> str:
+    """What we register a family's architectures as: vLLM asks a class, not a configuration, whether it has states."""
+    kind = "Hybrid" if groups(arch) and slots(arch) else "States" if slots(arch) else ""
+    return f"Stoa{kind}ForCausalLM" if family == "StoaForCausalLM" else family
+
+
+def read(model: ModelConfig) -> dict[str, Any]:
+    """config.json as it is stored, since transformers renames and drops keys. Raises ValueError for what --hf-overrides would change
+    of it, but for the architectures' name."""
+    overrides = model.hf_overrides if isinstance(model.hf_overrides, dict) else {}
+    if further := sorted(set(overrides) - {"architectures"}):
+        raise ValueError(f"--hf-overrides {further}: Stoa's models read config.json themselves; change it there")
+    found = get_hf_file_to_dict("config.json", model.model, model.revision)
+    if found is None:
+        raise ValueError(f"{model.model} has no config.json")
+    return found

@@ -1,0 +1,76 @@
+"""vLLM's mixture of experts as a leaf: our parts route, vLLM's kernels compute the chosen experts."""
+
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+from vllm.config import VllmConfig
+from vllm.model_executor.layers.fused_moe.layer import FusedMoEFactory
+
+from engine.vllm.inexpressible import Inexpressible
+from models.quant import Weight, dense, each
+from models.spec import Clamped, InputSigmoid, MoE
+
+ACTIVATIONS = {"silu": "silu", "gelu": "gelu", "gelu_tanh": "gelu_tanh", "relu2": "relu2"}
+
+
+class Experts(nn.Module):
+    """(x_TD, experts_TA, weights_TA) -> y_TD. vLLM's layer wants logits and a function that routes by them: it gets what was chosen in
+    their place, ids as float32, which holds them exactly."""
+
+    def __init__(self, name: str, spec: MoE, dim: int, config: VllmConfig) -> None:
+        super().__init__()
+        e, f = spec.experts, spec.hidden
+        up = 2 * f if spec.gated else f
+        self.gated, self.fields = spec.gated, {"up": (e, up, dim), "down": (e, dim, f)}
+        if spec.bias:
+            self.fields |= {"up_bias": (e, up), "down_bias": (e, dim)}
+        self.layer = FusedMoEFactory(
+            num_experts=e,
+            top_k=spec.active,
+            hidden_size=dim,
+            intermediate_size=f,
+            renormalize=False,
+            custom_routing_function=chosen,
+            apply_router_weight_on_input=isinstance(spec.router, InputSigmoid),
+            router_logits_dtype=torch.float32,
+            has_bias=spec.bias,
+            quant_config=config.quant_config,
+            prefix=name,
+            **_activation(name, spec),
+        )
+
+    def assign(self, field: str, value: Weight) -> None:
+        """Called with all experts' matrices or biases; vLLM's layer takes those that are this rank's."""
+        for expert, part in enumerate(each(value)):
+            if field.startswith("up"):
+                halves = dense(part).chunk(2) if self.gated else (dense(part),)
+                for shard, half in zip(("w1", "w3"), halves, strict=False):
+                    self._load("w13", field, half, shard, expert)
+            else:
+                self._load("w2", field, dense(part), "w2", expert)
+
+    def _load(self, matrix: str, field: str, value: Tensor, shard: str, expert: int) -> None:
+        name = f"{matrix}_{'bias' if field.endswith('bias') else 'weight'}"
+        routed = cast(Any, self.layer).routed_experts
+        parameter = getattr(routed, name)
+        routed.weight_loader(parameter, value.to(parameter.dtype), name, shard_id=shard, expert_id=expert)
+
+    def forward(self, x_TD: Tensor, experts_TA: Tensor, weights_TA: Tensor) -> Tensor:
+        return self.layer(x_TD, torch.cat([weights_TA.float(), experts_TA.float()], -1))
+
+
+def chosen(hidden_states: Tensor, gating_output: Tensor, topk: int, renormalize: bool) -> tuple[Tensor, Tensor]:
+    """A routing function of vLLM's: weights_TA and ids_TA."""
+    weights_TA, ids_TA = gating_output.split(topk, -1)
+    return weights_TA, ids_TA.to(torch.int32)
+
+
+def _activation(name: str, spec: MoE) -> dict[str, Any]:
+    match spec.activation:
+        case Clamped(limit=limit, alpha=alpha):
+            return {"activation": "swigluoai_uninterleave", "swiglu_limit": limit, "swiglu_alpha": alpha, "swiglu_beta": 1.0}
+        case named if named in ACTIVATIONS:
+            return {"activation": ACTIVATIONS[named] + ("" if spec.gated else "_no_mul")}
+        case other:
+            raise Inexpressible(name, f"experts with the activation {other}")

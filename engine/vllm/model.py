@@ -1,0 +1,119 @@
+"""The classes that vLLM builds: one for each kind of memory, all of them the same decoder over vLLM's layers."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+from vllm.compilation.decorators import support_torch_compile
+from vllm.config import VllmConfig
+from vllm.model_executor.layers.logits_processor import LogitsProcessor
+from vllm.model_executor.layers.vocab_parallel_embedding import ParallelLMHead
+from vllm.model_executor.models.interfaces import SupportsPP, SupportsQuant
+from vllm.model_executor.models.utils import PPMissingLayer
+from vllm.sequence import IntermediateTensors
+
+from engine.vllm import config
+from engine.vllm.backend import Place, VllmBackend
+from engine.vllm.load import load
+from engine.vllm.packed import packed_modules, stored_names
+from engine.vllm.shard import shard
+from models.batch import Batch
+from models.build import build
+from models.families import arch_of, recipes_of
+from models.families.multimodal import text_tensors
+from models.recipes import Recipes
+from models.spec import Arch, Next, Rope, long_ropes, rope_start
+
+
+@support_torch_compile
+class Trunk(nn.Module):
+    """Token ids or their rows in, rows after the last norm out, or what goes on to the next pipeline stage."""
+
+    def __init__(self, *, vllm_config: VllmConfig, prefix: str = "", arch: Arch, recipes: Recipes, place: Place) -> None:
+        super().__init__()
+        if vllm_config.quant_config is not None:
+            vllm_config.quant_config.packed_modules_mapping.update(packed_modules(recipes))
+        backend = VllmBackend(vllm_config, arch, place, stored_names(recipes))
+        self.place, self.context = place, vllm_config.model_config.max_model_len
+        self.decoder = build(shard(arch, place.ways), backend, context=self.context)
+        for i in set(range(len(arch.layers))) - set(place.layers):
+            self.decoder.layers[i] = PPMissingLayer()
+        # where angles depend on a sequence's length, all have those of the longest, as in vLLM's own models
+        self.starts: dict[Rope, int] = {rope: rope_start(rope, self.context, self.context) for rope in long_ropes(arch)}
+
+    def forward(
+        self,
+        input_ids: torch.Tensor | None,
+        positions: torch.Tensor,
+        intermediate_tensors: IntermediateTensors | None = None,
+        inputs_embeds: torch.Tensor | None = None,
+    ) -> torch.Tensor | IntermediateTensors:
+        batch = self._batch(positions)
+        if intermediate_tensors is not None and not self.place.first:
+            x_TD, e_TD = intermediate_tensors["hidden_states"], intermediate_tensors["embedded"]
+        else:
+            rows_TE = inputs_embeds if inputs_embeds is not None else self.decoder.rows(cast(Tensor, input_ids))
+            x_TD = e_TD = self.decoder.begin(rows_TE, batch)
+        if self.decoder.reads_embedding:
+            batch = replace(batch, embedded_TD=e_TD)
+        x_TD = self.decoder.through((self.decoder.layers[i] for i in self.place.layers), x_TD, batch)
+        return self.decoder.finish(x_TD) if self.place.last else IntermediateTensors({"hidden_states": x_TD, "embedded": e_TD})
+
+    def _batch(self, positions_T: Tensor) -> Batch:
+        """Where the sequences lie is vLLM's own knowledge, and reaches its layers by another way."""
+        rotary_T = {rope: positions_T + start for rope, start in self.starts.items()}
+        return Batch(positions_T, positions_T, positions_T, rotary_T=rotary_T)
+
+
+class StoaForCausalLM(nn.Module, SupportsPP, SupportsQuant):
+    """A decoder whose caches are all pages."""
+
+    packed_modules_mapping: dict[str, list[str]] = {}
+
+    def __init__(self, *, vllm_config: VllmConfig, prefix: str = "") -> None:
+        super().__init__()
+        self.raw = config.read(vllm_config.model_config)
+        self.arch, self.recipes = arch_of(self.raw), recipes_of(self.raw, "safetensors")
+        assert isinstance(self.arch.output, Next)
+        self.place = Place.here(len(self.arch.layers))
+        self.trunk = Trunk(vllm_config=vllm_config, prefix=prefix, arch=self.arch, recipes=self.recipes, place=self.place)
+        self.head, self.logits = _head(self.trunk, self.arch, self.arch.output) if self.place.last else (None, None)
+
+    def embed_input_ids(self, input_ids: Tensor) -> Tensor:
+        return self.trunk.decoder.rows(input_ids)
+
+    def forward(
+        self,
+        input_ids: Tensor | None,
+        positions: Tensor,
+        intermediate_tensors: IntermediateTensors | None = None,
+        inputs_embeds: Tensor | None = None,
+        **_: Any,
+    ) -> Tensor | IntermediateTensors:
+        return self.trunk(input_ids, positions, intermediate_tensors, inputs_embeds)
+
+    def compute_logits(self, hidden_states: Tensor) -> Tensor | None:
+        """logits_SY; None in processes that do not sample."""
+        if self.head is None or self.logits is None:
+            return None
+        return self.logits(self.head, hidden_states, getattr(self.head, "bias", None))
+
+    def make_empty_intermediate_tensors(self, batch_size: int, dtype: torch.dtype, device: torch.device) -> IntermediateTensors:
+        shape = (batch_size, self.arch.dim)
+        return IntermediateTensors({name: torch.zeros(shape, dtype=dtype, device=device) for name in ("hidden_states", "embedded")})
+
+    def load_weights(self, weights: Iterable[tuple[str, Tensor]]) -> set[str]:
+        load(self.trunk.decoder, self.arch, self.recipes, text_tensors(self.raw, dict(weights)), self.place)
+        return {name for name, _ in self.named_parameters()}
+
+
+def _head(trunk: Trunk, arch: Arch, output: Next) -> tuple[nn.Module, LogitsProcessor]:
+    """vLLM caps logits before it scales them, we after: a smaller cap does the same."""
+    cap = None if output.softcap is None else output.softcap / output.scale
+    logits = LogitsProcessor(arch.vocab, scale=output.scale, soft_cap=cap)
+    if not arch.tied:
+        return cast(nn.Module, trunk.decoder.head), logits
+    width = arch.embed_dim or arch.dim
+    return ParallelLMHead(arch.vocab, width, prefix="lm_head").tie_weights(trunk.decoder.embed), logits
