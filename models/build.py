@@ -148,7 +148,7 @@ def _share(owner: nn.Module, other: nn.Module) -> None:
     for name, parameter in owner.named_parameters(recurse=False):
         setattr(other, name, parameter)
     for name, child in owner.named_children():
-        if hasattr(child, "assign"):
+        if getattr(child, "fields", None):  # a leaf of weights
             setattr(other, name, child)
         elif not isinstance(child, Adapter):
             _share(child, getattr(other, name))

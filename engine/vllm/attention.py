@@ -16,7 +16,7 @@ from vllm.v1.attention.backends.cpu_attn import CPUAttentionBackend
 from engine.vllm.inexpressible import Inexpressible
 from models.batch import Batch, LatentUp
 from models.quant import Weight, dense
-from models.reference import latent_scale
+from models.reference import expanded, latent_scale
 from models.score_bias import PLAIN, Scoring, scale_of, slopes
 from models.spec import Alibi, Attention, Causal, Chunked, Disentangled, LatentAttention, RelativeBias, Window
 
@@ -28,7 +28,7 @@ class Attend(nn.Module):
         super().__init__()
         self.fields: dict[str, tuple[int, ...]] = {}
         _refuse(name, spec)
-        self.head_dim, self.width = spec.head_dim, _supported(name, spec.head_dim)
+        self.width = _supported(name, spec.head_dim)
         self.sinks_H = torch.zeros(spec.heads, dtype=torch.get_default_dtype()) if spec.sinks else None
         self.layer = _layer(name, spec, self.width, slopes_H, self.sinks_H, config)
 
@@ -40,11 +40,12 @@ class Attend(nn.Module):
         cast(Tensor, self.sinks_H).copy_(sinks_H)
 
     def forward(self, q_THK: Tensor, k_TGK: Tensor, v_TGK: Tensor, batch: Batch, scoring: Scoring = PLAIN) -> Tensor:
+        """Values may be narrower than keys."""
         q_TO, k_TO, v_TO = (self._wide(t).flatten(1) for t in (q_THK, k_TGK, v_TGK))
-        return self.layer(q_TO, k_TO, v_TO).unflatten(1, (-1, self.width))[..., : self.head_dim]
+        return self.layer(q_TO, k_TO, v_TO).unflatten(1, (-1, self.width))[..., : v_TGK.shape[-1]]
 
     def _wide(self, x_THK: Tensor) -> Tensor:
-        return x_THK if self.width == self.head_dim else F.pad(x_THK, (0, self.width - self.head_dim))
+        return x_THK if x_THK.shape[-1] == self.width else F.pad(x_THK, (0, self.width - x_THK.shape[-1]))
 
 
 def slopes_of(spec: Attention, rank: int, ways: int) -> list[float] | None:
@@ -95,41 +96,51 @@ def layer_name(name: str) -> str:
 
 
 class Latent(nn.Module):
-    """Implements models.batch.Latent by vLLM's MLA layer, which chooses the form and reads the heads' matrices from one `kv_b_proj`."""
+    """Implements models.batch.Latent. Where vLLM runs the model with MLA, its layer chooses the form and reads the heads' matrices from
+    one `kv_b_proj`; elsewhere (VLLM_MLA_DISABLE, or a kind of model that vLLM does not count as MLA) keys and values are made for every
+    head before they are kept."""
 
     def __init__(self, name: str, spec: LatentAttention, ways: int, config: VllmConfig) -> None:
         super().__init__()
         if not isinstance(spec.mask, Causal):
             raise Inexpressible(name, f"latent attention with the mask {spec.mask}")
         self.spec, self.fields = spec, dict[str, tuple[int, ...]]()
-        of_head = spec.nope_dim + spec.value_dim
-        up = ColumnParallelLinear(spec.kv_rank, spec.heads * ways * of_head, bias=False, prefix=f"{layer_name(name)}.kv_b_proj")
-        self.layer = MLAAttention(
-            num_heads=spec.heads,
-            scale=latent_scale(spec),
-            qk_nope_head_dim=spec.nope_dim,
-            qk_rope_head_dim=spec.rope_dim,
-            v_head_dim=spec.value_dim,
-            q_lora_rank=spec.q_rank,
-            kv_lora_rank=spec.kv_rank,
-            kv_b_proj=up,
-            cache_config=config.cache_config,
-            quant_config=config.quant_config,
-            prefix=layer_name(name),
-        )
+        prefix = f"{layer_name(name)}.kv_b_proj"
+        outputs = spec.heads * ways * (spec.nope_dim + spec.value_dim)
+        self.up = ColumnParallelLinear(spec.kv_rank, outputs, bias=False, prefix=prefix, return_bias=config.model_config.use_mla)
+        self.attend = None if config.model_config.use_mla else Attend(name, expanded(spec), None, config)
+        self.layer = _mla(name, spec, self.up, config) if config.model_config.use_mla else None
 
     def assign(self, field: str, value: Weight) -> None:
         """As in `Attend`."""
 
-    def take(self, up: LatentUp) -> None:
+    def take(self, keys: "HeadMatrices", values: "HeadMatrices") -> None:
         """The heads' matrices, once they are loaded: each head's keys and then its values."""
-        keys, values = cast(HeadMatrices, up.keys), cast(HeadMatrices, up.values)
-        self.layer.kv_b_proj.weight.data.copy_(torch.cat([keys.give(), values.give()], 1).flatten(0, 1))
+        self.up.weight.data.copy_(torch.cat([keys.give(), values.give()], 1).flatten(0, 1))
 
     def forward(self, q_THN: Tensor, q_THP: Tensor, c_TR: Tensor, k_TP: Tensor, up: LatentUp, batch: Batch) -> Tensor:
-        q_THK = torch.cat([q_THN, q_THP], -1)
-        shape = (len(q_THK), self.spec.heads * self.spec.value_dim)
-        return self.layer(q_THK, c_TR, k_TP[:, None], output_shape=shape).unflatten(1, (self.spec.heads, -1))
+        q_THK, h, v = torch.cat([q_THN, q_THP], -1), self.spec.heads, self.spec.value_dim
+        if self.layer is not None:
+            return self.layer(q_THK, c_TR, k_TP[:, None], output_shape=(len(q_THK), h * v)).unflatten(1, (h, v))
+        k_THN, v_THV = self.up(c_TR).unflatten(1, (h, -1)).split((self.spec.nope_dim, v), -1)
+        k_THK = torch.cat([k_THN, k_TP[:, None].expand(-1, h, -1)], -1)
+        return cast(Attend, self.attend)(q_THK, k_THK, v_THV, batch)
+
+
+def _mla(name: str, spec: LatentAttention, up: ColumnParallelLinear, config: VllmConfig) -> MLAAttention:
+    return MLAAttention(
+        num_heads=spec.heads,
+        scale=latent_scale(spec),
+        qk_nope_head_dim=spec.nope_dim,
+        qk_rope_head_dim=spec.rope_dim,
+        v_head_dim=spec.value_dim,
+        q_lora_rank=spec.q_rank,
+        kv_lora_rank=spec.kv_rank,
+        kv_b_proj=up,
+        cache_config=config.cache_config,
+        quant_config=config.quant_config,
+        prefix=layer_name(name),
+    )
 
 
 class HeadMatrices(nn.Module):

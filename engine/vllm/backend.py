@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 from torch import nn
 from vllm.config import VllmConfig
@@ -13,8 +14,10 @@ from engine.vllm import attention
 from engine.vllm import linear as layers
 from engine.vllm.experts import Experts
 from engine.vllm.inexpressible import Inexpressible
+from engine.vllm.states import StateOf, States
 from models.batch import Attend, Convolve, HeadUse, Latent, LocalGlobal, Lsh, Recurrence, Split
 from models.ops import Ops
+from models.reference import HeadMatrices
 from models.spec import Arch, Attention, LatentAttention, LocalGlobalAttention, LongConv, LshAttention, MoE, Slot, mixers
 
 
@@ -43,6 +46,7 @@ class VllmBackend:
     def __init__(self, config: VllmConfig, arch: Arch, place: Place, stored: Callable[[str], str]) -> None:
         self.ops = Ops()
         self._config, self._arch, self._place, self._stored = config, arch, place, stored
+        self._states: dict[int, tuple[States, list[int]]] = {}  # of a layer, and which of its slots were asked for
 
     def embedding(self, name: str, vocab: int, dim: int) -> nn.Module:
         if name != "embed":
@@ -88,7 +92,9 @@ class VllmBackend:
     def per_head(self, name: str, heads: int, d_in: int, d_out: int, use: HeadUse) -> nn.Module:
         if not self._has(name):
             return layers.Absent()
-        return attention.HeadMatrices((heads, d_out, d_in), self._place.rank, self._place.ways)
+        if isinstance(self._mixer(name), LatentAttention):
+            return attention.HeadMatrices((heads, d_out, d_in), self._place.rank, self._place.ways)
+        return HeadMatrices(heads, d_in, d_out, self._config.model_config.dtype)
 
     def latent(self, name: str, spec: LatentAttention) -> Latent:
         return attention.Latent(name, spec, self._place.ways, self._config) if self._has(name) else _absent
@@ -97,7 +103,14 @@ class VllmBackend:
         return Experts(self._stored(name), spec, dim, self._config) if self._has(name) else layers.Absent()
 
     def recurrence(self, name: str, slot: Slot) -> Recurrence:
-        raise Inexpressible(name, "such states")
+        number = _number(name)
+        if number is None or not self._has(name):
+            return cast(Recurrence, _absent)
+        if number not in self._states:
+            self._states[number] = States(f"layers.{number}.states", self._arch.layers[number], self._config), []
+        states, taken = self._states[number]
+        taken.append(next(i for i, other in enumerate(states.slots) if other == slot and i not in taken))
+        return StateOf(states.name, taken[-1])
 
     def local_global(self, name: str, spec: LocalGlobalAttention) -> LocalGlobal:
         raise Inexpressible(name, "local and global attention")

@@ -18,8 +18,13 @@ class StoaConfig(PretrainedConfig):
     def __init__(self, **given: Any) -> None:
         if "arch" in given:
             arch = arch_of({"model_type": "stoa"} | {key: given[key] for key in ("architectures", "stoa_version", "arch")})
-            given = given | sizes(arch) | {"architectures": [class_name(given["architectures"][0], arch)]}
+            given = given | sizes(arch) | {"architectures": [f"Stoa{kind(arch)}ForCausalLM"]}
         super().__init__(**given)
+
+
+def kind(arch: Arch) -> str:
+    """Of the classes in engine/vllm/model.py: vLLM asks a class, not a model, whether it keeps pages, states or both."""
+    return ("Hybrid" if groups(arch) else "States") if slots(arch) else ""
 
 
 def sizes(arch: Arch) -> dict[str, Any]:
@@ -40,12 +45,6 @@ def of_attention(spec: Attention | LatentAttention) -> dict[str, int]:
             return {"num_attention_heads": h, "num_key_value_heads": g, "head_dim": k}
         case LatentAttention(heads=h, nope_dim=n, rope_dim=p):
             return {"num_attention_heads": h, "num_key_value_heads": h, "head_dim": n + p}
-
-
-def class_name(family: str, arch: Arch) -> str:
-    """What we register a family's architectures as: vLLM asks a class, not a configuration, whether it has states."""
-    kind = "Hybrid" if groups(arch) and slots(arch) else "States" if slots(arch) else ""
-    return f"Stoa{kind}ForCausalLM" if family == "StoaForCausalLM" else family
 
 
 def read(model: ModelConfig) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """vLLM's mixture of experts as a leaf: our parts route, vLLM's kernels compute the chosen experts."""
 
+from collections.abc import Sequence
 from typing import Any, cast
 
 import torch
@@ -22,7 +23,8 @@ class Experts(nn.Module):
         super().__init__()
         e, f = spec.experts, spec.hidden
         up = 2 * f if spec.gated else f
-        self.gated, self.fields = spec.gated, {"up": (e, up, dim), "down": (e, dim, f)}
+        self.gated, self.pairs, self.ways = spec.gated, isinstance(spec.activation, Clamped), config.parallel_config.tensor_parallel_size
+        self.fields = {"up": (e, up, dim), "down": (e, dim, f)}
         if spec.bias:
             self.fields |= {"up_bias": (e, up), "down_bias": (e, dim)}
         self.layer = FusedMoEFactory(
@@ -44,11 +46,16 @@ class Experts(nn.Module):
         """Called with all experts' matrices or biases; vLLM's layer takes those that are this rank's."""
         for expert, part in enumerate(each(value)):
             if field.startswith("up"):
-                halves = dense(part).chunk(2) if self.gated else (dense(part),)
-                for shard, half in zip(("w1", "w3"), halves, strict=False):
+                for shard, half in zip(("w1", "w3"), self._halves(dense(part)), strict=False):
                     self._load("w13", field, half, shard, expert)
             else:
                 self._load("w2", field, dense(part), "w2", expert)
+
+    def _halves(self, up: Tensor) -> Sequence[Tensor]:
+        """Of an expert's rows, gates before ups."""
+        if not self.gated:
+            return (up,)
+        return _in_pairs(up, self.ways) if self.pairs else up.chunk(2)
 
     def _load(self, matrix: str, field: str, value: Tensor, shard: str, expert: int) -> None:
         name = f"{matrix}_{'bias' if field.endswith('bias') else 'weight'}"
@@ -66,10 +73,17 @@ def chosen(hidden_states: Tensor, gating_output: Tensor, topk: int, renormalize:
     return weights_TA, ids_TA.to(torch.int32)
 
 
+def _in_pairs(up: Tensor, ways: int) -> Sequence[Tensor]:
+    """Each gate beside its up, as vLLM's `swigluoai` reads them: two halves of each rank's pairs, for a loader that cuts both."""
+    pairs = torch.stack(up.chunk(2), 1)
+    first, second = pairs.unflatten(0, (ways, -1)).flatten(1, 2).chunk(2, 1)
+    return first.flatten(0, 1), second.flatten(0, 1)
+
+
 def _activation(name: str, spec: MoE) -> dict[str, Any]:
     match spec.activation:
-        case Clamped(limit=limit, alpha=alpha):
-            return {"activation": "swigluoai_uninterleave", "swiglu_limit": limit, "swiglu_alpha": alpha, "swiglu_beta": 1.0}
+        case Clamped() as clamped if clamped == Clamped():  # vLLM's kernels know gpt-oss's numbers only
+            return {"activation": "swigluoai"}
         case named if named in ACTIVATIONS:
             return {"activation": ACTIVATIONS[named] + ("" if spec.gated else "_no_mul")}
         case other:

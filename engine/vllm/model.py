@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import replace
+from math import prod
 from typing import Any, cast
 
 import torch
@@ -9,6 +10,7 @@ from torch import Tensor, nn
 from vllm.compilation.decorators import support_torch_compile
 from vllm.config import VllmConfig
 from vllm.model_executor.layers.logits_processor import LogitsProcessor
+from vllm.model_executor.layers.mamba.mamba_utils import MambaStateCopyFunc, get_temporal_copy_spec
 from vllm.model_executor.layers.vocab_parallel_embedding import ParallelLMHead
 from vllm.model_executor.models.interfaces import SupportsPP, SupportsQuant
 from vllm.model_executor.models.utils import PPMissingLayer
@@ -19,12 +21,13 @@ from engine.vllm.backend import Place, VllmBackend
 from engine.vllm.load import load
 from engine.vllm.packed import packed_modules, stored_names
 from engine.vllm.shard import shard
+from engine.vllm.states import dtypes, slots_of
 from models.batch import Batch
 from models.build import build
 from models.families import arch_of, recipes_of
 from models.families.multimodal import text_tensors
 from models.recipes import Recipes
-from models.spec import Arch, Next, Rope, long_ropes, rope_start
+from models.spec import Arch, Next, Rope, Slot, long_ropes, rope_start
 
 
 @support_torch_compile
@@ -107,6 +110,45 @@ class StoaForCausalLM(nn.Module, SupportsPP, SupportsQuant):
     def load_weights(self, weights: Iterable[tuple[str, Tensor]]) -> set[str]:
         load(self.trunk.decoder, self.arch, self.recipes, text_tensors(self.raw, dict(weights)), self.place)
         return {name for name, _ in self.named_parameters()}
+
+
+class _WithStates:
+    """What vLLM asks a class whose models keep states."""
+
+    has_inner_state = True
+
+    @classmethod
+    def get_mamba_state_shape_from_config(cls, vllm_config: VllmConfig) -> tuple[tuple[int, ...], ...]:
+        """Of the layer that keeps most."""
+        return tuple(slot.shape for slot in _most(vllm_config))
+
+    @classmethod
+    def get_mamba_state_dtype_from_config(cls, vllm_config: VllmConfig) -> tuple[torch.dtype, ...]:
+        return dtypes(_most(vllm_config), vllm_config.model_config.dtype)
+
+    def get_mamba_state_copy_funcs(self, mamba_types: set[Any]) -> dict[Any, tuple[MambaStateCopyFunc, ...]]:
+        """For vLLM's prefix cache: a kept state is a whole block's."""
+        counts = {len(slots) for slots in map(slots_of, cast(StoaForCausalLM, self).arch.layers) if slots}
+        if len(counts) > 1:
+            raise ValueError("layers keep different numbers of states, which vLLM's prefix cache cannot copy: --no-enable-prefix-caching")
+        return dict.fromkeys(mamba_types, (get_temporal_copy_spec,) * counts.pop())
+
+
+def _most(vllm_config: VllmConfig) -> tuple[Slot, ...]:
+    arch = arch_of(config.read(vllm_config.model_config))
+    return max(map(slots_of, arch.layers), key=lambda slots: sum(prod(slot.shape) * (2 if slot.wide else 1) for slot in slots))
+
+
+class StoaHybridForCausalLM(_WithStates, StoaForCausalLM):
+    """A decoder that keeps pages and states."""
+
+    is_hybrid = True
+
+
+class StoaStatesForCausalLM(_WithStates, StoaForCausalLM):
+    """A decoder that keeps states only."""
+
+    is_attention_free = True
 
 
 def _head(trunk: Trunk, arch: Arch, output: Next) -> tuple[nn.Module, LogitsProcessor]:

@@ -6,7 +6,7 @@ Stoa before it (`--hf-overrides '{"architectures": ["StoaLlamaForCausalLM"]}'`).
 import os
 from importlib import import_module
 
-from models.families import FAMILIES
+from models.families import FAMILIES, arch_of
 
 
 def register() -> None:
@@ -14,10 +14,22 @@ def register() -> None:
     from transformers import AutoConfig
     from vllm import ModelRegistry
 
-    from engine.vllm.config import StoaConfig
+    from engine.vllm.config import StoaConfig, kind
 
     AutoConfig.register("stoa", StoaConfig, exist_ok=True)
     theirs = set() if os.environ.get("STOA_VLLM_MODELS") == "all" else set(ModelRegistry.get_supported_archs())
-    for name in FAMILIES:
+    for name, module in FAMILIES.items():
+        which = kind(arch_of(import_module(module).TINY))
         for known in {name, f"Stoa{name.removeprefix('Stoa')}"} - theirs:
-            ModelRegistry.register_model(known, "engine.vllm.model:StoaForCausalLM")
+            _add(known, which)
+    for which in ("", "Hybrid", "States"):
+        _add(f"Stoa{which}ForCausalLM", which)
+
+
+def _add(name: str, which: str) -> None:
+    from vllm import ModelRegistry
+    from vllm.model_executor.models.config import MODELS_CONFIG_MAP, MambaModelConfig
+
+    ModelRegistry.register_model(name, f"engine.vllm.model:Stoa{which}ForCausalLM")
+    if which == "States":  # vLLM sets up blocks of states by the architecture's name
+        MODELS_CONFIG_MAP.setdefault(name, MambaModelConfig)

@@ -7,8 +7,8 @@ import torch
 
 from engine.embedded.memory.page_pool import PAGE
 from engine.embedded.memory.sizes import TooLittleMemory, page_counts, slot_count
-from engine.embedded.on_torch import delta, diagonal
-from engine.embedded.on_torch.recurrence import in_chunks
+from engine.recurrence import delta, diagonal
+from engine.recurrence.slot_states import in_chunks
 from models.batch import DeltaRows
 from models.describe import state_bytes
 from models.reference import recurrence

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from engine.embedded.encoder.on_torch import TorchEncoderBackend
 from engine.embedded.on_torch.attention import PagedAttention
@@ -14,7 +14,7 @@ from engine.embedded.on_torch.latent import PagedLatents
 from engine.embedded.on_torch.linear import QuantizingLinear
 from engine.embedded.on_torch.lsh import PagedLsh
 from engine.embedded.on_torch.pages import Places, Storage, layout
-from engine.embedded.on_torch.recurrence import SlotStates
+from engine.recurrence.slot_states import SlotStates
 from models.batch import Attend, Convolve, Cross, HeadUse, Latent, LocalGlobal, Lsh, Recurrence
 from models.ops import Ops
 from models.reference import Embedding, Experts, HeadMatrices, Linear
@@ -67,7 +67,7 @@ class TorchBackend:
         raise NotImplementedError(f"{name}: attention with global tokens is an encoder's: a decoder has not got yet what lies ahead")
 
     def recurrence(self, name: str, slot: Slot) -> Recurrence:
-        return SlotStates(slot, self.storage)
+        return SlotStates(_slots(slot, self.storage))
 
     def lsh(self, name: str, spec: LshAttention) -> Lsh:
         if not isinstance(spec.mask, Sorted):
@@ -80,3 +80,13 @@ class TorchBackend:
     def experts(self, name: str, spec: MoE, dim: int) -> nn.Module:
         grouped = self.storage.device.type == "cuda" and may_group(spec, dim, self.storage.dtype)
         return (GroupedExperts if grouped else Experts)(spec, dim, self.storage.dtype).to(self.storage.device)
+
+
+def _slots(slot: Slot, storage: Storage) -> Tensor:
+    """[slots + 2, ...]. The last but one holds zeros, from which new sequences begin, and the last takes what padding writes."""
+    slots = storage.slots or 0
+    dtype = torch.promote_types(storage.dtype, torch.float32) if slot.wide else storage.dtype
+    states = torch.zeros(slots + 2, *slot.shape, dtype=dtype, device=storage.device)
+    if storage.fill_nan:
+        states[:slots] = torch.nan
+    return states

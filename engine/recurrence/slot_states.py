@@ -9,26 +9,19 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from engine.embedded.on_torch import delta, diagonal
-from engine.embedded.on_torch.pages import Storage
+from engine.recurrence import delta, diagonal
 from models.batch import Batch, DeltaRows, LinearRows, Slots
 from models.ops import wide
 from models.reference import recurrence
-from models.spec import Slot
 
 CHUNK = 64  # tokens
 
 
 class SlotStates:
-    """Implements models.batch.Recurrence: one layer's states of one kind, [slots + 2, ...]. The last but one holds zeros, from which
-    new sequences begin, and the last takes what padding writes."""
+    """Implements models.batch.Recurrence: one layer's states of one kind, [slots, ...], read and written where `Batch.slots` says."""
 
-    def __init__(self, slot: Slot, storage: Storage) -> None:
-        slots = storage.slots or 0
-        dtype = torch.promote_types(storage.dtype, torch.float32) if slot.wide else storage.dtype
-        self.states = torch.zeros(slots + 2, *slot.shape, dtype=dtype, device=storage.device)
-        if storage.fill_nan:
-            self.states[:slots] = torch.nan
+    def __init__(self, states: Tensor) -> None:
+        self.states = states
 
     def convolve(self, x_TC: Tensor, weight_CW: Tensor, bias_C: Tensor | None, batch: Batch) -> Tensor:
         slots = _slots(batch)
