@@ -12,11 +12,11 @@ from vllm.config import VllmConfig
 from vllm.model_executor.layers.logits_processor import LogitsProcessor
 from vllm.model_executor.layers.mamba.mamba_utils import MambaStateCopyFunc, get_temporal_copy_spec
 from vllm.model_executor.layers.vocab_parallel_embedding import ParallelLMHead
-from vllm.model_executor.models.interfaces import SupportsPP, SupportsQuant
+from vllm.model_executor.models.interfaces import SupportsLoRA, SupportsPP, SupportsQuant
 from vllm.model_executor.models.utils import PPMissingLayer
 from vllm.sequence import IntermediateTensors
 
-from engine.vllm import config
+from engine.vllm import config, lora
 from engine.vllm.backend import Place, VllmBackend
 from engine.vllm.load import load
 from engine.vllm.packed import packed_modules, stored_names
@@ -67,19 +67,18 @@ class Trunk(nn.Module):
     def _batch(self, positions_T: Tensor) -> Batch:
         """Where the sequences lie is vLLM's own knowledge, and reaches its layers by another way."""
         rotary_T = {rope: positions_T + start for rope, start in self.starts.items()}
-        return Batch(positions_T, positions_T, positions_T, rotary_T=rotary_T)
+        return Batch(positions_T, positions_T, positions_T, {}, rotary_T=rotary_T)
 
 
-class StoaForCausalLM(nn.Module, SupportsPP, SupportsQuant):
+class StoaForCausalLM(nn.Module, SupportsLoRA, SupportsPP, SupportsQuant):
     """A decoder whose caches are all pages."""
-
-    packed_modules_mapping: dict[str, list[str]] = {}
 
     def __init__(self, *, vllm_config: VllmConfig, prefix: str = "") -> None:
         super().__init__()
-        self.raw = config.read(vllm_config.model_config)
+        self.config, self.raw = vllm_config.model_config.hf_config, config.read(vllm_config.model_config)
         self.arch, self.recipes = arch_of(self.raw), recipes_of(self.raw, "safetensors")
         assert isinstance(self.arch.output, Next)
+        self.packed_modules_mapping, self.hf_to_vllm_mapper = lora.packed(self.recipes), lora.mapper(self.recipes, "trunk.decoder")
         self.place = Place.here(len(self.arch.layers))
         self.trunk = Trunk(vllm_config=vllm_config, prefix=prefix, arch=self.arch, recipes=self.recipes, place=self.place)
         self.head, self.logits = _head(self.trunk, self.arch, self.arch.output) if self.place.last else (None, None)
