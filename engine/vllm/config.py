@@ -1,25 +1,34 @@
 """A checkpoint's config.json: as our families read it, and as vLLM wants to find the sizes of a `model_type: "stoa"` in it."""
 
+from importlib import import_module
 from typing import Any
 
-from transformers import PretrainedConfig
+from transformers import AutoConfig, PretrainedConfig
+from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 from vllm.config import ModelConfig
 from vllm.transformers_utils.repo_utils import get_hf_file_to_dict
 
-from models.families import arch_of
+from models.families import FAMILIES, arch_of
 from models.spec import Arch, Attention, LatentAttention, all_mixers, groups, slots
 
 
-class StoaConfig(PretrainedConfig):
-    """An architecture written out (models.families.stoa), and the numbers that vLLM asks for by name."""
-
-    model_type = "stoa"
+class OwnConfig(PretrainedConfig):
+    """Of a `model_type` that transformers does not know: the keys as they are, and the numbers that vLLM asks for by name."""
 
     def __init__(self, **given: Any) -> None:
-        if "arch" in given:
-            arch = arch_of({"model_type": "stoa"} | {key: given[key] for key in ("architectures", "stoa_version", "arch")})
-            given = given | sizes(arch) | {"architectures": [f"Stoa{kind(arch)}ForCausalLM"]}
+        if "architectures" in given:
+            arch = arch_of({"model_type": self.model_type} | given)
+            given |= sizes(arch)
+            if self.model_type == "stoa":  # any mix: only the value says what it keeps
+                given |= {"architectures": [f"Stoa{kind(arch)}ForCausalLM"]}
         super().__init__(**given)
+
+
+def register_configs() -> None:
+    """For vLLM, which asks transformers for every configuration."""
+    tiny = [import_module(module).TINY["model_type"] for module in FAMILIES.values()]
+    for name in sorted({name for name in tiny if name not in CONFIG_MAPPING}):
+        AutoConfig.register(name, type("OwnConfig", (OwnConfig,), {"model_type": name}))
 
 
 def kind(arch: Arch) -> str:

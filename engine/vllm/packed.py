@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 
-from torch import Tensor, nn
+from torch import nn
 from vllm.model_executor.layers.linear import MergedColumnParallelLinear, QKVParallelLinear
 
 from engine.vllm.linear import is_packed
@@ -76,9 +76,7 @@ def _shards(layer: nn.Module, count: int) -> list[tuple[str | int, ...]]:
     return [(i,) for i in range(count)]
 
 
-def _load(
-    name: str, layer: nn.Module, module: str, shard: tuple[str | int, ...], checkpoint: Mapping[str, Weight], used: set[str]
-) -> None:
+def _load(name: str, layer: nn.Module, module: str, shard: tuple[str | int, ...], checkpoint: Mapping[str, Weight], used: set[str]) -> None:
     found = {field: f"{module}.{field}" for field, _ in layer.named_parameters(recurse=False) if field != "bias"}
     found = {field: stored for field, stored in found.items() if stored in checkpoint}
     if not found:

@@ -11,12 +11,11 @@ from models.families import FAMILIES, arch_of
 
 def register() -> None:
     """May be called again."""
-    from transformers import AutoConfig
     from vllm import ModelRegistry
 
-    from engine.vllm.config import StoaConfig, kind
+    from engine.vllm.config import kind, register_configs
 
-    AutoConfig.register("stoa", StoaConfig, exist_ok=True)
+    register_configs()
     theirs = set() if os.environ.get("STOA_VLLM_MODELS") == "all" else set(ModelRegistry.get_supported_archs())
     for name, module in FAMILIES.items():
         which = kind(arch_of(import_module(module).TINY))
