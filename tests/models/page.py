@@ -20,6 +20,7 @@ from tests.models.published import PUBLISHED
 from tests.models.test_encoder_decoders import CASES as READERS
 from tests.models.test_encoders import BODIES, CLASSIFIERS
 from tests.models.test_parity import CASES
+from tests.vllm.families import CANNOT
 
 PAGE = Path(__file__).parents[2] / "docs" / "models.md"
 HEAD = """\
@@ -36,7 +37,8 @@ those of `transformers` (RWKV-7: of its makers' `rwkv`) within 1e-4 on the refer
 decoder then answers through the embedded engine what that holds for the best token, with pages, prompts in pieces, preemption,
 prefix hits and company (`tests/engine/test_families.py`). *CPU* says whether the compiled kernels run all of it (4-bit,
 8-bit and bf16 matrices, `--quantize`), or plain torch does, in bf16 or float32. On CUDA every family runs on plain torch in recorded
-graphs; no GPU has run these tests yet. *GGUF*: whether files of llama.cpp's are read.
+graphs; no GPU has run these tests yet. *GGUF*: whether files of llama.cpp's are read. *vLLM*: whether our classes run inside vLLM 0.32
+on a CPU, with the same numbers in float32 (`tests/vllm/check_models.py`; what is not runs nowhere there, and says so).
 """
 READING = """\
 An encoder-decoder reads an input whole and then answers it. Inputs of several lengths are read and answered in one step, each once for
@@ -54,13 +56,15 @@ def page() -> str:
 
 def _decoders() -> Iterator[str]:
     cases = Counter(family for family, _ in CASES)
-    yield from ("| decoder | architectures | cases | CPU | GGUF |", "|---|---|---|---|---|")
+    yield from ("| decoder | architectures | cases | CPU | GGUF | vLLM |", "|---|---|---|---|---|---|")
     for module, architectures in _modules(FAMILIES).items():
         family = module.rpartition(".")[2]
         sheet = import_module(module)
         equal = str(cases[family]) if family != "stoa" else "written out, any mix"
         names, cpu = ", ".join(f"`{name}`" for name in architectures), "kernels" if supports(arch_of(sheet.TINY)) else "torch"
-        yield f"| {family} | {names} | {equal} | {cpu} | {'yes' if hasattr(sheet, 'GGUF') else '-'} |"
+        yield f"| {family} | {names} | {equal} | {cpu} | {'yes' if hasattr(sheet, 'GGUF') else '-'} | {'-' if family in CANNOT else 'yes'} |"
+    yield from ("", "What vLLM says of the others:", "")
+    yield from (f"- {family}: `{words}`" for family, words in CANNOT.items())
     yield ""
 
 

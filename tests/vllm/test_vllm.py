@@ -20,3 +20,8 @@ def test_the_engine() -> None:
 @pytest.mark.slow
 def test_the_server() -> None:
     run_in_it("tests/vllm/check_server.py", *SERVER, TEST_ENGINE="vllm")
+
+
+@pytest.mark.slow
+def test_the_models() -> None:
+    run_in_it("tests/vllm/check_models.py")

@@ -16,12 +16,12 @@ from vllm.model_executor.models.interfaces import SupportsLoRA, SupportsPP, Supp
 from vllm.model_executor.models.utils import PPMissingLayer
 from vllm.sequence import IntermediateTensors
 
-from engine.vllm import config, lora
-from engine.vllm.backend import Place, VllmBackend
-from engine.vllm.load import load
-from engine.vllm.packed import packed_modules, stored_names
-from engine.vllm.shard import shard
-from engine.vllm.states import dtypes, slots_of
+from engine.vllm.plugin import config, lora
+from engine.vllm.plugin.backend import Place, VllmBackend
+from engine.vllm.plugin.load import load
+from engine.vllm.plugin.packed import packed_modules, stored_names
+from engine.vllm.plugin.shard import shard
+from engine.vllm.plugin.states import dtypes, slots_of
 from models.batch import Batch
 from models.build import build
 from models.families import arch_of, recipes_of
@@ -100,7 +100,10 @@ class StoaForCausalLM(nn.Module, SupportsLoRA, SupportsPP, SupportsQuant):
         """logits_SY; None in processes that do not sample."""
         if self.head is None or self.logits is None:
             return None
-        return self.logits(self.head, hidden_states, getattr(self.head, "bias", None))
+        tied = self.trunk.decoder.tied_head  # what is added behind a head that is the embedding
+        return self.logits(
+            self.head, hidden_states, getattr(self.head, "bias", None) if tied is None else tied.bias.to(hidden_states.dtype)
+        )
 
     def make_empty_intermediate_tensors(self, batch_size: int, dtype: torch.dtype, device: torch.device) -> IntermediateTensors:
         shape = (batch_size, self.arch.dim)

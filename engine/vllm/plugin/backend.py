@@ -10,15 +10,15 @@ from vllm.config import VllmConfig
 from vllm.distributed import get_pp_group, get_tensor_model_parallel_rank, get_tensor_model_parallel_world_size
 from vllm.distributed.utils import get_pp_indices
 
-from engine.vllm import attention
-from engine.vllm import linear as layers
-from engine.vllm.experts import Experts
-from engine.vllm.inexpressible import Inexpressible
-from engine.vllm.states import StateOf, States
-from models.batch import Attend, Convolve, HeadUse, Latent, LocalGlobal, Lsh, Recurrence, Split
+from engine.vllm.plugin import attention
+from engine.vllm.plugin import linear as layers
+from engine.vllm.plugin.experts import Experts
+from engine.vllm.plugin.inexpressible import Inexpressible
+from engine.vllm.plugin.states import StateOf, States
+from models.batch import Attend, Convolve, Cross, HeadUse, Latent, LocalGlobal, Lsh, Recurrence, Split
 from models.ops import Ops
 from models.reference import HeadMatrices
-from models.spec import Arch, Attention, LatentAttention, LocalGlobalAttention, LongConv, LshAttention, MoE, Slot, mixers
+from models.spec import Arch, Attention, CrossAttention, LatentAttention, LocalGlobalAttention, LongConv, LshAttention, MoE, Slot, mixers
 
 
 @dataclass(frozen=True)
@@ -111,6 +111,9 @@ class VllmBackend:
         states, taken = self._states[number]
         taken.append(next(i for i, other in enumerate(states.slots) if other == slot and i not in taken))
         return StateOf(states.name, taken[-1])
+
+    def cross(self, name: str, spec: CrossAttention) -> Cross:
+        raise Inexpressible(name, "layer for attention to an encoder's rows that our parts could use")
 
     def local_global(self, name: str, spec: LocalGlobalAttention) -> LocalGlobal:
         raise Inexpressible(name, "local and global attention")

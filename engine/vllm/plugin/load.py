@@ -4,8 +4,8 @@ from collections.abc import Mapping
 
 from torch import Tensor, nn
 
-from engine.vllm.backend import Place
-from engine.vllm.packed import load_packed
+from engine.vllm.plugin.backend import Place
+from engine.vllm.plugin.packed import load_packed
 from models.parts.attention import AttentionPart
 from models.parts.latent import LatentAttentionPart
 from models.prefixes import canonical

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from vllm.config import VllmConfig
 from vllm.model_executor.layers.fused_moe.layer import FusedMoEFactory
 
-from engine.vllm.inexpressible import Inexpressible
+from engine.vllm.plugin.inexpressible import Inexpressible
 from models.quant import Weight, dense, each
 from models.spec import Clamped, InputSigmoid, MoE
 

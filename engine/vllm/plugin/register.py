@@ -13,7 +13,7 @@ def register() -> None:
     """May be called again."""
     from vllm import ModelRegistry
 
-    from engine.vllm.config import kind, register_configs
+    from engine.vllm.plugin.config import kind, register_configs
 
     register_configs()
     theirs = set() if os.environ.get("STOA_VLLM_MODELS") == "all" else set(ModelRegistry.get_supported_archs())
@@ -29,6 +29,6 @@ def _add(name: str, which: str) -> None:
     from vllm import ModelRegistry
     from vllm.model_executor.models.config import MODELS_CONFIG_MAP, MambaModelConfig
 
-    ModelRegistry.register_model(name, f"engine.vllm.model:Stoa{which}ForCausalLM")
+    ModelRegistry.register_model(name, f"engine.vllm.plugin.model:Stoa{which}ForCausalLM")
     if which == "States":  # vLLM sets up blocks of states by the architecture's name
         MODELS_CONFIG_MAP.setdefault(name, MambaModelConfig)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 from torch import nn
 from vllm.model_executor.layers.linear import MergedColumnParallelLinear, QKVParallelLinear
 
-from engine.vllm.linear import is_packed
+from engine.vllm.plugin.linear import is_packed
 from models.prefixes import sources
 from models.quant import Weight, WeightsError, dense
 from models.recipes import Cat, Copy, Recipe, Recipes

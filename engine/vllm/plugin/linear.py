@@ -67,7 +67,7 @@ def _leaf(layer: LinearBase, m: Matrices) -> nn.Module:
 
 
 def is_packed(layer: nn.Module) -> bool:
-    """The layer's matrix is quantised: engine/vllm/packed.py fills it."""
+    """The layer's matrix is quantised: engine/vllm/plugin/packed.py fills it."""
     return isinstance(layer, LinearBase) and not isinstance(layer.quant_method, UnquantizedLinearMethod)
 
 
@@ -87,7 +87,7 @@ def vocabulary(prefix: str, vocab: int, dim: int, quant: QuantizationConfig | No
 
 
 def head(m: Matrices) -> nn.Module:
-    """What makes logits; its `forward` is never called (engine.vllm.model)."""
+    """What makes logits; its `forward` is never called (engine.vllm.plugin.model)."""
     (vocab,) = m.d_outs
     fields = {"weight": (vocab, m.d_in)} | ({"bias": (vocab,)} if m.bias else {})
     return _as_leaf(ParallelLMHead(vocab, m.d_in, bias=m.bias, quant_config=m.quant, prefix=m.prefix), fields)
@@ -113,7 +113,9 @@ class Table(nn.Module):
 class Absent(nn.Module):
     """A leaf of a layer that another pipeline stage has. Takes no memory."""
 
-    fields: dict[str, tuple[int, ...]] = {}
+    def __init__(self) -> None:
+        super().__init__()
+        self.fields: dict[str, tuple[int, ...]] = {}
 
     def assign(self, field: str, value: Weight) -> None:
         raise ValueError(f"{field}: this layer belongs to another pipeline stage")

@@ -13,7 +13,7 @@ from vllm.model_executor.layers.linear import ColumnParallelLinear
 from vllm.platforms import current_platform
 from vllm.v1.attention.backends.cpu_attn import CPUAttentionBackend
 
-from engine.vllm.inexpressible import Inexpressible
+from engine.vllm.plugin.inexpressible import Inexpressible
 from models.batch import Batch, LatentUp
 from models.quant import Weight, dense
 from models.reference import expanded, latent_scale
