@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
@@ -21,6 +22,7 @@ from models.reference import Reference
 from models.spec import MLP, Arch, Attention, Layer, Mamba2, MoE, Parallel, Rope, Softmax, Strided
 from models.stacks.decoder import Decoder
 from tests.engine.tiny import filled
+from tests.models import packers
 from tests.models.test_json_form import tensors
 from tests.models.test_parity import PHIMOE_ROPE, tiny
 from tests.models.world import logits_of, make, ours
@@ -74,8 +76,8 @@ def prompts() -> list[list[int]]:
     return [stem + rnd.choices(range(256), k=n) for n in (1, 9, 12)] + [rnd.choices(range(256), k=n) for n in (20, 41)]
 
 
-def difference(llm: LLM, reference: Decoder, lora: LoRARequest | None = None) -> float:
-    """The largest, of the log probabilities of greedy answers; each of their tokens must be the reference's best, or as good."""
+def difference(llm: LLM, reference: Decoder, lora: LoRARequest | None = None, near: float = 1e-3) -> float:
+    """The largest, of the log probabilities of greedy answers; each of their tokens must be the reference's best, or as `near` to it."""
     asked = prompts()
     sampling = SamplingParams(temperature=0, max_tokens=14, logprobs=1, detokenize=False, ignore_eos=True)
     out = llm.generate([{"prompt_token_ids": p} for p in asked], sampling, use_tqdm=False, lora_request=lora)
@@ -84,7 +86,7 @@ def difference(llm: LLM, reference: Decoder, lora: LoRARequest | None = None) ->
         tokens = list(answer.outputs[0].token_ids)
         logits_TY = logits_of(reference, [torch.tensor(prompt + tokens[:-1])])[len(prompt) - 1 :]
         at = torch.arange(len(tokens)), torch.tensor(tokens)
-        assert (logits_TY.amax(-1) - logits_TY[at]).max() < 1e-3
+        assert (logits_TY.amax(-1) - logits_TY[at]).max() < near
         theirs_T = torch.tensor([found[token].logprob for token, found in zip(tokens, answer.outputs[0].logprobs, strict=True)])
         worst = max(worst, float((logits_TY.log_softmax(-1)[at] - theirs_T).abs().max()))
     return worst
@@ -141,6 +143,36 @@ def test_a_mask_that_vllm_has_not_is_told_with_its_layer(tmp_path: Path) -> None
     written((*WRITTEN[:2], Layer(mixer=strided, ffn=None)), tmp_path)
     with pytest.raises(ValueError, match=r"layers\.2\.mixer: vLLM has no attention with the mask Strided"), opened(tmp_path):
         pass
+
+
+@pytest.mark.parametrize("method", ["gptq", "awq"])
+def test_a_quantised_checkpoint_stays_packed(method: str, tmp_path: Path) -> None:
+    base, packed = tmp_path / "base", tmp_path / "packed"
+    make(tiny("llama", hidden_size=128, intermediate_size=256)).save_pretrained(base)
+    pack(base, packed, method)
+    with opened(packed, dtype="bfloat16") as llm:
+        assert difference(llm, ours(packed), near=0.1) < 0.1
+        assert llm.llm_engine.vllm_config.quant_config is not None
+
+
+def pack(base: Path, packed: Path, method: str) -> None:
+    """Every matrix of the layers as random numbers of 4 bits, in groups of 32."""
+    weights, random_numbers = load_file(base / "model.safetensors"), np.random.default_rng(0)
+    for stem in [name.removesuffix(".weight") for name in weights if "_proj" in name]:
+        outputs, inputs = weights.pop(f"{stem}.weight").shape
+        q_IO, zero_GO = random_numbers.integers(0, 16, (inputs, outputs)), random_numbers.integers(6, 11, (inputs // 32, outputs))
+        scales = random_numbers.uniform(0.5, 1.5, zero_GO.shape) * inputs**-0.5 / 4.6
+        tensors = packers.gptq(q_IO, zero_GO, 4, 1) if method == "gptq" else packers.awq(q_IO, zero_GO)
+        weights |= {f"{stem}.{name}": torch.from_numpy(value) for name, value in tensors.items()}
+        weights[f"{stem}.scales"] = torch.from_numpy(scales).half()
+        if method == "gptq":
+            weights[f"{stem}.g_idx"] = torch.arange(inputs, dtype=torch.int32) // 32
+    packed.mkdir()
+    more = {"desc_act": False, "sym": False} if method == "gptq" else {"zero_point": True, "version": "gemm"}
+    config = json.loads((base / "config.json").read_text())
+    config["quantization_config"] = {"quant_method": method, "bits": 4, "group_size": 32, **more}
+    (packed / "config.json").write_text(json.dumps(config))
+    save_file(weights, packed / "model.safetensors", metadata={"format": "pt"})
 
 
 def test_an_adapter_answers_as_if_it_were_part_of_the_weights(tmp_path: Path) -> None:

@@ -55,14 +55,19 @@ class Trunk(nn.Module):
     ) -> torch.Tensor | IntermediateTensors:
         batch = self._batch(positions)
         if intermediate_tensors is not None and not self.place.first:
-            x_TD, e_TD = intermediate_tensors["hidden_states"], intermediate_tensors["embedded"]
+            x_TD, embedded = intermediate_tensors["hidden_states"], intermediate_tensors.tensors.get("embedded")
         else:
             rows_TE = inputs_embeds if inputs_embeds is not None else self.decoder.rows(cast(Tensor, input_ids))
-            x_TD = e_TD = self.decoder.begin(rows_TE, batch)
+            x_TD = embedded = self.decoder.begin(rows_TE, batch)
         if self.decoder.reads_embedding:
-            batch = replace(batch, embedded_TD=e_TD)
+            batch = replace(batch, embedded_TD=embedded)
         x_TD = self.decoder.through((self.decoder.layers[i] for i in self.place.layers), x_TD, batch)
-        return self.decoder.finish(x_TD) if self.place.last else IntermediateTensors({"hidden_states": x_TD, "embedded": e_TD})
+        return self.decoder.finish(x_TD) if self.place.last else IntermediateTensors(self.handed_on(x_TD, embedded))
+
+    def handed_on(self, x_TD: Tensor, embedded_TD: Tensor | None) -> dict[str, Tensor]:
+        """To the next stage of the pipeline."""
+        more = {"embedded": embedded_TD} if self.decoder.reads_embedding and embedded_TD is not None else {}
+        return {"hidden_states": x_TD, **more}
 
     def _batch(self, positions_T: Tensor) -> Batch:
         """Where the sequences lie is vLLM's own knowledge, and reaches its layers by another way."""
@@ -106,8 +111,8 @@ class StoaForCausalLM(nn.Module, SupportsLoRA, SupportsPP, SupportsQuant):
         )
 
     def make_empty_intermediate_tensors(self, batch_size: int, dtype: torch.dtype, device: torch.device) -> IntermediateTensors:
-        shape = (batch_size, self.arch.dim)
-        return IntermediateTensors({name: torch.zeros(shape, dtype=dtype, device=device) for name in ("hidden_states", "embedded")})
+        zeros_TD = torch.zeros(batch_size, self.arch.dim, dtype=dtype, device=device)
+        return IntermediateTensors(self.trunk.handed_on(zeros_TD, zeros_TD.clone()))
 
     def load_weights(self, weights: Iterable[tuple[str, Tensor]]) -> set[str]:
         load(self.trunk.decoder, self.arch, self.recipes, text_tensors(self.raw, dict(weights)), self.place)
