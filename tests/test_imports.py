@@ -73,7 +73,7 @@ MAY: dict[str, set[str]] = {
     "engine": {"engine"},
     "engine.api": set(),
     "engine.remote": {"engine.remote", "engine.api"},
-    "engine.embedded": {"engine.embedded", "engine.api", "engine.checks", "engine.end_tokens", "models"},
+    "engine.embedded": {"engine.embedded", "engine.api", "engine.checks", "engine.end_tokens", "engine.recurrence", "models"},
     "engine.recurrence": {"engine.recurrence", "models"},
     "engine.vllm.plugin": {"engine.vllm.plugin", "engine.recurrence", "models"},
     "engine.vllm.client": {"engine.vllm.client", "engine.embedded.sampling", "engine.api", "engine.checks", "engine.end_tokens"},
