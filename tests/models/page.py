@@ -62,7 +62,8 @@ def _decoders() -> Iterator[str]:
         sheet = import_module(module)
         equal = str(cases[family]) if family != "stoa" else "written out, any mix"
         names, cpu = ", ".join(f"`{name}`" for name in architectures), "kernels" if supports(arch_of(sheet.TINY)) else "torch"
-        yield f"| {family} | {names} | {equal} | {cpu} | {'yes' if hasattr(sheet, 'GGUF') else '-'} | {'-' if family in CANNOT else 'yes'} |"
+        gguf, vllm = ("yes" if there else "-" for there in (hasattr(sheet, "GGUF"), family not in CANNOT))
+        yield f"| {family} | {names} | {equal} | {cpu} | {gguf} | {vllm} |"
     yield from ("", "What vLLM says of the others:", "")
     yield from (f"- {family}: `{words}`" for family, words in CANNOT.items())
     yield ""
