@@ -95,6 +95,5 @@ def _set_environment(options: VllmOptions) -> None:
     """vLLM has no arguments for these, and reads them late. What the environment says of the others already, stays."""
     if options.threads is not None:
         os.environ |= {"VLLM_CPU_OMP_THREADS_BIND": "nobind", "OMP_NUM_THREADS": str(options.threads)}
-    os.environ.setdefault("VLLM_CPU_NUM_OF_RESERVED_CPU", "0")
     os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
     os.environ.setdefault("VLLM_USE_V2_MODEL_RUNNER", "0")  # whose logits processors are told of no answer's end
