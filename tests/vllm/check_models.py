@@ -160,7 +160,8 @@ def pack(base: Path, packed: Path, method: str) -> None:
     weights, random_numbers = load_file(base / "model.safetensors"), np.random.default_rng(0)
     for stem in [name.removesuffix(".weight") for name in weights if "_proj" in name]:
         outputs, inputs = weights.pop(f"{stem}.weight").shape
-        q_IO, zero_GO = random_numbers.integers(0, 16, (inputs, outputs)), random_numbers.integers(6, 11, (inputs // 32, outputs))
+        lowest, past = (8, 9) if method == "gptq" else (6, 11)  # vLLM has GPTQ with one zero only
+        q_IO, zero_GO = random_numbers.integers(0, 16, (inputs, outputs)), random_numbers.integers(lowest, past, (inputs // 32, outputs))
         scales = random_numbers.uniform(0.5, 1.5, zero_GO.shape) * inputs**-0.5 / 4.6
         tensors = packers.gptq(q_IO, zero_GO, 4, 1) if method == "gptq" else packers.awq(q_IO, zero_GO)
         weights |= {f"{stem}.{name}": torch.from_numpy(value) for name, value in tensors.items()}
@@ -168,7 +169,7 @@ def pack(base: Path, packed: Path, method: str) -> None:
         if method == "gptq":
             weights[f"{stem}.g_idx"] = torch.arange(inputs, dtype=torch.int32) // 32
     packed.mkdir()
-    more = {"desc_act": False, "sym": False} if method == "gptq" else {"zero_point": True, "version": "gemm"}
+    more = {"desc_act": False, "sym": True} if method == "gptq" else {"zero_point": True, "version": "gemm"}
     config = json.loads((base / "config.json").read_text())
     config["quantization_config"] = {"quant_method": method, "bits": 4, "group_size": 32, **more}
     (packed / "config.json").write_text(json.dumps(config))

@@ -17,7 +17,8 @@ class OwnConfig(PretrainedConfig):
 
     def __init__(self, **given: Any) -> None:
         if "architectures" in given:
-            arch = arch_of({"model_type": self.model_type} | given)
+            stored = {key: value for key, value in given.items() if key != "name_or_path"}  # which transformers adds
+            arch = arch_of({"model_type": self.model_type} | stored)
             given |= sizes(arch)
             if self.model_type == "stoa":  # any mix: only the value says what it keeps
                 given |= {"architectures": [f"Stoa{kind(arch)}ForCausalLM"]}
@@ -28,7 +29,8 @@ def register_configs() -> None:
     """For vLLM, which asks transformers for every configuration."""
     tiny = [import_module(module).TINY["model_type"] for module in FAMILIES.values()]
     for name in sorted({name for name in tiny if name not in CONFIG_MAPPING}):
-        AutoConfig.register(name, type("OwnConfig", (OwnConfig,), {"model_type": name}))
+        own = {"model_type": name, "__init__": OwnConfig.__init__}  # transformers makes another for a class that has none itself
+        AutoConfig.register(name, type("OwnConfig", (OwnConfig,), own))
 
 
 def kind(arch: Arch) -> str:

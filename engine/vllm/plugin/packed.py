@@ -84,4 +84,4 @@ def _load(name: str, layer: nn.Module, module: str, shard: tuple[str | int, ...]
     for field, stored in found.items():
         parameter = layer.get_parameter(field)
         parameter.weight_loader(parameter, dense(checkpoint[stored]), *shard)  # pyright: ignore[reportAttributeAccessIssue, reportCallIssue]
-        used.add(stored)
+    used.update(other for other in checkpoint if other.startswith(f"{module}."))  # vLLM needs no index of groups that lie in order
