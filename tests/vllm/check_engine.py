@@ -94,8 +94,7 @@ def world(folder: Path) -> Iterator[World]:
         kv_memory=256 << 20,
         max_running=RUNNING,
         max_waiting=WAITING,
-        eager=True,
-        **PARALLEL,
+        **{"eager": True, **PARALLEL},
     )
     engine = open_vllm(options)
     with asyncio.Runner() as runner:
@@ -106,6 +105,8 @@ def world(folder: Path) -> Iterator[World]:
 def test_what_vllm_cannot_divide_is_told(folder: Path) -> None:
     with pytest.raises(ValueError, match=r"^vLLM: .*attention heads \(9\) must be divisible by tensor parallel size \(2\)"):
         open_vllm(VllmOptions(directory=folder, max_running=1, max_waiting=1, tensor_parallel=2))
+    with pytest.raises(ValueError, match="enforce_eager"):
+        open_vllm(VllmOptions(directory=folder, max_running=1, max_waiting=1, pipeline_parallel=2, eager=True))
 
 
 def test_paris(world: World) -> None:

@@ -49,6 +49,8 @@ def open_vllm(options: VllmOptions) -> VllmEngine:
         raise ValueError(f"device: this vLLM computes on {found}, not on {options.device}")
     if options.threads is not None and found != "cpu":
         raise ValueError("threads: the engine 'vllm' does not compute on the CPU here")
+    if found == "cpu" and options.eager and options.pipeline_parallel > 1:  # it skips the first run, which makes what passes between stages
+        raise ValueError("enforce_eager: on a CPU vLLM 0.32 cannot do it with pipeline_parallel: leave one of the two out")
     _set_environment(options)
     reaper, figures = Reaper(), Figures()
     try:
