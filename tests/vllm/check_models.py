@@ -54,14 +54,9 @@ def opened(directory: Path, **options: Any) -> Iterator[LLM]:
     name = json.loads((directory / "config.json").read_text())["architectures"][0]
     if not name.startswith("Stoa"):
         options["hf_overrides"] = {"architectures": [f"Stoa{name}"]}
-    sizes = {"max_model_len": 128, "max_num_seqs": 4, "max_num_batched_tokens": 128, "block_size": 32}
-    llm = LLM(
-        model=str(directory),
-        skip_tokenizer_init=True,
-        enforce_eager=True,
-        distributed_executor_backend=UniProcExecutor,
-        **({"dtype": "float32"} | sizes | options),
-    )
+    sizes: dict[str, Any] = {"max_model_len": 128, "max_num_seqs": 4, "max_num_batched_tokens": 128, "block_size": 32}
+    sizes |= {"dtype": "float32", "distributed_executor_backend": UniProcExecutor}
+    llm = LLM(model=str(directory), skip_tokenizer_init=True, enforce_eager=True, **(sizes | options))
     try:
         yield llm
     finally:

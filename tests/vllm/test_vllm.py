@@ -25,3 +25,4 @@ def test_the_server() -> None:
 @pytest.mark.slow
 def test_the_models() -> None:
     run_in_it("tests/vllm/check_models.py")
+    run_in_it("tests/vllm/check_parallel.py")

@@ -58,13 +58,13 @@ class VllmBackend:
     def linear(self, name: str, d_in: int, d_outs: Sequence[int], *, bias: bool = False, split: Split = "column") -> nn.Module:
         if not self._has(name):
             return layers.Absent()
+        if name == "head":
+            return layers.head(layers.Matrices(self._stored(name), d_in, tuple(d_outs), bias, self._config.quant_config))
         split = split if self._is_cut(name) else "whole"
         ways = self._place.ways
         inputs = d_in * ways if split == "row" else d_in
         outputs = layers.sizes(d_outs, ways if split == "column" else 1)
         matrices = layers.Matrices(self._stored(name), inputs, outputs, bias, self._config.quant_config)
-        if name == "head":
-            return layers.head(matrices)
         match split:
             case "row":
                 return layers.rows(matrices)
@@ -132,7 +132,7 @@ class VllmBackend:
     def _is_cut(self, name: str) -> bool:
         """The leaf's part is one of those that `shard` cuts."""
         if _number(name) is None:
-            return name == "head"
+            return False
         return ".ffn" in name or (".block" not in name and isinstance(self._mixer(name), Attention | LatentAttention))
 
     def _mixer(self, name: str) -> object:

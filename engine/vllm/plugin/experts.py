@@ -6,6 +6,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 from vllm.config import VllmConfig
+from vllm.model_executor.layers.fused_moe.config import FusedMoEParallelConfig
 from vllm.model_executor.layers.fused_moe.layer import FusedMoEFactory
 
 from engine.vllm.plugin.inexpressible import Inexpressible
@@ -23,7 +24,7 @@ class Experts(nn.Module):
         super().__init__()
         e, f = spec.experts, spec.hidden
         up = 2 * f if spec.gated else f
-        self.gated, self.pairs, self.ways = spec.gated, isinstance(spec.activation, Clamped), config.parallel_config.tensor_parallel_size
+        self.gated, self.pairs = spec.gated, isinstance(spec.activation, Clamped)
         self.fields = {"up": (e, up, dim), "down": (e, dim, f)}
         if spec.bias:
             self.fields |= {"up_bias": (e, up), "down_bias": (e, dim)}
@@ -49,13 +50,22 @@ class Experts(nn.Module):
                 for shard, half in zip(("w1", "w3"), self._halves(dense(part)), strict=False):
                     self._load("w13", field, half, shard, expert)
             else:
-                self._load("w2", field, dense(part), "w2", expert)
+                self._load("w2", field, self._down(field, dense(part)), "w2", expert)
+
+    def _down(self, field: str, value: Tensor) -> Tensor:
+        """What is summed over ranks has its bias from one of them."""
+        return torch.zeros_like(value) if field.endswith("bias") and self._parallel.tp_rank else value
+
+    @property
+    def _parallel(self) -> FusedMoEParallelConfig:
+        """How vLLM cuts each expert: not at all where ranks have some of the experts each."""
+        return cast(Any, self.layer).moe_config.moe_parallel_config
 
     def _halves(self, up: Tensor) -> Sequence[Tensor]:
         """Of an expert's rows, gates before ups."""
         if not self.gated:
             return (up,)
-        return _in_pairs(up, self.ways) if self.pairs else up.chunk(2)
+        return _in_pairs(up, self._parallel.tp_size) if self.pairs else up.chunk(2)
 
     def _load(self, matrix: str, field: str, value: Tensor, shard: str, expert: int) -> None:
         name = f"{matrix}_{'bias' if field.endswith('bias') else 'weight'}"
