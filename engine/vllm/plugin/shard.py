@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from models.spec import FFN, MLP, Arch, Attention, LatentAttention, Layer, Mixer, MoE
+from models.spec import FFN, MLP, Arch, Attention, LatentAttention, Layer, Mixer, MoE, Parallel, QKNorm
 
 
 def shard(arch: Arch, ways: int) -> Arch:
@@ -20,11 +20,15 @@ def _layer(name: str, layer: Layer, ways: int) -> Layer:
 
 def _mixer(name: str, mixer: Mixer | None, ways: int) -> Mixer | None:
     match mixer:
+        case Attention(qk_norm=QKNorm(over="projection")):
+            raise ValueError(f"{name}: a norm over all heads together cannot be cut for --tensor-parallel-size {ways}")
         case Attention(heads=h, kv_heads=g):
             kv_heads = _cut(f"{name}: {g} key/value heads", g, ways) if g >= ways else 1
             return replace(mixer, heads=_cut(f"{name}: {h} heads", h, ways), kv_heads=kv_heads)
         case LatentAttention(heads=h):
             return replace(mixer, heads=_cut(f"{name}: {h} heads", h, ways))
+        case Parallel(mixers=several):
+            return Parallel(mixers=tuple(single for single in (_mixer(name, each, ways) for each in several) if single))
         case other:
             return other
 
