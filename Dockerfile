@@ -46,7 +46,6 @@ ENV PATH=/opt/stoa/bin:$PATH HOME=/data TMPDIR=/data/tmp STOA_HOME=/data STOA_HO
     PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
 WORKDIR /data
 USER 10001:10001
-VOLUME /data
 EXPOSE 8000
 # Whether the process is well; /ready says whether it takes requests
 HEALTHCHECK --interval=15s --timeout=5s --start-period=20s --retries=3 CMD ["python", "/opt/deploy/health.py"]
