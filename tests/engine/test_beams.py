@@ -93,7 +93,7 @@ def test_nothing_is_repeated(size: int) -> None:
         ours = NoRepeat(size, tokens[:at])
         for token in tokens[at:]:
             ours.accept(token)
-        scores = NoRepeatNGramLogitsProcessor(size)(torch.tensor([tokens]), torch.zeros(1, 4))
+        scores = NoRepeatNGramLogitsProcessor(size)(torch.LongTensor([tokens]), torch.zeros(1, 4))
         assert ours.forbidden().tolist() == np.flatnonzero(np.isinf(scores[0].numpy())).tolist()
 
 

@@ -18,7 +18,7 @@ from engine.embedded.native.backend import NativeBackend
 from engine.embedded.native.ops import Kernels
 from engine.embedded.native.supports import supports
 from engine.embedded.on_torch.pages import layout
-from models.batch import Attend, Batch, Slots
+from models.batch import Attend, Batch, Slots, Split
 from models.quant import Weight
 from models.reference import Embedding, Linear, Reference, attend, whole
 from models.score_bias import PLAIN, Scoring
@@ -125,7 +125,7 @@ class RoundingEmbedding(Embedding):
 class Rounding(Reference):
     """To bf16 what the kernels keep in bf16: matrices and what they are multiplied with, keys and values."""
 
-    def linear(self, name: str, d_in: int, d_outs: Sequence[int], *, bias: bool = False, split: str = "column") -> nn.Module:
+    def linear(self, name: str, d_in: int, d_outs: Sequence[int], *, bias: bool = False, split: Split = "column") -> nn.Module:
         return RoundingLinear(d_in, sum(d_outs), bias, self.dtype)
 
     def embedding(self, name: str, vocab: int, dim: int) -> nn.Module:

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from models import ops
-from models.batch import Attend, LatentUp
+from models.batch import Attend, LatentUp, Split
 from models.build import build, build_encoder
 from models.ops import Ops
 from models.parts.ffn import FeedForward
@@ -41,7 +41,7 @@ class Watching(Reference):
 
         return run
 
-    def linear(self, name: str, d_in: int, d_outs: Sequence[int], *, bias: bool = False, split: str = "column") -> nn.Module:
+    def linear(self, name: str, d_in: int, d_outs: Sequence[int], *, bias: bool = False, split: Split = "column") -> nn.Module:
         self.names.append((name, d_in, tuple(d_outs), split))
         return super().linear(name, d_in, d_outs, bias=bias, split=split)
 
