@@ -1,5 +1,6 @@
 """The border between text and tokens: token ids in, token ids out. Imports no torch and no implementation."""
 
+import hashlib
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
@@ -134,6 +135,12 @@ class Request:
     salt: str = ""  # what is cached with one, no request of the same owner with another can tell
     # W3C Trace Context, for an engine that asks other servers: headers that go with what it asks; no part of what is asked
     trace: tuple[tuple[str, str], ...] = field(default=(), compare=False, repr=False)
+
+
+def cache_salt(request: Request) -> str | None:
+    """What keeps a request's prefixes apart in the cache of another engine, which is not told who asks. None: nothing does."""
+    apart = f"{request.owner}/{request.salt}"
+    return hashlib.sha256(apart.encode()).hexdigest() if request.owner or request.salt else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,7 +5,6 @@ What a completion cannot say is refused: a limit of thoughts, words that are giv
 has begun when its tokens run out is the upstream's matter (this server closes it, others cut it off): `Closing` is not sent.
 """
 
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -25,6 +24,7 @@ from engine.api import (
     TokenLogprob,
     Unsupported,
     Usage,
+    cache_salt,
 )
 
 Json = dict[str, Any]
@@ -70,7 +70,7 @@ def to_body(request: Request, model: str, *, priorities: bool = True, salts: boo
         "logprobs": sampling.logprobs,
         "prompt_logprobs": sampling.prompt_logprobs,
         "priority": min(request.priority, MAX_PRIORITY) if priorities and request.priority else None,
-        "cache_salt": _salt(request) if salts else None,
+        "cache_salt": cache_salt(request) if salts else None,
         **({} if request.grammar is None else _grammar(request.grammar)),
     }
     return body | {name: value for name, value in optional.items() if value is not None}
@@ -93,12 +93,6 @@ def _expect_possible(request: Request) -> None:
 
 def _asks(request: Request, name: str) -> bool:
     return getattr(request.sampling, name) != getattr(_PLAIN, name)
-
-
-def _salt(request: Request) -> str | None:
-    """The upstream is not told who asks."""
-    apart = f"{request.owner}/{request.salt}"
-    return hashlib.sha256(apart.encode()).hexdigest() if request.owner or request.salt else None
 
 
 def _grammar(grammar: Grammar) -> Json:

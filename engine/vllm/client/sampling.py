@@ -1,6 +1,5 @@
 """Between this project's requests and deltas and vLLM's parameters and outputs."""
 
-import hashlib
 from collections.abc import Mapping, Sequence
 
 from vllm.inputs.engine import TokensInput, tokens_input
@@ -8,7 +7,7 @@ from vllm.logprobs import Logprob
 from vllm.outputs import RequestOutput
 from vllm.sampling_params import RequestOutputKind, SamplingParams
 
-from engine.api import IDLE_PRIORITY, Request, Sampling, TokenLogprob
+from engine.api import IDLE_PRIORITY, Request, Sampling, TokenLogprob, cache_salt
 from engine.vllm.client.logits import PLAN
 from engine.vllm.client.steering import Plan
 
@@ -29,10 +28,7 @@ def is_steered(request: Request) -> bool:
 
 
 def to_prompt(tokens: Sequence[int], request: Request) -> TokensInput:
-    """vLLM is not told who asks."""
-    apart = f"{request.owner}/{request.salt}"
-    salt = hashlib.sha256(apart.encode()).hexdigest() if request.owner or request.salt else None
-    return tokens_input(list(tokens), cache_salt=salt)
+    return tokens_input(list(tokens), cache_salt=cache_salt(request))
 
 
 def to_params(sampling: Sampling, most: int, begun: int) -> SamplingParams:
