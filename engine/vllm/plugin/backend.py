@@ -63,7 +63,7 @@ class VllmBackend:
         split = split if self._is_cut(name) else "whole"
         ways = self._place.ways
         inputs = d_in * ways if split == "row" else d_in
-        outputs = layers.sizes(d_outs, ways if split == "column" else 1)
+        outputs = tuple(size * ways for size in d_outs) if split == "column" else tuple(d_outs)
         matrices = layers.Matrices(self._stored(name), inputs, outputs, bias, self._config.quant_config)
         match split:
             case "row":

@@ -1,7 +1,6 @@
 """vLLM's linear layers and embeddings as leaves (models.batch.Leaf): each takes the whole matrix of the checkpoint and keeps what its
 tensor-parallel process computes, in the form that vLLM's quantisation wants."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -119,7 +118,3 @@ class Absent(nn.Module):
 
     def assign(self, field: str, value: Weight) -> None:
         raise ValueError(f"{field}: this layer belongs to another pipeline stage")
-
-
-def sizes(d_outs: Sequence[int], ways: int) -> tuple[int, ...]:
-    return tuple(size * ways for size in d_outs)

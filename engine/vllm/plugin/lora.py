@@ -5,7 +5,8 @@ from collections.abc import Iterator
 
 from vllm.model_executor.models.utils import WeightsMapper
 
-from models.recipes import Cat, Copy, Recipe, Recipes
+from engine.vllm.plugin.packed import plain_sources
+from models.recipes import Cat, Recipe, Recipes
 
 
 def packed(recipes: Recipes) -> dict[str, list[str]]:
@@ -13,7 +14,7 @@ def packed(recipes: Recipes) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for leaf, recipe in _matrices(recipes):
         name = leaf.rpartition(".")[2]
-        if isinstance(recipe, Cat) and (sources := _plain(recipe)):
+        if isinstance(recipe, Cat) and (sources := plain_sources(recipe)):
             found[name] = [_last(source) for source in sources]
         elif name in ("qkv", "up"):
             found.setdefault(name, [name])
@@ -25,7 +26,7 @@ def mapper(recipes: Recipes, root: str) -> WeightsMapper:
     and an adapter for one is refused by vLLM."""
     names: dict[re.Pattern[str], str | None] = {}
     for leaf, recipe in _matrices(recipes):
-        sources = _plain(recipe)
+        sources = plain_sources(recipe)
         for source in sources:
             ours = leaf if len(sources) == 1 else f"{leaf.rpartition('.')[0]}.{_last(source)}"
             stem = re.escape(source.removesuffix(".weight")).replace(re.escape("{i}"), r"(\d+)")
@@ -37,16 +38,6 @@ def _matrices(recipes: Recipes) -> Iterator[tuple[str, Recipe]]:
     for target, recipe in recipes.items():
         if target.startswith("layers.{i}.") and target.endswith(".weight") and "norm" not in target:
             yield target.removesuffix(".weight"), recipe
-
-
-def _plain(recipe: Recipe) -> list[str]:
-    match recipe:
-        case Copy(source):
-            return [source]
-        case Cat(parts) if all(isinstance(part, Copy) for part in parts):
-            return [source for part in parts for source in _plain(part)]
-        case _:
-            return []
 
 
 def _last(source: str) -> str:

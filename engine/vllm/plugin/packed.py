@@ -1,6 +1,6 @@
 """Matrices that vLLM keeps as a quantised checkpoint packs them: by the names in our recipes, with the endings of vLLM's parameters."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 
 from torch import nn
 from vllm.model_executor.layers.linear import MergedColumnParallelLinear, QKVParallelLinear
@@ -50,20 +50,26 @@ def load_packed(model: nn.Module, recipes: Recipes, checkpoint: Mapping[str, Wei
     for name, layer in model.named_modules():
         if is_packed(layer) and hasattr(layer, "assign"):
             recipe, number = recipe_of(recipes, f"{name}.weight")
-            modules = [source.format(i=number).rpartition(".")[0] for source in _plain(name, recipe)]
+            modules = _modules(name, recipe, number)
             for module, shard in zip(modules, _shards(layer, len(modules)), strict=True):
                 _load(name, layer, module, shard, checkpoint, used)
 
 
-def _plain(name: str, recipe: Recipe) -> Iterator[str]:
+def plain_sources(recipe: Recipe) -> list[str]:
+    """The checkpoint's matrices that are ours as they are, one behind the other. None, where something is done to them."""
     match recipe:
         case Copy(source):
-            yield source
-        case Cat(parts):
-            for part in parts:
-                yield from _plain(name, part)
-        case other:
-            raise WeightsError(f"{name}: a quantised matrix cannot be loaded into vLLM where its rows change ({type(other).__name__})")
+            return [source]
+        case Cat(parts) if all(isinstance(part, Copy) for part in parts):
+            return [source for part in parts for source in plain_sources(part)]
+        case _:
+            return []
+
+
+def _modules(name: str, recipe: Recipe, number: int | None) -> list[str]:
+    if not (found := plain_sources(recipe)):
+        raise WeightsError(f"{name}: a quantised matrix cannot be loaded into vLLM where its rows change ({type(recipe).__name__})")
+    return [source.format(i=number).rpartition(".")[0] for source in found]
 
 
 def _shards(layer: nn.Module, count: int) -> list[tuple[str | int, ...]]:
