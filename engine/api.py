@@ -93,10 +93,22 @@ class Beams:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Timestamps:
+    """Tokens that are times of what an encoder has heard: `first` and those behind it, `never` being none of them (Radford et al. 2022,
+    arXiv 2212.04356, section 2.3). They come in pairs, around text or before the answer's end, none is before the one before it, a new pair
+    begins after the last one began, and a time is chosen where all of them together are likelier than any other token."""
+
+    first: int  # of 0 s
+    end: int  # the token that ends an answer
+    never: int | None = None  # the one that asks for an answer without times
+    latest_start: int | None = None  # the answer begins with a time, at most so many behind `first`; None: any
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Sampling:
     """How the next token is chosen. Applied in this order: forced_first and forced_last, logit_bias, penalties, grammar, what is forbidden
-    (min_tokens, bad_words, not_first, no_repeat), temperature, top_k, top_p, min_p. temperature 0 is greedy. The same seed gives the
-    same tokens whatever else is in the batch. What is forbidden is allowed where the grammar leaves nothing else."""
+    (min_tokens, bad_words, not_first, no_repeat, timestamps), temperature, top_k, top_p, min_p. temperature 0 is greedy. The same seed
+    gives the same tokens whatever else is in the batch. What is forbidden is allowed where the grammar leaves nothing else."""
 
     max_tokens: int  # 0: the prompt is computed (and cached), and finish="length"
     min_tokens: int = 0  # no stop token before so many
@@ -115,16 +127,39 @@ class Sampling:
     no_repeat: int = 0  # no sequence of so many tokens comes twice in prompt and answer (Paulus et al. 2017, arXiv 1705.04304); 0: any may
     forced_first: int | None = None  # the first token, as the language that a translation is to be in; not with a grammar
     forced_last: int | None = None  # the last one where the answer is as long as it may be; not with a grammar
+    timestamps: Timestamps | None = None  # not with a grammar
     beams: Beams | None = None  # greedy only, without grammar, bias, penalties and logprobs
     logprobs: int | None = None  # None: none; n: the chosen token's logprob and the n most likely alternatives
+    scored: tuple[int, ...] = ()  # with logprobs: tokens whose own come along each time (`TokenLogprob.scored`)
     prompt_logprobs: int | None = None  # the same for the tokens of the prompt, which is then computed without the prefix cache
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Frames:
+    """Rows of numbers that an encoder reads in place of tokens, as those of a spectrogram: float32 [frames, bins]. Equal where their
+    contents are."""
+
+    rows: NDArray[np.float32]
+    digest: bytes = field(init=False, repr=False)  # of the contents
+
+    def __post_init__(self) -> None:
+        told = hashlib.blake2b(repr(self.rows.shape).encode(), digest_size=16)
+        told.update(np.ascontiguousarray(self.rows, np.float32).data)
+        object.__setattr__(self, "digest", told.digest())
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Frames) and self.digest == other.digest
+
+    def __hash__(self) -> int:
+        return hash(self.digest)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
     tokens: tuple[int, ...]
     sampling: Sampling
-    encoder: tuple[int, ...] = ()  # what a model with a reader (`ModelInfo.reader`) reads before it goes on with `tokens`; of no other
+    # what a model with a reader (`ModelInfo.reader`) reads before it goes on with `tokens`; of no other
+    encoder: tuple[int, ...] | Frames = ()
     grammar: Grammar | None = None
     priority: int = 0  # lower runs first; see also IDLE_PRIORITY
     closing: Closing | None = None  # with a grammar
@@ -148,6 +183,7 @@ class TokenLogprob:
     token: int
     logprob: float  # natural logarithm, of the model's distribution before temperature and filters
     top: tuple[tuple[int, float], ...] = ()  # most likely first
+    scored: tuple[float, ...] = ()  # of `Sampling.scored`, in that order
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -197,11 +233,24 @@ class Stats:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ReadsTokens:
+    vocab: int  # of the input
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadsFrames:
+    """Every input has as many frames, of as many bins each."""
+
+    frames: int
+    bins: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ReaderInfo:
     """Of a model that reads an input before it answers (`Request.encoder`)."""
 
-    context: int  # tokens of the longest input
-    vocab: int  # of the input
+    context: int  # rows of the longest input: its tokens, or what an encoder makes of its frames
+    reads: ReadsTokens | ReadsFrames
     start: int | None = None  # the token that its answers begin with (decoder_start_token_id), for the text side to put into `tokens`
 
 
@@ -264,6 +313,15 @@ class Engine(Protocol):
     def stats(self) -> Stats: ...
 
     async def close(self) -> None: ...
+
+
+class Aligner(Protocol):
+    """What an engine is, too, whose model reads an input and can say where it looks in it."""
+
+    async def align(self, request: Request, heads: Sequence[tuple[int, int]]) -> NDArray[np.float32]:
+        """[H, T, R]: what share of its attention each of `heads` (layer, head), at each of `request.tokens`, gives each of the R rows that
+        the encoder makes of `request.encoder`. Nothing is generated. Raises EngineError."""
+        ...
 
 
 # encoders: token ids in, one row of numbers out

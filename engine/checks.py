@@ -1,6 +1,6 @@
 """What every engine of this process refuses before it computes anything."""
 
-from engine.api import EngineError, ModelInfo, PromptTooLong, ReaderInfo, Request, Sampling, Unsupported
+from engine.api import EngineError, Frames, ModelInfo, PromptTooLong, ReaderInfo, ReadsFrames, ReadsTokens, Request, Sampling, Unsupported
 
 
 def expect_possible(request: Request, info: ModelInfo) -> None:
@@ -29,18 +29,31 @@ def _expect_tokens(request: Request, vocab: int) -> None:
         raise EngineError(f"token {bad[0]} is not in the vocabulary (0 to {vocab - 1})")
 
 
-def _expect_input(read: tuple[int, ...], reader: ReaderInfo | None) -> None:
+def _expect_input(read: tuple[int, ...] | Frames, reader: ReaderInfo | None) -> None:
     """Of `Request.encoder`."""
     if reader is None:
         if read:
             raise Unsupported("encoder: this model reads no input before its prompt: leave it out")
         return
+    match reader.reads, read:
+        case ReadsFrames(frames=frames, bins=bins), Frames(rows=rows):
+            if rows.shape != (frames, bins):
+                raise EngineError(f"encoder: the input is {list(rows.shape)}; this model reads [{frames}, {bins}]")
+        case ReadsTokens(vocab=vocab), tuple():
+            _expect_read(read, vocab, reader.context)
+        case ReadsFrames(), _:
+            raise EngineError("encoder: this model reads frames, not tokens")
+        case _:
+            raise EngineError("encoder: this model reads tokens, not frames")
+
+
+def _expect_read(read: tuple[int, ...], vocab: int, most: int) -> None:
     if not read:
         raise EngineError("encoder: the input has no tokens, and this model answers what its encoder has read")
-    if len(read) > reader.context:
-        raise PromptTooLong(f"encoder: the input has {len(read)} tokens; {reader.context} fit")
-    if bad := [token for token in (min(read), max(read)) if not 0 <= token < reader.vocab]:
-        raise EngineError(f"encoder: token {bad[0]} is not in the vocabulary (0 to {reader.vocab - 1})")
+    if len(read) > most:
+        raise PromptTooLong(f"encoder: the input has {len(read)} tokens; {most} fit")
+    if bad := [token for token in (min(read), max(read)) if not 0 <= token < vocab]:
+        raise EngineError(f"encoder: token {bad[0]} is not in the vocabulary (0 to {vocab - 1})")
 
 
 def _expect_forced(request: Request) -> None:

@@ -67,15 +67,16 @@ class BeamSearch:
 
 async def search(generate: Generate, request: Request, beams: Beams, most: int) -> AsyncGenerator[Delta]:
     """One delta with the whole answer, of at most `most` tokens."""
-    sampling, cached = request.sampling, list[int]()  # of every request in turn: what the first one found is the answer's
+    sampling, used = request.sampling, list[Usage]()  # of every request in turn: what the first one found is the answer's
     state = BeamSearch(beams, sampling.stop_tokens, most)
     while not state.done:
         asked = [_Asked(request, beam, state.keep, most) for beam in state.running]
         steps = await asyncio.gather(*(one.candidates(generate) for one in asked))
-        cached += [one.cached for one in asked]
+        used += [one.used for one in asked if one.used is not None]
         state.advance(steps)
     tokens = state.ended[0].tokens if state.ended else ()  # none where the model's numbers are not finite
-    usage = Usage(prompt=len(request.tokens) + len(request.encoder), completion=len(tokens), cached=cached[0] if cached else 0)
+    first = used[0] if used else Usage(prompt=len(request.tokens), completion=0, cached=0)  # none where every token was forced
+    usage = replace(first, completion=len(tokens))
     yield Delta(tokens=tokens, finish=_finish(tokens, sampling.stop_tokens), usage=usage)
 
 
@@ -93,7 +94,7 @@ class _Asked:
         self._sampler = TokenSampler(request.sampling, 0, request.tokens, most=most)
         for token in beam.tokens:
             self._sampler.accept(token)
-        self.cached = 0
+        self.used: Usage | None = None
 
     async def candidates(self, generate: Generate) -> list[Scored]:
         """The most likely tokens that are allowed, the best first. One that is forced is certain."""
@@ -106,5 +107,5 @@ class _Asked:
         async with aclosing(generate(replace(self._request, tokens=tokens, sampling=sampling))) as deltas:
             async for delta in deltas:
                 top = delta.logprobs[0].top if delta.logprobs else top
-                self.cached = delta.usage.cached if delta.usage else self.cached
+                self.used = replace(delta.usage, prompt=delta.usage.prompt - len(self._beam.tokens)) if delta.usage else self.used
         return [(token, logprob) for token, logprob in top if token not in forbidden][: self._keep]

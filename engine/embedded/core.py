@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from engine.api import Delta, Request, Sampling, Stats, TokenLogprob
+from engine.api import Delta, Frames, Request, Sampling, Stats, TokenLogprob
 from engine.embedded.memory.memory import Memory
 from engine.embedded.runner import Runner
 from engine.embedded.sampling.sampler import SampledToken, TokenSampler
@@ -40,11 +40,11 @@ class Core:
         self.scheduler.remove(seq)
         self._totals.aborts += 1
 
-    def has_finite_logits(self) -> bool:
-        """Whether a forward pass of a few tokens gives numbers; leaves nothing behind."""
-        read = () if self.memory.inputs.capacity is None else (0, 1)
+    def has_finite_logits(self, read: tuple[int, ...] | Frames = (), rows: int = 0) -> bool:
+        """Whether a forward pass of a few tokens gives numbers; leaves nothing behind. `read`: what an encoder reads, of which it makes
+        so many rows."""
         request = Request(tokens=(0, 1), sampling=Sampling(max_tokens=1), encoder=read)
-        seq = Sequence(request, 0, 3, self.memory.tables(3, len(read)), TokenSampler(request.sampling, 0))
+        seq = Sequence(request, 0, 3, self.memory.tables(3, rows), TokenSampler(request.sampling, 0), inputs=rows)
         self.memory.admit(seq, 0, reserve=0)
         self.memory.grow(seq, 2)
         try:

@@ -5,8 +5,10 @@ from dataclasses import replace
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
+from engine.api import Frames
 from engine.embedded.sequence import Chunk
 from models.batch import Batch, Encoding
 from models.spec import Paged
@@ -34,11 +36,11 @@ class EncoderInputs:
         if not new:
             return None
         lengths = [chunk.sequence.inputs for chunk in new]
-        read_T = self._tensor(np.concatenate([chunk.sequence.request.encoder for chunk in new]), np.int64)
+        read = torch.from_numpy(np.concatenate([_numbers(chunk.sequence.request.encoder) for chunk in new])).to(self._device)
         positions_T = self._tensor(np.concatenate([np.arange(length) for length in lengths]), np.int64)
         starts_S1 = self._tensor(np.cumsum([0, *lengths]), np.int32)
         nothing_S = torch.zeros(len(new), dtype=torch.int32, device=self._device)
-        return Encoding(read_T, Batch(positions_T, starts_S1, nothing_S, self._tables(new)))
+        return Encoding(read, Batch(positions_T, starts_S1, nothing_S, self._tables(new)))
 
     def _tables(self, chunks: Sequence[Chunk]) -> dict[Paged, Tensor]:
         """int32 [S, W] for each layout, as wide as the longest input needs."""
@@ -53,3 +55,7 @@ class EncoderInputs:
 
     def _tensor(self, numbers: object, dtype: type[np.integer]) -> Tensor:
         return torch.from_numpy(np.asarray(numbers, dtype)).to(self._device)
+
+
+def _numbers(read: tuple[int, ...] | Frames) -> NDArray[np.int64] | NDArray[np.float32]:
+    return read.rows if isinstance(read, Frames) else np.asarray(read, np.int64)

@@ -17,7 +17,9 @@ from itertools import count
 from threading import Lock
 from weakref import WeakValueDictionary
 
-from engine.api import Delta, Grammar, InvalidGrammar, QueueFull, Request, Stats
+import numpy as np
+
+from engine.api import Delta, Frames, Grammar, InvalidGrammar, ModelInfo, QueueFull, ReaderInfo, ReadsFrames, Request, Stats
 from engine.checks import expect_possible
 from engine.embedded.beams import search
 from engine.embedded.core import Core
@@ -74,7 +76,7 @@ class EmbeddedEngine:
 
         def check() -> None:
             try:
-                found.set_result(self._core.has_finite_logits())
+                found.set_result(self._core.has_finite_logits(*_sample(self.info)))
             except Exception as error:
                 found.set_exception(error)
 
@@ -136,8 +138,9 @@ class EmbeddedEngine:
         sampler = TokenSampler(sampling, seed, request.tokens, matcher, closer, thoughts, limit - len(request.tokens))
         shared = max((common_prefix(request.tokens, prefix) for prefix in self._shared), default=0)
         salt, angles = owner_salt(request.owner, request.salt), self._angles(limit)
-        tables = self._memory.tables(limit, len(request.encoder))
-        return Sequence(request, next(self._arrivals), limit, tables, sampler, salt=salt, shared=shared, angles=angles)
+        inputs = _rows(request, self.info)
+        tables = self._memory.tables(limit, inputs)
+        return Sequence(request, next(self._arrivals), limit, tables, sampler, salt=salt, shared=shared, angles=angles, inputs=inputs)
 
     def _angles(self, limit: int) -> bytes:
         """Which rotary tables a sequence of at most `limit` tokens uses, where the model has several."""
@@ -219,6 +222,24 @@ def _failure(seq: Sequence) -> InvalidGrammar | None:
     """Of a sequence whose grammar allowed no first token."""
     failed = seq.finish == "abort" and seq.sampler.failure is not None
     return InvalidGrammar(f"the grammar cannot be used: {reason(seq.sampler.failure or '')}") if failed else None
+
+
+def _rows(request: Request, info: ModelInfo) -> int:
+    """That an encoder makes of what it reads."""
+    if isinstance(request.encoder, Frames):
+        return 0 if info.reader is None else info.reader.context
+    return len(request.encoder)
+
+
+def _sample(info: ModelInfo) -> tuple[tuple[int, ...] | Frames, int]:
+    """A short input of an encoder, and the rows that it makes of it."""
+    match info.reader:
+        case None:
+            return (), 0
+        case ReaderInfo(reads=ReadsFrames(frames=frames, bins=bins), context=rows):
+            return Frames(np.zeros((frames, bins), np.float32)), rows
+        case _:
+            return (0, 1), 2
 
 
 def _runner(loaded: LoadedModel, context: int) -> Runner:

@@ -10,7 +10,7 @@ from typing import Any, Literal, cast
 
 import torch
 
-from engine.api import ModelInfo, ReaderInfo
+from engine.api import ModelInfo, ReaderInfo, ReadsTokens
 from engine.embedded.capture import Recorder
 from engine.embedded.kernels.library import Library
 from engine.embedded.memory.sizes import STATE_NUMBER, bytes_of_page, page_counts, slot_count
@@ -168,4 +168,5 @@ def _context(arch: Arch, wanted: int | None) -> int:
 def _reader(encoder: Tower, vocab: int, directory: Path, config: dict[str, Any]) -> ReaderInfo:
     path = directory / "generation_config.json"
     start = (config | (read_object(path) if path.exists() else {})).get("decoder_start_token_id")
-    return ReaderInfo(context=encoder.context, vocab=tower(encoder, vocab).vocab, start=start if isinstance(start, int) else None)
+    reads = ReadsTokens(vocab=tower(encoder, vocab).vocab)
+    return ReaderInfo(context=encoder.context, reads=reads, start=start if isinstance(start, int) else None)

@@ -71,10 +71,11 @@ class Sequence:
         salt: bytes = b"",
         shared: int = 0,
         angles: bytes = b"",
+        inputs: int = 0,
     ) -> None:
         """`limit`: tokens of prompt and answer together at which the answer ends with "length". `salt`: of the page keys; `shared`:
         number of leading tokens whose pages are everybody's (memory.py); `angles`: which of the model's rotary tables it uses, where
-        they depend on the limit: keys under other angles are other keys."""
+        they depend on the limit: keys under other angles are other keys; `inputs`: rows of what its encoder reads."""
         self.request, self.sampler, self.tables = request, sampler, tables
         self.rank = (request.priority, arrival)  # lower runs first, and is preempted last
         self.prompt = self.length = len(request.tokens)
@@ -91,8 +92,8 @@ class Sequence:
         self.cached: int | None = None  # prompt tokens found in the prefix cache at first admission
         self.arrived = time.perf_counter()
         self.queued: float | None = None  # seconds from `arrived` to first admission
-        self.inputs = len(request.encoder)  # rows of what its encoder reads
-        self.encoded = not self.inputs  # whether they are remembered
+        self.inputs = inputs
+        self.encoded = not inputs  # whether what its encoder reads is remembered
         self.read: int | None = None  # those found at first admission
         self.input_key: bytes | None = None  # of all of it, and of its pages (memory/inputs.py)
         self.input_keys: list[bytes] | None = None

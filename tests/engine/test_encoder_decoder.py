@@ -130,6 +130,7 @@ def run(engine: Core, asked: Several[Asked]) -> list[Sequence]:
 
 
 def agree(oracle: Oracle, seq: Sequence) -> None:
+    assert isinstance(seq.request.encoder, tuple)
     logits_TY = oracle.logits(seq.tokens[: seq.length - 1].tolist(), seq.request.encoder)[seq.prompt - 1 :]
     chosen_T = logits_TY.gather(1, torch.from_numpy(seq.tokens[seq.prompt : seq.length])[:, None])[:, 0]
     assert (chosen_T > logits_TY.amax(-1) - 1e-4).all()

@@ -9,7 +9,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 
-from engine.api import Delta, ModelInfo, ReaderInfo, Request, Sampling
+from engine.api import Delta, ModelInfo, ReaderInfo, ReadsTokens, Request, Sampling
 from engine.embedded.capture import Recorder
 from engine.embedded.core import Core
 from engine.embedded.engine import EmbeddedEngine
@@ -122,7 +122,8 @@ def sequence(core: Core, tokens: Sequence[int], sampling: Sampling, priority: in
     request = Request(tokens=tuple(tokens), sampling=sampling, priority=priority, encoder=tuple(read), owner=owner)
     limit = min(CONTEXT, len(tokens) + sampling.max_tokens)
     sampler = TokenSampler(sampling, sampling.seed or 0, request.tokens)
-    return Seq(request, next(_arrivals), limit, core.memory.tables(limit, len(read)), sampler, salt=owner_salt(owner))
+    tables, salt = core.memory.tables(limit, len(read)), owner_salt(owner)
+    return Seq(request, next(_arrivals), limit, tables, sampler, salt=salt, inputs=len(read))
 
 
 def greedy(max_tokens: int, **more: object) -> Sampling:
@@ -148,10 +149,14 @@ def loaded(
     arch: Arch, tokenizer: Path = Path("none"), end_tokens: tuple[int, ...] = (), pages: int = 64, limits: Limits | None = None
 ) -> LoadedModel:
     """What load_model makes of a directory."""
-    counts = sizes(arch, pages)
+    counts, reads = sizes(arch, pages), ReadsTokens(vocab=arch.vocab)
     return LoadedModel(
         model=filled(arch, TorchBackend(Storage(pages=counts, device=CPU, dtype=torch.float32, fill_nan=True))),
-        info=ModelInfo(context=CONTEXT, vocab=arch.vocab, reader=ReaderInfo(context=CONTEXT, vocab=arch.vocab) if arch.encoder else None),
+        info=ModelInfo(
+            context=CONTEXT,
+            vocab=arch.vocab,
+            reader=ReaderInfo(context=CONTEXT, reads=reads) if arch.encoder else None,
+        ),
         pages=counts,
         ropes=long_ropes(arch),
         device=CPU,

@@ -9,6 +9,7 @@ from hashlib import blake2b
 
 import numpy as np
 
+from engine.api import Frames
 from engine.embedded.memory.page_pool import PAGE, PagePool
 from engine.embedded.sequence import Sequence, Table
 
@@ -26,7 +27,7 @@ class InputPages:
     def key(self, seq: Sequence) -> bytes:
         """Of the whole input, under its owner's salt; b"" where there is none."""
         if seq.input_key is None:
-            read = np.asarray(seq.request.encoder, np.int64).tobytes()
+            read = _content(seq.request.encoder)
             seq.input_key = blake2b(self._seed + b"input" + read, digest_size=16, salt=seq.salt).digest() if read else b""
         return seq.input_key
 
@@ -68,6 +69,10 @@ class InputPages:
         keys = self._keys(seq)
         found = {i: [page for key in keys if (page := pool.find(key)) is not None] for i, pool in self._pools.items()}
         return found if keys and all(len(pages) == len(keys) for pages in found.values()) else {}
+
+
+def _content(read: tuple[int, ...] | Frames) -> bytes:
+    return read.digest if isinstance(read, Frames) else np.asarray(read, np.int64).tobytes()
 
 
 def _count(seq: Sequence) -> int:

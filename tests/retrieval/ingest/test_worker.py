@@ -18,7 +18,7 @@ from retrieval.store import StoreOptions, open_store
 from retrieval.store.api import Store
 from tests.retrieval.plain import PlainParser, WordEmbedder
 
-QUICK = WorkerOptions(jobs=2, lease=1.0, poll=0.05)
+QUICK = WorkerOptions(jobs=2, poll=0.05)
 
 
 @pytest.fixture
