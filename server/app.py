@@ -9,8 +9,7 @@ from collections.abc import AsyncGenerator, Callable, Generator, Iterable
 from concurrent.futures import Future
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from functools import partial
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -21,7 +20,6 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.types import Receive, Scope, Send
 
-from engine.api import Engine
 from retrieval.store.api import Store
 from server.api.mcp.mount import PATHS, Mount, owner_of
 from server.api.routes import endpoints, sockets
@@ -40,7 +38,8 @@ from server.mcp.builtin import build_server as build_server
 from server.mcp.config.server_spec import Builtin
 from server.mcp.open_host import open_host, own_servers
 from server.runtime.knowledge_base import KnowledgeBase, ObserveSearch, open_database, open_knowledge_base
-from server.runtime.runtime import ChatModel, Runtime
+from server.runtime.loading.chat import open_chat_model
+from server.runtime.runtime import Runtime
 from server.runtime.settings import Settings
 from server.runtime.state import ServerState
 from server.weights.progress import Progress
@@ -49,11 +48,9 @@ if TYPE_CHECKING:
     from mcp.server import MCPServer
 
     from server.runtime.tracing.tracing import Tracing
-    from server.text.tokenizer import ChatTokenizer
 
 LOG = logging.getLogger("stoa")
 T = TypeVar("T")
-SAMPLE = "Grüße, 東京! It's 12:34 — x = [1, 2]\n\n  end"  # which another tokenizer would split otherwise
 LoadRuntime = Callable[[Settings, ObserveSearch | None], Runtime]
 
 
@@ -74,7 +71,8 @@ def load_runtime(settings: Settings, watch: ObserveSearch | None = None) -> Runt
 
     with collector_at_rest(), progress_bar() as progress:
         opening = _in_daemon_thread(lambda: _open_database(settings, progress, watch))
-        first, *others = [_open_model(settings, name, progress) for name in settings.models]
+        prompts = _server_prompts()
+        first, *others = [open_chat_model(settings, name, progress, prompts) for name in settings.models]
         database, archive, knowledge = opening.result()
         runtime = Runtime(
             names=(first.name,),
@@ -132,111 +130,6 @@ def _server_prompts() -> list[str]:
     from server.text.tool_calls import tools_as_text
 
     return [prompt.partition("{")[0] for prompt in (INSTRUCTIONS, REWRITE_PROMPT, tools_as_text.INSTRUCTIONS)]
-
-
-def _open_model(settings: Settings, name: str, progress: Progress) -> ChatModel:
-    from server.text.tokenizer import load_tokenizer
-    from server.weights.pull import pull
-    from server.weights.safetensors_copy import as_safetensors
-
-    if settings.engine == "remote":  # no weights are needed beside a tokenizer
-        source = settings.tokenizer or settings.models[name]
-        folder = Path(source).expanduser()
-        text = load_tokenizer(folder if (folder / "tokenizer.json").exists() else pull(source, progress=progress))
-        return ChatModel(name, _open_remote(settings, name, text), text)
-    directory = pull(settings.models[name], progress=progress)
-    text = load_tokenizer(directory)
-    if takes_vllm(settings):
-        return ChatModel(name, _open_vllm(settings, name, as_safetensors(directory, progress)), text)
-    return ChatModel(name, _open_embedded(settings, name, directory, text), text)
-
-
-def takes_vllm(settings: Settings) -> bool:
-    """Raises ValueError where it is asked for and not there."""
-    from engine.vllm.client import choose
-
-    if settings.excludes_vllm:
-        return False
-    if settings.wants_vllm and not choose.is_installed():
-        raise ValueError("engine: vllm is not installed: pip install 'stoa[vllm]'")
-    return settings.wants_vllm or choose.is_best()
-
-
-def _open_vllm(settings: Settings, name: str, directory: Path) -> Engine:
-    """On a GPU vLLM takes most of its memory unless somebody has said how much; on a CPU as much as the embedded engine."""
-    from engine.vllm.client import choose
-    from engine.vllm.client.options import VllmOptions, open_vllm
-
-    given = settings.model_fields_set
-    limited = settings.limits_kv_memory or (settings.gpu_memory_utilization is None and not choose.is_best())
-    options = VllmOptions(
-        directory=directory,
-        device=_device(settings),
-        context=settings.context,
-        kv_memory=settings.kv_memory_of(name) << 20 if limited else None,
-        memory_utilization=settings.gpu_memory_utilization,
-        max_running=settings.max_running,
-        max_waiting=settings.max_waiting,
-        max_step_tokens=settings.max_step_tokens if "max_step_tokens" in given else None,
-        threads=settings.threads,
-        tensor_parallel=settings.tensor_parallel,
-        pipeline_parallel=settings.pipeline_parallel,
-        data_parallel=settings.data_parallel,
-        executor=settings.distributed_executor,
-        eager=settings.enforce_eager,
-    )
-    return open_vllm(options)
-
-
-def _device(settings: Settings) -> Literal["cpu", "cuda"] | None:
-    """None: nobody has said."""
-    if "device" not in settings.model_fields_set:
-        return None
-    if ":" in settings.device:
-        raise ValueError("device: the engine 'vllm' takes the devices that CUDA_VISIBLE_DEVICES names; say cuda")
-    return "cpu" if settings.device == "cpu" else "cuda"
-
-
-def _open_remote(settings: Settings, name: str, text: "ChatTokenizer") -> Engine:
-    from engine.remote.connect import RemoteOptions, connect
-
-    options = RemoteOptions(
-        urls=settings.upstream,
-        vocab=text.backend.get_vocab_size(),
-        sample=(SAMPLE, text.encode(SAMPLE)),
-        model=settings.upstream_model_of(name),
-        context=settings.context,
-        key=settings.upstream_api_key.get_secret_value() if settings.upstream_api_key else None,
-        patience=settings.upstream_timeout,
-    )
-    return connect(options)
-
-
-def _open_embedded(settings: Settings, name: str, directory: Path, text: "ChatTokenizer") -> Engine:
-    from engine.embedded.engine import EmbeddedEngine
-    from engine.embedded.load import LoadOptions, load_model
-    from engine.embedded.scheduler import Limits as EngineLimits
-    from server.text.shared_prefix import shared_prefixes
-
-    limits = EngineLimits(
-        max_running=settings.max_running,
-        max_waiting=settings.max_waiting,
-        max_step_tokens=settings.max_step_tokens,
-        mixed_step_tokens=settings.mixed_step_tokens or (16 if settings.device == "cpu" else 512),
-    )
-    options = LoadOptions(
-        device=settings.device,
-        quantize=settings.quantize,
-        context=settings.context,
-        kv_memory=settings.kv_memory_of(name) << 20,
-        threads=settings.threads,
-        limits=limits,
-    )
-    shared = shared_prefixes(text, [*_server_prompts(), *settings.shared_prefix])
-    engine = EmbeddedEngine(load_model(directory, options), shared)
-    if not engine.has_finite_logits():
-        raise ValueError(f"{directory}: the model computes no finite numbers, its weights are damaged; pull it again")
-    return engine
 
 
 def create_app(settings: Settings, load: LoadRuntime = load_runtime) -> tuple[Starlette, ServerState]:

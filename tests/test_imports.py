@@ -41,7 +41,10 @@ MAY: dict[str, set[str]] = {
     "server.archive": rooms("archive", "retrieval.api", "retrieval.records", "retrieval.store"),
     "server.text": rooms("text core", "engine.api"),
     "server.speech": rooms("speech core text", "engine.api"),
-    "server.runtime": rooms("runtime core weights archive text", "engine.api", "retrieval.api", "retrieval.records", "retrieval.store.api"),
+    "server.runtime": rooms(
+        "runtime core weights archive text speech", "engine.api", "retrieval.api", "retrieval.records", "retrieval.store.api"
+    ),
+    "server.runtime.loading": rooms("runtime core weights text speech", "engine"),  # opens the engines
     "server.runtime.knowledge_base": rooms("runtime weights", "retrieval"),  # opens it, for server and command line
     "server.mcp": rooms("mcp core weights runtime archive.api"),
     "server.mcp.trust.shared_pins": rooms("mcp core archive.api", "retrieval.api"),  # in the database

@@ -18,15 +18,15 @@ from retrieval.store.api import Store
 from server.archive.api import Archive
 from server.core.errors import unavailable
 from server.core.tool_host import ToolHost, ToolHostError
-from server.runtime.database_monitor import DatabaseMonitor
-from server.runtime.heartbeat import Heartbeat
-from server.runtime.housekeeping import remove_expired
 from server.runtime.knowledge_base import KnowledgeBase, run_ingestion
-from server.runtime.memory import give_back_memory
 from server.runtime.metrics import Metrics
 from server.runtime.runtime import Runtime
 from server.runtime.settings import Settings
 from server.runtime.throttle import Throttle
+from server.runtime.upkeep.database_monitor import DatabaseMonitor
+from server.runtime.upkeep.heartbeat import Heartbeat
+from server.runtime.upkeep.housekeeping import remove_expired
+from server.runtime.upkeep.memory import give_back_memory
 from server.weights.cache import PullError
 
 LOG = logging.getLogger("stoa")

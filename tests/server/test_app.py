@@ -15,9 +15,10 @@ from prometheus_client.parser import text_string_to_metric_families
 from engine.api import EngineStopped
 from engine.vllm.client import choose
 from retrieval.records import NewFile, NewVectorStore
-from server.app import create_app, takes_vllm
+from server.app import create_app
 from server.http.json_body.size import expect_few_values
 from server.http.warnings import WARNINGS_HEADER
+from server.runtime.loading.chat import takes_vllm
 from server.runtime.settings import Settings
 from server.text.encode_cache import EncodeCache
 from tests.server.fake_knowledge import knowledge

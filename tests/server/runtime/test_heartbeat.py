@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 import pytest
 
 from retrieval.api import DatabaseFault
-from server.runtime import heartbeat
-from server.runtime.heartbeat import DEAD_AFTER, Heartbeat, Watch
+from server.runtime.upkeep import heartbeat
+from server.runtime.upkeep.heartbeat import DEAD_AFTER, Heartbeat, Watch
 
 
 @dataclass

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from server.runtime import memory
+from server.runtime.upkeep import memory
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only glibc keeps what is freed, and says so in /proc")
