@@ -2,8 +2,10 @@
 beginning of a recording."""
 
 from collections.abc import AsyncGenerator
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from typing import Protocol
+from pathlib import Path
+from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +24,21 @@ class Recording(Protocol):
 
     def read(self, start: int, count: int) -> Samples:
         """Fewer where it ends before."""
+        ...
+
+
+class AudioError(Exception):
+    """A file that is no recording that can be heard. The message is meant for whoever sent it."""
+
+    def __init__(self, message: str, code: Literal["unsupported_format", "invalid_audio", "empty_audio", "audio_too_long"]) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class AudioDecoder(Protocol):
+    def decode(self, file: Path) -> AbstractAsyncContextManager[Recording]:
+        """What is to be heard in `file`, whatever its name, until the context ends. Raises AudioError: of a format that is not known (the
+        message names those that are), damaged, without a sample, longer than the decoder takes, or too costly to decode."""
         ...
 
 
