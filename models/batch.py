@@ -69,11 +69,11 @@ class Batch:
 
 @dataclass(frozen=True, eq=False)
 class Encoding:
-    """Inputs of some of a step's sequences, in their order, which an encoder reads whole. read_T int64: tokens; batch: where they lie,
-    nothing cached, and the block tables that their rows' keys and values are written by. rows_TD: what the encoder's last norm
-    returned (set by the decoder)."""
+    """Inputs of some of a step's sequences, in their order, which an encoder reads whole. read: int64 [T] tokens, or float32 [F, C] the
+    frames of all; batch: where their rows lie, nothing cached, and the block tables that the rows' keys and values are written by.
+    rows_TD: what the encoder's last norm returned (set by the decoder)."""
 
-    read_T: Tensor
+    read: Tensor
     batch: Batch
     rows_TD: Tensor | None = None
 
@@ -252,6 +252,11 @@ class Embedding(Protocol):
 class Backend(Protocol):
     @property
     def ops(self) -> Ops: ...
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Of the rows that parts hand on."""
+        ...
 
     def embedding(self, name: str, vocab: int, dim: int) -> nn.Module:
         """A module that is also an `Embedding`."""

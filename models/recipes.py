@@ -145,6 +145,13 @@ class Taps:
     part: "Recipe"
 
 
+@dataclass(frozen=True)
+class NoBias:
+    """Zeros, as many as it has rows: the bias of a matrix that has none beside others that have one."""
+
+    part: "Recipe"
+
+
 Recipe = (
     Copy
     | First
@@ -155,6 +162,7 @@ Recipe = (
     | Shift
     | ScaleRows
     | NegExp
+    | NoBias
     | Taps
     | Rows
     | Transpose

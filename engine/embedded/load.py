@@ -10,7 +10,7 @@ from typing import Any, Literal, cast
 
 import torch
 
-from engine.api import ModelInfo, ReaderInfo, ReadsTokens
+from engine.api import ModelInfo, ReaderInfo, ReadsFrames, ReadsTokens
 from engine.embedded.capture import Recorder
 from engine.embedded.kernels.library import Library
 from engine.embedded.memory.sizes import STATE_NUMBER, bytes_of_page, page_counts, slot_count
@@ -30,7 +30,7 @@ from models.checkpoint import open_checkpoint
 from models.describe import parameters, state_bytes
 from models.families import arch_of, recipes_of
 from models.families.multimodal import text_tensors
-from models.spec import Arch, Paged, Rope, Tower, long_ropes, tower
+from models.spec import Arch, Frames, OwnEmbedding, Paged, Rope, SharedEmbedding, Tower, long_ropes, tower
 from models.weights import load
 
 BITS = {"int4": 4, "int8": 8}
@@ -168,5 +168,9 @@ def _context(arch: Arch, wanted: int | None) -> int:
 def _reader(encoder: Tower, vocab: int, directory: Path, config: dict[str, Any]) -> ReaderInfo:
     path = directory / "generation_config.json"
     start = (config | (read_object(path) if path.exists() else {})).get("decoder_start_token_id")
-    reads = ReadsTokens(vocab=tower(encoder, vocab).vocab)
+    match encoder.input:
+        case Frames(bins=bins):
+            reads = ReadsFrames(frames=2 * encoder.context, bins=bins)
+        case SharedEmbedding() | OwnEmbedding():
+            reads = ReadsTokens(vocab=tower(encoder, vocab).vocab)
     return ReaderInfo(context=encoder.context, reads=reads, start=start if isinstance(start, int) else None)

@@ -1,13 +1,14 @@
 """What an architecture is, in numbers: counted from its spec, before any module exists. For `stoa arch`."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
+from models.describe import frames
 from models.describe.attended import keys
 from models.describe.memory import Variant, cache_bytes, kinds, state_bytes, variant
 from models.describe.operations import flops
-from models.describe.parameters import active_parameters, parameters
-from models.spec import Arch, all_mixers, groups, tower
+from models.describe.parameters import active_parameters, encoder_parameters, parameters
+from models.spec import Arch, Frames, Tower, all_mixers, groups, tower
 
 TOKENS_PER_PARAMETER = 20
 LENGTHS = tuple(1 << n for n in range(10, 21, 2))  # tokens, 1 k to 1 M
@@ -88,10 +89,19 @@ def describe(arch: Arch, *, context: int | None = None, bytes_per_number: int = 
         bytes_per_token=own.bytes_per_token,
         bytes_per_sequence=state_bytes(arch, bytes_per_number),
         bytes_per_context=own.bytes_per_context,
-        encoder=None if arch.encoder is None else describe(tower(arch.encoder, arch.vocab)),
+        encoder=None if arch.encoder is None else _encoder(arch.encoder, arch.vocab),
         curve=tuple((length, cache_bytes(arch, length, bytes_per_number)) for length in LENGTHS),
         variants=tuple(variant(name, changed, tokens, bytes_per_number) for name, changed in kinds(arch).items()),
     )
+
+
+def _encoder(encoder: Tower, vocab: int) -> Description:
+    own = describe(tower(encoder, vocab))
+    if not isinstance(encoder.input, Frames):
+        return own
+    convolved, rest = frames.operations(encoder.input, encoder.dim), encoder_parameters(encoder, vocab)
+    flops_per_token, full = own.flops_per_token + 2 * convolved, own.flops_per_token_full + 2 * convolved
+    return replace(own, parameters=rest, active_parameters=rest, flops_per_token=flops_per_token, flops_per_token_full=full)
 
 
 def _views(arch: Arch, tokens: int) -> tuple[View, ...]:

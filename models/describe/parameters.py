@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from models.describe import block, cross, long_conv, recurrent
+from models.describe import block, cross, frames, long_conv, recurrent
 from models.spec import (
     FFN,
     MLP,
@@ -13,6 +13,7 @@ from models.spec import (
     Classifier,
     Dense,
     Disentangled,
+    Frames,
     LatentAttention,
     Layer,
     Learned,
@@ -26,6 +27,7 @@ from models.spec import (
     Next,
     Ngrams,
     Norm,
+    OwnEmbedding,
     Pooled,
     QKNorm,
     RelativeBias,
@@ -37,6 +39,7 @@ from models.spec import (
     Sigmoid,
     Single,
     Sinusoidal,
+    Tower,
     beside_embedding,
     mixers,
     streams,
@@ -56,9 +59,19 @@ def _encoder(arch: Arch, owners: Sequence[Layer]) -> int:
     """That of an encoder-decoder, and what looks at its rows."""
     if arch.encoder is None:
         return 0
-    own, shared = tower(arch.encoder, arch.vocab), isinstance(arch.encoder.input, SharedEmbedding)
-    crossing = sum(cross.parameters(layer, own.dim, arch.dim) for layer in owners)
-    return parameters(own) - shared * own.vocab * own.dim + crossing
+    shared = arch.vocab * arch.encoder.dim if isinstance(arch.encoder.input, SharedEmbedding) else 0
+    crossing = sum(cross.parameters(layer, arch.encoder.dim, arch.dim) for layer in owners)
+    return encoder_parameters(arch.encoder, arch.vocab) - shared + crossing
+
+
+def encoder_parameters(encoder: Tower, vocab: int) -> int:
+    """With the embedding, also where it is the decoder's."""
+    own = tower(encoder, vocab)
+    match encoder.input:
+        case SharedEmbedding() | OwnEmbedding():
+            return parameters(own)
+        case Frames() as read:
+            return parameters(own) - own.vocab * own.dim + frames.parameters(read, own.dim)
 
 
 def _embedded(arch: Arch) -> int:

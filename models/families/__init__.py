@@ -89,6 +89,7 @@ ENCODER_DECODERS = {
     "PegasusForConditionalGeneration": "models.families.encoder_decoder.pegasus",
     "MarianMTModel": "models.families.encoder_decoder.marian",
     "M2M100ForConditionalGeneration": "models.families.encoder_decoder.m2m_100",
+    "WhisperForConditionalGeneration": "models.families.encoder_decoder.whisper",
 }
 
 

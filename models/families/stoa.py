@@ -16,6 +16,7 @@ from models.spec.json_form import VERSION, SpecError, from_json, to_json
 
 
 def arch(config: Config) -> Arch:
+    config.ignore("decoder_start_token_id")  # of an encoder-decoder: read where it answers
     if config.integer("stoa_version") != VERSION:
         raise ConfigError(f"{config.where}: stoa_version must be {VERSION}, the only one that there is")
     try:

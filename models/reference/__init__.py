@@ -333,10 +333,11 @@ def whole(
     inputs: Sequence[Tensor] | None = None,
 ) -> Batch:
     """The batch of sequences with these lengths, nothing cached and no pages. `ropes`: those of the model, built for
-    `context` positions, whose angles depend on a sequence's length. `inputs`: what an encoder reads for each of them."""
+    `context` positions, whose angles depend on a sequence's length. `inputs`: what an encoder reads for each of them: tokens, or frames,
+    two of which make one row."""
     starts = torch.tensor([0, *lengths]).cumsum(0).int()
     positions = torch.cat([torch.arange(n) for n in lengths])
     rotary = {rope: torch.cat([torch.arange(n) + rope_start(rope, context, n) for n in lengths]) for rope in ropes}
     cached = torch.zeros(len(lengths), dtype=torch.int32)
-    encoding = None if inputs is None else Encoding(torch.cat(list(inputs)), whole(list(map(len, inputs))))
+    encoding = None if inputs is None else Encoding(torch.cat(list(inputs)), whole([len(read) // read.dim() for read in inputs]))
     return Batch(positions, starts, cached, segments_T=segments_T, rotary_T=rotary, encoding=encoding)

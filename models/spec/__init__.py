@@ -20,7 +20,7 @@ from models.spec.arch import (
 )
 from models.spec.block import SharedBlock
 from models.spec.caches import Paged, Slot, caches, crossed, groups, slots
-from models.spec.cross import CrossAttention, EncoderInput, OwnEmbedding, SharedEmbedding
+from models.spec.cross import FRAME_TAPS, CrossAttention, EncoderInput, Frames, OwnEmbedding, SharedEmbedding
 from models.spec.ffn import (
     FFN,
     MLP,
@@ -67,6 +67,7 @@ from models.spec.value import spec
 
 __all__ = [
     "FFN",
+    "FRAME_TAPS",
     "MLP",
     "S4",
     "Activation",
@@ -93,6 +94,7 @@ __all__ = [
     "FirstValues",
     "Fixed",
     "FixedDecay",
+    "Frames",
     "Full",
     "GlobalTokens",
     "GroupedWindow",

@@ -88,7 +88,8 @@ class Arch:
 
 
 def tower(encoder: Tower, vocab: int) -> Arch:
-    """The same layers as an architecture of their own, whose rows are pooled. `vocab`: the decoder's."""
+    """The same layers as an architecture of their own, whose rows are pooled. `vocab`: the decoder's, for what reads tokens of it or none
+    at all."""
     rows = encoder.input.vocab if isinstance(encoder.input, OwnEmbedding) else vocab
     same = {name: getattr(encoder, name) for name in ("dim", "layers", "norm", "embed_scale", "embed_norm", "position", "context")}
     return Arch(vocab=rows, output=Pooled(), **same)

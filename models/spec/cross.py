@@ -38,4 +38,16 @@ class OwnEmbedding:
     vocab: int
 
 
-EncoderInput = SharedEmbedding | OwnEmbedding
+FRAME_TAPS = 3
+
+
+@spec
+class Frames:
+    """Rows of `bins` numbers each, as those of a spectrogram. A convolution over three of them, and another one over three of its rows, at
+    every second one, make rows of the encoder's width, each with gelu behind it (Whisper: Radford et al. 2022, arXiv 2212.04356). Every
+    input is as long as may be: two frames for each of the encoder's rows."""
+
+    bins: int
+
+
+EncoderInput = SharedEmbedding | OwnEmbedding | Frames

@@ -6,9 +6,10 @@ The decoder (decoder.py) calls it for the inputs that come in a step; its layers
 from torch import Tensor, nn
 
 from models.batch import Backend, Encoding
+from models.parts.frames import FrameEmbedding
 from models.parts.norms import norm
 from models.parts.positions import added
-from models.spec import OwnEmbedding, Tower
+from models.spec import Frames, OwnEmbedding, SharedEmbedding, Tower
 
 
 class TowerStack(nn.Module):
@@ -17,8 +18,7 @@ class TowerStack(nn.Module):
     def __init__(self, spec: Tower, layers: list[nn.Module], backend: Backend) -> None:
         super().__init__()
         self.spec, self.ops = spec, backend.ops
-        own = spec.input.vocab if isinstance(spec.input, OwnEmbedding) else None
-        self.embed = None if own is None else backend.embedding("encoder.embed", own, spec.dim)
+        self.embed = _embed(spec, backend)
         self.positions = added("encoder.positions", spec.position, spec.dim, backend)
         self.embed_norm = norm(spec.embed_norm, spec.dim, backend.ops)
         self.layers = nn.ModuleList(layers)
@@ -27,7 +27,7 @@ class TowerStack(nn.Module):
     def forward(self, encoding: Encoding, shared: nn.Module) -> Tensor:
         """x_TD after the last norm. `shared`: the decoder's embedding."""
         batch = encoding.batch
-        x_TD = (shared if self.embed is None else self.embed)(encoding.read_T)
+        x_TD = (shared if self.embed is None else self.embed)(encoding.read)
         if self.spec.embed_scale != 1:
             x_TD = self.ops.scale(x_TD, self.spec.embed_scale)
         if self.positions is not None:
@@ -36,3 +36,14 @@ class TowerStack(nn.Module):
         for layer in self.layers:
             x_TD = layer(x_TD, batch)
         return self.norm(x_TD)
+
+
+def _embed(spec: Tower, backend: Backend) -> nn.Module | None:
+    """None: the decoder's is read."""
+    match spec.input:
+        case SharedEmbedding():
+            return None
+        case OwnEmbedding(vocab=vocab):
+            return backend.embedding("encoder.embed", vocab, spec.dim)
+        case Frames() as frames:
+            return FrameEmbedding("encoder.embed", frames, spec, backend)

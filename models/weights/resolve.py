@@ -16,6 +16,7 @@ from models.recipes import (
     HalfRows,
     HeadRows,
     NegExp,
+    NoBias,
     PerExpert,
     Permute,
     Recipe,
@@ -56,6 +57,8 @@ def resolve(recipe: Recipe, source: Source) -> Weight:
             return dense(resolve(part, source))[start:]
         case Transpose(part):
             return transposed(resolve(part, source))
+        case NoBias(part):
+            return torch.zeros(resolve(part, source).shape[0])
         case Taps(part):
             return dense(resolve(part, source)).mT.flatten(1)
         case Unzip(part):

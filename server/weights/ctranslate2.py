@@ -11,8 +11,9 @@ from server.weights.integrity import content_digest, write_digests
 from server.weights.links import link, stamp, unchanged
 from server.weights.progress import Progress
 
-LAYOUT_VERSION = 1  # increase it when the files written here change
+LAYOUT_VERSION = 2  # increase it when the files written here change
 _COPIED = ("tokenizer.json", "tokenizer_config.json", "generation_config.json", "chat_template.jinja")
+_READ = ("model.bin", "config.json", "vocabulary.json", "vocabulary.txt", *_COPIED)
 
 
 def prepare_ctranslate2(folder: Path, home: Path, progress: Progress) -> Path:
@@ -21,7 +22,9 @@ def prepare_ctranslate2(folder: Path, home: Path, progress: Progress) -> Path:
         return folder
     if not (folder / "tokenizer.json").exists():
         raise PullError(f"{folder} has no tokenizer.json; convert the model with --copy_files tokenizer.json tokenizer_config.json")
-    files = [folder / name for name in ("model.bin", "config.json", "vocabulary.json", *_COPIED) if (folder / name).exists()]
+    files = [
+        folder / name for name in ("model.bin", "config.json", "vocabulary.json", "vocabulary.txt", *_COPIED) if (folder / name).exists()
+    ]
     digests = [content_digest(file, home, progress) for file in files]
     digest = hashlib.sha256("".join(digests).encode()).hexdigest()
     target = home / "models" / f"{folder.resolve().name}-{digest[:16]}-v{LAYOUT_VERSION}"
@@ -32,7 +35,8 @@ def prepare_ctranslate2(folder: Path, home: Path, progress: Progress) -> Path:
 
 def _write_directory(folder: Path, staging: Path, digest: str, progress: Progress) -> None:
     """`digest`: hex SHA-256 of model.bin."""
-    from models.ctranslate2.folder import config_of  # takes seconds, and is needed only when a model is prepared
+    # takes seconds, and is needed only when a model is prepared
+    from models.ctranslate2.folder import config_of, generation_config_of
 
     weights = staging / "model.bin"
     size = (folder / "model.bin").stat().st_size
@@ -45,6 +49,8 @@ def _write_directory(folder: Path, staging: Path, digest: str, progress: Progres
     for name in _COPIED:
         if (folder / name).exists():
             shutil.copyfile(folder / name, staging / name)
+    if (of_answers := generation_config_of(folder)) and not (folder / "generation_config.json").exists():
+        (staging / "generation_config.json").write_text(json.dumps(of_answers), encoding="utf-8")
     write_digests(staging, {weights.name: digest})
     (staging / "config.json").write_text(json.dumps(config), encoding="utf-8")
     (staging / "source.json").write_text(json.dumps({weights.name: stamp(weights)}), encoding="utf-8")

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from engine.api import EngineError, PromptTooLong, Request, Unsupported
+from engine.api import EngineError, Frames, PromptTooLong, Request, Unsupported
 from engine.embedded.core import Core
 from engine.embedded.inputs import Inputs, largest_step
 from engine.embedded.load import LoadedModel, LoadOptions, load_model
@@ -42,7 +42,7 @@ from models.spec import (
 from models.spec.check import check
 from tests.engine.test_core import QUICK
 from tests.engine.tiny import CONTEXT, CPU, LIMITS, PLAIN, Oracle, answer, collect, core, drain, greedy, loaded, running, sequence
-from tests.models.encoder_decoder_world import make, their_logits
+from tests.models.encoder_decoder_world import make, some_inputs, their_logits
 from tests.models.test_encoder_decoders import tiny
 
 CROSS = CrossAttention(heads=4, kv_heads=2, head_dim=8)
@@ -284,7 +284,7 @@ def test_answers_as_transformers_would(family: str, tmp_path: Path) -> None:
     assert model.info.reader is not None and model.info.reader.start == theirs.config.decoder_start_token_id
     engine = core_of(model)
     rnd = random.Random(7)
-    read = [rnd.choices(range(3, 250), k=n) for n in (40, 1, 17, 40)]
+    read = [as_asked(inputs) for inputs in some_inputs(tiny(family), [40, 1, 17, 40])]
     seqs = [sequence(engine, [2, *rnd.choices(range(3, 250), k=n)], greedy(14), read=read[i]) for i, n in enumerate((0, 5, 30, 1))]
     seqs.append(sequence(engine, [2], greedy(14), read=read[0]))
     with torch.inference_mode():
@@ -293,9 +293,14 @@ def test_answers_as_transformers_would(family: str, tmp_path: Path) -> None:
             engine.step()
     drain(engine)
     for seq in seqs:
-        rows_QY = their_logits(theirs, [torch.tensor(seq.request.encoder)], [torch.from_numpy(seq.tokens[: seq.length - 1])])[
-            seq.prompt - 1 :
-        ]
+        asked = seq.request.encoder
+        inputs = torch.from_numpy(asked.rows) if isinstance(asked, Frames) else torch.tensor(asked)
+        rows_QY = their_logits(theirs, [inputs], [torch.from_numpy(seq.tokens[: seq.length - 1])])[seq.prompt - 1 :]
         chosen_Q = rows_QY.gather(1, torch.from_numpy(seq.tokens[seq.prompt : seq.length])[:, None])[:, 0]
         assert (chosen_Q > rows_QY.amax(-1) - 1e-3).all()
-    assert seqs[-1].usage.cached == 40
+    assert seqs[-1].usage.cached == seqs[-1].inputs
+
+
+def as_asked(read: Tensor) -> list[int] | Frames:
+    """As a request has it."""
+    return Frames(read.numpy()) if read.dim() == 2 else read.tolist()

@@ -9,7 +9,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 
-from engine.api import Delta, ModelInfo, ReaderInfo, ReadsTokens, Request, Sampling
+from engine.api import Delta, Frames, ModelInfo, ReaderInfo, ReadsTokens, Request, Sampling
 from engine.embedded.capture import Recorder
 from engine.embedded.core import Core
 from engine.embedded.engine import EmbeddedEngine
@@ -117,13 +117,16 @@ def core(
 _arrivals = count()
 
 
-def sequence(core: Core, tokens: Sequence[int], sampling: Sampling, priority: int = 0, read: Sequence[int] = (), owner: str = "") -> Seq:
-    """`read`: what an encoder reads before."""
-    request = Request(tokens=tuple(tokens), sampling=sampling, priority=priority, encoder=tuple(read), owner=owner)
+def sequence(
+    core: Core, tokens: Sequence[int], sampling: Sampling, priority: int = 0, read: Sequence[int] | Frames = (), owner: str = ""
+) -> Seq:
+    """`read`: what an encoder reads before: tokens, or frames, two for a row."""
+    given, rows = (read, len(read.rows) // 2) if isinstance(read, Frames) else (tuple(read), len(read))
+    request = Request(tokens=tuple(tokens), sampling=sampling, priority=priority, encoder=given, owner=owner)
     limit = min(CONTEXT, len(tokens) + sampling.max_tokens)
     sampler = TokenSampler(sampling, sampling.seed or 0, request.tokens)
-    tables, salt = core.memory.tables(limit, len(read)), owner_salt(owner)
-    return Seq(request, next(_arrivals), limit, tables, sampler, salt=salt, inputs=len(read))
+    tables, salt = core.memory.tables(limit, rows), owner_salt(owner)
+    return Seq(request, next(_arrivals), limit, tables, sampler, salt=salt, inputs=rows)
 
 
 def greedy(max_tokens: int, **more: object) -> Sampling:

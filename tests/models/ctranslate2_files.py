@@ -1,7 +1,7 @@
 """A writer of CTranslate2's model.bin, byte by byte, and GPT-2 and Llama in its layout: the same bytes as its converter of 4.8 writes."""
 
 import struct
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -117,3 +117,46 @@ def llama(model: PreTrainedModel) -> dict[str, Array]:
         found |= {f"{ours}ffn/{name}/weight": t[f"{theirs}mlp.{part}.weight"] for name, part in feed.items()}
         found |= {f"{ours}ffn/layer_norm/gamma": t[theirs + "post_attention_layernorm.weight"]}
     return found
+
+
+def whisper(model: PreTrainedModel) -> dict[str, Array]:
+    """Keys get biases of zeros."""
+    t = {name: value.detach().numpy() for name, value in model.state_dict().items()}
+    config = model.config
+    found = _settings_of_whisper(config)
+    for stack, layers in (("encoder", config.encoder_layers), ("decoder", config.decoder_layers)):
+        found[f"{stack}/position_encodings/encodings"] = t[f"model.{stack}.embed_positions.weight"]
+        found |= _affine(t, f"model.{stack}.layer_norm", f"{stack}/layer_norm")
+        for i in range(layers):
+            theirs, ours = f"model.{stack}.layers.{i}.", f"{stack}/layer_{i}/"
+            found |= _affine(t, f"{theirs}self_attn_layer_norm", f"{ours}self_attention/layer_norm")
+            found |= _affine(t, f"{theirs}final_layer_norm", f"{ours}ffn/layer_norm")
+            found |= _joined(t, f"{theirs}self_attn.", ("q_proj", "k_proj", "v_proj"), f"{ours}self_attention/linear_0")
+            found |= _joined(t, f"{theirs}self_attn.", ("out_proj",), f"{ours}self_attention/linear_1")
+            found |= _joined(t, theirs, ("fc1",), f"{ours}ffn/linear_0") | _joined(t, theirs, ("fc2",), f"{ours}ffn/linear_1")
+            if stack == "decoder":
+                found |= _affine(t, f"{theirs}encoder_attn_layer_norm", f"{ours}attention/layer_norm")
+                for part, names in enumerate((("q_proj",), ("k_proj", "v_proj"), ("out_proj",))):
+                    found |= _joined(t, f"{theirs}encoder_attn.", names, f"{ours}attention/linear_{part}")
+    for conv in ("conv1", "conv2"):
+        found |= {f"encoder/{conv}/{field}": t[f"model.encoder.{conv}.{field}"] for field in ("weight", "bias")}
+    return found | {f"decoder/{name}/weight": t["model.decoder.embed_tokens.weight"] for name in ("embeddings", "projection")}
+
+
+def _settings_of_whisper(config: Any) -> dict[str, Array]:
+    plain = ("alibi", "scale_embeddings", "start_from_zero_embedding")
+    found: dict[str, Any] = {f"decoder/{name}": np.int8(0) for name in plain}
+    found |= {"decoder/pre_norm": np.int8(1), "decoder/activation": np.int8(3)}
+    found |= {"decoder/alignment_heads": np.int16(1), "decoder/alignment_layer": np.int16(-1)}
+    found |= {f"{stack}/num_heads": np.int16(getattr(config, f"{stack}_attention_heads")) for stack in ("encoder", "decoder")}
+    return {name: np.asarray(value) for name, value in found.items()}
+
+
+def _affine(t: Mapping[str, Array], theirs: str, ours: str) -> dict[str, Array]:
+    return {f"{ours}/gamma": t[f"{theirs}.weight"], f"{ours}/beta": t[f"{theirs}.bias"]}
+
+
+def _joined(t: Mapping[str, Array], theirs: str, parts: Sequence[str], ours: str) -> dict[str, Array]:
+    weights = [t[f"{theirs}{part}.weight"] for part in parts]
+    biases = [t.get(f"{theirs}{part}.bias", np.zeros(len(w), np.float32)) for part, w in zip(parts, weights, strict=True)]
+    return {f"{ours}/weight": np.concatenate(weights), f"{ours}/bias": np.concatenate(biases)}

@@ -37,7 +37,12 @@ def logits_of(model: Decoder, inputs: Sequence[Tensor], texts: Sequence[Tensor])
 @torch.no_grad()
 def their_logits(model: Any, inputs: Sequence[Tensor], texts: Sequence[Tensor]) -> Tensor:
     pairs = zip(inputs, texts, strict=True)
-    return torch.cat([model(input_ids=read[None], decoder_input_ids=text[None], use_cache=False).logits[0] for read, text in pairs])
+    return torch.cat([model(**_read(read), decoder_input_ids=text[None], use_cache=False).logits[0] for read, text in pairs])
+
+
+def _read(read: Tensor) -> dict[str, Tensor]:
+    """Tokens, or frames [F, C], as transformers takes them."""
+    return {"input_ids": read[None]} if read.dim() == 1 else {"input_features": read.T[None]}
 
 
 def greedy(model: Decoder, read: Tensor, begin: Sequence[int], count: int) -> list[int]:
@@ -50,10 +55,27 @@ def greedy(model: Decoder, read: Tensor, begin: Sequence[int], count: int) -> li
 @torch.no_grad()
 def their_answer(model: Any, read: Tensor, begin: Sequence[int], count: int, **options: Any) -> list[int]:
     """With the tokens that it begins with; nothing is forced and no end ends it, unless `options` say so."""
+    if read.dim() == 2:  # Whisper's `generate` is one that cuts and joins texts by their times
+        return _one_by_one(model, read, begin, count)
     usual: dict[str, Any] = {"do_sample": False, "num_beams": 1, "forced_bos_token_id": None, "forced_eos_token_id": None}
     usual |= {"min_new_tokens": 0, "eos_token_id": None, "max_new_tokens": count}
     usual["use_cache"] = False  # transformers 5.24 makes as many caches as the encoder has layers
     return model.generate(input_ids=read[None], decoder_input_ids=torch.tensor([list(begin)]), **(usual | options))[0].tolist()
+
+
+def _one_by_one(model: Any, read: Tensor, begin: Sequence[int], count: int) -> list[int]:
+    tokens = list(begin)
+    for _ in range(count):
+        tokens.append(int(their_logits(model, [read], [torch.tensor(tokens)])[-1].argmax()))
+    return tokens
+
+
+def some_inputs(values: Mapping[str, Any], lengths: Sequence[int]) -> list[Tensor]:
+    """What the encoder of such a model reads: tokens, or as many frames as it always reads."""
+    if "num_mel_bins" not in values:
+        return some_tokens(lengths)
+    generator = torch.Generator().manual_seed(7)
+    return [torch.randn(2 * values["max_source_positions"], values["num_mel_bins"], generator=generator) for _ in lengths]
 
 
 def some_tokens(lengths: Sequence[int], seed: int = 7) -> list[Tensor]:

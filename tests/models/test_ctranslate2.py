@@ -1,5 +1,6 @@
 """CTranslate2's model.bin, by a writer of our own: every type of number, whole decoders, and files that are cut or changed."""
 
+import importlib
 import json
 from pathlib import Path
 from typing import Any
@@ -11,11 +12,11 @@ from torch import Tensor
 
 from models.checkpoint import open_checkpoint
 from models.ctranslate2.file import CTranslate2
-from models.ctranslate2.folder import config_of
+from models.ctranslate2.folder import config_of, generation_config_of
 from models.families import arch_of
 from models.hf import ConfigError
 from models.quant import Grouped, Weight, WeightsError
-from tests.models import ctranslate2_files
+from tests.models import ctranslate2_files, encoder_decoder_world
 from tests.models.ctranslate2_files import model_bin
 from tests.models.test_parity import tiny
 from tests.models.world import logits_of, make, ours, prompts, their_logits
@@ -94,6 +95,24 @@ def test_a_decoder_in_eight_bits_stays_in_them(tmp_path: Path) -> None:
     int8, plain = prepared(folder(tmp_path / "8", ctranslate2_files.llama(theirs), "int8")), prepared(folder(tmp_path / "32", variables))
     assert isinstance(open_checkpoint(int8)["decoder/layer_0/ffn/linear_1/weight"], Grouped)
     torch.testing.assert_close(logits_of(ours(int8), TOKENS), logits_of(ours(plain), TOKENS), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize(("kind", "close"), [("float32", 1e-4), ("int8", 0.3)])
+def test_whisper(kind: str, close: float, tmp_path: Path) -> None:
+    """Its folder's tokens have a line each, and its config.json says what is not to be answered."""
+    values = importlib.import_module("models.families.encoder_decoder.whisper").TINY
+    theirs = encoder_decoder_world.make(values)
+    write(tmp_path, model_bin(ctranslate2_files.whisper(theirs), kind, "WhisperSpec"))
+    (tmp_path / "vocabulary.txt").write_text("\n".join([*(f"t{i}" for i in range(254)), "<|endoftext|>", "<|startoftranscript|>"]) + "\n")
+    (tmp_path / "config.json").write_text(
+        json.dumps({"suppress_ids": [5], "suppress_ids_begin": [6], "alignment_heads": [[1, 2]], "lang_ids": []})
+    )
+    assert generation_config_of(tmp_path) == {"suppress_tokens": [5], "begin_suppress_tokens": [6], "alignment_heads": [[1, 2]]}
+    config = json.loads((prepared(tmp_path) / "config.json").read_text())
+    assert (config["bos_token_id"], config["eos_token_id"], config["decoder_start_token_id"]) == (254, 254, 255)
+    inputs, texts = encoder_decoder_world.some_inputs(values, [1, 1]), encoder_decoder_world.some_tokens([9, 4])
+    found = encoder_decoder_world.logits_of(ours(tmp_path), inputs, texts)
+    torch.testing.assert_close(found, encoder_decoder_world.their_logits(theirs, inputs, texts), rtol=0, atol=close)
 
 
 def test_what_is_one_tensor_is_tied(tmp_path: Path) -> None:
@@ -176,6 +195,6 @@ def test_what_a_folder_must_say(tmp_path: Path) -> None:
     (directory / "tokenizer_config.json").write_text(json.dumps({"model_max_length": 128}))
     with pytest.raises(ConfigError, match="must have the model's 256 tokens, but has 0"):
         config_of(directory)
-    write(tmp_path, model_bin(VARIABLES, spec="WhisperSpec"))
-    with pytest.raises(ConfigError, match="WhisperSpec is not supported, only TransformerDecoderSpec"):
+    write(tmp_path, model_bin(VARIABLES, spec="TransformerSpec"))
+    with pytest.raises(ConfigError, match="TransformerSpec is not supported, only TransformerDecoderSpec and WhisperSpec"):
         config_of(directory)

@@ -15,7 +15,7 @@ from models.families import ENCODER_DECODERS, arch_of, stoa
 from models.reference import Reference
 from models.spec import Paged, groups
 from models.weights import WeightsError
-from tests.models.encoder_decoder_world import greedy, logits_of, make, some_tokens, their_answer, their_logits
+from tests.models.encoder_decoder_world import greedy, logits_of, make, some_inputs, some_tokens, their_answer, their_logits
 from tests.models.test_describe import counted
 from tests.models.world import ours
 
@@ -36,6 +36,8 @@ CASES: list[tuple[str, dict[str, Any]]] = [
     ("marian", MARIAN_APART),
     ("m2m_100", {}),
     ("m2m_100", {"scale_embedding": False, "activation_function": "gelu"}),
+    ("whisper", {}),
+    ("whisper", {"num_mel_bins": 7, "activation_function": "relu", "max_source_positions": 25, "encoder_attention_heads": 4}),
 ]
 
 
@@ -52,7 +54,7 @@ def test_same_logits_and_answers(family: str, changes: dict[str, Any], tmp_path:
     theirs = make(tiny(family, **changes))
     theirs.save_pretrained(tmp_path)
     model = ours(tmp_path)
-    inputs, texts = some_tokens([31, 1, 7, 40]), some_tokens([23, 5, 1, 40], seed=8)
+    inputs, texts = some_inputs(tiny(family, **changes), [31, 1, 7, 40]), some_tokens([23, 5, 1, 40], seed=8)
     torch.testing.assert_close(logits_of(model, inputs, texts), their_logits(theirs, inputs, texts), rtol=1e-4, atol=1e-4)
     begin = [theirs.config.decoder_start_token_id, 77]
     for read in inputs:

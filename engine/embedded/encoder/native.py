@@ -117,6 +117,7 @@ class NativeEncoderBackend:
         """`bits`: of a number in the layers' matrices. The head's are bf16: its work is little."""
         self._bits = bits
         self.kernels = kernels = Kernels(library)
+        self.dtype = torch.float32
         self.ops = Ops(
             rms_norm=kernels.rms_norm,
             layer_norm=kernels.layer_norm,

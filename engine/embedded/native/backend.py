@@ -6,6 +6,7 @@ same request gives the same tokens in any company.
 
 from collections.abc import Callable, Mapping, Sequence
 
+import torch
 from torch import nn
 
 from engine.embedded.kernels import library as k
@@ -29,6 +30,7 @@ class NativeBackend:
     ) -> None:
         self.kernels = kernels = Kernels(library)
         self._pages, self._slots, self._prepare, routing = pages, slots, prepare, Routing(kernels)
+        self.dtype = torch.float32
         self.ops = Ops(
             rms_norm=kernels.rms_norm,
             layer_norm=kernels.layer_norm,

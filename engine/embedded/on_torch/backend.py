@@ -38,7 +38,7 @@ class TorchBackend:
     """Implements models.batch.Backend."""
 
     def __init__(self, storage: Storage) -> None:
-        self.storage, self.ops = storage, Ops()
+        self.storage, self.dtype, self.ops = storage, storage.dtype, Ops()
         self._places, self._whole = Places(), TorchEncoderBackend(storage.device, storage.dtype)
 
     def embedding(self, name: str, vocab: int, dim: int) -> nn.Module:

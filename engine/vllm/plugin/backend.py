@@ -44,7 +44,7 @@ class VllmBackend:
     `stored`: what a checkpoint calls a leaf, by which its quantisation names what it leaves out."""
 
     def __init__(self, config: VllmConfig, arch: Arch, place: Place, stored: Callable[[str], str]) -> None:
-        self.ops = Ops()
+        self.ops, self.dtype = Ops(), config.model_config.dtype
         self._config, self._arch, self._place, self._stored = config, arch, place, stored
         self._states: dict[int, tuple[States, list[int]]] = {}  # of a layer, and which of its slots were asked for
 

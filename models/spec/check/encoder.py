@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from models.spec.arch import Arch, Layer
 from models.spec.caches import remembered
 from models.spec.check.problem import Problem, positive
-from models.spec.cross import OwnEmbedding
+from models.spec.cross import Frames, OwnEmbedding, SharedEmbedding
 from models.spec.mixers import Attention
 from models.spec.outputs import Next
 
@@ -38,10 +38,15 @@ def reading(arch: Arch) -> Iterator[Problem]:
     """What the encoder is, beyond what any encoder must be."""
     if arch.encoder is None:
         return
-    if isinstance(arch.encoder.input, OwnEmbedding):
-        yield from positive(arch.encoder.input, ".encoder.input", "vocab")
-    elif arch.encoder.dim != arch.dim:
-        yield ".encoder.dim", f"= {arch.encoder.dim} must be dim = {arch.dim}: it reads the decoder's embedding"
+    match arch.encoder.input:
+        case OwnEmbedding() as read:
+            yield from positive(read, ".encoder.input", "vocab")
+        case Frames() as read:
+            yield from positive(read, ".encoder.input", "bins")
+        case SharedEmbedding() if arch.encoder.dim != arch.dim:
+            yield ".encoder.dim", f"= {arch.encoder.dim} must be dim = {arch.dim}: it reads the decoder's embedding"
+        case SharedEmbedding():
+            pass
     for i, layer in enumerate(arch.encoder.layers):
         if layer.cross is not None or layer.placement == "reversible":
             yield f".encoder.layers[{i}]", "can neither be reversible nor have cross"

@@ -9,7 +9,7 @@ from models.hf import Config, ConfigError
 from models.recipes import Copy, Recipe, Recipes, cat
 from models.spec import MLP, Activation, Alibi, Arch, Attention, Causal, Layer, Learned, Linear, Next, Norm, QKNorm, Rope, Window
 
-_ACTIVATIONS: tuple[Activation, ...] = ("relu", "gelu_tanh", "silu", "gelu", "quick_gelu", "tanh")
+ACTIVATIONS: tuple[Activation, ...] = ("relu", "gelu_tanh", "silu", "gelu", "quick_gelu", "tanh")
 _D = "decoder/"
 _L = _D + "layer_{i}/"
 
@@ -30,7 +30,7 @@ def arch(settings: Mapping[str, float], shapes: Shapes, config: Config, *, tied:
     count = 1 + max((int(m[1]) for name in shapes if (m := re.match(r"decoder/layer_(\d+)/", name))), default=-1)
     if not count:
         raise ConfigError("model.bin has no decoder/layer_0")
-    vocab, dim = _matrix(shapes, _D + "embeddings/weight")
+    vocab, dim = matrix(shapes, _D + "embeddings/weight")
     positions = shapes.get(_D + "position_encodings/encodings")
     built = Arch(
         dim=dim,
@@ -55,7 +55,7 @@ def _stated(context: int | None) -> int:
     return context
 
 
-def _matrix(shapes: Shapes, name: str) -> tuple[int, int]:
+def matrix(shapes: Shapes, name: str) -> tuple[int, int]:
     match shapes.get(name):
         case (rows, columns):
             return rows, columns
@@ -91,7 +91,7 @@ def _refuse_others(shapes: Shapes, layer: str) -> None:
 def _attention(model: Config, own: Config, shapes: Shapes, at: str, eps: float | None) -> Attention:
     heads = model.integer("num_heads")
     kv_heads = own.integer("self_attention/num_heads_kv", heads)
-    rows, dim = _matrix(shapes, at + "linear_0/weight")
+    rows, dim = matrix(shapes, at + "linear_0/weight")
     head_dim = own.integer("self_attention/head_dim", dim // heads)
     if rows != (heads + 2 * kv_heads) * head_dim:
         rows_of = f"{heads} queries and twice {kv_heads} keys of {head_dim}"
@@ -127,10 +127,10 @@ def _position(model: Config, own: Config, head_dim: int) -> Rope | Alibi | None:
 
 def _mlp(model: Config, shapes: Shapes, at: str) -> MLP:
     number, gated = model.integer("activation"), at + "linear_0_noact/weight" in shapes
-    if not 0 <= number < len(_ACTIVATIONS):
-        raise ConfigError(f"model.bin: decoder/activation = {number} is not supported, only 0 to {len(_ACTIVATIONS) - 1}")
-    hidden, _ = _matrix(shapes, at + "linear_0/weight")
-    return MLP(hidden=hidden, activation=_ACTIVATIONS[number], gated=gated, bias=at + "linear_0/bias" in shapes)
+    if not 0 <= number < len(ACTIVATIONS):
+        raise ConfigError(f"model.bin: decoder/activation = {number} is not supported, only 0 to {len(ACTIVATIONS) - 1}")
+    hidden, _ = matrix(shapes, at + "linear_0/weight")
+    return MLP(hidden=hidden, activation=ACTIVATIONS[number], gated=gated, bias=at + "linear_0/bias" in shapes)
 
 
 def _norm(shapes: Shapes, at: str, eps: float | None) -> Norm:
@@ -150,11 +150,11 @@ def _embed_scale(model: Config, dim: int) -> float:
             return dim**0.5 if usual is None else float(usual)
 
 
-def _affine(ours: str, theirs: str) -> dict[str, Recipe]:
+def affine(ours: str, theirs: str) -> dict[str, Recipe]:
     return {f"{ours}.weight": Copy(f"{theirs}/gamma"), f"{ours}.bias": Copy(f"{theirs}/beta")}
 
 
-def _linear(ours: str, *theirs: str) -> dict[str, Recipe]:
+def linear(ours: str, *theirs: str) -> dict[str, Recipe]:
     """One matrix, or several behind one another."""
     return {f"{ours}.{field}": cat(*(f"{name}/{field}" for name in theirs)) for field in ("weight", "bias")}
 
@@ -162,15 +162,15 @@ def _linear(ours: str, *theirs: str) -> dict[str, Recipe]:
 _WEIGHTS: Recipes = {
     "embed.weight": Copy(_D + "embeddings/weight"),
     "positions.weight": Copy(_D + "position_encodings/encodings"),
-    **_affine("embed_norm", _D + "layernorm_embedding"),
-    **_affine("layers.{i}.norm1", _L + "self_attention/layer_norm"),
-    **_affine("layers.{i}.norm2", _L + "ffn/layer_norm"),
-    **_linear("layers.{i}.mixer.qkv", _L + "self_attention/linear_0"),
-    **_linear("layers.{i}.mixer.out", _L + "self_attention/linear_1"),
+    **affine("embed_norm", _D + "layernorm_embedding"),
+    **affine("layers.{i}.norm1", _L + "self_attention/layer_norm"),
+    **affine("layers.{i}.norm2", _L + "ffn/layer_norm"),
+    **linear("layers.{i}.mixer.qkv", _L + "self_attention/linear_0"),
+    **linear("layers.{i}.mixer.out", _L + "self_attention/linear_1"),
     "layers.{i}.mixer.q_norm.weight": Copy(_L + "self_attention/q_norm/gamma"),
     "layers.{i}.mixer.k_norm.weight": Copy(_L + "self_attention/k_norm/gamma"),
-    **_linear("layers.{i}.ffn.down", _L + "ffn/linear_1"),
-    **_affine("norm", _D + "layer_norm"),
+    **linear("layers.{i}.ffn.down", _L + "ffn/linear_1"),
+    **affine("norm", _D + "layer_norm"),
     "head.weight": Copy(_D + "projection/weight"),
     "head.bias": Copy(_D + "projection/bias"),
 }
@@ -179,4 +179,4 @@ _WEIGHTS: Recipes = {
 def recipes(arch: Arch) -> Recipes:
     gated = isinstance(ffn := arch.layers[0].ffn, MLP) and ffn.gated
     ups = (_L + "ffn/linear_0", *([_L + "ffn/linear_0_noact"] if gated else []))
-    return {**_WEIGHTS, **_linear("layers.{i}.ffn.up", *ups)}
+    return {**_WEIGHTS, **linear("layers.{i}.ffn.up", *ups)}
