@@ -95,13 +95,14 @@ class Beams:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timestamps:
     """Tokens that are times of what an encoder has heard: `first` and those behind it, `never` being none of them (Radford et al. 2022,
-    arXiv 2212.04356, section 2.3). They come in pairs, around text or before the answer's end, none is before the one before it, a new pair
-    begins after the last one began, and a time is chosen where all of them together are likelier than any other token."""
+    arXiv 2212.04356, section 2.3). An answer begins with one; they come in pairs, around text or before the answer's end, none is before
+    the one before it, a new pair begins after the last one began, and a time is chosen where all of them together are likelier than any
+    other token."""
 
     first: int  # of 0 s
     end: int  # the token that ends an answer
     never: int | None = None  # the one that asks for an answer without times
-    latest_start: int | None = None  # the answer begins with a time, at most so many behind `first`; None: any
+    latest_start: int | None = None  # how many behind `first` the first one may be; None: any
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

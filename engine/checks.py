@@ -24,7 +24,9 @@ def _expect_tokens(request: Request, vocab: int) -> None:
     if not all((*sampling.bad_words, *thoughts)):
         raise EngineError("bad_words: a sequence has no tokens" if all(thoughts) else "thoughts: a sequence has no tokens")
     forced = [token for token in (sampling.forced_first, sampling.forced_last) if token is not None]
-    named = {token for token, _ in sampling.logit_bias}.union(*sampling.bad_words, *thoughts, sampling.not_first, forced)
+    times = sampling.timestamps
+    forced += [] if times is None else [times.first, times.end, *([] if times.never is None else [times.never])]
+    named = {token for token, _ in sampling.logit_bias}.union(*sampling.bad_words, *thoughts, sampling.not_first, sampling.scored, forced)
     if bad := [token for token in (min(request.tokens), max(request.tokens), *named) if not 0 <= token < vocab]:
         raise EngineError(f"token {bad[0]} is not in the vocabulary (0 to {vocab - 1})")
 
@@ -62,6 +64,8 @@ def _expect_forced(request: Request) -> None:
         raise EngineError(f"no_repeat = {sampling.no_repeat} must not be negative")
     if request.grammar is not None and (sampling.forced_first is not None or sampling.forced_last is not None):
         raise EngineError("forced_first and forced_last cannot be beside a grammar, which may forbid them")
+    if request.grammar is not None and sampling.timestamps is not None:
+        raise EngineError("timestamps cannot be beside a grammar, which may forbid them")
 
 
 def _expect_beams(request: Request) -> None:
@@ -86,6 +90,7 @@ def _clash(request: Request, sampling: Sampling) -> str | None:
         "presence_penalty": sampling.presence_penalty != 0,
         "frequency_penalty": sampling.frequency_penalty != 0,
         "repetition_penalty": sampling.repetition_penalty != 1,
+        "timestamps": sampling.timestamps is not None,
         "logprobs": sampling.logprobs is not None,
         "prompt_logprobs": sampling.prompt_logprobs is not None,
     }

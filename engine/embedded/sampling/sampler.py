@@ -20,6 +20,7 @@ from engine.embedded.sampling.closing import Closer
 from engine.embedded.sampling.grammar import GrammarFailed, Matcher
 from engine.embedded.sampling.no_repeat import NoRepeat
 from engine.embedded.sampling.thoughts import ThoughtLimit
+from engine.embedded.sampling.timestamps import TimestampOrder
 
 Row = NDArray[np.float32]
 BLOCK = 256  # of the vocabulary, summed at once
@@ -43,6 +44,7 @@ class TokenSampler:
         "seen",
         "stop",
         "thoughts",
+        "times",
     )
 
     def __init__(
@@ -64,11 +66,11 @@ class TokenSampler:
         self.bias = _merged_bias(sampling.logit_bias)
         self.stop = np.fromiter(sampling.stop_tokens, np.int64)
         self.bad_words = BadWords(sampling.bad_words) if sampling.bad_words else None
+        self.times = None if sampling.timestamps is None else TimestampOrder(sampling.timestamps)
         self.repeats = NoRepeat(sampling.no_repeat, prompt) if sampling.no_repeat else None
-        adjusted = sampling.not_first or self.repeats or sampling.forced_first is not None or sampling.forced_last is not None
-        adjusted = (
-            adjusted or penalized or self.bias or matcher is not None or self.bad_words or sampling.min_tokens or thoughts is not None
-        )
+        ordered = sampling.forced_first is not None or sampling.forced_last is not None or self.times is not None
+        forbidding = sampling.not_first or sampling.min_tokens or self.bad_words or self.repeats
+        adjusted = penalized or self.bias or matcher is not None or forbidding or ordered or thoughts is not None
         self.plain = sampling.temperature == 0 and not adjusted and sampling.logprobs is None
 
     @property
@@ -99,6 +101,8 @@ class TokenSampler:
             self.bad_words.accept(token)
         if self.repeats is not None:
             self.repeats.accept(token)
+        if self.times is not None:
+            self.times.accept(token)
         if self.thoughts is not None:
             self.thoughts.accept(token)
         finished = self.matcher is not None and self.matcher.consume(token)
@@ -132,12 +136,12 @@ class TokenSampler:
         return draw(row_Y, self.sampling, uniform(self.seed, self.drawn))
 
     def logprob(self, row_Y: Row, token: int) -> TokenLogprob | None:
-        return None if self.sampling.logprobs is None else token_logprob(row_Y, token, self.sampling.logprobs)
+        return None if self.sampling.logprobs is None else token_logprob(row_Y, token, self.sampling.logprobs, self.sampling.scored)
 
     def _adjusted(self, row_Y: Row) -> Row:
         """Bias, penalties, grammar and forbidden tokens; a copy if anything changes."""
         bias, seen, forbidden = self.bias, self.seen, self.forbidden()
-        if bias is None and seen is None and self.matcher is None and not forbidden:
+        if bias is None and seen is None and self.matcher is None and self.times is None and not forbidden:
             return row_Y
         row_Y = row_Y.copy()
         if bias is not None:
@@ -148,6 +152,8 @@ class TokenSampler:
             row_Y[~self.matcher.allowed(self.sampling.stop_tokens)[: len(row_Y)]] = -np.inf
         for tokens in forbidden:
             _forbid(row_Y, tokens)
+        if self.times is not None:
+            self.times.restrict(row_Y)
         return row_Y
 
     def forbidden(self) -> list[NDArray[np.int64]]:
@@ -289,12 +295,13 @@ def _invert_blocks(weights: Row, u: float) -> int:
     return block * BLOCK + _invert(weights[block * BLOCK : (block + 1) * BLOCK], max(0.0, rest / blocks[block]))
 
 
-def token_logprob(row_Y: Row, token: int, top: int) -> TokenLogprob:
-    """Of the model's own distribution."""
+def token_logprob(row_Y: Row, token: int, top: int, scored: Sequence[int] = ()) -> TokenLogprob:
+    """Of the model's own distribution. `scored`: further tokens whose logprobs are told."""
     highest = row_Y.max()
     norm = float(highest) + math.log(float(np.exp(row_Y - highest).sum()))
     best = tuple((int(t), float(row_Y[t]) - norm) for t in most_likely(row_Y, top)) if top else ()
-    return TokenLogprob(token=token, logprob=float(row_Y[token]) - norm, top=best)
+    others = tuple(float(row_Y[other]) - norm for other in scored)
+    return TokenLogprob(token=token, logprob=float(row_Y[token]) - norm, top=best, scored=others)
 
 
 def most_likely(row_Y: Row, count: int) -> NDArray[np.int64]:

@@ -54,6 +54,8 @@ class VllmEngine:
         expect_possible(request, self.info)
         if request.sampling.beams is not None:
             raise Unsupported("beams: vLLM gives no beams: take the embedded engine")
+        if request.sampling.scored:
+            raise Unsupported("scored: vLLM tells the logprobs of the likeliest tokens: take the embedded engine")
         if request.grammar is not None:
             await self._grammars.expect_usable(request, request.grammar)
         with self._places.taken(request) as number:

@@ -23,7 +23,7 @@ def is_steered(request: Request) -> bool:
     drawn = sampling.seed is not None and sampling.temperature > 0
     parted = request.priority >= IDLE_PRIORITY and bool(penalized or drawn)
     ordered = sampling.forced_first is not None or sampling.forced_last is not None
-    forbidden = bool(sampling.bad_words or sampling.not_first or sampling.no_repeat)
+    forbidden = bool(sampling.bad_words or sampling.not_first or sampling.no_repeat or sampling.timestamps)
     return request.grammar is not None or request.thoughts is not None or forbidden or ordered or parted
 
 
