@@ -40,7 +40,7 @@ MAY: dict[str, set[str]] = {
     "server.weights.safetensors_copy": rooms("weights", "models.gguf"),
     "server.archive": rooms("archive", "retrieval.api", "retrieval.records", "retrieval.store"),
     "server.text": rooms("text core", "engine.api"),
-    "server.speech": rooms("speech core text", "engine.api"),
+    "server.speech": rooms("speech core text", "engine.api", "retrieval.sandbox"),
     "server.runtime": rooms(
         "runtime core weights archive text speech", "engine.api", "retrieval.api", "retrieval.records", "retrieval.store.api"
     ),
@@ -73,6 +73,7 @@ MAY: dict[str, set[str]] = {
     "retrieval": {"retrieval", "engine.api"},
     "retrieval.embedding.embed": {"retrieval", "engine"},  # opens the engine's encoder, where one is wanted
     "retrieval.api": set(),
+    "retrieval.sandbox": {"retrieval.sandbox"},
     "retrieval.records": {"retrieval.api"},
     "engine": {"engine"},
     "engine.api": set(),

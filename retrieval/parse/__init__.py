@@ -1,5 +1,6 @@
 """Parses files into documents. `sandbox` and `office.old.conversion` run in the server process, everything else in its subprocess, which a
-malicious file may take over. The subprocess imports neither numpy nor anything of the program outside this package."""
+malicious file may take over. The subprocess imports neither numpy nor anything of the program outside this package
+and `retrieval.sandbox`."""
 
 from typing import TYPE_CHECKING
 

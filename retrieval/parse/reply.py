@@ -23,9 +23,8 @@ class Convertible(Exception):
         self.ending, self.refusal = ending, refusal
 
 
-def parse_reply(head: bytes, output: bytes, limits: Limits) -> Document:
+def parse_reply(status: str, output: bytes, limits: Limits) -> Document:
     """Raises Unreadable, also for a malformed reply; Convertible for a file that LibreOffice could convert."""
-    status = json.loads(head)["end"]
     if status != "done":
         raise Unreadable(_reason(status, limits), "server_error" if status in ("gone", "broken") else "invalid_file")
     try:

@@ -16,7 +16,7 @@ from tests.retrieval.samples import blocks
 def parsed(data: bytes | str, filename: str, limits: Limits | None = None) -> Document:
     """As the subprocess does it, but here."""
     source, limits = io.BytesIO(data.encode() if isinstance(data, str) else data), limits or Limits()
-    return parse_reply(b'{"end": "done"}', json.dumps(read(source, filename, limits)).encode(), limits)
+    return parse_reply("done", json.dumps(read(source, filename, limits)).encode(), limits)
 
 
 def test_plain_text() -> None:
@@ -240,7 +240,7 @@ def test_control_tokens_stay_text() -> None:
 
 def test_the_reply_is_not_believed() -> None:
     good = {"text": "ab", "blocks": [["paragraph", 0, 2, None, 0]], "paths": [[]], "media_type": "t", "title": "", "notes": []}
-    assert parse_reply(b'{"end": "done"}', json.dumps(good).encode(), Limits()).text == "ab"
+    assert parse_reply("done", json.dumps(good).encode(), Limits()).text == "ab"
     for wrong in (
         {"blocks": [["paragraph", 0, 3, None, 0]]},
         {"blocks": [["paragraph", 1, 2, None, 0], ["paragraph", 0, 1, None, 0]]},
@@ -254,6 +254,6 @@ def test_the_reply_is_not_believed() -> None:
         {"text": "a\ud800"},
     ):
         with pytest.raises(Unreadable, match="makes no sense"):
-            parse_reply(b'{"end": "done"}', json.dumps(good | wrong).encode(), Limits())
+            parse_reply("done", json.dumps(good | wrong).encode(), Limits())
     with pytest.raises(Unreadable, match="makes no sense"):
-        parse_reply(b'{"end": "done"}', b"\xff\0", Limits())
+        parse_reply("done", b"\xff\0", Limits())

@@ -19,6 +19,7 @@ from retrieval.api import Unreadable
 from retrieval.parse import sandbox
 from retrieval.parse.limits import Limits
 from retrieval.parse.sandbox import SubprocessParser
+from retrieval.sandbox.process import ROOT
 from tests.retrieval.samples import parts
 
 Found = TypeVar("Found")
@@ -41,7 +42,7 @@ async def content():
 async def main():
     parser = SubprocessParser(Limits(), 1)
     task = asyncio.create_task(parser.parse(content(), "a.txt"))
-    while not (process := parser._workers[0]._process):
+    while not (process := parser._pool._processes[0]._process):
         await asyncio.sleep(0.01)
     print(process.pid, flush=True)
     await task
@@ -175,7 +176,7 @@ def test_subprocesses_make_way_for_fresh_ones(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_nothing_is_left_when_the_program_is_killed() -> None:
-    program = subprocess.Popen([sys.executable, "-c", ORPHAN, EVIL], cwd=sandbox.ROOT, stdout=subprocess.PIPE, text=True)
+    program = subprocess.Popen([sys.executable, "-c", ORPHAN, EVIL], cwd=ROOT, stdout=subprocess.PIPE, text=True)
     assert program.stdout is not None
     server = int(program.stdout.readline())
     children = Path(f"/proc/{server}/task/{server}/children")
