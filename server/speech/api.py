@@ -1,8 +1,10 @@
 """Speech in, text with times out: the types of what is heard, and the protocol of whoever hears it. Times are seconds from the
 beginning of a recording."""
 
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal, Protocol
 
 import numpy as np
@@ -25,29 +27,18 @@ class Recording(Protocol):
         ...
 
 
-class OpenRecording(Recording, Protocol):
-    def close(self) -> None: ...
+class AudioError(Exception):
+    """A file that is no recording that can be heard. The message is meant for whoever sent it."""
 
-
-UnreadableCode = Literal["unsupported_file", "invalid_file", "too_long", "too_large", "server_error"]
-
-
-class UnreadableAudio(Exception):
-    """The message is for whoever sent the file. `code`: "unsupported_file" (no audio in a known format), "invalid_file" (damaged, or
-    without sound), "too_long", "too_large", "server_error" (not the file's fault)."""
-
-    def __init__(self, message: str, code: UnreadableCode = "invalid_file") -> None:
+    def __init__(self, message: str, code: Literal["unsupported_format", "invalid_audio", "empty_audio", "audio_too_long"]) -> None:
         super().__init__(message)
-        self.code: UnreadableCode = code
+        self.code = code
 
 
-class Decoder(Protocol):
-    async def decode(self, content: AsyncIterator[bytes]) -> OpenRecording:
-        """To be closed by the caller. Raises UnreadableAudio. Cancelling the call ends the work."""
-        ...
-
-    def close(self) -> None:
-        """Calls in progress raise UnreadableAudio."""
+class AudioDecoder(Protocol):
+    def decode(self, file: Path) -> AbstractAsyncContextManager[Recording]:
+        """What is to be heard in `file`, whatever its name, until the context ends. Raises AudioError: of a format that is not known (the
+        message names those that are), damaged, without a sample, longer than the decoder takes, or too costly to decode."""
         ...
 
 

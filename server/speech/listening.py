@@ -1,15 +1,15 @@
 """From a file to what is said in it, step by step or as a whole. Whatever goes wrong becomes an ApiError."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
-from server.core.errors import ApiError, ErrorFields, bad_request, map_engine_errors
-from server.speech.api import Heard, OpenRecording, Progress, Recording, Segment, SpeechTask, UnreadableAudio
+from server.core.errors import ErrorFields, bad_request, map_engine_errors
+from server.speech.api import AudioError, Heard, Progress, Recording, Segment, SpeechTask
 from server.speech.model import SpeechModel
 
 Steps = AsyncGenerator[Heard | Segment | Progress]
-STATUS = {"too_large": 413, "server_error": 500}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,12 +27,15 @@ def joined(segments: Sequence[Segment]) -> str:
     return "".join(segment.text for segment in segments).strip()
 
 
-async def decoded(model: SpeechModel, content: AsyncIterator[bytes], field: str) -> OpenRecording:
-    """The file of that content, to be closed; `field`: of the request, which holds it. Raises ApiError."""
-    try:
-        return await model.decoder.decode(content)
-    except UnreadableAudio as error:
-        raise ApiError(STATUS.get(error.code, 400), f"{field}: {error}", field, error.code) from error
+@asynccontextmanager
+async def decoded(model: SpeechModel, file: Path, field: str) -> AsyncGenerator[Recording]:
+    """What is to be heard in a file, until the context ends; `field`: of the request, which holds it. Raises ApiError."""
+    async with AsyncExitStack() as stack:
+        try:
+            recording = await stack.enter_async_context(model.decoder.decode(file))
+        except AudioError as error:
+            raise bad_request(field, f"{field}: {error}", error.code) from error
+        yield recording
 
 
 async def heard(

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.api import Aligner, Delta, Engine, ModelInfo, ReadsFrames, Request, Stats
-from server.speech.api import Decoder, Transcriber
+from server.speech.api import AudioDecoder, Transcriber
 from server.text.tokenizer import ChatTokenizer
 
 FRAME_RATE = 100  # frames of a spectrogram in one second
@@ -26,7 +26,7 @@ class SpeechModel:
     engine: SpeechEngine
     tokenizer: ChatTokenizer
     listen: Callable[[SpeechEngine], Transcriber]
-    decoder: Decoder
+    decoder: AudioDecoder
 
     @property
     def transcriber(self) -> Transcriber:

@@ -8,8 +8,18 @@ from server.speech.subtitles import to_srt, to_vtt
 
 
 def segment(start: float, end: float, text: str) -> Segment:
-    numbers = {"temperature": 0.0, "avg_logprob": 0.0, "compression_ratio": 1.0, "no_speech_prob": 0.0}
-    return Segment(id=0, seek=0, start=start, end=end, text=text, tokens=(), **numbers)
+    return Segment(
+        id=0,
+        seek=0,
+        start=start,
+        end=end,
+        text=text,
+        tokens=(),
+        temperature=0.0,
+        avg_logprob=-0.1,
+        compression_ratio=1.0,
+        no_speech_prob=0.0,
+    )
 
 
 def test_srt() -> None:
