@@ -253,6 +253,7 @@ class ReaderInfo:
     context: int  # rows of the longest input: its tokens, or what an encoder makes of its frames
     reads: ReadsTokens | ReadsFrames
     start: int | None = None  # the token that its answers begin with (decoder_start_token_id), for the text side to put into `tokens`
+    heads: tuple[int, ...] = ()  # of each layer, how many look at the input
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

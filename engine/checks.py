@@ -1,5 +1,7 @@
 """What every engine of this process refuses before it computes anything."""
 
+from collections.abc import Sequence
+
 from engine.api import EngineError, Frames, ModelInfo, PromptTooLong, ReaderInfo, ReadsFrames, ReadsTokens, Request, Sampling, Unsupported
 
 
@@ -56,6 +58,17 @@ def _expect_read(read: tuple[int, ...], vocab: int, most: int) -> None:
         raise PromptTooLong(f"encoder: the input has {len(read)} tokens; {most} fit")
     if bad := [token for token in (min(read), max(read)) if not 0 <= token < vocab]:
         raise EngineError(f"encoder: token {bad[0]} is not in the vocabulary (0 to {vocab - 1})")
+
+
+def expect_heads(heads: Sequence[tuple[int, int]], reader: ReaderInfo | None) -> None:
+    """(layer, head), of those that look at an input. Raises EngineError."""
+    if reader is None or not any(reader.heads):
+        raise Unsupported("align: this model reads no input that it could look at")
+    if not heads:
+        raise EngineError("align: no head is asked")
+    for layer, head in heads:
+        if not (0 <= layer < len(reader.heads) and 0 <= head < reader.heads[layer]):
+            raise EngineError(f"align: there is no head {head} in layer {layer} that looks at the input")
 
 
 def _expect_forced(request: Request) -> None:

@@ -36,7 +36,7 @@ class Batch:
     marked_T bool: the tokens that `Arch.global_tokens` speaks of; None: there are none.
     embedded_TD: what went into the first layer, where a later one reads it, too (set by the decoder).
     Of an encoder-decoder, inputs_S int32: rows of the input that each sequence's encoder has read, or reads in this step; encoding:
-    the inputs that it reads in this step, None where all sequences' are remembered."""
+    the inputs that it reads in this step, None where all sequences' are remembered; looks: what is to be told of how it looks at them."""
 
     positions_T: Tensor
     starts_S1: Tensor
@@ -49,6 +49,7 @@ class Batch:
     embedded_TD: Tensor | None = None
     inputs_S: Tensor | None = None
     encoding: "Encoding | None" = None
+    looks: tuple["Look", ...] = ()
 
     @cached_property
     def globals_T(self) -> Tensor:
@@ -78,6 +79,17 @@ class Encoding:
     rows_TD: Tensor | None = None
 
 
+@dataclass(frozen=True, eq=False)
+class Look:
+    """Asks what share of its attention each token of one of the step's sequences gives each row of its encoder's input. heads: for each
+    part (by its name) that is asked, the numbers of heads; tell: is told the part's name and float32 [N, T, M], for N heads, the tokens of
+    this step and M rows."""
+
+    sequence: int
+    heads: Mapping[str, tuple[int, ...]]
+    tell: Callable[[str, Tensor], None]
+
+
 class Attend(Protocol):
     def __call__(self, q_THK: Tensor, k_TGK: Tensor, v_TGK: Tensor, batch: Batch, scoring: Scoring = PLAIN) -> Tensor:
         """out_THK. Remembers k and v, then lets q look at all that its mask allows. With a mask that looks ahead it
@@ -90,6 +102,10 @@ class Cross(Protocol):
     def __call__(self, q_THK: Tensor, new: tuple[Tensor, Tensor] | None, batch: Batch) -> Tensor:
         """out_THK. Remembers `new`, the keys and values [T, G, K] of the rows of `batch.encoding` where there is one, then lets every
         query look at all that its sequence's encoder has left behind, in this step or an earlier one."""
+        ...
+
+    def keys(self, new: tuple[Tensor, Tensor] | None, batch: Batch, sequence: int) -> Tensor:
+        """k_MGK of the M rows that one sequence of the batch looks at, once it has been called with the same."""
         ...
 
 

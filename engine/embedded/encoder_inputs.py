@@ -10,7 +10,7 @@ from torch import Tensor
 
 from engine.api import Frames
 from engine.embedded.sequence import Chunk
-from models.batch import Batch, Encoding
+from models.batch import Batch, Encoding, Look
 from models.spec import Paged
 
 
@@ -29,7 +29,18 @@ class EncoderInputs:
     def into(self, batch: Batch) -> Batch:
         """The same step with the inputs of its sequences."""
         lengths_S = self._tensor([chunk.sequence.inputs for chunk in self._chunks], np.int32)
-        return replace(batch, pages={**batch.pages, **self._tables(self._chunks)}, inputs_S=lengths_S, encoding=self._encoding())
+        return replace(
+            batch, pages={**batch.pages, **self._tables(self._chunks)}, inputs_S=lengths_S, encoding=self._encoding(), looks=self._looks()
+        )
+
+    def _looks(self) -> tuple[Look, ...]:
+        looks: list[Look] = []
+        for i, seq in enumerate(chunk.sequence for chunk in self._chunks):
+            if seq.looks is not None:
+                if not seq.computed:
+                    seq.looks.begin()
+                looks.append(Look(i, seq.looks.heads, seq.looks.tell))
+        return tuple(looks)
 
     def _encoding(self) -> Encoding | None:
         new = [chunk for chunk in self._chunks if not chunk.sequence.encoded]

@@ -9,6 +9,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import AsyncGenerator, Iterable
+from collections.abc import Sequence as Several
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import aclosing
 from dataclasses import replace
@@ -18,14 +19,16 @@ from threading import Lock
 from weakref import WeakValueDictionary
 
 import numpy as np
+from numpy.typing import NDArray
 
-from engine.api import Delta, Frames, Grammar, InvalidGrammar, ModelInfo, QueueFull, ReaderInfo, ReadsFrames, Request, Stats
-from engine.checks import expect_possible
+from engine.api import Delta, Frames, Grammar, InvalidGrammar, ModelInfo, QueueFull, ReaderInfo, ReadsFrames, Request, Sampling, Stats
+from engine.checks import expect_heads, expect_possible
 from engine.embedded.beams import search
 from engine.embedded.core import Core
 from engine.embedded.delivery import Stream, deliver
 from engine.embedded.inputs import Inputs, largest_step
 from engine.embedded.load import LoadedModel, inference_thread
+from engine.embedded.looks import Looks
 from engine.embedded.memory.memory import Memory, common_prefix, owner_salt
 from engine.embedded.runner import Runner
 from engine.embedded.sampling.closing import Closer, Closers
@@ -100,14 +103,25 @@ class EmbeddedEngine:
             async for delta in deltas:
                 yield delta
 
-    async def _answer(self, request: Request) -> AsyncGenerator[Delta]:
+    async def align(self, request: Request, heads: Several[tuple[int, int]]) -> NDArray[np.float32]:
+        """Implements engine.api.Aligner."""
+        request = replace(request, sampling=Sampling(max_tokens=0))
+        expect_possible(request, self.info)
+        expect_heads(heads, self.info.reader)
+        looks = Looks(heads)
+        async with aclosing(self._answer(request, looks)) as deltas:
+            async for _ in deltas:
+                pass
+        return looks.result()
+
+    async def _answer(self, request: Request, looks: Looks | None = None) -> AsyncGenerator[Delta]:
         arrived = time.perf_counter()
         matcher = closer = None
         if request.grammar is not None:
             work = partial(self._compile, request, request.grammar)
             async with self._turns.setdefault(request.owner, asyncio.Lock()):
                 matcher, closer = await asyncio.get_running_loop().run_in_executor(self._compiling, work)
-        seq, stream = self._sequence(request, matcher, closer), Stream()
+        seq, stream = self._sequence(request, matcher, closer, looks), Stream()
         seq.arrived = arrived  # its grammar was compiled since
         self._submit(seq, stream)
         delta = Delta()
@@ -131,7 +145,7 @@ class EmbeddedEngine:
         """Of prompt and answer together."""
         return min(self.info.context, len(request.tokens) + request.sampling.max_tokens)
 
-    def _sequence(self, request: Request, matcher: Matcher | None, closer: Closer | None) -> Sequence:
+    def _sequence(self, request: Request, matcher: Matcher | None, closer: Closer | None, looks: Looks | None) -> Sequence:
         sampling, limit = request.sampling, self._limit(request)
         seed = secrets.randbits(63) if sampling.seed is None else sampling.seed
         thoughts = None if request.thoughts is None else ThoughtLimit(request.thoughts)
@@ -140,7 +154,8 @@ class EmbeddedEngine:
         salt, angles = owner_salt(request.owner, request.salt), self._angles(limit)
         inputs = _rows(request, self.info)
         tables = self._memory.tables(limit, inputs)
-        return Sequence(request, next(self._arrivals), limit, tables, sampler, salt=salt, shared=shared, angles=angles, inputs=inputs)
+        arrival = next(self._arrivals)
+        return Sequence(request, arrival, limit, tables, sampler, salt=salt, shared=shared, angles=angles, inputs=inputs, looks=looks)
 
     def _angles(self, limit: int) -> bytes:
         """Which rotary tables a sequence of at most `limit` tokens uses, where the model has several."""

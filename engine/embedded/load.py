@@ -86,7 +86,7 @@ def load_model(directory: Path, options: LoadOptions) -> LoadedModel:
             vocab=arch.vocab,
             architecture=config["architectures"][0],
             parameters=parameters(arch),
-            reader=None if arch.encoder is None else _reader(arch.encoder, arch.vocab, directory, config),
+            reader=None if arch.encoder is None else _reader(arch, arch.encoder, directory, config),
         ),
         pages=pages,
         slots=slots,
@@ -165,12 +165,13 @@ def _context(arch: Arch, wanted: int | None) -> int:
     return arch.context if wanted is None else wanted
 
 
-def _reader(encoder: Tower, vocab: int, directory: Path, config: dict[str, Any]) -> ReaderInfo:
+def _reader(arch: Arch, encoder: Tower, directory: Path, config: dict[str, Any]) -> ReaderInfo:
     path = directory / "generation_config.json"
     start = (config | (read_object(path) if path.exists() else {})).get("decoder_start_token_id")
     match encoder.input:
         case Frames(bins=bins):
             reads = ReadsFrames(frames=2 * encoder.context, bins=bins)
         case SharedEmbedding() | OwnEmbedding():
-            reads = ReadsTokens(vocab=tower(encoder, vocab).vocab)
-    return ReaderInfo(context=encoder.context, reads=reads, start=start if isinstance(start, int) else None)
+            reads = ReadsTokens(vocab=tower(encoder, arch.vocab).vocab)
+    heads = tuple(0 if layer.cross is None else layer.cross.heads for layer in arch.layers)
+    return ReaderInfo(context=encoder.context, reads=reads, start=start if isinstance(start, int) else None, heads=heads)

@@ -26,10 +26,12 @@ class Runner:
     def __init__(self, model: Model, inputs: Inputs, recorder: Recorder | None) -> None:
         self._model, self._inputs, self._recorder = model, inputs, recorder
         self._captured: dict[Shape, Captured] = {}
+        self._recordable = True  # a recording tells nobody how it looks at anything
 
     def run(self, step: Sequence[Chunk]) -> list[SampledToken]:
         """Computes all chunks; returns one sampled token per completing chunk, in order. Logprobs of prompts go to their sequences."""
         shape = self._inputs.fill(step)
+        self._recordable = all(chunk.sequence.looks is None for chunk in step)
         done = [i for i, chunk in enumerate(step) if chunk.completes]
         samplers = [step[i].sequence.sampler for i in done]
         if shape.tokens == shape.rows:
@@ -53,7 +55,7 @@ class Runner:
 
     def _compute(self, work: Callable[[Shape], Tensor], shape: Shape) -> Tensor:
         """Runs `work` at `shape`, or replays its recording at a shape that fits; the result may then have padding rows."""
-        recorder = self._recorder
+        recorder = self._recorder if self._recordable else None
         fit = None if recorder is None else recorder.fit(shape, self._inputs.most)
         if recorder is None or fit is None:
             return work(shape)

@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from engine.api import IDLE_PRIORITY, Delta, Finish, Request, TokenLogprob, Usage
+from engine.embedded.looks import Looks
 from engine.embedded.sampling.sampler import TokenSampler
 
 
@@ -42,6 +43,7 @@ class Sequence:
         "last",
         "length",
         "limit",
+        "looks",
         "prompt",
         "prompt_logprobs",
         "published",
@@ -72,10 +74,12 @@ class Sequence:
         shared: int = 0,
         angles: bytes = b"",
         inputs: int = 0,
+        looks: Looks | None = None,
     ) -> None:
         """`limit`: tokens of prompt and answer together at which the answer ends with "length". `salt`: of the page keys; `shared`:
         number of leading tokens whose pages are everybody's (memory.py); `angles`: which of the model's rotary tables it uses, where
-        they depend on the limit: keys under other angles are other keys; `inputs`: rows of what its encoder reads."""
+        they depend on the limit: keys under other angles are other keys; `inputs`: rows of what its encoder reads; `looks`: how
+        its prompt looks at them is told."""
         self.request, self.sampler, self.tables = request, sampler, tables
         self.rank = (request.priority, arrival)  # lower runs first, and is preempted last
         self.prompt = self.length = len(request.tokens)
@@ -92,7 +96,7 @@ class Sequence:
         self.cached: int | None = None  # prompt tokens found in the prefix cache at first admission
         self.arrived = time.perf_counter()
         self.queued: float | None = None  # seconds from `arrived` to first admission
-        self.inputs = inputs
+        self.inputs, self.looks = inputs, looks
         self.encoded = not inputs  # whether what its encoder reads is remembered
         self.read: int | None = None  # those found at first admission
         self.input_key: bytes | None = None  # of all of it, and of its pages (memory/inputs.py)
@@ -116,6 +120,8 @@ class Sequence:
     @property
     def reusable(self) -> int:
         """Leading tokens that need not be computed where the prefix cache has them."""
+        if self.looks is not None:
+            return 0
         unscored = self.unscored
         return self.length - 1 if unscored is None else unscored
 

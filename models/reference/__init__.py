@@ -104,14 +104,7 @@ class Reference:
         return leaf
 
     def cross(self, name: str, spec: CrossAttention) -> Cross:
-        def leaf(q_THK: Tensor, new: tuple[Tensor, Tensor] | None, batch: Batch) -> Tensor:
-            _whole(batch)
-            if new is None or batch.encoding is None or len(batch.encoding.batch.spans) != len(batch.spans):
-                raise ValueError("the reference backend remembers nothing: give it the encoder's input of every sequence")
-            read = [rows for rows, _ in batch.encoding.batch.spans]
-            return torch.cat([look(spec, q_THK[r], new[0][e], new[1][e]) for (r, _), e in zip(batch.spans, read, strict=True)])
-
-        return leaf
+        return WholeCross(spec)
 
     def per_head(self, name: str, heads: int, d_in: int, d_out: int, use: HeadUse) -> nn.Module:
         return HeadMatrices(heads, d_in, d_out, self.dtype)
@@ -214,6 +207,27 @@ def attend(spec: Attention, q_QHK: Tensor, k_MGK: Tensor, v_MGK: Tensor, scoring
     may = may_see(spec.mask, query_Q1, key_M[None], len(key_M))
     scores_HQM = scores_HQM.masked_fill(~(may if may.dim() == 2 else may.repeat_interleave(share, 0)), -torch.inf)
     return torch.einsum("hqm,mhk->qhk", softmax(scores_HQM, scoring.sinks_H), v_MHK).to(q_QHK.dtype)
+
+
+class WholeCross:
+    """Implements models.batch.Cross where every sequence's input is read in this step."""
+
+    def __init__(self, spec: CrossAttention) -> None:
+        self.spec = spec
+
+    def __call__(self, q_THK: Tensor, new: tuple[Tensor, Tensor] | None, batch: Batch) -> Tensor:
+        _whole(batch)
+        read = [self._read(new, batch, i) for i in range(len(batch.spans))]
+        return torch.cat([look(self.spec, q_THK[rows], k, v) for (rows, _), (k, v) in zip(batch.spans, read, strict=True)])
+
+    def keys(self, new: tuple[Tensor, Tensor] | None, batch: Batch, sequence: int) -> Tensor:
+        return self._read(new, batch, sequence)[0]
+
+    def _read(self, new: tuple[Tensor, Tensor] | None, batch: Batch, sequence: int) -> tuple[Tensor, Tensor]:
+        if new is None or batch.encoding is None or len(batch.encoding.batch.spans) != len(batch.spans):
+            raise ValueError("the reference backend remembers nothing: give it the encoder's input of every sequence")
+        rows, _ = batch.encoding.batch.spans[sequence]
+        return new[0][rows], new[1][rows]
 
 
 def look(spec: CrossAttention, q_QHK: Tensor, k_MGK: Tensor, v_MGK: Tensor) -> Tensor:

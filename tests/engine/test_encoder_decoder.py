@@ -8,10 +8,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 from torch import Tensor
 
 from engine.api import EngineError, Frames, PromptTooLong, Request, Unsupported
@@ -42,7 +44,7 @@ from models.spec import (
 from models.spec.check import check
 from tests.engine.test_core import QUICK
 from tests.engine.tiny import CONTEXT, CPU, LIMITS, PLAIN, Oracle, answer, collect, core, drain, greedy, loaded, running, sequence
-from tests.models.encoder_decoder_world import make, some_inputs, their_logits
+from tests.models.encoder_decoder_world import make, some_inputs, their_logits, their_looks
 from tests.models.test_encoder_decoders import tiny
 
 CROSS = CrossAttention(heads=4, kv_heads=2, head_dim=8)
@@ -299,6 +301,36 @@ def test_answers_as_transformers_would(family: str, tmp_path: Path) -> None:
         chosen_Q = rows_QY.gather(1, torch.from_numpy(seq.tokens[seq.prompt : seq.length])[:, None])[:, 0]
         assert (chosen_Q > rows_QY.amax(-1) - 1e-3).all()
     assert seqs[-1].usage.cached == seqs[-1].inputs
+
+
+@pytest.mark.parametrize("family", ["t5", "whisper"])
+def test_where_a_prompt_looks(family: str, tmp_path: Path) -> None:
+    """As transformers' own attention says, in small steps beside an answer, and both at once."""
+    theirs = make(tiny(family))
+    theirs.save_pretrained(tmp_path)
+    options = LoadOptions(kv_memory=1 << 20, dtype=torch.float32, limits=LIMITED, threads=1)
+    inputs, heads = some_inputs(tiny(family), [40, 33]), [(1, 3), (0, 2), (1, 0), (2, 1)]
+    asked = [Request(tokens=(2, *range(30, 68)), sampling=greedy(9), encoder=as_encoded(read)) for read in inputs]
+
+    async def run() -> list[NDArray[np.float32]]:
+        async with running(load_model(tmp_path, options)) as engine:
+            busy = asyncio.create_task(collect(engine, asked[0]))
+            found = await asyncio.gather(*(engine.align(request, heads) for request in asked))
+            await busy
+            for wrong in ([], [(3, 0)], [(0, 4)]):
+                with pytest.raises(EngineError, match="align: "):
+                    await engine.align(asked[0], wrong)
+            return found
+
+    for read, request, found in zip(inputs, asked, asyncio.run(run()), strict=True):
+        looks = their_looks(theirs, read, torch.tensor(request.tokens))
+        expected_NTM = torch.stack([looks[layer][head] for layer, head in heads])
+        torch.testing.assert_close(torch.from_numpy(found), expected_NTM, rtol=1e-4, atol=1e-5)
+
+
+def as_encoded(read: Tensor) -> tuple[int, ...] | Frames:
+    found = as_asked(read)
+    return found if isinstance(found, Frames) else tuple(found)
 
 
 def as_asked(read: Tensor) -> list[int] | Frames:

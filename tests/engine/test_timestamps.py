@@ -27,7 +27,8 @@ def allowed_by_transformers(history: list[int], row_Y: np.ndarray, latest: int |
         _detect_timestamp_from_logprob=True,
     )
     processor = WhisperTimeStampLogitsProcessor(config, begin_index=len(BEGUN))  # type: ignore[arg-type]
-    return processor(torch.tensor([BEGUN + history]), torch.from_numpy(row_Y)[None].clone())[0].numpy()
+    ids = torch.LongTensor([BEGUN + history])
+    return processor(ids, torch.from_numpy(row_Y)[None].clone())[0].numpy()  # type: ignore[arg-type]
 
 
 @given(seed=st.integers(0, 2**32), latest=st.sampled_from([None, 0, 5, 50]), times=st.floats(-3, 3))

@@ -40,6 +40,13 @@ def their_logits(model: Any, inputs: Sequence[Tensor], texts: Sequence[Tensor]) 
     return torch.cat([model(**_read(read), decoder_input_ids=text[None], use_cache=False).logits[0] for read, text in pairs])
 
 
+@torch.no_grad()
+def their_looks(model: Any, read: Tensor, text: Tensor) -> list[Tensor]:
+    """[H, T, M] of each layer: what share of its attention each token of the text gives each row of the input."""
+    out = model(**_read(read), decoder_input_ids=text[None], use_cache=False, output_attentions=True)
+    return [layer[0] for layer in out.cross_attentions]
+
+
 def _read(read: Tensor) -> dict[str, Tensor]:
     """Tokens, or frames [F, C], as transformers takes them."""
     return {"input_ids": read[None]} if read.dim() == 1 else {"input_features": read.T[None]}

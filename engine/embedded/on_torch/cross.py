@@ -33,6 +33,10 @@ class PagedCross:
         found = zip(batch.spans, batch.inputs, table_SW, strict=True)
         return torch.cat([self._several(q_THK[rows], table_W, length) for (rows, _), length, table_W in found])
 
+    def keys(self, new: tuple[Tensor, Tensor] | None, batch: Batch, sequence: int) -> Tensor:
+        """Implements models.batch.Cross's; `new` has been written."""
+        return self._read(self.k_PGSK, batch.pages[self.layout][sequence], batch.inputs[sequence]).transpose(0, 1)
+
     def _write(self, k_TGK: Tensor, v_TGK: Tensor, encoding: Encoding) -> None:
         page_T, offset_T = places(encoding.batch, self.layout)
         self.k_PGSK[page_T, :, offset_T] = k_TGK
@@ -40,10 +44,14 @@ class PagedCross:
 
     def _several(self, q_QHK: Tensor, table_W: Tensor, length: int) -> Tensor:
         """Tokens of one sequence, whose input has `length` rows."""
-        pages = table_W[: -(-length // PAGE)].long()
-        k_GMK, v_GMK = (store[pages].transpose(0, 1).flatten(1, 2)[:, :length] for store in (self.k_PGSK, self.v_PGSK))
+        k_GMK, v_GMK = (self._read(store, table_W, length) for store in (self.k_PGSK, self.v_PGSK))
         may_QM = torch.ones((len(q_QHK), length), dtype=torch.bool, device=q_QHK.device)
         return attention(self.spec.scores, q_QHK.transpose(0, 1)[None], k_GMK[None], v_GMK[None], may_QM[None, None])[0].transpose(0, 1)
+
+    def _read(self, store_PGSK: Tensor, table_W: Tensor, length: int) -> Tensor:
+        """[G, M, K]"""
+        pages = table_W[: -(-length // PAGE)].long()
+        return store_PGSK[pages].transpose(0, 1).flatten(1, 2)[:, :length]
 
     def _one_each(self, q_SHK: Tensor, table_SW: Tensor, length_S: Tensor) -> Tensor:
         """One token per sequence; no synchronisation."""
