@@ -82,6 +82,7 @@ MAY: dict[str, set[str]] = {
     "engine.recurrence": {"engine.recurrence", "models"},
     "engine.vllm.plugin": {"engine.vllm.plugin", "engine.recurrence", "models"},
     "engine.vllm.client": {"engine.vllm.client", "engine.embedded.sampling", "engine.api", "engine.checks", "engine.end_tokens"},
+    "engine.vllm.client.choose": {"models.families"},
     "models": {"models"},
     "models.spec": {"models.spec"},
     "models.ops": {"models.spec", "models.routing"},

@@ -7,6 +7,7 @@ import json
 import logging
 import threading
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -400,13 +401,26 @@ def test_moderations_are_refused_by_name() -> None:
         ({"tensor_parallel": 2}, True, False, True),
     ],
 )
-def test_when_vllm_answers(given: Any, installed: bool, best: bool, taken: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_when_vllm_answers(given: Any, installed: bool, best: bool, taken: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(choose, "is_installed", lambda: installed)
     monkeypatch.setattr(choose, "is_best", lambda: best)
-    assert takes_vllm(Settings(**given)) == taken
+    (tmp_path / "config.json").write_text('{"architectures": ["LlamaForCausalLM"]}')
+    assert takes_vllm(Settings(**given), tmp_path) == taken
+
+
+@pytest.mark.parametrize(
+    "config", [{"architectures": ["T5ForConditionalGeneration"]}, {"architectures": ["StoaForCausalLM"], "arch": {"encoder": {}}}]
+)
+def test_what_reads_an_input_is_the_embedded_engine_s(config: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(choose, "is_installed", lambda: True)
+    monkeypatch.setattr(choose, "is_best", lambda: True)
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    assert not takes_vllm(Settings(), tmp_path)
+    with pytest.raises(ValueError, match=f"vllm serves no {config['architectures'][0]}, .*: take --engine embedded"):
+        takes_vllm(Settings(engine="vllm"), tmp_path)
 
 
 def test_an_engine_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(choose, "is_installed", lambda: False)
     with pytest.raises(ValueError, match="vllm is not installed"):
-        takes_vllm(Settings(engine="vllm"))
+        takes_vllm(Settings(engine="vllm"), Path("any"))

@@ -30,21 +30,24 @@ def open_chat_model(settings: Settings, name: str, progress: Progress, prompts: 
         return ChatModel(name, _open_remote(settings, name, text), text)
     directory = pull(settings.models[name], progress=progress)
     text = load_tokenizer(directory)
-    if takes_vllm(settings):
+    if takes_vllm(settings, directory):
         return ChatModel(name, _open_vllm(settings, name, as_safetensors(directory, progress)), text)
     shared = shared_prefixes(text, [*prompts, *settings.shared_prefix])
     return ChatModel(name, _open_embedded(settings, name, directory, shared), text)
 
 
-def takes_vllm(settings: Settings) -> bool:
-    """Raises ValueError where it is asked for and not there."""
+def takes_vllm(settings: Settings, directory: Path) -> bool:
+    """Raises ValueError where it is asked for, and is not there or has no way to answer this model."""
     from engine.vllm.client import choose
 
     if settings.excludes_vllm:
         return False
     if settings.wants_vllm and not choose.is_installed():
         raise ValueError("engine: vllm is not installed: pip install 'stoa[vllm]'")
-    return settings.wants_vllm or choose.is_best()
+    unserved = choose.unserved(directory)
+    if settings.wants_vllm and unserved is not None:
+        raise ValueError(f"engine: vllm serves no {unserved}, which reads an input before it answers: take --engine embedded")
+    return settings.wants_vllm or (unserved is None and choose.is_best())
 
 
 def _open_vllm(settings: Settings, name: str, directory: Path) -> Engine:
