@@ -21,13 +21,25 @@ def rooms(names: str, *others: str) -> set[str]:
 
 # What every API may import, besides its own room.
 API = rooms(
-    "api.common core archive.api archive.batches.records archive.uploads.records text runtime http chat",
+    "api.common core archive.api archive.batches.records archive.uploads.records text speech runtime http chat",
     "engine.api",
     "retrieval.api",
     "retrieval.records",
     "retrieval.store.api",
 )
-APIS = ("anthropic", "batches", "chat_completions", "completions", "documents", "embeddings", "mcp", "ollama", "responses", "uploads")
+APIS = (
+    "anthropic",
+    "audio",
+    "batches",
+    "chat_completions",
+    "completions",
+    "documents",
+    "embeddings",
+    "mcp",
+    "ollama",
+    "responses",
+    "uploads",
+)
 
 # Of several keys that fit a module the longest counts. The rooms of server/ stand in the order in which they may be imported: none
 # may import one that comes after it.

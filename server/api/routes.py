@@ -8,6 +8,7 @@ from functools import cache, partial
 from starlette.types import Receive, Scope, Send
 
 from server.api.anthropic import endpoints as anthropic
+from server.api.audio import endpoints as audio
 from server.api.batches import endpoints as batches
 from server.api.chat_completions import endpoint as chat_completions
 from server.api.chat_completions import stored as stored_completions
@@ -38,6 +39,7 @@ def endpoints(state: ServerState, version: str) -> list[Endpoint]:
     found = [
         *chat_completions.endpoints(state),
         *completions.endpoints(state),
+        *audio.endpoints(state),
         *tokenize.endpoints(state),
         *tokenizer_info.endpoints(state),
         *moderations.endpoints(state),

@@ -5,12 +5,14 @@ import hmac
 import ipaddress
 import re
 from collections.abc import Sequence
+from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from server.core.cost import charge_to
 from server.core.errors import ApiError
+from server.runtime.serving import Serving
 from server.runtime.state import ServerState
 
 OPEN_PATHS = frozenset({"/", "/health", "/ready", "/ping"})  # need no key
@@ -72,6 +74,15 @@ def _expect_own_origin(headers: Headers, allowed: Sequence[str]) -> None:
     own = origin.partition("://")[2] == headers.get("host", "").lower()
     if origin and not own and not {origin, "*"} & {*allowed}:
         raise ApiError(403, f"pages of {origin!r} may not connect to this server (--cors-origin)", code="origin_not_allowed")
+
+
+def expect_allowed_origin(state: Serving, headers: Headers) -> None:
+    """Web pages of any origin may send forms without a CORS preflight. Raises ApiError 403 for other origins."""
+    origin = headers.get("origin")
+    if origin is None or state.settings.api_keys or {origin, "*"} & {*state.settings.cors_origins}:
+        return
+    if urlsplit(origin).netloc != headers.get("host"):
+        raise ApiError(403, f"pages of {origin} may not upload here (--cors-origin allows them)", code="origin_not_allowed")
 
 
 def is_loopback(host: str) -> bool:

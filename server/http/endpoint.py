@@ -38,6 +38,7 @@ class Endpoint:
     errors: tuple[int, ...] = ()  # HTTP status codes
     error: type[BaseModel] = Error  # the body of an error response
     streams: StreamType | None = None
+    plain: bool = False  # it also answers in plain text, where it is asked to
     open: bool = False  # needs no key
     parameters: dict[str, str] = field(default_factory=dict[str, str])  # in the path: name -> description
 

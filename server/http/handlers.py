@@ -73,7 +73,7 @@ def body_stream_endpoint(
     async def run(scope: Scope, receive: Receive, send: Send) -> None:
         context = request_context(state, scope)
         read_query(scope, query)
-        with state.count_request(), _noting_disconnect(state):
+        with state.count_request(), noting_disconnect(state):
             async with state.throttle.body(current_account(), kept=True) as pace:
                 parsed = await read_body(scope, receive, body, state.settings.max_body_bytes, pace)
             await while_connected(receive, handler(context.with_model(getattr(parsed, "model", None)), parsed, send))
@@ -109,7 +109,7 @@ def query_stream_endpoint(
 
     async def run(scope: Scope, receive: Receive, send: Send) -> None:
         context, parsed = request_context(state, scope), read_query(scope, query)
-        with state.count_request(), _noting_disconnect(state):
+        with state.count_request(), noting_disconnect(state):
             await while_connected(receive, handler(context, parsed, send))
 
     return _endpoint(method, path, summary, run, query=query, answer=answer, errors=QUERY_ERRORS, streams=streams)
@@ -121,7 +121,7 @@ def download_endpoint(state: Serving, handler: DownloadHandler, path: str, summa
     async def run(scope: Scope, receive: Receive, send: Send) -> None:
         context = request_context(state, scope)
         read_query(scope, NoQuery)
-        with state.count_request(), _noting_disconnect(state):
+        with state.count_request(), noting_disconnect(state):
             await while_connected(receive, handler(context, send))
 
     return _endpoint("GET", path, summary, run, answer=Bytes(), errors=QUERY_ERRORS)
@@ -150,7 +150,7 @@ async def _send_model(send: Send, model: BaseModel) -> None:
 
 
 @contextmanager
-def _noting_disconnect(state: Serving) -> Generator[None]:
+def noting_disconnect(state: Serving) -> Generator[None]:
     """Nobody is answered then."""
     try:
         yield

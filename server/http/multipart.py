@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Container
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from email.errors import HeaderParseError
@@ -36,7 +36,7 @@ class Upload:
     content: SpooledTemporaryFile[bytes]
     filename: str | None = None  # as the client sent it; None: there was no file
     size: int = 0
-    fields: dict[str, str] = field(default_factory=dict[str, str])
+    fields: dict[str, str | list[str]] = field(default_factory=dict[str, str | list[str]])
 
 
 @dataclass
@@ -46,12 +46,14 @@ class _FormReader:
     limit: int
     upload: Upload
     file_field: str
+    lists: Container[str]
     error: ApiError | None = None
     ended: bool = False
     _headers: dict[bytes, bytes] = field(default_factory=dict[bytes, bytes])
     _name: bytes = b""
     _value: bytes = b""
     _part: str | None = None  # name of the current text field; None: the file
+    _count: int = 0  # of text fields
     _data: bytearray = field(default_factory=bytearray)
     _pending: bytearray = field(default_factory=bytearray)  # file data not yet written
 
@@ -105,10 +107,13 @@ class _FormReader:
     def _start_field(self, name: str) -> None:
         if name == self.file_field:
             self.set_error(bad_request(self.file_field, f"{self.file_field}: must be a file with a name, not a text field", "invalid_file"))
-        elif name in self.upload.fields or len(self.upload.fields) >= MAX_FIELDS:
+        elif (name in self.upload.fields and not self._is_list(name)) or self._count >= MAX_FIELDS:
             self.set_error(bad_request(name or None, f"{name}: given more than once, or one field too many", "duplicate"))
         else:
-            self.upload.fields[name] = ""
+            self._count += 1
+
+    def _is_list(self, name: str) -> bool:
+        return name.removesuffix("[]") in self.lists
 
     def _on_part_data(self, data: bytes, start: int, end: int) -> None:
         if self.error is not None:
@@ -129,20 +134,30 @@ class _FormReader:
 
     def _on_part_end(self) -> None:
         if self._part is not None and self.error is None:
-            self.upload.fields[self._part] = self._data.decode(errors="replace")
+            self._end_field(self._part, self._data.decode(errors="replace"))
         self._data.clear()
+
+    def _end_field(self, name: str, value: str) -> None:
+        if self._is_list(name):
+            base = name.removesuffix("[]")
+            self.upload.fields[base] = [*self.upload.fields.get(base, ()), value]
+        else:
+            self.upload.fields[name] = value
 
     def _on_end(self) -> None:
         self.ended = True
 
 
 @asynccontextmanager
-async def read_upload(scope: Scope, receive: Receive, limit: int, pace: BodyPace, file_field: str = "file") -> AsyncGenerator[Upload]:
-    """`limit`: bytes of the file; `file_field`: its name in the form. Raises ApiError: 415, 413, 408 or 400; ClientDisconnected."""
+async def read_upload(
+    scope: Scope, receive: Receive, limit: int, pace: BodyPace, file_field: str = "file", lists: Container[str] = ()
+) -> AsyncGenerator[Upload]:
+    """`limit`: bytes of the file; `file_field`: its name in the form; `lists`: fields that may come several times, as they are or with []
+    behind the name. Raises ApiError: 415, 413, 408 or 400; ClientDisconnected."""
     headers = Headers(scope=scope)
     _expect_acceptable_length(headers, limit, file_field)
     with SpooledTemporaryFile[bytes](max_size=SPOOL_BYTES) as content:
-        reader = _FormReader(limit, Upload(content), file_field)
+        reader = _FormReader(limit, Upload(content), file_field, lists)
         parser = MultipartParser(_boundary(headers), reader.callbacks())
         most = limit * DRAIN_FACTOR + OVERHEAD_BYTES
         async for data in _body_chunks(read_parts(receive, pace), most, lambda: too_large(file_field, limit)):

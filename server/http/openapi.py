@@ -99,14 +99,17 @@ def _content(body: type[BaseModel] | Form, schemas: dict[type[BaseModel], Json])
 
 
 def _nest_properties(schema: Json) -> Json:
-    """From the form field names "object[field]" to a schema with nested objects."""
-    properties: Json = {}
+    """From the form field names "object[field]" to a schema with nested objects. A name may be given as it is, too."""
+    properties, nested = dict[str, Json](), dict[str, Json]()
     for name, value in schema["properties"].items():
         outer, _, inner = name.removesuffix("]").partition("[")
         if inner:
-            properties.setdefault(outer, {"type": "object", "properties": {}})["properties"][inner] = _drop_null(value)
+            nested.setdefault(outer, {})[inner] = _drop_null(value)
         else:
             properties[name] = value
+    for name, fields in nested.items():
+        whole = {"type": "object", "properties": fields}
+        properties[name] = {"anyOf": [_drop_null(properties[name]), whole]} if name in properties else whole
     return {**schema, "properties": properties}
 
 
@@ -118,6 +121,8 @@ def _success(endpoint: Endpoint, schemas: dict[type[BaseModel], Json]) -> Json:
     response = _response("Done", "application/json", schemas[endpoint.answer])
     if endpoint.streams:
         response["content"][endpoint.streams] = {"schema": STREAM_SCHEMAS[endpoint.streams]}
+    if endpoint.plain:
+        response["content"]["text/plain"] = {"schema": {"type": "string"}}
     return response
 
 

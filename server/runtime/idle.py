@@ -11,7 +11,7 @@ from engine.api import IDLE_PRIORITY
 from retrieval.api import ModelIdentity, Vectors
 from server.core.timing import NoTimings
 from server.runtime.knowledge_base import TextEmbedder
-from server.runtime.runtime import ChangedEngine, Runtime
+from server.runtime.runtime import Runtime
 from server.runtime.settings import Settings
 from server.runtime.state import ServerState
 from server.runtime.throttle import Throttle
@@ -23,6 +23,7 @@ class NobodyWatches(NoTimings):
     """Implements serving.RequestObserver: what has idle time only would spoil the measurements of answers."""
 
     def client_disconnected(self) -> None: ...
+    def audio_heard(self, seconds: float, /) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -97,5 +98,5 @@ class IdleEmbedder:
 def _in_idle_time(runtime: Runtime, quiet: Callable[[], Awaitable[None]]) -> Runtime:
     known = runtime.knowledge_base
     idle = known and replace(known, embedder=IdleEmbedder(known.embedder, quiet))
-    idling = runtime.with_engines(lambda engine: ChangedEngine(engine, lambda request: replace(request, priority=IDLE_PRIORITY)))
+    idling = runtime.with_requests(lambda request: replace(request, priority=IDLE_PRIORITY))
     return replace(idling, knowledge_base=idle)

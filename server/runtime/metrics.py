@@ -85,7 +85,8 @@ class Metrics:
         self._turn_overhead = Histogram(
             "stoa_turn_overhead_seconds", "Turn without generation and tools", buckets=SHORT, registry=self.registry
         )
-        self.turn = self._turn_overhead.observe
+        self._audio_seconds = Counter("stoa_audio_seconds", "Seconds of recordings that were transcribed", registry=self.registry)
+        self.turn, self.audio_heard = self._turn_overhead.observe, self._audio_seconds.inc
         self.first_token, self.between_tokens, self.client_disconnected = (
             self._time_to_first_token.observe,
             self._inter_token.observe,

@@ -17,6 +17,7 @@ from server.core.tool_limits import ToolLimits
 from server.core.version import our_version
 from server.runtime.knowledge_base import KnowledgeBase
 from server.runtime.tracing.api import LoopTracer
+from server.speech.model import SpeechModel
 from server.text.grammar_cache import GrammarCache, GrammarTexts
 from server.text.tokenizer import ChatTokenizer
 
@@ -50,11 +51,6 @@ class ChangedEngine:
         await self.engine.close()
 
 
-def owned_engine(engine: Engine, owner: str) -> Engine:
-    """An engine that knows on whose behalf it generates."""
-    return ChangedEngine(engine, lambda request: replace(request, owner=owner, charge=current_charge()))
-
-
 @dataclass(frozen=True)
 class ChatModel:
     """One of several models that a server has loaded, each with an engine of its own."""
@@ -66,6 +62,10 @@ class ChatModel:
 
     def with_engine(self, change: Callable[[Engine], Engine]) -> "ChatModel":
         return replace(self, engine=change(self.engine))
+
+    def with_requests(self, change: Callable[[Request], Request]) -> "ChatModel":
+        """The same, whose engine is given each request changed."""
+        return replace(self, engine=ChangedEngine(self.engine, change))
 
 
 @dataclass(frozen=True)
@@ -86,6 +86,7 @@ class Runtime:
     grammar_texts: GrammarTexts = field(default_factory=GrammarTexts)
     sealing_key: bytes = field(default_factory=partial(secrets.token_bytes, 32), repr=False)  # of what clients keep for this server
     others: tuple[ChatModel, ...] = ()  # chat models that a request may name instead
+    speech: SpeechModel | None = None  # None: nothing is transcribed
     owner: str = ""  # whose caches are used; "": nobody's in particular
     tracer: LoopTracer | None = None  # None: nothing is traced
 
@@ -102,12 +103,15 @@ class Runtime:
 
     def for_owner(self, owner: str) -> "Runtime":
         """The same, with every cache of what `owner` has sent apart from those of others."""
-        owned = self.with_engines(lambda engine: owned_engine(engine, owner))
+        owned = self.with_requests(lambda request: replace(request, owner=owner, charge=current_charge()))
         others = tuple(replace(other, tokenizer=other.tokenizer.for_owner(owner)) for other in owned.others)
         return replace(owned, tokenizer=self.tokenizer.for_owner(owner), others=others, owner=owner)
 
-    def with_engines(self, change: Callable[[Engine], Engine]) -> "Runtime":
-        return replace(self, engine=change(self.engine), others=tuple(other.with_engine(change) for other in self.others))
+    def with_requests(self, change: Callable[[Request], Request]) -> "Runtime":
+        """The same, whose engines are given each request changed."""
+        others = tuple(other.with_requests(change) for other in self.others)
+        speech = self.speech and self.speech.with_requests(change)
+        return replace(self, engine=ChangedEngine(self.engine, change), others=others, speech=speech)
 
     def choose(self, model: str | None) -> "Runtime":
         """The same with the chat model that is called so, by its name or an alias; itself where none of the others is."""
@@ -126,24 +130,32 @@ class Runtime:
         return {self.names[0]: self.engine, **{other.name: other.engine for other in self.others}}
 
     @property
+    def all_engines(self) -> dict[str, Engine]:
+        """That of the model of speech, too, which comes last."""
+        return self.engines if self.speech is None else {**self.engines, self.speech.name: self.speech.engine}
+
+    @property
     def chat_names(self) -> list[str]:
         """Of all chat models."""
         return [*self.names, *(other.name for other in self.others)]
 
     @property
     def alive(self) -> bool:
-        return all(engine.alive for engine in self.engines.values())
+        return all(engine.alive for engine in self.all_engines.values())
 
     @property
     def fault(self) -> str | None:
         """Why a model answers nothing now. It mends itself."""
-        found = {name: engine.fault for name, engine in self.engines.items() if engine.fault is not None}
-        named = (f"{name}: {fault}" if self.others else fault for name, fault in found.items())
+        found = {name: engine.fault for name, engine in self.all_engines.items() if engine.fault is not None}
+        several = len(self.all_engines) > 1
+        named = (f"{name}: {fault}" if several else fault for name, fault in found.items())
         return "; ".join(named) or None
 
     async def close_engines(self) -> None:
-        for engine in self.engines.values():
+        for engine in self.all_engines.values():
             await engine.close()
+        if self.speech is not None:
+            await asyncio.to_thread(self.speech.decoder.close)
 
     async def close(self) -> None:
         """Pending requests fail. The database is closed last: the others use it."""
@@ -178,6 +190,14 @@ def expect_knowledge_base(runtime: Runtime) -> KnowledgeBase:
         message = "this server has no knowledge base and no embedding model: start it with --embedding-model NAME (STOA_EMBEDDING_MODEL)"
         raise bad_request(None, message, "no_embedding_model")
     return runtime.knowledge_base
+
+
+def expect_speech(runtime: Runtime, what: str) -> SpeechModel:
+    """`what` needs it, as the error says. Raises ApiError 400 that names the setting."""
+    if runtime.speech is None:
+        message = f"{what}: this server has no model of speech: start it with --transcription-model whisper-tiny (STOA_TRANSCRIPTION_MODEL)"
+        raise bad_request(what, message, "no_transcription_model")
+    return runtime.speech
 
 
 def expect_archive(runtime: Runtime) -> Archive:

@@ -11,6 +11,9 @@ from server.runtime.throttle import Throttle
 
 class RequestObserver(TimingObserver, Protocol):
     def client_disconnected(self) -> None: ...
+    def audio_heard(self, seconds: float, /) -> None:
+        """So much of a recording has been transcribed."""
+        ...
 
 
 class Serving(Protocol):

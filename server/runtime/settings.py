@@ -112,6 +112,7 @@ class Settings(BaseSettings):
         default=None, description="What it reads before a passage, such as 'passage: ' (default: as its folder says)"
     )
     rerank_model: str | None = Field(default=None, min_length=1, description="A cross-encoder, as --model, that sorts what a search found")
+    max_audio_bytes: int = Field(default=256 * 2**20, ge=1, description="Largest recording")
     database_url: str | None = Field(
         default=None,
         min_length=1,

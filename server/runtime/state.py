@@ -199,4 +199,4 @@ class ServerState:
         return self.runtime.tool_host if self.runtime else None
 
     def _stats(self) -> dict[str, Stats]:
-        return {name: engine.stats() for name, engine in self.runtime.engines.items()} if self.runtime else {}
+        return {name: engine.stats() for name, engine in self.runtime.all_engines.items()} if self.runtime else {}

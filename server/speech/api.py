@@ -41,6 +41,10 @@ class AudioDecoder(Protocol):
         message names those that are), damaged, without a sample, longer than the decoder takes, or too costly to decode."""
         ...
 
+    def close(self) -> None:
+        """What is being decoded fails."""
+        ...
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SpeechTask:

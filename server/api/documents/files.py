@@ -5,7 +5,7 @@ import re
 import unicodedata
 from collections.abc import Iterator
 from functools import partial
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 from pydantic import ValidationError
 from starlette.datastructures import Headers
@@ -14,8 +14,9 @@ from starlette.types import Receive, Scope, Send
 from retrieval.records import File, NewFile, PageRequest
 from server.api.documents import file_types as wire
 from server.core.cost import current_account
-from server.core.errors import ApiError, bad_request, from_fields
+from server.core.errors import bad_request, from_fields
 from server.core.threads import in_thread
+from server.http.auth import expect_allowed_origin
 from server.http.body import read_query
 from server.http.connection.disconnect import ClientDisconnected
 from server.http.context import RequestContext
@@ -112,15 +113,6 @@ def safe_name(filename: str) -> str:
 
 def _truncate(text: str, max_bytes: int) -> str:
     return text.encode()[:max_bytes].decode(errors="ignore")
-
-
-def expect_allowed_origin(state: ServerState, headers: Headers) -> None:
-    """Web pages of any origin may send forms without a CORS preflight. Raises ApiError 403 for other origins."""
-    origin = headers.get("origin")
-    if origin is None or state.settings.api_keys or {origin, "*"} & {*state.settings.cors_origins}:
-        return
-    if urlsplit(origin).netloc != headers.get("host"):
-        raise ApiError(403, f"pages of {origin} may not upload here (--cors-origin allows them)", code="origin_not_allowed")
 
 
 def _to_new_file(owner: str, upload: Upload) -> NewFile:

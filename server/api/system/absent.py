@@ -2,7 +2,10 @@
 
 from collections.abc import Mapping
 
-NO_SPEECH, NO_IMAGES = "this server has no model of speech", "this server makes no images"
+NO_SPEECH, NO_IMAGES = (
+    "this server does not speak; it writes down what is said: use /v1/audio/transcriptions",
+    "this server makes no images",
+)
 ALTERNATIVES: Mapping[str, str] = {  # path without /v1 -> what to do
     "/completion": "use /v1/completions",
     "/infill": "use /v1/completions with `suffix`, where the model knows infilling",
@@ -21,8 +24,6 @@ ALTERNATIVES: Mapping[str, str] = {  # path without /v1 -> what to do
     "/edits": "use /v1/chat/completions",
     "/realtime": NO_SPEECH,
     "/audio/speech": NO_SPEECH,
-    "/audio/transcriptions": NO_SPEECH,
-    "/audio/translations": NO_SPEECH,
     "/images/generations": NO_IMAGES,
     "/images/edits": NO_IMAGES,
     "/images/variations": NO_IMAGES,

@@ -52,13 +52,12 @@ def _to_models(runtime: Runtime) -> list[Model]:
 
 
 def _real_models(runtime: Runtime) -> list[Model]:
-    made, known = runtime.created, runtime.knowledge_base
-    chat_models = [Model(id=name, created=made, max_model_len=engine.info.context) for name, engine in runtime.engines.items()]
-    if known is None:
-        return chat_models
-    embedding = Model(id=known.embedding_name, created=made, max_model_len=known.embedder.max_tokens)
-    reranking = [Model(id=known.rerank_name, created=made, max_model_len=None)] if known.rerank_name else []
-    return [*chat_models, embedding, *reranking]
+    known = runtime.knowledge_base
+    read: list[tuple[str, int | None]] = [(name, engine.info.context) for name, engine in runtime.all_engines.items()]
+    if known is not None:
+        read.append((known.embedding_name, known.embedder.max_tokens))
+        read += [(known.rerank_name, None)] if known.rerank_name else []
+    return [Model(id=name, created=runtime.created, max_model_len=longest) for name, longest in read]
 
 
 async def _running(scope: Scope, receive: Receive, send: Send) -> None:

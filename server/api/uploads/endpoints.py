@@ -7,13 +7,14 @@ from pydantic import ValidationError
 from starlette.datastructures import Headers
 from starlette.types import Receive, Scope, Send
 
-from server.api.documents.files import default_lifetime, expect_allowed_origin, read_chunks, safe_name
+from server.api.documents.files import default_lifetime, read_chunks, safe_name
 from server.api.uploads import types as wire
 from server.api.uploads.completion import complete, to_upload_object
 from server.archive.uploads.records import NewUpload
 from server.core.cost import current_account
 from server.core.errors import ApiError, bad_request, from_fields
 from server.core.threads import in_thread
+from server.http.auth import expect_allowed_origin
 from server.http.body import read_query
 from server.http.connection.disconnect import ClientDisconnected
 from server.http.context import RequestContext

@@ -12,6 +12,8 @@ from typing import Any
 
 DATA = Path(__file__).parents[3] / "data" / "openai" / "schemas.json.gz"
 PATHS = (
+    "/audio/transcriptions",
+    "/audio/translations",
     "/batches",
     "/chat/completions",
     "/completions",

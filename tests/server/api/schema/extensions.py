@@ -10,7 +10,13 @@ TOOLS = "tools that the server has run"
 WHERE = dict.fromkeys(("chunk_id", "vector_store_id", "page", "start", "end"), PLACE)
 COMPLETION = {"warnings": WARNINGS, "timings": LLAMACPP, "prompt_token_ids": VLLM, "prompt_logprobs": VLLM}
 
+TASK, USAGE = "OpenAI's servers send it, and the specification's example has it", "as transcriptions have it"
+
 EXTENSIONS: dict[str, dict[str, str]] = {  # fields by schema, or by the field that holds a schema without a name
+    "CreateTranscriptionResponseJson": {"warnings": WARNINGS},
+    "CreateTranscriptionResponseVerboseJson": {"task": TASK, "warnings": WARNINGS},
+    "CreateTranslationResponseJson": {"usage": USAGE},
+    "CreateTranslationResponseVerboseJson": {"task": TASK, "usage": USAGE},
     "Response": {"presence_penalty": OPEN_RESPONSES, "frequency_penalty": OPEN_RESPONSES, "store": OPEN_RESPONSES, "warnings": WARNINGS},
     "CustomToolCall": {"status": "CustomToolCallResource, the same item elsewhere, requires it"},
     "CustomToolCallOutput": {"status": "CustomToolCallOutputResource, the same item elsewhere, requires it"},
