@@ -31,9 +31,10 @@ class LogMel:
         """[frames, bins] of one window. What is shorter is filled up with silence, what is longer is cut off."""
         heard = samples[: self.samples].astype(np.float32)
         power = _power(_padded(heard, self.samples), min(self.frames, len(heard) // HOP + 3))
-        told = np.full((self.frames, self.bins), np.log10(FLOOR), np.float32)  # frames of silence alone are not computed
+        told: Floats = np.full((self.frames, self.bins), np.log10(FLOOR), np.float32)  # frames of silence alone are not computed
         np.log10(np.maximum(power @ self._filters, FLOOR), out=told[: len(power)])
-        return (np.maximum(told, told.max() - np.float32(RANGE)) + 4) / 4
+        np.maximum(told, told.max() - RANGE, out=told)
+        return (told + np.float32(4)) / np.float32(4)
 
     @cached_property
     def _filters(self) -> Floats:
@@ -41,7 +42,7 @@ class LogMel:
 
 
 def mel_filters(bins: int) -> Floats:
-    """[WINDOW // 2 + 1, bins]: triangles between 0 and 8,000 Hz, as far apart as on the mel scale of Slaney's Auditory Toolbox (linear below
+    """[WINDOW // 2 + 1, bins]: triangles between 0 and 8,000 Hz, evenly spaced on the mel scale of Slaney's Auditory Toolbox (linear below
     1,000 Hz, logarithmic above), each of the same area."""
     frequencies = np.linspace(0, RATE / 2, WINDOW // 2 + 1)
     corners = _hertz(np.linspace(0, _mel(RATE / 2), bins + 2))
@@ -70,5 +71,5 @@ def _power(padded: Samples, frames: int) -> Floats:
     """[frames, WINDOW // 2 + 1]: the spectrum of each, under a periodic Hann window."""
     windows = np.lib.stride_tricks.sliding_window_view(padded, WINDOW)[: frames * HOP : HOP]
     hann = (0.5 - 0.5 * np.cos(2 * np.pi * np.arange(WINDOW) / WINDOW)).astype(np.float32)
-    spectrum = np.fft.rfft(windows * hann)
+    spectrum = np.fft.rfft(windows * hann).astype(np.complex64, copy=False)
     return spectrum.real**2 + spectrum.imag**2
