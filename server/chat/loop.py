@@ -7,6 +7,8 @@ from contextlib import aclosing
 from dataclasses import dataclass, replace
 
 from server.chat.answer import Answer, RunContext
+from server.chat.decoding import expect_text_reader
+from server.chat.encoder_decoder import as_read
 from server.chat.grounding.grounding import GroundedQuestion, PendingSearch, fit_passages, plan_search, search_passages, with_passages
 from server.chat.grounding.query_rewrite import search_queries
 from server.chat.streams import merge
@@ -102,7 +104,7 @@ class GenerationPlan:
                 yield item
 
     async def _search(self, search: PendingSearch, queries: tuple[str, ...]) -> GroundedQuestion:
-        field, prompt_tokens = self.request.field_names.messages, len(self.first_turn.prompt.tokens)
+        field, prompt_tokens = self.request.field_names.messages, self.first_turn.prompt.length
         grounding = await search_passages(search, queries, field)
         return fit_passages(
             grounding, self.runtime.tokenizer, self.runtime.engine.info.context, prompt_tokens, self.request.max_tokens, field
@@ -126,8 +128,11 @@ async def prepare(runtime: Runtime, request: GenerationRequest, caller: Caller) 
     """Checks the request and builds the first turn. Raises ApiError for what cannot be honoured."""
     runtime.expect_model(request.model)
     if request.max_tokens is None:
-        request = replace(request, max_tokens=runtime.max_answer_tokens)
+        request = replace(request, max_tokens=runtime.answer_limit)
     request = replace(request, warnings=(*request.warnings, *thought_warnings(request, runtime.tokenizer)))
+    expect_text_reader(runtime)
+    if runtime.tokenizer.encoder_decoder is not None:
+        request = as_read(request, runtime.tokenizer, runtime.tokenizer.encoder_decoder)
     _expect_tools(runtime, request)
     offer = Toolset(client_tools=request.tools).offer(request.tool_choice) if not request.approval_decisions else ToolOffer()
     began = time.perf_counter()

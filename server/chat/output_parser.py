@@ -35,7 +35,9 @@ class OutputParser:
         self._show_reasoning = options.show_reasoning
         shown = tokenizer.token_bytes if options.show_special_tokens else tokenizer.visible_bytes
         self._reader: TokenReader[TokenLogprob] | ThoughtReader[TokenLogprob]
-        self._reader = TokenReader(shown) if thoughts is None else tokenizer.thought_reader(thoughts, shown)
+        model, continued = tokenizer.encoder_decoder, len(request.tokens) > 1
+        skip_space = model is not None and model.spaced and not continued
+        self._reader = TokenReader(shown, skip_space=skip_space) if thoughts is None else tokenizer.thought_reader(thoughts, shown)
         self._stop_strings = StopStrings((*options.stop, *delimiters), included=options.stop if options.include_stop else ())
         self._delimiters = frozenset(delimiters)
         self._pending: list[LoggedToken] = []
@@ -56,7 +58,7 @@ class OutputParser:
         self._tokens += delta.tokens
         read = self._read(delta)
         repeats = self._repetition is not None and self._repetition.push(read.raw)
-        finish: FinishReason | None = "length" if repeats else delta.finish
+        finish: FinishReason | None = "length" if repeats or self._was_ended() else delta.finish
         if finish and not delta.finish:
             _add(read, self._reader.flush())
         self._pending += [LoggedToken(logprob, at) for logprob, at in read.notes]
@@ -131,10 +133,20 @@ class OutputParser:
         self._pending = self._pending[len(ready) :]
         return ready
 
+    def _was_ended(self) -> bool:
+        """The last token that was left has been made an end."""
+        sampling = self._request.sampling
+        return sampling.forced_last is not None and self._generated >= sampling.max_tokens
+
     def _usage_so_far(self) -> Usage:
         """The engine's prompt count with our count of generated tokens, which is right also where the sequence was ended here."""
-        reported = self._usage or Usage(prompt=len(self._request.tokens), completion=0, cached=0)
+        reported = self._usage or Usage(prompt=prompt_length(self._request), completion=0, cached=0)
         return Usage(prompt=reported.prompt, completion=self._generated, cached=reported.cached)
+
+
+def prompt_length(request: Request) -> int:
+    """Tokens, with those that an encoder reads."""
+    return len(request.tokens) + (len(request.encoder) if isinstance(request.encoder, tuple) else 0)
 
 
 def _add(read: Read[TokenLogprob], more: Read[TokenLogprob]) -> None:

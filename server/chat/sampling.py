@@ -7,6 +7,7 @@ from server.core.errors import ApiError, bad_request
 from server.core.request import SamplingParams
 from server.runtime.runtime import Runtime
 from server.text.bad_words import bad_word_tokens
+from server.text.prompt import Prompt
 from server.text.tokenizer import ChatTokenizer
 
 INT64 = 2**63
@@ -46,18 +47,23 @@ def engine_sampling(
     )
 
 
-def tokens_left(info: ModelInfo, prompt: int, field: str) -> int:
-    """Tokens that the context leaves for the answer. Raises ApiError if there are none."""
-    if prompt == 0:
+def tokens_left(info: ModelInfo, prompt: Prompt, field: str) -> int:
+    """Tokens that the context leaves for the answer. Raises ApiError if there are none, and for more than an encoder reads."""
+    if not prompt.length:
         raise bad_request(field, f"{field}: the prompt is empty")
-    if prompt >= info.context:
-        raise too_long(field, f"the prompt has {prompt} tokens, the model's context is {info.context} tokens, prompt and answer together")
-    return info.context - prompt
+    if info.reader is not None and len(prompt.encoder) > info.reader.context:
+        raise too_long(field, f"the prompt has {len(prompt.encoder)} tokens, the model reads {info.reader.context} tokens at most")
+    if (begun := len(prompt.tokens)) >= info.context:
+        what = "prompt" if info.reader is None else "beginning of the answer"
+        told = f"the {what} has {begun} tokens, the model's context is {info.context} tokens, prompt and answer together"
+        raise too_long(field, told)
+    return info.context - begun
 
 
 def expect_room(runtime: Runtime, characters: int, field: str) -> None:
     """Raises ApiError for a text that cannot fit into the context, whatever its tokens are; encoding it would take long."""
-    context = runtime.engine.info.context
+    info = runtime.engine.info
+    context = info.context if info.reader is None else info.reader.context
     if not runtime.tokenizer.fits(characters, context):
         raise too_long(field, f"the prompt has {characters} characters: more than fit into the model's context of {context} tokens")
 

@@ -5,9 +5,11 @@ from functools import partial
 from engine.api import ThoughtBudget
 from server.core.errors import bad_request
 from server.core.request import GenerationRequest, RequestWarning
+from server.text.encoder_decoder.languages import SOURCE, TARGET
+from server.text.prompt import Prompt
 from server.text.reasoning.api import Thoughts
 from server.text.reasoning.effort import BUDGET, ThoughtPlan, UnknownEffort
-from server.text.tokenizer import ChatTokenizer, Prompt
+from server.text.tokenizer import ChatTokenizer
 
 TASTES = frozenset({"enable_thinking", "thinking", "thinking_budget", "reasoning_effort", "preserve_thinking", "clear_thinking"})
 RESERVED_VARIABLES = frozenset({"messages", "tools", "documents", "add_generation_prompt"})  # of templates, not set by requests
@@ -62,4 +64,5 @@ def thought_warnings(request: GenerationRequest, tokenizer: ChatTokenizer) -> tu
 
 
 def _known_variables(tokenizer: ChatTokenizer) -> frozenset[str]:
-    return (tokenizer.template.variables if tokenizer.template else frozenset[str]()) - RESERVED_VARIABLES
+    languages = frozenset((SOURCE, TARGET) if tokenizer.encoder_decoder else ())
+    return ((tokenizer.template.variables if tokenizer.template else frozenset[str]()) - RESERVED_VARIABLES) | languages

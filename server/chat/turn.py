@@ -8,6 +8,7 @@ from functools import partial
 from engine.api import Closing, Grammar, Lark, Request, ThoughtBudget
 from server.chat import tool_suppression
 from server.chat.call_tracker import CallTracker
+from server.chat.decoding import with_decoding
 from server.chat.grounding.grounding import GroundedQuestion
 from server.chat.output_parser import OutputParser
 from server.chat.repetition import RepetitionDetector
@@ -19,10 +20,11 @@ from server.core.messages import Assistant, Message, NamedTools, PromptEnd, Tool
 from server.core.request import GenerationRequest
 from server.core.threads import in_thread_if_large
 from server.runtime.runtime import Runtime
-from server.text.grammar_union import behind_thoughts
+from server.text.grammars.union import behind_thoughts
+from server.text.prompt import Prompt
 from server.text.reasoning.harmony import Channels
 from server.text.render import count_characters, render
-from server.text.tokenizer import ChatTokenizer, Prompt
+from server.text.tokenizer import ChatTokenizer
 from server.text.tool_calls.api import CallConstraint, UnusableSchema
 from server.text.tool_calls.grammar import lark
 
@@ -56,7 +58,7 @@ class Turn:
             sampling = replace(sampling, logit_bias=(*sampling.logit_bias, *tool_suppression.marker_bias(tokenizer)))
         has_end = self.offer.callable or request.response_format is not None
         closing = Closing(marks=_end_marks(tokenizer)) if has_end else None
-        return Request(
+        asked = Request(
             tokens=self.prompt.tokens,
             sampling=sampling,
             grammar=self.grammar,
@@ -64,6 +66,7 @@ class Turn:
             closing=closing,
             thoughts=self.thoughts,
         )
+        return with_decoding(runtime, asked, self.prompt, params, request.n)
 
     def call_tracker(self, tokenizer: ChatTokenizer, max_calls: int | None) -> CallTracker | None:
         """`max_calls`: the turn ends after so many."""
@@ -102,9 +105,9 @@ async def build_turn(runtime: Runtime, request: GenerationRequest, messages: Seq
     if suppress_calls:
         messages = tool_suppression.with_question_repeated(runtime.tokenizer, messages)
     prompt = await render_prompt(runtime, request, messages, offer)
-    room = tokens_left(runtime.engine.info, len(prompt.tokens), fields.messages)
-    if request.max_prompt_tokens is not None and len(prompt.tokens) > request.max_prompt_tokens:
-        needed = f"{len(prompt.tokens)} tokens are needed for the last message alone, more than {request.max_prompt_tokens}"
+    room = tokens_left(runtime.engine.info, prompt, fields.messages)
+    if request.max_prompt_tokens is not None and prompt.length > request.max_prompt_tokens:
+        needed = f"{prompt.length} tokens are needed for the last message alone, more than {request.max_prompt_tokens}"
         raise too_long("truncate_prompt_tokens", f"truncate_prompt_tokens: {needed}")
     grammar = await _turn_grammar(runtime, request, offer, prompt, suppress_calls=suppress_calls)
     max_tokens = room if left is None else min(left, room)

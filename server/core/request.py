@@ -12,6 +12,25 @@ from server.core.tool_limits import ToolLimits
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BeamParams:
+    """A search of beams (`engine.api.Beams`). None: as the model's checkpoint says."""
+
+    width: int | None = None  # 1: none
+    length_penalty: float | None = None
+    until: Literal["full", "likely", "certain"] | None = None
+
+    @property
+    def needs_width(self) -> str | None:
+        """The field that says something of beams beside their width."""
+        if self.length_penalty not in (None, 1.0):
+            return "length_penalty"
+        return "early_stopping" if self.until not in (None, "likely") else None
+
+
+NO_BEAMS = BeamParams()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SamplingParams:
     """How the next token is chosen. None: the server's default (server/chat/sampling.py)."""
 
@@ -28,6 +47,7 @@ class SamplingParams:
     min_tokens: int | None = None  # before the answer may end
     stop_token_ids: tuple[int, ...] = ()  # they end the answer, besides the model's own
     bad_words: tuple[str, ...] = ()  # texts that the answer must not contain
+    beams: BeamParams = NO_BEAMS
     priority: int | None = None  # a higher one runs later
 
     @property

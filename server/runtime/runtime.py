@@ -18,7 +18,8 @@ from server.core.version import our_version
 from server.runtime.knowledge_base import KnowledgeBase
 from server.runtime.tracing.api import LoopTracer
 from server.speech.model import SpeechModel
-from server.text.grammar_cache import GrammarCache, GrammarTexts
+from server.text.encoder_decoder.languages import NO_LANGUAGES, LanguageError, LanguagePair
+from server.text.grammars.cache import GrammarCache, GrammarTexts
 from server.text.tokenizer import ChatTokenizer
 
 
@@ -98,6 +99,13 @@ class Runtime:
         return f"fp_{hashlib.sha256(repr(known).encode()).hexdigest()[:12]}"
 
     @property
+    def answer_limit(self) -> int | None:
+        """Tokens of an answer whose request does not limit them: by the operator and the checkpoint. None: what the context leaves."""
+        model = self.tokenizer.encoder_decoder
+        limits = (self.max_answer_tokens, None if model is None else model.defaults.max_tokens)
+        return min((limit for limit in limits if limit is not None), default=None)
+
+    @property
     def grammar_cache(self) -> GrammarCache:
         return GrammarCache(self.tokenizer, self.grammar_texts, self.owner)
 
@@ -114,8 +122,23 @@ class Runtime:
         return replace(self, engine=ChangedEngine(self.engine, change), others=others, speech=speech)
 
     def choose(self, model: str | None) -> "Runtime":
-        """The same with the chat model that is called so, by its name or an alias; itself where none of the others is."""
-        name = None if model is None else self.real_name(model)
+        """The same with the chat model that is called so, by its name or an alias, and with the languages that the name ends with
+        (`nllb:de-en`); itself where none of the others is. Raises ApiError for a language that the model does not have."""
+        if model is None:
+            return self
+        name, pair = self._named(model)
+        return self._chosen(name)._translating(model, pair)
+
+    def _translating(self, model: str, pair: LanguagePair) -> "Runtime":
+        reads = self.tokenizer.encoder_decoder
+        if pair == NO_LANGUAGES or reads is None:
+            return self
+        try:
+            return replace(self, tokenizer=replace(self.tokenizer, encoder_decoder=reads.choosing(pair)))
+        except LanguageError as error:
+            raise bad_request("model", f"model: {model}: {error}", "unknown_language") from error
+
+    def _chosen(self, name: str) -> "Runtime":
         chosen = next((other for other in self.others if other.name == name), None)
         if chosen is None:
             return self
@@ -174,8 +197,20 @@ class Runtime:
             raise model_not_found(model, [*known, *(alias for alias, name in self.aliases.items() if name in known)])
 
     def real_name(self, model: str) -> str:
-        """The name that `model` is an alias of, or `model`."""
-        return self.aliases.get(model, model)
+        """The name that `model` is an alias of, without languages at its end; or `model`."""
+        return self._named(model)[0]
+
+    def _named(self, model: str) -> tuple[str, LanguagePair]:
+        """A model's name, and the languages that `model` ends with where that model has some: `:SOURCE-TARGET`, or `:TARGET`."""
+        name = self.aliases.get(model, model)
+        head, _, tail = name.rpartition(":")
+        head = self.aliases.get(head, head)
+        tokenizers = {self.names[0]: self.tokenizer, **{other.name: other.tokenizer for other in self.others}}
+        reads = tokenizers[head].encoder_decoder if head in tokenizers and name not in tokenizers else None
+        if reads is None or reads.languages is None:
+            return name, NO_LANGUAGES
+        source, _, target = tail.rpartition("-")
+        return head, LanguagePair(source or None, target or None)
 
 
 def expect_writable(runtime: Runtime) -> None:

@@ -23,6 +23,11 @@ def byte_decoder(decoder: Any) -> Callable[[str], bytes]:
     raise UnknownDecoder(f"tokenizer.json: cannot generate with decoder {sorted(kinds) or None}; known: ByteLevel, ByteFallback, Metaspace")
 
 
+def writes_spaces(decoder: Any) -> bool:
+    """Whether the first word of a text has a space before it, which is none of the text's."""
+    return "ByteLevel" not in _kinds(decoder)
+
+
 def _kinds(decoder: Any) -> set[str]:
     if decoder is None:
         return set()
@@ -52,12 +57,18 @@ def _sentencepiece(token: str) -> bytes:
 class Detokenizer:
     """Converts one sequence's tokens to text. `push` returns complete characters, `flush` the rest."""
 
-    def __init__(self, token_bytes: Mapping[int, bytes]) -> None:
+    def __init__(self, token_bytes: Mapping[int, bytes], *, skip_space: bool = False) -> None:
+        """`skip_space`: the text begins here, and a space before its first word is none."""
         self._token_bytes = token_bytes
         self._utf8 = codecs.getincrementaldecoder("utf-8")("replace")
+        self._skip_space = skip_space
 
     def push(self, token: int) -> str:
-        return self._utf8.decode(self._token_bytes[token])
+        text = self._utf8.decode(self._token_bytes[token])
+        if self._skip_space and text:
+            self._skip_space = False
+            return text.removeprefix(" ")
+        return text
 
     def flush(self) -> str:
         return self._utf8.decode(b"", final=True)

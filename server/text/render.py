@@ -11,9 +11,12 @@ from server.text.control_tokens import NoUnusedCharacter
 from server.text.conversation.adapt_messages import result_delimiters, split_parallel_calls
 from server.text.conversation.arrangements import Arrangement, arrangements
 from server.text.conversation.visibility import shape, with_words
+from server.text.encoder_decoder import conversation
+from server.text.encoder_decoder.reading import EncoderDecoder
+from server.text.prompt import Prompt
 from server.text.reasoning.api import ReasoningSplit
 from server.text.template import ChatTemplate, TemplateMessage, TemplateRefused
-from server.text.tokenizer import GENERATION, ChatTokenizer, NoChatTemplate, Prompt
+from server.text.tokenizer import GENERATION, ChatTokenizer, NoChatTemplate
 from server.text.tool_calls import template_probe
 from server.text.tool_calls.template_probe import ToolTemplate
 
@@ -28,15 +31,39 @@ def render(
 ) -> Prompt:
     """`variables`: of the template, beyond the usual ones. `field`: the name of the messages in the request, for errors. Every text of
     the conversation is in the prompt. Raises ApiError."""
+    if tokenizer.encoder_decoder is not None:
+        return _read(tokenizer, tokenizer.encoder_decoder, messages, variables or {}, field, end)
     if tokenizer.template is None:
         raise bad_request(field, "this model has no chat template; use /v1/completions")
     if tokenizer.tool_template is not None and tokenizer.tool_template.single_call:
         messages = list(split_parallel_calls(messages))
-    conversation = _Conversation(tokenizer, tokenizer.template, messages, tools, variables or {}, end)
+    rendering = _Conversation(tokenizer, tokenizer.template, messages, tools, variables or {}, end)
     try:
-        return conversation.continued_prompt() if end == "continued" else conversation.prompt()
+        return rendering.continued_prompt() if end == "continued" else rendering.prompt()
     except (NoChatTemplate, TemplateRefused, NoUnusedCharacter) as error:
         raise bad_request(field, str(error)) from error
+
+
+def _read(
+    tokenizer: ChatTokenizer,
+    model: EncoderDecoder,
+    messages: Sequence[Message],
+    variables: Mapping[str, Any],
+    field: str,
+    end: PromptEnd,
+) -> Prompt:
+    """Of an encoder-decoder: the conversation is read, and a beginning of the answer is no part of it."""
+    last = messages[-1]
+    begun = last.text if end == "continued" and isinstance(last, Assistant) else ""
+    messages, pair = messages[:-1] if begun else messages, conversation.pair_of(variables)
+    with conversation.language_errors():
+        if tokenizer.template is None:
+            return tokenizer.encode_input(model, conversation.text_of(model, messages, field), pair, begun)
+        try:
+            tokens = _Conversation(tokenizer, tokenizer.template, messages, (), variables, "answer").prompt().tokens
+        except (TemplateRefused, NoUnusedCharacter) as error:
+            raise bad_request(field, str(error)) from error
+        return model.prompt(tokens, pair, tokenizer.encode(begun) if begun else ())
 
 
 def count_characters(messages: Sequence[Message], tools: Sequence[Tool] = ()) -> int:

@@ -12,7 +12,9 @@ ENDS = ("a", "Z")  # of two texts that have nothing but their beginning in commo
 
 def shared_prefixes(tokenizer: ChatTokenizer, texts: Iterable[str]) -> tuple[tuple[int, ...], ...]:
     """As tokens: what the chat template writes by itself, and each of `texts` as a system message, at the beginning of the user's
-    message, and without a template."""
+    message, and without a template. None of an encoder-decoder: what it goes on from are beginnings of answers."""
+    if tokenizer.encoder_decoder is not None:
+        return ()
     prompts = [[_encode_chat(tokenizer, [_message("user", end)]) for end in ENDS]]
     for text in texts:
         prompts += [

@@ -16,8 +16,11 @@ from server.core.messages import Json, PromptEnd
 from server.text.control_tokens import ControlTokens, alias_spec, all_strings, find_control_tokens, unused_character
 from server.text.conversation.content_form import ContentForm, probe_content_form
 from server.text.conversation.visibility import ArrangementCache
-from server.text.detokenize import byte_decoder
+from server.text.detokenize import byte_decoder, writes_spaces
 from server.text.encode_cache import EncodeCache, encode
+from server.text.encoder_decoder.languages import LanguagePair
+from server.text.encoder_decoder.reading import EncoderDecoder, read_encoder_decoder
+from server.text.prompt import Prompt
 from server.text.reasoning.api import Place, ReasoningFormat, Spelling, Thoughts
 from server.text.reasoning.detect import detect_reasoning
 from server.text.reasoning.effort import ThoughtControls, probe_controls
@@ -53,13 +56,6 @@ class TokenBytes(dict[int, bytes]):
 
 
 @dataclass(frozen=True)
-class Prompt:
-    tokens: tuple[int, ...]
-    place: Place = "answer"  # where the model goes on
-    delimiters: tuple[str, ...] = ()  # tags around untrusted data in the prompt; the answer ends where it repeats one
-
-
-@dataclass(frozen=True)
 class ChatTokenizer:
     backend: Tokenizer  # with aliases in place of control tokens
     control_tokens: ControlTokens
@@ -79,10 +75,16 @@ class ChatTokenizer:
     arrangement_cache: ArrangementCache
     longest_token: int  # characters
     named_tokens: Mapping[str, str]  # bos_token, eos_token and the like
+    encoder_decoder: EncoderDecoder | None = None  # None: the model goes on with what it reads
 
     def fits(self, characters: int, context: int) -> bool:
         """Whether a text of this length may fit into so many tokens: to be found out before anything is done with it."""
         return characters <= context * self.longest_token
+
+    @property
+    def takes_messages(self) -> bool:
+        """Whether a conversation can become a prompt."""
+        return self.template is not None or self.encoder_decoder is not None
 
     def for_owner(self, owner: str) -> "ChatTokenizer":
         """The same, with a cache of what `owner` has sent."""
@@ -105,6 +107,11 @@ class ChatTokenizer:
         such as bos."""
         text = self.control_tokens.to_aliases(text) if parse_special else text
         return encode(self.backend, text, add_special=True) if add_special else self.encode_cache.encode(text)
+
+    def encode_input(self, model: EncoderDecoder, text: str, pair: LanguagePair, begun: str = "", *, parse_special: bool = False) -> Prompt:
+        """What `model`, this tokenizer's, reads of a text. `begun`: of an answer that is to be continued. Raises LanguageError."""
+        tokens = self.encode(model.prefix(pair) + text, parse_special=parse_special)
+        return model.prompt(tokens, pair, self.encode(begun) if begun else ())
 
     def encode_chat(
         self,
@@ -180,6 +187,7 @@ class ChatTokenizer:
 def load_tokenizer(directory: Path) -> ChatTokenizer:
     """Reads tokenizer.json, tokenizer_config.json, the chat template and the end tokens from a model's directory."""
     config, spec = _read_json(directory / "tokenizer_config.json"), _read_json(directory / "tokenizer.json")
+    model, generation = _read_json(directory / "config.json"), _read_json(directory / "generation_config.json")
     if not {"model", "added_tokens"} <= spec.keys():
         raise ValueError(f"{directory / 'tokenizer.json'} holds no tokenizer")
     source = _template_source(directory, config)
@@ -216,6 +224,7 @@ def load_tokenizer(directory: Path) -> ChatTokenizer:
         arrangement_cache=ArrangementCache(),
         longest_token=_longest_token(spec),
         named_tokens=named_tokens,
+        encoder_decoder=read_encoder_decoder(model, generation, config, spec, backend, spaced=writes_spaces(spec.get("decoder"))),
     )
     turn_ends = _turn_end_tokens(tokenizer) - {added.get(marker) for marker in dialect_markers}
     return replace(tokenizer, stop_tokens=stop_tokens | turn_ends)

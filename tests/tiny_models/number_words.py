@@ -88,7 +88,7 @@ def _config(kind: Any, **values: Any) -> Any:
 def batch(rnd: random.Random, held: set[int], digits: Sequence[int]) -> tuple[Tensor, Tensor]:
     """Tokens, and labels that ask for the words alone. Short numbers are as frequent as long ones: those below 10 to the power of each
     of `digits`."""
-    rows = [[BEGIN, *encode(f"{n}={words(n)}"), END] for n in (_number(rnd, held, digits) for _ in range(ROWS))]
+    rows = [[BEGIN, *encode(f"{n}={words(n)}"), END] for n in (random_number(rnd, held, digits) for _ in range(ROWS))]
     width = max(map(len, rows))
     tokens = torch.tensor([row + [PAD] * (width - len(row)) for row in rows])
     labels = tokens.masked_fill(tokens == PAD, -100)
@@ -97,7 +97,7 @@ def batch(rnd: random.Random, held: set[int], digits: Sequence[int]) -> tuple[Te
     return tokens, labels
 
 
-def _number(rnd: random.Random, held: set[int], digits: Sequence[int]) -> int:
+def random_number(rnd: random.Random, held: set[int], digits: Sequence[int]) -> int:
     size = 10 ** rnd.choice(digits)
     while (n := rnd.randrange(size)) in held:
         pass

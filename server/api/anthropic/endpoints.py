@@ -56,7 +56,7 @@ async def send_message(context: RequestContext, body: wire.MessagesRequest, send
 async def count_tokens(context: RequestContext, body: wire.CountRequest, send: Send) -> None:
     """Counts neither passages of documents nor tools of MCP servers: these are known only after a search or a listing."""
     plan = await prepare(context.runtime, to_prompt_request(context.runtime, body), Caller(owner=context.owner))
-    count = out.TokenCount(input_tokens=len(plan.first_turn.prompt.tokens))
+    count = out.TokenCount(input_tokens=plan.first_turn.prompt.length)
     await send_json(send, 200, count.model_dump_json().encode())
 
 

@@ -55,7 +55,7 @@ class ResponseBuilder:
             metadata=body.metadata,
             system_fingerprint=plan.runtime.fingerprint,
             prompt_logprobs=self.prompt_logprobs,
-            prompt_token_ids=list(plan.first_turn.prompt.tokens) if body.return_token_ids else None,
+            prompt_token_ids=list(plan.first_turn.prompt.text) if body.return_token_ids else None,
             timings=self.timing.timings(usage) if body.timings_per_token else None,
             file_search_call=self.file_search_call,
             mcp_list_tools=self.mcp_list_tools or None,

@@ -64,7 +64,7 @@ def _first_chunk(builder: ResponseBuilder, head: str, index: int, tail: str) -> 
         entries = (entry and {id: logprob.model_dump() for id, logprob in entry.items()} for entry in builder.prompt_logprobs)
         extensions += f',"prompt_logprobs":{json.dumps(list(entries))}'
     if builder.chat.body.return_token_ids:
-        extensions += f',"prompt_token_ids":{json.dumps(builder.chat.plan.first_turn.prompt.tokens)}'
+        extensions += f',"prompt_token_ids":{json.dumps(builder.chat.plan.first_turn.prompt.text)}'
     if warnings := to_warning_objects(builder.chat.plan.request.warnings):
         extensions += f',"warnings":[{",".join(warning.model_dump_json() for warning in warnings)}]'
     delta = '{"role":"assistant","content":"","annotations":[]}' if search else '{"role":"assistant","content":""}'

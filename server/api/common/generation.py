@@ -4,8 +4,10 @@ import re
 
 from server.api.common.generation_types import GenerationFields, LogitBias, SamplingFields
 from server.api.common.llamacpp_types import LlamaCppFields
+from server.api.common.vllm_types import VllmFields
 from server.core.errors import bad_request
-from server.core.request import OutputOptions, SamplingParams
+from server.core.request import NO_BEAMS, BeamParams, OutputOptions, SamplingParams
+from server.text.encoder_decoder.defaults import UNTIL
 
 NUMBER = re.compile(r"-?[0-9]{1,18}")
 NEVER = -100.0
@@ -27,7 +29,19 @@ def sampling_params(body: SamplingFields) -> SamplingParams:
         stop_token_ids=tuple(body.stop_token_ids or ()),
         bad_words=tuple(body.bad_words or ()),
         priority=body.priority,
+        beams=_beams(body) if isinstance(body, VllmFields) else NO_BEAMS,
     )
+
+
+def _beams(body: VllmFields) -> BeamParams:
+    """Raises ApiError."""
+    width = body.beam_width
+    if body.use_beam_search and width in (None, 1):
+        raise bad_request("use_beam_search", "use_beam_search: say in beam_width how many beams; n is the number of answers")
+    if body.use_beam_search is False and width not in (None, 1):
+        raise bad_request("use_beam_search", "use_beam_search and beam_width say different things; send one")
+    until = None if body.early_stopping is None else UNTIL[body.early_stopping]
+    return BeamParams(width=1 if body.use_beam_search is False else width, length_penalty=body.length_penalty, until=until)
 
 
 def _repetition_penalty(body: SamplingFields) -> float | None:

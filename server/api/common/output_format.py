@@ -16,7 +16,7 @@ from server.api.common.generation_types import (
 from server.api.common.llamacpp_types import LlamaCppFields
 from server.api.common.vllm_types import VllmFields
 from server.core.errors import bad_request
-from server.text.gbnf import UnreadableGrammar, to_lark
+from server.text.grammars.gbnf import UnreadableGrammar, to_lark
 
 T = TypeVar("T")
 Make = Callable[[], Grammar]  # raises ApiError

@@ -1,14 +1,15 @@
 """Fields that vLLM's clients send to chat completions and legacy completions, besides those of the specification."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field, StringConstraints
 
 from server.api.common.generation_types import GrammarText, StringList
-from server.api.common.unsupported import UNSUPPORTED, Off, supports_only
+from server.api.common.unsupported import UNSUPPORTED
 from server.http.fields import STRICT
 from server.http.warnings import Hint
 
+MAX_BEAMS = 16  # each has a place of its own in the engine
 RequestId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.:-]{1,128}$")]
 
 
@@ -27,9 +28,10 @@ class VllmFields(BaseModel):
     guided_grammar: GrammarText | None = None
     guided_decoding_backend: Annotated[str | None, Hint("there is one compiler of grammars")] = None
     guided_whitespace_pattern: Annotated[str | None, UNSUPPORTED] = None
-    use_beam_search: Off = None
-    early_stopping: Off = None
-    length_penalty: Annotated[float | None, supports_only(1.0)] = None
+    beam_width: Annotated[int, Field(ge=1, le=MAX_BEAMS)] | None = None  # extension; 1: none, whatever the checkpoint says
+    use_beam_search: bool | None = None  # true: with beam_width; false: none
+    early_stopping: bool | Literal["never"] | None = None
+    length_penalty: Annotated[float, Field(ge=-10, le=10)] | None = None
     allowed_token_ids: Annotated[list[int] | None, UNSUPPORTED] = None
     documents: Annotated[list[dict[str, Any]] | None, UNSUPPORTED] = None
     chat_template: Annotated[str | None, UNSUPPORTED] = None  # templates are the operator's

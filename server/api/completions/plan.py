@@ -10,7 +10,9 @@ from server.api.common.generation import output_options, sampling_params, wants_
 from server.api.common.generation_types import UNLIMITED
 from server.api.common.output_format import grammar_field, to_grammar
 from server.api.completions import types as wire
+from server.api.completions.reading import expect_vocabulary, read_prompt
 from server.api.completions.shared import with_shared_prompt_logprobs
+from server.chat.decoding import expect_text_reader, with_decoding
 from server.chat.output_parser import OutputParser
 from server.chat.sampling import engine_sampling, expect_room, tokens_left, too_long
 from server.chat.streams import merge, output_deltas
@@ -22,6 +24,7 @@ from server.core.timing import TimingObserver
 from server.http.warnings import hint_warnings
 from server.runtime.runtime import Runtime
 from server.text.infill import infill_prompt
+from server.text.prompt import Prompt
 from server.text.tokenizer import ChatTokenizer
 
 MAX_SEQUENCES = 256  # of one request: prompts times n
@@ -60,6 +63,7 @@ class CompletionPlan:
 async def prepare(runtime: Runtime, body: wire.CompletionRequest, owner: str) -> CompletionPlan:
     """`owner`: hex SHA-256 of the caller's key. Raises ApiError for what cannot be honoured."""
     runtime.expect_model(body.model)
+    expect_text_reader(runtime)
     stream_usage = wants_stream_usage(body)
     with engine_errors_as_api_errors(ErrorFields(prompt="prompt", grammar=grammar_field(body))):
         grammar = await runtime.grammar_cache.answer_grammar(to_grammar(body))
@@ -86,7 +90,13 @@ async def prepare(runtime: Runtime, body: wire.CompletionRequest, owner: str) ->
     closing = None if grammar is None else Closing()
     salt = body.cache_salt or ""
     requests = tuple(
-        Request(tokens=prompt, sampling=s, grammar=grammar, priority=params.rank, closing=closing, salt=salt)
+        with_decoding(
+            runtime,
+            Request(tokens=prompt.tokens, sampling=s, grammar=grammar, priority=params.rank, closing=closing, salt=salt),
+            prompt,
+            params,
+            per_prompt,
+        )
         for prompt in prompts
         for s in samplings
     )
@@ -95,9 +105,12 @@ async def prepare(runtime: Runtime, body: wire.CompletionRequest, owner: str) ->
     return CompletionPlan(runtime, body, requests, echoes, stream_usage, id, int(time.time()), warnings)
 
 
-def encode(runtime: Runtime, body: wire.CompletionRequest) -> list[tuple[int, ...]]:
+def encode(runtime: Runtime, body: wire.CompletionRequest) -> list[Prompt]:
+    """Raises ApiError."""
+    if (model := runtime.tokenizer.encoder_decoder) is not None:
+        return [read_prompt(runtime, model, prompt, body) for prompt in _prompts(body.prompt)]
     prompts = [_tokens(runtime, prompt, body) for prompt in _prompts(body.prompt)]
-    return [_truncated(runtime.engine.info, prompt, body) for prompt in prompts]
+    return [Prompt(_truncated(runtime.engine.info, prompt, body)) for prompt in prompts]
 
 
 def _sequences_per_prompt(body: wire.CompletionRequest) -> int:
@@ -128,14 +141,12 @@ def _prompts(prompt: wire.Prompt) -> list[str] | list[list[int]]:
 
 
 def _tokens(runtime: Runtime, prompt: str | list[int], body: wire.CompletionRequest) -> tuple[int, ...]:
-    vocab = runtime.engine.info.vocab
     if isinstance(prompt, str):
         tokens = runtime.tokenizer.encode(
             prompt, parse_special=body.parse_special is not False, add_special=body.add_special_tokens is not False
         )
-    elif outside := [token for token in prompt if token >= vocab]:
-        raise bad_request("prompt", f"prompt: there is no token {outside[0]}; the vocabulary has {vocab}")
     else:
+        expect_vocabulary(prompt, runtime.engine.info.vocab)
         tokens = tuple(prompt)
     if not body.suffix:
         return tokens
@@ -164,24 +175,27 @@ def _requested(body: wire.CompletionRequest) -> int | None:
     return body.n_predict if body.max_tokens is None else body.max_tokens
 
 
-def _max_tokens(body: wire.CompletionRequest, runtime: Runtime, prompts: list[tuple[int, ...]]) -> int:
+def _max_tokens(body: wire.CompletionRequest, runtime: Runtime, prompts: list[Prompt]) -> int:
     """Unlike in chat completions, prompt and max_tokens together must fit the context. Raises ApiError."""
     requested, info = _requested(body), runtime.engine.info
-    longest = max(map(len, prompts))
-    left = min(tokens_left(info, len(prompt), "prompt") for prompt in prompts)
+    longest = max(len(prompt.tokens) for prompt in prompts)
+    left = min(tokens_left(info, prompt, "prompt") for prompt in prompts)
     if requested == UNLIMITED:
-        return min(runtime.max_answer_tokens or left, left)
+        return min(runtime.answer_limit or left, left)
     max_tokens = DEFAULT_MAX_TOKENS if requested is None else requested
     if requested is not None and max_tokens > left:
-        need = f"prompt ({longest} tokens) and max_tokens ({max_tokens})"
+        what = "prompt" if info.reader is None else "the answer's beginning"
+        need = f"{what} ({longest} tokens) and max_tokens ({max_tokens})"
         raise too_long("max_tokens", f"{need} exceed the model's context of {info.context} tokens")
     return min(max_tokens, left)
 
 
-def _echoes(tokenizer: ChatTokenizer, body: wire.CompletionRequest, prompts: list[tuple[int, ...]]) -> list[str]:
+def _echoes(tokenizer: ChatTokenizer, body: wire.CompletionRequest, prompts: list[Prompt]) -> list[str]:
     """The prompts as text, as they are after truncation."""
     if not body.echo:
         return [""] * len(prompts)
     given = _prompts(body.prompt)
     whole = body.truncate_prompt_tokens is None
-    return [text if isinstance(text, str) and whole else tokenizer.decode(prompt) for text, prompt in zip(given, prompts, strict=True)]
+    return [
+        text if isinstance(text, str) and whole else tokenizer.decode(prompt.tokens) for text, prompt in zip(given, prompts, strict=True)
+    ]

@@ -35,7 +35,8 @@ class ResponseBuilder:
     def choice(self, index: int, output: OutputDelta, number: int, *, first: bool) -> wire.Choice:
         """Of the sequence `index`, as choice `number`. `first`: the output is the beginning; it has the echo."""
         plan, body = self.plan, self.plan.body
-        prompt = plan.requests[index].tokens
+        request = plan.requests[index]
+        prompt = request.encoder if isinstance(request.encoder, tuple) and request.encoder else request.tokens
         echo = plan.echoes[index] if first else ""
         logprobs = None
         if body.logprobs is not None:

@@ -23,6 +23,8 @@ from server.api.ollama.request import (
     to_grammar,
 )
 from server.api.ollama.response import AnswerLines, chat_shape, generate_shape, to_line
+from server.chat.decoding import expect_text_reader, with_decoding
+from server.chat.encoder_decoder import expect_grammars
 from server.chat.loop import prepare
 from server.chat.output_parser import OutputParser
 from server.chat.sampling import engine_sampling, tokens_left
@@ -39,7 +41,10 @@ from server.http.sse import send_json, send_lines
 from server.http.warnings import hint_warnings, warning_headers
 from server.runtime.runtime import Runtime
 from server.runtime.state import ServerState
+from server.text.encoder_decoder import conversation
+from server.text.encoder_decoder.languages import NO_LANGUAGES
 from server.text.infill import infill_prompt
+from server.text.prompt import Prompt
 
 
 def endpoints(state: ServerState) -> list[Endpoint]:
@@ -58,7 +63,7 @@ def endpoints(state: ServerState) -> list[Endpoint]:
         lines = AnswerLines(body.model, generate_shape, context.runtime.tokenizer)
         if not body.prompt and body.suffix is None:
             await send_json(send, 200, to_line(lines.last("load")))
-        elif body.raw or body.suffix or context.runtime.tokenizer.template is None:
+        elif body.raw or body.suffix or not context.runtime.tokenizer.takes_messages:
             lines.warnings = (*hint_warnings(body), *option_warnings(context.runtime, body.options))
             await _send(send, lines, await raw_events(context.runtime, body, state.metrics), body)
         else:
@@ -102,14 +107,16 @@ async def _send(send: Send, lines: AnswerLines, events: AsyncGenerator[tuple[int
 
 async def raw_events(runtime: Runtime, body: wire.GenerateRequest, observer: TimingObserver) -> AsyncGenerator[tuple[int, Event]]:
     """The continuation of a prompt, or of what fills the gap before its suffix. Raises ApiError."""
+    expect_text_reader(runtime)
     prompt = await in_thread_if_large(len(body.prompt or ""), _raw_prompt, runtime, body)
     info, tokenizer = runtime.engine.info, runtime.tokenizer
-    left, wanted = tokens_left(info, len(prompt), "prompt"), max_tokens(body.options) or runtime.max_answer_tokens
-    sampling = engine_sampling(
-        sampling_params(body.options), 0, info=info, tokenizer=tokenizer, max_tokens=min(left, wanted or left), logprobs=logprobs(body)
-    )
+    left, wanted = tokens_left(info, prompt, "prompt"), max_tokens(body.options) or runtime.answer_limit
+    params = sampling_params(body.options)
+    sampling = engine_sampling(params, 0, info=info, tokenizer=tokenizer, max_tokens=min(left, wanted or left), logprobs=logprobs(body))
     grammar = await runtime.grammar_cache.answer_grammar(to_grammar(body.format))
-    request = Request(tokens=prompt, sampling=sampling, grammar=grammar, closing=None if grammar is None else Closing())
+    closing = None if grammar is None else Closing()
+    asked = Request(tokens=prompt.tokens, sampling=sampling, grammar=grammar, closing=closing)
+    request = with_decoding(runtime, asked, prompt, params)
     parser = OutputParser(tokenizer, request, output_options(body.options), None)
     fields = ErrorFields(prompt="prompt", grammar="format")
     return map_engine_errors(_with_end(runtime, request, parser, observer), fields)
@@ -125,15 +132,22 @@ async def _with_end(
                 yield 0, AnswerFinished(reason=delta.finish, usage=delta.usage)
 
 
-def _raw_prompt(runtime: Runtime, body: wire.GenerateRequest) -> tuple[int, ...]:
-    prompt = body.prompt or ""
+def _raw_prompt(runtime: Runtime, body: wire.GenerateRequest) -> Prompt:
+    prompt, model = body.prompt or "", runtime.tokenizer.encoder_decoder
+    if model is not None:
+        if body.suffix:
+            raise bad_request("suffix", "suffix: this model reads a text and answers it; it fills no gaps", "unsupported")
+        if body.format:
+            expect_grammars(model, "format")
+        with conversation.language_errors():
+            return runtime.tokenizer.encode_input(model, prompt, NO_LANGUAGES, parse_special=body.raw is True)
     tokens = runtime.tokenizer.encode(prompt, parse_special=body.raw is True, add_special=True)
     if not body.suffix:
-        return tokens
+        return Prompt(tokens)
     infill = infill_prompt(runtime.tokenizer, runtime.tokenizer.encode(prompt), body.suffix)
     if infill is None:
         raise bad_request("suffix", "suffix: this model has no tokens for infilling, it only continues a text", "unsupported")
-    return infill
+    return Prompt(infill)
 
 
 async def embed(context: RequestContext, body: wire.EmbedRequest) -> wire.EmbedResponse:

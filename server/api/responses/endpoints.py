@@ -77,10 +77,10 @@ async def count_input_tokens(context: RequestContext, body: wire.InputTokensRequ
     request = await in_thread_if_large_body(to_generation_request, runtime, body, resolved)
     plan = await prepare(runtime, request, Caller(owner=context.owner))
     if not request.mcp_servers or runtime.tool_host is None:
-        return InputTokens(input_tokens=len(plan.first_turn.prompt.tokens))
+        return InputTokens(input_tokens=plan.first_turn.prompt.length)
     toolset = Toolset(client_tools=request.tools)
     for server in request.mcp_servers:
         listing = await list_tools(runtime.tool_host, server)  # no tools of a server that is down: a response would go without it, too
         toolset = toolset.with_server(server, listing.tools)
     prompt = await render_prompt(runtime, request, plan.messages, toolset.offer(request.tool_choice))
-    return InputTokens(input_tokens=len(prompt.tokens))
+    return InputTokens(input_tokens=prompt.length)

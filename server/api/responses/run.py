@@ -110,7 +110,7 @@ async def _prepare_compacted(
     request = await in_thread_if_large_body(to_generation_request, runtime, body, resolved)
     try:
         plan = await _prepare_plan(context, body, request)
-        if threshold is None or len(plan.first_turn.prompt.tokens) < threshold:
+        if threshold is None or plan.first_turn.prompt.length < threshold:
             return plan, None
     except ApiError as error:
         if threshold is None or error.code != CONTEXT_OVERFLOW:

@@ -100,7 +100,7 @@ async def _chat_tokens(runtime: Runtime, body: wire.Conversation) -> tuple[int, 
         template_kwargs=body.chat_template_kwargs or {},
         prompt_end=to_prompt_end(messages, continued=body.continue_final_message, generation=body.add_generation_prompt),
     )
-    return (await render_prompt(runtime, request, request.messages, ToolOffer(tools=tools, choice="auto"))).tokens
+    return (await render_prompt(runtime, request, request.messages, ToolOffer(tools=tools, choice="auto"))).text
 
 
 def _piece(token: int, name: bytes) -> wire.TokenPiece:

@@ -14,8 +14,9 @@ from server.chat.grounding.small_talk import is_small_talk
 from server.core.messages import Assistant, Message, User
 from server.runtime.runtime import Runtime
 from server.text.control_tokens import NoUnusedCharacter
+from server.text.prompt import Prompt
 from server.text.template import TemplateRefused
-from server.text.tokenizer import NoChatTemplate, Prompt
+from server.text.tokenizer import NoChatTemplate
 
 MAX_QUERY = 2000  # characters
 CONTEXT_MESSAGES, MESSAGE_CHARACTERS = 4, 600  # of the conversation in the prompt; characters of each

@@ -26,8 +26,9 @@ class TokenReader(Generic[T]):
 
     thoughts = 0  # tokens of them
 
-    def __init__(self, token_bytes: Mapping[int, bytes]) -> None:
-        self._detokenizer = Detokenizer(token_bytes)
+    def __init__(self, token_bytes: Mapping[int, bytes], *, skip_space: bool = False) -> None:
+        """`skip_space`: see Detokenizer."""
+        self._detokenizer = Detokenizer(token_bytes, skip_space=skip_space)
         self._characters = 0
 
     def push(self, token: int, note: T | None = None) -> Read[T]:

@@ -73,6 +73,7 @@ HONOURED: dict[str, Given] = {
     "add_special_tokens": Given(False, tokenizer=LLAMA),
     "background": Given(True),  # needs a database, which these servers have not
     "bad_words": Given(["ugly"]),
+    "beam_width": Given(2),
     "best_of": Given(2),
     "cache_salt": Given("a"),
     "chat_template_kwargs": Given({"enable_thinking": False}, tokenizer=QWEN),
@@ -82,6 +83,7 @@ HONOURED: dict[str, Given] = {
     "echo": Given(True),
     "enable_thinking": Given(False, tokenizer=QWEN),
     "format": Given("json"),
+    "early_stopping": Given(True, {"beam_width": 2}),
     "frequency_penalty": Given(0.5),
     "grammar": Given('root ::= "a"'),
     "guided_choice": Given(["a"]),
@@ -94,6 +96,7 @@ HONOURED: dict[str, Given] = {
     "input": Given("Other"),
     "instructions": Given("Be brief."),
     "json_schema": Given(SCHEMA),
+    "length_penalty": Given(2.0, {"beam_width": 2}),
     "logit_bias": Given({"5": 1}),
     "logprobs": Given(True),
     "max_completion_tokens": Given(3, {"max_tokens": None}),
@@ -153,6 +156,7 @@ HONOURED: dict[str, Given] = {
     "truncate": Given(False, {"messages": [LONG] * 20 + [USER]}),
     "truncate_prompt_tokens": Given(1),
     "truncation": Given("auto", {"input": [LONG] * 20 + [USER]}),
+    "use_beam_search": Given(True),
 }  # fmt: skip
 ELSEWHERE = {"include"}  # of searches: tests/server/api/chat_completions/
 SPECIAL: dict[tuple[str, str], Given] = {

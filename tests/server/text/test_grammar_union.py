@@ -11,7 +11,7 @@ from llguidance import LLMatcher, LLTokenizer
 from engine.api import Choice, Grammar, JsonObject, JsonSchema, Lark, Regex
 from server.chat import tool_suppression
 from server.core.messages import Assistant, Tool, ToolCall, ToolResult, User
-from server.text.grammar_cache import GrammarCache
+from server.text.grammars.cache import GrammarCache
 from server.text.tokenizer import ChatTokenizer
 from server.text.tool_calls.api import CallConstraint
 from tests.server.fakes import calling, text, tool_text

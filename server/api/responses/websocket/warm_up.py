@@ -25,8 +25,9 @@ async def warm_up(run: ResponseRun) -> AsyncGenerator[Json]:
 
 async def _compute(run: ResponseRun) -> Usage:
     plan = run.plan
-    request = Request(tokens=plan.first_turn.prompt.tokens, sampling=Sampling(max_tokens=0, stop_tokens=plan.runtime.tokenizer.stop_tokens))
-    usage = Usage(prompt=len(request.tokens), completion=0, cached=0)
+    prompt, sampling = plan.first_turn.prompt, Sampling(max_tokens=0, stop_tokens=plan.runtime.tokenizer.stop_tokens)
+    request = Request(tokens=prompt.tokens, encoder=prompt.encoder, sampling=sampling)
+    usage = Usage(prompt=prompt.length, completion=0, cached=0)
     with engine_errors_as_api_errors(ErrorFields(prompt="input", grammar="text.format")):
         async for delta in plan.runtime.engine.generate(request):
             usage = delta.usage or usage

@@ -10,7 +10,7 @@ from engine.api import Choice, Grammar, InvalidGrammar, JsonSchema, Regex
 from server.core.cost import before_long_work, current_account
 from server.core.fair_threads import FairThreads
 from server.core.messages import Json, NamedTools, Tool
-from server.text.grammar_union import call_or_answer
+from server.text.grammars.union import call_or_answer
 from server.text.tokenizer import ChatTokenizer
 from server.text.tool_calls.api import CallConstraint, UnusableSchema
 from server.text.tool_calls.grammar import lark
