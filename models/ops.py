@@ -120,6 +120,11 @@ def normalize(y_SE: Tensor) -> Tensor:
     return F.normalize(y_SE, dim=-1)
 
 
+def rows(table_YD: Tensor, rows_T: Tensor) -> Tensor:
+    """x_TD: rows of a table."""
+    return table_YD[rows_T]
+
+
 def add(x_TD: Tensor, y_TD: Tensor) -> Tensor:
     return x_TD + y_TD
 
@@ -165,6 +170,7 @@ class Ops:
     rotate: Callable[[Tensor, Tensor, Tensor], Tensor] = rotate
     gated: Callable[[Tensor, Activation], Tensor] = gated
     activate: Callable[[Tensor, Activation], Tensor] = activate
+    rows: Callable[[Tensor, Tensor], Tensor] = rows
     add: Callable[[Tensor, Tensor], Tensor] = add
     add_scaled: Callable[[Tensor, Tensor, Tensor], Tensor] = add_scaled
     product: Callable[[Tensor, Tensor, Activation | None], Tensor] = product

@@ -21,7 +21,7 @@ class Encoder(nn.Module):
         self.arch, self.ops = arch, backend.ops
         rows, self.streams = arch.embed_dim or arch.dim, streams(arch)
         self.embed = backend.embedding("embed", arch.vocab, rows)
-        self.positions = added("positions", arch.position, beside_embedding(arch), backend)
+        self.positions = added("positions", arch.position, beside_embedding(arch), arch.context, backend)
         self.segments = backend.embedding("segments", arch.segments, rows) if arch.segments else None
         self.embed_norm = norm(arch.embed_norm, rows, backend.ops)
         self.widen = backend.linear("widen", rows, (arch.dim,), bias=True) if arch.embed_dim else None

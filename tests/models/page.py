@@ -42,8 +42,8 @@ on a CPU, with the same numbers in float32 (`tests/vllm/check_models.py`; what i
 """
 READING = """\
 An encoder-decoder reads an input whole and then answers it. Inputs of several lengths are read and answered in one step, each once for
-all who ask about it (`tests/engine/test_encoder_decoder.py`), on plain torch. The engine serves them (`Request.encoder`); the HTTP API
-has no words for them yet.
+all who ask about it (`tests/engine/test_encoder_decoder.py`), on the compiled kernels where heads are multiples of sixteen, as all
+published ones are, and otherwise on plain torch. How they are asked is in [the API's page](api.md#encoder-decoders).
 """
 SHOWN = ("Llama-3.2-1B-Instruct", "gemma-3-1b-it", "Mixtral-8x7B-v0.1", "gpt-oss-20b", "DeepSeek-V2-Lite", "mamba-130m-hf")
 

@@ -50,7 +50,11 @@ def test_published_sizes(name: str, want: int) -> None:
 def counted(model: nn.Module) -> int:
     tensors = [
         *model.parameters(),
-        *(buffer for name, buffer in model.named_buffers() if not name.endswith(("table_PR", "rotations_HKRB", "log_H1", "before_CW"))),
+        *(
+            buffer
+            for name, buffer in model.named_buffers()
+            if not name.endswith(("table_PR", "table_PD", "rotations_HKRB", "log_H1", "before_CW"))
+        ),
     ]
     return sum(tensor.numel() for tensor in tensors)
 
