@@ -109,6 +109,7 @@ POOLINGS: dict[str, Callable[[Tensor], Tensor]] = {
     "cls": lambda x_MD: x_MD[0],
     "max": lambda x_MD: x_MD.amax(0),
     "mean": lambda x_MD: x_MD.mean(0),
+    "mean_but_first": lambda x_MD: x_MD[1:].mean(0),
     "mean_sqrt_len": lambda x_MD: x_MD.sum(0) / len(x_MD) ** 0.5,
     "weighted_mean": _weighted_mean,
     "last": lambda x_MD: x_MD[-1],

@@ -20,9 +20,7 @@ from models.spec import (
     MLP,
     Arch,
     Attention,
-    Classifier,
     CrossAttention,
-    Dense,
     Full,
     LatentAttention,
     Layer,
@@ -32,22 +30,20 @@ from models.spec import (
     MoE,
     Neighbourhood,
     Next,
-    Pooled,
+    Probe,
     Slot,
 )
 
 
 def supports_encoder(arch: Arch) -> bool:
     """Can every part of `arch` run on these kernels?"""
-    match arch.output:
-        case Next():
-            return False
-        case Pooled(layers=dense):
-            head: tuple[Dense, ...] = dense[:-1]
-        case Classifier(hidden=hidden):
-            head = (hidden,)
+    if isinstance(arch.output, Next):
+        return False
+    head = arch.output.layers[:-1]
     return (
         plain(arch)
+        and not isinstance(arch.output.pooling, Probe)
+        and arch.patches is None
         and arch.ngrams is None
         and fits(arch.dim)
         and fits(arch.embed_dim or arch.dim)
