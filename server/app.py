@@ -42,6 +42,7 @@ from server.runtime.loading.chat import open_chat_model
 from server.runtime.runtime import Runtime
 from server.runtime.settings import Settings
 from server.runtime.state import ServerState
+from server.speech.model import SpeechModel
 from server.weights.progress import Progress
 
 if TYPE_CHECKING:
@@ -73,12 +74,14 @@ def load_runtime(settings: Settings, watch: ObserveSearch | None = None) -> Runt
         opening = _in_daemon_thread(lambda: _open_database(settings, progress, watch))
         prompts = _server_prompts()
         first, *others = [open_chat_model(settings, name, progress, prompts) for name in settings.models]
+        speech = _open_speech(settings, progress)
         database, archive, knowledge = opening.result()
         runtime = Runtime(
             names=(first.name,),
             engine=first.engine,
             tokenizer=first.tokenizer,
             others=tuple(others),
+            speech=speech,
             created=int(time.time()),
             knowledge_base=knowledge,
             archive=archive,
@@ -98,6 +101,14 @@ def _open_database(settings: Settings, progress: Progress, watch: ObserveSearch 
 
     database = open_database(settings)
     return database, open_archive(database.transactions), open_knowledge_base(settings, progress, watch, database)
+
+
+def _open_speech(settings: Settings, progress: Progress) -> SpeechModel | None:
+    if settings.transcription_model is None:
+        return None
+    from server.runtime.loading.speech import open_speech_model
+
+    return open_speech_model(settings, settings.transcription_model, progress)
 
 
 def _tool_limits(settings: Settings) -> ToolLimits:

@@ -74,7 +74,7 @@ MAY: dict[str, set[str]] = {
     "server.cli": {"server", "engine.api", "retrieval"},
     "server.cli.main": {"server", "bench"},
     "server.cli.arch": {"server", "models"},
-    "server.cli.mcp_config": {"server", "mcp_servers"},
+    "server.cli.mcp.config": {"server", "mcp_servers"},
     "mcp_servers": {"mcp_servers", "retrieval"},
     "mcp_servers.knowledge": {
         "mcp_servers",
@@ -109,7 +109,6 @@ MAY: dict[str, set[str]] = {
     "models.stacks": {"models.parts", "models.spec", "models.batch", "models.ops"},
     "models.families": {"models.families", "models.spec", "models.recipes", "models.hf"},
     "bench": {"bench", "server", "retrieval", "engine.api", "models"},
-    "bench.encoder_decoder": {"bench", "engine"},
     "bench.experts": {"bench", "engine", "models"},
     "bench.kernels": {"bench", "engine", "models"},  # compares backends, below any server
     "bench.recurrent": {"bench", "engine", "models"},

@@ -101,7 +101,8 @@ async def _chat_with_model(command: ChatCommand, settings: Settings) -> None:
     from server.weights.cache import PullError
 
     try:
-        runtime = await asyncio.to_thread(load_runtime, settings.model_copy(update={"embedding_model": "none"}))
+        alone = settings.model_copy(update={"embedding_model": "none", "transcription_model": None})
+        runtime = await asyncio.to_thread(load_runtime, alone)
     except (PullError, ValueError, KnowledgeError, ToolHostError, OSError) as error:
         raise ChatFailed(str(error)) from error
     try:

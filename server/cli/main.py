@@ -1,4 +1,4 @@
-"""stoa serve | pull | ingest | search | chat | eval | arch | new-arch | mcp | bench. Each command imports what it needs when it runs."""
+"""stoa serve | pull | ingest | search | chat | transcribe | eval | arch | new-arch | mcp | bench. Each imports what it needs then."""
 
 from pathlib import Path
 from typing import Annotated
@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from server.cli.errors import end_at_once, print_error
-from server.cli.mcp_app import mcp_app
+from server.cli.mcp.app import mcp_app
 from server.cli.settings_options import read_settings, with_settings
 from server.core.version import our_version
 from server.runtime.settings import Settings
@@ -75,6 +75,32 @@ def chat_command(
     options = {name: value for name, value in fields.items() if value is not None}
     settings = None if url else read_settings({"model": model} if model else {})
     raise typer.Exit(run_chat(ChatCommand(message, system, options), settings, RemoteServer(url or "", model, api_key)))
+
+
+@cli.command("transcribe")
+def transcribe_command(
+    files: Annotated[list[Path], typer.Argument(help="Recordings: wav, mp3, flac, ogg, m4a and others")],
+    url: Annotated[str | None, typer.Option(help="A running server, such as http://127.0.0.1:8000")] = None,
+    model: Annotated[str | None, typer.Option(help="A Whisper model [default: STOA_TRANSCRIPTION_MODEL, or whisper-tiny]")] = None,
+    api_key: Annotated[str, typer.Option(help="Key for --url", envvar="STOA_API_KEY")] = "",
+    language: Annotated[str | None, typer.Option(help="Of the recordings, such as de [default: found out]")] = None,
+    translate: Annotated[bool, typer.Option("--translate", help="Write it down in English")] = False,
+    prompt: Annotated[str, typer.Option(help="What was said before, or names that occur")] = "",
+    format: Annotated[str, typer.Option(help="text, srt, vtt, json or verbose_json")] = "text",
+    words: Annotated[bool, typer.Option("--words", help="With verbose_json: the times of each word")] = False,
+    output_dir: Annotated[Path | None, typer.Option(help="Write a file for each recording here [default: print]")] = None,
+) -> None:
+    """Write down what is said in recordings: with a model that is loaded for the occasion, or over HTTP with that of --url."""
+    from server.cli.transcribe.command import SpeechServer, TranscribeCommand, parse_format, parse_task, run_transcribe
+
+    try:
+        task = parse_task(language, prompt, translate=translate, words=words)
+        command = TranscribeCommand(tuple(files), task, parse_format(format), output_dir)
+    except ValueError as error:
+        print_error(error)
+        raise typer.Exit(2) from None
+    settings = None if url else read_settings({"transcription_model": model} if model else {})
+    raise typer.Exit(run_transcribe(command, settings, SpeechServer(url or "", model, api_key)))
 
 
 @cli.command("ingest")

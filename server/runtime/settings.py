@@ -79,7 +79,7 @@ class Settings(BaseSettings):
     )
     context: int | None = Field(default=None, ge=1, description="Longest prompt and answer together, in tokens (default: the model's)")
     kv_memory: int = Field(
-        default=512, ge=1, description="Most memory that the KV cache and states may take, in MiB; several models share it evenly"
+        default=512, ge=1, description="Most memory that the KV cache and states may take, in MiB; several chat models share it evenly"
     )
     model_kv_memory: Strings = Field(default=(), description="NAME=MIB: of that model, beside what the others share (repeatable)")
     quantize: Literal["int4", "int8"] | None = Field(default=None, description="Keep weights in this form (default: the checkpoint's)")
@@ -112,7 +112,11 @@ class Settings(BaseSettings):
         default=None, description="What it reads before a passage, such as 'passage: ' (default: as its folder says)"
     )
     rerank_model: str | None = Field(default=None, min_length=1, description="A cross-encoder, as --model, that sorts what a search found")
+    transcription_model: str | None = Field(
+        default=None, min_length=1, description="A Whisper model, as --model, such as whisper-tiny; writes down what is said in recordings"
+    )
     max_audio_bytes: int = Field(default=256 * 2**20, ge=1, description="Largest recording")
+    max_audio_seconds: float = Field(default=4 * 3600.0, gt=0, description="Longest recording")
     database_url: str | None = Field(
         default=None,
         min_length=1,
@@ -197,7 +201,10 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _aliases_lead_somewhere(self) -> "Settings":
-        known = [*self.models, *(short_name(model) for model in (self.embedding_model, self.rerank_model) if model)]
+        known = [
+            *self.models,
+            *(short_name(model) for model in (self.transcription_model, self.embedding_model, self.rerank_model) if model),
+        ]
         if unknown := [name for name in self.aliases.values() if name not in known]:
             raise ValueError(f"model_alias: there is no model {unknown[0]!r}; there are {', '.join(known)}")
         return self
@@ -223,7 +230,7 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _models_are_told_apart(self) -> "Settings":
-        names = [name for name, _ in self._named_models]
+        names = [*(name for name, _ in self._named_models), *([self.transcription_name] if self.transcription_name else [])]
         if len(set(names)) < len(names):
             raise ValueError(f"model: two are called {next(name for name in names if names.count(name) > 1)!r}; name them: NAME=SPEC")
         one = [option for option in ("served_model_name", "tokenizer", "upstream_model") if getattr(self, option) is not None]
@@ -302,6 +309,11 @@ class Settings(BaseSettings):
         return dict(self._named_models)
 
     @property
+    def transcription_name(self) -> str | None:
+        """What clients call the model of speech."""
+        return short_name(self.transcription_model) if self.transcription_model else None
+
+    @property
     def _named_models(self) -> list[tuple[str, str]]:
         if (self.served_model_name or self.tokenizer) and len(self.model) == 1:
             return [(self.served_model_name or short_name(self.tokenizer or self.model[0]), self.model[0])]
@@ -324,6 +336,8 @@ class Settings(BaseSettings):
     def kv_memory_of(self, name: str) -> int:
         """MiB."""
         budgets = dict(map(split_budget, self.model_kv_memory))
+        if name == self.transcription_name:
+            return budgets.get(name, self.kv_memory)
         return budgets.get(name) or max(1, self.kv_memory // len(self.models.keys() - budgets.keys()))
 
     @property

@@ -11,7 +11,7 @@ from server.weights.progress import Progress
 from server.weights.wheels import file_sha256
 
 DIGESTS = "sha256.json"  # name of a weight file in the directory -> hex SHA-256
-PATTERNS = ("*.gguf", "*.safetensors")
+PATTERNS = ("*.gguf", "*.safetensors", "model.bin")
 
 
 def record_digests(directory: Path, progress: Progress) -> None:

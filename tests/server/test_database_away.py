@@ -12,8 +12,8 @@ import pytest
 from retrieval.ingest import worker
 from server.app import create_app
 from server.archive.database import open_archive
-from server.runtime import database_monitor
 from server.runtime.settings import Settings
+from server.runtime.upkeep import database_monitor
 from tests.retrieval.postgres_server import PostgresServer, postgres_server
 from tests.server.fake_knowledge import knowledge
 from tests.server.fakes import FakeEngine, client, runtime, says, text

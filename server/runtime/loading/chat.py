@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from engine.api import Engine
+from server.runtime.loading.embedded import open_embedded
 from server.runtime.runtime import ChatModel
 from server.runtime.settings import Settings
 from server.weights.progress import Progress
@@ -101,25 +102,7 @@ def _open_remote(settings: Settings, name: str, text: "ChatTokenizer") -> Engine
 
 
 def _open_embedded(settings: Settings, name: str, directory: Path, shared: Sequence[tuple[int, ...]]) -> Engine:
-    from engine.embedded.engine import EmbeddedEngine
-    from engine.embedded.load import LoadOptions, load_model
-    from engine.embedded.scheduler import Limits as EngineLimits
-
-    limits = EngineLimits(
-        max_running=settings.max_running,
-        max_waiting=settings.max_waiting,
-        max_step_tokens=settings.max_step_tokens,
-        mixed_step_tokens=settings.mixed_step_tokens or (16 if settings.device == "cpu" else 512),
-    )
-    options = LoadOptions(
-        device=settings.device,
-        quantize=settings.quantize,
-        context=settings.context,
-        kv_memory=settings.kv_memory_of(name) << 20,
-        threads=settings.threads,
-        limits=limits,
-    )
-    engine = EmbeddedEngine(load_model(directory, options), shared)
+    engine = open_embedded(settings, name, directory, shared)
     if not engine.has_finite_logits():
         raise ValueError(f"{directory}: the model computes no finite numbers, its weights are damaged; pull it again")
     return engine

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from server.api.mcp import status
 from server.cli.main import cli
-from server.cli.mcp_config import McpClient, MissingOption, OwnServer, config
+from server.cli.mcp.config import McpClient, MissingOption, OwnServer, config
 from server.http.context import RequestContext
 from server.http.lists import NoQuery
 from server.mcp.builtin import session_opener

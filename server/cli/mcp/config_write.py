@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Literal, cast
 
 from server.cli.errors import print_error
-from server.cli.mcp_config import McpClient, MissingOption, OwnServer, config
+from server.cli.mcp.config import McpClient, MissingOption, OwnServer, config
 from server.core.atomic_file import replace_file
 from server.mcp.config.json_file import reject_duplicate_keys
 from server.runtime.settings import Settings

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from server.cli.mcp_config import McpClient, OwnServer
+from server.cli.mcp.config import McpClient, OwnServer
 from server.cli.settings_options import read_settings
 from server.runtime.settings import Settings
 
@@ -29,8 +29,8 @@ def config_command(
     file: Annotated[Path | None, typer.Option(help="With --write: which file [default: where the client looks]")] = None,
 ) -> None:
     """Print what another MCP client needs to know to start our servers, or write it where the client reads it."""
-    from server.cli.mcp_config import print_config
-    from server.cli.mcp_config_write import write_config
+    from server.cli.mcp.config import print_config
+    from server.cli.mcp.config_write import write_config
 
     values = {name: tuple(value) for name, value in (("mcp_files", folder), ("mcp_database", database)) if value}
     servers, settings = tuple(server or (OwnServer.KNOWLEDGE,)), read_settings(values)
@@ -45,7 +45,7 @@ def list_command(
     as_json: Annotated[bool, typer.Option("--json", help="Print one list")] = False,
 ) -> None:
     """Connect to the configured MCP servers and show their tools."""
-    from server.cli.mcp_admin import list_servers, run_admin
+    from server.cli.mcp.admin import list_servers, run_admin
 
     settings = _settings(config)
     raise typer.Exit(run_admin(lambda: list_servers(settings, as_json)))
@@ -54,7 +54,7 @@ def list_command(
 @mcp_app.command("approve")
 def approve_command(name: ServerName, config: ConfigFile = None) -> None:
     """Accept the tools of an MCP server as they are now: what changes after that is kept from the model until you do it again."""
-    from server.cli.mcp_admin import approve_tools, run_admin
+    from server.cli.mcp.admin import approve_tools, run_admin
 
     settings = _settings(config)
     raise typer.Exit(run_admin(lambda: approve_tools(settings, name)))
@@ -63,7 +63,7 @@ def approve_command(name: ServerName, config: ConfigFile = None) -> None:
 @mcp_app.command("login")
 def login_command(name: ServerName, config: ConfigFile = None) -> None:
     """Agree in a browser that an MCP server with OAuth may be used."""
-    from server.cli.mcp_admin import login, run_admin
+    from server.cli.mcp.admin import login, run_admin
 
     settings = _settings(config)
     raise typer.Exit(run_admin(lambda: login(settings, name)))
