@@ -16,10 +16,11 @@ from server.weights.gguf import prepare_gguf
 from server.weights.integrity import expect_intact, record_digests
 from server.weights.paths import default_home
 from server.weights.progress import Progress, no_progress
+from server.weights.sentencepiece.prepare import PATTERNS, is_sentencepiece, prepare_sentencepiece
 
 WHEEL_SPEC = re.compile(r"([A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)(?:==([A-Za-z0-9][A-Za-z0-9.!+_-]*))?")
 HUB_ID = re.compile(r"([A-Za-z0-9][\w.-]*/[\w.-]+)(?:/(.+\.gguf))?")
-HUB_FILE_PATTERNS = ["*.safetensors", "model.bin", "*.json", "*.jinja", "tokenizer.model", "LICENSE*", "README*"]
+HUB_FILE_PATTERNS = ["*.safetensors", "model.bin", "*.json", "*.jinja", "tokenizer.model", *PATTERNS, "LICENSE*", "README*"]
 
 
 def pull(source: str, *, progress: Progress | None = None, cache: Path | None = None) -> Path:
@@ -71,6 +72,8 @@ def _prepare(path: Path, home: Path, progress: Progress) -> Path:
         return path if (path / "tensors.json").exists() else prepare_gguf(_single_gguf(ggufs), home, progress)
     if not any(path.glob("*.safetensors")) and (path / "model.bin").exists():
         return prepare_ctranslate2(path, home, progress)
+    if is_sentencepiece(path):
+        return prepare_sentencepiece(path, home, progress)
     _expect_model_files(path)
     return path
 

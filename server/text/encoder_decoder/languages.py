@@ -58,9 +58,10 @@ class LanguageTokens:
         return self.ids[find_code(name, self.ids, field)]
 
     def with_source(self, around: Around, source: str) -> Around:
-        token, known = self.id_of(source, SOURCE), frozenset(self.ids.values())
+        known = frozenset(self.ids.values())
         if not known & {*around.before, *around.after}:
             raise LanguageError(SOURCE, "this model finds out by itself what language it reads; leave it out")
+        token = self.id_of(source, SOURCE)
         replaced = (tuple(token if one in known else one for one in side) for side in (around.before, around.after))
         return Around(*replaced)
 

@@ -39,6 +39,8 @@ class EncoderDecoder:
     around: Around  # of an input; where languages are tokens, with the default source's
     defaults: Defaults
     languages: LanguageTokens | TaskPrefixes | None = None
+    vocab: int | None = None  # of the model, where the tokenizer has more tokens, which are unknown to the model; None: it has not
+    unknown: int = 0  # the token for what the model does not know
     chosen: LanguagePair = NO_LANGUAGES  # where a request does not say
     spaced: bool = False  # the first word of an answer has a space before it that stands for nothing
 
@@ -60,6 +62,8 @@ class EncoderDecoder:
         """`tokens`: of the text. `begun`: of an answer that is to be continued. `bare`: the tokens are the whole input. Raises
         LanguageError."""
         around, start, first = self.around, self.start, self.defaults.forced_first
+        if self.vocab is not None:
+            tokens = [token if token < self.vocab else self.unknown for token in tokens]
         if isinstance(self.languages, LanguageTokens):
             around, start, first = self._told(self.languages, pair.over(self.chosen), tokens)
         head = (start,) if first is None or not begun else (start, first)
@@ -124,9 +128,24 @@ def read_encoder_decoder(
         around=around,
         defaults=read_defaults(config, generation),
         languages=languages,
+        vocab=_narrower(config, backend),
+        unknown=_unknown(spec),
         chosen=chosen,
         spaced=spaced,
     )
+
+
+def _narrower(config: Values, backend: Tokenizer) -> int | None:
+    """The model's vocabulary, where it is smaller than the tokenizer's."""
+    vocab = config.get("vocab_size")
+    return vocab if isinstance(vocab, int) and max(backend.get_vocab().values(), default=0) >= vocab else None
+
+
+def _unknown(spec: Mapping[str, Any]) -> int:
+    model: dict[str, Any] = spec["model"]
+    vocab: dict[str, int] | list[Any] = model["vocab"]
+    named = vocab.get(model.get("unk_token") or "", 0) if isinstance(vocab, dict) else 0
+    return model.get("unk_id") or named
 
 
 def _around(backend: Tokenizer) -> Around:

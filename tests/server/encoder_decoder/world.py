@@ -77,15 +77,15 @@ def unigram(first: list[str]) -> list[tuple[str, float]]:
     return [(piece, score) for piece, score in json.loads(made.to_str())["model"]["vocab"]]
 
 
-def bpe(first: list[str], *, spaces: bool) -> tuple[dict[str, int], list[tuple[str, str]]]:
-    """`spaces`: as SentencePiece writes them; else bytes."""
+def bpe(first: list[str], *, spaces: bool) -> dict[str, Any]:
+    """Vocabulary and merges. `spaces`: as SentencePiece writes them; else bytes."""
     made = Tokenizer(models.BPE())
     made.pre_tokenizer = pre_tokenizers.Metaspace() if spaces else pre_tokenizers.ByteLevel(add_prefix_space=False)
     alphabet = [] if spaces else pre_tokenizers.ByteLevel.alphabet()
     trainer = trainers.BpeTrainer(vocab_size=340, special_tokens=first, initial_alphabet=alphabet, show_progress=False)
     made.train_from_iterator(CORPUS, trainer)
     model = json.loads(made.to_str())["model"]
-    return model["vocab"], [cast(tuple[str, str], tuple(pair)) for pair in model["merges"]]
+    return {"vocab": model["vocab"], "merges": [tuple(pair) for pair in model["merges"]]}
 
 
 def t5(folder: Path, **generation: Any) -> World:
@@ -97,13 +97,12 @@ def t5(folder: Path, **generation: Any) -> World:
 
 
 def bart(folder: Path, **generation: Any) -> World:
-    vocab, merges = bpe([*SPECIAL, "<mask>"], spaces=False)
-    return save(folder, "bart", BartTokenizer(vocab=vocab, merges=merges), {"forced_bos_token_id": 0, **generation})
+    tokenizer = BartTokenizer(**bpe([*SPECIAL, "<mask>"], spaces=False))
+    return save(folder, "bart", tokenizer, {"forced_bos_token_id": 0, **generation})
 
 
 def nllb(folder: Path, **generation: Any) -> World:
-    vocab, merges = bpe(SPECIAL, spaces=True)
-    return save(folder, "m2m_100", NllbTokenizer(vocab=vocab, merges=merges), generation)
+    return save(folder, "m2m_100", NllbTokenizer(**bpe(SPECIAL, spaces=True)), generation)
 
 
 def mbart(folder: Path, **generation: Any) -> World:
