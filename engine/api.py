@@ -363,3 +363,63 @@ class Encoder(Protocol):
         ...
 
     async def close(self) -> None: ...
+
+
+# pictures out of noise
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class StartPicture:
+    """Where a picture begins instead of noise alone. `strength`, above 0 and at most 1: how much of the way back to noise it is taken."""
+
+    pixels: NDArray[np.uint8]  # [H, W, C], as large as `ImageInfo` says
+    strength: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageRequest:
+    """The same request gives the same picture, whatever else is computed beside it."""
+
+    label: int | None  # of what; None: nothing in particular
+    steps: int
+    seed: int  # of the noise
+    guidance: float = 1.0  # how far what the model says is moved away from what it says of no label (arXiv 2207.12598); 1: it is not
+    start: StartPicture | None = None
+    previews: frozenset[int] = frozenset()  # numbers of steps, from 1, after which the picture is shown as the model sees it by then
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageInfo:
+    width: int  # pixels, of every picture
+    height: int
+    channels: int
+    labels: int
+    steps: int  # the most
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class ImageProgress:
+    """After `step` of `steps` steps, fewer than were asked for where there is a `StartPicture`. The last one has the picture."""
+
+    step: int
+    steps: int
+    pixels: NDArray[np.uint8] | None = field(default=None, repr=False)  # [H, W, C]
+
+    @property
+    def finished(self) -> bool:
+        return self.step == self.steps
+
+
+class ImageEngine(Protocol):
+    @property
+    def info(self) -> ImageInfo: ...
+
+    @property
+    def alive(self) -> bool: ...
+
+    def generate(self, request: ImageRequest) -> AsyncIterator[ImageProgress]:
+        """One after each step, the last one finished. Closing the iterator aborts the request, within one step. Raises EngineError before
+        the first one for a request that cannot be met, naming its field; QueueFull where too many wait; EngineStopped at any time."""
+        ...
+
+    async def close(self) -> None: ...

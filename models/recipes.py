@@ -146,6 +146,13 @@ class Taps:
 
 
 @dataclass(frozen=True)
+class PatchRows:
+    """[O, C, P, P] -> [O, C * P * P]: a convolution over patches that do not overlap as one matrix over their pixels."""
+
+    part: "Recipe"
+
+
+@dataclass(frozen=True)
 class NoBias:
     """Zeros, as many as it has rows: the bias of a matrix that has none beside others that have one."""
 
@@ -164,6 +171,7 @@ Recipe = (
     | NegExp
     | NoBias
     | Taps
+    | PatchRows
     | Rows
     | Transpose
     | Unzip

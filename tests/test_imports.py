@@ -106,6 +106,7 @@ MAY: dict[str, set[str]] = {
     "models.batch": {"models.spec", "models.ops", "models.quant", "models.score_bias"},
     "models.parts": {"models.parts", "models.spec", "models.batch", "models.ops", "models.score_bias"},
     "models.parts.long_conv": {"models.parts", "models.spec", "models.batch", "models.quant"},  # has a leaf: makes filters of weights
+    "models.parts.diffusion.convolution": {"models.quant"},  # is a leaf
     "models.stacks": {"models.parts", "models.spec", "models.batch", "models.ops"},
     "models.families": {"models.families", "models.spec", "models.recipes", "models.hf"},
     "bench": {"bench", "server", "retrieval", "engine.api", "models"},

@@ -42,7 +42,7 @@ class Schedule:
 
 def schedule(sampler: Sampler, steps: int, begin: int = 0) -> Schedule:
     """Of `steps` steps those from number `begin` on. Raises ValueError where there cannot be so many."""
-    most = sampler.times if isinstance(sampler, FlowMatching) else sampler.betas.times - isinstance(sampler, DpmSolver)
+    most = most_steps(sampler)
     if not 1 <= steps <= most:
         raise ValueError(f"steps must be between 1 and {most}, not {steps}")
     if not 0 <= begin < steps:
@@ -60,6 +60,16 @@ def schedule(sampler: Sampler, steps: int, begin: int = 0) -> Schedule:
             return Schedule(_dpm_solver(sampler, steps, begin), 1.0)
         case FlowMatching():
             return Schedule(_flow(sampler, steps)[begin:], 1.0)
+
+
+def most_steps(sampler: Sampler) -> int:
+    match sampler:
+        case FlowMatching(times=times):
+            return times
+        case DpmSolver(betas=betas):
+            return betas.times - 1
+        case other:
+            return other.betas.times
 
 
 def img2img_begin(steps: int, strength: float) -> int:

@@ -18,9 +18,10 @@ from models.weights.source import Checkpoint, Source
 __all__ = ["Target", "WeightsError", "load", "recipe_of", "refuse_leftovers", "resolve", "targets"]
 
 
-def load(model: nn.Module, arch: Arch, recipes: Recipes, checkpoint: Checkpoint) -> None:
+def load(model: nn.Module, arch: Arch | None, recipes: Recipes, checkpoint: Checkpoint) -> None:
     """Fill every tensor of `model`, one at a time. Raises WeightsError when one is missing or has the wrong shape,
-    and when the checkpoint holds a tensor that no module asked for."""
+    and when the checkpoint holds a tensor that no module asked for. `arch`: None for what has none (models/spec/diffusion); then no recipe
+    may ask what a layer is like."""
     checkpoint = canonical(recipes, checkpoint)
     names, used = set(checkpoint), set[str]()  # a Mapping's own `in` would read the tensor
     for target, shape, assign in targets(model):

@@ -20,10 +20,11 @@ _UNREAD = re.compile(
 )
 
 
-def refuse_leftovers(arch: Arch, recipes: Recipes, checkpoint: Checkpoint, left: set[str]) -> None:
-    left = {name for name in left if not _UNREAD.fullmatch(name)} - _further(arch, left) - _computed(arch, left)
-    if arch.tied:
-        left -= _tied_copy(recipes, checkpoint, left)
+def refuse_leftovers(arch: Arch | None, recipes: Recipes, checkpoint: Checkpoint, left: set[str]) -> None:
+    left = {name for name in left if not _UNREAD.fullmatch(name)}
+    if arch is not None:
+        left -= _further(arch, left) | _computed(arch, left)
+        left -= _tied_copy(recipes, checkpoint, left) if arch.tied else set[str]()
     if left:
         shown = ", ".join(sorted(left)[:5])
         raise WeightsError(f"the checkpoint has {len(left)} tensors that this architecture does not use: {shown}")

@@ -17,6 +17,7 @@ from models.recipes import (
     HeadRows,
     NegExp,
     NoBias,
+    PatchRows,
     PerExpert,
     Permute,
     Recipe,
@@ -61,6 +62,8 @@ def resolve(recipe: Recipe, source: Source) -> Weight:
             return torch.zeros(resolve(part, source).shape[0])
         case Taps(part):
             return dense(resolve(part, source)).mT.flatten(1)
+        case PatchRows(part):
+            return dense(resolve(part, source)).flatten(1)
         case Unzip(part):
             return unzipped(resolve(part, source), -1 if source.target.endswith("bias") else -2)
         case Permute(part):

@@ -18,7 +18,7 @@ class Source:
     names: set[str]
     used: set[str]
     layer: int | None
-    arch: Arch
+    arch: Arch | None
     target: str
     expert: int | None = None
 
@@ -41,6 +41,8 @@ class Source:
 
     @property
     def _of_layer(self) -> Layer:
+        if self.arch is None:
+            raise WeightsError(f"{self.target}: this model has no layers that a recipe could ask about")
         encoder = self.arch.encoder if self.target.startswith("encoder.") else None
         return (self.arch if encoder is None else encoder).layers[self.layer or 0]
 

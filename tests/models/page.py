@@ -13,6 +13,8 @@ from typing import Any, NamedTuple
 from engine.embedded.native.supports import supports
 from models.describe import Description, cache_bytes, describe, flops, state_bytes
 from models.families import ENCODER_DECODERS, ENCODERS, FAMILIES, arch_of
+from models.families.diffusion import AUTOENCODERS, DENOISERS
+from models.families.diffusion.schedulers import SCHEDULERS
 from models.spec import S4, Arch, Attention, ImplicitFilter, Layer, LongConv, Mask, Strided, Window
 from server.cli.arch.chart import chart
 from server.cli.arch.text import compared
@@ -45,13 +47,18 @@ An encoder-decoder reads an input whole and then answers it. Inputs of several l
 all who ask about it (`tests/engine/test_encoder_decoder.py`), on plain torch. The engine serves them (`Request.encoder`); the HTTP API
 has no words for them yet.
 """
+PICTURES = """\
+A folder of diffusers (`model_index.json`) makes pictures out of noise. Each part says what diffusers' says within 1e-4, every sampler
+takes its steps, and whole tiny pipelines make its pictures (`tests/models/diffusion/`, `tests/engine/test_images.py`), several at once,
+each at a step of its own, on plain torch. The engine makes them (`engine.api.ImageEngine`); the HTTP API has no words for them yet.
+"""
 SHOWN = ("Llama-3.2-1B-Instruct", "gemma-3-1b-it", "Mixtral-8x7B-v0.1", "gpt-oss-20b", "DeepSeek-V2-Lite", "mamba-130m-hf")
 
 DRAWN = ("Llama-3.2-1B-Instruct", "Nemotron-3-Nano-30B-A3B", "mamba-130m-hf")
 
 
 def page() -> str:
-    return "\n".join([HEAD, *_decoders(), *_encoder_decoders(), *_encoders(), *_choice(), *_numbers()]) + "\n"
+    return "\n".join([HEAD, *_decoders(), *_encoder_decoders(), *_encoders(), *_pictures(), *_choice(), *_numbers()]) + "\n"
 
 
 def _decoders() -> Iterator[str]:
@@ -87,6 +94,13 @@ def _encoders() -> Iterator[str]:
     yield ""
 
 
+def _pictures() -> Iterator[str]:
+    yield from (PICTURES, "| part of a pipeline | classes of diffusers |", "|---|---|")
+    for part, classes in (("denoiser", DENOISERS), ("autoencoder", AUTOENCODERS), ("sampler", SCHEDULERS)):
+        yield f"| {part} | {', '.join(f'`{name}`' for name in classes)} |"
+    yield ""
+
+
 def _modules(table: Mapping[str, str]) -> dict[str, list[str]]:
     """Data sheets with the architectures that each is for."""
     found: dict[str, list[str]] = {}
@@ -98,7 +112,7 @@ def _modules(table: Mapping[str, str]) -> dict[str, list[str]]:
 def _choice() -> Iterator[str]:
     yield from ("## Which one for what", "", "| architecture | for | price | in numbers |", "|---|---|---|---|")
     yield from (f"| {row.kind} | {row.use} | {row.price} | {row.numbers} |" for row in (*_dense(), *_sparse()))
-    yield from ("", "Images and diffusion are not served yet.", "")
+    yield from ("", "Images are not read yet.", "")
 
 
 class Choice(NamedTuple):

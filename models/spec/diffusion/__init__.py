@@ -1,16 +1,25 @@
 """The vocabulary of models that make pictures out of noise. Nothing here imports torch."""
 
+from models.spec.diffusion.autoencoders import Autoencoder, Latents, TinyAutoencoder
+from models.spec.diffusion.denoisers import Denoiser, Dit, DitLayer, Sinusoids
 from models.spec.diffusion.samplers import Betas, Ddim, Ddpm, DpmSolver, Euler, EulerAncestral, FlowMatching, Prediction, Sampler, Spacing
 
 __all__ = [
+    "Autoencoder",
     "Betas",
     "Ddim",
     "Ddpm",
+    "Denoiser",
+    "Dit",
+    "DitLayer",
     "DpmSolver",
     "Euler",
     "EulerAncestral",
     "FlowMatching",
+    "Latents",
     "Prediction",
     "Sampler",
+    "Sinusoids",
     "Spacing",
+    "TinyAutoencoder",
 ]

@@ -1,0 +1,136 @@
+"""The embedded engine of pictures: requests and aborts are messages to the thread that owns the model; each of its steps takes all pictures
+that there is room for one step further, whichever step each of them is at."""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncGenerator
+from functools import partial
+from threading import Lock
+
+import numpy as np
+
+from engine.api import EngineError, ImageProgress, ImageRequest, QueueFull
+from engine.embedded.images.load import LoadedImageModel
+from engine.embedded.images.painter import Canvas, Painter, plan_of
+from engine.embedded.load import inference_thread
+from engine.embedded.worker_thread import WorkerThread, stopped_error
+
+
+class _Job:
+    """A request, and the loop that waits for what becomes of it. `canvas` is the thread's."""
+
+    def __init__(self, request: ImageRequest) -> None:
+        self.request = request
+        self.canvas: Canvas | None = None
+        self._loop, self._arrived = asyncio.get_running_loop(), asyncio.Queue[ImageProgress | Exception]()
+
+    async def next(self) -> ImageProgress:
+        item = await self._arrived.get()
+        if isinstance(item, Exception):
+            raise item
+        return item
+
+    def tell(self, item: ImageProgress | Exception) -> None:
+        """From any thread. A loop that is closed wants nothing any more."""
+        try:
+            self._loop.call_soon_threadsafe(self._arrived.put_nowait, item)
+        except RuntimeError:
+            if not self._loop.is_closed():
+                raise
+
+
+class EmbeddedImageEngine:
+    """Implements engine.api.ImageEngine. Starts its thread at once; `close` ends it."""
+
+    def __init__(self, loaded: LoadedImageModel) -> None:
+        self.info = loaded.info
+        self._loaded, self._painter = loaded, Painter(loaded)
+        self._lock, self._open = Lock(), 0  # requests
+        self._jobs = deque[_Job]()  # the thread's, in the order in which they take turns
+        context = inference_thread(loaded.threads, loaded.device)
+        self._thread = WorkerThread("image engine", context=context, idle=self._idle, step=self._step, on_stop=self._stop)
+
+    @property
+    def alive(self) -> bool:
+        return self._thread.alive
+
+    async def generate(self, request: ImageRequest) -> AsyncGenerator[ImageProgress]:
+        expect_possible(request, self._loaded)
+        job = _Job(request)
+        self._submit(job)
+        finished = False
+        try:
+            while not finished:
+                progress = await job.next()
+                finished = progress.finished
+                yield progress
+        finally:
+            with self._lock:
+                self._open -= 1
+            if not finished:
+                self._thread.notify(partial(self._forget, job))
+
+    async def close(self) -> None:
+        """Whoever still waits gets EngineStopped."""
+        await self._thread.close()
+
+    def _submit(self, job: _Job) -> None:
+        limits = self._loaded.limits
+        with self._lock:
+            self._thread.expect_alive()
+            if self._open >= limits.max_running + limits.max_waiting:
+                raise QueueFull(f"{self._open} pictures are being made or waited for, and no more are taken")
+            self._thread.submit(partial(self._jobs.append, job))
+            self._open += 1
+
+    # from here on: the engine's thread
+
+    def _idle(self) -> bool:
+        return not self._jobs
+
+    def _step(self) -> None:
+        """Those in front; then they stand behind those that waited."""
+        turn = [self._jobs[i] for i in range(min(len(self._jobs), self._loaded.limits.max_running))]
+        self._jobs.rotate(-len(turn))
+        canvases = [self._canvas(job) for job in turn]
+        self._painter.step(canvases)
+        for job, canvas in zip(turn, canvases, strict=True):
+            if canvas.finished:
+                self._forget(job)
+            job.tell(self._progress(canvas))
+
+    def _canvas(self, job: _Job) -> Canvas:
+        job.canvas = job.canvas or self._painter.begin(job.request)
+        return job.canvas
+
+    def _progress(self, canvas: Canvas) -> ImageProgress:
+        seen = canvas.finished or canvas.done in canvas.request.previews
+        pixels = self._painter.pixels(canvas) if seen else None
+        return ImageProgress(step=canvas.done, steps=len(canvas.plan.steps), pixels=pixels)
+
+    def _forget(self, job: _Job) -> None:
+        """Aborted or finished; it may be neither any more."""
+        if job in self._jobs:
+            self._jobs.remove(job)
+
+    def _stop(self, cause: BaseException | None) -> None:
+        for job in self._jobs:
+            job.tell(stopped_error(cause))
+
+
+def expect_possible(request: ImageRequest, loaded: LoadedImageModel) -> None:
+    """What would hurt others must not reach the thread. Raises EngineError."""
+    info, start = loaded.info, request.start
+    if request.label is not None and not 0 <= request.label < info.labels:
+        raise EngineError(f"label must be between 0 and {info.labels - 1}, not {request.label}")
+    if not np.isfinite(request.guidance):
+        raise EngineError(f"guidance must be a finite number, not {request.guidance}")
+    if not 0 <= request.seed < 2**63:
+        raise EngineError(f"seed must be between 0 and 2 ** 63 - 1, not {request.seed}")
+    shape = (info.height, info.width, info.channels)
+    if start is not None and (start.pixels.shape != shape or start.pixels.dtype != np.uint8):
+        raise EngineError(f"start must be uint8 {list(shape)}, not {start.pixels.dtype} {list(start.pixels.shape)}")
+    try:
+        plan_of(loaded, request)
+    except ValueError as error:
+        raise EngineError(str(error)) from error

@@ -1,0 +1,101 @@
+"""Pictures on their way, and a step of several of them together, each at its own step. N pictures, C channels, H high, W wide."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from engine.api import ImageRequest
+from engine.embedded.images.load import LoadedImageModel
+from models.diffusion.advance import Pictures, advance, model_input
+from models.diffusion.schedule import Schedule, Step, img2img_begin, schedule
+from models.stacks.diffusion.dit import Told
+
+
+@dataclass(eq=False)
+class Canvas:
+    """A request's picture. Its noise is drawn on the CPU, from a generator of its own, so that company changes nothing."""
+
+    request: ImageRequest
+    plan: Schedule
+    generator: torch.Generator
+    x_CHW: Tensor
+    clean_CHW: Tensor
+    done: int = field(default=0)
+
+    @property
+    def next(self) -> Step:
+        return self.plan.steps[self.done]
+
+    @property
+    def finished(self) -> bool:
+        return self.done == len(self.plan.steps)
+
+    @property
+    def shown(self) -> Tensor:
+        """What is to be seen now: the picture, or as what the model sees it."""
+        return self.x_CHW if self.finished else self.clean_CHW
+
+
+class Painter:
+    """Called in one thread, without gradients."""
+
+    def __init__(self, loaded: LoadedImageModel) -> None:
+        self._loaded = loaded
+
+    def begin(self, request: ImageRequest) -> Canvas:
+        plan, generator = plan_of(self._loaded, request), torch.Generator().manual_seed(request.seed)
+        noise_CHW, first = self._noise(generator), plan.steps[0]
+        x_CHW = noise_CHW * plan.start
+        if request.start is not None:
+            x_CHW = first.signal * self._latents(request.start.pixels) + first.level * noise_CHW
+        return Canvas(request, plan, generator, x_CHW, torch.zeros_like(x_CHW))
+
+    def step(self, canvases: Sequence[Canvas]) -> None:
+        """Takes each of them one step further."""
+        steps = [canvas.next for canvas in canvases]
+        now = Pictures(torch.stack([canvas.x_CHW for canvas in canvases]), torch.stack([canvas.clean_CHW for canvas in canvases]))
+        noises = [self._noise(c.generator) if c.next.noise else torch.zeros_like(c.x_CHW) for c in canvases]
+        new = advance(steps, now, self._said(canvases, steps, now.x_NCHW), torch.stack(noises))
+        for canvas, x_CHW, clean_CHW in zip(canvases, new.x_NCHW, new.clean_NCHW, strict=True):
+            canvas.x_CHW, canvas.clean_CHW = x_CHW, clean_CHW
+            canvas.done += 1
+
+    def pixels(self, canvas: Canvas) -> NDArray[np.uint8]:
+        """[H, W, C]"""
+        x_NCHW = canvas.shown[None]
+        if self._loaded.autoencoder is not None:
+            x_NCHW = self._loaded.autoencoder.decode(x_NCHW)
+        shades = (x_NCHW[0].float() / 2 + 0.5).clamp(0, 1) * 255
+        return shades.round().to(torch.uint8).permute(1, 2, 0).cpu().numpy()
+
+    def _said(self, canvases: Sequence[Canvas], steps: Sequence[Step], x_NCHW: Tensor) -> Tensor:
+        """What the model says of each picture, in one batch with what it says without a label of those that are guided."""
+        nothing, labels = self._loaded.info.labels, [canvas.request.label for canvas in canvases]
+        guided = [i for i, canvas in enumerate(canvases) if canvas.request.guidance != 1]
+        rows, told = [*range(len(canvases)), *guided], [nothing if label is None else label for label in labels] + [nothing] * len(guided)
+        times_N = torch.tensor([steps[row].time for row in rows], device=x_NCHW.device)
+        out = self._loaded.denoiser(model_input(steps, x_NCHW)[rows], Told(times_N, torch.tensor(told, device=x_NCHW.device)))[
+            :, : x_NCHW.shape[1]
+        ].to(x_NCHW.dtype)
+        said, without = out[: len(canvases)].clone(), out[len(canvases) :]
+        for i, unlabelled in zip(guided, without, strict=True):
+            said[i] = unlabelled + canvases[i].request.guidance * (said[i] - unlabelled)
+        return said
+
+    def _noise(self, generator: torch.Generator) -> Tensor:
+        return torch.randn(self._loaded.shape, generator=generator).to(self._loaded.device)
+
+    def _latents(self, pixels: NDArray[np.uint8]) -> Tensor:
+        x_NCHW = (torch.tensor(pixels).permute(2, 0, 1)[None].float() / 255 * 2 - 1).to(self._loaded.device)
+        return (x_NCHW if self._loaded.autoencoder is None else self._loaded.autoencoder.encode(x_NCHW))[0].float()
+
+
+def plan_of(loaded: LoadedImageModel, request: ImageRequest) -> Schedule:
+    """Raises ValueError where `steps` or `strength` cannot be."""
+    schedule(loaded.sampler, request.steps)  # whose error is about steps, before one about strength
+    begin = 0 if request.start is None else img2img_begin(request.steps, request.start.strength)
+    return schedule(loaded.sampler, request.steps, begin)

@@ -1,0 +1,87 @@
+"""Denoisers and autoencoders say what diffusers' say."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from diffusers.schedulers.scheduling_ddim import DDIMScheduler
+
+from models.diffusion.build import build_autoencoder, build_denoiser, fill_autoencoder, fill_denoiser
+from models.diffusion.folder import open_pipeline
+from models.families.diffusion import autoencoder_of, denoiser_of, dit, tiny_autoencoder
+from models.hf import ConfigError
+from models.quant import WeightsError
+from models.reference import Reference
+from models.stacks.diffusion.dit import Told
+from tests.models.diffusion.world import make, pixels, save
+
+DITS: dict[str, dict[str, Any]] = {
+    "tiny": {},
+    "pixels alone, one output for each": {"in_channels": 1, "out_channels": None},
+    "patches of 4, no bias, exact gelu": {"patch_size": 4, "attention_bias": False, "activation_fn": "gelu", "norm_eps": 1e-3},
+}
+
+
+@pytest.mark.parametrize("change", DITS.values(), ids=DITS)
+@torch.no_grad()
+def test_dit(change: dict[str, Any]) -> None:
+    values = dit.TINY | change
+    world = make(values)
+    spec, recipes = denoiser_of(values, "config.json")
+    model = build_denoiser(spec, Reference())
+    fill_denoiser(model, recipes, dict(world.state_dict()))
+    x, times, labels = pixels(3, spec.channels, 8, 8), torch.tensor([999.0, 17.5, 0.0]), torch.tensor([0, 6, 7])
+    said = world(x, timestep=times, class_labels=labels, return_dict=False)[0]
+    torch.testing.assert_close(model(x, Told(times, labels)), said, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("change", [{}, {"act_fn": "gelu", "num_encoder_blocks": [2, 0, 1]}], ids=["tiny", "gelu"])
+@torch.no_grad()
+def test_tiny_autoencoder(change: dict[str, Any]) -> None:
+    values = tiny_autoencoder.TINY | change
+    world = make(values)
+    spec, recipes = autoencoder_of(values, "config.json")
+    model = build_autoencoder(spec, Reference())
+    fill_autoencoder(model, recipes, dict(world.state_dict()))
+    x, z = pixels(2, 3, 16, 24), pixels(2, 4, 4, 6)
+    torch.testing.assert_close(model.encode(x), world.encode(x).latents * spec.latents.scale, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(model.decode(z), world.decode(z / spec.latents.scale).sample, atol=1e-4, rtol=1e-4)
+    assert spec.factor == 4
+
+
+def test_a_folder(tmp_path: Path) -> None:
+    parts = {"transformer": make(dit.TINY), "vae": make(tiny_autoencoder.TINY), "scheduler": DDIMScheduler()}
+    save(tmp_path, parts, _class_name="DiTPipeline", id2label={"3": "cat"})
+    pipeline = open_pipeline(tmp_path)
+    assert pipeline.labels == {3: "cat"}
+    model = build_denoiser(pipeline.denoiser, Reference())
+    fill_denoiser(model, pipeline.denoiser_part.recipes, pipeline.denoiser_part.tensors())
+    (tmp_path / "transformer" / "diffusion_pytorch_model.safetensors").unlink()
+    with pytest.raises(WeightsError, match="has no diffusion_pytorch_model"):
+        pipeline.denoiser_part.tensors()
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        (dit.TINY | {"norm_type": "layer_norm"}, "norm_type"),
+        (dit.TINY | {"colour": 3}, "nobody read colour"),
+        (dit.TINY | {"sample_size": 9}, "sample_size = 9 must be a multiple"),
+        (dit.TINY | {"_class_name": "HunyuanDiT2DModel"}, "_class_name = 'HunyuanDiT2DModel'"),
+    ],
+)
+def test_what_is_not_supported_is_named(values: dict[str, Any], words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        denoiser_of(values, "transformer/config.json")
+
+
+def test_parts_that_do_not_fit(tmp_path: Path) -> None:
+    parts = {
+        "transformer": make(dit.TINY),
+        "vae": make(tiny_autoencoder.TINY | {"latent_channels": 3}),
+        "scheduler": DDIMScheduler(),
+    }
+    save(tmp_path, parts, _class_name="DiTPipeline")
+    with pytest.raises(ConfigError, match="latent_channels = 3"):
+        open_pipeline(tmp_path)
