@@ -11,7 +11,7 @@ from server.api.anthropic import endpoints as anthropic
 from server.api.audio import endpoints as audio
 from server.api.batches import endpoints as batches
 from server.api.chat_completions import endpoint as chat_completions
-from server.api.chat_completions import stored as stored_completions
+from server.api.chat_completions.stored import endpoints as stored_completions
 from server.api.completions import endpoint as completions
 from server.api.documents import endpoints as documents
 from server.api.embeddings import embeddings, rerank, score

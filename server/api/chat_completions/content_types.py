@@ -1,4 +1,5 @@
-"""The content of chat messages: text, or a list of typed parts. Images, audio and files are parsed here, refused in messages.py."""
+"""The content of chat messages: text, or a list of typed parts. Images and files are parsed here, refused in messages.py; audio is written
+down in audio.py."""
 
 from typing import Annotated, Any, Literal
 

@@ -6,9 +6,10 @@ from uuid import uuid4
 from starlette.types import Send
 
 from server.api.chat_completions import types as wire
+from server.api.chat_completions.audio import write_down
 from server.api.chat_completions.request import PreparedChat, to_generation_request
 from server.api.chat_completions.response import new_response_builder
-from server.api.chat_completions.stored import store_response
+from server.api.chat_completions.stored.endpoints import store_response
 from server.api.chat_completions.stream import stream_chunks
 from server.api.common.generation import wants_stream_usage
 from server.chat import loop
@@ -54,10 +55,13 @@ async def prepare(runtime: Runtime, body: wire.ChatRequest, owner: str = "") -> 
         expect_writable(runtime)
     if body.store and body.request_id is not None:
         raise bad_request("request_id", "request_id: a response that is stored gets an id from the server")
+    written = await write_down(runtime, body)
+    body = written.body
     request = await in_thread_if_large_body(to_generation_request, runtime, body)
     plan = await loop.prepare(runtime, request, Caller(owner=owner))
     await consume_decisions(runtime, plan.request.approval_decisions, owner)
-    return PreparedChat(plan, body, f"chatcmpl-{body.request_id or uuid4().hex}", stream_usage, runtime.archive if body.store else None)
+    id, archive = f"chatcmpl-{body.request_id or uuid4().hex}", runtime.archive if body.store else None
+    return PreparedChat(plan, body, id, stream_usage, archive, written.tokens)
 
 
 async def generate(chat: PreparedChat, observer: TimingObserver) -> wire.ChatResponse:

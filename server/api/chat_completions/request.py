@@ -30,6 +30,7 @@ class PreparedChat:
     id: str  # of the response
     stream_usage: bool  # the stream ends with a usage chunk
     archive: Archive | None  # where the response is stored; None: nowhere
+    audio_tokens: int = 0  # of the prompt: what was said in recordings
 
 
 def to_generation_request(runtime: Runtime, body: ChatRequest) -> GenerationRequest:

@@ -6,7 +6,7 @@ from contextlib import aclosing
 
 from server.api.chat_completions.request import PreparedChat
 from server.api.chat_completions.response import ResponseBuilder, new_response_builder
-from server.api.chat_completions.stored import store_response
+from server.api.chat_completions.stored.endpoints import store_response
 from server.api.chat_completions.types import ChoiceLogprobs
 from server.api.common.logprobs import chat_logprobs
 from server.api.common.usage import UsageCounter
@@ -84,7 +84,7 @@ class ChunkExtras:
     def __init__(self, chat: PreparedChat) -> None:
         options, self._body = chat.body.stream_options, chat.body
         self._continuous = options is not None and options.continuous_usage_stats is True
-        self._usage = UsageCounter(sequences_per_prompt=chat.plan.request.n)
+        self._usage = UsageCounter(sequences_per_prompt=chat.plan.request.n, audio=chat.audio_tokens)
         self._tokens = [list[int]() for _ in range(chat.plan.request.n)]  # of each choice, since its last chunk
         self._plain = (',"usage":null' if chat.stream_usage else "") + "}\n\n"
 

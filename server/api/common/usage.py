@@ -11,6 +11,7 @@ class UsageCounter:
     """Counts a request's tokens over all its sequences, `each` prompt once."""
 
     sequences_per_prompt: int  # sequences per prompt
+    audio: int = 0  # tokens of a prompt that were said in recordings
     prompt: int = 0
     completion: int = 0
     cached: int = 0
@@ -39,6 +40,10 @@ class UsageCounter:
             prompt_tokens=self.prompt,
             completion_tokens=self.completion,
             total_tokens=self.prompt + self.completion,
-            prompt_tokens_details=wire.PromptDetails(cached_tokens=self.cached, text_tokens=self.prompt),
+            prompt_tokens_details=self._prompt_details(),
             completion_tokens_details=wire.CompletionDetails(reasoning_tokens=self.reasoning, text_tokens=self.completion),
         )
+
+    def _prompt_details(self) -> wire.PromptDetails:
+        audio = min(self.audio * len(self._prompts), self.prompt)
+        return wire.PromptDetails(cached_tokens=self.cached, text_tokens=self.prompt - audio, audio_tokens=audio)

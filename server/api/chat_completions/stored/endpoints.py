@@ -6,8 +6,8 @@ from pydantic import BaseModel
 
 from retrieval.api import NotFound
 from retrieval.records import PageRequest
-from server.api.chat_completions import stored_types as wire
 from server.api.chat_completions.request import PreparedChat
+from server.api.chat_completions.stored import types as wire
 from server.api.chat_completions.types import ChatResponse
 from server.archive.api import Json, StoredCompletion
 from server.core.errors import from_knowledge_error
