@@ -34,6 +34,7 @@ class Batch:
     not yet needed); segments_T int64: kinds of the tokens, for models that have several (None: all are 0). All on the
     model's device. rotary_T int64: rows of a RoPE's table for the tokens, where they are not their positions (models.spec.rope_start).
     marked_T bool: the tokens that `Arch.global_tokens` speaks of; None: there are none.
+    grids: of images in place of sequences of tokens, how many lines and columns of patches each has.
     embedded_TD: what went into the first layer, where a later one reads it, too (set by the decoder).
     Of an encoder-decoder, inputs_S int32: rows of the input that each sequence's encoder has read, or reads in this step; encoding:
     the inputs that it reads in this step, None where all sequences' are remembered; looks: what is to be told of how it looks at them."""
@@ -46,6 +47,7 @@ class Batch:
     rotary_T: Mapping[Rope, Tensor] = field(default_factory=dict[Rope, Tensor])
     slots: Slots | None = None
     marked_T: Tensor | None = None
+    grids: tuple[tuple[int, int], ...] = ()
     embedded_TD: Tensor | None = None
     inputs_S: Tensor | None = None
     encoding: "Encoding | None" = None

@@ -109,6 +109,7 @@ POOLINGS: dict[str, Callable[[Tensor], Tensor]] = {
     "cls": lambda x_MD: x_MD[0],
     "max": lambda x_MD: x_MD.amax(0),
     "mean": lambda x_MD: x_MD.mean(0),
+    "mean_but_first": lambda x_MD: x_MD[1:].mean(0),
     "mean_sqrt_len": lambda x_MD: x_MD.sum(0) / len(x_MD) ** 0.5,
     "weighted_mean": _weighted_mean,
     "last": lambda x_MD: x_MD[-1],
@@ -118,6 +119,11 @@ POOLINGS: dict[str, Callable[[Tensor], Tensor]] = {
 def normalize(y_SE: Tensor) -> Tensor:
     """Rows of length 1; one that is 0 stays it."""
     return F.normalize(y_SE, dim=-1)
+
+
+def rows(table_YD: Tensor, rows_T: Tensor) -> Tensor:
+    """x_TD: rows of a table."""
+    return table_YD[rows_T]
 
 
 def add(x_TD: Tensor, y_TD: Tensor) -> Tensor:
@@ -165,6 +171,7 @@ class Ops:
     rotate: Callable[[Tensor, Tensor, Tensor], Tensor] = rotate
     gated: Callable[[Tensor, Activation], Tensor] = gated
     activate: Callable[[Tensor, Activation], Tensor] = activate
+    rows: Callable[[Tensor, Tensor], Tensor] = rows
     add: Callable[[Tensor, Tensor], Tensor] = add
     add_scaled: Callable[[Tensor, Tensor, Tensor], Tensor] = add_scaled
     product: Callable[[Tensor, Tensor, Activation | None], Tensor] = product

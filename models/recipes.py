@@ -67,6 +67,14 @@ class ScaleRows:
 
 
 @dataclass(frozen=True)
+class ScaleBy:
+    """Rows times as many numbers of another tensor: what some families multiply behind a matrix, and have learned (LayerScale)."""
+
+    part: "Recipe"
+    by: Copy
+
+
+@dataclass(frozen=True)
 class NegExp:
     """-exp of it: decays that are stored as logarithms."""
 
@@ -79,6 +87,32 @@ class Rows:
 
     part: "Recipe"
     start: int
+
+
+@dataclass(frozen=True)
+class Portion:
+    """Rows from `start` to `stop`, counted in `of` equal parts: one of several matrices that are stored as one."""
+
+    part: "Recipe"
+    start: int
+    stop: int
+    of: int
+
+
+@dataclass(frozen=True)
+class Bare:
+    """Without its first axes, as far as they have a length of 1."""
+
+    part: "Recipe"
+
+
+@dataclass(frozen=True)
+class PatchMatrix:
+    """[D, ...] -> [D, I]: a convolution over patches as one matrix. Its numbers lie by channels, then lines, then columns; `channels`: or
+    those of a pixel behind one another."""
+
+    part: "Recipe"
+    channels: Literal["first", "last"] = "first"
 
 
 @dataclass(frozen=True)
@@ -168,11 +202,15 @@ Recipe = (
     | PerExpert
     | Shift
     | ScaleRows
+    | ScaleBy
     | NegExp
     | NoBias
     | Taps
     | PatchRows
     | Rows
+    | Portion
+    | Bare
+    | PatchMatrix
     | Transpose
     | Unzip
     | Permute

@@ -110,6 +110,7 @@ MAY: dict[str, set[str]] = {
     "models.stacks": {"models.parts", "models.spec", "models.batch", "models.ops"},
     "models.families": {"models.families", "models.spec", "models.recipes", "models.hf"},
     "bench": {"bench", "server", "retrieval", "engine.api", "models"},
+    "bench.encoder_decoder": {"bench", "engine"},
     "bench.experts": {"bench", "engine", "models"},
     "bench.kernels": {"bench", "engine", "models"},  # compares backends, below any server
     "bench.recurrent": {"bench", "engine", "models"},

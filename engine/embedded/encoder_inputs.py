@@ -9,63 +9,88 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from engine.api import Frames
+from engine.embedded.mirror import Mirror
 from engine.embedded.sequence import Chunk
+from engine.embedded.sequence import Sequence as Answer
 from models.batch import Batch, Encoding, Look
 from models.spec import Paged
 
 
 class EncoderInputs:
-    """Makes new tensors at each step: no step of such a model is recorded."""
+    """What is remembered lies in static buffers, as in inputs.py; for what is read there are new tensors at each step."""
 
-    def __init__(self, layouts: Sequence[Paged], device: torch.device) -> None:
-        """`layouts`: all of the model's, in the order of a sequence's tables."""
+    def __init__(self, layouts: Sequence[Paged], rows: int, width: int, device: torch.device) -> None:
+        """`layouts`: all of the model's, in the order of a sequence's tables. `rows`, `width`: of sequences in a step, and of the longest
+        input's block table."""
         self._crossed = {i: layout for i, layout in enumerate(layouts) if layout.of == "encoder"}
         self._device = device
-        self._chunks: Sequence[Chunk] = ()
+        self._lengths_R = Mirror((rows,), np.int32, 0, device)
+        self._tables_RW = {i: Mirror((rows, width), np.int32, -1, device) for i in self._crossed}
+        self._seqs: list[Answer] = []
+        self._new: list[Answer] = []
+        self._dirty = 0  # rows that hold something
 
-    def fill(self, chunks: Sequence[Chunk]) -> None:
-        self._chunks = chunks
+    @property
+    def mirrors(self) -> Sequence[Mirror]:
+        return (self._lengths_R, *self._tables_RW.values())
 
-    def into(self, batch: Batch) -> Batch:
+    def fill(self, chunks: Sequence[Chunk]) -> tuple[int, bool]:
+        """The width of the longest input's block table, and whether there are inputs to read."""
+        seqs = self._seqs = [chunk.sequence for chunk in chunks]
+        self._new = [seq for seq in seqs if not seq.encoded]
+        self._lengths_R.host[: len(seqs)] = [seq.inputs for seq in seqs]
+        self._lengths_R.host[len(seqs) : self._dirty] = 0
+        widest = 0
+        for i, mirror in self._tables_RW.items():
+            tables = [seq.tables[i].pages for seq in seqs]
+            _copy(tables, mirror.host)
+            widest = max(widest, *map(len, tables))
+            mirror.host[len(seqs) : self._dirty] = -1
+        self._dirty = len(seqs)
+        return widest, bool(self._new)
+
+    def into(self, batch: Batch, width: int) -> Batch:
         """The same step with the inputs of its sequences."""
-        lengths_S = self._tensor([chunk.sequence.inputs for chunk in self._chunks], np.int32)
-        return replace(
-            batch, pages={**batch.pages, **self._tables(self._chunks)}, inputs_S=lengths_S, encoding=self._encoding(), looks=self._looks()
-        )
+        rows = len(batch.cached_S)
+        tables = {layout: self._tables_RW[i].device[:rows, :width] for i, layout in self._crossed.items()}
+        lengths_S, encoding = self._lengths_R.device[:rows], self._encoding() if self._new else None
+        return replace(batch, pages={**batch.pages, **tables}, inputs_S=lengths_S, encoding=encoding, looks=self._looks())
 
     def _looks(self) -> tuple[Look, ...]:
         looks: list[Look] = []
-        for i, seq in enumerate(chunk.sequence for chunk in self._chunks):
+        for i, seq in enumerate(self._seqs):
             if seq.looks is not None:
                 if not seq.computed:
                     seq.looks.begin()
                 looks.append(Look(i, seq.looks.heads, seq.looks.tell))
         return tuple(looks)
 
-    def _encoding(self) -> Encoding | None:
-        new = [chunk for chunk in self._chunks if not chunk.sequence.encoded]
-        if not new:
-            return None
-        lengths = [chunk.sequence.inputs for chunk in new]
-        read = torch.from_numpy(np.concatenate([_numbers(chunk.sequence.request.encoder) for chunk in new])).to(self._device)
+    def _encoding(self) -> Encoding:
+        new = self._new
+        lengths = [seq.inputs for seq in new]
+        read = torch.from_numpy(np.concatenate([_numbers(seq.request.encoder) for seq in new])).to(self._device)
         positions_T = self._tensor(np.concatenate([np.arange(length) for length in lengths]), np.int64)
         starts_S1 = self._tensor(np.cumsum([0, *lengths]), np.int32)
         nothing_S = torch.zeros(len(new), dtype=torch.int32, device=self._device)
         return Encoding(read, Batch(positions_T, starts_S1, nothing_S, self._tables(new)))
 
-    def _tables(self, chunks: Sequence[Chunk]) -> dict[Paged, Tensor]:
+    def _tables(self, new: Sequence[Answer]) -> dict[Paged, Tensor]:
         """int32 [S, W] for each layout, as wide as the longest input needs."""
         tables: dict[Paged, Tensor] = {}
         for i, layout in self._crossed.items():
-            rows = [chunk.sequence.tables[i].pages for chunk in chunks]
+            rows = [seq.tables[i].pages for seq in new]
             table_SW = np.full((len(rows), max(map(len, rows))), -1, np.int32)
-            for row, pages in zip(table_SW, rows, strict=True):
-                row[: len(pages)] = pages
+            _copy(rows, table_SW)
             tables[layout] = self._tensor(table_SW, np.int32)
         return tables
 
     def _tensor(self, numbers: object, dtype: type[np.integer]) -> Tensor:
         return torch.from_numpy(np.asarray(numbers, dtype)).to(self._device)
+
+
+def _copy(tables: Sequence[NDArray[np.int32]], table_SW: NDArray[np.integer]) -> None:
+    for row, pages in zip(table_SW, tables, strict=False):
+        row[: len(pages)] = pages
 
 
 def _numbers(read: tuple[int, ...] | Frames) -> NDArray[np.int64] | NDArray[np.float32]:

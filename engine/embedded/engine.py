@@ -258,6 +258,7 @@ def _sample(info: ModelInfo) -> tuple[tuple[int, ...] | Frames, int]:
 
 
 def _runner(loaded: LoadedModel, context: int) -> Runner:
-    most = largest_step(loaded.limits, context)
+    reader = loaded.info.reader
+    most = largest_step(loaded.limits, context, 0 if reader is None else reader.context)
     inputs = Inputs(most, tuple(loaded.pages), loaded.device, ropes=loaded.ropes, context=loaded.info.context, slots=loaded.slots)
     return Runner(loaded.model, inputs, loaded.recorder)

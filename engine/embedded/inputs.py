@@ -6,11 +6,11 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from engine.embedded.encoder_inputs import EncoderInputs
 from engine.embedded.memory.memory import pages_for
+from engine.embedded.mirror import Mirror
 from engine.embedded.scheduler import Limits
 from engine.embedded.sequence import Chunk
 from models.batch import Batch, Slots
@@ -18,16 +18,19 @@ from models.spec import Paged, Rope, rope_start
 
 
 class Shape(NamedTuple):
-    """Tokens, sequences and block table width of a step. As many tokens as sequences means one each."""
+    """Tokens, sequences and block table width of a step. As many tokens as sequences means one each. Of an encoder-decoder also the
+    width of its inputs' block tables, and whether inputs are read in this step."""
 
     tokens: int
     rows: int
     width: int
+    inputs: int = 0
+    reads: bool = False
 
 
-def largest_step(limits: Limits, context: int) -> Shape:
-    """Every sequence decodes, and a prompt takes the whole budget."""
-    return Shape(limits.max_running + limits.max_step_tokens, limits.max_running, pages_for(context))
+def largest_step(limits: Limits, context: int, inputs: int = 0) -> Shape:
+    """Every sequence decodes, and a prompt takes the whole budget. `inputs`: rows of the longest that an encoder reads."""
+    return Shape(limits.max_running + limits.max_step_tokens, limits.max_running, pages_for(context), pages_for(inputs))
 
 
 class Inputs:
@@ -47,15 +50,15 @@ class Inputs:
         of states; behind them one that holds zeros, and one for what padding writes."""
         self.most = most
         self._nothing = slots
-        self._slots_R = None if slots is None else tuple(_Mirror((most.rows,), np.int32, slots + i, device) for i in range(2))
+        self._slots_R = None if slots is None else tuple(Mirror((most.rows,), np.int32, slots + i, device) for i in range(2))
         self._context = context
-        self._rotary_T = {rope: _Mirror((most.tokens,), np.int64, 0, device) for rope in ropes}
+        self._rotary_T = {rope: Mirror((most.tokens,), np.int64, 0, device) for rope in ropes}
         self._layouts, self._device = {layout: i for i, layout in enumerate(layouts) if layout.of == "self"}, device
-        self._read = EncoderInputs(layouts, device) if len(self._layouts) < len(layouts) else None
-        self._tokens_T, self._positions_T = (_Mirror((most.tokens,), np.int64, 0, device) for _ in range(2))
-        self._starts_R1 = _Mirror((most.rows + 1,), np.int32, 0, device)
-        self._cached_R = _Mirror((most.rows,), np.int32, 0, device)
-        self._tables_RW = [_Mirror((most.rows, most.width), np.int32, -1, device) for _ in self._layouts]
+        self._read = EncoderInputs(layouts, most.rows, most.inputs, device) if len(self._layouts) < len(layouts) else None
+        self._tokens_T, self._positions_T = (Mirror((most.tokens,), np.int64, 0, device) for _ in range(2))
+        self._starts_R1 = Mirror((most.rows + 1,), np.int32, 0, device)
+        self._cached_R = Mirror((most.rows,), np.int32, 0, device)
+        self._tables_RW = [Mirror((most.rows, most.width), np.int32, -1, device) for _ in self._layouts]
         self._dirty = Shape(0, 0, 0)  # what holds something
         self._copied = torch.cuda.Event() if device.type == "cuda" else None
 
@@ -77,21 +80,20 @@ class Inputs:
         self._fill_tables(chunks)
         self._fill_rotary(chunks, ends)
         self._fill_slots(chunks)
-        if self._read is not None:
-            self._read.fill(chunks)
         self._clear(ends[-1], len(chunks))
+        read = (0, False) if self._read is None else self._read.fill(chunks)
         self._upload()
-        return Shape(ends[-1], len(chunks), max(pages_for(a + n) for a, n in zip(computed, counts, strict=True)))
+        return Shape(ends[-1], len(chunks), max(pages_for(a + n) for a, n in zip(computed, counts, strict=True)), *read)
 
     def batch(self, shape: Shape) -> tuple[Tensor, Batch]:
         """tokens_T and the Batch of that shape: views, made anew because a Batch may remember numbers."""
-        tokens, rows, width = shape
+        tokens, rows, width, *_ = shape
         tables = {layout: m.device[:rows, :width] for layout, m in zip(self._layouts, self._tables_RW, strict=True)}
         rotary = {rope: m.device[:tokens] for rope, m in self._rotary_T.items()}
         starts, cached = self._starts_R1.device[: rows + 1], self._cached_R.device[:rows]
         slots = None if self._slots_R is None else Slots(*(m.device[:rows] for m in self._slots_R))
         batch = Batch(self._positions_T.device[:tokens], starts, cached, tables, rotary_T=rotary, slots=slots)
-        return self._tokens_T.device[:tokens], batch if self._read is None else self._read.into(batch)
+        return self._tokens_T.device[:tokens], batch if self._read is None else self._read.into(batch, shape.inputs)
 
     def last(self, rows: list[int]) -> Tensor:
         """int64: where the last tokens of these rows lie among the step's tokens."""
@@ -141,21 +143,7 @@ class Inputs:
     def _upload(self) -> None:
         if self._copied is not None:
             several = (*self._tables_RW, *self._rotary_T.values(), *(self._slots_R or ()))
+            several = (*several, *(() if self._read is None else self._read.mirrors))
             for mirror in (self._tokens_T, self._positions_T, self._starts_R1, self._cached_R, *several):
                 mirror.upload()
             self._copied.record()
-
-
-class _Mirror:
-    """An array on the host and its tensor on the device; on the CPU they are the same memory."""
-
-    def __init__(self, shape: tuple[int, ...], dtype: type[np.integer], fill: int, device: torch.device) -> None:
-        self.host: NDArray[np.integer] = np.full(shape, fill, dtype)
-        self.device = torch.from_numpy(self.host)
-        if device.type != "cpu":
-            self._pinned = self.device.pin_memory()
-            self.host, self.device = self._pinned.numpy(), self.device.to(device)
-
-    def upload(self) -> None:
-        """Returns before the numbers have arrived: leave `host` alone until then."""
-        self.device.copy_(self._pinned, non_blocking=True)

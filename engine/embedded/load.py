@@ -122,7 +122,7 @@ def open_machine(arch: Arch, pages: dict[Paged, int], options: LoadOptions, slot
             native = NativeBackend(library, pages, partial(quantized, bits=bits), slots=slots or 0)
             return Machine(native, Recordings(native.kernels), 1)  # PyTorch's threads would compete with the kernels' own
     backend = TorchBackend(Storage(pages=pages, slots=slots, device=device, dtype=options.dtype, bits=bits))
-    recorded = device.type == "cuda" and arch.encoder is None  # inputs of any length, and new tensors for them
+    recorded = device.type == "cuda" and arch.encoder is None  # untested with one
     return Machine(backend, CudaGraphs(device) if recorded else None, options.threads)
 
 

@@ -1,6 +1,6 @@
 """Multiply-adds of one token."""
 
-from models.describe import block, cross
+from models.describe import block, cross, images
 from models.describe.attended import attended
 from models.describe.parameters import between, ffn_matrices, mixer_matrices, widen_bias
 from models.spec import (
@@ -18,6 +18,7 @@ def flops(arch: Arch, tokens: int) -> int:
     logits = arch.vocab * (arch.embed_dim or arch.dim) * streams(arch) if isinstance(arch.output, Next) else 0
     convolution = arch.ngrams.kernel * arch.dim**2 if arch.ngrams else 0
     matrices = between(arch) - widen_bias(arch) + convolution + sum(ffn_matrices(layer.ffn, arch.dim) for layer in arch.layers)
+    matrices += images.operations(arch.patches, arch.dim)
     blocks = [layer.block for layer in arch.layers if layer.block]
     matrices += sum(ffn_matrices(b.ffn, arch.dim) + block.own(b, arch.dim) + block.second_half(b, arch.dim) for b in blocks)
     found = [mixer for layer in arch.layers for mixer in all_mixers(layer)]

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from models.describe import block, cross, frames, long_conv, recurrent
+from models.describe import block, cross, frames, images, long_conv, recurrent
 from models.spec import (
     FFN,
     MLP,
@@ -42,6 +42,7 @@ from models.spec import (
     Tower,
     beside_embedding,
     mixers,
+    pooled_width,
     streams,
     tower,
 )
@@ -79,7 +80,7 @@ def _embedded(arch: Arch) -> int:
     rows = arch.embed_dim or arch.dim
     beside = beside_embedding(arch)
     added = _positions(arch.position, beside) + arch.segments * beside
-    return arch.vocab * rows + added + _norm(arch.embed_norm, beside)
+    return arch.vocab * rows + added + _norm(arch.embed_norm, beside) + images.embedding(arch.patches, arch.dim)
 
 
 def _positions(position: Learned | Sinusoidal | Axial | None, dim: int) -> int:
@@ -126,10 +127,9 @@ def _output(arch: Arch) -> int:
     match arch.output:
         case Next(bias=bias):
             return arch.vocab * ((0 if arch.tied else (arch.embed_dim or arch.dim) * streams(arch)) + bias)
-        case Pooled(pooling=kinds, layers=layers):
-            return _dense(layers, arch.dim * streams(arch) * len(kinds))
-        case Classifier(labels=labels, hidden=hidden):
-            return _dense((hidden, Dense(width=labels)), arch.dim * streams(arch))
+        case Pooled() | Classifier() as output:
+            dim = arch.dim * streams(arch)
+            return images.pooling(output.pooling, dim) + _dense(output.layers, pooled_width(output, dim))
 
 
 def _dense(layers: Sequence[Dense], inputs: int) -> int:

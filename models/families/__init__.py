@@ -8,7 +8,7 @@ from models.families import ctranslate2
 from models.families.multimodal import text_config, text_name
 from models.hf import Config, ConfigError
 from models.recipes import Recipes
-from models.spec import Arch
+from models.spec import Arch, Pair
 
 
 class Family(Protocol):
@@ -123,6 +123,30 @@ ENCODERS = {
 }
 
 
+# the same for encoders that read images
+IMAGE_ENCODERS = {
+    **dict.fromkeys((f"ViT{head}" for head in ("Model", "ForImageClassification")), "models.families.vision.vit"),
+    **dict.fromkeys((f"Dinov2{head}" for head in ("Model", "ForImageClassification")), "models.families.vision.dinov2"),
+}
+
+
+class PairFamily(Protocol):
+    """Two encoders in one folder; models/pairs.py knows how it is read."""
+
+    TEXT: Recipes
+    IMAGE: Recipes
+    TINY: Mapping[str, Any]
+
+    def pair(self, config: Config) -> Pair: ...
+
+
+PAIRS = {
+    "CLIPModel": "models.families.vision.clip",
+    "SiglipModel": "models.families.vision.siglip",
+    "Siglip2Model": "models.families.vision.siglip2",
+}
+
+
 def family_of(config: Mapping[str, Any]) -> Family:
     """By the first entry of config.json's `architectures`."""
     name = _name(config)
@@ -146,16 +170,34 @@ def recipes_of(config: Mapping[str, Any], form: Literal["safetensors", "gguf", "
 
 def encoder_family_of(config: Mapping[str, Any]) -> EncoderFamily:
     name = _name(config)
-    if name not in ENCODERS:
-        raise ConfigError(f"config.json: architecture {name} is not a supported encoder, only {', '.join(ENCODERS)}")
-    return cast(EncoderFamily, import_module(ENCODERS[name]))
+    known = ENCODERS | IMAGE_ENCODERS
+    if name not in known:
+        raise ConfigError(f"config.json: architecture {name} is not a supported encoder, only {', '.join(known)}")
+    return cast(EncoderFamily, import_module(known[name]))
+
+
+def pair_family_of(config: Mapping[str, Any]) -> PairFamily:
+    return cast(PairFamily, import_module(PAIRS[_name(config)]))
+
+
+def is_pair(config: Mapping[str, Any]) -> bool:
+    """Whether a config.json describes an encoder of texts and one of images."""
+    return _name(config) in PAIRS
+
+
+def pair_of(config: Mapping[str, Any]) -> Pair:
+    """Raises ConfigError as `arch_of` does."""
+    watched = Config(config)
+    pair = pair_family_of(config).pair(watched)
+    watched.finish()
+    return pair
 
 
 def arch_of(config: Mapping[str, Any]) -> Arch:
     """The architecture that a config.json describes, decoder or encoder. Raises ConfigError when a key is missing, wrong
     or unread."""
     watched = Config(config)
-    family = encoder_family_of(config) if _name(config) in ENCODERS else family_of(config)
+    family = encoder_family_of(config) if _name(config) in ENCODERS | IMAGE_ENCODERS else family_of(config)
     arch = family.arch(text_config(_stated(config), watched))
     watched.finish()
     return arch

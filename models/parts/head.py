@@ -3,9 +3,10 @@
 import torch
 from torch import Tensor, nn
 
-from models.batch import Backend
+from models.batch import Backend, Batch
 from models.parts.norms import norm
-from models.spec import Activation, Classifier, Dense, Pooled, Pooling
+from models.parts.probe import ProbePart
+from models.spec import Activation, Classifier, Dense, Pooled, Pooling, Probe, pooled_width
 
 
 class DensePart(nn.Module):
@@ -24,25 +25,25 @@ class DensePart(nn.Module):
 
 
 class Head(nn.Module):
-    """(x_TD, starts_S1) -> float32 y_SE. A classifier is a pooling too, with one more layer."""
+    """(x_TD, batch) -> float32 y_SE. A classifier is a pooling too, with one more layer."""
 
     def __init__(self, spec: Pooled | Classifier, dim: int, backend: Backend) -> None:
         super().__init__()
         self.ops = backend.ops
-        self.pooling, dense, self.normalized = _steps(spec)
-        inputs = (dim * len(self.pooling), *(layer.width for layer in dense))
-        self.layers = nn.ModuleList(DensePart(f"head.layers.{i}", layer, inputs[i], backend) for i, layer in enumerate(dense))
+        kinds = spec.pooling
+        self.kinds: tuple[Pooling, ...] = () if isinstance(kinds, Probe) else kinds
+        self.probe = ProbePart("head.probe", kinds, dim, backend) if isinstance(kinds, Probe) else None
+        self.normalized = isinstance(spec, Pooled) and spec.normalize
+        inputs = (pooled_width(spec, dim), *(layer.width for layer in spec.layers))
+        self.layers = nn.ModuleList(DensePart(f"head.layers.{i}", layer, inputs[i], backend) for i, layer in enumerate(spec.layers))
 
-    def forward(self, x_TD: Tensor, starts_S1: Tensor) -> Tensor:
-        y_SE = torch.cat([self.ops.pool(x_TD, starts_S1, kind) for kind in self.pooling], -1)
+    def forward(self, x_TD: Tensor, batch: Batch) -> Tensor:
+        y_SE = self._pooled(x_TD, batch)
         for layer in self.layers:
             y_SE = layer(y_SE.to(x_TD.dtype)).float()
         return self.ops.normalize(y_SE) if self.normalized else y_SE
 
-
-def _steps(spec: Pooled | Classifier) -> tuple[tuple[Pooling, ...], tuple[Dense, ...], bool]:
-    match spec:
-        case Pooled(pooling=kinds, layers=layers, normalize=normalize):
-            return kinds, layers, normalize
-        case Classifier(labels=labels, pooling=kind, hidden=hidden):
-            return (kind,), (hidden, Dense(width=labels)), False
+    def _pooled(self, x_TD: Tensor, batch: Batch) -> Tensor:
+        if self.probe is not None:
+            return self.probe(x_TD, batch).float()
+        return torch.cat([self.ops.pool(x_TD, batch.starts_S1, kind) for kind in self.kinds], -1)

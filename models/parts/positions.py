@@ -112,22 +112,30 @@ def _amplitude(spec: Rope, length: int) -> float:
 
 
 class Sinusoids(nn.Module):
-    """positions_T -> float32 x_TD"""
+    """positions_T -> float32 x_TD, for positions 0..count-1."""
 
-    def __init__(self, spec: Sinusoidal, dim: int) -> None:
+    table_PD: Tensor
+
+    def __init__(self, spec: Sinusoidal, dim: int, count: int, ops: Ops) -> None:
         super().__init__()
-        self.spec, self.dim = spec, dim
+        self.ops = ops
+        self.register_buffer("table_PD", sinusoids(spec, dim, torch.arange(count)), persistent=False)
 
     def forward(self, positions_T: Tensor) -> Tensor:
-        half = self.dim // 2
-        exponents = torch.arange(half, dtype=torch.float64, device=positions_T.device) / (half - 1 if self.spec.inclusive else half)
-        angles = torch.outer(positions_T.double() + self.spec.start, self.spec.base**-exponents)
-        pair = (angles.sin(), angles.cos())
-        return (torch.stack(pair, -1).flatten(1) if self.spec.order == "interleaved" else torch.cat(pair, 1)).float()
+        return self.ops.rows(self.table_PD, positions_T)
 
 
-def added(name: str, position: Learned | Sinusoidal | Axial | None, dim: int, backend: Backend) -> nn.Module | None:
-    """positions_T -> x_TD, under this name"""
+def sinusoids(spec: Sinusoidal, dim: int, positions_T: Tensor) -> Tensor:
+    """float32 x_TD"""
+    half = dim // 2
+    exponents = torch.arange(half, dtype=torch.float64, device=positions_T.device) / (half - 1 if spec.inclusive else half)
+    angles = torch.outer(positions_T.double() + spec.start, spec.base**-exponents)
+    pair = (angles.sin(), angles.cos())
+    return (torch.stack(pair, -1).flatten(1) if spec.order == "interleaved" else torch.cat(pair, 1)).float()
+
+
+def added(name: str, position: Learned | Sinusoidal | Axial | None, dim: int, context: int, backend: Backend) -> nn.Module | None:
+    """positions_T -> x_TD, under this name, for positions 0..context-1."""
     match position:
         case None:
             return None
@@ -136,4 +144,4 @@ def added(name: str, position: Learned | Sinusoidal | Axial | None, dim: int, ba
         case Axial() as spec:
             return AxialPositions(name, spec, backend)
         case Sinusoidal() as spec:
-            return Sinusoids(spec, dim)
+            return Sinusoids(spec, dim, context, backend.ops)

@@ -36,12 +36,14 @@ from models.spec.ffn import (
     SparseMixer,
     TokenShift,
 )
+from models.spec.images import Grid, Patches
 from models.spec.linear import ChannelDecay, Decay, DeltaRule, FirstValues, FixedDecay, HeadDecay, LinearAttention, OutputGate, Rwkv7
 from models.spec.long_conv import ImplicitFilter, LongConv
 from models.spec.masks import BlockSparse, Causal, Chunked, Fixed, Full, GroupedWindow, Mask, Neighbourhood, Ring, Sorted, Strided, Window
 from models.spec.mixers import Attention, LatentAttention, Mixer, Parallel, QKNorm, Single, Temperature
 from models.spec.norms import Norm
-from models.spec.outputs import Classifier, Dense, Next, Output, Pooled, Pooling
+from models.spec.outputs import Classifier, Dense, Next, Output, Pooled, Pooling, Probe, pooled_width
+from models.spec.pair import Pair
 from models.spec.positions import (
     Alibi,
     Axial,
@@ -97,6 +99,7 @@ __all__ = [
     "Frames",
     "Full",
     "GlobalTokens",
+    "Grid",
     "GroupedWindow",
     "HeadDecay",
     "ImplicitFilter",
@@ -124,10 +127,13 @@ __all__ = [
     "OutputGate",
     "OwnEmbedding",
     "Paged",
+    "Pair",
     "Parallel",
+    "Patches",
     "Placement",
     "Pooled",
     "Pooling",
+    "Probe",
     "QKNorm",
     "QuestionTokens",
     "Recurrent",
@@ -164,6 +170,7 @@ __all__ = [
     "long_ropes",
     "map_mixers",
     "mixers",
+    "pooled_width",
     "rope_lengths",
     "rope_start",
     "slots",

@@ -7,9 +7,10 @@ from typing import Literal
 from models.spec.block import SharedBlock
 from models.spec.cross import CrossAttention, EncoderInput, OwnEmbedding, SharedEmbedding
 from models.spec.ffn import FFN, Activation
+from models.spec.images import Patches
 from models.spec.mixers import Mixer, Parallel, Single
 from models.spec.norms import Norm
-from models.spec.outputs import Classifier, Next, Output, Pooled
+from models.spec.outputs import Classifier, Next, Output, Pooled, pooled_width
 from models.spec.positions import Axial, DynamicNtk, Learned, LongRope, Rope, Sinusoidal
 from models.spec.sparse import GlobalTokens
 from models.spec.value import spec
@@ -67,6 +68,9 @@ class Arch:
     """A decoder if `output` is Next, otherwise an encoder, which reads whole sequences and remembers nothing. With `encoder`, an
     encoder-decoder.
 
+    `patches`: an encoder that reads images in place of tokens; its vocabulary is empty, and its context is as many rows as an image of
+    the grid that it was trained with has.
+
     `embed_dim`: of the table's rows where that is not `dim`. In a decoder one matrix brings them to `dim` and another one back
     (OPT-350m); in an encoder a matrix with bias, behind positions, segments and norm, which are as narrow (ALBERT)."""
 
@@ -82,6 +86,7 @@ class Arch:
     segments: int = 0  # kinds of tokens, each with a row that is added to the embedding
     global_tokens: GlobalTokens | None = None  # of `LocalGlobalAttention`
     ngrams: Ngrams | None = None  # of an encoder
+    patches: Patches | None = None
     encoder: Tower | None = None
     output: Output = Next()
     context: int  # tokens the checkpoint was trained or scaled to see
@@ -138,8 +143,8 @@ def width(arch: Arch) -> int:
     match arch.output:
         case Next():
             return arch.vocab
-        case Pooled(pooling=kinds, layers=layers):
-            return layers[-1].width if layers else arch.dim * streams(arch) * len(kinds)
+        case Pooled(layers=layers) as output:
+            return layers[-1].width if layers else pooled_width(output, arch.dim * streams(arch))
         case Classifier(labels=labels):
             return labels
 

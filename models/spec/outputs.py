@@ -2,11 +2,11 @@
 
 from typing import Literal
 
-from models.spec.ffn import Activation
+from models.spec.ffn import MLP, Activation
 from models.spec.norms import Norm
 from models.spec.value import spec
 
-Pooling = Literal["cls", "max", "mean", "mean_sqrt_len", "weighted_mean", "last"]
+Pooling = Literal["cls", "max", "mean", "mean_but_first", "mean_sqrt_len", "weighted_mean", "last"]
 
 
 @spec
@@ -30,22 +30,43 @@ class Next:
 
 
 @spec
+class Probe:
+    """A row that was learned looks at all rows of a sequence, as multi-head attention does; with what it finds, x, the pooled row is
+    x + ffn(norm(x)) (Lee et al. 2018, arXiv 1810.00825; SigLIP)."""
+
+    heads: int
+    ffn: MLP
+    norm: Norm
+
+
+@spec
 class Pooled:
     """One vector for each sequence: its rows pooled (in several ways: one beside the other), then `layers`, then cut to
     length 1 if `normalize` (Reimers & Gurevych 2019, arXiv 1908.10084)."""
 
-    pooling: tuple[Pooling, ...] = ("mean",)
+    pooling: tuple[Pooling, ...] | Probe = ("mean",)
     layers: tuple[Dense, ...] = ()
     normalize: bool = False
 
 
 @spec
 class Classifier:
-    """One logit per label for each sequence: its rows pooled, then `hidden`, then one linear layer."""
+    """One logit per label for each sequence: its rows pooled (in several ways: one beside the other), then `hidden`, where there is such
+    a layer, then one linear layer."""
 
     labels: int
-    pooling: Pooling = "cls"
-    hidden: Dense
+    pooling: tuple[Pooling, ...] = ("cls",)
+    hidden: Dense | None = None
+
+    @property
+    def layers(self) -> tuple[Dense, ...]:
+        """All of them."""
+        return (*([] if self.hidden is None else [self.hidden]), Dense(width=self.labels))
 
 
 Output = Next | Pooled | Classifier
+
+
+def pooled_width(output: Pooled | Classifier, dim: int) -> int:
+    """Columns of pooled rows, before any layer behind them."""
+    return dim if isinstance(output.pooling, Probe) else dim * len(output.pooling)

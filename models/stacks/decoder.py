@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from models.batch import Backend, Batch, Embedding
+from models.ops import Ops
 from models.parts.norms import norm
 from models.parts.positions import added
 from models.spec import Arch, Next, beside_embedding, streams
@@ -16,12 +17,13 @@ from models.spec import Arch, Next, beside_embedding, streams
 class Bias(nn.Module):
     """y_SY -> y_SY: what is added to the logits of a head that has no matrix of its own."""
 
-    def __init__(self, vocab: int) -> None:
+    def __init__(self, vocab: int, ops: Ops) -> None:
         super().__init__()
+        self.ops = ops
         self.bias = nn.Parameter(torch.empty(vocab, dtype=torch.float32), requires_grad=False)
 
     def forward(self, y_SY: Tensor) -> Tensor:
-        return y_SY + self.bias
+        return self.ops.add(y_SY, self.bias.expand_as(y_SY))
 
 
 class Decoder(nn.Module):
@@ -34,13 +36,13 @@ class Decoder(nn.Module):
         rows, self.streams = arch.embed_dim or arch.dim, streams(arch)
         self.embed = backend.embedding("embed", arch.vocab, rows)
         self.widen = backend.linear("widen", rows, (arch.dim,), split="whole") if arch.embed_dim else None
-        self.positions = added("positions", arch.position, beside_embedding(arch), backend)
+        self.positions = added("positions", arch.position, beside_embedding(arch), arch.context, backend)
         self.embed_norm = norm(arch.embed_norm, arch.dim, backend.ops) if arch.embed_norm else None
         self.layers = nn.ModuleList(layers)
         self.norm = norm(arch.norm, arch.dim * self.streams, backend.ops)
         self.narrow = backend.linear("narrow", arch.dim, (rows,), split="whole") if arch.embed_dim else None
         self.head = None if arch.tied else backend.linear("head", rows * self.streams, (arch.vocab,), bias=output.bias)
-        self.tied_head = Bias(arch.vocab) if arch.tied and output.bias else None
+        self.tied_head = Bias(arch.vocab, backend.ops) if arch.tied and output.bias else None
         self.encoder = encoder
 
     def forward(self, tokens_T: Tensor, batch: Batch) -> Tensor:

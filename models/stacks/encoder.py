@@ -1,4 +1,4 @@
-"""The encoder: whole sentences in, one row of numbers per sentence out."""
+"""The encoder: whole sentences, or images, in, one row of numbers for each out."""
 
 from dataclasses import replace
 
@@ -9,19 +9,20 @@ from models.batch import Backend, Batch
 from models.parts.head import Head
 from models.parts.ngrams import NgramsPart
 from models.parts.norms import norm
+from models.parts.patches import PatchEmbedding
 from models.parts.positions import added
 from models.spec import Arch, Classifier, FirstTokens, GlobalTokens, Pooled, QuestionTokens, beside_embedding, streams
 
 
 class Encoder(nn.Module):
-    """A step's sentences lie behind one another (`Batch`), none of them padded and none of them empty."""
+    """A step's sentences or images lie behind one another (`Batch`), none of them padded and none of them empty."""
 
     def __init__(self, arch: Arch, output: Pooled | Classifier, layers: list[nn.Module], backend: Backend) -> None:
         super().__init__()
         self.arch, self.ops = arch, backend.ops
         rows, self.streams = arch.embed_dim or arch.dim, streams(arch)
-        self.embed = backend.embedding("embed", arch.vocab, rows)
-        self.positions = added("positions", arch.position, beside_embedding(arch), backend)
+        self.embed = _embed(arch, rows, backend)
+        self.positions = added("positions", arch.position, beside_embedding(arch), arch.context, backend)
         self.segments = backend.embedding("segments", arch.segments, rows) if arch.segments else None
         self.embed_norm = norm(arch.embed_norm, rows, backend.ops)
         self.widen = backend.linear("widen", rows, (arch.dim,), bias=True) if arch.embed_dim else None
@@ -30,11 +31,11 @@ class Encoder(nn.Module):
         self.norm = norm(arch.norm, arch.dim * self.streams, backend.ops)
         self.head = Head(output, arch.dim * self.streams, backend)
 
-    def forward(self, tokens_T: Tensor, batch: Batch) -> Tensor:
-        """x_TD after the last norm: transformers' last_hidden_state."""
-        x_TD = e_TD = self._embedded(tokens_T, batch)
+    def forward(self, read: Tensor, batch: Batch) -> Tensor:
+        """x_TD after the last norm: transformers' last_hidden_state. read: tokens_T, or the numbers of patches (models/images.py)."""
+        x_TD = e_TD = self._embedded(read, batch)
         if self.arch.global_tokens is not None:
-            batch = replace(batch, marked_T=marked(self.arch.global_tokens, tokens_T, batch))
+            batch = replace(batch, marked_T=marked(self.arch.global_tokens, read, batch))
         if self.streams > 1:
             x_TD = x_TD.repeat(1, self.streams)
         for i, layer in enumerate(self.layers):
@@ -45,19 +46,25 @@ class Encoder(nn.Module):
 
     def output(self, x_TD: Tensor, batch: Batch) -> Tensor:
         """float32 y_SE of rows that `forward` returned: vectors, or a classifier's logits. E is models.spec.width."""
-        return self.head(x_TD, batch.starts_S1)
+        return self.head(x_TD, batch)
 
-    def _embedded(self, tokens_T: Tensor, batch: Batch) -> Tensor:
-        x_TD = self.embed(tokens_T)
+    def _embedded(self, read: Tensor, batch: Batch) -> Tensor:
+        x_TD = self.embed(read) if self.arch.patches is None else self.embed(read, batch)
         if self.arch.embed_scale != 1:
             x_TD = self.ops.scale(x_TD, self.arch.embed_scale)
         if self.segments is not None:
-            kinds_T = torch.zeros_like(tokens_T) if batch.segments_T is None else batch.segments_T
+            kinds_T = torch.zeros_like(read) if batch.segments_T is None else batch.segments_T
             x_TD = self.ops.add(x_TD, self.segments(kinds_T))
         if self.positions is not None:
             x_TD = self.ops.add(x_TD, self.positions(batch.positions_T).to(x_TD.dtype))
         x_TD = self.embed_norm(x_TD)
         return x_TD if self.widen is None else self.widen(x_TD)
+
+
+def _embed(arch: Arch, rows: int, backend: Backend) -> nn.Module:
+    if arch.patches is None:
+        return backend.embedding("embed", arch.vocab, rows)
+    return PatchEmbedding("embed", arch.patches, rows, backend)
 
 
 def marked(spec: GlobalTokens, tokens_T: Tensor, batch: Batch) -> Tensor:

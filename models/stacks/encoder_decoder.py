@@ -19,7 +19,7 @@ class TowerStack(nn.Module):
         super().__init__()
         self.spec, self.ops = spec, backend.ops
         self.embed = _embed(spec, backend)
-        self.positions = added("encoder.positions", spec.position, spec.dim, backend)
+        self.positions = added("encoder.positions", spec.position, spec.dim, spec.context, backend)
         self.embed_norm = norm(spec.embed_norm, spec.dim, backend.ops)
         self.layers = nn.ModuleList(layers)
         self.norm = norm(spec.norm, spec.dim, backend.ops)

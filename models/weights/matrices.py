@@ -77,3 +77,12 @@ def reordered_heads(weight: Weight, order: Callable[[Tensor], Tensor]) -> Tensor
     """The same of the weight of a norm on heads, [K] or [H, K]."""
     value = dense(weight)
     return value.flatten()[order(torch.arange(value.numel()))].view(value.shape)
+
+
+def bare(value: Tensor) -> Tensor:
+    return bare(value[0]) if value.shape[0] == 1 and value.dim() > 1 else value
+
+
+def patch_matrix(weight: Tensor, channels: int, order: str) -> Tensor:
+    flat_DI = weight.flatten(1)
+    return flat_DI if order == "first" else flat_DI.unflatten(1, (-1, channels)).transpose(1, 2).flatten(1)

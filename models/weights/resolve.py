@@ -8,6 +8,7 @@ from models.prefixes import sources
 from models.quant import Matrix, Stack, Weight, WeightsError, dense
 from models.recipes import (
     Alias,
+    Bare,
     ByKeyHeads,
     Cat,
     Copy,
@@ -17,11 +18,14 @@ from models.recipes import (
     HeadRows,
     NegExp,
     NoBias,
+    PatchMatrix,
     PatchRows,
     PerExpert,
     Permute,
+    Portion,
     Recipe,
     Rows,
+    ScaleBy,
     ScaleRows,
     Shift,
     Taps,
@@ -29,7 +33,18 @@ from models.recipes import (
     Ungroup,
     Unzip,
 )
-from models.weights.matrices import by_use, concatenated, reordered, reordered_heads, reordered_inputs, scaled, transposed, unzipped
+from models.weights.matrices import (
+    bare,
+    by_use,
+    concatenated,
+    patch_matrix,
+    reordered,
+    reordered_heads,
+    reordered_inputs,
+    scaled,
+    transposed,
+    unzipped,
+)
 from models.weights.orders import by_key_heads, by_role, halved, halves
 from models.weights.source import Source
 
@@ -52,10 +67,19 @@ def resolve(recipe: Recipe, source: Source) -> Weight:
             return dense(resolve(part, source)) + by
         case ScaleRows(part, runs):
             return scaled(resolve(part, source), torch.cat([torch.full((rows,), factor) for rows, factor in runs]))
+        case ScaleBy(part, by):
+            return scaled(resolve(part, source), dense(resolve(by, source)).float())
         case NegExp(part):
             return -dense(resolve(part, source)).float().exp()
         case Rows(part, start):
             return dense(resolve(part, source))[start:]
+        case Portion(part, start, stop, of):
+            value = dense(resolve(part, source))
+            return value[len(value) * start // of : len(value) * stop // of]
+        case Bare(part):
+            return bare(dense(resolve(part, source)))
+        case PatchMatrix(part, channels):
+            return patch_matrix(dense(resolve(part, source)), source.patches.channels, channels)
         case Transpose(part):
             return transposed(resolve(part, source))
         case NoBias(part):

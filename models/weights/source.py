@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from models.quant import Weight, WeightsError
-from models.spec import Arch, Attention, LatentAttention, Layer, LinearAttention, MoE, Single, mixers
+from models.spec import Arch, Attention, LatentAttention, Layer, LinearAttention, MoE, Patches, Single, mixers
 
 Checkpoint = Mapping[str, Weight]  # read lazily: one tensor at each lookup
 
@@ -45,6 +45,12 @@ class Source:
             raise WeightsError(f"{self.target}: this model has no layers that a recipe could ask about")
         encoder = self.arch.encoder if self.target.startswith("encoder.") else None
         return (self.arch if encoder is None else encoder).layers[self.layer or 0]
+
+    @property
+    def patches(self) -> Patches:
+        if self.arch.patches is None:
+            raise WeightsError(f"{self.target}: this architecture reads no images")
+        return self.arch.patches
 
     @property
     def experts(self) -> int:

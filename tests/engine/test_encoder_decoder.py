@@ -269,9 +269,10 @@ def test_what_is_refused() -> None:
     asyncio.run(run())
 
 
-def core_of(model: LoadedModel) -> Core:
-    inputs = Inputs(largest_step(LIMITED, model.info.context), tuple(model.pages), CPU)
-    return Core(Runner(model.model, inputs, model.recorder), Memory(dict.fromkeys(model.pages, 12), seed=b""), LIMITED)
+def core_of(model: LoadedModel, pages: int = 12) -> Core:
+    assert model.info.reader is not None
+    inputs = Inputs(largest_step(LIMITED, model.info.context, model.info.reader.context), tuple(model.pages), CPU)
+    return Core(Runner(model.model, inputs, model.recorder), Memory(dict.fromkeys(model.pages, pages), seed=b""), LIMITED)
 
 
 LIMITED = replace(LIMITS, max_running=4, max_step_tokens=24, mixed_step_tokens=9)

@@ -4,12 +4,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from engine.embedded.encoder.native import WholeAttention
 from engine.embedded.encoder.on_torch import Squares
 from engine.embedded.encoder.on_torch import WholeAttention as TorchAttention
 from engine.embedded.kernels.library import ADD, BALANCE, LAYER_NORM, Library, levels
 from engine.embedded.kernels.packing import Bytes, pack, pack_bytes
 from engine.embedded.native.ops import Kernels
+from engine.embedded.native.whole import WholeAttention
 from models import ops
 from models.reference import attend, whole
 from models.spec import Attention, Full, Mask, Neighbourhood
@@ -58,7 +58,7 @@ def test_gelu_is_exact_far_out(kernels: Kernels) -> None:
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_rows_of_a_table(kernels: Kernels, dtype: torch.dtype) -> None:
     table, rows = torch.randn(70, 64, dtype=dtype), torch.tensor([0, 69, 3, 3])
-    assert torch.equal(kernels.gather(rows, table), table.float()[rows])
+    assert torch.equal(kernels.rows(table, rows), table.float()[rows])
 
 
 def packed(kernels: Kernels, weight_OI: Tensor) -> Bytes:

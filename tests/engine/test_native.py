@@ -267,8 +267,8 @@ class Pair:
         self.native, self.reference = (build(self.arch, b, context=1024) for b in (self.backend, Reference()))
         self._same_weights()
         for leaf in self.backend.leaves.values():  # what nobody wrote must not be read
-            leaf.keys_PGKT.fill_(torch.nan)
-            leaf.values_PGTK.fill_(torch.nan)
+            leaf.pages.keys_PGKT.fill_(torch.nan)
+            leaf.pages.values_PGTK.fill_(torch.nan)
         for leaf in self.backend.latents.values():
             leaf.latents_PTC.fill_(torch.nan)
 

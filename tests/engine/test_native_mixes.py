@@ -65,8 +65,8 @@ class Leaf:
         self.spec, self.scoring = spec, scoring
         self.layout = layout(spec)
         self.leaf = PagedAttention(Kernels(library), spec, 4 * PAGES, self.layout)
-        self.leaf.keys_PGKT.fill_(torch.nan)
-        self.leaf.values_PGTK.fill_(torch.nan)
+        self.leaf.pages.keys_PGKT.fill_(torch.nan)
+        self.leaf.pages.values_PGTK.fill_(torch.nan)
 
     def run(self, parts: Sequence[Parts], rows: Sequence[tuple[int, int, int]]) -> list[Tensor]:
         """rows: (sequence, tokens already seen, new tokens)"""

@@ -102,13 +102,11 @@ def mixed(mixer: Attention | LatentAttention) -> Arch:
 OTHERS = {
     "experts": replace(BASE, layers=(LAYER, replace(LAYER, ffn=MoE(experts=4, active=2, hidden=32, router=Softmax())))),
     "latents": mixed(LATENT),
-    "relative": mixed(replace(PLAIN, position=RelativeBias(buckets=8, max_distance=20))),
     "disentangled": mixed(replace(PLAIN, position=Disentangled(span=8))),
     "alibi": mixed(replace(PLAIN, position=Alibi())),
     "gate": mixed(replace(PLAIN, gate="channel")),
     "sinks": mixed(replace(PLAIN, sinks=True)),
     "causal": mixed(replace(PLAIN, mask=Causal())),
-    "sinusoids": replace(BASE, position=Sinusoidal()),
     "ngrams": replace(BASE, ngrams=Ngrams(kernel=3, norm=Norm(kind="layer"))),
 }
 
@@ -116,7 +114,7 @@ OTHERS = {
 def saved(arch: Arch, folder: Path) -> Encoder:
     model = made(arch, Reference())
     (folder / "config.json").write_text(json.dumps(stoa.config_of(arch)))
-    computed = {name for name, _ in model.named_buffers() if name.endswith("table_PR")}
+    computed = {name for name, _ in model.named_buffers() if name.endswith(("table_PR", "table_PD"))}
     tensors = {name: t for name, t in (*model.named_buffers(), *model.named_parameters()) if name not in computed}
     save_file(tensors, folder / "model.safetensors")
     return model
@@ -137,14 +135,20 @@ def test_a_written_encoder_without_kernels(name: str, tmp_path: Path) -> None:
     torch.testing.assert_close(rows(loaded, sentences()), want, rtol=1e-4, atol=1e-4)
 
 
-@needs_kernels
-def test_a_written_encoder_on_the_kernels(tmp_path: Path) -> None:
-    """Of which a layer is the first one again."""
-    arch = replace(
+FITTING = {
+    "a layer again": replace(
         BASE, layers=(LAYER, replace(LAYER, weights_of=0)), output=Classifier(labels=3, hidden=Dense(width=64, activation="relu"))
-    )
-    want = reference(saved(arch, tmp_path))
+    ),
+    "relative": mixed(replace(PLAIN, position=RelativeBias(buckets=8, max_distance=20), scale=0.5)),
+    "sinusoids": replace(BASE, position=Sinusoidal()),
+}
+
+
+@needs_kernels
+@pytest.mark.parametrize("name", FITTING)
+def test_a_written_encoder_on_the_kernels(name: str, tmp_path: Path) -> None:
+    want = reference(saved(FITTING[name], tmp_path))
     loaded = load_encoder(tmp_path, replace(FAST, dtype="int8"))
-    assert loaded.recorder is not None and loaded.info.output == "score"
+    assert loaded.recorder is not None
     assert (rows(loaded, sentences()) - want).abs().max() < 0.03 * want.abs().max() + 0.02
     torch.testing.assert_close(rows(load_encoder(tmp_path, EXACT), sentences()), want, rtol=1e-4, atol=1e-4)

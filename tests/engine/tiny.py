@@ -110,7 +110,8 @@ def core(
     limits = limits or LIMITS
     counts, places = sizes(arch, pages), states if slots(arch) else None
     model = filled(arch, TorchBackend(Storage(pages=counts, slots=places, device=CPU, dtype=dtype, fill_nan=True)))
-    inputs = Inputs(largest_step(limits, CONTEXT), tuple(counts), CPU, ropes=long_ropes(arch), context=CONTEXT, slots=places)
+    most = largest_step(limits, CONTEXT, CONTEXT if arch.encoder else 0)
+    inputs = Inputs(most, tuple(counts), CPU, ropes=long_ropes(arch), context=CONTEXT, slots=places)
     return Core(Runner(model, inputs, recorder), Memory(counts, slots=places, seed=b"test"), limits)
 
 

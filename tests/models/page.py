@@ -7,12 +7,13 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from importlib import import_module
+from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from engine.embedded.native.supports import supports
 from models.describe import Description, cache_bytes, describe, flops, state_bytes
-from models.families import ENCODER_DECODERS, ENCODERS, FAMILIES, arch_of
+from models.families import ENCODER_DECODERS, ENCODERS, FAMILIES, IMAGE_ENCODERS, PAIRS, arch_of
 from models.families.diffusion import AUTOENCODERS, DENOISERS
 from models.families.diffusion.schedulers import SCHEDULERS
 from models.spec import S4, Arch, Attention, ImplicitFilter, Layer, LongConv, Mask, Strided, Window
@@ -22,6 +23,7 @@ from tests.models.published import PUBLISHED
 from tests.models.test_encoder_decoders import CASES as READERS
 from tests.models.test_encoders import BODIES, CLASSIFIERS
 from tests.models.test_parity import CASES
+from tests.models.test_sight import PAIR_CASES, TOWERS
 from tests.vllm.families import CANNOT
 
 PAGE = Path(__file__).parents[2] / "docs" / "models.md"
@@ -44,8 +46,13 @@ on a CPU, with the same numbers in float32 (`tests/vllm/check_models.py`; what i
 """
 READING = """\
 An encoder-decoder reads an input whole and then answers it. Inputs of several lengths are read and answered in one step, each once for
-all who ask about it (`tests/engine/test_encoder_decoder.py`), on plain torch. The engine serves them (`Request.encoder`); the HTTP API
-has no words for them yet.
+all who ask about it (`tests/engine/test_encoder_decoder.py`), on the compiled kernels where heads are multiples of sixteen, as all
+published ones are, and otherwise on plain torch. How they are asked is in [the API's page](api.md#encoder-decoders).
+"""
+SIGHT = """\
+Encoders of images, alone or beside one of texts whose vectors lie in the same space (CLIP, SigLIP). Their rows, vectors and scores equal
+those of `transformers` within 1e-4, for images of several sizes in one step where a family's positions can be stretched
+(`tests/models/test_sight.py`). The HTTP API has no words for them yet.
 """
 PICTURES = """\
 A folder of diffusers (`model_index.json`) makes pictures out of noise. Each part says what diffusers' says within 1e-4, every sampler
@@ -58,7 +65,8 @@ DRAWN = ("Llama-3.2-1B-Instruct", "Nemotron-3-Nano-30B-A3B", "mamba-130m-hf")
 
 
 def page() -> str:
-    return "\n".join([HEAD, *_decoders(), *_encoder_decoders(), *_encoders(), *_pictures(), *_choice(), *_numbers()]) + "\n"
+    parts = (_decoders(), _encoder_decoders(), _encoders(), _sight(), _pictures(), _choice(), _numbers())
+    return "\n".join([HEAD, *chain.from_iterable(parts)]) + "\n"
 
 
 def _decoders() -> Iterator[str]:
@@ -94,6 +102,15 @@ def _encoders() -> Iterator[str]:
     yield ""
 
 
+def _sight() -> Iterator[str]:
+    cases = Counter(values["architectures"][0] for values in (*TOWERS.values(), *PAIR_CASES.values()))
+    yield from (SIGHT, "| encoder of images | architectures | cases |", "|---|---|---|")
+    for module, architectures in _modules(IMAGE_ENCODERS | PAIRS).items():
+        names = ", ".join(f"`{name}`" for name in architectures)
+        yield f"| {module.rpartition('.')[2]} | {names} | {sum(cases[name] for name in architectures)} |"
+    yield ""
+
+
 def _pictures() -> Iterator[str]:
     yield from (PICTURES, "| part of a pipeline | classes of diffusers |", "|---|---|")
     for part, classes in (("denoiser", DENOISERS), ("autoencoder", AUTOENCODERS), ("sampler", SCHEDULERS)):
@@ -112,7 +129,7 @@ def _modules(table: Mapping[str, str]) -> dict[str, list[str]]:
 def _choice() -> Iterator[str]:
     yield from ("## Which one for what", "", "| architecture | for | price | in numbers |", "|---|---|---|---|")
     yield from (f"| {row.kind} | {row.use} | {row.price} | {row.numbers} |" for row in (*_dense(), *_sparse()))
-    yield from ("", "Images are not read yet.", "")
+    yield from ("", "No model answers about images yet.", "")
 
 
 class Choice(NamedTuple):

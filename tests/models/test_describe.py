@@ -11,7 +11,7 @@ from torch import nn
 from models.build import build, build_encoder
 from models.describe import active_parameters, cache_bytes, describe, flops, parameters
 from models.describe.attended import keys
-from models.families import ENCODERS, FAMILIES, arch_of, encoder_family_of, family_of
+from models.families import ENCODERS, FAMILIES, IMAGE_ENCODERS, PAIRS, arch_of, encoder_family_of, family_of, pair_family_of, pair_of
 from models.families.changes import masked
 from models.masks import may_see
 from models.reference import Reference
@@ -50,7 +50,11 @@ def test_published_sizes(name: str, want: int) -> None:
 def counted(model: nn.Module) -> int:
     tensors = [
         *model.parameters(),
-        *(buffer for name, buffer in model.named_buffers() if not name.endswith(("table_PR", "rotations_HKRB", "log_H1", "before_CW"))),
+        *(
+            buffer
+            for name, buffer in model.named_buffers()
+            if not name.endswith(("table_PR", "table_PD", "rotations_HKRB", "log_H1", "before_CW"))
+        ),
     ]
     return sum(tensor.numel() for tensor in tensors)
 
@@ -65,10 +69,24 @@ def test_modules_hold_as_many(architecture: str) -> None:
     assert parameters(arch) == counted(build(arch, Reference(), context=8))
 
 
-@pytest.mark.parametrize("architecture", ENCODERS)
+@pytest.mark.parametrize("architecture", [*ENCODERS, *IMAGE_ENCODERS])
 def test_encoder_modules_hold_as_many(architecture: str) -> None:
     arch = arch_of({**encoder_family_of({"architectures": [architecture]}).TINY, "architectures": [architecture]})
     assert parameters(arch) == counted(build_encoder(arch, Reference(), context=8))
+
+
+@pytest.mark.parametrize("architecture", PAIRS)
+def test_both_of_a_pair_hold_as_many(architecture: str) -> None:
+    pair = pair_of(pair_family_of({"architectures": [architecture]}).TINY)
+    for arch in (pair.text, pair.image):
+        assert parameters(arch) == counted(build_encoder(arch, Reference(), context=8))
+
+
+def test_a_patch_is_multiplied_with_its_matrix() -> None:
+    arch = pair_of(pair_family_of({"architectures": ["CLIPModel"]}).TINY).image
+    assert arch.patches is not None
+    wider = replace(arch, patches=replace(arch.patches, channels=4))
+    assert flops(wider, 1) - flops(arch, 1) == 2 * arch.dim * arch.patches.size**2
 
 
 def test_layers_behind_a_pooling() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from models.build import build
-from models.families import ENCODERS, FAMILIES, arch_of, encoder_family_of, family_of, recipes_of
+from models.families import ENCODERS, FAMILIES, IMAGE_ENCODERS, arch_of, encoder_family_of, family_of, recipes_of
 from models.hf import ConfigError
 from models.reference import Reference
 from models.spec import Attention, Causal, Classifier, Full, Layer, Learned, Linear, Llama3, Neighbourhood, Pooled, Rope, Window, groups
@@ -168,7 +168,7 @@ def test_unknown_architecture(config: dict[str, Any]) -> None:
         encoder_family_of(config)
 
 
-@pytest.mark.parametrize("architecture", ENCODERS)
+@pytest.mark.parametrize("architecture", [*ENCODERS, *IMAGE_ENCODERS])
 def test_an_encoder_is_a_value(architecture: str) -> None:
     config = {**encoder_family_of({"architectures": [architecture]}).TINY, "architectures": [architecture]}
     assert arch_of(config) == arch_of(config) and hash(arch_of(config)) == hash(arch_of(config))

@@ -2,6 +2,7 @@
 
 import copy
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +12,12 @@ from hypothesis import given, settings
 from safetensors.torch import save_file
 
 from models.build import build
-from models.families import ENCODERS, FAMILIES, arch_of, encoder_family_of, family_of, stoa
+from models.families import ENCODERS, FAMILIES, IMAGE_ENCODERS, PAIRS, arch_of, encoder_family_of, family_of, pair_family_of, pair_of, stoa
 from models.hf import ConfigError
 from models.reference import Reference
 from models.spec import Arch, LongRope
-from models.spec.check import problems
-from models.spec.json_form import from_json, to_json
+from models.spec.check import check, problems
+from models.spec.json_form import SpecError, from_json, to_json
 from models.stacks.decoder import Decoder
 from tests.engine.mixes import archs
 from tests.models.world import logits_of, ours, prompts
@@ -30,11 +31,33 @@ def test_any_mix_comes_back(arch: Arch) -> None:
     assert list(problems(arch)) == []
 
 
-@pytest.mark.parametrize("architecture", [*FAMILIES, *ENCODERS])
+@pytest.mark.parametrize("architecture", [*FAMILIES, *ENCODERS, *IMAGE_ENCODERS])
 def test_every_family_can_be_written_out(architecture: str) -> None:
     family = family_of if architecture in FAMILIES else encoder_family_of
     arch = arch_of({**family({"architectures": [architecture]}).TINY, "architectures": [architecture]})
     assert arch_of(json.loads(json.dumps(stoa.config_of(arch)))) == arch
+
+
+@pytest.mark.parametrize("architecture", PAIRS)
+def test_both_of_a_pair_can_be_written_out(architecture: str) -> None:
+    pair = pair_of(pair_family_of({"architectures": [architecture]}).TINY)
+    for arch in (pair.text, pair.image):
+        assert arch_of(json.loads(json.dumps(stoa.config_of(arch)))) == arch
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"vocab": 5}, "arch.vocab must be left out"),
+        ({"context": 5}, "arch.context = 5 must be 37"),
+        ({"patches": {"size": 0, "grid": {"rows": 6, "columns": 6}, "class_token": True}}, "arch.patches.size = 0 must be positive"),
+        ({"output": {"type": "Next"}}, "arch.patches must be null"),
+    ],
+)
+def test_what_cannot_be_read_of_images(changes: dict[str, Any], problem: str) -> None:
+    written = to_json(pair_of(pair_family_of({"architectures": ["CLIPModel"]}).TINY).image) | changes
+    with pytest.raises(SpecError, match=re.escape(problem)):
+        check(from_json(written))
 
 
 def test_equal_layers_are_written_once() -> None:

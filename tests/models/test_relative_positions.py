@@ -14,6 +14,7 @@ from transformers.models.t5.modeling_t5 import T5Attention, T5Stack
 from transformers.models.whisper.modeling_whisper import sinusoids
 
 from models.build import build, build_encoder
+from models.ops import Ops
 from models.parts.positions import Sinusoids
 from models.recipes import Copy, Recipes, Shift, cat
 from models.reference import Reference, whole
@@ -41,13 +42,16 @@ def test_rows_are_debertas(buckets: int, most: int) -> None:
     assert torch.equal(position_rows(position, BACK), want)
 
 
+def ours(**spec: Any) -> Tensor:
+    return Sinusoids(Sinusoidal(**spec), 30, 300, Ops())(torch.arange(300))
+
+
 def test_sinusoids() -> None:
-    at = torch.arange(300)
     distilbert = create_sinusoidal_embeddings(300, 30, torch.empty(300, 30))
-    torch.testing.assert_close(Sinusoids(Sinusoidal(), 30)(at), distilbert)
+    torch.testing.assert_close(ours(), distilbert)
     marian = MarianSinusoidalPositionalEmbedding(300, 30).create_weight()
-    torch.testing.assert_close(Sinusoids(Sinusoidal(order="halves"), 30)(at), marian)
-    torch.testing.assert_close(Sinusoids(Sinusoidal(order="halves", inclusive=True), 30)(at), sinusoids(300, 30), rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(ours(order="halves"), marian)
+    torch.testing.assert_close(ours(order="halves", inclusive=True), sinusoids(300, 30), rtol=1e-4, atol=1e-4)
 
 
 def noise(module: torch.nn.Module) -> None:

@@ -19,7 +19,7 @@ from models.batch import Backend, Batch
 from models.build import build_encoder
 from models.encoders import EncoderFolder, open_encoder
 from models.hf import ConfigError
-from models.spec import Arch, Classifier, Output, Pooled, width
+from models.spec import Arch, Classifier, Output, Pooled, Probe, width
 from models.stacks.encoder import Encoder
 from models.weights import WeightsError, load
 
@@ -134,4 +134,5 @@ def _info(folder: EncoderFolder) -> EncoderInfo:
 def _pooling(output: Output) -> str:
     if not isinstance(output, Pooled):
         return ""
-    return "+".join([*output.pooling, *(["normalize"] if output.normalize else [])])
+    kinds = ("probe",) if isinstance(output.pooling, Probe) else output.pooling
+    return "+".join([*kinds, *(["normalize"] if output.normalize else [])])

@@ -11,17 +11,16 @@ from engine.embedded.kernels import library as k
 from engine.embedded.kernels.packing import Bytes, fits, pack_bytes
 from engine.embedded.native.linear import PackedLinear, Table
 from engine.embedded.native.ops import Kernels
-from engine.embedded.native.supports import fitting, plain
-from models.batch import Attend, Batch, Convolve, Cross, HeadUse, Latent, LocalGlobal, Lsh, Recurrence
+from engine.embedded.native.supports import plain, whole
+from engine.embedded.native.whole import WholeAttention
+from models.batch import Attend, Convolve, Cross, HeadUse, Latent, LocalGlobal, Lsh, Recurrence
 from models.ops import Ops
 from models.quant import Weight
-from models.score_bias import PLAIN, Scoring
 from models.spec import (
+    MLP,
     Arch,
     Attention,
-    Classifier,
     CrossAttention,
-    Dense,
     Full,
     LatentAttention,
     Layer,
@@ -31,22 +30,20 @@ from models.spec import (
     MoE,
     Neighbourhood,
     Next,
-    Pooled,
+    Probe,
     Slot,
 )
 
 
 def supports_encoder(arch: Arch) -> bool:
     """Can every part of `arch` run on these kernels?"""
-    match arch.output:
-        case Next():
-            return False
-        case Pooled(layers=dense):
-            head: tuple[Dense, ...] = dense[:-1]
-        case Classifier(hidden=hidden):
-            head = (hidden,)
+    if isinstance(arch.output, Next):
+        return False
+    head = arch.output.layers[:-1]
     return (
         plain(arch)
+        and not isinstance(arch.output.pooling, Probe)
+        and arch.patches is None
         and arch.ngrams is None
         and fits(arch.dim)
         and fits(arch.embed_dim or arch.dim)
@@ -56,14 +53,8 @@ def supports_encoder(arch: Arch) -> bool:
 
 
 def _supported(layer: Layer) -> bool:
-    m = layer.mixer
-    return (
-        fitting(layer)
-        and isinstance(m, Attention)
-        and isinstance(m.mask, Full | Neighbourhood)
-        and m.softcap is None
-        and (m.scale is None or m.scale > 0)
-    )
+    m, ffn = layer.mixer, layer.ffn
+    return isinstance(m, Attention) and whole(m) and fits(m.heads * m.head_dim) and isinstance(ffn, MLP) and fits(ffn.hidden)
 
 
 class ByteLinear(nn.Module):
@@ -88,28 +79,6 @@ class ByteLinear(nn.Module):
         return y_TO if y_TO.shape[1] == self.d_out else y_TO[:, : self.d_out]
 
 
-class WholeAttention:
-    """The leaf: every sentence looks at itself, in both directions. Remembers nothing."""
-
-    def __init__(self, kernels: Kernels, spec: Attention) -> None:
-        self._kernels, self._spec = kernels, spec
-        self._distance = spec.mask.distance if isinstance(spec.mask, Neighbourhood) else 0
-
-    def __call__(self, q_THK: Tensor, k_TGK: Tensor, v_TGK: Tensor, batch: Batch, scoring: Scoring = PLAIN) -> Tensor:
-        spec, run, starts = self._spec, self._kernels.run, batch.starts_S1
-        g, d, h = spec.kv_heads, spec.head_dim, spec.heads
-        tokens, sentences = len(q_THK), len(starts) - 1
-        blocks = tokens // k.PAGE + sentences + 1
-        self._kernels.watch(starts[-1:])
-        keys, values = (self._kernels.empty(g, blocks, k.PAGE, d, dtype=torch.bfloat16) for _ in range(2))
-        strides = (k_TGK.stride(0), k_TGK.stride(1), v_TGK.stride(0), v_TGK.stride(1))
-        run(k.ARRANGE, (k_TGK, v_TGK, starts, keys, values), (tokens, sentences, g, d, *strides, blocks))
-        out_THK = self._kernels.empty(tokens, h, d)
-        sizes = (tokens, sentences, h, g, d, q_THK.stride(0), q_THK.stride(1), blocks, self._distance)
-        run(k.ATTEND_WHOLE, (q_THK, keys, values, starts, out_THK), sizes, (d**-0.5 if spec.scale is None else spec.scale,))
-        return out_THK
-
-
 class NativeEncoderBackend:
     """Implements models.batch.Backend for what `supports_encoder`."""
 
@@ -124,6 +93,7 @@ class NativeEncoderBackend:
             rotate=kernels.rotate,
             gated=kernels.gated,
             activate=kernels.activate,
+            rows=kernels.rows,
             add=kernels.add,
             scale=kernels.scale,
         )

@@ -10,16 +10,28 @@ import torch
 from torch import nn
 
 from engine.embedded.kernels import library as k
-from engine.embedded.native.attention import PagedAttention
+from engine.embedded.native.attention import PagedAttention, PagedCross
 from engine.embedded.native.experts import PackedExperts, Routing
 from engine.embedded.native.latent import PackedHeads, PagedLatents
 from engine.embedded.native.linear import PackedEmbedding, PackedLinear, Table
 from engine.embedded.native.ops import Kernels
 from engine.embedded.native.states import SlotStates
+from engine.embedded.native.whole import WholeAttention
 from models.batch import Attend, Convolve, Cross, HeadUse, Latent, LocalGlobal, Lsh, Recurrence
 from models.ops import Ops
 from models.quant import Weight
-from models.spec import Attention, CrossAttention, LatentAttention, LocalGlobalAttention, LongConv, LshAttention, MoE, Paged, Slot
+from models.spec import (
+    Attention,
+    CrossAttention,
+    LatentAttention,
+    LocalGlobalAttention,
+    LongConv,
+    LshAttention,
+    MoE,
+    Paged,
+    Slot,
+    crossed,
+)
 
 
 class NativeBackend:
@@ -37,6 +49,7 @@ class NativeBackend:
             rotate=kernels.rotate,
             gated=kernels.gated,
             activate=kernels.activate,
+            rows=kernels.rows,
             add=kernels.add,
             add_scaled=kernels.add_scaled,
             product=kernels.product,
@@ -50,12 +63,12 @@ class NativeBackend:
             route=routing.route,
             open=routing.open,
         )
-        self.leaves: dict[str, PagedAttention] = {}
+        self.leaves: dict[str, PagedAttention | PagedCross] = {}
         self.latents: dict[str, PagedLatents] = {}
         self.states: dict[str, SlotStates] = {}
 
     def embedding(self, name: str, vocab: int, dim: int) -> nn.Module:
-        if name == "positions":
+        if name.endswith("positions"):
             return Table(self.kernels, vocab, dim)
         return PackedEmbedding(self.kernels, vocab, dim, self._prepare)
 
@@ -63,12 +76,16 @@ class NativeBackend:
         return PackedLinear(self.kernels, d_in, sum(d_outs), bias, self._prepare)
 
     def attend(self, name: str, spec: Attention) -> Attend:
+        if spec.mask.ahead != 0:  # in the encoder of an encoder-decoder
+            return WholeAttention(self.kernels, spec)
         group = Paged(per_token=((spec.kv_heads, spec.head_dim),) * 2, reach=spec.mask.reach)
         self.leaves[name] = leaf = PagedAttention(self.kernels, spec, self._pages[group], group)
         return leaf
 
     def cross(self, name: str, spec: CrossAttention) -> Cross:
-        raise NotImplementedError(f"{name}: attention to an encoder's rows runs on the torch backend only")
+        group = crossed(spec)
+        self.leaves[name] = leaf = PagedCross(self.kernels, spec, self._pages[group], group)
+        return leaf
 
     def per_head(self, name: str, heads: int, d_in: int, d_out: int, use: HeadUse) -> nn.Module:
         return PackedHeads(self.kernels, heads, d_in, d_out, use, self._prepare)

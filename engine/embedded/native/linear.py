@@ -58,4 +58,4 @@ class Table(nn.Module):
         self._table_YD = (table if table.dtype in (torch.float32, torch.bfloat16) else table.float()).contiguous()
 
     def forward(self, rows_T: Tensor) -> Tensor:
-        return self._kernels.gather(rows_T, self._table_YD)
+        return self._kernels.rows(self._table_YD, rows_T)

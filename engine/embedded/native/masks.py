@@ -2,7 +2,7 @@
 
 from models.spec import BlockSparse, Causal, Chunked, Fixed, Full, GroupedWindow, Mask, Neighbourhood, Ring, Strided, Window
 
-CAUSAL, WINDOW, CHUNKED, STRIDED, FIXED = range(5)  # op.h: MaskKind
+CAUSAL, WINDOW, CHUNKED, STRIDED, FIXED, FULL = range(6)  # op.h: MaskKind
 
 
 def numbers_of(mask: Mask) -> tuple[int, int, int] | None:

@@ -66,8 +66,8 @@ class Kernels:
         self.run(k.LAYER_NORM, (x, weight, bias, y), (*_rows(x), _step(weight)), (eps,))
         return y
 
-    def gather(self, rows_T: Tensor, table_YD: Tensor) -> Tensor:
-        """Rows of a float32 or bf16 table."""
+    def rows(self, table_YD: Tensor, rows_T: Tensor) -> Tensor:
+        """Of a float32 or bf16 table."""
         x_TD = self.empty(len(rows_T), table_YD.shape[1])
         self.run(k.GATHER, (rows_T, table_YD, x_TD), (*x_TD.shape, 8 * table_YD.itemsize))
         return x_TD
@@ -184,5 +184,8 @@ class Recordings:
     def __init__(self, kernels: Kernels) -> None:
         self.record = kernels.record
 
-    def fit(self, shape: Shape, most: Shape) -> Shape:
+    def fit(self, shape: Shape, most: Shape) -> Shape | None:
+        """None where inputs of any length are read."""
+        if shape.reads:
+            return None
         return most._replace(tokens=most.rows) if shape.tokens == shape.rows else most

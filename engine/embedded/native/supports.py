@@ -1,7 +1,6 @@
 """Which models the compiled kernels can run."""
 
 from engine.embedded.kernels import library as k
-from engine.embedded.kernels.packing import fits
 from engine.embedded.native.latent import fits_latent
 from engine.embedded.native.masks import numbers_of
 from engine.embedded.native.states import fits_states
@@ -12,32 +11,40 @@ from models.spec import (
     Arch,
     Attention,
     Axial,
+    Full,
     LatentAttention,
     Layer,
     LinearAttention,
     Mamba,
     Mamba2,
-    Next,
+    Neighbourhood,
+    RelativeBias,
     Rope,
     ShortConv,
     Single,
-    Sinusoidal,
+    Tower,
     mixers,
     streams,
 )
 
 
 def supports(arch: Arch) -> bool:
-    """Can every layer of `arch`, a decoder, run on these kernels?"""
-    alone = arch.encoder is None and not (isinstance(arch.output, Next) and arch.output.bias and arch.tied)
-    return (
-        alone and plain(arch) and all(layer.block is None and all(map(_mixer, mixers(layer))) and _ffn(layer.ffn) for layer in arch.layers)
-    )
+    """Can every layer of `arch`, a decoder or an encoder-decoder, run on these kernels?"""
+    return plain(arch) and all(map(_layer, arch.layers)) and (arch.encoder is None or _reads(arch.encoder))
 
 
 def plain(arch: Arch) -> bool:
-    """Whether its rows are of one stream, and those of positions in one table: no kernel joins or computes them."""
-    return streams(arch) == 1 and not isinstance(arch.position, Axial | Sinusoidal)
+    """Whether its rows are of one stream, and those of positions in one table: no kernel joins them."""
+    return streams(arch) == 1 and not isinstance(arch.position, Axial)
+
+
+def _layer(layer: Layer) -> bool:
+    crossing = layer.cross is None or layer.cross.head_dim <= k.MAX_DIM
+    return layer.block is None and crossing and all(map(_mixer, mixers(layer))) and _ffn(layer.ffn)
+
+
+def _reads(encoder: Tower) -> bool:
+    return all(isinstance(layer.mixer, Attention) and whole(layer.mixer) and isinstance(layer.ffn, MLP) for layer in encoder.layers)
 
 
 def _mixer(m: Single) -> bool:
@@ -56,7 +63,7 @@ def _attention(m: Attention) -> bool:
     return (
         m.head_dim <= k.MAX_DIM
         and numbers_of(m.mask) is not None
-        and (m.position is None or isinstance(m.position, Rope | Alibi))
+        and (m.position is None or isinstance(m.position, Rope | Alibi | RelativeBias))
         and m.gate != "head"
     )
 
@@ -65,23 +72,17 @@ def _ffn(ffn: FFN | None) -> bool:
     return ffn is None or (ffn.shift is None if isinstance(ffn, MLP) else ffn.gated and ffn.experts <= k.MAX_EXPERTS)
 
 
-def fitting(layer: Layer) -> bool:
-    """For an encoder's layer: whether its sizes and its activation are such as kernels exist for."""
-    return isinstance(layer.mixer, Attention) and _fitting_mixer(layer.mixer) and layer.ffn is not None and _fitting_ffn(layer.ffn)
-
-
-def _fitting_mixer(m: Attention) -> bool:
+def whole(m: Attention) -> bool:
+    """Whether a kernel exists for its looking at whole sequences."""
     return (
         m.head_dim % 16 == 0
         and m.head_dim <= k.MAX_DIM
-        and (m.position is None or isinstance(m.position, Rope))
-        and fits(m.heads * m.head_dim)
+        and isinstance(m.mask, Full | Neighbourhood)
+        and (m.position is None or isinstance(m.position, Rope | RelativeBias))
+        and (m.scale is None or m.scale > 0)
+        and m.softcap is None
         and not m.sinks
         and m.gate is None
         and m.temperature is None
         and m.clip is None
     )
-
-
-def _fitting_ffn(ffn: FFN) -> bool:
-    return isinstance(ffn, MLP) and fits(ffn.hidden)

@@ -42,7 +42,7 @@ def output(config: Config, hidden: Dense, pooling: Pooling = "cls") -> Output:
     that says nothing about sentences: the mean."""
     if not config.first("architectures").endswith("ForSequenceClassification"):
         return Pooled()
-    return Classifier(labels=config.size("id2label", config.integer("num_labels", 2)), pooling=pooling, hidden=hidden)
+    return Classifier(labels=config.size("id2label", config.integer("num_labels", 2)), pooling=(pooling,), hidden=hidden)
 
 
 # of the masked-word head, or read by nobody although published

@@ -9,6 +9,7 @@ from models.spec.check.encoder import crossing, reading, seen
 from models.spec.check.ffn import feed_forward
 from models.spec.check.mixers import single
 from models.spec.check.problem import Problem, positive
+from models.spec.check.sight import sight
 from models.spec.ffn import MLP
 from models.spec.json_form import SpecError
 from models.spec.linear import Rwkv7
@@ -24,7 +25,8 @@ def check(arch: Arch, path: str = "arch") -> None:
 
 
 def problems(arch: Arch) -> Iterator[Problem]:
-    yield from positive(arch, "", "dim", "vocab", "context")
+    yield from positive(arch, "", "dim", *(() if arch.patches else ("vocab",)), "context")
+    yield from sight(arch)
     yield from _position(arch)
     if arch.ngrams is not None and isinstance(arch.output, Next):
         yield ".ngrams", "must be left out: they see tokens ahead, which a decoder has not got yet"

@@ -9,7 +9,7 @@ from typing import Any, cast
 from models.ctranslate2.file import BINARY
 from models.ctranslate2.folder import config_of as written_out
 from models.describe import Description, describe
-from models.families import ENCODER_DECODERS, ENCODERS, FAMILIES, arch_of, encoder_family_of, family_of
+from models.families import ENCODER_DECODERS, ENCODERS, FAMILIES, IMAGE_ENCODERS, arch_of, encoder_family_of, family_of
 from models.families.stoa import config_of
 from server.cli.arch.chart import chart
 from server.cli.arch.text import compared, lines
@@ -39,11 +39,12 @@ def new_arch(name: str) -> str:
 
 def _family(name: str) -> dict[str, Any] | None:
     """The tiny configuration of a family, by the name of its data sheet."""
-    found = {module.rpartition(".")[2]: architecture for architecture, module in (FAMILIES | ENCODERS | ENCODER_DECODERS).items()}
+    encoders = ENCODERS | IMAGE_ENCODERS
+    found = {module.rpartition(".")[2]: architecture for architecture, module in (FAMILIES | encoders | ENCODER_DECODERS).items()}
     if name not in found:
         return None
     config = {"architectures": [found[name]]}
-    return dict((encoder_family_of(config) if found[name] in ENCODERS else family_of(config)).TINY)
+    return dict((encoder_family_of(config) if found[name] in encoders else family_of(config)).TINY)
 
 
 def _read(model: str) -> tuple[str, Description]:

@@ -22,28 +22,30 @@ static void remember(const Op &op, int item) {
 }
 
 // ATTEND  p: q, key pages, value pages, table (rows W apart), starts, cached, out [T, H, K], partial results, slopes of ALiBi [H] or null,
-//            sinks [H] or null, sizes of a window for each kv head int32 [G] or null
-//         n: S, G, K, W, strides of q (T, H), H, mask, splits that fit the partial results (0: merge here), two numbers of the mask
+//            sinks [H] or null, sizes of a window for each kv head int32 [G] or null, offsets [H, back + 32] or null (offsets.h)
+//         n: S, G, K, W, strides of q (T, H), H, mask, splits that fit the partial results (0: merge here), two numbers of the mask, back
 //         f: scale, softcap
+// With the mask FULL all queries of a sequence look at the same keys, as many as `cached` says.
 static Keys keys_of(const Op &op, int s, int g) {
   const int64_t head = (int64_t)op.n[2] * PAGE;
   const Mask mask{op.n[7], op.p[10] ? ((const int32_t *)op.p[10])[g] : op.n[9], op.n[10]};
   return {(const uint16_t *)op.p[1] + g * head, (const uint16_t *)op.p[2] + g * head, (const int32_t *)op.p[3] + (int64_t)s * op.n[3],
-          head * op.n[1], op.n[2], op.n[3], mask, op.p[8] != nullptr, op.f[0], op.f[1]};
+          head * op.n[1], op.n[2], op.n[3], mask, op.p[8] != nullptr, op.n[11], op.f[0], op.f[1]};
 }
 
 // The rows of tile `tile` of kv head g: pairs (token, head) in order. Returns where each belongs in out.
 static void gather(const Op &op, int s, int g, int tile, Rows &rows, int64_t *home) {
   const auto *starts = (const int32_t *)op.p[4], *cached = (const int32_t *)op.p[5];
-  const auto *slopes = (const float *)op.p[8];
+  const auto *slopes = (const float *)op.p[8], *offsets = (const float *)op.p[11];
   const int share = op.n[6] / op.n[1], all = (starts[s + 1] - starts[s]) * share, first = tile * tile_rows(op);
   rows.n = std::min(tile_rows(op), all - first);
   rows.wide = chunks(op.n[2], 16) * 16;
   for (int r = 0; r < rows.n; r++) {
     const int row = first + r, t = starts[s] + row / share, h = g * share + row % share;
     rows.q[r] = (const float *)op.p[0] + (int64_t)t * op.n[4] + (int64_t)h * op.n[5];
-    rows.position[r] = cached[s] + row / share;
+    rows.position[r] = first_keys(cached, s, op.n[7]) - 1 + (op.n[7] == FULL ? 0 : row / share);
     rows.slope[r] = slopes ? slopes[h] : 0.f;
+    rows.offsets[r] = offsets ? offsets + (int64_t)h * offsets_width(op.n[11], 0) : nullptr;
     home[r] = (int64_t)t * op.n[6] + h;
   }
 }
@@ -79,7 +81,7 @@ static float *partial(void *base, int64_t row, int splits, int split, int wide) 
 }
 
 static void attend_split(const Op &op, int s, int g, int tile, int split) {
-  const int length = ((const int32_t *)op.p[5])[s] + 1, from = split * SPLIT;
+  const int length = first_keys((const int32_t *)op.p[5], s, op.n[7]), from = split * SPLIT;
   if (from >= length) return;
   Rows rows;
   int64_t home[TILE_ROWS];
@@ -105,10 +107,10 @@ static void attend(const Op &op, int item) {
   }
 }
 
-// COMBINE  p: partial results, cached, out [S, H, K], sinks [H] or null  n: S, H, K, splits that fit
+// COMBINE  p: partial results, cached, out [S, H, K], sinks [H] or null  n: S, H, K, splits that fit, mask
 static void combine(const Op &op, int s) {
   const int heads = op.n[1], dim = op.n[2], wide = chunks(dim, 16) * 16;
-  const int splits = chunks(((const int32_t *)op.p[1])[s] + 1, SPLIT);
+  const int splits = chunks(first_keys((const int32_t *)op.p[1], s, op.n[4]), SPLIT);
   float total[MAX_DIM];
   for (int h = 0; h < heads; h++) {
     const int64_t row = (int64_t)s * heads + h;

@@ -46,6 +46,8 @@ struct Sight {  // one head of one sequence
   const uint8_t *keys, *values;
   int dim, length, distance;  // distance: how far either way a query sees; 0: everywhere
   float scale;                // positive; of scores whose power of two is taken
+  const float *offsets;       // the head's row of a table (offsets.h), of scores before they are scaled; null: there is none
+  int far;
 };
 
 struct Queries {
@@ -107,6 +109,7 @@ static void soften_row(const Sight &s, Queries &qs, int r, int from, int to) {
   f16v high = set1(-INFINITY);
   for (int j = from; j < to; j += 16) {
     f16v x = load(score + j);
+    if (s.offsets) store(score + j, x = x + load_offsets(s.offsets, s.far, s.far, j - position));
     if (j < oldest || j + 15 > newest) {
       x = select(first_lanes(newest - j + 1) & ~first_lanes(oldest - j), x, set1(-INFINITY));
       store(score + j, x);
@@ -152,14 +155,16 @@ static void attend_queries(const Sight &s, Queries &qs) {
   }
 }
 
-// ATTEND_WHOLE  p: q [T, H, K], keys, values (as ARRANGE leaves them), starts, out [T, H, K]
-//               n: T, S, H, G, K, strides of q (T, H), blocks, distance  f: scale
+// ATTEND_WHOLE  p: q [T, H, K], keys, values (as ARRANGE leaves them), starts, out [T, H, K], offsets [H, 2 far + 32] or null (offsets.h)
+//               n: T, S, H, G, K, strides of q (T, H), blocks, distance, far  f: scale
 static void attend_whole(const Op &op, int item) {
   const auto *starts = (const int32_t *)op.p[3];
   const int heads = op.n[2], dim = op.n[4], h = item % heads, s = item / heads;
   const int64_t at = 2 * block_at(h / (heads / op.n[3]), first_block(starts, s), op.n[7], dim);
   const int length = starts[s + 1] - starts[s];
-  const Sight sight{(const uint8_t *)op.p[1] + at, (const uint8_t *)op.p[2] + at, dim, length, op.n[8], op.f[0] * 1.44269504f};
+  const float *offsets = op.p[5] ? (const float *)op.p[5] + (int64_t)h * offsets_width(op.n[9], op.n[9]) : nullptr;
+  const Sight sight{(const uint8_t *)op.p[1] + at, (const uint8_t *)op.p[2] + at, dim, length, op.n[8], op.f[0] * 1.44269504f, offsets,
+                    op.n[9]};
   Queries qs;
   for (qs.first = 0; qs.first < length; qs.first += qs.n) {
     qs.n = std::min(TILE_QUERIES, length - qs.first);

@@ -37,6 +37,9 @@ static inline int attend_tiles(const Op &op, int s) {  // of one kv head of sequ
   return chunks((starts[s + 1] - starts[s]) * (op.n[6] / op.n[1]), tile_rows(op));
 }
 
+// Keys that a sequence's first query looks at: those that are cached, and its own, which what an encoder has read is not among.
+static inline int first_keys(const int32_t *cached, int s, int mask) { return cached[s] + (mask != FULL); }
+
 static inline int attend_splits(const Op &op) {  // in use; only where each sequence has one new token
   const auto *cached = (const int32_t *)op.p[5];
   return op.n[8] ? chunks(*std::max_element(cached, cached + op.n[0]) + 1, SPLIT) : 1;

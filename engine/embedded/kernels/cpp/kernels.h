@@ -8,6 +8,7 @@
 #include "norms.h"
 #include "elements.h"
 #include "masks.h"
+#include "offsets.h"
 #include "softmax.h"
 #include "attention.h"
 #include "heads.h"

@@ -11,7 +11,7 @@ enum Code : int32_t {
   CONVOLVE, SCAN, RECUR, REPLACE, PRODUCT, SOFTPLUS, LOGISTIC, ADD_SCALED,  // states
   CODES  // how many there are
 };
-enum MaskKind : int32_t { CAUSAL, WINDOW, CHUNKED, STRIDED, FIXED };
+enum MaskKind : int32_t { CAUSAL, WINDOW, CHUNKED, STRIDED, FIXED, FULL };  // FULL: of what a decoder's encoder has read
 static inline bool has_gaps(int mask) { return mask == STRIDED || mask == FIXED; }
 // Of weights: bits, whether groups have sixteen inputs (otherwise 32), and whether eight bits have a low (four always do).
 constexpr int SIXTEEN = 64, LOW_TOO = 128;

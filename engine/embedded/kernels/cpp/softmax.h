@@ -15,6 +15,7 @@ struct Keys {  // one kv head of one sequence
   int dim, width;       // width: of the block table, from row to row
   Mask mask;
   bool biased;  // ALiBi
+  int far;      // of a table of offsets (offsets.h)
   float scale, softcap;
   const uint16_t *key_page(int page) const { return k + table[page] * page_stride; }
   const uint16_t *value_page(int page) const { return v + table[page] * page_stride; }
@@ -29,6 +30,7 @@ struct Rows {  // queries, in order of their positions, and what they have seen 
   const float *q[TILE_ROWS];
   int position[TILE_ROWS];
   float slope[TILE_ROWS], top[TILE_ROWS], mass[TILE_ROWS];
+  const float *offsets[TILE_ROWS];  // a head's row of a table (offsets.h); null: there is none
   alignas(64) float sums[TILE_ROWS * MAX_DIM];
   alignas(64) float scores[std::max(TILE_ROWS * BLOCK, GAPPED_ROWS * GAPPED)];
   int span;  // keys of a block
@@ -86,6 +88,7 @@ static void soften(const Keys &keys, Rows &rows, int r, const KeyBlock &block) {
     const uint16_t seen = key <= position ? first_lanes(position - key + 1) & keys.mask.seen(position, key) : 0;
     s[v] = load(score + 16 * v);
     if (keys.biased) s[v] = fmadd(set1(rows.slope[r]), counting((float)(key - position)), s[v]);
+    if (rows.offsets[r] && v < block.pages) s[v] = s[v] + load_offsets(rows.offsets[r], keys.far, 0, key - position);
     if (keys.softcap > 0) s[v] = set1(keys.softcap) * tanh16(s[v] * set1(1.f / keys.softcap));
     s[v] = select(seen, s[v], set1(-INFINITY));
     high = higher(high, s[v]);

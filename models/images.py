@@ -1,0 +1,28 @@
+"""Images as an encoder reads them: the patches of all images of a step behind one another, line by line."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from models.batch import Batch
+from models.spec import Patches
+
+
+def step_of(images: Sequence[Tensor], spec: Patches) -> tuple[Tensor, Batch]:
+    """read_PI and the batch of float32 images [channels, height, width], whose sides are multiples of a patch's; what is left over at
+    the right and at the bottom is not read."""
+    grids = [(image.shape[1] // spec.size, image.shape[2] // spec.size) for image in images]
+    lengths = [height * width + spec.class_token for height, width in grids]
+    starts_S1 = torch.tensor([0, *lengths]).cumsum(0).int()
+    positions_T = torch.cat([torch.arange(length) for length in lengths])
+    cached_S = torch.zeros(len(images), dtype=torch.int32)
+    return torch.cat([cut(image, spec) for image in images]), Batch(positions_T, starts_S1, cached_S, grids=tuple(grids))
+
+
+def cut(image_CHW: Tensor, spec: Patches) -> Tensor:
+    """[P, I]: a patch's numbers lie as those of a convolution's filter, by channels, then lines, then columns."""
+    size = spec.size
+    height, width = (side // size for side in image_CHW.shape[1:])
+    whole_CHW = image_CHW[:, : height * size, : width * size]
+    return whole_CHW.unflatten(1, (height, size)).unflatten(3, (width, size)).permute(1, 3, 0, 2, 4).reshape(height * width, spec.numbers)

@@ -1,0 +1,47 @@
+"""Images in place of tokens. P patches of all images of a step, I numbers of a patch, T rows: those of the patches, and one more for each
+image where there is a class token."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from models.batch import Backend, Batch
+from models.spec import Grid, Patches
+
+
+class PatchEmbedding(nn.Module):
+    """(read_PI, batch) -> x_TD. `batch.grids` says how many lines and columns of patches each image has."""
+
+    def __init__(self, name: str, spec: Patches, dim: int, backend: Backend) -> None:
+        super().__init__()
+        self.spec, self.dtype, self.ops = spec, backend.dtype, backend.ops
+        self.patches = backend.linear(f"{name}.patches", spec.numbers, (dim,), bias=spec.bias)
+        self.class_token = _parameter(dim) if spec.class_token else None
+        self.positions = _parameter(spec.class_token + spec.grid.count, dim)
+
+    def forward(self, read_PI: Tensor, batch: Batch) -> Tensor:
+        x_PD = self.patches(read_PI.to(self.dtype))
+        if self.class_token is None:
+            return self.ops.add(x_PD, torch.cat([self._places(grid) for grid in batch.grids]).to(x_PD.dtype))
+        rows, first_1D = x_PD.split([height * width for height, width in batch.grids]), self.class_token[None].to(x_PD.dtype)
+        x_TD = torch.cat([part for patches in rows for part in (first_1D, patches)])
+        return self.ops.add(x_TD, torch.cat([self._places(grid) for grid in batch.grids]).to(x_PD.dtype))
+
+    def _places(self, grid: tuple[int, int]) -> Tensor:
+        """Of one image's rows."""
+        first = int(self.spec.class_token)
+        return torch.cat([self.positions[:first], stretched(self.positions[first:], self.spec.grid, grid)])
+
+
+def stretched(table_PD: Tensor, spec: Grid, grid: tuple[int, int]) -> Tensor:
+    """The table over another grid of (lines, columns)."""
+    if grid == (spec.rows, spec.columns):
+        return table_PD
+    table_1DHW = table_PD.unflatten(0, (spec.rows, spec.columns)).permute(2, 0, 1)[None]
+    smooth = spec.stretch == "bilinear"
+    made_1DHW = F.interpolate(table_1DHW, grid, mode=spec.stretch, align_corners=False, antialias=smooth)
+    return made_1DHW[0].flatten(1).T
+
+
+def _parameter(*shape: int) -> nn.Parameter:
+    return nn.Parameter(torch.empty(*shape, dtype=torch.float32), requires_grad=False)

@@ -1,0 +1,24 @@
+"""Of an encoder that reads images."""
+
+from collections.abc import Iterator
+
+from models.spec.arch import Arch
+from models.spec.check.problem import Problem, positive
+from models.spec.outputs import Next, Probe
+
+
+def sight(arch: Arch) -> Iterator[Problem]:
+    if not isinstance(arch.output, Next) and isinstance(arch.output.pooling, Probe) and arch.dim % arch.output.pooling.heads:
+        yield ".output.pooling.heads", f"= {arch.output.pooling.heads} must divide dim = {arch.dim}"
+    if arch.patches is None:
+        return
+    yield from positive(arch.patches, ".patches", "size", "channels")
+    yield from positive(arch.patches.grid, ".patches.grid", "rows", "columns")
+    if isinstance(arch.output, Next):
+        yield ".patches", "must be null: a decoder reads tokens"
+    rows = arch.patches.grid.count + arch.patches.class_token
+    if arch.context != rows:
+        yield ".context", f"= {arch.context} must be {rows}: the rows of an image"
+    for name in ("vocab", "segments", "position", "global_tokens", "ngrams"):
+        if getattr(arch, name):
+            yield f".{name}", "must be left out where there are patches: it is said of tokens"
