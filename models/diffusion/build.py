@@ -3,20 +3,28 @@
 from collections.abc import Mapping
 
 from models.batch import Backend
+from models.families.diffusion import Rule
 from models.quant import Weight
-from models.recipes import Copy, Recipes
-from models.spec.diffusion import Autoencoder, Denoiser
+from models.recipes import Recipes
+from models.spec.diffusion import Autoencoder, Denoiser, KlAutoencoder, TinyAutoencoder
 from models.stacks.diffusion.dit import DitStack
+from models.stacks.diffusion.kl_autoencoder import KlAutoencoderStack
 from models.stacks.diffusion.tiny_autoencoder import TinyAutoencoderStack
 from models.weights import load, targets
+
+AutoencoderStack = TinyAutoencoderStack | KlAutoencoderStack
 
 
 def build_denoiser(spec: Denoiser, backend: Backend) -> DitStack:
     return DitStack(spec, backend)
 
 
-def build_autoencoder(spec: Autoencoder, backend: Backend) -> TinyAutoencoderStack:
-    return TinyAutoencoderStack(spec, backend)
+def build_autoencoder(spec: Autoencoder, backend: Backend) -> AutoencoderStack:
+    match spec:
+        case TinyAutoencoder():
+            return TinyAutoencoderStack(spec, backend)
+        case KlAutoencoder():
+            return KlAutoencoderStack(spec, backend)
 
 
 def fill_denoiser(model: DitStack, recipes: Recipes, tensors: Mapping[str, Weight]) -> None:
@@ -24,7 +32,6 @@ def fill_denoiser(model: DitStack, recipes: Recipes, tensors: Mapping[str, Weigh
     load(model, None, recipes, tensors)
 
 
-def fill_autoencoder(model: TinyAutoencoderStack, recipes: Recipes, tensors: Mapping[str, Weight]) -> None:
-    """What `recipes` do not say has its published name. Raises WeightsError."""
-    same: Recipes = {name: Copy(name) for name, _, _ in targets(model)}
-    load(model, None, {**same, **recipes}, tensors)
+def fill_autoencoder(model: AutoencoderStack, rule: Rule, tensors: Mapping[str, Weight]) -> None:
+    """Raises WeightsError."""
+    load(model, None, {name: rule(name) for name, _, _ in targets(model)}, tensors)

@@ -8,10 +8,10 @@ fill_denoiser(model, pipeline.recipes, pipeline.tensors())
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from models.checkpoint import Safetensors
-from models.families.diffusion import autoencoder_of, denoiser_of
+from models.families.diffusion import Rule, autoencoder_of, denoiser_of
 from models.families.diffusion.schedulers import sampler
 from models.hf import Config, ConfigError
 from models.quant import WeightsError
@@ -21,12 +21,15 @@ from models.spec.diffusion import Autoencoder, Denoiser, Sampler
 INDEX, WEIGHTS = "model_index.json", "diffusion_pytorch_model"
 
 
+Made = TypeVar("Made", Recipes, Rule)
+
+
 @dataclass(frozen=True)
-class Part:
+class Part(Generic[Made]):
     """Where a part's weights lie, and how they become ours."""
 
     folder: Path
-    recipes: Recipes
+    recipes: Made
 
     def tensors(self) -> Safetensors:
         """Raises WeightsError where there are none."""
@@ -44,9 +47,9 @@ class Pipeline:
     names for the same are separated by commas."""
 
     denoiser: Denoiser
-    denoiser_part: Part
+    denoiser_part: Part[Recipes]
     autoencoder: Autoencoder | None
-    autoencoder_part: Part | None
+    autoencoder_part: Part[Rule] | None
     sampler: Sampler
     labels: dict[int, str]
 
@@ -76,12 +79,12 @@ def open_pipeline(directory: Path) -> Pipeline:
     )
 
 
-def _autoencoder(directory: Path, index: Config) -> tuple[Autoencoder | None, Part | None]:
+def _autoencoder(directory: Path, index: Config) -> tuple[Autoencoder | None, Part[Rule] | None]:
     if index.anything("vae") in (None, [None, None]):
         return None, None
     where = "vae/config.json"
-    autoencoder, recipes = autoencoder_of(_json(directory / where), where)
-    return autoencoder, Part(directory / "vae", recipes)
+    autoencoder, rule = autoencoder_of(_json(directory / where), where)
+    return autoencoder, Part(directory / "vae", rule)
 
 
 def _expect_fitting(denoiser: Denoiser, autoencoder: Autoencoder | None) -> None:

@@ -20,7 +20,7 @@ from torch import Tensor
 from engine.api import EngineError, EngineStopped, ImageProgress, ImageRequest, QueueFull, StartPicture
 from engine.embedded.images.engine import EmbeddedImageEngine
 from engine.embedded.images.load import ImageLimits, ImageOptions, LoadedImageModel, load_image_model
-from models.families.diffusion import dit, tiny_autoencoder
+from models.families.diffusion import dit, kl_autoencoder, tiny_autoencoder
 from models.stacks.diffusion.dit import Told
 from tests.models.diffusion.world import make, save
 
@@ -34,11 +34,14 @@ SCHEDULERS = {
 }
 
 
+VAES = {"ddim": kl_autoencoder.TINY | {"shift_factor": None}, "dpm": tiny_autoencoder.TINY, "flow": tiny_autoencoder.TINY}
+
+
 @pytest.fixture(scope="module", params=SCHEDULERS)
 def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     parts = {
         "transformer": make(dit.TINY | {"num_embeds_ada_norm": LABELS}),
-        "vae": make(tiny_autoencoder.TINY),
+        "vae": make(VAES[request.param]),
         "scheduler": SCHEDULERS[request.param],
     }
     return save(tmp_path_factory.mktemp(request.param), parts, _class_name="DiTPipeline")
@@ -106,7 +109,8 @@ def test_a_picture_that_is_changed(folder: Path) -> None:
     scheduler.set_timesteps(10)
     times = scheduler.timesteps[6:]
     getattr(scheduler, "set_begin_index", lambda at: None)(6)
-    x = vae.encode(torch.tensor(start).permute(2, 0, 1)[None] / 255 * 2 - 1).latents * vae.config.scaling_factor
+    encoded = vae.encode(torch.tensor(start).permute(2, 0, 1)[None] / 255 * 2 - 1)
+    x = (encoded.latents if "latents" in encoded else encoded.latent_dist.mode()) * vae.config.scaling_factor
     noise = torch.randn(x.shape, generator=torch.Generator().manual_seed(3))
     x = scheduler.scale_noise(x, times[:1], noise) if hasattr(scheduler, "scale_noise") else scheduler.add_noise(x, noise, times[:1])
     for t in times:

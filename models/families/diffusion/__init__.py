@@ -5,11 +5,15 @@ from importlib import import_module
 from typing import Any
 
 from models.hf import Config, ConfigError
-from models.recipes import Recipes
+from models.recipes import Recipe, Recipes
 from models.spec.diffusion import Autoencoder, Denoiser
 
 DENOISERS = {"DiTTransformer2DModel": "models.families.diffusion.dit"}
-AUTOENCODERS = {"AutoencoderTiny": "models.families.diffusion.tiny_autoencoder"}
+AUTOENCODERS = {
+    "AutoencoderKL": "models.families.diffusion.kl_autoencoder",
+    "AutoencoderTiny": "models.families.diffusion.tiny_autoencoder",
+}
+Rule = Callable[[str], Recipe]  # from the name of one of our tensors to its recipe
 
 
 def denoiser_of(values: Mapping[str, Any], where: str) -> tuple[Denoiser, Recipes]:
@@ -18,10 +22,10 @@ def denoiser_of(values: Mapping[str, Any], where: str) -> tuple[Denoiser, Recipe
     return _finished(config, sheet.denoiser), sheet.WEIGHTS
 
 
-def autoencoder_of(values: Mapping[str, Any], where: str) -> tuple[Autoencoder, Recipes]:
-    """The same. Its recipes are of those tensors alone whose published name is not ours."""
+def autoencoder_of(values: Mapping[str, Any], where: str) -> tuple[Autoencoder, Rule]:
+    """The same, with a rule: nearly all of its tensors have the names of our modules."""
     sheet, config = _sheet(AUTOENCODERS, values, where)
-    return _finished(config, sheet.autoencoder), getattr(sheet, "WEIGHTS", {})
+    return _finished(config, sheet.autoencoder), sheet.recipe
 
 
 def _sheet(sheets: Mapping[str, str], values: Mapping[str, Any], where: str) -> tuple[Any, Config]:

@@ -1,8 +1,9 @@
-"""TAESD, as diffusers publishes it (AutoencoderTiny). Its tensors have the names of our modules."""
+"""TAESD, as diffusers publishes it (AutoencoderTiny)."""
 
 from typing import Any
 
 from models.hf import ACTIVATIONS, Config, ConfigError, activation
+from models.recipes import Copy, Recipe
 from models.spec.diffusion import Latents, TinyAutoencoder
 from models.spec.ffn import Named
 
@@ -43,6 +44,11 @@ def _activation(config: Config) -> Named:
     if not isinstance(found, str):
         raise ConfigError(f"{config.where}: act_fn must be one of {', '.join(ACTIVATIONS)}")
     return found
+
+
+def recipe(ours: str) -> Recipe:
+    """Of one of our tensors: that of the same name."""
+    return Copy(ours)
 
 
 TINY: dict[str, Any] = {

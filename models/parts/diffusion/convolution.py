@@ -8,15 +8,18 @@ from models.quant import Weight, dense
 
 
 class Convolution(nn.Module):
-    """x_NCHW -> y_NOHW, a leaf that owns weight_OCKK. Zeros lie around the picture, so that with `stride` 1 it stays as large."""
+    """x_NCHW -> y_NOHW, a leaf that owns weight_OCKK. `padding`: rows of zeros around the picture; None: so that it stays as large where
+    `stride` is 1."""
 
     weight: Tensor
     bias: Tensor | None
 
-    def __init__(self, channels: tuple[int, int], kernel: int, dtype: torch.dtype, *, stride: int = 1, bias: bool = True) -> None:
+    def __init__(
+        self, channels: tuple[int, int], kernel: int, dtype: torch.dtype, *, stride: int = 1, padding: int | None = None, bias: bool = True
+    ) -> None:
         super().__init__()
         inputs, outputs = channels
-        self.stride, self.padding = stride, kernel // 2
+        self.stride, self.padding = stride, kernel // 2 if padding is None else padding
         self.fields = {"weight": (outputs, inputs, kernel, kernel)} | ({"bias": (outputs,)} if bias else {})
         self.register_buffer("weight", torch.empty(outputs, inputs, kernel, kernel, dtype=dtype))
         self.register_buffer("bias", torch.empty(outputs, dtype=dtype) if bias else None)

@@ -1,6 +1,6 @@
 """The vocabulary of models that make pictures out of noise. Nothing here imports torch."""
 
-from models.spec.diffusion.autoencoders import Autoencoder, Latents, TinyAutoencoder
+from models.spec.diffusion.autoencoders import Autoencoder, KlAutoencoder, Latents, TinyAutoencoder
 from models.spec.diffusion.denoisers import Denoiser, Dit, DitLayer, Sinusoids
 from models.spec.diffusion.samplers import Betas, Ddim, Ddpm, DpmSolver, Euler, EulerAncestral, FlowMatching, Prediction, Sampler, Spacing
 
@@ -16,6 +16,7 @@ __all__ = [
     "Euler",
     "EulerAncestral",
     "FlowMatching",
+    "KlAutoencoder",
     "Latents",
     "Prediction",
     "Sampler",

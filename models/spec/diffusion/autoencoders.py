@@ -31,4 +31,25 @@ class TinyAutoencoder:
         return 2 ** (len(self.decoder) - 1)
 
 
-Autoencoder = TinyAutoencoder
+@spec
+class KlAutoencoder:
+    """Stable Diffusion's (arXiv 2112.10752, appendix G): stages of `blocks` residual blocks, one for each of `widths`, in the decoder of
+    one more; between stages the picture becomes half or twice as wide and high. `attention`: between all pixels in the middle. `mixes_out`,
+    `mixes_in`: each pixel of the latents goes through one more matrix, behind the encoder and before the decoder."""
+
+    channels: int
+    latents: Latents
+    widths: tuple[int, ...]
+    blocks: int
+    groups: int  # of the norms
+    attention: bool = True
+    mixes_out: bool = True
+    mixes_in: bool = True
+
+    @property
+    def factor(self) -> int:
+        """As of `TinyAutoencoder`."""
+        return 2 ** (len(self.widths) - 1)
+
+
+Autoencoder = TinyAutoencoder | KlAutoencoder

@@ -9,6 +9,7 @@ from models.batch import Backend, Batch
 from models.parts.attention import AttentionPart, Positions
 from models.parts.diffusion.conditioning import LabelledTime, gated, shifted
 from models.parts.diffusion.patches import grid_sinusoids, picture_of, rows_of
+from models.parts.diffusion.pixel_attention import of_pictures
 from models.parts.ffn import FeedForward
 from models.spec.diffusion import Dit, DitLayer
 
@@ -76,10 +77,3 @@ def _enough(told: Told) -> Told:
     """The last one again, until there are a multiple of ROWS."""
     more = -len(told.times_N) % ROWS
     return Told(*(torch.cat([t, t[-1:].expand(more)]) for t in (told.times_N, told.labels_N)))
-
-
-def of_pictures(count: int, rows: int, device: torch.device) -> Batch:
-    """So many sequences of so many rows, nothing cached."""
-    positions_T = torch.arange(rows, device=device).repeat(count)
-    starts_S1 = torch.arange(0, (count + 1) * rows, rows, dtype=torch.int32, device=device)
-    return Batch(positions_T, starts_S1, torch.zeros(count, dtype=torch.int32, device=device))

@@ -9,7 +9,7 @@ from diffusers.schedulers.scheduling_ddim import DDIMScheduler
 
 from models.diffusion.build import build_autoencoder, build_denoiser, fill_autoencoder, fill_denoiser
 from models.diffusion.folder import open_pipeline
-from models.families.diffusion import autoencoder_of, denoiser_of, dit, tiny_autoencoder
+from models.families.diffusion import autoencoder_of, denoiser_of, dit, kl_autoencoder, tiny_autoencoder
 from models.hf import ConfigError
 from models.quant import WeightsError
 from models.reference import Reference
@@ -48,6 +48,48 @@ def test_tiny_autoencoder(change: dict[str, Any]) -> None:
     torch.testing.assert_close(model.encode(x), world.encode(x).latents * spec.latents.scale, atol=1e-4, rtol=1e-4)
     torch.testing.assert_close(model.decode(z), world.decode(z / spec.latents.scale).sample, atol=1e-4, rtol=1e-4)
     assert spec.factor == 4
+
+
+KLS: dict[str, dict[str, Any]] = {
+    "tiny": {},
+    "one stage, no attention": {
+        "down_block_types": ["DownEncoderBlock2D"],
+        "up_block_types": ["UpDecoderBlock2D"],
+        "block_out_channels": [12],
+        "mid_block_add_attention": False,
+        "layers_per_block": 1,
+    },
+    "16 channels, as SD3 and Flux have them": {"latent_channels": 16, "use_quant_conv": False, "use_post_quant_conv": False},
+}
+
+
+@pytest.mark.parametrize("older", [False, True], ids=["", "with the names of older files"])
+@pytest.mark.parametrize("change", KLS.values(), ids=KLS)
+@torch.no_grad()
+def test_kl_autoencoder(change: dict[str, Any], older: bool) -> None:
+    values = kl_autoencoder.TINY | change
+    world, (spec, rule) = make(values), autoencoder_of(values, "config.json")
+    model, tensors = build_autoencoder(spec, Reference()), dict(world.state_dict())
+    for new, old in (("to_q", "query"), ("to_k", "key"), ("to_v", "value"), ("to_out.0", "proj_attn")) if older else ():
+        tensors = {name.replace(f"attentions.0.{new}.", f"attentions.0.{old}."): value for name, value in tensors.items()}
+    fill_autoencoder(model, rule, tensors)
+    x, (scale, shift) = pixels(2, 3, 16, 24), (spec.latents.scale, spec.latents.shift)
+    z = pixels(2, spec.latents.channels, 16 // spec.factor, 24 // spec.factor)
+    torch.testing.assert_close(model.encode(x), (world.encode(x).latent_dist.mode() - shift) * scale, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(model.decode(z), world.decode(z / scale + shift).sample, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"latents_mean": [0.0] * 4}, "latents_mean"),
+        ({"norm_num_groups": 5}, "12 is no multiple of norm_num_groups = 5"),
+        ({"up_block_types": ["AttnUpDecoderBlock2D"] * 3}, "up_block_types must be UpDecoderBlock2D"),
+    ],
+)
+def test_an_autoencoder_that_is_not_supported(change: dict[str, Any], words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        autoencoder_of(kl_autoencoder.TINY | change, "vae/config.json")
 
 
 def test_a_folder(tmp_path: Path) -> None:
