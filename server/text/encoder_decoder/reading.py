@@ -114,8 +114,9 @@ def read_encoder_decoder(
     ValueError."""
     if not config.get("is_encoder_decoder") or "num_mel_bins" in config:
         return None
-    start = generation.get("decoder_start_token_id", config.get("decoder_start_token_id"))
-    if not isinstance(start, int):
+    names = ("decoder_start_token_id", "bos_token_id")
+    start = next((found for name in names for values in (generation, config) if isinstance(found := values.get(name), int)), None)
+    if start is None:
         raise ValueError("config.json names no decoder_start_token_id: the token that answers begin with is not known")
     around = _around(backend)
     languages = _languages(config, start, around, spec)

@@ -45,6 +45,16 @@ def test_beams_of_the_request(family: Callable[..., World], tmp_path: Path) -> N
         assert client.complete(TEXTS[0], logprobs=1)["token_ids"] == plain
 
 
+def test_formats_where_the_tokenizer_writes_bytes(tmp_path: Path) -> None:
+    """What the checkpoint forces stands before the format, and ends none."""
+    bart(tmp_path, forced_eos_token_id=2, num_beams=2)
+    with serving(tmp_path) as client:
+        for texts in (["Paris"], ["system", "user"]):
+            choice = client.complete(TEXTS[0], structured_outputs={"choice": texts})
+            assert choice["text"] in texts and choice["finish_reason"] == "stop"
+            assert client.chat(TEXTS[0], structured_outputs={"choice": texts})["message"]["content"] == choice["text"]
+
+
 def test_without_a_limit_the_checkpoint_has_one(tmp_path: Path) -> None:
     world = t5(tmp_path, max_length=7)
     with serving(tmp_path) as client:

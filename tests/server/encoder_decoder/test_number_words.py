@@ -91,6 +91,8 @@ def test_stop_seed_and_n(openai: OpenAI) -> None:
 def test_beams(openai: OpenAI) -> None:
     answer = complete(openai, [f"{IN_WORDS} {n}" for n in NUMBERS[:8]], extra_body={"beam_width": 3})
     assert [choice.text for choice in answer.choices] == list(map(words, NUMBERS[:8]))
+    with openai.completions.create(prompt=f"{IN_WORDS} 90210", stream=True, extra_body={"beam_width": 3}, **GREEDY) as stream:
+        assert "".join(chunk.choices[0].text for chunk in stream if chunk.choices) == words(90210)
 
 
 def test_an_answer_goes_on(openai: OpenAI) -> None:
