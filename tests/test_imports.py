@@ -86,6 +86,7 @@ MAY: dict[str, set[str]] = {
     "retrieval.embedding.embed": {"retrieval", "engine"},  # opens the engine's encoder, where one is wanted
     "retrieval.api": set(),
     "retrieval.sandbox": {"retrieval.sandbox"},
+    "retrieval.images": {"retrieval.images", "retrieval.sandbox"},
     "retrieval.records": {"retrieval.api"},
     "engine": {"engine"},
     "engine.api": set(),
