@@ -187,6 +187,13 @@ class PatchRows:
 
 
 @dataclass(frozen=True)
+class SwapHalves:
+    """The second half of its rows, then the first: gates that a checkpoint has behind what they multiply."""
+
+    part: "Recipe"
+
+
+@dataclass(frozen=True)
 class NoBias:
     """Zeros, as many as it has rows: the bias of a matrix that has none beside others that have one."""
 
@@ -207,6 +214,7 @@ Recipe = (
     | NoBias
     | Taps
     | PatchRows
+    | SwapHalves
     | Rows
     | Portion
     | Bare

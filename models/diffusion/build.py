@@ -6,10 +6,11 @@ from models.batch import Backend
 from models.families.diffusion import Rule
 from models.quant import Weight
 from models.recipes import Recipes
-from models.spec.diffusion import Autoencoder, Denoiser, KlAutoencoder, TinyAutoencoder
+from models.spec.diffusion import Autoencoder, Denoiser, KlAutoencoder, TinyAutoencoder, UNet
 from models.stacks.diffusion.dit import DitStack
 from models.stacks.diffusion.kl_autoencoder import KlAutoencoderStack
 from models.stacks.diffusion.tiny_autoencoder import TinyAutoencoderStack
+from models.stacks.diffusion.unet import UNetStack
 from models.weights import load, targets
 
 AutoencoderStack = TinyAutoencoderStack | KlAutoencoderStack
@@ -17,6 +18,10 @@ AutoencoderStack = TinyAutoencoderStack | KlAutoencoderStack
 
 def build_denoiser(spec: Denoiser, backend: Backend) -> DitStack:
     return DitStack(spec, backend)
+
+
+def build_unet(spec: UNet, backend: Backend) -> UNetStack:
+    return UNetStack(spec, backend)
 
 
 def build_autoencoder(spec: Autoencoder, backend: Backend) -> AutoencoderStack:
@@ -32,6 +37,6 @@ def fill_denoiser(model: DitStack, recipes: Recipes, tensors: Mapping[str, Weigh
     load(model, None, recipes, tensors)
 
 
-def fill_autoencoder(model: AutoencoderStack, rule: Rule, tensors: Mapping[str, Weight]) -> None:
+def fill_named(model: AutoencoderStack | UNetStack, rule: Rule, tensors: Mapping[str, Weight]) -> None:
     """Raises WeightsError."""
     load(model, None, {name: rule(name) for name, _, _ in targets(model)}, tensors)

@@ -28,6 +28,7 @@ from models.recipes import (
     ScaleBy,
     ScaleRows,
     Shift,
+    SwapHalves,
     Taps,
     Transpose,
     Ungroup,
@@ -88,6 +89,8 @@ def resolve(recipe: Recipe, source: Source) -> Weight:
             return dense(resolve(part, source)).mT.flatten(1)
         case PatchRows(part):
             return dense(resolve(part, source)).flatten(1)
+        case SwapHalves(part):
+            return torch.cat(dense(resolve(part, source)).chunk(2)[::-1])
         case Unzip(part):
             return unzipped(resolve(part, source), -1 if source.target.endswith("bias") else -2)
         case Permute(part):

@@ -48,7 +48,7 @@ class Source:
 
     @property
     def patches(self) -> Patches:
-        if self.arch.patches is None:
+        if self.arch is None or self.arch.patches is None:
             raise WeightsError(f"{self.target}: this architecture reads no images")
         return self.arch.patches
 

@@ -11,7 +11,7 @@ from engine.api import ImageInfo
 from engine.embedded.encoder.on_torch import TorchEncoderBackend
 from engine.embedded.load import open_device
 from models.batch import Backend
-from models.diffusion.build import build_autoencoder, build_denoiser, fill_autoencoder, fill_denoiser
+from models.diffusion.build import build_autoencoder, build_denoiser, fill_denoiser, fill_named
 from models.diffusion.folder import Pipeline, open_pipeline
 from models.diffusion.schedule import most_steps
 from models.spec.diffusion import Sampler
@@ -83,7 +83,7 @@ def _autoencoder(pipeline: Pipeline, backend: Backend, device: torch.device) -> 
         return None
     with torch.device(device):
         model = build_autoencoder(pipeline.autoencoder, backend).eval()
-    fill_autoencoder(model, pipeline.autoencoder_part.recipes, pipeline.autoencoder_part.tensors())
+    fill_named(model, pipeline.autoencoder_part.recipes, pipeline.autoencoder_part.tensors())
     return model
 
 

@@ -3,6 +3,7 @@
 from models.spec.diffusion.autoencoders import Autoencoder, KlAutoencoder, Latents, TinyAutoencoder
 from models.spec.diffusion.denoisers import Denoiser, Dit, DitLayer, Sinusoids
 from models.spec.diffusion.samplers import Betas, Ddim, Ddpm, DpmSolver, Euler, EulerAncestral, FlowMatching, Prediction, Sampler, Spacing
+from models.spec.diffusion.unet import PixelTransformer, UNet, UNetStage
 
 __all__ = [
     "Autoencoder",
@@ -18,9 +19,12 @@ __all__ = [
     "FlowMatching",
     "KlAutoencoder",
     "Latents",
+    "PixelTransformer",
     "Prediction",
     "Sampler",
     "Sinusoids",
     "Spacing",
     "TinyAutoencoder",
+    "UNet",
+    "UNetStage",
 ]

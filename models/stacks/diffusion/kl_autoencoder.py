@@ -42,7 +42,7 @@ class Encoder(nn.Module):
         widths = spec.widths
         self.conv_in = Convolution((spec.channels, widths[0]), KERNEL, backend.dtype)
         self.down_blocks = nn.ModuleList(
-            Stage(spec, (before, after), spec.blocks, Halved(after, backend) if i < len(widths) - 1 else None, backend)
+            Stage(spec, (before, after), spec.blocks, Halved(after, backend, around=False) if i < len(widths) - 1 else None, backend)
             for i, (before, after) in enumerate(pairwise([widths[0], *widths]))
         )
         self.mid_block = Middle("encoder.mid_block", spec, backend)

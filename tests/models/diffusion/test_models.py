@@ -7,10 +7,10 @@ import pytest
 import torch
 from diffusers.schedulers.scheduling_ddim import DDIMScheduler
 
-from models.diffusion.build import build_autoencoder, build_denoiser, fill_autoencoder, fill_denoiser
+from models.diffusion.build import build_autoencoder, build_denoiser, build_unet, fill_denoiser, fill_named
 from models.diffusion.folder import open_pipeline
-from models.families.diffusion import autoencoder_of, denoiser_of, dit, kl_autoencoder, tiny_autoencoder
-from models.hf import ConfigError
+from models.families.diffusion import autoencoder_of, denoiser_of, dit, kl_autoencoder, tiny_autoencoder, unet
+from models.hf import Config, ConfigError
 from models.quant import WeightsError
 from models.reference import Reference
 from models.stacks.diffusion.dit import Told
@@ -43,7 +43,7 @@ def test_tiny_autoencoder(change: dict[str, Any]) -> None:
     world = make(values)
     spec, recipes = autoencoder_of(values, "config.json")
     model = build_autoencoder(spec, Reference())
-    fill_autoencoder(model, recipes, dict(world.state_dict()))
+    fill_named(model, recipes, dict(world.state_dict()))
     x, z = pixels(2, 3, 16, 24), pixels(2, 4, 4, 6)
     torch.testing.assert_close(model.encode(x), world.encode(x).latents * spec.latents.scale, atol=1e-4, rtol=1e-4)
     torch.testing.assert_close(model.decode(z), world.decode(z / spec.latents.scale).sample, atol=1e-4, rtol=1e-4)
@@ -72,7 +72,7 @@ def test_kl_autoencoder(change: dict[str, Any], older: bool) -> None:
     model, tensors = build_autoencoder(spec, Reference()), dict(world.state_dict())
     for new, old in (("to_q", "query"), ("to_k", "key"), ("to_v", "value"), ("to_out.0", "proj_attn")) if older else ():
         tensors = {name.replace(f"attentions.0.{new}.", f"attentions.0.{old}."): value for name, value in tensors.items()}
-    fill_autoencoder(model, rule, tensors)
+    fill_named(model, rule, tensors)
     x, (scale, shift) = pixels(2, 3, 16, 24), (spec.latents.scale, spec.latents.shift)
     z = pixels(2, spec.latents.channels, 16 // spec.factor, 24 // spec.factor)
     torch.testing.assert_close(model.encode(x), (world.encode(x).latent_dist.mode() - shift) * scale, atol=1e-4, rtol=1e-4)
@@ -90,6 +90,45 @@ def test_kl_autoencoder(change: dict[str, Any], older: bool) -> None:
 def test_an_autoencoder_that_is_not_supported(change: dict[str, Any], words: str) -> None:
     with pytest.raises(ConfigError, match=words):
         autoencoder_of(kl_autoencoder.TINY | change, "vae/config.json")
+
+
+UNETS: dict[str, dict[str, Any]] = {
+    "as Stable Diffusion 1": {},
+    "as Stable Diffusion 2": {"attention_head_dim": [1, 2, 3], "use_linear_projection": True, "norm_eps": 1e-3},
+    "deeper": {"transformer_layers_per_block": [1, 2, 3], "layers_per_block": 1, "in_channels": 9},
+    "two stages": {
+        "down_block_types": ["DownBlock2D", "CrossAttnDownBlock2D"],
+        "up_block_types": ["CrossAttnUpBlock2D", "UpBlock2D"],
+        "block_out_channels": [12, 24],
+    },
+}
+
+
+@pytest.mark.parametrize("change", UNETS.values(), ids=UNETS)
+@torch.no_grad()
+def test_unet(change: dict[str, Any]) -> None:
+    values = unet.TINY | change
+    world = make(values)
+    spec = unet.denoiser(Config(values, "unet/config.json"))
+    model = build_unet(spec, Reference())
+    fill_named(model, unet.recipe, dict(world.state_dict()))
+    x, times, text = pixels(2, spec.channels, 8, 12), torch.tensor([999.0, 17.5]), pixels(2, 7, 20, seed=4)
+    said = world(x, times, encoder_hidden_states=text, return_dict=False)[0]
+    torch.testing.assert_close(model(x, times, text), said, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"addition_embed_type": "text_time"}, "addition_embed_type"),
+        ({"attention_head_dim": [2, 2]}, "attention_head_dim must be a whole number, or one for each"),
+        ({"down_block_types": ["KDownBlock2D"] * 3}, "down_block_types must be CrossAttnDownBlock2D or DownBlock2D"),
+        ({"norm_num_groups": 5}, "12 must be a multiple of norm_num_groups = 5"),
+    ],
+)
+def test_a_unet_that_is_not_supported(change: dict[str, Any], words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        unet.denoiser(Config(unet.TINY | change, "unet/config.json"))
 
 
 def test_a_folder(tmp_path: Path) -> None:
