@@ -260,3 +260,18 @@ class Parser(Protocol):
     async def parse(self, content: AsyncIterator[bytes], filename: str) -> Document:
         """Raises Unreadable: damaged, hostile, too large, too slow, unsupported format."""
         ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spoken:
+    """A part of what is said in a recording. Times are seconds from its beginning."""
+
+    text: str  # with the space before it
+    start: float
+    end: float
+
+
+class SpeechReader(Protocol):
+    async def read(self, content: AsyncIterator[bytes]) -> Sequence[Spoken]:
+        """What is said in a recording, in order; content: of its file. Raises Unreadable."""
+        ...

@@ -39,10 +39,12 @@ from server.mcp.config.server_spec import Builtin
 from server.mcp.open_host import open_host, own_servers
 from server.runtime.knowledge_base import KnowledgeBase, ObserveSearch, open_database, open_knowledge_base
 from server.runtime.loading.chat import open_chat_model
+from server.runtime.loading.open_speech import open_speech
 from server.runtime.runtime import Runtime
 from server.runtime.settings import Settings
 from server.runtime.state import ServerState
 from server.speech.model import SpeechModel
+from server.speech.reading import RecordingReader
 from server.weights.progress import Progress
 
 if TYPE_CHECKING:
@@ -71,10 +73,10 @@ def load_runtime(settings: Settings, watch: ObserveSearch | None = None) -> Runt
     from server.weights.progress import progress_bar
 
     with collector_at_rest(), progress_bar() as progress:
-        opening = _in_daemon_thread(lambda: _open_database(settings, progress, watch))
+        speech = open_speech(settings, progress)
+        opening = _in_daemon_thread(lambda: _open_database(settings, progress, watch, speech))
         prompts = _server_prompts()
         first, *others = [open_chat_model(settings, name, progress, prompts) for name in settings.models]
-        speech = _open_speech(settings, progress)
         database, archive, knowledge = opening.result()
         runtime = Runtime(
             names=(first.name,),
@@ -96,19 +98,14 @@ def load_runtime(settings: Settings, watch: ObserveSearch | None = None) -> Runt
         return runtime
 
 
-def _open_database(settings: Settings, progress: Progress, watch: ObserveSearch | None) -> tuple[Store, Archive, KnowledgeBase | None]:
+def _open_database(
+    settings: Settings, progress: Progress, watch: ObserveSearch | None, speech: SpeechModel | None
+) -> tuple[Store, Archive, KnowledgeBase | None]:
     from server.archive.database import open_archive
 
     database = open_database(settings)
-    return database, open_archive(database.transactions), open_knowledge_base(settings, progress, watch, database)
-
-
-def _open_speech(settings: Settings, progress: Progress) -> SpeechModel | None:
-    if settings.transcription_model is None:
-        return None
-    from server.runtime.loading.speech import open_speech_model
-
-    return open_speech_model(settings, settings.transcription_model, progress)
+    reader = RecordingReader(speech) if speech is not None else None
+    return database, open_archive(database.transactions), open_knowledge_base(settings, progress, watch, database, reader)
 
 
 def _tool_limits(settings: Settings) -> ToolLimits:

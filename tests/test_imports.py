@@ -53,6 +53,7 @@ MAY: dict[str, set[str]] = {
     "server.archive": rooms("archive", "retrieval.api", "retrieval.records", "retrieval.store"),
     "server.text": rooms("text core", "engine.api"),
     "server.speech": rooms("speech core text", "engine.api", "retrieval.sandbox"),
+    "server.speech.reading": rooms("speech core", "retrieval.api"),  # for the knowledge base
     "server.runtime": rooms(
         "runtime core weights archive text speech", "engine.api", "retrieval.api", "retrieval.records", "retrieval.store.api"
     ),

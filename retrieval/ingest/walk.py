@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from retrieval.api import KnowledgeError
+from retrieval.ingest.spoken import RECORDINGS
 from retrieval.parse.formats import CSV, HTML, JSON, MARKDOWN, TEXT
 
 HEAD_SIZE = 4096  # bytes read to tell text from binary data
@@ -40,13 +41,13 @@ class WalkResult:
     skipped: Counter[str] = field(default_factory=Counter[str])  # suffix -> number of files that are neither text nor a known format
 
 
-def walk(paths: Sequence[Path]) -> WalkResult:
+def walk(paths: Sequence[Path], *, recordings: bool = False) -> WalkResult:
     """A file given itself is always included. Left out of directories: hidden files, SKIPPED_DIRECTORIES, links that lead out of them, and
-    files that hold no text. Raises NoSuchPath."""
+    files that hold no text, recordings among them unless `recordings` says that they are heard. Raises NoSuchPath."""
     found: dict[Path, FoundFile] = {}
     skipped: Counter[str] = Counter()
     for path in map(_resolve, paths):
-        for one in _files_below(path, skipped) if path.is_dir() else [FoundFile(path, _unicode(path.name))]:
+        for one in _files_below(path, skipped, recordings) if path.is_dir() else [FoundFile(path, _unicode(path.name))]:
             found.setdefault(one.path, one)
     return WalkResult(tuple(found.values()), tuple(path for path in map(_resolve, paths) if path.is_dir()), skipped)
 
@@ -58,13 +59,13 @@ def _resolve(path: Path) -> Path:
     return path
 
 
-def _files_below(root: Path, skipped: Counter[str]) -> Iterator[FoundFile]:
+def _files_below(root: Path, skipped: Counter[str], recordings: bool) -> Iterator[FoundFile]:
     for folder, folders, names in os.walk(root):
         folders[:] = sorted(name for name in folders if _visible(name))
         for path in (Path(folder, name) for name in sorted(names) if _visible(name)):
             if not path.is_file() or (path.is_symlink() and not path.resolve().is_relative_to(root)):
                 continue
-            if _readable(path):
+            if _readable(path, recordings):
                 yield FoundFile(path, _unicode(path.relative_to(root).as_posix()))
             else:
                 skipped[path.name if path.name in MARKER_FILES else path.suffix.lower() or path.name] += 1
@@ -74,7 +75,9 @@ def _visible(name: str) -> bool:
     return not name.startswith(".") and name not in SKIPPED_DIRECTORIES
 
 
-def _readable(path: Path) -> bool:
+def _readable(path: Path, recordings: bool) -> bool:
+    if recordings and path.suffix.lower() in RECORDINGS:
+        return True
     if path.suffix.lower() in DOCUMENT_SUFFIXES | OLD_OFFICE_SUFFIXES | TEXT_SUFFIXES:
         return True
     try:

@@ -54,7 +54,7 @@ def run_ingest(command: IngestCommand, settings: Settings) -> int:
     """Returns the exit status: 1 if a file failed, 130 if interrupted; files that are queued then stay queued."""
     try:
         expect_not_blank("--store", command.store)
-        found = walk(command.paths)
+        found = walk(command.paths, recordings=settings.transcription_model is not None)
         knowledge = open_for_command(settings)
         report = asyncio.run(_ingest(knowledge, command, found, settings.max_upload_bytes))
     except (KnowledgeError, PullError, EngineError, ValueError) as error:

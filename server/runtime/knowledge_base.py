@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
 
-from retrieval.api import Chunking, Embedder, Parser, Reranker, Retriever, Vectors
+from retrieval.api import Chunking, Embedder, Parser, Reranker, Retriever, SpeechReader, Vectors
 from retrieval.store.api import Store
 from server.runtime.grounding_settings import GroundingSettings
 from server.runtime.setting_values import short_name
@@ -116,13 +116,19 @@ def open_database(settings: Settings) -> Store:
 
 
 def open_knowledge_base(
-    settings: Settings, progress: Progress | None = None, watch: ObserveSearch | None = None, store: Store | None = None
+    settings: Settings,
+    progress: Progress | None = None,
+    watch: ObserveSearch | None = None,
+    store: Store | None = None,
+    speech: SpeechReader | None = None,
 ) -> KnowledgeBase | None:
     """Fetches the models if needed and, unless `store` is given, opens the database; None if the settings want no embedding model.
+    `speech` reads recordings; without it they are refused.
     Imports heavy libraries. Starts no work: `run_ingestion` or `ingestor.drain` does. Raises PullError, ValueError, KnowledgeError."""
     if settings.embedding_model == "none":
         return None
     from retrieval.embedding.embed import open_embedder, open_reranker
+    from retrieval.ingest.spoken import SpokenParser
     from retrieval.ingest.worker import Ingestor
     from retrieval.parse.sandbox import SubprocessParser
     from retrieval.search.retriever import KnowledgeSearch, ignore_stage
@@ -133,7 +139,7 @@ def open_knowledge_base(
     reranker = open_reranker(pull(named, progress=progress), _models(settings)) if named else None
     store = store or open_database(settings)
     chunking = Chunking(size=settings.chunk_size, overlap=settings.chunk_overlap)
-    parser = SubprocessParser()
+    parser = SpokenParser(SubprocessParser(), speech)
     return KnowledgeBase(
         store=store,
         embedder=embedder,

@@ -59,7 +59,7 @@ def knowledge(database: Path, pause: float = 0.0) -> KnowledgeBase:
 def stoa(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     """The command line in a directory of its own."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("server.cli.knowledge_base.open_knowledge_base", lambda *_: knowledge(tmp_path / "stoa.db"))
+    monkeypatch.setattr("server.cli.knowledge_base.open_knowledge_base", lambda *_, speech=None: knowledge(tmp_path / "stoa.db"))
     return lambda *words: CliRunner().invoke(cli, [str(word) for word in words])
 
 
@@ -127,7 +127,7 @@ def test_what_makes_no_sense_is_refused_by_name(stoa: Run, words: Sequence[str],
 
 
 def test_without_an_embedding_model_there_is_no_knowledge_base(stoa: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("server.cli.knowledge_base.open_knowledge_base", lambda *_: None)
+    monkeypatch.setattr("server.cli.knowledge_base.open_knowledge_base", lambda *_, speech=None: None)
     told = stoa("ingest", write(tmp_path / "docs"), "--store", "kb")
     assert told.exit_code == 1 and "STOA_EMBEDDING_MODEL" in told.stderr
 
@@ -154,7 +154,7 @@ from pathlib import Path
 import server.cli.knowledge_base
 from server.cli.main import main
 from tests.server.cli.test_ingest import knowledge
-server.cli.knowledge_base.open_knowledge_base = lambda *_: knowledge(Path("stoa.db"), pause=1.0)
+server.cli.knowledge_base.open_knowledge_base = lambda *_, speech=None: knowledge(Path("stoa.db"), pause=1.0)
 sys.argv = ["stoa", "ingest", "docs", "--store", "kb"]
 main()
 """
