@@ -337,9 +337,31 @@ class Sentence:
     segments: tuple[int, ...] = ()
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Pixels:
+    """An image as an encoder reads it: float32 [channels, height, width], resized and scaled as it was trained on."""
+
+    values: NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class ReadsImages:
+    """Of an encoder whose vectors of texts and images lie in one space: sides of an image are multiples of `patch` pixels, and at most
+    `rows` are made of it, of which one is there before the first patch if `class_token`."""
+
+    channels: int
+    patch: int
+    rows: int
+    class_token: bool
+
+    def rows_of(self, image: Pixels) -> int:
+        _, height, width = image.values.shape
+        return (height // self.patch) * (width // self.patch) + self.class_token
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EncoderInfo:
-    """`output` "vector": an embedding; "score": the logits of a classifier, `width` of them."""
+    """`output` "vector": an embedding; "score": the logits of a classifier, `width` of them. `images`: of those that read them, too."""
 
     output: Literal["vector", "score"]
     width: int
@@ -347,6 +369,7 @@ class EncoderInfo:
     vocab: int
     pooling: str  # "mean", "cls" ...; with "+normalize"; "" of a classifier
     architecture: str = ""
+    images: ReadsImages | None = None
 
 
 class Encoder(Protocol):
@@ -356,10 +379,10 @@ class Encoder(Protocol):
     @property
     def alive(self) -> bool: ...
 
-    async def embed(self, batch: Sequence[Sentence]) -> NDArray[np.float32]:
+    async def embed(self, batch: Sequence[Sentence | Pixels]) -> NDArray[np.float32]:
         """Rows [len(batch), width], in the order of `batch`, the same whatever else is computed beside it. Sentences of
         several calls are computed together. Cancelling the call takes back what has not begun. Raises EngineError:
-        PromptTooLong for a sentence over max_tokens, QueueFull, EngineStopped."""
+        PromptTooLong for a sentence over max_tokens, Unsupported for an image that this encoder cannot read, QueueFull, EngineStopped."""
         ...
 
     async def close(self) -> None: ...

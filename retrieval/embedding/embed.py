@@ -13,6 +13,7 @@ import numpy as np
 from engine.api import Encoder, PromptTooLong, Sentence
 from retrieval.api import ModelIdentity, Vectors
 from retrieval.embedding.encoding import TextEncoder
+from retrieval.embedding.images import ImageEmbedder, open_sight
 from retrieval.embedding.model_folder import Kind, ModelFolder, read_folder, revision
 
 if TYPE_CHECKING:
@@ -35,12 +36,12 @@ class EmbedOptions:
 class EncoderEmbedder:
     """Implements retrieval.api.Embedder."""
 
-    def __init__(self, encoder: Encoder, folder: ModelFolder) -> None:
-        """`encoder`: loaded from the same folder, and closed with this object. Raises ValueError for a classifier."""
+    def __init__(self, encoder: Encoder, folder: ModelFolder, sight: ImageEmbedder | None = None) -> None:
+        """`encoder`: loaded from the same folder, and closed with this object, as is `sight`. Raises ValueError for a classifier."""
         info = encoder.info
         if info.output != "vector":
             raise ValueError(f"{folder.name} is a cross-encoder ({info.architecture}): it can rerank, but makes no vectors")
-        self._encoder, self._prompts = encoder, folder.prompts
+        self._encoder, self._prompts, self.sight = encoder, folder.prompts, sight
         self._encoding = TextEncoder(folder.tokenizer(), lowercase=folder.lowercase)
         self._max_length = min(info.max_tokens, folder.max_tokens or info.max_tokens)
         self.vocab = info.vocab
@@ -82,6 +83,8 @@ class EncoderEmbedder:
         return await self._encoder.embed([Sentence(tokens=tuple(tokens)) for tokens in batch])
 
     async def close(self) -> None:
+        if self.sight is not None:
+            self.sight.close()
         await self._encoder.close()
 
     def _sentences(self, texts: Sequence[str], kind: Kind | None) -> list[Sentence]:
@@ -124,7 +127,7 @@ def open_embedder(directory: Path, options: EmbedOptions) -> "EncoderEmbedder | 
         from retrieval.embedding.sentence_transformers import open_library_embedder
 
         return open_library_embedder(directory, folder, options.device, error)
-    return EncoderEmbedder(encoder, folder)
+    return EncoderEmbedder(encoder, folder, open_sight(encoder, folder.transformer_path))
 
 
 def open_reranker(directory: Path, options: EmbedOptions) -> "EncoderReranker | LibraryReranker":

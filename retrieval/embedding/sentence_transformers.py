@@ -33,6 +33,8 @@ class _SingleThread:
 class LibraryEmbedder:
     """Implements retrieval.api.Embedder."""
 
+    sight = None
+
     def __init__(self, model: Any, folder: ModelFolder) -> None:
         """`model`: a SentenceTransformer."""
         self._model, self._prompts, self._run = model, folder.prompts, _SingleThread("sentence-transformers")

@@ -10,7 +10,7 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from retrieval.images.limits import CHANNELS, CODES, Code, ImageError, ImageLimits
+from retrieval.images.limits import CHANNELS, CODES, Code, DecoderFailed, ImageError, ImageLimits
 from retrieval.sandbox.limits import JobLimits
 from retrieval.sandbox.pool import SandboxClosed, SandboxPool
 from retrieval.sandbox.process import SandboxProcess, bootstrap
@@ -22,10 +22,6 @@ MAX_OUTPUT = 1 << 16  # bytes of the subprocess's reply
 MAX_LINE = 500  # characters of a message
 
 _log = logging.getLogger(__name__)
-
-
-class DecoderFailed(RuntimeError):
-    """The server is closing, or its library cannot be loaded: nothing is wrong with the image."""
 
 
 class ImageDecoder:

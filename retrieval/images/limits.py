@@ -33,3 +33,7 @@ class ImageError(ValueError):
     def __init__(self, message: str, code: Code) -> None:
         super().__init__(message)
         self.code: Code = code
+
+
+class DecoderFailed(RuntimeError):
+    """The server is closing, or its library cannot be loaded: nothing is wrong with the image."""

@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -15,6 +15,9 @@ from server.runtime.runtime import Runtime
 from server.runtime.settings import Settings
 from server.runtime.state import ServerState
 from server.runtime.throttle import Throttle
+
+if TYPE_CHECKING:
+    from retrieval.embedding.images import ImageEmbedder
 
 EMBEDDED_AT_ONCE = 16  # texts, which somebody who comes meanwhile waits for
 
@@ -71,6 +74,10 @@ class IdleEmbedder:
     @property
     def vocab(self) -> int:
         return self.embedder.vocab
+
+    @property
+    def sight(self) -> "ImageEmbedder | None":
+        return self.embedder.sight
 
     def offsets(self, text: str) -> list[tuple[int, int]]:
         return self.embedder.offsets(text)

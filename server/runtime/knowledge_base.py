@@ -18,6 +18,7 @@ from server.weights.progress import Progress
 
 if TYPE_CHECKING:
     from retrieval.embedding.embed import EmbedOptions
+    from retrieval.embedding.images import ImageEmbedder
     from retrieval.ingest.worker import IngestStats
 
 LOG = logging.getLogger("stoa")
@@ -37,6 +38,11 @@ class TextEmbedder(Embedder, Protocol):
 
     @property
     def vocab(self) -> int: ...
+
+    @property
+    def sight(self) -> "ImageEmbedder | None":
+        """Of a model that reads images, too."""
+        ...
 
     async def close(self) -> None: ...
 

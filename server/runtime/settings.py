@@ -100,7 +100,9 @@ class Settings(BaseSettings):
     drain_seconds: float = Field(default=30.0, ge=0, description="How long SIGTERM waits for answers before it cuts them off")
     max_body_bytes: int = Field(default=8 * 2**20, ge=1, description="Largest request body, but for uploads")
     embedding_model: str = Field(
-        default="minilm", min_length=1, description="As --model; makes the vectors of the knowledge base; none: no such"
+        default="minilm",
+        min_length=1,
+        description="As --model; makes the vectors of the knowledge base, of images too with CLIP or SigLIP; none: no such",
     )
     embedding_dtype: Literal["int8", "bfloat16", "float32"] | None = Field(
         default=None, description="Arithmetic of it (default: the device's fastest)"

@@ -52,7 +52,8 @@ published ones are, and otherwise on plain torch. How they are asked is in [the 
 SIGHT = """\
 Encoders of images, alone or beside one of texts whose vectors lie in the same space (CLIP, SigLIP). Their rows, vectors and scores equal
 those of `transformers` within 1e-4, for images of several sizes in one step where a family's positions can be stretched
-(`tests/models/test_sight.py`). The HTTP API has no words for them yet.
+(`tests/models/test_sight.py`). A pair is served as embedding model (`--embedding-model`): `/v1/embeddings` then takes texts and images
+([api.md](api.md#images)). The others are not served yet.
 """
 PICTURES = """\
 A folder of diffusers (`model_index.json`) makes pictures out of noise. Each part says what diffusers' says within 1e-4, every sampler

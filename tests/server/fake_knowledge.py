@@ -26,6 +26,8 @@ VOCAB, WIDTH, LONGEST = 5000, 64, 40
 class WordEmbedder:
     """Every word is a token and a direction; CLS is 1, the prompts of queries and documents are 2 and 3."""
 
+    sight = None
+
     @property
     def identity(self) -> ModelIdentity:
         return ModelIdentity(model="words", revision="1", dimensions=WIDTH, pooling="mean+normalize", query_prompt="Q", document_prompt="D")

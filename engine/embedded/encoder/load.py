@@ -2,14 +2,14 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal, Protocol
 
 import torch
 from torch import Tensor
 
-from engine.api import EncoderInfo
+from engine.api import EncoderInfo, ReadsImages
 from engine.embedded.capture import Captured
 from engine.embedded.encoder.native import NativeEncoderBackend, supports_encoder
 from engine.embedded.encoder.on_torch import TorchEncoderBackend
@@ -18,8 +18,10 @@ from engine.embedded.load import cores, open_device
 from models.batch import Backend, Batch
 from models.build import build_encoder
 from models.encoders import EncoderFolder, open_encoder
+from models.families import is_pair
 from models.hf import ConfigError
-from models.spec import Arch, Classifier, Output, Pooled, Probe, width
+from models.pairs import open_pair
+from models.spec import Arch, Classifier, Output, Patches, Pooled, Probe, width
 from models.stacks.encoder import Encoder
 from models.weights import WeightsError, load
 
@@ -31,7 +33,7 @@ class UnsupportedEncoder(ValueError):
 class EncoderModel(Protocol):
     """What models.build_encoder returns."""
 
-    def __call__(self, tokens_T: Tensor, batch: Batch) -> Tensor: ...  # x_TD
+    def __call__(self, read: Tensor, batch: Batch) -> Tensor: ...  # tokens_T, or the numbers of patches -> x_TD
     def output(self, x_TD: Tensor, batch: Batch) -> Tensor: ...  # float32 y_SE
 
 
@@ -54,10 +56,18 @@ class EncoderOptions:
     limits: EncoderLimits = field(default_factory=EncoderLimits)
 
 
+@dataclass(frozen=True)
+class Sight:
+    """The encoder of images beside one of texts."""
+
+    model: EncoderModel
+    patches: Patches
+
+
 @dataclass(frozen=True, kw_only=True)
 class LoadedEncoder:
     """What EmbeddedEncoder runs. `recorder`: see capture.py; None: every step is computed anew. `segments`: kinds of
-    tokens that the model tells apart, 0 where it tells none."""
+    tokens that the model tells apart, 0 where it tells none. `filler`: a token that every text is filled up with to the longest one."""
 
     model: EncoderModel
     info: EncoderInfo
@@ -66,14 +76,21 @@ class LoadedEncoder:
     recorder: Callable[[Callable[[], Tensor]], Captured] | None
     threads: int | None
     limits: EncoderLimits
+    sight: Sight | None = None
+    filler: int | None = None
 
 
 def load_encoder(directory: Path, options: EncoderOptions) -> LoadedEncoder:
     """A folder in Hugging Face's or sentence-transformers' layout. Raises UnsupportedEncoder, and ValueError when the options
     do not fit this computer."""
     device = open_device(options.device)
+    config = json.loads((directory / "config.json").read_text()) if (directory / "config.json").exists() else {}
+    if is_pair(config):
+        return _load_pair(directory, device, options)
     try:
         folder = open_encoder(directory)
+        if folder.arch.patches is not None:
+            raise ConfigError("config.json: this encoder reads images alone, and nothing is asked of one here but vectors of texts")
         machine = _machine(folder.arch, device, options)
         model = _filled(folder, machine.backend, device)
     except (ConfigError, WeightsError) as error:
@@ -86,6 +103,30 @@ def load_encoder(directory: Path, options: EncoderOptions) -> LoadedEncoder:
         recorder=machine.recorder,
         threads=machine.threads,
         limits=options.limits,
+    )
+
+
+def _load_pair(directory: Path, device: torch.device, options: EncoderOptions) -> LoadedEncoder:
+    """An encoder of texts and one of images."""
+    try:
+        folder = open_pair(directory)
+        text, image = (_machine(arch, device, options) for arch in (folder.pair.text, folder.pair.image))
+        models = _filled(folder.text, text.backend, device), _filled(folder.image, image.backend, device)
+    except (ConfigError, WeightsError) as error:
+        raise UnsupportedEncoder(f"{directory.name}: {error}") from error
+    patches = folder.pair.image.patches
+    assert patches is not None
+    images = ReadsImages(patches.channels, patches.size, folder.pair.image.context, patches.class_token)
+    return LoadedEncoder(
+        model=models[0],
+        info=replace(_info(folder.text), images=images),
+        segments=0,
+        device=device,
+        recorder=text.recorder,
+        threads=image.threads,
+        limits=options.limits,
+        sight=Sight(models[1], patches),
+        filler=folder.pair.filler,
     )
 
 

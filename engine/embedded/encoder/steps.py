@@ -9,10 +9,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from engine.api import Sentence
+from engine.api import Pixels, Sentence
 from engine.embedded.capture import Captured, NotRecordable
-from engine.embedded.encoder.load import LoadedEncoder
+from engine.embedded.encoder.load import LoadedEncoder, Sight
 from models.batch import Batch
+from models.images import step_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,8 +60,30 @@ class StepRunner:
         self._recorder = loaded.recorder
         self._captured: Captured | None = None
 
-    def run(self, step: Sequence[Sentence]) -> NDArray[np.float32]:
+    def run(self, step: Sequence[Sentence | Pixels]) -> NDArray[np.float32]:
         """Rows [len(step), width]."""
+        rows = np.empty((len(step), self._loaded.info.width), np.float32)
+        if sentences := {i: self._whole(one) for i, one in enumerate(step) if isinstance(one, Sentence)}:
+            rows[list(sentences)] = self._read(list(sentences.values()))
+        if images := {i: one for i, one in enumerate(step) if isinstance(one, Pixels)}:
+            rows[list(images)] = self._see(list(images.values()))
+        return rows
+
+    def _whole(self, sentence: Sentence) -> Sentence:
+        """Filled up, where the model was trained so."""
+        if self._loaded.filler is None:
+            return sentence
+        missing = self._loaded.info.max_tokens - len(sentence.tokens)
+        return replace(sentence, tokens=(*sentence.tokens, *(self._loaded.filler,) * missing))
+
+    def _see(self, images: Sequence[Pixels]) -> NDArray[np.float32]:
+        sight: Sight | None = self._loaded.sight
+        if sight is None:
+            raise ValueError("images must not reach an encoder of texts")
+        read_PI, batch = _moved(*step_of([torch.from_numpy(image.values) for image in images], sight.patches), self._loaded.device)
+        return sight.model.output(sight.model(read_PI, batch), batch).float().cpu().numpy()
+
+    def _read(self, step: Sequence[Sentence]) -> NDArray[np.float32]:
         tokens = self._buffers.fill(step)
         tokens_T, batch = self._buffers.batch(tokens, len(step))
         tokens_T, batch = _moved(tokens_T, batch, self._loaded.device)
@@ -78,8 +101,8 @@ class StepRunner:
         return self._loaded.model(tokens_T, batch) if self._captured is None else self._captured.replay()[: len(tokens_T)]
 
 
-def _moved(tokens_T: Tensor, batch: Batch, device: torch.device) -> tuple[Tensor, Batch]:
+def _moved(read: Tensor, batch: Batch, device: torch.device) -> tuple[Tensor, Batch]:
     if device.type == "cpu":
-        return tokens_T, batch
-    names = ("positions_T", "starts_S1", "cached_S", "segments_T")
-    return tokens_T.to(device), replace(batch, **{name: getattr(batch, name).to(device) for name in names})
+        return read, batch
+    names = [name for name in ("positions_T", "starts_S1", "cached_S", "segments_T") if getattr(batch, name) is not None]
+    return read.to(device), replace(batch, **{name: getattr(batch, name).to(device) for name in names})

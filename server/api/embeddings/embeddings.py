@@ -1,10 +1,12 @@
-"""POST /v1/embeddings."""
+"""POST /v1/embeddings: of texts, and of images where the model reads them."""
 
 import base64
 
 import numpy as np
 from numpy.typing import NDArray
 
+from retrieval.api import Vectors
+from server.api.common.images import image_bytes, with_image_errors
 from server.api.common.search.vectors import truncate_vectors
 from server.api.embeddings import types as wire
 from server.core.errors import bad_request, model_not_found
@@ -15,11 +17,16 @@ from server.http.handlers import body_endpoint
 from server.runtime.knowledge_base import TextEmbedder
 from server.runtime.serving import Serving
 
-Batch = list[tuple[int, ...]]
+Tokens = tuple[int, ...]
+Item = Tokens | bytes  # a text, or the file of an image
 
 
 def endpoints(state: Serving) -> list[Endpoint]:
-    return [body_endpoint(state, create_embeddings, "/v1/embeddings", "Vectors of texts", wire.EmbeddingRequest, wire.EmbeddingResponse)]
+    return [
+        body_endpoint(
+            state, create_embeddings, "/v1/embeddings", "Vectors of texts and images", wire.EmbeddingRequest, wire.EmbeddingResponse
+        )
+    ]
 
 
 async def create_embeddings(context: RequestContext, body: wire.EmbeddingRequest) -> wire.EmbeddingResponse:
@@ -27,10 +34,9 @@ async def create_embeddings(context: RequestContext, body: wire.EmbeddingRequest
     if context.runtime.real_name(body.model) != knowledge.embedding_name:
         raise model_not_found(body.model, [knowledge.embedding_name])
     dimensions = _dimensions(body, knowledge.embedder)
-    batch = await _to_batch(body, knowledge.embedder)
-    vectors = await with_api_errors(knowledge.embedder.embed_tokens(batch), "input")
+    items = await _to_items(body, knowledge.embedder)
+    vectors, count = await _vectors(items, body, knowledge.embedder)
     data = await in_thread_if_large(vectors.size, _to_embeddings, truncate_vectors(vectors, dimensions), body)
-    count = sum(map(len, batch))
     usage = wire.EmbeddingUsage(prompt_tokens=count, total_tokens=count)
     return wire.EmbeddingResponse(data=data, model=body.model, usage=usage)
 
@@ -42,16 +48,51 @@ def _dimensions(body: wire.EmbeddingRequest, embedder: TextEmbedder) -> int:
     return body.dimensions or full
 
 
-async def _to_batch(body: wire.EmbeddingRequest, embedder: TextEmbedder) -> Batch:
+async def _vectors(items: list[Item], body: wire.EmbeddingRequest, embedder: TextEmbedder) -> tuple[Vectors, int]:
+    """And how many tokens, or rows of an image, the model has read."""
+    texts = {i: item for i, item in enumerate(items) if isinstance(item, tuple)}
+    images = {i: item for i, item in enumerate(items) if isinstance(item, bytes)}
+    found, count = np.empty((len(items), embedder.identity.dimensions), np.float32), sum(map(len, texts.values()))
+    if images:
+        if embedder.sight is None:
+            raise bad_request("input", f"input: {body.model} reads texts, and no images", "unsupported_value")
+        seen = await with_api_errors(with_image_errors(embedder.sight.embed(list(images.values())), "input"), "input")
+        found[list(images)], count = seen.vectors, count + seen.rows
+    if texts:
+        found[list(texts)] = await with_api_errors(embedder.embed_tokens(list(texts.values())), "input")
+    return found, count
+
+
+async def _to_items(body: wire.EmbeddingRequest, embedder: TextEmbedder) -> list[Item]:
     inputs = _inputs(body.input)
-    size = sum(len(text) for text in inputs if isinstance(text, str))
-    return await in_thread_if_large(size, lambda: [_to_tokens(value, i, body, embedder) for i, value in enumerate(inputs)])
+    size = sum(map(_characters, inputs))
+    return await in_thread_if_large(size, lambda: [_to_item(value, i, body, embedder) for i, value in enumerate(inputs)])
 
 
-def _inputs(value: wire.Input) -> list[str] | list[list[int]]:
+def _inputs(value: wire.Input) -> list[str | list[int] | wire.Part]:
     if isinstance(value, str):
         return [value]
     return [value] if isinstance(value[0], int) else value  # pyright: ignore[reportReturnType] (no guard sees the other items)
+
+
+def _characters(value: str | list[int] | wire.Part) -> int:
+    match value:
+        case str(text) | wire.TextPart(text=text):
+            return len(text)
+        case wire.ImagePart(image_url=image):
+            return len(image.url)
+        case _:
+            return 0
+
+
+def _to_item(value: str | list[int] | wire.Part, index: int, body: wire.EmbeddingRequest, embedder: TextEmbedder) -> Item:
+    match value:
+        case wire.ImagePart(image_url=image):
+            return image_bytes(image.url, f"input.{index}")
+        case wire.TextPart(text=text):
+            return _to_tokens(text, index, body, embedder)
+        case text_or_tokens:
+            return _to_tokens(text_or_tokens, index, body, embedder)
 
 
 def _to_tokens(value: str | list[int], index: int, body: wire.EmbeddingRequest, embedder: TextEmbedder) -> tuple[int, ...]:

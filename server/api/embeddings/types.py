@@ -10,7 +10,29 @@ from server.http.fields import STRICT, TokenId
 Many = Field(min_length=1, max_length=2048)
 Tokens = Annotated[list[TokenId], Many]
 Text = Annotated[str, Field(min_length=1)]  # an empty text has no vector
-Input = Text | Tokens | Annotated[list[Text], Many] | Annotated[list[Tokens], Many]
+
+
+class TextPart(BaseModel):
+    model_config = STRICT
+    type: Literal["text"]
+    text: Text
+
+
+class ImageUrl(BaseModel):
+    model_config = STRICT
+    url: Annotated[str, Field(min_length=1)]  # a data URL
+
+
+class ImagePart(BaseModel):
+    """As in the messages of a chat."""
+
+    model_config = STRICT
+    type: Literal["image_url"]
+    image_url: ImageUrl
+
+
+Part = Annotated[TextPart | ImagePart, Field(discriminator="type")]
+Input = Text | Tokens | Annotated[list[Text], Many] | Annotated[list[Tokens], Many] | Annotated[list[Text | Part], Many]
 
 
 class EmbeddingRequest(BaseModel):

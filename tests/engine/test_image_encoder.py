@@ -1,0 +1,107 @@
+"""Texts and images in one embedded encoder: the vectors that transformers gives, in any company; what cannot be read is refused."""
+
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from engine.api import Pixels, Sentence, Unsupported
+from engine.embedded.encoder.engine import EmbeddedEncoder
+from engine.embedded.encoder.load import EncoderLimits, EncoderOptions, UnsupportedEncoder, load_encoder
+from tests.models.encoder_world import make
+from tests.models.sight_world import pictures
+from tests.models.test_encoders import BODIES
+from tests.models.test_sight import PAIR_CASES, TOWERS, images_of, seen_by_them, texts
+
+EXACT = EncoderOptions(dtype="float32", threads=1, limits=EncoderLimits(max_step_tokens=90, max_sentences=5))
+
+
+def embedded(directory: Path, batches: Sequence[Sequence[Sentence | Pixels]], options: EncoderOptions = EXACT) -> list[Any]:
+    """Rows of each of the batches, which come at the same time."""
+
+    async def run() -> list[Any]:
+        encoder = EmbeddedEncoder(load_encoder(directory, options))
+        try:
+            return await asyncio.gather(*map(encoder.embed, batches))
+        finally:
+            await encoder.close()
+
+    return asyncio.run(run())
+
+
+def pixels(image: Tensor) -> Pixels:
+    return Pixels(image.numpy())
+
+
+def sentence(text: Tensor) -> Sentence:
+    return Sentence(tokens=tuple(text.tolist()))
+
+
+@pytest.mark.parametrize("name", PAIR_CASES)
+def test_same_vectors_beside_one_another(name: str, tmp_path: Path) -> None:
+    values = PAIR_CASES[name]
+    theirs = make(values)
+    theirs.save_pretrained(tmp_path)
+    images, words = images_of(values), texts(values)
+    with torch.no_grad():
+        given = seen_by_them(values, images)
+        seen = theirs(input_ids=words[0][None], **given).image_embeds.numpy()
+        read = torch.cat([theirs(input_ids=text[None], **given).text_embeds for text in words]).numpy()
+    mixed = [pixels(images[0]), sentence(words[0]), pixels(images[1]), sentence(words[1]), sentence(words[2])]
+    both, rest = embedded(tmp_path, [mixed, [*map(pixels, images[2:])]])
+    want = np.stack([seen[0], read[0], seen[1], read[1], read[2]])
+    np.testing.assert_allclose(both, want, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(rest, seen[2:], rtol=1e-4, atol=1e-4)
+
+
+def test_texts_are_filled_up(tmp_path: Path) -> None:
+    """As SigLIP's were in training: what stands in the file of its tokenizer need not do it."""
+    values = PAIR_CASES["siglip"]
+    make(values).save_pretrained(tmp_path)
+    whole = texts(values)
+    short = [sentence(text[text != values["text_config"]["pad_token_id"]]) for text in whole]
+    given, filled = embedded(tmp_path, [short, list(map(sentence, whole))])
+    np.testing.assert_allclose(given, filled, atol=1e-6)
+
+
+def test_on_the_kernels_or_what_is_fastest_here(tmp_path: Path) -> None:
+    values = PAIR_CASES["clip"]
+    make(values).save_pretrained(tmp_path)
+    batch = [*map(pixels, images_of(values)), *map(sentence, texts(values))]
+    (exact,), (fast,) = embedded(tmp_path, [batch]), embedded(tmp_path, [batch], EncoderOptions(threads=1))
+    assert (exact * fast).sum(1).min() > 0.99
+
+
+WRONG = {
+    "sides that are no patches": (pictures((24, 26))[0], "in whole patches of 4 pixels, not [3, 24, 26]"),
+    "gray": (pictures((24, 24))[0][:1], "not [1, 24, 24]"),
+    "nothing": (pictures((24, 0))[0], "not [3, 24, 0]"),
+    "too large": (pictures((48, 48))[0], "the image makes 145 rows; this model reads 37"),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_what_does_not_fit(name: str, tmp_path: Path) -> None:
+    make(PAIR_CASES["clip"]).save_pretrained(tmp_path)
+    image, message = WRONG[name]
+    with pytest.raises(Unsupported) as error:
+        embedded(tmp_path, [[pixels(image)]])
+    assert message in str(error.value)
+
+
+def test_an_encoder_of_texts_reads_no_images(tmp_path: Path) -> None:
+
+    make(BODIES["bert"]).save_pretrained(tmp_path)
+    with pytest.raises(Unsupported, match="reads texts, and no images"):
+        embedded(tmp_path, [[pixels(pictures((24, 24))[0])]])
+
+
+def test_an_encoder_of_images_alone_is_refused(tmp_path: Path) -> None:
+    make(TOWERS["vit"]).save_pretrained(tmp_path)
+    with pytest.raises(UnsupportedEncoder, match="reads images alone"):
+        load_encoder(tmp_path, EXACT)
