@@ -399,16 +399,43 @@ class StartPicture:
     strength: float
 
 
+@dataclass(frozen=True, slots=True)
+class Label:
+    """Of a model that was trained on pictures with labels."""
+
+    number: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PromptTokens:
+    """Of a model that reads texts: what the picture is to show, and what it is not to (or the tokens of an empty text), both filled up to
+    `ReadsPrompts.context`, special tokens included."""
+
+    tokens: tuple[int, ...]
+    negative: tuple[int, ...]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageRequest:
-    """The same request gives the same picture, whatever else is computed beside it."""
+    """The same request gives the same picture, whatever else is computed beside it, but for the last digit of a float."""
 
-    label: int | None  # of what; None: nothing in particular
+    prompt: Label | PromptTokens | None  # None: nothing in particular, of a model that is told labels
     steps: int
     seed: int  # of the noise
-    guidance: float = 1.0  # how far what the model says is moved away from what it says of no label (arXiv 2207.12598); 1: it is not
+    guidance: float = 1.0  # how far what the model says is moved away from what it says of no prompt (arXiv 2207.12598); 1: it is not
     start: StartPicture | None = None
     previews: frozenset[int] = frozenset()  # numbers of steps, from 1, after which the picture is shown as the model sees it by then
+
+
+@dataclass(frozen=True, slots=True)
+class ReadsLabels:
+    count: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadsPrompts:
+    context: int  # tokens of every prompt
+    vocab: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -416,7 +443,7 @@ class ImageInfo:
     width: int  # pixels, of every picture
     height: int
     channels: int
-    labels: int
+    reads: ReadsLabels | ReadsPrompts
     steps: int  # the most
 
 

@@ -17,11 +17,11 @@ from diffusers.schedulers.scheduling_flow_match_euler_discrete import FlowMatchE
 from numpy.typing import NDArray
 from torch import Tensor
 
-from engine.api import EngineError, EngineStopped, ImageProgress, ImageRequest, QueueFull, StartPicture
+from engine.api import EngineError, EngineStopped, ImageProgress, ImageRequest, Label, PromptTokens, QueueFull, StartPicture
+from engine.embedded.images.conditions import Denoiser
 from engine.embedded.images.engine import EmbeddedImageEngine
 from engine.embedded.images.load import ImageLimits, ImageOptions, LoadedImageModel, load_image_model
 from models.families.diffusion import dit, kl_autoencoder, tiny_autoencoder
-from models.stacks.diffusion.dit import Told
 from tests.models.diffusion.world import make, save
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning")  # diffusers' own
@@ -87,7 +87,7 @@ def test_pictures_are_those_of_diffusers(folder: Path, guidance: float) -> None:
     seeds, labels = [11, 12, 13], [7, 999, 0]
     generators = [torch.Generator().manual_seed(seed) for seed in seeds]
     theirs = world(class_labels=labels, guidance_scale=guidance, generator=generators, num_inference_steps=6).images
-    requests = [ImageRequest(label=label, steps=6, seed=seed, guidance=guidance) for label, seed in zip(labels, seeds, strict=True)]
+    requests = [ImageRequest(prompt=Label(label), steps=6, seed=seed, guidance=guidance) for label, seed in zip(labels, seeds, strict=True)]
     for ours, wanted in zip(pictures(loaded(folder), requests), theirs, strict=True):
         assert same(ours, np.asarray(wanted))
 
@@ -102,7 +102,7 @@ def same(ours: NDArray[np.uint8], wanted: NDArray[np.uint8]) -> bool:
 def test_a_picture_that_is_changed(folder: Path) -> None:
     """As diffusers' pipelines from image to image do it: encoded, noised for the step it comes in at, and the rest of the steps."""
     start = np.random.default_rng(0).integers(0, 256, (32, 32, 3), dtype=np.uint8)
-    request = ImageRequest(label=5, steps=10, seed=3, start=StartPicture(pixels=start, strength=0.45))
+    request = ImageRequest(prompt=Label(5), steps=10, seed=3, start=StartPicture(pixels=start, strength=0.45))
     ours = pictures(loaded(folder), [request])[0]
     world: Any = DiTPipeline.from_pretrained(folder)
     scheduler, vae = world.scheduler, world.vae
@@ -121,11 +121,11 @@ def test_a_picture_that_is_changed(folder: Path) -> None:
 
 
 REQUESTS = [
-    ImageRequest(label=3, steps=7, seed=5),
-    ImageRequest(label=3, steps=4, seed=6, guidance=2.5),
-    ImageRequest(label=None, steps=9, seed=7),
-    ImageRequest(label=8, steps=1, seed=8, guidance=0.0),
-    ImageRequest(label=3, steps=7, seed=5, guidance=2.5),
+    ImageRequest(prompt=Label(3), steps=7, seed=5),
+    ImageRequest(prompt=Label(3), steps=4, seed=6, guidance=2.5),
+    ImageRequest(prompt=None, steps=9, seed=7),
+    ImageRequest(prompt=Label(8), steps=1, seed=8, guidance=0.0),
+    ImageRequest(prompt=Label(3), steps=7, seed=5, guidance=2.5),
 ]
 
 
@@ -140,12 +140,13 @@ def test_the_same_alone_and_in_company(folder: Path) -> None:
 class Counting:
     """A denoiser that says how many rows it was given in each step."""
 
-    def __init__(self, denoiser: Any) -> None:
+    def __init__(self, denoiser: Denoiser) -> None:
         self.denoiser, self.rows = denoiser, list[int]()
+        self.read = denoiser.read
 
-    def __call__(self, x_NCHW: Tensor, told: Told) -> Tensor:
+    def __call__(self, x_NCHW: Tensor, times_N: Tensor, told: Tensor) -> Tensor:
         self.rows.append(len(x_NCHW))
-        return self.denoiser(x_NCHW, told)
+        return self.denoiser(x_NCHW, times_N, told)
 
 
 @pytest.fixture
@@ -158,16 +159,16 @@ def counted(tmp_path: Path) -> tuple[LoadedImageModel, Counting]:
 
 def test_only_what_is_guided_is_computed_twice(counted: tuple[LoadedImageModel, Counting]) -> None:
     model, denoiser = counted
-    pictures(model, [ImageRequest(label=1, steps=3, seed=1)])
+    pictures(model, [ImageRequest(prompt=Label(1), steps=3, seed=1)])
     assert denoiser.rows == [1, 1, 1]
-    pictures(model, [ImageRequest(label=1, steps=2, seed=1, guidance=1.5)])
+    pictures(model, [ImageRequest(prompt=Label(1), steps=2, seed=1, guidance=1.5)])
     assert denoiser.rows[3:] == [2, 2]
 
 
 def test_progress_and_previews(counted: tuple[LoadedImageModel, Counting]) -> None:
     async def run() -> list[ImageProgress]:
         async with running(counted[0]) as engine:
-            return [p async for p in engine.generate(ImageRequest(label=1, steps=4, seed=1, previews=frozenset({2, 3})))]
+            return [p async for p in engine.generate(ImageRequest(prompt=Label(1), steps=4, seed=1, previews=frozenset({2, 3})))]
 
     told = asyncio.run(run())
     assert [(p.step, p.steps, p.pixels is not None, p.finished) for p in told] == [
@@ -186,21 +187,21 @@ def test_an_abort_between_steps_frees_the_place(counted: tuple[LoadedImageModel,
 
     async def run() -> NDArray[np.uint8]:
         async with running(model) as engine:
-            async with aclosing(engine.generate(ImageRequest(label=1, steps=900, seed=1))) as steps:
+            async with aclosing(engine.generate(ImageRequest(prompt=Label(1), steps=900, seed=1))) as steps:
                 async for _ in steps:
                     break
-            requests = [ImageRequest(label=2, steps=2, seed=seed) for seed in (1, 2, 3)]  # as many as there are places
+            requests = [ImageRequest(prompt=Label(2), steps=2, seed=seed) for seed in (1, 2, 3)]  # as many as there are places
             return (await asyncio.gather(*(picture(engine, request) for request in requests)))[0]
 
     made = asyncio.run(run())
     assert len(denoiser.rows) < 100
-    assert np.array_equal(made, pictures(model, [ImageRequest(label=2, steps=2, seed=1)])[0])
+    assert np.array_equal(made, pictures(model, [ImageRequest(prompt=Label(2), steps=2, seed=1)])[0])
 
 
 def test_more_than_there_are_places_for(counted: tuple[LoadedImageModel, Counting]) -> None:
     async def run() -> list[Any]:
         async with running(counted[0]) as engine:
-            requests = [ImageRequest(label=2, steps=50, seed=seed) for seed in range(5)]
+            requests = [ImageRequest(prompt=Label(2), steps=50, seed=seed) for seed in range(5)]
             return await asyncio.gather(*(picture(engine, request) for request in requests), return_exceptions=True)
 
     made = asyncio.run(run())
@@ -211,23 +212,24 @@ def test_more_than_there_are_places_for(counted: tuple[LoadedImageModel, Countin
 def test_who_waits_hears_of_the_end(counted: tuple[LoadedImageModel, Counting]) -> None:
     async def run() -> None:
         async with running(counted[0]) as engine:
-            waiting = asyncio.create_task(picture(engine, ImageRequest(label=2, steps=999, seed=1)))
+            waiting = asyncio.create_task(picture(engine, ImageRequest(prompt=Label(2), steps=999, seed=1)))
             await asyncio.sleep(0)
             await engine.close()
             with pytest.raises(EngineStopped):
                 await waiting
             with pytest.raises(EngineStopped):
-                await picture(engine, ImageRequest(label=2, steps=1, seed=1))
+                await picture(engine, ImageRequest(prompt=Label(2), steps=1, seed=1))
 
     asyncio.run(run())
 
 
 def test_what_cannot_be_is_named(counted: tuple[LoadedImageModel, Counting]) -> None:
-    good = ImageRequest(label=1, steps=4, seed=1)
+    good = ImageRequest(prompt=Label(1), steps=4, seed=1)
     start = StartPicture(pixels=np.zeros((8, 8, 4), np.uint8), strength=0.5)
     bad = {
-        "label must be between 0 and 6, not 7": replace(good, label=7),
+        "a label must be between 0 and 6, not 7": replace(good, prompt=Label(7)),
         "steps must be between 1 and 1000, not 0": replace(good, steps=0),
+        "this model is told labels": replace(good, prompt=PromptTokens(tokens=(1,), negative=(1,))),
         "seed must be": replace(good, seed=-1),
         "guidance must be a finite number": replace(good, guidance=float("nan")),
         "strength must be above 0": replace(good, start=replace(start, strength=0.0)),

@@ -13,9 +13,11 @@ from typing import Any, NamedTuple
 
 from engine.embedded.native.supports import supports
 from models.describe import Description, cache_bytes, describe, flops, state_bytes
+from models.diffusion.folder import PIPELINES
 from models.families import ENCODER_DECODERS, ENCODERS, FAMILIES, IMAGE_ENCODERS, PAIRS, arch_of
-from models.families.diffusion import AUTOENCODERS, DENOISERS
+from models.families.diffusion import AUTOENCODERS, DENOISERS, UNETS
 from models.families.diffusion.schedulers import SCHEDULERS
+from models.families.diffusion.text_encoder import TEXT_ENCODERS
 from models.spec import S4, Arch, Attention, ImplicitFilter, Layer, LongConv, Mask, Strided, Window
 from server.cli.arch.chart import chart
 from server.cli.arch.text import compared
@@ -58,7 +60,8 @@ those of `transformers` within 1e-4, for images of several sizes in one step whe
 PICTURES = """\
 A folder of diffusers (`model_index.json`) makes pictures out of noise. Each part says what diffusers' says within 1e-4, every sampler
 takes its steps, and whole tiny pipelines make its pictures (`tests/models/diffusion/`, `tests/engine/test_images.py`), several at once,
-each at a step of its own, on plain torch. The engine makes them (`engine.api.ImageEngine`); the HTTP API has no words for them yet.
+each at a step of its own, on plain torch, out of noise or out of another image (`ImageRequest.start`). A checker of finished pictures
+(`safety_checker`) is not run. The engine makes them (`engine.api.ImageEngine`); the HTTP API has no words for them yet.
 """
 SHOWN = ("Llama-3.2-1B-Instruct", "gemma-3-1b-it", "Mixtral-8x7B-v0.1", "gpt-oss-20b", "DeepSeek-V2-Lite", "mamba-130m-hf")
 
@@ -114,7 +117,13 @@ def _sight() -> Iterator[str]:
 
 def _pictures() -> Iterator[str]:
     yield from (PICTURES, "| part of a pipeline | classes of diffusers |", "|---|---|")
-    for part, classes in (("denoiser", DENOISERS), ("autoencoder", AUTOENCODERS), ("sampler", SCHEDULERS)):
+    for part, classes in (
+        ("pipeline", PIPELINES),
+        ("denoiser", (*DENOISERS, *UNETS)),
+        ("autoencoder", AUTOENCODERS),
+        ("encoder of prompts", TEXT_ENCODERS),
+        ("sampler", SCHEDULERS),
+    ):
         yield f"| {part} | {', '.join(f'`{name}`' for name in classes)} |"
     yield ""
 

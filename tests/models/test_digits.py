@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 from sklearn.svm import SVC
 
-from engine.api import ImageRequest, StartPicture
+from engine.api import ImageRequest, Label, StartPicture
 from engine.embedded.images.load import ImageOptions, load_image_model
 from tests.engine.test_images import picture, running
 from tests.tiny_models.digits import NAMES, real_digits
@@ -40,7 +40,7 @@ def paint(requests: list[ImageRequest]) -> NDArray[np.float32]:
 
 @pytest.mark.parametrize("guidance", [1.0, 2.0])
 def test_what_is_asked_for_is_read(judge: Any, guidance: float) -> None:
-    requests = [ImageRequest(label=i % 10, steps=20, seed=1000 + i, guidance=guidance) for i in range(100)]
+    requests = [ImageRequest(prompt=Label(i % 10), steps=20, seed=1000 + i, guidance=guidance) for i in range(100)]
     right = judge.predict(paint(requests)) == np.arange(100) % 10
     assert right.mean() >= 0.95, f"guidance {guidance}: {right.sum()} of {len(right)}"
 
@@ -56,7 +56,7 @@ def test_a_digit_is_turned_into_another(judge: Any) -> None:
 
     def changed(strength: float) -> NDArray[Any]:
         asked = [
-            ImageRequest(label=int(label + 1) % 10, steps=20, seed=i, start=StartPicture(pixels=pixels, strength=strength))
+            ImageRequest(prompt=Label(int(label + 1) % 10), steps=20, seed=i, start=StartPicture(pixels=pixels, strength=strength))
             for i, (pixels, label) in enumerate(zip(start, labels[:30], strict=True))
         ]
         return judge.predict(paint(asked))

@@ -9,7 +9,7 @@ from threading import Lock
 
 import numpy as np
 
-from engine.api import EngineError, ImageProgress, ImageRequest, QueueFull
+from engine.api import EngineError, ImageProgress, ImageRequest, Label, PromptTokens, QueueFull, ReadsLabels, ReadsPrompts
 from engine.embedded.images.load import LoadedImageModel
 from engine.embedded.images.painter import Canvas, Painter, plan_of
 from engine.embedded.load import inference_thread
@@ -121,8 +121,7 @@ class EmbeddedImageEngine:
 def expect_possible(request: ImageRequest, loaded: LoadedImageModel) -> None:
     """What would hurt others must not reach the thread. Raises EngineError."""
     info, start = loaded.info, request.start
-    if request.label is not None and not 0 <= request.label < info.labels:
-        raise EngineError(f"label must be between 0 and {info.labels - 1}, not {request.label}")
+    _expect_readable(request.prompt, info.reads)
     if not np.isfinite(request.guidance):
         raise EngineError(f"guidance must be a finite number, not {request.guidance}")
     if not 0 <= request.seed < 2**63:
@@ -134,3 +133,21 @@ def expect_possible(request: ImageRequest, loaded: LoadedImageModel) -> None:
         plan_of(loaded, request)
     except ValueError as error:
         raise EngineError(str(error)) from error
+
+
+def _expect_readable(prompt: Label | PromptTokens | None, reads: ReadsLabels | ReadsPrompts) -> None:
+    match reads, prompt:
+        case ReadsLabels(count=count), Label(number=number) if not 0 <= number < count:
+            raise EngineError(f"prompt: a label must be between 0 and {count - 1}, not {number}")
+        case ReadsLabels(), Label() | None:
+            pass
+        case ReadsPrompts(context=context, vocab=vocab), PromptTokens(tokens=tokens, negative=negative):
+            for name, found in (("tokens", tokens), ("negative", negative)):
+                if len(found) != context:
+                    raise EngineError(f"prompt: {name} must be {context}, not {len(found)}")
+                if bad := [token for token in (min(found), max(found)) if not 0 <= token < vocab]:
+                    raise EngineError(f"prompt: token {bad[0]} is not in the vocabulary (0 to {vocab - 1})")
+        case ReadsLabels(), _:
+            raise EngineError("prompt: this model is told labels, not texts")
+        case ReadsPrompts(), _:
+            raise EngineError("prompt: this model is told texts, and needs one")

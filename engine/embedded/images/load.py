@@ -7,19 +7,17 @@ from typing import Literal, Protocol
 import torch
 from torch import Tensor
 
-from engine.api import ImageInfo
+from engine.api import ImageInfo, ReadsLabels, ReadsPrompts
 from engine.embedded.encoder.on_torch import TorchEncoderBackend
+from engine.embedded.images.conditions import Denoiser, LabelledDenoiser, PromptedDenoiser
 from engine.embedded.load import open_device
 from models.batch import Backend
-from models.diffusion.build import build_autoencoder, build_denoiser, fill_denoiser, fill_named
-from models.diffusion.folder import Pipeline, open_pipeline
+from models.build import build_encoder
+from models.diffusion.build import build_autoencoder, build_denoiser, build_unet, fill_denoiser, fill_named
+from models.diffusion.folder import Labelled, Pipeline, Prompted, open_pipeline
 from models.diffusion.schedule import most_steps
 from models.spec.diffusion import Sampler
-from models.stacks.diffusion.dit import Told
-
-
-class DenoiserModel(Protocol):
-    def __call__(self, x_NCHW: Tensor, told: Told) -> Tensor: ...
+from models.weights import load
 
 
 class AutoencoderModel(Protocol):
@@ -43,9 +41,9 @@ class ImageOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class LoadedImageModel:
-    """`shape`: C, H and W of what the denoiser works on. `names`: of the labels."""
+    """`shape`: C, H and W of what the denoiser works on. `names`: of the labels, where there are any."""
 
-    denoiser: DenoiserModel
+    denoiser: Denoiser
     autoencoder: AutoencoderModel | None
     sampler: Sampler
     shape: tuple[int, int, int]
@@ -60,22 +58,35 @@ def load_image_model(directory: Path, options: ImageOptions) -> LoadedImageModel
     """Raises ConfigError or WeightsError (both ValueError) for what is not supported, and ValueError when the options do not fit this
     computer."""
     device, pipeline = open_device(options.device), open_pipeline(directory)
-    backend = TorchEncoderBackend(device, getattr(torch, options.dtype))
-    with torch.device(device):
-        denoiser = build_denoiser(pipeline.denoiser, backend).eval()
-    fill_denoiser(denoiser, pipeline.denoiser_part.recipes, pipeline.denoiser_part.tensors())
-    spec = pipeline.denoiser
+    backend, denoiser = TorchEncoderBackend(device, getattr(torch, options.dtype)), pipeline.denoiser
+    spec = denoiser.spec
     return LoadedImageModel(
-        denoiser=denoiser,
+        denoiser=_labelled(denoiser, backend, device) if isinstance(denoiser, Labelled) else _prompted(denoiser, backend, device),
         autoencoder=_autoencoder(pipeline, backend, device),
         sampler=pipeline.sampler,
         shape=(spec.channels, spec.side, spec.side),
-        names=pipeline.labels,
+        names=denoiser.labels if isinstance(denoiser, Labelled) else {},
         info=_info(pipeline),
         device=device,
         threads=options.threads,
         limits=options.limits,
     )
+
+
+def _labelled(found: Labelled, backend: Backend, device: torch.device) -> LabelledDenoiser:
+    with torch.device(device):
+        model = build_denoiser(found.spec, backend).eval()
+    fill_denoiser(model, found.part.recipes, found.part.tensors())
+    return LabelledDenoiser(model, device)
+
+
+def _prompted(found: Prompted, backend: Backend, device: torch.device) -> PromptedDenoiser:
+    with torch.device(device):
+        model = build_unet(found.spec, backend).eval()
+        encoder = build_encoder(found.encoder, backend, context=found.encoder.context).eval()
+    fill_named(model, found.part.recipes, found.part.tensors())
+    load(encoder, found.encoder, found.encoder_part.recipes, found.encoder_part.tensors())
+    return PromptedDenoiser(model, encoder, device)
 
 
 def _autoencoder(pipeline: Pipeline, backend: Backend, device: torch.device) -> AutoencoderModel | None:
@@ -88,7 +99,12 @@ def _autoencoder(pipeline: Pipeline, backend: Backend, device: torch.device) -> 
 
 
 def _info(pipeline: Pipeline) -> ImageInfo:
-    spec, autoencoder = pipeline.denoiser, pipeline.autoencoder
+    denoiser, autoencoder = pipeline.denoiser, pipeline.autoencoder
+    spec = denoiser.spec
     side = spec.side * (1 if autoencoder is None else autoencoder.factor)
     channels = spec.channels if autoencoder is None else autoencoder.channels
-    return ImageInfo(width=side, height=side, channels=channels, labels=spec.labels, steps=most_steps(pipeline.sampler))
+    if isinstance(denoiser, Labelled):
+        reads = ReadsLabels(denoiser.spec.labels)
+    else:
+        reads = ReadsPrompts(context=denoiser.encoder.context, vocab=denoiser.encoder.vocab)
+    return ImageInfo(width=side, height=side, channels=channels, reads=reads, steps=most_steps(pipeline.sampler))

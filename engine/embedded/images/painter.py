@@ -12,18 +12,20 @@ from engine.api import ImageRequest
 from engine.embedded.images.load import LoadedImageModel
 from models.diffusion.advance import Pictures, advance, model_input
 from models.diffusion.schedule import Schedule, Step, img2img_begin, schedule
-from models.stacks.diffusion.dit import Told
 
 
 @dataclass(eq=False)
 class Canvas:
-    """A request's picture. Its noise is drawn on the CPU, from a generator of its own, so that company changes nothing."""
+    """A request's picture. Its noise is drawn on the CPU, from a generator of its own, so that company changes nothing. `told`,
+    `without`: of `Denoiser.read`."""
 
     request: ImageRequest
     plan: Schedule
     generator: torch.Generator
     x_CHW: Tensor
     clean_CHW: Tensor
+    told: Tensor
+    without: Tensor
     done: int = field(default=0)
 
     @property
@@ -52,7 +54,7 @@ class Painter:
         x_CHW = noise_CHW * plan.start
         if request.start is not None:
             x_CHW = first.signal * self._latents(request.start.pixels) + first.level * noise_CHW
-        return Canvas(request, plan, generator, x_CHW, torch.zeros_like(x_CHW))
+        return Canvas(request, plan, generator, x_CHW, torch.zeros_like(x_CHW), *self._loaded.denoiser.read(request.prompt))
 
     def step(self, canvases: Sequence[Canvas]) -> None:
         """Takes each of them one step further."""
@@ -73,17 +75,16 @@ class Painter:
         return shades.round().to(torch.uint8).permute(1, 2, 0).cpu().numpy()
 
     def _said(self, canvases: Sequence[Canvas], steps: Sequence[Step], x_NCHW: Tensor) -> Tensor:
-        """What the model says of each picture, in one batch with what it says without a label of those that are guided."""
-        nothing, labels = self._loaded.info.labels, [canvas.request.label for canvas in canvases]
+        """What the model says of each picture, in one batch with what it says without a prompt of those that are guided."""
         guided = [i for i, canvas in enumerate(canvases) if canvas.request.guidance != 1]
-        rows, told = [*range(len(canvases)), *guided], [nothing if label is None else label for label in labels] + [nothing] * len(guided)
+        rows = [*range(len(canvases)), *guided]
+        told = torch.stack([canvas.told for canvas in canvases] + [canvases[i].without for i in guided])
         times_N = torch.tensor([steps[row].time for row in rows], device=x_NCHW.device)
-        out = self._loaded.denoiser(model_input(steps, x_NCHW)[rows], Told(times_N, torch.tensor(told, device=x_NCHW.device)))[
-            :, : x_NCHW.shape[1]
-        ].to(x_NCHW.dtype)
+        out = self._loaded.denoiser(model_input(steps, x_NCHW)[rows], times_N, told)
+        out = out[:, : x_NCHW.shape[1]].to(x_NCHW.dtype)
         said, without = out[: len(canvases)].clone(), out[len(canvases) :]
-        for i, unlabelled in zip(guided, without, strict=True):
-            said[i] = unlabelled + canvases[i].request.guidance * (said[i] - unlabelled)
+        for i, alone in zip(guided, without, strict=True):
+            said[i] = alone + canvases[i].request.guidance * (said[i] - alone)
         return said
 
     def _noise(self, generator: torch.Generator) -> Tensor:

@@ -6,9 +6,10 @@ from typing import Any
 
 from models.hf import Config, ConfigError
 from models.recipes import Recipe, Recipes
-from models.spec.diffusion import Autoencoder, Denoiser
+from models.spec.diffusion import Autoencoder, Denoiser, UNet
 
 DENOISERS = {"DiTTransformer2DModel": "models.families.diffusion.dit"}
+UNETS = {"UNet2DConditionModel": "models.families.diffusion.unet"}
 AUTOENCODERS = {
     "AutoencoderKL": "models.families.diffusion.kl_autoencoder",
     "AutoencoderTiny": "models.families.diffusion.tiny_autoencoder",
@@ -20,6 +21,11 @@ def denoiser_of(values: Mapping[str, Any], where: str) -> tuple[Denoiser, Recipe
     """`where`: of config.json, for errors. Raises ConfigError for what is not supported, and for a key that nobody read."""
     sheet, config = _sheet(DENOISERS, values, where)
     return _finished(config, sheet.denoiser), sheet.WEIGHTS
+
+
+def unet_of(values: Mapping[str, Any], where: str) -> tuple[UNet, Rule]:
+    sheet, config = _sheet(UNETS, values, where)
+    return _finished(config, sheet.denoiser), sheet.recipe
 
 
 def autoencoder_of(values: Mapping[str, Any], where: str) -> tuple[Autoencoder, Rule]:

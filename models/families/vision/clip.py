@@ -7,7 +7,7 @@ from models.hf import Config
 from models.recipes import Copy, PatchMatrix, Recipes, both
 from models.spec import Arch, Causal, Dense, Full, Learned, Pair, Pooled
 
-_TEXT: dict[str, Any] = {
+TEXT_DEFAULTS: dict[str, Any] = {
     "vocab_size": 49408,
     "hidden_size": 512,
     "intermediate_size": 2048,
@@ -33,17 +33,17 @@ _IMAGE: dict[str, Any] = {
 def pair(config: Config) -> Pair:
     config.ignore("initializer_factor", "logit_scale_init_value")
     width = config.integer("projection_dim", 512)
-    text, image = part_of(config, "text_config", _TEXT), part_of(config, "vision_config", _IMAGE)
+    text, image = part_of(config, "text_config", TEXT_DEFAULTS), part_of(config, "vision_config", _IMAGE)
     text.ignore("projection_dim")
     image.ignore("projection_dim")
-    return Pair(text=_text(text, width), image=tower(image, _projected("cls", width)), judged="softmax")
+    return Pair(text=text_tower(text, _projected("last", width)), image=tower(image, _projected("cls", width)), judged="softmax")
 
 
 def _projected(pooling: Any, width: int) -> Pooled:
     return Pooled(pooling=(pooling,), layers=(Dense(width=width, bias=False),), normalize=True)
 
 
-def _text(config: Config, width: int) -> Arch:
+def text_tower(config: Config, output: Pooled) -> Arch:
     """Texts end with the token whose row is taken, as the tokenizer has them."""
     context = config.integer("max_position_embeddings")
     return Arch(
@@ -52,7 +52,7 @@ def _text(config: Config, width: int) -> Arch:
         layers=layers(config, Causal()),
         norm=norm_of(config),
         position=Learned(count=context),
-        output=_projected("last", width),
+        output=output,
         context=context,
     )
 

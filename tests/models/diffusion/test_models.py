@@ -8,9 +8,9 @@ import torch
 from diffusers.schedulers.scheduling_ddim import DDIMScheduler
 
 from models.diffusion.build import build_autoencoder, build_denoiser, build_unet, fill_denoiser, fill_named
-from models.diffusion.folder import open_pipeline
-from models.families.diffusion import autoencoder_of, denoiser_of, dit, kl_autoencoder, tiny_autoencoder, unet
-from models.hf import Config, ConfigError
+from models.diffusion.folder import Labelled, open_pipeline
+from models.families.diffusion import autoencoder_of, denoiser_of, dit, kl_autoencoder, tiny_autoencoder, unet, unet_of
+from models.hf import ConfigError
 from models.quant import WeightsError
 from models.reference import Reference
 from models.stacks.diffusion.dit import Told
@@ -109,9 +109,9 @@ UNETS: dict[str, dict[str, Any]] = {
 def test_unet(change: dict[str, Any]) -> None:
     values = unet.TINY | change
     world = make(values)
-    spec = unet.denoiser(Config(values, "unet/config.json"))
+    spec, rule = unet_of(values, "unet/config.json")
     model = build_unet(spec, Reference())
-    fill_named(model, unet.recipe, dict(world.state_dict()))
+    fill_named(model, rule, dict(world.state_dict()))
     x, times, text = pixels(2, spec.channels, 8, 12), torch.tensor([999.0, 17.5]), pixels(2, 7, 20, seed=4)
     said = world(x, times, encoder_hidden_states=text, return_dict=False)[0]
     torch.testing.assert_close(model(x, times, text), said, atol=1e-4, rtol=1e-4)
@@ -128,19 +128,20 @@ def test_unet(change: dict[str, Any]) -> None:
 )
 def test_a_unet_that_is_not_supported(change: dict[str, Any], words: str) -> None:
     with pytest.raises(ConfigError, match=words):
-        unet.denoiser(Config(unet.TINY | change, "unet/config.json"))
+        unet_of(unet.TINY | change, "unet/config.json")
 
 
 def test_a_folder(tmp_path: Path) -> None:
     parts = {"transformer": make(dit.TINY), "vae": make(tiny_autoencoder.TINY), "scheduler": DDIMScheduler()}
     save(tmp_path, parts, _class_name="DiTPipeline", id2label={"3": "cat"})
     pipeline = open_pipeline(tmp_path)
-    assert pipeline.labels == {3: "cat"}
-    model = build_denoiser(pipeline.denoiser, Reference())
-    fill_denoiser(model, pipeline.denoiser_part.recipes, pipeline.denoiser_part.tensors())
+    found = pipeline.denoiser
+    assert isinstance(found, Labelled) and found.labels == {3: "cat"}
+    model = build_denoiser(found.spec, Reference())
+    fill_denoiser(model, found.part.recipes, found.part.tensors())
     (tmp_path / "transformer" / "diffusion_pytorch_model.safetensors").unlink()
     with pytest.raises(WeightsError, match="has no diffusion_pytorch_model"):
-        pipeline.denoiser_part.tensors()
+        found.part.tensors()
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,95 @@
+"""Tiny pipelines of Stable Diffusion paint on our engine what they paint in diffusers."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion import StableDiffusionPipeline
+from diffusers.schedulers.scheduling_ddim import DDIMScheduler
+from diffusers.schedulers.scheduling_euler_ancestral_discrete import EulerAncestralDiscreteScheduler
+from diffusers.schedulers.scheduling_euler_discrete import EulerDiscreteScheduler
+from transformers import CLIPTextConfig, CLIPTextModel
+
+from engine.api import EngineError, ImageRequest, Label, PromptTokens
+from models.diffusion.folder import open_pipeline
+from models.families.diffusion import kl_autoencoder, text_encoder, unet
+from models.hf import ConfigError
+from tests.engine.test_images import loaded, pictures, same
+from tests.models.diffusion.world import make, save
+
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning")  # diffusers' own
+
+STABLE: dict[str, Any] = {"beta_schedule": "scaled_linear", "beta_start": 0.00085, "beta_end": 0.012, "steps_offset": 1}
+SCHEDULERS: dict[str, Any] = {
+    "ddim": (DDIMScheduler, {"clip_sample": False, "set_alpha_to_one": False}),
+    "euler": (EulerDiscreteScheduler, {"timestep_spacing": "leading"}),
+    "ancestral": (EulerAncestralDiscreteScheduler, {"timestep_spacing": "trailing", "prediction_type": "v_prediction"}),
+}
+LENGTH = text_encoder.TINY["max_position_embeddings"]
+
+
+@pytest.fixture(scope="module", params=SCHEDULERS)
+def parts(request: pytest.FixtureRequest) -> dict[str, Any]:
+    torch.manual_seed(0)
+    encoder = CLIPTextModel(CLIPTextConfig(**{key: value for key, value in text_encoder.TINY.items() if key != "architectures"})).eval()
+    for parameter in encoder.parameters():
+        parameter.data.add_(0.1 * torch.randn(parameter.shape))
+    vae = make(kl_autoencoder.TINY | {"shift_factor": None})  # which that pipeline does not read
+    scheduler, options = SCHEDULERS[request.param]
+    found = make(unet.TINY | {"out_channels": 4})
+    return {"unet": found, "vae": vae, "text_encoder": encoder, "scheduler": scheduler(**STABLE, **options)}
+
+
+@pytest.fixture
+def folder(parts: dict[str, Any], tmp_path: Path) -> Path:
+    more = {"safety_checker": [None, None], "feature_extractor": [None, None], "tokenizer": ["transformers", "CLIPTokenizer"]}
+    return save(tmp_path, parts, _class_name="StableDiffusionPipeline", requires_safety_checker=False, **more)
+
+
+def prompts(count: int) -> torch.Tensor:
+    return torch.randint(99, (count, LENGTH), generator=torch.Generator().manual_seed(1))
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("guidance", [1.0, 5.0])
+def test_pictures_are_those_of_diffusers(parts: dict[str, Any], folder: Path, guidance: float) -> None:
+    """Two at once, guided away from a text of their own."""
+    none: Any = None
+    world: Any = StableDiffusionPipeline(
+        **parts, tokenizer=none, safety_checker=none, feature_extractor=none, requires_safety_checker=False
+    )
+    world.set_progress_bar_config(disable=True)
+    tokens = prompts(4)
+    rows = [parts["text_encoder"](t[None]).last_hidden_state for t in tokens]
+    theirs = world(
+        prompt_embeds=torch.cat(rows[:2]),
+        negative_prompt_embeds=torch.cat(rows[2:]),
+        guidance_scale=guidance,
+        num_inference_steps=5,
+        generator=[torch.Generator().manual_seed(seed) for seed in (21, 22)],
+    ).images
+    texts = [PromptTokens(tokens=tuple(tokens[i].tolist()), negative=tuple(tokens[2 + i].tolist())) for i in range(2)]
+    requests = [ImageRequest(prompt=text, steps=5, seed=21 + i, guidance=guidance) for i, text in enumerate(texts)]
+    for ours, wanted in zip(pictures(loaded(folder), requests), theirs, strict=True):
+        assert same(ours, np.asarray(wanted))
+
+
+def test_what_cannot_be_read_is_named(folder: Path) -> None:
+    model, good = loaded(folder), (1,) * LENGTH
+    bad = {
+        "this model is told texts": Label(3),
+        f"prompt: tokens must be {LENGTH}, not 1": PromptTokens(tokens=(1,), negative=good),
+        "prompt: token 99 is not in the vocabulary": PromptTokens(tokens=good, negative=(99, *good[1:])),
+    }
+    for words, prompt in bad.items():
+        with pytest.raises(EngineError, match=words):
+            pictures(model, [ImageRequest(prompt=prompt, steps=2, seed=1)])
+
+
+def test_an_encoder_that_does_not_fit(folder: Path) -> None:
+    config = folder / "unet" / "config.json"
+    config.write_text(config.read_text().replace('"cross_attention_dim": 20', '"cross_attention_dim": 24'))
+    with pytest.raises(ConfigError, match=r"hidden_size = 20, but unet/config.json: cross_attention_dim = 24"):
+        open_pipeline(folder)
