@@ -176,6 +176,22 @@ class Embedder(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Seen:
+    """`rows`: of the encoder, made of all images together: what tokens are of texts."""
+
+    vectors: Vectors
+    rows: int
+
+
+class ImageEmbedder(Protocol):
+    """Of a model whose vectors of texts and images lie in one space."""
+
+    async def embed(self, images: Sequence[bytes]) -> Seen:
+        """Of files as they were sent, one row per image. Raises retrieval.images.limits.ImageError and DecoderFailed, and EngineError."""
+        ...
+
+
 class Reranker(Protocol):
     async def score(self, query: str, texts: Sequence[str]) -> list[float]:
         """Relevance of each text, 0..1."""

@@ -46,6 +46,7 @@ APIS = (
 MAY: dict[str, set[str]] = {
     "server": set(),
     "server.core": rooms("core", "engine.api", "retrieval.api", "retrieval.citations.cite"),
+    "server.core.images": rooms("core", "retrieval.images.limits"),  # what goes wrong with an image
     "server.weights": rooms("weights core"),
     "server.weights.gguf": rooms("weights", "models.gguf"),
     "server.weights.ctranslate2": rooms("weights", "models.ctranslate2"),
@@ -67,7 +68,6 @@ MAY: dict[str, set[str]] = {
     "server.chat.grounding": rooms("chat.grounding core text runtime", "engine.api", "retrieval"),
     **{f"server.api.{api}": API | {f"server.api.{api}"} for api in APIS},
     "server.api.common": rooms("api.common core text http", "engine.api", "retrieval.api", "retrieval.citations.cite", "retrieval.records"),
-    "server.api.common.images": rooms("core", "retrieval.images.limits"),  # what goes wrong with an image
     "server.api.system": API | rooms("api.system api.chat_completions"),  # /tokenize takes the messages of a chat
     "server.api.batches": API | rooms("api.batches api.documents"),  # what comes in and out is a file
     "server.api.uploads": API | rooms("api.uploads api.documents"),  # what comes out is a file

@@ -13,7 +13,7 @@ import numpy as np
 from engine.api import Encoder, PromptTooLong, Sentence
 from retrieval.api import ModelIdentity, Vectors
 from retrieval.embedding.encoding import TextEncoder
-from retrieval.embedding.images import ImageEmbedder, open_sight
+from retrieval.embedding.images import EncoderSight, open_sight
 from retrieval.embedding.model_folder import Kind, ModelFolder, read_folder, revision
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ class EmbedOptions:
 class EncoderEmbedder:
     """Implements retrieval.api.Embedder."""
 
-    def __init__(self, encoder: Encoder, folder: ModelFolder, sight: ImageEmbedder | None = None) -> None:
+    def __init__(self, encoder: Encoder, folder: ModelFolder, sight: EncoderSight | None = None) -> None:
         """`encoder`: loaded from the same folder, and closed with this object, as is `sight`. Raises ValueError for a classifier."""
         info = encoder.info
         if info.output != "vector":

@@ -2,31 +2,23 @@
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from engine.api import Encoder, Pixels, ReadsImages
-from retrieval.api import Vectors
+from retrieval.api import Seen
 from retrieval.images.decoder import ImageDecoder
 from retrieval.images.preprocess import preprocess
 from retrieval.images.settings import Preprocessing, read_preprocessing
 
 
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """`rows`: of the encoder, made of all images together: what tokens are of texts."""
+class EncoderSight:
+    """Implements retrieval.api.ImageEmbedder."""
 
-    vectors: Vectors
-    rows: int
-
-
-class ImageEmbedder:
     def __init__(self, encoder: Encoder, reads: ReadsImages, settings: Preprocessing) -> None:
         """`encoder`: one that `reads` images; whoever opened it closes it."""
         self._encoder, self._reads, self._settings, self._decoder = encoder, reads, settings, ImageDecoder()
 
     async def embed(self, images: Sequence[bytes]) -> Seen:
-        """Of files as they were sent. Raises ImageError for the first that cannot be read, DecoderFailed and EngineError."""
         prepared = await asyncio.gather(*map(self._prepare, images))
         return Seen(await self._encoder.embed(prepared), sum(map(self._reads.rows_of, prepared)))
 
@@ -38,7 +30,7 @@ class ImageEmbedder:
         return Pixels(await asyncio.to_thread(preprocess, pixels, self._settings))
 
 
-def open_sight(encoder: Encoder, directory: Path) -> ImageEmbedder | None:
+def open_sight(encoder: Encoder, directory: Path) -> EncoderSight | None:
     """None for an encoder of texts alone. Raises ValueError where the folder does not say how images are prepared."""
     reads = encoder.info.images
-    return None if reads is None else ImageEmbedder(encoder, reads, read_preprocessing(directory))
+    return None if reads is None else EncoderSight(encoder, reads, read_preprocessing(directory))

@@ -3,21 +3,18 @@
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import numpy as np
 
 from engine.api import IDLE_PRIORITY
-from retrieval.api import ModelIdentity, Vectors
+from retrieval.api import ImageEmbedder, ModelIdentity, Vectors
 from server.core.timing import NoTimings
 from server.runtime.knowledge_base import TextEmbedder
 from server.runtime.runtime import Runtime
 from server.runtime.settings import Settings
 from server.runtime.state import ServerState
 from server.runtime.throttle import Throttle
-
-if TYPE_CHECKING:
-    from retrieval.embedding.images import ImageEmbedder
 
 EMBEDDED_AT_ONCE = 16  # texts, which somebody who comes meanwhile waits for
 
@@ -76,7 +73,7 @@ class IdleEmbedder:
         return self.embedder.vocab
 
     @property
-    def sight(self) -> "ImageEmbedder | None":
+    def sight(self) -> ImageEmbedder | None:
         return self.embedder.sight
 
     def offsets(self, text: str) -> list[tuple[int, int]]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
 
-from retrieval.api import Chunking, Embedder, Parser, Reranker, Retriever, SpeechReader, Vectors
+from retrieval.api import Chunking, Embedder, ImageEmbedder, Parser, Reranker, Retriever, SpeechReader, Vectors
 from retrieval.store.api import Store
 from server.runtime.grounding_settings import GroundingSettings
 from server.runtime.setting_values import short_name
@@ -18,7 +18,6 @@ from server.weights.progress import Progress
 
 if TYPE_CHECKING:
     from retrieval.embedding.embed import EmbedOptions
-    from retrieval.embedding.images import ImageEmbedder
     from retrieval.ingest.worker import IngestStats
 
 LOG = logging.getLogger("stoa")
@@ -40,7 +39,7 @@ class TextEmbedder(Embedder, Protocol):
     def vocab(self) -> int: ...
 
     @property
-    def sight(self) -> "ImageEmbedder | None":
+    def sight(self) -> ImageEmbedder | None:
         """Of a model that reads images, too."""
         ...
 

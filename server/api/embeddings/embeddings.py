@@ -6,10 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retrieval.api import Vectors
-from server.api.common.images import image_bytes, with_image_errors
 from server.api.common.search.vectors import truncate_vectors
 from server.api.embeddings import types as wire
 from server.core.errors import bad_request, model_not_found
+from server.core.images import image_bytes, with_image_errors
 from server.core.threads import in_thread_if_large, with_api_errors
 from server.http.context import RequestContext
 from server.http.endpoint import Endpoint
