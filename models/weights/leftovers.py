@@ -17,6 +17,7 @@ _UNREAD = re.compile(
     r"(.*\.)?rotary_emb\.inv_freq|rope_(freqs|factors_long|factors_short)\.weight|(.*\.)?(attn|attention)\.(masked_)?bias"
     r"|(.*\.)?self_attention\.(self_)?mask_value_float(16|32)|mtp\..*|blocks\.0\.att\.v[012]"
     r"|decoder\.block\.0\.layer\.1\.EncDecAttention\.relative_attention_bias\.weight|(model\.)?(encoder|decoder)\.version"
+    r"|pos_embed\.pos_embed|(text_model\.)?embeddings\.position_ids"
 )
 
 

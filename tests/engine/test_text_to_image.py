@@ -10,6 +10,7 @@ from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion import Stabl
 from diffusers.schedulers.scheduling_ddim import DDIMScheduler
 from diffusers.schedulers.scheduling_euler_ancestral_discrete import EulerAncestralDiscreteScheduler
 from diffusers.schedulers.scheduling_euler_discrete import EulerDiscreteScheduler
+from safetensors.torch import load_file, save_file
 from transformers import CLIPTextConfig, CLIPTextModel
 
 from engine.api import EngineError, ImageRequest, Label, PromptTokens
@@ -52,6 +53,11 @@ def prompts(count: int) -> torch.Tensor:
     return torch.randint(99, (count, LENGTH), generator=torch.Generator().manual_seed(1))
 
 
+def text_of(tokens: torch.Tensor) -> PromptTokens:
+    """The first is asked for, the second not."""
+    return PromptTokens(tokens=tuple(tokens[0].tolist()), negative=tuple(tokens[1].tolist()))
+
+
 @torch.no_grad()
 @pytest.mark.parametrize("guidance", [1.0, 5.0])
 def test_pictures_are_those_of_diffusers(parts: dict[str, Any], folder: Path, guidance: float) -> None:
@@ -70,7 +76,7 @@ def test_pictures_are_those_of_diffusers(parts: dict[str, Any], folder: Path, gu
         num_inference_steps=5,
         generator=[torch.Generator().manual_seed(seed) for seed in (21, 22)],
     ).images
-    texts = [PromptTokens(tokens=tuple(tokens[i].tolist()), negative=tuple(tokens[2 + i].tolist())) for i in range(2)]
+    texts = [text_of(tokens[i::2]) for i in range(2)]
     requests = [ImageRequest(prompt=text, steps=5, seed=21 + i, guidance=guidance) for i, text in enumerate(texts)]
     for ours, wanted in zip(pictures(loaded(folder), requests), theirs, strict=True):
         assert same(ours, np.asarray(wanted))
@@ -86,6 +92,15 @@ def test_what_cannot_be_read_is_named(folder: Path) -> None:
     for words, prompt in bad.items():
         with pytest.raises(EngineError, match=words):
             pictures(model, [ImageRequest(prompt=prompt, steps=2, seed=1)])
+
+
+def test_an_encoder_with_its_older_names(folder: Path) -> None:
+    """As it is published, behind `text_model.` and with positions that everybody can count; transformers writes neither any more."""
+    file, request = folder / "text_encoder" / "model.safetensors", ImageRequest(prompt=text_of(prompts(2)), steps=2, seed=1, guidance=3.0)
+    now = pictures(loaded(folder), [request])[0]
+    tensors = {f"text_model.{name.removeprefix('text_model.')}": value for name, value in load_file(file).items()}
+    save_file(tensors | {"text_model.embeddings.position_ids": torch.arange(LENGTH)[None]}, file)
+    assert np.array_equal(pictures(loaded(folder), [request])[0], now)
 
 
 def test_an_encoder_that_does_not_fit(folder: Path) -> None:

@@ -8,7 +8,10 @@ from models.hf import Config, ConfigError
 from models.recipes import Recipe, Recipes
 from models.spec.diffusion import Autoencoder, Denoiser, UNet
 
-DENOISERS = {"DiTTransformer2DModel": "models.families.diffusion.dit"}
+DENOISERS = {
+    "DiTTransformer2DModel": "models.families.diffusion.dit",
+    "Transformer2DModel": "models.families.diffusion.dit",  # as DiT was published first
+}
 UNETS = {"UNet2DConditionModel": "models.families.diffusion.unet"}
 AUTOENCODERS = {
     "AutoencoderKL": "models.families.diffusion.kl_autoencoder",

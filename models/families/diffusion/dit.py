@@ -12,6 +12,8 @@ _ACTIVATIONS: dict[str, Named] = {"gelu-approximate": "gelu_tanh", "gelu": "gelu
 
 
 def denoiser(config: Config) -> Dit:
+    if config.text("_class_name") == "Transformer2DModel":
+        _as_first_published(config)
     config.ignore("norm_num_groups", "dropout", "upcast_attention", "_class_name", "_diffusers_version")
     config.only("norm_type", "ada_norm_zero")
     config.only("norm_elementwise_affine", False)
@@ -33,6 +35,19 @@ def denoiser(config: Config) -> Dit:
         layers=(layer,) * config.integer("num_layers", 28),
         labels=config.integer("num_embeds_ada_norm", 1000),
     )
+
+
+def _as_first_published(config: Config) -> None:
+    """By a class of several models, of which DiT is one."""
+    config.assume(attention_bias=False, norm_type="layer_norm", norm_elementwise_affine=True, activation_fn="geglu", attention_head_dim=88)
+    for key in ("cross_attention_dim", "num_vector_embeds", "caption_channels", "interpolation_scale", "use_additional_conditions"):
+        config.only(key, None)
+    for key, value in (("only_cross_attention", False), ("double_self_attention", False), ("attention_type", "default")):
+        config.only(key, value)
+    config.ignore("use_linear_projection")  # of models that read pixels
+    for key in ("sample_size", "patch_size", "num_embeds_ada_norm"):
+        if config.optional_integer(key) is None:
+            raise ConfigError(f"{config.where}: {key} is missing")
 
 
 _B = "transformer_blocks.{i}."

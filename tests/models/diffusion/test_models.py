@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 import torch
+from diffusers.models.transformers.transformer_2d import Transformer2DModel
 from diffusers.schedulers.scheduling_ddim import DDIMScheduler
 
 from models.diffusion.build import build_autoencoder, build_denoiser, build_unet, fill_denoiser, fill_named
@@ -34,6 +35,19 @@ def test_dit(change: dict[str, Any]) -> None:
     x, times, labels = pixels(3, spec.channels, 8, 8), torch.tensor([999.0, 17.5, 0.0]), torch.tensor([0, 6, 7])
     said = world(x, timestep=times, class_labels=labels, return_dict=False)[0]
     torch.testing.assert_close(model(x, Told(times, labels)), said, atol=1e-4, rtol=1e-4)
+
+
+@torch.no_grad()
+def test_dit_as_it_was_published_first() -> None:
+    """By another class, with the positions that everybody can compute stored beside."""
+    values = dit.TINY | {"_class_name": "Transformer2DModel", "only_cross_attention": False, "num_vector_embeds": None}
+    world = Transformer2DModel(**{key: value for key, value in values.items() if not key.startswith("_")}).eval()
+    spec, recipes = denoiser_of(values, "config.json")
+    model = build_denoiser(spec, Reference())
+    fill_denoiser(model, recipes, dict(world.state_dict()) | {"pos_embed.pos_embed": torch.zeros(1, 16, 36)})
+    x, times, labels = pixels(2, 4, 8, 8), torch.tensor([999.0, 17.5]), torch.tensor([0, 7])
+    said: Any = world(x, timestep=times, class_labels=labels, return_dict=False)
+    torch.testing.assert_close(model(x, Told(times, labels)), said[0], atol=1e-4, rtol=1e-4)
 
 
 @pytest.mark.parametrize("change", [{}, {"act_fn": "gelu", "num_encoder_blocks": [2, 0, 1]}], ids=["tiny", "gelu"])
