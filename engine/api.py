@@ -106,6 +106,18 @@ class Timestamps:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Denoising:
+    """How an answer is found by a model that denoises (`ModelInfo.denoiser`): of a block of masked tokens, each step accepts some, until
+    none is left (LLaDA: Nie et al. 2025, arXiv 2502.09992; order: Dream, arXiv 2508.15487). A block that is found is final."""
+
+    block: int | None = None  # tokens; None: as the model says, or 32
+    steps: int | None = None  # for a block; None: one for each of its tokens
+    threshold: float | None = None  # accept all tokens that are as likely, one at least, until none is left; None: as `steps` says
+    order: Literal["confidence", "entropy", "margin", "random"] = "confidence"  # which tokens first
+    canvas: int = 128  # masked tokens that a model sees whose tokens see the whole text; an answer that fills them gets as many more
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Sampling:
     """How the next token is chosen. Applied in this order: forced_first and forced_last, logit_bias, penalties, grammar, what is forbidden
     (min_tokens, bad_words, not_first, no_repeat, timestamps), temperature, top_k, top_p, min_p. temperature 0 is greedy. The same seed
@@ -129,6 +141,7 @@ class Sampling:
     forced_first: int | None = None  # the first token, as the language that a translation is to be in; not with a grammar
     forced_last: int | None = None  # the last one where the answer is as long as it may be; not with a grammar
     timestamps: Timestamps | None = None  # not with a grammar
+    denoising: Denoising | None = None  # None: as is usual; of no model that continues texts
     beams: Beams | None = None  # greedy only, without grammar, bias, penalties and logprobs
     logprobs: int | None = None  # None: none; n: the chosen token's logprob and the n most likely alternatives
     scored: tuple[int, ...] = ()  # with logprobs: tokens whose own come along each time (`TokenLogprob.scored`)
@@ -257,6 +270,13 @@ class ReaderInfo:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DenoiserInfo:
+    """Of a model whose answers are denoised, block by block."""
+
+    block: int | None  # tokens, where the model allows one size only; its context is a multiple of it
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ModelInfo:
     """What the text side needs to know of a loaded model."""
 
@@ -265,6 +285,7 @@ class ModelInfo:
     architecture: str = ""
     parameters: int | None = None  # None: not known
     reader: ReaderInfo | None = None
+    denoiser: DenoiserInfo | None = None
     extra: dict[str, str] = field(default_factory=dict[str, str])
 
 

@@ -2,7 +2,19 @@
 
 from collections.abc import Sequence
 
-from engine.api import EngineError, Frames, ModelInfo, PromptTooLong, ReaderInfo, ReadsFrames, ReadsTokens, Request, Sampling, Unsupported
+from engine.api import (
+    DenoiserInfo,
+    EngineError,
+    Frames,
+    ModelInfo,
+    PromptTooLong,
+    ReaderInfo,
+    ReadsFrames,
+    ReadsTokens,
+    Request,
+    Sampling,
+    Unsupported,
+)
 
 
 def expect_possible(request: Request, info: ModelInfo) -> None:
@@ -18,6 +30,7 @@ def expect_possible(request: Request, info: ModelInfo) -> None:
     _expect_tokens(request, info.vocab)
     _expect_forced(request)
     _expect_beams(request)
+    _expect_denoising(request, info.denoiser)
 
 
 def _expect_tokens(request: Request, vocab: int) -> None:
@@ -105,6 +118,47 @@ def _clash(request: Request, sampling: Sampling) -> str | None:
         "repetition_penalty": sampling.repetition_penalty != 1,
         "timestamps": sampling.timestamps is not None,
         "logprobs": sampling.logprobs is not None,
+        "prompt_logprobs": sampling.prompt_logprobs is not None,
+    }
+    return next((name for name, is_given in given.items() if is_given), None)
+
+
+def _expect_denoising(request: Request, denoiser: DenoiserInfo | None) -> None:
+    how = request.sampling.denoising
+    if denoiser is None:
+        if how is not None:
+            raise Unsupported("denoising: this model continues texts, it does not denoise them: leave it out")
+        return
+    if clash := _undenoised(request):
+        raise Unsupported(f"{clash}: this model finds tokens out of their order, and cannot heed it: leave it out")
+    if how is None:
+        return
+    for name, value in (("block", how.block), ("steps", how.steps), ("canvas", how.canvas)):
+        if value is not None and value < 1:
+            raise EngineError(f"denoising: {name} = {value} must be positive")
+    if denoiser.block is not None and how.block not in (None, denoiser.block):
+        raise EngineError(f"denoising: block = {how.block}, but this model's blocks have {denoiser.block} tokens")
+    if how.threshold is not None and not 0 <= how.threshold <= 1:
+        raise EngineError(f"denoising: threshold = {how.threshold} must lie between 0 and 1")
+
+
+def _undenoised(request: Request) -> str | None:
+    """What depends on the tokens before, which are not known yet."""
+    sampling = request.sampling
+    given = {
+        "a grammar": request.grammar is not None,
+        "a limit of thoughts": request.thoughts is not None,
+        "presence_penalty": sampling.presence_penalty != 0,
+        "frequency_penalty": sampling.frequency_penalty != 0,
+        "repetition_penalty": sampling.repetition_penalty != 1,
+        "min_tokens": sampling.min_tokens > 0,
+        "bad_words": bool(sampling.bad_words),
+        "not_first": bool(sampling.not_first),
+        "no_repeat": sampling.no_repeat > 0,
+        "forced_first": sampling.forced_first is not None,
+        "forced_last": sampling.forced_last is not None,
+        "timestamps": sampling.timestamps is not None,
+        "beams": sampling.beams is not None,
         "prompt_logprobs": sampling.prompt_logprobs is not None,
     }
     return next((name for name, is_given in given.items() if is_given), None)

@@ -34,6 +34,7 @@ from models.spec import (
     Arch,
     Attention,
     Classifier,
+    Denoised,
     LatentAttention,
     Layer,
     LinearAttention,
@@ -99,7 +100,7 @@ def build(arch: Arch, backend: Backend, *, context: int) -> Decoder:
     """`context`: positions that the tables of RoPE and of filters hold. Norm weights and tables are made on torch's default device
     (`with torch.device("cuda"): build(...)`), everything else where `backend` says. Raises ValueError for an encoder."""
     match arch.output:
-        case Next() as output:
+        case (Next() as output) | Denoised(head=output):
             layers = _layers("", arch, backend, context)
             return Decoder(arch, output, layers, backend, None if arch.encoder is None else _tower(arch.encoder, arch.vocab, backend))
         case Pooled() | Classifier():
@@ -109,7 +110,7 @@ def build(arch: Arch, backend: Backend, *, context: int) -> Decoder:
 def build_encoder(arch: Arch, backend: Backend, *, context: int) -> Encoder:
     """The same for encoders. Raises ValueError for a decoder."""
     match arch.output:
-        case Next():
+        case Next() | Denoised():
             raise ValueError("this model is a decoder: it makes text, but no vectors or scores")
         case Pooled() | Classifier() as output:
             return Encoder(arch, output, _layers("", arch, backend, context), backend)

@@ -5,7 +5,7 @@ from math import log
 import torch
 from torch import Tensor
 
-from models.spec import BlockSparse, Causal, Chunked, Fixed, Full, GroupedWindow, Mask, Neighbourhood, Ring, Strided, Window
+from models.spec import BlockCausal, BlockSparse, Causal, Chunked, Fixed, Full, GroupedWindow, Mask, Neighbourhood, Ring, Strided, Window
 
 
 def may_see(mask: Mask, query: Tensor, key: Tensor, length: int | None = None) -> Tensor:
@@ -18,6 +18,8 @@ def may_see(mask: Mask, query: Tensor, key: Tensor, length: int | None = None) -
             return torch.ones_like(back, dtype=torch.bool)
         case Neighbourhood(distance=distance):
             return back.abs() <= distance
+        case BlockCausal(size=size):
+            return query // size >= key // size
         case Causal():
             return back >= 0
         case Window(size=size):

@@ -62,26 +62,7 @@ class Core:
         return [(seq, delta) for seq, delta in advanced if delta is not None]
 
     def stats(self) -> Stats:
-        free, used, cached, total = self.memory.counts
-        slots_free, slots_used, slots_cached, slots_total = self.memory.slot_counts
-        totals = self._totals
-        return Stats(
-            waiting=len(self.scheduler.waiting),
-            running=len(self.scheduler.running),
-            pages_free=free,
-            pages_used=used,
-            pages_cached=cached,
-            pages_total=total,
-            slots_free=slots_free,
-            slots_used=slots_used,
-            slots_cached=slots_cached,
-            slots_total=slots_total,
-            prompt_tokens=totals.prompt,
-            cached_tokens=totals.cached,
-            generated_tokens=totals.generated,
-            preemptions=self.scheduler.preemptions,
-            aborts=totals.aborts,
-        )
+        return figures(self.memory, self._totals, len(self.scheduler.waiting), len(self.scheduler.running), self.scheduler.preemptions)
 
     def _advance(self, chunk: Chunk, choices: Iterator[SampledToken]) -> Delta | None:
         seq, completes = chunk.sequence, chunk.completes
@@ -105,3 +86,25 @@ class Core:
             self._totals.cached += seq.usage.cached
         self._totals.generated += len(delta.tokens)
         self._totals.aborts += delta.finish == "abort"
+
+
+def figures(memory: Memory, totals: Totals, waiting: int, running: int, preemptions: int) -> Stats:
+    free, used, cached, total = memory.counts
+    slots_free, slots_used, slots_cached, slots_total = memory.slot_counts
+    return Stats(
+        waiting=waiting,
+        running=running,
+        pages_free=free,
+        pages_used=used,
+        pages_cached=cached,
+        pages_total=total,
+        slots_free=slots_free,
+        slots_used=slots_used,
+        slots_cached=slots_cached,
+        slots_total=slots_total,
+        prompt_tokens=totals.prompt,
+        cached_tokens=totals.cached,
+        generated_tokens=totals.generated,
+        preemptions=preemptions,
+        aborts=totals.aborts,
+    )

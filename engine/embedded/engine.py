@@ -26,6 +26,8 @@ from engine.checks import expect_heads, expect_possible
 from engine.embedded.beams import search
 from engine.embedded.core import Core
 from engine.embedded.delivery import Stream, deliver
+from engine.embedded.denoise.core import DenoisingCore
+from engine.embedded.denoise.runner import DenoisingRunner
 from engine.embedded.inputs import Inputs, largest_step
 from engine.embedded.load import LoadedModel, inference_thread
 from engine.embedded.looks import Looks
@@ -65,7 +67,7 @@ class EmbeddedEngine:
         self._compiling.submit(self._grammars.prepare)
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()  # of owners, each of whom has one compiler at a time
         self._closers = Closers(self._grammars.tokenizer)
-        self._core = Core(_runner(loaded, self.info.context), memory, loaded.limits)
+        self._core = _core(loaded, memory, self.info.context)
         self._streams: dict[Sequence, Stream] = {}  # the thread's
         self._lock, self._open, self._arrivals = Lock(), Counter[str](), count()  # open requests by owner
         sys.setswitchinterval(SWITCH_INTERVAL)
@@ -152,10 +154,12 @@ class EmbeddedEngine:
         sampler = TokenSampler(sampling, seed, request.tokens, matcher, closer, thoughts, limit - len(request.tokens))
         shared = max((common_prefix(request.tokens, prefix) for prefix in self._shared), default=0)
         salt, angles = owner_salt(request.owner, request.salt), self._angles(limit)
-        inputs = _rows(request, self.info)
-        tables = self._memory.tables(limit, inputs)
+        inputs, block = _rows(request, self.info), None if self._loaded.scheme is None else self._loaded.scheme.block
+        tables = self._memory.tables(limit + (block or 0), inputs)
         arrival = next(self._arrivals)
-        return Sequence(request, arrival, limit, tables, sampler, salt=salt, shared=shared, angles=angles, inputs=inputs, looks=looks)
+        return Sequence(
+            request, arrival, limit, tables, sampler, salt=salt, shared=shared, angles=angles, inputs=inputs, looks=looks, block=block
+        )
 
     def _angles(self, limit: int) -> bytes:
         """Which rotary tables a sequence of at most `limit` tokens uses, where the model has several."""
@@ -257,8 +261,12 @@ def _sample(info: ModelInfo) -> tuple[tuple[int, ...] | Frames, int]:
             return (0, 1), 2
 
 
-def _runner(loaded: LoadedModel, context: int) -> Runner:
+def _core(loaded: LoadedModel, memory: Memory, context: int) -> Core | DenoisingCore:
     reader = loaded.info.reader
     most = largest_step(loaded.limits, context, 0 if reader is None else reader.context)
+    if loaded.scheme is not None:
+        most = most._replace(tokens=max(most.tokens, context))  # a text that is seen whole is computed whole
     inputs = Inputs(most, tuple(loaded.pages), loaded.device, ropes=loaded.ropes, context=loaded.info.context, slots=loaded.slots)
-    return Runner(loaded.model, inputs, loaded.recorder)
+    if loaded.scheme is not None:
+        return DenoisingCore(DenoisingRunner(loaded.model, inputs, loaded.device), memory, loaded.limits, loaded.scheme)
+    return Core(Runner(loaded.model, inputs, loaded.recorder), memory, loaded.limits)

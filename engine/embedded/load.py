@@ -10,8 +10,9 @@ from typing import Any, Literal, cast
 
 import torch
 
-from engine.api import ModelInfo, ReaderInfo, ReadsFrames, ReadsTokens
+from engine.api import DenoiserInfo, ModelInfo, ReaderInfo, ReadsFrames, ReadsTokens
 from engine.embedded.capture import Recorder
+from engine.embedded.denoise.scheme import Scheme, scheme_of
 from engine.embedded.kernels.library import Library
 from engine.embedded.memory.sizes import STATE_NUMBER, bytes_of_page, page_counts, slot_count
 from engine.embedded.native.backend import NativeBackend
@@ -65,6 +66,7 @@ class LoadedModel:
     end_tokens: tuple[int, ...]
     threads: int | None
     limits: Limits
+    scheme: Scheme | None = None  # of a model that denoises
 
 
 def load_model(directory: Path, options: LoadOptions) -> LoadedModel:
@@ -73,7 +75,10 @@ def load_model(directory: Path, options: LoadOptions) -> LoadedModel:
     device = open_device(options.device)
     config = read_object(directory / "config.json")
     arch = arch_of(config)
+    scheme = scheme_of(arch)
     context = _context(arch, options.context)
+    if scheme is not None and scheme.block is not None:
+        context = context // scheme.block * scheme.block
     pages = page_counts(arch, context=context, memory=options.kv_memory, number_bytes=options.dtype.itemsize, limits=options.limits)
     slots = slot_count(arch, memory=options.kv_memory, limits=options.limits)
     machine = open_machine(arch, pages, options, slots)
@@ -87,6 +92,7 @@ def load_model(directory: Path, options: LoadOptions) -> LoadedModel:
             architecture=config["architectures"][0],
             parameters=parameters(arch),
             reader=None if arch.encoder is None else _reader(arch, arch.encoder, directory, config),
+            denoiser=None if scheme is None else DenoiserInfo(block=scheme.block),
         ),
         pages=pages,
         slots=slots,
@@ -99,6 +105,7 @@ def load_model(directory: Path, options: LoadOptions) -> LoadedModel:
         end_tokens=end_tokens_of(directory),
         threads=machine.threads,
         limits=options.limits,
+        scheme=scheme,
     )
 
 
@@ -122,7 +129,7 @@ def open_machine(arch: Arch, pages: dict[Paged, int], options: LoadOptions, slot
             native = NativeBackend(library, pages, partial(quantized, bits=bits), slots=slots or 0)
             return Machine(native, Recordings(native.kernels), 1)  # PyTorch's threads would compete with the kernels' own
     backend = TorchBackend(Storage(pages=pages, slots=slots, device=device, dtype=options.dtype, bits=bits))
-    recorded = device.type == "cuda" and arch.encoder is None  # untested with one
+    recorded = device.type == "cuda" and arch.encoder is None and scheme_of(arch) is None  # untested with one
     return Machine(backend, CudaGraphs(device) if recorded else None, options.threads)
 
 

@@ -7,6 +7,7 @@ import numpy as np
 
 from engine.api import IDLE_PRIORITY, Delta, Finish, Request, TokenLogprob, Usage
 from engine.embedded.looks import Looks
+from engine.embedded.memory.page_pool import PAGE
 from engine.embedded.sampling.sampler import TokenSampler
 
 
@@ -31,6 +32,7 @@ class Sequence:
     __slots__ = (
         "angles",
         "arrived",
+        "block",
         "cached",
         "computed",
         "encoded",
@@ -75,16 +77,18 @@ class Sequence:
         angles: bytes = b"",
         inputs: int = 0,
         looks: Looks | None = None,
+        block: int | None = None,
     ) -> None:
         """`limit`: tokens of prompt and answer together at which the answer ends with "length". `salt`: of the page keys; `shared`:
         number of leading tokens whose pages are everybody's (memory.py); `angles`: which of the model's rotary tables it uses, where
         they depend on the limit: keys under other angles are other keys; `inputs`: rows of what its encoder reads; `looks`: how
-        its prompt looks at them is told."""
+        its prompt looks at them is told; `block`: how many tokens are found together, where those of one block see one another."""
         self.request, self.sampler, self.tables = request, sampler, tables
         self.rank = (request.priority, arrival)  # lower runs first, and is preempted last
         self.prompt = self.length = len(request.tokens)
         self.limit = min(limit, self.prompt + request.sampling.max_tokens)
-        self.tokens = np.empty(self.limit, np.int64)
+        self.block = block
+        self.tokens = np.empty(self.limit if block is None else -(-self.limit // block) * block, np.int64)
         self.tokens[: self.prompt] = request.tokens
         self.last = request.tokens[-1]
         self.stop = request.sampling.stop_tokens
@@ -122,6 +126,8 @@ class Sequence:
         """Leading tokens that need not be computed where the prefix cache has them."""
         if self.looks is not None:
             return 0
+        if self.block is not None:  # a page that ends within a block holds what depends on tokens behind it
+            return 0 if PAGE % self.block else self.length // self.block * self.block
         unscored = self.unscored
         return self.length - 1 if unscored is None else unscored
 
@@ -155,6 +161,16 @@ class Sequence:
             usage=self.usage,
             forced=self.sampler.closed_early,
         )
+
+    def extend(self, end: int, logprobs: list[TokenLogprob]) -> Delta:
+        """The tokens up to `end`, which are found already, are the answer's next ones, up to its end: a stop token, or its limit."""
+        new, first = self.tokens[self.length : min(end, self.limit)].tolist(), not self.generated
+        stops = [i for i, token in enumerate(new) if token in self.stop]
+        new = new[: stops[0] + 1] if stops else new
+        self.length += len(new)
+        self.finish = "stop" if stops else "length" if self.length == self.limit else None
+        usage = self.usage if first or self.finish else None
+        return Delta(tokens=tuple(new), logprobs=tuple(logprobs[: len(new)]), finish=self.finish, usage=usage)
 
     def end_prompt(self) -> Delta:
         """The prompt is computed, and no token was wanted."""

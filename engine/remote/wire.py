@@ -77,7 +77,8 @@ def to_body(request: Request, model: str, *, priorities: bool = True, salts: boo
 
 
 _PLAIN = Sampling(max_tokens=1)
-_OWN = ("not_first", "no_repeat", "forced_first", "forced_last", "timestamps", "beams", "scored")  # what no other server is asked for
+# what no other server is asked for
+_OWN = ("not_first", "no_repeat", "forced_first", "forced_last", "timestamps", "denoising", "beams", "scored")
 
 
 def _expect_possible(request: Request) -> None:

@@ -5,7 +5,7 @@ from models.describe.attended import attended
 from models.describe.parameters import between, ffn_matrices, mixer_matrices, widen_bias
 from models.spec import (
     Arch,
-    Next,
+    Writes,
     all_mixers,
     streams,
 )
@@ -15,7 +15,7 @@ def flops(arch: Arch, tokens: int) -> int:
     """To compute one more token and its logits when `tokens` (itself included) are seen: 2 for each multiply-add of a
     matrix or of attention; norms, rotations and activations are left out, and of encoders what is done once for a
     whole sequence; one whose rows a decoder looks at has read an input as long as the text."""
-    logits = arch.vocab * (arch.embed_dim or arch.dim) * streams(arch) if isinstance(arch.output, Next) else 0
+    logits = arch.vocab * (arch.embed_dim or arch.dim) * streams(arch) if isinstance(arch.output, Writes) else 0
     convolution = arch.ngrams.kernel * arch.dim**2 if arch.ngrams else 0
     matrices = between(arch) - widen_bias(arch) + convolution + sum(ffn_matrices(layer.ffn, arch.dim) for layer in arch.layers)
     matrices += images.operations(arch.patches, arch.dim)

@@ -11,6 +11,7 @@ from models.spec import (
     Attention,
     Axial,
     Classifier,
+    Denoised,
     Dense,
     Disentangled,
     Frames,
@@ -40,6 +41,7 @@ from models.spec import (
     Single,
     Sinusoidal,
     Tower,
+    Writes,
     beside_embedding,
     mixers,
     pooled_width,
@@ -110,7 +112,7 @@ def _idle(ffn: FFN | None, dim: int) -> int:
 
 def between(arch: Arch) -> int:
     """What brings rows of the embedding to the body's width, and in a decoder back."""
-    ways = 2 if isinstance(arch.output, Next) else 1
+    ways = 2 if isinstance(arch.output, Writes) else 1
     return ways * arch.dim * arch.embed_dim + widen_bias(arch) if arch.embed_dim else 0
 
 
@@ -120,12 +122,12 @@ def _ngrams(ngrams: Ngrams | None, dim: int) -> int:
 
 def widen_bias(arch: Arch) -> int:
     """Of the matrix that widens an encoder's rows."""
-    return arch.dim if arch.embed_dim and not isinstance(arch.output, Next) else 0
+    return arch.dim if arch.embed_dim and not isinstance(arch.output, Writes) else 0
 
 
 def _output(arch: Arch) -> int:
     match arch.output:
-        case Next(bias=bias):
+        case Next(bias=bias) | Denoised(head=Next(bias=bias)):
             return arch.vocab * ((0 if arch.tied else (arch.embed_dim or arch.dim) * streams(arch)) + bias)
         case Pooled() | Classifier() as output:
             dim = arch.dim * streams(arch)

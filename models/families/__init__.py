@@ -93,6 +93,14 @@ ENCODER_DECODERS = {
 }
 
 
+# the same for models whose answers are denoised
+TEXT_DIFFUSION = {
+    "LLaDAModelLM": "models.families.text_diffusion.llada",
+    "DreamModel": "models.families.text_diffusion.dream",
+    "SDARForCausalLM": "models.families.text_diffusion.sdar",
+}
+
+
 class EncoderFamily(Protocol):
     """The same for encoders; models/encoders.py knows how a folder of theirs is read."""
 
@@ -150,7 +158,7 @@ PAIRS = {
 def family_of(config: Mapping[str, Any]) -> Family:
     """By the first entry of config.json's `architectures`."""
     name = _name(config)
-    known = FAMILIES | ENCODER_DECODERS
+    known = FAMILIES | ENCODER_DECODERS | TEXT_DIFFUSION
     if name not in known:
         raise ConfigError(f"config.json: architecture {name} is not supported, only {', '.join(known)}")
     return cast(Family, import_module(known[name]))

@@ -10,7 +10,7 @@ from typing import Any
 
 from models.hf import Config, ConfigError
 from models.recipes import Copy, Recipe, Recipes
-from models.spec import Arch, Next
+from models.spec import Arch, Writes
 from models.spec.check import check
 from models.spec.json_form import VERSION, SpecError, from_json, to_json
 
@@ -30,7 +30,7 @@ def arch(config: Config) -> Arch:
 
 
 def _name(arch: Arch) -> str:
-    return "StoaForCausalLM" if isinstance(arch.output, Next) else "StoaModel"
+    return "StoaForCausalLM" if isinstance(arch.output, Writes) else "StoaModel"
 
 
 def config_of(arch: Arch) -> dict[str, Any]:

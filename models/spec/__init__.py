@@ -39,10 +39,24 @@ from models.spec.ffn import (
 from models.spec.images import Grid, Patches
 from models.spec.linear import ChannelDecay, Decay, DeltaRule, FirstValues, FixedDecay, HeadDecay, LinearAttention, OutputGate, Rwkv7
 from models.spec.long_conv import ImplicitFilter, LongConv
-from models.spec.masks import BlockSparse, Causal, Chunked, Fixed, Full, GroupedWindow, Mask, Neighbourhood, Ring, Sorted, Strided, Window
+from models.spec.masks import (
+    BlockCausal,
+    BlockSparse,
+    Causal,
+    Chunked,
+    Fixed,
+    Full,
+    GroupedWindow,
+    Mask,
+    Neighbourhood,
+    Ring,
+    Sorted,
+    Strided,
+    Window,
+)
 from models.spec.mixers import Attention, LatentAttention, Mixer, Parallel, QKNorm, Single, Temperature
 from models.spec.norms import Norm
-from models.spec.outputs import Classifier, Dense, Next, Output, Pooled, Pooling, Probe, pooled_width
+from models.spec.outputs import Classifier, Denoised, Dense, Next, Output, Pooled, Pooling, Probe, Writes, pooled_width
 from models.spec.pair import Pair
 from models.spec.positions import (
     Alibi,
@@ -77,6 +91,7 @@ __all__ = [
     "Arch",
     "Attention",
     "Axial",
+    "BlockCausal",
     "BlockSparse",
     "Causal",
     "ChannelDecay",
@@ -86,6 +101,7 @@ __all__ = [
     "CrossAttention",
     "Decay",
     "DeltaRule",
+    "Denoised",
     "Dense",
     "Disentangled",
     "Divided",
@@ -160,6 +176,7 @@ __all__ = [
     "TokenShift",
     "Tower",
     "Window",
+    "Writes",
     "Yarn",
     "alibi_slopes",
     "all_mixers",

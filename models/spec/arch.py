@@ -10,7 +10,7 @@ from models.spec.ffn import FFN, Activation
 from models.spec.images import Patches
 from models.spec.mixers import Mixer, Parallel, Single
 from models.spec.norms import Norm
-from models.spec.outputs import Classifier, Next, Output, Pooled, pooled_width
+from models.spec.outputs import Classifier, Denoised, Next, Output, Pooled, Writes, pooled_width
 from models.spec.positions import Axial, DynamicNtk, Learned, LongRope, Rope, Sinusoidal
 from models.spec.sparse import GlobalTokens
 from models.spec.value import spec
@@ -65,8 +65,8 @@ class Tower:
 
 @spec
 class Arch:
-    """A decoder if `output` is Next, otherwise an encoder, which reads whole sequences and remembers nothing. With `encoder`, an
-    encoder-decoder.
+    """A decoder if `output` is Next, or Denoised where tokens also see others that come after them; otherwise an encoder, which reads whole
+    sequences and remembers nothing. With `encoder`, an encoder-decoder.
 
     `patches`: an encoder that reads images in place of tokens; its vocabulary is empty, and its context is as many rows as an image of
     the grid that it was trained with has.
@@ -141,7 +141,7 @@ def streams(arch: Arch) -> int:
 def width(arch: Arch) -> int:
     """Numbers in a row of what comes out."""
     match arch.output:
-        case Next():
+        case Next() | Denoised():
             return arch.vocab
         case Pooled(layers=layers) as output:
             return layers[-1].width if layers else pooled_width(output, arch.dim * streams(arch))
@@ -151,4 +151,4 @@ def width(arch: Arch) -> int:
 
 def beside_embedding(arch: Arch) -> int:
     """Columns of what is added to the embedding: positions and segments."""
-    return arch.dim if isinstance(arch.output, Next) else arch.embed_dim or arch.dim
+    return arch.dim if isinstance(arch.output, Writes) else arch.embed_dim or arch.dim

@@ -10,7 +10,7 @@ from models.spec.linear import LinearAttention, Rwkv7
 from models.spec.long_conv import LongConv
 from models.spec.masks import BlockSparse, Full, Neighbourhood, Ring
 from models.spec.mixers import Attention, LatentAttention, LocalGlobalAttention, LshAttention, Single
-from models.spec.outputs import Next
+from models.spec.outputs import Writes
 from models.spec.recurrent import S4, Mamba, Mamba2, RgLru, ShortConv
 from models.spec.value import spec
 
@@ -86,7 +86,7 @@ def groups(arch: Arch) -> dict[Paged, list[int]]:
     """Layers that share a cache layout share one block table: layout -> layer numbers, one as often as it has mixers of the
     layout. An encoder remembers nothing."""
     out: dict[Paged, list[int]] = {}
-    if not isinstance(arch.output, Next):
+    if not isinstance(arch.output, Writes):
         return out
     for i, layer in enumerate(arch.layers):
         for cache in caches(layer):

@@ -80,6 +80,19 @@ class Full:
 
 
 @spec
+class BlockCausal:
+    """A token sees all of its own block of `size` tokens, and all blocks before (block diffusion: Arriola et al. 2025, arXiv
+    2503.09573)."""
+
+    size: int
+    reach: ClassVar[int | None] = None
+
+    @property
+    def ahead(self) -> int | None:
+        return self.size - 1
+
+
+@spec
 class Neighbourhood:
     """A token sees itself and `distance` tokens on either side."""
 
@@ -122,7 +135,7 @@ class Ring:
     ahead: ClassVar[int | None] = None
 
 
-Mask = Causal | Window | Chunked | Strided | Fixed | GroupedWindow | Full | Neighbourhood | BlockSparse | Ring
+Mask = Causal | Window | Chunked | Strided | Fixed | GroupedWindow | Full | BlockCausal | Neighbourhood | BlockSparse | Ring
 
 
 @spec

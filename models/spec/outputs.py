@@ -40,6 +40,17 @@ class Probe:
 
 
 @spec
+class Denoised:
+    """Logits of the tokens themselves: those that are `mask` are to be found, in any order (masked diffusion: Sahoo et al. 2024, arXiv
+    2406.07524; LLaDA, arXiv 2502.09992). `shifted`: a token's logits are those of the row before it (Dream, arXiv 2508.15487). `head`: what
+    the logits are made by."""
+
+    mask: int
+    shifted: bool = False
+    head: Next = Next()
+
+
+@spec
 class Pooled:
     """One vector for each sequence: its rows pooled (in several ways: one beside the other), then `layers`, then cut to
     length 1 if `normalize` (Reimers & Gurevych 2019, arXiv 1908.10084)."""
@@ -64,7 +75,8 @@ class Classifier:
         return (*([] if self.hidden is None else [self.hidden]), Dense(width=self.labels))
 
 
-Output = Next | Pooled | Classifier
+Writes = Next | Denoised  # logits for each row: what makes text
+Output = Writes | Pooled | Classifier
 
 
 def pooled_width(output: Pooled | Classifier, dim: int) -> int:

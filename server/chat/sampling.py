@@ -42,6 +42,7 @@ def engine_sampling(
         seed=None if params.seed is None else (params.seed + index + INT64) % (2 * INT64) - INT64,
         stop_tokens=own_ends | frozenset(params.stop_token_ids),
         bad_words=_bad_words(tokenizer, params.bad_words),
+        denoising=params.denoising,
         logprobs=logprobs,
         prompt_logprobs=prompt_logprobs,
     )

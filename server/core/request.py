@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from engine.api import Grammar
+from engine.api import Denoising, Grammar
 from retrieval.api import Filter, Weights
 from server.core.messages import Message, PromptEnd, Tool, ToolCall, ToolChoice
 from server.core.tool_limits import ToolLimits
@@ -49,6 +49,7 @@ class SamplingParams:
     bad_words: tuple[str, ...] = ()  # texts that the answer must not contain
     beams: BeamParams = NO_BEAMS
     priority: int | None = None  # a higher one runs later
+    denoising: Denoising | None = None  # of a model that denoises
 
     @property
     def rank(self) -> int:

@@ -11,10 +11,11 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from engine.embedded.denoise.scheme import scheme_of
 from engine.embedded.native.supports import supports
 from models.describe import Description, cache_bytes, describe, flops, state_bytes
 from models.diffusion.folder import PIPELINES
-from models.families import ENCODER_DECODERS, ENCODERS, FAMILIES, IMAGE_ENCODERS, PAIRS, arch_of
+from models.families import ENCODER_DECODERS, ENCODERS, FAMILIES, IMAGE_ENCODERS, PAIRS, TEXT_DIFFUSION, arch_of
 from models.families.diffusion import AUTOENCODERS, DENOISERS, UNETS
 from models.families.diffusion.schedulers import SCHEDULERS
 from models.families.diffusion.text_encoder import TEXT_ENCODERS
@@ -51,6 +52,13 @@ An encoder-decoder reads an input whole and then answers it. Inputs of several l
 all who ask about it (`tests/engine/test_encoder_decoder.py`), on the compiled kernels where heads are multiples of sixteen, as all
 published ones are, and otherwise on plain torch. How they are asked is in [the API's page](api.md#encoder-decoders).
 """
+DENOISING = """\
+The answers of these are denoised: a block of masked tokens is there at once, and each step accepts those that are surest, in any order
+(`denoising` in [requests](api.md#models-that-denoise)). Where tokens see the whole text, every step computes all of it, at most
+`canvas_length` masked tokens behind what is known; where blocks come one after the other (SDAR), finished ones are in pages, with the
+prefix cache, and a step computes one block. The engine finds the tokens that a plain loop over the whole text finds
+(`tests/engine/test_denoise.py`), on plain torch; logits equal those of `transformers`' class for the body under the same mask.
+"""
 SIGHT = """\
 Encoders of images, alone or beside one of texts whose vectors lie in the same space (CLIP, SigLIP). Their rows, vectors and scores equal
 those of `transformers` within 1e-4, for images of several sizes in one step where a family's positions can be stretched
@@ -69,7 +77,7 @@ DRAWN = ("Llama-3.2-1B-Instruct", "Nemotron-3-Nano-30B-A3B", "mamba-130m-hf")
 
 
 def page() -> str:
-    parts = (_decoders(), _encoder_decoders(), _encoders(), _sight(), _pictures(), _choice(), _numbers())
+    parts = (_decoders(), _encoder_decoders(), _text_diffusion(), _encoders(), _sight(), _pictures(), _choice(), _numbers())
     return "\n".join([HEAD, *chain.from_iterable(parts)]) + "\n"
 
 
@@ -94,6 +102,15 @@ def _encoder_decoders() -> Iterator[str]:
     for module, architectures in _modules(ENCODER_DECODERS).items():
         family = module.rpartition(".")[2]
         yield f"| {family} | {', '.join(f'`{name}`' for name in architectures)} | {cases[family]} |"
+    yield ""
+
+
+def _text_diffusion() -> Iterator[str]:
+    yield from (DENOISING, "| text diffusion | architectures | blocks |", "|---|---|---|")
+    for module, architectures in _modules(TEXT_DIFFUSION).items():
+        scheme = scheme_of(arch_of(import_module(module).TINY))
+        blocks = "of the whole text" if scheme is None or scheme.block is None else "one after the other"
+        yield f"| {module.rpartition('.')[2]} | {', '.join(f'`{name}`' for name in architectures)} | {blocks} |"
     yield ""
 
 

@@ -21,6 +21,7 @@ from models.spec import (
     Arch,
     Attention,
     CrossAttention,
+    Denoised,
     Full,
     LatentAttention,
     Layer,
@@ -37,7 +38,7 @@ from models.spec import (
 
 def supports_encoder(arch: Arch) -> bool:
     """Can every part of `arch` run on these kernels?"""
-    if isinstance(arch.output, Next):
+    if isinstance(arch.output, Next | Denoised):
         return False
     head = arch.output.layers[:-1]
     return (

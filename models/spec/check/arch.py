@@ -13,8 +13,9 @@ from models.spec.check.sight import sight
 from models.spec.ffn import MLP
 from models.spec.json_form import SpecError
 from models.spec.linear import Rwkv7
-from models.spec.mixers import Parallel
-from models.spec.outputs import Next
+from models.spec.masks import BlockCausal
+from models.spec.mixers import Attention, Parallel
+from models.spec.outputs import Denoised, Writes
 from models.spec.positions import Alibi, Axial, Learned, Rope, Sinusoidal
 
 
@@ -28,10 +29,12 @@ def problems(arch: Arch) -> Iterator[Problem]:
     yield from positive(arch, "", "dim", *(() if arch.patches else ("vocab",)), "context")
     yield from sight(arch)
     yield from _position(arch)
-    if arch.ngrams is not None and isinstance(arch.output, Next):
+    if arch.ngrams is not None and isinstance(arch.output, Writes):
         yield ".ngrams", "must be left out: they see tokens ahead, which a decoder has not got yet"
     elif arch.ngrams is not None and (arch.ngrams.kernel < 1 or arch.ngrams.kernel % 2 == 0):
         yield ".ngrams.kernel", f"= {arch.ngrams.kernel} must be odd: as many tokens before as after"
+    if isinstance(arch.output, Denoised):
+        yield from _denoised(arch, arch.output)
     yield from seen(arch)
     yield from reading(arch)
     if arch.encoder is not None:
@@ -46,6 +49,18 @@ def problems(arch: Arch) -> Iterator[Problem]:
     for i, layer in enumerate(arch.layers):
         for where, problem in (*_layer(layer, arch), *_shared(i, arch), *_first_values(i, arch)):
             yield f".layers[{i}]{where}", problem
+
+
+def _denoised(arch: Arch, output: Denoised) -> Iterator[Problem]:
+    if not 0 <= output.mask < arch.vocab:
+        yield ".output.mask", f"= {output.mask} is no token of the {arch.vocab}"
+    masks = {mixer.mask for layer in arch.layers for mixer in mixers(layer) if isinstance(mixer, Attention)}
+    if output.shifted and any(isinstance(mask, BlockCausal) for mask in masks):
+        yield ".output.shifted", "must be false with the mask BlockCausal: a block's first token would need the block before once more"
+    if len(masks) > 1:
+        yield ".layers", "must all have the same mask where they are denoised"
+    if arch.encoder is not None:
+        yield ".encoder", "must be null where the output is denoised"
 
 
 def _position(arch: Arch) -> Iterator[Problem]:
@@ -105,7 +120,7 @@ def _layer(layer: Layer, arch: Arch) -> Iterator[Problem]:
 
 def _block(layer: Layer, block: SharedBlock, arch: Arch) -> Iterator[Problem]:
     alone = layer.mixer is not None and layer.ffn is None and layer.placement == "pre" and layer.weights_of is None
-    if not alone or not isinstance(arch.output, Next):
+    if not alone or not isinstance(arch.output, Writes):
         yield ".block", "can only be beside a mixer without a feed-forward part, with weights of its own, in a decoder"
     if not isinstance(block.attention.position, Rope | Alibi | None):
         yield ".block.attention.position", "must be Rope, Alibi or null"

@@ -7,7 +7,7 @@ from models.spec.caches import remembered
 from models.spec.check.problem import Problem, positive
 from models.spec.cross import Frames, OwnEmbedding, SharedEmbedding
 from models.spec.mixers import Attention
-from models.spec.outputs import Next
+from models.spec.outputs import Writes
 
 
 def seen(arch: Arch) -> Iterator[Problem]:
@@ -15,7 +15,7 @@ def seen(arch: Arch) -> Iterator[Problem]:
     crossing = [i for i, layer in enumerate(arch.layers) if layer.cross is not None]
     if arch.encoder is None and crossing:
         yield f".layers[{crossing[0]}].cross", "must be null where arch.encoder is: there is nothing to look at"
-    if arch.encoder is not None and not isinstance(arch.output, Next):
+    if arch.encoder is not None and not isinstance(arch.output, Writes):
         yield ".encoder", "must be null: only a decoder looks at what another encoder has read"
     elif arch.encoder is not None and not crossing:
         yield ".layers", "must have cross in one of them at least: otherwise none would see the encoder"

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from models.spec.arch import Arch
 from models.spec.check.problem import Problem, positive
 from models.spec.ffn import FFN, MLP, Clamped, MoE, Sigmoid, Softmax
-from models.spec.outputs import Next
+from models.spec.outputs import Writes
 
 CLAMPED = "must be true: the clamped activation needs a gate"
 
@@ -16,7 +16,7 @@ def feed_forward(ffn: FFN, arch: Arch) -> Iterator[Problem]:
             yield from positive(ffn, ".ffn", "hidden")
             if isinstance(activation, Clamped) and not gated:
                 yield ".ffn.gated", CLAMPED
-            if ffn.shift is not None and not isinstance(arch.output, Next):
+            if ffn.shift is not None and not isinstance(arch.output, Writes):
                 yield ".ffn.shift", "must be null: an encoder has no token before, as it has no state of a sequence"
             if ffn.shift is not None and ffn.shift.channels != arch.dim:
                 yield ".ffn.shift.channels", f"= {ffn.shift.channels} must be dim = {arch.dim}"

@@ -9,9 +9,22 @@ from models.spec.check.problem import Problem, positive
 from models.spec.check.recurrent import long_conv, recurrent
 from models.spec.check.rope import rope
 from models.spec.long_conv import LongConv
-from models.spec.masks import BlockSparse, Chunked, Fixed, Full, GroupedWindow, Mask, Neighbourhood, Ring, Sorted, Strided, Window
+from models.spec.masks import (
+    BlockCausal,
+    BlockSparse,
+    Chunked,
+    Fixed,
+    Full,
+    GroupedWindow,
+    Mask,
+    Neighbourhood,
+    Ring,
+    Sorted,
+    Strided,
+    Window,
+)
 from models.spec.mixers import Attention, LatentAttention, LocalGlobalAttention, LshAttention, Single
-from models.spec.outputs import Next
+from models.spec.outputs import Denoised, Next
 from models.spec.positions import Alibi, Disentangled, RelativeBias
 from models.spec.recurrent import Recurrent
 
@@ -19,8 +32,10 @@ MOST_BUCKETS = 32767  # what is remembered of a token's are two bytes
 
 
 def single(mixer: Single, arch: Arch) -> Iterator[Problem]:
-    if isinstance(arch.output, Next) and not remembered(mixer):
+    if isinstance(arch.output, Next) and (not remembered(mixer) or isinstance(_mask_of(mixer), BlockCausal)):
         yield ".mixer.mask", "sees tokens ahead, which a decoder has not got yet: take Causal, Window or the like"
+    if isinstance(arch.output, Denoised) and not isinstance(_mask_of(mixer), Full | BlockCausal):
+        yield ".mixer", "must be an Attention with the mask Full or BlockCausal: what is denoised looks at what comes behind it"
     if isinstance(mixer, Recurrent):
         yield from recurrent(mixer, arch)
     elif isinstance(mixer, LongConv):
@@ -28,6 +43,10 @@ def single(mixer: Single, arch: Arch) -> Iterator[Problem]:
     else:
         yield from _mask(mixer.mask)
         yield from _mixer(mixer)
+
+
+def _mask_of(mixer: Single) -> Mask | None:
+    return mixer.mask if isinstance(mixer, Attention) else None
 
 
 def _mixer(mixer: Attention | LatentAttention | LocalGlobalAttention | LshAttention) -> Iterator[Problem]:
@@ -102,6 +121,9 @@ def _mask(mask: Mask | Sorted) -> Iterator[Problem]:
         case GroupedWindow(sizes=sizes):
             if not sizes or min(sizes) < 1:
                 yield ".mixer.mask.sizes", "must be positive"
+        case BlockCausal(size=size):
+            if size < 2:
+                yield ".mixer.mask.size", f"= {size} must be 2 at least: Causal is the mask of single tokens"
         case Neighbourhood(distance=distance):
             if distance < 0:
                 yield ".mixer.mask.distance", f"= {distance} must not be negative"

@@ -7,12 +7,12 @@ from models.spec.check.problem import Problem, positive
 from models.spec.check.rope import rope
 from models.spec.linear import ChannelDecay, LinearAttention, Rwkv7
 from models.spec.long_conv import LongConv
-from models.spec.outputs import Next
+from models.spec.outputs import Writes
 from models.spec.recurrent import S4, Mamba, Mamba2, Recurrent, RgLru, ShortConv
 
 
 def recurrent(mixer: Recurrent, arch: Arch) -> Iterator[Problem]:
-    if not isinstance(arch.output, Next):
+    if not isinstance(arch.output, Writes):
         yield ".mixer.type", f"= {type(mixer).__name__} is for decoders: an encoder has no state of a sequence"
     if not isinstance(mixer, S4 | Rwkv7) and mixer.kernel is not None and mixer.kernel < 2:
         yield ".mixer.kernel", f"= {mixer.kernel} must be 2 at least"
@@ -46,7 +46,7 @@ def recurrent(mixer: Recurrent, arch: Arch) -> Iterator[Problem]:
 
 
 def long_conv(mixer: LongConv, arch: Arch) -> Iterator[Problem]:
-    if not isinstance(arch.output, Next):
+    if not isinstance(arch.output, Writes):
         yield ".mixer.type", "= LongConv is for decoders: its filters look back only"
     yield from positive(mixer, ".mixer", "channels")
     yield from positive(mixer.filter, ".mixer.filter", "bands", "hidden")

@@ -4,17 +4,17 @@ from collections.abc import Iterator
 
 from models.spec.arch import Arch
 from models.spec.check.problem import Problem, positive
-from models.spec.outputs import Next, Probe
+from models.spec.outputs import Probe, Writes
 
 
 def sight(arch: Arch) -> Iterator[Problem]:
-    if not isinstance(arch.output, Next) and isinstance(arch.output.pooling, Probe) and arch.dim % arch.output.pooling.heads:
+    if not isinstance(arch.output, Writes) and isinstance(arch.output.pooling, Probe) and arch.dim % arch.output.pooling.heads:
         yield ".output.pooling.heads", f"= {arch.output.pooling.heads} must divide dim = {arch.dim}"
     if arch.patches is None:
         return
     yield from positive(arch.patches, ".patches", "size", "channels")
     yield from positive(arch.patches.grid, ".patches.grid", "rows", "columns")
-    if isinstance(arch.output, Next):
+    if isinstance(arch.output, Writes):
         yield ".patches", "must be null: a decoder reads tokens"
     rows = arch.patches.grid.count + arch.patches.class_token
     if arch.context != rows:

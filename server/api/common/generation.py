@@ -2,7 +2,8 @@
 
 import re
 
-from server.api.common.generation_types import GenerationFields, LogitBias, SamplingFields
+from engine.api import Denoising
+from server.api.common.generation_types import DenoisingFields, GenerationFields, LogitBias, SamplingFields
 from server.api.common.llamacpp_types import LlamaCppFields
 from server.api.common.vllm_types import VllmFields
 from server.core.errors import bad_request
@@ -30,6 +31,18 @@ def sampling_params(body: SamplingFields) -> SamplingParams:
         bad_words=tuple(body.bad_words or ()),
         priority=body.priority,
         beams=_beams(body) if isinstance(body, VllmFields) else NO_BEAMS,
+        denoising=None if body.denoising is None else _denoising(body.denoising),
+    )
+
+
+def _denoising(given: DenoisingFields) -> Denoising:
+    usual = Denoising()
+    return Denoising(
+        block=given.block_length,
+        steps=given.steps,
+        threshold=given.threshold,
+        order=given.order or usual.order,
+        canvas=given.canvas_length or usual.canvas,
     )
 
 

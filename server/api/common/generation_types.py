@@ -117,6 +117,17 @@ class StructuredOutputs(BaseModel):
     structural_tag: Annotated[str | None, UNSUPPORTED] = None
 
 
+class DenoisingFields(BaseModel):
+    """How an answer is found by a model that denoises: engine.api.Denoising, in requests."""
+
+    model_config = STRICT
+    block_length: Annotated[int, Field(ge=1, le=4096)] | None = None
+    steps: Annotated[int, Field(ge=1, le=4096)] | None = None  # for a block
+    threshold: Probability = None
+    order: Literal["confidence", "entropy", "margin", "random"] | None = None
+    canvas_length: Annotated[int, Field(ge=1, le=65536)] | None = None
+
+
 class SamplingFields(BaseModel):
     """How tokens are sampled: in chat completions, legacy completions and responses."""
 
@@ -134,6 +145,7 @@ class SamplingFields(BaseModel):
     stop_token_ids: Annotated[list[TokenId], Field(max_length=128)] | None = None
     bad_words: Annotated[list[Annotated[str, StringConstraints(min_length=1, max_length=200)]], Field(max_length=128)] | None = None
     priority: Annotated[Annotated[int, Field(ge=-(2**31), lt=2**31)] | None, PRIORITY_HINT] = None  # a higher one runs later
+    denoising: DenoisingFields | None = None
 
 
 class GenerationFields(BaseModel):
