@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -13,6 +13,8 @@ from torch import Tensor
 from engine.api import Pixels, Sentence, Unsupported
 from engine.embedded.encoder.engine import EmbeddedEncoder
 from engine.embedded.encoder.load import EncoderLimits, EncoderOptions, UnsupportedEncoder, load_encoder
+from engine.embedded.encoder.native import ByteLinear
+from engine.embedded.kernels.library import levels
 from tests.models.encoder_world import make
 from tests.models.sight_world import pictures
 from tests.models.test_encoders import BODIES
@@ -69,11 +71,23 @@ def test_texts_are_filled_up(tmp_path: Path) -> None:
     np.testing.assert_allclose(given, filled, atol=1e-6)
 
 
-def test_on_the_kernels_or_what_is_fastest_here(tmp_path: Path) -> None:
-    values = PAIR_CASES["clip"]
+SIZES = {"hidden_size": 64, "intermediate_size": 96, "num_attention_heads": 4}
+FAST = EncoderOptions(threads=1, limits=EncoderLimits(max_step_tokens=90, max_sentences=5))
+
+
+@pytest.mark.skipif(not levels(), reason="the kernels need a compiler at installation and a processor with AVX2")
+@pytest.mark.parametrize(("name", "patch"), [("clip", 8), ("clip", 4), ("siglip", 8), ("siglip2", 4)])
+def test_on_the_kernels(name: str, patch: int, tmp_path: Path) -> None:
+    """Also with patches whose numbers are no multiple of what the kernels read at once."""
+    values = PAIR_CASES[name]
+    values = values | {part: values[part] | SIZES for part in ("text_config", "vision_config")}
+    values["text_config"] |= {"projection_size": 64} if name != "clip" else {}
+    values["vision_config"] |= {"patch_size": patch}
     make(values).save_pretrained(tmp_path)
+    sight = load_encoder(tmp_path, FAST).sight
+    assert sight is not None and any(isinstance(part, ByteLinear) for part in cast(Any, sight.model).modules())
     batch = [*map(pixels, images_of(values)), *map(sentence, texts(values))]
-    (exact,), (fast,) = embedded(tmp_path, [batch]), embedded(tmp_path, [batch], EncoderOptions(threads=1))
+    (exact,), (fast,) = embedded(tmp_path, [batch]), embedded(tmp_path, [batch], FAST)
     assert (exact * fast).sum(1).min() > 0.99
 
 

@@ -16,6 +16,7 @@ from engine.embedded.native.whole import WholeAttention
 from models.batch import Attend, Convolve, Cross, HeadUse, Latent, LocalGlobal, Lsh, Recurrence
 from models.ops import Ops
 from models.quant import Weight
+from models.reference import Linear
 from models.spec import (
     MLP,
     Arch,
@@ -43,8 +44,7 @@ def supports_encoder(arch: Arch) -> bool:
     head = arch.output.layers[:-1]
     return (
         plain(arch)
-        and not isinstance(arch.output.pooling, Probe)
-        and arch.patches is None
+        and (not isinstance(arch.output.pooling, Probe) or fits(arch.output.pooling.ffn.hidden))
         and arch.ngrams is None
         and fits(arch.dim)
         and fits(arch.embed_dim or arch.dim)
@@ -103,6 +103,8 @@ class NativeEncoderBackend:
         return Table(self.kernels, vocab, dim)
 
     def linear(self, name: str, d_in: int, d_outs: Sequence[int], *, bias: bool = False, split: str = "column") -> nn.Module:
+        if not fits(d_in):  # the patches of images: one small matrix
+            return Linear(d_in, sum(d_outs), bias, self.dtype)
         if self._bits == 8 and d_in <= k.MAX_INPUTS and not name.startswith("head."):
             return ByteLinear(self.kernels, d_in, sum(d_outs), bias)
         return PackedLinear(self.kernels, d_in, sum(d_outs), bias, lambda weight: weight)
