@@ -470,7 +470,8 @@ class ImageInfo:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class ImageProgress:
-    """After `step` of `steps` steps, fewer than were asked for where there is a `StartPicture`. The last one has the picture."""
+    """After `step` of `steps` steps: fewer than were asked for where there is a `StartPicture`, one more where the sampler takes one more.
+    The last one has the picture."""
 
     step: int
     steps: int

@@ -2,15 +2,16 @@
 the clean picture that this means, of the clean picture of the step before, and of fresh noise. So pictures at different steps, even of
 different samplers, are advanced together (models/diffusion/advance.py)."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from math import inf, log, sqrt
 
 import numpy as np
 
 from models.diffusion.noise_levels import Numbers, karras_sigmas, signal_variances, time_of, trained_sigmas, visited, whole_times
-from models.spec.diffusion import Ddim, Ddpm, DpmSolver, Euler, EulerAncestral, FlowMatching, Prediction, Sampler, Spacing
+from models.spec.diffusion import Ddim, Ddpm, DpmSolver, Euler, EulerAncestral, FlowMatching, Plms, Prediction, Sampler, Spacing
 
+PAST = 3  # steps before, whose words a step may read
 FEW = 15  # steps, below which DPM-Solver++ takes the last one carefully
 
 
@@ -29,6 +30,8 @@ class Step:
     clean: float
     before: float = 0.0
     noise: float = 0.0
+    past: tuple[float, float, float] = (0.0, 0.0, 0.0)  # of what the model said in steps before, the latest first
+    remembers: bool = False  # what it says in this one is among those from now on
     # a picture as it stands before this step, where it is made of another one: signal * picture + level * noise
     signal: float
     level: float
@@ -58,6 +61,8 @@ def schedule(sampler: Sampler, steps: int, begin: int = 0) -> Schedule:
             return _ancestral(sampler, steps, begin)
         case DpmSolver():
             return Schedule(_dpm_solver(sampler, steps, begin), 1.0)
+        case Plms():
+            return Schedule(_plms(sampler, steps, begin), 1.0)
         case FlowMatching():
             return Schedule(_flow(sampler, steps)[begin:], 1.0)
 
@@ -230,6 +235,50 @@ def _solve(predicts: Prediction, time: int, path: list[float], i: int, order: in
         signal=signal,
         level=sigma * signal,
     )
+
+
+def _plms(sampler: Plms, count: int, begin: int) -> tuple[Step, ...]:
+    """The second time is visited twice: what the model says there corrects the first step (arXiv 2202.09778, appendix; Crowson)."""
+    abar, stride = signal_variances(sampler.betas), sampler.betas.times // count
+    times = whole_times(sampler.spacing, sampler.betas.times, count).tolist()
+    steps = list[Step]()
+    first = 1.0, 0.0  # weights of x and of what is said in the first step
+    for i, t in enumerate([*times[:2], *times[1:]][begin:]):
+        start, end = (t + stride, t) if i == 1 else (t, t - stride)
+        after = float(abar[end]) if end >= 0 else 1.0 if sampler.last == "zero" else float(abar[0])
+        of_x, of_out = _transfer(sampler.predicts, float(abar[start]), after)
+        out, past = _MULTISTEP[min(i, 4)]
+        step = _at(sampler.predicts, t, float(abar[t]))
+        if i == 0:
+            first = of_x, of_out
+        if i == 1:  # from where the first step began
+            of_x, past = of_x / first[0], (0.5 - of_x / first[0] * first[1] / of_out, 0.0, 0.0)
+        weights = past[0] * of_out, past[1] * of_out, past[2] * of_out
+        steps.append(replace(step, x=of_x, out=out * of_out, past=weights, remembers=i != 1))
+    return tuple(steps)
+
+
+# of what the model says now, and said before: Adams and Bashforth's, with as many as there are
+_MULTISTEP: tuple[tuple[float, tuple[float, float, float]], ...] = (
+    (1.0, (0.0, 0.0, 0.0)),
+    (0.5, (0.5, 0.0, 0.0)),
+    (3 / 2, (-1 / 2, 0.0, 0.0)),
+    (23 / 12, (-16 / 12, 5 / 12, 0.0)),
+    (55 / 24, (-59 / 24, 37 / 24, -9 / 24)),
+)
+
+
+def _transfer(predicts: Prediction, now: float, after: float) -> tuple[float, float]:
+    """Weights of x and of what the model says (arXiv 2202.09778, equation 9). now, after: shares of signal."""
+    of_noise = -(after - now) / (now * sqrt(1 - after) + sqrt(now * (1 - now) * after))
+    noise_x, noise_out = _noise(predicts, sqrt(now), sqrt(1 - now))
+    return sqrt(after / now) + of_noise * noise_x, of_noise * noise_out
+
+
+def _at(predicts: Prediction, time: int, share: float) -> Step:
+    signal, level = sqrt(share), sqrt(1 - share)
+    clean_x, clean_out = _clean(predicts, signal, level)
+    return Step(time=time, clean_x=clean_x, clean_out=clean_out, x=0.0, clean=0.0, signal=signal, level=level)
 
 
 def _flow(sampler: FlowMatching, count: int) -> tuple[Step, ...]:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from engine.api import ImageRequest
 from engine.embedded.images.load import LoadedImageModel
-from models.diffusion.advance import Pictures, advance, model_input
+from models.diffusion.advance import Pictures, advance, begin, model_input
 from models.diffusion.schedule import Schedule, Step, img2img_begin, schedule
 
 
@@ -24,6 +24,7 @@ class Canvas:
     generator: torch.Generator
     x_CHW: Tensor
     clean_CHW: Tensor
+    past_PCHW: Tensor
     told: Tensor
     without: Tensor
     done: int = field(default=0)
@@ -54,16 +55,18 @@ class Painter:
         x_CHW = noise_CHW * plan.start
         if request.start is not None:
             x_CHW = first.signal * self._latents(request.start.pixels) + first.level * noise_CHW
-        return Canvas(request, plan, generator, x_CHW, torch.zeros_like(x_CHW), *self._loaded.denoiser.read(request.prompt))
+        state = begin(x_CHW[None])
+        told, without = self._loaded.denoiser.read(request.prompt)
+        return Canvas(request, plan, generator, x_CHW, state.clean_NCHW[0], state.past_NPCHW[0], told, without)
 
     def step(self, canvases: Sequence[Canvas]) -> None:
         """Takes each of them one step further."""
         steps = [canvas.next for canvas in canvases]
-        now = Pictures(torch.stack([canvas.x_CHW for canvas in canvases]), torch.stack([canvas.clean_CHW for canvas in canvases]))
+        now = Pictures(*map(torch.stack, zip(*((c.x_CHW, c.clean_CHW, c.past_PCHW) for c in canvases), strict=True)))
         noises = [self._noise(c.generator) if c.next.noise else torch.zeros_like(c.x_CHW) for c in canvases]
         new = advance(steps, now, self._said(canvases, steps, now.x_NCHW), torch.stack(noises))
-        for canvas, x_CHW, clean_CHW in zip(canvases, new.x_NCHW, new.clean_NCHW, strict=True):
-            canvas.x_CHW, canvas.clean_CHW = x_CHW, clean_CHW
+        for i, canvas in enumerate(canvases):
+            canvas.x_CHW, canvas.clean_CHW, canvas.past_PCHW = new.x_NCHW[i], new.clean_NCHW[i], new.past_NPCHW[i]
             canvas.done += 1
 
     def pixels(self, canvas: Canvas) -> NDArray[np.uint8]:

@@ -5,7 +5,7 @@ from math import inf
 from typing import Any, Literal
 
 from models.hf import Config, ConfigError
-from models.spec.diffusion import Betas, Ddim, Ddpm, DpmSolver, Euler, EulerAncestral, FlowMatching, Prediction, Sampler, Spacing
+from models.spec.diffusion import Betas, Ddim, Ddpm, DpmSolver, Euler, EulerAncestral, FlowMatching, Plms, Prediction, Sampler, Spacing
 
 PREDICTIONS: dict[str, Prediction] = {"epsilon": "noise", "sample": "clean", "v_prediction": "velocity"}
 
@@ -95,6 +95,17 @@ def _dpm_solver(config: Config) -> DpmSolver:
     )
 
 
+def _plms(config: Config) -> Plms:
+    config.ignore("clip_sample")  # which diffusers does not read there
+    if not config.flag("skip_prk_steps", False):
+        raise ConfigError("scheduler_config.json: skip_prk_steps must be true: steps of Runge and Kutta are not supported")
+    predicts = _prediction(config)
+    if predicts == "clean":
+        raise ConfigError("scheduler_config.json: prediction_type = 'sample' is not supported by PNDMScheduler")
+    last: Literal["zero", "first"] = "zero" if config.flag("set_alpha_to_one", False) else "first"
+    return Plms(betas=_betas(config), spacing=_spacing(config, "leading"), predicts=predicts, last=last)
+
+
 def _flow(config: Config) -> FlowMatching:
     for key in ("use_dynamic_shifting", "invert_sigmas", "stochastic_sampling", "use_karras_sigmas"):
         config.only(key, False)
@@ -111,6 +122,7 @@ SCHEDULERS: dict[str, Callable[[Config], Sampler]] = {
     "EulerDiscreteScheduler": _euler,
     "EulerAncestralDiscreteScheduler": _ancestral,
     "DPMSolverMultistepScheduler": _dpm_solver,
+    "PNDMScheduler": _plms,
     "FlowMatchEulerDiscreteScheduler": _flow,
 }
 

@@ -2,7 +2,19 @@
 
 from models.spec.diffusion.autoencoders import Autoencoder, KlAutoencoder, Latents, TinyAutoencoder
 from models.spec.diffusion.denoisers import Denoiser, Dit, DitLayer, Sinusoids
-from models.spec.diffusion.samplers import Betas, Ddim, Ddpm, DpmSolver, Euler, EulerAncestral, FlowMatching, Prediction, Sampler, Spacing
+from models.spec.diffusion.samplers import (
+    Betas,
+    Ddim,
+    Ddpm,
+    DpmSolver,
+    Euler,
+    EulerAncestral,
+    FlowMatching,
+    Plms,
+    Prediction,
+    Sampler,
+    Spacing,
+)
 from models.spec.diffusion.unet import PixelTransformer, UNet, UNetStage
 
 __all__ = [
@@ -20,6 +32,7 @@ __all__ = [
     "KlAutoencoder",
     "Latents",
     "PixelTransformer",
+    "Plms",
     "Prediction",
     "Sampler",
     "Sinusoids",

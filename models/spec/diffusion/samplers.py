@@ -89,6 +89,17 @@ class DpmSolver:
 
 
 @spec
+class Plms:
+    """A linear multistep method of order 4, begun with lower ones (Liu et al. 2022, arXiv 2202.09778; Stable Diffusion 1's own). It visits
+    one time twice, and so takes one step more than it is asked for. The last step ends without noise, or with that of time 0."""
+
+    betas: Betas = Betas()
+    spacing: Spacing = Spacing()
+    predicts: Literal["noise", "velocity"] = "noise"
+    last: Literal["zero", "first"] = "first"
+
+
+@spec
 class FlowMatching:
     """A picture is (1 - sigma) * signal + sigma * noise, and the model says the velocity noise - signal (Lipman et al. 2022, arXiv
     2210.02747). Sigmas are moved to shift * sigma / (1 + (shift - 1) * sigma) (Esser et al. 2024, arXiv 2403.03206, equation 23)."""
@@ -97,4 +108,4 @@ class FlowMatching:
     shift: float = 1.0
 
 
-Sampler = Ddpm | Ddim | Euler | EulerAncestral | DpmSolver | FlowMatching
+Sampler = Ddpm | Ddim | Euler | EulerAncestral | DpmSolver | Plms | FlowMatching

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from models.diffusion.advance import Pictures, advance, model_input
+from models.diffusion.advance import begin as begin_with
 from models.diffusion.schedule import img2img_begin, schedule
 from models.families.diffusion.schedulers import sampler
 from models.hf import ConfigError
@@ -37,6 +38,7 @@ CASES: dict[str, list[dict[str, Any]]] = {
         {"final_sigmas_type": "sigma_min"},
     ],
     "EulerAncestralDiscreteScheduler": [{}, {"steps_offset": 1, **STABLE}],
+    "PNDMScheduler": [{"skip_prk_steps": True, **STABLE}, {"skip_prk_steps": True, "set_alpha_to_one": True, "steps_offset": 1, **STABLE}],
     "DPMSolverMultistepScheduler": [
         {},
         {"use_karras_sigmas": True, "steps_offset": 1, **STABLE},
@@ -78,12 +80,13 @@ def check(values: dict[str, Any], count: int, begin: int = 0) -> None:
     else:
         x = noise(0) * getattr(world, "init_noise_sigma", 1.0)
         assert close(noise(0) * plan.start, x)
-    now = Pictures(x, torch.zeros(SHAPE))
+    now = begin_with(x)
     for i, (t, step) in enumerate(zip(times, plan.steps, strict=True)):
         read = world.scale_model_input(x, t) if hasattr(world, "scale_model_input") else x
         assert close(model_input([step] * len(x), now.x_NCHW), read)
         before = x.abs().max().item()
-        x = world.step(said(i), t, x, generator=torch.Generator().manual_seed(i)).prev_sample
+        drawn = {} if values["_class_name"] == "PNDMScheduler" else {"generator": torch.Generator().manual_seed(i)}
+        x = world.step(said(i), t, x, **drawn).prev_sample
         now = advance([step] * len(x), now, said(i), noise(i))
         assert close(now.x_NCHW, x, before), (values, count, i)
 
@@ -103,7 +106,7 @@ def close(a: Tensor, b: Tensor, before: float = 0.0) -> bool:
 @pytest.mark.parametrize(("name", "change"), SPACED)
 def test_steps_are_those_of_diffusers(name: str, change: dict[str, Any], spacing: str) -> None:
     for predicts in ("epsilon", "v_prediction", "sample"):
-        if predicts == "sample" and name == "EulerAncestralDiscreteScheduler":
+        if predicts == "sample" and name in ("EulerAncestralDiscreteScheduler", "PNDMScheduler"):
             continue  # diffusers has none
         for count in COUNTS:
             values = {"_class_name": name, "timestep_spacing": spacing, "prediction_type": predicts, **change}
@@ -136,18 +139,22 @@ def test_pictures_at_different_steps_of_different_samplers_are_advanced_together
     alone = [_walk([plan.steps[i : i + 1] for i in range(6)], noise(i)[:1]) for i, plan in enumerate(plans)]
     late = plans[1].steps[2:]
     first = _walk([plans[1].steps[i : i + 1] for i in range(2)], noise(1)[:1])
-    x = Pictures(torch.cat([noise(0)[:1], first.x_NCHW]), torch.cat([torch.zeros(1, *SHAPE[1:]), first.clean_NCHW]))
+    x = together(begin_with(noise(0)[:1]), first)
     for i in range(4):
         x = advance([plans[0].steps[i], late[i]], x, torch.cat([said(i)[:1], said(i + 2)[:1]]), torch.cat([noise(i)[:1], noise(i + 2)[:1]]))
     assert torch.equal(x.x_NCHW[1:], alone[1].x_NCHW)
-    rest = Pictures(x.x_NCHW[:1], x.clean_NCHW[:1])
+    rest = Pictures(x.x_NCHW[:1], x.clean_NCHW[:1], x.past_NPCHW[:1])
     for i in (4, 5):
         rest = advance([plans[0].steps[i]], rest, said(i)[:1], noise(i)[:1])
     assert torch.equal(rest.x_NCHW, alone[0].x_NCHW)
 
 
+def together(a: Pictures, b: Pictures) -> Pictures:
+    return Pictures(*(torch.cat([getattr(a, name), getattr(b, name)]) for name in ("x_NCHW", "clean_NCHW", "past_NPCHW")))
+
+
 def _walk(steps: list[Any], start: Tensor) -> Pictures:
-    now = Pictures(start, torch.zeros_like(start))
+    now = begin_with(start)
     for i, step in enumerate(steps):
         now = advance(step, now, said(i)[:1], noise(i)[:1])
     return now
@@ -156,7 +163,8 @@ def _walk(steps: list[Any], start: Tensor) -> Pictures:
 @pytest.mark.parametrize(
     ("values", "words"),
     [
-        ({"_class_name": "PNDMScheduler"}, "_class_name = 'PNDMScheduler'"),
+        ({"_class_name": "LMSDiscreteScheduler"}, "_class_name = 'LMSDiscreteScheduler'"),
+        ({"_class_name": "PNDMScheduler"}, "skip_prk_steps must be true"),
         ({"_class_name": "DDIMScheduler", "colour": 1}, "nobody read colour"),
         ({"_class_name": "DDIMScheduler", "thresholding": True}, "thresholding"),
         ({"_class_name": "DDPMScheduler", "variance_type": "learned_range"}, "variance_type"),
