@@ -1,4 +1,4 @@
-"""A step of samplers (models/diffusion/schedule.py) on pictures. N pictures of C channels, H high and W wide; P steps before."""
+"""A step of samplers (models/diffusion/steps.py) on pictures. N pictures of C channels, H high and W wide; P steps before."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from models.diffusion.schedule import PAST, Step
+from models.diffusion.steps import PAST, Step
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,7 +11,8 @@ from torch import Tensor
 from engine.api import ImageRequest
 from engine.embedded.images.load import LoadedImageModel
 from models.diffusion.advance import Pictures, advance, begin, model_input
-from models.diffusion.schedule import Schedule, Step, img2img_begin, schedule
+from models.diffusion.schedule import img2img_begin, schedule
+from models.diffusion.steps import Schedule, Step
 
 
 @dataclass(eq=False)
