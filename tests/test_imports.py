@@ -114,6 +114,7 @@ MAY: dict[str, set[str]] = {
     "models.families": {"models.families", "models.spec", "models.recipes", "models.hf"},
     "bench": {"bench", "server", "retrieval", "engine.api", "models"},
     "bench.encoder_decoder": {"bench", "engine"},
+    "bench.images": {"bench", "engine"},
     "bench.experts": {"bench", "engine", "models"},
     "bench.kernels": {"bench", "engine", "models"},  # compares backends, below any server
     "bench.recurrent": {"bench", "engine", "models"},

@@ -91,6 +91,16 @@ def test_on_the_kernels(name: str, patch: int, tmp_path: Path) -> None:
     assert (exact * fast).sum(1).min() > 0.99
 
 
+@pytest.mark.skipif(not levels(), reason="the kernels need a compiler at installation and a processor with AVX2")
+def test_bytes_for_images_beside_exact_texts(tmp_path: Path) -> None:
+    """No kernel reads CLIP's texts, which look back only."""
+    values = PAIR_CASES["clip"] | {"vision_config": PAIR_CASES["clip"]["vision_config"] | SIZES}
+    make(values).save_pretrained(tmp_path)
+    (exact,) = embedded(tmp_path, [list(map(sentence, texts(values)))])
+    (given,) = embedded(tmp_path, [list(map(sentence, texts(values)))], EncoderOptions(dtype="int8", threads=1))
+    np.testing.assert_allclose(given, exact, atol=1e-5)
+
+
 WRONG = {
     "sides that are no patches": (pictures((24, 26))[0], "in whole patches of 4 pixels, not [3, 24, 26]"),
     "gray": (pictures((24, 24))[0][:1], "not [1, 24, 24]"),
