@@ -80,6 +80,7 @@ HONOURED: dict[str, Given] = {
     "context_management": Given([{"type": "compaction", "compact_threshold": 1000}], {"input": TALK}),
     "continue_final_message": Given(True, {"messages": ENDED}),
     "conversation": Given("conv_1"),
+    "denoising": Given({"steps": 3}),
     "echo": Given(True),
     "enable_thinking": Given(False, tokenizer=QWEN),
     "format": Given("json"),

@@ -1,6 +1,7 @@
 """`stoa transcribe`: what is printed and written, what is refused, and how it ends. A server with a fake model of speech answers."""
 
 import json
+import logging
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -21,9 +22,14 @@ LINES = "What is the capital of France? The capital of France is Paris."
 
 @pytest.fixture(scope="module")
 def url() -> Iterator[str]:
+    """Its server is in this process, where handlers of other tests may be left that would write of its requests to standard error."""
     app, _ = ready(FakeEngine(says("Hi.", TEXT)), TEXT, parts={"speech": speech(FakeEars(TEXT))})
-    with serving(app) as found:
-        yield found
+    logging.disable()
+    try:
+        with serving(app) as found:
+            yield found
+    finally:
+        logging.disable(logging.NOTSET)
 
 
 @pytest.fixture

