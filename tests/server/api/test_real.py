@@ -155,32 +155,34 @@ def test_bad_bodies(server: Running, body: bytes, status: int) -> None:
 
 
 def test_a_hundred_clients_hang_up_and_nothing_is_left(server: Running, openai: OpenAI) -> None:
-    async def one(client: httpx.AsyncClient, rng: random.Random) -> None:
+    async def one(client: httpx.AsyncClient, rng: random.Random, patience: float) -> None:
         body = {
             "model": "smollm2", "messages": [{"role": "user", "content": f"Tell story {rng.random()}. " * rng.randint(1, 20)}],
             "stream": rng.random() < 0.7, "n": rng.choice([1, 1, 2]), "max_tokens": 300, "ignore_eos": True,
         }  # fmt: skip
         try:
-            async with asyncio.timeout(rng.uniform(0.01, 1.5)):
+            async with asyncio.timeout(patience * rng.uniform(0.01, 1.5)):
                 await client.post("/v1/chat/completions", json=body)
         except TimeoutError:
             pass
 
-    async def scenario() -> None:
+    async def scenario(patience: float) -> None:
         limits = httpx.Limits(max_connections=None)
         async with httpx.AsyncClient(base_url=server.url, limits=limits, timeout=None) as client:
-            await asyncio.gather(*(one(client, random.Random(i)) for i in range(100)))
+            await asyncio.gather(*(one(client, random.Random(i), patience) for i in range(100)))
 
     def left() -> tuple[float, float, float]:
         return server.metric("requests_running"), server.metric("requests_waiting"), server.metric('pages{state="used"}')
 
     whole = pages(server)
-    asyncio.run(scenario())
-    deadline = time.monotonic() + 20
-    while left() != (0, 0, 0) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert left() == (0, 0, 0) and pages(server) == whole
-    # a busy machine cuts most of them off before their request is read
+    for patience in (1, 5, 25):  # a busy machine cuts them off before their request is read
+        asyncio.run(scenario(patience))
+        deadline = time.monotonic() + 20
+        while left() != (0, 0, 0) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert left() == (0, 0, 0) and pages(server) == whole
+        if server.metric("aborts_total"):
+            break
     assert server.metric("aborts_total") >= 1
     assert "Paris" in (openai.chat.completions.create(**TRUTH).choices[0].message.content or "")
 
