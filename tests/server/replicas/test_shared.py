@@ -57,8 +57,9 @@ def test_a_file_answers_through_the_other(pair: Pair) -> None:
     for client in (pair.one, pair.other):
         assert "31" in client.vector_stores.search(store, query=QUESTION).data[0].content[0].text
     tools: Any = [{"type": "file_search", "vector_store_ids": [store]}]
-    answer = pair.other.responses.create(model="smollm2", input=QUESTION, tools=tools, temperature=0)
-    assert "31" in answer.output_text
+    asked: Any = {"input": QUESTION, "tools": tools, "include": ["file_search_call.results"], "max_output_tokens": 32}
+    found, *_ = pair.other.responses.create(model="smollm2", temperature=0, **asked).output
+    assert found.type == "file_search_call" and found.results and "31" in (found.results[0].text or "")
     pair.one.files.delete(file)
     assert not pair.other.vector_stores.search(store, query=QUESTION).data
     assert pair.one.vector_stores.retrieve(store).file_counts.total == 0
