@@ -142,7 +142,7 @@ def test_no_word_of_users_documents_or_answers_is_sent(world: World) -> None:
     httpx.get(f"{world.server.url}/v1/models/periwinkle")
     call_file(world.server.url, "a/periwinkle", f"00-{'4' * 32}-{'5' * 16}-01")
     world.collector.trace_of(lambda span: span.trace == "4" * 32, bool)
-    assert "31 days" in said and world.collector.bodies
+    assert len(said) > 8 and world.collector.bodies  # which words they are, a small model decides
     for words in (QUESTION.encode(), b"paid leave", b"Everybody", said.encode(), b"periwinkle", b"leave.md"):
         assert not [body for body in world.collector.bodies if words in body], words
 
