@@ -1,5 +1,6 @@
 """Traces of server processes with SmolLM2, as a collector gets them."""
 
+import json
 import re
 import signal
 import socket
@@ -137,12 +138,14 @@ def call_file(url: str, path: str, traceparent: str) -> None:
 
 
 def test_no_word_of_users_documents_or_answers_is_sent(world: World) -> None:
-    said = chat(world.server.url, tools=[{"type": "file_search", "vector_store_ids": [world.store]}])["choices"][0]["message"]["content"]
+    search = {"tools": [{"type": "file_search", "vector_store_ids": [world.store]}], "include": ["file_search_call.results"]}
+    answer = chat(world.server.url, **search)
+    said, found = answer["choices"][0]["message"]["content"], json.dumps(answer["file_search_call"])
     httpx.get(f"{world.server.url}/v1/periwinkle")
     httpx.get(f"{world.server.url}/v1/models/periwinkle")
     call_file(world.server.url, "a/periwinkle", f"00-{'4' * 32}-{'5' * 16}-01")
     world.collector.trace_of(lambda span: span.trace == "4" * 32, bool)
-    assert len(said) > 8 and world.collector.bodies  # which words they are, a small model decides
+    assert "31 days" in found and len(said) > 8 and world.collector.bodies  # which words are said, a small model decides
     for words in (QUESTION.encode(), b"paid leave", b"Everybody", said.encode(), b"periwinkle", b"leave.md"):
         assert not [body for body in world.collector.bodies if words in body], words
 
