@@ -8,6 +8,11 @@ from typing import Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.vision import ImageTiles as ImageTiles
+from engine.vision import PlacedImage as PlacedImage
+from engine.vision import VisionInfo as VisionInfo
+from engine.vision import digest_of
+
 # what the output must look like. Compiled by the engine; one that cannot be compiled raises InvalidGrammar
 
 
@@ -157,9 +162,7 @@ class Frames:
     digest: bytes = field(init=False, repr=False)  # of the contents
 
     def __post_init__(self) -> None:
-        told = hashlib.blake2b(repr(self.rows.shape).encode(), digest_size=16)
-        told.update(np.ascontiguousarray(self.rows, np.float32).data)
-        object.__setattr__(self, "digest", told.digest())
+        object.__setattr__(self, "digest", digest_of(self.rows.shape, self.rows))
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Frames) and self.digest == other.digest
@@ -172,6 +175,7 @@ class Frames:
 class Request:
     tokens: tuple[int, ...]
     sampling: Sampling
+    images: tuple[PlacedImage, ...] = ()  # in the order of their places, of a model with eyes (`ModelInfo.vision`)
     # what a model with a reader (`ModelInfo.reader`) reads before it goes on with `tokens`; of no other
     encoder: tuple[int, ...] | Frames = ()
     grammar: Grammar | None = None
@@ -285,6 +289,7 @@ class ModelInfo:
     architecture: str = ""
     parameters: int | None = None  # None: not known
     reader: ReaderInfo | None = None
+    vision: VisionInfo | None = None
     denoiser: DenoiserInfo | None = None
     extra: dict[str, str] = field(default_factory=dict[str, str])
 

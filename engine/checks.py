@@ -6,6 +6,7 @@ from engine.api import (
     DenoiserInfo,
     EngineError,
     Frames,
+    ImageTiles,
     ModelInfo,
     PromptTooLong,
     ReaderInfo,
@@ -14,6 +15,7 @@ from engine.api import (
     Request,
     Sampling,
     Unsupported,
+    VisionInfo,
 )
 
 
@@ -23,6 +25,7 @@ def expect_possible(request: Request, info: ModelInfo) -> None:
     if not length:
         raise EngineError("the prompt has no tokens")
     _expect_input(request.encoder, info.reader)
+    _expect_images(request, info.vision)
     if length + min(1, sampling.max_tokens) > info.context:
         raise PromptTooLong(f"the prompt has {length} tokens; with at least one for the answer, {info.context} fit")
     if sampling.max_tokens < 0:
@@ -71,6 +74,33 @@ def _expect_read(read: tuple[int, ...], vocab: int, most: int) -> None:
         raise PromptTooLong(f"encoder: the input has {len(read)} tokens; {most} fit")
     if bad := [token for token in (min(read), max(read)) if not 0 <= token < vocab]:
         raise EngineError(f"encoder: token {bad[0]} is not in the vocabulary (0 to {vocab - 1})")
+
+
+def _expect_images(request: Request, vision: VisionInfo | None) -> None:
+    if vision is None:
+        if request.images:
+            raise Unsupported("images: this model reads texts alone: leave them out")
+        return
+    end = 0
+    for placed in request.images:
+        _expect_tiles(placed.image, vision)
+        if placed.rows != (rows := vision.rows_of(placed.image)):
+            raise EngineError(f"images: an image has {placed.rows} places, but {rows} rows are made of it")
+        if placed.at < end or placed.at + rows > len(request.tokens):
+            raise EngineError(f"images: the image at token {placed.at} overlaps another one, or the prompt's end")
+        end = placed.at + rows
+
+
+def _expect_tiles(image: ImageTiles, vision: VisionInfo) -> None:
+    _, channels, height, width = image.values.shape
+    unit = vision.patch * vision.merge
+    fits = all(side and (not side % unit if vision.side is None else side == vision.side) for side in (height, width))
+    if channels != vision.channels or not fits:
+        wanted = f"multiples of {unit}" if vision.side is None else str(vision.side)
+        read = f"this model reads {vision.channels} channels, and sides of {wanted}"
+        raise EngineError(f"images: a tile is {list(image.values.shape[1:])}; {read}")
+    if (rows := vision.rows_of(image)) > vision.rows:
+        raise EngineError(f"images: {rows} rows are made of an image; {vision.rows} fit")
 
 
 def expect_heads(heads: Sequence[tuple[int, int]], reader: ReaderInfo | None) -> None:

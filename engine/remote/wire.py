@@ -84,6 +84,8 @@ _OWN = ("not_first", "no_repeat", "forced_first", "forced_last", "timestamps", "
 def _expect_possible(request: Request) -> None:
     if request.encoder:
         raise Unsupported("encoder: this server's engine is another server, which takes no input beside a prompt")
+    if request.images:
+        raise Unsupported("images: this server's engine is another server, which takes tokens alone")
     if request.sampling.bad_words:
         raise Unsupported("bad_words: this server's engine is another server, which takes no sequences of tokens")
     if asked := next((name for name in _OWN if _asks(request, name)), None):
