@@ -24,6 +24,24 @@ class Block:
     end: int
     page: int | None = None  # from 1: of a PDF, slide of a presentation, sheet of a workbook
     headings: tuple[str, ...] = ()  # headings it stands under, outermost first
+    start_seconds: float | None = None  # of a recording: when it is said, from the beginning
+    end_seconds: float | None = None
+
+
+PictureType = Literal["image/png", "image/jpeg"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Picture:
+    """A picture in a document, or the document itself. Document.text[start:end] are the words by which it is found beside what it shows:
+    its description or caption, else what stands next to it; there may be none."""
+
+    data: bytes  # of a file of `media_type`, written by the parser: small, and without metadata
+    media_type: PictureType
+    start: int
+    end: int
+    page: int | None = None
+    headings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +53,7 @@ class Document:
     media_type: str
     title: str = ""
     notes: tuple[str, ...] = ()  # warnings for the user, e.g. "3 pages hold images only"
+    pictures: tuple[Picture, ...] = ()  # none where the parser was not asked for them
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +65,9 @@ class NewChunk:
     end: int
     page: int | None = None
     headings: tuple[str, ...] = ()
+    start_seconds: float | None = None
+    end_seconds: float | None = None
+    picture: Picture | None = None  # which it stands for
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +84,9 @@ class Chunk:
     end: int
     page: int | None = None
     headings: tuple[str, ...] = ()
+    start_seconds: float | None = None  # of a recording
+    end_seconds: float | None = None
+    picture: PictureType | None = None  # of the picture that the chunk stands for
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -210,6 +235,7 @@ ResourceKind = Literal[
     "file of this vector store",
     "file batch",
     "chunk",
+    "picture",
     "response",
     "conversation",
     "item",

@@ -138,13 +138,23 @@ class Job:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SeenPictures:
+    """Vectors of a document's pictures, in the order of their chunks, and the model that made them."""
+
+    vectors: Vectors
+    identity: ModelIdentity
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class IngestedFile:
-    """A parsed, chunked and embedded file, to be stored in one transaction. vectors[i] belongs to chunks[i]."""
+    """A parsed, chunked and embedded file, to be stored in one transaction. vectors[i] belongs to chunks[i]. `seen`: where chunks stand
+    for pictures."""
 
     document: Document
     chunks: tuple[NewChunk, ...]
     vectors: Vectors
     identity: ModelIdentity
+    seen: SeenPictures | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,6 +19,9 @@ class FoundPassage(Shape):
     start: int = Field(description="Its first character in the document")
     end: int
     page: int | None = None
+    start_seconds: float | None = None  # of a recording
+    end_seconds: float | None = None
+    picture: str | None = None  # its media type, where the passage stands for one
     headings: list[str] = Field(default_factory=list)
     attributes: dict[str, Value] = Field(default_factory=dict)
     uri: str

@@ -50,7 +50,16 @@ def chunk(document: Document, offsets: Offsets, chunking: Chunking, max_tokens: 
         new_chunks += _split_section(
             document.text, section, token_index, sizes(section.path), _unfinished_sentence(document.text, before, section)
         )
-    return tuple(new_chunks)
+    timed = [block for block in document.blocks if block.start_seconds is not None]
+    return tuple(_with_times(new, timed) for new in new_chunks) if timed else tuple(new_chunks)
+
+
+def _with_times(new: NewChunk, timed: Sequence[Block]) -> NewChunk:
+    """From when to when its text is said in a recording."""
+    within = [block for block in timed if block.start < new.end and block.end > new.start]
+    starts = [block.start_seconds for block in within if block.start_seconds is not None]
+    ends = [block.end_seconds for block in within if block.end_seconds is not None]
+    return replace(new, start_seconds=min(starts, default=None), end_seconds=max(ends, default=None))
 
 
 def _size_limits(document: Document, offsets: Offsets, chunking: Chunking, max_tokens: int) -> Callable[[Path], _Sizes]:

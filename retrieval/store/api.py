@@ -105,6 +105,10 @@ class Members(Protocol):
 
     def chunks_of(self, owner: str, store_id: str, file_id: str) -> list[Chunk]: ...
     def chunk(self, owner: str, store_id: str, chunk_id: int) -> Chunk: ...
+    def picture(self, owner: str, store_id: str, chunk_id: int) -> tuple[str, bytes]:
+        """Media type and content of the picture that a chunk stands for. Raises NotFound."""
+        ...
+
     def text_of(self, owner: str, store_id: str, file_id: str) -> str:
         """The parsed text, to which spans of chunks refer. Raises NotFound, or Conflict if there is none yet."""
         ...
@@ -142,6 +146,14 @@ class Index(Protocol):
 
     def dense(self, store_id: str, vector: Vectors, limit: int, filter: Filter | None = None) -> list[ScoredChunk]:
         """Chunks nearest to vector [dimensions] by cosine similarity, best first. Exact up to StoreOptions.hnsw_above chunks."""
+        ...
+
+    def expect_pictures(self, store_id: str, identity: ModelIdentity) -> None:
+        """As `expect`, of the model that saw the store's pictures."""
+        ...
+
+    def pictures(self, store_id: str, vector: Vectors, limit: int, filter: Filter | None = None) -> list[ScoredChunk]:
+        """As `dense`, of chunks that stand for pictures, by what these show; vector: of the model that saw them."""
         ...
 
     def lexical(self, store_id: str, query: str, limit: int, filter: Filter | None = None) -> list[ScoredChunk]:

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Iterator
 
-from sqlalchemy import Connection, insert, inspect, select, update
+from sqlalchemy import DDL, Connection, insert, inspect, select, update
 
 from retrieval.analysis.documents import indexed_texts
 from retrieval.analysis.terms import IndexedText
@@ -13,7 +13,7 @@ from retrieval.store.files import FileTable
 from retrieval.store.index import ChunkIndex
 from retrieval.store.members import MemberTable
 from retrieval.store.queue import JobQueue
-from retrieval.store.schema import METADATA, SCHEMA, chunks, documents, facts, members
+from retrieval.store.schema import METADATA, NEW_COLUMNS, SCHEMA, chunks, documents, facts, members
 from retrieval.store.stores import StoreTable
 
 
@@ -50,10 +50,19 @@ def create_tables(tx: Connection) -> int:
         if found > SCHEMA:
             raise KnowledgeError(f"the database has schema {found}, this version of stoa knows {SCHEMA}: it was written by a newer one")
         tx.execute(update(facts).where(facts.c.name == "schema").values(value=str(SCHEMA)))
+        _add_columns(tx, found)
+        METADATA.create_all(tx)
         return found
     METADATA.create_all(tx)
     tx.execute(insert(facts).values(name="schema", value=str(SCHEMA)))
     return SCHEMA
+
+
+def _add_columns(tx: Connection, found: int) -> None:
+    types = tx.dialect.type_compiler_instance
+    for version, table, names in NEW_COLUMNS:
+        for name in names if found < version else ():
+            tx.execute(DDL(f"ALTER TABLE {table.name} ADD COLUMN {name} {types.process(table.c[name].type)}"))
 
 
 def stored_texts(tx: Connection) -> Iterator[tuple[int, dict[int, IndexedText]]]:

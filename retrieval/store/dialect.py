@@ -6,7 +6,7 @@ SQLAlchemy covers both for `select(...).with_for_update(skip_locked=True)` (omit
 stores, members.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
@@ -80,6 +80,16 @@ class Dialect(Transactions, Protocol):
 
     def vectors(self, tx: Connection, chunk_ids: Sequence[int]) -> tuple[NDArray[np.int64], Vectors]:
         """Ids of the chunks that still exist and their vectors, row by row, as inserted. All must have the same dimension."""
+        ...
+
+    def insert_pictures(self, tx: Connection, store_key: int, vectors: Mapping[int, NDArray[np.float32]]) -> None:
+        """`vectors`: of length 1, by the ids of chunks that stand for pictures. They go with their chunks."""
+        ...
+
+    def pictures(
+        self, tx: Connection, store: StoreState, vector: NDArray[np.float32], limit: int, filter: Filter | None
+    ) -> list[ScoredChunk]:
+        """As `dense`, among pictures. Exact."""
         ...
 
     def check(self) -> None:

@@ -25,15 +25,22 @@ class ChunkIndex:
             row = _store(tx, store_id)
         expect_identity(row, identity)
 
-    def dense(self, store_id: str, vector: Vectors, limit: int, filter: Filter | None = None) -> list[ScoredChunk]:
-        query = unit(np.asarray(vector, np.float32)[None])[0]
+    def expect_pictures(self, store_id: str, identity: ModelIdentity) -> None:
         with self._dialect.reading() as tx:
             row = _store(tx, store_id)
-            if (identity := identity_record(row["identity"])) is None:
-                return []
-            if len(query) != identity.dimensions:
-                raise WrongModel(f"the vectors of {store_id!r} have {identity.dimensions} dimensions, the one to look for {len(query)}")
-            return self._dialect.dense(tx, _state(row), query, limit, filter)
+        expect_identity(row, identity, "picture_identity")
+
+    def dense(self, store_id: str, vector: Vectors, limit: int, filter: Filter | None = None) -> list[ScoredChunk]:
+        with self._dialect.reading() as tx:
+            row = _store(tx, store_id)
+            query = _comparable(row, "identity", vector)
+            return [] if query is None else self._dialect.dense(tx, _state(row), query, limit, filter)
+
+    def pictures(self, store_id: str, vector: Vectors, limit: int, filter: Filter | None = None) -> list[ScoredChunk]:
+        with self._dialect.reading() as tx:
+            row = _store(tx, store_id)
+            query = _comparable(row, "picture_identity", vector)
+            return [] if query is None else self._dialect.pictures(tx, _state(row), query, limit, filter)
 
     def lexical(self, store_id: str, query: str, limit: int, filter: Filter | None = None) -> list[ScoredChunk]:
         with self._dialect.reading() as tx:
@@ -55,6 +62,15 @@ def _store(tx: Connection, store_id: str) -> RowMapping:
     if (row := tx.execute(select(stores).where(stores.c.id == store_id)).mappings().one_or_none()) is None:
         raise NotFound("vector store", store_id)
     return row
+
+
+def _comparable(row: RowMapping, column: str, vector: Vectors) -> NDArray[np.float32] | None:
+    """The vector of length 1; None: the store has none to compare it with. Raises WrongModel."""
+    if (identity := identity_record(row[column])) is None:
+        return None
+    if len(vector) != identity.dimensions:
+        raise WrongModel(f"the vectors of {row['id']!r} have {identity.dimensions} dimensions, the one to look for {len(vector)}")
+    return unit(np.asarray(vector, np.float32)[None])[0]
 
 
 def _state(row: RowMapping) -> StoreState:

@@ -23,7 +23,7 @@ from retrieval.store.rows import (
     page,
     readable,
 )
-from retrieval.store.schema import batches, chunks, documents, files, members, stores
+from retrieval.store.schema import batches, chunks, documents, files, members, pictures, stores
 from retrieval.store.stores import find_store, member_stats, own_store
 
 QUEUED = {"state": "queued", "progress": 0.0, "error_code": None, "error": None, "attempts": 0, "worker": None, "lease_until": None}
@@ -114,6 +114,14 @@ class MemberTable:
             if (row := tx.execute(query).mappings().one_or_none()) is None:
                 raise NotFound("chunk", str(chunk_id))
             return chunk_record(row)
+
+    def picture(self, owner: str, store_id: str, chunk_id: int) -> tuple[str, bytes]:
+        with self._dialect.reading() as tx:
+            key = find_store(tx, owner, store_id)["key"]
+            query = select(chunks.c.picture, pictures.c.data).join_from(chunks, pictures, pictures.c.chunk_id == chunks.c.id)
+            if (row := tx.execute(query.where(chunks.c.id == chunk_id, chunks.c.store_key == key)).one_or_none()) is None:
+                raise NotFound("picture", str(chunk_id))
+            return row.picture, row.data
 
     def text_of(self, owner: str, store_id: str, file_id: str) -> str:
         with self._dialect.reading() as tx:

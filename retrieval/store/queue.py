@@ -9,15 +9,15 @@ import numpy as np
 from sqlalchemy import Connection, RowMapping, func, insert, select, update
 
 from retrieval.analysis.documents import indexed_texts
-from retrieval.api import ModelIdentity, Vectors
+from retrieval.api import ModelIdentity, NewChunk, Vectors
 from retrieval.chunking.context import embedding_text
-from retrieval.records import IN_PROGRESS_STATES, IngestedFile, Job, State
+from retrieval.records import IN_PROGRESS_STATES, IngestedFile, Job, SeenPictures, State
 from retrieval.store.api import MAX_ATTEMPTS
 from retrieval.store.dialect import Dialect, Entry
 from retrieval.store.identity import expect_identity
 from retrieval.store.removal import lock_stores, remove_chunks
 from retrieval.store.rows import MEMBERS, chunking_of, sha256
-from retrieval.store.schema import chunks, documents, members, stores
+from retrieval.store.schema import chunks, documents, members, pictures, stores
 
 CLAIMED = ("parsing", "embedding")
 UNCLAIMED: dict[str, Any] = {"worker": None, "lease_until": None}
@@ -63,13 +63,21 @@ class JobQueue:
             lock_stores(tx, [store_key])
             if tx.execute(select(members.c.key).where(*_claimed_by_job(job)).with_for_update()).one_or_none() is None:
                 return False
-            _fix_identity(tx, store_key, outcome.identity)
+            _fix_identity(tx, store_key, outcome.identity, "identity")
             generation = remove_chunks(self._dialect, tx, store_key, job.member_key)
             ids = _insert(tx, store_key, job.member_key, generation, outcome)
             entries = [Entry(chunk_id=id, indexed=of, vector=row) for id, of, row in zip(ids, indexed, vectors, strict=True)]
             self._dialect.insert(tx, store_key, entries)
+            if outcome.seen is not None:
+                self._insert_pictures(tx, store_key, ids, outcome, outcome.seen)
             tx.execute(update(members).where(members.c.key == job.member_key).values(**_ready(outcome)))
             return True
+
+    def _insert_pictures(self, tx: Connection, store_key: int, ids: Sequence[int], outcome: IngestedFile, seen: SeenPictures) -> None:
+        found = {id: piece.picture for id, piece in zip(ids, outcome.chunks, strict=True) if piece.picture is not None}
+        _fix_identity(tx, store_key, seen.identity, "picture_identity")
+        tx.execute(insert(pictures), [{"chunk_id": id, "data": picture.data} for id, picture in found.items()])
+        self._dialect.insert_pictures(tx, store_key, dict(zip(found, unit(seen.vectors), strict=True)))
 
     def fail(self, job: Job, code: str, reason: str) -> bool:
         """Chunks from an earlier ingestion stay searchable."""
@@ -116,12 +124,13 @@ def _claimed_by_job(job: Job) -> tuple[Any, ...]:
     return (members.c.key == job.member_key, members.c.worker == job.ticket)
 
 
-def _fix_identity(tx: Connection, store_key: int, identity: ModelIdentity) -> None:
-    """Sets the store's embedding model at its first document. Raises WrongModel if it differs later."""
+def _fix_identity(tx: Connection, store_key: int, identity: ModelIdentity, column: str) -> None:
+    """Sets the store's embedding model at its first document, and that of pictures at its first picture. Raises WrongModel if it differs
+    later."""
     row = tx.execute(select(stores).where(stores.c.key == store_key)).mappings().one()
-    expect_identity(row, identity)
-    if row["identity"] is None:
-        tx.execute(update(stores).where(stores.c.key == store_key).values(identity=asdict(identity)))
+    expect_identity(row, identity, column)
+    if row[column] is None:
+        tx.execute(update(stores).where(stores.c.key == store_key).values(**{column: asdict(identity)}))
 
 
 def _insert(tx: Connection, store_key: int, member_key: int, generation: int, outcome: IngestedFile) -> Sequence[int]:
@@ -140,6 +149,9 @@ def _insert(tx: Connection, store_key: int, member_key: int, generation: int, ou
             "page": piece.page,
             "headings": list(piece.headings),
             "sha256": sha256(embedding_text(document, piece)),
+            "start_seconds": piece.start_seconds,
+            "end_seconds": piece.end_seconds,
+            "picture": None if piece.picture is None else piece.picture.media_type,
         }
         for ordinal, piece in enumerate(outcome.chunks)
     ]
@@ -150,6 +162,10 @@ def _insert(tx: Connection, store_key: int, member_key: int, generation: int, ou
 
 
 def _ready(outcome: IngestedFile) -> dict[str, Any]:
-    size = sum(len(piece.text.encode()) for piece in outcome.chunks) + outcome.vectors.nbytes
+    size = sum(len(piece.text.encode()) + _picture_bytes(piece) for piece in outcome.chunks) + outcome.vectors.nbytes
     fine = {"state": "ready", "progress": 1.0, "error_code": None, "error": None, **UNCLAIMED}
     return {**fine, "usage_bytes": size, "notes": list(outcome.document.notes)}
+
+
+def _picture_bytes(piece: NewChunk) -> int:
+    return 0 if piece.picture is None else len(piece.picture.data)

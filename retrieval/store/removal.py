@@ -55,4 +55,4 @@ def empty_store(dialect: Dialect, tx: Connection, store_key: int) -> None:
     tx.execute(delete(chunks).where(chunks.c.store_key == store_key))
     tx.execute(delete(members).where(members.c.store_key == store_key))
     tx.execute(delete(batches).where(batches.c.store_key == store_key))
-    tx.execute(update(stores).where(stores.c.key == store_key).values(identity=None))
+    tx.execute(update(stores).where(stores.c.key == store_key).values(identity=None, picture_identity=None))

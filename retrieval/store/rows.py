@@ -135,5 +135,5 @@ CHUNKS = (
 
 
 def chunk_record(row: RowMapping) -> Chunk:
-    names = ("id", "store_id", "file_id", "filename", "ordinal", "text", "start", "end", "page")
+    names = ("id", "store_id", "file_id", "filename", "ordinal", "text", "start", "end", "page", "start_seconds", "end_seconds", "picture")
     return Chunk(**{name: row[name] for name in names}, headings=tuple(row["headings"]))

@@ -21,7 +21,8 @@ from sqlalchemy import (
     Text,
 )
 
-SCHEMA = 2  # schema version; increment when the tables or the analysis of texts (retrieval/analysis/) change; 2: words by language
+SCHEMA = 3  # schema version; increment when the tables or the analysis of texts (retrieval/analysis/) change
+WORDS_BY_LANGUAGE = 2  # the version that made the word index as it is now; 3: pictures, and times of recordings
 PART = 1 << 20  # bytes of a file stored per row
 
 METADATA = MetaData()
@@ -65,6 +66,7 @@ stores = Table(
     Column("last_active_at", BigInteger, nullable=False),
     Column("expires_after_days", Integer),
     Column("identity", JSON),  # of the embedding model; null until the first document
+    Column("picture_identity", JSON),  # of the model that saw its pictures; null until the first
     Column("generation", BigInteger, nullable=False),
     Column("removed", BigInteger, nullable=False),  # generation of the last removal of chunks
     sqlite_autoincrement=True,  # keys are never reused: caches identify stores by them
@@ -129,6 +131,19 @@ chunks = Table(
     Column("page", Integer),
     Column("headings", JSON, nullable=False),
     Column("sha256", String(64), nullable=False),  # of the embedded text
+    Column("start_seconds", Float),  # of a recording
+    Column("end_seconds", Float),
+    Column("picture", String),  # media type of the picture that it stands for
     Index("chunks_news", "store_key", "generation"),
     sqlite_autoincrement=True,
 )
+
+pictures = Table(
+    "pictures",
+    METADATA,
+    Column("chunk_id", ForeignKey("chunks.id", ondelete="CASCADE"), primary_key=True, autoincrement=False),
+    Column("data", LargeBinary, nullable=False),
+)
+
+# what later versions have added to tables
+NEW_COLUMNS = ((3, stores, ("picture_identity",)), (3, chunks, ("start_seconds", "end_seconds", "picture")))

@@ -12,10 +12,12 @@ from rich.text import Text
 
 from engine.api import EngineError
 from retrieval.api import Filter, Hit, KnowledgeError, NotFound, Search
+from retrieval.citations.places import place_of
 from retrieval.search.highlight import matches
 from retrieval.store.api import Store
 from retrieval.threads import in_thread
 from server.api.common.search import filter_types as wire
+from server.api.common.search.citations import source_url
 from server.api.common.search.filters import clamped_score, to_filter
 from server.cli.errors import print_error
 from server.cli.knowledge_base import OPERATOR, expect_not_blank, open_for_command
@@ -79,7 +81,7 @@ def _store_id(store: Store, name: str) -> str:
 
 
 def _to_json(hit: Hit) -> dict[str, Any]:
-    return {"score": clamped_score(hit), **asdict(hit.chunk), "attributes": hit.attributes}
+    return {"score": clamped_score(hit), **asdict(hit.chunk), "attributes": hit.attributes, "url": source_url(hit.chunk)}
 
 
 def _print_hits(hits: Sequence[Hit], question: str) -> None:
@@ -93,8 +95,8 @@ def _print_hits(hits: Sequence[Hit], question: str) -> None:
 
 
 def _title(number: int, hit: Hit) -> Text:
-    page = "" if hit.chunk.page is None else f", page {hit.chunk.page}"
-    title = Text.assemble((f"{number}. ", "dim"), (hit.chunk.filename, "bold cyan"), page, (f"  {clamped_score(hit):.3f}", "green"))
+    place = f", {found}" if (found := place_of(hit.chunk)) else ""
+    title = Text.assemble((f"{number}. ", "dim"), (hit.chunk.filename, "bold cyan"), place, (f"  {clamped_score(hit):.3f}", "green"))
     return title.append("  " + " › ".join(hit.chunk.headings), "dim") if hit.chunk.headings else title
 
 

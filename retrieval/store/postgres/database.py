@@ -19,13 +19,13 @@ from retrieval.store.catalog import create_tables, probe_write, stored_texts
 from retrieval.store.dialect import Entry, StoreState
 from retrieval.store.guard import Guard
 from retrieval.store.postgres import lexical
-from retrieval.store.postgres.dense import VectorSearch
+from retrieval.store.postgres.dense import VectorSearch, exact
 from retrieval.store.postgres.engine import open_engine, parse_url
 from retrieval.store.postgres.faults import explain
 from retrieval.store.postgres.filters import condition
 from retrieval.store.postgres.hnsw import HnswIndexes
-from retrieval.store.postgres.tables import METADATA, chunk_vectors, chunk_words, in_keys, store_sizes
-from retrieval.store.schema import SCHEMA, members
+from retrieval.store.postgres.tables import METADATA, chunk_vectors, chunk_words, in_keys, picture_vectors, store_sizes
+from retrieval.store.schema import WORDS_BY_LANGUAGE, members
 
 SETUP_LOCK = 0x73746F61  # advisory lock: only one process creates the tables
 READ_ONLY = text("SELECT pg_is_in_recovery() OR current_setting('default_transaction_read_only')::boolean")
@@ -51,7 +51,7 @@ class Postgres:
                 _require_pgvector(tx)
                 found = create_tables(tx)
                 METADATA.create_all(tx)
-                if found < SCHEMA:
+                if found < WORDS_BY_LANGUAGE:
                     _index_words_again(tx)
             stack.pop_all()  # success: keep the engine open
 
@@ -78,7 +78,7 @@ class Postgres:
         _update_sizes(tx, store_key, [(row.language, -1, -row.length) for row in found])
 
     def drop(self, tx: Connection, store_key: int) -> None:
-        for table in (chunk_words, chunk_vectors, store_sizes):
+        for table in (chunk_words, chunk_vectors, picture_vectors, store_sizes):
             tx.execute(delete(table).where(table.c.store_key == store_key))
 
     def dense(self, tx: Connection, store: StoreState, vector: NDArray[np.float32], limit: int, filter: Filter | None) -> list[ScoredChunk]:
@@ -92,6 +92,14 @@ class Postgres:
         rows = tx.execute(select(chunk_vectors.c.chunk_id, sent).where(in_keys(chunk_vectors.c.chunk_id, chunk_ids))).all()
         values = [Vector.from_binary(bytes(row[1])).to_numpy() for row in rows]
         return np.array([row[0] for row in rows], np.int64), np.array(values, np.float32) if rows else np.empty((0, 0), np.float32)
+
+    def insert_pictures(self, tx: Connection, store_key: int, vectors: Mapping[int, NDArray[np.float32]]) -> None:
+        _copy(tx, picture_vectors, ((chunk_id, store_key, Vector(vector).to_text()) for chunk_id, vector in vectors.items()))
+
+    def pictures(
+        self, tx: Connection, store: StoreState, vector: NDArray[np.float32], limit: int, filter: Filter | None
+    ) -> list[ScoredChunk]:
+        return exact(tx, store.key, vector, limit, _matching_members(tx, store.key, filter), picture_vectors)
 
     def check(self) -> None:
         """After a failure also by writing."""

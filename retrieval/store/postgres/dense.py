@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from pgvector.sqlalchemy import VECTOR
-from sqlalchemy import ColumnElement, Connection, Select, bindparam, cast, func, select
+from sqlalchemy import ColumnElement, Connection, Select, Table, bindparam, cast, func, select
 
 from retrieval.records import ScoredChunk
 from retrieval.store.postgres.hnsw import MAX_DIMENSIONS, HnswIndexes
@@ -33,7 +33,7 @@ class VectorSearch:
             if self.indexes.ready(tx, store_key):
                 return _approximate(tx, store_key, vector, limit, members)
             self.indexes.build(store_key, len(vector))
-        return _exact(tx, store_key, vector, limit, members)
+        return exact(tx, store_key, vector, limit, members)
 
 
 def _count(tx: Connection, store_key: int, members: Sequence[int] | None) -> int:
@@ -44,10 +44,13 @@ def _count(tx: Connection, store_key: int, members: Sequence[int] | None) -> int
     return int(tx.execute(query).scalar_one_or_none() or 0)
 
 
-def _exact(tx: Connection, store_key: int, vector: NDArray[np.float32], limit: int, members: Sequence[int] | None) -> list[ScoredChunk]:
-    """The indexes are on a cast of the column; the bare column matches none, so all vectors are compared."""
-    distance = chunk_vectors.c.embedding.max_inner_product(vector)
-    return _scored(tx, _query(distance, store_key, members).order_by("distance", chunk_vectors.c.chunk_id).limit(limit))
+def exact(
+    tx: Connection, store_key: int, vector: NDArray[np.float32], limit: int, members: Sequence[int] | None, table: Table = chunk_vectors
+) -> list[ScoredChunk]:
+    """The indexes are on a cast of the column; the bare column matches none, so all vectors are compared. `table`: like
+    chunk_vectors."""
+    distance = table.c.embedding.max_inner_product(vector)
+    return _scored(tx, _query(distance, store_key, members, table).order_by("distance", table.c.chunk_id).limit(limit))
 
 
 def _approximate(
@@ -56,16 +59,16 @@ def _approximate(
     settings = {"ef_search": min(max(EF_SEARCH, 2 * limit), 1000), "iterative_scan": "strict_order", "max_scan_tuples": MAX_SCAN_TUPLES}
     tx.execute(select(*(func.set_config(f"hnsw.{name}", str(value), True) for name, value in settings.items())))
     distance = cast(chunk_vectors.c.embedding, VECTOR(len(vector))).max_inner_product(vector)
-    return _scored(tx, _query(distance, store_key, members).order_by("distance").limit(limit))
+    return _scored(tx, _query(distance, store_key, members, chunk_vectors).order_by("distance").limit(limit))
 
 
-def _query(distance: ColumnElement[float], store_key: int, members: Sequence[int] | None) -> Select[Any, Any]:
+def _query(distance: ColumnElement[float], store_key: int, members: Sequence[int] | None, table: Table) -> Select[Any, Any]:
     """The store's key is a literal in the SQL: otherwise the planner does not match the store's partial index."""
     own = bindparam("own", store_key, literal_execute=True)
-    query = select(chunk_vectors.c.chunk_id, distance.label("distance")).where(chunk_vectors.c.store_key == own)
+    query = select(table.c.chunk_id, distance.label("distance")).where(table.c.store_key == own)
     if members is None:
         return query
-    return query.where(chunk_vectors.c.chunk_id.in_(select(chunks.c.id).where(in_keys(chunks.c.member_key, members))))
+    return query.where(table.c.chunk_id.in_(select(chunks.c.id).where(in_keys(chunks.c.member_key, members))))
 
 
 def _scored(tx: Connection, query: Select[Any, Any]) -> list[ScoredChunk]:

@@ -31,6 +31,14 @@ chunk_vectors = Table(
     Column("embedding", VECTOR(), nullable=False),  # no fixed dimension: stores differ
 )
 
+picture_vectors = Table(
+    "picture_vectors",
+    METADATA,
+    _chunk(),
+    Column("store_key", _store(), nullable=False, index=True),
+    Column("embedding", VECTOR(), nullable=False),
+)
+
 # Lexemes have the form "STORE_KEY:WORD", so that one index serves all stores and never matches a chunk of another store. A word
 # that occurs n times in a chunk has the positions 1 to n.
 chunk_words = Table(
@@ -53,7 +61,7 @@ store_sizes = Table(
     Column("words", BigInteger, nullable=False),  # sum of `length`
 )
 
-for _table in (chunk_vectors, chunk_words):
+for _table in (chunk_vectors, chunk_words, picture_vectors):
     event.listen(_table, "after_create", DDL("ALTER TABLE %(table)s SET (toast_tuple_target = 8160)"))
 
 

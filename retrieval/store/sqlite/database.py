@@ -6,7 +6,7 @@ rows are deleted, but a thousand small stores would mean five thousand tables in
 """
 
 import json
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -20,14 +20,18 @@ from retrieval.records import ScoredChunk
 from retrieval.search.filters import matches
 from retrieval.store.catalog import create_tables, stored_texts
 from retrieval.store.dialect import Entry, StoreState
-from retrieval.store.schema import SCHEMA, stores
+from retrieval.store.schema import WORDS_BY_LANGUAGE, stores
 from retrieval.store.sqlite.cache import StoreCache, StoreChanges
 from retrieval.store.sqlite.caches import StoreCaches
+from retrieval.store.sqlite.pictures import PictureVectors
 from retrieval.store.sqlite.transactions import SQLiteTransactions
 
 TABLES = (
     "CREATE TABLE IF NOT EXISTS entries (chunk_id INTEGER PRIMARY KEY REFERENCES chunks (id) ON DELETE CASCADE,"
     " words INTEGER NOT NULL, language TEXT NOT NULL, vector BLOB NOT NULL)",
+    "CREATE TABLE IF NOT EXISTS picture_vectors (chunk_id INTEGER PRIMARY KEY REFERENCES chunks (id) ON DELETE CASCADE,"
+    " store_key INTEGER NOT NULL, vector BLOB NOT NULL)",
+    "CREATE INDEX IF NOT EXISTS pictures_of_store ON picture_vectors (store_key, chunk_id)",
     "CREATE VIRTUAL TABLE IF NOT EXISTS words USING fts5"
     f""" (terms, columnsize = 0, tokenize = "ascii tokenchars '{"".join(c for c in JOINTS if c.isascii()).replace("'", "''")}'")""",
     "CREATE VIRTUAL TABLE IF NOT EXISTS occurrences USING fts5vocab (words, instance)",
@@ -45,7 +49,7 @@ class SQLite:
         self._transactions = SQLiteTransactions(path, self._create_tables)
         self.writing, self.removing, self.reading = self._transactions.writing, self._transactions.removing, self._transactions.reading
         self.check, self.free_bytes = self._transactions.check, self._transactions.free_bytes
-        self._caches = StoreCaches(self._load, hnsw_above)
+        self._caches, self._pictures = StoreCaches(self._load, hnsw_above), PictureVectors()
 
     @property
     def fault(self) -> DatabaseFault | None:
@@ -82,6 +86,15 @@ class SQLite:
         rows = tx.exec_driver_sql(query, (json.dumps(list(map(int, chunk_ids))),)).all()
         return np.array([row[0] for row in rows], np.int64), _matrix([row[1] for row in rows])
 
+    def insert_pictures(self, tx: Connection, store_key: int, vectors: Mapping[int, NDArray[np.float32]]) -> None:
+        rows = [(chunk_id, store_key, vector.tobytes()) for chunk_id, vector in vectors.items()]
+        tx.exec_driver_sql("INSERT INTO picture_vectors (chunk_id, store_key, vector) VALUES (?, ?, ?)", rows)
+
+    def pictures(
+        self, tx: Connection, store: StoreState, vector: NDArray[np.float32], limit: int, filter: Filter | None
+    ) -> list[ScoredChunk]:
+        return self._pictures.nearest(tx, store.key, vector, limit, _members(tx, store, filter))
+
     def close(self) -> None:
         self._caches.close()
         self._transactions.close()
@@ -89,11 +102,12 @@ class SQLite:
     def _create_tables(self) -> None:
         """Also called when another file has taken the place of the database."""
         self._caches.clear()
+        self._pictures.clear()
         with self.writing() as tx:
             found = create_tables(tx)
             for table in TABLES:
                 tx.exec_driver_sql(table)
-            if found < SCHEMA:
+            if found < WORDS_BY_LANGUAGE:
                 _index_words_again(tx)
 
     @contextmanager

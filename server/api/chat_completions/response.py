@@ -9,6 +9,7 @@ from server.api.chat_completions import types as wire
 from server.api.chat_completions.choice import ChoiceBuilder
 from server.api.chat_completions.request import PreparedChat
 from server.api.common.logprobs import PromptLogprobs, chat_logprobs, prompt_logprobs
+from server.api.common.search.citations import source_url
 from server.api.common.search.filters import clamped_score
 from server.api.common.timings import TimingCounter
 from server.api.common.usage import UsageCounter
@@ -107,4 +108,8 @@ def _to_file_search_result(hit: Hit) -> wire.FileSearchResult:
         headings=list(chunk.headings),
         start=chunk.start,
         end=chunk.end,
+        start_seconds=chunk.start_seconds,
+        end_seconds=chunk.end_seconds,
+        picture=chunk.picture,
+        url=source_url(chunk),
     )

@@ -128,6 +128,10 @@ class FileSearchResult(BaseModel):
     headings: list[str]
     start: int
     end: int
+    start_seconds: float | None
+    end_seconds: float | None
+    picture: str | None
+    url: str
 
 
 class FileSearchCall(BaseModel):

@@ -27,7 +27,8 @@ ServiceTier = Literal["auto", "default", "flex", "scale", "priority", "fast"]
 
 
 class FileCitation(BaseModel):
-    """From page on: extensions. `quote` is what stands at start:end of the file's parsed text."""
+    """From page on: extensions. `quote` is what stands at start:end of the file's parsed text. `start_seconds` and `end_seconds`: when it
+    is said, in a recording; `picture`: its media type, where a picture is cited; `url`: where on this server that can be opened."""
 
     model_config = STRICT
     type: Literal["file_citation"] = "file_citation"
@@ -41,6 +42,10 @@ class FileCitation(BaseModel):
     chunk_id: int = 0
     vector_store_id: str = ""
     score: float = 0.0  # how well the quote supports the sentence, 0..1
+    start_seconds: float | None = None
+    end_seconds: float | None = None
+    picture: str | None = None
+    url: str = ""
 
 
 class PromptDetails(BaseModel):

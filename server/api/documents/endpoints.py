@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from server.api.documents import file_types as file_wire
-from server.api.documents import files, store_files, vector_stores
+from server.api.documents import files, pictures, store_files, vector_stores
 from server.api.documents import store_file_types as member_wire
 from server.api.documents import vector_store_types as wire
 from server.http.endpoint import Endpoint
@@ -85,6 +85,7 @@ def _passages(state: ServerState) -> list[Endpoint]:
     """Extensions: the chunk and the passage that a citation refers to."""
     chunk, passage = member_wire.ChunkObject, member_wire.StoreFileText
     return [
+        download_endpoint(state, pictures.download_picture, f"{STORE}/chunks/{{chunk_id}}/picture", "The picture that a chunk stands for"),
         query_endpoint(state, "GET", store_files.get_chunk, f"{STORE}/chunks/{{chunk_id}}", "A chunk where it stands", NoQuery, chunk),
         query_endpoint(
             state, "GET", store_files.get_passage, f"{MEMBER}/text", "A passage of its parsed text", member_wire.TextQuery, passage

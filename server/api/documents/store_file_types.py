@@ -175,6 +175,10 @@ class ChunkObject(BaseModel):
     headings: list[str]
     start: int
     end: int
+    start_seconds: float | None
+    end_seconds: float | None
+    picture: str | None
+    url: str
     text: str
     before: Neighbour | None
     after: Neighbour | None

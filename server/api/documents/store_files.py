@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from retrieval.api import Chunk, Chunking
 from retrieval.records import IN_PROGRESS_STATES, Batch, Counts, Member, NewMember, State
+from server.api.common.search.citations import source_url
 from server.api.documents import store_file_types as wire
 from server.core.errors import bad_request
 from server.core.threads import blaming_field, in_thread
@@ -80,6 +81,10 @@ async def get_chunk(context: RequestContext, query: NoQuery) -> wire.ChunkObject
         headings=list(chunk.headings),
         start=chunk.start,
         end=chunk.end,
+        start_seconds=chunk.start_seconds,
+        end_seconds=chunk.end_seconds,
+        picture=chunk.picture,
+        url=source_url(chunk),
         text=chunk.text,
         before=_neighbour(by_ordinal.get(chunk.ordinal - 1)),
         after=_neighbour(by_ordinal.get(chunk.ordinal + 1)),

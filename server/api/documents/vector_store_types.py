@@ -79,7 +79,7 @@ class Content(BaseModel):
 
 
 class SearchResult(BaseModel):
-    """From chunk_id on: extensions. start and end are characters of the file's parsed text."""
+    """From chunk_id on: extensions. start and end are characters of the file's parsed text; the rest as in citations."""
 
     file_id: str
     filename: str
@@ -91,6 +91,10 @@ class SearchResult(BaseModel):
     headings: list[str]
     start: int
     end: int
+    start_seconds: float | None
+    end_seconds: float | None
+    picture: str | None
+    url: str
 
 
 class SearchResults(BaseModel):

@@ -7,6 +7,7 @@ from typing import Literal
 from retrieval.api import Hit, NotFound
 from retrieval.records import NewMember, NewVectorStore, VectorStore, VectorStoreChanges
 from retrieval.store.api import Store
+from server.api.common.search.citations import source_url
 from server.api.common.search.filters import clamped_score, to_search
 from server.api.documents import vector_store_types as wire
 from server.api.documents.store_files import to_chunking, to_file_counts
@@ -137,4 +138,8 @@ def _to_search_result(hit: Hit) -> wire.SearchResult:
         headings=list(chunk.headings),
         start=chunk.start,
         end=chunk.end,
+        start_seconds=chunk.start_seconds,
+        end_seconds=chunk.end_seconds,
+        picture=chunk.picture,
+        url=source_url(chunk),
     )

@@ -7,6 +7,7 @@ import secrets
 from collections.abc import Sequence
 
 from retrieval.api import Chunk, Hit
+from retrieval.citations.places import place_of
 from server.text.tokenizer import ChatTokenizer
 
 SECRET = secrets.token_bytes(32)
@@ -36,9 +37,9 @@ def passages_prompt(question: str, hits: Sequence[Hit]) -> str:
 
 
 def format_passage(number: int, chunk: Chunk, delimiter: str) -> str:
-    page = "" if chunk.page is None else f", page {chunk.page}"
+    place = f", {found}" if (found := place_of(chunk)) else ""
     name = _single_line(chunk.filename.replace(delimiter, ""))  # chosen by the uploader, so it is data too
-    return f"[{number}]{page}\n<{delimiter}>\n{name}\n\n{chunk.text.replace(delimiter, '').strip()}\n</{delimiter}>"
+    return f"[{number}]{place}\n<{delimiter}>\n{name}\n\n{chunk.text.replace(delimiter, '').strip()}\n</{delimiter}>"
 
 
 def passages_that_fit(tokenizer: ChatTokenizer, hits: Sequence[Hit], tokens: int) -> list[Hit]:

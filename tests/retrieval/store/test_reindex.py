@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+import numpy as np
 import pytest
 
 from retrieval.store.api import Store
@@ -51,7 +52,7 @@ def test_an_older_index_is_made_anew(opener: Callable[[], Store], where: str) ->
     assert isinstance(store, Catalog)
     with store.transactions.writing() as tx:
         tx.exec_driver_sql("UPDATE facts SET value = '1' WHERE name = 'schema'")
-        for statement in OLDER["postgresql" if "://" in where else "sqlite"]:
+        for statement in NEWER + OLDER["postgresql" if "://" in where else "sqlite"]:
             tx.exec_driver_sql(statement)
     store.close()
     again = opener()
@@ -61,6 +62,27 @@ def test_an_older_index_is_made_anew(opener: Callable[[], Store], where: str) ->
     assert opener().lexical(store_id, "Kündigungsfrist PPR9087", 5) == expected
 
 
+def test_a_store_without_pictures_and_times_gets_them(opener: Callable[[], Store]) -> None:
+    store = opener()
+    store_id = new_store(store)
+    file_id = fill(store, store_id, ENGLISH, filename="en.txt")
+    before = store.chunks_of("", store_id, file_id)
+    assert isinstance(store, Catalog)
+    with store.transactions.writing() as tx:
+        for statement in ("UPDATE facts SET value = '2' WHERE name = 'schema'", *NEWER):
+            tx.exec_driver_sql(statement)
+    store.close()
+    again = opener()
+    assert again.chunks_of("", store_id, file_id) == before
+    assert again.pictures(store_id, np.ones(4, np.float32), 5) == []
+
+
+NEWER = (  # what later versions have added
+    "DROP TABLE picture_vectors",
+    "DROP TABLE pictures",
+    "ALTER TABLE stores DROP COLUMN picture_identity",
+    *(f"ALTER TABLE chunks DROP COLUMN {name}" for name in ("start_seconds", "end_seconds", "picture")),
+)
 OLDER = {
     "sqlite": ("ALTER TABLE entries DROP COLUMN language", "DELETE FROM words", "UPDATE entries SET words = 1"),
     "postgresql": (

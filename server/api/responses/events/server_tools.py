@@ -1,6 +1,7 @@
 """Results of server tools, as the output items show them: search results, listed tools, errors of MCP calls."""
 
 from retrieval.api import Hit
+from server.api.common.search.citations import source_url
 from server.api.common.search.filters import clamped_score
 from server.core.messages import Json
 from server.core.tool_host import HostedTool, ToolFault
@@ -23,6 +24,10 @@ def to_search_result(hit: Hit) -> Json:
         "headings": list(chunk.headings),
         "start": chunk.start,
         "end": chunk.end,
+        "start_seconds": chunk.start_seconds,
+        "end_seconds": chunk.end_seconds,
+        "picture": chunk.picture,
+        "url": source_url(chunk),
     }
 
 

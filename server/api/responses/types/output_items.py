@@ -81,6 +81,10 @@ class FileSearchResult(BaseModel):
     headings: list[str] = []
     start: int = 0
     end: int = 0
+    start_seconds: float | None = None
+    end_seconds: float | None = None
+    picture: str | None = None
+    url: str = ""
 
 
 class FileSearchToolCall(BaseModel):

@@ -7,7 +7,8 @@ WARNINGS = "fields of the request that had no effect"
 PLACE = "where in the document"
 VLLM, LLAMACPP = "what clients of vLLM read, where they ask for it", "what clients of llama.cpp read, where they ask for it"
 TOOLS = "tools that the server has run"
-WHERE = dict.fromkeys(("chunk_id", "vector_store_id", "page", "start", "end"), PLACE)
+PLACES = ("chunk_id", "vector_store_id", "page", "start", "end", "start_seconds", "end_seconds", "picture", "url")
+WHERE = dict.fromkeys(PLACES, PLACE)
 COMPLETION = {"warnings": WARNINGS, "timings": LLAMACPP, "prompt_token_ids": VLLM, "prompt_logprobs": VLLM}
 
 TASK, USAGE = "OpenAI's servers send it, and the specification's example has it", "as transcriptions have it"
@@ -62,9 +63,11 @@ REPLACED: dict[str, Any] = {  # schemas that are wrong in the specification, or 
         "type": "object",
         "required": ["type", "index", "file_id", "filename"],
         "properties": {
-            **{key: {"type": "string"} for key in ("file_id", "filename", "quote", "vector_store_id")},
+            **{key: {"type": "string"} for key in ("file_id", "filename", "quote", "vector_store_id", "url")},
             **{key: {"type": "integer"} for key in ("index", "start", "end", "chunk_id")},
             "page": {"anyOf": [{"type": "integer"}, {"type": "null"}]},
+            **{key: {"anyOf": [{"type": "number"}, {"type": "null"}]} for key in ("start_seconds", "end_seconds")},
+            "picture": {"anyOf": [{"type": "string"}, {"type": "null"}]},
             "score": {"type": "number"},
             "type": {"type": "string", "enum": ["file_citation"]},
         },
