@@ -2,9 +2,12 @@
 
 import hashlib
 from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
+
+from models.spec import filled
 
 
 def digest_of(shape: object, numbers: NDArray[np.float32]) -> bytes:
@@ -54,6 +57,7 @@ class VisionInfo:
     merge: int  # a row is made of so many patches a side; the sides of a tile are multiples of both together
     side: int | None  # pixels of a tile's sides, where all have the same; None: any
     rows: int  # that are made of an image at most
+    sees: Literal["before", "image", "prompt"] = "before"  # what an image's tokens see besides those before them
     newline: bool = False  # tiles that are parts of one picture become lines of it, each with one more row behind it
 
     def rows_of(self, image: ImageTiles) -> int:
@@ -63,11 +67,3 @@ class VisionInfo:
             return tiles * lines * columns
         whole = filled(image.size, (image.grid[0] * lines, image.grid[1] * columns))
         return lines * columns + whole[0] * (whole[1] + 1)
-
-
-def filled(size: tuple[int, int], grid: tuple[int, int]) -> tuple[int, int]:
-    """Of a picture of `size` in the middle of a grid of (lines, columns): those that show it and not what it was filled up with."""
-    (height, width), (lines, columns) = size, grid
-    if width * lines > height * columns:
-        return lines - 2 * ((lines - int(round(height * (columns / width), 7))) // 2), columns
-    return lines, columns - 2 * ((columns - int(round(width * (lines / height), 7))) // 2)

@@ -35,6 +35,9 @@ class Batch:
     model's device. rotary_T int64: rows of a RoPE's table for the tokens, where they are not their positions (models.spec.rope_start).
     marked_T bool: the tokens that `Arch.global_tokens` speaks of; None: there are none.
     grids: of images in place of sequences of tokens, how many lines and columns of patches each has.
+    places_AT int64: where the tokens stand, for rotary positions of several coordinates (models.spec.rope_turns); None: each has its
+    position for all of them. seen: rows of images that stand in the places of some tokens. ends_T int64: for each token the last position
+    that it sees of those that come behind it, or its own; None: all see what their masks say.
     embedded_TD: what went into the first layer, where a later one reads it, too (set by the decoder).
     Of an encoder-decoder, inputs_S int32: rows of the input that each sequence's encoder has read, or reads in this step; encoding:
     the inputs that it reads in this step, None where all sequences' are remembered; looks: what is to be told of how it looks at them."""
@@ -48,10 +51,18 @@ class Batch:
     slots: Slots | None = None
     marked_T: Tensor | None = None
     grids: tuple[tuple[int, int], ...] = ()
+    places_AT: Tensor | None = None
+    seen: "Seen | None" = None
+    ends_T: Tensor | None = None
     embedded_TD: Tensor | None = None
     inputs_S: Tensor | None = None
     encoding: "Encoding | None" = None
     looks: tuple["Look", ...] = ()
+
+    @cached_property
+    def turns(self) -> dict[Rope, Tensor]:
+        """What rotary parts have made of places_AT."""
+        return {}
 
     @cached_property
     def globals_T(self) -> Tensor:
@@ -79,6 +90,16 @@ class Encoding:
     read: Tensor
     batch: Batch
     rows_TD: Tensor | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Seen:
+    """Rows made of images: at_N int64, which of the step's tokens they stand for; rows_ND; deep: what is added to them behind each of the
+    first layers."""
+
+    at_N: Tensor
+    rows_ND: Tensor
+    deep: tuple[Tensor, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)

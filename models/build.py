@@ -61,7 +61,6 @@ from models.spec import (
 )
 from models.stacks.decoder import Decoder
 from models.stacks.encoder import Encoder
-from models.stacks.encoder_decoder import TowerStack
 from models.stacks.layers import (
     AfterLayer,
     BlockLayer,
@@ -77,6 +76,8 @@ from models.stacks.layers import (
     SandwichLayer,
     SharedParallelLayer,
 )
+from models.stacks.tower import TowerStack
+from models.stacks.vision import VisionStack
 
 PLACEMENTS: dict[Placement, Callable[[Layer, int, nn.Module, nn.Module, Ops], nn.Module]] = {
     "pre": PreLayer,
@@ -102,7 +103,7 @@ def build(arch: Arch, backend: Backend, *, context: int) -> Decoder:
     match arch.output:
         case (Next() as output) | Denoised(head=output):
             layers = _layers("", arch, backend, context)
-            return Decoder(arch, output, layers, backend, None if arch.encoder is None else _tower(arch.encoder, arch.vocab, backend))
+            return Decoder(arch, output, layers, backend, _beside_decoder(arch, backend))
         case Pooled() | Classifier():
             raise ValueError("this model is an encoder: it makes vectors or scores of texts, but no text")
 
@@ -127,8 +128,16 @@ class _Shared:
     encoder: int  # columns of the rows that the encoder returns
 
 
-def _tower(spec: Tower, vocab: int, backend: Backend) -> TowerStack:
-    return TowerStack(spec, _layers("encoder.", tower(spec, vocab), backend, spec.context), backend)
+def _beside_decoder(arch: Arch, backend: Backend) -> TowerStack | VisionStack | None:
+    if arch.encoder is not None:
+        return _tower("encoder", arch.encoder, arch.vocab, backend)
+    if arch.vision is None:
+        return None
+    return VisionStack(arch.vision, _tower("vision.tower", arch.vision.tower, arch.vocab, backend), arch.dim, backend)
+
+
+def _tower(name: str, spec: Tower, vocab: int, backend: Backend) -> TowerStack:
+    return TowerStack(name, spec, _layers(f"{name}.", tower(spec, vocab), backend, spec.context), backend)
 
 
 def _layers(prefix: str, arch: Arch, backend: Backend, context: int) -> list[nn.Module]:

@@ -1,4 +1,5 @@
-"""Images as an encoder reads them: the patches of all images of a step behind one another, line by line."""
+"""Images as an encoder reads them: the patches of all images of a step behind one another, line by line. And as a decoder with eyes does:
+rows in the places of some of its tokens."""
 
 from collections.abc import Sequence
 
@@ -7,6 +8,9 @@ from torch import Tensor
 
 from models.batch import Batch
 from models.spec import Patches
+from models.stacks.vision import VisionStack
+
+Picture = tuple[tuple[int, int], tuple[int, int]]
 
 
 def step_of(images: Sequence[Tensor], spec: Patches) -> tuple[Tensor, Batch]:
@@ -18,6 +22,16 @@ def step_of(images: Sequence[Tensor], spec: Patches) -> tuple[Tensor, Batch]:
     positions_T = torch.cat([torch.arange(length) for length in lengths])
     cached_S = torch.zeros(len(images), dtype=torch.int32)
     return torch.cat([cut(image, spec) for image in images]), Batch(positions_T, starts_S1, cached_S, grids=tuple(grids))
+
+
+def see(vision: VisionStack, tiles_NCHW: Tensor, picture: Picture = ((0, 0), (0, 0))) -> tuple[Tensor, ...]:
+    """rows_ND of one image, and those for each of the first layers that takes some. `picture`: of one that was cut into tiles, their grid
+    and its size (models/stacks/vision.py)."""
+    read_PI, batch = step_of(list(tiles_NCHW), vision.spec.patches)
+    rows_ND, *deep = vision(read_PI, batch)
+    if vision.spec.newline and picture[0] != (0, 0):
+        rows_ND = vision.laid_out(rows_ND, batch.grids[0][0] // vision.spec.merge, picture)
+    return rows_ND, *deep
 
 
 def cut(image_CHW: Tensor, spec: Patches) -> Tensor:

@@ -5,7 +5,21 @@ from math import log
 import torch
 from torch import Tensor
 
-from models.spec import BlockCausal, BlockSparse, Causal, Chunked, Fixed, Full, GroupedWindow, Mask, Neighbourhood, Ring, Strided, Window
+from models.spec import (
+    BlockCausal,
+    BlockSparse,
+    Causal,
+    Chunked,
+    Fixed,
+    Full,
+    GridWindow,
+    GroupedWindow,
+    Mask,
+    Neighbourhood,
+    Ring,
+    Strided,
+    Window,
+)
 
 
 def may_see(mask: Mask, query: Tensor, key: Tensor, length: int | None = None) -> Tensor:
@@ -14,7 +28,7 @@ def may_see(mask: Mask, query: Tensor, key: Tensor, length: int | None = None) -
     whole sequence, for masks that depend on it."""
     back = query - key
     match mask:
-        case Full():
+        case Full() | GridWindow():  # of the latter each square comes as a sequence of its own (models/stacks/tower.py)
             return torch.ones_like(back, dtype=torch.bool)
         case Neighbourhood(distance=distance):
             return back.abs() <= distance
@@ -38,6 +52,11 @@ def may_see(mask: Mask, query: Tensor, key: Tensor, length: int | None = None) -
             return torch.full_like(back, last == 0, dtype=torch.bool) | at_ends(q, last) | at_ends(k, last) | ((q - k).abs() <= 1)
         case Ring():
             return ring_count(mask, query, key, known(mask, length)) > 0
+
+
+def ahead(query: Tensor, key: Tensor, end: Tensor) -> Tensor:
+    """bool, of the shape that all three broadcast to: keys that a query sees besides those of its mask, up to position `end`."""
+    return (key > query) & (key <= end)
 
 
 def ring_count(mask: Ring, query: Tensor, key: Tensor, length: int) -> Tensor:

@@ -9,6 +9,7 @@ from engine.embedded.runner import Runner
 from engine.embedded.sampling.sampler import SampledToken, TokenSampler
 from engine.embedded.scheduler import Limits, Scheduler
 from engine.embedded.sequence import Chunk, Sequence
+from engine.embedded.sight.eyes import Eyes
 
 
 @dataclass(slots=True)
@@ -24,8 +25,8 @@ class Totals:
 class Core:
     """Used by one thread; `stats` may be read by any."""
 
-    def __init__(self, runner: Runner, memory: Memory, limits: Limits) -> None:
-        self.memory, self.scheduler = memory, Scheduler(memory, limits)
+    def __init__(self, runner: Runner, memory: Memory, limits: Limits, eyes: Eyes | None = None) -> None:
+        self.memory, self.scheduler, self._eyes = memory, Scheduler(memory, limits, eyes), eyes
         self._runner, self._totals = runner, Totals()
 
     @property
@@ -55,6 +56,8 @@ class Core:
     def step(self) -> list[tuple[Sequence, Delta]]:
         """Runs one scheduled step. Returns the deltas of the sequences that gained a token."""
         step = self.scheduler.schedule()
+        if self._eyes is not None:
+            self._eyes.work()
         if not step:
             return []
         choices = iter(self._runner.run(step))
@@ -69,6 +72,8 @@ class Core:
         if not seq.encoded:
             self.memory.inputs.publish(seq)
         self.memory.advance(seq, chunk.size)
+        if seq.computed >= seq.prompt:
+            seq.seen.clear()
         if not completes and seq.computed < seq.limit:
             return None
         delta = self._extend(seq, *next(choices)) if completes else seq.end_prompt()

@@ -14,6 +14,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import aclosing
 from dataclasses import replace
 from functools import partial
+from hashlib import blake2b
 from itertools import count
 from threading import Lock
 from weakref import WeakValueDictionary
@@ -38,6 +39,8 @@ from engine.embedded.sampling.grammar import GrammarCompiler, Matcher, reason
 from engine.embedded.sampling.sampler import TokenSampler
 from engine.embedded.sampling.thoughts import ThoughtLimit
 from engine.embedded.sequence import Sequence
+from engine.embedded.sight.eyes import Eyes
+from engine.embedded.sight.places import Places, places, whole_spans
 from engine.embedded.worker_thread import WorkerThread, stopped_error
 from models.spec import rope_start
 
@@ -67,7 +70,8 @@ class EmbeddedEngine:
         self._compiling.submit(self._grammars.prepare)
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()  # of owners, each of whom has one compiler at a time
         self._closers = Closers(self._grammars.tokenizer)
-        self._core = _core(loaded, memory, self.info.context)
+        self._eyes = None if loaded.vision is None else Eyes(loaded.vision, loaded.device)
+        self._core = _core(loaded, memory, self.info.context, self._eyes)
         self._streams: dict[Sequence, Stream] = {}  # the thread's
         self._lock, self._open, self._arrivals = Lock(), Counter[str](), count()  # open requests by owner
         sys.setswitchinterval(SWITCH_INTERVAL)
@@ -135,6 +139,11 @@ class EmbeddedEngine:
             if delta.finish is None:
                 self._thread.notify(partial(self._abort, seq))
 
+    @property
+    def images(self) -> tuple[int, int]:
+        """How many were read since start, and how many were remembered when they were asked about again."""
+        return (0, 0) if self._eyes is None else (self._eyes.read, self._eyes.found)
+
     def stats(self) -> Stats:
         return replace(self._core.stats(), pages_bytes=self._loaded.page_bytes, slots_bytes=self._loaded.slot_bytes)
 
@@ -153,17 +162,45 @@ class EmbeddedEngine:
         thoughts = None if request.thoughts is None else ThoughtLimit(request.thoughts)
         sampler = TokenSampler(sampling, seed, request.tokens, matcher, closer, thoughts, limit - len(request.tokens))
         shared = max((common_prefix(request.tokens, prefix) for prefix in self._shared), default=0)
-        salt, angles = owner_salt(request.owner, request.salt), self._angles(limit)
+        salt, angles = owner_salt(request.owner, request.salt), self._angles(limit) + self._whole(request)
         inputs, block = _rows(request, self.info), None if self._loaded.scheme is None else self._loaded.scheme.block
         tables = self._memory.tables(limit + (block or 0), inputs)
         arrival = next(self._arrivals)
         return Sequence(
-            request, arrival, limit, tables, sampler, salt=salt, shared=shared, angles=angles, inputs=inputs, looks=looks, block=block
+            request,
+            arrival,
+            limit,
+            tables,
+            sampler,
+            salt=salt,
+            shared=shared,
+            angles=angles,
+            inputs=inputs,
+            looks=looks,
+            block=block,
+            places=self._places(request),
+            spans=whole_spans(self.info.vision, request.images, len(request.tokens)),
         )
+
+    def _places(self, request: Request) -> Places | None:
+        """Of tokens behind the beginning of an image, where the model's rotary positions have several coordinates."""
+        vision = self.info.vision
+        if vision is None or not request.images or not any(rope.axes for rope in self._loaded.ropes):
+            return None
+        return places(len(request.tokens), request.images, vision.patch * vision.merge)
+
+    def _whole(self, request: Request) -> bytes:
+        """Of a prompt whose tokens all see one another: what is remembered of one depends on all of them."""
+        if self.info.vision is None or self.info.vision.sees != "prompt" or not request.images:
+            return b""
+        told = blake2b(np.asarray(request.tokens, np.int64).tobytes(), digest_size=16)
+        for placed in request.images:
+            told.update(placed.image.digest)
+        return told.digest()
 
     def _angles(self, limit: int) -> bytes:
         """Which rotary tables a sequence of at most `limit` tokens uses, where the model has several."""
-        return b"".join(rope_start(rope, self._loaded.info.context, limit).to_bytes(8) for rope in self._loaded.ropes)
+        return b"".join(rope_start(rope, self._loaded.info.context, limit).to_bytes(8) for rope in self._loaded.ropes if rope.scaling)
 
     def _compile(self, request: Request, grammar: Grammar) -> tuple[Matcher, Closer | None]:
         began = time.thread_time()
@@ -261,12 +298,23 @@ def _sample(info: ModelInfo) -> tuple[tuple[int, ...] | Frames, int]:
             return (0, 1), 2
 
 
-def _core(loaded: LoadedModel, memory: Memory, context: int) -> Core | DenoisingCore:
+def _core(loaded: LoadedModel, memory: Memory, context: int, eyes: Eyes | None) -> Core | DenoisingCore:
     reader = loaded.info.reader
     most = largest_step(loaded.limits, context, 0 if reader is None else reader.context)
     if loaded.scheme is not None:
         most = most._replace(tokens=max(most.tokens, context))  # a text that is seen whole is computed whole
-    inputs = Inputs(most, tuple(loaded.pages), loaded.device, ropes=loaded.ropes, context=loaded.info.context, slots=loaded.slots)
+    vision = loaded.info.vision
+    if vision is not None and vision.sees != "before":
+        most = most._replace(tokens=most.tokens + context)  # so is a span that sees both ways
+    inputs = Inputs(
+        most,
+        tuple(loaded.pages),
+        loaded.device,
+        ropes=loaded.ropes,
+        context=loaded.info.context,
+        slots=loaded.slots,
+        sighted=vision is not None,
+    )
     if loaded.scheme is not None:
         return DenoisingCore(DenoisingRunner(loaded.model, inputs, loaded.device), memory, loaded.limits, loaded.scheme)
-    return Core(Runner(loaded.model, inputs, loaded.recorder), memory, loaded.limits)
+    return Core(Runner(loaded.model, inputs, loaded.recorder), memory, loaded.limits, eyes)

@@ -13,6 +13,7 @@ from engine.embedded.memory.memory import pages_for
 from engine.embedded.mirror import Mirror
 from engine.embedded.scheduler import Limits
 from engine.embedded.sequence import Chunk
+from engine.embedded.sight.inputs import ImageInputs
 from models.batch import Batch, Slots
 from models.spec import Paged, Rope, rope_start
 
@@ -45,9 +46,11 @@ class Inputs:
         ropes: Sequence[Rope] = (),
         context: int = 0,
         slots: int | None = None,
+        sighted: bool = False,
     ) -> None:
-        """`ropes`: those of the model, built for `context` positions, whose angles depend on how long a sequence may become. `slots`:
-        of states; behind them one that holds zeros, and one for what padding writes."""
+        """`ropes`: those of the model, built for `context` positions, whose angles are not those of the positions: they depend on how long
+        a sequence may become, or have several coordinates. `slots`: of states; behind them one that holds zeros, and one for what padding
+        writes. `sighted`: images may stand among the tokens."""
         self.most = most
         self._nothing = slots
         self._slots_R = None if slots is None else tuple(Mirror((most.rows,), np.int32, slots + i, device) for i in range(2))
@@ -59,6 +62,8 @@ class Inputs:
         self._starts_R1 = Mirror((most.rows + 1,), np.int32, 0, device)
         self._cached_R = Mirror((most.rows,), np.int32, 0, device)
         self._tables_RW = [Mirror((most.rows, most.width), np.int32, -1, device) for _ in self._layouts]
+        self._images = ImageInputs(device) if sighted else None
+        self.shows = False  # whether images stand among the step's tokens
         self._dirty = Shape(0, 0, 0)  # what holds something
         self._copied = torch.cuda.Event() if device.type == "cuda" else None
 
@@ -82,6 +87,7 @@ class Inputs:
         self._fill_slots(chunks)
         self._clear(ends[-1], len(chunks))
         read = (0, False) if self._read is None else self._read.fill(chunks)
+        self.shows = self._images is not None and self._images.fill(chunks)
         self._upload()
         return Shape(ends[-1], len(chunks), max(pages_for(a + n) for a, n in zip(computed, counts, strict=True)), *read)
 
@@ -93,6 +99,8 @@ class Inputs:
         starts, cached = self._starts_R1.device[: rows + 1], self._cached_R.device[:rows]
         slots = None if self._slots_R is None else Slots(*(m.device[:rows] for m in self._slots_R))
         batch = Batch(self._positions_T.device[:tokens], starts, cached, tables, rotary_T=rotary, slots=slots)
+        if self._images is not None:
+            batch = self._images.into(batch)
         return self._tokens_T.device[:tokens], batch if self._read is None else self._read.into(batch, shape.inputs)
 
     def last(self, rows: list[int]) -> Tensor:
@@ -119,8 +127,11 @@ class Inputs:
     def _fill_rotary(self, chunks: Sequence[Chunk], ends: list[int]) -> None:
         for rope, mirror in self._rotary_T.items():
             for chunk, end in zip(chunks, ends, strict=True):
-                here = slice(end - chunk.size, end)
-                mirror.host[here] = self._positions_T.host[here] + rope_start(rope, self._context, chunk.sequence.limit)
+                here, seq = slice(end - chunk.size, end), chunk.sequence
+                if seq.places is not None:  # only where all coordinates are the same: images have places_AT
+                    mirror.host[here] = seq.places.of(seq.computed, seq.computed + chunk.size)[0]
+                else:
+                    mirror.host[here] = self._positions_T.host[here] + rope_start(rope, self._context, seq.limit)
 
     def _fill_slots(self, chunks: Sequence[Chunk]) -> None:
         if self._slots_R is None or self._nothing is None:

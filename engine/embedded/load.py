@@ -6,11 +6,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 import torch
 
-from engine.api import DenoiserInfo, ModelInfo, ReaderInfo, ReadsFrames, ReadsTokens
+from engine.api import DenoiserInfo, ModelInfo, ReaderInfo, ReadsFrames, ReadsTokens, VisionInfo
 from engine.embedded.capture import Recorder
 from engine.embedded.denoise.scheme import Scheme, scheme_of
 from engine.embedded.kernels.library import Library
@@ -30,8 +30,10 @@ from models.build import build
 from models.checkpoint import open_checkpoint
 from models.describe import parameters, state_bytes
 from models.families import arch_of, recipes_of
-from models.families.multimodal import text_tensors
-from models.spec import Arch, Frames, OwnEmbedding, Paged, Rope, SharedEmbedding, Tower, long_ropes, tower
+from models.families.multimodal import parts
+from models.spec import Arch, Frames, OwnEmbedding, Paged, Patches, Rope, SharedEmbedding, Tower, Vision, long_ropes, tower, turned_ropes
+from models.stacks.decoder import Decoder
+from models.stacks.vision import VisionStack
 from models.weights import load
 
 BITS = {"int4": 4, "int8": 8}
@@ -67,6 +69,7 @@ class LoadedModel:
     threads: int | None
     limits: Limits
     scheme: Scheme | None = None  # of a model that denoises
+    vision: VisionStack | None = None  # of one with eyes
 
 
 def load_model(directory: Path, options: LoadOptions) -> LoadedModel:
@@ -84,21 +87,23 @@ def load_model(directory: Path, options: LoadOptions) -> LoadedModel:
     machine = open_machine(arch, pages, options, slots)
     if machine.threads is not None:
         torch.set_num_threads(machine.threads)  # two that share a core wait for one another at each of very many small steps
+    model = _model(directory, config, arch, machine.backend, context, device)
     return LoadedModel(
-        model=_model(directory, config, arch, machine.backend, context, device),
+        model=model,
         info=ModelInfo(
             context=context,
             vocab=arch.vocab,
             architecture=config["architectures"][0],
             parameters=parameters(arch),
             reader=None if arch.encoder is None else _reader(arch, arch.encoder, directory, config),
+            vision=None if arch.vision is None else _vision(arch.vision, context),
             denoiser=None if scheme is None else DenoiserInfo(block=scheme.block),
         ),
         pages=pages,
         slots=slots,
         page_bytes=sum(bytes_of_page(arch, options.dtype.itemsize)[layout] * count for layout, count in pages.items()),
         slot_bytes=(slots or 0) * state_bytes(arch, STATE_NUMBER),
-        ropes=long_ropes(arch),
+        ropes=(*long_ropes(arch), *turned_ropes(arch)),
         device=device,
         recorder=machine.recorder,
         tokenizer=tokenizer.read_text(encoding="utf-8") if (tokenizer := directory / "tokenizer.json").exists() else "",
@@ -106,6 +111,7 @@ def load_model(directory: Path, options: LoadOptions) -> LoadedModel:
         threads=machine.threads,
         limits=options.limits,
         scheme=scheme,
+        vision=model.vision,
     )
 
 
@@ -158,12 +164,12 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _model(directory: Path, config: dict[str, Any], arch: Arch, backend: Backend, context: int, device: torch.device) -> Model:
+def _model(directory: Path, config: dict[str, Any], arch: Arch, backend: Backend, context: int, device: torch.device) -> Decoder:
     checkpoint = open_checkpoint(directory)
     with torch.device(device):
         model = build(arch, backend, context=context).eval()
-    load(model, arch, recipes_of(config, checkpoint.form), text_tensors(config, checkpoint))
-    return cast(Model, model)
+    load(model, arch, recipes_of(config, checkpoint.form), parts(config, checkpoint))
+    return model
 
 
 def _context(arch: Arch, wanted: int | None) -> int:
@@ -172,12 +178,28 @@ def _context(arch: Arch, wanted: int | None) -> int:
     return arch.context if wanted is None else wanted
 
 
+def _vision(vision: Vision, context: int) -> VisionInfo:
+    read = vision.patches
+    return VisionInfo(
+        marker=vision.marker,
+        channels=read.channels,
+        patch=read.size,
+        merge=vision.merge,
+        side=None if read.grid is None or vision.any_size else read.size * read.grid.rows,
+        rows=context,
+        sees=vision.sees,
+        newline=vision.newline,
+    )
+
+
 def _reader(arch: Arch, encoder: Tower, directory: Path, config: dict[str, Any]) -> ReaderInfo:
     path = directory / "generation_config.json"
     start = (config | (read_object(path) if path.exists() else {})).get("decoder_start_token_id")
     match encoder.input:
         case Frames(bins=bins):
             reads = ReadsFrames(frames=2 * encoder.context, bins=bins)
+        case Patches():
+            raise ValueError("a model whose layers look at images is not supported")
         case SharedEmbedding() | OwnEmbedding():
             reads = ReadsTokens(vocab=tower(encoder, arch.vocab).vocab)
     heads = tuple(0 if layer.cross is None else layer.cross.heads for layer in arch.layers)

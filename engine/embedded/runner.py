@@ -31,7 +31,7 @@ class Runner:
     def run(self, step: Sequence[Chunk]) -> list[SampledToken]:
         """Computes all chunks; returns one sampled token per completing chunk, in order. Logprobs of prompts go to their sequences."""
         shape = self._inputs.fill(step)
-        self._recordable = all(chunk.sequence.looks is None for chunk in step)
+        self._recordable = not self._inputs.shows and all(chunk.sequence.looks is None for chunk in step)
         done = [i for i, chunk in enumerate(step) if chunk.completes]
         samplers = [step[i].sequence.sampler for i in done]
         if shape.tokens == shape.rows:

@@ -16,6 +16,7 @@ from operator import itemgetter
 from engine.embedded.memory.memory import Memory
 from engine.embedded.memory.page_pool import PAGE
 from engine.embedded.sequence import Chunk, Sequence
+from engine.embedded.sight.eyes import Eyes
 
 IDLE_SHARES = 2  # times mixed_step_tokens: prompts of a step in idle time, whose end somebody who comes meanwhile waits for
 
@@ -29,8 +30,8 @@ class Limits:
 
 
 class Scheduler:
-    def __init__(self, memory: Memory, limits: Limits) -> None:
-        self.memory, self.limits = memory, limits
+    def __init__(self, memory: Memory, limits: Limits, eyes: Eyes | None = None) -> None:
+        self.memory, self.limits, self.eyes = memory, limits, eyes
         self.waiting: list[Sequence] = []  # both in order of rank
         self.running: list[Sequence] = []
         self.preemptions = 0
@@ -44,6 +45,7 @@ class Scheduler:
 
     def remove(self, seq: Sequence) -> None:
         """Forget a finished or aborted sequence and free its pages."""
+        self._close_eyes(seq)
         if seq in self.running:
             self.running.remove(seq)
             self.memory.release(seq)
@@ -51,7 +53,8 @@ class Scheduler:
             self.waiting.remove(seq)
 
     def schedule(self) -> list[Chunk]:
-        """Decodes first, each list in order of rank. Empty only when nothing is waiting or running."""
+        """Decodes first, each list in order of rank. Empty only when nothing is waiting or running, or when all that
+        waits is an image that is not read yet."""
         step: list[Chunk] = []
         self._give_way()
         self._make_place()
@@ -146,6 +149,8 @@ class Scheduler:
             pages, unread = self.memory.match(seq), self.memory.inputs.unread(seq)
             if self._worth_waiting(seq, pages, unread, arriving) or (unread and rows < min(unread, most)):
                 continue
+            if self.eyes is not None and not self.eyes.ready(seq, pages * PAGE):
+                continue
             if not self.memory.admit(seq, pages, reserve=len(self.running)):
                 return  # nobody overtakes for memory: the first in line would starve
             self._start(seq)
@@ -181,7 +186,12 @@ class Scheduler:
         self.preemptions += 1
         return seq
 
+    def _close_eyes(self, seq: Sequence) -> None:
+        if self.eyes is not None:
+            self.eyes.forget(seq)
+
     def _put_back(self, seq: Sequence) -> None:
+        self._close_eyes(seq)
         self.running.remove(seq)
         self.memory.release(seq)
         self.add(seq)

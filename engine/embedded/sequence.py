@@ -4,11 +4,13 @@ import time
 from typing import NamedTuple
 
 import numpy as np
+from torch import Tensor
 
 from engine.api import IDLE_PRIORITY, Delta, Finish, Request, TokenLogprob, Usage
 from engine.embedded.looks import Looks
 from engine.embedded.memory.page_pool import PAGE
 from engine.embedded.sampling.sampler import TokenSampler
+from engine.embedded.sight.places import Places
 
 
 class Table:
@@ -46,6 +48,7 @@ class Sequence:
         "length",
         "limit",
         "looks",
+        "places",
         "prompt",
         "prompt_logprobs",
         "published",
@@ -56,8 +59,10 @@ class Sequence:
         "room",
         "salt",
         "sampler",
+        "seen",
         "shared",
         "slot",
+        "spans",
         "stop",
         "tables",
         "target",
@@ -78,11 +83,15 @@ class Sequence:
         inputs: int = 0,
         looks: Looks | None = None,
         block: int | None = None,
+        places: Places | None = None,
+        spans: tuple[tuple[int, int], ...] = (),
     ) -> None:
         """`limit`: tokens of prompt and answer together at which the answer ends with "length". `salt`: of the page keys; `shared`:
         number of leading tokens whose pages are everybody's (memory.py); `angles`: which of the model's rotary tables it uses, where
         they depend on the limit: keys under other angles are other keys; `inputs`: rows of what its encoder reads; `looks`: how
-        its prompt looks at them is told; `block`: how many tokens are found together, where those of one block see one another."""
+        its prompt looks at them is told; `block`: how many tokens are found together, where those of one block see one another;
+        `places`: of its tokens, for rotary positions of several coordinates; `spans`: tokens that see one another both ways, where each
+        begins and ends."""
         self.request, self.sampler, self.tables = request, sampler, tables
         self.rank = (request.priority, arrival)  # lower runs first, and is preempted last
         self.prompt = self.length = len(request.tokens)
@@ -107,6 +116,8 @@ class Sequence:
         self.input_keys: list[bytes] | None = None
         self.keys: list[bytes] = []
         self.salt, self.shared, self.angles = salt, shared, angles
+        self.places, self.spans = places, spans
+        self.seen: dict[int, tuple[Tensor, ...]] = {}  # rows made of its images, by number, as far as the prompt still needs them
         self.prompt_logprobs: list[TokenLogprob] = []  # of the prompt's second token and those after it, as far as computed
         self.finish: Finish | None = None
 

@@ -5,7 +5,10 @@ from models.spec import Patches, Pooling, Probe
 
 def embedding(spec: Patches | None, dim: int) -> int:
     """Parameters."""
-    return 0 if spec is None else dim * (spec.numbers + spec.bias + 2 * spec.class_token + spec.grid.count)
+    if spec is None:
+        return 0
+    places = 0 if spec.grid is None else spec.class_token + spec.grid.count
+    return dim * (spec.numbers + spec.bias + spec.class_token + places)
 
 
 def operations(spec: Patches | None, dim: int) -> int:

@@ -24,11 +24,14 @@ from models.spec import (
     LshAttention,
     Mamba,
     Mamba2,
+    Mean,
+    Merge,
     MoE,
     Next,
     Ngrams,
     Norm,
     OwnEmbedding,
+    Patches,
     Pooled,
     QKNorm,
     RelativeBias,
@@ -40,7 +43,9 @@ from models.spec import (
     Sigmoid,
     Single,
     Sinusoidal,
+    Step,
     Tower,
+    Vision,
     Writes,
     beside_embedding,
     mixers,
@@ -54,7 +59,7 @@ def parameters(arch: Arch) -> int:
     """Numbers in all matrices, biases and norms."""
     owners = [layer for layer in arch.layers if layer.weights_of is None]
     beside = between(arch) + _tables([mixer for layer in owners for mixer in mixers(layer)], arch.dim) + _ngrams(arch.ngrams, arch.dim)
-    beside += _encoder(arch, owners)
+    beside += _encoder(arch, owners) + (0 if arch.vision is None else _vision(arch.vision, arch.dim))
     return _embedded(arch) + beside + sum(_layer(x, arch.dim) for x in owners) + _norm(arch.norm, arch.dim * streams(arch)) + _output(arch)
 
 
@@ -67,11 +72,32 @@ def _encoder(arch: Arch, owners: Sequence[Layer]) -> int:
     return encoder_parameters(arch.encoder, arch.vocab) - shared + crossing
 
 
+def _vision(vision: Vision, dim: int) -> int:
+    """Tower, connectors, and the row that ends a line."""
+    connectors = (vision.connector, *(each.connector for each in vision.deep))
+    return encoder_parameters(vision.tower, 0) + sum(_connector(steps, vision.tower.dim) for steps in connectors) + dim * vision.newline
+
+
+def _connector(steps: Sequence[Step], dim: int) -> int:
+    count = 0
+    for step in steps:
+        match step:
+            case Dense(width=width):
+                count, dim = count + _dense((step,), dim), width
+            case Norm():
+                count += _norm(step, dim)
+            case Merge(side=side):
+                dim *= side * side
+            case Mean():
+                pass
+    return count
+
+
 def encoder_parameters(encoder: Tower, vocab: int) -> int:
     """With the embedding, also where it is the decoder's."""
     own = tower(encoder, vocab)
     match encoder.input:
-        case SharedEmbedding() | OwnEmbedding():
+        case SharedEmbedding() | OwnEmbedding() | Patches():
             return parameters(own)
         case Frames() as read:
             return parameters(own) - own.vocab * own.dim + frames.parameters(read, own.dim)

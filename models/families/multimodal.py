@@ -1,14 +1,40 @@
-"""Folders of models that also read images, of which the text model is served: config.json has it as `text_config`, and the tensors
-of everything else are left out. What is asked with an image is not for them."""
+"""Folders of models that also read images. config.json has the text model as `text_config`; where a family with eyes is known (SIGHTED)
+the whole is served, otherwise the text model alone, and the tensors of everything else are left out."""
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any, TypeVar
+from dataclasses import dataclass, replace
+from importlib import import_module
+from typing import Any, Protocol, TypeVar, cast
 
 from models.hf import Config, ConfigError
+from models.recipes import Recipes
+from models.spec import Arch, Vision
 
 T = TypeVar("T")
+
+
+class SightedFamily(Protocol):
+    """A data sheet of what stands before a text model. VISION: recipes for what begins with "vision.", whose sources begin with "vision."
+    (the tower), "projector." or "newline", whatever a folder calls these."""
+
+    VISION: Recipes
+    TINY: Mapping[str, Any]
+
+    def text(self, config: Config) -> tuple[str, Config]:
+        """The text model's architecture, and what describes it."""
+        ...
+
+    def vision(self, config: Config, text: Arch) -> Vision: ...
+
+
+SIGHTED = {
+    "LlavaForConditionalGeneration": "models.families.vision_language.llava",
+}
+
+
+def sighted_family(architecture: str) -> SightedFamily:
+    return cast(SightedFamily, import_module(SIGHTED[architecture]))
 
 
 @dataclass(frozen=True)
@@ -17,7 +43,6 @@ class Wrapper:
     ignored: tuple[str, ...]  # keys of config.json that say something about the other parts only
 
 
-_TOWERS = re.compile(r"(model\.)?(vision_tower|vision_model|visual|multi_modal_projector)\..*")
 _MARKS = ("vision_config", "boi_token_index", "eoi_token_index", "image_token_index", "boi_token_id", "eoi_token_id", "image_token_id")
 
 _QWEN = ("vision_config", "image_token_id", "video_token_id", "vision_start_token_id", "vision_end_token_id")
@@ -33,16 +58,18 @@ WRAPPERS = {
 }
 
 
-def text_name(architecture: str) -> str:
-    """The architecture that is served of a folder's."""
-    return WRAPPERS[architecture].text if architecture in WRAPPERS else architecture
-
-
-def text_config(architecture: str, config: Config) -> Config:
-    """The part of config.json that describes it. Raises ConfigError where there is none."""
+def text_part(architecture: str, config: Config) -> tuple[str, Config]:
+    """The architecture of the text model, and the part of config.json that describes it. Raises ConfigError where there is none."""
+    if architecture in SIGHTED:
+        return sighted_family(architecture).text(config)
     if architecture not in WRAPPERS:
-        return config
+        return architecture, config
     config.ignore(*WRAPPERS[architecture].ignored)
+    return WRAPPERS[architecture].text, inner(architecture, config)
+
+
+def inner(architecture: str, config: Config) -> Config:
+    """`text_config`. Raises ConfigError where there is none."""
     text = config.part("text_config")
     if text is None:
         raise ConfigError(f"{config.where}: text_config is missing, which {architecture} must have")
@@ -52,21 +79,51 @@ def text_config(architecture: str, config: Config) -> Config:
     return text
 
 
-def text_tensors(config: Mapping[str, Any], tensors: Mapping[str, T]) -> Mapping[str, T]:
-    """Those of the text part."""
-    return Text(tensors) if any(name in WRAPPERS for name in config.get("architectures") or ()) else tensors
+def with_eyes(architecture: str, config: Config, text: Arch) -> Arch:
+    """The text model, with what reads images beside it where that is known."""
+    return replace(text, vision=sighted_family(architecture).vision(config, text)) if architecture in SIGHTED else text
 
 
-class Text(Mapping[str, T]):
-    def __init__(self, tensors: Mapping[str, T]) -> None:
-        self._tensors = tensors
-        self._names = [name for name in tensors if not _TOWERS.fullmatch(name)]
+def vision_recipes(architecture: str) -> Recipes:
+    return sighted_family(architecture).VISION if architecture in SIGHTED else {}
+
+
+def parts(config: Mapping[str, Any], tensors: Mapping[str, T]) -> Mapping[str, T]:
+    """Of a folder of several parts, those tensors that are read, under the names of the recipes."""
+    architecture = (config.get("architectures") or [""])[0]
+    if architecture in SIGHTED:
+        return Parts(tensors, {_plain(name): name for name in tensors})
+    if architecture in WRAPPERS:
+        return Parts(tensors, {name: name for name in tensors if not _TOWERS.fullmatch(name)})
+    return tensors
+
+
+_TOWERS = re.compile(r"(model\.)?(vision_tower|vision_model|visual|multi_modal_projector)\..*")
+_PARTS = (
+    (re.compile(r"(model\.)?(vision_tower|vision_model|visual)\.(vision_model\.)?"), "vision."),
+    (re.compile(r"(model\.)?(multi_modal_projector|connector)\."), "projector."),
+    (re.compile(r"(model\.)?image_newline$"), "newline"),
+)
+
+
+def _plain(name: str) -> str:
+    for pattern, ours in _PARTS:
+        if match := pattern.match(name):
+            return ours + name[match.end() :]
+    return name
+
+
+class Parts(Mapping[str, T]):
+    """`stored`: the name in `tensors` of each name here."""
+
+    def __init__(self, tensors: Mapping[str, T], stored: Mapping[str, str]) -> None:
+        self._tensors, self._stored = tensors, stored
 
     def __getitem__(self, name: str) -> T:
-        return self._tensors[name]
+        return self._tensors[self._stored[name]]
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._names)
+        return iter(self._stored)
 
     def __len__(self) -> int:
-        return len(self._names)
+        return len(self._stored)

@@ -17,20 +17,25 @@ class PatchEmbedding(nn.Module):
         self.spec, self.dtype, self.ops = spec, backend.dtype, backend.ops
         self.patches = backend.linear(f"{name}.patches", spec.numbers, (dim,), bias=spec.bias)
         self.class_token = _parameter(dim) if spec.class_token else None
-        self.positions = _parameter(spec.class_token + spec.grid.count, dim)
+        self.positions = None if spec.grid is None else _parameter(spec.class_token + spec.grid.count, dim)
 
     def forward(self, read_PI: Tensor, batch: Batch) -> Tensor:
-        x_PD = self.patches(read_PI.to(self.dtype))
-        if self.class_token is None:
-            return self.ops.add(x_PD, torch.cat([self._places(grid) for grid in batch.grids]).to(x_PD.dtype))
-        rows, first_1D = x_PD.split([height * width for height, width in batch.grids]), self.class_token[None].to(x_PD.dtype)
-        x_TD = torch.cat([part for patches in rows for part in (first_1D, patches)])
-        return self.ops.add(x_TD, torch.cat([self._places(grid) for grid in batch.grids]).to(x_PD.dtype))
+        x_TD = self._with_class_tokens(self.patches(read_PI.to(self.dtype)), batch)
+        if self.positions is None or self.spec.grid is None:
+            return x_TD
+        places = {grid: self._places(self.positions, self.spec.grid, grid) for grid in set(batch.grids)}
+        return self.ops.add(x_TD, torch.cat([places[grid] for grid in batch.grids]).to(x_TD.dtype))
 
-    def _places(self, grid: tuple[int, int]) -> Tensor:
-        """Of one image's rows."""
+    def _with_class_tokens(self, x_PD: Tensor, batch: Batch) -> Tensor:
+        if self.class_token is None:
+            return x_PD
+        rows, first_1D = x_PD.split([height * width for height, width in batch.grids]), self.class_token[None].to(x_PD.dtype)
+        return torch.cat([part for patches in rows for part in (first_1D, patches)])
+
+    def _places(self, positions_PD: Tensor, table: Grid, grid: tuple[int, int]) -> Tensor:
+        """Of the rows of an image with this grid."""
         first = int(self.spec.class_token)
-        return torch.cat([self.positions[:first], stretched(self.positions[first:], self.spec.grid, grid)])
+        return torch.cat([positions_PD[:first], stretched(positions_PD[first:], table, grid)])
 
 
 def stretched(table_PD: Tensor, spec: Grid, grid: tuple[int, int]) -> Tensor:
@@ -38,8 +43,10 @@ def stretched(table_PD: Tensor, spec: Grid, grid: tuple[int, int]) -> Tensor:
     if grid == (spec.rows, spec.columns):
         return table_PD
     table_1DHW = table_PD.unflatten(0, (spec.rows, spec.columns)).permute(2, 0, 1)[None]
-    smooth = spec.stretch == "bilinear"
-    made_1DHW = F.interpolate(table_1DHW, grid, mode=spec.stretch, align_corners=False, antialias=smooth)
+    if spec.stretch == "corners":
+        made_1DHW = F.interpolate(table_1DHW, grid, mode="bilinear", align_corners=True)
+    else:
+        made_1DHW = F.interpolate(table_1DHW, grid, mode=spec.stretch, align_corners=False, antialias=spec.stretch == "bilinear")
     return made_1DHW[0].flatten(1).T
 
 

@@ -16,10 +16,12 @@ from models.spec import (
     Linear,
     Llama3,
     LongRope,
+    Repeated,
     Rope,
     Sinusoidal,
     Yarn,
     rope_lengths,
+    rope_turns,
 )
 
 
@@ -34,7 +36,18 @@ class Rotary(nn.Module):
         self.register_buffer("table_PR", table(spec, context), persistent=False)
 
     def forward(self, x_THK: Tensor, batch: Batch) -> Tensor:
-        return self.ops.rotate(x_THK, self.table_PR, batch.rotary_T.get(self.spec, batch.positions_T))
+        if self.spec.axes is None or batch.places_AT is None:
+            return self.ops.rotate(x_THK, self.table_PR, batch.rotary_T.get(self.spec, batch.positions_T))
+        if self.spec not in batch.turns:
+            batch.turns[self.spec] = turned(self.spec, self.table_PR, batch.places_AT)
+        return self.ops.rotate(x_THK, batch.turns[self.spec], torch.arange(len(x_THK), device=x_THK.device))
+
+
+def turned(spec: Rope, table_PR: Tensor, places_AT: Tensor) -> Tensor:
+    """float32 table_TR: a row for each token, of which each frequency is that of one coordinate."""
+    axis_F, frequency_F = torch.tensor(rope_turns(spec), device=table_PR.device).T
+    where_TF = places_AT.T[:, axis_F]
+    return torch.cat([half_PF[where_TF, frequency_F] for half_PF in table_PR.chunk(2, -1)], -1)
 
 
 def table(spec: Rope, context: int) -> Tensor:
@@ -51,7 +64,8 @@ def _table(spec: Rope, length: int) -> Tensor:
 
 def frequencies(spec: Rope, length: int = 0) -> Tensor:
     """float32 [R/2], radians per position, highest first, in a sequence of up to `length` tokens."""
-    f = spec.base ** -(torch.arange(0, spec.dim, 2, dtype=torch.float32) / spec.dim)
+    dim = spec.dim // spec.axes.count if isinstance(spec.axes, Repeated) else spec.dim
+    f = spec.base ** -(torch.arange(0, dim, 2, dtype=torch.float32) / dim)
     match spec.scaling:
         case None:
             return f

@@ -23,7 +23,7 @@ from models.batch import (
     Recurrence,
     Split,
 )
-from models.masks import log_count, may_see
+from models.masks import ahead, log_count, may_see
 from models.ops import Ops, activate, gated, wide
 from models.quant import Stack, Weight, dense, each
 from models.reference import recurrence
@@ -99,7 +99,9 @@ class Reference:
     def attend(self, name: str, spec: Attention) -> Attend:
         def leaf(q_THK: Tensor, k_TGK: Tensor, v_TGK: Tensor, batch: Batch, scoring: Scoring = PLAIN) -> Tensor:
             _whole(batch)
-            return torch.cat([attend(spec, q_THK[r], k_TGK[r], v_TGK[r], scoring) for r, _ in batch.spans])
+            ends = [None if batch.ends_T is None else batch.ends_T[r] for r, _ in batch.spans]
+            parts = (attend(spec, q_THK[r], k_TGK[r], v_TGK[r], scoring, end) for (r, _), end in zip(batch.spans, ends, strict=True))
+            return torch.cat(list(parts))
 
         return leaf
 
@@ -188,8 +190,8 @@ def long_convolution(u_QC: Tensor, taps_PC: Tensor) -> Tensor:
     return torch.stack([(taps_PC[: t + 1].flip(0) * u_QC[: t + 1]).sum(0) for t in range(len(u_QC))])
 
 
-def attend(spec: Attention, q_QHK: Tensor, k_MGK: Tensor, v_MGK: Tensor, scoring: Scoring = PLAIN) -> Tensor:
-    """out_QHK, for the last Q of M tokens of one sequence; softmax in float32."""
+def attend(spec: Attention, q_QHK: Tensor, k_MGK: Tensor, v_MGK: Tensor, scoring: Scoring = PLAIN, ends_Q: Tensor | None = None) -> Tensor:
+    """out_QHK, for the last Q of M tokens of one sequence; softmax in float32. ends_Q: as `Batch.ends_T`."""
     share = spec.heads // spec.kv_heads
     k_MHK, v_MHK = (wide(t.repeat_interleave(share, 1)) for t in (k_MGK, v_MGK))
     key_M = torch.arange(len(k_MGK), device=q_QHK.device)
@@ -205,6 +207,8 @@ def attend(spec: Attention, q_QHK: Tensor, k_MGK: Tensor, v_MGK: Tensor, scoring
     if (bias_QM := log_count(spec.mask, query_Q1, key_M, len(key_M))) is not None:
         scores_HQM = scores_HQM + bias_QM
     may = may_see(spec.mask, query_Q1, key_M[None], len(key_M))
+    if ends_Q is not None:
+        may = may | ahead(query_Q1, key_M[None], ends_Q[:, None])
     scores_HQM = scores_HQM.masked_fill(~(may if may.dim() == 2 else may.repeat_interleave(share, 0)), -torch.inf)
     return torch.einsum("hqm,mhk->qhk", softmax(scores_HQM, scoring.sinks_H), v_MHK).to(q_QHK.dtype)
 

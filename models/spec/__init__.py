@@ -5,10 +5,13 @@ What a layer must remember (its caches) is a pure function of its spec, so memor
 
 from models.spec.arch import (
     Arch,
+    Deep,
     Layer,
     Ngrams,
     Placement,
+    Step,
     Tower,
+    Vision,
     all_mixers,
     beside_embedding,
     long_ropes,
@@ -16,6 +19,7 @@ from models.spec.arch import (
     mixers,
     streams,
     tower,
+    turned_ropes,
     width,
 )
 from models.spec.block import SharedBlock
@@ -36,7 +40,7 @@ from models.spec.ffn import (
     SparseMixer,
     TokenShift,
 )
-from models.spec.images import Grid, Patches
+from models.spec.images import Grid, Mean, Merge, Patches, filled
 from models.spec.linear import ChannelDecay, Decay, DeltaRule, FirstValues, FixedDecay, HeadDecay, LinearAttention, OutputGate, Rwkv7
 from models.spec.long_conv import ImplicitFilter, LongConv
 from models.spec.masks import (
@@ -46,6 +50,7 @@ from models.spec.masks import (
     Chunked,
     Fixed,
     Full,
+    GridWindow,
     GroupedWindow,
     Mask,
     Neighbourhood,
@@ -69,13 +74,16 @@ from models.spec.positions import (
     Llama3,
     LongRope,
     RelativeBias,
+    Repeated,
     Rope,
     Scaling,
+    Sections,
     Sinusoidal,
     Yarn,
     alibi_slopes,
     rope_lengths,
     rope_start,
+    rope_turns,
 )
 from models.spec.recurrent import S4, Mamba, Mamba2, Recurrent, RgLru, ShortConv
 from models.spec.sparse import FirstTokens, GlobalTokens, LocalGlobalAttention, LshAttention, QuestionTokens
@@ -100,6 +108,7 @@ __all__ = [
     "Classifier",
     "CrossAttention",
     "Decay",
+    "Deep",
     "DeltaRule",
     "Denoised",
     "Dense",
@@ -116,6 +125,7 @@ __all__ = [
     "Full",
     "GlobalTokens",
     "Grid",
+    "GridWindow",
     "GroupedWindow",
     "HeadDecay",
     "ImplicitFilter",
@@ -133,6 +143,8 @@ __all__ = [
     "Mamba",
     "Mamba2",
     "Mask",
+    "Mean",
+    "Merge",
     "Mixer",
     "MoE",
     "Neighbourhood",
@@ -154,12 +166,14 @@ __all__ = [
     "QuestionTokens",
     "Recurrent",
     "RelativeBias",
+    "Repeated",
     "RgLru",
     "Ring",
     "Rope",
     "Router",
     "Rwkv7",
     "Scaling",
+    "Sections",
     "SharedBlock",
     "SharedEmbedding",
     "ShortConv",
@@ -171,10 +185,12 @@ __all__ = [
     "SoftmaxOfTop",
     "Sorted",
     "SparseMixer",
+    "Step",
     "Strided",
     "Temperature",
     "TokenShift",
     "Tower",
+    "Vision",
     "Window",
     "Writes",
     "Yarn",
@@ -183,6 +199,7 @@ __all__ = [
     "beside_embedding",
     "caches",
     "crossed",
+    "filled",
     "groups",
     "long_ropes",
     "map_mixers",
@@ -190,9 +207,11 @@ __all__ = [
     "pooled_width",
     "rope_lengths",
     "rope_start",
+    "rope_turns",
     "slots",
     "spec",
     "streams",
     "tower",
+    "turned_ropes",
     "width",
 ]

@@ -2,15 +2,16 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from math import prod
 from typing import Literal
 
 from models.spec.block import SharedBlock
 from models.spec.cross import CrossAttention, EncoderInput, OwnEmbedding, SharedEmbedding
 from models.spec.ffn import FFN, Activation
-from models.spec.images import Patches
+from models.spec.images import Mean, Merge, Patches
 from models.spec.mixers import Mixer, Parallel, Single
 from models.spec.norms import Norm
-from models.spec.outputs import Classifier, Denoised, Next, Output, Pooled, Writes, pooled_width
+from models.spec.outputs import Classifier, Denoised, Dense, Next, Output, Pooled, Writes, pooled_width
 from models.spec.positions import Axial, DynamicNtk, Learned, LongRope, Rope, Sinusoidal
 from models.spec.sparse import GlobalTokens
 from models.spec.value import spec
@@ -63,6 +64,49 @@ class Tower:
     context: int  # rows of the longest input
 
 
+Step = Norm | Merge | Mean | Dense
+
+
+@spec
+class Deep:
+    """Rows that are made behind number `layer` of a tower's layers, and added to the image's behind one of the decoder's first."""
+
+    layer: int
+    connector: tuple[Step, ...]
+
+
+@spec
+class Vision:
+    """What makes of an image rows that stand among those of a decoder's tokens (LLaVA: Liu et al. 2023, arXiv 2304.08485): a tower reads
+    patches, and `connector` turns the rows behind its last layer, and norm, into the decoder's. That of the tower's class token is not one
+    of them.
+
+    `marker`: the token that stands, as often as there are rows, in their place. `deep`: further rows, for the decoder's first layers in
+    turn (DeepStack: Meng et al. 2024, arXiv 2406.04334). `newline`: a row of its own ends each line of a picture that was cut into tiles
+    (LLaVA-NeXT). `sees`: an image's tokens see those before them, or also all of the image, or all tokens of the prompt see one another
+    (PaliGemma, arXiv 2407.07726)."""
+
+    tower: Tower
+    connector: tuple[Step, ...]
+    marker: int
+    any_size: bool = False  # whether images keep their size, and patches lie in any grid
+    deep: tuple[Deep, ...] = ()
+    newline: bool = False
+    sees: Literal["before", "image", "prompt"] = "before"
+
+    @property
+    def patches(self) -> Patches:
+        """What its tower reads."""
+        if not isinstance(self.tower.input, Patches):
+            raise TypeError("the tower of an architecture with eyes must read patches")
+        return self.tower.input
+
+    @property
+    def merge(self) -> int:
+        """So many patches a side make one of the decoder's rows."""
+        return prod(step.side for step in self.connector if isinstance(step, Merge | Mean))
+
+
 @spec
 class Arch:
     """A decoder if `output` is Next, or Denoised where tokens also see others that come after them; otherwise an encoder, which reads whole
@@ -88,16 +132,23 @@ class Arch:
     ngrams: Ngrams | None = None  # of an encoder
     patches: Patches | None = None
     encoder: Tower | None = None
+    vision: Vision | None = None  # of a decoder
     output: Output = Next()
     context: int  # tokens the checkpoint was trained or scaled to see
 
 
 def tower(encoder: Tower, vocab: int) -> Arch:
-    """The same layers as an architecture of their own, whose rows are pooled. `vocab`: the decoder's, for what reads tokens of it or none
-    at all."""
-    rows = encoder.input.vocab if isinstance(encoder.input, OwnEmbedding) else vocab
+    """The same layers as an architecture of their own, whose rows are pooled. `vocab`: the decoder's, for what reads tokens of it, or
+    frames."""
+    match encoder.input:
+        case OwnEmbedding(vocab=rows):
+            patches = None
+        case Patches() as patches:
+            rows = 0
+        case _:
+            rows, patches = vocab, None
     same = {name: getattr(encoder, name) for name in ("dim", "layers", "norm", "embed_scale", "embed_norm", "position", "context")}
-    return Arch(vocab=rows, output=Pooled(), **same)
+    return Arch(vocab=rows, output=Pooled(), patches=patches, **same)
 
 
 def mixers(layer: Layer) -> tuple[Single, ...]:
@@ -131,6 +182,12 @@ def long_ropes(arch: Arch) -> tuple[Rope, ...]:
     """Those whose angles depend on how long a sequence may become."""
     ropes = {mixer.position for layer in arch.layers for mixer in all_mixers(layer)}
     return tuple(rope for rope in ropes if isinstance(rope, Rope) and isinstance(rope.scaling, LongRope | DynamicNtk))
+
+
+def turned_ropes(arch: Arch) -> tuple[Rope, ...]:
+    """Those of its own layers whose positions may have several coordinates."""
+    ropes = {mixer.position for layer in arch.layers for mixer in all_mixers(layer)}
+    return tuple(rope for rope in ropes if isinstance(rope, Rope) and rope.axes)
 
 
 def streams(arch: Arch) -> int:

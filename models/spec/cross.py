@@ -1,5 +1,6 @@
 """How a decoder looks at what its encoder has read, and what an encoder reads."""
 
+from models.spec.images import Patches
 from models.spec.masks import Full
 from models.spec.mixers import Attention
 from models.spec.value import spec
@@ -50,4 +51,4 @@ class Frames:
     bins: int
 
 
-EncoderInput = SharedEmbedding | OwnEmbedding | Frames
+EncoderInput = SharedEmbedding | OwnEmbedding | Frames | Patches

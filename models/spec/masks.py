@@ -135,7 +135,18 @@ class Ring:
     ahead: ClassVar[int | None] = None
 
 
-Mask = Causal | Window | Chunked | Strided | Fixed | GroupedWindow | Full | BlockCausal | Neighbourhood | BlockSparse | Ring
+@spec
+class GridWindow:
+    """Of an image: a patch sees those of its own square of `size` * `size` patches, of which the image is cut from its upper left corner
+    (Qwen2.5-VL, arXiv 2502.13923)."""
+
+    size: int
+    reach: ClassVar[int | None] = None
+    ahead: ClassVar[int | None] = None
+
+
+Ahead = Full | BlockCausal | Neighbourhood | BlockSparse | Ring | GridWindow  # tokens see some that come after them
+Mask = Causal | Window | Chunked | Strided | Fixed | GroupedWindow | Ahead
 
 
 @spec

@@ -68,6 +68,23 @@ Scaling = Linear | Yarn | Llama3 | Divided | LongRope | DynamicNtk
 
 
 @spec
+class Sections:
+    """Of a place with several coordinates, `counts` says how many frequencies turn with each. One coordinate's lie behind those of
+    another (multimodal RoPE: Qwen2-VL, arXiv 2409.12191), or they take turns as far as `counts` goes, and the first has what is left
+    (Qwen3-VL, arXiv 2511.21631)."""
+
+    counts: tuple[int, ...]
+    interleaved: bool = False
+
+
+@spec
+class Repeated:
+    """Each of `count` coordinates turns dimensions of its own, with the frequencies that a head of so few dimensions has."""
+
+    count: int = 2
+
+
+@spec
 class Rope:
     """Rotary embedding of the first `dim` of a head, halves rotated together (Su et al. 2021, arXiv 2104.09864).
     Checkpoints that rotate neighbours have their rows permuted when they are loaded."""
@@ -75,6 +92,21 @@ class Rope:
     dim: int
     base: float = 10_000.0
     scaling: Scaling | None = None
+    axes: Sections | Repeated | None = None  # None: positions are numbers
+
+
+def rope_turns(rope: Rope) -> tuple[tuple[int, int], ...]:
+    """For each frequency, which of a place's coordinates turns it, and which of its table's frequencies it is."""
+    half = rope.dim // 2
+    match rope.axes:
+        case None:
+            return tuple((0, f) for f in range(half))
+        case Repeated(count=count):
+            return tuple((f // (half // count), f % (half // count)) for f in range(half))
+        case Sections(counts=counts, interleaved=True):
+            return tuple((f % len(counts) if f < len(counts) * counts[f % len(counts)] else 0, f) for f in range(half))
+        case Sections(counts=counts):
+            return tuple((axis, f) for f, axis in enumerate(axis for axis, count in enumerate(counts) for _ in range(count)))
 
 
 def rope_lengths(rope: Rope, context: int) -> tuple[int, ...]:

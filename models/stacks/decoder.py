@@ -1,4 +1,4 @@
-"""The decoder: token ids in, one hidden row per token out; logits only for the rows that somebody asks for."""
+"""The decoder: token ids in, and rows of images, one hidden row per token out; logits only for the rows that somebody asks for."""
 
 from collections.abc import Iterable
 from dataclasses import replace
@@ -12,6 +12,8 @@ from models.ops import Ops
 from models.parts.norms import norm
 from models.parts.positions import added
 from models.spec import Arch, Next, beside_embedding, streams
+from models.stacks.tower import TowerStack
+from models.stacks.vision import VisionStack
 
 
 class Bias(nn.Module):
@@ -27,9 +29,11 @@ class Bias(nn.Module):
 
 
 class Decoder(nn.Module):
-    """`encoder`: that of an encoder-decoder (encoder_decoder.py)."""
+    """`beside`: the encoder of an encoder-decoder, or the eyes of a model that has some."""
 
-    def __init__(self, arch: Arch, output: Next, layers: list[nn.Module], backend: Backend, encoder: nn.Module | None = None) -> None:
+    def __init__(
+        self, arch: Arch, output: Next, layers: list[nn.Module], backend: Backend, beside: TowerStack | VisionStack | None = None
+    ) -> None:
         super().__init__()
         self.arch, self.output, self.ops = arch, output, backend.ops
         self.reads_embedding = any(layer.block for layer in arch.layers)
@@ -43,14 +47,15 @@ class Decoder(nn.Module):
         self.narrow = backend.linear("narrow", arch.dim, (rows,), split="whole") if arch.embed_dim else None
         self.head = None if arch.tied else backend.linear("head", rows * self.streams, (arch.vocab,), bias=output.bias)
         self.tied_head = Bias(arch.vocab, backend.ops) if arch.tied and output.bias else None
-        self.encoder = encoder
+        self.encoder = beside if isinstance(beside, TowerStack) else None
+        self.vision = beside if isinstance(beside, VisionStack) else None
 
     def forward(self, tokens_T: Tensor, batch: Batch) -> Tensor:
         """Rows after the final norm, as wide as the embedding's, or all streams of them."""
         if self.encoder is not None and batch.encoding is not None:
-            rows_TD = self.encoder(batch.encoding, self.embed)
+            rows_TD = self.encoder(batch.encoding.read, batch.encoding.batch, self.embed)
             batch = replace(batch, encoding=replace(batch.encoding, rows_TD=rows_TD))
-        x_TD = self.begin(self.rows(tokens_T), batch)
+        x_TD = self.begin(with_images(self.rows(tokens_T), batch), batch)
         if self.reads_embedding:
             batch = replace(batch, embedded_TD=x_TD)
         return self.finish(self.through(self.layers, x_TD, batch))
@@ -70,8 +75,11 @@ class Decoder(nn.Module):
     def through(self, layers: Iterable[nn.Module], x_TD: Tensor, batch: Batch) -> Tensor:
         if self.streams > 1:
             x_TD = x_TD.repeat(1, self.streams)
-        for layer in layers:
+        deep = () if batch.seen is None else batch.seen.deep
+        for i, layer in enumerate(layers):
             x_TD = layer(x_TD, batch)
+            if batch.seen is not None and i < len(deep):
+                x_TD = x_TD.index_add(0, batch.seen.at_N, deep[i].to(x_TD.dtype))
         return x_TD
 
     def finish(self, x_TD: Tensor) -> Tensor:
@@ -87,3 +95,8 @@ class Decoder(nn.Module):
             y_SY = self.ops.scale(y_SY, self.output.scale)
         cap = self.output.softcap
         return y_SY if cap is None else self.ops.softcap(y_SY, cap)
+
+
+def with_images(x_TE: Tensor, batch: Batch) -> Tensor:
+    """Their rows in the places of some tokens'."""
+    return x_TE if batch.seen is None else x_TE.index_copy(0, batch.seen.at_N, batch.seen.rows_ND.to(x_TE.dtype))

@@ -24,7 +24,7 @@ _UNREAD = re.compile(
 def refuse_leftovers(arch: Arch | None, recipes: Recipes, checkpoint: Checkpoint, left: set[str]) -> None:
     left = {name for name in left if not _UNREAD.fullmatch(name)}
     if arch is not None:
-        left -= _further(arch, left) | _computed(arch, left)
+        left -= _further(arch, left) | _computed(arch, left) | _unseen(arch, left)
         left -= _tied_copy(recipes, checkpoint, left) if arch.tied else set[str]()
     if left:
         shown = ", ".join(sorted(left)[:5])
@@ -35,6 +35,18 @@ def _further(arch: Arch, left: set[str]) -> set[str]:
     """GGUF's mtp: layers behind the last one that have what only those have."""
     numbers = {int(match[1]) for name in left if (match := re.fullmatch(r"blk\.(\d+)\.nextn\..*", name))}
     return {name for name in left if name.startswith(tuple(f"blk.{n}." for n in numbers if n >= len(arch.layers)))}
+
+
+def _unseen(arch: Arch, left: set[str]) -> set[str]:
+    """Of a tower that is read before its end: what stands behind that, and what pools an image's rows."""
+    if arch.vision is None:
+        return set()
+    behind, pooling = (
+        re.compile(r"vision\.encoder\.layers?\.(\d+)\..*"),
+        re.compile(r"vision\.((post_layernorm|head)\..*|embeddings\.position_ids)"),
+    )
+    layers = len(arch.vision.tower.layers)
+    return {name for name in left if pooling.fullmatch(name) or ((match := behind.fullmatch(name)) and int(match[1]) >= layers)}
 
 
 def _computed(arch: Arch, left: set[str]) -> set[str]:

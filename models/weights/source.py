@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from models.quant import Weight, WeightsError
-from models.spec import Arch, Attention, LatentAttention, Layer, LinearAttention, MoE, Patches, Single, mixers
+from models.spec import Arch, Attention, LatentAttention, Layer, LinearAttention, MoE, Patches, Single, Tower, mixers
 
 Checkpoint = Mapping[str, Weight]  # read lazily: one tensor at each lookup
 
@@ -43,14 +43,23 @@ class Source:
     def _of_layer(self) -> Layer:
         if self.arch is None:
             raise WeightsError(f"{self.target}: this model has no layers that a recipe could ask about")
-        encoder = self.arch.encoder if self.target.startswith("encoder.") else None
-        return (self.arch if encoder is None else encoder).layers[self.layer or 0]
+        return (self._tower or self.arch).layers[self.layer or 0]
+
+    @property
+    def _tower(self) -> Tower | None:
+        """That of the target, where it is not of the architecture's own layers."""
+        if self.arch is None:
+            return None
+        if self.target.startswith("vision."):
+            return self.arch.vision.tower if self.arch.vision else None
+        return self.arch.encoder if self.target.startswith("encoder.") else None
 
     @property
     def patches(self) -> Patches:
-        if self.arch is None or self.arch.patches is None:
+        found = None if self.arch is None else self.arch.vision.patches if self.arch.vision else self.arch.patches
+        if found is None:
             raise WeightsError(f"{self.target}: this architecture reads no images")
-        return self.arch.patches
+        return found
 
     @property
     def experts(self) -> int:

@@ -23,7 +23,7 @@ from engine.embedded.load import LoadedModel, LoadOptions, load_model
 from engine.embedded.memory.memory import Memory
 from engine.embedded.runner import Runner
 from engine.embedded.sequence import Sequence
-from models.batch import Encoding
+from models.batch import Batch
 from models.families import ENCODER_DECODERS
 from models.spec import (
     MLP,
@@ -168,9 +168,9 @@ class Counted:
         encoder: Any = engine._runner._model.encoder  # type: ignore[attr-defined]
         forward = encoder.forward
 
-        def counted(encoding: Encoding, shared: Any) -> Tensor:
-            self.steps.append(encoding.batch.starts_S1.diff().tolist())
-            return forward(encoding, shared)
+        def counted(read: Tensor, batch: Batch, shared: Any) -> Tensor:
+            self.steps.append(batch.starts_S1.diff().tolist())
+            return forward(read, batch, shared)
 
         monkeypatch.setattr(encoder, "forward", counted)
 

@@ -140,8 +140,8 @@ def test_what_is_refused(tmp_path: Path) -> None:
         arch_of(config | {"audio_config": {}})
     with pytest.raises(ConfigError, match="text_config: nobody read new"):
         arch_of(config | {"text_config": config["text_config"] | {"new": 1}})
-    with pytest.raises(ConfigError, match="architecture LlavaForConditionalGeneration is not supported"):
-        arch_of(config | {"architectures": ["LlavaForConditionalGeneration"]})
+    with pytest.raises(ConfigError, match="architecture BlipForConditionalGeneration is not supported"):
+        arch_of(config | {"architectures": ["BlipForConditionalGeneration"]})
     stored = load_file(tmp_path / "model.safetensors")
     save_file(stored | {"audio_tower.weight": torch.zeros(1)}, tmp_path / "model.safetensors")
     with pytest.raises(WeightsError, match=r"does not use: audio_tower\.weight"):

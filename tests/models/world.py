@@ -12,7 +12,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
 from models.build import build
 from models.checkpoint import open_checkpoint
 from models.families import arch_of, recipes_of
-from models.families.multimodal import text_tensors
+from models.families.multimodal import parts
 from models.reference import Reference, whole
 from models.spec import long_ropes
 from models.stacks.decoder import Decoder
@@ -48,7 +48,7 @@ def ours(directory: Path, context: int = CONTEXT) -> Decoder:
     config, checkpoint = read_config(directory), open_checkpoint(directory)
     arch = arch_of(config)
     model = build(arch, Reference(), context=context)
-    load(model, arch, recipes_of(config, checkpoint.form), text_tensors(config, checkpoint))
+    load(model, arch, recipes_of(config, checkpoint.form), parts(config, checkpoint))
     return model
 
 

@@ -4,7 +4,8 @@ A page's key is a hash chained over all tokens up to its end, so equal keys mean
 not within a shared prefix the chain goes on with the owner's salt: no owner finds another's pages, neither by the count of cached
 tokens nor by time. A prefix is cached if every layout still has the pages that the next token attends to: all of them, or those
 within the layout's reach; and, for a model with states (states.py), if the one behind it is kept. Behind an encoder's input
-(inputs.py) all chains begin with that input's key.
+(inputs.py) all chains begin with that input's key. A page on which an image lies has the image in its key; a prefix never ends
+within tokens that see one another both ways, and no step does.
 """
 
 import os
@@ -57,17 +58,16 @@ class Memory:
             start = len(keys) * PAGE
             tokens = seq.tokens[start : start + PAGE].tobytes()
             salt = seq.salt if start + PAGE > seq.shared else b""
-            keys.append(
-                blake2b((keys[-1] if keys else self._seed + seq.angles + self.inputs.key(seq)) + tokens, digest_size=16, salt=salt).digest()
-            )
+            before = keys[-1] if keys else self._seed + seq.angles + self.inputs.key(seq)
+            keys.append(blake2b(before + tokens + _shown(seq, start), digest_size=16, salt=salt).digest())
         return keys
 
     def match(self, seq: Sequence) -> int:
         """Number of leading pages that are cached and need not be computed. At least one token is always left to compute."""
-        n = seq.reusable // PAGE
+        n = _outside(seq, seq.reusable // PAGE)
         keys = self.keys(seq, n)
         while (hole := self._hole(keys, n)) is not None:
-            n = hole
+            n = _outside(seq, hole)
         return n
 
     def admit(self, seq: Sequence, pages: int, reserve: int) -> bool:
@@ -99,6 +99,9 @@ class Memory:
 
     def until(self, seq: Sequence, count: int) -> int:
         """How many of the next `count` tokens one step may compute."""
+        for begin, end in seq.spans:
+            if begin < seq.computed + count < end:
+                count = (begin if begin > seq.computed else end) - seq.computed
         return count if self.states is None else self.states.until(seq, count)
 
     def advance(self, seq: Sequence, count: int) -> None:
@@ -186,6 +189,19 @@ class Memory:
             pool.release(int(table.pages[table.first]))
             table.pages[table.first] = -1
             table.first += 1
+
+
+def _shown(seq: Sequence, start: int) -> bytes:
+    """What stands for the images that lie on a page, besides their tokens, which are the same for all images."""
+    lying = (placed for placed in seq.request.images if placed.at < start + PAGE and start < placed.at + placed.rows)
+    return b"".join(placed.image.digest + (start - placed.at).to_bytes(8, signed=True) for placed in lying)
+
+
+def _outside(seq: Sequence, pages: int) -> int:
+    """At most so many pages that none of them ends within a span whose tokens see one another."""
+    while span := next((span for span in seq.spans if span[0] < pages * PAGE < span[1]), None):
+        pages = span[0] // PAGE
+    return pages
 
 
 def _counts(pools: Iterable[PagePool]) -> tuple[int, int, int, int]:

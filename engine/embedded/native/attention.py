@@ -8,6 +8,7 @@ from engine.embedded.native.masks import FULL, numbers_of
 from engine.embedded.native.offsets import OffsetTable
 from engine.embedded.native.ops import Kernels
 from engine.embedded.native.pages import Extras, Pages, Sight, Where
+from engine.embedded.on_torch.scores import Scores
 from models.batch import Batch
 from models.score_bias import PLAIN, Scoring, scale_of, slopes
 from models.spec import Alibi, Attention, CrossAttention, GroupedWindow, Paged
@@ -20,7 +21,7 @@ class PagedAttention:
         mask = numbers_of(spec.mask)
         if mask is None:
             raise ValueError(f"a decoder cannot look ahead: {spec.mask}")
-        self._kernels, self._group = kernels, group
+        self._kernels, self._group, self._spec = kernels, group, spec
         self._sight = Sight(
             heads=spec.heads,
             mask=mask,
@@ -36,7 +37,24 @@ class PagedAttention:
         where = Where(batch.pages[self._group], batch.starts_S1, batch.cached_S)
         self._kernels.watch(batch.starts_S1[-1:])
         self.pages.remember(k_TGK, v_TGK, where)
+        if batch.ends_T is not None:
+            return self._look_ahead(q_THK, where, batch, scoring)
         return self.pages.look(q_THK, where, self._sight, Extras(scoring.sinks_H, self._offsets(scoring.relative), self._offsets.far))
+
+    def _look_ahead(self, q_THK: Tensor, where: Where, batch: Batch, scoring: Scoring) -> Tensor:
+        """Of a step some of whose tokens see others that come behind them, which no kernel does."""
+        out = list[Tensor]()
+        for s, (rows, cached) in enumerate(batch.spans):
+            end = cached + rows.stop - rows.start
+            # what lay on pages behind a window's reach is gone, and nobody sees it
+            first = 0 if self._group.reach is None else max(0, cached - self._group.reach + 1)
+            pages, key_M = where.table_SW[s, : -(-end // PAGE)].long().clamp(min=0), torch.arange(first, end)
+            k_1GMK = self.pages.keys_PGKT[pages].permute(1, 0, 3, 2).flatten(1, 2)[None, :, first:end].float()
+            v_1GMK = self.pages.values_PGTK[pages].transpose(0, 1).flatten(1, 2)[None, :, first:end].float()
+            end_1Q1 = None if batch.ends_T is None else batch.ends_T[None, rows, None]
+            scores = Scores(self._spec, torch.arange(cached, end)[None, :, None], key_M, scoring, end_1Q1)
+            out.append(scores.attend(q_THK[rows].transpose(0, 1)[None].float(), k_1GMK, v_1GMK)[0].transpose(0, 1))
+        return torch.cat(out).contiguous()
 
 
 class PagedCross:

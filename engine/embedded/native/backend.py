@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 import torch
 from torch import nn
 
+from engine.embedded.encoder.on_torch import TorchEncoderBackend
 from engine.embedded.kernels import library as k
 from engine.embedded.native.attention import PagedAttention, PagedCross
 from engine.embedded.native.experts import PackedExperts, Routing
@@ -16,6 +17,7 @@ from engine.embedded.native.latent import PackedHeads, PagedLatents
 from engine.embedded.native.linear import PackedEmbedding, PackedLinear, Table
 from engine.embedded.native.ops import Kernels
 from engine.embedded.native.states import SlotStates
+from engine.embedded.native.supports import whole
 from engine.embedded.native.whole import WholeAttention
 from models.batch import Attend, Convolve, Cross, HeadUse, Latent, LocalGlobal, Lsh, Recurrence
 from models.ops import Ops
@@ -64,6 +66,7 @@ class NativeBackend:
             open=routing.open,
         )
         self.leaves: dict[str, PagedAttention | PagedCross] = {}
+        self._on_torch = TorchEncoderBackend(torch.device("cpu"), self.dtype)
         self.latents: dict[str, PagedLatents] = {}
         self.states: dict[str, SlotStates] = {}
 
@@ -76,8 +79,8 @@ class NativeBackend:
         return PackedLinear(self.kernels, d_in, sum(d_outs), bias, self._prepare)
 
     def attend(self, name: str, spec: Attention) -> Attend:
-        if spec.mask.ahead != 0:  # in the encoder of an encoder-decoder
-            return WholeAttention(self.kernels, spec)
+        if spec.mask.ahead != 0:  # in the encoder of an encoder-decoder, or in a tower
+            return WholeAttention(self.kernels, spec) if whole(spec) else self._on_torch.attend(name, spec)
         group = Paged(per_token=((spec.kv_heads, spec.head_dim),) * 2, reach=spec.mask.reach)
         self.leaves[name] = leaf = PagedAttention(self.kernels, spec, self._pages[group], group)
         return leaf

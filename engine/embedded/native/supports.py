@@ -12,6 +12,7 @@ from models.spec import (
     Attention,
     Axial,
     Full,
+    GridWindow,
     LatentAttention,
     Layer,
     LinearAttention,
@@ -30,7 +31,8 @@ from models.spec import (
 
 def supports(arch: Arch) -> bool:
     """Can every layer of `arch`, a decoder or an encoder-decoder, run on these kernels?"""
-    return plain(arch) and all(map(_layer, arch.layers)) and (arch.encoder is None or _reads(arch.encoder))
+    sees = arch.vision is None or all(isinstance(layer.ffn, MLP) for layer in arch.vision.tower.layers)
+    return plain(arch) and all(map(_layer, arch.layers)) and (arch.encoder is None or _reads(arch.encoder)) and sees
 
 
 def plain(arch: Arch) -> bool:
@@ -77,7 +79,7 @@ def whole(m: Attention) -> bool:
     return (
         m.head_dim % 16 == 0
         and m.head_dim <= k.MAX_DIM
-        and isinstance(m.mask, Full | Neighbourhood)
+        and isinstance(m.mask, Full | GridWindow | Neighbourhood)
         and (m.position is None or isinstance(m.position, Rope | RelativeBias))
         and (m.scale is None or m.scale > 0)
         and m.softcap is None

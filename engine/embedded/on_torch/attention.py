@@ -33,17 +33,19 @@ class PagedAttention:
         table_SW = batch.pages[self.layout]
         if q_THK.shape[0] == table_SW.shape[0]:
             return self._one_each(q_THK, table_SW, batch, scoring)
-        parts = (self._several(q_THK[rows], table_SW[s], cached, scoring) for s, (rows, cached) in enumerate(batch.spans))
+        ends = [None if batch.ends_T is None else batch.ends_T[rows] for rows, _ in batch.spans]
+        parts = (self._several(q_THK[rows], table_SW[s], cached, scoring, ends[s]) for s, (rows, cached) in enumerate(batch.spans))
         return torch.cat(list(parts))
 
-    def _several(self, q_QHK: Tensor, table_W: Tensor, cached: int, scoring: Scoring) -> Tensor:
+    def _several(self, q_QHK: Tensor, table_W: Tensor, cached: int, scoring: Scoring, ends_Q: Tensor | None) -> Tensor:
         """New tokens of one sequence, which come after `cached` others."""
         end, reach = cached + q_QHK.shape[0], self.layout.reach
         first = 0 if reach is None else max(0, cached - reach + 1) // PAGE
         pages = table_W[first : -(-end // PAGE)].long()
         k_GMK, v_GMK = (store[pages].transpose(0, 1).flatten(1, 2)[:, : end - first * PAGE] for store in (self.k_PGSK, self.v_PGSK))
         key_M = torch.arange(first * PAGE, end, device=q_QHK.device)
-        scores = Scores(self.spec, key_M[None, cached - first * PAGE :, None], key_M, scoring)
+        end_1Q1 = None if ends_Q is None else ends_Q[None, :, None]
+        scores = Scores(self.spec, key_M[None, cached - first * PAGE :, None], key_M, scoring, end_1Q1)
         return scores.attend(q_QHK.transpose(0, 1)[None], k_GMK[None], v_GMK[None])[0].transpose(0, 1)
 
     def _one_each(self, q_SHK: Tensor, table_SW: Tensor, batch: Batch, scoring: Scoring) -> Tensor:

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from models.masks import may_see
+from models.masks import ahead, may_see
 from models.ops import wide
 from models.reference import softmax
 from models.score_bias import PLAIN, Scoring, scale_of, score_bias
@@ -15,12 +15,13 @@ from models.spec import Attention
 
 @dataclass(frozen=True, eq=False)
 class Scores:
-    """How queries at positions query_BQ1 look at keys at positions key_M."""
+    """How queries at positions query_BQ1 look at keys at positions key_M; end_BQ1: as `Batch.ends_T`."""
 
     spec: Attention
     query_BQ1: Tensor
     key_M: Tensor
     scoring: Scoring = PLAIN
+    end_BQ1: Tensor | None = None
 
     def attend(self, q_BHQK: Tensor, k_BGMK: Tensor, v_BGMK: Tensor) -> Tensor:
         """out_BHQK"""
@@ -30,6 +31,9 @@ class Scores:
     def _may(self) -> Tensor:
         """bool [B, 1, Q, M], or with H in place of 1 where heads see differently."""
         may = may_see(self.spec.mask, self.query_BQ1, self.key_M)
+        if self.end_BQ1 is not None:
+            extra = ahead(self.query_BQ1, self.key_M, self.end_BQ1)
+            may = may | (extra if may.dim() == 3 else extra.unsqueeze(-3))
         return may.unsqueeze(1) if may.dim() == 3 else may.repeat_interleave(self.spec.heads // self.spec.kv_heads, 1)
 
 

@@ -25,7 +25,7 @@ from engine.vllm.plugin.states import dtypes, slots_of
 from models.batch import Batch
 from models.build import build
 from models.families import arch_of, recipes_of
-from models.families.multimodal import text_tensors
+from models.families.multimodal import parts
 from models.recipes import Recipes
 from models.spec import Arch, Next, Rope, Slot, long_ropes, rope_start
 
@@ -115,7 +115,7 @@ class StoaForCausalLM(nn.Module, SupportsLoRA, SupportsPP, SupportsQuant):
         return IntermediateTensors(self.trunk.handed_on(zeros_TD, zeros_TD.clone()))
 
     def load_weights(self, weights: Iterable[tuple[str, Tensor]]) -> set[str]:
-        load(self.trunk.decoder, self.arch, self.recipes, text_tensors(self.raw, dict(weights)), self.place)
+        load(self.trunk.decoder, self.arch, self.recipes, parts(self.raw, dict(weights)), self.place)
         return {name for name, _ in self.named_parameters()}
 
 

@@ -68,7 +68,7 @@ def tower(config: Config, output: Pooled) -> Arch:
         embed_norm=norm_of(config),
         patches=read,
         output=output,
-        context=read.grid.count + 1,
+        context=read.rows,
     )
 
 

@@ -43,7 +43,7 @@ def arch(config: Config) -> Arch:
         norm=norm_of(config),
         patches=read,
         output=output(config, ("cls", "mean_but_first")),
-        context=read.grid.count + 1,
+        context=read.rows,
     )
 
 

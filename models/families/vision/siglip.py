@@ -60,7 +60,7 @@ def tower(config: Config, read: Patches, output: Pooled) -> Arch:
         norm=norm_of(config),
         patches=read,
         output=output,
-        context=read.grid.count,
+        context=read.rows,
     )
 
 

@@ -33,7 +33,7 @@ def arch(config: Config) -> Arch:
         norm=norm_of(config),
         patches=read,
         output=output(config, ("cls",)),
-        context=read.grid.count + 1,
+        context=read.rows,
     )
 
 

@@ -13,12 +13,13 @@ def sight(arch: Arch) -> Iterator[Problem]:
     if arch.patches is None:
         return
     yield from positive(arch.patches, ".patches", "size", "channels")
-    yield from positive(arch.patches.grid, ".patches.grid", "rows", "columns")
+    if arch.patches.grid is not None:
+        yield from positive(arch.patches.grid, ".patches.grid", "rows", "columns")
     if isinstance(arch.output, Writes):
         yield ".patches", "must be null: a decoder reads tokens"
-    rows = arch.patches.grid.count + arch.patches.class_token
-    if arch.context != rows:
-        yield ".context", f"= {arch.context} must be {rows}: the rows of an image"
+    rows = arch.context if arch.patches.grid is None else arch.patches.grid.count + arch.patches.class_token
+    if arch.context < rows:
+        yield ".context", f"= {arch.context} must be {rows} at least: the rows of an image"
     for name in ("vocab", "segments", "position", "global_tokens", "ngrams"):
         if getattr(arch, name):
             yield f".{name}", "must be left out where there are patches: it is said of tokens"

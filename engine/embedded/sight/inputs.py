@@ -1,0 +1,66 @@
+"""What a step's model sees of images: their rows, how far their tokens see, and where they stand."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from engine.embedded.sequence import Chunk
+from models.batch import Batch, Seen
+
+
+class ImageInputs:
+    """Made anew for each step that has any: such steps are not recorded."""
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        self._chunks: Sequence[Chunk] = ()
+
+    def fill(self, chunks: Sequence[Chunk]) -> bool:
+        """Whether images stand among the step's tokens."""
+        self._chunks = chunks if any(map(_shows, chunks)) else ()
+        return bool(self._chunks)
+
+    def into(self, batch: Batch) -> Batch:
+        if not self._chunks:
+            return batch
+        return replace(batch, seen=self._seen(), ends_T=self._ends(), places_AT=self._places())
+
+    def _seen(self) -> Seen:
+        at, rows, first = list[Tensor](), list[tuple[Tensor, ...]](), 0
+        for seq, size in self._chunks:
+            for i, placed in enumerate(seq.request.images):
+                begin, end = max(placed.at, seq.computed), min(placed.at + placed.rows, seq.computed + size)
+                if begin < end:
+                    at.append(torch.arange(begin, end) - seq.computed + first)
+                    rows.append(tuple(part[begin - placed.at : end - placed.at] for part in seq.seen[i]))
+            first += size
+        rows_ND, *deep = (torch.cat(parts) for parts in zip(*rows, strict=True))
+        return Seen(torch.cat(at).to(self._device), rows_ND, tuple(deep))
+
+    def _ends(self) -> Tensor | None:
+        if not any(chunk.sequence.spans for chunk in self._chunks):
+            return None
+        ends_T = np.concatenate([np.arange(seq.computed, seq.computed + size) for seq, size in self._chunks])
+        first = 0
+        for seq, size in self._chunks:
+            for begin, end in seq.spans:
+                within = slice(max(begin - seq.computed, 0) + first, max(min(end - seq.computed, size), 0) + first)
+                ends_T[within] = end - 1
+            first += size
+        return torch.from_numpy(ends_T).to(self._device)
+
+    def _places(self) -> Tensor | None:
+        if self._chunks[0].sequence.places is None:
+            return None
+        parts = [seq.places.of(seq.computed, seq.computed + size) for seq, size in self._chunks if seq.places is not None]
+        return torch.from_numpy(np.concatenate(parts, 1)).to(self._device)
+
+
+def _shows(chunk: Chunk) -> bool:
+    """Whether the chunk computes tokens of an image, or of a span that sees both ways."""
+    seq, size = chunk
+    spans = (*((placed.at, placed.at + placed.rows) for placed in seq.request.images), *seq.spans)
+    return any(begin < seq.computed + size and seq.computed < end for begin, end in spans)
