@@ -14,6 +14,7 @@ from server.api.common.unsupported import SupportsOnly, Unsupported
 from server.api.common.vllm_types import VllmFields
 from server.api.completions.types import CompletionRequest
 from server.api.embeddings.types import EmbeddingRequest
+from server.api.images.request_types import GenerationRequest
 from server.api.ollama.types import GenerateRequest, OllamaChatRequest, Options
 from server.api.responses.types.request import ResponseRequest
 from server.http.warnings import Hint, Silent
@@ -25,6 +26,7 @@ APIS: dict[str, type[BaseModel]] = {
     "`POST /v1/responses`": ResponseRequest,
     "`POST /v1/messages` (Anthropic)": MessagesRequest,
     "`POST /v1/embeddings`": EmbeddingRequest,
+    "`POST /v1/images/generations`": GenerationRequest,
     "`POST /api/chat` (Ollama)": OllamaChatRequest,
     "`POST /api/generate` (Ollama)": GenerateRequest,
     "`options` of Ollama's": Options,

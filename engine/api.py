@@ -423,6 +423,7 @@ class StartPicture:
 
     pixels: NDArray[np.uint8]  # [H, W, C], as large as `ImageInfo` says
     strength: float
+    mask: NDArray[np.bool_] | None = None  # [H, W]: what is to be made anew; the rest stays as it is. None: all of it
 
 
 @dataclass(frozen=True, slots=True)
@@ -471,6 +472,7 @@ class ImageInfo:
     channels: int
     reads: ReadsLabels | ReadsPrompts
     steps: int  # the most
+    positions: int  # that the denoiser computes of a picture: what a token is to a text
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -487,6 +489,15 @@ class ImageProgress:
         return self.step == self.steps
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageStats:
+    waiting: int = 0  # pictures, as those below
+    running: int = 0
+    finished: int = 0  # these and below: totals since start
+    aborts: int = 0
+    steps: int = 0  # of all pictures
+
+
 class ImageEngine(Protocol):
     @property
     def info(self) -> ImageInfo: ...
@@ -498,5 +509,7 @@ class ImageEngine(Protocol):
         """One after each step, the last one finished. Closing the iterator aborts the request, within one step. Raises EngineError before
         the first one for a request that cannot be met, naming its field; QueueFull where too many wait; EngineStopped at any time."""
         ...
+
+    def stats(self) -> ImageStats: ...
 
     async def close(self) -> None: ...

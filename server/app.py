@@ -39,6 +39,7 @@ from server.mcp.config.server_spec import Builtin
 from server.mcp.open_host import open_host, own_servers
 from server.runtime.knowledge_base import KnowledgeBase, ObserveSearch, open_database, open_knowledge_base
 from server.runtime.loading.chat import open_chat_model
+from server.runtime.loading.open_images import open_images
 from server.runtime.loading.open_speech import open_speech
 from server.runtime.runtime import Runtime
 from server.runtime.settings import Settings
@@ -73,7 +74,7 @@ def load_runtime(settings: Settings, watch: ObserveSearch | None = None) -> Runt
     from server.weights.progress import progress_bar
 
     with collector_at_rest(), progress_bar() as progress:
-        speech = open_speech(settings, progress)
+        speech, images = open_speech(settings, progress), open_images(settings, progress)
         opening = _in_daemon_thread(lambda: _open_database(settings, progress, watch, speech))
         prompts = _server_prompts()
         first, *others = [open_chat_model(settings, name, progress, prompts) for name in settings.models]
@@ -84,6 +85,7 @@ def load_runtime(settings: Settings, watch: ObserveSearch | None = None) -> Runt
             tokenizer=first.tokenizer,
             others=tuple(others),
             speech=speech,
+            images=images,
             created=int(time.time()),
             knowledge_base=knowledge,
             archive=archive,

@@ -24,7 +24,7 @@ def _decode(job: Job, files: Sequence[int]) -> bytes:
 
     try:
         with os.fdopen(files[0], "rb") as source, os.fdopen(files[1], "wb") as target:
-            width, height = write_pixels(source, target, job["pixels"])
+            width, height = write_pixels(source, target, job["pixels"], job["bands"])
         reply: dict[str, object] = {"width": width, "height": height}
     except ImageError as error:
         reply = {"refused": str(error), "code": error.code}

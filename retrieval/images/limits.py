@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-CHANNELS = 3  # bytes of a pixel: red, green, blue
+Bands = Literal["RGB", "RGBA"]  # bytes of a pixel: red, green, blue, and how little is seen through it
 
 # of an ImageError, as OpenAI calls them
 Code = Literal["empty_image_file", "image_file_too_large", "image_parse_error", "image_too_large", "unsupported_image_media_type"]

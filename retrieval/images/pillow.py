@@ -6,14 +6,14 @@ from typing import IO
 
 from PIL import Image, ImageOps
 
-from retrieval.images.limits import ImageError
+from retrieval.images.limits import Bands, ImageError
 
 FORMATS = ("PNG", "JPEG", "GIF", "WEBP", "BMP", "TIFF")
 _SVG = re.compile(rb"\s*(<\?xml|<!--|<!DOCTYPE svg|<svg)", re.IGNORECASE)
 
 
-def write_pixels(source: IO[bytes], target: IO[bytes], pixels: int) -> tuple[int, int]:
-    """The first picture of a file, upright as its EXIF data says, as bytes of red, green and blue, line by line. Returns width and height.
+def write_pixels(source: IO[bytes], target: IO[bytes], pixels: int, bands: Bands) -> tuple[int, int]:
+    """The first picture of a file, upright as its EXIF data says, as bytes of `bands`, line by line. Returns width and height.
     Raises ImageError, also for more than `pixels`, before any of them is decoded."""
     warnings.simplefilter("ignore")  # of the file's metadata; nobody reads them
     Image.MAX_IMAGE_PIXELS = None  # the limit is ours
@@ -23,7 +23,7 @@ def write_pixels(source: IO[bytes], target: IO[bytes], pixels: int) -> tuple[int
             most = f"{pixels / 1e6:g} million"
             raise ImageError(f"the image has {width} x {height} pixels; at most {most} are read, so make it smaller", "image_too_large")
         try:
-            upright = ImageOps.exif_transpose(image).convert("RGB")
+            upright = ImageOps.exif_transpose(image).convert(bands)
         except (OSError, SyntaxError, ValueError, IndexError, TypeError, EOFError) as error:
             raise ImageError(f"the image is damaged: {_reason(error)}", "image_parse_error") from None
     target.write(upright.tobytes())

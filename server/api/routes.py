@@ -15,6 +15,7 @@ from server.api.chat_completions.stored import endpoints as stored_completions
 from server.api.completions import endpoint as completions
 from server.api.documents import endpoints as documents
 from server.api.embeddings import embeddings, rerank, score
+from server.api.images import endpoints as images
 from server.api.mcp import status as mcp_status
 from server.api.ollama import endpoints as ollama
 from server.api.responses import endpoints as responses
@@ -40,6 +41,7 @@ def endpoints(state: ServerState, version: str) -> list[Endpoint]:
         *chat_completions.endpoints(state),
         *completions.endpoints(state),
         *audio.endpoints(state),
+        *images.endpoints(state),
         *tokenize.endpoints(state),
         *tokenizer_info.endpoints(state),
         *moderations.endpoints(state),

@@ -1,4 +1,5 @@
-"""stoa serve | pull | ingest | search | chat | transcribe | eval | arch | new-arch | mcp | bench. Each imports what it needs then."""
+"""stoa serve | pull | ingest | search | chat | transcribe | imagine | eval | arch | new-arch | mcp | bench.
+Each imports what it needs then."""
 
 from pathlib import Path
 from typing import Annotated
@@ -101,6 +102,30 @@ def transcribe_command(
         raise typer.Exit(2) from None
     settings = None if url else read_settings({"transcription_model": model} if model else {})
     raise typer.Exit(run_transcribe(command, settings, SpeechServer(url or "", model, api_key)))
+
+
+@cli.command("imagine")
+def imagine_command(
+    prompt: Annotated[str, typer.Argument(help="What the picture is to show")],
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="A .png, .jpg or .webp [default: show it only]")] = None,
+    url: Annotated[str | None, typer.Option(help="A running server, such as http://127.0.0.1:8000")] = None,
+    model: Annotated[str | None, typer.Option(help="As --image-model of stoa serve [default: STOA_IMAGE_MODEL, or digits]")] = None,
+    api_key: Annotated[str, typer.Option(help="Key for --url", envvar="STOA_API_KEY")] = "",
+    negative: Annotated[str, typer.Option(help="What it is not to show")] = "",
+    seed: Annotated[int | None, typer.Option(help="The same gives the same picture [default: another each time]")] = None,
+    steps: Annotated[int | None, typer.Option(help="More take longer [default: as the model is used]")] = None,
+    guidance: Annotated[float | None, typer.Option(help="How closely the prompt is followed [default: likewise]")] = None,
+    image: Annotated[Path | None, typer.Option(help="Change this one")] = None,
+    mask: Annotated[Path | None, typer.Option(help="With --image: only where this one is transparent")] = None,
+    strength: Annotated[float | None, typer.Option(help="With --image: how much, above 0 and at most 1")] = None,
+    preview: Annotated[bool, typer.Option(help="Show it in the terminal")] = True,
+) -> None:
+    """Make a picture: with a model that is loaded for the occasion, or over HTTP with that of --url."""
+    from server.cli.imagine.command import ImageServer, ImagineCommand, run_imagine
+
+    command = ImagineCommand(prompt, output, negative, seed, steps, guidance, image, mask, strength, preview)
+    settings = None if url else read_settings({"image_model": model} if model else {})
+    raise typer.Exit(run_imagine(command, settings, ImageServer(url or "", model, api_key)))
 
 
 @cli.command("ingest")

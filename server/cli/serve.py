@@ -82,7 +82,8 @@ def serve(settings: Settings) -> int:
 def _check(settings: Settings) -> None:
     """What can be known before anything starts. Raises PullError and OSError."""
     chat = [("model", source) for source in settings.models.values()] if settings.tokenizer is None else [("tokenizer", settings.tokenizer)]
-    for option, source in (*chat, ("embedding-model", settings.embedding_model), ("rerank-model", settings.rerank_model)):
+    beside = (("embedding-model", settings.embedding_model), ("rerank-model", settings.rerank_model), ("image-model", settings.image_model))
+    for option, source in (*chat, *beside):
         if source is not None and (option, source) != ("embedding-model", "none"):
             try:
                 expect_known(source)

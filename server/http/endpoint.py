@@ -15,10 +15,11 @@ StreamType = Literal["text/event-stream", "application/x-ndjson"]
 
 @dataclass(frozen=True, kw_only=True)
 class Form:
-    """A multipart request body: one file and some text fields."""
+    """A multipart request body: one file and some text fields; `more`: further files, which may be absent."""
 
     fields: type[BaseModel]
     file: str = "file"
+    more: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import AsyncGenerator, Callable, Container
+from collections.abc import AsyncGenerator, Callable, Collection, Container
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from email.errors import HeaderParseError
@@ -37,6 +37,7 @@ class Upload:
     filename: str | None = None  # as the client sent it; None: there was no file
     size: int = 0
     fields: dict[str, str | list[str]] = field(default_factory=dict[str, str | list[str]])
+    more: dict[str, bytes] = field(default_factory=dict[str, bytes])  # further files, by the names of their fields
 
 
 @dataclass
@@ -47,12 +48,14 @@ class _FormReader:
     upload: Upload
     file_field: str
     lists: Container[str]
+    more: Container[str]
     error: ApiError | None = None
     ended: bool = False
     _headers: dict[bytes, bytes] = field(default_factory=dict[bytes, bytes])
     _name: bytes = b""
     _value: bytes = b""
-    _part: str | None = None  # name of the current text field; None: the file
+    _part: str | None = None  # name of the current text field or further file; None: the file
+    _further: bool = False  # the current part is a further file
     _count: int = 0  # of text fields
     _data: bytearray = field(default_factory=bytearray)
     _pending: bytearray = field(default_factory=bytearray)  # file data not yet written
@@ -96,7 +99,9 @@ class _FormReader:
         disposition = self._headers.get(b"content-disposition", b"")
         options = parse_options_header(disposition)[1]
         name, filename = options.get(b"name", b"").decode(errors="replace"), _filename(disposition, options)
+        name = self.file_field if name == f"{self.file_field}[]" and filename is not None else name
         self._part = None if name == self.file_field and filename is not None else name
+        self._further = filename is not None and name in self.more
         if self._part is not None:
             self._start_field(self._part)
         elif self.upload.filename is not None:
@@ -107,7 +112,7 @@ class _FormReader:
     def _start_field(self, name: str) -> None:
         if name == self.file_field:
             self.set_error(bad_request(self.file_field, f"{self.file_field}: must be a file with a name, not a text field", "invalid_file"))
-        elif (name in self.upload.fields and not self._is_list(name)) or self._count >= MAX_FIELDS:
+        elif name in self.upload.more or (name in self.upload.fields and not self._is_list(name)) or self._count >= MAX_FIELDS:
             self.set_error(bad_request(name or None, f"{name}: given more than once, or one field too many", "duplicate"))
         else:
             self._count += 1
@@ -120,7 +125,9 @@ class _FormReader:
             return
         if self._part is None:
             self._add_file_data(data[start:end])
-        elif len(self._data) + end - start > MAX_FIELD_BYTES:
+        elif self._further and len(self._data) + end - start > self.limit:
+            self.set_error(too_large(self._part, self.limit))
+        elif not self._further and len(self._data) + end - start > MAX_FIELD_BYTES:
             self.set_error(bad_request(self._part, f"{self._part}: longer than {MAX_FIELD_BYTES} bytes", "too_long"))
         else:
             self._data += data[start:end]
@@ -133,7 +140,9 @@ class _FormReader:
             self._pending += data
 
     def _on_part_end(self) -> None:
-        if self._part is not None and self.error is None:
+        if self._part is not None and self._further and self.error is None:
+            self.upload.more[self._part] = bytes(self._data)
+        elif self._part is not None and self.error is None:
             self._end_field(self._part, self._data.decode(errors="replace"))
         self._data.clear()
 
@@ -150,14 +159,21 @@ class _FormReader:
 
 @asynccontextmanager
 async def read_upload(
-    scope: Scope, receive: Receive, limit: int, pace: BodyPace, file_field: str = "file", lists: Container[str] = ()
+    scope: Scope,
+    receive: Receive,
+    limit: int,
+    pace: BodyPace,
+    file_field: str = "file",
+    lists: Container[str] = (),
+    more: Collection[str] = (),
 ) -> AsyncGenerator[Upload]:
-    """`limit`: bytes of the file; `file_field`: its name in the form; `lists`: fields that may come several times, as they are or with []
-    behind the name. Raises ApiError: 415, 413, 408 or 400; ClientDisconnected."""
+    """`limit`: bytes of a file; `file_field`: its name in the form, as it is or with [] behind; `lists`: fields that may come several
+    times, likewise; `more`: names of further files, which may be absent and are held in memory. Raises ApiError: 415, 413, 408 or 400;
+    ClientDisconnected."""
     headers = Headers(scope=scope)
-    _expect_acceptable_length(headers, limit, file_field)
+    _expect_acceptable_length(headers, limit * (1 + len(more)), file_field)
     with SpooledTemporaryFile[bytes](max_size=SPOOL_BYTES) as content:
-        reader = _FormReader(limit, Upload(content), file_field, lists)
+        reader = _FormReader(limit, Upload(content), file_field, lists, more)
         parser = MultipartParser(_boundary(headers), reader.callbacks())
         most = limit * DRAIN_FACTOR + OVERHEAD_BYTES
         async for data in _body_chunks(read_parts(receive, pace), most, lambda: too_large(file_field, limit)):

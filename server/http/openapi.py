@@ -93,7 +93,7 @@ def _content(body: type[BaseModel] | Form, schemas: dict[type[BaseModel], Json])
         return {"application/json": {"schema": schemas[body]}}
     schema = _nest_properties(body.fields.model_json_schema())
     file = {"type": "string", "contentMediaType": "application/octet-stream"}
-    schema["properties"] = {body.file: file, **schema["properties"]}
+    schema["properties"] = {body.file: file, **dict.fromkeys(body.more, file), **schema["properties"]}
     schema["required"] = [body.file, *schema.get("required", ())]
     return {"multipart/form-data": {"schema": schema}}
 

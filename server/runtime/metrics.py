@@ -7,7 +7,7 @@ from prometheus_client import CollectorRegistry, Counter, Histogram, generate_la
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from engine.api import Stats
+from engine.api import ImageStats, Stats
 from retrieval.api import DatabaseFault
 from retrieval.records import State
 from retrieval.store.api import Store
@@ -51,9 +51,18 @@ MEMORY: tuple[tuple[str, str, str, Callable[[Stats], Mapping[str, int]]], ...] =
 )
 
 
+IMAGES: tuple[tuple[type[GaugeMetricFamily | CounterMetricFamily], str, str, Callable[[ImageStats], int]], ...] = (
+    (GaugeMetricFamily, "stoa_images_waiting", "Pictures in the queue", lambda stats: stats.waiting),
+    (GaugeMetricFamily, "stoa_images_running", "Pictures that each step takes further", lambda stats: stats.running),
+    (CounterMetricFamily, "stoa_images", "Pictures made", lambda stats: stats.finished),
+    (CounterMetricFamily, "stoa_image_steps", "Steps of pictures", lambda stats: stats.steps),
+    (CounterMetricFamily, "stoa_image_aborts", "Pictures that nobody waited for any more", lambda stats: stats.aborts),
+)
+
+
 class Metrics:
-    """`stats`, `knowledge`, `host`, `database` and `archive` are read at each scrape; None while there is none. `stats`: of each
-    model's engine."""
+    """`stats`, `knowledge`, `host`, `database`, `archive` and `images` are read at each scrape; None while there is none. `stats`: of
+    each model's engine."""
 
     def __init__(
         self,
@@ -62,6 +71,7 @@ class Metrics:
         host: Callable[[], ToolHost | None],
         database: Callable[[], Store | None],
         archive: Callable[[], Archive | None],
+        images: Callable[[], ImageStats | None],
     ) -> None:
         self.registry = CollectorRegistry()
         self.registry.register(_EngineCollector(stats))
@@ -69,6 +79,7 @@ class Metrics:
         self.registry.register(_HostCollector(host))
         self.registry.register(_DatabaseCollector(database))
         self.registry.register(_BatchCollector(archive))
+        self.registry.register(_ImageCollector(images))
         self._batch_lines = Counter("stoa_batch_lines", "Lines of batches that this process has done", ("outcome",), registry=self.registry)
         self._requests = Counter("stoa_requests", "Requests answered", ("route", "status"), registry=self.registry)
         self._disconnected = Counter(
@@ -161,6 +172,19 @@ class _BatchCollector(Collector):
             for status, count in archive.batch_backlog().items():
                 batches.add_metric((status,), count)
         yield batches
+
+
+class _ImageCollector(Collector):
+    def __init__(self, images: Callable[[], ImageStats | None]) -> None:
+        self._images = images
+
+    def collect(self) -> Iterable[Metric]:
+        if (stats := self._images()) is None:
+            return
+        for family, name, told, value in IMAGES:
+            metric = family(name, told)
+            metric.add_metric([], value(stats))
+            yield metric
 
 
 class _HostCollector(Collector):

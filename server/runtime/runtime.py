@@ -15,6 +15,7 @@ from server.core.errors import ApiError, bad_request, from_knowledge_error, mode
 from server.core.tool_host import ToolHost
 from server.core.tool_limits import ToolLimits
 from server.core.version import our_version
+from server.images.model import ImageModel
 from server.runtime.knowledge_base import KnowledgeBase
 from server.runtime.tracing.api import LoopTracer
 from server.speech.model import SpeechModel
@@ -88,6 +89,7 @@ class Runtime:
     sealing_key: bytes = field(default_factory=partial(secrets.token_bytes, 32), repr=False)  # of what clients keep for this server
     others: tuple[ChatModel, ...] = ()  # chat models that a request may name instead
     speech: SpeechModel | None = None  # None: nothing is transcribed
+    images: ImageModel | None = None  # None: no pictures are made
     owner: str = ""  # whose caches are used; "": nobody's in particular
     tracer: LoopTracer | None = None  # None: nothing is traced
 
@@ -164,7 +166,8 @@ class Runtime:
 
     @property
     def alive(self) -> bool:
-        return all(engine.alive for engine in self.all_engines.values())
+        makes_images = self.images is None or self.images.engine.alive
+        return makes_images and all(engine.alive for engine in self.all_engines.values())
 
     @property
     def fault(self) -> str | None:
@@ -179,6 +182,9 @@ class Runtime:
             await engine.close()
         if self.speech is not None:
             await asyncio.to_thread(self.speech.decoder.close)
+        if self.images is not None:
+            await self.images.engine.close()
+            await asyncio.to_thread(self.images.decoder.close)
 
     async def close(self) -> None:
         """Pending requests fail. The database is closed last: the others use it."""

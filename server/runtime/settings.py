@@ -117,6 +117,9 @@ class Settings(BaseSettings):
     transcription_model: str | None = Field(
         default=None, min_length=1, description="A Whisper model, as --model, such as whisper-tiny; writes down what is said in recordings"
     )
+    image_model: str | None = Field(
+        default=None, min_length=1, description="A pipeline of diffusers, such as digits, or a folder or hub id; makes pictures"
+    )
     max_audio_bytes: int = Field(default=256 * 2**20, ge=1, description="Largest recording")
     max_audio_seconds: float = Field(default=4 * 3600.0, gt=0, description="Longest recording")
     database_url: str | None = Field(
@@ -203,10 +206,8 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _aliases_lead_somewhere(self) -> "Settings":
-        known = [
-            *self.models,
-            *(short_name(model) for model in (self.transcription_model, self.embedding_model, self.rerank_model) if model),
-        ]
+        beside = (self.transcription_model, self.image_model, self.embedding_model, self.rerank_model)
+        known = [*self.models, *(short_name(model) for model in beside if model)]
         if unknown := [name for name in self.aliases.values() if name not in known]:
             raise ValueError(f"model_alias: there is no model {unknown[0]!r}; there are {', '.join(known)}")
         return self
@@ -232,15 +233,16 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _models_are_told_apart(self) -> "Settings":
-        names = [*(name for name, _ in self._named_models), *([self.transcription_name] if self.transcription_name else [])]
+        beside = (self.transcription_name, self.image_name)
+        names = [*(name for name, _ in self._named_models), *(name for name in beside if name)]
         if len(set(names)) < len(names):
             raise ValueError(f"model: two are called {next(name for name in names if names.count(name) > 1)!r}; name them: NAME=SPEC")
         one = [option for option in ("served_model_name", "tokenizer", "upstream_model") if getattr(self, option) is not None]
         if one and self._names_are_given:
             raise ValueError(f"{one[0]}: it is for a single model without a name; --model NAME=SPEC says both")
         budgets = dict(map(split_budget, self.model_kv_memory))
-        if unknown := budgets.keys() - set(names):
-            raise ValueError(f"model_kv_memory: there is no model {min(unknown)!r}; there are {', '.join(names)}")
+        if unknown := budgets.keys() - (set(names) - {self.image_name}):
+            raise ValueError(f"model_kv_memory: there is no model {min(unknown)!r} with a KV cache; there are {', '.join(names)}")
         return self
 
     @model_validator(mode="before")
@@ -314,6 +316,11 @@ class Settings(BaseSettings):
     def transcription_name(self) -> str | None:
         """What clients call the model of speech."""
         return short_name(self.transcription_model) if self.transcription_model else None
+
+    @property
+    def image_name(self) -> str | None:
+        """What clients call the model of pictures."""
+        return short_name(self.image_model) if self.image_model else None
 
     @property
     def _named_models(self) -> list[tuple[str, str]]:

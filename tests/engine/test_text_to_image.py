@@ -6,15 +6,18 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from diffusers.models.autoencoders.vae import DiagonalGaussianDistribution
 from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion import StableDiffusionPipeline
+from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion_inpaint import StableDiffusionInpaintPipeline
 from diffusers.schedulers.scheduling_ddim import DDIMScheduler
 from diffusers.schedulers.scheduling_euler_ancestral_discrete import EulerAncestralDiscreteScheduler
 from diffusers.schedulers.scheduling_euler_discrete import EulerDiscreteScheduler
 from diffusers.schedulers.scheduling_pndm import PNDMScheduler
+from PIL import Image
 from safetensors.torch import load_file, save_file
 from transformers import CLIPTextConfig, CLIPTextModel
 
-from engine.api import EngineError, ImageRequest, Label, PromptTokens
+from engine.api import EngineError, ImageRequest, Label, PromptTokens, StartPicture
 from models.diffusion.folder import open_pipeline
 from models.families.diffusion import kl_autoencoder, text_encoder, unet
 from models.hf import ConfigError
@@ -82,6 +85,39 @@ def test_pictures_are_those_of_diffusers(parts: dict[str, Any], folder: Path, gu
     requests = [ImageRequest(prompt=text, steps=5, seed=21 + i, guidance=guidance) for i, text in enumerate(texts)]
     for ours, wanted in zip(pictures(loaded(folder), requests), theirs, strict=True):
         assert same(ours, np.asarray(wanted))
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("strength", [0.7, 1.0])
+def test_what_is_not_masked_stays(parts: dict[str, Any], folder: Path, strength: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As diffusers' pipeline for inpainting does it with a denoiser that was not trained for it, but for what an encoder draws by lot."""
+    monkeypatch.setattr(DiagonalGaussianDistribution, "sample", lambda found, generator=None: found.mode())
+    none: Any = None
+    world: Any = StableDiffusionInpaintPipeline(
+        **parts, tokenizer=none, safety_checker=none, feature_extractor=none, requires_safety_checker=False
+    )
+    world.set_progress_bar_config(disable=True)
+    model = loaded(folder)
+    size, rng = (model.info.height, model.info.width), np.random.default_rng(0)
+    start, mask = rng.integers(0, 256, (*size, 3), dtype=np.uint8), np.zeros(size, bool)
+    mask[4:, : size[1] // 2] = True
+    tokens = prompts(2)
+    rows = [parts["text_encoder"](t[None]).last_hidden_state for t in tokens]
+    theirs = world(
+        prompt_embeds=rows[0],
+        negative_prompt_embeds=rows[1],
+        image=Image.fromarray(start),
+        mask_image=Image.fromarray(mask),
+        strength=strength,
+        guidance_scale=3.0,
+        num_inference_steps=6,
+        generator=torch.Generator().manual_seed(4),
+        height=size[0],
+        width=size[1],
+    ).images
+    picture = StartPicture(pixels=start, strength=strength, mask=mask)
+    ours = pictures(model, [ImageRequest(prompt=text_of(tokens), steps=6, seed=4, guidance=3.0, start=picture)])[0]
+    assert same(ours, np.asarray(theirs[0]))
 
 
 def test_what_cannot_be_read_is_named(folder: Path) -> None:

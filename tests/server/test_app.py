@@ -82,7 +82,8 @@ def test_paths_and_methods_that_do_not_exist() -> None:
 def test_models() -> None:
     app, _ = ready(engine(), TEXT)
     (model,) = ask(app, "GET", "/v1/models").json()["data"]
-    assert model == {"id": "tiny", "object": "model", "created": 1, "owned_by": "stoa", "max_model_len": 512}
+    texts = {"input_modalities": ["text"], "output_modalities": ["text"]}
+    assert model == {"id": "tiny", "object": "model", "created": 1, "owned_by": "stoa", "max_model_len": 512, **texts}
     assert ask(app, "GET", "/v1/models/tiny").json() == model
     assert ask(app, "GET", "/v1/models/other").json()["error"]["code"] == "model_not_found"
 

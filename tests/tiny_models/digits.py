@@ -1,5 +1,5 @@
 """Trains a tiny DiT to paint digits, 8 x 8 pixels in 17 shades, on those that people wrote and scikit-learn ships (`load_digits`, 1,797
-of them). Its pipeline lies in tests/data/digits; this makes it again:
+of them). Its pipeline lies in server/weights/tiny/digits; this makes it again:
 
     python -m tests.tiny_models.digits FOLDER
 
@@ -92,12 +92,14 @@ def save(model: DiTTransformer2DModel, folder: Path) -> None:
     FlowMatchEulerDiscreteScheduler().save_pretrained(folder / "scheduler")
     index = {
         "_class_name": "DiTPipeline",
-        "id2label": {str(number): name for number, name in enumerate(NAMES)},
+        "id2label": {str(number): f"{name}, {number}" for number, name in enumerate(NAMES)},
         "scheduler": ["diffusers", "FlowMatchEulerDiscreteScheduler"],
         "transformer": ["diffusers", "DiTTransformer2DModel"],
         "vae": [None, None],
     }
-    (folder / "model_index.json").write_text(json.dumps(index, indent=2) + "\n", encoding="utf-8")
+    usual = {"guidance_scale": 2.0, "num_inference_steps": 20}
+    for name, said in (("model_index.json", index), ("generation_config.json", usual)):
+        (folder / name).write_text(json.dumps(said, indent=2) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -9,7 +9,19 @@ from threading import Lock
 
 import numpy as np
 
-from engine.api import EngineError, ImageProgress, ImageRequest, Label, PromptTokens, QueueFull, ReadsLabels, ReadsPrompts
+from engine.api import (
+    EngineError,
+    ImageInfo,
+    ImageProgress,
+    ImageRequest,
+    ImageStats,
+    Label,
+    PromptTokens,
+    QueueFull,
+    ReadsLabels,
+    ReadsPrompts,
+    StartPicture,
+)
 from engine.embedded.images.load import LoadedImageModel
 from engine.embedded.images.painter import Canvas, Painter, plan_of
 from engine.embedded.load import inference_thread
@@ -46,6 +58,7 @@ class EmbeddedImageEngine:
         self.info = loaded.info
         self._loaded, self._painter = loaded, Painter(loaded)
         self._lock, self._open = Lock(), 0  # requests
+        self._finished = self._aborts = self._steps = 0  # guarded by the lock, too
         self._jobs = deque[_Job]()  # the thread's, in the order in which they take turns
         context = inference_thread(loaded.threads, loaded.device)
         self._thread = WorkerThread("image engine", context=context, idle=self._idle, step=self._step, on_stop=self._stop)
@@ -67,8 +80,17 @@ class EmbeddedImageEngine:
         finally:
             with self._lock:
                 self._open -= 1
+                self._finished += finished
+                self._aborts += not finished
             if not finished:
                 self._thread.notify(partial(self._forget, job))
+
+    def stats(self) -> ImageStats:
+        with self._lock:
+            running = min(self._open, self._loaded.limits.max_running)
+            return ImageStats(
+                waiting=self._open - running, running=running, finished=self._finished, aborts=self._aborts, steps=self._steps
+            )
 
     async def close(self) -> None:
         """Whoever still waits gets EngineStopped."""
@@ -94,6 +116,8 @@ class EmbeddedImageEngine:
         self._jobs.rotate(-len(turn))
         canvases = [self._canvas(job) for job in turn]
         self._painter.step(canvases)
+        with self._lock:
+            self._steps += len(canvases)
         for job, canvas in zip(turn, canvases, strict=True):
             if canvas.finished:
                 self._forget(job)
@@ -126,13 +150,20 @@ def expect_possible(request: ImageRequest, loaded: LoadedImageModel) -> None:
         raise EngineError(f"guidance must be a finite number, not {request.guidance}")
     if not 0 <= request.seed < 2**63:
         raise EngineError(f"seed must be between 0 and 2 ** 63 - 1, not {request.seed}")
-    shape = (info.height, info.width, info.channels)
-    if start is not None and (start.pixels.shape != shape or start.pixels.dtype != np.uint8):
-        raise EngineError(f"start must be uint8 {list(shape)}, not {start.pixels.dtype} {list(start.pixels.shape)}")
+    if start is not None:
+        _expect_start(start, info)
     try:
         plan_of(loaded, request)
     except ValueError as error:
         raise EngineError(str(error)) from error
+
+
+def _expect_start(start: StartPicture, info: ImageInfo) -> None:
+    shape = (info.height, info.width, info.channels)
+    if start.pixels.shape != shape or start.pixels.dtype != np.uint8:
+        raise EngineError(f"start must be uint8 {list(shape)}, not {start.pixels.dtype} {list(start.pixels.shape)}")
+    if start.mask is not None and (start.mask.shape != shape[:2] or start.mask.dtype != np.bool_):
+        raise EngineError(f"mask must be bool {list(shape[:2])}, not {start.mask.dtype} {list(start.mask.shape)}")
 
 
 def _expect_readable(prompt: Label | PromptTokens | None, reads: ReadsLabels | ReadsPrompts) -> None:

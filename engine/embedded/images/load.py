@@ -16,7 +16,7 @@ from models.build import build_encoder
 from models.diffusion.build import build_autoencoder, build_denoiser, build_unet, fill_denoiser, fill_named
 from models.diffusion.folder import Labelled, Pipeline, Prompted, open_pipeline
 from models.diffusion.schedule import most_steps
-from models.spec.diffusion import Sampler
+from models.spec.diffusion import Dit, Sampler
 from models.weights import load
 
 
@@ -107,4 +107,5 @@ def _info(pipeline: Pipeline) -> ImageInfo:
         reads = ReadsLabels(denoiser.spec.labels)
     else:
         reads = ReadsPrompts(context=denoiser.encoder.context, vocab=denoiser.encoder.vocab)
-    return ImageInfo(width=side, height=side, channels=channels, reads=reads, steps=most_steps(pipeline.sampler))
+    positions = (spec.side // spec.patch) ** 2 if isinstance(spec, Dit) else spec.side**2
+    return ImageInfo(width=side, height=side, channels=channels, reads=reads, steps=most_steps(pipeline.sampler), positions=positions)

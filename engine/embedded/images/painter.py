@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -15,10 +16,25 @@ from models.diffusion.schedule import img2img_begin, schedule
 from models.diffusion.steps import Schedule, Step
 
 
+@dataclass(frozen=True, eq=False)
+class Kept:
+    """What of a picture stays as it is while the rest is made anew: clean, the noise that it is seen through on the way, and where it is
+    made anew (1, else 0)."""
+
+    clean_CHW: Tensor
+    noise_CHW: Tensor
+    anew_HW: Tensor
+
+    def before(self, x_CHW: Tensor, step: Step | None) -> Tensor:
+        """`x_CHW` as it is to be before `step` (None: in the end). As diffusers does it in pipelines for inpainting."""
+        clean, noise = (step.signal, step.level) if step is not None else (1.0, 0.0)
+        return torch.lerp(clean * self.clean_CHW + noise * self.noise_CHW, x_CHW, self.anew_HW)
+
+
 @dataclass(eq=False)
 class Canvas:
     """A request's picture. Its noise is drawn on the CPU, from a generator of its own, so that company changes nothing. `told`,
-    `without`: of `Denoiser.read`."""
+    `without`: of `Denoiser.read`; `kept`: None where all of it is made."""
 
     request: ImageRequest
     plan: Schedule
@@ -28,6 +44,7 @@ class Canvas:
     past_PCHW: Tensor
     told: Tensor
     without: Tensor
+    kept: Kept | None = None
     done: int = field(default=0)
 
     @property
@@ -53,12 +70,15 @@ class Painter:
     def begin(self, request: ImageRequest) -> Canvas:
         plan, generator = plan_of(self._loaded, request), torch.Generator().manual_seed(request.seed)
         noise_CHW, first = self._noise(generator), plan.steps[0]
-        x_CHW = noise_CHW * plan.start
+        x_CHW, kept = noise_CHW * plan.start, None
         if request.start is not None:
-            x_CHW = first.signal * self._latents(request.start.pixels) + first.level * noise_CHW
+            clean_CHW = self._latents(request.start.pixels)
+            kept = None if request.start.mask is None else Kept(clean_CHW, noise_CHW, self._anew(request.start.mask))
+            if kept is None or request.start.strength < 1:  # else nothing of what was behind the mask is to show through
+                x_CHW = first.signal * clean_CHW + first.level * noise_CHW
         state = begin(x_CHW[None])
         told, without = self._loaded.denoiser.read(request.prompt)
-        return Canvas(request, plan, generator, x_CHW, state.clean_NCHW[0], state.past_NPCHW[0], told, without)
+        return Canvas(request, plan, generator, x_CHW, state.clean_NCHW[0], state.past_NPCHW[0], told, without, kept)
 
     def step(self, canvases: Sequence[Canvas]) -> None:
         """Takes each of them one step further."""
@@ -69,6 +89,8 @@ class Painter:
         for i, canvas in enumerate(canvases):
             canvas.x_CHW, canvas.clean_CHW, canvas.past_PCHW = new.x_NCHW[i], new.clean_NCHW[i], new.past_NPCHW[i]
             canvas.done += 1
+            if canvas.kept is not None:
+                canvas.x_CHW = canvas.kept.before(canvas.x_CHW, None if canvas.finished else canvas.next)
 
     def pixels(self, canvas: Canvas) -> NDArray[np.uint8]:
         """[H, W, C]"""
@@ -90,6 +112,12 @@ class Painter:
         for i, alone in zip(guided, without, strict=True):
             said[i] = alone + canvases[i].request.guidance * (said[i] - alone)
         return said
+
+    def _anew(self, mask: NDArray[np.bool_]) -> Tensor:
+        """As large as what the denoiser works on."""
+        _, height, width = self._loaded.shape
+        mask_11HW = torch.tensor(mask, dtype=torch.float32)[None, None]
+        return F.interpolate(mask_11HW, size=(height, width))[0, 0].to(self._loaded.device)
 
     def _noise(self, generator: torch.Generator) -> Tensor:
         return torch.randn(self._loaded.shape, generator=generator).to(self._loaded.device)

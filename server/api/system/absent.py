@@ -2,10 +2,7 @@
 
 from collections.abc import Mapping
 
-NO_SPEECH, NO_IMAGES = (
-    "this server does not speak; it writes down what is said: use /v1/audio/transcriptions",
-    "this server makes no images",
-)
+NO_SPEECH = "this server does not speak; it writes down what is said: use /v1/audio/transcriptions"
 ALTERNATIVES: Mapping[str, str] = {  # path without /v1 -> what to do
     "/completion": "use /v1/completions",
     "/infill": "use /v1/completions with `suffix`, where the model knows infilling",
@@ -21,12 +18,9 @@ ALTERNATIVES: Mapping[str, str] = {  # path without /v1 -> what to do
     "/server_info": "use /version and /v1/models",
     "/assistants": "use /v1/responses",
     "/threads": "use /v1/conversations with /v1/responses",
-    "/edits": "use /v1/chat/completions",
+    "/edits": "use /v1/chat/completions, or /v1/images/edits for pictures",
     "/realtime": NO_SPEECH,
     "/audio/speech": NO_SPEECH,
-    "/images/generations": NO_IMAGES,
-    "/images/edits": NO_IMAGES,
-    "/images/variations": NO_IMAGES,
     "/fine_tuning/jobs": "this server trains no models",
     "/complete": "use /v1/messages",
 }

@@ -1,12 +1,14 @@
 """The endpoints of models, health, readiness and metrics."""
 
 import asyncio
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 
 from starlette.types import Receive, Scope, Send
 
-from server.api.system.model_types import Health, Model, ModelList, Version
+from engine.api import ReadsPrompts
+from server.api.system.model_types import Health, Modality, Model, ModelList, Version
 from server.core.errors import model_not_found
 from server.core.version import our_version
 from server.http.endpoint import Endpoint
@@ -52,12 +54,27 @@ def _to_models(runtime: Runtime) -> list[Model]:
 
 
 def _real_models(runtime: Runtime) -> list[Model]:
-    known = runtime.knowledge_base
-    read: list[tuple[str, int | None]] = [(name, engine.info.context) for name, engine in runtime.all_engines.items()]
+    return [
+        Model(id=name, created=runtime.created, max_model_len=longest, input_modalities=list(reads), output_modalities=[answers])
+        for name, longest, reads, answers in _described(runtime)
+    ]
+
+
+def _described(runtime: Runtime) -> Iterator[tuple[str, int | None, tuple[Modality, ...], Modality]]:
+    """Names, the tokens of the longest input where it has some, what is read, and what is answered."""
+    known, speech, images = runtime.knowledge_base, runtime.speech, runtime.images
+    for name, engine in runtime.engines.items():
+        yield name, engine.info.context, ("text",), "text"
+    if speech is not None:
+        yield speech.name, speech.engine.info.context, ("audio",), "text"
+    if images is not None:
+        reads = images.info.reads
+        yield images.name, reads.context if isinstance(reads, ReadsPrompts) else None, ("text", "image"), "image"
     if known is not None:
-        read.append((known.embedding_name, known.embedder.max_tokens))
-        read += [(known.rerank_name, None)] if known.rerank_name else []
-    return [Model(id=name, created=runtime.created, max_model_len=longest) for name, longest in read]
+        seen: tuple[Modality, ...] = ("text",) if known.embedder.sight is None else ("text", "image")
+        yield known.embedding_name, known.embedder.max_tokens, seen, "embeddings"
+        if known.rerank_name:
+            yield known.rerank_name, None, ("text",), "scores"
 
 
 async def _running(scope: Scope, receive: Receive, send: Send) -> None:

@@ -4,6 +4,8 @@ from typing import Literal
 
 from pydantic import BaseModel
 
+Modality = Literal["text", "image", "audio", "embeddings", "scores"]
+
 
 class Model(BaseModel):
     id: str
@@ -11,6 +13,8 @@ class Model(BaseModel):
     created: int
     owned_by: Literal["stoa"] = "stoa"
     max_model_len: int | None  # extension: what it reads at once (prompt and answer together, where it answers), in tokens
+    input_modalities: list[Modality]  # extensions, in OpenRouter's words
+    output_modalities: list[Modality]
 
 
 class ModelList(BaseModel):

@@ -12,6 +12,7 @@ import pytest
 from bench.parameters import PAGE
 from server.api.common.hints import PRIORITY_HINT
 from server.http.warnings import WARNINGS_HEADER
+from tests.server.fake_images import FakeImageEngine, images
 from tests.server.fakes import FakeEngine, ask, ready, says, text, tool_text
 from tests.server.text.reasoning.families import tokenizer
 
@@ -33,10 +34,12 @@ class Api:
 
     def send(self, tokenizer: Any = TEXT, **fields: Any) -> tuple[httpx.Response, list[Any]]:
         """The answer, and what the engine was asked."""
+        painter = FakeImageEngine()
         engine = FakeEngine(says("One two.", tokenizer, then="<|eot_id|>" if tokenizer is LLAMA else "<|im_end|>"), context=4096)
         given = {self.inside: {**self.body.get(self.inside, {}), **fields}} if self.inside else fields
-        app, _ = ready(engine, tokenizer)
-        return ask(app, "POST", self.path, json={"model": "tiny", **self.body, **given}), engine.requests
+        app, _ = ready(engine, tokenizer, parts={"images": images(painter)})
+        answer = ask(app, "POST", self.path, json={"model": "tiny", **self.body, **given})
+        return answer, [*engine.requests, *map(repr, painter.requests)]
 
 
 @dataclass(frozen=True)
@@ -55,6 +58,7 @@ MESSAGES = Api("/v1/messages", {"messages": [USER], "max_tokens": 20})
 OLLAMA_CHAT = Api("/api/chat", {"messages": [USER], "stream": False})
 OLLAMA_GENERATE = Api("/api/generate", {"prompt": "Hello", "stream": False})
 OLLAMA_OPTIONS = Api("/api/chat", {"messages": [USER], "stream": False}, inside="options")
+IMAGES = Api("/v1/images/generations", {"model": "brush", "prompt": "a dog", "seed": 1})
 APIS = {
     "vLLM's, in both completions": (CHAT, COMPLETIONS),
     "llama.cpp's and Ollama's, in both completions": (CHAT, COMPLETIONS),
@@ -62,6 +66,7 @@ APIS = {
     "`POST /v1/completions`": (COMPLETIONS,),
     "`POST /v1/responses`": (RESPONSES,),
     "`POST /v1/messages` (Anthropic)": (MESSAGES,),
+    "`POST /v1/images/generations`": (IMAGES,),
     "`POST /api/chat` (Ollama)": (OLLAMA_CHAT,),
     "`POST /api/generate` (Ollama)": (OLLAMA_GENERATE,),
     "`options` of Ollama's": (OLLAMA_OPTIONS,),
@@ -87,6 +92,7 @@ HONOURED: dict[str, Given] = {
     "early_stopping": Given(True, {"beam_width": 2}),
     "frequency_penalty": Given(0.5),
     "grammar": Given('root ::= "a"'),
+    "guidance_scale": Given(2.0),
     "guided_choice": Given(["a"]),
     "guided_grammar": Given('root ::= "a"'),
     "guided_json": Given(SCHEMA),
@@ -113,16 +119,21 @@ HONOURED: dict[str, Given] = {
     "model": Given("other"),
     "n": Given(2),
     "n_predict": Given(3, {"max_tokens": None}),
+    "negative_prompt": Given("a cat"),
     "num_ctx": Given(10**6),
     "num_predict": Given(3),
     "options": Given({"seed": 5}),
+    "output_compression": Given(50, {"output_format": "jpeg"}),
+    "output_format": Given("webp"),
     "output_config": Given({"format": {"type": "json_schema", "schema": SCHEMA}}),
     "parallel_tool_calls": Given(False, {"tool_choice": "required"}, TOOLS),
     "parse_special": Given(False, {"prompt": "<|im_start|>"}),
+    "partial_images": Given(1, {"stream": True}),
     "presence_penalty": Given(0.5),
     "previous_response_id": Given("resp_1"),
     "prompt": Given("Other"),
     "prompt_logprobs": Given(1),
+    "quality": Given("low"),
     "raw": Given(True),
     "reasoning": Given({"effort": "none"}, tokenizer=QWEN),
     "reasoning_effort": Given("none", tokenizer=QWEN),
@@ -133,7 +144,9 @@ HONOURED: dict[str, Given] = {
     "return_token_ids": Given(True),
     "return_tokens_as_token_ids": Given(True, {"logprobs": True}),
     "seed": Given(5),
+    "size": Given("8x8"),
     "skip_special_tokens": Given(False, {"ignore_eos": True}),
+    "steps": Given(3),
     "stop": Given("two"),
     "stop_sequences": Given(["two"]),
     "stop_token_ids": Given([7]),
@@ -172,6 +185,7 @@ SPECIAL: dict[tuple[str, str], Given] = {
     (RESPONSES.path, "tools"): Given(FLAT_TOOLS, tokenizer=TOOLS),
     (RESPONSES.path, "top_logprobs"): Given(2, {"include": ["message.output_text.logprobs"]}),
     (RESPONSES.path, "stream_options"): Given({"include_obfuscation": True}, {"stream": True}),
+    (IMAGES.path, "response_format"): Given("url"),
     (MESSAGES.path, "tool_choice"): Given({"type": "any"}, {"tools": ANTHROPIC_TOOLS}, TOOLS),
     (MESSAGES.path, "tools"): Given(ANTHROPIC_TOOLS, tokenizer=TOOLS),
 }  # fmt: skip
@@ -182,6 +196,8 @@ TAKEN: dict[str, Any] = {
     "prompt_cache_options": {"ttl": "30m"},
     "service_tier": "flex",
     "verbosity": "low",
+    "moderation": "auto",
+    "style": "vivid",
     "speed": "fast",
     "samplers": ["top_k"],
     "dry_sequence_breakers": ["x"],
@@ -201,6 +217,7 @@ VALUES: tuple[Any, ...] = (
     100,
     1.5,
     "x",
+    "transparent",
     ["x"],
     [1],
     [{}],

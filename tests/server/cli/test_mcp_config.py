@@ -172,7 +172,7 @@ def test_status_of_the_api_and_measurements(tmp_path: Path) -> None:
         async with hosting(tmp_path, spec) as runtime.tool_host:
             await runtime.tool_host.tools("fixture")
             await runtime.tool_host.call("fixture", "fail", {}, owner="")
-            page = Metrics(dict, lambda: None, lambda: runtime.tool_host, lambda: None, lambda: None).exposition().decode()
+            page = Metrics(dict, lambda: None, lambda: runtime.tool_host, lambda: None, lambda: None, lambda: None).exposition().decode()
             return (await status.list_servers(context, NoQuery())).data[0], page
 
     shown, page = asyncio.run(work())

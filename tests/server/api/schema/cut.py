@@ -20,6 +20,7 @@ PATHS = (
     "/conversations",
     "/embeddings",
     "/files",
+    "/images",
     "/models",
     "/moderations",
     "/responses",

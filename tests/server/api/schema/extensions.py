@@ -12,6 +12,7 @@ WHERE = dict.fromkeys(PLACES, PLACE)
 COMPLETION = {"warnings": WARNINGS, "timings": LLAMACPP, "prompt_token_ids": VLLM, "prompt_logprobs": VLLM}
 
 TASK, USAGE = "OpenAI's servers send it, and the specification's example has it", "as transcriptions have it"
+SEED = "with which a picture can be made again"
 
 EXTENSIONS: dict[str, dict[str, str]] = {  # fields by schema, or by the field that holds a schema without a name
     "CreateTranscriptionResponseJson": {"warnings": WARNINGS},
@@ -44,7 +45,11 @@ EXTENSIONS: dict[str, dict[str, str]] = {  # fields by schema, or by the field t
     },
     "VectorStoreSearchResultItem": {**WHERE, "headings": PLACE},
     "VectorStoreFileObject": dict.fromkeys(("filename", "state", "progress", "notes"), "what became of the file, for people"),
-    "Model": {"max_model_len": "vLLM's name of the context"},
+    "Model": {"max_model_len": "vLLM's name of the context", **dict.fromkeys(("input_modalities", "output_modalities"), "OpenRouter's")},
+    "ImagesResponse": {"warnings": WARNINGS},
+    "Image": {"seed": SEED},
+    "ImageGenCompletedEvent": {"seed": SEED},
+    "ImageEditCompletedEvent": {"seed": SEED},
     "VectorStoreObject": {"description": "CreateVectorStoreRequest has it", "embedding_model": "of its vectors"},
 }
 
@@ -55,6 +60,8 @@ NULLABLE: dict[str, dict[str, str]] = {  # fields, or elements of lists, that th
     "token_logprobs": {"[]": "the first token of a prompt has no probability"},
     "top_logprobs": {"[]": "the first token of a prompt has no probability"},
 }
+
+FREE = {"size": "a model of pictures makes those of one size"}  # fields with other values than the specification lists
 
 ALTERNATIVES = {"annotations[]": "ChatCompletionFileCitation"}  # elements of lists; the specification only knows citations of the web
 

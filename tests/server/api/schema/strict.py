@@ -10,7 +10,7 @@ from functools import cache
 from typing import Any
 
 from tests.server.api.schema.cut import DATA, REF
-from tests.server.api.schema.extensions import ALTERNATIVES, EXTENSIONS, NULLABLE, REPLACED
+from tests.server.api.schema.extensions import ALTERNATIVES, EXTENSIONS, FREE, NULLABLE, REPLACED
 
 Json = Any
 TYPES: dict[str, tuple[type, ...]] = {
@@ -151,7 +151,7 @@ def _scalar(merged: Json, value: Json, path: str) -> Iterator[Fault]:
     if kinds and not any(_is(kind, value) for kind in kinds):
         yield Fault(path, f"{value!r:.80} is no {' or '.join(kinds)}")
         return
-    if "enum" in merged and value not in merged["enum"]:
+    if "enum" in merged and value not in merged["enum"] and _field(path) not in FREE:
         yield Fault(path, f"{value!r:.80} is none of {merged['enum']}")
     if "const" in merged and value != merged["const"]:
         yield Fault(path, f"{value!r:.80} is not {merged['const']!r}")

@@ -1,0 +1,114 @@
+"""POST /v1/images/generations, /v1/images/edits and /v1/images/variations."""
+
+import asyncio
+from functools import partial
+
+from pydantic import ValidationError
+from starlette.datastructures import Headers
+from starlette.types import Receive, Scope, Send
+
+from engine.api import StartPicture
+from retrieval.images.limits import ImageLimits
+from server.api.images import types as wire
+from server.api.images.request import ImageOrder, expect_image_model, prompt_of, to_order
+from server.api.images.request_types import EditForm, GenerationRequest, VariationForm
+from server.api.images.response import stream_events, to_images
+from server.core.cost import before_long_work, counted, current_account
+from server.core.errors import bad_request, from_fields
+from server.core.images import with_image_errors
+from server.http.auth import expect_allowed_origin
+from server.http.body import read_query
+from server.http.connection.disconnect import while_connected
+from server.http.context import RequestContext
+from server.http.endpoint import Endpoint, Form
+from server.http.handlers import BODY_ERRORS, body_stream_endpoint, noting_disconnect, request_context
+from server.http.lists import NoQuery
+from server.http.multipart import Upload, read_upload
+from server.http.sse import send_events, send_json
+from server.http.warnings import warning_headers
+from server.images.making import made, pictures
+from server.images.model import ImageModel
+from server.images.start import MaskError, start_picture
+from server.runtime.serving import Serving
+
+IMAGE, MASK = "image", "mask"  # fields that hold files
+EVENTS = "text/event-stream"
+ImageForm = EditForm | VariationForm
+Files = tuple[bytes, bytes | None]  # an image and a mask
+
+
+def endpoints(state: Serving) -> list[Endpoint]:
+    summary = "Pictures of what a prompt says"
+    return [
+        body_stream_endpoint(state, _generate, "/v1/images/generations", summary, GenerationRequest, wire.Images, streams=EVENTS),
+        _form_endpoint(state, "/v1/images/edits", "An image, changed as a prompt says", EditForm, (MASK,)),
+        _form_endpoint(state, "/v1/images/variations", "Images like one", VariationForm, ()),
+    ]
+
+
+async def _generate(context: RequestContext, body: GenerationRequest, send: Send) -> None:
+    model = expect_image_model(context.runtime, body.model)
+    order = to_order(model, body, body.prompt, "image_generation")
+    await before_long_work()
+    await _answer(order, send)
+
+
+def _form_endpoint(state: Serving, path: str, summary: str, form: type[ImageForm], more: tuple[str, ...]) -> Endpoint:
+    return Endpoint(
+        method="POST",
+        path=path,
+        summary=summary,
+        run=partial(_run, state, form, more),
+        body=Form(fields=form, file=IMAGE, more=more),
+        answer=wire.Images,
+        errors=tuple(sorted({*BODY_ERRORS, 403})),
+        streams=EVENTS if "stream" in form.model_fields else None,
+    )
+
+
+async def _run(state: Serving, form: type[ImageForm], more: tuple[str, ...], scope: Scope, receive: Receive, send: Send) -> None:
+    context = request_context(state, scope)
+    read_query(scope, NoQuery)
+    expect_allowed_origin(state, Headers(scope=scope))
+    expect_image_model(context.runtime, None)
+    with state.count_request(), noting_disconnect(state):
+        pace = state.throttle.body(current_account(), kept=False)
+        async with pace, read_upload(scope, receive, ImageLimits().file_bytes, pace, IMAGE, more=more) as upload:
+            fields, image = _parsed(upload, form), await asyncio.to_thread(upload.content.read)
+            files = (image, upload.more.get(MASK))
+        await before_long_work()
+        await while_connected(receive, _change(context, fields, files, send))
+
+
+def _parsed(upload: Upload, form: type[ImageForm]) -> ImageForm:
+    if upload.filename is None:
+        raise bad_request(IMAGE, f"{IMAGE}: missing; the form must hold a file of that name", "missing")
+    try:
+        return form.model_validate(upload.fields)
+    except ValidationError as error:
+        raise from_fields(error) from error
+
+
+async def _change(context: RequestContext, fields: ImageForm, files: Files, send: Send) -> None:
+    model = expect_image_model(context.runtime, fields.model)
+    to_order(model, fields, prompt_of(fields), "image_edit")  # whose errors come before those of the files, which take longer to read
+    start = await _start(model, files, fields.strength)
+    await _answer(to_order(model, fields, prompt_of(fields), "image_edit", start), send)
+
+
+async def _start(model: ImageModel, files: Files, strength: float | None) -> StartPicture:
+    image = await with_image_errors(model.decoder.decode(files[0]), IMAGE)
+    mask = None if files[1] is None else await with_image_errors(model.decoder.decode(files[1]), MASK)
+    try:
+        return await asyncio.to_thread(counted, start_picture, image, mask, model.info, strength)
+    except MaskError as error:
+        raise bad_request(MASK, f"{MASK}: {error}", "invalid_mask") from error
+
+
+async def _answer(order: ImageOrder, send: Send) -> None:
+    headers = warning_headers(order.warnings)
+    if order.stream:
+        await send_events(send, stream_events(order, made(order.model, order.requests[0])), headers)
+    else:
+        answer = await to_images(order, await pictures(order.model, order.requests))
+        await send_json(send, 200, answer.model_dump_json().encode(), headers)

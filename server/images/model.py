@@ -1,0 +1,52 @@
+"""A model of pictures with all that serves it: an engine of its own, what reads prompts, and what decodes files."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from engine.api import ImageEngine, ImageInfo
+from retrieval.images.decoder import ImageDecoder
+from server.images.prompts import PromptReader
+
+DEFAULTS = "generation_config.json"  # in a pipeline's folder; ours, in words of diffusers
+
+
+@dataclass(frozen=True, slots=True)
+class ImageDefaults:
+    """Of requests that do not say: as in the pipelines of diffusers."""
+
+    steps: int = 50
+    guidance: float = 7.5
+
+
+@dataclass(frozen=True)
+class ImageModel:
+    name: str  # what clients call it
+    engine: ImageEngine
+    prompts: PromptReader
+    decoder: ImageDecoder  # of images that are to be changed, with their transparency
+    defaults: ImageDefaults
+
+    @property
+    def info(self) -> ImageInfo:
+        return self.engine.info
+
+    @property
+    def size(self) -> str:
+        return f"{self.info.width}x{self.info.height}"
+
+
+def read_defaults(directory: Path, most_steps: int) -> ImageDefaults:
+    """Raises ValueError."""
+    file = directory / DEFAULTS
+    said: dict[str, Any] = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+    if unknown := said.keys() - {"num_inference_steps", "guidance_scale"}:
+        raise ValueError(f"{DEFAULTS}: nobody reads {', '.join(sorted(unknown))}")
+    usual = ImageDefaults()
+    steps, guidance = said.get("num_inference_steps", min(usual.steps, most_steps)), said.get("guidance_scale", usual.guidance)
+    if type(steps) is not int or not 1 <= steps <= most_steps:
+        raise ValueError(f"{DEFAULTS}: num_inference_steps must be between 1 and {most_steps}, not {steps!r}")
+    if type(guidance) not in (int, float):
+        raise ValueError(f"{DEFAULTS}: guidance_scale must be a number, not {guidance!r}")
+    return ImageDefaults(steps, float(guidance))
