@@ -83,6 +83,7 @@ def load_runtime(settings: Settings, watch: ObserveSearch | None = None) -> Runt
             names=(first.name,),
             engine=first.engine,
             tokenizer=first.tokenizer,
+            sight=first.sight,
             others=tuple(others),
             speech=speech,
             images=images,

@@ -55,6 +55,7 @@ MAY: dict[str, set[str]] = {
     "server.weights.safetensors_copy": rooms("weights", "models.gguf"),
     "server.archive": rooms("archive", "retrieval.api", "retrieval.records", "retrieval.store"),
     "server.text": rooms("text core", "engine.api"),
+    "server.text.images": rooms("text core", "engine.api", "retrieval.images"),
     "server.speech": rooms("speech core text", "engine.api", "retrieval.sandbox"),
     "server.speech.reading": rooms("speech core", "retrieval.api"),  # for the knowledge base
     "server.images": rooms("images core", "engine.api", "retrieval.images"),

@@ -19,7 +19,12 @@ MOST_WORK = 1 << 27  # pixels that are made on the way to one image
 
 def preprocess(pixels: Pixels, settings: Preprocessing) -> NDArray[np.float32]:
     """[3, height, width]. Raises ImageError for an image that is too long and narrow to be resized."""
-    numbers = _cropped(pixels, settings).astype(np.float64).transpose(2, 0, 1)
+    return normalized(_cropped(pixels, settings), settings)
+
+
+def normalized(pixels: Pixels, settings: Preprocessing) -> NDArray[np.float32]:
+    """The last step alone: [3, height, width]."""
+    numbers = pixels.astype(np.float64).transpose(2, 0, 1)
     if settings.scale is not None:
         numbers *= settings.scale
     found = numbers.astype(np.float32)
@@ -73,7 +78,7 @@ def _scaled(pixels: Pixels, size: tuple[int, int], filter: Resampling, kept: tup
     (height, width), (rows, columns) = size, kept
     if height * width > max(WHOLE, pixels.size):
         return _in_strips(pixels, size, filter, kept)
-    return _to_size(pixels, height, width, filter)[rows, columns]
+    return to_size(pixels, height, width, filter)[rows, columns]
 
 
 def _in_strips(pixels: Pixels, size: tuple[int, int], filter: Resampling, kept: tuple[slice, slice]) -> Pixels:
@@ -84,9 +89,9 @@ def _in_strips(pixels: Pixels, size: tuple[int, int], filter: Resampling, kept: 
     if work > MOST_WORK or max(size) > STRIP:
         raise ImageError(f"the image is too long and narrow: {width} x {height} pixels once it is resized", "image_too_large")
     lines, beside = STRIP // width, STRIP // height
-    wide = [_to_size(part, len(part), width, filter)[:, columns] for part in _cut(pixels, lines)]
+    wide = [to_size(part, len(part), width, filter)[:, columns] for part in _cut(pixels, lines)]
     across = np.concatenate(wide).swapaxes(0, 1)
-    tall = [_to_size(part.swapaxes(0, 1), height, len(part), filter)[rows] for part in _cut(across, beside)]
+    tall = [to_size(part.swapaxes(0, 1), height, len(part), filter)[rows] for part in _cut(across, beside)]
     return np.concatenate(tall, axis=1)
 
 
@@ -94,7 +99,8 @@ def _cut(pixels: Pixels, lines: int) -> list[Pixels]:
     return [pixels[at : at + lines] for at in range(0, len(pixels), lines)]
 
 
-def _to_size(pixels: Pixels, height: int, width: int, filter: Resampling) -> Pixels:
+def to_size(pixels: Pixels, height: int, width: int, filter: Resampling) -> Pixels:
+    """Resized as a whole."""
     return np.asarray(Image.fromarray(np.ascontiguousarray(pixels)).resize((width, height), filter))
 
 

@@ -63,13 +63,14 @@ def _defaults(resample: int, statistics: tuple[list[float], list[float]], **more
 # what a processor takes absent keys to be
 DEFAULTS: Mapping[str, Mapping[str, Any]] = {
     "CLIP": _defaults(3, _CLIP, size={"shortest_edge": 224}, do_center_crop=True, crop_size=_SQUARE),
+    "Llava": _defaults(3, _CLIP, size={"shortest_edge": 224}, do_center_crop=True, crop_size=_SQUARE),
     "Bit": _defaults(3, _CLIP, size={"shortest_edge": 224}, do_center_crop=True, crop_size=_SQUARE),
     "ViT": _defaults(2, _HALF, size=_SQUARE),
     "Siglip": _defaults(3, _HALF, size=_SQUARE),
     "Siglip2": _defaults(2, _HALF, patch_size=16, max_num_patches=256),
 }
 # said by some files, and nothing that changes a pixel
-_HARMLESS = (
+HARMLESS = (
     *("_valid_processor_keys", "data_format", "default_to_square", "device", "disable_grouping", "do_convert_rgb", "image_seq_length"),
     *("feature_extractor_type", "image_processor_type", "input_data_format", "processor_class", "return_tensors"),
 )
@@ -78,12 +79,17 @@ _OFF = ("do_pad", "pad_size", "do_reduce_labels", "do_thumbnail", "do_align_long
 
 def read_preprocessing(directory: Path) -> Preprocessing:
     """Raises PreprocessingError."""
+    return preprocessing_of(*said_of_images(directory))
+
+
+def said_of_images(directory: Path) -> tuple[dict[str, Any], str]:
+    """What a folder says, and the name of the file. Raises PreprocessingError where it says nothing."""
     for name in FILES:
         file = directory / name
         said: dict[str, Any] = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
         said = said.get("image_processor") or {} if name == "processor_config.json" else said
         if said:
-            return preprocessing_of(said, name)
+            return said, name
     raise PreprocessingError(f"{directory.name} has neither {' nor '.join(FILES)}, which say how images are prepared")
 
 
@@ -91,17 +97,17 @@ def preprocessing_of(said: Mapping[str, Any], where: str = FILES[0]) -> Preproce
     kind = _kind(said, where)
     values = {**DEFAULTS[kind], **{key: value for key, value in said.items() if value is not None}}
     on = [key for key in _OFF if values.pop(key, None)]
-    known = {*_HARMLESS, *_OFF, "resample", "size", "crop_size", *DEFAULTS[kind]}
+    known = {*HARMLESS, *_OFF, "resample", "size", "crop_size", *DEFAULTS[kind]}
     if unknown := [*sorted(values.keys() - known), *on]:
         raise PreprocessingError(f"{where}: nobody reads {', '.join(unknown)}; images might not be prepared as the model was trained")
     crop, statistics = values["do_center_crop"], values["do_normalize"]
     return Preprocessing(
         resize=_resize(values, kind, where) if values["do_resize"] else None,
-        filter=_filter(values["resample"], where),
-        crop=_exact(values["crop_size"], f"{where}: crop_size") if crop else None,
+        filter=filter_of(values["resample"], where),
+        crop=exact_of(values["crop_size"], f"{where}: crop_size") if crop else None,
         scale=float(values["rescale_factor"]) if values["do_rescale"] else None,
-        mean=_numbers(values["image_mean"], f"{where}: image_mean") if statistics else None,
-        std=_numbers(values["image_std"], f"{where}: image_std") if statistics else None,
+        mean=numbers_of(values["image_mean"], f"{where}: image_mean") if statistics else None,
+        std=numbers_of(values["image_std"], f"{where}: image_std") if statistics else None,
     )
 
 
@@ -119,40 +125,42 @@ def _kind(said: Mapping[str, Any], where: str) -> str:
 
 def _resize(values: Mapping[str, Any], kind: str, where: str) -> Shortest | Exact | Fitting:
     if kind == "Siglip2":
-        return Fitting(_side(values["patch_size"], f"{where}: patch_size"), _side(values["max_num_patches"], f"{where}: max_num_patches"))
+        return Fitting(
+            side_of(values["patch_size"], f"{where}: patch_size"), side_of(values["max_num_patches"], f"{where}: max_num_patches")
+        )
     match values["size"]:
         case {"shortest_edge": side, **rest} if not rest:
-            return Shortest(_side(side, f"{where}: size"))
-        case int(side) if kind in ("CLIP", "Bit"):
-            return Shortest(_side(side, f"{where}: size"))
+            return Shortest(side_of(side, f"{where}: size"))
+        case int(side) if kind in ("CLIP", "Bit", "Llava"):
+            return Shortest(side_of(side, f"{where}: size"))
         case size:
-            return _exact(size, f"{where}: size")
+            return exact_of(size, f"{where}: size")
 
 
-def _exact(value: Any, where: str) -> Exact:
+def exact_of(value: Any, where: str) -> Exact:
     match value:
         case int(side):
-            return Exact(_side(side, where), _side(side, where))
+            return Exact(side_of(side, where), side_of(side, where))
         case {"height": height, "width": width, **rest} if not rest:
-            return Exact(_side(height, where), _side(width, where))
+            return Exact(side_of(height, where), side_of(width, where))
         case _:
             raise PreprocessingError(f"{where} = {value!r} is not supported: it must be a number of pixels, or height and width")
 
 
-def _side(value: Any, where: str) -> int:
+def side_of(value: Any, where: str) -> int:
     if type(value) is not int or not 0 < value <= LARGEST:
         raise PreprocessingError(f"{where} = {value!r} must be an integer from 1 to {LARGEST}")
     return value
 
 
-def _filter(value: Any, where: str) -> Resampling:
+def filter_of(value: Any, where: str) -> Resampling:
     try:
         return Resampling(value)
     except ValueError:
         raise PreprocessingError(f"{where}: resample = {value!r} must be the number of one of Pillow's filters") from None
 
 
-def _numbers(value: Any, where: str) -> tuple[float, ...]:
+def numbers_of(value: Any, where: str) -> tuple[float, ...]:
     match value:
         case [int() | float(), int() | float(), int() | float()]:
             return tuple(map(float, value))

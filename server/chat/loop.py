@@ -26,6 +26,7 @@ from server.core.request import ApprovalDecision, Caller, GenerationRequest, Mcp
 from server.core.timing import TimingObserver
 from server.core.tool_limits import ToolLimits
 from server.runtime.runtime import Runtime
+from server.runtime.seeing import with_seen_images
 
 
 @dataclass(frozen=True)
@@ -135,6 +136,7 @@ async def prepare(runtime: Runtime, request: GenerationRequest, caller: Caller) 
         request = as_read(request, runtime.tokenizer, runtime.tokenizer.encoder_decoder)
     _expect_tools(runtime, request)
     offer = Toolset(client_tools=request.tools).offer(request.tool_choice) if not request.approval_decisions else ToolOffer()
+    request = replace(request, messages=await with_seen_images(runtime, request.messages))
     began = time.perf_counter()
     messages, first_turn = await fit_turn(runtime, request, request.messages, offer, request.max_tokens)
     seconds = time.perf_counter() - began

@@ -6,7 +6,7 @@ from engine.api import ModelInfo, Sampling
 from server.core.errors import ApiError, bad_request
 from server.core.request import SamplingParams
 from server.runtime.runtime import Runtime
-from server.text.bad_words import bad_word_tokens
+from server.text.grammars.bad_words import bad_word_tokens
 from server.text.prompt import Prompt
 from server.text.tokenizer import ChatTokenizer
 

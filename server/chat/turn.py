@@ -60,6 +60,7 @@ class Turn:
         closing = Closing(marks=_end_marks(tokenizer)) if has_end else None
         asked = Request(
             tokens=self.prompt.tokens,
+            images=self.prompt.images,
             sampling=sampling,
             grammar=self.grammar,
             priority=params.rank,

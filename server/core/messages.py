@@ -1,11 +1,47 @@
 """The messages and tools of a conversation, the same for every API. server/text/render.py turns them into what a chat template
 takes."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
+from engine.api import ImageTiles
+
 Json = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class ImageData:
+    """A file of an image, as it was sent."""
+
+    data: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class SeenTiles:
+    """`rows`: that are made of them."""
+
+    tiles: ImageTiles
+    rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class SeenImage:
+    """As a model reads it: tiles, and around them what its makers wrote there, control tokens included."""
+
+    parts: tuple[str | SeenTiles, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Image:
+    """In a message, before character `at` of its text. `joint`: the line break before it is none of the text's, but stands between what
+    comes before and behind the image. `low`: as few tokens as can be are to be made of it."""
+
+    content: ImageData | SeenImage
+    at: int = 0
+    joint: bool = False
+    low: bool = False
+    field: str = "messages"  # of the request that holds it: "messages.0.content.1.image_url.url"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +73,7 @@ class System:
 class User:
     text: str
     name: str | None = None
+    images: tuple[Image, ...] = ()  # in the order of their places
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +91,7 @@ class ToolResult:
     call_id: str
     name: str  # of the tool
     text: str
+    images: tuple[Image, ...] = ()
 
 
 Message = System | User | Assistant | ToolResult
@@ -69,3 +107,42 @@ class NamedTools:
 ToolChoice = Literal["auto", "none", "required"] | NamedTools
 
 PromptEnd = Literal["answer", "nothing", "continued"]  # the model writes a new message, whatever comes, or more of the last message
+
+
+def joined_parts(parts: Iterable[str | Image]) -> tuple[str, tuple[Image, ...]]:
+    """The texts, a line each, and the images with their places among them."""
+    text, images, is_first, waiting = "", list[Image](), True, list[Image]()
+    for part in parts:
+        if isinstance(part, Image):
+            waiting.append(part)
+            continue
+        text += "" if is_first else "\n"
+        images += [replace(image, at=len(text), joint=not is_first and place == 0) for place, image in enumerate(waiting)]
+        text, is_first, waiting = text + part, False, []
+    return text, (*images, *(replace(image, at=len(text)) for image in waiting))
+
+
+def split_parts(text: str, images: Sequence[Image]) -> list[str | Image]:
+    """The parts again; texts that are empty are left out."""
+    parts, begin = list[str | Image](), 0
+    for image in images:
+        end = image.at - 1 if image.joint else image.at
+        parts += [text[begin:end]] if begin < end else []
+        parts.append(image)
+        begin = image.at
+    return [*parts, text[begin:]] if begin < len(text) else parts
+
+
+def moved(images: Sequence[Image], characters: int) -> tuple[Image, ...]:
+    """With so many characters more before them."""
+    return tuple(replace(image, at=image.at + characters) for image in images)
+
+
+def images_of(message: Message) -> tuple[Image, ...]:
+    return message.images if isinstance(message, User | ToolResult) else ()
+
+
+def seen_images(messages: Iterable[Message]) -> list[SeenImage]:
+    """In the order in which a prompt shows them. All must have been seen."""
+    contents = [image.content for message in messages for image in images_of(message)]
+    return [content for content in contents if isinstance(content, SeenImage)]

@@ -21,6 +21,7 @@ from server.runtime.tracing.api import LoopTracer
 from server.speech.model import SpeechModel
 from server.text.encoder_decoder.languages import NO_LANGUAGES, LanguageError, LanguagePair
 from server.text.grammars.cache import GrammarCache, GrammarTexts
+from server.text.images.sight import Sight
 from server.text.tokenizer import ChatTokenizer
 
 
@@ -61,6 +62,7 @@ class ChatModel:
     engine: Engine
     tokenizer: ChatTokenizer
     grammar_texts: GrammarTexts = field(default_factory=GrammarTexts)
+    sight: Sight | None = None  # None: it reads text alone
 
     def with_engine(self, change: Callable[[Engine], Engine]) -> "ChatModel":
         return replace(self, engine=change(self.engine))
@@ -90,6 +92,7 @@ class Runtime:
     others: tuple[ChatModel, ...] = ()  # chat models that a request may name instead
     speech: SpeechModel | None = None  # None: nothing is transcribed
     images: ImageModel | None = None  # None: no pictures are made
+    sight: Sight | None = None  # of the model; None: it reads text alone
     owner: str = ""  # whose caches are used; "": nobody's in particular
     tracer: LoopTracer | None = None  # None: nothing is traced
 
@@ -144,9 +147,9 @@ class Runtime:
         chosen = next((other for other in self.others if other.name == name), None)
         if chosen is None:
             return self
-        own = ChatModel(self.names[0], self.engine, self.tokenizer, self.grammar_texts)
+        own = ChatModel(self.names[0], self.engine, self.tokenizer, self.grammar_texts, self.sight)
         others = tuple(own if other is chosen else other for other in self.others)
-        parts = {"engine": chosen.engine, "tokenizer": chosen.tokenizer, "grammar_texts": chosen.grammar_texts}
+        parts = {"engine": chosen.engine, "tokenizer": chosen.tokenizer, "grammar_texts": chosen.grammar_texts, "sight": chosen.sight}
         return replace(self, names=(chosen.name,), others=others, **parts)
 
     @property
@@ -185,6 +188,9 @@ class Runtime:
         if self.images is not None:
             await self.images.engine.close()
             await asyncio.to_thread(self.images.decoder.close)
+        for sight in (self.sight, *(other.sight for other in self.others)):
+            if sight is not None:
+                await asyncio.to_thread(sight.close)
 
     async def close(self) -> None:
         """Pending requests fail. The database is closed last: the others use it."""

@@ -20,7 +20,8 @@ PART = 1 << 16  # characters
 
 COMPARED_KEYS = frozenset({"role", "type"})  # keys whose values templates compare
 MESSAGE_WORDS = (
-    "role content text name tool_calls tool_call_id reasoning_content reasoning thinking id function arguments user assistant system tool"
+    "role content text image name tool_calls tool_call_id reasoning_content reasoning thinking "
+    "id function arguments user assistant system tool"
 )
 SCHEMA_WORDS = (
     "type properties required items enum const default anyOf oneOf allOf additionalProperties parameters description title format"

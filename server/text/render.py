@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from server.core.errors import bad_request
-from server.core.messages import Assistant, Message, PromptEnd, System, Tool, ToolResult, User
+from server.core.messages import Assistant, Message, PromptEnd, System, Tool, ToolResult, User, seen_images
 from server.text.control_tokens import NoUnusedCharacter
 from server.text.conversation.adapt_messages import result_delimiters, split_parallel_calls
 from server.text.conversation.arrangements import Arrangement, arrangements
@@ -110,7 +110,8 @@ class _Conversation:
     def _encode(self, way: Arrangement) -> Prompt:
         arranged = [*self._template_messages(way, self.messages, self.tools)]
         entries = self._tool_entries(way, self.tools)
-        prompt = self.tokenizer.encode_chat(arranged, self.variables, entries, self.end, self.continuation)
+        images = seen_images(self.messages)
+        prompt = self.tokenizer.encode_chat(arranged, self.variables, entries, self.end, self.continuation, images)
         return replace(prompt, delimiters=result_delimiters(self.messages)) if way.tools_as_text else prompt
 
     def _shows_everything(self, way: Arrangement) -> bool:
@@ -139,7 +140,7 @@ def _template_message(tokenizer: ChatTokenizer, tool_template: ToolTemplate, mes
         case System():
             return _with_name({"role": "system", "content": message.text}, message.name)
         case User():
-            return _with_name({"role": "user", "content": message.text}, message.name)
+            return _with_name({"role": "user", "content": _user_content(tokenizer, message)}, message.name)
         case ToolResult():
             return tool_template.tool_message(message)
         case Assistant():
@@ -148,6 +149,14 @@ def _template_message(tokenizer: ChatTokenizer, tool_template: ToolTemplate, mes
             calls = tool_template.assistant_fields(replace(message, text=split.answer))
             fields = {"role": "assistant", "content": split.answer, **calls}
             return _with_name(tokenizer.thought_form.add(fields, reasoning) if reasoning else fields, message.name)
+
+
+def _user_content(tokenizer: ChatTokenizer, message: User) -> Any:
+    if not message.images:
+        return message.text
+    if tokenizer.image_tokens is None:
+        raise TemplateRefused("this model reads no images")
+    return tokenizer.image_tokens.content("user", message.text, message.images, tokenizer.control_tokens)
 
 
 def _with_name(message: dict[str, Any], name: str | None) -> TemplateMessage:

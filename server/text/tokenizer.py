@@ -12,7 +12,7 @@ from typing import Any
 
 from tokenizers import Tokenizer
 
-from server.core.messages import Json, PromptEnd
+from server.core.messages import Json, PromptEnd, SeenImage
 from server.text.control_tokens import ControlTokens, alias_spec, all_strings, find_control_tokens, unused_character
 from server.text.conversation.content_form import ContentForm, probe_content_form
 from server.text.conversation.visibility import ArrangementCache
@@ -20,6 +20,7 @@ from server.text.detokenize import byte_decoder, writes_spaces
 from server.text.encode_cache import EncodeCache, encode
 from server.text.encoder_decoder.languages import LanguagePair
 from server.text.encoder_decoder.reading import EncoderDecoder, read_encoder_decoder
+from server.text.images.tokens import ImageTokens, probe_image_roles, read_image_tokens
 from server.text.prompt import Prompt
 from server.text.reasoning.api import Place, ReasoningFormat, Spelling, Thoughts
 from server.text.reasoning.detect import detect_reasoning
@@ -76,6 +77,7 @@ class ChatTokenizer:
     longest_token: int  # characters
     named_tokens: Mapping[str, str]  # bos_token, eos_token and the like
     encoder_decoder: EncoderDecoder | None = None  # None: the model goes on with what it reads
+    image_tokens: ImageTokens | None = None  # None: it reads no images
 
     def fits(self, characters: int, context: int) -> bool:
         """Whether a text of this length may fit into so many tokens: to be found out before anything is done with it."""
@@ -120,10 +122,11 @@ class ChatTokenizer:
         tools: Sequence[TemplateMessage] = (),
         end: PromptEnd = "answer",
         continuation: str = "",
+        images: Sequence[SeenImage] = (),
     ) -> Prompt:
-        """The prompt for the assistant's next message. `messages` and `tools` are in the template's format (server/text/render.py), all
-        contents are text. `continuation`: text of that message which is there already. Raises NoChatTemplate, TemplateRefused,
-        NoUnusedCharacter."""
+        """The prompt for the assistant's next message. `messages` and `tools` are in the template's format (server/text/render.py);
+        `images` are those in the contents, which are text otherwise. `continuation`: text of that message which is there already. Raises
+        NoChatTemplate, TemplateRefused, NoUnusedCharacter."""
         if end == "continued":
             continuation, head, escape_char = messages[-1]["content"], *self._render_before(messages, variables or {}, tools)
         else:
@@ -133,8 +136,12 @@ class ChatTokenizer:
             if place == "thoughts":
                 head = f"{head.rstrip()}\n{self.reasoning.end(calls=False)}"
             place = "answer"
-        text = self.control_tokens.to_aliases(head).replace(escape_char, "") + continuation
-        return Prompt(tokens=self.encode(text), place=place)
+        text = self.control_tokens.to_aliases(head).replace(escape_char, "")
+        if self.image_tokens is None or not images:
+            return Prompt(tokens=self.encode(text + continuation), place=place)
+        text = self.image_tokens.expanded(text, images, self.control_tokens)
+        tokens, placed = self.image_tokens.placed(self.encode(text + continuation), images)
+        return Prompt(tokens=tokens, place=place, images=placed)
 
     def _place(self, rendered: str) -> Place:
         if self.reasoning is None:
@@ -201,7 +208,13 @@ def load_tokenizer(directory: Path) -> ChatTokenizer:
     thought_marks = reasoning.marks if reasoning else ()
     dialect_markers = (*dialect.markers, *thought_marks)
     markers = frozenset((*THINK.marks, *dialect_markers))
-    control_tokens = find_control_tokens(spec, source or "", markers, spelled=[mark for mark in thought_marks if mark not in added])
+    image_tokens = read_image_tokens(model, added)
+    image_marks = () if image_tokens is None else (image_tokens.mark, image_tokens.row)
+    known = markers.union(image_marks)
+    control_tokens = find_control_tokens(spec, source or "", known, spelled=[mark for mark in thought_marks if mark not in added])
+    if template is not None and image_tokens is not None:
+        roles = probe_image_roles(partial(_try_render, template, form=ContentForm()), image_tokens.mark)
+        image_tokens = replace(image_tokens, in_parts=roles)
     backend = _build_backend(spec, control_tokens)
     token_bytes, visible_bytes = _token_bytes(spec, backend, control_tokens, markers)
     stop_tokens = _configured_end_tokens(directory, config, added) | {added[end] for end in CALL_END_TOKENS & added.keys()}
@@ -225,6 +238,7 @@ def load_tokenizer(directory: Path) -> ChatTokenizer:
         longest_token=_longest_token(spec),
         named_tokens=named_tokens,
         encoder_decoder=read_encoder_decoder(model, generation, config, spec, backend, spaced=writes_spaces(spec.get("decoder"))),
+        image_tokens=image_tokens,
     )
     turn_ends = _turn_end_tokens(tokenizer) - {added.get(marker) for marker in dialect_markers}
     return replace(tokenizer, stop_tokens=stop_tokens | turn_ends)

@@ -25,6 +25,7 @@ from engine.api import (
     Stats,
     TokenLogprob,
     Usage,
+    VisionInfo,
 )
 from server.app import create_app
 from server.runtime.knowledge_base import KnowledgeBase
@@ -47,6 +48,7 @@ class FakeEngine:
     context: int = 512
     vocab: int = 100_000
     parameters: int | None = None
+    vision: VisionInfo | None = None
     pause: float = 0.0  # seconds between tokens
     refusal: EngineError | None = None
     requests: list[Request] = field(default_factory=list[Request])
@@ -58,7 +60,7 @@ class FakeEngine:
 
     @property
     def info(self) -> ModelInfo:
-        return ModelInfo(context=self.context, vocab=self.vocab, parameters=self.parameters)
+        return ModelInfo(context=self.context, vocab=self.vocab, parameters=self.parameters, vision=self.vision)
 
     async def generate(self, request: Request) -> AsyncGenerator[Delta]:
         self.requests.append(request)

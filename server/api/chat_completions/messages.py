@@ -7,7 +7,8 @@ from server.api.chat_completions import tool_types as tools
 from server.api.chat_completions.unsupported_types import FunctionMessage
 from server.chat.tools.toolset import model_name
 from server.core.errors import ApiError, bad_request
-from server.core.messages import Assistant, Message, PromptEnd, System, ToolCall, ToolResult, User
+from server.core.images import image_bytes
+from server.core.messages import Assistant, Image, ImageData, Message, PromptEnd, System, ToolCall, ToolResult, User, joined_parts
 
 
 def to_messages(messages: Sequence[message_types.Message]) -> list[Message]:
@@ -22,7 +23,8 @@ def to_messages(messages: Sequence[message_types.Message]) -> list[Message]:
             case message_types.SystemMessage():
                 converted.append(System(text=_to_text(message.content, field), name=message.name))
             case message_types.UserMessage():
-                converted.append(User(text=_to_text(message.content, field), name=message.name))
+                text, images = joined_parts(_to_parts(message.content, field))
+                converted.append(User(text=text, name=message.name, images=images))
             case FunctionMessage():
                 role = f"messages.{index}.role"
                 raise bad_request(role, f"{role}: function is older than tools, which replace it; send tool messages", "unsupported")
@@ -62,6 +64,22 @@ def _to_text(content: str | Sequence[content_types.UserPart | content_types.Assi
     if content is None or isinstance(content, str):
         return content or ""
     return "\n".join(_part_text(part, f"{field}.{i}.type") for i, part in enumerate(content))
+
+
+def _to_parts(content: content_types.UserContent, field: str) -> list[str | Image]:
+    """Raises ApiError for parts that are neither text nor images."""
+    if isinstance(content, str):
+        return [content]
+    return [
+        _image(part.image_url, f"{field}.{i}.image_url.url")
+        if isinstance(part, content_types.ImagePart)
+        else _part_text(part, f"{field}.{i}.type")
+        for i, part in enumerate(content)
+    ]
+
+
+def _image(image: content_types.ImageUrl, field: str) -> Image:
+    return Image(content=ImageData(image_bytes(image.url, field)), low=image.detail == "low", field=field)
 
 
 def _part_text(part: content_types.UserPart | content_types.AssistantPart, field: str) -> str:

@@ -74,7 +74,11 @@ class ResponseBuilder:
 
 def new_response_builder(chat: PreparedChat) -> ResponseBuilder:
     count = chat.plan.request.n
-    return ResponseBuilder(chat, [ChoiceBuilder() for _ in range(count)], UsageCounter(sequences_per_prompt=count, audio=chat.audio_tokens))
+    return ResponseBuilder(
+        chat,
+        [ChoiceBuilder() for _ in range(count)],
+        UsageCounter(sequences_per_prompt=count, audio=chat.audio_tokens, images=chat.plan.first_turn.prompt.image_tokens),
+    )
 
 
 def _to_file_search_call(queries: Sequence[str], hits: Sequence[Hit] | None) -> wire.FileSearchCall:

@@ -84,7 +84,9 @@ class ChunkExtras:
     def __init__(self, chat: PreparedChat) -> None:
         options, self._body = chat.body.stream_options, chat.body
         self._continuous = options is not None and options.continuous_usage_stats is True
-        self._usage = UsageCounter(sequences_per_prompt=chat.plan.request.n, audio=chat.audio_tokens)
+        self._usage = UsageCounter(
+            sequences_per_prompt=chat.plan.request.n, audio=chat.audio_tokens, images=chat.plan.first_turn.prompt.image_tokens
+        )
         self._tokens = [list[int]() for _ in range(chat.plan.request.n)]  # of each choice, since its last chunk
         self._plain = (',"usage":null' if chat.stream_usage else "") + "}\n\n"
 

@@ -12,6 +12,7 @@ class UsageCounter:
 
     sequences_per_prompt: int  # sequences per prompt
     audio: int = 0  # tokens of a prompt that were said in recordings
+    images: int = 0  # tokens of a prompt that stand for rows of images
     prompt: int = 0
     completion: int = 0
     cached: int = 0
@@ -46,4 +47,6 @@ class UsageCounter:
 
     def _prompt_details(self) -> wire.PromptDetails:
         audio = min(self.audio * len(self._prompts), self.prompt)
-        return wire.PromptDetails(cached_tokens=self.cached, text_tokens=self.prompt - audio, audio_tokens=audio)
+        images = min(self.images * len(self._prompts), self.prompt - audio)
+        text = self.prompt - audio - images
+        return wire.PromptDetails(cached_tokens=self.cached, text_tokens=text, image_tokens=images, audio_tokens=audio)

@@ -64,7 +64,7 @@ def _described(runtime: Runtime) -> Iterator[tuple[str, int | None, tuple[Modali
     """Names, the tokens of the longest input where it has some, what is read, and what is answered."""
     known, speech, images = runtime.knowledge_base, runtime.speech, runtime.images
     for name, engine in runtime.engines.items():
-        yield name, engine.info.context, ("text",), "text"
+        yield name, engine.info.context, ("text",) if engine.info.vision is None else ("text", "image"), "text"
     if speech is not None:
         yield speech.name, speech.engine.info.context, ("audio",), "text"
     if images is not None:

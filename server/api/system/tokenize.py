@@ -18,6 +18,7 @@ from server.http.endpoint import Endpoint
 from server.http.handlers import body_endpoint, body_stream_endpoint
 from server.http.sse import send_json
 from server.runtime.runtime import Runtime
+from server.runtime.seeing import with_seen_images
 from server.runtime.state import ServerState
 
 CHAT_FIELDS = frozenset({"tools", "add_generation_prompt", "continue_final_message", "chat_template_kwargs"})
@@ -95,7 +96,7 @@ async def _chat_tokens(runtime: Runtime, body: wire.Conversation) -> tuple[int, 
     tools = tuple(to_tool(tool.function, f"tools.{place}") for place, tool in enumerate(body.tools or ()))
     request = GenerationRequest(
         model=body.model,
-        messages=to_messages(messages),
+        messages=await with_seen_images(runtime, to_messages(messages)),
         tools=tools,
         template_kwargs=body.chat_template_kwargs or {},
         prompt_end=to_prompt_end(messages, continued=body.continue_final_message, generation=body.add_generation_prompt),

@@ -22,7 +22,7 @@ from server.chat.grounding.prompt import delimiter_name, passages_prompt, passag
 from server.chat.grounding.query_rewrite import ConversationTurn, conversation_of, previous_question
 from server.chat.grounding.small_talk import is_small_talk
 from server.core.errors import ApiError, bad_request
-from server.core.messages import Message, ToolResult, User
+from server.core.messages import Message, ToolResult, User, moved
 from server.core.request import FileSearch, GenerationRequest
 from server.core.threads import in_thread, with_api_errors
 from server.runtime.knowledge_base import KnowledgeBase
@@ -155,7 +155,9 @@ def with_passages(messages: Sequence[Message], grounding: GroundedQuestion) -> l
     last = max(i for i, message in enumerate(messages) if isinstance(message, User))
     question = messages[last]
     assert isinstance(question, User)
-    return [*messages[:last], replace(question, text=passages_prompt(grounding.question, grounding.hits)), *messages[last + 1 :]]
+    text = passages_prompt(grounding.question, grounding.hits)
+    images = moved(question.images, len(text) - len(question.text))
+    return [*messages[:last], replace(question, text=text, images=images), *messages[last + 1 :]]
 
 
 class CannedEngine:

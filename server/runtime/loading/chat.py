@@ -4,13 +4,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from engine.api import Engine
+from engine.api import Engine, VisionInfo
 from server.runtime.loading.embedded import open_embedded
 from server.runtime.runtime import ChatModel
 from server.runtime.settings import Settings
 from server.weights.progress import Progress
 
 if TYPE_CHECKING:
+    from server.text.images.sight import Sight
     from server.text.tokenizer import ChatTokenizer
 
 SAMPLE = "Grüße, 東京! It's 12:34 — x = [1, 2]\n\n  end"  # which another tokenizer would split otherwise
@@ -34,7 +35,20 @@ def open_chat_model(settings: Settings, name: str, progress: Progress, prompts: 
     if takes_vllm(settings, directory):
         return ChatModel(name, _open_vllm(settings, name, as_safetensors(directory, progress)), text)
     shared = shared_prefixes(text, [*prompts, *settings.shared_prefix])
-    return ChatModel(name, _open_embedded(settings, name, directory, shared), text)
+    engine = _open_embedded(settings, name, directory, shared)
+    return ChatModel(name, engine, text, sight=open_sight(directory, engine.info.vision, text))
+
+
+def open_sight(directory: Path, vision: VisionInfo | None, text: "ChatTokenizer") -> "Sight | None":
+    """Raises ValueError for a model that reads images, and whose folder does not say how they are prepared."""
+    if vision is None:
+        return None
+    from server.text.images.families import read_processor
+    from server.text.images.sight import Sight
+
+    if text.image_tokens is None or text.image_tokens.row_id != vision.marker:
+        raise ValueError(f"{directory}: the tokenizer has no token for images")
+    return Sight(vision, read_processor(directory))
 
 
 def takes_vllm(settings: Settings, directory: Path) -> bool:

@@ -9,6 +9,7 @@ from server.text.conversation.adapt_messages import (
     Step,
     answer_after_results,
     calls_apart,
+    images_behind_results,
     join_neighbours,
     names_as_text,
     no_reasoning,
@@ -28,8 +29,7 @@ class Arrangement:
     tools_as_text: bool = False
 
     def apply(self, messages: Sequence[Message], tools: Sequence[Tool]) -> Sequence[Message]:
-        if self.tools_as_text:
-            messages = list(with_tools_as_text(messages, tools))
+        messages = list(with_tools_as_text(messages, tools)) if self.tools_as_text else images_behind_results(messages)
         for step in self.steps:
             messages = step(messages)
         return messages

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from threading import Lock
 from typing import Any
 
-from server.core.messages import Assistant, Message, ToolCall, ToolResult
+from server.core.messages import Assistant, Message, ToolCall, ToolResult, images_of
 from server.text.tool_calls.template_probe import read_arguments
 
 MAX_SHAPES = 256
@@ -32,9 +32,10 @@ def _message_shape(message: Message) -> Shape:
             calls = tuple(_arguments_shape(call) for call in message.tool_calls)
             return ("assistant", text, bool(message.reasoning), message.name is not None, calls)
         case ToolResult():
-            return ("tool", text)
+            return ("tool", text, len(message.images))
         case _:
-            return (type(message).__name__, text, message.name is not None)
+            places = [image.at == 0 for image in images_of(message)]
+            return (type(message).__name__, text, message.name is not None, tuple(places))
 
 
 def _arguments_shape(call: ToolCall) -> str:
@@ -76,7 +77,8 @@ def with_words(messages: Sequence[Message]) -> tuple[list[Message], Words]:
             calls = tuple(replace(call, arguments=_arguments_with_word(call, words)) for call in message.tool_calls)
             replaced.append(replace(message, text=text, tool_calls=calls))
         else:
-            replaced.append(replace(message, text=text))
+            images = tuple(replace(image, at=len(text) if image.at else 0, joint=False) for image in images_of(message))
+            replaced.append(replace(message, text=text, images=images) if images else replace(message, text=text))
     return replaced, words
 
 

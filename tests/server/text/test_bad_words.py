@@ -2,7 +2,7 @@
 
 import pytest
 
-from server.text.bad_words import bad_word_tokens
+from server.text.grammars.bad_words import bad_word_tokens
 from tests.server.fakes import text
 
 

@@ -1,0 +1,63 @@
+"""The images of a conversation, before it becomes a prompt: each is read from where it is, and seen by the model."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from server.core.cost import before_long_work
+from server.core.errors import ApiError, bad_request
+from server.core.images import with_image_errors
+from server.core.messages import Image, ImageData, Message, SeenImage, SeenTiles, ToolResult, User, images_of
+from server.runtime.runtime import Runtime
+from server.text.images.sight import Sight
+
+UNSEEN = "[an image, which this model cannot see]"
+
+
+async def with_seen_images(runtime: Runtime, messages: Sequence[Message]) -> Sequence[Message]:
+    """All images are then as the model reads them; a model without eyes is told of those in results of tools. Raises ApiError, which names
+    the image's field."""
+    if not any(map(images_of, messages)):
+        return messages
+    if runtime.sight is None:
+        return [_in_words(runtime, message) for message in messages]
+    await before_long_work()
+    seen, rows = list[Message](), 0
+    for message in messages:
+        found = list[Image]()
+        for image in images_of(message):
+            content = await _seen(runtime.sight, image)
+            rows += sum(part.rows for part in content.parts if isinstance(part, SeenTiles))
+            if rows > runtime.engine.info.context:
+                raise _too_many(runtime, image.field, rows)
+            found.append(replace(image, content=content))
+        seen.append(replace(message, images=tuple(found)) if isinstance(message, User | ToolResult) and found else message)
+    return seen
+
+
+def _too_many(runtime: Runtime, field: str, rows: int) -> ApiError:
+    context = runtime.engine.info.context
+    told = f"{field}: the images up to this one need {rows} tokens, more than fit into the model's context of {context}"
+    return bad_request(field, told, "context_length_exceeded")
+
+
+async def _seen(sight: Sight, image: Image) -> SeenImage:
+    match image.content:
+        case SeenImage():
+            return image.content
+        case ImageData(data):
+            return await with_image_errors(sight.see(data, low=image.low), image.field)
+
+
+def _in_words(runtime: Runtime, message: Message) -> Message:
+    match message:
+        case ToolResult():
+            return replace(message, text="\n".join(filter(None, [message.text, *(UNSEEN for _ in message.images)])), images=())
+        case User(images=(first, *_)):
+            raise _no_eyes(runtime, first.field)
+        case _:
+            return message
+
+
+def _no_eyes(runtime: Runtime, field: str) -> ApiError:
+    name = runtime.names[0]
+    return bad_request(field, f"{field}: {name} reads text alone: leave the image out, or ask a model that reads images", "unsupported")
