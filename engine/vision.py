@@ -64,6 +64,6 @@ class VisionInfo:
         tiles, _, height, width = image.values.shape
         lines, columns = (side // self.patch // self.merge for side in (height, width))
         if not self.newline or image.grid == (0, 0):
-            return tiles * lines * columns
+            return tiles * lines * columns + self.newline
         whole = filled(image.size, (image.grid[0] * lines, image.grid[1] * columns))
         return lines * columns + whole[0] * (whole[1] + 1)

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from math import inf, log, sqrt
 from typing import Any, TypeVar
 
-from models.spec import Activation, Divided, DynamicNtk, Linear, Llama3, LongRope, Rope, Scaling, Yarn
+from models.spec import Activation, Divided, DynamicNtk, Linear, Llama3, LongRope, Rope, Scaling, Sections, Yarn
 
 T = TypeVar("T", float, str)
 
@@ -168,13 +168,17 @@ def rope(config: Config, dim: int, kind: str = "full_attention") -> Rope:
     part = part.part(kind) or part
     rotated = dim * part.number("partial_rotary_factor", config.number("partial_rotary_factor", 1.0))
     base = part.number("rope_theta", config.number("rope_theta", 10_000.0))
-    return Rope(dim=int(rotated), base=base, scaling=_scaling(part, config, int(rotated)))
+    sections = part.items("mrope_section", int)
+    axes = None if sections is None else Sections(counts=sections, interleaved=part.flag("mrope_interleaved", False))
+    if axes is not None and sum(axes.counts) != int(rotated) // 2:
+        raise ConfigError(f"{part.where}: mrope_section = {list(axes.counts)} must be {int(rotated) // 2} together, one for each frequency")
+    return Rope(dim=int(rotated), base=base, scaling=_scaling(part, config, int(rotated)), axes=axes)
 
 
 def _scaling(c: Config, model: Config, rotated: int) -> Scaling | None:
     older = c.text("type", "default")
     match c.text("rope_type", older):
-        case "default" | "none":
+        case "default" | "none" | "mrope":
             return None
         case "linear":
             return Linear(factor=c.number("factor"))

@@ -29,7 +29,7 @@ def see(vision: VisionStack, tiles_NCHW: Tensor, picture: Picture = ((0, 0), (0,
     and its size (models/stacks/vision.py)."""
     read_PI, batch = step_of(list(tiles_NCHW), vision.spec.patches)
     rows_ND, *deep = vision(read_PI, batch)
-    if vision.spec.newline and picture[0] != (0, 0):
+    if vision.spec.newline:
         rows_ND = vision.laid_out(rows_ND, batch.grids[0][0] // vision.spec.merge, picture)
     return rows_ND, *deep
 

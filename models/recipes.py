@@ -116,6 +116,13 @@ class PatchMatrix:
 
 
 @dataclass(frozen=True)
+class Still:
+    """[D, C, T, P, P] -> [D, C, P, P]: a convolution over T frames as one over an image that all of them are."""
+
+    part: "Recipe"
+
+
+@dataclass(frozen=True)
 class Transpose:
     """[I, O] -> [O, I], also of each expert's."""
 
@@ -219,6 +226,7 @@ Recipe = (
     | Portion
     | Bare
     | PatchMatrix
+    | Still
     | Transpose
     | Unzip
     | Permute

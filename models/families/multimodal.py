@@ -29,7 +29,16 @@ class SightedFamily(Protocol):
 
 
 SIGHTED = {
+    "Gemma3ForConditionalGeneration": "models.families.vision_language.gemma3",
+    "Idefics3ForConditionalGeneration": "models.families.vision_language.idefics3",
+    "InternVLForConditionalGeneration": "models.families.vision_language.internvl",
     "LlavaForConditionalGeneration": "models.families.vision_language.llava",
+    "LlavaNextForConditionalGeneration": "models.families.vision_language.llava_next",
+    "PaliGemmaForConditionalGeneration": "models.families.vision_language.paligemma",
+    "Qwen2VLForConditionalGeneration": "models.families.vision_language.qwen2_vl",
+    "Qwen2_5_VLForConditionalGeneration": "models.families.vision_language.qwen2_5_vl",
+    "Qwen3VLForConditionalGeneration": "models.families.vision_language.qwen3_vl",
+    "SmolVLMForConditionalGeneration": "models.families.vision_language.smolvlm",
 }
 
 
@@ -48,7 +57,6 @@ _MARKS = ("vision_config", "boi_token_index", "eoi_token_index", "image_token_in
 _QWEN = ("vision_config", "image_token_id", "video_token_id", "vision_start_token_id", "vision_end_token_id")
 
 WRAPPERS = {
-    "Gemma3ForConditionalGeneration": Wrapper("Gemma3ForCausalLM", (*_MARKS, "mm_tokens_per_image")),
     "Llama4ForConditionalGeneration": Wrapper("Llama4ForCausalLM", _MARKS),
     "Mistral3ForConditionalGeneration": Wrapper(
         "MistralForCausalLM", (*_MARKS, "multimodal_projector_bias", "projector_hidden_act", "spatial_merge_size", "vision_feature_layer")

@@ -43,13 +43,15 @@ class TowerStack(nn.Module):
         x_TD = self.embed_norm(self._embedded(read, batch, shared))
         if not batch.grids:
             return Climb(x_TD, batch, batch)
-        batch = replace(batch, places_AT=places(batch.grids))
+        places_AT = places(batch.grids).to(x_TD.device)
         if self.window is None:
+            batch = replace(batch, places_AT=places_AT)
             return Climb(x_TD, batch, batch)
-        order_T, starts_S1 = squares(batch.grids, self.window)
-        batch = replace(batch, places_AT=places(batch.grids)[:, order_T])
-        nothing_S = torch.zeros(len(starts_S1) - 1, dtype=torch.int32, device=x_TD.device)
-        return Climb(x_TD[order_T], batch, replace(batch, starts_S1=starts_S1, cached_S=nothing_S), order_T)
+        order_T, starts_S1 = (t.to(x_TD.device) for t in squares(batch.grids, self.window))
+        batch = replace(batch, places_AT=places_AT[:, order_T])
+        positions_T = torch.cat([torch.arange(count) for count in starts_S1.diff().tolist()]).to(x_TD.device)
+        windows = replace(batch, positions_T=positions_T, starts_S1=starts_S1, cached_S=torch.zeros_like(starts_S1[1:]))
+        return Climb(x_TD[order_T], batch, windows, order_T)
 
     def advance(self, state: "Climb", number: int) -> "Climb":
         """Through one layer."""

@@ -55,6 +55,8 @@ class VisionStack(nn.Module):
         if self.newline is None:
             return rows_ND
         (tiles_down, tiles_across), size = picture
+        if not tiles_down:
+            return torch.cat([rows_ND, self.newline.to(rows_ND.dtype)[None]])
         columns = len(rows_ND) // (1 + tiles_down * tiles_across) // lines
         first_ND, rest_ND = rows_ND.split([lines * columns, len(rows_ND) - lines * columns])
         map_HWD = rest_ND.unflatten(0, (tiles_down, tiles_across, lines, columns)).transpose(1, 2).flatten(0, 1).flatten(1, 2)

@@ -28,6 +28,7 @@ from models.recipes import (
     ScaleBy,
     ScaleRows,
     Shift,
+    Still,
     SwapHalves,
     Taps,
     Transpose,
@@ -81,6 +82,8 @@ def resolve(recipe: Recipe, source: Source) -> Weight:
             return bare(dense(resolve(part, source)))
         case PatchMatrix(part, channels):
             return patch_matrix(dense(resolve(part, source)), source.patches.channels, channels)
+        case Still(part):
+            return dense(resolve(part, source)).float().sum(2)
         case Transpose(part):
             return transposed(resolve(part, source))
         case NoBias(part):

@@ -49,9 +49,10 @@ def logits_of(
 ) -> Tensor:
     """Of every token. `prompt`: how many of them are not the answer's."""
     batch = whole([len(tokens)])
-    if images:
-        batch = _showing(model, batch, tokens, images, pictures or [NO_PICTURE] * len(images))
-        batch = replace(batch, ends_T=_ends(cast(Vision, model.arch.vision), tokens, prompt or len(tokens)))
+    if images:  # whose marker may be a token of the answer, as any other
+        shown = [token if i < (prompt or len(tokens)) else -1 for i, token in enumerate(tokens)]
+        batch = _showing(model, batch, shown, images, pictures or [NO_PICTURE] * len(images))
+        batch = replace(batch, ends_T=_ends(cast(Vision, model.arch.vision), shown, prompt or len(tokens)))
     return model.logits(model(torch.tensor(tokens), batch))
 
 

@@ -1,5 +1,6 @@
 """One model under the names of every form in which it is published, and the text part of models that also read images."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -117,7 +118,7 @@ def test_what_the_larger_gemmas_leave_out() -> None:
     }
     arch = arch_of(config)
     assert (arch.vocab, arch.context, arch.tied, len(arch.layers)) == (262_208, 131_072, True, 34)
-    assert arch == arch_of(
+    assert replace(arch, vision=None) == arch_of(
         {
             "architectures": ["Gemma3ForCausalLM"],
             **text,

@@ -1,15 +1,25 @@
 """Every model with eyes gives the logits that transformers gives, for the same random checkpoint."""
 
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 from torch import Tensor
 
-from models.describe import parameters
-from models.families.multimodal import sighted_family
+from models.describe import describe, parameters
+from models.families import arch_of
+from models.families.multimodal import SIGHTED, sighted_family
+from models.hf import ConfigError
+from models.images import Picture
+from models.spec.check import check
+from models.spec.json_form import from_json, to_json
 from tests.models.sighted_world import logits_of, make, tiles
 from tests.models.world import ours
+
+MARKER = 250
 
 
 def close(ours: Tensor, theirs: Tensor, error: float = 1e-4) -> None:
@@ -20,14 +30,107 @@ def tiny(name: str, **changes: Any) -> dict[str, Any]:
     return dict(sighted_family(name).TINY) | changes
 
 
-def test_llava(tmp_path: Path) -> None:
-    values = tiny("LlavaForConditionalGeneration")
-    theirs = make(values)
+@dataclass(frozen=True)
+class Case:
+    """Images as we take them, how many rows each has, and what transformers' model is given for them."""
+
+    images: Sequence[Tensor]
+    rows: Sequence[int]
+    given: Callable[[Tensor], dict[str, Any]]  # from tokens [1, T]
+    pictures: Sequence[Picture] = ()
+
+
+TWO = [tiles(1, 24, 24, seed) for seed in (1, 2)]
+STACKED = torch.cat(TWO)
+
+
+def by_patches(image: Tensor, size: int = 4, merge: int = 2) -> Tensor:
+    """[patches, channels * 2 * size * size], as Qwen's processors have them: those that become one row behind one another."""
+    image = image[0].unflatten(1, (-1, merge, size)).unflatten(4, (-1, merge, size))  # C, h, m, p, w, m, p
+    rows = image.permute(1, 4, 2, 5, 0, 3, 6).flatten(0, 3)  # N, C, p, p
+    return rows[:, :, None].expand(-1, -1, 2, -1, -1).flatten(1)
+
+
+def qwen(sides: Sequence[tuple[int, int]]) -> Case:
+    images = [tiles(1, height, width, seed) for seed, (height, width) in enumerate(sides)]
+    grids = torch.tensor([[1, height // 4, width // 4] for height, width in sides])
+    given = {"pixel_values": torch.cat([by_patches(image) for image in images]), "image_grid_thw": grids}
+    rows = [height // 8 * (width // 8) for height, width in sides]
+    return Case(images, rows, lambda tokens: given | {"mm_token_type_ids": (tokens == MARKER).int()})
+
+
+def next_case() -> Case:
+    """One picture wider than its grid of tiles, and one that is higher."""
+    images, sizes = [tiles(3, 24, 24, 1), tiles(5, 24, 24, 2)], [(10, 31), (90, 70)]
+    padded = torch.stack([torch.cat([image, torch.zeros(5 - len(image), 3, 24, 24)]) for image in images])
+    given = {"pixel_values": padded, "image_sizes": torch.tensor(sizes)}
+    pictures = [((1, 2), sizes[0]), ((2, 2), sizes[1])]
+    return Case(images, (36 + 4 * 13, 36 + 12 * 11), lambda _: given, pictures)
+
+
+CASES = {
+    "Gemma3ForConditionalGeneration": Case(
+        TWO, (9, 9), lambda tokens: {"pixel_values": STACKED, "token_type_ids": (tokens == MARKER).long()}
+    ),
+    "Idefics3ForConditionalGeneration": Case(TWO, (9, 9), lambda _: {"pixel_values": STACKED[None]}),
+    "InternVLForConditionalGeneration": Case(
+        [tiles(3, 24, 24, 1), TWO[1]], (27, 9), lambda _: {"pixel_values": torch.cat([tiles(3, 24, 24, 1), TWO[1]])}
+    ),
+    "LlavaForConditionalGeneration": Case(TWO, (36, 36), lambda _: {"pixel_values": STACKED}),
+    "LlavaNextForConditionalGeneration": next_case(),
+    "PaliGemmaForConditionalGeneration": Case(
+        TWO, (36, 36), lambda tokens: {"pixel_values": STACKED, "token_type_ids": torch.zeros_like(tokens)}
+    ),
+    "Qwen2VLForConditionalGeneration": qwen([(16, 24), (32, 8)]),
+    "Qwen2_5_VLForConditionalGeneration": qwen([(40, 24), (32, 56)]),
+    "Qwen3VLForConditionalGeneration": qwen([(16, 24), (32, 8)]),
+    "SmolVLMForConditionalGeneration": Case(TWO, (9, 9), lambda _: {"pixel_values": STACKED[None]}),
+}
+
+
+def prompt(case: Case) -> list[int]:
+    first, second = case.rows
+    return [5, 6, *[MARKER] * first, 7, 8, 9, *[MARKER] * second, 11, 12]
+
+
+def test_every_family_is_here() -> None:
+    assert CASES.keys() == SIGHTED.keys()
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_same_logits(name: str, tmp_path: Path) -> None:
+    """Of tokens among two images; and of text alone."""
+    case, theirs = CASES[name], make(tiny(name))
     theirs.save_pretrained(tmp_path)
-    images = [tiles(1, 24, 24, seed) for seed in (1, 2)]
-    tokens = [5, 6, *[250] * 36, 7, 8, 9, *[250] * 36, 11]
+    model, tokens = ours(tmp_path, context=512), prompt(case)
     with torch.no_grad():
-        want = theirs(input_ids=torch.tensor([tokens]), pixel_values=torch.cat(images)).logits[0]
-    model = ours(tmp_path)
-    close(logits_of(model, tokens, images), want)
+        want = theirs(input_ids=torch.tensor([tokens]), **case.given(torch.tensor([tokens]))).logits[0]
+        # without images all that may see what comes behind it are those of a prompt of PaliGemma, whose texts are none without
+        text = theirs(input_ids=torch.tensor([[5, 6, 7, 8]])).logits[0]
+    close(logits_of(model, tokens, case.images, case.pictures), want)
+    close(logits_of(model, [5, 6, 7, 8], []), text)
     assert parameters(model.arch) == sum(numbers.numel() for numbers in model.state_dict().values() if numbers.is_floating_point())
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_what_it_says_of_itself(name: str) -> None:
+    arch = arch_of(tiny(name))
+    check(arch)
+    assert from_json(to_json(arch)) == arch
+    assert describe(arch).parameters == parameters(arch)
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "message"),
+    [
+        ("LlavaForConditionalGeneration", {"vision_feature_layer": [-2, -3]}, "vision_feature_layer"),
+        ("LlavaForConditionalGeneration", {"vision_feature_select_strategy": "full"}, "vision_feature_select_strategy"),
+        ("LlavaForConditionalGeneration", {"text_config": {"model_type": "bloom"}}, "model_type = 'bloom' is not supported beside images"),
+        ("Gemma3ForConditionalGeneration", {"mm_tokens_per_image": 8}, "must be the square of a number"),
+        ("InternVLForConditionalGeneration", {"vision_feature_layer": -2}, "vision_feature_layer"),
+        ("Qwen2VLForConditionalGeneration", {"audio_config": {}}, "nobody read audio_config"),
+    ],
+)
+def test_what_is_not_known_is_refused(name: str, changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        arch_of(tiny(name, **changes))

@@ -64,8 +64,8 @@ class Memory:
 
     def match(self, seq: Sequence) -> int:
         """Number of leading pages that are cached and need not be computed. At least one token is always left to compute."""
-        n = _outside(seq, seq.reusable // PAGE)
-        keys = self.keys(seq, n)
+        n = seq.reusable // PAGE
+        keys, n = self.keys(seq, n), _outside(seq, n)
         while (hole := self._hole(keys, n)) is not None:
             n = _outside(seq, hole)
         return n

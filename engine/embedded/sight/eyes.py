@@ -87,7 +87,7 @@ class Eyes:
         """The sequence holds the rows even where they are too many to be remembered."""
         image = job.placed.image
         rows = tuple(torch.cat(parts) for parts in zip(*job.tiles, strict=True))
-        if self._vision.spec.newline and image.grid != (0, 0):
+        if self._vision.spec.newline:
             lines = image.values.shape[2] // self._vision.spec.patches.size // self._vision.spec.merge
             rows = (self._vision.laid_out(rows[0], lines, (image.grid, image.size)), *rows[1:])
         number = next(i for i, placed in enumerate(job.sequence.request.images) if placed is job.placed)

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from engine.embedded.sequence import Chunk
@@ -53,10 +54,15 @@ class ImageInputs:
         return torch.from_numpy(ends_T).to(self._device)
 
     def _places(self) -> Tensor | None:
-        if self._chunks[0].sequence.places is None:
+        if all(chunk.sequence.places is None for chunk in self._chunks):
             return None
-        parts = [seq.places.of(seq.computed, seq.computed + size) for seq, size in self._chunks if seq.places is not None]
-        return torch.from_numpy(np.concatenate(parts, 1)).to(self._device)
+        return torch.from_numpy(np.concatenate([_places(chunk) for chunk in self._chunks], 1)).to(self._device)
+
+
+def _places(chunk: Chunk) -> NDArray[np.int64]:
+    """places_AT of its tokens: those of a text alone are their positions."""
+    seq, first, end = chunk.sequence, chunk.sequence.computed, chunk.end
+    return np.broadcast_to(np.arange(first, end), (3, end - first)) if seq.places is None else seq.places.of(first, end)
 
 
 def _shows(chunk: Chunk) -> bool:

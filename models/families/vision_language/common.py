@@ -10,6 +10,19 @@ from models.hf import Config, ConfigError
 from models.recipes import Copy, PatchMatrix, Recipes, both
 from models.spec import Full, Tower
 
+# what files of SigLIP leave out
+SIGLIP_VISION: Mapping[str, Any] = {
+    "hidden_size": 768,
+    "intermediate_size": 3072,
+    "num_hidden_layers": 12,
+    "num_attention_heads": 12,
+    "num_channels": 3,
+    "image_size": 224,
+    "patch_size": 16,
+    "hidden_act": "gelu_pytorch_tanh",
+    "layer_norm_eps": 1e-6,
+}
+
 _TEXTS = {
     "gemma": "GemmaForCausalLM",
     "gemma2": "Gemma2ForCausalLM",
@@ -96,8 +109,6 @@ def _under_vision(recipe: Any) -> Any:
 
 CLIP: Recipes = tower_recipes(clip.IMAGE)
 SIGLIP: Recipes = tower_recipes(siglip.IMAGE)
-# what is not computed of them
-UNUSED = r"vision\.(post_layernorm|head)\..*|vision\.embeddings\.position_ids"
 
 
 def two_layers(first: str = "linear_1", second: str = "linear_2") -> Recipes:

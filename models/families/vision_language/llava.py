@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from models.families.vision_language.common import CLIP, SIGLIP, clip_tower, siglip_tower, two_layers, vision_part
+from models.families.vision_language.common import CLIP, SIGLIP, SIGLIP_VISION, clip_tower, siglip_tower, two_layers, vision_part
 from models.families.vision_language.common import text as text_of
 from models.hf import Config, ConfigError, activation
 from models.recipes import Recipes
@@ -20,7 +20,6 @@ _VISION: dict[str, Any] = {
     "hidden_act": "quick_gelu",
     "layer_norm_eps": 1e-5,
 }
-_SIGLIP: dict[str, Any] = _VISION | {"hidden_act": "gelu_pytorch_tanh", "layer_norm_eps": 1e-6}
 
 
 def text(config: Config) -> tuple[str, Config]:
@@ -40,7 +39,7 @@ def tower(config: Config) -> Tower:
         raise ConfigError(f"{config.where}: vision_feature_layer = {last} is not supported: it must be counted from the end, as -2")
     if kind == "siglip_vision_model":
         config.only("vision_feature_select_strategy", "full")
-        return siglip_tower(vision_part(config, _SIGLIP), last)
+        return siglip_tower(vision_part(config, SIGLIP_VISION), last)
     config.only("vision_feature_select_strategy", "default")
     return clip_tower(vision_part(config, _VISION), last)
 
