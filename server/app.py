@@ -24,6 +24,7 @@ from retrieval.store.api import Store
 from server.api.mcp.mount import PATHS, Mount, owner_of
 from server.api.routes import endpoints, sockets
 from server.api.system.absent import alternative
+from server.api.system.page import Page
 from server.archive.api import Archive
 from server.core.errors import ApiError
 from server.core.tool_limits import ToolLimits
@@ -147,9 +148,10 @@ def create_app(settings: Settings, load: LoadRuntime = load_runtime) -> tuple[St
     """The application, and the state by which it is drained and stopped."""
     state, tracing = ServerState(settings), _open_tracing(settings)
     mount = Mount(state, _mcp_server_factories(state))
-    known = endpoints(state, our_version())
+    page = Page(shown=settings.page)
+    known = endpoints(state, our_version(), page)
     app = Starlette(
-        routes=[*_routes(known), *(Route(path, mount) for path in PATHS), *_sockets(state)],
+        routes=[*_routes(known), *(Route(path, mount) for path in PATHS), *page.routes(), *_sockets(state)],
         middleware=_middleware(state, (*(endpoint.path for endpoint in known), *PATHS), tracing),
         exception_handlers={HTTPException: _http_error},
         lifespan=_lifespan(state, load, mount, tracing),

@@ -19,8 +19,9 @@ DECOY = "raise SystemExit('the decoy was imported')"
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Built from a copy (setuptools leaves its build folder in the sources) and without a compiler, which nobody must have."""
+    subprocess.run([ROOT / "scripts/page"], check=True)
     source, out = tmp_path_factory.mktemp("source") / "stoa", tmp_path_factory.mktemp("wheel")
-    shutil.copytree(ROOT, source, ignore=shutil.ignore_patterns(".*", "build", "dist", "*.egg-info", "*.so", "__pycache__"))
+    shutil.copytree(ROOT, source, ignore=shutil.ignore_patterns(".*", "build", "dist", "*.egg-info", "*.so", "__pycache__", "node_modules"))
     command = [
         sys.executable,
         "-m",
@@ -91,3 +92,10 @@ def test_every_module_is_in_the_wheel(wheel: Path) -> None:
     modules = {str(path.relative_to(ROOT)) for package in PACKAGES for path in (ROOT / package).rglob("*.py")}
     assert modules <= packed
     assert not any(name.startswith("tests/") for name in packed)
+
+
+def test_the_wheel_carries_the_page(wheel: Path) -> None:
+    built = ROOT / "server/api/system/built_page"
+    with ZipFile(wheel) as archive:
+        packed = set(archive.namelist())
+    assert {str(path.relative_to(ROOT)) for path in built.rglob("*.*")} <= packed and f"{built.relative_to(ROOT)}/index.html" in packed

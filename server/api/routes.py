@@ -24,6 +24,7 @@ from server.api.responses.stored.abandoned import watch_abandoned
 from server.api.responses.websocket.session import ResponsesSocket
 from server.api.system import endpoints as system
 from server.api.system import moderations, tokenize, tokenizer_info
+from server.api.system.page import Page
 from server.api.uploads import endpoints as uploads
 from server.http.endpoint import Endpoint
 from server.http.handlers import status_endpoint
@@ -33,7 +34,7 @@ from server.runtime.idle import IdleServing
 from server.runtime.state import ServerState
 
 
-def endpoints(state: ServerState, version: str) -> list[Endpoint]:
+def endpoints(state: ServerState, version: str, page: Page) -> list[Endpoint]:
     idle = IdleServing(state)
     state.add_worker(partial(watch_abandoned, state.name))
     in_batches = [*chat_completions.endpoints(idle), *completions.endpoints(idle), *responses.endpoints(idle), *embeddings.endpoints(idle)]
@@ -57,7 +58,7 @@ def endpoints(state: ServerState, version: str) -> list[Endpoint]:
         *responses.endpoints(state),
         *anthropic.endpoints(state),
         *ollama.endpoints(state),
-        *system.endpoints(state),
+        *system.endpoints(state, page),
     ]
     openapi_json = cache(lambda: json.dumps(document(found, version, keys=bool(state.settings.api_keys))).encode())
     return [*found, status_endpoint("/openapi.json", "This description", partial(_send_openapi, openapi_json))]

@@ -32,6 +32,12 @@ class ConversationTable:
         with self._transactions.reading() as tx:
             return _from_row(_fetch(tx, owner, conversation_id))
 
+    def conversations(self, owner: str, listing: PageRequest) -> Page[Conversation]:
+        order = ListOrder((conversations.c.key,), conversations.c.id, conversations.c.owner == owner, "conversation")
+        with self._transactions.reading() as tx:
+            found = page(tx, select(conversations), order, listing)
+        return Page(items=tuple(map(_from_row, found.items)), more=found.more)
+
     def change_conversation(self, owner: str, conversation_id: str, metadata: Mapping[str, str]) -> Conversation:
         with self._transactions.writing() as tx:
             key = lock_conversation(tx, owner, conversation_id)

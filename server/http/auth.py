@@ -15,7 +15,8 @@ from server.core.errors import ApiError
 from server.runtime.serving import Serving
 from server.runtime.state import ServerState
 
-OPEN_PATHS = frozenset({"/", "/health", "/ready", "/ping"})  # need no key
+OPEN_PATHS = frozenset({"/", "/health", "/ready", "/ping", "/icon.svg"})  # need no key
+ASSETS = "/assets/"  # nor do the files of the page below it, which are the same everywhere
 
 
 class AuthMiddleware:
@@ -28,7 +29,7 @@ class AuthMiddleware:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] in ("http", "websocket"):
             headers = Headers(scope=scope)
-            owner = scope["owner"] = "" if scope["path"] in OPEN_PATHS else self._owner(headers)
+            owner = scope["owner"] = "" if _is_open(scope["path"]) else self._owner(headers)
             if owner:
                 charge_to(owner)
             if scope["type"] == "websocket":
@@ -51,6 +52,10 @@ class AuthMiddleware:
             message = "the API key is not known here" if key else missing
             raise ApiError(401, message, code="invalid_api_key", headers={"WWW-Authenticate": "Bearer"})
         return digest
+
+
+def _is_open(path: str) -> bool:
+    return path in OPEN_PATHS or path.startswith(ASSETS)
 
 
 def _api_key(headers: Headers) -> str:

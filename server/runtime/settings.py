@@ -166,6 +166,7 @@ class Settings(BaseSettings):
     tool_output_tokens: int = Field(
         default=TOOL_LIMITS.max_output_tokens, ge=64, description="Tokens of one tool's output that the model gets to read, at most"
     )
+    page: bool = Field(default=True, description="Show a page at / to browsers")
     cors_origins: Strings = Field(default=(), description="Origin of web pages that may call this server (repeatable)")
     tracing: bool | None = Field(
         default=None, description="Send OpenTelemetry spans over OTLP (default: where OTEL_EXPORTER_OTLP_ENDPOINT is set)"

@@ -9,6 +9,7 @@ from starlette.types import Receive, Scope, Send
 
 from engine.api import ReadsPrompts
 from server.api.system.model_types import Health, Modality, Model, ModelList, Version
+from server.api.system.page import Page
 from server.core.errors import model_not_found
 from server.core.version import our_version
 from server.http.endpoint import Endpoint
@@ -19,10 +20,10 @@ from server.runtime.runtime import Runtime
 from server.runtime.state import ServerState
 
 
-def endpoints(state: ServerState) -> list[Endpoint]:
+def endpoints(state: ServerState, page: Page) -> list[Endpoint]:
     ping = status_endpoint("/ping", "As /health", partial(_health, state), Health, errors=(503,), open=True)
     return [
-        status_endpoint("/", "That the server runs, as clients of Ollama ask", _running, open=True),
+        status_endpoint("/", "The page for browsers; for others that the server runs, as clients of Ollama ask", page.index, open=True),
         status_endpoint("/v1/models", "The models", partial(_models, state), ModelList, errors=(503,)),
         status_endpoint("/v1/models/{model}", "One model", partial(_model, state), Model, errors=(404, 503)),
         status_endpoint("/metrics", "Measurements, for Prometheus", partial(_metrics, state)),
@@ -75,10 +76,6 @@ def _described(runtime: Runtime) -> Iterator[tuple[str, int | None, tuple[Modali
         yield known.embedding_name, known.embedder.max_tokens, seen, "embeddings"
         if known.rerank_name:
             yield known.rerank_name, None, ("text",), "scores"
-
-
-async def _running(scope: Scope, receive: Receive, send: Send) -> None:
-    await send_body(send, 200, b"Stoa is running\n", "text/plain; charset=utf-8")
 
 
 async def _version(scope: Scope, receive: Receive, send: Send) -> None:

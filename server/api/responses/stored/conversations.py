@@ -20,7 +20,7 @@ from server.http.context import RequestContext
 from server.http.endpoint import Endpoint
 from server.http.fields import RawJson
 from server.http.handlers import body_endpoint, body_stream_endpoint, query_endpoint
-from server.http.lists import NoQuery, to_raw_list_object
+from server.http.lists import ListQuery, NoQuery, to_list_object, to_page_request, to_raw_list_object
 from server.http.sse import send_json
 from server.runtime.state import ServerState
 
@@ -32,6 +32,7 @@ def endpoints(state: ServerState) -> list[Endpoint]:
     conversation, deleted = wire.Conversation, wire.ConversationDeleted
     return [
         body_endpoint(state, create, ALL, "Begin a conversation", wire.CreateConversation, conversation),
+        query_endpoint(state, "GET", list_all, ALL, "The conversations", ListQuery, wire.ConversationList),
         query_endpoint(state, "GET", retrieve, ONE, "One conversation", NoQuery, conversation),
         body_endpoint(state, update, ONE, "Change its metadata", wire.UpdateConversation, conversation),
         query_endpoint(state, "DELETE", delete, ONE, "Delete a conversation with its items", NoQuery, deleted),
@@ -45,6 +46,11 @@ def endpoints(state: ServerState) -> list[Endpoint]:
 async def create(context: RequestContext, body: wire.CreateConversation) -> wire.Conversation:
     items = _normalize_items(context, body.items or ())
     return _to_wire(await in_thread(context.archive.create_conversation, context.owner, body.metadata or {}, items))
+
+
+async def list_all(context: RequestContext, query: ListQuery) -> wire.ConversationList:
+    page = await in_thread(context.archive.conversations, context.owner, to_page_request(query))
+    return to_list_object(wire.ConversationList, [_to_wire(found) for found in page.items], page.more)
 
 
 async def retrieve(context: RequestContext, query: NoQuery) -> wire.Conversation:

