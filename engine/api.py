@@ -385,9 +385,20 @@ class ReadsImages:
         return (height // self.patch) * (width // self.patch) + self.class_token
 
 
+@dataclass(frozen=True, slots=True)
+class Judge:
+    """How the product of the vectors of a text and an image says that they fit: times `scale`, plus `offset`, and then a softmax over
+    texts, or a sigmoid for each."""
+
+    kind: Literal["softmax", "sigmoid"]
+    scale: float
+    offset: float
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EncoderInfo:
-    """`output` "vector": an embedding; "score": the logits of a classifier, `width` of them. `images`: of those that read them, too."""
+    """`output` "vector": an embedding; "score": the logits of a classifier, `width` of them. `images`: of those that read them, too;
+    `judge`: where their vectors can be compared with those of texts."""
 
     output: Literal["vector", "score"]
     width: int
@@ -396,6 +407,7 @@ class EncoderInfo:
     pooling: str  # "mean", "cls" ...; with "+normalize"; "" of a classifier
     architecture: str = ""
     images: ReadsImages | None = None
+    judge: Judge | None = None
 
 
 class Encoder(Protocol):

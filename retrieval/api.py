@@ -217,6 +217,29 @@ class ImageEmbedder(Protocol):
         ...
 
 
+class PictureModel(Protocol):
+    """What finds pictures by questions: a model whose vectors of texts and images lie in one space."""
+
+    @property
+    def identity(self) -> ModelIdentity: ...
+
+    async def see(self, picture: bytes) -> Vector:
+        """Raises retrieval.images.limits.ImageError and DecoderFailed, and EngineError."""
+        ...
+
+    async def ask(self, questions: Sequence[str]) -> Vectors:
+        """One row per question. Raises EngineError."""
+        ...
+
+    async def anything(self) -> Vector:
+        """The mean of what texts mean that fit any picture; shorter than 1. Raises EngineError."""
+        ...
+
+    def fits(self, products: NDArray[np.float64]) -> NDArray[np.float64]:
+        """0..1: how surely a picture fits a question, of how much larger their product is than that of pictures and `anything`."""
+        ...
+
+
 class Reranker(Protocol):
     async def score(self, query: str, texts: Sequence[str]) -> list[float]:
         """Relevance of each text, 0..1."""

@@ -63,7 +63,7 @@ MAY: dict[str, set[str]] = {
         "runtime core weights archive text speech images", "engine.api", "retrieval.api", "retrieval.records", "retrieval.store.api"
     ),
     "server.runtime.loading": rooms("runtime core weights text speech images", "engine", "retrieval.images"),  # opens the engines
-    "server.runtime.knowledge_base": rooms("runtime weights", "retrieval"),  # opens it, for server and command line
+    "server.runtime.knowledge_base": rooms("runtime weights", "retrieval", "engine.api"),  # opens it, for server and command line
     "server.mcp": rooms("mcp core weights runtime archive.api"),
     "server.mcp.trust.shared_pins": rooms("mcp core archive.api", "retrieval.api"),  # in the database
     "server.mcp.builtin": rooms("mcp core runtime", "mcp_servers"),  # runs our own MCP servers

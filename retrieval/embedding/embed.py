@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from engine.api import Encoder, PromptTooLong, Sentence
+from engine.api import Encoder, Judge, PromptTooLong, Sentence
 from retrieval.api import ModelIdentity, Vectors
 from retrieval.embedding.encoding import TextEncoder
 from retrieval.embedding.images import EncoderSight, open_sight
@@ -54,6 +54,11 @@ class EncoderEmbedder:
             document_prompt=folder.prompts["document"],
             called=folder.configured_name,
         )
+
+    @property
+    def judge(self) -> Judge | None:
+        """Of a model that reads images, too."""
+        return self._encoder.info.judge
 
     @property
     def max_tokens(self) -> int:

@@ -33,7 +33,7 @@ class _SingleThread:
 class LibraryEmbedder:
     """Implements retrieval.api.Embedder."""
 
-    sight = None
+    sight = judge = None
 
     def __init__(self, model: Any, folder: ModelFolder) -> None:
         """`model`: a SentenceTransformer."""

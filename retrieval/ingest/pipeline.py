@@ -9,9 +9,10 @@ from pathlib import PurePath
 import numpy as np
 
 from engine.api import QueueFull
-from retrieval.api import Chunking, Document, Embedder, NewChunk, Parser, Unreadable, Vectors
+from retrieval.api import Chunking, Document, Embedder, NewChunk, Parser, PictureModel, Unreadable, Vectors
 from retrieval.chunking.chunk import chunk
 from retrieval.chunking.context import embedding_text
+from retrieval.ingest.pictures import look_at, without_names
 from retrieval.records import IngestedFile, Job, State
 from retrieval.threads import in_thread
 
@@ -32,16 +33,19 @@ class IngestPipeline:
     parser: Parser
     embedder: Embedder
     chunking: Chunking  # default if the job sets none
+    pictures: PictureModel | None = None  # None: none are looked at
 
     async def run(self, job: Job, content: AsyncIterator[bytes], progress: JobProgress) -> IngestedFile:
         """Raises Unreadable, EngineError."""
         document = with_title(await self.parser.parse(content, job.filename), job.filename)
         chunks = await in_thread(self._chunk, document, job.chunking)
+        progress.state, progress.progress = "embedding", 0.0
+        pictures, seen = await look_at(self.pictures, document) if self.pictures is not None else ((), None)
+        chunks = (*without_names(chunks, document), *pictures) if pictures else chunks
         if not chunks:
             raise Unreadable("the file holds no text")
-        progress.state, progress.progress = "embedding", 0.0
         vectors = await self._embed(document, chunks, progress)
-        return IngestedFile(document=document, chunks=chunks, vectors=vectors, identity=self.embedder.identity)
+        return IngestedFile(document=document, chunks=chunks, vectors=vectors, identity=self.embedder.identity, seen=seen)
 
     def _chunk(self, document: Document, requested: Chunking) -> tuple[NewChunk, ...]:
         size = self.chunking.size if requested.size is None else requested.size

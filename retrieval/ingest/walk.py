@@ -8,7 +8,7 @@ from pathlib import Path
 
 from retrieval.api import KnowledgeError
 from retrieval.ingest.spoken import RECORDINGS
-from retrieval.parse.formats import CSV, HTML, JSON, MARKDOWN, TEXT
+from retrieval.parse.formats import CSV, HTML, IMAGES, JSON, MARKDOWN, TEXT
 
 HEAD_SIZE = 4096  # bytes read to tell text from binary data
 UTF_BOMS = (b"\xff\xfe", b"\xfe\xff", b"\x00\x00\xfe\xff")  # UTF-16 and UTF-32: text with zero bytes
@@ -41,13 +41,15 @@ class WalkResult:
     skipped: Counter[str] = field(default_factory=Counter[str])  # suffix -> number of files that are neither text nor a known format
 
 
-def walk(paths: Sequence[Path], *, recordings: bool = False) -> WalkResult:
+def walk(paths: Sequence[Path], *, recordings: bool = False, pictures: bool = False) -> WalkResult:
     """A file given itself is always included. Left out of directories: hidden files, SKIPPED_DIRECTORIES, links that lead out of them, and
-    files that hold no text, recordings among them unless `recordings` says that they are heard. Raises NoSuchPath."""
+    files that hold no text, recordings among them unless `recordings` says that they are heard, and images unless `pictures` says that they
+    are seen. Raises NoSuchPath."""
+    more = frozenset((*(RECORDINGS if recordings else ()), *(IMAGES if pictures else ())))
     found: dict[Path, FoundFile] = {}
     skipped: Counter[str] = Counter()
     for path in map(_resolve, paths):
-        for one in _files_below(path, skipped, recordings) if path.is_dir() else [FoundFile(path, _unicode(path.name))]:
+        for one in _files_below(path, skipped, more) if path.is_dir() else [FoundFile(path, _unicode(path.name))]:
             found.setdefault(one.path, one)
     return WalkResult(tuple(found.values()), tuple(path for path in map(_resolve, paths) if path.is_dir()), skipped)
 
@@ -59,13 +61,13 @@ def _resolve(path: Path) -> Path:
     return path
 
 
-def _files_below(root: Path, skipped: Counter[str], recordings: bool) -> Iterator[FoundFile]:
+def _files_below(root: Path, skipped: Counter[str], more: frozenset[str]) -> Iterator[FoundFile]:
     for folder, folders, names in os.walk(root):
         folders[:] = sorted(name for name in folders if _visible(name))
         for path in (Path(folder, name) for name in sorted(names) if _visible(name)):
             if not path.is_file() or (path.is_symlink() and not path.resolve().is_relative_to(root)):
                 continue
-            if _readable(path, recordings):
+            if _readable(path, more):
                 yield FoundFile(path, _unicode(path.relative_to(root).as_posix()))
             else:
                 skipped[path.name if path.name in MARKER_FILES else path.suffix.lower() or path.name] += 1
@@ -75,10 +77,8 @@ def _visible(name: str) -> bool:
     return not name.startswith(".") and name not in SKIPPED_DIRECTORIES
 
 
-def _readable(path: Path, recordings: bool) -> bool:
-    if recordings and path.suffix.lower() in RECORDINGS:
-        return True
-    if path.suffix.lower() in DOCUMENT_SUFFIXES | OLD_OFFICE_SUFFIXES | TEXT_SUFFIXES:
+def _readable(path: Path, more: frozenset[str]) -> bool:
+    if path.suffix.lower() in DOCUMENT_SUFFIXES | OLD_OFFICE_SUFFIXES | TEXT_SUFFIXES | more:
         return True
     try:
         with path.open("rb") as file:

@@ -15,7 +15,7 @@ from contextlib import aclosing, suppress
 from dataclasses import dataclass
 
 from engine.api import EngineStopped
-from retrieval.api import Chunking, DatabaseFault, Embedder, KnowledgeError, Parser, Unreadable
+from retrieval.api import Chunking, DatabaseFault, Embedder, KnowledgeError, Parser, PictureModel, Unreadable
 from retrieval.ingest.pipeline import IngestPipeline, JobProgress
 from retrieval.records import IngestedFile, Job
 from retrieval.store.api import Store
@@ -50,11 +50,17 @@ class IngestStats:
 
 class Ingestor:
     def __init__(
-        self, store: Store, parser: Parser, embedder: Embedder, chunking: Chunking | None = None, options: WorkerOptions | None = None
+        self,
+        store: Store,
+        parser: Parser,
+        embedder: Embedder,
+        chunking: Chunking | None = None,
+        options: WorkerOptions | None = None,
+        pictures: PictureModel | None = None,
     ) -> None:
         self._store, self._options = store, options or WorkerOptions()
         self._identity = embedder.identity
-        self._pipeline = IngestPipeline(parser, embedder, chunking or Chunking())
+        self._pipeline = IngestPipeline(parser, embedder, chunking or Chunking(), pictures)
         self.name = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
         self._ready = self._failed = self._chunks = 0
         self._active: dict[Job, JobProgress] = {}

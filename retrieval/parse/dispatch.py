@@ -2,7 +2,9 @@
 
 import importlib
 import io
+import re
 from collections.abc import Callable
+from pathlib import PurePosixPath
 from typing import IO
 
 from retrieval.parse.common.builder import DocumentBuilder
@@ -16,6 +18,7 @@ def read(source: IO[bytes], filename: str, limits: Limits) -> dict[str, object]:
     sniffed = sniff(source, filename, limits)
     builder = DocumentBuilder(FORMATS[sniffed.kind].media_type, limits)
     _parse(source, sniffed, builder)
+    _name_pictures(filename, builder, 0)
     return builder.to_dict()
 
 
@@ -24,9 +27,18 @@ def read_part(data: bytes, filename: str, builder: DocumentBuilder) -> None:
     try:
         sniffed = sniff(io.BytesIO(data), filename, builder.limits)
         with builder.part(filename, len(data)):
+            before = builder.size
             _parse(io.BytesIO(data), sniffed, builder)
+            _name_pictures(filename, builder, before)
     except ParseError as error:
         builder.add_note(f"{filename} was left out: {error}")
+
+
+def _name_pictures(filename: str, builder: DocumentBuilder, before: int) -> None:
+    """A document of pictures alone is found by the words of its name, too."""
+    if builder.pictures and builder.size == before:
+        builder.page = None
+        builder.add_block("paragraph", re.sub(r"[_\-\s]+", " ", PurePosixPath(filename).stem).strip() or filename)
 
 
 def _parse(source: IO[bytes], sniffed: SniffedFormat, builder: DocumentBuilder) -> None:

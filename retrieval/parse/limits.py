@@ -17,6 +17,8 @@ class Limits:
     characters: int = 20_000_000  # of extracted text
     seconds: float = 120.0  # wall-clock wait for the subprocess, and its CPU time
     memory_bytes: int = 1024 * MIB  # address space of the process that parses
+    pictures: int = 0  # that are taken out of it
+    picture_bytes: int = 32 * MIB  # of these, all together
     documents: int = 500  # files parsed by a subprocess before it is replaced
 
 

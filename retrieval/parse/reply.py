@@ -1,16 +1,18 @@
 """Validates the reply of the parser subprocess, which a hostile file may have taken over."""
 
+import base64
 import json
 from itertools import pairwise
 from typing import Any
 
-from retrieval.api import Block, Document, Unreadable
+from retrieval.api import Block, Document, Picture, Unreadable
 from retrieval.parse.limits import Limits
 
 BLOCK_KINDS = ("heading", "paragraph", "list", "table", "code")
 ERROR_CODES = ("unsupported_file", "invalid_file", "server_error")
 MAX_LINE = 500  # characters of an error message, a title, a note
 
+PICTURES = {"image/png": b"\x89PNG\r\n\x1a\n", "image/jpeg": b"\xff\xd8\xff"}  # first bytes
 CONVERSIONS = ("docx", "pptx")  # endings
 Reply = dict[str, Any]
 
@@ -32,7 +34,7 @@ def parse_reply(status: str, output: bytes, limits: Limits) -> Document:
         if "refused" in reply:
             refusal = Unreadable(_line(reply["refused"]), reply["code"] if reply["code"] in ERROR_CODES else "invalid_file")
             raise Convertible(reply["convert_to"], refusal) if reply.get("convert_to") in CONVERSIONS else refusal
-        return _document(reply)
+        return _document(reply, limits)
     except (ValueError, KeyError, TypeError, IndexError):
         raise Unreadable("the parser gave an answer that makes no sense: the file is damaged or hostile") from None
 
@@ -47,12 +49,25 @@ def _reason(status: str, limits: Limits) -> str:
     }.get(status, "the file made its parser crash: it is damaged or hostile")
 
 
-def _document(reply: Reply) -> Document:
+def _document(reply: Reply, limits: Limits) -> Document:
     text, paths = _text(reply["text"]), [tuple(map(_text, path)) for path in reply["paths"]]
     blocks = tuple(_block(row, paths) for row in reply["blocks"])
     _check(text, blocks)
     notes = tuple(map(_line, reply["notes"]))
-    return Document(text=text, blocks=blocks, media_type=_line(reply["media_type"]), title=_line(reply["title"]), notes=notes)
+    pictures = tuple(_picture(row, paths, len(text)) for row in reply["pictures"][: limits.pictures])
+    return Document(
+        text=text, blocks=blocks, media_type=_line(reply["media_type"]), title=_line(reply["title"]), notes=notes, pictures=pictures
+    )
+
+
+def _picture(row: list[Any], paths: list[tuple[str, ...]], length: int) -> Picture:
+    content, media_type, start, end, page, path = row
+    data = base64.b64decode(content, validate=True)
+    if not all(type(number) is int for number in (start, end, path)) or not 0 <= start <= end <= length or path < 0:
+        raise ValueError(row[1:])
+    if not data.startswith(PICTURES[media_type]) or (page is not None and (type(page) is not int or page < 1)):
+        raise ValueError(row[1:])
+    return Picture(data=data, media_type=media_type, start=start, end=end, page=page, headings=paths[path])
 
 
 def _block(row: list[Any], paths: list[tuple[str, ...]]) -> Block:

@@ -40,6 +40,7 @@ TEXT_LIKE = frozenset(("html", "code", "markdown"))  # kinds whose files are tak
 _OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 _IWORK = (".pages", ".numbers", ".key")
 _ENCRYPTED = "EncryptedPackage".encode("utf-16-le")
+_BITMAP = re.compile(rb"BM.{4}\0{4}.{4}[\x0c\x28\x34\x38\x40\x6c\x7c]\0{3}", re.S)  # a BMP's header; might be taken for text in UTF-16
 _PDF_OBJECT = re.compile(rb"%PDF-\d\.\d\s[\s\S]*?\b\d+\s+\d+\s+obj\b")
 _POSTSCRIPT = re.compile(rb"%!PS(?:-Adobe-\d\.\d[^\r\n]*)?[\r\n]")
 _RTF = re.compile(rb"\s*\{\\rtf1?\s*(?:\\[a-z]+|\{)")
@@ -123,7 +124,7 @@ def _kind(source: IO[bytes], head: bytes, filename: str, limits: Limits) -> str:
 
 
 def _is_image(head: bytes, *, is_text: bool) -> bool:
-    if head.startswith(IMAGES):
+    if head.startswith(IMAGES) or _BITMAP.match(head):
         return True
     return not is_text and (head.startswith(IMAGES_LIKE_TEXT) or (head.startswith(b"RIFF") and head[8:12] == b"WEBP"))
 

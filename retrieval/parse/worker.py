@@ -23,6 +23,9 @@ def _preload_parser(job: Job) -> None:
     """Imports the parser for the file's extension."""
     if kind := KIND_BY_EXTENSION.get(PurePosixPath(job["filename"]).suffix.lower()):
         importlib.import_module(FORMATS[kind].parser_module)
+    if job["limits"]["pictures"]:
+        importlib.import_module("retrieval.parse.common.picture_files")
+        importlib.import_module("PIL.Image").init()
 
 
 def _parse(job: Job, files: Sequence[int]) -> bytes:

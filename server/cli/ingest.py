@@ -54,9 +54,8 @@ def run_ingest(command: IngestCommand, settings: Settings) -> int:
     """Returns the exit status: 1 if a file failed, 130 if interrupted; files that are queued then stay queued."""
     try:
         expect_not_blank("--store", command.store)
-        found = walk(command.paths, recordings=settings.transcription_model is not None)
-        knowledge = open_for_command(settings)
-        report = asyncio.run(_ingest(knowledge, command, found, settings.max_upload_bytes))
+        walk(command.paths)  # a path that is not there is told before models are loaded
+        report, found = asyncio.run(_ingest(open_for_command(settings), command, settings))
     except (KnowledgeError, PullError, EngineError, ValueError) as error:
         print_error(error)
         return 1
@@ -110,12 +109,18 @@ def to_json(report: SyncReport) -> dict[str, Any]:
     return asdict(report) | {"skipped": dict(report.skipped)}  # asdict turns a Counter into a Counter of tuples
 
 
-async def _ingest(knowledge: KnowledgeBase, command: IngestCommand, found: WalkResult, max_bytes: int) -> SyncReport:
+async def _ingest(knowledge: KnowledgeBase, command: IngestCommand, settings: Settings) -> tuple[SyncReport, WalkResult]:
+    heard, seen = settings.transcription_model is not None, knowledge.image_embedder is not None
     try:
+        found = await in_thread(walk, command.paths, recordings=heard, pictures=seen)
         store_id = await in_thread(get_or_create_store, knowledge.store, command.store)
         await in_thread(knowledge.store.expect, store_id, knowledge.embedder.identity)
         options = SyncOptions(
-            owner=OPERATOR, delete=command.delete, chunking=command.chunking, attributes=command.attributes, max_bytes=max_bytes
+            owner=OPERATOR,
+            delete=command.delete,
+            chunking=command.chunking,
+            attributes=command.attributes,
+            max_bytes=settings.max_upload_bytes,
         )
         sync = Sync(knowledge.store, store_id, options)
         worker = asyncio.create_task(knowledge.ingestor.run())
@@ -124,7 +129,7 @@ async def _ingest(knowledge: KnowledgeBase, command: IngestCommand, found: WalkR
         finally:
             worker.cancel()
             await asyncio.gather(worker, return_exceptions=True)  # its errors are raised by the drain, too
-        return await in_thread(sync.finish)
+        return await in_thread(sync.finish), found
     finally:
         await knowledge.close()
 

@@ -104,6 +104,11 @@ class Settings(BaseSettings):
         min_length=1,
         description="As --model; makes the vectors of the knowledge base, of images too with CLIP or SigLIP; none: no such",
     )
+    image_embedding_model: str | None = Field(
+        default=None,
+        min_length=1,
+        description="A CLIP or SigLIP, as --model: finds pictures of documents by what they show (default: --embedding-model if it is one)",
+    )
     embedding_dtype: Literal["int8", "bfloat16", "float32"] | None = Field(
         default=None, description="Arithmetic of it (default: the device's fastest)"
     )
@@ -207,7 +212,7 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _aliases_lead_somewhere(self) -> "Settings":
-        beside = (self.transcription_model, self.image_model, self.embedding_model, self.rerank_model)
+        beside = (self.transcription_model, self.image_model, self.embedding_model, self.image_embedding_model, self.rerank_model)
         known = [*self.models, *(short_name(model) for model in beside if model)]
         if unknown := [name for name in self.aliases.values() if name not in known]:
             raise ValueError(f"model_alias: there is no model {unknown[0]!r}; there are {', '.join(known)}")

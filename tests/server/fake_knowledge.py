@@ -26,7 +26,7 @@ VOCAB, WIDTH, LONGEST = 5000, 64, 40
 class WordEmbedder:
     """Every word is a token and a direction; CLS is 1, the prompts of queries and documents are 2 and 3."""
 
-    sight = None
+    sight = judge = None
 
     @property
     def identity(self) -> ModelIdentity:

@@ -9,7 +9,7 @@ from typing import Literal, Protocol
 import torch
 from torch import Tensor
 
-from engine.api import EncoderInfo, ReadsImages
+from engine.api import EncoderInfo, Judge, ReadsImages
 from engine.embedded.capture import Captured
 from engine.embedded.encoder.native import NativeEncoderBackend, supports_encoder
 from engine.embedded.encoder.on_torch import TorchEncoderBackend
@@ -121,7 +121,7 @@ def _load_pair(directory: Path, device: torch.device, options: EncoderOptions) -
     images = ReadsImages(patches.channels, patches.size, folder.pair.image.context, patches.class_token)
     return LoadedEncoder(
         model=models[0],
-        info=replace(_info(folder.text), images=images),
+        info=replace(_info(folder.text), images=images, judge=Judge(folder.pair.judged, folder.scale, folder.offset)),
         segments=0,
         device=device,
         recorder=text.recorder,

@@ -2,9 +2,14 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from retrieval.parse.common.clean import clean, prose, verbatim
+from retrieval.parse.common.pictures import LEFT_OUT, Pictures, encoded_file
 from retrieval.parse.limits import MIB, Limits, ParseError
+
+if TYPE_CHECKING:
+    from retrieval.parse.common.picture_files import Encoded
 
 MAX_HEADING = 300  # characters; longer headings become paragraphs
 MAX_HEADING_LEVEL = 6
@@ -30,6 +35,7 @@ class DocumentBuilder:
         self._parts: tuple[str, ...] = ()  # names of the documents within the document that contain the following blocks, outermost first
         self._above: tuple[str, ...] = ()  # headings of the document that the innermost part is in
         self._part_count, self._part_bytes = 0, 0
+        self.pictures = Pictures(limits)
 
     @property
     def size(self) -> int:
@@ -96,6 +102,20 @@ class DocumentBuilder:
         if text.strip():
             self._block(kind, text)
 
+    def add_picture(self, content: bytes) -> None:
+        """A file of a picture that stands here, where pictures are wanted. What cannot be read is left out, with a note."""
+        if not self.pictures.wanted:
+            return
+        encoded = encoded_file(content)
+        if encoded is None:
+            self.add_note(LEFT_OUT)
+        else:
+            self.place_picture(encoded)
+
+    def place_picture(self, encoded: "Encoded", near: str = "") -> None:
+        """`near`: words of the document that stand beside it, where they are known."""
+        self.pictures.add(encoded, self.size, self.page, self._paths.setdefault(self.path, len(self._paths)), near)
+
     def add_note(self, text: str) -> None:
         if text and len(self._notes) < MAX_NOTES:
             self._notes[": ".join((*self._parts, text))] = None
@@ -113,11 +133,13 @@ class DocumentBuilder:
         """JSON-compatible, read by reply.py in the parent process. Raises ParseError for an empty document."""
         if not self._blocks:
             raise ParseError("the file holds no text")
+        text = BLOCK_SEPARATOR.join(self._texts)
         return {
-            "text": BLOCK_SEPARATOR.join(self._texts),
+            "text": text,
             "blocks": self._blocks,
             "paths": list(self._paths),
             "media_type": self.media_type,
             "title": self._title,
             "notes": list(self._notes),
+            "pictures": self.pictures.rows(text, self._blocks),
         }

@@ -16,6 +16,7 @@ from retrieval.parse.pdf.attachments import read_attachments
 from retrieval.parse.pdf.furniture import without_furniture
 from retrieval.parse.pdf.ocr.tesseract import MISSING, NOTE, Recogniser, open_recogniser
 from retrieval.parse.pdf.pages import PageContent, read_page
+from retrieval.parse.pdf.pictures import read_pictures
 from retrieval.parse.pdf.scans import ImageText
 from retrieval.parse.pdf.tables.arrange import in_order
 from retrieval.parse.pdf.xfa import read_xfa
@@ -42,10 +43,11 @@ def read(source: IO[bytes], builder: DocumentBuilder) -> None:
     _note_images(images, why_not, builder)
     kept = without_furniture([page.items for page in pages], [page.box for page in pages])
     layout.write([in_order(page) for page in kept], [page.after for page in pages], _bookmarks(document), builder)
+    read_pictures(document, builder)
     builder.page = None
     read_xfa(document, builder)
     read_attachments(document, [attachment for page in pages for attachment in page.attachments], builder)
-    if builder.size == before:
+    if builder.size == before and not builder.pictures:
         raise ParseError(f"the PDF holds images only: {why_not}" if ImageText.UNREAD in images else "the PDF holds no text")
 
 

@@ -14,7 +14,7 @@ from server.core.threads import in_thread_if_large, with_api_errors
 from server.http.context import RequestContext
 from server.http.endpoint import Endpoint
 from server.http.handlers import body_endpoint
-from server.runtime.knowledge_base import TextEmbedder
+from server.runtime.knowledge_base import KnowledgeBase, TextEmbedder
 from server.runtime.serving import Serving
 
 Tokens = tuple[int, ...]
@@ -30,15 +30,23 @@ def endpoints(state: Serving) -> list[Endpoint]:
 
 
 async def create_embeddings(context: RequestContext, body: wire.EmbeddingRequest) -> wire.EmbeddingResponse:
-    knowledge = context.knowledge_base
-    if context.runtime.real_name(body.model) != knowledge.embedding_name:
-        raise model_not_found(body.model, [knowledge.embedding_name])
-    dimensions = _dimensions(body, knowledge.embedder)
-    items = await _to_items(body, knowledge.embedder)
-    vectors, count = await _vectors(items, body, knowledge.embedder)
+    embedder = chosen_embedder(context.knowledge_base, body.model, context.runtime.real_name(body.model))
+    dimensions = _dimensions(body, embedder)
+    items = await _to_items(body, embedder)
+    vectors, count = await _vectors(items, body, embedder)
     data = await in_thread_if_large(vectors.size, _to_embeddings, truncate_vectors(vectors, dimensions), body)
     usage = wire.EmbeddingUsage(prompt_tokens=count, total_tokens=count)
     return wire.EmbeddingResponse(data=data, model=body.model, usage=usage)
+
+
+def chosen_embedder(knowledge: KnowledgeBase, asked: str, name: str) -> TextEmbedder:
+    """That of texts, or that of images and texts. Raises ApiError 404."""
+    known = {knowledge.embedding_name: knowledge.embedder}
+    if knowledge.image_embedder is not None and knowledge.image_embedding_name is not None:
+        known.setdefault(knowledge.image_embedding_name, knowledge.image_embedder)
+    if name not in known:
+        raise model_not_found(asked, list(known))
+    return known[name]
 
 
 def _dimensions(body: wire.EmbeddingRequest, embedder: TextEmbedder) -> int:

@@ -74,6 +74,9 @@ def _described(runtime: Runtime) -> Iterator[tuple[str, int | None, tuple[Modali
     if known is not None:
         seen: tuple[Modality, ...] = ("text",) if known.embedder.sight is None else ("text", "image")
         yield known.embedding_name, known.embedder.max_tokens, seen, "embeddings"
+        beside = known.image_embedder
+        if beside is not None and beside is not known.embedder and known.image_embedding_name:
+            yield known.image_embedding_name, beside.max_tokens, ("text", "image"), "embeddings"
         if known.rerank_name:
             yield known.rerank_name, None, ("text",), "scores"
 

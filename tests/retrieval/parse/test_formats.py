@@ -1,5 +1,6 @@
 """Each format: its structure, its pages, and only what a reader of it sees."""
 
+import base64
 import io
 import json
 
@@ -240,7 +241,11 @@ def test_control_tokens_stay_text() -> None:
 
 def test_the_reply_is_not_believed() -> None:
     good = {"text": "ab", "blocks": [["paragraph", 0, 2, None, 0]], "paths": [[]], "media_type": "t", "title": "", "notes": []}
-    assert parse_reply("done", json.dumps(good).encode(), Limits()).text == "ab"
+    png = base64.b64encode(b"\x89PNG\r\n\x1a\n...").decode()
+    good["pictures"] = [[png, "image/png", 0, 2, 1, 0]]
+    limits = Limits(pictures=2)
+    read = parse_reply("done", json.dumps(good).encode(), limits)
+    assert (read.text, len(read.pictures)) == ("ab", 1)
     for wrong in (
         {"blocks": [["paragraph", 0, 3, None, 0]]},
         {"blocks": [["paragraph", 1, 2, None, 0], ["paragraph", 0, 1, None, 0]]},
@@ -252,8 +257,14 @@ def test_the_reply_is_not_believed() -> None:
         {"text": 7},
         {"title": None},
         {"text": "a\ud800"},
+        {"pictures": [[png, "image/jpeg", 0, 2, 1, 0]]},
+        {"pictures": [[png, "text/html", 0, 2, 1, 0]]},
+        {"pictures": [[png[1:], "image/png", 0, 2, 1, 0]]},
+        {"pictures": [[png, "image/png", 0, 3, 1, 0]]},
+        {"pictures": [[png, "image/png", 0, 2, 0, 0]]},
+        {"pictures": [[png, "image/png", 0, 2, 1, 1]]},
     ):
         with pytest.raises(Unreadable, match="makes no sense"):
-            parse_reply("done", json.dumps(good | wrong).encode(), Limits())
+            parse_reply("done", json.dumps(good | wrong).encode(), limits)
     with pytest.raises(Unreadable, match="makes no sense"):
         parse_reply("done", b"\xff\0", Limits())

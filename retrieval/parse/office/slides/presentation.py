@@ -25,6 +25,7 @@ Shape = Any  # python-pptx has no common type for shapes
 TITLES = (PP_PLACEHOLDER.TITLE, PP_PLACEHOLDER.CENTER_TITLE, PP_PLACEHOLDER.VERTICAL_TITLE)
 HIDDEN_TEXT_NOTE = "text that nobody can see on a slide was left out"
 COUNTERS = (PP_PLACEHOLDER.SLIDE_NUMBER, PP_PLACEHOLDER.DATE)
+BLIP, EMBEDDED = qn("a:blip"), qn("r:embed")
 DIAGRAM_DATA = f"{{{qn('r:id')[1:].partition('}')[0]}}}dm"
 
 
@@ -102,6 +103,13 @@ class SlideContent:
             self._diagram(found.get(DIAGRAM_DATA, ""))
         for properties in shape._element.xpath("./*/p:cNvPr"):
             self._builder.add_block("paragraph", alternative_text(properties))
+        for found in shape._element.iter(BLIP):
+            self._picture(found.get(EMBEDDED, ""))
+
+    def _picture(self, relation: str) -> None:
+        found = self._slide.part.rels.get(relation)
+        if found is not None and not found.is_external:
+            self._builder.add_picture(found.target_part.blob)
 
     def _text(self, lines: list[Line]) -> None:
         if len(lines) > 1:

@@ -1,4 +1,4 @@
-"""What is anchored in Word paragraphs beside their text: text boxes, pictures, charts, diagrams."""
+"""What is anchored in Word paragraphs beside their text: text boxes, pictures and their descriptions, charts, diagrams."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,6 +11,7 @@ from retrieval.parse.office.drawing.alternatives import alternative_text, unders
 
 DRAWINGS = tuple(map(qn, ("w:drawing", "w:pict", "w:object")))
 BOX, PROPERTIES, RELATION, DATA_RELATION = qn("w:txbxContent"), qn("wp:docPr"), qn("r:id"), f"{{{qn('r:id')[1:].partition('}')[0]}}}dm"
+PICTURES = {qn("a:blip"): qn("r:embed"), "{urn:schemas-microsoft-com:vml}imagedata": RELATION}  # where each names its relation
 CHART = f"{{{charts.CHART}}}chart"
 _VML_TEXT = "{urn:schemas-microsoft-com:vml}textpath"  # WordArt
 
@@ -39,7 +40,14 @@ class Diagram:
     relation: str  # to its data
 
 
-Anchored = Box | Words | Chart | Diagram
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A picture."""
+
+    relation: str
+
+
+Anchored = Box | Words | Chart | Diagram | Shown
 
 
 def anchored(drawing: Element) -> Iterator[Anchored]:
@@ -50,6 +58,8 @@ def anchored(drawing: Element) -> Iterator[Anchored]:
                 yield Box(child)
             case tag if tag == CHART:
                 yield Chart(child.get(RELATION, ""))
+            case tag if tag in PICTURES:
+                yield Shown(child.get(PICTURES[tag], ""))
             case diagrams.DATA:
                 yield Diagram(child.get(DATA_RELATION, ""))
             case _:

@@ -11,7 +11,7 @@ from retrieval.parse.common.builder import DocumentBuilder
 from retrieval.parse.office.drawing import charts, diagrams
 from retrieval.parse.office.drawing.alternatives import understood
 from retrieval.parse.office.word import tables as word_tables
-from retrieval.parse.office.word.anchored import Anchored, Box, Chart, Diagram, Words
+from retrieval.parse.office.word.anchored import Anchored, Box, Chart, Diagram, Shown, Words
 from retrieval.parse.office.word.numbering import BULLET, Label, Numbering
 from retrieval.parse.office.word.styles import Styles, value_of
 from retrieval.parse.office.word.text import TextReader
@@ -145,6 +145,8 @@ class Writer:
                         charts.write(space, self._builder)
                 case Diagram(relation):
                     self._builder.add_block("list", "\n".join(self._diagram(relation)))
+                case Shown(relation):
+                    self._picture(relation)
 
     def _flat_anchored(self, found: Anchored) -> str:
         match found:
@@ -157,6 +159,14 @@ class Writer:
                 return "" if space is None else " ".join(charts.titles(space))
             case Diagram(relation):
                 return " ".join(self._diagram(relation))
+            case Shown(relation):
+                self._picture(relation)
+                return ""
+
+    def _picture(self, relation: str) -> None:
+        found = self._text.part.rels.get(relation)
+        if found is not None and not found.is_external:
+            self._builder.add_picture(found.target_part.blob)
 
     def _diagram(self, relation: str) -> Iterator[str]:
         model = self._related(relation)
