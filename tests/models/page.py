@@ -19,6 +19,7 @@ from models.families import ENCODER_DECODERS, ENCODERS, FAMILIES, IMAGE_ENCODERS
 from models.families.diffusion import AUTOENCODERS, DENOISERS, UNETS
 from models.families.diffusion.schedulers import SCHEDULERS
 from models.families.diffusion.text_encoder import TEXT_ENCODERS
+from models.families.multimodal import SIGHTED, sighted_family
 from models.spec import S4, Arch, Attention, ImplicitFilter, Layer, LongConv, Mask, Strided, Window
 from server.cli.arch.chart import chart
 from server.cli.arch.text import compared
@@ -65,6 +66,13 @@ those of `transformers` within 1e-4, for images of several sizes in one step whe
 (`tests/models/test_sight.py`). A pair is served as embedding model (`--embedding-model`): `/v1/embeddings` then takes texts and images
 ([api.md](api.md#images)). The others are not served yet.
 """
+SIGHTED_TEXT = """\
+Models that read images among a prompt's tokens (`image_url`, `input_image`, ... in chats): a tower of the parts above, a connector, and
+one of the decoders. Logits equal those of `transformers` within 1e-4, for two images of different sizes among text; on the engine,
+answers are those of a plain pass over the whole in chunks of any size, in company, with images and prompts that were seen before
+(`tests/models/test_sighted.py`, `tests/engine/test_sight.py`). Each image is read once, a layer after each step of the answers that are
+running. "Sees": whether an image's tokens see those before them alone, or all of the image, or all of the prompt.
+"""
 PICTURES = """\
 A folder of diffusers (`model_index.json`) makes pictures out of noise. Each part says what diffusers' says within 1e-4, every sampler
 takes its steps, and whole tiny pipelines make its pictures (`tests/models/diffusion/`, `tests/engine/test_images.py`), several at once,
@@ -77,7 +85,7 @@ DRAWN = ("Llama-3.2-1B-Instruct", "Nemotron-3-Nano-30B-A3B", "mamba-130m-hf")
 
 
 def page() -> str:
-    parts = (_decoders(), _encoder_decoders(), _text_diffusion(), _encoders(), _sight(), _pictures(), _choice(), _numbers())
+    parts = (_decoders(), _encoder_decoders(), _text_diffusion(), _encoders(), _sight(), _sighted(), _pictures(), _choice(), _numbers())
     return "\n".join([HEAD, *chain.from_iterable(parts)]) + "\n"
 
 
@@ -129,6 +137,16 @@ def _sight() -> Iterator[str]:
     for module, architectures in _modules(IMAGE_ENCODERS | PAIRS).items():
         names = ", ".join(f"`{name}`" for name in architectures)
         yield f"| {module.rpartition('.')[2]} | {names} | {sum(cases[name] for name in architectures)} |"
+    yield ""
+
+
+def _sighted() -> Iterator[str]:
+    yield from (SIGHTED_TEXT, "| model with eyes | architecture | size of images | sees |", "|---|---|---|---|")
+    for architecture, module in SIGHTED.items():
+        vision = arch_of(sighted_family(architecture).TINY).vision
+        assert vision is not None
+        size = "its own" if vision.any_size else "a tile's, lines of tiles ended" if vision.newline else "a tile's"
+        yield f"| {module.rpartition('.')[2]} | `{architecture}` | {size} | {vision.sees} |"
     yield ""
 
 
