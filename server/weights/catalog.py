@@ -21,7 +21,9 @@ class Wheel:
 
 
 # Trained by scripts in tests/tiny_models, to see each kind of model at work within seconds: name -> folder
-TINY: Mapping[str, Path] = MappingProxyType({name: Path(__file__).parent / "tiny" / name for name in ("digits",)})
+TINY: Mapping[str, Path] = MappingProxyType(
+    {folder.name: folder for folder in sorted((Path(__file__).parent / "tiny").iterdir()) if folder.is_dir()}
+)
 
 GEMMA_PARTS = (
     ("2ce8a8889efc923beb08b9c2c90df07482bad1dfc00af4bc27235f70425773cf", 56634990),

@@ -2,7 +2,6 @@
 have never seen is right only if every part is, the routing and the states above all."""
 
 import asyncio
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,11 +13,11 @@ from engine.embedded.load import LoadedModel, LoadOptions, load_model
 from engine.embedded.native.supports import supports
 from engine.embedded.scheduler import Limits
 from models.families import arch_of
+from server.weights.pull import pull
 from tests.engine.tiny import collect, running
 from tests.models.world import read_config
 from tests.tiny_models.number_words import ALPHABET, BEGIN, END, encode, held_out, words
 
-DATA = Path(__file__).parents[1] / "data" / "number-words"
 NAMES = ("mixtral", "mamba2", "lfm2")
 LIMITS = Limits(max_running=16, max_waiting=256, max_step_tokens=64, mixed_step_tokens=16)
 TINY = Limits(max_running=16, max_waiting=256, max_step_tokens=5, mixed_step_tokens=3)
@@ -28,7 +27,9 @@ NUMBERS = held_out()[::20]  # a hundred, of one to five digits
 def load(name: str, quantize: Any, kv_memory: int, limits: Limits) -> LoadedModel:
     plain = quantize == "float32"
     dtype, quantize = (torch.float32, None) if plain else (torch.bfloat16, quantize)
-    return load_model(DATA / name, LoadOptions(kv_memory=kv_memory, dtype=dtype, quantize=quantize, threads=1, limits=limits))
+    return load_model(
+        pull(f"number-words-{name}"), LoadOptions(kv_memory=kv_memory, dtype=dtype, quantize=quantize, threads=1, limits=limits)
+    )
 
 
 async def spell(loaded: LoadedModel, numbers: list[int]) -> tuple[list[str], Stats]:
@@ -44,7 +45,7 @@ async def spell(loaded: LoadedModel, numbers: list[int]) -> tuple[list[str], Sta
 def test_numbers_it_has_never_seen(name: str, quantize: Any) -> None:
     """On plain torch, and in bf16, 8 and 4 bits, on the kernels where there are some."""
     loaded = load(name, quantize, 1 << 22, LIMITS)
-    assert quantize == "float32" or not levels() or not supports(arch_of(read_config(DATA / name))) or loaded.recorder
+    assert quantize == "float32" or not levels() or not supports(arch_of(read_config(pull(f"number-words-{name}")))) or loaded.recorder
     numbers = NUMBERS if name == "mixtral" else NUMBERS[::4]
     said, _ = asyncio.run(spell(loaded, numbers))
     assert [(n, answer) for n, answer in zip(numbers, said, strict=True) if answer != words(n)] == []

@@ -5,7 +5,6 @@ import base64
 import io
 import random
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -15,11 +14,12 @@ from numpy.typing import NDArray
 from openai import OpenAI
 from PIL import Image
 
+from server.weights.pull import pull
 from tests.server.conftest import Running, running
 from tests.tiny_models.colored_shapes import KINDS, caption, draw
 
-DATA = Path(__file__).parents[1] / "data" / "colored-shapes"
-NUMBER_WORDS = Path(__file__).parents[1] / "data" / "number-words" / "mixtral"
+DATA = pull("colored-shapes")
+NUMBER_WORDS = pull("number-words-mixtral")
 ROUNDS = 8
 
 

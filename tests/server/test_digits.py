@@ -4,7 +4,6 @@ classifier that has seen those of people alone reads in its pictures is what was
 import base64
 import io
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -18,13 +17,12 @@ from tests.server.conftest import Running, running
 from tests.tiny_models.digits import NAMES, real_digits
 from tests.tiny_models.digits_judge import read_digits
 
-NUMBER_WORDS = Path(__file__).parents[1] / "data" / "number-words" / "mixtral"
 EACH = 6  # pictures of each digit
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    models = ("--model", f"spells={NUMBER_WORDS}", "--embedding-model", "none", "--image-model", "digits", "--threads", "1")
+    models = ("--model", "spells=number-words-mixtral", "--embedding-model", "none", "--image-model", "digits", "--threads", "1")
     home = tmp_path_factory.mktemp("server")
     with running(home / "log", *models, "--database-url", str(home / "stoa.db")) as server:
         yield server

@@ -1,5 +1,5 @@
 """Trains a tiny CLIP on pictures of one coloured shape each: `a photo of a red circle`. Its checkpoint lies in
-tests/data/colored-shapes; this makes it again:
+server/weights/tiny/colored-shapes; this makes it again:
 
     python -m tests.tiny_models.colored_shapes FOLDER
 

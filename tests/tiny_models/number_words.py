@@ -1,5 +1,5 @@
 """Trains tiny models to spell numbers: `41357=` -> `forty-one thousand three hundred fifty-seven`. Their checkpoints lie in
-tests/data/number-words; this makes one again:
+server/weights/tiny/number-words-*; this makes one again:
 
     python -m tests.tiny_models.number_words mixtral|mamba2|lfm2 FOLDER
 

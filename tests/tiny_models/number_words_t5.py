@@ -1,5 +1,5 @@
 """Trains a tiny T5 that translates figures into words and back: `in words: 41357` -> `forty-one thousand three hundred fifty-seven`,
-`in figures: twenty` -> `20`. Its checkpoint lies in tests/data/number-words/t5; this makes it again:
+`in figures: twenty` -> `20`. Its checkpoint lies in server/weights/tiny/number-words-t5; this makes it again:
 
     python -m tests.tiny_models.number_words_t5 FOLDER
 

@@ -3,7 +3,6 @@ OpenAI's client: numbers that training never saw, by every API."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -15,7 +14,6 @@ from tests.server.conftest import Running, running
 from tests.tiny_models.number_words import held_out, words
 from tests.tiny_models.number_words_t5 import IN_FIGURES, IN_WORDS, tokenizer
 
-DATA = Path(__file__).parents[2] / "data" / "number-words" / "t5"
 NUMBERS = held_out()[::33]
 GREEDY: dict[str, Any] = {"model": "t5", "max_tokens": 24}
 
@@ -23,7 +21,7 @@ GREEDY: dict[str, Any] = {"model": "t5", "max_tokens": 24}
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     tight = ("--max-running", "16", "--kv-memory", "16", "--threads", "1", "--embedding-model", "none")
-    with running(tmp_path_factory.mktemp("server") / "log", "--model", f"t5={DATA}", *tight) as server:
+    with running(tmp_path_factory.mktemp("server") / "log", "--model", "t5=number-words-t5", *tight) as server:
         yield server
 
 

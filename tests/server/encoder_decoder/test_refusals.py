@@ -10,7 +10,7 @@ import pytest
 from engine.api import ModelInfo, ReaderInfo, ReadsFrames
 from server.text.encoder_decoder.languages import TARGET, LanguageError, find_code
 from server.text.tokenizer import load_tokenizer
-from tests.server.encoder_decoder.test_number_words import DATA
+from server.weights.pull import pull
 from tests.server.fakes import FakeEngine, ask, ready, says, text
 
 
@@ -44,9 +44,10 @@ def test_a_model_of_speech_answers_no_text(path: str, body: dict[str, Any]) -> N
     ],
 )
 def test_a_checkpoint_that_cannot_be_followed(changes: dict[str, Any], told: str, tmp_path: Path) -> None:
-    config = json.loads((DATA / "config.json").read_text()) | changes
+    folder = pull("number-words-t5")
+    config = json.loads((folder / "config.json").read_text()) | changes
     (tmp_path / "config.json").write_text(json.dumps(config))
-    (tmp_path / "tokenizer.json").write_bytes((DATA / "tokenizer.json").read_bytes())
+    (tmp_path / "tokenizer.json").write_bytes((folder / "tokenizer.json").read_bytes())
     with pytest.raises(ValueError, match=told):
         load_tokenizer(tmp_path)
 

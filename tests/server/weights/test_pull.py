@@ -7,7 +7,8 @@ import pytest
 from huggingface_hub.errors import RepositoryNotFoundError
 
 from server.weights.cache import PullError
-from server.weights.pull import pull
+from server.weights.catalog import TINY
+from server.weights.pull import expect_known, pull
 
 
 def test_a_directory_is_used_in_place(hf_directory: Path, home: Path) -> None:
@@ -61,3 +62,16 @@ def test_a_hub_that_does_not_answer(home: Path, monkeypatch: pytest.MonkeyPatch)
 
 def test_the_hubs_errors_are_caught() -> None:
     assert issubclass(RepositoryNotFoundError, OSError)
+
+
+def test_tiny_models_come_along() -> None:
+    """Their folders are used in place, and hold whole models."""
+    assert {"colored-shapes", "digits", "number-words-t5"} <= TINY.keys()
+    for name, folder in TINY.items():
+        expect_known(name)
+        assert pull(name) == folder and any(folder.rglob("*.safetensors"))
+
+
+def test_a_folder_of_diffusers(tmp_path: Path) -> None:
+    (tmp_path / "model_index.json").write_text("{}")
+    assert pull(str(tmp_path)) == tmp_path
