@@ -139,13 +139,9 @@ class EmbeddedEngine:
             if delta.finish is None:
                 self._thread.notify(partial(self._abort, seq))
 
-    @property
-    def images(self) -> tuple[int, int]:
-        """How many were read since start, and how many were remembered when they were asked about again."""
-        return (0, 0) if self._eyes is None else (self._eyes.read, self._eyes.found)
-
     def stats(self) -> Stats:
-        return replace(self._core.stats(), pages_bytes=self._loaded.page_bytes, slots_bytes=self._loaded.slot_bytes)
+        stats = replace(self._core.stats(), pages_bytes=self._loaded.page_bytes, slots_bytes=self._loaded.slot_bytes)
+        return stats if self._eyes is None else replace(stats, images_read=self._eyes.read, images_found=self._eyes.found)
 
     async def close(self) -> None:
         """Whoever still waits for tokens gets EngineStopped."""

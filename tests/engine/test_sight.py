@@ -119,7 +119,7 @@ def test_an_image_is_read_once(folder: Path) -> None:
         async with running(model) as engine:
             first = await collect(engine, asked(model, [5, shown, 7]))
             again = await collect(engine, asked(model, [6, shown, 7]))  # at another place: nothing of the prompt is remembered
-            assert engine.images == (1, 1)
+            assert ((stats := engine.stats()).images_read, stats.images_found) == (1, 1)
             third = await collect(engine, asked(model, [5, shown, 7]))
         assert first.tokens == third.tokens
         assert first.usage is not None and again.usage is not None
@@ -135,7 +135,7 @@ def test_nobody_finds_anothers_images(folder: Path) -> None:
         async with running(model) as engine:
             await collect(engine, asked(model, [5, shown, 7], owner="a"))
             await collect(engine, asked(model, [5, shown, 7], owner="b"))
-            assert engine.images == (2, 0)
+            assert ((stats := engine.stats()).images_read, stats.images_found) == (2, 0)
 
     asyncio.run(main())
 
