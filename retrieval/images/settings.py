@@ -2,7 +2,7 @@
 an error, as an image that is prepared in another way is seen as another one."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -94,7 +94,7 @@ def said_of_images(directory: Path) -> tuple[dict[str, Any], str]:
 
 
 def preprocessing_of(said: Mapping[str, Any], where: str = FILES[0]) -> Preprocessing:
-    kind = _kind(said, where)
+    kind = kind_of(said, where, DEFAULTS)
     values = {**DEFAULTS[kind], **{key: value for key, value in said.items() if value is not None}}
     on = [key for key in _OFF if values.pop(key, None)]
     known = {*HARMLESS, *_OFF, "resample", "size", "crop_size", *DEFAULTS[kind]}
@@ -111,14 +111,14 @@ def preprocessing_of(said: Mapping[str, Any], where: str = FILES[0]) -> Preproce
     )
 
 
-def _kind(said: Mapping[str, Any], where: str) -> str:
-    """Which processor's defaults are meant."""
+def kind_of(said: Mapping[str, Any], where: str, known: Collection[str]) -> str:
+    """Which of the processors that are `known` is meant. Raises PreprocessingError."""
     name = str(said.get("image_processor_type") or said.get("feature_extractor_type"))
     kind = name
     for ending in ("Fast", "Pil", "ImageProcessor", "FeatureExtractor"):
         kind = kind.removesuffix(ending)
-    if kind not in DEFAULTS or kind == name:
-        shown = ", ".join(f"{known}ImageProcessor" for known in DEFAULTS)
+    if kind not in known or kind == name:
+        shown = ", ".join(f"{one}ImageProcessor" for one in known)
         raise PreprocessingError(f"{where}: image_processor_type = {name!r} is not supported, only {shown}")
     return kind
 

@@ -20,7 +20,7 @@ from server.text.detokenize import byte_decoder, writes_spaces
 from server.text.encode_cache import EncodeCache, encode
 from server.text.encoder_decoder.languages import LanguagePair
 from server.text.encoder_decoder.reading import EncoderDecoder, read_encoder_decoder
-from server.text.images.tokens import ImageTokens, probe_image_roles, read_image_tokens
+from server.text.images.tokens import ImageTokens, image_words, own_template, probe_image_roles, read_image_tokens
 from server.text.prompt import Prompt
 from server.text.reasoning.api import Place, ReasoningFormat, Spelling, Thoughts
 from server.text.reasoning.detect import detect_reasoning
@@ -197,7 +197,7 @@ def load_tokenizer(directory: Path) -> ChatTokenizer:
     model, generation = _read_json(directory / "config.json"), _read_json(directory / "generation_config.json")
     if not {"model", "added_tokens"} <= spec.keys():
         raise ValueError(f"{directory / 'tokenizer.json'} holds no tokenizer")
-    source = _template_source(directory, config)
+    source = _template_source(directory, config) or own_template(model)
     added: dict[str, int] = {t["content"]: t["id"] for t in spec["added_tokens"]}
     named_tokens = _named_tokens(config)
     template = ChatTemplate(source, named_tokens) if source else None
@@ -209,7 +209,7 @@ def load_tokenizer(directory: Path) -> ChatTokenizer:
     dialect_markers = (*dialect.markers, *thought_marks)
     markers = frozenset((*THINK.marks, *dialect_markers))
     image_tokens = read_image_tokens(model, added)
-    image_marks = () if image_tokens is None else (image_tokens.mark, image_tokens.row)
+    image_marks = () if image_tokens is None else (image_tokens.mark, image_tokens.row, *image_words(added))
     known = markers.union(image_marks)
     control_tokens = find_control_tokens(spec, source or "", known, spelled=[mark for mark in thought_marks if mark not in added])
     if template is not None and image_tokens is not None:

@@ -1,5 +1,5 @@
-"""Trains a tiny LLaVA to answer questions about pictures of one or two coloured shapes: `What color is the object?` Its checkpoint lies in
-tests/data/picture-questions, its tower begins as that of the CLIP in tests/data/colored-shapes; this makes it again:
+"""Trains a tiny LLaVA to answer questions about pictures of one or two coloured shapes: `What color is the object?` Its checkpoint is
+server/weights/tiny/picture-questions, its tower begins as that of the CLIP beside it; this makes it again:
 
     python -m tests.tiny_models.picture_questions FOLDER
 
@@ -23,8 +23,8 @@ from transformers import CLIPModel, CLIPVisionConfig, LlamaConfig, LlavaConfig, 
 from tests.tiny_models.colored_shapes import COLORS, PATCH, PREPROCESSOR, SHAPES, SIDE, pixels
 
 SEED, ROWS = 0, 32
-TOWER = Path(__file__).parents[1] / "data" / "colored-shapes"
-FIRST, SECOND = (5000, 1e-3, 0.25), (2500, 7e-4, 0.1)  # steps, rate, and how many dialogues are about two pictures
+TOWER = Path(__file__).parents[2] / "server" / "weights" / "tiny" / "colored-shapes"
+ROUNDS = ((5000, 1e-3, 0.25), (2500, 7e-4, 0.1), (2000, 4e-4, 0.05))  # steps, rate, and how many dialogues are about two pictures
 PLACES = (SIDE // PATCH) ** 2  # tokens of an image
 ENLARGED = 4
 SPECIAL = ["<pad>", "<s>", "</s>", "<unk>", "<image>", "<|user|>", "<|assistant|>"]
@@ -183,8 +183,8 @@ def model() -> LlavaForConditionalGeneration:
 def train() -> LlavaForConditionalGeneration:
     torch.manual_seed(SEED)
     learner = model()
-    learn(learner, *FIRST, random.Random(SEED))
-    learn(learner, *SECOND, random.Random(SEED + 1))
+    for number, (steps, rate, pairs) in enumerate(ROUNDS):
+        learn(learner, steps, rate, pairs, random.Random(SEED + number))
     return learner.eval()
 
 

@@ -2,7 +2,8 @@
 and each tile's token becomes as many as the tile has rows once it is encoded. Nothing that a client writes becomes a mark: it is a control
 token (server/text/control_tokens.py)."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,6 +13,8 @@ from server.text.control_tokens import ControlTokens
 from server.text.template import TemplateMessage, TemplateRefused
 
 PROBE = "stoaimages"
+ROW_AND_COLUMN = re.compile("<row_[0-9]+_col_[0-9]+>")  # of Idefics3's tiles
+AROUND = frozenset({"<fake_token_around_image>", "<global-img>", "<img>", "</img>", "<end_of_image>"})
 Render = Callable[[Sequence[TemplateMessage]], str | None]  # None: refused
 
 
@@ -58,6 +61,24 @@ class ImageTokens:
 
 def _tiles(images: Sequence[SeenImage]) -> Iterator[SeenTiles]:
     return (part for image in images for part in image.parts if isinstance(part, SeenTiles))
+
+
+# of PaliGemma, which has no template: its images come first, then the beginning of a text, one prompt and the end of its line
+PROMPT_TEMPLATE = """{% if messages | length != 1 or messages[0].role != 'user' %}\
+{{ raise_exception('this model answers a single prompt about its images') }}{% endif %}{% set content = messages[0].content %}\
+{% if content is string %}{{ bos_token + content }}{% else %}\
+{% for part in content if part.type == 'image' %}{{ '<image>' }}{% endfor %}{{ bos_token }}\
+{% for part in content if part.type == 'text' %}{{ part.text }}{% endfor %}{% endif %}{{ '\\n' }}"""
+
+
+def own_template(config: Json) -> str | None:
+    """Of a model that is known to be prompted so although its folder has no template."""
+    return PROMPT_TEMPLATE if config.get("model_type") == "paligemma" else None
+
+
+def image_words(added: Iterable[str]) -> Iterator[str]:
+    """What is written around images, beside their marks."""
+    return (name for name in added if ROW_AND_COLUMN.fullmatch(name) or name in AROUND)
 
 
 def read_image_tokens(config: Json, added: Mapping[str, int]) -> ImageTokens | None:

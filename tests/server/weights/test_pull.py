@@ -66,7 +66,7 @@ def test_the_hubs_errors_are_caught() -> None:
 
 def test_tiny_models_come_along() -> None:
     """Their folders are used in place, and hold whole models."""
-    assert {"colored-shapes", "digits", "number-words-t5"} <= TINY.keys()
+    assert {"colored-shapes", "digits", "number-words-t5", "picture-questions"} <= TINY.keys()
     for name, folder in TINY.items():
         expect_known(name)
         assert pull(name) == folder and any(folder.rglob("*.safetensors"))

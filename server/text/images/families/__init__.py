@@ -6,11 +6,22 @@ from pathlib import Path
 from typing import Any
 
 from retrieval.images.settings import PreprocessingError, said_of_images
+from server.text.images.families.gemma3 import gemma3, paligemma
+from server.text.images.families.idefics3 import idefics3
+from server.text.images.families.internvl import internvl
 from server.text.images.families.llava import llava
+from server.text.images.families.llava_next import llava_next
+from server.text.images.families.qwen_vl import qwen_vl
 from server.text.images.processor import Processor
 
 FAMILIES: Mapping[str, Callable[[Mapping[str, Any], str], Processor]] = {
     "llava": llava,
+    "llava_next": llava_next,
+    **dict.fromkeys(("qwen2_vl", "qwen2_5_vl", "qwen3_vl", "qwen3_vl_moe"), qwen_vl),
+    **dict.fromkeys(("idefics3", "smolvlm"), idefics3),
+    "paligemma": paligemma,
+    "gemma3": gemma3,
+    "internvl": internvl,
 }
 
 

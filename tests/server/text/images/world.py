@@ -14,9 +14,10 @@ from engine.api import VisionInfo
 from server.text.images.families import read_processor
 from server.text.images.sight import Sight
 from server.text.tokenizer import ChatTokenizer, load_tokenizer
+from server.weights.catalog import TINY
 from tests.server.fakes import FakeEngine, ready
 
-DATA = Path(__file__).parents[3] / "data" / "picture-questions"
+DATA = TINY["picture-questions"]
 TEXT = load_tokenizer(DATA)
 VISION = VisionInfo(marker=4, channels=3, patch=8, merge=1, side=32, rows=16)
 SAYS = [*TEXT.encode("red"), *TEXT.stop_tokens]
