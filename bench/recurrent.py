@@ -24,17 +24,17 @@ from transformers.models.auto.modeling_auto import AutoModelForCausalLM
 
 from bench.report import machine
 from engine.api import Request, Sampling
-from engine.embedded.capture import Recorder
 from engine.embedded.core import Core
-from engine.embedded.inputs import Inputs, largest_step
 from engine.embedded.load import LoadOptions, cores, load_model
 from engine.embedded.memory.memory import Memory
 from engine.embedded.on_torch.backend import TorchBackend
 from engine.embedded.on_torch.pages import Storage
-from engine.embedded.runner import Model, Runner
 from engine.embedded.sampling.sampler import TokenSampler
 from engine.embedded.scheduler import Limits
 from engine.embedded.sequence import Sequence as Answer
+from engine.embedded.step.capture import Recorder
+from engine.embedded.step.inputs import Inputs, largest_step
+from engine.embedded.step.runner import Model, Runner
 from models.build import build
 from models.spec import MLP, Arch, FirstValues, Layer, Norm, Rwkv7, TokenShift
 

@@ -10,13 +10,13 @@ import torch
 from bench.scale.times import StepTable
 from engine.api import Request, Sampling
 from engine.embedded.core import Core
-from engine.embedded.inputs import Inputs, largest_step
 from engine.embedded.load import LoadedModel, LoadOptions, load_model
 from engine.embedded.memory.memory import Memory
-from engine.embedded.runner import Runner
 from engine.embedded.sampling.sampler import TokenSampler
 from engine.embedded.scheduler import Limits
 from engine.embedded.sequence import Sequence
+from engine.embedded.step.inputs import Inputs, largest_step
+from engine.embedded.step.runner import Runner
 
 DECODES, PROMPTS, SAMPLES = (0, 1, 4, 16), (0, 16, 64, 256), 8
 BEHIND = 150  # tokens that an answer has before it where decodes are measured

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 
 from engine.api import Delta, Frames, Request, Sampling, Stats, TokenLogprob
 from engine.embedded.memory.memory import Memory
-from engine.embedded.runner import Runner
 from engine.embedded.sampling.sampler import SampledToken, TokenSampler
 from engine.embedded.scheduler import Limits, Scheduler
 from engine.embedded.sequence import Chunk, Sequence
 from engine.embedded.sight.eyes import Eyes
+from engine.embedded.step.runner import Runner
 
 
 @dataclass(slots=True)

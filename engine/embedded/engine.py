@@ -1,5 +1,5 @@
 """The embedded engine: requests and aborts are messages to the worker thread that owns the device, deltas come back through
-delivery.py."""
+threads/delivery.py."""
 
 import asyncio
 import logging
@@ -26,14 +26,10 @@ from engine.api import Delta, Frames, Grammar, InvalidGrammar, ModelInfo, QueueF
 from engine.checks import expect_heads, expect_possible
 from engine.embedded.beams import search
 from engine.embedded.core import Core
-from engine.embedded.delivery import Stream, deliver
 from engine.embedded.denoise.core import DenoisingCore
 from engine.embedded.denoise.runner import DenoisingRunner
-from engine.embedded.inputs import Inputs, largest_step
 from engine.embedded.load import LoadedModel, inference_thread
-from engine.embedded.looks import Looks
 from engine.embedded.memory.memory import Memory, common_prefix, owner_salt
-from engine.embedded.runner import Runner
 from engine.embedded.sampling.closing import Closer, Closers
 from engine.embedded.sampling.grammar import GrammarCompiler, Matcher, reason
 from engine.embedded.sampling.sampler import TokenSampler
@@ -41,7 +37,11 @@ from engine.embedded.sampling.thoughts import ThoughtLimit
 from engine.embedded.sequence import Sequence
 from engine.embedded.sight.eyes import Eyes
 from engine.embedded.sight.places import Places, places, whole_spans
-from engine.embedded.worker_thread import WorkerThread, stopped_error
+from engine.embedded.step.inputs import Inputs, largest_step
+from engine.embedded.step.looks import Looks
+from engine.embedded.step.runner import Runner
+from engine.embedded.threads.delivery import Stream, deliver
+from engine.embedded.threads.worker_thread import WorkerThread, stopped_error
 from models.spec import rope_start
 
 # seconds; a step takes a few milliseconds, so the engine's thread must not wait Python's usual 5 ms for its turn

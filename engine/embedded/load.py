@@ -11,7 +11,6 @@ from typing import Any, Literal
 import torch
 
 from engine.api import DenoiserInfo, ModelInfo, ReaderInfo, ReadsFrames, ReadsTokens, VisionInfo
-from engine.embedded.capture import Recorder
 from engine.embedded.denoise.scheme import Scheme, scheme_of
 from engine.embedded.kernels.library import Library
 from engine.embedded.memory.sizes import STATE_NUMBER, bytes_of_page, page_counts, slot_count
@@ -22,8 +21,9 @@ from engine.embedded.on_torch.backend import TorchBackend
 from engine.embedded.on_torch.cuda_graph import CudaGraphs
 from engine.embedded.on_torch.linear import quantized
 from engine.embedded.on_torch.pages import Storage
-from engine.embedded.runner import Model
 from engine.embedded.scheduler import Limits
+from engine.embedded.step.capture import Recorder
+from engine.embedded.step.runner import Model
 from engine.end_tokens import end_tokens_of, read_object
 from models.batch import Backend
 from models.build import build

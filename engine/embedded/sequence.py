@@ -7,10 +7,10 @@ import numpy as np
 from torch import Tensor
 
 from engine.api import IDLE_PRIORITY, Delta, Finish, Request, TokenLogprob, Usage
-from engine.embedded.looks import Looks
 from engine.embedded.memory.page_pool import PAGE
 from engine.embedded.sampling.sampler import TokenSampler
 from engine.embedded.sight.places import Places
+from engine.embedded.step.looks import Looks
 
 
 class Table:

@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 
 from engine.api import Sampling
 from engine.embedded.core import Core
-from engine.embedded.inputs import Inputs, largest_step
 from engine.embedded.kernels.library import Library
 from engine.embedded.memory.memory import Memory
 from engine.embedded.native.backend import NativeBackend
 from engine.embedded.native.ops import Recordings
-from engine.embedded.runner import Runner
 from engine.embedded.scheduler import Limits
+from engine.embedded.step.inputs import Inputs, largest_step
+from engine.embedded.step.runner import Runner
 from models.spec import (
     MLP,
     Arch,

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from engine.api import IDLE_PRIORITY
-from engine.embedded.capture import Captured
 from engine.embedded.core import Core
-from engine.embedded.inputs import Shape
 from engine.embedded.sequence import Sequence
+from engine.embedded.step.capture import Captured
+from engine.embedded.step.inputs import Shape
 from models.spec import Arch
 from tests.engine.mixes import archs
 from tests.engine.tiny import ARCHS, LIMITS, PLAIN, WINDOWED, Oracle, answer, core, drain, greedy, sequence

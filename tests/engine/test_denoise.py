@@ -16,13 +16,13 @@ from engine.embedded.denoise.block import shares
 from engine.embedded.denoise.core import DenoisingCore
 from engine.embedded.denoise.runner import DenoisingRunner
 from engine.embedded.denoise.scheme import scheme_of
-from engine.embedded.inputs import Inputs, largest_step
 from engine.embedded.load import LoadedModel
 from engine.embedded.memory.memory import Memory, owner_salt
 from engine.embedded.on_torch.backend import TorchBackend
 from engine.embedded.on_torch.pages import Storage
 from engine.embedded.sampling.sampler import TokenSampler
 from engine.embedded.sequence import Sequence as Seq
+from engine.embedded.step.inputs import Inputs, largest_step
 from models.spec import MLP, Arch, Attention, BlockCausal, Denoised, Full, Layer, Mask, Rope
 from models.spec.check import check
 from tests.engine.tiny import CONTEXT, CPU, LIMITS, PLAIN, Oracle, answer, collect, filled, loaded, running, sizes

@@ -18,11 +18,11 @@ from torch import Tensor
 
 from engine.api import EngineError, Frames, PromptTooLong, Request, Unsupported
 from engine.embedded.core import Core
-from engine.embedded.inputs import Inputs, largest_step
 from engine.embedded.load import LoadedModel, LoadOptions, load_model
 from engine.embedded.memory.memory import Memory
-from engine.embedded.runner import Runner
 from engine.embedded.sequence import Sequence
+from engine.embedded.step.inputs import Inputs, largest_step
+from engine.embedded.step.runner import Runner
 from models.batch import Batch
 from models.families import ENCODER_DECODERS
 from models.spec import (

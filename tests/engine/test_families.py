@@ -11,14 +11,14 @@ import torch
 from safetensors.torch import save_file
 
 from engine.embedded.core import Core
-from engine.embedded.inputs import Inputs, largest_step
 from engine.embedded.kernels.library import levels
 from engine.embedded.load import LoadedModel, LoadOptions, load_model
 from engine.embedded.memory.memory import Memory
 from engine.embedded.native.supports import supports
-from engine.embedded.runner import Runner
 from engine.embedded.scheduler import Limits
 from engine.embedded.sequence import Sequence
+from engine.embedded.step.inputs import Inputs, largest_step
+from engine.embedded.step.runner import Runner
 from models.families import FAMILIES, arch_of, stoa
 from models.reference import Reference
 from models.spec import MLP, S4, Arch, Attention, ImplicitFilter, Layer, LongConv, MoE

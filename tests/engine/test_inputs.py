@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from engine.embedded.inputs import Inputs, Shape
 from engine.embedded.sequence import Chunk, Sequence
+from engine.embedded.step.inputs import Inputs, Shape
 from models.spec import Paged
 from tests.engine.tiny import CPU, PLAIN, core, greedy, sequence
 

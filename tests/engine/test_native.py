@@ -8,7 +8,6 @@ import pytest
 import torch
 from torch import Tensor
 
-from engine.embedded.capture import NotRecordable
 from engine.embedded.kernels.library import Library, levels
 from engine.embedded.kernels.packing import LOW_TOO, SIXTEEN, pack, pad_inputs
 from engine.embedded.native.backend import NativeBackend
@@ -17,6 +16,7 @@ from engine.embedded.native.linear import PackedEmbedding, PackedLinear, Table
 from engine.embedded.native.ops import ACTIVATION, Kernels
 from engine.embedded.native.supports import supports
 from engine.embedded.on_torch.linear import quantized
+from engine.embedded.step.capture import NotRecordable
 from models import ops
 from models.batch import Batch
 from models.build import build

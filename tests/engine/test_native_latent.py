@@ -8,14 +8,14 @@ import pytest
 import torch
 
 from engine.embedded.core import Core
-from engine.embedded.inputs import Inputs, largest_step
 from engine.embedded.kernels.library import Library, levels
 from engine.embedded.load import LoadOptions, load_model
 from engine.embedded.memory.memory import Memory
 from engine.embedded.memory.page_pool import PAGE
 from engine.embedded.native.backend import NativeBackend
 from engine.embedded.native.ops import Recordings
-from engine.embedded.runner import Runner
+from engine.embedded.step.inputs import Inputs, largest_step
+from engine.embedded.step.runner import Runner
 from models.describe import cache_bytes
 from models.spec import MLP, Arch, LatentAttention, Layer, Rope, groups
 from tests.engine.test_families import LIMITS, prompts

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from engine.api import EngineStopped
-from engine.embedded.worker_thread import WorkerThread
+from engine.embedded.threads.worker_thread import WorkerThread
 
 SECONDS = 30  # that a test waits for what must happen
 

@@ -10,18 +10,18 @@ import torch
 from torch import Tensor, nn
 
 from engine.api import Delta, Frames, ModelInfo, ReaderInfo, ReadsTokens, Request, Sampling
-from engine.embedded.capture import Recorder
 from engine.embedded.core import Core
 from engine.embedded.engine import EmbeddedEngine
-from engine.embedded.inputs import Inputs, largest_step
 from engine.embedded.load import LoadedModel
 from engine.embedded.memory.memory import Memory, owner_salt
 from engine.embedded.on_torch.backend import TorchBackend
 from engine.embedded.on_torch.pages import Storage
-from engine.embedded.runner import Runner
 from engine.embedded.sampling.sampler import TokenSampler
 from engine.embedded.scheduler import Limits
 from engine.embedded.sequence import Sequence as Seq
+from engine.embedded.step.capture import Recorder
+from engine.embedded.step.inputs import Inputs, largest_step
+from engine.embedded.step.runner import Runner
 from models.batch import Backend
 from models.build import build
 from models.reference import Reference, whole

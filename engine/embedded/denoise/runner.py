@@ -6,9 +6,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from engine.embedded.inputs import Inputs
-from engine.embedded.runner import Model
 from engine.embedded.sequence import Chunk
+from engine.embedded.step.inputs import Inputs
+from engine.embedded.step.runner import Model
 
 
 class DenoisingRunner:

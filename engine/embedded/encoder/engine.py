@@ -15,7 +15,7 @@ from engine.api import EngineError, Pixels, PromptTooLong, QueueFull, Sentence, 
 from engine.embedded.encoder.load import LoadedEncoder
 from engine.embedded.encoder.steps import StepRunner
 from engine.embedded.load import inference_thread
-from engine.embedded.worker_thread import WorkerThread, stopped_error
+from engine.embedded.threads.worker_thread import WorkerThread, stopped_error
 
 Rows = NDArray[np.float32]
 

@@ -10,11 +10,11 @@ import torch
 from torch import Tensor
 
 from engine.api import EncoderInfo, Judge, ReadsImages
-from engine.embedded.capture import Captured
 from engine.embedded.encoder.native import NativeEncoderBackend, supports_encoder
 from engine.embedded.encoder.on_torch import TorchEncoderBackend
 from engine.embedded.kernels.library import Library
 from engine.embedded.load import cores, open_device
+from engine.embedded.step.capture import Captured
 from models.batch import Backend, Batch
 from models.build import build_encoder
 from models.encoders import EncoderFolder, open_encoder
@@ -66,7 +66,7 @@ class Sight:
 
 @dataclass(frozen=True, kw_only=True)
 class LoadedEncoder:
-    """What EmbeddedEncoder runs. `recorder`: see capture.py; None: every step is computed anew. `segments`: kinds of
+    """What EmbeddedEncoder runs. `recorder`: see step/capture.py; None: every step is computed anew. `segments`: kinds of
     tokens that the model tells apart, 0 where it tells none. `filler`: a token that every text is filled up with to the longest one."""
 
     model: EncoderModel

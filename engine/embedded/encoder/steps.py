@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from engine.api import Pixels, Sentence
-from engine.embedded.capture import Captured, NotRecordable
 from engine.embedded.encoder.load import LoadedEncoder, Sight
+from engine.embedded.step.capture import Captured, NotRecordable
 from models.batch import Batch
 from models.images import step_of
 

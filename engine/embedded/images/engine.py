@@ -25,7 +25,7 @@ from engine.api import (
 from engine.embedded.images.load import LoadedImageModel
 from engine.embedded.images.painter import Canvas, Painter, plan_of
 from engine.embedded.load import inference_thread
-from engine.embedded.worker_thread import WorkerThread, stopped_error
+from engine.embedded.threads.worker_thread import WorkerThread, stopped_error
 
 
 class _Job:

@@ -15,9 +15,9 @@ from torch import Tensor
 from torch._C import DisableTorchFunction
 from torch.overrides import TorchFunctionMode
 
-from engine.embedded.capture import NotRecordable
 from engine.embedded.kernels.fusion import fused
 from engine.embedded.kernels.library import Library, Op, address, pack
+from engine.embedded.step.capture import NotRecordable
 
 ALIGN = 64
 READS = ("item", "tolist", "__bool__", "__int__", "__float__", "numpy")  # a replay would keep the value of the recording

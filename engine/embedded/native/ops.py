@@ -6,10 +6,10 @@ from math import inf
 import torch
 from torch import Tensor
 
-from engine.embedded.inputs import Shape
 from engine.embedded.kernels import library as k
 from engine.embedded.kernels.packing import Bytes, Packed
 from engine.embedded.kernels.tape import Tape
+from engine.embedded.step.inputs import Shape
 from models.spec import Activation, Clamped, Temperature
 
 ACTIVATION: dict[Activation, int] = {"silu": 0, "gelu_tanh": 1, "gelu": 2, "relu": 3, "tanh": 4, "quick_gelu": 5, "relu2": 6}

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from engine.embedded.inputs import Shape
+from engine.embedded.step.inputs import Shape
 
 WARM_UPS = 2  # lets libraries choose their algorithms and allocate workspaces before the capture
 

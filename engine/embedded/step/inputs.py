@@ -8,12 +8,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from engine.embedded.encoder_inputs import EncoderInputs
 from engine.embedded.memory.memory import pages_for
-from engine.embedded.mirror import Mirror
 from engine.embedded.scheduler import Limits
 from engine.embedded.sequence import Chunk
 from engine.embedded.sight.inputs import ImageInputs
+from engine.embedded.step.encoder_inputs import EncoderInputs
+from engine.embedded.step.mirror import Mirror
 from models.batch import Batch, Slots
 from models.spec import Paged, Rope, rope_start
 

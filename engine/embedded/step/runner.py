@@ -5,11 +5,11 @@ from typing import Protocol
 
 from torch import Tensor
 
-from engine.embedded.capture import Captured, NotRecordable, Recorder
-from engine.embedded.inputs import Inputs, Shape
 from engine.embedded.sampling.prompt_logprobs import score_prompts
 from engine.embedded.sampling.sampler import SampledToken, choose
 from engine.embedded.sequence import Chunk
+from engine.embedded.step.capture import Captured, NotRecordable, Recorder
+from engine.embedded.step.inputs import Inputs, Shape
 from models.batch import Batch
 
 

@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from engine.api import Frames
-from engine.embedded.mirror import Mirror
 from engine.embedded.sequence import Chunk
 from engine.embedded.sequence import Sequence as Answer
+from engine.embedded.step.mirror import Mirror
 from models.batch import Batch, Encoding, Look
 from models.spec import Paged
 

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from torch import Tensor
 
-from engine.embedded.inputs import Shape
+from engine.embedded.step.inputs import Shape
 
 
 class NotRecordable(Exception):
