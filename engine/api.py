@@ -399,12 +399,12 @@ class Judge:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EncoderInfo:
-    """`output` "vector": an embedding; "score": the logits of a classifier, `width` of them. `images`: of those that read them, too;
-    `judge`: where their vectors can be compared with those of texts."""
+    """`output` "vector": an embedding; "score": the logits of a classifier, `width` of them. `images`: of those that read them, too, or
+    nothing else; `judge`: where their vectors can be compared with those of texts."""
 
     output: Literal["vector", "score"]
     width: int
-    max_tokens: int  # of one sentence
+    max_tokens: int  # of one sentence; 0: it reads none
     vocab: int
     pooling: str  # "mean", "cls" ...; with "+normalize"; "" of a classifier
     architecture: str = ""

@@ -217,6 +217,14 @@ class ImageEmbedder(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Judged:
+    """`probabilities` [n, labels]: of each class, for each item. `rows`: as in Seen."""
+
+    probabilities: NDArray[np.float64]
+    rows: int
+
+
 class PictureModel(Protocol):
     """What finds pictures by questions: a model whose vectors of texts and images lie in one space."""
 
@@ -231,6 +239,10 @@ class PictureModel(Protocol):
         """One row per question. Raises EngineError."""
         ...
 
+    def fluency(self, text: str) -> float:
+        """As Embedder.fluency."""
+        ...
+
     async def anything(self) -> Vector:
         """The mean of what texts mean that fit any picture; shorter than 1. Raises EngineError."""
         ...
@@ -238,6 +250,24 @@ class PictureModel(Protocol):
     def fits(self, products: NDArray[np.float64]) -> NDArray[np.float64]:
         """0..1: how surely a picture fits a question, of how much larger their product is than that of pictures and `anything`."""
         ...
+
+    async def judged(self, images: Sequence[bytes], labels: Sequence[str]) -> Judged:
+        """How well each label fits each image (zero-shot; Radford et al. 2021, arXiv 2103.00020). Raises as `see` does."""
+        ...
+
+
+class Classifier(Protocol):
+    @property
+    def reads(self) -> Literal["text", "image"]: ...
+
+    @property
+    def labels(self) -> tuple[str, ...]: ...
+
+    async def classify(self, items: Sequence[str | bytes]) -> Judged:
+        """Of texts, or of files of images as they were sent: of what the model reads. Raises as ImageEmbedder.embed does."""
+        ...
+
+    async def close(self) -> None: ...
 
 
 class Reranker(Protocol):

@@ -38,6 +38,7 @@ from server.http.warnings import WARNINGS_HEADER
 from server.mcp.builtin import build_server as build_server
 from server.mcp.config.server_spec import Builtin
 from server.mcp.open_host import open_host, own_servers
+from server.runtime.classifier import open_classifier_model
 from server.runtime.knowledge_base import KnowledgeBase, ObserveSearch, open_database, open_knowledge_base
 from server.runtime.loading.chat import open_chat_model
 from server.runtime.loading.open_images import open_images
@@ -87,6 +88,7 @@ def load_runtime(settings: Settings, watch: ObserveSearch | None = None) -> Runt
             sight=first.sight,
             others=tuple(others),
             speech=speech,
+            classifier=open_classifier_model(settings, progress),
             images=images,
             created=int(time.time()),
             knowledge_base=knowledge,

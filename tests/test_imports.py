@@ -64,6 +64,7 @@ MAY: dict[str, set[str]] = {
     ),
     "server.runtime.loading": rooms("runtime core weights text speech images", "engine", "retrieval.images"),  # opens the engines
     "server.runtime.knowledge_base": rooms("runtime weights", "retrieval", "engine.api"),  # opens it, for server and command line
+    "server.runtime.classifier": rooms("runtime weights", "retrieval"),  # as the knowledge base
     "server.mcp": rooms("mcp core weights runtime archive.api"),
     "server.mcp.trust.shared_pins": rooms("mcp core archive.api", "retrieval.api"),  # in the database
     "server.mcp.builtin": rooms("mcp core runtime", "mcp_servers"),  # runs our own MCP servers

@@ -41,6 +41,8 @@ class EncoderEmbedder:
         info = encoder.info
         if info.output != "vector":
             raise ValueError(f"{folder.name} is a cross-encoder ({info.architecture}): it can rerank, but makes no vectors")
+        if not info.max_tokens:
+            raise ValueError(f"{folder.name} reads images alone ({info.architecture}), and makes no vectors of texts")
         self._encoder, self._prompts, self.sight = encoder, folder.prompts, sight
         self._encoding = TextEncoder(folder.tokenizer(), lowercase=folder.lowercase)
         self._max_length = min(info.max_tokens, folder.max_tokens or info.max_tokens)
@@ -104,7 +106,7 @@ class EncoderReranker:
     def __init__(self, encoder: Encoder, folder: ModelFolder) -> None:
         """Raises ValueError unless the model outputs a single score."""
         info = encoder.info
-        if info.output != "score" or info.width != 1:
+        if info.output != "score" or info.width != 1 or not info.max_tokens:
             kind = f"a classifier with {info.width} labels" if info.output == "score" else "an embedding model"
             raise ValueError(f"{folder.name} is {kind}: reranking needs a cross-encoder, which gives one score")
         self._encoder = encoder
@@ -127,7 +129,7 @@ def open_embedder(directory: Path, options: EmbedOptions) -> "EncoderEmbedder | 
 
     folder = _folder(directory, options)
     try:
-        encoder = _encoder(directory, options)
+        encoder = open_encoder(directory, options)
     except UnsupportedEncoder as error:
         from retrieval.embedding.sentence_transformers import open_library_embedder
 
@@ -141,7 +143,7 @@ def open_reranker(directory: Path, options: EmbedOptions) -> "EncoderReranker | 
 
     folder = _folder(directory, options)
     try:
-        encoder = _encoder(directory, options)
+        encoder = open_encoder(directory, options)
     except UnsupportedEncoder as error:
         from retrieval.embedding.sentence_transformers import open_library_reranker
 
@@ -156,8 +158,8 @@ def _folder(directory: Path, options: EmbedOptions) -> ModelFolder:
     return replace(folder, prompts=prompts, configured_name=options.configured_name)
 
 
-def _encoder(directory: Path, options: EmbedOptions) -> Encoder:
-    """Imports the engine only when a model is opened."""
+def open_encoder(directory: Path, options: EmbedOptions) -> Encoder:
+    """Imports the engine only when a model is opened. Raises ValueError, which UnsupportedEncoder is, too."""
     from engine.embedded.encoder.engine import EmbeddedEncoder
     from engine.embedded.encoder.load import EncoderOptions, load_encoder
 

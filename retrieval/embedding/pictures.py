@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.api import Judge
-from retrieval.api import Embedder, ImageEmbedder, ModelIdentity, Vector, Vectors
+from retrieval.api import Embedder, ImageEmbedder, Judged, ModelIdentity, Vector, Vectors
+from retrieval.embedding.probabilities import sigmoid, softmax
 
 # texts that fit any picture: how a picture is told that fits a question better than nothing in particular
 ANYTHING = ("a photo of a thing", "a picture of something", "an image", "a page of text", "a drawing", "a landscape", "people", "an object")
@@ -30,6 +31,9 @@ class PairPictures:
     async def ask(self, questions: Sequence[str]) -> Vectors:
         return await self._texts.embed(questions, "query")
 
+    def fluency(self, text: str) -> float:
+        return self._texts.fluency(text)
+
     async def anything(self) -> Vector:
         known = self._anything
         if known is None:
@@ -37,4 +41,9 @@ class PairPictures:
         return known
 
     def fits(self, products: NDArray[np.float64]) -> NDArray[np.float64]:
-        return 0.5 + 0.5 * np.tanh(0.5 * self._judge.scale * products)
+        return sigmoid(self._judge.scale * products)
+
+    async def judged(self, images: Sequence[bytes], labels: Sequence[str]) -> Judged:
+        seen, described = await self._images.embed(images), await self._texts.embed(labels, "query")
+        logits = seen.vectors.astype(np.float64) @ described.T.astype(np.float64) * self._judge.scale + self._judge.offset
+        return Judged(softmax(logits) if self._judge.kind == "softmax" else sigmoid(logits), seen.rows)

@@ -15,6 +15,7 @@ from retrieval.records import ScoredChunk
 from retrieval.search.fuse import EQUAL_WEIGHTS
 from retrieval.store.api import Store
 
+FLUENT = 2.5  # letters per token, from which on the model is taken to know a question's words; where it spells, it sees noise
 LEXICAL_CANDIDATES = 1000  # so that most pictures have a word score too
 
 
@@ -46,7 +47,8 @@ class PictureSearch:
         if not found:
             return []
         products = np.array([one.score for one in found])
-        meaning = self.model.fits(products - self._usual(search, store_id, asked.anything, depth))
+        known = min(1.0, self.model.fluency(query) / FLUENT)
+        meaning = known * self.model.fits(products - self._usual(search, store_id, asked.anything, depth))
         if search.mode == "fused":
             weights = EQUAL_WEIGHTS if search.weights is None else search.weights
             text = self._by_words(search, store_id, query, [one.chunk_id for one in found])

@@ -14,7 +14,7 @@ from server.api.chat_completions import endpoint as chat_completions
 from server.api.chat_completions.stored import endpoints as stored_completions
 from server.api.completions import endpoint as completions
 from server.api.documents import endpoints as documents
-from server.api.embeddings import embeddings, rerank, score
+from server.api.embeddings import classify, embeddings, rerank, score
 from server.api.images import endpoints as images
 from server.api.mcp import status as mcp_status
 from server.api.ollama import endpoints as ollama
@@ -49,6 +49,7 @@ def endpoints(state: ServerState, version: str, page: Page) -> list[Endpoint]:
         *embeddings.endpoints(state),
         *rerank.endpoints(state),
         *score.endpoints(state),
+        *classify.endpoints(state),
         *documents.endpoints(state),
         *uploads.endpoints(state),
         *batches.endpoints(state, in_batches),

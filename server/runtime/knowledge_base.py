@@ -99,6 +99,7 @@ class KnowledgeBase:
     rerank_name: str | None = None
     image_embedder: TextEmbedder | None = None  # of pictures, and of texts beside them; may be `embedder`; None: nothing sees pictures
     image_embedding_name: str | None = None
+    pictures: PictureModel | None = None  # the same model
     default_store: str | None = None  # name or id; grounds the answers of clients that name no store
     grounding: GroundingSettings = field(default_factory=GroundingSettings)
 
@@ -171,6 +172,7 @@ def open_knowledge_base(
         embedding_name=short_name(settings.embedding_model),
         rerank_name=short_name(named) if named else None,
         image_embedder=image_embedder,
+        pictures=pictures,
         image_embedding_name=short_name(settings.image_embedding_model or settings.embedding_model) if image_embedder else None,
         default_store=settings.default_store,
         grounding=_grounding(settings),

@@ -16,6 +16,7 @@ from server.core.tool_host import ToolHost
 from server.core.tool_limits import ToolLimits
 from server.core.version import our_version
 from server.images.model import ImageModel
+from server.runtime.classifier import ClassifierModel
 from server.runtime.knowledge_base import KnowledgeBase
 from server.runtime.tracing.api import LoopTracer
 from server.speech.model import SpeechModel
@@ -91,6 +92,7 @@ class Runtime:
     sealing_key: bytes = field(default_factory=partial(secrets.token_bytes, 32), repr=False)  # of what clients keep for this server
     others: tuple[ChatModel, ...] = ()  # chat models that a request may name instead
     speech: SpeechModel | None = None  # None: nothing is transcribed
+    classifier: ClassifierModel | None = None  # None: only images are classified, by texts, where a model reads both
     images: ImageModel | None = None  # None: no pictures are made
     sight: Sight | None = None  # of the model; None: it reads text alone
     owner: str = ""  # whose caches are used; "": nobody's in particular
@@ -185,6 +187,8 @@ class Runtime:
             await engine.close()
         if self.speech is not None:
             await asyncio.to_thread(self.speech.decoder.close)
+        if self.classifier is not None:
+            await self.classifier.classifier.close()
         if self.images is not None:
             await self.images.engine.close()
             await asyncio.to_thread(self.images.decoder.close)

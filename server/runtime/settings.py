@@ -119,6 +119,9 @@ class Settings(BaseSettings):
         default=None, description="What it reads before a passage, such as 'passage: ' (default: as its folder says)"
     )
     rerank_model: str | None = Field(default=None, min_length=1, description="A cross-encoder, as --model, that sorts what a search found")
+    classifier_model: str | None = Field(
+        default=None, min_length=1, description="A classifier of texts or images, as --model, for /v1/classify"
+    )
     transcription_model: str | None = Field(
         default=None, min_length=1, description="A Whisper model, as --model, such as whisper-tiny; writes down what is said in recordings"
     )
@@ -212,7 +215,14 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _aliases_lead_somewhere(self) -> "Settings":
-        beside = (self.transcription_model, self.image_model, self.embedding_model, self.image_embedding_model, self.rerank_model)
+        beside = (
+            self.transcription_model,
+            self.image_model,
+            self.embedding_model,
+            self.image_embedding_model,
+            self.rerank_model,
+            self.classifier_model,
+        )
         known = [*self.models, *(short_name(model) for model in beside if model)]
         if unknown := [name for name in self.aliases.values() if name not in known]:
             raise ValueError(f"model_alias: there is no model {unknown[0]!r}; there are {', '.join(known)}")

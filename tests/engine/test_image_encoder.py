@@ -12,7 +12,7 @@ from torch import Tensor
 
 from engine.api import Pixels, Sentence, Unsupported
 from engine.embedded.encoder.engine import EmbeddedEncoder
-from engine.embedded.encoder.load import EncoderLimits, EncoderOptions, UnsupportedEncoder, load_encoder
+from engine.embedded.encoder.load import EncoderLimits, EncoderOptions, load_encoder
 from engine.embedded.encoder.native import ByteLinear
 from engine.embedded.kernels.library import levels
 from tests.models.encoder_world import make
@@ -125,7 +125,16 @@ def test_an_encoder_of_texts_reads_no_images(tmp_path: Path) -> None:
         embedded(tmp_path, [[pixels(pictures((24, 24))[0])]])
 
 
-def test_an_encoder_of_images_alone_is_refused(tmp_path: Path) -> None:
-    make(TOWERS["vit"]).save_pretrained(tmp_path)
-    with pytest.raises(UnsupportedEncoder, match="reads images alone"):
-        load_encoder(tmp_path, EXACT)
+@pytest.mark.parametrize("name", [name for name in TOWERS if name != "vit-gray"])
+def test_an_encoder_of_images_alone(name: str, tmp_path: Path) -> None:
+    """Rows of class tokens, or logits of a classifier; texts are refused."""
+    theirs = make(TOWERS[name])
+    theirs.save_pretrained(tmp_path)
+    images = pictures(*[(24, 24)] * 7)
+    with torch.no_grad():
+        found = theirs(torch.stack(images))
+    want = found.logits if "logits" in found else found.last_hidden_state[:, 0]
+    several = embedded(tmp_path, [list(map(pixels, images[:2])), list(map(pixels, images[2:]))])
+    np.testing.assert_allclose(np.concatenate(several), want.numpy(), rtol=1e-4, atol=1e-4)
+    with pytest.raises(Unsupported, match="reads images, and no texts"):
+        embedded(tmp_path, [[Sentence(tokens=(1,))]])

@@ -115,6 +115,8 @@ class EmbeddedEncoder:
     def _check(self, sentence: Sentence) -> None:
         """What would hurt others must not reach the thread."""
         length, most, vocab = len(sentence.tokens), self.info.max_tokens, self.info.vocab
+        if not most:
+            raise Unsupported("this model reads images, and no texts")
         if not length:
             raise EngineError("there are no tokens to embed")
         if length > most:

@@ -58,7 +58,7 @@ class EncoderOptions:
 
 @dataclass(frozen=True)
 class Sight:
-    """The encoder of images beside one of texts."""
+    """The encoder of images, alone or beside one of texts."""
 
     model: EncoderModel
     patches: Patches
@@ -89,16 +89,16 @@ def load_encoder(directory: Path, options: EncoderOptions) -> LoadedEncoder:
         return _load_pair(directory, device, options)
     try:
         folder = open_encoder(directory)
-        if folder.arch.patches is not None:
-            raise ConfigError("config.json: this encoder reads images alone, and nothing is asked of one here but vectors of texts")
         machine = _machine(folder.arch, device, options)
         model = _filled(folder, machine.backend, device)
     except (ConfigError, WeightsError) as error:
         raise UnsupportedEncoder(f"{directory.name}: {error}") from error
+    patches = folder.arch.patches
     return LoadedEncoder(
         model=model,
-        info=_info(folder),
+        info=_info(folder) if patches is None else replace(_info(folder), images=_images(patches, folder.arch), max_tokens=0),
         segments=folder.arch.segments,
+        sight=None if patches is None else Sight(model, patches),
         device=device,
         recorder=machine.recorder,
         threads=machine.threads,
@@ -118,7 +118,7 @@ def _load_pair(directory: Path, device: torch.device, options: EncoderOptions) -
         raise UnsupportedEncoder(f"{directory.name}: {error}") from error
     patches = folder.pair.image.patches
     assert patches is not None
-    images = ReadsImages(patches.channels, patches.size, folder.pair.image.context, patches.class_token)
+    images = _images(patches, folder.pair.image)
     return LoadedEncoder(
         model=models[0],
         info=replace(_info(folder.text), images=images, judge=Judge(folder.pair.judged, folder.scale, folder.offset)),
@@ -130,6 +130,10 @@ def _load_pair(directory: Path, device: torch.device, options: EncoderOptions) -
         sight=Sight(models[1], patches),
         filler=folder.pair.filler,
     )
+
+
+def _images(patches: Patches, arch: Arch) -> ReadsImages:
+    return ReadsImages(patches.channels, patches.size, arch.context, patches.class_token)
 
 
 def _filled(folder: EncoderFolder, backend: Backend, device: torch.device) -> Encoder:

@@ -79,6 +79,8 @@ def _described(runtime: Runtime) -> Iterator[tuple[str, int | None, tuple[Modali
             yield known.image_embedding_name, beside.max_tokens, ("text", "image"), "embeddings"
         if known.rerank_name:
             yield known.rerank_name, None, ("text",), "scores"
+    if runtime.classifier is not None:
+        yield runtime.classifier.name, None, (runtime.classifier.classifier.reads,), "scores"
 
 
 async def _version(scope: Scope, receive: Receive, send: Send) -> None:
