@@ -6,13 +6,17 @@ from typing import Any
 
 from models.hf import Config, ConfigError
 from models.recipes import Recipe, Recipes
-from models.spec.diffusion import Autoencoder, Denoiser, UNet
+from models.spec.diffusion import Autoencoder, Denoiser, Mmdit, UNet
 
 DENOISERS = {
     "DiTTransformer2DModel": "models.families.diffusion.dit",
     "Transformer2DModel": "models.families.diffusion.dit",  # as DiT was published first
 }
 UNETS = {"UNet2DConditionModel": "models.families.diffusion.unet"}
+MMDITS = {
+    "SD3Transformer2DModel": "models.families.diffusion.sd3",
+    "FluxTransformer2DModel": "models.families.diffusion.flux",
+}
 AUTOENCODERS = {
     "AutoencoderKL": "models.families.diffusion.kl_autoencoder",
     "AutoencoderTiny": "models.families.diffusion.tiny_autoencoder",
@@ -29,6 +33,12 @@ def denoiser_of(values: Mapping[str, Any], where: str) -> tuple[Denoiser, Recipe
 def unet_of(values: Mapping[str, Any], where: str) -> tuple[UNet, Rule]:
     sheet, config = _sheet(UNETS, values, where)
     return _finished(config, sheet.denoiser), sheet.recipe
+
+
+def mmdit_of(values: Mapping[str, Any], where: str) -> tuple[Mmdit, Rule]:
+    sheet, config = _sheet(MMDITS, values, where)
+    spec = _finished(config, sheet.denoiser)
+    return spec, sheet.rule(spec)
 
 
 def autoencoder_of(values: Mapping[str, Any], where: str) -> tuple[Autoencoder, Rule]:

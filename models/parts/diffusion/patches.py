@@ -19,8 +19,12 @@ def picture_of(y_TO: Tensor, patch: int, high: int) -> Tensor:
 def grid_sinusoids(dim: int, side: int) -> Tensor:
     """float32 [side * side, dim]: of each patch's column the sines and cosines, in half of the numbers, and in the others of its row
     (Vaswani et al. 2017, arXiv 1706.03762, in two dimensions)."""
-    frequencies = 10_000 ** -(torch.arange(dim // 4, dtype=torch.float64) / (dim / 4))
-    at = torch.arange(side, dtype=torch.float64)
+    return grid_sinusoids_of(dim, torch.arange(side, dtype=torch.float64))
+
+
+def grid_sinusoids_of(dim: int, at: Tensor) -> Tensor:
+    """The same where lines and columns lie at these places, float64 [side]."""
+    side, frequencies = len(at), 10_000 ** -(torch.arange(dim // 4, dtype=torch.float64) / (dim / 4))
     angles_SF = at[:, None] * frequencies
     waves_SD = torch.cat([angles_SF.sin(), angles_SF.cos()], 1)
     columns, rows = waves_SD[None].expand(side, -1, -1), waves_SD[:, None].expand(-1, side, -1)

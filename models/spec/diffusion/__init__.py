@@ -2,6 +2,7 @@
 
 from models.spec.diffusion.autoencoders import Autoencoder, KlAutoencoder, Latents, TinyAutoencoder
 from models.spec.diffusion.denoisers import Denoiser, Dit, DitLayer, Sinusoids
+from models.spec.diffusion.mmdit import FixedGrid, Mmdit, OneStream, RotaryGrid, TwoStreams
 from models.spec.diffusion.samplers import (
     Betas,
     Ddim,
@@ -28,16 +29,21 @@ __all__ = [
     "DpmSolver",
     "Euler",
     "EulerAncestral",
+    "FixedGrid",
     "FlowMatching",
     "KlAutoencoder",
     "Latents",
+    "Mmdit",
+    "OneStream",
     "PixelTransformer",
     "Plms",
     "Prediction",
+    "RotaryGrid",
     "Sampler",
     "Sinusoids",
     "Spacing",
     "TinyAutoencoder",
+    "TwoStreams",
     "UNet",
     "UNetStage",
 ]

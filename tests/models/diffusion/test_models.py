@@ -1,5 +1,6 @@
 """Denoisers and autoencoders say what diffusers' say."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,13 +9,14 @@ import torch
 from diffusers.models.transformers.transformer_2d import Transformer2DModel
 from diffusers.schedulers.scheduling_ddim import DDIMScheduler
 
-from models.diffusion.build import build_autoencoder, build_denoiser, build_unet, fill_denoiser, fill_named
+from models.diffusion.build import build_autoencoder, build_denoiser, build_mmdit, build_unet, fill_denoiser, fill_named
 from models.diffusion.folder import Labelled, open_pipeline
-from models.families.diffusion import autoencoder_of, denoiser_of, dit, kl_autoencoder, tiny_autoencoder, unet, unet_of
+from models.families.diffusion import autoencoder_of, denoiser_of, dit, flux, kl_autoencoder, mmdit_of, sd3, tiny_autoencoder, unet, unet_of
 from models.hf import ConfigError
 from models.quant import WeightsError
 from models.reference import Reference
 from models.stacks.diffusion.dit import Told
+from models.stacks.diffusion.mmdit import Prompted
 from tests.models.diffusion.world import make, pixels, save
 
 DITS: dict[str, dict[str, Any]] = {
@@ -48,6 +50,59 @@ def test_dit_as_it_was_published_first() -> None:
     x, times, labels = pixels(2, 4, 8, 8), torch.tensor([999.0, 17.5]), torch.tensor([0, 7])
     said: Any = world(x, timestep=times, class_labels=labels, return_dict=False)
     torch.testing.assert_close(model(x, Told(times, labels)), said[0], atol=1e-4, rtol=1e-4)
+
+
+SD3S: dict[str, dict[str, Any]] = {
+    "3.5": {},
+    "3.0": {"dual_attention_layers": [], "qk_norm": None},
+    "out of what comes in": {"out_channels": None, "num_layers": 1},
+}
+
+
+@pytest.mark.parametrize("change", SD3S.values(), ids=SD3S)
+@torch.no_grad()
+def test_sd3(change: dict[str, Any]) -> None:
+    values = sd3.TINY | change
+    world = make(values)
+    spec, rule = mmdit_of(values, "config.json")
+    model = build_mmdit(spec, Reference())
+    fill_named(model, rule, dict(world.state_dict()))
+    x, text, pooled, times = pixels(2, 4, 8, 8), pixels(2, 5, 20, seed=4), pixels(2, 24, seed=5), torch.tensor([999.0, 17.5])
+    said = world(x, encoder_hidden_states=text, pooled_projections=pooled, timestep=times, return_dict=False)[0]
+    torch.testing.assert_close(model(x, Prompted(times, text, pooled)), said, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("guided", [True, False])
+@torch.no_grad()
+def test_flux(guided: bool) -> None:
+    values = flux.TINY | {"guidance_embeds": guided}
+    world = make(values)
+    spec, rule = mmdit_of(values, "config.json")
+    model = build_mmdit(replace(spec, side=8), Reference())
+    fill_named(model, rule, dict(world.state_dict()))
+    x, text, pooled, times = pixels(2, 4, 8, 8), pixels(2, 5, 20, seed=4), pixels(2, 24, seed=5), torch.tensor([999.0, 17.5])
+    packed = x.view(2, 4, 4, 2, 4, 2).permute(0, 2, 4, 1, 3, 5).reshape(2, 16, 16)
+    places = torch.zeros(4, 4, 3)
+    places[..., 1], places[..., 2] = torch.arange(4.0)[:, None], torch.arange(4.0)
+    guidance = torch.tensor([3.5, 1.0]) if guided else None
+    told = {"timestep": times / 1000, "guidance": guidance, "txt_ids": torch.zeros(5, 3), "img_ids": places.view(16, 3)}
+    said = world(packed, encoder_hidden_states=text, pooled_projections=pooled, return_dict=False, **told)[0]
+    want = said.view(2, 4, 4, 4, 2, 2).permute(0, 3, 1, 4, 2, 5).reshape(2, 4, 8, 8)
+    torch.testing.assert_close(model(x, Prompted(times, text, pooled, guidance)), want, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        (sd3.TINY | {"caption_projection_dim": 30}, "must be 32, as wide as the model"),
+        (sd3.TINY | {"qk_norm": "layer_norm"}, "qk_norm"),
+        (flux.TINY | {"axes_dims_rope": [4, 6]}, "three numbers, 16 together"),
+        (flux.TINY | {"patch_size": 2}, "patch_size"),
+    ],
+)
+def test_mmdits_that_are_not_known(values: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        mmdit_of(values, "config.json")
 
 
 @pytest.mark.parametrize("change", [{}, {"act_fn": "gelu", "num_encoder_blocks": [2, 0, 1]}], ids=["tiny", "gelu"])
