@@ -435,7 +435,7 @@ class Encoder(Protocol):
 class StartPicture:
     """Where a picture begins instead of noise alone. `strength`, above 0 and at most 1: how much of the way back to noise it is taken."""
 
-    pixels: NDArray[np.uint8]  # [H, W, C], as large as `ImageInfo` says
+    pixels: NDArray[np.uint8]  # [H, W, C], as large as what is asked for
     strength: float
     mask: NDArray[np.bool_] | None = None  # [H, W]: what is to be made anew; the rest stays as it is. None: all of it
 
@@ -464,6 +464,7 @@ class ImageRequest:
     steps: int
     seed: int  # of the noise
     guidance: float = 1.0  # how far what the model says is moved away from what it says of no prompt (arXiv 2207.12598); 1: it is not
+    size: tuple[int, int] | None = None  # width and height; None: as `ImageInfo` says
     start: StartPicture | None = None
     previews: frozenset[int] = frozenset()  # numbers of steps, from 1, after which the picture is shown as the model sees it by then
 
@@ -480,13 +481,26 @@ class ReadsPrompts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OtherSizes:
+    """Sides are multiples of `multiple`, and there are `pixels` at most."""
+
+    multiple: int
+    pixels: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ImageInfo:
-    width: int  # pixels, of every picture
+    width: int  # pixels, of pictures as the model was trained on
     height: int
+    others: OtherSizes | None = None  # None: every picture is as large
     channels: int
     reads: ReadsLabels | ReadsPrompts
     steps: int  # the most
-    positions: int  # that the denoiser computes of a picture: what a token is to a text
+    positions: int  # that the denoiser computes of such a picture: what a token is to a text
+
+    def size_of(self, request: ImageRequest) -> tuple[int, int]:
+        """Width and height."""
+        return request.size or (self.width, self.height)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -118,12 +118,13 @@ def imagine_command(
     image: Annotated[Path | None, typer.Option(help="Change this one")] = None,
     mask: Annotated[Path | None, typer.Option(help="With --image: only where this one is transparent")] = None,
     strength: Annotated[float | None, typer.Option(help="With --image: how much, above 0 and at most 1")] = None,
+    size: Annotated[str | None, typer.Option(help="WIDTHxHEIGHT, where the model makes several")] = None,
     preview: Annotated[bool, typer.Option(help="Show it in the terminal")] = True,
 ) -> None:
     """Make a picture: with a model that is loaded for the occasion, or over HTTP with that of --url."""
     from server.cli.imagine.command import ImageServer, ImagineCommand, run_imagine
 
-    command = ImagineCommand(prompt, output, negative, seed, steps, guidance, image, mask, strength, preview)
+    command = ImagineCommand(prompt, output, negative, seed, steps, guidance, image, mask, strength, size, preview)
     settings = None if url else read_settings({"image_model": model} if model else {})
     raise typer.Exit(run_imagine(command, settings, ImageServer(url or "", model, api_key)))
 

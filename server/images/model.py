@@ -33,8 +33,27 @@ class ImageModel:
         return self.engine.info
 
     @property
-    def size(self) -> str:
-        return f"{self.info.width}x{self.info.height}"
+    def sizes(self) -> str:
+        """Which pictures it makes, in words."""
+        usual, others = f"{self.info.width}x{self.info.height}", self.info.others
+        if others is None:
+            return f"{usual} pixels"
+        return f"{usual} pixels, or of other sides that are multiples of {others.multiple}, with at most {others.pixels:,} pixels"
+
+    def size_of(self, said: str | None) -> tuple[int, int]:
+        """Width and height of what a request calls `WxH`, auto or nothing. Raises ValueError for what it does not make."""
+        usual, others = (self.info.width, self.info.height), self.info.others
+        if said in (None, "auto"):
+            return usual
+        width, height = map(int, said.split("x"))
+        fits = others is not None and not (width % others.multiple or height % others.multiple) and width * height <= others.pixels
+        if (width, height) != usual and not fits:
+            raise ValueError(f"{self.name} makes pictures of {self.sizes}, not {said}")
+        return width, height
+
+    def positions(self, size: tuple[int, int]) -> int:
+        """That the denoiser computes of a picture so large."""
+        return self.info.positions * size[0] * size[1] // (self.info.width * self.info.height)
 
 
 def read_defaults(directory: Path, most_steps: int) -> ImageDefaults:

@@ -228,6 +228,8 @@ def test_what_cannot_be_is_named(counted: tuple[LoadedImageModel, Counting]) -> 
     start = StartPicture(pixels=np.zeros((8, 8, 4), np.uint8), strength=0.5)
     bad = {
         "a label must be between 0 and 6, not 7": replace(good, prompt=Label(7)),
+        "size: 16 x 16 is none that this model makes": replace(good, size=(16, 16)),
+        "mask must be bool": replace(good, start=replace(start, mask=np.zeros((8, 8), np.uint8))),
         "steps must be between 1 and 1000, not 0": replace(good, steps=0),
         "this model is told labels": replace(good, prompt=PromptTokens(tokens=(1,), negative=(1,))),
         "seed must be": replace(good, seed=-1),

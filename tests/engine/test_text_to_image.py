@@ -88,6 +88,31 @@ def test_pictures_are_those_of_diffusers(parts: dict[str, Any], folder: Path, gu
 
 
 @torch.no_grad()
+def test_pictures_of_other_sizes(parts: dict[str, Any], folder: Path) -> None:
+    """As diffusers makes them, and the same where others are made beside them."""
+    none: Any = None
+    world: Any = StableDiffusionPipeline(
+        **parts, tokenizer=none, safety_checker=none, feature_extractor=none, requires_safety_checker=False
+    )
+    world.set_progress_bar_config(disable=True)
+    tokens, sizes = prompts(2), [(48, 16), None, (16, 64), (48, 16)]
+    rows = [parts["text_encoder"](t[None]).last_hidden_state for t in tokens]
+    theirs = world(
+        prompt_embeds=rows[0],
+        negative_prompt_embeds=rows[1],
+        guidance_scale=3.0,
+        num_inference_steps=4,
+        generator=torch.Generator().manual_seed(2),
+        width=48,
+        height=16,
+    ).images[0]
+    requests = [ImageRequest(prompt=text_of(tokens), steps=4, seed=2, guidance=3.0, size=size) for size in sizes]
+    together, alone = pictures(loaded(folder), requests), pictures(loaded(folder), requests, together=False)
+    assert same(together[0], np.asarray(theirs)) and [found.shape[:2] for found in together] == [(16, 48), (32, 32), (64, 16), (16, 48)]
+    assert all(same(ours, wanted) for ours, wanted in zip(together, alone, strict=True))
+
+
+@torch.no_grad()
 @pytest.mark.parametrize("strength", [0.7, 1.0])
 def test_what_is_not_masked_stays(parts: dict[str, Any], folder: Path, strength: float, monkeypatch: pytest.MonkeyPatch) -> None:
     """As diffusers' pipeline for inpainting does it with a denoiser that was not trained for it, but for what an encoder draws by lot."""
@@ -122,6 +147,10 @@ def test_what_is_not_masked_stays(parts: dict[str, Any], folder: Path, strength:
 
 def test_what_cannot_be_read_is_named(folder: Path) -> None:
     model, good = loaded(folder), (1,) * LENGTH
+    prompt = PromptTokens(tokens=good, negative=good)
+    for size in ((40, 16), (0, 16), (96, 96)):
+        with pytest.raises(EngineError, match=f"size: {size[0]} x {size[1]} is none"):
+            pictures(model, [ImageRequest(prompt=prompt, steps=2, seed=1, size=size)])
     bad = {
         "this model is told texts": Label(3),
         f"prompt: tokens must be {LENGTH}, not 1": PromptTokens(tokens=(1,), negative=good),

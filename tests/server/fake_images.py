@@ -58,6 +58,7 @@ class FakeImageEngine:
 
 
 def painted(request: ImageRequest, step: int) -> NDArray[np.uint8]:
+    """Always of that size."""
     pixels = np.full((HEIGHT, WIDTH, 3), request.seed % 100 + step, np.uint8)
     if request.start is not None and request.start.mask is not None:
         pixels[~request.start.mask] = request.start.pixels[~request.start.mask]

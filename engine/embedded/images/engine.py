@@ -111,9 +111,10 @@ class EmbeddedImageEngine:
         return not self._jobs
 
     def _step(self) -> None:
-        """Those in front; then they stand behind those that waited."""
-        turn = [self._jobs[i] for i in range(min(len(self._jobs), self._loaded.limits.max_running))]
-        self._jobs.rotate(-len(turn))
+        """The first, and those behind it that are as large; then they stand behind those that waited."""
+        size_of, most = self._loaded.info.size_of, self._loaded.limits.max_running
+        turn = [job for job in self._jobs if size_of(job.request) == size_of(self._jobs[0].request)][:most]
+        self._jobs = deque([*(job for job in self._jobs if job not in turn), *turn])
         canvases = [self._canvas(job) for job in turn]
         self._painter.step(canvases)
         with self._lock:
@@ -150,16 +151,25 @@ def expect_possible(request: ImageRequest, loaded: LoadedImageModel) -> None:
         raise EngineError(f"guidance must be a finite number, not {request.guidance}")
     if not 0 <= request.seed < 2**63:
         raise EngineError(f"seed must be between 0 and 2 ** 63 - 1, not {request.seed}")
+    _expect_size(request.size, info)
     if start is not None:
-        _expect_start(start, info)
+        _expect_start(start, info.size_of(request), info.channels)
     try:
         plan_of(loaded, request)
     except ValueError as error:
         raise EngineError(str(error)) from error
 
 
-def _expect_start(start: StartPicture, info: ImageInfo) -> None:
-    shape = (info.height, info.width, info.channels)
+def _expect_size(size: tuple[int, int] | None, info: ImageInfo) -> None:
+    if size is None or size == (info.width, info.height):
+        return
+    others = info.others
+    if others is None or any(side < 1 or side % others.multiple for side in size) or size[0] * size[1] > others.pixels:
+        raise EngineError(f"size: {size[0]} x {size[1]} is none that this model makes: {info}")
+
+
+def _expect_start(start: StartPicture, size: tuple[int, int], channels: int) -> None:
+    shape = (size[1], size[0], channels)
     if start.pixels.shape != shape or start.pixels.dtype != np.uint8:
         raise EngineError(f"start must be uint8 {list(shape)}, not {start.pixels.dtype} {list(start.pixels.shape)}")
     if start.mask is not None and (start.mask.shape != shape[:2] or start.mask.dtype != np.bool_):

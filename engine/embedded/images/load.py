@@ -7,7 +7,7 @@ from typing import Literal, Protocol
 import torch
 from torch import Tensor
 
-from engine.api import ImageInfo, ReadsLabels, ReadsPrompts
+from engine.api import ImageInfo, ImageRequest, OtherSizes, ReadsLabels, ReadsPrompts
 from engine.embedded.encoder.on_torch import TorchEncoderBackend
 from engine.embedded.images.conditions import Denoiser, LabelledDenoiser, PromptedDenoiser
 from engine.embedded.load import open_device
@@ -18,6 +18,8 @@ from models.diffusion.folder import Labelled, Pipeline, Prompted, open_pipeline
 from models.diffusion.schedule import most_steps
 from models.spec.diffusion import Dit, Sampler
 from models.weights import load
+
+LARGER = 4  # times as many pixels as a model was trained on are the most: attention needs their square
 
 
 class AutoencoderModel(Protocol):
@@ -41,7 +43,7 @@ class ImageOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class LoadedImageModel:
-    """`shape`: C, H and W of what the denoiser works on. `names`: of the labels, where there are any."""
+    """`shape`: C, H and W of what the denoiser works on, of pictures as it was trained on. `names`: of the labels, where there are any."""
 
     denoiser: Denoiser
     autoencoder: AutoencoderModel | None
@@ -52,6 +54,12 @@ class LoadedImageModel:
     device: torch.device
     threads: int | None
     limits: ImageLimits
+
+    def shape_of(self, request: ImageRequest) -> tuple[int, int, int]:
+        """C, H and W of what the denoiser works on."""
+        (channels, _, side), (width, height) = self.shape, self.info.size_of(request)
+        factor = self.info.width // side
+        return channels, height // factor, width // factor
 
 
 def load_image_model(directory: Path, options: ImageOptions) -> LoadedImageModel:
@@ -107,5 +115,13 @@ def _info(pipeline: Pipeline) -> ImageInfo:
         reads = ReadsLabels(denoiser.spec.labels)
     else:
         reads = ReadsPrompts(context=denoiser.encoder.context, vocab=denoiser.encoder.vocab)
-    positions = (spec.side // spec.patch) ** 2 if isinstance(spec, Dit) else spec.side**2
-    return ImageInfo(width=side, height=side, channels=channels, reads=reads, steps=most_steps(pipeline.sampler), positions=positions)
+    factor = side // spec.side
+    return ImageInfo(
+        width=side,
+        height=side,
+        others=None if isinstance(spec, Dit) else OtherSizes(multiple=factor * spec.multiple, pixels=LARGER * side * side),
+        channels=channels,
+        reads=reads,
+        steps=most_steps(pipeline.sampler),
+        positions=(spec.side // spec.patch) ** 2 if isinstance(spec, Dit) else spec.side**2,
+    )

@@ -69,11 +69,11 @@ class Painter:
 
     def begin(self, request: ImageRequest) -> Canvas:
         plan, generator = plan_of(self._loaded, request), torch.Generator().manual_seed(request.seed)
-        noise_CHW, first = self._noise(generator), plan.steps[0]
+        noise_CHW, first = self._noise(generator, self._loaded.shape_of(request)), plan.steps[0]
         x_CHW, kept = noise_CHW * plan.start, None
         if request.start is not None:
             clean_CHW = self._latents(request.start.pixels)
-            kept = None if request.start.mask is None else Kept(clean_CHW, noise_CHW, self._anew(request.start.mask))
+            kept = None if request.start.mask is None else Kept(clean_CHW, noise_CHW, self._anew(request.start.mask, noise_CHW))
             if kept is None or request.start.strength < 1:  # else nothing of what was behind the mask is to show through
                 x_CHW = first.signal * clean_CHW + first.level * noise_CHW
         state = begin(x_CHW[None])
@@ -81,10 +81,10 @@ class Painter:
         return Canvas(request, plan, generator, x_CHW, state.clean_NCHW[0], state.past_NPCHW[0], told, without, kept)
 
     def step(self, canvases: Sequence[Canvas]) -> None:
-        """Takes each of them one step further."""
+        """Takes each of them, all of one size, one step further."""
         steps = [canvas.next for canvas in canvases]
         now = Pictures(*map(torch.stack, zip(*((c.x_CHW, c.clean_CHW, c.past_PCHW) for c in canvases), strict=True)))
-        noises = [self._noise(c.generator) if c.next.noise else torch.zeros_like(c.x_CHW) for c in canvases]
+        noises = [self._noise(c.generator, c.x_CHW.shape) if c.next.noise else torch.zeros_like(c.x_CHW) for c in canvases]
         new = advance(steps, now, self._said(canvases, steps, now.x_NCHW), torch.stack(noises))
         for i, canvas in enumerate(canvases):
             canvas.x_CHW, canvas.clean_CHW, canvas.past_PCHW = new.x_NCHW[i], new.clean_NCHW[i], new.past_NPCHW[i]
@@ -113,14 +113,14 @@ class Painter:
             said[i] = alone + canvases[i].request.guidance * (said[i] - alone)
         return said
 
-    def _anew(self, mask: NDArray[np.bool_]) -> Tensor:
+    def _anew(self, mask: NDArray[np.bool_], like_CHW: Tensor) -> Tensor:
         """As large as what the denoiser works on."""
-        _, height, width = self._loaded.shape
+        _, height, width = like_CHW.shape
         mask_11HW = torch.tensor(mask, dtype=torch.float32)[None, None]
         return F.interpolate(mask_11HW, size=(height, width))[0, 0].to(self._loaded.device)
 
-    def _noise(self, generator: torch.Generator) -> Tensor:
-        return torch.randn(self._loaded.shape, generator=generator).to(self._loaded.device)
+    def _noise(self, generator: torch.Generator, shape: Sequence[int]) -> Tensor:
+        return torch.randn(tuple(shape), generator=generator).to(self._loaded.device)
 
     def _latents(self, pixels: NDArray[np.uint8]) -> Tensor:
         x_NCHW = (torch.tensor(pixels).permute(2, 0, 1)[None].float() / 255 * 2 - 1).to(self._loaded.device)

@@ -39,3 +39,8 @@ class UNet:
     times: Sinusoids
     groups: int = 32
     eps: float = 1e-5
+
+    @property
+    def multiple(self) -> int:
+        """Sides of latents are multiples of it."""
+        return 2 ** (len(self.down) - 1)

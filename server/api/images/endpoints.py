@@ -10,7 +10,7 @@ from starlette.types import Receive, Scope, Send
 from engine.api import StartPicture
 from retrieval.images.limits import ImageLimits
 from server.api.images import types as wire
-from server.api.images.request import ImageOrder, expect_image_model, prompt_of, to_order
+from server.api.images.request import ImageOrder, expect_image_model, prompt_of, size_of, to_order
 from server.api.images.request_types import EditForm, GenerationRequest, VariationForm
 from server.api.images.response import stream_events, to_images
 from server.core.cost import before_long_work, counted, current_account
@@ -28,7 +28,7 @@ from server.http.sse import send_events, send_json
 from server.http.warnings import warning_headers
 from server.images.making import made, pictures
 from server.images.model import ImageModel
-from server.images.start import MaskError, start_picture
+from server.images.start import Look, MaskError, start_picture
 from server.runtime.serving import Serving
 
 IMAGE, MASK = "image", "mask"  # fields that hold files
@@ -92,15 +92,15 @@ def _parsed(upload: Upload, form: type[ImageForm]) -> ImageForm:
 async def _change(context: RequestContext, fields: ImageForm, files: Files, send: Send) -> None:
     model = expect_image_model(context.runtime, fields.model)
     to_order(model, fields, prompt_of(fields), "image_edit")  # whose errors come before those of the files, which take longer to read
-    start = await _start(model, files, fields.strength)
+    start = await _start(model, files, Look(size_of(model, fields), model.info.channels), fields.strength)
     await _answer(to_order(model, fields, prompt_of(fields), "image_edit", start), send)
 
 
-async def _start(model: ImageModel, files: Files, strength: float | None) -> StartPicture:
+async def _start(model: ImageModel, files: Files, look: Look, strength: float | None) -> StartPicture:
     image = await with_image_errors(model.decoder.decode(files[0]), IMAGE)
     mask = None if files[1] is None else await with_image_errors(model.decoder.decode(files[1]), MASK)
     try:
-        return await asyncio.to_thread(counted, start_picture, image, mask, model.info, strength)
+        return await asyncio.to_thread(counted, start_picture, image, mask, look, strength)
     except MaskError as error:
         raise bad_request(MASK, f"{MASK}: {error}", "invalid_mask") from error
 

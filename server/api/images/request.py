@@ -37,9 +37,19 @@ class ImageOrder:
     warnings: Sequence[RequestWarning] = field(default_factory=tuple[RequestWarning, ...])
 
     @property
+    def size(self) -> tuple[int, int]:
+        """Width and height."""
+        return self.model.info.size_of(self.requests[0])
+
+    @property
+    def positions(self) -> int:
+        """Of each picture."""
+        return self.model.positions(self.size)
+
+    @property
     def image_tokens(self) -> int:
         """Of the image that is changed."""
-        return self.model.info.positions if self.requests[0].start is not None else 0
+        return self.positions if self.requests[0].start is not None else 0
 
 
 def expect_image_model(runtime: Runtime, name: str | None) -> ImageModel:
@@ -56,7 +66,7 @@ def expect_image_model(runtime: Runtime, name: str | None) -> ImageModel:
 
 def to_order(model: ImageModel, fields: ImageFields, prompt: str, task: Task, start: StartPicture | None = None) -> ImageOrder:
     """Raises ApiError for what cannot be honoured."""
-    _expect_size(model, fields.size)
+    size = size_of(model, fields)
     stream, partial = _streaming(fields)
     read = _read(model, prompt, fields.negative_prompt or "")
     quality = QUALITIES.get(fields.quality or "auto", "medium")
@@ -68,6 +78,7 @@ def to_order(model: ImageModel, fields: ImageFields, prompt: str, task: Task, st
         steps=steps,
         seed=secrets.randbelow(SEEDS) if fields.seed is None else fields.seed,
         guidance=guidance if prompt.strip() or fields.negative_prompt else 1.0,  # there is nothing to be guided to
+        size=size,
         start=start,
         previews=preview_steps(run, partial),
     )
@@ -84,10 +95,12 @@ def to_order(model: ImageModel, fields: ImageFields, prompt: str, task: Task, st
     )
 
 
-def _expect_size(model: ImageModel, size: str | None) -> None:
-    if size not in (None, "auto", model.size):
-        told = f"size: {model.name} makes pictures of {model.size} pixels, not {size}; leave it out, or say {model.size} or auto"
-        raise bad_request("size", told, "unsupported_size")
+def size_of(model: ImageModel, fields: ImageFields) -> tuple[int, int]:
+    """Width and height. Raises ApiError."""
+    try:
+        return model.size_of(fields.size)
+    except ValueError as error:
+        raise bad_request("size", f"size: {error}; leave it out, or say auto", "unsupported_size") from error
 
 
 def _read(model: ImageModel, prompt: str, negative: str) -> ReadPrompt:

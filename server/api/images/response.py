@@ -34,7 +34,7 @@ async def stream_events(order: ImageOrder, steps: Steps) -> AsyncGenerator[bytes
 
 
 def usage(order: ImageOrder) -> wire.Usage:
-    read, made = order.text_tokens + order.image_tokens, order.model.info.positions * len(order.requests)
+    read, made = order.text_tokens + order.image_tokens, order.positions * len(order.requests)
     details = wire.InputTokens(text_tokens=order.text_tokens, image_tokens=order.image_tokens)
     return wire.Usage(input_tokens=read, input_tokens_details=details, output_tokens=made, total_tokens=read + made)
 
@@ -58,7 +58,7 @@ def _completed(order: ImageOrder, encoded: str) -> wire.Completed:
 
 
 def _look(order: ImageOrder) -> dict[str, Any]:
-    return {"output_format": order.form.format, "quality": order.quality, "size": order.model.size}
+    return {"output_format": order.form.format, "quality": order.quality, "size": "{}x{}".format(*order.size)}
 
 
 def _encoded(file: bytes) -> str:

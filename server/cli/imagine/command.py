@@ -33,6 +33,7 @@ class ImagineCommand:
     image: Path | None = None
     mask: Path | None = None
     strength: float | None = None
+    size: str | None = None  # WxH
     preview: bool = True
 
     @property

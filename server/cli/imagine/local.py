@@ -9,7 +9,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from engine.api import ImageProgress, StartPicture
-from server.api.images.request import to_order
+from server.api.images.request import size_of, to_order
 from server.api.images.request_types import EditForm
 from server.cli.imagine.command import DEFAULT_MODEL, Imagine, ImagineCommand, Imagined
 from server.cli.imagine.progress import Bar
@@ -18,7 +18,7 @@ from server.core.images import with_image_errors
 from server.images.files import to_file
 from server.images.making import picture
 from server.images.model import ImageModel
-from server.images.start import MaskError, start_picture
+from server.images.start import Look, MaskError, start_picture
 from server.runtime.loading.images import open_image_model
 from server.runtime.settings import Settings
 from server.weights.progress import progress_bar
@@ -49,7 +49,7 @@ async def _imagine(model: ImageModel, command: ImagineCommand, bar: Bar) -> Imag
         bar.move(step.step, step.steps)
 
     pixels = await picture(model, request, watch)
-    return Imagined(await asyncio.to_thread(to_file, pixels, order.form), request.seed, model.size)
+    return Imagined(await asyncio.to_thread(to_file, pixels, order.form), request.seed, "{}x{}".format(*order.size))
 
 
 def _fields(command: ImagineCommand) -> EditForm:
@@ -60,6 +60,7 @@ def _fields(command: ImagineCommand) -> EditForm:
         "steps": command.steps,
         "guidance_scale": command.guidance,
         "strength": command.strength,
+        "size": command.size,
         "output_format": command.format,
     }
     try:
@@ -69,10 +70,11 @@ def _fields(command: ImagineCommand) -> EditForm:
 
 
 async def _start(model: ImageModel, image: Path, command: ImagineCommand) -> StartPicture:
-    strength = _fields(command).strength
+    fields = _fields(command)
     files = [await asyncio.to_thread(file.read_bytes) for file in (image, command.mask) if file is not None]
     decoded = [await with_image_errors(model.decoder.decode(file), name) for file, name in zip(files, ("image", "mask"), strict=False)]
     try:
-        return start_picture(decoded[0], decoded[1] if len(decoded) > 1 else None, model.info, strength)
+        look = Look(size_of(model, fields), model.info.channels)
+        return start_picture(decoded[0], decoded[1] if len(decoded) > 1 else None, look, fields.strength)
     except MaskError as error:
         raise bad_request("mask", f"mask: {error}", "invalid_mask") from error

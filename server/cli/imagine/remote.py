@@ -49,6 +49,7 @@ def _request(command: ImagineCommand, model: str | None) -> dict[str, Any]:
         "steps": command.steps,
         "guidance_scale": command.guidance,
         "strength": command.strength,
+        "size": command.size,
         "output_format": command.format,
         "stream": True,
         "partial_images": PARTIAL,

@@ -82,13 +82,24 @@ def test_words_become_the_picture_that_diffusers_makes(folder: Path, model: Imag
 
 
 def test_defaults_are_those_of_diffusers_unless_the_folder_says(folder: Path, model: ImageModel) -> None:
-    assert model.defaults == ImageDefaults(50, 7.5) and model.size == "32x32"
+    assert model.defaults == ImageDefaults(50, 7.5) and model.size_of(None) == (32, 32)
     wrong = {"nobody reads steps": {"steps": 5}, "between 1 and 1000": {"num_inference_steps": 0}, "a number": {"guidance_scale": "x"}}
     for told, said in wrong.items():
         (folder / "generation_config.json").write_text(json.dumps(said))
         with pytest.raises(ValueError, match=told):
             open_image_model(Settings(threads=1), str(folder), no_progress)
     (folder / "generation_config.json").unlink()
+
+
+def test_sizes(model: ImageModel) -> None:
+    asked: dict[str, Any] = {"prompt": "a cat", "n": 2, "steps": 2, "response_format": None}
+    order = to_order(model, GenerationRequest(**asked, size="48x16"), "a cat", "image_generation")
+    assert [pixels.shape for pixels in asyncio.run(pictures(model, order.requests))] == [(16, 48, 3)] * 2
+    assert (order.size, order.positions) == ((48, 16), 48)
+    for size in ("40x16", "16x8", "128x48", "8192x8192"):  # no multiples of 16, or too many pixels
+        with pytest.raises(ApiError, match=r"size: .* multiples of 16, with at most 4,096 pixels, not") as refused:
+            to_order(model, GenerationRequest(**asked, size=size), "a cat", "image_generation")
+        assert refused.value.param == "size"
 
 
 def test_prompts_that_are_too_long(model: ImageModel) -> None:

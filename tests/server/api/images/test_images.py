@@ -71,6 +71,7 @@ def test_a_picture_as_the_model_makes_them() -> None:
     assert (request.prompt, request.steps, request.seed, request.guidance, request.start) == (Label(1), STEPS, 5, 3.0, None)
     image = opened(body["data"][0]["b64_json"])
     assert image.format == "PNG" and image.size == (6, 4) and (pixels(image) == 5 + STEPS).all()
+    assert request.size == (6, 4)
     assert (body["size"], body["output_format"], body["background"], body["quality"]) == ("6x4", "png", "opaque", "medium")
     details = {"text_tokens": 1, "image_tokens": 0}
     assert body["usage"] == {"input_tokens": 1, "input_tokens_details": details, "output_tokens": 24, "total_tokens": 25}
