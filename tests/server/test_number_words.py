@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.models.test_number_words import DATA, NAMES, NUMBERS
+from tests.models.test_number_words import NAMES, NUMBERS
 from tests.server.conftest import Running, running
 from tests.tiny_models.number_words import words
 
@@ -18,7 +18,7 @@ TURN = 20  # tokens
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    models = [option for name in NAMES for option in ("--model", f"{name}={DATA / name}")]
+    models = [option for name in NAMES for option in ("--model", f"{name}=number-words-{name}")]
     tight = ("--max-running", "16", "--max-step-tokens", "12", "--mixed-step-tokens", "2", "--kv-memory", "6", "--threads", "1")
     with running(tmp_path_factory.mktemp("server") / "log", *models, *tight, "--embedding-model", "none") as server:
         yield server
