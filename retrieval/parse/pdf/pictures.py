@@ -38,7 +38,7 @@ def _picture(page: pdfium.PdfPage, item: pdfium.PdfImage, builder: DocumentBuild
     try:
         if width * height > MAX_PIXELS:
             raise ValueError
-        image, box = item.get_bitmap(render=False).to_pil(), item.get_bounds()
+        image, box = item.get_bitmap(render=True).to_pil(), item.get_bounds()  # rendered: with its mask, and upright
     except (pdfium.PdfiumError, ValueError, AttributeError, OSError):  # some decoders of the library end so
         builder.add_note(LEFT_OUT)
         return

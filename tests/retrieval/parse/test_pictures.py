@@ -133,3 +133,14 @@ def test_pdf() -> None:
     names = f"/XObject << /I1 {FIRST_EXTRA} 0 R /I2 {FIRST_EXTRA + 1} 0 R >>"
     content = pdf(pages, [stream(entries, image) for image in images], resources=names)
     assert shown(read(content, "balls.pdf")) == [("Figure 7: the red ball", 1, "red"), ("A green one is here.", 2, "green")]
+
+
+def test_what_is_masked_in_a_pdf_is_paper() -> None:
+    entries = "/Type /XObject /Subtype /Image /Width 64 /Height 64 /BitsPerComponent 8"
+    mask = bytes(255 if 16 <= i % 64 < 48 else 0 for i in range(64 * 64))
+    extra = [stream(f"{entries} /ColorSpace /DeviceRGB /SMask {FIRST_EXTRA + 1} 0 R", bytes(RED) * 64 * 64)]
+    extra.append(stream(f"{entries} /ColorSpace /DeviceGray", mask))
+    page = text(100, 700, "A red stripe") + "q 100 0 0 100 100 500 cm /I1 Do Q\n"
+    (one,) = read(pdf([page], extra, resources=f"/XObject << /I1 {FIRST_EXTRA} 0 R >>"), "stripe.pdf").pictures
+    image = Image.open(io.BytesIO(one.data)).convert("RGB")
+    assert image.getpixel((2, 32)) == (255, 255, 255) and image.getpixel((32, 32)) == RED
