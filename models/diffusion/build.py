@@ -6,10 +6,11 @@ from models.batch import Backend
 from models.families.diffusion import Rule
 from models.quant import Weight
 from models.recipes import Recipes
-from models.spec.diffusion import Autoencoder, Denoiser, KlAutoencoder, Mmdit, TinyAutoencoder, UNet
+from models.spec.diffusion import Autoencoder, Denoiser, KlAutoencoder, Mmdit, PixArt, TinyAutoencoder, UNet
 from models.stacks.diffusion.dit import DitStack
 from models.stacks.diffusion.kl_autoencoder import KlAutoencoderStack
 from models.stacks.diffusion.mmdit import MmditStack
+from models.stacks.diffusion.pixart import PixArtStack
 from models.stacks.diffusion.tiny_autoencoder import TinyAutoencoderStack
 from models.stacks.diffusion.unet import UNetStack
 from models.weights import load, targets
@@ -25,8 +26,8 @@ def build_unet(spec: UNet, backend: Backend) -> UNetStack:
     return UNetStack(spec, backend)
 
 
-def build_mmdit(spec: Mmdit, backend: Backend) -> MmditStack:
-    return MmditStack(spec, backend)
+def build_text_denoiser(spec: Mmdit | PixArt, backend: Backend) -> MmditStack | PixArtStack:
+    return MmditStack(spec, backend) if isinstance(spec, Mmdit) else PixArtStack(spec, backend)
 
 
 def build_autoencoder(spec: Autoencoder, backend: Backend) -> AutoencoderStack:
@@ -42,6 +43,6 @@ def fill_denoiser(model: DitStack, recipes: Recipes, tensors: Mapping[str, Weigh
     load(model, None, recipes, tensors)
 
 
-def fill_named(model: AutoencoderStack | UNetStack | MmditStack, rule: Rule, tensors: Mapping[str, Weight]) -> None:
+def fill_named(model: AutoencoderStack | UNetStack | MmditStack | PixArtStack, rule: Rule, tensors: Mapping[str, Weight]) -> None:
     """Raises WeightsError."""
     load(model, None, {name: rule(name) for name, _, _ in targets(model)}, tensors)

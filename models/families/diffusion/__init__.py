@@ -6,16 +6,17 @@ from typing import Any
 
 from models.hf import Config, ConfigError
 from models.recipes import Recipe, Recipes
-from models.spec.diffusion import Autoencoder, Denoiser, Mmdit, UNet
+from models.spec.diffusion import Autoencoder, Denoiser, Mmdit, PixArt, UNet
 
 DENOISERS = {
     "DiTTransformer2DModel": "models.families.diffusion.dit",
     "Transformer2DModel": "models.families.diffusion.dit",  # as DiT was published first
 }
 UNETS = {"UNet2DConditionModel": "models.families.diffusion.unet"}
-MMDITS = {
+TEXT_DENOISERS = {
     "SD3Transformer2DModel": "models.families.diffusion.sd3",
     "FluxTransformer2DModel": "models.families.diffusion.flux",
+    "PixArtTransformer2DModel": "models.families.diffusion.pixart",
 }
 AUTOENCODERS = {
     "AutoencoderKL": "models.families.diffusion.kl_autoencoder",
@@ -35,8 +36,8 @@ def unet_of(values: Mapping[str, Any], where: str) -> tuple[UNet, Rule]:
     return _finished(config, sheet.denoiser), sheet.recipe
 
 
-def mmdit_of(values: Mapping[str, Any], where: str) -> tuple[Mmdit, Rule]:
-    sheet, config = _sheet(MMDITS, values, where)
+def text_denoiser_of(values: Mapping[str, Any], where: str) -> tuple[Mmdit | PixArt, Rule]:
+    sheet, config = _sheet(TEXT_DENOISERS, values, where)
     spec = _finished(config, sheet.denoiser)
     return spec, sheet.rule(spec)
 

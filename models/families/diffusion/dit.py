@@ -8,7 +8,7 @@ from models.spec import MLP, Attention, Full
 from models.spec.diffusion import Dit, DitLayer
 from models.spec.ffn import Named
 
-_ACTIVATIONS: dict[str, Named] = {"gelu-approximate": "gelu_tanh", "gelu": "gelu"}
+ACTIVATIONS: dict[str, Named] = {"gelu-approximate": "gelu_tanh", "gelu": "gelu"}
 
 
 def denoiser(config: Config) -> Dit:
@@ -17,11 +17,11 @@ def denoiser(config: Config) -> Dit:
     config.ignore("norm_num_groups", "dropout", "upcast_attention", "_class_name", "_diffusers_version")
     config.only("norm_type", "ada_norm_zero")
     config.only("norm_elementwise_affine", False)
-    config.only("activation_fn", *_ACTIVATIONS)
+    config.only("activation_fn", *ACTIVATIONS)
     heads, head_dim = config.integer("num_attention_heads", 16), config.integer("attention_head_dim", 72)
     bias, dim, channels = config.flag("attention_bias", True), heads * head_dim, config.integer("in_channels", 4)
     attention = Attention(heads=heads, kv_heads=heads, head_dim=head_dim, mask=Full(), bias=bias, out_bias=True)
-    ffn = MLP(hidden=4 * dim, activation=_ACTIVATIONS[config.text("activation_fn", "gelu-approximate")], gated=False, bias=True)
+    ffn = MLP(hidden=4 * dim, activation=ACTIVATIONS[config.text("activation_fn", "gelu-approximate")], gated=False, bias=True)
     layer = DitLayer(attention=attention, ffn=ffn, eps=(1e-6, config.number("norm_eps", 1e-5)))
     side, patch = config.integer("sample_size", 32), config.integer("patch_size", 2)
     if side % patch or dim % 4:

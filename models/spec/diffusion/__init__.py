@@ -3,6 +3,7 @@
 from models.spec.diffusion.autoencoders import Autoencoder, KlAutoencoder, Latents, TinyAutoencoder
 from models.spec.diffusion.denoisers import Denoiser, Dit, DitLayer, Sinusoids
 from models.spec.diffusion.mmdit import FixedGrid, Mmdit, OneStream, RotaryGrid, TwoStreams
+from models.spec.diffusion.pixart import PixArt
 from models.spec.diffusion.samplers import (
     Betas,
     Ddim,
@@ -35,6 +36,7 @@ __all__ = [
     "Latents",
     "Mmdit",
     "OneStream",
+    "PixArt",
     "PixelTransformer",
     "Plms",
     "Prediction",

@@ -9,14 +9,27 @@ import torch
 from diffusers.models.transformers.transformer_2d import Transformer2DModel
 from diffusers.schedulers.scheduling_ddim import DDIMScheduler
 
-from models.diffusion.build import build_autoencoder, build_denoiser, build_mmdit, build_unet, fill_denoiser, fill_named
+from models.diffusion.build import build_autoencoder, build_denoiser, build_text_denoiser, build_unet, fill_denoiser, fill_named
 from models.diffusion.folder import Labelled, open_pipeline
-from models.families.diffusion import autoencoder_of, denoiser_of, dit, flux, kl_autoencoder, mmdit_of, sd3, tiny_autoencoder, unet, unet_of
+from models.families.diffusion import (
+    autoencoder_of,
+    denoiser_of,
+    dit,
+    flux,
+    kl_autoencoder,
+    pixart,
+    sd3,
+    text_denoiser_of,
+    tiny_autoencoder,
+    unet,
+    unet_of,
+)
 from models.hf import ConfigError
 from models.quant import WeightsError
 from models.reference import Reference
 from models.stacks.diffusion.dit import Told
 from models.stacks.diffusion.mmdit import Prompted
+from models.stacks.diffusion.pixart import Captioned
 from tests.models.diffusion.world import make, pixels, save
 
 DITS: dict[str, dict[str, Any]] = {
@@ -64,8 +77,8 @@ SD3S: dict[str, dict[str, Any]] = {
 def test_sd3(change: dict[str, Any]) -> None:
     values = sd3.TINY | change
     world = make(values)
-    spec, rule = mmdit_of(values, "config.json")
-    model = build_mmdit(spec, Reference())
+    spec, rule = text_denoiser_of(values, "config.json")
+    model = build_text_denoiser(spec, Reference())
     fill_named(model, rule, dict(world.state_dict()))
     x, text, pooled, times = pixels(2, 4, 8, 8), pixels(2, 5, 20, seed=4), pixels(2, 24, seed=5), torch.tensor([999.0, 17.5])
     said = world(x, encoder_hidden_states=text, pooled_projections=pooled, timestep=times, return_dict=False)[0]
@@ -77,8 +90,8 @@ def test_sd3(change: dict[str, Any]) -> None:
 def test_flux(guided: bool) -> None:
     values = flux.TINY | {"guidance_embeds": guided}
     world = make(values)
-    spec, rule = mmdit_of(values, "config.json")
-    model = build_mmdit(replace(spec, side=8), Reference())
+    spec, rule = text_denoiser_of(values, "config.json")
+    model = build_text_denoiser(replace(spec, side=8), Reference())
     fill_named(model, rule, dict(world.state_dict()))
     x, text, pooled, times = pixels(2, 4, 8, 8), pixels(2, 5, 20, seed=4), pixels(2, 24, seed=5), torch.tensor([999.0, 17.5])
     packed = x.view(2, 4, 4, 2, 4, 2).permute(0, 2, 4, 1, 3, 5).reshape(2, 16, 16)
@@ -91,9 +104,39 @@ def test_flux(guided: bool) -> None:
     torch.testing.assert_close(model(x, Prompted(times, text, pooled, guidance)), want, atol=1e-4, rtol=1e-4)
 
 
+PIXARTS: dict[str, dict[str, Any]] = {
+    "sized": {},
+    "not sized, no bias": {"use_additional_conditions": None, "attention_bias": False, "interpolation_scale": None, "out_channels": None},
+}
+
+
+@pytest.mark.parametrize("change", PIXARTS.values(), ids=PIXARTS)
+@torch.no_grad()
+def test_pixart(change: dict[str, Any]) -> None:
+    """Two texts, of which one is shorter."""
+    values = pixart.TINY | change
+    world = make(values)
+    spec, rule = text_denoiser_of(values, "config.json")
+    model = build_text_denoiser(spec, Reference())
+    fill_named(model, rule, dict(world.state_dict()))
+    x, text, times = pixels(2, 4, 8, 8), pixels(2, 5, 20, seed=4), torch.tensor([999.0, 17.5])
+    keep, sizes, ratios = (
+        torch.tensor([[1, 1, 1, 1, 1], [1, 1, 0, 0, 0]]),
+        torch.tensor([[64.0, 48.0], [32.0, 32.0]]),
+        torch.tensor([[1.3], [1.0]]),
+    )
+    added = (
+        {"resolution": sizes, "aspect_ratio": ratios} if values["use_additional_conditions"] else {"resolution": None, "aspect_ratio": None}
+    )
+    said = world(x, encoder_hidden_states=text, timestep=times, added_cond_kwargs=added, encoder_attention_mask=keep, return_dict=False)[0]
+    torch.testing.assert_close(model(x, Captioned(times, text, keep, sizes, ratios)), said, atol=1e-4, rtol=1e-4)
+
+
 @pytest.mark.parametrize(
     ("values", "message"),
     [
+        (pixart.TINY | {"cross_attention_dim": 30}, "must be 36, as wide as the model"),
+        (pixart.TINY | {"caption_channels": None}, "caption_channels is missing"),
         (sd3.TINY | {"caption_projection_dim": 30}, "must be 32, as wide as the model"),
         (sd3.TINY | {"qk_norm": "layer_norm"}, "qk_norm"),
         (flux.TINY | {"axes_dims_rope": [4, 6]}, "three numbers, 16 together"),
@@ -102,7 +145,7 @@ def test_flux(guided: bool) -> None:
 )
 def test_mmdits_that_are_not_known(values: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
-        mmdit_of(values, "config.json")
+        text_denoiser_of(values, "config.json")
 
 
 @pytest.mark.parametrize("change", [{}, {"act_fn": "gelu", "num_encoder_blocks": [2, 0, 1]}], ids=["tiny", "gelu"])
