@@ -54,7 +54,8 @@ Row = dict[str, str | float]
 def run(rounds: int, threads: int) -> list[Row]:
     torch.manual_seed(0)
     config = SmolVLMConfig(text_config=TEXT, vision_config=VISION, scale_factor=4, image_token_id=MARKER)
-    theirs = SmolVLMForConditionalGeneration(config).to(torch.bfloat16).eval()
+    theirs: Any = SmolVLMForConditionalGeneration(config)
+    theirs.to(torch.bfloat16).eval()
     with tempfile.TemporaryDirectory() as folder:
         theirs.save_pretrained(folder)
         return asyncio.run(_rows(Path(folder), theirs, rounds, threads))

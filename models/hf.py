@@ -78,6 +78,15 @@ class Config:
             raise ConfigError(f"{self.where}: every item of {key} must be {of.__name__}")
         return tuple(map(of, value))
 
+    def integers(self, key: str) -> tuple[int, ...] | None:
+        """A list of whole numbers; None when absent."""
+        if self._note(key) not in self.values:
+            return None
+        value = self._typed(key, list, None)
+        if not all(type(item) is int for item in value):
+            raise ConfigError(f"{self.where}: every item of {key} must be a whole number")
+        return tuple(value)
+
     def pairs(self, key: str) -> list[tuple[list[str], int]]:
         """A list of [[text, ...], number]."""
         value = self._typed(key, list, None)
@@ -168,7 +177,7 @@ def rope(config: Config, dim: int, kind: str = "full_attention") -> Rope:
     part = part.part(kind) or part
     rotated = dim * part.number("partial_rotary_factor", config.number("partial_rotary_factor", 1.0))
     base = part.number("rope_theta", config.number("rope_theta", 10_000.0))
-    sections = part.items("mrope_section", int)
+    sections = part.integers("mrope_section")
     axes = None if sections is None else Sections(counts=sections, interleaved=part.flag("mrope_interleaved", False))
     if axes is not None and sum(axes.counts) != int(rotated) // 2:
         raise ConfigError(f"{part.where}: mrope_section = {list(axes.counts)} must be {int(rotated) // 2} together, one for each frequency")

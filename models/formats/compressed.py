@@ -117,7 +117,7 @@ def _block(config: Config) -> tuple[int, int]:
     """Rows and columns that share a scale, 0 for all."""
     size = config.optional_integer("group_size")
     inferred = "tensor" if size is None else "group" if size > 0 else "channel"
-    shape = config.items("block_structure", int) or ()
+    shape = config.integers("block_structure") or ()
     match config.text("strategy", inferred):
         case "tensor":
             return 0, 0

@@ -46,5 +46,5 @@ def spread(scale: Tensor, shape: torch.Size, rows: int, columns: int) -> Tensor:
 def read(config: Config) -> Fp8:
     config.only("fmt", "e4m3", "float8_e4m3fn")
     config.ignore("activation_scheme", "modules_to_not_convert", "dequantize", "scale_fmt", "ignored_layers")
-    size = config.items("weight_block_size", int)
+    size = config.integers("weight_block_size")
     return Fp8((int(size[0]), int(size[1])) if size else None)

@@ -25,7 +25,7 @@ def arch(config: Config) -> Arch:
 def _nope(config: Config, count: int) -> list[bool]:
     """`no_rope_layers` says 1 where there is RoPE; older files name the interval only."""
     every = config.integer("no_rope_layer_interval", 4)
-    roped = config.items("no_rope_layers", int) or tuple(int((i + 1) % every != 0) for i in range(count))
+    roped = config.integers("no_rope_layers") or tuple(int((i + 1) % every != 0) for i in range(count))
     if len(roped) != count:
         raise ConfigError(f"{config.where}: no_rope_layers must have an entry for each of {count} layers")
     return [not is_roped for is_roped in roped]

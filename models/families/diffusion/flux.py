@@ -18,7 +18,7 @@ def denoiser(config: Config) -> Mmdit:
     config.only("patch_size", 1)
     heads, head_dim, channels = config.integer("num_attention_heads", 24), config.integer("attention_head_dim", 128), _channels(config)
     sizes: dict[str, Any] = {"heads": heads, "head_dim": head_dim, "hidden": 4 * heads * head_dim, "qk_norm": Norm(eps=1e-6)}
-    dims = config.items("axes_dims_rope", int) or (16, 56, 56)
+    dims = config.integers("axes_dims_rope") or (16, 56, 56)
     if len(dims) != 3 or sum(dims) != head_dim:
         raise ConfigError(f"{config.where}: axes_dims_rope = {list(dims)} must be three numbers, {head_dim} together")
     double, single = config.integer("num_layers", 19), config.integer("num_single_layers", 38)

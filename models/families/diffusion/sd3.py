@@ -18,7 +18,7 @@ def denoiser(config: Config) -> Mmdit:
     if (width := config.integer("caption_projection_dim", 1152)) != dim:
         raise ConfigError(f"{config.where}: caption_projection_dim = {width} must be {dim}, as wide as the model")
     config.only("qk_norm", None, "rms_norm")
-    norm, again = Norm(eps=1e-6) if config.anything("qk_norm") else None, config.items("dual_attention_layers", int) or ()
+    norm, again = Norm(eps=1e-6) if config.anything("qk_norm") else None, config.integers("dual_attention_layers") or ()
     sizes: dict[str, Any] = {"heads": heads, "head_dim": head_dim, "hidden": 4 * dim, "qk_norm": norm}
     layers = (TwoStreams(**sizes, again=i in again, last=i == count - 1) for i in range(count))
     side, patch, channels = config.integer("sample_size", 128), config.integer("patch_size", 2), config.integer("in_channels", 16)

@@ -33,7 +33,7 @@ def _mixer(arch: Arch, window: int) -> LocalGlobalAttention:
 def _windows(config: Config, count: int) -> tuple[int, ...]:
     """Of each layer, half of it before a token and half behind."""
     given = config.anything("attention_window")
-    windows = (given,) * count if isinstance(given, int) else tuple(map(int, config.items("attention_window", int) or (512,) * count))
+    windows = (given,) * count if isinstance(given, int) else tuple(map(int, config.integers("attention_window") or (512,) * count))
     if len(windows) != count or any(window < 2 or window % 2 for window in windows):
         raise ConfigError(f"{config.where}: attention_window = {given!r} must be an even number, or one for each of {count} layers")
     return windows

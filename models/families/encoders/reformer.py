@@ -62,7 +62,7 @@ def _kinds(config: Config) -> tuple[str, ...]:
 
 
 def _position(config: Config, dim: int) -> Learned | Axial:
-    shape, dims = config.items("axial_pos_shape", int) or (64, 64), config.items("axial_pos_embds_dim", int) or (64, 192)
+    shape, dims = config.integers("axial_pos_shape") or (64, 64), config.integers("axial_pos_embds_dim") or (64, 192)
     if not config.flag("axial_pos_embds", True):
         return Learned(count=config.integer("max_position_embeddings", 4096))
     if len(shape) != 2 or len(dims) != 2 or sum(dims) != dim:
@@ -83,7 +83,7 @@ def _mixer(config: Config, kind: str, causal: bool) -> Mixer:
         head_dim=dim,
         mask=_sorted(config) if causal else _ring(config, "lsh"),
         rounds=config.integer("num_hashes", 1),
-        buckets=(given,) if isinstance(given, int) else tuple(map(int, config.items("num_buckets", int) or ())),
+        buckets=(given,) if isinstance(given, int) else tuple(map(int, config.integers("num_buckets") or ())),
         seed=config.integer("hash_seed", 0),  # null there: other random matrices at every call
     )
 

@@ -33,7 +33,7 @@ def _moe(config: Config) -> MoE:
 
 def _sparse(config: Config, count: int) -> list[bool]:
     step = config.integer("interleave_moe_layer_step", 1)
-    named = config.items("moe_layers", int)
+    named = config.integers("moe_layers")
     return [i in named if named is not None else (i + 1) % step == 0 for i in range(count)]
 
 
@@ -42,7 +42,7 @@ def _positioned(arch: Arch, config: Config) -> Arch:
     before and after, as the norm has no weight)."""
     norm = QKNorm(norm=Norm(kind="rms_unweighted", eps=config.number("rms_norm_eps"))) if config.flag("use_qk_norm", True) else None
     chunk, every = config.optional_integer("attention_chunk_size"), config.integer("no_rope_layer_interval", 4)
-    roped = config.items("no_rope_layers", int) or tuple(int((i + 1) % every != 0) for i in range(len(arch.layers)))
+    roped = config.integers("no_rope_layers") or tuple(int((i + 1) % every != 0) for i in range(len(arch.layers)))
     if len(roped) != len(arch.layers):
         raise ConfigError(f"{config.where}: no_rope_layers must have an entry for each of {len(arch.layers)} layers")
     tuned = Temperature(floor=config.number("floor_scale", 8192), scale=config.number("attn_scale", 0.1))

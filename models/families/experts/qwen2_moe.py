@@ -31,7 +31,7 @@ def experts(config: Config, count: int, active: int) -> MoE:
 
 def sparse(base: Arch, moe: MoE, config: Config) -> Arch:
     """Experts in each last of `decoder_sparse_step` layers, but not in those that `mlp_only_layers` names."""
-    step, dense = config.integer("decoder_sparse_step", 1), config.items("mlp_only_layers", int) or ()
+    step, dense = config.integer("decoder_sparse_step", 1), config.integers("mlp_only_layers") or ()
     chosen = [i not in dense and (i + 1) % step == 0 for i in range(len(base.layers))]
     return where(base, chosen, lambda layer: replace(layer, ffn=moe))
 

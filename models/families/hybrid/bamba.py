@@ -25,7 +25,7 @@ def arch(config: Config) -> Arch:
     attention = base.layers[0].mixer
     if isinstance(attention, Attention) and isinstance(attention.position, Rope):
         config.only("attn_rotary_emb", attention.position.dim)
-    state, attends = mamba2(config, base.layers[0].norm), config.items("attn_layer_indices", int) or ()
+    state, attends = mamba2(config, base.layers[0].norm), config.integers("attn_layer_indices") or ()
     return where(base, [i not in attends for i in range(len(base.layers))], lambda layer: replace(layer, mixer=state))
 
 

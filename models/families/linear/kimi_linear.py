@@ -44,7 +44,7 @@ def _delta_attention(config: Config, older: Config, norm: Norm) -> LinearAttenti
 
 def _linear(config: Config, older: Config, count: int) -> list[bool]:
     """Which layers have it; published files count them from 1."""
-    attends, nets = older.items("full_attn_layers", int), older.items("kda_layers", int)
+    attends, nets = older.integers("full_attn_layers"), older.integers("kda_layers")
     if attends is None or nets is None:
         config.assume(layer_types=["full_attention" if i and i % 4 == 0 else "linear_attention" for i in range(count)])
         return list(qwen3_next.linear(config, count))

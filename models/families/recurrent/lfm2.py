@@ -54,7 +54,7 @@ def _hidden(config: Config, layer: Layer) -> int:
 
 
 def _attends(config: Config, count: int) -> list[bool]:
-    older = config.items("full_attn_idxs", int)
+    older = config.integers("full_attn_idxs")
     indices = range(count) if older is None else older
     types = config.items("layer_types", str) or tuple("full_attention" if i in indices else "conv" for i in range(count))
     if len(types) != count or set(types) - {"full_attention", "conv"}:

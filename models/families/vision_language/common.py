@@ -11,7 +11,7 @@ from models.recipes import Copy, PatchMatrix, Recipes, both
 from models.spec import Full, Tower
 
 # what files of SigLIP leave out
-SIGLIP_VISION: Mapping[str, Any] = {
+SIGLIP_VISION: dict[str, Any] = {
     "hidden_size": 768,
     "intermediate_size": 3072,
     "num_hidden_layers": 12,

@@ -29,7 +29,7 @@ def vision(config: Config, text: Arch) -> Vision:
     part = vision_part(config)
     part.assume(**_VISION)
     dim, heads, count, norm = part.integer("hidden_size"), part.integer("num_heads"), part.integer("depth"), Norm(eps=1e-6)
-    everywhere, side = part.items("fullatt_block_indexes", int) or (), _window(part)
+    everywhere, side = part.integers("fullatt_block_indexes") or (), _window(part)
     ffn = MLP(hidden=part.integer("intermediate_size"), activation=activation(part, "hidden_act"), bias=True)
     masks = [Full() if i in everywhere else GridWindow(size=side) for i in range(count)]
     layers = tuple(Layer(mixer=mixer(dim, heads, mask), ffn=ffn, norm=norm) for mask in masks)

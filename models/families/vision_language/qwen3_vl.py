@@ -35,7 +35,7 @@ def vision(config: Config, text: Arch) -> Vision:
     layer = Layer(mixer=mixer(dim, part.integer("num_heads")), ffn=ffn, norm=norm)
     tower = Tower(dim=dim, layers=(layer,) * part.integer("depth"), norm=None, input=_read(part), context=CONTEXT)
     merge, *dense = merger(part, dim, text)
-    deep = (Deep(layer=i, connector=(merge, norm, *dense)) for i in part.items("deepstack_visual_indexes", int) or ())
+    deep = (Deep(layer=i, connector=(merge, norm, *dense)) for i in part.integers("deepstack_visual_indexes") or ())
     return Vision(tower=tower, connector=(norm, merge, *dense), marker=marker(config), any_size=True, deep=tuple(deep))
 
 
