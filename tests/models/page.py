@@ -16,7 +16,7 @@ from engine.embedded.native.supports import supports
 from models.describe import Description, cache_bytes, describe, flops, state_bytes
 from models.diffusion.folder import PIPELINES
 from models.families import ENCODER_DECODERS, ENCODERS, FAMILIES, IMAGE_ENCODERS, PAIRS, TEXT_DIFFUSION, arch_of
-from models.families.diffusion import AUTOENCODERS, DENOISERS, UNETS
+from models.families.diffusion import AUTOENCODERS, DENOISERS, TEXT_DENOISERS, UNETS
 from models.families.diffusion.schedulers import SCHEDULERS
 from models.families.diffusion.text_encoder import TEXT_ENCODERS
 from models.families.multimodal import SIGHTED, sighted_family
@@ -77,7 +77,8 @@ PICTURES = """\
 A folder of diffusers (`model_index.json`) makes pictures out of noise. Each part says what diffusers' says within 1e-4, every sampler
 takes its steps, and whole tiny pipelines make its pictures (`tests/models/diffusion/`, `tests/engine/test_images.py`), several at once,
 each at a step of its own, on plain torch, out of noise or out of another image (`ImageRequest.start`). A checker of finished pictures
-(`safety_checker`) is not run. The engine makes them (`engine.api.ImageEngine`); the HTTP API has no words for them yet.
+(`safety_checker`) is not run. [images.md](images.md) says how they are served. Of the denoisers "of texts, alone" no pipeline is read
+yet: they want encoders of texts that a pipeline has two or three of.
 """
 SHOWN = ("Llama-3.2-1B-Instruct", "gemma-3-1b-it", "Mixtral-8x7B-v0.1", "gpt-oss-20b", "DeepSeek-V2-Lite", "mamba-130m-hf")
 
@@ -155,6 +156,7 @@ def _pictures() -> Iterator[str]:
     for part, classes in (
         ("pipeline", PIPELINES),
         ("denoiser", (*DENOISERS, *UNETS)),
+        ("denoiser of texts, alone", TEXT_DENOISERS),
         ("autoencoder", AUTOENCODERS),
         ("encoder of prompts", TEXT_ENCODERS),
         ("sampler", SCHEDULERS),
