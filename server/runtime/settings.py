@@ -214,6 +214,12 @@ class Settings(BaseSettings):
         return tuple(map(hashed_key, keys))
 
     @model_validator(mode="after")
+    def _pictures_lie_in_documents(self) -> "Settings":
+        if self.image_embedding_model is not None and self.embedding_model == "none":
+            raise ValueError("image_embedding_model: without --embedding-model there are no documents; it may be the same model")
+        return self
+
+    @model_validator(mode="after")
     def _aliases_lead_somewhere(self) -> "Settings":
         beside = (
             self.transcription_model,

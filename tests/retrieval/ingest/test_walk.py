@@ -71,3 +71,12 @@ def test_names_that_are_no_unicode_are_spelt_out(tmp_path: Path) -> None:
     assert found.filename == "caf\\udce9.txt" and found.source.encode()
     assert found.path.read_bytes() == b"text"
     assert FoundFile(Path("/a/ä.txt"), "ä.txt").source == "/a/ä.txt"
+
+
+def test_recordings_and_images_are_taken_where_somebody_hears_and_sees_them(tmp_path: Path) -> None:
+    for name in ("a.txt", "b.PNG", "c.webp", "d.mp3"):
+        (tmp_path / name).write_bytes(b"a" if name == "a.txt" else b"\0")
+    found = {(heard, seen): walk([tmp_path], recordings=heard, pictures=seen) for heard in (False, True) for seen in (False, True)}
+    names = {key: [file.filename for file in one.files] for key, one in found.items()}
+    assert names[False, False] == ["a.txt"] and names[True, True] == ["a.txt", "b.PNG", "c.webp", "d.mp3"]
+    assert names[False, True] == ["a.txt", "b.PNG", "c.webp"] and found[False, True].skipped == {".mp3": 1}

@@ -57,6 +57,7 @@ def test_loopback_needs_none(host: str) -> None:
         {"api_keys": ("sha256:zz",)},
         {"modle": "x"},
         {"drain_seconds": -1},
+        {"embedding_model": "none", "image_embedding_model": "colored-shapes"},
         {"model": ("a=x", "a=y")},
         {"model": ("a=x", "b=y"), "served_model_name": "c"},
         {"model": ("a=x", "b=y"), "model_kv_memory": ("c=1",)},
