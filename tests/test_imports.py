@@ -62,6 +62,7 @@ MAY: dict[str, set[str]] = {
     "server.runtime": rooms(
         "runtime core weights archive text speech images", "engine.api", "retrieval.api", "retrieval.records", "retrieval.store.api"
     ),
+    "server.runtime.seeing": rooms("runtime core text", "retrieval.images.limits"),
     "server.runtime.loading": rooms("runtime core weights text speech images", "engine", "retrieval.images"),  # opens the engines
     "server.runtime.knowledge_base": rooms("runtime weights", "retrieval", "engine.api"),  # opens it, for server and command line
     "server.runtime.classifier": rooms("runtime weights", "retrieval"),  # as the knowledge base

@@ -24,6 +24,7 @@ from server.core.request import ApprovalDecision, Caller, GenerationRequest
 from server.core.timing import TimingObserver
 from server.mcp import audit
 from server.runtime.runtime import Runtime
+from server.runtime.seeing import with_shown_images
 
 Reason = Literal["stop", "length", "tool_calls", "approval"]
 MIN_RESULT_TOKENS = 64  # a tool's output is not shortened further
@@ -242,8 +243,10 @@ class Answer:
             async for event in events:
                 yield event
         done = tuple(call for call in message.tool_calls if call.id in results)
-        tool_results = (ToolResult(call_id=call.id, name=call.name, text=results[call.id]) for call in done)
-        self._messages += [replace(message, tool_calls=done), *tool_results]
+        self._messages.append(replace(message, tool_calls=done))
+        for call in done:
+            result = ToolResult(call_id=call.id, name=call.name, text=results[call.id])
+            self._messages.append(await with_shown_images(context.runtime, result, runner.images.get(call.id, ())))
 
     def _finished(self, reason: Reason) -> AnswerFinished:
         usage = Usage(prompt=self._prompt_tokens, completion=self._completion_tokens, cached=self._cached_tokens)

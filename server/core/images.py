@@ -19,8 +19,13 @@ def image_bytes(url: str, param: str) -> bytes:
     if head is None:
         message = f"{param}: an image must be a data URL such as data:image/png;base64,...; nothing is fetched from other addresses"
         raise bad_request(param, message, "invalid_image_url")
+    return decoded(url[head.end() :], param)
+
+
+def decoded(data: str, param: str) -> bytes:
+    """Of base64. Raises ApiError, naming `param`."""
     try:
-        return base64.b64decode(url[head.end() :], validate=True)
+        return base64.b64decode(data, validate=True)
     except (binascii.Error, ValueError):
         raise bad_request(param, f"{param}: the image's data is not base64", "invalid_base64_image") from None
 

@@ -60,9 +60,10 @@ class ToolFault:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ToolOutcome:
-    """`text`: what the model gets to read, capped; with a fault, the fault in words."""
+    """`text`: what the model gets to read, capped; with a fault, the fault in words. `images`: files that it gets to see, if it can."""
 
     text: str
+    images: tuple[bytes, ...] = field(default=(), repr=False)
     fault: ToolFault | None = None
     structured: Any = None
     truncated: bool = False

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field, StringConstraints
 
-from server.api.anthropic.document_types import DocumentBlock, Part, SearchResultBlock, UnreadableBlock
+from server.api.anthropic.document_types import DocumentBlock, ImageBlock, Part, SearchResultBlock, UnreadableBlock
 from server.api.anthropic.text_types import CacheControl, Text, TextBlock
 from server.api.common.unsupported import Refused
 from server.http.fields import STRICT, Label
@@ -74,7 +74,9 @@ class McpToolResultBlock(BaseModel):
     cache_control: CacheControl | None = None
 
 
-UserBlock = Annotated[TextBlock | DocumentBlock | SearchResultBlock | UnreadableBlock | ToolResultBlock, Field(discriminator="type")]
+UserBlock = Annotated[
+    TextBlock | DocumentBlock | SearchResultBlock | ImageBlock | UnreadableBlock | ToolResultBlock, Field(discriminator="type")
+]
 AssistantBlock = Annotated[
     TextBlock | ThinkingBlock | RedactedThinkingBlock | ToolUseBlock | McpToolUseBlock | McpToolResultBlock,
     Field(discriminator="type"),

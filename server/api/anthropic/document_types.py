@@ -3,10 +3,12 @@
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Tag
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 
 from server.api.anthropic.text_types import CacheControl, TextBlock
 from server.core.errors import bad_request
+from server.core.images import decoded, image_bytes
+from server.core.messages import Image, ImageData, ImageFile
 from server.http.fields import STRICT
 
 
@@ -66,24 +68,52 @@ class SearchResultBlock(BaseModel):
     cache_control: CacheControl | None = None
 
 
+class Base64Source(BaseModel):
+    model_config = STRICT
+    type: Literal["base64"]
+    media_type: Literal["image/jpeg", "image/png", "image/gif", "image/webp"]
+    data: str
+
+
+class UrlSource(BaseModel):
+    model_config = STRICT
+    type: Literal["url"]
+    url: str
+
+
+class FileSource(BaseModel):
+    model_config = STRICT
+    type: Literal["file"]
+    file_id: str
+
+
+class ImageBlock(BaseModel):
+    model_config = STRICT
+    type: Literal["image"]
+    source: Annotated[Base64Source | UrlSource | FileSource, Field(discriminator="type")]
+    cache_control: CacheControl | None = None
+
+
 class UnreadableBlock(BaseModel):
     """Of kinds that this server has no use for."""
 
     model_config = ConfigDict(extra="allow", frozen=True)
-    type: Literal["image", "container_upload", "tool_reference"]
+    type: Literal["container_upload", "tool_reference"]
 
 
 ReadableBlock = TextBlock | DocumentBlock | SearchResultBlock
-Part = ReadableBlock | UnreadableBlock
+Part = ReadableBlock | ImageBlock | UnreadableBlock
 
 
 def asks_for_citations(block: object) -> bool:
     return isinstance(block, DocumentBlock | SearchResultBlock) and block.citations is not None and block.citations.enabled is True
 
 
-def part_text(part: Part, field: str) -> str:
-    """`field`: where it is ("messages.0.content.1"). Raises ApiError for what is no text."""
+def part_of(part: Part, field: str) -> str | Image:
+    """`field`: where it is ("messages.0.content.1"). Raises ApiError for what is neither text nor an image."""
     match part:
+        case ImageBlock():
+            return _image(part, f"{field}.source")
         case TextBlock():
             return part.text
         case SearchResultBlock():
@@ -95,9 +125,19 @@ def part_text(part: Part, field: str) -> str:
             raise bad_request(name, f"{name}: this server reads text; it has no use for {part.type}", "unsupported")
 
 
-def parts_text(content: str | Sequence[Part], field: str) -> str:
+def parts_of(content: str | Sequence[Part], field: str) -> list[str | Image]:
     """Raises ApiError."""
-    return content if isinstance(content, str) else "\n".join(part_text(part, f"{field}.{i}") for i, part in enumerate(content))
+    return [content] if isinstance(content, str) else [part_of(part, f"{field}.{i}") for i, part in enumerate(content)]
+
+
+def _image(block: ImageBlock, field: str) -> Image:
+    match block.source:
+        case Base64Source(data=data):
+            return Image(content=ImageData(decoded(data, f"{field}.data")), field=f"{field}.data")
+        case UrlSource(url=url):
+            return Image(content=ImageData(image_bytes(url, f"{field}.url")), field=f"{field}.url")
+        case FileSource(file_id=id):
+            return Image(content=ImageFile(id), field=f"{field}.file_id")
 
 
 def _source_text(block: DocumentBlock, field: str) -> str:

@@ -5,12 +5,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from server.api.anthropic import content_types as wire
-from server.api.anthropic.document_types import Part, asks_for_citations, part_text, parts_text
+from server.api.anthropic.document_types import Part, asks_for_citations, part_of, parts_of
 from server.api.anthropic.request_types import CountRequest
 from server.api.anthropic.text_types import Text
 from server.chat.tools.toolset import model_name
 from server.core.errors import bad_request
-from server.core.messages import Assistant, Message, System, ToolCall, ToolResult, User
+from server.core.messages import Assistant, Image, Message, System, ToolCall, ToolResult, User, joined_parts
 from server.core.request import RequestWarning
 
 ERROR_PREFIX = "Error: "
@@ -32,18 +32,18 @@ class ChatHistory:
 
     def add_user(self, message: wire.UserMessage, field: str) -> None:
         if isinstance(message.content, str):
-            self._add_user_text([message.content])
+            self._add_user_parts([message.content])
             return
-        texts: list[str] = []
+        parts: list[str | Image] = []
         for i, block in enumerate(message.content):
             if isinstance(block, wire.ToolResultBlock):
-                self._add_user_text(texts)
-                texts = []
+                self._add_user_parts(parts)
+                parts = []
                 self._add_result(block, f"{field}.content.{i}")
             else:
                 self._note_citations(block, f"{field}.content.{i}")
-                texts.append(part_text(block, f"{field}.content.{i}"))
-        self._add_user_text(texts)
+                parts.append(part_of(block, f"{field}.content.{i}"))
+        self._add_user_parts(parts)
 
     def add_assistant(self, message: wire.AssistantMessage, field: str) -> None:
         self.expect_results()
@@ -76,9 +76,10 @@ class ChatHistory:
             told = f"{field}.citations has no effect: only documents that file_search finds are cited"
             self.warnings.append(RequestWarning(param=f"{field}.citations", message=told))
 
-    def _add_user_text(self, texts: Sequence[str]) -> None:
-        if texts:
-            self.messages.append(User(text="\n".join(texts)))
+    def _add_user_parts(self, parts: Sequence[str | Image]) -> None:
+        if parts:
+            text, images = joined_parts(parts)
+            self.messages.append(User(text=text, images=images))
             self.server_calls.clear()
 
     def _add_turn(self, turn: "_AssistantTurn") -> None:
@@ -99,8 +100,9 @@ class ChatHistory:
             raise bad_request(f"{field}.tool_use_id", f"{field}.tool_use_id: no tool was called as {block.tool_use_id!r} before")
         if self._open_calls.pop(block.tool_use_id, None) is None:
             raise bad_request(f"{field}.tool_use_id", f"{field}.tool_use_id: the tool use {block.tool_use_id!r} has its result already")
-        text = (ERROR_PREFIX if block.is_error else "") + parts_text(block.content, f"{field}.content")
-        self.messages.append(ToolResult(call_id=block.tool_use_id, name=name, text=text))
+        text, images = joined_parts(parts_of(block.content, f"{field}.content"))
+        text = (ERROR_PREFIX if block.is_error else "") + text
+        self.messages.append(ToolResult(call_id=block.tool_use_id, name=name, text=text, images=images))
 
 
 @dataclass

@@ -107,6 +107,8 @@ async def _send(send: Send, lines: AnswerLines, events: AsyncGenerator[tuple[int
 
 async def raw_events(runtime: Runtime, body: wire.GenerateRequest, observer: TimingObserver) -> AsyncGenerator[tuple[int, Event]]:
     """The continuation of a prompt, or of what fills the gap before its suffix. Raises ApiError."""
+    if body.images:
+        raise bad_request("images", "images: a raw prompt has no place for them: leave out raw and suffix", "unsupported")
     expect_text_reader(runtime)
     prompt = await in_thread_if_large(len(body.prompt or ""), _raw_prompt, runtime, body)
     info, tokenizer = runtime.engine.info, runtime.tokenizer

@@ -78,6 +78,8 @@ def _chat_model(runtime: Runtime, name: str, modified: str) -> wire.ShowResponse
         capabilities.append("thinking")
     if infill_prompt(tokenizer, (), "") is not None:
         capabilities.append("insert")
+    if runtime.sight is not None:
+        capabilities.append("vision")
     family = info.architecture or "unknown"
     return wire.ShowResponse.model_validate(
         {

@@ -9,7 +9,8 @@ from server.api.common.server_tools import NO_PARAMETERS
 from server.api.ollama import types as wire
 from server.chat.grounding.grounding import default_search
 from server.core.errors import bad_request
-from server.core.messages import Assistant, Message, System, Tool, ToolCall, ToolResult, User
+from server.core.images import decoded
+from server.core.messages import Assistant, Image, ImageData, Message, System, Tool, ToolCall, ToolResult, User
 from server.core.request import FieldNames, GenerationRequest, OutputOptions, RequestWarning, SamplingParams
 from server.http.warnings import hint_warnings
 from server.runtime.runtime import Runtime
@@ -34,18 +35,20 @@ def chat_request(runtime: Runtime, body: wire.OllamaChatRequest) -> GenerationRe
 def generate_request(runtime: Runtime, body: wire.GenerateRequest) -> GenerationRequest:
     """Raises ApiError."""
     system = [System(text=body.system)] if body.system else []
-    return _request(runtime, body, [*system, User(text=body.prompt or "")], ())
+    return _request(runtime, body, [*system, User(text=body.prompt or "", images=_images(body.images, "images"))], ())
 
 
 def to_messages(messages: Sequence[wire.Message]) -> list[Message]:
     """Calls without ids get some; an output belongs to the call of its id or name, else to the earliest without one. Raises ApiError."""
     found, open_calls = list[Message](), list[ToolCall]()
     for i, message in enumerate(messages):
+        if message.images and message.role not in ("user", "tool"):
+            raise bad_request(f"messages.{i}.images", f"messages.{i}.images: only users and tools show images", "unsupported")
         match message.role:
             case "system" | "developer":
                 found.append(System(text=message.content or ""))
             case "user":
-                found.append(User(text=message.content or ""))
+                found.append(User(text=message.content or "", images=_images(message.images, f"messages.{i}.images")))
             case "assistant":
                 calls = tuple(_tool_call(call, f"call_{i}_{j}") for j, call in enumerate(message.tool_calls or ()))
                 open_calls += calls
@@ -53,8 +56,15 @@ def to_messages(messages: Sequence[wire.Message]) -> list[Message]:
             case "tool":
                 call = _answered(message, open_calls, f"messages.{i}")
                 open_calls.remove(call)
-                found.append(ToolResult(call_id=call.id, name=call.name, text=message.content or ""))
+                images = _images(message.images, f"messages.{i}.images")
+                found.append(ToolResult(call_id=call.id, name=call.name, text=message.content or "", images=images))
     return found
+
+
+def _images(given: Sequence[str] | None, field: str) -> tuple[Image, ...]:
+    """Raises ApiError."""
+    found = ((f"{field}.{place}", data) for place, data in enumerate(given or ()))
+    return tuple(Image(content=ImageData(decoded(data, name)), field=name) for name, data in found)
 
 
 def sampling_params(options: wire.Options | None) -> SamplingParams:

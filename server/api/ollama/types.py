@@ -68,7 +68,7 @@ class Message(BaseModel):
     role: Literal["system", "developer", "user", "assistant", "tool"]
     content: str | None = None
     thinking: str | None = None
-    images: Annotated[list[str] | None, UNSUPPORTED] = None
+    images: list[str] | None = None  # base64, of a user's message or a tool's output; they stand before its text
     tool_calls: list[ToolCall] | None = None
     tool_name: str | None = None
     name: str | None = None  # older name of tool_name
@@ -107,7 +107,7 @@ class GenerateRequest(GenerationFields):
     system: str | None = None
     raw: bool | None = None
     template: Annotated[str | None, supports_only("")] = None
-    images: Annotated[list[str] | None, UNSUPPORTED] = None
+    images: list[str] | None = None
     context: Annotated[list[int] | None, UNSUPPORTED] = None  # of an earlier answer; send messages to /api/chat
 
 
@@ -215,7 +215,7 @@ class ShowResponse(BaseModel):
     template: str
     details: Details
     model_info: dict[str, Any]
-    capabilities: list[Literal["completion", "tools", "thinking", "insert", "embedding"]]
+    capabilities: list[Literal["completion", "tools", "thinking", "insert", "embedding", "vision"]]
     modified_at: str
 
 

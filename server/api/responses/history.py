@@ -9,7 +9,8 @@ from server.api.responses.input_items import reasoning_text
 from server.api.responses.resolved_input import ResolvedInput
 from server.chat.tools.toolset import model_name
 from server.core.errors import bad_request
-from server.core.messages import Assistant, Json, Message, System, ToolCall, ToolResult, User
+from server.core.images import image_bytes
+from server.core.messages import Assistant, Image, ImageData, ImageFile, Json, Message, System, ToolCall, ToolResult, User, joined_parts
 from server.core.request import ApprovalDecision
 from server.runtime.runtime import Runtime
 
@@ -38,7 +39,7 @@ class ChatHistory:
         self.untrusted = self.untrusted or item["type"] in UNTRUSTED_TYPES
         match item["type"]:
             case "message":
-                self._add_message(item)
+                self._add_message(item, field)
             case "reasoning":
                 if text := reasoning_text(item):
                     self._add_assistant(Assistant(reasoning=text))
@@ -77,14 +78,16 @@ class ChatHistory:
         self.messages = list(kept)
         self.untrusted = self.untrusted or found.untrusted
 
-    def _add_message(self, item: Json) -> None:
-        text = "\n".join(part["refusal"] if part["type"] == "refusal" else part["text"] for part in item["content"])
+    def _add_message(self, item: Json, field: str) -> None:
+        text, images = joined_parts(_part(part, f"{field}.content.{i}") for i, part in enumerate(item["content"]))
         match item["role"]:
             case "assistant":
                 self._add_assistant(Assistant(text=text))
             case "user":
-                self.messages.append(User(text=text))
+                self.messages.append(User(text=text, images=images))
                 self.server_calls = []
+            case _ if images:
+                raise bad_request(images[0].field, f"{images[0].field}: only a user shows images", "unsupported")
             case _:
                 self.messages.append(System(text=text))
 
@@ -122,8 +125,9 @@ class ChatHistory:
         if new and given_name is not None and name != given_name and not name.endswith(model_tool_name(given_name, "")):
             raise bad_request(f"{field}.name", f"{field}.name: the function of call {call_id!r} is {name!r}; leave it out or say so")
         output = item["output"]
-        text = output if isinstance(output, str) else "\n".join(part["text"] for part in output)
-        self.messages.append(ToolResult(call_id=call_id, name=name, text=text))
+        parts = [output] if isinstance(output, str) else [_part(part, f"{field}.output.{i}") for i, part in enumerate(output)]
+        text, images = joined_parts(parts)
+        self.messages.append(ToolResult(call_id=call_id, name=name, text=text, images=images))
 
     def _add_mcp_call(self, item: Json, field: str) -> None:
         """A call that ran after an approval has used up both the request and the decision."""
@@ -160,6 +164,18 @@ class ChatHistory:
                 request_field=request_field,
             )
         )
+
+
+def _part(part: Json, field: str) -> str | Image:
+    """Raises ApiError for an image that cannot be had."""
+    if part["type"] != "input_image":
+        return part["refusal"] if part["type"] == "refusal" else part["text"]
+    url, id, low = part["image_url"], part["file_id"], part["detail"] == "low"
+    if (url is None) == (id is None):
+        raise bad_request(field, f"{field}: an image is named by one of image_url and file_id")
+    if id is not None:
+        return Image(content=ImageFile(id), low=low, field=f"{field}.file_id")
+    return Image(content=ImageData(image_bytes(url, f"{field}.image_url")), low=low, field=f"{field}.image_url")
 
 
 def open_compaction(runtime: Runtime, item: Json, field: str) -> Summary:

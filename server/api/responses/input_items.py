@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from server.api.responses.types import input_items as wire
-from server.api.responses.types.content import InputText, OutputTextInput, Refusal
+from server.api.responses.types.content import InputImage, InputText, OutputTextInput, Refusal
 from server.core.messages import Json
 
 REASONING_PREFIX = "stoa1."  # marks an encrypted_content that this server has made
@@ -103,9 +103,14 @@ def _reasoning(item: wire.Reasoning) -> Json:
     }
 
 
-def _input_parts(content: str | Sequence[InputText]) -> list[Json]:
-    texts = [content] if isinstance(content, str) else [part.text for part in content]
-    return [{"type": "input_text", "text": text} for text in texts]
+def _input_parts(content: str | Sequence[InputText | InputImage]) -> list[Json]:
+    if isinstance(content, str):
+        return [{"type": "input_text", "text": content}]
+    return [_input_image(part) if isinstance(part, InputImage) else {"type": "input_text", "text": part.text} for part in content]
+
+
+def _input_image(part: InputImage) -> Json:
+    return {**_dump(part, "type", "image_url", "file_id"), "detail": part.detail or "auto"}
 
 
 def _output_parts(content: str | Sequence[InputText | OutputTextInput | Refusal]) -> list[Json]:

@@ -18,6 +18,7 @@ from server.api.responses.include import LOGPROBS, filter_event, filter_response
 from server.api.responses.request import to_generation_request
 from server.api.responses.resolved_input import Remembered, ResolvedInput, expect_archive_for, resolve_input
 from server.api.responses.response import ResponseBuilder
+from server.api.responses.stored.images import with_kept_images
 from server.api.responses.types.request import ResponseRequest
 from server.chat.loop import GenerationPlan, prepare
 from server.chat.tools.approvals import consume_decisions, record_request
@@ -87,6 +88,8 @@ async def prepare_run(
     plan, compacted = await _prepare_compacted(context, body, resolved, observer)
     if compacted is not None:
         items.add_item("compaction", encrypted_content=compacted.sealed).finish()
+    if stored or resolved.conversation_id is not None:
+        resolved = await with_kept_images(context.runtime, resolved)
     await consume_decisions(context.runtime, plan.request.approval_decisions, context.owner)
     builder = ResponseBuilder(
         ids=ids,

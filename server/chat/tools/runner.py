@@ -25,6 +25,7 @@ class ToolRunner:
     tokenizer: ChatTokenizer
     budget: ToolBudget
     results: dict[str, str] = field(default_factory=dict[str, str])
+    images: dict[str, tuple[bytes, ...]] = field(default_factory=dict[str, tuple[bytes, ...]])  # files that came with them
 
     async def run(self, verdicts: Sequence[Verdict]) -> AsyncGenerator[ToolCallStarted | ToolCallFinished]:
         """Adjacent calls of read-only tools run concurrently, all others alone, in order. Closing the generator cancels them."""
@@ -77,7 +78,7 @@ class ToolRunner:
     def _finished(self, allowed: AllowedCall, outcome: ToolOutcome) -> ToolCallFinished:
         self.budget.untrusted_context = True
         clipped_text, clipped = clip_output(self.tokenizer, outcome.text, self.budget.limits.max_output_tokens)
-        self.results[allowed.call.id] = clipped_text
+        self.results[allowed.call.id], self.images[allowed.call.id] = clipped_text, outcome.images
         outcome = replace(outcome, text=clipped_text, truncated=True) if clipped else outcome
         label, name = allowed.tool.server_label, allowed.tool.definition.name
         return ToolCallFinished(

@@ -1,9 +1,11 @@
 """Converts the result of an MCP tool call, as the server sent it, to a ToolOutcome: text for the model, limited in size. No field is
 trusted to have the type that MCP gives it."""
 
+import base64
 import json
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from itertools import islice
 from typing import Any, cast
 
@@ -12,6 +14,8 @@ from server.mcp.sanitize import remove_invisible
 from server.mcp.trust.json_schema import Json, walk
 
 MAX_BLOCKS = 10_000  # content blocks that are read
+MAX_IMAGES = 8  # of the first so many blocks
+IMAGE_BYTES = 4 << 20  # of their base64, at least
 MAX_LEAVES = 200  # values of structured content that are looked for in the text
 
 
@@ -24,10 +28,24 @@ def to_tool_outcome(result: Json, max_bytes: int) -> ToolOutcome:
     fault = ToolFault(kind="execution", message=text or "the tool failed and did not say why") if is_error(result) else None
     return ToolOutcome(
         text=fault.message if fault else text,
+        images=tuple(_images(result.get("content"), max_bytes)),
         fault=fault,
         structured=_kept(written, max_bytes),
         truncated=text is not full_text,
     )
+
+
+def _images(content: Any, max_bytes: int) -> Iterator[bytes]:
+    """Files of the first few; `max_bytes`: of all together, as they were sent. Others are only named in the text."""
+    left = max(max_bytes, IMAGE_BYTES)
+    for block in _blocks(content)[:MAX_IMAGES]:
+        match block:
+            case {"type": "image", "data": str() as data} if len(data) <= left:
+                left -= len(data)
+                with suppress(ValueError):
+                    yield base64.b64decode(data, validate=True)
+            case _:
+                pass
 
 
 def is_error(result: Json) -> bool:
@@ -83,8 +101,10 @@ def _block_text(block: Any) -> str:
             return block
         case {"type": "text", "text": text}:
             return text if isinstance(text, str) else _json(text)
-        case {"type": "image" | "audio" as kind, "data": str() as data}:
-            return f"[{kind}, {block.get('mimeType')}, {len(data) * 3 // 4} bytes: cannot be shown]"
+        case {"type": "image", "data": str() as data}:
+            return f"[image, {block.get('mimeType')}, {len(data) * 3 // 4} bytes]"
+        case {"type": "audio", "data": str() as data}:
+            return f"[audio, {block.get('mimeType')}, {len(data) * 3 // 4} bytes: cannot be shown]"
         case {"type": "resource_link", "uri": uri}:
             return f"[{', '.join(_link(cast('Json', block), uri))}]"
         case {"type": "resource", "resource": {"text": str() as text}}:

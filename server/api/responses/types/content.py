@@ -7,7 +7,7 @@ from pydantic import BaseModel, Field, StringConstraints
 from server.api.common.types import FileCitation
 from server.api.common.unsupported import PromptCacheBreakpoint
 from server.api.responses.types.unsupported import UnsupportedVariants
-from server.api.responses.types.unsupported_content import ContainerFileCitation, FilePath, InputFile, InputImage, UrlCitation
+from server.api.responses.types.unsupported_content import ContainerFileCitation, FilePath, InputFile, UrlCitation
 from server.http.fields import STRICT
 
 ItemId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,128}$")]
@@ -17,6 +17,17 @@ class InputText(BaseModel):
     model_config = STRICT
     type: Literal["input_text"]
     text: str
+    prompt_cache_breakpoint: PromptCacheBreakpoint | None = None
+
+
+class InputImage(BaseModel):
+    """By one of `image_url`, a data URL, and `file_id`."""
+
+    model_config = STRICT
+    type: Literal["input_image"]
+    image_url: str | None = None
+    file_id: ItemId | None = None
+    detail: Literal["low", "high", "auto", "original"] | None = None
     prompt_cache_breakpoint: PromptCacheBreakpoint | None = None
 
 
@@ -68,5 +79,5 @@ class SummaryText(BaseModel):
     text: str
 
 
-InputPart = Annotated[InputText, UnsupportedVariants("content parts", (InputImage, InputFile))]
+InputPart = Annotated[Annotated[InputText | InputImage, Field(discriminator="type")], UnsupportedVariants("content parts", (InputFile,))]
 AssistantPart = Annotated[InputText | OutputTextInput | Refusal, Field(discriminator="type")]  # of an assistant message in a request

@@ -183,19 +183,31 @@ class InputTextContent(BaseModel):
     text: str
 
 
+class InputImageContent(BaseModel):
+    """What the server keeps is named by its file."""
+
+    type: Literal["input_image"] = "input_image"
+    image_url: str | None
+    file_id: str | None
+    detail: Literal["low", "high", "auto", "original"]
+
+
+InputContent = Annotated[InputTextContent | InputImageContent, Field(discriminator="type")]
+
+
 class InputMessage(BaseModel):
     id: str
     type: Literal["message"] = "message"
     role: Literal["user", "system", "developer"]
     status: Status
-    content: list[InputTextContent]
+    content: list[InputContent]
 
 
 class FunctionToolCallOutput(BaseModel):
     id: str
     type: Literal["function_call_output"] = "function_call_output"
     call_id: str
-    output: str | list[InputTextContent]
+    output: str | list[InputContent]
     status: Status
     name: Annotated[str | None, OMIT_NONE] = None
 
@@ -204,7 +216,7 @@ class CustomToolCallOutputItem(BaseModel):
     id: str
     type: Literal["custom_tool_call_output"] = "custom_tool_call_output"
     call_id: str
-    output: str | list[InputTextContent]
+    output: str | list[InputContent]
     status: Status  # extension
     name: Annotated[str | None, OMIT_NONE] = None
 

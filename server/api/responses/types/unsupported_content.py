@@ -7,14 +7,6 @@ from pydantic import BaseModel
 from server.api.common.unsupported import PromptCacheBreakpoint
 
 
-class InputImage(BaseModel):
-    type: Literal["input_image"]
-    image_url: str | None = None
-    file_id: str | None = None
-    detail: Literal["low", "high", "auto", "original"] | None = None
-    prompt_cache_breakpoint: PromptCacheBreakpoint | None = None
-
-
 class InputFile(BaseModel):
     type: Literal["input_file"]
     file_id: str | None = None

@@ -138,10 +138,10 @@ def test_tokens_are_counted_as_the_model_reads_them() -> None:
         ({"nonsense": 1}, 400, "invalid_request_error", "nonsense: "),
         ({"messages": []}, 400, "invalid_request_error", "messages: "),
         (
-            {"messages": [{"role": "user", "content": [{"type": "image", "source": {}}]}]},
+            {"messages": [{"role": "user", "content": [{"type": "image", "source": {"type": "file", "file_id": "a"}}]}]},
             400,
             "invalid_request_error",
-            "messages.0.content.0.type: this server reads text",
+            "messages.0.content.0.source.file_id: tiny reads text alone",
         ),
         (
             {"messages": [{"role": "user", "content": [{"type": "document", "source": {"type": "base64", "data": "AA"}}]}]},

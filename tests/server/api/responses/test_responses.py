@@ -121,7 +121,7 @@ def test_function_calls_as_events() -> None:
         ([{"type": "mcp_approval_response", "approval_request_id": "mcpr_1", "approve": True}], "input.0.approval_request_id"),
         ([{"type": "item_reference", "id": "msg_1"}], "input.0.id"),
         ([{"type": "web_search_call", "id": "ws_1"}], "input.0"),
-        ([{"role": "user", "content": [{"type": "input_image", "image_url": "data:"}]}], "input.0.content.0"),
+        ([{"role": "user", "content": [{"type": "input_image", "image_url": "data:"}]}], "input.0.content.0.image_url"),
         ([], "input"),
     ],
 )

@@ -153,7 +153,7 @@ def test_too_many_messages_are_refused_and_the_others_answered() -> None:
         ({"stream_id": "a b"}, "stream_id"),
         ({"model": "gpt"}, "model"),
         ({"bogus": 1}, "bogus"),
-        ({"input": [{"role": "user", "content": [{"type": "input_image", "image_url": "data:"}]}]}, "input.0.content.0"),
+        ({"input": [{"role": "user", "content": [{"type": "input_image", "image_url": "data:"}]}]}, "input.0.content.0.image_url"),
     ],
 )
 def test_what_is_refused_is_named_and_the_connection_goes_on(body: dict[str, Any], param: str) -> None:
