@@ -20,6 +20,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.types import Receive, Scope, Send
 
+from retrieval.images.limits import ImageLimits
 from retrieval.store.api import Store
 from server.api.mcp.mount import PATHS, Mount, owner_of
 from server.api.routes import endpoints, sockets
@@ -37,6 +38,7 @@ from server.http.middleware import PathMiddleware, RequestMiddleware
 from server.http.warnings import WARNINGS_HEADER
 from server.mcp.builtin import build_server as build_server
 from server.mcp.config.server_spec import Builtin
+from server.mcp.fetch import ImageLinks
 from server.mcp.open_host import open_host, own_servers
 from server.runtime.classifier import open_classifier_model
 from server.runtime.knowledge_base import KnowledgeBase, ObserveSearch, open_database, open_knowledge_base
@@ -86,6 +88,7 @@ def load_runtime(settings: Settings, watch: ObserveSearch | None = None) -> Runt
             engine=first.engine,
             tokenizer=first.tokenizer,
             sight=first.sight,
+            fetch_image=ImageLinks(settings.allowed_image_hosts, ImageLimits().file_bytes).fetch if settings.image_hosts else None,
             others=tuple(others),
             speech=speech,
             classifier=open_classifier_model(settings, progress),

@@ -78,7 +78,7 @@ MAY: dict[str, set[str]] = {
     "server.api.batches": API | rooms("api.batches api.documents"),  # what comes in and out is a file
     "server.api.uploads": API | rooms("api.uploads api.documents"),  # what comes out is a file
     "server.api.routes": rooms("api http runtime"),
-    "server.app": {"server", "engine", "retrieval.store.api"},  # everything put together
+    "server.app": {"server", "engine", "retrieval.store.api", "retrieval.images.limits"},  # everything put together
     "server.cli": {"server", "engine.api", "retrieval"},
     "server.cli.main": {"server", "bench"},
     "server.cli.arch": {"server", "models"},

@@ -13,6 +13,7 @@ from server.runtime.settings import Settings
 REPEATABLE = {  # fields with several values -> option that is given once per value
     "api_keys": "--api-key",
     "cors_origins": "--cors-origin",
+    "image_hosts": "--image-host",
     "model": "--model",
     "model_alias": "--model-alias",
     "model_kv_memory": "--model-kv-memory",

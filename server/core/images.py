@@ -8,9 +8,15 @@ from typing import TypeVar
 
 from retrieval.images.limits import DecoderFailed, ImageError
 from server.core.errors import ApiError, bad_request, unavailable
+from server.core.messages import ImageData, ImageUrl
 
 T = TypeVar("T")
 _DATA_URL = re.compile(r"data:(?P<media>[\w.+-]+/[\w.+-]+)?(;[\w.+-]+=[^;,]*)*;base64,", re.ASCII | re.IGNORECASE)
+
+
+def image_of_url(url: str, param: str) -> ImageData | ImageUrl:
+    """Raises ApiError, naming `param`, for a data URL that is damaged."""
+    return ImageData(image_bytes(url, param)) if url[:5].lower() == "data:" else ImageUrl(url)
 
 
 def image_bytes(url: str, param: str) -> bytes:

@@ -18,6 +18,13 @@ class ImageData:
 
 
 @dataclass(frozen=True, slots=True)
+class ImageUrl:
+    """To be fetched, where the operator allows that."""
+
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
 class ImageFile:
     """A file that the server keeps, of whoever asks."""
 
@@ -44,7 +51,7 @@ class Image:
     """In a message, before character `at` of its text. `joint`: the line break before it is none of the text's, but stands between what
     comes before and behind the image. `low`: as few tokens as can be are to be made of it."""
 
-    content: ImageData | ImageFile | SeenImage
+    content: ImageData | ImageUrl | ImageFile | SeenImage
     at: int = 0
     joint: bool = False
     low: bool = False

@@ -3,7 +3,7 @@
 import asyncio
 import hashlib
 import secrets
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 
@@ -95,6 +95,8 @@ class Runtime:
     classifier: ClassifierModel | None = None  # None: only images are classified, by texts, where a model reads both
     images: ImageModel | None = None  # None: no pictures are made
     sight: Sight | None = None  # of the model; None: it reads text alone
+    # the image that a URL names, for the field that holds it. Raises ApiError. None: nothing is fetched
+    fetch_image: Callable[[str, str], Awaitable[bytes]] | None = None
     owner: str = ""  # whose caches are used; "": nobody's in particular
     tracer: LoopTracer | None = None  # None: nothing is traced
 

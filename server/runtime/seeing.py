@@ -6,8 +6,8 @@ from dataclasses import replace
 from retrieval.images.limits import ImageLimits
 from server.core.cost import before_long_work
 from server.core.errors import ApiError, bad_request
-from server.core.images import with_image_errors
-from server.core.messages import Image, ImageData, ImageFile, Message, SeenImage, SeenTiles, ToolResult, User, images_of
+from server.core.images import image_bytes, with_image_errors
+from server.core.messages import Image, ImageData, ImageFile, ImageUrl, Message, SeenImage, SeenTiles, ToolResult, User, images_of
 from server.core.threads import in_thread
 from server.runtime.runtime import Runtime, expect_database
 from server.text.images.sight import Sight
@@ -62,6 +62,10 @@ async def _seen(runtime: Runtime, sight: Sight, image: Image) -> SeenImage:
         case SeenImage():
             return image.content
         case ImageData(data):
+            return await with_image_errors(sight.see(data, low=image.low), image.field)
+        case ImageUrl(url=url):
+            fetch = runtime.fetch_image
+            data = image_bytes(url, image.field) if fetch is None else await fetch(url, image.field)
             return await with_image_errors(sight.see(data, low=image.low), image.field)
         case ImageFile(id=id):
             data = await _content(runtime, id, image.field)

@@ -176,6 +176,9 @@ class Settings(BaseSettings):
     )
     page: bool = Field(default=True, description="Show a page at / to browsers")
     cors_origins: Strings = Field(default=(), description="Origin of web pages that may call this server (repeatable)")
+    image_hosts: Strings = Field(
+        default=(), description="Host from which images that requests name by https URLs are fetched (repeatable; default: from none)"
+    )
     tracing: bool | None = Field(
         default=None, description="Send OpenTelemetry spans over OTLP (default: where OTEL_EXPORTER_OTLP_ENDPOINT is set)"
     )
@@ -183,7 +186,9 @@ class Settings(BaseSettings):
     log_json: bool = Field(default=False, description="Log one JSON object per line")
     log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="Least serious level that is logged")
 
-    @field_validator("api_keys", "cors_origins", "mcp_files", "mcp_database", "model_alias", "upstream", "model_kv_memory", mode="before")
+    @field_validator(
+        "api_keys", "cors_origins", "image_hosts", "mcp_files", "mcp_database", "model_alias", "upstream", "model_kv_memory", mode="before"
+    )
     @classmethod
     def _split(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
@@ -370,6 +375,10 @@ class Settings(BaseSettings):
         if name == self.transcription_name:
             return budgets.get(name, self.kv_memory)
         return budgets.get(name) or max(1, self.kv_memory // len(self.models.keys() - budgets.keys()))
+
+    @property
+    def allowed_image_hosts(self) -> frozenset[str]:
+        return frozenset(host.lower() for host in self.image_hosts)
 
     @property
     def aliases(self) -> dict[str, str]:

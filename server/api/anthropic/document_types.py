@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 
 from server.api.anthropic.text_types import CacheControl, TextBlock
 from server.core.errors import bad_request
-from server.core.images import decoded, image_bytes
+from server.core.images import decoded, image_of_url
 from server.core.messages import Image, ImageData, ImageFile
 from server.http.fields import STRICT
 
@@ -135,7 +135,7 @@ def _image(block: ImageBlock, field: str) -> Image:
         case Base64Source(data=data):
             return Image(content=ImageData(decoded(data, f"{field}.data")), field=f"{field}.data")
         case UrlSource(url=url):
-            return Image(content=ImageData(image_bytes(url, f"{field}.url")), field=f"{field}.url")
+            return Image(content=image_of_url(url, f"{field}.url"), field=f"{field}.url")
         case FileSource(file_id=id):
             return Image(content=ImageFile(id), field=f"{field}.file_id")
 

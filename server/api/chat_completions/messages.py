@@ -7,8 +7,8 @@ from server.api.chat_completions import tool_types as tools
 from server.api.chat_completions.unsupported_types import FunctionMessage
 from server.chat.tools.toolset import model_name
 from server.core.errors import ApiError, bad_request
-from server.core.images import image_bytes
-from server.core.messages import Assistant, Image, ImageData, Message, PromptEnd, System, ToolCall, ToolResult, User, joined_parts
+from server.core.images import image_of_url
+from server.core.messages import Assistant, Image, Message, PromptEnd, System, ToolCall, ToolResult, User, joined_parts
 
 
 def to_messages(messages: Sequence[message_types.Message]) -> list[Message]:
@@ -79,7 +79,7 @@ def _to_parts(content: content_types.UserContent, field: str) -> list[str | Imag
 
 
 def _image(image: content_types.ImageUrl, field: str) -> Image:
-    return Image(content=ImageData(image_bytes(image.url, field)), low=image.detail == "low", field=field)
+    return Image(content=image_of_url(image.url, field), low=image.detail == "low", field=field)
 
 
 def _part_text(part: content_types.UserPart | content_types.AssistantPart, field: str) -> str:

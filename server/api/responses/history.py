@@ -9,8 +9,8 @@ from server.api.responses.input_items import reasoning_text
 from server.api.responses.resolved_input import ResolvedInput
 from server.chat.tools.toolset import model_name
 from server.core.errors import bad_request
-from server.core.images import image_bytes
-from server.core.messages import Assistant, Image, ImageData, ImageFile, Json, Message, System, ToolCall, ToolResult, User, joined_parts
+from server.core.images import image_of_url
+from server.core.messages import Assistant, Image, ImageFile, Json, Message, System, ToolCall, ToolResult, User, joined_parts
 from server.core.request import ApprovalDecision
 from server.runtime.runtime import Runtime
 
@@ -175,7 +175,7 @@ def _part(part: Json, field: str) -> str | Image:
         raise bad_request(field, f"{field}: an image is named by one of image_url and file_id")
     if id is not None:
         return Image(content=ImageFile(id), low=low, field=f"{field}.file_id")
-    return Image(content=ImageData(image_bytes(url, f"{field}.image_url")), low=low, field=f"{field}.image_url")
+    return Image(content=image_of_url(url, f"{field}.image_url"), low=low, field=f"{field}.image_url")
 
 
 def open_compaction(runtime: Runtime, item: Json, field: str) -> Summary:

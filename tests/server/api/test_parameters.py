@@ -98,6 +98,7 @@ HONOURED: dict[str, Given] = {
     "guided_json": Given(SCHEMA),
     "guided_regex": Given("a+"),
     "ignore_eos": Given(True),
+    "images": Given(["aGk="]),
     "include_reasoning": Given(False, tokenizer=THINKS),
     "include_stop_str_in_output": Given(True, {"stop": "two"}),
     "input": Given("Other"),

@@ -125,7 +125,7 @@ def test_several_models_have_names_and_memory(monkeypatch: pytest.MonkeyPatch) -
 
 def test_the_command_line_has_every_setting() -> None:
     help_text = CliRunner().invoke(cli, ["serve", "--help"], env={"COLUMNS": "200"}).output
-    flags = {"api_keys": "--api-key", "cors_origins": "--cors-origin"}
+    flags = {"api_keys": "--api-key", "cors_origins": "--cors-origin", "image_hosts": "--image-host"}
     for field in Settings.model_fields:
         assert flags.get(field, f"--{field.replace('_', '-')}") in help_text
 

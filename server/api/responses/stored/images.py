@@ -32,7 +32,7 @@ async def _kept_parts(runtime: Runtime, parts: Sequence[Json]) -> list[Json]:
 
 
 def _comes_along(part: Json) -> bool:
-    return part["type"] == "input_image" and part["image_url"] is not None
+    return part["type"] == "input_image" and (part["image_url"] or "")[:5].lower() == "data:"
 
 
 async def _kept(runtime: Runtime, part: Json) -> Json:
