@@ -16,6 +16,8 @@ MAX_PIXELS = 40_000_000  # before it is made small
 MAX_PNG = 300_000  # bytes; larger ones become JPEG
 QUALITY = 90  # of JPEG
 
+TRANSPARENT = ("RGBA", "LA", "P", "PA")  # modes
+
 Encoded = tuple[bytes, PictureType]
 
 
@@ -29,15 +31,18 @@ def encode_file(content: IO[bytes]) -> Encoded | None:
                 return None
             image.draft("RGB", (2 * SIDE, 2 * SIDE))  # a JPEG need not be decoded in full
             return encode(ImageOps.exif_transpose(image), lossy=image.format == "JPEG")
-    except (OSError, SyntaxError, ValueError, IndexError, TypeError, EOFError):
+    except MemoryError:
+        raise
+    except Exception:  # decoders of broken files fail in many ways, and a document is not to be lost by one of its pictures
         return None
 
 
 def encode(image: Image.Image, *, lossy: bool = False) -> Encoded | None:
     if min(image.size) < MIN_SIDE:
         return None
-    plain = on_paper(image)
-    plain.thumbnail((SIDE, SIDE))
+    small = image.convert("RGBA" if image.mode in TRANSPARENT else "RGB")
+    small.thumbnail((SIDE, SIDE))  # before it is laid on paper, which takes several times its memory
+    plain = on_paper(small)
     if not lossy and len(data := _written(plain, "PNG")) <= MAX_PNG:
         return data, "image/png"
     return _written(plain, "JPEG"), "image/jpeg"
@@ -45,7 +50,7 @@ def encode(image: Image.Image, *, lossy: bool = False) -> Encoded | None:
 
 def on_paper(image: Image.Image) -> Image.Image:
     """Red, green and blue; what is transparent is white."""
-    if image.mode not in ("RGBA", "LA", "P", "PA"):
+    if image.mode not in TRANSPARENT:
         return image.convert("RGB")
     clear = image.convert("RGBA")
     return Image.alpha_composite(Image.new("RGBA", clear.size, "white"), clear).convert("RGB")

@@ -39,7 +39,9 @@ def _picture(page: pdfium.PdfPage, item: pdfium.PdfImage, builder: DocumentBuild
         if width * height > MAX_PIXELS:
             raise ValueError
         image, box = item.get_bitmap(render=True).to_pil(), item.get_bounds()  # rendered: with its mask, and upright
-    except (pdfium.PdfiumError, ValueError, AttributeError, OSError):  # some decoders of the library end so
+    except MemoryError:
+        raise
+    except Exception:  # the library and Pillow fail in many ways on broken pictures
         builder.add_note(LEFT_OUT)
         return
     if _share(box, page) >= SCAN and sum(image.convert("L").histogram()[PAPER:]) >= MIN_PAPER * width * height:
