@@ -123,6 +123,7 @@ MAY: dict[str, set[str]] = {
     "bench.encoder_decoder": {"bench", "engine"},
     "bench.images": {"bench", "engine"},
     "bench.sight": {"bench", "engine"},
+    "bench.denoisers": {"bench", "engine", "models"},
     "bench.experts": {"bench", "engine", "models"},
     "bench.kernels": {"bench", "engine", "models"},  # compares backends, below any server
     "bench.recurrent": {"bench", "engine", "models"},

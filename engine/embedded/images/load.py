@@ -10,6 +10,7 @@ from torch import Tensor
 from engine.api import ImageInfo, ImageRequest, OtherSizes, ReadsLabels, ReadsPrompts
 from engine.embedded.encoder.on_torch import TorchEncoderBackend
 from engine.embedded.images.conditions import Denoiser, LabelledDenoiser, PromptedDenoiser
+from engine.embedded.images.packed import pack_convolutions
 from engine.embedded.load import open_device
 from models.batch import Backend
 from models.build import build_encoder
@@ -93,6 +94,7 @@ def _prompted(found: Prompted, backend: Backend, device: torch.device) -> Prompt
         model = build_unet(found.spec, backend).eval()
         encoder = build_encoder(found.encoder, backend, context=found.encoder.context).eval()
     fill_named(model, found.part.recipes, found.part.tensors())
+    pack_convolutions(model)
     load(encoder, found.encoder, found.encoder_part.recipes, found.encoder_part.tensors())
     return PromptedDenoiser(model, encoder, device)
 
