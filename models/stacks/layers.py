@@ -29,7 +29,12 @@ class PreLayer(nn.Module):
         self.norm2, self.ffn = norm(spec.norm, dim, ops), ffn
 
     def forward(self, x_TD: Tensor, batch: Batch) -> Tensor:
-        x_TD = self.add(x_TD, self.mixer(self.norm1(x_TD), batch))
+        return self.feed(self.mix(x_TD, batch), batch)
+
+    def mix(self, x_TD: Tensor, batch: Batch) -> Tensor:
+        return self.add(x_TD, self.mixer(self.norm1(x_TD), batch))
+
+    def feed(self, x_TD: Tensor, batch: Batch) -> Tensor:
         return self.add(x_TD, self.ffn(self.norm2(x_TD), batch))
 
 

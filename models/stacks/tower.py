@@ -5,8 +5,9 @@ The decoder (decoder.py) calls it for the inputs that come in a step; what comes
 among its tokens' rows (vision.py).
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +18,7 @@ from models.parts.norms import norm
 from models.parts.patches import PatchEmbedding
 from models.parts.positions import added
 from models.spec import Attention, Frames, GridWindow, Layer, OwnEmbedding, Patches, SharedEmbedding, Tower
+from models.stacks.layers import PreLayer
 
 
 class TowerStack(nn.Module):
@@ -35,9 +37,14 @@ class TowerStack(nn.Module):
     def forward(self, read: Tensor, batch: Batch, shared: nn.Module | None = None) -> Tensor:
         """x_TD after the last norm. read: int64 [T] tokens, float32 [F, C] frames or [P, I] patches. `shared`: the decoder's embedding."""
         state = self.begin(read, batch, shared)
-        for number in range(len(self.layers)):
+        for number in range(len(self.pieces)):
             state = self.advance(state, number)
         return self.end(state)
+
+    @cached_property
+    def pieces(self) -> tuple["Piece", ...]:
+        """The layers in their order, or their halves, so that whoever reads something long can do other work between."""
+        return tuple(piece for number, layer in enumerate(self.layers) for piece in _pieces(number, layer, self.spec.layers[number]))
 
     def begin(self, read: Tensor, batch: Batch, shared: nn.Module | None = None) -> "Climb":
         x_TD = self.embed_norm(self._embedded(read, batch, shared))
@@ -54,9 +61,9 @@ class TowerStack(nn.Module):
         return Climb(x_TD[order_T], batch, windows, order_T)
 
     def advance(self, state: "Climb", number: int) -> "Climb":
-        """Through one layer."""
-        batch = state.windows if _window(self.spec.layers[number]) else state.batch
-        return replace(state, x_TD=self.layers[number](state.x_TD, batch))
+        """Through one of the pieces."""
+        piece = self.pieces[number]
+        return replace(state, x_TD=piece.run(state.x_TD, state.windows if piece.windowed else state.batch))
 
     def end(self, state: "Climb") -> Tensor:
         return self.norm(state.in_lines)
@@ -69,6 +76,22 @@ class TowerStack(nn.Module):
         if self.spec.embed_scale != 1:
             x_TD = self.ops.scale(x_TD, self.spec.embed_scale)
         return x_TD if self.positions is None else self.ops.add(x_TD, self.positions(batch.positions_T).to(x_TD.dtype))
+
+
+@dataclass(frozen=True, eq=False)
+class Piece:
+    """`ends`: the number of the layer that is over with it; None: none is."""
+
+    run: Callable[[Tensor, Batch], Tensor]
+    windowed: bool
+    ends: int | None
+
+
+def _pieces(number: int, layer: nn.Module, spec: Layer) -> tuple[Piece, ...]:
+    windowed = _window(spec) is not None
+    if isinstance(layer, PreLayer):
+        return Piece(layer.mix, windowed, None), Piece(layer.feed, windowed, number)
+    return (Piece(layer, windowed, number),)
 
 
 @dataclass(frozen=True, eq=False)

@@ -36,14 +36,14 @@ class VisionStack(nn.Module):
         return Glance(self.tower.begin(read_PI, batch), batch)
 
     def done(self, glance: "Glance") -> bool:
-        return glance.layers == len(self.spec.tower.layers)
+        return glance.pieces == len(self.tower.pieces)
 
     def advance(self, glance: "Glance") -> "Glance":
-        """Through one layer."""
-        climb = self.tower.advance(glance.climb, glance.layers)
-        taken = [part for each, part in zip(self.spec.deep, self.deep, strict=True) if each.layer == glance.layers]
+        """Through one piece of the tower."""
+        climb, over = self.tower.advance(glance.climb, glance.pieces), self.tower.pieces[glance.pieces].ends
+        taken = [part for each, part in zip(self.spec.deep, self.deep, strict=True) if each.layer == over]
         deep = (part(self._patches(climb.in_lines, glance.batch), glance.batch) for part in taken)
-        return Glance(climb, glance.batch, glance.layers + 1, (*glance.deep, *deep))
+        return Glance(climb, glance.batch, glance.pieces + 1, (*glance.deep, *deep))
 
     def end(self, glance: "Glance") -> tuple[Tensor, ...]:
         return self.connector(self._patches(self.tower.end(glance.climb), glance.batch), glance.batch), *glance.deep
@@ -75,11 +75,11 @@ class VisionStack(nn.Module):
 
 @dataclass(frozen=True, eq=False)
 class Glance:
-    """Images on their way through so many `layers` of the tower."""
+    """Images on their way through so many `pieces` of the tower."""
 
     climb: Climb
     batch: Batch
-    layers: int = 0
+    pieces: int = 0
     deep: tuple[Tensor, ...] = ()
 
 

@@ -70,8 +70,8 @@ SIGHTED_TEXT = """\
 Models that read images among a prompt's tokens (`image_url`, `input_image`, ... in chats): a tower of the parts above, a connector, and
 one of the decoders. Logits equal those of `transformers` within 1e-4, for two images of different sizes among text; on the engine,
 answers are those of a plain pass over the whole in chunks of any size, in company, with images and prompts that were seen before
-(`tests/models/test_sighted.py`, `tests/engine/test_sight.py`). Each image is read once, a layer after each step of the answers that are
-running. "Sees": whether an image's tokens see those before them alone, or all of the image, or all of the prompt.
+(`tests/models/test_sighted.py`, `tests/engine/test_sight.py`). Each image is read once, half a layer after each step of the answers that
+are running. "Sees": whether an image's tokens see those before them alone, or all of the image, or all of the prompt.
 """
 PICTURES = """\
 A folder of diffusers (`model_index.json`) makes pictures out of noise. Each part says what diffusers' says within 1e-4, every sampler

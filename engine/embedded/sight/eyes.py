@@ -1,5 +1,5 @@
-"""What an engine makes of images: each is read once, a layer of one tile after each step of the tokens' own, so that no answer waits for
-more than that; and the rows that come out are remembered, least recently used first to go.
+"""What an engine makes of images: each is read once, half a layer of one tile after each step of the tokens' own, so that no answer waits
+for more than that; and the rows that come out are remembered, least recently used first to go.
 
 A sequence is admitted once the rows are there that its prompt still needs, and holds them until its prompt is computed.
 """
@@ -68,7 +68,7 @@ class Eyes:
             self._job = None
 
     def work(self) -> None:
-        """Takes one tile of the image that is being read through one layer."""
+        """Takes one tile of the image that is being read through half a layer."""
         if self._job is None:
             return
         job, vision = self._job, self._vision
