@@ -62,14 +62,14 @@ async def _seen(runtime: Runtime, sight: Sight, image: Image) -> SeenImage:
         case SeenImage():
             return image.content
         case ImageData(data):
-            return await with_image_errors(sight.see(data, low=image.low), image.field)
+            return await with_image_errors(sight.see(data, low=image.low, owner=runtime.owner), image.field)
         case ImageUrl(url=url):
             fetch = runtime.fetch_image
             data = image_bytes(url, image.field) if fetch is None else await fetch(url, image.field)
-            return await with_image_errors(sight.see(data, low=image.low), image.field)
+            return await with_image_errors(sight.see(data, low=image.low, owner=runtime.owner), image.field)
         case ImageFile(id=id):
             data = await _content(runtime, id, image.field)
-            return await with_image_errors(sight.see(data, low=image.low), image.field)
+            return await with_image_errors(sight.see(data, low=image.low, owner=runtime.owner), image.field)
 
 
 async def _content(runtime: Runtime, id: str, field: str) -> bytes:

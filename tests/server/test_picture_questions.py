@@ -108,6 +108,16 @@ def test_the_same_question_about_other_pictures_at_the_same_time(server: Running
     assert answers == [one.question.answer for one in [*two, *reversed(two)] * 3]
 
 
+def test_a_picture_is_read_once(server: Running) -> None:
+    things = scene(rnd := random.Random(1234), 1)
+    read, found = (server.metric(f"prompt_images_{name}_total") for name in ("read", "found"))
+    picture = draw(things, rnd)
+    for question in questions(things, rnd):
+        assert by_chat(server, Asked(picture, question)) == question.answer
+    assert server.metric("prompt_images_read_total") == read + 1
+    assert server.metric("prompt_images_found_total") >= found + 1
+
+
 def test_a_conversation_about_a_picture(server: Running) -> None:
     rnd = random.Random(5)
     things = scene(rnd, 2)
