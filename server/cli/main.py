@@ -53,7 +53,7 @@ def pull_command(model: Annotated[str, typer.Argument(help="A name, a directory,
 
     try:
         with progress_bar() as progress:
-            print(pull(model, progress=progress))
+            print(pull(model, takes="all", progress=progress))
     except PullError as error:
         print_error(error)
         raise typer.Exit(2) from None

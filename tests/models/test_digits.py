@@ -14,7 +14,7 @@ from tests.engine.test_images import picture, running
 from tests.tiny_models.digits import NAMES, real_digits
 from tests.tiny_models.digits_judge import read_digits
 
-DATA = pull("digits")
+DATA = pull("digits", takes="pipelines")
 
 
 def painted(requests: list[ImageRequest]) -> NDArray[np.int64]:

@@ -79,6 +79,7 @@ def run_imagine(command: ImagineCommand, settings: Settings | None, server: Imag
         check(command, way)
         made = asyncio.run(_run(command, settings, server))
         if command.output is not None:
+            command.output.parent.mkdir(parents=True, exist_ok=True)
             command.output.write_bytes(made.file)
             print(f"{command.output}: {made.size}, seed {made.seed}")
         if way is not None:

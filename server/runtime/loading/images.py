@@ -24,7 +24,7 @@ def open_image_model(settings: Settings, source: str, progress: Progress) -> Ima
     from engine.embedded.images.engine import EmbeddedImageEngine
     from engine.embedded.images.load import load_image_model
 
-    directory, name = pull(source, progress=progress), short_name(source)
+    directory, name = pull(source, takes="pipelines", progress=progress), short_name(source)
     loaded = load_image_model(directory, _options(settings))
     if loaded.info.channels not in CHANNELS:
         raise ValueError(f"{directory}: its pictures have {loaded.info.channels} channels; those of 1 or 3 can be sent")

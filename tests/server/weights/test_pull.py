@@ -69,9 +69,13 @@ def test_tiny_models_come_along() -> None:
     assert {"colored-shapes", "digits", "number-words-t5", "picture-questions"} <= TINY.keys()
     for name, folder in TINY.items():
         expect_known(name)
-        assert pull(name) == folder and any(folder.rglob("*.safetensors"))
+        assert pull(name, takes="all") == folder and any(folder.rglob("*.safetensors"))
 
 
 def test_a_folder_of_diffusers(tmp_path: Path) -> None:
     (tmp_path / "model_index.json").write_text("{}")
-    assert pull(str(tmp_path)) == tmp_path
+    assert pull(str(tmp_path), takes="pipelines") == tmp_path == pull(str(tmp_path), takes="all")
+    with pytest.raises(PullError, match="--image-model"):
+        pull("digits")
+    with pytest.raises(PullError, match=r"colored-shapes is no model of pictures: it has no model_index.json"):
+        pull("colored-shapes", takes="pipelines")
