@@ -6,7 +6,7 @@ from dataclasses import replace
 from retrieval.images.limits import ImageLimits
 from server.core.cost import before_long_work
 from server.core.errors import ApiError, bad_request
-from server.core.images import image_bytes, with_image_errors
+from server.core.images import with_image_errors
 from server.core.messages import Image, ImageData, ImageFile, ImageUrl, Message, SeenImage, SeenTiles, ToolResult, User, images_of
 from server.core.threads import in_thread
 from server.runtime.runtime import Runtime, expect_database
@@ -51,6 +51,11 @@ async def with_shown_images(runtime: Runtime, result: ToolResult, files: Sequenc
     return replace(result, text="\n".join([result.text, *told]), images=tuple(images))
 
 
+def _not_fetched(field: str) -> ApiError:
+    how = "send a data URL such as data:image/png;base64,..., or have the operator allow the host (--image-host)"
+    return bad_request(field, f"{field}: nothing is fetched from other addresses: {how}", "invalid_image_url")
+
+
 def _too_many(runtime: Runtime, field: str, rows: int) -> ApiError:
     context = runtime.engine.info.context
     told = f"{field}: the images up to this one need {rows} tokens, more than fit into the model's context of {context}"
@@ -65,7 +70,9 @@ async def _seen(runtime: Runtime, sight: Sight, image: Image) -> SeenImage:
             return await with_image_errors(sight.see(data, low=image.low, owner=runtime.owner), image.field)
         case ImageUrl(url=url):
             fetch = runtime.fetch_image
-            data = image_bytes(url, image.field) if fetch is None else await fetch(url, image.field)
+            if fetch is None:
+                raise _not_fetched(image.field)
+            data = await fetch(url, image.field)
             return await with_image_errors(sight.see(data, low=image.low, owner=runtime.owner), image.field)
         case ImageFile(id=id):
             data = await _content(runtime, id, image.field)

@@ -87,7 +87,9 @@ def read_image_tokens(config: Json, added: Mapping[str, int]) -> ImageTokens | N
     row_id = next((config[key] for key in ("image_token_id", "image_token_index") if isinstance(config.get(key), int)), None)
     if row_id is None or row_id not in names:
         return None
-    mark = names.get(config.get("boi_token_index", row_id), names[row_id])  # Gemma 3's template writes the beginning alone
+    mark = names.get(
+        config.get("boi_token_index", config.get("boi_token_id", row_id)), names[row_id]
+    )  # Gemma 3's template writes the beginning alone
     return ImageTokens(mark, names[row_id], row_id)
 
 

@@ -3,7 +3,7 @@
 import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -21,6 +21,7 @@ from transformers import (
 )
 
 from engine.api import ImageTiles
+from models.families.multimodal import SIGHTED, sighted_family
 from retrieval.images.limits import ImageError
 from retrieval.images.settings import PreprocessingError
 from server.text.images.families import FAMILIES
@@ -126,6 +127,11 @@ def test_what_nobody_reads_is_an_error(name: str) -> None:
     for wrong in ({"sharpen": True}, {"image_processor_type": "FuyuImageProcessor"}):
         with pytest.raises(PreprocessingError, match="here: "):
             FAMILIES[case.family]({**said, **wrong}, "here")
+
+
+def test_each_family_that_sees_has_its_images_prepared() -> None:
+    kinds = {cast(str, sighted_family(architecture).TINY["model_type"]) for architecture in SIGHTED}
+    assert kinds and kinds <= FAMILIES.keys()
 
 
 def test_pan_and_scan_is_refused() -> None:
