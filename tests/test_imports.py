@@ -97,8 +97,8 @@ MAY: dict[str, set[str]] = {
     "retrieval.images": {"retrieval.images", "retrieval.sandbox"},
     "retrieval.records": {"retrieval.api"},
     "engine": {"engine"},
-    "engine.api": {"engine.vision"},
-    "engine.vision": {"models.spec"},
+    "engine.api": {"engine.api"},
+    "engine.api.vision": {"engine.api", "models.spec"},
     "engine.remote": {"engine.remote", "engine.api"},
     "engine.embedded": {"engine.embedded", "engine.api", "engine.checks", "engine.end_tokens", "engine.recurrence", "models"},
     "engine.recurrence": {"engine.recurrence", "models"},
@@ -130,7 +130,7 @@ MAY: dict[str, set[str]] = {
     "bench.scale.steps": {"bench", "engine"},
 }
 VLLM = ("engine.vllm",)  # all that imports vllm
-TORCHLESS = ("server", "retrieval", "mcp_servers", "engine.api", "engine.vision", "engine.remote", "models.spec")
+TORCHLESS = ("server", "retrieval", "mcp_servers", "engine.api", "engine.remote", "models.spec")
 MODELS_NEED = {"torch", "numpy", "safetensors", "gguf"}
 
 

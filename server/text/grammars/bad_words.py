@@ -1,4 +1,4 @@
-"""Words that must not be generated, as sequences of tokens (engine/api.py: Sampling.bad_words)."""
+"""Words that must not be generated, as sequences of tokens (engine/api/sampling.py: Sampling.bad_words)."""
 
 from collections.abc import Sequence
 

@@ -64,7 +64,7 @@ class Dialect(Protocol):
 
     @property
     def closing_strings(self) -> tuple[str, ...]:
-        """Strings that end the text of an argument where a quotation mark does not (engine/api.py, Closing)."""
+        """Strings that end the text of an argument where a quotation mark does not (engine/api/grammars.py, Closing)."""
         ...
 
     def grammar(self, constraint: CallConstraint, special_token_id: Callable[[str], int | None]) -> str:

@@ -1,0 +1,83 @@
+"""The border between text and tokens: token ids in, token ids out. Imports no torch and no implementation."""
+
+from engine.api.encoders import Encoder, EncoderInfo, Judge, Pixels, ReadsImages, Sentence
+from engine.api.engine import Aligner, Engine
+from engine.api.errors import EngineError, EngineStopped, EngineUnavailable, InvalidGrammar, PromptTooLong, QueueFull, Unsupported
+from engine.api.grammars import Choice, Closing, Grammar, JsonObject, JsonSchema, Lark, Regex, ThoughtBudget, ThoughtWatch
+from engine.api.info import DenoiserInfo, ModelInfo, ReaderInfo, ReadsFrames, ReadsTokens, Stats
+from engine.api.pictures import (
+    ImageEngine,
+    ImageInfo,
+    ImageProgress,
+    ImageRequest,
+    ImageStats,
+    Label,
+    OtherSizes,
+    PromptTokens,
+    ReadsLabels,
+    ReadsPrompts,
+    StartPicture,
+)
+from engine.api.requests import IDLE_PRIORITY, Delta, Finish, Frames, Request, TokenLogprob, Usage, cache_salt
+from engine.api.sampling import Beams, Denoising, Sampling, Timestamps
+from engine.api.vision import ImageTiles, PlacedImage, VisionInfo, digest_of
+
+__all__ = [
+    "IDLE_PRIORITY",
+    "Aligner",
+    "Beams",
+    "Choice",
+    "Closing",
+    "Delta",
+    "DenoiserInfo",
+    "Denoising",
+    "Encoder",
+    "EncoderInfo",
+    "Engine",
+    "EngineError",
+    "EngineStopped",
+    "EngineUnavailable",
+    "Finish",
+    "Frames",
+    "Grammar",
+    "ImageEngine",
+    "ImageInfo",
+    "ImageProgress",
+    "ImageRequest",
+    "ImageStats",
+    "ImageTiles",
+    "InvalidGrammar",
+    "JsonObject",
+    "JsonSchema",
+    "Judge",
+    "Label",
+    "Lark",
+    "ModelInfo",
+    "OtherSizes",
+    "Pixels",
+    "PlacedImage",
+    "PromptTokens",
+    "PromptTooLong",
+    "QueueFull",
+    "ReaderInfo",
+    "ReadsFrames",
+    "ReadsImages",
+    "ReadsLabels",
+    "ReadsPrompts",
+    "ReadsTokens",
+    "Regex",
+    "Request",
+    "Sampling",
+    "Sentence",
+    "StartPicture",
+    "Stats",
+    "ThoughtBudget",
+    "ThoughtWatch",
+    "Timestamps",
+    "TokenLogprob",
+    "Unsupported",
+    "Usage",
+    "VisionInfo",
+    "cache_salt",
+    "digest_of",
+]
