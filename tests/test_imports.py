@@ -51,6 +51,7 @@ MAY: dict[str, set[str]] = {
     "server.core.images": rooms("core", "retrieval.images.limits"),  # what goes wrong with an image
     "server.weights": rooms("weights core"),
     "server.weights.gguf": rooms("weights", "models.gguf"),
+    "server.weights.config": rooms("weights", "models.ctranslate2"),
     "server.weights.ctranslate2": rooms("weights", "models.ctranslate2"),
     "server.weights.safetensors_copy": rooms("weights", "models.gguf"),
     "server.archive": rooms("archive", "retrieval.api", "retrieval.records", "retrieval.store"),
@@ -75,6 +76,7 @@ MAY: dict[str, set[str]] = {
     **{f"server.api.{api}": API | {f"server.api.{api}"} for api in APIS},
     "server.api.common": rooms("api.common core text http", "engine.api", "retrieval.api", "retrieval.citations.cite", "retrieval.records"),
     "server.api.system": API | rooms("api.system api.chat_completions"),  # /tokenize takes the messages of a chat
+    "server.api.system.architectures": API | rooms("api.system weights", "models"),  # describes them, without a module
     "server.api.batches": API | rooms("api.batches api.documents"),  # what comes in and out is a file
     "server.api.uploads": API | rooms("api.uploads api.documents"),  # what comes out is a file
     "server.api.routes": rooms("api http runtime"),

@@ -22,8 +22,8 @@ from server.api.responses import endpoints as responses
 from server.api.responses.stored import conversations
 from server.api.responses.stored.abandoned import watch_abandoned
 from server.api.responses.websocket.session import ResponsesSocket
+from server.api.system import architectures, moderations, tokenize, tokenizer_info
 from server.api.system import endpoints as system
-from server.api.system import moderations, tokenize, tokenizer_info
 from server.api.system.page import Page
 from server.api.uploads import endpoints as uploads
 from server.http.endpoint import Endpoint
@@ -45,6 +45,7 @@ def endpoints(state: ServerState, version: str, page: Page) -> list[Endpoint]:
         *images.endpoints(state),
         *tokenize.endpoints(state),
         *tokenizer_info.endpoints(state),
+        *architectures.endpoints(state),
         *moderations.endpoints(state),
         *embeddings.endpoints(state),
         *rerank.endpoints(state),

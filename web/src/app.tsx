@@ -16,6 +16,8 @@ import { drawer, type Room, route } from "./ui/route";
 const ROOMS: Record<Room, ComponentType> = {
   chat: ChatPage,
   documents: lazy(async () => (await import("./documents/page")).DocumentsPage),
+  architectures: lazy(async () => (await import("./architectures/page")).ArchitecturesPage),
+  operator: lazy(async () => (await import("./operator/page")).OperatorPage),
   tools: lazy(async () => (await import("./tools/page")).ToolsPage),
 };
 const status = signal<"starting" | "ready" | "down">("starting");

@@ -5,6 +5,9 @@ import { assistantText, cite, message } from "./made";
 import { sourcesOf, withMarks } from "../src/chat/sources";
 import { parse } from "../src/chat/transfer_format";
 import { alternatives, openApprovals, titleOf, turns } from "../src/chat/tree";
+import { PATTERNS } from "../src/architectures/patterns";
+import { divisors } from "../src/architectures/configs";
+import { labelled, mean, parse as parseMetrics, rate, total } from "../src/operator/metrics";
 import { fromText, toFilter, toText } from "../src/documents/attributes";
 import { split, windowAround } from "../src/documents/reading_window";
 import { bytes, short } from "../src/ui/format";
@@ -84,4 +87,22 @@ test("only files of ours are imported", () => {
 
 test("numbers are short", () => {
   expect([bytes(53), bytes(1586), bytes(93e6), short(135e6), short(999)]).toEqual(["53 B", "1.5 KB", "89 MB", "135M", "999"]);
+});
+
+test("kinds of attention see what they say", () => {
+  const row = (name: string, i: number) => [...Array(12).keys()].filter((j) => PATTERNS.find((one) => one.name === name)!.sees(i, j, 12));
+  expect(row("Causal", 2)).toEqual([0, 1, 2]);
+  expect(row("Sliding window", 9)).toEqual([5, 6, 7, 8, 9]);
+  expect(row("Strided", 9)).toEqual([1, 5, 6, 7, 8, 9]);
+  expect(row("Local and global", 9)).toEqual([0, 1, 7, 8, 9, 10, 11]);
+  expect(PATTERNS.every(({ sees }) => [...Array(12).keys()].every((i) => sees(i, i, 12)))).toBe(true);
+  expect(divisors(12)).toEqual([1, 2, 3, 4, 6, 12]);
+});
+
+test("metrics are read, and their growth", () => {
+  const text = (count: number) => `# HELP x\nx_total{route="/a b",status="200"} ${count}\nx_total{route="/c",status="404"} 1\nt_sum ${count}\nt_count ${2 * count}\n`;
+  const [before, now] = [5, 9].map((count, at) => ({ at: 2 * at, samples: parseMetrics(text(count)) })) as [Parameters<typeof rate>[0], Parameters<typeof rate>[0]];
+  expect(total(now.samples, "x_total")).toBe(10);
+  expect(labelled(now.samples, "x_total")[0]).toEqual({ labels: { route: "/a b", status: "200" }, value: 9 });
+  expect([rate(before, now, "x_total"), rate(now, before, "x_total"), mean(before, now, "t"), mean(now, now, "t")]).toEqual([2, 0, 0.5, null]);
 });

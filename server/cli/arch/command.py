@@ -3,18 +3,15 @@
 import json
 from collections.abc import Sequence
 from dataclasses import asdict
-from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
-from models.ctranslate2.file import BINARY
-from models.ctranslate2.folder import config_of as written_out
 from models.describe import Description, describe
 from models.families import ENCODER_DECODERS, ENCODERS, FAMILIES, IMAGE_ENCODERS, arch_of, encoder_family_of, family_of
 from models.families.stoa import config_of
 from server.cli.arch.chart import chart
 from server.cli.arch.text import compared, lines
+from server.weights.config import model_config
 from server.weights.progress import progress_bar
-from server.weights.pull import pull
 
 
 def describe_models(models: Sequence[str]) -> str:
@@ -53,15 +50,5 @@ def _read(model: str) -> tuple[str, Description]:
 
 
 def _config(model: str) -> dict[str, Any]:
-    """A folder's or a file's config.json needs no weights beside it."""
-    path = Path(model)
-    if (path / BINARY).exists() and not (path / "source.json").exists():  # of CTranslate2, not prepared
-        return written_out(path)
-    file = path / "config.json" if path.is_dir() else path
-    if file.suffix != ".json" or not file.is_file():
-        with progress_bar() as progress:
-            file = pull(model, progress=progress) / "config.json"
-    found = json.loads(file.read_text(encoding="utf-8"))
-    if not isinstance(found, dict):
-        raise ValueError(f"{file} holds no JSON object")
-    return cast(dict[str, Any], found)
+    with progress_bar() as progress:
+        return model_config(model, progress)

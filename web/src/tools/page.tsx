@@ -39,7 +39,7 @@ function ServerCard({ server }: { server: Server }) {
     <section class="server" aria-label={server.label}>
       <header>
         <h2>{server.label}</h2>
-        <span class={`badge ${server.state}`}>{server.state}</span>
+        <span class={`badge ${server.state}`}>{server.kind === "builtin" && server.state === "stopped" ? "starts when it is called" : server.state}</span>
         <span class="dim grow">{about.filter(Boolean).join(" · ")}</span>
         <span class="dim">{counts.filter(Boolean).join(" · ")}</span>
       </header>

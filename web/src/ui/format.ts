@@ -14,5 +14,5 @@ export function short(count: number): string {
   const units = ["", "K", "M", "B", "T"];
   let i = 0;
   for (; count >= 1000 && i < units.length - 1; i++) count /= 1000;
-  return `${i && count < 100 ? count.toFixed(1) : Math.round(count)}${units[i]}`;
+  return `${i && count < 100 ? Number(count.toFixed(1)) : Math.round(count)}${units[i]}`;
 }

@@ -1,7 +1,7 @@
 /** Where we are: the address's fragment, so that no address of the page can be one of the API. */
 import { signal } from "@preact/signals";
 
-export const ROOMS = ["chat", "documents", "tools"] as const;
+export const ROOMS = ["chat", "documents", "tools", "architectures", "operator"] as const;
 export type Room = (typeof ROOMS)[number];
 
 export interface Route {

@@ -10,6 +10,8 @@ const NAMES: readonly [Room, string][] = [
   ["chat", "Chat"],
   ["documents", "Documents"],
   ["tools", "Tools"],
+  ["architectures", "Architectures"],
+  ["operator", "Operator"],
 ];
 
 export function Sidebar() {

@@ -10,7 +10,7 @@ export async function accessible({ page, url }) {
   const { store, file } = await madeStore(url, "Looked at", "leave.md", "Everybody has 31 days of paid leave a year.");
   const cited = { type: "file_citation", index: 6, file_id: file, filename: "leave.md", vector_store_id: store, start: 0, end: 9, quote: "Everybody" };
   const chat = await madeChat(url, "Looked at", [user("Show me."), assistant(TEXT, [cited])]);
-  const rooms = ["#/chat", `#/chat/${chat}`, "#/documents", `#/documents/${store}`, "#/tools"];
+  const rooms = ["#/chat", `#/chat/${chat}`, "#/documents", `#/documents/${store}`, "#/tools", "#/architectures", "#/operator"];
   for (const theme of ["light", "dark"]) {
     await page.emulateMedia({ colorScheme: theme, reducedMotion: "reduce" });
     for (const width of [1280, 390]) {

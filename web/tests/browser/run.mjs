@@ -4,9 +4,10 @@ import { chromium } from "playwright-core";
 import * as chat from "./chat.mjs";
 import * as documents from "./documents.mjs";
 import * as look from "./look.mjs";
+import * as rooms from "./rooms.mjs";
 import * as tools from "./tools.mjs";
 
-const SCENARIOS = { ...chat, ...documents, ...look, ...tools };
+const SCENARIOS = { ...chat, ...documents, ...look, ...rooms, ...tools };
 const [url, folder, ...names] = process.argv.slice(2);
 const browser = await chromium.launch({ executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium", args: ["--no-sandbox", "--disable-dev-shm-usage"] });
 let failed = 0;
