@@ -5,7 +5,7 @@ import gc
 import logging
 import threading
 import time
-from collections.abc import AsyncGenerator, Callable, Generator, Iterable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterable
 from concurrent.futures import Future
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from functools import partial
@@ -38,7 +38,6 @@ from server.http.middleware import PathMiddleware, RequestMiddleware
 from server.http.warnings import WARNINGS_HEADER
 from server.mcp.builtin import build_server as build_server
 from server.mcp.config.server_spec import Builtin
-from server.mcp.fetch import ImageLinks
 from server.mcp.open_host import open_host, own_servers
 from server.runtime.classifier import open_classifier_model
 from server.runtime.knowledge_base import KnowledgeBase, ObserveSearch, open_database, open_knowledge_base
@@ -88,7 +87,7 @@ def load_runtime(settings: Settings, watch: ObserveSearch | None = None) -> Runt
             engine=first.engine,
             tokenizer=first.tokenizer,
             sight=first.sight,
-            fetch_image=ImageLinks(settings.allowed_image_hosts, ImageLimits().file_bytes).fetch if settings.image_hosts else None,
+            fetch_image=_fetcher(settings),
             others=tuple(others),
             speech=speech,
             classifier=open_classifier_model(settings, progress),
@@ -115,6 +114,15 @@ def _open_database(
     database = open_database(settings)
     reader = RecordingReader(speech) if speech is not None else None
     return database, open_archive(database.transactions), open_knowledge_base(settings, progress, watch, database, reader)
+
+
+def _fetcher(settings: Settings) -> Callable[[str, str], Awaitable[bytes]] | None:
+    """Of images that requests name by URL; None where no host is allowed."""
+    if not settings.image_hosts:
+        return None
+    from server.mcp.fetch import ImageLinks  # which brings a client of HTTP
+
+    return ImageLinks(settings.allowed_image_hosts, ImageLimits().file_bytes).fetch
 
 
 def _tool_limits(settings: Settings) -> ToolLimits:
