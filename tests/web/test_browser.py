@@ -11,7 +11,7 @@ from tests.conformance.npm import NODE
 from tests.server.conftest import ROOT, Running, running
 
 SECONDS = 240.0
-COMMON = ("chats", "uploads", "citation", "hostile", "approval", "speed")
+COMMON = ("chats", "pictures", "uploads", "citation", "hostile", "approval", "speed")
 OTHERS = ("stop", "transfer", "longChat", "failure", "denial", "servers", "keyboard", "architectures", "operator", "accessible")
 
 
@@ -21,8 +21,9 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     folder = tmp_path_factory.mktemp("page")
     (folder / "files").mkdir()
     (folder / "files" / "notes.md").write_text("# Notes\n\nThe meeting is on Monday.\n")
-    with running(folder / "log", "--model", "smollm2", "--embedding-model", "minilm", "--database-url", str(folder / "stoa.db"),
-                 "--mcp-files", str(folder / "files"), patience=300) as started:  # fmt: skip
+    models = ("--model", "smollm2", "--model", "picture-questions", "--embedding-model", "minilm")
+    kept = ("--database-url", str(folder / "stoa.db"), "--mcp-files", str(folder / "files"))
+    with running(folder / "log", *models, *kept, patience=300) as started:
         yield started
 
 

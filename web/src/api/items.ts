@@ -13,11 +13,13 @@ export interface Citation {
   score?: number;
 }
 
-export interface TextPart {
-  type: "input_text" | "output_text" | "refusal" | "reasoning_text" | "summary_text";
+export interface Part {
+  type: "input_text" | "input_image" | "output_text" | "refusal" | "reasoning_text" | "summary_text";
   text?: string;
   refusal?: string;
   annotations?: Citation[];
+  file_id?: string | null;
+  image_url?: string | null;
 }
 
 export interface Message {
@@ -25,14 +27,14 @@ export interface Message {
   id: string;
   role: "user" | "assistant" | "system" | "developer";
   status?: string;
-  content: TextPart[];
+  content: Part[];
 }
 
 export interface Reasoning {
   type: "reasoning";
   id: string;
-  content?: TextPart[];
-  summary: TextPart[];
+  content?: Part[];
+  summary: Part[];
 }
 
 export interface Passage {
@@ -95,8 +97,13 @@ export function textOf(item: Item): string {
   return (parts ?? []).map((part) => part.text ?? part.refusal ?? "").join("");
 }
 
-export function userMessage(text: string, id = newId("msg")): Message {
-  return { type: "message", id, role: "user", content: [{ type: "input_text", text }] };
+export function picturesOf(item: Item): Part[] {
+  return item.type === "message" ? item.content.filter((part) => part.type === "input_image") : [];
+}
+
+export function userMessage(text: string, pictures: readonly Part[] = []): Message {
+  const said: Part[] = text || !pictures.length ? [{ type: "input_text", text }] : [];
+  return { type: "message", id: newId("msg"), role: "user", content: [...pictures, ...said] };
 }
 
 export function newId(kind: string): string {

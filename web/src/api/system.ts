@@ -31,6 +31,11 @@ export function hearingModel(): Model | undefined {
   return models.value.find((model) => takes(model, "audio", "text") && !takes(model, "text", "text"));
 }
 
+/** Whether a model reads pictures in messages. */
+export function seeing(name: string): boolean {
+  return models.value.some((model) => model.id === name && takes(model, "image", "text"));
+}
+
 function takes({ input_modalities, output_modalities }: Model, input: string, output: string): boolean {
   return input_modalities.includes(input) && output_modalities.includes(output);
 }

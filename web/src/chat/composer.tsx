@@ -3,11 +3,12 @@ import { effect, signal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
 import { message } from "../api/client";
 import { textOf } from "../api/items";
-import { chatModels, contextOf } from "../api/system";
+import { chatModels, contextOf, hearingModel, seeing } from "../api/system";
 import { tell } from "../ui/dialogs";
 import { Icon } from "../ui/icons";
 import { attach, canAttach } from "./attach";
 import { Choices } from "./choices";
+import { attached, AttachedPictures, toPart } from "./pictures";
 import { isBusy, live, measured, sendText, stop } from "./send";
 import { change, modelName } from "./settings";
 import { currentBranch, open } from "./state";
@@ -26,15 +27,19 @@ export function Composer() {
   useEffect(() => area.current?.focus({ preventScroll: true }), [open.value.id]);
   const submit = () => {
     const text = draft.value.trim();
-    if (!text || isBusy()) return;
+    const pictures = attached.value;
+    if ((!text && !pictures.length) || isBusy()) return;
     draft.value = "";
-    sendText(text).catch((error) => {
+    attached.value = [];
+    sendText(text, pictures.map(toPart)).catch((error) => {
       draft.value = text;
+      attached.value = pictures;
       tell(message(error));
     });
   };
   return (
     <form class="composer" onSubmit={(event) => (event.preventDefault(), submit())} onDragOver={(event) => event.preventDefault()} onDrop={drop}>
+      <AttachedPictures />
       <textarea
         id="message"
         ref={area}
@@ -47,7 +52,7 @@ export function Composer() {
         onPaste={(event) => takeFiles(event, event.clipboardData)}
       />
       <div class="composer-row">
-        {canAttach() && <AttachButton />}
+        {canAttach(modelName()) && <AttachButton />}
         <Choices />
         <ModelChoice />
         <Context />
@@ -56,7 +61,7 @@ export function Composer() {
             <Icon name="stop" />
           </button>
         ) : (
-          <button type="submit" class="round primary" aria-label="Send (Enter)" title="Send (Enter)" disabled={!draft.value.trim()}>
+          <button type="submit" class="round primary" aria-label="Send (Enter)" title="Send (Enter)" disabled={!draft.value.trim() && !attached.value.length}>
             <Icon name="send" />
           </button>
         )}
@@ -82,11 +87,14 @@ function fit(area: HTMLTextAreaElement): void {
 }
 
 function AttachButton() {
+  const kinds = [seeing(modelName()) && "image/*", hearingModel() && "audio/*,video/*"].filter(Boolean).join(",");
+  const what = kinds.startsWith("image/") ? "Attach a picture" : "Attach a recording: what is said in it becomes text";
+  const take = (input: HTMLInputElement) => void addFiles(input.files).then(() => (input.value = "")); // the same one may come again
   return (
-    <label class="quiet attach" title="Attach a recording: what is said in it becomes text">
+    <label class="quiet attach" title={what}>
       <Icon name="clip" />
-      <span class="hidden">Attach a recording</span>
-      <input type="file" class="hidden" accept="audio/*,video/*" onChange={(event) => void addFiles(event.currentTarget.files)} />
+      <span class="hidden">{what}</span>
+      <input type="file" class="hidden" accept={kinds} multiple onChange={(event) => take(event.currentTarget)} />
     </label>
   );
 }
@@ -106,7 +114,9 @@ async function addFiles(files: FileList | null): Promise<void> {
   for (const file of files ?? []) {
     try {
       tell(`${file.name} is being read …`);
-      draft.value = `${draft.value}${draft.value && "\n\n"}${await attach(file)}`;
+      const text = await attach(file, modelName());
+      if (text) draft.value = `${draft.value}${draft.value && "\n\n"}${text}`;
+      else tell("");
     } catch (error) {
       tell(message(error));
     }

@@ -2,7 +2,7 @@
 import { signal } from "@preact/signals";
 import { ApiError, message } from "../api/client";
 import * as conversations from "../api/conversations";
-import { type ApprovalResponse, type Item, type Message, textOf, userMessage } from "../api/items";
+import { type ApprovalResponse, type Item, type Message, type Part, textOf, userMessage } from "../api/items";
 import { type Answer, EMPTY } from "../api/answer";
 import { stream } from "../api/responses";
 import { go } from "../ui/route";
@@ -32,10 +32,10 @@ export function isBusy(): boolean {
   return now !== undefined && now.error === null;
 }
 
-export async function sendText(text: string): Promise<void> {
-  const branch = currentBranch() ?? (await addBranch([], titleOf(text)));
+export async function sendText(text: string, pictures: readonly Part[] = []): Promise<void> {
+  const branch = currentBranch() ?? (await addBranch([], titleOf(text || "A picture")));
   if (location.hash !== `#/chat/${open.value.id}`) go("chat", open.value.id);
-  await answer(branch.id, [userMessage(text)]);
+  await answer(branch.id, [userMessage(text, pictures)]);
 }
 
 /** Asks again: what stood before item `at`, then `user`, whose answer is another branch. */

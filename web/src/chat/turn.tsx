@@ -1,10 +1,11 @@
 /** A user's message and its answer, with what can be done about both. */
 import { useSignal } from "@preact/signals";
-import { textOf, userMessage } from "../api/items";
+import { picturesOf, textOf, userMessage } from "../api/items";
 import { tell } from "../ui/dialogs";
 import { Icon, type IconName } from "../ui/icons";
 import { AnswerView } from "./answer";
 import { draft } from "./composer";
+import { Picture } from "./pictures";
 import { branchOff, isBusy, type Live, measured, retry } from "./send";
 import { choose, currentBranch, open } from "./state";
 import { Stats } from "./stats";
@@ -39,11 +40,16 @@ export function TurnView({ turn, live, last }: Props) {
 function UserMessage({ turn }: { turn: Turn }) {
   const editing = useSignal(false);
   const text = textOf(turn.user!);
-  if (editing.value) return <Editor text={text} cancel={() => (editing.value = false)} save={(changed) => void branchOff(turn.start, userMessage(changed))} />;
+  if (editing.value) return <Editor text={text} cancel={() => (editing.value = false)} save={(changed) => void branchOff(turn.start, userMessage(changed, picturesOf(turn.user!)))} />;
   return (
     <div class="user">
       <h2 class="hidden">You</h2>
-      <div class="bubble">{text}</div>
+      <div class="sent">
+        {picturesOf(turn.user!).map((part, at) => (
+          <Picture key={part.file_id ?? at} part={part} />
+        ))}
+        {text && <div class="bubble">{text}</div>}
+      </div>
       <div class="actions">
         <Switch at={turn.start} what="message" />
         <Action icon="edit" name="Edit the message" run={() => (editing.value = true)} />

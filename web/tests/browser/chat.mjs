@@ -108,6 +108,28 @@ export async function longChat({ page, url }) {
   console.log(`frames: median ${times[30].toFixed(1)} ms, 90 % within ${times[54].toFixed(1)} ms`);
 }
 
+/** A picture is attached, read by a model that sees, and is there after a reload. */
+export async function pictures({ page, url }) {
+  await withSettings(page, SHORT);
+  await openPage(page, url);
+  await page.selectOption("select.model", "picture-questions");
+  const drawn = await page.evaluate(() => {
+    const canvas = document.createElement("canvas");
+    canvas.width = canvas.height = 32;
+    const pen = canvas.getContext("2d");
+    pen.fillRect(0, 0, 32, 32);
+    pen.fillStyle = "rgb(255, 0, 0)";
+    pen.fillRect(8, 8, 14, 14);
+    return canvas.toDataURL("image/png").split(",")[1];
+  });
+  await page.locator('.composer input[type="file"]').setInputFiles({ name: "red.png", mimeType: "image/png", buffer: Buffer.from(drawn, "base64") });
+  await page.getByRole("button", { name: "Remove red.png" }).waitFor();
+  await ask(page, "what color is the object?");
+  expect((await page.textContent(".said")).trim() === "red", `it says ${await page.textContent(".said")}`);
+  await page.reload();
+  await page.locator(".user img.picture").waitFor();
+}
+
 /** What goes wrong is told where it went wrong, with a way on. */
 export async function failure({ page, url, problems }) {
   await withSettings(page, { temperature: 0, max_output_tokens: 16 });
