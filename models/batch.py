@@ -36,8 +36,8 @@ class Batch:
     marked_T bool: the tokens that `Arch.global_tokens` speaks of; None: there are none.
     grids: of images in place of sequences of tokens, how many lines and columns of patches each has.
     places_AT int64: where the tokens stand, for rotary positions of several coordinates (models.spec.rope_turns); None: each has its
-    position for all of them. seen: rows of images that stand in the places of some tokens. ends_T int64: for each token the last position
-    that it sees of those that come behind it, or its own; None: all see what their masks say.
+    position for all of them. image_rows: those of images that stand in the places of some tokens. ends_T int64: for each token the last
+    position that it sees of those that come behind it, or its own; None: all see what their masks say.
     embedded_TD: what went into the first layer, where a later one reads it, too (set by the decoder).
     Of an encoder-decoder, inputs_S int32: rows of the input that each sequence's encoder has read, or reads in this step; encoding:
     the inputs that it reads in this step, None where all sequences' are remembered; looks: what is to be told of how it looks at them."""
@@ -52,7 +52,7 @@ class Batch:
     marked_T: Tensor | None = None
     grids: tuple[tuple[int, int], ...] = ()
     places_AT: Tensor | None = None
-    seen: "Seen | None" = None
+    image_rows: "ImageRows | None" = None
     ends_T: Tensor | None = None
     embedded_TD: Tensor | None = None
     inputs_S: Tensor | None = None
@@ -93,7 +93,7 @@ class Encoding:
 
 
 @dataclass(frozen=True, eq=False)
-class Seen:
+class ImageRows:
     """Rows made of images: at_N int64, which of the step's tokens they stand for; rows_ND; deep: what is added to them behind each of the
     first layers."""
 

@@ -1,5 +1,6 @@
-"""Images as an encoder reads them: the patches of all images of a step behind one another, line by line. And as a decoder with eyes does:
-rows in the places of some of its tokens."""
+"""Images as an encoder reads them: the patches of all images of a step behind one another, line by line. And as a vision-language model
+does: rows in the places of some of its tokens.
+"""
 
 from collections.abc import Sequence
 
@@ -24,7 +25,7 @@ def step_of(images: Sequence[Tensor], spec: Patches) -> tuple[Tensor, Batch]:
     return torch.cat([cut(image, spec) for image in images]), Batch(positions_T, starts_S1, cached_S, grids=tuple(grids))
 
 
-def see(vision: VisionStack, tiles_NCHW: Tensor, picture: Picture = ((0, 0), (0, 0))) -> tuple[Tensor, ...]:
+def encode_image(vision: VisionStack, tiles_NCHW: Tensor, picture: Picture = ((0, 0), (0, 0))) -> tuple[Tensor, ...]:
     """rows_ND of one image, and those for each of the first layers that takes some. `picture`: of one that was cut into tiles, their grid
     and its size (models/stacks/vision.py)."""
     read_PI, batch = step_of(list(tiles_NCHW), vision.spec.patches)

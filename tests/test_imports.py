@@ -124,7 +124,7 @@ MAY: dict[str, set[str]] = {
     "bench": {"bench", "server", "retrieval", "engine.api", "models"},
     "bench.encoder_decoder": {"bench", "engine"},
     "bench.images": {"bench", "engine"},
-    "bench.sight": {"bench", "engine"},
+    "bench.vision_language": {"bench", "engine"},
     "bench.denoisers": {"bench", "engine", "models"},
     "bench.experts": {"bench", "engine", "models"},
     "bench.kernels": {"bench", "engine", "models"},  # compares backends, below any server

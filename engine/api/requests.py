@@ -37,7 +37,7 @@ class Frames:
 class Request:
     tokens: tuple[int, ...]
     sampling: Sampling
-    images: tuple[PlacedImage, ...] = ()  # in the order of their places, of a model with eyes (`ModelInfo.vision`)
+    images: tuple[PlacedImage, ...] = ()  # in the order of their places, of a vision-language model (`ModelInfo.vision`)
     # what a model with a reader (`ModelInfo.reader`) reads before it goes on with `tokens`; of no other
     encoder: tuple[int, ...] | Frames = ()
     grammar: Grammar | None = None

@@ -8,8 +8,8 @@ from engine.embedded.memory.memory import Memory
 from engine.embedded.sampling.sampler import SampledToken, TokenSampler
 from engine.embedded.scheduler import Limits, Scheduler
 from engine.embedded.sequence import Chunk, Sequence
-from engine.embedded.sight.eyes import Eyes
 from engine.embedded.step.runner import Runner
+from engine.embedded.vision.encoder import VisionEncoder
 
 
 @dataclass(slots=True)
@@ -25,8 +25,8 @@ class Totals:
 class Core:
     """Used by one thread; `stats` may be read by any."""
 
-    def __init__(self, runner: Runner, memory: Memory, limits: Limits, eyes: Eyes | None = None) -> None:
-        self.memory, self.scheduler, self._eyes = memory, Scheduler(memory, limits, eyes), eyes
+    def __init__(self, runner: Runner, memory: Memory, limits: Limits, vision: VisionEncoder | None = None) -> None:
+        self.memory, self.scheduler, self._vision = memory, Scheduler(memory, limits, vision), vision
         self._runner, self._totals = runner, Totals()
 
     @property
@@ -56,8 +56,8 @@ class Core:
     def step(self) -> list[tuple[Sequence, Delta]]:
         """Runs one scheduled step. Returns the deltas of the sequences that gained a token."""
         step = self.scheduler.schedule()
-        if self._eyes is not None:
-            self._eyes.work()
+        if self._vision is not None:
+            self._vision.work()
         if not step:
             return []
         choices = iter(self._runner.run(step))
@@ -73,7 +73,7 @@ class Core:
             self.memory.inputs.publish(seq)
         self.memory.advance(seq, chunk.size)
         if seq.computed >= seq.prompt:
-            seq.seen.clear()
+            seq.image_rows.clear()
         if not completes and seq.computed < seq.limit:
             return None
         delta = self._extend(seq, *next(choices)) if completes else seq.end_prompt()

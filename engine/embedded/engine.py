@@ -35,13 +35,13 @@ from engine.embedded.sampling.grammar import GrammarCompiler, Matcher, reason
 from engine.embedded.sampling.sampler import TokenSampler
 from engine.embedded.sampling.thoughts import ThoughtLimit
 from engine.embedded.sequence import Sequence
-from engine.embedded.sight.eyes import Eyes
-from engine.embedded.sight.places import Places, places, whole_spans
 from engine.embedded.step.inputs import Inputs, largest_step
 from engine.embedded.step.looks import Looks
 from engine.embedded.step.runner import Runner
 from engine.embedded.threads.delivery import Stream, deliver
 from engine.embedded.threads.worker_thread import WorkerThread, stopped_error
+from engine.embedded.vision.encoder import VisionEncoder
+from engine.embedded.vision.places import Places, places, whole_spans
 from models.spec import rope_start
 
 # seconds; a step takes a few milliseconds, so the engine's thread must not wait Python's usual 5 ms for its turn
@@ -70,8 +70,8 @@ class EmbeddedEngine:
         self._compiling.submit(self._grammars.prepare)
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()  # of owners, each of whom has one compiler at a time
         self._closers = Closers(self._grammars.tokenizer)
-        self._eyes = None if loaded.vision is None else Eyes(loaded.vision, loaded.device)
-        self._core = _core(loaded, memory, self.info.context, self._eyes)
+        self._vision_encoder = None if loaded.vision is None else VisionEncoder(loaded.vision, loaded.device)
+        self._core = _core(loaded, memory, self.info.context, self._vision_encoder)
         self._streams: dict[Sequence, Stream] = {}  # the thread's
         self._lock, self._open, self._arrivals = Lock(), Counter[str](), count()  # open requests by owner
         sys.setswitchinterval(SWITCH_INTERVAL)
@@ -141,7 +141,8 @@ class EmbeddedEngine:
 
     def stats(self) -> Stats:
         stats = replace(self._core.stats(), pages_bytes=self._loaded.page_bytes, slots_bytes=self._loaded.slot_bytes)
-        return stats if self._eyes is None else replace(stats, images_read=self._eyes.read, images_found=self._eyes.found)
+        vision = self._vision_encoder
+        return stats if vision is None else replace(stats, images_read=vision.read, images_found=vision.found)
 
     async def close(self) -> None:
         """Whoever still waits for tokens gets EngineStopped."""
@@ -294,7 +295,7 @@ def _sample(info: ModelInfo) -> tuple[tuple[int, ...] | Frames, int]:
             return (0, 1), 2
 
 
-def _core(loaded: LoadedModel, memory: Memory, context: int, eyes: Eyes | None) -> Core | DenoisingCore:
+def _core(loaded: LoadedModel, memory: Memory, context: int, vision_encoder: VisionEncoder | None) -> Core | DenoisingCore:
     reader = loaded.info.reader
     most = largest_step(loaded.limits, context, 0 if reader is None else reader.context)
     if loaded.scheme is not None:
@@ -309,8 +310,8 @@ def _core(loaded: LoadedModel, memory: Memory, context: int, eyes: Eyes | None) 
         ropes=loaded.ropes,
         context=loaded.info.context,
         slots=loaded.slots,
-        sighted=vision is not None,
+        images=vision is not None,
     )
     if loaded.scheme is not None:
         return DenoisingCore(DenoisingRunner(loaded.model, inputs, loaded.device), memory, loaded.limits, loaded.scheme)
-    return Core(Runner(loaded.model, inputs, loaded.recorder), memory, loaded.limits, eyes)
+    return Core(Runner(loaded.model, inputs, loaded.recorder), memory, loaded.limits, vision_encoder)

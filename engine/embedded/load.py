@@ -69,7 +69,7 @@ class LoadedModel:
     threads: int | None
     limits: Limits
     scheme: Scheme | None = None  # of a model that denoises
-    vision: VisionStack | None = None  # of one with eyes
+    vision: VisionStack | None = None  # of a vision-language model
 
 
 def load_model(directory: Path, options: LoadOptions) -> LoadedModel:

@@ -16,7 +16,7 @@ from operator import itemgetter
 from engine.embedded.memory.memory import Memory
 from engine.embedded.memory.page_pool import PAGE
 from engine.embedded.sequence import Chunk, Sequence
-from engine.embedded.sight.eyes import Eyes
+from engine.embedded.vision.encoder import VisionEncoder
 
 IDLE_SHARES = 2  # times mixed_step_tokens: prompts of a step in idle time, whose end somebody who comes meanwhile waits for
 
@@ -30,8 +30,8 @@ class Limits:
 
 
 class Scheduler:
-    def __init__(self, memory: Memory, limits: Limits, eyes: Eyes | None = None) -> None:
-        self.memory, self.limits, self.eyes = memory, limits, eyes
+    def __init__(self, memory: Memory, limits: Limits, vision: VisionEncoder | None = None) -> None:
+        self.memory, self.limits, self.vision = memory, limits, vision
         self.waiting: list[Sequence] = []  # both in order of rank
         self.running: list[Sequence] = []
         self.preemptions = 0
@@ -45,7 +45,7 @@ class Scheduler:
 
     def remove(self, seq: Sequence) -> None:
         """Forget a finished or aborted sequence and free its pages."""
-        self._close_eyes(seq)
+        self._forget_images(seq)
         if seq in self.running:
             self.running.remove(seq)
             self.memory.release(seq)
@@ -149,7 +149,7 @@ class Scheduler:
             pages, unread = self.memory.match(seq), self.memory.inputs.unread(seq)
             if self._worth_waiting(seq, pages, unread, arriving) or (unread and rows < min(unread, most)):
                 continue
-            if self.eyes is not None and not self.eyes.ready(seq, pages * PAGE):
+            if self.vision is not None and not self.vision.ready(seq, pages * PAGE):
                 continue
             if not self.memory.admit(seq, pages, reserve=len(self.running)):
                 return  # nobody overtakes for memory: the first in line would starve
@@ -186,12 +186,12 @@ class Scheduler:
         self.preemptions += 1
         return seq
 
-    def _close_eyes(self, seq: Sequence) -> None:
-        if self.eyes is not None:
-            self.eyes.forget(seq)
+    def _forget_images(self, seq: Sequence) -> None:
+        if self.vision is not None:
+            self.vision.forget(seq)
 
     def _put_back(self, seq: Sequence) -> None:
-        self._close_eyes(seq)
+        self._forget_images(seq)
         self.running.remove(seq)
         self.memory.release(seq)
         self.add(seq)

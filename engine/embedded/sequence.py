@@ -9,8 +9,8 @@ from torch import Tensor
 from engine.api import IDLE_PRIORITY, Delta, Finish, Request, TokenLogprob, Usage
 from engine.embedded.memory.page_pool import PAGE
 from engine.embedded.sampling.sampler import TokenSampler
-from engine.embedded.sight.places import Places
 from engine.embedded.step.looks import Looks
+from engine.embedded.vision.places import Places
 
 
 class Table:
@@ -39,6 +39,7 @@ class Sequence:
         "computed",
         "encoded",
         "finish",
+        "image_rows",
         "input_key",
         "input_keys",
         "inputs",
@@ -59,7 +60,6 @@ class Sequence:
         "room",
         "salt",
         "sampler",
-        "seen",
         "shared",
         "slot",
         "spans",
@@ -117,7 +117,7 @@ class Sequence:
         self.keys: list[bytes] = []
         self.salt, self.shared, self.angles = salt, shared, angles
         self.places, self.spans = places, spans
-        self.seen: dict[int, tuple[Tensor, ...]] = {}  # rows made of its images, by number, as far as the prompt still needs them
+        self.image_rows: dict[int, tuple[Tensor, ...]] = {}  # rows made of its images, by number, as far as the prompt still needs them
         self.prompt_logprobs: list[TokenLogprob] = []  # of the prompt's second token and those after it, as far as computed
         self.finish: Finish | None = None
 

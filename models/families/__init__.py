@@ -5,7 +5,7 @@ from importlib import import_module
 from typing import Any, Literal, Protocol, cast
 
 from models.families import ctranslate2
-from models.families.multimodal import text_part, vision_recipes, with_eyes
+from models.families.multimodal import text_part, vision_recipes, with_vision
 from models.hf import Config, ConfigError
 from models.recipes import Recipes
 from models.spec import Arch, Pair
@@ -171,8 +171,8 @@ def recipes_of(config: Mapping[str, Any], form: Literal["safetensors", "gguf", "
     family = family_of(config)
     if form == "safetensors":
         recipes = family.WEIGHTS(text_part(_stated(config), Config(config))[1]) if callable(family.WEIGHTS) else family.WEIGHTS
-        sighted = vision_recipes(_stated(config))
-        return {**recipes, **sighted} if sighted else recipes  # some tables know more names than they list
+        vision = vision_recipes(_stated(config))
+        return {**recipes, **vision} if vision else recipes  # some tables know more names than they list
     if not hasattr(family, "GGUF"):
         raise ConfigError(f"config.json: {_name(config)} is not read from GGUF files yet, only from safetensors")
     return cast(Recipes, family.GGUF)  # pyright: ignore[reportAttributeAccessIssue]
@@ -208,7 +208,7 @@ def arch_of(config: Mapping[str, Any]) -> Arch:
     or unread."""
     watched = Config(config)
     family = encoder_family_of(config) if _name(config) in ENCODERS | IMAGE_ENCODERS else family_of(config)
-    arch = with_eyes(_stated(config), watched, family.arch(text_part(_stated(config), watched)[1]))
+    arch = with_vision(_stated(config), watched, family.arch(text_part(_stated(config), watched)[1]))
     watched.finish()
     return arch
 

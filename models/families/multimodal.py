@@ -1,5 +1,5 @@
-"""Folders of models that also read images. config.json has the text model as `text_config`; where a family with eyes is known (SIGHTED)
-the whole is served, otherwise the text model alone, and the tensors of everything else are left out."""
+"""Folders of models that also read images. config.json has the text model as `text_config`; where a vision-language family is known
+(VISION_LANGUAGE) the whole is served, otherwise the text model alone, and the tensors of everything else are left out."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -14,7 +14,7 @@ from models.spec import Arch, Vision
 T = TypeVar("T")
 
 
-class SightedFamily(Protocol):
+class VisionLanguageFamily(Protocol):
     """A data sheet of what stands before a text model. VISION: recipes for what begins with "vision.", whose sources begin with "vision."
     (the tower), "projector." or "newline", whatever a folder calls these."""
 
@@ -28,7 +28,7 @@ class SightedFamily(Protocol):
     def vision(self, config: Config, text: Arch) -> Vision: ...
 
 
-SIGHTED = {
+VISION_LANGUAGE = {
     "Gemma3ForConditionalGeneration": "models.families.vision_language.gemma3",
     "Idefics3ForConditionalGeneration": "models.families.vision_language.idefics3",
     "InternVLForConditionalGeneration": "models.families.vision_language.internvl",
@@ -42,8 +42,8 @@ SIGHTED = {
 }
 
 
-def sighted_family(architecture: str) -> SightedFamily:
-    return cast(SightedFamily, import_module(SIGHTED[architecture]))
+def vision_language_family(architecture: str) -> VisionLanguageFamily:
+    return cast(VisionLanguageFamily, import_module(VISION_LANGUAGE[architecture]))
 
 
 @dataclass(frozen=True)
@@ -68,8 +68,8 @@ WRAPPERS = {
 
 def text_part(architecture: str, config: Config) -> tuple[str, Config]:
     """The architecture of the text model, and the part of config.json that describes it. Raises ConfigError where there is none."""
-    if architecture in SIGHTED:
-        return sighted_family(architecture).text(config)
+    if architecture in VISION_LANGUAGE:
+        return vision_language_family(architecture).text(config)
     if architecture not in WRAPPERS:
         return architecture, config
     config.ignore(*WRAPPERS[architecture].ignored)
@@ -87,19 +87,19 @@ def inner(architecture: str, config: Config) -> Config:
     return text
 
 
-def with_eyes(architecture: str, config: Config, text: Arch) -> Arch:
+def with_vision(architecture: str, config: Config, text: Arch) -> Arch:
     """The text model, with what reads images beside it where that is known."""
-    return replace(text, vision=sighted_family(architecture).vision(config, text)) if architecture in SIGHTED else text
+    return replace(text, vision=vision_language_family(architecture).vision(config, text)) if architecture in VISION_LANGUAGE else text
 
 
 def vision_recipes(architecture: str) -> Recipes:
-    return sighted_family(architecture).VISION if architecture in SIGHTED else {}
+    return vision_language_family(architecture).VISION if architecture in VISION_LANGUAGE else {}
 
 
 def parts(config: Mapping[str, Any], tensors: Mapping[str, T]) -> Mapping[str, T]:
     """Of a folder of several parts, those tensors that are read, under the names of the recipes."""
     architecture = (config.get("architectures") or [""])[0]
-    if architecture in SIGHTED:
+    if architecture in VISION_LANGUAGE:
         return Parts(tensors, {_plain(name): name for name in tensors})
     if architecture in WRAPPERS:
         return Parts(tensors, {name: name for name in tensors if not _TOWERS.fullmatch(name)})

@@ -98,7 +98,7 @@ class Vision:
     def patches(self) -> Patches:
         """What its tower reads."""
         if not isinstance(self.tower.input, Patches):
-            raise TypeError("the tower of an architecture with eyes must read patches")
+            raise TypeError("the tower of a vision-language architecture must read patches")
         return self.tower.input
 
     @property

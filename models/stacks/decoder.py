@@ -29,7 +29,7 @@ class Bias(nn.Module):
 
 
 class Decoder(nn.Module):
-    """`beside`: the encoder of an encoder-decoder, or the eyes of a model that has some."""
+    """`beside`: the encoder of an encoder-decoder, or what reads the images of a vision-language model."""
 
     def __init__(
         self, arch: Arch, output: Next, layers: list[nn.Module], backend: Backend, beside: TowerStack | VisionStack | None = None
@@ -75,11 +75,11 @@ class Decoder(nn.Module):
     def through(self, layers: Iterable[nn.Module], x_TD: Tensor, batch: Batch) -> Tensor:
         if self.streams > 1:
             x_TD = x_TD.repeat(1, self.streams)
-        deep = () if batch.seen is None else batch.seen.deep
+        deep = () if batch.image_rows is None else batch.image_rows.deep
         for i, layer in enumerate(layers):
             x_TD = layer(x_TD, batch)
-            if batch.seen is not None and i < len(deep):
-                x_TD = x_TD.index_add(0, batch.seen.at_N, deep[i].to(x_TD.dtype))
+            if batch.image_rows is not None and i < len(deep):
+                x_TD = x_TD.index_add(0, batch.image_rows.at_N, deep[i].to(x_TD.dtype))
         return x_TD
 
     def finish(self, x_TD: Tensor) -> Tensor:
@@ -99,4 +99,4 @@ class Decoder(nn.Module):
 
 def with_images(x_TE: Tensor, batch: Batch) -> Tensor:
     """Their rows in the places of some tokens'."""
-    return x_TE if batch.seen is None else x_TE.index_copy(0, batch.seen.at_N, batch.seen.rows_ND.to(x_TE.dtype))
+    return x_TE if batch.image_rows is None else x_TE.index_copy(0, batch.image_rows.at_N, batch.image_rows.rows_ND.to(x_TE.dtype))

@@ -1,5 +1,5 @@
-"""What stands before a decoder, or beside it: the encoder of an encoder-decoder, which reads whole inputs, or that of a model with eyes,
-which reads images.
+"""What stands before a decoder, or beside it: the encoder of an encoder-decoder, which reads whole inputs, or that of a vision-language
+model, which reads images.
 
 The decoder (decoder.py) calls it for the inputs that come in a step; what comes out is for its layers to look at (`cross`), or stands
 among its tokens' rows (vision.py).
@@ -46,26 +46,26 @@ class TowerStack(nn.Module):
         """The layers in their order, or their halves, so that whoever reads something long can do other work between."""
         return tuple(piece for number, layer in enumerate(self.layers) for piece in _pieces(number, layer, self.spec.layers[number]))
 
-    def begin(self, read: Tensor, batch: Batch, shared: nn.Module | None = None) -> "Climb":
+    def begin(self, read: Tensor, batch: Batch, shared: nn.Module | None = None) -> "TowerState":
         x_TD = self.embed_norm(self._embedded(read, batch, shared))
         if not batch.grids:
-            return Climb(x_TD, batch, batch)
+            return TowerState(x_TD, batch, batch)
         places_AT = places(batch.grids).to(x_TD.device)
         if self.window is None:
             batch = replace(batch, places_AT=places_AT)
-            return Climb(x_TD, batch, batch)
+            return TowerState(x_TD, batch, batch)
         order_T, starts_S1 = (t.to(x_TD.device) for t in squares(batch.grids, self.window))
         batch = replace(batch, places_AT=places_AT[:, order_T])
         positions_T = torch.cat([torch.arange(count) for count in starts_S1.diff().tolist()]).to(x_TD.device)
         windows = replace(batch, positions_T=positions_T, starts_S1=starts_S1, cached_S=torch.zeros_like(starts_S1[1:]))
-        return Climb(x_TD[order_T], batch, windows, order_T)
+        return TowerState(x_TD[order_T], batch, windows, order_T)
 
-    def advance(self, state: "Climb", number: int) -> "Climb":
+    def advance(self, state: "TowerState", number: int) -> "TowerState":
         """Through one of the pieces."""
         piece = self.pieces[number]
         return replace(state, x_TD=piece.run(state.x_TD, state.windows if piece.windowed else state.batch))
 
-    def end(self, state: "Climb") -> Tensor:
+    def end(self, state: "TowerState") -> Tensor:
         return self.norm(state.in_lines)
 
     def _embedded(self, read: Tensor, batch: Batch, shared: nn.Module | None) -> Tensor:
@@ -95,7 +95,7 @@ def _pieces(number: int, layer: nn.Module, spec: Layer) -> tuple[Piece, ...]:
 
 
 @dataclass(frozen=True, eq=False)
-class Climb:
+class TowerState:
     """Rows on their way through a tower. `windows`: the batch in which each square of patches (GridWindow) is a sequence; for it rows of
     images lie square by square, and `order_T` says where each was."""
 

@@ -1,4 +1,4 @@
-"""Eyes: what makes of images the rows that stand among those of a decoder's tokens."""
+"""Vision: what makes of images the rows that stand among those of a decoder's tokens."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from models.batch import Backend, Batch
 from models.parts.head import DensePart
 from models.parts.norms import norm
 from models.spec import Dense, Mean, Merge, Norm, Step, Vision, filled
-from models.stacks.tower import Climb, TowerStack
+from models.stacks.tower import TowerStack, TowerState
 
 
 class VisionStack(nn.Module):
@@ -27,26 +27,26 @@ class VisionStack(nn.Module):
 
     def forward(self, read_PI: Tensor, batch: Batch) -> tuple[Tensor, ...]:
         """rows_ND, and those for each of the decoder's first layers that takes some. The same in steps: begin, advance until done, end."""
-        glance = self.begin(read_PI, batch)
-        while not self.done(glance):
-            glance = self.advance(glance)
-        return self.end(glance)
+        state = self.begin(read_PI, batch)
+        while not self.done(state):
+            state = self.advance(state)
+        return self.end(state)
 
-    def begin(self, read_PI: Tensor, batch: Batch) -> "Glance":
-        return Glance(self.tower.begin(read_PI, batch), batch)
+    def begin(self, read_PI: Tensor, batch: Batch) -> "VisionState":
+        return VisionState(self.tower.begin(read_PI, batch), batch)
 
-    def done(self, glance: "Glance") -> bool:
-        return glance.pieces == len(self.tower.pieces)
+    def done(self, state: "VisionState") -> bool:
+        return state.pieces == len(self.tower.pieces)
 
-    def advance(self, glance: "Glance") -> "Glance":
+    def advance(self, state: "VisionState") -> "VisionState":
         """Through one piece of the tower."""
-        climb, over = self.tower.advance(glance.climb, glance.pieces), self.tower.pieces[glance.pieces].ends
+        tower, over = self.tower.advance(state.tower, state.pieces), self.tower.pieces[state.pieces].ends
         taken = [part for each, part in zip(self.spec.deep, self.deep, strict=True) if each.layer == over]
-        deep = (part(self._patches(climb.in_lines, glance.batch), glance.batch) for part in taken)
-        return Glance(climb, glance.batch, glance.pieces + 1, (*glance.deep, *deep))
+        deep = (part(self._patches(tower.in_lines, state.batch), state.batch) for part in taken)
+        return VisionState(tower, state.batch, state.pieces + 1, (*state.deep, *deep))
 
-    def end(self, glance: "Glance") -> tuple[Tensor, ...]:
-        return self.connector(self._patches(self.tower.end(glance.climb), glance.batch), glance.batch), *glance.deep
+    def end(self, state: "VisionState") -> tuple[Tensor, ...]:
+        return self.connector(self._patches(self.tower.end(state.tower), state.batch), state.batch), *state.deep
 
     def laid_out(self, rows_ND: Tensor, lines: int, picture: tuple[tuple[int, int], tuple[int, int]]) -> Tensor:
         """Of one image in several tiles, whose first shows all of it, and whose others lie in a grid (lines and columns of tiles), filled
@@ -74,10 +74,10 @@ class VisionStack(nn.Module):
 
 
 @dataclass(frozen=True, eq=False)
-class Glance:
+class VisionState:
     """Images on their way through so many `pieces` of the tower."""
 
-    climb: Climb
+    tower: TowerState
     batch: Batch
     pieces: int = 0
     deep: tuple[Tensor, ...] = ()

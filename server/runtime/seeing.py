@@ -16,8 +16,8 @@ UNSEEN = "[an image, which this model cannot see]"
 
 
 async def with_seen_images(runtime: Runtime, messages: Sequence[Message]) -> Sequence[Message]:
-    """All images are then as the model reads them; a model without eyes is told of those in results of tools. Raises ApiError, which names
-    the image's field."""
+    """All images are then as the model reads them; a model that reads texts alone is told of those in results of tools. Raises ApiError,
+    which names the image's field."""
     if not any(map(images_of, messages)):
         return messages
     if runtime.sight is None:

@@ -19,7 +19,7 @@ from models.families import ENCODER_DECODERS, ENCODERS, FAMILIES, IMAGE_ENCODERS
 from models.families.diffusion import AUTOENCODERS, DENOISERS, TEXT_DENOISERS, UNETS
 from models.families.diffusion.schedulers import SCHEDULERS
 from models.families.diffusion.text_encoder import TEXT_ENCODERS
-from models.families.multimodal import SIGHTED, sighted_family
+from models.families.multimodal import VISION_LANGUAGE, vision_language_family
 from models.spec import S4, Arch, Attention, ImplicitFilter, Layer, LongConv, Mask, Strided, Window
 from server.cli.arch.chart import chart
 from server.cli.arch.text import compared
@@ -66,12 +66,12 @@ those of `transformers` within 1e-4, for images of several sizes in one step whe
 (`tests/models/test_sight.py`). A pair is served as embedding model (`--embedding-model`): `/v1/embeddings` then takes texts and images
 ([api.md](api.md#images)). The others are not served yet.
 """
-SIGHTED_TEXT = """\
+VISION_LANGUAGE_TEXT = """\
 Models that read images among a prompt's tokens (`image_url`, `input_image`, ... in chats): a tower of the parts above, a connector, and
 one of the decoders. Logits equal those of `transformers` within 1e-4, for two images of different sizes among text; on the engine,
 answers are those of a plain pass over the whole in chunks of any size, in company, with images and prompts that were seen before
-(`tests/models/test_sighted.py`, `tests/engine/test_sight.py`). Each image is read once, half a layer after each step of the answers that
-are running. "Sees": whether an image's tokens see those before them alone, or all of the image, or all of the prompt.
+(`tests/models/test_vision_language.py`, `tests/engine/test_vision.py`). Each image is read once, half a layer after each step of the
+answers that are running. "Sees": whether an image's tokens see those before them alone, or all of the image, or all of the prompt.
 """
 PICTURES = """\
 A folder of diffusers (`model_index.json`) makes pictures out of noise. Each part says what diffusers' says within 1e-4, every sampler
@@ -86,7 +86,17 @@ DRAWN = ("Llama-3.2-1B-Instruct", "Nemotron-3-Nano-30B-A3B", "mamba-130m-hf")
 
 
 def page() -> str:
-    parts = (_decoders(), _encoder_decoders(), _text_diffusion(), _encoders(), _sight(), _sighted(), _pictures(), _choice(), _numbers())
+    parts = (
+        _decoders(),
+        _encoder_decoders(),
+        _text_diffusion(),
+        _encoders(),
+        _sight(),
+        _vision_language(),
+        _pictures(),
+        _choice(),
+        _numbers(),
+    )
     return "\n".join([HEAD, *chain.from_iterable(parts)]) + "\n"
 
 
@@ -141,10 +151,10 @@ def _sight() -> Iterator[str]:
     yield ""
 
 
-def _sighted() -> Iterator[str]:
-    yield from (SIGHTED_TEXT, "| model with eyes | architecture | size of images | sees |", "|---|---|---|---|")
-    for architecture, module in SIGHTED.items():
-        vision = arch_of(sighted_family(architecture).TINY).vision
+def _vision_language() -> Iterator[str]:
+    yield from (VISION_LANGUAGE_TEXT, "| vision-language model | architecture | size of images | sees |", "|---|---|---|---|")
+    for architecture, module in VISION_LANGUAGE.items():
+        vision = arch_of(vision_language_family(architecture).TINY).vision
         assert vision is not None
         size = "its own" if vision.any_size else "a tile's, lines of tiles ended" if vision.newline else "a tile's"
         yield f"| {module.rpartition('.')[2]} | `{architecture}` | {size} | {vision.sees} |"

@@ -11,9 +11,9 @@ from torch import Tensor
 from engine.embedded.memory.memory import pages_for
 from engine.embedded.scheduler import Limits
 from engine.embedded.sequence import Chunk
-from engine.embedded.sight.inputs import ImageInputs
 from engine.embedded.step.encoder_inputs import EncoderInputs
 from engine.embedded.step.mirror import Mirror
+from engine.embedded.vision.inputs import ImageInputs
 from models.batch import Batch, Slots
 from models.spec import Paged, Rope, rope_start
 
@@ -46,11 +46,11 @@ class Inputs:
         ropes: Sequence[Rope] = (),
         context: int = 0,
         slots: int | None = None,
-        sighted: bool = False,
+        images: bool = False,
     ) -> None:
         """`ropes`: those of the model, built for `context` positions, whose angles are not those of the positions: they depend on how long
         a sequence may become, or have several coordinates. `slots`: of states; behind them one that holds zeros, and one for what padding
-        writes. `sighted`: images may stand among the tokens."""
+        writes. `images`: images may stand among the tokens."""
         self.most = most
         self._nothing = slots
         self._slots_R = None if slots is None else tuple(Mirror((most.rows,), np.int32, slots + i, device) for i in range(2))
@@ -62,7 +62,7 @@ class Inputs:
         self._starts_R1 = Mirror((most.rows + 1,), np.int32, 0, device)
         self._cached_R = Mirror((most.rows,), np.int32, 0, device)
         self._tables_RW = [Mirror((most.rows, most.width), np.int32, -1, device) for _ in self._layouts]
-        self._images = ImageInputs(device) if sighted else None
+        self._images = ImageInputs(device) if images else None
         self.shows = False  # whether images stand among the step's tokens
         self._dirty = Shape(0, 0, 0)  # what holds something
         self._copied = torch.cuda.Event() if device.type == "cuda" else None

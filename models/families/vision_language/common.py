@@ -1,4 +1,4 @@
-"""What models with eyes have in common: their text model by its kind, and towers that are CLIP's or SigLIP's."""
+"""What vision-language models have in common: their text model by its kind, and towers that are CLIP's or SigLIP's."""
 
 from collections.abc import Mapping
 from typing import Any

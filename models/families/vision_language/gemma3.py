@@ -1,4 +1,5 @@
-"""Gemma 3 with its eyes (arXiv 2503.19786): SigLIP's rows, of which squares are averaged, normed, and seen both ways within an image."""
+"""Gemma 3 that reads images (arXiv 2503.19786): SigLIP's rows, of which squares are averaged, normed, and seen both ways within an
+image."""
 
 from math import isqrt
 from typing import Any

@@ -12,7 +12,7 @@ from server.text.images.seen import SeenImages, key_of
 
 @dataclass(frozen=True)
 class Sight:
-    """Of a chat model with eyes."""
+    """Of a vision-language model."""
 
     vision: VisionInfo
     processor: Processor

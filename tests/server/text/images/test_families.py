@@ -21,7 +21,7 @@ from transformers import (
 )
 
 from engine.api import ImageTiles
-from models.families.multimodal import SIGHTED, sighted_family
+from models.families.multimodal import VISION_LANGUAGE, vision_language_family
 from retrieval.images.limits import ImageError
 from retrieval.images.settings import PreprocessingError
 from server.text.images.families import FAMILIES
@@ -130,7 +130,7 @@ def test_what_nobody_reads_is_an_error(name: str) -> None:
 
 
 def test_each_family_that_sees_has_its_images_prepared() -> None:
-    kinds = {cast(str, sighted_family(architecture).TINY["model_type"]) for architecture in SIGHTED}
+    kinds = {cast(str, vision_language_family(architecture).TINY["model_type"]) for architecture in VISION_LANGUAGE}
     assert kinds and kinds <= FAMILIES.keys()
 
 

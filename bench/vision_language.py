@@ -2,7 +2,7 @@
 pixels, 64 rows a tile): the first token where the image is new, where the same is asked about again and where another prompt shows it;
 transformers on the same threads; and what an image that is being read does to a text that is being written.
 
-python -m bench.sight --json results.json     needs transformers; a minute or two
+python -m bench.vision_language --json results.json     needs transformers; a minute or two
 """
 
 import argparse
@@ -137,7 +137,7 @@ async def _asking(engine: EmbeddedEngine, random: np.random.Generator) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m bench.sight")
+    parser = argparse.ArgumentParser(prog="python -m bench.vision_language")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=cores())
@@ -148,7 +148,8 @@ def main() -> None:
         table.add_row(*map(str, row.values()))
     Console().print(table)
     if given.json:
-        said = {"machine": machine(), "command": f"python -m bench.sight --rounds {given.rounds} --threads {given.threads}", "rows": rows}
+        command = f"python -m bench.vision_language --rounds {given.rounds} --threads {given.threads}"
+        said = {"machine": machine(), "command": command, "rows": rows}
         given.json.write_text(json.dumps(said, indent=1) + "\n")
 
 

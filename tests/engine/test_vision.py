@@ -1,5 +1,5 @@
-"""Models with eyes on the engine: what they answer is what the reference answers, in chunks, with images that were seen before, and in
-company."""
+"""Vision-language models on the engine: what they answer is what the reference answers, in chunks, with images that were seen before, and
+in company."""
 
 import asyncio
 from collections.abc import Sequence
@@ -14,9 +14,9 @@ import torch
 from engine.api import EngineError, ImageTiles, PlacedImage, Request, Sampling, Unsupported
 from engine.embedded.engine import EmbeddedEngine
 from engine.embedded.load import LoadedModel, LoadOptions, load_model
-from models.families.multimodal import SIGHTED, sighted_family
+from models.families.multimodal import VISION_LANGUAGE, vision_language_family
 from tests.engine.tiny import LIMITS, PLAIN, collect, loaded, running
-from tests.models.sighted_world import logits_of, make, tiles
+from tests.models.vision_language_world import logits_of, make, tiles
 from tests.models.world import ours
 
 
@@ -65,10 +65,10 @@ class Oracle:
         return tokens[shown:]
 
 
-@pytest.fixture(scope="module", params=list(SIGHTED))
+@pytest.fixture(scope="module", params=list(VISION_LANGUAGE))
 def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp(request.param)
-    make(sighted_family(request.param).TINY).save_pretrained(directory)
+    make(vision_language_family(request.param).TINY).save_pretrained(directory)
     return directory
 
 

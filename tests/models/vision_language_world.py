@@ -1,4 +1,4 @@
-"""Tiny random models with eyes made with transformers, and both sides' logits for tokens among which images stand."""
+"""Tiny random vision-language models made with transformers, and both sides' logits for tokens among which images stand."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -8,8 +8,8 @@ import torch
 import transformers
 from torch import Tensor
 
-from models.batch import Batch, Seen
-from models.images import Picture, see
+from models.batch import Batch, ImageRows
+from models.images import Picture, encode_image
 from models.reference import whole
 from models.spec import Vision, turned_ropes
 from models.stacks.decoder import Decoder
@@ -58,9 +58,9 @@ def logits_of(
 
 def _showing(model: Decoder, batch: Batch, tokens: Sequence[int], images: Sequence[Tensor], pictures: Sequence[Picture]) -> Batch:
     vision, spec = cast(VisionStack, model.vision), cast(Vision, model.arch.vision)
-    seen = [see(vision, image, picture) for image, picture in zip(images, pictures, strict=True)]
+    seen = [encode_image(vision, image, picture) for image, picture in zip(images, pictures, strict=True)]
     rows_ND, *deep = (torch.cat(parts) for parts in zip(*seen, strict=True))
-    batch = replace(batch, seen=Seen(marked(tokens, spec.marker), rows_ND, tuple(deep)))
+    batch = replace(batch, image_rows=ImageRows(marked(tokens, spec.marker), rows_ND, tuple(deep)))
     if not turned_ropes(model.arch):
         return batch
     unit = spec.patches.size * spec.merge

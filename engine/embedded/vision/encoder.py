@@ -15,7 +15,7 @@ from torch import Tensor
 from engine.api import PlacedImage
 from engine.embedded.sequence import Sequence
 from models.images import step_of
-from models.stacks.vision import Glance, VisionStack
+from models.stacks.vision import VisionStack, VisionState
 
 MOST_BYTES = 256 << 20  # of rows that are remembered
 
@@ -30,10 +30,10 @@ class Job:
     placed: PlacedImage
     key: bytes
     tiles: list[Rows] = field(default_factory=list[Rows])
-    glance: Glance | None = None
+    state: VisionState | None = None
 
 
-class Eyes:
+class VisionEncoder:
     """Used by the engine's thread alone."""
 
     def __init__(self, vision: VisionStack, device: torch.device, most_bytes: int = MOST_BYTES) -> None:
@@ -51,19 +51,19 @@ class Eyes:
         """Whether all rows are there that `seq` needs behind its first `computed` tokens, of which it takes hold. Otherwise those that
         are not there are read next, unless another image is being read."""
         for i, placed in enumerate(seq.request.images):
-            if placed.at + placed.rows <= computed or i in seq.seen:
+            if placed.at + placed.rows <= computed or i in seq.image_rows:
                 continue
             rows = self._find(key := _key(seq, placed))
             if rows is None:
                 if self._job is None:
                     self._job = Job(seq, placed, key)
                 return False
-            seq.seen[i] = rows
+            seq.image_rows[i] = rows
         return True
 
     def forget(self, seq: Sequence) -> None:
         """The sequence is no more, or begins again: what it held is let go, and what was being read for it is not read on."""
-        seq.seen.clear()
+        seq.image_rows.clear()
         if self._job is not None and self._job.sequence is seq:
             self._job = None
 
@@ -72,14 +72,14 @@ class Eyes:
         if self._job is None:
             return
         job, vision = self._job, self._vision
-        if job.glance is None:
+        if job.state is None:
             tile_CHW = torch.from_numpy(np.array(job.placed.image.values[len(job.tiles)], np.float32)).to(self._device)
-            job.glance = vision.begin(*step_of([tile_CHW], vision.spec.patches))
-        elif not vision.done(job.glance):
-            job.glance = vision.advance(job.glance)
+            job.state = vision.begin(*step_of([tile_CHW], vision.spec.patches))
+        elif not vision.done(job.state):
+            job.state = vision.advance(job.state)
         else:
-            job.tiles.append(vision.end(job.glance))
-            job.glance = None
+            job.tiles.append(vision.end(job.state))
+            job.state = None
             if len(job.tiles) == len(job.placed.image.values):
                 self._finish(job)
 
@@ -91,7 +91,7 @@ class Eyes:
             lines = image.values.shape[2] // self._vision.spec.patches.size // self._vision.spec.merge
             rows = (self._vision.laid_out(rows[0], lines, (image.grid, image.size)), *rows[1:])
         number = next(i for i, placed in enumerate(job.sequence.request.images) if placed is job.placed)
-        job.sequence.seen[number] = rows
+        job.sequence.image_rows[number] = rows
         self._remember(job.key, rows)
         self._job = None
         self.read += 1

@@ -1,4 +1,4 @@
-"""Every model with eyes gives the logits that transformers gives, for the same random checkpoint."""
+"""Every vision-language model gives the logits that transformers gives, for the same random checkpoint."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -11,12 +11,12 @@ from torch import Tensor
 
 from models.describe import describe, parameters
 from models.families import arch_of
-from models.families.multimodal import SIGHTED, sighted_family
+from models.families.multimodal import VISION_LANGUAGE, vision_language_family
 from models.hf import ConfigError
 from models.images import Picture
 from models.spec.check import check
 from models.spec.json_form import from_json, to_json
-from tests.models.sighted_world import logits_of, make, tiles
+from tests.models.vision_language_world import logits_of, make, tiles
 from tests.models.world import ours
 
 MARKER = 250
@@ -27,7 +27,7 @@ def close(ours: Tensor, theirs: Tensor, error: float = 1e-4) -> None:
 
 
 def tiny(name: str, **changes: Any) -> dict[str, Any]:
-    return dict(sighted_family(name).TINY) | changes
+    return dict(vision_language_family(name).TINY) | changes
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ def prompt(case: Case) -> list[int]:
 
 
 def test_every_family_is_here() -> None:
-    assert CASES.keys() == SIGHTED.keys()
+    assert CASES.keys() == VISION_LANGUAGE.keys()
 
 
 @pytest.mark.parametrize("name", CASES)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from engine.embedded.sequence import Chunk
-from models.batch import Batch, Seen
+from models.batch import Batch, ImageRows
 
 
 class ImageInputs:
@@ -27,19 +27,19 @@ class ImageInputs:
     def into(self, batch: Batch) -> Batch:
         if not self._chunks:
             return batch
-        return replace(batch, seen=self._seen(), ends_T=self._ends(), places_AT=self._places())
+        return replace(batch, image_rows=self._rows(), ends_T=self._ends(), places_AT=self._places())
 
-    def _seen(self) -> Seen:
+    def _rows(self) -> ImageRows:
         at, rows, first = list[Tensor](), list[tuple[Tensor, ...]](), 0
         for seq, size in self._chunks:
             for i, placed in enumerate(seq.request.images):
                 begin, end = max(placed.at, seq.computed), min(placed.at + placed.rows, seq.computed + size)
                 if begin < end:
                     at.append(torch.arange(begin, end) - seq.computed + first)
-                    rows.append(tuple(part[begin - placed.at : end - placed.at] for part in seq.seen[i]))
+                    rows.append(tuple(part[begin - placed.at : end - placed.at] for part in seq.image_rows[i]))
             first += size
         rows_ND, *deep = (torch.cat(parts) for parts in zip(*rows, strict=True))
-        return Seen(torch.cat(at).to(self._device), rows_ND, tuple(deep))
+        return ImageRows(torch.cat(at).to(self._device), rows_ND, tuple(deep))
 
     def _ends(self) -> Tensor | None:
         if not any(chunk.sequence.spans for chunk in self._chunks):
