@@ -89,6 +89,9 @@ def _expect_images(request: Request, vision: VisionInfo | None) -> None:
         if placed.at < end or placed.at + rows > len(request.tokens):
             raise EngineError(f"images: the image at token {placed.at} overlaps another one, or the prompt's end")
         end = placed.at + rows
+    shown, marked = sum(placed.rows for placed in request.images), request.tokens.count(vision.marker)
+    if marked != shown:
+        raise EngineError(f"token {vision.marker} stands for a row of an image: the prompt has {marked} of them, its images {shown}")
 
 
 def _expect_tiles(image: ImageTiles, vision: VisionInfo) -> None:

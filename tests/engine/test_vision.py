@@ -167,7 +167,9 @@ def test_what_cannot_be(folder: Path) -> None:
         shown = image(model, 1)
         good = asked(model, [5, shown, 7])
         placed = good.images[0]
+        bare = replace(good, images=(), tokens=good.tokens[:2])
         cases = [
+            (bare, "the prompt has 1 of them, its images 0"),
             (replace(good, images=(replace(placed, rows=placed.rows - 1),)), "rows are made of it"),
             (replace(good, images=(replace(placed, at=len(good.tokens) - 3),)), "overlaps another one, or the prompt's end"),
             (replace(good, images=(placed, placed)), "overlaps another one"),
