@@ -6,7 +6,6 @@ python -m bench.beside --json results.json     some minutes
 
 import argparse
 import asyncio
-import json
 import tempfile
 import wave
 from collections.abc import Awaitable, Callable
@@ -15,11 +14,9 @@ from statistics import median
 
 import httpx
 import numpy as np
-from rich.console import Console
-from rich.table import Table
 
 from bench.load import complete
-from bench.report import machine
+from bench.report import tell
 from bench.servers import Running, start, stoa
 from server.speech.api import RATE
 from server.speech.decoding.decoder import SandboxDecoder
@@ -102,13 +99,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     rows = asyncio.run(run(options.rounds, options.image_model))
-    table = Table(*rows[0])
-    for row in rows:
-        table.add_row(*map(str, row.values()))
-    Console().print(table)
-    if options.json:
-        said = {"machine": machine(), "command": f"python -m bench.beside --rounds {options.rounds}", "rows": rows}
-        options.json.write_text(json.dumps(said, indent=1) + "\n")
+    tell(rows, f"python -m bench.beside --rounds {options.rounds}", options.json)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,6 @@ python -m bench.denoisers --json results.json     needs diffusers and 9 GB; some
 """
 
 import argparse
-import json
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -14,10 +13,8 @@ from typing import Any
 
 import torch
 from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
-from rich.console import Console
-from rich.table import Table
 
-from bench.report import machine
+from bench.report import tell
 from engine.embedded.encoder.on_torch import TorchEncoderBackend
 from engine.embedded.images.packed import pack_convolutions
 from engine.embedded.load import cores
@@ -71,17 +68,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=cores())
     given = parser.parse_args()
     rows = run(given.rounds, given.threads)
-    table = Table(*rows[0])
-    for row in rows:
-        table.add_row(*map(str, row.values()))
-    Console().print(table)
-    if given.json:
-        said = {
-            "machine": machine(),
-            "command": f"python -m bench.denoisers --rounds {given.rounds} --threads {given.threads}",
-            "rows": rows,
-        }
-        given.json.write_text(json.dumps(said, indent=1) + "\n")
+    tell(rows, f"python -m bench.denoisers --rounds {given.rounds} --threads {given.threads}", given.json)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,6 @@ python -m bench.images --json results.json     needs transformers; half a minute
 
 import argparse
 import asyncio
-import json
 import tempfile
 import time
 from pathlib import Path
@@ -16,11 +15,9 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from rich.console import Console
-from rich.table import Table
 from transformers import CLIPConfig, CLIPModel
 
-from bench.report import machine
+from bench.report import tell
 from engine.api import Pixels
 from engine.embedded.encoder.engine import EmbeddedEncoder
 from engine.embedded.encoder.load import EncoderOptions, load_encoder
@@ -76,13 +73,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=cores())
     given = parser.parse_args()
     rows = run(given.rounds, given.threads)
-    table = Table(*rows[0])
-    for row in rows:
-        table.add_row(*map(str, row.values()))
-    Console().print(table)
-    if given.json:
-        said = {"machine": machine(), "command": f"python -m bench.images --rounds {given.rounds} --threads {given.threads}", "rows": rows}
-        given.json.write_text(json.dumps(said, indent=1) + "\n")
+    tell(rows, f"python -m bench.images --rounds {given.rounds} --threads {given.threads}", given.json)
 
 
 if __name__ == "__main__":

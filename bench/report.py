@@ -1,8 +1,9 @@
 """The table, and the same as JSON."""
 
+import json
 import os
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -65,6 +66,16 @@ def _processor() -> str:
         return platform.processor()
     names = (line.partition(":")[2].strip() for line in info.read_text().splitlines() if line.startswith("model name"))
     return next(names, platform.processor())
+
+
+def tell(rows: Sequence[Mapping[str, Any]], command: str, file: Path | None) -> None:
+    """Prints rows that have the same columns, and writes them to `file`, where one is given, with what made them."""
+    shown = Table(*rows[0])
+    for row in rows:
+        shown.add_row(*map(str, row.values()))
+    Console().print(shown)
+    if file:
+        file.write_text(json.dumps({"machine": machine(), "command": command, "rows": rows}, indent=1) + "\n")
 
 
 def show(results: Results, missing: Mapping[str, str]) -> None:

@@ -7,7 +7,6 @@ python -m bench.vision_language --json results.json     needs transformers; a mi
 
 import argparse
 import asyncio
-import json
 import tempfile
 import time
 from collections.abc import Sequence
@@ -17,11 +16,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from rich.console import Console
-from rich.table import Table
 from transformers import SmolVLMConfig, SmolVLMForConditionalGeneration
 
-from bench.report import machine
+from bench.report import tell
 from engine.api import ImageTiles, PlacedImage, Request, Sampling
 from engine.embedded.engine import EmbeddedEngine
 from engine.embedded.load import LoadOptions, cores, load_model
@@ -143,14 +140,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=cores())
     given = parser.parse_args()
     rows = run(given.rounds, given.threads)
-    table = Table(*rows[0])
-    for row in rows:
-        table.add_row(*map(str, row.values()))
-    Console().print(table)
-    if given.json:
-        command = f"python -m bench.vision_language --rounds {given.rounds} --threads {given.threads}"
-        said = {"machine": machine(), "command": command, "rows": rows}
-        given.json.write_text(json.dumps(said, indent=1) + "\n")
+    tell(rows, f"python -m bench.vision_language --rounds {given.rounds} --threads {given.threads}", given.json)
 
 
 if __name__ == "__main__":
