@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import httpx
 
@@ -39,6 +40,20 @@ class ImagineCommand:
     @property
     def format(self) -> Format:
         return "png" if self.output is None else SUFFIXES[self.output.suffix.lower()]
+
+    @property
+    def fields(self) -> dict[str, Any]:
+        """As /v1/images/edits has them, files apart."""
+        return {
+            "prompt": self.prompt,
+            "negative_prompt": self.negative or None,
+            "seed": self.seed,
+            "steps": self.steps,
+            "guidance_scale": self.guidance,
+            "strength": self.strength,
+            "size": self.size,
+            "output_format": self.format,
+        }
 
 
 @dataclass(frozen=True)

@@ -53,18 +53,8 @@ async def _imagine(model: ImageModel, command: ImagineCommand, bar: Bar) -> Imag
 
 
 def _fields(command: ImagineCommand) -> EditForm:
-    given = {
-        "prompt": command.prompt,
-        "negative_prompt": command.negative or None,
-        "seed": command.seed,
-        "steps": command.steps,
-        "guidance_scale": command.guidance,
-        "strength": command.strength,
-        "size": command.size,
-        "output_format": command.format,
-    }
     try:
-        return EditForm.model_validate(given)
+        return EditForm.model_validate(command.fields)
     except ValidationError as error:
         raise from_fields(error) from error
 

@@ -41,19 +41,7 @@ async def _imagine(http: httpx.AsyncClient, command: ImagineCommand, model: str 
 
 
 def _request(command: ImagineCommand, model: str | None) -> dict[str, Any]:
-    given = {
-        "prompt": command.prompt,
-        "model": model,
-        "negative_prompt": command.negative or None,
-        "seed": command.seed,
-        "steps": command.steps,
-        "guidance_scale": command.guidance,
-        "strength": command.strength,
-        "size": command.size,
-        "output_format": command.format,
-        "stream": True,
-        "partial_images": PARTIAL,
-    }
+    given = command.fields | {"model": model, "stream": True, "partial_images": PARTIAL}
     fields = {name: value for name, value in given.items() if value is not None}
     if command.image is None:
         return {"url": "/v1/images/generations", "json": fields}
