@@ -15,13 +15,14 @@ Picture = tuple[tuple[int, int], tuple[int, int]]
 
 
 def step_of(images: Sequence[Tensor], spec: Patches) -> tuple[Tensor, Batch]:
-    """read_PI and the batch of float32 images [channels, height, width], whose sides are multiples of a patch's; what is left over at
-    the right and at the bottom is not read."""
+    """read_PI and the batch of float32 images [channels, height, width], whose sides are multiples of a patch's, on their device; what
+    is left over at the right and at the bottom is not read."""
     grids = [(image.shape[1] // spec.size, image.shape[2] // spec.size) for image in images]
     lengths = [height * width + spec.class_token for height, width in grids]
-    starts_S1 = torch.tensor([0, *lengths]).cumsum(0).int()
-    positions_T = torch.cat([torch.arange(length) for length in lengths])
-    cached_S = torch.zeros(len(images), dtype=torch.int32)
+    device = images[0].device
+    starts_S1 = torch.tensor([0, *lengths], device=device).cumsum(0).int()
+    positions_T = torch.cat([torch.arange(length, device=device) for length in lengths])
+    cached_S = torch.zeros(len(images), dtype=torch.int32, device=device)
     return torch.cat([cut(image, spec) for image in images]), Batch(positions_T, starts_S1, cached_S, grids=tuple(grids))
 
 
@@ -30,9 +31,7 @@ def encode_image(vision: VisionStack, tiles_NCHW: Tensor, picture: Picture = ((0
     and its size (models/stacks/vision.py)."""
     read_PI, batch = step_of(list(tiles_NCHW), vision.spec.patches)
     rows_ND, *deep = vision(read_PI, batch)
-    if vision.spec.newline:
-        rows_ND = vision.laid_out(rows_ND, batch.grids[0][0] // vision.spec.merge, picture)
-    return rows_ND, *deep
+    return vision.laid_out(rows_ND, tiles_NCHW.shape[2], picture), *deep
 
 
 def cut(image_CHW: Tensor, spec: Patches) -> Tensor:

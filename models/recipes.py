@@ -187,13 +187,6 @@ class Taps:
 
 
 @dataclass(frozen=True)
-class PatchRows:
-    """[O, C, P, P] -> [O, C * P * P]: a convolution over patches that do not overlap as one matrix over their pixels."""
-
-    part: "Recipe"
-
-
-@dataclass(frozen=True)
 class SwapHalves:
     """The second half of its rows, then the first: gates that a checkpoint has behind what they multiply."""
 
@@ -220,7 +213,6 @@ Recipe = (
     | NegExp
     | NoBias
     | Taps
-    | PatchRows
     | SwapHalves
     | Rows
     | Portion

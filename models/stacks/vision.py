@@ -48,22 +48,23 @@ class VisionStack(nn.Module):
     def end(self, state: "VisionState") -> tuple[Tensor, ...]:
         return self.connector(self._patches(self.tower.end(state.tower), state.batch), state.batch), *state.deep
 
-    def laid_out(self, rows_ND: Tensor, lines: int, picture: tuple[tuple[int, int], tuple[int, int]]) -> Tensor:
+    def laid_out(self, rows_ND: Tensor, height: int, picture: tuple[tuple[int, int], tuple[int, int]]) -> Tensor:
         """Of one image in several tiles, whose first shows all of it, and whose others lie in a grid (lines and columns of tiles), filled
         up around a picture of some size: those rows of the grid that show it, with one that ends each line, behind those of the first.
-        `lines`: of rows, in a tile."""
+        `height`: of a tile, in pixels."""
         if self.newline is None:
             return rows_ND
         (tiles_down, tiles_across), size = picture
         if not tiles_down:
             return torch.cat([rows_ND, self.newline.to(rows_ND.dtype)[None]])
+        lines = height // self.spec.patches.size // self.spec.merge
         columns = len(rows_ND) // (1 + tiles_down * tiles_across) // lines
         first_ND, rest_ND = rows_ND.split([lines * columns, len(rows_ND) - lines * columns])
         map_HWD = rest_ND.unflatten(0, (tiles_down, tiles_across, lines, columns)).transpose(1, 2).flatten(0, 1).flatten(1, 2)
-        height, width = filled(size, (tiles_down * lines, tiles_across * columns))
-        above, before = (map_HWD.shape[0] - height) // 2, (map_HWD.shape[1] - width) // 2
-        shown_HWD = map_HWD[above : above + height, before : before + width]
-        ends_H1D = self.newline.to(rows_ND.dtype).expand(height, 1, -1)
+        shown, width = filled(size, (tiles_down * lines, tiles_across * columns))
+        above, before = (map_HWD.shape[0] - shown) // 2, (map_HWD.shape[1] - width) // 2
+        shown_HWD = map_HWD[above : above + shown, before : before + width]
+        ends_H1D = self.newline.to(rows_ND.dtype).expand(shown, 1, -1)
         return torch.cat([first_ND, torch.cat([shown_HWD, ends_H1D], 1).flatten(0, 1)])
 
     def _patches(self, x_TD: Tensor, batch: Batch) -> Tensor:

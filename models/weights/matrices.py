@@ -83,6 +83,6 @@ def bare(value: Tensor) -> Tensor:
     return bare(value[0]) if value.shape[0] == 1 and value.dim() > 1 else value
 
 
-def patch_matrix(weight: Tensor, channels: int, order: str) -> Tensor:
-    flat_DI = weight.flatten(1)
-    return flat_DI if order == "first" else flat_DI.unflatten(1, (-1, channels)).transpose(1, 2).flatten(1)
+def channels_first(weight: Tensor, channels: int) -> Tensor:
+    """[D, ..., C] -> [D, I]"""
+    return weight.flatten(1).unflatten(1, (-1, channels)).transpose(1, 2).flatten(1)

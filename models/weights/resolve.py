@@ -19,7 +19,6 @@ from models.recipes import (
     NegExp,
     NoBias,
     PatchMatrix,
-    PatchRows,
     PerExpert,
     Permute,
     Portion,
@@ -38,8 +37,8 @@ from models.recipes import (
 from models.weights.matrices import (
     bare,
     by_use,
+    channels_first,
     concatenated,
-    patch_matrix,
     reordered,
     reordered_heads,
     reordered_inputs,
@@ -80,8 +79,10 @@ def resolve(recipe: Recipe, source: Source) -> Weight:
             return value[len(value) * start // of : len(value) * stop // of]
         case Bare(part):
             return bare(dense(resolve(part, source)))
-        case PatchMatrix(part, channels):
-            return patch_matrix(dense(resolve(part, source)), source.patches.channels, channels)
+        case PatchMatrix(part, "first"):
+            return dense(resolve(part, source)).flatten(1)
+        case PatchMatrix(part):
+            return channels_first(dense(resolve(part, source)), source.patches.channels)
         case Still(part):
             return dense(resolve(part, source)).float().sum(2)
         case Transpose(part):
@@ -90,8 +91,6 @@ def resolve(recipe: Recipe, source: Source) -> Weight:
             return torch.zeros(resolve(part, source).shape[0])
         case Taps(part):
             return dense(resolve(part, source)).mT.flatten(1)
-        case PatchRows(part):
-            return dense(resolve(part, source)).flatten(1)
         case SwapHalves(part):
             return torch.cat(dense(resolve(part, source)).chunk(2)[::-1])
         case Unzip(part):

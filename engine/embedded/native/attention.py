@@ -38,10 +38,10 @@ class PagedAttention:
         self._kernels.watch(batch.starts_S1[-1:])
         self.pages.remember(k_TGK, v_TGK, where)
         if batch.ends_T is not None:
-            return self._look_ahead(q_THK, where, batch, scoring)
+            return self._look_ahead(q_THK, where, batch, batch.ends_T, scoring)
         return self.pages.look(q_THK, where, self._sight, Extras(scoring.sinks_H, self._offsets(scoring.relative), self._offsets.far))
 
-    def _look_ahead(self, q_THK: Tensor, where: Where, batch: Batch, scoring: Scoring) -> Tensor:
+    def _look_ahead(self, q_THK: Tensor, where: Where, batch: Batch, ends_T: Tensor, scoring: Scoring) -> Tensor:
         """Of a step some of whose tokens see others that come behind them, which no kernel does."""
         out = list[Tensor]()
         for s, (rows, cached) in enumerate(batch.spans):
@@ -51,8 +51,7 @@ class PagedAttention:
             pages, key_M = where.table_SW[s, : -(-end // PAGE)].long().clamp(min=0), torch.arange(first, end)
             k_1GMK = self.pages.keys_PGKT[pages].permute(1, 0, 3, 2).flatten(1, 2)[None, :, first:end].float()
             v_1GMK = self.pages.values_PGTK[pages].transpose(0, 1).flatten(1, 2)[None, :, first:end].float()
-            end_1Q1 = None if batch.ends_T is None else batch.ends_T[None, rows, None]
-            scores = Scores(self._spec, torch.arange(cached, end)[None, :, None], key_M, scoring, end_1Q1)
+            scores = Scores(self._spec, torch.arange(cached, end)[None, :, None], key_M, scoring, ends_T[None, rows, None])
             out.append(scores.attend(q_THK[rows].transpose(0, 1)[None].float(), k_1GMK, v_1GMK)[0].transpose(0, 1))
         return torch.cat(out).contiguous()
 

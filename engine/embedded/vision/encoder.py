@@ -43,10 +43,6 @@ class VisionEncoder:
         self._job: Job | None = None
         self.read = self.found = 0  # images since start: that were read, and whose rows were there
 
-    @property
-    def busy(self) -> bool:
-        return self._job is not None
-
     def ready(self, seq: Sequence, computed: int) -> bool:
         """Whether all rows are there that `seq` needs behind its first `computed` tokens, of which it takes hold. Otherwise those that
         are not there are read next, unless another image is being read."""
@@ -87,9 +83,7 @@ class VisionEncoder:
         """The sequence holds the rows even where they are too many to be remembered."""
         image = job.placed.image
         rows = tuple(torch.cat(parts) for parts in zip(*job.tiles, strict=True))
-        if self._vision.spec.newline:
-            lines = image.values.shape[2] // self._vision.spec.patches.size // self._vision.spec.merge
-            rows = (self._vision.laid_out(rows[0], lines, (image.grid, image.size)), *rows[1:])
+        rows = (self._vision.laid_out(rows[0], image.values.shape[2], (image.grid, image.size)), *rows[1:])
         number = next(i for i, placed in enumerate(job.sequence.request.images) if placed is job.placed)
         job.sequence.image_rows[number] = rows
         self._remember(job.key, rows)

@@ -3,7 +3,7 @@
 from typing import Any
 
 from models.hf import Config, ConfigError
-from models.recipes import Copy, PatchRows, Recipes, both, cat
+from models.recipes import Copy, PatchMatrix, Recipes, both, cat
 from models.spec import MLP, Attention, Full
 from models.spec.diffusion import Dit, DitLayer
 from models.spec.ffn import Named
@@ -54,7 +54,7 @@ _B = "transformer_blocks.{i}."
 _E = _B + "norm1.emb."
 
 WEIGHTS: Recipes = {
-    "patch.weight": PatchRows(Copy("pos_embed.proj.weight")),
+    "patch.weight": PatchMatrix(Copy("pos_embed.proj.weight")),
     "patch.bias": Copy("pos_embed.proj.bias"),
     **both("layers.{i}.condition.time.into", _E + "timestep_embedder.linear_1"),
     **both("layers.{i}.condition.time.out", _E + "timestep_embedder.linear_2"),

@@ -6,7 +6,7 @@ from typing import Any
 
 from models.families.diffusion.dit import ACTIVATIONS
 from models.hf import Config, ConfigError
-from models.recipes import Bare, Copy, PatchRows, Recipe, Recipes, both, cat
+from models.recipes import Bare, Copy, PatchMatrix, Recipe, Recipes, both, cat
 from models.spec import MLP, Attention, Full
 from models.spec.diffusion import PixArt
 
@@ -40,7 +40,7 @@ def denoiser(config: Config) -> PixArt:
 
 _E = "adaln_single.emb."
 _WHOLE: Recipes = {
-    "patch.weight": PatchRows(Copy("pos_embed.proj.weight")),
+    "patch.weight": PatchMatrix(Copy("pos_embed.proj.weight")),
     "patch.bias": Copy("pos_embed.proj.bias"),
     **both("time.into", _E + "timestep_embedder.linear_1"),
     **both("time.out", _E + "timestep_embedder.linear_2"),

@@ -6,7 +6,7 @@ from typing import Any
 
 from models.families.diffusion.mmdit import two_streams
 from models.hf import Config, ConfigError
-from models.recipes import Copy, PatchRows, Recipe, Recipes, both
+from models.recipes import Copy, PatchMatrix, Recipe, Recipes, both
 from models.spec import Norm
 from models.spec.diffusion import FixedGrid, Mmdit, TwoStreams
 
@@ -38,7 +38,7 @@ def denoiser(config: Config) -> Mmdit:
 
 _T = "time_text_embed."
 _WHOLE: Recipes = {
-    "patch.weight": PatchRows(Copy("pos_embed.proj.weight")),
+    "patch.weight": PatchMatrix(Copy("pos_embed.proj.weight")),
     "patch.bias": Copy("pos_embed.proj.bias"),
     **both("text", "context_embedder"),
     **both("time.into", _T + "timestep_embedder.linear_1"),

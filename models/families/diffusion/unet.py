@@ -5,7 +5,7 @@ from itertools import pairwise
 from typing import Any
 
 from models.hf import Config, ConfigError
-from models.recipes import Cat, Copy, PatchRows, Recipe, SwapHalves
+from models.recipes import Cat, Copy, PatchMatrix, Recipe, SwapHalves
 from models.spec.diffusion import PixelTransformer, Sinusoids, UNet, UNetStage
 
 # what other models of that class have beside, or otherwise
@@ -105,7 +105,7 @@ def recipe(ours: str) -> Recipe:
     name = re.sub(r"(down|up)_blocks\.(\d+)\.resized\.", r"\1_blocks.\2.\1samplers.0.", ours)
     name = name.replace("time_embedding.into.", "time_embedding.linear_1.").replace("time_embedding.out.", "time_embedding.linear_2.")
     if re.search(r"\.proj_(in|out)\.weight$", name):
-        return PatchRows(Copy(name))
+        return PatchMatrix(Copy(name))
     if (match := re.fullmatch(r"(.*transformer_blocks\.\d+\.)(\w+\.\w+)\.(weight|bias)", name)) is None:
         return Copy(name)
     root, part, field = match.groups()

@@ -17,11 +17,11 @@ _BOTH: dict[str, Any] = {
     "layer_norm_eps": 1e-6,
 }
 _TEXT = _BOTH | {"vocab_size": 32000, "max_position_embeddings": 64}
-_IMAGE = _BOTH | {"num_channels": 3, "image_size": 224, "patch_size": 16}
+IMAGE_DEFAULTS = _BOTH | {"num_channels": 3, "image_size": 224, "patch_size": 16}
 
 
 def pair(config: Config) -> Pair:
-    image = part_of(config, "vision_config", _IMAGE)
+    image = part_of(config, "vision_config", IMAGE_DEFAULTS)
     return paired(config, image, patches(image, class_token=False))
 
 

@@ -10,19 +10,6 @@ from models.hf import Config, ConfigError
 from models.recipes import Copy, PatchMatrix, Recipes, both
 from models.spec import Full, Tower
 
-# what files of SigLIP leave out
-SIGLIP_VISION: dict[str, Any] = {
-    "hidden_size": 768,
-    "intermediate_size": 3072,
-    "num_hidden_layers": 12,
-    "num_attention_heads": 12,
-    "num_channels": 3,
-    "image_size": 224,
-    "patch_size": 16,
-    "hidden_act": "gelu_pytorch_tanh",
-    "layer_norm_eps": 1e-6,
-}
-
 _TEXTS = {
     "gemma": "GemmaForCausalLM",
     "gemma2": "Gemma2ForCausalLM",

@@ -7,8 +7,9 @@ from typing import Any
 from models.families.dense import gemma
 from models.families.dense.gemma3 import TINY as TEXT
 from models.families.multimodal import inner
+from models.families.vision import siglip
 from models.families.vision_language import llava
-from models.families.vision_language.common import SIGLIP, SIGLIP_VISION, siglip_tower, vision_part
+from models.families.vision_language.common import SIGLIP, siglip_tower, vision_part
 from models.hf import Config, ConfigError
 from models.recipes import Copy, Recipes, Transpose
 from models.spec import Arch, Dense, Mean, Norm, Vision
@@ -20,7 +21,7 @@ def text(config: Config) -> tuple[str, Config]:
 
 def vision(config: Config, text: Arch) -> Vision:
     config.ignore("boi_token_index", "eoi_token_index", "boi_token_id", "eoi_token_id")  # text around an image
-    part = vision_part(config, SIGLIP_VISION | {"image_size": 896, "patch_size": 14})
+    part = vision_part(config, siglip.IMAGE_DEFAULTS | {"image_size": 896, "patch_size": 14})
     tower, rows = siglip_tower(part), config.integer("mm_tokens_per_image", 256)
     side, lines = isqrt(rows), isqrt(tower.context)
     if side * side != rows or lines % side:

@@ -3,8 +3,9 @@ cut into tiles, each of which stands for itself among marks of its line and colu
 
 from typing import Any
 
+from models.families.vision import siglip
 from models.families.vision_language import llava
-from models.families.vision_language.common import SIGLIP, SIGLIP_VISION, siglip_tower, vision_part
+from models.families.vision_language.common import SIGLIP, siglip_tower, vision_part
 from models.families.vision_language.common import text as text_of
 from models.hf import Config
 from models.recipes import Copy, Recipes
@@ -20,7 +21,7 @@ def text(config: Config) -> tuple[str, Config]:
 
 def vision(config: Config, text: Arch) -> Vision:
     config.ignore("image_seq_len", "vocab_size", "_pad_token_id")
-    part = vision_part(config, SIGLIP_VISION | {"image_size": 224, "patch_size": 32})
+    part = vision_part(config, siglip.IMAGE_DEFAULTS | {"image_size": 224, "patch_size": 32})
     part.ignore("max_image_size", "size", "tie_word_embeddings", "use_base_siglip", "num_image_tokens")
     connector = (Merge(side=config.integer("scale_factor", 2)), Dense(width=text.dim, bias=False))
     return Vision(tower=siglip_tower(part), connector=connector, marker=config.integer("image_token_id", 128_257))

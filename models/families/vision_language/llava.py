@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from models.families.vision_language.common import CLIP, SIGLIP, SIGLIP_VISION, clip_tower, siglip_tower, two_layers, vision_part
+from models.families.vision import siglip
+from models.families.vision_language.common import CLIP, SIGLIP, clip_tower, siglip_tower, two_layers, vision_part
 from models.families.vision_language.common import text as text_of
 from models.hf import Config, ConfigError, activation
 from models.recipes import Recipes
@@ -39,7 +40,7 @@ def tower(config: Config) -> Tower:
         raise ConfigError(f"{config.where}: vision_feature_layer = {last} is not supported: it must be counted from the end, as -2")
     if kind == "siglip_vision_model":
         config.only("vision_feature_select_strategy", "full")
-        return siglip_tower(vision_part(config, SIGLIP_VISION), last)
+        return siglip_tower(vision_part(config, siglip.IMAGE_DEFAULTS), last)
     config.only("vision_feature_select_strategy", "default")
     return clip_tower(vision_part(config, _VISION), last)
 

@@ -2,8 +2,9 @@
 
 from typing import Any
 
+from models.families.vision import siglip
 from models.families.vision_language import llava
-from models.families.vision_language.common import SIGLIP, SIGLIP_VISION, siglip_tower, vision_part
+from models.families.vision_language.common import SIGLIP, siglip_tower, vision_part
 from models.families.vision_language.common import text as text_of
 from models.hf import Config
 from models.recipes import Recipes, both
@@ -30,7 +31,7 @@ def text(config: Config) -> tuple[str, Config]:
 
 def vision(config: Config, text: Arch) -> Vision:
     config.ignore("projection_dim", "hidden_size", "vocab_size", "num_hidden_layers", "_vocab_size", "ignore_index")
-    part = vision_part(config, SIGLIP_VISION)
+    part = vision_part(config, siglip.IMAGE_DEFAULTS)
     part.ignore("num_image_tokens", "projector_hidden_act", "num_positions")
     return Vision(tower=siglip_tower(part), connector=(Dense(width=text.dim),), marker=llava.marker(config), sees="prompt")
 

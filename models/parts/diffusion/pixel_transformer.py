@@ -58,21 +58,23 @@ class TextLayer(nn.Module):
 
 
 class TextAttention(nn.Module):
-    """(x_TD, text_NMX) -> x_TD: every pixel looks at all rows of its picture's text."""
+    """(x_TD, text_NMX, keep_NM) -> x_TD: every row of a picture looks at those of its text, or at those that are kept."""
 
-    def __init__(self, name: str, heads: int, sizes: tuple[int, int], backend: Backend) -> None:
+    def __init__(self, name: str, heads: int, sizes: tuple[int, int], backend: Backend, *, bias: bool = False) -> None:
         super().__init__()
         width, columns = sizes
         self.heads = heads
-        self.q = backend.linear(f"{name}.q", width, (width,))
-        self.kv = backend.linear(f"{name}.kv", columns, (width, width))
+        self.q = backend.linear(f"{name}.q", width, (width,), bias=bias)
+        self.kv = backend.linear(f"{name}.kv", columns, (width, width), bias=bias)
         self.out = backend.linear(f"{name}.out", width, (width,), bias=True, split="row")
 
-    def forward(self, x_TD: Tensor, text_NMX: Tensor) -> Tensor:
+    def forward(self, x_TD: Tensor, text_NMX: Tensor, keep_NM: Tensor | None = None) -> Tensor:
         count, rows = text_NMX.shape[:2]
         k_NMD, v_NMD = self.kv(text_NMX.flatten(0, 1)).view(count, rows, -1).chunk(2, 2)
         q_NHQK, k_NHMK, v_NHMK = (self._heads(t) for t in (self.q(x_TD).view(count, -1, x_TD.shape[1]), k_NMD, v_NMD))
-        return self.out(F.scaled_dot_product_attention(q_NHQK, k_NHMK, v_NHMK).transpose(1, 2).flatten(0, 1).flatten(1))
+        may_N11M = None if keep_NM is None else keep_NM[:, None, None].bool()
+        found_NHQK = F.scaled_dot_product_attention(q_NHQK, k_NHMK, v_NHMK, attn_mask=may_N11M)
+        return self.out(found_NHQK.transpose(1, 2).flatten(0, 1).flatten(1))
 
     def _heads(self, t_NMD: Tensor) -> Tensor:
         return t_NMD.unflatten(2, (self.heads, -1)).transpose(1, 2)

@@ -1,14 +1,17 @@
 """MMDiT and Flux: a transformer over a picture's patches and a text's rows. N pictures, T rows of all, L a text's rows, D model."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
 
-from models.batch import Backend
+from models.batch import Backend, Batch
 from models.parts.diffusion.conditioning import TimeEmbedding, gated, shifted
 from models.parts.diffusion.joint import Stream, look, rotary_table
 from models.parts.diffusion.patches import grid_sinusoids_of, picture_of, rows_of
+from models.parts.diffusion.pixel_attention import of_pictures
+from models.parts.ffn import FeedForward
+from models.spec import MLP
 from models.spec.diffusion import FixedGrid, Mmdit, OneStream, RotaryGrid, Sinusoids, TwoStreams
 
 EPS = 1e-6  # of all norms
@@ -34,6 +37,7 @@ class Rows:
     c_TD: Tensor
     given_ND: Tensor  # what is told, activated
     rotary: tuple[Tensor, Tensor] | None
+    batch: Batch  # of the pictures
 
     @property
     def count(self) -> int:
@@ -64,7 +68,8 @@ class MmditStack(nn.Module):
         x_TD, c_TD = self.patch(rows_of(x_NCHW.to(self.dtype), self.spec.patch)), self.text(told.text_NLX.to(self.dtype).flatten(0, 1))
         if isinstance(self.spec.position, FixedGrid):
             x_TD = self.ops.add(x_TD, self.get_buffer("grid").repeat(len(x_NCHW), 1))
-        rows = Rows(x_TD, c_TD, given_ND, self._rotary(told.text_NLX.shape[1], side, x_TD.device))
+        batch = of_pictures(len(x_NCHW), side * side, x_TD.device)
+        rows = Rows(x_TD, c_TD, given_ND, self._rotary(told.text_NLX.shape[1], side, x_TD.device), batch)
         for layer in self.layers:
             rows = layer(rows)
         scale_ND, shift_ND = self.modulation(given_ND).chunk(2, 1)
@@ -99,13 +104,14 @@ class TwoStreamLayer(nn.Module):
     def __init__(self, name: str, spec: TwoStreams, dim: int, backend: Backend) -> None:
         super().__init__()
         self.spec, self.ops, sizes = spec, backend.ops, (dim, spec.heads, spec.head_dim)
+        ffn = MLP(hidden=spec.hidden, activation="gelu_tanh", gated=False, bias=True)
         self.x_modulation = backend.linear(f"{name}.x_modulation", dim, (dim,) * (9 if spec.again else 6), bias=True)
         self.c_modulation = backend.linear(f"{name}.c_modulation", dim, (dim,) * (2 if spec.last else 6), bias=True)
         self.x = Stream(f"{name}.x", sizes, spec.qk_norm, backend)
         self.c = Stream(f"{name}.c", sizes, spec.qk_norm, backend, out=not spec.last)
         self.again = Stream(f"{name}.again", sizes, spec.qk_norm, backend) if spec.again else None
-        self.x_ffn = Hidden(f"{name}.x_ffn", dim, spec.hidden, backend)
-        self.c_ffn = None if spec.last else Hidden(f"{name}.c_ffn", dim, spec.hidden, backend)
+        self.x_ffn = FeedForward(f"{name}.x_ffn", ffn, dim, backend)
+        self.c_ffn = None if spec.last else FeedForward(f"{name}.c_ffn", ffn, dim, backend)
 
     def forward(self, rows: Rows) -> Rows:
         x_TD, c_TD, count = rows.x_TD, rows.c_TD, rows.count
@@ -120,12 +126,12 @@ class TwoStreamLayer(nn.Module):
             shift3, scale3, gate3 = more
             (alone,) = look([self.again.split(shifted(normed_TD, shift3, scale3), count)], None)
             x_TD = gated(x_TD, _out(self.again, alone), gate3)
-        x_TD = gated(x_TD, self.x_ffn(shifted(self.ops.layer_norm(x_TD, None, None, EPS), shift2, scale2)), gate2)
+        x_TD = gated(x_TD, self.x_ffn(shifted(self.ops.layer_norm(x_TD, None, None, EPS), shift2, scale2), rows.batch), gate2)
         if self.c_ffn is not None:
             _, _, gate_c, shift_f, scale_f, gate_f = told
             c_TD = gated(c_TD, _out(self.c, found_c), gate_c)
-            c_TD = gated(c_TD, self.c_ffn(shifted(self.ops.layer_norm(c_TD, None, None, EPS), shift_f, scale_f)), gate_f)
-        return Rows(x_TD, c_TD, rows.given_ND, rows.rotary)
+            c_TD = gated(c_TD, self.c_ffn(shifted(self.ops.layer_norm(c_TD, None, None, EPS), shift_f, scale_f), rows.batch), gate_f)
+        return replace(rows, x_TD=x_TD, c_TD=c_TD)
 
 
 class OneStreamLayer(nn.Module):
@@ -148,20 +154,7 @@ class OneStreamLayer(nn.Module):
         made_TD = self.out(torch.cat([found, self.ops.activate(self.up(normed_TD), "gelu_tanh")], 1))
         all_NMD = gated(all_TD, made_TD, gate).unflatten(0, (count, -1))
         c_NMD, x_NMD = all_NMD.split([c_NMD.shape[1], x_NMD.shape[1]], 1)
-        return Rows(x_NMD.flatten(0, 1), c_NMD.flatten(0, 1), rows.given_ND, rows.rotary)
-
-
-class Hidden(nn.Module):
-    """x_TD -> x_TD"""
-
-    def __init__(self, name: str, dim: int, hidden: int, backend: Backend) -> None:
-        super().__init__()
-        self.ops = backend.ops
-        self.up = backend.linear(f"{name}.up", dim, (hidden,), bias=True)
-        self.down = backend.linear(f"{name}.down", hidden, (dim,), bias=True, split="row")
-
-    def forward(self, x_TD: Tensor) -> Tensor:
-        return self.down(self.ops.activate(self.up(x_TD), "gelu_tanh"))
+        return replace(rows, x_TD=x_NMD.flatten(0, 1), c_TD=c_NMD.flatten(0, 1))
 
 
 def _out(stream: Stream, found_TO: Tensor) -> Tensor:

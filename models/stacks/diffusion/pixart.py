@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from models.batch import Backend, Batch
@@ -11,6 +10,7 @@ from models.parts.attention import AttentionPart, Positions
 from models.parts.diffusion.conditioning import TimeEmbedding, gated, shifted
 from models.parts.diffusion.patches import grid_sinusoids_of, picture_of, rows_of
 from models.parts.diffusion.pixel_attention import of_pictures
+from models.parts.diffusion.pixel_transformer import TextAttention
 from models.parts.ffn import FeedForward
 from models.spec.diffusion import PixArt, Sinusoids
 
@@ -82,7 +82,7 @@ class PixArtLayer(nn.Module):
         self.ops, self.eps, dim, heads = backend.ops, spec.eps, spec.dim, spec.attention.heads
         self.own = nn.Parameter(torch.empty(6, dim, dtype=torch.float32), requires_grad=False)
         self.mixer = AttentionPart(f"{name}.mixer", spec.attention, dim, backend, Positions())
-        self.text = CaptionAttention(f"{name}.text", dim, heads, spec.attention.bias, backend)
+        self.text = TextAttention(f"{name}.text", heads, (dim, dim), backend, bias=spec.attention.bias)
         self.ffn = FeedForward(f"{name}.ffn", spec.ffn, dim, backend)
 
     def forward(self, x_TD: Tensor, given_N6D: Tensor, text: tuple[Tensor, Tensor], batch: Batch) -> Tensor:
@@ -91,21 +91,3 @@ class PixArtLayer(nn.Module):
         x_TD = gated(x_TD, seen_TD, told[2])
         x_TD = x_TD + self.text(x_TD, *text)
         return gated(x_TD, self.ffn(shifted(self.ops.layer_norm(x_TD, None, None, self.eps), told[3], told[4]), batch), told[5])
-
-
-class CaptionAttention(nn.Module):
-    """(x_TD, text_NLD, keep_NL) -> x_TD: every patch looks at those rows of its picture's text that are there."""
-
-    def __init__(self, name: str, dim: int, heads: int, bias: bool, backend: Backend) -> None:
-        super().__init__()
-        self.heads = heads
-        self.q = backend.linear(f"{name}.q", dim, (dim,), bias=bias)
-        self.kv = backend.linear(f"{name}.kv", dim, (dim, dim), bias=bias)
-        self.out = backend.linear(f"{name}.out", dim, (dim,), bias=True, split="row")
-
-    def forward(self, x_TD: Tensor, text_NLD: Tensor, keep_NL: Tensor) -> Tensor:
-        count = len(text_NLD)
-        k_NLD, v_NLD = self.kv(text_NLD.flatten(0, 1)).unflatten(0, (count, -1)).chunk(2, 2)
-        q, k, v = (t.unflatten(2, (self.heads, -1)).transpose(1, 2) for t in (self.q(x_TD).unflatten(0, (count, -1)), k_NLD, v_NLD))
-        found = F.scaled_dot_product_attention(q, k, v, attn_mask=keep_NL[:, None, None].bool())
-        return self.out(found.transpose(1, 2).flatten(0, 1).flatten(1))
