@@ -14,7 +14,8 @@ from server.text.prompt import Prompt
 def with_decoding(runtime: Runtime, request: Request, prompt: Prompt, params: SamplingParams, count: int = 1) -> Request:
     """`count`: answers to the prompt. Raises ApiError for a beam search that is asked for and cannot be."""
     model = runtime.tokenizer.encoder_decoder
-    defaults = Defaults(sampled=True) if model is None else model.defaults
+    own = runtime.tokenizer.sampling.repetition_penalty
+    defaults = Defaults(sampled=True, repetition_penalty=own) if model is None else model.defaults
     sampling = _with_defaults(request.sampling, params, defaults, prompt, count)
     request = replace(request, encoder=prompt.encoder, sampling=sampling)
     if request.grammar is not None and (sampling.forced_first, sampling.forced_last) != (None, None):

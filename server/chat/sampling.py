@@ -1,6 +1,7 @@
 """From a request's sampling parameters to the engine's, and the check that the prompt fits the context."""
 
 from collections.abc import Sequence
+from typing import TypeVar
 
 from engine.api import ModelInfo, Sampling
 from server.core.errors import ApiError, bad_request
@@ -10,6 +11,7 @@ from server.text.grammars.bad_words import bad_word_tokens
 from server.text.prompt import Prompt
 from server.text.tokenizer import ChatTokenizer
 
+N = TypeVar("N", int, float)
 INT64 = 2**63
 MAX_BIAS = 4096  # tokens of all texts of a logit_bias
 GREEDY_BELOW = 1e-4  # a logit that is less by 0.01 has e^-100 of the probability
@@ -27,17 +29,18 @@ def engine_sampling(
 ) -> Sampling:
     """The engine's parameters for the `index`-th sequence of a prompt. Raises ApiError."""
     _expect_tokens("stop_token_ids", params.stop_token_ids, info.vocab)
+    standard = tokenizer.sampling
     own_ends = frozenset[int]() if params.ignore_eos else tokenizer.stop_tokens
     return Sampling(
         max_tokens=max_tokens,
         min_tokens=min(params.min_tokens or 0, max_tokens),
-        temperature=_temperature(params.temperature),
-        top_p=1.0 if params.top_p is None else params.top_p,
-        top_k=max(params.top_k or 0, 0),
-        min_p=params.min_p or 0.0,
+        temperature=_temperature(_or(params.temperature, standard.temperature)),
+        top_p=_or(params.top_p, standard.top_p),
+        top_k=max(_or(params.top_k, standard.top_k), 0),
+        min_p=_or(params.min_p, standard.min_p),
         presence_penalty=params.presence_penalty or 0.0,
         frequency_penalty=params.frequency_penalty or 0.0,
-        repetition_penalty=params.repetition_penalty or 1.0,
+        repetition_penalty=params.repetition_penalty or standard.repetition_penalty,
         logit_bias=_bias(params, tokenizer, info.vocab),
         seed=None if params.seed is None else (params.seed + index + INT64) % (2 * INT64) - INT64,
         stop_tokens=own_ends | frozenset(params.stop_token_ids),
@@ -73,9 +76,13 @@ def too_long(field: str, message: str) -> ApiError:
     return bad_request(field, message, "context_length_exceeded")
 
 
-def _temperature(requested: float | None) -> float:
+def _or(requested: N | None, standard: N) -> N:
+    return standard if requested is None else requested
+
+
+def _temperature(wanted: float) -> float:
     """Logits are divided by it: what is almost 0 is greedy."""
-    return 1.0 if requested is None else 0.0 if requested < GREEDY_BELOW else requested
+    return 0.0 if wanted < GREEDY_BELOW else wanted
 
 
 def _bias(params: SamplingParams, tokenizer: ChatTokenizer, vocab: int) -> tuple[tuple[int, float], ...]:

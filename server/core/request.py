@@ -32,7 +32,7 @@ NO_BEAMS = BeamParams()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SamplingParams:
-    """How the next token is chosen. None: the server's default (server/chat/sampling.py)."""
+    """How the next token is chosen. None: the model's default (server/text/sampling_defaults.py)."""
 
     temperature: float | None = None
     top_p: float | None = None

@@ -162,6 +162,11 @@ class Runtime:
         return {self.names[0]: self.engine, **{other.name: other.engine for other in self.others}}
 
     @property
+    def tokenizers(self) -> dict[str, ChatTokenizer]:
+        """Of all chat models, by name."""
+        return {self.names[0]: self.tokenizer, **{other.name: other.tokenizer for other in self.others}}
+
+    @property
     def all_engines(self) -> dict[str, Engine]:
         """That of the model of speech, too, which comes last."""
         return self.engines if self.speech is None else {**self.engines, self.speech.name: self.speech.engine}
@@ -223,7 +228,7 @@ class Runtime:
         name = self.aliases.get(model, model)
         head, _, tail = name.rpartition(":")
         head = self.aliases.get(head, head)
-        tokenizers = {self.names[0]: self.tokenizer, **{other.name: other.tokenizer for other in self.others}}
+        tokenizers = self.tokenizers
         reads = tokenizers[head].encoder_decoder if head in tokenizers and name not in tokenizers else None
         if reads is None or reads.languages is None:
             return name, NO_LANGUAGES

@@ -94,6 +94,10 @@ class Settings(BaseSettings):
     max_answer_tokens: int | None = Field(
         default=None, ge=1, description="Tokens of an answer whose request does not limit them (default: what the context leaves)"
     )
+    generation_config: Literal["auto", "none"] = Field(
+        default="auto",
+        description="Sampling where a request says nothing: auto, as the model's generation_config.json; none: at temperature 1",
+    )
     shared_prefix: Strings = Field(
         default=(), description="A system prompt, or the file that holds it, whose place in the prefix cache all keys share (repeatable)"
     )

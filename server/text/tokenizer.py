@@ -28,6 +28,7 @@ from server.text.reasoning.effort import ThoughtControls, probe_controls
 from server.text.reasoning.history import ThoughtField, ThoughtForm, probe_thought_form
 from server.text.reasoning.reader import ThoughtReader
 from server.text.reasoning.think import THINK
+from server.text.sampling_defaults import STANDARD, SamplingDefaults
 from server.text.template import ChatTemplate, TemplateMessage, TemplateRefused
 from server.text.tool_calls import template_probe
 from server.text.tool_calls.api import Dialect
@@ -78,6 +79,7 @@ class ChatTokenizer:
     named_tokens: Mapping[str, str]  # bos_token, eos_token and the like
     encoder_decoder: EncoderDecoder | None = None  # None: the model goes on with what it reads
     image_tokens: ImageTokens | None = None  # None: it reads no images
+    sampling: SamplingDefaults = STANDARD  # an encoder-decoder has its own
 
     def fits(self, characters: int, context: int) -> bool:
         """Whether a text of this length may fit into so many tokens: to be found out before anything is done with it."""

@@ -20,6 +20,9 @@ class Wheel:
         return f"{self.name}=={self.version}" if self.version else self.name
 
 
+# What the makers of a model recommend and its files do not say: name -> words of generation_config.json
+RECOMMENDED: Mapping[str, Mapping[str, float]] = MappingProxyType({"smollm2": {"temperature": 0.2, "top_p": 0.9}})
+
 # Trained by scripts in tests/tiny_models, to see each kind of model at work within seconds: name -> folder
 TINY: Mapping[str, Path] = MappingProxyType(
     {folder.name: folder for folder in sorted((Path(__file__).parent / "tiny").iterdir()) if folder.is_dir()}

@@ -14,7 +14,7 @@ from server.weights.integrity import content_digest, write_digests
 from server.weights.links import link, stamp, unchanged
 from server.weights.progress import Progress
 
-LAYOUT_VERSION = 2  # increase it when the files written here change: directories of another version are prepared again
+LAYOUT_VERSION = 3  # increase it when the files written here change: directories of another version are prepared again
 SHARD = re.compile(r"(.+)-(\d{5})-of-(\d{5})\.gguf")
 
 

@@ -25,6 +25,15 @@ TEKKEN = (
     r"|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
 
+# GGUF specification, section "General": general.sampling
+SAMPLING = {
+    "general.sampling.temp": "temperature",
+    "general.sampling.top_p": "top_p",
+    "general.sampling.top_k": "top_k",
+    "general.sampling.min_p": "min_p",
+    "general.sampling.penalty_repeat": "repetition_penalty",
+}
+
 # tokenizer.ggml.pre -> how text is split; several names share a rule
 SPLITS: dict[str, str] = {
     **dict.fromkeys(("llama3", "llama-v3", "llama-bpe", "falcon3", "pixtral", "lfm2", "dbrx", "smaug-bpe"), LLAMA3),
@@ -89,12 +98,13 @@ def tokenizer_config(metadata: Metadata) -> dict[str, Any]:
 
 
 def generation_config(metadata: Metadata) -> dict[str, Any]:
-    """bos_token_id and eos_token_id, the latter a list: every token that ends a turn."""
+    """bos_token_id, eos_token_id, the latter a list: every token that ends a turn; and the sampling that the file recommends."""
     named = (metadata.get(f"tokenizer.ggml.{key}_token_id") for key in ("eos", "eot", "eom"))
     ends = {number for number in named if number is not None}
     ends |= {i for i, (token, kind) in enumerate(_tokens_with_types(metadata)) if kind == CONTROL and token in END_TOKENS}
     bos = metadata.get("tokenizer.ggml.bos_token_id")
-    return {"eos_token_id": sorted(ends)} | ({} if bos is None else {"bos_token_id": bos})
+    sampling = {name: metadata[key] for key, name in SAMPLING.items() if key in metadata}
+    return {"eos_token_id": sorted(ends)} | ({} if bos is None else {"bos_token_id": bos}) | sampling
 
 
 def _byte_level(metadata: Metadata) -> Tokenizer:

@@ -83,7 +83,9 @@ def test_models() -> None:
     app, _ = ready(engine(), TEXT)
     (model,) = ask(app, "GET", "/v1/models").json()["data"]
     texts = {"input_modalities": ["text"], "output_modalities": ["text"]}
-    assert model == {"id": "tiny", "object": "model", "created": 1, "owned_by": "stoa", "max_model_len": 512, **texts}
+    sampling = {"temperature": 1.0, "top_p": 1.0, "top_k": 0, "min_p": 0.0, "repetition_penalty": 1.0}
+    known = {"created": 1, "owned_by": "stoa", "max_model_len": 512, "sampling": sampling}
+    assert model == {"id": "tiny", "object": "model", **known, **texts}
     assert ask(app, "GET", "/v1/models/tiny").json() == model
     assert ask(app, "GET", "/v1/models/other").json()["error"]["code"] == "model_not_found"
 

@@ -17,6 +17,7 @@ from server.core.events import AnswerFinished
 from server.core.messages import Json
 from server.core.request import RequestWarning
 from server.http.warnings import to_warning_objects
+from server.text.sampling_defaults import SamplingDefaults
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,6 +29,7 @@ class ResponseBuilder:
     body: ResponseRequest
     input: ResolvedInput
     stored: bool
+    sampling: SamplingDefaults  # the model's own
     warnings: tuple[RequestWarning, ...] = ()
     compaction_usage: Usage | None = None  # of summarizing before the answer
 
@@ -66,8 +68,8 @@ class ResponseBuilder:
             "truncation": body.truncation or "disabled",
             "max_output_tokens": body.max_output_tokens,
             "max_tool_calls": body.max_tool_calls,
-            "temperature": 1.0 if body.temperature is None else body.temperature,
-            "top_p": 1.0 if body.top_p is None else body.top_p,
+            "temperature": self.sampling.temperature if body.temperature is None else body.temperature,
+            "top_p": self.sampling.top_p if body.top_p is None else body.top_p,
             "top_logprobs": body.top_logprobs or 0,
             "presence_penalty": body.presence_penalty or 0.0,
             "frequency_penalty": body.frequency_penalty or 0.0,

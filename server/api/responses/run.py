@@ -99,6 +99,7 @@ async def prepare_run(
         body=body,
         input=resolved,
         stored=stored,
+        sampling=context.runtime.tokenizer.sampling,
         warnings=plan.request.warnings,
         compaction_usage=compacted and compacted.usage,
     )

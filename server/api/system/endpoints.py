@@ -2,13 +2,13 @@
 
 import asyncio
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import partial
 
 from starlette.types import Receive, Scope, Send
 
 from engine.api import ReadsPrompts
-from server.api.system.model_types import Health, Modality, Model, ModelList, Version
+from server.api.system.model_types import Health, Modality, Model, ModelList, Sampling, Version
 from server.api.system.page import Page
 from server.core.errors import model_not_found
 from server.core.version import our_version
@@ -18,6 +18,7 @@ from server.http.sse import send_body, send_json
 from server.runtime.metrics import MEDIA_TYPE
 from server.runtime.runtime import Runtime
 from server.runtime.state import ServerState
+from server.text.tokenizer import ChatTokenizer
 
 
 def endpoints(state: ServerState, page: Page) -> list[Endpoint]:
@@ -55,10 +56,23 @@ def _to_models(runtime: Runtime) -> list[Model]:
 
 
 def _real_models(runtime: Runtime) -> list[Model]:
+    sampling = {name: _sampling(text) for name, text in runtime.tokenizers.items()}
     return [
-        Model(id=name, created=runtime.created, max_model_len=longest, input_modalities=list(reads), output_modalities=[answers])
+        Model(
+            id=name,
+            created=runtime.created,
+            max_model_len=longest,
+            input_modalities=list(reads),
+            output_modalities=[answers],
+            sampling=sampling.get(name),
+        )
         for name, longest, reads, answers in _described(runtime)
     ]
+
+
+def _sampling(text: ChatTokenizer) -> Sampling | None:
+    """None: an encoder-decoder, which chooses in other words."""
+    return Sampling(**asdict(text.sampling)) if text.encoder_decoder is None else None
 
 
 def _described(runtime: Runtime) -> Iterator[tuple[str, int | None, tuple[Modality, ...], Modality]]:

@@ -7,6 +7,14 @@ from pydantic import BaseModel
 Modality = Literal["text", "image", "audio", "embeddings", "scores"]
 
 
+class Sampling(BaseModel):
+    temperature: float
+    top_p: float
+    top_k: int  # 0: all tokens
+    min_p: float
+    repetition_penalty: float
+
+
 class Model(BaseModel):
     id: str
     object: Literal["model"] = "model"
@@ -15,6 +23,7 @@ class Model(BaseModel):
     max_model_len: int | None  # extension: what it reads at once (prompt and answer together, where it answers), in tokens
     input_modalities: list[Modality]  # extensions, in OpenRouter's words
     output_modalities: list[Modality]
+    sampling: Sampling | None = None  # extension: how tokens are chosen where a request says nothing; None: it writes none
 
 
 class ModelList(BaseModel):

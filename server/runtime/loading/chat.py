@@ -1,6 +1,7 @@
 """Opens a chat model with the engine that the settings want. Each engine is imported only where it is taken."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -8,6 +9,8 @@ from engine.api import Engine, VisionInfo
 from server.runtime.loading.embedded import open_embedded
 from server.runtime.runtime import ChatModel
 from server.runtime.settings import Settings
+from server.text.sampling_defaults import read_sampling_defaults
+from server.weights.catalog import RECOMMENDED
 from server.weights.progress import Progress
 
 if TYPE_CHECKING:
@@ -21,22 +24,30 @@ def open_chat_model(settings: Settings, name: str, progress: Progress, prompts: 
     """`prompts`: what this server itself writes at the beginning of prompts, whose place in the prefix cache all keys share. Raises
     PullError, ValueError."""
     from server.text.shared_prefix import shared_prefixes
-    from server.text.tokenizer import load_tokenizer
     from server.weights.pull import pull
     from server.weights.safetensors_copy import as_safetensors
 
     if settings.engine == "remote":  # no weights are needed beside a tokenizer
         source = settings.tokenizer or settings.models[name]
         folder = Path(source).expanduser()
-        text = load_tokenizer(folder if (folder / "tokenizer.json").exists() else pull(source, progress=progress))
+        text = open_text(settings, source, folder if (folder / "tokenizer.json").exists() else pull(source, progress=progress))
         return ChatModel(name, _open_remote(settings, name, text), text)
     directory = pull(settings.models[name], progress=progress)
-    text = load_tokenizer(directory)
+    text = open_text(settings, settings.models[name], directory)
     if takes_vllm(settings, directory):
         return ChatModel(name, _open_vllm(settings, name, as_safetensors(directory, progress)), text)
     shared = shared_prefixes(text, [*prompts, *settings.shared_prefix])
     engine = _open_embedded(settings, name, directory, shared)
     return ChatModel(name, engine, text, sight=open_sight(directory, engine.info.vision, text))
+
+
+def open_text(settings: Settings, source: str, directory: Path) -> "ChatTokenizer":
+    from server.text.tokenizer import load_tokenizer
+
+    text = load_tokenizer(directory)
+    if settings.generation_config == "none" or text.encoder_decoder is not None:
+        return text
+    return replace(text, sampling=read_sampling_defaults(directory, RECOMMENDED.get(source, {})))
 
 
 def open_sight(directory: Path, vision: VisionInfo | None, text: "ChatTokenizer") -> "Sight | None":

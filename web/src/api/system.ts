@@ -7,6 +7,7 @@ export interface Model {
   input_modalities: string[];
   output_modalities: string[];
   max_model_len: number | null;
+  sampling: Record<string, number> | null;
 }
 
 export interface Limits {
@@ -42,6 +43,11 @@ function takes({ input_modalities, output_modalities }: Model, input: string, ou
 
 export function contextOf(name: string): number | null {
   return models.value.find((model) => model.id === name)?.max_model_len ?? null;
+}
+
+/** What a field of a request is where it is left out. */
+export function standardOf(name: string, field: string): number | undefined {
+  return models.value.find((model) => model.id === name)?.sampling?.[field];
 }
 
 interface Schema {

@@ -1,12 +1,12 @@
 /** How a chat is answered. A field that is empty has the server's default; limits are the server's own. */
 import { useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
-import { chatModels, type Limits, loadLimits } from "../api/system";
+import { chatModels, type Limits, loadLimits, standardOf } from "../api/system";
 import { Icon } from "../ui/icons";
 import { change, LONGEST_SYSTEM, modelName, type NumberName, settings } from "./settings";
 
 const FIELDS: readonly { name: NumberName; label: string; standard: string; step: number; hint: string }[] = [
-  { name: "temperature", label: "Temperature", standard: "1; with documents 0", step: 0.1, hint: "0: always the likeliest word" },
+  { name: "temperature", label: "Temperature", standard: "1", step: 0.1, hint: "0, as with documents: always the likeliest word" },
   { name: "top_p", label: "Top p", standard: "1", step: 0.05, hint: "only the likeliest words, up to this share" },
   { name: "top_k", label: "Top k", standard: "all", step: 1, hint: "only so many of the likeliest words" },
   { name: "max_output_tokens", label: "Longest answer", standard: "what the context leaves", step: 16, hint: "in tokens" },
@@ -81,7 +81,7 @@ function NumberField({ name, label, standard, step, hint, limits }: NumberProps)
         step={step}
         min={limits.least}
         max={limits.most}
-        placeholder={standard}
+        placeholder={String(standardOf(modelName(), name) || standard)}
         value={value ?? ""}
         aria-invalid={wrong}
         onInput={(event) => set(event.currentTarget.value)}

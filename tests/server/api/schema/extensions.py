@@ -45,7 +45,11 @@ EXTENSIONS: dict[str, dict[str, str]] = {  # fields by schema, or by the field t
     },
     "VectorStoreSearchResultItem": {**WHERE, "headings": PLACE},
     "VectorStoreFileObject": dict.fromkeys(("filename", "state", "progress", "notes"), "what became of the file, for people"),
-    "Model": {"max_model_len": "vLLM's name of the context", **dict.fromkeys(("input_modalities", "output_modalities"), "OpenRouter's")},
+    "Model": {
+        "max_model_len": "vLLM's name of the context",
+        "sampling": "the model's defaults, of generation_config.json",
+        **dict.fromkeys(("input_modalities", "output_modalities"), "OpenRouter's"),
+    },
     "ImagesResponse": {"warnings": WARNINGS},
     "Image": {"seed": SEED},
     "ImageGenCompletedEvent": {"seed": SEED},
