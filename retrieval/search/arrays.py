@@ -9,6 +9,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 S = TypeVar("S", bound=np.generic)
+Slots = NDArray[np.int64]  # positions in which vectors and words were added
+Scores = NDArray[np.float32]
+Mask = NDArray[np.bool_]  # of all slots
 
 
 class GrowableArray(Generic[S]):

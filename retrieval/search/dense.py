@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retrieval.api import Vectors
+from retrieval.search.arrays import Mask, Scores, Slots
 
 SEGMENT_SIZE = 16_384  # vectors; a growing segment is copied now and then, so it stays small
 HNSW_M, HNSW_EF_CONSTRUCTION, HNSW_EF_SEARCH = (
@@ -20,9 +21,6 @@ HNSW_M, HNSW_EF_CONSTRUCTION, HNSW_EF_SEARCH = (
     128,
 )  # HNSW: edges of a vector; candidates while building; candidates while searching, at least
 EXACT_DIVISOR = 20  # with at most 1 of so many vectors allowed, exact search is faster than the graph
-Slots = NDArray[np.int64]
-Scores = NDArray[np.float32]
-Mask = NDArray[np.bool_]
 FaissIndex = Any  # a FAISS index; its type hints leave out half of what it can do
 
 

@@ -8,8 +8,7 @@ from threading import Lock
 import numpy as np
 from numpy.typing import NDArray
 
-from retrieval.search.arrays import GrowableArray
-from retrieval.search.dense import Mask, Slots
+from retrieval.search.arrays import GrowableArray, Mask, Slots
 from retrieval.search.lexical import QueryTerm, idf, saturation
 
 MAX_POSTINGS = 8_000_000  # cached per store; 12 bytes each

@@ -4,16 +4,19 @@ time."""
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from retrieval.api import Vectors
 from retrieval.records import ScoredChunk
-from retrieval.search.arrays import GrowableArray, ReadWriteLock
-from retrieval.search.dense import DenseIndex, Mask, Slots
+from retrieval.search.arrays import GrowableArray, Mask, ReadWriteLock, Slots
 from retrieval.search.lexical import query_terms
 from retrieval.search.postings import WordIndex
+
+if TYPE_CHECKING:
+    from retrieval.search.dense import DenseIndex
 
 MIN_REMOVED = 1000  # rebuild once more chunks than this, and more than a quarter of all, are removed ones
 Ids = NDArray[np.int64]
@@ -116,7 +119,7 @@ class StoreCache:
             if not self._alive.values.any():
                 self._clear()
         if len(changes.ids):
-            self._dense = self._dense or DenseIndex(changes.vectors.shape[1])
+            self._dense = self._dense or _new_index(changes.vectors.shape[1])
             self._dense.add(changes.vectors)
             self._words.add(changes.lengths, changes.words)
             self._ids.extend(changes.ids)
@@ -140,3 +143,10 @@ class StoreCache:
         self._ids, self._members, self._alive = GrowableArray(np.int64), GrowableArray(np.int64), GrowableArray(np.bool_)
         self._languages, self._language_names = GrowableArray(np.int16), list[str]()  # of each chunk, an index into the names
         self._language_counts: dict[str, int] = {}
+
+
+def _new_index(dimensions: int) -> "DenseIndex":
+    """FAISS is imported where there are vectors: it takes as long as all the rest of a store."""
+    from retrieval.search.dense import DenseIndex
+
+    return DenseIndex(dimensions)

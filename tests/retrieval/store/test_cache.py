@@ -38,7 +38,7 @@ class Watched(DenseIndex):
 def indexes(monkeypatch: pytest.MonkeyPatch) -> list[Watched]:
     made: list[Watched] = []
     monkeypatch.setattr(Watched, "made", made, raising=False)
-    monkeypatch.setattr("retrieval.store.sqlite.cache.DenseIndex", Watched)
+    monkeypatch.setattr("retrieval.search.dense.DenseIndex", Watched)
     return made
 
 
