@@ -1,6 +1,7 @@
 """From a prepared model directory to a model in memory with its pages: everything an engine needs, nothing running."""
 
 import os
+import threading
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from engine.embedded.denoise.scheme import Scheme, scheme_of
 from engine.embedded.kernels.library import Library
 from engine.embedded.memory.sizes import STATE_NUMBER, bytes_of_page, page_counts, slot_count
 from engine.embedded.native.backend import NativeBackend
+from engine.embedded.native.kept import can_keep, kept
 from engine.embedded.native.ops import Recordings
 from engine.embedded.native.supports import supports
 from engine.embedded.on_torch.backend import TorchBackend
@@ -48,6 +50,7 @@ class LoadOptions:
     dtype: torch.dtype = torch.bfloat16
     threads: int | None = None  # of the engine's tensor operations; None: PyTorch's choice
     limits: Limits
+    packed: Path | None = None  # folder in which weights are kept as the kernels read them; None: they are made at each start
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,7 +90,7 @@ def load_model(directory: Path, options: LoadOptions) -> LoadedModel:
     machine = open_machine(arch, pages, options, slots)
     if machine.threads is not None:
         torch.set_num_threads(machine.threads)  # two that share a core wait for one another at each of very many small steps
-    model = _model(directory, config, arch, machine.backend, context, device)
+    model = _model(directory, config, arch, machine.backend, context, options)
     return LoadedModel(
         model=model,
         info=ModelInfo(
@@ -164,11 +167,17 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _model(directory: Path, config: dict[str, Any], arch: Arch, backend: Backend, context: int, device: torch.device) -> Decoder:
-    checkpoint = open_checkpoint(directory)
-    with torch.device(device):
+def _model(directory: Path, config: dict[str, Any], arch: Arch, backend: Backend, context: int, options: LoadOptions) -> Decoder:
+    with torch.device(options.device):
         model = build(arch, backend, context=context).eval()
+    keeps = options.packed is not None and isinstance(backend, NativeBackend) and can_keep(model)
+    file = kept(options.packed, directory, arch, options.quantize) if keeps and options.packed is not None else None
+    if file is not None and file.restore(model):
+        return model
+    checkpoint = open_checkpoint(directory)
     load(model, arch, recipes_of(config, checkpoint.form), parts(config, checkpoint))
+    if file is not None:  # a daemon: what stops meanwhile leaves no file, and the next start writes it
+        threading.Thread(target=file.save, args=(model,), name="keep packed weights", daemon=True).start()
     return model
 
 

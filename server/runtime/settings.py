@@ -83,6 +83,9 @@ class Settings(BaseSettings):
     )
     model_kv_memory: Strings = Field(default=(), description="NAME=MIB: of that model, beside what the others share (repeatable)")
     quantize: Literal["int4", "int8"] | None = Field(default=None, description="Keep weights in this form (default: the checkpoint's)")
+    keep_packed: bool = Field(
+        default=True, description="Keep large models on disk as the CPU kernels read them too, so that the next start maps them"
+    )
     device: str = Field(default="cpu", pattern=r"^(cpu|cuda(:\d+)?)$", description="cpu, cuda or cuda:N")
     threads: int | None = Field(default=None, ge=1, description="CPU threads of the engine (default: one per core)")
     max_running: int = Field(default=64, ge=1, description="Sequences computed at the same time")

@@ -33,6 +33,15 @@ class PackedExperts(nn.Module):
         else:
             self._matrices[field] = pack_all(value, lambda part: self._prepare(pad_inputs(change(part))))
 
+    def packed(self, field: str) -> Packed | Tensor:
+        return self._biases[field] if field.endswith("bias") else self._matrices[field]
+
+    def restore(self, field: str, value: Packed | Tensor) -> None:
+        if isinstance(value, Packed):
+            self._matrices[field] = value
+        else:
+            self._biases[field] = value
+
     def _beside(self, part: Matrix) -> Matrix:
         """Sixteen rows of the gate, then the sixteen of up that they open. Behind the last of them rows of zeros, as many as the next
         matrix has inputs."""

@@ -36,15 +36,21 @@ class PackedHeads(nn.Module):
         self.fields = {"weight": (heads, d_out, d_in)}
         self._kernels, self._use, self._prepare = kernels, use, prepare
         self._weight: Packed
-        self._outputs: int
+        self._outputs = d_in if use == "back" else d_out
 
     def assign(self, field: str, value: Weight) -> None:
         weight_HOI = value if isinstance(value, Tensor) else value.dequantize()
         if self._use == "back":
             weight_HOI = weight_HOI.transpose(1, 2)
-        self._outputs = weight_HOI.shape[1]
         filled_HOI = F.pad(weight_HOI, (0, 0, 0, -self._outputs % LANES))
         self._weight = pack(self._prepare(pad_inputs(filled_HOI.flatten(0, 1))))
+
+    def packed(self, field: str) -> Packed | Tensor:
+        return self._weight
+
+    def restore(self, field: str, value: Packed | Tensor) -> None:
+        assert isinstance(value, Packed)
+        self._weight = value
 
     def all(self, x_TI: Tensor) -> Tensor:
         raise NotImplementedError("no latent is expanded here")

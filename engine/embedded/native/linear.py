@@ -25,6 +25,18 @@ class PackedLinear(nn.Module):
             missing = -self.d_out % 16
             self._bias = torch.cat([value.float(), torch.zeros(missing)])
 
+    def packed(self, field: str) -> Packed | Tensor:
+        if field == "weight":
+            return self._weight
+        assert self._bias is not None
+        return self._bias
+
+    def restore(self, field: str, value: Packed | Tensor) -> None:
+        if isinstance(value, Packed):
+            self._weight = value
+        else:
+            self._bias = value
+
     def forward(self, x_TI: Tensor) -> Tensor:
         y_TO = self._kernels.linear(x_TI, self._weight, self._bias)
         return y_TO if y_TO.shape[1] == self.d_out else y_TO[:, : self.d_out]
@@ -56,6 +68,13 @@ class Table(nn.Module):
     def assign(self, field: str, value: Weight) -> None:
         table = dense(value)
         self._table_YD = (table if table.dtype in (torch.float32, torch.bfloat16) else table.float()).contiguous()
+
+    def packed(self, field: str) -> Packed | Tensor:
+        return self._table_YD
+
+    def restore(self, field: str, value: Packed | Tensor) -> None:
+        assert isinstance(value, Tensor)
+        self._table_YD = value
 
     def forward(self, rows_T: Tensor) -> Tensor:
         return self._kernels.rows(self._table_YD, rows_T)

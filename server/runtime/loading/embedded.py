@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from server.runtime.settings import Settings
+from server.weights.paths import default_home
 
 if TYPE_CHECKING:
     from engine.embedded.engine import EmbeddedEngine
@@ -29,5 +30,6 @@ def open_embedded(settings: Settings, name: str, directory: Path, shared: Sequen
         kv_memory=settings.kv_memory_of(name) << 20,
         threads=settings.threads,
         limits=limits,
+        packed=default_home() / "packed" if settings.keep_packed else None,
     )
     return EmbeddedEngine(load_model(directory, options), shared)
