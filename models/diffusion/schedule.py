@@ -9,8 +9,9 @@ from models.diffusion.steps import Schedule
 from models.spec.diffusion import Ddim, Ddpm, DpmSolver, Euler, EulerAncestral, FlowMatching, Plms, Sampler
 
 
-def schedule(sampler: Sampler, steps: int, begin: int = 0) -> Schedule:
-    """Of `steps` steps those from number `begin` on. Raises ValueError where there cannot be so many."""
+def schedule(sampler: Sampler, steps: int, begin: int = 0, patches: int | None = None) -> Schedule:
+    """Of `steps` steps those from number `begin` on. `patches`: of the picture, where steps depend on it (DynamicShift). Raises ValueError
+    where there cannot be so many."""
     most = most_steps(sampler)
     if not 1 <= steps <= most:
         raise ValueError(f"steps must be between 1 and {most}, not {steps}")
@@ -30,7 +31,7 @@ def schedule(sampler: Sampler, steps: int, begin: int = 0) -> Schedule:
         case Plms():
             return Schedule(plms_steps(sampler, steps, begin), 1.0)
         case FlowMatching():
-            return Schedule(flow_steps(sampler, steps)[begin:], 1.0)
+            return Schedule(flow_steps(sampler, steps, patches)[begin:], 1.0)
 
 
 def most_steps(sampler: Sampler) -> int:
@@ -41,10 +42,3 @@ def most_steps(sampler: Sampler) -> int:
             return betas.times - 1
         case other:
             return other.betas.times
-
-
-def img2img_begin(steps: int, strength: float) -> int:
-    """The number of the step at which a picture comes in that is to be changed by `strength`, above 0 and at most 1."""
-    if not 0 < strength <= 1 or int(steps * strength) == 0:
-        raise ValueError(f"strength must be above 0 and at most 1, and leave one of {steps} steps at least, not {strength}")
-    return steps - int(steps * strength)

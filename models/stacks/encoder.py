@@ -1,5 +1,7 @@
 """The encoder: whole sentences, or images, in, one row of numbers for each out."""
 
+from collections import deque
+from collections.abc import Iterator
 from dataclasses import replace
 
 import torch
@@ -33,16 +35,21 @@ class Encoder(nn.Module):
 
     def forward(self, read: Tensor, batch: Batch) -> Tensor:
         """x_TD after the last norm: transformers' last_hidden_state. read: tokens_T, or the numbers of patches (models/images.py)."""
+        return self.norm(deque(self.states(read, batch), maxlen=1).pop())
+
+    def states(self, read: Tensor, batch: Batch) -> Iterator[Tensor]:
+        """x_TD before the first layer, and then behind each."""
         x_TD = e_TD = self._embedded(read, batch)
         if self.arch.global_tokens is not None:
             batch = replace(batch, marked_T=marked(self.arch.global_tokens, read, batch))
         if self.streams > 1:
             x_TD = x_TD.repeat(1, self.streams)
+        yield x_TD
         for i, layer in enumerate(self.layers):
             x_TD = layer(x_TD, batch)
             if i == 0 and self.ngrams is not None:
                 x_TD = self.ngrams(x_TD, e_TD, batch)
-        return self.norm(x_TD)
+            yield x_TD
 
     def output(self, x_TD: Tensor, batch: Batch) -> Tensor:
         """float32 y_SE of rows that `forward` returned: vectors, or a classifier's logits. E is models.spec.width."""

@@ -5,7 +5,20 @@ from math import inf
 from typing import Any, Literal
 
 from models.hf import Config, ConfigError
-from models.spec.diffusion import Betas, Ddim, Ddpm, DpmSolver, Euler, EulerAncestral, FlowMatching, Plms, Prediction, Sampler, Spacing
+from models.spec.diffusion import (
+    Betas,
+    Ddim,
+    Ddpm,
+    DpmSolver,
+    DynamicShift,
+    Euler,
+    EulerAncestral,
+    FlowMatching,
+    Plms,
+    Prediction,
+    Sampler,
+    Spacing,
+)
 
 PREDICTIONS: dict[str, Prediction] = {"epsilon": "noise", "sample": "clean", "v_prediction": "velocity"}
 
@@ -107,13 +120,25 @@ def _plms(config: Config) -> Plms:
 
 
 def _flow(config: Config) -> FlowMatching:
-    for key in ("use_dynamic_shifting", "invert_sigmas", "stochastic_sampling", "use_karras_sigmas"):
-        config.only(key, False)
-    for key in ("use_exponential_sigmas", "use_beta_sigmas"):
+    for key in ("invert_sigmas", "stochastic_sampling", "use_karras_sigmas", "use_exponential_sigmas", "use_beta_sigmas"):
         config.only(key, False)
     config.only("shift_terminal", None)
-    config.ignore("base_shift", "max_shift", "base_image_seq_len", "max_image_seq_len", "time_shift_type")  # of dynamic shifting
-    return FlowMatching(times=config.integer("num_train_timesteps", 1000), shift=config.number("shift", 1.0))
+    shift, dynamic = config.number("shift", 1.0), _dynamic(config)
+    return FlowMatching(
+        times=config.integer("num_train_timesteps", 1000),
+        shift=dynamic if config.flag("use_dynamic_shifting", False) else shift,
+    )
+
+
+def _dynamic(config: Config) -> DynamicShift:
+    config.only("time_shift_type", "exponential", "linear")
+    return DynamicShift(
+        small=config.number("base_shift", 0.5),
+        large=config.number("max_shift", 1.15),
+        few=config.integer("base_image_seq_len", 256),
+        many=config.integer("max_image_seq_len", 4096),
+        exponential=config.text("time_shift_type", "exponential") == "exponential",
+    )
 
 
 SCHEDULERS: dict[str, Callable[[Config], Sampler]] = {

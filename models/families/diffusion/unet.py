@@ -1,4 +1,4 @@
-"""The UNet of Stable Diffusion 1 and 2, as diffusers publishes it (UNet2DConditionModel)."""
+"""The UNet of Stable Diffusion 1, 2 and XL, as diffusers publishes it (UNet2DConditionModel)."""
 
 import re
 from itertools import pairwise
@@ -6,7 +6,7 @@ from typing import Any
 
 from models.hf import Config, ConfigError
 from models.recipes import Cat, Copy, PatchMatrix, Recipe, SwapHalves
-from models.spec.diffusion import PixelTransformer, Sinusoids, UNet, UNetStage
+from models.spec.diffusion import PixelTransformer, Sinusoids, Sized, UNet, UNetStage
 
 # what other models of that class have beside, or otherwise
 _ONLY: tuple[tuple[str, Any], ...] = (
@@ -28,8 +28,7 @@ _ONLY: tuple[tuple[str, Any], ...] = (
     ("class_embeddings_concat", False),
     ("mid_block_only_cross_attention", None),
     *((key, None) for key in ("num_attention_heads", "encoder_hid_dim", "encoder_hid_dim_type", "class_embed_type", "num_class_embeds")),
-    *((key, None) for key in ("addition_embed_type", "addition_time_embed_dim", "time_embedding_dim", "time_embedding_act_fn")),
-    *((key, None) for key in ("timestep_post_act", "time_cond_proj_dim", "projection_class_embeddings_input_dim")),
+    *((key, None) for key in ("time_embedding_dim", "time_embedding_act_fn", "timestep_post_act", "time_cond_proj_dim")),
     *((key, None) for key in ("cross_attention_norm", "reverse_transformer_layers_per_block")),
 )
 _STAGES = {"CrossAttnDownBlock2D": True, "DownBlock2D": False, "CrossAttnUpBlock2D": True, "UpBlock2D": False}
@@ -63,9 +62,23 @@ def denoiser(config: Config) -> UNet:
         up=tuple(stage(len(widths) - 1 - i, attends) for i, attends in enumerate(up)),
         text=config.integer("cross_attention_dim", 1280),
         times=Sinusoids(columns=widths[0]),
+        sized=_sized(config),
         groups=groups,
         eps=config.number("norm_eps", 1e-5),
     )
+
+
+def _sized(config: Config) -> Sized | None:
+    config.only("addition_embed_type", None, "text_time")
+    if config.anything("addition_embed_type") is None:
+        for key in ("addition_time_embed_dim", "projection_class_embeddings_input_dim"):
+            config.only(key, None)
+        return None
+    columns, inputs = config.integer("addition_time_embed_dim"), config.integer("projection_class_embeddings_input_dim")
+    if inputs <= 6 * columns:
+        found = f"projection_class_embeddings_input_dim = {inputs}"
+        raise ConfigError(f"{config.where}: {found} must be above {6 * columns}, which six numbers of {columns} columns are")
+    return Sized(pooled=inputs - 6 * columns, numbers=Sinusoids(columns=columns))
 
 
 def _each(config: Config, key: str, default: int, widths: tuple[int, ...]) -> tuple[int, ...]:
@@ -96,6 +109,7 @@ def _expect_multiples(config: Config, widths: tuple[int, ...], groups: int, head
         raise ConfigError(f"{config.where}: block_out_channels must not fall, and the first must be even")
 
 
+_NTH = {"into": 1, "out": 2}
 _INNER = {"attn1.out": "attn1.to_out.0", "attn2.out": "attn2.to_out.0", "attn2.q": "attn2.to_q", "ff.down": "ff.net.2"}
 _CATS = {"attn1.qkv": ("attn1.to_q", "attn1.to_k", "attn1.to_v"), "attn2.kv": ("attn2.to_k", "attn2.to_v")}
 
@@ -103,7 +117,7 @@ _CATS = {"attn1.qkv": ("attn1.to_q", "attn1.to_k", "attn1.to_v"), "attn2.kv": ("
 def recipe(ours: str) -> Recipe:
     """Of one of our tensors. Matrices before and behind transformers are convolutions in some files."""
     name = re.sub(r"(down|up)_blocks\.(\d+)\.resized\.", r"\1_blocks.\2.\1samplers.0.", ours)
-    name = name.replace("time_embedding.into.", "time_embedding.linear_1.").replace("time_embedding.out.", "time_embedding.linear_2.")
+    name = re.sub(r"^(time|add)_embedding\.(into|out)\.", lambda found: f"{found[1]}_embedding.linear_{_NTH[found[2]]}.", name)
     if re.search(r"\.proj_(in|out)\.weight$", name):
         return PatchMatrix(Copy(name))
     if (match := re.fullmatch(r"(.*transformer_blocks\.\d+\.)(\w+\.\w+)\.(weight|bias)", name)) is None:

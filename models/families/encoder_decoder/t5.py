@@ -1,11 +1,12 @@
 """T5 (arXiv 1910.10683), T5 v1.1 and Flan-T5 (arXiv 2210.11416): norms before, no biases, scores that are not scaled, and one table of
 relative positions for each stack. Where the head is the embedding, rows are divided by the square root of their width before it."""
 
+from collections.abc import Callable
 from typing import Any
 
 from models.hf import Config, activation
 from models.recipes import Alias, Copy, First, Recipes, cat
-from models.spec import MLP, Arch, Attention, Causal, CrossAttention, Full, Layer, Mask, Next, Norm, RelativeBias, Tower
+from models.spec import MLP, Arch, Attention, Causal, CrossAttention, Full, Layer, Mask, Next, Norm, Pooled, RelativeBias, Tower
 
 
 def arch(config: Config) -> Arch:
@@ -18,13 +19,7 @@ def encoder_decoder(config: Config, *, shared: bool) -> Arch:
     config.ignore(*_NOT_OURS)
     dim, heads, head_dim = config.integer("d_model"), config.integer("num_heads"), config.integer("d_kv")
     layers, context = config.integer("num_layers"), config.integer("n_positions", 512)
-    position = _position(config, shared)
-    norm, ffn = Norm(eps=config.number("layer_norm_epsilon", 1e-6)), _ffn(config)
-
-    def layer(mask: Mask, cross: CrossAttention | None) -> Layer:
-        mixer = Attention(heads=heads, kv_heads=heads, head_dim=head_dim, mask=mask, position=position, scale=1.0)
-        return Layer(mixer=mixer, ffn=ffn, norm=norm, cross=cross)
-
+    norm, layer = _norm(config), _layers(config, shared)
     tied = config.flag("scale_decoder_outputs", config.flag("tie_word_embeddings", True))
     cross = CrossAttention(heads=heads, kv_heads=heads, head_dim=head_dim, scale=1.0)
     return Arch(
@@ -33,10 +28,39 @@ def encoder_decoder(config: Config, *, shared: bool) -> Arch:
         layers=(layer(Causal(), cross),) * config.integer("num_decoder_layers", layers),
         norm=norm,
         tied=tied,
-        encoder=Tower(dim=dim, layers=(layer(Full(), None),) * layers, norm=norm, context=context),
+        encoder=Tower(dim=dim, layers=(layer(Full()),) * layers, norm=norm, context=context),
         output=Next(scale=dim**-0.5 if tied else 1.0),
         context=context,
     )
+
+
+def encoder(config: Config) -> Arch:
+    """Of texts alone, as T5EncoderModel is: its rows count, not what is pooled of them."""
+    config.ignore("is_encoder_decoder", "num_decoder_layers", "scale_decoder_outputs", "tie_word_embeddings", *_NOT_OURS)
+    return Arch(
+        dim=config.integer("d_model"),
+        vocab=config.integer("vocab_size"),
+        layers=(_layers(config, shared=True)(Full()),) * config.integer("num_layers"),
+        norm=_norm(config),
+        output=Pooled(),
+        context=config.integer("n_positions", 512),
+    )
+
+
+def _layers(config: Config, shared: bool) -> Callable[..., Layer]:
+    """(mask, cross) -> layer"""
+    heads, head_dim, position = config.integer("num_heads"), config.integer("d_kv"), _position(config, shared)
+    norm, ffn = _norm(config), _ffn(config)
+
+    def layer(mask: Mask, cross: CrossAttention | None = None) -> Layer:
+        mixer = Attention(heads=heads, kv_heads=heads, head_dim=head_dim, mask=mask, position=position, scale=1.0)
+        return Layer(mixer=mixer, ffn=ffn, norm=norm, cross=cross)
+
+    return layer
+
+
+def _norm(config: Config) -> Norm:
+    return Norm(eps=config.number("layer_norm_epsilon", 1e-6))
 
 
 def _position(config: Config, shared: bool) -> RelativeBias:
@@ -82,6 +106,12 @@ WEIGHTS: Recipes = {
     "layers.{i}.cross.out.weight": Copy(_D + "1.EncDecAttention.o.weight"),
     "norm.weight": Copy("decoder.final_layer_norm.weight"),
     "head.weight": First((Copy("lm_head.weight"), Copy("shared.weight"))),
+}
+
+ENCODER: Recipes = {
+    "embed.weight": Alias((Copy("shared.weight"), Copy("encoder.embed_tokens.weight"))),
+    **_stack("layers.{i}.", _E, "1"),
+    "norm.weight": Copy("encoder.final_layer_norm.weight"),
 }
 
 TINY: dict[str, Any] = {

@@ -22,6 +22,19 @@ class TimeEmbedding(nn.Module):
         return self.out(self.ops.activate(self.into(sinusoids(self.spec, times_N).to(self.dtype)), "silu"))
 
 
+class TwoLayers(nn.Module):
+    """x_NI -> y_ND: linear, silu, linear."""
+
+    def __init__(self, name: str, d_in: int, dim: int, backend: Backend) -> None:
+        super().__init__()
+        self.ops = backend.ops
+        self.into = backend.linear(f"{name}.into", d_in, (dim,), bias=True)
+        self.out = backend.linear(f"{name}.out", dim, (dim,), bias=True)
+
+    def forward(self, x_NI: Tensor) -> Tensor:
+        return self.out(self.ops.activate(self.into(x_NI), "silu"))
+
+
 def sinusoids(spec: Sinusoids, times_N: Tensor) -> Tensor:
     """float32 [N, columns]: cosines, then sines."""
     half = spec.columns // 2

@@ -9,6 +9,7 @@ from models.spec.diffusion.samplers import (
     Ddim,
     Ddpm,
     DpmSolver,
+    DynamicShift,
     Euler,
     EulerAncestral,
     FlowMatching,
@@ -17,7 +18,8 @@ from models.spec.diffusion.samplers import (
     Sampler,
     Spacing,
 )
-from models.spec.diffusion.unet import PixelTransformer, UNet, UNetStage
+from models.spec.diffusion.texts import Joined, LastRows, MaskedT5, PairedRows, PairedRowsAndT5, TextEncoder, VectorAndT5
+from models.spec.diffusion.unet import PixelTransformer, Sized, UNet, UNetStage
 
 __all__ = [
     "Autoencoder",
@@ -28,14 +30,20 @@ __all__ = [
     "Dit",
     "DitLayer",
     "DpmSolver",
+    "DynamicShift",
     "Euler",
     "EulerAncestral",
     "FixedGrid",
     "FlowMatching",
+    "Joined",
     "KlAutoencoder",
+    "LastRows",
     "Latents",
+    "MaskedT5",
     "Mmdit",
     "OneStream",
+    "PairedRows",
+    "PairedRowsAndT5",
     "PixArt",
     "PixelTransformer",
     "Plms",
@@ -43,9 +51,12 @@ __all__ = [
     "RotaryGrid",
     "Sampler",
     "Sinusoids",
+    "Sized",
     "Spacing",
+    "TextEncoder",
     "TinyAutoencoder",
     "TwoStreams",
     "UNet",
     "UNetStage",
+    "VectorAndT5",
 ]

@@ -100,12 +100,26 @@ class Plms:
 
 
 @spec
+class DynamicShift:
+    """A shift that grows with the picture: between `small` for `few` patches and `large` for `many` of them, mu lies on a line, and the
+    shift is e^mu, or mu itself (Flux's own code)."""
+
+    small: float = 0.5
+    large: float = 1.15
+    few: int = 256
+    many: int = 4096
+    exponential: bool = True
+
+
+@spec
 class FlowMatching:
     """A picture is (1 - sigma) * signal + sigma * noise, and the model says the velocity noise - signal (Lipman et al. 2022, arXiv
-    2210.02747). Sigmas are moved to shift * sigma / (1 + (shift - 1) * sigma) (Esser et al. 2024, arXiv 2403.03206, equation 23)."""
+    2210.02747). Sigmas are moved to shift * sigma / (1 + (shift - 1) * sigma) (Esser et al. 2024, arXiv 2403.03206, equation 23); before
+    that they lie evenly from 1 to the smallest that was trained, or, of N steps, to 1 / N."""
 
     times: int = 1000
-    shift: float = 1.0
+    shift: float | DynamicShift = 1.0
+    last: Literal["smallest", "even"] = "smallest"
 
 
 Sampler = Ddpm | Ddim | Euler | EulerAncestral | DpmSolver | Plms | FlowMatching

@@ -23,6 +23,19 @@ class UNetStage:
 
 
 @spec
+class Sized:
+    """To what is told of the time is added what two matrices make of a text's vector of `pooled` columns and of six numbers as sinusoids:
+    height and width of a picture, where it was cut, and height and width that are wanted (Podell et al. 2023, arXiv 2307.01952)."""
+
+    pooled: int
+    numbers: Sinusoids
+
+    @property
+    def columns(self) -> int:
+        return self.pooled + 6 * self.numbers.columns
+
+
+@spec
 class UNet:
     """Down through `down`, between which the picture becomes half as wide and high, through a block, the transformer `middle` and a block,
     and up through `up`, where every block also reads what a block on the way down returned (Ronneberger et al. 2015, arXiv 1505.04597;
@@ -37,6 +50,7 @@ class UNet:
     up: tuple[UNetStage, ...]
     text: int
     times: Sinusoids
+    sized: Sized | None = None
     groups: int = 32
     eps: float = 1e-5
 

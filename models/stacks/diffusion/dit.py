@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from models.batch import Backend, Batch
 from models.parts.attention import AttentionPart, Positions
 from models.parts.diffusion.conditioning import LabelledTime, gated, shifted
-from models.parts.diffusion.patches import grid_sinusoids, picture_of, rows_of
+from models.parts.diffusion.patches import grid_of, grid_sinusoids, picture_of, rows_of
 from models.parts.diffusion.pixel_attention import of_pictures
 from models.parts.ffn import FeedForward
 from models.spec.diffusion import Dit, DitLayer
@@ -50,7 +50,7 @@ class DitStack(nn.Module):
         given_ND = self.ops.activate(self.layers[0].get_submodule("condition")(told.times_N, told.labels_N), "silu")
         shift_ND, scale_ND = self.modulation(given_ND)[: len(x_NCHW)].chunk(2, 1)
         x_TD = shifted(self.ops.layer_norm(x_TD, None, None, OUT_EPS), shift_ND, scale_ND)
-        return picture_of(self.head(x_TD), self.spec.patch, self.spec.side // self.spec.patch)
+        return picture_of(self.head(x_TD), self.spec.patch, grid_of(x_NCHW, self.spec.patch))
 
 
 class DitBlock(nn.Module):

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from models.batch import Backend, Batch
 from models.parts.diffusion.conditioning import TimeEmbedding, gated, shifted
 from models.parts.diffusion.joint import Stream, look, rotary_table
-from models.parts.diffusion.patches import grid_sinusoids_of, picture_of, rows_of
+from models.parts.diffusion.patches import LastGrid, grid_of, grid_sinusoids_of, picture_of, rows_of
 from models.parts.diffusion.pixel_attention import of_pictures
 from models.parts.ffn import FeedForward
 from models.spec import MLP
@@ -45,7 +45,7 @@ class Rows:
 
 
 class MmditStack(nn.Module):
-    """(x_NCHW, told) -> y_NCHW, what the model says of pictures `Mmdit.side` high and wide."""
+    """(x_NCHW, told) -> y_NCHW, what the model says."""
 
     def __init__(self, spec: Mmdit, backend: Backend) -> None:
         super().__init__()
@@ -60,23 +60,22 @@ class MmditStack(nn.Module):
         self.layers = nn.ModuleList(_layer(f"layers.{i}", layer, dim, backend) for i, layer in enumerate(spec.layers))
         self.modulation = backend.linear("modulation", dim, (dim, dim), bias=True)
         self.head = backend.linear("head", dim, (pixels * spec.out_channels,), bias=True)
-        if isinstance(spec.position, FixedGrid):
-            self.register_buffer("grid", _cropped(spec.position, dim, spec.side // spec.patch).to(backend.dtype), persistent=False)
+        self.places, self.turns = LastGrid(self._places), LastGrid(self._turns)
 
     def forward(self, x_NCHW: Tensor, told: Prompted) -> Tensor:
-        side, given_ND = self.spec.side // self.spec.patch, self.ops.activate(self._given(told), "silu")
+        grid, given_ND = grid_of(x_NCHW, self.spec.patch), self.ops.activate(self._given(told), "silu")
         x_TD, c_TD = self.patch(rows_of(x_NCHW.to(self.dtype), self.spec.patch)), self.text(told.text_NLX.to(self.dtype).flatten(0, 1))
         if isinstance(self.spec.position, FixedGrid):
-            x_TD = self.ops.add(x_TD, self.get_buffer("grid").repeat(len(x_NCHW), 1))
-        batch = of_pictures(len(x_NCHW), side * side, x_TD.device)
-        rows = Rows(x_TD, c_TD, given_ND, self._rotary(told.text_NLX.shape[1], side, x_TD.device), batch)
+            x_TD = self.ops.add(x_TD, self.places(grid).to(x_TD).repeat(len(x_NCHW), 1))
+        batch = of_pictures(len(x_NCHW), grid[0] * grid[1], x_TD.device)
+        rows = Rows(x_TD, c_TD, given_ND, self._rotary(told.text_NLX.shape[1], grid, x_TD.device), batch)
         for layer in self.layers:
             rows = layer(rows)
         scale_ND, shift_ND = self.modulation(given_ND).chunk(2, 1)
         y_TO = self.head(shifted(self.ops.layer_norm(rows.x_TD, None, None, EPS), shift_ND, scale_ND))
         if self.spec.order == "channels_first":
             y_TO = y_TO.unflatten(1, (self.spec.out_channels, -1)).transpose(1, 2).flatten(1)
-        return picture_of(y_TO, self.spec.patch, side)
+        return picture_of(y_TO, self.spec.patch, grid)
 
     def _given(self, told: Prompted) -> Tensor:
         y_ND = self.time(told.times_N)
@@ -84,14 +83,23 @@ class MmditStack(nn.Module):
             y_ND = y_ND + self.guidance(1000 * told.guidance_N)
         return y_ND + self.pooled_out(self.ops.activate(self.pooled_into(told.pooled_NX.to(self.dtype)), "silu"))
 
-    def _rotary(self, text: int, side: int, device: torch.device) -> tuple[Tensor, Tensor] | None:
+    def _places(self, grid: tuple[int, int]) -> Tensor:
+        assert isinstance(self.spec.position, FixedGrid)
+        return _cropped(self.spec.position, self.spec.dim, grid)
+
+    def _rotary(self, text: int, grid: tuple[int, int], device: torch.device) -> tuple[Tensor, Tensor] | None:
+        """Of a text's rows, which are not turned, and of patches."""
         if not isinstance(self.spec.position, RotaryGrid):
             return None
-        lines, columns = torch.meshgrid(torch.arange(side), torch.arange(side), indexing="ij")
-        patches_MA = torch.stack([torch.zeros_like(lines), lines, columns], -1).flatten(0, 1)
-        places_MA = torch.cat([torch.zeros(text, 3, dtype=torch.int64), patches_MA])
-        cos_MK, sin_MK = rotary_table(places_MA, self.spec.position.dims, self.spec.position.base)
-        return cos_MK.to(device), sin_MK.to(device)
+        cos_MK, sin_MK = self.turns(grid)
+        still = torch.ones(text, cos_MK.shape[1])
+        return torch.cat([still, cos_MK]).to(device), torch.cat([still * 0, sin_MK]).to(device)
+
+    def _turns(self, grid: tuple[int, int]) -> tuple[Tensor, Tensor]:
+        assert isinstance(self.spec.position, RotaryGrid)
+        lines, columns = torch.meshgrid(torch.arange(grid[0]), torch.arange(grid[1]), indexing="ij")
+        places_MA = torch.stack([torch.zeros_like(lines), lines, columns], -1).flatten(0, 1)
+        return rotary_table(places_MA, self.spec.position.dims, self.spec.position.base)
 
 
 def _layer(name: str, spec: TwoStreams | OneStream, dim: int, backend: Backend) -> nn.Module:
@@ -163,8 +171,7 @@ def _out(stream: Stream, found_TO: Tensor) -> Tensor:
     return stream.out(found_TO)
 
 
-def _cropped(spec: FixedGrid, dim: int, side: int) -> Tensor:
-    """[side * side, dim]: the middle of the table."""
-    table_HWD = grid_sinusoids_of(dim, torch.arange(spec.side, dtype=torch.float64) * spec.base / spec.side).unflatten(0, (spec.side, -1))
-    first = (spec.side - side) // 2
-    return table_HWD[first : first + side, first : first + side].flatten(0, 1)
+def _cropped(spec: FixedGrid, dim: int, grid: tuple[int, int]) -> Tensor:
+    """[lines * columns, dim]: the middle of the table."""
+    lines, columns = (torch.arange(first := (spec.side - count) // 2, first + count, dtype=torch.float64) for count in grid)
+    return grid_sinusoids_of(dim, lines * spec.base / spec.side, columns * spec.base / spec.side)

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from models.batch import Backend, Batch
 from models.parts.attention import AttentionPart, Positions
 from models.parts.diffusion.conditioning import TimeEmbedding, gated, shifted
-from models.parts.diffusion.patches import grid_sinusoids_of, picture_of, rows_of
+from models.parts.diffusion.patches import LastGrid, grid_of, grid_sinusoids_of, picture_of, rows_of
 from models.parts.diffusion.pixel_attention import of_pictures
 from models.parts.diffusion.pixel_transformer import TextAttention
 from models.parts.ffn import FeedForward
@@ -30,14 +30,14 @@ class Captioned:
 
 
 class PixArtStack(nn.Module):
-    """(x_NCHW, told) -> y_NCHW, what the model says of pictures `PixArt.side` high and wide."""
+    """(x_NCHW, told) -> y_NCHW, what the model says. Patches of pictures larger than `PixArt.side` lie closer to one another, as if
+    there were no more of them."""
 
     def __init__(self, spec: PixArt, backend: Backend) -> None:
         super().__init__()
         self.spec, self.ops, self.dtype = spec, backend.ops, backend.dtype
         pixels, dim, third = spec.patch**2, spec.dim, spec.dim // 3
-        at = torch.arange(spec.side // spec.patch, dtype=torch.float64) / spec.spread
-        self.register_buffer("grid", grid_sinusoids_of(dim, at).to(backend.dtype), persistent=False)
+        self.places = LastGrid(self._places)
         self.patch = backend.linear("patch", spec.channels * pixels, (dim,), bias=True)
         self.time = TimeEmbedding("time", TIMES, dim, backend)
         self.size = TimeEmbedding("size", TIMES, third, backend) if spec.sized else None
@@ -51,7 +51,8 @@ class PixArtStack(nn.Module):
 
     def forward(self, x_NCHW: Tensor, told: Captioned) -> Tensor:
         x_TD = self.patch(rows_of(x_NCHW.to(self.dtype), self.spec.patch))
-        x_TD = self.ops.add(x_TD, self.get_buffer("grid").repeat(len(x_NCHW), 1))
+        grid = grid_of(x_NCHW, self.spec.patch)
+        x_TD = self.ops.add(x_TD, self.places(grid).to(x_TD).repeat(len(x_NCHW), 1))
         batch, given_ND = of_pictures(len(x_NCHW), len(x_TD) // len(x_NCHW), x_TD.device), self._given(told)
         given_N6D = self.modulation(self.ops.activate(given_ND, "silu")).unflatten(1, (6, -1))
         hidden = self.ops.activate(self.text_into(told.text_NLX.to(self.dtype).flatten(0, 1)), "gelu_tanh")
@@ -60,7 +61,12 @@ class PixArtStack(nn.Module):
             x_TD = layer(x_TD, given_N6D, (text_NLD, told.keep_NL), batch)
         shift_ND, scale_ND = (self.ends[None] + given_ND[:, None]).to(x_TD.dtype).unbind(1)
         y_TO = self.head(shifted(self.ops.layer_norm(x_TD, None, None, 1e-6), shift_ND, scale_ND))
-        return picture_of(y_TO, self.spec.patch, self.spec.side // self.spec.patch)
+        return picture_of(y_TO, self.spec.patch, grid)
+
+    def _places(self, grid: tuple[int, int]) -> Tensor:
+        usual = self.spec.side // self.spec.patch
+        lines, columns = (torch.arange(count, dtype=torch.float64) * usual / count / self.spec.spread for count in grid)
+        return grid_sinusoids_of(self.spec.dim, lines, columns)
 
     def _given(self, told: Captioned) -> Tensor:
         y_ND = self.time(told.times_N)

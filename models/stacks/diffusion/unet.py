@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from models.batch import Backend
-from models.parts.diffusion.conditioning import TimeEmbedding
+from models.parts.diffusion.conditioning import TimeEmbedding, TwoLayers, sinusoids
 from models.parts.diffusion.convolution import Convolution
 from models.parts.diffusion.group_norm import GroupNorm
 from models.parts.diffusion.pixel_transformer import PixelTransformerPart
@@ -18,14 +18,24 @@ from models.spec.diffusion import PixelTransformer, UNet
 TIMES = 4  # how many times as wide as the first stage the embedding of the time is
 
 
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """Of a UNet that is `Sized`: pooled_NE, each text's vector, and sizes_N6."""
+
+    pooled_NE: Tensor
+    sizes_N6: Tensor
+
+
 class UNetStack(nn.Module):
-    """(x_NCHW, times_N, text_NMX) -> y_NCHW"""
+    """(x_NCHW, times_N, text_NMX) -> y_NCHW. `measured`: of one that is told sizes."""
 
     def __init__(self, spec: UNet, backend: Backend) -> None:
         super().__init__()
         self.ops, self.dtype = backend.ops, backend.dtype
         first, last = spec.down[0].width, spec.up[-1].width
         self.time_embedding = TimeEmbedding("time_embedding", spec.times, TIMES * first, backend)
+        self.sized, told = spec.sized, TIMES * first
+        self.add_embedding = None if spec.sized is None else TwoLayers("add_embedding", spec.sized.columns, told, backend)
         self.conv_in = Convolution((spec.channels, first), KERNEL, backend.dtype)
         self.down_blocks, self.up_blocks = nn.ModuleList(), nn.ModuleList()
         kept = [first]  # channels of what is read again on the way up
@@ -44,8 +54,8 @@ class UNetStack(nn.Module):
         self.conv_norm_out = GroupNorm(spec.groups, last, spec.eps)
         self.conv_out = Convolution((last, spec.out_channels), KERNEL, backend.dtype)
 
-    def forward(self, x_NCHW: Tensor, times_N: Tensor, text_NMX: Tensor) -> Tensor:
-        given = Given(self.ops.activate(self.time_embedding(times_N), "silu"), text_NMX.to(self.dtype))
+    def forward(self, x_NCHW: Tensor, times_N: Tensor, text_NMX: Tensor, measured: Measured | None = None) -> Tensor:
+        given = Given(self.ops.activate(self._told(times_N, measured), "silu"), text_NMX.to(self.dtype))
         kept = [self.conv_in(x_NCHW.to(self.dtype))]
         for stage in self.down_blocks:
             kept += stage(kept[-1], given)
@@ -53,6 +63,15 @@ class UNetStack(nn.Module):
         for stage in self.up_blocks:
             x_NCHW = stage(x_NCHW, kept, given)
         return self.conv_out(self.ops.activate(self.conv_norm_out(x_NCHW), "silu"))
+
+    def _told(self, times_N: Tensor, measured: Measured | None) -> Tensor:
+        time_ND = self.time_embedding(times_N)
+        if self.add_embedding is None or self.sized is None:
+            return time_ND
+        if measured is None:
+            raise ValueError("this UNet is told a text's vector and sizes: measured is missing")
+        waves_NC = sinusoids(self.sized.numbers, measured.sizes_N6.flatten()).unflatten(0, (len(times_N), -1)).flatten(1)
+        return self.ops.add(time_ND, self.add_embedding(torch.cat([measured.pooled_NE.to(self.dtype), waves_NC.to(self.dtype)], 1)))
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,6 +1,5 @@
 """Denoisers and autoencoders say what diffusers' say."""
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +29,7 @@ from models.reference import Reference
 from models.stacks.diffusion.dit import Told
 from models.stacks.diffusion.mmdit import Prompted
 from models.stacks.diffusion.pixart import Captioned
+from models.stacks.diffusion.unet import Measured
 from tests.models.diffusion.world import make, pixels, save
 
 DITS: dict[str, dict[str, Any]] = {
@@ -72,35 +72,41 @@ SD3S: dict[str, dict[str, Any]] = {
 }
 
 
+SIZES = [(8, 8), (12, 6)]  # height and width of latents
+
+
+@pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("change", SD3S.values(), ids=SD3S)
 @torch.no_grad()
-def test_sd3(change: dict[str, Any]) -> None:
+def test_sd3(change: dict[str, Any], size: tuple[int, int]) -> None:
     values = sd3.TINY | change
     world = make(values)
     spec, rule = text_denoiser_of(values, "config.json")
     model = build_text_denoiser(spec, Reference())
     fill_named(model, rule, dict(world.state_dict()))
-    x, text, pooled, times = pixels(2, 4, 8, 8), pixels(2, 5, 20, seed=4), pixels(2, 24, seed=5), torch.tensor([999.0, 17.5])
+    x, text, pooled, times = pixels(2, 4, *size), pixels(2, 5, 20, seed=4), pixels(2, 24, seed=5), torch.tensor([999.0, 17.5])
     said = world(x, encoder_hidden_states=text, pooled_projections=pooled, timestep=times, return_dict=False)[0]
     torch.testing.assert_close(model(x, Prompted(times, text, pooled)), said, atol=1e-4, rtol=1e-4)
 
 
+@pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("guided", [True, False])
 @torch.no_grad()
-def test_flux(guided: bool) -> None:
+def test_flux(guided: bool, size: tuple[int, int]) -> None:
     values = flux.TINY | {"guidance_embeds": guided}
     world = make(values)
     spec, rule = text_denoiser_of(values, "config.json")
-    model = build_text_denoiser(replace(spec, side=8), Reference())
+    model = build_text_denoiser(spec, Reference())
     fill_named(model, rule, dict(world.state_dict()))
-    x, text, pooled, times = pixels(2, 4, 8, 8), pixels(2, 5, 20, seed=4), pixels(2, 24, seed=5), torch.tensor([999.0, 17.5])
-    packed = x.view(2, 4, 4, 2, 4, 2).permute(0, 2, 4, 1, 3, 5).reshape(2, 16, 16)
-    places = torch.zeros(4, 4, 3)
-    places[..., 1], places[..., 2] = torch.arange(4.0)[:, None], torch.arange(4.0)
+    x, text, pooled, times = pixels(2, 4, *size), pixels(2, 5, 20, seed=4), pixels(2, 24, seed=5), torch.tensor([999.0, 17.5])
+    high, wide = size[0] // 2, size[1] // 2
+    packed = x.view(2, 4, high, 2, wide, 2).permute(0, 2, 4, 1, 3, 5).reshape(2, high * wide, 16)
+    places = torch.zeros(high, wide, 3)
+    places[..., 1], places[..., 2] = torch.arange(high)[:, None], torch.arange(wide)
     guidance = torch.tensor([3.5, 1.0]) if guided else None
-    told = {"timestep": times / 1000, "guidance": guidance, "txt_ids": torch.zeros(5, 3), "img_ids": places.view(16, 3)}
+    told = {"timestep": times / 1000, "guidance": guidance, "txt_ids": torch.zeros(5, 3), "img_ids": places.view(-1, 3)}
     said = world(packed, encoder_hidden_states=text, pooled_projections=pooled, return_dict=False, **told)[0]
-    want = said.view(2, 4, 4, 4, 2, 2).permute(0, 3, 1, 4, 2, 5).reshape(2, 4, 8, 8)
+    want = said.view(2, high, wide, 4, 2, 2).permute(0, 3, 1, 4, 2, 5).reshape(2, 4, *size)
     torch.testing.assert_close(model(x, Prompted(times, text, pooled, guidance)), want, atol=1e-4, rtol=1e-4)
 
 
@@ -110,16 +116,17 @@ PIXARTS: dict[str, dict[str, Any]] = {
 }
 
 
+@pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("change", PIXARTS.values(), ids=PIXARTS)
 @torch.no_grad()
-def test_pixart(change: dict[str, Any]) -> None:
+def test_pixart(change: dict[str, Any], size: tuple[int, int]) -> None:
     """Two texts, of which one is shorter."""
     values = pixart.TINY | change
     world = make(values)
     spec, rule = text_denoiser_of(values, "config.json")
     model = build_text_denoiser(spec, Reference())
     fill_named(model, rule, dict(world.state_dict()))
-    x, text, times = pixels(2, 4, 8, 8), pixels(2, 5, 20, seed=4), torch.tensor([999.0, 17.5])
+    x, text, times = pixels(2, 4, *size), pixels(2, 5, 20, seed=4), torch.tensor([999.0, 17.5])
     keep, sizes, ratios = (
         torch.tensor([[1, 1, 1, 1, 1], [1, 1, 0, 0, 0]]),
         torch.tensor([[64.0, 48.0], [32.0, 32.0]]),
@@ -208,6 +215,12 @@ UNETS: dict[str, dict[str, Any]] = {
     "as Stable Diffusion 1": {},
     "as Stable Diffusion 2": {"attention_head_dim": [1, 2, 3], "use_linear_projection": True, "norm_eps": 1e-3},
     "deeper": {"transformer_layers_per_block": [1, 2, 3], "layers_per_block": 1, "in_channels": 9},
+    "as Stable Diffusion XL": {
+        "addition_embed_type": "text_time",
+        "addition_time_embed_dim": 8,
+        "projection_class_embeddings_input_dim": 64,
+        "use_linear_projection": True,
+    },
     "two stages": {
         "down_block_types": ["DownBlock2D", "CrossAttnDownBlock2D"],
         "up_block_types": ["CrossAttnUpBlock2D", "UpBlock2D"],
@@ -225,14 +238,19 @@ def test_unet(change: dict[str, Any]) -> None:
     model = build_unet(spec, Reference())
     fill_named(model, rule, dict(world.state_dict()))
     x, times, text = pixels(2, spec.channels, 8, 12), torch.tensor([999.0, 17.5]), pixels(2, 7, 20, seed=4)
-    said = world(x, times, encoder_hidden_states=text, return_dict=False)[0]
-    torch.testing.assert_close(model(x, times, text), said, atol=1e-4, rtol=1e-4)
+    pooled, sizes = pixels(2, 16, seed=5), torch.tensor([[64.0, 48, 0, 0, 64, 48], [32.0, 32, 3, 5, 30, 8]])
+    added = {"text_embeds": pooled, "time_ids": sizes}
+    said = world(x, times, encoder_hidden_states=text, added_cond_kwargs=added, return_dict=False)[0]
+    ours = model(x, times, text, None if spec.sized is None else Measured(pooled, sizes))
+    torch.testing.assert_close(ours, said, atol=1e-4, rtol=1e-4)
 
 
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"addition_embed_type": "text_time"}, "addition_embed_type"),
+        ({"addition_embed_type": "image"}, "addition_embed_type"),
+        ({"addition_embed_type": "text_time", "addition_time_embed_dim": 8, "projection_class_embeddings_input_dim": 48}, "above 48"),
+        ({"addition_time_embed_dim": 8}, "addition_time_embed_dim"),
         ({"attention_head_dim": [2, 2]}, "attention_head_dim must be a whole number, or one for each"),
         ({"down_block_types": ["KDownBlock2D"] * 3}, "down_block_types must be CrossAttnDownBlock2D or DownBlock2D"),
         ({"norm_num_groups": 5}, "12 must be a multiple of norm_num_groups = 5"),

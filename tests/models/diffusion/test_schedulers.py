@@ -7,13 +7,15 @@ from typing import Any
 import diffusers
 import pytest
 import torch
+from diffusers.pipelines.flux.pipeline_flux import calculate_shift
 from torch import Tensor
 
 from models.diffusion.advance import Pictures, advance, model_input
 from models.diffusion.advance import begin as begin_with
-from models.diffusion.schedule import img2img_begin, schedule
+from models.diffusion.schedule import schedule
 from models.families.diffusion.schedulers import sampler
 from models.hf import ConfigError
+from models.spec.diffusion import DynamicShift, FlowMatching
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning")  # diffusers' own
 
@@ -49,6 +51,7 @@ CASES: dict[str, list[dict[str, Any]]] = {
     ],
 }
 SPACED = [(name, change) for name, changes in CASES.items() for change in changes]
+LINE = ("base_image_seq_len", "max_image_seq_len", "base_shift", "max_shift")
 SHAPE = (2, 3, 4, 4)
 
 
@@ -66,10 +69,11 @@ def said(seed: int) -> Tensor:
     return noise(1000 + seed)
 
 
-def check(values: dict[str, Any], count: int, begin: int = 0) -> None:
-    world, plan = theirs(values), schedule(sampler(values), count, begin)
+def check(values: dict[str, Any], count: int, begin: int = 0, patches: int | None = None) -> None:
+    """`patches`: of a sampler whose shift grows with them."""
+    world, plan = theirs(values), schedule(sampler(values), count, begin, patches)
     assert sampler(json.loads(world.to_json_string())) == sampler(values)
-    world.set_timesteps(count)
+    world.set_timesteps(count, **({} if patches is None else {"mu": calculate_shift(patches, *map(values.get, LINE))}))
     times = world.timesteps[begin:]
     assert [step.time for step in plan.steps] == pytest.approx(times.tolist(), rel=1e-5, abs=1e-3)
     if begin:
@@ -131,7 +135,23 @@ def test_a_process_whose_last_time_has_no_signal(name: str) -> None:
 @pytest.mark.parametrize(("name", "change"), [*SPACED, ("FlowMatchEulerDiscreteScheduler", {"shift": 3.0})])
 def test_a_picture_that_comes_in_at_a_later_step(name: str, change: dict[str, Any]) -> None:
     for count, strength in ((20, 0.6), (5, 0.5), (5, 0.2)):
-        check({"_class_name": name, **change}, count, img2img_begin(count, strength))
+        check({"_class_name": name, **change}, count, count - int(count * strength))
+
+
+@pytest.mark.parametrize("kind", ["exponential", "linear"])
+@pytest.mark.parametrize("patches", [16, 1500])
+def test_a_shift_that_grows_with_the_picture(kind: str, patches: int) -> None:
+    line = dict(zip(LINE, (200, 2000, 0.4, 1.3), strict=True))
+    for count in COUNTS:
+        name = "FlowMatchEulerDiscreteScheduler"
+        check({"_class_name": name, "use_dynamic_shifting": True, "time_shift_type": kind, "shift": 3.0, **line}, count, 0, patches)
+
+
+def test_sigmas_that_lie_as_flux_has_them() -> None:
+    world, made = diffusers.FlowMatchEulerDiscreteScheduler(use_dynamic_shifting=True), FlowMatching(shift=DynamicShift(), last="even")
+    for count in COUNTS:
+        world.set_timesteps(sigmas=[1 - i / count for i in range(count)], mu=calculate_shift(900))
+        assert [step.time for step in schedule(made, count, patches=900).steps] == pytest.approx(world.timesteps.tolist(), rel=1e-5)
 
 
 def test_pictures_at_different_steps_of_different_samplers_are_advanced_together() -> None:
@@ -174,7 +194,7 @@ def _walk(steps: list[Any], start: Tensor) -> Pictures:
         ({"_class_name": "EulerAncestralDiscreteScheduler", "prediction_type": "sample"}, "prediction_type"),
         ({"_class_name": "DPMSolverMultistepScheduler", "solver_order": 3}, "solver_order"),
         ({"_class_name": "DPMSolverMultistepScheduler", "lambda_min_clipped": -5.1}, "lambda_min_clipped"),
-        ({"_class_name": "FlowMatchEulerDiscreteScheduler", "use_dynamic_shifting": True}, "use_dynamic_shifting"),
+        ({"_class_name": "FlowMatchEulerDiscreteScheduler", "invert_sigmas": True}, "invert_sigmas"),
         ({"_class_name": "DDIMScheduler", "timestep_spacing": "random"}, "timestep_spacing"),
     ],
 )
@@ -190,6 +210,5 @@ def test_steps_that_cannot_be_taken() -> None:
             schedule(made, count)
     with pytest.raises(ValueError, match="begin must be between 0 and 4"):
         schedule(made, 5, 5)
-    for strength in (0.0, 1.5, 0.01):
-        with pytest.raises(ValueError, match="strength"):
-            img2img_begin(20, strength)
+    with pytest.raises(ValueError, match="depend on how many patches"):
+        schedule(FlowMatching(shift=DynamicShift()), 5)
