@@ -6,6 +6,7 @@ from engine.api.errors import EngineError, EngineStopped, EngineUnavailable, Inv
 from engine.api.grammars import Choice, Closing, Grammar, JsonObject, JsonSchema, Lark, Regex, ThoughtBudget, ThoughtWatch
 from engine.api.info import DenoiserInfo, ModelInfo, ReaderInfo, ReadsFrames, ReadsTokens, Stats
 from engine.api.pictures import (
+    Guidance,
     ImageEngine,
     ImageInfo,
     ImageProgress,
@@ -16,7 +17,9 @@ from engine.api.pictures import (
     PromptTokens,
     ReadsLabels,
     ReadsPrompts,
+    ReadsText,
     StartPicture,
+    UsualRequest,
 )
 from engine.api.requests import IDLE_PRIORITY, Delta, Finish, Frames, Request, TokenLogprob, Usage, cache_salt
 from engine.api.sampling import Beams, Denoising, Sampling, Timestamps
@@ -40,6 +43,7 @@ __all__ = [
     "Finish",
     "Frames",
     "Grammar",
+    "Guidance",
     "ImageEngine",
     "ImageInfo",
     "ImageProgress",
@@ -64,6 +68,7 @@ __all__ = [
     "ReadsImages",
     "ReadsLabels",
     "ReadsPrompts",
+    "ReadsText",
     "ReadsTokens",
     "Regex",
     "Request",
@@ -77,6 +82,7 @@ __all__ = [
     "TokenLogprob",
     "Unsupported",
     "Usage",
+    "UsualRequest",
     "VisionInfo",
     "cache_salt",
     "digest_of",

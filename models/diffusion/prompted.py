@@ -37,12 +37,19 @@ class Usual:
 
 
 @dataclass(frozen=True)
-class TextPart:
-    """`tokenizer`: the name of its folder."""
+class TokenizerFolder:
+    """`lower`: it reads texts in small letters, without space around them."""
 
+    name: str
+    kind: Literal["clip", "t5"]
+    lower: bool = False
+
+
+@dataclass(frozen=True)
+class TextPart:
     encoder: TextEncoder
     part: Part[Recipes]
-    tokenizer: str
+    tokenizer: TokenizerFolder
 
 
 @dataclass(frozen=True)
@@ -65,6 +72,7 @@ class _Text:
     context: int | None = None
     filled: bool = True
     optional: bool = False
+    lower: bool = False
 
 
 @dataclass(frozen=True)
@@ -91,8 +99,8 @@ KINDS: Mapping[str, _Kind] = {
     "StableDiffusionXLInpaintPipeline": _Kind(UNET, _PAIR, Usual(50, 7.5), fills=True),
     "StableDiffusion3Pipeline": _Kind(SD3, (_Text(_PROJECTED), _Text(_PROJECTED), _Text(_T5, 256, optional=True)), Usual(28, 7.0)),
     "FluxPipeline": _Kind(FLUX, (_Text(_PLAIN), _Text(_T5, 512)), Usual(28, 3.5)),
-    "PixArtAlphaPipeline": _Kind(PIXART, (_Text(_T5, 120, filled=False),), Usual(20, 4.5)),
-    "PixArtSigmaPipeline": _Kind(PIXART, (_Text(_T5, 300, filled=False),), Usual(20, 4.5)),
+    "PixArtAlphaPipeline": _Kind(PIXART, (_Text(_T5, 120, filled=False, lower=True),), Usual(20, 4.5)),
+    "PixArtSigmaPipeline": _Kind(PIXART, (_Text(_T5, 300, filled=False, lower=True),), Usual(20, 4.5)),
 }
 
 
@@ -126,7 +134,8 @@ def _text(directory: Path, index: Config, number: int, text: _Text) -> TextPart 
     if (found := values.get("architectures") or ["CLIPTextModel"]) != list(text.kinds):
         raise ConfigError(f"{where}: architectures = {found} is not supported, only {list(text.kinds)}")
     encoder, recipes = text_encoder_of(values, where, text.context, text.filled)
-    return TextPart(encoder, Part(directory / name, recipes, "model"), tokenizer)
+    words = TokenizerFolder(tokenizer, "t5" if text.kinds == _T5 else "clip", text.lower)
+    return TextPart(encoder, Part(directory / name, recipes, "model"), words)
 
 
 def _joined(index: Config, kind: _Kind, texts: Sequence[TextPart | None]) -> Joined:

@@ -12,14 +12,23 @@ WORDS = r"<\|startoftext\|>|<\|endoftext\|>|'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p
 
 def load_clip_tokenizer(folder: Path) -> tuple[Tokenizer, int]:
     """With the token that fills prompts up. Raises ValueError."""
-    if (folder / "tokenizer.json").exists():
-        tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
-        tokenizer.no_padding()
-        tokenizer.no_truncation()
-    else:
-        tokenizer = _published(folder)
-    tokenizer.encode_special_tokens = True  # names of tokens in a prompt are text
-    name = _padding_name(folder)
+    return with_padding(folder, in_one_file(folder) or _published(folder), END)
+
+
+def in_one_file(folder: Path) -> Tokenizer | None:
+    if not (folder / "tokenizer.json").exists():
+        return None
+    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    tokenizer.no_padding()
+    tokenizer.no_truncation()
+    return tokenizer
+
+
+def with_padding(folder: Path, tokenizer: Tokenizer, usual: str) -> tuple[Tokenizer, int]:
+    """With the token that fills prompts up, `usual` where the folder names none. Names of tokens in a prompt are text from now on. Raises
+    ValueError."""
+    tokenizer.encode_special_tokens = True
+    name = _padding_name(folder, usual)
     if (padding := tokenizer.token_to_id(name)) is None:
         raise ValueError(f"{folder.name}: the token {name!r}, with which prompts are filled up, is not in the vocabulary")
     return tokenizer, padding
@@ -40,7 +49,7 @@ def _published(folder: Path) -> Tokenizer:
     return tokenizer
 
 
-def _padding_name(folder: Path) -> str:
+def _padding_name(folder: Path, usual: str) -> str:
     """Stable Diffusion 2 fills up with "!", others with the end."""
     for file in (folder / "tokenizer_config.json", folder / "special_tokens_map.json"):
         match json.loads(file.read_text(encoding="utf-8")).get("pad_token") if file.exists() else None:
@@ -48,4 +57,4 @@ def _padding_name(folder: Path) -> str:
                 return name
             case _:
                 pass
-    return END
+    return usual

@@ -14,10 +14,10 @@ DEFAULTS = "generation_config.json"  # in a pipeline's folder; ours, in words of
 
 @dataclass(frozen=True, slots=True)
 class ImageDefaults:
-    """Of requests that do not say: as in the pipelines of diffusers."""
+    """Of requests that do not say."""
 
-    steps: int = 50
-    guidance: float = 7.5
+    steps: int
+    guidance: float
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class ImageModel:
         usual, others = f"{self.info.width}x{self.info.height}", self.info.others
         if others is None:
             return f"{usual} pixels"
-        return f"{usual} pixels, or of other sides that are multiples of {others.multiple}, with at most {others.pixels:,} pixels"
+        return f"{usual} pixels, or of other {others}"
 
     def size_of(self, said: str | None) -> tuple[int, int]:
         """Width and height of what a request calls `WxH`, auto or nothing. Raises ValueError for what it does not make."""
@@ -46,8 +46,7 @@ class ImageModel:
         if said in (None, "auto"):
             return usual
         width, height = map(int, said.split("x"))
-        fits = others is not None and not (width % others.multiple or height % others.multiple) and width * height <= others.pixels
-        if (width, height) != usual and not fits:
+        if (width, height) != usual and (others is None or not others.fit(width, height)):
             raise ValueError(f"{self.name} makes pictures of {self.sizes}, not {said}")
         return width, height
 
@@ -56,16 +55,16 @@ class ImageModel:
         return self.info.positions * size[0] * size[1] // (self.info.width * self.info.height)
 
 
-def read_defaults(directory: Path, most_steps: int) -> ImageDefaults:
-    """Raises ValueError."""
+def read_defaults(directory: Path, info: ImageInfo) -> ImageDefaults:
+    """Those of the folder, or else of its pipeline's makers. Raises ValueError."""
     file = directory / DEFAULTS
     said: dict[str, Any] = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
     if unknown := said.keys() - {"num_inference_steps", "guidance_scale"}:
         raise ValueError(f"{DEFAULTS}: nobody reads {', '.join(sorted(unknown))}")
-    usual = ImageDefaults()
-    steps, guidance = said.get("num_inference_steps", min(usual.steps, most_steps)), said.get("guidance_scale", usual.guidance)
-    if type(steps) is not int or not 1 <= steps <= most_steps:
-        raise ValueError(f"{DEFAULTS}: num_inference_steps must be between 1 and {most_steps}, not {steps!r}")
+    steps = said.get("num_inference_steps", min(info.usual.steps, info.steps))
+    guidance = said.get("guidance_scale", info.usual.guidance)
+    if type(steps) is not int or not 1 <= steps <= info.steps:
+        raise ValueError(f"{DEFAULTS}: num_inference_steps must be between 1 and {info.steps}, not {steps!r}")
     if type(guidance) not in (int, float):
         raise ValueError(f"{DEFAULTS}: guidance_scale must be a number, not {guidance!r}")
     return ImageDefaults(steps, float(guidance))

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from engine.api import EngineError, EngineStopped, ImageProgress, ImageRequest, Label, PromptTokens, QueueFull, StartPicture
-from engine.embedded.images.conditions import Denoiser
+from engine.embedded.images.conditions import Denoiser, Told
 from engine.embedded.images.engine import EmbeddedImageEngine
 from engine.embedded.images.load import ImageLimits, ImageOptions, LoadedImageModel, load_image_model
 from models.families.diffusion import dit, kl_autoencoder, tiny_autoencoder
@@ -144,7 +144,7 @@ class Counting:
         self.denoiser, self.rows = denoiser, list[int]()
         self.read = denoiser.read
 
-    def __call__(self, x_NCHW: Tensor, times_N: Tensor, told: Tensor) -> Tensor:
+    def __call__(self, x_NCHW: Tensor, times_N: Tensor, told: Told) -> Tensor:
         self.rows.append(len(x_NCHW))
         return self.denoiser(x_NCHW, times_N, told)
 
@@ -231,7 +231,7 @@ def test_what_cannot_be_is_named(counted: tuple[LoadedImageModel, Counting]) -> 
         "size: 16 x 16 is none that this model makes": replace(good, size=(16, 16)),
         "mask must be bool": replace(good, start=replace(start, mask=np.zeros((8, 8), np.uint8))),
         "steps must be between 1 and 1000, not 0": replace(good, steps=0),
-        "this model is told labels": replace(good, prompt=PromptTokens(tokens=(1,), negative=(1,))),
+        "this model is told labels": replace(good, prompt=PromptTokens(tokens=((1,),), negative=((1,),))),
         "seed must be": replace(good, seed=-1),
         "guidance must be a finite number": replace(good, guidance=float("nan")),
         "strength must be above 0": replace(good, start=replace(start, strength=0.0)),

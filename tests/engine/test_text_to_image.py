@@ -1,5 +1,6 @@
 """Tiny pipelines of Stable Diffusion paint on our engine what they paint in diffusers."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +61,7 @@ def prompts(count: int) -> torch.Tensor:
 
 def text_of(tokens: torch.Tensor) -> PromptTokens:
     """The first is asked for, the second not."""
-    return PromptTokens(tokens=tuple(tokens[0].tolist()), negative=tuple(tokens[1].tolist()))
+    return PromptTokens(tokens=(tuple(tokens[0].tolist()),), negative=(tuple(tokens[1].tolist()),))
 
 
 @torch.no_grad()
@@ -147,18 +148,26 @@ def test_what_is_not_masked_stays(parts: dict[str, Any], folder: Path, strength:
 
 def test_what_cannot_be_read_is_named(folder: Path) -> None:
     model, good = loaded(folder), (1,) * LENGTH
-    prompt = PromptTokens(tokens=good, negative=good)
+    prompt = PromptTokens(tokens=(good,), negative=(good,))
     for size in ((40, 16), (0, 16), (96, 96)):
         with pytest.raises(EngineError, match=f"size: {size[0]} x {size[1]} is none"):
             pictures(model, [ImageRequest(prompt=prompt, steps=2, seed=1, size=size)])
     bad = {
         "this model is told texts": Label(3),
-        f"prompt: tokens must be {LENGTH}, not 1": PromptTokens(tokens=(1,), negative=good),
-        "prompt: token 99 is not in the vocabulary": PromptTokens(tokens=good, negative=(99, *good[1:])),
+        f"prompt: tokens must be {LENGTH}, not 1": PromptTokens(tokens=((1,),), negative=(good,)),
+        "prompt: token 99 is not in the vocabulary": PromptTokens(tokens=(good,), negative=((99, *good[1:]),)),
+        "prompt: tokens must be of 1 text encoders, not of 2": PromptTokens(tokens=(good, good), negative=(good,)),
     }
     for words, prompt in bad.items():
         with pytest.raises(EngineError, match=words):
             pictures(model, [ImageRequest(prompt=prompt, steps=2, seed=1)])
+    alone = ImageRequest(prompt=PromptTokens(tokens=(good,), negative=None), steps=2, seed=1)
+    for words, request in {
+        "negative is missing": replace(alone, guidance=2.0),
+        "not told how far": replace(alone, told_guidance=2.0),
+    }.items():
+        with pytest.raises(EngineError, match=words):
+            pictures(model, [request])
 
 
 def test_an_encoder_with_its_older_names(folder: Path) -> None:

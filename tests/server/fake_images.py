@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.api import EngineError, EngineStopped, ImageInfo, ImageProgress, ImageRequest, ImageStats, ReadsLabels
+from engine.api import EngineError, EngineStopped, ImageInfo, ImageProgress, ImageRequest, ImageStats, ReadsLabels, UsualRequest
 from retrieval.images.decoder import ImageDecoder
 from server.images.model import ImageDefaults, ImageModel
 from server.images.prompts import LabelReader
@@ -30,7 +30,8 @@ class FakeImageEngine:
 
     @property
     def info(self) -> ImageInfo:
-        return ImageInfo(width=WIDTH, height=HEIGHT, channels=3, reads=ReadsLabels(len(NAMES)), steps=100, positions=24)
+        reads, usual = ReadsLabels(len(NAMES)), UsualRequest(steps=STEPS, guidance=3.0)
+        return ImageInfo(width=WIDTH, height=HEIGHT, channels=3, reads=reads, steps=100, positions=24, usual=usual)
 
     async def generate(self, request: ImageRequest) -> AsyncGenerator[ImageProgress]:
         self.requests.append(request)

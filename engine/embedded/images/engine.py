@@ -3,7 +3,7 @@ that there is room for one step further, whichever step each of them is at."""
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from functools import partial
 from threading import Lock
 
@@ -11,6 +11,7 @@ import numpy as np
 
 from engine.api import (
     EngineError,
+    Guidance,
     ImageInfo,
     ImageProgress,
     ImageRequest,
@@ -20,6 +21,7 @@ from engine.api import (
     QueueFull,
     ReadsLabels,
     ReadsPrompts,
+    ReadsText,
     StartPicture,
 )
 from engine.embedded.images.load import LoadedImageModel
@@ -146,12 +148,13 @@ class EmbeddedImageEngine:
 def expect_possible(request: ImageRequest, loaded: LoadedImageModel) -> None:
     """What would hurt others must not reach the thread. Raises EngineError."""
     info, start = loaded.info, request.start
-    _expect_readable(request.prompt, info.reads)
-    if not np.isfinite(request.guidance):
-        raise EngineError(f"guidance must be a finite number, not {request.guidance}")
+    _expect_readable(request, info.reads)
+    _expect_guidance(request, info.guidance)
     if not 0 <= request.seed < 2**63:
         raise EngineError(f"seed must be between 0 and 2 ** 63 - 1, not {request.seed}")
     _expect_size(request.size, info)
+    if start is None and info.fills:
+        raise EngineError("start: this model fills in what is missing of a picture, and needs one")
     if start is not None:
         _expect_start(start, info.size_of(request), info.channels)
     try:
@@ -163,8 +166,7 @@ def expect_possible(request: ImageRequest, loaded: LoadedImageModel) -> None:
 def _expect_size(size: tuple[int, int] | None, info: ImageInfo) -> None:
     if size is None or size == (info.width, info.height):
         return
-    others = info.others
-    if others is None or any(side < 1 or side % others.multiple for side in size) or size[0] * size[1] > others.pixels:
+    if info.others is None or not info.others.fit(*size):
         raise EngineError(f"size: {size[0]} x {size[1]} is none that this model makes: {info}")
 
 
@@ -176,19 +178,39 @@ def _expect_start(start: StartPicture, size: tuple[int, int], channels: int) -> 
         raise EngineError(f"mask must be bool {list(shape[:2])}, not {start.mask.dtype} {list(start.mask.shape)}")
 
 
-def _expect_readable(prompt: Label | PromptTokens | None, reads: ReadsLabels | ReadsPrompts) -> None:
-    match reads, prompt:
+def _expect_readable(request: ImageRequest, reads: ReadsLabels | ReadsPrompts) -> None:
+    match reads, request.prompt:
         case ReadsLabels(count=count), Label(number=number) if not 0 <= number < count:
             raise EngineError(f"prompt: a label must be between 0 and {count - 1}, not {number}")
         case ReadsLabels(), Label() | None:
             pass
-        case ReadsPrompts(context=context, vocab=vocab), PromptTokens(tokens=tokens, negative=negative):
-            for name, found in (("tokens", tokens), ("negative", negative)):
-                if len(found) != context:
-                    raise EngineError(f"prompt: {name} must be {context}, not {len(found)}")
-                if bad := [token for token in (min(found), max(found)) if not 0 <= token < vocab]:
-                    raise EngineError(f"prompt: token {bad[0]} is not in the vocabulary (0 to {vocab - 1})")
+        case ReadsPrompts(texts=texts, nothing=nothing), PromptTokens(tokens=tokens, negative=negative):
+            _expect_tokens("tokens", tokens, texts)
+            if negative is not None:
+                _expect_tokens("negative", negative, texts)
+            elif request.guidance != 1 and not nothing:
+                raise EngineError("prompt: negative is missing, which guidance leads away from")
         case ReadsLabels(), _:
             raise EngineError("prompt: this model is told labels, not texts")
         case ReadsPrompts(), _:
             raise EngineError("prompt: this model is told texts, and needs one")
+
+
+def _expect_tokens(name: str, tokens: Sequence[Sequence[int]], texts: Sequence[ReadsText]) -> None:
+    if len(tokens) != len(texts):
+        raise EngineError(f"prompt: {name} must be of {len(texts)} text encoders, not of {len(tokens)}")
+    for read, found in zip(texts, tokens, strict=True):
+        if not 0 < len(found) <= read.context or (read.filled and len(found) != read.context):
+            raise EngineError(f"prompt: {name} must be {read.context}{'' if read.filled else ' at most'}, not {len(found)}")
+        if bad := [token for token in (min(found), max(found)) if not 0 <= token < read.vocab]:
+            raise EngineError(f"prompt: token {bad[0]} is not in the vocabulary (0 to {read.vocab - 1})")
+
+
+def _expect_guidance(request: ImageRequest, guidance: Guidance) -> None:
+    told = request.told_guidance
+    if not np.isfinite(request.guidance):
+        raise EngineError(f"guidance must be a finite number, not {request.guidance}")
+    if (told is not None) != (guidance == "told"):
+        raise EngineError(f"told_guidance: this model is {'' if guidance == 'told' else 'not '}told how far it is guided")
+    if told is not None and not np.isfinite(told):
+        raise EngineError(f"told_guidance must be a finite number, not {told}")

@@ -9,10 +9,11 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from engine.api import ImageRequest
+from engine.api import ImageRequest, StartPicture
+from engine.embedded.images.conditions import Told
 from engine.embedded.images.load import LoadedImageModel
 from models.diffusion.advance import Pictures, advance, begin, model_input
-from models.diffusion.schedule import img2img_begin, schedule
+from models.diffusion.schedule import schedule
 from models.diffusion.steps import Schedule, Step
 
 
@@ -34,7 +35,8 @@ class Kept:
 @dataclass(eq=False)
 class Canvas:
     """A request's picture. Its noise is drawn on the CPU, from a generator of its own, so that company changes nothing. `told`,
-    `without`: of `Denoiser.read`; `kept`: None where all of it is made."""
+    `without`: of `Denoiser.read`; `kept`: None where all of it is made. `beside_CHW`: what a denoiser that fills in
+    reads besides."""
 
     request: ImageRequest
     plan: Schedule
@@ -42,9 +44,10 @@ class Canvas:
     x_CHW: Tensor
     clean_CHW: Tensor
     past_PCHW: Tensor
-    told: Tensor
-    without: Tensor
+    told: Told
+    without: Told
     kept: Kept | None = None
+    beside_CHW: Tensor | None = None
     done: int = field(default=0)
 
     @property
@@ -73,12 +76,14 @@ class Painter:
         x_CHW, kept = noise_CHW * plan.start, None
         if request.start is not None:
             clean_CHW = self._latents(request.start.pixels)
-            kept = None if request.start.mask is None else Kept(clean_CHW, noise_CHW, self._anew(request.start.mask, noise_CHW))
-            if kept is None or request.start.strength < 1:  # else nothing of what was behind the mask is to show through
+            mask = None if request.start.mask is None else self._anew(request.start.mask, noise_CHW)
+            kept = None if mask is None or self._loaded.info.fills else Kept(clean_CHW, noise_CHW, mask)
+            if mask is None or request.start.strength < 1:  # else nothing of what was behind the mask is to show through
                 x_CHW = first.signal * clean_CHW + first.level * noise_CHW
         state = begin(x_CHW[None])
-        told, without = self._loaded.denoiser.read(request.prompt)
-        return Canvas(request, plan, generator, x_CHW, state.clean_NCHW[0], state.past_NPCHW[0], told, without, kept)
+        told, without = self._loaded.denoiser.read(request, self._loaded.info.size_of(request))
+        beside_CHW = self._beside(request.start, noise_CHW) if self._loaded.info.fills and request.start is not None else None
+        return Canvas(request, plan, generator, x_CHW, state.clean_NCHW[0], state.past_NPCHW[0], told, without, kept, beside_CHW)
 
     def step(self, canvases: Sequence[Canvas]) -> None:
         """Takes each of them, all of one size, one step further."""
@@ -104,9 +109,13 @@ class Painter:
         """What the model says of each picture, in one batch with what it says without a prompt of those that are guided."""
         guided = [i for i, canvas in enumerate(canvases) if canvas.request.guidance != 1]
         rows = [*range(len(canvases)), *guided]
-        told = torch.stack([canvas.told for canvas in canvases] + [canvases[i].without for i in guided])
+        parts = zip(*[canvas.told for canvas in canvases], *[canvases[i].without for i in guided], strict=True)
         times_N = torch.tensor([steps[row].time for row in rows], device=x_NCHW.device)
-        out = self._loaded.denoiser(model_input(steps, x_NCHW)[rows], times_N, told)
+        read_NCHW = model_input(steps, x_NCHW)
+        beside = [canvas.beside_CHW for canvas in canvases if canvas.beside_CHW is not None]
+        if beside:
+            read_NCHW = torch.cat([read_NCHW, torch.stack(beside)], 1)
+        out = self._loaded.denoiser(read_NCHW[rows], times_N, tuple(map(torch.stack, parts)))
         out = out[:, : x_NCHW.shape[1]].to(x_NCHW.dtype)
         said, without = out[: len(canvases)].clone(), out[len(canvases) :]
         for i, alone in zip(guided, without, strict=True):
@@ -119,16 +128,33 @@ class Painter:
         mask_11HW = torch.tensor(mask, dtype=torch.float32)[None, None]
         return F.interpolate(mask_11HW, size=(height, width))[0, 0].to(self._loaded.device)
 
+    def _beside(self, start: StartPicture, like_CHW: Tensor) -> Tensor:
+        """Where the picture is made anew, everywhere if there is no mask, and the rest of it, grey where it is made anew."""
+        mask = np.ones(start.pixels.shape[:2], np.bool_) if start.mask is None else start.mask
+        x_CHW = self._shades(start.pixels) * torch.tensor(~mask, device=like_CHW.device)
+        return torch.cat([self._anew(mask, like_CHW)[None], self._encoded(x_CHW)])
+
     def _noise(self, generator: torch.Generator, shape: Sequence[int]) -> Tensor:
         return torch.randn(tuple(shape), generator=generator).to(self._loaded.device)
 
     def _latents(self, pixels: NDArray[np.uint8]) -> Tensor:
-        x_NCHW = (torch.tensor(pixels).permute(2, 0, 1)[None].float() / 255 * 2 - 1).to(self._loaded.device)
-        return (x_NCHW if self._loaded.autoencoder is None else self._loaded.autoencoder.encode(x_NCHW))[0].float()
+        return self._encoded(self._shades(pixels))
+
+    def _shades(self, pixels: NDArray[np.uint8]) -> Tensor:
+        """[C, H, W], -1 to 1."""
+        return (torch.tensor(pixels).permute(2, 0, 1).float() / 255 * 2 - 1).to(self._loaded.device)
+
+    def _encoded(self, x_CHW: Tensor) -> Tensor:
+        return x_CHW if self._loaded.autoencoder is None else self._loaded.autoencoder.encode(x_CHW[None])[0].float()
 
 
 def plan_of(loaded: LoadedImageModel, request: ImageRequest) -> Schedule:
     """Raises ValueError where `steps` or `strength` cannot be."""
-    schedule(loaded.sampler, request.steps)  # whose error is about steps, before one about strength
-    begin = 0 if request.start is None else img2img_begin(request.steps, request.start.strength)
-    return schedule(loaded.sampler, request.steps, begin)
+    patches = loaded.patches_of(request)
+    plan = schedule(loaded.sampler, request.steps, patches=patches)  # whose error is about steps, before one about strength
+    if request.start is None:
+        return plan
+    steps, strength = request.steps, request.start.strength
+    if not 0 < strength <= 1 or not (run := loaded.info.steps_of(steps, strength)):
+        raise ValueError(f"strength must be above 0 and at most 1, and leave one of {steps} steps at least, not {strength}")
+    return schedule(loaded.sampler, steps, steps - run, patches)

@@ -10,7 +10,7 @@ from starlette.types import Receive, Scope, Send
 from engine.api import StartPicture
 from retrieval.images.limits import ImageLimits
 from server.api.images import types as wire
-from server.api.images.request import ImageOrder, expect_image_model, prompt_of, size_of, to_order
+from server.api.images.request import ImageOrder, expect_image_model, expect_makes_new, prompt_of, size_of, to_order
 from server.api.images.request_types import EditForm, GenerationRequest, VariationForm
 from server.api.images.response import stream_events, to_images
 from server.core.cost import before_long_work, counted, current_account
@@ -48,6 +48,7 @@ def endpoints(state: Serving) -> list[Endpoint]:
 
 async def _generate(context: RequestContext, body: GenerationRequest, send: Send) -> None:
     model = expect_image_model(context.runtime, body.model)
+    expect_makes_new(model)
     order = to_order(model, body, body.prompt, "image_generation")
     await before_long_work()
     await _answer(order, send)

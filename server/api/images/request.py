@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from engine.api import ImageRequest, StartPicture
+from server.api.images.guidance import guidance_of
 from server.api.images.request_types import EditForm, ImageFields, Quality, StreamedFields
 from server.api.images.types import Steps
 from server.core.errors import bad_request, model_not_found
@@ -68,16 +69,16 @@ def to_order(model: ImageModel, fields: ImageFields, prompt: str, task: Task, st
     """Raises ApiError for what cannot be honoured."""
     size = size_of(model, fields)
     stream, partial = _streaming(fields)
-    read = _read(model, prompt, fields.negative_prompt or "")
+    read, guidance = _read(model, prompt, fields.negative_prompt), guidance_of(model, fields, prompt)
     quality = QUALITIES.get(fields.quality or "auto", "medium")
     steps = _steps(model, fields.steps, quality)
-    run = steps if start is None else _run(steps, start.strength)
-    guidance = model.defaults.guidance if fields.guidance_scale is None else fields.guidance_scale
+    run = steps if start is None else _run(model, steps, start.strength)
     request = ImageRequest(
         prompt=read.told,
         steps=steps,
         seed=secrets.randbelow(SEEDS) if fields.seed is None else fields.seed,
-        guidance=guidance if prompt.strip() or fields.negative_prompt else 1.0,  # there is nothing to be guided to
+        guidance=guidance.computed,
+        told_guidance=guidance.told,
         size=size,
         start=start,
         previews=preview_steps(run, partial),
@@ -95,6 +96,13 @@ def to_order(model: ImageModel, fields: ImageFields, prompt: str, task: Task, st
     )
 
 
+def expect_makes_new(model: ImageModel) -> None:
+    """Raises ApiError for a model that needs an image."""
+    if model.info.fills:
+        message = f"model: {model.name} fills in what is missing of images, and makes none from a prompt alone: use /v1/images/edits"
+        raise bad_request("model", message, "unsupported")
+
+
 def size_of(model: ImageModel, fields: ImageFields) -> tuple[int, int]:
     """Width and height. Raises ApiError."""
     try:
@@ -103,7 +111,7 @@ def size_of(model: ImageModel, fields: ImageFields) -> tuple[int, int]:
         raise bad_request("size", f"size: {error}; leave it out, or say auto", "unsupported_size") from error
 
 
-def _read(model: ImageModel, prompt: str, negative: str) -> ReadPrompt:
+def _read(model: ImageModel, prompt: str, negative: str | None) -> ReadPrompt:
     try:
         return model.prompts.read(prompt, negative)
     except PromptError as error:
@@ -117,9 +125,9 @@ def _steps(model: ImageModel, given: int | None, quality: Steps) -> int:
     return given or {"low": max(1, usual // 2), "medium": usual, "high": min(most, usual * 2)}[quality]
 
 
-def _run(steps: int, strength: float) -> int:
+def _run(model: ImageModel, steps: int, strength: float) -> int:
     """As many steps as an image is changed in."""
-    if not (run := int(steps * strength)):
+    if not (run := model.info.steps_of(steps, strength)):
         told = f"strength: {strength} of {steps} steps is less than one; it must be {1 / steps:.3g} at least"
         raise bad_request("strength", told, "invalid_strength")
     return run

@@ -35,6 +35,7 @@ class ImageFields(BaseModel):
     steps: Annotated[int, Field(ge=1)] | None = None
     guidance_scale: Annotated[float, Field(ge=0, le=100)] | None = None
     negative_prompt: str | None = None
+    true_cfg_scale: Annotated[float, Field(ge=1, le=100)] | None = None  # how far from negative_prompt, of models that compute once else
 
 
 class StreamedFields(ImageFields):

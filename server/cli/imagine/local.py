@@ -9,7 +9,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from engine.api import ImageProgress, StartPicture
-from server.api.images.request import size_of, to_order
+from server.api.images.request import expect_makes_new, size_of, to_order
 from server.api.images.request_types import EditForm
 from server.cli.imagine.command import DEFAULT_MODEL, Imagine, ImagineCommand, Imagined
 from server.cli.imagine.progress import Bar
@@ -41,6 +41,8 @@ def _open(settings: Settings) -> ImageModel:
 
 
 async def _imagine(model: ImageModel, command: ImagineCommand, bar: Bar) -> Imagined:
+    if command.image is None:
+        expect_makes_new(model)
     start = None if command.image is None else await _start(model, command.image, command)
     order = to_order(model, _fields(command), command.prompt, "image_generation", start)
     request = order.requests[0]

@@ -3,15 +3,18 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from engine.api import ReadsPrompts
+from tokenizers import Tokenizer
+
+from engine.api import ReadsLabels
 from retrieval.images.decoder import ImageDecoder
-from server.images.clip_tokenizer import load_clip_tokenizer
+from server.images.clip_tokenizer import in_one_file, load_clip_tokenizer, with_padding
 from server.images.model import ImageModel, read_defaults
-from server.images.prompts import LabelReader, PromptReader, TextReader
+from server.images.prompts import LabelReader, PromptReader, TextReader, TextTokens
 from server.runtime.setting_values import short_name
 from server.runtime.settings import Settings
 from server.weights.progress import Progress
 from server.weights.pull import pull
+from server.weights.sentencepiece.tokenizer import t5_tokenizer
 
 if TYPE_CHECKING:
     from engine.embedded.images.load import ImageOptions, LoadedImageModel
@@ -32,7 +35,7 @@ def open_image_model(settings: Settings, source: str, progress: Progress) -> Ima
         name=name,
         prompts=_prompts(loaded, directory),
         decoder=ImageDecoder(bands="RGBA"),
-        defaults=read_defaults(directory, loaded.info.steps),
+        defaults=read_defaults(directory, loaded.info),
         engine=EmbeddedImageEngine(loaded),
     )
 
@@ -49,7 +52,19 @@ def _options(settings: Settings) -> "ImageOptions":
 
 
 def _prompts(loaded: "LoadedImageModel", directory: Path) -> PromptReader:
-    if isinstance(loaded.info.reads, ReadsPrompts):
-        tokenizer, padding = load_clip_tokenizer(directory / "tokenizer")
-        return TextReader(tokenizer, loaded.info.reads.context, padding)
-    return LabelReader(loaded.names)
+    reads = loaded.info.reads
+    if isinstance(reads, ReadsLabels):
+        return LabelReader(loaded.names)
+    texts: list[TextTokens] = []
+    for found, text in zip(loaded.tokenizers, reads.texts, strict=True):
+        load = load_clip_tokenizer if found.kind == "clip" else _load_t5_tokenizer
+        tokenizer, padding = load(directory / found.name)
+        texts.append(TextTokens(tokenizer, text, padding, found.lower))
+    return TextReader(texts, reads.nothing)
+
+
+def _load_t5_tokenizer(folder: Path) -> tuple[Tokenizer, int]:
+    """Of tokenizer.json, or of the spiece.model that T5 was published with."""
+    if (tokenizer := in_one_file(folder) or t5_tokenizer(folder)) is None:
+        raise ValueError(f"{folder.name} has neither tokenizer.json nor spiece.model")
+    return with_padding(folder, tokenizer, "<pad>")

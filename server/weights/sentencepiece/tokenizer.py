@@ -31,6 +31,15 @@ def convert(folder: Path) -> Tokenizer | None:
         raise PullError(str(error)) from error
 
 
+def t5_tokenizer(folder: Path) -> Tokenizer | None:
+    """Of a folder that holds T5's tokenizer and nothing else. None where it has no spiece.model. Raises PullError."""
+    settings = _read(folder / "special_tokens_map.json") | _read(folder / "tokenizer_config.json")
+    try:
+        return _t5(folder, {}, settings) if _pieces_file(folder) else None
+    except NoModel as error:
+        raise PullError(str(error)) from error
+
+
 def _pieces_file(folder: Path) -> Path | None:
     names = ("spiece.model", "sentencepiece.bpe.model", "source.spm")
     return next((folder / name for name in names if (folder / name).exists()), None)

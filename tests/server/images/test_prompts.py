@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from transformers import CLIPTokenizer
 
-from engine.api import Label, PromptTokens
+from engine.api import Label, PromptTokens, ReadsText
 from server.images.clip_tokenizer import BEGIN, END, load_clip_tokenizer
-from server.images.prompts import LabelReader, PromptError, TextReader
+from server.images.prompts import LabelReader, PromptError, TextReader, TextTokens
 from tests.server.fake_images import NAMES
 
 READER = LabelReader(NAMES)
@@ -82,10 +82,11 @@ def test_a_tokenizer_in_one_file(published: Path, tmp_path_factory: pytest.TempP
 
 def test_prompts_are_filled_up_and_never_cut(published: Path) -> None:
     tokenizer, padding = load_clip_tokenizer(published)
-    reader = TextReader(tokenizer, 6, padding)
+    reader = TextReader([TextTokens(tokenizer, ReadsText(context=6, vocab=999, filled=True), padding)])
     read = reader.read("cat", "")
     assert isinstance(read.told, PromptTokens) and read.tokens == 3
-    assert read.told.tokens == (*tokenizer.encode("cat").ids, *[padding] * 3) and len(read.told.negative) == 6
+    assert read.told.negative is not None and len(read.told.negative[0]) == 6
+    assert read.told.tokens == ((*tokenizer.encode("cat").ids, *[padding] * 3),)
     assert reader.read("cat", "hats").tokens == 3 + len(tokenizer.encode("hats").ids)
     with pytest.raises(PromptError, match=r"it has 7 tokens, and this model reads 6") as refused:
         reader.read("cat", "abcde")
