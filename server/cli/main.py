@@ -115,6 +115,7 @@ def imagine_command(
     seed: Annotated[int | None, typer.Option(help="The same gives the same picture [default: another each time]")] = None,
     steps: Annotated[int | None, typer.Option(help="More take longer [default: as the model is used]")] = None,
     guidance: Annotated[float | None, typer.Option(help="How closely the prompt is followed [default: likewise]")] = None,
+    true_cfg: Annotated[float | None, typer.Option(help="How far from --negative, of models such as Flux: above 1")] = None,
     image: Annotated[Path | None, typer.Option(help="Change this one")] = None,
     mask: Annotated[Path | None, typer.Option(help="With --image: only where this one is transparent")] = None,
     strength: Annotated[float | None, typer.Option(help="With --image: how much, above 0 and at most 1")] = None,
@@ -124,7 +125,7 @@ def imagine_command(
     """Make a picture: with a model that is loaded for the occasion, or over HTTP with that of --url."""
     from server.cli.imagine.command import ImageServer, ImagineCommand, run_imagine
 
-    command = ImagineCommand(prompt, output, negative, seed, steps, guidance, image, mask, strength, size, preview)
+    command = ImagineCommand(prompt, output, negative, seed, steps, guidance, true_cfg, image, mask, strength, size, preview)
     settings = None if url else read_settings({"image_model": model} if model else {})
     raise typer.Exit(run_imagine(command, settings, ImageServer(url or "", model, api_key)))
 

@@ -75,10 +75,9 @@ answers that are running. "Sees": whether an image's tokens see those before the
 """
 PICTURES = """\
 A folder of diffusers (`model_index.json`) makes pictures out of noise. Each part says what diffusers' says within 1e-4, every sampler
-takes its steps, and whole tiny pipelines make its pictures (`tests/models/diffusion/`, `tests/engine/test_images.py`), several at once,
-each at a step of its own, on plain torch, out of noise or out of another image (`ImageRequest.start`). A checker of finished pictures
-(`safety_checker`) is not run. [images.md](images.md) says how they are served. Of the denoisers "of texts, alone" no pipeline is read
-yet: they want encoders of texts that a pipeline has two or three of.
+takes its steps, and whole tiny pipelines make its pictures (`tests/models/diffusion/`, `tests/engine/test_images.py`,
+`tests/server/images/`), several at once, each at a step of its own, on plain torch, out of noise or out of another image (`ImageRequest.start`). A checker of finished pictures
+(`safety_checker`) is not run. [images.md](images.md) says how they are served.
 """
 SHOWN = ("Llama-3.2-1B-Instruct", "gemma-3-1b-it", "Mixtral-8x7B-v0.1", "gpt-oss-20b", "DeepSeek-V2-Lite", "mamba-130m-hf")
 
@@ -165,8 +164,7 @@ def _pictures() -> Iterator[str]:
     yield from (PICTURES, "| part of a pipeline | classes of diffusers |", "|---|---|")
     for part, classes in (
         ("pipeline", PIPELINES),
-        ("denoiser", (*DENOISERS, *UNETS)),
-        ("denoiser of texts, alone", TEXT_DENOISERS),
+        ("denoiser", (*DENOISERS, *UNETS, *TEXT_DENOISERS)),
         ("autoencoder", AUTOENCODERS),
         ("encoder of prompts", TEXT_ENCODERS),
         ("sampler", SCHEDULERS),

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.api import EngineError, EngineStopped, ImageInfo, ImageProgress, ImageRequest, ImageStats, ReadsLabels, UsualRequest
+from engine.api import EngineError, EngineStopped, Guidance, ImageInfo, ImageProgress, ImageRequest, ImageStats, ReadsLabels, UsualRequest
 from retrieval.images.decoder import ImageDecoder
 from server.images.model import ImageDefaults, ImageModel
 from server.images.prompts import LabelReader
@@ -23,6 +23,8 @@ class FakeImageEngine:
 
     pause: float = 0.0  # seconds between steps
     refusal: EngineError | None = None
+    guidance: Guidance = "computed"
+    fills: bool = False
     requests: list[ImageRequest] = field(default_factory=list[ImageRequest])
     running: int = 0
     aborts: int = 0
@@ -31,7 +33,8 @@ class FakeImageEngine:
     @property
     def info(self) -> ImageInfo:
         reads, usual = ReadsLabels(len(NAMES)), UsualRequest(steps=STEPS, guidance=3.0)
-        return ImageInfo(width=WIDTH, height=HEIGHT, channels=3, reads=reads, steps=100, positions=24, usual=usual)
+        sizes = {"width": WIDTH, "height": HEIGHT, "channels": 3, "positions": 24}
+        return ImageInfo(reads=reads, steps=100, usual=usual, guidance=self.guidance, fills=self.fills, **sizes)
 
     async def generate(self, request: ImageRequest) -> AsyncGenerator[ImageProgress]:
         self.requests.append(request)

@@ -31,6 +31,7 @@ class ImagineCommand:
     seed: int | None = None
     steps: int | None = None
     guidance: float | None = None
+    true_cfg: float | None = None
     image: Path | None = None
     mask: Path | None = None
     strength: float | None = None
@@ -50,6 +51,7 @@ class ImagineCommand:
             "seed": self.seed,
             "steps": self.steps,
             "guidance_scale": self.guidance,
+            "true_cfg_scale": self.true_cfg,
             "strength": self.strength,
             "size": self.size,
             "output_format": self.format,

@@ -173,7 +173,8 @@ HONOURED: dict[str, Given] = {
     "truncation": Given("auto", {"input": [LONG] * 20 + [USER]}),
     "use_beam_search": Given(True),
 }  # fmt: skip
-ELSEWHERE = {"include"}  # of searches: tests/server/api/chat_completions/
+# of searches: tests/server/api/chat_completions/; of models that follow prompts by themselves: tests/server/api/images/test_guidance.py
+ELSEWHERE = {"include", "true_cfg_scale"}
 SPECIAL: dict[tuple[str, str], Given] = {
     (COMPLETIONS.path, "logprobs"): Given(1),
     (COMPLETIONS.path, "return_tokens_as_token_ids"): Given(True, {"logprobs": 1}),
