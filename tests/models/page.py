@@ -76,8 +76,8 @@ answers that are running. "Sees": whether an image's tokens see those before the
 PICTURES = """\
 A folder of diffusers (`model_index.json`) makes pictures out of noise. Each part says what diffusers' says within 1e-4, every sampler
 takes its steps, and whole tiny pipelines make its pictures (`tests/models/diffusion/`, `tests/engine/test_images.py`,
-`tests/server/images/`), several at once, each at a step of its own, on plain torch, out of noise or out of another image (`ImageRequest.start`). A checker of finished pictures
-(`safety_checker`) is not run. [images.md](images.md) says how they are served.
+`tests/server/images/`), several at once, each at a step of its own, on plain torch, out of noise or out of another image
+(`ImageRequest.start`). A checker of finished pictures (`safety_checker`) is not run. [images.md](images.md) says how they are served.
 """
 SHOWN = ("Llama-3.2-1B-Instruct", "gemma-3-1b-it", "Mixtral-8x7B-v0.1", "gpt-oss-20b", "DeepSeek-V2-Lite", "mamba-130m-hf")
 

@@ -33,8 +33,17 @@ class FakeImageEngine:
     @property
     def info(self) -> ImageInfo:
         reads, usual = ReadsLabels(len(NAMES)), UsualRequest(steps=STEPS, guidance=3.0)
-        sizes = {"width": WIDTH, "height": HEIGHT, "channels": 3, "positions": 24}
-        return ImageInfo(reads=reads, steps=100, usual=usual, guidance=self.guidance, fills=self.fills, **sizes)
+        return ImageInfo(
+            width=WIDTH,
+            height=HEIGHT,
+            channels=3,
+            positions=24,
+            reads=reads,
+            steps=100,
+            usual=usual,
+            guidance=self.guidance,
+            fills=self.fills,
+        )
 
     async def generate(self, request: ImageRequest) -> AsyncGenerator[ImageProgress]:
         self.requests.append(request)

@@ -64,13 +64,13 @@ def rough(model: Model) -> Model:
 
 def clip(kind: Any, width: int, end: int, projection: int = 16) -> Any:
     """`end`: 2 as in older files, or 57, as the tokenizer has it."""
-    values = {key: value for key, value in text_encoder.TINY.items() if key != "architectures"}
-    sizes = {"hidden_size": width, "eos_token_id": end, "projection_dim": projection, "num_hidden_layers": 3}
+    values: dict[str, Any] = {key: value for key, value in text_encoder.TINY.items() if key != "architectures"}
+    sizes: dict[str, Any] = {"hidden_size": width, "eos_token_id": end, "projection_dim": projection, "num_hidden_layers": 3}
     return rough(kind(CLIPTextConfig(**values | sizes)))
 
 
 def t5(width: int) -> Any:
-    sizes = {"d_kv": 6, "d_ff": 40, "num_layers": 2, "num_heads": 4, "vocab_size": 99, "relative_attention_num_buckets": 12}
+    sizes: dict[str, Any] = {"d_kv": 6, "d_ff": 40, "num_layers": 2, "num_heads": 4, "vocab_size": 99, "relative_attention_num_buckets": 12}
     return rough(T5EncoderModel(T5Config(d_model=width, feed_forward_proj="gated-gelu", relative_attention_max_distance=40, **sizes)))
 
 
@@ -135,11 +135,11 @@ def flux_1(folder: Path, guided: bool = True) -> Any:
 def pixart_alpha(folder: Path) -> Any:
     """Told sizes, as models of 1024 pixels are."""
     transformer = make(pixart.TINY | {"sample_size": 128})
-    scheduler = DPMSolverMultistepScheduler(**STABLE)
+    scheduler: Any = DPMSolverMultistepScheduler(**STABLE)
     return PixArtAlphaPipeline(t5_words(), t5(20), vae(shift_factor=None), transformer, scheduler)
 
 
 def pixart_sigma(folder: Path) -> Any:
     transformer = make(pixart.TINY | {"use_additional_conditions": False})
-    scheduler = DPMSolverMultistepScheduler(**STABLE)
+    scheduler: Any = DPMSolverMultistepScheduler(**STABLE)
     return PixArtSigmaPipeline(t5_words(), t5(20), vae(shift_factor=None), transformer, scheduler)

@@ -73,7 +73,7 @@ def check(values: dict[str, Any], count: int, begin: int = 0, patches: int | Non
     """`patches`: of a sampler whose shift grows with them."""
     world, plan = theirs(values), schedule(sampler(values), count, begin, patches)
     assert sampler(json.loads(world.to_json_string())) == sampler(values)
-    world.set_timesteps(count, **({} if patches is None else {"mu": calculate_shift(patches, *map(values.get, LINE))}))
+    world.set_timesteps(count, **({} if patches is None else {"mu": calculate_shift(patches, *(values[key] for key in LINE))}))
     times = world.timesteps[begin:]
     assert [step.time for step in plan.steps] == pytest.approx(times.tolist(), rel=1e-5, abs=1e-3)
     if begin:
@@ -148,7 +148,8 @@ def test_a_shift_that_grows_with_the_picture(kind: str, patches: int) -> None:
 
 
 def test_sigmas_that_lie_as_flux_has_them() -> None:
-    world, made = diffusers.FlowMatchEulerDiscreteScheduler(use_dynamic_shifting=True), FlowMatching(shift=DynamicShift(), last="even")
+    values = {"_class_name": "FlowMatchEulerDiscreteScheduler", "use_dynamic_shifting": True}
+    world, made = theirs(values), FlowMatching(shift=DynamicShift(), last="even")
     for count in COUNTS:
         world.set_timesteps(sigmas=[1 - i / count for i in range(count)], mu=calculate_shift(900))
         assert [step.time for step in schedule(made, count, patches=900).steps] == pytest.approx(world.timesteps.tolist(), rel=1e-5)

@@ -18,28 +18,18 @@ from models.families.diffusion import kl_autoencoder, text_encoder, unet
 from server.api.images.request import to_order
 from server.api.images.request_types import GenerationRequest
 from server.core.errors import ApiError
-from server.images.clip_tokenizer import BEGIN, END
 from server.images.making import pictures
 from server.images.model import ImageDefaults, ImageModel
 from server.runtime.loading.images import open_image_model
 from server.runtime.settings import Settings
 from server.weights.progress import no_progress
 from tests.engine.test_images import same
+from tests.models.diffusion.pipelines import save_tokenizer
 from tests.models.diffusion.world import make, save
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning")  # diffusers' own
 
-LETTERS = "abcdefghijklmnopqrstuvwxyz!"
 SCHEDULER: dict[str, Any] = {"beta_schedule": "scaled_linear", "beta_start": 0.00085, "beta_end": 0.012, "steps_offset": 1}
-
-
-def save_tokenizer(folder: Path, length: int) -> None:
-    folder.mkdir()
-    words = [*LETTERS, *(f"{letter}</w>" for letter in LETTERS), "ca", "cat</w>", BEGIN, END]
-    (folder / "vocab.json").write_text(json.dumps({word: i for i, word in enumerate(words)}))
-    (folder / "merges.txt").write_text("#version: 0.2\nc a\nca t</w>\n")
-    said = {"tokenizer_class": "CLIPTokenizer", "pad_token": END, "model_max_length": length}
-    (folder / "tokenizer_config.json").write_text(json.dumps(said))
 
 
 @pytest.fixture(scope="module")
