@@ -20,10 +20,10 @@ from server.core.messages import Assistant, Message, NamedTools, PromptEnd, Tool
 from server.core.request import GenerationRequest
 from server.core.threads import in_thread_if_large
 from server.runtime.runtime import Runtime
+from server.text.conversation.render import count_characters, render
 from server.text.grammars.union import behind_thoughts
 from server.text.prompt import Prompt
 from server.text.reasoning.harmony import Channels
-from server.text.render import count_characters, render
 from server.text.tokenizer import ChatTokenizer
 from server.text.tool_calls.api import CallConstraint, UnusableSchema
 from server.text.tool_calls.grammar import lark

@@ -1,4 +1,4 @@
-"""The messages and tools of a conversation, the same for every API. server/text/render.py turns them into what a chat template
+"""The messages and tools of a conversation, the same for every API. server/text/conversation/render.py turns them into what a chat template
 takes."""
 
 from collections.abc import Iterable, Mapping, Sequence

@@ -11,8 +11,8 @@ import pytest
 
 from server.core.errors import ApiError
 from server.core.messages import Assistant, Message, System, Tool, ToolCall, ToolResult, User
+from server.text.conversation.render import render
 from server.text.conversation.visibility import MAX_SHAPES, ArrangementCache, shape
-from server.text.render import render
 from server.text.tokenizer import ChatTokenizer, load_tokenizer
 from server.text.tool_calls.template_probe import short_id
 from tests.packed import chat_templates

@@ -12,9 +12,9 @@ from server.chat.output_parser import OutputParser
 from server.core.events import OutputDelta
 from server.core.messages import Assistant, User
 from server.core.request import OutputOptions
+from server.text.conversation.render import render
 from server.text.reasoning.api import Place, ReasoningSplit, Spelling, Thoughts, read_whole
 from server.text.reasoning.think import MINIMAX_M2, THINK
-from server.text.render import render
 from server.text.tokenizer import ChatTokenizer
 from tests.server.text.reasoning.families import FAMILIES, tokenizer
 

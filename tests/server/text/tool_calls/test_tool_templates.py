@@ -14,7 +14,7 @@ from transformers import PreTrainedTokenizerFast
 
 from server.core.messages import Assistant, Message, System, Tool, ToolCall, ToolResult, User
 from server.text.conversation.adapt_messages import join_neighbours, no_system, split_parallel_calls
-from server.text.render import count_characters, render
+from server.text.conversation.render import count_characters, render
 from server.text.template import ChatTemplate
 from server.text.tokenizer import ChatTokenizer, load_tokenizer
 from server.text.tool_calls.template_probe import ToolTemplate, probe_tool_template, short_id
