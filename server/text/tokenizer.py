@@ -126,9 +126,9 @@ class ChatTokenizer:
         continuation: str = "",
         images: Sequence[SeenImage] = (),
     ) -> Prompt:
-        """The prompt for the assistant's next message. `messages` and `tools` are in the template's format (server/text/conversation/render.py);
-        `images` are those in the contents, which are text otherwise. `continuation`: text of that message which is there already. Raises
-        NoChatTemplate, TemplateRefused, NoUnusedCharacter."""
+        """The prompt for the assistant's next message. `messages` and `tools` are in the template's format
+        (server/text/conversation/render.py); `images` are those in the contents, which are text otherwise. `continuation`: text of that
+        message which is there already. Raises NoChatTemplate, TemplateRefused, NoUnusedCharacter."""
         if end == "continued":
             continuation, head, escape_char = messages[-1]["content"], *self._render_before(messages, variables or {}, tools)
         else:
