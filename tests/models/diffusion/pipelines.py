@@ -9,8 +9,10 @@ import torch
 from diffusers.pipelines.flux.pipeline_flux import FluxPipeline
 from diffusers.pipelines.pixart_alpha.pipeline_pixart_alpha import PixArtAlphaPipeline
 from diffusers.pipelines.pixart_alpha.pipeline_pixart_sigma import PixArtSigmaPipeline
+from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion_inpaint import StableDiffusionInpaintPipeline
 from diffusers.pipelines.stable_diffusion_3.pipeline_stable_diffusion_3 import StableDiffusion3Pipeline
 from diffusers.pipelines.stable_diffusion_xl.pipeline_stable_diffusion_xl import StableDiffusionXLPipeline
+from diffusers.pipelines.stable_diffusion_xl.pipeline_stable_diffusion_xl_inpaint import StableDiffusionXLInpaintPipeline
 from diffusers.schedulers.scheduling_dpmsolver_multistep import DPMSolverMultistepScheduler
 from diffusers.schedulers.scheduling_euler_discrete import EulerDiscreteScheduler
 from diffusers.schedulers.scheduling_flow_match_euler_discrete import FlowMatchEulerDiscreteScheduler
@@ -99,17 +101,42 @@ XL = unet.TINY | {
 STABLE: dict[str, Any] = {"beta_schedule": "scaled_linear", "beta_start": 0.00085, "beta_end": 0.012, "steps_offset": 1}
 
 
+def euler() -> Any:
+    return EulerDiscreteScheduler(timestep_spacing="leading", **STABLE)
+
+
 def stable_xl(folder: Path, **said: Any) -> Any:
-    scheduler = EulerDiscreteScheduler(timestep_spacing="leading", **STABLE)
-    parts = pair(folder) | {"unet": make(XL), "vae": vae(shift_factor=None), "scheduler": scheduler}
+    parts = pair(folder) | {"unet": make(XL), "vae": vae(shift_factor=None), "scheduler": euler()}
     return StableDiffusionXLPipeline(**parts, add_watermarker=False, **said)
 
 
-def stable_3(folder: Path, third: bool = True) -> Any:
+def stable_xl_inpaint(folder: Path) -> Any:
+    """Nine channels: of the picture, of where it is made anew, of the rest."""
+    parts = pair(folder) | {"unet": make(XL | {"in_channels": 9}), "vae": vae(shift_factor=None)}
+    return StableDiffusionXLInpaintPipeline(**parts, scheduler=euler(), add_watermarker=False)
+
+
+def stable_inpaint(folder: Path) -> Any:
+    """The same of Stable Diffusion 1."""
+    none: Any = None
+    return StableDiffusionInpaintPipeline(
+        vae=vae(shift_factor=None),
+        text_encoder=clip(CLIPTextModel, 20, 2),
+        tokenizer=clip_words(folder / "words"),
+        unet=make(unet.TINY | {"in_channels": 9, "out_channels": 4}),
+        scheduler=euler(),
+        safety_checker=none,
+        feature_extractor=none,
+        requires_safety_checker=False,
+    )
+
+
+def stable_3(folder: Path, third: bool = True, shift: float = 0.2) -> Any:
+    """`shift`: of its autoencoder."""
     none: Any = None
     return StableDiffusion3Pipeline(
-        transformer=make(sd3.TINY),
-        vae=vae(),
+        transformer=make(sd3.TINY | {"in_channels": 16, "out_channels": 16}),
+        vae=vae(latent_channels=16, shift_factor=shift),
         scheduler=FlowMatchEulerDiscreteScheduler(shift=3.0),
         text_encoder=clip(CLIPTextModelWithProjection, 8, 2, projection=10),
         text_encoder_2=clip(CLIPTextModelWithProjection, 10, 57, projection=14),

@@ -1,26 +1,18 @@
 """Tiny pipelines with several text encoders, opened as the server opens them: words become the pictures that diffusers makes of them."""
 
 import asyncio
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 
-from engine.api import ImageRequest
-from server.api.images.request import to_order
-from server.api.images.request_types import GenerationRequest
 from server.images.making import pictures
-from server.images.model import ImageModel
-from server.runtime.loading.images import open_image_model
-from server.runtime.settings import Settings
-from server.weights.progress import no_progress
 from tests.engine.test_images import same
 from tests.models.diffusion.pipelines import flux_1, pixart_alpha, pixart_sigma, stable_3, stable_xl
+from tests.server.images.world import opened, requests, theirs
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning"),  # diffusers' own
@@ -40,7 +32,6 @@ GUIDED: list[dict[str, Any]] = [{"negative_prompt": "dog", "guidance_scale": 4.0
 ASKED: dict[str, list[dict[str, Any]]] = {
     "FluxPipeline": [{"negative_prompt": "dog", "guidance_scale": 4.0, "true_cfg_scale": 2.5}, {"guidance_scale": 2.0}, {}],
 }
-WIDTH, HEIGHT = 32, 48
 
 
 @pytest.fixture(scope="module", params=PIPELINES)
@@ -50,28 +41,6 @@ def world(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     made.set_progress_bar_config(disable=True)
     made.save_pretrained(folder)
     return made, folder
-
-
-@contextmanager
-def opened(folder: Path) -> Iterator[ImageModel]:
-    model = open_image_model(Settings(threads=1), str(folder), no_progress)
-    try:
-        yield model
-    finally:
-        asyncio.run(model.engine.close())
-        model.decoder.close()
-
-
-def requests(model: ImageModel, **asked: Any) -> list[ImageRequest]:
-    fields = GenerationRequest(**{"prompt": "a cat zoo", "steps": 5, "seed": 9, "size": f"{WIDTH}x{HEIGHT}", **asked})
-    return list(to_order(model, fields, fields.prompt, "image_generation").requests)
-
-
-def theirs(made: Any, **asked: Any) -> Any:
-    if "PixArt" in type(made).__name__:
-        asked |= {"use_resolution_binning": False, "clean_caption": False}
-    usual = {"prompt": "a cat zoo", "num_inference_steps": 5, "width": WIDTH, "height": HEIGHT}
-    return np.asarray(made(**usual | asked, generator=torch.Generator().manual_seed(9)).images[0])
 
 
 @torch.no_grad()
