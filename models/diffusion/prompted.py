@@ -77,12 +77,13 @@ class _Text:
 
 @dataclass(frozen=True)
 class _Kind:
-    """`denoiser`: its class of diffusers."""
+    """`denoiser`: its class of diffusers; `older`: another one under which it is published, too."""
 
     denoiser: str
     texts: tuple[_Text, ...]
     usual: Usual
     fills: bool = False
+    older: str | None = None
 
     @property
     def folder(self) -> Literal["unet", "transformer"]:
@@ -99,8 +100,8 @@ KINDS: Mapping[str, _Kind] = {
     "StableDiffusionXLInpaintPipeline": _Kind(UNET, _PAIR, Usual(50, 7.5), fills=True),
     "StableDiffusion3Pipeline": _Kind(SD3, (_Text(_PROJECTED), _Text(_PROJECTED), _Text(_T5, 256, optional=True)), Usual(28, 7.0)),
     "FluxPipeline": _Kind(FLUX, (_Text(_PLAIN), _Text(_T5, 512)), Usual(28, 3.5)),
-    "PixArtAlphaPipeline": _Kind(PIXART, (_Text(_T5, 120, filled=False, lower=True),), Usual(20, 4.5)),
-    "PixArtSigmaPipeline": _Kind(PIXART, (_Text(_T5, 300, filled=False, lower=True),), Usual(20, 4.5)),
+    "PixArtAlphaPipeline": _Kind(PIXART, (_Text(_T5, 120, filled=False, lower=True),), Usual(20, 4.5), older="Transformer2DModel"),
+    "PixArtSigmaPipeline": _Kind(PIXART, (_Text(_T5, 300, filled=False, lower=True),), Usual(20, 4.5), older="Transformer2DModel"),
 }
 
 
@@ -112,7 +113,7 @@ def open_prompted(directory: Path, index: Config, latents: int | None) -> Prompt
     index.only("image_encoder", *NONE)
     where = f"{kind.folder}/config.json"
     values = read_config(directory / where)
-    if (found := values.get("_class_name")) != kind.denoiser:
+    if (found := values.get("_class_name")) not in (kind.denoiser, kind.older):
         raise ConfigError(f"{where}: _class_name = {found!r}, but a {name} has a {kind.denoiser}")
     spec, rule = unet_of(values, where) if kind.denoiser == UNET else text_denoiser_of(values, where)
     texts = tuple(_text(directory, index, number, text) for number, text in enumerate(kind.texts, 1))

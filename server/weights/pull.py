@@ -5,7 +5,7 @@ CTranslate2's model.bin, or a pipeline of diffusers. Of a model that is there al
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -146,6 +146,21 @@ def _filled(target: Path, fill: Callable[[Path], None], progress: Progress) -> P
     return build_directory(target, fill_and_record, progress)
 
 
+def pipeline_files(files: Sequence[str]) -> list[str]:
+    """Of a repository with a pipeline of diffusers: its parts, which lie in folders, and of their weights those that the parts' names tell
+    alone. Beside them many have all weights once more in one file, or in other types, as in `model.fp16.safetensors`."""
+
+    def wanted(name: str) -> bool:
+        folder, _, file = name.rpartition("/")
+        if folder == "safety_checker":  # which is not run
+            return False
+        if not folder:
+            return file in (PIPELINE, "generation_config.json") or file.startswith(("LICENSE", "README"))
+        return file.endswith((".json", "merges.txt", "spiece.model")) or re.fullmatch(r"[^.]+\.safetensors", file) is not None
+
+    return [name for name in files if wanted(name)]
+
+
 def _from_hub(repository: str, file: str | None) -> Path:
     """The files in the hub client's own cache, which is atomic and locked as ours is."""
     import huggingface_hub
@@ -159,7 +174,8 @@ def _from_hub(repository: str, file: str | None) -> Path:
         ggufs = [name for name in files if name.endswith(".gguf")]
         if ggufs and not any(name.endswith(".safetensors") for name in files):
             raise PullError(f"{repository} holds GGUF files, name one: {', '.join(f'{repository}/{name}' for name in ggufs)}")
-        return Path(hub.snapshot_download(repository, allow_patterns=HUB_FILE_PATTERNS))
+        patterns = pipeline_files(files) if PIPELINE in files else HUB_FILE_PATTERNS
+        return Path(hub.snapshot_download(repository, allow_patterns=patterns))
     except PullError:
         raise
     except Exception as error:  # of the hub's client, or of the HTTP library that it happens to use

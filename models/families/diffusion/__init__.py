@@ -17,6 +17,7 @@ TEXT_DENOISERS = {
     "SD3Transformer2DModel": "models.families.diffusion.sd3",
     "FluxTransformer2DModel": "models.families.diffusion.flux",
     "PixArtTransformer2DModel": "models.families.diffusion.pixart",
+    "Transformer2DModel": "models.families.diffusion.pixart",  # as PixArt was published first
 }
 AUTOENCODERS = {
     "AutoencoderKL": "models.families.diffusion.kl_autoencoder",

@@ -12,6 +12,8 @@ from models.spec.diffusion import PixArt
 
 
 def denoiser(config: Config) -> PixArt:
+    if config.text("_class_name") == "Transformer2DModel":
+        _as_first_published(config)
     config.ignore("norm_num_groups", "dropout", "upcast_attention", "_class_name", "_diffusers_version", "num_embeds_ada_norm")
     config.only("norm_type", "ada_norm_single")
     config.only("norm_elementwise_affine", False)
@@ -36,6 +38,18 @@ def denoiser(config: Config) -> PixArt:
         sized=side == 128 if sized is None else bool(sized),
         eps=config.number("norm_eps", 1e-6),
     )
+
+
+def _as_first_published(config: Config) -> None:
+    """By a class of several models, of which PixArt is one."""
+    for key, value in (("only_cross_attention", False), ("double_self_attention", False), ("num_vector_embeds", None)):
+        config.only(key, value)
+    config.ignore("use_linear_projection")  # of models that read pixels
+    config.assume(norm_type="layer_norm", norm_elementwise_affine=True, activation_fn="geglu", attention_head_dim=88)
+    config.assume(attention_bias=False, norm_eps=1e-5)
+    for key in ("sample_size", "patch_size", "cross_attention_dim"):
+        if config.optional_integer(key) is None:
+            raise ConfigError(f"{config.where}: {key} is missing")
 
 
 _E = "adaln_single.emb."

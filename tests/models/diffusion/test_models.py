@@ -139,6 +139,24 @@ def test_pixart(change: dict[str, Any], size: tuple[int, int]) -> None:
     torch.testing.assert_close(model(x, Captioned(times, text, keep, sizes, ratios)), said, atol=1e-4, rtol=1e-4)
 
 
+@torch.no_grad()
+def test_pixart_as_it_was_published_first() -> None:
+    """By the class by which DiT was, too."""
+    values = pixart.TINY | {"_class_name": "Transformer2DModel", "norm_type": "ada_norm_single", "norm_elementwise_affine": False}
+    values |= {"activation_fn": "gelu-approximate", "num_embeds_ada_norm": 1000, "attention_bias": True, "double_self_attention": False}
+    world = make(values)
+    spec, rule = text_denoiser_of(values, "config.json")
+    model = build_text_denoiser(spec, Reference())
+    fill_named(model, rule, dict(world.state_dict()))
+    x, text, times, keep = pixels(2, 4, 8, 8), pixels(2, 5, 20, seed=4), torch.tensor([999.0, 17.5]), torch.ones(2, 5)
+    sizes, ratios = torch.tensor([[64.0, 48.0], [32.0, 32.0]]), torch.tensor([[1.3], [1.0]])
+    told = {"added_cond_kwargs": {"resolution": sizes, "aspect_ratio": ratios}, "encoder_attention_mask": keep}
+    said = world(x, encoder_hidden_states=text, timestep=times, return_dict=False, **told)[0]
+    torch.testing.assert_close(model(x, Captioned(times, text, keep, sizes, ratios)), said, atol=1e-4, rtol=1e-4)
+    with pytest.raises(ConfigError, match="sample_size is missing"):
+        text_denoiser_of(values | {"sample_size": None}, "config.json")
+
+
 @pytest.mark.parametrize(
     ("values", "message"),
     [

@@ -38,6 +38,20 @@ def test_a_hub_id_is_a_snapshot(hf_directory: Path, home: Path, monkeypatch: pyt
     assert pull("org/name", cache=home) == hf_directory
 
 
+def test_of_a_hubs_pipeline_only_its_parts_are_fetched(tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    parts = ["model_index.json", "README.md", "unet/config.json", "text_encoder_2/model-00001-of-00002.safetensors", "vae/a.safetensors"]
+    words = ["tokenizer/merges.txt", "tokenizer_3/spiece.model", "text_encoder_2/model.safetensors.index.json"]
+    others = ["sd_xl_base_1.0.safetensors", "unet/a.fp16.safetensors", "vae/a.fp16-00001-of-00002.safetensors", "unet/model.onnx"]
+    asked: list[str] = []
+    (tmp_path / "model_index.json").write_text("{}")
+    files = [*parts, *words, *others, "safety_checker/model.safetensors"]
+    monkeypatch.setattr(huggingface_hub, "list_repo_files", lambda repository: files)
+    monkeypatch.setattr(
+        huggingface_hub, "snapshot_download", lambda repository, allow_patterns: asked.extend(allow_patterns) or str(tmp_path)
+    )
+    assert pull("org/name", takes="pipelines", cache=home) == tmp_path and set(asked) == {*parts, *words}
+
+
 def test_a_hub_file(gguf_file: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[tuple[str, str]] = []
     monkeypatch.setattr(huggingface_hub, "hf_hub_download", lambda *args: asked.append(args) or str(gguf_file))
