@@ -11,7 +11,7 @@ from tests.conformance.npm import NODE
 from tests.server.conftest import ROOT, Running, running
 
 SECONDS = 240.0
-COMMON = ("chats", "pictures", "uploads", "citation", "hostile", "approval", "speed")
+COMMON = ("chats", "pictures", "uploads", "attached", "citation", "hostile", "approval", "speed")
 OTHERS = ("stop", "transfer", "longChat", "failure", "denial", "servers", "keyboard", "architectures", "operator", "accessible")
 
 

@@ -32,6 +32,11 @@ export function hearingModel(): Model | undefined {
   return models.value.find((model) => takes(model, "audio", "text") && !takes(model, "text", "text"));
 }
 
+/** Whether the server keeps documents and finds passages in them. */
+export function knows(): boolean {
+  return models.value.some((model) => takes(model, "text", "embeddings"));
+}
+
 /** Whether a model reads pictures in messages. */
 export function seeing(name: string): boolean {
   return models.value.some((model) => model.id === name && takes(model, "image", "text"));

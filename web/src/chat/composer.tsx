@@ -3,10 +3,11 @@ import { effect, signal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
 import { message } from "../api/client";
 import { textOf } from "../api/items";
-import { chatModels, contextOf, hearingModel, seeing } from "../api/system";
+import { chatModels, contextOf, hearingModel, knows, seeing } from "../api/system";
 import { tell } from "../ui/dialogs";
 import { Icon } from "../ui/icons";
 import { attach, canAttach } from "./attach";
+import { AttachedDocuments, documents, isReading } from "./attached_documents";
 import { Choices } from "./choices";
 import { attached, AttachedPictures, toPart } from "./pictures";
 import { isBusy, live, measured, sendText, stop } from "./send";
@@ -25,10 +26,16 @@ export function Composer() {
   const busy = isBusy();
   useEffect(() => fit(area.current!), [draft.value]);
   useEffect(() => area.current?.focus({ preventScroll: true }), [open.value.id]);
+  const before = useRef("");
+  useEffect(() => {
+    if (before.current || !open.value.id) documents.value = []; // another chat, not the first message of this one
+    before.current = open.value.id;
+  }, [open.value.id]);
   const submit = () => {
     const text = draft.value.trim();
     const pictures = attached.value;
     if ((!text && !pictures.length) || isBusy()) return;
+    if (isReading()) return tell("Documents are still being read.");
     draft.value = "";
     attached.value = [];
     sendText(text, pictures.map(toPart)).catch((error) => {
@@ -40,6 +47,7 @@ export function Composer() {
   return (
     <form class="composer" onSubmit={(event) => (event.preventDefault(), submit())} onDragOver={(event) => event.preventDefault()} onDrop={drop}>
       <AttachedPictures />
+      <AttachedDocuments />
       <textarea
         id="message"
         ref={area}
@@ -87,8 +95,8 @@ function fit(area: HTMLTextAreaElement): void {
 }
 
 function AttachButton() {
-  const kinds = [seeing(modelName()) && "image/*", hearingModel() && "audio/*,video/*"].filter(Boolean).join(",");
-  const what = kinds.startsWith("image/") ? "Attach a picture" : "Attach a recording: what is said in it becomes text";
+  const kinds = knows() ? "" : [seeing(modelName()) && "image/*", hearingModel() && "audio/*,video/*"].filter(Boolean).join(",");
+  const what = !kinds ? "Attach files" : kinds.startsWith("image/") ? "Attach a picture" : "Attach a recording: what is said in it becomes text";
   const take = (input: HTMLInputElement) => void addFiles(input.files).then(() => (input.value = "")); // the same one may come again
   return (
     <label class="quiet attach" title={what}>

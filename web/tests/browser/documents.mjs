@@ -1,5 +1,5 @@
 /** Documents: uploaded, searched, cited, read; hostile ones too. */
-import { assistant, expect, get, madeChat, madeStore, openPage, user } from "./steps.mjs";
+import { ask, assistant, expect, get, madeChat, madeStore, openPage, user, withSettings } from "./steps.mjs";
 
 const LEAVE = "# Leave\n\nEverybody has 31 days of paid leave a year.\n\n# Illness\n\nWho is ill calls before nine. 🐧\n\nTravel needs form T-17.";
 const HOSTILE = `<script>window.hacked = 1</script><img src="https://evil.example/a.png?q=secret" onerror="window.hacked = 2">
@@ -28,6 +28,23 @@ export async function uploads({ page, url }) {
   await page.getByRole("button", { name: "Delete broken.pdf" }).click();
   await page.locator(".dialog").getByRole("button", { name: "Delete" }).click();
   await page.locator(".file", { hasText: "broken.pdf" }).waitFor({ state: "detached" });
+}
+
+/** A document that is dropped into a chat is what the chat is answered from. */
+export async function attached({ page, url }) {
+  await withSettings(page, { max_output_tokens: 16 });
+  await openPage(page, url);
+  const files = page.locator('.composer input[type="file"]');
+  await files.setInputFiles({ name: "leave.docx.md", mimeType: "application/octet-stream", buffer: Buffer.from(LEAVE + "\n\nMore of it. ".repeat(1600)) });
+  const chip = page.locator(".attached li", { hasText: "leave.docx.md" });
+  await chip.waitFor();
+  await page.locator(".attached .dim").waitFor({ state: "detached" });
+  await files.setInputFiles({ name: "broken.pdf", mimeType: "application/pdf", buffer: Buffer.from("%PDF-1.4 nothing") });
+  await page.locator(".attached .error", { hasText: "damaged" }).waitFor();
+  await page.getByRole("button", { name: "Remove broken.pdf" }).click();
+  await ask(page, "How many days of paid leave are there?");
+  await page.getByText("Searched the documents").waitFor();
+  await page.getByRole("button", { name: "Documents 1 chosen" }).waitFor();
 }
 
 /** A citation opens its document at the exact words. */
