@@ -164,7 +164,7 @@ def _pictures() -> Iterator[str]:
     yield from (PICTURES, "| part of a pipeline | classes of diffusers |", "|---|---|")
     for part, classes in (
         ("pipeline", PIPELINES),
-        ("denoiser", (*DENOISERS, *UNETS, *TEXT_DENOISERS)),
+        ("denoiser", dict.fromkeys((*DENOISERS, *UNETS, *TEXT_DENOISERS))),
         ("autoencoder", AUTOENCODERS),
         ("encoder of prompts", TEXT_ENCODERS),
         ("sampler", SCHEDULERS),
