@@ -15,11 +15,13 @@ StreamType = Literal["text/event-stream", "application/x-ndjson"]
 
 @dataclass(frozen=True, kw_only=True)
 class Form:
-    """A multipart request body: one file and some text fields; `more`: further files, which may be absent."""
+    """A multipart request body: one file and some text fields; `more`: further files, which may be absent. `or_json`: the same may come as
+    JSON of this shape."""
 
     fields: type[BaseModel]
     file: str = "file"
     more: tuple[str, ...] = ()
+    or_json: type[BaseModel] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

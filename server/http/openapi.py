@@ -64,7 +64,8 @@ class _SchemaGenerator(GenerateJsonSchema):
 
 
 def _request_models(endpoint: Endpoint) -> list[type[BaseModel]]:
-    return [endpoint.body] if endpoint.body is not None and not isinstance(endpoint.body, Form) else []
+    model = endpoint.body.or_json if isinstance(endpoint.body, Form) else endpoint.body
+    return [] if model is None else [model]
 
 
 def _response_models(endpoint: Endpoint) -> list[type[BaseModel]]:
@@ -72,7 +73,7 @@ def _response_models(endpoint: Endpoint) -> list[type[BaseModel]]:
 
 
 def _mode(endpoints: Sequence[Endpoint], model: type[BaseModel]) -> Any:
-    return "validation" if any(e.body is model for e in endpoints) else "serialization"
+    return "validation" if any(model in _request_models(e) for e in endpoints) else "serialization"
 
 
 def _operation(endpoint: Endpoint, schemas: dict[type[BaseModel], Json], keys: bool) -> Json:
@@ -95,7 +96,8 @@ def _content(body: type[BaseModel] | Form, schemas: dict[type[BaseModel], Json])
     file = {"type": "string", "contentMediaType": "application/octet-stream"}
     schema["properties"] = {body.file: file, **dict.fromkeys(body.more, file), **schema["properties"]}
     schema["required"] = [body.file, *schema.get("required", ())]
-    return {"multipart/form-data": {"schema": schema}}
+    content = {"multipart/form-data": {"schema": schema}}
+    return content if body.or_json is None else content | {"application/json": {"schema": schemas[body.or_json]}}
 
 
 def _nest_properties(schema: Json) -> Json:

@@ -66,17 +66,22 @@ async def _seen(runtime: Runtime, sight: Sight, image: Image) -> SeenImage:
     match image.content:
         case SeenImage():
             return image.content
+        case ImageData() | ImageUrl() | ImageFile() as source:
+            data = await read_image(runtime, source, image.field)
+            return await with_image_errors(sight.see(data, low=image.low, owner=runtime.owner), image.field)
+
+
+async def read_image(runtime: Runtime, source: ImageData | ImageUrl | ImageFile, field: str) -> bytes:
+    """The file, from where it is. Raises ApiError, which names `field`."""
+    match source:
         case ImageData(data):
-            return await with_image_errors(sight.see(data, low=image.low, owner=runtime.owner), image.field)
+            return data
         case ImageUrl(url=url):
-            fetch = runtime.fetch_image
-            if fetch is None:
-                raise _not_fetched(image.field)
-            data = await fetch(url, image.field)
-            return await with_image_errors(sight.see(data, low=image.low, owner=runtime.owner), image.field)
+            if (fetch := runtime.fetch_image) is None:
+                raise _not_fetched(field)
+            return await fetch(url, field)
         case ImageFile(id=id):
-            data = await _content(runtime, id, image.field)
-            return await with_image_errors(sight.see(data, low=image.low, owner=runtime.owner), image.field)
+            return await _content(runtime, id, field)
 
 
 async def _content(runtime: Runtime, id: str, field: str) -> bytes:

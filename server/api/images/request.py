@@ -7,7 +7,7 @@ from typing import Literal
 
 from engine.api import ImageRequest, StartPicture
 from server.api.images.guidance import guidance_of
-from server.api.images.request_types import EditForm, ImageFields, Quality, StreamedFields
+from server.api.images.request_types import EditFields, ImageFields, Quality, StreamedFields
 from server.api.images.types import Steps
 from server.core.errors import bad_request, model_not_found
 from server.core.request import RequestWarning
@@ -154,4 +154,4 @@ def _file_form(fields: ImageFields) -> FileForm:
 
 
 def prompt_of(fields: ImageFields) -> str:
-    return fields.prompt if isinstance(fields, EditForm) else ""
+    return fields.prompt if isinstance(fields, EditFields) else ""

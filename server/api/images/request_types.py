@@ -53,11 +53,31 @@ class GenerationRequest(StreamedFields):
 Strength = Annotated[float, Field(gt=0, le=1)]
 
 
-class EditForm(StreamedFields):
-    model_config = QUERY
+class EditFields(StreamedFields):
     prompt: str
     input_fidelity: Annotated[Literal["high", "low"] | None, FIDELITY] = None
     strength: Strength | None = None  # extension
+
+
+class EditForm(EditFields):
+    model_config = QUERY
+
+
+class ImageRef(BaseModel):
+    """By one of `image_url` and `file_id`."""
+
+    model_config = STRICT
+    image_url: Text | None = None
+    file_id: Text | None = None
+
+
+class EditRequest(EditFields):
+    """The same as JSON."""
+
+    model_config = STRICT
+    images: Annotated[list[ImageRef], Field(min_length=1, max_length=16)]
+    mask: ImageRef | None = None
+    moderation: Annotated[Literal["low", "auto"] | None, UNMODERATED] = None
 
 
 class VariationForm(ImageFields):

@@ -249,7 +249,8 @@ def test_forms_that_are_not_right() -> None:
     missing = ask(app, "POST", EDIT, data={"prompt": "a dog"}, files={"mask": one})
     assert error_of(missing)["param"] == "image"
     assert error_of(ask(app, "POST", VARY, files=[("image", one), ("mask", two)]))["param"] == "mask"
-    assert ask(app, "POST", EDIT, json={"prompt": "a dog"}).status_code == 415
+    assert ask(app, "POST", EDIT, content=b"x", headers={"content-type": "text/plain"}).status_code == 415
+    assert ask(app, "POST", VARY, json={"prompt": "a dog"}).status_code == 415
 
 
 @pytest.mark.parametrize("stream", [False, True])
