@@ -1,3 +1,4 @@
+import { quoteRuns } from "../src/documents/quote_runs";
 import { describe, expect, test } from "vitest";
 import { after, EMPTY } from "../src/api/answer";
 import { takeEvents } from "../src/api/sse";
@@ -105,4 +106,15 @@ test("metrics are read, and their growth", () => {
   expect(total(now.samples, "x_total")).toBe(10);
   expect(labelled(now.samples, "x_total")[0]).toEqual({ labels: { route: "/a b", status: "200" }, value: 9 });
   expect([rate(before, now, "x_total"), rate(now, before, "x_total"), mean(before, now, "t"), mean(now, now, "t")]).toEqual([2, 0, 0.5, null]);
+});
+
+test("a quote is found in the runs of a page, however they break and space it", () => {
+  const runs = ["Travel needs form T-17, signed by the de-", " ", "partment’s head. Enjoy."];
+  const found = quoteRuns(runs, "form T-17, signed by the department's head.");
+  expect(found.map(({ run }) => run)).toEqual([0, 2]);
+  expect(runs[0]!.slice(Math.round(found[0]!.from * runs[0]!.length))).toBe("form T-17, signed by the de-");
+  expect(found[1]).toEqual({ run: 2, from: 0, to: 15 / 23 });
+  expect(quoteRuns(runs, "not a word of it\nsigned by the department's\nnor of this one").map(({ run }) => run)).toEqual([0, 2]);
+  expect([quoteRuns(runs, "nothing of it"), quoteRuns(runs, ""), quoteRuns([], "form")]).toEqual([[], [], []]);
+  expect(quoteRuns(["🐧", "ﬁne 𝒳"], "fine X")).toEqual([{ run: 1, from: 0, to: 1 }]);
 });

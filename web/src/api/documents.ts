@@ -1,6 +1,6 @@
 /** Files and vector stores. */
 import { signal } from "@preact/signals";
-import { all, ApiError, get, key, post, remove } from "./client";
+import { all, ApiError, get, key, post, remove, send } from "./client";
 
 export interface Store {
   id: string;
@@ -71,6 +71,11 @@ export async function search(store: string, query: string, filters: object | nul
 export function fileText(store: string, file: string, start?: number, end?: number): Promise<FileText> {
   const span = start === undefined ? "" : `?start=${start}&end=${end}`;
   return get<FileText>(`${PATH}/${store}/files/${file}/text${span}`);
+}
+
+/** What was uploaded. */
+export async function fileBytes(file: string): Promise<ArrayBuffer> {
+  return (await send(`/v1/files/${file}/content`)).arrayBuffer();
 }
 
 /** Uploads with progress, which fetch cannot tell. Resolves to the file's id. */

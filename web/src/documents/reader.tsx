@@ -1,11 +1,14 @@
-/** The reader: the passage that a citation names, its exact words marked, in the text around it. */
+/** The reader: the passage that a citation names, its exact words marked, in the text around it or on the page of its PDF. */
 import { useSignal } from "@preact/signals";
+import { lazy, Suspense } from "preact/compat";
 import { useEffect, useRef } from "preact/hooks";
 import { message } from "../api/client";
 import { fileText, type FileText } from "../api/documents";
 import { Icon } from "../ui/icons";
 import { reading } from "./reading";
 import { AROUND, split, windowAround } from "./reading_window";
+
+const PdfView = lazy(() => import("./pdf_view"));
 
 export function Reader() {
   const source = reading.value;
@@ -20,6 +23,9 @@ function Open() {
   const error = useSignal("");
   const mark = useRef<HTMLElement>(null);
   const closing = useRef<HTMLButtonElement>(null);
+  const isPdf = source.filename.toLowerCase().endsWith(".pdf");
+  const asPage = useSignal(isPdf);
+  const page = useSignal(source.page ?? null);
   const load = async (start: number, end: number) => {
     try {
       const { characters } = shown.value ?? (await fileText(source.vector_store_id, source.file_id, start, start));
@@ -32,9 +38,10 @@ function Open() {
   useEffect(() => {
     const before = document.activeElement as HTMLElement | null;
     closing.current?.focus();
-    void load(passage.start, passage.end).then(() => mark.current?.scrollIntoView({ block: "center" }));
+    void load(passage.start, passage.end);
     return () => before?.focus();
   }, []);
+  useEffect(() => mark.current?.scrollIntoView({ block: "center" }), [shown.value === null, asPage.value]);
   const close = () => (reading.value = null);
   const text = shown.value;
   const [before, exact, behind] = text ? split(text.text, text.start, passage) : ["", "", ""];
@@ -43,8 +50,13 @@ function Open() {
       <header class="panel-head">
         <div class="grow">
           <h2>{source.filename}</h2>
-          <p class="dim">{where(source.page, text)}</p>
+          <p class="dim">{where(page.value, asPage.value ? null : text)}</p>
         </div>
+        {isPdf && (
+          <button type="button" class="chip" aria-pressed={!asPage.value} onClick={() => (asPage.value = !asPage.value)}>
+            Its text
+          </button>
+        )}
         <button ref={closing} type="button" class="quiet" aria-label="Close the document" onClick={close}>
           <Icon name="close" />
         </button>
@@ -55,7 +67,12 @@ function Open() {
         </p>
       )}
       {!text && !error.value && <p class="dim">Loading …</p>}
-      {text && (
+      {text && asPage.value && (
+        <Suspense fallback={<p class="dim">Loading …</p>}>
+          <PdfView file={source.file_id} page={source.page ?? null} quote={source.quote ?? exact} turned={(at) => (page.value = at)} />
+        </Suspense>
+      )}
+      {text && !asPage.value && (
         <div class="document" tabIndex={0} role="document" aria-label="Its text">
           {text.start > 0 && (
             <button type="button" class="text" onClick={() => void load(text.start, Math.max(text.start, text.end - AROUND))}>

@@ -1,5 +1,5 @@
 /** Documents: uploaded, searched, cited, read; hostile ones too. */
-import { ask, assistant, expect, get, madeChat, madeStore, openPage, user, withSettings } from "./steps.mjs";
+import { ask, assistant, expect, get, madeChat, madeStore, openPage, pdf, user, withSettings } from "./steps.mjs";
 
 const LEAVE = "# Leave\n\nEverybody has 31 days of paid leave a year.\n\n# Illness\n\nWho is ill calls before nine. 🐧\n\nTravel needs form T-17.";
 const HOSTILE = `<script>window.hacked = 1</script><img src="https://evil.example/a.png?q=secret" onerror="window.hacked = 2">
@@ -62,6 +62,34 @@ export async function citation({ page, url }) {
   await page.keyboard.press("Escape");
   await page.locator(".source", { hasText: "leave.md" }).click();
   await page.locator("mark", { hasText: quote }).waitFor();
+}
+
+/** A citation of a PDF opens the page on which it stands, marked there. */
+export async function pdfPage({ page, url }) {
+  const quote = "Travel needs form T-17, signed by the head of the department.";
+  const pages = [["Leave", "Everybody has 31 days of paid leave a year."], ["Travel", "Travel needs form T-17, signed by the", "head of the department."], ["Illness"]];
+  const { store, file } = await madeStore(url, "Manual", "manual.pdf", pdf(pages));
+  const { text } = await get(url, `/v1/vector_stores/${store}/files/${file}/text`);
+  const start = text.indexOf("Travel needs");
+  const cited = { type: "file_citation", index: 14, file_id: file, filename: "manual.pdf", vector_store_id: store, start, end: start + quote.length, quote, page: 2 };
+  await openPage(page, url, `#/chat/${await madeChat(url, "PDF", [user("How do I travel?"), assistant("With form T-17. Enjoy.", [cited])])}`);
+  await page.getByRole("button", { name: "Source 1" }).click();
+  await page.getByRole("img", { name: "Page 2, with the passage marked" }).waitFor();
+  expect((await page.locator(".pdf-mark").count()) === 2, "not the two lines of the quote are marked");
+  const [mark, sheet] = await Promise.all([page.locator(".pdf-mark").first().boundingBox(), page.locator(".pdf-sheet").boundingBox()]);
+  expect(mark.x >= sheet.x && mark.y >= sheet.y && mark.width < sheet.width, "the mark lies beside the page");
+  const dark = await page.evaluate(([box]) => {
+    const canvas = document.querySelector(".pdf-sheet canvas");
+    const scale = canvas.width / canvas.clientWidth;
+    const own = canvas.getBoundingClientRect();
+    const pixels = canvas.getContext("2d").getImageData((box.x - own.x) * scale, (box.y - own.y) * scale, box.width * scale, box.height * scale).data;
+    return pixels.some((value, i) => i % 4 === 0 && value < 100);
+  }, [mark]);
+  expect(dark, "no text is drawn under the mark");
+  await page.getByRole("button", { name: "The next page" }).click();
+  await page.getByText("Page 3 of 3").waitFor();
+  await page.getByRole("button", { name: "Its text" }).click();
+  await page.locator("mark", { hasText: "Travel needs form" }).waitFor();
 }
 
 /** Nothing in an answer or a document runs, loads, or is a link that nobody was asked about. */

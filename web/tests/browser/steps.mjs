@@ -46,6 +46,25 @@ export async function madeChat(url, title, items, metadata = {}) {
 export const user = (text) => ({ type: "message", role: "user", content: [{ type: "input_text", text }] });
 export const assistant = (text, annotations = []) => ({ type: "message", role: "assistant", content: [{ type: "output_text", text, annotations }] });
 
+/** A PDF whose pages hold these lines. */
+export function pdf(pages) {
+  const objects = ["<< /Type /Catalog /Pages 2 0 R >>", `<< /Type /Pages /Count ${pages.length} /Kids [${pages.map((_, i) => `${4 + 2 * i} 0 R`).join(" ")}] >>`];
+  objects.push("<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica /Encoding /WinAnsiEncoding >>");
+  pages.forEach((lines, i) => {
+    const drawn = `BT /F1 14 Tf 72 720 Td 20 TL ${lines.map((line) => `(${line.replace(/[()\\]/g, "\\$&")}) Tj T*`).join(" ")} ET`;
+    objects.push(`<< /Type /Page /Parent 2 0 R /MediaBox [0 0 595 842] /Resources << /Font << /F1 3 0 R >> >> /Contents ${5 + 2 * i} 0 R >>`);
+    objects.push(`<< /Length ${drawn.length} >>\nstream\n${drawn}\nendstream`);
+  });
+  let text = "%PDF-1.4\n";
+  const offsets = objects.map((object, i) => {
+    const at = text.length;
+    text += `${i + 1} 0 obj\n${object}\nendobj\n`;
+    return at;
+  });
+  const table = offsets.map((at) => `${String(at).padStart(10, "0")} 00000 n \n`).join("");
+  return `${text}xref\n0 ${objects.length + 1}\n0000000000 65535 f \n${table}trailer << /Size ${objects.length + 1} /Root 1 0 R >>\nstartxref\n${text.length}\n%%EOF`;
+}
+
 /** A store with one file, ready to be searched. Returns both ids. */
 export async function madeStore(url, name, filename, text) {
   const form = new FormData();
