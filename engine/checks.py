@@ -30,14 +30,15 @@ def expect_possible(request: Request, info: ModelInfo) -> None:
         raise PromptTooLong(f"the prompt has {length} tokens; with at least one for the answer, {info.context} fit")
     if sampling.max_tokens < 0:
         raise EngineError(f"max_tokens = {sampling.max_tokens} must not be negative")
-    _expect_tokens(request, info.vocab)
+    _expect_tokens(request, info)
     _expect_forced(request)
     _expect_beams(request)
     _expect_denoising(request, info.denoiser)
 
 
-def _expect_tokens(request: Request, vocab: int) -> None:
-    sampling = request.sampling
+def _expect_tokens(request: Request, info: ModelInfo) -> None:
+    sampling, vocab = request.sampling, info.vocab
+    marker = info.vision.marker if info.vision is not None and info.vision.cross is not None else None  # may be none that is ever written
     thoughts = () if request.thoughts is None else (request.thoughts.end, *request.thoughts.reopening)
     if not all((*sampling.bad_words, *thoughts)):
         raise EngineError("bad_words: a sequence has no tokens" if all(thoughts) else "thoughts: a sequence has no tokens")
@@ -45,7 +46,9 @@ def _expect_tokens(request: Request, vocab: int) -> None:
     times = sampling.timestamps
     forced += [] if times is None else [times.first, times.end, *([] if times.never is None else [times.never])]
     named = {token for token, _ in sampling.logit_bias}.union(*sampling.bad_words, *thoughts, sampling.not_first, sampling.scored, forced)
-    if bad := [token for token in (min(request.tokens), max(request.tokens), *named) if not 0 <= token < vocab]:
+    read = request.tokens if marker is None else tuple(token for token in request.tokens if token != marker)
+    ends = (min(read), max(read)) if read else ()
+    if bad := [token for token in (*ends, *named) if not 0 <= token < vocab]:
         raise EngineError(f"token {bad[0]} is not in the vocabulary (0 to {vocab - 1})")
 
 
@@ -90,6 +93,11 @@ def _expect_images(request: Request, vision: VisionInfo | None) -> None:
             raise EngineError(f"images: the image at token {placed.at} overlaps another one, or the prompt's end")
         end = placed.at + rows
     shown, marked = sum(placed.rows for placed in request.images), request.tokens.count(vision.marker)
+    if (cross := vision.cross) is not None:
+        if (rows := cross.rows * len(request.images)) > cross.most:
+            raise PromptTooLong(f"images: {rows} rows are made of them; {cross.most} fit")
+        if request.images and request.sampling.prompt_logprobs is not None:
+            raise Unsupported("prompt_logprobs: the token of an image is never written, and has none: leave it out")
     if marked != shown:
         raise EngineError(f"token {vision.marker} stands for a row of an image: the prompt has {marked} of them, its images {shown}")
 
@@ -102,6 +110,8 @@ def _expect_tiles(image: ImageTiles, vision: VisionInfo) -> None:
         wanted = f"multiples of {unit}" if vision.side is None else str(vision.side)
         read = f"this model reads {vision.channels} channels, and sides of {wanted}"
         raise EngineError(f"images: a tile is {list(image.values.shape[1:])}; {read}")
+    if vision.cross is not None and (image.grid not in vision.cross.arrangements or len(image.values) != image.grid[0] * image.grid[1]):
+        raise EngineError(f"images: {len(image.values)} tiles in a grid of {image.grid} are none of {vision.cross.arrangements}")
     if (rows := vision.rows_of(image)) > vision.rows:
         raise EngineError(f"images: {rows} rows are made of an image; {vision.rows} fit")
 

@@ -40,7 +40,8 @@ class Batch:
     position that it sees of those that come behind it, or its own; None: all see what their masks say.
     embedded_TD: what went into the first layer, where a later one reads it, too (set by the decoder).
     Of an encoder-decoder, inputs_S int32: rows of the input that each sequence's encoder has read, or reads in this step; encoding:
-    the inputs that it reads in this step, None where all sequences' are remembered; looks: what is to be told of how it looks at them."""
+    the inputs that it reads in this step, None where all sequences' are remembered; crossing: which rows of its input each token looks at,
+    None: at all of them; looks: what is to be told of how it looks at them."""
 
     positions_T: Tensor
     starts_S1: Tensor
@@ -56,6 +57,7 @@ class Batch:
     ends_T: Tensor | None = None
     embedded_TD: Tensor | None = None
     inputs_S: Tensor | None = None
+    crossing: "Crossing | None" = None
     encoding: "Encoding | None" = None
     looks: tuple["Look", ...] = ()
 
@@ -84,12 +86,35 @@ class Batch:
 @dataclass(frozen=True, eq=False)
 class Encoding:
     """Inputs of some of a step's sequences, in their order, which an encoder reads whole. read: int64 [T] tokens, or float32 [F, C] the
-    frames of all; batch: where their rows lie, nothing cached, and the block tables that the rows' keys and values are written by.
-    rows_TD: what the encoder's last norm returned (set by the decoder)."""
+    frames of all, None where they are images that have been read already (`rows_TD`); batch: where their rows lie, nothing cached, and the
+    block tables that the rows' keys and values are written by. rows_TD: what the encoder's last norm returned (set by the decoder)."""
 
-    read: Tensor
+    read: Tensor | None
     batch: Batch
     rows_TD: Tensor | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Crossing:
+    """Of tokens that look at rows of images: first_T and end_T int64, which rows of its sequence's input each one looks at (none, where
+    that has no images); behind_T bool: whether there is an image at the token or before it."""
+
+    first_T: Tensor
+    end_T: Tensor
+    behind_T: Tensor
+
+    def __getitem__(self, rows: slice) -> "Crossing":
+        return Crossing(self.first_T[rows], self.end_T[rows], self.behind_T[rows])
+
+    @property
+    def looks_T(self) -> Tensor:
+        """bool: which tokens look at anything."""
+        return self.end_T > self.first_T
+
+    def may(self, rows: int) -> Tensor:
+        """bool [T, M]: whether a token looks at each of an input's rows."""
+        at_M = torch.arange(rows, device=self.first_T.device)
+        return (at_M >= self.first_T[:, None]) & (at_M < self.end_T[:, None])
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,7 +149,8 @@ class Attend(Protocol):
 class Cross(Protocol):
     def __call__(self, q_THK: Tensor, new: tuple[Tensor, Tensor] | None, batch: Batch) -> Tensor:
         """out_THK. Remembers `new`, the keys and values [T, G, K] of the rows of `batch.encoding` where there is one, then lets every
-        query look at all that its sequence's encoder has left behind, in this step or an earlier one."""
+        query look at all that its sequence's encoder has left behind, in this step or an earlier one, or at what `batch.crossing` says.
+        What comes out for one that looks at nothing may be anything."""
         ...
 
     def keys(self, new: tuple[Tensor, Tensor] | None, batch: Batch, sequence: int) -> Tensor:

@@ -34,6 +34,7 @@ from models.spec import (
     Arch,
     Attention,
     Classifier,
+    CrossVision,
     Denoised,
     LatentAttention,
     Layer,
@@ -57,6 +58,7 @@ from models.spec import (
     Single,
     Tower,
     all_mixers,
+    crossed_rows,
     tower,
 )
 from models.stacks.decoder import Decoder
@@ -65,6 +67,7 @@ from models.stacks.layers import (
     AfterLayer,
     BlockLayer,
     FfnLayer,
+    ImageCrossLayer,
     MixerLayer,
     ParallelLayer,
     PostCrossLayer,
@@ -76,6 +79,7 @@ from models.stacks.layers import (
     SandwichLayer,
     SharedParallelLayer,
 )
+from models.stacks.tiles import CrossVisionStack, TiledTowerStack
 from models.stacks.tower import TowerStack
 from models.stacks.vision import VisionStack
 
@@ -125,15 +129,23 @@ class _Shared:
     rotaries: Mapping[Rope, Rotary]
     tables: Tables
     values: HandedValues
-    encoder: int  # columns of the rows that the encoder returns
+    encoder: int  # columns of the rows that are looked at
 
 
-def _beside_decoder(arch: Arch, backend: Backend) -> TowerStack | VisionStack | None:
+def _beside_decoder(arch: Arch, backend: Backend) -> TowerStack | VisionStack | CrossVisionStack | None:
     if arch.encoder is not None:
         return _tower("encoder", arch.encoder, arch.vocab, backend)
     if arch.vision is None:
         return None
+    if isinstance(arch.vision, CrossVision):
+        return _cross_vision(arch.vision, backend)
     return VisionStack(arch.vision, _tower("vision.tower", arch.vision.tower, arch.vocab, backend), arch.dim, backend)
+
+
+def _cross_vision(spec: CrossVision, backend: Backend) -> CrossVisionStack:
+    name, own = "vision.tower", spec.tower.archs
+    layers, last = (_layers(f"{name}.{part}", arch, backend, arch.context) for part, arch in zip(("", "last_"), own, strict=True))
+    return CrossVisionStack(spec, TiledTowerStack(name, spec.tower, layers, last, backend), backend)
 
 
 def _tower(name: str, spec: Tower, vocab: int, backend: Backend) -> TowerStack:
@@ -143,7 +155,7 @@ def _tower(name: str, spec: Tower, vocab: int, backend: Backend) -> TowerStack:
 def _layers(prefix: str, arch: Arch, backend: Backend, context: int) -> list[nn.Module]:
     positions = {mixer.position for layer in arch.layers for mixer in all_mixers(layer)}
     rotaries = {rope: Rotary(rope, context, backend.ops) for rope in positions if isinstance(rope, Rope)}
-    shared = _Shared(context, rotaries, Tables(arch.dim, backend), HandedValues(), arch.encoder.dim if arch.encoder else 0)
+    shared = _Shared(context, rotaries, Tables(arch.dim, backend), HandedValues(), crossed_rows(arch)[0])
     layers = [_layer(f"{prefix}layers.{i}", spec, arch.dim, backend, shared) for i, spec in enumerate(arch.layers)]
     for layer, spec in zip(layers, arch.layers, strict=True):
         if spec.weights_of is not None:
@@ -176,6 +188,9 @@ def _layer(name: str, spec: Layer, dim: int, backend: Backend, shared: _Shared) 
         case nn.Module(), None:
             layer = MixerLayer(spec, dim, mixer, backend.ops)
             return layer if spec.block is None else _beside(name, spec.block, layer, dim, backend, shared)
+        case None, nn.Module() if spec.cross is not None:
+            cross = CrossAttentionPart(f"{name}.cross", spec.cross, dim, shared.encoder, backend)
+            return ImageCrossLayer(spec, dim, cross, ffn, backend.ops)
         case None, nn.Module():
             return FfnLayer(spec, dim, ffn, backend.ops)
         case _:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from models.batch import Batch
+from models.parts.patches import cut
 from models.spec import Patches
 from models.stacks.vision import VisionStack
 
@@ -32,11 +33,3 @@ def encode_image(vision: VisionStack, tiles_NCHW: Tensor, picture: Picture = ((0
     read_PI, batch = step_of(list(tiles_NCHW), vision.spec.patches)
     rows_ND, *deep = vision(read_PI, batch)
     return vision.laid_out(rows_ND, tiles_NCHW.shape[2], picture), *deep
-
-
-def cut(image_CHW: Tensor, spec: Patches) -> Tensor:
-    """[P, I]: a patch's numbers lie as those of a convolution's filter, by channels, then lines, then columns."""
-    size = spec.size
-    height, width = (side // size for side in image_CHW.shape[1:])
-    whole_CHW = image_CHW[:, : height * size, : width * size]
-    return whole_CHW.unflatten(1, (height, size)).unflatten(3, (width, size)).permute(1, 3, 0, 2, 4).reshape(height * width, spec.numbers)

@@ -14,6 +14,7 @@ from models.spec import (
     Full,
     GridWindow,
     GroupedWindow,
+    Hubs,
     Mask,
     Neighbourhood,
     Ring,
@@ -52,6 +53,13 @@ def may_see(mask: Mask, query: Tensor, key: Tensor, length: int | None = None) -
             return torch.full_like(back, last == 0, dtype=torch.bool) | at_ends(q, last) | at_ends(k, last) | ((q - k).abs() <= 1)
         case Ring():
             return ring_count(mask, query, key, known(mask, length)) > 0
+        case Hubs():
+            raise ValueError(f"{mask} depends on which tokens are global: ask `through_hubs`")
+
+
+def through_hubs(global_query: Tensor, global_key: Tensor) -> Tensor:
+    """The same of the mask Hubs, for bools that say which tokens are global."""
+    return global_query | global_key
 
 
 def ahead(query: Tensor, key: Tensor, end: Tensor) -> Tensor:

@@ -4,7 +4,7 @@ reads images. A family's recipes know one form; which one a checkpoint has is se
 from collections.abc import Iterator, Mapping
 
 from models.quant import Weight
-from models.recipes import Alias, Cat, Copy, First, Recipe, Recipes, ScaleBy
+from models.recipes import Alias, Cat, Copy, First, Gated, Recipe, Recipes, ScaleBy
 
 
 def canonical(recipes: Recipes, checkpoint: Mapping[str, Weight]) -> Mapping[str, Weight]:
@@ -44,6 +44,9 @@ def sources(recipe: Recipe) -> Iterator[str]:
         case ScaleBy(part, by):
             yield from sources(part)
             yield from sources(by)
+        case Gated(part, gate):
+            yield gate.source
+            yield from sources(part)
         case other:
             yield from sources(other.part)
 

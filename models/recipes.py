@@ -75,6 +75,16 @@ class ScaleBy:
 
 
 @dataclass(frozen=True)
+class Gated:
+    """Times the hyperbolic tangent of another tensor's one number, or of it that `rest` of 1: gates that were learned (Flamingo, arXiv
+    2204.14198)."""
+
+    part: "Recipe"
+    gate: Copy
+    rest: bool = False
+
+
+@dataclass(frozen=True)
 class NegExp:
     """-exp of it: decays that are stored as logarithms."""
 
@@ -210,6 +220,7 @@ Recipe = (
     | Shift
     | ScaleRows
     | ScaleBy
+    | Gated
     | NegExp
     | NoBias
     | Taps

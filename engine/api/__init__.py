@@ -23,7 +23,7 @@ from engine.api.pictures import (
 )
 from engine.api.requests import IDLE_PRIORITY, Delta, Finish, Frames, Request, TokenLogprob, Usage, cache_salt
 from engine.api.sampling import Beams, Denoising, Sampling, Timestamps
-from engine.api.vision import ImageTiles, PlacedImage, VisionInfo, digest_of
+from engine.api.vision import CrossInfo, ImageTiles, PlacedImage, VisionInfo, digest_of
 
 __all__ = [
     "IDLE_PRIORITY",
@@ -31,6 +31,7 @@ __all__ = [
     "Beams",
     "Choice",
     "Closing",
+    "CrossInfo",
     "Delta",
     "DenoiserInfo",
     "Denoising",

@@ -48,10 +48,20 @@ class PlacedImage:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class VisionInfo:
-    """Of a model that reads images among its tokens (`Request.images`)."""
+class CrossInfo:
+    """Of images that layers look at, and whose rows do not stand among the tokens. `rows`: that are made of each; `most`: of all images of
+    a request together. `arrangements`: lines and columns that an image's tiles may lie in (`ImageTiles.grid`)."""
 
-    marker: int  # the token that stands in the place of each of an image's rows
+    rows: int
+    most: int
+    arrangements: tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VisionInfo:
+    """Of a model that reads images (`Request.images`)."""
+
+    marker: int  # the token that stands in the place of each of an image's rows, or once for an image that is looked at
     channels: int
     patch: int  # pixels a side
     merge: int  # a row is made of so many patches a side; the sides of a tile are multiples of both together
@@ -60,7 +70,12 @@ class VisionInfo:
     sees: Literal["before", "image", "prompt"] = "before"  # what an image's tokens see besides those before them
     newline: bool = False  # tiles that are parts of one picture become lines of it, each with one more row behind it
 
+    cross: CrossInfo | None = None  # None: rows stand among the tokens
+
     def rows_of(self, image: ImageTiles) -> int:
+        """Tokens that stand for it."""
+        if self.cross is not None:
+            return 1
         tiles, _, height, width = image.values.shape
         lines, columns = (side // self.patch // self.merge for side in (height, width))
         if not self.newline or image.grid == (0, 0):

@@ -72,7 +72,7 @@ class Core:
         if not seq.encoded:
             self.memory.inputs.publish(seq)
         self.memory.advance(seq, chunk.size)
-        if seq.computed >= seq.prompt:
+        if seq.computed >= seq.prompt or seq.looked is not None:
             seq.image_rows.clear()
         if not completes and seq.computed < seq.limit:
             return None

@@ -22,7 +22,20 @@ from weakref import WeakValueDictionary
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.api import Delta, Frames, Grammar, InvalidGrammar, ModelInfo, QueueFull, ReaderInfo, ReadsFrames, Request, Sampling, Stats
+from engine.api import (
+    Delta,
+    Frames,
+    Grammar,
+    InvalidGrammar,
+    ModelInfo,
+    QueueFull,
+    ReaderInfo,
+    ReadsFrames,
+    Request,
+    Sampling,
+    Stats,
+    VisionInfo,
+)
 from engine.checks import expect_heads, expect_possible
 from engine.embedded.beams import search
 from engine.embedded.core import Core
@@ -42,6 +55,7 @@ from engine.embedded.threads.delivery import Stream, deliver
 from engine.embedded.threads.worker_thread import WorkerThread, stopped_error
 from engine.embedded.vision.encoder import VisionEncoder
 from engine.embedded.vision.places import Places, places, whole_spans
+from models.crossing import LookedAt
 from models.spec import rope_start
 
 # seconds; a step takes a few milliseconds, so the engine's thread must not wait Python's usual 5 ms for its turn
@@ -157,7 +171,8 @@ class EmbeddedEngine:
         sampling, limit = request.sampling, self._limit(request)
         seed = secrets.randbits(63) if sampling.seed is None else sampling.seed
         thoughts = None if request.thoughts is None else ThoughtLimit(request.thoughts)
-        sampler = TokenSampler(sampling, seed, request.tokens, matcher, closer, thoughts, limit - len(request.tokens))
+        written = [token for token in request.tokens if token < self.info.vocab]  # an image's mark may be one that is only read
+        sampler = TokenSampler(sampling, seed, written, matcher, closer, thoughts, limit - len(request.tokens))
         shared = max((common_prefix(request.tokens, prefix) for prefix in self._shared), default=0)
         salt, angles = owner_salt(request.owner, request.salt), self._angles(limit) + self._whole(request)
         inputs, block = _rows(request, self.info), None if self._loaded.scheme is None else self._loaded.scheme.block
@@ -177,6 +192,7 @@ class EmbeddedEngine:
             block=block,
             places=self._places(request),
             spans=whole_spans(self.info.vision, request.images, len(request.tokens)),
+            looked=_looked(request, self.info.vision),
         )
 
     def _places(self, request: Request) -> Places | None:
@@ -278,10 +294,20 @@ def _failure(seq: Sequence) -> InvalidGrammar | None:
 
 
 def _rows(request: Request, info: ModelInfo) -> int:
-    """That an encoder makes of what it reads."""
+    """That an encoder makes of what it reads, or that are made of images that layers look at."""
     if isinstance(request.encoder, Frames):
         return 0 if info.reader is None else info.reader.context
+    if info.vision is not None and info.vision.cross is not None:
+        return info.vision.cross.rows * len(request.images)
     return len(request.encoder)
+
+
+def _looked(request: Request, vision: VisionInfo | None) -> LookedAt | None:
+    if vision is None or vision.cross is None or not request.images:
+        return None
+    of_tile = vision.cross.rows // max(lines * columns for lines, columns in vision.cross.arrangements)
+    marks = tuple(placed.at for placed in request.images)
+    return LookedAt(marks, tuple(of_tile * len(placed.image.values) for placed in request.images), vision.cross.rows)
 
 
 def _sample(info: ModelInfo) -> tuple[tuple[int, ...] | Frames, int]:
@@ -297,10 +323,12 @@ def _sample(info: ModelInfo) -> tuple[tuple[int, ...] | Frames, int]:
 
 def _core(loaded: LoadedModel, memory: Memory, context: int, vision_encoder: VisionEncoder | None) -> Core | DenoisingCore:
     reader = loaded.info.reader
-    most = largest_step(loaded.limits, context, 0 if reader is None else reader.context)
+    vision = loaded.info.vision
+    cross = None if vision is None else vision.cross
+    longest = reader.context if reader is not None else cross.most if cross is not None else 0
+    most = largest_step(loaded.limits, context, longest)
     if loaded.scheme is not None:
         most = most._replace(tokens=max(most.tokens, context))  # a text that is seen whole is computed whole
-    vision = loaded.info.vision
     if vision is not None and vision.sees != "before":
         most = most._replace(tokens=most.tokens + context)  # so is a span that sees both ways
     inputs = Inputs(
@@ -310,7 +338,7 @@ def _core(loaded: LoadedModel, memory: Memory, context: int, vision_encoder: Vis
         ropes=loaded.ropes,
         context=loaded.info.context,
         slots=loaded.slots,
-        images=vision is not None,
+        images=vision is not None and cross is None,
     )
     if loaded.scheme is not None:
         return DenoisingCore(DenoisingRunner(loaded.model, inputs, loaded.device), memory, loaded.limits, loaded.scheme)

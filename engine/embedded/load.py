@@ -11,9 +11,10 @@ from typing import Any, Literal
 
 import torch
 
-from engine.api import DenoiserInfo, ModelInfo, ReaderInfo, ReadsFrames, ReadsTokens, VisionInfo
+from engine.api import CrossInfo, DenoiserInfo, ModelInfo, ReaderInfo, ReadsFrames, ReadsTokens, VisionInfo
 from engine.embedded.denoise.scheme import Scheme, scheme_of
 from engine.embedded.kernels.library import Library
+from engine.embedded.memory.page_pool import PAGE
 from engine.embedded.memory.sizes import STATE_NUMBER, bytes_of_page, page_counts, slot_count
 from engine.embedded.native.backend import NativeBackend
 from engine.embedded.native.kept import can_keep, kept
@@ -33,8 +34,23 @@ from models.checkpoint import open_checkpoint
 from models.describe import parameters, state_bytes
 from models.families import arch_of, recipes_of
 from models.families.multimodal import parts
-from models.spec import Arch, Frames, OwnEmbedding, Paged, Patches, Rope, SharedEmbedding, Tower, Vision, long_ropes, tower, turned_ropes
+from models.spec import (
+    Arch,
+    CrossVision,
+    Frames,
+    OwnEmbedding,
+    Paged,
+    Patches,
+    Rope,
+    SharedEmbedding,
+    Tower,
+    Vision,
+    long_ropes,
+    tower,
+    turned_ropes,
+)
 from models.stacks.decoder import Decoder
+from models.stacks.tiles import CrossVisionStack
 from models.stacks.vision import VisionStack
 from models.weights import load
 
@@ -72,7 +88,7 @@ class LoadedModel:
     threads: int | None
     limits: Limits
     scheme: Scheme | None = None  # of a model that denoises
-    vision: VisionStack | None = None  # of a vision-language model
+    vision: VisionStack | CrossVisionStack | None = None  # of a vision-language model
 
 
 def load_model(directory: Path, options: LoadOptions) -> LoadedModel:
@@ -99,7 +115,7 @@ def load_model(directory: Path, options: LoadOptions) -> LoadedModel:
             architecture=config["architectures"][0],
             parameters=parameters(arch),
             reader=None if arch.encoder is None else _reader(arch, arch.encoder, directory, config),
-            vision=None if arch.vision is None else _vision(arch.vision, context),
+            vision=None if arch.vision is None else _vision(arch.vision, context, pages),
             denoiser=None if scheme is None else DenoiserInfo(block=scheme.block),
         ),
         pages=pages,
@@ -138,7 +154,8 @@ def open_machine(arch: Arch, pages: dict[Paged, int], options: LoadOptions, slot
             native = NativeBackend(library, pages, partial(quantized, bits=bits), slots=slots or 0)
             return Machine(native, Recordings(native.kernels), 1)  # PyTorch's threads would compete with the kernels' own
     backend = TorchBackend(Storage(pages=pages, slots=slots, device=device, dtype=options.dtype, bits=bits))
-    recorded = device.type == "cuda" and arch.encoder is None and scheme_of(arch) is None  # untested with one
+    crossing = any(layer.cross is not None for layer in arch.layers)
+    recorded = device.type == "cuda" and not crossing and scheme_of(arch) is None  # untested with one
     return Machine(backend, CudaGraphs(device) if recorded else None, options.threads)
 
 
@@ -187,8 +204,13 @@ def _context(arch: Arch, wanted: int | None) -> int:
     return arch.context if wanted is None else wanted
 
 
-def _vision(vision: Vision, context: int) -> VisionInfo:
+def _vision(vision: Vision | CrossVision, context: int, pages: dict[Paged, int]) -> VisionInfo:
     read = vision.patches
+    if isinstance(vision, CrossVision):
+        side = read.size * read.grid.rows if read.grid else None
+        most = PAGE * min(count for layout, count in pages.items() if layout.of == "encoder")
+        cross = CrossInfo(rows=vision.rows, most=most, arrangements=vision.tower.arrangements)
+        return VisionInfo(marker=vision.marker, channels=read.channels, patch=read.size, merge=1, side=side, rows=context, cross=cross)
     return VisionInfo(
         marker=vision.marker,
         channels=read.channels,

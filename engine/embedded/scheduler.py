@@ -149,7 +149,7 @@ class Scheduler:
             pages, unread = self.memory.match(seq), self.memory.inputs.unread(seq)
             if self._worth_waiting(seq, pages, unread, arriving) or (unread and rows < min(unread, most)):
                 continue
-            if self.vision is not None and not self.vision.ready(seq, pages * PAGE):
+            if self.vision is not None and not self.vision.ready(seq, _seen(seq, pages * PAGE, unread)):
                 continue
             if not self.memory.admit(seq, pages, reserve=len(self.running)):
                 return  # nobody overtakes for memory: the first in line would starve
@@ -162,6 +162,8 @@ class Scheduler:
         self.waiting.remove(seq)
         insort(self.running, seq, key=_rank)
         if seq.cached is None:
+            if self.vision is not None and seq.looked is not None and seq.encoded:
+                self.vision.found += len(seq.request.images)  # what layers remember of them is there
             seq.cached, seq.queued = seq.computed, time.perf_counter() - seq.arrived
 
     def _arriving(self) -> set[bytes]:
@@ -195,6 +197,13 @@ class Scheduler:
         self.running.remove(seq)
         self.memory.release(seq)
         self.add(seq)
+
+
+def _seen(seq: Sequence, cached: int, unread: int) -> int:
+    """How many of its first tokens need no image any more."""
+    if seq.looked is None:
+        return cached
+    return 0 if unread else seq.length
 
 
 def _rank(seq: Sequence) -> tuple[int, int]:

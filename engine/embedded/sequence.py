@@ -11,6 +11,7 @@ from engine.embedded.memory.page_pool import PAGE
 from engine.embedded.sampling.sampler import TokenSampler
 from engine.embedded.step.looks import Looks
 from engine.embedded.vision.places import Places
+from models.crossing import LookedAt
 
 
 class Table:
@@ -48,6 +49,7 @@ class Sequence:
         "last",
         "length",
         "limit",
+        "looked",
         "looks",
         "places",
         "prompt",
@@ -85,13 +87,14 @@ class Sequence:
         block: int | None = None,
         places: Places | None = None,
         spans: tuple[tuple[int, int], ...] = (),
+        looked: LookedAt | None = None,
     ) -> None:
         """`limit`: tokens of prompt and answer together at which the answer ends with "length". `salt`: of the page keys; `shared`:
         number of leading tokens whose pages are everybody's (memory.py); `angles`: which of the model's rotary tables it uses, where
-        they depend on the limit: keys under other angles are other keys; `inputs`: rows of what its encoder reads; `looks`: how
-        its prompt looks at them is told; `block`: how many tokens are found together, where those of one block see one another;
-        `places`: of its tokens, for rotary positions of several coordinates; `spans`: tokens that see one another both ways, where each
-        begins and ends."""
+        they depend on the limit: keys under other angles are other keys; `inputs`: rows of what its encoder reads, or of its images where
+        layers look at these, and `looked` at which; `looks`: how its prompt looks at them is told; `block`: how many tokens are found
+        together, where those of one block see one another; `places`: of its tokens, for rotary positions of several coordinates; `spans`:
+        tokens that see one another both ways, where each begins and ends."""
         self.request, self.sampler, self.tables = request, sampler, tables
         self.rank = (request.priority, arrival)  # lower runs first, and is preempted last
         self.prompt = self.length = len(request.tokens)
@@ -109,7 +112,7 @@ class Sequence:
         self.cached: int | None = None  # prompt tokens found in the prefix cache at first admission
         self.arrived = time.perf_counter()
         self.queued: float | None = None  # seconds from `arrived` to first admission
-        self.inputs, self.looks = inputs, looks
+        self.inputs, self.looks, self.looked = inputs, looks, looked
         self.encoded = not inputs  # whether what its encoder reads is remembered
         self.read: int | None = None  # those found at first admission
         self.input_key: bytes | None = None  # of all of it, and of its pages (memory/inputs.py)
@@ -148,8 +151,9 @@ class Sequence:
 
     @property
     def usage(self) -> Usage:
-        cached = (self.cached or 0) + (self.read or 0)
-        return Usage(prompt=self.prompt + self.inputs, completion=self.generated, cached=cached, queued=self.queued)
+        inputs, read = (self.inputs, self.read or 0) if self.looked is None else (0, 0)  # an image is one token
+        cached = (self.cached or 0) + read
+        return Usage(prompt=self.prompt + inputs, completion=self.generated, cached=cached, queued=self.queued)
 
     def append(self, token: int, logprob: TokenLogprob | None) -> Delta:
         """Add a sampled token, decide whether the answer is complete, and say so."""

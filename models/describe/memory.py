@@ -14,6 +14,7 @@ from models.spec import (
     Single,
     Window,
     all_mixers,
+    crossed_rows,
     groups,
     map_mixers,
     slots,
@@ -31,7 +32,7 @@ class Variant:
 
 def cache_bytes(arch: Arch, tokens: int, bytes_per_number: int = 2) -> int:
     """What all layers remember of one sequence, and of an encoder's input that is as long, or as long as may be."""
-    read = min(tokens, arch.encoder.context) if arch.encoder else 0
+    read = min(tokens, crossed_rows(arch)[1])
     lengths = {"self": tokens, "encoder": read}
     grows = bytes_per_number * sum(cache.floats(lengths[cache.of]) * len(layers) for cache, layers in groups(arch).items())
     return grows + state_bytes(arch, bytes_per_number)

@@ -11,6 +11,7 @@ from models.spec import (
     Attention,
     Axial,
     Classifier,
+    CrossVision,
     Denoised,
     Dense,
     Disentangled,
@@ -44,10 +45,12 @@ from models.spec import (
     Single,
     Sinusoidal,
     Step,
+    TiledTower,
     Tower,
     Vision,
     Writes,
     beside_embedding,
+    crossed_rows,
     mixers,
     pooled_width,
     streams,
@@ -59,23 +62,33 @@ def parameters(arch: Arch) -> int:
     """Numbers in all matrices, biases and norms."""
     owners = [layer for layer in arch.layers if layer.weights_of is None]
     beside = between(arch) + _tables([mixer for layer in owners for mixer in mixers(layer)], arch.dim) + _ngrams(arch.ngrams, arch.dim)
-    beside += _encoder(arch, owners) + (0 if arch.vision is None else _vision(arch.vision, arch.dim))
+    beside += _encoder(arch) + (0 if arch.vision is None else _vision(arch.vision, arch.dim))
+    beside += sum(cross.parameters(layer, crossed_rows(arch)[0], arch.dim) for layer in owners) + arch.read_only * (
+        arch.embed_dim or arch.dim
+    )
     return _embedded(arch) + beside + sum(_layer(x, arch.dim) for x in owners) + _norm(arch.norm, arch.dim * streams(arch)) + _output(arch)
 
 
-def _encoder(arch: Arch, owners: Sequence[Layer]) -> int:
-    """That of an encoder-decoder, and what looks at its rows."""
+def _encoder(arch: Arch) -> int:
+    """That of an encoder-decoder."""
     if arch.encoder is None:
         return 0
     shared = arch.vocab * arch.encoder.dim if isinstance(arch.encoder.input, SharedEmbedding) else 0
-    crossing = sum(cross.parameters(layer, arch.encoder.dim, arch.dim) for layer in owners)
-    return encoder_parameters(arch.encoder, arch.vocab) - shared + crossing
+    return encoder_parameters(arch.encoder, arch.vocab) - shared
 
 
-def _vision(vision: Vision, dim: int) -> int:
+def _vision(vision: Vision | CrossVision, dim: int) -> int:
     """Tower, connectors, and the row that ends a line."""
+    if isinstance(vision, CrossVision):
+        return _tiled(vision.tower) + _dense((vision.connector,), vision.tower.width)
     connectors = (vision.connector, *(each.connector for each in vision.deep))
     return encoder_parameters(vision.tower, 0) + sum(_connector(steps, vision.tower.dim) for steps in connectors) + dim * vision.newline
+
+
+def _tiled(tower: TiledTower) -> int:
+    first, last = map(parameters, tower.archs)
+    of_tiles = len(tower.arrangements) * tower.tiles * tower.dim
+    return first + last - images.embedding(tower.input, tower.dim) + of_tiles * (tower.input.rows + 2)
 
 
 def _connector(steps: Sequence[Step], dim: int) -> int:
@@ -169,7 +182,8 @@ _NORMS = {"pre": 2, "pre_ffn": 1, "post": 2, "sandwich": 4, "after": 2, "paralle
 
 
 def _layer(layer: Layer, dim: int) -> int:
-    norms = 1 if None in (layer.mixer, layer.ffn) else _NORMS[layer.placement] + (layer.cross is not None)
+    norms = sum(part is not None for part in (layer.mixer, layer.cross, layer.ffn))
+    norms += _NORMS[layer.placement] - 2 if layer.mixer and layer.ffn else 0
     beside = 0 if layer.block is None else _block(layer.block, dim)
     return _norm(layer.norm, dim) * norms + sum(_mixer(mixer, dim) for mixer in mixers(layer)) + _ffn(layer.ffn, dim) + beside
 

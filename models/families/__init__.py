@@ -80,6 +80,10 @@ FAMILIES = {
 }
 
 
+# the same for text models that are read beside what shows them images alone
+BESIDE_VISION = {"MllamaForCausalLM": "models.families.vision_language.mllama"}
+
+
 # the same for models that read an input before they answer it
 ENCODER_DECODERS = {
     "T5ForConditionalGeneration": "models.families.encoder_decoder.t5",
@@ -159,9 +163,11 @@ def family_of(config: Mapping[str, Any]) -> Family:
     """By the first entry of config.json's `architectures`."""
     name = _name(config)
     known = FAMILIES | ENCODER_DECODERS | TEXT_DIFFUSION
-    if name not in known:
+    if _stated(config) in BESIDE_VISION:
+        raise ConfigError(f"config.json: architecture {name} is not supported without the part that reads images")
+    if name not in known | BESIDE_VISION:
         raise ConfigError(f"config.json: architecture {name} is not supported, only {', '.join(known)}")
-    return cast(Family, import_module(known[name]))
+    return cast(Family, import_module((known | BESIDE_VISION)[name]))
 
 
 def recipes_of(config: Mapping[str, Any], form: Literal["safetensors", "gguf", "ctranslate2"]) -> Recipes:

@@ -9,14 +9,14 @@ from typing import Any, Protocol, TypeVar, cast
 
 from models.hf import Config, ConfigError
 from models.recipes import Recipes
-from models.spec import Arch, Vision
+from models.spec import Arch, CrossVision, Vision
 
 T = TypeVar("T")
 
 
 class VisionLanguageFamily(Protocol):
     """A data sheet of what stands before a text model. VISION: recipes for what begins with "vision.", whose sources begin with "vision."
-    (the tower), "projector." or "newline", whatever a folder calls these."""
+    (the tower), "projector" or "newline", whatever a folder calls these."""
 
     VISION: Recipes
     TINY: Mapping[str, Any]
@@ -25,7 +25,7 @@ class VisionLanguageFamily(Protocol):
         """The text model's architecture, and what describes it."""
         ...
 
-    def vision(self, config: Config, text: Arch) -> Vision: ...
+    def vision(self, config: Config, text: Arch) -> Vision | CrossVision: ...
 
 
 VISION_LANGUAGE = {
@@ -34,6 +34,7 @@ VISION_LANGUAGE = {
     "InternVLForConditionalGeneration": "models.families.vision_language.internvl",
     "LlavaForConditionalGeneration": "models.families.vision_language.llava",
     "LlavaNextForConditionalGeneration": "models.families.vision_language.llava_next",
+    "MllamaForConditionalGeneration": "models.families.vision_language.mllama",
     "PaliGemmaForConditionalGeneration": "models.families.vision_language.paligemma",
     "Qwen2VLForConditionalGeneration": "models.families.vision_language.qwen2_vl",
     "Qwen2_5_VLForConditionalGeneration": "models.families.vision_language.qwen2_5_vl",

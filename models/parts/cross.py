@@ -6,6 +6,7 @@ from torch import Tensor, nn
 
 from models.batch import Backend, Batch
 from models.ops import wide
+from models.parts.norms import head_norm
 from models.score_bias import scale_of
 from models.spec import CrossAttention
 
@@ -19,11 +20,13 @@ class CrossAttentionPart(nn.Module):
         self.name, self.spec = name, spec
         self.q = backend.linear(f"{name}.q", dim, (h * k,), bias=spec.bias)
         self.kv = backend.linear(f"{name}.kv", reads, (g * k, g * k), bias=spec.bias)
+        self.q_norm = head_norm(spec.qk_norm, h, k, backend.ops) if spec.qk_norm else nn.Identity()
+        self.k_norm = head_norm(spec.qk_norm, g, k, backend.ops) if spec.qk_norm else nn.Identity()
         self.attend = backend.cross(name, spec)
         self.out = backend.linear(f"{name}.out", h * k, (dim,), bias=spec.out_bias, split="row")
 
     def forward(self, x_TD: Tensor, batch: Batch) -> Tensor:
-        q_THK, new = self.q(x_TD).unflatten(1, (-1, self.spec.head_dim)), self._new(batch)
+        q_THK, new = self.q_norm(self.q(x_TD).unflatten(1, (-1, self.spec.head_dim))), self._new(batch)
         seen_THK = self.attend(q_THK, new, batch)
         for look in batch.looks:
             if heads := look.heads.get(self.name):
@@ -36,7 +39,7 @@ class CrossAttentionPart(nn.Module):
         if batch.encoding is None or batch.encoding.rows_TD is None:
             return None
         k_TGK, v_TGK = self.kv(batch.encoding.rows_TD).unflatten(1, (-1, self.spec.head_dim)).chunk(2, 1)
-        return k_TGK, v_TGK
+        return self.k_norm(k_TGK), v_TGK
 
 
 def shares(spec: CrossAttention, q_THK: Tensor, k_MGK: Tensor, heads: Sequence[int]) -> Tensor:

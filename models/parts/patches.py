@@ -16,8 +16,8 @@ class PatchEmbedding(nn.Module):
         super().__init__()
         self.spec, self.dtype, self.ops = spec, backend.dtype, backend.ops
         self.patches = backend.linear(f"{name}.patches", spec.numbers, (dim,), bias=spec.bias)
-        self.class_token = _parameter(dim) if spec.class_token else None
-        self.positions = None if spec.grid is None else _parameter(spec.class_token + spec.grid.count, dim)
+        self.class_token = parameter(dim) if spec.class_token else None
+        self.positions = None if spec.grid is None else parameter(spec.class_token + spec.grid.count, dim)
 
     def forward(self, read_PI: Tensor, batch: Batch) -> Tensor:
         x_TD = self._with_class_tokens(self.patches(read_PI.to(self.dtype)), batch)
@@ -50,5 +50,14 @@ def stretched(table_PD: Tensor, spec: Grid, grid: tuple[int, int]) -> Tensor:
     return made_1DHW[0].flatten(1).T
 
 
-def _parameter(*shape: int) -> nn.Parameter:
+def cut(image_CHW: Tensor, spec: Patches) -> Tensor:
+    """[P, I]: a patch's numbers lie as those of a convolution's filter, by channels, then lines, then columns."""
+    size = spec.size
+    height, width = (side // size for side in image_CHW.shape[1:])
+    whole_CHW = image_CHW[:, : height * size, : width * size]
+    return whole_CHW.unflatten(1, (height, size)).unflatten(3, (width, size)).permute(1, 3, 0, 2, 4).reshape(height * width, spec.numbers)
+
+
+def parameter(*shape: int) -> nn.Parameter:
+    """float32, to be filled by whoever loads weights."""
     return nn.Parameter(torch.empty(*shape, dtype=torch.float32), requires_grad=False)

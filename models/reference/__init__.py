@@ -23,7 +23,7 @@ from models.batch import (
     Recurrence,
     Split,
 )
-from models.masks import ahead, log_count, may_see
+from models.masks import ahead, log_count, may_see, through_hubs
 from models.ops import Ops, activate, gated, wide
 from models.quant import Stack, Weight, dense, each
 from models.reference import recurrence
@@ -33,6 +33,7 @@ from models.score_bias import PLAIN, Scoring, scale_of, score_bias
 from models.spec import (
     Attention,
     CrossAttention,
+    Hubs,
     InputSigmoid,
     LatentAttention,
     LocalGlobalAttention,
@@ -100,7 +101,9 @@ class Reference:
         def leaf(q_THK: Tensor, k_TGK: Tensor, v_TGK: Tensor, batch: Batch, scoring: Scoring = PLAIN) -> Tensor:
             _whole(batch)
             ends = [None if batch.ends_T is None else batch.ends_T[r] for r, _ in batch.spans]
-            parts = (attend(spec, q_THK[r], k_TGK[r], v_TGK[r], scoring, end) for (r, _), end in zip(batch.spans, ends, strict=True))
+            hubs = batch.globals_T if isinstance(spec.mask, Hubs) else None
+            each = ((r, end, None if hubs is None else hubs[r]) for (r, _), end in zip(batch.spans, ends, strict=True))
+            parts = (attend(spec, q_THK[r], k_TGK[r], v_TGK[r], scoring, end, hubs_M) for r, end, hubs_M in each)
             return torch.cat(list(parts))
 
         return leaf
@@ -190,8 +193,17 @@ def long_convolution(u_QC: Tensor, taps_PC: Tensor) -> Tensor:
     return torch.stack([(taps_PC[: t + 1].flip(0) * u_QC[: t + 1]).sum(0) for t in range(len(u_QC))])
 
 
-def attend(spec: Attention, q_QHK: Tensor, k_MGK: Tensor, v_MGK: Tensor, scoring: Scoring = PLAIN, ends_Q: Tensor | None = None) -> Tensor:
-    """out_QHK, for the last Q of M tokens of one sequence; softmax in float32. ends_Q: as `Batch.ends_T`."""
+def attend(
+    spec: Attention,
+    q_QHK: Tensor,
+    k_MGK: Tensor,
+    v_MGK: Tensor,
+    scoring: Scoring = PLAIN,
+    ends_Q: Tensor | None = None,
+    hubs_M: Tensor | None = None,
+) -> Tensor:
+    """out_QHK, for the last Q of M tokens of one sequence; softmax in float32. ends_Q: as `Batch.ends_T`; hubs_M: which tokens are global,
+    for the mask Hubs."""
     share = spec.heads // spec.kv_heads
     k_MHK, v_MHK = (wide(t.repeat_interleave(share, 1)) for t in (k_MGK, v_MGK))
     key_M = torch.arange(len(k_MGK), device=q_QHK.device)
@@ -206,7 +218,10 @@ def attend(spec: Attention, q_QHK: Tensor, k_MGK: Tensor, v_MGK: Tensor, scoring
         scores_HQM = (scores_HQM / spec.softcap).tanh() * spec.softcap
     if (bias_QM := log_count(spec.mask, query_Q1, key_M, len(key_M))) is not None:
         scores_HQM = scores_HQM + bias_QM
-    may = may_see(spec.mask, query_Q1, key_M[None], len(key_M))
+    if hubs_M is None:
+        may = may_see(spec.mask, query_Q1, key_M[None], len(key_M))
+    else:
+        may = through_hubs(hubs_M[len(k_MGK) - len(q_QHK) :, None], hubs_M[None])
     if ends_Q is not None:
         may = may | ahead(query_Q1, key_M[None], ends_Q[:, None])
     scores_HQM = scores_HQM.masked_fill(~(may if may.dim() == 2 else may.repeat_interleave(share, 0)), -torch.inf)
@@ -222,7 +237,12 @@ class WholeCross:
     def __call__(self, q_THK: Tensor, new: tuple[Tensor, Tensor] | None, batch: Batch) -> Tensor:
         _whole(batch)
         read = [self._read(new, batch, i) for i in range(len(batch.spans))]
-        return torch.cat([look(self.spec, q_THK[rows], k, v) for (rows, _), (k, v) in zip(batch.spans, read, strict=True)])
+        seen = [
+            None if batch.crossing is None else batch.crossing[rows].may(len(k))
+            for (rows, _), (k, _) in zip(batch.spans, read, strict=True)
+        ]
+        found = zip(batch.spans, read, seen, strict=True)
+        return torch.cat([look(self.spec, q_THK[rows], k, v, may) for (rows, _), (k, v), may in found])
 
     def keys(self, new: tuple[Tensor, Tensor] | None, batch: Batch, sequence: int) -> Tensor:
         return self._read(new, batch, sequence)[0]
@@ -234,10 +254,12 @@ class WholeCross:
         return new[0][rows], new[1][rows]
 
 
-def look(spec: CrossAttention, q_QHK: Tensor, k_MGK: Tensor, v_MGK: Tensor) -> Tensor:
-    """out_QHK, of one sequence whose encoder has read M rows; softmax in float32."""
+def look(spec: CrossAttention, q_QHK: Tensor, k_MGK: Tensor, v_MGK: Tensor, may_QM: Tensor | None = None) -> Tensor:
+    """out_QHK, of one sequence whose encoder has read M rows, or of images that M were made of; softmax in float32."""
     k_MHK, v_MHK = (wide(t.repeat_interleave(spec.heads // spec.kv_heads, 1)) for t in (k_MGK, v_MGK))
     scores_HQM = torch.einsum("qhk,mhk->hqm", wide(q_QHK), k_MHK) * scale_of(spec.scores)
+    if may_QM is not None:
+        scores_HQM = scores_HQM.masked_fill(~may_QM, -torch.inf)
     return torch.einsum("hqm,mhk->qhk", scores_HQM.softmax(-1), v_MHK).to(q_QHK.dtype)
 
 

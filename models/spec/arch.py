@@ -36,7 +36,9 @@ class Layer:
     scale: float = 1.0
     weights_of: int | None = None
     block: SharedBlock | None = None  # beside a mixer alone, in a decoder
-    cross: CrossAttention | None = None  # between mixer and feed-forward part, with a norm of its own, where there is an encoder
+    # between mixer and feed-forward part, with a norm of its own, where there is an encoder; in the place of a mixer where images are
+    # looked at (`CrossVision`)
+    cross: CrossAttention | None = None
 
 
 @spec
@@ -108,6 +110,66 @@ class Vision:
 
 
 @spec
+class TiledTower:
+    """Reads a picture cut into tiles, all of them in one sequence (Llama 3.2 Vision, after arXiv 2407.21783, section 7.1). There are always
+    as many as the largest of `arrangements` (lines and columns of tiles) has; the last ones may be black. To each row is added one for its
+    place in the tile, and one for the arrangement, the tile and the place, to each patch also one for arrangement and tile. Behind `layers`
+    and `norm`, another one for arrangement and tile is added before the `last_layers`. What comes out is the rows behind these, and beside
+    them, number by number, those behind the layers that were `taken`.
+
+    A tile's rows are filled up to a multiple of `multiple`. What fills a tile up, and all of a black one, is seen by the rows of the
+    picture, but not by one another (the mask Hubs)."""
+
+    dim: int
+    input: Patches  # of one tile
+    arrangements: tuple[tuple[int, int], ...]
+    embed_norm: Norm
+    layers: tuple[Layer, ...]
+    norm: Norm
+    last_layers: tuple[Layer, ...]
+    taken: tuple[int, ...]
+    multiple: int = 8
+
+    @property
+    def tiles(self) -> int:
+        return max(lines * columns for lines, columns in self.arrangements)
+
+    @property
+    def width(self) -> int:
+        """Of what comes out."""
+        return self.dim * (1 + len(self.taken))
+
+    @property
+    def archs(self) -> "tuple[Arch, Arch]":
+        """Both stacks of layers as architectures of their own."""
+        same = {"dim": self.dim, "vocab": 0, "patches": self.input, "output": Pooled(), "context": self.tiles * self.input.rows}
+        return Arch(layers=self.layers, norm=self.norm, embed_norm=self.embed_norm, **same), Arch(
+            layers=self.last_layers, norm=None, **same
+        )
+
+
+@spec
+class CrossVision:
+    """What makes of images the rows that a decoder's layers with `cross` look at (Flamingo: Alayrac et al. 2022, arXiv 2204.14198).
+    `marker`: the token that stands once for each image. A token looks at the last image at or before it, or at all of those that follow one
+    another there, but not at black tiles. One before all images looks at everything, and the feed-forward parts of those layers add nothing
+    to it. Where there are no images, these layers change nothing."""
+
+    tower: TiledTower
+    connector: Dense
+    marker: int
+
+    @property
+    def rows(self) -> int:
+        """Of each image, black tiles included."""
+        return self.tower.tiles * self.tower.input.rows
+
+    @property
+    def patches(self) -> Patches:
+        return self.tower.input
+
+
+@spec
 class Arch:
     """A decoder if `output` is Next, or Denoised where tokens also see others that come after them; otherwise an encoder, which reads whole
     sequences and remembers nothing. With `encoder`, an encoder-decoder.
@@ -124,6 +186,7 @@ class Arch:
     norm: Norm | None = Norm()  # behind the last layer
     tied: bool = False
     embed_dim: int | None = None
+    read_only: int = 0  # rows of the embedding behind those of `vocab`: of tokens that are read, and never written
     embed_scale: float = 1.0
     embed_norm: Norm | None = None
     position: Learned | Sinusoidal | Axial | None = None
@@ -132,7 +195,7 @@ class Arch:
     ngrams: Ngrams | None = None  # of an encoder
     patches: Patches | None = None
     encoder: Tower | None = None
-    vision: Vision | None = None  # of a decoder
+    vision: Vision | CrossVision | None = None  # of a decoder
     output: Output = Next()
     context: int  # tokens the checkpoint was trained or scaled to see
 
@@ -193,6 +256,13 @@ def turned_ropes(arch: Arch) -> tuple[Rope, ...]:
 def streams(arch: Arch) -> int:
     """How many times as wide as `dim` the rows are that go through the layers and come out of them."""
     return 2 if any(layer.placement == "reversible" for layer in arch.layers) else 1
+
+
+def crossed_rows(arch: Arch) -> tuple[int, int]:
+    """Of what layers with `cross` look at: columns, and how many there are of the longest input, or of one image."""
+    if arch.encoder is not None:
+        return arch.encoder.dim, arch.encoder.context
+    return (arch.vision.connector.width, arch.vision.rows) if isinstance(arch.vision, CrossVision) else (0, 0)
 
 
 def width(arch: Arch) -> int:

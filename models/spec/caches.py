@@ -8,7 +8,7 @@ from models.spec.cross import CrossAttention
 from models.spec.ffn import MLP
 from models.spec.linear import LinearAttention, Rwkv7
 from models.spec.long_conv import LongConv
-from models.spec.masks import BlockSparse, Full, GridWindow, Neighbourhood, Ring
+from models.spec.masks import BlockSparse, Full, GridWindow, Hubs, Neighbourhood, Ring
 from models.spec.mixers import Attention, LatentAttention, LocalGlobalAttention, LshAttention, Single
 from models.spec.outputs import Writes
 from models.spec.recurrent import S4, Mamba, Mamba2, RgLru, ShortConv
@@ -53,7 +53,9 @@ def crossed(cross: CrossAttention) -> Paged:
 def remembered(mixer: Single) -> tuple[Paged | Slot, ...]:
     """By one mixer. Nothing where tokens look ahead: their sequence comes in one step."""
     match mixer:
-        case Attention(mask=mask) | LatentAttention(mask=mask) if isinstance(mask, BlockSparse | Full | GridWindow | Neighbourhood | Ring):
+        case Attention(mask=mask) | LatentAttention(mask=mask) if isinstance(
+            mask, BlockSparse | Full | GridWindow | Hubs | Neighbourhood | Ring
+        ):
             return ()
         case LocalGlobalAttention() | LshAttention(mask=Ring()):
             return ()

@@ -2,7 +2,7 @@
 
 from models.spec.images import Patches
 from models.spec.masks import Full
-from models.spec.mixers import Attention
+from models.spec.mixers import Attention, QKNorm
 from models.spec.value import spec
 
 
@@ -16,6 +16,7 @@ class CrossAttention:
     head_dim: int
     bias: bool = False  # on q, k, v
     out_bias: bool = False
+    qk_norm: QKNorm | None = None
     scale: float | None = None  # None: head_dim ** -0.5
 
     @property

@@ -145,7 +145,16 @@ class GridWindow:
     ahead: ClassVar[int | None] = None
 
 
-Ahead = Full | BlockCausal | Neighbourhood | BlockSparse | Ring | GridWindow  # tokens see some that come after them
+@spec
+class Hubs:
+    """Global tokens (`Batch.globals_T`) see the whole sequence, and the others see these alone: rows that fill up an image's (Llama 3.2
+    Vision)."""
+
+    reach: ClassVar[int | None] = None
+    ahead: ClassVar[int | None] = None
+
+
+Ahead = Full | BlockCausal | Neighbourhood | BlockSparse | Ring | GridWindow | Hubs  # tokens see some that come after them
 Mask = Causal | Window | Chunked | Strided | Fixed | GroupedWindow | Ahead
 
 

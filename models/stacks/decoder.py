@@ -12,6 +12,7 @@ from models.ops import Ops
 from models.parts.norms import norm
 from models.parts.positions import added
 from models.spec import Arch, Next, beside_embedding, streams
+from models.stacks.tiles import CrossVisionStack
 from models.stacks.tower import TowerStack
 from models.stacks.vision import VisionStack
 
@@ -32,13 +33,18 @@ class Decoder(nn.Module):
     """`beside`: the encoder of an encoder-decoder, or what reads the images of a vision-language model."""
 
     def __init__(
-        self, arch: Arch, output: Next, layers: list[nn.Module], backend: Backend, beside: TowerStack | VisionStack | None = None
+        self,
+        arch: Arch,
+        output: Next,
+        layers: list[nn.Module],
+        backend: Backend,
+        beside: TowerStack | VisionStack | CrossVisionStack | None = None,
     ) -> None:
         super().__init__()
         self.arch, self.output, self.ops = arch, output, backend.ops
         self.reads_embedding = any(layer.block for layer in arch.layers)
         rows, self.streams = arch.embed_dim or arch.dim, streams(arch)
-        self.embed = backend.embedding("embed", arch.vocab, rows)
+        self.embed = backend.embedding("embed", arch.vocab + arch.read_only, rows)
         self.widen = backend.linear("widen", rows, (arch.dim,), split="whole") if arch.embed_dim else None
         self.positions = added("positions", arch.position, beside_embedding(arch), arch.context, backend)
         self.embed_norm = norm(arch.embed_norm, arch.dim, backend.ops) if arch.embed_norm else None
@@ -48,11 +54,11 @@ class Decoder(nn.Module):
         self.head = None if arch.tied else backend.linear("head", rows * self.streams, (arch.vocab,), bias=output.bias)
         self.tied_head = Bias(arch.vocab, backend.ops) if arch.tied and output.bias else None
         self.encoder = beside if isinstance(beside, TowerStack) else None
-        self.vision = beside if isinstance(beside, VisionStack) else None
+        self.vision = beside if isinstance(beside, VisionStack | CrossVisionStack) else None
 
     def forward(self, tokens_T: Tensor, batch: Batch) -> Tensor:
         """Rows after the final norm, as wide as the embedding's, or all streams of them."""
-        if self.encoder is not None and batch.encoding is not None:
+        if self.encoder is not None and batch.encoding is not None and batch.encoding.read is not None:
             rows_TD = self.encoder(batch.encoding.read, batch.encoding.batch, self.embed)
             batch = replace(batch, encoding=replace(batch.encoding, rows_TD=rows_TD))
         x_TD = self.begin(with_images(self.rows(tokens_T), batch), batch)

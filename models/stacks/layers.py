@@ -171,6 +171,25 @@ class PreCrossLayer(nn.Module):
         return self.add(x_TD, self.ffn(self.norm2(x_TD), batch))
 
 
+class ImageCrossLayer(nn.Module):
+    """x + f(norm(x)), for what looks at images, and then for the feed-forward part of tokens that have one before them. Nothing changes in
+    sequences without images."""
+
+    def __init__(self, spec: Layer, dim: int, cross: nn.Module, ffn: nn.Module, ops: Ops) -> None:
+        super().__init__()
+        self.add = Residual(spec, ops)
+        self.norm_cross, self.cross = norm(spec.norm, dim, ops), cross
+        self.norm2, self.ffn = norm(spec.norm, dim, ops), ffn
+
+    def forward(self, x_TD: Tensor, batch: Batch) -> Tensor:
+        if (crossing := batch.crossing) is None:
+            return x_TD
+        y_TD = self.cross(self.norm_cross(x_TD), batch)
+        x_TD = self.add(x_TD, y_TD.masked_fill(~crossing.looks_T[:, None], 0))
+        y_TD = self.ffn(self.norm2(x_TD), batch)
+        return self.add(x_TD, y_TD.masked_fill(~crossing.behind_T[:, None], 0))
+
+
 class PostCrossLayer(nn.Module):
     """norm(x + f(x)), for the mixer, for what looks at an encoder's rows and then for the feed-forward part."""
 

@@ -7,7 +7,7 @@ import torch
 from models.prefixes import sources
 from models.quant import WeightsError, dense
 from models.recipes import Recipes
-from models.spec import Arch, Sinusoidal
+from models.spec import Arch, Sinusoidal, Vision
 from models.weights.source import Checkpoint
 
 # rotary tables and causal masks are computed (models/gguf/metadata.py reads rope_freqs into the configuration), never loaded; what
@@ -39,7 +39,7 @@ def _further(arch: Arch, left: set[str]) -> set[str]:
 
 def _unseen(arch: Arch, left: set[str]) -> set[str]:
     """Of a tower that is read before its end: what stands behind that, and what pools an image's rows."""
-    if arch.vision is None:
+    if not isinstance(arch.vision, Vision):
         return set()
     behind, pooling = (
         re.compile(r"vision\.encoder\.layers?\.(\d+)\..*"),

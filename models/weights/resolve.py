@@ -14,6 +14,7 @@ from models.recipes import (
     Copy,
     First,
     Flatten,
+    Gated,
     HalfRows,
     HeadRows,
     NegExp,
@@ -70,6 +71,9 @@ def resolve(recipe: Recipe, source: Source) -> Weight:
             return scaled(resolve(part, source), torch.cat([torch.full((rows,), factor) for rows, factor in runs]))
         case ScaleBy(part, by):
             return scaled(resolve(part, source), dense(resolve(by, source)).float())
+        case Gated(part, gate, rest):
+            value, share = resolve(part, source), dense(resolve(gate, source)).float().tanh()
+            return scaled(value, (1 - share if rest else share).expand(value.shape[0]))
         case NegExp(part):
             return -dense(resolve(part, source)).float().exp()
         case Rows(part, start):

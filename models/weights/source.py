@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from models.quant import Weight, WeightsError
-from models.spec import Arch, Attention, LatentAttention, Layer, LinearAttention, MoE, Patches, Single, Tower, mixers
+from models.spec import Arch, Attention, LatentAttention, Layer, LinearAttention, MoE, Patches, Single, TiledTower, Tower, mixers
 
 Checkpoint = Mapping[str, Weight]  # read lazily: one tensor at each lookup
 
@@ -46,7 +46,7 @@ class Source:
         return (self._tower or self.arch).layers[self.layer or 0]
 
     @property
-    def _tower(self) -> Tower | None:
+    def _tower(self) -> Tower | TiledTower | None:
         """That of the target, where it is not of the architecture's own layers."""
         if self.arch is None:
             return None

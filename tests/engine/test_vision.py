@@ -14,6 +14,7 @@ import torch
 from engine.api import EngineError, ImageTiles, PlacedImage, Request, Sampling, Unsupported
 from engine.embedded.engine import EmbeddedEngine
 from engine.embedded.load import LoadedModel, LoadOptions, load_model
+from engine.embedded.memory.page_pool import PAGE
 from models.families.multimodal import VISION_LANGUAGE, vision_language_family
 from tests.engine.tiny import LIMITS, PLAIN, collect, loaded, running
 from tests.models.vision_language_world import logits_of, make, tiles
@@ -29,7 +30,7 @@ def image(model: LoadedModel, seed: int, count: int = 1, sides: tuple[int, int] 
     vision = model.info.vision
     assert vision is not None
     height, width = sides or (vision.side or 4 * vision.patch * vision.merge,) * 2
-    return ImageTiles(tiles(count, height, width, seed).numpy())
+    return ImageTiles(tiles(count, height, width, seed).numpy(), (0, 0) if vision.cross is None else (1, count))
 
 
 def asked(model: LoadedModel, parts: Sequence[int | ImageTiles], most: int = 6, **changes: Any) -> Request:
@@ -78,7 +79,7 @@ def test_answers_are_the_references(folder: Path, step: int) -> None:
 
     async def main() -> None:
         model, oracle = opened(folder, max_step_tokens=step), Oracle(folder)
-        one, two = image(model, 1), image(model, 2)
+        one, two = image(model, 1), image(model, 2, count=2 if model.info.vision is not None and model.info.vision.cross else 1)
         requests = [
             asked(model, [5, 6, one, 7, 8]),
             asked(model, [5, 6, two, 7, 8]),
@@ -128,6 +129,51 @@ def test_an_image_is_read_once(folder: Path) -> None:
     asyncio.run(main())
 
 
+def test_what_is_remembered_depends_on_the_images(tmp_path: Path) -> None:
+    """Where layers look at images, all tokens of a prompt depend on all of them, those before them, too; and rows are remembered in pages,
+    from which a long conversation's come once the encoder has forgotten them."""
+
+    async def main() -> None:
+        make(vision_language_family("MllamaForConditionalGeneration").TINY).save_pretrained(tmp_path)
+        model, text = opened(tmp_path), list(range(3, 3 + 2 * PAGE))
+        one, two = image(model, 1, count=3), image(model, 2)
+        requests = [asked(model, [*text, *shown, 7]) for shown in ([one], [two], [one, two], [])]
+        want = [Oracle(tmp_path).greedy(request) for request in requests]
+        async with running(model) as engine:
+            for again in (0, 1):
+                deltas = [await collect(engine, request) for request in requests]
+                assert [list(delta.tokens) for delta in deltas] == want
+                assert [delta.usage.cached for delta in deltas if delta.usage is not None] == [2 * PAGE * again] * 4
+            assert engine.stats().images_read == 2
+
+    asyncio.run(main())
+
+
+def test_images_that_do_not_fit(tmp_path: Path) -> None:
+    async def main() -> None:
+        make(vision_language_family("MllamaForConditionalGeneration").TINY).save_pretrained(tmp_path)
+        model = opened(tmp_path)
+        vision = model.info.vision
+        assert vision is not None and vision.cross is not None
+        good = asked(model, [5, image(model, 1), 7])
+        placed, most = good.images[0], vision.cross.most // vision.cross.rows
+        many = tuple(replace(placed, at=i) for i in range(most + 1))
+        lying = replace(placed, image=ImageTiles(placed.image.values, (2, 2)))
+        async with running(model) as engine:
+            for request, message in (
+                (replace(good, images=many, tokens=(vision.marker,) * len(many)), f"{vision.cross.most} fit"),
+                (replace(good, images=(lying,)), r"1 tiles in a grid of \(2, 2\)"),
+                (replace(good, sampling=replace(good.sampling, prompt_logprobs=1)), "prompt_logprobs: the token of an image"),
+                (replace(good, sampling=replace(good.sampling, logit_bias=((vision.marker, 1.0),))), "is not in the vocabulary"),
+            ):
+                with pytest.raises(EngineError, match=message):
+                    await collect(engine, request)
+            penalized = replace(good.sampling, repetition_penalty=1.3, no_repeat=1)
+            assert (await collect(engine, replace(good, sampling=penalized))).tokens
+
+    asyncio.run(main())
+
+
 def test_nobody_finds_anothers_images(folder: Path) -> None:
     async def main() -> None:
         model = opened(folder)
@@ -171,7 +217,7 @@ def test_what_cannot_be(folder: Path) -> None:
         cases = [
             (bare, "the prompt has 1 of them, its images 0"),
             (replace(good, images=(replace(placed, rows=placed.rows - 1),)), "rows are made of it"),
-            (replace(good, images=(replace(placed, at=len(good.tokens) - 3),)), "overlaps another one, or the prompt's end"),
+            (replace(good, images=(replace(placed, at=len(good.tokens)),)), "overlaps another one, or the prompt's end"),
             (replace(good, images=(placed, placed)), "overlaps another one"),
             (replace(good, images=(replace(placed, image=ImageTiles(np.zeros((1, 3, 6, 7), np.float32))),)), "a tile is"),
         ]

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
+from transformers.models.mllama.processing_mllama import convert_sparse_cross_attention_mask_to_dense, get_cross_attention_token_mask
 
 from models.describe import describe, parameters
 from models.families import arch_of
@@ -68,6 +69,26 @@ def next_case() -> Case:
     return Case(images, (36 + 4 * 13, 36 + 12 * 11), lambda _: given, pictures)
 
 
+def mllama_case() -> Case:
+    """Three images, two of which follow one another, in one to four tiles."""
+    images, grids = [tiles(2, 12, 12, 1), tiles(1, 12, 12, 2), tiles(3, 12, 12, 3)], [(1, 2), (1, 1), (3, 1)]
+    known = [(a, b) for a in range(1, 5) for b in range(1, 5) if a * b <= 4]
+    padded = torch.stack([torch.cat([image, torch.zeros(4 - len(image), 3, 12, 12)]) for image in images])
+    given = {
+        "pixel_values": padded[None],
+        "aspect_ratio_ids": torch.tensor([[1 + known.index(grid) for grid in grids]]),
+        "aspect_ratio_mask": torch.tensor([[[int(i < len(image)) for i in range(4)] for image in images]]),
+    }
+
+    def seen(tokens: Tensor) -> dict[str, Any]:
+        spans = get_cross_attention_token_mask(tokens[0].tolist(), 256)
+        counts = [len(image) for image in images]
+        mask = convert_sparse_cross_attention_mask_to_dense([spans], [counts], max_num_tiles=4, length=tokens.shape[1])
+        return given | {"cross_attention_mask": torch.from_numpy(mask)}
+
+    return Case(images, (1, 1, 1), seen, [(grid, (0, 0)) for grid in grids])
+
+
 CASES = {
     "Gemma3ForConditionalGeneration": Case(
         TWO, (9, 9), lambda tokens: {"pixel_values": STACKED, "token_type_ids": (tokens == MARKER).long()}
@@ -78,6 +99,7 @@ CASES = {
     ),
     "LlavaForConditionalGeneration": Case(TWO, (36, 36), lambda _: {"pixel_values": STACKED}),
     "LlavaNextForConditionalGeneration": next_case(),
+    "MllamaForConditionalGeneration": mllama_case(),
     "PaliGemmaForConditionalGeneration": Case(
         TWO, (36, 36), lambda tokens: {"pixel_values": STACKED, "token_type_ids": torch.zeros_like(tokens)}
     ),
@@ -88,9 +110,9 @@ CASES = {
 }
 
 
-def prompt(case: Case) -> list[int]:
-    first, second = case.rows
-    return [5, 6, *[MARKER] * first, 7, 8, 9, *[MARKER] * second, 11, 12]
+def prompt(case: Case, marker: int) -> list[int]:
+    first, *others = case.rows
+    return [5, 6, *[marker] * first, 7, 8, 9, *[marker] * sum(others), 11, 12]
 
 
 def test_every_family_is_here() -> None:
@@ -102,7 +124,8 @@ def test_same_logits(name: str, tmp_path: Path) -> None:
     """Of tokens among two images; and of text alone."""
     case, theirs = CASES[name], make(tiny(name))
     theirs.save_pretrained(tmp_path)
-    model, tokens = ours(tmp_path, context=512), prompt(case)
+    model = ours(tmp_path, context=512)
+    tokens = prompt(case, model.arch.vision.marker if model.arch.vision else MARKER)
     with torch.no_grad():
         want = theirs(input_ids=torch.tensor([tokens]), **case.given(torch.tensor([tokens]))).logits[0]
         # without images all that may see what comes behind it are those of a prompt of PaliGemma, whose texts are none without
@@ -128,6 +151,9 @@ def test_what_it_says_of_itself(name: str) -> None:
         ("LlavaForConditionalGeneration", {"text_config": {"model_type": "bloom"}}, "model_type = 'bloom' is not supported beside images"),
         ("Gemma3ForConditionalGeneration", {"mm_tokens_per_image": 8}, "must be the square of a number"),
         ("InternVLForConditionalGeneration", {"vision_feature_layer": -2}, "vision_feature_layer"),
+        ("MllamaForConditionalGeneration", {"text_config": {"cross_attention_layers": [40]}}, "cross_attention_layers has 40"),
+        ("MllamaForConditionalGeneration", {"vision_config": {"image_size": [14, 98]}}, "make 8 rows"),
+        ("MllamaForConditionalGeneration", {"vision_config": {"supported_aspect_ratios": [[1, 1]]}}, "supported_aspect_ratios"),
         ("Qwen2VLForConditionalGeneration", {"audio_config": {}}, "nobody read audio_config"),
     ],
 )

@@ -8,11 +8,13 @@ import torch
 import transformers
 from torch import Tensor
 
-from models.batch import Batch, ImageRows
+from models.batch import Batch, Encoding, ImageRows
+from models.crossing import LookedAt
 from models.images import Picture, encode_image
 from models.reference import whole
-from models.spec import Vision, turned_ropes
+from models.spec import CrossVision, Vision, turned_ropes
 from models.stacks.decoder import Decoder
+from models.stacks.tiles import CrossVisionStack
 from models.stacks.vision import VisionStack
 
 NO_PICTURE: Picture = ((0, 0), (0, 0))
@@ -49,11 +51,21 @@ def logits_of(
 ) -> Tensor:
     """Of every token. `prompt`: how many of them are not the answer's."""
     batch = whole([len(tokens)])
-    if images:  # whose marker may be a token of the answer, as any other
+    if images and isinstance(model.arch.vision, CrossVision):
+        batch = _crossed(model, batch, tokens, images, pictures)
+    elif images:  # whose marker may be a token of the answer, as any other
         shown = [token if i < (prompt or len(tokens)) else -1 for i, token in enumerate(tokens)]
         batch = _showing(model, batch, shown, images, pictures or [NO_PICTURE] * len(images))
         batch = replace(batch, ends_T=_ends(cast(Vision, model.arch.vision), shown, prompt or len(tokens)))
     return model.logits(model(torch.tensor(tokens), batch))
+
+
+def _crossed(model: Decoder, batch: Batch, tokens: Sequence[int], images: Sequence[Tensor], pictures: Sequence[Picture]) -> Batch:
+    vision, spec = cast(CrossVisionStack, model.vision), cast(CrossVision, model.arch.vision)
+    looked = LookedAt(tuple(marked(tokens, spec.marker).tolist()), tuple(len(image) * spec.patches.rows for image in images), spec.rows)
+    rows_MD = looked.joined([vision(image, grid) for image, (grid, _) in zip(images, pictures, strict=True)])
+    encoding = Encoding(None, whole([len(rows_MD)]), rows_MD)
+    return replace(batch, inputs_S=torch.tensor([len(rows_MD)]), encoding=encoding, crossing=looked.of(0, len(tokens)))
 
 
 def _showing(model: Decoder, batch: Batch, tokens: Sequence[int], images: Sequence[Tensor], pictures: Sequence[Picture]) -> Batch:

@@ -13,7 +13,7 @@ from engine.embedded.encoder.ring import RingAttention, RingLsh
 from engine.embedded.encoder.sparse import BandedAttention, BlockAttention
 from engine.embedded.on_torch.scores import attention
 from models.batch import Attend, Batch, Convolve, Cross, HeadUse, Latent, LatentUp, LocalGlobal, Lsh, Recurrence
-from models.masks import may_see
+from models.masks import may_see, through_hubs
 from models.ops import Ops
 from models.reference import Embedding, Experts, HeadMatrices, Linear, expand, expanded
 from models.score_bias import PLAIN, Scoring, score_bias
@@ -22,6 +22,7 @@ from models.spec import (
     BlockSparse,
     CrossAttention,
     Full,
+    Hubs,
     LatentAttention,
     LocalGlobalAttention,
     LongConv,
@@ -121,12 +122,16 @@ def square(batch: Batch, mask: Mask) -> Square:
     at_M = torch.arange(int(length_S.max()), device=starts_S1.device)
     inside_SM = at_M < length_S[:, None]
     may_SGMM = inside_SM[:, None, None, :].expand(-1, -1, len(at_M), -1)
-    if not isinstance(mask, Full):
+    token_SM = (starts_S1[:-1, None] + at_M).clamp(max=tokens - 1)
+    if isinstance(mask, Hubs):
+        hub_SM = batch.globals_T[token_SM]
+        may_SGMM = may_SGMM & through_hubs(hub_SM[:, None, :, None], hub_SM[:, None, None])
+    elif not isinstance(mask, Full):
         may = may_see(mask, at_M[:, None], at_M[None])
         # a row of padding must see something, or its softmax is NaN
         may_SGMM = may_SGMM & (may if may.dim() == 3 else may[None]) | ~inside_SM[:, None, :, None]
     sentence_T = torch.searchsorted(starts_S1, torch.arange(tokens, device=starts_S1.device), right=True) - 1
-    return Square((starts_S1[:-1, None] + at_M).clamp(max=tokens - 1), may_SGMM, sentence_T)
+    return Square(token_SM, may_SGMM, sentence_T)
 
 
 class WholeAttention:

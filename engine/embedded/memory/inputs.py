@@ -9,7 +9,7 @@ from hashlib import blake2b
 
 import numpy as np
 
-from engine.api import Frames
+from engine.api import Frames, Request
 from engine.embedded.memory.page_pool import PAGE, PagePool
 from engine.embedded.sequence import Sequence, Table
 
@@ -27,7 +27,7 @@ class InputPages:
     def key(self, seq: Sequence) -> bytes:
         """Of the whole input, under its owner's salt; b"" where there is none."""
         if seq.input_key is None:
-            read = _content(seq.request.encoder)
+            read = _content(seq.request) if seq.inputs else b""
             seq.input_key = blake2b(self._seed + b"input" + read, digest_size=16, salt=seq.salt).digest() if read else b""
         return seq.input_key
 
@@ -71,7 +71,10 @@ class InputPages:
         return found if keys and all(len(pages) == len(keys) for pages in found.values()) else {}
 
 
-def _content(read: tuple[int, ...] | Frames) -> bytes:
+def _content(request: Request) -> bytes:
+    if request.images and not request.encoder:
+        return b"".join(placed.image.digest for placed in request.images)
+    read = request.encoder
     return read.digest if isinstance(read, Frames) else np.asarray(read, np.int64).tobytes()
 
 

@@ -7,7 +7,7 @@ from engine.embedded.memory.memory import pages_for, window_pages
 from engine.embedded.memory.page_pool import PAGE
 from engine.embedded.scheduler import Limits
 from models.describe import state_bytes
-from models.spec import Arch, Paged, groups
+from models.spec import Arch, Paged, crossed_rows, groups
 
 STATE_NUMBER = 4  # bytes: the compiled kernels keep all of a state in float32, torch some of it in less
 
@@ -37,7 +37,7 @@ def page_counts(arch: Arch, *, context: int, memory: int, number_bytes: int, lim
     def need(pages: int) -> int:
         return sum(_pages(layout, pages, limits) * size for layout, size in page_bytes.items())
 
-    longest = max(context, arch.encoder.context if arch.encoder else 0)
+    longest = max(context, crossed_rows(arch)[1])
     pages = bisect_right(range(8 * pages_for(longest) + 1), memory, key=need) - 1
     if pages < 1:
         raise TooLittleMemory(f"{memory} bytes for K and V hold less than one page: this model needs {need(1)} bytes for {PAGE} tokens")

@@ -67,6 +67,8 @@ class PagedCross:
     def __call__(self, q_THK: Tensor, new: tuple[Tensor, Tensor] | None, batch: Batch) -> Tensor:
         if batch.inputs_S is None:
             raise ValueError("the batch does not say how much its sequences' encoders have read")
+        if batch.crossing is not None:
+            raise ValueError("no kernel looks at a part of what has been read")
         if new is not None and batch.encoding is not None:
             read = batch.encoding.batch
             self.pages.remember(*new, Where(read.pages[self._group], read.starts_S1, read.cached_S))

@@ -11,6 +11,7 @@ from models.spec import (
     Arch,
     Attention,
     Axial,
+    CrossVision,
     Full,
     GridWindow,
     LatentAttention,
@@ -31,6 +32,8 @@ from models.spec import (
 
 def supports(arch: Arch) -> bool:
     """Can every layer of `arch`, a decoder or an encoder-decoder, run on these kernels?"""
+    if isinstance(arch.vision, CrossVision):
+        return False
     sees = arch.vision is None or all(isinstance(layer.ffn, MLP) for layer in arch.vision.tower.layers)
     return plain(arch) and all(map(_layer, arch.layers)) and (arch.encoder is None or _reads(arch.encoder)) and sees
 

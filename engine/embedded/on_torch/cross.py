@@ -9,7 +9,7 @@ from torch import Tensor
 from engine.embedded.memory.page_pool import PAGE
 from engine.embedded.on_torch.pages import Storage, places
 from engine.embedded.on_torch.scores import attention
-from models.batch import Batch, Encoding
+from models.batch import Batch, Crossing, Encoding
 from models.spec import CrossAttention, Paged
 
 
@@ -29,9 +29,10 @@ class PagedCross:
             self._write(*new, batch.encoding)
         table_SW = batch.pages[self.layout]
         if q_THK.shape[0] == table_SW.shape[0] and batch.inputs_S is not None:
-            return self._one_each(q_THK, table_SW, batch.inputs_S)
-        found = zip(batch.spans, batch.inputs, table_SW, strict=True)
-        return torch.cat([self._several(q_THK[rows], table_W, length) for (rows, _), length, table_W in found])
+            return self._one_each(q_THK, table_SW, batch.inputs_S, batch.crossing)
+        seen = [None if batch.crossing is None else batch.crossing[rows] for rows, _ in batch.spans]
+        found = zip(batch.spans, batch.inputs, table_SW, seen, strict=True)
+        return torch.cat([self._several(q_THK[rows], table_W, length, crossing) for (rows, _), length, table_W, crossing in found])
 
     def keys(self, new: tuple[Tensor, Tensor] | None, batch: Batch, sequence: int) -> Tensor:
         """Implements models.batch.Cross's; `new` has been written."""
@@ -42,10 +43,12 @@ class PagedCross:
         self.k_PGSK[page_T, :, offset_T] = k_TGK
         self.v_PGSK[page_T, :, offset_T] = v_TGK
 
-    def _several(self, q_QHK: Tensor, table_W: Tensor, length: int) -> Tensor:
+    def _several(self, q_QHK: Tensor, table_W: Tensor, length: int, crossing: Crossing | None) -> Tensor:
         """Tokens of one sequence, whose input has `length` rows."""
+        if not length:
+            return torch.zeros_like(q_QHK)
         k_GMK, v_GMK = (self._read(store, table_W, length) for store in (self.k_PGSK, self.v_PGSK))
-        may_QM = torch.ones((len(q_QHK), length), dtype=torch.bool, device=q_QHK.device)
+        may_QM = q_QHK.new_ones((len(q_QHK), length), dtype=torch.bool) if crossing is None else crossing.may(length)
         return attention(self.spec.scores, q_QHK.transpose(0, 1)[None], k_GMK[None], v_GMK[None], may_QM[None, None])[0].transpose(0, 1)
 
     def _read(self, store_PGSK: Tensor, table_W: Tensor, length: int) -> Tensor:
@@ -53,10 +56,12 @@ class PagedCross:
         pages = table_W[: -(-length // PAGE)].long()
         return store_PGSK[pages].transpose(0, 1).flatten(1, 2)[:, :length]
 
-    def _one_each(self, q_SHK: Tensor, table_SW: Tensor, length_S: Tensor) -> Tensor:
+    def _one_each(self, q_SHK: Tensor, table_SW: Tensor, length_S: Tensor, crossing: Crossing | None) -> Tensor:
         """One token per sequence; no synchronisation."""
         k_SGMK, v_SGMK = (store[table_SW.long()].transpose(1, 2).flatten(2, 3) for store in (self.k_PGSK, self.v_PGSK))
         may_S11M = (torch.arange(k_SGMK.shape[2], device=q_SHK.device) < length_S[:, None])[:, None, None]
         nothing_S1M1 = ~may_S11M.transpose(2, 3)
         k_SGMK, v_SGMK = k_SGMK.masked_fill(nothing_S1M1, 0), v_SGMK.masked_fill(nothing_S1M1, 0)
+        if crossing is not None:
+            may_S11M = may_S11M & crossing.may(k_SGMK.shape[2])[:, None, None]
         return attention(self.spec.scores, q_SHK[:, :, None], k_SGMK, v_SGMK, may_S11M)[:, :, 0]

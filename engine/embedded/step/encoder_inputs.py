@@ -12,7 +12,8 @@ from engine.api import Frames
 from engine.embedded.sequence import Chunk
 from engine.embedded.sequence import Sequence as Answer
 from engine.embedded.step.mirror import Mirror
-from models.batch import Batch, Encoding, Look
+from models.batch import Batch, Crossing, Encoding, Look
+from models.crossing import LookedAt
 from models.spec import Paged
 
 
@@ -26,6 +27,7 @@ class EncoderInputs:
         self._device = device
         self._lengths_R = Mirror((rows,), np.int32, 0, device)
         self._tables_RW = {i: Mirror((rows, width), np.int32, -1, device) for i in self._crossed}
+        self._chunks: Sequence[Chunk] = ()
         self._seqs: list[Answer] = []
         self._new: list[Answer] = []
         self._dirty = 0  # rows that hold something
@@ -36,6 +38,7 @@ class EncoderInputs:
 
     def fill(self, chunks: Sequence[Chunk]) -> tuple[int, bool]:
         """The width of the longest input's block table, and whether there are inputs to read."""
+        self._chunks = chunks
         seqs = self._seqs = [chunk.sequence for chunk in chunks]
         self._new = [seq for seq in seqs if not seq.encoded]
         self._lengths_R.host[: len(seqs)] = [seq.inputs for seq in seqs]
@@ -54,7 +57,21 @@ class EncoderInputs:
         rows = len(batch.cached_S)
         tables = {layout: self._tables_RW[i].device[:rows, :width] for i, layout in self._crossed.items()}
         lengths_S, encoding = self._lengths_R.device[:rows], self._encoding() if self._new else None
-        return replace(batch, pages={**batch.pages, **tables}, inputs_S=lengths_S, encoding=encoding, looks=self._looks())
+        return replace(
+            batch,
+            pages={**batch.pages, **tables},
+            inputs_S=lengths_S,
+            encoding=encoding,
+            crossing=self._crossing(),
+            looks=self._looks(),
+        )
+
+    def _crossing(self) -> Crossing | None:
+        if all(seq.looked is None for seq in self._seqs):
+            return None
+        parts = [_crossing(chunk) for chunk in self._chunks]
+        fields = ((part.first_T, part.end_T, part.behind_T) for part in parts)
+        return Crossing(*(torch.cat(tensors).to(self._device) for tensors in zip(*fields, strict=True)))
 
     def _looks(self) -> tuple[Look, ...]:
         looks: list[Look] = []
@@ -68,11 +85,14 @@ class EncoderInputs:
     def _encoding(self) -> Encoding:
         new = self._new
         lengths = [seq.inputs for seq in new]
-        read = torch.from_numpy(np.concatenate([_numbers(seq.request.encoder) for seq in new])).to(self._device)
         positions_T = self._tensor(np.concatenate([np.arange(length) for length in lengths]), np.int64)
         starts_S1 = self._tensor(np.cumsum([0, *lengths]), np.int32)
         nothing_S = torch.zeros(len(new), dtype=torch.int32, device=self._device)
-        return Encoding(read, Batch(positions_T, starts_S1, nothing_S, self._tables(new)))
+        batch = Batch(positions_T, starts_S1, nothing_S, self._tables(new))
+        if any(seq.looked is not None for seq in new):
+            return Encoding(None, batch, torch.cat([_rows(seq, seq.looked) for seq in new if seq.looked is not None]))
+        read = torch.from_numpy(np.concatenate([_numbers(seq.request.encoder) for seq in new])).to(self._device)
+        return Encoding(read, batch)
 
     def _tables(self, new: Sequence[Answer]) -> dict[Paged, Tensor]:
         """int32 [S, W] for each layout, as wide as the longest input needs."""
@@ -86,6 +106,19 @@ class EncoderInputs:
 
     def _tensor(self, numbers: object, dtype: type[np.integer]) -> Tensor:
         return torch.from_numpy(np.asarray(numbers, dtype)).to(self._device)
+
+
+def _crossing(chunk: Chunk) -> Crossing:
+    seq, size = chunk
+    if seq.looked is not None:
+        return seq.looked.of(seq.computed, seq.computed + size)
+    nothing_T = torch.zeros(size, dtype=torch.int64)
+    return Crossing(nothing_T, nothing_T, nothing_T.bool())
+
+
+def _rows(seq: Answer, looked: LookedAt) -> Tensor:
+    """Of its images, which have been read."""
+    return looked.joined([seq.image_rows[i][0] for i in range(len(seq.request.images))])
 
 
 def _copy(tables: Sequence[NDArray[np.int32]], table_SW: NDArray[np.integer]) -> None:

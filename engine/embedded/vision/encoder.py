@@ -10,11 +10,13 @@ from hashlib import blake2b
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from engine.api import PlacedImage
 from engine.embedded.sequence import Sequence
 from models.images import step_of
+from models.stacks.tiles import CrossVisionStack, TiledState
 from models.stacks.vision import VisionStack, VisionState
 
 MOST_BYTES = 256 << 20  # of rows that are remembered
@@ -24,19 +26,19 @@ Rows = tuple[Tensor, ...]  # rows_ND, and those for each of the first layers tha
 
 @dataclass(slots=True)
 class Job:
-    """An image that is being read for a sequence, tile by tile."""
+    """An image that is being read for a sequence, tile by tile, or all tiles together."""
 
     sequence: Sequence
     placed: PlacedImage
     key: bytes
     tiles: list[Rows] = field(default_factory=list[Rows])
-    state: VisionState | None = None
+    state: VisionState | TiledState | None = None
 
 
 class VisionEncoder:
     """Used by the engine's thread alone."""
 
-    def __init__(self, vision: VisionStack, device: torch.device, most_bytes: int = MOST_BYTES) -> None:
+    def __init__(self, vision: VisionStack | CrossVisionStack, device: torch.device, most_bytes: int = MOST_BYTES) -> None:
         self._vision, self._device, self._most = vision, device, most_bytes
         self._rows: OrderedDict[bytes, Rows] = OrderedDict()
         self._bytes = 0
@@ -64,26 +66,44 @@ class VisionEncoder:
             self._job = None
 
     def work(self) -> None:
-        """Takes one tile of the image that is being read through half a layer."""
+        """Takes one tile of the image that is being read through half a layer, or all that are read together."""
         if self._job is None:
             return
-        job, vision = self._job, self._vision
-        if job.state is None:
-            tile_CHW = torch.from_numpy(np.array(job.placed.image.values[len(job.tiles)], np.float32)).to(self._device)
+        match self._vision:
+            case VisionStack() as vision:
+                self._by_tile(self._job, vision)
+            case vision:
+                self._together(self._job, vision)
+
+    def _by_tile(self, job: Job, vision: VisionStack) -> None:
+        image = job.placed.image
+        if not isinstance(job.state, VisionState):
+            tile_CHW = self._tensor(image.values[len(job.tiles)])
             job.state = vision.begin(*step_of([tile_CHW], vision.spec.patches))
         elif not vision.done(job.state):
             job.state = vision.advance(job.state)
         else:
             job.tiles.append(vision.end(job.state))
             job.state = None
-            if len(job.tiles) == len(job.placed.image.values):
-                self._finish(job)
+            if len(job.tiles) == len(image.values):
+                rows = tuple(torch.cat(parts) for parts in zip(*job.tiles, strict=True))
+                laid_out = vision.laid_out(rows[0], image.values.shape[2], (image.grid, image.size))
+                self._finish(job, (laid_out, *rows[1:]))
 
-    def _finish(self, job: Job) -> None:
-        """The sequence holds the rows even where they are too many to be remembered."""
+    def _together(self, job: Job, vision: CrossVisionStack) -> None:
         image = job.placed.image
-        rows = tuple(torch.cat(parts) for parts in zip(*job.tiles, strict=True))
-        rows = (self._vision.laid_out(rows[0], image.values.shape[2], (image.grid, image.size)), *rows[1:])
+        if not isinstance(job.state, TiledState):
+            job.state = vision.begin(self._tensor(image.values), image.grid)
+        elif not vision.done(job.state):
+            job.state = vision.advance(job.state)
+        else:
+            self._finish(job, (vision.end(job.state),))
+
+    def _tensor(self, values: NDArray[np.float32]) -> Tensor:
+        return torch.from_numpy(np.array(values, np.float32)).to(self._device)
+
+    def _finish(self, job: Job, rows: Rows) -> None:
+        """The sequence holds the rows even where they are too many to be remembered."""
         number = next(i for i, placed in enumerate(job.sequence.request.images) if placed is job.placed)
         job.sequence.image_rows[number] = rows
         self._remember(job.key, rows)

@@ -11,6 +11,7 @@ from server.text.images.families.idefics3 import idefics3
 from server.text.images.families.internvl import internvl
 from server.text.images.families.llava import llava
 from server.text.images.families.llava_next import llava_next
+from server.text.images.families.mllama import mllama
 from server.text.images.families.qwen_vl import qwen_vl
 from server.text.images.processor import Processor
 
@@ -22,6 +23,7 @@ FAMILIES: Mapping[str, Callable[[Mapping[str, Any], str], Processor]] = {
     "paligemma": paligemma,
     "gemma3": gemma3,
     "internvl": internvl,
+    "mllama": mllama,
 }
 
 

@@ -18,6 +18,8 @@ from transformers import (
     InternVLProcessor,
     LlavaNextImageProcessorPil,
     LlavaNextProcessor,
+    MllamaImageProcessorPil,
+    MllamaProcessor,
     PaliGemmaProcessor,
     PreTrainedTokenizerFast,
     Qwen2VLImageProcessorPil,
@@ -25,7 +27,7 @@ from transformers import (
     SiglipImageProcessorPil,
 )
 
-from engine.api import VisionInfo
+from engine.api import CrossInfo, VisionInfo
 from server.text.tokenizer import load_tokenizer
 from tests.server.fakes import ask
 from tests.server.text.images.world import eyes, image_part, noise, seeing, text_part
@@ -89,6 +91,13 @@ CASES = {
         {"full_image_sequence": "\n\n<start_of_image><image_soft_token><end_of_image>\n\n"},
     ),
     "internvl": Case(InternVLProcessor, GotOcr2ImageProcessorPil, {"size": SQUARE}, ("<IMG_CONTEXT>", "<IMG_CONTEXT>"), knows=INTERN),
+    "mllama": Case(
+        MllamaProcessor,
+        MllamaImageProcessorPil,
+        {"size": SQUARE},
+        knows={"image_token": "<image>"},
+        vision={"cross": CrossInfo(rows=20, most=400, arrangements=((1, 1), (2, 2)))},
+    ),
     "paligemma": Case(
         PaliGemmaProcessor, SiglipImageProcessorPil, {"size": SQUARE}, knows={"image_token": "<image>", "image_seq_length": 1}
     ),
