@@ -20,7 +20,7 @@ from models.families.diffusion import AUTOENCODERS, DENOISERS, TEXT_DENOISERS, U
 from models.families.diffusion.schedulers import SCHEDULERS
 from models.families.diffusion.text_encoder import TEXT_ENCODERS
 from models.families.multimodal import VISION_LANGUAGE, vision_language_family
-from models.spec import S4, Arch, Attention, ImplicitFilter, Layer, LongConv, Mask, Strided, Window
+from models.spec import S4, Arch, Attention, CrossVision, ImplicitFilter, Layer, LongConv, Mask, Strided, Window
 from server.cli.arch.chart import chart
 from server.cli.arch.text import compared
 from tests.models.published import PUBLISHED
@@ -68,10 +68,12 @@ those of `transformers` within 1e-4, for images of several sizes in one step whe
 """
 VISION_LANGUAGE_TEXT = """\
 Models that read images among a prompt's tokens (`image_url`, `input_image`, ... in chats): a tower of the parts above, a connector, and
-one of the decoders. Logits equal those of `transformers` within 1e-4, for two images of different sizes among text; on the engine,
-answers are those of a plain pass over the whole in chunks of any size, in company, with images and prompts that were seen before
-(`tests/models/test_vision_language.py`, `tests/engine/test_vision.py`). Each image is read once, half a layer after each step of the
-answers that are running. "Sees": whether an image's tokens see those before them alone, or all of the image, or all of the prompt.
+one of the decoders. Llama 3.2 Vision's decoder (`mllama`) has layers of its own that look at images, whose keys and values lie in pages of
+their own, written once for the same images; it runs on plain torch. Logits equal those of `transformers` within 1e-4, for two images of
+different sizes among text; on the engine, answers are those of a plain pass over the whole in chunks of any size, in company, with images
+and prompts that were seen before (`tests/models/test_vision_language.py`, `tests/engine/test_vision.py`). Each image is read once, half a
+layer after each step of the answers that are running. "Sees": whether an image's tokens see those before them alone, or all of the image,
+or all of the prompt; or whether tokens look at tiles from layers of their own.
 """
 PICTURES = """\
 A folder of diffusers (`model_index.json`) makes pictures out of noise. Each part says what diffusers' says within 1e-4, every sampler
@@ -155,8 +157,11 @@ def _vision_language() -> Iterator[str]:
     for architecture, module in VISION_LANGUAGE.items():
         vision = arch_of(vision_language_family(architecture).TINY).vision
         assert vision is not None
-        size = "its own" if vision.any_size else "a tile's, lines of tiles ended" if vision.newline else "a tile's"
-        yield f"| {module.rpartition('.')[2]} | `{architecture}` | {size} | {vision.sees} |"
+        if isinstance(vision, CrossVision):
+            size, sees = f"up to {vision.tower.tiles} tiles, read together", "from layers of their own"
+        else:
+            size, sees = "its own" if vision.any_size else "a tile's, lines of tiles ended" if vision.newline else "a tile's", vision.sees
+        yield f"| {module.rpartition('.')[2]} | `{architecture}` | {size} | {sees} |"
     yield ""
 
 
