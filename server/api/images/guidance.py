@@ -16,13 +16,14 @@ class Followed:
 
 
 def guidance_of(model: ImageModel, fields: ImageFields, prompt: str) -> Followed:
-    """Raises ApiError."""
+    """As in diffusers' pipelines, 1 and less mean that nothing is computed twice. Raises ApiError."""
     said = model.defaults.guidance if fields.guidance_scale is None else fields.guidance_scale
     match model.info.guidance:
         case "computed":
             if fields.true_cfg_scale is not None:
                 raise _refused("true_cfg_scale", f"{model.name} has guidance_scale for it")
-            return Followed(said if prompt.strip() or fields.negative_prompt else 1.0)  # else there is nothing to be guided to
+            guided = said > 1 and (prompt.strip() or fields.negative_prompt)  # else there is nothing to be guided to
+            return Followed(said if guided else 1.0)
         case "told":
             return Followed(_away(model, fields), said)
         case "fixed":

@@ -60,6 +60,22 @@ def test_words_become_the_pictures_that_diffusers_makes(world: tuple[Any, Path])
         assert same(picture, theirs(made, **each))
 
 
+def test_the_same_alone_and_in_company(world: tuple[Any, Path]) -> None:
+    """Of another prompt, more steps and another size, one of them guided. What was read before is remembered, and changes nothing."""
+    beside: dict[str, Any] = {"negative_prompt": "dog"} | ({"true_cfg_scale": 3.0} if "Flux" in type(world[0]).__name__ else {})
+    asked: list[dict[str, Any]] = [
+        {"steps": 3},
+        {"prompt": "dog", "steps": 4, **beside},
+        {"steps": 2, "size": "32x32"},
+        {"steps": 3, "seed": 10},
+    ]
+    with opened(world[1]) as model:
+        wanted = [request for each in asked for request in requests(model, **each)]
+        company = asyncio.run(pictures(model, wanted))
+        assert all(same(asyncio.run(pictures(model, [one]))[0], made) for one, made in zip(wanted, company, strict=True))
+        assert len({made.tobytes() for made in company}) == len(company)
+
+
 def test_prompts_and_sizes_as_the_model_reads_them(tmp_path_factory: pytest.TempPathFactory) -> None:
     """Where T5 reads on, CLIP is told the beginning; a table of places has an end."""
     folder = tmp_path_factory.mktemp("three")

@@ -22,6 +22,7 @@ def post(guidance: Guidance, **fields: Any) -> tuple[httpx.Response, FakeImageEn
     [
         ("computed", {}, (3.0, None)),
         ("computed", {"guidance_scale": 2.0, "negative_prompt": ""}, (2.0, None)),
+        ("computed", {"guidance_scale": 0.0}, (1.0, None)),
         ("told", {}, (1.0, 3.0)),
         ("told", {"guidance_scale": 2.0}, (1.0, 2.0)),
         ("told", {"negative_prompt": "", "true_cfg_scale": 4.0}, (4.0, 3.0)),
