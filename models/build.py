@@ -27,6 +27,7 @@ from models.parts.recurrent.s4 import S4Part
 from models.parts.recurrent.short_conv import ShortConvPart
 from models.parts.relative import Tables
 from models.parts.shared_block import Adapter, SharedBlockPart
+from models.parts.windows import ShiftedWindowPart
 from models.spec import (
     FFN,
     MLP,
@@ -54,11 +55,13 @@ from models.spec import (
     Rope,
     Rwkv7,
     SharedBlock,
+    ShiftedWindowAttention,
     ShortConv,
     Single,
     Tower,
     all_mixers,
     crossed_rows,
+    stages,
     tower,
 )
 from models.stacks.decoder import Decoder
@@ -79,6 +82,7 @@ from models.stacks.layers import (
     SandwichLayer,
     SharedParallelLayer,
 )
+from models.stacks.stages import StageStack
 from models.stacks.tiles import CrossVisionStack, TiledTowerStack
 from models.stacks.tower import TowerStack
 from models.stacks.vision import VisionStack
@@ -118,7 +122,14 @@ def build_encoder(arch: Arch, backend: Backend, *, context: int) -> Encoder:
         case Next() | Denoised():
             raise ValueError("this model is a decoder: it makes text, but no vectors or scores")
         case Pooled() | Classifier() as output:
-            return Encoder(arch, output, _layers("", arch, backend, context), backend)
+            return Encoder(arch, output, _layers("", arch, backend, context), backend, _stages(arch, backend, context))
+
+
+def _stages(arch: Arch, backend: Backend, context: int) -> list[StageStack]:
+    widths = [*(stage.dim for stage in arch.before[1:]), arch.dim]
+    built = [_layers(f"before.{i}.", stage, backend, context) for i, stage in enumerate(stages(arch))]
+    parts = zip(arch.before, built, widths, strict=True) if arch.before else ()
+    return [StageStack(f"before.{i}", spec, layers, width, backend) for i, (spec, layers, width) in enumerate(parts)]
 
 
 @dataclass(frozen=True, eq=False)
@@ -238,6 +249,8 @@ def _single(name: str, spec: Single, dim: int, backend: Backend, shared: _Shared
             return S4Part(name, spec, dim, backend)
         case LongConv():
             return LongConvPart(name, spec, dim, shared.context, backend)
+        case ShiftedWindowAttention():
+            return ShiftedWindowPart(name, spec, dim, backend)
         case LshAttention():
             return LshPart(name, spec, dim, backend)
 

@@ -22,6 +22,7 @@ from models.spec import (
     RgLru,
     Ring,
     Rwkv7,
+    ShiftedWindowAttention,
     ShortConv,
     Single,
     Strided,
@@ -36,6 +37,8 @@ def attended(mixer: Single, arch: Arch, tokens: int) -> int:
         case Attention(heads=h, head_dim=k, position=Disentangled(keys=by_contents, queries=by_positions)):
             return (2 + by_contents + by_positions) * h * k * keys(mixer, arch, tokens)
         case Attention(heads=h, head_dim=k) | LocalGlobalAttention(heads=h, head_dim=k):
+            return 2 * h * k * keys(mixer, arch, tokens)
+        case ShiftedWindowAttention(heads=h, head_dim=k):
             return 2 * h * k * keys(mixer, arch, tokens)
         case LshAttention(heads=h, head_dim=k, rounds=rounds, buckets=buckets):
             return 2 * h * k * keys(mixer, arch, tokens) + h * k * rounds * sum(buckets) // 2
@@ -54,6 +57,8 @@ def keys(mixer: Single, arch: Arch, tokens: int) -> int:
         case LocalGlobalAttention(mask=mask):
             first = arch.global_tokens.count if isinstance(arch.global_tokens, FirstTokens) else 0
             return min(tokens, _seen(mask, tokens) + first)
+        case ShiftedWindowAttention(window=window):
+            return min(tokens, window**2)
         case LshAttention(mask=mask, rounds=rounds):
             after = mask.after if isinstance(mask, Ring) else 0
             return min(tokens, rounds * (mask.before + 1 + after) * mask.size)

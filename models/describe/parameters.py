@@ -1,6 +1,7 @@
 """Numbers that a checkpoint holds, and those of its matrices that one token is multiplied with."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from models.describe import block, cross, frames, images, long_conv, recurrent
 from models.spec import (
@@ -40,6 +41,7 @@ from models.spec import (
     Rwkv7,
     SharedBlock,
     SharedEmbedding,
+    ShiftedWindowAttention,
     ShortConv,
     Sigmoid,
     Single,
@@ -53,6 +55,7 @@ from models.spec import (
     crossed_rows,
     mixers,
     pooled_width,
+    stages,
     streams,
     tower,
 )
@@ -60,6 +63,8 @@ from models.spec import (
 
 def parameters(arch: Arch) -> int:
     """Numbers in all matrices, biases and norms."""
+    if arch.before:
+        return staged(arch) + parameters(replace(arch, before=(), patches=None, embed_norm=None))
     owners = [layer for layer in arch.layers if layer.weights_of is None]
     beside = between(arch) + _tables([mixer for layer in owners for mixer in mixers(layer)], arch.dim) + _ngrams(arch.ngrams, arch.dim)
     beside += _encoder(arch) + (0 if arch.vision is None else _vision(arch.vision, arch.dim))
@@ -67,6 +72,17 @@ def parameters(arch: Arch) -> int:
         arch.embed_dim or arch.dim
     )
     return _embedded(arch) + beside + sum(_layer(x, arch.dim) for x in owners) + _norm(arch.norm, arch.dim * streams(arch)) + _output(arch)
+
+
+def staged(arch: Arch) -> int:
+    """Of all stages but the last."""
+    return sum(map(parameters, stages(arch))) + sum(map(sum, merges(arch)))
+
+
+def merges(arch: Arch) -> list[tuple[int, int]]:
+    """Behind each stage but the last: numbers of the matrix, and of the norm."""
+    widths = [*(stage.dim for stage in arch.before[1:]), arch.dim]
+    return [(4 * stage.dim * width, _norm(stage.norm, 4 * stage.dim)) for stage, width in zip(arch.before, widths, strict=False)]
 
 
 def _encoder(arch: Arch) -> int:
@@ -213,6 +229,8 @@ def _mixer(mixer: Single, dim: int) -> int:
             return mixer_matrices(mixer, dim) + norms + ((q or 0) + r + p) * mixer.bias + dim * mixer.out_bias
         case LshAttention():
             return mixer_matrices(mixer, dim)
+        case ShiftedWindowAttention(heads=h, head_dim=k, bias=bias):
+            return mixer_matrices(mixer, dim) + 3 * h * k * bias + dim + h * mixer.distances
         case LocalGlobalAttention(heads=h, head_dim=k):
             return mixer_matrices(mixer, dim) + dim * h * k + 6 * h * k * mixer.bias + dim * mixer.out_bias
         case Mamba() | Mamba2() | ShortConv() | S4() | LinearAttention() | RgLru() | Rwkv7():
@@ -261,6 +279,8 @@ def mixer_matrices(mixer: Single, dim: int) -> int:
             return queries + dim * (r + p) + r * h * (n + v) + h * v * dim
         case LshAttention(heads=h, head_dim=k):
             return 3 * dim * h * k
+        case ShiftedWindowAttention(heads=h, head_dim=k):
+            return 4 * dim * h * k
         case LocalGlobalAttention(heads=h, head_dim=k):
             return 6 * dim * h * k  # only global tokens need the seventh, their query
         case Mamba() | Mamba2() | ShortConv() | S4() | LinearAttention() | RgLru() | Rwkv7():

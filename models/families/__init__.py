@@ -138,6 +138,7 @@ ENCODERS = {
 # the same for encoders that read images
 IMAGE_ENCODERS = {
     **dict.fromkeys((f"ViT{head}" for head in ("Model", "ForImageClassification")), "models.families.vision.vit"),
+    **dict.fromkeys((f"Swin{head}" for head in ("Model", "ForImageClassification")), "models.families.vision.swin"),
     **dict.fromkeys((f"Dinov2{head}" for head in ("Model", "ForImageClassification")), "models.families.vision.dinov2"),
 }
 

@@ -10,6 +10,7 @@ from models.spec.arch import (
     Layer,
     Ngrams,
     Placement,
+    Stage,
     Step,
     TiledTower,
     Tower,
@@ -20,6 +21,7 @@ from models.spec.arch import (
     long_ropes,
     map_mixers,
     mixers,
+    stages,
     streams,
     tower,
     turned_ropes,
@@ -92,6 +94,7 @@ from models.spec.positions import (
 from models.spec.recurrent import S4, Mamba, Mamba2, Recurrent, RgLru, ShortConv
 from models.spec.sparse import FirstTokens, GlobalTokens, LocalGlobalAttention, LshAttention, QuestionTokens
 from models.spec.value import spec
+from models.spec.windows import ShiftedWindowAttention
 
 __all__ = [
     "FFN",
@@ -182,6 +185,7 @@ __all__ = [
     "Sections",
     "SharedBlock",
     "SharedEmbedding",
+    "ShiftedWindowAttention",
     "ShortConv",
     "Sigmoid",
     "Single",
@@ -191,6 +195,7 @@ __all__ = [
     "SoftmaxOfTop",
     "Sorted",
     "SparseMixer",
+    "Stage",
     "Step",
     "Strided",
     "Temperature",
@@ -218,6 +223,7 @@ __all__ = [
     "rope_turns",
     "slots",
     "spec",
+    "stages",
     "streams",
     "tower",
     "turned_ropes",

@@ -42,6 +42,16 @@ class Layer:
 
 
 @spec
+class Stage:
+    """Layers of an encoder of images before wider ones (Swin: Liu et al. 2021, arXiv 2103.14030). Behind them the rows of 2 * 2
+    neighbouring patches side by side, normed, become one of the next stage's by a matrix."""
+
+    dim: int
+    layers: tuple[Layer, ...]
+    norm: Norm
+
+
+@spec
 class Ngrams:
     """Behind the first layer, norm(x + act(conv(e))): e are the rows that it read, and the convolution looks at `kernel` tokens,
     as many before as after (DeBERTa-v2, arXiv 2006.03654)."""
@@ -175,7 +185,8 @@ class Arch:
     sequences and remembers nothing. With `encoder`, an encoder-decoder.
 
     `patches`: an encoder that reads images in place of tokens; its vocabulary is empty, and its context is as many rows as an image of
-    the grid that it was trained with has.
+    the grid that it was trained with has, or as the first of its stages has of one. `before`: stages before `layers`, which are the last
+    one's, as `dim` is.
 
     `embed_dim`: of the table's rows where that is not `dim`. In a decoder one matrix brings them to `dim` and another one back
     (OPT-350m); in an encoder a matrix with bias, behind positions, segments and norm, which are as narrow (ALBERT)."""
@@ -194,6 +205,7 @@ class Arch:
     global_tokens: GlobalTokens | None = None  # of `LocalGlobalAttention`
     ngrams: Ngrams | None = None  # of an encoder
     patches: Patches | None = None
+    before: tuple[Stage, ...] = ()
     encoder: Tower | None = None
     vision: Vision | CrossVision | None = None  # of a decoder
     output: Output = Next()
@@ -256,6 +268,15 @@ def turned_ropes(arch: Arch) -> tuple[Rope, ...]:
 def streams(arch: Arch) -> int:
     """How many times as wide as `dim` the rows are that go through the layers and come out of them."""
     return 2 if any(layer.placement == "reversible" for layer in arch.layers) else 1
+
+
+def stages(arch: Arch) -> tuple[Arch, ...]:
+    """Those before the last one as architectures of their own, with what stands before the first."""
+    parts = list[Arch]()
+    for stage in arch.before:
+        first = {"patches": arch.patches, "embed_norm": arch.embed_norm} if not parts else {}
+        parts.append(Arch(dim=stage.dim, vocab=0, layers=stage.layers, norm=None, output=Pooled(), context=arch.context, **first))
+    return tuple(parts)
 
 
 def crossed_rows(arch: Arch) -> tuple[int, int]:

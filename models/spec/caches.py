@@ -13,6 +13,7 @@ from models.spec.mixers import Attention, LatentAttention, LocalGlobalAttention,
 from models.spec.outputs import Writes
 from models.spec.recurrent import S4, Mamba, Mamba2, RgLru, ShortConv
 from models.spec.value import spec
+from models.spec.windows import ShiftedWindowAttention
 
 
 @spec
@@ -57,7 +58,7 @@ def remembered(mixer: Single) -> tuple[Paged | Slot, ...]:
             mask, BlockSparse | Full | GridWindow | Hubs | Neighbourhood | Ring
         ):
             return ()
-        case LocalGlobalAttention() | LshAttention(mask=Ring()):
+        case LocalGlobalAttention() | LshAttention(mask=Ring()) | ShiftedWindowAttention():
             return ()
         case Attention(kv_heads=g, head_dim=k, mask=mask):
             return (Paged(per_token=((g, k), (g, k)), reach=mask.reach),)

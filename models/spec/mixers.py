@@ -10,6 +10,7 @@ from models.spec.positions import Alibi, Disentangled, RelativeBias, Rope
 from models.spec.recurrent import S4, Mamba, Mamba2, RgLru, ShortConv
 from models.spec.sparse import LocalGlobalAttention, LshAttention
 from models.spec.value import spec
+from models.spec.windows import ShiftedWindowAttention
 
 
 @spec
@@ -79,6 +80,7 @@ Single = (
     | LocalGlobalAttention
     | LshAttention
     | LongConv
+    | ShiftedWindowAttention
     | Mamba
     | Mamba2
     | ShortConv

@@ -1,7 +1,7 @@
 """The encoder: whole sentences, or images, in, one row of numbers for each out."""
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import torch
@@ -14,21 +14,25 @@ from models.parts.norms import norm
 from models.parts.patches import PatchEmbedding
 from models.parts.positions import added
 from models.spec import Arch, Classifier, FirstTokens, GlobalTokens, Pooled, QuestionTokens, beside_embedding, streams
+from models.stacks.stages import StageStack, halved
 
 
 class Encoder(nn.Module):
     """A step's sentences or images lie behind one another (`Batch`), none of them padded and none of them empty."""
 
-    def __init__(self, arch: Arch, output: Pooled | Classifier, layers: list[nn.Module], backend: Backend) -> None:
+    def __init__(
+        self, arch: Arch, output: Pooled | Classifier, layers: list[nn.Module], backend: Backend, before: Sequence[StageStack] = ()
+    ) -> None:
+        """`before`: of `Arch.before`."""
         super().__init__()
         self.arch, self.ops = arch, backend.ops
-        rows, self.streams = arch.embed_dim or arch.dim, streams(arch)
+        rows, self.streams = arch.before[0].dim if arch.before else arch.embed_dim or arch.dim, streams(arch)
         self.embed = _embed(arch, rows, backend)
         self.positions = added("positions", arch.position, beside_embedding(arch), arch.context, backend)
         self.segments = backend.embedding("segments", arch.segments, rows) if arch.segments else None
         self.embed_norm = norm(arch.embed_norm, rows, backend.ops)
         self.widen = backend.linear("widen", rows, (arch.dim,), bias=True) if arch.embed_dim else None
-        self.layers = nn.ModuleList(layers)
+        self.before, self.layers = nn.ModuleList(before), nn.ModuleList(layers)
         self.ngrams = NgramsPart("ngrams", arch.ngrams, arch.dim, backend) if arch.ngrams else None
         self.norm = norm(arch.norm, arch.dim * self.streams, backend.ops)
         self.head = Head(output, arch.dim * self.streams, backend)
@@ -38,8 +42,10 @@ class Encoder(nn.Module):
         return self.norm(deque(self.states(read, batch), maxlen=1).pop())
 
     def states(self, read: Tensor, batch: Batch) -> Iterator[Tensor]:
-        """x_TD before the first layer, and then behind each."""
+        """x_TD before the first layer, and then behind each; of an encoder in stages, in the last one."""
         x_TD = e_TD = self._embedded(read, batch)
+        for stage in self.before:
+            x_TD, batch = stage(x_TD, batch)
         if self.arch.global_tokens is not None:
             batch = replace(batch, marked_T=marked(self.arch.global_tokens, read, batch))
         if self.streams > 1:
@@ -53,6 +59,8 @@ class Encoder(nn.Module):
 
     def output(self, x_TD: Tensor, batch: Batch) -> Tensor:
         """float32 y_SE of rows that `forward` returned: vectors, or a classifier's logits. E is models.spec.width."""
+        for _ in self.before:
+            batch = halved(batch)
         return self.head(x_TD, batch)
 
     def _embedded(self, read: Tensor, batch: Batch) -> Tensor:

@@ -65,7 +65,7 @@ def _copier(parameter: nn.Parameter) -> Callable[[Weight], None]:
 
 def recipe_of(recipes: Recipes, target: str) -> tuple[Recipe, int | None]:
     """The recipe for one of our tensors, and the number of its layer. A layer may have one that is not the others'."""
-    match = re.match(r"(encoder\.|vision\.tower\.(?:last_)?)?layers\.(\d+)\.", target)
+    match = re.match(r"(encoder\.|vision\.tower\.(?:last_)?|before\.\d+\.)?layers\.(\d+)\.", target)
     template = target if match is None or target in recipes else f"{match[1] or ''}layers.{{i}}." + target[match.end() :]
     if template not in recipes:
         raise WeightsError(f"the family has no recipe for {template}")

@@ -18,7 +18,7 @@ from engine.embedded.kernels.library import levels
 from tests.models.encoder_world import make
 from tests.models.sight_world import pictures
 from tests.models.test_encoders import BODIES
-from tests.models.test_sight import PAIR_CASES, TOWERS, images_of, seen_by_them, texts
+from tests.models.test_sight import PAIR_CASES, TOWERS, images_of, inputs, seen_by_them, texts
 
 EXACT = EncoderOptions(dtype="float32", threads=1, limits=EncoderLimits(max_step_tokens=90, max_sentences=5))
 
@@ -130,10 +130,11 @@ def test_an_encoder_of_images_alone(name: str, tmp_path: Path) -> None:
     """Rows of class tokens, or logits of a classifier; texts are refused."""
     theirs = make(TOWERS[name])
     theirs.save_pretrained(tmp_path)
-    images = pictures(*[(24, 24)] * 7)
+    images = [*inputs(TOWERS[name]), *inputs(TOWERS[name])]
     with torch.no_grad():
         found = theirs(torch.stack(images))
-    want = found.logits if "logits" in found else found.last_hidden_state[:, 0]
+    pooled = found.pooler_output if name.startswith("swin") and "logits" not in found else found[0][:, 0]
+    want = found.logits if "logits" in found else pooled
     several = embedded(tmp_path, [list(map(pixels, images[:2])), list(map(pixels, images[2:]))])
     np.testing.assert_allclose(np.concatenate(several), want.numpy(), rtol=1e-4, atol=1e-4)
     with pytest.raises(Unsupported, match="reads images, and no texts"):

@@ -10,13 +10,18 @@ import torch.nn.functional as F
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from models.build import build_encoder
+from models.describe import describe, parameters
 from models.encoders import open_encoder
-from models.families import IMAGE_ENCODERS, PAIRS, pair_of
+from models.families import IMAGE_ENCODERS, PAIRS, arch_of, pair_of
 from models.hf import ConfigError
 from models.images import cut
 from models.pairs import open_pair
 from models.quant import WeightsError
+from models.reference import Reference
 from models.spec import Grid, Patches
+from models.spec.check import check
+from models.spec.json_form import from_json, to_json
 from tests.models.encoder_world import make
 from tests.models.sight_world import OurPair, filled, pictures, read, seen
 
@@ -38,6 +43,9 @@ TOWERS: dict[str, dict[str, Any]] = {
     "vit-classifier": tiny("vit", architectures=["ViTForImageClassification"], num_labels=7),
     "vit-body": tiny("vit", architectures=["ViTModel"], hidden_act="gelu_new", layer_norm_eps=1e-6),
     "vit-gray": tiny("vit", architectures=["ViTModel"], num_channels=1, image_size=[16, 28], qkv_bias=False),
+    "swin": tiny("swin"),
+    "swin, filled up": tiny("swin", image_size=[40, 52], mlp_ratio=4.0, qkv_bias=False, hidden_act="gelu_new", layer_norm_eps=1e-6),
+    "swin-classifier": tiny("swin", architectures=["SwinForImageClassification"], num_labels=5),
     "dinov2": tiny("dinov2"),
     "dinov2-gated": tiny("dinov2", use_swiglu_ffn=True, hidden_size=60),
     "dinov2-classifier": tiny("dinov2", architectures=["Dinov2ForImageClassification"], num_labels=6),
@@ -72,7 +80,8 @@ def test_same_rows_and_outputs(name: str, tmp_path: Path) -> None:
     assert want.std() > 0.2
     x_TD, y_SE = seen(filled(open_encoder(tmp_path)), images)
     close(x_TD, want.flatten(0, 1))
-    close(y_SE, scores.logits if "logits" in scores else want[:, 0])
+    pooled = scores.pooler_output if name.startswith("swin") and "pooler_output" in scores else want[:, 0]
+    close(y_SE, scores.logits if "logits" in scores else pooled)
 
 
 @pytest.mark.parametrize("name", ["vit", "dinov2"])
@@ -206,6 +215,34 @@ def test_patches_lie_line_by_line() -> None:
     rows = cut(image, spec)
     assert rows.shape == (6, 12)
     close(rows[4].view(3, 2, 2), image[:, 2:4, 2:4])
+
+
+@pytest.mark.parametrize("name", TOWERS)
+def test_what_it_says_of_itself(name: str) -> None:
+    arch = arch_of(TOWERS[name])
+    check(arch)
+    assert from_json(to_json(arch)) == arch
+    model = build_encoder(arch, Reference(), context=arch.context)
+    held = sum(numbers.numel() for numbers in model.state_dict().values() if numbers.is_floating_point())
+    assert describe(arch).parameters == parameters(arch) == held
+
+
+def test_stages_that_are_not_known_are_refused() -> None:
+    for changes, message in (
+        ({"depths": [2, 2]}, "must have 4 numbers each"),
+        ({"window_size": 4}, "window_size = 4 is more than the 3 lines"),
+        ({"use_absolute_embeddings": True}, "use_absolute_embeddings"),
+    ):
+        with pytest.raises(ConfigError, match=message):
+            arch_of(tiny("swin", **changes))
+
+
+def test_small_images_are_filled_up_to_a_square(tmp_path: Path) -> None:
+    """In any company; their oracle cannot read them."""
+    make(TOWERS["swin"]).save_pretrained(tmp_path)
+    model, images = filled(open_encoder(tmp_path)), pictures((48, 48), (6, 2), (20, 48), (20, 48))
+    together = seen(model, images)[1]
+    close(together, torch.cat([seen(model, [image])[1] for image in images]))
 
 
 def test_every_encoder_of_images_has_a_case() -> None:

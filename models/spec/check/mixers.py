@@ -27,6 +27,7 @@ from models.spec.mixers import Attention, LatentAttention, LocalGlobalAttention,
 from models.spec.outputs import Denoised, Next
 from models.spec.positions import Alibi, Disentangled, RelativeBias
 from models.spec.recurrent import Recurrent
+from models.spec.windows import ShiftedWindowAttention
 
 MOST_BUCKETS = 32767  # what is remembered of a token's are two bytes
 
@@ -43,13 +44,15 @@ def single(mixer: Single, arch: Arch) -> Iterator[Problem]:
     else:
         yield from _mask(mixer.mask)
         yield from _mixer(mixer)
+        if isinstance(mixer, ShiftedWindowAttention) and arch.patches is None:
+            yield ".mixer", "cannot be ShiftedWindowAttention where no images are read"
 
 
 def _mask_of(mixer: Single) -> Mask | None:
     return mixer.mask if isinstance(mixer, Attention) else None
 
 
-def _mixer(mixer: Attention | LatentAttention | LocalGlobalAttention | LshAttention) -> Iterator[Problem]:
+def _mixer(mixer: Attention | LatentAttention | LocalGlobalAttention | LshAttention | ShiftedWindowAttention) -> Iterator[Problem]:
     match mixer:
         case Attention(heads=h, kv_heads=g, head_dim=k, position=position, mask=mask):
             yield from positive(mixer, ".mixer", "heads", "kv_heads", "head_dim")
@@ -68,6 +71,10 @@ def _mixer(mixer: Attention | LatentAttention | LocalGlobalAttention | LshAttent
             yield from rope(position, p, "rope_dim")
         case LocalGlobalAttention():
             yield from positive(mixer, ".mixer", "heads", "head_dim")
+        case ShiftedWindowAttention(window=window, shift=shift):
+            yield from positive(mixer, ".mixer", "heads", "head_dim", "window")
+            if not 0 <= shift < window:
+                yield ".mixer.shift", f"= {shift} must lie between 0 and window = {window}"
         case LshAttention(buckets=buckets):
             yield from positive(mixer, ".mixer", "heads", "head_dim", "rounds")
             if not buckets or any(n < 2 or n % 2 for n in buckets) or prod(buckets) > MOST_BUCKETS:

@@ -10,8 +10,14 @@ from models.spec.outputs import Probe, Writes
 def sight(arch: Arch) -> Iterator[Problem]:
     if not isinstance(arch.output, Writes) and isinstance(arch.output.pooling, Probe) and arch.dim % arch.output.pooling.heads:
         yield ".output.pooling.heads", f"= {arch.output.pooling.heads} must divide dim = {arch.dim}"
+    if arch.before and arch.patches is None:
+        yield ".before", "must be empty where no images are read"
     if arch.patches is None:
         return
+    for i, stage in enumerate(arch.before):
+        yield from positive(stage, f".before[{i}]", "dim")
+    if arch.before and (arch.patches.class_token or arch.patches.grid is not None):
+        yield ".patches", "must have neither a class token nor a grid where there are stages: rows are merged by their places"
     yield from positive(arch.patches, ".patches", "size", "channels")
     if arch.patches.grid is not None:
         yield from positive(arch.patches.grid, ".patches.grid", "rows", "columns")

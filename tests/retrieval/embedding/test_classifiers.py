@@ -63,11 +63,12 @@ def picture(seed: int, size: tuple[int, int]) -> bytes:
     return file.getvalue()
 
 
-@pytest.mark.parametrize(("name", "kind"), [("vit-classifier", "ViT"), ("dinov2-classifier", "Bit")])
+@pytest.mark.parametrize(("name", "kind"), [("vit-classifier", "ViT"), ("dinov2-classifier", "Bit"), ("swin-classifier", "ViT")])
 def test_images(name: str, kind: str, tmp_path: Path) -> None:
     theirs = make(TOWERS[name])
     theirs.save_pretrained(tmp_path)
-    square = {"height": 24, "width": 24}
+    side, rows = (48, 24**2) if name.startswith("swin") else (24, 6**2 + 1)
+    square = {"height": side, "width": side}
     size = square if kind == "ViT" else {"shortest_edge": 28}
     said = {"image_processor_type": f"{kind}ImageProcessor", "size": size, "crop_size": square}
     (tmp_path / "preprocessor_config.json").write_text(json.dumps(said if kind == "Bit" else {**said, "crop_size": None}))
@@ -77,7 +78,7 @@ def test_images(name: str, kind: str, tmp_path: Path) -> None:
     images = [Image.open(io.BytesIO(file)) for file in files]
     with torch.no_grad():
         want = theirs(**processor(images, return_tensors="pt")).logits.softmax(1)
-    assert labels == tuple(f"LABEL_{i}" for i in range(want.shape[1])) and found.rows == 3 * 37
+    assert labels == tuple(f"LABEL_{i}" for i in range(want.shape[1])) and found.rows == 3 * rows
     np.testing.assert_allclose(found.probabilities, want.numpy(), atol=1e-4)
 
 
