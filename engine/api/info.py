@@ -22,6 +22,8 @@ class Stats:
     prompt_tokens: int = 0  # these and below: totals since start
     cached_tokens: int = 0
     generated_tokens: int = 0
+    drafted_tokens: int = 0  # guessed before they were chosen, and of those chosen
+    accepted_tokens: int = 0
     images_read: int = 0
     images_found: int = 0  # that were asked about again, and whose rows were remembered
     preemptions: int = 0

@@ -47,6 +47,7 @@ class Request:
     owner: str = ""  # on whose behalf; what is cached for one owner, no other can tell (but for shared prefixes)
     # told, in any thread, of the processor seconds that compiling the grammar took; no part of what is asked
     charge: Callable[[float], None] | None = field(default=None, compare=False, repr=False)
+    speculative: bool = True  # False: no token is guessed before it is chosen; the tokens are the same
     salt: str = ""  # what is cached with one, no request of the same owner with another can tell
     # W3C Trace Context, for an engine that asks other servers: headers that go with what it asks; no part of what is asked
     trace: tuple[tuple[str, str], ...] = field(default=(), compare=False, repr=False)

@@ -8,6 +8,7 @@ from engine.embedded.memory.memory import Memory
 from engine.embedded.sampling.sampler import SampledToken, TokenSampler
 from engine.embedded.scheduler import Limits, Scheduler
 from engine.embedded.sequence import Chunk, Sequence
+from engine.embedded.speculation.drafter import Drafter
 from engine.embedded.step.runner import Runner
 from engine.embedded.vision.encoder import VisionEncoder
 
@@ -19,14 +20,24 @@ class Totals:
     prompt: int = 0
     cached: int = 0
     generated: int = 0
+    drafted: int = 0
+    accepted: int = 0
     aborts: int = 0
 
 
 class Core:
     """Used by one thread; `stats` may be read by any."""
 
-    def __init__(self, runner: Runner, memory: Memory, limits: Limits, vision: VisionEncoder | None = None) -> None:
-        self.memory, self.scheduler, self._vision = memory, Scheduler(memory, limits, vision), vision
+    def __init__(
+        self,
+        runner: Runner,
+        memory: Memory,
+        limits: Limits,
+        vision: VisionEncoder | None = None,
+        drafter: Drafter | None = None,
+    ) -> None:
+        """`drafter`: guesses tokens; None: nobody does."""
+        self.memory, self.scheduler, self._vision = memory, Scheduler(memory, limits, vision, drafter), vision
         self._runner, self._totals = runner, Totals()
 
     @property
@@ -54,33 +65,59 @@ class Core:
             self.memory.release(seq)
 
     def step(self) -> list[tuple[Sequence, Delta]]:
-        """Runs one scheduled step. Returns the deltas of the sequences that gained a token."""
+        """Runs one scheduled step. Returns the deltas of the sequences that gained tokens, one for each token."""
         step = self.scheduler.schedule()
         if self._vision is not None:
             self._vision.work()
         if not step:
             return []
         choices = iter(self._runner.run(step))
-        advanced = ((chunk.sequence, self._advance(chunk, choices)) for chunk in step)
-        return [(seq, delta) for seq, delta in advanced if delta is not None]
+        return [(chunk.sequence, delta) for chunk in step for delta in self._advance(chunk, choices)]
 
     def stats(self) -> Stats:
         return figures(self.memory, self._totals, len(self.scheduler.waiting), len(self.scheduler.running), self.scheduler.preemptions)
 
-    def _advance(self, chunk: Chunk, choices: Iterator[SampledToken]) -> Delta | None:
+    def _advance(self, chunk: Chunk, choices: Iterator[Iterator[SampledToken]]) -> list[Delta]:
         seq, completes = chunk.sequence, chunk.completes
+        if chunk.drafted:
+            return self._verify(chunk, next(choices))
         if not seq.encoded:
             self.memory.inputs.publish(seq)
+        seq.behind = 0
         self.memory.advance(seq, chunk.size)
         if seq.computed >= seq.prompt or seq.looked is not None:
             seq.image_rows.clear()
         if not completes and seq.computed < seq.limit:
-            return None
-        delta = self._extend(seq, *next(choices)) if completes else seq.end_prompt()
+            return []
+        if seq.pace is not None:
+            seq.pace.passed(1)
+        delta = self._extend(seq, *next(next(choices))) if completes else seq.end_prompt()
         self._count(seq, delta)
         if delta.finish is not None:
             self.scheduler.remove(seq)
-        return delta
+        return [delta]
+
+    def _verify(self, chunk: Chunk, choices: Iterator[SampledToken]) -> list[Delta]:
+        """Every token is chosen as it would be without guesses; those behind a wrong guess are not looked at."""
+        seq, known, deltas, right = chunk.sequence, chunk.size - chunk.drafted, list[Delta](), 0
+        drafts: list[int | None] = [*seq.tokens[seq.length : seq.length + chunk.drafted].tolist(), None]
+        for draft, (token, logprob) in zip(drafts, choices, strict=False):
+            deltas.append(self._extend(seq, token, logprob))
+            self._count(seq, deltas[-1])
+            right += draft is not None and token == draft
+            if token != draft or seq.finish is not None:
+                break
+        self._note_guesses(seq, chunk.drafted, right)
+        self.memory.settle(seq, known, len(deltas) - 1, chunk.drafted)
+        if seq.finish is not None:
+            self.scheduler.remove(seq)
+        return deltas
+
+    def _note_guesses(self, seq: Sequence, drafted: int, right: int) -> None:
+        self._totals.drafted += drafted
+        self._totals.accepted += right
+        if seq.pace is not None:
+            seq.pace.told(drafted, right)
 
     def _extend(self, seq: Sequence, token: int | None, logprob: TokenLogprob | None) -> Delta:
         return seq.fail() if token is None else seq.append(token, logprob)
@@ -110,6 +147,8 @@ def figures(memory: Memory, totals: Totals, waiting: int, running: int, preempti
         prompt_tokens=totals.prompt,
         cached_tokens=totals.cached,
         generated_tokens=totals.generated,
+        drafted_tokens=totals.drafted,
+        accepted_tokens=totals.accepted,
         preemptions=preemptions,
         aborts=totals.aborts,
     )

@@ -16,8 +16,11 @@ from operator import itemgetter
 from engine.embedded.memory.memory import Memory
 from engine.embedded.memory.page_pool import PAGE
 from engine.embedded.sequence import Chunk, Sequence
+from engine.embedded.speculation.drafter import Drafter
 from engine.embedded.vision.encoder import VisionEncoder
 
+SPECULATING = 8  # sequences: with as many in a step, one more row costs what it may gain
+DRAFT_ROWS = 16  # guesses of a step
 IDLE_SHARES = 2  # times mixed_step_tokens: prompts of a step in idle time, whose end somebody who comes meanwhile waits for
 
 
@@ -30,8 +33,10 @@ class Limits:
 
 
 class Scheduler:
-    def __init__(self, memory: Memory, limits: Limits, vision: VisionEncoder | None = None) -> None:
-        self.memory, self.limits, self.vision = memory, limits, vision
+    def __init__(
+        self, memory: Memory, limits: Limits, vision: VisionEncoder | None = None, drafter: Drafter | None = None
+    ) -> None:
+        self.memory, self.limits, self.vision, self._drafter = memory, limits, vision, drafter
         self.waiting: list[Sequence] = []  # both in order of rank
         self.running: list[Sequence] = []
         self.preemptions = 0
@@ -59,7 +64,9 @@ class Scheduler:
         self._give_way()
         self._make_place()
         self._decodes(step)
-        budget = self._budget(len(step))
+        budget = self._budget(len(step)) - sum(chunk.size - 1 for chunk in step)
+        if self._drafter is not None and len(step) == len(self.running) < SPECULATING and not self.waiting:
+            self._speculate(step, self._drafter)
         if len(step) < len(self.running):
             budget = self._prompts(step, budget)
         if budget > 0 and len(self.running) < self.limits.max_running:
@@ -105,7 +112,24 @@ class Scheduler:
 
     def _decodes(self, step: list[Chunk]) -> None:
         """Preemption shortens `running` from its end, which a loop over a list allows."""
-        step.extend(Chunk(s, 1) for s in self.running if s.length - s.computed == 1 and (s.room >= s.length or self._make_room(s)))
+        step.extend(Chunk(s, s.pending) for s in self.running if s.decoding and (s.room >= s.length or self._make_room(s)))
+
+    def _speculate(self, step: list[Chunk], drafter: Drafter) -> None:
+        """Lengthens chunks of decodes by guesses, while nobody waits for a first token."""
+        share = min(DRAFT_ROWS, self.limits.max_step_tokens) // max(1, len(step)) - max((chunk.sequence.behind for chunk in step), default=0)
+        wanted = [(chunk.sequence, self._foreseen(chunk.sequence, share)) for chunk in step]
+        wanted = [(seq, most) for seq, most in wanted if most > 0]
+        drafts = dict(zip((seq for seq, _ in wanted), drafter.draft(wanted), strict=True)) if wanted else {}
+        for i, (seq, size, _) in enumerate(step):
+            draft = drafts.get(seq, ())
+            count = self.memory.foresee(seq, len(draft), reserve=len(self.running)) if len(draft) else 0
+            if count > 0:
+                seq.tokens[seq.length : seq.length + count] = draft[:count]
+                step[i] = Chunk(seq, size + count, count)
+
+    def _foreseen(self, seq: Sequence, share: int) -> int:
+        """Guesses that `seq` may have now."""
+        return 0 if seq.pace is None else min(seq.pace.length, share, seq.limit - seq.length - 1)
 
     def _budget(self, decodes: int) -> int:
         """Tokens of prompts for this step. Prompts slow down the answers that are running; the more wait for their
@@ -129,7 +153,7 @@ class Scheduler:
         for seq in self.running:
             if budget <= 0:
                 break
-            if seq.length - seq.computed > 1:
+            if seq.pending > 1 and not seq.decoding:
                 budget -= self._chunk(step, seq, budget)
         return budget
 
@@ -168,7 +192,7 @@ class Scheduler:
 
     def _arriving(self) -> set[bytes]:
         """Keys of the full pages that running prompts are about to compute, and of inputs about to be read."""
-        return {key for seq in self.running if seq.length - seq.computed > 1 or not seq.encoded for key in self._coming(seq)}
+        return {key for seq in self.running if (seq.pending > 1 and not seq.decoding) or not seq.encoded for key in self._coming(seq)}
 
     def _coming(self, seq: Sequence) -> list[bytes]:
         full = seq.length // PAGE

@@ -9,6 +9,7 @@ from torch import Tensor
 from engine.api import IDLE_PRIORITY, Delta, Finish, Request, TokenLogprob, Usage
 from engine.embedded.memory.page_pool import PAGE
 from engine.embedded.sampling.sampler import TokenSampler
+from engine.embedded.speculation.pace import Pace
 from engine.embedded.step.looks import Looks
 from engine.embedded.vision.places import Places
 from models.crossing import LookedAt
@@ -35,6 +36,7 @@ class Sequence:
     __slots__ = (
         "angles",
         "arrived",
+        "behind",
         "block",
         "cached",
         "computed",
@@ -54,6 +56,7 @@ class Sequence:
         "places",
         "prompt",
         "prompt_logprobs",
+        "pace",
         "published",
         "queued",
         "rank",
@@ -105,6 +108,8 @@ class Sequence:
         self.last = request.tokens[-1]
         self.stop = request.sampling.stop_tokens
         self.computed = 0
+        self.behind = 0  # tokens that the next decode computes again, since their state was lost with a wrong guess behind them
+        self.pace = Pace() if request.speculative else None
         self.room = 0  # tokens that the pages held can take
         self.slot = self.target = -1  # where its state is, and where the next step writes it (states.py)
         self.kept: bytes | None = None  # key of the last state kept of the answer
@@ -144,6 +149,16 @@ class Sequence:
             return 0 if PAGE % self.block else self.length // self.block * self.block
         unscored = self.unscored
         return self.length - 1 if unscored is None else unscored
+
+    @property
+    def pending(self) -> int:
+        """Tokens known, and not computed yet."""
+        return self.length - self.computed
+
+    @property
+    def decoding(self) -> bool:
+        """Whether the next step makes its next token, at the price of few."""
+        return self.pending == 1 + self.behind
 
     @property
     def generated(self) -> int:
@@ -199,10 +214,12 @@ class Sequence:
 
 
 class Chunk(NamedTuple):
-    """`size` tokens of one sequence, from `computed` on, that a step computes."""
+    """`size` tokens of one sequence, from `computed` on, that a step computes; the last `drafted` of them are guesses at what comes
+    behind those known."""
 
     sequence: Sequence
     size: int
+    drafted: int = 0
 
     @property
     def end(self) -> int:
@@ -212,4 +229,4 @@ class Chunk(NamedTuple):
     def completes(self) -> bool:
         """Is the next token sampled after this chunk?"""
         seq = self.sequence
-        return self.end == seq.length < seq.limit
+        return self.end - self.drafted == seq.length < seq.limit

@@ -97,6 +97,19 @@ class Memory:
             return False
         return self._extend(seq, [pages_for(tokens)] * len(self._own))
 
+    def foresee(self, seq: Sequence, count: int, reserve: int) -> int:
+        """How many guesses, of at most `count`, may follow the tokens known of a sequence that has grown to those: they take no page of
+        the last `reserve` of a layout, and a state is not carried over the border of a page, where it is kept."""
+        if self.states is not None:
+            count = min(count, -(-seq.length // PAGE) * PAGE - seq.length)
+            if count <= 0 or not self.states.branch(seq, reserve):
+                return 0
+        ends = pages_for(seq.length + count)
+        if any(pool.available < ends - table.end + reserve for (_, pool), table in zip(self._all(), self._tables(seq), strict=True)):
+            count = min(count, seq.room - seq.length)
+        self._extend(seq, [pages_for(seq.length + count)] * len(self._own))
+        return count
+
     def until(self, seq: Sequence, count: int) -> int:
         """How many of the next `count` tokens one step may compute."""
         for begin, end in seq.spans:
@@ -123,6 +136,17 @@ class Memory:
             self._drop(table, pool, first_seen(layout, seq.computed))
         seq.published = full
 
+    def settle(self, seq: Sequence, known: int, accepted: int, drafted: int) -> None:
+        """After a step that computed `known` tokens and `drafted` guesses, of which the first `accepted` were right. What lies in pages
+        of the others is written anew before anybody sees it; a state that has seen one is given up, and the next step computes the right
+        ones again."""
+        if self.states is None or accepted == drafted:
+            seq.behind = 0
+            return self.advance(seq, known + accepted)
+        self.states.undo(seq)
+        seq.room = seq.computed
+        seq.behind = seq.pending - 1
+
     def release(self, seq: Sequence) -> None:
         """Releases all pages, last first, so that the tail of a cached prefix is evicted before its head."""
         for table, pool in zip(seq.tables, self.pools, strict=True):
@@ -131,7 +155,7 @@ class Memory:
             table.clear()
         if self.states is not None:
             self.states.release(seq)
-        seq.computed = seq.room = seq.published = 0
+        seq.computed = seq.room = seq.published = seq.behind = 0
         seq.encoded = not seq.inputs
 
     def check(self) -> None:

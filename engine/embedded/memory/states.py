@@ -34,6 +34,17 @@ class States:
             seq.target = self.pool.take()
         return seq.target >= 0
 
+    def branch(self, seq: Sequence, reserve: int) -> bool:
+        """After `prepare`: whether the next step can leave the state as it is, so that `undo` is possible; `reserve` slots stay."""
+        if seq.target == seq.slot and self.pool.available > reserve:
+            seq.target = self.pool.take()
+        return seq.target != seq.slot
+
+    def undo(self, seq: Sequence) -> None:
+        """After a step that began with `branch`: as if it had not been."""
+        self.pool.release(seq.target)
+        seq.target = -1
+
     def advance(self, seq: Sequence) -> None:
         """After a step."""
         if seq.slot >= 0 and seq.slot != seq.target:

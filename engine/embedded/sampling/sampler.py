@@ -7,8 +7,9 @@ a GPU are reduced there. A token is drawn by inverting the distribution function
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from hashlib import blake2b
+from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
@@ -221,6 +222,20 @@ def choose(logits_SY: Tensor, samplers: Sequence[TokenSampler]) -> list[SampledT
         return _greedy(logits_SY)
     rows_SY: NDArray[np.float32] = logits_SY.cpu().numpy()
     return [_choose_row(row_Y, sampler) for row_Y, sampler in zip(rows_SY, samplers, strict=True)]
+
+
+def choose_each(logits_SY: Tensor, samplers: Sequence[TokenSampler], counts: Sequence[int]) -> list[Iterator[SampledToken]]:
+    """`counts`: rows of each sampler, one behind another. A row's token is chosen when it is asked for, once the sampler has accepted
+    those before."""
+    if all(sampler.plain for sampler in samplers):
+        tokens = iter(_greedy(logits_SY))
+        return [iter(list(islice(tokens, count))) for count in counts]
+    rows = iter(logits_SY.cpu().numpy())
+    return [_choose_rows(list(islice(rows, count)), sampler) for sampler, count in zip(samplers, counts, strict=True)]
+
+
+def _choose_rows(rows_SY: list[Row], sampler: TokenSampler) -> Iterator[SampledToken]:
+    return (_choose_row(row_Y, sampler) for row_Y in rows_SY)
 
 
 def _greedy(logits_SY: Tensor) -> list[SampledToken]:

@@ -103,9 +103,12 @@ class Inputs:
             batch = self._images.into(batch)
         return self._tokens_T.device[:tokens], batch if self._read is None else self._read.into(batch, shape.inputs)
 
-    def last(self, rows: list[int]) -> Tensor:
-        """int64: where the last tokens of these rows lie among the step's tokens."""
-        return torch.from_numpy(self._starts_R1.host[1:][rows].astype(np.int64) - 1).to(self._device)
+    def last(self, rows: list[int], drafted: list[int] | None = None) -> Tensor:
+        """int64: where the last tokens of these rows lie among the step's tokens, each behind those that as many guesses follow."""
+        ends = self._starts_R1.host[1:][rows].astype(np.int64)
+        if drafted is not None and any(drafted):
+            ends = np.concatenate([np.arange(end - more, end + 1) for end, more in zip(ends, drafted, strict=True)])
+        return torch.from_numpy(ends - 1).to(self._device)
 
     def _fill_one_each(self, chunks: Sequence[Chunk], computed: list[int]) -> None:
         n = len(chunks)

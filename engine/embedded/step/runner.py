@@ -1,12 +1,12 @@
-"""Runs a scheduled step on the model: takes chunks, returns a sampled token for each chunk that completes its sequence."""
+"""Runs a scheduled step on the model: takes chunks, returns sampled tokens for each chunk that completes its sequence."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
 from torch import Tensor
 
 from engine.embedded.sampling.prompt_logprobs import score_prompts
-from engine.embedded.sampling.sampler import SampledToken, choose
+from engine.embedded.sampling.sampler import SampledToken, choose, choose_each
 from engine.embedded.sequence import Chunk
 from engine.embedded.step.capture import Captured, NotRecordable, Recorder
 from engine.embedded.step.inputs import Inputs, Shape
@@ -28,8 +28,9 @@ class Runner:
         self._captured: dict[Shape, Captured] = {}
         self._recordable = True  # a recording tells nobody how it looks at anything
 
-    def run(self, step: Sequence[Chunk]) -> list[SampledToken]:
-        """Computes all chunks; returns one sampled token per completing chunk, in order. Logprobs of prompts go to their sequences."""
+    def run(self, step: Sequence[Chunk]) -> list[Iterator[SampledToken]]:
+        """Computes all chunks; returns for each completing chunk, in order, the token behind it and those behind its guesses: each is
+        to be accepted by the sampler before the next is asked for. Logprobs of prompts go to their sequences."""
         shape = self._inputs.fill(step)
         self._recordable = not self._inputs.shows and all(chunk.sequence.looks is None for chunk in step)
         done = [i for i, chunk in enumerate(step) if chunk.completes]
@@ -37,10 +38,13 @@ class Runner:
         if shape.tokens == shape.rows:
             logits_SY = self._compute(self._logits, shape)[: shape.rows]
             score_prompts(step, lambda tokens: logits_SY[tokens])
-            return choose(logits_SY if len(done) == len(step) else logits_SY[done], samplers)
+            return [iter([token]) for token in choose(logits_SY if len(done) == len(step) else logits_SY[done], samplers)]
         x_TD = self._compute(self._hidden, shape)
         score_prompts(step, lambda tokens: self._model.logits(x_TD[tokens]))
-        return choose(self._model.logits(x_TD[self._inputs.last(done)]), samplers) if done else []
+        if not done:
+            return []
+        drafted = [step[i].drafted for i in done]
+        return choose_each(self._model.logits(x_TD[self._inputs.last(done, drafted)]), samplers, [1 + more for more in drafted])
 
     def has_finite_logits(self, step: Sequence[Chunk]) -> bool:
         """Computes all chunks without recording anything, and looks at the logits after the last token of each."""
