@@ -129,6 +129,7 @@ MAY: dict[str, set[str]] = {
     "bench.experts": {"bench", "engine", "models"},
     "bench.kernels": {"bench", "engine", "models"},  # compares backends, below any server
     "bench.recurrent": {"bench", "engine", "models"},
+    "bench.speculation": {"bench", "engine"},
     "bench.scale.steps": {"bench", "engine"},
 }
 VLLM = ("engine.vllm",)  # all that imports vllm

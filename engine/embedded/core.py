@@ -90,7 +90,7 @@ class Core:
         if not completes and seq.computed < seq.limit:
             return []
         if seq.pace is not None:
-            seq.pace.passed(1)
+            seq.pace.passed()
         delta = self._extend(seq, *next(next(choices))) if completes else seq.end_prompt()
         self._count(seq, delta)
         if delta.finish is not None:

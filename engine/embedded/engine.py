@@ -342,4 +342,4 @@ def _core(loaded: LoadedModel, memory: Memory, context: int, vision_encoder: Vis
     )
     if loaded.scheme is not None:
         return DenoisingCore(DenoisingRunner(loaded.model, inputs, loaded.device), memory, loaded.limits, loaded.scheme)
-    return Core(Runner(loaded.model, inputs, loaded.recorder), memory, loaded.limits, vision_encoder)
+    return Core(Runner(loaded.model, inputs, loaded.recorder), memory, loaded.limits, vision_encoder, loaded.drafter)

@@ -25,6 +25,8 @@ from engine.embedded.on_torch.cuda_graph import CudaGraphs
 from engine.embedded.on_torch.linear import quantized
 from engine.embedded.on_torch.pages import Storage
 from engine.embedded.scheduler import Limits
+from engine.embedded.speculation.drafter import Drafter
+from engine.embedded.speculation.ngram import NGrams
 from engine.embedded.step.capture import Recorder
 from engine.embedded.step.runner import Model
 from engine.end_tokens import end_tokens_of, read_object
@@ -66,6 +68,7 @@ class LoadOptions:
     dtype: torch.dtype = torch.bfloat16
     threads: int | None = None  # of the engine's tensor operations; None: PyTorch's choice
     limits: Limits
+    speculative: Literal["auto", "ngram", "off"] = "auto"  # auto: ngram where a row's numbers do not depend on the rows beside it
     packed: Path | None = None  # folder in which weights are kept as the kernels read them; None: they are made at each start
 
 
@@ -89,6 +92,7 @@ class LoadedModel:
     limits: Limits
     scheme: Scheme | None = None  # of a model that denoises
     vision: VisionStack | CrossVisionStack | None = None  # of a vision-language model
+    drafter: Drafter | None = None  # guesses tokens; not of a model that denoises
 
 
 def load_model(directory: Path, options: LoadOptions) -> LoadedModel:
@@ -131,7 +135,13 @@ def load_model(directory: Path, options: LoadOptions) -> LoadedModel:
         limits=options.limits,
         scheme=scheme,
         vision=model.vision,
+        drafter=NGrams() if _speculates(options, arch, machine.backend) else None,
     )
+
+
+def _speculates(options: LoadOptions, arch: Arch, backend: Backend) -> bool:
+    invariant = isinstance(backend, NativeBackend)
+    return scheme_of(arch) is None and (options.speculative == "ngram" or (options.speculative == "auto" and invariant))
 
 
 @dataclass(frozen=True)

@@ -33,9 +33,7 @@ class Limits:
 
 
 class Scheduler:
-    def __init__(
-        self, memory: Memory, limits: Limits, vision: VisionEncoder | None = None, drafter: Drafter | None = None
-    ) -> None:
+    def __init__(self, memory: Memory, limits: Limits, vision: VisionEncoder | None = None, drafter: Drafter | None = None) -> None:
         self.memory, self.limits, self.vision, self._drafter = memory, limits, vision, drafter
         self.waiting: list[Sequence] = []  # both in order of rank
         self.running: list[Sequence] = []
@@ -116,7 +114,9 @@ class Scheduler:
 
     def _speculate(self, step: list[Chunk], drafter: Drafter) -> None:
         """Lengthens chunks of decodes by guesses, while nobody waits for a first token."""
-        share = min(DRAFT_ROWS, self.limits.max_step_tokens) // max(1, len(step)) - max((chunk.sequence.behind for chunk in step), default=0)
+        share = min(DRAFT_ROWS, self.limits.max_step_tokens) // max(1, len(step)) - max(
+            (chunk.sequence.behind for chunk in step), default=0
+        )
         wanted = [(chunk.sequence, self._foreseen(chunk.sequence, share)) for chunk in step]
         wanted = [(seq, most) for seq, most in wanted if most > 0]
         drafts = dict(zip((seq for seq, _ in wanted), drafter.draft(wanted), strict=True)) if wanted else {}

@@ -66,6 +66,7 @@ class Turn:
             priority=params.rank,
             closing=closing,
             thoughts=self.thoughts,
+            speculative=params.speculative,
         )
         return with_decoding(runtime, asked, self.prompt, params, request.n)
 

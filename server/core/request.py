@@ -50,6 +50,7 @@ class SamplingParams:
     beams: BeamParams = NO_BEAMS
     priority: int | None = None  # a higher one runs later
     denoising: Denoising | None = None  # of a model that denoises
+    speculative: bool = True  # False: no tokens are guessed ahead
 
     @property
     def rank(self) -> int:

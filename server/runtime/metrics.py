@@ -25,6 +25,8 @@ ENGINE: tuple[tuple[type[GaugeMetricFamily | CounterMetricFamily], str, str, Cal
     (CounterMetricFamily, "stoa_prompt_tokens", "Prompt tokens, cached ones too", lambda stats: stats.prompt_tokens),
     (CounterMetricFamily, "stoa_cached_tokens", "Prompt tokens that came from the prefix cache", lambda stats: stats.cached_tokens),
     (CounterMetricFamily, "stoa_generated_tokens", "Generated tokens", lambda stats: stats.generated_tokens),
+    (CounterMetricFamily, "stoa_drafted_tokens", "Tokens guessed ahead (speculation)", lambda stats: stats.drafted_tokens),
+    (CounterMetricFamily, "stoa_accepted_tokens", "Of those the right ones", lambda stats: stats.accepted_tokens),
     (CounterMetricFamily, "stoa_prompt_images_read", "Images in prompts that were read", lambda stats: stats.images_read),
     (CounterMetricFamily, "stoa_prompt_images_found", "Images in prompts whose rows were remembered", lambda stats: stats.images_found),
     (CounterMetricFamily, "stoa_preemptions", "Sequences put back into the queue for want of pages", lambda stats: stats.preemptions),

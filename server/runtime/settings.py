@@ -21,7 +21,7 @@ ORIGIN = re.compile(r"(https?|[a-z][a-z0-9+.-]*-extension)://[^/\s?#@]+", re.ASC
 NAMED_MODEL = re.compile(r"([\w.-]+)=(?!=)(.+)")  # no path, and not wheel:NAME==VERSION
 URL = re.compile(r"https?://[^/\s?#]+(/[^\s?#]*)?", re.ASCII)
 TOOL_LIMITS, GROUNDING = ToolLimits(), GroundingSettings()
-EMBEDDED_ONLY = frozenset(("quantize", "mixed_step_tokens", "shared_prefix"))
+EMBEDDED_ONLY = frozenset(("quantize", "mixed_step_tokens", "shared_prefix", "speculative"))
 LOCAL = frozenset(("kv_memory", "model_kv_memory", "max_running", "max_waiting", "max_step_tokens"))  # of engines of this machine
 VLLM_ONLY = frozenset(
     ("tensor_parallel", "pipeline_parallel", "data_parallel", "distributed_executor", "gpu_memory_utilization", "enforce_eager")
@@ -93,6 +93,11 @@ class Settings(BaseSettings):
     max_step_tokens: int = Field(default=512, ge=1, description="Tokens of one step while nothing is being generated")
     mixed_step_tokens: int | None = Field(
         default=None, ge=1, description="Prompt tokens of one step while something is, for each answer (default: 16 on a CPU, 512 on a GPU)"
+    )
+    speculative: Literal["auto", "ngram", "off"] = Field(
+        default="auto",
+        description="Guess tokens ahead and check several in one step: ngram, what followed where the text read so before; auto: that on "
+        "the CPU kernels, which choose the same tokens with and without",
     )
     max_answer_tokens: int | None = Field(
         default=None, ge=1, description="Tokens of an answer whose request does not limit them (default: what the context leaves)"

@@ -16,6 +16,7 @@ from engine.embedded.memory.memory import Memory
 from engine.embedded.native.backend import NativeBackend
 from engine.embedded.native.ops import Recordings
 from engine.embedded.scheduler import Limits
+from engine.embedded.speculation.drafter import Drafter
 from engine.embedded.step.inputs import Inputs, largest_step
 from engine.embedded.step.runner import Runner
 from models.spec import (
@@ -76,14 +77,14 @@ def library() -> Library:
     return opened
 
 
-def engine(library: Library, arch: Arch, pages: int, limits: Limits) -> Core:
+def engine(library: Library, arch: Arch, pages: int, limits: Limits, drafter: Drafter | None = None) -> Core:
     counts, places = dict.fromkeys(groups(arch), pages), pages if slots(arch) else None
     backend = NativeBackend(library, counts, slots=places or 0)
     inputs = Inputs(largest_step(limits, CONTEXT), tuple(counts), CPU, slots=places)
     model = filled(arch, backend)
     for leaf in backend.states.values():
         leaf.states[:places] = torch.nan  # nobody has written there
-    return Core(Runner(model, inputs, Recordings(backend.kernels)), Memory(counts, slots=places, seed=b""), limits)
+    return Core(Runner(model, inputs, Recordings(backend.kernels)), Memory(counts, slots=places, seed=b""), limits, drafter=drafter)
 
 
 def requests(seed: int) -> list[tuple[list[int], Sampling]]:

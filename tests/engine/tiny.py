@@ -19,6 +19,7 @@ from engine.embedded.on_torch.pages import Storage
 from engine.embedded.sampling.sampler import TokenSampler
 from engine.embedded.scheduler import Limits
 from engine.embedded.sequence import Sequence as Seq
+from engine.embedded.speculation.drafter import Drafter
 from engine.embedded.step.capture import Recorder
 from engine.embedded.step.inputs import Inputs, largest_step
 from engine.embedded.step.runner import Runner
@@ -105,6 +106,7 @@ def core(
     recorder: Recorder | None = None,
     dtype: torch.dtype = torch.float32,
     states: int = 32,
+    drafter: Drafter | None = None,
 ) -> Core:
     """`states`: slots, if `arch` has any."""
     limits = limits or LIMITS
@@ -112,7 +114,7 @@ def core(
     model = filled(arch, TorchBackend(Storage(pages=counts, slots=places, device=CPU, dtype=dtype, fill_nan=True)))
     most = largest_step(limits, CONTEXT, CONTEXT if arch.encoder else 0)
     inputs = Inputs(most, tuple(counts), CPU, ropes=long_ropes(arch), context=CONTEXT, slots=places)
-    return Core(Runner(model, inputs, recorder), Memory(counts, slots=places, seed=b"test"), limits)
+    return Core(Runner(model, inputs, recorder), Memory(counts, slots=places, seed=b"test"), limits, drafter=drafter)
 
 
 _arrivals = count()

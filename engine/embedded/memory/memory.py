@@ -142,10 +142,11 @@ class Memory:
         ones again."""
         if self.states is None or accepted == drafted:
             seq.behind = 0
-            return self.advance(seq, known + accepted)
-        self.states.undo(seq)
-        seq.room = seq.computed
-        seq.behind = seq.pending - 1
+            self.advance(seq, known + accepted)
+        else:
+            self.states.undo(seq)
+            seq.room = seq.computed
+            seq.behind = seq.pending - 1
 
     def release(self, seq: Sequence) -> None:
         """Releases all pages, last first, so that the tail of a cached prefix is evicted before its head."""

@@ -32,6 +32,7 @@ def sampling_params(body: SamplingFields) -> SamplingParams:
         priority=body.priority,
         beams=_beams(body) if isinstance(body, VllmFields) else NO_BEAMS,
         denoising=None if body.denoising is None else _denoising(body.denoising),
+        speculative=body.speculative is not False,
     )
 
 

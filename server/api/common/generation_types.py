@@ -146,6 +146,7 @@ class SamplingFields(BaseModel):
     bad_words: Annotated[list[Annotated[str, StringConstraints(min_length=1, max_length=200)]], Field(max_length=128)] | None = None
     priority: Annotated[Annotated[int, Field(ge=-(2**31), lt=2**31)] | None, PRIORITY_HINT] = None  # a higher one runs later
     denoising: DenoisingFields | None = None
+    speculative: bool | None = None  # false: no tokens are guessed ahead; the answer is the same
 
 
 class GenerationFields(BaseModel):

@@ -92,7 +92,15 @@ async def prepare(runtime: Runtime, body: wire.CompletionRequest, owner: str) ->
     requests = tuple(
         with_decoding(
             runtime,
-            Request(tokens=prompt.tokens, sampling=s, grammar=grammar, priority=params.rank, closing=closing, salt=salt),
+            Request(
+                tokens=prompt.tokens,
+                sampling=s,
+                grammar=grammar,
+                priority=params.rank,
+                closing=closing,
+                speculative=params.speculative,
+                salt=salt,
+            ),
             prompt,
             params,
             per_prompt,

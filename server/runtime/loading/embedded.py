@@ -31,5 +31,6 @@ def open_embedded(settings: Settings, name: str, directory: Path, shared: Sequen
         threads=settings.threads,
         limits=limits,
         packed=default_home() / "packed" if settings.keep_packed else None,
+        speculative=settings.speculative,
     )
     return EmbeddedEngine(load_model(directory, options), shared)

@@ -148,6 +148,7 @@ HONOURED: dict[str, Given] = {
     "size": Given("8x8"),
     "skip_special_tokens": Given(False, {"ignore_eos": True}),
     "steps": Given(3),
+    "speculative": Given(False),
     "stop": Given("two"),
     "stop_sequences": Given(["two"]),
     "stop_token_ids": Given([7]),
