@@ -1,4 +1,5 @@
 """How much faster the compiled CPU kernels are than plain torch in bf16, on models with random weights: one thread, its processor time.
+And how near their products of 4 and 8 bits come to what the processor's registers allow, at each instruction set that it has.
 
 python -m bench.kernels [--json FILE]     for each model a prompt of 512 tokens, and decoding with 1 and with 16 sequences of 256 tokens
 """
@@ -15,17 +16,21 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.report import machine
-from engine.embedded.kernels.library import Library
+from engine.embedded.kernels.library import Library, levels
+from engine.embedded.kernels.packing import pack
 from engine.embedded.native.backend import NativeBackend
 from engine.embedded.native.ops import Kernels
 from engine.embedded.on_torch.backend import TorchBackend
 from engine.embedded.on_torch.pages import Storage
 from models.batch import Backend, Batch
 from models.build import build
+from models.quant import quantize
 from models.spec import MLP, Alibi, Arch, Attention, Layer, Learned, Norm, Rope, groups
 from models.stacks.decoder import Decoder
 
 CONTEXT, PAGE, ROUNDS = 1024, 16, 3
+SHAPES = ((576, 3072), (1536, 576))  # SmolLM2-135M's largest: inputs, outputs
+REPEATS = 30
 PAGES = 17 * CONTEXT // PAGE
 NORM = Norm(kind="layer", eps=1e-5)
 
@@ -115,6 +120,34 @@ def ratios(arch: Arch, library: Library) -> dict[str, float]:
     return {name: round(median(values), 2) for name, values in found.items()}
 
 
+@torch.inference_mode()
+def products(level: str) -> list[dict[str, str | float]]:
+    """Matrix products of 256 rows: billions of operations per second, all of the step's quantization of activations included."""
+    library = Library.open(1, level)
+    assert library is not None
+    kernels, peak, out = Kernels(library), library.peak(), list[dict[str, str | float]]()
+    for bits in (4, 8, 16):
+        for inputs, outputs in SHAPES:
+            weight, x_TI = torch.randn(outputs, inputs), torch.randn(256, inputs)
+            packed = pack(quantize(weight, bits) if bits < 16 else weight.bfloat16())
+            before, rate = library.tiled, 0.0
+            for _ in range(REPEATS):
+                rate = max(rate, 2 * 256 * inputs * outputs / _timed(lambda x=x_TI, w=packed: kernels.linear(x, w, None)))
+            path = "+".join(name for name, count in library.tiled.items() if count > before[name]) or "vectors"
+            shape = f"{inputs} x {outputs}, {bits} bits"
+            out.append({"level": level, "matrix": shape, "path": path, "GOP/s": round(rate / 1e9), "share of peak": round(rate / peak, 2)})
+    return out
+
+
+def _table(rows: list[dict[str, str | float]], title: str) -> Table:
+    shown = Table(title=title, caption=f"{machine()}, one thread")
+    for column in rows[0]:
+        shown.add_column(column)
+    for row in rows:
+        shown.add_row(*map(str, row.values()))
+    return shown
+
+
 def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.kernels", description="Compare the compiled CPU kernels with plain torch.")
     parser.add_argument("--json", metavar="FILE", help="write all numbers there")
@@ -123,17 +156,14 @@ def main(argv: list[str] | None = None) -> None:
     library = Library.open(threads=1)
     if library is None:
         parser.error("the kernels were not built, or this processor lacks AVX2")
+    rates = [row for level in levels() for row in products(level)]
+    console = Console(width=120)
+    console.print(_table(rates, "products of matrices; peak: of bytes in registers, at that level"))
     rows = {name: ratios(arch, library) for name, arch in ARCHS.items()}
-    shown = Table(title="times as fast as plain torch", caption=f"{machine()}, {library.level}")
-    for column in ("model", *next(iter(rows.values()))):
-        shown.add_column(column)
-    for name, row in rows.items():
-        shown.add_row(name, *map(str, row.values()))
-    Console(width=120).print(shown)
+    console.print(_table([{"model": name} | row for name, row in rows.items()], f"times as fast as plain torch, {library.level}"))
     if options.json:
-        Path(options.json).write_text(
-            json.dumps({"ratios": rows, "level": library.level, "machine": machine()}, indent=1), encoding="utf-8"
-        )
+        found = {"products": rates, "ratios": rows, "level": library.level, "machine": machine()}
+        Path(options.json).write_text(json.dumps(found, indent=1), encoding="utf-8")
 
 
 if __name__ == "__main__":

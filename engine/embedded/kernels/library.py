@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
+from time import perf_counter
 
 from torch import Tensor
 
@@ -23,7 +24,8 @@ PAGE, GROUP, SPLIT, MAX_DIM, MAX_LATENT, MAX_INPUTS, MAX_EXPERTS, LINEAR_ROWS = 
 OP = struct.Struct("=i13i2f13Q")  # op.h: struct Op
 SIZES, FLOATS, POINTERS = 13, 2, 12
 
-LEVELS = ("avx2", "avx512_vnni", "avx512_bf16")  # native.cpp: LEVELS; a processor that has one has those before it
+TILED_PATHS = ("bytes", "hot", "bf16", "attention")  # tiles_amx.h: TiledPath
+LEVELS = ("avx2", "avx512_vnni", "avx512_bf16", "amx")  # native.cpp: LEVELS; a processor that has one has those before it
 
 
 @dataclass(frozen=True)
@@ -94,6 +96,21 @@ class Library:
     @property
     def byte_range(self) -> ByteRange:
         return ByteRange(self._library.stoa_top_activation(self._level), self._library.stoa_top_four(self._level))
+
+    @property
+    def tiled(self) -> dict[str, int]:
+        """How often the process has multiplied tiles (AMX), by what for."""
+        self._library.stoa_path.restype = ctypes.c_int64
+        return {name: self._library.stoa_path(i) for i, name in enumerate(TILED_PATHS)}
+
+    def peak(self) -> float:
+        """Multiplications and additions of bytes per second that one core's registers allow at this level: the best of some short loops."""
+        self._library.stoa_most.restype = ctypes.c_int64
+        best = 0.0
+        for _ in range(50):
+            began = perf_counter()
+            best = max(best, self._library.stoa_most(self._level, 2000) / (perf_counter() - began))
+        return best
 
     def run(self, op: Op) -> None:
         op.pack_into(self._buffer, 0)

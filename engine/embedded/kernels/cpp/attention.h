@@ -48,6 +48,7 @@ static void gather(const Op &op, int s, int g, int tile, Rows &rows, int64_t *ho
     rows.offsets[r] = offsets ? offsets + (int64_t)h * offsets_width(op.n[11], 0) : nullptr;
     home[r] = (int64_t)t * op.n[6] + h;
   }
+  split_queries(rows, op.n[2], op.f[0]);
 }
 
 // What a row has seen before its first key: nothing, or a sink, which has a score but no value (Xiao et al. 2023, arXiv 2309.17453).

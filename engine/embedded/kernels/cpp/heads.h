@@ -22,6 +22,7 @@ static void each_head(const Op &op, int item) {
   quantize_head(op, h, first, count, x);
   std::vector<float> filled(whole == outputs ? 0 : count * whole);
   float *out = (float *)op.p[3] + ((int64_t)first * heads + h) * outputs, *y = filled.empty() ? out : filled.data();
+  const Hot hot(x, op.n[6], inputs, format, 0, count);
   for (int i = 0; i < blocks;) {
     const int64_t block = (int64_t)h * blocks + i;
     const Block b = {(const uint8_t *)op.p[1] + block * (2 * inputs * bits_of(format)),
@@ -32,7 +33,7 @@ static void each_head(const Op &op, int item) {
                      inputs,
                      filled.empty() ? heads * outputs : whole,
                      y + 16 * i};
-    i += multiply_some(b, format, blocks - i, 0, count);
+    i += multiply_some(b, format, blocks - i, 0, count, hot);
   }
   for (int t = 0; t < count && !filled.empty(); t++) std::memcpy(out + (int64_t)t * heads * outputs, y + t * whole, outputs * sizeof(float));
 }

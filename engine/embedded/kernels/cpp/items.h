@@ -18,7 +18,7 @@ constexpr int CHANNELS = 64;      // that are convolved, or columns of a head's 
 constexpr int SCANNED = 64;       // channels that are scanned
 constexpr int HEAD_ROWS = 32;     // rows that are multiplied with one head's matrix
 
-static inline int chunks(int n, int size) { return (n + size - 1) / size; }
+static constexpr int chunks(int n, int size) { return (n + size - 1) / size; }
 
 static inline int linear_blocks(const Op &op) {  // blocks of 16 outputs: about 24 KB of weights, 128 items at the most
   const int block_bytes = op.n[1] * 2 * bits_of(op.n[3]), all = op.n[2] / 16, few = std::max({1, 24 * 1024 / block_bytes, all / 128});

@@ -90,12 +90,10 @@ template <int F, int R, int V>
 }
 
 template <int F, int R, int V>
-static void multiply(const Block &b, int row) {
+static inline void multiply_high(const Block &b, int row) {
   constexpr int S = group_of(F), BYTES_HERE = 2 * S * bits_of(F);
-  const uint8_t *x = b.x + (int64_t)row * b.stride;
-  const Row<S> first(x, b.inputs);
+  const Row<S> first(b.x + (int64_t)row * b.stride, b.inputs);
   const int64_t next = 2LL * bits_of(F) * b.inputs;
-  float *y = b.y + (int64_t)row * b.outputs;
   f16v sum[R][V];
   for (int r = 0; r < R; r++)
     for (int v = 0; v < V; v++) sum[r][v] = b.bias ? load(b.bias + 16 * v) : set1(0.f);
@@ -106,8 +104,15 @@ static void multiply(const Block &b, int row) {
     add_group<F, R, V>(sum, b, g, (const uint8_t *)(first.high + g));
   }
   for (int r = 0; r < R; r++)
-    for (int v = 0; v < V; v++) store(y + (int64_t)r * b.outputs + 16 * v, sum[r][v]);
-  if (any_hot<R>(first.hot, b.inputs / S, b.stride)) add_low_bytes<F, R, V>(b, x, y);
+    for (int v = 0; v < V; v++) store(b.y + (int64_t)(row + r) * b.outputs + 16 * v, sum[r][v]);
+}
+
+template <int F, int R, int V>
+static void multiply(const Block &b, int row) {
+  const uint8_t *x = b.x + (int64_t)row * b.stride;
+  multiply_high<F, R, V>(b, row);
+  if (any_hot<R>(Row<group_of(F)>(x, b.inputs).hot, b.inputs / group_of(F), b.stride))
+    add_low_bytes<F, R, V>(b, x, b.y + (int64_t)row * b.outputs);
 }
 
 template <int F, int V, int R = LINEAR_TILE>
@@ -116,34 +121,110 @@ static inline void multiply_tile(const Block &b, int row, int count) {
   if constexpr (R > 1) multiply_tile<F, V, R - 1>(b, row, count);
 }
 
-// As few tiles as there may be, and those alike.
-template <int F, int V>
-static inline void multiply_rows(const Block &b, int row, int end) {
-  for (int left = chunks(end - row, LINEAR_TILE); left > 0; left--) {
-    const int count = chunks(end - row, left);
-    multiply_tile<F, V>(b, row, count), row += count;
+// R rows at a time, then what is left.
+template <int F, int V, int R = LINEAR_TILE>
+static void multiply_high_rows(const Block &b, int row, int end) {
+  for (; row + R <= end; row += R) multiply_high<F, R, V>(b, row);
+  if constexpr (R > 1) multiply_high_rows<F, V, R - 1>(b, row, end);
+}
+
+// Which rows of [row, end) are hot, for each group: what blocks beside each other have in common. Empty for so few rows that each looks itself.
+class Hot {
+ public:
+  Hot(const uint8_t *x, int stride, int inputs, int format, int row, int end) {
+    if (format == BF16 || end - row <= LINEAR_TILE) return;
+    const int size = group_of(format), groups = inputs / size;
+    const auto each = [&](auto found) {
+      for (int r = row; r < end; r++) {
+        const uint8_t *hot = x + (int64_t)r * stride + 2 * (inputs + 8 * groups);
+        uint64_t flags;
+        for (int g = 0; g < groups; g += 8)
+          for (std::memcpy(&flags, hot + g, 8); flags; flags &= flags - 1) found(g + __builtin_ctzll(flags) / 8, r - row);
+      }
+    };
+    starts_.assign(groups + 2, 0);
+    each([&](int g, int) { starts_[g + 2]++; });
+    for (int g = 2; g < groups + 2; g++) starts_[g] += starts_[g - 1];
+    rows_.resize(starts_[groups + 1]);
+    each([&](int g, int r) { rows_[starts_[g + 1]++] = r; });
   }
+  bool none() const { return rows_.empty(); }
+  int count(int g) const { return starts_[g + 1] - starts_[g]; }
+  const uint8_t *rows(int g) const { return rows_.data() + starts_[g]; }  // counted from the first of them
+
+ private:
+  std::vector<int> starts_;
+  std::vector<uint8_t> rows_;
+  static_assert(LINEAR_ROWS <= 256, "a row's number is a byte");
+};
+
+// The low bytes of group g of R hot rows, brought together.
+template <int F, int V, int R = LINEAR_TILE>
+static void add_hot(const Block &b, int g, const uint8_t *hot, int count) {
+  constexpr int S = group_of(F);
+  Block near = b;
+  near.stride = sizeof(Part<S>);
+  for (; count >= R; count -= R, hot += R) {
+    Part<S> low[R];
+    f16v sum[R][V];
+    for (int r = 0; r < R; r++) {
+      low[r] = Row<S>(b.x + (int64_t)hot[r] * b.stride, b.inputs).low[g];
+      for (int v = 0; v < V; v++) sum[r][v] = load(b.y + hot[r] * b.outputs + 16 * v);
+    }
+    add_group<F, R, V>(sum, near, g, (const uint8_t *)low);
+    for (int r = 0; r < R; r++)
+      for (int v = 0; v < V; v++) store(b.y + hot[r] * b.outputs + 16 * v, sum[r][v]);
+  }
+  if constexpr (R > 1) add_hot<F, V, R - 1>(b, g, hot, count);
+}
+
+// tiles_none.h, tiled.h: the same by tiles, the high bytes of rows and the low ones of hot rows. They return how many of the rows.
+template <int F, int V>
+static int multiply_tiles(const Block &b, int rows);
+template <int F, int V>
+static int add_hot_tiles(const Block &b, int g, const uint8_t *hot, int count);
+static int multiply_bf16_tiles(const Block &b, int blocks, int row, int end);  // of the blocks: how many
+
+// Many rows: their sums stay in the first cache until the low bytes of hot groups have been added, in the order of add_low_bytes.
+template <int F, int V>
+static void multiply_many(const Block &b, int row, int end, const Hot &hot) {
+  alignas(64) float sums[LINEAR_ROWS * 16 * V];
+  Block near = b;
+  near.x += (int64_t)row * b.stride, near.y = sums, near.outputs = 16 * V;
+  multiply_high_rows<F, V>(near, multiply_tiles<F, V>(near, end - row), end - row);
+  for (int g = 0; g < b.inputs / group_of(F) && !hot.none(); g++) {
+    const int done = add_hot_tiles<F, V>(near, g, hot.rows(g), hot.count(g));
+    add_hot<F, V>(near, g, hot.rows(g) + done, hot.count(g) - done);
+  }
+  for (int r = 0; r < end - row; r++)
+    for (int v = 0; v < V; v++) store(b.y + (int64_t)(row + r) * b.outputs + 16 * v, load(sums + (r * V + v) * 16));
+}
+
+template <int F, int V>
+static inline void multiply_rows(const Block &b, int row, int end, const Hot &hot) {
+  end - row > LINEAR_TILE ? multiply_many<F, V>(b, row, end, hot) : multiply_tile<F, V>(b, row, end - row);
 }
 
 template <int V>
-static void multiply_blocks_of(const Block &b, int format, int row, int end) {
+static void multiply_blocks_of(const Block &b, int format, int row, int end, const Hot &hot) {
   switch (format) {
-    case U4: return multiply_rows<U4, V>(b, row, end);
-    case U8: return multiply_rows<U8, V>(b, row, end);
-    case U4_16: return multiply_rows<U4_16, V>(b, row, end);
-    case U8_16: return multiply_rows<U8_16, V>(b, row, end);
-    case U8_LOW: return multiply_rows<U8_LOW, V>(b, row, end);
-    case U8_LOW_16: return multiply_rows<U8_LOW_16, V>(b, row, end);
+    case U4: return multiply_rows<U4, V>(b, row, end, hot);
+    case U8: return multiply_rows<U8, V>(b, row, end, hot);
+    case U4_16: return multiply_rows<U4_16, V>(b, row, end, hot);
+    case U8_16: return multiply_rows<U8_16, V>(b, row, end, hot);
+    case U8_LOW: return multiply_rows<U8_LOW, V>(b, row, end, hot);
+    case U8_LOW_16: return multiply_rows<U8_LOW_16, V>(b, row, end, hot);
     default: return multiply_rows_bf16<1>(b, row, end);
   }
 }
 
 // One block, or as many side by side as are fastest: for a row or two memory is what is waited for, and it is read faster in one stream.
 // Returns how many.
-static int multiply_some(const Block &b, int format, int blocks, int row, int end) {
+static int multiply_some(const Block &b, int format, int blocks, int row, int end, const Hot &hot) {
+  if (const int done = format == BF16 ? multiply_bf16_tiles(b, blocks, row, end) : 0) return done;
   if (format == BF16 && blocks >= WIDE) return multiply_rows_bf16<WIDE>(b, row, end), WIDE;
-  if (format != BF16 && blocks >= LINEAR_WIDE && end - row > 2) return multiply_blocks_of<LINEAR_WIDE>(b, format, row, end), LINEAR_WIDE;
-  return multiply_blocks_of<1>(b, format, row, end), 1;
+  if (format != BF16 && blocks >= LINEAR_WIDE && end - row > 2) return multiply_blocks_of<LINEAR_WIDE>(b, format, row, end, hot), LINEAR_WIDE;
+  return multiply_blocks_of<1>(b, format, row, end, hot), 1;
 }
 
 static Block block_of(const Op &op, int i) {
@@ -161,7 +242,8 @@ static Block block_of(const Op &op, int i) {
 
 // Blocks [i, last) of rows [first, end).
 static void multiply_part(const Op &op, int i, int last, int first, int end) {
-  while (i < last) i += multiply_some(block_of(op, i), op.n[3], last - i, first, end);
+  const Hot hot((const uint8_t *)op.p[0], op.n[4], op.n[1], op.n[3], first, end);
+  while (i < last) i += multiply_some(block_of(op, i), op.n[3], last - i, first, end, hot);
 }
 
 // LINEAR  p: quantized rows, q, scales, out [T, O], bias or null  n: T, I, O, format, bytes per row

@@ -17,8 +17,9 @@ class Pool {
  public:
   using Items = int (*)(const Op &);
   using Run = void (*)(const Op &, int item);
+  using Hook = void (*)();
 
-  Pool(int threads, Items items, Run run) : items_(items), run_(run) {
+  Pool(int threads, Items items, Run run, Hook enter, Hook leave) : items_(items), run_(run), enter_(enter), leave_(leave) {
     for (int i = 1; i < threads; i++) workers_.emplace_back([this] { serve(); });
   }
 
@@ -61,6 +62,12 @@ class Pool {
   }
 
   void work() {
+    if (enter_) enter_();
+    work_off();
+    if (leave_) leave_();
+  }
+
+  void work_off() {
     for (int o = 0; o < n_; o++) {
       const Op &op = ops_[o];
       Counter &c = counters_[o];
@@ -117,6 +124,7 @@ class Pool {
 
   Items items_;
   Run run_;
+  Hook enter_, leave_;
   const Op *ops_ = nullptr;
   int n_ = 0, capacity_ = 0;
   std::unique_ptr<Counter[]> counters_;

@@ -32,7 +32,8 @@ struct Rows {  // queries, in order of their positions, and what they have seen 
   float slope[TILE_ROWS], top[TILE_ROWS], mass[TILE_ROWS];
   const float *offsets[TILE_ROWS];  // a head's row of a table (offsets.h); null: there is none
   alignas(64) float sums[TILE_ROWS * MAX_DIM];
-  alignas(64) float scores[std::max(TILE_ROWS * BLOCK, GAPPED_ROWS * GAPPED)];
+  alignas(64) float scores[std::max(TILE_ROWS * BLOCK, chunks(GAPPED_ROWS, 16) * 16 * GAPPED)];
+  alignas(64) uint16_t parts[3][TILE_ROWS * MAX_DIM];  // of queries, where tiles are multiplied
   int span;  // keys of a block
   float *out(int r) { return sums + r * wide; }  // packed: a fixed stride would crowd a few cache sets
   float *score(int r) { return scores + r * span; }
@@ -151,6 +152,11 @@ static inline KeyBlock key_block(const Keys &keys, const Rows &rows, int oldest,
   return block;
 }
 
+// tiles_none.h, attend_tiles.h: queries made ready, and the same by tiles. False: not here.
+static void split_queries(Rows &rows, int dim, float scale);
+static bool score_by_tiles(const Keys &keys, Rows &rows, const KeyBlock &block);
+static bool mix_by_tiles(const Keys &keys, Rows &rows, const KeyBlock &block);
+
 // Keys [from, to) of one split.
 static void look(const Keys &keys, Rows &rows, int from, int to) {
   for (int r = 0; r < rows.n; r++) {
@@ -162,9 +168,9 @@ static void look(const Keys &keys, Rows &rows, int from, int to) {
   for (; from < to; from += rows.span) {
     const KeyBlock block = key_block(keys, rows, oldest, from, std::min(from + rows.span, to));
     if (!block.pages) continue;
-    score(keys, rows, block);
+    if (!score_by_tiles(keys, rows, block)) score(keys, rows, block);
     for (int r = 0; r < rows.n; r++) keys.mask.gaps() ? soften<GAPPED / 16>(keys, rows, r, block) : soften<BLOCK / 16>(keys, rows, r, block);
-    mix(keys, rows, block);
+    if (!mix_by_tiles(keys, rows, block)) mix(keys, rows, block);
   }
 }
 

@@ -67,3 +67,12 @@ static inline void dot_blocks(i16v (*acc)[V], const uint8_t *w, int64_t next, co
       }
     }
 }
+
+// Products of bytes that registers alone can make, whatever memory does: multiplications and additions in `rounds`.
+static inline int64_t most_products(int rounds) {
+  __m256i acc[8] = {}, w = _mm256_set1_epi8(1), product;
+  for (int i = 0; i < rounds; i++)
+#pragma GCC unroll 8
+    for (int j = 0; j < 8; j++) asm volatile("vpmaddubsw %2, %2, %1\n\tvpaddw %1, %0, %0" : "+x"(acc[j]), "=&x"(product) : "x"(w));
+  return rounds * 8LL * 2 * 32;
+}

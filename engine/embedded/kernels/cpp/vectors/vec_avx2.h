@@ -76,6 +76,10 @@ static inline f16v select(uint16_t lanes, f16v yes, f16v no) {
   return {_mm256_blendv_ps(no.lo, yes.lo, mask(lanes)), _mm256_blendv_ps(no.hi, yes.hi, mask(lanes >> 8))};
 }
 
+static inline f16v where_at_least(f16v x, float limit, f16v y) {  // 0 elsewhere
+  const __m256 l = _mm256_set1_ps(limit);
+  return {_mm256_and_ps(y.lo, _mm256_cmp_ps(x.lo, l, _CMP_GE_OQ)), _mm256_and_ps(y.hi, _mm256_cmp_ps(x.hi, l, _CMP_GE_OQ))};
+}
 // Numbers `stride` apart; those beyond the first `lanes` repeat the last of them.
 static inline f16v load_apart(const float *p, int stride, int lanes) {
   const __m256i lane = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7), last = _mm256_set1_epi32(lanes - 1), apart = _mm256_set1_epi32(stride);

@@ -24,6 +24,9 @@ static inline f16v magnitude(f16v x) { return _mm512_abs_ps(x); }
 static inline f16v nearest(f16v x) { return _mm512_roundscale_ps(x, 0); }
 static inline f16v times_two_to(f16v x, f16v n) { return _mm512_scalef_ps(x, n); }
 static inline f16v select(uint16_t lanes, f16v yes, f16v no) { return _mm512_mask_blend_ps(lanes, no, yes); }
+static inline f16v where_at_least(f16v x, float limit, f16v y) {  // 0 elsewhere
+  return _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(x, set1(limit), _CMP_GE_OQ), y);
+}
 // Numbers `stride` apart; those beyond the first `lanes` repeat the last of them.
 static inline f16v load_apart(const float *p, int stride, int lanes) {
   const __m512i lane = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
@@ -107,4 +110,13 @@ static inline void dot_blocks(i16v (*acc)[V], const uint8_t *w, int64_t next, co
       for (int v = 0; v < V; v++) acc[r][v] = _mm512_dpbusd_epi32(acc[r][v], four, q[v]);
     }
   }
+}
+
+// Products of bytes that registers alone can make, whatever memory does: multiplications and additions in `rounds`.
+static inline int64_t most_products(int rounds) {
+  i16v acc[12] = {}, w = set1(1);
+  for (int i = 0; i < rounds; i++)
+#pragma GCC unroll 12
+    for (int j = 0; j < 12; j++) asm volatile("vpdpbusd %1, %1, %0" : "+v"(acc[j]) : "v"(w));
+  return rounds * 12LL * 2 * 64;
 }
