@@ -62,6 +62,7 @@ from models.spec import rope_start
 SWITCH_INTERVAL = 0.0005
 
 CORES_PER_COMPILER = 4  # threads that compile grammars: the other cores are for the model
+REST = 30.0  # seconds, at most, between two looks at what nobody has used for long
 MAX_UNFIT = 3  # answers in a row without a number: a single one may be due to its input
 
 _log = logging.getLogger(__name__)
@@ -91,7 +92,15 @@ class EmbeddedEngine:
         sys.setswitchinterval(SWITCH_INTERVAL)
         context = inference_thread(loaded.threads, loaded.device)
         self._unfit = 0  # answers in a row without a number to choose a token by
-        self._thread = WorkerThread("engine", context=context, idle=self._idle, step=self._step, on_stop=self._stop_streams)
+        self._thread = WorkerThread(
+            "engine",
+            context=context,
+            idle=self._idle,
+            step=self._step,
+            on_stop=self._stop_streams,
+            rest=self._rest,
+            rest_every=None if self._limits.prefix_idle is None else min(self._limits.prefix_idle, REST),
+        )
 
     def has_finite_logits(self) -> bool:
         """Whether the model computes numbers: those of damaged weights are often none. Waits for the thread; raises EngineStopped."""
@@ -245,6 +254,12 @@ class EmbeddedEngine:
 
     def _idle(self) -> bool:
         return self._core.idle
+
+    def _rest(self) -> None:
+        """What nobody has asked for in a long time takes no memory."""
+        free = self._memory.give_back(self._limits.prefix_idle or 0.0)
+        if any(free.values()):
+            self._loaded.discard(free)
 
     def _step(self) -> None:
         out = self._core.step()

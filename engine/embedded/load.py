@@ -2,7 +2,7 @@
 
 import os
 import threading
-from collections.abc import Generator
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -93,6 +93,7 @@ class LoadedModel:
     scheme: Scheme | None = None  # of a model that denoises
     vision: VisionStack | CrossVisionStack | None = None  # of a vision-language model
     drafter: Drafter | None = None  # guesses tokens; not of a model that denoises
+    discard: Callable[[Mapping[Paged, Sequence[int]]], None] = lambda pages: None  # gives back the memory of free pages
 
 
 def load_model(directory: Path, options: LoadOptions) -> LoadedModel:
@@ -136,6 +137,7 @@ def load_model(directory: Path, options: LoadOptions) -> LoadedModel:
         scheme=scheme,
         vision=model.vision,
         drafter=NGrams() if _speculates(options, arch, machine.backend) else None,
+        discard=machine.backend.discard if isinstance(machine.backend, NativeBackend) else lambda pages: None,
     )
 
 

@@ -30,6 +30,7 @@ class Limits:
     max_waiting: int  # more than these are refused
     max_step_tokens: int  # of prompts, in one step
     mixed_step_tokens: int  # of prompts, for each answer that waits for its next token: bounds that wait
+    prefix_idle: float | None = None  # seconds unused after which cached prefixes are forgotten while nothing runs; None: never
 
 
 class Scheduler:

@@ -81,6 +81,11 @@ class Settings(BaseSettings):
     kv_memory: int = Field(
         default=512, ge=1, description="Most memory that the KV cache and states may take, in MiB; several chat models share it evenly"
     )
+    prefix_idle_seconds: float = Field(
+        default=900,
+        ge=0,
+        description="While nothing runs, cached prompts that were unused so long give their memory back (0: they never do)",
+    )
     model_kv_memory: Strings = Field(default=(), description="NAME=MIB: of that model, beside what the others share (repeatable)")
     quantize: Literal["int4", "int8"] | None = Field(default=None, description="Keep weights in this form (default: the checkpoint's)")
     keep_packed: bool = Field(

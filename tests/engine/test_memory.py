@@ -216,3 +216,26 @@ def test_page_counts_fill_the_memory() -> None:
         page_counts(mixed, context=4096, memory=per_page, number_bytes=4, limits=limits)
     roomy = page_counts(arch(Causal()), context=160, memory=1 << 40, number_bytes=4, limits=limits)
     assert list(roomy.values()) == [80]
+
+
+def test_what_was_long_unused_is_given_back() -> None:
+    now = 0.0
+    pool = PagePool(6, clock=lambda: now)
+    old, young, held, plain = (pool.take() for _ in range(4))
+    pool.publish(old, b"old")
+    pool.publish(young, b"young")
+    pool.release(old)
+    pool.release(plain)
+    now = 50.0
+    pool.release(young)
+    assert pool.give_back(60) == [plain] and pool.find(b"old") == old
+    now = 61.0
+    assert pool.give_back(60) == [old] and pool.find(b"old") is None and pool.find(b"young") == young
+    assert pool.give_back(60) == [] and (pool.free, pool.cached, pool.used) == (4, 1, 1)
+    pool.release(held)
+    now = 200.0
+    assert pool.give_back(60) == sorted([held, young])
+    again = pool.take()
+    pool.release(again)
+    assert pool.give_back(60) == [again]
+    pool.check()

@@ -159,6 +159,10 @@ class Memory:
         seq.computed = seq.room = seq.published = seq.behind = 0
         seq.encoded = not seq.inputs
 
+    def give_back(self, idle: float) -> dict[Paged, list[int]]:
+        """Forgets what was cached and not used for `idle` seconds. Free pages whose memory may be taken away until they are used."""
+        return {layout: pool.give_back(idle) for layout, pool in zip(self.layouts, self.pools, strict=True)}
+
     def check(self) -> None:
         for pool in self.pools:
             pool.check()

@@ -4,6 +4,7 @@ hits). Holds page numbers only; the page contents belong to the backend.
 Invariant: free + used + cached == total.
 """
 
+import time
 from collections import OrderedDict
 from collections.abc import Callable
 
@@ -11,14 +12,15 @@ PAGE = 16  # tokens
 
 
 class PagePool:
-    def __init__(self, total: int, evicted: Callable[[bytes], None] | None = None) -> None:
+    def __init__(self, total: int, evicted: Callable[[bytes], None] | None = None, clock: Callable[[], float] = time.monotonic) -> None:
         """`evicted` is told the key of each page that is not found any more because another takes its place."""
-        self.total, self._evicted = total, evicted
+        self.total, self._evicted, self._clock = total, evicted, clock
         self._free = list(range(total - 1, -1, -1))
         self._references = [0] * total
         self._keys: list[bytes | None] = [None] * total
         self._page_of: dict[bytes, int] = {}
-        self._cached: OrderedDict[int, None] = OrderedDict()  # least recently used first
+        self._cached: OrderedDict[int, float] = OrderedDict()  # and when they were released: least recently used first
+        self._written = set[int]()  # that were taken since their memory was given back, if it ever was
 
     @property
     def free(self) -> int:
@@ -62,6 +64,7 @@ class PagePool:
         """Returns a page with undefined content and one reference, evicting a cached one if none is free. Needs `available` > 0."""
         page = self._free.pop() if self._free else self._evict()
         self._references[page] = 1
+        self._written.add(page)
         return page
 
     def hold(self, page: int) -> None:
@@ -77,13 +80,23 @@ class PagePool:
         if self._keys[page] is None:
             self._free.append(page)
         else:
-            self._cached[page] = None
+            self._cached[page] = self._clock()
 
     def publish(self, page: int, key: bytes) -> None:
         """Makes a full, held page findable by `key`, the hash of all tokens up to its end. The first page with a key is kept."""
         if key not in self._page_of and self._keys[page] is None:
             self._page_of[key] = page
             self._keys[page] = key
+
+    def give_back(self, idle: float) -> list[int]:
+        """Forgets cached pages that nobody has used for `idle` seconds. Returns the free pages that hold memory, in order; they are taken
+        for such that hold none from now on."""
+        before = self._clock() - idle
+        while self._cached and next(iter(self._cached.values())) <= before:
+            self._free.append(self._evict())
+        found = sorted(self._written.intersection(self._free))
+        self._written.difference_update(found)
+        return found
 
     def check(self) -> None:
         """Raises AssertionError if the bookkeeping is inconsistent."""

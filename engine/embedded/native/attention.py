@@ -21,7 +21,7 @@ class PagedAttention:
         mask = numbers_of(spec.mask)
         if mask is None:
             raise ValueError(f"a decoder cannot look ahead: {spec.mask}")
-        self._kernels, self._group, self._spec = kernels, group, spec
+        self._kernels, self.group, self._spec = kernels, group, spec
         self._sight = Sight(
             heads=spec.heads,
             mask=mask,
@@ -34,7 +34,7 @@ class PagedAttention:
         self.pages = Pages(kernels, spec.kv_heads, spec.head_dim, pages)
 
     def __call__(self, q_THK: Tensor, k_TGK: Tensor, v_TGK: Tensor, batch: Batch, scoring: Scoring = PLAIN) -> Tensor:
-        where = Where(batch.pages[self._group], batch.starts_S1, batch.cached_S)
+        where = Where(batch.pages[self.group], batch.starts_S1, batch.cached_S)
         self._kernels.watch(batch.starts_S1[-1:])
         self.pages.remember(k_TGK, v_TGK, where)
         if batch.ends_T is not None:
@@ -47,7 +47,7 @@ class PagedAttention:
         for s, (rows, cached) in enumerate(batch.spans):
             end = cached + rows.stop - rows.start
             # what lay on pages behind a window's reach is gone, and nobody sees it
-            first = 0 if self._group.reach is None else max(0, cached - self._group.reach + 1)
+            first = 0 if self.group.reach is None else max(0, cached - self.group.reach + 1)
             pages, key_M = where.table_SW[s, : -(-end // PAGE)].long().clamp(min=0), torch.arange(first, end)
             k_1GMK = self.pages.keys_PGKT[pages].permute(1, 0, 3, 2).flatten(1, 2)[None, :, first:end].float()
             v_1GMK = self.pages.values_PGTK[pages].transpose(0, 1).flatten(1, 2)[None, :, first:end].float()
@@ -60,7 +60,7 @@ class PagedCross:
     """The same of what an encoder has read: written once, and looked at as a whole."""
 
     def __init__(self, kernels: Kernels, spec: CrossAttention, pages: int, group: Paged) -> None:
-        self._group = group
+        self.group = group
         self._sight = Sight(heads=spec.heads, mask=(FULL, 0, 0), scale=scale_of(spec.scores))
         self.pages = Pages(kernels, spec.kv_heads, spec.head_dim, pages)
 
@@ -71,11 +71,11 @@ class PagedCross:
             raise ValueError("no kernel looks at a part of what has been read")
         if new is not None and batch.encoding is not None:
             read = batch.encoding.batch
-            self.pages.remember(*new, Where(read.pages[self._group], read.starts_S1, read.cached_S))
-        return self.pages.look(q_THK, Where(batch.pages[self._group], batch.starts_S1, batch.inputs_S), self._sight, Extras())
+            self.pages.remember(*new, Where(read.pages[self.group], read.starts_S1, read.cached_S))
+        return self.pages.look(q_THK, Where(batch.pages[self.group], batch.starts_S1, batch.inputs_S), self._sight, Extras())
 
     def keys(self, new: tuple[Tensor, Tensor] | None, batch: Batch, sequence: int) -> Tensor:
         """Implements models.batch.Cross's; `new` has been written."""
         length = batch.inputs[sequence]
-        pages = batch.pages[self._group][sequence, : -(-length // PAGE)].long()
+        pages = batch.pages[self.group][sequence, : -(-length // PAGE)].long()
         return self.pages.keys_PGKT[pages].permute(0, 3, 1, 2).flatten(0, 1)[:length].float()

@@ -12,6 +12,7 @@ from torch import nn
 from engine.embedded.encoder.on_torch import TorchEncoderBackend
 from engine.embedded.kernels import library as k
 from engine.embedded.native.attention import PagedAttention, PagedCross
+from engine.embedded.native.discard import trim
 from engine.embedded.native.experts import PackedExperts, Routing
 from engine.embedded.native.latent import PackedHeads, PagedLatents
 from engine.embedded.native.linear import PackedEmbedding, PackedLinear, Table
@@ -69,6 +70,14 @@ class NativeBackend:
         self._on_torch = TorchEncoderBackend(torch.device("cpu"), self.dtype)
         self.latents: dict[str, PagedLatents] = {}
         self.states: dict[str, SlotStates] = {}
+
+    def discard(self, pages: Mapping[Paged, Sequence[int]]) -> None:
+        """Memory of these pages, of which nothing is needed any more, and what else is free, goes back to the system."""
+        for leaf in self.leaves.values():
+            leaf.pages.discard(pages.get(leaf.group, ()))
+        for latents in self.latents.values():
+            latents.discard(pages.get(latents.group, ()))
+        trim()
 
     def embedding(self, name: str, vocab: int, dim: int) -> nn.Module:
         if name.endswith("positions"):

@@ -8,7 +8,7 @@ of all that is remembered, R * H * (N + V) for each token. Prompts in steps of Q
 T tokens, S sequences, H heads; R rank of the latent, N, P and V: dimensions of a head's key without positions, of the shared
 rotary key, and of a value."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from engine.embedded.kernels import library as k
 from engine.embedded.kernels.packing import LANES, Packed, pack, pad_inputs
+from engine.embedded.native.discard import discard
 from engine.embedded.native.ops import Kernels
 from models.batch import Batch, HeadUse, LatentUp
 from models.quant import Weight
@@ -76,12 +77,16 @@ class PagedLatents:
     """The leaf: owns the pages of one layer and no weight. Latents and rotary keys behind one another, [P, page, R + P] in bf16."""
 
     def __init__(self, kernels: Kernels, spec: LatentAttention, pages: int, group: Paged) -> None:
-        self._kernels, self._spec, self._group = kernels, spec, group
+        self._kernels, self._spec, self.group = kernels, spec, group
         # Fresh memory: the operating system gives pages when they are first written.
         self.latents_PTC = torch.empty(pages, k.PAGE, spec.kv_rank + spec.rope_dim, dtype=torch.bfloat16)
 
+    def discard(self, pages: Sequence[int]) -> None:
+        """Nothing that is in them is needed any more."""
+        discard(self.latents_PTC, pages)
+
     def __call__(self, q_THN: Tensor, q_THP: Tensor, c_TR: Tensor, k_TP: Tensor, up: LatentUp, batch: Batch) -> Tensor:
-        spec, run, table_SW = self._spec, self._kernels.run, batch.pages[self._group]
+        spec, run, table_SW = self._spec, self._kernels.run, batch.pages[self.group]
         h, r, p, (sequences, width), pitch = spec.heads, spec.kv_rank, spec.rope_dim, table_SW.shape, table_SW.stride(0)
         where = (self.latents_PTC, table_SW, batch.starts_S1, batch.cached_S)
         self._kernels.watch(batch.starts_S1[-1:])

@@ -1,11 +1,13 @@
 """Keys and values in bf16 pages, and the kernels that write and read them."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from engine.embedded.kernels import library as k
+from engine.embedded.native.discard import discard
 from engine.embedded.native.ops import Kernels
 
 
@@ -47,6 +49,11 @@ class Pages:
         # Fresh memory: the operating system gives pages when they are first written.
         self.keys_PGKT = torch.empty(pages, kv_heads, head_dim, k.PAGE, dtype=torch.bfloat16)
         self.values_PGTK = _with_slack(pages, kv_heads, k.PAGE, head_dim)
+
+    def discard(self, pages: Sequence[int]) -> None:
+        """Nothing that is in them is needed any more."""
+        discard(self.keys_PGKT, pages)
+        discard(self.values_PGTK, pages)
 
     def remember(self, k_TGK: Tensor, v_TGK: Tensor, where: Where) -> None:
         g, d, sequences, pitch = self._kv_heads, self._head_dim, len(where.cached_S), where.table_SW.stride(0)

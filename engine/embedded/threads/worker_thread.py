@@ -5,7 +5,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from threading import Lock, Thread
 
 from engine.api import EngineStopped
@@ -18,7 +18,7 @@ _log = logging.getLogger(__name__)
 class WorkerThread:
     """Starts at once; `close` ends it, and so does any exception in it. Inside `context`, all messages are handled, then `step` is
     called unless `idle()`, and so on. At the end `on_stop` is called with the exception, or None after `close`; no message comes
-    after it. All these run in the thread."""
+    after it. `rest` is called after each `rest_every` seconds without anything to do. All these run in the thread."""
 
     def __init__(
         self,
@@ -28,8 +28,11 @@ class WorkerThread:
         idle: Callable[[], bool],
         step: Callable[[], None],
         on_stop: Callable[[BaseException | None], None],
+        rest: Callable[[], None] = lambda: None,
+        rest_every: float | None = None,
     ) -> None:
         self._name, self._context, self._idle, self._step, self._on_stop = name, context, idle, step, on_stop
+        self._rest, self._rest_every = rest, rest_every
         self._inbox: SimpleQueue[Message] = SimpleQueue()
         self._lock = Lock()
         self._alive, self._closing = True, False
@@ -76,8 +79,15 @@ class WorkerThread:
     def _handle_messages(self) -> bool:
         """Handles all that are there; waits for one where there is nothing to compute. False: the thread is to end."""
         while not self._closing and (self._idle() or not self._inbox.empty()):
-            self._inbox.get()()
+            self._next()()
         return not self._closing
+
+    def _next(self) -> Message:
+        while True:
+            try:
+                return self._inbox.get(timeout=self._rest_every)
+            except Empty:
+                self._rest()
 
     def _stop(self) -> None:
         with self._lock:

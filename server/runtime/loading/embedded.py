@@ -21,6 +21,7 @@ def open_embedded(settings: Settings, name: str, directory: Path, shared: Sequen
         max_running=settings.max_running,
         max_waiting=settings.max_waiting,
         max_step_tokens=settings.max_step_tokens,
+        prefix_idle=settings.prefix_idle_seconds or None,
         mixed_step_tokens=settings.mixed_step_tokens or (16 if settings.device == "cpu" else 512),
     )
     options = LoadOptions(
