@@ -127,6 +127,14 @@ def expect_heads(heads: Sequence[tuple[int, int]], reader: ReaderInfo | None) ->
             raise EngineError(f"align: there is no head {head} in layer {layer} that looks at the input")
 
 
+def expect_inspectable(tokens: Sequence[int], most: int, info: ModelInfo) -> None:
+    """Raises EngineError."""
+    if not 0 < len(tokens) <= most:
+        raise EngineError(f"tokens: {len(tokens)}; between 1 and {most} can be inspected")
+    if wrong := [token for token in tokens if not 0 <= token < info.vocab]:
+        raise EngineError(f"tokens: there is no token {wrong[0]}; the vocabulary has {info.vocab}")
+
+
 def _expect_forced(request: Request) -> None:
     sampling = request.sampling
     if sampling.no_repeat < 0:

@@ -41,7 +41,8 @@ class Batch:
     embedded_TD: what went into the first layer, where a later one reads it, too (set by the decoder).
     Of an encoder-decoder, inputs_S int32: rows of the input that each sequence's encoder has read, or reads in this step; encoding:
     the inputs that it reads in this step, None where all sequences' are remembered; crossing: which rows of its input each token looks at,
-    None: at all of them; looks: what is to be told of how it looks at them."""
+    None: at all of them; looks: what is to be told of how it looks at them.
+    watcher: is told what attention and routers do; None: nobody is."""
 
     positions_T: Tensor
     starts_S1: Tensor
@@ -60,6 +61,7 @@ class Batch:
     crossing: "Crossing | None" = None
     encoding: "Encoding | None" = None
     looks: tuple["Look", ...] = ()
+    watcher: "Watcher | None" = None
 
     @cached_property
     def turns(self) -> dict[Rope, Tensor]:
@@ -136,6 +138,22 @@ class Look:
     sequence: int
     heads: Mapping[str, tuple[int, ...]]
     tell: Callable[[str, Tensor], None]
+
+
+class Watcher(Protocol):
+    """Is told by parts (by their names) what they do, while they do it."""
+
+    def attention(self, part: str, spec: Attention, q_THK: Tensor, k_TGK: Tensor, scoring: Scoring) -> None:
+        """What an attention looks with, and at: as `Attend` gets them."""
+        ...
+
+    def latent(self, part: str, spec: LatentAttention, q: tuple[Tensor, Tensor], k: tuple[Tensor, Tensor], up: "LatentUp") -> None:
+        """What a latent attention looks with, q_THN and q_THP, and at, c_TR and k_TP: as `Latent` gets them."""
+        ...
+
+    def routed(self, part: str, spec: MoE, experts_TA: Tensor, weights_TA: Tensor) -> None:
+        """Which experts a router has chosen."""
+        ...
 
 
 class Attend(Protocol):

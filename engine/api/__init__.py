@@ -1,10 +1,11 @@
 """The border between text and tokens: token ids in, token ids out. Imports no torch and no implementation."""
 
 from engine.api.encoders import Encoder, EncoderInfo, Judge, Pixels, ReadsImages, Sentence
-from engine.api.engine import Aligner, Engine
+from engine.api.engine import Aligner, Engine, Inspector
 from engine.api.errors import EngineError, EngineStopped, EngineUnavailable, InvalidGrammar, PromptTooLong, QueueFull, Unsupported
 from engine.api.grammars import Choice, Closing, Grammar, JsonObject, JsonSchema, Lark, Regex, ThoughtBudget, ThoughtWatch
 from engine.api.info import DenoiserInfo, ModelInfo, ReaderInfo, ReadsFrames, ReadsTokens, Stats
+from engine.api.inspection import MAX_INSPECTED, ChosenExperts, Inspection
 from engine.api.pictures import (
     Guidance,
     ImageEngine,
@@ -27,9 +28,11 @@ from engine.api.vision import CrossInfo, ImageTiles, PlacedImage, VisionInfo, di
 
 __all__ = [
     "IDLE_PRIORITY",
+    "MAX_INSPECTED",
     "Aligner",
     "Beams",
     "Choice",
+    "ChosenExperts",
     "Closing",
     "CrossInfo",
     "Delta",
@@ -51,6 +54,8 @@ __all__ = [
     "ImageRequest",
     "ImageStats",
     "ImageTiles",
+    "Inspection",
+    "Inspector",
     "InvalidGrammar",
     "JsonObject",
     "JsonSchema",

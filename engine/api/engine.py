@@ -1,12 +1,13 @@
 """Engines of text."""
 
 from collections.abc import AsyncIterator, Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from engine.api.info import ModelInfo, Stats
+from engine.api.inspection import Inspection
 from engine.api.requests import Delta, Request
 
 
@@ -40,4 +41,14 @@ class Aligner(Protocol):
     async def align(self, request: Request, heads: Sequence[tuple[int, int]]) -> NDArray[np.float32]:
         """[H, T, R]: what share of its attention each of `heads` (layer, head), at each of `request.tokens`, gives each of the R rows that
         the encoder makes of `request.encoder`. Nothing is generated. Raises EngineError."""
+        ...
+
+
+@runtime_checkable
+class Inspector(Protocol):
+    """What an engine is, too, that can say what its model does with a short text."""
+
+    async def inspect(self, tokens: Sequence[int], layer: int | None = None) -> Inspection:
+        """A pass of its own over at most MAX_INSPECTED tokens: nothing is generated or kept. `layer`: whose attention is told; None: the
+        first that has any. Raises EngineError."""
         ...

@@ -1,14 +1,16 @@
 """The engine without its thread: sequences in, one step at a time, deltas out."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
-from engine.api import Delta, Frames, Request, Sampling, Stats, TokenLogprob
+from engine.api import Delta, Frames, Inspection, QueueFull, Request, Sampling, Stats, TokenLogprob
 from engine.embedded.memory.memory import Memory
 from engine.embedded.sampling.sampler import SampledToken, TokenSampler
 from engine.embedded.scheduler import Limits, Scheduler
 from engine.embedded.sequence import Chunk, Sequence
 from engine.embedded.speculation.drafter import Drafter
+from engine.embedded.step.inspecting import Inspecting
 from engine.embedded.step.runner import Runner
 from engine.embedded.vision.encoder import VisionEncoder
 
@@ -55,12 +57,27 @@ class Core:
     def has_finite_logits(self, read: tuple[int, ...] | Frames = (), rows: int = 0) -> bool:
         """Whether a forward pass of a few tokens gives numbers; leaves nothing behind. `read`: what an encoder reads, of which it makes
         so many rows."""
-        request = Request(tokens=(0, 1), sampling=Sampling(max_tokens=1), encoder=read)
-        seq = Sequence(request, 0, 3, self.memory.tables(3, rows), TokenSampler(request.sampling, 0), inputs=rows)
-        self.memory.admit(seq, 0, reserve=0)
-        self.memory.grow(seq, 2)
+        with self._alone((0, 1), read, rows) as chunk:
+            return self._runner.has_finite_logits([chunk])
+
+    def inspect(self, tokens: tuple[int, ...], layer: int | None) -> Inspection:
+        """As engine.api.Inspector says; leaves nothing behind. Raises EngineError."""
+        watcher = Inspecting(layer)
+        with self._alone(tokens) as chunk:
+            self._runner.watch([chunk], watcher)
+        return watcher.result()
+
+    @contextmanager
+    def _alone(self, tokens: tuple[int, ...], read: tuple[int, ...] | Frames = (), rows: int = 0) -> Iterator[Chunk]:
+        """A sequence beside the scheduled ones, for one step. Raises QueueFull."""
+        request, limit = Request(tokens=tokens, sampling=Sampling(max_tokens=1), encoder=read), len(tokens) + 1
+        seq = Sequence(request, 0, limit, self.memory.tables(limit, rows), TokenSampler(request.sampling, 0), inputs=rows)
+        if not self.memory.admit(seq, 0, reserve=0):
+            raise QueueFull("the running answers leave no memory for it now")
         try:
-            return self._runner.has_finite_logits([Chunk(seq, 2)])
+            if not self.memory.grow(seq, len(tokens)):
+                raise QueueFull("the running answers leave no memory for it now")
+            yield Chunk(seq, len(tokens))
         finally:
             self.memory.release(seq)
 

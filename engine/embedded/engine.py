@@ -8,7 +8,7 @@ import secrets
 import sys
 import time
 from collections import Counter
-from collections.abc import AsyncGenerator, Iterable
+from collections.abc import AsyncGenerator, Callable, Iterable
 from collections.abc import Sequence as Several
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import aclosing
@@ -17,15 +17,18 @@ from functools import partial
 from hashlib import blake2b
 from itertools import count
 from threading import Lock
+from typing import TypeVar
 from weakref import WeakValueDictionary
 
 import numpy as np
 from numpy.typing import NDArray
 
 from engine.api import (
+    MAX_INSPECTED,
     Delta,
     Frames,
     Grammar,
+    Inspection,
     InvalidGrammar,
     ModelInfo,
     QueueFull,
@@ -34,9 +37,10 @@ from engine.api import (
     Request,
     Sampling,
     Stats,
+    Unsupported,
     VisionInfo,
 )
-from engine.checks import expect_heads, expect_possible
+from engine.checks import expect_heads, expect_inspectable, expect_possible
 from engine.embedded.beams import search
 from engine.embedded.core import Core
 from engine.embedded.denoise.core import DenoisingCore
@@ -64,6 +68,8 @@ SWITCH_INTERVAL = 0.0005
 CORES_PER_COMPILER = 4  # threads that compile grammars: the other cores are for the model
 REST = 30.0  # seconds, at most, between two looks at what nobody has used for long
 MAX_UNFIT = 3  # answers in a row without a number: a single one may be due to its input
+
+Found = TypeVar("Found")
 
 _log = logging.getLogger(__name__)
 
@@ -104,16 +110,7 @@ class EmbeddedEngine:
 
     def has_finite_logits(self) -> bool:
         """Whether the model computes numbers: those of damaged weights are often none. Waits for the thread; raises EngineStopped."""
-        found = Future[bool]()
-
-        def check() -> None:
-            try:
-                found.set_result(self._core.has_finite_logits(*_sample(self.info)))
-            except Exception as error:
-                found.set_exception(error)
-
-        self._thread.submit(check)
-        return found.result()
+        return self._compute(lambda: self._core.has_finite_logits(*_sample(self.info))).result()
 
     @property
     def alive(self) -> bool:
@@ -142,6 +139,27 @@ class EmbeddedEngine:
             async for _ in deltas:
                 pass
         return looks.result()
+
+    async def inspect(self, tokens: Several[int], layer: int | None = None) -> Inspection:
+        """Implements engine.api.Inspector."""
+        core = self._core
+        if not isinstance(core, Core) or self.info.reader is not None:
+            raise Unsupported("only models that write one token after another, and read nothing else, can be inspected")
+        expect_inspectable(tokens, min(MAX_INSPECTED, self.info.context - 1, self._limits.max_step_tokens), self.info)
+        return await asyncio.wrap_future(self._compute(lambda: core.inspect(tuple(tokens), layer)))
+
+    def _compute(self, work: Callable[[], Found]) -> Future[Found]:
+        """In the engine's thread, between two steps. Raises EngineStopped."""
+        found = Future[Found]()
+
+        def run() -> None:
+            try:
+                found.set_result(work())
+            except Exception as error:
+                found.set_exception(error)
+
+        self._thread.submit(run)
+        return found
 
     async def _answer(self, request: Request, looks: Looks | None = None) -> AsyncGenerator[Delta]:
         arrived = time.perf_counter()

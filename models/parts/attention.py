@@ -28,7 +28,7 @@ class AttentionPart(nn.Module):
     def __init__(self, name: str, spec: Attention, dim: int, backend: Backend, positions: Positions, reads: int | None = None) -> None:
         super().__init__()
         h, g, k = spec.heads, spec.kv_heads, spec.head_dim
-        self.spec, self.ops, self.rotary, self.relative = spec, backend.ops, positions.rotary, positions.relative
+        self.name, self.spec, self.ops, self.rotary, self.relative = name, spec, backend.ops, positions.rotary, positions.relative
         inputs = reads or dim
         self.qkv = backend.linear(f"{name}.qkv", inputs, (h * k, g * k, g * k), bias=spec.bias)
         self.q_norm = head_norm(spec.qk_norm, h, k, backend.ops) if spec.qk_norm else None
@@ -44,7 +44,10 @@ class AttentionPart(nn.Module):
             q_THK, k_TGK = self.rotary(q_THK, batch), self.rotary(k_TGK, batch)
         if self.spec.temperature is not None:
             q_THK = self.ops.heat(q_THK, self.spec.temperature, batch.positions_T)
-        out_THK = self.attend(q_THK, k_TGK, v_TGK, batch, self._scoring(x_TD))
+        scoring = self._scoring(x_TD)
+        if batch.watcher is not None:
+            batch.watcher.attention(self.name, self.spec, q_THK, k_TGK, scoring)
+        out_THK = self.attend(q_THK, k_TGK, v_TGK, batch, scoring)
         return self.out(out_THK.flatten(1) if self.gate is None else self._gated(out_THK, self.gate(x_TD)))
 
     def _gated(self, out_THK: Tensor, gate_TO: Tensor) -> Tensor:

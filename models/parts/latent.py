@@ -17,7 +17,7 @@ class LatentAttentionPart(nn.Module):
     def __init__(self, name: str, spec: LatentAttention, dim: int, backend: Backend, rotary: Rotary | None) -> None:
         super().__init__()
         h, r, n, p, v = spec.heads, spec.kv_rank, spec.nope_dim, spec.rope_dim, spec.value_dim
-        self.spec, self.rotary = spec, rotary
+        self.name, self.spec, self.rotary = name, spec, rotary
         self.q_down = backend.linear(f"{name}.q_down", dim, (spec.q_rank,), bias=spec.bias, split="whole") if spec.q_rank else None
         self.q_norm = norm(spec.norm, spec.q_rank, backend.ops) if spec.q_rank else None
         self.q = backend.linear(f"{name}.q", spec.q_rank or dim, (h * (n + p),))
@@ -33,7 +33,10 @@ class LatentAttentionPart(nn.Module):
         if self.rotary is not None:
             q_THP, k_TP = self.rotary(q_THP, batch), self.rotary(k_TP[:, None], batch)[:, 0]
         up = LatentUp(cast(HeadMatrices, self.k_up), cast(HeadMatrices, self.v_up))
-        return self.out(self.latent(q_THN, q_THP, self.kv_norm(c_TR), k_TP, up, batch).flatten(1))
+        c_TR = self.kv_norm(c_TR)
+        if batch.watcher is not None:
+            batch.watcher.latent(self.name, self.spec, (q_THN, q_THP), (c_TR, k_TP), up)
+        return self.out(self.latent(q_THN, q_THP, c_TR, k_TP, up, batch).flatten(1))
 
     def _queries(self, x_TD: Tensor) -> Tensor:
         if self.q_down is not None and self.q_norm is not None:

@@ -14,7 +14,7 @@ class MixtureOfExperts(nn.Module):
 
     def __init__(self, name: str, spec: MoE, dim: int, backend: Backend) -> None:
         super().__init__()
-        self.spec, self.ops = spec, backend.ops
+        self.name, self.spec, self.ops = name, spec, backend.ops
         self.router = Gate(dim, spec.experts, spec.router_bias, backend.ops)
         corrected = isinstance(spec.router, Sigmoid)
         self.correction = nn.Parameter(torch.empty(spec.experts, dtype=torch.float32), requires_grad=False) if corrected else None
@@ -26,6 +26,8 @@ class MixtureOfExperts(nn.Module):
 
     def forward(self, x_TD: Tensor, batch: Batch) -> Tensor:
         experts_TA, weights_TA = self.ops.route(self.spec, self.router(x_TD), self.correction)
+        if batch.watcher is not None:
+            batch.watcher.routed(self.name, self.spec, experts_TA, weights_TA)
         y_TD = self._chosen(x_TD, experts_TA, weights_TA)
         return y_TD if self.shared is None else self.ops.add(y_TD, self._shared(x_TD, self.shared, batch))
 

@@ -22,7 +22,7 @@ from server.api.responses import endpoints as responses
 from server.api.responses.stored import conversations
 from server.api.responses.stored.abandoned import watch_abandoned
 from server.api.responses.websocket.session import ResponsesSocket
-from server.api.system import architectures, moderations, tokenize, tokenizer_info
+from server.api.system import architectures, inspection, moderations, tokenize, tokenizer_info
 from server.api.system import endpoints as system
 from server.api.system.page import Page
 from server.api.uploads import endpoints as uploads
@@ -46,6 +46,7 @@ def endpoints(state: ServerState, version: str, page: Page) -> list[Endpoint]:
         *tokenize.endpoints(state),
         *tokenizer_info.endpoints(state),
         *architectures.endpoints(state),
+        *inspection.endpoints(state),
         *moderations.endpoints(state),
         *embeddings.endpoints(state),
         *rerank.endpoints(state),

@@ -12,7 +12,7 @@ from tests.server.conftest import ROOT, Running, running
 
 SECONDS = 240.0
 COMMON = ("chats", "pictures", "uploads", "attached", "citation", "hostile", "approval", "speed")
-OTHERS = ("pdfPage", "stop", "transfer", "longChat", "failure", "denial", "servers", "keyboard", "architectures", "operator", "accessible")
+OTHERS = ("pdfPage", "stop", "transfer", "longChat", "failure", "denial", "servers", "keyboard", "architectures", "inspected", "operator", "accessible")
 
 
 @pytest.fixture(scope="module")
@@ -21,7 +21,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     folder = tmp_path_factory.mktemp("page")
     (folder / "files").mkdir()
     (folder / "files" / "notes.md").write_text("# Notes\n\nThe meeting is on Monday.\n")
-    models = ("--model", "smollm2", "--model", "picture-questions", "--embedding-model", "minilm")
+    models = ("--model", "smollm2", "--model", "picture-questions", "--model", "number-words-mixtral", "--embedding-model", "minilm")
     kept = ("--database-url", str(folder / "stoa.db"), "--mcp-files", str(folder / "files"))
     with running(folder / "log", *models, *kept, patience=300) as started:
         yield started

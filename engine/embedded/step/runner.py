@@ -1,6 +1,7 @@
 """Runs a scheduled step on the model: takes chunks, returns sampled tokens for each chunk that completes its sequence."""
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import Protocol
 
 from torch import Tensor
@@ -10,7 +11,7 @@ from engine.embedded.sampling.sampler import SampledToken, choose, choose_each
 from engine.embedded.sequence import Chunk
 from engine.embedded.step.capture import Captured, NotRecordable, Recorder
 from engine.embedded.step.inputs import Inputs, Shape
-from models.batch import Batch
+from models.batch import Batch, Watcher
 
 
 class Model(Protocol):
@@ -50,6 +51,11 @@ class Runner:
         """Computes all chunks without recording anything, and looks at the logits after the last token of each."""
         shape = self._inputs.fill(step)
         return bool(self._model.logits(self._hidden(shape)[self._inputs.last(list(range(len(step))))]).isfinite().all())
+
+    def watch(self, step: Sequence[Chunk], watcher: Watcher) -> None:
+        """Computes all chunks without recording anything; `watcher` is told what happens."""
+        tokens_T, batch = self._inputs.batch(self._inputs.fill(step))
+        self._model(tokens_T, replace(batch, watcher=watcher))
 
     def _hidden(self, shape: Shape) -> Tensor:
         return self._model(*self._inputs.batch(shape))

@@ -39,3 +39,14 @@ export interface Asked {
 }
 
 export const describe = (asked: Asked): Promise<Architecture> => post<Architecture>("/v1/architectures", asked);
+
+/** What a served model does with a short text. */
+export interface Inspection {
+  tokens: { id: number; text: string }[];
+  layers: { layer: number; heads: number }[];
+  attention: { layer: number; head: number; weights: number[][] } | null;
+  experts: { layer: number; experts: number; chosen: number[][]; weights: number[][] }[];
+}
+
+export const inspect = (model: string, input: string, layer: number | null, head: number): Promise<Inspection> =>
+  post<Inspection>("/v1/architectures/inspect", { model, input, layer, head });

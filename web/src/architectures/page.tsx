@@ -6,6 +6,7 @@ import { message } from "../api/client";
 import { chatModels } from "../api/system";
 import { bytes, plural, short } from "../ui/format";
 import { Head } from "../ui/sidebar";
+import { InspectedText } from "./inspection";
 import { Memory } from "./memory";
 import { PatternView } from "./pattern_view";
 import { Scaling } from "./scaling";
@@ -34,6 +35,7 @@ export function ArchitecturesPage() {
       <div class="room-body">
         {error.value && <p class="dim">{error.value}</p>}
         {found.value && <Model name={chosen.value} told={found.value} />}
+        {chosen.value && <InspectedText key={chosen.value} model={chosen.value} />}
         <PatternView />
         <Memory />
         <Scaling own={found.value && { name: chosen.value, ...found.value.description }} />

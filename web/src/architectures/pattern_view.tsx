@@ -34,7 +34,7 @@ export function PatternView() {
         <svg
           viewBox={`0 0 ${N * CELL} ${N * CELL}`}
           role="slider"
-          tabIndex={0}
+          tabindex={0}
           aria-label={`${name}: the token that looks`}
           aria-valuemin={1}
           aria-valuemax={N}

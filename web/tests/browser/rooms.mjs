@@ -17,6 +17,28 @@ export async function architectures({ page, url }) {
   await page.waitForFunction((before) => Number(document.querySelector(".bars meter").getAttribute("value")) === 2 * before, all);
 }
 
+/** A text in the served models: layer and head chosen, experts where there are any. */
+export async function inspected({ page, url }) {
+  await openPage(page, url, "#/architectures");
+  const figure = page.getByRole("region", { name: "A text in the model" });
+  await figure.getByLabel("A short text").fill("The cat sat on the mat.");
+  await figure.getByRole("button", { name: "Look inside" }).click();
+  const grid = figure.getByRole("slider");
+  await grid.waitFor();
+  const before = await figure.locator(".share").count();
+  await figure.getByLabel("Layer").selectOption("5");
+  await figure.getByLabel("Head").selectOption("3");
+  await page.waitForFunction((count) => document.querySelectorAll(".share").length !== count, before);
+  const told = await grid.getAttribute("aria-valuetext");
+  await grid.press("Home");
+  for (let i = 0; i < 8; i++) await grid.press("ArrowUp");
+  expect((await grid.getAttribute("aria-valuetext")) !== told && (await grid.getAttribute("aria-valuenow")) === "1", "the first token does not look");
+  await page.getByRole("combobox", { name: "Model" }).selectOption("number-words-mixtral");
+  await figure.getByLabel("A short text").fill("one two three");
+  await figure.getByRole("button", { name: "Look inside" }).click();
+  await figure.getByRole("region", { name: "Experts of the tokens" }).waitFor();
+}
+
 export async function operator({ page, url }) {
   await openPage(page, url, "#/operator");
   await page.getByText("ready", { exact: true }).waitFor();
