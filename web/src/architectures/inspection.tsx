@@ -1,5 +1,5 @@
 /** A text of one's own in the served model: what each token looks at in a layer and head, and which experts compute it. */
-import { useSignal } from "@preact/signals";
+import { type Signal, useSignal } from "@preact/signals";
 import { type Inspection, inspect } from "../api/architectures";
 import { message } from "../api/client";
 import { plural } from "../ui/format";
@@ -7,23 +7,29 @@ import { plural } from "../ui/format";
 const START = "The animal did not cross the street because it was too tired.";
 const CELL = 14;
 
+interface Asked {
+  layer: number | null;
+  head: number;
+}
+
 export function InspectedText({ model }: { model: string }) {
   const text = useSignal(START);
   const found = useSignal<Inspection | null>(null);
   const error = useSignal("");
-  const look = async (layer: number | null, head: number) => {
-    try {
-      found.value = await inspect(model, text.value, layer, head);
-      error.value = "";
-    } catch (failed) {
-      error.value = message(failed);
-    }
+  const asked = useSignal<Asked>({ layer: null, head: 0 });
+  const look = async (change: Partial<Asked>) => {
+    const now = (asked.value = { ...asked.value, ...change });
+    const [told, failed] = await inspect(model, text.value, now.layer, now.head).then(
+      (one) => [one, ""] as const,
+      (wrong) => [found.value, message(wrong)] as const,
+    );
+    if (now === asked.value) [found.value, error.value] = [told, failed];
   };
   const told = found.value;
   return (
     <section class="figure" aria-label="A text in the model">
       <h2>A text of yours in {model}</h2>
-      <form class="search-form" onSubmit={(event) => (event.preventDefault(), void look(told?.attention?.layer ?? null, told?.attention?.head ?? 0))}>
+      <form class="search-form" onSubmit={(event) => (event.preventDefault(), void look({}))}>
         <input aria-label="A short text" value={text.value} maxLength={4000} onInput={(event) => (text.value = event.currentTarget.value)} />
         <button type="submit" class="primary" disabled={!text.value}>
           Look inside
@@ -44,9 +50,9 @@ export function InspectedText({ model }: { model: string }) {
 
 type Told = NonNullable<Inspection["attention"]>;
 
-function Attention({ told, attention, choose }: { told: Inspection; attention: Told; choose: (layer: number, head: number) => Promise<void> }) {
+function Attention({ told, attention, choose }: { told: Inspection; attention: Told; choose: (change: Partial<Asked>) => Promise<void> }) {
   const { layer, head, weights } = attention;
-  const heads = told.layers.find((one) => one.layer === layer)?.heads ?? 1;
+  const headsOf = (one: number) => told.layers.find((known) => known.layer === one)?.heads ?? 1;
   const chosen = useSignal(weights.length - 1);
   const at = Math.min(chosen.value, weights.length - 1);
   const row = weights[at]!;
@@ -54,11 +60,11 @@ function Attention({ told, attention, choose }: { told: Inspection; attention: T
   return (
     <>
       <div class="row" role="group" aria-label="Which attention">
-        <Choice name="Layer" value={layer} of={told.layers.map((one) => one.layer)} choose={(value) => void choose(value, Math.min(head, (told.layers.find((one) => one.layer === value)?.heads ?? 1) - 1))} />
-        <Choice name="Head" value={head} of={Array.from({ length: heads }, (_, i) => i)} choose={(value) => void choose(layer, value)} />
+        <Choice name="Layer" value={layer} of={told.layers.map((one) => one.layer)} choose={(value) => void choose({ layer: value, head: Math.min(head, headsOf(value) - 1) })} />
+        <Choice name="Head" value={head} of={Array.from({ length: headsOf(layer) }, (_, i) => i)} choose={(value) => void choose({ head: value })} />
       </div>
       <div class="pattern">
-        <Grid weights={weights} at={at} choose={(token) => (chosen.value = token)} told={`“${told.tokens[at]!.text}” looks most at “${told.tokens[most]!.text}”`} />
+        <Grid weights={weights} chosen={chosen} told={`“${told.tokens[at]!.text}” looks most at “${told.tokens[most]!.text}”`} />
         <div class="grow">
           <Sentence told={told} at={at} shares={row} choose={(token) => (chosen.value = token)} />
           <p class="dim">
@@ -85,9 +91,10 @@ function Choice({ name, value, of, choose }: { name: string; value: number; of: 
   );
 }
 
-function Grid({ weights, at, choose, told }: { weights: number[][]; at: number; choose: (token: number) => void; told: string }) {
+function Grid({ weights, chosen, told }: { weights: number[][]; chosen: Signal<number>; told: string }) {
   const count = weights.length;
-  const within = (token: number) => Math.min(count - 1, Math.max(0, token));
+  const at = Math.min(chosen.value, count - 1);
+  const choose = (token: number) => (chosen.value = Math.min(count - 1, Math.max(0, token)));
   return (
     <svg
       viewBox={`0 0 ${count * CELL} ${count * CELL}`}
@@ -100,11 +107,11 @@ function Grid({ weights, at, choose, told }: { weights: number[][]; at: number; 
       aria-valuetext={told}
       onKeyDown={(event) => {
         const by = { ArrowDown: 1, ArrowRight: 1, ArrowUp: -1, ArrowLeft: -1 }[event.key];
-        if (by) event.preventDefault(), choose(within(at + by));
+        if (by) event.preventDefault(), choose(Math.min(chosen.value, count - 1) + by);
       }}
       onPointerMove={(event) => {
         const box = event.currentTarget.getBoundingClientRect();
-        choose(within(Math.floor(((event.clientY - box.top) / box.height) * count)));
+        choose(Math.floor(((event.clientY - box.top) / box.height) * count));
       }}
     >
       {weights.map((row, i) => (
