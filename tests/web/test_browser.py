@@ -12,7 +12,20 @@ from tests.server.conftest import ROOT, Running, running
 
 SECONDS = 240.0
 COMMON = ("chats", "pictures", "uploads", "attached", "citation", "hostile", "approval", "speed")
-OTHERS = ("pdfPage", "stop", "transfer", "longChat", "failure", "denial", "servers", "keyboard", "architectures", "inspected", "operator", "accessible")
+OTHERS = (
+    "pdfPage",
+    "stop",
+    "transfer",
+    "longChat",
+    "failure",
+    "denial",
+    "servers",
+    "keyboard",
+    "architectures",
+    "inspected",
+    "operator",
+    "accessible",
+)
 
 
 @pytest.fixture(scope="module")
