@@ -14,7 +14,8 @@ from server.text.prompt import Prompt
 def with_decoding(runtime: Runtime, request: Request, prompt: Prompt, params: SamplingParams, count: int = 1) -> Request:
     """`count`: answers to the prompt. Raises ApiError for a beam search that is asked for and cannot be."""
     model = runtime.tokenizer.encoder_decoder
-    own = runtime.tokenizer.sampling.repetition_penalty
+    searches = params.beams.width is not None and params.beams.width > 1  # without what the model wants of sampling
+    own = 1.0 if searches else runtime.tokenizer.sampling.repetition_penalty
     defaults = Defaults(sampled=True, repetition_penalty=own) if model is None else model.defaults
     sampling = _with_defaults(request.sampling, params, defaults, prompt, count)
     request = replace(request, encoder=prompt.encoder, sampling=sampling)

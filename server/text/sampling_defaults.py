@@ -37,7 +37,7 @@ def read_sampling_defaults(directory: Path, recommended: Mapping[str, float]) ->
     given = {field.name: generation[field.name] for field in fields(SamplingDefaults) if generation.get(field.name) is not None}
     for name, value in given.items():
         low, high = _RANGES[name]
-        if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
+        if isinstance(value, bool) or not isinstance(value, int | float) or not (low <= value <= high and math.isfinite(value)):
             raise ValueError(f"generation_config.json: {name} is {value!r}; take it out, or serve with --generation-config none")
     if "top_k" in given:
         given["top_k"] = max(int(given["top_k"]), 0)

@@ -104,6 +104,7 @@ DAMAGES: list[Callable[[bytes], bytes]] = [
     lambda data: b"no",
     lambda data: b"",
     lambda data: data[:30] + b"?" + data[31:],
+    lambda data: data[:15] + b"\xff" + data[16:],  # the header's length
 ]
 
 

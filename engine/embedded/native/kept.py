@@ -159,5 +159,7 @@ def _remove_useless(folder: Path) -> None:
             gone = not Path(facts_of(file)["directory"]).exists()
         except DamagedFile:
             gone = True
+        except FileNotFoundError:  # another server was first
+            continue
         if gone:
             file.unlink(missing_ok=True)

@@ -60,7 +60,8 @@ def facts_of(path: Path) -> dict[str, Any]:
     """Without the tensors. Raises OSError, DamagedFile."""
     with path.open("rb") as file:
         begin = file.read(16)
-        return _header(path, begin, file.read(int.from_bytes(begin[8:], "little")))["facts"]
+        length = min(int.from_bytes(begin[8:], "little"), os.fstat(file.fileno()).st_size)  # a damaged one may be any number
+        return _header(path, begin, file.read(length))["facts"]
 
 
 def read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:

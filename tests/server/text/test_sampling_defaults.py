@@ -1,6 +1,7 @@
 """Sampling that a checkpoint wants: read from its folder, taken where a request says nothing, and told."""
 
 import json
+import math
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -31,7 +32,10 @@ def test_a_folder_says(tmp_path: Path) -> None:
     assert read_sampling_defaults(folder_of(tmp_path, top_k=-1, top_p=None), {}) == STANDARD
 
 
-@pytest.mark.parametrize("wrong", [{"temperature": -1}, {"top_p": 1.5}, {"top_k": "all"}, {"repetition_penalty": 0}, {"min_p": True}])
+@pytest.mark.parametrize(
+    "wrong",
+    [{"temperature": -1}, {"top_p": 1.5}, {"top_k": "all"}, {"top_k": math.inf}, {"repetition_penalty": 0}, {"min_p": True}],
+)
 def test_what_cannot_be_is_named(wrong: dict[str, Any], tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=f"generation_config.json: {next(iter(wrong))} is .*--generation-config none"):
         read_sampling_defaults(folder_of(tmp_path, **wrong), {})
@@ -71,3 +75,13 @@ def test_requests_that_say_nothing_get_it(path: str, body: dict[str, Any]) -> No
     assert (engine.requests[1].sampling.temperature, engine.requests[1].sampling.top_p) == (0.0, 1.0)
     (model,) = ask(app, "GET", "/v1/models").json()["data"]
     assert model["sampling"] == asdict(TEXT.sampling)
+
+
+def test_a_search_of_beams_goes_without_what_is_said_of_sampling() -> None:
+    engine = FakeEngine(says("yes", TEXT))
+    app, _ = ready(engine, TEXT)
+    body = {"model": "tiny", "messages": [{"role": "user", "content": "hi"}], "beam_width": 2}
+    assert ask(app, "POST", "/v1/chat/completions", json=body).status_code == 200
+    assert (engine.requests[0].sampling.temperature, engine.requests[0].sampling.repetition_penalty) == (0.0, 1.0)
+    answer = ask(app, "POST", "/v1/chat/completions", json={**body, "repetition_penalty": 1.05})
+    assert answer.status_code == 400 and "repetition_penalty" in answer.json()["error"]["message"]
