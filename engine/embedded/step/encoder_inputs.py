@@ -109,7 +109,7 @@ class EncoderInputs:
 
 
 def _crossing(chunk: Chunk) -> Crossing:
-    seq, size = chunk
+    seq, size = chunk.sequence, chunk.size
     if seq.looked is not None:
         return seq.looked.of(seq.computed, seq.computed + size)
     nothing_T = torch.zeros(size, dtype=torch.int64)

@@ -31,7 +31,8 @@ class ImageInputs:
 
     def _rows(self) -> ImageRows:
         at, rows, first = list[Tensor](), list[tuple[Tensor, ...]](), 0
-        for seq, size in self._chunks:
+        for chunk in self._chunks:
+            seq, size = chunk.sequence, chunk.size
             for i, placed in enumerate(seq.request.images):
                 begin, end = max(placed.at, seq.computed), min(placed.at + placed.rows, seq.computed + size)
                 if begin < end:
@@ -44,9 +45,10 @@ class ImageInputs:
     def _ends(self) -> Tensor | None:
         if not any(chunk.sequence.spans for chunk in self._chunks):
             return None
-        ends_T = np.concatenate([np.arange(seq.computed, seq.computed + size) for seq, size in self._chunks])
+        ends_T = np.concatenate([np.arange(chunk.sequence.computed, chunk.end) for chunk in self._chunks])
         first = 0
-        for seq, size in self._chunks:
+        for chunk in self._chunks:
+            seq, size = chunk.sequence, chunk.size
             for begin, end in seq.spans:
                 within = slice(max(begin - seq.computed, 0) + first, max(min(end - seq.computed, size), 0) + first)
                 ends_T[within] = end - 1
@@ -67,6 +69,6 @@ def _places(chunk: Chunk) -> NDArray[np.int64]:
 
 def _shows(chunk: Chunk) -> bool:
     """Whether the chunk computes tokens of an image, or of a span that sees both ways."""
-    seq, size = chunk
+    seq = chunk.sequence
     spans = (*((placed.at, placed.at + placed.rows) for placed in seq.request.images), *seq.spans)
-    return any(begin < seq.computed + size and seq.computed < end for begin, end in spans)
+    return any(begin < chunk.end and seq.computed < end for begin, end in spans)
