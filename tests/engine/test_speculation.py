@@ -3,6 +3,7 @@ compiled kernels, and the books balance after each step."""
 
 import asyncio
 import random
+from collections.abc import Sequence as Several
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -42,7 +43,7 @@ class Told:
         self._answers, self._random, self._right = answers, random.Random(seed), right
         self.drafted = 0
 
-    def draft(self, wanted: list[tuple[Sequence, int]]) -> list[NDArray[np.int64]]:
+    def draft(self, wanted: Several[tuple[Sequence, int]]) -> list[NDArray[np.int64]]:
         return [self._one(seq, most) for seq, most in wanted]
 
     def _one(self, seq: Sequence, most: int) -> NDArray[np.int64]:

@@ -75,9 +75,20 @@ def tokenizer() -> Tokenizer:
 
 def llama() -> LlamaForCausalLM:
     """The body of a LLaDA: what makes it one is the mask of its attention, and what it learns."""
-    sizes = {"hidden_size": 96, "intermediate_size": 256, "num_hidden_layers": 4, "num_attention_heads": 4, "num_key_value_heads": 4}
-    rest = {"max_position_embeddings": 512, "rms_norm_eps": 1e-5, "tie_word_embeddings": False}
-    return LlamaForCausalLM(LlamaConfig(vocab_size=len(TOKENS), attn_implementation="eager", **sizes, **rest))
+    sizes: dict[str, Any] = {
+        "hidden_size": 96,
+        "intermediate_size": 256,
+        "num_hidden_layers": 4,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 4,
+    }
+    rest: dict[str, Any] = {
+        "max_position_embeddings": 512,
+        "rms_norm_eps": 1e-5,
+        "tie_word_embeddings": False,
+        "attn_implementation": "eager",
+    }
+    return LlamaForCausalLM(LlamaConfig(vocab_size=len(TOKENS), **sizes, **rest))
 
 
 def texts(rnd: random.Random, held: set[int], made: Tokenizer, count: int) -> list[tuple[list[int], list[int]]]:
