@@ -24,6 +24,7 @@ READ_SIZE = 1 << 20  # bytes
 MAX_FILES = 2  # that a job is handed
 NEW_USER, NEW_NETWORK = 0x10000000, 0x40000000  # of unshare(2)
 NO_NEW_PRIVILEGES = 38  # of prctl(2)
+_OUT_OF_MEMORY = 3  # exit status of the child
 _SIGNAL_STATUS = {signal.SIGXCPU: "slow", signal.SIGKILL: "memory"}
 
 Job = dict[str, Any]  # what the program has sent: JSON
@@ -92,8 +93,12 @@ def _run(channel: socket.socket, work: Work, job: Job, files: Sequence[int], lim
     exit_status = os.waitpid(child, 0)[1]
     if status == "done" and exit_status:
         killed = os.WIFSIGNALED(exit_status)
-        status = _SIGNAL_STATUS.get(signal.Signals(os.WTERMSIG(exit_status)), "crash") if killed else "crash"
+        status = _SIGNAL_STATUS.get(signal.Signals(os.WTERMSIG(exit_status)), "crash") if killed else _status(exit_status)
     return status, output if status == "done" else b""
+
+
+def _status(exit_status: int) -> str:
+    return "memory" if os.WEXITSTATUS(exit_status) == _OUT_OF_MEMORY else "crash"
 
 
 def _close(files: Sequence[int]) -> None:
@@ -125,6 +130,8 @@ def _child(work: Work, job: Job, files: Sequence[int], write_end: int, limits: J
         with os.fdopen(write_end, "wb") as output:
             output.write(work.run(job, files))
         os._exit(0)
+    except MemoryError:  # also where there was too little to say so
+        os._exit(_OUT_OF_MEMORY)
     except BaseException:
         os._exit(1)
 
