@@ -24,7 +24,7 @@ READ_SIZE = 1 << 20  # bytes
 MAX_FILES = 2  # that a job is handed
 NEW_USER, NEW_NETWORK = 0x10000000, 0x40000000  # of unshare(2)
 NO_NEW_PRIVILEGES = 38  # of prctl(2)
-_OUT_OF_MEMORY = 3  # exit status of the child
+_OUT_OF_MEMORY = 137  # exit status of the child, as of shells whose command the system killed for memory
 _SIGNAL_STATUS = {signal.SIGXCPU: "slow", signal.SIGKILL: "memory"}
 
 Job = dict[str, Any]  # what the program has sent: JSON
