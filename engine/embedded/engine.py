@@ -198,8 +198,7 @@ class EmbeddedEngine:
         sampling, limit = request.sampling, self._limit(request)
         seed = secrets.randbits(63) if sampling.seed is None else sampling.seed
         thoughts = None if request.thoughts is None else ThoughtLimit(request.thoughts)
-        written = [token for token in request.tokens if token < self.info.vocab]  # an image's mark may be one that is only read
-        sampler = TokenSampler(sampling, seed, written, matcher, closer, thoughts, limit - len(request.tokens))
+        sampler = TokenSampler(sampling, seed, _written(request, self.info), matcher, closer, thoughts, limit - len(request.tokens))
         shared = max((common_prefix(request.tokens, prefix) for prefix in self._shared), default=0)
         salt, angles = owner_salt(request.owner, request.salt), self._angles(limit) + self._whole(request)
         inputs, block = _rows(request, self.info), None if self._loaded.scheme is None else self._loaded.scheme.block
@@ -333,6 +332,12 @@ def _rows(request: Request, info: ModelInfo) -> int:
     if info.vision is not None and info.vision.cross is not None:
         return info.vision.cross.rows * len(request.images)
     return len(request.encoder)
+
+
+def _written(request: Request, info: ModelInfo) -> Several[int]:
+    """Its tokens that the model may write: the mark of an image that layers look at is only read."""
+    crossed = info.vision is not None and info.vision.cross is not None
+    return [token for token in request.tokens if token < info.vocab] if crossed else request.tokens
 
 
 def _looked(request: Request, vision: VisionInfo | None) -> LookedAt | None:

@@ -199,7 +199,7 @@ def cores() -> int:
 def _model(directory: Path, config: dict[str, Any], arch: Arch, backend: Backend, context: int, options: LoadOptions) -> Decoder:
     with torch.device(options.device):
         model = build(arch, backend, context=context).eval()
-    keeps = options.packed is not None and isinstance(backend, NativeBackend) and can_keep(model)
+    keeps = isinstance(backend, NativeBackend) and can_keep(model)
     file = kept(options.packed, directory, arch, options.quantize) if keeps and options.packed is not None else None
     if file is not None and file.restore(model):
         return model

@@ -69,14 +69,6 @@ ARCHS = {
 }
 
 
-@pytest.fixture(scope="module")
-def library() -> Library:
-    opened = Library.open(threads=1)
-    if opened is None:
-        pytest.skip("the kernels were not built, or this processor lacks AVX2")
-    return opened
-
-
 def engine(library: Library, arch: Arch, pages: int, limits: Limits, drafter: Drafter | None = None) -> Core:
     counts, places = dict.fromkeys(groups(arch), pages), pages if slots(arch) else None
     backend = NativeBackend(library, counts, slots=places or 0)

@@ -28,14 +28,6 @@ from tests.engine.test_thoughts import CLOSE, GAP, OPEN, Watch
 from tests.engine.tiny import LIMITS, PLAIN, WINDOWED, Oracle, collect, core, drain, greedy, loaded, running, sequence
 
 
-@pytest.fixture(scope="module")
-def library() -> Library:
-    opened = Library.open(threads=1)
-    if opened is None:
-        pytest.skip("the kernels were not built, or this processor lacks AVX2")
-    return opened
-
-
 class Told:
     """Guesses what it was told that the answers are, with a wrong token here and there."""
 

@@ -189,7 +189,7 @@ def _modules(table: Mapping[str, str]) -> dict[str, list[str]]:
 def _choice() -> Iterator[str]:
     yield from ("## Which one for what", "", "| architecture | for | price | in numbers |", "|---|---|---|---|")
     yield from (f"| {row.kind} | {row.use} | {row.price} | {row.numbers} |" for row in (*_dense(), *_sparse()))
-    yield from ("", "No model answers about images yet.", "")
+    yield ""
 
 
 class Choice(NamedTuple):

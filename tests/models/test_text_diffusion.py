@@ -20,6 +20,7 @@ from models.spec.check import check
 from models.spec.json_form import SpecError
 from tests.models.test_describe import counted
 from tests.models.world import logits_of, make, ours, prompts
+from tests.tiny_models.number_words_llada import renamed
 
 FAMILIES = {module.rpartition(".")[2] for module in TEXT_DIFFUSION.values()}
 LLADA = {
@@ -31,19 +32,6 @@ LLADA = {
     "vocab_size": "vocab_size",
     "max_position_embeddings": "max_sequence_length",
     "rms_norm_eps": "rms_norm_eps",
-}
-NAMES = {
-    "model.embed_tokens": "model.transformer.wte",
-    "model.norm": "model.transformer.ln_f",
-    "lm_head": "model.transformer.ff_out",
-    "model.layers": "model.transformer.blocks",
-    "self_attn.o_proj": "attn_out",
-    "self_attn.": "",
-    "mlp.gate_proj": "ff_proj",
-    "mlp.up_proj": "up_proj",
-    "mlp.down_proj": "ff_out",
-    "input_layernorm": "attn_norm",
-    "post_attention_layernorm": "ff_norm",
 }
 
 
@@ -69,12 +57,6 @@ def save(family: str, theirs: Any, folder: Path) -> None:
         tensors = {renamed(name): value for name, value in tensors.items()}
     save_file(tensors, folder / "model.safetensors", {"format": "pt"})
     (folder / "config.json").write_text(json.dumps(tiny(family)))
-
-
-def renamed(name: str) -> str:
-    for theirs, llada in NAMES.items():
-        name = name.replace(theirs, llada)
-    return name
 
 
 @torch.no_grad()

@@ -8,7 +8,6 @@ training never sees are told by `number_words.held_out`. Tokens are those of the
 does not hang on how the words before it are spelt."""
 
 import json
-import math
 import random
 import sys
 from pathlib import Path
@@ -21,7 +20,7 @@ from torch import Tensor
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from tests.tiny_models.number_words import SEED, held_out, random_number, words
-from tests.tiny_models.number_words_t5 import END, PIECES, SPACE, UNKNOWN
+from tests.tiny_models.number_words_t5 import END, PIECES, SPACE, UNKNOWN, descend
 
 RATE, STEPS, BLOCK = 2e-3, 6000, 32
 CANVASES = ((24, 64), (48, 40), (128, 16))  # tokens that may be masked, and how many texts with so many are read at once
@@ -123,10 +122,8 @@ def all_see_all(tokens: Tensor) -> Tensor:
 def train() -> LlamaForCausalLM:
     torch.manual_seed(SEED)
     model, made, rnd, held = llama(), tokenizer(), random.Random(SEED + 1), set(held_out())
-    optimizer = torch.optim.AdamW(model.parameters(), lr=RATE, betas=(0.9, 0.98), weight_decay=0.01)
-    for step in range(STEPS):
-        for group in optimizer.param_groups:
-            group["lr"] = RATE * min(1, (step + 1) / 100) * (0.98 * 0.5 * (1 + math.cos(math.pi * step / STEPS)) + 0.02)
+
+    def loss(step: int) -> Tensor:
         canvas, count = CANVASES[step % len(CANVASES)]
         tokens, labels, positions = batch(rnd, texts(rnd, held, made, count), canvas)
         mask = all_see_all(tokens).expand(-1, 1, tokens.shape[1], -1)
@@ -134,19 +131,15 @@ def train() -> LlamaForCausalLM:
         told = labels != -100
         weight = torch.where(labels[told] == END, 0.2, 1.0)  # most of what is masked is behind the answer
         losses = torch.nn.functional.cross_entropy(logits[told], labels[told], reduction="none")
-        loss = (losses * weight).sum() / weight.sum().clamp(min=1)
-        optimizer.zero_grad()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
-        if step % 100 == 0:
-            print(f"step {step} of {STEPS}: loss {loss.item():.4f}", flush=True)
+        return (losses * weight).sum() / weight.sum().clamp(min=1)
+
+    descend(model, RATE, STEPS, loss)
     return model.eval()
 
 
 def save(model: LlamaForCausalLM, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    tensors = {_renamed(name): value.half().contiguous() for name, value in model.state_dict().items()}
+    tensors = {renamed(name): value.half().contiguous() for name, value in model.state_dict().items()}
     save_file(tensors, folder / "model.safetensors", {"format": "pt"})
     (folder / "config.json").write_text(json.dumps(CONFIG, indent=1) + "\n")
     tokenizer().save(str(folder / "tokenizer.json"))
@@ -154,7 +147,7 @@ def save(model: LlamaForCausalLM, folder: Path) -> None:
     (folder / "tokenizer_config.json").write_text(json.dumps({"eos_token": "</s>", "chat_template": TEMPLATE}) + "\n")
 
 
-def _renamed(name: str) -> str:
+def renamed(name: str) -> str:
     for llama, llada in NAMES.items():
         name = name.replace(llama, llada)
     return name

@@ -10,7 +10,7 @@ written as `▁` before what follows it, and `</s>` behind the input. Each digit
 import math
 import random
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -62,19 +62,28 @@ def rows(tokens: Sequence[list[int]], filler: int) -> Tensor:
 def train() -> T5ForConditionalGeneration:
     torch.manual_seed(SEED)
     model, made, rnd, held = t5(), tokenizer(), random.Random(SEED + 1), set(held_out())
-    optimizer = torch.optim.AdamW(model.parameters(), lr=RATE, betas=(0.9, 0.98), weight_decay=0.01)
-    for step in range(STEPS):
-        for group in optimizer.param_groups:
-            group["lr"] = RATE * min(1, (step + 1) / 100) * (0.98 * 0.5 * (1 + math.cos(math.pi * step / STEPS)) + 0.02)
+
+    def loss(_: int) -> Tensor:
         inputs, labels = batch(rnd, held, made)
-        loss = model(input_ids=inputs, attention_mask=(inputs != PAD).long(), labels=labels).loss
+        return model(input_ids=inputs, attention_mask=(inputs != PAD).long(), labels=labels).loss
+
+    descend(model, RATE, STEPS, loss)
+    return model.eval()
+
+
+def descend(model: torch.nn.Module, rate: float, steps: int, loss: Callable[[int], Tensor]) -> None:
+    """`loss`: of the step with that number. The rate rises for a hundred steps, then falls along a cosine."""
+    optimizer = torch.optim.AdamW(model.parameters(), lr=rate, betas=(0.9, 0.98), weight_decay=0.01)
+    for step in range(steps):
+        for group in optimizer.param_groups:
+            group["lr"] = rate * min(1, (step + 1) / 100) * (0.98 * 0.5 * (1 + math.cos(math.pi * step / steps)) + 0.02)
+        found = loss(step)
         optimizer.zero_grad()
-        loss.backward()
+        found.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         if step % 100 == 0:
-            print(f"step {step} of {STEPS}: loss {loss.item():.4f}", flush=True)
-    return model.eval()
+            print(f"step {step} of {steps}: loss {found.item():.4f}", flush=True)
 
 
 def save(model: T5ForConditionalGeneration, folder: Path) -> None:

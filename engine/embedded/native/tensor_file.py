@@ -7,6 +7,7 @@ safetensors would align a tensor by its numbers' size alone, and says nothing of
 import json
 import mmap
 import os
+import secrets
 import zlib
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -43,7 +44,7 @@ def write(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -
         entries[name] = _Entry(str(tensor.dtype), list(tensor.shape), offset, view.nbytes, zlib.crc32(view))
         offset += _up(view.nbytes)
     header = json.dumps({"facts": facts, "tensors": {name: asdict(entry) for name, entry in entries.items()}}).encode()
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
+    part = path.with_name(f"{path.name}.{secrets.token_hex(8)}.part")  # containers that share a folder have the same process ids
     try:
         with part.open("wb") as file:
             _write_aligned(file, MAGIC + (4 + len(header)).to_bytes(8, "little") + zlib.crc32(header).to_bytes(4, "little") + header)

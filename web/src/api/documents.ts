@@ -57,8 +57,14 @@ export const createStore = (name: string): Promise<Store> => post<Store>(PATH, {
 export const renameStore = (id: string, name: string): Promise<Store> => post<Store>(`${PATH}/${id}`, { name });
 export const deleteStore = (id: string): Promise<void> => remove(`${PATH}/${id}`);
 export const listFiles = (store: string): Promise<StoreFile[]> => all<StoreFile>(`${PATH}/${store}/files`);
+export const storeFile = (store: string, file: string): Promise<StoreFile> => get<StoreFile>(`${PATH}/${store}/files/${file}`);
 export const setAttributes = (store: string, file: string, attributes: Attributes): Promise<StoreFile> => post(`${PATH}/${store}/files/${file}`, { attributes });
 export const addFile = (store: string, file: string): Promise<StoreFile> => post(`${PATH}/${store}/files`, { file_id: file });
+
+/** How far the server is with a file, in words. */
+export function stateOf({ state, progress }: StoreFile): string {
+  return ["parsing", "embedding"].includes(state) && progress > 0 ? `${state} ${Math.round(100 * progress)} %` : state;
+}
 
 /** Also from the other stores: nobody wants an upload that stands nowhere. */
 export const deleteFile = (file: string): Promise<void> => remove(`/v1/files/${file}`);

@@ -1,7 +1,7 @@
 /** Documents in a chat: each goes into a store of the chat's own, out of which its questions are answered from then on. */
 import { signal } from "@preact/signals";
 import { message } from "../api/client";
-import { addFile, createStore, deleteFile, listFiles, loadStores, stores, type StoreFile, upload } from "../api/documents";
+import { addFile, createStore, deleteFile, loadStores, stateOf, storeFile, stores, upload } from "../api/documents";
 import { Icon } from "../ui/icons";
 import { change, settings } from "./settings";
 
@@ -34,7 +34,7 @@ export async function attachDocument(file: File): Promise<void> {
   const key = ++last;
   documents.value = [...documents.value, { key, name: file.name, state: "uploading", error: "", file: "" }];
   try {
-    const id = await upload(file, (share) => set(key, { state: `uploading ${Math.round(100 * share)} %`, file: "" }));
+    const id = await upload(file, (share) => set(key, { state: `uploading ${Math.round(100 * share)} %` }));
     const store = await ownStore(file.name);
     await addFile(store, id);
     set(key, { state: "queued", file: id });
@@ -57,17 +57,12 @@ async function ownStore(name: string): Promise<string> {
 
 async function watch(key: number, store: string, id: string): Promise<void> {
   for (;;) {
-    const file = (await listFiles(store)).find((one) => one.id === id);
-    if (!file) throw new Error("it was deleted");
+    const file = await storeFile(store, id);
     if (file.state === "failed" || file.state === "cancelled") throw new Error(file.last_error?.message ?? file.state);
-    set(key, { state: file.state === "ready" ? "" : progress(file) });
+    set(key, { state: file.state === "ready" ? "" : stateOf(file) });
     if (file.state === "ready") return;
     await new Promise((done) => setTimeout(done, EVERY));
   }
-}
-
-function progress({ state, progress }: StoreFile): string {
-  return progress > 0 ? `${state} ${Math.round(100 * progress)} %` : state;
 }
 
 export function AttachedDocuments() {

@@ -2,7 +2,7 @@
 import { useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 import { message } from "../api/client";
-import { deleteFile, listFiles, loadStores, setAttributes, type StoreFile } from "../api/documents";
+import { deleteFile, listFiles, loadStores, setAttributes, stateOf, type StoreFile } from "../api/documents";
 import { ask, tell } from "../ui/dialogs";
 import { bytes, plural } from "../ui/format";
 import { Icon } from "../ui/icons";
@@ -108,13 +108,7 @@ function FileRow({ store, file, changed }: { store: string; file: StoreFile; cha
 }
 
 function State({ file }: { file: StoreFile }) {
-  const busy = ["parsing", "embedding"].includes(file.state);
-  return (
-    <span class={`badge ${file.state}`}>
-      {file.state}
-      {busy && file.progress > 0 && ` ${Math.round(100 * file.progress)} %`}
-    </span>
-  );
+  return <span class={`badge ${file.state}`}>{stateOf(file)}</span>;
 }
 
 async function askAttributes(store: string, file: StoreFile): Promise<void> {
